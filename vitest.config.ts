@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config'
+
+const project = (name: string, include: string[], more: object = {}) => ({
+  test: { name, include, testTimeout: 60_000, hookTimeout: 120_000, ...more },
+})
+
+/** unit: fast, own inputs. e2e: the embedded stack. conformance: peer-written inputs. real: real MinIO and the like. */
+export default defineConfig({
+  test: {
+    projects: [
+      project('unit', ['test/**/*.test.ts'], { exclude: ['test/{e2e,chaos,conformance,real,browser}/**'] }),
+      project('e2e', ['test/{e2e,chaos}/**/*.test.ts'], { fileParallelism: false }),
+      project('conformance', ['test/conformance/**/*.test.ts']),
+      project('real', ['test/real/**/*.test.ts'], { fileParallelism: false, testTimeout: 300_000, hookTimeout: 900_000 }),
+    ],
+  },
+})
