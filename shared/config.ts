@@ -9,13 +9,22 @@ import * as z from 'zod'
 import { InvalidInputError } from './errors.ts'
 
 const text = z.string().trim().min(1)
-const list = text.transform((value) => value.split(',').map((item) => item.trim()).filter(Boolean))
+const list = text.transform((value) =>
+  value
+    .split(',')
+    .map((item) => item.trim())
+    .filter(Boolean),
+)
 const whole = z.coerce.number().int().nonnegative()
 const setting = <T extends z.ZodType>(schema: T, description: string, secret = false) => schema.meta({ description, secret })
 
 /** Variable by variable; the order is the order of the documentation. */
 export const variables = {
-  CYGNET_DATABASE_URL: setting(z.url({ protocol: /^(mysql|mariadb)$/ }), 'MariaDB of the catalogue: mysql://user:password@host:port/database', true),
+  CYGNET_DATABASE_URL: setting(
+    z.url({ protocol: /^(mysql|mariadb)$/ }),
+    'MariaDB of the catalogue: mysql://user:password@host:port/database',
+    true,
+  ),
   CYGNET_DATABASE_CONNECTIONS: setting(whole.default(8), 'connections one process opens to the catalogue, at most'),
   CYGNET_S3_ENDPOINT: setting(z.url().optional(), 'S3 endpoint; absent means AWS itself'),
   CYGNET_S3_REGION: setting(text.default('us-east-1'), 'S3 region'),
@@ -42,12 +51,16 @@ export const variables = {
   CYGNET_RECO_MINIMUM_EVENTS: setting(whole.default(10), 'reconstruction is asked for runs with more trigger events than this'),
   CYGNET_NOTIFICATION_TOKEN: setting(text.optional(), 'bearer token that stores must send to receive-notification', true),
   CYGNET_NOTIFICATION_BODY_BYTES: setting(whole.default(1024 * 1024), 'largest notification accepted, bytes'),
+  CYGNET_FOLDER: setting(text.optional(), 'folder of the local stack (data, logs, addresses); absent means .cygnet in the project'),
   CYGNET_LOG_LEVEL: setting(z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'), 'least severe log line written'),
 } as const
 
 const schema = z.object(variables)
 export type Config = Readonly<z.infer<typeof schema>>
 export type Environment = Readonly<Record<string, string | undefined>>
+
+/** The process's own environment, for what lays settings of its own under it (the CLI: those of the running local stack). */
+export const processEnvironment = (): Environment => process.env
 
 /** Fills in NAME_FILE variables: the value is the file's text without the trailing line break. */
 function withFiles(environment: Environment): Environment {
@@ -69,7 +82,7 @@ function withFiles(environment: Environment): Environment {
  * Reads and checks the settings.
  * @throws InvalidInputError naming every variable that is wrong (never its value: it may be a secret).
  */
-export function loadConfig(environment: Environment = process.env): Config {
+export function loadConfig(environment: Environment = processEnvironment()): Config {
   const result = schema.safeParse(withFiles(environment))
   if (result.success) return result.data
   const problems = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)

@@ -8,7 +8,8 @@
 /** More about an error, safe to log: identifiers and numbers, never credentials or payloads. */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>
 
-abstract class CygnetError extends Error {
+/** What our own errors have in common: a sentence for people, details for logs. */
+export abstract class CygnetError extends Error {
   readonly details: ErrorDetails
   constructor(message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
     super(message, options)
@@ -112,7 +113,8 @@ export function classify(thrown: unknown): Failure {
   const text = `${known}: ${error.message ?? 'no message'}`
   if (OPERATOR_NAMES.has(error.name ?? '') || OPERATOR_NAMES.has(error.code ?? ''))
     return new TransientError(`needs an operator: ${text}`, { ...details, operator: true }, { cause: thrown })
-  if (error.name === 'PreconditionFailed' || status === 412) return new ConflictError(`the object changed while it was read: ${text}`, details, { cause: thrown })
+  if (error.name === 'PreconditionFailed' || status === 412)
+    return new ConflictError(`the object changed while it was read: ${text}`, details, { cause: thrown })
   if (error.name === 'NoSuchKey' || error.name === 'NotFound' || status === 404)
     return new TransientError(`not there (yet, or any more): ${text}`, { ...details, missing: true }, { cause: thrown })
   return new TransientError(text, details, { cause: thrown })

@@ -1,0 +1,84 @@
+/** `cygnet replay`: put runs through extraction again. */
+import { type Command, InvalidArgumentError } from 'commander'
+import { planReplay, type ReplaySelection, replay } from '../../shared/catalogue/replay.ts'
+import { InvalidInputError } from '../../shared/errors.ts'
+import { bytes, print, printJson, table, time } from '../output.ts'
+import { withContext } from '../settings.ts'
+import { retryDead } from './dead.ts'
+import { parseRunNumber } from './runs.ts'
+
+interface Options {
+  readonly run?: number
+  readonly tag?: string
+  readonly key?: string
+  readonly prefix?: string
+  readonly since?: Date
+  readonly dead?: boolean
+  readonly bucket: string
+  readonly yes?: boolean
+  readonly json?: boolean
+}
+
+export function register(program: Command): void {
+  program
+    .command('replay')
+    .description('read objects again and bring the catalogue in step with them; shows a plan, --yes carries it out')
+    .option('--run <number>', 'all files of a run', parseRunNumber)
+    .option('--tag <tag>', 'with --run: only of this tag')
+    .option('--key <key>', 'one object, e.g. LNGS/run12345.mid.gz')
+    .option('--prefix <prefix>', 'every run below a prefix, known or not, e.g. LNGS/')
+    .option('--since <time>', 'everything that arrived since, e.g. 2026-11-22T08:00Z or 6h', parseSince)
+    .option('--dead', 'the dead letters of the runs queue')
+    .option('--bucket <bucket>', 'with --key and --prefix', 'cygno-data')
+    .option('--yes', 'do it')
+    .option('--json', 'the plan as one JSON object')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cygnet replay --run 12345\n  cygnet replay --since 6h --yes\nReplaying is safe: a run is written down again with the same outcome.',
+    )
+    .action(async (options: Options) => {
+      if (options.dead === true) return await retryDead('runs', [], { all: true, yes: options.yes === true })
+      const selection = selectionOf(options)
+      await withContext(async (context, signal) => {
+        const plan = await planReplay(context, selection, signal)
+        if (options.json === true) printJson(plan)
+        else {
+          print(
+            plan.objects.length === 0
+              ? 'nothing to replay'
+              : table(
+                  ['object', 'size', 'stored (UTC)'],
+                  plan.objects.map((o) => [`${o.bucket}/${o.key}`, bytes(o.sizeBytes), time(o.lastModified)]),
+                ),
+          )
+          for (const gone of plan.gone) print(`not in the store any more: ${gone.bucket}/${gone.key}`)
+        }
+        if (options.yes === true) await replay(context, plan, signal)
+        if (options.json === true) return
+        if (options.yes === true) print(`${plan.objects.length} objects were put into the queue; \`cygnet logs --follow\` shows them pass`)
+        else if (plan.objects.length > 0) print(`\n${plan.objects.length} objects; nothing was done yet: add --yes`)
+      })
+    })
+}
+
+function selectionOf(options: Options): ReplaySelection {
+  const given: ReplaySelection[] = []
+  if (options.run !== undefined) given.push({ by: 'run', runNumber: options.run, tag: options.tag ?? null })
+  if (options.key !== undefined) given.push({ by: 'key', bucket: options.bucket, key: options.key })
+  if (options.prefix !== undefined) given.push({ by: 'prefix', bucket: options.bucket, prefix: options.prefix })
+  if (options.since !== undefined) given.push({ by: 'since', since: options.since })
+  const [selection, ...more] = given
+  if (selection === undefined || more.length > 0)
+    throw new InvalidInputError('say what to replay with exactly one of --run, --key, --prefix, --since, --dead')
+  return selection
+}
+
+const UNITS: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400 }
+
+/** An instant, or a time back from now: 30m, 6h, 2d. */
+export function parseSince(text: string): Date {
+  const back = /^(\d+)([mhd])$/.exec(text)
+  const date = back === null ? new Date(text) : new Date(Date.now() - Number(back[1]) * (UNITS[back[2] ?? ''] ?? 0) * 1000)
+  if (Number.isNaN(date.getTime())) throw new InvalidArgumentError('expected a time such as 2026-11-22T08:00Z, or 30m, 6h, 2d.')
+  return date
+}

@@ -1,0 +1,74 @@
+/** `cygnet up`: the whole system on this machine, until Ctrl-C. */
+import { join, relative } from 'node:path'
+import { styleText } from 'node:util'
+import { type Command, InvalidArgumentError } from 'commander'
+import { list, print, tell } from '../output.ts'
+import { interruption, stackFolder } from '../settings.ts'
+
+/** Parts beyond MariaDB and the embedded S3 and SQS. */
+export const EXTRAS = ['minio'] as const
+export type Extra = (typeof EXTRAS)[number]
+
+export function parseExtras(text: string): readonly Extra[] {
+  const names = text.split(',').map((name) => name.trim())
+  for (const name of names)
+    if (!EXTRAS.some((extra) => extra === name)) throw new InvalidArgumentError(`there is no "${name}"; there are: ${EXTRAS.join(', ')}.`)
+  return EXTRAS.filter((extra) => names.includes(extra))
+}
+
+export function register(program: Command): void {
+  program
+    .command('up')
+    .description('run everything on this machine: database, S3, queues and every function, until Ctrl-C')
+    .option('--with <parts>', `real parts besides: ${EXTRAS.join(', ')}`, parseExtras, [])
+    .option('--no-notifications', 'the store keeps silent about new objects; `cygnet reconcile` finds them')
+    .addHelpText('after', '\nData, logs and addresses are kept under .cygnet and used again at the next start.')
+    .action(async (options: { with: readonly Extra[]; notifications: boolean }) => {
+      const [{ setUp }, { startStack }] = await Promise.all([import('../../infra/local/setup.ts'), import('../../infra/local/stack.ts')])
+      const signal = interruption()
+      await setUp({ extras: options.with, signal })
+      const dataFolder = stackFolder()
+      const stack = await startStack({ dataFolder, extras: options.with, notifications: options.notifications, signal, onProgress: tell })
+      try {
+        print(welcome(stack.environment, relative('', join(dataFolder, 's3.env')), options.notifications))
+        await untilAborted(signal)
+        tell('stopping …')
+      } finally {
+        await stack.stop()
+      }
+    })
+}
+
+/** What to type next. The credentials stand in a file for their owner only. */
+function welcome(environment: Readonly<Record<string, string>>, credentials: string, notifications: boolean): string {
+  const endpoint = environment.CYGNET_S3_ENDPOINT
+  const bucket = environment.CYGNET_RAW_BUCKETS
+  const bold = (text: string) => styleText('bold', text)
+  return `
+${bold('Cygnet is up.')} Make a run and drop it into s3://${bucket}/LNGS/ with any S3 client:
+
+  cli/cygnet simulate --out /tmp/daq --first-run 12345 --events 12
+  ${bold(`. ${credentials}`)}                      # the keys of this stack
+
+${list([
+  ['  aws', `aws --endpoint-url ${endpoint} s3 cp /tmp/daq/LNGS/run12345.mid.gz s3://${bucket}/LNGS/`],
+  [
+    '  mc',
+    `mc alias set cygnet ${endpoint} $AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY && mc cp /tmp/daq/LNGS/run12345.mid.gz cygnet/${bucket}/LNGS/`,
+  ],
+  ['  rclone', `rclone copy /tmp/daq/LNGS/run12345.mid.gz ':s3,provider=Other,env_auth,endpoint="${endpoint}":${bucket}/LNGS'`],
+  ['  cygnet', `cli/cygnet push /tmp/daq/LNGS/run12345.mid.gz --tag LNGS`],
+])}
+
+then, in another terminal:
+
+  cli/cygnet runs show 12345        what the catalogue says
+  cli/cygnet logs --run 12345       what happened to it
+${notifications ? '' : `\n  cli/cygnet reconcile              notifications are off: this finds what was dropped\n`}
+Ctrl-C stops everything; data stay in .cygnet.`
+}
+
+async function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+}

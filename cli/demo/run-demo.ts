@@ -1,0 +1,177 @@
+/** The demonstration: a stack of its own, a simulated DAQ, and a comparison of what happened with what should have. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Upload } from '@aws-sdk/lib-storage'
+import { startStack } from '../../infra/local/stack.ts'
+import { describeRun, findRuns, type RunDetails } from '../../shared/catalogue/queries.ts'
+import { loadConfig } from '../../shared/config.ts'
+import { createLogger } from '../../shared/log.ts'
+import { QUEUES } from '../../shared/queue/queues.ts'
+import { createStorageContext, type StorageContext } from '../../shared/runtime/context.ts'
+import { bytes, duration } from '../output.ts'
+import { type WrittenRunFile, writeRunFile } from '../simulate/write.ts'
+import { type DemoRun, demoRuns } from './stories.ts'
+
+export interface DemoOptions {
+  readonly folder: string
+  readonly signal: AbortSignal
+  readonly onProgress: (line: string) => void
+}
+
+export interface DemoOutcome {
+  readonly runNumber: number
+  readonly tag: string
+  readonly story: string
+  readonly key: string
+  readonly eventCount: number | null
+  readonly sizeBytes: number
+  readonly md5: string | null
+  readonly adler32: string | null
+  readonly sha256: string | null
+  readonly integrity: string | null
+  readonly complete: boolean | null
+  /** From the end of the PUT until the row was seen, seconds. */
+  readonly latencySeconds: number | null
+  /** Queues in which a request about this run was put. */
+  readonly requests: readonly string[]
+  readonly problem: string | null
+  readonly ok: boolean
+  /** What is not as it should be. */
+  readonly wrong: readonly string[]
+}
+
+export interface DemoResult {
+  readonly ok: boolean
+  readonly seconds: number
+  readonly runs: readonly DemoOutcome[]
+  /** Messages waiting, by queue. */
+  readonly queues: Readonly<Record<string, number>>
+}
+
+const PATIENCE_MS = 30_000
+
+export async function runDemo(options: DemoOptions): Promise<DemoResult> {
+  const started = performance.now()
+  const stack = await startStack({
+    dataFolder: options.folder,
+    extras: [],
+    notifications: true,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  })
+  const context = createStorageContext(loadConfig(stack.environment), 'demo', createLogger({ function: 'demo', level: 'silent' }))
+  try {
+    options.onProgress('the DAQ starts: five runs')
+    const pending: Promise<DemoOutcome>[] = []
+    for (const run of demoRuns) pending.push(await dropRun(context, run, options))
+    const runs = await Promise.all(pending)
+    const queues = await waitingMessages(context, options.signal)
+    const asked = runs.flatMap((run) => run.requests).length
+    const waiting = Object.values(queues).reduce((total, count) => total + count, 0)
+    const ok = runs.every((run) => run.ok) && waiting === asked
+    if (waiting !== asked) options.onProgress(`${asked} requests were made, but ${waiting} wait in the queues`)
+    return { ok, seconds: (performance.now() - started) / 1000, runs, queues }
+  } finally {
+    await context.close()
+    await stack.stop()
+  }
+}
+
+/** What the DAQ does: writes a run and puts it into the bucket, knowing nothing of us. The promise inside is what becomes of it. */
+async function dropRun(context: StorageContext, run: DemoRun, options: DemoOptions): Promise<Promise<DemoOutcome>> {
+  const file = await writeRunFile(join(options.folder, 'daq'), run.simulation, null, {
+    compression: run.compression,
+    overwrite: true,
+    signal: options.signal,
+  })
+  const name = `run ${file.runNumber}`
+  options.onProgress(`${name}  written by the DAQ: ${run.story}, ${bytes(file.sizeBytes)}`)
+  await new Upload({
+    client: context.s3,
+    params: { Bucket: context.config.CYGNET_RAW_BUCKETS[0], Key: file.key, Body: createReadStream(file.path) },
+  }).done()
+  const putAt = performance.now()
+  options.onProgress(`${name}  dropped as ${file.key}`)
+  return watchRun(context, run, file, putAt, options)
+}
+
+async function watchRun(
+  context: StorageContext,
+  run: DemoRun,
+  file: WrittenRunFile,
+  putAt: number,
+  options: DemoOptions,
+): Promise<DemoOutcome> {
+  const details = await untilCatalogued(context, run, putAt, options.signal)
+  const latencySeconds = details === null ? null : (performance.now() - putAt) / 1000
+  if (details !== null)
+    options.onProgress(
+      `run ${file.runNumber}  catalogued after ${duration(latencySeconds ?? 0)}: ${details.run.event_count} events, ${details.run.complete === 1 ? 'complete' : 'incomplete'}`,
+    )
+  const live = details?.files.find((candidate) => candidate.is_live === 1)
+  const alert = details?.requests.find((request) => request.queue === 'alerts')
+  const seen = {
+    runNumber: file.runNumber,
+    tag: run.simulation.tag,
+    story: run.story,
+    key: file.key,
+    eventCount: details?.run.event_count ?? null,
+    sizeBytes: live?.size_bytes ?? file.sizeBytes,
+    md5: live?.md5 ?? null,
+    adler32: live?.adler32 ?? null,
+    sha256: live?.sha256 ?? null,
+    integrity: live?.integrity ?? null,
+    complete: details === null ? null : details.run.complete === 1,
+    latencySeconds,
+    requests: (details?.requests ?? []).map((request) => request.queue).toSorted(),
+    problem: details?.run.problem ?? (alert === undefined ? null : alert.name.split(':')[1]?.replaceAll('-', ' ')) ?? null,
+  }
+  const wrong = details === null ? [`not in the catalogue after ${PATIENCE_MS / 1000} s`] : await differences(run, file, seen, details)
+  return { ...seen, ok: wrong.length === 0, wrong }
+}
+
+const POLL_MS = 20
+
+async function untilCatalogued(context: StorageContext, run: DemoRun, putAt: number, signal: AbortSignal): Promise<RunDetails | null> {
+  while (performance.now() - putAt < PATIENCE_MS) {
+    const [found] = await findRuns(context.database, { runNumber: run.simulation.runNumber, tag: run.simulation.tag })
+    const details = found === undefined ? null : await describeRun(context.database, found)
+    if (details?.requests.every((request) => request.sentAt !== null) === true && details.files.length > 0) return details
+    await sleep(POLL_MS, undefined, { signal })
+  }
+  return null
+}
+
+/** Compares with the DAQ's own file and with the story. */
+async function differences(
+  run: DemoRun,
+  file: WrittenRunFile,
+  seen: Omit<DemoOutcome, 'ok' | 'wrong'>,
+  details: RunDetails,
+): Promise<readonly string[]> {
+  const hashed = createHash('md5')
+  for await (const chunk of createReadStream(file.path)) hashed.update(chunk)
+  const triggers = details.events.find((row) => row.eventId === 1)?.events ?? 0
+  const expectations: readonly (readonly [string, unknown, unknown])[] = [
+    ['md5', seen.md5, hashed.digest('hex')],
+    ['size', seen.sizeBytes, file.sizeBytes],
+    ['complete', seen.complete, run.expected.complete],
+    [
+      'triggers',
+      run.expected.complete ? triggers : triggers > 0 && triggers < run.simulation.events,
+      run.expected.complete ? run.simulation.events : true,
+    ],
+    ['pedestal', details.run.pedestal === 1, run.simulation.pedestal],
+    ['requests', seen.requests.join(', '), run.expected.requests.join(', ')],
+    ['a problem', seen.problem !== null, run.expected.problem],
+  ]
+  return expectations.flatMap(([what, is, should]) => (is === should ? [] : [`${what} is ${is}, should be ${should}`]))
+}
+
+async function waitingMessages(context: StorageContext, signal: AbortSignal): Promise<Record<string, number>> {
+  const queues = QUEUES.filter((queue) => queue !== 'runs')
+  const depths = await Promise.all(queues.map((queue) => context.queues.depth(queue, signal)))
+  return Object.fromEntries(queues.map((queue, index) => [queue, depths[index]?.waiting ?? 0]))
+}

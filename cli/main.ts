@@ -1,0 +1,56 @@
+/** The `cygnet` command. Each subcommand is one file of cli/commands; heavy modules are imported when a command runs. */
+import { Command, CommanderError } from 'commander'
+import { CygnetError } from '../shared/errors.ts'
+import { withoutSecrets } from '../shared/log.ts'
+import * as config from './commands/config.ts'
+import * as dead from './commands/dead.ts'
+import * as demo from './commands/demo.ts'
+import * as doctor from './commands/doctor.ts'
+import * as inspect from './commands/inspect.ts'
+import * as logs from './commands/logs.ts'
+import * as migrate from './commands/migrate.ts'
+import * as notifications from './commands/notifications.ts'
+import * as push from './commands/push.ts'
+import * as reconcile from './commands/reconcile.ts'
+import * as replay from './commands/replay.ts'
+import * as runs from './commands/runs.ts'
+import * as simulate from './commands/simulate.ts'
+import * as up from './commands/up.ts'
+import { tell } from './output.ts'
+
+const USAGE_ERROR = 2
+
+/** The command with all its subcommands; also read to generate docs/cli.md. */
+export function createProgram(): Command {
+  const program = new Command('cygnet')
+    .description("The CYGNO experiment's data middleware: runs dropped into S3 become catalogued, copied and reconstructed.")
+    .showHelpAfterError('(--help tells more)')
+    .addHelpText('after', '\nExit codes: 0 done, 1 it failed (the reason is printed), 2 the command line is wrong.')
+    .exitOverride()
+  for (const command of [up, demo, simulate, inspect, push, runs, replay, dead, reconcile, logs, notifications, migrate, doctor, config])
+    command.register(program)
+  for (const command of program.commands) inherit(command)
+  return program
+}
+
+function inherit(command: Command): void {
+  command.exitOverride().showHelpAfterError('(--help tells more)')
+  for (const subcommand of command.commands) inherit(subcommand)
+}
+
+async function main(): Promise<void> {
+  try {
+    await createProgram().parseAsync()
+  } catch (error) {
+    process.exitCode = exitCodeOf(error)
+  }
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR
+  if (error instanceof CygnetError) tell(`cygnet: ${withoutSecrets(error.message)}`)
+  else tell(`cygnet: ${withoutSecrets(error instanceof Error ? (error.stack ?? error.message) : String(error))}`)
+  return 1
+}
+
+if (import.meta.main) await main()

@@ -1,0 +1,49 @@
+/** How the CLI shows things: tables, sizes, times; on standard output what was asked for, on standard error what goes on meanwhile. */
+import { styleText } from 'node:util'
+
+type Cell = string | number | null | undefined
+
+/** Aligned columns; numbers to the right. A missing value shows as `-`. */
+export function table(header: readonly string[], rows: readonly (readonly Cell[])[]): string {
+  const text = rows.map((row) => header.map((_, column) => shown(row[column])))
+  const numeric = header.map((_, column) => rows.length > 0 && rows.every((row) => row[column] == null || typeof row[column] === 'number'))
+  const widths = header.map((name, column) => Math.max(name.length, ...text.map((row) => (row[column] ?? '').length)))
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, column) => (numeric[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd()
+  return [styleText('bold', line(header)), ...text.map(line)].join('\n')
+}
+
+const shown = (cell: Cell) => (cell === null || cell === undefined ? '-' : String(cell))
+
+/** Name and value below each other. */
+export function list(entries: readonly (readonly [string, Cell])[]): string {
+  const width = Math.max(...entries.map(([name]) => name.length))
+  return entries.map(([name, value]) => `${name.padEnd(width)}  ${shown(value)}`).join('\n')
+}
+
+/** 1588093000 → "1.59 GB" (powers of 1000, as the experiment counts). */
+export function bytes(size: number | null): string {
+  if (size === null) return '-'
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  const unit = Math.min(Math.floor(Math.log10(Math.max(size, 1)) / 3), units.length - 1)
+  const value = size / 1000 ** unit
+  return unit === 0 ? `${size} B` : `${value.toPrecision(3)} ${units[unit]}`
+}
+
+/** Seconds with a unit a person reads: "240 ms", "3.2 s", "2 h 5 min". */
+export function duration(seconds: number): string {
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`
+  if (seconds < 120) return `${seconds.toFixed(1)} s`
+  const minutes = Math.round(seconds / 60)
+  return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+/** UTC, to the second. */
+export const time = (date: Date | null) => (date === null ? '-' : date.toISOString().slice(0, 19).replace('T', ' '))
+
+export const print = (text: string) => process.stdout.write(`${text}\n`)
+export const printJson = (value: unknown) => print(JSON.stringify(value, null, process.stdout.isTTY ? 2 : 0))
+export const tell = (text: string) => process.stderr.write(`${text}\n`)

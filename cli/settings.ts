@@ -1,0 +1,48 @@
+/** Where the CLI finds its settings: the environment, and under it those of the local stack that is running. */
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Config, loadConfig, processEnvironment } from '../shared/config.ts'
+import { InvalidInputError } from '../shared/errors.ts'
+import { createLogger } from '../shared/log.ts'
+import type { StorageContext } from '../shared/runtime/context.ts'
+
+const PROJECT = fileURLToPath(new URL('..', import.meta.url))
+
+/** The folder of the local stack. */
+export function stackFolder(): string {
+  return resolve(processEnvironment().CYGNET_FOLDER ?? `${PROJECT}/.cygnet`)
+}
+
+/** @throws InvalidInputError saying what to do when neither the environment nor a running stack gives settings. */
+export async function loadSettings(): Promise<Config> {
+  const { readStack } = await import('../infra/local/stack.ts')
+  const environment = processEnvironment()
+  const stack = readStack(stackFolder())
+  if (stack === null && environment.CYGNET_DATABASE_URL === undefined && environment.CYGNET_DATABASE_URL_FILE === undefined)
+    throw new InvalidInputError('no local stack is running and CYGNET_DATABASE_URL is not set; start one with: npm start')
+  return loadConfig({ ...stack, ...environment })
+}
+
+/** Runs `work` with connections to the catalogue, the queues and the store, and closes them. Ctrl-C aborts the signal. */
+export async function withContext<T>(work: (context: StorageContext, signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { createStorageContext } = await import('../shared/runtime/context.ts')
+  const destination = { write: (line: string) => process.stderr.write(line) }
+  const config = await loadSettings()
+  const context = createStorageContext(config, 'cli', createLogger({ function: 'cli', level: 'warn', destination }))
+  try {
+    return await work(context, interruption())
+  } finally {
+    await context.close()
+  }
+}
+
+/** A signal that aborts on the first Ctrl-C or SIGTERM; the second one ends the process at once. */
+export function interruption(): AbortSignal {
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.once(name, () => {
+      controller.abort(new InvalidInputError('interrupted'))
+      process.once(name, () => process.exit(130))
+    })
+  return controller.signal
+}

@@ -1,0 +1,47 @@
+/** Queue `runs`: an object that arrived becomes a catalogued run. */
+import { flushOutbox } from '../../shared/catalogue/outbox.ts'
+import { parkNotification } from '../../shared/catalogue/parked.ts'
+import { ConflictError, classify } from '../../shared/errors.ts'
+import { parseNotification } from '../../shared/notifications/parse.ts'
+import { parseRunKey } from '../../shared/notifications/run-key.ts'
+import type { StorageContext } from '../../shared/runtime/context.ts'
+import type { Invocation, QueueHandler } from '../../shared/runtime/handler.ts'
+import { processArrival } from './process-arrival.ts'
+
+export function createHandler(context: StorageContext): QueueHandler {
+  return async (event, invocation) => {
+    const batchItemFailures: { itemIdentifier: string }[] = []
+    for (const message of event.Records) {
+      try {
+        await processMessage(context, message.body, invocation)
+      } catch (error) {
+        const failure = classify(error)
+        const level = failure instanceof ConflictError ? 'info' : 'error'
+        invocation.log[level]({ error: failure, message: message.messageId }, 'message-not-processed')
+        batchItemFailures.push({ itemIdentifier: message.messageId })
+      }
+    }
+    return { batchItemFailures }
+  }
+}
+
+async function processMessage(context: StorageContext, body: string, { signal, log }: Invocation): Promise<void> {
+  const { arrivals, rejected } = parseNotification(body)
+  for (const { reason, record } of rejected) {
+    const alert = await parkNotification(
+      context.database,
+      typeof record === 'string' ? record : JSON.stringify(record),
+      reason,
+      context.now(),
+    )
+    await flushOutbox(context.database, context.queues, { names: [alert.name] }, signal)
+    log.warn({ reason }, 'notification-parked')
+  }
+  for (const arrival of arrivals) {
+    const started = performance.now()
+    const { tag, runNumber: run } = parseRunKey(arrival.key) ?? {}
+    const fields = log.child({ bucket: arrival.bucket, key: arrival.key, tag, run })
+    const outcome = await processArrival(context, arrival, signal, fields)
+    fields.info({ outcome, source: arrival.source, ms: Math.round(performance.now() - started) }, 'arrival-processed')
+  }
+}

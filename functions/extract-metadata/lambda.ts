@@ -1,0 +1,9 @@
+/** extract-metadata as AWS Lambda runs it. */
+import { loadConfig } from '../../shared/config.ts'
+import { createStorageContext } from '../../shared/runtime/context.ts'
+import { lambdaQueue } from '../../shared/runtime/lambda.ts'
+import { createHandler } from './handler.ts'
+
+const context = createStorageContext(loadConfig(), 'extract-metadata')
+
+export const handler = lambdaQueue(createHandler(context), context.log)

@@ -1,0 +1,17 @@
+/** Schedule: the buckets are listed against the ledger, and what no notification told of is enqueued. */
+import { reconcile } from '../../shared/catalogue/reconcile.ts'
+import type { StorageContext } from '../../shared/runtime/context.ts'
+import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
+
+/** A run's own notification gets this long before the listing speaks for it. */
+const GRACE_SECONDS = 120
+
+export function createHandler(context: StorageContext): ScheduleHandler {
+  return async (_event, { signal, log }) => {
+    for (const bucket of context.config.CYGNET_RAW_BUCKETS) {
+      const started = performance.now()
+      const progress = await reconcile(context, { bucket, prefix: '', graceSeconds: GRACE_SECONDS }, signal)
+      log.info({ bucket, ...progress, ms: Math.round(performance.now() - started) }, 'bucket-reconciled')
+    }
+  }
+}

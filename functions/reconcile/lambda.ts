@@ -1,0 +1,9 @@
+/** reconcile as AWS Lambda runs it. */
+import { loadConfig } from '../../shared/config.ts'
+import { createStorageContext } from '../../shared/runtime/context.ts'
+import { lambdaSchedule } from '../../shared/runtime/lambda.ts'
+import { createHandler } from './handler.ts'
+
+const context = createStorageContext(loadConfig(), 'reconcile')
+
+export const handler = lambdaSchedule(createHandler(context), context.log)

@@ -1,0 +1,117 @@
+/** A run's values from those of its files: pure, so that it can be tested case by case. */
+import type { Integrity } from './schema.ts'
+
+/** What aggregation needs to know of a live file of the run. */
+export interface FileSummary {
+  readonly key: string
+  readonly subrun: number | null
+  readonly lastModified: Date
+  readonly sizeBytes: number
+  readonly md5: string
+  readonly integrity: Integrity
+  readonly complete: boolean
+  readonly problem: string | null
+  readonly eventCount: number
+  readonly firstEventAt: Date | null
+  readonly lastEventAt: Date | null
+  readonly startedEpoch: number
+  /** Null while the run goes on in another subrun, or when unknown. */
+  readonly stoppedEpoch: number | null
+  readonly parameters: Readonly<Record<string, number | string | null>>
+}
+
+export interface RunSummary {
+  readonly complete: boolean
+  readonly problem: string | null
+  readonly integrity: Integrity
+  readonly fileCount: number
+  /** The files that count, in the order of their subruns. */
+  readonly keys: readonly string[]
+  readonly sizeBytes: number
+  readonly eventCount: number
+  readonly firstEventAt: Date | null
+  readonly lastEventAt: Date | null
+  readonly startedEpoch: number
+  readonly stoppedEpoch: number | null
+  /** MD5 of the file where the run is one file; the legacy logbook has room for one only. */
+  readonly md5: string | null
+  readonly parameters: Readonly<Record<string, number | string | null>>
+}
+
+/** Columns that the end-of-run dump fills: they come from the run's last file, all others from its first. */
+const END_COLUMNS = ['stop_time', 'number_of_events', 'storage_local_status'] as const
+
+/**
+ * Sums a run up. One file a subrun counts: where several claim the same subrun (the same run once as `.gz` and once as
+ * `.lz4`), a complete one before an incomplete one, then the newest, and the run says so.
+ *
+ * A run of one file is complete when the file is. A run of subruns is complete when subruns 0 to the last are there, each
+ * complete, and the last one's end-of-run dump says that the run stopped.
+ */
+export function aggregateRun(files: readonly FileSummary[]): RunSummary | null {
+  const chosen = [...Map.groupBy(files, (file) => file.subrun ?? -1).values()].flatMap((claims) => claims.toSorted(bestFirst).slice(0, 1))
+  chosen.sort((a, b) => (a.subrun ?? -1) - (b.subrun ?? -1))
+  const first = chosen[0]
+  const last = chosen.at(-1)
+  if (first === undefined || last === undefined) return null
+  const problem = missingParts(chosen) ?? chosen.find((file) => file.problem !== null)?.problem ?? null
+  const withParameters = chosen.find((file) => Object.values(file.parameters).some((value) => value !== null)) ?? first
+  return {
+    complete: chosen.every((file) => file.complete) && missingParts(chosen) === null,
+    problem:
+      problem ??
+      (chosen.length < files.length ? `several files claim the same part of the run: ${files.map((file) => file.key).join(', ')}` : null),
+    integrity: worst(chosen.map((file) => file.integrity)),
+    fileCount: files.length,
+    keys: chosen.map((file) => file.key),
+    sizeBytes: sum(chosen.map((file) => file.sizeBytes)),
+    eventCount: sum(chosen.map((file) => file.eventCount)),
+    firstEventAt: extreme(
+      chosen.map((file) => file.firstEventAt),
+      Math.min,
+    ),
+    lastEventAt: extreme(
+      chosen.map((file) => file.lastEventAt),
+      Math.max,
+    ),
+    startedEpoch: Math.max(...chosen.map((file) => file.startedEpoch)),
+    stoppedEpoch: last.stoppedEpoch,
+    md5: chosen.length === 1 ? first.md5 : null,
+    parameters: {
+      ...withParameters.parameters,
+      ...Object.fromEntries(END_COLUMNS.map((column) => [column, last.parameters[column] ?? null])),
+    },
+  }
+}
+
+function bestFirst(a: FileSummary, b: FileSummary): number {
+  return Number(b.complete) - Number(a.complete) || b.lastModified.getTime() - a.lastModified.getTime() || a.key.localeCompare(b.key)
+}
+
+/** Says which subruns are not there yet, or null when none is missing. `files` are in order, one a subrun. */
+function missingParts(files: readonly FileSummary[]): string | null {
+  const subruns = files.flatMap((file) => (file.subrun === null ? [] : [file.subrun]))
+  const last = files.at(-1)
+  if (subruns.length === 0 || last === undefined) return null
+  if (subruns.length < files.length) return 'the run is here both as one file and as subruns'
+  const missing = Array.from({ length: Math.min((subruns.at(-1) ?? 0) + 1, 10_000) }, (_, subrun) => subrun).filter(
+    (subrun) => !subruns.includes(subrun),
+  )
+  if (missing.length > 0)
+    return `subruns missing: ${missing.slice(0, 10).join(', ')}${missing.length > 10 ? ` and ${missing.length - 10} more` : ''}`
+  if (last.stoppedEpoch === null && last.complete)
+    return `subrun ${(last.subrun ?? 0) + 1} is awaited: subrun ${last.subrun} says the run went on`
+  return null
+}
+
+function worst(of: readonly Integrity[]): Integrity {
+  if (of.includes('mismatch')) return 'mismatch'
+  return of.includes('unstated') ? 'unstated' : 'verified'
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+
+function extreme(dates: readonly (Date | null)[], pick: (...times: number[]) => number): Date | null {
+  const times = dates.flatMap((date) => (date === null ? [] : [date.getTime()]))
+  return times.length === 0 ? null : new Date(pick(...times))
+}

@@ -1,0 +1,162 @@
+/** The ledger: what was heard of, who works on it, how it ended. */
+import { createHash } from 'node:crypto'
+import { sql, type Transaction } from 'kysely'
+import { ConflictError } from '../errors.ts'
+import type { ObjectArrival } from '../notifications/arrival.ts'
+import type { ObjectVersion } from '../storage/objects.ts'
+import type { Database } from './database.ts'
+import type { Arrival, ArrivalOutcome, ArrivalState, Schema } from './schema.ts'
+
+type Executor = Database | Transaction<Schema>
+
+/** What tells one object version from another. An arrival without version or ETag stands for "whatever is there". */
+export interface VersionName {
+  readonly bucket: string
+  readonly key: string
+  readonly versionId: string | null
+  readonly etag: string | null
+}
+
+/** The ledger's key of an object version: SHA-256 of bucket, key and version id (else ETag). */
+export function identityOf(version: VersionName): Buffer {
+  return createHash('sha256')
+    .update(`${version.bucket}\0${version.key}\0${version.versionId ?? ''}\0${version.versionId === null ? (version.etag ?? '') : ''}`)
+    .digest()
+}
+
+/** Writes arrivals into the ledger as `received`; one that is there already stays as it is. */
+export async function recordArrivals(database: Executor, arrivals: readonly ObjectArrival[], at: Date): Promise<void> {
+  if (arrivals.length === 0) return
+  await database
+    .insertInto('arrivals')
+    .ignore()
+    .values(
+      arrivals.map((arrival) => ({
+        identity: identityOf(arrival),
+        bucket: arrival.bucket,
+        object_key: arrival.key,
+        version_id: arrival.versionId,
+        etag: arrival.etag ?? '',
+        size_bytes: arrival.sizeBytes,
+        event_name: arrival.eventName,
+        event_time: arrival.eventTime,
+        sequencer: arrival.sequencer,
+        source: arrival.source,
+        state: 'received' as const,
+        received_at: at,
+        announced_at: at,
+      })),
+    )
+    .execute()
+}
+
+export async function findArrival(database: Executor, version: VersionName): Promise<Arrival | null> {
+  const row = await database.selectFrom('arrivals').selectAll().where('identity', '=', identityOf(version)).executeTakeFirst()
+  return row ?? null
+}
+
+export interface Lease {
+  readonly arrivalId: number
+  /** Names this attempt, so that a holder who lost the lease cannot finish what another has begun. */
+  readonly owner: string
+  /** 1 for the first try. */
+  readonly attempt: number
+}
+
+/**
+ * Takes the lease on an object version, or null when another holds it or it is finished. `reopen` takes finished ones
+ * again: the store holds this version once more after it held another.
+ */
+export async function claimArrival(
+  database: Database,
+  version: ObjectVersion,
+  options: { readonly owner: string; readonly leaseSeconds: number; readonly reopen: boolean },
+): Promise<Lease | null> {
+  const identity = identityOf(version)
+  const result = await database
+    .updateTable('arrivals')
+    .set({
+      state: 'processing',
+      outcome: null,
+      reason: null,
+      attempts: sql`attempts + 1`,
+      lease_owner: options.owner,
+      lease_until: leaseEnd(options.leaseSeconds),
+      last_modified: version.lastModified,
+      size_bytes: version.sizeBytes,
+      finished_at: null,
+    })
+    .where('identity', '=', identity)
+    .where((where) =>
+      where.or([
+        where('state', 'in', ['received', 'failed', ...(options.reopen ? (['done', 'invalid'] as const) : [])]),
+        where.and([where('state', '=', 'processing'), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
+      ]),
+    )
+    .executeTakeFirst()
+  if (result.numUpdatedRows === 0n) return null
+  const row = await database.selectFrom('arrivals').select(['id', 'attempts']).where('identity', '=', identity).executeTakeFirstOrThrow()
+  return { arrivalId: row.id, owner: options.owner, attempt: row.attempts }
+}
+
+const leaseEnd = (seconds: number) => sql<Date>`UTC_TIMESTAMP(3) + INTERVAL ${seconds} SECOND`
+
+/** Holds the lease for `leaseSeconds` more. @throws ConflictError when it was lost to another. */
+export async function renewLease(database: Database, lease: Lease, leaseSeconds: number): Promise<void> {
+  const result = await database
+    .updateTable('arrivals')
+    .set({ lease_until: leaseEnd(leaseSeconds) })
+    .where('id', '=', lease.arrivalId)
+    .where('lease_owner', '=', lease.owner)
+    .where('state', '=', 'processing')
+    .executeTakeFirst()
+  if (result.numUpdatedRows === 0n) throw new ConflictError('the lease on this object was lost to another function')
+}
+
+/** Ends an attempt. @throws ConflictError when the lease was lost meanwhile: then nothing is written. */
+export async function endAttempt(
+  database: Executor,
+  lease: Lease,
+  end: { readonly state: Exclude<ArrivalState, 'processing'>; readonly outcome?: ArrivalOutcome; readonly reason?: string },
+): Promise<void> {
+  const result = await database
+    .updateTable('arrivals')
+    .set({
+      state: end.state,
+      outcome: end.outcome ?? null,
+      reason: end.reason ?? null,
+      lease_owner: null,
+      lease_until: null,
+      finished_at: end.state === 'received' ? null : sql<Date>`UTC_TIMESTAMP(3)`,
+    })
+    .where('id', '=', lease.arrivalId)
+    .where('lease_owner', '=', lease.owner)
+    .executeTakeFirst()
+  if (result.numUpdatedRows === 0n) throw new ConflictError('the lease on this object was lost to another function')
+}
+
+/** Closes an arrival that nobody needs to work on any more: replaced by a newer version, or gone from the store. */
+export async function closeArrival(
+  database: Executor,
+  version: VersionName,
+  outcome: 'superseded' | 'gone',
+  reason: string,
+): Promise<void> {
+  await database
+    .updateTable('arrivals')
+    .set({ state: outcome === 'gone' ? 'failed' : 'done', outcome, reason, finished_at: sql<Date>`UTC_TIMESTAMP(3)` })
+    .where('identity', '=', identityOf(version))
+    .where('state', 'in', ['received', 'failed'])
+    .execute()
+}
+
+/** Writes an arrival that never gets as far as being read: its key says that it cannot be a run. */
+export async function rejectArrival(database: Executor, arrival: ObjectArrival, reason: string, at: Date): Promise<void> {
+  await recordArrivals(database, [arrival], at)
+  await database
+    .updateTable('arrivals')
+    .set({ state: 'invalid', reason, finished_at: at })
+    .where('identity', '=', identityOf(arrival))
+    .where('state', '=', 'received')
+    .execute()
+}

@@ -1,0 +1,33 @@
+/** The one place where connections to MariaDB are made. */
+import { Kysely, MysqlDialect } from 'kysely'
+import { createPool } from 'mysql2'
+import type { Schema } from './schema.ts'
+
+export type Database = Kysely<Schema>
+
+/**
+ * Every session: UTC; strict, so that a value that does not fit is an error and not a silent -1; waits for locks and
+ * statements that end, since a hung function is worse than a retried one.
+ */
+const SESSION = [
+  "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 20, max_statement_time = 60",
+  'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
+]
+
+/** Opens a pool of at most `connections` to the catalogue at `url` (mysql://user:password@host:port/database). */
+export function openDatabase(url: string, connections: number): Database {
+  const pool = createPool({
+    uri: url,
+    connectionLimit: connections,
+    timezone: 'Z',
+    charset: 'utf8mb4_unicode_520_ci',
+    supportBigNumbers: true,
+    decimalNumbers: true,
+    connectTimeout: 10_000,
+    enableKeepAlive: true,
+  })
+  pool.on('connection', (connection) => {
+    for (const statement of SESSION) connection.query(statement)
+  })
+  return new Kysely<Schema>({ dialect: new MysqlDialect({ pool }) })
+}

@@ -1,0 +1,16 @@
+/** The schema's migrations, in code so that a bundled function carries them. */
+import { Migrator } from 'kysely'
+import { TransientError } from '../errors.ts'
+import type { Database } from './database.ts'
+import * as foundation from './migrations/0001-foundation.ts'
+
+const migrations = { '0001-foundation': foundation }
+
+/** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */
+export async function migrate(database: Database): Promise<readonly string[]> {
+  const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
+  const { error, results } = await migrator.migrateToLatest()
+  if (error !== undefined)
+    throw new TransientError(`the catalogue's schema could not be brought up to date: ${String(error)}`, {}, { cause: error })
+  return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName)
+}

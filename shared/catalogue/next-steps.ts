@@ -1,0 +1,146 @@
+/**
+ * What should happen next to a run that was catalogued: pure decisions, each with its reason. The bodies built here are
+ * the contract with the functions that consume the queues; docs/messages.md describes them.
+ */
+import type { FileMetadata } from '../extraction/metadata.ts'
+import type { ObjectVersion } from '../storage/objects.ts'
+import type { RunSummary } from './aggregate.ts'
+import { identityOf } from './arrivals.ts'
+import type { Request } from './outbox.ts'
+import type { DigestComparison, Integrity } from './schema.ts'
+
+/** The event id of the trigger, whose events carry the camera frame and the digitizers. */
+const TRIGGER_EVENT_ID = '1'
+const CAMERA_BANK = 'CAM0'
+
+export interface CataloguedRun {
+  readonly id: number
+  readonly tag: string
+  readonly runNumber: number
+}
+
+export interface CataloguedFile {
+  readonly run: CataloguedRun
+  readonly version: ObjectVersion
+  readonly metadata: FileMetadata
+  readonly integrity: Integrity
+  readonly comparisons: readonly DigestComparison[]
+}
+
+export type Severity = 'info' | 'warning' | 'error' | 'page'
+
+/** A message for `alerts`: the fingerprint names the condition, so that it is told once and cleared once. */
+export function alertRequest(alert: {
+  readonly rule: string
+  readonly severity: Severity
+  readonly summary: string
+  readonly tag: string | null
+  readonly runNumber: number | null
+  readonly runId: number | null
+  readonly object: { readonly bucket: string; readonly key: string } | null
+  /** What tells this occurrence from another of the same rule, e.g. the object version. */
+  readonly occurrence: string
+}): Request {
+  const { runId, occurrence, object, ...body } = alert
+  const fingerprint = `${alert.rule}:${occurrence}`
+  return {
+    name: `alert:${fingerprint}`,
+    queue: 'alerts',
+    runId,
+    body: { fingerprint, ...body, bucket: object?.bucket ?? null, key: object?.key ?? null },
+  }
+}
+
+/** A copy on tape is asked for every file whose bytes are what they should be, complete or not: a crashed run is unique too. */
+export function tapeRequest(file: CataloguedFile, priority: 'live' | 'backlog'): Request | null {
+  if (file.integrity === 'mismatch') return null
+  return {
+    name: `tape:${identityOf(file.version).toString('hex')}`,
+    queue: 'tape-requests',
+    runId: file.run.id,
+    body: {
+      tag: file.run.tag,
+      runNumber: file.run.runNumber,
+      ...objectFields(file.version),
+      md5: file.metadata.checksums.md5,
+      adler32: file.metadata.checksums.adler32,
+      sha256: file.metadata.checksums.sha256,
+      priority,
+    },
+  }
+}
+
+const objectFields = (version: ObjectVersion) => ({
+  bucket: version.bucket,
+  key: version.key,
+  etag: version.etag,
+  versionId: version.versionId,
+  sizeBytes: version.sizeBytes,
+})
+
+/** A live file of a run as reconstruction needs to know it. */
+export interface RunInput extends ObjectVersion {
+  readonly md5: string
+  readonly cameraBanks: number
+  readonly triggerEvents: number
+}
+
+/** Reconstruction is asked for a complete run with camera frames and enough triggers; else the reason why not is given. */
+export function recoRequest(
+  run: CataloguedRun,
+  summary: RunSummary,
+  files: readonly RunInput[],
+  minimumEvents: number,
+): { readonly request: Request } | { readonly reason: string } {
+  const triggers = files.reduce((total, file) => total + file.triggerEvents, 0)
+  if (summary.integrity === 'mismatch') return { reason: 'a checksum disagrees' }
+  if (!summary.complete) return { reason: `the run is not complete: ${summary.problem ?? 'no reason known'}` }
+  if (files.every((file) => file.cameraBanks === 0)) return { reason: 'no camera frames' }
+  if (triggers <= minimumEvents) return { reason: `${triggers} trigger events, more than ${minimumEvents} are needed` }
+  const versions = files.map((file) => identityOf(file).toString('hex').slice(0, 16)).join('-')
+  return {
+    request: {
+      name: `reco:${run.id}:${versions.length > 200 ? identityOf({ bucket: '', key: versions, versionId: null, etag: null }).toString('hex') : versions}`,
+      queue: 'reco-requests',
+      runId: run.id,
+      body: {
+        tag: run.tag,
+        runNumber: run.runNumber,
+        pedestal: summary.parameters.pedestal_run === 1,
+        triggerEvents: triggers,
+        files: files.map((file) => ({ ...objectFields(file), md5: file.md5 })),
+      },
+    },
+  }
+}
+
+/** What a human should hear about a file: at most one alert a condition. */
+export function fileAlerts(file: CataloguedFile): readonly Request[] {
+  const { metadata, run, version } = file
+  const about = { tag: run.tag, runNumber: run.runNumber, runId: run.id, object: { bucket: version.bucket, key: version.key } }
+  const occurrence = identityOf(version).toString('hex')
+  const named = `run ${run.runNumber} of ${run.tag}`
+  const alerts: Request[] = []
+  if (file.integrity === 'mismatch') {
+    const wrong = file.comparisons.find((comparison) => !comparison.agrees)
+    const summary = `${named}: the ${wrong?.algorithm} in the store is not the one stated by the ${wrong?.by}; keep the local file`
+    alerts.push(alertRequest({ rule: 'checksum-mismatch', severity: 'page', summary, occurrence, ...about }))
+  }
+  if (metadata.problem !== null) {
+    const summary = `${named} is incomplete: ${metadata.problem.message} (${metadata.eventCount} events were read)`
+    alerts.push(alertRequest({ rule: 'incomplete-file', severity: 'warning', summary, occurrence, ...about }))
+  }
+  const mismatch = metadata.warnings.find((warning) => warning.code === 'run-number-mismatch')
+  if (mismatch !== undefined)
+    alerts.push(
+      alertRequest({ rule: 'run-number-mismatch', severity: 'error', summary: `${named}: ${mismatch.message}`, occurrence, ...about }),
+    )
+  if (metadata.problem === null && triggerEvents(metadata) > 0 && cameraBanks(metadata) === 0) {
+    const summary = `${named} has ${triggerEvents(metadata)} triggers and no camera frame (bank ${CAMERA_BANK})`
+    alerts.push(alertRequest({ rule: 'no-camera-bank', severity: 'warning', summary, occurrence, ...about }))
+  }
+  return alerts
+}
+
+export const triggerEvents = (metadata: FileMetadata) => metadata.eventsById[TRIGGER_EVENT_ID] ?? 0
+export const cameraBanks = (metadata: FileMetadata) => metadata.banks[CAMERA_BANK]?.count ?? 0

@@ -1,0 +1,70 @@
+/**
+ * The outbox: requests to other functions are rows written in the transaction that causes them, sent after its commit
+ * and marked as sent. A crash between leaves them unsent, and the next flush (of any function, or of reconcile) sends them:
+ * at least once, never none.
+ */
+import type { Transaction } from 'kysely'
+import type { QueueName, Queues } from '../queue/queues.ts'
+import type { Database } from './database.ts'
+import type { Schema } from './schema.ts'
+
+export interface Request {
+  /** Deterministic: the same cause makes the same name, and a name is taken once. */
+  readonly name: string
+  readonly queue: QueueName
+  readonly body: Readonly<Record<string, unknown>>
+  readonly runId: number | null
+}
+
+/** Writes requests; those whose name was taken before are left as they were. */
+export async function addRequests(database: Database | Transaction<Schema>, requests: readonly Request[], at: Date): Promise<void> {
+  if (requests.length === 0) return
+  await database
+    .insertInto('outbox')
+    .ignore()
+    .values(
+      requests.map((request) => ({
+        name: request.name,
+        queue: request.queue,
+        body: JSON.stringify({ request: request.name, ...request.body }),
+        run_id: request.runId,
+        created_at: at,
+      })),
+    )
+    .execute()
+}
+
+/** Sends what is unsent: the named requests, or those older than `olderThan`; at most 500 a call. Returns how many went out. */
+export async function flushOutbox(
+  database: Database,
+  queues: Queues,
+  which: { readonly names: readonly string[] } | { readonly olderThan: Date },
+  signal: AbortSignal,
+): Promise<number> {
+  if ('names' in which && which.names.length === 0) return 0
+  const rows = await database
+    .selectFrom('outbox')
+    .select(['id', 'queue', 'body'])
+    .where('sent_at', 'is', null)
+    .where((where) => ('names' in which ? where('name', 'in', which.names) : where('created_at', '<', which.olderThan)))
+    .orderBy('id')
+    .limit(500)
+    .execute()
+  for (const [queue, group] of Map.groupBy(rows, (row) => row.queue as QueueName)) {
+    await queues.send(
+      queue,
+      group.map((row) => row.body),
+      signal,
+    )
+    await database
+      .updateTable('outbox')
+      .set({ sent_at: new Date() })
+      .where(
+        'id',
+        'in',
+        group.map((row) => row.id),
+      )
+      .execute()
+  }
+  return rows.length
+}

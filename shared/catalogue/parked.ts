@@ -1,0 +1,41 @@
+/** What nobody could understand is kept for a human, once however often a store repeats it, and told. */
+import { createHash } from 'node:crypto'
+import { sql } from 'kysely'
+import type { Database } from './database.ts'
+import { alertRequest } from './next-steps.ts'
+import { addRequests, type Request } from './outbox.ts'
+
+/** The longest body kept; what is longer is cut, which the reason says. */
+const MAX_BODY_CHARACTERS = 1_000_000
+
+/** Keeps `body`; returns the alert that was written with it, to be sent. */
+export async function parkNotification(database: Database, body: string, reason: string, at: Date): Promise<Request> {
+  const digest = createHash('sha256').update(body).digest()
+  const cut = body.length > MAX_BODY_CHARACTERS
+  await database
+    .insertInto('parked_notifications')
+    .values({
+      received_at: at,
+      reason: cut ? `${reason} (cut from ${body.length} characters)` : reason,
+      body: body.slice(0, MAX_BODY_CHARACTERS),
+      digest,
+    })
+    .onDuplicateKeyUpdate({ times: sql`times + 1` })
+    .execute()
+  const alert = alertRequest({
+    rule: 'parked-notification',
+    severity: 'warning',
+    summary: `a notification could not be understood and was kept: ${reason}`,
+    tag: null,
+    runNumber: null,
+    runId: null,
+    object: null,
+    occurrence: digest.toString('hex'),
+  })
+  await addRequests(database, [alert], at)
+  return alert
+}
+
+export async function listParked(database: Database, limit: number) {
+  return await database.selectFrom('parked_notifications').selectAll().orderBy('id', 'desc').limit(limit).execute()
+}

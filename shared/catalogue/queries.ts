@@ -1,0 +1,96 @@
+/** Reading the catalogue: lists of runs, and one run with everything that is known of it. */
+import type { Database } from './database.ts'
+import type { Run, RunFile } from './schema.ts'
+
+export interface RunFilter {
+  readonly tag?: string | undefined
+  /** Inclusive. */
+  readonly from?: number | undefined
+  readonly to?: number | undefined
+  readonly incomplete?: boolean | undefined
+  readonly pedestal?: boolean | undefined
+  readonly limit: number
+}
+
+/** The runs that are current uses of their numbers, newest numbers first. */
+export async function listRuns(database: Database, filter: RunFilter): Promise<readonly Run[]> {
+  return await database
+    .selectFrom('runs')
+    .selectAll()
+    .where('is_current', '=', 1)
+    .$if(filter.tag !== undefined, (query) => query.where('tag', '=', filter.tag as string))
+    .$if(filter.from !== undefined, (query) => query.where('run_number', '>=', filter.from as number))
+    .$if(filter.to !== undefined, (query) => query.where('run_number', '<=', filter.to as number))
+    .$if(filter.incomplete === true, (query) => query.where('complete', '=', 0))
+    .$if(filter.pedestal === true, (query) => query.where('pedestal', '=', 1))
+    .orderBy('run_number', 'desc')
+    .orderBy('tag')
+    .limit(filter.limit)
+    .execute()
+}
+
+/** Every use of a run number, in every tag unless one is named; the current use of a tag first. */
+export async function findRuns(
+  database: Database,
+  run: { readonly runNumber: number; readonly tag?: string | undefined },
+): Promise<readonly Run[]> {
+  return await database
+    .selectFrom('runs')
+    .selectAll()
+    .where('run_number', '=', run.runNumber)
+    .$if(run.tag !== undefined, (query) => query.where('tag', '=', run.tag as string))
+    .orderBy('tag')
+    .orderBy('is_current', 'desc')
+    .orderBy('started_epoch', 'desc')
+    .execute()
+}
+
+export interface RunDetails {
+  readonly run: Run
+  /** Live files first, then the versions that were replaced. */
+  readonly files: readonly RunFile[]
+  readonly banks: readonly { readonly bank: string; readonly count: number; readonly bytes: number }[]
+  readonly events: readonly { readonly eventId: number; readonly events: number; readonly serialGaps: number }[]
+  readonly requests: readonly { readonly queue: string; readonly name: string; readonly createdAt: Date; readonly sentAt: Date | null }[]
+  readonly history: readonly { readonly at: Date; readonly what: string; readonly detail: string }[]
+}
+
+/** Everything about one use of a run number; banks and events are summed over its live files. */
+export async function describeRun(database: Database, run: Run): Promise<RunDetails> {
+  const [files, banks, events, requests, history] = await Promise.all([
+    database
+      .selectFrom('run_files')
+      .selectAll()
+      .where('run_id', '=', run.id)
+      .orderBy('is_live', 'desc')
+      .orderBy('subrun')
+      .orderBy('id', 'desc')
+      .execute(),
+    database
+      .selectFrom('run_file_banks')
+      .innerJoin('run_files', 'run_files.id', 'run_file_banks.file_id')
+      .select((of) => ['bank', of.fn.sum<number>('banks').as('count'), of.fn.sum<number>('bytes').as('bytes')])
+      .where('run_id', '=', run.id)
+      .where('is_live', '=', 1)
+      .groupBy('bank')
+      .orderBy('bank')
+      .execute(),
+    database
+      .selectFrom('run_file_events')
+      .innerJoin('run_files', 'run_files.id', 'run_file_events.file_id')
+      .select((of) => ['event_id as eventId', of.fn.sum<number>('events').as('events'), of.fn.sum<number>('serial_gaps').as('serialGaps')])
+      .where('run_id', '=', run.id)
+      .where('is_live', '=', 1)
+      .groupBy('event_id')
+      .orderBy('event_id')
+      .execute(),
+    database
+      .selectFrom('outbox')
+      .select(['queue', 'name', 'created_at as createdAt', 'sent_at as sentAt'])
+      .where('run_id', '=', run.id)
+      .orderBy('id')
+      .execute(),
+    database.selectFrom('run_history').select(['at', 'what', 'detail']).where('run_id', '=', run.id).orderBy('id').execute(),
+  ])
+  return { run, files, banks, events, requests, history }
+}

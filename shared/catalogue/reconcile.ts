@@ -1,0 +1,185 @@
+/**
+ * The listing is the truth: compares what a bucket holds with the ledger and announces what is missing there, through the
+ * same queue and handler as a live event. Page by page, its place kept in the catalogue, so that it resumes after a crash.
+ */
+import { encodeNotification } from '../notifications/encode.ts'
+import { routeKey } from '../notifications/route-key.ts'
+import type { StorageContext } from '../runtime/context.ts'
+import { listObjects, type ObjectVersion } from '../storage/objects.ts'
+import { recordArrivals } from './arrivals.ts'
+import { flushOutbox } from './outbox.ts'
+import type { Arrival } from './schema.ts'
+
+export interface ReconcileOptions {
+  readonly bucket: string
+  readonly prefix: string
+  /** Objects younger than this are left to their own notification, seconds. */
+  readonly graceSeconds: number
+  /** Starts again from the first key although an earlier reconciliation of the prefix was interrupted. */
+  readonly fromStart?: boolean
+  readonly onProgress?: (progress: ReconcileProgress) => void
+}
+
+export interface ReconcileProgress {
+  readonly listed: number
+  /** Named like runs, whether known or not. */
+  readonly runs: number
+  readonly announced: number
+  /** False when it was aborted between two pages: the next call goes on there. */
+  readonly finished: boolean
+}
+
+/** An announced arrival whose message seems lost is announced again after this long. */
+const LOST_MESSAGE_MS = 3_600_000
+/** A failed arrival is tried again every hour for a day or so; then only by hand (`cygnet replay`). */
+const FAILED_RETRY_MS = 3_600_000
+const FAILED_RETRY_ATTEMPTS = 30
+
+/** Requests of a function that died between commit and sending are older than this. */
+const STRANDED_REQUEST_MS = 60_000
+
+export async function reconcile(context: StorageContext, options: ReconcileOptions, signal: AbortSignal): Promise<ReconcileProgress> {
+  await flushOutbox(context.database, context.queues, { olderThan: new Date(context.now().getTime() - STRANDED_REQUEST_MS) }, signal)
+  let startAfter = options.fromStart === true ? null : await resumePoint(context, options)
+  let progress: ReconcileProgress = { listed: 0, runs: 0, announced: 0, finished: false }
+  if (startAfter === null) await savePlace(context, options, null, progress, true)
+  while (!signal.aborted) {
+    const page = await listObjects(context.s3, { bucket: options.bucket, prefix: options.prefix, startAfter }, signal)
+    const runs = page.objects.filter((object) => routeKey(object.key, context.config.CYGNET_IGNORED_PREFIXES).kind !== 'ignored')
+    const missing = await missingOf(context, runs, options.graceSeconds)
+    await announce(context, missing, 'reconcile', signal)
+    startAfter = page.last === null ? null : pastIgnored(page.last, context.config.CYGNET_IGNORED_PREFIXES)
+    progress = {
+      listed: progress.listed + page.objects.length,
+      runs: progress.runs + runs.length,
+      announced: progress.announced + missing.length,
+      finished: startAfter === null,
+    }
+    await savePlace(context, options, startAfter, progress, false)
+    options.onProgress?.(progress)
+    if (progress.finished) break
+  }
+  return progress
+}
+
+/** Writes objects into the ledger and puts a message for each into the queue of the live events. */
+export async function announce(
+  context: StorageContext,
+  objects: readonly ObjectVersion[],
+  source: 'reconcile' | 'replay',
+  signal: AbortSignal,
+): Promise<void> {
+  const now = context.now()
+  const arrivals = objects.map((object) => ({
+    ...object,
+    sequencer: null,
+    eventName: 'ObjectCreated:Put',
+    eventTime: object.lastModified,
+    source,
+  }))
+  await recordArrivals(context.database, arrivals, now)
+  await context.queues.send(
+    'runs',
+    arrivals.map((arrival) => encodeNotification([arrival])),
+    signal,
+  )
+  if (objects.length === 0) return
+  await context.database
+    .updateTable('arrivals')
+    .set({ announced_at: now })
+    .where((where) =>
+      where.or(
+        objects.map((object) =>
+          where.and([where('bucket', '=', object.bucket), where('object_key', '=', object.key), where('etag', '=', object.etag)]),
+        ),
+      ),
+    )
+    .execute()
+}
+
+async function missingOf(
+  context: StorageContext,
+  objects: readonly ObjectVersion[],
+  graceSeconds: number,
+): Promise<readonly ObjectVersion[]> {
+  const [first] = objects
+  if (first === undefined) return []
+  const keys = objects.map((object) => object.key)
+  const [arrivals, live] = await Promise.all([
+    context.database.selectFrom('arrivals').selectAll().where('bucket', '=', first.bucket).where('object_key', 'in', keys).execute(),
+    context.database
+      .selectFrom('run_files')
+      .select(['object_key', 'etag'])
+      .where('bucket', '=', first.bucket)
+      .where('object_key', 'in', keys)
+      .where('is_live', '=', 1)
+      .execute(),
+  ])
+  const now = context.now().getTime()
+  const liveEtag = new Map(live.map((file) => [file.object_key, file.etag]))
+  return objects.filter((object) => {
+    if (object.lastModified.getTime() > now - graceSeconds * 1000) return false
+    const known = arrivals.filter((arrival) => arrival.object_key === object.key && arrival.etag === object.etag)
+    return known.length === 0 || known.every((arrival) => wantsAnnouncing(arrival, liveEtag.get(object.key), now))
+  })
+}
+
+/** @param liveEtag the ETag of the version that the catalogue believes to be in the store; undefined when it knows of none. */
+function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: number): boolean {
+  const announcedLongAgo = arrival.announced_at.getTime() < now - LOST_MESSAGE_MS
+  switch (arrival.state) {
+    case 'done':
+      // Read before, but the catalogue shows another version: this one was put back, or its writing was overtaken.
+      return liveEtag !== arrival.etag
+    case 'invalid':
+      return liveEtag !== undefined && liveEtag !== arrival.etag
+    case 'received':
+      return announcedLongAgo
+    case 'processing':
+      return (arrival.lease_until?.getTime() ?? 0) < now
+    case 'failed':
+      return (
+        arrival.outcome === 'gone' ||
+        ((arrival.finished_at?.getTime() ?? 0) < now - FAILED_RETRY_MS && announcedLongAgo && arrival.attempts < FAILED_RETRY_ATTEMPTS)
+      )
+  }
+}
+
+/** Jumps over a prefix that never holds runs (single events come by the million). */
+function pastIgnored(key: string, ignoredPrefixes: readonly string[]): string {
+  const ignored = ignoredPrefixes.find((prefix) => key.startsWith(prefix))
+  return ignored === undefined ? key : `${ignored}\u{10FFFF}`
+}
+
+async function resumePoint(context: StorageContext, options: ReconcileOptions): Promise<string | null> {
+  const row = await context.database
+    .selectFrom('reconciliations')
+    .select('start_after')
+    .where('bucket', '=', options.bucket)
+    .where('prefix', '=', options.prefix)
+    .where('finished_at', 'is', null)
+    .executeTakeFirst()
+  return row?.start_after ?? null
+}
+
+async function savePlace(
+  context: StorageContext,
+  options: ReconcileOptions,
+  startAfter: string | null,
+  progress: ReconcileProgress,
+  beginning: boolean,
+): Promise<void> {
+  const now = context.now()
+  const place = {
+    start_after: startAfter,
+    updated_at: now,
+    finished_at: progress.finished ? now : null,
+    listed: progress.listed,
+    enqueued: progress.announced,
+  }
+  await context.database
+    .insertInto('reconciliations')
+    .values({ bucket: options.bucket, prefix: options.prefix, started_at: now, ...place })
+    .onDuplicateKeyUpdate(beginning ? { ...place, started_at: now } : place)
+    .execute()
+}

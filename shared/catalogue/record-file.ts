@@ -1,0 +1,261 @@
+/** The one transaction that makes a file part of the catalogue, or says that the store's newest version of it is unreadable. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Transaction } from 'kysely'
+import { passesWithTime } from '../errors.ts'
+import type { FileMetadata } from '../extraction/metadata.ts'
+import type { ObjectVersion } from '../storage/objects.ts'
+import type { RunSummary } from './aggregate.ts'
+import { endAttempt, identityOf, type Lease } from './arrivals.ts'
+import type { Database } from './database.ts'
+import { alertRequest, type CataloguedRun, fileAlerts, type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
+import { addRequests, type Request } from './outbox.ts'
+import { addHistory, dateOf, findLiveFile, lockRunOf, refreshRun, supersedeFile } from './runs.ts'
+import type { DigestComparison, Integrity, RunFile, Schema } from './schema.ts'
+
+type Trx = Transaction<Schema>
+
+export interface FileToRecord {
+  readonly lease: Lease
+  readonly tag: string
+  readonly version: ObjectVersion
+  readonly metadata: FileMetadata
+  readonly integrity: Integrity
+  readonly comparisons: readonly DigestComparison[]
+  readonly priority: 'live' | 'backlog'
+}
+
+export interface RecordOptions {
+  readonly at: Date
+  readonly recoMinimumEvents: number
+  /**
+   * Asked under the lock of the object's row: is the version that was read still the one in the store? Whoever commits
+   * last saw the store last, so an older version never overwrites a newer one.
+   */
+  readonly stillCurrent: () => Promise<boolean>
+}
+
+/** `superseded`: the store holds another version by now, nothing was written. */
+export type Recorded =
+  | {
+      readonly kind: 'recorded'
+      readonly run: CataloguedRun
+      readonly summary: RunSummary
+      readonly requests: readonly Request[]
+      readonly reused: boolean
+    }
+  | { readonly kind: 'superseded' }
+
+/** Writes a file, its run, the Runlog row, the history and the requests for what comes next, and ends the arrival. */
+export async function recordFile(database: Database, file: FileToRecord, options: RecordOptions): Promise<Recorded> {
+  return await inTransaction(database, async (trx) => {
+    const startedEpoch = file.metadata.startedAt ?? 0
+    const key = { tag: file.tag, runNumber: file.metadata.runNumber }
+    const use = await lockRunOf(trx, key, { bucket: file.version.bucket, key: file.version.key, startedEpoch }, options.at)
+    const before = await findLiveFile(trx, file.version, true)
+    if (!(await options.stillCurrent())) return { kind: 'superseded' }
+    const run: CataloguedRun = { id: use.id, ...key }
+    const sameContent = before !== null && before.sha256 === file.metadata.checksums.sha256 && before.run_id === use.id
+    if (before !== null) await supersedeFile(trx, before.id, options.at)
+    await insertFile(trx, file, use.id, options.at)
+    const reused = before !== null && before.run_id !== use.id
+    if (before !== null && reused) await leaveFormerRun(trx, key, before, file, options.at)
+    const summary = await refreshRun(trx, run, { at: options.at, newContent: !sameContent })
+    if (summary === null) throw new Error('a run has no file right after one was written')
+    const requests = await nextSteps(trx, file, run, summary, options)
+    if (reused || (use.is_current === 0 && (await isOtherUse(trx, run)))) requests.push(reuseAlert(file, run))
+    await addHistory(
+      trx,
+      run.id,
+      before === null ? 'catalogued' : sameContent ? 'catalogued again' : 'replaced',
+      historyLine(file),
+      options.at,
+    )
+    await addRequests(trx, requests, options.at)
+    await endAttempt(trx, file.lease, { state: 'done', outcome: 'catalogued' })
+    return { kind: 'recorded', run, summary, requests, reused }
+  })
+}
+
+/** The newest version of a file cannot be read: the arrival is invalid, and a version catalogued before is no longer in the store. */
+export async function recordInvalid(
+  database: Database,
+  file: {
+    readonly lease: Lease
+    readonly tag: string
+    readonly runNumber: number
+    readonly version: ObjectVersion
+    readonly reason: string
+  },
+  options: Pick<RecordOptions, 'at' | 'stillCurrent'>,
+): Promise<readonly Request[] | 'superseded'> {
+  return await inTransaction(database, async (trx) => {
+    const before = await findLiveFile(trx, file.version, true)
+    if (!(await options.stillCurrent())) return 'superseded'
+    const run = { tag: file.tag, runNumber: file.runNumber }
+    if (before !== null) {
+      const problem = `the newest version of ${file.version.key} cannot be read: ${file.reason}`
+      await supersedeFile(trx, before.id, options.at)
+      await addHistory(trx, before.run_id, 'replaced by an unreadable file', problem, options.at)
+      await refreshRun(trx, { ...run, id: before.run_id }, { at: options.at, newContent: true, problem })
+    }
+    const alert = alertRequest({
+      rule: 'invalid-file',
+      severity: 'error',
+      summary: `${file.version.key} is not a readable run: ${file.reason}`,
+      tag: file.tag,
+      runNumber: file.runNumber,
+      runId: before?.run_id ?? null,
+      object: { bucket: file.version.bucket, key: file.version.key },
+      occurrence: identityOf(file.version).toString('hex'),
+    })
+    await addRequests(trx, [alert], options.at)
+    await endAttempt(trx, file.lease, { state: 'invalid', reason: file.reason })
+    return [alert]
+  })
+}
+
+const DEADLOCK_RETRIES = 4
+
+/** A transaction that is tried again in place when MariaDB chose it as the victim of a deadlock. */
+async function inTransaction<T>(database: Database, work: (trx: Trx) => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await database.transaction().execute(work)
+    } catch (error) {
+      if (attempt >= DEADLOCK_RETRIES || !passesWithTime(error)) throw error
+      await sleep(20 * 2 ** attempt)
+    }
+  }
+}
+
+async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date): Promise<void> {
+  const { version, metadata } = file
+  const { insertId } = await trx
+    .insertInto('run_files')
+    .values({
+      run_id: runId,
+      bucket: version.bucket,
+      object_key: version.key,
+      version_id: version.versionId,
+      etag: version.etag,
+      last_modified: version.lastModified,
+      subrun: metadata.subrun,
+      compression: metadata.compression,
+      size_bytes: metadata.sizeBytes,
+      uncompressed_bytes: metadata.uncompressedBytes,
+      md5: metadata.checksums.md5,
+      sha256: metadata.checksums.sha256,
+      adler32: metadata.checksums.adler32,
+      crc64nvme: metadata.checksums.crc64nvme ?? null,
+      integrity: file.integrity,
+      digests_compared: JSON.stringify(file.comparisons),
+      complete: Number(metadata.complete),
+      problem_code: metadata.problem?.code ?? null,
+      problem: metadata.problem?.message ?? null,
+      problem_offset: metadata.problem?.offset ?? null,
+      warnings: JSON.stringify(metadata.warnings),
+      event_count: metadata.eventCount,
+      internal_events: JSON.stringify(metadata.internalEvents),
+      first_event_at: dateOf(metadata.firstEventTime),
+      last_event_at: dateOf(metadata.lastEventTime),
+      started_epoch: metadata.startedAt ?? 0,
+      stopped_epoch: metadata.stoppedAt,
+      camera: JSON.stringify(metadata.camera),
+      digitizers: JSON.stringify(metadata.digitizers),
+      parameters: JSON.stringify(metadata.odb),
+      is_live: 1,
+      catalogued_at: at,
+    })
+    .executeTakeFirstOrThrow()
+  const file_id = Number(insertId)
+  const banks = Object.entries(metadata.banks).map(([bank, { count, bytes }]) => ({ file_id, bank, banks: count, bytes }))
+  if (banks.length > 0) await trx.insertInto('run_file_banks').values(banks).execute()
+  const events = Object.entries(metadata.eventsById).map(([id, events]) => ({
+    file_id,
+    event_id: Number(id),
+    events,
+    serial_gaps: metadata.serialGaps[id] ?? 0,
+  }))
+  if (events.length > 0) await trx.insertInto('run_file_events').values(events).execute()
+}
+
+/** The object now belongs to another use of its run number: the former one keeps its history and says what became of its file. */
+async function leaveFormerRun(
+  trx: Trx,
+  key: { tag: string; runNumber: number },
+  before: RunFile,
+  file: FileToRecord,
+  at: Date,
+): Promise<void> {
+  const problem = `${file.version.key} was overwritten by another run with the same number`
+  await addHistory(trx, before.run_id, 'overwritten', `${problem}; md5 was ${before.md5}, ${before.size_bytes} bytes`, at)
+  await refreshRun(trx, { ...key, id: before.run_id }, { at, newContent: false, problem })
+}
+
+async function isOtherUse(trx: Trx, run: CataloguedRun): Promise<boolean> {
+  const uses = await trx.selectFrom('runs').select('id').where('tag', '=', run.tag).where('run_number', '=', run.runNumber).execute()
+  return uses.length > 1
+}
+
+function reuseAlert(file: FileToRecord, run: CataloguedRun): Request {
+  return alertRequest({
+    rule: 'run-number-reused',
+    severity: 'error',
+    summary: `run number ${run.runNumber} of ${run.tag} was used again; the earlier run's entry is kept, its file under ${file.version.key} may be gone`,
+    tag: run.tag,
+    runNumber: run.runNumber,
+    runId: run.id,
+    object: { bucket: file.version.bucket, key: file.version.key },
+    occurrence: `${run.tag}/${run.runNumber}/${file.metadata.startedAt ?? 0}`,
+  })
+}
+
+async function nextSteps(
+  trx: Trx,
+  file: FileToRecord,
+  run: CataloguedRun,
+  summary: RunSummary,
+  options: RecordOptions,
+): Promise<Request[]> {
+  const catalogued = { run, version: file.version, metadata: file.metadata, integrity: file.integrity, comparisons: file.comparisons }
+  const requests: Request[] = [...fileAlerts(catalogued)]
+  const tape = tapeRequest(catalogued, file.priority)
+  if (tape !== null) requests.push(tape)
+  const reco = recoRequest(run, summary, await runInputs(trx, run.id, summary.keys), options.recoMinimumEvents)
+  if ('request' in reco) requests.push(reco.request)
+  else await addHistory(trx, run.id, 'reconstruction not asked for', reco.reason, options.at)
+  return requests
+}
+
+async function runInputs(trx: Trx, runId: number, keys: readonly string[]): Promise<readonly RunInput[]> {
+  const files = await trx
+    .selectFrom('run_files')
+    .leftJoin('run_file_banks', (join) => join.onRef('run_file_banks.file_id', '=', 'run_files.id').on('run_file_banks.bank', '=', 'CAM0'))
+    .leftJoin('run_file_events', (join) =>
+      join.onRef('run_file_events.file_id', '=', 'run_files.id').on('run_file_events.event_id', '=', 1),
+    )
+    .select([
+      'bucket',
+      'object_key as key',
+      'etag',
+      'version_id as versionId',
+      'size_bytes as sizeBytes',
+      'last_modified as lastModified',
+      'md5',
+      'banks as cameraBanks',
+      'events as triggerEvents',
+    ])
+    .where('run_id', '=', runId)
+    .where('is_live', '=', 1)
+    .execute()
+  return files
+    .filter((file) => keys.includes(file.key))
+    .toSorted((a, b) => keys.indexOf(a.key) - keys.indexOf(b.key))
+    .map((file) => ({ ...file, cameraBanks: file.cameraBanks ?? 0, triggerEvents: file.triggerEvents ?? 0 }))
+}
+
+function historyLine(file: FileToRecord): string {
+  const { version, metadata } = file
+  const state = metadata.complete ? 'complete' : `incomplete: ${metadata.problem?.message ?? 'no reason known'}`
+  return `${version.bucket}/${version.key}, ${metadata.sizeBytes} bytes, md5 ${metadata.checksums.md5}, ${metadata.eventCount} events, ${state}`
+}

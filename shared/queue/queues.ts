@@ -1,0 +1,130 @@
+/** The work queues: one per kind of work, each with a dead-letter queue named `<queue>-dead`. */
+import {
+  ChangeMessageVisibilityCommand,
+  DeleteMessageCommand,
+  GetQueueAttributesCommand,
+  GetQueueUrlCommand,
+  ReceiveMessageCommand,
+  SendMessageBatchCommand,
+  type SQSClient,
+} from '@aws-sdk/client-sqs'
+import { TransientError } from '../errors.ts'
+
+export const QUEUES = ['runs', 'tape-requests', 'reco-requests', 'alerts'] as const
+export type QueueName = (typeof QUEUES)[number]
+
+export const deadLetterQueue = (queue: QueueName): `${QueueName}-dead` => `${queue}-dead`
+type AnyQueue = QueueName | `${QueueName}-dead`
+
+/** A message read from a queue without taking it off. */
+export interface QueuedMessage {
+  readonly messageId: string
+  readonly receiptHandle: string
+  readonly body: string
+  readonly receiveCount: number
+  readonly sentAt: Date | null
+}
+
+export interface QueueDepth {
+  readonly waiting: number
+  readonly inFlight: number
+}
+
+export interface Queues {
+  url(queue: AnyQueue, signal: AbortSignal): Promise<string>
+  /** Sends every body or throws; a batch that was half accepted is reported as failed and may be sent again. */
+  send(queue: AnyQueue, bodies: readonly string[], signal: AbortSignal): Promise<void>
+  /** Takes up to ten messages; they come back after `visibilitySeconds` unless deleted. */
+  receive(queue: AnyQueue, visibilitySeconds: number, signal: AbortSignal): Promise<readonly QueuedMessage[]>
+  delete(queue: AnyQueue, message: QueuedMessage, signal: AbortSignal): Promise<void>
+  /** Gives a message back at once. */
+  release(queue: AnyQueue, message: QueuedMessage, signal: AbortSignal): Promise<void>
+  depth(queue: AnyQueue, signal: AbortSignal): Promise<QueueDepth>
+}
+
+/** SQS takes ten messages and 256 KiB in one call; a margin is left for its own framing. */
+const BATCH_MESSAGES = 10
+const BATCH_BYTES = 240 * 1024
+
+export function createQueues(sqs: SQSClient, prefix: string): Queues {
+  const urls = new Map<AnyQueue, string>()
+
+  async function url(queue: AnyQueue, signal: AbortSignal): Promise<string> {
+    const known = urls.get(queue)
+    if (known !== undefined) return known
+    const answer = await sqs.send(new GetQueueUrlCommand({ QueueName: prefix + queue }), { abortSignal: signal })
+    if (answer.QueueUrl === undefined) throw new TransientError(`the queue ${prefix}${queue} has no address`)
+    urls.set(queue, answer.QueueUrl)
+    return answer.QueueUrl
+  }
+
+  return {
+    url,
+    async send(queue, bodies, signal) {
+      const QueueUrl = await url(queue, signal)
+      for (const batch of batches(bodies)) {
+        const Entries = batch.map((MessageBody, index) => ({ Id: String(index), MessageBody }))
+        const answer = await sqs.send(new SendMessageBatchCommand({ QueueUrl, Entries }), { abortSignal: signal })
+        const failed = answer.Failed?.[0]
+        if (failed !== undefined)
+          throw new TransientError(`the queue ${queue} refused a message: ${failed.Code ?? 'no code'} ${failed.Message ?? ''}`)
+      }
+    },
+    async receive(queue, visibilitySeconds, signal) {
+      const answer = await sqs.send(
+        new ReceiveMessageCommand({
+          QueueUrl: await url(queue, signal),
+          MaxNumberOfMessages: BATCH_MESSAGES,
+          VisibilityTimeout: visibilitySeconds,
+          WaitTimeSeconds: 0,
+          MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp'],
+        }),
+        { abortSignal: signal },
+      )
+      return (answer.Messages ?? []).map((message) => ({
+        messageId: message.MessageId ?? '',
+        receiptHandle: message.ReceiptHandle ?? '',
+        body: message.Body ?? '',
+        receiveCount: Number(message.Attributes?.ApproximateReceiveCount ?? 0),
+        sentAt: message.Attributes?.SentTimestamp === undefined ? null : new Date(Number(message.Attributes.SentTimestamp)),
+      }))
+    },
+    async delete(queue, message, signal) {
+      const input = { QueueUrl: await url(queue, signal), ReceiptHandle: message.receiptHandle }
+      await sqs.send(new DeleteMessageCommand(input), { abortSignal: signal })
+    },
+    async release(queue, message, signal) {
+      const input = { QueueUrl: await url(queue, signal), ReceiptHandle: message.receiptHandle, VisibilityTimeout: 0 }
+      await sqs.send(new ChangeMessageVisibilityCommand(input), { abortSignal: signal })
+    },
+    async depth(queue, signal) {
+      const answer = await sqs.send(
+        new GetQueueAttributesCommand({
+          QueueUrl: await url(queue, signal),
+          AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'],
+        }),
+        { abortSignal: signal },
+      )
+      return {
+        waiting: Number(answer.Attributes?.ApproximateNumberOfMessages ?? 0),
+        inFlight: Number(answer.Attributes?.ApproximateNumberOfMessagesNotVisible ?? 0),
+      }
+    },
+  }
+}
+
+function* batches(bodies: readonly string[]): Generator<readonly string[]> {
+  let batch: string[] = []
+  let bytes = 0
+  for (const body of bodies) {
+    const size = Buffer.byteLength(body)
+    if (batch.length > 0 && (batch.length === BATCH_MESSAGES || bytes + size > BATCH_BYTES)) {
+      yield batch
+      batch = []
+      bytes = 0
+    }
+    batch.push(body)
+    bytes += size
+  }
+  if (batch.length > 0) yield batch
+}

@@ -1,0 +1,66 @@
+/** What a process needs, made once and handed down: no module opens a connection of its own. */
+import { randomUUID } from 'node:crypto'
+import type { S3Client } from '@aws-sdk/client-s3'
+import type { SQSClient } from '@aws-sdk/client-sqs'
+import { type Database, openDatabase } from '../catalogue/database.ts'
+import type { Config } from '../config.ts'
+import { createLogger, type Logger } from '../log.ts'
+import { createSqsClient } from '../queue/client.ts'
+import { createQueues, type Queues } from '../queue/queues.ts'
+import { createS3Client } from '../storage/client.ts'
+
+/** For functions that only write down and pass on. */
+export interface Context {
+  readonly config: Config
+  readonly log: Logger
+  readonly database: Database
+  readonly queues: Queues
+  /** For the queue pump; functions use `queues`. */
+  readonly sqs: SQSClient
+  readonly now: () => Date
+  /** Names this process in leases. */
+  readonly owner: string
+  close(): Promise<void>
+}
+
+/** For functions that also read objects. */
+export interface StorageContext extends Context {
+  readonly s3: S3Client
+}
+
+/** Connects to the catalogue and the queues (both lazily, on first use). */
+export function createContext(
+  config: Config,
+  name: string,
+  log: Logger = createLogger({ function: name, level: config.CYGNET_LOG_LEVEL }),
+): Context {
+  const database = openDatabase(config.CYGNET_DATABASE_URL, config.CYGNET_DATABASE_CONNECTIONS)
+  const sqs = createSqsClient(config)
+  return {
+    config,
+    log,
+    database,
+    sqs,
+    queues: createQueues(sqs, config.CYGNET_QUEUE_PREFIX),
+    now: () => new Date(),
+    owner: `${name}-${process.pid}-${randomUUID().slice(0, 8)}`,
+    async close() {
+      sqs.destroy()
+      await database.destroy()
+    },
+  }
+}
+
+/** The same with the object store. */
+export function createStorageContext(config: Config, name: string, log?: Logger): StorageContext {
+  const context = createContext(config, name, log)
+  const s3 = createS3Client(config)
+  return {
+    ...context,
+    s3,
+    async close() {
+      s3.destroy()
+      await context.close()
+    },
+  }
+}

@@ -1,0 +1,18 @@
+/** The one place where an S3 client is made. */
+import { S3Client } from '@aws-sdk/client-s3'
+import type { Config } from '../config.ts'
+
+/** An S3 client for the configured store; path-style addresses, since MinIO, Ceph and the embedded store want them. */
+export function createS3Client(config: Config): S3Client {
+  return new S3Client({
+    region: config.CYGNET_S3_REGION,
+    forcePathStyle: config.CYGNET_S3_ENDPOINT !== undefined,
+    requestChecksumCalculation: config.CYGNET_S3_SDK_CHECKSUMS,
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    maxAttempts: 4,
+    ...(config.CYGNET_S3_ENDPOINT === undefined ? {} : { endpoint: config.CYGNET_S3_ENDPOINT }),
+    ...(config.CYGNET_S3_ACCESS_KEY_ID === undefined || config.CYGNET_S3_SECRET_ACCESS_KEY === undefined
+      ? {}
+      : { credentials: { accessKeyId: config.CYGNET_S3_ACCESS_KEY_ID, secretAccessKey: config.CYGNET_S3_SECRET_ACCESS_KEY } }),
+  })
+}

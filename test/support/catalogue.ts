@@ -1,0 +1,62 @@
+/** A migrated catalogue on a fresh database, and short ways to put files into it. */
+import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import { startTestDatabase } from '../../infra/local/testing.ts'
+import { claimArrival, recordArrivals } from '../../shared/catalogue/arrivals.ts'
+import { type Database, openDatabase } from '../../shared/catalogue/database.ts'
+import { migrate } from '../../shared/catalogue/migrate.ts'
+import { type FileToRecord, recordFile } from '../../shared/catalogue/record-file.ts'
+import { InvalidInputError } from '../../shared/errors.ts'
+import type { FileMetadata } from '../../shared/extraction/metadata.ts'
+import type { ObjectVersion } from '../../shared/storage/objects.ts'
+
+export interface TestCatalogue {
+  readonly database: Database
+  readonly url: string
+  readonly adminUrl: string
+  close(): Promise<void>
+}
+
+export async function startTestCatalogue(): Promise<TestCatalogue> {
+  const server = await startTestDatabase()
+  const database = openDatabase(server.url, 8)
+  await migrate(database)
+  return {
+    database,
+    url: server.url,
+    adminUrl: server.adminUrl,
+    async close() {
+      await database.destroy()
+      await server.drop()
+    },
+  }
+}
+
+/** The lease on an object version, as extraction takes it. */
+export async function leaseOn(database: Database, version: ObjectVersion, reopen = false) {
+  const arrival = { ...version, sequencer: null, eventName: 'ObjectCreated:Put', eventTime: null, source: 'aws' as const }
+  await recordArrivals(database, [arrival], new Date())
+  const lease = await claimArrival(database, version, { owner: randomUUID(), leaseSeconds: 30, reopen })
+  if (lease === null) throw new InvalidInputError('the lease is taken')
+  return lease
+}
+
+/** Records a file the way extraction does; `stillCurrent` is true unless said otherwise. */
+export async function record(
+  database: Database,
+  version: ObjectVersion,
+  metadata: FileMetadata,
+  more: Partial<FileToRecord> & { readonly stillCurrent?: () => Promise<boolean>; readonly reopen?: boolean } = {},
+) {
+  const { stillCurrent = async () => true, reopen = false, ...changes } = more
+  const lease = await leaseOn(database, version, reopen)
+  const file: FileToRecord = { lease, tag: 'LNGS', version, metadata, integrity: 'verified', comparisons: [], priority: 'live', ...changes }
+  return await recordFile(database, file, { at: new Date(), recoMinimumEvents: 10, stillCurrent })
+}
+
+export async function runlogRow(database: Database, runNumber: number, tag = 'LNGS'): Promise<Record<string, unknown> | undefined> {
+  const { rows } = await sql<Record<string, unknown>>`SELECT * FROM Runlog WHERE tag = ${tag} AND run_number = ${runNumber}`.execute(
+    database,
+  )
+  return rows[0]
+}
