@@ -1,6 +1,7 @@
 /** The `cygnet` command. Each subcommand is one file of cli/commands; heavy modules are imported when a command runs. */
 import { Command, CommanderError } from 'commander'
-import { CygnetError } from '../shared/errors.ts'
+import { processEnvironment } from '../shared/config.ts'
+import { CygnetError, classify, type Failure } from '../shared/errors.ts'
 import { withoutSecrets } from '../shared/log.ts'
 import * as config from './commands/config.ts'
 import * as dead from './commands/dead.ts'
@@ -48,9 +49,18 @@ async function main(): Promise<void> {
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR
-  if (error instanceof CygnetError) tell(`cygnet: ${withoutSecrets(error.message)}`)
-  else tell(`cygnet: ${withoutSecrets(error instanceof Error ? (error.stack ?? error.message) : String(error))}`)
+  const failure = classify(error)
+  tell(`cygnet: ${withoutSecrets(failure.message)}${hintFor(failure)}`)
+  if (!(error instanceof CygnetError) && processEnvironment().CYGNET_LOG_LEVEL === 'debug' && error instanceof Error) tell(withoutSecrets(error.stack ?? ''))
   return 1
+}
+
+/** What to do about the failures that people meet most. */
+function hintFor(failure: Failure): string {
+  const { error } = failure.details
+  if (error === 'ECONNREFUSED') return '\nIs the stack running? `npm start` starts it; `cygnet config` shows the addresses in force.'
+  if (failure.details.operator === true) return '\n`cygnet config` shows the settings in force.'
+  return failure instanceof CygnetError && failure.cause !== undefined ? '\nCYGNET_LOG_LEVEL=debug shows where it happened.' : ''
 }
 
 if (import.meta.main) await main()

@@ -95,6 +95,7 @@ interface Thrown {
   readonly code?: string
   readonly message?: string
   readonly errno?: number
+  readonly errors?: readonly Error[]
   readonly $metadata?: { readonly httpStatusCode?: number }
   readonly $retryable?: unknown
 }
@@ -110,7 +111,7 @@ export function classify(thrown: unknown): Failure {
   const known = error.code ?? error.name ?? 'Error'
   const details: Record<string, string | number> = { error: known }
   if (status !== undefined) details.httpStatus = status
-  const text = `${known}: ${error.message ?? 'no message'}`
+  const text = `${known}: ${messageOf(error)}`
   if (OPERATOR_NAMES.has(error.name ?? '') || OPERATOR_NAMES.has(error.code ?? ''))
     return new TransientError(`needs an operator: ${text}`, { ...details, operator: true }, { cause: thrown })
   if (error.name === 'PreconditionFailed' || status === 412)
@@ -118,6 +119,12 @@ export function classify(thrown: unknown): Failure {
   if (error.name === 'NoSuchKey' || error.name === 'NotFound' || status === 404)
     return new TransientError(`not there (yet, or any more): ${text}`, { ...details, missing: true }, { cause: thrown })
   return new TransientError(text, details, { cause: thrown })
+}
+
+/** An AggregateError (a connection refused on every address of a name) says nothing itself; its parts do. */
+function messageOf(error: Thrown): string {
+  const [first] = error.errors ?? []
+  return error.message || first?.message || 'no message'
 }
 
 /** True when the error is known to pass with time, so that waiting in place is worth it (else let the queue wait). */

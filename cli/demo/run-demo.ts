@@ -65,7 +65,10 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   try {
     options.onProgress('the DAQ starts: five runs')
     const pending: Promise<DemoOutcome>[] = []
-    for (const run of demoRuns) pending.push(await dropRun(context, run, options))
+    for (const run of demoRuns) {
+      const dropped = await dropRun(context, run, options)
+      pending.push(watchRun(context, run, dropped, options))
+    }
     const runs = await Promise.all(pending)
     const queues = await waitingMessages(context, options.signal)
     const asked = runs.flatMap((run) => run.requests).length
@@ -79,8 +82,14 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   }
 }
 
-/** What the DAQ does: writes a run and puts it into the bucket, knowing nothing of us. The promise inside is what becomes of it. */
-async function dropRun(context: StorageContext, run: DemoRun, options: DemoOptions): Promise<Promise<DemoOutcome>> {
+interface Dropped {
+  readonly file: WrittenRunFile
+  /** End of the PUT, on the clock of `performance.now()`. */
+  readonly putAt: number
+}
+
+/** What the DAQ does: writes a run and puts it into the bucket, knowing nothing of us. */
+async function dropRun(context: StorageContext, run: DemoRun, options: DemoOptions): Promise<Dropped> {
   const file = await writeRunFile(join(options.folder, 'daq'), run.simulation, null, {
     compression: run.compression,
     overwrite: true,
@@ -94,16 +103,10 @@ async function dropRun(context: StorageContext, run: DemoRun, options: DemoOptio
   }).done()
   const putAt = performance.now()
   options.onProgress(`${name}  dropped as ${file.key}`)
-  return watchRun(context, run, file, putAt, options)
+  return { file, putAt }
 }
 
-async function watchRun(
-  context: StorageContext,
-  run: DemoRun,
-  file: WrittenRunFile,
-  putAt: number,
-  options: DemoOptions,
-): Promise<DemoOutcome> {
+async function watchRun(context: StorageContext, run: DemoRun, { file, putAt }: Dropped, options: DemoOptions): Promise<DemoOutcome> {
   const details = await untilCatalogued(context, run, putAt, options.signal)
   const latencySeconds = details === null ? null : (performance.now() - putAt) / 1000
   if (details !== null)

@@ -6,6 +6,7 @@ import {
   closeArrival,
   endAttempt,
   findArrival,
+  identityOf,
   type Lease,
   recordArrivals,
   rejectArrival,
@@ -34,7 +35,7 @@ const WAIT_FOR_OTHER_MS = 20_000
 const WAIT_STEP_MS = 250
 
 /** A key that is overwritten again and again while it is read is left to the newest version's own notification. */
-const VERSIONS_IN_A_ROW = 3
+const LOOKS = 3
 
 export type Outcome = 'catalogued' | 'unchanged' | 'invalid' | 'gone' | 'ignored'
 
@@ -49,11 +50,11 @@ export async function processArrival(context: StorageContext, hint: ObjectArriva
   if (route.kind === 'ignored') return 'ignored'
   if (route.kind === 'misnamed') return await rejectMisnamed(context, hint, route.reason, signal)
   await recordArrivals(context.database, [hint], context.now())
-  for (let version = 0; version < VERSIONS_IN_A_ROW; version++) {
+  for (let look = 0; look < LOOKS; look++) {
     const outcome = await processCurrentVersion(context, hint, route.run, signal, log)
-    if (outcome !== 'superseded') return outcome
+    if (outcome !== 'look-again') return outcome
   }
-  throw new TransientError(`${hint.key} is overwritten faster than it can be read`)
+  throw new TransientError(`${hint.key} changes faster than it can be read`)
 }
 
 async function processCurrentVersion(
@@ -62,7 +63,7 @@ async function processCurrentVersion(
   run: RunKey,
   signal: AbortSignal,
   log: Logger,
-): Promise<Outcome | 'superseded'> {
+): Promise<Outcome | 'look-again'> {
   const object = await describeObject(context.s3, hint, signal)
   if (object === null) return await reportGone(context, hint, run, signal)
   if (hint.etag !== object.etag || hint.versionId !== object.versionId) {
@@ -96,14 +97,15 @@ function isStoredAgain(arrival: Arrival, live: RunFile | null, object: ObjectDes
   return (live !== null && live.etag !== object.etag) || (arrival.last_modified?.getTime() ?? 0) < object.lastModified.getTime()
 }
 
-/** Another call holds the lease, on a duplicate of this message: its result is ours, unless it takes longer than we wait. */
-async function waitForOther(context: StorageContext, object: ObjectDescription, signal: AbortSignal): Promise<Outcome> {
+/** Another call holds the lease, on a duplicate of this message: its result is ours, unless it dies or takes longer than we wait. */
+async function waitForOther(context: StorageContext, object: ObjectDescription, signal: AbortSignal): Promise<Outcome | 'look-again'> {
   for (let waitedMs = 0; waitedMs < WAIT_FOR_OTHER_MS; waitedMs += WAIT_STEP_MS) {
     await sleep(WAIT_STEP_MS, undefined, { signal })
     const arrival = await findArrival(context.database, object)
     if (arrival?.state === 'done') return 'unchanged'
     if (arrival?.state === 'invalid') return 'invalid'
-    if (arrival?.state !== 'processing') break
+    const leaseOver = (arrival?.lease_until?.getTime() ?? 0) < context.now().getTime()
+    if (arrival?.state !== 'processing' || leaseOver) return 'look-again'
   }
   throw new ConflictError(`${object.key} is being worked on`)
 }
@@ -120,7 +122,7 @@ async function extractAndRecord(
   claimed: Claimed,
   signal: AbortSignal,
   log: Logger,
-): Promise<Outcome | 'superseded'> {
+): Promise<Outcome | 'look-again'> {
   const { hint, run, object, lease } = claimed
   const stillCurrent = async () => {
     const now = await describeObject(context.s3, object, signal)
@@ -183,13 +185,13 @@ async function extractAndCompare(context: StorageContext, object: ObjectDescript
   return first.integrity === 'mismatch' ? await read() : first
 }
 
-async function superseded(context: StorageContext, lease: Lease): Promise<'superseded'> {
+async function superseded(context: StorageContext, lease: Lease): Promise<'look-again'> {
   await endAttempt(context.database, lease, {
     state: 'done',
     outcome: 'superseded',
     reason: 'the store held a newer version before this one was written down',
   })
-  return 'superseded'
+  return 'look-again'
 }
 
 const send = (context: StorageContext, requests: readonly Request[], signal: AbortSignal) =>
@@ -262,7 +264,7 @@ async function rejectMisnamed(context: StorageContext, hint: ObjectArrival, reas
     runNumber: null,
     runId: null,
     object: hint,
-    occurrence: `${hint.bucket}/${hint.key}`.slice(0, 200),
+    occurrence: identityOf({ ...hint, versionId: null, etag: null }).toString('hex'),
   })
   await rejectArrival(context.database, hint, reason, context.now())
   await addRequests(context.database, [alert], context.now())
@@ -282,7 +284,7 @@ async function reportGone(context: StorageContext, hint: ObjectArrival, run: Run
     runNumber: run.runNumber,
     runId: null,
     object: hint,
-    occurrence: `${hint.bucket}/${hint.key}@${hint.versionId ?? hint.etag ?? ''}`.slice(-200),
+    occurrence: identityOf(hint).toString('hex'),
   })
   await addRequests(context.database, [alert], context.now())
   await send(context, [alert], signal)

@@ -19,9 +19,15 @@ import { keptSecret, writePrivateFile } from './secrets.ts'
 const STACK_FILE = 'stack.json'
 export const RAW_BUCKET = 'cygno-data'
 
+/** Parts beyond MariaDB and the embedded S3 and SQS. */
+export const EXTRAS = ['minio'] as const
+export type Extra = (typeof EXTRAS)[number]
+
 export interface StackOptions {
   /** Normally `.cygnet`. */
   readonly dataFolder: string
+  /** Real parts in place of the embedded ones. */
+  readonly extras: readonly Extra[]
   /** False: the store sends no notifications; `cygnet reconcile` finds the runs. */
   readonly notifications: boolean
   /** Settings that override the stack's own. */

@@ -1,0 +1,110 @@
+/** `cygnet notifications`: where a bucket sends what arrives in it. */
+import { isDeepStrictEqual } from 'node:util'
+import type { S3Client } from '@aws-sdk/client-s3'
+import type { Command } from 'commander'
+import { classify } from '../../shared/errors.ts'
+import type { NotificationRule, WantedNotifications } from '../../shared/storage/bucket-notifications.ts'
+import { print, printJson, table, tell } from '../output.ts'
+import { interruption, loadSettings } from '../settings.ts'
+
+interface ShowOptions {
+  readonly bucket: string
+  readonly json?: true
+}
+
+interface ApplyOptions extends ShowOptions {
+  readonly arn: string
+  readonly prefix: readonly string[]
+  readonly suffix: readonly string[]
+  readonly yes?: true
+}
+
+const EXAMPLES = `
+Examples:
+  cygnet notifications apply --bucket cygno-data --arn arn:minio:sqs::CYGNET:webhook --yes
+  cygnet notifications apply --bucket cygno-data --arn arn:aws:sqs:eu-south-1:123456789012:runs --prefix LNGS/ --yes
+  cygnet notifications apply --bucket cygno-data --arn arn:aws:sns:default::cygnet --yes      (a topic of Ceph)`
+
+export function register(program: Command): void {
+  const notifications = program.command('notifications').description('show or set where a bucket sends what arrives in it')
+  notifications
+    .command('show')
+    .description("list a bucket's notifications")
+    .requiredOption('--bucket <name>', 'the bucket')
+    .option('--json', 'print one JSON object')
+    .action(show)
+  notifications
+    .command('apply')
+    .description('make a bucket send its arrivals (Put, CompleteMultipartUpload, Copy) to a target; those set by others stay')
+    .requiredOption('--bucket <name>', 'the bucket')
+    .requiredOption('--arn <arn>', 'the target: an SQS queue of AWS, a webhook of MinIO, a topic of Ceph')
+    .option('--prefix <prefix>', 'only keys that begin so; may be given several times', collect, [])
+    .option('--suffix <suffix>', 'only keys that end so; may be given several times', collect, [])
+    .option('--yes', 'do it; without, only the plan is shown')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', EXAMPLES)
+    .action(apply)
+}
+
+const collect = (value: string, values: readonly string[]) => [...values, value]
+
+async function show({ bucket, json }: ShowOptions): Promise<void> {
+  const { readBucketNotifications } = await import('../../shared/storage/bucket-notifications.ts')
+  await withS3(async (s3, signal) => {
+    const rules = await readBucketNotifications(s3, bucket, signal)
+    if (json) printJson({ bucket, notifications: rules })
+    else if (rules.length === 0) print(`bucket ${bucket} sends no notifications`)
+    else print(rulesTable(rules))
+  })
+}
+
+async function apply({ bucket, arn, prefix, suffix, yes, json }: ApplyOptions): Promise<void> {
+  const { applyBucketNotifications, planBucketNotifications } = await import('../../shared/storage/bucket-notifications.ts')
+  const wanted: WantedNotifications = { bucket, arn, prefixes: prefix, suffixes: suffix }
+  await withS3(async (s3, signal) => {
+    const act = yes ? applyBucketNotifications : planBucketNotifications
+    const { changed, before, after } = await act(s3, wanted, signal)
+    if (json) printJson({ bucket, changed, applied: yes === true && changed, before, after })
+    else if (!changed) print(`bucket ${bucket} sends its arrivals to ${arn} already; nothing to do`)
+    else print(difference(before, after))
+    if (changed && yes) tell(`bucket ${bucket} now sends its arrivals to ${arn}`)
+    else if (changed) tell('this is the plan; add --yes to do it')
+  })
+}
+
+async function withS3(work: (s3: S3Client, signal: AbortSignal) => Promise<void>): Promise<void> {
+  const { createS3Client } = await import('../../shared/storage/client.ts')
+  const s3 = createS3Client(await loadSettings())
+  try {
+    await work(s3, interruption())
+  } catch (error) {
+    throw classify(error)
+  } finally {
+    s3.destroy()
+  }
+}
+
+/** Rules that go with `-`, rules that come with `+`, the others with a blank. */
+function difference(before: readonly NotificationRule[], after: readonly NotificationRule[]): string {
+  const has = (rules: readonly NotificationRule[], rule: NotificationRule) => rules.some((other) => isDeepStrictEqual(other, rule))
+  const gone = before.filter((rule) => !has(after, rule)).map((rule) => row('-', rule))
+  const kept = after.map((rule) => row(has(before, rule) ? ' ' : '+', rule))
+  return table(['', ...HEADER], [...gone, ...kept])
+}
+
+const HEADER = ['id', 'target', 'events', 'prefix', 'suffix']
+
+const rulesTable = (rules: readonly NotificationRule[]) =>
+  table(
+    HEADER,
+    rules.map((rule) => row('', rule).slice(1)),
+  )
+
+const row = (mark: string, { id, arn, events, prefix, suffix }: NotificationRule) => [
+  mark,
+  id,
+  arn,
+  events.map((event) => event.replace('s3:', '')).join(' '),
+  prefix === '' ? null : prefix,
+  suffix === '' ? null : suffix,
+]

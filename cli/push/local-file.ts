@@ -1,0 +1,114 @@
+/**
+ * A file of the DAQ's disk while it is sent. It is read through one open descriptor, and the name on disk must keep leading to
+ * the same unchanged file: what grows, is written again or replaced meanwhile would give an object that never was a file.
+ */
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, open, readlink } from 'node:fs/promises'
+import { InvalidInputError } from '../../shared/errors.ts'
+import { RefusedError } from './result.ts'
+
+export interface LocalFile {
+  readonly path: string
+  readonly sizeBytes: number
+  /** The bytes from `start` on, in order. */
+  read(start: number, length: number): AsyncGenerator<Uint8Array>
+  /** @throws InvalidInputError when the file is no longer the one that was opened, as it was then. */
+  assertUnchanged(): Promise<void>
+  close(): Promise<void>
+}
+
+/** One read from the disk, bytes. */
+const CHUNK_BYTES = 512 * 1024
+
+/**
+ * Opens a file to be sent.
+ * @throws RefusedError for what is no plain file with content, InvalidInputError for one that is missing or cannot be read.
+ */
+export async function openLocalFile(path: string): Promise<LocalFile> {
+  const before = await lstat(path, { bigint: true }).catch(explain(path))
+  await refuseOtherThanFiles(path, before)
+  // Should the name have become a link or a pipe in this moment, the open fails or returns at once instead of following or waiting.
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(explain(path))
+  try {
+    const opened = await handle.stat({ bigint: true })
+    const change = difference(before, opened)
+    if (change !== null) throw new InvalidInputError(`${path} changed while it was opened (${change}); push it again when it is closed`)
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+  return {
+    path,
+    sizeBytes: Number(before.size),
+    read: (start, length) => readRange(handle, path, start, length),
+    async assertUnchanged() {
+      const now = await lstat(path, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') throw new InvalidInputError(`${path} was removed or renamed while it was read`)
+        return explain(path)(error)
+      })
+      const change = difference(before, now)
+      if (change !== null) throw changed(path, change)
+    },
+    close: () => handle.close(),
+  }
+}
+
+interface Stat {
+  readonly dev: bigint
+  readonly ino: bigint
+  readonly size: bigint
+  readonly mtimeNs: bigint
+  isFile(): boolean
+  isDirectory(): boolean
+  isSymbolicLink(): boolean
+}
+
+async function refuseOtherThanFiles(path: string, stat: Stat): Promise<void> {
+  if (stat.isSymbolicLink()) {
+    const target = await readlink(path).catch(() => 'another file')
+    throw new RefusedError(`${path} is a symbolic link to ${target}; give the file itself`)
+  }
+  if (stat.isDirectory()) throw new RefusedError(`${path} is a directory; give the files in it`)
+  if (!stat.isFile()) throw new RefusedError(`${path} is no file but a device, a pipe or a socket`)
+  if (stat.size === 0n) throw new RefusedError(`${path} is empty`)
+}
+
+function difference(before: Stat, now: Stat): string | null {
+  if (now.ino !== before.ino || now.dev !== before.dev) return 'another file has taken its name'
+  if (now.size !== before.size) return `its size went from ${before.size} to ${now.size} bytes`
+  if (now.mtimeNs !== before.mtimeNs) return 'it was written to'
+  return null
+}
+
+const changed = (path: string, change: string) =>
+  new InvalidInputError(`${path} changed while it was read (${change}); push it again when the DAQ has closed it`)
+
+async function* readRange(handle: FileHandle, path: string, start: number, length: number): AsyncGenerator<Uint8Array> {
+  for (let offset = start; offset < start + length; ) {
+    const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, start + length - offset))
+    const { bytesRead } = await handle.read(chunk, 0, chunk.length, offset).catch(explain(path))
+    if (bytesRead === 0) throw changed(path, `it ends at ${offset} bytes now`)
+    offset += bytesRead
+    yield chunk.subarray(0, bytesRead)
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file: a part of the path is no directory',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  ELOOP: 'it is a symbolic link; give the file itself',
+  ENAMETOOLONG: 'the name is too long',
+  EIO: 'the disk failed to read it',
+  ESTALE: 'its network file system lost it',
+  EMFILE: 'this process has too many files open',
+}
+
+/** Rethrows what the file system says as a sentence that names the file. */
+function explain(path: string): (error: NodeJS.ErrnoException) => never {
+  return (error) => {
+    const reason = REASONS[error.code ?? ''] ?? error.message
+    throw new InvalidInputError(`${path} cannot be read: ${reason}`, {}, { cause: error })
+  }
+}

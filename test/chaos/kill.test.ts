@@ -1,0 +1,101 @@
+/**
+ * Whatever dies, every run dropped is catalogued, once: the function that works is killed again and again, notifications
+ * are lost, doubled and shuffled, the database is killed. The end is compared with that of an undisturbed pass.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { runFileBytes } from '../../cli/simulate/write.ts'
+import { announce, reconcile } from '../../shared/catalogue/reconcile.ts'
+import { listObjects } from '../../shared/storage/objects.ts'
+import { eventually, startTestStack, type TestStack } from '../support/stack.ts'
+
+const RUNS = 24
+const signal = AbortSignal.timeout(600_000)
+let stack: TestStack
+beforeAll(async () => {
+  stack = await startTestStack({ notifications: false, environment: { CYGNET_LEASE_SECONDS: '4' } })
+})
+afterAll(() => stack.close())
+
+const bytesOf = (runNumber: number) => runFileBytes({ runNumber, seed: runNumber, camera: 128, events: 40, digitizers: false })
+const keyOf = (runNumber: number) => `LNGS/run${String(runNumber).padStart(5, '0')}.mid.gz`
+
+async function catalogued(from: number) {
+  return await stack.context.database
+    .selectFrom('runs')
+    .innerJoin('run_files', 'run_files.run_id', 'runs.id')
+    .select(['run_number', 'runs.complete', 'runs.event_count', 'md5', 'run_files.size_bytes'])
+    .where('run_number', '>=', from)
+    .where('run_number', '<', from + RUNS)
+    .where('is_live', '=', 1)
+    .where('is_current', '=', 1)
+    .orderBy('run_number')
+    .execute()
+}
+
+/** What the catalogue says, without what differs from one hundred of run numbers to the other. */
+const shape = (rows: Awaited<ReturnType<typeof catalogued>>) => rows.map((row) => ({ complete: row.complete, events: row.event_count }))
+
+async function allDone(from: number) {
+  await eventually(
+    'every run is catalogued',
+    async () => {
+      const open = await stack.context.database.selectFrom('arrivals').select('id').where('state', 'in', ['received', 'processing']).execute()
+      return (await catalogued(from)).length === RUNS && open.length === 0
+    },
+    120,
+  )
+  return await catalogued(from)
+}
+
+async function drop(from: number) {
+  for (let run = from; run < from + RUNS; run++) await stack.put(keyOf(run), await bytesOf(run))
+}
+
+async function announceAll(from: number, order: (runs: number[]) => number[]) {
+  const { objects } = await listObjects(stack.context.s3, { bucket: stack.bucket, prefix: 'LNGS/', startAfter: null }, signal)
+  for (const run of order(Array.from({ length: RUNS }, (_, index) => from + index)))
+    await announce(stack.context, objects.filter((object) => object.key === keyOf(run)), 'reconcile', signal)
+}
+
+describe('an object dropped is catalogued', () => {
+  test('undisturbed', async () => {
+    await drop(1000)
+    await announceAll(1000, (runs) => runs)
+    expect((await allDone(1000)).every((run) => run.complete === 1)).toBe(true)
+  })
+
+  test('although the function is killed while it works, again and again', async () => {
+    await drop(2000)
+    await announceAll(2000, (runs) => runs)
+    for (let kills = 0; kills < 6; kills++) {
+      const pid = stack.pid('extract-metadata')
+      await eventually('it works', async () => (await stack.context.database.selectFrom('arrivals').select('id').where('state', '=', 'processing').executeTakeFirst()) ?? (await catalogued(2000)).length === RUNS, 60)
+      process.kill(pid, 'SIGKILL')
+      await eventually('it is back', async () => stack.pid('extract-metadata') !== pid)
+    }
+    expect(shape(await allDone(2000))).toEqual(shape(await catalogued(1000)))
+  })
+
+  test('although notifications are lost, doubled and shuffled', async () => {
+    await drop(3000)
+    const shuffled = (runs: number[]) => runs.toSorted((a, b) => ((a * 7919) % 101) - ((b * 7919) % 101))
+    await announceAll(3000, (runs) => shuffled([...runs, ...runs, ...runs]).filter((run) => run % 10 !== 3))
+    await eventually('those announced are there', async () => (await catalogued(3000)).length >= RUNS - 3)
+    await reconcile(stack.context, { bucket: stack.bucket, prefix: '', graceSeconds: 0 }, signal)
+    expect(shape(await allDone(3000))).toEqual(shape(await catalogued(1000)))
+  })
+
+  test('although the database is killed while runs are written down', async () => {
+    await drop(4000)
+    await announceAll(4000, (runs) => runs)
+    await eventually('some are there', async () => (await catalogued(4000)).length > 2)
+    await stack.killDatabase()
+    expect(shape(await allDone(4000))).toEqual(shape(await catalogued(1000)))
+  })
+
+  test('and every request for what comes next was made once for each run', async () => {
+    const made = await stack.context.database.selectFrom('outbox').select(['queue', 'sent_at']).where('queue', '=', 'tape-requests').execute()
+    expect(made).toHaveLength(4 * RUNS)
+    await eventually('all are sent', async () => (await stack.context.database.selectFrom('outbox').select('id').where('sent_at', 'is', null).execute()).length === 0)
+  })
+})

@@ -1,0 +1,98 @@
+import { request } from 'node:http'
+import { Hono } from 'hono'
+import { afterEach, expect, test } from 'vitest'
+import { queueApp } from '../../shared/runtime/function-app.ts'
+import type { HttpApp } from '../../shared/runtime/handler.ts'
+import { type HttpOptions, serveHttp } from '../../shared/runtime/http.ts'
+import { recordingLog } from './recording-log.ts'
+
+const abort = { all: [] as AbortController[] }
+afterEach(() => {
+  for (const controller of abort.all.splice(0)) controller.abort()
+})
+
+async function serve(app: HttpApp, options: Partial<HttpOptions> = {}) {
+  const controller = new AbortController()
+  abort.all.push(controller)
+  const { log, lines, text } = recordingLog()
+  const host = await serveHttp({
+    app,
+    log,
+    signal: controller.signal,
+    hostname: '127.0.0.1',
+    idleSeconds: 0.2,
+    graceSeconds: 2,
+    ...options,
+  })
+  return { host, lines, text, stop: () => controller.abort(), url: (path: string) => `http://127.0.0.1:${host.port}${path}` }
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+const hello = () => new Hono().get('/', (c) => c.text('hello')).get('/slow', async (c) => sleep(600).then(() => c.text('done')))
+
+test('serves the app, and its health beside it', async () => {
+  const { url } = await serve(hello())
+  expect(await (await fetch(url('/'))).text()).toBe('hello')
+  expect(await (await fetch(url('/healthz'))).json()).toEqual({ status: 'ok' })
+})
+
+test('a body sent in chunks reaches the function', async () => {
+  const bodies: string[] = []
+  const app = queueApp(
+    async (event) => {
+      bodies.push(...event.Records.map((record) => record.body))
+      return { batchItemFailures: [] }
+    },
+    { name: 'test', log: recordingLog().log, timeoutSeconds: 5, stop: new AbortController().signal },
+  )
+  const { host } = await serve(app)
+  const status = await new Promise((resolve, reject) => {
+    const outgoing = request({ port: host.port, host: '127.0.0.1', method: 'POST', path: '/' }, (response) => {
+      response.resume()
+      resolve(response.statusCode)
+    })
+    outgoing.on('error', reject)
+    for (const part of ['{"Records":[{"messageId":"1",', '"body":"in parts"}]}']) outgoing.write(part)
+    outgoing.end()
+  })
+  expect(status).toBe(200)
+  expect(bodies).toEqual(['in parts'])
+})
+
+test('after SIGTERM it goes on serving what still comes, says so on /healthz, and ends when idle', async () => {
+  const { host, stop, url } = await serve(hello())
+  const slow = fetch(url('/slow'))
+  await sleep(50)
+  stop()
+  expect((await fetch(url('/healthz'))).status).toBe(503)
+  const late = await fetch(url('/'))
+  expect(await late.text()).toBe('hello')
+  expect(late.headers.get('connection')).toBe('close')
+  expect(await (await slow).text()).toBe('done')
+  await host.closed
+  await expect(fetch(url('/'))).rejects.toThrow()
+})
+
+test('requests that never end are cut off when the grace period is over, and the log says how many', async () => {
+  const { host, stop, url, lines } = await serve(
+    new Hono().get('/', () => new Promise<Response>(() => {})),
+    { graceSeconds: 0.3 },
+  )
+  const stuck = fetch(url('/')).catch((error: Error) => error.name)
+  await sleep(50)
+  stop()
+  await host.closed
+  expect(await stuck).toBe('TypeError')
+  expect(lines.find((line) => line.event === 'http-requests-cut-off')).toMatchObject({ requests: 1 })
+})
+
+test('a port that is taken is an error, not a crash later', async () => {
+  const { host } = await serve(hello())
+  await expect(serve(hello(), { port: host.port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+})
+
+test('paths, which may hold secrets, are not logged', async () => {
+  const { url, text } = await serve(hello())
+  await fetch(url('/ceph/s3cret'))
+  expect(text()).not.toContain('s3cret')
+})

@@ -1,0 +1,71 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { backOffMs, pause, runWithin } from '../../shared/runtime/waiting.ts'
+
+describe('back-off', () => {
+  test('doubles with each failure up to its limit', () => {
+    const delays = [1, 2, 3, 4, 5, 6].map((failures) => backOffMs(failures, { firstMs: 100, maxMs: 1000, random: () => 1 }))
+    expect(delays).toEqual([100, 200, 400, 800, 1000, 1000])
+  })
+
+  test('is never less than half of it, never more than the limit, whatever the number of failures', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: -5, max: 1_000_000 }), fc.double({ min: 0, max: 1, noNaN: true }), (failures, chance) => {
+        const delay = backOffMs(failures, { firstMs: 100, maxMs: 5000, random: () => chance })
+        expect(delay).toBeGreaterThanOrEqual(50)
+        expect(delay).toBeLessThanOrEqual(5000)
+      }),
+    )
+  })
+})
+
+describe('pause', () => {
+  test('ends at once when the signal aborts', async () => {
+    const abort = new AbortController()
+    const began = performance.now()
+    setTimeout(() => abort.abort(), 20)
+    await pause(3_000_000_000, abort.signal)
+    expect(performance.now() - began).toBeLessThan(2000)
+    await pause(60_000, abort.signal)
+    expect(performance.now() - began).toBeLessThan(2000)
+  })
+})
+
+describe('runWithin', () => {
+  const never = new AbortController().signal
+
+  test('gives what the work gives, and throws what it throws', async () => {
+    expect(await runWithin(async () => 7, { timeoutSeconds: 1, stop: never })).toBe(7)
+    const failing = async () => {
+      throw new Error('broken')
+    }
+    await expect(runWithin(failing, { timeoutSeconds: 1, stop: never })).rejects.toThrow('broken')
+  })
+
+  test('work that notices the end of its time may still put things in order', async () => {
+    let tidied = false
+    const work = (signal: AbortSignal) =>
+      new Promise<string>((resolve) => {
+        signal.addEventListener('abort', () => {
+          setTimeout(() => {
+            tidied = true
+            resolve('done in time after all')
+          }, 50)
+        })
+      })
+    expect(await runWithin(work, { timeoutSeconds: 0.02, stop: never })).toBe('done in time after all')
+    expect(tidied).toBe(true)
+  })
+
+  test('work that never ends is given up as something to try again', async () => {
+    const stop = new AbortController()
+    const result = runWithin(() => new Promise(() => {}), { timeoutSeconds: 60, stop: stop.signal })
+    stop.abort()
+    await expect(result).rejects.toMatchObject({ name: 'TransientError', message: 'the host stopped before the work was done' })
+  })
+
+  test('work begun after the stop is told at once', async () => {
+    const work = async (signal: AbortSignal) => signal.throwIfAborted()
+    await expect(runWithin(work, { timeoutSeconds: 60, stop: AbortSignal.abort() })).rejects.toThrow('the host stopped')
+  })
+})

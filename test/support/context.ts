@@ -1,0 +1,69 @@
+/** A function's context on real services: a fresh catalogue, a bucket and queues of its own. */
+import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { startTestStore, type TestStore } from '../../infra/local/testing.ts'
+import { loadConfig } from '../../shared/config.ts'
+import { createLogger } from '../../shared/log.ts'
+import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
+import { QUEUES, type QueueName } from '../../shared/queue/queues.ts'
+import { createStorageContext, type StorageContext } from '../../shared/runtime/context.ts'
+import { startTestCatalogue, type TestCatalogue } from './catalogue.ts'
+
+export interface TestContext extends StorageContext {
+  readonly store: TestStore
+  readonly catalogue: TestCatalogue
+  readonly bucket: string
+  /** Puts bytes under a key; returns the arrival that the store would announce. */
+  put(key: string, body: Uint8Array | string, metadata?: Record<string, string>): Promise<ObjectArrival>
+  /** Bodies waiting in a queue, taken off it. */
+  drain(queue: QueueName | `${QueueName}-dead`): Promise<Record<string, unknown>[]>
+}
+
+export const signal = AbortSignal.timeout(600_000)
+
+export async function startTestContext(environment: Readonly<Record<string, string>> = {}): Promise<TestContext> {
+  const [catalogue, store] = await Promise.all([
+    startTestCatalogue(),
+    startTestStore({ queues: QUEUES.map((name) => ({ name, visibilitySeconds: 30, maxReceiveCount: 6 })) }),
+  ])
+  const config = loadConfig({ CYGNET_DATABASE_URL: catalogue.url, ...store.environment, ...environment })
+  const context = createStorageContext(config, 'test', createLogger({ function: 'test', level: 'silent' }))
+  return {
+    ...context,
+    catalogue,
+    store,
+    bucket: store.bucket,
+    async put(key, body, metadata = {}) {
+      const answer = await context.s3.send(new PutObjectCommand({ Bucket: store.bucket, Key: key, Body: body, Metadata: metadata }))
+      return arrivalOf(store.bucket, key, (answer.ETag ?? '').replaceAll('"', ''))
+    },
+    async drain(queue) {
+      const bodies: Record<string, unknown>[] = []
+      for (;;) {
+        const messages = await context.queues.receive(queue, 30, signal)
+        if (messages.length === 0) return bodies
+        for (const message of messages) {
+          bodies.push(JSON.parse(message.body))
+          await context.queues.delete(queue, message, signal)
+        }
+      }
+    },
+    async close() {
+      await context.close()
+      await catalogue.close()
+    },
+  }
+}
+
+export function arrivalOf(bucket: string, key: string, etag: string | null): ObjectArrival {
+  return {
+    bucket,
+    key,
+    etag,
+    sizeBytes: null,
+    versionId: null,
+    sequencer: null,
+    eventName: 'ObjectCreated:Put',
+    eventTime: new Date(),
+    source: 'aws',
+  }
+}

@@ -1,0 +1,71 @@
+/** The whole stack in a temporary folder, and the CLI run against it as a user would. */
+import { execFile } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { type Extra, type Stack, startStack } from '../../infra/local/stack.ts'
+import { temporaryFolder } from '../../infra/local/testing.ts'
+import { loadConfig } from '../../shared/config.ts'
+import { createLogger } from '../../shared/log.ts'
+import { createStorageContext, type StorageContext } from '../../shared/runtime/context.ts'
+
+const CYGNET = fileURLToPath(new URL('../../cli/cygnet', import.meta.url))
+
+export interface TestStack extends Stack {
+  readonly folder: string
+  readonly context: StorageContext
+  readonly bucket: string
+  put(key: string, body: Uint8Array): Promise<void>
+  /** Runs the command; never throws for its exit code. */
+  cygnet(...args: readonly string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>
+  close(): Promise<void>
+}
+
+export async function startTestStack(
+  options: { readonly notifications?: boolean; readonly extras?: readonly Extra[]; readonly environment?: Record<string, string> } = {},
+): Promise<TestStack> {
+  const folder = temporaryFolder()
+  const stack = await startStack({
+    dataFolder: folder,
+    extras: options.extras ?? [],
+    notifications: options.notifications ?? true,
+    fast: true,
+    signal: AbortSignal.timeout(1_200_000),
+    environment: options.environment ?? {},
+  })
+  const context = createStorageContext(loadConfig(stack.environment), 'test', createLogger({ function: 'test', level: 'silent' }))
+  const bucket = context.config.CYGNET_RAW_BUCKETS[0] ?? ''
+  return {
+    ...stack,
+    folder,
+    context,
+    bucket,
+    async put(key, body) {
+      await context.s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body }))
+    },
+    cygnet: (...args) =>
+      new Promise((resolve) => {
+        execFile(CYGNET, args, { env: { PATH: '/usr/bin:/bin', CYGNET_FOLDER: folder }, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+          const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
+          resolve({ code, stdout, stderr })
+        })
+      }),
+    async close() {
+      await context.close()
+      await stack.stop()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Asks again and again until the answer is not null; fails with `what` after `seconds`. */
+export async function eventually<T>(what: string, ask: () => Promise<T | null | undefined | false>, seconds = 60): Promise<T> {
+  const end = Date.now() + seconds * 1000
+  for (;;) {
+    const answer = await ask()
+    if (answer !== null && answer !== undefined && answer !== false) return answer
+    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`)
+    await sleep(50)
+  }
+}
