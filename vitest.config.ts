@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 const project = (name: string, include: string[], more: object = {}) => ({
-  test: { name, include, testTimeout: 60_000, hookTimeout: 120_000, ...more },
+  test: { name, include, globalSetup: ['test/setup.ts'], testTimeout: 60_000, hookTimeout: 120_000, ...more },
 })
 
 /** unit: fast, own inputs. e2e: the embedded stack. conformance: peer-written inputs. real: real MinIO and the like. */

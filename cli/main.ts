@@ -51,7 +51,8 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR
   const failure = classify(error)
   tell(`cygnet: ${withoutSecrets(failure.message)}${hintFor(failure)}`)
-  if (!(error instanceof CygnetError) && processEnvironment().CYGNET_LOG_LEVEL === 'debug' && error instanceof Error) tell(withoutSecrets(error.stack ?? ''))
+  if (!(error instanceof CygnetError) && processEnvironment().CYGNET_LOG_LEVEL === 'debug' && error instanceof Error)
+    tell(withoutSecrets(error.stack ?? ''))
   return 1
 }
 

@@ -2,14 +2,11 @@
 import { join, relative } from 'node:path'
 import { styleText } from 'node:util'
 import { type Command, InvalidArgumentError } from 'commander'
+import { EXTRAS, type Extra } from '../../infra/local/setup.ts'
 import { list, print, tell } from '../output.ts'
 import { interruption, stackFolder } from '../settings.ts'
 
-/** Parts beyond MariaDB and the embedded S3 and SQS. */
-export const EXTRAS = ['minio'] as const
-export type Extra = (typeof EXTRAS)[number]
-
-export function parseExtras(text: string): readonly Extra[] {
+function parseExtras(text: string): readonly Extra[] {
   const names = text.split(',').map((name) => name.trim())
   for (const name of names)
     if (!EXTRAS.some((extra) => extra === name)) throw new InvalidArgumentError(`there is no "${name}"; there are: ${EXTRAS.join(', ')}.`)

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Upload } from '@aws-sdk/lib-storage'
+import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { startStack } from '../../infra/local/stack.ts'
 import { describeRun, findRuns, type RunDetails } from '../../shared/catalogue/queries.ts'
 import { loadConfig } from '../../shared/config.ts'
@@ -97,10 +97,13 @@ async function dropRun(context: StorageContext, run: DemoRun, options: DemoOptio
   })
   const name = `run ${file.runNumber}`
   options.onProgress(`${name}  written by the DAQ: ${run.story}, ${bytes(file.sizeBytes)}`)
-  await new Upload({
-    client: context.s3,
-    params: { Bucket: context.config.CYGNET_RAW_BUCKETS[0], Key: file.key, Body: createReadStream(file.path) },
-  }).done()
+  const put = {
+    Bucket: context.config.CYGNET_RAW_BUCKETS[0],
+    Key: file.key,
+    Body: createReadStream(file.path),
+    ContentLength: file.sizeBytes,
+  }
+  await context.s3.send(new PutObjectCommand(put), { abortSignal: options.signal })
   const putAt = performance.now()
   options.onProgress(`${name}  dropped as ${file.key}`)
   return { file, putAt }

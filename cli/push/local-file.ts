@@ -7,14 +7,13 @@ import { type FileHandle, lstat, open, readlink } from 'node:fs/promises'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { RefusedError } from './result.ts'
 
-export interface LocalFile {
+export interface LocalFile extends AsyncDisposable {
   readonly path: string
   readonly sizeBytes: number
   /** The bytes from `start` on, in order. */
   read(start: number, length: number): AsyncGenerator<Uint8Array>
   /** @throws InvalidInputError when the file is no longer the one that was opened, as it was then. */
   assertUnchanged(): Promise<void>
-  close(): Promise<void>
 }
 
 /** One read from the disk, bytes. */
@@ -49,7 +48,7 @@ export async function openLocalFile(path: string): Promise<LocalFile> {
       const change = difference(before, now)
       if (change !== null) throw changed(path, change)
     },
-    close: () => handle.close(),
+    [Symbol.asyncDispose]: () => handle.close(),
   }
 }
 

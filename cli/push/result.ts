@@ -27,5 +27,29 @@ export interface PushResult {
   readonly sentBytes: number
 }
 
+/** A result with nothing known but what is given. */
+export function resultOf(
+  file: string,
+  { bucket, key }: { readonly bucket: string; readonly key: string | null },
+  known: Partial<PushResult>,
+): PushResult {
+  return {
+    file,
+    bucket,
+    key,
+    sizeBytes: null,
+    md5: null,
+    sha256: null,
+    adler32: null,
+    state: 'failed',
+    seconds: 0,
+    error: null,
+    verifiedBy: [],
+    partCount: null,
+    sentBytes: 0,
+    ...known,
+  }
+}
+
 /** Thrown when a file is not sent on purpose: its name, its kind, or another object under its key. */
 export class RefusedError extends InvalidInputError {}

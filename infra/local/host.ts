@@ -1,12 +1,13 @@
 /**
  * Runs one function of the manifest as a process of its own, under the host its trigger asks for: what Lambda, OpenFaaS or
- * Knative do elsewhere. Usage: `node infra/local/host.ts <function>`, with the settings in the environment.
+ * Knative do elsewhere. Usage: `node infra/local/host.ts <function> <ready file> [port]`, with the settings in the environment.
  *
  * SIGTERM ends it in order: what is at work is finished first.
  */
 import { writeFileSync } from 'node:fs'
 import { loadConfig } from '../../shared/config.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
+import type { QueueName } from '../../shared/queue/queues.ts'
 import { createStorageContext, type StorageContext } from '../../shared/runtime/context.ts'
 import type { HttpApp, QueueHandler, ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { serveHttp } from '../../shared/runtime/http.ts'
@@ -17,56 +18,58 @@ import { type FunctionEntry, readManifest } from './manifest.ts'
 /** Messages one local function works on at once; inflating and hashing use a thread each. */
 const CONCURRENCY = 8
 /** A message of a killed function comes back this soon. */
-const VISIBILITY_SECONDS = 30
+const VISIBILITY_SECONDS = 15
+/** An HTTP function stops serving when no request came for so long after SIGTERM. */
+const IDLE_SECONDS = 0.1
 
-/** Written into the working folder when the function is ready; an HTTP function says where it listens. */
-const READY_FILE = 'ready.json'
-
-async function main(name: string | undefined): Promise<void> {
+async function main(name = '', readyFile = '', port = '0'): Promise<void> {
   const entry = readManifest().functions.find((candidate) => candidate.name === name)
-  if (entry === undefined || name === undefined)
-    throw new InvalidInputError(`there is no function ${name ?? '(no name given)'} in serverless.yml`)
+  if (entry === undefined) throw new InvalidInputError(`there is no function "${name}" in serverless.yml`)
   const stop = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort())
   const context = createStorageContext(loadConfig(), name)
   try {
-    await host(entry, context, stop.signal)
+    await host(entry, context, { signal: stop.signal, port: Number(port), ready: () => writeFileSync(readyFile, String(process.pid)) })
   } finally {
     await context.close()
   }
 }
 
-async function host(entry: FunctionEntry, context: StorageContext, signal: AbortSignal): Promise<void> {
+async function host(
+  entry: FunctionEntry,
+  context: StorageContext,
+  { signal, port, ready }: { readonly signal: AbortSignal; readonly port: number; readonly ready: () => void },
+): Promise<void> {
   const { createHandler } = (await import(`../../functions/${entry.name}/handler.ts`)) as {
     createHandler: (context: StorageContext) => unknown
   }
   const handler = createHandler(context)
-  const ready = (more: object = {}) => writeFileSync(READY_FILE, JSON.stringify({ pid: process.pid, ...more }))
   const common = { log: context.log, signal, timeoutSeconds: entry.timeoutSeconds }
   switch (entry.trigger.kind) {
     case 'queue': {
-      const queueUrl = await context.queues.url(entry.trigger.queue as Parameters<typeof context.queues.url>[0], signal)
+      const queueUrl = await context.queues.url(entry.trigger.queue as QueueName, signal)
       ready()
-      await pumpQueue({
-        ...common,
-        sqs: context.sqs,
-        queueUrl,
-        handler: handler as QueueHandler,
-        concurrency: CONCURRENCY,
-        visibilitySeconds: VISIBILITY_SECONDS,
-      })
+      const pump = { sqs: context.sqs, queueUrl, concurrency: CONCURRENCY, visibilitySeconds: VISIBILITY_SECONDS }
+      await pumpQueue({ ...common, ...pump, handler: handler as QueueHandler })
       return
     }
     case 'schedule':
       ready()
-      await runSchedule({ ...common, expression: entry.trigger.expression, handler: handler as ScheduleHandler, name: entry.name })
+      await runSchedule({
+        ...common,
+        name: entry.name,
+        runAtStart: true,
+        expression: entry.trigger.expression,
+        handler: handler as ScheduleHandler,
+      })
       return
     case 'http': {
-      const server = await serveHttp({ ...common, app: handler as HttpApp })
-      ready({ port: server.port })
+      const server = await serveHttp({ ...common, hostname: '127.0.0.1', port, idleSeconds: IDLE_SECONDS, app: handler as HttpApp })
+      ready()
       await server.closed
     }
   }
 }
 
-await main(process.argv[2])
+const [name, readyFile, port] = process.argv.slice(2)
+await main(name, readyFile, port)

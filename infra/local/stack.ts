@@ -1,27 +1,31 @@
 /**
  * The whole of Cygnet on one machine: private MariaDB, an S3 store, SQS, and every function of the manifest as a process
- * of its own, restarted when it dies. Everything lives under one folder (`.cygnet`).
+ * of its own, each started again when it dies. Everything lives under one folder (`.cygnet`).
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { openDatabase } from '../../shared/catalogue/database.ts'
 import { migrate } from '../../shared/catalogue/migrate.ts'
+import { loadConfig } from '../../shared/config.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
-import { type Embedded, serviceEnvironment, startEmbedded } from './embedded.ts'
+import { applyBucketNotifications } from '../../shared/storage/bucket-notifications.ts'
+import { createS3Client } from '../../shared/storage/client.ts'
+import { serviceEnvironment, startEmbedded } from './embedded.ts'
 import { type FunctionEntry, readManifest } from './manifest.ts'
 import { startMariadb } from './mariadb.ts'
+import { MINIO_TARGET_ARN, type Minio, startMinio } from './minio.ts'
+import { freePort } from './ports.ts'
 import { type Service, serviceFolder, startProcess } from './process.ts'
 import { keptSecret, writePrivateFile } from './secrets.ts'
+import type { Extra } from './setup.ts'
+import { type Supervised, supervise } from './supervise.ts'
 
 /** Written while the stack runs: the settings that lead the CLI to it. Readable by its owner only. */
 const STACK_FILE = 'stack.json'
+/** The same S3 keys under the names that aws, rclone and others read. */
+const S3_ENV_FILE = 's3.env'
 export const RAW_BUCKET = 'cygno-data'
-
-/** Parts beyond MariaDB and the embedded S3 and SQS. */
-export const EXTRAS = ['minio'] as const
-export type Extra = (typeof EXTRAS)[number]
 
 export interface StackOptions {
   /** Normally `.cygnet`. */
@@ -41,57 +45,89 @@ export interface StackOptions {
 export interface Stack {
   /** CYGNET_* settings of every process of the stack. */
   readonly environment: Readonly<Record<string, string>>
-  readonly embedded: Embedded
-  /** Address of each HTTP function. */
+  /** Address of an HTTP function. */
   address(functionName: string): string
-  /** The process that runs a function now: tests kill it. */
-  pid(functionName: string): number
+  /** The process that runs a function or service now: tests kill it. */
+  pid(name: string): number
   stop(): Promise<void>
 }
 
 /** Starts everything and waits until it answers: about 4 s. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const dataFolder = resolve(options.dataFolder)
+  const { fast = false, signal } = options
+  const tell = options.onProgress ?? (() => {})
   const manifest = readManifest()
-  const started: Service[] = []
-  const hosts = new Map<string, FunctionHost>()
+  const running = new Map<string, Supervised<Service>>()
+  const keep = async <T extends Service>(name: string, start: () => Promise<T>): Promise<T> => {
+    const supervised = await supervise(start, tell)
+    running.set(name, supervised)
+    return supervised.current()
+  }
   const stop = async () => {
     rmSync(join(dataFolder, STACK_FILE), { force: true })
-    await Promise.all([...hosts.values()].map((host) => host.stop()))
-    for (const service of started.toReversed()) await service.stop()
+    const functions = manifest.functions.map((entry) => entry.name)
+    await Promise.all(functions.map((name) => running.get(name)?.stop()))
+    for (const [name, service] of [...running].toReversed()) if (!functions.includes(name)) await service.stop()
   }
   try {
-    const mariadb = await startMariadb({ dataFolder, fast: options.fast ?? false, signal: options.signal })
-    started.push(mariadb)
-    options.onProgress?.(`MariaDB on port ${mariadb.port}`)
-    const embedded = await startEmbedded({
-      dataFolder,
-      buckets: [RAW_BUCKET],
-      queues: manifest.queues,
-      rules: [{ bucket: RAW_BUCKET, queue: 'runs', events: ['ObjectCreated:*'] }],
-      notifications: options.notifications,
-      signal: options.signal,
-    })
-    started.push(embedded)
-    options.onProgress?.(`S3 at ${embedded.connection.s3.endpoint}, SQS at ${embedded.connection.sqs.endpoint}`)
-    const environment = {
+    const databasePort = await freePort()
+    const mariadb = await keep('mariadb', () => startMariadb({ dataFolder, port: databasePort, fast, signal }))
+    tell(`MariaDB on port ${mariadb.port}`)
+    const minio = options.extras.includes('minio')
+    const [s3Port, sqsPort] = [await freePort(), await freePort()]
+    const embedded = await keep('embedded', () =>
+      startEmbedded({
+        dataFolder,
+        s3Port,
+        sqsPort,
+        buckets: minio ? [] : [RAW_BUCKET],
+        queues: manifest.queues,
+        rules: minio ? [] : [{ bucket: RAW_BUCKET, queue: 'runs', events: ['ObjectCreated:*'] }],
+        notifications: options.notifications,
+        signal,
+      }),
+    )
+    tell(`${minio ? 'SQS' : `S3 at ${embedded.connection.s3.endpoint}, SQS`} at ${embedded.connection.sqs.endpoint}`)
+    const notificationToken = keptSecret(join(serviceFolder(dataFolder, 'receive-notification'), 'token'))
+    const base = {
       CYGNET_DATABASE_URL: mariadb.url,
       ...serviceEnvironment(embedded.connection),
       CYGNET_RAW_BUCKETS: RAW_BUCKET,
-      CYGNET_NOTIFICATION_TOKEN: keptSecret(join(serviceFolder(dataFolder, 'receive-notification'), 'token')),
+      CYGNET_NOTIFICATION_TOKEN: notificationToken,
       CYGNET_LEASE_SECONDS: '30',
       ...options.environment,
     }
-    await migrateSchema(environment.CYGNET_DATABASE_URL)
-    for (const entry of manifest.functions) hosts.set(entry.name, await runFunction(entry, dataFolder, environment, options))
-    options.onProgress?.(`functions: ${manifest.functions.map((entry) => entry.name).join(', ')}`)
+    await migrateSchema(mariadb.url)
+    const [webhookPort, minioPort] = [await freePort(), await freePort()]
+    const runFunction = (entry: FunctionEntry, environment: Readonly<Record<string, string>>) =>
+      keep(entry.name, () => startFunction(entry, dataFolder, environment, entry.trigger.kind === 'http' ? webhookPort : null, signal))
+    // The webhook first: a real store asks whether it lives.
+    const [http, others] = [
+      manifest.functions.filter((entry) => entry.trigger.kind === 'http'),
+      manifest.functions.filter((entry) => entry.trigger.kind !== 'http'),
+    ]
+    for (const entry of http) await runFunction(entry, base)
+    const webhook = { endpoint: `http://127.0.0.1:${webhookPort}/minio`, token: notificationToken }
+    const store = minio
+      ? await keep('minio', () => startMinio({ dataFolder, port: minioPort, buckets: [RAW_BUCKET], webhook, signal }))
+      : null
+    if (store !== null) tell(`S3 (MinIO) at ${store.s3.endpoint}`)
+    const environment = { ...base, ...(store === null ? {} : storeEnvironment(store)) }
+    if (store !== null && options.notifications) await announceToWebhook(environment, signal)
+    await Promise.all(others.map((entry) => runFunction(entry, environment)))
+    tell(`functions: ${manifest.functions.map((entry) => entry.name).join(', ')}`)
     writePrivateFile(join(dataFolder, STACK_FILE), JSON.stringify({ pid: process.pid, environment }))
+    writePrivateFile(join(dataFolder, S3_ENV_FILE), s3Variables(environment))
     return {
       environment,
-      embedded,
+      address: () => `http://127.0.0.1:${webhookPort}`,
+      pid(name) {
+        const service = running.get(name)
+        if (service === undefined) throw new InvalidInputError(`the stack runs no ${name}`)
+        return service.current().pid
+      },
       stop,
-      address: (name) => `http://127.0.0.1:${hostOf(hosts, name).port()}`,
-      pid: (name) => hostOf(hosts, name).pid(),
     }
   } catch (error) {
     await stop()
@@ -117,70 +153,56 @@ async function migrateSchema(url: string): Promise<void> {
   }
 }
 
-interface FunctionHost {
-  pid(): number
-  port(): number
-  stop(): Promise<void>
+function storeEnvironment({ s3 }: Minio) {
+  return {
+    CYGNET_S3_ENDPOINT: s3.endpoint,
+    CYGNET_S3_REGION: s3.region,
+    CYGNET_S3_ACCESS_KEY_ID: s3.accessKeyId,
+    CYGNET_S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+    CYGNET_S3_SDK_CHECKSUMS: 'WHEN_SUPPORTED',
+  }
 }
 
-function hostOf(hosts: ReadonlyMap<string, FunctionHost>, name: string): FunctionHost {
-  const host = hosts.get(name)
-  if (host === undefined) throw new InvalidInputError(`there is no function ${name}`)
-  return host
+async function announceToWebhook(environment: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
+  const s3 = createS3Client(loadConfig(environment))
+  try {
+    await applyBucketNotifications(s3, { bucket: RAW_BUCKET, arn: MINIO_TARGET_ARN }, signal)
+  } finally {
+    s3.destroy()
+  }
 }
 
 const HOST = fileURLToPath(new URL('./host.ts', import.meta.url))
-/** Before a function that died is started again; doubles up to the maximum while it keeps dying. */
-const RESTART_MS = 200
-const MAX_RESTART_MS = 10_000
 
-/** Runs one function and starts it again whenever it dies. */
-async function runFunction(
+/** One function as a process: ready when its host says so in a file of its folder. */
+async function startFunction(
   entry: FunctionEntry,
   dataFolder: string,
   environment: Readonly<Record<string, string>>,
-  options: StackOptions,
-): Promise<FunctionHost> {
-  const readyFile = join(serviceFolder(dataFolder, entry.name), 'ready.json')
-  const start = () => {
-    rmSync(readyFile, { force: true })
-    return startProcess({
-      name: entry.name,
-      dataFolder,
-      program: process.execPath,
-      args: ['--disable-warning=ExperimentalWarning', HOST, entry.name],
-      environment,
-      probe: async () => existsSync(readyFile),
-      graceSeconds: 30,
-      signal: options.signal,
-    })
-  }
-  let service = await start()
-  let stopping = false
-  const watch = async () => {
-    let delayMs = RESTART_MS
-    while (!stopping) {
-      const startedAt = performance.now()
-      const how = await service.ended
-      if (stopping) return
-      if (performance.now() - startedAt > MAX_RESTART_MS) delayMs = RESTART_MS
-      options.onProgress?.(`${entry.name} ended (${how}); starting it again`)
-      await sleep(delayMs)
-      delayMs = Math.min(delayMs * 2, MAX_RESTART_MS)
-      service = await start().catch((error: Error) => {
-        options.onProgress?.(`${entry.name} does not start: ${error.message}`)
-        return service
-      })
-    }
-  }
-  const watching = watch()
-  return {
-    pid: () => service.pid,
-    port: () => JSON.parse(readFileSync(readyFile, 'utf8')).port,
-    async stop() {
-      stopping = true
-      await service.stop()
-      await watching
-    },
-  }
+  port: number | null,
+  signal: AbortSignal,
+): Promise<Service> {
+  const readyFile = join(serviceFolder(dataFolder, entry.name), 'ready')
+  rmSync(readyFile, { force: true })
+  return await startProcess({
+    name: entry.name,
+    dataFolder,
+    program: process.execPath,
+    args: ['--disable-warning=ExperimentalWarning', HOST, entry.name, readyFile, ...(port === null ? [] : [String(port)])],
+    environment,
+    probe: async () => existsSync(readyFile),
+    graceSeconds: 30,
+    signal,
+  })
+}
+
+function s3Variables(environment: Readonly<Record<string, string>>): string {
+  return [
+    `export AWS_ACCESS_KEY_ID=${environment.CYGNET_S3_ACCESS_KEY_ID}`,
+    `export AWS_SECRET_ACCESS_KEY=${environment.CYGNET_S3_SECRET_ACCESS_KEY}`,
+    `export AWS_REGION=${environment.CYGNET_S3_REGION}`,
+    `export AWS_ENDPOINT_URL_S3=${environment.CYGNET_S3_ENDPOINT}`,
+    'unset AWS_CA_BUNDLE AWS_SESSION_TOKEN',
+    '',
+  ].join('\n')
 }

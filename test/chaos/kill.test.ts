@@ -35,11 +35,26 @@ async function catalogued(from: number) {
 /** What the catalogue says, without what differs from one hundred of run numbers to the other. */
 const shape = (rows: Awaited<ReturnType<typeof catalogued>>) => rows.map((row) => ({ complete: row.complete, events: row.event_count }))
 
+/** What is not done, for the message of a failing test. */
+async function unfinished(): Promise<string> {
+  const rows = await stack.context.database
+    .selectFrom('arrivals')
+    .select(['object_key', 'state', 'attempts', 'reason', 'lease_until', 'announced_at'])
+    .where('state', '!=', 'done')
+    .execute()
+  const depths = await Promise.all((['runs', 'runs-dead'] as const).map((queue) => stack.context.queues.depth(queue, signal)))
+  return JSON.stringify({ rows, depths })
+}
+
 async function allDone(from: number) {
   await eventually(
-    'every run is catalogued',
+    async () => `every run is catalogued: ${await unfinished()}`,
     async () => {
-      const open = await stack.context.database.selectFrom('arrivals').select('id').where('state', 'in', ['received', 'processing']).execute()
+      const open = await stack.context.database
+        .selectFrom('arrivals')
+        .select('id')
+        .where('state', 'in', ['received', 'processing'])
+        .execute()
       return (await catalogued(from)).length === RUNS && open.length === 0
     },
     120,
@@ -54,7 +69,12 @@ async function drop(from: number) {
 async function announceAll(from: number, order: (runs: number[]) => number[]) {
   const { objects } = await listObjects(stack.context.s3, { bucket: stack.bucket, prefix: 'LNGS/', startAfter: null }, signal)
   for (const run of order(Array.from({ length: RUNS }, (_, index) => from + index)))
-    await announce(stack.context, objects.filter((object) => object.key === keyOf(run)), 'reconcile', signal)
+    await announce(
+      stack.context,
+      objects.filter((object) => object.key === keyOf(run)),
+      'reconcile',
+      signal,
+    )
 }
 
 describe('an object dropped is catalogued', () => {
@@ -69,7 +89,13 @@ describe('an object dropped is catalogued', () => {
     await announceAll(2000, (runs) => runs)
     for (let kills = 0; kills < 6; kills++) {
       const pid = stack.pid('extract-metadata')
-      await eventually('it works', async () => (await stack.context.database.selectFrom('arrivals').select('id').where('state', '=', 'processing').executeTakeFirst()) ?? (await catalogued(2000)).length === RUNS, 60)
+      await eventually(
+        'it works',
+        async () =>
+          (await stack.context.database.selectFrom('arrivals').select('id').where('state', '=', 'processing').executeTakeFirst()) ??
+          (await catalogued(2000)).length === RUNS,
+        60,
+      )
       process.kill(pid, 'SIGKILL')
       await eventually('it is back', async () => stack.pid('extract-metadata') !== pid)
     }
@@ -80,7 +106,10 @@ describe('an object dropped is catalogued', () => {
     await drop(3000)
     const shuffled = (runs: number[]) => runs.toSorted((a, b) => ((a * 7919) % 101) - ((b * 7919) % 101))
     await announceAll(3000, (runs) => shuffled([...runs, ...runs, ...runs]).filter((run) => run % 10 !== 3))
-    await eventually('those announced are there', async () => (await catalogued(3000)).length >= RUNS - 3)
+    await eventually(
+      async () => `those announced are there: ${await unfinished()}`,
+      async () => (await catalogued(3000)).length >= RUNS - 3,
+    )
     await reconcile(stack.context, { bucket: stack.bucket, prefix: '', graceSeconds: 0 }, signal)
     expect(shape(await allDone(3000))).toEqual(shape(await catalogued(1000)))
   })
@@ -89,13 +118,20 @@ describe('an object dropped is catalogued', () => {
     await drop(4000)
     await announceAll(4000, (runs) => runs)
     await eventually('some are there', async () => (await catalogued(4000)).length > 2)
-    await stack.killDatabase()
+    process.kill(stack.pid('mariadb'), 'SIGKILL')
     expect(shape(await allDone(4000))).toEqual(shape(await catalogued(1000)))
   })
 
   test('and every request for what comes next was made once for each run', async () => {
-    const made = await stack.context.database.selectFrom('outbox').select(['queue', 'sent_at']).where('queue', '=', 'tape-requests').execute()
+    const made = await stack.context.database
+      .selectFrom('outbox')
+      .select(['queue', 'sent_at'])
+      .where('queue', '=', 'tape-requests')
+      .execute()
     expect(made).toHaveLength(4 * RUNS)
-    await eventually('all are sent', async () => (await stack.context.database.selectFrom('outbox').select('id').where('sent_at', 'is', null).execute()).length === 0)
+    await eventually(
+      'all are sent',
+      async () => (await stack.context.database.selectFrom('outbox').select('id').where('sent_at', 'is', null).execute()).length === 0,
+    )
   })
 })

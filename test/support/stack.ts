@@ -4,9 +4,11 @@ import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
-import { type Extra, type Stack, startStack } from '../../infra/local/stack.ts'
+import type { Extra } from '../../infra/local/setup.ts'
+import { type Stack, startStack } from '../../infra/local/stack.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
 import { loadConfig } from '../../shared/config.ts'
+import { passesWithTime } from '../../shared/errors.ts'
 import { createLogger } from '../../shared/log.ts'
 import { createStorageContext, type StorageContext } from '../../shared/runtime/context.ts'
 
@@ -46,10 +48,15 @@ export async function startTestStack(
     },
     cygnet: (...args) =>
       new Promise((resolve) => {
-        execFile(CYGNET, args, { env: { PATH: '/usr/bin:/bin', CYGNET_FOLDER: folder }, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
-          const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
-          resolve({ code, stdout, stderr })
-        })
+        execFile(
+          CYGNET,
+          args,
+          { env: { PATH: '/usr/bin:/bin', CYGNET_FOLDER: folder }, maxBuffer: 64 * 1024 * 1024 },
+          (error, stdout, stderr) => {
+            const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
+            resolve({ code, stdout, stderr })
+          },
+        )
       }),
     async close() {
       await context.close()
@@ -59,13 +66,20 @@ export async function startTestStack(
   }
 }
 
-/** Asks again and again until the answer is not null; fails with `what` after `seconds`. */
-export async function eventually<T>(what: string, ask: () => Promise<T | null | undefined | false>, seconds = 60): Promise<T> {
+/** Asks again and again, also through outages, until the answer is not null; fails with `what` after `seconds`. */
+export async function eventually<T>(
+  what: string | (() => Promise<string>),
+  ask: () => Promise<T | null | undefined | false>,
+  seconds = 60,
+): Promise<T> {
   const end = Date.now() + seconds * 1000
   for (;;) {
-    const answer = await ask()
+    const answer = await ask().catch((error: unknown) => {
+      if (passesWithTime(error)) return null
+      throw error
+    })
     if (answer !== null && answer !== undefined && answer !== false) return answer
-    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`)
+    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${typeof what === 'string' ? what : await what()}`)
     await sleep(50)
   }
 }

@@ -1,0 +1,22 @@
+/** `cygnet doctor`: what this machine has, what is missing, and what to type. */
+import { styleText } from 'node:util'
+import type { Command } from 'commander'
+import { print, printJson } from '../output.ts'
+
+export function register(program: Command): void {
+  program
+    .command('doctor')
+    .description('check what this machine has and say how to get what is missing')
+    .option('--json', 'one JSON array')
+    .action(async (options: { json?: boolean }) => {
+      const { diagnose } = await import('../../infra/local/doctor.ts')
+      const findings = await diagnose()
+      if (options.json === true) printJson(findings)
+      else
+        for (const { name, ok, found, neededFor, remedy } of findings) {
+          print(`${ok ? styleText('green', 'ok     ') : styleText('yellow', 'missing')} ${name.padEnd(12)} ${found}  (${neededFor})`)
+          if (remedy !== null) print(`        ${' '.repeat(12)} ${remedy}`)
+        }
+      if (findings.some((finding) => !finding.ok && finding.required)) process.exitCode = 1
+    })
+}

@@ -1,0 +1,159 @@
+/** `cygnet push`: files of the DAQ's disk into S3, with their checksums, and what the store holds then compared. */
+import { join } from 'node:path'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { isTag } from '../../shared/notifications/run-key.ts'
+import { LARGEST_PART_BYTES, SMALLEST_PART_BYTES } from '../../shared/storage/upload-layout.ts'
+import { bytes, duration, print } from '../output.ts'
+import type { PushResult, PushState } from '../push/result.ts'
+import { interruption, stackFolder } from '../settings.ts'
+
+interface Flags {
+  readonly tag?: string
+  readonly key?: string
+  readonly bucket?: string
+  readonly partSize: number
+  readonly concurrency: number
+  readonly overwrite: boolean
+  readonly anyName: boolean
+  readonly dryRun: boolean
+  readonly json: boolean
+}
+
+const EXAMPLES = `
+Examples:
+  cygnet push --tag LNGS /data/run12345.mid.gz            becomes cygno-data/LNGS/run12345.mid.gz
+  cygnet push --tag LNGS --dry-run /data/run*.mid.gz      what would happen
+  cygnet push --key LNF/run00012.mid.gz recovered.mid.gz
+
+The file's md5, sha256 and adler32 go with it as metadata, and the store's answer is compared. A file that is there already
+is not sent again; another object under the same key stays unless --overwrite is given. A large file goes in parts: after
+an interruption of any kind the same command sends what is missing. Files are only read, never deleted.
+Exit code 0 means that every file is in the store and was compared.`
+
+const MIB = 1024 ** 2
+
+export function register(program: Command): void {
+  program
+    .command('push')
+    .summary('send run files into the store')
+    .description('Sends files into S3: with their checksums, in parts, resumable, and compared with what the store holds afterwards.')
+    .argument('<files...>', 'run files')
+    .addOption(new Option('-t, --tag <tag>', 'site or detector: the key is TAG/FILE-NAME').argParser(parseTag).conflicts('key'))
+    .option('--key <key>', 'key of the one file given')
+    .option('--bucket <bucket>', 'bucket (default: the first of CYGNET_RAW_BUCKETS, cygno-data)')
+    .addOption(
+      new Option('--part-size <size>', 'size of a part; larger files go in parts').default(16 * MIB, '16MiB').argParser(parsePartSize),
+    )
+    .addOption(new Option('--concurrency <count>', 'parts sent at once').default(4).argParser(parseConcurrency))
+    .option('--overwrite', 'replace another object under the key', false)
+    .option('--any-name', 'also send files that are not named as runs', false)
+    .option('--dry-run', 'only say what would happen', false)
+    .option('--json', 'one JSON object a line for each file', false)
+    .addHelpText('after', EXAMPLES)
+    .action(run)
+}
+
+async function run(files: readonly string[], flags: Flags, command: Command): Promise<void> {
+  const place = placeOf(files, flags, command)
+  const [{ createPushClient, pushFiles }, { loadStoreSettings }, { createProgressBars }] = await Promise.all([
+    import('../push/push.ts'),
+    import('../push/settings.ts'),
+    import('../push/progress.ts'),
+  ])
+  const config = await loadStoreSettings()
+  const bars = process.stderr.isTTY && !flags.json ? createProgressBars(process.stderr) : null
+  const s3 = createPushClient(config)
+  const signal = interruption()
+  const results: PushResult[] = []
+  const startedAt = performance.now()
+  try {
+    const request = {
+      files,
+      place,
+      bucket: flags.bucket ?? config.CYGNET_RAW_BUCKETS[0] ?? 'cygno-data',
+      partSizeBytes: flags.partSize,
+      concurrency: flags.concurrency,
+      overwrite: flags.overwrite,
+      anyName: flags.anyName,
+      dryRun: flags.dryRun,
+    }
+    const context = {
+      s3,
+      store: storeName(config.CYGNET_S3_ENDPOINT),
+      stateFolder: join(stackFolder(), 'push'),
+      signal,
+      ...(bars === null ? {} : { onProgress: bars.show }),
+    }
+    for await (const result of pushFiles(request, context)) {
+      bars?.clear()
+      print(flags.json ? JSON.stringify(result) : line(result))
+      results.push(result)
+    }
+  } finally {
+    bars?.clear()
+    s3.destroy()
+  }
+  if (!flags.json) print(summary(results, (performance.now() - startedAt) / 1000))
+  if (signal.aborted) process.exitCode = 130
+  else if (results.some(({ state }) => state === 'refused' || state === 'failed')) process.exitCode = 1
+}
+
+function placeOf(files: readonly string[], { tag, key }: Flags, command: Command) {
+  if (key !== undefined && files.length > 1) command.error('error: --key names one file; with more files give --tag', { exitCode: 2 })
+  if (key !== undefined) return { key }
+  if (tag !== undefined) return { tag }
+  return command.error('error: give --tag (LNGS, LNF, MAN, …), or for one file --key', { exitCode: 2 })
+}
+
+/** A store keeps its name while a local one has another port at every start. */
+const storeName = (endpoint: string | undefined) => (endpoint === undefined ? 'aws' : new URL(endpoint).hostname)
+
+const WORDS: Readonly<Record<PushState, string>> = {
+  uploaded: 'uploaded',
+  'already-there': 'already there',
+  'would-upload': 'would upload',
+  refused: 'refused',
+  failed: 'failed',
+}
+
+function line(result: PushResult): string {
+  const word = WORDS[result.state].padEnd(13)
+  const place = `s3://${result.bucket}/${result.key}`
+  if (result.error !== null) return `${word}  ${result.file}: ${result.error}`
+  const parts = result.partCount === null || result.partCount === 1 ? '' : ` in ${result.partCount} parts`
+  if (result.state === 'would-upload') return `${word}  ${place}  ${bytes(result.sizeBytes)}${parts}`
+  const verified = `verified by ${result.verifiedBy.join(', ')}`
+  if (result.state === 'already-there') return `${word}  ${place}  ${bytes(result.sizeBytes)}, ${verified}`
+  const resumed = result.sizeBytes !== null && result.sentBytes < result.sizeBytes ? ` (${bytes(result.sentBytes)} sent now)` : ''
+  return `${word}  ${place}  ${bytes(result.sizeBytes)}${parts}${resumed} in ${duration(result.seconds)}, ${verified}`
+}
+
+function summary(results: readonly PushResult[], seconds: number): string {
+  const counts = (Object.keys(WORDS) as PushState[]).flatMap((state) => {
+    const count = results.filter((result) => result.state === state).length
+    return count === 0 ? [] : [`${count} ${WORDS[state]}`]
+  })
+  const sent = results.reduce((sum, { sentBytes }) => sum + sentBytes, 0)
+  return `${counts.join(', ')}; ${bytes(sent)} sent in ${duration(seconds)}`
+}
+
+function parseTag(text: string): string {
+  if (!isTag(text)) throw new InvalidArgumentError('It is a site such as LNGS, without / at its ends.')
+  return text
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KIB: 1024, MIB, GIB: 1024 ** 3 }
+
+function parsePartSize(text: string): number {
+  const [, value = '', unit = ''] = /^(\d+(?:\.\d+)?) ?([kmg]?i?b)?$/i.exec(text) ?? []
+  const size = Math.round(Number(value === '' ? Number.NaN : value) * (UNITS[unit.toUpperCase()] ?? Number.NaN))
+  if (!(size >= SMALLEST_PART_BYTES && size <= LARGEST_PART_BYTES))
+    throw new InvalidArgumentError('It is a size from 5MiB to 5GiB, e.g. 16MiB.')
+  return size
+}
+
+function parseConcurrency(text: string): number {
+  const count = Number(text)
+  if (!/^\d+$/.test(text) || count < 1 || count > 64) throw new InvalidArgumentError('It is a whole number from 1 to 64.')
+  return count
+}

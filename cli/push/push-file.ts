@@ -1,0 +1,194 @@
+/** One file into the store: look what is under its key, compute its checksums, send, compare the store's answer. */
+import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3'
+import { classify, InvalidInputError, TransientError } from '../../shared/errors.ts'
+import { withoutSecrets } from '../../shared/log.ts'
+import { describeObject, type ObjectDescription, type ObjectName } from '../../shared/storage/objects.ts'
+import { statusOf, withinSeconds } from '../../shared/storage/send-body.ts'
+import { layUpload } from '../../shared/storage/upload-layout.ts'
+import { checksumFile } from './checksums.ts'
+import { compareExisting, compareSent } from './compare.ts'
+import { type LocalFile, openLocalFile } from './local-file.ts'
+import { type PushResult, RefusedError, resultOf } from './result.ts'
+import { type Sending, sendFile } from './send.ts'
+import { forgetUpload } from './send-parts.ts'
+import { openUploadState, type UploadStateFile } from './upload-state.ts'
+
+export interface PushOptions {
+  /** Size of a part, bytes, at least 5 MiB; larger parts are taken where there would be more than 10,000. */
+  readonly partSizeBytes: number
+  /** Parts sent at once. */
+  readonly concurrency: number
+  /** Replace another object under the key. */
+  readonly overwrite: boolean
+  /** Only look. */
+  readonly dryRun: boolean
+}
+
+export interface PushProgress {
+  readonly file: string
+  readonly phase: 'checksums' | 'sending'
+  readonly doneBytes: number
+  readonly totalBytes: number
+}
+
+/** What a push needs from outside. */
+export interface PushContext {
+  readonly s3: S3Client
+  /** Names the store in the memory of unfinished uploads: its host. */
+  readonly store: string
+  /** Holds the memory of unfinished uploads. */
+  readonly stateFolder: string
+  readonly signal: AbortSignal
+  onProgress?(progress: PushProgress): void
+}
+
+const ANSWER_SECONDS = 60
+
+type Told = Omit<PushResult, 'file' | 'bucket' | 'key' | 'seconds'>
+/** What is known of the file so far, for the result that an error ends in. */
+type Known = { -readonly [name in keyof Told]?: Told[name] }
+
+/** Never throws: what goes wrong is in the result. The file itself is only read. */
+export async function pushFile(path: string, name: ObjectName, options: PushOptions, context: PushContext): Promise<PushResult> {
+  const startedAt = performance.now()
+  const known: Known = {}
+  let hasParts = false
+  try {
+    await using file = await openLocalFile(path)
+    known.sizeBytes = file.sizeBytes
+    using state = openUploadState(context.stateFolder, context.store, name)
+    try {
+      await pushOpened({ file, name, state, options, context, known })
+    } catch (error) {
+      hasParts = state.read()?.uploadId != null
+      throw error
+    }
+  } catch (error) {
+    known.state = error instanceof RefusedError ? 'refused' : 'failed'
+    const what = context.signal.aborted ? 'interrupted' : sentence(error)
+    known.error = hasParts ? `${what}; the parts that arrived are kept: push it again to send the rest` : what
+  }
+  return resultOf(path, name, { ...known, seconds: (performance.now() - startedAt) / 1000 })
+}
+
+/** An error as a sentence for the one who pushes. */
+function sentence(error: unknown): string {
+  return withoutSecrets(classify(error).message)
+}
+
+interface Work {
+  readonly file: LocalFile
+  readonly name: ObjectName
+  readonly state: UploadStateFile
+  readonly options: PushOptions
+  readonly context: PushContext
+  readonly known: Known
+}
+
+async function pushOpened(work: Work): Promise<void> {
+  const { file, name, state, options, context, known } = work
+  const existing = await look(work)
+  if (existing !== null && existing.sizeBytes !== file.sizeBytes && !options.overwrite)
+    throw occupied(name, existing, `it has ${existing.sizeBytes} bytes, the file ${file.sizeBytes}`)
+  // Before hours are spent on checksums.
+  if (existing === null) await assertBucket(work)
+  const unfinished = state.read()
+  // An unfinished upload goes on with the parts it was begun with.
+  const begunWith = unfinished?.sizeBytes === file.sizeBytes ? unfinished.partSizeBytes : null
+  const layout = layUpload(file.sizeBytes, begunWith ?? options.partSizeBytes)
+  known.partCount = layout.partCount
+  known.state = 'would-upload'
+  if (options.dryRun && existing === null) return
+
+  const report = (doneBytes: number) => context.onProgress?.({ file: file.path, phase: 'checksums', doneBytes, totalBytes: file.sizeBytes })
+  const checksums = await checksumFile(file, layout, report, context.signal)
+  await file.assertUnchanged()
+  const { md5, sha256, adler32 } = checksums
+  Object.assign(known, { md5, sha256, adler32 })
+  const object = { ...name, metadata: { md5, sha256, adler32 }, replace: options.overwrite }
+
+  const comparison = existing === null ? null : compareExisting(existing, { ...checksums, sizeBytes: file.sizeBytes })
+  if (comparison?.differs.length === 0) {
+    if (!options.dryRun) await forgetUpload({ s3: context.s3, signal: context.signal, object, state }, unfinished)
+    Object.assign(known, { state: 'already-there', verifiedBy: ['size', ...comparison.agrees] })
+    return
+  }
+  if (existing !== null && comparison !== null && !options.overwrite) throw occupied(name, existing, comparison.differs.join('; '))
+  if (!options.dryRun) await sendAndCompare(work, { object, checksums, layout })
+}
+
+type ToSend = Pick<Sending, 'object' | 'checksums' | 'layout'>
+
+/** Twice at most: an upload that somebody ended under our hands is begun anew once. */
+async function sendAndCompare(work: Work, toSend: ToSend, again = true): Promise<void> {
+  const { file, name, state, known } = work
+  const expected = { ...toSend.checksums, sizeBytes: file.sizeBytes }
+  const { outcome, etagIsMd5 } = await sendFile(sendingOf(work, toSend))
+  const object = await look(work)
+  if (outcome === 'stored') {
+    state.remove()
+    if (object === null) throw new TransientError('the store accepted the file, yet there is no object; keep the file and push it again')
+    const { agrees, differs } = compareSent(object, expected, { etagIsMd5 })
+    if (differs.length > 0) throw otherwise(differs)
+    await file.assertUnchanged().catch((error: Error) => {
+      throw new InvalidInputError(`${error.message}; the object in the store is the file as it was before`)
+    })
+    Object.assign(known, { state: 'uploaded', verifiedBy: agrees })
+    return
+  }
+  const { agrees, differs } = object === null ? { agrees: [], differs: ['there is no object'] } : compareExisting(object, expected)
+  if (differs.length === 0) {
+    // Somebody else's, or ours when the answer to an earlier attempt was lost.
+    state.remove()
+    Object.assign(known, { state: 'already-there', verifiedBy: ['size', ...agrees] })
+    return
+  }
+  if (outcome === 'gone' && again) return await sendAndCompare(work, toSend, false)
+  if (outcome === 'occupied' && object !== null) throw occupied(name, object, differs.join('; '))
+  throw new TransientError('the upload was ended by somebody else; push the file again')
+}
+
+function sendingOf({ file, state, options, context, known }: Work, toSend: ToSend): Sending {
+  let doneBytes = 0
+  const count = (bytes: number) => {
+    doneBytes += bytes
+    context.onProgress?.({ file: file.path, phase: 'sending', doneBytes, totalBytes: file.sizeBytes })
+  }
+  return {
+    ...toSend,
+    s3: context.s3,
+    file,
+    state,
+    concurrency: options.concurrency,
+    signal: context.signal,
+    onSent(bytes) {
+      known.sentBytes = (known.sentBytes ?? 0) + bytes
+      count(bytes)
+    },
+    onKept: count,
+  }
+}
+
+const otherwise = (differs: readonly string[]) =>
+  new TransientError(
+    `the store answers otherwise than was sent: ${differs.join('; ')}. The object was not deleted; keep the file, it is the truth, and tell those who run the store`,
+  )
+
+const look = ({ context, name }: Work) =>
+  withinSeconds(ANSWER_SECONDS, context.signal, (signal) => describeObject(context.s3, name, signal))
+
+/** Not every account may look at the bucket itself: that is no problem. */
+async function assertBucket({ context: { s3, signal }, name: { bucket } }: Work): Promise<void> {
+  const command = new HeadBucketCommand({ Bucket: bucket })
+  await withinSeconds(ANSWER_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal })).catch((error) => {
+    if (statusOf(error) === 404) throw new InvalidInputError(`there is no bucket ${bucket} in this store`)
+    if (statusOf(error) !== 403 && statusOf(error) !== 301) throw error
+  })
+}
+
+function occupied(name: ObjectName, object: ObjectDescription, why: string): RefusedError {
+  const since = object.lastModified.toISOString().slice(0, 19)
+  return new RefusedError(
+    `${name.bucket}/${name.key} is another object, of ${since} UTC: ${why}. Was the run number used again? It stays as it is; --overwrite replaces it, --key gives the file another name`,
+  )
+}

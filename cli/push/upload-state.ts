@@ -1,0 +1,92 @@
+/**
+ * What this machine remembers of an upload in parts that is not finished: a small file for each key. It lies in a folder of
+ * its own, not beside the DAQ's files. A kill leaves the old or the new content, never half.
+ */
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import * as z from 'zod'
+import { identify, isRunning } from '../../infra/local/identity.ts'
+import { writePrivateFile } from '../../infra/local/secrets.ts'
+import { ConflictError, InvalidInputError } from '../../shared/errors.ts'
+import type { ObjectName } from '../../shared/storage/objects.ts'
+
+const schema = z.object({
+  bucket: z.string(),
+  key: z.string(),
+  /** Where the file lay: for people who read this. The content decides. */
+  file: z.string(),
+  sizeBytes: z.int().positive(),
+  md5: z.string(),
+  sha256: z.string(),
+  partSizeBytes: z.int().positive(),
+  /** Null between the decision to begin an upload and the store's answer. */
+  uploadId: z.string().nullable(),
+  etagIsMd5: z.boolean(),
+  begunAt: z.iso.datetime(),
+})
+export type UploadState = Readonly<z.infer<typeof schema>>
+
+/** Disposing of it lets others send under this key. */
+export interface UploadStateFile extends Disposable {
+  /** Null when nothing is known, or nothing that can be read. */
+  read(): UploadState | null
+  write(state: UploadState): void
+  remove(): void
+}
+
+const lockSchema = z.object({ pid: z.int().positive(), startTicks: z.string().nullable(), bootId: z.string().nullable() })
+
+/**
+ * Takes the state of a key in a store for this process. Two pushes of one key at once would do no harm to the object, only
+ * work twice and end each other's upload.
+ * @throws ConflictError while another process has it, InvalidInputError when the folder cannot be written to.
+ */
+export function openUploadState(folder: string, store: string, { bucket, key }: ObjectName): UploadStateFile {
+  const name = createHash('sha256')
+    .update(JSON.stringify([store, bucket, key]))
+    .digest('hex')
+    .slice(0, 32)
+  const path = join(folder, `${name}.json`)
+  const lock = join(folder, `${name}.lock`)
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    takeLock(lock, `${bucket}/${key}`)
+  } catch (error) {
+    if (error instanceof ConflictError) throw error
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error)
+    throw new InvalidInputError(
+      `${folder}, where unfinished uploads are remembered, cannot be written to (${reason}); name another folder in CYGNET_FOLDER`,
+      {},
+      { cause: error },
+    )
+  }
+  return {
+    read: () => readJson(path, schema),
+    write: (state) => writePrivateFile(path, `${JSON.stringify(state, null, 2)}\n`),
+    remove: () => rmSync(path, { force: true }),
+    [Symbol.dispose]: () => rmSync(lock, { force: true }),
+  }
+}
+
+function takeLock(path: string, what: string): void {
+  for (;;) {
+    try {
+      writeFileSync(path, JSON.stringify(identify(process.pid)), { flag: 'wx', mode: 0o600 })
+      return
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    const holder = readJson(path, lockSchema)
+    if (holder !== null && isRunning(holder)) throw new ConflictError(`process ${holder.pid} is sending ${what} right now`)
+    rmSync(path, { force: true }) // of a process that was killed
+  }
+}
+
+function readJson<T>(path: string, expected: z.ZodType<T>): T | null {
+  try {
+    return expected.parse(JSON.parse(readFileSync(path, 'utf8')))
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * The webhook of the object stores: MinIO and Ceph post what arrived, and are answered once it cannot be lost any more.
+ *
+ * `POST /`, `POST /<store>`, `POST /<token>`, `POST /<store>/<token>`: the token as bearer, or in the path for Ceph, which
+ * sends no headers (`push-endpoint=https://host/ceph/<token>`; the path is never logged here, nor should a proxy log it).
+ * `GET` and `HEAD` say that the endpoint lives (MinIO asks so).
+ *
+ * 200: each record is in the ledger and the queue, or parked. 503: it is not, send it again. 401, 404, 405, 413: refused.
+ */
+import { type Context, Hono } from 'hono'
+import { InvalidInputError } from '../../shared/errors.ts'
+import { distinctArrivals } from '../../shared/notifications/arrival.ts'
+import { type ParsedNotification, parseNotification } from '../../shared/notifications/parse.ts'
+import { readBody } from './body.ts'
+import type { WebhookPorts } from './ports.ts'
+import { createTokenCheck } from './token.ts'
+
+const PATHS = ['/', '/:last', '/:store/:last']
+
+/** A store that cannot deliver should not come back sooner; MinIO and Ceph have their own rhythm anyway. */
+const RETRY_AFTER_SECONDS = '5'
+
+/**
+ * Makes the HTTP app.
+ * @throws InvalidInputError when the token is empty: an open webhook would take anything from anybody.
+ */
+export function createWebhook(ports: WebhookPorts): Hono {
+  const { token, bodyLimitBytes, log } = ports
+  if (token.trim() === '') throw new InvalidInputError('receive-notification needs a token (CYGNET_NOTIFICATION_TOKEN)')
+  const mayPost = createTokenCheck(token)
+
+  const receive = async (c: Context) => {
+    if (!mayPost(c.req.header('authorization'), c.req.path)) return c.json({ error: 'unauthorized' }, 401, { 'www-authenticate': 'Bearer' })
+    const began = performance.now()
+    const body = await readBody(c.req.raw, bodyLimitBytes)
+    if (body.kind === 'too-large') {
+      log.warn({ limitBytes: bodyLimitBytes }, 'notification-too-large')
+      return c.json({ error: 'too large' }, 413)
+    }
+    const counts = body.kind === 'text' ? await keep(ports, body.text) : await park(ports, body.parkable, body.reason)
+    log.info({ ...counts, ms: Math.round(performance.now() - began) }, 'notification-received')
+    return c.json(counts)
+  }
+
+  const app = new Hono({ strict: true })
+  app.on(['GET', 'HEAD'], PATHS, (c) => c.body(null, 200))
+  app.on('POST', PATHS, receive)
+  app.on('ALL', PATHS, (c) => c.json({ error: 'method not allowed' }, 405, { allow: 'GET, HEAD, POST' }))
+  app.notFound((c) => c.json({ error: 'not found' }, 404))
+  app.onError((error, c) => {
+    log.error({ error }, 'notification-not-kept')
+    return c.json({ error: 'not kept, send it again' }, 503, { 'retry-after': RETRY_AFTER_SECONDS })
+  })
+  return app
+}
+
+interface Counts {
+  readonly arrivals: number
+  readonly ignored: number
+  readonly parked: number
+}
+
+/** Ledger first, then queue: what is in the ledger alone is found by reconcile, what were in the queue alone would be unknown. */
+async function keep(ports: WebhookPorts, text: string): Promise<Counts> {
+  const notification = parseNotification(text)
+  const arrivals = distinctArrivals(notification.arrivals).filter(ports.concerns)
+  if (arrivals.length > 0) {
+    await ports.ledger.recordArrivals(arrivals, ports.now())
+    await ports.queue.sendArrivals(arrivals)
+  }
+  const parked = notification.rejected.length
+  if (parked > 0) await park(ports, text, reasonsOf(notification), parked)
+  return { arrivals: arrivals.length, ignored: notification.ignored.length + notification.arrivals.length - arrivals.length, parked }
+}
+
+/** The whole body is kept, once: what a rejected record means is often seen only from its neighbours. */
+async function park(ports: WebhookPorts, body: string, reason: string, parked = 1): Promise<Counts> {
+  ports.log.warn({ reason, parked }, 'notification-parked')
+  await ports.ledger.park(body, reason)
+  return { arrivals: 0, ignored: 0, parked }
+}
+
+/** Each reason once, with how often: `the object key is empty (3 records)`. */
+function reasonsOf({ rejected }: ParsedNotification): string {
+  const times = new Map<string, number>()
+  for (const { reason } of rejected) times.set(reason, (times.get(reason) ?? 0) + 1)
+  return [...times].map(([reason, count]) => (count === 1 ? reason : `${reason} (${count} records)`)).join('; ')
+}

@@ -1,0 +1,130 @@
+/**
+ * From the embedded S3 to the queues, as AWS does it: the rules of a bucket choose the queue, the message is an event of
+ * the AWS record shape (event message structure 2.1, "Event message structure" in the Amazon S3 User Guide).
+ *
+ * It runs inside the PUT: when the client has its answer, the event is in the queue. Like the real thing it is a hint
+ * only: a kill between the write and the event loses the event, and the listing finds the object.
+ */
+import { randomBytes } from 'node:crypto'
+import type { S3rverEventRecord } from '@20minutes/s3rver'
+import type { EmbeddedState, NotificationRule } from './settings.ts'
+
+export interface Bridge {
+  /** Takes what s3rver emits. Never throws: the object is stored, whatever becomes of its event. */
+  handle(event: { readonly Records: readonly S3rverEventRecord[] }): void
+  addRules(rules: readonly NotificationRule[]): void
+  setNotifications(on: boolean): void
+  state(): EmbeddedState
+}
+
+export function createBridge(options: {
+  readonly region: string
+  readonly send: (queue: string, body: string) => void
+  readonly onFailure: (failure: { readonly bucket: string; readonly key: string; readonly queue: string; readonly error: unknown }) => void
+  /** The ETag of a stored object: s3rver leaves it out of a copy's event. */
+  readonly etagOf: (bucket: string, key: string) => string | undefined
+  readonly notifications: boolean
+  readonly now?: () => Date
+}): Bridge {
+  const rules: NotificationRule[] = []
+  const counts = { sent: 0, suppressed: 0, failed: 0 }
+  let notifications = options.notifications
+  let lastSequence = 0n
+
+  /** Later events have greater sequencers, also within a millisecond and after a restart: compared as hexadecimal text. */
+  const nextSequencer = (now: Date): string => {
+    const clock = BigInt(now.getTime()) << 16n
+    lastSequence = clock > lastSequence ? clock : lastSequence + 1n
+    return lastSequence.toString(16).toUpperCase().padStart(16, '0')
+  }
+
+  const handleRecord = (record: S3rverEventRecord) => {
+    const eventName = eventNameOf(record)
+    const { name: bucket } = record.s3.bucket
+    const { key } = record.s3.object
+    const matching = notifications ? rules.filter((rule) => matches(rule, { bucket, key, eventName })) : []
+    if (matching.length === 0) counts.suppressed += 1
+    for (const rule of matching) {
+      const now = options.now?.() ?? new Date()
+      const eTag = record.s3.object.eTag ?? options.etagOf(bucket, key)
+      const { region } = options
+      const shaped = awsRecord({ record, eventName, eTag, region, configurationId: rule.queue, now, sequencer: nextSequencer(now) })
+      try {
+        options.send(rule.queue, JSON.stringify({ Records: [shaped] }))
+        counts.sent += 1
+      } catch (error) {
+        counts.failed += 1
+        options.onFailure({ bucket, key, queue: rule.queue, error })
+      }
+    }
+  }
+
+  return {
+    handle: ({ Records }) => Records.forEach(handleRecord),
+    addRules(more) {
+      for (const rule of more) if (!rules.some((known) => JSON.stringify(known) === JSON.stringify(rule))) rules.push(rule)
+    },
+    setNotifications(on) {
+      notifications = on
+    },
+    state: () => ({ notifications, ...counts }),
+  }
+}
+
+/** s3rver calls the completion of a multipart upload `Post`; AWS keeps that name for HTML form uploads. */
+function eventNameOf(record: S3rverEventRecord): string {
+  return record.eventName === 'ObjectCreated:Post' ? 'ObjectCreated:CompleteMultipartUpload' : record.eventName
+}
+
+function matches(rule: NotificationRule, event: { readonly bucket: string; readonly key: string; readonly eventName: string }): boolean {
+  if (rule.bucket !== event.bucket || !event.key.startsWith(rule.prefix) || !event.key.endsWith(rule.suffix)) return false
+  return rule.events.some((name) => {
+    const wanted = name.replace(/^s3:/, '')
+    return wanted.endsWith('*') ? event.eventName.startsWith(wanted.slice(0, -1)) : event.eventName === wanted
+  })
+}
+
+/**
+ * The key as AWS writes it in an event: form encoding of its UTF-8 bytes, `+` for a space, the slash kept
+ * ("the object key name value is URL encoded": red flower.jpg becomes red+flower.jpg).
+ */
+export function encodeEventKey(key: string): string {
+  return encodeURIComponent(key)
+    .replace(/[!'()]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replaceAll('%2F', '/')
+    .replaceAll('%20', '+')
+}
+
+function awsRecord(options: {
+  readonly record: S3rverEventRecord
+  readonly eventName: string
+  readonly eTag: string | undefined
+  readonly region: string
+  readonly configurationId: string
+  readonly now: Date
+  readonly sequencer: string
+}): object {
+  const { record, eventName, eTag } = options
+  const { name: bucket } = record.s3.bucket
+  const { key, size } = record.s3.object
+  const removed = eventName.startsWith('ObjectRemoved')
+  return {
+    eventVersion: '2.1',
+    eventSource: 'aws:s3',
+    awsRegion: options.region,
+    eventTime: options.now.toISOString(),
+    eventName,
+    userIdentity: { principalId: 'AWS:EMBEDDED' },
+    requestParameters: { sourceIPAddress: record.requestParameters.sourceIPAddress.replace(/^::ffff:/, '') },
+    responseElements: {
+      'x-amz-request-id': randomBytes(8).toString('hex').toUpperCase(),
+      'x-amz-id-2': randomBytes(32).toString('base64'),
+    },
+    s3: {
+      s3SchemaVersion: '1.0',
+      configurationId: options.configurationId,
+      bucket: { name: bucket, ownerIdentity: { principalId: 'EMBEDDED' }, arn: `arn:aws:s3:::${bucket}` },
+      object: { key: encodeEventKey(key), ...(!removed && { size, eTag }), sequencer: options.sequencer },
+    },
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * What stands between the client and s3rver: one middleware that checks who asks and what they send, answers what s3rver
+ * answers wrongly or not at all (listings, parts, abort, deletion of many), and adds conditional requests, which s3rver
+ * ignores: an If-Match that does not hold must not be answered with another version's bytes.
+ */
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Context, Middleware } from '@20minutes/s3rver'
+import AWSAccount from '@20minutes/s3rver/lib/models/account.js'
+import S3Error from '@20minutes/s3rver/lib/models/error.js'
+import { checkedBody } from './body.ts'
+import { KEPT_CHECKSUMS } from './checksums.ts'
+import { deleteObjects } from './deletion.ts'
+import { listObjects, listParts, listUploads } from './listing.ts'
+import type { MultipartStore } from './multipart.ts'
+import type { Credentials } from './settings.ts'
+import { verifySignature } from './signature.ts'
+
+/** Sub-resources of a bucket that are not a listing of its objects: s3rver answers them itself. */
+const BUCKET_SUBRESOURCES = (
+  'acl cors encryption lifecycle location logging notification object-lock policy replication requestPayment tagging versioning ' +
+  'versions website'
+).split(' ')
+
+export function createProtocol(options: {
+  readonly store: MultipartStore
+  readonly credentials: Credentials
+  readonly now?: () => Date
+}): Middleware {
+  const { store } = options
+  return async (context, next) => {
+    const { req: request } = context.request
+    verifySignature(request, { credentials: options.credentials, now: options.now?.() ?? new Date() })
+    // s3rver is told that this is done: it then checks no signature of its own.
+    delete request.headers.authorization
+    context.query = Object.fromEntries(
+      Object.entries(context.query).filter(([name]) => !/^x-amz-(algorithm|credential|date|expires|signedheaders|signature)$/i.test(name)),
+    )
+    context.state.account = AWSAccount.DUMMY_ACCOUNT
+    context.req = checkedBody(request)
+    // … and that the body has no framing (any more).
+    request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
+
+    const { bucket, key } = parsePath(context.path)
+    if (bucket !== '' && (await answer(context, { store, bucket, key }))) return
+    const found = store.find(bucket, key)
+    if (context.method === 'PUT' && key !== '') checkWriteConditions(request.headers, found?.etag)
+    mendHeaders(request.headers, found?.sizeBytes ?? 0)
+    await next()
+    if ((context.method === 'GET' || context.method === 'HEAD') && key !== '' && context.status < 300) afterRead(context)
+  }
+}
+
+function parsePath(path: string): { readonly bucket: string; readonly key: string } {
+  const [, bucket = '', ...rest] = path.split('/')
+  return { bucket: decode(bucket), key: decode(rest.join('/')) }
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new S3Error('InvalidURI', "Couldn't parse the specified URI.")
+  }
+}
+
+/** Answers what is answered here; false leaves the request to s3rver. */
+async function answer(
+  context: Context,
+  { store, bucket, key }: { readonly store: MultipartStore; readonly bucket: string; readonly key: string },
+): Promise<boolean> {
+  const { method, query } = context
+  const has = (name: string) => query[name] !== undefined
+  const xml = (body: string) => {
+    context.type = 'application/xml'
+    context.body = body
+    return true
+  }
+  const existing = async () => {
+    if ((await store.getBucket(bucket)) === null)
+      throw new S3Error('NoSuchBucket', 'The specified bucket does not exist', { BucketName: bucket })
+  }
+  if (method === 'HEAD' && key === '') {
+    await existing()
+    context.status = 200
+    return true
+  }
+  if (method === 'GET' && key === '' && !BUCKET_SUBRESOURCES.some(has)) {
+    await existing()
+    return xml(has('uploads') ? listUploads(store, bucket, query) : listObjects(store, bucket, query))
+  }
+  if (method === 'POST' && key === '' && has('delete')) {
+    await existing()
+    return xml(await deleteObjects(store, bucket, context.req))
+  }
+  if (has('uploadId') && key !== '' && (method === 'GET' || method === 'DELETE')) {
+    await existing()
+    if (method === 'GET') return xml(listParts(store, bucket, key, query))
+    store.upload(bucket, String(query.uploadId), key)
+    store.abortUpload(String(query.uploadId))
+    context.status = 204
+    return true
+  }
+  return false
+}
+
+/** Says in s3rver's way what it would misunderstand: the last bytes of an object, and a copy's source with `%2B` in it. */
+function mendHeaders(headers: IncomingHttpHeaders, sizeBytes: number): void {
+  const suffix = /^bytes=-(\d+)$/.exec(headers.range ?? '')?.[1]
+  if (suffix !== undefined) headers.range = `bytes=${Math.max(0, sizeBytes - Number(suffix))}-`
+  const source = headers['x-amz-copy-source']
+  if (typeof source === 'string') headers['x-amz-copy-source'] = encodeURI(decode(source))
+}
+
+/** Conditional writes: If-None-Match: * creates and never replaces, If-Match replaces this version only. */
+function checkWriteConditions(headers: Readonly<IncomingHttpHeaders>, etag: string | undefined): void {
+  const unquoted = (value: string | string[] | undefined) => String(value).replaceAll('"', '')
+  if (headers['if-none-match'] === '*' && etag !== undefined) throw preconditionFailed('If-None-Match')
+  if (headers['if-match'] !== undefined && unquoted(headers['if-match']) !== etag) throw preconditionFailed('If-Match')
+}
+
+function preconditionFailed(condition: string): S3Error {
+  return new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold', { Condition: condition })
+}
+
+/** Checks If-Match against the version that is about to be sent, and hides checksums that were not asked for. */
+function afterRead(context: Context): void {
+  const { headers } = context.request.req
+  const wanted = headers['if-match']
+  const etags = wanted?.split(',').map((etag) => etag.trim().replaceAll('"', ''))
+  if (etags !== undefined && wanted !== '*' && !etags.includes(context.response.get('ETag').replaceAll('"', ''))) {
+    if (typeof context.body === 'object' && context.body !== null && 'destroy' in context.body)
+      (context.body as { destroy(): void }).destroy()
+    throw preconditionFailed('If-Match')
+  }
+  const whole = headers['x-amz-checksum-mode'] === 'ENABLED' && headers.range === undefined
+  const present = KEPT_CHECKSUMS.filter((name) => context.response.get(name) !== '')
+  if (!whole) for (const name of present) context.response.remove(name)
+  else if (present.length > 0) context.set('x-amz-checksum-type', 'FULL_OBJECT')
+}

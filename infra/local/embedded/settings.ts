@@ -1,0 +1,71 @@
+/** What the embedded services are told at their start, in a file only its owner can read, and what they tell back. */
+import * as z from 'zod'
+
+const name = z.string().regex(/^[A-Za-z0-9_-]{1,75}$/, 'letters, digits, - and _, at most 75')
+
+/** A queue and, by its name, the dead-letter queue `<name>-dead` to which it moves what was received too often. */
+export const queueSchema = z.object({
+  name,
+  visibilitySeconds: z.int().min(0).max(43_200),
+  maxReceiveCount: z.int().min(1).max(1000),
+})
+export type QueueDefinition = Readonly<z.infer<typeof queueSchema>>
+
+/** Like one QueueConfiguration of a bucket's notifications: which events go to which queue. */
+export const ruleSchema = z.object({
+  bucket: z.string().min(3).max(63),
+  prefix: z.string().default(''),
+  suffix: z.string().default(''),
+  queue: name,
+  /** As S3 names them, with or without `s3:` in front; `*` at the end stands for any. */
+  events: z.array(z.string().regex(/^(s3:)?[A-Za-z]+(:([A-Za-z]+|\*))?$/)).default(['ObjectCreated:*']),
+})
+export type NotificationRule = Readonly<z.infer<typeof ruleSchema>>
+/** A rule as a caller writes it: prefix, suffix and events may be left out. */
+export type NotificationRuleInput = Readonly<z.input<typeof ruleSchema>>
+
+export const credentialsSchema = z.object({ accessKeyId: z.string().min(16), secretAccessKey: z.string().min(32) })
+export type Credentials = Readonly<z.infer<typeof credentialsSchema>>
+
+/** What embedded-main.ts reads at its start. */
+export const startSchema = z.object({
+  folder: z.string(),
+  s3Port: z.int(),
+  sqsPort: z.int(),
+  controlPort: z.int(),
+  controlToken: z.string().min(32),
+  credentials: credentialsSchema,
+  keepMessages: z.boolean(),
+  notifications: z.boolean(),
+  buckets: z.array(z.string()),
+  queues: z.array(queueSchema),
+  rules: z.array(ruleSchema),
+})
+export type StartSettings = Readonly<z.infer<typeof startSchema>>
+
+/** What can be changed while it runs: each part is optional, lists are added to what there is. */
+export const changeSchema = z.object({
+  notifications: z.boolean().optional(),
+  buckets: z.array(z.string()).optional(),
+  queues: z.array(queueSchema).optional(),
+  rules: z.array(ruleSchema).optional(),
+})
+export type Change = Readonly<z.input<typeof changeSchema>>
+
+/** What the control address answers. */
+export const stateSchema = z.object({
+  notifications: z.boolean(),
+  /** Events sent to a queue, left out because notifications were off or no rule asked for them, and not sendable. */
+  sent: z.int(),
+  suppressed: z.int(),
+  failed: z.int(),
+})
+export type EmbeddedState = Readonly<z.infer<typeof stateSchema>>
+
+/** Kept in `connection.json`, so that other processes (the CLI) find the running services. */
+export const connectionSchema = z.object({
+  s3: z.object({ endpoint: z.string(), region: z.string(), ...credentialsSchema.shape }),
+  sqs: z.object({ endpoint: z.string(), region: z.string(), ...credentialsSchema.shape }),
+  control: z.object({ endpoint: z.string(), token: z.string() }),
+})
+export type Connection = Readonly<z.infer<typeof connectionSchema>>

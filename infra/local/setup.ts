@@ -1,0 +1,56 @@
+/**
+ * `npm run setup [-- --with minio]`: brings what the development services need and npm cannot. Does nothing, and says
+ * nothing, when all is there; `npm test`, `cygnet up` and `cygnet demo` call it first.
+ */
+import { parseArgs } from 'node:util'
+import { InvalidInputError } from '../../shared/errors.ts'
+import { installWithApt } from './apt.ts'
+import { findProgram } from './programs.ts'
+
+export const MARIADB_PACKAGES = ['mariadb-server-core', 'mariadb-client-core'] as const
+
+/** Real services that are set up only when asked for. */
+export const EXTRAS = ['minio'] as const
+export type Extra = (typeof EXTRAS)[number]
+
+export interface SetUpOptions {
+  readonly extras?: readonly Extra[]
+  readonly signal?: AbortSignal | undefined
+  /** Called with a line when something is done; silent when all is there. Standard error when absent. */
+  readonly onProgress?: (line: string) => void
+}
+
+/**
+ * Installs what is missing.
+ * @throws InvalidInputError with the line to type when we may not install.
+ * @throws TransientError when an installation or a build fails.
+ */
+export async function setUp(options: SetUpOptions = {}): Promise<void> {
+  const onProgress = options.onProgress ?? ((line: string) => void process.stderr.write(`cygnet setup: ${line}\n`))
+  const { signal } = options
+  const missing = (await findProgram('mariadbd')) === null || (await findProgram('mariadb-install-db')) === null
+  if (missing) await installWithApt({ packages: MARIADB_PACKAGES, reason: 'MariaDB', signal, onProgress })
+  if (options.extras?.includes('minio')) {
+    const { ensureMinio } = await import('./minio.ts')
+    await ensureMinio({ signal, onProgress })
+  }
+}
+
+function parseExtras(values: readonly string[]): readonly Extra[] {
+  const names = values.flatMap((value) => value.split(',')).map((name) => name.trim())
+  const unknown = names.filter((name) => !EXTRAS.some((extra) => extra === name))
+  if (unknown.length > 0) throw new InvalidInputError(`--with ${unknown.join(',')}: there are only ${EXTRAS.join(', ')}`)
+  return EXTRAS.filter((extra) => names.includes(extra))
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { with: { type: 'string', multiple: true, default: [] } } })
+  await setUp({ extras: parseExtras(values.with) })
+}
+
+if (import.meta.main) {
+  main().catch((error: unknown) => {
+    process.stderr.write(`cygnet setup: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.exitCode = 1
+  })
+}

@@ -1,0 +1,93 @@
+/**
+ * What tests use: a fresh database, a bucket and queues of their own on the real services of the test run. Names are
+ * unique, so test files run at the same time without seeing each other.
+ *
+ * @example
+ * const database = await startTestDatabase()
+ * afterAll(() => database.drop())
+ */
+import { randomBytes } from 'node:crypto'
+import { createConnection } from 'mysql2/promise'
+import { inject } from 'vitest'
+import { type Connection, controlEmbedded, type NotificationRuleInput, type QueueDefinition, serviceEnvironment } from './embedded.ts'
+import type { TestServicesAddress } from './test-services.ts'
+
+export { temporaryFolder } from './test-services.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    readonly testServices: TestServicesAddress
+  }
+}
+
+async function ask<T>(path: '/mariadb' | '/embedded'): Promise<T> {
+  const { endpoint, token } = inject('testServices')
+  const response = await fetch(`${endpoint}${path}`, { headers: { authorization: `Bearer ${token}` } })
+  if (!response.ok) throw new Error(await response.text())
+  return (await response.json()) as T
+}
+
+export interface TestDatabase {
+  /** `mysql://…/<name>`: an account that may do everything in this database. */
+  readonly url: string
+  /** An account with all rights on the server, for tests that kill connections or read the server's status. */
+  readonly adminUrl: string
+  readonly name: string
+  drop(): Promise<void>
+}
+
+/** A fresh, empty database (utf8mb4) on the test run's MariaDB, whose durability is relaxed. The first call takes 1.5 s. */
+export async function startTestDatabase(): Promise<TestDatabase> {
+  const server = await ask<{ readonly url: string; readonly adminUrl: string }>('/mariadb')
+  const name = `cygnet_${randomBytes(6).toString('hex')}`
+  const execute = async (statement: string) => {
+    const connection = await createConnection({ uri: server.url })
+    await connection.query(statement)
+    await connection.end()
+  }
+  await execute(`CREATE DATABASE ${name} CHARACTER SET utf8mb4`)
+  const withName = (url: string) => url.replace(/[^/]*$/, name)
+  return { url: withName(server.url), adminUrl: withName(server.adminUrl), name, drop: () => execute(`DROP DATABASE IF EXISTS ${name}`) }
+}
+
+export interface TestStore {
+  readonly connection: Connection
+  /** A new, empty bucket. */
+  readonly bucket: string
+  /** Put before the name of every queue of this test; value for CYGNET_QUEUE_PREFIX. */
+  readonly queuePrefix: string
+  /** The CYGNET_* variables that lead to this store and these queues; give them to `loadConfig`. */
+  readonly environment: Readonly<Record<string, string>>
+  /** Adds events of the bucket to a queue, named without its prefix. */
+  addRule(rule: Omit<NotificationRuleInput, 'bucket'>): Promise<void>
+}
+
+/**
+ * A bucket and queues of its own on the test run's embedded S3 and SQS. Queue names are given without the prefix; each has
+ * its `<name>-dead`. Rules say which events of the bucket go to which queue; without any, the bucket is silent.
+ */
+export async function startTestStore(
+  options: { readonly queues?: readonly QueueDefinition[]; readonly rules?: readonly Omit<NotificationRuleInput, 'bucket'>[] } = {},
+): Promise<TestStore> {
+  const connection = await ask<Connection>('/embedded')
+  const unique = randomBytes(6).toString('hex')
+  const bucket = `test-${unique}`
+  const queuePrefix = `t${unique}-`
+  const prefixed = <T extends Omit<NotificationRuleInput, 'bucket'>>(rule: T) => ({ ...rule, bucket, queue: `${queuePrefix}${rule.queue}` })
+  await controlEmbedded(connection.control, {
+    change: {
+      buckets: [bucket],
+      queues: (options.queues ?? []).map((queue) => ({ ...queue, name: `${queuePrefix}${queue.name}` })),
+      rules: (options.rules ?? []).map(prefixed),
+    },
+  })
+  return {
+    connection,
+    bucket,
+    queuePrefix,
+    environment: { ...serviceEnvironment(connection), CYGNET_QUEUE_PREFIX: queuePrefix, CYGNET_RAW_BUCKETS: bucket },
+    async addRule(rule) {
+      await controlEmbedded(connection.control, { change: { rules: [prefixed(rule)] } })
+    },
+  }
+}

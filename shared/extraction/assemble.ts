@@ -1,0 +1,130 @@
+/** From what was read in a file to what is kept about it. */
+import { InvalidInputError } from '../errors.ts'
+import { type CameraShape, cameraShape } from '../midas/camera.ts'
+import { namedCompression } from '../midas/decompress/decoder.ts'
+import { type DigitizerBoard, decodeDigitizerHeader, digitizerBoards } from '../midas/digitizer.ts'
+import type { Finding } from '../midas/finding.ts'
+import { type OdbTree, parseOdb } from '../midas/odb/odb.ts'
+import type { WalkResult } from '../midas/walk-result.ts'
+import { parseRunKey } from '../notifications/run-key.ts'
+import type { Checksums, FileMetadata } from './metadata.ts'
+import { runParameters, runTimes } from './run-parameters.ts'
+import type { WalkedFile } from './walk-file.ts'
+
+/**
+ * @throws InvalidInputError when neither the file's contents nor its name tell a run number.
+ */
+export function assembleMetadata(
+  fileName: string,
+  file: WalkedFile,
+  whole: { readonly sizeBytes: number; readonly checksums: Checksums },
+): FileMetadata {
+  const { compression, walked } = file
+  const warnings: Finding[] = []
+  const name = runFileNumbers(fileName)
+  const runNumber = walked.runNumber ?? name?.runNumber
+  if (runNumber === undefined)
+    throw new InvalidInputError(
+      `no run number: there is no begin-of-run event in the file, and its name is not that of a run (${fileName})`,
+    )
+  if (name !== null && name.runNumber !== runNumber) {
+    const message = `the file is named after run ${name.runNumber}, but its begin-of-run event is of run ${runNumber}`
+    warnings.push({ code: 'run-number-mismatch', message, offset: null })
+  }
+  const named = namedCompression(fileName)
+  if (named !== compression) {
+    const message = `by its name the file has ${described(named)}, by its contents ${described(compression)}`
+    warnings.push({ code: 'compression-name-mismatch', message, offset: null })
+  }
+  const begin = readDump(walked.beginDump, 'begin-of-run', warnings)
+  const end = readDump(walked.endDump, 'end-of-run', warnings)
+  const { problem, more } = judge(file)
+  warnings.push(...more, ...walked.warnings, ...garbage(file, whole.sizeBytes))
+  return {
+    fileName,
+    runNumber,
+    subrun: name?.subrun ?? null,
+    compression,
+    complete: problem === null,
+    problem,
+    sizeBytes: whole.sizeBytes,
+    uncompressedBytes: walked.uncompressedBytes,
+    checksums: whole.checksums,
+    eventCount: walked.eventCount,
+    eventsById: walked.eventsById,
+    internalEvents: walked.internalEvents,
+    firstEventTime: walked.firstEventTime,
+    lastEventTime: walked.lastEventTime,
+    serialGaps: walked.serialGaps,
+    banks: walked.banks,
+    camera: readCamera(walked, warnings),
+    digitizers: readDigitizers(walked, warnings),
+    odb: runParameters(begin, end),
+    ...runTimes(begin, end),
+    warnings,
+  }
+}
+
+/** A file's name alone, as a key below some tag. */
+const runFileNumbers = (fileName: string) => parseRunKey(`TAG/${fileName}`)
+
+const described = (compression: WalkedFile['compression']) => (compression === 'none' ? 'no compression' : `${compression} compression`)
+
+/**
+ * The gravest fault is the problem: first what is wrong with the compression, then damaged events, then how the stream
+ * ends. The others are warnings, unless they only follow from it.
+ */
+function judge({ compression, decoded, walked }: WalkedFile): { readonly problem: Finding | null; readonly more: readonly Finding[] } {
+  const ending = walked.ending === null ? [] : [walked.ending]
+  if (decoded.problem === null) {
+    const [problem = null, ...more] = [...walked.damage, ...ending]
+    return { problem, more }
+  }
+  const { kind, offset, message } = decoded.problem
+  const read = `${walked.eventCount} whole ${walked.eventCount === 1 ? 'event was' : 'events were'} read from ${walked.uncompressedBytes} bytes`
+  const problem: Finding = { code: `${compression}-${kind}`, message: `${message}; ${read}`, offset }
+  return { problem, more: kind === 'checksum' ? [...walked.damage, ...ending] : walked.damage }
+}
+
+function garbage({ compression, decoded }: WalkedFile, sizeBytes: number): readonly Finding[] {
+  const offset = decoded.garbageOffset
+  if (offset === null) return []
+  const message = `${sizeBytes - offset} bytes of garbage follow the ${compression} stream, from byte ${offset} on`
+  return [{ code: 'trailing-garbage', message, offset }]
+}
+
+/** Runs a decoder whose failure is no reason to give up the file. */
+function orWarn<T>(code: string, warnings: Finding[], decode: () => T): T | null {
+  try {
+    return decode()
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error
+    warnings.push({ code, message: error.message, offset: null })
+    return null
+  }
+}
+
+function readDump(dump: Uint8Array | null, of: 'begin-of-run' | 'end-of-run', warnings: Finding[]): OdbTree | null {
+  if (dump === null) return null
+  const parsed = orWarn('odb-unreadable', warnings, () => {
+    try {
+      return parseOdb(dump)
+    } catch (error) {
+      if (error instanceof InvalidInputError) throw new InvalidInputError(`the ${of} event: ${error.message}`, {}, { cause: error })
+      throw error
+    }
+  })
+  // Both dumps come from the same program: what is wrong with one is wrong with the other.
+  for (const warning of parsed?.warnings ?? []) if (warnings.every(({ code }) => code !== warning.code)) warnings.push(warning)
+  return parsed?.tree ?? null
+}
+
+function readCamera({ cameraBytes }: WalkResult, warnings: Finding[]): CameraShape | null {
+  return cameraBytes === null ? null : orWarn('camera-size-unknown', warnings, () => cameraShape(cameraBytes))
+}
+
+function readDigitizers({ digitizerHeader }: WalkResult, warnings: Finding[]): readonly DigitizerBoard[] | null {
+  if (digitizerHeader === null) return null
+  const { data, type } = digitizerHeader
+  return orWarn('digitizer-header-unreadable', warnings, () => digitizerBoards(decodeDigitizerHeader(data, type)))
+}

@@ -1,0 +1,30 @@
+/** What the end of a gzip file tells about the whole. */
+import { readGzipHeader } from '../midas/decompress/gzip.ts'
+
+const TRAILER_BYTES = 8
+/** Written by loggers with zlib before 1.2.12 behind the run: header, an empty deflate block, CRC and length of nothing. */
+const EMPTY_MEMBER_BYTES = 20
+
+/**
+ * True when a file that igzip decompressed without complaint holds one member and nothing behind it (except an empty member).
+ * igzip passes silently over garbage, and joins members; of those, the file's last four bytes do not tell the length of
+ * all that came out.
+ * @param tail the last bytes of the compressed file.
+ * @param outputBytes all that came out.
+ */
+export function isOneGzipMember(tail: Uint8Array, outputBytes: number): boolean {
+  const file = withoutEmptyMember(tail)
+  if (file.length < TRAILER_BYTES) return false
+  const trailer = Buffer.from(file.subarray(-TRAILER_BYTES))
+  if (trailer.readUInt32LE(4) !== outputBytes % 2 ** 32) return false
+  // The same trailer once more would be a copy of the end behind the end: garbage, for all that can be seen from here.
+  return Buffer.from(file).indexOf(trailer) === file.length - TRAILER_BYTES
+}
+
+function withoutEmptyMember(tail: Uint8Array): Uint8Array {
+  const last = tail.subarray(-EMPTY_MEMBER_BYTES)
+  const header = readGzipHeader(last)
+  const isEmpty = last.length === EMPTY_MEMBER_BYTES && header.kind === 'header' && header.bytes === 10
+  const content = [3, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+  return isEmpty && content.every((byte, index) => last[10 + index] === byte) ? tail.subarray(0, -EMPTY_MEMBER_BYTES) : tail
+}

@@ -1,0 +1,80 @@
+/** Collects the keys of a dump into a tree, within limits that a real ODB never reaches and a hostile one must not pass. */
+import { InvalidInputError } from '../../errors.ts'
+import type { Finding } from '../finding.ts'
+import type { OdbKey } from './tree.ts'
+
+/** CYGNO's dumps are 0.05 to 0.3 MB with 5000 values, nested 9 deep at most. */
+export const odbLimits = { sizeBytes: 16 * 1024 * 1024, values: 400_000, keys: 200_000, depth: 64 } as const
+
+/** A directory while it is being filled. */
+export interface OpenDirectory {
+  readonly kind: 'directory'
+  readonly name: string
+  readonly children: Map<string, OdbKey | OpenDirectory>
+}
+
+/** Counters of one dump's reading; every parser passes its own along. */
+export interface OdbBuild {
+  keys: number
+  values: number
+  /** Numbers with a decimal comma that were mended. */
+  decimalCommas: number
+}
+
+export function newBuild(): OdbBuild {
+  return { keys: 0, values: 0, decimalCommas: 0 }
+}
+
+export function newDirectory(name: string): OpenDirectory {
+  return { kind: 'directory', name, children: new Map() }
+}
+
+/** Adds a key or a directory; a name that is there already is replaced, as MIDAS's own loaders do. */
+export function addNode(build: OdbBuild, parent: OpenDirectory, node: OdbKey | OpenDirectory): void {
+  countKey(build)
+  parent.children.set(node.name.toLowerCase(), node)
+}
+
+/** The sub-directory of that name, made when it is not there yet. */
+export function openDirectory(build: OdbBuild, parent: OpenDirectory, name: string): OpenDirectory {
+  const there = parent.children.get(name.toLowerCase())
+  if (there?.kind === 'directory') return there
+  const made = newDirectory(name)
+  addNode(build, parent, made)
+  return made
+}
+
+function countKey(build: OdbBuild): void {
+  build.keys += 1
+  if (build.keys > odbLimits.keys) throw new InvalidInputError(`ODB dump: more than ${odbLimits.keys} keys; no ODB has so many`)
+}
+
+export function countValues(build: OdbBuild, count: number): void {
+  build.values += count
+  if (build.values > odbLimits.values) throw new InvalidInputError(`ODB dump: more than ${odbLimits.values} values; no ODB has so many`)
+}
+
+export function checkDepth(depth: number): void {
+  if (depth > odbLimits.depth) throw new InvalidInputError(`ODB dump: directories nested more than ${odbLimits.depth} deep`)
+}
+
+/** A key as the parsers make it. */
+export function newKey(
+  name: string,
+  type: number | null,
+  value: OdbKey['value'],
+  link: string | null = null,
+  itemSize: number | null = null,
+): OdbKey {
+  return { kind: 'key', name, type, value, link, itemSize }
+}
+
+/** What the repair of decimal commas has to be told as. */
+export function decimalCommaWarning(count: number): Finding {
+  const plural = count === 1 ? 'number has' : 'numbers have'
+  return {
+    code: 'odb-decimal-commas',
+    message: `${count} ${plural} a decimal comma in the ODB dump (the DAQ ran in a locale with commas); read as decimal points`,
+    offset: null,
+  }
+}

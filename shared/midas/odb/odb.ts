@@ -1,0 +1,68 @@
+/** Reads an ODB dump, the body of a begin-of-run or end-of-run event, in whichever dialect MIDAS wrote it. */
+import { InvalidInputError } from '../../errors.ts'
+import type { Finding } from '../finding.ts'
+import { decimalCommaWarning, odbLimits } from './builder.ts'
+import { parseJsonOdb } from './json.ts'
+import { parseTextOdb } from './text.ts'
+import { type OdbTree, odbTree } from './tree.ts'
+import { parseXmlOdb } from './xml.ts'
+
+export type { OdbTree } from './tree.ts'
+
+type OdbDialect = 'json' | 'json-plain' | 'xml' | 'text'
+
+export interface ParsedOdb {
+  readonly tree: OdbTree
+  readonly dialect: OdbDialect
+  readonly warnings: readonly Finding[]
+}
+
+/**
+ * Reads a dump of at most 16 MiB. What real dumps get wrong (decimal commas, broken UTF-8, control characters, trailing
+ * NULs) is mended and told in `warnings`.
+ * @throws InvalidInputError saying what is wrong and where, when it is none of the dialects or passes a limit.
+ */
+export function parseOdb(bytes: Uint8Array): ParsedOdb {
+  if (bytes.length > odbLimits.sizeBytes)
+    throw new InvalidInputError(`ODB dump: ${bytes.length} bytes; the most accepted is ${odbLimits.sizeBytes}`)
+  const { text, warning } = decode(trimEnd(bytes))
+  const first = /\S/.exec(text)?.[0]
+  const warnings = warning === null ? [] : [warning]
+  if (first === undefined) throw new InvalidInputError('ODB dump: it is empty')
+  const parsed = parseDialect(first, text)
+  if (parsed.build.decimalCommas > 0) warnings.push(decimalCommaWarning(parsed.build.decimalCommas))
+  return { tree: odbTree(parsed.root), dialect: parsed.dialect, warnings }
+}
+
+function parseDialect(first: string, text: string) {
+  if (first === '{') {
+    const { root, raw, build } = parseJsonOdb(text)
+    return { root, build, dialect: raw ? ('json' as const) : ('json-plain' as const) }
+  }
+  if (first === '<') return { ...parseXmlOdb(text), dialect: 'xml' as const }
+  if (first === '[') return { ...parseTextOdb(text), dialect: 'text' as const }
+  throw new InvalidInputError('ODB dump: neither JSON, XML nor the old text form of MIDAS')
+}
+
+/** XML and text dumps end with NULs, and some versions pad. */
+function trimEnd(bytes: Uint8Array): Uint8Array {
+  let end = bytes.length
+  while (end > 0 && bytes[end - 1] === 0) end -= 1
+  return bytes.subarray(0, end)
+}
+
+/**
+ * Bytes to text. The ODB holds whatever bytes its programs wrote, nearly always UTF-8 (also where the XML says
+ * ISO-8859-1). An XML dump that is not UTF-8 is read as ISO-8859-1, which it announces; elsewhere bad bytes are dropped.
+ */
+function decode(bytes: Uint8Array): { text: string; warning: Finding | null } {
+  try {
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), warning: null }
+  } catch {
+    if (bytes[0] === 0x3c) return { text: new TextDecoder('latin1').decode(bytes), warning: null }
+    const text = new TextDecoder('utf-8').decode(bytes)
+    const kept = text.replaceAll('\ufffd', '')
+    const message = `the ODB dump is not valid UTF-8: ${text.length - kept.length} places dropped`
+    return { text: kept, warning: { code: 'odb-invalid-utf8', message, offset: null } }
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * ODB dumps in MIDAS's old text form (`odbedit save`, and run files of old set-ups):
+ *
+ *     [/Equipment/HV/Variables]
+ *     Recovery = INT : 1
+ *     Names = STRING[2] :
+ *     [32] Offset
+ *     [32] VGEM3
+ *     Demand = FLOAT[2] :
+ *     [0] 10
+ *     [1] 400
+ *     Note = STRING : [====#$@$#====]
+ *     several lines
+ *     ====#$@$#====
+ *
+ * `[.]` is the root. A string's number in brackets is the room it has, an array element's is its index.
+ */
+import { InvalidInputError } from '../../errors.ts'
+import { TID, tidOfName } from '../tid.ts'
+import {
+  addNode,
+  checkDepth,
+  countValues,
+  newBuild,
+  newDirectory,
+  newKey,
+  type OdbBuild,
+  type OpenDirectory,
+  openDirectory,
+} from './builder.ts'
+import type { OdbScalar } from './tree.ts'
+import { valueOfText } from './values.ts'
+
+const SECTION = /^\[([^\]]*)\]\s*$/
+/** Name (may hold blanks and dots, no equal sign), type, number of values, rest. */
+const KEY = /^([^=]*[^=\s])\s*=\s*([A-Z][A-Z0-9_]{2,8})(?:\[(\d{1,9})\])?\s*:\s?(.*)$/s
+const STRING_VALUE = /^\[(\d{1,9})\] ?(.*)$/s
+const MULTI_LINE = '====#$@$#===='
+
+/** The dump and how far it has been read. Lines are cut out one at a time: a list of all would cost more than the dump. */
+interface Lines {
+  readonly text: string
+  /** Where the next line begins. */
+  at: number
+}
+
+/** The next line, without moving on; undefined at the end. */
+function peek({ text, at }: Lines): string | undefined {
+  if (at >= text.length) return undefined
+  const end = text.indexOf('\n', at)
+  return end === -1 ? text.slice(at) : text.slice(at, end)
+}
+
+function next(lines: Lines): string | undefined {
+  const line = peek(lines)
+  if (line !== undefined) lines.at += line.length + 1
+  return line
+}
+
+/**
+ * Reads a dump. Lines that are neither a section nor a key are passed over, as MIDAS does.
+ * Throws InvalidInputError past the limits and when there is no key at all.
+ */
+export function parseTextOdb(text: string): { root: OpenDirectory; build: OdbBuild } {
+  const build = newBuild()
+  const root = newDirectory('')
+  const lines: Lines = { text, at: 0 }
+  let directory = root
+  for (let line = next(lines); line !== undefined; line = next(lines)) {
+    const section = SECTION.exec(line)
+    if (section !== null) {
+      const path = (section[1] ?? '').split('/').filter((part) => part !== '' && part !== '.')
+      checkDepth(path.length)
+      directory = path.reduce((parent, part) => openDirectory(build, parent, part), root)
+      continue
+    }
+    const key = KEY.exec(line)
+    if (key !== null) readKey(build, directory, lines, key)
+  }
+  if (build.values === 0) throw new InvalidInputError('ODB dump: it looks like the old text form but holds no key')
+  return { root, build }
+}
+
+function readKey(build: OdbBuild, directory: OpenDirectory, lines: Lines, match: RegExpExecArray): void {
+  const [, name = '', typeName = '', count, rest = ''] = match
+  const type = tidOfName(typeName)
+  if (type === undefined) return
+  // A name without a count is a single value; MIDAS itself writes a count only from two on.
+  if (count !== undefined) {
+    addNode(build, directory, newKey(name, type, readArray(build, lines, type, Number(count))))
+    return
+  }
+  countValues(build, 1)
+  if (type !== TID.string && type !== TID.link) {
+    addNode(build, directory, newKey(name, type, valueOfText(type, rest, build)))
+    return
+  }
+  if (rest.startsWith(`[${MULTI_LINE}`)) {
+    addNode(build, directory, newKey(name, type, readMultiLine(lines)))
+    return
+  }
+  const string = STRING_VALUE.exec(rest)
+  const value = string?.[2] ?? rest
+  addNode(build, directory, newKey(name, type, value, type === TID.link ? value : null, string === null ? null : Number(string[1])))
+}
+
+/** The elements that follow. The count is a claim: the array ends where a section or the next key begins. */
+function readArray(build: OdbBuild, lines: Lines, type: number, count: number): readonly OdbScalar[] {
+  const values: OdbScalar[] = []
+  const isText = type === TID.string || type === TID.link
+  for (let line = peek(lines); values.length < count && line !== undefined; line = peek(lines)) {
+    const value = STRING_VALUE.exec(line)
+    if (value === null) {
+      // A string element may hold line breaks; anything else ends the array.
+      if (!isText || values.length === 0 || line === '' || SECTION.test(line) || KEY.test(line)) break
+      values[values.length - 1] = `${values.at(-1)}\n${line}`
+    } else {
+      countValues(build, 1)
+      values.push(isText ? (value[2] ?? '') : valueOfText(type, value[2] ?? '', build))
+    }
+    next(lines)
+  }
+  return values
+}
+
+function readMultiLine(lines: Lines): string {
+  // The mark stands on a line of its own; the text before it may be empty.
+  const from = lines.at
+  const end = lines.text.indexOf(`\n${MULTI_LINE}\n`, from - 1)
+  if (end === -1) throw new InvalidInputError(`ODB dump: the text at character ${from} has no end mark ${MULTI_LINE}`)
+  lines.at = end + MULTI_LINE.length + 2
+  return lines.text.slice(from, Math.max(from, end))
+}

@@ -1,0 +1,160 @@
+/**
+ * ODB dumps in XML, as MIDAS writes them: `<odb root="/"><dir name=…><key name=… type=…>value</key>…`, arrays as
+ * `<keyarray … num_values=…>` (older versions: a `<key>` with num_values) holding `<value>` elements.
+ *
+ * Only that much of XML is read. Document types are refused, so no entity can expand; work is linear, depth is bounded.
+ */
+import { InvalidInputError } from '../../errors.ts'
+import { tidOfName } from '../tid.ts'
+import {
+  addNode,
+  checkDepth,
+  countValues,
+  newBuild,
+  newDirectory,
+  newKey,
+  type OdbBuild,
+  type OpenDirectory,
+  openDirectory,
+} from './builder.ts'
+import type { OdbScalar } from './tree.ts'
+import { valueOfText } from './values.ts'
+
+interface Tag {
+  readonly name: string
+  readonly kind: 'open' | 'close' | 'empty'
+  readonly attributes: ReadonlyMap<string, string>
+}
+
+interface Scanner {
+  readonly text: string
+  readonly build: OdbBuild
+  at: number
+}
+
+/** Reads a dump. Throws InvalidInputError with the place of the fault. */
+export function parseXmlOdb(text: string): { root: OpenDirectory; build: OdbBuild } {
+  const scanner: Scanner = { text, build: newBuild(), at: 0 }
+  const top = nextTag(scanner)
+  if (top === undefined || top.kind === 'close' || (top.name !== 'odb' && top.name !== 'dir'))
+    throw fault(scanner, 'it does not begin with <odb>')
+  const root = newDirectory('')
+  // A dump of a part of the ODB says which part it is.
+  const path = (top.attributes.get('root') ?? '').split('/').filter((part) => part !== '')
+  checkDepth(path.length)
+  const start = path.reduce((directory, part) => openDirectory(scanner.build, directory, part), root)
+  if (top.kind === 'open') readDirectory(scanner, start, top.name, path.length + 1)
+  return { root, build: scanner.build }
+}
+
+function fault(scanner: Scanner, what: string): InvalidInputError {
+  return new InvalidInputError(`ODB dump: not a valid ODB in XML at character ${scanner.at}: ${what}`)
+}
+
+function readDirectory(scanner: Scanner, directory: OpenDirectory, closing: string, depth: number): void {
+  checkDepth(depth)
+  for (;;) {
+    const tag = nextTag(scanner)
+    if (tag === undefined) throw fault(scanner, `it ends inside <${closing}>`)
+    if (tag.kind === 'close') {
+      if (tag.name !== closing) throw fault(scanner, `</${tag.name}> closes <${closing}>`)
+      return
+    }
+    const name = tag.attributes.get('name')
+    if (name === undefined) throw fault(scanner, `<${tag.name}> has no name`)
+    if (tag.name === 'dir') {
+      const child = openDirectory(scanner.build, directory, name)
+      if (tag.kind === 'open') readDirectory(scanner, child, 'dir', depth + 1)
+    } else if (tag.name === 'key' || tag.name === 'keyarray') readKey(scanner, directory, name, tag)
+    else throw fault(scanner, `<${tag.name}> is not part of an ODB`)
+  }
+}
+
+function readKey(scanner: Scanner, directory: OpenDirectory, name: string, tag: Tag): void {
+  const type = tidOfName(tag.attributes.get('type') ?? '') ?? null
+  const size = Number(tag.attributes.get('size') ?? Number.NaN)
+  const itemSize = Number.isInteger(size) && size > 0 ? size : null
+  const isArray = tag.name === 'keyarray' || tag.attributes.has('num_values')
+  const read = (text: string) => {
+    countValues(scanner.build, 1)
+    return type === null ? undefined : valueOfText(type, text, scanner.build)
+  }
+  const value = isArray ? readValues(scanner, tag, read) : read(tag.kind === 'empty' ? '' : readText(scanner, tag.name))
+  const link = type !== null && tag.attributes.get('type') === 'LINK' && typeof value === 'string' ? value : null
+  addNode(scanner.build, directory, newKey(name, type, value, link, itemSize))
+}
+
+function readValues(scanner: Scanner, array: Tag, read: (text: string) => OdbScalar): readonly OdbScalar[] {
+  const values: OdbScalar[] = []
+  if (array.kind === 'empty') return values
+  for (;;) {
+    const tag = nextTag(scanner)
+    if (tag === undefined) throw fault(scanner, 'it ends inside an array')
+    if (tag.kind === 'close') {
+      if (tag.name !== array.name) throw fault(scanner, `</${tag.name}> closes <${array.name}>`)
+      return values
+    }
+    if (tag.name !== 'value') throw fault(scanner, `<${tag.name}> inside an array`)
+    const index = tag.attributes.get('index')
+    if (index !== undefined && index !== String(values.length))
+      throw fault(scanner, `element ${values.length} of an array says it is "${index.slice(0, 20)}"`)
+    values.push(read(tag.kind === 'empty' ? '' : readText(scanner, 'value')))
+  }
+}
+
+/** The text up to the closing tag, which is then behind us. */
+function readText(scanner: Scanner, name: string): string {
+  const closing = `</${name}>`
+  const end = scanner.text.indexOf('<', scanner.at)
+  if (end === -1 || !scanner.text.startsWith(closing, end)) throw fault(scanner, `${closing} was expected`)
+  const text = decodeEntities(scanner.text.slice(scanner.at, end))
+  scanner.at = end + closing.length
+  return text
+}
+
+const TAG = /<(\/?)([A-Za-z]{1,20})((?:\s+[\w:.-]{1,60}\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>/y
+const ATTRIBUTE = /([\w:.-]{1,60})\s*=\s*(?:"([^"]*)"|'([^']*)')/g
+
+/** The next tag, past blanks, comments and processing instructions; undefined at the end. Text between tags is refused. */
+function nextTag(scanner: Scanner): Tag | undefined {
+  const { text } = scanner
+  for (;;) {
+    const open = text.indexOf('<', scanner.at)
+    const between = text.slice(scanner.at, open === -1 ? undefined : open)
+    if (/\S/.test(between)) throw fault(scanner, 'text stands between two elements')
+    if (open === -1) return undefined
+    scanner.at = open
+    const skipped = text.startsWith('<!--', open) ? '-->' : text.startsWith('<?', open) ? '?>' : undefined
+    if (skipped === undefined) break
+    const end = text.indexOf(skipped, open)
+    if (end === -1) throw fault(scanner, `a comment or instruction has no end`)
+    scanner.at = end + skipped.length
+  }
+  if (text.startsWith('<!', scanner.at)) throw fault(scanner, 'document types and CDATA are not part of an ODB and are refused')
+  TAG.lastIndex = scanner.at
+  const match = TAG.exec(text)
+  if (match === null) throw fault(scanner, 'a broken tag')
+  scanner.at = TAG.lastIndex
+  const attributes = new Map<string, string>()
+  for (const [, name = '', double, single] of (match[3] ?? '').matchAll(ATTRIBUTE))
+    attributes.set(name, decodeEntities(double ?? single ?? ''))
+  return { name: match[2] ?? '', kind: match[1] === '/' ? 'close' : match[4] === '/' ? 'empty' : 'open', attributes }
+}
+
+const ENTITIES: ReadonlyMap<string, string> = new Map([
+  ['lt', '<'],
+  ['gt', '>'],
+  ['amp', '&'],
+  ['quot', '"'],
+  ['apos', "'"],
+])
+
+/** The five entities of XML and character numbers; anything else stays as it is (MIDAS did not always encode names). */
+function decodeEntities(text: string): string {
+  if (!text.includes('&')) return text
+  return text.replace(/&(?:#(\d{1,7})|#x([0-9a-fA-F]{1,6})|([a-z]{2,4}));/g, (whole, decimal, hexadecimal, name) => {
+    if (name !== undefined) return ENTITIES.get(name) ?? whole
+    const code = decimal === undefined ? Number.parseInt(hexadecimal, 16) : Number(decimal)
+    return code <= 0x10ffff ? String.fromCodePoint(code) : whole
+  })
+}

@@ -1,0 +1,47 @@
+/**
+ * The fields of an event as zod schemas. Where the object is must be right (bucket, key, version); what only describes it
+ * (size, ETag, sequencer, time) becomes null when it is missing or senseless, because the store is asked again anyway.
+ */
+import * as z from 'zod'
+
+/** S3 allows 63 characters, old Ceph and old AWS regions 255. */
+export const bucketName = z.string('the bucket has no name').min(1, 'the bucket has no name').max(255, 'the bucket name is too long')
+
+/** A number, or digits in a text as some stores and the documentation of Ceph write it. */
+export const sizeBytes = z
+  .union([z.number(), z.string().regex(/^\d+$/).transform(Number)])
+  .pipe(z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER))
+  .nullable()
+  .catch(null)
+
+const MD5 = /^[0-9a-f]{32}(?:-\d+)?$/i
+
+export const etag = z
+  .string()
+  .transform((text) => text.trim().replace(/^"(.*)"$/, '$1'))
+  .pipe(z.string().min(1).max(255))
+  .transform((text) => (MD5.test(text) ? text.toLowerCase() : text))
+  .nullable()
+  .catch(null)
+
+/** `null` (as a text), nothing and the empty text all mean: the bucket keeps no versions. */
+export const versionId = z
+  .string('the version id is not a text')
+  .max(1024, 'the version id is too long')
+  .nullish()
+  .transform((text) => (text === undefined || text === '' || text === 'null' ? null : text))
+
+export const sequencer = z.string().min(1).max(255).nullable().catch(null)
+
+const ISO_TIME = /^([12]\d{3}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2}(?:\.\d+)?)(Z|[+-]\d{2}:?\d{2})?$/
+
+/** ISO 8601, to the second, milli- or microsecond. A time without a zone is UTC: every store writes UTC. */
+export const eventTime = z
+  .string()
+  .transform((text) => {
+    const [, day, time, zone] = ISO_TIME.exec(text) ?? []
+    return new Date(`${day}T${time}${zone ?? 'Z'}`)
+  })
+  .pipe(z.date())
+  .nullable()
+  .catch(null)

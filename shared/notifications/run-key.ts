@@ -1,0 +1,76 @@
+/**
+ * The names of run files: `LNGS/run12345.mid.gz` is run 12345 of tag LNGS, `LNGS/run00104sub0001.mid.lz4` the second file
+ * of run 104.
+ *
+ * The numbers are MIDAS's (printf formats of the ODB, `run%05d.mid` unless configured): padding is a minimum, so that
+ * names are never compared as text.
+ */
+import { InvalidInputError } from '../errors.ts'
+
+export type RunCompression = 'none' | 'gzip' | 'lz4' | 'bzip2'
+
+export interface RunKey {
+  /** Site or detector, may contain `/`: everything before the file name. */
+  readonly tag: string
+  readonly runNumber: number
+  /** null when the run is one file; else the number of this file of the run, from 0. */
+  readonly subrun: number | null
+  readonly fileName: string
+  readonly compression: RunCompression
+}
+
+const FILE_NAME = /^run(?<run>\d+)(?:sub(?<sub>\d+))?\.mid(?:\.(?<suffix>gz|lz4|bz2))?$/
+
+const COMPRESSION_BY_SUFFIX: Readonly<Record<string, RunCompression>> = { gz: 'gzip', lz4: 'lz4', bz2: 'bzip2' }
+const SUFFIX_BY_COMPRESSION: Readonly<Record<RunCompression, string>> = { none: '', gzip: '.gz', lz4: '.lz4', bzip2: '.bz2' }
+
+/** Largest number that MIDAS (DWORD) and the catalogue (INT UNSIGNED) hold. */
+const MAX_NUMBER = 0xffffffff
+
+/** What the catalogue holds of a tag, characters. */
+const MAX_TAG_LENGTH = 200
+
+/** Segments that file systems and tape paths would resolve to another place: `a//b` and `a/./b` are `a/b` there. */
+const UNSAFE_SEGMENTS = new Set(['', '.', '..'])
+
+/**
+ * Reads a key. Returns null for anything that is not a run file below a tag: another name, no tag, a tag of more than 200
+ * characters or with empty, `.` or `..` segments or control characters, a number larger than 4294967295.
+ */
+export function parseRunKey(key: string): RunKey | null {
+  const slash = key.lastIndexOf('/')
+  const tag = key.slice(0, Math.max(slash, 0))
+  const fileName = key.slice(slash + 1)
+  const { run, sub, suffix } = FILE_NAME.exec(fileName)?.groups ?? {}
+  if (run === undefined || !isTag(tag)) return null
+  const runNumber = Number(run)
+  const subrun = sub === undefined ? null : Number(sub)
+  if (runNumber > MAX_NUMBER || (subrun ?? 0) > MAX_NUMBER) return null
+  const compression = suffix === undefined ? 'none' : COMPRESSION_BY_SUFFIX[suffix]
+  return compression === undefined ? null : { tag, runNumber, subrun, fileName, compression }
+}
+
+/** True for a text that may stand before the file name of a run: `LNGS`, `FLASH/2024`. */
+export function isTag(tag: string): boolean {
+  if (tag.length > MAX_TAG_LENGTH || /\p{Cc}/u.test(tag) || !tag.isWellFormed()) return false
+  return tag.split('/').every((segment) => !UNSAFE_SEGMENTS.has(segment))
+}
+
+/**
+ * The name MIDAS gives a run's file: five digits for the run, four for the file within it, more where needed.
+ * @throws InvalidInputError when a number is none that a run can have.
+ */
+export function runFileName(run: {
+  readonly runNumber: number
+  readonly subrun?: number | null
+  readonly compression?: RunCompression
+}): string {
+  const subrun = run.subrun ?? null
+  const sub = subrun === null ? '' : `sub${padded(subrun, 4)}`
+  return `run${padded(run.runNumber, 5)}${sub}.mid${SUFFIX_BY_COMPRESSION[run.compression ?? 'gzip']}`
+}
+
+function padded(value: number, digits: number): string {
+  if (!Number.isInteger(value) || value < 0 || value > MAX_NUMBER) throw new InvalidInputError(`${value} is not the number of a run`)
+  return String(value).padStart(digits, '0')
+}

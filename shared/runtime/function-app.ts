@@ -1,0 +1,117 @@
+/**
+ * Queue and schedule functions as HTTP apps: how OpenFaaS and Knative call them.
+ *
+ * `POST /` takes messages as Lambda gives them (`{"Records": [...]}`) and answers which failed, or one CloudEvent, whose data
+ * becomes the body of one message; a failed CloudEvent is answered 503, which Knative retries and then dead-letters.
+ */
+import type { SQSEvent, SQSRecord } from 'aws-lambda'
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import * as z from 'zod'
+import type { Logger } from '../log.ts'
+import type { HttpApp, QueueHandler, ScheduleHandler } from './handler.ts'
+import { scheduledEvent } from './schedule.ts'
+import { runWithin } from './waiting.ts'
+
+export interface FunctionAppOptions {
+  /** The function's. */
+  readonly name: string
+  readonly log: Logger
+  readonly timeoutSeconds: number
+  /** Interrupts what runs: the host's grace period is over. */
+  readonly stop: AbortSignal
+}
+
+/** Ten SQS messages of the largest size, and their framing. */
+const MAX_BODY_BYTES = 12 * 1024 * 1024
+
+const sqsEvent = z.object({ Records: z.array(z.looseObject({ messageId: z.string().min(1), body: z.string() })).min(1) })
+const cloudEvent = z.object({
+  specversion: z.string(),
+  id: z.string().min(1),
+  data: z.unknown().optional(),
+  data_base64: z.string().optional(),
+})
+
+/** A queue function behind HTTP. */
+export function queueApp(handler: QueueHandler, options: FunctionAppOptions): HttpApp {
+  const app = functionApp(options)
+  app.post('/', async (c) => {
+    const text = await c.req.text()
+    const json = parseJson(text)
+    const messages = sqsEvent.safeParse(json)
+    const run = (event: SQSEvent) =>
+      runWithin((signal) => handler(event, { signal, log: options.log }), { timeoutSeconds: options.timeoutSeconds, stop: options.stop })
+    if (messages.success) {
+      const Records = messages.data.Records.map((record) => ({ ...messageOf(record.messageId, record.body), ...record }))
+      return c.json(await run({ Records }))
+    }
+    const id = c.req.header('ce-id')
+    const structured = cloudEvent.safeParse(json).data
+    if (id === undefined && structured === undefined)
+      return c.json({ error: 'expected SQS messages ({"Records": [{"messageId", "body"}]}) or a CloudEvent' }, 400)
+    const record = id === undefined && structured ? messageOf(structured.id, dataOf(structured)) : messageOf(id ?? '', text)
+    const { batchItemFailures } = await run({ Records: [record] })
+    return batchItemFailures.length === 0 ? c.body(null, 204) : c.json({ error: 'not done, try again' }, 503)
+  })
+  return app
+}
+
+/** A schedule function behind HTTP (OpenFaaS's cron connector, Knative's PingSource): any POST runs it, never two at once. */
+export function scheduleApp(handler: ScheduleHandler, options: FunctionAppOptions): HttpApp {
+  const app = functionApp(options)
+  let running = false
+  app.post('/', async (c) => {
+    if (running) return c.json({ skipped: 'the run before is still under way' }, 202)
+    running = true
+    try {
+      const event = scheduledEvent(options.name, new Date())
+      const limits = { timeoutSeconds: options.timeoutSeconds, stop: options.stop }
+      await runWithin((signal) => handler(event, { signal, log: options.log }), limits)
+      return c.body(null, 204)
+    } finally {
+      running = false
+    }
+  })
+  return app
+}
+
+/** What went wrong stays in the log; the caller learns only that it has to come again. */
+function functionApp({ log }: FunctionAppOptions): Hono {
+  const app = new Hono()
+  app.use(bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => c.json({ error: 'too large' }, 413) }))
+  app.notFound((c) => c.json({ error: 'not found' }, 404))
+  app.onError((error, c) => {
+    log.error({ error }, 'call-failed')
+    return c.json({ error: 'failed, try again' }, 503)
+  })
+  return app
+}
+
+function dataOf(event: z.infer<typeof cloudEvent>): string {
+  if (event.data_base64 !== undefined) return Buffer.from(event.data_base64, 'base64').toString()
+  return typeof event.data === 'string' ? event.data : JSON.stringify(event.data ?? null)
+}
+
+function messageOf(messageId: string, body: string): SQSRecord {
+  const now = String(Date.now())
+  return {
+    messageId,
+    receiptHandle: '',
+    body,
+    attributes: { ApproximateReceiveCount: '1', SentTimestamp: now, SenderId: '', ApproximateFirstReceiveTimestamp: now },
+    messageAttributes: {},
+    md5OfBody: '',
+    eventSource: 'cloudevents',
+    eventSourceARN: '',
+    awsRegion: 'local',
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,90 @@
+/** Hosts an HTTP function on a port, for OpenFaaS (of-watchdog), Knative, and development. */
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
+import type { Logger } from '../log.ts'
+import type { HttpApp } from './handler.ts'
+
+export interface HttpOptions {
+  readonly app: HttpApp
+  readonly log: Logger
+  /** Begins the end (SIGTERM): the host goes on serving until no request came for `idleSeconds`. */
+  readonly signal: AbortSignal
+  /** 0: any free port. */
+  readonly port?: number
+  readonly hostname?: string
+  /** of-watchdog and Knative go on sending requests while they take the host out of their lists. */
+  readonly idleSeconds?: number
+  /** The end comes at the latest so long after the signal; open requests are cut off then. */
+  readonly graceSeconds?: number
+}
+
+export interface HttpHost {
+  readonly port: number
+  /** Resolves when the last request was answered and the port is free. */
+  readonly closed: Promise<void>
+}
+
+const HEALTH_PATH = '/healthz'
+
+/**
+ * Serves the app, and `GET /healthz` beside it: 200 while the host takes requests, 503 once it is going away (it still
+ * answers the others then).
+ * @returns when the port is open. @throws what the system says when it cannot be opened.
+ */
+export async function serveHttp(options: HttpOptions): Promise<HttpHost> {
+  const { app, log, signal, idleSeconds = 2, graceSeconds = 25 } = options
+  let open = 0
+  let lastBusy = performance.now()
+
+  const fetch = async (request: Request): Promise<Response> => {
+    if (new URL(request.url).pathname === HEALTH_PATH) return health(signal.aborted)
+    return app.fetch(request)
+  }
+  // http1 only: createAdaptorServer's type allows for http2 servers as well.
+  const server = createAdaptorServer({ fetch }) as Server
+  server.on('request', (request, response) => {
+    const counts = request.url?.split('?')[0] !== HEALTH_PATH
+    if (!counts) return
+    open++
+    if (signal.aborted) response.setHeader('connection', 'close')
+    response.once('close', () => {
+      open--
+      lastBusy = performance.now()
+    })
+  })
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port ?? 0, options.hostname, resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  log.info({ port }, 'http-started')
+
+  const closed = new Promise<void>((resolve) => {
+    server.once('close', () => {
+      log.info({ port }, 'http-stopped')
+      resolve()
+    })
+  })
+  const drain = () => {
+    const began = performance.now()
+    lastBusy = began
+    const watch = setInterval(() => {
+      const idle = open === 0 && performance.now() - lastBusy >= idleSeconds * 1000
+      const over = performance.now() - began >= graceSeconds * 1000
+      if (!idle && !over) return
+      clearInterval(watch)
+      if (open > 0) log.warn({ port, requests: open }, 'http-requests-cut-off')
+      server.close()
+      server.closeAllConnections()
+    }, 20)
+  }
+  if (signal.aborted) drain()
+  else signal.addEventListener('abort', drain, { once: true })
+  return { port, closed }
+}
+
+function health(goingAway: boolean): Response {
+  return Response.json({ status: goingAway ? 'going away' : 'ok' }, { status: goingAway ? 503 : 200 })
+}

@@ -1,0 +1,168 @@
+/**
+ * The queue pump: runs a queue function where no Lambda does, by long-polling its SQS queue.
+ *
+ * Every message is a call of its own and is acknowledged as soon as it is done, so that a small run never waits for a large
+ * one received with it. A message that fails comes back after a back-off that doubles with each delivery, until the queue
+ * dead-letters it; one whose host dies comes back when its visibility ends.
+ */
+import { type Message, ReceiveMessageCommand, type SQSClient } from '@aws-sdk/client-sqs'
+import type { Logger } from '../log.ts'
+import type { QueueHandler } from './handler.ts'
+import { createAcknowledger } from './sqs-acknowledge.ts'
+import { type ReceivedMessage, receivedMessage } from './sqs-messages.ts'
+import { backOffMs, pause, runWithin } from './waiting.ts'
+
+export interface PumpOptions {
+  readonly sqs: SQSClient
+  readonly queueUrl: string
+  readonly handler: QueueHandler
+  readonly log: Logger
+  /** Ends the pump: it stops receiving, and finishes what it holds within the grace period. */
+  readonly signal: AbortSignal
+  /** Messages worked on at once. */
+  readonly concurrency?: number
+  /** Receive calls at once. */
+  readonly pollers?: number
+  /** Longest time one message may take; then its signal aborts and it counts as failed. The manifest's timeout. */
+  readonly timeoutSeconds?: number
+  /** How long a message stays hidden without a sign of life; renewed every third of it while the handler works. */
+  readonly visibilitySeconds?: number
+  /** Longest wait of one receive call for a message, 1 to 20; stopping may take as long. */
+  readonly waitSeconds?: number
+  /** Delay before the second delivery of a message that failed; doubles from there. */
+  readonly retrySeconds?: number
+  readonly maxRetrySeconds?: number
+  /** How long messages at work may take after the signal aborts, before their own signal does. */
+  readonly graceSeconds?: number
+  /** In [0, 1): jitter of the delays. */
+  readonly random?: () => number
+}
+
+export interface PumpSummary {
+  readonly received: number
+  readonly succeeded: number
+  readonly failed: number
+}
+
+const MAX_RECEIVE = 10
+
+/** A receive call that takes so much longer than its wait has lost its connection. */
+const RECEIVE_MARGIN_SECONDS = 10
+
+/** Delays between receive calls while the queue does not answer. */
+const OUTAGE = { firstMs: 200, maxMs: 30_000 }
+
+/**
+ * Pumps until the signal aborts and what was at work has ended. Never throws on account of the queue or the handler.
+ * @returns how many deliveries there were, and how they ended.
+ */
+export async function pumpQueue(options: PumpOptions): Promise<PumpSummary> {
+  const { sqs, queueUrl, log, signal, visibilitySeconds = 60 } = options
+  const concurrency = Math.max(1, options.concurrency ?? 10)
+  const pollers = Math.min(Math.max(1, options.pollers ?? 2), concurrency)
+  const region = await sqs.config.region()
+  const acknowledger = createAcknowledger({ sqs, queueUrl, log })
+  const atWork = new Map<Promise<void>, ReceivedMessage>()
+  const stop = new AbortController()
+  const counts = { received: 0, succeeded: 0, failed: 0 }
+
+  const start = (message: ReceivedMessage): Promise<void> => {
+    counts.received++
+    const work = runMessage(message, options, stop.signal).then((succeeded) => {
+      // Taken out before the queue is told, so that no heartbeat hides the message again.
+      atWork.delete(work)
+      counts[succeeded ? 'succeeded' : 'failed']++
+      if (succeeded) acknowledger.done(message)
+      else void acknowledger.retry(message, stop.signal.aborted ? 0 : retrySeconds(message, options))
+    })
+    atWork.set(work, message)
+    return work
+  }
+
+  log.info({ queueUrl, concurrency, pollers }, 'pump-started')
+  const beat = () => void acknowledger.extend([...atWork.values()], visibilitySeconds)
+  const heartbeat = setInterval(beat, (visibilitySeconds * 1000) / 3)
+  const share = (poller: number) => Math.floor(concurrency / pollers) + (poller < concurrency % pollers ? 1 : 0)
+  const take = async (received: Message) => {
+    const message = receivedMessage(received, queueUrl, region)
+    // Came with the last receive call, after the signal: it goes straight back for others.
+    await (signal.aborted ? acknowledger.retry(message, 0) : start(message))
+  }
+  let grace: NodeJS.Timeout | undefined
+  signal.addEventListener('abort', () => {
+    grace = setTimeout(() => stop.abort(), (options.graceSeconds ?? 25) * 1000)
+  })
+  await Promise.all(Array.from({ length: pollers }, (_, poller) => poll(options, share(poller), take)))
+  await Promise.all(atWork.keys())
+  clearTimeout(grace)
+  clearInterval(heartbeat)
+  await acknowledger.flush()
+  log.info({ queueUrl, ...counts }, 'pump-stopped')
+  return counts
+}
+
+/**
+ * Receives until the signal aborts; asks each time for as many messages as it has hands free. A receive call under way is
+ * never cut off: the queue may just have answered it, and the messages would stay hidden with nobody working on them.
+ */
+async function poll(options: PumpOptions, hands: number, take: (message: Message) => Promise<void>): Promise<void> {
+  const { sqs, queueUrl, log, signal, visibilitySeconds = 60, waitSeconds = 2, random = Math.random } = options
+  let busy = 0
+  let outages = 0
+  let wake = () => {}
+  const onAbort = () => wake()
+  signal.addEventListener('abort', onAbort)
+  while (!signal.aborted) {
+    if (busy >= hands) {
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+      continue
+    }
+    const command = new ReceiveMessageCommand({
+      QueueUrl: queueUrl,
+      MaxNumberOfMessages: Math.min(MAX_RECEIVE, hands - busy),
+      WaitTimeSeconds: waitSeconds,
+      VisibilityTimeout: visibilitySeconds,
+      MessageSystemAttributeNames: ['All'],
+      MessageAttributeNames: ['All'],
+    })
+    try {
+      const { Messages = [] } = await sqs.send(command, { abortSignal: AbortSignal.timeout((waitSeconds + RECEIVE_MARGIN_SECONDS) * 1000) })
+      if (outages > 0) log.info({ queueUrl, outages }, 'queue-answers-again')
+      outages = 0
+      for (const message of Messages) {
+        busy++
+        void take(message).then(() => {
+          busy--
+          wake()
+        })
+      }
+    } catch (error) {
+      const delayMs = backOffMs(++outages, { ...OUTAGE, random })
+      log.error({ error, queueUrl, outages, ms: Math.round(delayMs) }, 'queue-does-not-answer')
+      await pause(delayMs, signal)
+    }
+  }
+  signal.removeEventListener('abort', onAbort)
+}
+
+/** Calls the handler with one message. True when it succeeded; what went wrong is logged here. */
+async function runMessage(message: ReceivedMessage, options: PumpOptions, stop: AbortSignal): Promise<boolean> {
+  const log = options.log.child({ message: message.messageId, attempt: message.attempt })
+  const began = performance.now()
+  try {
+    const limits = { timeoutSeconds: options.timeoutSeconds ?? 900, stop }
+    const answer = await runWithin((signal) => options.handler({ Records: [message.record] }, { signal, log }), limits)
+    if (answer.batchItemFailures.length === 0) return true
+    log.warn({ ms: Math.round(performance.now() - began) }, 'message-not-done')
+  } catch (error) {
+    log.error({ error, ms: Math.round(performance.now() - began) }, 'message-failed')
+  }
+  return false
+}
+
+function retrySeconds(message: ReceivedMessage, options: PumpOptions): number {
+  const { retrySeconds = 2, maxRetrySeconds = 900, random = Math.random } = options
+  return Math.round(backOffMs(message.attempt, { firstMs: retrySeconds * 1000, maxMs: maxRetrySeconds * 1000, random }) / 1000)
+}

@@ -1,0 +1,182 @@
+/**
+ * Sending an object in parts, each checked by the store on arrival (Content-MD5). The parts stay with the store until they are
+ * put together or given up, so that an interrupted upload can go on; there is no object under the key before the end.
+ */
+import type { Readable } from 'node:stream'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  ListPartsCommand,
+  type S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import { TransientError } from '../errors.ts'
+import type { ObjectName } from './objects.ts'
+import { type Body, base64OfHex, sendBody, statusOf, withinSeconds } from './send-body.ts'
+import { hasMd5Etag, type ObjectToSend, unlessOccupied } from './upload.ts'
+
+/** An upload in parts that has begun. */
+export interface MultipartUpload extends ObjectName {
+  readonly uploadId: string
+  /** False where the store encrypts with keys of a key service: its ETags are then no MD5s. */
+  readonly etagIsMd5: boolean
+}
+
+export interface StoredPart {
+  readonly number: number
+  /** As the store wrote it, with quotes or without: it wants it back like that. */
+  readonly etag: string
+  readonly sizeBytes: number
+}
+
+/** `occupied`: an object is under the key and was not to be replaced. `gone`: the upload was ended by somebody else. */
+export type SendOutcome = 'stored' | 'occupied' | 'gone'
+
+/** Seconds for a request that moves no data. */
+const REQUEST_SECONDS = 60
+/** Putting thousands of parts together takes some stores minutes. */
+const COMPLETION_SECONDS = 1800
+
+/** An ETag without quotes; lower case where it is an MD5. */
+export const bareEtag = (etag: string) => etag.replaceAll('"', '').toLowerCase()
+
+/** True when the upload is known no more: completed, aborted, or cleaned by the store. */
+export const isUploadGone = (error: unknown) => error instanceof Error && error.name === 'NoSuchUpload'
+
+/** Begins an upload in parts. */
+export async function createMultipart(s3: S3Client, object: ObjectToSend, signal: AbortSignal): Promise<MultipartUpload> {
+  const { bucket, key } = object
+  const command = new CreateMultipartUploadCommand({ Bucket: bucket, Key: key, Metadata: { ...object.metadata } })
+  const answer = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal }))
+  if (answer.UploadId === undefined) throw new TransientError('the store began an upload in parts without giving it an id')
+  return { bucket, key, uploadId: answer.UploadId, etagIsMd5: hasMd5Etag(answer) }
+}
+
+/**
+ * Sends one part; sending it again replaces it.
+ * @throws TransientError when the store says that it holds other bytes.
+ */
+export async function sendPart(
+  s3: S3Client,
+  upload: MultipartUpload,
+  number: number,
+  body: Body,
+  signal: AbortSignal,
+): Promise<StoredPart> {
+  const send = async (stream: Readable, abortSignal: AbortSignal): Promise<StoredPart> => {
+    const command = new UploadPartCommand({
+      Bucket: upload.bucket,
+      Key: upload.key,
+      UploadId: upload.uploadId,
+      PartNumber: number,
+      Body: stream,
+      ContentLength: body.sizeBytes,
+      ContentMD5: base64OfHex(body.md5),
+    })
+    const { ETag: etag = '' } = await s3.send(command, { abortSignal })
+    const part = { number, etag, sizeBytes: body.sizeBytes }
+    // A store that does not look at Content-MD5 still says what it holds.
+    if (/^[0-9a-f]{32}$/.test(bareEtag(etag)) && !holds(upload, part, body))
+      throw new TransientError(`the store holds other bytes of part ${number} than were sent (MD5 ${bareEtag(etag)}, not ${body.md5})`)
+    return part
+  }
+  return await sendBody(body, send, signal)
+}
+
+/**
+ * True when a part in the store is this one: same size, and its ETag is the part's MD5. Where ETags are no MD5s the size must
+ * do: the store has compared the MD5 when the part arrived.
+ */
+export function holds(upload: MultipartUpload, part: StoredPart, expected: { readonly sizeBytes: number; readonly md5: string }): boolean {
+  return part.sizeBytes === expected.sizeBytes && (!upload.etagIsMd5 || bareEtag(part.etag) === expected.md5)
+}
+
+/** The parts that the store holds of an upload, by number; null when it knows the upload no more. */
+export async function listParts(
+  s3: S3Client,
+  upload: MultipartUpload,
+  signal: AbortSignal,
+  pageSize = 1000,
+): Promise<ReadonlyMap<number, StoredPart> | null> {
+  const parts = new Map<number, StoredPart>()
+  for (let marker: string | undefined; ; ) {
+    const command = new ListPartsCommand({
+      Bucket: upload.bucket,
+      Key: upload.key,
+      UploadId: upload.uploadId,
+      MaxParts: pageSize,
+      PartNumberMarker: marker,
+    })
+    const page = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal })).catch((error) => {
+      if (isUploadGone(error)) return null
+      throw error
+    })
+    if (page === null) return null
+    for (const { PartNumber: number, ETag: etag, Size: sizeBytes } of page.Parts ?? [])
+      if (number !== undefined && etag !== undefined && sizeBytes !== undefined) parts.set(number, { number, etag, sizeBytes })
+    if (page.IsTruncated !== true || page.NextPartNumberMarker === undefined || page.NextPartNumberMarker === marker) return parts
+    marker = page.NextPartNumberMarker
+  }
+}
+
+/** The unfinished uploads of exactly this key, by anybody. */
+export async function listUploads(
+  s3: S3Client,
+  { bucket, key }: ObjectName,
+  signal: AbortSignal,
+): Promise<readonly { readonly uploadId: string; readonly initiated: Date }[]> {
+  const found: { uploadId: string; initiated: Date }[] = []
+  for (let marker: { KeyMarker?: string; UploadIdMarker?: string } | null = {}; marker !== null; ) {
+    const command: ListMultipartUploadsCommand = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key, ...marker })
+    const page = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal }))
+    for (const upload of page.Uploads ?? [])
+      if (upload.Key === key && upload.UploadId !== undefined)
+        found.push({ uploadId: upload.UploadId, initiated: upload.Initiated ?? new Date(0) })
+    // Longer keys with the same beginning come after this one: the first of them ends the search.
+    const more = page.IsTruncated === true && page.NextKeyMarker === key && page.NextUploadIdMarker !== undefined
+    marker = more ? { KeyMarker: key, UploadIdMarker: page.NextUploadIdMarker as string } : null
+  }
+  return found
+}
+
+/** Puts the parts together: only now there is an object under the key. */
+export async function completeMultipart(
+  s3: S3Client,
+  upload: MultipartUpload,
+  parts: readonly StoredPart[],
+  { replace }: { readonly replace: boolean },
+  signal: AbortSignal,
+): Promise<SendOutcome> {
+  const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }))
+  try {
+    const answer = await unlessOccupied(replace, (condition) => {
+      const command = new CompleteMultipartUploadCommand({
+        Bucket: upload.bucket,
+        Key: upload.key,
+        UploadId: upload.uploadId,
+        MultipartUpload: { Parts },
+        ...condition,
+      })
+      return withinSeconds(COMPLETION_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal }))
+    })
+    return answer === null ? 'occupied' : 'stored'
+  } catch (error) {
+    // Also when the answer to an earlier attempt was lost: the caller looks at what is under the key.
+    if (isUploadGone(error)) return 'gone'
+    throw error
+  }
+}
+
+/** Gives up an upload and its parts; one that is gone already is no error. */
+export async function abortMultipart(
+  s3: S3Client,
+  { bucket, key, uploadId }: Pick<MultipartUpload, 'bucket' | 'key' | 'uploadId'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const command = new AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId })
+  await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal })).catch((error) => {
+    if (!isUploadGone(error) && statusOf(error) !== 404) throw error
+  })
+}

@@ -1,0 +1,124 @@
+/**
+ * Sending bytes that are read anew for every attempt. The SDK repeats no request whose body is a stream, and it neither
+ * notices a source that fails on the way nor a store that stops taking bytes: both would wait for ever.
+ */
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { passesWithTime, TransientError } from '../errors.ts'
+
+export interface Body {
+  readonly sizeBytes: number
+  /** Lower-case hex. */
+  readonly md5: string
+  /** Reads the bytes from the first to the last; called again for every attempt. */
+  open(): AsyncIterable<Uint8Array>
+  /** Told how many bytes were taken; a negative number when an attempt failed and its bytes do not count. */
+  onSent?(bytes: number): void
+}
+
+const ATTEMPTS = 7
+const FIRST_PAUSE_MS = 300
+/** A store that takes no bytes, or does not answer after the last one, for so long is given up for this attempt. */
+const STALL_MS = 120_000
+
+/** The body arrived otherwise than it was sent: the next attempt may arrive whole. */
+const DAMAGED_ON_THE_WAY = new Set([
+  'BadDigest',
+  'IncompleteBody',
+  'InvalidDigest',
+  'XAmzContentSHA256Mismatch',
+  'XAmzContentChecksumMismatch',
+])
+
+/**
+ * Calls `send` with the body as a stream until it succeeds: up to seven times in about 20 s while what fails passes with time.
+ * @throws what `open` threw while reading, at once; else the last failure of `send`; else the signal's reason.
+ */
+export async function sendBody<T>(
+  body: Body,
+  send: (stream: Readable, signal: AbortSignal) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    signal.throwIfAborted()
+    const failure = await attemptToSend(body, send, signal)
+    if ('answer' in failure) return failure.answer
+    signal.throwIfAborted()
+    const { error, retry } = failure
+    if (!retry || attempt >= ATTEMPTS) throw error
+    await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {})
+  }
+}
+
+type Attempt<T> = { readonly answer: T } | { readonly error: unknown; readonly retry: boolean }
+
+async function attemptToSend<T>(
+  body: Body,
+  send: (stream: Readable, signal: AbortSignal) => Promise<T>,
+  signal: AbortSignal,
+): Promise<Attempt<T>> {
+  const stop = new AbortController()
+  const onAbort = () => stop.abort(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  const stall = setTimeout(() => {
+    ended ??= { error: new TransientError(`the store took no bytes for ${STALL_MS / 1000} s`), retry: true }
+    stop.abort()
+  }, STALL_MS)
+  /** Why this attempt was stopped from our side: says more than the SDK's "request aborted". */
+  let ended: Attempt<T> | undefined
+  let sentBytes = 0
+  async function* watched(): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of body.open()) {
+        stall.refresh()
+        sentBytes += chunk.length
+        body.onSent?.(chunk.length)
+        yield chunk
+      }
+    } catch (error) {
+      ended ??= { error, retry: false }
+      stop.abort()
+      throw error
+    }
+  }
+  const stream = Readable.from(watched(), { objectMode: false })
+  stream.on('error', () => {}) // told by `ended`
+  try {
+    return { answer: await send(stream, stop.signal) }
+  } catch (error) {
+    body.onSent?.(-sentBytes)
+    return ended ?? { error, retry: mayPass(error) }
+  } finally {
+    clearTimeout(stall)
+    signal.removeEventListener('abort', onAbort)
+    stream.destroy()
+  }
+}
+
+/** Not Implemented (501) counts among the server's errors, but no waiting helps. */
+function mayPass(error: unknown): boolean {
+  if (statusOf(error) === 501) return false
+  return passesWithTime(error) || (error instanceof Error && DAMAGED_ON_THE_WAY.has(error.name))
+}
+
+/**
+ * Runs a request that moves no data under a time limit.
+ * @throws TransientError when the store does not answer in time; else what the request throws; else the signal's reason.
+ */
+export async function withinSeconds<T>(seconds: number, signal: AbortSignal, request: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  signal.throwIfAborted()
+  const limit = AbortSignal.timeout(seconds * 1000)
+  try {
+    return await request(AbortSignal.any([signal, limit]))
+  } catch (error) {
+    signal.throwIfAborted()
+    if (limit.aborted) throw new TransientError(`the store did not answer within ${seconds} s`, {}, { cause: error })
+    throw error
+  }
+}
+
+/** A digest as HTTP headers carry it. */
+export const base64OfHex = (digest: string) => Buffer.from(digest, 'hex').toString('base64')
+
+/** The HTTP status of an error of the SDK. */
+export const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } } | null)?.$metadata?.httpStatusCode

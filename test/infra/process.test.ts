@@ -1,0 +1,167 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { identify, isRunning } from '../../infra/local/identity.ts'
+import { freePort, isPortFree, LOOPBACK } from '../../infra/local/ports.ts'
+import { type Service, type StartOptions, startProcess } from '../../infra/local/process.ts'
+import { findProgram } from '../../infra/local/programs.ts'
+import { temporaryFolder } from '../../infra/local/testing.ts'
+
+const FOREVER = 'setInterval(() => undefined, 1000)'
+const DEAF = `process.on('SIGTERM', () => undefined); ${FOREVER}`
+
+let dataFolder: string
+const services: Service[] = []
+const others: ChildProcess[] = []
+
+beforeEach(() => {
+  dataFolder = temporaryFolder()
+})
+afterEach(async () => {
+  for (const other of others.splice(0)) other.kill('SIGKILL')
+  for (const service of services.splice(0)) await service.stop()
+  rmSync(dataFolder, { recursive: true, force: true })
+})
+
+async function start(script: string, options: Partial<StartOptions> = {}): Promise<Service> {
+  const service = await startProcess({
+    name: 'dummy',
+    dataFolder,
+    program: process.execPath,
+    args: ['-e', script],
+    probe: async () => true,
+    ...options,
+  })
+  services.push(service)
+  return service
+}
+
+/** A process that this test, not the supervisor, has started. */
+function startOther(script = FOREVER): ChildProcess & { readonly pid: number } {
+  const other = spawn(process.execPath, ['-e', script], { stdio: 'ignore' })
+  others.push(other)
+  return other as ChildProcess & { readonly pid: number }
+}
+
+async function startedElsewhere(script: string): Promise<{ readonly starter: ChildProcess; readonly pid: number }> {
+  const starter = spawn(process.execPath, [fileURLToPath(new URL('./fixtures/starter.ts', import.meta.url)), dataFolder, script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  others.push(starter)
+  const pid = await new Promise<number>((resolve) => starter.stdout.once('data', (data) => resolve(Number(data))))
+  await sleep(300) // the script runs, so that it has its signal handlers
+  return { starter, pid }
+}
+
+async function until(condition: () => boolean, seconds = 5): Promise<boolean> {
+  const end = performance.now() + seconds * 1000
+  while (!condition() && performance.now() < end) await sleep(20)
+  return condition()
+}
+
+test('a service answers when its start returns, and is gone, with its pid file, when its stop returns', async () => {
+  const port = await freePort()
+  const service = await start(`require('http').createServer((_, r) => r.end('yes')).listen(${port}, '${LOOPBACK}')`, {
+    probe: (signal) => fetch(`http://${LOOPBACK}:${port}`, { signal }),
+  })
+  expect(await (await fetch(`http://${LOOPBACK}:${port}`)).text()).toBe('yes')
+  const identity = identify(service.pid)
+  expect(isRunning(identity)).toBe(true)
+  await service.stop()
+  expect(isRunning(identity)).toBe(false)
+  expect(await isPortFree(port)).toBe(true)
+  expect(existsSync(join(dataFolder, 'dummy', 'pid'))).toBe(false)
+  await service.stop() // again does no harm
+})
+
+test('the error about a service that dies at once holds its last words', async () => {
+  const dying = start("console.error('the disk is on fire'); process.exit(3)", { probe: () => Promise.reject(new Error('no')) })
+  await expect(dying).rejects.toThrow(/exit code 3[\s\S]*the disk is on fire/)
+})
+
+test('a program that is not there is an error, not a crash', async () => {
+  await expect(start('', { program: '/nonexistent/program' })).rejects.toThrow(/dummy ended/)
+})
+
+test('a service that does not answer in time is stopped', async () => {
+  const slow = start(`console.log('still thinking'); ${FOREVER}`, { probe: async () => false, timeoutSeconds: 1 })
+  await expect(slow).rejects.toThrow(/does not answer after 1 s[\s\S]*still thinking/)
+  expect(existsSync(join(dataFolder, 'dummy', 'pid'))).toBe(false)
+})
+
+test('a start that is aborted leaves nothing behind', async () => {
+  const controller = new AbortController()
+  const starting = start(FOREVER, { probe: async () => false, signal: controller.signal })
+  const pidFile = join(dataFolder, 'dummy', 'pid')
+  expect(await until(() => existsSync(pidFile))).toBe(true)
+  const { service } = JSON.parse(readFileSync(pidFile, 'utf8'))
+  controller.abort(new Error('never mind'))
+  await expect(starting).rejects.toThrow('never mind')
+  expect(isRunning(service)).toBe(false)
+})
+
+test('a service that ignores SIGTERM is killed after the grace period', async () => {
+  const service = await start(DEAF, { graceSeconds: 0.5 })
+  await sleep(300)
+  await service.stop()
+  expect(await service.ended).toBe('signal SIGKILL')
+})
+
+test('a stale pid file does not hinder the next start', async () => {
+  const service = await start(FOREVER)
+  const pidFile = readFileSync(join(dataFolder, 'dummy', 'pid'))
+  await service.stop()
+  writeFileSync(join(dataFolder, 'dummy', 'pid'), pidFile)
+  const again = await start(FOREVER)
+  expect(again.pid).not.toBe(service.pid)
+})
+
+test.each(['', '{', 'null', '{"service":{"pid":-1}}', '12345'])(
+  'a pid file with %j in it proves nothing and stops nothing',
+  async (content) => {
+    mkdirSync(join(dataFolder, 'dummy'), { recursive: true })
+    writeFileSync(join(dataFolder, 'dummy', 'pid'), content)
+    await expect(start(FOREVER)).resolves.toBeDefined()
+  },
+)
+
+test('a process that was given the number of our dead service is left alone', async () => {
+  const stranger = startOther()
+  const dead = { pid: 999_999_999, startTicks: '1', bootId: 'none' }
+  mkdirSync(join(dataFolder, 'dummy'), { recursive: true })
+  const command = [process.execPath, '-e', FOREVER]
+  const sameNumber = { service: { ...identify(stranger.pid), startTicks: '1' }, starter: dead, command }
+  writeFileSync(join(dataFolder, 'dummy', 'pid'), JSON.stringify(sameNumber))
+  await (await start(FOREVER)).stop()
+  const otherCommand = { service: identify(stranger.pid), starter: dead, command: ['/usr/sbin/mariadbd', '--defaults-file=x'] }
+  writeFileSync(join(dataFolder, 'dummy', 'pid'), JSON.stringify(otherCommand))
+  await (await start(FOREVER)).stop()
+  expect(isRunning(identify(stranger.pid))).toBe(true)
+})
+
+test('a service in use by another process is refused, not stopped', async () => {
+  const { pid } = await startedElsewhere(FOREVER)
+  await expect(start(FOREVER)).rejects.toThrow(/already running here for process \d+/)
+  expect(isRunning(identify(pid))).toBe(true)
+})
+
+test('an orphan, left by a starter that was killed, is stopped by the next start', async () => {
+  const { starter, pid } = await startedElsewhere(DEAF) // deaf, so that it outlives its starter
+  const orphan = identify(pid)
+  starter.kill('SIGKILL')
+  await new Promise((resolve) => starter.once('exit', resolve))
+  await sleep(100)
+  expect(isRunning(orphan)).toBe(true)
+  await start(FOREVER, { graceSeconds: 0.5 })
+  expect(isRunning(orphan)).toBe(false)
+})
+
+test.skipIf((await findProgram('setpriv')) === null)('a service ends by itself when its starter is killed', async () => {
+  const { starter, pid } = await startedElsewhere(FOREVER)
+  const service = identify(pid)
+  starter.kill('SIGKILL')
+  expect(await until(() => !isRunning(service))).toBe(true)
+})
