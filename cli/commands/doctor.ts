@@ -2,6 +2,7 @@
 import { styleText } from 'node:util'
 import type { Command } from 'commander'
 import { print, printJson } from '../output.ts'
+import { stackFolder } from '../settings.ts'
 
 export function register(program: Command): void {
   program
@@ -10,7 +11,7 @@ export function register(program: Command): void {
     .option('--json', 'one JSON array')
     .action(async (options: { json?: boolean }) => {
       const { diagnose } = await import('../../infra/local/doctor.ts')
-      const findings = await diagnose()
+      const findings = await diagnose({ dataFolder: stackFolder() })
       if (options.json === true) printJson(findings)
       else
         for (const { name, ok, found, neededFor, remedy } of findings) {

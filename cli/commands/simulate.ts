@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { SingleBar } from 'cli-progress'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { InvalidInputError } from '../../shared/errors.ts'
 import { bytes, print, printJson, tell } from '../output.ts'
 import { type Camera, frameSize } from '../simulate/camera.ts'
 import { type Compression, compressions } from '../simulate/compress.ts'
@@ -83,12 +84,18 @@ async function run(flags: Flags): Promise<void> {
     if (flags.json) printJson({ files })
     else for (const file of files) print(`${file.path}  ${bytes(file.sizeBytes)} (${bytes(file.uncompressedBytes)} uncompressed)`)
   } catch (error) {
-    if (!stop.signal.aborted) throw error
+    if (!stop.signal.aborted) throw withoutStack(error, flags.out)
     tell('interrupted; the unfinished file was removed')
     process.exitCode = 130
   } finally {
     process.removeListener('SIGINT', interrupt)
   }
+}
+
+/** A folder that cannot be written is the caller's to mend: a sentence, not a stack. */
+function withoutStack(error: unknown, directory: string): unknown {
+  if (!(error instanceof Error && 'syscall' in error)) return error
+  return new InvalidInputError(`simulate: cannot write below ${directory}: ${error.message}`, {}, { cause: error })
 }
 
 async function writeRuns(flags: Flags, signal: AbortSignal): Promise<readonly WrittenRunFile[]> {

@@ -17,7 +17,7 @@ export interface LocalFile extends AsyncDisposable {
 }
 
 /** One read from the disk, bytes. */
-const CHUNK_BYTES = 512 * 1024
+const CHUNK_BYTES = 256 * 1024
 
 /**
  * Opens a file to be sent.

@@ -24,7 +24,7 @@ function planFile(file: string, place: Place, anyName: boolean): PlannedFile {
 }
 
 /** Null when the key is one that Cygnet takes for a run, or with `anyName` one that every store keeps as it is. */
-export function keyProblem(key: string, anyName: boolean): string | null {
+function keyProblem(key: string, anyName: boolean): string | null {
   const slash = key.lastIndexOf('/')
   const [tag, name] = [key.slice(0, Math.max(slash, 0)), key.slice(slash + 1)]
   if (Buffer.byteLength(key) > LONGEST_KEY_BYTES) return `the key ${key.slice(0, 40)}… is longer than ${LONGEST_KEY_BYTES} bytes`

@@ -3,7 +3,7 @@ import { SingleBar } from 'cli-progress'
 import { bytes } from '../output.ts'
 import type { PushProgress } from './push-file.ts'
 
-export interface ProgressBars {
+interface ProgressBars {
   show(progress: PushProgress): void
   /** Takes the bar away, before something else is printed. */
   clear(): void

@@ -137,10 +137,16 @@ async function sendAndCompare(work: Work, toSend: ToSend, again = true): Promise
     return
   }
   const { agrees, differs } = object === null ? { agrees: [], differs: ['there is no object'] } : compareExisting(object, expected)
-  if (differs.length === 0) {
-    // Somebody else's, or ours when the answer to an earlier attempt was lost.
+  if (object !== null && differs.length === 0) {
+    // Ours when the answer to an earlier attempt was lost, else somebody else's.
+    const ours = compareSent(object, expected, { etagIsMd5 })
     state.remove()
-    Object.assign(known, { state: 'already-there', verifiedBy: ['size', ...agrees] })
+    Object.assign(
+      known,
+      ours.differs.length === 0
+        ? { state: 'uploaded', verifiedBy: ours.agrees }
+        : { state: 'already-there', verifiedBy: ['size', ...agrees] },
+    )
     return
   }
   if (outcome === 'gone' && again) return await sendAndCompare(work, toSend, false)

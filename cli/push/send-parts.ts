@@ -2,6 +2,7 @@
  * Sends a file in parts, going on where an earlier push of the same content was interrupted: by a kill, a lost network, a
  * crash of the machine. Each part that the store holds already is compared with the file's before it counts.
  */
+import { resolve } from 'node:path'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import {
   abortMultipart,
@@ -71,7 +72,7 @@ async function resumeOrBegin(sending: Sending): Promise<{ readonly upload: Multi
   const begun: UploadState = {
     bucket: object.bucket,
     key: object.key,
-    file: sending.file.path,
+    file: resolve(sending.file.path),
     sizeBytes: sending.file.sizeBytes,
     md5: checksums.md5,
     sha256: checksums.sha256,

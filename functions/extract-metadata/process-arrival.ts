@@ -34,6 +34,9 @@ export const MAX_ATTEMPTS = 6
 const WAIT_FOR_OTHER_MS = 20_000
 const WAIT_STEP_MS = 250
 
+/** Below this size starting another program takes longer than it saves. */
+const IGZIP_WORTH_BYTES = 8_000_000
+
 /** A key that is overwritten again and again while it is read is left to the newest version's own notification. */
 const LOOKS = 3
 
@@ -71,14 +74,15 @@ async function processCurrentVersion(
     await closeArrival(context.database, hint, 'superseded', `the store holds ${object.versionId ?? object.etag} by now`)
   }
   const [arrival, live] = await Promise.all([findArrival(context.database, object), findLiveFile(context.database, object)])
-  const storedAgain = arrival !== null && isStoredAgain(arrival, live, object)
-  if ((arrival?.state === 'done' || arrival?.state === 'invalid') && !storedAgain) {
+  if (arrival === null) throw new TransientError(`the ledger lost the arrival of ${object.key}`)
+  const storedAgain = isStoredAgain(arrival, live, object)
+  if ((arrival.state === 'done' || arrival.state === 'invalid') && !storedAgain) {
     await flushOutbox(context.database, context.queues, { olderThan: context.now() }, signal)
     return arrival.state === 'invalid' ? 'invalid' : 'unchanged'
   }
   const { CYGNET_LEASE_SECONDS: leaseSeconds } = context.config
   const owner = `${context.owner}-${randomUUID().slice(0, 8)}`
-  const lease = await claimArrival(context.database, object, { owner, leaseSeconds, reopen: storedAgain })
+  const lease = await claimArrival(context.database, arrival, object, { owner, leaseSeconds, reopen: storedAgain })
   if (lease === null) return await waitForOther(context, object, signal)
   return await withLease(context, lease, signal, async (held) => {
     try {
@@ -172,7 +176,7 @@ async function extractAndCompare(context: StorageContext, object: ObjectDescript
     const metadata = await extractFile(
       { fileName: run.fileName, open: (opened) => readObject(context.s3, object, opened) },
       {
-        igzip: context.config.CYGNET_IGZIP,
+        igzip: object.sizeBytes < IGZIP_WORTH_BYTES ? 'never' : context.config.CYGNET_IGZIP,
         maxEventBytes: context.config.CYGNET_MAX_EVENT_BYTES,
         digests: furtherDigests(object.stated),
         signal,

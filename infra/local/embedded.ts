@@ -17,6 +17,7 @@ import type {
   StartSettings,
 } from './embedded/settings.ts'
 import { connectionSchema, credentialsSchema, ruleSchema } from './embedded/settings.ts'
+import { cacheFolder } from './environment.ts'
 import { freePort, LOOPBACK } from './ports.ts'
 import { type Service, serviceFolder, startProcess } from './process.ts'
 import { randomSecret, writePrivateFile } from './secrets.ts'
@@ -85,6 +86,8 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     dataFolder,
     program: process.execPath,
     args: ['--disable-warning=ExperimentalWarning', MAIN, settingsFile],
+    // The modules' compiled code is kept, once per user: the second start takes half the time of the first.
+    environment: { NODE_COMPILE_CACHE: join(cacheFolder(), 'compiled') },
     probe: (signal) => controlEmbedded(connection.control, { signal }),
     signal: options.signal,
   })

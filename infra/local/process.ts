@@ -7,10 +7,11 @@
  * What still slips through (no setpriv, a kill in the same instant) is found by its pid file at the next start.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, statSync } from 'node:fs'
+import { closeSync, constants, existsSync, mkdirSync, openSync, readSync, renameSync, statSync } from 'node:fs'
+import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { TransientError } from '../../shared/errors.ts'
+import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { type ChildEnvironment, childEnvironment } from './environment.ts'
 import { clearPidFile, removePidFile, writePidFile } from './pid-file.ts'
 import { findProgram } from './programs.ts'
@@ -60,11 +61,14 @@ export function serviceFolder(dataFolder: string, name: string): string {
 /**
  * Starts a service and waits until it answers.
  * @throws TransientError when it ends or does not answer in time; the message holds the last lines of its log.
- * @throws InvalidInputError when the same service already runs in the same folder for somebody else.
+ * @throws InvalidInputError when there is no such program, or the service already runs in this folder for somebody else.
  */
 export async function startProcess(options: StartOptions): Promise<Service> {
   options.signal?.throwIfAborted()
   const { name, dataFolder, graceSeconds = 15 } = options
+  await access(options.program, constants.X_OK).catch((cause: unknown) => {
+    throw new InvalidInputError(`${name}: cannot run ${options.program}`, { service: name }, { cause })
+  })
   const pidFile = join(serviceFolder(dataFolder, name), 'pid')
   await clearPidFile({ path: pidFile, service: name, graceSeconds, signal: options.signal })
 

@@ -52,6 +52,8 @@ export function sweepTemporaryFolders(): void {
 export async function serveTestServices(): Promise<TestServices> {
   sweepTemporaryFolders()
   const folder = temporaryFolder()
+  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  process.once('exit', remove) // Ctrl-C: vitest leaves without calling stop
   const token = randomBytes(24).toString('hex')
   const abort = new AbortController()
   const { signal } = abort
@@ -89,7 +91,8 @@ export async function serveTestServices(): Promise<TestServices> {
       abort.abort(new Error('the test run has ended'))
       const services = await Promise.allSettled([started.mariadb, started.embedded])
       await Promise.all(services.map((service) => (service.status === 'fulfilled' ? service.value?.stop() : undefined)))
-      rmSync(folder, { recursive: true, force: true })
+      process.off('exit', remove)
+      remove()
     },
   }
 }

@@ -64,29 +64,31 @@ export interface Lease {
 }
 
 /**
- * Takes the lease on an object version, or null when another holds it or it is finished. `reopen` takes finished ones
- * again: the store holds this version once more after it held another.
+ * Takes the lease on an arrival as it was found, or null when another took it since, holds it, or it is finished. `reopen` takes
+ * finished ones again: the store holds this version once more after it held another.
  */
 export async function claimArrival(
   database: Database,
+  found: Arrival,
   version: ObjectVersion,
   options: { readonly owner: string; readonly leaseSeconds: number; readonly reopen: boolean },
 ): Promise<Lease | null> {
-  const identity = identityOf(version)
+  const attempt = found.attempts + 1
   const result = await database
     .updateTable('arrivals')
     .set({
       state: 'processing',
       outcome: null,
       reason: null,
-      attempts: sql`attempts + 1`,
+      attempts: attempt,
       lease_owner: options.owner,
       lease_until: leaseEnd(options.leaseSeconds),
       last_modified: version.lastModified,
       size_bytes: version.sizeBytes,
       finished_at: null,
     })
-    .where('identity', '=', identity)
+    .where('id', '=', found.id)
+    .where('attempts', '=', found.attempts)
     .where((where) =>
       where.or([
         where('state', 'in', ['received', 'failed', ...(options.reopen ? (['done', 'invalid'] as const) : [])]),
@@ -94,9 +96,7 @@ export async function claimArrival(
       ]),
     )
     .executeTakeFirst()
-  if (result.numUpdatedRows === 0n) return null
-  const row = await database.selectFrom('arrivals').select(['id', 'attempts']).where('identity', '=', identity).executeTakeFirstOrThrow()
-  return { arrivalId: row.id, owner: options.owner, attempt: row.attempts }
+  return result.numUpdatedRows === 0n ? null : { arrivalId: found.id, owner: options.owner, attempt }
 }
 
 const leaseEnd = (seconds: number) => sql<Date>`UTC_TIMESTAMP(3) + INTERVAL ${seconds} SECOND`

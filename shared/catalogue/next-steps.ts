@@ -10,8 +10,8 @@ import type { Request } from './outbox.ts'
 import type { DigestComparison, Integrity } from './schema.ts'
 
 /** The event id of the trigger, whose events carry the camera frame and the digitizers. */
-const TRIGGER_EVENT_ID = '1'
-const CAMERA_BANK = 'CAM0'
+export const TRIGGER_EVENT_ID = 1
+export const CAMERA_BANK = 'CAM0'
 
 export interface CataloguedRun {
   readonly id: number
@@ -78,7 +78,7 @@ const objectFields = (version: ObjectVersion) => ({
   sizeBytes: version.sizeBytes,
 })
 
-/** A live file of a run as reconstruction needs to know it. */
+/** A file of a run as reconstruction needs to know it. */
 export interface RunInput extends ObjectVersion {
   readonly md5: string
   readonly cameraBanks: number
@@ -142,5 +142,5 @@ export function fileAlerts(file: CataloguedFile): readonly Request[] {
   return alerts
 }
 
-export const triggerEvents = (metadata: FileMetadata) => metadata.eventsById[TRIGGER_EVENT_ID] ?? 0
-export const cameraBanks = (metadata: FileMetadata) => metadata.banks[CAMERA_BANK]?.count ?? 0
+const triggerEvents = (metadata: FileMetadata) => metadata.eventsById[TRIGGER_EVENT_ID] ?? 0
+const cameraBanks = (metadata: FileMetadata) => metadata.banks[CAMERA_BANK]?.count ?? 0

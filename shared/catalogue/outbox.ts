@@ -50,21 +50,18 @@ export async function flushOutbox(
     .orderBy('id')
     .limit(500)
     .execute()
-  for (const [queue, group] of Map.groupBy(rows, (row) => row.queue as QueueName)) {
-    await queues.send(
-      queue,
-      group.map((row) => row.body),
-      signal,
-    )
-    await database
-      .updateTable('outbox')
-      .set({ sent_at: new Date() })
-      .where(
-        'id',
-        'in',
-        group.map((row) => row.id),
-      )
-      .execute()
-  }
+  const groups = [...Map.groupBy(rows, (row) => row.queue as QueueName)]
+  const sent = await Promise.allSettled(
+    groups.map(([queue, group]) =>
+      queues.send(
+        queue,
+        group.map((row) => row.body),
+        signal,
+      ),
+    ),
+  )
+  const gone = groups.flatMap(([, group], index) => (sent[index]?.status === 'fulfilled' ? group.map((row) => row.id) : []))
+  if (gone.length > 0) await database.updateTable('outbox').set({ sent_at: new Date() }).where('id', 'in', gone).execute()
+  for (const outcome of sent) if (outcome.status === 'rejected') throw outcome.reason
   return rows.length
 }

@@ -9,7 +9,17 @@ import { endAttempt, identityOf, type Lease } from './arrivals.ts'
 import type { Database } from './database.ts'
 import { alertRequest, type CataloguedRun, fileAlerts, type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
 import { addRequests, type Request } from './outbox.ts'
-import { addHistory, dateOf, findLiveFile, lockRunOf, refreshRun, supersedeFile } from './runs.ts'
+import {
+  addHistory,
+  dateOf,
+  findLiveFile,
+  type LiveFile,
+  lockRunOf,
+  lockRunOfFile,
+  type RefreshedRun,
+  refreshRun,
+  supersedeFile,
+} from './runs.ts'
 import type { DigestComparison, Integrity, RunFile, Schema } from './schema.ts'
 
 type Trx = Transaction<Schema>
@@ -48,31 +58,28 @@ export type Recorded =
 /** Writes a file, its run, the Runlog row, the history and the requests for what comes next, and ends the arrival. */
 export async function recordFile(database: Database, file: FileToRecord, options: RecordOptions): Promise<Recorded> {
   return await inTransaction(database, async (trx) => {
-    const startedEpoch = file.metadata.startedAt ?? 0
-    const key = { tag: file.tag, runNumber: file.metadata.runNumber }
-    const use = await lockRunOf(trx, key, { bucket: file.version.bucket, key: file.version.key, startedEpoch }, options.at)
-    const before = await findLiveFile(trx, file.version, true)
+    const { at } = options
+    const { version, metadata } = file
+    const key = { tag: file.tag, runNumber: metadata.runNumber }
+    const locked = await lockRunOf(trx, key, { bucket: version.bucket, key: version.key, startedEpoch: metadata.startedAt ?? 0 }, at)
+    const before = await findLiveFile(trx, version, true)
     if (!(await options.stillCurrent())) return { kind: 'superseded' }
-    const run: CataloguedRun = { id: use.id, ...key }
-    const sameContent = before !== null && before.sha256 === file.metadata.checksums.sha256 && before.run_id === use.id
-    if (before !== null) await supersedeFile(trx, before.id, options.at)
-    await insertFile(trx, file, use.id, options.at)
-    const reused = before !== null && before.run_id !== use.id
-    if (before !== null && reused) await leaveFormerRun(trx, key, before, file, options.at)
-    const summary = await refreshRun(trx, run, { at: options.at, newContent: !sameContent })
-    if (summary === null) throw new Error('a run has no file right after one was written')
-    const requests = await nextSteps(trx, file, run, summary, options)
-    if (reused || (use.is_current === 0 && (await isOtherUse(trx, run)))) requests.push(reuseAlert(file, run))
-    await addHistory(
-      trx,
-      run.id,
-      before === null ? 'catalogued' : sameContent ? 'catalogued again' : 'replaced',
-      historyLine(file),
-      options.at,
-    )
-    await addRequests(trx, requests, options.at)
+    const run: CataloguedRun = { id: locked.use.id, ...key }
+    const sameContent = before !== null && before.sha256 === metadata.checksums.sha256 && before.run_id === run.id
+    const reused = before !== null && before.run_id !== run.id
+    if (before !== null) await supersedeFile(trx, before.id, at)
+    await insertFile(trx, file, run.id, at)
+    const refreshed = await refreshRun(trx, locked, { at, newContent: !sameContent })
+    if (refreshed === null) throw new Error('a run has no file right after one was written')
+    if (before !== null && reused) await leaveFormerRun(trx, before, file, at)
+    const next = nextSteps(file, run, refreshed, options.recoMinimumEvents)
+    const firstFile = locked.use.file_count === 0
+    const requests = reused || (firstFile && locked.uses.length > 1) ? [...next.requests, reuseAlert(file, run)] : next.requests
+    const what = before === null ? 'catalogued' : sameContent ? 'catalogued again' : 'replaced'
+    await addHistory(trx, [{ runId: run.id, what, detail: historyLine(file) }, ...next.notes], at)
+    await addRequests(trx, requests, at)
     await endAttempt(trx, file.lease, { state: 'done', outcome: 'catalogued' })
-    return { kind: 'recorded', run, summary, requests, reused }
+    return { kind: 'recorded', run, summary: refreshed.summary, requests, reused }
   })
 }
 
@@ -91,12 +98,11 @@ export async function recordInvalid(
   return await inTransaction(database, async (trx) => {
     const before = await findLiveFile(trx, file.version, true)
     if (!(await options.stillCurrent())) return 'superseded'
-    const run = { tag: file.tag, runNumber: file.runNumber }
     if (before !== null) {
       const problem = `the newest version of ${file.version.key} cannot be read: ${file.reason}`
       await supersedeFile(trx, before.id, options.at)
-      await addHistory(trx, before.run_id, 'replaced by an unreadable file', problem, options.at)
-      await refreshRun(trx, { ...run, id: before.run_id }, { at: options.at, newContent: true, problem })
+      await addHistory(trx, [{ runId: before.run_id, what: 'replaced by an unreadable file', detail: problem }], options.at)
+      await refreshRun(trx, await lockRunOfFile(trx, before), { at: options.at, newContent: true, problem })
     }
     const alert = alertRequest({
       rule: 'invalid-file',
@@ -179,22 +185,12 @@ async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date)
   if (events.length > 0) await trx.insertInto('run_file_events').values(events).execute()
 }
 
-/** The object now belongs to another use of its run number: the former one keeps its history and says what became of its file. */
-async function leaveFormerRun(
-  trx: Trx,
-  key: { tag: string; runNumber: number },
-  before: RunFile,
-  file: FileToRecord,
-  at: Date,
-): Promise<void> {
-  const problem = `${file.version.key} was overwritten by another run with the same number`
-  await addHistory(trx, before.run_id, 'overwritten', `${problem}; md5 was ${before.md5}, ${before.size_bytes} bytes`, at)
-  await refreshRun(trx, { ...key, id: before.run_id }, { at, newContent: false, problem })
-}
-
-async function isOtherUse(trx: Trx, run: CataloguedRun): Promise<boolean> {
-  const uses = await trx.selectFrom('runs').select('id').where('tag', '=', run.tag).where('run_number', '=', run.runNumber).execute()
-  return uses.length > 1
+/** The object now belongs to another run: the former one keeps its history and says what became of its file. */
+async function leaveFormerRun(trx: Trx, before: RunFile, file: FileToRecord, at: Date): Promise<void> {
+  const problem = `${file.version.key} was overwritten by another run`
+  const detail = `${problem}; md5 was ${before.md5}, ${before.size_bytes} bytes`
+  await addHistory(trx, [{ runId: before.run_id, what: 'overwritten', detail }], at)
+  await refreshRun(trx, await lockRunOfFile(trx, before), { at, newContent: false, problem })
 }
 
 function reuseAlert(file: FileToRecord, run: CataloguedRun): Request {
@@ -210,49 +206,27 @@ function reuseAlert(file: FileToRecord, run: CataloguedRun): Request {
   })
 }
 
-async function nextSteps(
-  trx: Trx,
-  file: FileToRecord,
-  run: CataloguedRun,
-  summary: RunSummary,
-  options: RecordOptions,
-): Promise<Request[]> {
+function nextSteps(file: FileToRecord, run: CataloguedRun, { summary, files }: RefreshedRun, recoMinimumEvents: number) {
   const catalogued = { run, version: file.version, metadata: file.metadata, integrity: file.integrity, comparisons: file.comparisons }
   const requests: Request[] = [...fileAlerts(catalogued)]
   const tape = tapeRequest(catalogued, file.priority)
   if (tape !== null) requests.push(tape)
-  const reco = recoRequest(run, summary, await runInputs(trx, run.id, summary.keys), options.recoMinimumEvents)
-  if ('request' in reco) requests.push(reco.request)
-  else await addHistory(trx, run.id, 'reconstruction not asked for', reco.reason, options.at)
-  return requests
+  const reco = recoRequest(run, summary, files.map(inputOf), recoMinimumEvents)
+  if ('request' in reco) return { requests: [...requests, reco.request], notes: [] }
+  return { requests, notes: [{ runId: run.id, what: 'reconstruction not asked for', detail: reco.reason }] }
 }
 
-async function runInputs(trx: Trx, runId: number, keys: readonly string[]): Promise<readonly RunInput[]> {
-  const files = await trx
-    .selectFrom('run_files')
-    .leftJoin('run_file_banks', (join) => join.onRef('run_file_banks.file_id', '=', 'run_files.id').on('run_file_banks.bank', '=', 'CAM0'))
-    .leftJoin('run_file_events', (join) =>
-      join.onRef('run_file_events.file_id', '=', 'run_files.id').on('run_file_events.event_id', '=', 1),
-    )
-    .select([
-      'bucket',
-      'object_key as key',
-      'etag',
-      'version_id as versionId',
-      'size_bytes as sizeBytes',
-      'last_modified as lastModified',
-      'md5',
-      'banks as cameraBanks',
-      'events as triggerEvents',
-    ])
-    .where('run_id', '=', runId)
-    .where('is_live', '=', 1)
-    .execute()
-  return files
-    .filter((file) => keys.includes(file.key))
-    .toSorted((a, b) => keys.indexOf(a.key) - keys.indexOf(b.key))
-    .map((file) => ({ ...file, cameraBanks: file.cameraBanks ?? 0, triggerEvents: file.triggerEvents ?? 0 }))
-}
+const inputOf = (file: LiveFile): RunInput => ({
+  bucket: file.bucket,
+  key: file.object_key,
+  etag: file.etag,
+  versionId: file.version_id,
+  sizeBytes: file.size_bytes,
+  lastModified: file.last_modified,
+  md5: file.md5,
+  cameraBanks: file.cameraBanks,
+  triggerEvents: file.triggerEvents,
+})
 
 function historyLine(file: FileToRecord): string {
   const { version, metadata } = file

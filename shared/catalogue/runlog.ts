@@ -7,7 +7,7 @@
  */
 import { sql, type Transaction } from 'kysely'
 import { runlogColumns } from '../extraction/run-parameters.ts'
-import type { Run, Schema } from './schema.ts'
+import type { Integrity, Parameters, Schema } from './schema.ts'
 
 /** Columns that Cygnet itself answers for, whatever the ODB says. */
 const OWN_COLUMNS = new Set([
@@ -20,21 +20,30 @@ const OWN_COLUMNS = new Set([
   'file_s3_tag',
 ])
 
-export async function writeRunlog(
-  trx: Transaction<Schema>,
-  run: Run,
-  options: { readonly md5: string | null; readonly reset: boolean },
-): Promise<void> {
-  const { parameters } = run
-  const present = run.file_count > 0
-  const row: Record<string, number | string | null> = { tag: run.tag, run_number: run.run_number }
+export interface RunlogEntry {
+  readonly tag: string
+  readonly runNumber: number
+  readonly parameters: Parameters
+  /** Whether a file of the run is in the store. */
+  readonly present: boolean
+  readonly sizeBytes: number
+  /** Null for a run of several files: the old column has room for one. */
+  readonly md5: string | null
+  readonly integrity: Integrity
+  /** Forget what was done with other bytes. */
+  readonly reset: boolean
+}
+
+export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry): Promise<void> {
+  const { parameters, present } = entry
+  const row: Record<string, number | string | null> = { tag: entry.tag, run_number: entry.runNumber }
   for (const column of runlogColumns) if (!OWN_COLUMNS.has(column.name)) row[column.name] = parameters[column.name] ?? null
   row.storage_local_status = parameters.storage_local_status ?? -1
-  row.storage_cloud_status = present ? (run.integrity === 'mismatch' ? -2 : 1) : -1
-  row.file_size = present ? run.size_bytes : -1
-  row.file_checksum = present ? options.md5 : null
-  row.file_s3_tag = present ? run.tag : null
-  if (options.reset) Object.assign(row, { storage_tape_status: -1, online_reco_status: -1 })
+  row.storage_cloud_status = present ? (entry.integrity === 'mismatch' ? -2 : 1) : -1
+  row.file_size = present ? entry.sizeBytes : -1
+  row.file_checksum = present ? entry.md5 : null
+  row.file_s3_tag = present ? entry.tag : null
+  if (entry.reset) Object.assign(row, { storage_tape_status: -1, online_reco_status: -1 })
   const columns = Object.keys(row)
   const names = sql.join(columns.map((column) => sql.ref(column)))
   const values = sql.join(Object.values(row))

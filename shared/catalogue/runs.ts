@@ -2,6 +2,7 @@
 import type { Selectable, Transaction } from 'kysely'
 import { aggregateRun, type FileSummary, type RunSummary } from './aggregate.ts'
 import type { Database } from './database.ts'
+import { CAMERA_BANK, TRIGGER_EVENT_ID } from './next-steps.ts'
 import { writeRunlog } from './runlog.ts'
 import type { Run, RunFile, RunFilesTable, Schema } from './schema.ts'
 
@@ -10,6 +11,12 @@ type Trx = Transaction<Schema>
 export interface RunKey {
   readonly tag: string
   readonly runNumber: number
+}
+
+/** All uses of a run number, locked until the transaction ends, and the one that is at hand. */
+export interface LockedRun extends RunKey {
+  readonly use: Run
+  readonly uses: readonly Run[]
 }
 
 /**
@@ -23,35 +30,47 @@ export async function lockRunOf(
   run: RunKey,
   file: { readonly bucket: string; readonly key: string; readonly startedEpoch: number },
   at: Date,
-): Promise<Run> {
+): Promise<LockedRun> {
   const uses = await lockUses(trx, run)
   const exact = uses.find((use) => use.started_epoch === file.startedEpoch)
-  if (exact !== undefined) return exact
+  if (exact !== undefined) return { ...run, use: exact, uses }
   if (file.startedEpoch === 0) {
     const current = uses.find((use) => use.is_current === 1)
-    if (current !== undefined) return current
+    if (current !== undefined) return { ...run, use: current, uses }
   }
   const unknown = uses.find((use) => use.started_epoch === 0)
   if (unknown !== undefined && (await onlyHolds(trx, unknown.id, file))) {
     await trx.updateTable('runs').set({ started_epoch: file.startedEpoch }).where('id', '=', unknown.id).execute()
-    return { ...unknown, started_epoch: file.startedEpoch }
+    const taken = { ...unknown, started_epoch: file.startedEpoch }
+    return { ...run, use: taken, uses: uses.map((use) => (use.id === taken.id ? taken : use)) }
   }
-  await trx
-    .insertInto('runs')
-    .ignore()
-    .values({
-      tag: run.tag,
-      run_number: run.runNumber,
-      started_epoch: file.startedEpoch,
-      integrity: 'unstated',
-      parameters: '{}',
-      catalogued_at: at,
-      updated_at: at,
-    })
-    .execute()
-  const made = (await lockUses(trx, run)).find((use) => use.started_epoch === file.startedEpoch)
+  const row = {
+    tag: run.tag,
+    run_number: run.runNumber,
+    started_epoch: file.startedEpoch,
+    integrity: 'unstated' as const,
+    parameters: '{}',
+    catalogued_at: at,
+    updated_at: at,
+  }
+  await trx.insertInto('runs').ignore().values(row).execute()
+  const now = await lockUses(trx, run)
+  const made = now.find((use) => use.started_epoch === file.startedEpoch)
   if (made === undefined) throw new Error('a run vanished while it was locked')
-  return made
+  return { ...run, use: made, uses: now }
+}
+
+/** The same for the run that a catalogued file belongs to. */
+export async function lockRunOfFile(trx: Trx, file: RunFile): Promise<LockedRun> {
+  const { tag, run_number: runNumber } = await trx
+    .selectFrom('runs')
+    .select(['tag', 'run_number'])
+    .where('id', '=', file.run_id)
+    .executeTakeFirstOrThrow()
+  const uses = await lockUses(trx, { tag, runNumber })
+  const use = uses.find((candidate) => candidate.id === file.run_id)
+  if (use === undefined) throw new Error(`run ${runNumber} of ${tag} vanished while it was locked`)
+  return { tag, runNumber, use, uses }
 }
 
 const lockUses = (trx: Trx, run: RunKey) =>
@@ -88,72 +107,116 @@ export async function supersedeFile(trx: Trx, fileId: number, at: Date): Promise
   await trx.updateTable('run_files').set({ is_live: 0, superseded_at: at }).where('id', '=', fileId).execute()
 }
 
-export async function addHistory(trx: Trx, runId: number, what: string, detail: string, at: Date): Promise<void> {
-  await trx.insertInto('run_history').values({ run_id: runId, at, what, detail }).execute()
+export interface HistoryLine {
+  readonly runId: number
+  readonly what: string
+  readonly detail: string
+}
+
+export async function addHistory(trx: Trx, lines: readonly HistoryLine[], at: Date): Promise<void> {
+  await trx
+    .insertInto('run_history')
+    .values(lines.map(({ runId, what, detail }) => ({ run_id: runId, at, what, detail })))
+    .execute()
+}
+
+/** A live file of a run with what decides on its reconstruction. */
+export type LiveFile = RunFile & { readonly cameraBanks: number; readonly triggerEvents: number }
+
+async function liveFiles(trx: Trx, runId: number): Promise<readonly LiveFile[]> {
+  const rows = await trx
+    .selectFrom('run_files')
+    .leftJoin('run_file_banks', (join) =>
+      join.onRef('run_file_banks.file_id', '=', 'run_files.id').on('run_file_banks.bank', '=', CAMERA_BANK),
+    )
+    .leftJoin('run_file_events', (join) =>
+      join.onRef('run_file_events.file_id', '=', 'run_files.id').on('run_file_events.event_id', '=', TRIGGER_EVENT_ID),
+    )
+    .selectAll('run_files')
+    .select(['banks as cameraBanks', 'events as triggerEvents'])
+    .where('run_id', '=', runId)
+    .where('is_live', '=', 1)
+    .execute()
+  return rows.map((row) => ({ ...row, cameraBanks: row.cameraBanks ?? 0, triggerEvents: row.triggerEvents ?? 0 }))
+}
+
+export interface RefreshedRun {
+  readonly summary: RunSummary
+  /** The files that count, in the order of their subruns. */
+  readonly files: readonly LiveFile[]
 }
 
 /**
  * Brings a run's values in step with its live files, decides which use of the number is the current one (the latest
  * begun of those that still have a file; all keep their rows) and writes the legacy Runlog from it.
  * `newContent` resets the legacy statuses: what was done with other bytes does not count for these.
+ * @returns null when no live file is left.
  */
 export async function refreshRun(
   trx: Trx,
-  run: RunKey & { readonly id: number },
+  run: LockedRun,
   options: { readonly at: Date; readonly newContent: boolean; readonly problem?: string },
-): Promise<RunSummary | null> {
-  const files = await trx.selectFrom('run_files').selectAll().where('run_id', '=', run.id).where('is_live', '=', 1).execute()
+): Promise<RefreshedRun | null> {
+  const files = await liveFiles(trx, run.use.id)
   const summary = aggregateRun(files.map(summaryOf))
-  if (summary === null) {
-    const problem = options.problem ?? 'no file of this run is in the store any more'
-    await trx.updateTable('runs').set({ complete: 0, file_count: 0, problem, updated_at: options.at }).where('id', '=', run.id).execute()
-  } else {
+  const problem = summary === null ? (options.problem ?? 'no file of this run is in the store any more') : summary.problem
+  const values = { ...(summary === null ? { complete: 0, file_count: 0 } : valuesOf(summary)), problem, updated_at: options.at }
+  const fileCount = summary?.fileCount ?? 0
+  const current = electCurrentUse(run.uses.map((use) => (use.id === run.use.id ? { ...use, file_count: fileCount } : use)))
+  await trx
+    .updateTable('runs')
+    .set({ ...values, is_current: Number(current.id === run.use.id) })
+    .where('id', '=', run.use.id)
+    .execute()
+  const before = run.uses.find((use) => use.is_current === 1)
+  for (const use of [before, current]) {
+    if (use === undefined || use.id === run.use.id || before?.id === current.id) continue
     await trx
       .updateTable('runs')
-      .set({
-        complete: Number(summary.complete),
-        problem: summary.problem,
-        integrity: summary.integrity,
-        file_count: summary.fileCount,
-        size_bytes: summary.sizeBytes,
-        event_count: summary.eventCount,
-        first_event_at: summary.firstEventAt,
-        last_event_at: summary.lastEventAt,
-        started_at: dateOf(summary.startedEpoch),
-        stopped_at: dateOf(summary.stoppedEpoch),
-        pedestal: typeof summary.parameters.pedestal_run === 'number' ? summary.parameters.pedestal_run : null,
-        description: typeof summary.parameters.run_description === 'string' ? summary.parameters.run_description : null,
-        parameters: JSON.stringify(summary.parameters),
-        updated_at: options.at,
-      })
-      .where('id', '=', run.id)
+      .set({ is_current: Number(use.id === current.id) })
+      .where('id', '=', use.id)
       .execute()
   }
-  await electCurrentUse(trx, run, { ...options, changed: run.id })
-  return summary
+  if (current.id === run.use.id) {
+    const parameters = summary?.parameters ?? run.use.parameters
+    const row = { ...run, parameters, present: fileCount > 0, sizeBytes: summary?.sizeBytes ?? 0, md5: summary?.md5 ?? null }
+    const integrity = summary?.integrity ?? run.use.integrity
+    await writeRunlog(trx, { ...row, integrity, reset: options.newContent || before?.id !== current.id })
+  } else if (before?.id !== current.id) await showOtherUse(trx, run, current)
+  if (summary === null) return null
+  return { summary, files: summary.keys.flatMap((key) => files.filter((file) => file.object_key === key).slice(0, 1)) }
 }
 
-async function electCurrentUse(trx: Trx, run: RunKey, options: { readonly newContent: boolean; readonly changed: number }): Promise<void> {
-  const uses = await lockUses(trx, run)
+/** The use of the number that is shown: the latest begun that still has a file, else the latest begun. */
+function electCurrentUse(uses: readonly Run[]): Run {
   const alive = uses.filter((use) => use.file_count > 0)
-  const current = (alive.length > 0 ? alive : uses).toSorted((a, b) => b.started_epoch - a.started_epoch || b.id - a.id)[0]
-  if (current === undefined) return
-  const before = uses.find((use) => use.is_current === 1)
-  if (before?.id !== current.id) {
-    await trx.updateTable('runs').set({ is_current: 0 }).where('tag', '=', run.tag).where('run_number', '=', run.runNumber).execute()
-    await trx.updateTable('runs').set({ is_current: 1 }).where('id', '=', current.id).execute()
+  const [current] = (alive.length > 0 ? alive : uses).toSorted((a, b) => b.started_epoch - a.started_epoch || b.id - a.id)
+  if (current === undefined) throw new Error('a run number without a use')
+  return current
+}
+
+async function showOtherUse(trx: Trx, run: RunKey, use: Run): Promise<void> {
+  const summary = aggregateRun((await liveFiles(trx, use.id)).map(summaryOf))
+  const row = { ...run, parameters: use.parameters, present: summary !== null, sizeBytes: use.size_bytes, md5: summary?.md5 ?? null }
+  await writeRunlog(trx, { ...row, integrity: use.integrity, reset: true })
+}
+
+function valuesOf(summary: RunSummary) {
+  const { pedestal_run: pedestal, run_description: description } = summary.parameters
+  return {
+    complete: Number(summary.complete),
+    integrity: summary.integrity,
+    file_count: summary.fileCount,
+    size_bytes: summary.sizeBytes,
+    event_count: summary.eventCount,
+    first_event_at: summary.firstEventAt,
+    last_event_at: summary.lastEventAt,
+    started_at: dateOf(summary.startedEpoch),
+    stopped_at: dateOf(summary.stoppedEpoch),
+    pedestal: typeof pedestal === 'number' ? pedestal : null,
+    description: typeof description === 'string' ? description : null,
+    parameters: JSON.stringify(summary.parameters),
   }
-  if (before?.id === current.id && current.id !== options.changed) return
-  const files = await trx
-    .selectFrom('run_files')
-    .select(['subrun', 'md5', 'object_key'])
-    .where('run_id', '=', current.id)
-    .where('is_live', '=', 1)
-    .execute()
-  await writeRunlog(trx, current, {
-    md5: files.length === 1 ? (files[0]?.md5 ?? null) : null,
-    reset: options.newContent || before?.id !== current.id,
-  })
 }
 
 export function summaryOf(file: Selectable<RunFilesTable>): FileSummary {

@@ -21,7 +21,8 @@ export class Adler32 {
     const aligned = Math.min((4 - (bytes.byteOffset & 3)) & 3, bytes.length)
     this.#byByte(bytes.subarray(0, aligned))
     const groups = Math.floor((bytes.length - aligned) / GROUP_BYTES)
-    this.#byWord(new Int32Array(bytes.buffer, bytes.byteOffset + aligned, groups * WORDS_PER_GROUP))
+    // A piece too short for a group may end before it is aligned.
+    if (groups > 0) this.#byWord(new Int32Array(bytes.buffer, bytes.byteOffset + aligned, groups * WORDS_PER_GROUP))
     this.#byByte(bytes.subarray(aligned + groups * GROUP_BYTES))
   }
 

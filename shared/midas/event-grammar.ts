@@ -68,6 +68,8 @@ export class EventGrammar implements Grammar {
   stop: Stop | null = null
   /** Where garbage behind the end of the run starts. */
   garbageOffset: number | null = null
+  /** Event headers read, of whatever kind. */
+  seen = 0
   /** True from an end-of-run event on, until another run begins. */
   ended = false
 
@@ -144,6 +146,7 @@ export class EventGrammar implements Grammar {
   }
 
   #event(header: EventHeader, offset: number): number {
+    this.seen += 1
     const kind = eventKind(header.id)
     this.current = { kind, header, offset, inconsistent: false, damaged: false }
     this.#left = 0

@@ -20,6 +20,8 @@ export interface MidasReader {
   readonly position: number
   /** True once nothing that follows can count: the walk met something that is no event. */
   readonly hasStopped: boolean
+  /** Event headers read so far, of whatever kind. */
+  readonly eventsSeen: number
   /**
    * Takes the next bytes of the stream; they are not kept.
    * @throws InvalidInputError when the stream does not start like a MIDAS file.
@@ -47,6 +49,9 @@ export function createReader(limits: Partial<Limits> = {}): MidasReader {
   return {
     get position() {
       return startBytes < START_BYTES ? startBytes : slicer.position
+    },
+    get eventsSeen() {
+      return grammar.seen
     },
     get hasStopped() {
       return grammar.stop !== null || grammar.garbageOffset !== null

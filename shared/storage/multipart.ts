@@ -40,7 +40,7 @@ const REQUEST_SECONDS = 60
 const COMPLETION_SECONDS = 1800
 
 /** An ETag without quotes; lower case where it is an MD5. */
-export const bareEtag = (etag: string) => etag.replaceAll('"', '').toLowerCase()
+const bareEtag = (etag: string) => etag.replaceAll('"', '').toLowerCase()
 
 /** True when the upload is known no more: completed, aborted, or cleaned by the store. */
 export const isUploadGone = (error: unknown) => error instanceof Error && error.name === 'NoSuchUpload'

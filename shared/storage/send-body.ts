@@ -17,6 +17,8 @@ export interface Body {
 }
 
 const ATTEMPTS = 7
+/** Damage on the way is rare; damage that stays comes from the source. */
+const ATTEMPTS_WHEN_DAMAGED = 3
 const FIRST_PAUSE_MS = 300
 /** A store that takes no bytes, or does not answer after the last one, for so long is given up for this attempt. */
 const STALL_MS = 120_000
@@ -44,13 +46,12 @@ export async function sendBody<T>(
     const failure = await attemptToSend(body, send, signal)
     if ('answer' in failure) return failure.answer
     signal.throwIfAborted()
-    const { error, retry } = failure
-    if (!retry || attempt >= ATTEMPTS) throw error
+    if (attempt >= failure.attempts) throw failure.error
     await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {})
   }
 }
 
-type Attempt<T> = { readonly answer: T } | { readonly error: unknown; readonly retry: boolean }
+type Attempt<T> = { readonly answer: T } | { readonly error: unknown; readonly attempts: number }
 
 async function attemptToSend<T>(
   body: Body,
@@ -61,7 +62,7 @@ async function attemptToSend<T>(
   const onAbort = () => stop.abort(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })
   const stall = setTimeout(() => {
-    ended ??= { error: new TransientError(`the store took no bytes for ${STALL_MS / 1000} s`), retry: true }
+    ended ??= { error: new TransientError(`the store took no bytes for ${STALL_MS / 1000} s`), attempts: ATTEMPTS }
     stop.abort()
   }, STALL_MS)
   /** Why this attempt was stopped from our side: says more than the SDK's "request aborted". */
@@ -76,7 +77,7 @@ async function attemptToSend<T>(
         yield chunk
       }
     } catch (error) {
-      ended ??= { error, retry: false }
+      ended ??= { error, attempts: 1 }
       stop.abort()
       throw error
     }
@@ -87,7 +88,7 @@ async function attemptToSend<T>(
     return { answer: await send(stream, stop.signal) }
   } catch (error) {
     body.onSent?.(-sentBytes)
-    return ended ?? { error, retry: mayPass(error) }
+    return ended ?? { error, attempts: attemptsFor(error) }
   } finally {
     clearTimeout(stall)
     signal.removeEventListener('abort', onAbort)
@@ -95,10 +96,10 @@ async function attemptToSend<T>(
   }
 }
 
-/** Not Implemented (501) counts among the server's errors, but no waiting helps. */
-function mayPass(error: unknown): boolean {
-  if (statusOf(error) === 501) return false
-  return passesWithTime(error) || (error instanceof Error && DAMAGED_ON_THE_WAY.has(error.name))
+/** How many attempts are worth while. Not Implemented (501) counts among the server's errors, but no waiting helps. */
+function attemptsFor(error: unknown): number {
+  if (error instanceof Error && DAMAGED_ON_THE_WAY.has(error.name)) return ATTEMPTS_WHEN_DAMAGED
+  return passesWithTime(error) && statusOf(error) !== 501 ? ATTEMPTS : 1
 }
 
 /**

@@ -11,7 +11,8 @@ import { findProgram } from '../../infra/local/programs.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
 
 const FOREVER = 'setInterval(() => undefined, 1000)'
-const DEAF = `process.on('SIGTERM', () => undefined); ${FOREVER}`
+/** Ignores SIGTERM from the moment it says so in its log. */
+const DEAF = `process.on('SIGTERM', () => undefined); console.log('deaf'); ${FOREVER}`
 
 let dataFolder: string
 const services: Service[] = []
@@ -52,11 +53,12 @@ async function startedElsewhere(script: string): Promise<{ readonly starter: Chi
   })
   others.push(starter)
   const pid = await new Promise<number>((resolve) => starter.stdout.once('data', (data) => resolve(Number(data))))
-  await sleep(300) // the script runs, so that it has its signal handlers
   return { starter, pid }
 }
 
-async function until(condition: () => boolean, seconds = 5): Promise<boolean> {
+const isDeaf = () => readFileSync(join(dataFolder, 'logs', 'dummy.log'), 'utf8').includes('deaf')
+
+async function until(condition: () => boolean, seconds = 20): Promise<boolean> {
   const end = performance.now() + seconds * 1000
   while (!condition() && performance.now() < end) await sleep(20)
   return condition()
@@ -83,7 +85,7 @@ test('the error about a service that dies at once holds its last words', async (
 })
 
 test('a program that is not there is an error, not a crash', async () => {
-  await expect(start('', { program: '/nonexistent/program' })).rejects.toThrow(/dummy ended/)
+  await expect(start('', { program: '/nonexistent/program' })).rejects.toThrow('cannot run /nonexistent/program')
 })
 
 test('a service that does not answer in time is stopped', async () => {
@@ -105,7 +107,7 @@ test('a start that is aborted leaves nothing behind', async () => {
 
 test('a service that ignores SIGTERM is killed after the grace period', async () => {
   const service = await start(DEAF, { graceSeconds: 0.5 })
-  await sleep(300)
+  expect(await until(isDeaf)).toBe(true)
   await service.stop()
   expect(await service.ended).toBe('signal SIGKILL')
 })
@@ -150,6 +152,7 @@ test('a service in use by another process is refused, not stopped', async () => 
 
 test('an orphan, left by a starter that was killed, is stopped by the next start', async () => {
   const { starter, pid } = await startedElsewhere(DEAF) // deaf, so that it outlives its starter
+  expect(await until(isDeaf)).toBe(true)
   const orphan = identify(pid)
   starter.kill('SIGKILL')
   await new Promise((resolve) => starter.once('exit', resolve))

@@ -18,7 +18,13 @@ afterAll(() => s3.destroy())
 const signal = new AbortController().signal
 const MIB = 1024 ** 2
 const md5Of = (bytes: Uint8Array) => createHash('md5').update(bytes).digest('hex')
-const object = (key: string, more: { replace?: boolean } = {}) => ({ bucket: store.bucket, key, metadata: { md5: 'aa' }, replace: false, ...more })
+const object = (key: string, more: { replace?: boolean } = {}) => ({
+  bucket: store.bucket,
+  key,
+  metadata: { md5: 'aa' },
+  replace: false,
+  ...more,
+})
 function bodyOf(bytes: Uint8Array, md5 = md5Of(bytes)) {
   return {
     sizeBytes: bytes.length,
@@ -44,7 +50,10 @@ describe('the layout of an upload', () => {
   })
 
   test('covers every byte once, with parts that S3 accepts', () => {
-    const size = fc.oneof(fc.integer({ min: 1, max: 2 ** 40 }), fc.maxSafeNat().map((value) => (value % (10_000 * LARGEST_PART_BYTES)) + 1))
+    const size = fc.oneof(
+      fc.integer({ min: 1, max: 2 ** 40 }),
+      fc.maxSafeNat().map((value) => (value % (10_000 * LARGEST_PART_BYTES)) + 1),
+    )
     fc.assert(
       fc.property(size, fc.integer({ min: SMALLEST_PART_BYTES, max: LARGEST_PART_BYTES }), (sizeBytes, wanted) => {
         const layout = layUpload(sizeBytes, wanted)
@@ -79,7 +88,9 @@ describe('a PUT', () => {
   })
 
   test('of other bytes than the checksum says is refused by the store, and no object appears', async () => {
-    await expect(putWhole(s3, object('damaged'), bodyOf(Buffer.from('abc'), md5Of(Buffer.from('abd'))), signal)).rejects.toThrow(/BadDigest|MD5|Content-MD5/i)
+    await expect(putWhole(s3, object('damaged'), bodyOf(Buffer.from('abc'), md5Of(Buffer.from('abd'))), signal)).rejects.toThrow(
+      /BadDigest|MD5|Content-MD5/i,
+    )
     expect(await describeObject(s3, { bucket: store.bucket, key: 'damaged' }, signal)).toBeNull()
   })
 
@@ -128,7 +139,9 @@ describe('an upload in parts', () => {
     for (const number of [1, 2, 7]) await sendPart(s3, upload, number, bodyOf(parts[2]), signal)
     const listed = await listParts(s3, upload, signal, 2)
     expect([...(listed?.keys() ?? [])]).toEqual([1, 2, 7])
-    expect((await listUploads(s3, { bucket: store.bucket, key: 'found' }, signal)).map(({ uploadId }) => uploadId)).toEqual([upload.uploadId])
+    expect((await listUploads(s3, { bucket: store.bucket, key: 'found' }, signal)).map(({ uploadId }) => uploadId)).toEqual([
+      upload.uploadId,
+    ])
   })
 
   test('that was given up is gone, and giving it up again is no error', async () => {

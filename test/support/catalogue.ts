@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { startTestDatabase } from '../../infra/local/testing.ts'
-import { claimArrival, recordArrivals } from '../../shared/catalogue/arrivals.ts'
+import { claimArrival, findArrival, recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { type Database, openDatabase } from '../../shared/catalogue/database.ts'
 import { migrate } from '../../shared/catalogue/migrate.ts'
 import { type FileToRecord, recordFile } from '../../shared/catalogue/record-file.ts'
@@ -36,7 +36,9 @@ export async function startTestCatalogue(): Promise<TestCatalogue> {
 export async function leaseOn(database: Database, version: ObjectVersion, reopen = false) {
   const arrival = { ...version, sequencer: null, eventName: 'ObjectCreated:Put', eventTime: null, source: 'aws' as const }
   await recordArrivals(database, [arrival], new Date())
-  const lease = await claimArrival(database, version, { owner: randomUUID(), leaseSeconds: 30, reopen })
+  const found = await findArrival(database, version)
+  if (found === null) throw new InvalidInputError('the arrival is not there')
+  const lease = await claimArrival(database, found, version, { owner: randomUUID(), leaseSeconds: 30, reopen })
   if (lease === null) throw new InvalidInputError('the lease is taken')
   return lease
 }

@@ -102,6 +102,8 @@ export class MultipartStore extends EmbeddedStore {
 
   async putObjectMultipart(bucket: string, uploadId: string, wanted: readonly { readonly number: number; readonly etag: string }[]) {
     const upload = this.upload(bucket, uploadId)
+    const outOfOrder = wanted.some(({ number }, index) => index > 0 && number <= (wanted[index - 1]?.number ?? 0))
+    if (outOfOrder) throw new S3Error('InvalidPartOrder', 'The list of parts was not in ascending order.')
     const received = new Map(this.parts(uploadId).map((part) => [part.number, part]))
     const parts = wanted.map(({ number, etag }, index) => {
       const part = received.get(number)
@@ -109,8 +111,6 @@ export class MultipartStore extends EmbeddedStore {
       const md5 = /[0-9a-f]{32}/.exec(etag)?.[0]
       if (part === undefined || part.md5 !== md5)
         throw new S3Error('InvalidPart', 'One or more of the specified parts could not be found.', { PartNumber: number })
-      if (index > 0 && number <= (wanted[index - 1]?.number ?? 0))
-        throw new S3Error('InvalidPartOrder', 'The list of parts was not in ascending order.')
       if (index < wanted.length - 1 && part.sizeBytes < SMALLEST_PART_BYTES)
         throw new S3Error('EntityTooSmall', 'Your proposed upload is smaller than the minimum allowed size', { PartNumber: number })
       return part

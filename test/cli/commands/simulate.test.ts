@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { Command } from 'commander'
@@ -69,6 +69,12 @@ describe('cygnet simulate', () => {
     [['--events', '3', '--size', '3MB'], /cannot be used with/],
   ])('says what is wrong with %j', async (args, reason) => {
     expect((await cygnet(...args)).error).toMatch(reason)
+  })
+
+  test('says that it cannot write where it was told to', async () => {
+    const file = join(await folder(), 'a-file')
+    await writeFile(file, '')
+    await expect(cygnet('--out', file, '--camera', '64')).rejects.toThrow(/cannot write below .*a-file/)
   })
 
   test('explains itself with examples', async () => {

@@ -1,4 +1,4 @@
-import { constants, deflateRawSync, gzipSync } from 'node:zlib'
+import { constants, crc32, deflateRawSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ByteSource } from '../../../shared/midas/decompress/byte-source.ts'
@@ -37,6 +37,12 @@ const compressed: Readonly<Record<Codec, Uint8Array>> = {
 }
 const codecs: readonly Codec[] = ['gzip', 'lz4', 'bzip2']
 
+/** As `toEqual`, which is slow on long arrays. */
+function expectSame(left: Decoded, right: Decoded): void {
+  expect({ ...left, output: left.output.length }).toEqual({ ...right, output: right.output.length })
+  expect(Buffer.compare(left.output, right.output)).toBe(0)
+}
+
 describe.each(codecs)('%s', (codec) => {
   const file = compressed[codec]
 
@@ -72,7 +78,7 @@ describe.each(codecs)('%s', (codec) => {
       const damaged = withByte(file, at, (byte) => byte ^ (1 << (at % 8)))
       const decoded = await decode(codec, damaged)
       if (decoded.problem === null && decoded.garbageOffset === null) expect(Buffer.compare(decoded.output, plain)).toBe(0)
-      expect(await decode(codec, damaged, 33)).toEqual(decoded)
+      expectSame(await decode(codec, damaged, 33), decoded)
     }
   })
 
@@ -111,7 +117,6 @@ describe('gzip members', () => {
   })
 
   it('headers with every optional field are read, their checksum verified', async () => {
-    const { crc32 } = await import('node:zlib')
     const fields = concat(
       Uint8Array.of(0x1f, 0x8b, 8, 0x1e, 0, 0, 0, 0, 0, 3),
       Uint8Array.of(3, 0, 1, 2, 3),
@@ -142,18 +147,19 @@ describe('gzip members', () => {
   it('damage in the middle of a large member loses nothing before it', async () => {
     // Stored blocks: where the damage strikes is known to the byte.
     const large = noise(3_000_000)
-    const stored = deflateRawSync(large, { level: 0 })
-    const blockHeader = stored.length - 1_000_000 - ((stored.length - 1_000_000) % 65540)
+    const blocks = Array.from({ length: 40 }, (_, index) => {
+      const data = large.subarray(index * 60_000, (index + 1) * 60_000)
+      return concat(Uint8Array.of(0, ...new Uint8Array(Uint16Array.of(data.length, ~data.length).buffer)), data)
+    })
     const header = gzipSync(new Uint8Array(0)).subarray(0, 10)
-    const broken = new Uint8Array(concat(header, stored))
-    const lengthAt = header.length + findStoredHeader(stored, blockHeader)
-    broken[lengthAt + 1] = (broken[lengthAt + 1] ?? 0) ^ 0xff
+    const lengthAt = header.length + 30 * 60_005 + 1
+    const broken = withByte(concat(header, ...blocks), lengthAt, (byte) => byte ^ 0xff)
     const { output, problem } = await decode('gzip', broken, 1 << 20)
     expect(problem?.kind).toBe('corrupt')
     expect(Buffer.compare(output, large.subarray(0, output.length))).toBe(0)
-    expect(output.length).toBe(Math.floor((lengthAt - header.length) / 65540) * 65535)
+    expect(output.length).toBe(30 * 60_000)
     expect(problem?.offset).toBeGreaterThanOrEqual(lengthAt)
-    expect(problem?.offset).toBeLessThan(lengthAt + 6)
+    expect(problem?.offset).toBeLessThan(lengthAt + 4)
   })
 
   it('an end of the deflate stream exactly at the end of a piece is found', async () => {
@@ -168,11 +174,6 @@ describe('gzip members', () => {
     expect(await decode('gzip', file)).toEqual({ output: plain, problem: null, garbageOffset: null })
   })
 })
-
-/** Offset of the stored block's header at or before `near`: blocks of 65535 bytes follow each other with 5 bytes of header. */
-function findStoredHeader(stored: Uint8Array, near: number): number {
-  return Math.floor(near / 65540) * 65540
-}
 
 describe('lz4 frames', () => {
   it.each([
@@ -194,7 +195,8 @@ describe('lz4 frames', () => {
   it('a copy reaches back 65535 bytes over block boundaries', async () => {
     const bytes = noise(200_000)
     bytes.copyWithin(150_000, 150_000 - 65_535, 150_000 - 65_535 + 5000)
-    expect((await decode('lz4', lz4(bytes))).output).toEqual(bytes)
+    const { output } = await decode('lz4', lz4(bytes, { blockBytes: 60_000 }))
+    expect(Buffer.compare(output, bytes)).toBe(0)
   })
 
   const u32 = (value: number) => new Uint8Array(Uint32Array.of(value).buffer)

@@ -1,0 +1,158 @@
+/** From PUT to catalogue row: latency of small objects one by one, and objects per second when they pour in. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { runFileBytes } from '../cli/simulate/write.ts'
+import { startStack } from '../infra/local/stack.ts'
+import { announce } from '../shared/catalogue/reconcile.ts'
+import { loadConfig } from '../shared/config.ts'
+import { createLogger } from '../shared/log.ts'
+import { createStorageContext, type StorageContext } from '../shared/runtime/context.ts'
+import { listObjects } from '../shared/storage/objects.ts'
+
+export interface PipelineResult {
+  readonly objectBytes: number
+  /** From the beginning of the PUT until the row is seen by another connection, ms. */
+  readonly latencyMs: { readonly p50: number; readonly p99: number; readonly max: number; readonly samples: number }
+  /** Uploading and cataloguing at once, everything on this machine. */
+  readonly pouring: Throughput
+  /** Objects that were there already, announced all at once. */
+  readonly backlog: Throughput
+}
+
+interface Throughput {
+  readonly objects: number
+  readonly objectsPerSecond: number
+  readonly lost: number
+}
+
+const SAMPLES = 200
+const POURED = 500
+const UPLOADS_AT_ONCE = 16
+const PATIENCE_MS = 120_000
+const SEEN_EVERY_MS = 2
+
+export async function benchPipeline(signal: AbortSignal, tell: (line: string) => void): Promise<PipelineResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'cygnet-bench-'))
+  const stack = await startStack({ dataFolder: folder, extras: [], notifications: true, signal })
+  const context = createStorageContext(loadConfig(stack.environment), 'bench', createLogger({ function: 'bench', level: 'silent' }))
+  try {
+    const body = await runFileBytes({ runNumber: 1, camera: 16, events: 12, digitizers: false })
+    await measureLatency(context, body, 0, 20, signal)
+    tell(`latency of ${SAMPLES} objects of ${body.length} bytes`)
+    const latency = await measureLatency(context, body, 1000, SAMPLES, signal)
+    tell(JSON.stringify(latency))
+    tell(`${POURED} objects poured in`)
+    const pouring = await measureThroughput(context, 10_000, (from) => pour(context, body, from, signal), signal)
+    tell(JSON.stringify(pouring))
+    tell(`${POURED} objects announced at once`)
+    const backlog = await measureBacklog(context, body, 20_000, signal)
+    return { objectBytes: body.length, latencyMs: latency, pouring, backlog }
+  } finally {
+    await context.close()
+    await stack.stop()
+    if (!process.env.KEEP) rmSync(folder, { recursive: true, force: true })
+    else console.error(folder)
+  }
+}
+
+// Every object has the same content, so the tag tells them apart: the run number inside stays the same.
+const keyOf = (index: number, prefix = 'BENCH') => `${prefix}${index}/run00001.mid.gz`
+
+const put = (context: StorageContext, key: string, body: Uint8Array) =>
+  context.s3.send(new PutObjectCommand({ Bucket: context.config.CYGNET_RAW_BUCKETS[0], Key: key, Body: body }))
+
+async function measureLatency(context: StorageContext, body: Uint8Array, from: number, samples: number, signal: AbortSignal) {
+  const taken: number[] = []
+  for (let index = 0; index < samples; index++) {
+    const key = keyOf(from + index)
+    const began = performance.now()
+    await put(context, key, body)
+    while (!(await isThere(context, key))) await sleep(SEEN_EVERY_MS, undefined, { signal })
+    taken.push(performance.now() - began)
+  }
+  taken.sort((a, b) => a - b)
+  const at = (fraction: number) => taken[Math.min(taken.length - 1, Math.floor(taken.length * fraction))] ?? 0
+  return { p50: at(0.5), p99: at(0.99), max: at(1), samples }
+}
+
+async function isThere(context: StorageContext, key: string): Promise<boolean> {
+  const row = await context.database
+    .selectFrom('run_files')
+    .select('id')
+    .where('bucket', '=', context.config.CYGNET_RAW_BUCKETS[0] ?? '')
+    .where('object_key', '=', key)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+async function pour(context: StorageContext, body: Uint8Array, from: number, signal: AbortSignal): Promise<void> {
+  let next = from
+  const upload = async () => {
+    while (next < from + POURED && !signal.aborted) await put(context, keyOf(next++), body)
+  }
+  await Promise.all(Array.from({ length: UPLOADS_AT_ONCE }, upload))
+}
+
+async function count(context: StorageContext): Promise<number> {
+  const row = await context.database
+    .selectFrom('run_files')
+    .select((of) => of.fn.countAll<number>().as('files'))
+    .executeTakeFirstOrThrow()
+  return Number(row.files)
+}
+
+async function measureThroughput(
+  context: StorageContext,
+  from: number,
+  work: (from: number) => Promise<void>,
+  signal: AbortSignal,
+): Promise<Throughput> {
+  const before = await count(context)
+  const began = performance.now()
+  await work(from)
+  let there = 0
+  while (there < POURED && performance.now() - began < PATIENCE_MS) {
+    await sleep(20, undefined, { signal })
+    there = (await count(context)) - before
+  }
+  const seconds = (performance.now() - began) / 1000
+  return { objects: POURED, objectsPerSecond: there / seconds, lost: POURED - there }
+}
+
+/** The objects lie in a bucket of their own, silent, until they are announced. */
+async function measureBacklog(context: StorageContext, body: Uint8Array, from: number, signal: AbortSignal): Promise<Throughput> {
+  const bucket = context.config.CYGNET_RAW_BUCKETS[0] ?? ''
+  // Under an ignored prefix their own notifications pass unheeded; then they are announced under their real names.
+  await pour(context, body, from, signal)
+  while ((await count(context)) < POURED * 2) await sleep(50, undefined, { signal })
+  const objects = []
+  for (let startAfter: string | null = null; ; ) {
+    const page: Awaited<ReturnType<typeof listObjects>> = await listObjects(context.s3, { bucket, prefix: 'BENCH2', startAfter }, signal)
+    objects.push(...page.objects)
+    startAfter = page.last
+    if (startAfter === null) break
+  }
+  const chosen = objects.filter((object) => Number(/^BENCH(\d+)/.exec(object.key)?.[1]) >= from)
+  await context.database.updateTable('arrivals').set({ state: 'received', attempts: 0 }).where('object_key', 'like', 'BENCH2%').execute()
+  const before = await context.database
+    .selectFrom('run_files')
+    .select((of) => of.fn.max('id').as('id'))
+    .executeTakeFirstOrThrow()
+  const began = performance.now()
+  await announce(context, chosen, 'replay', signal)
+  let there = 0
+  while (there < chosen.length && performance.now() - began < PATIENCE_MS) {
+    await sleep(20, undefined, { signal })
+    const row = await context.database
+      .selectFrom('run_files')
+      .select((of) => of.fn.countAll<number>().as('files'))
+      .where('id', '>', before.id ?? 0)
+      .executeTakeFirstOrThrow()
+    there = Number(row.files)
+  }
+  const seconds = (performance.now() - began) / 1000
+  return { objects: chosen.length, objectsPerSecond: there / seconds, lost: chosen.length - there }
+}
