@@ -39,7 +39,16 @@ function inherit(command: Command): void {
   for (const subcommand of command.commands) inherit(subcommand)
 }
 
+/** A reader that has seen enough (`cygnet runs ls | head`) is no failure. */
+function endWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+}
+
 async function main(): Promise<void> {
+  endWithReader()
   try {
     await createProgram().parseAsync()
   } catch (error) {

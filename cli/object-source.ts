@@ -13,12 +13,12 @@ export interface ReadableSource {
 export async function objectSource(address: string): Promise<ReadableSource> {
   const { bucket, key } = /^s3:\/\/(?<bucket>[^/]+)\/(?<key>.+)$/.exec(address)?.groups ?? {}
   if (bucket === undefined || key === undefined) throw new InvalidInputError(`${address} is not s3://<bucket>/<key>`)
-  const [{ loadSettings }, { createS3Client }, { describeObject, readObject }] = await Promise.all([
+  const [{ loadStoreSettings }, { createS3Client }, { describeObject, readObject }] = await Promise.all([
     import('./settings.ts'),
     import('../shared/storage/client.ts'),
     import('../shared/storage/objects.ts'),
   ])
-  const s3 = createS3Client(await loadSettings())
+  const s3 = createS3Client(await loadStoreSettings())
   const object = await describeObject(s3, { bucket, key }, AbortSignal.timeout(30_000))
   if (object === null) throw new InvalidInputError(`there is no object ${address}`)
   return {

@@ -23,6 +23,26 @@ export async function loadSettings(): Promise<Config> {
   return loadConfig({ ...stack, ...environment })
 }
 
+/** Never opened; the configuration wants an address. */
+const NO_DATABASE = 'mysql://none@localhost/none'
+
+/**
+ * Settings for what needs only the store, so that a DAQ machine works without an address of the catalogue.
+ * @throws InvalidInputError saying what to do when neither the environment nor a running stack names a store.
+ */
+export async function loadStoreSettings(): Promise<Config> {
+  const { readStack } = await import('../infra/local/stack.ts')
+  const environment = processEnvironment()
+  const stack = readStack(stackFolder())
+  const isSet = Object.entries(environment).some(([name, value]) => name.startsWith('CYGNET_S3_') && value !== '')
+  if (stack === null && !isSet)
+    throw new InvalidInputError(
+      'no store is configured: set CYGNET_S3_ENDPOINT, CYGNET_S3_ACCESS_KEY_ID and CYGNET_S3_SECRET_ACCESS_KEY (CYGNET_S3_REGION alone for AWS), or start the local stack with: npm start',
+    )
+  const hasDatabase = environment.CYGNET_DATABASE_URL_FILE !== undefined
+  return loadConfig({ ...(hasDatabase ? {} : { CYGNET_DATABASE_URL: NO_DATABASE }), ...stack, ...environment })
+}
+
 /** Runs `work` with connections to the catalogue, the queues and the store, and closes them. Ctrl-C aborts the signal. */
 export async function withContext<T>(work: (context: StorageContext, signal: AbortSignal) => Promise<T>): Promise<T> {
   const { createStorageContext } = await import('../shared/runtime/context.ts')

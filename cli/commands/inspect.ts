@@ -94,7 +94,7 @@ const PIECE_BYTES = 512 * 1024
 
 async function fileSource(path: string): Promise<ReadableSource> {
   const found = await stat(path).catch((cause) => {
-    throw new InvalidInputError(`cannot read ${path}: ${cause instanceof Error ? reason(cause) : cause}`, {}, { cause })
+    throw new InvalidInputError(`cannot read ${path}: ${cause instanceof Error ? reason(cause) : cause}`)
   })
   if (!found.isFile()) throw new InvalidInputError(`${path} is ${found.isDirectory() ? 'a folder' : 'a device or pipe'}, not a file`)
   const folder = basename(dirname(resolve(path)))
@@ -111,7 +111,7 @@ async function* readable(path: string, signal: AbortSignal): AsyncGenerator<Uint
     yield* createReadStream(path, { highWaterMark: PIECE_BYTES, signal })
   } catch (cause) {
     if (signal.aborted || !(cause instanceof Error)) throw cause
-    throw new InvalidInputError(`cannot read ${path}: ${reason(cause)}`, {}, { cause })
+    throw new InvalidInputError(`cannot read ${path}: ${reason(cause)}`)
   }
 }
 

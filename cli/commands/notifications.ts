@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { classify } from '../../shared/errors.ts'
 import type { NotificationRule, WantedNotifications } from '../../shared/storage/bucket-notifications.ts'
 import { print, printJson, table, tell } from '../output.ts'
-import { interruption, loadSettings } from '../settings.ts'
+import { interruption, loadStoreSettings } from '../settings.ts'
 
 interface ShowOptions {
   readonly bucket: string
@@ -74,7 +74,7 @@ async function apply({ bucket, arn, prefix, suffix, yes, json }: ApplyOptions): 
 
 async function withS3(work: (s3: S3Client, signal: AbortSignal) => Promise<void>): Promise<void> {
   const { createS3Client } = await import('../../shared/storage/client.ts')
-  const s3 = createS3Client(await loadSettings())
+  const s3 = createS3Client(await loadStoreSettings())
   try {
     await work(s3, interruption())
   } catch (error) {

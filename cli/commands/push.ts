@@ -57,7 +57,7 @@ async function run(files: readonly string[], flags: Flags, command: Command): Pr
   const place = placeOf(files, flags, command)
   const [{ createPushClient, pushFiles }, { loadStoreSettings }, { createProgressBars }] = await Promise.all([
     import('../push/push.ts'),
-    import('../push/settings.ts'),
+    import('../settings.ts'),
     import('../push/progress.ts'),
   ])
   const config = await loadStoreSettings()

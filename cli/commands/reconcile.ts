@@ -1,6 +1,5 @@
 /** `cygnet reconcile`: list a bucket against the ledger and enqueue what is missing. */
 import type { Command } from 'commander'
-import { reconcile } from '../../shared/catalogue/reconcile.ts'
 import { print, printJson, tell } from '../output.ts'
 import { withContext } from '../settings.ts'
 
@@ -14,6 +13,7 @@ export function register(program: Command): void {
     .option('--from-start', 'begin again although an earlier reconciliation was interrupted')
     .option('--json', 'one JSON object a bucket')
     .action(async (options: { bucket?: string; prefix: string; grace: number; fromStart?: boolean; json?: boolean }) => {
+      const { reconcile } = await import('../../shared/catalogue/reconcile.ts')
       await withContext(async (context, signal) => {
         for (const bucket of options.bucket === undefined ? context.config.CYGNET_RAW_BUCKETS : [options.bucket]) {
           const result = await reconcile(

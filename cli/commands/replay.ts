@@ -1,10 +1,9 @@
 /** `cygnet replay`: put runs through extraction again. */
 import { type Command, InvalidArgumentError } from 'commander'
-import { planReplay, type ReplaySelection, replay } from '../../shared/catalogue/replay.ts'
+import type { ReplaySelection } from '../../shared/catalogue/replay.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { bytes, print, printJson, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
-import { retryDead } from './dead.ts'
 import { parseRunNumber } from './runs.ts'
 
 interface Options {
@@ -37,8 +36,9 @@ export function register(program: Command): void {
       '\nExamples:\n  cygnet replay --run 12345\n  cygnet replay --since 6h --yes\nReplaying is safe: a run is written down again with the same outcome.',
     )
     .action(async (options: Options) => {
-      if (options.dead === true) return await retryDead('runs', [], { all: true, yes: options.yes === true })
+      if (options.dead === true) return await (await import('./dead.ts')).retryDead('runs', [], { all: true, yes: options.yes === true })
       const selection = selectionOf(options)
+      const { planReplay, replay } = await import('../../shared/catalogue/replay.ts')
       await withContext(async (context, signal) => {
         const plan = await planReplay(context, selection, signal)
         if (options.json === true) printJson(plan)

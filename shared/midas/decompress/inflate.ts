@@ -12,8 +12,8 @@ export interface Inflated {
   readonly crc32: number
 }
 
-/** Large pieces keep the inflating thread busy while this thread hashes; small files do with less memory. */
-const OUTPUT_BYTES = 4 * 1024 * 1024
+/** Pieces that keep the inflating thread busy while this thread hashes; larger ones are no faster and need more memory. */
+const OUTPUT_BYTES = 1024 * 1024
 const SMALL_OUTPUT_BYTES = 64 * 1024
 const PIECE_BYTES = 1024 * 1024
 /** One piece being inflated, one waiting: the inflating thread never starves. */

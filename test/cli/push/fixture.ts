@@ -13,7 +13,7 @@ import { createPushClient } from '../../../cli/push/push.ts'
 import type { PushContext, PushOptions } from '../../../cli/push/push-file.ts'
 import type { PushResult } from '../../../cli/push/result.ts'
 import { startTestStore } from '../../../infra/local/testing.ts'
-import { loadConfig } from '../../../shared/config.ts'
+import { loadConfig, processEnvironment } from '../../../shared/config.ts'
 import { describeObject, readObject } from '../../../shared/storage/objects.ts'
 
 export const MIB = 1024 ** 2
@@ -42,7 +42,7 @@ export async function createFixture() {
 
   /** Starts `cygnet push`, through another address of the store when one is given. */
   const start = (args: readonly string[], endpoint?: string) => {
-    const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('CYGNET_'))
+    const inherited = Object.entries(processEnvironment()).filter(([name]) => !name.startsWith('CYGNET_'))
     const child = spawn(CYGNET, ['push', ...args], {
       env: { ...Object.fromEntries(inherited), ...environment, ...(endpoint === undefined ? {} : { CYGNET_S3_ENDPOINT: endpoint }) },
       stdio: ['ignore', 'pipe', 'pipe'],
