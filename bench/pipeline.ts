@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { runFileBytes } from '../cli/simulate/write.ts'
+import { type Connection, controlEmbedded, readConnection } from '../infra/local/embedded.ts'
 import { startStack } from '../infra/local/stack.ts'
-import { announce } from '../shared/catalogue/reconcile.ts'
+import { reconcile } from '../shared/catalogue/reconcile.ts'
 import { loadConfig } from '../shared/config.ts'
 import { createLogger } from '../shared/log.ts'
 import { createStorageContext, type StorageContext } from '../shared/runtime/context.ts'
-import { listObjects } from '../shared/storage/objects.ts'
 
 export interface PipelineResult {
   readonly objectBytes: number
@@ -29,7 +29,7 @@ interface Throughput {
 }
 
 const SAMPLES = 200
-const POURED = 500
+const POURED = 2000
 const UPLOADS_AT_ONCE = 16
 const PATIENCE_MS = 120_000
 const SEEN_EVERY_MS = 2
@@ -43,18 +43,17 @@ export async function benchPipeline(signal: AbortSignal, tell: (line: string) =>
     await measureLatency(context, body, 0, 20, signal)
     tell(`latency of ${SAMPLES} objects of ${body.length} bytes`)
     const latency = await measureLatency(context, body, 1000, SAMPLES, signal)
-    tell(JSON.stringify(latency))
     tell(`${POURED} objects poured in`)
     const pouring = await measureThroughput(context, 10_000, (from) => pour(context, body, from, signal), signal)
-    tell(JSON.stringify(pouring))
     tell(`${POURED} objects announced at once`)
-    const backlog = await measureBacklog(context, body, 20_000, signal)
+    const embedded = readConnection(folder)
+    if (embedded === null) throw new Error('the embedded store has no address')
+    const backlog = await measureBacklog(context, embedded, body, 20_000, signal)
     return { objectBytes: body.length, latencyMs: latency, pouring, backlog }
   } finally {
     await context.close()
     await stack.stop()
-    if (!process.env.KEEP) rmSync(folder, { recursive: true, force: true })
-    else console.error(folder)
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 
@@ -122,37 +121,19 @@ async function measureThroughput(
   return { objects: POURED, objectsPerSecond: there / seconds, lost: POURED - there }
 }
 
-/** The objects lie in a bucket of their own, silent, until they are announced. */
-async function measureBacklog(context: StorageContext, body: Uint8Array, from: number, signal: AbortSignal): Promise<Throughput> {
-  const bucket = context.config.CYGNET_RAW_BUCKETS[0] ?? ''
-  // Under an ignored prefix their own notifications pass unheeded; then they are announced under their real names.
+/** The objects are in the store, silent, until the listing announces them all at once. */
+async function measureBacklog(
+  context: StorageContext,
+  embedded: Connection,
+  body: Uint8Array,
+  from: number,
+  signal: AbortSignal,
+): Promise<Throughput> {
+  await controlEmbedded(embedded.control, { change: { notifications: false } })
   await pour(context, body, from, signal)
-  while ((await count(context)) < POURED * 2) await sleep(50, undefined, { signal })
-  const objects = []
-  for (let startAfter: string | null = null; ; ) {
-    const page: Awaited<ReturnType<typeof listObjects>> = await listObjects(context.s3, { bucket, prefix: 'BENCH2', startAfter }, signal)
-    objects.push(...page.objects)
-    startAfter = page.last
-    if (startAfter === null) break
+  const bucket = context.config.CYGNET_RAW_BUCKETS[0] ?? ''
+  const announceAll = async () => {
+    await reconcile(context, { bucket, prefix: '', graceSeconds: 0, fromStart: true }, signal)
   }
-  const chosen = objects.filter((object) => Number(/^BENCH(\d+)/.exec(object.key)?.[1]) >= from)
-  await context.database.updateTable('arrivals').set({ state: 'received', attempts: 0 }).where('object_key', 'like', 'BENCH2%').execute()
-  const before = await context.database
-    .selectFrom('run_files')
-    .select((of) => of.fn.max('id').as('id'))
-    .executeTakeFirstOrThrow()
-  const began = performance.now()
-  await announce(context, chosen, 'replay', signal)
-  let there = 0
-  while (there < chosen.length && performance.now() - began < PATIENCE_MS) {
-    await sleep(20, undefined, { signal })
-    const row = await context.database
-      .selectFrom('run_files')
-      .select((of) => of.fn.countAll<number>().as('files'))
-      .where('id', '>', before.id ?? 0)
-      .executeTakeFirstOrThrow()
-    there = Number(row.files)
-  }
-  const seconds = (performance.now() - began) / 1000
-  return { objects: chosen.length, objectsPerSecond: there / seconds, lost: chosen.length - there }
+  return await measureThroughput(context, from, announceAll, signal)
 }

@@ -43,13 +43,15 @@ function render(result: Result): string {
     run.integrity,
     run.latencySeconds === null ? '-' : duration(run.latencySeconds),
     run.requests.join(', ') || 'none',
-    run.problem ?? '',
   ])
-  const ends = result.runs.map((run) => `${run.runNumber} ended ${good(run.ok)}${run.ok ? '' : `: ${run.wrong.join('; ')}`}`)
+  const ends = result.runs.map(
+    (run) =>
+      `${run.runNumber} ended ${good(run.ok)}${run.ok ? '' : `: ${run.wrong.join('; ')}`}${run.problem === null ? '' : `; ${run.problem}`}`,
+  )
   const queues = Object.entries(result.queues).map(([queue, waiting]) => `${queue} ${waiting}`)
   return [
     '',
-    table(['run', 'what it is', 'events', 'size', 'adler32', 'checksums', 'PUT → row', 'asked for next', 'problem'], rows),
+    table(['run', 'what it is', 'events', 'size', 'adler32', 'checksums', 'PUT → row', 'asked for next'], rows),
     '',
     ...ends,
     '',

@@ -22,20 +22,13 @@ import {
 } from './format.ts'
 import type { Grammar } from './slicer.ts'
 import { tidInfo } from './tid.ts'
-import type { BankContents } from './walk-result.ts'
+import type { BankContents, Limits, Stop } from './walk-result.ts'
 
 /** A header of 128 triggers on many boards has a few kilobytes. */
 const MAX_DIGITIZER_HEADER_BYTES = 1024 * 1024
 
 const CAMERA = bankNameCode('CAM0')
 const DIGITIZER_HEADER = bankNameCode('DGH0')
-
-/** Where and why the walk ended before the stream did. */
-export interface Stop {
-  readonly code: string
-  readonly offset: number
-  readonly message: string
-}
 
 /** The event being read. */
 interface Current {
@@ -46,11 +39,6 @@ interface Current {
   /** True once its size and the size of its banks contradict each other. */
   inconsistent: boolean
   damaged: boolean
-}
-
-export interface Limits {
-  readonly maxEventBytes: number
-  readonly maxDumpBytes: number
 }
 
 export class EventGrammar implements Grammar {

@@ -3,11 +3,11 @@
  * passed over, and only ODB dumps and the first digitizer header are kept. Memory is bounded for any input.
  */
 import { InvalidInputError } from '../errors.ts'
-import { EventGrammar, type Limits } from './event-grammar.ts'
+import { EventGrammar } from './event-grammar.ts'
 import { checkStart, START_BYTES } from './events.ts'
 import type { Finding } from './finding.ts'
 import { Slicer } from './slicer.ts'
-import type { WalkResult } from './walk-result.ts'
+import type { Limits, WalkResult } from './walk-result.ts'
 
 const MIB = 1024 * 1024
 /** A larger event is taken for a damaged header. */

@@ -1,5 +1,19 @@
-/** What one walk over a MIDAS stream gives. */
+/** What one walk over a MIDAS stream is given and gives. */
 import type { Finding } from './finding.ts'
+
+export interface Limits {
+  /** A larger event is taken for a damaged header. */
+  readonly maxEventBytes: number
+  /** A larger ODB dump is passed over. */
+  readonly maxDumpBytes: number
+}
+
+/** Where and why the walk ended before the stream did. */
+export interface Stop {
+  readonly code: string
+  readonly offset: number
+  readonly message: string
+}
 
 export interface BankContents {
   readonly type: number
