@@ -10,22 +10,29 @@ export type ErrorDetails = Readonly<Record<string, string | number | boolean | n
 
 /** What our own errors have in common: a sentence for people, details for logs. */
 export abstract class CygnetError extends Error {
+  /** Written out, not taken from the class: a minified bundle renames classes. */
+  abstract override readonly name: string
   readonly details: ErrorDetails
   constructor(message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
     super(message, options)
-    this.name = new.target.name
     this.details = details
   }
 }
 
 /** Thrown when trying again may succeed: a timeout, a lost connection, a busy server. Retried, then dead-lettered. */
-export class TransientError extends CygnetError {}
+export class TransientError extends CygnetError {
+  override readonly name = 'TransientError'
+}
 
 /** Thrown when the input itself is wrong, in words a physicist understands. Never retried; the input is kept and shown. */
-export class InvalidInputError extends CygnetError {}
+export class InvalidInputError extends CygnetError {
+  override readonly name = 'InvalidInputError'
+}
 
 /** Thrown when somebody else holds the lease on the same work: look again later. */
-export class ConflictError extends CygnetError {}
+export class ConflictError extends CygnetError {
+  override readonly name = 'ConflictError'
+}
 
 export type Failure = TransientError | InvalidInputError | ConflictError
 

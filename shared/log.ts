@@ -30,7 +30,7 @@ export function createLogger(options: {
 }
 
 /** An error as log fields: its kind, its sentence, its details and the first cause. Presigned queries are cut. */
-export function describeError(error: unknown): Record<string, unknown> {
+function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { name: 'NotAnError', message: withoutSecrets(String(error)) }
   const details = 'details' in error ? { details: error.details } : {}
   const cause = error.cause instanceof Error ? { cause: `${error.cause.name}: ${withoutSecrets(error.cause.message)}` } : {}

@@ -3,11 +3,13 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   claimArrival,
+  claimNewArrival,
   closeArrival,
   endAttempt,
   findArrival,
   identityOf,
   type Lease,
+  lookUpArrival,
   recordArrivals,
   rejectArrival,
   renewLease,
@@ -16,7 +18,7 @@ import { alertRequest } from '../../shared/catalogue/next-steps.ts'
 import { addRequests, flushOutbox, type Request } from '../../shared/catalogue/outbox.ts'
 import { recordFile, recordInvalid } from '../../shared/catalogue/record-file.ts'
 import { findLiveFile } from '../../shared/catalogue/runs.ts'
-import type { Arrival, RunFile } from '../../shared/catalogue/schema.ts'
+import type { Arrival } from '../../shared/catalogue/schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { extractFile } from '../../shared/extraction/extract-file.ts'
 import { compareDigests, furtherDigests, integrityOf } from '../../shared/extraction/integrity.ts'
@@ -52,7 +54,6 @@ export async function processArrival(context: StorageContext, hint: ObjectArriva
     : ({ kind: 'ignored' } as const)
   if (route.kind === 'ignored') return 'ignored'
   if (route.kind === 'misnamed') return await rejectMisnamed(context, hint, route.reason, signal)
-  await recordArrivals(context.database, [hint], context.now())
   for (let look = 0; look < LOOKS; look++) {
     const outcome = await processCurrentVersion(context, hint, route.run, signal, log)
     if (outcome !== 'look-again') return outcome
@@ -67,38 +68,59 @@ async function processCurrentVersion(
   signal: AbortSignal,
   log: Logger,
 ): Promise<Outcome | 'look-again'> {
-  const object = await describeObject(context.s3, hint, signal)
+  const object = await describeObject(context.s3, hint, signal).catch(async (error) => {
+    // What cannot be looked at now is at least known.
+    await recordArrivals(context.database, [hint], context.now())
+    throw error
+  })
   if (object === null) return await reportGone(context, hint, run, signal)
-  if (hint.etag !== object.etag || hint.versionId !== object.versionId) {
-    await recordArrivals(context.database, [{ ...hint, ...object }], context.now())
-    await closeArrival(context.database, hint, 'superseded', `the store holds ${object.versionId ?? object.etag} by now`)
-  }
-  const [arrival, live] = await Promise.all([findArrival(context.database, object), findLiveFile(context.database, object)])
-  if (arrival === null) throw new TransientError(`the ledger lost the arrival of ${object.key}`)
-  const storedAgain = isStoredAgain(arrival, live, object)
-  if ((arrival.state === 'done' || arrival.state === 'invalid') && !storedAgain) {
-    await flushOutbox(context.database, context.queues, { olderThan: context.now() }, signal)
-    return arrival.state === 'invalid' ? 'invalid' : 'unchanged'
-  }
+  if (hint.etag !== object.etag || hint.versionId !== object.versionId) await supersedeHint(context, hint, object)
   const { CYGNET_LEASE_SECONDS: leaseSeconds } = context.config
   const owner = `${context.owner}-${randomUUID().slice(0, 8)}`
-  const lease = await claimArrival(context.database, arrival, object, { owner, leaseSeconds, reopen: storedAgain })
-  if (lease === null) return await waitForOther(context, object, signal)
-  return await withLease(context, lease, signal, async (held) => {
+  const fresh = await claimNewArrival(context.database, hint, object, { owner, leaseSeconds, at: context.now() })
+  const claim = fresh ?? (await claimKnown(context, object, { owner, leaseSeconds }, signal))
+  if (typeof claim === 'string') return claim
+  return await withLease(context, claim, signal, async (held) => {
     try {
-      return await extractAndRecord(context, { hint, run, object, lease }, held, log)
+      return await extractAndRecord(context, { hint, run, object, lease: claim }, held, log)
     } catch (error) {
-      await giveBack(context, lease, object, run, error, signal)
+      await giveBack(context, claim, object, run, error, signal)
       throw error
     }
   })
 }
 
+/** The notification was of another version than the store holds by now, or did not say of which. */
+async function supersedeHint(context: StorageContext, hint: ObjectArrival, object: ObjectDescription): Promise<void> {
+  await recordArrivals(context.database, [hint], context.now())
+  await closeArrival(context.database, hint, 'superseded', `the store holds ${object.versionId ?? object.etag} by now`)
+}
+
+/** The lease on a version that the ledger knows; or, when there is nothing to do for us, the outcome. */
+async function claimKnown(
+  context: StorageContext,
+  object: ObjectDescription,
+  options: { readonly owner: string; readonly leaseSeconds: number },
+  signal: AbortSignal,
+): Promise<Lease | Outcome | 'look-again'> {
+  const found = await lookUpArrival(context.database, object)
+  if (found === null) throw new TransientError(`the ledger lost the arrival of ${object.key}`)
+  const { arrival, live } = found
+  const storedAgain = isStoredAgain(arrival, live?.etag ?? null, object)
+  if ((arrival.state === 'done' || arrival.state === 'invalid') && !storedAgain) {
+    // Killed between commit and sending, the last call left its requests behind.
+    if (live !== null) await flushOutbox(context.database, context.queues, { runId: live.runId }, signal)
+    return arrival.state === 'invalid' ? 'invalid' : 'unchanged'
+  }
+  const lease = await claimArrival(context.database, arrival, object, { ...options, reopen: storedAgain })
+  return lease ?? (await waitForOther(context, object, signal))
+}
+
 /** The store holds a finished version again after it held another: the catalogue shows something else by now. */
-function isStoredAgain(arrival: Arrival, live: RunFile | null, object: ObjectDescription): boolean {
-  if (arrival.state === 'done') return live?.etag !== object.etag
+function isStoredAgain(arrival: Arrival, liveEtag: string | null, object: ObjectDescription): boolean {
+  if (arrival.state === 'done') return liveEtag !== object.etag
   if (arrival.state !== 'invalid') return false
-  return (live !== null && live.etag !== object.etag) || (arrival.last_modified?.getTime() ?? 0) < object.lastModified.getTime()
+  return (liveEtag !== null && liveEtag !== object.etag) || (arrival.last_modified?.getTime() ?? 0) < object.lastModified.getTime()
 }
 
 /** Another call holds the lease, on a duplicate of this message: its result is ours, unless it dies or takes longer than we wait. */
@@ -278,6 +300,7 @@ async function rejectMisnamed(context: StorageContext, hint: ObjectArrival, reas
 
 async function reportGone(context: StorageContext, hint: ObjectArrival, run: RunKey, signal: AbortSignal): Promise<Outcome> {
   const reason = 'the object was no longer in the bucket when it was looked at'
+  await recordArrivals(context.database, [hint], context.now())
   await closeArrival(context.database, hint, 'gone', reason)
   if ((await findLiveFile(context.database, hint)) !== null) return 'gone'
   const alert = alertRequest({

@@ -156,7 +156,7 @@ async function untilAnswering(options: StartOptions & { readonly ended: Promise<
 }
 
 /** The end of a log, for an error message; empty when there is none. */
-export function lastLines(path: string, count = 12): string {
+function lastLines(path: string, count = 12): string {
   try {
     const { size } = statSync(path)
     const bytes = Buffer.alloc(Math.min(size, 8192))

@@ -25,7 +25,7 @@ import { type Supervised, supervise } from './supervise.ts'
 const STACK_FILE = 'stack.json'
 /** The same S3 keys under the names that aws, rclone and others read. */
 const S3_ENV_FILE = 's3.env'
-export const RAW_BUCKET = 'cygno-data'
+const RAW_BUCKET = 'cygno-data'
 
 export interface StackOptions {
   /** Normally `.cygnet`. */

@@ -36,7 +36,7 @@ export function temporaryFolder(): string {
 }
 
 /** Removes what test runs that were killed have left in the temporary folder; what is in use or not ours stays. */
-export function sweepTemporaryFolders(): void {
+function sweepTemporaryFolders(): void {
   for (const name of readdirSync(tmpdir()).filter((name) => name.startsWith(FOLDER_PREFIX))) {
     const folder = join(tmpdir(), name)
     try {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { sql, type Transaction } from 'kysely'
 import { ConflictError } from '../errors.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
-import type { ObjectVersion } from '../storage/objects.ts'
+import type { ObjectName, ObjectVersion } from '../storage/objects.ts'
 import type { Database } from './database.ts'
 import type { Arrival, ArrivalOutcome, ArrivalState, Schema } from './schema.ts'
 
@@ -24,35 +24,101 @@ export function identityOf(version: VersionName): Buffer {
     .digest()
 }
 
+const rowOf = (arrival: ObjectArrival, at: Date) => ({
+  identity: identityOf(arrival),
+  bucket: arrival.bucket,
+  object_key: arrival.key,
+  version_id: arrival.versionId,
+  etag: arrival.etag ?? '',
+  size_bytes: arrival.sizeBytes,
+  event_name: arrival.eventName,
+  event_time: arrival.eventTime,
+  sequencer: arrival.sequencer,
+  source: arrival.source,
+  state: 'received' as const,
+  received_at: at,
+  announced_at: at,
+})
+
 /** Writes arrivals into the ledger as `received`; one that is there already stays as it is. */
 export async function recordArrivals(database: Executor, arrivals: readonly ObjectArrival[], at: Date): Promise<void> {
   if (arrivals.length === 0) return
   await database
     .insertInto('arrivals')
     .ignore()
-    .values(
-      arrivals.map((arrival) => ({
-        identity: identityOf(arrival),
-        bucket: arrival.bucket,
-        object_key: arrival.key,
-        version_id: arrival.versionId,
-        etag: arrival.etag ?? '',
-        size_bytes: arrival.sizeBytes,
-        event_name: arrival.eventName,
-        event_time: arrival.eventTime,
-        sequencer: arrival.sequencer,
-        source: arrival.source,
-        state: 'received' as const,
-        received_at: at,
-        announced_at: at,
-      })),
-    )
+    .values(arrivals.map((arrival) => rowOf(arrival, at)))
     .execute()
+}
+
+/**
+ * Writes an arrival that nobody has heard of into the ledger and takes the lease on it, in one step. Null when the ledger
+ * knows the version already: then `lookUpArrival` and `claimArrival` decide.
+ */
+export async function claimNewArrival(
+  database: Database,
+  arrival: ObjectArrival,
+  version: ObjectVersion,
+  options: { readonly owner: string; readonly leaseSeconds: number; readonly at: Date },
+): Promise<Lease | null> {
+  const claim = {
+    state: 'processing' as const,
+    attempts: 1,
+    lease_owner: options.owner,
+    lease_until: leaseEnd(options.leaseSeconds),
+    last_modified: version.lastModified,
+  }
+  const result = await database
+    .insertInto('arrivals')
+    .ignore()
+    .values({ ...rowOf({ ...arrival, ...version }, options.at), ...claim })
+    .executeTakeFirst()
+  if (result.numInsertedOrUpdatedRows !== 1n) return null
+  return { arrivalId: Number(result.insertId), owner: options.owner, attempt: 1 }
+}
+
+/**
+ * Locks the ledger's rows of an object until the transaction ends: of all its versions, so that only one of them is written
+ * down at a time. Returns how many versions the ledger has heard of.
+ */
+export async function lockVersions(trx: Transaction<Schema>, object: ObjectName): Promise<number> {
+  const versions = await trx
+    .selectFrom('arrivals')
+    .select('id')
+    .where('bucket', '=', object.bucket)
+    .where('object_key', '=', object.key)
+    .forUpdate()
+    .execute()
+  return versions.length
 }
 
 export async function findArrival(database: Executor, version: VersionName): Promise<Arrival | null> {
   const row = await database.selectFrom('arrivals').selectAll().where('identity', '=', identityOf(version)).executeTakeFirst()
   return row ?? null
+}
+
+/**
+ * The arrival of an object version, and the version that the catalogue believes the store to hold under the same key: null
+ * when it knows of none.
+ */
+export async function lookUpArrival(
+  database: Database,
+  version: VersionName,
+): Promise<{ readonly arrival: Arrival; readonly live: { readonly etag: string; readonly runId: number } | null } | null> {
+  const row = await database
+    .selectFrom('arrivals')
+    .leftJoin('run_files', (join) =>
+      join
+        .onRef('run_files.bucket', '=', 'arrivals.bucket')
+        .onRef('run_files.object_key', '=', 'arrivals.object_key')
+        .on('run_files.is_live', '=', 1),
+    )
+    .selectAll('arrivals')
+    .select(['run_files.etag as liveEtag', 'run_files.run_id as liveRunId'])
+    .where('identity', '=', identityOf(version))
+    .executeTakeFirst()
+  if (row === undefined) return null
+  const { liveEtag, liveRunId, ...arrival } = row
+  return { arrival, live: liveEtag === null || liveRunId === null ? null : { etag: liveEtag, runId: liveRunId } }
 }
 
 export interface Lease {

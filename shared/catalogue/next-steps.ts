@@ -10,8 +10,8 @@ import type { Request } from './outbox.ts'
 import type { DigestComparison, Integrity } from './schema.ts'
 
 /** The event id of the trigger, whose events carry the camera frame and the digitizers. */
-export const TRIGGER_EVENT_ID = 1
-export const CAMERA_BANK = 'CAM0'
+const TRIGGER_EVENT_ID = '1'
+const CAMERA_BANK = 'CAM0'
 
 export interface CataloguedRun {
   readonly id: number
@@ -81,8 +81,8 @@ const objectFields = (version: ObjectVersion) => ({
 /** A file of a run as reconstruction needs to know it. */
 export interface RunInput extends ObjectVersion {
   readonly md5: string
-  readonly cameraBanks: number
-  readonly triggerEvents: number
+  readonly banks: FileMetadata['banks']
+  readonly eventsById: FileMetadata['eventsById']
 }
 
 /** Reconstruction is asked for a complete run with camera frames and enough triggers; else the reason why not is given. */
@@ -92,10 +92,10 @@ export function recoRequest(
   files: readonly RunInput[],
   minimumEvents: number,
 ): { readonly request: Request } | { readonly reason: string } {
-  const triggers = files.reduce((total, file) => total + file.triggerEvents, 0)
+  const triggers = files.reduce((total, file) => total + triggerEvents(file), 0)
   if (summary.integrity === 'mismatch') return { reason: 'a checksum disagrees' }
   if (!summary.complete) return { reason: `the run is not complete: ${summary.problem ?? 'no reason known'}` }
-  if (files.every((file) => file.cameraBanks === 0)) return { reason: 'no camera frames' }
+  if (files.every((file) => cameraBanks(file) === 0)) return { reason: 'no camera frames' }
   if (triggers <= minimumEvents) return { reason: `${triggers} trigger events, more than ${minimumEvents} are needed` }
   const versions = files.map((file) => identityOf(file).toString('hex').slice(0, 16)).join('-')
   return {
@@ -142,5 +142,5 @@ export function fileAlerts(file: CataloguedFile): readonly Request[] {
   return alerts
 }
 
-const triggerEvents = (metadata: FileMetadata) => metadata.eventsById[TRIGGER_EVENT_ID] ?? 0
-const cameraBanks = (metadata: FileMetadata) => metadata.banks[CAMERA_BANK]?.count ?? 0
+const triggerEvents = (metadata: Pick<FileMetadata, 'eventsById'>) => metadata.eventsById[TRIGGER_EVENT_ID] ?? 0
+const cameraBanks = (metadata: Pick<FileMetadata, 'banks'>) => metadata.banks[CAMERA_BANK]?.count ?? 0

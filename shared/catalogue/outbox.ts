@@ -34,11 +34,11 @@ export async function addRequests(database: Database | Transaction<Schema>, requ
     .execute()
 }
 
-/** Sends what is unsent: the named requests, or those older than `olderThan`; at most 500 a call. Returns how many went out. */
+/** Sends what is unsent: the named requests, those of a run, or those older than `olderThan`; at most 500 a call. Returns how many went out. */
 export async function flushOutbox(
   database: Database,
   queues: Queues,
-  which: { readonly names: readonly string[] } | { readonly olderThan: Date },
+  which: { readonly names: readonly string[] } | { readonly runId: number } | { readonly olderThan: Date },
   signal: AbortSignal,
 ): Promise<number> {
   if ('names' in which && which.names.length === 0) return 0
@@ -46,7 +46,10 @@ export async function flushOutbox(
     .selectFrom('outbox')
     .select(['id', 'queue', 'body'])
     .where('sent_at', 'is', null)
-    .where((where) => ('names' in which ? where('name', 'in', which.names) : where('created_at', '<', which.olderThan)))
+    .where((where) => {
+      if ('names' in which) return where('name', 'in', which.names)
+      return 'runId' in which ? where('run_id', '=', which.runId) : where('created_at', '<', which.olderThan)
+    })
     .orderBy('id')
     .limit(500)
     .execute()

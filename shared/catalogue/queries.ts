@@ -57,7 +57,7 @@ export interface RunDetails {
 
 /** Everything about one use of a run number; banks and events are summed over its live files. */
 export async function describeRun(database: Database, run: Run): Promise<RunDetails> {
-  const [files, banks, events, requests, history] = await Promise.all([
+  const [files, requests, history] = await Promise.all([
     database
       .selectFrom('run_files')
       .selectAll()
@@ -67,24 +67,6 @@ export async function describeRun(database: Database, run: Run): Promise<RunDeta
       .orderBy('id', 'desc')
       .execute(),
     database
-      .selectFrom('run_file_banks')
-      .innerJoin('run_files', 'run_files.id', 'run_file_banks.file_id')
-      .select((of) => ['bank', of.fn.sum<number>('banks').as('count'), of.fn.sum<number>('bytes').as('bytes')])
-      .where('run_id', '=', run.id)
-      .where('is_live', '=', 1)
-      .groupBy('bank')
-      .orderBy('bank')
-      .execute(),
-    database
-      .selectFrom('run_file_events')
-      .innerJoin('run_files', 'run_files.id', 'run_file_events.file_id')
-      .select((of) => ['event_id as eventId', of.fn.sum<number>('events').as('events'), of.fn.sum<number>('serial_gaps').as('serialGaps')])
-      .where('run_id', '=', run.id)
-      .where('is_live', '=', 1)
-      .groupBy('event_id')
-      .orderBy('event_id')
-      .execute(),
-    database
       .selectFrom('outbox')
       .select(['queue', 'name', 'created_at as createdAt', 'sent_at as sentAt'])
       .where('run_id', '=', run.id)
@@ -92,5 +74,26 @@ export async function describeRun(database: Database, run: Run): Promise<RunDeta
       .execute(),
     database.selectFrom('run_history').select(['at', 'what', 'detail']).where('run_id', '=', run.id).orderBy('id').execute(),
   ])
-  return { run, files, banks, events, requests, history }
+  const live = files.filter((file) => file.is_live === 1)
+  return { run, files, banks: sumBanks(live), events: sumEvents(live), requests, history }
 }
+
+function sumBanks(files: readonly RunFile[]): RunDetails['banks'] {
+  const all = files.flatMap((file) => Object.entries(file.banks).map(([bank, statistics]) => ({ bank, ...statistics })))
+  return [...Map.groupBy(all, (row) => row.bank)]
+    .map(([bank, rows]) => ({ bank, count: sum(rows.map((row) => row.count)), bytes: sum(rows.map((row) => row.bytes)) }))
+    .toSorted((a, b) => (a.bank < b.bank ? -1 : 1))
+}
+
+function sumEvents(files: readonly RunFile[]): RunDetails['events'] {
+  const ids = new Set(files.flatMap((file) => Object.keys(file.events_by_id)))
+  return [...ids]
+    .map((id) => ({
+      eventId: Number(id),
+      events: sum(files.map((file) => file.events_by_id[id] ?? 0)),
+      serialGaps: sum(files.map((file) => file.serial_gaps[id] ?? 0)),
+    }))
+    .toSorted((a, b) => a.eventId - b.eventId)
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)

@@ -5,21 +5,11 @@ import { passesWithTime } from '../errors.ts'
 import type { FileMetadata } from '../extraction/metadata.ts'
 import type { ObjectVersion } from '../storage/objects.ts'
 import type { RunSummary } from './aggregate.ts'
-import { endAttempt, identityOf, type Lease } from './arrivals.ts'
+import { endAttempt, identityOf, type Lease, lockVersions } from './arrivals.ts'
 import type { Database } from './database.ts'
 import { alertRequest, type CataloguedRun, fileAlerts, type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
 import { addRequests, type Request } from './outbox.ts'
-import {
-  addHistory,
-  dateOf,
-  findLiveFile,
-  type LiveFile,
-  lockRunOf,
-  lockRunOfFile,
-  type RefreshedRun,
-  refreshRun,
-  supersedeFile,
-} from './runs.ts'
+import { addHistory, dateOf, findLiveFile, lockRunOf, lockRunOfFile, type RefreshedRun, refreshRun, supersedeFile } from './runs.ts'
 import type { DigestComparison, Integrity, RunFile, Schema } from './schema.ts'
 
 type Trx = Transaction<Schema>
@@ -37,10 +27,7 @@ export interface FileToRecord {
 export interface RecordOptions {
   readonly at: Date
   readonly recoMinimumEvents: number
-  /**
-   * Asked under the lock of the object's row: is the version that was read still the one in the store? Whoever commits
-   * last saw the store last, so an older version never overwrites a newer one.
-   */
+  /** Asked under the lock of the object when the ledger knows other versions: is the one that was read still the one in the store? */
   readonly stillCurrent: () => Promise<boolean>
 }
 
@@ -61,9 +48,9 @@ export async function recordFile(database: Database, file: FileToRecord, options
     const { at } = options
     const { version, metadata } = file
     const key = { tag: file.tag, runNumber: metadata.runNumber }
+    if (!(await isNewest(trx, version, options.stillCurrent))) return { kind: 'superseded' }
     const locked = await lockRunOf(trx, key, { bucket: version.bucket, key: version.key, startedEpoch: metadata.startedAt ?? 0 }, at)
     const before = await findLiveFile(trx, version, true)
-    if (!(await options.stillCurrent())) return { kind: 'superseded' }
     const run: CataloguedRun = { id: locked.use.id, ...key }
     const sameContent = before !== null && before.sha256 === metadata.checksums.sha256 && before.run_id === run.id
     const reused = before !== null && before.run_id !== run.id
@@ -96,8 +83,8 @@ export async function recordInvalid(
   options: Pick<RecordOptions, 'at' | 'stillCurrent'>,
 ): Promise<readonly Request[] | 'superseded'> {
   return await inTransaction(database, async (trx) => {
+    if (!(await isNewest(trx, file.version, options.stillCurrent))) return 'superseded'
     const before = await findLiveFile(trx, file.version, true)
-    if (!(await options.stillCurrent())) return 'superseded'
     if (before !== null) {
       const problem = `the newest version of ${file.version.key} cannot be read: ${file.reason}`
       await supersedeFile(trx, before.id, options.at)
@@ -120,6 +107,16 @@ export async function recordInvalid(
   })
 }
 
+/**
+ * Takes the lock on the object and says whether the version that was read is the one to be shown. Every version is in the
+ * ledger before it is worked on; so where there is only this one, no other can have been written down meanwhile. Else the
+ * store says which one it holds: whoever commits last saw the store last.
+ */
+async function isNewest(trx: Trx, version: ObjectVersion, stillCurrent: () => Promise<boolean>): Promise<boolean> {
+  const versions = await lockVersions(trx, version)
+  return versions === 1 || (await stillCurrent())
+}
+
 const DEADLOCK_RETRIES = 4
 
 /** A transaction that is tried again in place when MariaDB chose it as the victim of a deadlock. */
@@ -136,7 +133,7 @@ async function inTransaction<T>(database: Database, work: (trx: Trx) => Promise<
 
 async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date): Promise<void> {
   const { version, metadata } = file
-  const { insertId } = await trx
+  await trx
     .insertInto('run_files')
     .values({
       run_id: runId,
@@ -161,6 +158,9 @@ async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date)
       problem_offset: metadata.problem?.offset ?? null,
       warnings: JSON.stringify(metadata.warnings),
       event_count: metadata.eventCount,
+      events_by_id: JSON.stringify(metadata.eventsById),
+      serial_gaps: JSON.stringify(metadata.serialGaps),
+      banks: JSON.stringify(metadata.banks),
       internal_events: JSON.stringify(metadata.internalEvents),
       first_event_at: dateOf(metadata.firstEventTime),
       last_event_at: dateOf(metadata.lastEventTime),
@@ -172,17 +172,7 @@ async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date)
       is_live: 1,
       catalogued_at: at,
     })
-    .executeTakeFirstOrThrow()
-  const file_id = Number(insertId)
-  const banks = Object.entries(metadata.banks).map(([bank, { count, bytes }]) => ({ file_id, bank, banks: count, bytes }))
-  if (banks.length > 0) await trx.insertInto('run_file_banks').values(banks).execute()
-  const events = Object.entries(metadata.eventsById).map(([id, events]) => ({
-    file_id,
-    event_id: Number(id),
-    events,
-    serial_gaps: metadata.serialGaps[id] ?? 0,
-  }))
-  if (events.length > 0) await trx.insertInto('run_file_events').values(events).execute()
+    .execute()
 }
 
 /** The object now belongs to another run: the former one keeps its history and says what became of its file. */
@@ -216,7 +206,7 @@ function nextSteps(file: FileToRecord, run: CataloguedRun, { summary, files }: R
   return { requests, notes: [{ runId: run.id, what: 'reconstruction not asked for', detail: reco.reason }] }
 }
 
-const inputOf = (file: LiveFile): RunInput => ({
+const inputOf = (file: RunFile): RunInput => ({
   bucket: file.bucket,
   key: file.object_key,
   etag: file.etag,
@@ -224,8 +214,8 @@ const inputOf = (file: LiveFile): RunInput => ({
   sizeBytes: file.size_bytes,
   lastModified: file.last_modified,
   md5: file.md5,
-  cameraBanks: file.cameraBanks,
-  triggerEvents: file.triggerEvents,
+  banks: file.banks,
+  eventsById: file.events_by_id,
 })
 
 function historyLine(file: FileToRecord): string {

@@ -2,7 +2,6 @@
 import type { Selectable, Transaction } from 'kysely'
 import { aggregateRun, type FileSummary, type RunSummary } from './aggregate.ts'
 import type { Database } from './database.ts'
-import { CAMERA_BANK, TRIGGER_EVENT_ID } from './next-steps.ts'
 import { writeRunlog } from './runlog.ts'
 import type { Run, RunFile, RunFilesTable, Schema } from './schema.ts'
 
@@ -54,6 +53,7 @@ export async function lockRunOf(
     updated_at: at,
   }
   await trx.insertInto('runs').ignore().values(row).execute()
+  // Looked at again, not taken for made: another transaction may have made the same use at this moment, or another one.
   const now = await lockUses(trx, run)
   const made = now.find((use) => use.started_epoch === file.startedEpoch)
   if (made === undefined) throw new Error('a run vanished while it was locked')
@@ -120,30 +120,13 @@ export async function addHistory(trx: Trx, lines: readonly HistoryLine[], at: Da
     .execute()
 }
 
-/** A live file of a run with what decides on its reconstruction. */
-export type LiveFile = RunFile & { readonly cameraBanks: number; readonly triggerEvents: number }
-
-async function liveFiles(trx: Trx, runId: number): Promise<readonly LiveFile[]> {
-  const rows = await trx
-    .selectFrom('run_files')
-    .leftJoin('run_file_banks', (join) =>
-      join.onRef('run_file_banks.file_id', '=', 'run_files.id').on('run_file_banks.bank', '=', CAMERA_BANK),
-    )
-    .leftJoin('run_file_events', (join) =>
-      join.onRef('run_file_events.file_id', '=', 'run_files.id').on('run_file_events.event_id', '=', TRIGGER_EVENT_ID),
-    )
-    .selectAll('run_files')
-    .select(['banks as cameraBanks', 'events as triggerEvents'])
-    .where('run_id', '=', runId)
-    .where('is_live', '=', 1)
-    .execute()
-  return rows.map((row) => ({ ...row, cameraBanks: row.cameraBanks ?? 0, triggerEvents: row.triggerEvents ?? 0 }))
-}
+const liveFiles = (trx: Trx, runId: number): Promise<RunFile[]> =>
+  trx.selectFrom('run_files').selectAll().where('run_id', '=', runId).where('is_live', '=', 1).execute()
 
 export interface RefreshedRun {
   readonly summary: RunSummary
   /** The files that count, in the order of their subruns. */
-  readonly files: readonly LiveFile[]
+  readonly files: readonly RunFile[]
 }
 
 /**
@@ -219,7 +202,7 @@ function valuesOf(summary: RunSummary) {
   }
 }
 
-export function summaryOf(file: Selectable<RunFilesTable>): FileSummary {
+function summaryOf(file: Selectable<RunFilesTable>): FileSummary {
   return {
     key: file.object_key,
     subrun: file.subrun,

@@ -1,6 +1,7 @@
 /** The catalogue's tables as TypeScript sees them. Times are UTC unless a column says otherwise. */
 
-import type { ColumnType, Generated, Insertable, Selectable } from 'kysely'
+import type { ColumnType, Generated, Selectable } from 'kysely'
+import type { BankStatistics } from '../extraction/metadata.ts'
 import type { CameraShape } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
 
@@ -103,6 +104,12 @@ export interface RunFilesTable {
   problem_offset: number | null
   warnings: Json<readonly StoredFinding[]>
   event_count: number
+  /** Event id → data events. */
+  events_by_id: Json<Readonly<Record<string, number>>>
+  /** Event id → serial numbers missing; only ids that miss some. */
+  serial_gaps: Json<Readonly<Record<string, number>>>
+  /** Bank name → count and bytes. */
+  banks: Json<Readonly<Record<string, BankStatistics>>>
   internal_events: Json<Readonly<Record<string, number>>>
   first_event_at: Date | null
   last_event_at: Date | null
@@ -122,20 +129,6 @@ export interface DigestComparison {
   readonly algorithm: string
   readonly stated: string
   readonly agrees: boolean
-}
-
-export interface RunFileBanksTable {
-  file_id: number
-  bank: string
-  banks: number
-  bytes: number
-}
-
-export interface RunFileEventsTable {
-  file_id: number
-  event_id: number
-  events: number
-  serial_gaps: number
 }
 
 /** What happened to a run, for people: one line an occurrence. */
@@ -182,15 +175,10 @@ export interface ReconciliationsTable {
   enqueued: number
 }
 
-/** The experiment's legacy logbook table: one row per (tag, run number), its columns by their old names. */
-export type RunlogTable = { tag: string; run_number: number } & Record<string, number | string | null>
-
 export interface Schema {
   arrivals: ArrivalsTable
   runs: RunsTable
   run_files: RunFilesTable
-  run_file_banks: RunFileBanksTable
-  run_file_events: RunFileEventsTable
   run_history: RunHistoryTable
   outbox: OutboxTable
   parked_notifications: ParkedNotificationsTable
@@ -200,4 +188,3 @@ export interface Schema {
 export type Arrival = Selectable<ArrivalsTable>
 export type Run = Selectable<RunsTable>
 export type RunFile = Selectable<RunFilesTable>
-export type NewRunFile = Insertable<RunFilesTable>

@@ -17,7 +17,7 @@ export interface ProcessEnd {
   readonly tail: Uint8Array
 }
 
-export const TAIL_BYTES = 64 * 1024
+const TAIL_BYTES = 64 * 1024
 const PIECE_BYTES = 256 * 1024
 
 /**

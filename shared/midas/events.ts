@@ -113,7 +113,7 @@ const lookAlikes: readonly (readonly [signature: string, name: string])[] = [
 ]
 
 /** "it starts with the bytes 72 6f 6f 74 …, which is a ROOT file". */
-export function describeStart(start: Uint8Array): string {
+function describeStart(start: Uint8Array): string {
   const bytes = Array.from(start.subarray(0, 16))
   const hex = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(' ')
   const text = String.fromCharCode(...bytes)

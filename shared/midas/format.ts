@@ -21,11 +21,8 @@ export const MIDAS_MAGIC = 0x494d
 /** Events of the experiment's frontends. */
 export const EVENT_TRIGGER = 1
 export const EVENT_HIGH_VOLTAGE = 3
-export const EVENT_CATHODE = 4
 export const EVENT_ENVIRONMENT = 5
-export const EVENT_GAS_SYSTEM = 6
 export const EVENT_CAMERA_STATUS = 7
-export const EVENT_SOURCE_MOTOR = 9
 
 /** At the start of a body with banks: u32 size of all banks (without these 8 bytes), u32 flags. */
 export const BANKS_HEADER_BYTES = 8

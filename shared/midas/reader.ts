@@ -13,7 +13,7 @@ const MIB = 1024 * 1024
 /** A larger event is taken for a damaged header. */
 export const DEFAULT_MAX_EVENT_BYTES = 256 * MIB
 /** A larger ODB dump is passed over. */
-export const DEFAULT_MAX_DUMP_BYTES = 16 * MIB
+const DEFAULT_MAX_DUMP_BYTES = 16 * MIB
 
 export interface MidasReader {
   /** Bytes of the stream taken so far. */

@@ -45,6 +45,7 @@ export interface Queues {
 /** SQS takes ten messages and 256 KiB in one call; a margin is left for its own framing. */
 const BATCH_MESSAGES = 10
 const BATCH_BYTES = 240 * 1024
+const SEND_TIMEOUT_MS = 20_000
 
 export function createQueues(sqs: SQSClient, prefix: string): Queues {
   const urls = new Map<AnyQueue, string>()
@@ -60,7 +61,7 @@ export function createQueues(sqs: SQSClient, prefix: string): Queues {
 
   return {
     url,
-    async send(queue, bodies, signal) {
+    send: coalescing(async (queue: AnyQueue, bodies, signal) => {
       const QueueUrl = await url(queue, signal)
       for (const batch of batches(bodies)) {
         const Entries = batch.map((MessageBody, index) => ({ Id: String(index), MessageBody }))
@@ -69,7 +70,7 @@ export function createQueues(sqs: SQSClient, prefix: string): Queues {
         if (failed !== undefined)
           throw new TransientError(`the queue ${queue} refused a message: ${failed.Code ?? 'no code'} ${failed.Message ?? ''}`)
       }
-    },
+    }),
     async receive(queue, visibilitySeconds, signal) {
       const answer = await sqs.send(
         new ReceiveMessageCommand({
@@ -110,6 +111,41 @@ export function createQueues(sqs: SQSClient, prefix: string): Queues {
         inFlight: Number(answer.Attributes?.ApproximateNumberOfMessagesNotVisible ?? 0),
       }
     },
+  }
+}
+
+type Send<Queue> = (queue: Queue, bodies: readonly string[], signal: AbortSignal) => Promise<void>
+
+/**
+ * Sends what several callers want to send to one queue at about the same time in common batches: while one batch is on its
+ * way the next collects. Each caller waits for its own messages, and all of a batch fail with it. A batch has a time limit of
+ * its own: one caller's end must not take the others' messages with it.
+ */
+function coalescing<Queue>(send: Send<Queue>): Send<Queue> {
+  interface Waiting {
+    readonly bodies: string[]
+    readonly sent: Promise<void>
+  }
+  const waiting = new Map<Queue, Waiting>()
+  const underWay = new Map<Queue, Promise<unknown>>()
+  return async (queue, bodies, signal) => {
+    signal.throwIfAborted()
+    if (bodies.length === 0) return
+    const open = waiting.get(queue)
+    if (open !== undefined) {
+      open.bodies.push(...bodies)
+      return await open.sent
+    }
+    const collected = [...bodies]
+    const sent = (underWay.get(queue) ?? Promise.resolve())
+      .catch(() => {})
+      .then(() => {
+        waiting.delete(queue)
+        return send(queue, collected, AbortSignal.timeout(SEND_TIMEOUT_MS))
+      })
+    waiting.set(queue, { bodies: collected, sent })
+    underWay.set(queue, sent)
+    return await sent
   }
 }
 

@@ -4,7 +4,7 @@ import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
 import { recordingLog } from '../runtime/recording-log.ts'
 
 export const TOKEN = 'a-token-of-the-stores'
-export const NOW = new Date('2024-05-17T09:12:32Z')
+const NOW = new Date('2024-05-17T09:12:32Z')
 
 export function fakePorts(overrides: Partial<WebhookPorts> = {}) {
   /** What became durable, in the order in which it did. */

@@ -37,7 +37,7 @@ export const keys = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 80 })
 
 const hex = (length: number) => fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length })
 
-export const etags = fc.oneof(
+const etags = fc.oneof(
   hex(32),
   fc.tuple(hex(32), fc.integer({ min: 1, max: 10_000 })).map(([md5, parts]) => `${md5}-${parts}`),
   fc.string({ unit: fc.constantFrom(...'ABCdef/+='), minLength: 1, maxLength: 40 }),

@@ -30,7 +30,7 @@ export function sequence(literals: Uint8Array, match?: { readonly distance: numb
 }
 
 /** A block with the simplest of searches: repeats of at least eight bytes, from wherever they occurred last. */
-export function lz4Block(window: Uint8Array, start: number): Uint8Array {
+function lz4Block(window: Uint8Array, start: number): Uint8Array {
   const sequences: Uint8Array[] = []
   const seen = new Map<number, number>()
   const view = new DataView(window.buffer, window.byteOffset, window.length)

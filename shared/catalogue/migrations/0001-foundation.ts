@@ -84,6 +84,9 @@ const TABLES = [
     problem_offset BIGINT UNSIGNED NULL,
     warnings JSON NOT NULL,
     event_count BIGINT UNSIGNED NOT NULL,
+    events_by_id JSON NOT NULL,
+    serial_gaps JSON NOT NULL,
+    banks JSON NOT NULL,
     internal_events JSON NOT NULL,
     first_event_at DATETIME NULL,
     last_event_at DATETIME NULL,
@@ -98,22 +101,6 @@ const TABLES = [
     KEY by_run (run_id, is_live),
     KEY by_object (bucket, object_key(512), is_live),
     CONSTRAINT file_of_run FOREIGN KEY (run_id) REFERENCES runs (id)
-  )`,
-  `CREATE TABLE IF NOT EXISTS run_file_banks (
-    file_id BIGINT UNSIGNED NOT NULL,
-    bank VARCHAR(32) NOT NULL,
-    banks BIGINT UNSIGNED NOT NULL,
-    bytes BIGINT UNSIGNED NOT NULL,
-    PRIMARY KEY (file_id, bank),
-    CONSTRAINT banks_of_file FOREIGN KEY (file_id) REFERENCES run_files (id)
-  )`,
-  `CREATE TABLE IF NOT EXISTS run_file_events (
-    file_id BIGINT UNSIGNED NOT NULL,
-    event_id INT UNSIGNED NOT NULL,
-    events BIGINT UNSIGNED NOT NULL,
-    serial_gaps BIGINT UNSIGNED NOT NULL,
-    PRIMARY KEY (file_id, event_id),
-    CONSTRAINT events_of_file FOREIGN KEY (file_id) REFERENCES run_files (id)
   )`,
   `CREATE TABLE IF NOT EXISTS run_history (
     id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,

@@ -1,0 +1,107 @@
+/**
+ * `npm run bench [-- extraction pipeline bundles]`: measures and writes docs/benchmarks.md. What is compared is measured in the same
+ * run, and given as ratios: seconds of one machine say nothing about another.
+ */
+import { writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { InvalidInputError } from '../shared/errors.ts'
+import { COLD_IMPORT_TARGET_MS, measureBundles } from './bundles.ts'
+import { benchExtraction, type ExtractionBench } from './extraction.ts'
+import { benchPipeline, type PipelineResult } from './pipeline.ts'
+
+const PAGE = fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url))
+const PARTS = ['extraction', 'pipeline', 'bundles'] as const
+const LIMIT_MS = 60 * 60 * 1000
+
+const TARGETS = { zlib: 0.55, igzip: 0.25, rssMB: 200, latencyP99Ms: 500, objectsPerSecond: 100 }
+
+const tell = (line: string) => void process.stderr.write(`${line}\n`)
+const verdict = (met: boolean) => (met ? 'met' : '**missed**')
+const table = (header: readonly string[], rows: readonly (readonly (string | number)[])[]) =>
+  [header, header.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
+
+function extractionSection({ times, memory }: ExtractionBench): string {
+  const row = (by: string, seconds: number, target: number) => {
+    const ratio = seconds / times.zcatSeconds
+    return [by, seconds.toFixed(1), ratio.toFixed(2), `≤ ${target}`, verdict(ratio <= target)]
+  }
+  const rows = [row('node:zlib', times.zlibSeconds, TARGETS.zlib)]
+  if (times.igzipSeconds !== null) rows.push(row('igzip', times.igzipSeconds, TARGETS.igzip))
+  const alone =
+    times.igzipAloneSeconds === null
+      ? ''
+      : ` The igzip program by itself takes ${(times.igzipAloneSeconds / times.zcatSeconds).toFixed(2)} of it.`
+  const memoryRows = memory.map(({ sizeBytes, igzip, peakRssBytes }) => {
+    const peakMB = Math.round(peakRssBytes / 1e6)
+    return [`${Math.round(sizeBytes / 1e6)} MB`, igzip === 'auto' ? 'igzip' : 'node:zlib', peakMB, verdict(peakMB <= TARGETS.rssMB)]
+  })
+  return `## Extraction
+
+A simulated gzip run of ${Math.round(times.sizeBytes / 1e6)} MB holding ${Math.round(times.uncompressedBytes / 1e6)} MB, read whole: all events walked, md5, sha256 and adler32 computed, in a process of its own
+from its start to its end. \`zcat >/dev/null\` on the same file took ${times.zcatSeconds.toFixed(1)} s (medians, taken in turn).${alone}
+
+${table(['decompression by', 's', 'ratio to zcat', 'target', ''], rows)}
+
+Peak memory of the whole process (target ≤ ${TARGETS.rssMB} MB, flat):
+
+${table(['file', 'decompression by', 'peak RSS, MB', ''], memoryRows)}`
+}
+
+function pipelineSection({ objectBytes, latencyMs, pouring, backlog }: PipelineResult): string {
+  const throughput = (name: string, row: PipelineResult['backlog']) => [
+    name,
+    row.objects,
+    row.objectsPerSecond.toFixed(0),
+    row.lost,
+    verdict(row.objectsPerSecond >= TARGETS.objectsPerSecond && row.lost === 0),
+  ]
+  return `## From PUT to catalogue row
+
+The whole stack on this machine: embedded S3 and SQS, MariaDB with a flush at every commit, one process of extract-metadata. Objects of ${objectBytes} bytes.
+
+One by one, from the beginning of the PUT until another connection sees the row (${latencyMs.samples} samples): p50 ${latencyMs.p50.toFixed(0)} ms, p99 ${latencyMs.p99.toFixed(0)} ms, worst
+${latencyMs.max.toFixed(0)} ms. Target p99 ≤ ${TARGETS.latencyP99Ms} ms: ${verdict(latencyMs.p99 <= TARGETS.latencyP99Ms)}.
+
+Sustained (target ≥ ${TARGETS.objectsPerSecond} objects/s, none lost):
+
+${table(['', 'objects', 'objects/s', 'lost', ''], [throughput('uploaded and catalogued at once', pouring), throughput('a backlog found by reconcile', backlog)])}`
+}
+
+function bundlesSection(bundles: Awaited<ReturnType<typeof measureBundles>>): string {
+  const rows = bundles.map((row) => [
+    row.function,
+    Math.round(row.bundleBytes / 1000),
+    Math.round(row.zipBytes / 1000),
+    row.coldImportMs.toFixed(0),
+    verdict(row.coldImportMs <= COLD_IMPORT_TARGET_MS),
+  ])
+  return `## Bundles
+
+Each function by itself; cold import is the median of new processes (target ≤ ${COLD_IMPORT_TARGET_MS} ms).
+
+${table(['function', 'bundle, kB', 'zip, kB', 'cold import, ms', ''], rows)}`
+}
+
+async function main(names: readonly string[]): Promise<void> {
+  const unknown = names.filter((name) => !PARTS.some((part) => part === name))
+  if (unknown.length > 0) throw new InvalidInputError(`there is no benchmark ${unknown.join(', ')}; there are ${PARTS.join(', ')}`)
+  const wanted = names.length === 0 ? PARTS : PARTS.filter((part) => names.includes(part))
+  const sections: string[] = []
+  if (wanted.includes('bundles')) sections.push(bundlesSection(await measureBundles()))
+  if (wanted.includes('pipeline')) sections.push(pipelineSection(await benchPipeline(AbortSignal.timeout(LIMIT_MS), tell)))
+  if (wanted.includes('extraction')) sections.push(extractionSection(await benchExtraction(tell)))
+  const [cpu] = cpus()
+  const machine = `${cpus().length} cores (${cpu?.model.trim() ?? 'unknown'}), ${Math.round(totalmem() / 1e9)} GB, Node ${process.versions.node}, ${process.platform}`
+  const page = `# Benchmarks
+
+Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: ${machine}. Take the ratios, not the seconds.
+
+${sections.toReversed().join('\n\n')}
+`
+  process.stdout.write(page)
+  if (wanted.length === PARTS.length) writeFileSync(PAGE, page)
+  else tell('docs/benchmarks.md is written only when all parts are measured')
+}
+
+await main(process.argv.slice(2))
