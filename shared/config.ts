@@ -47,7 +47,10 @@ export const variables = {
   CYGNET_TIME_ZONE: setting(text.default('Europe/Rome'), 'time zone of the DAQ, in which the legacy Runlog shows its times'),
   CYGNET_LEASE_SECONDS: setting(whole.default(120), 'how long a function holds an arrival without renewing; then another may take it'),
   CYGNET_MAX_EVENT_BYTES: setting(whole.default(256 * 1024 * 1024), 'largest MIDAS event accepted, bytes'),
-  CYGNET_IGZIP: setting(z.enum(['auto', 'never']).default('auto'), 'auto: decompress gzip with the igzip program where it is installed'),
+  CYGNET_IGZIP: setting(
+    z.enum(['auto', 'never']).default('never'),
+    "auto: decompress gzip with the igzip program where it is installed; slower than Node's own where the pipe costs more than it saves (docs/benchmarks.md)",
+  ),
   CYGNET_RECO_MINIMUM_EVENTS: setting(whole.default(10), 'reconstruction is asked for runs with more trigger events than this'),
   CYGNET_NOTIFICATION_TOKEN: setting(text.optional(), 'bearer token that stores must send to receive-notification', true),
   CYGNET_NOTIFICATION_BODY_BYTES: setting(whole.default(1024 * 1024), 'largest notification accepted, bytes'),

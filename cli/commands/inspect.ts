@@ -41,7 +41,7 @@ export function register(program: Command): void {
     .addOption(
       new Option('--igzip <use>', 'decompress gzip with the igzip program where it is installed')
         .choices(['auto', 'never'])
-        .default('auto'),
+        .default('never'),
     )
     .option('--max-event-bytes <bytes>', 'a larger event is taken for damage', positive, DEFAULT_MAX_EVENT_BYTES)
     .addHelpText('after', NOTES)

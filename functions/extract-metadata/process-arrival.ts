@@ -36,9 +36,6 @@ export const MAX_ATTEMPTS = 6
 const WAIT_FOR_OTHER_MS = 20_000
 const WAIT_STEP_MS = 250
 
-/** Below this size starting another program takes longer than it saves. */
-const IGZIP_WORTH_BYTES = 8_000_000
-
 /** A key that is overwritten again and again while it is read is left to the newest version's own notification. */
 const LOOKS = 3
 
@@ -198,7 +195,7 @@ async function extractAndCompare(context: StorageContext, object: ObjectDescript
     const metadata = await extractFile(
       { fileName: run.fileName, open: (opened) => readObject(context.s3, object, opened) },
       {
-        igzip: object.sizeBytes < IGZIP_WORTH_BYTES ? 'never' : context.config.CYGNET_IGZIP,
+        igzip: context.config.CYGNET_IGZIP,
         maxEventBytes: context.config.CYGNET_MAX_EVENT_BYTES,
         digests: furtherDigests(object.stated),
         signal,
