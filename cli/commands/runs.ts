@@ -181,7 +181,7 @@ function detailsText({ run, files, banks, events, requests, history }: RunDetail
             banks.map((row) => [row.bank, row.count, bytes(row.bytes)]),
           ),
     ),
-    section('parameters', list(Object.entries(run.parameters).filter(([, value]) => value !== null))),
+    section('parameters', list(Object.entries(run.parameters).filter(([name, value]) => value !== null && !name.startsWith('storage_')))),
     section(
       'requests',
       requests.length === 0

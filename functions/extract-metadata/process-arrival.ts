@@ -22,6 +22,7 @@ import type { Arrival } from '../../shared/catalogue/schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { extractFile } from '../../shared/extraction/extract-file.ts'
 import { compareDigests, furtherDigests, integrityOf } from '../../shared/extraction/integrity.ts'
+import { likelyPartBytes } from '../../shared/extraction/multipart-etag.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
 import { routeKey } from '../../shared/notifications/route-key.ts'
@@ -198,6 +199,7 @@ async function extractAndCompare(context: StorageContext, object: ObjectDescript
         igzip: context.config.CYGNET_IGZIP,
         maxEventBytes: context.config.CYGNET_MAX_EVENT_BYTES,
         digests: furtherDigests(object.stated),
+        partBytes: likelyPartBytes(object.etag, object.sizeBytes),
         signal,
       },
     )

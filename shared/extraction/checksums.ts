@@ -5,6 +5,7 @@ import { Crc64Nvme } from '@aws-sdk/crc64-nvme'
 import { Adler32 } from './adler32.ts'
 import { crc32c } from './crc32c.ts'
 import type { Checksums } from './metadata.ts'
+import { MultipartEtag } from './multipart-etag.ts'
 
 /** Digests that are computed when asked for: those a store or a sidecar file may state. */
 export type FurtherDigest = 'crc32' | 'crc32c' | 'sha1' | 'crc64nvme'
@@ -18,12 +19,14 @@ export interface RunningChecksums {
 
 const hex32 = (value: number): string => value.toString(16).padStart(8, '0')
 
-export function createChecksums(further: readonly FurtherDigest[] = []): RunningChecksums {
+/** @param partBytes also compute the ETag of an upload in parts of this size; null for none. */
+export function createChecksums(further: readonly FurtherDigest[] = [], partBytes: number | null = null): RunningChecksums {
   const md5 = createHash('md5')
   const sha256 = createHash('sha256')
   const adler32 = new Adler32()
   const sha1 = further.includes('sha1') ? createHash('sha1') : null
   const crc64 = further.includes('crc64nvme') ? new Crc64Nvme() : null
+  const multipart = partBytes === null ? null : new MultipartEtag(partBytes)
   let castagnoli = further.includes('crc32c') ? 0 : null
   let crc = further.includes('crc32') ? 0 : null
   let sizeBytes = 0
@@ -37,6 +40,7 @@ export function createChecksums(further: readonly FurtherDigest[] = []): Running
       sha256.update(bytes)
       adler32.update(bytes)
       sha1?.update(bytes)
+      multipart?.update(bytes)
       crc64?.update(bytes)
       if (castagnoli !== null) castagnoli = crc32c(bytes, castagnoli)
       if (crc !== null) crc = crc32(bytes, crc)
@@ -49,6 +53,7 @@ export function createChecksums(further: readonly FurtherDigest[] = []): Running
         ...(crc === null ? {} : { crc32: hex32(crc) }),
         ...(castagnoli === null ? {} : { crc32c: hex32(castagnoli) }),
         ...(sha1 === null ? {} : { sha1: sha1.digest('hex') }),
+        ...(multipart === null ? {} : { multipartEtag: multipart.digest() }),
         ...(crc64 === null ? {} : { crc64nvme: Buffer.from(await crc64.digest()).toString('hex') }),
       }
     },

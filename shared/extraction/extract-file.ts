@@ -18,6 +18,8 @@ export interface ExtractionOptions {
   /** A larger event is taken for a damaged header. */
   readonly maxEventBytes: number
   readonly digests?: readonly FurtherDigest[]
+  /** Also compute the ETag of an upload in parts of so many bytes. */
+  readonly partBytes?: number | null
   readonly signal: AbortSignal
   /** Called with the bytes of the file read so far. */
   readonly onProgress?: (bytes: number) => void
@@ -43,7 +45,7 @@ export async function extractFile(source: FileSource, options: ExtractionOptions
     bzip2: BZIP2,
     minimumBytes: PROGRAM_MINIMUM_BYTES,
   }
-  const checksums = createChecksums(options.digests)
+  const checksums = createChecksums(options.digests, options.partBytes ?? null)
   const input = hashed(source.open(signal), checksums, options)
   try {
     const bytes = new ByteSource(input)

@@ -1,7 +1,7 @@
 /** Compares the digests that were computed from an object's bytes with those that the store and the uploader state. */
 import type { Checksums } from './metadata.ts'
 
-export type DigestName = keyof Checksums
+type DigestName = keyof Checksums
 
 interface Stated {
   readonly by: string
@@ -21,12 +21,17 @@ export function furtherDigests(stated: readonly Stated[]): readonly ('crc32' | '
   return wanted.filter((name) => stated.some(({ digests }) => digests[name] !== undefined))
 }
 
-/** One comparison for every digest that is stated and was computed. */
+/**
+ * One comparison for every digest that is stated and was computed. The ETag of a multipart upload counts only when it agrees:
+ * the size of its parts was a guess, and a wrong guess is no disagreement.
+ */
 export function compareDigests(stated: readonly Stated[], computed: Checksums): readonly Comparison[] {
   return stated.flatMap(({ by, digests }) =>
     (Object.entries(digests) as [DigestName, string][]).flatMap(([algorithm, value]) => {
       const ours = computed[algorithm]
-      return ours === undefined ? [] : [{ by, algorithm, stated: value, agrees: value.toLowerCase() === ours }]
+      return ours === undefined || (algorithm === 'multipartEtag' && value !== ours)
+        ? []
+        : [{ by, algorithm, stated: value, agrees: value.toLowerCase() === ours }]
     }),
   )
 }

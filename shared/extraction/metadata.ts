@@ -20,6 +20,8 @@ export interface Checksums {
   readonly crc32c?: string
   readonly sha1?: string
   readonly crc64nvme?: string
+  /** ETag that S3 gives these bytes when they are uploaded in parts of the size that was asked for. */
+  readonly multipartEtag?: string
 }
 
 export interface FileMetadata {

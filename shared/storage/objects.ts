@@ -27,6 +27,8 @@ export interface StatedDigests {
   readonly crc32c?: string
   readonly crc64nvme?: string
   readonly adler32?: string
+  /** The ETag of an upload in parts: a checksum for whoever guesses the size of the parts. */
+  readonly multipartEtag?: string
 }
 
 export interface ObjectDescription extends ObjectVersion {
@@ -44,19 +46,11 @@ const isMissing = (error: unknown) =>
   error instanceof Error && (error.name === 'NotFound' || error.name === 'NoSuchKey' || ('$metadata' in error && statusOf(error) === 404))
 const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode
 
-const HEX_LENGTH: Readonly<Record<keyof StatedDigests, number>> = {
-  md5: 32,
-  sha256: 64,
-  sha1: 40,
-  crc32: 8,
-  crc32c: 8,
-  crc64nvme: 16,
-  adler32: 8,
-}
+const HEX_LENGTH = { md5: 32, sha256: 64, adler32: 8 } as const
 
 /**
  * Describes the object as it is now, or null when there is none. Only digests of the content are kept: the ETag of a
- * multipart or KMS-encrypted object is none, nor is a composite checksum (it ends in `-<parts>`).
+ * KMS-encrypted object is none, nor is a composite checksum (it ends in `-<parts>`).
  */
 export async function describeObject(s3: S3Client, name: ObjectName, signal: AbortSignal): Promise<ObjectDescription | null> {
   const command = new HeadObjectCommand({ Bucket: name.bucket, Key: name.key, ChecksumMode: 'ENABLED' })
@@ -68,7 +62,8 @@ export async function describeObject(s3: S3Client, name: ObjectName, signal: Abo
   const etag = unquoted(head.ETag)
   const stated: ObjectDescription['stated'][number][] = []
   const encrypted = head.ServerSideEncryption?.startsWith('aws:kms') === true || head.SSECustomerAlgorithm !== undefined
-  if (/^[0-9a-f]{32}$/i.test(etag) && !encrypted) stated.push({ by: 'etag', digests: { md5: etag } })
+  if (/^[0-9a-f]{32}$/.test(etag) && !encrypted) stated.push({ by: 'etag', digests: { md5: etag } })
+  if (/^[0-9a-f]{32}-\d+$/.test(etag) && !encrypted) stated.push({ by: 'etag', digests: { multipartEtag: etag } })
   const whole = (text: string | undefined) =>
     text === undefined || text.includes('-') || head.ChecksumType === 'COMPOSITE' ? undefined : hexOfBase64(text)
   const store = defined({
@@ -81,7 +76,7 @@ export async function describeObject(s3: S3Client, name: ObjectName, signal: Abo
   if (Object.keys(store).length > 0) stated.push({ by: 'store', digests: store })
   const metadata = head.Metadata ?? {}
   const uploader = defined({
-    md5: hexOf(metadata, 'md5'),
+    md5: hexOf(metadata, 'md5') ?? rcloneMd5(metadata),
     sha256: hexOf(metadata, 'sha256'),
     adler32: hexOf(metadata, 'adler32')?.padStart(8, '0'),
   })
@@ -99,6 +94,12 @@ export async function describeObject(s3: S3Client, name: ObjectName, signal: Abo
 function hexOf(metadata: Readonly<Record<string, string>>, name: 'md5' | 'sha256' | 'adler32'): string | undefined {
   const value = metadata[name]?.trim().toLowerCase()
   return value !== undefined && /^[0-9a-f]+$/.test(value) && value.length <= HEX_LENGTH[name] ? value : undefined
+}
+
+/** rclone states the MD5 of a multipart upload as base64 under a name of its own. */
+function rcloneMd5(metadata: Readonly<Record<string, string>>): string | undefined {
+  const hex = hexOfBase64(metadata.md5chksum ?? '')
+  return hex.length === HEX_LENGTH.md5 ? hex : undefined
 }
 
 function defined(digests: Readonly<Record<string, string | undefined>>): StatedDigests {

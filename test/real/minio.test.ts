@@ -43,7 +43,11 @@ describe('on a real MinIO', () => {
     })
     await upload.done()
     const { files } = await catalogued(2)
-    expect(files[0]).toMatchObject({ md5: createHash('md5').update(bytes).digest('hex'), etag: expect.stringMatching(/-\d+$/) })
+    expect(files[0]).toMatchObject({
+      md5: createHash('md5').update(bytes).digest('hex'),
+      etag: expect.stringMatching(/-\d+$/),
+      integrity: 'verified',
+    })
   })
 
   test('a copy is, under its new name', async () => {
