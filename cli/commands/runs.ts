@@ -1,6 +1,7 @@
 /** `cygnet runs`: what the catalogue knows. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { describeRun, findRuns, listRuns, type RunDetails } from '../../shared/catalogue/queries.ts'
+import type { Database } from '../../shared/catalogue/database.ts'
+import { describeRun, findArrivalsOfRun, findRuns, listRuns, type RunDetails } from '../../shared/catalogue/queries.ts'
 import type { Run, RunFile } from '../../shared/catalogue/schema.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { bytes, list, print, printJson, table, time } from '../output.ts'
@@ -34,10 +35,7 @@ export function register(program: Command): void {
       await withContext(async ({ database }) => {
         const uses = await findRuns(database, { runNumber, tag: options.tag })
         const chosen = options.all === true ? uses : uses.filter((run) => run.is_current === 1)
-        if (chosen.length === 0)
-          throw new InvalidInputError(
-            `run ${runNumber} is not in the catalogue; \`cygnet reconcile\` looks for it in the store, docs/runbook.md says where else`,
-          )
+        if (chosen.length === 0) throw await notCatalogued(database, { runNumber, tag: options.tag })
         const details = await Promise.all(chosen.map((run) => describeRun(database, run)))
         if (options.json === true) printJson(details.length === 1 ? detailsJson(details[0] as RunDetails) : details.map(detailsJson))
         else print(details.map(detailsText).join('\n\n'))
@@ -45,6 +43,26 @@ export function register(program: Command): void {
           print(`\nThis number was used ${uses.length} times; --all shows the others too.`)
       })
     })
+}
+
+/** Says what the ledger knows of a run that is not in the catalogue, and what to do. */
+async function notCatalogued(
+  database: Database,
+  run: { readonly runNumber: number; readonly tag: string | undefined },
+): Promise<InvalidInputError> {
+  const arrivals = await findArrivalsOfRun(database, run)
+  const named = `run ${run.runNumber}${run.tag === undefined ? '' : ` of ${run.tag}`} is not in the catalogue`
+  if (arrivals.length === 0)
+    return new InvalidInputError(
+      `${named}, and the ledger has never heard of it; \`cygnet reconcile\` looks for it in the store, docs/runbook.md says where else`,
+    )
+  const lines = arrivals.map((arrival) => {
+    const tries = arrival.attempts === 1 ? '1 try' : `${arrival.attempts} tries`
+    return `  ${arrival.bucket}/${arrival.object_key}: ${arrival.state} since ${time(arrival.finished_at ?? arrival.received_at)} UTC after ${tries}${arrival.reason === null ? '' : `: ${arrival.reason}`}`
+  })
+  return new InvalidInputError(
+    `${named}, but the ledger knows of it:\n${lines.join('\n')}\n\`cygnet logs --run ${run.runNumber}\` tells more, \`cygnet replay --run ${run.runNumber}\` tries again`,
+  )
 }
 
 export function parseRunNumber(text: string): number {

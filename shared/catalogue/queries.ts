@@ -1,6 +1,8 @@
 /** Reading the catalogue: lists of runs, and one run with everything that is known of it. */
+
+import { parseRunKey } from '../notifications/run-key.ts'
 import type { Database } from './database.ts'
-import type { Run, RunFile } from './schema.ts'
+import type { Arrival, Run, RunFile } from './schema.ts'
 
 export interface RunFilter {
   readonly tag?: string | undefined
@@ -43,6 +45,20 @@ export async function findRuns(
     .orderBy('is_current', 'desc')
     .orderBy('started_epoch', 'desc')
     .execute()
+}
+
+/** What the ledger has heard of a run's files, whether they were catalogued or not, the latest first. */
+export async function findArrivalsOfRun(
+  database: Database,
+  run: { readonly runNumber: number; readonly tag?: string | undefined },
+): Promise<readonly Arrival[]> {
+  const arrivals = await database
+    .selectFrom('arrivals')
+    .selectAll()
+    .where('object_key', 'regexp', `/run0*${run.runNumber}(sub[0-9]+)?[.]mid`)
+    .orderBy('id', 'desc')
+    .execute()
+  return arrivals.filter((arrival) => run.tag === undefined || parseRunKey(arrival.object_key)?.tag === run.tag)
 }
 
 export interface RunDetails {

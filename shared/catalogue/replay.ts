@@ -4,6 +4,7 @@ import { routeKey } from '../notifications/route-key.ts'
 import { parseRunKey } from '../notifications/run-key.ts'
 import type { StorageContext } from '../runtime/context.ts'
 import { describeObject, listObjects, type ObjectVersion } from '../storage/objects.ts'
+import { findArrivalsOfRun } from './queries.ts'
 import { announce } from './reconcile.ts'
 
 export type ReplaySelection =
@@ -64,12 +65,8 @@ async function namesOf(
       .orderBy('object_key')
       .execute()
   const { tag, runNumber } = selection
-  const named = await context.database
-    .selectFrom('arrivals')
-    .select(['bucket', 'object_key as key'])
-    .distinct()
-    .where('object_key', 'regexp', `/run0*${runNumber}(sub[0-9]+)?[.]mid`)
-    .execute()
+  const arrivals = await findArrivalsOfRun(context.database, { runNumber })
+  const named = arrivals.map((arrival) => ({ bucket: arrival.bucket, key: arrival.object_key }))
   const catalogued = await context.database
     .selectFrom('run_files')
     .innerJoin('runs', 'runs.id', 'run_files.run_id')

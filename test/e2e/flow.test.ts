@@ -92,6 +92,8 @@ describe('what goes wrong', () => {
       (await stack.cygnet('logs', '--run', '600', '--json')).stdout.split('\n').find((text) => text.includes('run-invalid')),
     )
     expect(JSON.parse(line).reason).toMatch(/MIDAS/)
+    const told = await stack.cygnet('runs', 'show', '600')
+    expect(told).toMatchObject({ code: 1, stderr: expect.stringMatching(/invalid since .* not a MIDAS file/) })
     await stack.put(keyOf(600), await small(600))
     expect((await shown(600)).complete).toBe(true)
   })
