@@ -6,6 +6,7 @@ export function createSqsClient(config: Config): SQSClient {
   return new SQSClient({
     region: config.CYGNET_SQS_REGION,
     maxAttempts: 4,
+    requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
     ...(config.CYGNET_SQS_ENDPOINT === undefined ? {} : { endpoint: config.CYGNET_SQS_ENDPOINT }),
     ...(config.CYGNET_SQS_ACCESS_KEY_ID === undefined || config.CYGNET_SQS_SECRET_ACCESS_KEY === undefined
       ? {}

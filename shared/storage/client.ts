@@ -10,6 +10,8 @@ export function createS3Client(config: Config): S3Client {
     requestChecksumCalculation: config.CYGNET_S3_SDK_CHECKSUMS,
     responseChecksumValidation: 'WHEN_REQUIRED',
     maxAttempts: 4,
+    // A store that falls silent in the middle of an answer must not hold a function for ever.
+    requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
     ...(config.CYGNET_S3_ENDPOINT === undefined ? {} : { endpoint: config.CYGNET_S3_ENDPOINT }),
     ...(config.CYGNET_S3_ACCESS_KEY_ID === undefined || config.CYGNET_S3_SECRET_ACCESS_KEY === undefined
       ? {}

@@ -1,0 +1,78 @@
+/** Who works on an object version: the lease, and what a duplicate does that meets a colleague at work. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { claimArrival, findArrival, type Lease, lookUpArrival, renewLease } from '../../shared/catalogue/arrivals.ts'
+import { flushOutbox } from '../../shared/catalogue/outbox.ts'
+import type { Arrival } from '../../shared/catalogue/schema.ts'
+import { ConflictError, TransientError } from '../../shared/errors.ts'
+import type { StorageContext } from '../../shared/runtime/context.ts'
+import type { ObjectDescription } from '../../shared/storage/objects.ts'
+import type { Outcome } from './process-arrival.ts'
+
+/** A duplicate waits this long for the call that is at work before it goes back into the queue. */
+const WAIT_FOR_OTHER_MS = 20_000
+const WAIT_STEP_MS = 250
+
+/** The lease on a version that the ledger knows; or, when there is nothing to do for us, the outcome. */
+export async function claimKnown(
+  context: StorageContext,
+  object: ObjectDescription,
+  options: { readonly owner: string; readonly leaseSeconds: number },
+  signal: AbortSignal,
+): Promise<Lease | Outcome | 'look-again'> {
+  const found = await lookUpArrival(context.database, object)
+  if (found === null) throw new TransientError(`the ledger lost the arrival of ${object.key}`)
+  const { arrival, live } = found
+  const storedAgain = isStoredAgain(arrival, live?.etag ?? null, object)
+  if ((arrival.state === 'done' || arrival.state === 'invalid') && !storedAgain) {
+    // Killed between commit and sending, the last call left its requests behind.
+    if (live !== null) await flushOutbox(context.database, context.queues, { runId: live.runId }, signal)
+    return arrival.state === 'invalid' ? 'invalid' : 'unchanged'
+  }
+  const lease = await claimArrival(context.database, arrival, object, { ...options, reopen: storedAgain })
+  return lease ?? (await waitForOther(context, object, signal))
+}
+
+/** The store holds a finished version again after it held another: the catalogue shows something else by now. */
+function isStoredAgain(arrival: Arrival, liveEtag: string | null, object: ObjectDescription): boolean {
+  if (arrival.state === 'done') return liveEtag !== object.etag
+  if (arrival.state !== 'invalid') return false
+  return (liveEtag !== null && liveEtag !== object.etag) || (arrival.last_modified?.getTime() ?? 0) < object.lastModified.getTime()
+}
+
+/** Another call holds the lease, on a duplicate of this message: its result is ours, unless it dies or takes longer than we wait. */
+async function waitForOther(context: StorageContext, object: ObjectDescription, signal: AbortSignal): Promise<Outcome | 'look-again'> {
+  for (let waitedMs = 0; waitedMs < WAIT_FOR_OTHER_MS; waitedMs += WAIT_STEP_MS) {
+    await sleep(WAIT_STEP_MS, undefined, { signal })
+    const arrival = await findArrival(context.database, object)
+    if (arrival?.state === 'done') return 'unchanged'
+    if (arrival?.state === 'invalid') return 'invalid'
+    const leaseOver = (arrival?.lease_until?.getTime() ?? 0) < context.now().getTime()
+    if (arrival?.state !== 'processing' || leaseOver) return 'look-again'
+  }
+  throw new ConflictError(`${object.key} is being worked on`)
+}
+
+/** Keeps the lease alive while `work` runs; the signal it gets aborts when the lease is lost. */
+export async function withLease<T>(
+  context: StorageContext,
+  lease: Lease,
+  signal: AbortSignal,
+  work: (held: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const lost = new AbortController()
+  const { CYGNET_LEASE_SECONDS: leaseSeconds } = context.config
+  const renewal = setInterval(
+    () => {
+      renewLease(context.database, lease, leaseSeconds).catch((error) => {
+        if (error instanceof ConflictError) lost.abort(error)
+        else context.log.warn({ error }, 'lease-not-renewed')
+      })
+    },
+    (leaseSeconds * 1000) / 4,
+  )
+  try {
+    return await work(AbortSignal.any([signal, lost.signal]))
+  } finally {
+    clearInterval(renewal)
+  }
+}
