@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     projects: [
       project('unit', ['test/**/*.test.ts'], { exclude: ['test/{e2e,chaos,conformance,real,browser}/**'] }),
-      project('e2e', ['test/{e2e,chaos}/**/*.test.ts'], { fileParallelism: false }),
+      project('e2e', ['test/{e2e,chaos}/**/*.test.ts'], { fileParallelism: false, testTimeout: 180_000 }),
       project('conformance', ['test/conformance/**/*.test.ts']),
       project('real', ['test/real/**/*.test.ts'], { fileParallelism: false, testTimeout: 300_000, hookTimeout: 900_000 }),
     ],

@@ -141,7 +141,7 @@ function accounts(options: { readonly password: string; readonly adminPassword: 
  */
 function serverSettings(options: { readonly folder: string; readonly port: number; readonly fast: boolean }): string {
   const durability = options.fast
-    ? ['innodb_flush_log_at_trx_commit = 0', 'innodb_doublewrite = 0', 'innodb_flush_method = nosync', 'innodb_fast_shutdown = 2']
+    ? ['innodb_flush_log_at_trx_commit = 2', 'innodb_doublewrite = 0', 'innodb_flush_method = nosync', 'innodb_fast_shutdown = 2']
     : ['innodb_flush_log_at_trx_commit = 1']
   return [
     '[mariadbd]',
