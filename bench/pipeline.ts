@@ -133,7 +133,7 @@ async function measureBacklog(
   await pour(context, body, from, signal)
   const bucket = context.config.CYGNET_RAW_BUCKETS[0] ?? ''
   const announceAll = async () => {
-    await reconcile(context, { bucket, prefix: '', graceSeconds: 0, fromStart: true }, signal)
+    await reconcile(context, { bucket, prefix: '', graceSeconds: 0 }, signal)
   }
   return await measureThroughput(context, from, announceAll, signal)
 }

@@ -10,9 +10,9 @@ export function register(program: Command): void {
     .option('--bucket <bucket>', 'only this bucket (all raw buckets of the configuration otherwise)')
     .option('--prefix <prefix>', 'only keys that begin so, e.g. LNGS/', '')
     .option('--grace <seconds>', "leave objects younger than this to their own notification's arrival", Number, 0)
-    .option('--from-start', 'begin again although an earlier reconciliation was interrupted')
+    .option('--resume', 'go on where an earlier reconciliation was interrupted')
     .option('--json', 'one JSON object a bucket')
-    .action(async (options: { bucket?: string; prefix: string; grace: number; fromStart?: boolean; json?: boolean }) => {
+    .action(async (options: { bucket?: string; prefix: string; grace: number; resume?: boolean; json?: boolean }) => {
       const { reconcile } = await import('../../shared/catalogue/reconcile.ts')
       await withContext(async (context, signal) => {
         for (const bucket of options.bucket === undefined ? context.config.CYGNET_RAW_BUCKETS : [options.bucket]) {
@@ -22,7 +22,7 @@ export function register(program: Command): void {
               bucket,
               prefix: options.prefix,
               graceSeconds: options.grace,
-              fromStart: options.fromStart === true,
+              resume: options.resume === true,
               onProgress: ({ listed, announced }) =>
                 process.stderr.isTTY && tell(`${bucket}: ${listed} objects listed, ${announced} enqueued`),
             },
@@ -31,7 +31,7 @@ export function register(program: Command): void {
           if (options.json === true) printJson({ bucket, ...result })
           else
             print(
-              `${bucket}/${options.prefix}: ${result.listed} objects, ${result.runs} of them runs, ${result.announced} were missing in the ledger and put into the queue${result.finished ? '' : ' (interrupted; the next reconciliation goes on from here)'}`,
+              `${bucket}/${options.prefix}: ${result.listed} objects, ${result.runs} of them runs, ${result.announced} were missing in the ledger and put into the queue${result.finished ? '' : ' (interrupted; --resume goes on from here)'}`,
             )
         }
       })

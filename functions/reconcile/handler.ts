@@ -10,7 +10,7 @@ export function createHandler(context: StorageContext): ScheduleHandler {
   return async (_event, { signal, log }) => {
     for (const bucket of context.config.CYGNET_RAW_BUCKETS) {
       const started = performance.now()
-      const progress = await reconcile(context, { bucket, prefix: '', graceSeconds: GRACE_SECONDS }, signal)
+      const progress = await reconcile(context, { bucket, prefix: '', graceSeconds: GRACE_SECONDS, resume: true }, signal)
       log.info({ bucket, ...progress, ms: Math.round(performance.now() - started) }, 'bucket-reconciled')
     }
   }

@@ -15,8 +15,8 @@ export interface ReconcileOptions {
   readonly prefix: string
   /** Objects younger than this are left to their own notification, seconds. */
   readonly graceSeconds: number
-  /** Starts again from the first key although an earlier reconciliation of the prefix was interrupted. */
-  readonly fromStart?: boolean
+  /** Goes on where an earlier reconciliation of the prefix was interrupted, instead of from the first key. */
+  readonly resume?: boolean
   readonly onProgress?: (progress: ReconcileProgress) => void
 }
 
@@ -40,7 +40,7 @@ const STRANDED_REQUEST_MS = 60_000
 
 export async function reconcile(context: StorageContext, options: ReconcileOptions, signal: AbortSignal): Promise<ReconcileProgress> {
   await flushOutbox(context.database, context.queues, { olderThan: new Date(context.now().getTime() - STRANDED_REQUEST_MS) }, signal)
-  let startAfter = options.fromStart === true ? null : await resumePoint(context, options)
+  let startAfter = options.resume === true ? await resumePoint(context, options) : null
   let progress: ReconcileProgress = { listed: 0, runs: 0, announced: 0, finished: false }
   if (startAfter === null) await savePlace(context, options, null, progress, true)
   while (!signal.aborted) {
@@ -62,8 +62,21 @@ export async function reconcile(context: StorageContext, options: ReconcileOptio
   return progress
 }
 
+/** Objects announced with one statement and a few queue calls. */
+const ANNOUNCED_AT_ONCE = 100
+
 /** Writes objects into the ledger and puts a message for each into the queue of the live events. */
 export async function announce(
+  context: StorageContext,
+  objects: readonly ObjectVersion[],
+  source: 'reconcile' | 'replay',
+  signal: AbortSignal,
+): Promise<void> {
+  for (let start = 0; start < objects.length; start += ANNOUNCED_AT_ONCE)
+    await announcePart(context, objects.slice(start, start + ANNOUNCED_AT_ONCE), source, signal)
+}
+
+async function announcePart(
   context: StorageContext,
   objects: readonly ObjectVersion[],
   source: 'reconcile' | 'replay',
@@ -78,12 +91,8 @@ export async function announce(
     source,
   }))
   await recordArrivals(context.database, arrivals, now)
-  await context.queues.send(
-    'runs',
-    arrivals.map((arrival) => encodeNotification([arrival])),
-    signal,
-  )
-  if (objects.length === 0) return
+  const messages = arrivals.map((arrival) => encodeNotification([arrival]))
+  await context.queues.send('runs', messages, signal)
   await context.database
     .updateTable('arrivals')
     .set({ announced_at: now })
