@@ -1,6 +1,6 @@
 /** From PUT to catalogue row: latency of small objects one by one, and objects per second when they pour in. */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
@@ -36,7 +36,7 @@ const SEEN_EVERY_MS = 2
 
 export async function benchPipeline(signal: AbortSignal, tell: (line: string) => void): Promise<PipelineResult> {
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-bench-'))
-  const stack = await startStack({ dataFolder: folder, extras: [], notifications: true, signal })
+  const stack = await startStack({ dataFolder: folder, extras: [], notifications: true, workers: availableParallelism(), signal })
   const context = createStorageContext(loadConfig(stack.environment), 'bench', createLogger({ function: 'bench', level: 'silent' }))
   try {
     const body = await runFileBytes({ runNumber: 1, camera: 16, events: 12, digitizers: false })

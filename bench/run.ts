@@ -58,7 +58,7 @@ function pipelineSection({ objectBytes, latencyMs, pouring, backlog }: PipelineR
   ]
   return `## From PUT to catalogue row
 
-The whole stack on this machine: embedded S3 and SQS, MariaDB with a flush at every commit, one process of extract-metadata. Objects of ${objectBytes} bytes.
+The whole stack on this machine: embedded S3 and SQS, MariaDB with a flush at every commit, one process of extract-metadata per core. Objects of ${objectBytes} bytes.
 
 One by one, from the beginning of the PUT until another connection sees the row (${latencyMs.samples} samples): p50 ${latencyMs.p50.toFixed(0)} ms, p99 ${latencyMs.p99.toFixed(0)} ms, worst
 ${latencyMs.max.toFixed(0)} ms. Target p99 ≤ ${TARGETS.latencyP99Ms} ms: ${verdict(latencyMs.p99 <= TARGETS.latencyP99Ms)}.

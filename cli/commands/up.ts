@@ -13,19 +13,33 @@ function parseExtras(text: string): readonly Extra[] {
   return EXTRAS.filter((extra) => names.includes(extra))
 }
 
+function parseWorkers(text: string): number {
+  const count = Number(text)
+  if (!Number.isInteger(count) || count < 1 || count > 64) throw new InvalidArgumentError('a whole number from 1 to 64 is expected.')
+  return count
+}
+
 export function register(program: Command): void {
   program
     .command('up')
     .description('run everything on this machine: database, S3, queues and every function, until Ctrl-C')
     .option('--with <parts>', `real parts besides: ${EXTRAS.join(', ')}`, parseExtras, [])
+    .option('--workers <count>', 'processes of each queue function', parseWorkers, 1)
     .option('--no-notifications', 'the store keeps silent about new objects; `cygnet reconcile` finds them')
     .addHelpText('after', '\nData, logs and addresses are kept under .cygnet and used again at the next start.')
-    .action(async (options: { with: readonly Extra[]; notifications: boolean }) => {
+    .action(async (options: { with: readonly Extra[]; workers: number; notifications: boolean }) => {
       const [{ setUp }, { startStack }] = await Promise.all([import('../../infra/local/setup.ts'), import('../../infra/local/stack.ts')])
       const signal = interruption()
       await setUp({ extras: options.with, signal })
       const dataFolder = stackFolder()
-      const stack = await startStack({ dataFolder, extras: options.with, notifications: options.notifications, signal, onProgress: tell })
+      const stack = await startStack({
+        dataFolder,
+        extras: options.with,
+        workers: options.workers,
+        notifications: options.notifications,
+        signal,
+        onProgress: tell,
+      })
       try {
         print(welcome(stack.environment, relative('', join(dataFolder, 's3.env')), options.notifications))
         await untilAborted(signal)

@@ -25,6 +25,8 @@ import { type Supervised, supervise } from './supervise.ts'
 const STACK_FILE = 'stack.json'
 /** The same S3 keys under the names that aws, rclone and others read. */
 const S3_ENV_FILE = 's3.env'
+/** Stopped last, in the reverse of the order in which they were started. */
+const SERVICES: readonly string[] = ['mariadb', 'embedded', 'minio']
 const RAW_BUCKET = 'cygno-data'
 
 export interface StackOptions {
@@ -38,6 +40,8 @@ export interface StackOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** For tests: no flush to disk at each commit. */
   readonly fast?: boolean
+  /** Processes of each queue function; they share its queue. One when absent. */
+  readonly workers?: number
   readonly signal: AbortSignal
   readonly onProgress?: (line: string) => void
 }
@@ -66,9 +70,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
   const stop = async () => {
     rmSync(join(dataFolder, STACK_FILE), { force: true })
-    const functions = manifest.functions.map((entry) => entry.name)
-    await Promise.all(functions.map((name) => running.get(name)?.stop()))
-    for (const [name, service] of [...running].toReversed()) if (!functions.includes(name)) await service.stop()
+    const isService = (name: string) => SERVICES.includes(name)
+    await Promise.all([...running].map(([name, worker]) => (isService(name) ? null : worker.stop())))
+    for (const [name, service] of [...running].toReversed()) if (isService(name)) await service.stop()
   }
   try {
     const databasePort = await freePort()
@@ -100,8 +104,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     }
     await migrateSchema(mariadb.url)
     const [webhookPort, minioPort] = [await freePort(), await freePort()]
-    const runFunction = (entry: FunctionEntry, environment: Readonly<Record<string, string>>) =>
-      keep(entry.name, () => startFunction(entry, dataFolder, environment, entry.trigger.kind === 'http' ? webhookPort : null, signal))
+    const runFunction = (entry: FunctionEntry, environment: Readonly<Record<string, string>>, worker = entry.name) =>
+      keep(worker, () => startFunction(entry, worker, dataFolder, environment, entry.trigger.kind === 'http' ? webhookPort : null, signal))
     // The webhook first: a real store asks whether it lives.
     const [http, others] = [
       manifest.functions.filter((entry) => entry.trigger.kind === 'http'),
@@ -115,7 +119,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     if (store !== null) tell(`S3 (MinIO) at ${store.s3.endpoint}`)
     const environment = { ...base, ...(store === null ? {} : storeEnvironment(store)) }
     if (store !== null && options.notifications) await announceToWebhook(environment, signal)
-    await Promise.all(others.map((entry) => runFunction(entry, environment)))
+    await Promise.all(
+      others.flatMap((entry) => workersOf(entry, options.workers ?? 1).map((worker) => runFunction(entry, environment, worker))),
+    )
     tell(`functions: ${manifest.functions.map((entry) => entry.name).join(', ')}`)
     writePrivateFile(join(dataFolder, STACK_FILE), JSON.stringify({ pid: process.pid, environment }))
     writePrivateFile(join(dataFolder, S3_ENV_FILE), s3Variables(environment))
@@ -172,20 +178,27 @@ async function announceToWebhook(environment: Readonly<Record<string, string>>, 
   }
 }
 
+/** Names of the processes that run a function: its own, then `<name>-2` and so on for a queue function with several. */
+function workersOf(entry: FunctionEntry, workers: number): readonly string[] {
+  const count = entry.trigger.kind === 'queue' ? workers : 1
+  return Array.from({ length: count }, (_, index) => (index === 0 ? entry.name : `${entry.name}-${index + 1}`))
+}
+
 const HOST = fileURLToPath(new URL('./host.ts', import.meta.url))
 
 /** One function as a process: ready when its host says so in a file of its folder. */
 async function startFunction(
   entry: FunctionEntry,
+  worker: string,
   dataFolder: string,
   environment: Readonly<Record<string, string>>,
   port: number | null,
   signal: AbortSignal,
 ): Promise<Service> {
-  const readyFile = join(serviceFolder(dataFolder, entry.name), 'ready')
+  const readyFile = join(serviceFolder(dataFolder, worker), 'ready')
   rmSync(readyFile, { force: true })
   return await startProcess({
-    name: entry.name,
+    name: worker,
     dataFolder,
     program: process.execPath,
     args: ['--disable-warning=ExperimentalWarning', HOST, entry.name, readyFile, ...(port === null ? [] : [String(port)])],
