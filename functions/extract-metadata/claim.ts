@@ -1,12 +1,22 @@
 /** Who works on an object version: the lease, and what a duplicate does that meets a colleague at work. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { claimArrival, findArrival, type Lease, lookUpArrival, renewLease } from '../../shared/catalogue/arrivals.ts'
+import {
+  claimArrival,
+  failDeadArrival,
+  findArrival,
+  type Lease,
+  type LiveVersion,
+  lookUpArrival,
+  renewLease,
+} from '../../shared/catalogue/arrivals.ts'
 import { flushOutbox } from '../../shared/catalogue/outbox.ts'
 import type { Arrival } from '../../shared/catalogue/schema.ts'
 import { ConflictError, TransientError } from '../../shared/errors.ts'
+import type { RunKey } from '../../shared/notifications/run-key.ts'
 import type { StorageContext } from '../../shared/runtime/context.ts'
 import type { ObjectDescription } from '../../shared/storage/objects.ts'
 import type { Outcome } from './process-arrival.ts'
+import { alert, failedAlert, MAX_ATTEMPTS } from './refuse.ts'
 
 /** A duplicate waits this long for the call that is at work before it goes back into the queue. */
 const WAIT_FOR_OTHER_MS = 20_000
@@ -16,27 +26,47 @@ const WAIT_STEP_MS = 250
 export async function claimKnown(
   context: StorageContext,
   object: ObjectDescription,
+  run: RunKey,
   options: { readonly owner: string; readonly leaseSeconds: number },
   signal: AbortSignal,
 ): Promise<Lease | Outcome | 'look-again'> {
   const found = await lookUpArrival(context.database, object)
   if (found === null) throw new TransientError(`the ledger lost the arrival of ${object.key}`)
   const { arrival, live } = found
-  const storedAgain = isStoredAgain(arrival, live?.etag ?? null, object)
+  const storedAgain = isStoredAgain(arrival, live, object)
   if ((arrival.state === 'done' || arrival.state === 'invalid') && !storedAgain) {
     // Killed between commit and sending, the last call left its requests behind.
     if (live !== null) await flushOutbox(context.database, context.queues, { runId: live.runId }, signal)
     return arrival.state === 'invalid' ? 'invalid' : 'unchanged'
   }
+  if (await isDeadly(context, arrival, run, object, signal)) return 'failed'
   const lease = await claimArrival(context.database, arrival, object, { ...options, reopen: storedAgain })
   return lease ?? (await waitForOther(context, object, signal))
 }
 
+/** True when whoever reads this object dies without a word: then it is failed and told, before it takes another along. */
+async function isDeadly(
+  context: StorageContext,
+  arrival: Arrival,
+  run: RunKey,
+  object: ObjectDescription,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const leaseOver = (arrival.lease_until?.getTime() ?? 0) < context.now().getTime()
+  if (arrival.state !== 'processing' || arrival.attempts < MAX_ATTEMPTS || !leaseOver) return false
+  const reason = `its reader died ${arrival.attempts} times`
+  if (!(await failDeadArrival(context.database, arrival, reason))) return false
+  await alert(context, failedAlert(arrival.id, arrival.attempts, reason, run, object), signal)
+  return true
+}
+
 /** The store holds a finished version again after it held another: the catalogue shows something else by now. */
-function isStoredAgain(arrival: Arrival, liveEtag: string | null, object: ObjectDescription): boolean {
-  if (arrival.state === 'done') return liveEtag !== object.etag
+function isStoredAgain(arrival: Arrival, live: LiveVersion | null, object: ObjectDescription): boolean {
+  // The same bytes sent once more after a digest disagreed: what is stated about them may have been put right.
+  const restated = live?.integrity === 'mismatch' && live.storedAt < object.lastModified
+  if (arrival.state === 'done') return live?.etag !== object.etag || restated
   if (arrival.state !== 'invalid') return false
-  return (liveEtag !== null && liveEtag !== object.etag) || (arrival.last_modified?.getTime() ?? 0) < object.lastModified.getTime()
+  return (live !== null && live.etag !== object.etag) || (arrival.last_modified?.getTime() ?? 0) < object.lastModified.getTime()
 }
 
 /** Another call holds the lease, on a duplicate of this message: its result is ours, unless it dies or takes longer than we wait. */

@@ -27,13 +27,10 @@ export function createHandler(context: StorageContext): QueueHandler {
 
 async function processMessage(context: StorageContext, body: string, { signal, log }: Invocation): Promise<void> {
   const { arrivals, rejected } = parseNotification(body)
-  for (const { reason, record } of rejected) {
-    const alert = await parkNotification(
-      context.database,
-      typeof record === 'string' ? record : JSON.stringify(record),
-      reason,
-      context.now(),
-    )
+  if (rejected.length > 0) {
+    // The whole message is kept: what a part of it means is often seen only from its neighbours.
+    const reason = [...new Set(rejected.map((part) => part.reason))].join('; ')
+    const alert = await parkNotification(context.database, body, reason, context.now())
     await flushOutbox(context.database, context.queues, { names: [alert.name] }, signal)
     log.warn({ reason }, 'notification-parked')
   }

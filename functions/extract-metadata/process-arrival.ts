@@ -14,12 +14,12 @@ import type { RunKey } from '../../shared/notifications/run-key.ts'
 import type { StorageContext } from '../../shared/runtime/context.ts'
 import { describeObject, type ObjectDescription, readObject } from '../../shared/storage/objects.ts'
 import { claimKnown, withLease } from './claim.ts'
-import { giveBack, rejectMisnamed, reportGone } from './refuse.ts'
+import { giveBack, rejectMisnamed, reportGone, reportUnseen } from './refuse.ts'
 
 /** A key that is overwritten again and again while it is read is left to the newest version's own notification. */
 const LOOKS = 3
 
-export type Outcome = 'catalogued' | 'unchanged' | 'invalid' | 'gone' | 'ignored'
+export type Outcome = 'catalogued' | 'unchanged' | 'invalid' | 'gone' | 'failed' | 'ignored'
 
 /**
  * Processes one arrival. Any number of calls, at once or repeated, have one outcome.
@@ -46,8 +46,7 @@ async function processCurrentVersion(
   log: Logger,
 ): Promise<Outcome | 'look-again'> {
   const object = await describeObject(context.s3, hint, signal).catch(async (error) => {
-    // What cannot be looked at now is at least known.
-    await recordArrivals(context.database, [hint], context.now())
+    await reportUnseen(context, hint, run, error, signal)
     throw error
   })
   if (object === null) return await reportGone(context, hint, run, signal)
@@ -55,7 +54,7 @@ async function processCurrentVersion(
   const { CYGNET_LEASE_SECONDS: leaseSeconds } = context.config
   const owner = `${context.owner}-${randomUUID().slice(0, 8)}`
   const fresh = await claimNewArrival(context.database, hint, object, { owner, leaseSeconds, at: context.now() })
-  const claim = fresh ?? (await claimKnown(context, object, { owner, leaseSeconds }, signal))
+  const claim = fresh ?? (await claimKnown(context, object, run, { owner, leaseSeconds }, signal))
   if (typeof claim === 'string') return claim
   const recorded = await withLease(context, claim, signal, async (held) => {
     try {
@@ -92,8 +91,8 @@ async function extractAndRecord(context: StorageContext, claimed: Claimed, signa
   const { hint, run, object, lease } = claimed
   const stillCurrent = async () => {
     const now = await describeObject(context.s3, object, signal)
-    // One that is gone meanwhile was still read whole: what it said is worth keeping.
-    return now === null || (now.etag === object.etag && now.versionId === object.versionId)
+    if (now === null) return 'gone'
+    return now.etag === object.etag && now.versionId === object.versionId ? 'yes' : 'no'
   }
   const common = { lease, tag: run.tag, version: object }
   try {

@@ -1,5 +1,14 @@
 /** How an arrival ends that does not become a run, and what a human is told of it. */
-import { closeArrival, endAttempt, identityOf, type Lease, recordArrivals, rejectArrival } from '../../shared/catalogue/arrivals.ts'
+import {
+  closeArrival,
+  countFailedLook,
+  endAttempt,
+  findArrival,
+  identityOf,
+  type Lease,
+  recordArrivals,
+  rejectArrival,
+} from '../../shared/catalogue/arrivals.ts'
 import { alertRequest } from '../../shared/catalogue/next-steps.ts'
 import { addRequests, flushOutbox, type Request } from '../../shared/catalogue/outbox.ts'
 import { findLiveFile } from '../../shared/catalogue/runs.ts'
@@ -7,14 +16,45 @@ import { ConflictError, classify } from '../../shared/errors.ts'
 import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
 import type { RunKey } from '../../shared/notifications/run-key.ts'
 import type { StorageContext } from '../../shared/runtime/context.ts'
-import type { ObjectDescription } from '../../shared/storage/objects.ts'
+import type { ObjectDescription, ObjectName } from '../../shared/storage/objects.ts'
 
 /** After this many tries an arrival is `failed`; the queue's maxReceiveCount in serverless.yml is the same number. */
 export const MAX_ATTEMPTS = 6
 
-async function alert(context: StorageContext, request: Request, signal: AbortSignal): Promise<void> {
+/** Writes an alert and sends it. */
+export async function alert(context: StorageContext, request: Request, signal: AbortSignal): Promise<void> {
   await addRequests(context.database, [request], context.now())
   await flushOutbox(context.database, context.queues, { names: [request.name] }, signal)
+}
+
+/** What is told of an arrival that is given up. */
+export function failedAlert(arrivalId: number, attempts: number, reason: string, run: RunKey, object: ObjectName): Request {
+  return alertRequest({
+    rule: 'arrival-failed',
+    severity: 'error',
+    summary: `${object.key} could not be catalogued after ${attempts} tries: ${reason}`,
+    tag: run.tag,
+    runNumber: run.runNumber,
+    runId: null,
+    object: { bucket: object.bucket, key: object.key },
+    occurrence: `arrival/${arrivalId}`,
+  })
+}
+
+/** The object cannot even be looked at: the try is counted, and after the last one the arrival is failed, which is told. */
+export async function reportUnseen(
+  context: StorageContext,
+  hint: ObjectArrival,
+  run: RunKey,
+  thrown: unknown,
+  signal: AbortSignal,
+): Promise<void> {
+  const { message } = classify(thrown)
+  await recordArrivals(context.database, [hint], context.now())
+  const tries = await countFailedLook(context.database, hint, message, MAX_ATTEMPTS)
+  if (tries === null || tries < MAX_ATTEMPTS) return
+  const arrival = await findArrival(context.database, hint)
+  if (arrival !== null) await alert(context, failedAlert(arrival.id, tries, message, run, hint), signal)
 }
 
 /** Writes down why a try failed and frees the object for the next; after the last one the arrival is failed, which is told. */
@@ -30,18 +70,12 @@ export async function giveBack(
   const last = lease.attempt >= MAX_ATTEMPTS && !(error instanceof ConflictError)
   try {
     if (last) {
-      const failed = alertRequest({
-        rule: 'arrival-failed',
-        severity: 'error',
-        summary: `${object.key} could not be catalogued after ${lease.attempt} tries: ${error.message}`,
-        tag: run.tag,
-        runNumber: run.runNumber,
-        runId: null,
-        object,
-        occurrence: `arrival/${lease.arrivalId}`,
+      const failed = failedAlert(lease.arrivalId, lease.attempt, error.message, run, object)
+      await context.database.transaction().execute(async (trx) => {
+        await addRequests(trx, [failed], context.now())
+        await endAttempt(trx, lease, { state: 'failed', reason: error.message })
       })
-      await endAttempt(context.database, lease, { state: 'failed', reason: error.message })
-      await alert(context, failed, signal)
+      await flushOutbox(context.database, context.queues, { names: [failed.name] }, signal)
     } else await endAttempt(context.database, lease, { state: 'received', reason: error.message })
   } catch (second) {
     // The lease runs out by itself; the first error is the one to report.

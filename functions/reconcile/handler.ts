@@ -8,10 +8,18 @@ const GRACE_SECONDS = 120
 
 export function createHandler(context: StorageContext): ScheduleHandler {
   return async (_event, { signal, log }) => {
+    const failures: unknown[] = []
     for (const bucket of context.config.CYGNET_RAW_BUCKETS) {
       const started = performance.now()
-      const progress = await reconcile(context, { bucket, prefix: '', graceSeconds: GRACE_SECONDS, resume: true }, signal)
-      log.info({ bucket, ...progress, ms: Math.round(performance.now() - started) }, 'bucket-reconciled')
+      // One bucket that cannot be listed must not keep the others from it.
+      try {
+        const progress = await reconcile(context, { bucket, prefix: '', graceSeconds: GRACE_SECONDS, resume: true }, signal)
+        log.info({ bucket, ...progress, ms: Math.round(performance.now() - started) }, 'bucket-reconciled')
+      } catch (error) {
+        failures.push(error)
+        log.error({ bucket, error }, 'bucket-not-reconciled')
+      }
     }
+    if (failures.length > 0) throw failures[0]
   }
 }

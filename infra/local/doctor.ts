@@ -47,7 +47,13 @@ export async function diagnose(
       remedy: 'apt-get install -y util-linux',
       signal,
     }),
-    program({ name: 'igzip', required: false, neededFor: 'reading .gz runs with CYGNET_IGZIP=auto', remedy: 'apt-get install -y isal', signal }),
+    program({
+      name: 'igzip',
+      required: false,
+      neededFor: 'reading .gz runs with CYGNET_IGZIP=auto',
+      remedy: 'apt-get install -y isal',
+      signal,
+    }),
     program({ name: 'bzip2', required: false, neededFor: 'reading .bz2 runs', remedy: 'apt-get install -y bzip2', signal }),
     minio(signal),
     program({

@@ -59,8 +59,7 @@ export function aggregateRun(files: readonly FileSummary[]): RunSummary | null {
   return {
     complete: chosen.every((file) => file.complete) && missingParts(chosen) === null,
     problem:
-      problem ??
-      (chosen.length < files.length ? `several files claim the same part of the run: ${files.map((file) => file.key).join(', ')}` : null),
+      problem ?? (chosen.length < files.length ? `several files claim the same part of the run: ${contenders(files, chosen)}` : null),
     integrity: worst(chosen.map((file) => file.integrity)),
     fileCount: files.length,
     keys: chosen.map((file) => file.key),
@@ -82,6 +81,12 @@ export function aggregateRun(files: readonly FileSummary[]): RunSummary | null {
       ...Object.fromEntries(END_COLUMNS.map((column) => [column, last.parameters[column] ?? null])),
     },
   }
+}
+
+/** The files that do not count, at most ten: the run's problem is a sentence. */
+function contenders(files: readonly FileSummary[], chosen: readonly FileSummary[]): string {
+  const others = files.filter((file) => !chosen.includes(file)).map((file) => file.key)
+  return `${others.slice(0, 10).join(', ')}${others.length > 10 ? ` and ${others.length - 10} more` : ''} beside those that count`
 }
 
 function bestFirst(a: FileSummary, b: FileSummary): number {

@@ -4,8 +4,8 @@ import { sql, type Transaction } from 'kysely'
 import { ConflictError } from '../errors.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import type { ObjectName, ObjectVersion } from '../storage/objects.ts'
-import type { Database } from './database.ts'
-import type { Arrival, ArrivalOutcome, ArrivalState, Schema } from './schema.ts'
+import { type Database, withDeadlockRetries } from './database.ts'
+import type { Arrival, ArrivalOutcome, ArrivalState, Integrity, Schema } from './schema.ts'
 
 type Executor = Database | Transaction<Schema>
 
@@ -41,13 +41,10 @@ const rowOf = (arrival: ObjectArrival, at: Date) => ({
 })
 
 /** Writes arrivals into the ledger as `received`; one that is there already stays as it is. */
-export async function recordArrivals(database: Executor, arrivals: readonly ObjectArrival[], at: Date): Promise<void> {
+export async function recordArrivals(database: Database, arrivals: readonly ObjectArrival[], at: Date): Promise<void> {
   if (arrivals.length === 0) return
-  await database
-    .insertInto('arrivals')
-    .ignore()
-    .values(arrivals.map((arrival) => rowOf(arrival, at)))
-    .execute()
+  const rows = arrivals.map((arrival) => rowOf(arrival, at))
+  await withDeadlockRetries(() => database.insertInto('arrivals').ignore().values(rows).execute())
 }
 
 /**
@@ -67,11 +64,8 @@ export async function claimNewArrival(
     lease_until: leaseEnd(options.leaseSeconds),
     last_modified: version.lastModified,
   }
-  const result = await database
-    .insertInto('arrivals')
-    .ignore()
-    .values({ ...rowOf({ ...arrival, ...version }, options.at), ...claim })
-    .executeTakeFirst()
+  const row = { ...rowOf({ ...arrival, ...version }, options.at), ...claim }
+  const result = await withDeadlockRetries(() => database.insertInto('arrivals').ignore().values(row).executeTakeFirst())
   if (result.numInsertedOrUpdatedRows !== 1n) return null
   return { arrivalId: Number(result.insertId), owner: options.owner, attempt: 1 }
 }
@@ -96,6 +90,14 @@ export async function findArrival(database: Executor, version: VersionName): Pro
   return row ?? null
 }
 
+/** The version that the catalogue believes the store to hold under a key. */
+export interface LiveVersion {
+  readonly etag: string
+  readonly runId: number
+  readonly integrity: Integrity
+  readonly storedAt: Date
+}
+
 /**
  * The arrival of an object version, and the version that the catalogue believes the store to hold under the same key: null
  * when it knows of none.
@@ -103,7 +105,7 @@ export async function findArrival(database: Executor, version: VersionName): Pro
 export async function lookUpArrival(
   database: Database,
   version: VersionName,
-): Promise<{ readonly arrival: Arrival; readonly live: { readonly etag: string; readonly runId: number } | null } | null> {
+): Promise<{ readonly arrival: Arrival; readonly live: LiveVersion | null } | null> {
   const row = await database
     .selectFrom('arrivals')
     .leftJoin('run_files', (join) =>
@@ -113,12 +115,13 @@ export async function lookUpArrival(
         .on('run_files.is_live', '=', 1),
     )
     .selectAll('arrivals')
-    .select(['run_files.etag as liveEtag', 'run_files.run_id as liveRunId'])
+    .select(['run_files.etag as liveEtag', 'run_files.run_id as runId', 'run_files.integrity', 'run_files.last_modified as storedAt'])
     .where('identity', '=', identityOf(version))
     .executeTakeFirst()
   if (row === undefined) return null
-  const { liveEtag, liveRunId, ...arrival } = row
-  return { arrival, live: liveEtag === null || liveRunId === null ? null : { etag: liveEtag, runId: liveRunId } }
+  const { liveEtag, runId, integrity, storedAt, ...arrival } = row
+  if (liveEtag === null || runId === null || integrity === null || storedAt === null) return { arrival, live: null }
+  return { arrival, live: { etag: liveEtag, runId, integrity, storedAt } }
 }
 
 export interface Lease {
@@ -139,8 +142,9 @@ export async function claimArrival(
   version: ObjectVersion,
   options: { readonly owner: string; readonly leaseSeconds: number; readonly reopen: boolean },
 ): Promise<Lease | null> {
-  const attempt = found.attempts + 1
-  const result = await database
+  // A version that is read once more after it was finished has not failed before.
+  const attempt = found.state === 'done' || found.state === 'invalid' ? 1 : found.attempts + 1
+  const claim = database
     .updateTable('arrivals')
     .set({
       state: 'processing',
@@ -155,13 +159,14 @@ export async function claimArrival(
     })
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)
+    .where('state', '=', found.state)
     .where((where) =>
       where.or([
         where('state', 'in', ['received', 'failed', ...(options.reopen ? (['done', 'invalid'] as const) : [])]),
         where.and([where('state', '=', 'processing'), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
       ]),
     )
-    .executeTakeFirst()
+  const result = await withDeadlockRetries(() => claim.executeTakeFirst())
   return result.numUpdatedRows === 0n ? null : { arrivalId: found.id, owner: options.owner, attempt }
 }
 
@@ -177,6 +182,38 @@ export async function renewLease(database: Database, lease: Lease, leaseSeconds:
     .where('state', '=', 'processing')
     .executeTakeFirst()
   if (result.numUpdatedRows === 0n) throw new ConflictError('the lease on this object was lost to another function')
+}
+
+/**
+ * Counts a try at which the object could not even be looked at. After `most` tries the arrival is failed.
+ * @returns the tries so far; null when somebody works on it, or it is finished.
+ */
+export async function countFailedLook(database: Database, arrival: ObjectArrival, reason: string, most: number): Promise<number | null> {
+  const found = await findArrival(database, arrival)
+  if (found === null || (found.state !== 'received' && found.state !== 'failed')) return null
+  const attempts = found.attempts + 1
+  const state = attempts >= most ? ('failed' as const) : found.state
+  await database
+    .updateTable('arrivals')
+    .set({ attempts, reason, state, finished_at: state === 'failed' ? sql<Date>`UTC_TIMESTAMP(3)` : null })
+    .where('id', '=', found.id)
+    .where('attempts', '=', found.attempts)
+    .where('state', '=', found.state)
+    .execute()
+  return attempts
+}
+
+/** An arrival whose readers died again and again without a word: failed. False when it was not so any more. */
+export async function failDeadArrival(database: Executor, found: Arrival, reason: string): Promise<boolean> {
+  const result = await database
+    .updateTable('arrivals')
+    .set({ state: 'failed', reason, lease_owner: null, lease_until: null, finished_at: sql<Date>`UTC_TIMESTAMP(3)` })
+    .where('id', '=', found.id)
+    .where('attempts', '=', found.attempts)
+    .where('state', '=', 'processing')
+    .where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)
+    .executeTakeFirst()
+  return result.numUpdatedRows === 1n
 }
 
 /** Ends an attempt. @throws ConflictError when the lease was lost meanwhile: then nothing is written. */
@@ -217,7 +254,7 @@ export async function closeArrival(
 }
 
 /** Writes an arrival that never gets as far as being read: its key says that it cannot be a run. */
-export async function rejectArrival(database: Executor, arrival: ObjectArrival, reason: string, at: Date): Promise<void> {
+export async function rejectArrival(database: Database, arrival: ObjectArrival, reason: string, at: Date): Promise<void> {
   await recordArrivals(database, [arrival], at)
   await database
     .updateTable('arrivals')

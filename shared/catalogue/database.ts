@@ -1,4 +1,6 @@
 /** The one place where connections to MariaDB are made. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely, MysqlDialect } from 'kysely'
 import { createPool } from 'mysql2'
 import type { Schema } from './schema.ts'
@@ -30,4 +32,22 @@ export function openDatabase(url: string, connections: number): Database {
     for (const statement of SESSION) connection.query(statement)
   })
   return new Kysely<Schema>({ dialect: new MysqlDialect({ pool }) })
+}
+
+const DEADLOCK_RETRIES = 4
+
+/** MariaDB chose this statement or transaction as the victim of a deadlock, or the lock was not given in time. */
+const isDeadlock = (error: unknown) =>
+  error instanceof Error && 'code' in error && (error.code === 'ER_LOCK_DEADLOCK' || error.code === 'ER_LOCK_WAIT_TIMEOUT')
+
+/** Does a whole statement or transaction again in place when it lost a deadlock: nothing of it was kept. */
+export async function withDeadlockRetries<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (attempt >= DEADLOCK_RETRIES || !isDeadlock(error)) throw error
+      await sleep(20 * 2 ** attempt * (0.5 + Math.random()))
+    }
+  }
 }

@@ -25,6 +25,8 @@ export interface CataloguedFile {
   readonly metadata: FileMetadata
   readonly integrity: Integrity
   readonly comparisons: readonly DigestComparison[]
+  /** How many other contents were catalogued under the key: content that comes back after another is asked for anew. */
+  readonly otherContents: number
 }
 
 export type Severity = 'info' | 'warning' | 'error' | 'page'
@@ -51,11 +53,16 @@ export function alertRequest(alert: {
   }
 }
 
+/** Names this version under its key, and a return of it after other contents as another. */
+function occurrenceOf({ version, otherContents }: Pick<CataloguedFile, 'version' | 'otherContents'>): string {
+  return `${identityOf(version).toString('hex')}${otherContents === 0 ? '' : `:${otherContents}`}`
+}
+
 /** A copy on tape is asked for every file whose bytes are what they should be, complete or not: a crashed run is unique too. */
 export function tapeRequest(file: CataloguedFile, priority: 'live' | 'backlog'): Request | null {
   if (file.integrity === 'mismatch') return null
   return {
-    name: `tape:${identityOf(file.version).toString('hex')}`,
+    name: `tape:${occurrenceOf(file)}`,
     queue: 'tape-requests',
     runId: file.run.id,
     body: {
@@ -85,19 +92,26 @@ export interface RunInput extends ObjectVersion {
   readonly eventsById: FileMetadata['eventsById']
 }
 
+/** A message has room for so many; beyond, the catalogue has to be asked. */
+const MOST_FILES_TOLD = 500
+
 /** Reconstruction is asked for a complete run with camera frames and enough triggers; else the reason why not is given. */
 export function recoRequest(
-  run: CataloguedRun,
+  file: Pick<CataloguedFile, 'run' | 'otherContents'>,
   summary: RunSummary,
   files: readonly RunInput[],
   minimumEvents: number,
 ): { readonly request: Request } | { readonly reason: string } {
+  const { run, otherContents } = file
   const triggers = files.reduce((total, file) => total + triggerEvents(file), 0)
   if (summary.integrity === 'mismatch') return { reason: 'a checksum disagrees' }
   if (!summary.complete) return { reason: `the run is not complete: ${summary.problem ?? 'no reason known'}` }
   if (files.every((file) => cameraBanks(file) === 0)) return { reason: 'no camera frames' }
   if (triggers <= minimumEvents) return { reason: `${triggers} trigger events, more than ${minimumEvents} are needed` }
-  const versions = files.map((file) => identityOf(file).toString('hex').slice(0, 16)).join('-')
+  const versions = [
+    ...files.map((input) => identityOf(input).toString('hex').slice(0, 16)),
+    ...(otherContents === 0 ? [] : [otherContents]),
+  ].join('-')
   return {
     request: {
       name: `reco:${run.id}:${versions.length > 200 ? identityOf({ bucket: '', key: versions, versionId: null, etag: null }).toString('hex') : versions}`,
@@ -108,7 +122,8 @@ export function recoRequest(
         runNumber: run.runNumber,
         pedestal: summary.parameters.pedestal_run === 1,
         triggerEvents: triggers,
-        files: files.map((file) => ({ ...objectFields(file), md5: file.md5 })),
+        fileCount: files.length,
+        files: files.length > MOST_FILES_TOLD ? null : files.map((input) => ({ ...objectFields(input), md5: input.md5 })),
       },
     },
   }
@@ -118,7 +133,7 @@ export function recoRequest(
 export function fileAlerts(file: CataloguedFile): readonly Request[] {
   const { metadata, run, version } = file
   const about = { tag: run.tag, runNumber: run.runNumber, runId: run.id, object: { bucket: version.bucket, key: version.key } }
-  const occurrence = identityOf(version).toString('hex')
+  const occurrence = occurrenceOf(file)
   const named = `run ${run.runNumber} of ${run.tag}`
   const alerts: Request[] = []
   if (file.integrity === 'mismatch') {

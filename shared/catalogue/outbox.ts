@@ -54,17 +54,34 @@ export async function flushOutbox(
     .limit(500)
     .execute()
   const groups = [...Map.groupBy(rows, (row) => row.queue as QueueName)]
-  const sent = await Promise.allSettled(
-    groups.map(([queue, group]) =>
-      queues.send(
-        queue,
-        group.map((row) => row.body),
-        signal,
-      ),
-    ),
+  const outcomes = await Promise.all(groups.map(([queue, group]) => sendGroup(queues, queue, group, signal)))
+  const sent = outcomes.flatMap((outcome) => outcome.sent)
+  if (sent.length > 0) await database.updateTable('outbox').set({ sent_at: new Date() }).where('id', 'in', sent).execute()
+  const [failure] = outcomes.flatMap((outcome) => outcome.failures)
+  if (failure !== undefined) throw failure
+  return sent.length
+}
+
+interface Unsent {
+  readonly id: number
+  readonly body: string
+}
+
+/** Sends all at once; where that fails one by one, so that a message that can never be sent holds back no other. */
+async function sendGroup(queues: Queues, queue: QueueName, group: readonly Unsent[], signal: AbortSignal) {
+  const bodies = group.map((row) => row.body)
+  const failed = await queues.send(queue, bodies, signal).then(
+    () => null,
+    (error: unknown) => error,
   )
-  const gone = groups.flatMap(([, group], index) => (sent[index]?.status === 'fulfilled' ? group.map((row) => row.id) : []))
-  if (gone.length > 0) await database.updateTable('outbox').set({ sent_at: new Date() }).where('id', 'in', gone).execute()
-  for (const outcome of sent) if (outcome.status === 'rejected') throw outcome.reason
-  return rows.length
+  if (failed === null) return { sent: group.map((row) => row.id), failures: [] }
+  if (group.length === 1) return { sent: [], failures: [failed] }
+  const sent: number[] = []
+  const failures: unknown[] = []
+  for (const row of group)
+    await queues.send(queue, [row.body], signal).then(
+      () => sent.push(row.id),
+      (error: unknown) => failures.push(error),
+    )
+  return { sent, failures }
 }

@@ -34,12 +34,16 @@ const LOST_MESSAGE_MS = 3_600_000
 /** A failed arrival is tried again every hour for a day or so; then only by hand (`cygnet replay`). */
 const FAILED_RETRY_MS = 3_600_000
 const FAILED_RETRY_ATTEMPTS = 30
+/** An attempt that died is announced again at once while there were fewer than these. */
+const EARLY_ATTEMPTS = 6
 
 /** Requests of a function that died between commit and sending are older than this. */
 const STRANDED_REQUEST_MS = 60_000
 
 export async function reconcile(context: StorageContext, options: ReconcileOptions, signal: AbortSignal): Promise<ReconcileProgress> {
-  await flushOutbox(context.database, context.queues, { olderThan: new Date(context.now().getTime() - STRANDED_REQUEST_MS) }, signal)
+  const stranded = { olderThan: new Date(context.now().getTime() - STRANDED_REQUEST_MS) }
+  // A queue that is broken must not keep the listing from being looked at.
+  await flushOutbox(context.database, context.queues, stranded, signal).catch((error) => context.log.error({ error }, 'requests-wait'))
   let startAfter = options.resume === true ? await resumePoint(context, options) : null
   let progress: ReconcileProgress = { listed: 0, runs: 0, announced: 0, finished: false }
   if (startAfter === null) await savePlace(context, options, null, progress, true)
@@ -145,7 +149,11 @@ function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: nu
     case 'received':
       return announcedLongAgo
     case 'processing':
-      return (arrival.lease_until?.getTime() ?? 0) < now
+      // Its own message brings it back; one whose readers keep dying is left to the hourly pace, and then to people.
+      return (
+        (arrival.lease_until?.getTime() ?? 0) < now &&
+        (arrival.attempts < EARLY_ATTEMPTS || (announcedLongAgo && arrival.attempts < FAILED_RETRY_ATTEMPTS))
+      )
     case 'failed':
       return (
         arrival.outcome === 'gone' ||

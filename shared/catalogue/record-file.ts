@@ -1,12 +1,10 @@
 /** The one transaction that makes a file part of the catalogue, or says that the store's newest version of it is unreadable. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Transaction } from 'kysely'
-import { passesWithTime } from '../errors.ts'
 import type { FileMetadata } from '../extraction/metadata.ts'
 import type { ObjectVersion } from '../storage/objects.ts'
 import type { RunSummary } from './aggregate.ts'
 import { endAttempt, identityOf, type Lease, lockVersions } from './arrivals.ts'
-import type { Database } from './database.ts'
+import { type Database, withDeadlockRetries } from './database.ts'
 import { alertRequest, type CataloguedRun, fileAlerts, type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
 import { addRequests, type Request } from './outbox.ts'
 import { addHistory, dateOf, findLiveFile, lockRunOf, lockRunOfFile, type RefreshedRun, refreshRun, supersedeFile } from './runs.ts'
@@ -28,8 +26,11 @@ export interface RecordOptions {
   readonly at: Date
   readonly recoMinimumEvents: number
   /** Asked under the lock of the object when the ledger knows other versions: is the one that was read still the one in the store? */
-  readonly stillCurrent: () => Promise<boolean>
+  readonly stillCurrent: () => Promise<Currency>
 }
+
+/** Whether the store still holds the version that was read; `gone`: it holds none. */
+export type Currency = 'yes' | 'no' | 'gone'
 
 /** `superseded`: the store holds another version by now, nothing was written. */
 export type Recorded =
@@ -49,17 +50,23 @@ export async function recordFile(database: Database, file: FileToRecord, options
     const { version, metadata } = file
     const key = { tag: file.tag, runNumber: metadata.runNumber }
     if (!(await isNewest(trx, version, options.stillCurrent))) return { kind: 'superseded' }
-    const locked = await lockRunOf(trx, key, { bucket: version.bucket, key: version.key, startedEpoch: metadata.startedAt ?? 0 }, at)
+    const locked = await lockRunOf(
+      trx,
+      key,
+      { bucket: version.bucket, key: version.key, subrun: metadata.subrun, startedEpoch: metadata.startedAt ?? 0 },
+      at,
+    )
     const before = await findLiveFile(trx, version, true)
     const run: CataloguedRun = { id: locked.use.id, ...key }
     const sameContent = before !== null && before.sha256 === metadata.checksums.sha256 && before.run_id === run.id
     const reused = before !== null && before.run_id !== run.id
+    const otherContents = await countOtherContents(trx, version, metadata.checksums.sha256)
     if (before !== null) await supersedeFile(trx, before.id, at)
     await insertFile(trx, file, run.id, at)
     const refreshed = await refreshRun(trx, locked, { at, newContent: !sameContent })
     if (refreshed === null) throw new Error('a run has no file right after one was written')
     if (before !== null && reused) await leaveFormerRun(trx, before, file, at)
-    const next = nextSteps(file, run, refreshed, options.recoMinimumEvents)
+    const next = nextSteps(file, run, refreshed, { otherContents, recoMinimumEvents: options.recoMinimumEvents })
     const firstFile = locked.use.file_count === 0
     const requests = reused || (firstFile && locked.uses.length > 1) ? [...next.requests, reuseAlert(file, run)] : next.requests
     const what = before === null ? 'catalogued' : sameContent ? 'catalogued again' : 'replaced'
@@ -112,24 +119,18 @@ export async function recordInvalid(
  * ledger before it is worked on; so where there is only this one, no other can have been written down meanwhile. Else the
  * store says which one it holds: whoever commits last saw the store last.
  */
-async function isNewest(trx: Trx, version: ObjectVersion, stillCurrent: () => Promise<boolean>): Promise<boolean> {
+async function isNewest(trx: Trx, version: ObjectVersion, stillCurrent: () => Promise<Currency>): Promise<boolean> {
   const versions = await lockVersions(trx, version)
-  return versions === 1 || (await stillCurrent())
+  if (versions === 1) return true
+  const currency = await stillCurrent()
+  if (currency !== 'gone') return currency === 'yes'
+  // Read whole and deleted since: worth keeping, unless a later version was written down before that one was deleted.
+  const live = await findLiveFile(trx, version, true)
+  return live === null || live.etag === version.etag || live.last_modified < version.lastModified
 }
 
-const DEADLOCK_RETRIES = 4
-
-/** A transaction that is tried again in place when MariaDB chose it as the victim of a deadlock. */
-async function inTransaction<T>(database: Database, work: (trx: Trx) => Promise<T>): Promise<T> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await database.transaction().execute(work)
-    } catch (error) {
-      if (attempt >= DEADLOCK_RETRIES || !passesWithTime(error)) throw error
-      await sleep(20 * 2 ** attempt)
-    }
-  }
-}
+const inTransaction = <T>(database: Database, work: (trx: Trx) => Promise<T>): Promise<T> =>
+  withDeadlockRetries(() => database.transaction().execute(work))
 
 async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date): Promise<void> {
   const { version, metadata } = file
@@ -196,12 +197,30 @@ function reuseAlert(file: FileToRecord, run: CataloguedRun): Request {
   })
 }
 
-function nextSteps(file: FileToRecord, run: CataloguedRun, { summary, files }: RefreshedRun, recoMinimumEvents: number) {
-  const catalogued = { run, version: file.version, metadata: file.metadata, integrity: file.integrity, comparisons: file.comparisons }
+/** How many files with other contents were catalogued under the same key before. */
+async function countOtherContents(trx: Trx, version: ObjectVersion, sha256: string): Promise<number> {
+  const row = await trx
+    .selectFrom('run_files')
+    .select((of) => of.fn.countAll<number>().as('others'))
+    .where('bucket', '=', version.bucket)
+    .where('object_key', '=', version.key)
+    .where('sha256', '!=', sha256)
+    .executeTakeFirstOrThrow()
+  return Number(row.others)
+}
+
+function nextSteps(
+  file: FileToRecord,
+  run: CataloguedRun,
+  { summary, files }: RefreshedRun,
+  { otherContents, recoMinimumEvents }: { readonly otherContents: number; readonly recoMinimumEvents: number },
+) {
+  const { version, metadata, integrity, comparisons } = file
+  const catalogued = { run, version, metadata, integrity, comparisons, otherContents }
   const requests: Request[] = [...fileAlerts(catalogued)]
   const tape = tapeRequest(catalogued, file.priority)
   if (tape !== null) requests.push(tape)
-  const reco = recoRequest(run, summary, files.map(inputOf), recoMinimumEvents)
+  const reco = recoRequest(catalogued, summary, files.map(inputOf), recoMinimumEvents)
   if ('request' in reco) return { requests: [...requests, reco.request], notes: [] }
   return { requests, notes: [{ runId: run.id, what: 'reconstruction not asked for', detail: reco.reason }] }
 }

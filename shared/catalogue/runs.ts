@@ -21,13 +21,14 @@ export interface LockedRun extends RunKey {
 /**
  * Finds or makes the use of the run number that a file belongs to, and locks all uses of the number until the
  * transaction ends. `startedEpoch` is the begin of run by the ODB, 0 when the file does not say:
- * - known: the use that began then. One that was catalogued without a known start and has no other file than this key's is taken over;
+ * - known: the use that began then. One that was catalogued without a known start is taken over when it has no other file
+ *   than this key's, or is the only use and lacks this subrun: a subrun that lost its dump may come before the others;
  * - unknown: the current use, for want of better.
  */
 export async function lockRunOf(
   trx: Trx,
   run: RunKey,
-  file: { readonly bucket: string; readonly key: string; readonly startedEpoch: number },
+  file: { readonly bucket: string; readonly key: string; readonly subrun: number | null; readonly startedEpoch: number },
   at: Date,
 ): Promise<LockedRun> {
   const uses = await lockUses(trx, run)
@@ -38,7 +39,10 @@ export async function lockRunOf(
     if (current !== undefined) return { ...run, use: current, uses }
   }
   const unknown = uses.find((use) => use.started_epoch === 0)
-  if (unknown !== undefined && (await onlyHolds(trx, unknown.id, file))) {
+  if (
+    unknown !== undefined &&
+    ((await onlyHolds(trx, unknown.id, file)) || (uses.length === 1 && (await lacksSubrun(trx, unknown.id, file.subrun))))
+  ) {
     await trx.updateTable('runs').set({ started_epoch: file.startedEpoch }).where('id', '=', unknown.id).execute()
     const taken = { ...unknown, started_epoch: file.startedEpoch }
     return { ...run, use: taken, uses: uses.map((use) => (use.id === taken.id ? taken : use)) }
@@ -75,6 +79,13 @@ export async function lockRunOfFile(trx: Trx, file: RunFile): Promise<LockedRun>
 
 const lockUses = (trx: Trx, run: RunKey) =>
   trx.selectFrom('runs').selectAll().where('tag', '=', run.tag).where('run_number', '=', run.runNumber).orderBy('id').forUpdate().execute()
+
+/** True when the run consists of subruns, and this one is not among them. */
+async function lacksSubrun(trx: Trx, runId: number, subrun: number | null): Promise<boolean> {
+  if (subrun === null) return false
+  const files = await trx.selectFrom('run_files').select('subrun').where('run_id', '=', runId).where('is_live', '=', 1).execute()
+  return files.every((file) => file.subrun !== null && file.subrun !== subrun)
+}
 
 async function onlyHolds(trx: Trx, runId: number, file: { readonly bucket: string; readonly key: string }): Promise<boolean> {
   const others = await trx
@@ -167,7 +178,7 @@ export async function refreshRun(
     await writeRunlog(trx, { ...row, integrity, reset: options.newContent || before?.id !== current.id })
   } else if (before?.id !== current.id) await showOtherUse(trx, run, current)
   if (summary === null) return null
-  return { summary, files: summary.keys.flatMap((key) => files.filter((file) => file.object_key === key).slice(0, 1)) }
+  return { summary, files: summary.keys.flatMap((key) => files.filter((file) => nameOf(file) === key).slice(0, 1)) }
 }
 
 /** The use of the number that is shown: the latest begun that still has a file, else the latest begun. */
@@ -202,9 +213,12 @@ function valuesOf(summary: RunSummary) {
   }
 }
 
+/** The same key may stand in several raw buckets. */
+const nameOf = (file: Selectable<RunFilesTable>) => `${file.bucket}/${file.object_key}`
+
 function summaryOf(file: Selectable<RunFilesTable>): FileSummary {
   return {
-    key: file.object_key,
+    key: nameOf(file),
     subrun: file.subrun,
     lastModified: file.last_modified,
     sizeBytes: file.size_bytes,

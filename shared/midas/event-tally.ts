@@ -3,9 +3,15 @@ import type { EventHeader } from './events.ts'
 
 interface Seen {
   count: number
-  lowestSerial: number
-  highestSerial: number
+  /** The serial number that should come next; numbers wrap after 2^32. */
+  expected: number
+  missing: number
+  /** Numbers that were skipped and may still come late; only the latest are remembered. */
+  readonly open: Set<number>
 }
+
+const HALF = 2 ** 31
+const MOST_OPEN = 1000
 
 export class EventTally {
   readonly #byId = new Map<number, Seen>()
@@ -20,12 +26,24 @@ export class EventTally {
     this.#lastTime = header.timeSeconds
     const seen = this.#byId.get(id)
     if (seen === undefined) {
-      this.#byId.set(id, { count: 1, lowestSerial: header.serial, highestSerial: header.serial })
+      this.#byId.set(id, { count: 1, expected: (header.serial + 1) >>> 0, missing: 0, open: new Set() })
       return
     }
     seen.count += 1
-    seen.lowestSerial = Math.min(seen.lowestSerial, header.serial)
-    seen.highestSerial = Math.max(seen.highestSerial, header.serial)
+    const ahead = (header.serial - seen.expected) >>> 0
+    if (ahead >= HALF) {
+      // Late, or a number for the second time: only a late one closes a gap.
+      if (seen.open.delete(header.serial)) seen.missing -= 1
+      return
+    }
+    seen.missing += ahead
+    const from = Math.max(0, ahead - MOST_OPEN)
+    for (let skipped = from; skipped < ahead; skipped++) seen.open.add((seen.expected + skipped) >>> 0)
+    for (const oldest of seen.open) {
+      if (seen.open.size <= MOST_OPEN) break
+      seen.open.delete(oldest)
+    }
+    seen.expected = (header.serial + 1) >>> 0
   }
 
   get count(): number {
@@ -42,9 +60,9 @@ export class EventTally {
     return Object.fromEntries([...this.#byId].map(([id, { count }]) => [String(id), count]))
   }
 
-  /** Event id → serial numbers missing between the lowest and the highest seen; only ids that miss some. */
+  /** Event id → serial numbers missing after the first that was seen; only ids that miss some. */
   serialGaps(): Record<string, number> {
-    const gaps = [...this.#byId].map(([id, seen]) => [String(id), seen.highestSerial - seen.lowestSerial + 1 - seen.count] as const)
+    const gaps = [...this.#byId].map(([id, { missing }]) => [String(id), missing] as const)
     return Object.fromEntries(gaps.filter(([, missing]) => missing > 0))
   }
 }

@@ -5,7 +5,7 @@ import { startTestDatabase } from '../../infra/local/testing.ts'
 import { claimArrival, findArrival, recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { type Database, openDatabase } from '../../shared/catalogue/database.ts'
 import { migrate } from '../../shared/catalogue/migrate.ts'
-import { type FileToRecord, recordFile } from '../../shared/catalogue/record-file.ts'
+import { type Currency, type FileToRecord, recordFile } from '../../shared/catalogue/record-file.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import type { ObjectVersion } from '../../shared/storage/objects.ts'
@@ -48,9 +48,9 @@ export async function record(
   database: Database,
   version: ObjectVersion,
   metadata: FileMetadata,
-  more: Partial<FileToRecord> & { readonly stillCurrent?: () => Promise<boolean>; readonly reopen?: boolean } = {},
+  more: Partial<FileToRecord> & { readonly stillCurrent?: () => Promise<Currency>; readonly reopen?: boolean } = {},
 ) {
-  const { stillCurrent = async () => true, reopen = false, ...changes } = more
+  const { stillCurrent = async () => 'yes', reopen = false, ...changes } = more
   const lease = await leaseOn(database, version, reopen)
   const file: FileToRecord = { lease, tag: 'LNGS', version, metadata, integrity: 'verified', comparisons: [], priority: 'live', ...changes }
   return await recordFile(database, file, { at: new Date(), recoMinimumEvents: 10, stillCurrent })

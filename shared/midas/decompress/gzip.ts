@@ -73,6 +73,10 @@ export async function decodeGzip(source: ByteSource, reopen: () => AsyncIterable
       return { problem: truncated(source.position + source.available, 'inside a gzip header'), garbageOffset: null }
     if (header.kind !== 'header')
       return { problem: { kind: 'corrupt', offset: start, message: headerMessage(header, start) }, garbageOffset: null }
+    if (await skipEmptyMember(source)) {
+      if (!(await source.fill(1))) return { problem: checksumProblem, garbageOffset: null }
+      continue
+    }
     const dataStart = source.position
     let inflated = await inflate(source, sink)
     if (inflated.outcome === 'corrupt') inflated = await findDamage(reopen, dataStart, inflated, sink)
@@ -88,6 +92,17 @@ export async function decodeGzip(source: ByteSource, reopen: () => AsyncIterable
     await source.skip(TRAILER_BYTES)
     if (!(await source.fill(1))) return { problem: checksumProblem, garbageOffset: null }
   }
+}
+
+/** A member of nothing: the shortest deflate block, a CRC and a length of zero. Skipped by hand: files may hold very many. */
+const EMPTY_MEMBER = Uint8Array.of(3, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+async function skipEmptyMember(source: ByteSource): Promise<boolean> {
+  if (!(await source.fill(EMPTY_MEMBER.length))) return false
+  const next = source.peek(EMPTY_MEMBER.length)
+  if (EMPTY_MEMBER.some((byte, index) => next[index] !== byte)) return false
+  await source.skip(EMPTY_MEMBER.length)
+  return true
 }
 
 const truncated = (offset: number, where: string): DecodeProblem => ({
