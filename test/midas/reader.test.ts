@@ -108,6 +108,16 @@ describe('a sound run', () => {
     expect(walkStream(stream).serialGaps).toEqual({ 1: 3, 5: 1 })
   })
 
+  it.each([
+    ['an event written twice hides none that is lost', [0, 1, 1, 3], { 1: 1 }],
+    ['an event that comes late is not missing', [0, 2, 1, 3], {}],
+    ['numbers wrap after 2^32', [0xfffffffe, 0xffffffff, 0, 1], {}],
+    ['a gap far larger than memory is counted', [0, 1_000_000, 5], { 1: 999_999 }],
+  ])('follows the serial numbers as they come: %s', (_, serials, gaps) => {
+    const stream = concat(beginOfRun(), ...serials.map((serial) => cameraEvent(serial)), endOfRun())
+    expect(walkStream(stream).serialGaps).toEqual(gaps)
+  })
+
   it('counts an event that came in fragments once, under its own id', () => {
     const fragment = (id: number) => encodeEvent({ id, mask: 0, serial: 1, timeSeconds: START_TIME, body: noise(40) })
     const walked = walkStream(concat(beginOfRun(), fragment(0xc001), fragment(0xd001), fragment(0xd001), endOfRun()))

@@ -1,4 +1,5 @@
 /** bzip2 streams, one after the other. About ten times slower than the bzip2 program: for machines that lack it, and for damaged files. */
+import { InvalidInputError } from '../../errors.ts'
 import { BitReader, OutOfBits } from './bit-reader.ts'
 import type { ByteSource } from './byte-source.ts'
 import { Bzip2Blocks } from './bzip2-block.ts'
@@ -62,6 +63,16 @@ async function isOnlyZeros(source: ByteSource): Promise<boolean> {
   return true
 }
 
+/** One flipped bit scrambles a whole block, which then may look like no MIDAS at all: the damage is what is to be told. */
+function handOut(pieces: readonly Uint8Array[], damage: DecodeProblem | null, sink: Sink): void {
+  try {
+    for (const piece of pieces) sink(piece)
+  } catch (error) {
+    if (damage === null || !(error instanceof InvalidInputError)) throw error
+    throw new InvalidInputError(`nothing readable: ${damage.message}`, {}, { cause: error })
+  }
+}
+
 /** Decodes the blocks of one stream; afterwards the source is at the byte behind it. Returns what was wrong, null for nothing. */
 async function decodeStream(source: ByteSource, level: number, sink: Sink): Promise<DecodeProblem | null> {
   const blocks = new Bzip2Blocks(level)
@@ -85,8 +96,11 @@ async function decodeStream(source: ByteSource, level: number, sink: Sink): Prom
         return checksumProblem
       }
       blocks.read(bits)
-      const crc = blocks.write(sink)
-      if (crc !== storedCrc) checksumProblem ??= wrongChecksum(start, 'of a block')
+      const pieces: Uint8Array[] = []
+      const crc = blocks.write((piece) => pieces.push(piece.slice()))
+      const damage = crc === storedCrc ? null : wrongChecksum(start, 'of a block')
+      checksumProblem ??= damage
+      handOut(pieces, damage, sink)
       streamCrc = (((streamCrc << 1) | (streamCrc >>> 31)) ^ crc) >>> 0
       await source.skip(Math.floor(bits.position / 8))
       bitOffset = bits.position % 8

@@ -4,6 +4,7 @@
  * when the checksum at the end is wrong and fails on garbage behind the last member.
  */
 import { crc32 } from 'node:zlib'
+import { InvalidInputError } from '../../errors.ts'
 import { ByteSource } from './byte-source.ts'
 import type { DecodeEnd, DecodeProblem, Sink } from './decoder.ts'
 import { type Inflated, inflate } from './inflate.ts'
@@ -17,6 +18,9 @@ const FIXED_BYTES = 10
 const TRAILER_BYTES = 8
 /** Names and comments are unbounded in the format; no honest header comes near. */
 const MAX_HEADER_BYTES = 128 * 1024
+/** Loggers write one member, concatenation makes a few. Each costs a fraction of a millisecond, whatever it holds. */
+const MOST_TINY_MEMBERS = 20_000
+const TINY_MEMBER_BYTES = 1000
 
 export type GzipHeader =
   | { readonly kind: 'header'; readonly bytes: number }
@@ -60,6 +64,8 @@ export function readGzipHeader(bytes: Uint8Array): GzipHeader {
  */
 export async function decodeGzip(source: ByteSource, reopen: () => AsyncIterable<Uint8Array>, sink: Sink): Promise<DecodeEnd> {
   let checksumProblem: DecodeProblem | null = null
+  let members = 0
+  let outputBytes = 0
   for (let isFirst = true; ; isFirst = false) {
     const start = source.position
     const header = await takeHeader(source)
@@ -84,6 +90,10 @@ export async function decodeGzip(source: ByteSource, reopen: () => AsyncIterable
       const offset = dataStart + inflated.consumedBytes
       return { problem: { kind: 'corrupt', offset, message: `the gzip stream is damaged at byte ${offset}` }, garbageOffset: null }
     }
+    members += 1
+    outputBytes += inflated.outputBytes
+    if (members > MOST_TINY_MEMBERS && outputBytes < members * TINY_MEMBER_BYTES)
+      throw new InvalidInputError(`not a run: more than ${MOST_TINY_MEMBERS} gzip members of a few bytes each`)
     const hasTrailer = inflated.outcome === 'end' && (await source.fill(TRAILER_BYTES))
     if (!hasTrailer)
       return { problem: truncated(source.position + source.available, 'before the end of its gzip stream'), garbageOffset: null }
