@@ -7,6 +7,7 @@ import {
   type Lease,
   type LiveVersion,
   lookUpArrival,
+  MAX_ATTEMPTS,
   renewLease,
 } from '../../shared/catalogue/arrivals.ts'
 import { flushOutbox } from '../../shared/catalogue/outbox.ts'
@@ -16,7 +17,7 @@ import type { RunKey } from '../../shared/notifications/run-key.ts'
 import type { StorageContext } from '../../shared/runtime/context.ts'
 import type { ObjectDescription } from '../../shared/storage/objects.ts'
 import type { Outcome } from './process-arrival.ts'
-import { alert, failedAlert, MAX_ATTEMPTS } from './refuse.ts'
+import { giveUp } from './refuse.ts'
 
 /** A duplicate waits this long for the call that is at work before it goes back into the queue. */
 const WAIT_FOR_OTHER_MS = 20_000
@@ -55,9 +56,8 @@ async function isDeadly(
   const leaseOver = (arrival.lease_until?.getTime() ?? 0) < context.now().getTime()
   if (arrival.state !== 'processing' || arrival.attempts < MAX_ATTEMPTS || !leaseOver) return false
   const reason = `its reader died ${arrival.attempts} times`
-  if (!(await failDeadArrival(context.database, arrival, reason))) return false
-  await alert(context, failedAlert(arrival.id, arrival.attempts, reason, run, object), signal)
-  return true
+  const given = { arrivalId: arrival.id, attempts: arrival.attempts, reason, run, object }
+  return await giveUp(context, given, (trx) => failDeadArrival(trx, arrival, reason), signal)
 }
 
 /** The store holds a finished version again after it held another: the catalogue shows something else by now. */

@@ -1,4 +1,5 @@
 /** How an arrival ends that does not become a run, and what a human is told of it. */
+import type { Transaction } from 'kysely'
 import {
   closeArrival,
   countFailedLook,
@@ -6,30 +7,46 @@ import {
   findArrival,
   identityOf,
   type Lease,
+  MAX_ATTEMPTS,
   recordArrivals,
   rejectArrival,
 } from '../../shared/catalogue/arrivals.ts'
 import { alertRequest } from '../../shared/catalogue/next-steps.ts'
 import { addRequests, flushOutbox, type Request } from '../../shared/catalogue/outbox.ts'
 import { findLiveFile } from '../../shared/catalogue/runs.ts'
+import type { Schema } from '../../shared/catalogue/schema.ts'
 import { ConflictError, classify } from '../../shared/errors.ts'
 import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
 import type { RunKey } from '../../shared/notifications/run-key.ts'
 import type { StorageContext } from '../../shared/runtime/context.ts'
 import type { ObjectDescription, ObjectName } from '../../shared/storage/objects.ts'
 
-/** After this many tries an arrival is `failed`; the queue's maxReceiveCount in serverless.yml is the same number. */
-export const MAX_ATTEMPTS = 6
-
 /** Writes an alert and sends it. */
-export async function alert(context: StorageContext, request: Request, signal: AbortSignal): Promise<void> {
+async function alert(context: StorageContext, request: Request, signal: AbortSignal): Promise<void> {
   await addRequests(context.database, [request], context.now())
   await flushOutbox(context.database, context.queues, { names: [request.name] }, signal)
 }
 
-/** What is told of an arrival that is given up. */
-export function failedAlert(arrivalId: number, attempts: number, reason: string, run: RunKey, object: ObjectName): Request {
-  return alertRequest({
+/** What is known of an arrival that is given up. */
+interface GivenUp {
+  readonly arrivalId: number
+  readonly attempts: number
+  readonly reason: string
+  readonly run: RunKey
+  readonly object: ObjectName
+}
+
+/**
+ * Makes an arrival failed and writes the alert with it, in one transaction: none is given up untold. `fail` says whether it
+ * still was to be failed. Returns that.
+ */
+export async function giveUp(
+  context: StorageContext,
+  { arrivalId, attempts, reason, run, object }: GivenUp,
+  fail: (trx: Transaction<Schema>) => Promise<boolean>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const failed = alertRequest({
     rule: 'arrival-failed',
     severity: 'error',
     summary: `${object.key} could not be catalogued after ${attempts} tries: ${reason}`,
@@ -39,6 +56,13 @@ export function failedAlert(arrivalId: number, attempts: number, reason: string,
     object: { bucket: object.bucket, key: object.key },
     occurrence: `arrival/${arrivalId}`,
   })
+  const given = await context.database.transaction().execute(async (trx) => {
+    if (!(await fail(trx))) return false
+    await addRequests(trx, [failed], context.now())
+    return true
+  })
+  if (given) await flushOutbox(context.database, context.queues, { names: [failed.name] }, signal)
+  return given
 }
 
 /** The object cannot even be looked at: the try is counted, and after the last one the arrival is failed, which is told. */
@@ -49,12 +73,19 @@ export async function reportUnseen(
   thrown: unknown,
   signal: AbortSignal,
 ): Promise<void> {
-  const { message } = classify(thrown)
+  const { message: reason } = classify(thrown)
   await recordArrivals(context.database, [hint], context.now())
-  const tries = await countFailedLook(context.database, hint, message, MAX_ATTEMPTS)
-  if (tries === null || tries < MAX_ATTEMPTS) return
-  const arrival = await findArrival(context.database, hint)
-  if (arrival !== null) await alert(context, failedAlert(arrival.id, tries, message, run, hint), signal)
+  const found = await findArrival(context.database, hint)
+  if (found === null || (found.state !== 'received' && found.state !== 'failed')) return
+  const attempts = found.attempts + 1
+  if (attempts < MAX_ATTEMPTS) await countFailedLook(context.database, found, reason)
+  else
+    await giveUp(
+      context,
+      { arrivalId: found.id, attempts, reason, run, object: hint },
+      (trx) => countFailedLook(trx, found, reason),
+      signal,
+    )
 }
 
 /** Writes down why a try failed and frees the object for the next; after the last one the arrival is failed, which is told. */
@@ -70,12 +101,9 @@ export async function giveBack(
   const last = lease.attempt >= MAX_ATTEMPTS && !(error instanceof ConflictError)
   try {
     if (last) {
-      const failed = failedAlert(lease.arrivalId, lease.attempt, error.message, run, object)
-      await context.database.transaction().execute(async (trx) => {
-        await addRequests(trx, [failed], context.now())
-        await endAttempt(trx, lease, { state: 'failed', reason: error.message })
-      })
-      await flushOutbox(context.database, context.queues, { names: [failed.name] }, signal)
+      const given = { arrivalId: lease.arrivalId, attempts: lease.attempt, reason: error.message, run, object }
+      const fail = (trx: Transaction<Schema>) => endAttempt(trx, lease, { state: 'failed', reason: error.message }).then(() => true)
+      await giveUp(context, given, fail, signal)
     } else await endAttempt(context.database, lease, { state: 'received', reason: error.message })
   } catch (second) {
     // The lease runs out by itself; the first error is the one to report.

@@ -9,6 +9,9 @@ import type { Arrival, ArrivalOutcome, ArrivalState, Integrity, Schema } from '.
 
 type Executor = Database | Transaction<Schema>
 
+/** After this many tries an arrival is `failed`; the queue's maxReceiveCount in serverless.yml is the same number. */
+export const MAX_ATTEMPTS = 6
+
 /** What tells one object version from another. An arrival without version or ETag stands for "whatever is there". */
 export interface VersionName {
   readonly bucket: string
@@ -184,23 +187,18 @@ export async function renewLease(database: Database, lease: Lease, leaseSeconds:
   if (result.numUpdatedRows === 0n) throw new ConflictError('the lease on this object was lost to another function')
 }
 
-/**
- * Counts a try at which the object could not even be looked at. After `most` tries the arrival is failed.
- * @returns the tries so far; null when somebody works on it, or it is finished.
- */
-export async function countFailedLook(database: Database, arrival: ObjectArrival, reason: string, most: number): Promise<number | null> {
-  const found = await findArrival(database, arrival)
-  if (found === null || (found.state !== 'received' && found.state !== 'failed')) return null
+/** Counts a try at which the object could not even be looked at; the last makes the arrival failed. False when somebody took it on meanwhile. */
+export async function countFailedLook(database: Executor, found: Arrival, reason: string): Promise<boolean> {
   const attempts = found.attempts + 1
-  const state = attempts >= most ? ('failed' as const) : found.state
-  await database
+  const state = attempts >= MAX_ATTEMPTS ? ('failed' as const) : found.state
+  const result = await database
     .updateTable('arrivals')
     .set({ attempts, reason, state, finished_at: state === 'failed' ? sql<Date>`UTC_TIMESTAMP(3)` : null })
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)
     .where('state', '=', found.state)
-    .execute()
-  return attempts
+    .executeTakeFirst()
+  return result.numUpdatedRows === 1n
 }
 
 /** An arrival whose readers died again and again without a word: failed. False when it was not so any more. */

@@ -6,7 +6,7 @@ import { encodeNotification } from '../notifications/encode.ts'
 import { routeKey } from '../notifications/route-key.ts'
 import type { StorageContext } from '../runtime/context.ts'
 import { listObjects, type ObjectVersion } from '../storage/objects.ts'
-import { recordArrivals } from './arrivals.ts'
+import { MAX_ATTEMPTS, recordArrivals } from './arrivals.ts'
 import { flushOutbox } from './outbox.ts'
 import type { Arrival } from './schema.ts'
 
@@ -34,8 +34,6 @@ const LOST_MESSAGE_MS = 3_600_000
 /** A failed arrival is tried again every hour for a day or so; then only by hand (`cygnet replay`). */
 const FAILED_RETRY_MS = 3_600_000
 const FAILED_RETRY_ATTEMPTS = 30
-/** An attempt that died is announced again at once while there were fewer than these. */
-const EARLY_ATTEMPTS = 6
 
 /** Requests of a function that died between commit and sending are older than this. */
 const STRANDED_REQUEST_MS = 60_000
@@ -152,7 +150,7 @@ function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: nu
       // Its own message brings it back; one whose readers keep dying is left to the hourly pace, and then to people.
       return (
         (arrival.lease_until?.getTime() ?? 0) < now &&
-        (arrival.attempts < EARLY_ATTEMPTS || (announcedLongAgo && arrival.attempts < FAILED_RETRY_ATTEMPTS))
+        (arrival.attempts < MAX_ATTEMPTS || (announcedLongAgo && arrival.attempts < FAILED_RETRY_ATTEMPTS))
       )
     case 'failed':
       return (

@@ -1,10 +1,11 @@
 /** serverless.yml is the one manifest: what it says must be true of the tree and of the code. */
+
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { parse, type ScalarTag } from 'yaml'
-import { MAX_ATTEMPTS } from '../../functions/extract-metadata/refuse.ts'
 import { readManifest } from '../../infra/local/manifest.ts'
+import { MAX_ATTEMPTS } from '../../shared/catalogue/arrivals.ts'
 import { QUEUES } from '../../shared/queue/queues.ts'
 import { parseSchedule } from '../../shared/runtime/schedule.ts'
 
