@@ -16,6 +16,15 @@ const list = text.transform((value) =>
     .filter(Boolean),
 )
 const whole = z.coerce.number().int().nonnegative()
+const share = z.coerce.number().gt(0).lte(1)
+/** `LNGS=7200,LNF=3600` */
+const wholeByName = z.string().transform((value, context): Readonly<Record<string, number>> => {
+  const pairs = value.split(',').filter((pair) => pair.trim() !== '')
+  const entries = pairs.map((pair) => pair.split('=').map((part) => part.trim()))
+  if (entries.some(([name = '', number = '', ...more]) => name === '' || !/^\d+$/.test(number) || more.length > 0))
+    context.addIssue({ code: 'custom', message: 'expected NAME=NUMBER, separated by commas' })
+  return Object.fromEntries(entries.map(([name = '', number]) => [name, Number(number)]))
+})
 const setting = <T extends z.ZodType>(schema: T, description: string, secret = false) => schema.meta({ description, secret })
 
 /** Variable by variable; the order is the order of the documentation. */
@@ -33,6 +42,10 @@ export const variables = {
   CYGNET_S3_SDK_CHECKSUMS: setting(
     z.enum(['WHEN_SUPPORTED', 'WHEN_REQUIRED']).default('WHEN_SUPPORTED'),
     "the SDK's default checksums; WHEN_REQUIRED for stores that refuse streamed trailers (Ceph before 18, the embedded S3)",
+  ),
+  CYGNET_S3_PUBLIC_ENDPOINT: setting(
+    z.url().optional(),
+    'S3 endpoint as others reach it, put into links; absent means that of CYGNET_S3_ENDPOINT',
   ),
   CYGNET_SQS_ENDPOINT: setting(z.url().optional(), 'SQS endpoint; absent means AWS itself'),
   CYGNET_SQS_REGION: setting(text.default('us-east-1'), 'SQS region'),
@@ -54,6 +67,77 @@ export const variables = {
   CYGNET_RECO_MINIMUM_EVENTS: setting(whole.default(10), 'reconstruction is asked for runs with more trigger events than this'),
   CYGNET_NOTIFICATION_TOKEN: setting(text.optional(), 'bearer token that stores must send to receive-notification', true),
   CYGNET_NOTIFICATION_BODY_BYTES: setting(whole.default(1024 * 1024), 'largest notification accepted, bytes'),
+  CYGNET_TAPE_DRIVER: setting(
+    z.enum(['none', 'directory', 'webdav', 'fts', 'rucio']).default('none'),
+    'how second copies are made; none: requests are kept and wait',
+  ),
+  CYGNET_TAPE_DIRECTORY: setting(text.optional(), 'directory: an existing folder (LTFS, NFS) that receives the copies'),
+  CYGNET_TAPE_URL: setting(
+    z.url({ protocol: /^(davs?|https?)$/ }).optional(),
+    'webdav, fts, rucio: root of the tape endpoint, e.g. davs://tape.example.org:8443/cygno/; for rucio optional, then it is only used to verify and read',
+  ),
+  CYGNET_TAPE_CA_FILE: setting(text.optional(), "PEM file with the certificate authorities of the tape endpoint, besides Node's own"),
+  CYGNET_TAPE_THIRD_PARTY: setting(
+    z.enum(['auto', 'never']).default('auto'),
+    'webdav: auto lets the endpoint fetch from the store by itself where it can; never streams through the function',
+  ),
+  CYGNET_TAPE_REST: setting(
+    z.enum(['auto', 'never']).default('auto'),
+    'webdav, fts: auto asks whether the endpoint has a WLCG Tape REST API, which then says what is on media',
+  ),
+  CYGNET_TAPE_COPIES_AT_ONCE: setting(
+    whole.default(4),
+    'copies under way at once, all functions together; for fts and rucio rather some hundreds',
+  ),
+  CYGNET_TAPE_COPY_SECONDS: setting(whole.default(800), 'longest time one copy may take, below the time limit of the function'),
+  CYGNET_TAPE_LATE_HOURS: setting(whole.default(24), 'a run that is not verified on tape after so many hours is told to people'),
+  CYGNET_TAPE_TOKEN: setting(text.optional(), 'a bearer token for the tape endpoint, FTS or Rucio, where none is fetched', true),
+  CYGNET_TAPE_TOKEN_URL: setting(z.url().optional(), 'token endpoint of the IAM that gives bearer tokens (OAuth2)'),
+  CYGNET_TAPE_CLIENT_ID: setting(text.optional(), 'OAuth2 client id'),
+  CYGNET_TAPE_CLIENT_SECRET: setting(text.optional(), 'OAuth2 client secret', true),
+  CYGNET_TAPE_REFRESH_TOKEN: setting(text.optional(), 'OAuth2 refresh token; absent means the client-credentials grant', true),
+  CYGNET_TAPE_SCOPE: setting(text.optional(), 'OAuth2 scopes, separated by blanks, e.g. "storage.read:/ storage.modify:/ storage.stage:/"'),
+  CYGNET_TAPE_AUDIENCE: setting(text.optional(), 'OAuth2 audience'),
+  CYGNET_TAPE_TOKEN_CACHE: setting(text.optional(), 'file (mode 0600) that keeps the tokens between processes; absent means memory only'),
+  CYGNET_FTS_URL: setting(z.url().optional(), 'fts: the FTS3 REST service, e.g. https://fts.example.org:8446'),
+  CYGNET_FTS_VO: setting(text.default('cygno'), 'fts: the virtual organisation that job ids are made from'),
+  CYGNET_FTS_ARCHIVE_SECONDS: setting(whole.default(86_400), 'fts: how long a job waits for the file to be on media'),
+  CYGNET_RUCIO_URL: setting(z.url().optional(), 'rucio: the Rucio server'),
+  CYGNET_RUCIO_ACCOUNT: setting(text.optional(), 'rucio: the account that owns the rules'),
+  CYGNET_RUCIO_SOURCE_RSE: setting(text.optional(), 'rucio: the RSE that is our store, where replicas are registered'),
+  CYGNET_RUCIO_TAPE_RSE: setting(text.optional(), 'rucio: the RSE of the tape'),
+  CYGNET_RUCIO_SOURCE_PREFIX: setting(
+    text.optional(),
+    'rucio: address of our store as the source RSE knows it, put before <bucket>/<key>; absent for a deterministic RSE',
+  ),
+  CYGNET_RECALL_DAYS: setting(whole.default(7), 'how long a run that was brought back from tape stays'),
+  CYGNET_RECALL_HOURS: setting(whole.default(48), 'a recall that takes longer has failed'),
+  CYGNET_LINK_SECONDS: setting(whole.default(3600), 'longest validity of a link to an object'),
+  CYGNET_PROTECTED_PREFIXES: setting(
+    list.default(['LAB/', 'RECO/', 'BCK/', 'pkl/']),
+    'key prefixes under which nothing is ever deleted, whatever else is configured',
+  ),
+  CYGNET_CLEAN_RUNS_AFTER_DAYS: setting(
+    whole.optional(),
+    'runs with a verified tape copy leave the store after so many days; absent means that age alone deletes nothing',
+  ),
+  CYGNET_CLOUD_CAPACITY_BYTES: setting(whole.optional(), 'room for runs in the store; absent means that fullness deletes nothing'),
+  CYGNET_CLOUD_HIGH_WATER: setting(
+    share.default(0.85),
+    'share of the capacity above which the oldest runs with a verified tape copy leave early',
+  ),
+  CYGNET_CLOUD_LOW_WATER: setting(share.default(0.75), 'share of the capacity at which that stops'),
+  CYGNET_CLEAN_MOST_RUNS: setting(
+    whole.default(100),
+    'one run of the cleaner deletes at most so many files of runs, and says so when it stops there',
+  ),
+  CYGNET_EVENTS_SEEN_SECONDS: setting(whole.default(600), 'single events leave the buffer so long after they were seen'),
+  CYGNET_EVENTS_UNSEEN_SECONDS: setting(whole.default(3600), 'single events that nobody looked at leave the buffer at this age'),
+  CYGNET_EVENTS_UNSEEN_SECONDS_BY_TAG: setting(wholeByName.default({}), 'the same for some tags, e.g. LNGS=7200,LNF=3600'),
+  CYGNET_SCRUB_DAYS: setting(whole.default(90), 'every copy is verified again at least so often'),
+  CYGNET_SCRUB_BYTES: setting(whole.default(20_000_000_000), 'bytes one run of the scrub reads at most'),
+  CYGNET_API_URL: setting(z.url().optional(), 'for `cygnet push` with a token: address of the catalogue API'),
+  CYGNET_API_TOKEN: setting(text.optional(), 'for `cygnet push` without store credentials: an API token', true),
   CYGNET_FOLDER: setting(text.optional(), 'folder of the local stack (data, logs, addresses); absent means .cygnet in the project'),
   CYGNET_LOG_LEVEL: setting(z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'), 'least severe log line written'),
 } as const
