@@ -62,6 +62,8 @@ async function isDeadly(
 
 /** The store holds a finished version again after it held another: the catalogue shows something else by now. */
 function isStoredAgain(arrival: Arrival, live: LiveVersion | null, object: ObjectDescription): boolean {
+  // Deleted after its copy on tape was verified, or missing, and here once more: brought back, or sent again.
+  if (live !== null && live.etag === object.etag && !live.inStore) return arrival.state === 'done'
   // The same bytes sent once more after a digest disagreed: what is stated about them may have been put right.
   const restated = live?.integrity === 'mismatch' && live.storedAt < object.lastModified
   if (arrival.state === 'done') return live?.etag !== object.etag || restated

@@ -99,6 +99,8 @@ export interface LiveVersion {
   readonly runId: number
   readonly integrity: Integrity
   readonly storedAt: Date
+  /** False when it was last seen missing, or was deleted after its copy on tape was verified. */
+  readonly inStore: boolean
 }
 
 /**
@@ -117,14 +119,23 @@ export async function lookUpArrival(
         .onRef('run_files.object_key', '=', 'arrivals.object_key')
         .on('run_files.is_live', '=', 1),
     )
+    .leftJoin('replicas', (join) =>
+      join
+        .onRef('replicas.bucket', '=', 'run_files.bucket')
+        .onRef('replicas.object_key', '=', 'run_files.object_key')
+        .onRef('replicas.sha256', '=', 'run_files.sha256')
+        .on('replicas.kind', '=', 'cloud'),
+    )
     .selectAll('arrivals')
     .select(['run_files.etag as liveEtag', 'run_files.run_id as runId', 'run_files.integrity', 'run_files.last_modified as storedAt'])
-    .where('identity', '=', identityOf(version))
+    .select('replicas.state as replicaState')
+    .where('arrivals.identity', '=', identityOf(version))
     .executeTakeFirst()
   if (row === undefined) return null
-  const { liveEtag, runId, integrity, storedAt, ...arrival } = row
+  const { liveEtag, runId, integrity, storedAt, replicaState, ...arrival } = row
   if (liveEtag === null || runId === null || integrity === null || storedAt === null) return { arrival, live: null }
-  return { arrival, live: { etag: liveEtag, runId, integrity, storedAt } }
+  const inStore = replicaState !== 'deleted' && replicaState !== 'missing'
+  return { arrival, live: { etag: liveEtag, runId, integrity, storedAt, inStore } }
 }
 
 export interface Lease {

@@ -3,8 +3,9 @@ import { Migrator } from 'kysely'
 import { TransientError } from '../errors.ts'
 import type { Database } from './database.ts'
 import * as foundation from './migrations/0001-foundation.ts'
+import * as replicas from './migrations/0002-replicas.ts'
 
-const migrations = { '0001-foundation': foundation }
+const migrations = { '0001-foundation': foundation, '0002-replicas': replicas }
 
 /** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */
 export async function migrate(database: Database): Promise<readonly string[]> {

@@ -120,14 +120,22 @@ async function missingOf(
     context.database.selectFrom('arrivals').selectAll().where('bucket', '=', first.bucket).where('object_key', 'in', keys).execute(),
     context.database
       .selectFrom('run_files')
-      .select(['object_key', 'etag'])
-      .where('bucket', '=', first.bucket)
-      .where('object_key', 'in', keys)
+      .leftJoin('replicas', (join) =>
+        join
+          .onRef('replicas.bucket', '=', 'run_files.bucket')
+          .onRef('replicas.object_key', '=', 'run_files.object_key')
+          .onRef('replicas.sha256', '=', 'run_files.sha256')
+          .on('replicas.kind', '=', 'cloud'),
+      )
+      .select(['run_files.object_key', 'run_files.etag', 'replicas.state'])
+      .where('run_files.bucket', '=', first.bucket)
+      .where('run_files.object_key', 'in', keys)
       .where('is_live', '=', 1)
       .execute(),
   ])
   const now = context.now().getTime()
-  const liveEtag = new Map(live.map((file) => [file.object_key, file.etag]))
+  const inStore = live.filter((file) => file.state !== 'deleted' && file.state !== 'missing')
+  const liveEtag = new Map(inStore.map((file) => [file.object_key, file.etag]))
   return objects.filter((object) => {
     if (object.lastModified.getTime() > now - graceSeconds * 1000) return false
     const known = arrivals.filter((arrival) => arrival.object_key === object.key && arrival.etag === object.etag)
@@ -140,7 +148,8 @@ function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: nu
   const announcedLongAgo = arrival.announced_at.getTime() < now - LOST_MESSAGE_MS
   switch (arrival.state) {
     case 'done':
-      // Read before, but the catalogue shows another version: this one was put back, or its writing was overtaken.
+      // Read before, but the catalogue shows another version, or none in the store: this one was put back, or its writing was
+      // overtaken.
       return liveEtag !== arrival.etag
     case 'invalid':
       return liveEtag !== undefined && liveEtag !== arrival.etag

@@ -7,6 +7,7 @@ import { endAttempt, identityOf, type Lease, lockVersions } from './arrivals.ts'
 import { type Database, withDeadlockRetries } from './database.ts'
 import { alertRequest, type CataloguedRun, fileAlerts, type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
 import { addRequests, type Request } from './outbox.ts'
+import { type Content, recordCloudReplica, replaceCloudReplicas } from './replicas.ts'
 import { addHistory, dateOf, findLiveFile, lockRunOf, lockRunOfFile, type RefreshedRun, refreshRun, supersedeFile } from './runs.ts'
 import type { DigestComparison, Integrity, RunFile, Schema } from './schema.ts'
 
@@ -63,6 +64,7 @@ export async function recordFile(database: Database, file: FileToRecord, options
     const otherContents = await countOtherContents(trx, version, metadata.checksums.sha256)
     if (before !== null) await supersedeFile(trx, before.id, at)
     await insertFile(trx, file, run.id, at)
+    await recordCloudReplica(trx, storedContent(file, run), seenOf(file), at)
     const refreshed = await refreshRun(trx, locked, { at, newContent: !sameContent })
     if (refreshed === null) throw new Error('a run has no file right after one was written')
     if (before !== null && reused) await leaveFormerRun(trx, before, file, at)
@@ -95,6 +97,7 @@ export async function recordInvalid(
     if (before !== null) {
       const problem = `the newest version of ${file.version.key} cannot be read: ${file.reason}`
       await supersedeFile(trx, before.id, options.at)
+      await replaceCloudReplicas(trx, file.version, null, options.at)
       await addHistory(trx, [{ runId: before.run_id, what: 'replaced by an unreadable file', detail: problem }], options.at)
       await refreshRun(trx, await lockRunOfFile(trx, before), { at: options.at, newContent: true, problem })
     }
@@ -175,6 +178,17 @@ async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date)
     })
     .execute()
 }
+
+function storedContent({ version, metadata }: FileToRecord, run: CataloguedRun): Content {
+  const { md5, adler32, sha256 } = metadata.checksums
+  return { run, bucket: version.bucket, key: version.key, sizeBytes: metadata.sizeBytes, md5, adler32, sha256 }
+}
+
+const seenOf = ({ version, integrity, comparisons }: FileToRecord) => ({
+  integrity,
+  storedAt: version.lastModified,
+  comparedWith: comparisons.filter((comparison) => comparison.agrees).map(({ by, algorithm }) => `${algorithm} of ${by}`),
+})
 
 /** The object now belongs to another run: the former one keeps its history and says what became of its file. */
 async function leaveFormerRun(trx: Trx, before: RunFile, file: FileToRecord, at: Date): Promise<void> {

@@ -1,17 +1,20 @@
 /**
  * The legacy Runlog, written from the catalogue: the only place that knows the old status integers.
  *
- * storage_local_status stays what the DAQ's ODB says (-1 running, 0 written): we do not see the DAQ's disk.
- * storage_cloud_status is 1 when the object was read whole and no digest disagrees, -2 when one does, -1 when it is not there.
- * storage_tape_status and online_reco_status start at -1 and are reset when the run's bytes change.
+ * storage_local_status is what a program on the DAQ's machine told us (1 present, 0 deleted), else what the DAQ's ODB says (-1
+ * running, 0 written). storage_cloud_status: 1 in the store, 2 deleted after its copy on tape was verified (or in part), -2 a
+ * checksum disagrees, -1 not there. storage_tape_status: 1 only when every file was verified on the medium, -2 when that fails,
+ * else -1. online_reco_status starts at -1 and is reset when the run's bytes change.
  */
 import { sql, type Transaction } from 'kysely'
 import { runlogColumns } from '../extraction/run-parameters.ts'
-import type { Integrity, Parameters, Schema } from './schema.ts'
+import type { Parameters, Schema } from './schema.ts'
+import type { StorageSummary } from './storage-summary.ts'
 
 /** Columns that Cygnet itself answers for, whatever the ODB says. */
 const OWN_COLUMNS = new Set([
   'run_number',
+  'storage_local_status',
   'storage_cloud_status',
   'storage_tape_status',
   'online_reco_status',
@@ -20,33 +23,52 @@ const OWN_COLUMNS = new Set([
   'file_s3_tag',
 ])
 
-export interface RunlogEntry {
+interface RunlogStorage {
   readonly tag: string
   readonly runNumber: number
   readonly parameters: Parameters
-  /** Whether a file of the run is in the store. */
-  readonly present: boolean
-  readonly sizeBytes: number
-  /** Null for a run of several files: the old column has room for one. */
-  readonly md5: string | null
-  readonly integrity: Integrity
-  /** Forget what was done with other bytes. */
-  readonly reset: boolean
+  readonly storage: StorageSummary
 }
 
+export interface RunlogEntry extends RunlogStorage {
+  /** Null when the run has no readable file. */
+  readonly file: {
+    readonly sizeBytes: number
+    /** Null for a run of several files: the old column has room for one. */
+    readonly md5: string | null
+  } | null
+  /** Forget what was reconstructed from other bytes. */
+  readonly resetReco: boolean
+}
+
+const CLOUD = { absent: -1, present: 1, suspicious: -2, deleted: 2, partly: 2 } as const
+const TAPE = { none: -1, 'under-way': -1, 'on-media': 1, failed: -2 } as const
+const LOCAL = { present: 1, deleted: 0 } as const
+
+const statusColumns = ({ storage, parameters }: RunlogStorage) => ({
+  storage_local_status: storage.local === null ? (parameters.storage_local_status ?? -1) : LOCAL[storage.local],
+  storage_cloud_status: CLOUD[storage.cloud],
+  storage_tape_status: TAPE[storage.tape],
+})
+
 export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry): Promise<void> {
-  const { parameters, present } = entry
   const row: Record<string, number | string | null> = { tag: entry.tag, run_number: entry.runNumber }
-  for (const column of runlogColumns) if (!OWN_COLUMNS.has(column.name)) row[column.name] = parameters[column.name] ?? null
-  row.storage_local_status = parameters.storage_local_status ?? -1
-  row.storage_cloud_status = present ? (entry.integrity === 'mismatch' ? -2 : 1) : -1
-  row.file_size = present ? entry.sizeBytes : -1
-  row.file_checksum = present ? entry.md5 : null
-  row.file_s3_tag = present ? entry.tag : null
-  if (entry.reset) Object.assign(row, { storage_tape_status: -1, online_reco_status: -1 })
+  for (const column of runlogColumns) if (!OWN_COLUMNS.has(column.name)) row[column.name] = entry.parameters[column.name] ?? null
+  Object.assign(row, statusColumns(entry))
+  row.file_size = entry.file?.sizeBytes ?? -1
+  row.file_checksum = entry.file?.md5 ?? null
+  row.file_s3_tag = entry.file === null ? null : entry.tag
+  if (entry.resetReco) row.online_reco_status = -1
   const columns = Object.keys(row)
   const names = sql.join(columns.map((column) => sql.ref(column)))
   const values = sql.join(Object.values(row))
   const updates = sql.join(columns.map((column) => sql`${sql.ref(column)} = VALUES(${sql.ref(column)})`))
   await sql`INSERT INTO Runlog (${names}) VALUES (${values}) ON DUPLICATE KEY UPDATE ${updates}`.execute(trx)
+}
+
+/** The statuses of the copies alone. */
+export async function writeRunlogStorage(trx: Transaction<Schema>, entry: RunlogStorage): Promise<void> {
+  const { storage_local_status: local, storage_cloud_status: cloud, storage_tape_status: tape } = statusColumns(entry)
+  await sql`UPDATE Runlog SET storage_local_status = ${local}, storage_cloud_status = ${cloud}, storage_tape_status = ${tape}
+    WHERE tag = ${entry.tag} AND run_number = ${entry.runNumber}`.execute(trx)
 }

@@ -2,6 +2,7 @@
 import type { Selectable, Transaction } from 'kysely'
 import { aggregateRun, type FileSummary, type RunSummary } from './aggregate.ts'
 import type { Database } from './database.ts'
+import { storageOfRun } from './replicas.ts'
 import { writeRunlog } from './runlog.ts'
 import type { Run, RunFile, RunFilesTable, Schema } from './schema.ts'
 
@@ -143,7 +144,7 @@ export interface RefreshedRun {
 /**
  * Brings a run's values in step with its live files, decides which use of the number is the current one (the latest
  * begun of those that still have a file; all keep their rows) and writes the legacy Runlog from it.
- * `newContent` resets the legacy statuses: what was done with other bytes does not count for these.
+ * `newContent` resets the reconstruction's status: what was done with other bytes does not count for these.
  * @returns null when no live file is left.
  */
 export async function refreshRun(
@@ -173,9 +174,8 @@ export async function refreshRun(
   }
   if (current.id === run.use.id) {
     const parameters = summary?.parameters ?? run.use.parameters
-    const row = { ...run, parameters, present: fileCount > 0, sizeBytes: summary?.sizeBytes ?? 0, md5: summary?.md5 ?? null }
-    const integrity = summary?.integrity ?? run.use.integrity
-    await writeRunlog(trx, { ...row, integrity, reset: options.newContent || before?.id !== current.id })
+    const storage = await storageOfRun(trx, run.use.id, files)
+    await writeRunlog(trx, { ...run, parameters, storage, file: summary, resetReco: options.newContent || before?.id !== current.id })
   } else if (before?.id !== current.id) await showOtherUse(trx, run, current)
   if (summary === null) return null
   return { summary, files: summary.keys.flatMap((key) => files.filter((file) => nameOf(file) === key).slice(0, 1)) }
@@ -190,9 +190,9 @@ function electCurrentUse(uses: readonly Run[]): Run {
 }
 
 async function showOtherUse(trx: Trx, run: RunKey, use: Run): Promise<void> {
-  const summary = aggregateRun((await liveFiles(trx, use.id)).map(summaryOf))
-  const row = { ...run, parameters: use.parameters, present: summary !== null, sizeBytes: use.size_bytes, md5: summary?.md5 ?? null }
-  await writeRunlog(trx, { ...row, integrity: use.integrity, reset: true })
+  const files = await liveFiles(trx, use.id)
+  const storage = await storageOfRun(trx, use.id, files)
+  await writeRunlog(trx, { ...run, parameters: use.parameters, storage, file: aggregateRun(files.map(summaryOf)), resetReco: true })
 }
 
 function valuesOf(summary: RunSummary) {

@@ -4,6 +4,7 @@ import type { ColumnType, Generated, Selectable } from 'kysely'
 import type { BankStatistics } from '../extraction/metadata.ts'
 import type { CameraShape } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
+import type { DarkObjectsTable, ReplicasTable, SeenEventsTable, TapeEndpointsTable, TombstonesTable } from './replica-schema.ts'
 
 /** Written as JSON text, read back parsed. */
 type Json<T> = ColumnType<T, string, string>
@@ -183,6 +184,11 @@ export interface Schema {
   outbox: OutboxTable
   parked_notifications: ParkedNotificationsTable
   reconciliations: ReconciliationsTable
+  replicas: ReplicasTable
+  tombstones: TombstonesTable
+  tape_endpoints: TapeEndpointsTable
+  seen_events: SeenEventsTable
+  dark_objects: DarkObjectsTable
 }
 
 export type Arrival = Selectable<ArrivalsTable>

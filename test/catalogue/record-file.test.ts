@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { findArrival } from '../../shared/catalogue/arrivals.ts'
 import { describeRun, findRuns, listRuns } from '../../shared/catalogue/queries.ts'
 import { recordInvalid } from '../../shared/catalogue/record-file.ts'
-import { leaseOn, record, runlogRow, startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
+import { copyToTape, leaseOn, record, runlogRow, startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
 import { BEGIN_OF_RUN, metadataOf, versionOf } from '../support/metadata.ts'
 
 let catalogue: TestCatalogue
@@ -86,7 +86,7 @@ describe('a file that comes again', () => {
   test('with the same content changes nothing and asks for nothing twice', async () => {
     const version = versionOf(key, 'e')
     await record(catalogue.database, version, metadataOf(run))
-    await sql`UPDATE Runlog SET storage_tape_status = 1 WHERE run_number = ${run}`.execute(catalogue.database)
+    await copyToTape(catalogue.database, run)
     await record(catalogue.database, version, metadataOf(run), { reopen: true })
     const details = await only(run)
     expect(details.requests).toHaveLength(2)
@@ -96,7 +96,7 @@ describe('a file that comes again', () => {
 
   test('with other content replaces the former, keeps it as history, and its copies no longer count', async () => {
     await record(catalogue.database, versionOf(key, 'old'), metadataOf(run, {}, 'old'))
-    await sql`UPDATE Runlog SET storage_tape_status = 1 WHERE run_number = ${run}`.execute(catalogue.database)
+    await copyToTape(catalogue.database, run)
     await record(catalogue.database, versionOf(key, 'new'), metadataOf(run, {}, 'new'))
     const details = await only(run)
     expect(details.files.map((file) => [file.etag, file.is_live])).toEqual([
@@ -139,7 +139,8 @@ describe('a run number that is used again', () => {
 
   test('is a new run: the old one keeps its entry, the two never mix, and it is told', async () => {
     await record(catalogue.database, versionOf(key, 'first'), metadataOf(run, {}, 'first'))
-    await sql`UPDATE Runlog SET storage_tape_status = 1, online_reco_status = 1 WHERE run_number = ${run}`.execute(catalogue.database)
+    await copyToTape(catalogue.database, run)
+    await sql`UPDATE Runlog SET online_reco_status = 1 WHERE run_number = ${run}`.execute(catalogue.database)
     const recorded = await record(
       catalogue.database,
       versionOf(key, 'second'),

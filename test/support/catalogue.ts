@@ -6,6 +6,8 @@ import { claimArrival, findArrival, recordArrivals } from '../../shared/catalogu
 import { type Database, openDatabase } from '../../shared/catalogue/database.ts'
 import { migrate } from '../../shared/catalogue/migrate.ts'
 import { type Currency, type FileToRecord, recordFile } from '../../shared/catalogue/record-file.ts'
+import { claimReplica, endClaim } from '../../shared/catalogue/replica-work.ts'
+import { contentOfFile, requestTapeReplica } from '../../shared/catalogue/replicas.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import type { ObjectVersion } from '../../shared/storage/objects.ts'
@@ -61,4 +63,26 @@ export async function runlogRow(database: Database, runNumber: number, tag = 'LN
     database,
   )
   return rows[0]
+}
+
+/** A copy on tape of every file that counts for the run, verified, as request-tape-copy leaves it. */
+export async function copyToTape(database: Database, runNumber: number, tag = 'LNGS'): Promise<void> {
+  const files = await database
+    .selectFrom('run_files')
+    .innerJoin('runs', 'runs.id', 'run_files.run_id')
+    .selectAll('run_files')
+    .where('runs.run_number', '=', runNumber)
+    .where('runs.tag', '=', tag)
+    .where('is_live', '=', 1)
+    .execute()
+  for (const file of files) {
+    const name = `${file.bucket}/${file.object_key}`
+    const content = contentOfFile(file, { tag, runNumber })
+    const place = { endpoint: 'file:///tape', url: `file:///tape/${name}`, name, requestedBy: 'test' }
+    const { id } = await requestTapeReplica(database, content, place, new Date())
+    const claim = await claimReplica(database, id, ['requested'], { owner: randomUUID(), leaseSeconds: 30 })
+    if (claim === null) throw new InvalidInputError('the copy is claimed')
+    const at = new Date()
+    await endClaim(database, claim, { change: { state: 'on-media', verified_at: at, verified_by: 'test' } }, at)
+  }
 }

@@ -1,0 +1,134 @@
+/** The tables of copies as TypeScript sees them. Times are UTC. */
+import type { ColumnType, Generated, Selectable } from 'kysely'
+
+type Defaulted<T> = ColumnType<T, T | undefined, T>
+type Optional<T> = ColumnType<T | null, T | null | undefined, T | null>
+
+/** Where a copy is: on the DAQ's disk, in the store, on tape, or in the store again for a while. */
+export type ReplicaKind = 'local' | 'cloud' | 'tape' | 'recall'
+
+/**
+ * requested: to be made. copying: a function is at it (lease). submitted: a service (FTS, Rucio) is at it. staged: its checksum
+ * was compared, but it is on the endpoint's disk buffer only. staging: being brought from the medium (recall). on-media: verified
+ * on tape. present: verified on disk. failed: tried in vain; tried again at `next_attempt_at`, unless that is null. missing: not
+ * where it was. suspicious: there, with other bytes or unreadable; never more than that is said by a program. replaced: its place
+ * holds other contents by now. deleting, deleted: by us, with a tombstone. expired: a recall whose time is over.
+ */
+export type ReplicaState =
+  | 'requested'
+  | 'copying'
+  | 'submitted'
+  | 'staged'
+  | 'staging'
+  | 'on-media'
+  | 'present'
+  | 'failed'
+  | 'missing'
+  | 'suspicious'
+  | 'replaced'
+  | 'deleting'
+  | 'deleted'
+  | 'expired'
+
+/** One copy of the contents of one object of a run. */
+export interface ReplicasTable {
+  id: Generated<number>
+  /** SHA-256 of kind, endpoint, object and contents: see `replicaIdentity`. */
+  identity: Buffer
+  run_id: number
+  tag: string
+  run_number: number
+  /** The object whose contents these are. */
+  bucket: string
+  object_key: string
+  kind: ReplicaKind
+  endpoint: string
+  /** Without credentials. */
+  url: string
+  /** Below the endpoint's root. */
+  name: string
+  size_bytes: number
+  md5: string
+  adler32: string
+  sha256: string
+  state: ReplicaState
+  priority: Defaulted<'live' | 'backlog'>
+  requested_at: Date
+  requested_by: string
+  started_at: Optional<Date>
+  /** When the bytes were first there. */
+  stored_at: Optional<Date>
+  /** When its checksum was last compared and agreed. */
+  verified_at: Optional<Date>
+  verified_by: Optional<string>
+  /** When it was last looked at, whatever was seen. */
+  checked_at: Optional<Date>
+  /** Recall: until when it stays. */
+  expires_at: Optional<Date>
+  deleted_at: Optional<Date>
+  updated_at: Date
+  /** Job or rule at a service. */
+  reference: Optional<string>
+  attempts: Defaulted<number>
+  next_attempt_at: Optional<Date>
+  last_error: Optional<string>
+  lease_owner: Optional<string>
+  lease_until: Optional<Date>
+}
+
+/** A deletion, written before it is done. `withdrawn`: it was not done after all, and the copy is still there. */
+export interface TombstonesTable {
+  id: Generated<number>
+  replica_id: number
+  run_id: number
+  bucket: string
+  object_key: string
+  url: string
+  etag: Optional<string>
+  version_id: Optional<string>
+  size_bytes: number
+  sha256: string
+  reason: string
+  /** The copy that was verified in the call that deleted. */
+  survivor_id: number
+  survivor_url: string
+  survivor_verified_by: string
+  survivor_verified_at: Date
+  written_by: string
+  written_at: Date
+  state: 'intended' | 'deleted' | 'withdrawn'
+  ended_at: Optional<Date>
+  note: Optional<string>
+}
+
+/** How a tape endpoint fares: while it does not answer, nothing more is tried there for a while. */
+export interface TapeEndpointsTable {
+  endpoint: string
+  failures: Defaulted<number>
+  paused_until: Optional<Date>
+  failing_since: Optional<Date>
+  last_error: Optional<string>
+  last_success_at: Optional<Date>
+}
+
+/** Single events of the buffer that were looked at. */
+export interface SeenEventsTable {
+  bucket: string
+  object_key: string
+  etag: string
+  seen_at: Date
+}
+
+/** What is at an endpoint and unknown to the catalogue. */
+export interface DarkObjectsTable {
+  identity: Buffer
+  endpoint: string
+  name: string
+  size_bytes: number
+  first_seen_at: Date
+  last_seen_at: Date
+  resolved_at: Optional<Date>
+}
+
+export type Replica = Selectable<ReplicasTable>
+export type Tombstone = Selectable<TombstonesTable>

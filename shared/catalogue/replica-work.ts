@@ -1,0 +1,230 @@
+/**
+ * Who works on a replica: claims with a lease, what comes of them, and the endpoint's health. A claim is a row first; the side
+ * effect comes after it, under a name that follows from the row, and is looked up before it is repeated.
+ */
+import { sql, type Transaction } from 'kysely'
+import { ConflictError } from '../errors.ts'
+import { type Database, withDeadlockRetries } from './database.ts'
+import { addRequests, type Request } from './outbox.ts'
+import type { Replica, ReplicaState } from './replica-schema.ts'
+import { projectStorage } from './replicas.ts'
+import { addHistory } from './runs.ts'
+import type { Schema } from './schema.ts'
+
+type Trx = Transaction<Schema>
+
+export interface Claim {
+  readonly replica: Replica
+  /** Names this piece of work: who lost the lease cannot write what another has begun. */
+  readonly owner: string
+}
+
+const now = sql<Date>`UTC_TIMESTAMP(3)`
+const leaseEnd = (seconds: number) => sql<Date>`UTC_TIMESTAMP(3) + INTERVAL ${seconds} SECOND`
+
+export interface ClaimOptions {
+  readonly owner: string
+  readonly leaseSeconds: number
+  readonly at: Date
+}
+
+/**
+ * Takes the next copy that is to be made at an endpoint: live runs before the backlog, the oldest wish first. Null when there
+ * is none, when `mostAtOnce` are under way, or while the endpoint rests.
+ */
+export async function claimTapeCopy(
+  database: Database,
+  endpoint: string,
+  options: ClaimOptions & { readonly mostAtOnce: number },
+): Promise<Claim | null> {
+  return await inTransaction(database, async (trx) => {
+    const health = await lockEndpoint(trx, endpoint)
+    if ((health.paused_until?.getTime() ?? 0) > options.at.getTime()) return null
+    const { busy } = await trx
+      .selectFrom('replicas')
+      .select((of) => of.fn.countAll<number>().as('busy'))
+      .where('kind', '=', 'tape')
+      .where('endpoint', '=', endpoint)
+      .where((where) =>
+        where.or([where('state', '=', 'submitted'), where.and([where('state', '=', 'copying'), where('lease_until', '>', now)])]),
+      )
+      .executeTakeFirstOrThrow()
+    if (Number(busy) >= options.mostAtOnce) return null
+    const next = await trx
+      .selectFrom('replicas')
+      .selectAll()
+      .where('kind', '=', 'tape')
+      .where('endpoint', '=', endpoint)
+      .where((where) =>
+        where.or([
+          where.and([
+            where('state', '=', 'requested'),
+            where.or([where('next_attempt_at', 'is', null), where('next_attempt_at', '<=', options.at)]),
+          ]),
+          where.and([where('state', '=', 'failed'), where('next_attempt_at', '<=', options.at)]),
+          // Its function died.
+          where.and([where('state', '=', 'copying'), where('lease_until', '<', now)]),
+        ]),
+      )
+      .orderBy(sql`priority = 'live'`, 'desc')
+      .orderBy('requested_at')
+      .orderBy('id')
+      .limit(1)
+      .forUpdate()
+      .executeTakeFirst()
+    if (next === undefined) return null
+    const taken = {
+      state: 'copying' as const,
+      attempts: next.attempts + 1,
+      started_at: options.at,
+      lease_owner: options.owner,
+    }
+    await trx
+      .updateTable('replicas')
+      .set({ ...taken, lease_until: leaseEnd(options.leaseSeconds), updated_at: options.at })
+      .where('id', '=', next.id)
+      .execute()
+    return { replica: { ...next, ...taken }, owner: options.owner }
+  })
+}
+
+/** Takes one replica, when it is in one of these states and nobody else holds it. Its state stays. */
+export async function claimReplica(
+  database: Database,
+  id: number,
+  states: readonly ReplicaState[],
+  options: Omit<ClaimOptions, 'at'>,
+): Promise<Claim | null> {
+  const result = await withDeadlockRetries(() =>
+    database
+      .updateTable('replicas')
+      .set({ lease_owner: options.owner, lease_until: leaseEnd(options.leaseSeconds) })
+      .where('id', '=', id)
+      .where('state', 'in', states)
+      .where((where) => where.or([where('lease_until', 'is', null), where('lease_until', '<', now)]))
+      .executeTakeFirst(),
+  )
+  if (result.numUpdatedRows !== 1n) return null
+  const replica = await database.selectFrom('replicas').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
+  return { replica, owner: options.owner }
+}
+
+/** @throws ConflictError when the lease was lost to another. */
+export async function renewClaim(database: Database, claim: Claim, leaseSeconds: number): Promise<void> {
+  const result = await database
+    .updateTable('replicas')
+    .set({ lease_until: leaseEnd(leaseSeconds) })
+    .where('id', '=', claim.replica.id)
+    .where('lease_owner', '=', claim.owner)
+    .executeTakeFirst()
+  if (result.numUpdatedRows === 0n) throw lost()
+}
+
+/** Keeps the claim while `work` runs; the signal that work gets aborts when the claim is lost. */
+export async function whileClaimed<T>(
+  database: Database,
+  claim: Claim,
+  leaseSeconds: number,
+  signal: AbortSignal,
+  work: (held: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const gone = new AbortController()
+  const renewal = setInterval(
+    () => {
+      renewClaim(database, claim, leaseSeconds).catch((error) => {
+        if (error instanceof ConflictError) gone.abort(error)
+      })
+    },
+    (leaseSeconds * 1000) / 4,
+  )
+  try {
+    return await work(AbortSignal.any([signal, gone.signal]))
+  } finally {
+    clearInterval(renewal)
+  }
+}
+
+/** What is known of a replica now. Columns left out stay as they are. */
+export type ReplicaChange = Partial<
+  Pick<
+    Replica,
+    | 'state'
+    | 'name'
+    | 'url'
+    | 'stored_at'
+    | 'verified_at'
+    | 'verified_by'
+    | 'checked_at'
+    | 'expires_at'
+    | 'deleted_at'
+    | 'reference'
+    | 'attempts'
+    | 'next_attempt_at'
+    | 'last_error'
+    | 'priority'
+    | 'requested_at'
+  >
+>
+
+export interface ReplicaOutcome {
+  readonly change: ReplicaChange
+  /** A line of the run's history, where people should read of it. */
+  readonly note?: { readonly what: string; readonly detail: string } | null
+  readonly requests?: readonly Request[]
+  /** Written in the same transaction. */
+  readonly also?: (trx: Trx) => Promise<void>
+}
+
+/**
+ * Ends a claim: writes what came of it with the history, the requests that follow and the legacy statuses, in one transaction.
+ * @throws ConflictError when the claim was lost meanwhile: then nothing is written.
+ */
+export async function endClaim(database: Database, claim: Claim, outcome: ReplicaOutcome, at: Date): Promise<void> {
+  await inTransaction(database, async (trx) => {
+    await lockRun(trx, claim.replica.run_id)
+    const result = await trx
+      .updateTable('replicas')
+      .set({ ...outcome.change, lease_owner: null, lease_until: null, updated_at: at })
+      .where('id', '=', claim.replica.id)
+      .where('lease_owner', '=', claim.owner)
+      .executeTakeFirst()
+    if (result.numUpdatedRows === 0n) throw lost()
+    await writeOutcome(trx, claim.replica, outcome, at)
+  })
+}
+
+/** The same while the claim goes on: a step of it is written down. */
+export async function noteStep(database: Database, claim: Claim, outcome: ReplicaOutcome, at: Date): Promise<Claim> {
+  await inTransaction(database, async (trx) => {
+    await lockRun(trx, claim.replica.run_id)
+    const result = await trx
+      .updateTable('replicas')
+      .set({ ...outcome.change, updated_at: at })
+      .where('id', '=', claim.replica.id)
+      .where('lease_owner', '=', claim.owner)
+      .executeTakeFirst()
+    if (result.numUpdatedRows === 0n) throw lost()
+    await writeOutcome(trx, claim.replica, outcome, at)
+  })
+  return { ...claim, replica: { ...claim.replica, ...outcome.change } }
+}
+
+async function writeOutcome(trx: Trx, replica: Replica, outcome: ReplicaOutcome, at: Date): Promise<void> {
+  if (outcome.note != null) await addHistory(trx, [{ runId: replica.run_id, ...outcome.note }], at)
+  await addRequests(trx, outcome.requests ?? [], at)
+  await outcome.also?.(trx)
+  if (outcome.change.state !== undefined) await projectStorage(trx, replica.run_id)
+}
+
+/** Always the run before its replicas: whoever catalogues a file locks in this order too. */
+const lockRun = (trx: Trx, runId: number) => trx.selectFrom('runs').select('id').where('id', '=', runId).forUpdate().execute()
+
+const inTransaction = <T>(database: Database, work: (trx: Trx) => Promise<T>): Promise<T> =>
+  withDeadlockRetries(() => database.transaction().execute(work))
+
+const lost = () => new ConflictError('the claim on this copy was lost to another function')
+
+async function lockEndpoint(trx: Trx, endpoint: string) {
+  await trx.insertInto('tape_endpoints').ignore().values({ endpoint }).execute()
+  return await trx.selectFrom('tape_endpoints').selectAll().where('endpoint', '=', endpoint).forUpdate().executeTakeFirstOrThrow()
+}

@@ -1,0 +1,206 @@
+/** Replicas: the rows that say where a copy of which contents is. What changes them is in replica-work.ts. */
+import { createHash } from 'node:crypto'
+import type { Transaction } from 'kysely'
+import type { ObjectName } from '../storage/objects.ts'
+import type { Database } from './database.ts'
+import type { Replica, ReplicaKind } from './replica-schema.ts'
+import { writeRunlogStorage } from './runlog.ts'
+import type { Integrity, RunFile, Schema } from './schema.ts'
+import { type StorageSummary, summarizeStorage } from './storage-summary.ts'
+
+type Trx = Transaction<Schema>
+export type Executor = Database | Trx
+
+export interface RunReference {
+  readonly id: number
+  readonly tag: string
+  readonly runNumber: number
+}
+
+/** What a copy is a copy of: the contents that an object of a run has, or had. */
+export interface Content extends ObjectName {
+  readonly run: RunReference
+  readonly sizeBytes: number
+  readonly md5: string
+  readonly adler32: string
+  readonly sha256: string
+}
+
+/**
+ * The row's true key, SHA-256 of kind, endpoint, object and contents. The store has no endpoint: it is the same store under
+ * whatever address. `variant` tells a second copy at the same endpoint from the first.
+ */
+export function replicaIdentity(
+  kind: ReplicaKind,
+  endpoint: string,
+  content: ObjectName & { readonly sha256: string },
+  variant = '',
+): Buffer {
+  const parts = [kind, endpoint, content.bucket, content.key, content.sha256, ...(variant === '' ? [] : [variant])]
+  return createHash('sha256').update(parts.join('\0')).digest()
+}
+
+export const contentOf = (replica: Replica): Content => ({
+  run: { id: replica.run_id, tag: replica.tag, runNumber: replica.run_number },
+  bucket: replica.bucket,
+  key: replica.object_key,
+  sizeBytes: replica.size_bytes,
+  md5: replica.md5,
+  adler32: replica.adler32,
+  sha256: replica.sha256,
+})
+
+export function contentOfFile(file: RunFile, run: Omit<RunReference, 'id'>): Content {
+  return {
+    run: { id: file.run_id, tag: run.tag, runNumber: run.runNumber },
+    bucket: file.bucket,
+    key: file.object_key,
+    sizeBytes: file.size_bytes,
+    md5: file.md5,
+    adler32: file.adler32,
+    sha256: file.sha256,
+  }
+}
+
+export interface NewReplica {
+  readonly kind: ReplicaKind
+  readonly endpoint: string
+  readonly url: string
+  readonly name: string
+  readonly variant?: string
+  readonly priority?: 'live' | 'backlog'
+  readonly requestedBy: string
+}
+
+/** The columns of a new row, without its state. */
+export function replicaRow(content: Content, replica: NewReplica, at: Date) {
+  return {
+    identity: replicaIdentity(replica.kind, replica.endpoint, content, replica.variant),
+    run_id: content.run.id,
+    tag: content.run.tag,
+    run_number: content.run.runNumber,
+    bucket: content.bucket,
+    object_key: content.key,
+    kind: replica.kind,
+    endpoint: replica.endpoint,
+    url: replica.url,
+    name: replica.name,
+    size_bytes: content.sizeBytes,
+    md5: content.md5,
+    adler32: content.adler32,
+    sha256: content.sha256,
+    priority: replica.priority ?? ('live' as const),
+    requested_at: at,
+    requested_by: replica.requestedBy,
+    updated_at: at,
+  }
+}
+
+/**
+ * The store holds these contents: they were read whole just now, and no digest that anybody states disagreed (else the copy is
+ * suspicious). Other contents that were under the key are not there any more.
+ */
+export async function recordCloudReplica(
+  trx: Trx,
+  content: Content,
+  seen: { readonly integrity: Integrity; readonly storedAt: Date; readonly comparedWith: readonly string[] },
+  at: Date,
+): Promise<void> {
+  await replaceCloudReplicas(trx, content, content.sha256, at)
+  const suspicious = seen.integrity === 'mismatch'
+  const verifiedBy =
+    seen.comparedWith.length === 0 ? 'read whole, nothing stated' : `read whole, agrees with ${seen.comparedWith.join(', ')}`
+  const found = {
+    state: suspicious ? ('suspicious' as const) : ('present' as const),
+    run_id: content.run.id,
+    tag: content.run.tag,
+    run_number: content.run.runNumber,
+    stored_at: seen.storedAt,
+    checked_at: at,
+    deleted_at: null,
+    last_error: suspicious ? 'a stated checksum disagrees' : null,
+    updated_at: at,
+    ...(suspicious ? {} : { verified_at: at, verified_by: verifiedBy.slice(0, 255) }),
+  }
+  const name = `${content.bucket}/${content.key}`
+  const row = replicaRow(content, { kind: 'cloud', endpoint: '', url: `s3://${name}`, name, requestedBy: 'arrival' }, at)
+  await trx
+    .insertInto('replicas')
+    .values({ ...row, started_at: seen.storedAt, ...found })
+    .onDuplicateKeyUpdate(found)
+    .execute()
+}
+
+/** The key holds other contents than these replicas, or (`sha256` null) nothing readable. */
+export async function replaceCloudReplicas(trx: Trx, object: ObjectName, sha256: string | null, at: Date): Promise<void> {
+  await trx
+    .updateTable('replicas')
+    .set({ state: 'replaced', lease_owner: null, lease_until: null, updated_at: at })
+    .where('bucket', '=', object.bucket)
+    .where('object_key', '=', object.key)
+    .where('kind', '=', 'cloud')
+    .where('state', 'not in', ['replaced', 'deleted'])
+    .$if(sha256 !== null, (query) => query.where('sha256', '!=', sha256 as string))
+    .execute()
+}
+
+/** Writes the wish for a copy on tape; one that is wished for already stays as it is, but a live wish makes it live. */
+export async function requestTapeReplica(
+  executor: Executor,
+  content: Content,
+  replica: Omit<NewReplica, 'kind'>,
+  at: Date,
+): Promise<Replica> {
+  const row = replicaRow(content, { ...replica, kind: 'tape' }, at)
+  await executor
+    .insertInto('replicas')
+    .values({ ...row, state: 'requested' })
+    .onDuplicateKeyUpdate(replica.priority === 'backlog' ? { identity: row.identity } : { priority: 'live' })
+    .execute()
+  return await executor.selectFrom('replicas').selectAll().where('identity', '=', row.identity).executeTakeFirstOrThrow()
+}
+
+export const findReplica = async (executor: Executor, id: number): Promise<Replica | null> =>
+  (await executor.selectFrom('replicas').selectAll().where('id', '=', id).executeTakeFirst()) ?? null
+
+/** All replicas of a run, by what they are copies of. */
+export const replicasOfRun = (executor: Executor, runId: number): Promise<readonly Replica[]> =>
+  executor.selectFrom('replicas').selectAll().where('run_id', '=', runId).orderBy('id').execute()
+
+/** All replicas of the same contents of an object. */
+export const replicasOfContent = (executor: Executor, content: ObjectName & { readonly sha256: string }): Promise<readonly Replica[]> =>
+  executor
+    .selectFrom('replicas')
+    .selectAll()
+    .where('bucket', '=', content.bucket)
+    .where('object_key', '=', content.key)
+    .where('sha256', '=', content.sha256)
+    .orderBy('id')
+    .execute()
+
+/** Where a run is, by the replicas of the contents that count for it. */
+export async function storageOfRun(
+  executor: Executor,
+  runId: number,
+  files: readonly Pick<RunFile, 'bucket' | 'object_key' | 'sha256'>[],
+): Promise<StorageSummary> {
+  return summarizeStorage(files, await replicasOfRun(executor, runId))
+}
+
+/** Brings the legacy storage columns in step after a replica changed. Only the use of a number that is shown has them. */
+export async function projectStorage(trx: Trx, runId: number): Promise<void> {
+  const run = await trx
+    .selectFrom('runs')
+    .select(['tag', 'run_number', 'is_current', 'parameters'])
+    .where('id', '=', runId)
+    .executeTakeFirst()
+  if (run === undefined || run.is_current !== 1) return
+  const files = await trx
+    .selectFrom('run_files')
+    .select(['bucket', 'object_key', 'sha256'])
+    .where('run_id', '=', runId)
+    .where('is_live', '=', 1)
+    .execute()
+  const storage = await storageOfRun(trx, runId, files)
+  await writeRunlogStorage(trx, { tag: run.tag, runNumber: run.run_number, parameters: run.parameters, storage })
+}
