@@ -69,6 +69,8 @@ export interface ReplicasTable {
   updated_at: Date
   /** Job or rule at a service. */
   reference: Optional<string>
+  /** Counts the jobs asked of a service; a new one is asked only after the one before ended in vain. */
+  generation: Defaulted<number>
   attempts: Defaulted<number>
   next_attempt_at: Optional<Date>
   last_error: Optional<string>

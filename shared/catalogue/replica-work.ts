@@ -158,6 +158,7 @@ export type ReplicaChange = Partial<
     | 'expires_at'
     | 'deleted_at'
     | 'reference'
+    | 'generation'
     | 'attempts'
     | 'next_attempt_at'
     | 'last_error'

@@ -7,7 +7,9 @@ import type { Config } from '../config.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { createSqsClient } from '../queue/client.ts'
 import { createQueues, type Queues } from '../queue/queues.ts'
-import { createS3Client } from '../storage/client.ts'
+import { createPublicS3Client, createS3Client } from '../storage/client.ts'
+import type { TapeDriver } from '../tape/driver.ts'
+import { openTapeDriver } from '../tape/open-driver.ts'
 
 /** For functions that only write down and pass on. */
 export interface Context {
@@ -26,6 +28,14 @@ export interface Context {
 /** For functions that also read objects. */
 export interface StorageContext extends Context {
   readonly s3: S3Client
+}
+
+/** For functions that also deal with second copies. */
+export interface TapeContext extends StorageContext {
+  /** Signs links: the store as others reach it. */
+  readonly publicS3: S3Client
+  /** Null where none is configured: then requests for copies wait. */
+  readonly tape: TapeDriver | null
 }
 
 /** Connects to the catalogue and the queues (both lazily, on first use). */
@@ -60,6 +70,23 @@ export function createStorageContext(config: Config, name: string, log?: Logger)
     s3,
     async close() {
       s3.destroy()
+      await context.close()
+    },
+  }
+}
+
+/** The same with the place for second copies. */
+export async function createTapeContext(config: Config, name: string, log?: Logger): Promise<TapeContext> {
+  const context = createStorageContext(config, name, log)
+  const publicS3 = createPublicS3Client(config)
+  const tape = await openTapeDriver(config, context.log)
+  return {
+    ...context,
+    publicS3,
+    tape,
+    async close() {
+      publicS3.destroy()
+      await tape?.close()
       await context.close()
     },
   }

@@ -36,7 +36,10 @@ export interface CopySource {
 }
 
 export interface CopyOptions {
-  /** 1 for the first try. A try after one that failed for good has a new number, so that services that know jobs by name make a new one. */
+  /**
+   * 1 for the first job that a service is asked for; counted on only after one ended in vain. The same number means the same
+   * job: a request whose answer was lost is repeated without making a second one.
+   */
   readonly attempt: number
 }
 

@@ -38,6 +38,7 @@ const TABLES = [
     deleted_at DATETIME(3) NULL,
     updated_at DATETIME(3) NOT NULL,
     reference VARCHAR(255) NULL,
+    generation INT UNSIGNED NOT NULL DEFAULT 1,
     attempts INT UNSIGNED NOT NULL DEFAULT 0,
     next_attempt_at DATETIME(3) NULL,
     last_error TEXT NULL,
