@@ -8,7 +8,7 @@ import { writeFileSync } from 'node:fs'
 import { loadConfig } from '../../shared/config.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { QueueName } from '../../shared/queue/queues.ts'
-import { createStorageContext, type StorageContext } from '../../shared/runtime/context.ts'
+import { createTapeContext, type TapeContext } from '../../shared/runtime/context.ts'
 import type { HttpApp, QueueHandler, ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { serveHttp } from '../../shared/runtime/http.ts'
 import { pumpQueue } from '../../shared/runtime/pump.ts'
@@ -27,7 +27,7 @@ async function main(name = '', readyFile = '', port = '0'): Promise<void> {
   if (entry === undefined) throw new InvalidInputError(`there is no function "${name}" in serverless.yml`)
   const stop = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort())
-  const context = createStorageContext(loadConfig(), name)
+  const context = await createTapeContext(loadConfig(), name)
   try {
     await host(entry, context, { signal: stop.signal, port: Number(port), ready: () => writeFileSync(readyFile, String(process.pid)) })
   } finally {
@@ -37,11 +37,11 @@ async function main(name = '', readyFile = '', port = '0'): Promise<void> {
 
 async function host(
   entry: FunctionEntry,
-  context: StorageContext,
+  context: TapeContext,
   { signal, port, ready }: { readonly signal: AbortSignal; readonly port: number; readonly ready: () => void },
 ): Promise<void> {
   const { createHandler } = (await import(`../../functions/${entry.name}/handler.ts`)) as {
-    createHandler: (context: StorageContext) => unknown
+    createHandler: (context: TapeContext) => unknown
   }
   const handler = createHandler(context)
   const common = { log: context.log, signal, timeoutSeconds: entry.timeoutSeconds }

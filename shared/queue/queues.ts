@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-sqs'
 import { TransientError } from '../errors.ts'
 
-export const QUEUES = ['runs', 'tape-requests', 'reco-requests', 'alerts'] as const
+export const QUEUES = ['runs', 'tape-requests', 'recall-requests', 'reco-requests', 'alerts'] as const
 export type QueueName = (typeof QUEUES)[number]
 
 export const deadLetterQueue = (queue: QueueName): `${QueueName}-dead` => `${queue}-dead`

@@ -1,0 +1,33 @@
+/** Queue `tape-requests`: every file of a run gets a verified copy on tape. The wish is written down, then copies are made. */
+
+import { classify } from '../../shared/errors.ts'
+import { copyNext, hasTape } from '../../shared/replicas/copy-to-tape.ts'
+import { acceptTapeRequest, parseTapeRequest } from '../../shared/replicas/tape-request.ts'
+import type { TapeContext } from '../../shared/runtime/context.ts'
+import type { QueueHandler } from '../../shared/runtime/handler.ts'
+
+/** After so long no further copy is begun in the same call: one copy may take most of the function's time. */
+const BEGIN_WITHIN_MS = 45_000
+
+export function createHandler(context: TapeContext): QueueHandler {
+  return async (event, { signal, log }) => {
+    if (!hasTape(context)) {
+      // The catalogue knows the files: track-tape asks for their copies once there is a place for them.
+      log.warn({ messages: event.Records.length }, 'no-tape-driver')
+      return { batchItemFailures: [] }
+    }
+    const batchItemFailures: { itemIdentifier: string }[] = []
+    for (const message of event.Records) {
+      try {
+        await acceptTapeRequest(context, parseTapeRequest(message.body))
+      } catch (error) {
+        log.error({ error: classify(error), message: message.messageId }, 'message-not-processed')
+        batchItemFailures.push({ itemIdentifier: message.messageId })
+      }
+    }
+    const began = performance.now()
+    // The next in line, which need not be this message's: live runs go before the backlog.
+    while (!signal.aborted && performance.now() - began < BEGIN_WITHIN_MS) if ((await copyNext(context, signal, log)) === null) break
+    return { batchItemFailures }
+  }
+}

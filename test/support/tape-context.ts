@@ -1,0 +1,70 @@
+/** A context with a place for second copies: on the test services, with the directory driver on a temporary folder unless said otherwise. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { temporaryFolder } from '../../infra/local/testing.ts'
+import { createChecksums } from '../../shared/extraction/checksums.ts'
+import { parseRunKey } from '../../shared/notifications/run-key.ts'
+import type { TapeContext } from '../../shared/runtime/context.ts'
+import { createPublicS3Client } from '../../shared/storage/client.ts'
+import { describeObject, type ObjectDescription } from '../../shared/storage/objects.ts'
+import { createDirectoryDriver } from '../../shared/tape/directory.ts'
+import type { TapeDriver } from '../../shared/tape/driver.ts'
+import { record } from './catalogue.ts'
+import { signal, startTestContext, type TestContext } from './context.ts'
+import { metadataOf } from './metadata.ts'
+
+export interface TestTapeContext extends TestContext, TapeContext {
+  readonly tape: TapeDriver
+  /** The root of the directory driver. */
+  readonly tapeFolder: string
+  /** Puts bytes into the store and catalogues them as the run of the key, the way extraction does. */
+  putRun(key: string, body: Uint8Array | string, options?: { readonly reopen?: boolean }): Promise<CataloguedObject>
+}
+
+export interface CataloguedObject {
+  readonly object: ObjectDescription
+  readonly runNumber: number
+  readonly tag: string
+  readonly sha256: string
+  readonly md5: string
+  readonly adler32: string
+}
+
+export async function startTestTapeContext(
+  options: {
+    readonly driver?: (tapeFolder: string) => TapeDriver
+    readonly environment?: Readonly<Record<string, string>>
+    /** Time as the functions see it. */
+    readonly now?: () => Date
+  } = {},
+): Promise<TestTapeContext> {
+  const tapeFolder = join(temporaryFolder(), 'tape')
+  mkdirSync(tapeFolder, { recursive: true })
+  const context = await startTestContext(options.environment)
+  const publicS3 = createPublicS3Client(context.config)
+  const tape = options.driver?.(tapeFolder) ?? createDirectoryDriver({ folder: tapeFolder })
+  return {
+    ...context,
+    ...(options.now === undefined ? {} : { now: options.now }),
+    publicS3,
+    tape,
+    tapeFolder,
+    async putRun(key, body, { reopen = false } = {}) {
+      await context.put(key, body)
+      const object = await describeObject(context.s3, { bucket: context.bucket, key }, signal)
+      const run = parseRunKey(key)
+      if (object === null || run === null) throw new Error(`${key} is not a run in the store`)
+      const checksums = createChecksums()
+      checksums.update(Buffer.from(body))
+      const { md5, adler32, sha256 } = await checksums.digest()
+      const metadata = metadataOf(run.runNumber, { checksums: { md5, adler32, sha256 }, sizeBytes: object.sizeBytes, subrun: run.subrun })
+      await record(context.database, object, metadata, { tag: run.tag, reopen })
+      return { object, runNumber: run.runNumber, tag: run.tag, sha256, md5, adler32 }
+    },
+    async close() {
+      publicS3.destroy()
+      await tape.close()
+      await context.close()
+    },
+  }
+}
