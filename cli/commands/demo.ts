@@ -1,4 +1,4 @@
-/** `cygnet demo`: five runs from the DAQ's disk to the catalogue, before your eyes. */
+/** `cygnet demo`: five runs from the DAQ's disk to the catalogue and to tape, before your eyes. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,7 +42,8 @@ function render(result: Result): string {
     run.adler32,
     run.integrity,
     run.latencySeconds === null ? '-' : duration(run.latencySeconds),
-    run.requests.join(', ') || 'none',
+    run.tape === 'on-media' ? `verified (${run.tapeVerifiedBy})` : run.tape,
+    run.requests.filter((queue) => queue !== 'tape-requests').join(', ') || 'none',
   ])
   const ends = result.runs.map(
     (run) =>
@@ -51,7 +52,7 @@ function render(result: Result): string {
   const queues = Object.entries(result.queues).map(([queue, waiting]) => `${queue} ${waiting}`)
   return [
     '',
-    table(['run', 'what it is', 'events', 'size', 'adler32', 'checksums', 'PUT → row', 'asked for next'], rows),
+    table(['run', 'what it is', 'events', 'size', 'adler32', 'checksums', 'PUT → row', 'on tape', 'asked for next'], rows),
     '',
     ...ends,
     '',

@@ -34,6 +34,9 @@ export interface DemoOutcome {
   readonly complete: boolean | null
   /** From the end of the PUT until the row was seen, seconds. */
   readonly latencySeconds: number | null
+  /** Where its copy on tape is, and how that was verified. */
+  readonly tape: string | null
+  readonly tapeVerifiedBy: string | null
   /** Queues in which a request about this run was put. */
   readonly requests: readonly string[]
   readonly problem: string | null
@@ -71,7 +74,8 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     }
     const runs = await Promise.all(pending)
     const queues = await waitingMessages(context, options.signal)
-    const asked = runs.flatMap((run) => run.requests).length
+    // Nothing consumes the other queues yet; a tape request is done when the copy is there.
+    const asked = runs.flatMap((run) => run.requests).filter((queue) => queue !== 'tape-requests').length
     const waiting = Object.values(queues).reduce((total, count) => total + count, 0)
     const ok = runs.every((run) => run.ok) && waiting === asked
     if (waiting !== asked) options.onProgress(`${asked} requests were made, but ${waiting} wait in the queues`)
@@ -110,11 +114,17 @@ async function dropRun(context: StorageContext, run: DemoRun, options: DemoOptio
 }
 
 async function watchRun(context: StorageContext, run: DemoRun, { file, putAt }: Dropped, options: DemoOptions): Promise<DemoOutcome> {
-  const details = await untilCatalogued(context, run, putAt, options.signal)
-  const latencySeconds = details === null ? null : (performance.now() - putAt) / 1000
-  if (details !== null)
+  const catalogued = await untilCatalogued(context, run, putAt, options.signal)
+  const latencySeconds = catalogued === null ? null : (performance.now() - putAt) / 1000
+  if (catalogued !== null)
     options.onProgress(
-      `run ${file.runNumber}  catalogued after ${duration(latencySeconds ?? 0)}: ${details.run.event_count} events, ${details.run.complete === 1 ? 'complete' : 'incomplete'}`,
+      `run ${file.runNumber}  catalogued after ${duration(latencySeconds ?? 0)}: ${catalogued.run.event_count} events, ${catalogued.run.complete === 1 ? 'complete' : 'incomplete'}`,
+    )
+  const details = await untilOnTape(context, run, putAt, options.signal)
+  const copy = details?.replicas.find((replica) => replica.kind === 'tape')
+  if (copy?.state === 'on-media')
+    options.onProgress(
+      `run ${file.runNumber}  on tape after ${duration((performance.now() - putAt) / 1000)}, verified: ${copy.verified_by}`,
     )
   const live = details?.files.find((candidate) => candidate.is_live === 1)
   const alert = details?.requests.find((request) => request.queue === 'alerts')
@@ -131,6 +141,8 @@ async function watchRun(context: StorageContext, run: DemoRun, { file, putAt }: 
     integrity: live?.integrity ?? null,
     complete: details === null ? null : details.run.complete === 1,
     latencySeconds,
+    tape: details?.storage.tape ?? null,
+    tapeVerifiedBy: copy?.verified_by ?? null,
     requests: (details?.requests ?? []).map((request) => request.queue).toSorted(),
     problem: details?.run.problem ?? (alert === undefined ? null : alert.name.split(':')[1]?.replaceAll('-', ' ')) ?? null,
   }
@@ -140,13 +152,27 @@ async function watchRun(context: StorageContext, run: DemoRun, { file, putAt }: 
 
 const POLL_MS = 20
 
-async function untilCatalogued(context: StorageContext, run: DemoRun, putAt: number, signal: AbortSignal): Promise<RunDetails | null> {
-  while (performance.now() - putAt < PATIENCE_MS) {
+const untilCatalogued = (context: StorageContext, run: DemoRun, putAt: number, signal: AbortSignal) =>
+  until(context, run, putAt, (details) => details.requests.every((request) => request.sentAt !== null) && details.files.length > 0, signal)
+
+/** What is known when its copy on tape was verified, or, when patience ends before, what is known then. */
+const untilOnTape = async (context: StorageContext, run: DemoRun, putAt: number, signal: AbortSignal) =>
+  (await until(context, run, putAt, (details) => details.storage.tape === 'on-media', signal)) ??
+  (await until(context, run, performance.now(), () => true, signal))
+
+async function until(
+  context: StorageContext,
+  run: DemoRun,
+  since: number,
+  reached: (details: RunDetails) => boolean,
+  signal: AbortSignal,
+): Promise<RunDetails | null> {
+  do {
     const [found] = await findRuns(context.database, { runNumber: run.simulation.runNumber, tag: run.simulation.tag })
     const details = found === undefined ? null : await describeRun(context.database, found)
-    if (details?.requests.every((request) => request.sentAt !== null) === true && details.files.length > 0) return details
+    if (details !== null && reached(details)) return details
     await sleep(POLL_MS, undefined, { signal })
-  }
+  } while (performance.now() - since < PATIENCE_MS)
   return null
 }
 
@@ -171,13 +197,14 @@ async function differences(
     ],
     ['pedestal', details.run.pedestal === 1, run.simulation.pedestal],
     ['requests', seen.requests.join(', '), run.expected.requests.join(', ')],
+    ['the copy on tape', seen.tape, 'on-media'],
     ['a problem', seen.problem !== null, run.expected.problem],
   ]
   return expectations.flatMap(([what, is, should]) => (is === should ? [] : [`${what} is ${is}, should be ${should}`]))
 }
 
 async function waitingMessages(context: StorageContext, signal: AbortSignal): Promise<Record<string, number>> {
-  const queues = QUEUES.filter((queue) => queue !== 'runs')
+  const queues = QUEUES.filter((queue) => queue !== 'runs' && queue !== 'tape-requests' && queue !== 'recall-requests')
   const depths = await Promise.all(queues.map((queue) => context.queues.depth(queue, signal)))
   return Object.fromEntries(queues.map((queue, index) => [queue, depths[index]?.waiting ?? 0]))
 }

@@ -2,7 +2,7 @@
  * The whole of Cygnet on one machine: private MariaDB, an S3 store, SQS, and every function of the manifest as a process
  * of its own, each started again when it dies. Everything lives under one folder (`.cygnet`).
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openDatabase } from '../../shared/catalogue/database.ts'
@@ -28,6 +28,7 @@ const S3_ENV_FILE = 's3.env'
 /** Stopped last, in the reverse of the order in which they were started. */
 const SERVICES: readonly string[] = ['mariadb', 'embedded', 'minio']
 const RAW_BUCKET = 'cygno-data'
+const WEBHOOK = 'receive-notification'
 
 export interface StackOptions {
   /** Normally `.cygnet`. */
@@ -100,19 +101,24 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       CYGNET_RAW_BUCKETS: RAW_BUCKET,
       CYGNET_NOTIFICATION_TOKEN: notificationToken,
       CYGNET_LEASE_SECONDS: '30',
+      CYGNET_TAPE_DRIVER: 'directory',
+      CYGNET_TAPE_DIRECTORY: tapeFolder(dataFolder),
       ...options.environment,
     }
     await migrateSchema(mariadb.url)
-    const [webhookPort, minioPort] = [await freePort(), await freePort()]
+    const minioPort = await freePort()
+    const ports = new Map<string, number>()
+    for (const entry of manifest.functions) if (entry.trigger.kind === 'http') ports.set(entry.name, await freePort())
+    const address = (name: string) => {
+      if (!ports.has(name)) throw new InvalidInputError(`${name} has no address`)
+      return `http://127.0.0.1:${ports.get(name)}`
+    }
     const runFunction = (entry: FunctionEntry, environment: Readonly<Record<string, string>>, worker = entry.name) =>
-      keep(worker, () => startFunction(entry, worker, dataFolder, environment, entry.trigger.kind === 'http' ? webhookPort : null, signal))
+      keep(worker, () => startFunction(entry, worker, dataFolder, environment, ports.get(entry.name) ?? null, signal))
     // The webhook first: a real store asks whether it lives.
-    const [http, others] = [
-      manifest.functions.filter((entry) => entry.trigger.kind === 'http'),
-      manifest.functions.filter((entry) => entry.trigger.kind !== 'http'),
-    ]
-    for (const entry of http) await runFunction(entry, base)
-    const webhook = { endpoint: `http://127.0.0.1:${webhookPort}/minio`, token: notificationToken }
+    const others = manifest.functions.filter((entry) => entry.name !== WEBHOOK)
+    for (const entry of manifest.functions) if (entry.name === WEBHOOK) await runFunction(entry, base)
+    const webhook = { endpoint: `${address(WEBHOOK)}/minio`, token: notificationToken }
     const store = minio
       ? await keep('minio', () => startMinio({ dataFolder, port: minioPort, buckets: [RAW_BUCKET], webhook, signal }))
       : null
@@ -127,7 +133,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     writePrivateFile(join(dataFolder, S3_ENV_FILE), s3Variables(environment))
     return {
       environment,
-      address: () => `http://127.0.0.1:${webhookPort}`,
+      address,
       pid(name) {
         const service = running.get(name)
         if (service === undefined) throw new InvalidInputError(`the stack runs no ${name}`)
@@ -148,6 +154,13 @@ export function readStack(dataFolder: string): Readonly<Record<string, string>> 
   } catch {
     return null
   }
+}
+
+/** Where second copies go, made by us: a driver never makes its own root. */
+function tapeFolder(dataFolder: string): string {
+  const folder = join(dataFolder, 'tape')
+  mkdirSync(folder, { recursive: true, mode: 0o750 })
+  return folder
 }
 
 async function migrateSchema(url: string): Promise<void> {

@@ -2,7 +2,10 @@
 
 import { parseRunKey } from '../notifications/run-key.ts'
 import type { Database } from './database.ts'
+import type { Replica } from './replica-schema.ts'
+import { replicasOfRun } from './replicas.ts'
 import type { Arrival, Run, RunFile } from './schema.ts'
+import { type StorageSummary, summarizeStorage } from './storage-summary.ts'
 
 export interface RunFilter {
   readonly tag?: string | undefined
@@ -68,12 +71,16 @@ export interface RunDetails {
   readonly banks: readonly { readonly bank: string; readonly count: number; readonly bytes: number }[]
   readonly events: readonly { readonly eventId: number; readonly events: number; readonly serialGaps: number }[]
   readonly requests: readonly { readonly queue: string; readonly name: string; readonly createdAt: Date; readonly sentAt: Date | null }[]
+  /** In the order in which they came to be known. */
+  readonly replicas: readonly Replica[]
+  /** Where the run is, by the contents that count for it. */
+  readonly storage: StorageSummary
   readonly history: readonly { readonly at: Date; readonly what: string; readonly detail: string }[]
 }
 
 /** Everything about one use of a run number; banks and events are summed over its live files. */
 export async function describeRun(database: Database, run: Run): Promise<RunDetails> {
-  const [files, requests, history] = await Promise.all([
+  const [files, requests, history, replicas] = await Promise.all([
     database
       .selectFrom('run_files')
       .selectAll()
@@ -89,9 +96,11 @@ export async function describeRun(database: Database, run: Run): Promise<RunDeta
       .orderBy('id')
       .execute(),
     database.selectFrom('run_history').select(['at', 'what', 'detail']).where('run_id', '=', run.id).orderBy('id').execute(),
+    replicasOfRun(database, run.id),
   ])
   const live = files.filter((file) => file.is_live === 1)
-  return { run, files, banks: sumBanks(live), events: sumEvents(live), requests, history }
+  const storage = summarizeStorage(live, replicas)
+  return { run, files, banks: sumBanks(live), events: sumEvents(live), requests, replicas, storage, history }
 }
 
 function sumBanks(files: readonly RunFile[]): RunDetails['banks'] {
