@@ -13,6 +13,12 @@ const STAGES = {
   queue: { code: [FOUNDATION], types: [] },
   storage: { code: [FOUNDATION], types: [] },
   extraction: { code: [FOUNDATION, 'shared/midas/', 'shared/notifications/run-key[.]ts$'], types: [] },
+  tape: { code: [FOUNDATION, 'shared/(extraction|storage)/'], types: [] },
+  access: { code: [FOUNDATION, 'shared/(catalogue|notifications)/'], types: [] },
+  replicas: {
+    code: [FOUNDATION, 'shared/(catalogue|extraction|notifications|queue|storage|tape)/', 'shared/runtime/waiting[.]ts$'],
+    types: ['shared/runtime/context[.]ts$'],
+  },
   catalogue: {
     code: [FOUNDATION, 'shared/(extraction|notifications|queue|storage)/'],
     types: ['shared/midas/', 'shared/runtime/context[.]ts$'],
