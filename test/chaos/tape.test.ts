@@ -1,0 +1,71 @@
+/** Whatever dies while copies are made: every run gets its copy, with its bytes, verified; none is made in vain for ever. */
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runFileBytes } from '../../cli/simulate/write.ts'
+import { eventually, startTestStack, type TestStack } from '../support/stack.ts'
+
+const RUNS = 16
+let stack: TestStack
+beforeAll(async () => {
+  stack = await startTestStack({ environment: { CYGNET_LEASE_SECONDS: '4' } })
+})
+afterAll(() => stack?.close())
+
+const keyOf = (runNumber: number) => `LNGS/run${String(runNumber).padStart(5, '0')}.mid.gz`
+const bytesOf = (runNumber: number) => runFileBytes({ runNumber, seed: runNumber, camera: 512, events: 12, digitizers: false })
+
+/** False when it is just being started again. */
+function kill(name: string): boolean {
+  try {
+    return process.kill(stack.pid(name), 'SIGKILL')
+  } catch {
+    return false
+  }
+}
+
+const tapeCopies = () =>
+  stack.context.database.selectFrom('replicas').selectAll().where('kind', '=', 'tape').orderBy('run_number').execute()
+
+test('functions that copy are killed again and again: every run is on tape in the end, whole and once', async () => {
+  const dropped = new Map<string, string>()
+  const drop = async () => {
+    for (let run = 1; run <= RUNS; run++) {
+      const bytes = await bytesOf(run)
+      dropped.set(`${stack.bucket}/${keyOf(run)}`, createHash('sha256').update(bytes).digest('hex'))
+      await stack.put(keyOf(run), bytes)
+    }
+  }
+  let dropping = true
+  const killing = async () => {
+    for (let kills = 0; kills < 12 || dropping; kills++) {
+      await sleep(400)
+      kill(kills % 3 === 2 ? 'track-tape' : 'request-tape-copy')
+    }
+  }
+  const killed = killing()
+  await drop()
+  dropping = false
+  await killed
+  const copies = await eventually(
+    async () => JSON.stringify((await tapeCopies()).map(({ run_number, state, last_error }) => ({ run_number, state, last_error }))),
+    async () => {
+      const rows = await tapeCopies()
+      return rows.length === RUNS && rows.every((row) => row.state === 'on-media') ? rows : null
+    },
+    150,
+  )
+  expect(copies.map((copy) => copy.name)).toEqual([...dropped.keys()])
+  const folder = join(stack.folder, 'tape')
+  for (const copy of copies) {
+    const digest = createHash('sha256')
+      .update(readFileSync(join(folder, copy.name)))
+      .digest('hex')
+    expect(digest).toBe(dropped.get(copy.name))
+    expect(copy).toMatchObject({ sha256: digest, verified_at: expect.any(Date), lease_owner: null })
+  }
+  const left = readdirSync(join(folder, stack.bucket, 'LNGS'))
+  expect(left.toSorted()).toEqual(copies.map((copy) => copy.name.slice(`${stack.bucket}/LNGS/`.length)))
+})
