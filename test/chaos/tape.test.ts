@@ -1,6 +1,8 @@
 /** Whatever dies while copies are made: every run gets its copy, with its bytes, verified; none is made in vain for ever. */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -68,4 +70,26 @@ test('functions that copy are killed again and again: every run is on tape in th
   }
   const left = readdirSync(join(folder, stack.bucket, 'LNGS'))
   expect(left.toSorted()).toEqual(copies.map((copy) => copy.name.slice(`${stack.bucket}/LNGS/`.length)))
+})
+
+test('an endpoint that takes connections and never answers delays no run on its way into the catalogue', async () => {
+  const silent = createServer(() => {})
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+  const { port } = silent.address() as AddressInfo
+  const slow = await startTestStack({ environment: { CYGNET_TAPE_DRIVER: 'webdav', CYGNET_TAPE_URL: `http://127.0.0.1:${port}/` } })
+  try {
+    for (let run = 1; run <= 8; run++) await slow.put(keyOf(run), await bytesOf(run))
+    const began = Date.now()
+    await eventually('eight runs', async () => {
+      const rows = await slow.context.database.selectFrom('runs').select('id').where('complete', '=', 1).execute()
+      return rows.length === 8
+    })
+    expect(Date.now() - began).toBeLessThan(20_000)
+    const copies = await slow.context.database.selectFrom('replicas').select('state').where('kind', '=', 'tape').execute()
+    expect(copies.filter((copy) => copy.state === 'on-media')).toEqual([])
+  } finally {
+    silent.close()
+    silent.closeAllConnections()
+    await slow.close()
+  }
 })
