@@ -1,0 +1,77 @@
+/** `cygnet token`: API tokens, by which a machine sends runs without credentials of the store or the catalogue. */
+import { type Command, InvalidArgumentError } from 'commander'
+import { createToken, listTokens, revokeTokens, stateOf, type TokenState } from '../../shared/access/tokens.ts'
+import { print, printJson, table, tell, time } from '../output.ts'
+import { withContext } from '../settings.ts'
+
+const EXAMPLES = `
+Examples:
+  cygnet token create --name daq-lngs --scope push:LNGS
+  cygnet token create --name operator --scope overwrite:LNGS overwrite:LNF --days 7
+
+Scopes: push:TAG sends new runs of the tag, overwrite:TAG also replaces what is under a key. On the machine that sends, set
+CYGNET_API_URL and CYGNET_API_TOKEN (or CYGNET_API_TOKEN_FILE, a file that only its user can read).`
+
+export function register(program: Command): void {
+  const token = program.command('token').description('API tokens: who may send runs without credentials of the store')
+  token
+    .command('create')
+    .description('make a token; its secret is shown once and kept nowhere')
+    .requiredOption('--name <name>', 'the machine or person that will have it')
+    .requiredOption('--scope <scopes...>', 'what it is good for, e.g. push:LNGS')
+    .option('--days <days>', 'it ends after so many days', parseDays, 365)
+    .option('--json', 'one JSON object')
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: { name: string; scope: readonly string[]; days: number; json?: boolean }) => {
+      const made = await withContext((context) =>
+        createToken(context.database, { name: options.name, scopes: options.scope, days: options.days }, context.now()),
+      )
+      if (options.json === true) {
+        printJson({ id: made.id, name: options.name, token: made.secret, expiresAt: made.expiresAt })
+        return
+      }
+      // The secret alone on standard output: `cygnet token create … > token` writes a file that CYGNET_API_TOKEN_FILE can name.
+      tell(`token ${made.id} "${options.name}" for ${options.scope.join(', ')}, until ${time(made.expiresAt)} UTC. It is shown only now:`)
+      print(made.secret)
+    })
+  token
+    .command('ls')
+    .description('list the tokens, without their secrets')
+    .option('--json', 'one JSON object a line')
+    .action(async (options: { json?: boolean }) => {
+      const tokens = await withContext(async ({ database, now }) =>
+        (await listTokens(database)).map((row) => ({ ...row, state: stateOf(row, now()) })),
+      )
+      if (options.json === true) for (const row of tokens) print(JSON.stringify(row))
+      else print(tokens.length === 0 ? 'no tokens' : tokenTable(tokens))
+    })
+  token
+    .command('revoke')
+    .description('end a token at once')
+    .argument('<id-or-name>', 'its number, or its name (then all of that name)')
+    .action(async (idOrName: string) => {
+      const count = await withContext(({ database, now }) => revokeTokens(database, idOrName, now()))
+      print(count === 0 ? `"${idOrName}" was revoked before` : `${count} ${count === 1 ? 'token' : 'tokens'} revoked`)
+    })
+}
+
+type Shown = Awaited<ReturnType<typeof listTokens>>[number] & { readonly state: TokenState }
+
+const tokenTable = (tokens: readonly Shown[]) =>
+  table(
+    ['id', 'name', 'state', 'scopes', 'made', 'until', 'last used'],
+    tokens.map((token) => [
+      token.id,
+      token.name,
+      token.state,
+      token.scopes.join(' '),
+      time(token.created_at),
+      time(token.expires_at),
+      time(token.last_used_at),
+    ]),
+  )
+
+function parseDays(text: string): number {
+  if (!/^\d{1,5}$/.test(text)) throw new InvalidArgumentError('It is a whole number of days.')
+  return Number(text)
+}

@@ -1,0 +1,109 @@
+/** The catalogue's API as the command uses it: JSON over HTTPS with a bearer token, patient with outages, clear about refusals. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as z from 'zod'
+import { type CygnetError, InvalidInputError, TransientError } from '../../shared/errors.ts'
+import { RefusedError } from './result.ts'
+
+export interface Api {
+  get<T>(path: string, schema: z.ZodType<T>): Promise<T>
+  /** Null where there is no such thing (404). */
+  find<T>(path: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T | null>
+  post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
+}
+
+const ATTEMPTS = 4
+const FIRST_PAUSE_MS = 250
+const ANSWER_SECONDS = 30
+
+interface Call {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly body?: unknown
+  readonly signal: AbortSignal
+}
+
+/**
+ * @param signal ends whatever waits for an answer, together with that of the call.
+ * @throws InvalidInputError for an address over which the token would travel in clear text; on this machine it may.
+ */
+export function createApi(url: string, token: string, signal: AbortSignal): Api {
+  const base = new URL(url.endsWith('/') ? url : `${url}/`)
+  if (base.protocol !== 'https:' && !/^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(base.hostname))
+    throw new InvalidInputError('CYGNET_API_URL must be https: the token would travel in clear text')
+  const ask = async (call: Call): Promise<Response> => {
+    for (let attempt = 1; ; attempt++) {
+      call.signal.throwIfAborted()
+      const answer = await send(base, token, call)
+      if (!(answer instanceof TransientError)) return answer
+      if (attempt >= ATTEMPTS) throw answer
+      await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random() / 2), undefined, { signal: call.signal })
+    }
+  }
+  return {
+    get: async (path, schema) => await content(await ask({ method: 'GET', path, signal }), schema),
+    async find(path, schema, callSignal) {
+      const answer = await ask({ method: 'GET', path, signal: AbortSignal.any([signal, callSignal]) })
+      if (answer.status !== 404) return await content(answer, schema)
+      await answer.body?.cancel()
+      return null
+    },
+    post: async (path, body, schema) => await content(await ask({ method: 'POST', path, body, signal }), schema),
+  }
+}
+
+/** The answer, or what may pass with time. A redirect is not followed: the token is for this address alone. */
+async function send(base: URL, token: string, { method, path, body, signal }: Call): Promise<Response | TransientError> {
+  const limit = AbortSignal.timeout(ANSWER_SECONDS * 1000)
+  try {
+    const answer = await fetch(new URL(path, base), {
+      method,
+      redirect: 'error',
+      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.any([signal, limit]),
+    })
+    if (answer.status !== 429 && answer.status < 500) return answer
+    await answer.body?.cancel()
+    return new TransientError(`the API at ${base.host} answers ${answer.status}; try again later`)
+  } catch (error) {
+    signal.throwIfAborted()
+    if (limit.aborted) return new TransientError(`the API at ${base.host} did not answer within ${ANSWER_SECONDS} s`)
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error)
+    return new TransientError(`the API at ${base.host} cannot be reached: ${cause}`, {}, { cause: error })
+  }
+}
+
+async function content<T>(answer: Response, schema: z.ZodType<T>): Promise<T> {
+  const text = await answer.text().catch((error: unknown) => {
+    throw new TransientError('the answer of the API broke off', {}, { cause: error })
+  })
+  const json = parseJson(text)
+  if (!answer.ok) throw refused(answer.status, json)
+  const result = schema.safeParse(json)
+  // A wrong address, or a network's own sign-in page in between: nothing about the file that is sent.
+  if (!result.success)
+    throw new TransientError('CYGNET_API_URL leads to something that does not answer as the API of the catalogue', { operator: true })
+  return result.data
+}
+
+const problem = z.object({ detail: z.string() })
+
+/** With the status where the SDK has it: a refusal is then seen as one of the store would be. A token can be renewed, a scope cannot. */
+function refused(status: number, json: unknown): CygnetError {
+  const detail = problem.safeParse(json).data?.detail ?? `status ${status}`
+  const error =
+    status === 401
+      ? new TransientError(`the API does not accept CYGNET_API_TOKEN: ${detail}. A new one is made with \`cygnet token create\``, {
+          operator: true,
+        })
+      : new RefusedError(`the API refuses this: ${detail}`)
+  return Object.assign(error, { $metadata: { httpStatusCode: status } })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The store as a machine sees it that has an API token and nothing else: an S3 client whose every request is signed by the
+ * catalogue's API. The bytes go to the store directly, and whatever uses an S3 client works with this one.
+ */
+import { createHash } from 'node:crypto'
+import type { S3Client } from '@aws-sdk/client-s3'
+import * as z from 'zod'
+import type { Config } from '../../shared/config.ts'
+import { InvalidInputError } from '../../shared/errors.ts'
+import type { ObjectName } from '../../shared/storage/objects.ts'
+import { type Api, createApi } from './api.ts'
+import { createPushClient } from './push.ts'
+
+const uploadSettings = z.object({
+  endpoint: z.url({ protocol: /^https?$/ }),
+  region: z.string().min(1),
+  buckets: z.array(z.string()).min(1),
+  tags: z.array(z.string()),
+})
+
+const fileCopies = z.object({
+  sha256: z.string(),
+  sizeBytes: z.number(),
+  cloud: z.object({ state: z.string(), verifiedAt: z.string().nullable() }).nullable(),
+  tape: z.array(z.object({ endpoint: z.string(), state: z.string(), verifiedAt: z.string().nullable() })),
+  safe: z.boolean(),
+  why: z.string(),
+})
+
+/** Where the copies of a file's contents are, by the catalogue. */
+export type RemoteCopies = z.infer<typeof fileCopies>
+
+export interface RemoteStore {
+  readonly s3: S3Client
+  readonly endpoint: string
+  /** Buckets of runs; the first is where runs go when nothing else is said. */
+  readonly buckets: readonly string[]
+  /** Tags whose runs this token may send. */
+  readonly tags: readonly string[]
+  /** The copies of what the catalogue knows under this key; null when it does not know it (yet). */
+  copiesOf(object: ObjectName, signal: AbortSignal): Promise<RemoteCopies | null>
+  close(): void
+}
+
+/** True when the settings say that requests are to be signed by the API. */
+export const hasApiToken = (config: Config): boolean => config.CYGNET_API_URL !== undefined && config.CYGNET_API_TOKEN !== undefined
+
+/**
+ * Asks the API where the store is, and makes the client. The signal ends whatever waits for the API, also later.
+ * @throws InvalidInputError when a setting is missing or wrong, TransientError when the API does not answer or not accept the token.
+ */
+export async function openRemoteStore(config: Config, signal: AbortSignal): Promise<RemoteStore> {
+  const { CYGNET_API_URL: url, CYGNET_API_TOKEN: token } = config
+  if (url === undefined || token === undefined) throw new InvalidInputError('CYGNET_API_URL and CYGNET_API_TOKEN have to be set, both')
+  const api = createApi(url, token, signal)
+  const settings = await api.get('api/v1/upload-settings', uploadSettings)
+  const s3 = createPushClient({
+    ...config,
+    CYGNET_S3_ENDPOINT: settings.endpoint,
+    CYGNET_S3_REGION: settings.region,
+    // Never sent. Without them the SDK would look for some, in the end at addresses that do not answer outside AWS.
+    CYGNET_S3_ACCESS_KEY_ID: 'signed-by-the-api',
+    CYGNET_S3_SECRET_ACCESS_KEY: 'signed-by-the-api',
+  })
+  const signer = createRemoteSigner(api)
+  s3.config.signer = async () => signer
+  return {
+    s3,
+    endpoint: settings.endpoint,
+    buckets: settings.buckets,
+    tags: settings.tags,
+    copiesOf: ({ bucket, key }, callSignal) =>
+      api.find(
+        `api/v1/files/${encodeURIComponent(bucket)}/${key.split('/').map(encodeURIComponent).join('/')}/copies`,
+        fileCopies,
+        callSignal,
+      ),
+    close: () => s3.destroy(),
+  }
+}
+
+type Signer = Awaited<ReturnType<S3Client['config']['signer']>>
+type HttpRequest = Awaited<ReturnType<Signer['sign']>>
+
+const signedHeaders = z.object({ headers: z.record(z.string(), z.string()) })
+
+/** Headers that no signature covers, and that stay. */
+const UNSIGNED = /^(?:user-agent|amz-sdk-.*|expect)$/i
+/** What is made anew, and a second user agent that would have to be signed. */
+const DROPPED = /^(?:authorization|x-amz-date|x-amz-user-agent)$/i
+
+function createRemoteSigner(api: Api): Signer {
+  return {
+    async sign(request: HttpRequest): Promise<HttpRequest> {
+      const given = Object.entries(request.headers).filter(([name]) => !DROPPED.test(name))
+      const toSign = given.filter(([name]) => !UNSIGNED.test(name)).map(([name, value]) => [name.toLowerCase(), value])
+      const headers = { ...Object.fromEntries(toSign), 'x-amz-content-sha256': payloadHash(request.body) }
+      const { method, path, query = {} } = request
+      // The API's clock dates the signature: that of a DAQ machine may be wrong.
+      const signed = await api.post('api/v1/uploads/sign', { method, path, query, headers }, signedHeaders)
+      request.headers = { ...Object.fromEntries(given.filter(([name]) => UNSIGNED.test(name))), ...headers, ...signed.headers }
+      return request
+    },
+  } as Signer
+}
+
+/** Of bodies that are in memory; streams are guarded by the Content-MD5 that goes with them. */
+function payloadHash(body: unknown): string {
+  const whole = body === undefined || body === null ? '' : body
+  if (typeof whole !== 'string' && !(whole instanceof Uint8Array)) return 'UNSIGNED-PAYLOAD'
+  return createHash('sha256').update(whole).digest('hex')
+}

@@ -1,0 +1,94 @@
+/** For machines that send runs: where the store is, and signatures for the requests that send one. */
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import * as z from 'zod'
+import { tagsOf } from '../../../shared/access/scopes.ts'
+import type { StorageContext } from '../../../shared/runtime/context.ts'
+import { allowedRequest } from '../access/allowed-request.ts'
+import type { ApiEnvironment } from '../access/authenticate.ts'
+import { createRequestSigner, storeAddress } from '../access/sign-request.ts'
+
+const fields = z.record(z.string(), z.string())
+
+const settingsRoute = createRoute({
+  method: 'get',
+  path: '/api/v1/upload-settings',
+  summary: 'Where and how runs are sent with this token',
+  security: [{ token: [] }],
+  responses: {
+    200: {
+      description: 'What an S3 client needs to know; addresses are path-style',
+      content: {
+        'application/json': {
+          schema: z.object({
+            endpoint: z.string(),
+            region: z.string(),
+            buckets: z.array(z.string()),
+            sdkChecksums: z.enum(['WHEN_SUPPORTED', 'WHEN_REQUIRED']),
+            tags: z.array(z.string()),
+            overwriteTags: z.array(z.string()),
+          }),
+        },
+      },
+    },
+  },
+})
+
+const signRoute = createRoute({
+  method: 'post',
+  path: '/api/v1/uploads/sign',
+  summary: 'Signs one request to the store',
+  security: [{ token: [] }],
+  request: {
+    body: {
+      required: true,
+      content: {
+        'application/json': {
+          schema: z.strictObject({
+            method: z.string().max(10),
+            path: z.string().max(4096),
+            query: fields.default({}),
+            headers: fields.default({}),
+          }),
+        },
+      },
+    },
+  },
+  responses: {
+    200: {
+      description: 'Headers to be put on the request, which is to be sent within 15 minutes',
+      content: { 'application/json': { schema: z.object({ headers: fields }) } },
+    },
+    403: { description: 'The token does not allow this request' },
+  },
+})
+
+export function registerUploads(app: OpenAPIHono<ApiEnvironment>, context: StorageContext): void {
+  const { config, s3, log, now } = context
+  const address = storeAddress(config)
+  const sign = createRequestSigner(s3, address)
+
+  app.openapi(settingsRoute, (c) => {
+    const { scopes } = c.get('token')
+    const settings = {
+      endpoint: address.endpoint,
+      region: address.region,
+      buckets: [...config.CYGNET_RAW_BUCKETS],
+      sdkChecksums: config.CYGNET_S3_SDK_CHECKSUMS,
+      tags: [...tagsOf(scopes, 'push')],
+      overwriteTags: [...tagsOf(scopes, 'overwrite')],
+    }
+    return c.json(settings, 200)
+  })
+
+  app.openapi(signRoute, async (c) => {
+    const token = c.get('token')
+    const request = c.req.valid('json')
+    const rules = { buckets: config.CYGNET_RAW_BUCKETS, scopes: token.scopes, host: address.host, basePath: address.basePath }
+    const { operation, bucket, key } = allowedRequest(request, rules)
+    const headers = await sign(request, now())
+    // Thousands of parts and looks are no news; what begins or ends an object is.
+    const level = operation === 'UploadPart' || operation === 'HeadObject' ? 'debug' : 'info'
+    log[level]({ operation, bucket, key, tokenId: token.id, tokenName: token.name }, 'upload-signed')
+    return c.json({ headers: { ...headers } }, 200)
+  })
+}

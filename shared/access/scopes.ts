@@ -1,0 +1,33 @@
+/** What a token is good for, as text: a right and the tag it holds for, `push:LNGS`. */
+import { InvalidInputError } from '../errors.ts'
+import { isTag } from '../notifications/run-key.ts'
+
+/** `push`: send new runs of a tag and ask for the state of their copies. `overwrite`: also replace what is under a key. */
+export type Right = 'push' | 'overwrite'
+
+export interface Scope {
+  readonly right: Right
+  readonly tag: string
+}
+
+const RIGHTS: readonly Right[] = ['push', 'overwrite']
+
+/** @throws InvalidInputError for a text that is no scope. */
+export function parseScope(text: string): Scope {
+  const colon = text.indexOf(':')
+  const right = RIGHTS.find((known) => known === text.slice(0, Math.max(colon, 0)))
+  const tag = text.slice(colon + 1)
+  if (right === undefined || !isTag(tag)) throw new InvalidInputError(`"${text}" is no scope; one is push:LNGS or overwrite:LNGS`)
+  return { right, tag }
+}
+
+/** True when one of the scopes gives the right for exactly this tag. Who may overwrite may also push. */
+export function allows(scopes: readonly string[], right: Right, tag: string): boolean {
+  const wanted: readonly Right[] = right === 'push' ? RIGHTS : [right]
+  return wanted.some((each) => scopes.includes(`${each}:${tag}`))
+}
+
+/** Tags for which the scopes give the right. */
+export const tagsOf = (scopes: readonly string[], right: Right): readonly string[] => [
+  ...new Set(scopes.map(parseScope).flatMap(({ tag }) => (allows(scopes, right, tag) ? [tag] : []))),
+]

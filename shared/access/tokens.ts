@@ -1,0 +1,98 @@
+/**
+ * API tokens: `cyg_` and 256 random bits. Only their SHA-256 is kept, so that nobody who reads the catalogue or a backup of it
+ * can use one; a random text of that length needs no salt and no slow hash.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import type { Database } from '../catalogue/database.ts'
+import { InvalidInputError } from '../errors.ts'
+import type { ApiToken, ApiTokensTable } from './schema.ts'
+import { parseScope } from './scopes.ts'
+
+const PREFIX = 'cyg_'
+const FORM = /^cyg_[A-Za-z0-9_-]{43}$/
+
+const NAME = /^(?!\d+$)[A-Za-z0-9][\w.@-]{0,99}$/
+const LONGEST_DAYS = 3650
+const DAY_MS = 86_400_000
+
+/** A token that sends many parts is noted as used once a minute, not thousands of times. */
+const USE_NOTED_MS = 60_000
+
+export type TokenState = 'valid' | 'expired' | 'revoked'
+
+const tables = (database: Database) => database.withTables<{ api_tokens: ApiTokensTable }>()
+const hashOf = (secret: string) => createHash('sha256').update(secret).digest()
+
+/**
+ * Makes a token; its secret is returned here and can never be shown again.
+ * @throws InvalidInputError for a name, a scope or a number of days that cannot be.
+ */
+export async function createToken(
+  database: Database,
+  wanted: { readonly name: string; readonly scopes: readonly string[]; readonly days: number },
+  at: Date,
+): Promise<{ readonly id: number; readonly secret: string; readonly expiresAt: Date }> {
+  if (!NAME.test(wanted.name))
+    throw new InvalidInputError(`"${wanted.name}" cannot be the name of a token: letters, digits and . _ - @, and not only digits`)
+  if (wanted.scopes.length === 0) throw new InvalidInputError('a token needs at least one scope, e.g. push:LNGS')
+  for (const scope of wanted.scopes) parseScope(scope)
+  if (!Number.isInteger(wanted.days) || wanted.days < 1 || wanted.days > LONGEST_DAYS)
+    throw new InvalidInputError(`a token lives from 1 to ${LONGEST_DAYS} days`)
+  const secret = `${PREFIX}${randomBytes(32).toString('base64url')}`
+  const expiresAt = new Date(at.getTime() + wanted.days * DAY_MS)
+  const { insertId } = await tables(database)
+    .insertInto('api_tokens')
+    .values({
+      name: wanted.name,
+      token_hash: hashOf(secret),
+      scopes: JSON.stringify([...new Set(wanted.scopes)]),
+      created_at: at,
+      expires_at: expiresAt,
+    })
+    .executeTakeFirstOrThrow()
+  return { id: Number(insertId), secret, expiresAt }
+}
+
+/** The token of this secret, or null when there is none. Says nothing about whether it is still good: see `stateOf`. */
+export async function findToken(database: Database, secret: string): Promise<ApiToken | null> {
+  if (!FORM.test(secret)) return null
+  const query = tables(database).selectFrom('api_tokens').selectAll().where('token_hash', '=', hashOf(secret))
+  return (await query.executeTakeFirst()) ?? null
+}
+
+export function stateOf(token: Pick<ApiToken, 'expires_at' | 'revoked_at'>, at: Date): TokenState {
+  if (token.revoked_at !== null) return 'revoked'
+  return token.expires_at <= at ? 'expired' : 'valid'
+}
+
+/** Notes that a token was used, to the minute. */
+export async function noteUse(database: Database, token: ApiToken, at: Date): Promise<void> {
+  if (token.last_used_at !== null && at.getTime() - token.last_used_at.getTime() < USE_NOTED_MS) return
+  await tables(database).updateTable('api_tokens').set({ last_used_at: at }).where('id', '=', token.id).execute()
+}
+
+/** All tokens, also those that are over: the newest first. */
+export const listTokens = (database: Database): Promise<readonly Omit<ApiToken, 'token_hash'>[]> =>
+  tables(database)
+    .selectFrom('api_tokens')
+    .select(['id', 'name', 'scopes', 'created_at', 'expires_at', 'revoked_at', 'last_used_at'])
+    .orderBy('id', 'desc')
+    .execute()
+
+/**
+ * Ends the token of this id, or all of this name; those that were revoked before stay as they were. Returns how many ended now.
+ * @throws InvalidInputError when there is none.
+ */
+export async function revokeTokens(database: Database, idOrName: string, at: Date): Promise<number> {
+  const column = /^\d+$/.test(idOrName) ? 'id' : 'name'
+  const value = column === 'id' ? Number(idOrName) : idOrName
+  const known = await tables(database).selectFrom('api_tokens').select('id').where(column, '=', value).executeTakeFirst()
+  if (known === undefined) throw new InvalidInputError(`there is no token "${idOrName}"; \`cygnet token ls\` shows all`)
+  const ended = await tables(database)
+    .updateTable('api_tokens')
+    .set({ revoked_at: at })
+    .where(column, '=', value)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirstOrThrow()
+  return Number(ended.numUpdatedRows)
+}
