@@ -16,6 +16,7 @@ import * as reconcile from './commands/reconcile.ts'
 import * as replay from './commands/replay.ts'
 import * as runs from './commands/runs.ts'
 import * as simulate from './commands/simulate.ts'
+import * as token from './commands/token.ts'
 import * as up from './commands/up.ts'
 import { tell } from './output.ts'
 
@@ -28,7 +29,23 @@ export function createProgram(): Command {
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', '\nExit codes: 0 done, 1 it failed (the reason is printed), 2 the command line is wrong.')
     .exitOverride()
-  for (const command of [up, demo, simulate, inspect, push, runs, replay, dead, reconcile, logs, notifications, migrate, doctor, config])
+  for (const command of [
+    up,
+    demo,
+    simulate,
+    inspect,
+    push,
+    runs,
+    replay,
+    dead,
+    reconcile,
+    logs,
+    notifications,
+    migrate,
+    token,
+    doctor,
+    config,
+  ])
     command.register(program)
   for (const command of program.commands) inherit(command)
   return program

@@ -34,7 +34,7 @@ export function storedOutcome(replica: Replica, copy: Stored, at: Date): Replica
 }
 
 /** A service is at work on it. */
-export function submittedOutcome(replica: Replica, reference: string, at: Date, detail: string | null = null): ReplicaOutcome {
+export function submittedOutcome(replica: Replica, reference: string, at: Date): ReplicaOutcome {
   const known = replica.reference === reference
   return {
     change: {
@@ -44,11 +44,14 @@ export function submittedOutcome(replica: Replica, reference: string, at: Date, 
       next_attempt_at: nextLookAt(at, known ? replica.started_at : null),
       last_error: null,
     },
-    note: known
-      ? null
-      : { what: 'copy to tape submitted', detail: `${replica.endpoint}, ${reference}${detail === null ? '' : `, ${detail}`}` },
+    note: known ? null : { what: 'copy to tape submitted', detail: `${replica.endpoint}, ${reference}` },
   }
 }
+
+/** Another function is just writing it, without a service: looked at again soon, which is no try. */
+export const busyOutcome = (replica: Replica, detail: string, at: Date): ReplicaOutcome => ({
+  change: { state: 'requested', last_error: detail, attempts: Math.max(0, replica.attempts - 1), next_attempt_at: nextLookAt(at, null) },
+})
 
 /** Tried in vain: again later, and told when it does not stop. `endedInVain`: the service's job is over, the next is a new one. */
 export function failedOutcome(replica: Replica, reason: string, at: Date, endedInVain = false): ReplicaOutcome {

@@ -14,7 +14,7 @@ import { type Logger, withoutSecrets } from '../log.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import type { TapeDriver } from '../tape/driver.ts'
 import { tapeFileOf } from './check-replica.ts'
-import { besideOutcome, failedOutcome, sourceGoneOutcome, storedOutcome, submittedOutcome } from './copy-outcome.ts'
+import { besideOutcome, busyOutcome, failedOutcome, sourceGoneOutcome, storedOutcome, submittedOutcome } from './copy-outcome.ts'
 import { findSource } from './source.ts'
 
 /** A context that has a place for copies. */
@@ -73,7 +73,7 @@ async function makeCopy(context: WithTape, replica: Replica, signal: AbortSignal
     case 'present':
       return storedOutcome(replica, { ...look, how: 'found' }, at())
     case 'under-way':
-      return submittedOutcome(replica, replica.reference ?? '', at(), look.detail)
+      return replica.reference === null ? busyOutcome(replica, look.detail, at()) : submittedOutcome(replica, replica.reference, at())
     case 'different':
       return beside(context, replica, look.detail)
     case 'unverified':

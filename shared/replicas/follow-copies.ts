@@ -6,7 +6,7 @@ import { ConflictError, classify } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
 import { nextLookAt } from './back-off.ts'
 import { tapeFileOf } from './check-replica.ts'
-import { besideOutcome, failedOutcome, storedOutcome, submittedOutcome } from './copy-outcome.ts'
+import { besideOutcome, busyOutcome, failedOutcome, storedOutcome, submittedOutcome } from './copy-outcome.ts'
 import { finish, type WithTape } from './copy-to-tape.ts'
 
 /** Asked about at once: each is a short question. */
@@ -87,7 +87,7 @@ async function look(context: WithTape, replica: Replica, signal: AbortSignal): P
     case 'present':
       return storedOutcome(replica, { ...seen, how: 'found' }, at)
     case 'under-way':
-      return submittedOutcome(replica, replica.reference ?? '', at)
+      return replica.reference === null ? busyOutcome(replica, seen.detail, at) : submittedOutcome(replica, replica.reference, at)
     case 'unverified':
       return { change: { last_error: seen.detail, checked_at: at, next_attempt_at: nextLookAt(at, replica.started_at) } }
     case 'different':
