@@ -1,0 +1,98 @@
+/** What Rucio answers: the forms of its replicas and rules, its streams of one object a line, and its errors by their class. */
+import * as z from 'zod'
+import { InvalidInputError, TransientError } from '../../errors.ts'
+import type { HttpAnswer } from '../tokens/http.ts'
+import { type Service, shown } from '../tokens/service.ts'
+
+export const replica = z.object({
+  scope: z.string(),
+  name: z.string(),
+  bytes: z.number().nullish(),
+  adler32: z.string().nullish(),
+  md5: z.string().nullish(),
+  /** Addresses by RSE. */
+  rses: z.record(z.string(), z.array(z.string())).nullish(),
+  /** AVAILABLE, UNAVAILABLE, COPYING, BEING_DELETED, BAD, TEMPORARY_UNAVAILABLE, by RSE. */
+  states: z.record(z.string(), z.string()).nullish(),
+})
+/** A file as Rucio knows it, and where it is. Its size and checksums are those it was registered with. */
+export type RucioReplica = Readonly<z.infer<typeof replica>>
+
+export const rule = z.object({
+  id: z.string().min(1),
+  scope: z.string(),
+  name: z.string(),
+  /** OK, REPLICATING, STUCK, SUSPENDED, WAITING_APPROVAL, INJECT. */
+  state: z.string().min(1),
+  error: z.string().nullish(),
+  rse_expression: z.string(),
+  copies: z.number(),
+  locks_ok_cnt: z.number(),
+  locks_replicating_cnt: z.number(),
+  locks_stuck_cnt: z.number(),
+})
+export type RucioRule = Readonly<z.infer<typeof rule>>
+
+export const ruleIds = z.array(z.string().min(1)).length(1)
+
+const problem = z.object({ ExceptionClass: z.string(), ExceptionMessage: z.string().nullish() })
+
+/** The class of an error ('' when the answer is none of Rucio's), and its message. */
+export function problemOf(text: string): { readonly kind: string; readonly message: string } {
+  try {
+    const { ExceptionClass: kind, ExceptionMessage: message } = problem.parse(JSON.parse(text))
+    return { kind, message: message ?? '' }
+  } catch {
+    return { kind: '', message: '' }
+  }
+}
+
+export const messageOf = (text: string): string => {
+  const { kind, message } = problemOf(text)
+  return kind === '' ? '' : `${kind}: ${message.split('\n', 1)[0] ?? ''}`
+}
+
+/** Errors that time does not mend, with what an operator has to do. Rucio gives some of them the status 500. */
+const FOR_OPERATORS: Readonly<Record<string, string>> = {
+  AccessDenied: 'the account lacks this permission',
+  AccountNotFound: 'check CYGNET_RUCIO_ACCOUNT',
+  CannotAuthenticate: 'check the token: its audience, its scope, and whether its owner is mapped to the account',
+  InsufficientAccountLimit: 'the account needs a larger quota on the RSE',
+  InsufficientTargetRSEs: 'check CYGNET_RUCIO_TAPE_RSE',
+  InvalidPath: 'check CYGNET_RUCIO_SOURCE_PREFIX: the RSE has other addresses',
+  InvalidRSEExpression: 'check CYGNET_RUCIO_SOURCE_RSE and CYGNET_RUCIO_TAPE_RSE',
+  RSEFileNameNotSupported: 'check CYGNET_RUCIO_SOURCE_PREFIX: the RSE has other addresses',
+  RSENotFound: 'check CYGNET_RUCIO_SOURCE_RSE and CYGNET_RUCIO_TAPE_RSE',
+  RSEProtocolNotSupported: 'check CYGNET_RUCIO_SOURCE_PREFIX: the RSE has other addresses',
+  ScopeNotFound: 'the scope, which is the name of the bucket, has to be made in Rucio first',
+  UnsupportedOperation: 'a non-deterministic RSE needs CYGNET_RUCIO_SOURCE_PREFIX',
+}
+
+/** What an answer that is of no use becomes: InvalidInputError for a name that Rucio does not take, TransientError for all else. */
+export function failure(service: Service, what: string, answer: HttpAnswer): TransientError | InvalidInputError {
+  const { kind, message } = problemOf(answer.text)
+  if (kind === 'InvalidObject') return new InvalidInputError(`Rucio does not take this: ${shown(message.split('\n', 1)[0] ?? '')}`)
+  const advice = FOR_OPERATORS[kind]
+  if (advice === undefined) return service.failure(what, answer)
+  return new TransientError(`Rucio ${what}: ${shown(messageOf(answer.text))}; ${advice}`, { service: 'Rucio', error: kind, operator: true })
+}
+
+/**
+ * The objects of a stream with one on each line.
+ * @throws TransientError for a line that is none: a stream that broke off, or an error that came in the middle of it.
+ */
+export function parseLines<T>(what: string, answer: HttpAnswer, schema: z.ZodType<T>): T[] {
+  const malformed = (why: string) => new TransientError(`Rucio ${what}: ${why}`, { service: 'Rucio' })
+  return answer.text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => {
+      const { kind } = problemOf(line)
+      if (kind !== '') throw malformed(`${kind} in the middle of its answer`)
+      try {
+        return schema.parse(JSON.parse(line))
+      } catch {
+        throw malformed('an answer that makes no sense, or broke off')
+      }
+    })
+}

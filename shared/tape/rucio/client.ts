@@ -1,0 +1,136 @@
+/**
+ * The part of Rucio's REST interface (rucio, web/rest/flaskapi/v1) that copies need: register a replica, say where it has to be besides, and
+ * ask what became of that.
+ */
+import { TransientError } from '../../errors.ts'
+import { checkedUrl, type HttpOptions } from '../tokens/http.ts'
+import { createService } from '../tokens/service.ts'
+import type { TokenSource } from '../tokens.ts'
+import { failure, messageOf, parseLines, problemOf, type RucioReplica, type RucioRule, replica, rule, ruleIds } from './answers.ts'
+
+/** A data identifier. */
+export interface Did {
+  readonly scope: string
+  readonly name: string
+}
+
+export interface NewReplica extends Did {
+  readonly bytes: number
+  readonly adler32: string
+  readonly md5: string
+  /** Its address, where the RSE does not make it from the name. */
+  readonly pfn?: string
+}
+
+export interface NewRule {
+  readonly rse: string
+  readonly lifetimeSeconds: number | null
+  readonly comment: string
+}
+
+export interface RucioClientOptions extends HttpOptions {
+  readonly url: string
+  readonly tokens: TokenSource
+  readonly account: string
+}
+
+export interface RucioClient {
+  readonly url: URL
+  /** Says that the RSE has the file. That Rucio takes it proves nothing: it also takes other checksums than those it knows, and keeps its own. */
+  register(rse: string, file: NewReplica, signal: AbortSignal): Promise<void>
+  /** What Rucio knows of a file, with its replica on this RSE (on all of them for null); null when it does not know the file. */
+  find(did: Did, rse: string | null, signal: AbortSignal): Promise<RucioReplica | null>
+  /** The id of the new rule, or null when there is one already for this file, account and RSE. @throws TransientError also when it may have been made. */
+  addRule(did: Did, wanted: NewRule, signal: AbortSignal): Promise<string | null>
+  rule(id: string, signal: AbortSignal): Promise<RucioRule | null>
+  /** The rule of our account that keeps one copy of the file on this RSE. */
+  findRule(did: Did, rse: string, signal: AbortSignal): Promise<RucioRule | null>
+  /** Has Rucio take up a rule again that it gave up. */
+  resume(id: string, signal: AbortSignal): Promise<void>
+  close(): Promise<void>
+}
+
+const JSON_TYPE = 'application/json'
+const STREAM_TYPE = 'application/x-json-stream'
+
+export function createRucioClient(options: RucioClientOptions): RucioClient {
+  const { account } = options
+  const url = checkedUrl('CYGNET_RUCIO_URL', options.url)
+  const service = createService({
+    ...options,
+    name: 'Rucio',
+    url,
+    headers: (token): Record<string, string> => ({
+      'x-rucio-account': account,
+      ...(token === null ? {} : { 'x-rucio-auth-token': token }),
+    }),
+    // A permission that is missing has the status of a bad token.
+    refusesToken: (text) => problemOf(text).kind !== 'AccessDenied',
+    messageOf,
+  })
+  const sameFile = (did: Did) => (found: Did) => found.scope === did.scope && found.name === did.name
+
+  return {
+    url,
+    async register(rse, file, signal) {
+      const body = { rse, files: [file], ignore_availability: true }
+      const answer = await service.call({ method: 'POST', path: 'replicas/', accept: JSON_TYPE, body }, signal)
+      const known = ['Duplicate', 'DataIdentifierAlreadyExists'].includes(problemOf(answer.text).kind)
+      if (answer.status !== 201 && !(answer.status === 409 && known)) throw failure(service, 'did not register the file', answer)
+    },
+    async find(did, rse, signal) {
+      const body = { dids: [did], all_states: true, ...(rse === null ? {} : { rse_expression: rse }) }
+      const answer = await service.call({ method: 'POST', path: 'replicas/list', accept: STREAM_TYPE, body }, signal)
+      if (answer.status === 404 && problemOf(answer.text).kind === 'DataIdentifierNotFound') return null
+      if (answer.status !== 200) throw failure(service, 'does not tell where the file is', answer)
+      return parseLines('told where the file is', answer, replica).find(sameFile(did)) ?? null
+    },
+    async addRule(did, wanted, signal) {
+      const answer = await service.call({ method: 'POST', path: 'rules/', accept: JSON_TYPE, body: ruleBody(did, account, wanted) }, signal)
+      if (answer.status === 409 && problemOf(answer.text).kind === 'DuplicateRule') return null
+      if (answer.status !== 201) throw failure(service, 'did not make a rule', answer)
+      const [id = ''] = service.parse('made a rule', answer, ruleIds)
+      return id
+    },
+    async rule(id, signal) {
+      const answer = await service.call({ method: 'GET', path: `rules/${encodeURIComponent(id)}`, accept: JSON_TYPE }, signal)
+      if (answer.status === 404 && problemOf(answer.text).kind === 'RuleNotFound') return null
+      if (answer.status !== 200) throw failure(service, `does not tell the state of rule ${id}`, answer)
+      const found = service.parse(`told the state of rule ${id}`, answer, rule)
+      if (found.id !== id) throw new TransientError(`Rucio was asked for rule ${id} and told of another one`)
+      return found
+    },
+    async findRule(did, rse, signal) {
+      const query = new URLSearchParams({ ...did, account, rse_expression: rse })
+      const answer = await service.call({ method: 'GET', path: `rules/?${query}`, accept: STREAM_TYPE }, signal)
+      if (answer.status === 404 && problemOf(answer.text).kind === 'RuleNotFound') return null
+      if (answer.status !== 200) throw failure(service, 'does not tell which rules there are', answer)
+      const rules = parseLines('told which rules there are', answer, rule).filter(sameFile(did))
+      return rules.find((found) => found.rse_expression === rse && found.copies === 1) ?? null
+    },
+    async resume(id, signal) {
+      const body = { options: { state: 'STUCK' } }
+      const answer = await service.call({ method: 'PUT', path: `rules/${encodeURIComponent(id)}`, accept: JSON_TYPE, body }, signal)
+      if (answer.status !== 200) throw failure(service, `gave rule ${id} up and does not take it up again`, answer)
+    },
+    close: () => service.close(),
+  }
+}
+
+/** The body of `POST /rules/`. What is left out has Rucio's defaults. */
+function ruleBody(did: Did, account: string, wanted: NewRule): object {
+  return {
+    dids: [did],
+    account,
+    copies: 1,
+    rse_expression: wanted.rse,
+    lifetime: wanted.lifetimeSeconds,
+    grouping: 'DATASET',
+    purge_replicas: false,
+    ignore_availability: false,
+    ask_approval: false,
+    asynchronous: false,
+    priority: 3,
+    comment: wanted.comment,
+  }
+}

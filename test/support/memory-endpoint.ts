@@ -1,0 +1,69 @@
+/** A tape endpoint in memory, in the place of a webdav driver: files as a map, and whether each is on the medium. */
+import { createHash } from 'node:crypto'
+import { InvalidInputError, TransientError } from '../../shared/errors.ts'
+import { createChecksums } from '../../shared/extraction/checksums.ts'
+import type { TapeDriver, TapeLook } from '../../shared/tape/driver.ts'
+import { checkedName, encodedName } from '../../shared/tape/names.ts'
+
+export interface MemoryEndpoint extends TapeDriver {
+  readonly files: Map<string, Uint8Array>
+  /** Whether what is there counts as on the medium. */
+  onMedia: boolean
+  /** Nothing can be asked while it is down. */
+  down: boolean
+  /** The name under an address of this endpoint; null for others. */
+  nameOf(url: string): string | null
+}
+
+export async function adler32Hex(bytes: Uint8Array): Promise<string> {
+  const checksums = createChecksums()
+  checksums.update(bytes)
+  return (await checksums.digest()).adler32
+}
+
+export function memoryEndpoint(root = 'davs://tape.example.org:8443/cygno/'): MemoryEndpoint {
+  const files = new Map<string, Uint8Array>()
+  const up = () => {
+    if (endpoint.down) throw new TransientError('the endpoint is down')
+  }
+  const endpoint: MemoryEndpoint = {
+    kind: 'webdav',
+    endpoint: root,
+    files,
+    onMedia: true,
+    down: false,
+    url: (name) => `${root}${encodedName(checkedName(name))}`,
+    nameOf: (url) => (url.startsWith(root) ? url.slice(root.length).split('/').map(decodeURIComponent).join('/') : null),
+    copy: () => Promise.reject(new Error('copies go through the service')),
+    async look(file, { readBack }): Promise<TapeLook> {
+      up()
+      const bytes = files.get(checkedName(file.name))
+      if (bytes === undefined) return { state: 'absent' }
+      if (bytes.length !== file.sizeBytes) return { state: 'different', detail: `it has ${bytes.length} bytes` }
+      const same =
+        readBack === 'always'
+          ? createHash('sha256').update(bytes).digest('hex') === file.sha256
+          : (await adler32Hex(bytes)) === file.adler32
+      return same
+        ? { state: 'present', verifiedBy: 'adler32 of the endpoint', onMedia: endpoint.onMedia }
+        : { state: 'different', detail: 'it has another checksum' }
+    },
+    async stage(file) {
+      up()
+      if (!files.has(checkedName(file.name))) throw new InvalidInputError(`${file.name} is not there`)
+      return { kind: 'online' }
+    },
+    async *read(file) {
+      up()
+      const bytes = files.get(checkedName(file.name))
+      if (bytes === undefined || bytes.length !== file.sizeBytes) throw new TransientError(`${file.name} is not there as a whole`)
+      yield bytes
+    },
+    async *list(prefix) {
+      up()
+      for (const [name, bytes] of files) if (name.startsWith(prefix)) yield { name, sizeBytes: bytes.length }
+    },
+    close: async () => {},
+  }
+  return endpoint
+}

@@ -1,0 +1,57 @@
+/** What the tests of the rucio driver share: RSEs, a strict server, an endpoint in memory, and the driver on both. */
+import type { CopySource } from '../../shared/tape/driver.ts'
+import { createRucioDriver, type RucioOptions } from '../../shared/tape/rucio.ts'
+import type { TokenSource } from '../../shared/tape/tokens.ts'
+import { type MemoryEndpoint, memoryEndpoint } from './memory-endpoint.ts'
+import { startRucioServer } from './rucio-server.ts'
+import type { RucioSetup } from './rucio-state.ts'
+
+export const TAPE = 'davs://tape.example.org:8443/cygno/'
+export const STORE = 'https://s3.example.org:443/'
+/** A store with addresses of its own, the tape, and a disk that makes its addresses from the names. */
+export const RSES = [
+  { name: 'STORE', deterministic: false, prefix: STORE },
+  { name: 'TAPE', deterministic: true, prefix: TAPE, quotaBytes: 10 ** 12 },
+  { name: 'HERE', deterministic: true, prefix: 'https://here.example.org/' },
+] as const
+
+export const fixedToken = (token: string): TokenSource => ({ token: async () => token, refused() {} })
+
+/** `<bucket>/<key>` in its two parts. */
+export const splitName = (name: string) => ({ scope: name.slice(0, name.indexOf('/')), name: name.slice(name.indexOf('/') + 1) })
+
+export function sourceOf(name: string): CopySource {
+  const { scope: bucket, name: key } = splitName(name)
+  return {
+    object: { bucket, key },
+    open: () => {
+      throw new Error('no byte goes through us')
+    },
+    presign: () => Promise.reject(new Error('Rucio has its own way to the store')),
+  }
+}
+
+/** @param setup the transfer of the server's jobs, where it carries them out. */
+export async function startRucioFixture(setup: Pick<RucioSetup, 'transfer'> = {}, endpoint: MemoryEndpoint = memoryEndpoint(TAPE)) {
+  const rucio = await startRucioServer({ account: 'cygno-daq', scopes: ['cygno-data'], rses: RSES, ...setup })
+  return {
+    rucio,
+    endpoint,
+    open: (more: Partial<RucioOptions> = {}) =>
+      createRucioDriver({
+        url: rucio.url,
+        tokens: fixedToken('rucio-token'),
+        account: 'cygno-daq',
+        sourceRse: 'STORE',
+        sourcePrefix: STORE,
+        tapeRse: 'TAPE',
+        destination: endpoint,
+        timeoutSeconds: 1,
+        ...more,
+      }),
+    /** Where the endpoint has a file after Rucio transferred it. */
+    placeOf: (name: string) => endpoint.nameOf(rucio.place('TAPE', splitName(name))) ?? '',
+  }
+}
+
+export type RucioFixture = Awaited<ReturnType<typeof startRucioFixture>>

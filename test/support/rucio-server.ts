@@ -1,0 +1,145 @@
+/**
+ * A Rucio server over HTTP, as its REST interface is: strict about headers, paths and accepted types, with streams
+ * cut into odd pieces, and able to misbehave. What it knows and refuses is in rucio-state.ts.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { bodyOf } from './iam-server.ts'
+import {
+  createRucioState,
+  problem,
+  type Reply,
+  type RucioSetup,
+  type RucioState,
+  STREAM_TYPE,
+  type StoredFile,
+  type StoredRule,
+} from './rucio-state.ts'
+
+/** What goes wrong with the next request. `lose-reply`: it is carried out, and the connection closed. */
+export type RucioFault = 'lose-reply' | 'drop' | 'html' | 'half' | '503' | 'hang' | 'error-in-stream'
+
+export interface RucioServer {
+  readonly url: string
+  readonly rules: ReadonlyMap<string, StoredRule>
+  /** `METHOD path` of every request. */
+  readonly requests: readonly string[]
+  readonly tokens: Set<string>
+  /** Whether our account may change the state of rules; else only administrators may. */
+  isAdmin: boolean
+  fail(fault: RucioFault): void
+  /** The same, of the next request with this beginning (`POST /rules/`). */
+  failOn(route: string, fault: RucioFault): void
+  /** The known file `scope:name`. */
+  file(did: string): StoredFile | undefined
+  /** Makes a file and its replica known without a request. */
+  know(file: Omit<StoredFile, 'replicas'>, rse: string): void
+  setReplica(did: string, rse: string, state: string): void
+  setRule(
+    id: string,
+    change: Partial<Pick<StoredRule, 'state' | 'error' | 'locks_ok_cnt' | 'locks_replicating_cnt' | 'locks_stuck_cnt'>>,
+  ): void
+  forgetRule(id: string): void
+  /** Where a deterministic RSE has a file. */
+  place(rse: string, did: { readonly scope: string; readonly name: string }): string
+  /** Transfers for every rule that is not fulfilled; what the test's function throws makes the rule STUCK. */
+  run(): Promise<void>
+  /** The two weeks pass after which stuck rules are given up. */
+  giveUp(): void
+  close(): Promise<void>
+}
+
+const notAcceptable = problem(406, 'UnsupportedRequestedContentType', 'The requested content type is not supported.')
+
+export async function startRucioServer(options: RucioSetup): Promise<RucioServer> {
+  const state = createRucioState(options)
+  const { files, rules } = state
+  const requests: string[] = []
+  const tokens = new Set(['rucio-token'])
+  const faults: { readonly route: string; readonly fault: RucioFault }[] = []
+
+  /** The error for a request that gets no further; null for others. */
+  const refusal = ({ url = '/', headers }: IncomingMessage): Reply | null => {
+    if (!/^[A-Za-z0-9_.~%!$&'()*+,;=:@/?-]*$/.test(url)) return problem(400, 'ValueError', 'the path is not encoded')
+    const token = headers['x-rucio-auth-token']
+    if (token === undefined || headers.authorization !== undefined) return problem(400, 'ValueError', 'Token must be set.')
+    if (tokens.has(String(token)) && headers['x-rucio-account'] === options.account) return null
+    return problem(401, 'CannotAuthenticate', 'Cannot authenticate with given credentials')
+  }
+
+  const http = createServer(async (request, response) => {
+    const route = `${request.method} ${request.url}`
+    requests.push(route)
+    const planned = faults.findIndex((entry) => route.startsWith(entry.route))
+    const [{ fault } = { fault: null }] = planned === -1 ? [] : faults.splice(planned, 1)
+    const text = await bodyOf(request)
+    if (fault === 'hang') return
+    if (fault === 'drop') return void request.socket.destroy()
+    if (fault === '503') return send(response, problem(503, 'DatabaseException', 'Currently there are too many requests'))
+    const reply = refusal(request) ?? answer(state, request, text, server.isAdmin)
+    if (fault === 'lose-reply') return void request.socket.destroy()
+    if (fault === 'html') return send(response, { status: 200, body: '<html>Sign in</html>', type: 'text/html' })
+    if (fault === 'half') return send(response, { ...reply, body: reply.body.slice(0, Math.max(1, Math.floor(reply.body.length / 2))) })
+    if (fault === 'error-in-stream') return send(response, { ...reply, body: `${problem(0, 'DatabaseException', 'gone').body}\n` })
+    // In pieces that respect neither lines nor characters, as a proxy may cut them.
+    if (reply.type !== STREAM_TYPE) return send(response, reply)
+    response.writeHead(reply.status, { 'content-type': STREAM_TYPE })
+    const bytes = Buffer.from(reply.body)
+    for (let at = 0; at < bytes.length; at += 97) {
+      response.write(bytes.subarray(at, at + 97))
+      await sleep(0)
+    }
+    response.end()
+  })
+  http.listen(0, '127.0.0.1')
+  await new Promise<void>((resolve) => void http.once('listening', resolve))
+
+  const server: RucioServer = {
+    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    rules,
+    requests,
+    tokens,
+    isAdmin: true,
+    fail: (fault) => void faults.push({ route: '', fault }),
+    failOn: (route, fault) => void faults.push({ route, fault }),
+    file: (key) => files.get(key),
+    know: (file, rse) => state.know(file, rse),
+    setReplica(key, rse, state) {
+      const replica = files.get(key)?.replicas.get(rse)
+      if (replica !== undefined) replica.state = state
+    },
+    setRule: (id, change) => void Object.assign(rules.get(id) ?? {}, change),
+    forgetRule: (id) => void rules.delete(id),
+    place: state.place,
+    async run() {
+      for (const rule of rules.values()) if (rule.state === 'REPLICATING' || rule.state === 'STUCK') await state.fulfil(rule)
+    },
+    giveUp() {
+      for (const rule of rules.values()) if (rule.state === 'STUCK') rule.state = 'SUSPENDED'
+    },
+    async close() {
+      http.closeAllConnections()
+      await new Promise((resolve) => http.close(resolve))
+    },
+  }
+  return server
+}
+
+function answer(state: RucioState, { method, url = '/', headers }: IncomingMessage, text: string, isAdmin: boolean): Reply {
+  const { pathname, searchParams } = new URL(url, 'http://rucio')
+  const takes = (type: string) => headers.accept === type || headers.accept === '*/*'
+  const route = `${method} ${pathname}`
+  if (route === 'POST /replicas/') return state.register(text)
+  if (route === 'POST /replicas/list') return takes(STREAM_TYPE) ? state.list(text) : notAcceptable
+  if (route === 'POST /rules/') return state.addRule(text)
+  if (route === 'GET /rules/') return takes(STREAM_TYPE) ? state.findRules([...searchParams]) : notAcceptable
+  const id = pathname.match(/^\/rules\/([0-9a-f]{32})$/)?.[1]
+  if (id !== undefined && method === 'PUT') return state.changeRule(id, text, isAdmin)
+  if (id !== undefined && method === 'GET') return takes('application/json') ? state.tellRule(id) : notAcceptable
+  return { status: 404, body: '<!doctype html><title>404 Not Found</title>', type: 'text/html' }
+}
+
+function send(response: ServerResponse, reply: Reply): void {
+  response.writeHead(reply.status, { 'content-type': reply.type ?? 'text/html' }).end(reply.body)
+}
