@@ -1,6 +1,7 @@
 /** Schedule: copies under way are followed to the medium, those that wait are made, none is forgotten, recalls go on. */
 import { copyNext, hasTape, type WithTape } from '../../shared/replicas/copy-to-tape.ts'
 import { followCopies } from '../../shared/replicas/follow-copies.ts'
+import { advanceRecalls } from '../../shared/replicas/recall/schedule.ts'
 import { sweepCopies } from '../../shared/replicas/sweep-copies.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { Invocation, ScheduleHandler } from '../../shared/runtime/handler.ts'
@@ -14,6 +15,7 @@ export function createHandler(context: TapeContext): ScheduleHandler {
   let sweptAt = Number.NEGATIVE_INFINITY
   return async (_event, invocation) => {
     const { signal, log } = invocation
+    log.info(await advanceRecalls(context, signal, log), 'recalls-advanced')
     if (!hasTape(context)) {
       log.warn('no-tape-driver')
       return

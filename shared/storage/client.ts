@@ -2,9 +2,13 @@
 import { S3Client } from '@aws-sdk/client-s3'
 import type { Config } from '../config.ts'
 
-/** The same for links: it is never asked for anything but signatures. */
+/** The same for links: it is never asked for anything but signatures. A checksum in a link for a PUT would be that of no bytes. */
 export const createPublicS3Client = (config: Config): S3Client =>
-  createS3Client({ ...config, CYGNET_S3_ENDPOINT: config.CYGNET_S3_PUBLIC_ENDPOINT ?? config.CYGNET_S3_ENDPOINT })
+  createS3Client({
+    ...config,
+    CYGNET_S3_ENDPOINT: config.CYGNET_S3_PUBLIC_ENDPOINT ?? config.CYGNET_S3_ENDPOINT,
+    CYGNET_S3_SDK_CHECKSUMS: 'WHEN_REQUIRED',
+  })
 
 /** An S3 client for the configured store; path-style addresses, since MinIO, Ceph and the embedded store want them. */
 export function createS3Client(config: Config): S3Client {

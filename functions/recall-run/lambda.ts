@@ -1,0 +1,9 @@
+/** recall-run as AWS Lambda runs it. */
+import { loadConfig } from '../../shared/config.ts'
+import { createTapeContext } from '../../shared/runtime/context.ts'
+import { lambdaQueue } from '../../shared/runtime/lambda.ts'
+import { createHandler } from './handler.ts'
+
+const opened = createTapeContext(loadConfig(), 'recall-run').then((context) => lambdaQueue(createHandler(context), context.log))
+
+export const handler: ReturnType<typeof lambdaQueue> = async (event, call) => (await opened)(event, call)

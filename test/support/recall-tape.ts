@@ -1,0 +1,64 @@
+/** A tape endpoint in memory for recalls: files wait on the medium until they were asked for so often, and what can go wrong does on demand. */
+import { TransientError } from '../../shared/errors.ts'
+import type { TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
+
+export interface RecallTape extends TapeDriver {
+  readonly files: Map<string, Uint8Array>
+  /** Looks that still say `staging`. */
+  looksUntilOnline: number
+  /** Whether it sends files by itself. */
+  sends: boolean
+  /** What is done to the bytes on their way. */
+  damage: (bytes: Uint8Array) => Uint8Array
+  /** Happens when half of a file is out, or before it is sent. */
+  meanwhile: () => Promise<void>
+  /** What was asked of it, in order. */
+  readonly asked: string[]
+}
+
+export function recallTape(): RecallTape {
+  const files = new Map<string, Uint8Array>()
+  const bytesOf = (file: TapeFile): Uint8Array => {
+    const bytes = files.get(file.name)
+    if (bytes === undefined) throw new TransientError(`${file.name} is not there`)
+    return tape.damage(bytes)
+  }
+  const tape: RecallTape = {
+    kind: 'webdav',
+    endpoint: 'davs://tape.example.org:8443/cygno/',
+    files,
+    looksUntilOnline: 0,
+    sends: false,
+    damage: (bytes) => bytes,
+    meanwhile: async () => {},
+    asked: [],
+    url: (name) => `davs://tape.example.org:8443/cygno/${name}`,
+    copy: () => Promise.reject(new Error('nothing is copied here')),
+    look: async () => ({ state: 'absent' }),
+    async stage(_file, { reference }) {
+      tape.asked.push(`stage ${reference ?? 'anew'}`)
+      if (tape.looksUntilOnline <= 0) return { kind: 'online' }
+      tape.looksUntilOnline--
+      return { kind: 'staging', reference: 'request-1', detail: 'in the queue of the library' }
+    },
+    async *read(file, signal) {
+      tape.asked.push('read')
+      const bytes = bytesOf(file)
+      const half = Math.floor(bytes.length / 2)
+      yield bytes.subarray(0, half)
+      await tape.meanwhile()
+      signal.throwIfAborted()
+      yield bytes.subarray(half)
+    },
+    async send(file, putUrl, signal) {
+      if (!tape.sends) return 'unsupported'
+      tape.asked.push('send')
+      await tape.meanwhile()
+      const answer = await fetch(putUrl, { method: 'PUT', body: Buffer.from(bytesOf(file)), signal })
+      if (!answer.ok) throw new TransientError(`the store answered ${answer.status}`)
+      return 'sent'
+    },
+    close: async () => {},
+  }
+  return tape
+}
