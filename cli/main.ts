@@ -8,16 +8,19 @@ import * as dead from './commands/dead.ts'
 import * as demo from './commands/demo.ts'
 import * as doctor from './commands/doctor.ts'
 import * as inspect from './commands/inspect.ts'
+import * as link from './commands/link.ts'
 import * as logs from './commands/logs.ts'
 import * as migrate from './commands/migrate.ts'
 import * as notifications from './commands/notifications.ts'
 import * as push from './commands/push.ts'
+import * as recall from './commands/recall.ts'
 import * as reconcile from './commands/reconcile.ts'
 import * as replay from './commands/replay.ts'
 import * as runs from './commands/runs.ts'
 import * as simulate from './commands/simulate.ts'
 import * as token from './commands/token.ts'
 import * as up from './commands/up.ts'
+import * as verify from './commands/verify.ts'
 import { tell } from './output.ts'
 
 const USAGE_ERROR = 2
@@ -27,7 +30,10 @@ export function createProgram(): Command {
   const program = new Command('cygnet')
     .description("The CYGNO experiment's data middleware: runs dropped into S3 become catalogued, copied and reconstructed.")
     .showHelpAfterError('(--help tells more)')
-    .addHelpText('after', '\nExit codes: 0 done, 1 it failed (the reason is printed), 2 the command line is wrong.')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, 1 it failed (the reason is printed), 2 the command line is wrong, 3 it is not done yet, or could not be told.',
+    )
     .exitOverride()
   for (const command of [
     up,
@@ -36,6 +42,9 @@ export function createProgram(): Command {
     inspect,
     push,
     runs,
+    link,
+    recall,
+    verify,
     replay,
     dead,
     reconcile,

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { type Config, loadConfig, processEnvironment } from '../shared/config.ts'
 import { InvalidInputError } from '../shared/errors.ts'
 import { createLogger } from '../shared/log.ts'
-import type { StorageContext } from '../shared/runtime/context.ts'
+import type { StorageContext, TapeContext } from '../shared/runtime/context.ts'
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -49,6 +49,18 @@ export async function withContext<T>(work: (context: StorageContext, signal: Abo
   const destination = { write: (line: string) => process.stderr.write(line) }
   const config = await loadSettings()
   const context = createStorageContext(config, 'cli', createLogger({ function: 'cli', level: 'warn', destination }))
+  try {
+    return await work(context, interruption())
+  } finally {
+    await context.close()
+  }
+}
+
+/** The same with the place for second copies. */
+export async function withTapeContext<T>(work: (context: TapeContext, signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { createTapeContext } = await import('../shared/runtime/context.ts')
+  const destination = { write: (line: string) => process.stderr.write(line) }
+  const context = await createTapeContext(await loadSettings(), 'cli', createLogger({ function: 'cli', level: 'error', destination }))
   try {
     return await work(context, interruption())
   } finally {

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import type { FileLink } from '../../shared/replicas/run-links.ts'
 import { bytes, print, printJson, tell, time } from '../output.ts'
-import { interruption, loadSettings } from '../settings.ts'
+import { withTapeContext } from '../settings.ts'
 import { ON_ITS_WAY, parseCount, whoAsks } from './recall.ts'
 import { parseRunNumber } from './runs.ts'
 
@@ -36,24 +36,16 @@ export function register(program: Command): void {
 }
 
 async function run(runNumber: number, flags: Flags): Promise<void> {
-  const [{ createTapeContext }, { createLogger }, { runLinks }] = await Promise.all([
-    import('../../shared/runtime/context.ts'),
-    import('../../shared/log.ts'),
-    import('../../shared/replicas/run-links.ts'),
-  ])
-  const destination = { write: (line: string) => process.stderr.write(line) }
-  const context = await createTapeContext(await loadSettings(), 'cli', createLogger({ function: 'cli', level: 'warn', destination }))
-  try {
+  const { runLinks } = await import('../../shared/replicas/run-links.ts')
+  await withTapeContext(async (context, signal) => {
     const { CYGNET_LINK_SECONDS: longest, CYGNET_RECALL_DAYS: days } = context.config
     const recall = flags.recall === true ? { days, requestedBy: whoAsks() } : undefined
     const wish = { seconds: flags.seconds ?? longest, recall }
-    const links = await runLinks(context, { runNumber, tag: flags.tag }, wish, context.now(), interruption())
+    const links = await runLinks(context, { runNumber, tag: flags.tag }, wish, context.now(), signal)
     if (flags.json === true) printJson({ ...links.run, files: links.files })
     else for (const file of links.files) show(file)
     process.exitCode = exitCode(links.files)
-  } finally {
-    await context.close()
-  }
+  })
 }
 
 function show(file: FileLink): void {

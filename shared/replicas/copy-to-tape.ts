@@ -9,13 +9,14 @@ import type { Replica } from '../catalogue/replica-schema.ts'
 import { type Claim, claimTapeCopy, endClaim, type ReplicaOutcome, whileClaimed } from '../catalogue/replica-work.ts'
 import { replicasOfContent } from '../catalogue/replicas.ts'
 import { VERIFIED_STATES } from '../catalogue/storage-summary.ts'
-import { ConflictError, classify, TransientError } from '../errors.ts'
+import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import type { TapeDriver } from '../tape/driver.ts'
 import { tapeFileOf } from './check-replica.ts'
 import { besideOutcome, busyOutcome, failedOutcome, sourceGoneOutcome, storedOutcome, submittedOutcome } from './copy-outcome.ts'
 import { findSource } from './source.ts'
+import { verifyReplica } from './verify.ts'
 
 /** A context that has a place for copies. */
 export type WithTape = TapeContext & { readonly tape: TapeDriver }
@@ -56,6 +57,7 @@ async function workOn(context: WithTape, claim: Claim, signal: AbortSignal, log:
     )
     await finish(context, claim, outcome, signal)
     await noteEndpointSuccess(context.database, context.tape.endpoint, context.now())
+    if (outcome.change.state === 'failed') await doubtSource(context, replica, signal, fields)
     const { state, verified_by: verifiedBy, reference } = outcome.change
     fields.info({ state, verifiedBy, reference, sizeBytes: replica.size_bytes, ms: Math.round(performance.now() - started) }, 'tape-copy')
     return state ?? replica.state
@@ -106,6 +108,13 @@ async function hasOtherCopy(context: WithTape, replica: Replica): Promise<boolea
   return copies.some((copy) => copy.id !== replica.id && copy.kind !== 'cloud' && VERIFIED_STATES.includes(copy.state))
 }
 
+/** The store does not give the bytes it should: its copy is verified, so that the catalogue says what is seen. */
+async function doubtSource(context: WithTape, replica: Replica, signal: AbortSignal, log: Logger): Promise<void> {
+  const content = { bucket: replica.bucket, key: replica.object_key, sha256: replica.sha256 }
+  const stored = (await replicasOfContent(context.database, content)).find((copy) => copy.kind === 'cloud' && copy.state === 'present')
+  if (stored !== undefined) await verifyReplica(context, stored.id, { readBack: 'always' }, signal, log)
+}
+
 /** Ends the claim and sends what it asks for. */
 export async function finish(context: TapeContext, claim: Claim, outcome: ReplicaOutcome, signal: AbortSignal): Promise<void> {
   await endClaim(context.database, claim, outcome, context.now())
@@ -131,6 +140,7 @@ async function giveBack(context: WithTape, claim: Claim, thrown: unknown, signal
     return 'lost'
   }
   log.error({ error, state: outcome.change.state, nextAttemptAt: outcome.change.next_attempt_at }, 'tape-copy-failed')
+  if (!signal.aborted && error instanceof InvalidInputError) await doubtSource(context, replica, signal, log)
   if (!signal.aborted && error instanceof TransientError) {
     const alerts = await noteEndpointFailure(context.database, context.tape.endpoint, reason, context.now())
     await flushOutbox(context.database, context.queues, { names: alerts.map((alert) => alert.name) }, ending)

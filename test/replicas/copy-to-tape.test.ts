@@ -205,17 +205,16 @@ describe('a copy to tape', () => {
     expect(await copy()).toBe('on-media')
   })
 
-  test('is not made of bytes that are not those of the catalogue', async () => {
+  test('is not made of bytes that are not those of the catalogue, and the copy in the store is doubted', async () => {
     const object = await context.putRun(key, 'as catalogued')
-    await context.database
-      .updateTable('run_files')
-      .set({ sha256: 'f'.repeat(64), adler32: '00000001' })
-      .where('object_key', '=', key)
-      .execute()
+    const others = { sha256: 'f'.repeat(64), adler32: '00000001' }
+    for (const table of ['run_files', 'replicas'] as const)
+      await context.database.updateTable(table).set(others).where('object_key', '=', key).execute()
     await wish({ ...object, sha256: 'f'.repeat(64) })
     expect(await copy()).toBe('requested')
     expect(await only()).toMatchObject({ verified_at: null, attempts: 1 })
     expect(() => onTape(`${context.bucket}/${key}`)).toThrow('ENOENT')
+    expect(await alerts()).toContain('last-copy-in-danger')
   })
 })
 

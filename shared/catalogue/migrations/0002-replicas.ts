@@ -48,6 +48,7 @@ const TABLES = [
     KEY by_object (bucket, object_key(480), kind),
     KEY by_work (kind, state, priority, requested_at),
     KEY by_check (state, checked_at),
+    KEY by_name (endpoint, name(400)),
     CONSTRAINT replica_of_run FOREIGN KEY (run_id) REFERENCES runs (id),
     CONSTRAINT replica_kind CHECK (kind IN ('local','cloud','tape','recall')),
     CONSTRAINT replica_state CHECK (state IN ('requested','copying','submitted','staged','staging','on-media','present',

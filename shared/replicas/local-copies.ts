@@ -1,0 +1,85 @@
+/**
+ * The DAQ's own files as replicas: written by the program on the DAQ's machine that sees them, the only one that knows what is on
+ * that disk. How a file leaves it is in forget-local-copy.ts.
+ */
+import type { Transaction } from 'kysely'
+import { withDeadlockRetries } from '../catalogue/database.ts'
+import { type Content, contentOfFile, projectStorage, replicaRow } from '../catalogue/replicas.ts'
+import type { Schema } from '../catalogue/schema.ts'
+import { InvalidInputError } from '../errors.ts'
+import type { TapeContext } from '../runtime/context.ts'
+import type { LocalContent } from './safety.ts'
+
+export type LocalContext = Pick<TapeContext, 'database' | 'now' | 'owner'>
+
+/** A file on the DAQ's disk and what it is a copy of. */
+export interface LocalCopy extends LocalContent {
+  /** The machine, by its name. */
+  readonly host: string
+  /** Absolute. */
+  readonly path: string
+}
+
+/** What the columns hold of a name and, encoded, of a URL. */
+const LONGEST = { name: 1300, url: 2048 }
+
+/** @throws InvalidInputError for a path that the catalogue cannot hold. */
+function placeOf({ host, path }: LocalCopy) {
+  const url = `file://${host}${path.split('/').map(encodeURIComponent).join('/')}`
+  if (!path.startsWith('/') || path.length > LONGEST.name || url.length > LONGEST.url)
+    throw new InvalidInputError(`"${path}" is not an absolute path, or is too long a one for the catalogue`)
+  return { kind: 'local', endpoint: host, url, name: path, requestedBy: `push on ${host}`.slice(0, 100) } as const
+}
+
+/**
+ * The file is there and has this SHA-256, read just now.
+ * @returns the row's id; null while the contents are not catalogued: then there is no run to write it to, and it is said again later.
+ */
+export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Promise<number | null> {
+  const place = placeOf(copy)
+  const at = context.now()
+  const work = async (trx: Transaction<Schema>) => {
+    const content = await cataloguedContent(trx, copy)
+    if (content === null) return null
+    // Always the run before its replicas.
+    await trx.selectFrom('runs').select('id').where('id', '=', content.run.id).forUpdate().execute()
+    const row = replicaRow(content, place, at)
+    const find = trx.selectFrom('replicas').select(['id', 'state']).where('identity', '=', row.identity)
+    const before = await find.executeTakeFirst()
+    // What a deletion that was interrupted left is put right by `endInterruptedForgetting`.
+    if (before?.state === 'deleting') return before.id
+    const verified = { verified_at: at, verified_by: `sha256 read by push on ${copy.host}`.slice(0, 255), checked_at: at }
+    const seen = {
+      state: 'present' as const,
+      url: place.url,
+      name: place.name,
+      ...verified,
+      deleted_at: null,
+      last_error: null,
+      updated_at: at,
+    }
+    const values = { ...row, started_at: at, stored_at: at, ...seen }
+    await trx.insertInto('replicas').values(values).onDuplicateKeyUpdate(seen).execute()
+    if (before?.state !== 'present') await projectStorage(trx, content.run.id)
+    return (await find.executeTakeFirstOrThrow()).id
+  }
+  return await withDeadlockRetries(() => context.database.transaction().execute(work))
+}
+
+/** The contents as they were catalogued, whether the store still holds them or not. */
+async function cataloguedContent(trx: Transaction<Schema>, copy: LocalContent): Promise<Content | null> {
+  const file = await trx
+    .selectFrom('run_files')
+    .innerJoin('runs', 'runs.id', 'run_files.run_id')
+    .selectAll('run_files')
+    .select(['runs.tag', 'runs.run_number as runNumber'])
+    .where('bucket', '=', copy.bucket)
+    .where('object_key', '=', copy.key)
+    .where('sha256', '=', copy.sha256)
+    .where('run_files.size_bytes', '=', copy.sizeBytes)
+    .orderBy('is_live', 'desc')
+    .orderBy('run_files.id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return file === undefined ? null : contentOfFile(file, file)
+}

@@ -1,0 +1,151 @@
+import { chmodSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DeleteObjectCommand } from '@aws-sdk/client-s3'
+import { Command } from 'commander'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { register } from '../../../cli/commands/verify.ts'
+import { startVerifiedRuns, type VerifiedRuns } from '../../replicas/verified-runs.ts'
+
+let runs: VerifiedRuns
+beforeAll(async () => {
+  runs = await startVerifiedRuns()
+})
+afterAll(() => runs?.context.close())
+
+let run = 800
+let key: string
+beforeEach(async () => {
+  run += 1
+  key = `LNGS/run00${run}.mid.gz`
+  for (const table of ['tombstones', 'replicas'] as const) await runs.context.database.deleteFrom(table).execute()
+  const settings = {
+    CYGNET_DATABASE_URL: runs.context.catalogue.url,
+    ...runs.context.store.environment,
+    CYGNET_TAPE_DRIVER: 'directory',
+    CYGNET_TAPE_DIRECTORY: runs.context.tapeFolder,
+    CYGNET_FOLDER: join(runs.context.tapeFolder, 'no-stack'),
+  }
+  for (const [name, value] of Object.entries(settings)) vi.stubEnv(name, value)
+})
+afterEach(() => {
+  vi.unstubAllEnvs()
+  vi.restoreAllMocks()
+  process.exitCode = 0
+})
+
+async function cygnet(...args: readonly string[]) {
+  let [out, error] = ['', '']
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    out += text
+    return true
+  })
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    error += text
+    return true
+  })
+  const program = new Command('cygnet').exitOverride()
+  register(program)
+  for (const command of [program, ...program.commands])
+    command.exitOverride().configureOutput({ writeErr: (text) => (error += text), writeOut: (text) => (out += text) })
+  let code: number | string | undefined
+  try {
+    await program.parseAsync(['verify', ...args], { from: 'user' })
+    code = process.exitCode ?? 0
+  } catch (thrown) {
+    code = thrown instanceof Error && 'exitCode' in thrown ? Number(thrown.exitCode) : 1
+    if (thrown instanceof Error) error += thrown.message
+  }
+  process.exitCode = 0
+  vi.restoreAllMocks()
+  return { out, error, code }
+}
+
+function damageTape(): void {
+  const path = join(runs.context.tapeFolder, runs.context.bucket, key)
+  chmodSync(path, 0o640)
+  writeFileSync(path, 'x'.repeat(key.length))
+}
+
+describe('cygnet verify', () => {
+  test('of a run tells of every copy, and ends with 0 when all are verified', async () => {
+    await runs.put(key)
+    const { out, code } = await cygnet('--run', String(run))
+    expect(code).toBe(0)
+    expect(out).toContain(`s3://${runs.context.bucket}/${key}`)
+    expect(out).toContain('2 copies looked at, 40 B read: 2 verified, 0 missing')
+    expect((await cygnet('--run', String(run), '--tag', 'LNGS', '--quick')).out).toContain('20 B read')
+  })
+
+  test('ends with 1 when a copy is missing or suspicious, which it shows', async () => {
+    await runs.put(key)
+    damageTape()
+    const suspicious = await cygnet('--all')
+    expect(suspicious.code).toBe(1)
+    expect(suspicious.out).toContain('suspicious  it has the SHA-256')
+    expect(suspicious.out).not.toContain(`s3://${runs.context.bucket}/${key}`)
+    await runs.context.s3.send(new DeleteObjectCommand({ Bucket: runs.context.bucket, Key: key }))
+    const { out, code } = await cygnet('--run', String(run), '--json')
+    expect(code).toBe(1)
+    expect(JSON.parse(out)).toMatchObject({
+      run,
+      summary: { checked: 2, verified: 0, missing: 1, suspicious: 1 },
+      copies: [
+        { runNumber: run, tag: 'LNGS', kind: 'cloud', outcome: 'missing' },
+        { kind: 'tape', outcome: 'suspicious' },
+      ],
+    })
+  })
+
+  test('ends with 3 when something could not be checked', async () => {
+    await runs.put(key)
+    vi.stubEnv('CYGNET_TAPE_DRIVER', 'none')
+    const { out, code } = await cygnet('--run', String(run))
+    expect(code).toBe(3)
+    expect(out).toContain('is not the configured one')
+    await runs.context.database.updateTable('replicas').set({ state: 'deleted' }).execute()
+    const none = await cygnet('--run', String(run))
+    expect(none.code).toBe(3)
+    expect(none.error).toContain('is deleted')
+  })
+
+  test('of a sample chooses by lot, the same with the same seed', async () => {
+    await runs.put(key)
+    const first = await cygnet('--sample', '0.5%', '--seed', 'a')
+    expect(first).toMatchObject({ code: 0, out: expect.stringContaining('1 copy looked at') })
+    expect((await cygnet('--sample', '0.5%')).error).toMatch(/--seed \w+ chooses the same/)
+  })
+
+  test('of dark copies tells what only the places and what only the catalogue have', async () => {
+    for (const name of readdirSync(runs.context.tapeFolder)) rmSync(join(runs.context.tapeFolder, name), { recursive: true })
+    await runs.put(key)
+    expect(await cygnet('--dark')).toMatchObject({ code: 0 })
+    writeFileSync(join(runs.context.tapeFolder, 'stray.tar'), 'x')
+    await runs.context.s3.send(new DeleteObjectCommand({ Bucket: runs.context.bucket, Key: key }))
+    const { out, code } = await cygnet('--dark')
+    expect(code).toBe(1)
+    expect(out).toContain('stray.tar')
+    expect(out).toContain('missing')
+  })
+
+  test.each([
+    [[], 'give one of'],
+    [['--all', '--run', '5'], 'give one of'],
+    [['--all', '--tag', 'LNGS'], '--tag belongs to --run'],
+    [['--all', '--seed', 'a'], '--seed belongs to --sample'],
+    [['--sample', '0%'], 'expected a share'],
+    [['--sample', '101%'], 'expected a share'],
+    [['--sample', 'few'], 'expected a share'],
+    [['--run', '5x'], 'a whole number'],
+  ])('refuses %j, saying why', async (args, why) => {
+    const { code, error } = await cygnet(...args)
+    expect(error).toContain(why)
+    expect(code).not.toBe(0)
+  })
+
+  test('says that a run is not in the catalogue', async () => {
+    expect(await cygnet('--run', '4000000000', '--tag', 'LNF')).toMatchObject({
+      code: 1,
+      error: expect.stringContaining('run 4000000000 of LNF is not in the catalogue'),
+    })
+  })
+})
