@@ -9,6 +9,7 @@ import { findMinio } from './minio.ts'
 import { freePort, LOOPBACK } from './ports.ts'
 import { findProgram } from './programs.ts'
 import { MARIADB_PACKAGES } from './setup.ts'
+import { missingXrootd } from './xrootd.ts'
 
 export interface Diagnosis {
   readonly name: string
@@ -64,6 +65,7 @@ export async function diagnose(
       remedy: 'see https://go.dev/doc/install',
       signal,
     }),
+    xrootd(),
     disk(dataFolder),
     folder(dataFolder),
     ports(),
@@ -111,6 +113,19 @@ async function minio(signal: AbortSignal | undefined): Promise<Diagnosis> {
   const shared = { name: 'minio', required: false, neededFor: 'cygnet up --with minio, npm run test:real' }
   if (path === null) return { ...shared, ok: false, found: 'not found', remedy: 'npm run setup -- --with minio (builds it; needs Go)' }
   return { ...shared, ok: true, found: await version(path, ['--version'], signal), remedy: null }
+}
+
+async function xrootd(): Promise<Diagnosis> {
+  const missing = await missingXrootd()
+  const shared = { name: 'xrootd', required: false, neededFor: 'cygnet up --with xrootd, npm run test:real' }
+  if (missing.length > 0)
+    return {
+      ...shared,
+      ok: false,
+      found: `not found: ${missing.join(', ')}`,
+      remedy: 'npm run setup -- --with xrootd (installs it with apt)',
+    }
+  return { ...shared, ok: true, found: 'xrootd with HTTP, third-party copy and tokens; gfal2-util', remedy: null }
 }
 
 /** The folder itself, or the nearest one above it that is there. */

@@ -1,5 +1,5 @@
 /**
- * `npm run setup [-- --with minio]`: brings what the development services need and npm cannot. Does nothing, and says
+ * `npm run setup [-- --with minio,xrootd]`: brings what the development services need and npm cannot. Does nothing, and says
  * nothing, when all is there; `npm test`, `cygnet up` and `cygnet demo` call it first.
  */
 import { parseArgs } from 'node:util'
@@ -10,7 +10,7 @@ import { findProgram } from './programs.ts'
 export const MARIADB_PACKAGES = ['mariadb-server-core', 'mariadb-client-core'] as const
 
 /** Real services that are set up only when asked for. */
-export const EXTRAS = ['minio'] as const
+export const EXTRAS = ['minio', 'xrootd'] as const
 export type Extra = (typeof EXTRAS)[number]
 
 export interface SetUpOptions {
@@ -33,6 +33,10 @@ export async function setUp(options: SetUpOptions = {}): Promise<void> {
   if (options.extras?.includes('minio')) {
     const { ensureMinio } = await import('./minio.ts')
     await ensureMinio({ signal, onProgress })
+  }
+  if (options.extras?.includes('xrootd')) {
+    const { ensureXrootd } = await import('./xrootd.ts')
+    await ensureXrootd({ signal, onProgress })
   }
 }
 

@@ -20,13 +20,14 @@ import { type Service, serviceFolder, startProcess } from './process.ts'
 import { keptSecret, writePrivateFile } from './secrets.ts'
 import type { Extra } from './setup.ts'
 import { type Supervised, supervise } from './supervise.ts'
+import { startXrootd, type Xrootd } from './xrootd.ts'
 
 /** Written while the stack runs: the settings that lead the CLI to it. Readable by its owner only. */
 const STACK_FILE = 'stack.json'
 /** The same S3 keys under the names that aws, rclone and others read. */
 const S3_ENV_FILE = 's3.env'
 /** Stopped last, in the reverse of the order in which they were started. */
-const SERVICES: readonly string[] = ['mariadb', 'embedded', 'minio']
+const SERVICES: readonly string[] = ['mariadb', 'embedded', 'minio', 'xrootd']
 const RAW_BUCKET = 'cygno-data'
 const WEBHOOK = 'receive-notification'
 
@@ -94,6 +95,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       }),
     )
     tell(`${minio ? 'SQS' : `S3 at ${embedded.connection.s3.endpoint}, SQS`} at ${embedded.connection.sqs.endpoint}`)
+    const xrootdPort = await freePort()
+    const xrootd = options.extras.includes('xrootd')
+      ? await keep('xrootd', () => startXrootd({ dataFolder, port: xrootdPort, signal }))
+      : null
+    if (xrootd !== null) tell(`tape (XRootD, WebDAV) at ${xrootd.url}`)
     const notificationToken = keptSecret(join(serviceFolder(dataFolder, 'receive-notification'), 'token'))
     const base = {
       CYGNET_DATABASE_URL: mariadb.url,
@@ -101,8 +107,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       CYGNET_RAW_BUCKETS: RAW_BUCKET,
       CYGNET_NOTIFICATION_TOKEN: notificationToken,
       CYGNET_LEASE_SECONDS: '30',
-      CYGNET_TAPE_DRIVER: 'directory',
-      CYGNET_TAPE_DIRECTORY: tapeFolder(dataFolder),
+      ...(xrootd === null ? { CYGNET_TAPE_DRIVER: 'directory', CYGNET_TAPE_DIRECTORY: tapeFolder(dataFolder) } : tapeEnvironment(xrootd)),
       ...options.environment,
     }
     await migrateSchema(mariadb.url)
@@ -169,6 +174,15 @@ async function migrateSchema(url: string): Promise<void> {
     await migrate(database)
   } finally {
     await database.destroy()
+  }
+}
+
+function tapeEnvironment(xrootd: Xrootd) {
+  return {
+    CYGNET_TAPE_DRIVER: 'webdav',
+    CYGNET_TAPE_URL: xrootd.url,
+    CYGNET_TAPE_CA_FILE: xrootd.caFile,
+    CYGNET_TAPE_TOKEN: xrootd.token(365 * 86_400),
   }
 }
 

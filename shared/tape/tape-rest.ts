@@ -1,0 +1,183 @@
+/**
+ * The WLCG Tape REST API, version 1: which files are on tape, and bringing them to disk. Written after its reference document
+ * (wlcg-storage/wlcg-tape-rest-api): `archiveinfo`, `stage`, `release`, found by a well-known address.
+ */
+import * as z from 'zod'
+import { TransientError } from '../errors.ts'
+import { lostConnection, refusal, shown } from './webdav/answers.ts'
+import type { Answer } from './webdav/exchange.ts'
+import { discard, type HttpRequest, type TapeHttp } from './webdav/http.ts'
+
+/** NONE is an empty file; UNAVAILABLE is on a medium nobody can reach now. Only TAPE and DISK_AND_TAPE are on tape. */
+const LOCALITIES = ['DISK', 'TAPE', 'DISK_AND_TAPE', 'LOST', 'NONE', 'UNAVAILABLE'] as const
+export type Locality = (typeof LOCALITIES)[number]
+
+/** What the tape system says of one file. */
+export type Archived =
+  | { readonly kind: 'locality'; readonly locality: Locality }
+  /** It knows no such file, or may not tell. */
+  | { readonly kind: 'error'; readonly detail: string }
+  /** A word that this version of the API does not have. */
+  | { readonly kind: 'unknown'; readonly detail: string }
+
+/** Where a file of a stage request stands. */
+export type Staged =
+  | { readonly kind: 'online' }
+  | { readonly kind: 'waiting'; readonly detail: string }
+  /** It ended without the file, or nobody knows the request any more: ask anew, unless the file is lost. */
+  | { readonly kind: 'failed'; readonly detail: string }
+
+/** Paths are those of the endpoint's addresses, not encoded, with the leading slash. Every call throws TransientError when it fails. */
+export interface TapeRest {
+  /** By path. The tape system may leave some out. */
+  archiveInfo(paths: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Archived>>
+  /** Asks for a file on disk, kept there for so long; returns the id of the request. */
+  stage(path: string, lifetimeSeconds: number, signal: AbortSignal): Promise<string>
+  staged(requestId: string, path: string, signal: AbortSignal): Promise<Staged>
+  /** Says that files need not be kept on disk any longer for this request. */
+  release(requestId: string, paths: readonly string[], signal: AbortSignal): Promise<void>
+}
+
+const WELL_KNOWN = '/.well-known/wlcg-tape-rest-api'
+/** The bodies of these answers are short; a longer one is none of them. */
+const MOST_BYTES = 4 * 1024 * 1024
+
+const discovery = z.object({ endpoints: z.array(z.object({ uri: z.url({ protocol: /^https?$/ }), version: z.string() })) })
+const archiveInfo = z.array(z.object({ path: z.string(), locality: z.string().optional(), error: z.string().optional() }))
+const stageAnswer = z.object({ requestId: z.string().min(1) })
+const stageState = z.object({
+  files: z.array(
+    z.object({
+      path: z.string(),
+      onDisk: z.boolean().optional(),
+      state: z.string().optional(),
+      error: z.string().nullish(),
+    }),
+  ),
+})
+
+/**
+ * Finds the API of an endpoint; null when it has none.
+ * @throws TransientError when that cannot be told: to take a busy tape system for none would count files as on media that are not.
+ */
+export async function discoverTapeRest(http: TapeHttp, root: URL, signal: AbortSignal): Promise<TapeRest | null> {
+  const what = 'its Tape REST API'
+  const answer = await http.request({ method: 'GET', url: new URL(WELL_KNOWN, root).href, what }, signal)
+  if ([404, 405, 410, 501].includes(answer.status)) {
+    await discard(answer)
+    return null
+  }
+  if (answer.status !== 200) {
+    const hint = answer.status === 401 || answer.status === 403 ? `${what} (CYGNET_TAPE_REST=never where there is none)` : what
+    throw await refusal(answer, hint)
+  }
+  const { endpoints } = await read(answer, what, discovery, signal)
+  const found = endpoints.find(({ version }) => /^v?1(\.|$)/i.test(version))
+  if (found === undefined)
+    throw new TransientError(
+      `the Tape REST API of ${root.host} has no version 1 (but ${shown(endpoints.map(({ version }) => version).join(', '))})`,
+    )
+  // The endpoint says where its tape system is, and the token goes there; but never out of TLS.
+  if (root.protocol === 'https:' && !found.uri.startsWith('https:'))
+    throw new TransientError(`${root.host} names an address without TLS for its Tape REST API`, { operator: true })
+  return createTapeRest(http, found.uri.replace(/\/+$/, ''))
+}
+
+function createTapeRest(http: TapeHttp, uri: string): TapeRest {
+  const post = (path: string, what: string, body: object, signal: AbortSignal) =>
+    ask({ method: 'POST', url: `${uri}${path}`, what, headers: JSON_HEADERS, body: { text: JSON.stringify(body) } }, signal)
+  const ask = async (request: HttpRequest, signal: AbortSignal): Promise<Answer> => await http.request(request, signal)
+  return {
+    async archiveInfo(paths, signal) {
+      const what = 'where files are'
+      const answer = await post('/archiveinfo', what, { paths }, signal)
+      if (answer.status !== 200) throw await refusal(answer, what)
+      const items = await read(answer, what, archiveInfo, signal)
+      return new Map(items.filter(({ path }) => paths.includes(path)).map((item) => [item.path, archivedOf(item)]))
+    },
+    async stage(path, lifetimeSeconds, signal) {
+      const what = `staging ${path}`
+      const answer = await post('/stage', what, { files: [{ path, diskLifetime: isoDuration(lifetimeSeconds) }] }, signal)
+      if (answer.status !== 201 && answer.status !== 200) throw await refusal(answer, what)
+      return (await read(answer, what, stageAnswer, signal)).requestId
+    },
+    async staged(requestId, path, signal) {
+      const what = `the staging of ${path}`
+      const answer = await ask({ method: 'GET', url: `${uri}/stage/${encodeURIComponent(requestId)}`, what }, signal)
+      if (answer.status === 404 || answer.status === 410) {
+        await discard(answer)
+        return { kind: 'failed', detail: 'the tape system does not know the request any more' }
+      }
+      if (answer.status !== 200) throw await refusal(answer, what)
+      const { files } = await read(answer, what, stageState, signal)
+      const file = files.find((item) => item.path === path)
+      return file === undefined ? { kind: 'failed', detail: 'the request is not about this file' } : stagedOf(file, path)
+    },
+    async release(requestId, paths, signal) {
+      const what = 'releasing files'
+      const answer = await post(`/release/${encodeURIComponent(requestId)}`, what, { paths }, signal)
+      if (answer.status !== 200 && answer.status !== 204) throw await refusal(answer, what)
+      await discard(answer)
+    },
+  }
+}
+
+const JSON_HEADERS = { 'Content-Type': 'application/json', Accept: 'application/json' }
+
+function archivedOf(item: z.infer<typeof archiveInfo>[number]): Archived {
+  if (item.error !== undefined) return { kind: 'error', detail: shown(item.error) }
+  const locality = LOCALITIES.find((known) => known === item.locality)
+  if (locality !== undefined) return { kind: 'locality', locality }
+  return { kind: 'unknown', detail: `the tape system gives the locality "${shown(item.locality ?? '')}"` }
+}
+
+/** A tape system says either `onDisk` or `state`. @throws TransientError when it says neither, or both and they contradict. */
+function stagedOf(file: z.infer<typeof stageState>['files'][number], path: string): Staged {
+  const { onDisk, state } = file
+  const error = file.error ? `: ${shown(file.error)}` : ''
+  const ended = state === 'FAILED' || state === 'CANCELLED'
+  if ((onDisk === undefined && state === undefined) || (onDisk === true && ended) || (onDisk === false && state === 'COMPLETED'))
+    throw new TransientError(`the tape system does not say clearly whether ${path} is on disk`)
+  if (onDisk === true || state === 'COMPLETED') return { kind: 'online' }
+  if (ended) return { kind: 'failed', detail: `${state}${error}` }
+  if (file.error) return { kind: 'failed', detail: shown(file.error) }
+  return { kind: 'waiting', detail: state === undefined ? 'not on disk yet' : shown(state) }
+}
+
+/** ISO 8601, in days where they are whole, as the reference document writes it. */
+function isoDuration(seconds: number): string {
+  return seconds % 86_400 === 0 && seconds > 0 ? `P${seconds / 86_400}D` : `PT${Math.ceil(seconds)}S`
+}
+
+async function read<T>(answer: Answer, what: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
+  const malformed = (why: string, cause?: unknown) =>
+    new TransientError(`${answer.url.host} gave a malformed answer about ${what}: ${why}`, {}, { cause })
+  const result = schema.safeParse(parseJson(await textOf(answer, what, malformed, signal), malformed))
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  throw malformed(`${issue?.path.join('.')}: ${issue?.message}`)
+}
+
+function parseJson(text: string, malformed: (why: string, cause?: unknown) => TransientError): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw malformed('it is not JSON', cause)
+  }
+}
+
+async function textOf(answer: Answer, what: string, malformed: (why: string) => TransientError, signal: AbortSignal): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  try {
+    for await (const chunk of answer.body) {
+      length += chunk.length
+      if (length > MOST_BYTES) throw malformed('it is too long')
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error instanceof TransientError ? error : lostConnection(answer.url.host, what, error)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

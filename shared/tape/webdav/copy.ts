@@ -1,0 +1,106 @@
+/**
+ * A copy from the first look to the last: filled under a temporary name and compared there (fill.ts), given its name where
+ * nothing has it, and looked at once more.
+ */
+import { TransientError } from '../../errors.ts'
+import type { CopyResult, CopySource, TapeFile } from '../driver.ts'
+import { refusal } from './answers.ts'
+import type { Endpoint } from './endpoint.ts'
+import { fill, type Transfer, tidy } from './fill.ts'
+import { discard } from './http.ts'
+import { type Found, inspect, sizeAt } from './inspect.ts'
+import { isOnMedia } from './media.ts'
+import { temporaryName } from './places.ts'
+
+/** As TapeDriver.copy. */
+export async function copyFile(endpoint: Endpoint, file: TapeFile, source: CopySource, signal: AbortSignal): Promise<CopyResult> {
+  const url = endpoint.places.url(file.name)
+  const before = await inspect(endpoint.http, { url, file, readBack: 'if-needed' }, signal)
+  if (before.state !== 'absent') return await standing(endpoint, file, before, { how: 'streamed', bytesThroughUs: 0 }, signal)
+  const temporary = endpoint.places.url(temporaryName(file))
+  const transfer = await fill(endpoint, { file, source, temporary }, signal)
+  const failure = await move(endpoint, { file, url, temporary }, signal)
+  return failure === null
+    ? await confirmed(endpoint, { file, url, transfer }, signal)
+    : await foundInstead(endpoint, { file, url, temporary, transfer, failure }, signal)
+}
+
+/** What a copy ends in when something has the name. */
+async function standing(
+  endpoint: Endpoint,
+  file: TapeFile,
+  found: Exclude<Found, { readonly state: 'absent' }>,
+  { how, bytesThroughUs }: Pick<Transfer, 'how' | 'bytesThroughUs'>,
+  signal: AbortSignal,
+): Promise<CopyResult> {
+  if (found.state === 'different') return { kind: 'occupied', detail: found.detail }
+  if (found.state === 'unverified') throw new TransientError(`${file.name}: ${found.detail}`)
+  const onMedia = await mediaNow(endpoint, file, signal)
+  return { kind: 'stored', how, bytesThroughUs, verifiedBy: found.verifiedBy, onMedia }
+}
+
+/** The copy is there; where the tape system cannot say now whether it is on media, it is asked again later. */
+async function mediaNow(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<boolean> {
+  return await isOnMedia(endpoint, file, signal).catch((error: unknown) => {
+    signal.throwIfAborted()
+    endpoint.log?.warn({ name: file.name, error }, 'tape-locality-unknown')
+    return false
+  })
+}
+
+/**
+ * Gives the compared copy its name; null when the endpoint says so, else why it may not be so. `Overwrite: F` takes no name
+ * from another file; XRootD 5.5 ignores that header, so the name is also looked at right before.
+ */
+async function move(
+  endpoint: Endpoint,
+  { file, url, temporary }: { readonly file: TapeFile; readonly url: string; readonly temporary: string },
+  signal: AbortSignal,
+): Promise<TransientError | null> {
+  if ((await sizeAt(endpoint.http, url, signal)) !== null) return new TransientError(`something has just taken the name ${file.name}`)
+  const what = `giving ${file.name} its name`
+  const headers = { Destination: url, Overwrite: 'F' }
+  try {
+    const answer = await endpoint.http.request({ method: 'MOVE', url: temporary, what, headers }, signal)
+    if (![200, 201, 204].includes(answer.status)) return await refusal(answer, what)
+    await discard(answer)
+    return null
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof TransientError) return error
+    throw error
+  }
+}
+
+/** The last look, at the copy under its own name. */
+async function confirmed(
+  endpoint: Endpoint,
+  { file, url, transfer }: { readonly file: TapeFile; readonly url: string; readonly transfer: Transfer },
+  signal: AbortSignal,
+): Promise<CopyResult> {
+  const found = await inspect(endpoint.http, { url, file, readBack: 'never' }, signal)
+  // Where no checksum is stated, the same bytes were read back under the temporary name just before.
+  if (found.state === 'same' || found.state === 'unverified')
+    return await standing(endpoint, file, { state: 'same', verifiedBy: transfer.verifiedBy, bytesRead: 0 }, transfer, signal)
+  const detail = found.state === 'absent' ? 'nothing is there' : found.detail
+  throw new TransientError(`${file.name} was compared, and is not the same under its own name: ${detail}`)
+}
+
+/** The copy did not get its name, or the answer was lost: what has the name now says what happened. */
+async function foundInstead(
+  endpoint: Endpoint,
+  move: {
+    readonly file: TapeFile
+    readonly url: string
+    readonly temporary: string
+    readonly transfer: Transfer
+    readonly failure: TransientError
+  },
+  signal: AbortSignal,
+): Promise<CopyResult> {
+  const { file, url, temporary, transfer, failure } = move
+  const found = await inspect(endpoint.http, { url, file, readBack: 'if-needed' }, signal)
+  if (found.state === 'absent') throw failure
+  await tidy(endpoint, temporary)
+  return await standing(endpoint, file, found, transfer, signal)
+}

@@ -1,0 +1,48 @@
+/** Checksums that endpoints state: the Digest header of RFC 3230 and its registry, as StoRM, dCache and XRootD send it. */
+import type { TapeFile } from '../driver.ts'
+import { adler32Of } from '../names.ts'
+
+/** What to ask for: adler32 is what tape systems keep; XRootD answers the first it is asked for, others the one they have. */
+export const WANTED_DIGESTS = 'adler32, md5;q=0.5'
+
+export type Comparison =
+  | { readonly kind: 'same'; readonly by: string }
+  | { readonly kind: 'different'; readonly detail: string }
+  /** Nothing was stated that can be compared. */
+  | { readonly kind: 'unknown' }
+
+/** Compares every checksum the header states with the file's. One that disagrees outweighs any that agree. */
+export function compareDigest(header: string | null, file: Pick<TapeFile, 'adler32' | 'md5' | 'sha256'>): Comparison {
+  const stated = (header ?? '').split(',').flatMap((item) => {
+    const equals = item.indexOf('=')
+    if (equals === -1) return []
+    const algorithm = item.slice(0, equals).trim().toLowerCase()
+    const value = item
+      .slice(equals + 1)
+      .trim()
+      .replace(/^"(.*)"$/, '$1')
+    const known = KNOWN[algorithm]
+    const hex = known?.read(value) ?? null
+    return known === undefined || hex === null ? [] : [{ name: known.name, hex, expected: file[known.name] }]
+  })
+  const wrong = stated.find(({ hex, expected }) => hex !== expected)
+  if (wrong !== undefined)
+    return { kind: 'different', detail: `the endpoint states the ${wrong.name} ${wrong.hex} instead of ${wrong.expected}` }
+  const [right] = stated
+  return right === undefined ? { kind: 'unknown' } : { kind: 'same', by: `${right.name} stated by the endpoint` }
+}
+
+const KNOWN: Readonly<Record<string, { readonly name: 'adler32' | 'md5' | 'sha256'; readonly read: (text: string) => string | null }>> = {
+  adler32: { name: 'adler32', read: adler32Of },
+  adler: { name: 'adler32', read: adler32Of },
+  md5: { name: 'md5', read: (text) => hexOf(text, 16) },
+  'sha-256': { name: 'sha256', read: (text) => hexOf(text, 32) },
+}
+
+/** Base64, as the RFC wants it, or hex, as some write it; their lengths differ. */
+function hexOf(text: string, bytes: number): string | null {
+  if (/^[0-9a-f]+$/i.test(text) && text.length === 2 * bytes) return text.toLowerCase()
+  if (!/^[0-9a-z+/]+={0,2}$/i.test(text)) return null
+  const decoded = Buffer.from(text, 'base64')
+  return decoded.length === bytes ? decoded.toString('hex') : null
+}

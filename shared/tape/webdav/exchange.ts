@@ -1,0 +1,182 @@
+/**
+ * One request and its answer, over Node's own client: it writes the names of headers as they are given, and can wait for
+ * `100 Continue`. undici writes `content-length`, which XRootD 5.5 does not know in lower case: it would keep an empty file.
+ */
+import { readFileSync } from 'node:fs'
+import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import type { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+import { InvalidInputError } from '../../errors.ts'
+import { lostConnection } from './answers.ts'
+import type { HttpRequest } from './http.ts'
+
+export interface Answer {
+  readonly status: number
+  /** The value of a header (name in lower case), several joined by commas; null when there is none. */
+  header(name: string): string | null
+  readonly body: AsyncIterable<Buffer> & { destroy(): void }
+  /** Where the answer came from, after redirects. */
+  readonly url: URL
+}
+
+export interface Connections {
+  /** Requests that move a copy, or have it moved, get a connection of their own: a kept one may be closed at any moment. */
+  agent(url: URL, kept: boolean): HttpAgent
+  close(): void
+}
+
+const CONNECT_MS = 10_000
+const SILENCE_MS = 60_000
+/** As long as curl waits: an endpoint that does not know `Expect` says nothing. */
+const CONTINUE_MS = 1000
+/** Enough to keep the connection busy while the next bytes are read and added up. */
+const MOST_UNSENT_BYTES = 1024 * 1024
+
+/** @throws InvalidInputError when the CA file cannot be read. */
+export function openConnections(caFile: string | undefined): Connections {
+  const tls = trusting(caFile)
+  const agents = {
+    'http:': { kept: new HttpAgent({ keepAlive: true }), single: new HttpAgent() },
+    'https:': { kept: new HttpsAgent({ keepAlive: true, ...tls }), single: new HttpsAgent(tls) },
+  }
+  return {
+    agent: (url, kept) => agents[url.protocol === 'https:' ? 'https:' : 'http:'][kept ? 'kept' : 'single'],
+    close() {
+      for (const { kept, single } of Object.values(agents)) {
+        kept.destroy()
+        single.destroy()
+      }
+    },
+  }
+}
+
+/** One context for all connections: reading some hundred certificates for each of them would take longer than the request. */
+function trusting(caFile: string | undefined): { readonly secureContext?: SecureContext } {
+  if (caFile === undefined) return {}
+  try {
+    return { secureContext: createSecureContext({ ca: [...getCACertificates('default'), readFileSync(caFile, 'utf8')] }) }
+  } catch (cause) {
+    throw new InvalidInputError(`the file of certificate authorities ${caFile} cannot be read`, {}, { cause })
+  }
+}
+
+/** Sends one request; returns when the endpoint has answered, also while bytes of the body are still unsent. @throws as TapeHttp.request. */
+export async function exchange(
+  connections: Connections,
+  asked: HttpRequest,
+  url: URL,
+  token: string | null,
+  signal: AbortSignal,
+): Promise<Answer> {
+  signal.throwIfAborted()
+  const { body, silenceMs = SILENCE_MS } = asked
+  const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
+    method: asked.method,
+    agent: connections.agent(url, !['PUT', 'COPY', 'MOVE'].includes(asked.method)),
+    headers: headersOf(asked, token),
+    signal,
+  })
+  limitWaiting(request, silenceMs)
+  const stop = new AbortController()
+  const answered = new Promise<IncomingMessage>((resolve, reject) => request.once('response', resolve).on('error', reject))
+  const sending = send(request, body, AbortSignal.any([stop.signal, signal]))
+  try {
+    // The sending fails first when the source of the bytes does; its error says more than the connection's.
+    const response = await Promise.race([answered, sending.then(() => answered)])
+    response.on('error', () => {}) // told to whoever reads it
+    return answerOf(request, response, url)
+  } catch (error) {
+    request.destroy()
+    signal.throwIfAborted()
+    if (error instanceof SourceFailure) throw error.cause
+    throw lostConnection(url.host, asked.what, error)
+  } finally {
+    stop.abort()
+    sending.catch(() => {})
+    answered.catch(() => {})
+  }
+}
+
+function headersOf({ headers, body }: HttpRequest, token: string | null): Record<string, string> {
+  const length = body === undefined ? null : 'text' in body ? Buffer.byteLength(body.text) : body.sizeBytes
+  return {
+    'User-Agent': 'cygnet',
+    'Accept-Encoding': 'identity',
+    ...headers,
+    ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
+    ...(length === null ? {} : { 'Content-Length': String(length) }),
+    ...(body !== undefined && 'open' in body && body.expectContinue ? { Expect: '100-continue' } : {}),
+  }
+}
+
+function answerOf(request: ClientRequest, response: IncomingMessage, url: URL): Answer {
+  // An answer before the last byte of the body: the rest is not wanted, and the connection is good for nothing else.
+  if (!request.writableEnded) response.once('close', () => request.destroy())
+  return {
+    status: response.statusCode ?? 0,
+    header(name) {
+      const value = response.headers[name]
+      return value === undefined ? null : [value].flat().join(',')
+    },
+    body: response,
+    url,
+  }
+}
+
+/** Gives up a connection that is not made, and one on which nothing moves in either direction. */
+function limitWaiting(request: ClientRequest, silenceMs: number): void {
+  const giveUp = (code: string) => request.destroy(Object.assign(new Error(code), { code }))
+  request.once('socket', (socket: Socket) => {
+    if (!socket.connecting) return
+    const timer = setTimeout(giveUp, CONNECT_MS, 'CONNECT_TIMEOUT')
+    socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => clearTimeout(timer))
+    socket.once('close', () => clearTimeout(timer))
+  })
+  request.setTimeout(silenceMs, () => giveUp('SILENCE'))
+}
+
+/** What the source of a body threw. */
+class SourceFailure extends Error {}
+
+/** Sends the body, as fast as the endpoint takes it. Throws SourceFailure only: the connection's own errors are the request's. */
+async function send(request: ClientRequest, body: HttpRequest['body'], stop: AbortSignal): Promise<void> {
+  if (body === undefined || 'text' in body) {
+    request.end(body?.text)
+    return
+  }
+  if (body.expectContinue) {
+    request.flushHeaders()
+    await continued(request, stop)
+  }
+  try {
+    for await (const chunk of body.open(stop)) {
+      if (stop.aborted) return
+      request.write(chunk)
+      if (request.writableLength > MOST_UNSENT_BYTES) await drained(request)
+    }
+  } catch (cause) {
+    if (stop.aborted) return
+    throw new SourceFailure('the source failed', { cause })
+  }
+  request.end()
+}
+
+/** Returns when the endpoint wants the bytes, or does not say so in time, or does not want them. */
+async function continued(request: ClientRequest, stop: AbortSignal): Promise<void> {
+  const wanted = new AbortController()
+  request.once('continue', () => wanted.abort())
+  await sleep(CONTINUE_MS, undefined, { signal: AbortSignal.any([wanted.signal, stop]) }).catch(() => {})
+}
+
+async function drained(request: ClientRequest): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      request.off('drain', done).off('close', done)
+      resolve()
+    }
+    request.on('drain', done).on('close', done)
+    if (request.destroyed) done()
+  })
+}

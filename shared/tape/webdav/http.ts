@@ -1,0 +1,122 @@
+/** Requests to one tape endpoint: its bearer token, redirects, and a second try where a connection had just been closed. */
+import { TransientError } from '../../errors.ts'
+import type { TokenSource } from '../tokens.ts'
+import { type Answer, type Connections, exchange, openConnections } from './exchange.ts'
+
+export interface HttpOptions {
+  /** PEM file with certificate authorities besides Node's own. */
+  readonly caFile?: string | undefined
+  readonly token: TokenSource
+}
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE' | 'COPY' | 'MOVE' | 'MKCOL' | 'PROPFIND'
+  readonly url: string
+  /** For messages: what is asked for, e.g. `the copy of run00012`. */
+  readonly what: string
+  /** Names as they are written in the standards: XRootD 5.5 knows them in no other case. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: HttpBody
+  /** How long the endpoint may be silent before it answers (after the last byte of a body), and between two pieces of its answer. */
+  readonly silenceMs?: number
+}
+
+export type HttpBody =
+  | { readonly text: string }
+  /** Opened anew for every attempt (a redirect, a refused token); `stop` fires when no more bytes are wanted. */
+  | {
+      readonly sizeBytes: number
+      /** Let the endpoint redirect or refuse (`100 Continue`) before the bytes are on their way. */
+      readonly expectContinue: boolean
+      open(stop: AbortSignal): AsyncIterable<Uint8Array>
+    }
+
+export interface TapeHttp {
+  /**
+   * Sends a request with the token, follows redirects, and asks once more with a fresh token where one was refused (401).
+   * Any status is an answer: the caller judges. Its body must be read or discarded.
+   * @throws TransientError when there was no answer; what the body throws; the signal's reason.
+   */
+  request(request: HttpRequest, signal: AbortSignal): Promise<Answer>
+  close(): void
+}
+
+const MOST_REDIRECTS = 5
+const MOST_DISCARDED_BYTES = 64 * 1024
+/** These change nothing, or nothing more when they are repeated: a connection the endpoint had just closed is no failure of theirs. */
+const REPEATABLE = new Set(['GET', 'HEAD', 'PROPFIND', 'MKCOL', 'DELETE'])
+
+/** @throws InvalidInputError when the CA file cannot be read. */
+export function createTapeHttp(options: HttpOptions): TapeHttp {
+  const connections = openConnections(options.caFile)
+  return {
+    async request(request, signal) {
+      const token = await options.token.token(signal)
+      const first = await follow(connections, request, token, signal)
+      if (first.answer.status !== 401 || token === null || !first.tokenSent) return first.answer
+      options.token.refused(token)
+      const fresh = await options.token.token(signal)
+      if (fresh === null || fresh === token) return first.answer
+      await discard(first.answer)
+      return (await follow(connections, request, fresh, signal)).answer
+    },
+    close: () => connections.close(),
+  }
+}
+
+async function follow(connections: Connections, request: HttpRequest, token: string | null, signal: AbortSignal) {
+  const start = new URL(request.url)
+  let url = start
+  for (let redirects = 0; ; redirects += 1) {
+    const tokenSent = token !== null && mayCarryToken(start, url)
+    const answer = await patiently(connections, request, url, tokenSent ? token : null, signal)
+    const target = redirectTarget(request, answer)
+    if (target === null) return { answer, tokenSent }
+    await discard(answer)
+    if (redirects === MOST_REDIRECTS) throw new TransientError(`${start.host} redirects ${request.what} in a circle`)
+    url = target
+  }
+}
+
+/**
+ * The token follows a redirect on the same host only, and never from TLS to plain text. Endpoints that send elsewhere (dCache's
+ * pools, XRootD's data servers) put a ticket of their own in the address, and a store behind them would refuse a second credential.
+ */
+function mayCarryToken(from: URL, to: URL): boolean {
+  return from.hostname === to.hostname && (to.protocol === 'https:' || from.protocol === 'http:')
+}
+
+/** Null when this is no redirect. 303 turns anything into a GET, which only a GET survives. */
+function redirectTarget(request: HttpRequest, answer: Answer): URL | null {
+  const followed = [301, 302, 307, 308].includes(answer.status) || (answer.status === 303 && request.method === 'GET')
+  const location = answer.header('location')
+  if (!followed || location === null) return null
+  const target = URL.parse(location, answer.url.href)
+  if (target === null || !/^https?:$/.test(target.protocol))
+    throw new TransientError(`${answer.url.host} redirects ${request.what} to an address that is none`)
+  return target
+}
+
+/** Asks again, once, where a kept connection turns out to be closed and asking twice does no harm. */
+async function patiently(connections: Connections, request: HttpRequest, url: URL, token: string | null, signal: AbortSignal) {
+  try {
+    return await exchange(connections, request, url, token, signal)
+  } catch (error) {
+    const brokeOff = error instanceof TransientError && error.details.reset === true
+    if (!brokeOff || !REPEATABLE.has(request.method)) throw error
+    return await exchange(connections, request, url, token, signal)
+  }
+}
+
+/** Takes the rest of an answer nobody reads, so that its connection is used again; a long one is cut off. */
+export async function discard(answer: Answer): Promise<void> {
+  let bytes = 0
+  try {
+    for await (const chunk of answer.body) {
+      bytes += chunk.length
+      if (bytes > MOST_DISCARDED_BYTES) break // leaving the loop destroys the body
+    }
+  } catch {
+    // nobody wanted it
+  }
+}

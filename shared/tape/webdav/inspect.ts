@@ -1,0 +1,78 @@
+/** What is under an address now, compared with the file it should be: by the checksum the endpoint states, else by reading it back. */
+import { createHash } from 'node:crypto'
+import { TransientError } from '../../errors.ts'
+import type { TapeFile } from '../driver.ts'
+import { refusal } from './answers.ts'
+import { compareDigest, WANTED_DIGESTS } from './digest.ts'
+import type { Answer } from './exchange.ts'
+import { discard, type TapeHttp } from './http.ts'
+import { findProperties } from './properties.ts'
+import { readBytes } from './read.ts'
+
+/** What comparing the bytes themselves shows. */
+type Read =
+  | { readonly state: 'same'; readonly verifiedBy: string; readonly bytesRead: number }
+  | { readonly state: 'different'; readonly detail: string }
+
+export type Found =
+  | { readonly state: 'absent' }
+  | Read
+  /** There with the right size, and no checksum was stated. */
+  | { readonly state: 'unverified'; readonly detail: string }
+
+/** An endpoint that has to compute the checksum of a large file first needs some minutes. */
+const CHECKSUM_MS = 300_000
+
+/** @throws TransientError when it cannot be found out. */
+export async function inspect(
+  http: TapeHttp,
+  at: { readonly url: string; readonly file: TapeFile; readonly readBack: 'never' | 'if-needed' | 'always' },
+  signal: AbortSignal,
+): Promise<Found> {
+  const { url, file, readBack } = at
+  const head = await describe(http, url, file.name, signal)
+  if (head === null) return { state: 'absent' }
+  if (head.sizeBytes !== file.sizeBytes)
+    return { state: 'different', detail: `it has ${head.sizeBytes} bytes instead of ${file.sizeBytes}` }
+  const stated = compareDigest(head.digest, file)
+  if (stated.kind === 'different') return { state: 'different', detail: stated.detail }
+  if (stated.kind === 'same' && readBack !== 'always') return { state: 'same', verifiedBy: stated.by, bytesRead: 0 }
+  if (readBack === 'never') return { state: 'unverified', detail: 'it has the right size; the endpoint states no checksum' }
+  return await compareBytes(http, url, file, signal)
+}
+
+/** Size and digest of what is there; null when nothing is. */
+async function describe(http: TapeHttp, url: string, name: string, signal: AbortSignal) {
+  const what = `the size and checksum of ${name}`
+  const headers = { 'Want-Digest': WANTED_DIGESTS }
+  const answer = await http.request({ method: 'HEAD', url, what, headers, silenceMs: CHECKSUM_MS }, signal)
+  await discard(answer)
+  if (answer.status === 404 || answer.status === 410) return null
+  if (answer.status !== 200) throw await refusal(answer, what)
+  const sizeBytes = statedLength(answer) ?? (await findProperties(http, url, 0, signal))?.[0]?.sizeBytes ?? null
+  if (sizeBytes === null) throw new TransientError(`${answer.url.host} does not say how large ${name} is`)
+  return { sizeBytes, digest: answer.header('digest') }
+}
+
+function statedLength(answer: Answer): number | null {
+  const text = answer.header('content-length') ?? ''
+  return /^\d+$/.test(text) ? Number(text) : null
+}
+
+/** Whether something has this address, and how large it is; null when nothing has. For watching a file grow: no checksum is asked for. */
+export async function sizeAt(http: TapeHttp, url: string, signal: AbortSignal): Promise<number | null> {
+  const what = `the size of ${new URL(url).pathname}`
+  const answer = await http.request({ method: 'HEAD', url, what }, signal)
+  await discard(answer)
+  if (answer.status === 404 || answer.status === 410) return null
+  if (answer.status !== 200) throw await refusal(answer, what)
+  return statedLength(answer) ?? (await findProperties(http, url, 0, signal))?.[0]?.sizeBytes ?? null
+}
+
+export async function compareBytes(http: TapeHttp, url: string, file: TapeFile, signal: AbortSignal): Promise<Read> {
+  const hash = createHash('sha256')
+  for await (const chunk of readBytes(http, { url, file }, signal)) hash.update(chunk)
+  const sha256 = hash.digest('hex')
+  if (sha256 === file.sha256) return { state: 'same', verifiedBy: 'sha256 read back', bytesRead: file.sizeBytes }
+  return { state: 'different', detail: `it has the SHA-256 ${sha256} instead of ${file.sha256}` }
+}

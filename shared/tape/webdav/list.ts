@@ -1,0 +1,42 @@
+/** What lies at the endpoint, folder by folder: for finding what the catalogue does not know. */
+import { TransientError } from '../../errors.ts'
+import { checkedName } from '../names.ts'
+import type { Endpoint } from './endpoint.ts'
+import { folderOf, isTemporary } from './places.ts'
+import { findProperties } from './properties.ts'
+
+/** No layout of ours is near; an endpoint that shows a folder inside itself ends here. */
+const DEEPEST = 32
+
+/** As TapeDriver.list. */
+export async function* listFiles(endpoint: Endpoint, prefix: string, signal: AbortSignal) {
+  const waiting = [folderOf(prefix)]
+  for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
+    if (folder.split('/').length > DEEPEST) throw new TransientError(`the endpoint shows folders without an end: ${folder.slice(0, 200)}`)
+    for (const { segment, isFolder, sizeBytes } of await entriesOf(endpoint, folder, signal)) {
+      const name = `${folder}${segment}`
+      if (segment === '' || isTemporary(segment)) continue
+      if (!isUsable(name)) endpoint.log?.warn({ name }, 'tape-name-not-usable')
+      else if (isFolder && (`${name}/`.startsWith(prefix) || prefix.startsWith(`${name}/`))) waiting.push(`${name}/`)
+      else if (!isFolder && name.startsWith(prefix)) yield { name, sizeBytes: known(sizeBytes, name) }
+    }
+  }
+}
+
+async function entriesOf(endpoint: Endpoint, folder: string, signal: AbortSignal) {
+  const url = folder === '' ? endpoint.places.root.href : `${endpoint.places.url(folder.slice(0, -1))}/`
+  return (await findProperties(endpoint.http, url, 1, signal)) ?? []
+}
+
+function known(sizeBytes: number | null, name: string): number {
+  if (sizeBytes === null) throw new TransientError(`the endpoint's listing does not say how large ${name} is`)
+  return sizeBytes
+}
+
+function isUsable(name: string): boolean {
+  try {
+    return checkedName(name) === name
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,82 @@
+/** On media or not, staged or not: what the endpoint's Tape REST API says; an endpoint without one is itself the medium. */
+import { InvalidInputError, TransientError } from '../../errors.ts'
+import type { LookOptions, StageResult, TapeFile, TapeLook } from '../driver.ts'
+import type { Archived, TapeRest } from '../tape-rest.ts'
+import type { Endpoint } from './endpoint.ts'
+import { compareBytes, inspect, sizeAt } from './inspect.ts'
+
+/** @throws TransientError when it cannot be found out. */
+export async function isOnMedia(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<boolean> {
+  const rest = await endpoint.tapeRest(signal)
+  return rest === null || hasTapeCopy(await archived(rest, endpoint.places.path(file.name), signal))
+}
+
+const hasTapeCopy = (found: Archived) => found.kind === 'locality' && (found.locality === 'TAPE' || found.locality === 'DISK_AND_TAPE')
+
+async function archived(rest: TapeRest, path: string, signal: AbortSignal): Promise<Archived> {
+  return (await rest.archiveInfo([path], signal)).get(path) ?? { kind: 'unknown', detail: 'the tape system says nothing about it' }
+}
+
+/** As TapeDriver.look. A file on tape only is not read back: that would fetch it from tape. */
+export async function lookAt(endpoint: Endpoint, file: TapeFile, options: LookOptions, signal: AbortSignal): Promise<TapeLook> {
+  const url = endpoint.places.url(file.name)
+  const found = await inspect(endpoint.http, { url, file, readBack: 'never' }, signal)
+  if (found.state === 'absent' || found.state === 'different') return found
+  const rest = await endpoint.tapeRest(signal)
+  const place = rest === null ? null : await archived(rest, endpoint.places.path(file.name), signal)
+  const locality = place?.kind === 'locality' ? place.locality : null
+  if (locality === 'LOST') return { state: 'different', detail: 'the endpoint has its name, and says that its contents are lost (LOST)' }
+  if (locality === 'UNAVAILABLE') return { state: 'unverified', detail: 'the endpoint says that it is out of reach now (UNAVAILABLE)' }
+  const onMedia = place === null || hasTapeCopy(place)
+  const mustRead = options.readBack === 'always' || (options.readBack === 'if-needed' && found.state === 'unverified')
+  if (!mustRead) return found.state === 'same' ? { state: 'present', verifiedBy: found.verifiedBy, onMedia } : found
+  if (locality === 'TAPE') return { state: 'unverified', detail: 'it is on tape only: it has to be staged before it can be read back' }
+  const read = await compareBytes(endpoint.http, url, file, signal)
+  return read.state === 'same' ? { state: 'present', verifiedBy: read.verifiedBy, onMedia } : read
+}
+
+/** As TapeDriver.stage. The reference is the id of a stage request. */
+export async function stageFile(
+  endpoint: Endpoint,
+  file: TapeFile,
+  options: { readonly reference: string | null; readonly lifetimeSeconds: number },
+  signal: AbortSignal,
+): Promise<StageResult> {
+  const name = await nameInUse(endpoint, file, signal)
+  if (name === null) throw new InvalidInputError(`the tape endpoint has no ${file.name}`)
+  const rest = await endpoint.tapeRest(signal)
+  if (rest === null) return { kind: 'online' }
+  const path = endpoint.places.path(name)
+  if (options.reference !== null) {
+    const state = await rest.staged(options.reference, path, signal)
+    if (state.kind === 'online') return { kind: 'online' }
+    if (state.kind === 'waiting') return { kind: 'staging', reference: options.reference, detail: state.detail }
+    endpoint.log?.warn({ name, request: options.reference, detail: state.detail }, 'tape-stage-asked-anew')
+  }
+  await refuseWhatIsLost(rest, path, signal)
+  // Also what is on disk is asked for: the request keeps it there.
+  const reference = await rest.stage(path, options.lifetimeSeconds, signal)
+  const state = await rest.staged(reference, path, signal)
+  if (state.kind === 'online') return { kind: 'online' }
+  return { kind: 'staging', reference, detail: state.detail }
+}
+
+/** @throws InvalidInputError when no waiting brings the file back, TransientError when it is out of reach for now. */
+async function refuseWhatIsLost(rest: TapeRest, path: string, signal: AbortSignal): Promise<void> {
+  const place = await archived(rest, path, signal)
+  if (place.kind === 'error') throw new InvalidInputError(`the tape system says of ${path}: ${place.detail}`)
+  if (place.kind !== 'locality') return
+  if (place.locality === 'LOST') throw new InvalidInputError(`the tape system has lost ${path} (LOST)`)
+  if (place.locality === 'UNAVAILABLE') throw new TransientError(`${path} is out of the tape system's reach now (UNAVAILABLE)`)
+}
+
+/**
+ * The name under which the endpoint has the file: its own, else that of the oldest layout, without the bucket, for runs that
+ * were copied before Cygnet; null when it has neither.
+ */
+export async function nameInUse(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<string | null> {
+  if ((await sizeAt(endpoint.http, endpoint.places.url(file.name), signal)) !== null) return file.name
+  const older = file.name.slice(file.name.indexOf('/') + 1)
+  if (!older.includes('/')) return null
+  return (await sizeAt(endpoint.http, endpoint.places.url(older), signal)) === file.sizeBytes ? older : null
+}

@@ -1,0 +1,223 @@
+/**
+ * A small WebDAV endpoint with third-party copy, strict like the real ones: it refuses what StoRM WebDAV, dCache or XRootD would.
+ * What goes wrong is put in its way request by request with `meet`.
+ */
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Adler32 } from '../../shared/extraction/adler32.ts'
+import { type MarkerStyle, PLAIN_MARKERS, thirdPartyCopy } from './webdav-copy.ts'
+
+export interface Met {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Name below the root, decoded. */
+  readonly name: string
+  /** Does what the endpoint does otherwise. */
+  proceed(): Promise<void>
+}
+type Meeting = (met: Met) => Promise<void> | void
+
+export interface WebdavServer {
+  /** `http://127.0.0.1:<port>/cygno/` */
+  readonly url: string
+  /** Contents by name below the root. */
+  readonly files: Map<string, Buffer>
+  /** What other paths of the host answer, e.g. the well-known address of a Tape REST API. */
+  readonly elsewhere: Map<string, () => Promise<Response>>
+  /** Every request so far, as `METHOD name`. */
+  readonly log: string[]
+  /** The bearer token it wants; null for none. */
+  token: string | null
+  /** Which checksum it states. */
+  digest: 'adler32' | 'md5' | 'none'
+  markers: MarkerStyle
+  /** The next request with this method meets this first; `times` of them. */
+  meet(method: string, meeting: Meeting, times?: number): void
+  close(): Promise<void>
+}
+
+const ROOT = '/cygno/'
+export async function startWebdavServer(): Promise<WebdavServer> {
+  const folders = new Set([''])
+  const meetings: { readonly method: string; readonly meeting: Meeting; times: number }[] = []
+  const server = createServer((request, response) => {
+    const name = nameOf(request)
+    endpoint.log.push(`${request.method} ${name ?? request.url}`)
+    request.on('error', () => {})
+    const proceed = () => serve(endpoint, folders, request, response, name)
+    const met = meetings.find((entry) => entry.method === request.method && entry.times > 0)
+    if (met !== undefined) met.times -= 1
+    const work = met === undefined ? proceed() : met.meeting({ request, response, name: name ?? '', proceed })
+    Promise.resolve(work).catch(() => response.destroy())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const endpoint: WebdavServer = {
+    url: `http://127.0.0.1:${port}${ROOT}`,
+    files: new Map(),
+    elsewhere: new Map(),
+    log: [],
+    token: null,
+    digest: 'adler32',
+    markers: PLAIN_MARKERS,
+    meet: (method, meeting, times = 1) => void meetings.push({ method, meeting, times }),
+    async close() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+  return endpoint
+}
+
+/** Null for a path outside the root or one that is not encoded as it must be. */
+function nameOf(request: IncomingMessage): string | null {
+  const [path = ''] = (request.url ?? '').split('?')
+  if (!`${path}/`.startsWith(ROOT)) return null
+  try {
+    return decodeURIComponent(path.slice(ROOT.length)).replace(/\/$/, '')
+  } catch {
+    return null
+  }
+}
+
+const parentOf = (name: string) => name.slice(0, Math.max(0, name.lastIndexOf('/')))
+
+/** Folders that were made, and those above files that tests planted. */
+const hasFolder = (endpoint: WebdavServer, folders: ReadonlySet<string>, name: string) =>
+  folders.has(name) || [...endpoint.files.keys()].some((file) => file.startsWith(`${name}/`))
+
+async function serve(
+  endpoint: WebdavServer,
+  folders: Set<string>,
+  request: IncomingMessage,
+  response: ServerResponse,
+  name: string | null,
+): Promise<void> {
+  const answer = async (status: number, text = '', headers: Record<string, string> = {}) => {
+    request.resume()
+    response.writeHead(status, { 'content-type': 'text/plain', 'content-length': Buffer.byteLength(text), ...headers })
+    response.end(request.method === 'HEAD' ? undefined : text)
+  }
+  if (endpoint.token !== null && request.headers.authorization !== `Bearer ${endpoint.token}`)
+    return answer(401, 'Full authentication is required', { 'www-authenticate': 'Bearer' })
+  const other = await endpoint.elsewhere.get(request.url ?? '')?.()
+  if (other !== undefined)
+    return answer(other.status, await other.text(), { 'content-type': other.headers.get('content-type') ?? 'text/plain' })
+  if (name === null) return answer(404, 'Not found')
+  const file = endpoint.files.get(name)
+  const isFolder = hasFolder(endpoint, folders, name)
+  switch (request.method) {
+    case 'HEAD':
+    case 'GET':
+      if (file === undefined) return answer(404, 'Not found')
+      return give(endpoint, request, response, file)
+    case 'PUT': {
+      if (isFolder) return answer(405, 'a collection')
+      if (request.headers['content-length'] === undefined) return answer(411, 'Length Required')
+      if (!hasFolder(endpoint, folders, parentOf(name))) return answer(409, 'Conflict')
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk)
+      endpoint.files.set(name, Buffer.concat(chunks))
+      return answer(file === undefined ? 201 : 204)
+    }
+    case 'DELETE':
+      if (file === undefined) return answer(404, 'Not found')
+      endpoint.files.delete(name)
+      return answer(204)
+    case 'MKCOL':
+      if (request.headers['content-length'] !== undefined && request.headers['content-length'] !== '0') return answer(415)
+      if (isFolder || file !== undefined) return answer(405, 'exists')
+      if (!hasFolder(endpoint, folders, parentOf(name))) return answer(409, 'Conflict')
+      folders.add(name)
+      return answer(201)
+    case 'MOVE': {
+      const destination = new URL(String(request.headers.destination))
+      if (destination.host !== request.headers.host) return answer(502, 'another server')
+      const target = decodeURIComponent(destination.pathname.slice(ROOT.length))
+      if (file === undefined) return answer(404, 'Not found')
+      if (!hasFolder(endpoint, folders, parentOf(target))) return answer(409, 'Conflict')
+      if (request.headers.overwrite === 'F' && endpoint.files.has(target)) return answer(412, 'Precondition Failed')
+      endpoint.files.delete(name)
+      endpoint.files.set(target, file)
+      return answer(201)
+    }
+    case 'PROPFIND':
+      return propfind(endpoint, folders, request, name, answer)
+    case 'COPY':
+      return thirdPartyCopy(
+        { files: endpoint.files, markers: endpoint.markers, hasParent: hasFolder(endpoint, folders, parentOf(name)) },
+        request,
+        response,
+        name,
+        answer,
+      )
+    default:
+      return answer(501)
+  }
+}
+
+export type Answering = (status: number, text?: string, headers?: Record<string, string>) => Promise<void>
+
+function give(endpoint: WebdavServer, request: IncomingMessage, response: ServerResponse, file: Buffer): void {
+  const etag = `"${createHash('md5').update(file).digest('hex')}"`
+  const wanted = request.headers['want-digest'] !== undefined && endpoint.digest !== 'none'
+  const headers = { etag, 'accept-ranges': 'bytes', ...(wanted ? { digest: statedDigest(endpoint.digest, file) } : {}) }
+  if (request.headers['if-match'] !== undefined && request.headers['if-match'] !== etag) return void response.writeHead(412).end()
+  const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '')
+  const [from, to] = range === null ? [0, file.length] : [Number(range[1]), Number(range[2]) + 1]
+  const part = file.subarray(from, to)
+  const more = range === null ? {} : { 'content-range': `bytes ${from}-${to - 1}/${file.length}` }
+  response.writeHead(range === null ? 200 : 206, { ...headers, ...more, 'content-length': part.length })
+  response.end(request.method === 'HEAD' ? undefined : part)
+}
+
+/** As tape systems state it: without leading zeros, in upper case; MD5 in base64 (RFC 3230). */
+function statedDigest(kind: WebdavServer['digest'], file: Buffer): string {
+  if (kind === 'md5') return `md5=${createHash('md5').update(file).digest('base64')}`
+  const adler = new Adler32()
+  adler.update(file)
+  return `adler32=${adler.digest().toString(16).toUpperCase()}`
+}
+
+async function propfind(
+  endpoint: WebdavServer,
+  folders: ReadonlySet<string>,
+  request: IncomingMessage,
+  name: string,
+  answer: Answering,
+): Promise<void> {
+  const depth = request.headers.depth
+  if (depth !== '0' && depth !== '1') return answer(403, '<error xmlns="DAV:"><propfind-finite-depth/></error>')
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk)
+  if (!Buffer.concat(chunks).toString().includes('propfind')) return answer(400, 'Bad Request')
+  if (!hasFolder(endpoint, folders, name) && !endpoint.files.has(name)) return answer(404, 'Not found')
+  const below = [...endpoint.files.keys(), ...folders, ...[...endpoint.files.keys()].flatMap(parentsOf)]
+  const shown = new Set([
+    name,
+    ...(depth === '1' ? below.filter((entry) => entry !== '' && parentOf(entry) === name && entry !== name) : []),
+  ])
+  const responses = [...shown].map((entry) => {
+    const size = endpoint.files.get(entry)?.length
+    const href = `${ROOT}${entry.split('/').map(encodeURIComponent).join('/')}${size === undefined && entry !== '' ? '/' : ''}`.replaceAll(
+      "'",
+      '&apos;',
+    )
+    const prop =
+      size === undefined
+        ? '<d:resourcetype><d:collection/></d:resourcetype>'
+        : `<d:resourcetype/><d:getcontentlength>${size}</d:getcontentlength>`
+    return `<d:response><d:href>${href}</d:href><d:propstat><d:prop>${prop}</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>`
+  })
+  await answer(207, `<?xml version="1.0" encoding="utf-8"?>\n<d:multistatus xmlns:d="DAV:">${responses.join('\n')}</d:multistatus>`, {
+    'content-type': 'application/xml; charset=utf-8',
+  })
+}
+
+const parentsOf = (name: string): string[] => {
+  const parent = parentOf(name)
+  return parent === '' ? [] : [parent, ...parentsOf(parent)]
+}

@@ -1,0 +1,104 @@
+/** Tokens, redirects and addresses: how requests get to an endpoint, and where our token goes and does not go. */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { InvalidInputError } from '../../shared/errors.ts'
+import type { TapeFile } from '../../shared/tape/driver.ts'
+import { temporaryName } from '../../shared/tape/webdav/places.ts'
+import { createWebdavDriver } from '../../shared/tape/webdav.ts'
+import { BYTES, startWebdavFixture, transientOf, type WebdavFixture } from '../support/webdav-fixture.ts'
+import { fingerprint, tapeFileOf } from './files.ts'
+
+let fixture: WebdavFixture
+let file: TapeFile
+beforeEach(async () => {
+  fixture = await startWebdavFixture({ thirdParty: 'never' })
+  file = await tapeFileOf(BYTES)
+})
+afterEach(() => fixture.close())
+
+const stored = { kind: 'stored', how: 'streamed', bytesThroughUs: BYTES.length }
+const expectThere = () => expect(fingerprint(fixture.server.files.get(file.name) ?? null)).toBe(fingerprint(BYTES))
+
+describe('tokens', () => {
+  it.each(['HEAD', 'PUT', 'MOVE', 'MKCOL'])(
+    'one that has expired when it comes to %s is replaced, and the request repeated once',
+    async (method) => {
+      fixture.server.meet(method, ({ request, response }) => {
+        fixture.server.token = 'fresh-token'
+        request.resume()
+        response.writeHead(401, { 'www-authenticate': 'Bearer error="invalid_token"' }).end()
+      })
+      expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', how: 'streamed' })
+      expectThere()
+      expect(fixture.refused).toEqual(['first-token'])
+    },
+  )
+
+  it('one that is refused however fresh is an error for an operator', async () => {
+    fixture.server.token = 'quite-another'
+    const error = await transientOf(fixture.copy(BYTES, file))
+    expect(error.message).toContain('it does not accept our token')
+    expect(error.details).toMatchObject({ httpStatus: 401, operator: true })
+    expect(fixture.refused).toEqual(['first-token'])
+  })
+})
+
+describe('redirects', () => {
+  it.each([307, 308])('a %i to another host is followed without our token, the bytes read anew', async (status) => {
+    const seen: { method: string | undefined; authorization: string | undefined }[] = []
+    const pool = createServer(async (request, response) => {
+      seen.push({ method: request.method, authorization: request.headers.authorization })
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk)
+      fixture.server.files.set(temporaryName(file), Buffer.concat(chunks))
+      response.writeHead(201).end()
+    }).listen(0, '127.0.0.1')
+    await once(pool, 'listening')
+    const { port } = pool.address() as AddressInfo
+    const location = `http://localhost:${port}/pool?ticket=7`
+    // Closed at once, as a door that never reads: the answer must get through all the same.
+    fixture.server.meet(
+      'PUT',
+      ({ response }) => {
+        response.writeHead(status, { location, connection: 'close' }).end()
+        response.socket?.destroySoon()
+      },
+      2,
+    )
+    expect(await fixture.copy(BYTES, file)).toMatchObject(stored)
+    expect(seen).toEqual([{ method: 'PUT', authorization: undefined }])
+    pool.closeAllConnections()
+    pool.close()
+  })
+
+  it('in a circle is an error', async () => {
+    fixture.server.meet('HEAD', ({ request, response }) => void response.writeHead(307, { location: request.url }).end(), 100)
+    expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('in a circle')
+  })
+
+  it('to something that is no address is an error', async () => {
+    fixture.server.meet('HEAD', ({ response }) => void response.writeHead(307, { location: 'file:///etc/passwd' }).end())
+    expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('to an address that is none')
+  })
+})
+
+it.each([
+  ['none', 'tape'],
+  ['another protocol', 'ftp://tape.example.org/'],
+  ['a password', 'davs://user:password@tape.example.org/'],
+  ['a query', 'davs://tape.example.org/?authz=x'],
+  ['a path that is not encoded', 'davs://tape.example.org/100%/'],
+])('an address of an endpoint that is or holds %s is refused, without repeating it', (_, rootUrl) => {
+  const open = () =>
+    createWebdavDriver({
+      rootUrl,
+      token: { token: async () => null, refused: () => {} },
+      thirdParty: 'auto',
+      tapeRest: 'auto',
+      copySeconds: 1,
+    })
+  expect(open).toThrow(InvalidInputError)
+  expect(open).not.toThrow(/password@/)
+})

@@ -1,0 +1,38 @@
+/** The promises of every driver, kept on a strict WebDAV endpoint in each of the ways it may work. */
+import { createWebdavDriver, type WebdavOptions } from '../../shared/tape/webdav.ts'
+import { startWebdavServer, type WebdavServer } from '../support/webdav-server.ts'
+import { driverConformance } from './conformance.ts'
+import { startSourceServer } from './sources.ts'
+
+const TOKEN = 'a-token'
+
+function webdavConformance(kind: string, options: Pick<WebdavOptions, 'thirdParty'>, digest: WebdavServer['digest']): void {
+  driverConformance(kind, async () => {
+    const [server, store] = await Promise.all([startWebdavServer(), startSourceServer()])
+    server.token = TOKEN
+    server.digest = digest
+    const driver = createWebdavDriver({
+      ...options,
+      rootUrl: server.url.replace('http:', 'dav:'),
+      token: { token: async () => TOKEN, refused: () => {} },
+      tapeRest: 'auto',
+      copySeconds: 60,
+      patience: { settleSeconds: 0.05, silenceSeconds: 5, withoutThirdPartySeconds: 0 },
+    })
+    return {
+      driver,
+      plant: async (name, bytes) => void server.files.set(name, Buffer.from(bytes)),
+      bytesAt: async (name) => server.files.get(name) ?? null,
+      settle: async () => {},
+      makeSource: store.source,
+      async close() {
+        await driver.close()
+        await Promise.all([server.close(), store.close()])
+      },
+    }
+  })
+}
+
+webdavConformance('webdav (third-party copy)', { thirdParty: 'auto' }, 'adler32')
+webdavConformance('webdav (streaming)', { thirdParty: 'never' }, 'md5')
+webdavConformance('webdav (streaming, no checksum stated)', { thirdParty: 'never' }, 'none')
