@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { processEnvironment } from '../shared/config.ts'
 import { CygnetError, classify, type Failure } from '../shared/errors.ts'
 import { withoutSecrets } from '../shared/log.ts'
+import * as clean from './commands/clean.ts'
 import * as config from './commands/config.ts'
 import * as dead from './commands/dead.ts'
 import * as demo from './commands/demo.ts'
@@ -45,6 +46,7 @@ export function createProgram(): Command {
     link,
     recall,
     verify,
+    clean,
     replay,
     dead,
     reconcile,

@@ -9,7 +9,7 @@ export interface StorageSummary {
   readonly local: 'present' | 'deleted' | null
 }
 
-export const NOWHERE: StorageSummary = { cloud: 'absent', tape: 'none', local: null }
+const NOWHERE: StorageSummary = { cloud: 'absent', tape: 'none', local: null }
 
 /** Verified copies: those that count. `deleting` is not among them. */
 export const VERIFIED_STATES: readonly ReplicaState[] = ['present', 'on-media']

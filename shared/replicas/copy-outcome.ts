@@ -8,7 +8,7 @@ import { tapeNameBeside } from '../tape/names.ts'
 import { nextLookAt, retryAt } from './back-off.ts'
 
 /** After so many tries in vain people are told; it goes on being tried all the same. */
-export const TRIES_BEFORE_TOLD = 6
+const TRIES_BEFORE_TOLD = 6
 
 type Stored = Extract<CopyResult, { kind: 'stored' }> | (Extract<TapeLook, { state: 'present' }> & { readonly how: 'found' })
 

@@ -44,7 +44,9 @@ export async function acceptTapeRequest(context: WithTape, request: TapeRequest)
     .orderBy('id', 'desc')
     .executeTakeFirst()
   if (file === undefined)
-    throw new InvalidInputError(`a tape copy was asked of contents that the catalogue does not know: ${request.key}, sha256 ${request.sha256}`)
+    throw new InvalidInputError(
+      `a tape copy was asked of contents that the catalogue does not know: ${request.key}, sha256 ${request.sha256}`,
+    )
   const wish = await wishForCopy(context, contentOfFile(file, request), { priority: request.priority, requestedBy: 'tape-requests' })
   const givenUp = wish.state === 'failed' && wish.next_attempt_at === null
   if (givenUp || wish.state === 'missing') await askAgain(context, wish, ['failed', 'missing'])

@@ -9,6 +9,7 @@ import {
   CompleteMultipartUploadCommand,
   CopyObjectCommand,
   CreateMultipartUploadCommand,
+  DeleteObjectCommand,
   DeleteObjectsCommand,
   GetObjectCommand,
   HeadObjectCommand,
@@ -203,6 +204,16 @@ test('a multipart upload can be looked at, continued, given up; a wrong part lis
   await expect(s3.send(new ListPartsCommand({ Bucket, Key, UploadId: other.UploadId }))).rejects.toMatchObject({ name: 'NoSuchUpload' })
 })
 
+test('an upload in parts that may only create does not replace what came meanwhile', async () => {
+  const name = { Bucket, Key: 'parts-once' }
+  const { UploadId } = await s3.send(new CreateMultipartUploadCommand(name))
+  const { ETag } = await s3.send(new UploadPartCommand({ ...name, UploadId, PartNumber: 1, Body: 'late' }))
+  await put('parts-once', 'first')
+  const completion = { ...name, UploadId, IfNoneMatch: '*', MultipartUpload: { Parts: [{ ETag, PartNumber: 1 }] } }
+  await expect(s3.send(new CompleteMultipartUploadCommand(completion))).rejects.toMatchObject({ name: 'PreconditionFailed' })
+  expect((await read('parts-once')).toString()).toBe('first')
+})
+
 test('copies keep bytes, metadata and awkward names', async () => {
   await put('from a+b%', 'hello', { Metadata: { run: '1' } })
   await s3.send(new CopyObjectCommand({ Bucket, Key: 'to', CopySource: `${Bucket}/${encodeURIComponent('from a+b%')}` }))
@@ -275,3 +286,25 @@ async function presigned(
   const presign = `${path}?${query}&X-Amz-Signature=${createHmac('sha256', keyOf).update(toSign).digest('hex')}`
   return { url: endpoint + presign, presign }
 }
+
+test('a conditional DELETE removes this version only, and says when there is none', async () => {
+  const { ETag = '' } = await put('conditional/delete', 'one')
+  await put('conditional/delete', 'two')
+  const remove = (IfMatch: string) => s3.send(new DeleteObjectCommand({ Bucket, Key: 'conditional/delete', IfMatch }))
+  await expect(remove(ETag)).rejects.toMatchObject({ name: 'PreconditionFailed', $metadata: { httpStatusCode: 412 } })
+  expect((await read('conditional/delete')).toString()).toBe('two')
+  const { ETag: current = '' } = await s3.send(new HeadObjectCommand({ Bucket, Key: 'conditional/delete' }))
+  expect((await remove(current)).$metadata.httpStatusCode).toBe(204)
+  await expect(remove(current)).rejects.toMatchObject({ name: 'NoSuchKey', $metadata: { httpStatusCode: 404 } })
+})
+
+test('of a PUT and a conditional DELETE of the version before it at once, the new version is left', async () => {
+  for (let round = 0; round < 20; round++) {
+    const { ETag = '' } = await put('conditional/race', `old ${round}`)
+    const deletion = s3
+      .send(new DeleteObjectCommand({ Bucket, Key: 'conditional/race', IfMatch: ETag }))
+      .catch((error: Error) => error.name)
+    await Promise.all([put('conditional/race', `new ${round}`), deletion])
+    expect((await read('conditional/race')).toString()).toBe(`new ${round}`)
+  }
+})

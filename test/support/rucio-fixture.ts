@@ -6,10 +6,10 @@ import { type MemoryEndpoint, memoryEndpoint } from './memory-endpoint.ts'
 import { startRucioServer } from './rucio-server.ts'
 import type { RucioSetup } from './rucio-state.ts'
 
-export const TAPE = 'davs://tape.example.org:8443/cygno/'
+const TAPE = 'davs://tape.example.org:8443/cygno/'
 export const STORE = 'https://s3.example.org:443/'
 /** A store with addresses of its own, the tape, and a disk that makes its addresses from the names. */
-export const RSES = [
+const RSES = [
   { name: 'STORE', deterministic: false, prefix: STORE },
   { name: 'TAPE', deterministic: true, prefix: TAPE, quotaBytes: 10 ** 12 },
   { name: 'HERE', deterministic: true, prefix: 'https://here.example.org/' },

@@ -1,6 +1,7 @@
 /**
- * DeleteObjects of the embedded S3. s3rver reads the list of keys with an XML reader that takes `123` for a number, and
- * then finds no such key; here a key is a text, whatever it looks like.
+ * Deletions of the embedded S3 that s3rver gets wrong. DeleteObjects: it reads the list of keys with an XML reader that takes
+ * `123` for a number, and then finds no such key; here a key is a text, whatever it looks like. DELETE with If-Match: it
+ * ignores the condition.
  */
 import type { Readable } from 'node:stream'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
@@ -27,6 +28,21 @@ export async function deleteObjects(store: EmbeddedStore, bucket: string, body: 
   for (const key of keys) await store.deleteObject(bucket, key)
   const quiet = /<Quiet>\s*true\s*<\/Quiet>/.test(xml)
   return xmlDocument(['DeleteResult', quiet ? [] : keys.map((key): Element => ['Deleted', [['Key', key]]])])
+}
+
+/**
+ * DELETE on condition of an ETag, as S3's general purpose buckets do it: 412 when the key holds another object, 404 when it
+ * holds none. Compared and deleted in one step: no PUT comes between.
+ */
+export async function deleteIfMatch(store: EmbeddedStore, bucket: string, key: string, wanted: string): Promise<void> {
+  const found = store.find(bucket, key)
+  if (found === undefined) throw new S3Error('NoSuchKey', 'The specified key does not exist.', { Key: key })
+  if (wanted !== '*' && wanted.replaceAll('"', '') !== found.etag) throw preconditionFailed('If-Match')
+  await store.deleteObject(bucket, key)
+}
+
+export function preconditionFailed(condition: string): S3Error {
+  return new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold', { Condition: condition })
 }
 
 function malformed(): S3Error {

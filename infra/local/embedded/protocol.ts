@@ -1,7 +1,7 @@
 /**
  * What stands between the client and s3rver: one middleware that checks who asks and what they send, answers what s3rver
  * answers wrongly or not at all (listings, parts, abort, deletion of many), and adds conditional requests, which s3rver
- * ignores: an If-Match that does not hold must not be answered with another version's bytes.
+ * ignores: an If-Match that does not hold must not be answered with another version's bytes, or delete another version.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Context, Middleware } from '@20minutes/s3rver'
@@ -9,7 +9,7 @@ import AWSAccount from '@20minutes/s3rver/lib/models/account.js'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import { checkedBody } from './body.ts'
 import { KEPT_CHECKSUMS } from './checksums.ts'
-import { deleteObjects } from './deletion.ts'
+import { deleteIfMatch, deleteObjects, preconditionFailed } from './deletion.ts'
 import { listObjects, listParts, listUploads } from './listing.ts'
 import type { MultipartStore } from './multipart.ts'
 import type { Credentials } from './settings.ts'
@@ -43,7 +43,8 @@ export function createProtocol(options: {
     const { bucket, key } = parsePath(context.path)
     if (bucket !== '' && (await answer(context, { store, bucket, key }))) return
     const found = store.find(bucket, key)
-    if (context.method === 'PUT' && key !== '') checkWriteConditions(request.headers, found?.etag)
+    const completes = context.method === 'POST' && context.query.uploadId !== undefined
+    if ((context.method === 'PUT' || completes) && key !== '') checkWriteConditions(request.headers, found?.etag)
     mendHeaders(request.headers, found?.sizeBytes ?? 0)
     await next()
     if ((context.method === 'GET' || context.method === 'HEAD') && key !== '' && context.status < 300) afterRead(context)
@@ -100,7 +101,23 @@ async function answer(
     context.status = 204
     return true
   }
+  const condition = context.request.req.headers['if-match']
+  if (method === 'DELETE' && key !== '' && condition !== undefined) {
+    await existing()
+    await deleteIfMatch(store, bucket, key, condition)
+    tellRemoved(context, bucket, key)
+    context.status = 204
+    return true
+  }
   return false
+}
+
+/** The event that s3rver emits for a deletion of its own. */
+function tellRemoved({ app, request }: Context, bucket: string, key: string): void {
+  const requestParameters = { sourceIPAddress: request.req.socket.remoteAddress ?? '' }
+  app.emit('event', {
+    Records: [{ eventName: 'ObjectRemoved:Delete', requestParameters, s3: { bucket: { name: bucket }, object: { key } } }],
+  })
 }
 
 /** Says in s3rver's way what it would misunderstand: the last bytes of an object, and a copy's source with `%2B` in it. */
@@ -116,10 +133,6 @@ function checkWriteConditions(headers: Readonly<IncomingHttpHeaders>, etag: stri
   const unquoted = (value: string | string[] | undefined) => String(value).replaceAll('"', '')
   if (headers['if-none-match'] === '*' && etag !== undefined) throw preconditionFailed('If-None-Match')
   if (headers['if-match'] !== undefined && unquoted(headers['if-match']) !== etag) throw preconditionFailed('If-Match')
-}
-
-function preconditionFailed(condition: string): S3Error {
-  return new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold', { Condition: condition })
 }
 
 /** Checks If-Match against the version that is about to be sent, and hides checksums that were not asked for. */

@@ -45,6 +45,7 @@ declare module '@20minutes/s3rver' {
     readonly context: { store: FilesystemStore }
     store: FilesystemStore
     on(event: 'event', listener: (event: { readonly Records: readonly S3rverEventRecord[] }) => void): this
+    emit(event: 'event', records: { readonly Records: readonly S3rverEventRecord[] }): boolean
     on(event: 'error', listener: (error: unknown, context?: Context) => void): this
     run(): Promise<AddressInfo>
     close(): Promise<void>

@@ -49,6 +49,7 @@ const TABLES = [
     KEY by_work (kind, state, priority, requested_at),
     KEY by_check (state, checked_at),
     KEY by_name (endpoint, name(400)),
+    KEY by_age (kind, state, stored_at),
     CONSTRAINT replica_of_run FOREIGN KEY (run_id) REFERENCES runs (id),
     CONSTRAINT replica_kind CHECK (kind IN ('local','cloud','tape','recall')),
     CONSTRAINT replica_state CHECK (state IN ('requested','copying','submitted','staged','staging','on-media','present',

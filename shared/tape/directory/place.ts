@@ -23,7 +23,7 @@ export function parted(name: string): { readonly folders: readonly string[]; rea
 }
 
 /** The root without links. @throws TransientError when it is not there. */
-export async function openRoot(root: string): Promise<string> {
+async function openRoot(root: string): Promise<string> {
   const real = await realpath(root).catch((error: unknown) => {
     if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error
     throw new TransientError(`the folder of the copies, ${root}, is not there: is it mounted?`, { operator: true }, { cause: error })

@@ -1,0 +1,9 @@
+/** clean-buffer as AWS Lambda runs it. */
+import { loadConfig } from '../../shared/config.ts'
+import { createTapeContext } from '../../shared/runtime/context.ts'
+import { lambdaSchedule } from '../../shared/runtime/lambda.ts'
+import { createHandler } from './handler.ts'
+
+const opened = createTapeContext(loadConfig(), 'clean-buffer').then((context) => lambdaSchedule(createHandler(context), context.log))
+
+export const handler: ReturnType<typeof lambdaSchedule> = async (event, call) => (await opened)(event, call)

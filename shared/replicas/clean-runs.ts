@@ -1,0 +1,215 @@
+/**
+ * Which runs leave the store: those that have been in it for longer than the policy says, and, while it is fuller than it should
+ * be, the oldest before their time. Only wishes are made here; whether a copy may go is for deleteCloudCopy alone to say.
+ */
+import { alertRequest } from '../catalogue/next-steps.ts'
+import { addRequests, flushOutbox } from '../catalogue/outbox.ts'
+import { findRuns } from '../catalogue/queries.ts'
+import type { Replica } from '../catalogue/replica-schema.ts'
+import { classify, InvalidInputError } from '../errors.ts'
+import { type Logger, withoutSecrets } from '../log.ts'
+import type { TapeContext } from '../runtime/context.ts'
+import { abandonedDeletions, bytesInStore, cloudCopiesOfRun, deletionCandidates } from './clean-candidates.ts'
+import { type DeletionOptions, deleteCloudCopy, settleDeletion } from './delete-cloud-copy.ts'
+import { type CloudDeletion, permittedVersion } from './deletion-rules.ts'
+import { refuseProtected } from './protected.ts'
+import { endStrandedTombstones } from './tombstones.ts'
+
+export interface CleanRunsOptions {
+  /** Nothing is deleted or written; `deleted` names what would be tried. */
+  readonly dryRun: boolean
+  readonly tag?: string | undefined
+  /** Only this run, whatever its age and however full the store is; all other rules hold. */
+  readonly run?: number | undefined
+  readonly now: Date
+}
+
+export interface CleanedFile {
+  readonly tag: string
+  readonly runNumber: number
+  readonly key: string
+  readonly sizeBytes: number
+  /** Why it went, or why it stays. */
+  readonly reason: string
+}
+
+export interface CleanedRuns {
+  readonly deleted: readonly CleanedFile[]
+  readonly refused: readonly CleanedFile[]
+  /** Something did not answer; they are tried again by the next run of the cleaner. */
+  readonly failed: readonly CleanedFile[]
+  readonly deletedBytes: number
+  /** More was due than one run of the cleaner deletes. */
+  readonly capReached: boolean
+  /** Still fuller than it should be, and nothing more may be deleted. */
+  readonly storeIsFull: boolean
+}
+
+const DAY_MS = 86_400_000
+/** So many failures in a row are not the files': the rest waits for the next run. */
+const MOST_FAILURES = 3
+/** A store full of what may not go must not keep the cleaner busy for ever. */
+const MOST_REFUSALS = 200
+
+/**
+ * Deletes what is due, at most CYGNET_CLEAN_MOST_RUNS files. With neither an age (CYGNET_CLEAN_RUNS_AFTER_DAYS, counted from when
+ * the object was stored) nor a capacity (CYGNET_CLOUD_CAPACITY_BYTES) configured nothing is ever due.
+ * @throws InvalidInputError when a run is named that is unknown, or known under several tags. What goes wrong with single files is
+ * in `failed`.
+ */
+export async function cleanRuns(context: TapeContext, options: CleanRunsOptions, signal: AbortSignal, log: Logger): Promise<CleanedRuns> {
+  const tally = createTally(context, options, signal, log)
+  if (options.run !== undefined) {
+    for (const replica of await copiesOfNamedRun(context, options, options.run)) {
+      if (tally.deletedCount() >= context.config.CYGNET_CLEAN_MOST_RUNS) return tally.result(true, false)
+      if (tally.goesOn()) await tally.tryToDelete(replica, `run ${options.run} was named by an operator`, { youngestMs: 0 })
+    }
+    return tally.result(false, false)
+  }
+  if (!options.dryRun) await settleAbandoned(context, tally, signal, log)
+  const { capReached, storeIsFull } = await deleteWhatIsDue(context, options, tally)
+  if (!options.dryRun && !signal.aborted) await tellPeople(context, options.now, { capReached, storeIsFull }, signal)
+  return tally.result(capReached, storeIsFull)
+}
+
+type Tally = ReturnType<typeof createTally>
+
+/** Tries one file after another and keeps count. */
+function createTally(context: TapeContext, { dryRun }: CleanRunsOptions, signal: AbortSignal, log: Logger) {
+  const deleted: CleanedFile[] = []
+  const refused: CleanedFile[] = []
+  const failed: CleanedFile[] = []
+  let failuresInARow = 0
+  const note = (replica: Replica, reason: string, list: CleanedFile[], event: string) => {
+    const { tag, run_number: runNumber, object_key: key, size_bytes: sizeBytes } = replica
+    list.push({ tag, runNumber, key, sizeBytes, reason })
+    log[list === failed ? 'error' : 'info']({ run: runNumber, tag, key, sizeBytes, reason, dryRun }, event)
+  }
+  return {
+    deletedCount: () => deleted.length,
+    deletedBytes: () => sumOf(deleted),
+    goesOn: () => !signal.aborted && failuresInARow < MOST_FAILURES && refused.length < MOST_REFUSALS,
+    async tryToDelete(replica: Replica, reason: string, deletion: DeletionOptions = {}) {
+      await this.count(replica, reason, () =>
+        dryRun ? wouldDelete(context, replica) : deleteCloudCopy(context, replica, reason, signal, deletion),
+      )
+    },
+    async count(replica: Replica, reason: string, work: () => Promise<CloudDeletion | null>) {
+      try {
+        const outcome = await work()
+        failuresInARow = 0
+        if (outcome?.kind === 'refused') note(replica, outcome.reason, refused, 'run-stays')
+        else note(replica, reason, deleted, dryRun ? 'run-would-be-deleted' : 'run-deleted')
+      } catch (error) {
+        if (signal.aborted) return
+        const failure = classify(error)
+        const message = withoutSecrets(failure.message)
+        if (failure instanceof InvalidInputError) {
+          note(replica, message, refused, 'run-stays')
+          return
+        }
+        failuresInARow += 1
+        note(replica, message, failed, 'run-not-deleted')
+      }
+    },
+    result: (capReached: boolean, storeIsFull: boolean): CleanedRuns => ({
+      deleted,
+      refused,
+      failed,
+      deletedBytes: sumOf(deleted),
+      capReached,
+      storeIsFull,
+    }),
+  }
+}
+
+const sumOf = (files: readonly CleanedFile[]) => files.reduce((sum, file) => sum + file.sizeBytes, 0)
+
+/** What the catalogue alone can say; null when it has nothing against it. The copy on tape is not read for a dry run. */
+async function wouldDelete({ database, config, now }: TapeContext, replica: Replica): Promise<CloudDeletion | null> {
+  refuseProtected({ bucket: replica.bucket, key: replica.object_key }, config.CYGNET_PROTECTED_PREFIXES)
+  const permitted = await permittedVersion(database, replica, now())
+  return 'kind' in permitted ? permitted : null
+}
+
+async function settleAbandoned(context: TapeContext, tally: Tally, signal: AbortSignal, log: Logger): Promise<void> {
+  const ended = await endStrandedTombstones(context.database, context.now())
+  if (ended > 0) log.warn({ ended }, 'stranded-tombstones-ended')
+  for (const replica of await abandonedDeletions(context.database))
+    if (tally.goesOn())
+      await tally.count(replica, 'deleted by a function that died before it could say so', () => settleDeletion(context, replica, signal))
+}
+
+async function copiesOfNamedRun({ database }: TapeContext, { tag }: CleanRunsOptions, runNumber: number): Promise<readonly Replica[]> {
+  const tags = [...new Set((await findRuns(database, { runNumber, tag })).map((run) => run.tag))]
+  const [found, ...others] = tags
+  const named = `run ${runNumber}${tag === undefined ? '' : ` of ${tag}`}`
+  if (found === undefined) throw new InvalidInputError(`${named} is not in the catalogue`)
+  if (others.length > 0) throw new InvalidInputError(`${named} is in the catalogue for ${tags.join(', ')}: say which with --tag`)
+  return await cloudCopiesOfRun(database, { tag: found, runNumber })
+}
+
+async function deleteWhatIsDue(context: TapeContext, options: CleanRunsOptions, tally: Tally) {
+  const { config, database, tape } = context
+  const { now } = options
+  const days = config.CYGNET_CLEAN_RUNS_AFTER_DAYS
+  const dueBefore = days === undefined ? null : new Date(now.getTime() - days * DAY_MS)
+  const pressure = await pressureOf(context, tally.deletedBytes())
+  if (dueBefore === null && pressure === null) return { capReached: false, storeIsFull: false }
+  const isOver = (bytes: number) => pressure !== null && pressure.usedBytes - tally.deletedBytes() > bytes
+  const filter = {
+    tag: options.tag ?? null,
+    tapeEndpoint: tape?.endpoint ?? '',
+    protectedPrefixes: config.CYGNET_PROTECTED_PREFIXES,
+    until: new Date(now.getTime() - DAY_MS),
+    now,
+  }
+  // Those that were brought back come first: their time is over, whatever their age.
+  for (const recallOver of [true, false])
+    for await (const replica of tape === null ? [] : deletionCandidates(database, { ...filter, recallOver })) {
+      const reason = recallOver ? 'brought back from tape, and its time is over' : reasonFor(replica)
+      if (reason === null || !tally.goesOn()) break
+      if (tally.deletedCount() >= config.CYGNET_CLEAN_MOST_RUNS) return { capReached: true, storeIsFull: false }
+      await tally.tryToDelete(replica, reason)
+    }
+  return { capReached: false, storeIsFull: options.tag === undefined && pressure !== null && isOver(pressure.highBytes) }
+
+  /** The oldest come first: when one is not due, none after it is. */
+  function reasonFor({ stored_at: storedAt }: Replica): string | null {
+    if (dueBefore !== null && storedAt !== null && storedAt <= dueBefore) return `in the store for more than ${days} days`
+    return pressure !== null && isOver(pressure.lowBytes) ? 'the oldest, and the store is too full' : null
+  }
+}
+
+/** Null while the store is below the high-water mark, or has none. `goneBytes` are reckoned to what was used before. */
+async function pressureOf({ config, database }: TapeContext, goneBytes: number) {
+  const capacity = config.CYGNET_CLOUD_CAPACITY_BYTES
+  if (capacity === undefined) return null
+  const usedBytes = await bytesInStore(database)
+  const highBytes = capacity * config.CYGNET_CLOUD_HIGH_WATER
+  // A low-water mark above the high one is taken for it.
+  const lowBytes = Math.min(capacity * config.CYGNET_CLOUD_LOW_WATER, highBytes)
+  return usedBytes > highBytes ? { usedBytes: usedBytes + goneBytes, highBytes, lowBytes } : null
+}
+
+async function tellPeople(
+  { database, config, queues, log }: TapeContext,
+  at: Date,
+  { capReached, storeIsFull }: { readonly capReached: boolean; readonly storeIsFull: boolean },
+  signal: AbortSignal,
+): Promise<void> {
+  const about = { tag: null, runNumber: null, runId: null, object: null, occurrence: at.toISOString().slice(0, 10) }
+  const most = config.CYGNET_CLEAN_MOST_RUNS
+  const capSummary = `the cleaner deleted ${most} files of runs, its limit for one run (CYGNET_CLEAN_MOST_RUNS), and more were due`
+  const fullSummary =
+    'the store is above its high-water mark and no run in it may be deleted: runs wait for a verified copy on tape, or were recalled (docs/runbook.md, "the disk is filling")'
+  const alerts = [
+    ...(capReached ? [alertRequest({ rule: 'cleaner-cap-reached', severity: 'warning', summary: capSummary, ...about })] : []),
+    ...(storeIsFull ? [alertRequest({ rule: 'store-is-full', severity: 'error', summary: fullSummary, ...about })] : []),
+  ]
+  if (alerts.length === 0) return
+  await addRequests(database, alerts, at)
+  await flushOutbox(database, queues, { names: alerts.map((alert) => alert.name) }, signal).catch((error) =>
+    log.warn({ error }, 'requests-wait'),
+  )
+}

@@ -1,0 +1,81 @@
+/** For tests of deletion: runs in the store and on tape, and a store that lets a test step in at any request. */
+import { DeleteObjectCommand, type S3Client } from '@aws-sdk/client-s3'
+import { expect } from 'vitest'
+import type { Replica, Tombstone } from '../../shared/catalogue/replica-schema.ts'
+import { contentOfFile, replicasOfContent } from '../../shared/catalogue/replicas.ts'
+import { findLiveFile } from '../../shared/catalogue/runs.ts'
+import { copyNext } from '../../shared/replicas/copy-to-tape.ts'
+import { wishForCopy } from '../../shared/replicas/sweep-copies.ts'
+import { describeObject } from '../../shared/storage/objects.ts'
+import { signal } from './context.ts'
+import type { TestTapeContext } from './tape-context.ts'
+
+export const DAY_MS = 86_400_000
+export const inTwoDays = () => new Date(Date.now() + 2 * DAY_MS)
+
+export interface SafeRun {
+  readonly key: string
+  readonly bytes: string
+  readonly cloud: Replica
+  readonly tape: Replica
+}
+
+/** A run in the store, catalogued, and with a verified copy on tape. */
+export async function safeRun(context: TestTapeContext, key: string, bytes = `bytes of ${key}`): Promise<SafeRun> {
+  const { runNumber, tag, sha256 } = await context.putRun(key, bytes)
+  const file = await findLiveFile(context.database, { bucket: context.bucket, key })
+  if (file === null) throw new Error(`${key} is not catalogued`)
+  const wish = await wishForCopy(context, contentOfFile(file, { tag, runNumber }), { priority: 'live', requestedBy: 'test' })
+  if ((await copyNext(context, signal, context.log)) !== 'on-media') throw new Error(`${key} is not on tape`)
+  const copies = await replicasOfContent(context.database, { bucket: context.bucket, key, sha256 })
+  const cloud = copies.find((copy) => copy.kind === 'cloud')
+  const tape = copies.find((copy) => copy.id === wish.id)
+  if (cloud === undefined || tape === undefined) throw new Error(`${key} has no copies`)
+  return { key, bytes, cloud, tape }
+}
+
+export const replicaById = (context: TestTapeContext, id: number): Promise<Replica> =>
+  context.database.selectFrom('replicas').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
+
+export const tombstonesOf = (context: TestTapeContext, replicaId: number): Promise<Tombstone[]> =>
+  context.database.selectFrom('tombstones').selectAll().where('replica_id', '=', replicaId).orderBy('id').execute()
+
+export const isStored = async (context: TestTapeContext, key: string): Promise<boolean> =>
+  (await describeObject(context.s3, { bucket: context.bucket, key }, signal)) !== null
+
+/** Deletes an object behind Cygnet's back. */
+export async function removeByHand(context: TestTapeContext, key: string): Promise<void> {
+  await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
+}
+
+/** What must be true after every refusal: nothing went, and nobody is kept from anything. */
+export async function expectUntouched(context: TestTapeContext, run: SafeRun): Promise<void> {
+  expect(await isStored(context, run.key)).toBe(true)
+  const cloud = await replicaById(context, run.cloud.id)
+  expect(cloud).toMatchObject({ state: 'present', lease_owner: null, lease_until: null, deleted_at: null })
+  for (const tombstone of await tombstonesOf(context, run.cloud.id)) expect(tombstone.state).toBe('withdrawn')
+}
+
+export interface Interference {
+  /** The name of the command, e.g. `DeleteObjectCommand`. */
+  readonly at: string
+  /** Steps in at the so-and-so-many-th such request; every one when absent. */
+  readonly nth?: number
+  /** In place of the request; `send` does what was asked for. */
+  readonly act: (send: () => Promise<unknown>) => Promise<unknown>
+}
+
+/** The same context with a store at whose requests a test steps in; its requests are counted by the command's name. */
+export function withInterference(context: TestTapeContext, ...steps: readonly Interference[]) {
+  const counts = new Map<string, number>()
+  const send = async (command: object, ...rest: unknown[]): Promise<unknown> => {
+    const name = command.constructor.name
+    const count = (counts.get(name) ?? 0) + 1
+    counts.set(name, count)
+    const pass = () => (context.s3.send as (...args: unknown[]) => Promise<unknown>).call(context.s3, command, ...rest)
+    const step = steps.find(({ at, nth }) => at === name && (nth === undefined || nth === count))
+    return step === undefined ? await pass() : await step.act(pass)
+  }
+  const s3 = new Proxy(context.s3, { get: (target, property) => (property === 'send' ? send : Reflect.get(target, property)) }) as S3Client
+  return { ...context, s3, requests: (name: string) => counts.get(name) ?? 0 }
+}
