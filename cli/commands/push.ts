@@ -8,6 +8,12 @@ import type { PushResult, PushState } from '../push/result.ts'
 import { interruption, stackFolder } from '../settings.ts'
 
 interface Flags {
+  readonly watch?: string
+  readonly once: boolean
+  readonly idle: number
+  readonly deleteWhenSafe: boolean
+  readonly keepNewest: number
+  readonly keepHours: number
   readonly tag?: string
   readonly key?: string
   readonly bucket?: string
@@ -28,7 +34,19 @@ Examples:
 The file's md5, sha256 and adler32 go with it as metadata, and the store's answer is compared. A file that is there already
 is not sent again; another object under the same key stays unless --overwrite is given. A large file goes in parts: after
 an interruption of any kind the same command sends what is missing. Files are only read, never deleted.
-Exit code 0 means that every file is in the store and was compared.`
+Exit code 0 means that every file is in the store and was compared.
+
+Watching a folder:
+  cygnet push --watch /data --tag LNGS                    sends runs as the DAQ closes them, until it is stopped
+  cygnet push --watch /data --tag LNGS --once             one pass, and a table of what is pending; exit code 1 if anything is
+  cygnet push --watch /data --tag LNGS --delete-when-safe
+
+A run is closed when a later one was begun, when it ends with an end of run, or when it was not written to for --idle seconds
+(a crash; it is sent as it is). A .mid beside its .mid.gz is being compressed, and in a folder of compressed runs a .mid waits
+to be; elsewhere it is sent as it is. Nothing but run files is looked at, links are not followed. The newest run goes first,
+beside it the oldest. --delete-when-safe removes a file when its contents, read again, are those that the catalogue has
+verified in the store and on tape; never one of the --keep-newest runs, nor one younger than --keep-hours. With
+CYGNET_API_URL and CYGNET_API_TOKEN no other credentials are needed.`
 
 const MIB = 1024 ** 2
 
@@ -37,7 +55,7 @@ export function register(program: Command): void {
     .command('push')
     .summary('send run files into the store')
     .description('Sends files into S3: with their checksums, in parts, resumable, and compared with what the store holds afterwards.')
-    .argument('<files...>', 'run files')
+    .argument('[files...]', 'run files')
     .addOption(new Option('-t, --tag <tag>', 'site or detector: the key is TAG/FILE-NAME').argParser(parseTag).conflicts('key'))
     .option('--key <key>', 'key of the one file given')
     .option('--bucket <bucket>', 'bucket (default: the first of CYGNET_RAW_BUCKETS, cygno-data)')
@@ -49,28 +67,41 @@ export function register(program: Command): void {
     .option('--any-name', 'also send files that are not named as runs', false)
     .option('--dry-run', 'only say what would happen', false)
     .option('--json', 'one JSON object a line for each file', false)
+    .addOption(new Option('--watch <directory>', 'send what the DAQ closes there').conflicts(['key', 'overwrite', 'anyName', 'dryRun']))
+    .option('--once', 'with --watch: one pass', false)
+    .addOption(
+      new Option('--idle <seconds>', 'with --watch: unchanged for so long, a file is closed')
+        .default(900)
+        .argParser(parseCount(31_536_000)),
+    )
+    .option('--delete-when-safe', 'with --watch: remove files that are verified in the store and on tape', false)
+    .addOption(new Option('--keep-newest <runs>', 'never remove the newest runs').default(20).argParser(parseCount(1_000_000)))
+    .addOption(new Option('--keep-hours <hours>', 'never remove younger files').default(24).argParser(parseCount(1_000_000)))
     .addHelpText('after', EXAMPLES)
     .action(run)
 }
 
 async function run(files: readonly string[], flags: Flags, command: Command): Promise<void> {
+  if (flags.watch !== undefined) return await watch(files, flags, flags.watch, command)
+  if (files.length === 0) command.error('error: give files, or a folder with --watch', { exitCode: 2 })
+  if (flags.deleteWhenSafe || flags.once)
+    command.error('error: --once and --delete-when-safe belong to --watch; files that are named are never deleted', { exitCode: 2 })
   const place = placeOf(files, flags, command)
-  const [{ createPushClient, pushFiles }, { loadStoreSettings }, { createProgressBars }] = await Promise.all([
+  const [{ pushFiles }, { loadPushSettings }, { createProgressBars }] = await Promise.all([
     import('../push/push.ts'),
-    import('../settings.ts'),
+    import('../push/open-store.ts'),
     import('../push/progress.ts'),
   ])
-  const config = await loadStoreSettings()
-  const bars = process.stderr.isTTY && !flags.json ? createProgressBars(process.stderr) : null
-  const s3 = createPushClient(config)
   const signal = interruption()
+  const store = await (await loadPushSettings()).open(signal)
+  const bars = process.stderr.isTTY && !flags.json ? createProgressBars(process.stderr) : null
   const results: PushResult[] = []
   const startedAt = performance.now()
   try {
     const request = {
       files,
       place,
-      bucket: flags.bucket ?? config.CYGNET_RAW_BUCKETS[0] ?? 'cygno-data',
+      bucket: flags.bucket ?? store.bucket,
       partSizeBytes: flags.partSize,
       concurrency: flags.concurrency,
       overwrite: flags.overwrite,
@@ -78,8 +109,8 @@ async function run(files: readonly string[], flags: Flags, command: Command): Pr
       dryRun: flags.dryRun,
     }
     const context = {
-      s3,
-      store: storeName(config.CYGNET_S3_ENDPOINT),
+      s3: store.s3,
+      store: store.name,
       stateFolder: join(stackFolder(), 'push'),
       signal,
       ...(bars === null ? {} : { onProgress: bars.show }),
@@ -91,11 +122,18 @@ async function run(files: readonly string[], flags: Flags, command: Command): Pr
     }
   } finally {
     bars?.clear()
-    s3.destroy()
+    store.close()
   }
   if (!flags.json) print(summary(results, (performance.now() - startedAt) / 1000))
   if (signal.aborted) process.exitCode = 130
   else if (results.some(({ state }) => state === 'refused' || state === 'failed')) process.exitCode = 1
+}
+
+async function watch(files: readonly string[], flags: Flags, directory: string, command: Command): Promise<void> {
+  if (files.length > 0) command.error('error: give files or --watch, not both', { exitCode: 2 })
+  if (flags.tag === undefined) command.error('error: give --tag (LNGS, LNF, MAN, …)', { exitCode: 2 })
+  const { runWatch } = await import('../watch/command.ts')
+  await runWatch({ ...flags, watch: directory, tag: flags.tag })
 }
 
 function placeOf(files: readonly string[], { tag, key }: Flags, command: Command) {
@@ -104,9 +142,6 @@ function placeOf(files: readonly string[], { tag, key }: Flags, command: Command
   if (tag !== undefined) return { tag }
   return command.error('error: give --tag (LNGS, LNF, MAN, …), or for one file --key', { exitCode: 2 })
 }
-
-/** A store keeps its name while a local one has another port at every start. */
-const storeName = (endpoint: string | undefined) => (endpoint === undefined ? 'aws' : new URL(endpoint).hostname)
 
 const WORDS: Readonly<Record<PushState, string>> = {
   uploaded: 'uploaded',
@@ -156,4 +191,12 @@ function parseConcurrency(text: string): number {
   const count = Number(text)
   if (!/^\d+$/.test(text) || count < 1 || count > 64) throw new InvalidArgumentError('It is a whole number from 1 to 64.')
   return count
+}
+
+function parseCount(most: number): (text: string) => number {
+  return (text) => {
+    const count = Number(text)
+    if (!/^\d+$/.test(text) || count > most) throw new InvalidArgumentError(`It is a whole number from 0 to ${most}.`)
+    return count
+  }
 }

@@ -66,6 +66,7 @@ export async function pushFile(path: string, name: ObjectName, options: PushOpti
   } catch (error) {
     known.state = error instanceof RefusedError ? 'refused' : 'failed'
     const what = context.signal.aborted ? 'interrupted' : sentence(error)
+    known.failed = known.state === 'failed' && !context.signal.aborted ? culprit(error) : null
     known.error = hasParts ? `${what}; the parts that arrived are kept: push it again to send the rest` : what
   }
   return resultOf(path, name, { ...known, seconds: (performance.now() - startedAt) / 1000 })
@@ -75,6 +76,9 @@ export async function pushFile(path: string, name: ObjectName, options: PushOpti
 function sentence(error: unknown): string {
   return withoutSecrets(classify(error).message)
 }
+
+/** What is wrong with the file itself is thrown as invalid input, a file that another process is sending as a conflict. */
+const culprit = (error: unknown) => (classify(error) instanceof TransientError ? 'store' : 'file')
 
 interface Work {
   readonly file: LocalFile
@@ -187,7 +191,7 @@ const look = ({ context, name }: Work) =>
 async function assertBucket({ context: { s3, signal }, name: { bucket } }: Work): Promise<void> {
   const command = new HeadBucketCommand({ Bucket: bucket })
   await withinSeconds(ANSWER_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal })).catch((error) => {
-    if (statusOf(error) === 404) throw new InvalidInputError(`there is no bucket ${bucket} in this store`)
+    if (statusOf(error) === 404) throw new TransientError(`there is no bucket ${bucket} in this store`, { operator: true })
     if (statusOf(error) !== 403 && statusOf(error) !== 301) throw error
   })
 }

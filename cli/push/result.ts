@@ -20,6 +20,8 @@ export interface PushResult {
   readonly state: PushState
   readonly seconds: number
   readonly error: string | null
+  /** What failed: `store`, when any other file would have fared alike (store, network, settings), or this `file`. Else null. */
+  readonly failed: 'store' | 'file' | null
   /** What the store's answer was compared in. */
   readonly verifiedBy: readonly string[]
   readonly partCount: number | null
@@ -44,6 +46,7 @@ export function resultOf(
     state: 'failed',
     seconds: 0,
     error: null,
+    failed: null,
     verifiedBy: [],
     partCount: null,
     sentBytes: 0,

@@ -3,13 +3,13 @@
  * its own, not beside the DAQ's files. A kill leaves the old or the new content, never half.
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod'
-import { identify, isRunning } from '../../infra/local/identity.ts'
 import { writePrivateFile } from '../../infra/local/secrets.ts'
 import { ConflictError, InvalidInputError } from '../../shared/errors.ts'
 import type { ObjectName } from '../../shared/storage/objects.ts'
+import { isDiskFull, releaseLock, takeLock } from './lock.ts'
 
 const schema = z.object({
   bucket: z.string(),
@@ -31,11 +31,10 @@ export type UploadState = Readonly<z.infer<typeof schema>>
 export interface UploadStateFile extends Disposable {
   /** Null when nothing is known, or nothing that can be read. */
   read(): UploadState | null
+  /** On a full disk it is kept in memory: this upload goes on, only a kill would make it begin anew. */
   write(state: UploadState): void
   remove(): void
 }
-
-const lockSchema = z.object({ pid: z.int().positive(), startTicks: z.string().nullable(), bootId: z.string().nullable() })
 
 /**
  * Takes the state of a key in a store for this process. Two pushes of one key at once would do no harm to the object, only
@@ -51,7 +50,8 @@ export function openUploadState(folder: string, store: string, { bucket, key }: 
   const lock = join(folder, `${name}.lock`)
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    takeLock(lock, `${bucket}/${key}`)
+    const holder = takeLock(lock)
+    if (holder !== null) throw new ConflictError(`process ${holder} is sending ${bucket}/${key} right now`)
   } catch (error) {
     if (error instanceof ConflictError) throw error
     const reason = (error as NodeJS.ErrnoException).code ?? String(error)
@@ -61,31 +61,29 @@ export function openUploadState(folder: string, store: string, { bucket, key }: 
       { cause: error },
     )
   }
+  let unwritten: UploadState | null = null
   return {
-    read: () => readJson(path, schema),
-    write: (state) => writePrivateFile(path, `${JSON.stringify(state, null, 2)}\n`),
-    remove: () => rmSync(path, { force: true }),
-    [Symbol.dispose]: () => rmSync(lock, { force: true }),
+    read: () => unwritten ?? readState(path),
+    write(state) {
+      unwritten = null
+      try {
+        writePrivateFile(path, `${JSON.stringify(state, null, 2)}\n`)
+      } catch (error) {
+        if (!isDiskFull(error)) throw error
+        unwritten = state
+      }
+    },
+    remove() {
+      unwritten = null
+      rmSync(path, { force: true })
+    },
+    [Symbol.dispose]: () => releaseLock(lock),
   }
 }
 
-function takeLock(path: string, what: string): void {
-  for (;;) {
-    try {
-      writeFileSync(path, JSON.stringify(identify(process.pid)), { flag: 'wx', mode: 0o600 })
-      return
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
-    const holder = readJson(path, lockSchema)
-    if (holder !== null && isRunning(holder)) throw new ConflictError(`process ${holder.pid} is sending ${what} right now`)
-    rmSync(path, { force: true }) // of a process that was killed
-  }
-}
-
-function readJson<T>(path: string, expected: z.ZodType<T>): T | null {
+function readState(path: string): UploadState | null {
   try {
-    return expected.parse(JSON.parse(readFileSync(path, 'utf8')))
+    return schema.parse(JSON.parse(readFileSync(path, 'utf8')))
   } catch {
     return null
   }

@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   symlinkSync,
   truncateSync,
   utimesSync,
@@ -486,6 +487,18 @@ test('a dry run says what would happen and writes nothing to the store', async (
   ])
   expect(await fixture.content(other.key)).toBeNull()
   expect(await fixture.unfinished(other.key)).toEqual([])
+})
+
+test('a full disk under the memory of uploads does not stop a push: it may be the push that makes room', async () => {
+  const { path, target, bytes, key } = newRun(11 * MIB)
+  mkdirSync(context.stateFolder, { recursive: true })
+  const name = digest('sha256', Buffer.from(JSON.stringify(['127.0.0.1', target.bucket, target.key]))).slice(0, 32)
+  const partial = join(context.stateFolder, `${name}.json.${process.pid}.part`)
+  symlinkSync('/dev/full', partial)
+  expect(await pushFile(path, target, options, context)).toMatchObject({ state: 'uploaded', partCount: 3 })
+  expect((await fixture.content(key))?.equals(bytes)).toBe(true)
+  rmSync(partial)
+  expect(readdirSync(context.stateFolder)).toEqual([])
 })
 
 test('two pushes of one key at once do not disturb each other; the lock of a killed one does not count', async () => {

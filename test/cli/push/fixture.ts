@@ -41,14 +41,8 @@ export async function createFixture() {
   const context: PushContext = { s3, store: '127.0.0.1', stateFolder: join(environment.CYGNET_FOLDER, 'push'), signal: never }
 
   /** Starts `cygnet push`, through another address of the store when one is given. */
-  const start = (args: readonly string[], endpoint?: string) => {
-    const inherited = Object.entries(processEnvironment()).filter(([name]) => !name.startsWith('CYGNET_'))
-    const child = spawn(CYGNET, ['push', ...args], {
-      env: { ...Object.fromEntries(inherited), ...environment, ...(endpoint === undefined ? {} : { CYGNET_S3_ENDPOINT: endpoint }) },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    return { child, ended: endOf(child) }
-  }
+  const start = (args: readonly string[], endpoint?: string) =>
+    startPush(args, { ...environment, ...(endpoint === undefined ? {} : { CYGNET_S3_ENDPOINT: endpoint }) })
   return {
     store,
     bucket: store.bucket,
@@ -81,6 +75,16 @@ export async function createFixture() {
       rmSync(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** Starts `cygnet push` with these settings and no others. */
+export function startPush(args: readonly string[], environment: Readonly<Record<string, string>>) {
+  const inherited = Object.entries(processEnvironment()).filter(([name]) => !name.startsWith('CYGNET_'))
+  const child = spawn(CYGNET, ['push', ...args], {
+    env: { ...Object.fromEntries(inherited), ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  return { child, ended: endOf(child) }
 }
 
 async function endOf(child: ChildProcess): Promise<Pushed> {

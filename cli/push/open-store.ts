@@ -1,0 +1,61 @@
+/** The store that pushes go to: reached with credentials of its own, or with nothing but an API token. */
+import type { S3Client } from '@aws-sdk/client-s3'
+import { type Config, loadConfig, processEnvironment } from '../../shared/config.ts'
+import { loadStoreSettings } from '../settings.ts'
+import { createPushClient } from './push.ts'
+import { hasApiToken, openRemoteStore, type RemoteStore } from './remote-store.ts'
+
+export interface PushStore {
+  readonly s3: S3Client
+  /** Names the store in what is remembered of it: its host. */
+  readonly name: string
+  /** Where runs go when no bucket is given. */
+  readonly bucket: string
+  /** Present when the store is reached through the API. */
+  readonly remote: RemoteStore | null
+  close(): void
+}
+
+/** Loaded once; `open` may be tried again while the API does not answer. */
+export interface PushSettings {
+  readonly config: Config
+  readonly throughApi: boolean
+  /** Where `open` leads, in what is remembered of it; known without a network. */
+  readonly place: string
+  /** @throws InvalidInputError when the API refuses the token, TransientError when it does not answer. */
+  open(signal: AbortSignal): Promise<PushStore>
+}
+
+/** Never opened; the configuration wants an address. */
+const NO_DATABASE = 'mysql://none@localhost/none'
+
+/**
+ * Credentials of the store in the environment go first, then an API token, then the local stack that is running.
+ * @throws InvalidInputError saying what to set when nothing leads to a store.
+ */
+export async function loadPushSettings(): Promise<PushSettings> {
+  const environment = processEnvironment()
+  const isSet = (name: string) => Boolean(environment[name] || environment[`${name}_FILE`])
+  if (isSet('CYGNET_API_URL') && isSet('CYGNET_API_TOKEN') && !isSet('CYGNET_S3_ACCESS_KEY_ID')) {
+    const config = loadConfig({ ...(isSet('CYGNET_DATABASE_URL') ? {} : { CYGNET_DATABASE_URL: NO_DATABASE }), ...environment })
+    if (hasApiToken(config))
+      return { config, throughApi: true, place: `api ${config.CYGNET_API_URL}`, open: (signal) => openThroughApi(config, signal) }
+  }
+  const config = await loadStoreSettings()
+  return { config, throughApi: false, place: nameOf(config.CYGNET_S3_ENDPOINT), open: async () => openDirectly(config) }
+}
+
+/** A store keeps its name while a local one has another port at every start. */
+const nameOf = (endpoint: string | undefined) => (endpoint === undefined ? 'aws' : new URL(endpoint).hostname)
+
+function openDirectly(config: Config): PushStore {
+  const s3 = createPushClient(config)
+  const bucket = config.CYGNET_RAW_BUCKETS[0] ?? 'cygno-data'
+  return { s3, name: nameOf(config.CYGNET_S3_ENDPOINT), bucket, remote: null, close: () => s3.destroy() }
+}
+
+async function openThroughApi(config: Config, signal: AbortSignal): Promise<PushStore> {
+  const remote = await openRemoteStore(config, signal)
+  const { s3, endpoint, buckets } = remote
+  return { s3, name: nameOf(endpoint), bucket: buckets[0] ?? 'cygno-data', remote, close: () => remote.close() }
+}

@@ -1,0 +1,128 @@
+/** `cygnet push --watch`: settings, ways out, and what the exit code says. */
+import { writeSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { type Config, processEnvironment } from '../../shared/config.ts'
+import { InvalidInputError } from '../../shared/errors.ts'
+import { createLogger, type Logger } from '../../shared/log.ts'
+import { print } from '../output.ts'
+import { loadPushSettings, type PushSettings, type PushStore } from '../push/open-store.ts'
+import { hasApiToken, openRemoteStore } from '../push/remote-store.ts'
+import { interruption, loadSettings, stackFolder } from '../settings.ts'
+import { reportToLog } from './events.ts'
+import { createApiSafety, openDatabaseSafety, type SafetyPort } from './safety.ts'
+import { createTerminal, pendingTable, type Terminal } from './terminal.ts'
+import { watchFolder } from './watch.ts'
+import type { WatchRequest } from './watch-state.ts'
+
+export interface WatchFlags {
+  readonly watch: string
+  readonly tag: string
+  readonly bucket?: string
+  readonly partSize: number
+  readonly concurrency: number
+  readonly json: boolean
+  readonly once: boolean
+  readonly idle: number
+  readonly deleteWhenSafe: boolean
+  readonly keepNewest: number
+  readonly keepHours: number
+}
+
+const POLL_MS = 10_000
+const PENDING_MS = 60_000
+/** On a terminal nothing is printed for it: the line that is there is drawn anew. */
+const PENDING_DRAWN_MS = 2_000
+const TIDY_MS = 300_000
+/** A writer that writes in bursts shows itself within this time. */
+const SETTLE_MS = 10_000
+/** One pass is made by hand, or by a timer: nobody waits that long. */
+const SETTLE_ONCE_MS = 2_000
+
+/** Runs the watch; the exit code of one pass is 1 when something is pending. */
+export async function runWatch(flags: WatchFlags): Promise<void> {
+  const settings = await loadPushSettings()
+  const log = createLogger({ function: 'push', level: settings.config.CYGNET_LOG_LEVEL, destination: { write: writeLogLine } })
+  const openSafety = await safetyOpener(settings, flags.deleteWhenSafe, log)
+  const signal = interruption()
+  const terminal = terminalFor(flags)
+  const pending = await watchFolder(requestOf(flags), {
+    place: settings.place,
+    openStore: settings.open,
+    openSafety,
+    stateFolder: stackFolder(),
+    signal,
+    clock: { wallMs: () => Date.now(), steadyMs: () => performance.now() },
+    random: Math.random,
+    report: terminal?.report ?? reportToLog(log),
+    ...(terminal === null ? {} : { onProgress: terminal.onProgress }),
+    pollMs: Math.min(POLL_MS, Math.max(1000, flags.idle * 1000)),
+    pendingMs: terminal === null ? PENDING_MS : PENDING_DRAWN_MS,
+    tidyMs: TIDY_MS,
+  }).finally(() => terminal?.clear())
+  if (!flags.once || pending === null) return
+  print(flags.json ? JSON.stringify({ event: 'watch-pending', ...pending }) : pendingTable(pending))
+  if (signal.aborted) process.exitCode = 130
+  else if (pending.files.length > 0) process.exitCode = 1
+}
+
+function requestOf(flags: WatchFlags): WatchRequest {
+  const idleMs = flags.idle * 1000
+  return {
+    folder: resolve(flags.watch),
+    tag: flags.tag,
+    bucket: flags.bucket ?? null,
+    limits: { idleMs, settleMs: Math.min(flags.once ? SETTLE_ONCE_MS : SETTLE_MS, idleMs) },
+    partSizeBytes: flags.partSize,
+    concurrency: flags.concurrency,
+    deletion: flags.deleteWhenSafe ? { newestRuns: flags.keepNewest, hours: flags.keepHours } : null,
+    once: flags.once,
+  }
+}
+
+/** Sentences for a person who looks on, lines of JSON for everything else. */
+function terminalFor({ json, once }: WatchFlags): Terminal | null {
+  if (json || !(once || process.stdout.isTTY)) return null
+  return createTerminal(print, process.stderr.isTTY ? process.stderr : null)
+}
+
+/** A log on a full disk, or one that nobody reads any more, must not end what would empty that disk. */
+function writeLogLine(line: string): void {
+  try {
+    writeSync(1, line)
+  } catch {
+    // this line is lost; those about what is pending come again
+  }
+}
+
+/**
+ * The catalogue, when the settings lead to one.
+ * @throws InvalidInputError when files are to be deleted and there is none.
+ */
+async function safetyOpener(
+  { config, throughApi }: PushSettings,
+  isNeeded: boolean,
+  log: Logger,
+): Promise<((store: PushStore, signal: AbortSignal) => Promise<SafetyPort>) | null> {
+  const database = await databaseSettings(throughApi)
+  if (database !== null) return () => openDatabaseSafety(database, log)
+  if (hasApiToken(config)) return (store, signal) => openApiSafety(config, store, signal)
+  if (!isNeeded) return null
+  throw new InvalidInputError(
+    '--delete-when-safe needs the catalogue, which knows what is verified on tape: set CYGNET_DATABASE_URL, or CYGNET_API_URL and CYGNET_API_TOKEN',
+  )
+}
+
+async function openApiSafety(config: Config, store: PushStore, signal: AbortSignal): Promise<SafetyPort> {
+  const remote = store.remote ?? (await openRemoteStore(config, signal))
+  return createApiSafety(remote.copiesOf)
+}
+
+/** Null when no database is named: neither here nor, unless the API is the way, by a local stack that is running. */
+async function databaseSettings(throughApi: boolean): Promise<Config | null> {
+  const { CYGNET_DATABASE_URL: url, CYGNET_DATABASE_URL_FILE: file } = processEnvironment()
+  if (url === undefined && file === undefined) {
+    const { readStack } = await import('../../infra/local/stack.ts')
+    if (throughApi || readStack(stackFolder()) === null) return null
+  }
+  return await loadSettings()
+}

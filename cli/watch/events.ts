@@ -1,0 +1,102 @@
+/** What the watch tells: events with fixed names, as lines of JSON for machines or sentences for a terminal (terminal.ts). */
+import type { Logger } from '../../shared/log.ts'
+import type { Evidence } from './closed.ts'
+import type { Pending } from './pending.ts'
+import type { RunFileFound } from './scan.ts'
+
+export type WatchEvent =
+  | {
+      readonly event: 'watch-started'
+      readonly folder: string
+      readonly tag: string
+      readonly idleSeconds: number
+      readonly deletes: boolean
+    }
+  | { readonly event: 'file-closed'; readonly file: RunFileFound; readonly evidence: Evidence; readonly warning: string | null }
+  | {
+      readonly event: 'file-pushed'
+      readonly file: RunFileFound
+      readonly bucket: string
+      readonly state: 'uploaded' | 'already-there'
+      readonly md5: string | null
+      readonly sentBytes: number
+      readonly verifiedBy: readonly string[]
+      readonly ms: number
+    }
+  | {
+      readonly event: 'file-push-failed'
+      readonly file: RunFileFound
+      readonly state: 'failed' | 'refused'
+      readonly error: string
+      readonly attempt: number
+      readonly againSeconds: number
+    }
+  | {
+      readonly event: 'file-deleted'
+      readonly file: RunFileFound
+      readonly sha256: string
+      readonly why: string
+      readonly warning: string | null
+    }
+  | { readonly event: 'file-delete-failed'; readonly file: RunFileFound; readonly error: string }
+  | { readonly event: 'watch-pending'; readonly pending: Pending }
+  /** Something besides the files fails: the folder, the store, the catalogue, our own memory. The watch goes on. */
+  | {
+      readonly event: 'watch-failing'
+      readonly what: 'folder' | 'store' | 'catalogue' | 'journal' | 'watch'
+      readonly error: string
+      readonly againSeconds: number
+    }
+  | { readonly event: 'watch-stopped' }
+
+export type Report = (event: WatchEvent) => void
+
+/** Pending files named in a line; the numbers are always complete. */
+const MOST_NAMED = 20
+
+/** Tells events as lines of a log. */
+export function reportToLog(log: Logger): Report {
+  return (told) => log[levelOf(told)](fieldsOf(told), told.event)
+}
+
+function levelOf(told: WatchEvent): 'info' | 'warn' | 'error' {
+  switch (told.event) {
+    case 'file-push-failed':
+      return told.state === 'refused' ? 'error' : 'warn'
+    case 'file-delete-failed':
+      return 'error'
+    case 'watch-failing':
+      return 'warn'
+    case 'file-closed':
+    case 'file-deleted':
+      return told.warning === null ? 'info' : 'warn'
+    default:
+      return 'info'
+  }
+}
+
+function fieldsOf(told: WatchEvent): Record<string, unknown> {
+  const { event: _, ...fields } = told
+  if ('pending' in fields) return pendingFields(fields.pending)
+  // A sentence: `error` is for what was thrown.
+  const said = 'error' in fields ? { reason: fields.error, error: undefined } : {}
+  if (!('file' in fields)) return { ...fields, ...said }
+  const { file, ...others } = fields
+  const { run, key, path, sizeBytes } = file
+  return { run: run.runNumber, tag: run.tag, key, path, sizeBytes, ...others, ...said }
+}
+
+function pendingFields({ counts, files, bytes, oldestSeconds, kept }: Pending): Record<string, unknown> {
+  const troubled = files.filter(({ state }) => state === 'failed' || state === 'refused')
+  const named = troubled.slice(0, MOST_NAMED).map(({ name, state, reason }) => ({ name, state, reason }))
+  return {
+    files: files.length,
+    bytes,
+    oldestSeconds,
+    ...counts,
+    kept: kept.count,
+    keptBytes: kept.bytes,
+    keptReasons: kept.reasons,
+    troubled: named,
+  }
+}

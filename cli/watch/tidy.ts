@@ -1,0 +1,112 @@
+/** What is in the store and still on this disk: the catalogue is told of it, and what may go goes. */
+import { classify, TransientError } from '../../shared/errors.ts'
+import { deleteWhenSafe } from './delete-when-safe.ts'
+import { filesToKeep } from './keep.ts'
+import { safetyBackOffMs } from './plan.ts'
+import type { SafetyPort } from './safety.ts'
+import { remember } from './send-next.ts'
+import type { Tracked } from './tracked-files.ts'
+import { sentenceOf, type Watch } from './watch-state.ts'
+
+/** One round. Never throws: when the catalogue or the store does not answer, the rest waits for the next round. */
+export async function tidy(watch: Watch): Promise<void> {
+  const { context, folderError } = watch
+  if (context.openSafety === null || folderError !== null) return
+  try {
+    const safety = await openSafety(watch)
+    await safety.settle?.()
+    await noteFiles(watch, safety)
+    await deleteFiles(watch, safety)
+  } catch (error) {
+    if (context.signal.aborted) return
+    context.report({ event: 'watch-failing', what: 'catalogue', error: sentenceOf(error), againSeconds: context.tidyMs / 1000 })
+  }
+}
+
+async function openSafety(watch: Watch): Promise<SafetyPort> {
+  const { context, store } = watch
+  if (watch.safety === null) {
+    if (context.openSafety === null) throw new TypeError('no catalogue is configured')
+    watch.safety = await context.openSafety(await store.open(), context.signal)
+  }
+  return watch.safety
+}
+
+/** Only files whose bytes were read here; until the catalogue knows their contents, it is asked less and less often. */
+async function noteFiles(watch: Watch, safety: SafetyPort): Promise<void> {
+  if (safety.note === undefined) return
+  const { context, files } = watch
+  for (const tracked of files.all()) {
+    const { file, pushed, noting } = tracked
+    if (context.signal.aborted) return
+    if (pushed === null || pushed.isNoted || !isDue(watch, noting)) continue
+    const { bucket, key, sha256, sizeBytes, at } = pushed
+    const isNoted = await safety.note({ bucket, key, sha256, sizeBytes, path: file.path }, new Date(at)).catch((error: unknown) => {
+      if (classify(error) instanceof TransientError) throw error
+      return false // about this file alone
+    })
+    tracked.noting = again(watch, noting)
+    if (!isNoted) continue
+    tracked.pushed = { ...pushed, isNoted }
+    remember(watch, tracked.pushed)
+  }
+}
+
+async function deleteFiles(watch: Watch, safety: SafetyPort): Promise<void> {
+  const { request, context, files, deletions, store } = watch
+  if (request.deletion === null || deletions === null) return
+  const { s3 } = await store.open()
+  const { signal, clock } = context
+  const tools = { s3, safety, log: deletions, partSizeBytes: request.partSizeBytes, now: () => new Date(clock.wallMs()), signal }
+  const all = files.all()
+  const toKeep = filesToKeep(
+    all.map(({ file }) => file),
+    request.deletion,
+    clock.wallMs(),
+  )
+  for (const tracked of all) {
+    const { file, pushed, kept } = tracked
+    if (signal.aborted) return
+    if (pushed === null) continue
+    const reason = toKeep.get(file.name)
+    if (reason !== undefined) tracked.kept = { why: reason, count: 0, againMs: 0 }
+    else if (isDue(watch, kept)) {
+      const isOver = await deleteOne(watch, tracked, pushed, tools)
+      if (isOver) return
+    }
+  }
+}
+
+/** True when those who were asked do not answer: then neither would they for the next file. */
+async function deleteOne(
+  watch: Watch,
+  tracked: Tracked,
+  pushed: NonNullable<Tracked['pushed']>,
+  tools: Parameters<typeof deleteWhenSafe>[2],
+): Promise<boolean> {
+  const { context } = watch
+  const { file, kept } = tracked
+  const deletion = await deleteWhenSafe(file, pushed, tools)
+  if (deletion.is === 'deleted') {
+    const { sha256, why, warning } = deletion
+    context.report({ event: 'file-deleted', file, sha256, why, warning })
+    remember(watch, { ...pushed, state: 'deleted' })
+    return false
+  }
+  if (deletion.is === 'kept') tracked.kept = { why: deletion.why, ...again(watch, kept) }
+  else if (deletion.with === 'file') {
+    tracked.kept = { why: deletion.error, ...again(watch, kept) }
+    context.report({ event: 'file-delete-failed', file, error: deletion.error })
+  } else {
+    context.report({ event: 'watch-failing', what: 'catalogue', error: deletion.error, againSeconds: context.tidyMs / 1000 })
+    return true
+  }
+  return false
+}
+
+const isDue = ({ context }: Watch, when: { readonly againMs: number } | null) => when === null || when.againMs <= context.clock.steadyMs()
+
+function again({ context }: Watch, before: { readonly count: number } | null) {
+  const count = (before?.count ?? 0) + 1
+  return { count, againMs: context.clock.steadyMs() + safetyBackOffMs(count, context.random) }
+}

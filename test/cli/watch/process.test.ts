@@ -1,0 +1,170 @@
+/** `cygnet push --watch` as a process of its own. */
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdtempSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command, CommanderError } from 'commander'
+import type { Kysely } from 'kysely'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { register } from '../../../cli/commands/push.ts'
+import { createHandler } from '../../../functions/catalog-api/handler.ts'
+import { createToken } from '../../../shared/access/tokens.ts'
+import { up } from '../../../shared/catalogue/migrations/0003-api-tokens.ts'
+import { serveHttp } from '../../../shared/runtime/http.ts'
+import { describeObject } from '../../../shared/storage/objects.ts'
+import { copyToTape, record } from '../../support/catalogue.ts'
+import { startTestContext, type TestContext } from '../../support/context.ts'
+import { metadataOf } from '../../support/metadata.ts'
+import { createFixture, digest, MIB, startPush, until } from '../push/fixture.ts'
+import { startSlowProxy } from '../push/slow-proxy.ts'
+
+const fixture = await createFixture()
+const proxy = await startSlowProxy(fixture.store.connection.s3.endpoint)
+afterAll(async () => {
+  await proxy.close()
+  fixture.close()
+})
+
+const newFolder = () => mkdtempSync(join(fixture.folder, 'data-'))
+function runFile(folder: string, name: string, sizeBytes: number, secondsAgo = 100_000) {
+  const path = join(folder, name)
+  const bytes = randomBytes(sizeBytes)
+  writeFileSync(path, bytes)
+  const at = Date.now() / 1000 - secondsAgo
+  utimesSync(path, at, at)
+  return { path, bytes, key: `LNGS/${name}` }
+}
+const linesOf = (stdout: string) =>
+  stdout
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+const eventsOf = (stdout: string, name: string) => linesOf(stdout).filter(({ event }) => event === name)
+
+test('killed with kill -9 in the middle of a file goes on with the parts that are missing', async () => {
+  const folder = newFolder()
+  const { bytes, key } = runFile(folder, 'run00001.mid.gz', 28 * MIB)
+  const args = ['--watch', folder, '--tag', 'LNGS', '--once', '--idle', '0', '--json', '--part-size', '5MiB', '--concurrency', '2']
+  proxy.limit(20 * MIB)
+  const { child, ended } = fixture.start(args, proxy.endpoint)
+  await until(() => proxy.passedBytes() > 18 * MIB || child.exitCode !== null)
+  child.kill('SIGKILL')
+  proxy.limit(Number.POSITIVE_INFINITY)
+  expect(await ended).toMatchObject({ signal: 'SIGKILL' })
+  expect(await fixture.content(key)).toBeNull()
+
+  const again = await fixture.push(args)
+  expect(again).toMatchObject({ code: 0, stderr: '' })
+  const [pushed] = eventsOf(again.stdout, 'file-pushed')
+  expect(pushed).toMatchObject({ function: 'push', run: 1, tag: 'LNGS', key, state: 'uploaded', sizeBytes: bytes.length })
+  expect(pushed?.sentBytes).toBeLessThanOrEqual(18 * MIB)
+  expect((await fixture.content(key))?.equals(bytes)).toBe(true)
+  expect(await fixture.unfinished(key)).toEqual([])
+  expect(eventsOf((await fixture.push(args)).stdout, 'file-pushed')).toEqual([])
+})
+
+test('one pass shows what is pending, and why, and its exit code says whether anything is', async () => {
+  const folder = newFolder()
+  const { key } = runFile(folder, 'run00011.mid.gz', 100)
+  runFile(folder, 'run00012.mid', 100, 5)
+  const args = ['--watch', folder, '--tag', 'LNGS', '--once']
+  const pending = await fixture.push(args)
+  expect(pending.code).toBe(1)
+  expect(pending.stdout).toMatch(/uploaded +LNGS\/run00011\.mid\.gz +100 B/)
+  expect(pending.stdout).toMatch(/run00012\.mid +open +100 B .*it waits to be compressed/)
+  expect(pending.stdout).toMatch(/1 pending \(1 open\), 100 B.*; 1 in the store and still here, 100 B/)
+  expect(await fixture.content(key)).not.toBeNull()
+  const done = await fixture.push([...args, '--idle', '1'])
+  expect(done).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing pending; 2 in the store') })
+})
+
+test('goes on until it is told to end, then ends in order', async () => {
+  const folder = newFolder()
+  runFile(folder, 'run00021.mid.gz', 100)
+  const { child, ended } = fixture.start(['--watch', folder, '--tag', 'LNGS', '--idle', '1'])
+  let output = ''
+  child.stdout?.on('data', (chunk) => (output += chunk))
+  await until(() => output.includes('"file-pushed"'))
+  child.kill('SIGTERM')
+  const { code, stdout } = await ended
+  expect(code).toBe(0)
+  expect(linesOf(stdout).map(({ event }) => event)).toEqual(
+    expect.arrayContaining(['watch-started', 'watch-pending', 'file-closed', 'file-pushed', 'watch-stopped']),
+  )
+  expect(eventsOf(stdout, 'watch-pending')[0]).toMatchObject({ files: 1, bytes: 100, open: 1, oldestSeconds: expect.any(Number) })
+})
+
+test('deletes nothing where no catalogue is configured, and says what to set', async () => {
+  const folder = newFolder()
+  const { path } = runFile(folder, 'run00031.mid.gz', 100)
+  const refused = await fixture.push(['--watch', folder, '--tag', 'LNGS', '--once', '--delete-when-safe'])
+  expect(refused.code).toBe(1)
+  expect(refused.stderr).toContain('--delete-when-safe needs the catalogue, which knows what is verified on tape: set CYGNET_DATABASE_URL')
+  expect(existsSync(path)).toBe(true)
+})
+
+test.each([
+  [['--watch', '/tmp']],
+  [['--watch', '/tmp', '--tag', 'LNGS', 'run00001.mid']],
+  [['--watch', '/tmp', '--tag', 'LNGS', '--overwrite']],
+  [['--watch', '/tmp', '--tag', 'LNGS', '--dry-run']],
+  [['--watch', '/tmp', '--tag', 'LNGS', '--idle', 'soon']],
+  [['--tag', 'LNGS', '--delete-when-safe', 'run00001.mid']],
+  [['--tag', 'LNGS', '--once', 'run00001.mid']],
+])('a wrong command line, %j, is told before anything is done', async (args) => {
+  const program = new Command().exitOverride()
+  register(program)
+  const [command] = program.commands
+  command?.exitOverride().configureOutput({ writeErr: () => {} })
+  await expect(program.parseAsync(['push', ...args], { from: 'user' })).rejects.toThrow(CommanderError)
+})
+
+describe('with an API token and no other credentials', () => {
+  let context: TestContext
+  let environment: Record<string, string>
+  const stop = new AbortController()
+  const stack = join(fixture.folder, 'token-stack')
+  beforeAll(async () => {
+    context = await startTestContext()
+    await up(context.database as unknown as Kysely<unknown>)
+    const app = createHandler(context)
+    const host = await serveHttp({ app, log: context.log, signal: stop.signal, hostname: '127.0.0.1', idleSeconds: 0 })
+    const { secret } = await createToken(context.database, { name: 'daq', scopes: ['push:LNGS'], days: 1 }, new Date())
+    environment = { CYGNET_API_URL: `http://127.0.0.1:${host.port}`, CYGNET_API_TOKEN: secret, CYGNET_FOLDER: stack }
+  })
+  afterAll(async () => {
+    stop.abort()
+    await context?.close()
+  })
+  const push = (args: readonly string[]) => startPush(args, environment).ended
+
+  test('runs are sent, and deleted once the catalogue has them verified twice', async () => {
+    const folder = newFolder()
+    const { path, bytes, key } = runFile(folder, 'run00041.mid.gz', 6 * MIB)
+    const args = ['--watch', folder, '--tag', 'LNGS', '--once', '--delete-when-safe', '--keep-newest', '0', '--part-size', '5MiB']
+    const first = await push(args)
+    expect(first).toMatchObject({ code: 0, stderr: '' })
+    expect(first.stdout).toContain('these contents are not catalogued yet')
+    expect(existsSync(path)).toBe(true)
+
+    const version = await describeObject(context.s3, { bucket: context.bucket, key }, stop.signal)
+    if (version === null) throw new Error('it is not in the store')
+    const checksums = { md5: digest('md5', bytes), sha256: digest('sha256', bytes), adler32: '00000001' }
+    await record(context.database, version, metadataOf(41, { sizeBytes: bytes.length, checksums }))
+    expect((await push(args)).stdout).toMatch(/on tape is not asked for|no copy on tape was asked for/)
+    expect(existsSync(path)).toBe(true)
+
+    await copyToTape(context.database, 41)
+    expect((await push(args)).stdout).toContain(`deleted        ${path}`)
+    expect(existsSync(path)).toBe(false)
+    const deletions = linesOf(readFileSync(join(stack, 'watch', 'deletions.jsonl'), 'utf8'))
+    expect(deletions.map(({ state, sha256 }) => [state, sha256])).toEqual([
+      ['intended', checksums.sha256],
+      ['deleted', checksums.sha256],
+    ])
+  })
+
+  test('files that are named are sent too', async () => {
+    const { path, key } = runFile(newFolder(), 'run00042.mid.gz', 100)
+    expect(await push(['--tag', 'LNGS', path])).toMatchObject({ code: 0, stdout: expect.stringContaining(`s3://${context.bucket}/${key}`) })
+  })
+})
