@@ -14,6 +14,7 @@ import { text } from 'node:stream/consumers'
 import { finished } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { build } from 'esbuild'
 import { type Embedded, serviceEnvironment, startEmbedded } from '../infra/local/embedded.ts'
 import { startXrootd, type Xrootd } from '../infra/local/xrootd.ts'
 import { loadConfig } from '../shared/config.ts'
@@ -28,6 +29,8 @@ export interface TapeBench {
   /** Medians, wall seconds. */
   readonly streamedSeconds: number
   readonly pipeSeconds: number
+  /** With the endpoint's checksum asked for and compared, as ours. */
+  readonly comparedPipeSeconds: number
   readonly downloadUploadSeconds: number
   readonly thirdParty: TapeCopyDone
   readonly memory: readonly { readonly sizeBytes: number; readonly peakRssBytes: number }[]
@@ -47,12 +50,14 @@ export async function benchTape(tell: (line: string) => void, sizeBytes = 500 * 
   try {
     const bench = await openBench(folder, embedded, xrootd)
     const files = [await bench.makeObject(sizeBytes), await bench.makeObject(largestBytes)] as const
-    const times = { streamed: [] as number[], pipe: [] as number[], downloadUpload: [] as number[] }
+    const times = { streamed: [] as number[], pipe: [] as number[], compared: [] as number[], downloadUpload: [] as number[] }
     await bench.pipe(files[0])
     for (let round = 0; round < ROUNDS; round++) {
       tell(`round ${round + 1} of ${ROUNDS}: streamed, curl | curl, download then upload`)
       times.streamed.push((await bench.copy(files[0], 'never')).seconds)
-      times.pipe.push(await bench.pipe(files[0]))
+      const pipe = await bench.pipe(files[0])
+      times.pipe.push(pipe.seconds)
+      times.compared.push(pipe.comparedSeconds)
       times.downloadUpload.push(await bench.downloadUpload(files[0]))
     }
     tell('third-party copy, and memory')
@@ -63,6 +68,7 @@ export async function benchTape(tell: (line: string) => void, sizeBytes = 500 * 
       sizeBytes,
       streamedSeconds: median(times.streamed),
       pipeSeconds: median(times.pipe),
+      comparedPipeSeconds: median(times.compared),
       downloadUploadSeconds: median(times.downloadUpload),
       thirdParty,
       memory,
@@ -79,6 +85,7 @@ const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[M
 async function openBench(folder: string, embedded: Embedded, xrootd: Xrootd) {
   const environment = { CYGNET_DATABASE_URL: 'mysql://none@localhost/none', ...serviceEnvironment(embedded.connection) }
   const s3 = createS3Client(loadConfig(environment))
+  const program = await bundleCopy(folder)
   const token = xrootd.token()
   // On no command line: everybody on the machine sees those.
   const authorization = join(folder, 'authorization')
@@ -112,9 +119,24 @@ async function openBench(folder: string, embedded: Embedded, xrootd: Xrootd) {
     },
     copy: (file: TapeFile, thirdParty: 'auto' | 'never') =>
       named(file, (copy) =>
-        copyInProcess({ environment, object: objectOf(file), file: copy, rootUrl: xrootd.url, caFile: xrootd.caFile, token, thirdParty }),
+        copyInProcess(program, {
+          environment,
+          object: objectOf(file),
+          file: copy,
+          rootUrl: xrootd.url,
+          caFile: xrootd.caFile,
+          token,
+          thirdParty,
+        }),
       ),
-    pipe: (file: TapeFile) => named(file, async (copy) => await timed(`curl -sSf '${await link(file)}' | ${upload('-', copy)}`)),
+    /** With the question for the checksum that our copy ends with; without it curl proves nothing. */
+    pipe: (file: TapeFile) =>
+      named(file, async (copy) => {
+        const ask = `curl -sSf -I --cacert '${xrootd.caFile}' -H '@${authorization}' -H 'Want-Digest: adler32' '${root}${copy.name}' | grep -i '^digest:.*${file.adler32}' >/dev/null`
+        const from = await link(file)
+        const seconds = await timed(`curl -sSf '${from}' | ${upload('-', copy)}`)
+        return { seconds, comparedSeconds: seconds + (await timed(ask)) }
+      }),
     downloadUpload: (file: TapeFile) =>
       named(file, async (copy) => {
         const path = join(folder, 'downloaded')
@@ -144,8 +166,16 @@ async function writeNoise(path: string, sizeBytes: number): Promise<TapeFile> {
 
 const COPY = fileURLToPath(new URL('./tape-copy.ts', import.meta.url))
 
-async function copyInProcess(job: TapeCopyJob): Promise<TapeCopyDone> {
-  const child = spawn(process.execPath, ['--max-semi-space-size=2', COPY], { stdio: ['pipe', 'pipe', 'inherit'] })
+/** As functions are deployed: in one file. */
+async function bundleCopy(folder: string): Promise<string> {
+  const outfile = join(folder, 'tape-copy.cjs')
+  const mainFields = ['module', 'main']
+  await build({ entryPoints: [COPY], outfile, bundle: true, minify: true, platform: 'node', format: 'cjs', target: 'node24', mainFields })
+  return outfile
+}
+
+async function copyInProcess(program: string, job: TapeCopyJob): Promise<TapeCopyDone> {
+  const child = spawn(process.execPath, ['--max-semi-space-size=1', program], { stdio: ['pipe', 'pipe', 'inherit'] })
   child.stdin.end(JSON.stringify(job))
   const [output, code] = await Promise.all([text(child.stdout), new Promise((resolve) => child.once('close', resolve))])
   if (code !== 0) throw new Error('the copy failed')

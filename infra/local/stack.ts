@@ -228,10 +228,10 @@ async function startFunction(
     name: worker,
     dataFolder,
     program: process.execPath,
-    // The small young generation (MiB) keeps a whole function under 200 MB while it streams.
+    // The small young generation (MiB) keeps a function small while it streams: the buffers of a stream wait there for their end.
     args: [
       '--disable-warning=ExperimentalWarning',
-      '--max-semi-space-size=2',
+      '--max-semi-space-size=1',
       HOST,
       entry.name,
       readyFile,
