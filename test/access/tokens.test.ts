@@ -17,7 +17,7 @@ describe('a scope', () => {
     expect(parseScope('push:a:b')).toEqual({ right: 'push', tag: 'a:b' })
   })
 
-  it.each(['', 'push', 'push:', ':LNGS', 'read:LNGS', 'PUSH:LNGS', 'push:..', 'push:LNGS/', 'push:/LNGS', 'push:a//b', 'push:a\nb'])(
+  it.each(['', 'push', 'push:', ':LNGS', 'write:LNGS', 'PUSH:LNGS', 'push:..', 'push:LNGS/', 'push:/LNGS', 'push:a//b', 'push:a\nb'])(
     '"%s" is none',
     (text) => {
       expect(() => parseScope(text)).toThrow(InvalidInputError)
