@@ -1,7 +1,8 @@
 /**
  * The webhook of the object stores: MinIO and Ceph post what arrived, and are answered once it cannot be lost any more.
  *
- * `POST /`, `POST /<store>`, `POST /<token>`, `POST /<store>/<token>`: the token as bearer, or in the path for Ceph, which
+ * `POST /`, `POST /<store>`, `POST /<token>`, `POST /<store>/<token>`, each also below `/webhook`, where an API Gateway shared with
+ * other functions sends them: the token as bearer, or in the path for Ceph, which
  * sends no headers (`push-endpoint=https://host/ceph/<token>`; the path is never logged here, nor should a proxy log it).
  * `GET` and `HEAD` say that the endpoint lives (MinIO asks so).
  *
@@ -15,7 +16,7 @@ import { readBody } from './body.ts'
 import type { WebhookPorts } from './ports.ts'
 import { createTokenCheck } from './token.ts'
 
-const PATHS = ['/', '/:last', '/:store/:last']
+const PATHS = ['/', '/:last', '/:store/:last', '/webhook/:store/:last']
 
 /** A store that cannot deliver should not come back sooner; MinIO and Ceph have their own rhythm anyway. */
 const RETRY_AFTER_SECONDS = '5'

@@ -188,6 +188,7 @@ describe('who may post', () => {
     ['a bearer token in small letters', '/minio', { authorization: `bearer  ${TOKEN}` }],
     ['Ceph: the token in the path', `/ceph/${TOKEN}`, {}],
     ['the token alone in the path', `/${TOKEN}`, {}],
+    ['Ceph behind an API Gateway', `/webhook/ceph/${TOKEN}`, {}],
     ['the token in the path, and a wrong one in the header', `/ceph/${TOKEN}`, { authorization: 'Bearer wrong' }],
   ])('%s', async (_, path, headers) => {
     const { post, sent } = webhook()
@@ -237,7 +238,7 @@ describe('who may post', () => {
 })
 
 describe('everything else', () => {
-  test.each(['/', '/minio', `/ceph/${TOKEN}`, '/ceph/wrong'])('HEAD and GET %s say only that the endpoint lives', async (path) => {
+  test.each(['/', '/minio', '/webhook/minio', `/ceph/${TOKEN}`, '/ceph/wrong'])('HEAD and GET %s say only that the endpoint lives', async (path) => {
     const { app, steps } = webhook()
     for (const method of ['HEAD', 'GET']) {
       const response = await app.request(path, { method })
