@@ -15,23 +15,38 @@ export function createHandler(context: TapeContext): ScheduleHandler {
   let sweptAt = Number.NEGATIVE_INFINITY
   return async (_event, invocation) => {
     const { signal, log } = invocation
-    log.info(await advanceRecalls(context, signal, log), 'recalls-advanced')
-    if (!hasTape(context)) {
-      log.warn('no-tape-driver')
-      return
+    const failures: unknown[] = []
+    // What goes wrong with one part must not keep the others from being done.
+    const part = async (event: string, work: () => Promise<object>) => {
+      try {
+        log.info(await work(), event)
+      } catch (error) {
+        failures.push(error)
+        log.error({ error }, `not-${event}`)
+      }
     }
-    const now = context.now().getTime()
-    if (now - sweptAt >= SWEEP_EVERY_MS) {
-      log.info(await sweepCopies(context, signal), 'copies-swept')
-      sweptAt = now
+    const tapeParts = async () => {
+      if (!hasTape(context)) {
+        log.warn('no-tape-driver')
+        return
+      }
+      const now = context.now().getTime()
+      if (now - sweptAt >= SWEEP_EVERY_MS)
+        await part('copies-swept', async () => {
+          const swept = await sweepCopies(context, signal)
+          sweptAt = now
+          return swept
+        })
+      await part('copies-followed', () => followCopies(context, signal, log))
+      await part('copies-made', () => copyWaiting(context, invocation))
     }
-    log.info(await followCopies(context, signal, log), 'copies-followed')
-    const made = await copyWaiting(context, invocation)
-    if (made > 0) log.info({ made }, 'copies-made')
+    // The bytes of a recall may pass for many minutes: copies are made meanwhile.
+    await Promise.all([part('recalls-advanced', () => advanceRecalls(context, signal, log)), tapeParts()])
+    if (failures.length > 0) throw failures[0]
   }
 }
 
-async function copyWaiting(context: WithTape, { signal, log }: Invocation): Promise<number> {
+async function copyWaiting(context: WithTape, { signal, log }: Invocation): Promise<{ readonly made: number }> {
   const began = performance.now()
   let made = 0
   const copy = async () => {
@@ -40,6 +55,9 @@ async function copyWaiting(context: WithTape, { signal, log }: Invocation): Prom
       made++
     }
   }
-  await Promise.all(Array.from({ length: context.config.CYGNET_TAPE_COPIES_AT_ONCE }, copy))
-  return made
+  // All are waited for: none goes on behind the back of a call that has ended.
+  const ends = await Promise.allSettled(Array.from({ length: context.config.CYGNET_TAPE_COPIES_AT_ONCE }, copy))
+  const failure = ends.find((end) => end.status === 'rejected')
+  if (failure !== undefined) throw failure.reason
+  return { made }
 }

@@ -10,6 +10,8 @@ const LONGEST_PAUSE_MS = 900_000
 /** People are told after so many failures in a row: about six minutes of rest in vain. */
 const FAILURES_TOLD = 8
 
+const MOST_CHARACTERS = 4000
+
 export async function noteEndpointSuccess(database: Database, endpoint: string, at: Date): Promise<void> {
   await withDeadlockRetries(() =>
     database
@@ -33,7 +35,7 @@ export async function noteEndpointFailure(database: Database, endpoint: string, 
       const pausedUntil = pauseMs === 0 ? null : new Date(at.getTime() + pauseMs)
       await trx
         .updateTable('tape_endpoints')
-        .set({ failures, paused_until: pausedUntil, failing_since: failingSince, last_error: error })
+        .set({ failures, paused_until: pausedUntil, failing_since: failingSince, last_error: error.slice(0, MOST_CHARACTERS) })
         .where('endpoint', '=', endpoint)
         .execute()
       if (failures < FAILURES_TOLD) return []
@@ -45,7 +47,7 @@ export async function noteEndpointFailure(database: Database, endpoint: string, 
         runNumber: null,
         runId: null,
         object: null,
-        occurrence: `${endpoint}:${failingSince.toISOString()}`,
+        occurrence: `${endpoint.slice(0, 200)}:${failingSince.toISOString()}`,
       })
       await addRequests(trx, [alert], at)
       return [alert]

@@ -7,7 +7,7 @@ import { endAttempt, identityOf, type Lease, lockVersions } from './arrivals.ts'
 import { type Database, withDeadlockRetries } from './database.ts'
 import { alertRequest, type CataloguedRun, fileAlerts, type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
 import { addRequests, type Request } from './outbox.ts'
-import { type Content, recordCloudReplica, replaceCloudReplicas } from './replicas.ts'
+import { type Content, hasCloudReplica, recordAbsentReplica, recordCloudReplica, replaceCloudReplicas } from './replicas.ts'
 import { addHistory, dateOf, findLiveFile, lockRunOf, lockRunOfFile, type RefreshedRun, refreshRun, supersedeFile } from './runs.ts'
 import type { DigestComparison, Integrity, RunFile, Schema } from './schema.ts'
 
@@ -50,7 +50,8 @@ export async function recordFile(database: Database, file: FileToRecord, options
     const { at } = options
     const { version, metadata } = file
     const key = { tag: file.tag, runNumber: metadata.runNumber }
-    if (!(await isNewest(trx, version, options.stillCurrent))) return { kind: 'superseded' }
+    const currency = await currencyOf(trx, version, options.stillCurrent)
+    if (currency === 'no') return { kind: 'superseded' }
     const locked = await lockRunOf(
       trx,
       key,
@@ -64,7 +65,11 @@ export async function recordFile(database: Database, file: FileToRecord, options
     const otherContents = await countOtherContents(trx, version, metadata.checksums.sha256)
     if (before !== null) await supersedeFile(trx, before.id, at)
     await insertFile(trx, file, run.id, at)
-    await recordCloudReplica(trx, storedContent(file, run), seenOf(file), at)
+    const content = storedContent(file, run)
+    // Asked under the run's lock, for contents that were there before: what is read again may be deleted meanwhile, by us.
+    const inStore = currency === 'yes' && (!(await hasCloudReplica(trx, content)) || (await options.stillCurrent()) === 'yes')
+    if (inStore) await recordCloudReplica(trx, content, seenOf(file), at)
+    else await recordAbsentReplica(trx, content, at)
     const refreshed = await refreshRun(trx, locked, { at, newContent: !sameContent })
     if (refreshed === null) throw new Error('a run has no file right after one was written')
     if (before !== null && reused) await leaveFormerRun(trx, before, file, at)
@@ -92,7 +97,7 @@ export async function recordInvalid(
   options: Pick<RecordOptions, 'at' | 'stillCurrent'>,
 ): Promise<readonly Request[] | 'superseded'> {
   return await inTransaction(database, async (trx) => {
-    if (!(await isNewest(trx, file.version, options.stillCurrent))) return 'superseded'
+    if ((await currencyOf(trx, file.version, options.stillCurrent)) === 'no') return 'superseded'
     const before = await findLiveFile(trx, file.version, true)
     if (before !== null) {
       const problem = `the newest version of ${file.version.key} cannot be read: ${file.reason}`
@@ -118,18 +123,18 @@ export async function recordInvalid(
 }
 
 /**
- * Takes the lock on the object and says whether the version that was read is the one to be shown. Every version is in the
+ * Takes the lock on the object and says whether the version that was read is the one to be shown (`no`: it is not). Every version is in the
  * ledger before it is worked on; so where there is only this one, no other can have been written down meanwhile. Else the
  * store says which one it holds: whoever commits last saw the store last.
  */
-async function isNewest(trx: Trx, version: ObjectVersion, stillCurrent: () => Promise<Currency>): Promise<boolean> {
+async function currencyOf(trx: Trx, version: ObjectVersion, stillCurrent: () => Promise<Currency>): Promise<Currency> {
   const versions = await lockVersions(trx, version)
-  if (versions === 1) return true
+  if (versions === 1) return 'yes'
   const currency = await stillCurrent()
-  if (currency !== 'gone') return currency === 'yes'
+  if (currency !== 'gone') return currency
   // Read whole and deleted since: worth keeping, unless a later version was written down before that one was deleted.
   const live = await findLiveFile(trx, version, true)
-  return live === null || live.etag === version.etag || live.last_modified < version.lastModified
+  return live === null || live.etag === version.etag || live.last_modified < version.lastModified ? 'gone' : 'no'
 }
 
 const inTransaction = <T>(database: Database, work: (trx: Trx) => Promise<T>): Promise<T> =>

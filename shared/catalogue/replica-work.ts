@@ -2,7 +2,7 @@
  * Who works on a replica: claims with a lease, what comes of them, and the endpoint's health. A claim is a row first; the side
  * effect comes after it, under a name that follows from the row, and is looked up before it is repeated.
  */
-import { sql, type Transaction } from 'kysely'
+import { type Expression, type SqlBool, sql, type Transaction } from 'kysely'
 import { ConflictError } from '../errors.ts'
 import { type Database, withDeadlockRetries } from './database.ts'
 import { addRequests, type Request } from './outbox.ts'
@@ -50,29 +50,8 @@ export async function claimTapeCopy(
       )
       .executeTakeFirstOrThrow()
     if (Number(busy) >= options.mostAtOnce) return null
-    const next = await trx
-      .selectFrom('replicas')
-      .selectAll()
-      .where('kind', '=', 'tape')
-      .where('endpoint', '=', endpoint)
-      .where((where) =>
-        where.or([
-          where.and([
-            where('state', '=', 'requested'),
-            where.or([where('next_attempt_at', 'is', null), where('next_attempt_at', '<=', options.at)]),
-          ]),
-          where.and([where('state', '=', 'failed'), where('next_attempt_at', '<=', options.at)]),
-          // Its function died.
-          where.and([where('state', '=', 'copying'), where('lease_until', '<', now)]),
-        ]),
-      )
-      .orderBy(sql`priority = 'live'`, 'desc')
-      .orderBy('requested_at')
-      .orderBy('id')
-      .limit(1)
-      .forUpdate()
-      .executeTakeFirst()
-    if (next === undefined) return null
+    const next = (await nextToCopy(trx, endpoint, 'live', options.at)) ?? (await nextToCopy(trx, endpoint, 'backlog', options.at))
+    if (next === null) return null
     const taken = {
       state: 'copying' as const,
       attempts: next.attempts + 1,
@@ -86,6 +65,34 @@ export async function claimTapeCopy(
       .execute()
     return { replica: { ...next, ...taken }, owner: options.owner }
   })
+}
+
+/**
+ * The oldest wish of a priority whose time has come. Each state by itself, in the order of the index: a hundred thousand that wait
+ * are neither sorted nor locked for the one that is taken.
+ */
+async function nextToCopy(trx: Trx, endpoint: string, priority: Replica['priority'], at: Date): Promise<Replica | null> {
+  const first = async (state: ReplicaState, isDue: Expression<SqlBool>) =>
+    await trx
+      .selectFrom('replicas')
+      .selectAll()
+      .where('kind', '=', 'tape')
+      .where('state', '=', state)
+      .where('priority', '=', priority)
+      .where('endpoint', '=', endpoint)
+      .where(isDue)
+      .orderBy('requested_at')
+      .orderBy('id')
+      .limit(1)
+      .forUpdate()
+      .executeTakeFirst()
+  const found = [
+    await first('requested', sql`(next_attempt_at IS NULL OR next_attempt_at <= ${at})`),
+    await first('failed', sql`next_attempt_at <= ${at}`),
+    // Its function died.
+    await first('copying', sql`lease_until < ${now}`),
+  ].filter((replica) => replica !== undefined)
+  return found.toSorted((a, b) => a.requested_at.getTime() - b.requested_at.getTime() || a.id - b.id)[0] ?? null
 }
 
 /** Takes one replica, when it is in one of these states and nobody else holds it. Its state stays. */
@@ -185,7 +192,7 @@ export async function endClaim(database: Database, claim: Claim, outcome: Replic
     await lockRun(trx, claim.replica.run_id)
     const result = await trx
       .updateTable('replicas')
-      .set({ ...outcome.change, lease_owner: null, lease_until: null, updated_at: at })
+      .set({ ...fitting(outcome.change), lease_owner: null, lease_until: null, updated_at: at })
       .where('id', '=', claim.replica.id)
       .where('lease_owner', '=', claim.owner)
       .executeTakeFirst()
@@ -200,7 +207,7 @@ export async function noteStep(database: Database, claim: Claim, outcome: Replic
     await lockRun(trx, claim.replica.run_id)
     const result = await trx
       .updateTable('replicas')
-      .set({ ...outcome.change, updated_at: at })
+      .set({ ...fitting(outcome.change), updated_at: at })
       .where('id', '=', claim.replica.id)
       .where('lease_owner', '=', claim.owner)
       .executeTakeFirst()
@@ -210,8 +217,14 @@ export async function noteStep(database: Database, claim: Claim, outcome: Replic
   return { ...claim, replica: { ...claim.replica, ...outcome.change } }
 }
 
+/** Endpoints answer with whole pages at times: the row must be freed all the same. */
+const MOST_CHARACTERS = 4000
+const fitting = (change: ReplicaChange): ReplicaChange =>
+  change.last_error == null ? change : { ...change, last_error: change.last_error.slice(0, MOST_CHARACTERS) }
+
 async function writeOutcome(trx: Trx, replica: Replica, outcome: ReplicaOutcome, at: Date): Promise<void> {
-  if (outcome.note != null) await addHistory(trx, [{ runId: replica.run_id, ...outcome.note }], at)
+  const { note } = outcome
+  if (note != null) await addHistory(trx, [{ runId: replica.run_id, what: note.what, detail: note.detail.slice(0, MOST_CHARACTERS) }], at)
   await addRequests(trx, outcome.requests ?? [], at)
   await outcome.also?.(trx)
   if (outcome.change.state !== undefined) await projectStorage(trx, replica.run_id)
@@ -225,7 +238,11 @@ const inTransaction = <T>(database: Database, work: (trx: Trx) => Promise<T>): P
 
 const lost = () => new ConflictError('the claim on this copy was lost to another function')
 
+/** Locked before it is inserted: an insertion that finds the row takes a shared lock, from which two at once cannot go on. */
 async function lockEndpoint(trx: Trx, endpoint: string) {
+  const locked = trx.selectFrom('tape_endpoints').selectAll().where('endpoint', '=', endpoint).forUpdate()
+  const found = await locked.executeTakeFirst()
+  if (found !== undefined) return found
   await trx.insertInto('tape_endpoints').ignore().values({ endpoint }).execute()
-  return await trx.selectFrom('tape_endpoints').selectAll().where('endpoint', '=', endpoint).forUpdate().executeTakeFirstOrThrow()
+  return await locked.executeTakeFirstOrThrow()
 }

@@ -122,12 +122,46 @@ export async function recordCloudReplica(
     updated_at: at,
     ...(suspicious ? {} : { verified_at: at, verified_by: verifiedBy.slice(0, 255) }),
   }
-  const name = `${content.bucket}/${content.key}`
-  const row = replicaRow(content, { kind: 'cloud', endpoint: '', url: `s3://${name}`, name, requestedBy: 'arrival' }, at)
+  const row = cloudRow(content, at)
   await trx
     .insertInto('replicas')
     .values({ ...row, started_at: seen.storedAt, ...found })
     .onDuplicateKeyUpdate(found)
+    .execute()
+  await keepTogether(trx, content)
+}
+
+function cloudRow(content: Content, at: Date) {
+  const name = `${content.bucket}/${content.key}`
+  return replicaRow(content, { kind: 'cloud', endpoint: '', url: `s3://${name}`, name, requestedBy: 'arrival' }, at)
+}
+
+/** Whether these contents were in the store before under this key, whatever became of them. */
+export async function hasCloudReplica(trx: Trx, content: Content): Promise<boolean> {
+  const identity = replicaIdentity('cloud', '', content)
+  return (await trx.selectFrom('replicas').select('id').where('identity', '=', identity).executeTakeFirst()) !== undefined
+}
+
+/** The contents were read, and are not in the store any more: what is written of their copy there stays, else it is missing. */
+export async function recordAbsentReplica(trx: Trx, content: Content, at: Date): Promise<void> {
+  const seen = { state: 'missing' as const, checked_at: at, last_error: 'it was deleted while it was read' }
+  await trx
+    .insertInto('replicas')
+    .ignore()
+    .values({ ...cloudRow(content, at), ...seen })
+    .execute()
+  await keepTogether(trx, content)
+}
+
+/** All copies of contents belong to the use of the run number that these count for now; its lock is held. */
+async function keepTogether(trx: Trx, { run, ...content }: Content): Promise<void> {
+  await trx
+    .updateTable('replicas')
+    .set({ run_id: run.id })
+    .where('bucket', '=', content.bucket)
+    .where('object_key', '=', content.key)
+    .where('sha256', '=', content.sha256)
+    .where('run_id', '!=', run.id)
     .execute()
 }
 

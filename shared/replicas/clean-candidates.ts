@@ -10,6 +10,8 @@ export interface CandidateFilter {
   readonly tag: string | null
   /** Only what has a copy on the medium there: no other can be verified. */
   readonly tapeEndpoint: string
+  /** In these buckets. */
+  readonly rawBuckets: readonly string[]
   readonly protectedPrefixes: readonly string[]
   /** Only what was deleted before, brought back, and is not asked for any more. */
   readonly recallOver: boolean
@@ -37,6 +39,7 @@ function candidatePage(database: Database, filter: CandidateFilter, after: { rea
     .where('kind', '=', 'cloud')
     .where('state', '=', 'present')
     .where('stored_at', '<=', filter.until)
+    .where('bucket', 'in', filter.rawBuckets)
     .where((where) =>
       where.or([where('stored_at', '>', after.storedAt), where.and([where('stored_at', '=', after.storedAt), where('id', '>', after.id)])]),
     )
@@ -47,7 +50,9 @@ function candidatePage(database: Database, filter: CandidateFilter, after: { rea
     .where((where) =>
       where.and(
         filter.protectedPrefixes.map(
-          (prefix) => sql<boolean>`LEFT(object_key, CHAR_LENGTH(${plainPrefix(prefix)})) != ${plainPrefix(prefix)}`,
+          (prefix) =>
+            sql<boolean>`${plainPrefix(prefix)} NOT IN (LEFT(object_key, CHAR_LENGTH(${plainPrefix(prefix)})),
+              LEFT(CONCAT(bucket, '/', object_key), CHAR_LENGTH(${plainPrefix(prefix)})))`,
         ),
       ),
     )

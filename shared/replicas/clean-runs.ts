@@ -3,7 +3,7 @@
  * be, the oldest before their time. Only wishes are made here; whether a copy may go is for deleteCloudCopy alone to say.
  */
 import { alertRequest } from '../catalogue/next-steps.ts'
-import { addRequests, flushOutbox } from '../catalogue/outbox.ts'
+import { addRequests } from '../catalogue/outbox.ts'
 import { findRuns } from '../catalogue/queries.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
 import { classify, InvalidInputError } from '../errors.ts'
@@ -13,6 +13,7 @@ import { abandonedDeletions, bytesInStore, cloudCopiesOfRun, deletionCandidates 
 import { type DeletionOptions, deleteCloudCopy, settleDeletion } from './delete-cloud-copy.ts'
 import { type CloudDeletion, permittedVersion } from './deletion-rules.ts'
 import { refuseProtected } from './protected.ts'
+import { sendRequests } from './send-requests.ts'
 import { endStrandedTombstones } from './tombstones.ts'
 
 export interface CleanRunsOptions {
@@ -160,6 +161,7 @@ async function deleteWhatIsDue(context: TapeContext, options: CleanRunsOptions, 
   const filter = {
     tag: options.tag ?? null,
     tapeEndpoint: tape?.endpoint ?? '',
+    rawBuckets: config.CYGNET_RAW_BUCKETS,
     protectedPrefixes: config.CYGNET_PROTECTED_PREFIXES,
     until: new Date(now.getTime() - DAY_MS),
     now,
@@ -193,13 +195,13 @@ async function pressureOf({ config, database }: TapeContext, goneBytes: number) 
 }
 
 async function tellPeople(
-  { database, config, queues, log }: TapeContext,
+  context: TapeContext,
   at: Date,
   { capReached, storeIsFull }: { readonly capReached: boolean; readonly storeIsFull: boolean },
   signal: AbortSignal,
 ): Promise<void> {
   const about = { tag: null, runNumber: null, runId: null, object: null, occurrence: at.toISOString().slice(0, 10) }
-  const most = config.CYGNET_CLEAN_MOST_RUNS
+  const most = context.config.CYGNET_CLEAN_MOST_RUNS
   const capSummary = `the cleaner deleted ${most} files of runs, its limit for one run (CYGNET_CLEAN_MOST_RUNS), and more were due`
   const fullSummary =
     'the store is above its high-water mark and no run in it may be deleted: runs wait for a verified copy on tape, or were recalled (docs/runbook.md, "the disk is filling")'
@@ -208,8 +210,6 @@ async function tellPeople(
     ...(storeIsFull ? [alertRequest({ rule: 'store-is-full', severity: 'error', summary: fullSummary, ...about })] : []),
   ]
   if (alerts.length === 0) return
-  await addRequests(database, alerts, at)
-  await flushOutbox(database, queues, { names: alerts.map((alert) => alert.name) }, signal).catch((error) =>
-    log.warn({ error }, 'requests-wait'),
-  )
+  await addRequests(context.database, alerts, at)
+  await sendRequests(context, alerts, signal)
 }

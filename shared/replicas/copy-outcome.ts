@@ -66,7 +66,7 @@ export function failedOutcome(replica: Replica, reason: string, at: Date, endedI
       ...(endedInVain ? { reference: null, generation: replica.generation + 1 } : {}),
     },
     note: replica.attempts === 1 || told ? { what: 'copy to tape failed', detail: `try ${replica.attempts}: ${reason}` } : null,
-    requests: told ? [replicaAlert(replica, 'tape-copy-fails', 'error', summary)] : [],
+    requests: told ? [replicaAlert(replica, 'tape-copy-fails', 'error', summary, wishOf(replica))] : [],
   }
 }
 
@@ -77,7 +77,7 @@ export function sourceGoneOutcome(replica: Replica, detail: string, otherCopy: b
   return {
     change: { state: 'failed', last_error: reason, checked_at: at, next_attempt_at: null },
     note: { what: 'copy to tape impossible', detail },
-    requests: [replicaAlert(replica, 'tape-source-gone', otherCopy ? 'error' : 'page', summary)],
+    requests: [replicaAlert(replica, 'tape-source-gone', otherCopy ? 'error' : 'page', summary, wishOf(replica))],
   }
 }
 
@@ -101,6 +101,9 @@ export function besideOutcome(replica: Replica, detail: string, url: (name: stri
 
 export const nameOf = (replica: Pick<Replica, 'run_number' | 'tag' | 'object_key'>) =>
   `run ${replica.run_number} of ${replica.tag} (${replica.object_key})`
+
+/** Tells the wish for a copy from one that was made again after the copy was lost: Unix seconds. */
+export const wishOf = (replica: Replica): string => String(Math.floor(replica.requested_at.getTime() / 1000))
 
 /** One alert a rule and copy; `again` tells a later occurrence from the first. */
 export function replicaAlert(replica: Replica, rule: string, severity: Severity, summary: string, again = ''): Request {

@@ -4,7 +4,6 @@
  */
 import { randomUUID } from 'node:crypto'
 import { noteEndpointFailure, noteEndpointSuccess } from '../catalogue/endpoint-health.ts'
-import { flushOutbox } from '../catalogue/outbox.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
 import { type Claim, claimTapeCopy, endClaim, type ReplicaOutcome, whileClaimed } from '../catalogue/replica-work.ts'
 import { replicasOfContent } from '../catalogue/replicas.ts'
@@ -15,6 +14,7 @@ import type { TapeContext } from '../runtime/context.ts'
 import type { TapeDriver } from '../tape/driver.ts'
 import { tapeFileOf } from './check-replica.ts'
 import { besideOutcome, busyOutcome, failedOutcome, sourceGoneOutcome, storedOutcome, submittedOutcome } from './copy-outcome.ts'
+import { sendRequests } from './send-requests.ts'
 import { findSource } from './source.ts'
 import { verifyReplica } from './verify.ts'
 
@@ -105,7 +105,10 @@ const beside = (context: WithTape, replica: Replica, detail: string): ReplicaOut
 async function hasOtherCopy(context: WithTape, replica: Replica): Promise<boolean> {
   const content = { bucket: replica.bucket, key: replica.object_key, sha256: replica.sha256 }
   const copies = await replicasOfContent(context.database, content)
-  return copies.some((copy) => copy.id !== replica.id && copy.kind !== 'cloud' && VERIFIED_STATES.includes(copy.state))
+  // What was recalled is the object in the store too.
+  return copies.some(
+    (copy) => copy.id !== replica.id && copy.kind !== 'cloud' && copy.kind !== 'recall' && VERIFIED_STATES.includes(copy.state),
+  )
 }
 
 /** The store does not give the bytes it should: its copy is verified, so that the catalogue says what is seen. */
@@ -118,8 +121,7 @@ async function doubtSource(context: WithTape, replica: Replica, signal: AbortSig
 /** Ends the claim and sends what it asks for. */
 export async function finish(context: TapeContext, claim: Claim, outcome: ReplicaOutcome, signal: AbortSignal): Promise<void> {
   await endClaim(context.database, claim, outcome, context.now())
-  const names = (outcome.requests ?? []).map((request) => request.name)
-  await flushOutbox(context.database, context.queues, { names }, signal)
+  await sendRequests(context, outcome.requests ?? [], signal)
 }
 
 /** The copy failed, or nobody knows how it ended: it is tried again, and looked for first. */
@@ -143,7 +145,7 @@ async function giveBack(context: WithTape, claim: Claim, thrown: unknown, signal
   if (!signal.aborted && error instanceof InvalidInputError) await doubtSource(context, replica, signal, log)
   if (!signal.aborted && error instanceof TransientError) {
     const alerts = await noteEndpointFailure(context.database, context.tape.endpoint, reason, context.now())
-    await flushOutbox(context.database, context.queues, { names: alerts.map((alert) => alert.name) }, ending)
+    await sendRequests(context, alerts, ending)
   }
   return outcome.change.state ?? replica.state
 }

@@ -3,13 +3,14 @@
  * the store and that its listing does not show. Found page by page, told once a day; nothing is ever deleted for being dark.
  */
 import { alertRequest } from '../catalogue/next-steps.ts'
-import { addRequests, flushOutbox } from '../catalogue/outbox.ts'
+import { addRequests } from '../catalogue/outbox.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import { compareBucket } from './dark/bucket.ts'
 import { noteDark, noteDarkPass, resolveDark } from './dark/rows.ts'
 import { compareTape } from './dark/tape.ts'
+import { sendRequests } from './send-requests.ts'
 import { NOTHING_VERIFIED, summedUp, type Verification, type VerifySummary, verifyReplica } from './verify.ts'
 
 /** A raw bucket, or the configured tape endpoint. */
@@ -120,5 +121,5 @@ async function tell(
     occurrence: `${endpoint.slice(0, 200)}:${at.toISOString().slice(0, 10)}`,
   })
   await addRequests(context.database, [alert], at)
-  await flushOutbox(context.database, context.queues, { names: [alert.name] }, signal)
+  await sendRequests(context, [alert], signal)
 }

@@ -100,6 +100,13 @@ interface Prepared {
   readonly reason: string
 }
 
+/**
+ * What was verified counts for so long, and the claim is ours until after that. A process that stood still meanwhile (its host was
+ * suspended) finds its limits unspent: only the clock tells.
+ */
+const isStale = ({ config, now }: TapeContext, { verifiedAt }: Survivor): boolean =>
+  now().getTime() - verifiedAt.getTime() > config.CYGNET_LEASE_SECONDS * 500
+
 /** Everything that has to hold, up to the moment before the deletion. */
 async function prepare(
   context: TapeContext,
@@ -169,6 +176,7 @@ async function writeDown(
 /** Deletes, looks, and records what is true then. */
 async function carryOut(context: TapeContext, claim: Claim, prepared: Prepared, held: AbortSignal): Promise<CloudDeletion> {
   const { version, tombstoneId, survivor } = prepared
+  if (isStale(context, survivor)) return await stays(context, claim, refused('busy', 'it took too long after the copy on tape was verified'))
   const answer = await deleteObject(context.s3, version, inTime(context, held)).catch((error: unknown) => ({
     kind: 'unknown' as const,
     error,
@@ -215,7 +223,7 @@ async function releasing(
       'busy',
       lost ? 'another function took it over, or it was replaced at this moment' : withoutSecrets(error.message),
     )
-    await stays(context, claim, refusal).catch((failure) =>
+    await stays(context, claim, refusal, !lost).catch((failure) =>
       // Then the lease runs out, and the next call begins anew.
       context.log.warn({ error: failure, key: claim.replica.object_key }, 'deletion-not-withdrawn'),
     )

@@ -1,5 +1,7 @@
 /** How a deletion ends: the row, its tombstone and the run's history say what is true then, in one transaction. */
+import type { Transaction } from 'kysely'
 import { type Claim, endClaim } from '../catalogue/replica-work.ts'
+import type { Schema } from '../catalogue/schema.ts'
 import { ConflictError } from '../errors.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import { lookForVersion } from '../storage/delete-object.ts'
@@ -34,14 +36,23 @@ export async function isGone(context: TapeContext, claim: Claim, deletion: Delet
   return deletion
 }
 
-/** The copy stays: its row says so, and what was begun is withdrawn. Of a row that was lost to another only our tombstone is. */
-export async function stays(context: TapeContext, claim: Claim, refusal: Refusal): Promise<Refusal> {
+/**
+ * The copy stays: its row says so, and what was begun is withdrawn. Of a row that was lost to another only our tombstone is. What
+ * `failed` the second time is left alone for as long as what was refused: it must not keep the cleaner from the others for ever.
+ */
+export async function stays(context: TapeContext, claim: Claim, refusal: Refusal, failed = false): Promise<Refusal> {
   const { database } = context
-  const { id } = claim.replica
+  const { id, attempts } = claim.replica
   const at = context.now()
-  const change = { state: 'present' as const, next_attempt_at: refusal.code === 'busy' ? null : new Date(at.getTime() + AGAIN_MS) }
+  const isLater = failed ? attempts > 0 : refusal.code !== 'busy'
+  const change = { attempts: failed ? attempts + 1 : 0, next_attempt_at: isLater ? new Date(at.getTime() + AGAIN_MS) : null }
+  const also = async (trx: Transaction<Schema>) => {
+    // Catalogued again meanwhile, it may be suspicious: then that stands.
+    await trx.updateTable('replicas').set({ state: 'present' }).where('id', '=', id).where('state', '=', 'deleting').execute()
+    await withdrawTombstones(trx, id, refusal.reason, at)
+  }
   try {
-    await endClaim(database, claim, { change, also: (trx) => withdrawTombstones(trx, id, refusal.reason, at) }, at)
+    await endClaim(database, claim, { change, also }, at)
   } catch (error) {
     if (!(error instanceof ConflictError)) throw error
     await withdrawTombstones(database, id, refusal.reason, at, claim.owner)

@@ -58,13 +58,20 @@ export async function forgetLocalCopy(context: LocalContext, copy: LocalCopy, fo
     return { ...safety, safe: false, why: 'the catalogue was not told of this file yet: it is read and compared first', deleted: false }
   const claim = await claimReplica(context.database, row.id, ['present'], claimOptions(context))
   if (claim === null) throw new ConflictError(`another process is at work on ${copy.path}`)
-  const begun = await begin(context, claim, { copy, safety }, forgetting.checkSurvivor).catch(async (error: unknown) => {
+  const { at, ...begun } = await begin(context, claim, { copy, safety }, forgetting.checkSurvivor).catch(async (error: unknown) => {
     await release(context, claim)
     throw error
   })
   if (!begun.safe) {
     await release(context, claim)
     return { ...begun, deleted: false }
+  }
+  // A process that stood still meanwhile (its machine was suspended) may have lost the claim: what it judged counts no more.
+  if (context.now().getTime() - at.getTime() > LEASE_SECONDS * 500) {
+    await end(context, claim, 'withdrawn', 'it took too long').catch((error: unknown) => {
+      if (!(error instanceof ConflictError)) throw error
+    })
+    return { ...begun, safe: false, why: 'it took too long after the copies were judged: they are judged anew', deleted: false }
   }
   try {
     await forgetting.remove()
@@ -125,10 +132,10 @@ async function begin(
   claim: Claim,
   { copy, safety }: { readonly copy: LocalCopy; readonly safety: Safety },
   checkSurvivor: Forgetting['checkSurvivor'],
-): Promise<Safety> {
+): Promise<Safety & { readonly at: Date }> {
   const fresh = checkSurvivor === undefined ? null : await lookAtSurvivor(context, copy, checkSurvivor)
-  if (fresh !== null && 'why' in fresh) return fresh
   const at = context.now()
+  if (fresh !== null && 'why' in fresh) return { ...fresh, at }
   const writtenBy = context.owner.slice(0, 100)
   const also = async (trx: Transaction<Schema>) => {
     const copies = await replicasOfContent(trx, copy)
@@ -148,10 +155,10 @@ async function begin(
   try {
     await noteStep(context.database, claim, { change: { state: 'deleting' }, also }, at)
   } catch (error) {
-    if (error instanceof NotSafe) return error.safety
+    if (error instanceof NotSafe) return { ...error.safety, at }
     throw error
   }
-  return safety
+  return { ...safety, at }
 }
 
 async function lookAtSurvivor(

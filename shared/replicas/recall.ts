@@ -3,7 +3,6 @@
  * its time is over. Each call takes a recall one step further; any number of calls, at once or repeated, bring a file back once.
  */
 import { randomUUID } from 'node:crypto'
-import { flushOutbox } from '../catalogue/outbox.ts'
 import type { Replica, ReplicaState } from '../catalogue/replica-schema.ts'
 import { type Claim, claimReplica, endClaim, noteStep, type ReplicaOutcome, whileClaimed } from '../catalogue/replica-work.ts'
 import { contentOf, findReplica, replicasOfContent } from '../catalogue/replicas.ts'
@@ -16,6 +15,7 @@ import { bringBack, tidyUp } from './recall/bring-back.ts'
 import { deadlineOf, failedOutcome, interruptedOutcome, presentOutcome, stagingOutcome, waitingOutcome } from './recall/outcome.ts'
 import { stageReferenceOf } from './recall/reference.ts'
 import { tapeCopyOf } from './recall/whereabouts.ts'
+import { sendRequests } from './send-requests.ts'
 
 /** `busy`: another function is at it. `not-due`: its next look or try is later. Else the state it is in now. */
 export type RecallProgress = ReplicaState | 'busy' | 'not-due'
@@ -126,8 +126,5 @@ async function finish(context: TapeContext, claim: Claim, outcome: ReplicaOutcom
     await tidyUp(context, left, AbortSignal.timeout(ENDING_MS)).catch((error) => log.warn({ error }, 'recall-not-tidied-up'))
   }
   await endClaim(context.database, claim, outcome, context.now())
-  const names = (outcome.requests ?? []).map((request) => request.name)
-  await flushOutbox(context.database, context.queues, { names }, AbortSignal.timeout(ENDING_MS)).catch((error) =>
-    log.warn({ error }, 'requests-wait'),
-  )
+  await sendRequests(context, outcome.requests ?? [], AbortSignal.timeout(ENDING_MS))
 }

@@ -2,15 +2,17 @@
  * The catalogue is the truth, a message is a hint: every file of a run gets its wish for a copy on tape, whether a message asked
  * for it or not, however old it is; a copy that vanished or went bad gets a successor; and one that is late is told.
  */
-import { sql } from 'kysely'
-import { addRequests, flushOutbox } from '../catalogue/outbox.ts'
+import { alertRequest } from '../catalogue/next-steps.ts'
+import { addRequests } from '../catalogue/outbox.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
 import { claimReplica, endClaim } from '../catalogue/replica-work.ts'
 import { type Content, contentOf, contentOfFile, requestTapeReplica } from '../catalogue/replicas.ts'
 import type { RunFile } from '../catalogue/schema.ts'
+import { InvalidInputError } from '../errors.ts'
 import { tapeName, tapeNameBeside } from '../tape/names.ts'
-import { nameOf, replicaAlert } from './copy-outcome.ts'
 import type { WithTape } from './copy-to-tape.ts'
+import { tellLate } from './late-copies.ts'
+import { sendRequests } from './send-requests.ts'
 
 const PAGE = 500
 /** A file's own message has so long to ask for the copy. */
@@ -33,16 +35,26 @@ export async function sweepCopies(context: WithTape, signal: AbortSignal): Promi
   }
 }
 
-/** Writes the wish for the copy of a file's contents at the configured endpoint. */
-export async function wishForCopy(
-  context: WithTape,
-  content: Content,
-  wish: { readonly priority: 'live' | 'backlog'; readonly requestedBy: string; readonly beside?: boolean },
-): Promise<Replica> {
+export interface Wish {
+  readonly priority: 'live' | 'backlog'
+  readonly requestedBy: string
+  /** Under the name that is kept for these very contents, since the other is taken by what went bad. */
+  readonly beside?: boolean
+}
+
+const LONGEST_URL = 2048
+
+/**
+ * Writes the wish for the copy of a file's contents at the configured endpoint.
+ * @throws InvalidInputError when no endpoint can hold a file of its name.
+ */
+export async function wishForCopy(context: WithTape, content: Content, wish: Wish): Promise<Replica> {
   const object = { bucket: content.bucket, key: content.key }
   const name = wish.beside === true ? tapeNameBeside(object, content.sha256) : tapeName(object)
   const { endpoint } = context.tape
-  const place = { endpoint, name, url: context.tape.url(name), ...(wish.beside === true ? { variant: 'beside' } : {}) }
+  const url = context.tape.url(name)
+  if (url.length > LONGEST_URL) throw new InvalidInputError(`the address of a copy of ${content.key} is too long for the catalogue`)
+  const place = { endpoint, name, url, ...(wish.beside === true ? { variant: 'beside' } : {}) }
   return await requestTapeReplica(
     context.database,
     content,
@@ -77,16 +89,44 @@ async function requestMissing(context: WithTape, signal: AbortSignal): Promise<n
       .orderBy('run_files.id')
       .limit(PAGE)
       .execute()
-    for (const { tag, runNumber, ...file } of page)
-      await wishForCopy(context, contentOfFile(file as RunFile, { tag, runNumber }), { priority: 'backlog', requestedBy: 'sweep' })
-    requested += page.length
+    for (const { tag, runNumber, ...file } of page) {
+      const content = contentOfFile(file as RunFile, { tag, runNumber })
+      const wish = await wishOrTell(context, content, { priority: 'backlog', requestedBy: 'sweep' }, signal)
+      requested += wish === null ? 0 : 1
+    }
     after = page.at(-1)?.id ?? after
     if (page.length < PAGE) break
   }
   return requested
 }
 
-/** One that vanished is made again under its name; beside one that went bad another is made, and the bad one stays for people. */
+/** The wish; null when there can be none, which people are told: it must not keep the others from theirs. */
+async function wishOrTell(context: WithTape, content: Content, wish: Wish, signal: AbortSignal): Promise<Replica | null> {
+  try {
+    return await wishForCopy(context, content, wish)
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error
+    const { run, bucket, key, sha256 } = content
+    const alert = alertRequest({
+      rule: 'tape-copy-impossible',
+      severity: 'error',
+      summary: `run ${run.runNumber} of ${run.tag} (${key}) can have no copy on tape: ${error.message}`,
+      tag: run.tag,
+      runNumber: run.runNumber,
+      runId: run.id,
+      object: { bucket, key },
+      occurrence: sha256,
+    })
+    await addRequests(context.database, [alert], context.now())
+    await sendRequests(context, [alert], signal)
+    return null
+  }
+}
+
+/**
+ * One that vanished is made again under its name; beside one that went bad another is made, and the bad one stays for people. One
+ * that was given up because its source was gone is made when the source was verified since.
+ */
 async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<number> {
   const { database, tape } = context
   const doubtful = await database
@@ -94,7 +134,28 @@ async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<nu
     .selectAll()
     .where('kind', '=', 'tape')
     .where('endpoint', '=', tape.endpoint)
-    .where('state', 'in', ['missing', 'suspicious'])
+    .where((where) =>
+      where.or([
+        where('state', '=', 'missing'),
+        where.and([where('state', '=', 'failed'), where('next_attempt_at', 'is', null)]),
+        where.and([
+          where('state', '=', 'suspicious'),
+          where.not(
+            where.exists(
+              where
+                .selectFrom('replicas as other')
+                .select('other.id')
+                .whereRef('other.bucket', '=', 'replicas.bucket')
+                .whereRef('other.object_key', '=', 'replicas.object_key')
+                .whereRef('other.sha256', '=', 'replicas.sha256')
+                .whereRef('other.endpoint', '=', 'replicas.endpoint')
+                .whereRef('other.id', '!=', 'replicas.id')
+                .where('other.kind', '=', 'tape'),
+            ),
+          ),
+        ]),
+      ]),
+    )
     // Where it can be copied from.
     .where((where) =>
       where.exists(
@@ -105,7 +166,10 @@ async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<nu
           .whereRef('source.object_key', '=', 'replicas.object_key')
           .whereRef('source.sha256', '=', 'replicas.sha256')
           .where('source.kind', '=', 'cloud')
-          .where('source.state', '=', 'present'),
+          .where('source.state', '=', 'present')
+          .where((either) =>
+            either.or([either('replicas.state', '!=', 'failed'), either('source.verified_at', '>', either.ref('replicas.checked_at'))]),
+          ),
       ),
     )
     .orderBy('id')
@@ -114,19 +178,19 @@ async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<nu
   let renewed = 0
   for (const replica of doubtful) {
     if (signal.aborted) break
-    if (replica.state === 'missing') renewed += (await askAgain(context, replica)) ? 1 : 0
+    if (replica.state !== 'suspicious') renewed += (await askAgain(context, replica)) ? 1 : 0
     else {
-      const wish = await wishForCopy(context, contentOf(replica), { priority: 'live', requestedBy: 'sweep', beside: true })
-      renewed += wish.state === 'requested' && wish.attempts === 0 ? 1 : 0
+      const wish = await wishOrTell(context, contentOf(replica), { priority: 'live', requestedBy: 'sweep', beside: true }, signal)
+      renewed += wish === null ? 0 : 1
     }
   }
   return renewed
 }
 
 /** Puts a copy that cannot be counted on any more back among those to be made. False when somebody is at it. */
-export async function askAgain(context: WithTape, replica: Replica, states: readonly Replica['state'][] = ['missing']): Promise<boolean> {
+export async function askAgain(context: WithTape, replica: Replica): Promise<boolean> {
   const owner = `${context.owner}-again`
-  const claim = await claimReplica(context.database, replica.id, states, { owner, leaseSeconds: 30 })
+  const claim = await claimReplica(context.database, replica.id, ['missing', 'failed'], { owner, leaseSeconds: 30 })
   if (claim === null) return false
   const at = context.now()
   const change = {
@@ -144,38 +208,4 @@ export async function askAgain(context: WithTape, replica: Replica, states: read
     at,
   )
   return true
-}
-
-/** Once for every copy that is not verified on the medium so long after it was asked for. */
-async function tellLate(context: WithTape, signal: AbortSignal): Promise<number> {
-  const { database, config } = context
-  const at = context.now()
-  const since = new Date(at.getTime() - config.CYGNET_TAPE_LATE_HOURS * 3_600_000)
-  const late = await database
-    .selectFrom('replicas')
-    .selectAll()
-    .where('kind', '=', 'tape')
-    .where('state', 'in', ['requested', 'copying', 'submitted', 'staged', 'failed'])
-    .where('requested_at', '<', since)
-    .where((where) =>
-      where.not(
-        where.exists(
-          where
-            .selectFrom('outbox')
-            .select('outbox.id')
-            .where('outbox.name', '=', sql<string>`CONCAT('alert:not-on-tape:', LOWER(LEFT(HEX(replicas.identity), 32)))`),
-        ),
-      ),
-    )
-    .limit(PAGE)
-    .execute()
-  const alerts = late.map((replica) => {
-    const why = replica.last_error === null ? '' : `: ${replica.last_error}`
-    const summary = `${nameOf(replica)} is not verified on tape ${config.CYGNET_TAPE_LATE_HOURS} hours after it was asked for (${replica.state})${why}`
-    return replicaAlert(replica, 'not-on-tape', 'error', summary)
-  })
-  if (alerts.length === 0) return 0
-  await addRequests(database, alerts, at)
-  await flushOutbox(database, context.queues, { names: alerts.map((alert) => alert.name) }, signal)
-  return alerts.length
 }

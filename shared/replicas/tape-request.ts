@@ -37,18 +37,20 @@ export function parseTapeRequest(body: string): TapeRequest {
 export async function acceptTapeRequest(context: WithTape, request: TapeRequest): Promise<Replica> {
   const file = await context.database
     .selectFrom('run_files')
-    .selectAll()
+    .innerJoin('runs', 'runs.id', 'run_files.run_id')
+    .selectAll('run_files')
+    .select(['runs.tag', 'runs.run_number as runNumber'])
     .where('bucket', '=', request.bucket)
     .where('object_key', '=', request.key)
     .where('sha256', '=', request.sha256)
-    .orderBy('id', 'desc')
+    .orderBy('run_files.id', 'desc')
     .executeTakeFirst()
   if (file === undefined)
     throw new InvalidInputError(
       `a tape copy was asked of contents that the catalogue does not know: ${request.key}, sha256 ${request.sha256}`,
     )
-  const wish = await wishForCopy(context, contentOfFile(file, request), { priority: request.priority, requestedBy: 'tape-requests' })
+  const wish = await wishForCopy(context, contentOfFile(file, file), { priority: request.priority, requestedBy: 'tape-requests' })
   const givenUp = wish.state === 'failed' && wish.next_attempt_at === null
-  if (givenUp || wish.state === 'missing') await askAgain(context, wish, ['failed', 'missing'])
+  if (givenUp || wish.state === 'missing') await askAgain(context, wish)
   return wish
 }

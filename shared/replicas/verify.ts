@@ -4,7 +4,7 @@
  * are facts of what was seen, and comes back when it is seen to be right.
  */
 import { randomUUID } from 'node:crypto'
-import { addRequests, flushOutbox, type Request } from '../catalogue/outbox.ts'
+import { addRequests, type Request } from '../catalogue/outbox.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
 import { type Claim, claimReplica, endClaim, whileClaimed } from '../catalogue/replica-work.ts'
 import { contentOf, type Executor, findReplica, replicasOfContent } from '../catalogue/replicas.ts'
@@ -12,6 +12,7 @@ import { VERIFIED_STATES } from '../catalogue/storage-summary.ts'
 import { ConflictError, classify } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
 import type { TapeContext } from '../runtime/context.ts'
+import { sendRequests } from './send-requests.ts'
 import { type LookedAt, lookTwice, type Seen, type VerifyOptions } from './verify/look.ts'
 import { doubtAlert, seenOutcome, VERIFIABLE_STATES } from './verify/outcome.ts'
 import { createPatience } from './verify/patience.ts'
@@ -50,7 +51,7 @@ export async function verifyReplica(
   const { replica } = claim
   const { seen, bytesRead, error } = await lookAt(context, claim, options, signal)
   try {
-    await writeDown(context, claim, seen, log)
+    await writeDown(context, claim, seen)
   } catch (lost) {
     if (lost instanceof ConflictError) return inOtherHands(replica)
     throw lost
@@ -95,7 +96,7 @@ async function lookAt(
 }
 
 /** @throws ConflictError when the claim was lost. */
-async function writeDown(context: TapeContext, claim: Claim, seen: Seen, log: Logger): Promise<void> {
+async function writeDown(context: TapeContext, claim: Claim, seen: Seen): Promise<void> {
   const { replica } = claim
   const at = context.now()
   const { change, note } = seenOutcome(replica, seen, at)
@@ -115,16 +116,22 @@ async function writeDown(context: TapeContext, claim: Claim, seen: Seen, log: Lo
     },
     at,
   )
-  // What cannot be sent now stays in the outbox, and reconcile sends it.
-  await flushOutbox(context.database, context.queues, { names: alerts.map((alert) => alert.name) }, AbortSignal.timeout(10_000)).catch(
-    (error) => log.error({ error }, 'requests-wait'),
-  )
+  await sendRequests(context, alerts, AbortSignal.timeout(10_000))
 }
 
 async function otherVerifiedCopies(executor: Executor, replica: Replica): Promise<readonly Replica[]> {
   const copies = await replicasOfContent(executor, contentOf(replica))
-  return copies.filter(({ id, state, verified_at }) => id !== replica.id && VERIFIED_STATES.includes(state) && verified_at !== null)
+  return copies.filter(
+    (copy) =>
+      copy.id !== replica.id &&
+      VERIFIED_STATES.includes(copy.state) &&
+      copy.verified_at !== null &&
+      // A recall is no other copy than that in the store: there is one object under the key.
+      !(isInStore(copy) && isInStore(replica)),
+  )
 }
+
+const isInStore = ({ kind }: Replica) => kind === 'cloud' || kind === 'recall'
 
 export interface VerifySummary {
   readonly checked: number

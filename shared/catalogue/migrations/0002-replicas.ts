@@ -46,7 +46,7 @@ const TABLES = [
     lease_until DATETIME(3) NULL,
     KEY by_run (run_id, kind),
     KEY by_object (bucket, object_key(480), kind),
-    KEY by_work (kind, state, priority, requested_at),
+    KEY by_work (kind, state, endpoint, priority, requested_at),
     KEY by_check (state, checked_at),
     KEY by_name (endpoint, name(400)),
     KEY by_age (kind, state, stored_at),

@@ -5,7 +5,7 @@ import { type Failure, InvalidInputError } from '../../errors.ts'
 import type { ObjectDescription } from '../../storage/objects.ts'
 import { nextLookAt, retryAt } from '../back-off.ts'
 import { nameOf, replicaAlert } from '../copy-outcome.ts'
-import { objectReference, stageReferenceOf } from './reference.ts'
+import { objectReference, stageReference, stageReferenceOf } from './reference.ts'
 
 /** Damage on the way passes; what is wrong after so many readings is wrong at the endpoint. */
 const WRONG_READINGS = 3
@@ -60,7 +60,7 @@ export function stagingOutcome(
   return {
     change: {
       state: 'staging',
-      reference: staging.reference,
+      reference: stageReference(staging.reference),
       last_error: null,
       checked_at: at,
       next_attempt_at: notAfter(nextLookAt(at, recall.requested_at), deadline),

@@ -3,6 +3,7 @@
  * unfinished upload in the store, then the object that was verified.
  */
 import type { Replica } from '../../catalogue/replica-schema.ts'
+import { InvalidInputError } from '../../errors.ts'
 
 const UPLOAD = 'upload:'
 const OBJECT = 'object:'
@@ -21,6 +22,13 @@ export const uploadIdOf = (recall: Pick<Replica, 'reference'>) => under(UPLOAD, 
 
 /** The ETag of the object that was verified when the recall was done. */
 export const verifiedEtagOf = (recall: Pick<Replica, 'reference'>) => under(OBJECT, recall)
+
+/** @throws InvalidInputError when it cannot be remembered: every look would ask the endpoint for the file anew. */
+export function stageReference(reference: string): string {
+  if (reference.length > LONGEST)
+    throw new InvalidInputError(`the tape endpoint names a stage request with ${reference.length} characters, at most ${LONGEST} are kept`)
+  return reference
+}
 
 /** The endpoint's own reference. */
 export const stageReferenceOf = (recall: Pick<Replica, 'reference'>) =>

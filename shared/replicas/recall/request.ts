@@ -1,13 +1,14 @@
 /** The wish to have a run in the store until some day: one row a file, and a message for each that must be fetched. */
 import type { Transaction } from 'kysely'
 import { withDeadlockRetries } from '../../catalogue/database.ts'
-import { addRequests, flushOutbox } from '../../catalogue/outbox.ts'
+import { addRequests } from '../../catalogue/outbox.ts'
 import type { Replica, ReplicaState } from '../../catalogue/replica-schema.ts'
 import { type Content, contentOfFile, replicaIdentity, replicaRow, replicasOfContent } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { RunFile, Schema } from '../../catalogue/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 import type { Context } from '../../runtime/context.ts'
+import { sendRequests } from '../send-requests.ts'
 import { type ChosenRun, chooseRun, type RunChoice } from './choose-run.ts'
 import { recallMessage } from './message.ts'
 import { uploadIdOf } from './reference.ts'
@@ -78,11 +79,9 @@ export async function recallFiles(
       return rows
     }),
   )
-  const names = wished.flatMap(({ request }) => (request === null ? [] : [request]))
+  const names = wished.flatMap(({ request: name }) => (name === null ? [] : [{ name }]))
   // Written down is enough: what is not sent now is sent by the next flush, and the schedule looks at the rows themselves.
-  await flushOutbox(context.database, context.queues, { names }, signal).catch((error) =>
-    context.log.warn({ error, run: run.run_number, tag: run.tag }, 'recall-requests-wait'),
-  )
+  await sendRequests(context, names, signal)
   return { run: reference, files: wished.map(({ file }) => file) }
 }
 

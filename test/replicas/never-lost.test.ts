@@ -1,0 +1,116 @@
+/**
+ * The promise of the project: no run is ever lost. Stories of copies, failures, crashes, repeated requests, recalls, deletions and
+ * repeated drops, made up at random and played on a real catalogue and store by the functions themselves; after every action what
+ * the catalogue says is compared with what is there.
+ *
+ * The longer the test may take, the more stories are told: 2000 of them with
+ * `npx vitest run --project unit test/replicas/never-lost.test.ts --testTimeout=4800000`.
+ */
+import fc from 'fast-check'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { type Action, stories } from './never-lost/actions.ts'
+import { BROKEN } from './never-lost/broken.ts'
+import { callFunction } from './never-lost/calls.ts'
+import { type Claims, check } from './never-lost/check.ts'
+import { end } from './never-lost/end.ts'
+import { play } from './never-lost/play.ts'
+import { deletionThatStandsStill, TOLD } from './never-lost/told.ts'
+import { createWorld, leaveWorld, openStage, type Stage, type World } from './never-lost/world.ts'
+
+const ACTIONS = 40
+const STORIES_A_MINUTE = 20
+
+// Waiting between two looks is no part of the stories, whose time is the test's.
+vi.mock('node:timers/promises', async (original) => {
+  const real = await original<typeof import('node:timers/promises')>()
+  return { ...real, setTimeout: (_ms: number, value: unknown, options: object) => real.setTimeout(1, value, options) }
+})
+vi.mock('../../shared/runtime/waiting.ts', async (original) => ({
+  ...(await original<typeof import('../../shared/runtime/waiting.ts')>()),
+  pause: async () => {},
+}))
+
+let stage: Stage
+let world: World
+beforeAll(async () => {
+  stage = await openStage()
+})
+beforeEach(() => {
+  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => world.clock.timeout(ms))
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+afterAll(() => stage?.context.close())
+
+/** Tells a story to its end; or as far as it was written down, where how all comes right again is not what it is about. */
+async function tell(story: readonly Action[], untilItsEnd = true): Promise<void> {
+  world = await createWorld(stage)
+  const claims: Claims = new Map()
+  const objections = (when: string) => {
+    if (world.violations.all.length > 0) throw new Error([when, ...world.violations.all].join('\n'))
+  }
+  try {
+    for (const [index, action] of story.entries()) {
+      await play(world, action)
+      await check(world, claims)
+      objections(`after action ${index}, ${JSON.stringify(action)}:`)
+    }
+    if (untilItsEnd) await end(world, claims)
+    objections('when all was over:')
+  } finally {
+    await leaveWorld(world)
+  }
+}
+
+describe('no run is lost', () => {
+  test('whatever happens', async ({ task }) => {
+    const began = performance.now()
+    // Looked at between stories, so that none is left to play on while the next test begins. On a slow machine fewer are told.
+    const isLate = () => performance.now() - began > task.timeout * 0.7
+    const property = fc.asyncProperty(stories(ACTIONS), async (story) => (isLate() ? undefined : await tell(story)))
+    await fc.assert(property, { numRuns: Math.ceil((STORIES_A_MINUTE * task.timeout) / 60_000) })
+    // Stories in which nothing is deleted and nobody dies would prove nothing.
+    expect([...stage.counts.keys()]).toEqual(
+      expect.arrayContaining([
+        'a run was deleted from the store',
+        'a run was brought back',
+        'dies at the database',
+        'stalls at the database',
+      ]),
+    )
+  })
+
+  test.each([
+    ['from the store', false],
+    ['from the store', true],
+    ['from the disk of the DAQ', false],
+    ['from the disk of the DAQ', true],
+  ] as const)('by a deletion %s that stands still for two days, wherever it does; put right meanwhile: %s', async (deletion, putRight) => {
+    const stood = () => [...stage.counts].reduce((sum, [what, times]) => sum + (what.startsWith('stalls') ? times : 0), 0)
+    for (let at = 0; ; at++) {
+      const before = stood()
+      await tell(deletionThatStandsStill(deletion, at, putRight), false)
+      if (stood() === before) return expect(at).toBeGreaterThan(8)
+    }
+  })
+
+  test.each(TOLD)('$name', async ({ story }) => tell(story))
+})
+
+describe('what watches over the stories objects to a function that', () => {
+  test.each(BROKEN)('$what', async ({ before, does, said }) => {
+    world = await createWorld(stage)
+    const claims: Claims = new Map()
+    await play(world, { act: 'drop', key: 0, content: 0, kept: false, told: 'now' })
+    await play(world, { act: 'hour' })
+    const [name = ''] = world.truth.locations('tape')
+    before?.(world, name)
+    await check(world, claims)
+    expect(world.violations.all).toEqual([])
+    world.clock.wait(60_000)
+    await callFunction(world, 'a broken function', (given) => does(given, world))
+    await check(world, claims)
+    expect(world.violations.all.join('\n')).toMatch(said)
+  })
+})

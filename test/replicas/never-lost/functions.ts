@@ -1,0 +1,108 @@
+/** What each piece of work is: the functions of the project, called as their hosts call them. */
+import type { SQSEvent } from 'aws-lambda'
+import { createHandler as createExtractMetadata } from '../../../functions/extract-metadata/handler.ts'
+import { createHandler as createRecallRun } from '../../../functions/recall-run/handler.ts'
+import { createHandler as createRequestTapeCopy } from '../../../functions/request-tape-copy/handler.ts'
+import { reconcile } from '../../../shared/catalogue/reconcile.ts'
+import type { Replica } from '../../../shared/catalogue/replica-schema.ts'
+import { createLogger } from '../../../shared/log.ts'
+import { checkReplica } from '../../../shared/replicas/check-replica.ts'
+import { cleanRuns } from '../../../shared/replicas/clean-runs.ts'
+import { copyNext } from '../../../shared/replicas/copy-to-tape.ts'
+import { findDark } from '../../../shared/replicas/dark.ts'
+import { deleteCloudCopy, settleDeletion } from '../../../shared/replicas/delete-cloud-copy.ts'
+import { followCopies } from '../../../shared/replicas/follow-copies.ts'
+import { endInterruptedForgetting, forgetLocalCopy } from '../../../shared/replicas/forget-local-copy.ts'
+import { noteLocalCopy } from '../../../shared/replicas/local-copies.ts'
+import { requestRecall } from '../../../shared/replicas/recall/request.ts'
+import { advanceRecalls } from '../../../shared/replicas/recall/schedule.ts'
+import { scrub } from '../../../shared/replicas/scrub.ts'
+import { sweepCopies } from '../../../shared/replicas/sweep-copies.ts'
+import { verifyReplica } from '../../../shared/replicas/verify.ts'
+import type { Work } from './actions.ts'
+import { KEYS } from './contents.ts'
+import { HOST } from './disk.ts'
+import type { Message } from './queues.ts'
+import type { Given, World } from './world.ts'
+
+const log = createLogger({ function: 'test', level: 'silent' })
+
+/** Gives a message to the function that hears its queue. @returns whether it may be deleted. */
+export async function handle({ context, signal }: Given, { queue, body }: Message): Promise<boolean> {
+  const event = { Records: [{ messageId: 'message', body }] } as SQSEvent
+  const { batchItemFailures } = await HANDLERS[queue](context)(event, { signal, log })
+  return batchItemFailures.length === 0
+}
+
+const HANDLERS = { runs: createExtractMetadata, 'tape-requests': createRequestTapeCopy, 'recall-requests': createRecallRun }
+
+const SECOND_LOOK = { secondLookMs: 0 }
+
+/** Chosen before it is called: what it is about may be something else by then. */
+export async function functionFor(world: World, work: Exclude<Work, { do: 'deliver' }>): Promise<(given: Given) => Promise<unknown>> {
+  switch (work.do) {
+    case 'copy':
+      return ({ context, signal }) => copyNext(context, signal, log)
+    case 'follow':
+      return ({ context, signal }) => followCopies(context, signal, log)
+    case 'sweep':
+      return ({ context, signal }) => sweepCopies(context, signal)
+    case 'scrub':
+      return ({ context, signal }) => scrub(context, SECOND_LOOK, signal, log)
+    case 'find dark':
+      return async ({ context, signal }) => {
+        await findDark(context, { bucket: context.config.CYGNET_RAW_BUCKETS[0] ?? '' }, SECOND_LOOK, signal, log)
+        await findDark(context, { tape: true }, SECOND_LOOK, signal, log)
+      }
+    case 'advance recalls':
+      return ({ context, signal }) => advanceRecalls(context, signal, log)
+    case 'reconcile':
+      return ({ context, signal }) => reconcile(context, { bucket: world.bucket, prefix: '', graceSeconds: 120, resume: true }, signal)
+    case 'clean':
+      return ({ context, signal }) => cleanRuns(context, { dryRun: false, now: context.now() }, signal, log)
+    case 'verify': {
+      const replica = await chosen(world, work.which)
+      return async ({ context, signal }) =>
+        replica && verifyReplica(context, replica.id, { readBack: work.readBack, ...SECOND_LOOK }, signal, log)
+    }
+    case 'delete':
+    case 'settle': {
+      const replica = await chosen(world, work.which, 'cloud')
+      return async ({ context, signal }) =>
+        replica &&
+        (work.do === 'delete'
+          ? deleteCloudCopy(context, replica, 'a test', signal, { youngestMs: 0 })
+          : settleDeletion(context, replica, signal))
+    }
+    case 'tell of file': {
+      const copy = world.disk.find(KEYS[work.key] ?? '')
+      return async ({ context }) => copy && noteLocalCopy(context, copy)
+    }
+    case 'remove file': {
+      const copy = world.disk.find(KEYS[work.key] ?? '')
+      return async ({ context, signal, call }) =>
+        copy &&
+        forgetLocalCopy(context, copy, {
+          remove: () => world.disk.removeFor(call, copy),
+          checkSurvivor: (tape) => checkReplica(context, tape, 'if-needed', signal),
+        })
+    }
+    case 'start push':
+      return ({ context }) => endInterruptedForgetting(context, HOST, async (path) => world.disk.isThere(path))
+    case 'ask back': {
+      const [tag = '', file = ''] = (KEYS[work.key] ?? '').split('/')
+      const wish = { days: work.days, requestedBy: 'a test' }
+      return ({ context, signal }) => requestRecall(context, { runNumber: Number(file.slice(3, 8)), tag }, wish, context.now(), signal)
+    }
+  }
+}
+
+async function chosen(world: World, which: number, kind?: 'cloud'): Promise<Replica | undefined> {
+  const rows = await world.context.database
+    .selectFrom('replicas')
+    .selectAll()
+    .$if(kind !== undefined, (query) => query.where('kind', '=', 'cloud').where('state', 'in', ['present', 'deleting']))
+    .orderBy('id')
+    .execute()
+  return rows[which % Math.max(1, rows.length)]
+}
