@@ -14,6 +14,7 @@ export interface Api {
 const ATTEMPTS = 4
 const FIRST_PAUSE_MS = 250
 const ANSWER_SECONDS = 30
+const ANSWER_BYTES = 1024 * 1024
 
 interface Call {
   readonly method: 'GET' | 'POST'
@@ -30,6 +31,8 @@ export function createApi(url: string, token: string, signal: AbortSignal): Api 
   const base = new URL(url.endsWith('/') ? url : `${url}/`)
   if (base.protocol !== 'https:' && !/^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(base.hostname))
     throw new InvalidInputError('CYGNET_API_URL must be https: the token would travel in clear text')
+  // Addresses are shown in errors, and remembered with what was sent there.
+  if (base.username !== '' || base.password !== '') throw new InvalidInputError('CYGNET_API_URL must not contain a user name or password')
   const ask = async (call: Call): Promise<Response> => {
     for (let attempt = 1; ; attempt++) {
       call.signal.throwIfAborted()
@@ -74,9 +77,7 @@ async function send(base: URL, token: string, { method, path, body, signal }: Ca
 }
 
 async function content<T>(answer: Response, schema: z.ZodType<T>): Promise<T> {
-  const text = await answer.text().catch((error: unknown) => {
-    throw new TransientError('the answer of the API broke off', {}, { cause: error })
-  })
+  const text = await textOf(answer)
   const json = parseJson(text)
   if (!answer.ok) throw refused(answer.status, json)
   const result = schema.safeParse(json)
@@ -84,6 +85,22 @@ async function content<T>(answer: Response, schema: z.ZodType<T>): Promise<T> {
   if (!result.success)
     throw new TransientError('CYGNET_API_URL leads to something that does not answer as the API of the catalogue', { operator: true })
   return result.data
+}
+
+/** The body; what is longer than any answer of the API comes from something else. */
+async function textOf(answer: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  try {
+    for await (const chunk of answer.body ?? []) {
+      length += chunk.length
+      if (length > ANSWER_BYTES) throw new TransientError(`the API gave an answer of more than ${ANSWER_BYTES} bytes`, { operator: true })
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    throw error instanceof TransientError ? error : new TransientError('the answer of the API broke off', {}, { cause: error })
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
 
 const problem = z.object({ detail: z.string() })

@@ -1,5 +1,5 @@
 /** Presigned links: who holds one may fetch the object until it expires, without other credentials. */
-import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
+import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import type { ObjectName } from './objects.ts'
 
@@ -33,12 +33,24 @@ export async function presignGet(s3: S3Client, object: ObjectName, options: Link
   return await presign(s3, command, options)
 }
 
+/** A link to ask for the headers of an object: the method is part of the signature. */
+export async function presignHead(s3: S3Client, object: ObjectName, options: Omit<LinkOptions, 'fileName'>): Promise<Link> {
+  const command = new HeadObjectCommand({
+    Bucket: object.bucket,
+    Key: object.key,
+    ...(options.versionId == null ? {} : { VersionId: options.versionId }),
+  })
+  return await presign(s3, command, options)
+}
+
 /** A link by which one PUT stores an object. */
 export async function presignPut(s3: S3Client, object: ObjectName, options: Omit<LinkOptions, 'fileName' | 'versionId'>): Promise<Link> {
   return await presign(s3, new PutObjectCommand({ Bucket: object.bucket, Key: object.key }), options)
 }
 
-async function presign(s3: S3Client, command: GetObjectCommand | PutObjectCommand, { seconds, now }: LinkOptions): Promise<Link> {
+type Command = GetObjectCommand | HeadObjectCommand | PutObjectCommand
+
+async function presign(s3: S3Client, command: Command, { seconds, now }: LinkOptions): Promise<Link> {
   const { expiration } = await s3.config.credentials()
   const untilCredentialsEnd =
     expiration === undefined ? Number.POSITIVE_INFINITY : Math.floor((expiration.getTime() - now.getTime()) / 1000)

@@ -10,9 +10,9 @@ import { InvalidInputError, TransientError } from '../errors.ts'
 import { readBack, readPlain, writeFile } from './directory/bytes.ts'
 import { explained, hasCode } from './directory/errors.ts'
 import { findFolder, findPlace, makePlace, type Place, parted, syncFolder } from './directory/place.ts'
-import { claimName, createTemporary, type HardLink, isReservation, isTemporary, type Temporary } from './directory/temporary.ts'
+import { claimName, createTemporary, type HardLink, isReservation, type Temporary } from './directory/temporary.ts'
 import type { CopyResult, CopySource, LookOptions, TapeDriver, TapeFile, TapeLook } from './driver.ts'
-import { checkedName, encodedName } from './names.ts'
+import { checkedName, encodedName, isTemporary } from './names.ts'
 
 export interface DirectoryOptions {
   /** An existing folder. */

@@ -26,6 +26,9 @@ export function checkedName(name: string): string {
   return name
 }
 
+/** Whether the last part of a name is that of an unfinished copy, of any driver. */
+export const isTemporary = (segment: string): boolean => /^\.cygnet-\d+-[0-9a-f]{12}\.part$/.test(segment)
+
 /** The name as a URL path, each segment encoded, without a leading slash. */
 export const encodedName = (name: string): string => name.split('/').map(encodeURIComponent).join('/')
 

@@ -4,7 +4,7 @@
  *
  * A rule that was made proves nothing, nor does it that Rucio took a registration: it takes one with other checksums too, and
  * keeps those it has. A copy counts when the rule is OK, all its locks are, the replica is AVAILABLE, and what Rucio knows of it
- * has our size and checksums; and, where the tape endpoint itself can be asked (`destination`), when that gives our checksum.
+ * has our size and checksums, and the rule does not end one day; and, where the tape endpoint itself can be asked (`destination`), when that gives our checksum.
  *
  * Rucio has one rule for a file, account and RSE, however often it is asked for: the number of an attempt means nothing to it. It
  * retries a transfer that fails (STUCK) for two weeks by itself before it gives the rule up (SUSPENDED); a new attempt then has it
@@ -12,11 +12,11 @@
  */
 import { InvalidInputError, TransientError } from '../errors.ts'
 import type { CopyResult, CopySource, LookOptions, StageResult, TapeDriver, TapeFile, TapeLook } from './driver.ts'
+import { shown } from './http/failures.ts'
 import { checkedName, encodedName, tapeName } from './names.ts'
 import type { RucioReplica, RucioRule } from './rucio/answers.ts'
 import { createRucioClient, type Did, type NewRule, type RucioClient, type RucioClientOptions } from './rucio/client.ts'
 import { didOf, differenceOf, nameAt } from './rucio/compare.ts'
-import { shown } from './tokens/service.ts'
 
 export interface RucioOptions extends RucioClientOptions {
   /** The RSE that is our store. */
@@ -110,7 +110,8 @@ async function ensureRule(rucio: RucioClient, did: Did, wanted: NewRule, signal:
   const found = await rucio.findRule(did, wanted.rse, signal)
   if (found === null)
     throw added ?? new TransientError('Rucio says that the rule exists, and does not show it: perhaps it is being deleted')
-  if (found.state === 'SUSPENDED') await rucio.resume(found.id, signal)
+  if (found.state === 'SUSPENDED') await rucio.change(found.id, { state: 'STUCK' }, signal)
+  if (wanted.lifetimeSeconds === null && found.expires_at != null) await rucio.change(found.id, { lifetime: null }, signal)
   return found.id
 }
 
@@ -133,6 +134,8 @@ async function look(
   if (rule === null || known === null)
     return reference === null ? { state: 'absent' } : { state: 'failed', detail: `rule ${reference} does not exist any more` }
   if (rule.state === 'SUSPENDED') return { state: 'failed', detail: describe(rule) }
+  // Somebody else's: Rucio would delete the copy with it. A new attempt has it stay.
+  if (rule.expires_at != null) return { state: 'failed', detail: `${describe(rule)}, and ends on ${shown(rule.expires_at)}` }
   if (!isFulfilled(rule)) return { state: 'under-way', detail: describe(rule) }
   return await verify(options, file, known, lookOptions, signal)
 }

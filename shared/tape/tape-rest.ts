@@ -4,8 +4,9 @@
  */
 import * as z from 'zod'
 import { TransientError } from '../errors.ts'
-import { lostConnection, refusal, shown } from './webdav/answers.ts'
-import type { Answer } from './webdav/exchange.ts'
+import { type Answer, textOf } from './http/exchange.ts'
+import { shown } from './http/failures.ts'
+import { refusal } from './webdav/answers.ts'
 import { discard, type HttpRequest, type TapeHttp } from './webdav/http.ts'
 
 /** NONE is an empty file; UNAVAILABLE is on a medium nobody can reach now. Only TAPE and DISK_AND_TAPE are on tape. */
@@ -152,7 +153,7 @@ function isoDuration(seconds: number): string {
 async function read<T>(answer: Answer, what: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
   const malformed = (why: string, cause?: unknown) =>
     new TransientError(`${answer.url.host} gave a malformed answer about ${what}: ${why}`, {}, { cause })
-  const result = schema.safeParse(parseJson(await textOf(answer, what, malformed, signal), malformed))
+  const result = schema.safeParse(parseJson(await textOf(answer, what, MOST_BYTES, signal), malformed))
   if (result.success) return result.data
   const [issue] = result.error.issues
   throw malformed(`${issue?.path.join('.')}: ${issue?.message}`)
@@ -164,20 +165,4 @@ function parseJson(text: string, malformed: (why: string, cause?: unknown) => Tr
   } catch (cause) {
     throw malformed('it is not JSON', cause)
   }
-}
-
-async function textOf(answer: Answer, what: string, malformed: (why: string) => TransientError, signal: AbortSignal): Promise<string> {
-  const chunks: Buffer[] = []
-  let length = 0
-  try {
-    for await (const chunk of answer.body) {
-      length += chunk.length
-      if (length > MOST_BYTES) throw malformed('it is too long')
-      chunks.push(chunk)
-    }
-  } catch (error) {
-    signal.throwIfAborted()
-    throw error instanceof TransientError ? error : lostConnection(answer.url.host, what, error)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }

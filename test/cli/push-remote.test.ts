@@ -13,15 +13,15 @@ import { loadConfig } from '../../shared/config.ts'
 import { TransientError } from '../../shared/errors.ts'
 import { serveHttp } from '../../shared/runtime/http.ts'
 import { record } from '../support/catalogue.ts'
-import { startTestContext, type TestContext } from '../support/context.ts'
 import { metadataOf } from '../support/metadata.ts'
+import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 
 const MIB = 1024 ** 2
 const OPTIONS: PushOptions = { partSizeBytes: 5 * MIB, concurrency: 2, overwrite: false, dryRun: false }
 const never = new AbortController().signal
 
 describe('with an API token and no other credentials', () => {
-  let context: TestContext
+  let context: TestTapeContext
   let url: string
   let folder: string
   const stop = new AbortController()
@@ -31,7 +31,7 @@ describe('with an API token and no other credentials', () => {
   const asked: string[] = []
 
   beforeAll(async () => {
-    context = await startTestContext()
+    context = await startTestTapeContext()
     folder = mkdtempSync(join(tmpdir(), 'cygnet-push-remote-'))
     const api = createHandler(context)
     const app = {
@@ -208,6 +208,23 @@ describe('with an API token and no other credentials', () => {
 
   it('is not sent in clear text over a network', async () => {
     await expect(open('cyg_x', 'http://api.example.org')).rejects.toThrow(/CYGNET_API_URL must be https/)
+  })
+
+  it('an address that holds a password is refused, and not repeated', async () => {
+    const opening = open('cyg_x', 'https://user:hush@api.example.org')
+    await expect(opening).rejects.toThrow(/CYGNET_API_URL must not contain/)
+    await expect(opening).rejects.not.toThrow(/hush/)
+  })
+
+  it('an answer without an end is cut off', async () => {
+    const endless = () =>
+      new Response(
+        new ReadableStream({
+          pull: (controller) => controller.enqueue(new Uint8Array(65_536).fill(32)),
+        }),
+      )
+    const bomb = await serveHttp({ app: { fetch: endless }, log: context.log, signal: stop.signal, hostname: '127.0.0.1', idleSeconds: 0 })
+    await expect(open('cyg_x', `http://127.0.0.1:${bomb.port}`)).rejects.toThrow(/more than \d+ bytes/)
   })
 
   it('its tags and buckets are known beforehand', async () => {

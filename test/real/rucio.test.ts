@@ -107,6 +107,16 @@ describe('the driver on a real Rucio', () => {
     expect(await look(file, reference)).toMatchObject({ state: 'under-way', detail: expect.stringContaining('STUCK') })
   })
 
+  it('a rule that somebody made to end one day is made to stay', async () => {
+    const file = await tapeFileOf(bytes)
+    await made('POST', '/replicas/', { rse: 'TAPE', files: [replica(file)] })
+    const reference = await submit(file)
+    await made('PUT', `/rules/${reference}`, { options: { lifetime: 86_400 } })
+    expect(await look(file, reference)).toMatchObject({ state: 'failed', detail: expect.stringContaining('ends on') })
+    expect(await submit(file, 2)).toBe(reference)
+    expect(await look(file, reference)).toMatchObject({ state: 'present' })
+  })
+
   it('a file is brought back to the store by a rule of limited life', async () => {
     const file = await tapeFileOf(bytes)
     await submit(file)

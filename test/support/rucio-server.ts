@@ -38,7 +38,7 @@ export interface RucioServer {
   setReplica(did: string, rse: string, state: string): void
   setRule(
     id: string,
-    change: Partial<Pick<StoredRule, 'state' | 'error' | 'locks_ok_cnt' | 'locks_replicating_cnt' | 'locks_stuck_cnt'>>,
+    change: Partial<Pick<StoredRule, 'state' | 'error' | 'expires_at' | 'locks_ok_cnt' | 'locks_replicating_cnt' | 'locks_stuck_cnt'>>,
   ): void
   forgetRule(id: string): void
   /** Where a deterministic RSE has a file. */

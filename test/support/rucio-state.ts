@@ -31,7 +31,7 @@ export interface StoredRule {
   readonly rse_expression: string
   readonly copies: number
   /** As the real one says it: `Mon, 01 Jan 2024 00:00:00 UTC`. */
-  readonly expires_at: string | null
+  expires_at: string | null
   readonly comments: string | null
   state: string
   error: string | null
@@ -212,7 +212,9 @@ export function createRucioState(options: RucioSetup) {
     if (!body.success) return problem(409, 'InputValidationError', 'not a valid option to set.')
     if (!isAdmin) return problem(401, 'AccessDenied', `Account ${options.account} can not update replication rule`)
     if (rule === undefined) return problem(404, 'RuleNotFound', `No rule with the id ${id} found`)
-    if (body.data.options.state?.toUpperCase() === 'STUCK') rule.state = 'STUCK'
+    const { state, lifetime } = body.data.options
+    if (state?.toUpperCase() === 'STUCK') rule.state = 'STUCK'
+    if (lifetime !== undefined) rule.expires_at = expiry(lifetime)
     return { status: 200, body: '' }
   }
 

@@ -122,6 +122,19 @@ describe('asking for a copy', () => {
     expect(rucio.rules.get(reference)?.state).toBe('STUCK')
   })
 
+  it('a rule that ends one day is no copy until it is made to stay', async () => {
+    const reference = await submit()
+    const ended = { state: 'OK', locks_ok_cnt: 1, locks_replicating_cnt: 0 }
+    rucio.setRule(reference, { ...ended, expires_at: 'Mon, 01 Jan 2099 00:00:00 UTC' })
+    rucio.setReplica(did, 'TAPE', 'AVAILABLE')
+    fixture.endpoint.files.set(fixture.placeOf(file.name), bytes)
+    for (const known of [reference, null])
+      expect(await look(known)).toMatchObject({ state: 'failed', detail: expect.stringContaining('ends on Mon, 01 Jan 2099') })
+    expect(await submit(2)).toBe(reference)
+    expect(rucio.rules.get(reference)?.expires_at).toBeNull()
+    expect(await look(reference)).toMatchObject({ state: 'present' })
+  })
+
   it('where our account may not do that, an operator is told', async () => {
     const reference = await submit()
     rucio.setRule(reference, { state: 'SUSPENDED' })

@@ -1,7 +1,7 @@
 /** What a tape system says decides: what is on media, what is staged, what is lost; what it does not say is never guessed. */
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { InvalidInputError } from '../../shared/errors.ts'
+import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import type { TapeFile } from '../../shared/tape/driver.ts'
 import { discoverTapeRest } from '../../shared/tape/tape-rest.ts'
 import { createTapeHttp } from '../../shared/tape/webdav/http.ts'
@@ -25,6 +25,7 @@ beforeEach(async () => {
 })
 afterEach(() => Promise.all([fixture.close(), tape.close()]))
 
+const transient = (error: unknown) => expect(error).toBeInstanceOf(TransientError)
 const look = (readBack: 'never' | 'if-needed' | 'always' = 'if-needed') => fixture.driver.look(file, { reference: null, readBack }, never)
 const stage = (reference: string | null = null, lifetimeSeconds = 86_400) =>
   fixture.driver.stage(file, { reference, lifetimeSeconds }, never)
@@ -53,6 +54,20 @@ describe('on media', () => {
     fixture.server.files.clear()
     tape.answerWith('POST /archiveinfo', 503, '', 5)
     expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', onMedia: false })
+  })
+
+  it.each([
+    ['LOST', { kind: 'occupied' }],
+    ['TAPE', 'on tape only'],
+    ['UNAVAILABLE', 'out of reach'],
+  ] as const)('a copy that finds the file there, %s, says what a look says, and fetches nothing from tape', async (locality, expected) => {
+    tape.localities.set(path, locality)
+    fixture.server.digest = 'none'
+    if (typeof expected === 'string') expect((await transientOf(fixture.copy(BYTES, file))).message).toContain(expected)
+    else expect(await fixture.copy(BYTES, file)).toMatchObject(expected)
+    fixture.server.digest = 'adler32'
+    if (locality !== 'TAPE') await fixture.copy(BYTES, file).then((result) => expect(result).toMatchObject({ kind: 'occupied' }), transient)
+    expect(fixture.server.log.filter((line) => line === `GET ${file.name}`)).toEqual([])
   })
 
   it('a file the tape system says nothing about, or an error, or a word we do not know, is not on media', async () => {

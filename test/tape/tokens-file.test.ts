@@ -139,6 +139,20 @@ it('the lock of a process that died is not waited for', async () => {
   expect(existsSync(`${cacheFile}.lock`)).toBe(false)
 })
 
+it('a lock from the future, as a clock that was set back leaves it, is not waited for', async () => {
+  writeFileSync(`${cacheFile}.lock`, '')
+  const ahead = Date.now() / 1000 + 3600
+  utimesSync(`${cacheFile}.lock`, ahead, ahead)
+  expect(await source().token(AbortSignal.timeout(3000))).toBe(iam.issued.at(-1))
+})
+
+it('a lock that nobody can remove costs the sharing, not the token', async () => {
+  mkdirSync(`${cacheFile}.lock`)
+  const longAgo = Date.now() / 1000 - 120
+  utimesSync(`${cacheFile}.lock`, longAgo, longAgo)
+  expect(await source().token(AbortSignal.timeout(3000))).toBe(iam.issued.at(-1))
+})
+
 it('a good token is used while another process renews', async () => {
   const tokens = source()
   const first = await tokens.token(signal)

@@ -22,6 +22,18 @@ beforeEach(() => {
   iam.setRotation(false)
 })
 
+it('a token refused after the clock was set back is renewed all the same', async () => {
+  const tokens = source()
+  const first = String(await tokens.token(signal))
+  tokens.refused(first)
+  const second = String(await tokens.token(signal))
+  expect(second).not.toBe(first)
+  pass(-3000)
+  tokens.refused(second)
+  expect(await tokens.token(signal)).not.toBe(second)
+  pass(3000)
+})
+
 describe('getting a token', () => {
   it('a token of the settings is used as it is; without any setting none is sent', async () => {
     expect(await createTokenSource({ fixed: 'abc' }).token(signal)).toBe('abc')

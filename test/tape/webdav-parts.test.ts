@@ -2,10 +2,11 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { shown } from '../../shared/tape/webdav/answers.ts'
+import { shown } from '../../shared/tape/http/failures.ts'
+import { isTemporary } from '../../shared/tape/names.ts'
 import { compareDigest } from '../../shared/tape/webdav/digest.ts'
 import { readMarkers } from '../../shared/tape/webdav/markers.ts'
-import { createPlaces, isTemporary, temporaryName } from '../../shared/tape/webdav/places.ts'
+import { createPlaces, temporaryName } from '../../shared/tape/webdav/places.ts'
 import { parseMultistatus } from '../../shared/tape/webdav/properties.ts'
 import { tapeFileOf } from './files.ts'
 
@@ -80,6 +81,8 @@ describe('a stated checksum', () => {
     fc.assert(
       fc.property(fc.string(), (noise) => void expect(compareDigest(`md5=%${noise.replaceAll(',', '')}`, file).kind).toBe('unknown')),
     )
+    for (const name of ['constructor', '__proto__', 'toString', 'valueOf'])
+      expect(compareDigest(`${name}=00000001`, file).kind).toBe('unknown')
     expect(compareDigest(null, file).kind).toBe('unknown')
   })
 })
@@ -101,6 +104,18 @@ it('a listing that is noise is an error of ours, never another', async () => {
       await parseMultistatus(parts.join(''), '/a/').catch((error: Error) => expect(error.name).toBe('TransientError'))
     }),
   )
+})
+
+it.each([
+  ['in a page', 'https://s3/b/k?X-Amz-Credential=AKID&amp;X-Amz-Security-Token=abc&amp;X-Amz-Signature=0123abc'],
+  ['encoded once more', 'https%3A%2F%2Fs3%2Fb%2Fk%3FX-Amz-Credential%3DAKID%26X-Amz-Signature%3D0123abc'],
+  ['in JSON', '{"url":"https://s3/b/k?X-Amz-Credential=AKID\\u0026X-Amz-Signature=0123abc"}'],
+  ['as a rest', 'X-Amz-Credential=AKID&X-Amz-Signature=0123abc'],
+  ['of another kind', 'https://s3/b/k?AWSAccessKeyId=AKID&Signature=0123abc&Expires=1'],
+  ['of a macaroon', 'https://door/b/k?authz=0123abc'],
+  ['a token by itself', 'cannot parse eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIwMTIzYWJjIn0.0123abc'],
+])('a link that an endpoint repeats %s has no signature any more', (_, text) => {
+  expect(shown(text)).not.toMatch(/0123abc|AKID/)
 })
 
 it('texts from outside are one short line without secrets', () => {

@@ -1,8 +1,14 @@
 /** Tokens, redirects and addresses: how requests get to an endpoint, and where our token goes and does not go. */
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { readFileSync } from 'node:fs'
+import { createServer, type IncomingMessage } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { findProgram } from '../../infra/local/programs.ts'
+import { temporaryFolder } from '../../infra/local/testing.ts'
+import { makeCertificates } from '../../infra/local/xrootd/certificates.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { TapeFile } from '../../shared/tape/driver.ts'
 import { temporaryName } from '../../shared/tape/webdav/places.ts'
@@ -81,6 +87,42 @@ describe('redirects', () => {
   it('to something that is no address is an error', async () => {
     fixture.server.meet('HEAD', ({ response }) => void response.writeHead(307, { location: 'file:///etc/passwd' }).end())
     expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('to an address that is none')
+  })
+})
+
+describe('over TLS', () => {
+  it('a redirect to plain text gets neither our token nor the link of a third-party copy: the file streams', async (context) => {
+    if ((await findProgram('openssl')) === null) return context.skip('openssl is not installed')
+    const folder = temporaryFolder()
+    const { caFile } = await makeCertificates(folder, join(folder, 'host'), ['127.0.0.1'], undefined)
+    const plain: IncomingMessage[] = []
+    const eavesdropper = createServer((request, response) => {
+      plain.push(request)
+      response.writeHead(500).end()
+    }).listen(0, '127.0.0.1')
+    const methods: (string | undefined)[] = []
+    const [cert, key] = ['certificate.pem', 'key.pem'].map((name) => readFileSync(join(folder, 'host', name)))
+    const door = createTlsServer({ cert, key }, async (request, response) => {
+      methods.push(request.method)
+      request.resume()
+      const location = `http://127.0.0.1:${(eavesdropper.address() as AddressInfo).port}/pool`
+      if (request.method === 'COPY' || request.method === 'PUT') response.writeHead(307, { location }).end()
+      else response.writeHead(request.method === 'MKCOL' ? 201 : 404).end()
+    }).listen(0, '127.0.0.1')
+    await Promise.all([once(eavesdropper, 'listening'), once(door, 'listening')])
+    const rootUrl = `davs://127.0.0.1:${(door.address() as AddressInfo).port}/cygno/`
+    const token = { token: async () => 'first-token', refused: () => {} }
+    const driver = createWebdavDriver({ rootUrl, caFile, token, thirdParty: 'auto', tapeRest: 'never', copySeconds: 20 })
+    const source = fixture.store.source(file.name, BYTES)
+    await transientOf(driver.copy(file, source, { attempt: 1 }, new AbortController().signal))
+    expect(methods).toEqual(expect.arrayContaining(['COPY', 'PUT']))
+    expect(plain.map(({ method }) => method)).not.toContain('COPY')
+    for (const { headers } of plain) expect(JSON.stringify(headers)).not.toMatch(/first-token|Signature/)
+    await driver.close()
+    for (const server of [door, eavesdropper]) {
+      server.closeAllConnections()
+      server.close()
+    }
   })
 })
 

@@ -61,15 +61,18 @@ const QUERY_VALUES: Readonly<Record<string, RegExp>> = {
   'part-number-marker': /^\d{1,5}$/,
 }
 
-const HEADER_VALUES: Readonly<Record<string, RegExp>> = {
-  'content-length': /^\d{1,13}$/,
-  'content-md5': /^[A-Za-z0-9+/]{22}==$/,
-  'content-type': /^[\w.+/;= -]{1,100}$/,
-  'if-none-match': /^\*$/,
-  'x-amz-checksum-mode': /^ENABLED$/,
-  'x-amz-content-sha256': /^(?:[0-9a-f]{64}|UNSIGNED-PAYLOAD)$/,
-}
-const METADATA_NAME = /^x-amz-meta-[a-z0-9-]{1,64}$/
+const HEADER_VALUES = new Map<string, RegExp>(
+  Object.entries({
+    'content-length': /^\d{1,13}$/,
+    'content-md5': /^[A-Za-z0-9+/]{22}==$/,
+    'content-type': /^[\w.+/;= -]{1,100}$/,
+    'if-none-match': /^\*$/,
+    'x-amz-checksum-mode': /^ENABLED$/,
+    'x-amz-content-sha256': /^(?:[0-9a-f]{64}|UNSIGNED-PAYLOAD)$/,
+  }),
+)
+/** Not those by which MinIO takes an archive to be unpacked. */
+const METADATA_NAME = /^x-amz-meta-(?!(?:minio-)?snowball-)[a-z0-9-]{1,64}$/
 const METADATA_VALUE = /^[\x20-\x7e]{0,512}$/
 
 /**
@@ -138,7 +141,7 @@ function formOf({ method, query }: RequestToSign): Form {
 
 function checkHeaders(headers: Readonly<Record<string, string>>, host: string): void {
   for (const [name, value] of Object.entries(headers)) {
-    const allowed = name === 'host' ? value === host : (METADATA_NAME.test(name) ? METADATA_VALUE : HEADER_VALUES[name])?.test(value)
+    const allowed = name === 'host' ? value === host : (METADATA_NAME.test(name) ? METADATA_VALUE : HEADER_VALUES.get(name))?.test(value)
     if (allowed !== true) throw refusal(403, `the header ${JSON.stringify(name.slice(0, 80))} is not allowed here, or its value is not`)
   }
 }

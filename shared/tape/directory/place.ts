@@ -5,9 +5,8 @@
 import { mkdir, open, realpath, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { InvalidInputError, TransientError } from '../../errors.ts'
-import { checkedName } from '../names.ts'
+import { checkedName, isTemporary } from '../names.ts'
 import { hasCode } from './errors.ts'
-import { isTemporary } from './temporary.ts'
 
 /** The folder that holds a file, links resolved, and the file in it. */
 export interface Place {

@@ -3,12 +3,11 @@ import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { type FileHandle, lstat, open, opendir, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isTemporary } from '../names.ts'
 import { hasCode } from './errors.ts'
 
 /** A name no other copy has, not even one of the same file: a temporary taken over by two would be neither's file. */
 const temporaryName = (runNumber: number) => `.cygnet-${runNumber}-${randomBytes(6).toString('hex')}.part`
-
-export const isTemporary = (segment: string): boolean => /^\.cygnet-\d+-[0-9a-f]{12}\.part$/.test(segment)
 
 /** A temporary nobody wrote to for so long was left by a crash: no copy is allowed to take that long. */
 const LEFT_OVER_MS = 3_600_000

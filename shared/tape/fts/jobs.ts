@@ -1,8 +1,9 @@
 /** The part of the FTS3 REST interface (fts-rest-flask, controllers/jobs.py) that copies need: submit a job, find one, ask for its state. */
 import * as z from 'zod'
 import { TransientError } from '../../errors.ts'
+import { shown } from '../http/failures.ts'
 import { checkedUrl, type HttpOptions } from '../tokens/http.ts'
-import { createService, shown } from '../tokens/service.ts'
+import { createService } from '../tokens/service.ts'
 import type { TokenSource } from '../tokens.ts'
 
 export interface FtsJobsOptions extends HttpOptions {

@@ -1,8 +1,9 @@
 /** What Rucio answers: the forms of its replicas and rules, its streams of one object a line, and its errors by their class. */
 import * as z from 'zod'
 import { InvalidInputError, TransientError } from '../../errors.ts'
+import { shown } from '../http/failures.ts'
 import type { HttpAnswer } from '../tokens/http.ts'
-import { type Service, shown } from '../tokens/service.ts'
+import type { Service } from '../tokens/service.ts'
 
 export const replica = z.object({
   scope: z.string(),
@@ -26,6 +27,8 @@ export const rule = z.object({
   state: z.string().min(1),
   error: z.string().nullish(),
   rse_expression: z.string(),
+  /** When Rucio removes the rule, and then what only it kept; null: it stays. */
+  expires_at: z.string().nullish(),
   copies: z.number(),
   locks_ok_cnt: z.number(),
   locks_replicating_cnt: z.number(),
@@ -53,26 +56,28 @@ export const messageOf = (text: string): string => {
 }
 
 /** Errors that time does not mend, with what an operator has to do. Rucio gives some of them the status 500. */
-const FOR_OPERATORS: Readonly<Record<string, string>> = {
-  AccessDenied: 'the account lacks this permission',
-  AccountNotFound: 'check CYGNET_RUCIO_ACCOUNT',
-  CannotAuthenticate: 'check the token: its audience, its scope, and whether its owner is mapped to the account',
-  InsufficientAccountLimit: 'the account needs a larger quota on the RSE',
-  InsufficientTargetRSEs: 'check CYGNET_RUCIO_TAPE_RSE',
-  InvalidPath: 'check CYGNET_RUCIO_SOURCE_PREFIX: the RSE has other addresses',
-  InvalidRSEExpression: 'check CYGNET_RUCIO_SOURCE_RSE and CYGNET_RUCIO_TAPE_RSE',
-  RSEFileNameNotSupported: 'check CYGNET_RUCIO_SOURCE_PREFIX: the RSE has other addresses',
-  RSENotFound: 'check CYGNET_RUCIO_SOURCE_RSE and CYGNET_RUCIO_TAPE_RSE',
-  RSEProtocolNotSupported: 'check CYGNET_RUCIO_SOURCE_PREFIX: the RSE has other addresses',
-  ScopeNotFound: 'the scope, which is the name of the bucket, has to be made in Rucio first',
-  UnsupportedOperation: 'a non-deterministic RSE needs CYGNET_RUCIO_SOURCE_PREFIX',
-}
+const FOR_OPERATORS = new Map(
+  Object.entries({
+    AccessDenied: 'the account lacks this permission',
+    AccountNotFound: 'check CYGNET_RUCIO_ACCOUNT',
+    CannotAuthenticate: 'check the token: its audience, its scope, and whether its owner is mapped to the account',
+    InsufficientAccountLimit: 'the account needs a larger quota on the RSE',
+    InsufficientTargetRSEs: 'check CYGNET_RUCIO_TAPE_RSE',
+    InvalidPath: 'check CYGNET_RUCIO_SOURCE_PREFIX: the RSE has other addresses',
+    InvalidRSEExpression: 'check CYGNET_RUCIO_SOURCE_RSE and CYGNET_RUCIO_TAPE_RSE',
+    RSEFileNameNotSupported: 'check CYGNET_RUCIO_SOURCE_PREFIX: the RSE has other addresses',
+    RSENotFound: 'check CYGNET_RUCIO_SOURCE_RSE and CYGNET_RUCIO_TAPE_RSE',
+    RSEProtocolNotSupported: 'check CYGNET_RUCIO_SOURCE_PREFIX: the RSE has other addresses',
+    ScopeNotFound: 'the scope, which is the name of the bucket, has to be made in Rucio first',
+    UnsupportedOperation: 'a non-deterministic RSE needs CYGNET_RUCIO_SOURCE_PREFIX',
+  }),
+)
 
 /** What an answer that is of no use becomes: InvalidInputError for a name that Rucio does not take, TransientError for all else. */
 export function failure(service: Service, what: string, answer: HttpAnswer): TransientError | InvalidInputError {
   const { kind, message } = problemOf(answer.text)
   if (kind === 'InvalidObject') return new InvalidInputError(`Rucio does not take this: ${shown(message.split('\n', 1)[0] ?? '')}`)
-  const advice = FOR_OPERATORS[kind]
+  const advice = FOR_OPERATORS.get(kind)
   if (advice === undefined) return service.failure(what, answer)
   return new TransientError(`Rucio ${what}: ${shown(messageOf(answer.text))}; ${advice}`, { service: 'Rucio', error: kind, operator: true })
 }

@@ -45,8 +45,8 @@ export interface RucioClient {
   rule(id: string, signal: AbortSignal): Promise<RucioRule | null>
   /** The rule of our account that keeps one copy of the file on this RSE. */
   findRule(did: Did, rse: string, signal: AbortSignal): Promise<RucioRule | null>
-  /** Has Rucio take up a rule again that it gave up. */
-  resume(id: string, signal: AbortSignal): Promise<void>
+  /** `STUCK` has Rucio take up a rule again that it gave up; without a lifetime a rule stays. */
+  change(id: string, options: { readonly state: 'STUCK' } | { readonly lifetime: null }, signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 
@@ -108,10 +108,12 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
       const rules = parseLines('told which rules there are', answer, rule).filter(sameFile(did))
       return rules.find((found) => found.rse_expression === rse && found.copies === 1) ?? null
     },
-    async resume(id, signal) {
-      const body = { options: { state: 'STUCK' } }
-      const answer = await service.call({ method: 'PUT', path: `rules/${encodeURIComponent(id)}`, accept: JSON_TYPE, body }, signal)
-      if (answer.status !== 200) throw failure(service, `gave rule ${id} up and does not take it up again`, answer)
+    async change(id, options, signal) {
+      const path = `rules/${encodeURIComponent(id)}`
+      const answer = await service.call({ method: 'PUT', path, accept: JSON_TYPE, body: { options } }, signal)
+      const what =
+        'state' in options ? `gave rule ${id} up and does not take it up again` : `lets rule ${id} end one day and does not keep it`
+      if (answer.status !== 200) throw failure(service, what, answer)
     },
     close: () => service.close(),
   }

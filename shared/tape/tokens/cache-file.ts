@@ -67,7 +67,7 @@ export async function writeCache(path: string, token: CachedToken): Promise<void
 /**
  * Keeps other processes from asking the IAM at the same time: with rotating refresh tokens, the second to use one would lose
  * the client's access. Returns the way to unlock, or null while another process holds it. Where no lock can be made at all
- * (a folder that cannot be written), everybody goes on without.
+ * (a folder that cannot be written), or none taken away that is left, everybody goes on without.
  */
 export async function lockCache(path: string, nowMs: number): Promise<(() => Promise<void>) | null> {
   const lock = `${path}.lock`
@@ -79,8 +79,13 @@ export async function lockCache(path: string, nowMs: number): Promise<(() => Pro
     if (codeOf(error) !== 'EEXIST') return async () => {}
   }
   const held = await stat(lock).catch(() => null)
-  if (held !== null && nowMs - held.mtimeMs > LOCK_SECONDS * 1000) await unlock()
-  return null
+  // From the future: made before a clock was set back. It may be as old as any.
+  if (held === null || Math.abs(nowMs - held.mtimeMs) <= LOCK_SECONDS * 1000) return null
+  const isStuck = await unlink(lock).then(
+    () => false,
+    (error) => codeOf(error) !== 'ENOENT',
+  )
+  return isStuck ? async () => {} : null
 }
 
 function parse(text: string): CachedToken | null {

@@ -34,14 +34,16 @@ const reply = z.object({
 const refusal = z.object({ error: z.string().regex(/^[\w.-]{1,60}$/) })
 
 /** What to do about the errors of RFC 6749 §5.2. */
-const ADVICE: Readonly<Record<string, string>> = {
-  invalid_client: 'check the client id and secret (CYGNET_TAPE_CLIENT_ID, CYGNET_TAPE_CLIENT_SECRET)',
-  invalid_grant: 'the refresh token has expired or was revoked: obtain a new one and set CYGNET_TAPE_REFRESH_TOKEN',
-  invalid_scope: 'the client may not ask for these scopes: check CYGNET_TAPE_SCOPE and the registration of the client',
-  invalid_target: 'the client may not ask for this audience: check CYGNET_TAPE_AUDIENCE',
-  unauthorized_client: 'the client may not use this grant: allow it in its registration at the IAM',
-  unsupported_grant_type: 'the IAM does not know this grant: check CYGNET_TAPE_TOKEN_URL',
-}
+const ADVICE = new Map(
+  Object.entries({
+    invalid_client: 'check the client id and secret (CYGNET_TAPE_CLIENT_ID, CYGNET_TAPE_CLIENT_SECRET)',
+    invalid_grant: 'the refresh token has expired or was revoked: obtain a new one and set CYGNET_TAPE_REFRESH_TOKEN',
+    invalid_scope: 'the client may not ask for these scopes: check CYGNET_TAPE_SCOPE and the registration of the client',
+    invalid_target: 'the client may not ask for this audience: check CYGNET_TAPE_AUDIENCE',
+    unauthorized_client: 'the client may not use this grant: allow it in its registration at the IAM',
+    unsupported_grant_type: 'the IAM does not know this grant: check CYGNET_TAPE_TOKEN_URL',
+  }),
+)
 
 /**
  * Asks for a token; with a refresh token by that, else by the client's own credentials.
@@ -84,11 +86,11 @@ function refused(client: OAuthClient, status: number, json: unknown): TransientE
   const code = refusal.safeParse(json).data?.error
   const said = code ?? (status === 200 ? 'an answer that holds no token' : `HTTP ${status}`)
   const advice =
-    code === undefined ? 'check CYGNET_TAPE_TOKEN_URL and the state of the IAM' : (ADVICE[code] ?? 'ask the operators of the IAM')
+    code === undefined ? 'check CYGNET_TAPE_TOKEN_URL and the state of the IAM' : (ADVICE.get(code) ?? 'ask the operators of the IAM')
   return new TransientError(`${client.tokenUrl.host} gave no token: ${said}; ${advice}`, {
     httpStatus: status,
     ...(code === undefined ? {} : { code }),
-    operator: ADVICE[code ?? ''] !== undefined || (status >= 400 && status < 500 && status !== 408 && status !== 429),
+    operator: ADVICE.has(code ?? '') || (status >= 400 && status < 500 && status !== 408 && status !== 429),
   })
 }
 

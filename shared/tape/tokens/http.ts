@@ -1,8 +1,7 @@
 /** HTTP to the services beside a tape endpoint (IAM, FTS, Rucio): short requests, short answers, and no secret in any error. */
-import { readFileSync } from 'node:fs'
-import { getCACertificates } from 'node:tls'
-import { Agent, type Dispatcher } from 'undici'
 import { InvalidInputError, TransientError } from '../../errors.ts'
+import { openConnections } from '../http/connections.ts'
+import { exchange, textOf } from '../http/exchange.ts'
 
 /** No answer that is of use here is larger; one that is comes from something else. */
 const ANSWER_BYTES = 8 * 1024 * 1024
@@ -39,25 +38,25 @@ export interface HttpClient {
 /** @throws InvalidInputError when the file with certificate authorities cannot be read. */
 export function createHttpClient(service: string, options: HttpOptions): HttpClient {
   const timeoutMs = (options.timeoutSeconds ?? TIMEOUT_SECONDS) * 1000
-  const agent = new Agent({
-    connect: { ...trusted(options.caFile), timeout: timeoutMs },
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-  })
+  // Calls are minutes apart: a connection kept so long would be closed just when it is needed.
+  const connections = openConnections(options.caFile, false)
   return {
-    async send(request, signal) {
-      signal.throwIfAborted()
-      const limited = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+    async send({ method, url, headers, body }, signal) {
+      const limit = AbortSignal.timeout(timeoutMs)
+      const limited = AbortSignal.any([signal, limit])
+      const question = { method, what: service, headers, silenceMs: timeoutMs, ...(body === undefined ? {} : { body: { text: body } }) }
       try {
-        const { method, url, headers, body = null } = request
-        const answer = await agent.request({ origin: url.origin, path: url.pathname + url.search, method, headers, body, signal: limited })
-        return { status: answer.statusCode, text: await textOf(answer) }
+        const answer = await exchange(connections, question, url, null, limited)
+        return { status: answer.status, text: await textOf(answer, service, ANSWER_BYTES, limited) }
       } catch (error) {
         signal.throwIfAborted()
-        throw new TransientError(`${service} at ${request.url.origin} gave no answer: ${reasonOf(error)}`, { service })
+        if (limit.aborted) throw new TransientError(`${url.host}: ${service}: no whole answer within ${timeoutMs / 1000} s`, { service })
+        throw error
       }
     },
-    close: () => agent.destroy(),
+    async close() {
+      connections.close()
+    },
   }
 }
 
@@ -67,33 +66,4 @@ export function checkedUrl(setting: string, text: string): URL {
   if (url === null || !['http:', 'https:'].includes(url.protocol)) throw new InvalidInputError(`${setting} is not an http or https address`)
   if (url.username !== '' || url.password !== '') throw new InvalidInputError(`${setting} must not contain a user name or password`)
   return url
-}
-
-function trusted(caFile: string | undefined): { readonly ca?: string[] } {
-  if (caFile === undefined) return {}
-  try {
-    return { ca: [...getCACertificates('default'), readFileSync(caFile, 'utf8')] }
-  } catch (cause) {
-    throw new InvalidInputError(`the file with certificate authorities ${caFile} cannot be read`, {}, { cause })
-  }
-}
-
-async function textOf(answer: Dispatcher.ResponseData): Promise<string> {
-  const chunks: Buffer[] = []
-  let sizeBytes = 0
-  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length
-    if (sizeBytes > ANSWER_BYTES) throw new TransientError(`an answer of more than ${ANSWER_BYTES} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
-}
-
-/** The kind of failure by its code: messages of libraries may quote headers. */
-function reasonOf(error: unknown): string {
-  if (error instanceof TransientError) return error.message
-  if (!(error instanceof Error)) return 'unknown failure'
-  if (error.name === 'TimeoutError') return 'it took too long'
-  const [first] = error instanceof AggregateError ? error.errors : []
-  return String((error as NodeJS.ErrnoException).code ?? first?.code ?? error.name)
 }

@@ -55,7 +55,8 @@ export class RenewedTokens implements TokenSource {
 
   refused(token: string): void {
     const now = this.#options.now()
-    if (token !== this.#held?.accessToken || now - this.#forcedAtMs < FORCED_EVERY_MS) return
+    // A clock that was set back must not make the seconds to hours.
+    if (token !== this.#held?.accessToken || Math.abs(now - this.#forcedAtMs) < FORCED_EVERY_MS) return
     this.#forcedAtMs = now
     this.#refused = token
   }

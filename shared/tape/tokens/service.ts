@@ -1,7 +1,7 @@
 /** A JSON service that is used with a token: the token is renewed once when it is refused, and failures have one form. */
 import type * as z from 'zod'
 import { TransientError } from '../../errors.ts'
-import { withoutSecrets } from '../../log.ts'
+import { shown } from '../http/failures.ts'
 import type { TokenSource } from '../tokens.ts'
 import { createHttpClient, type HttpAnswer, type HttpOptions, type HttpRequest } from './http.ts'
 
@@ -35,8 +35,6 @@ export interface Service {
   parse<T>(what: string, answer: HttpAnswer, schema: z.ZodType<T>): T
   close(): Promise<void>
 }
-
-const SHOWN_CHARACTERS = 400
 
 export function createService(options: ServiceOptions): Service {
   const { name, tokens } = options
@@ -86,16 +84,4 @@ export function createService(options: ServiceOptions): Service {
     },
     close: () => http.close(),
   }
-}
-
-/** Words of a service as they may be shown: one line, of some length, with the queries of links (they may be signed) and tokens cut out. */
-export function shown(text: string): string {
-  const line = withoutSecrets(text)
-    .replace(/\b([a-z][a-z0-9+.-]*:\/\/[^\s?"'<>]*)\?[^\s"'<>]*/gi, '$1?***')
-    .replace(/(X-Amz-(?:Signature|Credential|Security-Token)(?:=|%3D))[^&\s"'<>]*/gi, '$1***')
-    .replace(/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, '***')
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-    .replace(/[\s\u0000-\u001f\u007f]+/g, ' ')
-    .trim()
-  return line.length > SHOWN_CHARACTERS ? `${line.slice(0, SHOWN_CHARACTERS)} …` : line
 }

@@ -3,40 +3,35 @@
  * nothing has it, and looked at once more.
  */
 import { TransientError } from '../../errors.ts'
-import type { CopyResult, CopySource, TapeFile } from '../driver.ts'
+import type { CopyResult, CopySource, TapeFile, TapeLook } from '../driver.ts'
 import { refusal } from './answers.ts'
 import type { Endpoint } from './endpoint.ts'
 import { fill, type Transfer, tidy } from './fill.ts'
 import { discard } from './http.ts'
-import { type Found, inspect, sizeAt } from './inspect.ts'
-import { isOnMedia } from './media.ts'
+import { inspect, sizeAt } from './inspect.ts'
+import { isOnMedia, lookAt } from './media.ts'
 import { temporaryName } from './places.ts'
+
+const LOOK = { reference: null, readBack: 'if-needed' } as const
 
 /** As TapeDriver.copy. */
 export async function copyFile(endpoint: Endpoint, file: TapeFile, source: CopySource, signal: AbortSignal): Promise<CopyResult> {
   const url = endpoint.places.url(file.name)
-  const before = await inspect(endpoint.http, { url, file, readBack: 'if-needed' }, signal)
-  if (before.state !== 'absent') return await standing(endpoint, file, before, { how: 'streamed', bytesThroughUs: 0 }, signal)
+  const before = await lookAt(endpoint, file, LOOK, signal)
+  if (before.state !== 'absent') return standing(file, before, { how: 'streamed', bytesThroughUs: 0 })
   const temporary = endpoint.places.url(temporaryName(file))
   const transfer = await fill(endpoint, { file, source, temporary }, signal)
   const failure = await move(endpoint, { file, url, temporary }, signal)
   return failure === null
     ? await confirmed(endpoint, { file, url, transfer }, signal)
-    : await foundInstead(endpoint, { file, url, temporary, transfer, failure }, signal)
+    : await foundInstead(endpoint, { file, temporary, transfer, failure }, signal)
 }
 
-/** What a copy ends in when something has the name. */
-async function standing(
-  endpoint: Endpoint,
-  file: TapeFile,
-  found: Exclude<Found, { readonly state: 'absent' }>,
-  { how, bytesThroughUs }: Pick<Transfer, 'how' | 'bytesThroughUs'>,
-  signal: AbortSignal,
-): Promise<CopyResult> {
+/** What a copy ends in when something has the name, lost or on tape as it may be. */
+function standing(file: TapeFile, found: TapeLook, { how, bytesThroughUs }: Pick<Transfer, 'how' | 'bytesThroughUs'>): CopyResult {
   if (found.state === 'different') return { kind: 'occupied', detail: found.detail }
-  if (found.state === 'unverified') throw new TransientError(`${file.name}: ${found.detail}`)
-  const onMedia = await mediaNow(endpoint, file, signal)
-  return { kind: 'stored', how, bytesThroughUs, verifiedBy: found.verifiedBy, onMedia }
+  if (found.state === 'present') return { kind: 'stored', how, bytesThroughUs, verifiedBy: found.verifiedBy, onMedia: found.onMedia }
+  throw new TransientError(`${file.name}: ${found.state === 'absent' ? 'it is gone again' : found.detail}`)
 }
 
 /** The copy is there; where the tape system cannot say now whether it is on media, it is asked again later. */
@@ -81,7 +76,7 @@ async function confirmed(
   const found = await inspect(endpoint.http, { url, file, readBack: 'never' }, signal)
   // Where no checksum is stated, the same bytes were read back under the temporary name just before.
   if (found.state === 'same' || found.state === 'unverified')
-    return await standing(endpoint, file, { state: 'same', verifiedBy: transfer.verifiedBy, bytesRead: 0 }, transfer, signal)
+    return { kind: 'stored', ...transfer, onMedia: await mediaNow(endpoint, file, signal) }
   const detail = found.state === 'absent' ? 'nothing is there' : found.detail
   throw new TransientError(`${file.name} was compared, and is not the same under its own name: ${detail}`)
 }
@@ -91,16 +86,15 @@ async function foundInstead(
   endpoint: Endpoint,
   move: {
     readonly file: TapeFile
-    readonly url: string
     readonly temporary: string
     readonly transfer: Transfer
     readonly failure: TransientError
   },
   signal: AbortSignal,
 ): Promise<CopyResult> {
-  const { file, url, temporary, transfer, failure } = move
-  const found = await inspect(endpoint.http, { url, file, readBack: 'if-needed' }, signal)
+  const { file, temporary, transfer, failure } = move
+  const found = await lookAt(endpoint, file, LOOK, signal)
   if (found.state === 'absent') throw failure
   await tidy(endpoint, temporary)
-  return await standing(endpoint, file, found, transfer, signal)
+  return standing(file, found, transfer)
 }

@@ -21,7 +21,7 @@ export function compareDigest(header: string | null, file: Pick<TapeFile, 'adler
       .slice(equals + 1)
       .trim()
       .replace(/^"(.*)"$/, '$1')
-    const known = KNOWN[algorithm]
+    const known = KNOWN.get(algorithm)
     const hex = known?.read(value) ?? null
     return known === undefined || hex === null ? [] : [{ name: known.name, hex, expected: file[known.name] }]
   })
@@ -32,12 +32,14 @@ export function compareDigest(header: string | null, file: Pick<TapeFile, 'adler
   return right === undefined ? { kind: 'unknown' } : { kind: 'same', by: `${right.name} stated by the endpoint` }
 }
 
-const KNOWN: Readonly<Record<string, { readonly name: 'adler32' | 'md5' | 'sha256'; readonly read: (text: string) => string | null }>> = {
-  adler32: { name: 'adler32', read: adler32Of },
-  adler: { name: 'adler32', read: adler32Of },
-  md5: { name: 'md5', read: (text) => hexOf(text, 16) },
-  'sha-256': { name: 'sha256', read: (text) => hexOf(text, 32) },
-}
+const KNOWN = new Map<string, { readonly name: 'adler32' | 'md5' | 'sha256'; readonly read: (text: string) => string | null }>(
+  Object.entries({
+    adler32: { name: 'adler32', read: adler32Of },
+    adler: { name: 'adler32', read: adler32Of },
+    md5: { name: 'md5', read: (text) => hexOf(text, 16) },
+    'sha-256': { name: 'sha256', read: (text) => hexOf(text, 32) },
+  }),
+)
 
 /** Base64, as the RFC wants it, or hex, as some write it; their lengths differ. */
 function hexOf(text: string, bytes: number): string | null {

@@ -1,7 +1,8 @@
 /** Requests to one tape endpoint: its bearer token, redirects, and a second try where a connection had just been closed. */
 import { TransientError } from '../../errors.ts'
+import { type Connections, openConnections } from '../http/connections.ts'
+import { type Answer, exchange, type Question, REPEATABLE } from '../http/exchange.ts'
 import type { TokenSource } from '../tokens.ts'
-import { type Answer, type Connections, exchange, openConnections } from './exchange.ts'
 
 export interface HttpOptions {
   /** PEM file with certificate authorities besides Node's own. */
@@ -9,27 +10,9 @@ export interface HttpOptions {
   readonly token: TokenSource
 }
 
-export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE' | 'COPY' | 'MOVE' | 'MKCOL' | 'PROPFIND'
+export interface HttpRequest extends Question {
   readonly url: string
-  /** For messages: what is asked for, e.g. `the copy of run00012`. */
-  readonly what: string
-  /** Names as they are written in the standards: XRootD 5.5 knows them in no other case. */
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: HttpBody
-  /** How long the endpoint may be silent before it answers (after the last byte of a body), and between two pieces of its answer. */
-  readonly silenceMs?: number
 }
-
-export type HttpBody =
-  | { readonly text: string }
-  /** Opened anew for every attempt (a redirect, a refused token); `stop` fires when no more bytes are wanted. */
-  | {
-      readonly sizeBytes: number
-      /** Let the endpoint redirect or refuse (`100 Continue`) before the bytes are on their way. */
-      readonly expectContinue: boolean
-      open(stop: AbortSignal): AsyncIterable<Uint8Array>
-    }
 
 export interface TapeHttp {
   /**
@@ -43,8 +26,6 @@ export interface TapeHttp {
 
 const MOST_REDIRECTS = 5
 const MOST_DISCARDED_BYTES = 64 * 1024
-/** These change nothing, or nothing more when they are repeated: a connection the endpoint had just closed is no failure of theirs. */
-const REPEATABLE = new Set(['GET', 'HEAD', 'PROPFIND', 'MKCOL', 'DELETE'])
 
 /** @throws InvalidInputError when the CA file cannot be read. */
 export function createTapeHttp(options: HttpOptions): TapeHttp {
@@ -86,7 +67,7 @@ function mayCarryToken(from: URL, to: URL): boolean {
   return from.hostname === to.hostname && (to.protocol === 'https:' || from.protocol === 'http:')
 }
 
-/** Null when this is no redirect. 303 turns anything into a GET, which only a GET survives. */
+/** Null when this is no redirect, or none to be followed. 303 turns anything into a GET, which only a GET survives. */
 function redirectTarget(request: HttpRequest, answer: Answer): URL | null {
   const followed = [301, 302, 307, 308].includes(answer.status) || (answer.status === 303 && request.method === 'GET')
   const location = answer.header('location')
@@ -94,6 +75,8 @@ function redirectTarget(request: HttpRequest, answer: Answer): URL | null {
   const target = URL.parse(location, answer.url.href)
   if (target === null || !/^https?:$/.test(target.protocol))
     throw new TransientError(`${answer.url.host} redirects ${request.what} to an address that is none`)
+  // A COPY holds the link of the other side, which is not sent in clear text.
+  if (request.method === 'COPY' && answer.url.protocol === 'https:' && target.protocol === 'http:') return null
   return target
 }
 

@@ -1,8 +1,8 @@
 /** What lies at the endpoint, folder by folder: for finding what the catalogue does not know. */
 import { TransientError } from '../../errors.ts'
-import { checkedName } from '../names.ts'
+import { checkedName, isTemporary } from '../names.ts'
 import type { Endpoint } from './endpoint.ts'
-import { folderOf, isTemporary } from './places.ts'
+import { folderOf } from './places.ts'
 import { findProperties } from './properties.ts'
 
 /** No layout of ours is near; an endpoint that shows a folder inside itself ends here. */

@@ -49,6 +49,3 @@ export function temporaryName(file: TapeFile): string {
   const mark = createHash('sha256').update(`${file.name}\n${file.sha256}`).digest('hex').slice(0, 12)
   return `${folderOf(file.name)}.cygnet-${file.runNumber}-${mark}.part`
 }
-
-/** Whether the last part of a name is a temporary one of ours, of any driver. */
-export const isTemporary = (segment: string): boolean => /^\.cygnet-\d+-[0-9a-f]{12}\.part$/.test(segment)

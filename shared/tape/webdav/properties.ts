@@ -1,8 +1,8 @@
 /** PROPFIND (RFC 4918): what lies in a folder, and how large a file is. */
 import * as z from 'zod'
 import { TransientError } from '../../errors.ts'
+import { textOf } from '../http/exchange.ts'
 import { refusal } from './answers.ts'
-import type { Answer } from './exchange.ts'
 import { discard, type TapeHttp } from './http.ts'
 import { decoded } from './places.ts'
 
@@ -32,24 +32,7 @@ export async function findProperties(http: TapeHttp, url: string, depth: 0 | 1, 
     return null
   }
   if (answer.status !== 207) throw await refusal(answer, what)
-  return parseMultistatus(await wholeBody(answer, what, signal), new URL(url).pathname)
-}
-
-async function wholeBody(answer: Answer, what: string, signal: AbortSignal): Promise<string> {
-  const chunks: Buffer[] = []
-  let length = 0
-  try {
-    for await (const chunk of answer.body) {
-      length += chunk.length
-      if (length > MOST_BYTES) throw new TransientError(`${answer.url.host}: ${what} is longer than ${MOST_BYTES} bytes`)
-      chunks.push(chunk)
-    }
-  } catch (error) {
-    signal.throwIfAborted()
-    if (error instanceof TransientError) throw error
-    throw new TransientError(`${answer.url.host}: ${what} broke off after ${length} bytes`, {}, { cause: error })
-  }
-  return Buffer.concat(chunks).toString('utf8')
+  return parseMultistatus(await textOf(answer, what, MOST_BYTES, signal), new URL(url).pathname)
 }
 
 /** Names without their prefixes, texts not interpreted. Lists are lists also when they hold one. */

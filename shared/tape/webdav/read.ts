@@ -2,8 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../errors.ts'
 import type { TapeFile } from '../driver.ts'
-import { lostConnection, refusal } from './answers.ts'
-import type { Answer } from './exchange.ts'
+import type { Answer } from '../http/exchange.ts'
+import { lostConnection } from '../http/failures.ts'
+import { refusal } from './answers.ts'
 import { discard, type TapeHttp } from './http.ts'
 
 const RESUMPTIONS = 5

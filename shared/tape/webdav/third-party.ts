@@ -1,6 +1,8 @@
 /** HTTP third-party copy: the endpoint fetches from, or sends to, a presigned link by itself, and tells how it goes. */
-import { refusal, shown } from './answers.ts'
-import type { Answer } from './exchange.ts'
+
+import type { Answer } from '../http/exchange.ts'
+import { shown } from '../http/failures.ts'
+import { refusal } from './answers.ts'
 import { discard, type TapeHttp } from './http.ts'
 import { type Ending, type MarkerOptions, readMarkers } from './markers.ts'
 
@@ -56,7 +58,8 @@ export async function thirdPartyCopy(
     return { kind: 'exists' }
   }
   const failure = await refusal(answer, what, secrets)
-  if ([400, 403, 405, 415, 501].includes(answer.status)) return { kind: 'unsupported', detail: failure.message }
+  const isRedirect = answer.status >= 300 && answer.status < 400
+  if (isRedirect || [400, 403, 405, 415, 501].includes(answer.status)) return { kind: 'unsupported', detail: failure.message }
   // A missing parent or source, a conflict: nothing was begun.
   if ([404, 409, 412].includes(answer.status)) return { kind: 'failure', detail: failure.message, bytesMoved: 0 }
   throw failure

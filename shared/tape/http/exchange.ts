@@ -2,15 +2,34 @@
  * One request and its answer, over Node's own client: it writes the names of headers as they are given, and can wait for
  * `100 Continue`. undici writes `content-length`, which XRootD 5.5 does not know in lower case: it would keep an empty file.
  */
-import { readFileSync } from 'node:fs'
-import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
-import { InvalidInputError } from '../../errors.ts'
-import { lostConnection } from './answers.ts'
-import type { HttpRequest } from './http.ts'
+import { TransientError } from '../../errors.ts'
+import type { Connections } from './connections.ts'
+import { lostConnection } from './failures.ts'
+
+export interface Question {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE' | 'COPY' | 'MOVE' | 'MKCOL' | 'PROPFIND'
+  /** For messages: what is asked for, e.g. `the copy of run00012`. */
+  readonly what: string
+  /** Names as they are written in the standards: XRootD 5.5 knows them in no other case. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: HttpBody
+  /** How long the endpoint may be silent before it answers (after the last byte of a body), and between two pieces of its answer. */
+  readonly silenceMs?: number
+}
+
+export type HttpBody =
+  | { readonly text: string }
+  /** Opened anew for every attempt (a redirect, a refused token); `stop` fires when no more bytes are wanted. */
+  | {
+      readonly sizeBytes: number
+      /** Let the endpoint redirect or refuse (`100 Continue`) before the bytes are on their way. */
+      readonly expectContinue: boolean
+      open(stop: AbortSignal): AsyncIterable<Uint8Array>
+    }
 
 export interface Answer {
   readonly status: number
@@ -21,51 +40,22 @@ export interface Answer {
   readonly url: URL
 }
 
-export interface Connections {
-  /** Requests that move a copy, or have it moved, get a connection of their own: a kept one may be closed at any moment. */
-  agent(url: URL, kept: boolean): HttpAgent
-  close(): void
-}
-
 const CONNECT_MS = 10_000
 const SILENCE_MS = 60_000
 /** As long as curl waits: an endpoint that does not know `Expect` says nothing. */
 const CONTINUE_MS = 1000
 /** Enough to keep the connection busy while the next bytes are read and added up. */
 const MOST_UNSENT_BYTES = 1024 * 1024
+/** Methods that change nothing, or nothing more when they are repeated. */
+export const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PROPFIND', 'MKCOL', 'DELETE'])
 
-/** @throws InvalidInputError when the CA file cannot be read. */
-export function openConnections(caFile: string | undefined): Connections {
-  const tls = trusting(caFile)
-  const agents = {
-    'http:': { kept: new HttpAgent({ keepAlive: true }), single: new HttpAgent() },
-    'https:': { kept: new HttpsAgent({ keepAlive: true, ...tls }), single: new HttpsAgent(tls) },
-  }
-  return {
-    agent: (url, kept) => agents[url.protocol === 'https:' ? 'https:' : 'http:'][kept ? 'kept' : 'single'],
-    close() {
-      for (const { kept, single } of Object.values(agents)) {
-        kept.destroy()
-        single.destroy()
-      }
-    },
-  }
-}
-
-/** One context for all connections: reading some hundred certificates for each of them would take longer than the request. */
-function trusting(caFile: string | undefined): { readonly secureContext?: SecureContext } {
-  if (caFile === undefined) return {}
-  try {
-    return { secureContext: createSecureContext({ ca: [...getCACertificates('default'), readFileSync(caFile, 'utf8')] }) }
-  } catch (cause) {
-    throw new InvalidInputError(`the file of certificate authorities ${caFile} cannot be read`, {}, { cause })
-  }
-}
-
-/** Sends one request; returns when the endpoint has answered, also while bytes of the body are still unsent. @throws as TapeHttp.request. */
+/**
+ * Sends one request, with this bearer token; returns when the endpoint has answered, also while bytes of the body are still unsent.
+ * @throws TransientError when there was no answer; what the body throws; the signal's reason.
+ */
 export async function exchange(
   connections: Connections,
-  asked: HttpRequest,
+  asked: Question,
   url: URL,
   token: string | null,
   signal: AbortSignal,
@@ -74,7 +64,7 @@ export async function exchange(
   const { body, silenceMs = SILENCE_MS } = asked
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
     method: asked.method,
-    agent: connections.agent(url, !['PUT', 'COPY', 'MOVE'].includes(asked.method)),
+    agent: connections.agent(url, REPEATABLE.has(asked.method)),
     headers: headersOf(asked, token),
     signal,
   })
@@ -99,7 +89,7 @@ export async function exchange(
   }
 }
 
-function headersOf({ headers, body }: HttpRequest, token: string | null): Record<string, string> {
+function headersOf({ headers, body }: Question, token: string | null): Record<string, string> {
   const length = body === undefined ? null : 'text' in body ? Buffer.byteLength(body.text) : body.sizeBytes
   return {
     'User-Agent': 'cygnet',
@@ -141,7 +131,7 @@ function limitWaiting(request: ClientRequest, silenceMs: number): void {
 class SourceFailure extends Error {}
 
 /** Sends the body, as fast as the endpoint takes it. Throws SourceFailure only: the connection's own errors are the request's. */
-async function send(request: ClientRequest, body: HttpRequest['body'], stop: AbortSignal): Promise<void> {
+async function send(request: ClientRequest, body: Question['body'], stop: AbortSignal): Promise<void> {
   if (body === undefined || 'text' in body) {
     request.end(body?.text)
     return
@@ -179,4 +169,24 @@ async function drained(request: ClientRequest): Promise<void> {
     request.on('drain', done).on('close', done)
     if (request.destroyed) done()
   })
+}
+
+/**
+ * The whole body as text.
+ * @throws TransientError when it is longer than what can be of use, or breaks off; the signal's reason.
+ */
+export async function textOf(answer: Answer, what: string, mostBytes: number, signal: AbortSignal): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  try {
+    for await (const chunk of answer.body) {
+      length += chunk.length
+      if (length > mostBytes) throw new TransientError(`${answer.url.host}: ${what}: an answer of more than ${mostBytes} bytes`)
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error instanceof TransientError ? error : lostConnection(answer.url.host, what, error)
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }
