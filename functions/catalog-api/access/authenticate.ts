@@ -1,35 +1,48 @@
-/** Who asks: the bearer token of a request, looked up by its hash. */
-import type { MiddlewareHandler } from 'hono'
-import type { ApiToken } from '../../../shared/access/schema.ts'
+/**
+ * Who asks, for every request: by an API token, a token of the IAM, the cookie of a signed-in browser, or nobody in particular.
+ * A header wins over a cookie. One that is not good is refused and never taken for nothing: its sender means to be somebody.
+ */
+import type { Context, MiddlewareHandler } from 'hono'
+import type { Caller } from '../../../shared/access/caller.ts'
 import { findToken, noteUse, stateOf } from '../../../shared/access/tokens.ts'
-import type { StorageContext } from '../../../shared/runtime/context.ts'
-import { refusal } from '../problem.ts'
-
-/** What a route finds in its context once `authenticate` has let the request through. */
-export interface ApiEnvironment {
-  readonly Variables: { readonly token: ApiToken }
-}
+import type { Context as ServiceContext } from '../../../shared/runtime/context.ts'
+import type { ApiEnvironment } from '../route.ts'
+import { badToken } from './bearer.ts'
+import type { Identity } from './identity.ts'
 
 const BEARER = /^Bearer +(\S+) *$/i
+const API_TOKEN = /^cyg_/
 
-const unauthorized = (detail: string) => refusal(401, detail, { 'www-authenticate': 'Bearer error="invalid_token"' })
-
-/** Lets requests pass whose token is good now; answers the others 401. The token itself is never logged. */
-export function authenticate(context: Pick<StorageContext, 'database' | 'log' | 'now'>): MiddlewareHandler<ApiEnvironment> {
-  const { database, log, now } = context
+/** Sets `caller`. Nothing of a credential is logged or answered. */
+export function authenticate(
+  context: Pick<ServiceContext, 'database' | 'log' | 'now'>,
+  { anonymous, checkBearer, browser }: Identity,
+): MiddlewareHandler<ApiEnvironment> {
+  const callerOf = async (c: Context<ApiEnvironment>): Promise<Caller> => {
+    const header = c.req.header('authorization')
+    if (header === undefined) return (await browser?.sessions.find(c)) ?? anonymous
+    const [, token] = BEARER.exec(header) ?? []
+    if (token === undefined) throw badToken('the Authorization header is none that is known here; it is: Bearer, and a token')
+    return checkBearer === null || API_TOKEN.test(token) ? await holderOf(token, context) : await checkBearer(token)
+  }
   return async (c, next) => {
-    const [, secret] = BEARER.exec(c.req.header('authorization') ?? '') ?? []
-    if (secret === undefined) throw refusal(401, 'an API token is needed: Authorization: Bearer cyg_…', { 'www-authenticate': 'Bearer' })
-    const token = await findToken(database, secret)
-    if (token === null) throw unauthorized('this API token is not known')
-    const state = stateOf(token, now())
-    if (state === 'expired') throw unauthorized(`the API token "${token.name}" expired on ${day(token.expires_at)}`)
-    if (state === 'revoked') throw unauthorized(`the API token "${token.name}" was revoked on ${day(token.revoked_at ?? now())}`)
-    // A catalogue that takes no writes at the moment refuses nobody.
-    await noteUse(database, token, now()).catch((error) => log.warn({ error }, 'token-use-not-noted'))
-    c.set('token', token)
+    const caller = await callerOf(c)
+    // What everybody may, each may: else signing in would take something away.
+    c.set('caller', { ...caller, scopes: [...new Set([...caller.scopes, ...anonymous.scopes])] })
     await next()
   }
+}
+
+/** The holder of an API token that is good now. */
+async function holderOf(secret: string, { database, log, now }: Pick<ServiceContext, 'database' | 'log' | 'now'>): Promise<Caller> {
+  const token = await findToken(database, secret)
+  if (token === null) throw badToken('this API token is not known')
+  const state = stateOf(token, now())
+  if (state === 'expired') throw badToken(`the API token "${token.name}" expired on ${day(token.expires_at)}`)
+  if (state === 'revoked') throw badToken(`the API token "${token.name}" was revoked on ${day(token.revoked_at ?? now())}`)
+  // A catalogue that takes no writes at the moment refuses nobody.
+  await noteUse(database, token, now()).catch((error) => log.warn({ error }, 'token-use-not-noted'))
+  return { kind: 'token', subject: `token:${token.id}`, name: token.name, scopes: token.scopes }
 }
 
 const day = (date: Date) => date.toISOString().slice(0, 10)

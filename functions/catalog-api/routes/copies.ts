@@ -1,11 +1,10 @@
 /** Where the copies of a file are, for who asks whether its own may be deleted. */
-import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
-import { allows } from '../../../shared/access/scopes.ts'
 import { parseRunKey } from '../../../shared/notifications/run-key.ts'
 import type { ObjectName } from '../../../shared/storage/objects.ts'
-import type { ApiEnvironment } from '../access/authenticate.ts'
 import { refusal } from '../problem.ts'
+import { type Api, type ApiContext, addPage } from '../route.ts'
 
 const copy = z.object({ state: z.string(), verifiedAt: z.iso.datetime().nullable() })
 
@@ -39,16 +38,19 @@ const copiesRoute = createRoute({
   },
 })
 
-export function registerCopies(app: OpenAPIHono<ApiEnvironment>, findCopies: FindCopies): void {
-  app.openAPIRegistry.registerPath(copiesRoute)
+export function registerCopies(api: Api, findCopies: FindCopies): void {
+  api.app.openAPIRegistry.registerPath(copiesRoute)
   // The key keeps its slashes, whether they are written as such or as %2F, which some gateways decode.
-  app.get('/api/v1/files/:bucket/:key{.+}/copies', async (c) => {
-    const object = { bucket: c.req.param('bucket'), key: c.req.param('key') }
-    const run = parseRunKey(object.key)
-    if (run === null) throw refusal(404, `"${object.key}" is not the key of a run`)
-    if (!allows(c.get('token').scopes, 'push', run.tag)) throw refusal(403, `this token is not for runs of ${run.tag}`)
+  addPage(api, 'GET', '/api/v1/files/:bucket/:key{.+}/copies', { right: 'push', tagOf }, async (c) => {
+    const object = objectOf(c)
+    if (parseRunKey(object.key) === null) throw refusal(404, `"${object.key}" is not the key of a run`)
     const found = await findCopies(object)
     if (found === null) throw refusal(404, `the catalogue does not know ${object.bucket}/${object.key} (yet)`)
     return c.json(found satisfies FileCopies)
   })
 }
+
+const objectOf = (c: ApiContext): ObjectName => ({ bucket: c.req.param('bucket') ?? '', key: c.req.param('key') ?? '' })
+
+/** All before the file's name, also of a key that is no run's: who may not see the tag does not learn which. */
+const tagOf = (c: ApiContext): string => objectOf(c).key.replace(/\/?[^/]*$/, '')

@@ -1,11 +1,14 @@
 /** For machines that send runs: where the store is, and signatures for the requests that send one. */
-import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import { tagsOf } from '../../../shared/access/scopes.ts'
 import type { StorageContext } from '../../../shared/runtime/context.ts'
 import { allowedRequest } from '../access/allowed-request.ts'
-import type { ApiEnvironment } from '../access/authenticate.ts'
 import { createRequestSigner, storeAddress } from '../access/sign-request.ts'
+import { type Api, addRoute, type Rule } from '../route.ts'
+
+/** For which tags is decided by what is signed. */
+const RULE: Rule = { right: 'push', anyTag: true }
 
 const fields = z.record(z.string(), z.string())
 
@@ -62,13 +65,13 @@ const signRoute = createRoute({
   },
 })
 
-export function registerUploads(app: OpenAPIHono<ApiEnvironment>, context: StorageContext): void {
+export function registerUploads(api: Api, context: StorageContext): void {
   const { config, s3, log, now } = context
   const address = storeAddress(config)
   const sign = createRequestSigner(s3, address)
 
-  app.openapi(settingsRoute, (c) => {
-    const { scopes } = c.get('token')
+  addRoute(api, settingsRoute, RULE, (c) => {
+    const { scopes } = c.get('caller')
     const settings = {
       endpoint: address.endpoint,
       region: address.region,
@@ -80,15 +83,15 @@ export function registerUploads(app: OpenAPIHono<ApiEnvironment>, context: Stora
     return c.json(settings, 200)
   })
 
-  app.openapi(signRoute, async (c) => {
-    const token = c.get('token')
+  addRoute(api, signRoute, RULE, async (c) => {
+    const { subject, name, scopes } = c.get('caller')
     const request = c.req.valid('json')
-    const rules = { buckets: config.CYGNET_RAW_BUCKETS, scopes: token.scopes, host: address.host, basePath: address.basePath }
+    const rules = { buckets: config.CYGNET_RAW_BUCKETS, scopes, host: address.host, basePath: address.basePath }
     const { operation, bucket, key } = allowedRequest(request, rules)
     const headers = await sign(request, now())
     // Thousands of parts and looks are no news; what begins or ends an object is.
     const level = operation === 'UploadPart' || operation === 'HeadObject' ? 'debug' : 'info'
-    log[level]({ operation, bucket, key, tokenId: token.id, tokenName: token.name }, 'upload-signed')
+    log[level]({ operation, bucket, key, subject, name }, 'upload-signed')
     return c.json({ headers: { ...headers } }, 200)
   })
 }

@@ -1,0 +1,63 @@
+/** What the parts of access share, made once from the settings: the IAM, its tokens, sessions, and what everybody may. */
+
+import type { Caller } from '../../../shared/access/caller.ts'
+import { type Grant, parseRoles } from '../../../shared/access/roles.ts'
+import { parseScope } from '../../../shared/access/scopes.ts'
+import type { Config } from '../../../shared/config.ts'
+import { InvalidInputError } from '../../../shared/errors.ts'
+import type { Context } from '../../../shared/runtime/context.ts'
+import { createBearerCheck } from './bearer.ts'
+import { type Csrf, createCsrf } from './csrf.ts'
+import { createIssuer, type Issuer } from './issuer.ts'
+import { createSealedCookies, createSessions, isSignedIn, type SealedCookies, type Sessions } from './session.ts'
+
+export interface Identity {
+  readonly anonymous: Caller
+  readonly grants: readonly Grant[]
+  readonly issuer: Issuer | null
+  /** Null where there is no IAM: then every bearer token is one of our own. */
+  readonly checkBearer: ((token: string) => Promise<Caller>) | null
+  /** Null where browsers cannot sign in. */
+  readonly browser: BrowserSignIn | null
+  /** For the hidden field (CSRF_FIELD) of the forms of a page; null for who is not known by a cookie, who needs none. */
+  csrfToken(caller: Caller): string | null
+}
+
+export interface BrowserSignIn {
+  readonly issuer: Issuer
+  /** Address of the catalogue as browsers reach it, with a slash at its end. */
+  readonly home: URL
+  readonly secret: string
+  readonly cookies: SealedCookies
+  readonly sessions: Sessions
+  readonly csrf: Csrf
+}
+
+/** @throws InvalidInputError for settings that contradict each other, or are only there in part: nobody should believe that they work. */
+export function createIdentity({ config, now }: Pick<Context, 'config' | 'now'>): Identity {
+  const scopes = config.CYGNET_ANONYMOUS_SCOPES
+  for (const scope of scopes) parseScope(scope)
+  const grants = parseRoles(config.CYGNET_ROLES)
+  const issuer = createIssuer(config, now)
+  const browser = issuer && createBrowserSignIn(config, issuer, now)
+  return {
+    anonymous: { kind: 'anonymous', subject: 'anonymous', name: 'everybody', scopes },
+    grants,
+    issuer,
+    checkBearer: issuer && createBearerCheck(config, issuer, grants, now),
+    browser,
+    csrfToken: (caller) => (browser !== null && isSignedIn(caller) ? browser.csrf.tokenFor(caller) : null),
+  }
+}
+
+function createBrowserSignIn(config: Config, issuer: Issuer, now: () => Date): BrowserSignIn | null {
+  const { CYGNET_OIDC_CLIENT_ID: clientId, CYGNET_PUBLIC_URL: url, CYGNET_SESSION_SECRET: secret } = config
+  if (clientId === undefined) return null
+  if (url === undefined || secret === undefined)
+    throw new InvalidInputError(
+      'to let browsers sign in (CYGNET_OIDC_CLIENT_ID), CYGNET_PUBLIC_URL and CYGNET_SESSION_SECRET are needed too',
+    )
+  const home = new URL(url.endsWith('/') ? url : `${url}/`)
+  const cookies = createSealedCookies(home.protocol === 'https:')
+  return { issuer, home, secret, cookies, sessions: createSessions(secret, cookies, now), csrf: createCsrf(secret, home.origin) }
+}

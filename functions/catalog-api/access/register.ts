@@ -1,0 +1,32 @@
+/** Access as the API has it: first of all parts, because what is added before it is for everybody and without its headers. */
+import type { MiddlewareHandler } from 'hono'
+import type { Context } from '../../../shared/runtime/context.ts'
+import type { Api } from '../route.ts'
+import { registerMe } from '../routes/me.ts'
+import { authenticate } from './authenticate.ts'
+import { securityHeaders } from './headers.ts'
+import { createIdentity, type Identity } from './identity.ts'
+import { registerSignIn, signInFirst } from './sign-in.ts'
+
+/**
+ * @param limits on what a request may be: they come before anything reads it (csrf.ts reads forms), and after the headers, which
+ * their refusals have too.
+ * @throws InvalidInputError for settings of access that cannot be.
+ */
+export function registerAccess(
+  api: Api,
+  context: Pick<Context, 'config' | 'database' | 'log' | 'now'>,
+  limits: readonly MiddlewareHandler[] = [],
+): Identity {
+  const identity = createIdentity(context)
+  const { issuer, browser } = identity
+  const https = context.config.CYGNET_PUBLIC_URL?.startsWith('https:') === true
+  api.app.use(securityHeaders({ https, issuerOrigin: issuer?.origin ?? null }))
+  for (const limit of limits) api.app.use(limit)
+  api.app.use(signInFirst(identity))
+  api.app.use(authenticate(context, identity))
+  if (browser !== null) api.app.use(browser.csrf.protect)
+  registerSignIn(api, context, identity)
+  registerMe(api, context.config)
+  return identity
+}

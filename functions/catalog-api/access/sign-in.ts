@@ -1,0 +1,140 @@
+/** Signing in with a browser: OpenID Connect authorization code flow with PKCE, state and nonce; signing out, at the IAM too. */
+import type { Context, MiddlewareHandler } from 'hono'
+import * as openid from 'openid-client'
+import * as z from 'zod'
+import type { Caller } from '../../../shared/access/caller.ts'
+import type { Grant } from '../../../shared/access/roles.ts'
+import type { Context as ServiceContext } from '../../../shared/runtime/context.ts'
+import { refusal } from '../problem.ts'
+import { type Api, addPage } from '../route.ts'
+import type { BrowserSignIn, Identity } from './identity.ts'
+import { personOf, tellsGroups } from './person.ts'
+import { safePath } from './safe-path.ts'
+import { createSeal } from './seal.ts'
+
+/** Of a sign-in under way; kept where it began, so that nobody can end another one's. */
+const ATTEMPT_COOKIE = 'cygnet-sign-in'
+const ATTEMPT_SECONDS = 600
+const attemptSchema = z.object({ state: z.string(), nonce: z.string(), verifier: z.string(), to: z.string() })
+
+const WANTED_SCOPES = ['openid', 'profile', 'groups', 'wlcg.groups']
+
+const BEGIN_AGAIN = 'begin again at /sign-in'
+
+export function registerSignIn(api: Api, context: Pick<ServiceContext, 'config' | 'log' | 'now'>, { browser, grants }: Identity): void {
+  const { config, log, now } = context
+  if (browser === null) {
+    for (const path of ['/sign-in', '/signed-in'])
+      addPage(api, 'GET', path, { open: true }, () => Promise.reject(refusal(404, 'nobody can sign in here: no IAM is configured')))
+    return
+  }
+  const { home, cookies, sessions } = browser
+  const attempts = createSeal(browser.secret, 'sign-in', now)
+  const rules = { groupClaims: config.CYGNET_OIDC_GROUP_CLAIMS, grants }
+
+  addPage(api, 'GET', '/sign-in', { open: true }, async (c) => {
+    const issuer = await browser.issuer.configuration()
+    const attempt = { state: openid.randomState(), nonce: openid.randomNonce(), verifier: openid.randomPKCECodeVerifier() }
+    await cookies.write(c, ATTEMPT_COOKIE, attempts, { ...attempt, to: safePath(c.req.query('to')) }, ATTEMPT_SECONDS)
+    const url = openid.buildAuthorizationUrl(issuer, {
+      redirect_uri: new URL('signed-in', home).href,
+      scope: scopeFor(issuer),
+      code_challenge: await openid.calculatePKCECodeChallenge(attempt.verifier),
+      code_challenge_method: 'S256',
+      state: attempt.state,
+      nonce: attempt.nonce,
+    })
+    return c.redirect(url.href, 302)
+  })
+
+  addPage(api, 'GET', '/signed-in', { open: true }, async (c) => {
+    const attempt = attemptSchema.safeParse(await cookies.read(c, ATTEMPT_COOKIE, attempts)).data
+    cookies.remove(c, ATTEMPT_COOKIE)
+    if (attempt === undefined) throw refusal(400, `this sign-in began in another browser, or too long ago; ${BEGIN_AGAIN}`)
+    const person = await whoSignedIn(await browser.issuer.configuration(), answerAt(c, home), attempt, rules)
+    await sessions.begin(c, person)
+    log.info({ subject: person.subject, scopes: person.scopes }, 'signed-in')
+    return c.redirect(attempt.to, 302)
+  })
+
+  addPage(api, 'POST', '/sign-out', { open: true }, async (c) => {
+    sessions.end(c)
+    return c.redirect(await endAtIam(browser), 303)
+  })
+}
+
+/** In place of a 401, a browser that wanted to see a page is led to the sign-in, and from there back. */
+export function signInFirst({ browser, anonymous }: Identity): MiddlewareHandler {
+  return async (c, next) => {
+    await next()
+    const wantsPage = c.req.method === 'GET' && !c.req.path.startsWith('/api/') && (c.req.header('accept') ?? '').includes('text/html')
+    if (browser === null || c.res.status !== 401 || !wantsPage || c.get('caller')?.kind !== anonymous.kind) return
+    const { pathname, search } = new URL(c.req.url)
+    const location = `/sign-in?to=${encodeURIComponent(`${pathname}${search}`)}`
+    // Taken away first, or hono carries the headers of the one over to the other.
+    c.res = undefined
+    c.res = new Response(null, { status: 302, headers: { location } })
+  }
+}
+
+/** Those scopes of ours that the IAM has: some refuse what they do not know. */
+function scopeFor(issuer: openid.Configuration): string {
+  const supported = issuer.serverMetadata().scopes_supported
+  return WANTED_SCOPES.filter((scope) => scope === 'openid' || supported?.includes(scope) !== false).join(' ')
+}
+
+/** The address as the browser opened it: behind a gateway, the request has another host. */
+const answerAt = (c: Context, home: URL): URL => {
+  const url = new URL('signed-in', home)
+  url.search = new URL(c.req.url).search
+  return url
+}
+
+async function whoSignedIn(
+  issuer: openid.Configuration,
+  answer: URL,
+  attempt: z.infer<typeof attemptSchema>,
+  rules: { readonly groupClaims: readonly string[]; readonly grants: readonly Grant[] },
+): Promise<Caller> {
+  const claims = await claimsOf(issuer, answer, attempt, rules.groupClaims).catch((error: unknown) => {
+    throw told(error)
+  })
+  const person = personOf(claims, rules)
+  if (person === null) throw refusal(403, 'the IAM does not say who signed in')
+  return person
+}
+
+async function claimsOf(
+  issuer: openid.Configuration,
+  answer: URL,
+  { state, nonce, verifier }: z.infer<typeof attemptSchema>,
+  groupClaims: readonly string[],
+): Promise<Readonly<Record<string, unknown>>> {
+  const checks = { expectedState: state, expectedNonce: nonce, pkceCodeVerifier: verifier, idTokenExpected: true }
+  const tokens = await openid.authorizationCodeGrant(issuer, answer, checks)
+  const claims = tokens.claims()
+  if (claims === undefined || tellsGroups(claims, groupClaims) || issuer.serverMetadata().userinfo_endpoint === undefined)
+    return { ...claims }
+  // INDIGO IAM has the groups there, unless the client is told to put them into the token.
+  return { ...claims, ...(await openid.fetchUserInfo(issuer, tokens.access_token, claims.sub)) }
+}
+
+/** What may be said about a sign-in that failed. What the IAM is said to have written came through the address: anybody's text. */
+function told(error: unknown): unknown {
+  if (error instanceof openid.AuthorizationResponseError)
+    return refusal(403, `the IAM did not sign you in (${/^[a-z_]{1,40}$/.test(error.error) ? error.error : 'error'}); ${BEGIN_AGAIN}`)
+  if (error instanceof openid.ResponseBodyError && error.error === 'invalid_grant')
+    return refusal(400, `the IAM does not know this sign-in (any more); ${BEGIN_AGAIN}`)
+  const code = error instanceof openid.ClientError ? error.code : undefined
+  // Of a state or nonce that does not match, a token that is not for us, and the like.
+  if (code !== undefined && /INVALID_RESPONSE|JWT|CLAIM/.test(code))
+    return refusal(400, `this answer of the IAM does not fit; ${BEGIN_AGAIN}`)
+  return error
+}
+
+/** The IAM may ask whether to end its own session; ours is over in any case. */
+async function endAtIam({ issuer, home }: BrowserSignIn): Promise<string> {
+  const configuration = await issuer.configuration().catch(() => null)
+  if (configuration?.serverMetadata().end_session_endpoint === undefined) return '/'
+  return openid.buildEndSessionUrl(configuration, { post_logout_redirect_uri: home.href }).href
+}

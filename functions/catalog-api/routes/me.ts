@@ -1,0 +1,51 @@
+/** For programs that sign people in: where that is done, and who somebody is to this service. */
+import { createRoute } from '@hono/zod-openapi'
+import * as z from 'zod'
+import type { Config } from '../../../shared/config.ts'
+import { type Api, addRoute } from '../route.ts'
+
+const meRoute = createRoute({
+  method: 'get',
+  path: '/api/v1/me',
+  summary: 'Who asks, and what they may do',
+  responses: {
+    200: {
+      description: 'Of the token or session that came with the request; `anonymous` without one',
+      content: {
+        'application/json': {
+          schema: z.object({
+            kind: z.enum(['anonymous', 'token', 'person']),
+            name: z.string(),
+            /** `read:LNGS`, `link:*` */
+            scopes: z.array(z.string()),
+          }),
+        },
+      },
+    },
+  },
+})
+
+const settingsRoute = createRoute({
+  method: 'get',
+  path: '/api/v1/sign-in-settings',
+  summary: 'How a program signs a person in (OAuth 2.0 device flow)',
+  responses: {
+    200: {
+      description: 'The IAM and the public client for programs; null where there is none',
+      content: {
+        'application/json': {
+          schema: z.object({ issuer: z.string().nullable(), clientId: z.string().nullable(), audience: z.string() }),
+        },
+      },
+    },
+  },
+})
+
+export function registerMe(api: Api, config: Config): void {
+  addRoute(api, meRoute, { open: true }, (c) => {
+    const { kind, name, scopes } = c.get('caller')
+    return c.json({ kind, name, scopes: [...scopes] }, 200)
+  })
+  const { CYGNET_OIDC_ISSUER: issuer = null, CYGNET_OIDC_CLI_CLIENT_ID: clientId = null, CYGNET_OIDC_AUDIENCE: audience } = config
+  addRoute(api, settingsRoute, { open: true }, (c) => c.json({ issuer, clientId, audience }, 200))
+}

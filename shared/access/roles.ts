@@ -1,0 +1,44 @@
+/** What the groups of an IAM stand for: the setting CYGNET_ROLES, and the scopes that a person has by it. */
+import { InvalidInputError } from '../errors.ts'
+import { isTag } from '../notifications/run-key.ts'
+import { ROLE_RIGHTS, type Role } from './caller.ts'
+import { EVERY_TAG } from './scopes.ts'
+
+export interface Grant {
+  /** Without the slash in front that some IAMs write and others do not: `cygno/ops`. */
+  readonly group: string
+  readonly role: Role
+  readonly tag: string
+}
+
+const ENTRY = /^(?<group>.+)=(?<role>reader|shifter|operator):(?<tag>.+)$/s
+
+/**
+ * Reads `GROUP=ROLE:TAG;GROUP=ROLE:TAG`. A group may stand there several times, and a tag may be `*`.
+ * @throws InvalidInputError for an entry that is none: a mistyped role must not quietly give nothing.
+ */
+export function parseRoles(text: string): readonly Grant[] {
+  const entries = text.split(';').map((entry) => entry.trim())
+  return entries.filter((entry) => entry !== '').map(parseEntry)
+}
+
+function parseEntry(entry: string): Grant {
+  const { group = '', role, tag = '' } = ENTRY.exec(entry)?.groups ?? {}
+  const name = plainGroup(group)
+  if (name === '' || (tag !== EVERY_TAG && !isTag(tag)))
+    throw new InvalidInputError(
+      `CYGNET_ROLES: "${entry}" is not GROUP=ROLE:TAG, such as /cygno=reader:* (roles: ${Object.keys(ROLE_RIGHTS).join(', ')})`,
+    )
+  return { group: name, role: role as Role, tag }
+}
+
+/** The scopes of who is in these groups. Groups are compared exactly; being in `a/b` does not mean being in `a`. */
+export function scopesOfGroups(grants: readonly Grant[], groups: readonly string[]): readonly string[] {
+  const names = new Set(groups.map(plainGroup))
+  const held = grants.filter(({ group }) => names.has(group))
+  const scopes = new Set(held.flatMap(({ role, tag }) => ROLE_RIGHTS[role].map((right) => `${right}:${tag}`)))
+  // Short, for the cookie: what is held for all tags need not be said for each.
+  return [...scopes].filter((scope) => scope.endsWith(`:${EVERY_TAG}`) || !scopes.has(`${scope.slice(0, scope.indexOf(':'))}:${EVERY_TAG}`))
+}
+
+const plainGroup = (group: string) => group.trim().replace(/^\//, '')

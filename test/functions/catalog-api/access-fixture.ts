@@ -1,0 +1,105 @@
+/** An API with access and what a test adds to it; an IAM whose keys and moods the test decides. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { OpenAPIHono } from '@hono/zod-openapi'
+import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import type { Identity } from '../../../functions/catalog-api/access/identity.ts'
+import { registerAccess } from '../../../functions/catalog-api/access/register.ts'
+import { problem, problemHandler } from '../../../functions/catalog-api/problem.ts'
+import type { Api, ApiEnvironment } from '../../../functions/catalog-api/route.ts'
+import type { Context } from '../../../shared/runtime/context.ts'
+
+export type AccessContext = Pick<Context, 'config' | 'database' | 'log' | 'now'>
+
+export function createAccessApi(context: AccessContext, add: (api: Api, identity: Identity) => void = () => {}): Api {
+  const app = new OpenAPIHono<ApiEnvironment>()
+  app.onError(problemHandler(context.log))
+  app.notFound(() => problem(404, 'there is nothing here'))
+  const api: Api = { app, rules: [] }
+  add(api, registerAccess(api, context))
+  return api
+}
+
+export interface TestIssuer {
+  readonly url: string
+  /** Answers of the address of the keys, refused ones included. */
+  readonly keyRequests: () => number
+  /** How clients said who they are when they asked for tokens. */
+  readonly authorizations: readonly (string | undefined)[]
+  /** A token with good claims but for the changes; `undefined` leaves one out. */
+  token(changes?: Readonly<Record<string, unknown>>, header?: Readonly<Record<string, unknown>>): Promise<string>
+  /** Signs with a new key from now on; the old one is no longer published. */
+  rotate(): Promise<void>
+  setAway(away: boolean): void
+  /** What the next sign-ins end with: the ID token, made from the claims, and the answer about the person. */
+  setSignIn(claims: Readonly<Record<string, unknown>>, userinfo?: Readonly<Record<string, unknown>>): void
+  publicKey(): Promise<string>
+  close(): Promise<void>
+}
+
+/** @param now of the service under test, in the manner of which tokens are dated. */
+export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
+  let serial = 0
+  let keyRequests = 0
+  let away = false
+  const authorizations: (string | undefined)[] = []
+  let signIn: { readonly claims: Readonly<Record<string, unknown>>; readonly userinfo: object } = { claims: {}, userinfo: {} }
+  const newKey = async () => {
+    serial += 1
+    return { ...(await generateKeyPair('ES256', { extractable: true })), kid: `key-${serial}` }
+  }
+  let key = await newKey()
+  const token: TestIssuer['token'] = async (changes = {}, header = {}) => {
+    const seconds = Math.floor(now().getTime() / 1000)
+    const good = { iss: url, aud: 'cygnet', sub: 'alice', name: 'Alice', iat: seconds, exp: seconds + 3600, 'wlcg.groups': ['/cygno'] }
+    const claims = Object.fromEntries(Object.entries({ ...good, ...changes }).filter(([, value]) => value !== undefined))
+    return await new SignJWT(claims as JWTPayload).setProtectedHeader({ alg: 'ES256', kid: key.kid, ...header }).sign(key.privateKey)
+  }
+  const server = createServer(async (request, response) => {
+    if (request.url === '/keys') keyRequests += 1
+    if (request.url === '/token') authorizations.push(request.headers.authorization)
+    if (away) return void response.writeHead(503).end()
+    response.setHeader('content-type', 'application/json')
+    if (request.url === '/keys')
+      response.end(JSON.stringify({ keys: [{ ...(await exportJWK(key.publicKey)), kid: key.kid, use: 'sig', alg: 'ES256' }] }))
+    else if (request.url === '/.well-known/openid-configuration') response.end(JSON.stringify(descriptionOf(url)))
+    else if (request.url === '/token')
+      response.end(
+        JSON.stringify({ access_token: 'at', token_type: 'Bearer', id_token: await token({ aud: 'cygnet-web', ...signIn.claims }) }),
+      )
+    else if (request.url === '/userinfo') response.end(JSON.stringify(signIn.userinfo))
+    else response.writeHead(404).end('{}')
+  })
+  server.listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    url,
+    keyRequests: () => keyRequests,
+    authorizations,
+    token,
+    async rotate() {
+      key = await newKey()
+    },
+    setAway(state) {
+      away = state
+    },
+    setSignIn(claims, userinfo = {}) {
+      signIn = { claims, userinfo }
+    },
+    publicKey: async () => JSON.stringify(await exportJWK(key.publicKey)),
+    async close() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+const descriptionOf = (url: string) => ({
+  issuer: url,
+  jwks_uri: `${url}/keys`,
+  authorization_endpoint: `${url}/auth`,
+  token_endpoint: `${url}/token`,
+  userinfo_endpoint: `${url}/userinfo`,
+  id_token_signing_alg_values_supported: ['ES256'],
+})
