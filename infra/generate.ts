@@ -9,12 +9,14 @@ import { createProgram } from '../cli/main.ts'
 import { variables } from '../shared/config.ts'
 import { cliPage } from './generate/cli-page.ts'
 import { configurationPage } from './generate/configuration-page.ts'
+import { pythonPage } from './generate/python-page.ts'
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url))
 
 const pages: Readonly<Record<string, () => string>> = {
   'docs/cli.md': () => cliPage(createProgram()),
   'docs/configuration.md': () => configurationPage(variables),
+  'docs/python.md': () => pythonPage((name) => readFileSync(`${PROJECT}docs/python/${name}`, 'utf8')),
 }
 
 function contentOf(path: string): string | null {

@@ -1,15 +1,36 @@
-/** `cygnet migrate`: bring the catalogue's schema up to date. */
+/** `cygnet migrate`: bring the catalogue's schema up to date, and make what SQL clients of before expect. */
 import type { Command } from 'commander'
+import type { Database } from '../../shared/catalogue/database.ts'
 import { print } from '../output.ts'
 import { withContext } from '../settings.ts'
+
+const EXAMPLES = `
+Examples:
+  cygnet migrate --views              cygnet_LNGS.Runlog, cygnet_LNF.Runlog, … for every tag that has runs
+  cygnet migrate --views LNGS MAN     only these, also before they have any
+
+A view has the 38 columns of the old logbook in their order. The account of the catalogue needs the right to make the databases
+(GRANT ALL ON \`cygnet\\_%\`.* …); who may read them is granted by an administrator: GRANT SELECT ON \`cygnet_LNGS\`.* TO …`
 
 export function register(program: Command): void {
   program
     .command('migrate')
     .description("bring the catalogue's schema up to date (cygnet up does it by itself)")
-    .action(async () => {
+    .option('--views [tags...]', 'also make a database with a view Runlog for every tag, for SQL clients')
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: { readonly views?: true | readonly string[] }) => {
       const { migrate } = await import('../../shared/catalogue/migrate.ts')
-      const done = await withContext((context) => migrate(context.database))
-      print(done.length === 0 ? 'the schema is up to date' : `migrated: ${done.join(', ')}`)
+      await withContext(async ({ database }) => {
+        const done = await migrate(database)
+        print(done.length === 0 ? 'the schema is up to date' : `migrated: ${done.join(', ')}`)
+        if (options.views !== undefined) await makeViews(database, options.views)
+      })
     })
+}
+
+async function makeViews(database: Database, wanted: true | readonly string[]): Promise<void> {
+  const { createRunlogView, tagsOfRunlog } = await import('../../shared/catalogue/runlog-views.ts')
+  const tags = wanted === true ? await tagsOfRunlog(database) : wanted
+  if (tags.length === 0) print('no tag has runs yet: name those to make views for, e.g. --views LNGS LNF MAN')
+  for (const tag of tags) print(`view: ${await createRunlogView(database, tag)}.Runlog`)
 }

@@ -1,0 +1,27 @@
+/** Links made here, with the credentials of the catalogue and the store. */
+import type { TapeContext } from '../../shared/runtime/context.ts'
+import type { LinkSource } from './link-source.ts'
+
+export function createCatalogueLinks(context: TapeContext): LinkSource {
+  const { database, config, now } = context
+  return {
+    async runsIn({ from, to, tag }) {
+      const rows = await database
+        .selectFrom('runs')
+        .select(['tag', 'run_number as runNumber'])
+        .where('is_current', '=', 1)
+        .where('run_number', '>=', from)
+        .where('run_number', '<=', to)
+        .$if(tag !== undefined, (query) => query.where('tag', '=', tag as string))
+        .orderBy('tag')
+        .orderBy('run_number')
+        .execute()
+      return rows
+    },
+    async linksOf(run, signal) {
+      const { runLinks } = await import('../../shared/replicas/run-links.ts')
+      return (await runLinks(context, run, { seconds: config.CYGNET_LINK_SECONDS }, now(), signal)).files
+    },
+    close: () => context.close(),
+  }
+}

@@ -1,0 +1,20 @@
+/** A file as the catalogue knows it, and where it can be fetched now. */
+
+export interface WantedFile {
+  readonly fileName: string
+  readonly sizeBytes: number
+  /** Lower-case hex. */
+  readonly md5: string
+  readonly adler32: string
+}
+
+export interface Link {
+  readonly url: string
+  readonly expiresAt: Date
+}
+
+/** Gives a link that works now; asked again when one has expired. */
+export interface LinkGiver {
+  /** @throws InvalidInputError when the file cannot be had any more, or has other contents by now. */
+  renew(signal: AbortSignal): Promise<Link>
+}
