@@ -20,7 +20,7 @@ const STAGES = {
     types: ['shared/runtime/context[.]ts$'],
   },
   catalogue: {
-    code: [FOUNDATION, 'shared/(extraction|notifications|queue|storage)/'],
+    code: [FOUNDATION, 'shared/(extraction|notifications|queue|storage)/', 'shared/access/scopes[.]ts$'],
     types: ['shared/midas/', 'shared/runtime/context[.]ts$'],
   },
 }

@@ -8,8 +8,10 @@ import * as config from './commands/config.ts'
 import * as dead from './commands/dead.ts'
 import * as demo from './commands/demo.ts'
 import * as doctor from './commands/doctor.ts'
+import * as get from './commands/get.ts'
 import * as inspect from './commands/inspect.ts'
 import * as link from './commands/link.ts'
+import * as login from './commands/login.ts'
 import * as logs from './commands/logs.ts'
 import * as migrate from './commands/migrate.ts'
 import * as notifications from './commands/notifications.ts'
@@ -43,6 +45,7 @@ export function createProgram(): Command {
     inspect,
     push,
     runs,
+    get,
     link,
     recall,
     verify,
@@ -52,6 +55,7 @@ export function createProgram(): Command {
     reconcile,
     logs,
     notifications,
+    login,
     migrate,
     token,
     doctor,

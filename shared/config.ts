@@ -161,6 +161,10 @@ export const variables = {
   CYGNET_API_URL: setting(z.url().optional(), 'for `cygnet push` with a token: address of the catalogue API'),
   CYGNET_API_TOKEN: setting(text.optional(), 'for `cygnet push` without store credentials: an API token', true),
   CYGNET_FOLDER: setting(text.optional(), 'folder of the local stack (data, logs, addresses); absent means .cygnet in the project'),
+  CYGNET_LOG_FOLDER: setting(
+    text.optional(),
+    'folder with the log files of the functions, shown on the pages of runs; absent where logs are elsewhere',
+  ),
   CYGNET_LOG_LEVEL: setting(z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'), 'least severe log line written'),
 } as const
 

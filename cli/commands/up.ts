@@ -3,6 +3,7 @@ import { join, relative } from 'node:path'
 import { styleText } from 'node:util'
 import { type Command, InvalidArgumentError } from 'commander'
 import { EXTRAS, type Extra } from '../../infra/local/setup.ts'
+import type { Stack } from '../../infra/local/stack.ts'
 import { list, print, tell } from '../output.ts'
 import { interruption, stackFolder } from '../settings.ts'
 
@@ -41,7 +42,7 @@ export function register(program: Command): void {
         onProgress: tell,
       })
       try {
-        print(welcome(stack.environment, relative('', join(dataFolder, 's3.env')), options.notifications))
+        print(welcome(stack, relative('', join(dataFolder, 's3.env')), options.notifications))
         await untilAborted(signal)
         tell('stopping …')
       } finally {
@@ -51,7 +52,7 @@ export function register(program: Command): void {
 }
 
 /** What to type next. The credentials stand in a file for their owner only. */
-function welcome(environment: Readonly<Record<string, string>>, credentials: string, notifications: boolean): string {
+function welcome({ environment, users, address }: Stack, credentials: string, notifications: boolean): string {
   const endpoint = environment.CYGNET_S3_ENDPOINT
   const bucket = environment.CYGNET_RAW_BUCKETS
   const bold = (text: string) => styleText('bold', text)
@@ -70,6 +71,9 @@ ${list([
   ['  rclone', `rclone copy /tmp/daq/LNGS/run12345.mid.gz ':s3,provider=Other,env_auth,endpoint="${endpoint}":${bucket}/LNGS'`],
   ['  cygnet', `cli/cygnet push /tmp/daq/LNGS/run12345.mid.gz --tag LNGS`],
 ])}
+
+The catalogue: ${bold(address('catalog-api'))}
+${list(users.map((user) => [`  sign in as ${user.name}`, user.password]))}
 
 then, in another terminal:
 

@@ -1,34 +1,66 @@
-/** HTTP: the API of the catalogue. Every route but the description of the API needs a token. */
+/** HTTP: the catalogue for people and programs: REST, pages, links, sign-in, uploads by token, and what the old tools call. */
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { bodyLimit } from 'hono/body-limit'
 import * as z from 'zod'
-import type { StorageContext } from '../../shared/runtime/context.ts'
+import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { HttpApp } from '../../shared/runtime/handler.ts'
-import { type ApiEnvironment, authenticate } from './access/authenticate.ts'
+import { registerAccess } from './access/register.ts'
 import { findCopiesIn } from './copies-of-file.ts'
+import { registerPages } from './pages/register.ts'
 import { problem, problemHandler, refusal } from './problem.ts'
+import { rateLimit } from './rate-limit.ts'
+import { API_INFO, registerReference } from './reference.ts'
+import { type Api, type ApiEnvironment, addPage } from './route.ts'
 import { registerCopies } from './routes/copies.ts'
+import { HEALTH_PATHS, registerHealth } from './routes/health.ts'
+import { registerLegacyDownload } from './routes/legacy-download.ts'
+import { registerLegacyQuery } from './routes/legacy-query.ts'
+import { registerLinks } from './routes/links.ts'
+import { registerQueues } from './routes/queues.ts'
+import { registerReplicaSummary } from './routes/replicas.ts'
+import { registerRun } from './routes/run.ts'
+import { registerRuns } from './routes/runs.ts'
 import { registerUploads } from './routes/uploads.ts'
 
 const DESCRIPTION_PATH = '/api/v1/openapi.json'
 
 /** What is asked for is small; files go to the store itself. */
-const BODY_LIMIT_BYTES = 64 * 1024
+const BODY_LIMIT_BYTES = 256 * 1024
 
-export function createHandler(context: StorageContext): HttpApp {
+/** Pages learn of changes for so long at a time; then the browser asks again. Within the time limit of the function. */
+const LIVE = { lastsSeconds: 15, pollMs: 1000 } as const
+
+export const createHandler = (context: TapeContext): HttpApp => createApi(context).app
+
+/** The app with the list of its rules, which the authorization matrix of the tests is made from. */
+export function createApi(context: TapeContext): Api {
+  const { config, database, log, now } = context
   const app = new OpenAPIHono<ApiEnvironment>({
     defaultHook: (result) => {
       if (!result.success) throw refusal(400, z.prettifyError(result.error))
     },
   })
-  app.onError(problemHandler(context.log))
+  app.onError(problemHandler(log))
   app.notFound(() => problem(404, 'there is nothing here'))
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' })
-  app.doc31(DESCRIPTION_PATH, { openapi: '3.1.0', info: { title: 'Cygnet', version: '1' } })
+  const api: Api = { app, rules: [] }
 
-  app.use(bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: () => problem(413, `a request has at most ${BODY_LIMIT_BYTES} bytes`) }))
-  app.use(authenticate(context))
-  registerUploads(app, context)
-  registerCopies(app, findCopiesIn(context.database))
-  return app
+  const tooLarge = () => problem(413, `a request has at most ${BODY_LIMIT_BYTES} bytes`)
+  const identity = registerAccess(api, context, [bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: tooLarge })])
+  app.use(rateLimit({ requestsPerMinute: config.CYGNET_REQUESTS_PER_MINUTE, now, exempt: HEALTH_PATHS }))
+
+  addPage(api, 'GET', DESCRIPTION_PATH, { open: true }, (c) => c.json(app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO })))
+  registerHealth(api, context)
+  registerRuns(api, context)
+  registerRun(api, context)
+  registerLinks(api, context)
+  registerReplicaSummary(api, context)
+  registerQueues(api, context)
+  registerUploads(api, context)
+  registerCopies(api, findCopiesIn(database))
+  registerReference(api)
+  registerLegacyQuery(api, context)
+  registerLegacyDownload(api, context)
+  registerPages(api, context, { browser: identity.browser, logFolder: config.CYGNET_LOG_FOLDER ?? null, live: LIVE })
+  return api
 }

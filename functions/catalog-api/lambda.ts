@@ -1,9 +1,9 @@
 /** catalog-api as AWS Lambda runs it. */
 import { loadConfig } from '../../shared/config.ts'
-import { createStorageContext } from '../../shared/runtime/context.ts'
+import { createTapeContext } from '../../shared/runtime/context.ts'
 import { lambdaHttp } from '../../shared/runtime/lambda.ts'
 import { createHandler } from './handler.ts'
 
-const context = createStorageContext(loadConfig(), 'catalog-api')
+const opened = createTapeContext(loadConfig(), 'catalog-api').then((context) => lambdaHttp(createHandler(context)))
 
-export const handler = lambdaHttp(createHandler(context))
+export const handler: ReturnType<typeof lambdaHttp> = async (event) => (await opened)(event)

@@ -12,6 +12,7 @@ import { InvalidInputError } from '../../shared/errors.ts'
 import { applyBucketNotifications } from '../../shared/storage/bucket-notifications.ts'
 import { createS3Client } from '../../shared/storage/client.ts'
 import { serviceEnvironment, startEmbedded } from './embedded.ts'
+import { type Iam, startIam } from './iam.ts'
 import { type FunctionEntry, readManifest } from './manifest.ts'
 import { startMariadb } from './mariadb.ts'
 import { MINIO_TARGET_ARN, type Minio, startMinio } from './minio.ts'
@@ -27,9 +28,10 @@ const STACK_FILE = 'stack.json'
 /** The same S3 keys under the names that aws, rclone and others read. */
 const S3_ENV_FILE = 's3.env'
 /** Stopped last, in the reverse of the order in which they were started. */
-const SERVICES: readonly string[] = ['mariadb', 'embedded', 'minio', 'xrootd']
+const SERVICES: readonly string[] = ['mariadb', 'embedded', 'minio', 'xrootd', 'iam']
 const RAW_BUCKET = 'cygno-data'
 const WEBHOOK = 'receive-notification'
+const CATALOGUE = 'catalog-api'
 
 export interface StackOptions {
   /** Normally `.cygnet`. */
@@ -53,6 +55,8 @@ export interface Stack {
   readonly environment: Readonly<Record<string, string>>
   /** Address of an HTTP function. */
   address(functionName: string): string
+  /** Who may sign in. */
+  readonly users: Iam['users']
   /** The process that runs a function or service now: tests kill it. */
   pid(name: string): number
   stop(): Promise<void>
@@ -101,23 +105,30 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       : null
     if (xrootd !== null) tell(`tape (XRootD, WebDAV) at ${xrootd.url}`)
     const notificationToken = keptSecret(join(serviceFolder(dataFolder, 'receive-notification'), 'token'))
-    const base = {
-      CYGNET_DATABASE_URL: mariadb.url,
-      ...serviceEnvironment(embedded.connection),
-      CYGNET_RAW_BUCKETS: RAW_BUCKET,
-      CYGNET_NOTIFICATION_TOKEN: notificationToken,
-      CYGNET_LEASE_SECONDS: '30',
-      ...(xrootd === null ? { CYGNET_TAPE_DRIVER: 'directory', CYGNET_TAPE_DIRECTORY: tapeFolder(dataFolder) } : tapeEnvironment(xrootd)),
-      ...options.environment,
-    }
-    await migrateSchema(mariadb.url)
-    const minioPort = await freePort()
     const ports = new Map<string, number>()
     for (const entry of manifest.functions) if (entry.trigger.kind === 'http') ports.set(entry.name, await freePort())
     const address = (name: string) => {
       if (!ports.has(name)) throw new InvalidInputError(`${name} has no address`)
       return `http://127.0.0.1:${ports.get(name)}`
     }
+    const iamPort = await freePort()
+    const iam = await keep('iam', () => startIam({ dataFolder, publicUrl: address(CATALOGUE), port: iamPort, signal }))
+    tell(`catalogue at ${address(CATALOGUE)}, signing in at ${iam.issuer}`)
+    const base = {
+      CYGNET_DATABASE_URL: mariadb.url,
+      ...serviceEnvironment(embedded.connection),
+      CYGNET_RAW_BUCKETS: RAW_BUCKET,
+      CYGNET_NOTIFICATION_TOKEN: notificationToken,
+      CYGNET_LEASE_SECONDS: '30',
+      ...iam.environment,
+      CYGNET_PUBLIC_URL: address(CATALOGUE),
+      CYGNET_API_URL: address(CATALOGUE),
+      CYGNET_LOG_FOLDER: serviceFolder(dataFolder, 'logs'),
+      ...(xrootd === null ? { CYGNET_TAPE_DRIVER: 'directory', CYGNET_TAPE_DIRECTORY: tapeFolder(dataFolder) } : tapeEnvironment(xrootd)),
+      ...options.environment,
+    }
+    await migrateSchema(mariadb.url)
+    const minioPort = await freePort()
     const runFunction = (entry: FunctionEntry, environment: Readonly<Record<string, string>>, worker = entry.name) =>
       keep(worker, () => startFunction(entry, worker, dataFolder, environment, ports.get(entry.name) ?? null, signal))
     // The webhook first: a real store asks whether it lives.
@@ -139,6 +150,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     return {
       environment,
       address,
+      users: iam.users,
       pid(name) {
         const service = running.get(name)
         if (service === undefined) throw new InvalidInputError(`the stack runs no ${name}`)

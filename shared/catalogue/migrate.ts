@@ -5,8 +5,9 @@ import type { Database } from './database.ts'
 import * as foundation from './migrations/0001-foundation.ts'
 import * as replicas from './migrations/0002-replicas.ts'
 import * as apiTokens from './migrations/0003-api-tokens.ts'
+import * as search from './migrations/0004-search.ts'
 
-const migrations = { '0001-foundation': foundation, '0002-replicas': replicas, '0003-api-tokens': apiTokens }
+const migrations = { '0001-foundation': foundation, '0002-replicas': replicas, '0003-api-tokens': apiTokens, '0004-search': search }
 
 /** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */
 export async function migrate(database: Database): Promise<readonly string[]> {

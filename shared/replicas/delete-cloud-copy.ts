@@ -176,7 +176,8 @@ async function writeDown(
 /** Deletes, looks, and records what is true then. */
 async function carryOut(context: TapeContext, claim: Claim, prepared: Prepared, held: AbortSignal): Promise<CloudDeletion> {
   const { version, tombstoneId, survivor } = prepared
-  if (isStale(context, survivor)) return await stays(context, claim, refused('busy', 'it took too long after the copy on tape was verified'))
+  if (isStale(context, survivor))
+    return await stays(context, claim, refused('busy', 'it took too long after the copy on tape was verified'))
   const answer = await deleteObject(context.s3, version, inTime(context, held)).catch((error: unknown) => ({
     kind: 'unknown' as const,
     error,

@@ -238,14 +238,17 @@ describe('who may post', () => {
 })
 
 describe('everything else', () => {
-  test.each(['/', '/minio', '/webhook/minio', `/ceph/${TOKEN}`, '/ceph/wrong'])('HEAD and GET %s say only that the endpoint lives', async (path) => {
-    const { app, steps } = webhook()
-    for (const method of ['HEAD', 'GET']) {
-      const response = await app.request(path, { method })
-      expect([response.status, await response.text()]).toEqual([200, ''])
-    }
-    expect(steps).toEqual([])
-  })
+  test.each(['/', '/minio', '/webhook/minio', `/ceph/${TOKEN}`, '/ceph/wrong'])(
+    'HEAD and GET %s say only that the endpoint lives',
+    async (path) => {
+      const { app, steps } = webhook()
+      for (const method of ['HEAD', 'GET']) {
+        const response = await app.request(path, { method })
+        expect([response.status, await response.text()]).toEqual([200, ''])
+      }
+      expect(steps).toEqual([])
+    },
+  )
 
   test.each(['PUT', 'DELETE', 'PATCH', 'OPTIONS'])('%s is answered 405', async (method) => {
     const response = await webhook().app.request(`/ceph/${TOKEN}`, { method })

@@ -12,8 +12,8 @@ import { up } from '../../../shared/catalogue/migrations/0003-api-tokens.ts'
 import { serveHttp } from '../../../shared/runtime/http.ts'
 import { describeObject } from '../../../shared/storage/objects.ts'
 import { copyToTape, record } from '../../support/catalogue.ts'
-import { startTestContext, type TestContext } from '../../support/context.ts'
 import { metadataOf } from '../../support/metadata.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
 import { createFixture, digest, MIB, startPush, until } from '../push/fixture.ts'
 import { startSlowProxy } from '../push/slow-proxy.ts'
 
@@ -119,12 +119,12 @@ test.each([
 })
 
 describe('with an API token and no other credentials', () => {
-  let context: TestContext
+  let context: TestTapeContext
   let environment: Record<string, string>
   const stop = new AbortController()
   const stack = join(fixture.folder, 'token-stack')
   beforeAll(async () => {
-    context = await startTestContext()
+    context = await startTestTapeContext()
     await up(context.database as unknown as Kysely<unknown>)
     const app = createHandler(context)
     const host = await serveHttp({ app, log: context.log, signal: stop.signal, hostname: '127.0.0.1', idleSeconds: 0 })

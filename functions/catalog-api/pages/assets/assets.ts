@@ -1,0 +1,23 @@
+/** Style sheet and scripts: at an address that names their contents, so that browsers keep them for good. */
+import { createHash } from 'node:crypto'
+import { refusal } from '../../problem.ts'
+import { type Api, addPage } from '../../route.ts'
+import { FILES } from './files.ts'
+
+const HASH_CHARACTERS = 12
+const hash = createHash('sha256').update(JSON.stringify(FILES)).digest('hex').slice(0, HASH_CHARACTERS)
+
+/** @param name one of FILES. */
+export const assetUrl = (name: string): string => `/assets/${hash}/${name}`
+
+export function registerAssets(api: Api): void {
+  addPage(api, 'GET', '/assets/:hash/:name', { open: true }, (c) => {
+    const { hash: asked, name } = c.req.param() as { readonly hash: string; readonly name: string }
+    const text = Object.hasOwn(FILES, name) ? FILES[name] : undefined
+    if (text === undefined) throw refusal(404, 'there is no such file')
+    // Under a former address it is a newer file than was meant: it is given, and not kept.
+    const keep = asked === hash ? 'public, max-age=31536000, immutable' : 'no-store'
+    const type = name.endsWith('.css') ? 'text/css; charset=utf-8' : 'text/javascript; charset=utf-8'
+    return c.body(text, 200, { 'content-type': type, 'cache-control': keep, 'x-content-type-options': 'nosniff' })
+  })
+}

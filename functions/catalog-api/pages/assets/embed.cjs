@@ -1,0 +1,12 @@
+/** A plugin of esbuild: the module that reads the assets is evaluated now, and its value goes into the bundle. */
+const { pathToFileURL } = require('node:url')
+
+module.exports = {
+  name: 'embed-assets',
+  setup(build) {
+    build.onLoad({ filter: /[\\/]pages[\\/]assets[\\/]files[.]ts$/ }, async ({ path }) => {
+      const { FILES } = await import(pathToFileURL(path).href)
+      return { contents: `export const FILES = ${JSON.stringify(FILES)}`, loader: 'js' }
+    })
+  },
+}

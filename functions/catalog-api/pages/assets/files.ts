@@ -1,0 +1,21 @@
+/**
+ * The files that browsers load, as text: read once, when the service starts. A bundle has no files beside it, so that this
+ * module is evaluated when the bundle is made, and its value put in its place (embed.cjs).
+ */
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+
+const own = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
+
+/** The library of the charts, from its package as it is. */
+const { resolve } = createRequire(import.meta.url)
+
+export const FILES: Readonly<Record<string, string>> = {
+  'style.css': own('./style.css'),
+  'page.js': own('./page.js'),
+  'live.js': own('./live.js'),
+  'runs.js': own('./runs.js'),
+  'charts.js': own('./charts.js'),
+  'uplot.js': readFileSync(resolve('uplot/dist/uPlot.iife.min.js'), 'utf8'),
+  'uplot.css': readFileSync(resolve('uplot/dist/uPlot.min.css'), 'utf8'),
+}

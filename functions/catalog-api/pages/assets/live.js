@@ -1,0 +1,109 @@
+/**
+ * Follows the catalogue. A part of the page with data-live is fetched anew when something happened (`all`: anything; `TAG/12345`:
+ * to this run); a page without one says that there is news. The server makes the HTML, here it only takes its place.
+ */
+
+const GATHER_MS = 400
+const status = document.querySelector('[data-live-status]')
+const region = document.querySelector('[data-live]')
+const wanted = region?.dataset.live
+
+let looking = false
+let lookAgain = false
+let news = 0
+
+const say = (text) => {
+  if (status !== null) status.textContent = text
+}
+
+function isWanted({ tag, runNumber }) {
+  return wanted === undefined || wanted === 'all' || wanted === `${tag}/${runNumber}`
+}
+
+/** Several changes make one look; what comes during a look makes another one after it. */
+async function look() {
+  lookAgain = looking
+  if (looking) return
+  looking = true
+  try {
+    await new Promise((resolve) => setTimeout(resolve, GATHER_MS))
+    await refresh()
+  } catch {
+    say('what is shown may be old: load the page again')
+  } finally {
+    looking = false
+  }
+  if (lookAgain) look()
+}
+
+async function refresh() {
+  const answer = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' })
+  if (!answer.ok) return
+  const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('[data-live]')
+  if (fresh === null) return
+  keepingPlace(() => region.replaceChildren(...document.importNode(fresh, true).childNodes))
+}
+
+/** What has the focus, is open or is scrolled stays so, where it is still there. */
+function keepingPlace(change) {
+  const focused = document.activeElement
+  const path = focused !== null && region.contains(focused) ? pathTo(focused) : null
+  const open = [...region.querySelectorAll('details')].map((details) => details.open)
+  const scrolled = new Map(
+    [...region.querySelectorAll('.frame[aria-labelledby]')].map((frame) => [frame.getAttribute('aria-labelledby'), frame.scrollLeft]),
+  )
+  change()
+  for (const [index, details] of region.querySelectorAll('details').entries()) if (open[index] !== undefined) details.open = open[index]
+  for (const frame of region.querySelectorAll('.frame[aria-labelledby]'))
+    frame.scrollLeft = scrolled.get(frame.getAttribute('aria-labelledby')) ?? 0
+  if (path !== null) find(path)?.focus({ preventScroll: true })
+}
+
+/** By what it is rather than by where it stands: rows come above it. */
+function pathTo(element) {
+  const { href, id } = element
+  if (id) return { id }
+  return href ? { href } : { label: element.getAttribute('aria-labelledby') ?? element.textContent }
+}
+
+function find({ id, href, label }) {
+  if (id !== undefined) return document.getElementById(id)
+  return [...region.querySelectorAll('a, button, [tabindex], summary')].find((element) =>
+    href !== undefined ? element.href === href : (element.getAttribute('aria-labelledby') ?? element.textContent) === label,
+  )
+}
+
+function follow() {
+  const events = new EventSource('/api/v1/events')
+  events.addEventListener('ready', () => {
+    status?.classList.add('on')
+    if (status?.textContent.trim() === '') say('live')
+  })
+  events.addEventListener('run', (event) => {
+    const change = JSON.parse(event.data)
+    if (!isWanted(change)) return
+    news += 1
+    if (region === null) return showNews(change)
+    say(`run ${change.runNumber} of ${change.tag}: ${change.what}`)
+    look()
+  })
+  events.addEventListener('error', () => {
+    status?.classList.remove('on')
+    if (events.readyState === EventSource.CLOSED) say('not followed any more: load the page again')
+  })
+  addEventListener('pagehide', () => events.close())
+  // A page that comes back from the browser's memory begins again.
+  addEventListener('pageshow', (event) => {
+    if (event.persisted) location.reload()
+  })
+}
+
+/** The table stays as it is while somebody reads it. */
+function showNews({ tag, runNumber, what }) {
+  const again = document.createElement('a')
+  again.href = location.href
+  again.textContent = `${news} ${news === 1 ? 'change' : 'changes'} since, the last: run ${runNumber} of ${tag} ${what}. Show`
+  status?.replaceChildren(again)
+}
+
+follow()

@@ -1,0 +1,96 @@
+/** The frame of every page: where one is, who one is, what it looks like. What it may load is said by access/headers.ts. */
+import { html } from 'hono/html'
+import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
+import { EVERY_TAG } from '../../../shared/access/scopes.ts'
+import { CSRF_FIELD } from '../access/csrf.ts'
+import type { ApiContext } from '../route.ts'
+import { assetUrl } from './assets/assets.ts'
+import { csrfTokenOf, type PageOptions } from './options.ts'
+import { type Html, NOTHING } from './parts.ts'
+import { THEMES, themeOf } from './theme.ts'
+
+export const PAGE_STATUSES = [200, 400, 401, 403, 404, 413, 429, 500, 503] as const
+
+export interface Page {
+  readonly title: string
+  readonly body: Html
+  /** Names of scripts besides page.js: `live.js` is a module, `uplot.js` is not. */
+  readonly scripts?: readonly string[]
+  /** Names of style sheets besides style.css. */
+  readonly styles?: readonly string[]
+  readonly status?: (typeof PAGE_STATUSES)[number]
+}
+
+export function renderPage(c: ApiContext, options: PageOptions, { title, body, scripts = [], styles = [], status = 200 }: Page) {
+  const theme = themeOf(c)
+  const token = csrfTokenOf(c, options)
+  const document = html`<!doctype html>
+<html lang="en" data-theme="${theme}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${title} · Cygnet</title>
+<link rel="icon" href="data:,">
+${['style.css', ...styles].map((name) => html`<link rel="stylesheet" href="${assetUrl(name)}">\n`)}
+<script type="module" src="${assetUrl('page.js')}"></script>
+${scripts.map(scriptTag)}
+</head>
+<body>
+<a class="skip" href="#content">Skip to the content</a>
+<header class="top">
+<a class="brand" href="/">Cygnet</a>
+${navigation(c)}
+${who(c, options, token)}
+</header>
+<main id="content" tabindex="-1">
+${body}
+</main>
+<footer><p>Times are UTC. <a href="/api/v1/openapi.json">API description</a></p>${themeForm(c, theme, token)}</footer>
+</body>
+</html>`
+  return c.html(document, status, { 'cache-control': 'no-store' })
+}
+
+const scriptTag = (name: string): Html =>
+  name === 'uplot.js'
+    ? html`<script defer src="${assetUrl(name)}"></script>\n`
+    : html`<script type="module" src="${assetUrl(name)}"></script>\n`
+
+/** Pages that the caller may open. */
+function navigation(c: ApiContext): Html {
+  const caller = c.get('caller')
+  if (tagsAllowed(caller, 'read').length === 0) return NOTHING
+  const links = [
+    ['/', 'Now'],
+    ['/runs', 'Runs'],
+    ['/replicas', 'Replicas'],
+    ...(mayDo(caller, 'operate', EVERY_TAG) ? [['/queues', 'Queues']] : []),
+  ] as const
+  const isHere = (path = '') => (path === '/' ? c.req.path === '/' : c.req.path === path || c.req.path.startsWith(`${path}/`))
+  return html`<nav aria-label="Pages"><ul class="choices">
+${links.map(([path, name]) => html`<li><a href="${path}"${isHere(path) ? html` aria-current="page"` : ''}>${name}</a></li>\n`)}
+</ul></nav>`
+}
+
+const THEME_NAMES = { system: 'System', light: 'Light', underground: 'Underground' } as const
+
+const themeForm = (c: ApiContext, current: string, token: string | null): Html => html`<form method="post" action="/theme" class="theme">
+<fieldset><legend class="unseen">Colours</legend>
+${csrfField(token)}<input type="hidden" name="to" value="${here(c)}">
+${THEMES.map((theme) => html`<button name="theme" value="${theme}" aria-pressed="${String(theme === current)}">${THEME_NAMES[theme]}</button>\n`)}
+</fieldset></form>`
+
+/** The address to come back to: only pages that are got have one. */
+const here = (c: ApiContext): string => (c.req.method === 'GET' ? c.req.path + new URL(c.req.url).search : '/')
+
+function who(c: ApiContext, options: PageOptions, token: string | null): Html {
+  const caller = c.get('caller')
+  if (caller.kind === 'anonymous')
+    return options.browser !== null ? html`<p class="who"><a href="/sign-in?to=${encodeURIComponent(here(c))}">Sign in</a></p>` : NOTHING
+  return html`<form method="post" action="/sign-out" class="who">${csrfField(token)}<span>${caller.name}</span> <button>Sign out</button></form>`
+}
+
+/** The hidden field that every form has which changes something. */
+export const csrfField = (token: string | null): Html =>
+  token === null ? NOTHING : html`<input type="hidden" name="${CSRF_FIELD}" value="${token}">`

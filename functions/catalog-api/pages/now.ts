@@ -1,0 +1,74 @@
+/** Now: every site at a glance, for who is on shift. Works as it is; with a script it follows what happens. */
+import { html } from 'hono/html'
+import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
+import { EVERY_TAG } from '../../../shared/access/scopes.ts'
+import { type Alert, recentAlerts } from '../../../shared/catalogue/alerts.ts'
+import { type SiteState, siteStates } from '../../../shared/catalogue/site-state.ts'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { type Api, addPage } from '../route.ts'
+import { renderPage } from './layout.ts'
+import type { PageOptions } from './options.ts'
+import { ageOf, type Html, mark, NOTHING, runPath, timeOf } from './parts.ts'
+import { type QueueState, queueStates } from './queue-state.ts'
+import { sitePanel } from './site-panel.ts'
+
+const DAY_MS = 86_400_000
+const MOST_ALERTS = 50
+
+export function registerNow(api: Api, context: TapeContext, options: PageOptions): void {
+  addPage(api, 'GET', '/', { right: 'read', anyTag: true }, async (c) => {
+    const caller = c.get('caller')
+    const tags = tagsAllowed(caller, 'read')
+    const now = context.now()
+    const since = new Date(now.getTime() - DAY_MS)
+    const [sites, alerts, queues] = await Promise.all([
+      siteStates(context.database, tags, since),
+      recentAlerts(context.database, tags, since, MOST_ALERTS),
+      mayDo(caller, 'operate', EVERY_TAG) ? queueStates(context, AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(5000)])) : [],
+    ])
+    return renderPage(c, options, { title: 'Now', body: nowBody({ sites, alerts, queues, now }), scripts: ['live.js'] })
+  })
+}
+
+interface Moment {
+  readonly sites: readonly SiteState[]
+  readonly alerts: readonly Alert[]
+  readonly queues: readonly QueueState[]
+  readonly now: Date
+}
+
+const nowBody = ({ sites, alerts, queues, now }: Moment): Html => html`<div class="title"><h1>Now</h1>
+<p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
+<div data-live="all">
+<div class="sites" id="sites">
+${sites.length === 0 ? html`<p class="empty">No run is catalogued yet. It appears here as soon as the DAQ has put one into the store.</p>` : sites.map((site) => sitePanel(site, now))}
+</div>
+<section id="alerts" aria-labelledby="alerts-heading"><h2 id="alerts-heading">Alerts of the last day</h2>
+${alertList(alerts, now)}
+</section>
+${queues.length === 0 ? NOTHING : html`<section id="queues" aria-labelledby="queues-heading"><h2 id="queues-heading">Queues</h2>${queueList(queues)}</section>`}
+</div>`
+
+const SEVERITIES = { info: 'none', warning: 'waiting', error: 'bad', page: 'bad' } as const
+
+const alertList = (alerts: readonly Alert[], now: Date): Html =>
+  alerts.length === 0
+    ? html`<p class="empty">None.</p>`
+    : html`<ol class="alerts">
+${alerts.map(
+  (alert) =>
+    html`<li><p>${mark(SEVERITIES[alert.severity], alert.severity)} <span class="about">${runOf(alert)}</span> <span class="quiet">${ageOf(alert.at, now)} ago</span></p><p>${alert.summary}</p></li>\n`,
+)}
+</ol>`
+
+function runOf({ tag, runNumber }: Alert): Html {
+  if (tag === null) return html`–`
+  return runNumber === null ? html`${tag}` : html`<a href="${runPath({ tag, runNumber })}">${tag} ${runNumber}</a>`
+}
+
+const queueList = (queues: readonly QueueState[]): Html => html`<ul class="queues">
+${queues.map(
+  ({ queue, depth, dead }) =>
+    html`<li><a href="/queues#${queue}">${queue}</a> ${depth === null ? mark('bad', 'does not answer') : depth.waiting + depth.inFlight === 0 ? mark('none', 'empty') : mark('moving', `${depth.waiting} waiting, ${depth.inFlight} at work`)}${dead > 0 ? html` ${mark('bad', `${dead} dead`)}` : ''}</li>\n`,
+)}
+</ul>`

@@ -1,0 +1,85 @@
+/** Small pieces of which the pages are made. Everything put into `html` is escaped; `raw` is used for nothing that comes from outside. */
+import { html, raw } from 'hono/html'
+import { age, dateTime } from './format.ts'
+
+export type Html = ReturnType<typeof html>
+/** What may stand in the text of a page. */
+export type Content = Html | string | number | null
+
+export const NOTHING: Html = html``
+
+/** How something fares. Each has a shape of its own besides its colour. */
+export type Tone = 'good' | 'moving' | 'waiting' | 'bad' | 'none'
+
+const SHAPES: Readonly<Record<Tone, string>> = { good: '●', moving: '◐', waiting: '○', bad: '▲', none: '–' }
+
+/** A shape and a word. */
+export const mark = (tone: Tone, text: string): Html =>
+  html`<span class="mark ${tone}"><span class="shape" aria-hidden="true">${SHAPES[tone]}</span> ${text}</span>`
+
+/** A time in UTC, which machines can read. */
+export const timeOf = (at: Date | null): Html => (at === null ? html`–` : html`<time datetime="${at.toISOString()}">${dateTime(at)}</time>`)
+
+/** How long ago; it is kept true by a script where there is one. */
+export const ageOf = (at: Date, now: Date): Html =>
+  html`<time datetime="${at.toISOString()}" title="${dateTime(at)} UTC" data-age>${age(at, now)}</time>`
+
+export interface Column<Row> {
+  readonly head: Content
+  readonly cell: (row: Row) => Content
+  /** Numbers stand to the right. */
+  readonly numeric?: boolean
+  /** Sentences need some room. */
+  readonly prose?: boolean
+  /** Left out where there is little room. */
+  readonly roomy?: boolean
+  /** The cell names its row. */
+  readonly heads?: boolean
+  readonly sort?: 'ascending' | 'descending' | undefined
+}
+
+/** A table in a frame of its own, which is what scrolls where the page is narrower. */
+export function table<Row>(options: {
+  readonly id: string
+  readonly caption: Content
+  readonly captionHidden?: boolean
+  readonly columns: readonly Column<Row>[]
+  readonly rows: readonly Row[]
+  readonly empty: string
+}): Html {
+  const { id, caption, captionHidden = false, columns, rows, empty } = options
+  if (rows.length === 0) return html`<p class="empty">${empty}</p>`
+  return html`<div class="frame" role="region" aria-labelledby="${id}" tabindex="0"><table>
+<caption id="${id}"${captionHidden ? html` class="unseen"` : ''}>${caption}</caption>
+<thead><tr>${columns.map(headCell)}</tr></thead>
+<tbody>${rows.map((row) => html`<tr>${columns.map((column) => cellOf(column, row))}</tr>\n`)}</tbody>
+</table></div>`
+}
+
+const headCell = <Row>(column: Column<Row>): Html =>
+  html`<th scope="col"${classOf(column)}${column.sort === undefined ? '' : html` aria-sort="${column.sort}"`}>${column.head}</th>`
+
+const cellOf = <Row>(column: Column<Row>, row: Row): Html =>
+  column.heads === true
+    ? html`<th scope="row"${classOf(column)}>${column.cell(row)}</th>`
+    : html`<td${classOf(column)}>${column.cell(row)}</td>`
+
+function classOf<Row>({ numeric, prose, roomy }: Column<Row>): Html {
+  const classes = [...(numeric === true ? ['number'] : []), ...(prose === true ? ['prose'] : []), ...(roomy === true ? ['roomy'] : [])]
+  return classes.length === 0 ? NOTHING : html` class="${classes.join(' ')}"`
+}
+
+/** Names and values; those without a value are left out. */
+export const facts = (pairs: readonly (readonly [string, Content])[]): Html =>
+  html`<dl class="facts">${pairs.map(([name, value]) => (value === null ? '' : html`<div><dt>${name}</dt><dd>${value}</dd></div>`))}</dl>`
+
+/** Text to be copied: it can be selected, and copied by a button where there is a script. */
+export const copyable = (id: string, label: string, text: string): Html =>
+  html`<div class="copyable"><p id="${id}-label">${label}</p><pre id="${id}" tabindex="0" role="region" aria-labelledby="${id}-label">${text}</pre><button type="button" data-copy="${id}" hidden>Copy</button></div>`
+
+/** Data for a script, which no browser runs. */
+export const dataBlock = (id: string, value: unknown): Html =>
+  html`<script type="application/json" id="${id}">${raw(JSON.stringify(value).replaceAll('<', '\\u003c'))}</script>`
+
+export const runPath = (run: { readonly tag: string; readonly runNumber: number }): string =>
+  `/runs/${encodeURIComponent(run.tag)}/${run.runNumber}`

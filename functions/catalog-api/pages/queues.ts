@@ -1,0 +1,126 @@
+/** Queues: how full, how old, and what died on them, to be sent back once its cause is gone. */
+import { html } from 'hono/html'
+import * as z from 'zod'
+import { listParked } from '../../../shared/catalogue/parked.ts'
+import { oldestWork } from '../../../shared/catalogue/waiting-work.ts'
+import { retryDeadLetters } from '../../../shared/queue/dead-letters.ts'
+import { QUEUES, type QueueName } from '../../../shared/queue/queues.ts'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { refusal } from '../problem.ts'
+import { type Api, addPage } from '../route.ts'
+import { type DeadLetter, readDeadLetters } from './dead-letters.ts'
+import { counted } from './format.ts'
+import { csrfField, renderPage } from './layout.ts'
+import { csrfTokenOf, type PageOptions } from './options.ts'
+import { ageOf, type Column, type Html, mark, NOTHING, table, timeOf } from './parts.ts'
+import { type QueueState, queueStates } from './queue-state.ts'
+
+const OPERATORS = { right: 'operate', everyTag: true } as const
+const MOST_PARKED = 50
+const ANSWER_MS = 10_000
+
+const retryForm = z.object({ message: z.string().max(200).optional(), all: z.literal('yes').optional() })
+
+export function registerQueues(api: Api, context: TapeContext, options: PageOptions): void {
+  addPage(api, 'GET', '/queues', OPERATORS, async (c) => {
+    const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
+    const [states, oldest, parked] = await Promise.all([
+      queueStates(context, signal),
+      oldestWork(context.database),
+      listParked(context.database, MOST_PARKED),
+    ])
+    const withDead = states.filter(({ dead }) => dead > 0).map(({ queue }) => queue)
+    const letters = new Map(
+      await Promise.all(withDead.map(async (queue) => [queue, await readDeadLetters(context, queue, signal)] as const)),
+    )
+    const now = context.now()
+    const retried = /^\d{1,6}$/.exec(c.req.query('retried') ?? '')?.[0]
+    const body = html`<div class="title"><h1>Queues</h1><p class="live" role="status">as of ${timeOf(now)}</p></div>
+${retried === undefined ? NOTHING : html`<p class="notice" role="status">${counted(Number(retried), 'dead letter')} ${retried === '1' ? 'was' : 'were'} sent back.</p>`}
+${queueTable(states, oldest, now)}
+${states.filter(({ dead }) => dead > 0).map(({ queue }) => deadSection(queue, letters.get(queue) ?? [], csrfTokenOf(c, options), now))}
+<section aria-labelledby="parked-heading"><h2 id="parked-heading">Notifications that nobody understood</h2>
+${parkedTable(parked)}</section>`
+    return renderPage(c, options, { title: 'Queues', body })
+  })
+
+  addPage(api, 'POST', '/queues/:queue/retry', OPERATORS, async (c) => {
+    const queue = QUEUES.find((name) => name === c.req.param('queue'))
+    if (queue === undefined) throw refusal(404, 'there is no such queue')
+    const wanted = retryForm.safeParse(await c.req.parseBody()).data
+    if (wanted === undefined || (wanted.message === undefined) === (wanted.all === undefined))
+      throw refusal(400, 'say which dead letter, or all of them')
+    const which = ({ messageId }: { readonly messageId: string }) => wanted.all === 'yes' || messageId === wanted.message
+    const sent = await retryDeadLetters(context.queues, queue, which, c.req.raw.signal)
+    context.log.info({ queue, messages: sent.length, by: c.get('caller').subject }, 'dead-letters-retried')
+    return c.redirect(`/queues?retried=${sent.length}#${queue}`, 303)
+  })
+}
+
+function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName, Date>, now: Date): Html {
+  const number = (value: number | undefined) => (value === undefined ? '–' : String(value))
+  const columns: readonly Column<QueueState>[] = [
+    { head: 'Queue', heads: true, cell: ({ queue }) => html`<span id="${queue}">${queue}</span>` },
+    { head: 'Waiting', numeric: true, cell: ({ depth }) => number(depth?.waiting) },
+    { head: 'At work', numeric: true, cell: ({ depth }) => number(depth?.inFlight) },
+    {
+      head: 'Oldest work',
+      numeric: true,
+      cell: ({ queue }) => {
+        const at = oldest.get(queue)
+        return at === undefined ? '–' : ageOf(at, now)
+      },
+    },
+    {
+      head: 'Dead letters',
+      cell: ({ queue, depth, dead }) => {
+        if (depth === null) return mark('bad', 'the queue does not answer')
+        return dead === 0 ? mark('none', 'none') : html`<a href="#dead-${queue}">${mark('bad', String(dead))}</a>`
+      },
+    },
+  ]
+  return table({ id: 'queue-table', caption: 'Depth and age', captionHidden: true, rows: states, empty: '', columns })
+}
+
+function deadSection(queue: QueueName, letters: readonly DeadLetter[], token: string | null, now: Date): Html {
+  const action = `/queues/${queue}/retry`
+  return html`<section aria-labelledby="dead-${queue}"><h2 id="dead-${queue}">Dead letters of ${queue}</h2>
+${table<DeadLetter>({
+  id: `dead-${queue}-table`,
+  caption: `The first ${letters.length} dead letters of ${queue}`,
+  captionHidden: true,
+  rows: letters,
+  empty: 'They are being read by somebody else: load the page again in a minute.',
+  columns: [
+    { head: 'About', heads: true, cell: ({ about }) => html`<code class="address">${about}</code>` },
+    { head: 'Age', numeric: true, cell: ({ sentAt }) => (sentAt === null ? '–' : ageOf(sentAt, now)) },
+    { head: 'Attempts', numeric: true, cell: ({ attempts }) => attempts ?? '–' },
+    { head: 'Last error', prose: true, cell: ({ lastError }) => lastError ?? 'the catalogue knows none' },
+    {
+      head: html`<span class="unseen">Retry</span>`,
+      cell: ({ id, about }) =>
+        html`<form method="post" action="${action}">${csrfField(token)}<input type="hidden" name="message" value="${id}"><button aria-label="Retry ${about}">Retry</button></form>`,
+    },
+  ],
+})}
+<form method="post" action="${action}" class="actions">${csrfField(token)}<input type="hidden" name="all" value="yes"><button>Retry all of ${queue}</button></form>
+</section>`
+}
+
+type Parked = Awaited<ReturnType<typeof listParked>>[number]
+
+const parkedTable = (parked: readonly Parked[]): Html =>
+  table<Parked>({
+    id: 'parked',
+    caption: 'Kept for a human; cygnet dead show prints one in full',
+    captionHidden: true,
+    rows: parked,
+    empty: 'None.',
+    columns: [
+      { head: 'Id', heads: true, cell: ({ id }) => `p${id}` },
+      { head: 'First at (UTC)', cell: ({ received_at: at }) => timeOf(at) },
+      { head: 'Times', numeric: true, cell: ({ times }) => times },
+      { head: 'Why', prose: true, cell: ({ reason }) => reason },
+      { head: 'Begins with', cell: ({ body }) => html`<code class="address">${body.slice(0, 200)}</code>` },
+    ],
+  })

@@ -1,0 +1,27 @@
+/** All pages, and what they load. */
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import type { Api } from '../route.ts'
+import { registerAssets } from './assets/assets.ts'
+import { registerEvents } from './events.ts'
+import { registerNow } from './now.ts'
+import type { PageOptions } from './options.ts'
+import { problemPages } from './problem-pages.ts'
+import { registerQueues } from './queues.ts'
+import { registerReplicas } from './replicas.ts'
+import { registerRun } from './run.ts'
+import { registerRunLinks } from './run-links.ts'
+import { registerRuns } from './runs.ts'
+import { registerTheme } from './theme.ts'
+
+export function registerPages(api: Api, context: TapeContext, options: PageOptions): void {
+  api.app.use(problemPages(options))
+  registerAssets(api)
+  registerTheme(api)
+  registerNow(api, context, options)
+  registerRuns(api, context, options)
+  registerRunLinks(api, context, options)
+  registerRun(api, context, options)
+  registerReplicas(api, context, options)
+  registerQueues(api, context, options)
+  registerEvents(api, context, options)
+}

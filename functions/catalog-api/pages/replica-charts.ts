@@ -1,0 +1,31 @@
+/** The numbers of the charts, which assets/charts.js draws; the table below them has the same. */
+import type { DayOfTag } from '../../../shared/catalogue/dashboard.ts'
+
+export interface ChartData {
+  /** Midnights (UTC) of all days, Unix seconds. */
+  readonly days: readonly number[]
+  /** Of all tags together, bytes a day. */
+  readonly taken: readonly number[]
+  readonly tape: readonly number[]
+  /** Null on days without runs: its line has gaps there. */
+  readonly cloud: readonly (number | null)[]
+  /** Verified on tape of what was taken, percent. */
+  readonly share: readonly (number | null)[]
+}
+
+const DAY_MS = 86_400_000
+
+export function chartData(rows: readonly DayOfTag[], since: Date, now: Date): ChartData {
+  const length = Math.max(1, Math.ceil((now.getTime() - since.getTime()) / DAY_MS))
+  const days = Array.from({ length }, (_, index) => since.getTime() + index * DAY_MS)
+  const byDay = Map.groupBy(rows, ({ day }) => Date.parse(`${day}T00:00:00Z`))
+  const sum = (value: (row: DayOfTag) => number) => days.map((day) => (byDay.get(day) ?? []).reduce((total, row) => total + value(row), 0))
+  const [taken, tape] = [sum((row) => row.takenBytes), sum((row) => row.tapeBytes)]
+  return {
+    days: days.map((day) => day / 1000),
+    taken,
+    tape,
+    cloud: sum((row) => row.cloudBytes).map((bytes, index) => (taken[index] === 0 ? null : bytes)),
+    share: taken.map((all, index) => (all === 0 ? null : Math.round((1000 * (tape[index] ?? 0)) / all) / 10)),
+  }
+}

@@ -1,0 +1,151 @@
+/** Replicas: how much of the data is where, day by day, and what is still on its way. */
+import { html } from 'hono/html'
+import * as z from 'zod'
+import { tagsAllowed } from '../../../shared/access/caller.ts'
+import { type DayOfTag, storageByDay } from '../../../shared/catalogue/dashboard.ts'
+import { type CopiesInState, openCopies, type VisibleTags } from '../../../shared/catalogue/site-state.ts'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { type Api, addPage } from '../route.ts'
+import { bytes, count } from './format.ts'
+import { renderPage } from './layout.ts'
+import type { PageOptions } from './options.ts'
+import { ageOf, dataBlock, type Html, mark, NOTHING, table } from './parts.ts'
+import { chartData } from './replica-charts.ts'
+import { replicaTone } from './run-marks.ts'
+
+const DAY_MS = 86_400_000
+const SPANS = [7, 30, 90] as const
+const query = z.object({
+  days: z.coerce
+    .number()
+    .refine((days) => SPANS.some((span) => span === days))
+    .catch(30),
+  tag: z.string().max(200).optional(),
+})
+
+export function registerReplicas(api: Api, context: TapeContext, options: PageOptions): void {
+  addPage(api, 'GET', '/replicas', { right: 'read', anyTag: true }, async (c) => {
+    const asked = query.parse(c.req.query())
+    const visible = tagsAllowed(c.get('caller'), 'read')
+    const now = context.now()
+    // From a midnight on, so that the first day is whole.
+    const since = new Date(Math.floor(now.getTime() / DAY_MS - asked.days + 1) * DAY_MS)
+    const tags = asked.tag === undefined || asked.tag === '' ? visible : narrowed(visible, asked.tag)
+    const [days, open] = await Promise.all([storageByDay(context.database, tags, since), openCopies(context.database, tags)])
+    return renderPage(c, options, {
+      title: 'Replicas',
+      body: replicasBody({ days, open, now, since, asked }),
+      scripts: ['uplot.js', 'charts.js'],
+      styles: ['uplot.css'],
+    })
+  })
+}
+
+const narrowed = (visible: VisibleTags, tag: string): VisibleTags => (visible === '*' || visible.includes(tag) ? [tag] : [])
+
+interface Shown {
+  readonly days: readonly DayOfTag[]
+  readonly open: readonly (CopiesInState & { readonly tag: string })[]
+  readonly now: Date
+  readonly since: Date
+  readonly asked: z.infer<typeof query>
+}
+
+const replicasBody = ({ days, open, now, since, asked }: Shown): Html => html`<div class="title"><h1>Replicas</h1>${spans(asked)}</div>
+${totals(days, asked.days)}
+<section aria-labelledby="under-way"><h2 id="under-way">On the way, failed or doubtful</h2>${backlog(open, now)}</section>
+<section aria-labelledby="by-day"><h2 id="by-day">By the day on which the data was taken</h2>
+<div class="charts" data-charts="chart-data" aria-hidden="true" hidden><figure><figcaption>Volume by place</figcaption><div data-chart="volume"></div></figure>
+<figure><figcaption>Share verified on tape</figcaption><div data-chart="share"></div></figure></div>
+${dataBlock('chart-data', chartData(days, since, now))}
+${dayTable(days)}</section>`
+
+function spans({ days, tag }: Shown['asked']): Html {
+  const path = (span: number) => `/replicas?${new URLSearchParams({ days: String(span), ...(tag ? { tag } : {}) })}`
+  return html`<nav aria-label="Time"><ul class="choices">${SPANS.map((span) => html`<li><a href="${path(span)}"${span === days ? html` aria-current="true"` : ''}>${span} days</a></li>`)}</ul>
+${tag ? html`<p>only ${tag}, <a href="/replicas?days=${days}">all tags</a></p>` : NOTHING}</nav>`
+}
+
+interface Total extends Omit<DayOfTag, 'day'> {
+  readonly perDay: number
+}
+
+function totals(days: readonly DayOfTag[], span: number): Html {
+  const rows = [...Map.groupBy(days, ({ tag }) => tag)].map(([tag, own]): Total => {
+    const sum = (value: (day: DayOfTag) => number) => own.reduce((total, each) => total + value(each), 0)
+    const takenBytes = sum((each) => each.takenBytes)
+    return {
+      tag,
+      runs: sum((each) => each.runs),
+      takenBytes,
+      localBytes: sum((each) => each.localBytes),
+      cloudBytes: sum((each) => each.cloudBytes),
+      tapeBytes: sum((each) => each.tapeBytes),
+      perDay: takenBytes / span,
+    }
+  })
+  return table<Total>({
+    id: 'totals',
+    caption: `Taken in the last ${span} days, and where it is`,
+    rows: rows.toSorted((a, b) => (a.tag < b.tag ? -1 : 1)),
+    empty: `No run was taken in the last ${span} days.`,
+    columns: [
+      { head: 'Tag', heads: true, cell: ({ tag }) => html`<a href="/replicas?days=${span}&amp;tag=${encodeURIComponent(tag)}">${tag}</a>` },
+      { head: 'Runs', numeric: true, cell: ({ runs }) => count(runs) },
+      { head: 'Taken', numeric: true, cell: ({ takenBytes }) => bytes(takenBytes) },
+      { head: 'A day', numeric: true, cell: ({ perDay }) => bytes(Math.round(perDay)) },
+      { head: 'DAQ disk', numeric: true, cell: (row) => share(row.localBytes, row.takenBytes) },
+      { head: 'Store', numeric: true, cell: (row) => share(row.cloudBytes, row.takenBytes) },
+      { head: 'Tape', numeric: true, cell: (row) => share(row.tapeBytes, row.takenBytes) },
+    ],
+  })
+}
+
+/** Volume, and which part of all it is; a bar repeats it for the eye. */
+function share(part: number, all: number): Html {
+  const percent = all === 0 ? 0 : Math.floor((100 * part) / all)
+  return html`${bytes(part)} <span class="quiet">${percent} %</span> <meter min="0" max="100" value="${percent}" aria-hidden="true"></meter>`
+}
+
+const PLACES = { local: 'DAQ disk', cloud: 'store', tape: 'tape', recall: 'back from tape' } as const
+
+const backlog = (open: Shown['open'], now: Date): Html =>
+  table({
+    id: 'backlog',
+    caption: 'Copies that are not where they should be',
+    captionHidden: true,
+    rows: open,
+    empty: 'Nothing: every copy is where it should be.',
+    columns: [
+      { head: 'Tag', heads: true, cell: ({ tag }) => tag },
+      { head: 'Where', cell: ({ kind }) => PLACES[kind] },
+      { head: 'State', cell: ({ state }) => mark(replicaTone(state), state) },
+      { head: 'Priority', cell: ({ priority }) => priority },
+      { head: 'Copies', numeric: true, cell: (row) => count(row.count) },
+      { head: 'Volume', numeric: true, cell: ({ sizeBytes }) => bytes(sizeBytes) },
+      { head: 'Oldest', numeric: true, cell: ({ oldest }) => ageOf(oldest, now) },
+    ],
+  })
+
+const dayTable = (days: readonly DayOfTag[]): Html =>
+  table<DayOfTag>({
+    id: 'days',
+    caption: 'Day by day (UTC)',
+    rows: days,
+    empty: 'No run was taken in this time.',
+    columns: [
+      { head: 'Day', heads: true, cell: ({ day, tag }) => html`<a href="${runsOfDay(day, tag)}">${day}</a>` },
+      { head: 'Tag', cell: ({ tag }) => tag },
+      { head: 'Runs', numeric: true, cell: ({ runs }) => count(runs) },
+      { head: 'Taken', numeric: true, cell: ({ takenBytes }) => bytes(takenBytes) },
+      { head: 'DAQ disk', numeric: true, cell: ({ localBytes }) => bytes(localBytes) },
+      { head: 'Store', numeric: true, cell: ({ cloudBytes }) => bytes(cloudBytes) },
+      { head: 'Tape', numeric: true, cell: ({ tapeBytes }) => bytes(tapeBytes) },
+    ],
+  })
+
+/** Runs that began on this day (UTC). */
+function runsOfDay(day: string, tag: string): string {
+  const until = new Date(Date.parse(`${day}T00:00:00Z`) + DAY_MS).toISOString().slice(0, 10)
+  return `/runs?${new URLSearchParams({ tag, since: day, until })}`
+}

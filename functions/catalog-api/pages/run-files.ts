@@ -1,0 +1,31 @@
+/** The files of a run: what they are made of, their checksums, and who said so. */
+import { html } from 'hono/html'
+import type { RunDetails } from '../../../shared/catalogue/queries.ts'
+import type { RunFile } from '../../../shared/catalogue/schema.ts'
+import { bytes, count } from './format.ts'
+import { facts, type Html, mark, NOTHING, timeOf } from './parts.ts'
+
+export const filesSection = ({ files }: RunDetails): Html => html`<section aria-labelledby="files"><h2 id="files">Files</h2>
+${files.length === 0 ? html`<p class="empty">No file of it could be read.</p>` : files.map(fileItem)}</section>`
+
+const fileItem = (file: RunFile): Html => html`<article class="file${file.is_live === 1 ? '' : ' former'}">
+<h3><code>${file.bucket}/${file.object_key}</code>${file.is_live === 1 ? NOTHING : html` <span class="label">replaced</span>`}</h3>
+${file.problem === null ? NOTHING : html`<p class="problem">${file.problem}${file.problem_offset === null ? '' : ` (at byte ${count(file.problem_offset)})`}</p>`}
+${file.warnings.length === 0 ? NOTHING : html`<ul class="warnings">${file.warnings.map((warning) => html`<li>${mark('waiting', warning.message)}</li>`)}</ul>`}
+${facts([
+  ['Size', `${bytes(file.size_bytes)} (${count(file.size_bytes)} B), ${bytes(file.uncompressed_bytes)} of events, ${file.compression}`],
+  ['Stored', timeOf(file.last_modified)],
+  ['Catalogued', timeOf(file.catalogued_at)],
+  ['Replaced', file.superseded_at === null ? null : timeOf(file.superseded_at)],
+  ['Compared', comparisons(file)],
+  ['Camera', file.camera === null ? null : `${file.camera.model}, ${file.camera.width} × ${file.camera.height}`],
+])}
+${checksums(file)}</article>`
+
+const checksums = ({ md5, adler32, sha256 }: RunFile): Html => html`<dl class="sums">
+<dt>MD5</dt><dd><code>${md5}</code></dd><dt>Adler-32</dt><dd><code>${adler32}</code></dd><dt>SHA-256</dt><dd><code>${sha256}</code></dd></dl>`
+
+function comparisons({ digests_compared: compared }: RunFile): Html {
+  if (compared.length === 0) return html`nothing was stated to compare with`
+  return html`${compared.map(({ by, algorithm, agrees }) => html`${mark(agrees ? 'good' : 'bad', `${algorithm} of the ${by} ${agrees ? 'agrees' : 'disagrees'}`)} `)}`
+}

@@ -1,0 +1,111 @@
+/** Links to chosen runs: for a browser, and as lists for wget and aria2. The answer to a form, so that no link stands in an address. */
+import { html } from 'hono/html'
+import * as z from 'zod'
+import { mayDo } from '../../../shared/access/caller.ts'
+import type { FileOfRun, RunName } from '../../../shared/replicas/catalogue-links.ts'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { refusal } from '../problem.ts'
+import { type Api, type ApiContext, addPage } from '../route.ts'
+import { findLinks } from '../routes/find-links.ts'
+import { listOf } from '../routes/link-lists.ts'
+import { bytes, counted } from './format.ts'
+import { csrfField, renderPage } from './layout.ts'
+import { csrfTokenOf, type PageOptions } from './options.ts'
+import { type Content, copyable, type Html, mark, NOTHING, runPath, table, timeOf } from './parts.ts'
+
+/** A page of the table. */
+const MOST_RUNS = 100
+const LARGEST_NUMBER = 0xffffffff
+
+/** `<tag, encoded>/<run number>` */
+const chosenRun = z
+  .string()
+  .max(700)
+  .regex(/^[^/]+\/\d{1,10}$/)
+  .transform((text, context): RunName => {
+    const [tag = '', number = ''] = text.split('/')
+    const runNumber = Number(number)
+    try {
+      if (runNumber <= LARGEST_NUMBER) return { tag: decodeURIComponent(tag), runNumber }
+    } catch {}
+    context.addIssue({ code: 'custom', message: 'this names no run' })
+    return z.NEVER
+  })
+const form = z.object({ run: z.array(chosenRun).max(MOST_RUNS), recall: z.literal('yes').optional() })
+
+export const chosenValue = ({ tag, runNumber }: RunName): string => `${encodeURIComponent(tag)}/${runNumber}`
+
+export function registerRunLinks(api: Api, context: TapeContext, options: PageOptions): void {
+  addPage(api, 'POST', '/runs/links', { right: 'link', anyTag: true }, async (c) => {
+    const body = await c.req.parseBody({ all: true })
+    const parsed = form.safeParse({ run: [body.run ?? []].flat(), recall: body.recall })
+    if (!parsed.success) throw refusal(400, `choose up to ${MOST_RUNS} runs of the table`)
+    const caller = c.get('caller')
+    const { run, recall } = parsed.data
+    const runs = run.filter(({ tag }) => mayDo(caller, 'link', tag))
+    const refused = run.filter(({ tag }) => !mayDo(caller, 'link', tag))
+    const wanted = { runs, files: [], seconds: context.config.CYGNET_LINK_SECONDS, check: true, recall: recall === 'yes' }
+    const { files, unknown } = await findLinks(context, caller, wanted, c.req.raw.signal)
+    const without = [
+      ...unknown.map(({ why }) => why),
+      ...refused.map(({ tag, runNumber }) => `run ${runNumber}: you may not have links to runs of ${tag}`),
+    ]
+    return renderPage(c, options, { title: 'Links', body: linksBody(c, files, without, csrfTokenOf(c, options)) })
+  })
+}
+
+/** @param without why there is none, for each run that has no file here. */
+function linksBody(c: ApiContext, files: readonly FileOfRun[], without: readonly string[], token: string | null): Html {
+  const links = files.flatMap((file) => (file.kind === 'link' ? [file] : []))
+  const asleep = new Map(files.filter(({ kind }) => kind === 'on-tape').map((file) => [chosenValue(file), file]))
+  const recallable = [...asleep].filter(([, { tag }]) => mayDo(c.get('caller'), 'recall', tag)).map(([value]) => value)
+  return html`<div class="title"><h1>Links</h1><p><a href="/runs">Back to the runs</a></p></div>
+<p>${counted(links.length, 'link')}, ${bytes(links.reduce((sum, file) => sum + file.sizeBytes, 0))}. Whoever has a link can fetch the file until it expires: pass on runs, not links.</p>
+${without.length === 0 ? NOTHING : html`<div class="notice bad"><p>Without links:</p><ul>${without.map((why) => html`<li>${why}</li>`)}</ul></div>`}
+${recallable.length === 0 ? NOTHING : recallForm(recallable, token)}
+${linkTable(files)}
+${links.length === 0 ? NOTHING : lists(links)}`
+}
+
+const linkTable = (files: readonly FileOfRun[]): Html =>
+  table<FileOfRun>({
+    id: 'links',
+    caption: 'Files of the chosen runs',
+    captionHidden: true,
+    rows: files,
+    empty: 'There is no file to link to. Go back and choose some runs.',
+    columns: [
+      { head: 'Run', heads: true, cell: (file) => html`<a href="${runPath(file)}">${file.tag} ${file.runNumber}</a>` },
+      { head: 'File', cell: linkOf },
+      { head: 'Size', numeric: true, cell: ({ sizeBytes }) => bytes(sizeBytes) },
+      { head: 'Valid until (UTC)', cell: (file) => (file.kind === 'link' ? timeOf(file.expiresAt) : '–') },
+      { head: 'MD5', cell: ({ md5 }) => html`<code>${md5}</code>` },
+      { head: 'Adler-32', cell: ({ adler32 }) => html`<code>${adler32}</code>` },
+    ],
+  })
+
+function linkOf(file: FileOfRun): Content {
+  switch (file.kind) {
+    case 'link':
+      return html`<a href="${file.url}" rel="noreferrer" download>${file.fileName}</a>`
+    case 'recalling':
+      return mark('moving', `comes back from tape (${file.state})${file.detail === null ? '' : `: ${file.detail}`}`)
+    case 'on-tape':
+      return mark('waiting', file.how)
+    case 'unavailable':
+      return mark('bad', file.why)
+  }
+}
+
+const recallForm = (runs: readonly string[], token: string | null): Html => html`<form method="post" action="/runs/links" class="notice">
+${csrfField(token)}<input type="hidden" name="recall" value="yes">
+${runs.map((run) => html`<input type="hidden" name="run" value="${run}">`)}
+<p>${counted(runs.length, 'run')} ${runs.length === 1 ? 'is' : 'are'} only on tape. <button class="main">Bring back</button></p></form>`
+
+type There = Extract<FileOfRun, { readonly kind: 'link' }>
+
+const lists = (links: readonly There[]): Html => html`<details class="snippets"><summary>Lists for wget and aria2</summary>
+${copyable('for-wget', 'wget --content-disposition -c -i links.txt', listOf(links, 'wget'))}
+${copyable('for-aria2', 'aria2c -c -i links.txt', listOf(links, 'aria2'))}
+${copyable('for-md5sum', 'md5sum -c sums.txt', listOf(links, 'md5sum'))}
+</details>`

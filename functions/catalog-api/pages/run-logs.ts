@@ -1,0 +1,68 @@
+/** What the functions of a local stack logged about a run. Elsewhere the logs are where the platform keeps them. */
+import { open, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as z from 'zod'
+
+export interface LogLine {
+  readonly time: string
+  readonly level: string
+  readonly function: string
+  readonly event: string
+  /** Everything else, as JSON. */
+  readonly more: string
+}
+
+const logLine = z.looseObject({
+  time: z.string(),
+  level: z.string().default('info'),
+  function: z.string().default(''),
+  event: z.string().default(''),
+  run: z.number(),
+  tag: z.string().optional(),
+})
+
+/** So much of the end of each file is looked through. */
+const LOOKED_THROUGH_BYTES = 2 * 1024 * 1024
+const MOST_LINES = 200
+
+/** The last lines about the run, in the order of time; an unreadable folder has none. */
+export async function logLinesOf(folder: string, run: { readonly tag: string; readonly runNumber: number }): Promise<readonly LogLine[]> {
+  const names = await readdir(folder).catch(() => [])
+  const files = names.filter((name) => /^[a-z-]+([0-9]+)?[.]log([.]1)?$/.test(name))
+  const lines: LogLine[] = []
+  for (const name of files) {
+    const text = await endOf(join(folder, name)).catch(() => '')
+    // Most lines are about other runs: they are not parsed.
+    const about = text.split('\n').filter((line) => line.includes(`"run":${run.runNumber}`))
+    lines.push(...about.flatMap((line) => parseLine(line, run)))
+  }
+  return lines.toSorted((a, b) => (a.time < b.time ? -1 : 1)).slice(-MOST_LINES)
+}
+
+function parseLine(text: string, { tag, runNumber }: { readonly tag: string; readonly runNumber: number }): readonly LogLine[] {
+  const parsed = logLine.safeParse(jsonOf(text))
+  if (!parsed.success) return []
+  const { time, level, function: name, event, run, tag: ofTag, ...more } = parsed.data
+  if (run !== runNumber || (ofTag !== undefined && ofTag !== tag)) return []
+  return [{ time, level, function: name, event, more: JSON.stringify(more) }]
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+async function endOf(path: string): Promise<string> {
+  const file = await open(path)
+  try {
+    const { size } = await file.stat()
+    const from = Math.max(0, size - LOOKED_THROUGH_BYTES)
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(size - from), 0, size - from, from)
+    return buffer.toString('utf8', 0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}

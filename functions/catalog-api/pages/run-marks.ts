@@ -1,0 +1,38 @@
+/** In a mark: how a run is, and where its copies are. */
+import type { ReplicaState } from '../../../shared/catalogue/replica-schema.ts'
+import type { Run } from '../../../shared/catalogue/schema.ts'
+import type { StorageSummary } from '../../../shared/catalogue/storage-summary.ts'
+import { type Html, mark, type Tone } from './parts.ts'
+
+export function runMark(run: Pick<Run, 'complete' | 'integrity'>): Html {
+  if (run.integrity === 'mismatch') return mark('bad', 'checksum disagrees')
+  return run.complete === 1 ? mark('good', 'complete') : mark('bad', 'not complete')
+}
+
+const CLOUD: Readonly<Record<StorageSummary['cloud'], readonly [Tone, string]>> = {
+  present: ['good', 'there'],
+  partly: ['waiting', 'in part'],
+  deleted: ['none', 'left it'],
+  absent: ['none', 'not there'],
+  suspicious: ['bad', 'suspicious'],
+}
+const TAPE: Readonly<Record<StorageSummary['tape'], readonly [Tone, string]>> = {
+  'on-media': ['good', 'verified'],
+  'under-way': ['moving', 'on its way'],
+  none: ['none', 'no copy'],
+  failed: ['bad', 'failed'],
+}
+
+export const cloudMark = (cloud: StorageSummary['cloud']): Html => mark(...CLOUD[cloud])
+export const tapeMark = (tape: StorageSummary['tape']): Html => mark(...TAPE[tape])
+
+const GOOD: readonly ReplicaState[] = ['present', 'on-media']
+const BAD: readonly ReplicaState[] = ['failed', 'missing', 'suspicious']
+const OVER: readonly ReplicaState[] = ['deleted', 'expired', 'replaced']
+
+export function replicaTone(state: ReplicaState): Tone {
+  if (GOOD.includes(state)) return 'good'
+  if (BAD.includes(state)) return 'bad'
+  if (OVER.includes(state)) return 'none'
+  return state === 'requested' ? 'waiting' : 'moving'
+}

@@ -1,0 +1,26 @@
+/** The parameters of a run with their units. */
+import { html } from 'hono/html'
+import type { Run } from '../../../shared/catalogue/schema.ts'
+import { parameter } from './format.ts'
+import { type Content, facts, type Html } from './parts.ts'
+
+const UNITS: Readonly<Record<string, string>> = {
+  exposure_sec: 's',
+  total_gas_flow: 'l/h',
+  source_position: 'cm',
+  discrimination_threshold: 'mV',
+  trigger_veto_time: 'µs',
+}
+const unitOf = (name: string) => UNITS[name] ?? (name.endsWith('_V') ? 'V' : '')
+
+/** What is told elsewhere on the page, or is only true for the old tools. */
+const ELSEWHERE = /^(run_number|run_description|storage_)/
+
+export function parametersSection({ parameters }: Run): Html {
+  const shown = Object.entries(parameters).filter(([name, value]) => value !== null && value !== '' && !ELSEWHERE.test(name))
+  return html`<section aria-labelledby="parameters"><h2 id="parameters">Parameters</h2>
+${shown.length === 0 ? html`<p class="empty">The file holds none.</p>` : facts(shown.map(([name, value]): readonly [string, Content] => [name, withUnit(name, value)]))}
+<p class="quiet">start_time and stop_time are the DAQ’s local time.</p></section>`
+}
+
+const withUnit = (name: string, value: number | string | null): Html => html`${parameter(value)} <span class="quiet">${unitOf(name)}</span>`

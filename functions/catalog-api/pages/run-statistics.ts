@@ -1,0 +1,45 @@
+/** Events and banks of a run, summed over its files. */
+import { html } from 'hono/html'
+import type { RunDetails } from '../../../shared/catalogue/queries.ts'
+import { bytes, count } from './format.ts'
+import { type Html, mark, table } from './parts.ts'
+
+/** The equipment that writes an event id. */
+const EQUIPMENT: Readonly<Record<number, string>> = {
+  1: 'Trigger',
+  3: 'HV',
+  4: 'CATHODE',
+  5: 'Environment',
+  6: 'GasSystem',
+  7: 'CameraStatus',
+  8: 'TriggerModule',
+  9: 'SourceMotor',
+}
+
+export const statisticsSection = ({ events, banks }: RunDetails): Html => html`<section aria-labelledby="statistics">
+<h2 id="statistics">Events and banks</h2>
+${table<RunDetails['events'][number]>({
+  id: 'events',
+  caption: 'Events by id',
+  rows: events,
+  empty: 'No event was read.',
+  columns: [
+    { head: 'Id', heads: true, numeric: true, cell: (row) => row.eventId },
+    { head: 'Equipment', cell: (row) => EQUIPMENT[row.eventId] ?? '–' },
+    { head: 'Events', numeric: true, cell: (row) => count(row.events) },
+    { head: 'Missing', numeric: true, cell: (row) => (row.serialGaps === 0 ? '0' : mark('bad', count(row.serialGaps))) },
+  ],
+})}
+${table<RunDetails['banks'][number]>({
+  id: 'banks',
+  caption: 'Banks',
+  rows: banks,
+  empty: 'No bank was read.',
+  columns: [
+    { head: 'Bank', heads: true, cell: (row) => html`<code>${row.bank}</code>` },
+    { head: 'Count', numeric: true, cell: (row) => count(row.count) },
+    { head: 'Size', numeric: true, cell: (row) => bytes(row.bytes) },
+    { head: 'Each', numeric: true, cell: (row) => (row.count === 0 ? '–' : bytes(row.bytes / row.count)) },
+  ],
+})}
+</section>`

@@ -1,0 +1,104 @@
+/** One run: what it is, where it is, and all that happened to it. */
+import { html } from 'hono/html'
+import { mayDo } from '../../../shared/access/caller.ts'
+import { neighboursOf } from '../../../shared/catalogue/neighbours.ts'
+import { describeRun, findRuns, type RunDetails } from '../../../shared/catalogue/queries.ts'
+import type { Run } from '../../../shared/catalogue/schema.ts'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { refusal } from '../problem.ts'
+import { type Api, type ApiContext, addPage } from '../route.ts'
+import { bytes, count, counted, duration } from './format.ts'
+import { csrfField, renderPage } from './layout.ts'
+import { csrfTokenOf, type PageOptions } from './options.ts'
+import { facts, type Html, NOTHING, runPath, timeOf } from './parts.ts'
+import { copiesSection } from './run-copies.ts'
+import { filesSection } from './run-files.ts'
+import { historySection, logSection } from './run-history.ts'
+import { chosenValue } from './run-links.ts'
+import { logLinesOf } from './run-logs.ts'
+import { cloudMark, runMark, tapeMark } from './run-marks.ts'
+import { parametersSection } from './run-parameters.ts'
+import { statisticsSection } from './run-statistics.ts'
+
+const LARGEST_NUMBER = 0xffffffff
+
+export function registerRun(api: Api, context: TapeContext, options: PageOptions): void {
+  addPage(api, 'GET', '/runs/:tag/:run', { right: 'read', tagOf: (c) => c.req.param('tag') ?? '' }, async (c) => {
+    const { tag, run: number } = c.req.param() as { readonly tag: string; readonly run: string }
+    if (!/^\d{1,10}$/.test(number) || Number(number) > LARGEST_NUMBER) throw refusal(404, 'this is no run number')
+    const runNumber = Number(number)
+    const uses = await findRuns(context.database, { tag, runNumber })
+    const asked = c.req.query('use')
+    const run = asked === undefined ? uses[0] : uses.find((use) => String(use.id) === asked)
+    if (run === undefined) throw refusal(404, `run ${runNumber} of ${tag} is not in the catalogue`)
+    const [details, neighbours] = await Promise.all([
+      describeRun(context.database, run),
+      neighboursOf(context.database, { tag, runNumber }),
+    ])
+    const mayReadLogs = mayDo(c.get('caller'), 'operate', tag)
+    const logs = mayReadLogs && options.logFolder !== null ? await logLinesOf(options.logFolder, { tag, runNumber }) : null
+    const body = html`${heading(run, neighbours)}
+<div data-live="${tag}/${runNumber}">
+${usesNote(run, uses)}
+${summary(details)}
+${linksForm(c, options, run)}
+<div class="halves">
+${parametersSection(run)}
+${statisticsSection(details)}
+</div>
+${reconstructionSection}
+${filesSection(details)}
+${copiesSection(details)}
+${historySection(details)}
+${mayReadLogs ? logSection(logs, { tag, runNumber }) : NOTHING}
+</div>`
+    return renderPage(c, options, { title: `Run ${runNumber} of ${tag}`, body, scripts: ['live.js'] })
+  })
+}
+
+function heading({ tag, run_number: runNumber }: Run, { before, after }: Awaited<ReturnType<typeof neighboursOf>>): Html {
+  const pathOf = (number: number) => runPath({ tag, runNumber: number })
+  return html`<div class="title"><h1>Run ${runNumber} <span class="quiet">of <a href="/runs?tag=${encodeURIComponent(tag)}">${tag}</a></span></h1>
+<nav aria-label="Neighbouring runs">${before === null ? NOTHING : html`<a href="${pathOf(before)}" rel="prev">‹ ${before}</a>`}
+${after === null ? NOTHING : html`<a href="${pathOf(after)}" rel="next">${after} ›</a>`}
+<span class="live" role="status" data-live-status></span></nav></div>`
+}
+
+/** Numbers are sometimes used again. */
+function usesNote(run: Run, uses: readonly Run[]): Html {
+  if (uses.length < 2) return NOTHING
+  return html`<div class="notice"><p>This number was used ${uses.length} times:</p><ul>${uses.map((use) => {
+    const path = use.is_current === 1 ? runPath({ tag: use.tag, runNumber: use.run_number }) : `?use=${use.id}`
+    return html`<li><a href="${path}"${use.id === run.id ? html` aria-current="page"` : ''}>begun ${timeOf(use.started_at)}</a>${use.is_current === 1 ? ' (current)' : ''}</li>`
+  })}</ul></div>`
+}
+
+function summary({ run, storage }: RunDetails): Html {
+  const { started_at: started, stopped_at: stopped } = run
+  return html`<section aria-labelledby="summary"><h2 id="summary" class="unseen">Summary</h2>
+${run.description ? html`<p class="description">${run.description}</p>` : NOTHING}
+${run.problem === null ? NOTHING : html`<p class="problem">${run.problem}</p>`}
+${facts([
+  ['State', runMark(run)],
+  ['Started', timeOf(started)],
+  ['Stopped', timeOf(stopped)],
+  ['Length', started === null || stopped === null ? null : duration(started, stopped)],
+  ['Events', count(run.event_count)],
+  ['Size', `${bytes(run.size_bytes)} in ${counted(run.file_count, 'file')}`],
+  ['Pedestal', run.pedestal === null ? null : run.pedestal === 1 ? 'yes' : 'no'],
+  ['Store', cloudMark(storage.cloud)],
+  ['Tape', tapeMark(storage.tape)],
+  ['DAQ disk', storage.local],
+  ['Checksums', run.integrity],
+  ['Catalogued', timeOf(run.catalogued_at)],
+])}</section>`
+}
+
+function linksForm(c: ApiContext, options: PageOptions, run: Run): Html {
+  if (run.is_current !== 1 || !mayDo(c.get('caller'), 'link', run.tag)) return NOTHING
+  return html`<form method="post" action="/runs/links" class="actions">${csrfField(csrfTokenOf(c, options))}
+<input type="hidden" name="run" value="${chosenValue({ tag: run.tag, runNumber: run.run_number })}"><button class="main">Get links</button></form>`
+}
+
+const reconstructionSection = html`<section aria-labelledby="reconstruction"><h2 id="reconstruction">Reconstruction and quality</h2>
+<p class="empty">Not there yet: plots and a verdict appear here once the run is reconstructed.</p></section>`

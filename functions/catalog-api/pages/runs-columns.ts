@@ -1,0 +1,58 @@
+/** The columns that the table of runs can have: those of every run, and each parameter of the Runlog. */
+import { html } from 'hono/html'
+import type { Run } from '../../../shared/catalogue/schema.ts'
+import type { StorageSummary } from '../../../shared/catalogue/storage-summary.ts'
+import { runlogColumns } from '../../../shared/extraction/run-parameters.ts'
+import { bytes, count, duration, parameter } from './format.ts'
+import { type Column, mark, timeOf } from './parts.ts'
+import { cloudMark, runMark, tapeMark } from './run-marks.ts'
+
+export interface RunRow {
+  readonly run: Run
+  readonly storage: StorageSummary | undefined
+}
+
+const NAMED: Readonly<Record<string, Column<RunRow> & { readonly head: string }>> = {
+  start: { head: 'Started', cell: ({ run }) => timeOf(run.started_at) },
+  stop: { head: 'Stopped', cell: ({ run }) => timeOf(run.stopped_at) },
+  length: {
+    head: 'Length',
+    numeric: true,
+    cell: ({ run }) => (run.started_at === null || run.stopped_at === null ? '–' : duration(run.started_at, run.stopped_at)),
+  },
+  events: { head: 'Events', numeric: true, cell: ({ run }) => count(run.event_count) },
+  size: { head: 'Size', numeric: true, cell: ({ run }) => bytes(run.size_bytes) },
+  files: { head: 'Files', numeric: true, cell: ({ run }) => run.file_count },
+  state: { head: 'State', cell: ({ run }) => runMark(run) },
+  cloud: { head: 'Store', cell: ({ storage }) => (storage === undefined ? '–' : cloudMark(storage.cloud)) },
+  tape: { head: 'Tape', cell: ({ storage }) => (storage === undefined ? '–' : tapeMark(storage.tape)) },
+  local: { head: 'DAQ disk', cell: ({ storage }) => storage?.local ?? '–' },
+  checksums: { head: 'Checksums', cell: ({ run }) => (run.integrity === 'mismatch' ? mark('bad', 'disagree') : run.integrity) },
+  pedestal: { head: 'Pedestal', cell: ({ run }) => (run.pedestal === 1 ? 'yes' : run.pedestal === 0 ? 'no' : '–') },
+  description: {
+    head: 'Description',
+    prose: true,
+    cell: ({ run }) => html`<span class="cut" title="${run.description ?? ''}">${run.description ?? '–'}</span>`,
+  },
+  problem: { head: 'Problem', cell: ({ run }) => run.problem ?? '–' },
+  catalogued: { head: 'Catalogued', cell: ({ run }) => timeOf(run.catalogued_at) },
+}
+
+/** Parameters that are not told by a column of their own already, and mean what they say. */
+const PARAMETERS = runlogColumns.filter(({ name }) => !/^(run_|start_time|stop_time|storage_|pedestal_run)/.test(name))
+
+export const COLUMN_NAMES = [...Object.keys(NAMED), ...PARAMETERS.map(({ name }) => name)]
+export const DEFAULT_COLUMNS = ['start', 'events', 'size', 'state', 'cloud', 'tape', 'pedestal', 'description'] as const
+
+/** What the name is in the head of the table. */
+export const headOf = (name: string): string => NAMED[name]?.head ?? name
+
+export function columnOf(name: string): Column<RunRow> {
+  const named = NAMED[name]
+  if (named !== undefined) return named
+  return {
+    head: name,
+    numeric: !/^(TEXT|VARCHAR|DATETIME)/.test(PARAMETERS.find((column) => column.name === name)?.sqlType ?? ''),
+    cell: ({ run }) => parameter(run.parameters[name] ?? null),
+  }
+}

@@ -1,0 +1,98 @@
+/** The form of the page Runs: its fields stand in the address, so that a search can be kept and sent on. */
+import { html } from 'hono/html'
+import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/catalogue/run-storage-condition.ts'
+import { runlogColumns } from '../../../shared/extraction/run-parameters.ts'
+import { type Html, NOTHING } from './parts.ts'
+import { COLUMN_NAMES, DEFAULT_COLUMNS, headOf } from './runs-columns.ts'
+import { addressWith } from './runs-query.ts'
+
+type Choice = readonly [value: string, text: string]
+
+const TRUTH: readonly Choice[] = [
+  ['', 'any'],
+  ['true', 'yes'],
+  ['false', 'no'],
+]
+const OPERATORS: readonly Choice[] = [
+  ['eq', '='],
+  ['ne', '≠'],
+  ['lt', '<'],
+  ['lte', '≤'],
+  ['gt', '>'],
+  ['gte', '≥'],
+]
+const CLOUD_TEXTS = { present: 'there', deleted: 'left it', partly: 'in part', absent: 'not there', suspicious: 'suspicious' } as const
+const TAPE_TEXTS = { 'on-media': 'verified', 'under-way': 'on its way', none: 'no copy', failed: 'failed' } as const
+
+/** Fields that are folded away unless they are in use. */
+const SELDOM = ['until', 'pedestal', 'integrity', 'cloud', 'text']
+/** What the form keeps without showing it as a field. */
+const isKept = (name: string) => name === 'sort' || name.startsWith('param.')
+
+export function runsForm(address: URLSearchParams, tags: readonly string[]): Html {
+  const value = (name: string) => address.get(name) ?? ''
+  const input = (name: string, label: string, attributes: Html, shown = value(name)) =>
+    html`<label>${label} <input name="${name}" value="${shown}" ${attributes}></label>\n`
+  const select = (name: string, label: string, choices: readonly Choice[]) =>
+    html`<label>${label} <select name="${name}">${choices.map((choice) => optionOf(choice, value(name)))}</select></label>\n`
+  // A browser's own field for times writes them its own way, some with AM and PM.
+  const time = (name: string, label: string) =>
+    input(name, label, html`placeholder="YYYY-MM-DD hh:mm" size="17" maxlength="25"`, shownTime(value(name)))
+  const kept = [...address].filter(([name]) => isKept(name))
+  return html`<form method="get" action="/runs" class="filters" role="search" aria-label="Runs">
+<div class="fields">
+${select('tag', 'Tag', [['', 'all'], ...tags.map((tag) => [tag, tag] as const)])}
+${input('from', 'Runs from', html`inputmode="numeric" size="7" maxlength="10"`)}
+${input('to', 'to', html`inputmode="numeric" size="7" maxlength="10"`)}
+${time('since', 'Since (UTC)')}
+${select('complete', 'Complete', TRUTH)}
+${select('tape', 'On tape', [['', 'any'], ...TAPE_WORDS.map((word) => [word, TAPE_TEXTS[word]] as const)])}
+<span class="buttons"><button class="main">Show</button> <a href="/runs">Clear</a></span>
+</div>
+${chips(address)}
+<details${SELDOM.some((name) => value(name) !== '') ? ' open' : ''}><summary>More filters</summary><div class="fields">
+${time('until', 'Until (UTC)')}
+${select('pedestal', 'Pedestal', TRUTH)}
+${select('cloud', 'In the store', [['', 'any'], ...CLOUD_WORDS.map((word) => [word, CLOUD_TEXTS[word]] as const)])}
+${select('integrity', 'Checksums', [
+  ['', 'any'],
+  ['verified', 'verified'],
+  ['unstated', 'unstated'],
+  ['mismatch', 'disagree'],
+])}
+${input('text', 'Description has', html`type="search" maxlength="200"`)}
+${parameterFields}
+</div></details>
+<details><summary>Columns</summary>${columnBoxes(address.getAll('column'))}</details>
+${kept.map(([name, text]) => html`<input type="hidden" name="${name}" value="${text}">`)}
+</form>`
+}
+
+/** `2026-01-15T08:00:00Z` as people type it. */
+const shownTime = (text: string) => text.replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:00)?Z$/, '$1 $2')
+
+const optionOf = ([value, text]: Choice, chosen: string): Html =>
+  html`<option value="${value}"${value === chosen ? ' selected' : ''}>${text}</option>`
+
+/** Adds one condition to those that there are. */
+const parameterFields: Html = html`<fieldset class="group"><legend>Parameter</legend>
+<select name="parameter" aria-label="Parameter">${[['', 'none'] as const, ...runlogColumns.map(({ name }) => [name, name] as const)].map((choice) => optionOf(choice, ''))}</select>
+<select name="operator" aria-label="is">${OPERATORS.map((choice) => optionOf(choice, 'eq'))}</select>
+<input name="value" aria-label="Value of the parameter" size="8" maxlength="200">
+</fieldset>`
+
+/** The conditions on parameters that are in use, each with a link that takes it away. */
+function chips(address: URLSearchParams): Html {
+  const conditions = [...address].filter(([name]) => name.startsWith('param.'))
+  if (conditions.length === 0) return NOTHING
+  return html`<ul class="chips" aria-label="Conditions on parameters">${conditions.map(([name, value]) => {
+    const [, parameter = '', operator = 'eq'] = name.split('.')
+    const symbol = OPERATORS.find(([known]) => known === operator)?.[1] ?? operator
+    const condition = `${parameter} ${symbol} ${value}`
+    return html`<li>${condition} <a href="${addressWith(address, { [name]: null, cursor: null })}" aria-label="Without ${condition}">×</a></li>`
+  })}</ul>`
+}
+
+const columnBoxes = (chosen: readonly string[]): Html => html`<fieldset class="columns"><legend class="unseen">Columns of the table</legend>
+${COLUMN_NAMES.map((name) => html`<label><input type="checkbox" name="column" value="${name}"${(chosen.length === 0 ? DEFAULT_COLUMNS : chosen).includes(name) ? ' checked' : ''}> ${headOf(name)}</label>\n`)}
+</fieldset>`

@@ -1,0 +1,103 @@
+/**
+ * What the page Runs is asked for. Its address is a query of the API (routes/run-query.ts) and the columns of the table; what a
+ * form must write otherwise is put into that form by a redirect, so that an address can be kept, sent on, and asked of the API.
+ */
+import { EVERY_TAG } from '../../../shared/access/scopes.ts'
+import type { RunPosition, RunSearch } from '../../../shared/catalogue/search-runs.ts'
+import { readCursor, runQuery, searchOf, writeCursor } from '../routes/run-query.ts'
+import { COLUMN_NAMES, DEFAULT_COLUMNS } from './runs-columns.ts'
+
+export const PAGE_SIZE = 100
+
+/** Of the page alone. */
+const COLUMN = 'column'
+/** Fields of the form that make up one condition, `param.NAME.OPERATOR=VALUE`. */
+const PARAMETER_FIELDS = ['parameter', 'operator', 'value']
+/** Of the API alone: a page shows what it shows. */
+const API_FIELDS = ['fields', 'format', 'limit']
+
+export interface RunsPageQuery {
+  readonly search: RunSearch
+  /** `-run`: of this order are cursors. */
+  readonly sort: string
+  readonly columns: readonly string[]
+}
+
+/** What is asked for, or in words what is wrong with it. @param visible the tags that the caller may see. */
+export function parseRunsPage(
+  address: URLSearchParams,
+  visible: RunSearch['tags'],
+): { readonly query: RunsPageQuery } | { readonly problems: readonly string[] } {
+  const parsed = runQuery.safeParse(apiFields(address))
+  if (!parsed.success) return { problems: parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'filter'}: ${message}`) }
+  const { tags, conditions, order } = searchOf(parsed.data)
+  const sort = `${order.descending ? '-' : ''}${order.by}`
+  const cursor = address.get('cursor')
+  const after = cursor === null ? null : readCursor(sort, cursor)
+  if (cursor !== null && after === null) return { problems: ['cursor: this is no page of this order; begin with the first one'] }
+  const columns = address.getAll(COLUMN).filter((name) => COLUMN_NAMES.includes(name))
+  return {
+    query: {
+      search: { tags: seen(tags, visible), conditions, order, after, limit: PAGE_SIZE },
+      sort,
+      columns: columns.length === 0 ? DEFAULT_COLUMNS : [...new Set(columns)],
+    },
+  }
+}
+
+const seen = (asked: readonly string[] | null, visible: RunSearch['tags']): RunSearch['tags'] => {
+  if (asked === null) return visible
+  return visible === EVERY_TAG ? asked : asked.filter((tag) => visible.includes(tag))
+}
+
+/** The query of the API; a field that was given several times and cannot be is an array, which is refused there. */
+function apiFields(address: URLSearchParams): Readonly<Record<string, string | readonly string[]>> {
+  const names = new Set(address.keys().filter((name) => name !== COLUMN && !API_FIELDS.includes(name)))
+  return Object.fromEntries(
+    [...names].map((name) => {
+      const values = address.getAll(name)
+      return [name, values.length === 1 ? (values[0] ?? '') : values]
+    }),
+  )
+}
+
+/** The query of the API for the same runs, without the place in it. */
+export function apiQuery(address: URLSearchParams): URLSearchParams {
+  const query = new URLSearchParams(address)
+  for (const name of [COLUMN, 'cursor', ...API_FIELDS]) query.delete(name)
+  return query
+}
+
+/** The address as it should be; the same one when it is. */
+export function canonicalAddress(address: URLSearchParams): URLSearchParams {
+  const canonical = new URLSearchParams()
+  for (const [name, text] of address) {
+    const value = text.trim()
+    if (value === '' || PARAMETER_FIELDS.includes(name)) continue
+    canonical.append(name, name === 'since' || name === 'until' ? timeOfField(value) : value)
+  }
+  const [parameter = '', operator, value = ''] = PARAMETER_FIELDS.map((name) => address.get(name)?.trim())
+  if (parameter !== '' && value !== '')
+    canonical.set(`param.${parameter}${operator === undefined || operator === 'eq' ? '' : `.${operator}`}`, value)
+  if (canonical.getAll(COLUMN).join() === DEFAULT_COLUMNS.join()) canonical.delete(COLUMN)
+  return canonical
+}
+
+/** `2026-01-15 08:00` as the API writes it; UTC. */
+function timeOfField(text: string): string {
+  const [, day, minutes, seconds = ':00'] = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(:\d\d)?$/.exec(text) ?? []
+  return day === undefined ? text : `${day}T${minutes}${seconds}Z`
+}
+
+export const nextAddress = (address: URLSearchParams, { sort }: RunsPageQuery, next: RunPosition): string =>
+  addressWith(address, { cursor: writeCursor(sort, next) })
+
+/** The same address with other fields; null takes one away. */
+export function addressWith(address: URLSearchParams, changes: Readonly<Record<string, string | null>>): string {
+  const changed = new URLSearchParams(address)
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) changed.delete(name)
+    else changed.set(name, value)
+  }
+  return changed.size === 0 ? '/runs' : `/runs?${changed}`
+}

@@ -1,0 +1,84 @@
+/** The reference of the API for people, made from its OpenAPI document: one page without scripts. */
+import { html } from 'hono/html'
+import { anchorOf, type Html, type Named, type Operation, operationSection, paragraphs, typeOf } from './reference/operation.ts'
+import type { Schema, Schemas } from './reference/schema.ts'
+import { REFERENCE_STYLE } from './reference/style.ts'
+import { type Api, addPage } from './route.ts'
+
+const REFERENCE_PATH = '/api/v1'
+const STYLE_PATH = '/api/v1/reference.css'
+const DESCRIPTION_PATH = '/api/v1/openapi.json'
+
+export const API_INFO = {
+  title: 'Cygnet',
+  version: '1',
+  description: `The catalogue of runs: find them, learn where their copies are, and get links to their files.
+
+Send an API token or a token of the IAM as \`Authorization: Bearer …\`; what is open to everybody needs none. Times are ISO 8601 in UTC. A tag that contains a slash is written with %2F in a path. What is refused is told as an RFC 9457 problem, whose \`detail\` is a sentence for people. Answers with an ETag need not be sent again: ask with If-None-Match. RateLimit headers say how many requests are left.`,
+} as const
+
+interface Description {
+  readonly info: { readonly title: string; readonly description?: string }
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components?: { readonly schemas?: Schemas }
+}
+
+/** Adds the page and its style. All routes that it is to show must be added before somebody first asks for it. */
+export function registerReference(api: Api): void {
+  let page: Html | null = null
+  addPage(api, 'GET', REFERENCE_PATH, { open: true }, (c) => {
+    page ??= render(api.app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO }) as unknown as Description)
+    return c.html(page)
+  })
+  addPage(api, 'GET', STYLE_PATH, { open: true }, (c) => c.body(REFERENCE_STYLE, 200, { 'content-type': 'text/css; charset=utf-8' }))
+}
+
+const METHODS = ['get', 'post', 'put', 'patch', 'delete']
+
+function render({ info, paths, components }: Description): Html {
+  const schemas = components?.schemas ?? {}
+  const operations = Object.entries(paths).flatMap(([path, item]): readonly Named[] =>
+    Object.entries(item).flatMap(([method, operation]) => (METHODS.includes(method) ? [{ method, path, operation }] : [])),
+  )
+  const groups = [...Map.groupBy(operations, ({ operation }) => operation.tags?.[0] ?? 'Others')]
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>API · ${info.title}</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="${STYLE_PATH}">
+</head>
+<body>
+<header><h1>${info.title}: the API</h1>
+${paragraphs(info.description)}
+<p><a href="/">The catalogue's pages</a> · <a href="${DESCRIPTION_PATH}">This description as OpenAPI</a></p></header>
+<nav aria-label="Routes">${groups.map(([group, own]) => html`<h2>${group}</h2>${contents(own)}`)}</nav>
+<main>
+${groups.map(([group, own]) => html`<h2>${group}</h2>\n${own.map((named) => operationSection(named, schemas))}`)}
+<h2>Schemas</h2>
+${Object.entries(schemas).map(([name, schema]) => schemaSection(name, schema))}
+</main>
+</body>
+</html>`
+}
+
+const contents = (operations: readonly Named[]): Html =>
+  html`<ul>${operations.map(
+    (named) =>
+      html`<li><a href="#${anchorOf(named)}"><code>${named.method.toUpperCase()} ${named.path}</code></a> ${named.operation.summary ?? ''}</li>\n`,
+  )}</ul>`
+
+function schemaSection(name: string, schema: Schema): Html {
+  const properties = Object.entries(schema.properties ?? {})
+  return html`<section id="schema-${name}" aria-labelledby="schema-${name}-title"><h3 id="schema-${name}-title">${name}</h3>
+${schema.description === undefined ? '' : html`<p>${schema.description}</p>`}
+${
+  properties.length === 0
+    ? html`<p>${typeOf(schema)}</p>`
+    : html`<div class="wide"><table><thead><tr><th scope="col">Field</th><th scope="col">Type</th><th scope="col">Meaning</th></tr></thead><tbody>
+${properties.map(([field, of]) => html`<tr><th scope="row"><code>${field}</code></th><td>${typeOf(of)}</td><td>${of.description ?? ''}</td></tr>\n`)}</tbody></table></div>`
+}</section>
+`
+}

@@ -1,0 +1,122 @@
+/** What is asked and answered about links, for the OpenAPI document. */
+import { z } from '@hono/zod-openapi'
+import { isTag } from '../../../shared/notifications/run-key.ts'
+import { LONGEST_LINK_SECONDS } from '../../../shared/storage/links.ts'
+import { LIST_FORMATS } from './link-lists.ts'
+import { runNumber } from './run-params.ts'
+
+export const MOST_LINKS = 1000
+export const LONGEST_RECALL_DAYS = 366
+
+const FORMAT = 'json, or a list for wget, aria2c or md5sum'
+const RECALL = 'Ask for what is only on tape to be brought back; needs the right to recall'
+
+const seconds = z.int().min(1).max(LONGEST_LINK_SECONDS).openapi({
+  description: 'Wished validity. `expiresAt` says the true end: a limit of the service, or the end of its own credentials, may come first',
+  example: 3600,
+})
+
+const yes = (description: string) =>
+  z
+    .enum(['true', 'false', '1', '0'])
+    .transform((value) => value === 'true' || value === '1')
+    .openapi({ description, type: 'boolean' })
+    .optional()
+
+export const linksQuery = z.strictObject({
+  seconds: z
+    .string()
+    .regex(/^\d{1,7}$/, 'a number of seconds is expected')
+    .transform(Number)
+    .pipe(seconds)
+    .optional(),
+  recall: yes(RECALL),
+  format: z
+    .enum(['json', ...LIST_FORMATS])
+    .openapi({ description: FORMAT })
+    .optional(),
+  partial: yes('For lists: leave out files without a link, instead of refusing'),
+})
+
+const file = { bucket: z.string().min(1).max(255), key: z.string().min(1).max(1024) }
+
+export const linksRequest = z
+  .strictObject({
+    runs: z
+      .array(z.strictObject({ tag: z.string().refine(isTag, 'this is no tag; one is LNGS'), run: runNumber }))
+      .max(MOST_LINKS)
+      .default([]),
+    files: z.array(z.strictObject(file)).max(MOST_LINKS).default([]),
+    seconds: seconds.optional(),
+    recall: z.boolean().default(false).openapi({ description: RECALL }),
+    check: z.boolean().default(false).openapi({
+      description: 'Look up every object in the store first, which takes some milliseconds each. Without it the catalogue is believed',
+    }),
+    format: z
+      .enum(['json', ...LIST_FORMATS])
+      .default('json')
+      .openapi({ description: FORMAT }),
+    partial: z.boolean().default(false).openapi({ description: 'For lists: leave out files without a link, instead of refusing' }),
+  })
+  .refine(({ runs, files }) => runs.length + files.length >= 1, 'name at least one run or file')
+  .refine(({ runs, files }) => runs.length + files.length <= MOST_LINKS, `at most ${MOST_LINKS} runs and files at once`)
+  .openapi('LinksRequest', { example: { runs: [{ tag: 'LNGS', run: 12345 }], seconds: 3600 } })
+
+const time = z.iso.datetime().openapi({ example: '2026-01-15T09:00:00.000Z' })
+
+const linked = {
+  tag: z.string().openapi({ example: 'LNGS' }),
+  runNumber,
+  bucket: z.string().openapi({ example: 'cygno-data' }),
+  key: z.string().openapi({ example: 'LNGS/run12345.mid.gz' }),
+  fileName: z.string().openapi({ example: 'run12345.mid.gz' }),
+  sizeBytes: z.int(),
+  md5: z.string(),
+  adler32: z.string(),
+  sha256: z.string(),
+}
+
+const fileLink = z
+  .discriminatedUnion('kind', [
+    z.strictObject({ ...linked, kind: z.literal('link'), url: z.url(), expiresAt: time }),
+    z.strictObject({ ...linked, kind: z.literal('recalling'), state: z.string(), requestedAt: time, detail: z.string().nullable() }),
+    z.strictObject({ ...linked, kind: z.literal('on-tape'), how: z.string() }),
+    z.strictObject({ ...linked, kind: z.literal('unavailable'), why: z.string() }),
+  ])
+  .openapi('FileLink', {
+    description: 'A link that works now, or why there is none and how it can come about. Checksums are lower-case hexadecimal',
+  })
+
+export const linksAnswer = z
+  .strictObject({
+    files: z.array(fileLink),
+    unknown: z
+      .array(z.union([z.strictObject({ tag: z.string(), run: runNumber, why: z.string() }), z.strictObject({ ...file, why: z.string() })]))
+      .openapi({ description: 'Runs and files that were asked for and have no link, and why' }),
+  })
+  .openapi('Links')
+
+export const recallRequest = z
+  .strictObject({
+    days: z.int().min(1).max(LONGEST_RECALL_DAYS).optional().openapi({ description: 'How long it stays in the store', example: 7 }),
+  })
+  .openapi('RecallRequest')
+
+export const recallAnswer = z
+  .strictObject({
+    tag: z.string(),
+    runNumber,
+    files: z.array(
+      z.strictObject({
+        replicaId: z.int(),
+        bucket: z.string(),
+        key: z.string(),
+        sizeBytes: z.int(),
+        alreadyThere: z.boolean().openapi({ description: 'It is in the store, and stays there until `expiresAt` at least' }),
+        state: z.string(),
+        requestedAt: time,
+        expiresAt: time.openapi({ description: 'Preliminary until the file is there' }),
+      }),
+    ),
+  })
+  .openapi('Recall')

@@ -1,0 +1,54 @@
+/** The system's Chromium, and the site served to it. */
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import type { PageOptions } from '../../functions/catalog-api/pages/options.ts'
+import type { Caller } from '../../shared/access/caller.ts'
+import { serveHttp } from '../../shared/runtime/http.ts'
+import { siteApp } from '../support/site.ts'
+import type { TestTapeContext } from '../support/tape-context.ts'
+
+const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
+export const CHROMIUM = PLACES.find((path) => existsSync(path)) ?? null
+export const WITHOUT = 'needs Chromium: apt-get install chromium'
+
+/** In a container there is no sandbox to be had; the pages are our own. */
+export const startBrowser = (): Promise<Browser> => chromium.launch({ executablePath: CHROMIUM ?? '', args: ['--no-sandbox'] })
+
+export interface Served {
+  readonly origin: string
+  stop(): Promise<void>
+}
+
+export async function serveSite(context: TestTapeContext, who: () => Caller, options: Partial<PageOptions> = {}): Promise<Served> {
+  const end = new AbortController()
+  const { app } = siteApp(context, who, options)
+  const host = await serveHttp({ app, log: context.log, signal: end.signal, hostname: '127.0.0.1', idleSeconds: 0.1, graceSeconds: 1 })
+  return {
+    origin: `http://127.0.0.1:${host.port}`,
+    async stop() {
+      end.abort()
+      await host.closed
+    },
+  }
+}
+
+export const DESKTOP = { width: 1280, height: 800 }
+export const PHONE = { width: 360, height: 740 }
+
+export async function openTab(browser: Browser, origin: string, options: BrowserContextOptions = {}): Promise<BrowserContext> {
+  return await browser.newContext({ baseURL: origin, viewport: DESKTOP, locale: 'en-GB', timezoneId: 'Europe/Rome', ...options })
+}
+
+export async function useTheme(tab: BrowserContext, origin: string, theme: 'light' | 'underground'): Promise<void> {
+  await tab.addCookies([{ name: 'theme', value: theme, url: origin }])
+}
+
+const ARTIFACTS = fileURLToPath(new URL('./artifacts', import.meta.url))
+
+/** Kept by CI, to be looked at. */
+export async function takePicture(page: Page, name: string): Promise<void> {
+  mkdirSync(ARTIFACTS, { recursive: true })
+  await page.screenshot({ path: join(ARTIFACTS, `${name}.png`), fullPage: true })
+}

@@ -1,0 +1,173 @@
+/** What people do with the pages: by keyboard alone, without scripts, and while runs arrive. */
+import { readFile } from 'node:fs/promises'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { addDeadLetter, fillSite, makeRun, OPERATOR, stirCopies } from '../support/site.ts'
+import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
+import { CHROMIUM, openTab, type Served, serveSite, startBrowser, takePicture, WITHOUT } from './browser.ts'
+
+let context: TestTapeContext
+let site: Served
+let browser: Browser
+
+/** More than any page of these has. */
+const MOST_STEPS = 120
+
+const focused = (page: Page) =>
+  page.evaluate<{ name: string; text: string }>(
+    `({ name: document.activeElement.name ?? '', text: document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent.trim() })`,
+  )
+
+/** Presses Tab until the focus is on what bears this name or text; what it is on can be seen. */
+async function tabTo(page: Page, wanted: { readonly name: string } | { readonly text: string }): Promise<void> {
+  for (let step = 0; step < MOST_STEPS; step++) {
+    await page.keyboard.press('Tab')
+    const at = await focused(page)
+    const isSeen = await page.evaluate<boolean>(
+      `getComputedStyle(document.activeElement).outlineStyle !== 'none' || document.activeElement.matches('body')`,
+    )
+    expect({ ...at, isSeen }).toMatchObject({ isSeen: true })
+    if ('name' in wanted ? at.name === wanted.name : at.text === wanted.text) return
+  }
+  throw new Error(`no way by Tab to ${JSON.stringify(wanted)}`)
+}
+
+describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => {
+  beforeAll(async () => {
+    context = await startTestTapeContext()
+    await fillSite(context)
+    await stirCopies(context)
+    site = await serveSite(context, () => OPERATOR)
+    browser = await startBrowser()
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await site?.stop()
+    await context?.close()
+  })
+
+  test('by keyboard alone: past the navigation, to a run, to its link, and the bytes are those', async () => {
+    const { md5 } = await context.putRun('LNGS/run00042.mid.gz', 'the bytes of run 42')
+    const tab = await openTab(browser, site.origin)
+    const page = await tab.newPage()
+    await page.goto('/')
+    await page.keyboard.press('Tab')
+    expect((await focused(page)).text).toBe('Skip to the content')
+    await page.keyboard.press('Enter')
+    expect(await page.evaluate('document.activeElement.id')).toBe('content')
+    await page.goto('/')
+    await tabTo(page, { text: 'Runs' })
+    await page.keyboard.press('Enter')
+    await page.waitForURL('**/runs')
+    await tabTo(page, { name: 'from' })
+    await page.keyboard.type('42')
+    await tabTo(page, { name: 'to' })
+    await page.keyboard.type('42')
+    await page.keyboard.press('Enter')
+    await page.waitForURL('**/runs?from=42&to=42')
+    await tabTo(page, { text: 'Choose run 42 of LNGS' })
+    await page.keyboard.press('Space')
+    expect(await page.textContent('[data-chosen]')).toBe('1 chosen')
+    await tabTo(page, { text: 'Links to the chosen runs' })
+    await page.keyboard.press('Enter')
+    await page.waitForURL('**/runs/links')
+    await takePicture(page, 'links-light-desk')
+    expect(await page.textContent('main')).toContain(md5)
+    const arrived = page.waitForEvent('download')
+    await tabTo(page, { text: 'run00042.mid.gz' })
+    await page.keyboard.press('Enter')
+    const download = await arrived
+    expect(download.suggestedFilename()).toBe('run00042.mid.gz')
+    expect(await readFile(await download.path(), 'utf8')).toBe('the bytes of run 42')
+    await tab.close()
+  })
+
+  test('without scripts: filter, columns, next look, theme, links and retry all work', async () => {
+    await addDeadLetter(context, { bucket: 'cygno-data', key: 'LNGS/run60017.mid.gz' })
+    const tab = await openTab(browser, site.origin, { javaScriptEnabled: false })
+    const page = await tab.newPage()
+    await page.goto('/runs')
+    await page.selectOption('select[name="tag"]', 'LNGS')
+    await page.click('summary:has-text("More filters")')
+    await page.selectOption('select[name="parameter"]', 'GEM1_V')
+    await page.selectOption('select[name="operator"]', 'gte')
+    await page.fill('input[name="value"]', '440')
+    await page.click('text="Columns"')
+    await page.check('input[value="GEM1_V"]')
+    await page.click('button:has-text("Show")')
+    expect(new URL(page.url()).search).toMatch(/^\?tag=LNGS&.*column=GEM1_V&param\.GEM1_V\.gte=440$/)
+    expect(await page.textContent('caption')).toBe('20 runs')
+    await page.click('button:has-text("Underground")')
+    expect(await page.getAttribute('html', 'data-theme')).toBe('underground')
+    expect(new URL(page.url()).search).toContain('param.GEM1_V.gte=440')
+    await page.click('a[aria-label="Without GEM1_V ≥ 440"]')
+    expect(page.url()).not.toContain('param.')
+    await page.check('input[aria-label="Choose run 60020 of LNGS"]')
+    await page.click('button:has-text("Links to the chosen runs")')
+    expect(await page.textContent('h1')).toBe('Links')
+    await page.goto('/queues')
+    await page.click('button[aria-label="Retry cygno-data/LNGS/run60017.mid.gz"]')
+    expect(await page.textContent('.notice')).toContain('1 dead letter was sent back')
+    expect(await context.drain('tape-requests')).toHaveLength(1)
+    await tab.close()
+  })
+
+  test('a run arrives, and Now shows it by itself; the focus and what is open stay', async () => {
+    const tab = await openTab(browser, site.origin)
+    const page = await tab.newPage()
+    await page.goto('/')
+    await page.waitForSelector('.live.on')
+    await page.focus('a:text-is("60020")')
+    await makeRun(context, { tag: 'LNGS', runNumber: 60_021, ago: 20 })
+    await page.waitForSelector('a.run:has-text("60021")')
+    expect(await page.textContent('[data-live-status]')).toMatch(/run 60021 of LNGS: /)
+    await page.focus('a:text-is("7012")')
+    await makeRun(context, { tag: 'LNGS', runNumber: 60_022, ago: 10 })
+    await page.waitForSelector('a.run:has-text("60022")')
+    expect((await focused(page)).text).toContain('7012')
+    await tab.close()
+  })
+
+  test('a run arrives while somebody reads the table: it stays, and says that there is news', async () => {
+    const tab = await openTab(browser, site.origin)
+    const page = await tab.newPage()
+    await page.goto('/runs?tag=LNF')
+    await page.waitForSelector('.live.on')
+    await makeRun(context, { tag: 'LNF', runNumber: 7013, ago: 20 })
+    await page.waitForSelector('[data-live-status] a')
+    expect(await page.textContent('caption')).toBe('12 runs')
+    await page.click('[data-live-status] a')
+    await page.waitForSelector('caption:has-text("13 runs")')
+    await tab.close()
+  })
+
+  test('the page of a run follows what happens to it, and to no other', async () => {
+    const tab = await openTab(browser, site.origin)
+    const page = await tab.newPage()
+    await page.goto('/runs/LNGS/60020')
+    await page.waitForSelector('.live.on')
+    const { database } = context
+    const [run] = await database.selectFrom('runs').select('id').where('tag', '=', 'LNGS').where('run_number', '=', 60_020).execute()
+    await makeRun(context, { tag: 'LNGS', runNumber: 60_030, ago: 5 })
+    await database
+      .insertInto('run_history')
+      .values({ run_id: run?.id ?? 0, at: new Date(), what: 'copied to tape', detail: 'by a test' })
+      .execute()
+    await page.waitForSelector('th:has-text("copied to tape")')
+    expect(await page.textContent('[data-live-status]')).toBe('run 60020 of LNGS: copied to tape')
+    await tab.close()
+  })
+
+  test('the stream of events comes again after it ended, and misses nothing', async () => {
+    const brief = await serveSite(context, () => OPERATOR, { live: { lastsSeconds: 0.5, pollMs: 50 } })
+    const tab = await openTab(browser, brief.origin)
+    const page = await tab.newPage()
+    await page.goto('/')
+    await page.waitForSelector('.live.on')
+    await page.waitForSelector('.live:not(.on)')
+    await makeRun(context, { tag: 'LNGS', runNumber: 60_040, ago: 5 })
+    await page.waitForSelector('a.run:has-text("60040")')
+    await tab.close()
+    await brief.stop()
+  })
+})

@@ -1,0 +1,424 @@
+/** The pages without a browser: who sees what, that nothing from outside is taken for HTML, and how heavy they are. */
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { FILES } from '../../../functions/catalog-api/pages/assets/files.ts'
+import { age, bytes, count } from '../../../functions/catalog-api/pages/format.ts'
+import { canonicalAddress } from '../../../functions/catalog-api/pages/runs-query.ts'
+import type { Api } from '../../../functions/catalog-api/route.ts'
+import { temporaryFolder } from '../../../infra/local/testing.ts'
+import type { Caller } from '../../../shared/access/caller.ts'
+import { readChanges } from '../../../shared/catalogue/changes.ts'
+import { runInFreshNode } from '../../support/fresh-node.ts'
+import { addDeadLetter, caller, fillSite, makeRun, NOBODY, OPERATOR, READER, siteApp, stirCopies } from '../../support/site.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+
+const HOSTILE = `<script>alert("1")</script> & 'quoted' "><img src=x onerror=alert(2)>`
+
+let context: TestTapeContext
+let site: Api
+let who: Caller
+const logFolder = join(temporaryFolder(), 'logs')
+
+beforeAll(async () => {
+  context = await startTestTapeContext()
+  site = siteApp(context, () => who, { logFolder })
+  await fillSite(context)
+  await stirCopies(context)
+  await makeRun(context, { tag: 'FLASH/2024 <b>', runNumber: 5, ago: 100, odb: { run_description: HOSTILE, sequence_filename: HOSTILE } })
+})
+afterAll(() => context.close())
+beforeEach(() => {
+  who = OPERATOR
+})
+
+const get = (path: string, headers: Record<string, string> = {}) => site.app.request(path, { headers })
+const pageAt = async (path: string) => (await get(path)).text()
+const post = (path: string, fields: readonly (readonly [string, string])[]) =>
+  site.app.request(path, { method: 'POST', body: new URLSearchParams(fields as [string, string][]) })
+
+const PAGES = ['/', '/runs', '/runs/LNGS/60020', '/runs/FLASH%2F2024%20%3Cb%3E/5', '/replicas', '/queues'] as const
+
+describe('every page', () => {
+  test.each(PAGES)('%s is whole HTML with one heading, landmarks and no script of its own', async (path) => {
+    const answer = await get(path)
+    const text = await answer.text()
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('content-type')).toContain('text/html')
+    expect(answer.headers.get('cache-control')).toBe('no-store')
+    expect(text.match(/<h1/g)).toHaveLength(1)
+    for (const landmark of ['<main id="content"', '<header', '<nav ', '<footer']) expect(text).toContain(landmark)
+    expect(text).not.toMatch(/<script(?![^>]*(src="\/assets\/|type="application\/json"))/)
+    expect(text).not.toMatch(/ on[a-z]+="| style="|<style|href="javascript:/i)
+    expect(text).not.toMatch(/(src|href|action)="(https?:)?\/\//)
+    expect(text.match(/<th(?=[ >])(?![^>]*scope=)/)).toBeNull()
+    expect(text.match(/<table/g) ?? []).toHaveLength((text.match(/<caption/g) ?? []).length)
+    const ids = [...text.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id)
+    expect(ids).toEqual([...new Set(ids)])
+  })
+
+  test.each(PAGES)('%s with all that it loads stays below 150 kB, uncompressed', async (path) => {
+    const text = await pageAt(path)
+    const loaded = [...text.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, address]) => address ?? '')
+    expect(loaded.length).toBeGreaterThan(1)
+    const sizes = await Promise.all(loaded.map(async (address) => (await (await get(address)).arrayBuffer()).byteLength))
+    expect(Buffer.byteLength(text) + sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(150_000)
+  })
+
+  test('a full table of a hundred runs stays below 150 kB, too', async () => {
+    const text = await pageAt('/runs')
+    const rows = text.match(/<tr>[\s\S]*?<\/tr>/g) ?? []
+    const row = rows.at(-1)?.length ?? 0
+    const loaded = [FILES['style.css'], FILES['page.js'], FILES['live.js'], FILES['runs.js']].join('').length
+    expect(row).toBeGreaterThan(300)
+    expect(text.length + loaded + (100 - rows.length) * row).toBeLessThan(150_000)
+  })
+
+  test('text from files, names and addresses is shown and never taken for HTML', async () => {
+    for (const path of [
+      '/',
+      '/runs?column=description&column=sequence_filename',
+      '/runs/FLASH%2F2024%20%3Cb%3E/5',
+      `/runs?text=${encodeURIComponent(HOSTILE)}`,
+      `/runs?from=${encodeURIComponent(HOSTILE)}`,
+      `/runs?param.x=${encodeURIComponent(HOSTILE)}`,
+      `/runs?${encodeURIComponent(HOSTILE)}=1`,
+      `/replicas?tag=${encodeURIComponent(HOSTILE)}`,
+    ]) {
+      const text = await pageAt(path)
+      expect(text).not.toContain('<script>alert')
+      expect(text).not.toContain('<img')
+      expect(text).not.toContain('<b>')
+    }
+    expect(await pageAt('/runs/FLASH%2F2024%20%3Cb%3E/5')).toContain('&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;')
+  })
+
+  test('who may see nothing is asked to sign in, and sees no navigation', async () => {
+    who = NOBODY
+    for (const path of PAGES) expect((await get(path)).status).toBe(401)
+    who = READER
+    expect((await get('/queues')).status).toBe(403)
+    expect(await pageAt('/')).not.toContain('href="/queues"')
+  })
+
+  test('who may see one tag sees nothing of another one anywhere', async () => {
+    who = caller('read:LNF')
+    for (const path of ['/', '/runs', '/replicas', '/replicas?tag=LNGS', '/runs?tag=LNGS']) {
+      const text = (await pageAt(path)).replaceAll(/tag=LNGS|only LNGS|&quot;LNGS&quot;/g, '')
+      expect(text).not.toContain('LNGS')
+      expect(text).not.toContain('60020')
+    }
+    expect((await get('/runs/LNGS/60020')).status).toBe(403)
+    expect((await post('/runs/links', [['run', 'LNF/7001']])).status).toBe(403)
+  })
+})
+
+describe('Now', () => {
+  test('tells of each site its last run, what moves and waits, and the alerts', async () => {
+    const text = await pageAt('/')
+    for (const shown of [
+      '60020',
+      '7012',
+      '11300',
+      'waits for tape',
+      'tape failed',
+      'Alerts of the last day',
+      'is incomplete',
+      'tape-requests',
+    ])
+      expect(text).toContain(shown)
+  })
+
+  test('works while the queues do not answer', async () => {
+    const broken = siteApp({ ...context, queues: { ...context.queues, depth: () => Promise.reject(new Error('down')) } }, () => OPERATOR)
+    const answer = await broken.app.request('/')
+    expect(answer.status).toBe(200)
+    expect(await answer.text()).toContain('does not answer')
+  })
+})
+
+describe('Runs', () => {
+  const runNumbers = (text: string) =>
+    [...text.matchAll(/<th scope="row" class="number"><a href="[^"]*">(\d+)<\/a>/g)].map(([, run]) => Number(run))
+
+  test('the form of the page asks the API, and an address without ballast is what one gets', async () => {
+    const answer = await get(
+      '/runs?tag=LNGS&from=&to=60003&since=&complete=&parameter=GEM1_V&operator=gte&value=440&text=&column=start&column=GEM1_V',
+    )
+    expect(answer.status).toBe(302)
+    const location = answer.headers.get('location') ?? ''
+    expect(location).toBe('/runs?tag=LNGS&to=60003&column=start&column=GEM1_V&param.GEM1_V.gte=440')
+    const text = await pageAt(location)
+    expect(runNumbers(text)).toEqual([60_003, 60_002, 60_001])
+    expect(text).toContain('aria-label="Without GEM1_V ≥ 440"')
+    expect(text).toContain('/api/v1/runs?tag=LNGS&amp;to=60003&amp;param.GEM1_V.gte=440')
+  })
+
+  test('an address that was put in order stays as it is, whatever it was', () => {
+    const names = fc.constantFrom('tag', 'from', 'since', 'until', 'parameter', 'operator', 'value', 'column', 'param.GEM1_V', 'x')
+    const values = fc.oneof(fc.string(), fc.constantFrom('', ' ', '2026-01-15T08:00', 'GEM1_V', 'gte', 'start'))
+    fc.assert(
+      fc.property(fc.array(fc.tuple(names, values)), (pairs) => {
+        const once = canonicalAddress(new URLSearchParams(pairs))
+        expect(String(canonicalAddress(once))).toBe(String(once))
+      }),
+    )
+  })
+
+  test('sorts by a link in the head of the table and tells so', async () => {
+    const text = await pageAt('/runs?tag=LNGS&sort=run')
+    expect(runNumbers(text)[0]).toBe(60_001)
+    expect(text).toContain('aria-sort="ascending"')
+    expect(text).toContain('href="/runs?tag=LNGS&amp;sort=-run"')
+  })
+
+  test('leads on, page by page, without repeating or leaving out a run', async () => {
+    for (let index = 0; index < 110; index++) await makeRun(context, { tag: 'MANY', runNumber: 1 + index, ago: 10 * 86_400 + index })
+    const first = await pageAt('/runs?tag=MANY&column=events')
+    const next = /rel="next" href="([^"]*)"/.exec(first)?.[1]?.replaceAll('&amp;', '&') ?? ''
+    const second = await pageAt(next)
+    expect([...runNumbers(first), ...runNumbers(second)]).toEqual(Array.from({ length: 110 }, (_, index) => 110 - index))
+    expect(second).toContain('First page')
+    expect(second).not.toContain('rel="next"')
+  })
+
+  test('says what is wrong with a filter and keeps what was typed', async () => {
+    const answer = await get('/runs?from=abc&tag=LNGS')
+    expect(answer.status).toBe(400)
+    const text = await answer.text()
+    expect(text).toContain('role="alert"')
+    expect(text).toContain('name="from" value="abc"')
+  })
+
+  test('the commands to copy are one word to a shell and to Python, whatever is searched', async () => {
+    const text = await pageAt(`/runs?text=${encodeURIComponent(`it's "$(touch x)" \\`)}`)
+    expect(text).toContain('text=it%27s+%22%24%28touch+x%29%22+%5C&#39;')
+    expect(text).toContain('(&quot;text&quot;, &quot;it&#39;s \\&quot;$(touch x)\\&quot; \\\\&quot;)')
+  })
+})
+
+describe('Links', () => {
+  test('of chosen runs lead to the very bytes, and are told with checksums and lists', async () => {
+    const { md5, adler32, sha256 } = await context.putRun('LNGS/run00017.mid.gz', 'bytes of run 17')
+    const answer = await post('/runs/links', [
+      ['run', 'LNGS/17'],
+      ['run', 'LNGS/4711'],
+    ])
+    expect(answer.status).toBe(200)
+    const text = await answer.text()
+    expect(text).toContain(md5)
+    expect(text).toContain(adler32)
+    expect(text).toContain('run 4711 of LNGS is not in the catalogue')
+    expect(text).toContain(`out=LNGS/run00017.mid.gz\n  checksum=sha-256=${sha256}`)
+    const url = /<a href="([^"]*run00017[^"]*)" rel="noreferrer"/.exec(text)?.[1]?.replaceAll('&amp;', '&') ?? ''
+    expect(await (await fetch(url)).text()).toBe('bytes of run 17')
+  })
+
+  test('are only given for tags that the caller may have them for', async () => {
+    who = caller('read:*', 'link:LNF')
+    const text = await (await post('/runs/links', [['run', 'LNGS/60020']])).text()
+    expect(text).toContain('you may not have links to runs of LNGS')
+    expect(text).not.toContain('X-Amz-Signature')
+  })
+
+  test.each([
+    ['nothing sensible', [['run', 'LNGS']]],
+    ['a number that is none', [['run', 'LNGS/99999999999']]],
+    ['a broken escape', [['run', '%E0%A4%A/1']]],
+    ['more than a page', Array.from({ length: 101 }, (_, index) => ['run', `LNGS/${index}`])],
+  ] as const)('%s is refused', async (_, fields) => {
+    expect((await post('/runs/links', fields as readonly (readonly [string, string])[])).status).toBe(400)
+  })
+})
+
+describe('Run', () => {
+  test('tells what is known: parameters, banks, checksums, copies, history, and what is not there yet', async () => {
+    const text = await pageAt('/runs/LNGS/60019')
+    for (const shown of [
+      'exposure_sec',
+      '<dd>0.3</dd>',
+      'CAM0',
+      'Trigger',
+      'SHA-256',
+      'the file ends in the middle of an event',
+      'Not there yet',
+      'catalogued',
+    ])
+      expect(text).toContain(shown)
+    expect(await pageAt('/runs/LNGS/60017')).toContain('507 Insufficient Storage (attempt 4)')
+  })
+
+  test('shows the lines that the functions logged about it, to operators', async () => {
+    const line = (fields: Record<string, unknown>) =>
+      `${JSON.stringify({ level: 'info', time: '2026-01-15T08:00:00.123Z', function: 'extract-metadata', ...fields })}\n`
+    await mkdir(logFolder, { recursive: true })
+    await writeFile(
+      join(logFolder, 'extract-metadata.log'),
+      `${line({ event: 'run-catalogued', run: 60_020, tag: 'LNGS', ms: 12 })}${line({ event: 'of-another-tag', run: 60_020, tag: 'LNF' })}${line({ event: 'of-another-run', run: 600_201 })}not JSON "run":60020\n`,
+    )
+    const text = await pageAt('/runs/LNGS/60020')
+    expect(text).toContain('run-catalogued')
+    expect(text).not.toMatch(/of-another-(tag|run)|not JSON/)
+    await rm(logFolder, { recursive: true })
+    expect(await pageAt('/runs/LNGS/60020')).toContain('say nothing of this run')
+    who = READER
+    expect(await pageAt('/runs/LNGS/60020')).not.toContain('Log lines')
+  })
+
+  test.each(['/runs/LNGS/4711', '/runs/LNGS/abc', '/runs/LNGS/99999999999', '/runs/LNGS/60020?use=1'])('%s is not there', async (path) => {
+    expect((await get(path)).status).toBe(404)
+  })
+})
+
+describe('Replicas', () => {
+  test('counts what is where, by tag and day, in a table and for the charts', async () => {
+    const text = await pageAt('/replicas?days=7&tag=LNGS')
+    expect(text).toContain('Taken in the last 7 days')
+    const data = JSON.parse(/<script type="application\/json" id="chart-data">(.*?)<\/script>/.exec(text)?.[1] ?? '') as Record<
+      string,
+      number[]
+    >
+    expect(data.days).toHaveLength(7)
+    const sum = (values: readonly number[] = []) => values.reduce((total, value) => total + value, 0)
+    const taken = await context.database
+      .selectFrom('runs')
+      .select((select) => select.fn.sum<number>('size_bytes').as('bytes'))
+      .where('tag', '=', 'LNGS')
+      .where('started_at', '>=', new Date((data.days?.[0] ?? 0) * 1000))
+      .executeTakeFirstOrThrow()
+    expect(sum(data.taken)).toBe(Number(taken.bytes))
+    expect(sum(data.cloud)).toBe(sum(data.taken))
+    expect(sum(data.tape)).toBeGreaterThan(0)
+    expect(sum(data.tape)).toBeLessThan(sum(data.taken))
+  })
+})
+
+describe('Queues', () => {
+  test('a dead letter is shown with what went wrong, and goes back to its queue', async () => {
+    await addDeadLetter(context, { bucket: 'cygno-data', key: 'LNGS/run60017.mid.gz', text: HOSTILE })
+    const text = await pageAt('/queues')
+    expect(text).toContain('cygno-data/LNGS/run60017.mid.gz')
+    expect(text).toContain('507 Insufficient Storage')
+    const message = /name="message" value="([^"]+)"/.exec(text)?.[1] ?? ''
+    const answer = await post('/queues/tape-requests/retry', [['message', message]])
+    expect(answer.status).toBe(303)
+    expect(answer.headers.get('location')).toBe('/queues?retried=1#tape-requests')
+    expect(await context.drain('tape-requests')).toMatchObject([{ key: 'LNGS/run60017.mid.gz' }])
+    expect(await pageAt('/queues?retried=1')).toContain('1 dead letter was sent back')
+  })
+
+  test('only operators retry, and only what they name', async () => {
+    expect((await post('/queues/tape-requests/retry', [])).status).toBe(400)
+    expect((await post('/queues/nothing/retry', [['all', 'yes']])).status).toBe(404)
+    who = READER
+    expect((await post('/queues/tape-requests/retry', [['all', 'yes']])).status).toBe(403)
+  })
+})
+
+describe('events', () => {
+  async function read(answer: Response, until: string): Promise<string> {
+    let text = ''
+    for await (const chunk of answer.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      text += chunk
+      if (text.includes(until)) break
+    }
+    return text
+  }
+
+  test('a run that is catalogued is told to who may see it, and a reader goes on where it was', async () => {
+    who = caller('read:LNGS')
+    const answer = await get('/api/v1/events')
+    expect(answer.headers.get('content-type')).toBe('text/event-stream')
+    await makeRun(context, { tag: 'LNF', runNumber: 8000, ago: 10 })
+    await makeRun(context, { tag: 'LNGS', runNumber: 61_000, ago: 10 })
+    const text = await read(answer, '"runNumber":61000')
+    expect(text).not.toContain('8000')
+    const [, id = ''] = /^id: (\d+)$/m.exec(text) ?? []
+    const resumed = await get('/api/v1/events', { 'last-event-id': id })
+    expect(await read(resumed, '"runNumber":61000')).toContain('"what":"')
+  })
+
+  test('a stream ends by itself, so that no host has to cut it', async () => {
+    const brief = siteApp(context, () => OPERATOR, { live: { lastsSeconds: 0.2, pollMs: 20 } })
+    const answer = await brief.app.request('/api/v1/events')
+    expect(await read(answer, 'never')).toContain('event: ready')
+  })
+
+  test('a line that is committed after a later one is told, too', async () => {
+    const { database } = context
+    const [run] = await database.selectFrom('runs').select('id').limit(1).execute()
+    const line = { run_id: run?.id ?? 0, at: new Date(), detail: '' }
+    const changes = await readChanges(database, '*', null)
+    await database
+      .insertInto('run_history')
+      .values({ ...line, id: changes.lastId() + 5, what: 'later' })
+      .execute()
+    expect((await changes.next()).map(({ what }) => what)).toEqual(['later'])
+    await database
+      .insertInto('run_history')
+      .values({ ...line, id: changes.lastId() - 2, what: 'earlier' })
+      .execute()
+    expect((await changes.next()).map(({ what }) => what)).toEqual(['earlier'])
+    expect(await changes.next()).toEqual([])
+  })
+})
+
+describe('the theme', () => {
+  test('is kept in a cookie and stands in the page itself', async () => {
+    const answer = await post('/theme', [
+      ['theme', 'underground'],
+      ['to', '/runs?tag=LNGS'],
+    ])
+    expect(answer.headers.get('location')).toBe('/runs?tag=LNGS')
+    const cookie = answer.headers.get('set-cookie')?.split(';')[0] ?? ''
+    expect(await (await get('/', { cookie })).text()).toContain('<html lang="en" data-theme="underground">')
+    expect(await (await get('/', { cookie: 'theme="><script>' })).text()).toContain('data-theme="system"')
+  })
+
+  test.each(['https://evil.example', '//evil.example', '/\\evil.example', 'javascript:alert(1)'])('does not lead to %s', async (to) => {
+    expect(
+      (
+        await post('/theme', [
+          ['theme', 'light'],
+          ['to', to],
+        ])
+      ).headers.get('location'),
+    ).toBe('/')
+  })
+})
+
+describe('assets', () => {
+  test('are kept for good under an address that names their contents, and not under another', async () => {
+    const address = /href="(\/assets\/[^"]+style\.css)"/.exec(await pageAt('/'))?.[1] ?? ''
+    expect((await get(address)).headers.get('cache-control')).toContain('immutable')
+    expect((await get(address.replace(/assets\/\w+/, 'assets/0'))).headers.get('cache-control')).toBe('no-store')
+    for (const name of ['nothing.js', '__proto__', 'constructor']) expect((await get(`/assets/0/${name}`)).status).toBe(404)
+  })
+
+  test('are all in a bundle, which has no files beside it', async () => {
+    const entry = new URL('../../../functions/catalog-api/pages/assets/assets.ts', import.meta.url).pathname
+    const plugin = await import('../../../functions/catalog-api/pages/assets/embed.cjs' as string)
+    const path = join(temporaryFolder(), 'bundle.cjs')
+    await build({
+      entryPoints: [entry],
+      bundle: true,
+      platform: 'node',
+      format: 'cjs',
+      outfile: path,
+      plugins: [plugin.default],
+      logLevel: 'silent',
+    })
+    const here = /assets\/(\w+)\//.exec(await pageAt('/'))?.[1]
+    expect(await runInFreshNode(`console.log(require(${JSON.stringify(path)}).assetUrl('style.css'))`)).toBe(`/assets/${here}/style.css`)
+  })
+})
+
+test('numbers are written for people', () => {
+  const now = new Date('2026-01-15T12:00:00Z')
+  const ago = (seconds: number) => age(new Date(now.getTime() - seconds * 1000), now)
+  expect([0, 89, 90, 5399, 5400, 36 * 3600, -5].map(ago)).toEqual(['0 s', '89 s', '1 min', '89 min', '1 h', '1 d', '0 s'])
+  expect([0, 999, 1000, 999_999, 412_000_000, 1.5e15].map(bytes)).toEqual(['0 B', '999 B', '1.00 kB', '1.00 MB', '412 MB', '1.50 PB'])
+  expect([0, 999, 1000, 1_234_567].map(count)).toEqual(['0', '999', '1 000', '1 234 567'])
+})

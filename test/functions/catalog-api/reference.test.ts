@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { API_INFO, registerReference } from '../../../functions/catalog-api/reference.ts'
+import { registerHealth } from '../../../functions/catalog-api/routes/health.ts'
+import { registerLinks } from '../../../functions/catalog-api/routes/links.ts'
+import { registerQueues } from '../../../functions/catalog-api/routes/queues.ts'
+import { registerReplicaSummary } from '../../../functions/catalog-api/routes/replicas.ts'
+import { registerRun } from '../../../functions/catalog-api/routes/run.ts'
+import { registerRuns } from '../../../functions/catalog-api/routes/runs.ts'
+import type { TestTapeContext } from '../../support/tape-context.ts'
+import { ANONYMOUS, type RestApp, restApp, startSearchContext } from './rest-app.ts'
+
+let context: TestTapeContext
+let app: RestApp
+beforeAll(async () => {
+  context = await startSearchContext()
+  app = restApp(
+    context,
+    registerRuns,
+    registerRun,
+    registerLinks,
+    registerReplicaSummary,
+    registerQueues,
+    registerHealth,
+    registerReference,
+  )
+})
+afterAll(() => context.close())
+
+interface Operation {
+  readonly summary?: string
+  readonly security?: unknown
+  readonly parameters?: readonly { readonly name: string; readonly schema?: { readonly type?: string; readonly description?: string } }[]
+  readonly responses: Record<string, { readonly description: string; readonly content?: Record<string, { readonly schema?: object }> }>
+}
+const operations = () => {
+  const { paths = {} } = app.api.app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO })
+  return Object.entries(paths).flatMap(([path, item]) =>
+    Object.entries(item as Record<string, Operation>).map(([method, operation]) => ({ name: `${method} ${path}`, operation })),
+  )
+}
+
+describe('the description of the API', () => {
+  test('has every route of it, each with a rule', () => {
+    expect(operations().map(({ name }) => name)).toEqual([
+      'get /api/v1/runs',
+      'get /api/v1/runs/{tag}/{run}',
+      'get /api/v1/runs/{tag}/{run}/files',
+      'get /api/v1/runs/{tag}/{run}/links',
+      'post /api/v1/links',
+      'post /api/v1/runs/{tag}/{run}/recall',
+      'get /api/v1/replicas/summary',
+      'get /api/v1/queues',
+      'get /api/v1/dead/{queue}',
+      'post /api/v1/dead/{queue}/{id}/retry',
+      'get /healthz',
+      'get /readyz',
+    ])
+    const ruled = app.api.rules.map(({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
+    expect(ruled).toEqual(expect.arrayContaining(operations().map(({ name }) => name)))
+  })
+
+  test('says of each what it is for, what it answers and how it refuses', () => {
+    for (const { name, operation } of operations()) {
+      expect(operation.summary, name).toMatch(/\w/)
+      const answers = Object.entries(operation.responses)
+      for (const [status, { description, content = {} }] of answers) {
+        expect(description, name).toMatch(/\w/)
+        if (status !== '304') expect(Object.values(content)[0]?.schema, `${name} ${status}`).toBeDefined()
+      }
+      if (operation.security === undefined) continue
+      expect(
+        answers.map(([status]) => status),
+        name,
+      ).toEqual(expect.arrayContaining(['400', '401', '403', '429', '503']))
+      expect(operation.responses[403]?.content, name).toHaveProperty('application/problem+json')
+    }
+  })
+
+  test('names every filter of runs with its type', () => {
+    const [{ operation } = { operation: undefined }] = operations()
+    const types = new Map(operation?.parameters?.map(({ name, schema }) => [name, schema?.type]))
+    expect([types.get('from'), types.get('complete'), types.get('tag'), types.get('param.GEM1_V'), types.get('param.start_time')]).toEqual([
+      'integer',
+      'boolean',
+      'array',
+      'number',
+      'string',
+    ])
+    for (const { name, schema } of operation?.parameters ?? []) expect(schema?.description, name).toMatch(/\w/)
+  })
+})
+
+describe('the reference page', () => {
+  test('is for everybody, names every route and schema, and loads nothing from elsewhere', async () => {
+    const { status, headers, text } = await app.get('/api/v1', ANONYMOUS)
+    expect([status, headers.get('content-type')]).toEqual([200, 'text/html; charset=UTF-8'])
+    for (const { name } of operations()) expect(text).toContain(`<b>${name.split(' ')[0]?.toUpperCase()}</b> ${name.split(' ')[1]}`)
+    expect(text).toContain('id="schema-RunDetails"')
+    expect(text).not.toMatch(/<script|<style|style=|onclick|src="http|href="http/)
+    expect(Buffer.byteLength(text)).toBeLessThan(150_000)
+  })
+
+  test('has no link that leads nowhere', async () => {
+    const { text } = await app.get('/api/v1', ANONYMOUS)
+    const ids = new Set([...text.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id))
+    expect(ids.size).toBe([...text.matchAll(/ id="/g)].length)
+    for (const [, target] of text.matchAll(/href="#([^"]+)"/g)) expect(ids).toContain(target)
+  })
+
+  test('has a style of its own', async () => {
+    const { status, headers } = await app.get('/api/v1/reference.css', ANONYMOUS)
+    expect([status, headers.get('content-type')]).toEqual([200, 'text/css; charset=utf-8'])
+  })
+})
