@@ -35,8 +35,8 @@ export function securityHeaders(options: { readonly https: boolean; readonly iss
       await next()
       own = c.res.headers.get('content-security-policy')
     })
-    // A route may allow less than what pages need.
-    if (own !== null) c.header('content-security-policy', own)
+    // Of two policies browsers keep both: a route may allow less than pages need, never more.
+    if (own !== null) c.header('content-security-policy', own, { append: true })
     const { headers: answer } = c.res
     // A route says so itself when its answer may be kept. What gives or takes a cookie is for one browser alone.
     if (!answer.has('cache-control') || answer.has('set-cookie')) c.header('cache-control', 'no-store')

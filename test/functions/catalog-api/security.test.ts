@@ -46,7 +46,8 @@ describe('the API', () => {
     'lets a browser run, load and frame nothing foreign, whatever %s answers',
     async (path) => {
       const { headers } = await start().app.request(path)
-      expect(headers.get('content-security-policy')).toBe(
+      // What a route adds is another policy beside ours: browsers keep to both.
+      expect(headers.get('content-security-policy')?.split(', ')[0]).toBe(
         `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self' ${issuer.url}; frame-ancestors 'none'; base-uri 'none'`,
       )
       expect(Object.fromEntries(headers)).toMatchObject({
