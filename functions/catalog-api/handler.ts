@@ -28,7 +28,7 @@ const DESCRIPTION_PATH = '/api/v1/openapi.json'
 const BODY_LIMIT_BYTES = 256 * 1024
 
 /** Pages learn of changes for so long at a time; then the browser asks again. Within the time limit of the function. */
-const LIVE = { lastsSeconds: 15, pollMs: 1000 } as const
+const LIVE = { lastsSeconds: 5, pollMs: 1000 } as const
 
 export const createHandler = (context: TapeContext): HttpApp => createApi(context).app
 

@@ -17,8 +17,6 @@ export function age(at: Date, now: Date): string {
 
 /** `2026-01-15 08:00:03` */
 export const dateTime = (at: Date): string => at.toISOString().slice(0, 19).replace('T', ' ')
-/** `2026-01-15` */
-export const day = (at: Date): string => at.toISOString().slice(0, 10)
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
 
@@ -50,4 +48,10 @@ export function duration(from: Date, to: Date): string {
 export function parameter(value: number | string | null): string {
   if (value === null || value === '') return '–'
   return typeof value === 'number' && !Number.isInteger(value) ? String(Number(value.toPrecision(7))) : String(value)
+}
+
+/** At most so many characters; what is missing is shown by an ellipsis. */
+export function cut(text: string, most: number): string {
+  const characters = [...text.slice(0, 2 * most + 2)]
+  return characters.length <= most ? text : `${characters.slice(0, most - 1).join('')}…`
 }

@@ -3,8 +3,8 @@ import { html } from 'hono/html'
 import type { Run } from '../../../shared/catalogue/schema.ts'
 import type { StorageSummary } from '../../../shared/catalogue/storage-summary.ts'
 import { runlogColumns } from '../../../shared/extraction/run-parameters.ts'
-import { bytes, count, duration, parameter } from './format.ts'
-import { type Column, mark, timeOf } from './parts.ts'
+import { bytes, count, cut, duration, parameter } from './format.ts'
+import { type Column, type Html, mark, timeOf } from './parts.ts'
 import { cloudMark, runMark, tapeMark } from './run-marks.ts'
 
 export interface RunRow {
@@ -12,37 +12,40 @@ export interface RunRow {
   readonly storage: StorageSummary | undefined
 }
 
+/** Those that are shown unless others are chosen come first, in their order. */
 const NAMED: Readonly<Record<string, Column<RunRow> & { readonly head: string }>> = {
   start: { head: 'Started', cell: ({ run }) => timeOf(run.started_at) },
+  state: { head: 'State', cell: ({ run }) => runMark(run) },
+  tape: { head: 'Tape', cell: ({ storage }) => (storage === undefined ? '–' : tapeMark(storage.tape)) },
+  cloud: { head: 'Store', cell: ({ storage }) => (storage === undefined ? '–' : cloudMark(storage.cloud)) },
+  events: { head: 'Events', numeric: true, cell: ({ run }) => count(run.event_count) },
+  size: { head: 'Size', numeric: true, cell: ({ run }) => bytes(run.size_bytes) },
+  pedestal: { head: 'Pedestal', cell: ({ run }) => (run.pedestal === 1 ? 'yes' : run.pedestal === 0 ? 'no' : '–') },
+  description: { head: 'Description', prose: true, cell: ({ run }) => sentence(run.description) },
   stop: { head: 'Stopped', cell: ({ run }) => timeOf(run.stopped_at) },
   length: {
     head: 'Length',
     numeric: true,
     cell: ({ run }) => (run.started_at === null || run.stopped_at === null ? '–' : duration(run.started_at, run.stopped_at)),
   },
-  events: { head: 'Events', numeric: true, cell: ({ run }) => count(run.event_count) },
-  size: { head: 'Size', numeric: true, cell: ({ run }) => bytes(run.size_bytes) },
   files: { head: 'Files', numeric: true, cell: ({ run }) => run.file_count },
-  state: { head: 'State', cell: ({ run }) => runMark(run) },
-  cloud: { head: 'Store', cell: ({ storage }) => (storage === undefined ? '–' : cloudMark(storage.cloud)) },
-  tape: { head: 'Tape', cell: ({ storage }) => (storage === undefined ? '–' : tapeMark(storage.tape)) },
   local: { head: 'DAQ disk', cell: ({ storage }) => storage?.local ?? '–' },
   checksums: { head: 'Checksums', cell: ({ run }) => (run.integrity === 'mismatch' ? mark('bad', 'disagree') : run.integrity) },
-  pedestal: { head: 'Pedestal', cell: ({ run }) => (run.pedestal === 1 ? 'yes' : run.pedestal === 0 ? 'no' : '–') },
-  description: {
-    head: 'Description',
-    prose: true,
-    cell: ({ run }) => html`<span class="cut" title="${run.description ?? ''}">${run.description ?? '–'}</span>`,
-  },
-  problem: { head: 'Problem', cell: ({ run }) => run.problem ?? '–' },
+  problem: { head: 'Problem', prose: true, cell: ({ run }) => sentence(run.problem) },
   catalogued: { head: 'Catalogued', cell: ({ run }) => timeOf(run.catalogued_at) },
 }
+
+/** A hundred rows of these must not make a page heavy: the page of the run has all of it. */
+const MOST_CHARACTERS = 160
+
+/** On one line as far as there is room. */
+const sentence = (text: string | null): Html => html`<span class="cut">${text === null ? '–' : cut(text, MOST_CHARACTERS)}</span>`
 
 /** Parameters that are not told by a column of their own already, and mean what they say. */
 const PARAMETERS = runlogColumns.filter(({ name }) => !/^(run_|start_time|stop_time|storage_|pedestal_run)/.test(name))
 
 export const COLUMN_NAMES = [...Object.keys(NAMED), ...PARAMETERS.map(({ name }) => name)]
-export const DEFAULT_COLUMNS = ['start', 'events', 'size', 'state', 'cloud', 'tape', 'pedestal', 'description'] as const
+export const DEFAULT_COLUMNS = ['start', 'state', 'tape', 'cloud', 'events', 'size', 'pedestal', 'description'] as const
 
 /** What the name is in the head of the table. */
 export const headOf = (name: string): string => NAMED[name]?.head ?? name
@@ -53,6 +56,6 @@ export function columnOf(name: string): Column<RunRow> {
   return {
     head: name,
     numeric: !/^(TEXT|VARCHAR|DATETIME)/.test(PARAMETERS.find((column) => column.name === name)?.sqlType ?? ''),
-    cell: ({ run }) => parameter(run.parameters[name] ?? null),
+    cell: ({ run }) => cut(parameter(run.parameters[name] ?? null), MOST_CHARACTERS),
   }
 }

@@ -7,7 +7,7 @@ import type { RunPosition, RunSearch } from '../../../shared/catalogue/search-ru
 import { readCursor, runQuery, searchOf, writeCursor } from '../routes/run-query.ts'
 import { COLUMN_NAMES, DEFAULT_COLUMNS } from './runs-columns.ts'
 
-export const PAGE_SIZE = 100
+const PAGE_SIZE = 100
 
 /** Of the page alone. */
 const COLUMN = 'column'

@@ -1,9 +1,12 @@
 /** One site on the page Now. */
 import { html } from 'hono/html'
 import type { CopiesInState, SiteState } from '../../../shared/catalogue/site-state.ts'
-import { bytes, count, counted, duration } from './format.ts'
+import { bytes, count, counted, cut, duration } from './format.ts'
 import { ageOf, type Content, type Html, mark, NOTHING, runPath, type Tone, table } from './parts.ts'
 import { runMark } from './run-marks.ts'
+
+/** Of a description; the page of the run has all of it. */
+const MOST_CHARACTERS = 300
 
 export function sitePanel(site: SiteState, now: Date): Html {
   const { tag, lastRun, recent } = site
@@ -15,7 +18,7 @@ export function sitePanel(site: SiteState, now: Date): Html {
 <span class="ago">${ageOf(at, now)} ago</span></p>
 <p>${runMark(lastRun)}${lastRun.pedestal === 1 ? html` <span class="label">pedestal</span>` : ''}</p>
 <p class="quiet">${counted(lastRun.event_count, 'event')} · ${bytes(lastRun.size_bytes)}${lasted(lastRun)}</p>
-${lastRun.description ? html`<p class="description">${lastRun.description}</p>` : NOTHING}
+${lastRun.description ? html`<p class="description">${cut(lastRun.description, MOST_CHARACTERS)}</p>` : NOTHING}
 ${lastRun.problem === null ? NOTHING : html`<p class="problem">${lastRun.problem}</p>`}
 <p class="quiet">last day: ${recent.runs === 0 ? 'no run' : `${counted(recent.runs, 'run')}, ${bytes(recent.sizeBytes)}`}${recent.incomplete > 0 ? html`, <a href="/runs?tag=${encodeURIComponent(tag)}&amp;complete=no">${count(recent.incomplete)} not complete</a>` : ''}</p>
 ${moving(site, now, id)}

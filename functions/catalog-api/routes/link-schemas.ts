@@ -6,7 +6,7 @@ import { LIST_FORMATS } from './link-lists.ts'
 import { runNumber } from './run-params.ts'
 
 export const MOST_LINKS = 1000
-export const LONGEST_RECALL_DAYS = 366
+const LONGEST_RECALL_DAYS = 366
 
 const FORMAT = 'json, or a list for wget, aria2c or md5sum'
 const RECALL = 'Ask for what is only on tape to be brought back; needs the right to recall'

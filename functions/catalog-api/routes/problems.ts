@@ -1,7 +1,7 @@
 /** The refusals of a route, as the OpenAPI document describes them. */
 import { z } from '@hono/zod-openapi'
 
-export const problemSchema = z
+const problemSchema = z
   .object({
     type: z.string().openapi({ example: 'about:blank' }),
     title: z.string().openapi({ example: 'Not Found' }),

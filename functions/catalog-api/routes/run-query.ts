@@ -164,7 +164,8 @@ function numberOf(text: string, sqlType: RunlogColumn['sqlType']): number | null
   return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text)) ? Number(text) : null
 }
 
-const position = z.tuple([z.string(), z.number().nullable(), z.int().positive()])
+/** Numbers that are also times which the database can compare: up to the year 9999. */
+const position = z.tuple([z.string(), z.int().min(0).max(253_402_300_799_999).nullable(), z.int().positive()])
 
 /** A place in an order as opaque text. It holds nothing that who has it may not see. */
 export const writeCursor = (sort: string, { value, id }: RunPosition): string =>

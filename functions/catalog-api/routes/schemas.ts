@@ -57,7 +57,7 @@ export const runPage = z
 
 const finding = z.strictObject({ code: z.string(), message: z.string(), offset: z.int().nullable() })
 
-export const file = z
+const file = z
   .strictObject({
     ...place,
     live: z.boolean().openapi({ description: 'Whether this version is what counts for the run' }),
@@ -88,7 +88,7 @@ export const file = z
   })
   .openapi('File')
 
-export const replica = z
+const replica = z
   .strictObject({
     kind: z.enum(['local', 'cloud', 'tape', 'recall']),
     endpoint: z.string(),

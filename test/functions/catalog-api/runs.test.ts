@@ -188,6 +188,27 @@ describe('the list of runs', () => {
     expect((await app.get(`/api/v1/runs?sort=size&cursor=${json.next}`, EVERYBODY)).status).toBe(400)
   })
 
+  test.each([
+    ['-start', 1e300, 1],
+    ['-start', 9e15, 1],
+    ['-start', '2024-01-01', 1],
+    ['-start', 1, "1' OR 1=1"],
+    ['-run', 1, -1],
+    ['-run', 1.5, 1],
+    ['-run', 1],
+    ['-run', 1, 1, 1],
+  ])('a cursor that somebody has made up is refused: %j', async (...position) => {
+    const cursor = Buffer.from(JSON.stringify(position)).toString('base64url')
+    expect((await app.get(`/api/v1/runs?sort=${position[0]}&cursor=${cursor}`, EVERYBODY)).status).toBe(400)
+  })
+
+  test('takes the first and the last times that there are', async () => {
+    for (const query of ['since=0000-01-01&until=9999-12-31', 'since=9999-12-31T23:59:59-14:00', 'until=0000-01-01T00:00:00%2B14:00'])
+      expect((await app.get(`/api/v1/runs?${query}`, EVERYBODY)).status, query).toBe(200)
+    const cursor = Buffer.from(JSON.stringify(['-start', 253_402_300_799_999, 1])).toString('base64url')
+    expect((await app.get(`/api/v1/runs?sort=-start&cursor=${cursor}`, EVERYBODY)).json.runs).toHaveLength(5)
+  })
+
   test('is not sent again to who has it', async () => {
     const { headers } = await app.get('/api/v1/runs', EVERYBODY)
     const etag = headers.get('etag') ?? ''

@@ -1,7 +1,10 @@
-/** A plugin of esbuild: the module that reads the assets is evaluated now, and its value goes into the bundle. */
+/**
+ * Plugins of esbuild, as serverless-esbuild wants them. The one there is: the module that reads the assets is evaluated now, and
+ * its value goes into the bundle.
+ */
 const { pathToFileURL } = require('node:url')
 
-module.exports = {
+const embedAssets = {
   name: 'embed-assets',
   setup(build) {
     build.onLoad({ filter: /[\\/]pages[\\/]assets[\\/]files[.]ts$/ }, async ({ path }) => {
@@ -10,3 +13,5 @@ module.exports = {
     })
   },
 }
+
+module.exports = [embedAssets]
