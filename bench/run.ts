@@ -1,8 +1,8 @@
 /**
- * `npm run bench [-- extraction pipeline tape bundles]`: measures and writes docs/benchmarks.md. What is compared is measured in the same
+ * `npm run bench [-- extraction pipeline tape bundles]`: measures, and writes into docs/benchmarks.md. What is compared is measured in the same
  * run, and given as ratios: seconds of one machine say nothing about another.
  */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { InvalidInputError } from '../shared/errors.ts'
@@ -87,7 +87,7 @@ function tapeSection(bench: TapeBench): string {
   return `## A copy to tape
 
 From the embedded S3 to a real XRootD server by WebDAV over TLS, ${Math.round(bench.sizeBytes / 1e6)} MB, everything on this machine. Streamed by the webdav driver, from the first look at the object to
-the verified file under its name: ${streamedSeconds.toFixed(1)} s (medians, taken in turn). curl computes and compares nothing.
+the verified file under its name: ${streamedSeconds.toFixed(1)} s (medians, taken in turn). curl computes nothing on the way.
 
 ${table(['peer', 's', 'its time to ours', 'target', ''], peers)}
 
@@ -117,22 +117,30 @@ async function main(names: readonly string[]): Promise<void> {
   const unknown = names.filter((name) => !PARTS.some((part) => part === name))
   if (unknown.length > 0) throw new InvalidInputError(`there is no benchmark ${unknown.join(', ')}; there are ${PARTS.join(', ')}`)
   const wanted = names.length === 0 ? PARTS : PARTS.filter((part) => names.includes(part))
-  const sections: string[] = []
-  if (wanted.includes('bundles')) sections.push(bundlesSection(await measureBundles()))
-  if (wanted.includes('tape')) sections.push(tapeSection(await benchTape(tell)))
-  if (wanted.includes('pipeline')) sections.push(pipelineSection(await benchPipeline(AbortSignal.timeout(LIMIT_MS), tell)))
-  if (wanted.includes('extraction')) sections.push(extractionSection(await benchExtraction(tell)))
+  const measured: string[] = []
+  if (wanted.includes('extraction')) measured.push(extractionSection(await benchExtraction(tell)))
+  if (wanted.includes('pipeline')) measured.push(pipelineSection(await benchPipeline(AbortSignal.timeout(LIMIT_MS), tell)))
+  if (wanted.includes('tape')) measured.push(tapeSection(await benchTape(tell)))
+  if (wanted.includes('bundles')) measured.push(bundlesSection(await measureBundles()))
+  process.stdout.write(`${measured.join('\n\n')}\n`)
+  writeFileSync(PAGE, pageWith(readFileSync(PAGE, 'utf8'), measured))
+}
+
+/** The page with these sections in the place of those of the same titles; the others stay as they were measured before. */
+function pageWith(page: string, measured: readonly string[]): string {
   const [cpu] = cpus()
   const machine = `${cpus().length} cores (${cpu?.model.trim() ?? 'unknown'}), ${Math.round(totalmem() / 1e9)} GB, Node ${process.versions.node}, ${process.platform}`
-  const page = `# Benchmarks
-
-Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: ${machine}. Take the ratios, not the seconds.
-
-${sections.toReversed().join('\n\n')}
-`
-  process.stdout.write(page)
-  if (wanted.length === PARTS.length) writeFileSync(PAGE, page)
-  else tell('docs/benchmarks.md is written only when all parts are measured')
+  const today = new Date().toISOString().slice(0, 10)
+  const dated = measured.map((section) => `${section.trimEnd()}\n\n*Measured on ${today}: ${machine}.*`)
+  const titleOf = (section: string) => section.split('\n', 1)[0] ?? ''
+  const kept = new Map(
+    page
+      .split(/\n(?=## )/)
+      .slice(1)
+      .map((section) => [titleOf(section), section.trimEnd()]),
+  )
+  for (const section of dated) kept.set(titleOf(section), section)
+  return `# Benchmarks\n\nWritten by \`npm run bench\`. Take the ratios, not the seconds.\n\n${[...kept.values()].join('\n\n')}\n`
 }
 
 await main(process.argv.slice(2))
