@@ -1,6 +1,7 @@
 /** Runs as the CLI shows them: for people, and as JSON. */
 import type { RunDetails } from '../shared/catalogue/queries.ts'
 import type { Replica } from '../shared/catalogue/replica-schema.ts'
+import { fileView, replicaView } from '../shared/catalogue/run-view.ts'
 import type { Run, RunFile } from '../shared/catalogue/schema.ts'
 import { bytes, list, table, time } from './output.ts'
 
@@ -41,69 +42,8 @@ export function runJson(run: Run) {
   }
 }
 
-function fileJson(file: RunFile) {
-  return {
-    bucket: file.bucket,
-    key: file.object_key,
-    live: file.is_live === 1,
-    subrun: file.subrun,
-    etag: file.etag,
-    versionId: file.version_id,
-    lastModified: file.last_modified,
-    compression: file.compression,
-    sizeBytes: file.size_bytes,
-    uncompressedBytes: file.uncompressed_bytes,
-    md5: file.md5,
-    sha256: file.sha256,
-    adler32: file.adler32,
-    crc64nvme: file.crc64nvme,
-    integrity: file.integrity,
-    digestsCompared: file.digests_compared,
-    complete: file.complete === 1,
-    problem: file.problem,
-    problemCode: file.problem_code,
-    problemOffset: file.problem_offset,
-    warnings: file.warnings,
-    eventCount: file.event_count,
-    internalEvents: file.internal_events,
-    camera: file.camera,
-    digitizers: file.digitizers,
-    cataloguedAt: file.catalogued_at,
-    supersededAt: file.superseded_at,
-  }
-}
-
-function replicaJson(replica: Replica) {
-  return {
-    kind: replica.kind,
-    endpoint: replica.endpoint,
-    url: replica.url,
-    bucket: replica.bucket,
-    key: replica.object_key,
-    state: replica.state,
-    sizeBytes: replica.size_bytes,
-    md5: replica.md5,
-    adler32: replica.adler32,
-    sha256: replica.sha256,
-    priority: replica.priority,
-    requestedAt: replica.requested_at,
-    requestedBy: replica.requested_by,
-    startedAt: replica.started_at,
-    storedAt: replica.stored_at,
-    verifiedAt: replica.verified_at,
-    verifiedBy: replica.verified_by,
-    checkedAt: replica.checked_at,
-    expiresAt: replica.expires_at,
-    deletedAt: replica.deleted_at,
-    reference: replica.reference,
-    attempts: replica.attempts,
-    nextAttemptAt: replica.next_attempt_at,
-    lastError: replica.last_error,
-  }
-}
-
 export function detailsJson({ run, files, replicas, ...more }: RunDetails) {
-  return { ...runJson(run), parameters: run.parameters, files: files.map(fileJson), replicas: replicas.map(replicaJson), ...more }
+  return { ...runJson(run), parameters: run.parameters, files: files.map(fileView), replicas: replicas.map(replicaView), ...more }
 }
 
 export function detailsText({ run, files, banks, events, requests, replicas, storage, history }: RunDetails): string {

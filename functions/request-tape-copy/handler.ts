@@ -1,13 +1,10 @@
 /** Queue `tape-requests`: every file of a run gets a verified copy on tape. The wish is written down, then copies are made. */
 
 import { classify } from '../../shared/errors.ts'
-import { copyNext, hasTape } from '../../shared/replicas/copy-to-tape.ts'
+import { copyWaiting, hasTape } from '../../shared/replicas/copy-to-tape.ts'
 import { acceptTapeRequest, parseTapeRequest } from '../../shared/replicas/tape-request.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { QueueHandler } from '../../shared/runtime/handler.ts'
-
-/** After so long no further copy is begun in the same call: one copy may take most of the function's time. */
-const BEGIN_WITHIN_MS = 45_000
 
 export function createHandler(context: TapeContext): QueueHandler {
   return async (event, { signal, log }) => {
@@ -25,9 +22,8 @@ export function createHandler(context: TapeContext): QueueHandler {
         batchItemFailures.push({ itemIdentifier: message.messageId })
       }
     }
-    const began = performance.now()
     // The next in line, which need not be this message's: live runs go before the backlog.
-    while (!signal.aborted && performance.now() - began < BEGIN_WITHIN_MS) if ((await copyNext(context, signal, log)) === null) break
+    await copyWaiting(context, 1, signal, log)
     return { batchItemFailures }
   }
 }

@@ -1,20 +1,17 @@
 /** Schedule: copies under way are followed to the medium, those that wait are made, none is forgotten, recalls go on. */
-import { copyNext, hasTape, type WithTape } from '../../shared/replicas/copy-to-tape.ts'
+import { copyWaiting, hasTape } from '../../shared/replicas/copy-to-tape.ts'
 import { followCopies } from '../../shared/replicas/follow-copies.ts'
 import { advanceRecalls } from '../../shared/replicas/recall/schedule.ts'
 import { sweepCopies } from '../../shared/replicas/sweep-copies.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
-import type { Invocation, ScheduleHandler } from '../../shared/runtime/handler.ts'
+import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 
-/** After so long no further copy is begun: the schedule comes back, and what is under way at services is looked at first. */
-const BEGIN_WITHIN_MS = 45_000
 /** The whole catalogue is compared this often, not every minute. */
 const SWEEP_EVERY_MS = 600_000
 
 export function createHandler(context: TapeContext): ScheduleHandler {
   let sweptAt = Number.NEGATIVE_INFINITY
-  return async (_event, invocation) => {
-    const { signal, log } = invocation
+  return async (_event, { signal, log }) => {
     const failures: unknown[] = []
     // What goes wrong with one part must not keep the others from being done.
     const part = async (event: string, work: () => Promise<object>) => {
@@ -38,26 +35,10 @@ export function createHandler(context: TapeContext): ScheduleHandler {
           return swept
         })
       await part('copies-followed', () => followCopies(context, signal, log))
-      await part('copies-made', () => copyWaiting(context, invocation))
+      await part('copies-made', () => copyWaiting(context, context.config.CYGNET_TAPE_COPIES_AT_ONCE, signal, log))
     }
     // The bytes of a recall may pass for many minutes: copies are made meanwhile.
     await Promise.all([part('recalls-advanced', () => advanceRecalls(context, signal, log)), tapeParts()])
     if (failures.length > 0) throw failures[0]
   }
-}
-
-async function copyWaiting(context: WithTape, { signal, log }: Invocation): Promise<{ readonly made: number }> {
-  const began = performance.now()
-  let made = 0
-  const copy = async () => {
-    while (!signal.aborted && performance.now() - began < BEGIN_WITHIN_MS) {
-      if ((await copyNext(context, signal, log)) === null) return
-      made++
-    }
-  }
-  // All are waited for: none goes on behind the back of a call that has ended.
-  const ends = await Promise.allSettled(Array.from({ length: context.config.CYGNET_TAPE_COPIES_AT_ONCE }, copy))
-  const failure = ends.find((end) => end.status === 'rejected')
-  if (failure !== undefined) throw failure.reason
-  return { made }
 }

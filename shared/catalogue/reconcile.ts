@@ -170,7 +170,7 @@ function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: nu
 }
 
 /** Jumps over a prefix that never holds runs (single events come by the million). */
-function pastIgnored(key: string, ignoredPrefixes: readonly string[]): string {
+export function pastIgnored(key: string, ignoredPrefixes: readonly string[]): string {
   const ignored = ignoredPrefixes.find((prefix) => key.startsWith(prefix))
   return ignored === undefined ? key : `${ignored}\u{10FFFF}`
 }

@@ -1,4 +1,4 @@
-/** Runs as the API and the pages show them: names of the field, times as ISO 8601 in UTC, truth values as such. Pure. */
+/** Runs as the API, the pages and the command show them: names of the field, times as ISO 8601 in UTC, truth values as such. Pure. */
 import type { RunDetails } from './queries.ts'
 import type { Replica } from './replica-schema.ts'
 import type { Run, RunFile } from './schema.ts'
@@ -61,7 +61,7 @@ export function fileView(file: RunFile) {
   }
 }
 
-function replicaView(replica: Replica) {
+export function replicaView(replica: Replica) {
   return {
     kind: replica.kind,
     endpoint: replica.endpoint,

@@ -40,6 +40,26 @@ export async function copyNext(context: WithTape, signal: AbortSignal, log: Logg
   return claim === null ? null : await workOn(context, claim, signal, log)
 }
 
+/** After so long no further copy is begun in the same call: one copy may take most of a function's time. */
+const BEGIN_WITHIN_MS = 45_000
+
+/** Makes copies that wait, so many at once, until none is left that may be made now or the time to begin one is over. Returns how many. */
+export async function copyWaiting(context: WithTape, atOnce: number, signal: AbortSignal, log: Logger): Promise<{ readonly made: number }> {
+  const began = performance.now()
+  let made = 0
+  const copy = async () => {
+    while (!signal.aborted && performance.now() - began < BEGIN_WITHIN_MS) {
+      if ((await copyNext(context, signal, log)) === null) return
+      made++
+    }
+  }
+  // All are waited for: none goes on behind the back of a call that has ended.
+  const ends = await Promise.allSettled(Array.from({ length: atOnce }, copy))
+  const failure = ends.find((end) => end.status === 'rejected')
+  if (failure !== undefined) throw failure.reason
+  return { made }
+}
+
 async function workOn(context: WithTape, claim: Claim, signal: AbortSignal, log: Logger): Promise<CopyState> {
   const started = performance.now()
   const { replica } = claim

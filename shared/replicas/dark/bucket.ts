@@ -1,4 +1,5 @@
 /** One raw bucket against the catalogue, page by page in the order of the listing: what only the one or only the other has. */
+import { pastIgnored } from '../../catalogue/reconcile.ts'
 import { routeKey } from '../../notifications/route-key.ts'
 import type { TapeContext } from '../../runtime/context.ts'
 import { listObjects, type ObjectVersion } from '../../storage/objects.ts'
@@ -28,12 +29,6 @@ export async function* compareBucket(context: TapeContext, bucket: string, signa
     if (last === null) return
     startAfter = pastIgnored(last, ignored)
   }
-}
-
-/** Single events come by the million, and are no runs. */
-function pastIgnored(key: string, ignoredPrefixes: readonly string[]): string {
-  const ignored = ignoredPrefixes.find((prefix) => key.startsWith(prefix))
-  return ignored === undefined ? key : `${ignored}\u{10FFFF}`
 }
 
 async function unknownOf({ database }: TapeContext, bucket: string, objects: readonly ObjectVersion[]): Promise<readonly ObjectVersion[]> {

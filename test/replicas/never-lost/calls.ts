@@ -32,7 +32,7 @@ export async function callFunction(
     database: databaseOf(context.database, clock.nowMs, call),
     s3: world.store.clientFor(call),
     queues: world.queues.clientFor(call),
-    tape: world.library.driverFor(call),
+    tape: world.tapeLibrary.driverFor(call),
   }
   running.add(call)
   const hangs = setTimeout(() => world.violations.add(`${name} hangs`), LONGEST_CALL_MS)

@@ -21,7 +21,7 @@ export async function end(world: World, claims: Claims): Promise<void> {
     call.wake('goes on')
     await ended
   }
-  world.library.modes = { ...PLAIN, asynchronous: world.library.modes.asynchronous }
+  world.tapeLibrary.modes = { ...PLAIN, asynchronous: world.tapeLibrary.modes.asynchronous }
   let wrong: readonly string[] = []
   for (let round = 0; round < MOST_ROUNDS; round++) {
     await oneRound(world, round)

@@ -38,11 +38,11 @@ export async function play(world: World, action: Action): Promise<void> {
     case 'wait':
       return world.clock.wait(action.minutes * MINUTE_MS)
     case 'service':
-      return await world.library.work(action.ends)
+      return await world.tapeLibrary.work(action.ends)
     case 'migrate':
-      return world.library.migrate()
+      return world.tapeLibrary.migrate()
     case 'library':
-      world.library.modes = action.modes
+      world.tapeLibrary.modes = action.modes
   }
 }
 
@@ -55,8 +55,8 @@ export async function anHour(world: World): Promise<void> {
   await run({ do: 'sweep' })
   for (let most = 3; most > 0; most--) {
     await run({ do: 'copy' })
-    await world.library.work('well')
-    world.library.migrate()
+    await world.tapeLibrary.work('well')
+    world.tapeLibrary.migrate()
     world.clock.wait(60 * MINUTE_MS)
     await run({ do: 'follow' })
   }

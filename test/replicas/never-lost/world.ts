@@ -28,7 +28,7 @@ export interface World extends Stage {
   readonly store: Store
   readonly disk: Disk
   readonly tape: TapeFolder
-  readonly library: Library
+  readonly tapeLibrary: Library
   readonly queues: TestQueues
   /** When the calls that run, or stand still, began. */
   readonly running: Set<Call>
@@ -77,7 +77,7 @@ export async function createWorld(stage: Stage): Promise<World> {
   const library = createLibrary({ path, folder, truth, violations, clock, read: store.read, put })
   await emptyCatalogue(stage)
   for (const key of await store.keys()) await store.remove(key)
-  const parts = { disk: createDisk(bucket, truth, judge), tape: folder, library, queues: createTestQueues() }
+  const parts = { disk: createDisk(bucket, truth, judge), tape: folder, tapeLibrary: library, queues: createTestQueues() }
   return { ...stage, bucket, clock, truth, violations, store, ...parts, running: new Set(), stalled: [], ended: [], count }
 }
 
