@@ -1,12 +1,13 @@
 /** Whatever dies while copies are made: every run gets its copy, with its bytes, verified; none is made in vain for ever. */
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runFileBytes } from '../../cli/simulate/write.ts'
+import { isTemporary } from '../../shared/tape/names.ts'
 import { eventually, startTestStack, type TestStack } from '../support/stack.ts'
 
 const RUNS = 16
@@ -68,9 +69,28 @@ test('functions that copy are killed again and again: every run is on tape in th
     expect(digest).toBe(dropped.get(copy.name))
     expect(copy).toMatchObject({ sha256: digest, verified_at: expect.any(Date), lease_owner: null })
   }
-  const left = readdirSync(join(folder, stack.bucket, 'LNGS'))
-  expect(left.toSorted()).toEqual(copies.map((copy) => copy.name.slice(`${stack.bucket}/LNGS/`.length)))
+  // A copy that was being written when its function was killed is left under its temporary name, until it is too old to be one.
+  const place = join(folder, stack.bucket, 'LNGS')
+  const names = copies.map((copy) => copy.name.slice(`${stack.bucket}/LNGS/`.length))
+  const leftOver = readdirSync(place).filter((name) => !names.includes(name))
+  expect(leftOver.filter((name) => !isTemporary(name))).toEqual([])
+  const longAgo = new Date(Date.now() - 2 * 3_600_000)
+  for (const name of [...leftOver, plantTemporary(place)]) utimesSync(join(place, name), longAgo, longAgo)
+  await stack.put(keyOf(RUNS + 1), await bytesOf(RUNS + 1))
+  const swept = [...names, `run${String(RUNS + 1).padStart(5, '0')}.mid.gz`]
+  await eventually(
+    async () => readdirSync(place).join(' '),
+    async () => (readdirSync(place).toSorted().join() === swept.join() ? true : null),
+    60,
+  )
 })
+
+/** As a killed function leaves it. */
+function plantTemporary(folder: string): string {
+  const name = '.cygnet-3-0123456789ab.part'
+  writeFileSync(join(folder, name), 'the beginning of run 3')
+  return name
+}
 
 test('an endpoint that takes connections and never answers delays no run on its way into the catalogue', async () => {
   const silent = createServer(() => {})
