@@ -1,7 +1,7 @@
 /** The one place where connections to MariaDB are made. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Kysely, MysqlDialect } from 'kysely'
+import { Kysely, MysqlDialect, type Transaction } from 'kysely'
 import { createPool } from 'mysql2'
 import type { Schema } from './schema.ts'
 
@@ -39,6 +39,10 @@ const DEADLOCK_RETRIES = 4
 /** MariaDB chose this statement or transaction as the victim of a deadlock, or the lock was not given in time. */
 const isDeadlock = (error: unknown) =>
   error instanceof Error && 'code' in error && (error.code === 'ER_LOCK_DEADLOCK' || error.code === 'ER_LOCK_WAIT_TIMEOUT')
+
+/** A transaction that is done again in place when it lost a deadlock. */
+export const inTransaction = <T>(database: Database, work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> =>
+  withDeadlockRetries(() => database.transaction().execute(work))
 
 /** Does a whole statement or transaction again in place when it lost a deadlock: nothing of it was kept. */
 export async function withDeadlockRetries<T>(work: () => Promise<T>): Promise<T> {

@@ -6,8 +6,15 @@ import * as foundation from './migrations/0001-foundation.ts'
 import * as replicas from './migrations/0002-replicas.ts'
 import * as apiTokens from './migrations/0003-api-tokens.ts'
 import * as search from './migrations/0004-search.ts'
+import * as runStorage from './migrations/0005-run-storage.ts'
 
-const migrations = { '0001-foundation': foundation, '0002-replicas': replicas, '0003-api-tokens': apiTokens, '0004-search': search }
+const migrations = {
+  '0001-foundation': foundation,
+  '0002-replicas': replicas,
+  '0003-api-tokens': apiTokens,
+  '0004-search': search,
+  '0005-run-storage': runStorage,
+}
 
 /** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */
 export async function migrate(database: Database): Promise<readonly string[]> {

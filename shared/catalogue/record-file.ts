@@ -4,7 +4,7 @@ import type { FileMetadata } from '../extraction/metadata.ts'
 import type { ObjectVersion } from '../storage/objects.ts'
 import type { RunSummary } from './aggregate.ts'
 import { endAttempt, identityOf, type Lease, lockVersions } from './arrivals.ts'
-import { type Database, withDeadlockRetries } from './database.ts'
+import { type Database, inTransaction } from './database.ts'
 import { alertRequest, type CataloguedRun, fileAlerts, type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
 import { addRequests, type Request } from './outbox.ts'
 import { type Content, hasCloudReplica, recordAbsentReplica, recordCloudReplica, replaceCloudReplicas } from './replicas.ts'
@@ -136,9 +136,6 @@ async function currencyOf(trx: Trx, version: ObjectVersion, stillCurrent: () => 
   const live = await findLiveFile(trx, version, true)
   return live === null || live.etag === version.etag || live.last_modified < version.lastModified ? 'gone' : 'no'
 }
-
-const inTransaction = <T>(database: Database, work: (trx: Trx) => Promise<T>): Promise<T> =>
-  withDeadlockRetries(() => database.transaction().execute(work))
 
 async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date): Promise<void> {
   const { version, metadata } = file

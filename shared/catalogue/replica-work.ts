@@ -4,10 +4,10 @@
  */
 import { type Expression, type SqlBool, sql, type Transaction } from 'kysely'
 import { ConflictError } from '../errors.ts'
-import { type Database, withDeadlockRetries } from './database.ts'
+import { type Database, inTransaction, withDeadlockRetries } from './database.ts'
 import { addRequests, type Request } from './outbox.ts'
 import type { Replica, ReplicaState } from './replica-schema.ts'
-import { projectStorage } from './replicas.ts'
+import { lockRun, refreshStorage } from './replicas.ts'
 import { addHistory } from './runs.ts'
 import type { Schema } from './schema.ts'
 
@@ -63,6 +63,7 @@ export async function claimTapeCopy(
       .set({ ...taken, lease_until: leaseEnd(options.leaseSeconds), updated_at: options.at })
       .where('id', '=', next.id)
       .execute()
+    if (next.state === 'failed') await refreshStorage(trx, next.run_id)
     return { replica: { ...next, ...taken }, owner: options.owner }
   })
 }
@@ -227,14 +228,8 @@ async function writeOutcome(trx: Trx, replica: Replica, outcome: ReplicaOutcome,
   if (note != null) await addHistory(trx, [{ runId: replica.run_id, what: note.what, detail: note.detail.slice(0, MOST_CHARACTERS) }], at)
   await addRequests(trx, outcome.requests ?? [], at)
   await outcome.also?.(trx)
-  if (outcome.change.state !== undefined) await projectStorage(trx, replica.run_id)
+  if (outcome.change.state !== undefined) await refreshStorage(trx, replica.run_id)
 }
-
-/** Always the run before its replicas: whoever catalogues a file locks in this order too. */
-const lockRun = (trx: Trx, runId: number) => trx.selectFrom('runs').select('id').where('id', '=', runId).forUpdate().execute()
-
-const inTransaction = <T>(database: Database, work: (trx: Trx) => Promise<T>): Promise<T> =>
-  withDeadlockRetries(() => database.transaction().execute(work))
 
 const lost = () => new ConflictError('the claim on this copy was lost to another function')
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import type { ObjectName } from '../storage/objects.ts'
-import type { Database } from './database.ts'
+import { type Database, inTransaction } from './database.ts'
 import type { Replica, ReplicaKind } from './replica-schema.ts'
 import { writeRunlogStorage } from './runlog.ts'
 import type { Integrity, RunFile, Schema } from './schema.ts'
@@ -155,14 +155,12 @@ export async function recordAbsentReplica(trx: Trx, content: Content, at: Date):
 
 /** All copies of contents belong to the use of the run number that these count for now; its lock is held. */
 async function keepTogether(trx: Trx, { run, ...content }: Content): Promise<void> {
-  await trx
-    .updateTable('replicas')
-    .set({ run_id: run.id })
-    .where('bucket', '=', content.bucket)
-    .where('object_key', '=', content.key)
-    .where('sha256', '=', content.sha256)
-    .where('run_id', '!=', run.id)
-    .execute()
+  const copies = await replicasOfContent(trx, content)
+  const elsewhere = new Set(copies.map((copy) => copy.run_id).filter((id) => id !== run.id))
+  if (elsewhere.size === 0) return
+  const ids = copies.map((copy) => copy.id)
+  await trx.updateTable('replicas').set({ run_id: run.id }).where('id', 'in', ids).execute()
+  for (const former of elsewhere) await refreshStorage(trx, former)
 }
 
 /** The key holds other contents than these replicas, or (`sha256` null) nothing readable. */
@@ -180,19 +178,26 @@ export async function replaceCloudReplicas(trx: Trx, object: ObjectName, sha256:
 
 /** Writes the wish for a copy on tape; one that is wished for already stays as it is, but a live wish makes it live. */
 export async function requestTapeReplica(
-  executor: Executor,
+  database: Database,
   content: Content,
   replica: Omit<NewReplica, 'kind'>,
   at: Date,
 ): Promise<Replica> {
   const row = replicaRow(content, { ...replica, kind: 'tape' }, at)
-  await executor
-    .insertInto('replicas')
-    .values({ ...row, state: 'requested' })
-    .onDuplicateKeyUpdate(replica.priority === 'backlog' ? { identity: row.identity } : { priority: 'live' })
-    .execute()
-  return await executor.selectFrom('replicas').selectAll().where('identity', '=', row.identity).executeTakeFirstOrThrow()
+  return await inTransaction(database, async (trx) => {
+    await lockRun(trx, content.run.id)
+    await trx
+      .insertInto('replicas')
+      .values({ ...row, state: 'requested' })
+      .onDuplicateKeyUpdate(replica.priority === 'backlog' ? { identity: row.identity } : { priority: 'live' })
+      .execute()
+    await refreshStorage(trx, content.run.id)
+    return await trx.selectFrom('replicas').selectAll().where('identity', '=', row.identity).executeTakeFirstOrThrow()
+  })
 }
+
+/** Always the run before its replicas: whoever catalogues a file locks in this order too. */
+export const lockRun = (trx: Trx, runId: number) => trx.selectFrom('runs').select('id').where('id', '=', runId).forUpdate().execute()
 
 export const findReplica = async (executor: Executor, id: number): Promise<Replica | null> =>
   (await executor.selectFrom('replicas').selectAll().where('id', '=', id).executeTakeFirst()) ?? null
@@ -221,14 +226,15 @@ export async function storageOfRun(
   return summarizeStorage(files, await replicasOfRun(executor, runId))
 }
 
-/** Brings the legacy storage columns in step after a replica changed. Only the use of a number that is shown has them. */
-export async function projectStorage(trx: Trx, runId: number): Promise<void> {
+/** Brings what the run's row and the legacy Runlog say of its copies in step after one of them changed. */
+export async function refreshStorage(trx: Trx, runId: number): Promise<void> {
   const run = await trx
     .selectFrom('runs')
     .select(['tag', 'run_number', 'is_current', 'parameters'])
     .where('id', '=', runId)
+    .forUpdate()
     .executeTakeFirst()
-  if (run === undefined || run.is_current !== 1) return
+  if (run === undefined) return
   const files = await trx
     .selectFrom('run_files')
     .select(['bucket', 'object_key', 'sha256'])
@@ -236,5 +242,7 @@ export async function projectStorage(trx: Trx, runId: number): Promise<void> {
     .where('is_live', '=', 1)
     .execute()
   const storage = await storageOfRun(trx, runId, files)
-  await writeRunlogStorage(trx, { tag: run.tag, runNumber: run.run_number, parameters: run.parameters, storage })
+  await trx.updateTable('runs').set(storage).where('id', '=', runId).execute()
+  // The Runlog has the use of a number that is shown.
+  if (run.is_current === 1) await writeRunlogStorage(trx, { tag: run.tag, runNumber: run.run_number, parameters: run.parameters, storage })
 }

@@ -1,8 +1,8 @@
 /** What runs can be chosen by, as SQL on the table `runs`. */
 import { type RawBuilder, sql } from 'kysely'
 import type { RunlogColumn } from '../extraction/run-parameters.ts'
-import { isStored, type StorageCondition } from './run-storage-condition.ts'
 import type { Integrity } from './schema.ts'
+import type { StorageSummary } from './storage-summary.ts'
 
 export interface RunConditions {
   /** Run numbers, both ends included. */
@@ -16,7 +16,8 @@ export interface RunConditions {
   readonly integrity?: Integrity | undefined
   /** Part of the description, in capitals or not. */
   readonly text?: string | undefined
-  readonly storage?: readonly StorageCondition[] | undefined
+  readonly cloud?: StorageSummary['cloud'] | undefined
+  readonly tape?: StorageSummary['tape'] | undefined
   readonly parameters?: readonly ParameterCondition[] | undefined
 }
 
@@ -31,7 +32,7 @@ export interface ParameterCondition {
 }
 
 export function matches(conditions: RunConditions): RawBuilder<unknown>[] {
-  const { from, to, since, until, complete, pedestal, integrity, text, storage = [], parameters = [] } = conditions
+  const { from, to, since, until, complete, pedestal, integrity, cloud, tape, text, parameters = [] } = conditions
   const wanted: RawBuilder<unknown>[] = []
   if (from !== undefined) wanted.push(sql`runs.run_number >= ${from}`)
   if (to !== undefined) wanted.push(sql`runs.run_number <= ${to}`)
@@ -40,8 +41,10 @@ export function matches(conditions: RunConditions): RawBuilder<unknown>[] {
   if (complete !== undefined) wanted.push(sql`runs.complete = ${Number(complete)}`)
   if (pedestal !== undefined) wanted.push(sql`runs.pedestal = ${Number(pedestal)}`)
   if (integrity !== undefined) wanted.push(sql`runs.integrity = ${integrity}`)
+  if (cloud !== undefined) wanted.push(sql`runs.cloud = ${cloud}`)
+  if (tape !== undefined) wanted.push(sql`runs.tape = ${tape}`)
   if (text !== undefined) wanted.push(sql`runs.description COLLATE utf8mb4_unicode_520_ci LIKE ${`%${escapeLike(text)}%`} ESCAPE '|'`)
-  return [...wanted, ...storage.map(isStored), ...parameters.map(compares)]
+  return [...wanted, ...parameters.map(compares)]
 }
 
 const escapeLike = (text: string) => text.replace(/[|%_]/g, '|$&')

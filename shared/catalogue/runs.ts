@@ -155,7 +155,8 @@ export async function refreshRun(
   const files = await liveFiles(trx, run.use.id)
   const summary = aggregateRun(files.map(summaryOf))
   const problem = summary === null ? (options.problem ?? 'no file of this run is in the store any more') : summary.problem
-  const values = { ...(summary === null ? { complete: 0, file_count: 0 } : valuesOf(summary)), problem, updated_at: options.at }
+  const storage = await storageOfRun(trx, run.use.id, files)
+  const values = { ...(summary === null ? { complete: 0, file_count: 0 } : valuesOf(summary)), ...storage, problem, updated_at: options.at }
   const fileCount = summary?.fileCount ?? 0
   const current = electCurrentUse(run.uses.map((use) => (use.id === run.use.id ? { ...use, file_count: fileCount } : use)))
   await trx
@@ -174,7 +175,6 @@ export async function refreshRun(
   }
   if (current.id === run.use.id) {
     const parameters = summary?.parameters ?? run.use.parameters
-    const storage = await storageOfRun(trx, run.use.id, files)
     await writeRunlog(trx, { ...run, parameters, storage, file: summary, resetReco: options.newContent || before?.id !== current.id })
   } else if (before?.id !== current.id) await showOtherUse(trx, run, current)
   if (summary === null) return null

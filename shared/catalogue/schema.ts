@@ -5,6 +5,7 @@ import type { BankStatistics } from '../extraction/metadata.ts'
 import type { CameraShape } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
 import type { DarkObjectsTable, ReplicasTable, SeenEventsTable, TapeEndpointsTable, TombstonesTable } from './replica-schema.ts'
+import type { StorageSummary } from './storage-summary.ts'
 
 /** Written as JSON text, read back parsed. */
 type Json<T> = ColumnType<T, string, string>
@@ -72,6 +73,10 @@ export interface RunsTable {
   description: string | null
   /** Run parameters by Runlog column. */
   parameters: Json<Parameters>
+  /** Where the run is: what `summarizeStorage` says of its replicas, kept in step with them so that it can be searched for. */
+  cloud: Defaulted<StorageSummary['cloud']>
+  tape: Defaulted<StorageSummary['tape']>
+  local: StorageSummary['local']
   catalogued_at: Date
   updated_at: Date
 }

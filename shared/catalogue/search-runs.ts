@@ -9,10 +9,8 @@ import { type RawBuilder, sql } from 'kysely'
 import { InvalidInputError } from '../errors.ts'
 import type { Database } from './database.ts'
 import { matches, type RunConditions } from './run-conditions.ts'
-import { statesOf } from './run-storage-condition.ts'
 import type { Run } from './schema.ts'
 import { tagsWithRuns, type VisibleTags } from './site-state.ts'
-import { type StorageSummary, summarizeStorage } from './storage-summary.ts'
 
 export const RUN_ORDERS = ['run', 'start', 'size', 'events', 'catalogued'] as const
 export type RunOrder = (typeof RUN_ORDERS)[number]
@@ -50,8 +48,6 @@ export interface RunPage {
 /** A search that takes longer is ended: it would hold a connection that others wait for. */
 const LONGEST_SECONDS = 5
 
-const FEW_CANDIDATES = 4000
-
 /** Tags searched in one statement. */
 const TAGS_AT_ONCE = 32
 
@@ -61,11 +57,9 @@ const TAGS_AT_ONCE = 32
  */
 export async function searchRuns(database: Database, search: RunSearch): Promise<RunPage> {
   const tags = search.tags === '*' ? await tagsWithRuns(database, '*') : [...new Set(search.tags)]
-  const among = await fewCandidates(database, search.conditions)
-  if (among?.length === 0) return { runs: [], next: null }
   const found: Found[] = []
   for (let first = 0; first < tags.length; first += TAGS_AT_ONCE)
-    found.push(...(await findIn(database, tags.slice(first, first + TAGS_AT_ONCE), search, among)))
+    found.push(...(await findIn(database, tags.slice(first, first + TAGS_AT_ONCE), search)))
   const sign = search.order.descending ? -1 : 1
   const page = found.toSorted((a, b) => sign * compare(a, b)).slice(0, search.limit + 1)
   const chosen = page.slice(0, search.limit)
@@ -77,49 +71,22 @@ export class SearchTooLongError extends InvalidInputError {}
 
 type Found = RunPosition
 
-async function findIn(
-  database: Database,
-  tags: readonly string[],
-  search: RunSearch,
-  among: readonly number[] | null,
-): Promise<readonly Found[]> {
-  const parts = tags.map((tag) => sql`(${inTag(tag, search, among)})`)
-  // A test of the copies of each run as it comes up, not a list of all runs with such copies first.
+async function findIn(database: Database, tags: readonly string[], search: RunSearch): Promise<readonly Found[]> {
+  const parts = tags.map((tag) => sql`(${inTag(tag, search)})`)
   const query = sql<{ id: number; value: number | Date | null }>`
-    SET STATEMENT max_statement_time = ${sql.lit(LONGEST_SECONDS)}, optimizer_switch = 'exists_to_in=off' FOR
+    SET STATEMENT max_statement_time = ${sql.lit(LONGEST_SECONDS)} FOR
     ${sql.join(parts, sql` UNION ALL `)}`
   const { rows } = await query.execute(database).catch(tooLong)
   return rows.map(({ id, value }) => ({ id, value: value instanceof Date ? value.getTime() : value }))
 }
 
-function inTag(tag: string, { conditions, order, after, limit }: RunSearch, among: readonly number[] | null): RawBuilder<unknown> {
+function inTag(tag: string, { conditions, order, after, limit }: RunSearch): RawBuilder<unknown> {
   const column = sql.ref(`runs.${ORDER_COLUMNS[order.by]}`)
   const direction = sql.raw(order.descending ? 'DESC' : 'ASC')
   const wanted = [sql`runs.tag = ${tag}`, sql`runs.is_current = 1`, ...matches(conditions)]
-  if (among !== null) wanted.push(sql`runs.id IN (${sql.join(among)})`)
   if (after !== null) wanted.push(isAfter(column, order, after))
   return sql`SELECT runs.id, ${column} AS value FROM runs WHERE ${sql.join(wanted, sql` AND `)}
     ORDER BY ${column} ${direction}, runs.id ${direction} LIMIT ${sql.lit(limit + 1)}`
-}
-
-/**
- * The runs with a copy in one of the states that are asked for, when these are few: then they are looked at one by one. Null when
- * they are many, so that some come up soon in any order.
- */
-async function fewCandidates(database: Database, { storage = [] }: RunConditions): Promise<readonly number[] | null> {
-  for (const condition of storage) {
-    const states = statesOf(condition)
-    if (states === null) continue
-    const rows = await database
-      .selectFrom('replicas')
-      .select('run_id')
-      .where('kind', '=', condition.place)
-      .where('state', 'in', states)
-      .limit(FEW_CANDIDATES)
-      .execute()
-    if (rows.length < FEW_CANDIDATES) return [...new Set(rows.map((row) => row.run_id))]
-  }
-  return null
 }
 
 /** NULL stands before every value, as the database has it in its indexes. */
@@ -149,25 +116,4 @@ function tooLong(error: unknown): never {
       `this search took longer than ${LONGEST_SECONDS} seconds and was given up; narrow it by tag, run numbers or time, or sort it another way`,
     )
   throw error
-}
-
-/** Where the runs are, by their id; for a page of runs at once. */
-export async function storageOfRuns(database: Database, runIds: readonly number[]): Promise<ReadonlyMap<number, StorageSummary>> {
-  if (runIds.length === 0) return new Map()
-  const [files, replicas] = await Promise.all([
-    database
-      .selectFrom('run_files')
-      .select(['run_id', 'bucket', 'object_key', 'sha256'])
-      .where('run_id', 'in', runIds)
-      .where('is_live', '=', 1)
-      .execute(),
-    database
-      .selectFrom('replicas')
-      .select(['run_id', 'bucket', 'object_key', 'sha256', 'kind', 'state'])
-      .where('run_id', 'in', runIds)
-      .execute(),
-  ])
-  const filesOf = Map.groupBy(files, (file) => file.run_id)
-  const replicasOf = Map.groupBy(replicas, (replica) => replica.run_id)
-  return new Map(runIds.map((id) => [id, summarizeStorage(filesOf.get(id) ?? [], replicasOf.get(id) ?? [])]))
 }

@@ -1,13 +1,19 @@
 /** Where a run is, in one word a place: summed up over its files from their replicas. Pure. */
 import type { Replica, ReplicaState } from './replica-schema.ts'
 
+export const CLOUD_WORDS = ['present', 'deleted', 'partly', 'absent', 'suspicious'] as const
+export const TAPE_WORDS = ['on-media', 'under-way', 'none', 'failed'] as const
+
 export interface StorageSummary {
   /** `partly`: some files are there, others were deleted after their copy on tape was verified. */
-  readonly cloud: 'absent' | 'present' | 'suspicious' | 'deleted' | 'partly'
-  readonly tape: 'none' | 'under-way' | 'on-media' | 'failed'
+  readonly cloud: (typeof CLOUD_WORDS)[number]
+  readonly tape: (typeof TAPE_WORDS)[number]
   /** Null when no program told us of the DAQ's disk. */
   readonly local: 'present' | 'deleted' | null
 }
+
+/** As it was last summed up: every change of a replica brings the run's row in step (`refreshStorage`). */
+export const storageOf = ({ cloud, tape, local }: StorageSummary): StorageSummary => ({ cloud, tape, local })
 
 const NOWHERE: StorageSummary = { cloud: 'absent', tape: 'none', local: null }
 

@@ -2,7 +2,7 @@
  * The buffer of single events: those that were looked at leave it soon, the others at an age. By the store's dates, never by what
  * the names say, and never because something is in a listing: what is not named like an event stays.
  */
-import { type Database, withDeadlockRetries } from '../catalogue/database.ts'
+import { type Database, inTransaction, withDeadlockRetries } from '../catalogue/database.ts'
 import type { Config } from '../config.ts'
 import { classify, InvalidInputError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -39,18 +39,16 @@ export function parseEventKey(key: string): EventKey | null {
 export async function markEventSeen(database: Database, object: ObjectName, etag: string, at: Date): Promise<void> {
   if (parseEventKey(object.key) === null) throw new InvalidInputError(`${object.key} is not named like an event`)
   const row = { bucket: object.bucket, object_key: object.key, etag, seen_at: at }
-  await withDeadlockRetries(() =>
-    database.transaction().execute(async (trx) => {
-      await trx.insertInto('seen_events').ignore().values(row).execute()
-      await trx
-        .updateTable('seen_events')
-        .set({ etag, seen_at: at })
-        .where('bucket', '=', object.bucket)
-        .where('object_key', '=', object.key)
-        .where('etag', '!=', etag)
-        .execute()
-    }),
-  )
+  await inTransaction(database, async (trx) => {
+    await trx.insertInto('seen_events').ignore().values(row).execute()
+    await trx
+      .updateTable('seen_events')
+      .set({ etag, seen_at: at })
+      .where('bucket', '=', object.bucket)
+      .where('object_key', '=', object.key)
+      .where('etag', '!=', etag)
+      .execute()
+  })
 }
 
 export interface CleanEventsOptions {

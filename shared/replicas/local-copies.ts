@@ -3,8 +3,8 @@
  * that disk. How a file leaves it is in forget-local-copy.ts.
  */
 import type { Transaction } from 'kysely'
-import { withDeadlockRetries } from '../catalogue/database.ts'
-import { type Content, contentOfFile, projectStorage, replicaRow } from '../catalogue/replicas.ts'
+import { inTransaction } from '../catalogue/database.ts'
+import { type Content, contentOfFile, lockRun, refreshStorage, replicaRow } from '../catalogue/replicas.ts'
 import type { Schema } from '../catalogue/schema.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { TapeContext } from '../runtime/context.ts'
@@ -42,7 +42,7 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
     const content = await cataloguedContent(trx, copy)
     if (content === null) return null
     // Always the run before its replicas.
-    await trx.selectFrom('runs').select('id').where('id', '=', content.run.id).forUpdate().execute()
+    await lockRun(trx, content.run.id)
     const row = replicaRow(content, place, at)
     const find = trx.selectFrom('replicas').select(['id', 'state']).where('identity', '=', row.identity)
     const before = await find.executeTakeFirst()
@@ -60,10 +60,10 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
     }
     const values = { ...row, started_at: at, stored_at: at, ...seen }
     await trx.insertInto('replicas').values(values).onDuplicateKeyUpdate(seen).execute()
-    if (before?.state !== 'present') await projectStorage(trx, content.run.id)
+    if (before?.state !== 'present') await refreshStorage(trx, content.run.id)
     return (await find.executeTakeFirstOrThrow()).id
   }
-  return await withDeadlockRetries(() => context.database.transaction().execute(work))
+  return await inTransaction(context.database, work)
 }
 
 /** The contents as they were catalogued, whether the store still holds them or not. */

@@ -1,23 +1,17 @@
 import fc from 'fast-check'
 import type { KyselyPlugin } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { up } from '../../shared/catalogue/migrations/0004-search.ts'
+import { up as fillRunStorage } from '../../shared/catalogue/migrations/0005-run-storage.ts'
+import { describeRun } from '../../shared/catalogue/queries.ts'
 import type { ReplicaKind, ReplicaState } from '../../shared/catalogue/replica-schema.ts'
-import { CLOUD_WORDS, TAPE_WORDS } from '../../shared/catalogue/run-storage-condition.ts'
-import {
-  RUN_ORDERS,
-  type RunPosition,
-  type RunSearch,
-  SearchTooLongError,
-  searchRuns,
-  storageOfRuns,
-} from '../../shared/catalogue/search-runs.ts'
+import { refreshStorage } from '../../shared/catalogue/replicas.ts'
+import { RUN_ORDERS, type RunPosition, type RunSearch, SearchTooLongError, searchRuns } from '../../shared/catalogue/search-runs.ts'
+import { CLOUD_WORDS, type StorageSummary, storageOf, TAPE_WORDS } from '../../shared/catalogue/storage-summary.ts'
 import { startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
 
 let catalogue: TestCatalogue
 beforeAll(async () => {
   catalogue = await startTestCatalogue()
-  await up(catalogue.database as never)
 })
 afterAll(() => catalogue.close())
 beforeEach(async () => {
@@ -152,7 +146,7 @@ describe('where runs are', () => {
   ]
   const copies = fc.array(
     fc.record({
-      kind: fc.constantFrom<ReplicaKind>('cloud', 'tape'),
+      kind: fc.constantFrom<ReplicaKind>('cloud', 'tape', 'local', 'recall'),
       state: fc.constantFrom(...STATES),
       /** Of what counts, or of contents that were replaced. */
       live: fc.boolean(),
@@ -170,22 +164,25 @@ describe('where runs are', () => {
         const stored = await catalogue.database.selectFrom('runs').selectAll().orderBy('id').execute()
         for (const [index, files] of all.entries())
           for (const [subrun, own] of files.entries()) number = await insertFile(stored[index]?.id ?? 0, subrun, own, number)
-        const storage = await storageOfRuns(
-          catalogue.database,
-          stored.map((run) => run.id),
-        )
+        const told = await Promise.all(stored.map(async (run) => (await describeRun(catalogue.database, run)).storage))
+        const written = async () => (await catalogue.database.selectFrom('runs').selectAll().orderBy('id').execute()).map(storageOf)
+        await fillRunStorage(catalogue.database)
+        expect(await written()).toEqual(told)
+        await catalogue.database.updateTable('runs').set({ cloud: 'partly', tape: 'failed', local: 'present' }).execute()
+        await catalogue.database.transaction().execute(async (trx) => {
+          for (const { id } of stored) await refreshStorage(trx, id)
+        })
+        expect(await written()).toEqual(told)
         const search = { tags: '*', order: { by: 'run', descending: false }, limit: 100, after: null } as const
-        for (const is of CLOUD_WORDS) {
-          const { runs: found } = await searchRuns(catalogue.database, { ...search, conditions: { storage: [{ place: 'cloud', is }] } })
-          expect(new Set(found.map((run) => run.id)), is).toEqual(
-            new Set(stored.map((run) => run.id).filter((id) => storage.get(id)?.cloud === is)),
-          )
+        const fitting = (fits: (storage: StorageSummary) => boolean) =>
+          stored.flatMap((run, i) => (told[i] && fits(told[i]) ? [run.id] : []))
+        for (const cloud of CLOUD_WORDS) {
+          const { runs: found } = await searchRuns(catalogue.database, { ...search, conditions: { cloud } })
+          expect(new Set(found.map((run) => run.id)), cloud).toEqual(new Set(fitting((storage) => storage.cloud === cloud)))
         }
-        for (const is of TAPE_WORDS) {
-          const { runs: found } = await searchRuns(catalogue.database, { ...search, conditions: { storage: [{ place: 'tape', is }] } })
-          expect(new Set(found.map((run) => run.id)), is).toEqual(
-            new Set(stored.map((run) => run.id).filter((id) => storage.get(id)?.tape === is)),
-          )
+        for (const tape of TAPE_WORDS) {
+          const { runs: found } = await searchRuns(catalogue.database, { ...search, conditions: { tape } })
+          expect(new Set(found.map((run) => run.id)), tape).toEqual(new Set(fitting((storage) => storage.tape === tape)))
         }
       }),
       { numRuns: 25 },

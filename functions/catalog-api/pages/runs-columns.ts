@@ -1,38 +1,32 @@
 /** The columns that the table of runs can have: those of every run, and each parameter of the Runlog. */
 import { html } from 'hono/html'
 import type { Run } from '../../../shared/catalogue/schema.ts'
-import type { StorageSummary } from '../../../shared/catalogue/storage-summary.ts'
 import { runlogColumns } from '../../../shared/extraction/run-parameters.ts'
 import { bytes, count, cut, duration, parameter } from './format.ts'
 import { type Column, type Html, mark, timeOf } from './parts.ts'
 import { cloudMark, runMark, tapeMark } from './run-marks.ts'
 
-export interface RunRow {
-  readonly run: Run
-  readonly storage: StorageSummary | undefined
-}
-
 /** Those that are shown unless others are chosen come first, in their order. */
-const NAMED: Readonly<Record<string, Column<RunRow> & { readonly head: string }>> = {
-  start: { head: 'Started', cell: ({ run }) => timeOf(run.started_at) },
-  state: { head: 'State', cell: ({ run }) => runMark(run) },
-  tape: { head: 'Tape', cell: ({ storage }) => (storage === undefined ? '–' : tapeMark(storage.tape)) },
-  cloud: { head: 'Store', cell: ({ storage }) => (storage === undefined ? '–' : cloudMark(storage.cloud)) },
-  events: { head: 'Events', numeric: true, cell: ({ run }) => count(run.event_count) },
-  size: { head: 'Size', numeric: true, cell: ({ run }) => bytes(run.size_bytes) },
-  pedestal: { head: 'Pedestal', cell: ({ run }) => (run.pedestal === 1 ? 'yes' : run.pedestal === 0 ? 'no' : '–') },
-  description: { head: 'Description', prose: true, cell: ({ run }) => sentence(run.description) },
-  stop: { head: 'Stopped', cell: ({ run }) => timeOf(run.stopped_at) },
+const NAMED: Readonly<Record<string, Column<Run> & { readonly head: string }>> = {
+  start: { head: 'Started', cell: (run) => timeOf(run.started_at) },
+  state: { head: 'State', cell: (run) => runMark(run) },
+  tape: { head: 'Tape', cell: ({ tape }) => tapeMark(tape) },
+  cloud: { head: 'Store', cell: ({ cloud }) => cloudMark(cloud) },
+  events: { head: 'Events', numeric: true, cell: (run) => count(run.event_count) },
+  size: { head: 'Size', numeric: true, cell: (run) => bytes(run.size_bytes) },
+  pedestal: { head: 'Pedestal', cell: (run) => (run.pedestal === 1 ? 'yes' : run.pedestal === 0 ? 'no' : '–') },
+  description: { head: 'Description', prose: true, cell: (run) => sentence(run.description) },
+  stop: { head: 'Stopped', cell: (run) => timeOf(run.stopped_at) },
   length: {
     head: 'Length',
     numeric: true,
-    cell: ({ run }) => (run.started_at === null || run.stopped_at === null ? '–' : duration(run.started_at, run.stopped_at)),
+    cell: (run) => (run.started_at === null || run.stopped_at === null ? '–' : duration(run.started_at, run.stopped_at)),
   },
-  files: { head: 'Files', numeric: true, cell: ({ run }) => run.file_count },
-  local: { head: 'DAQ disk', cell: ({ storage }) => storage?.local ?? '–' },
-  checksums: { head: 'Checksums', cell: ({ run }) => (run.integrity === 'mismatch' ? mark('bad', 'disagree') : run.integrity) },
-  problem: { head: 'Problem', prose: true, cell: ({ run }) => sentence(run.problem) },
-  catalogued: { head: 'Catalogued', cell: ({ run }) => timeOf(run.catalogued_at) },
+  files: { head: 'Files', numeric: true, cell: (run) => run.file_count },
+  local: { head: 'DAQ disk', cell: ({ local }) => local ?? '–' },
+  checksums: { head: 'Checksums', cell: (run) => (run.integrity === 'mismatch' ? mark('bad', 'disagree') : run.integrity) },
+  problem: { head: 'Problem', prose: true, cell: (run) => sentence(run.problem) },
+  catalogued: { head: 'Catalogued', cell: (run) => timeOf(run.catalogued_at) },
 }
 
 /** A hundred rows of these must not make a page heavy: the page of the run has all of it. */
@@ -50,12 +44,12 @@ export const DEFAULT_COLUMNS = ['start', 'state', 'tape', 'cloud', 'events', 'si
 /** What the name is in the head of the table. */
 export const headOf = (name: string): string => NAMED[name]?.head ?? name
 
-export function columnOf(name: string): Column<RunRow> {
+export function columnOf(name: string): Column<Run> {
   const named = NAMED[name]
   if (named !== undefined) return named
   return {
     head: name,
     numeric: !/^(TEXT|VARCHAR|DATETIME)/.test(PARAMETERS.find((column) => column.name === name)?.sqlType ?? ''),
-    cell: ({ run }) => cut(parameter(run.parameters[name] ?? null), MOST_CHARACTERS),
+    cell: (run) => cut(parameter(run.parameters[name] ?? null), MOST_CHARACTERS),
   }
 }

@@ -1,6 +1,6 @@
 /** The form of the page Runs: its fields stand in the address, so that a search can be kept and sent on. */
 import { html } from 'hono/html'
-import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/catalogue/run-storage-condition.ts'
+import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/catalogue/storage-summary.ts'
 import { runlogColumns } from '../../../shared/extraction/run-parameters.ts'
 import { type Html, NOTHING } from './parts.ts'
 import { COLUMN_NAMES, DEFAULT_COLUMNS, headOf } from './runs-columns.ts'

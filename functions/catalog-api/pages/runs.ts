@@ -1,7 +1,8 @@
 /** Runs: the table in which they are found, and from which links to them are got. */
 import { html } from 'hono/html'
 import { tagsAllowed } from '../../../shared/access/caller.ts'
-import { RUN_ORDERS, SearchTooLongError, searchRuns, storageOfRuns } from '../../../shared/catalogue/search-runs.ts'
+import type { Run } from '../../../shared/catalogue/schema.ts'
+import { RUN_ORDERS, SearchTooLongError, searchRuns } from '../../../shared/catalogue/search-runs.ts'
 import { tagsWithRuns } from '../../../shared/catalogue/site-state.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { type Api, type ApiContext, addPage } from '../route.ts'
@@ -11,7 +12,7 @@ import { csrfField, renderPage } from './layout.ts'
 import { csrfTokenOf, originOf, type PageOptions } from './options.ts'
 import { type Column, type Html, NOTHING, runPath, table } from './parts.ts'
 import { chosenValue } from './run-links.ts'
-import { columnOf, type RunRow } from './runs-columns.ts'
+import { columnOf } from './runs-columns.ts'
 import { runsForm } from './runs-form.ts'
 import { addressWith, apiQuery, canonicalAddress, nextAddress, parseRunsPage, type RunsPageQuery } from './runs-query.ts'
 
@@ -52,13 +53,11 @@ interface Asked {
 
 async function results(c: ApiContext, { context, options, address, asked }: Asked): Promise<Html> {
   const { runs, next } = await searchRuns(context.database, asked.search)
-  const ids = runs.map((run) => run.id)
-  const storage = await storageOfRuns(context.database, ids)
   const mayLink = tagsAllowed(c.get('caller'), 'link').length > 0
-  const found = table<RunRow>({
+  const found = table<Run>({
     id: 'runs',
     caption: `${counted(runs.length, 'run')}${next === null ? '' : ', more on the next page'}`,
-    rows: runs.map((run) => ({ run, storage: storage.get(run.id) })),
+    rows: runs,
     empty: 'No run is like this.',
     columns: [...(mayLink ? [choice] : []), ...columnsOf(address, asked)],
   })
@@ -72,26 +71,26 @@ ${found}
 ${apiSnippets(originOf(c, context), '/api/v1/runs', apiQuery(address))}`
 }
 
-const choice: Column<RunRow> = {
+const choice: Column<Run> = {
   head: html`<span class="unseen">Choose</span>`,
-  cell: ({ run }) =>
+  cell: (run) =>
     html`<input type="checkbox" name="run" value="${chosenValue({ tag: run.tag, runNumber: run.run_number })}" aria-label="Choose run ${run.run_number} of ${run.tag}">`,
 }
 
-function columnsOf(address: URLSearchParams, asked: RunsPageQuery): readonly Column<RunRow>[] {
-  const run: Column<RunRow> = {
+function columnsOf(address: URLSearchParams, asked: RunsPageQuery): readonly Column<Run>[] {
+  const run: Column<Run> = {
     heads: true,
     head: 'Run',
     numeric: true,
-    cell: ({ run }) => html`<a href="${runPath({ tag: run.tag, runNumber: run.run_number })}">${run.run_number}</a>`,
+    cell: (run) => html`<a href="${runPath({ tag: run.tag, runNumber: run.run_number })}">${run.run_number}</a>`,
   }
-  const tag: Column<RunRow> = { head: 'Tag', cell: ({ run }) => run.tag }
+  const tag: Column<Run> = { head: 'Tag', cell: ({ tag }) => tag }
   const chosen = asked.columns.map((name) => sortable(columnOf(name), name, address, asked))
   return [sortable(run, 'run', address, asked), tag, ...chosen]
 }
 
 /** With a link in its head that sorts by it, the other way round when it does already. */
-function sortable(column: Column<RunRow>, name: string, address: URLSearchParams, { search }: RunsPageQuery): Column<RunRow> {
+function sortable(column: Column<Run>, name: string, address: URLSearchParams, { search }: RunsPageQuery): Column<Run> {
   const order = RUN_ORDERS.find((known) => known === name)
   if (order === undefined) return column
   const isOrder = search.order.by === order

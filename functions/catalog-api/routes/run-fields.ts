@@ -1,10 +1,8 @@
 /** Which fields of runs an answer has, as JSON and as the columns of a table. */
 
-import type { Database } from '../../../shared/catalogue/database.ts'
 import { type RunView, runView } from '../../../shared/catalogue/run-view.ts'
 import type { Parameters, Run } from '../../../shared/catalogue/schema.ts'
-import { storageOfRuns } from '../../../shared/catalogue/search-runs.ts'
-import type { StorageSummary } from '../../../shared/catalogue/storage-summary.ts'
+import { type StorageSummary, storageOf } from '../../../shared/catalogue/storage-summary.ts'
 import { runlogColumns } from '../../../shared/extraction/run-parameters.ts'
 
 const RUN_FIELDS = [
@@ -60,20 +58,13 @@ export interface RunItem extends Partial<RunView> {
   readonly parameters?: Parameters
 }
 
-/** The chosen fields of each run; where the runs are is read only when that is asked for. */
-export async function itemsOf(database: Database, runs: readonly Run[], choice: FieldChoice): Promise<readonly RunItem[]> {
-  const storage = choice.storage
-    ? await storageOfRuns(
-        database,
-        runs.map((run) => run.id),
-      )
-    : null
+/** The chosen fields of each run. */
+export function itemsOf(runs: readonly Run[], choice: FieldChoice): readonly RunItem[] {
   return runs.map((run) => {
     const view = runView(run)
-    const stored = storage?.get(run.id)
     return {
       ...Object.fromEntries(choice.run.map((field) => [field, view[field]])),
-      ...(stored === undefined ? {} : { storage: stored }),
+      ...(choice.storage ? { storage: storageOf(run) } : {}),
       ...(choice.parameters === 'all'
         ? { parameters: run.parameters }
         : choice.parameters.length > 0

@@ -4,8 +4,8 @@
  */
 import { z } from '@hono/zod-openapi'
 import { PARAMETER_OPERATORS, type ParameterCondition, type RunConditions } from '../../../shared/catalogue/run-conditions.ts'
-import { CLOUD_WORDS, type StorageCondition, TAPE_WORDS } from '../../../shared/catalogue/run-storage-condition.ts'
 import { RUN_ORDERS, type RunPosition, type RunSearch } from '../../../shared/catalogue/search-runs.ts'
+import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/catalogue/storage-summary.ts'
 import { type RunlogColumn, runlogColumns } from '../../../shared/extraction/run-parameters.ts'
 import { isTag } from '../../../shared/notifications/run-key.ts'
 
@@ -123,14 +123,11 @@ export type RunQuery = z.output<typeof runQuery>
 /** The search that a query asks for, apart from who asks: the tags are those that it names, null where it names none. */
 export function searchOf(query: RunQuery): Omit<RunSearch, 'tags' | 'after' | 'limit'> & { readonly tags: readonly string[] | null } {
   const { from, to, since, until, complete, pedestal, integrity, text, cloud, tape, sort } = query
-  const storage: StorageCondition[] = []
-  if (cloud !== undefined) storage.push({ place: 'cloud', is: cloud })
-  if (tape !== undefined) storage.push({ place: 'tape', is: tape })
   const parameters = Object.entries(query).flatMap(([name, value]) => {
     const condition = name in known || value === undefined ? '' : parameterCondition(name, value)
     return typeof condition === 'string' ? [] : [condition]
   })
-  const conditions: RunConditions = { from, to, since, until, complete, pedestal, integrity, text, storage, parameters }
+  const conditions: RunConditions = { from, to, since, until, complete, pedestal, integrity, cloud, tape, text, parameters }
   return { tags: query.tag ?? null, conditions, order: orderOf(sort ?? ((since ?? until) ? '-start' : '-run')) }
 }
 

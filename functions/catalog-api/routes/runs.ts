@@ -61,7 +61,7 @@ export function registerRuns(api: Api, context: Context): void {
     const first = await find(context, search)
     if (format === 'json') return await page(c, context, search, first, fields)
     const rows = follow(context, search, first, limit)
-    return stream(context, format, itemTexts(context, rows, fields, format))
+    return stream(context, format, itemTexts(rows, fields, format))
   })
 }
 
@@ -101,7 +101,7 @@ async function find({ database }: Context, search: RunSearch): Promise<RunPage> 
 
 async function page(c: ApiContext, context: Context, search: Search, { runs, next }: RunPage, fields: FieldChoice): Promise<Response> {
   const cursor = next === null ? null : writeCursor(sortOf(search), next)
-  const answer = { runs: await itemsOf(context.database, runs, fields), next: cursor }
+  const answer = { runs: itemsOf(runs, fields), next: cursor }
   const link: Readonly<Record<string, string>> = cursor === null ? {} : { link: `<${nextAddress(c, context, cursor)}>; rel="next"` }
   return taggedJson(c, answer, { vary: 'accept', ...link })
 }
@@ -127,15 +127,10 @@ async function* follow(context: Context, search: RunSearch, first: RunPage, limi
   }
 }
 
-async function* itemTexts(
-  { database }: Context,
-  pages: AsyncIterable<RunPage['runs']>,
-  fields: FieldChoice,
-  format: 'ndjson' | 'csv',
-): AsyncGenerator<string> {
+async function* itemTexts(pages: AsyncIterable<RunPage['runs']>, fields: FieldChoice, format: 'ndjson' | 'csv'): AsyncGenerator<string> {
   const line = (item: RunItem) => (format === 'csv' ? csvLine(cellsOf(item, fields)) : `${JSON.stringify(item)}\n`)
   if (format === 'csv') yield csvLine(columnsOf(fields))
-  for await (const runs of pages) yield (await itemsOf(database, runs, fields)).map(line).join('')
+  for await (const runs of pages) yield itemsOf(runs, fields).map(line).join('')
 }
 
 /** Read as fast as it is taken; who goes away ends it, and a failure on the way cuts it off, so that it is not taken for all. */

@@ -1,6 +1,6 @@
 /** The shapes of answers about runs, for the OpenAPI document. The tests read real answers with them. */
 import { z } from '@hono/zod-openapi'
-import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/catalogue/run-storage-condition.ts'
+import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/catalogue/storage-summary.ts'
 
 const time = z.iso.datetime().openapi({ example: '2026-01-15T08:00:00.000Z' })
 const timeOrNull = time.nullable()

@@ -1,9 +1,9 @@
 /** The wish to have a run in the store until some day: one row a file, and a message for each that must be fetched. */
 import type { Transaction } from 'kysely'
-import { withDeadlockRetries } from '../../catalogue/database.ts'
+import { inTransaction } from '../../catalogue/database.ts'
 import { addRequests } from '../../catalogue/outbox.ts'
 import type { Replica, ReplicaState } from '../../catalogue/replica-schema.ts'
-import { type Content, contentOfFile, replicaIdentity, replicaRow, replicasOfContent } from '../../catalogue/replicas.ts'
+import { type Content, contentOfFile, lockRun, replicaIdentity, replicaRow, replicasOfContent } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { RunFile, Schema } from '../../catalogue/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
@@ -70,15 +70,13 @@ export async function recallFiles(
   if (!(wish.days > 0 && wish.days <= LONGEST_DAYS))
     throw new InvalidInputError(`a run is brought back for up to ${LONGEST_DAYS} days, not for ${wish.days}`)
   const reference = { id: run.id, tag: run.tag, runNumber: run.run_number }
-  const wished = await withDeadlockRetries(() =>
-    context.database.transaction().execute(async (trx) => {
-      // The run before its replicas, as everybody locks: from here on the cleaner sees the wish or has deleted before it.
-      await trx.selectFrom('runs').select('id').where('id', '=', run.id).forUpdate().execute()
-      const rows: Wished[] = []
-      for (const file of files) rows.push(await wishFor(trx, contentOfFile(file, reference), wish, at, gone.has(file)))
-      return rows
-    }),
-  )
+  const wished = await inTransaction(context.database, async (trx) => {
+    // The run before its replicas, as everybody locks: from here on the cleaner sees the wish or has deleted before it.
+    await lockRun(trx, run.id)
+    const rows: Wished[] = []
+    for (const file of files) rows.push(await wishFor(trx, contentOfFile(file, reference), wish, at, gone.has(file)))
+    return rows
+  })
   const names = wished.flatMap(({ request: name }) => (name === null ? [] : [{ name }]))
   // Written down is enough: what is not sent now is sent by the next flush, and the schedule looks at the rows themselves.
   await sendRequests(context, names, signal)

@@ -1,6 +1,7 @@
 /** What a schedule does about recalls: those that are due go on, those whose time is over end. */
 import { sql } from 'kysely'
-import { withDeadlockRetries } from '../../catalogue/database.ts'
+import { inTransaction } from '../../catalogue/database.ts'
+import { lockRun } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { Logger } from '../../log.ts'
 import type { Context, TapeContext } from '../../runtime/context.ts'
@@ -75,22 +76,20 @@ export async function expireRecalls({ database }: Context, at: Date, signal: Abo
   let expired = 0
   for (const { id, run_id: runId, url } of over) {
     if (signal.aborted) break
-    expired += await withDeadlockRetries(() =>
-      database.transaction().execute(async (trx) => {
-        await trx.selectFrom('runs').select('id').where('id', '=', runId).forUpdate().execute()
-        // Somebody may have asked for it to stay longer since.
-        const result = await trx
-          .updateTable('replicas')
-          .set({ state: 'expired', updated_at: at })
-          .where('id', '=', id)
-          .where('state', '=', 'present')
-          .where('expires_at', '<=', at)
-          .executeTakeFirst()
-        if (result.numUpdatedRows === 0n) return 0
-        await addHistory(trx, [{ runId, what: 'recall over', detail: `${url} may leave the store again` }], at)
-        return 1
-      }),
-    )
+    expired += await inTransaction(database, async (trx) => {
+      await lockRun(trx, runId)
+      // Somebody may have asked for it to stay longer since.
+      const result = await trx
+        .updateTable('replicas')
+        .set({ state: 'expired', updated_at: at })
+        .where('id', '=', id)
+        .where('state', '=', 'present')
+        .where('expires_at', '<=', at)
+        .executeTakeFirst()
+      if (result.numUpdatedRows === 0n) return 0
+      await addHistory(trx, [{ runId, what: 'recall over', detail: `${url} may leave the store again` }], at)
+      return 1
+    })
   }
   return expired
 }

@@ -1,6 +1,8 @@
 /** What must hold after every action: the catalogue against what is really there. */
 import { sql } from 'kysely'
+import { describeRun } from '../../../shared/catalogue/queries.ts'
 import type { Replica } from '../../../shared/catalogue/replica-schema.ts'
+import { storageOf } from '../../../shared/catalogue/storage-summary.ts'
 import { oldestCallSince } from './calls.ts'
 import type { World } from './world.ts'
 
@@ -17,6 +19,7 @@ export async function check(world: World, claims: Claims): Promise<void> {
   const replicas = await world.context.database.selectFrom('replicas').selectAll().orderBy('id').execute()
   for (const replica of replicas) checkClaim(world, claims, replica, since)
   await checkRunlog(world, replicas)
+  await checkRuns(world)
 }
 
 const isCounted = ({ state }: Replica) => state === 'present' || state === 'on-media'
@@ -61,5 +64,14 @@ async function checkRunlog(world: World, replicas: readonly Replica[]): Promise<
     for (const { key, sha256 } of files)
       if (!replicas.some((row) => row.kind === 'tape' && row.state === 'on-media' && row.object_key === key && row.sha256 === sha256))
         world.violations.add(`Runlog has run ${runNumber} of ${tag} on tape, and ${key} is not`)
+  }
+}
+
+/** Where a run is by its own row, which searches read, is where its replicas are. */
+async function checkRuns({ context: { database }, violations }: World): Promise<void> {
+  for (const run of await database.selectFrom('runs').selectAll().execute()) {
+    const { storage } = await describeRun(database, run)
+    const [said, is] = [JSON.stringify(storageOf(run)), JSON.stringify(storageOf(storage))]
+    if (said !== is) violations.add(`run ${run.run_number} of ${run.tag} is ${is} by its replicas, and its row says ${said}`)
   }
 }
