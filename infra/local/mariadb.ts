@@ -74,6 +74,7 @@ async function startOn(
   const password = keptSecret(join(folder, 'password'))
   const adminPassword = keptSecret(join(folder, 'admin-password'))
   const settings = join(folder, 'my.cnf')
+  mkdirSync(join(folder, 'tmp'), { recursive: true, mode: 0o700 })
   writePrivateFile(join(folder, 'init.sql'), accounts({ password, adminPassword }))
   writePrivateFile(settings, serverSettings({ folder, port, fast: options.fast ?? false }))
   const address = (user: string, secret: string) => `mysql://${user}:${secret}@${LOOPBACK}:${port}/${DATABASE}`
@@ -137,7 +138,8 @@ function accounts(options: { readonly password: string; readonly adminPassword: 
 
 /**
  * Small and durable: a commit is on disk when it is answered, unless `fast`. No socket file: its path may not be longer
- * than 107 bytes, and nobody needs it. Names are not looked up, so an account is for 127.0.0.1 as written.
+ * than 107 bytes, and nobody needs it. Names are not looked up, so an account is for 127.0.0.1 as written. Temporary tables have a
+ * folder of their own: a server that starts removes those that it finds, another's too.
  */
 function serverSettings(options: { readonly folder: string; readonly port: number; readonly fast: boolean }): string {
   const durability = options.fast
@@ -149,6 +151,7 @@ function serverSettings(options: { readonly folder: string; readonly port: numbe
     `datadir = "${join(options.folder, 'data')}"`,
     `init_file = "${join(options.folder, 'init.sql')}"`,
     `pid_file = "${join(options.folder, 'mariadbd.pid')}"`,
+    `tmpdir = "${join(options.folder, 'tmp')}"`,
     `bind_address = ${LOOPBACK}`,
     `port = ${options.port}`,
     'socket = ""',

@@ -47,6 +47,22 @@ test('the address stays good across restarts, but for the port', async () => {
   await expect(query(server.url, 'SELECT 1 AS one')).resolves.toEqual([{ one: 1 }])
 })
 
+test('temporary tables survive the start of another server on the same machine', async () => {
+  const otherFolder = temporaryFolder()
+  const session = await createConnection({ uri: server.url })
+  await session.query('CREATE TEMPORARY TABLE passing (id INT, detail VARCHAR(1000)) ENGINE=Aria')
+  await session.query("INSERT INTO passing SELECT seq, REPEAT('x', 1000) FROM seq_1_to_1000")
+  const other = await startMariadb({ dataFolder: otherFolder })
+  try {
+    await session.query('ALTER TABLE passing ADD COLUMN more INT')
+    expect((await session.query('SELECT COUNT(*) AS count FROM passing'))[0]).toEqual([{ count: 1000 }])
+  } finally {
+    await session.end()
+    await other.stop()
+    rmSync(otherFolder, { recursive: true, force: true })
+  }
+})
+
 test('passwords are in no process arguments and in no file that others can read', () => {
   const { password } = new URL(server.url)
   expect(password.length).toBeGreaterThanOrEqual(32)
