@@ -118,7 +118,9 @@ export function classify(thrown: unknown): Failure {
   const known = error.code ?? error.name ?? 'Error'
   const details: Record<string, string | number> = { error: known }
   if (status !== undefined) details.httpStatus = status
-  const text = `${known}: ${messageOf(error)}`
+  // A failed HEAD has no body, and the SDK no name for it.
+  const isSilent = error.message === 'UnknownError' && status !== undefined
+  const text = isSilent ? `the store answered with status ${status} and no reason` : `${known}: ${messageOf(error)}`
   if (OPERATOR_NAMES.has(error.name ?? '') || OPERATOR_NAMES.has(error.code ?? ''))
     return new TransientError(`needs an operator: ${text}`, { ...details, operator: true }, { cause: thrown })
   if (error.name === 'PreconditionFailed' || status === 412)

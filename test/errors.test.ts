@@ -42,6 +42,11 @@ describe('what libraries throw becomes one of three kinds', () => {
     expect(classify(error).cause).toBe(error)
   })
 
+  test('a failed HEAD, of which the SDK knows the status alone, says it', () => {
+    const error = Object.assign(new Error('UnknownError'), { name: 'Unknown', $metadata: { httpStatusCode: 503 } })
+    expect(classify(error).message).toBe('the store answered with status 503 and no reason')
+  })
+
   test('an error without a text still says what it is', () => {
     expect(classify(new AggregateError([thrown({ code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1:1' })])).message).toContain(
       'ECONNREFUSED',

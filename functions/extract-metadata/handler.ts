@@ -1,7 +1,7 @@
 /** Queue `runs`: an object that arrived becomes a catalogued run. */
 import { flushOutbox } from '../../shared/catalogue/outbox.ts'
 import { parkNotification } from '../../shared/catalogue/parked.ts'
-import { ConflictError, classify } from '../../shared/errors.ts'
+import { ConflictError, classify, type Failure } from '../../shared/errors.ts'
 import { parseNotification } from '../../shared/notifications/parse.ts'
 import { parseRunKey } from '../../shared/notifications/run-key.ts'
 import type { StorageContext } from '../../shared/runtime/context.ts'
@@ -16,14 +16,16 @@ export function createHandler(context: StorageContext): QueueHandler {
         await processMessage(context, message.body, invocation)
       } catch (error) {
         const failure = classify(error)
-        const level = failure instanceof ConflictError ? 'info' : 'error'
-        invocation.log[level]({ error: failure, message: message.messageId }, 'message-not-processed')
+        invocation.log[levelOf(failure)]({ error: failure, message: message.messageId }, 'message-not-processed')
         batchItemFailures.push({ itemIdentifier: message.messageId })
       }
     }
     return { batchItemFailures }
   }
 }
+
+/** Somebody else being at it is no trouble. */
+const levelOf = (failure: Failure) => (failure instanceof ConflictError ? 'info' : 'error')
 
 async function processMessage(context: StorageContext, body: string, { signal, log }: Invocation): Promise<void> {
   const { arrivals, rejected } = parseNotification(body)
@@ -38,7 +40,12 @@ async function processMessage(context: StorageContext, body: string, { signal, l
     const started = performance.now()
     const { tag, runNumber: run } = parseRunKey(arrival.key) ?? {}
     const fields = log.child({ bucket: arrival.bucket, key: arrival.key, tag, run })
-    const outcome = await processArrival(context, arrival, signal, fields)
+    const outcome = await processArrival(context, arrival, signal, fields).catch((error: unknown) => {
+      const failure = classify(error)
+      // Said with its run, whose page and logs show it.
+      fields[levelOf(failure)]({ error: failure }, 'arrival-not-processed')
+      throw failure
+    })
     fields.info({ outcome, source: arrival.source, ms: Math.round(performance.now() - started) }, 'arrival-processed')
   }
 }

@@ -8,7 +8,7 @@ import { childEnvironment } from './environment.ts'
 import { findMinio } from './minio.ts'
 import { freePort, LOOPBACK } from './ports.ts'
 import { findProgram } from './programs.ts'
-import { MARIADB_PACKAGES } from './setup.ts'
+import { findChromium, MARIADB_PACKAGES } from './setup.ts'
 import { missingXrootd } from './xrootd.ts'
 
 export interface Diagnosis {
@@ -66,6 +66,7 @@ export async function diagnose(
       signal,
     }),
     xrootd(),
+    chromium(signal),
     disk(dataFolder),
     folder(dataFolder),
     ports(),
@@ -112,6 +113,13 @@ async function minio(signal: AbortSignal | undefined): Promise<Diagnosis> {
   const path = await findMinio()
   const shared = { name: 'minio', required: false, neededFor: 'cygnet up --with minio, npm run test:real' }
   if (path === null) return { ...shared, ok: false, found: 'not found', remedy: 'npm run setup -- --with minio (builds it; needs Go)' }
+  return { ...shared, ok: true, found: await version(path, ['--version'], signal), remedy: null }
+}
+
+async function chromium(signal: AbortSignal | undefined): Promise<Diagnosis> {
+  const path = await findChromium()
+  const shared = { name: 'chromium', required: false, neededFor: 'npm run test:browser' }
+  if (path === null) return { ...shared, ok: false, found: 'not found', remedy: 'npm run setup -- --with chromium (installs it with apt)' }
   return { ...shared, ok: true, found: await version(path, ['--version'], signal), remedy: null }
 }
 

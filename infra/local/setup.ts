@@ -1,6 +1,6 @@
 /**
- * `npm run setup [-- --with minio,xrootd]`: brings what the development services need and npm cannot. Does nothing, and says
- * nothing, when all is there; `npm test`, `cygnet up` and `cygnet demo` call it first.
+ * `npm run setup [-- --with minio,xrootd,chromium]`: brings what the development services need and npm cannot. Does nothing, and
+ * says nothing, when all is there; `npm test`, `cygnet up` and `cygnet demo` call it first.
  */
 import { parseArgs } from 'node:util'
 import { InvalidInputError } from '../../shared/errors.ts'
@@ -13,8 +13,12 @@ export const MARIADB_PACKAGES = ['mariadb-server-core', 'mariadb-client-core'] a
 export const EXTRAS = ['minio', 'xrootd'] as const
 export type Extra = (typeof EXTRAS)[number]
 
+/** Programs that only tests use, set up when asked for; no part of a stack. */
+const TOOLS = ['chromium'] as const
+type Tool = (typeof TOOLS)[number]
+
 export interface SetUpOptions {
-  readonly extras?: readonly Extra[]
+  readonly extras?: readonly (Extra | Tool)[]
   readonly signal?: AbortSignal | undefined
   /** Called with a line when something is done; silent when all is there. Standard error when absent. */
   readonly onProgress?: (line: string) => void
@@ -38,13 +42,22 @@ export async function setUp(options: SetUpOptions = {}): Promise<void> {
     const { ensureXrootd } = await import('./xrootd.ts')
     await ensureXrootd({ signal, onProgress })
   }
+  if (options.extras?.includes('chromium') && (await findChromium()) === null)
+    await installWithApt({ packages: ['chromium'], reason: 'Chromium', signal, onProgress })
 }
 
-function parseExtras(values: readonly string[]): readonly Extra[] {
+/** The browser for tests of the pages, under the name that Debian, Ubuntu or Google give it; null where there is none. */
+export async function findChromium(): Promise<string | null> {
+  const found = await Promise.all(['chromium', 'chromium-browser', 'google-chrome'].map((name) => findProgram(name)))
+  return found.find((path) => path !== null) ?? null
+}
+
+function parseExtras(values: readonly string[]): readonly (Extra | Tool)[] {
+  const known = [...EXTRAS, ...TOOLS]
   const names = values.flatMap((value) => value.split(',')).map((name) => name.trim())
-  const unknown = names.filter((name) => !EXTRAS.some((extra) => extra === name))
-  if (unknown.length > 0) throw new InvalidInputError(`--with ${unknown.join(',')}: there are only ${EXTRAS.join(', ')}`)
-  return EXTRAS.filter((extra) => names.includes(extra))
+  const unknown = names.filter((name) => !known.some((extra) => extra === name))
+  if (unknown.length > 0) throw new InvalidInputError(`--with ${unknown.join(',')}: there are only ${known.join(', ')}`)
+  return known.filter((extra) => names.includes(extra))
 }
 
 async function main(): Promise<void> {

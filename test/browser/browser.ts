@@ -1,17 +1,17 @@
 /** The system's Chromium, and the site served to it. */
-import { existsSync, mkdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import type { PageOptions } from '../../functions/catalog-api/pages/options.ts'
+import { findChromium } from '../../infra/local/setup.ts'
 import type { Caller } from '../../shared/access/caller.ts'
 import { serveHttp } from '../../shared/runtime/http.ts'
 import { siteApp } from '../support/site.ts'
 import type { TestTapeContext } from '../support/tape-context.ts'
 
-const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
-export const CHROMIUM = PLACES.find((path) => existsSync(path)) ?? null
-export const WITHOUT = 'needs Chromium: apt-get install chromium'
+export const CHROMIUM = await findChromium()
+export const WITHOUT = 'needs Chromium: npm run setup -- --with chromium'
 
 /** In a container there is no sandbox to be had; the pages are our own. */
 export const startBrowser = (): Promise<Browser> => chromium.launch({ executablePath: CHROMIUM ?? '', args: ['--no-sandbox'] })

@@ -1,36 +1,15 @@
 /** What people do with the pages: by keyboard alone, without scripts, and while runs arrive. */
 import { readFile } from 'node:fs/promises'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { addDeadLetter, fillSite, makeRun, OPERATOR, stirCopies } from '../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 import { CHROMIUM, openTab, type Served, serveSite, startBrowser, takePicture, WITHOUT } from './browser.ts'
+import { focused, tabTo } from './keyboard.ts'
 
 let context: TestTapeContext
 let site: Served
 let browser: Browser
-
-/** More than any page of these has. */
-const MOST_STEPS = 120
-
-const focused = (page: Page) =>
-  page.evaluate<{ name: string; text: string }>(
-    `({ name: document.activeElement.name ?? '', text: document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent.trim() })`,
-  )
-
-/** Presses Tab until the focus is on what bears this name or text; what it is on can be seen. */
-async function tabTo(page: Page, wanted: { readonly name: string } | { readonly text: string }): Promise<void> {
-  for (let step = 0; step < MOST_STEPS; step++) {
-    await page.keyboard.press('Tab')
-    const at = await focused(page)
-    const isSeen = await page.evaluate<boolean>(
-      `getComputedStyle(document.activeElement).outlineStyle !== 'none' || document.activeElement.matches('body')`,
-    )
-    expect({ ...at, isSeen }).toMatchObject({ isSeen: true })
-    if ('name' in wanted ? at.name === wanted.name : at.text === wanted.text) return
-  }
-  throw new Error(`no way by Tab to ${JSON.stringify(wanted)}`)
-}
 
 describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => {
   beforeAll(async () => {

@@ -1,14 +1,11 @@
 /** How every page looks and reads: on a desk and on a phone, light and underground, to eyes and to programs that read aloud. */
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import type { AxeResults } from 'axe-core'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { addDeadLetter, fillSite, OPERATOR, stirCopies } from '../support/site.ts'
+import { serveHttp } from '../../shared/runtime/http.ts'
+import { addDeadLetter, fillSite, OPERATOR, siteApp, stirCopies } from '../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
+import { seriousFindings } from './axe.ts'
 import { CHROMIUM, DESKTOP, openTab, PHONE, type Served, serveSite, startBrowser, takePicture, useTheme, WITHOUT } from './browser.ts'
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 const PAGES = {
   now: '/',
@@ -19,6 +16,7 @@ const PAGES = {
   run: '/runs/LNGS/60019',
   replicas: '/replicas',
   queues: '/queues',
+  python: '/python?tag=LNGS&run=60019',
 } as const
 const THEMES = ['light', 'underground'] as const
 const SIZES = { desk: DESKTOP, phone: PHONE } as const
@@ -61,23 +59,30 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
     const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
     expect(wide).toBe(0)
     expect(complaints.filter((text) => !text.includes('400 (Bad Request)'))).toEqual([])
+    expect(await seriousFindings(page)).toEqual([])
     await tab.close()
-    expect(await findingsOf(look)).toEqual([])
   })
 
-  /** Serious and critical ones. axe is put into the page past its policy, which the look above has kept. */
-  async function findingsOf({ path, theme, viewport }: (typeof cases)[number]): Promise<readonly string[]> {
-    const tab = await openTab(browser, site.origin, { viewport, bypassCSP: true })
-    await useTheme(tab, site.origin, theme)
+  test('a page that is cut off says so, since when, and is live again by itself', async () => {
+    const other = await serveSite(context, () => OPERATOR)
+    const tab = await openTab(browser, other.origin)
     const page = await tab.newPage()
-    await page.goto(path)
-    await page.addScriptTag({ content: AXE })
-    const { violations } = (await page.evaluate('axe.run()')) as AxeResults
+    await page.goto('/')
+    await page.waitForSelector('.live.on')
+    await other.stop()
+    await page.waitForSelector('.live.lost')
+    await takePicture(page, 'now-cut-off-light-desk')
+    expect(await page.textContent('[data-live-status]')).toMatch(/^not connected since \d\d:\d\d UTC: what is shown may be old$/)
+    const end = new AbortController()
+    const { app } = siteApp(context, () => OPERATOR)
+    const port = Number(new URL(other.origin).port)
+    const again = await serveHttp({ app, port, log: context.log, signal: end.signal, hostname: '127.0.0.1', idleSeconds: 0.1 })
+    await page.waitForSelector('.live.on:not(.lost)')
+    expect(await page.textContent('[data-live-status]')).toBe('live')
     await tab.close()
-    return violations
-      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-      .flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => `${id} ${String(target)} ${failureSummary ?? ''}`))
-  }
+    end.abort()
+    await again.closed
+  })
 
   test('nothing moves for who asked for that', async () => {
     const moving = async (reducedMotion: 'reduce' | 'no-preference') => {
