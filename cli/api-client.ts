@@ -14,11 +14,12 @@ export interface ApiClient {
   fetch(path: string, init?: RequestInit): Promise<Response>
 }
 
-export function apiClient(): ApiClient {
+/** @param named the address to ask, where it is not left to the settings. */
+export function apiClient(named?: string): ApiClient {
   let settings: Promise<Settings> | null = null
   return {
     async fetch(path, init = {}) {
-      settings ??= apiSettings()
+      settings ??= apiSettings(named)
       const { address, token } = await settings
       const signal = init.signal ?? new AbortController().signal
       const bearer = token ?? (await loginToken(address, signal, null))
@@ -52,7 +53,9 @@ export async function apiSettings(named?: string): Promise<Settings> {
   const config = loadConfig({ CYGNET_DATABASE_URL: NO_DATABASE, ...processEnvironment() })
   const found = named ?? config.CYGNET_API_URL ?? stack?.CYGNET_API_URL ?? stack?.CYGNET_PUBLIC_URL ?? lastApi()
   if (found === null)
-    throw new InvalidInputError('no catalogue is known: set CYGNET_API_URL, or sign in to one: cygnet login --api https://…')
+    throw new InvalidInputError(
+      'no catalogue is known: sign in to one (cygnet login --api https://…), name its API (CYGNET_API_URL), or start the local stack (npm start)',
+    )
   const address = URL.parse(found.endsWith('/') ? found : `${found}/`)
   if (address === null) throw new InvalidInputError(`"${found}" is not the address of a catalogue`)
   if (!isSafeAddress(address)) throw new InvalidInputError(`${address.origin} is not https: a token would travel in clear text`)

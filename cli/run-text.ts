@@ -1,146 +1,158 @@
-/** Runs as the CLI shows them: for people, and as JSON. */
-import type { RunDetails } from '../shared/catalogue/queries.ts'
-import type { Replica } from '../shared/catalogue/replica-schema.ts'
-import { fileView, replicaView } from '../shared/catalogue/run-view.ts'
-import type { Run, RunFile } from '../shared/catalogue/schema.ts'
-import { bytes, list, table, time } from './output.ts'
+/** Runs as the CLI shows them: as tables for people, and as CSV. */
 
-export function runTable(runs: readonly Run[]): string {
+import { csvLine } from '../shared/csv.ts'
+import { runlogColumns } from '../shared/extraction/run-parameters.ts'
+import { bytes, list, table, time } from './output.ts'
+import { RUN_FIELDS, type RunItem, type ShownFile, type ShownReplica, type ShownRun } from './runs/run-shapes.ts'
+
+const LONGEST_DESCRIPTION = 40
+
+export function runTable(runs: readonly RunItem[]): string {
   return table(
-    ['run', 'tag', 'started (UTC)', 'events', 'size', 'files', 'complete', 'checksums', 'problem'],
+    [
+      'run',
+      'tag',
+      'started (UTC)',
+      'events',
+      'size',
+      'files',
+      'complete',
+      'checksums',
+      'in the store',
+      'on tape',
+      'description',
+      'problem',
+    ],
     runs.map((run) => [
-      run.run_number,
+      run.runNumber,
       run.tag,
-      time(run.started_at),
-      run.event_count,
-      bytes(run.size_bytes),
-      run.file_count,
-      run.complete === 1 ? 'yes' : 'no',
+      at(run.startedAt),
+      run.eventCount,
+      bytes(run.sizeBytes),
+      run.fileCount,
+      run.complete ? 'yes' : 'no',
       run.integrity,
-      run.problem ?? '',
+      run.storage.cloud,
+      tapeWord(run.storage.tape),
+      shortened(run.description),
+      oneLine(run.problem ?? ''),
     ]),
   )
 }
 
-export function runJson(run: Run) {
-  return {
-    runNumber: run.run_number,
-    tag: run.tag,
-    startedAt: run.started_at,
-    stoppedAt: run.stopped_at,
-    complete: run.complete === 1,
-    problem: run.problem,
-    integrity: run.integrity,
-    eventCount: run.event_count,
-    sizeBytes: run.size_bytes,
-    fileCount: run.file_count,
-    pedestal: run.pedestal === null ? null : run.pedestal === 1,
-    description: run.description,
-    current: run.is_current === 1,
-    cataloguedAt: run.catalogued_at,
-    updatedAt: run.updated_at,
-  }
-}
+const PARAMETERS = runlogColumns.map(({ name }) => name)
 
-export function detailsJson({ run, files, replicas, ...more }: RunDetails) {
-  return { ...runJson(run), parameters: run.parameters, files: files.map(fileView), replicas: replicas.map(replicaView), ...more }
-}
+/** The columns of the API's CSV. */
+export const csvHeader = (): string => csvLine([...RUN_FIELDS, 'cloud', 'tape', 'local', ...PARAMETERS.map((name) => `param.${name}`)])
 
-export function detailsText({ run, files, banks, events, requests, replicas, storage, history }: RunDetails): string {
-  const section = (title: string, body: string) => (body === '' ? '' : `\n\n${title}\n${body}`)
+export const csvRow = (run: RunItem): string =>
+  csvLine([
+    ...RUN_FIELDS.map((field) => run[field]),
+    run.storage.cloud,
+    run.storage.tape,
+    run.storage.local,
+    ...PARAMETERS.map((name) => run.parameters?.[name] ?? null),
+  ])
+
+export function detailsText(run: ShownRun): string {
   return [
     list([
-      ['run', `${run.run_number} of ${run.tag}${run.is_current === 1 ? '' : ' (an earlier use of the number)'}`],
-      ['description', run.description],
-      ['started (UTC)', time(run.started_at)],
-      ['stopped (UTC)', time(run.stopped_at)],
-      ['complete', run.complete === 1 ? 'yes' : 'no'],
+      ['run', `${run.runNumber} of ${run.tag}${run.current ? '' : ' (an earlier use of the number)'}`],
+      ['description', run.description === null ? null : oneLine(run.description)],
+      ['started (UTC)', at(run.startedAt)],
+      ['stopped (UTC)', at(run.stoppedAt)],
+      ['complete', run.complete ? 'yes' : 'no'],
       ['problem', run.problem],
       ['checksums', run.integrity],
-      ['events', run.event_count],
-      ['in the store', storage.cloud],
-      ['on tape', storage.tape === 'on-media' ? 'verified' : storage.tape],
-      ['size', `${bytes(run.size_bytes)} in ${run.file_count} ${run.file_count === 1 ? 'file' : 'files'}`],
+      ['events', run.eventCount],
+      ['in the store', run.storage.cloud],
+      ['on tape', tapeWord(run.storage.tape)],
+      ['size', `${bytes(run.sizeBytes)} in ${run.fileCount} ${run.fileCount === 1 ? 'file' : 'files'}`],
     ]),
-    ...files.map((file) =>
-      section(
-        `${file.is_live === 1 ? 'file' : 'replaced file'} ${file.bucket}/${file.object_key}`,
-        list([
-          ['size', `${file.size_bytes} B (${bytes(file.uncompressed_bytes)} of MIDAS events, ${file.compression})`],
-          ['md5', file.md5],
-          ['sha256', file.sha256],
-          ['adler32', file.adler32],
-          ['compared', comparisons(file)],
-          ['problem', file.problem === null ? null : `${file.problem} (offset ${file.problem_offset ?? '-'})`],
-          ['warnings', file.warnings.map((warning) => warning.message).join('; ') || null],
-          ['camera', cameraText(file.camera)],
-          ['stored', time(file.last_modified)],
-          ['catalogued', time(file.catalogued_at)],
-        ]),
+    ...run.files.map(fileText),
+    section('copies', run.replicas, replicaTable),
+    section('events', run.events, (events) =>
+      table(
+        ['event id', 'events', 'serial gaps'],
+        events.map((row) => [row.eventId, row.events, row.serialGaps]),
       ),
     ),
-    section('copies', replicas.length === 0 ? '' : replicaTable(replicas)),
-    section(
-      'events',
-      events.length === 0
-        ? ''
-        : table(
-            ['event id', 'events', 'serial gaps'],
-            events.map((row) => [row.eventId, row.events, row.serialGaps]),
-          ),
+    section('banks', run.banks, (banks) =>
+      table(
+        ['bank', 'count', 'size'],
+        banks.map((row) => [row.bank, row.count, bytes(row.bytes)]),
+      ),
     ),
-    section(
-      'banks',
-      banks.length === 0
-        ? ''
-        : table(
-            ['bank', 'count', 'size'],
-            banks.map((row) => [row.bank, row.count, bytes(row.bytes)]),
-          ),
+    section('parameters', parametersOf(run), list),
+    section('requests', run.requests, (requests) =>
+      table(
+        ['queue', 'made', 'sent', 'name'],
+        requests.map((row) => [row.queue, at(row.createdAt), at(row.sentAt), row.name]),
+      ),
     ),
-    section('parameters', list(Object.entries(run.parameters).filter(([name, value]) => value !== null && !name.startsWith('storage_')))),
-    section(
-      'requests',
-      requests.length === 0
-        ? ''
-        : table(
-            ['queue', 'made', 'sent', 'name'],
-            requests.map((row) => [row.queue, time(row.createdAt), time(row.sentAt), row.name]),
-          ),
-    ),
-    section(
-      'history',
-      history.length === 0
-        ? ''
-        : table(
-            ['at (UTC)', 'what', 'detail'],
-            history.map((row) => [time(row.at), row.what, row.detail]),
-          ),
+    section('history', run.history, (history) =>
+      table(
+        ['at (UTC)', 'what', 'detail'],
+        history.map((row) => [at(row.at), row.what, oneLine(row.detail)]),
+      ),
     ),
   ].join('')
 }
 
-function replicaTable(replicas: readonly Replica[]): string {
+function section<T>(title: string, rows: readonly T[], body: (rows: readonly T[]) => string): string {
+  return rows.length === 0 ? '' : `\n\n${title}\n${body(rows)}`
+}
+
+function fileText(file: ShownFile): string {
+  const body = list([
+    ['size', `${file.sizeBytes} B (${bytes(file.uncompressedBytes)} of MIDAS events, ${file.compression})`],
+    ['md5', file.md5],
+    ['sha256', file.sha256],
+    ['adler32', file.adler32],
+    ['compared', comparisons(file)],
+    ['problem', file.problem === null ? null : `${file.problem} (offset ${file.problemOffset ?? '-'})`],
+    ['warnings', file.warnings.map((warning) => oneLine(warning.message)).join('; ') || null],
+    ['camera', file.camera === null ? null : `${file.camera.model}, ${file.camera.width} × ${file.camera.height}`],
+    ['stored', at(file.lastModified)],
+    ['catalogued', at(file.cataloguedAt)],
+  ])
+  return `\n\n${file.live ? 'file' : 'replaced file'} ${file.bucket}/${file.key}\n${body}`
+}
+
+function replicaTable(replicas: readonly ShownReplica[]): string {
   return table(
     ['where', 'state', 'verified (UTC)', 'how', 'address', 'error'],
     replicas.map((replica) => [
       replica.kind,
       replica.state,
-      time(replica.verified_at),
-      replica.verified_by ?? '',
+      at(replica.verifiedAt),
+      replica.verifiedBy ?? '',
       replica.url,
-      replica.last_error ?? '',
+      oneLine(replica.lastError ?? ''),
     ]),
   )
 }
 
-function comparisons(file: RunFile): string {
-  if (file.digests_compared.length === 0) return 'nothing to compare with'
-  return file.digests_compared
+function comparisons(file: ShownFile): string {
+  if (file.digestsCompared.length === 0) return 'nothing to compare with'
+  return file.digestsCompared
     .map(({ by, algorithm, agrees }) => `${algorithm} stated by ${by}: ${agrees ? 'agrees' : 'DISAGREES'}`)
     .join(', ')
 }
 
-function cameraText(camera: RunFile['camera']): string | null {
-  return camera === null ? null : `${camera.model}, ${camera.width} × ${camera.height}`
+/** Where the run is has been said above. */
+const parametersOf = ({ parameters }: ShownRun) =>
+  Object.entries(parameters)
+    .filter(([name, value]) => value !== null && !name.startsWith('storage_'))
+    .map(([name, value]) => [name, typeof value === 'string' ? oneLine(value) : value] as const)
+
+const at = (iso: string | null) => time(iso === null ? null : new Date(iso))
+const tapeWord = (word: string) => (word === 'on-media' ? 'verified' : word)
+
+/** What shifters typed, or a file held, must not move the cursor of who reads it. */
+const oneLine = (text: string) => text.replace(/\p{Cc}+/gu, ' ')
+
+function shortened(description: string | null): string {
+  const text = oneLine(description ?? '').trim()
+  return text.length > LONGEST_DESCRIPTION ? `${text.slice(0, LONGEST_DESCRIPTION - 1)}…` : text
 }

@@ -5,8 +5,8 @@ import { isTag } from '../../shared/notifications/run-key.ts'
 import type { CleanedEvents } from '../../shared/replicas/clean-events.ts'
 import type { CleanedFile, CleanedRuns } from '../../shared/replicas/clean-runs.ts'
 import { bytes, print, printJson, table } from '../output.ts'
+import { parseRunNumber } from '../runs/run-wish.ts'
 import { withTapeContext } from '../settings.ts'
-import { parseRunNumber } from './runs.ts'
 
 interface Options {
   readonly dryRun?: boolean

@@ -1,18 +1,26 @@
 /** `cygnet get`: runs onto this machine, through links, compared with the catalogue. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
-import { isTag } from '../../shared/notifications/run-key.ts'
-import type { GetResult, GetState } from '../get/get-runs.ts'
-import type { LinkSource, RunName } from '../get/link-source.ts'
-import { bytes, duration, print, tell } from '../output.ts'
+import { apiOption, WAY_HELP } from '../catalogue-way.ts'
+import type { FetchRange } from '../get/fetch-range.ts'
+import type { GetResult, GetState } from '../get/get-file.ts'
+import type { GetOptions } from '../get/get-runs.ts'
+import type { LinkSource } from '../get/link-source.ts'
+import type { GetBar } from '../get/progress.ts'
+import { bytes, duration, print, tell, time } from '../output.ts'
+import type { RunName } from '../runs/run-source.ts'
+import { parseRange, parseRunNumber, parseTag, type RunRange } from '../runs/run-wish.ts'
 import { interruption } from '../settings.ts'
 import { ON_ITS_WAY } from './recall.ts'
-import { parseRunNumber } from './runs.ts'
 
 interface Flags {
+  readonly api?: string
   readonly tag?: string
-  readonly range?: { readonly from: number; readonly to: number }
+  readonly range?: RunRange
   readonly out: string
+  readonly recall: boolean
+  readonly wait: boolean
+  readonly waitHours: number
   readonly reco: boolean
   readonly concurrency: number
   readonly json: boolean
@@ -23,11 +31,13 @@ Examples:
   cygnet get 12345                                the files of run 12345, here
   cygnet get 12345 12350 --tag LNGS --out /data   two runs of LNGS
   cygnet get --range 12000..12100 --tag LNGS      all runs of the catalogue in this range, both ends included
+  cygnet get 12345 --recall --wait                also from tape: the others first, this one when it is back
 
-With CYGNET_API_URL, or signed in with \`cygnet login\`, the catalogue's API is asked for links; with the settings of the catalogue
-and the store they are made here. Large files come in several pieces at once. A file has its name when all of it
-is there and agrees with the catalogue in md5 and adler32; until then it is NAME.part, and after an interruption the same command
-goes on with it. A file that is there and agrees is not fetched again; nothing is ever written over.
+Large files come in several pieces at once. A file has its name when all of it is there and agrees with the catalogue in md5 and
+adler32; until then it is NAME.part, and after an interruption the same command goes on with it. A file that is there and agrees is
+not fetched again; nothing is ever written over. Paths of files that are there stand on standard output, all else on standard error.
+${WAY_HELP}
+
 Exit codes: 0 every file is there, 3 some are being brought back from tape, 1 some cannot be had, or failed.`
 
 const MIB = 1024 ** 2
@@ -35,6 +45,9 @@ const MIB = 1024 ** 2
 const PIECE_BYTES = 16 * MIB
 /** About a minute without a byte. */
 const PATIENCE = { attempts: 9, firstPauseMs: 250 } as const
+/** Between two looks whether what comes from tape is there; tape takes minutes to hours. */
+const LOOK_AGAIN_MS = 15_000
+const HOUR_MS = 3_600_000
 
 export function register(program: Command): void {
   program
@@ -44,9 +57,13 @@ export function register(program: Command): void {
     .addOption(new Option('--tag <tag>', 'when several tags have a run of this number').argParser(parseTag))
     .addOption(new Option('--range <from..to>', 'all runs of the catalogue in this range').argParser(parseRange))
     .option('--out <folder>', 'where to', '.')
+    .option('--recall', 'have what is only on tape brought back', false)
+    .option('--wait', 'wait for what is being brought back from tape, and fetch it', false)
+    .addOption(new Option('--wait-hours <hours>', 'how long at the most').default(24).argParser(parseHours))
     .option('--reco', 'the reconstructed files of the runs', false)
     .addOption(new Option('--concurrency <count>', 'pieces of a file under way at once').default(4).argParser(parseConcurrency))
     .option('--json', 'one JSON object a file', false)
+    .addOption(apiOption())
     .addHelpText('after', EXAMPLES)
     .action(run)
 }
@@ -62,28 +79,23 @@ async function run(numbers: readonly number[], flags: Flags, command: Command): 
     import('../get/progress.ts'),
   ])
   const signal = interruption()
-  const source = await openLinkSource()
+  const source = await openLinkSource(flags.api)
   const { fetchRange, close } = createRangeFetcher()
   const bar = process.stderr.isTTY && !flags.json ? createGetBar(process.stderr) : null
   const results: GetResult[] = []
   try {
     const runs = await chooseRuns(source, numbers, flags, signal)
-    const options = {
-      folder: flags.out,
-      fetchRange,
-      concurrency: flags.concurrency,
-      pieceBytes: PIECE_BYTES,
-      patience: PATIENCE,
-      onProgress: bar?.show ?? (() => {}),
-      signal,
-      now: () => new Date(),
-    }
-    for await (const result of getRuns(source, runs, options)) {
+    if (flags.range !== undefined) tell(`${runs.length} ${runs.length === 1 ? 'run' : 'runs'} of ${runs[0]?.tag} in this range`)
+    for await (const result of getRuns(source, runs, optionsOf(flags, fetchRange, bar, signal))) {
       bar?.clear()
       if (flags.json) print(JSON.stringify(result))
       else show(result)
       results.push(result)
     }
+  } catch (error) {
+    // Before the first file; later it is told of the file.
+    if (!signal.aborted) throw error
+    tell('interrupted')
   } finally {
     bar?.clear()
     await Promise.all([source.close(), close()])
@@ -92,31 +104,49 @@ async function run(numbers: readonly number[], flags: Flags, command: Command): 
   process.exitCode = signal.aborted ? 130 : exitCode(results)
 }
 
-/** @throws InvalidInputError when a run is not in the catalogue, or it must be said of which tag it is meant. */
-async function chooseRuns(source: LinkSource, numbers: readonly number[], { range, tag }: Flags, signal: AbortSignal) {
-  if (range !== undefined) {
-    const runs = await source.runsIn({ ...range, tag }, signal)
-    if (runs.length === 0) throw new InvalidInputError(`the catalogue has no runs from ${range.from} to ${range.to}${ofTag(tag)}`)
-    checkTags(runs, `runs from ${range.from} to ${range.to}`)
-    return runs
+function optionsOf(flags: Flags, fetchRange: FetchRange, bar: GetBar | null, signal: AbortSignal): GetOptions {
+  return {
+    folder: flags.out,
+    recall: flags.recall,
+    waitUntil: flags.wait ? new Date(Date.now() + flags.waitHours * HOUR_MS) : null,
+    lookAgainMs: LOOK_AGAIN_MS,
+    onWaiting: waitingTeller(() => bar?.clear()),
+    fetchRange,
+    concurrency: flags.concurrency,
+    pieceBytes: PIECE_BYTES,
+    patience: PATIENCE,
+    onProgress: bar?.show ?? (() => {}),
+    signal,
+    now: () => new Date(),
   }
+}
+
+async function chooseRuns(
+  source: LinkSource,
+  numbers: readonly number[],
+  { range, tag }: Flags,
+  signal: AbortSignal,
+): Promise<readonly RunName[]> {
+  const { chooseRange, chooseRun } = await import('../get/choose-runs.ts')
+  if (range !== undefined) return await chooseRange(source, range, tag, signal)
   const chosen: RunName[] = []
-  for (const number of new Set(numbers)) {
-    const runs = await source.runsIn({ from: number, to: number, tag }, signal)
-    checkTags(runs, `a run ${number}`)
-    if (runs.length === 0) throw new InvalidInputError(`run ${number}${ofTag(tag)} is not in the catalogue`)
-    chosen.push(...runs)
-  }
+  for (const number of new Set(numbers)) chosen.push(await chooseRun(source, number, tag, signal))
   return chosen
 }
 
-const ofTag = (tag: string | undefined) => (tag === undefined ? '' : ` of ${tag}`)
-
-function checkTags(runs: readonly RunName[], what: string): void {
-  const tags = [...new Set(runs.map(({ tag }) => tag))]
-  if (tags.length > 1) throw new InvalidInputError(`there is ${what} of ${tags.slice(0, -1).join(', ')} and of ${tags.at(-1)}: say --tag`)
+/** Says what is waited for when it is new, and when it has got further. */
+function waitingTeller(clear: () => void): (file: GetResult) => void {
+  const told = new Map<string, string>()
+  return ({ tag, file, reason }) => {
+    const name = `${tag}/${file}`
+    if (told.get(name) === reason) return
+    told.set(name, reason ?? '')
+    clear()
+    tell(`${'waiting'.padEnd(WIDTH)}  ${file}: ${reason ?? ''} (${time(new Date())} UTC)`)
+  }
 }
 
+const WIDTH = 13
 const WORDS: Readonly<Record<GetState, string>> = {
   fetched: 'fetched',
   'already-there': 'already there',
@@ -126,9 +156,8 @@ const WORDS: Readonly<Record<GetState, string>> = {
   failed: 'failed',
 }
 
-/** Paths of files that are there on standard output, for scripts; all else on standard error. */
 function show({ state, path, file, tag, runNumber, sizeBytes, receivedBytes, seconds, md5, reason }: GetResult): void {
-  const word = WORDS[state].padEnd(13)
+  const word = WORDS[state].padEnd(WIDTH)
   if (state === 'fetched' || state === 'already-there') {
     const came = state === 'fetched' ? ` (${bytes(receivedBytes)} now, in ${duration(seconds)})` : ''
     tell(`${word}  ${path}  ${bytes(sizeBytes)}${came}, md5 ${md5}`)
@@ -149,17 +178,10 @@ function exitCode(results: readonly GetResult[]): number {
   return results.some(({ state }) => state === 'recalling') ? ON_ITS_WAY : 0
 }
 
-function parseTag(text: string): string {
-  if (!isTag(text)) throw new InvalidArgumentError('It is a site such as LNGS, without / at its ends.')
-  return text
-}
-
-function parseRange(text: string): { readonly from: number; readonly to: number } {
-  const [from = '', to = '', ...more] = text.split('..')
-  if (from === '' || to === '' || more.length > 0) throw new InvalidArgumentError('expected FROM..TO, e.g. 12000..12100.')
-  const range = { from: parseRunNumber(from), to: parseRunNumber(to) }
-  if (range.from > range.to) throw new InvalidArgumentError('the first number is the smaller one.')
-  return range
+function parseHours(text: string): number {
+  const hours = Number(text)
+  if (!/^\d+(?:\.\d+)?$/.test(text) || hours <= 0 || hours > 1000) throw new InvalidArgumentError('It is a number of hours, up to 1000.')
+  return hours
 }
 
 function parseConcurrency(text: string): number {

@@ -1,12 +1,14 @@
 /** `cygnet link`: links by which anybody can fetch the files of a run for a while. */
-import type { Command } from 'commander'
-import type { FileLink } from '../../shared/replicas/run-links.ts'
+import { type Command, Option } from 'commander'
+import { apiOption, WAY_HELP } from '../catalogue-way.ts'
+import type { OfferedFile } from '../get/link-source.ts'
 import { bytes, print, printJson, tell, time } from '../output.ts'
-import { withTapeContext } from '../settings.ts'
-import { ON_ITS_WAY, parseCount, whoAsks } from './recall.ts'
-import { parseRunNumber } from './runs.ts'
+import { parseRunNumber, parseTag } from '../runs/run-wish.ts'
+import { interruption } from '../settings.ts'
+import { ON_ITS_WAY, parseCount } from './recall.ts'
 
 interface Flags {
+  readonly api?: string
   readonly tag?: string
   readonly seconds?: number
   readonly recall?: boolean
@@ -19,7 +21,9 @@ Examples:
   curl --fail -OJ "$(cygnet link 12345)"  fetches it under its name
   cygnet link 12345 --recall              asks for it when it is only on tape
 
-Whoever has a link can fetch the file until the link ends; CYGNET_LINK_SECONDS is the longest it lasts.
+Whoever has a link can fetch the file until the link ends; CYGNET_LINK_SECONDS of the service is the longest it lasts.
+${WAY_HELP}
+
 Exit codes: 0 a link for every file, 3 some file is being brought back from tape, 1 some file is only on tape or not available.`
 
 export function register(program: Command): void {
@@ -27,33 +31,36 @@ export function register(program: Command): void {
     .command('link')
     .description('links to the files of a run, looked up in the store')
     .argument('<run>', 'run number', parseRunNumber)
-    .option('--tag <tag>', 'when several tags have a run of this number')
+    .addOption(new Option('--tag <tag>', 'when several tags have a run of this number').argParser(parseTag))
     .option('--seconds <seconds>', 'how long they are valid (default: CYGNET_LINK_SECONDS)', parseCount)
     .option('--recall', 'ask for what is only on tape to be brought back')
     .option('--json', 'one JSON object')
+    .addOption(apiOption())
     .addHelpText('after', EXAMPLES)
     .action(run)
 }
 
 async function run(runNumber: number, flags: Flags): Promise<void> {
-  const { runLinks } = await import('../../shared/replicas/run-links.ts')
-  await withTapeContext(async (context, signal) => {
-    const { CYGNET_LINK_SECONDS: longest, CYGNET_RECALL_DAYS: days } = context.config
-    const recall = flags.recall === true ? { days, requestedBy: whoAsks() } : undefined
-    const wish = { seconds: flags.seconds ?? longest, recall }
-    const links = await runLinks(context, { runNumber, tag: flags.tag }, wish, context.now(), signal)
-    if (flags.json === true) printJson({ ...links.run, files: links.files })
-    else for (const file of links.files) show(file)
-    process.exitCode = exitCode(links.files)
-  })
+  const [{ openLinkSource }, { chooseRun }] = await Promise.all([import('../get/open-source.ts'), import('../get/choose-runs.ts')])
+  const signal = interruption()
+  const source = await openLinkSource(flags.api)
+  try {
+    const chosen = await chooseRun(source, runNumber, flags.tag, signal)
+    const files = await source.linksOf(chosen, signal, { seconds: flags.seconds, recall: flags.recall })
+    if (flags.json === true) printJson({ ...chosen, files })
+    else for (const file of files) show(file)
+    process.exitCode = exitCode(files)
+  } finally {
+    await source.close()
+  }
 }
 
-function show(file: FileLink): void {
+function show(file: OfferedFile): void {
   tell(`${file.fileName}, ${bytes(file.sizeBytes)}, md5 ${file.md5}: ${sentence(file)}`)
   if (file.kind === 'link') print(file.url)
 }
 
-function sentence(file: FileLink): string {
+function sentence(file: OfferedFile): string {
   switch (file.kind) {
     case 'link':
       return `valid until ${time(file.expiresAt)} UTC`
@@ -66,7 +73,7 @@ function sentence(file: FileLink): string {
   }
 }
 
-function exitCode(files: readonly FileLink[]): number {
+function exitCode(files: readonly OfferedFile[]): number {
   if (files.some((file) => file.kind === 'on-tape' || file.kind === 'unavailable')) return 1
   return files.some((file) => file.kind === 'recalling') ? ON_ITS_WAY : 0
 }

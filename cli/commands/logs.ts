@@ -8,8 +8,8 @@ import type { Command } from 'commander'
 import { readManifest } from '../../infra/local/manifest.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { print } from '../output.ts'
+import { parseRunNumber } from '../runs/run-wish.ts'
 import { interruption, stackFolder } from '../settings.ts'
-import { parseRunNumber } from './runs.ts'
 
 interface Options {
   readonly function?: string

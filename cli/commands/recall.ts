@@ -1,14 +1,13 @@
 /** `cygnet recall`: bring a run back from tape into the store, for a while. */
-import { hostname, userInfo } from 'node:os'
-import { type Command, InvalidArgumentError } from 'commander'
-import type { Replica } from '../../shared/catalogue/replica-schema.ts'
-import type { RequestedRecall } from '../../shared/replicas/recall/request.ts'
-import type { StorageContext } from '../../shared/runtime/context.ts'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { apiOption, WAY_HELP } from '../catalogue-way.ts'
 import { bytes, print, printJson, table, tell, time } from '../output.ts'
-import { withContext } from '../settings.ts'
-import { parseRunNumber } from './runs.ts'
+import { type AskedRecall, withRecalls } from '../recall/recall-source.ts'
+import type { ShownReplica } from '../runs/run-shapes.ts'
+import { parseRunNumber, parseTag } from '../runs/run-wish.ts'
 
 interface Flags {
+  readonly api?: string
   readonly tag?: string
   readonly days?: number
   readonly wait?: boolean
@@ -23,6 +22,8 @@ Examples:
 
 The files come back under their old keys, compared with the catalogue's checksums; nothing that is in the store is overwritten.
 A run that is in the store already is kept there for so long. When the time is over, the cleaner may delete it again.
+${WAY_HELP}
+
 Exit codes: 0 every file is in the store, 3 on its way, 1 refused or failed (the reason is printed).`
 
 /** Some file is not in the store yet. */
@@ -34,28 +35,24 @@ export function register(program: Command): void {
     .command('recall')
     .description('bring a run back from tape into the store, and keep it there for some days')
     .argument('<run>', 'run number', parseRunNumber)
-    .option('--tag <tag>', 'when several tags have a run of this number')
+    .addOption(new Option('--tag <tag>', 'when several tags have a run of this number').argParser(parseTag))
     .option('--days <days>', 'how long it stays (default: CYGNET_RECALL_DAYS)', parseCount)
     .option('--wait', 'wait until it is there, or has failed')
     .option('--json', 'one JSON object')
+    .addOption(apiOption())
     .addHelpText('after', EXAMPLES)
-    .action(async (runNumber: number, flags: Flags) => {
-      await withContext(async (context, signal) => {
-        const { requestRecall } = await import('../../shared/replicas/recall/request.ts')
-        const wish = { days: flags.days ?? context.config.CYGNET_RECALL_DAYS, requestedBy: whoAsks() }
-        const asked = await requestRecall(context, { runNumber, tag: flags.tag }, wish, context.now(), signal)
-        const files = flags.wait === true ? await waitFor(context, asked, signal) : await look(context, asked)
-        if (flags.json === true) printJson({ ...asked.run, files: files.map(fileJson) })
+    .action(async (runNumber: number, { api, tag, days, wait, json }: Flags) => {
+      await withRecalls(api, async (source, signal) => {
+        const asked = await source.request({ runNumber, tag, days }, signal)
+        const files = wait === true ? await waitFor(asked, signal) : await asked.look(signal)
+        if (json === true) printJson({ ...asked.run, files: files.map(fileJson) })
         else print(filesTable(files))
         process.exitCode = exitCode(files)
-        if (process.exitCode === ON_ITS_WAY && flags.json !== true)
+        if (process.exitCode === ON_ITS_WAY && json !== true)
           tell(`The functions go on with it; \`cygnet link ${runNumber} --tag ${asked.run.tag}\` gives links when it is there.`)
       })
     })
 }
-
-/** A person, for the history of the run. */
-export const whoAsks = () => `${userInfo().username}@${hostname()}`
 
 export function parseCount(text: string): number {
   const value = Number(text)
@@ -63,63 +60,59 @@ export function parseCount(text: string): number {
   return value
 }
 
-async function look({ database }: StorageContext, asked: RequestedRecall): Promise<readonly Replica[]> {
-  const ids = asked.files.map((file) => file.replicaId)
-  const rows = await database.selectFrom('replicas').selectAll().where('id', 'in', ids).execute()
-  return ids.flatMap((id) => rows.filter((row) => row.id === id))
-}
-
-async function waitFor(context: StorageContext, asked: RequestedRecall, signal: AbortSignal): Promise<readonly Replica[]> {
+async function waitFor(asked: AskedRecall, signal: AbortSignal): Promise<readonly ShownReplica[]> {
   const { pause } = await import('../../shared/runtime/waiting.ts')
-  const told = new Map<number, string>()
+  const told = new Map<string, string>()
   for (;;) {
-    const files = await look(context, asked)
+    const files = await asked.look(signal)
     for (const file of files) {
       const now = stateLine(file)
-      if (told.get(file.id) !== now) tell(`${file.object_key}: ${now}`)
-      told.set(file.id, now)
+      if (told.get(file.key) !== now) tell(`${file.key}: ${now}`)
+      told.set(file.key, now)
     }
     if (signal.aborted || exitCode(files) !== ON_ITS_WAY) return files
     await pause(LOOK_AGAIN_MS, signal)
   }
 }
 
-const givenUp = (file: Replica) =>
-  file.state !== 'present' && file.next_attempt_at === null && !['requested', 'staging', 'copying'].includes(file.state)
+const givenUp = (file: ShownReplica) =>
+  file.state !== 'present' && file.nextAttemptAt === null && !['requested', 'staging', 'copying'].includes(file.state)
 
-function exitCode(files: readonly Replica[]): number {
+function exitCode(files: readonly ShownReplica[]): number {
   if (files.some(givenUp)) return 1
   return files.every((file) => file.state === 'present') ? 0 : ON_ITS_WAY
 }
 
-function stateLine(file: Replica): string {
-  const again = file.state === 'failed' && file.next_attempt_at !== null ? `, tried again at ${time(file.next_attempt_at)} UTC` : ''
-  const detail = file.last_error === null ? '' : `: ${file.last_error}`
+function stateLine(file: ShownReplica): string {
+  const again = file.state === 'failed' && file.nextAttemptAt !== null ? `, tried again at ${timeOf(file.nextAttemptAt)} UTC` : ''
+  const detail = file.lastError === null ? '' : `: ${file.lastError}`
   return `${file.state}${again}${detail}`
 }
 
-const filesTable = (files: readonly Replica[]) =>
+const filesTable = (files: readonly ShownReplica[]) =>
   table(
     ['file', 'size', 'state', 'stays until (UTC)'],
     files.map((file) => [
-      `${file.bucket}/${file.object_key}`,
-      bytes(file.size_bytes),
+      `${file.bucket}/${file.key}`,
+      bytes(file.sizeBytes),
       stateLine(file),
-      file.state === 'present' ? time(file.expires_at) : null,
+      file.state === 'present' ? timeOf(file.expiresAt) : null,
     ]),
   )
 
-const fileJson = (file: Replica) => ({
+const timeOf = (iso: string | null) => time(iso === null ? null : new Date(iso))
+
+const fileJson = (file: ShownReplica) => ({
   bucket: file.bucket,
-  key: file.object_key,
-  sizeBytes: file.size_bytes,
+  key: file.key,
+  sizeBytes: file.sizeBytes,
   md5: file.md5,
   state: file.state,
-  requestedAt: file.requested_at,
-  expiresAt: file.expires_at,
-  verifiedAt: file.verified_at,
-  verifiedBy: file.verified_by,
+  requestedAt: file.requestedAt,
+  expiresAt: file.expiresAt,
+  verifiedAt: file.verifiedAt,
+  verifiedBy: file.verifiedBy,
   attempts: file.attempts,
-  nextAttemptAt: file.next_attempt_at,
-  lastError: file.last_error,
+  nextAttemptAt: file.nextAttemptAt,
+  lastError: file.lastError,
 })

@@ -3,8 +3,8 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { ReplaySelection } from '../../shared/catalogue/replay.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { bytes, print, printJson, table, time } from '../output.ts'
+import { parseRunNumber } from '../runs/run-wish.ts'
 import { withContext } from '../settings.ts'
-import { parseRunNumber } from './runs.ts'
 
 interface Options {
   readonly run?: number

@@ -1,78 +1,86 @@
 /** `cygnet runs`: what the catalogue knows. */
-import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { Database } from '../../shared/catalogue/database.ts'
-import { describeRun, findArrivalsOfRun, findRuns, listRuns } from '../../shared/catalogue/queries.ts'
-import { InvalidInputError } from '../../shared/errors.ts'
-import { print, printJson, time } from '../output.ts'
-import { detailsJson, detailsText, runJson, runTable } from '../run-text.ts'
-import { withContext } from '../settings.ts'
+import { type Command, Option } from 'commander'
+import { apiOption, WAY_HELP } from '../catalogue-way.ts'
+import { print, printJson, tell } from '../output.ts'
+import { csvHeader, csvRow, detailsText, runTable } from '../run-text.ts'
+import type { RunItem } from '../runs/run-shapes.ts'
+import { type RunPage, type RunSource, withRuns } from '../runs/run-source.ts'
+import { addWishOptions, parseRunNumber, parseTag, type WishFlags, wishOf } from '../runs/run-wish.ts'
+
+const LS_HELP = `
+Examples:
+  cygnet runs ls --tag LNGS --range 12000..12100
+  cygnet runs ls --since 2024-05-01 --param 'GEM1_V>=440' --tape on-media
+  cygnet runs ls --text AmBe --limit 100000 --csv > ambe.csv
+${WAY_HELP}`
+
+interface ListFlags extends WishFlags {
+  readonly api?: string
+  readonly json?: boolean
+  readonly csv?: boolean
+}
+
+interface ShowFlags {
+  readonly api?: string
+  readonly tag?: string
+  readonly all?: boolean
+  readonly json?: boolean
+}
 
 export function register(program: Command): void {
   const runs = program.command('runs').description('what the catalogue knows of runs')
-  runs
-    .command('ls')
-    .description('list runs, the highest numbers first')
-    .option('--tag <tag>', 'only this tag, e.g. LNGS')
-    .option('--range <from..to>', 'only run numbers in this range, both ends included', parseRange)
-    .option('--incomplete', 'only runs that are not complete')
-    .option('--pedestal', 'only pedestal runs')
-    .addOption(new Option('--limit <count>', 'at most this many').default(50).argParser(parseRunNumber))
-    .option('--json', 'one JSON object a line')
-    .addHelpText('after', '\nExample: cygnet runs ls --tag LNGS --range 12000..12100')
-    .action(async (options) => {
-      const found = await withContext((context) => listRuns(context.database, { ...options, ...options.range }))
-      if (options.json === true) for (const run of found) print(JSON.stringify(runJson(run)))
-      else print(found.length === 0 ? 'no runs' : runTable(found))
+  addWishOptions(runs.command('ls').description('list runs, the highest numbers first unless --sort says otherwise'))
+    .addOption(new Option('--json', 'one JSON object a line, with all parameters').conflicts('csv'))
+    .option('--csv', 'comma-separated values, with all parameters')
+    .addOption(apiOption())
+    .addHelpText('after', LS_HELP)
+    .action(async (flags: ListFlags) => {
+      const wish = wishOf(flags, flags.json === true || flags.csv === true)
+      await withRuns(flags.api, async (source, signal) => {
+        const found = source.find(wish, signal)
+        if (flags.json === true) await write(found, (run) => `${JSON.stringify(run)}\n`)
+        else if (flags.csv === true) await write(found, csvRow, csvHeader())
+        else await showTable(found)
+      })
     })
   runs
     .command('show')
     .description('everything about one run: parameters, files, checksums, requests, history')
     .argument('<run>', 'run number', parseRunNumber)
-    .option('--tag <tag>', 'when several tags have a run of this number')
+    .addOption(new Option('--tag <tag>', 'when several tags have a run of this number').argParser(parseTag))
     .option('--all', 'also earlier uses of the same run number')
     .option('--json', 'one JSON object')
-    .action(async (runNumber: number, options: { tag?: string; all?: boolean; json?: boolean }) => {
-      await withContext(async ({ database }) => {
-        const uses = await findRuns(database, { runNumber, tag: options.tag })
-        const chosen = options.all === true ? uses : uses.filter((run) => run.is_current === 1)
-        if (chosen.length === 0) throw await notCatalogued(database, { runNumber, tag: options.tag })
-        const details = await Promise.all(chosen.map((run) => describeRun(database, run)))
-        if (options.json === true) printJson(details.length === 1 ? details.map(detailsJson)[0] : details.map(detailsJson))
-        else print(details.map(detailsText).join('\n\n'))
-        if (options.json !== true && options.all !== true && uses.length > chosen.length)
-          print(`\nThis number was used ${uses.length} times; --all shows the others too.`)
-      })
+    .addOption(apiOption())
+    .addHelpText('after', WAY_HELP)
+    .action(async (runNumber: number, flags: ShowFlags) => {
+      await withRuns(flags.api, (source, signal) => show(source, runNumber, flags, signal))
     })
 }
 
-/** Says what the ledger knows of a run that is not in the catalogue, and what to do. */
-async function notCatalogued(
-  database: Database,
-  run: { readonly runNumber: number; readonly tag: string | undefined },
-): Promise<InvalidInputError> {
-  const arrivals = await findArrivalsOfRun(database, run)
-  const named = `run ${run.runNumber}${run.tag === undefined ? '' : ` of ${run.tag}`} is not in the catalogue`
-  if (arrivals.length === 0)
-    return new InvalidInputError(
-      `${named}, and the ledger has never heard of it; \`cygnet reconcile\` looks for it in the store, docs/runbook.md says where else`,
-    )
-  const lines = arrivals.map((arrival) => {
-    const tries = arrival.attempts === 1 ? '1 try' : `${arrival.attempts} tries`
-    return `  ${arrival.bucket}/${arrival.object_key}: ${arrival.state} since ${time(arrival.finished_at ?? arrival.received_at)} UTC after ${tries}${arrival.reason === null ? '' : `: ${arrival.reason}`}`
-  })
-  return new InvalidInputError(
-    `${named}, but the ledger knows of it:\n${lines.join('\n')}\n\`cygnet logs --run ${run.runNumber}\` tells more, \`cygnet replay --run ${run.runNumber}\` tries again`,
-  )
+/** A page at a time, as fast as it is read. */
+async function write(found: AsyncIterable<RunPage>, line: (run: RunItem) => string, header = ''): Promise<void> {
+  let head = header
+  for await (const { runs } of found) {
+    const text = head + runs.map(line).join('')
+    head = ''
+    if (!process.stdout.write(text)) await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
+  }
 }
 
-export function parseRunNumber(text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) throw new InvalidArgumentError('a whole number is expected.')
-  return value
+async function showTable(found: AsyncIterable<RunPage>): Promise<void> {
+  const runs: RunItem[] = []
+  let more = false
+  for await (const page of found) {
+    runs.push(...page.runs)
+    more = page.more
+  }
+  print(runs.length === 0 ? 'no runs' : runTable(runs))
+  if (more) tell(`There are more than these ${runs.length}; --limit shows more.`)
 }
 
-function parseRange(text: string): { from: number; to: number } {
-  const [from = '', to = '', ...more] = text.split('..')
-  if (from === '' || to === '' || more.length > 0) throw new InvalidArgumentError('expected FROM..TO, e.g. 12000..12100.')
-  return { from: parseRunNumber(from), to: parseRunNumber(to) }
+async function show(source: RunSource, runNumber: number, { tag, all = false, json }: ShowFlags, signal: AbortSignal): Promise<void> {
+  const { runs, uses } = await source.show({ runNumber, tag }, all, signal)
+  if (json === true) return void printJson(runs.length === 1 ? runs[0] : runs)
+  print(runs.map(detailsText).join('\n\n'))
+  if (uses > runs.length) print(`\nThis number was used ${uses} times; --all shows the others too.`)
 }

@@ -9,8 +9,8 @@ import type { VerifySelection } from '../../shared/replicas/verify/select.ts'
 import type { Verification, VerifySummary } from '../../shared/replicas/verify.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 import { bytes, print, printJson, table, tell } from '../output.ts'
+import { parseRunNumber } from '../runs/run-wish.ts'
 import { withTapeContext } from '../settings.ts'
-import { parseRunNumber } from './runs.ts'
 
 interface Flags {
   readonly run?: number

@@ -1,5 +1,6 @@
 /** Links made here, with the credentials of the catalogue and the store. */
 import type { TapeContext } from '../../shared/runtime/context.ts'
+import { whoAsks } from '../who-asks.ts'
 import type { LinkSource } from './link-source.ts'
 
 export function createCatalogueLinks(context: TapeContext): LinkSource {
@@ -18,9 +19,10 @@ export function createCatalogueLinks(context: TapeContext): LinkSource {
         .execute()
       return rows
     },
-    async linksOf(run, signal) {
+    async linksOf(run, signal, { seconds = config.CYGNET_LINK_SECONDS, recall = false } = {}) {
       const { runLinks } = await import('../../shared/replicas/run-links.ts')
-      return (await runLinks(context, run, { seconds: config.CYGNET_LINK_SECONDS }, now(), signal)).files
+      const wish = { seconds, recall: recall ? { days: config.CYGNET_RECALL_DAYS, requestedBy: whoAsks() } : undefined }
+      return (await runLinks(context, run, wish, now(), signal)).files
     },
     close: () => context.close(),
   }

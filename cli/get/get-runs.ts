@@ -1,165 +1,63 @@
-/** Runs, file by file, into a folder: what is there already and right is left, what is not to be had now is told. */
+/** Runs, file by file, into a folder: what is there already and right is left, what is not to be had now is told, or waited for. */
 import { mkdirSync } from 'node:fs'
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
-import { classify, InvalidInputError } from '../../shared/errors.ts'
-import { releaseLock, takeLock } from '../push/lock.ts'
-import { download, type Patience } from './download.ts'
-import type { FetchRange } from './fetch-range.ts'
-import type { LinkSource, OfferedFile, RunName } from './link-source.ts'
-import { difference } from './partial-file.ts'
-import type { Link, LinkGiver } from './wanted-file.ts'
+import { classify } from '../../shared/errors.ts'
+import { pause } from '../../shared/runtime/waiting.ts'
+import type { RunName } from '../runs/run-source.ts'
+import { type Attempt, type GetFileOptions, type GetResult, getFile, INTERRUPTED } from './get-file.ts'
+import type { LinkSource, OfferedFile } from './link-source.ts'
+
+export interface GetOptions extends GetFileOptions {
+  /** Until when what is being brought back from tape is waited for; null when it is not. */
+  readonly waitUntil: Date | null
+  readonly lookAgainMs: number
+  /** Told at every look of each file that is waited for. */
+  readonly onWaiting: (file: GetResult) => void
+}
 
 /**
- * `fetched` and `already-there`: all bytes are there and compared. `recalling`: it is being brought back from tape. `on-tape`: that
- * was not asked for. `unavailable` and `failed`: see the reason.
+ * Run after run, so that links are asked for when they are needed; those that come back from tape are fetched when they are there.
+ * What fails for one file is told, and the next is tried.
  */
-export type GetState = 'fetched' | 'already-there' | 'recalling' | 'on-tape' | 'unavailable' | 'failed'
-
-export interface GetResult {
-  readonly tag: string
-  readonly runNumber: number
-  /** Null when it is not known which files the run has. */
-  readonly file: string | null
-  /** Where it is, or would be; null when it failed. */
-  readonly path: string | null
-  readonly state: GetState
-  readonly sizeBytes: number | null
-  readonly md5: string | null
-  /** That came now. */
-  readonly receivedBytes: number
-  readonly seconds: number
-  readonly reason: string | null
-}
-
-export interface GetProgress {
-  readonly file: string
-  readonly phase: 'fetching' | 'comparing'
-  readonly doneBytes: number
-  readonly totalBytes: number
-}
-
-export interface GetOptions {
-  readonly folder: string
-  readonly fetchRange: FetchRange
-  readonly concurrency: number
-  readonly pieceBytes: number
-  readonly patience: Patience
-  readonly onProgress: (progress: GetProgress) => void
-  readonly signal: AbortSignal
-  readonly now: () => Date
-}
-
-/** Run after run, so that links are asked for when they are needed. What fails for one file is told, and the next is tried. */
 export async function* getRuns(source: LinkSource, runs: readonly RunName[], options: GetOptions): AsyncGenerator<GetResult> {
+  const { signal, waitUntil, now } = options
   mkdirSync(options.folder, { recursive: true })
-  for (const run of runs) {
-    const began = performance.now()
-    const none = { ...run, file: null, path: null, sizeBytes: null, md5: null, receivedBytes: 0 }
-    const since = () => (performance.now() - began) / 1000
-    let files: readonly OfferedFile[]
-    try {
-      files = await source.linksOf(run, options.signal)
-    } catch (error) {
-      yield { ...none, state: 'failed', seconds: since(), reason: classify(error).message }
-      if (options.signal.aborted) return
-      continue
-    }
-    for (const file of files) {
-      const { noRoom, ...result } = await getFile(source, run, file, options)
-      yield result
-      if (options.signal.aborted || noRoom) return
-    }
+  const settled = new Set<string>()
+  let waiting = runs
+  for (let look = 0; waiting.length > 0; look++) {
+    const waits = waitUntil !== null && now() < waitUntil
+    // Asked for once: what has failed since is told, not asked for again and again.
+    const recall = options.recall && look === 0
+    const later = new Set<RunName>()
+    for (const run of waiting)
+      for await (const { noRoom, ...result } of getRun(source, run, { ...options, recall }, settled)) {
+        if (result.state === 'recalling' && waits && !signal.aborted) {
+          later.add(run)
+          options.onWaiting(result)
+        } else yield result
+        if (signal.aborted || noRoom) return
+      }
+    waiting = [...later]
+    if (waiting.length > 0 && waitUntil !== null)
+      await pause(Math.min(options.lookAgainMs, Math.max(0, waitUntil.getTime() - now().getTime())), signal)
   }
 }
 
-type Attempt = GetResult & { readonly noRoom: boolean }
-
-async function getFile(source: LinkSource, run: RunName, file: OfferedFile, options: GetOptions): Promise<Attempt> {
+/** @param settled names of files that need not be looked at again; what is done here is added. */
+async function* getRun(source: LinkSource, run: RunName, options: GetFileOptions, settled: Set<string>): AsyncGenerator<Attempt> {
   const began = performance.now()
-  const known = {
-    ...run,
-    file: file.fileName,
-    path: null,
-    sizeBytes: file.sizeBytes,
-    md5: file.md5,
-    receivedBytes: 0,
-    reason: null,
-    noRoom: false,
-  }
-  const since = () => (performance.now() - began) / 1000
+  let files: readonly OfferedFile[]
   try {
-    const path = join(options.folder, safeName(file.fileName))
-    if (await isThere(path, file, options)) return { ...known, path, state: 'already-there', seconds: since() }
-    if (file.kind !== 'link') return { ...known, path, state: file.kind, seconds: since(), reason: reasonOf(file) }
-    const receivedBytes = await fetchLocked(path, file, giverOf(source, run, file), options)
-    return { ...known, path, state: 'fetched', receivedBytes, seconds: since() }
+    files = await source.linksOf(run, options.signal)
   } catch (error) {
-    const failure = classify(error)
-    const reason = options.signal.aborted ? 'interrupted; the same command goes on with it' : failure.message
-    return { ...known, state: 'failed', seconds: since(), reason, noRoom: failure.details.disk === true }
+    const none = { file: null, path: null, sizeBytes: null, md5: null, receivedBytes: 0, noRoom: false }
+    const reason = options.signal.aborted ? INTERRUPTED : classify(error).message
+    return yield { ...run, ...none, state: 'failed', seconds: (performance.now() - began) / 1000, reason }
   }
-}
-
-/** The catalogue's names are of this form; an answer with another one would lead out of the folder. */
-function safeName(fileName: string): string {
-  if (!/^\w[\w.-]*$/.test(fileName)) throw new InvalidInputError(`${JSON.stringify(fileName)} is not the name of a run file`)
-  return fileName
-}
-
-/** @throws InvalidInputError when something else has this name: nothing is ever written over. */
-async function isThere(path: string, file: OfferedFile, { onProgress, signal }: GetOptions): Promise<boolean> {
-  const found = await stat(path).catch(() => null)
-  if (found === null) return false
-  if (!found.isFile()) throw new InvalidInputError(`${path} is there and is no file`)
-  const progress = (doneBytes: number) => onProgress({ file: file.fileName, phase: 'comparing', doneBytes, totalBytes: file.sizeBytes })
-  const differs =
-    found.size === file.sizeBytes ? await difference(path, file, progress, signal) : `${found.size} bytes instead of ${file.sizeBytes}`
-  if (differs === null) return true
-  throw new InvalidInputError(`${path} is there with other contents (${differs}): move it away, or choose another folder with --out`)
-}
-
-async function fetchLocked(path: string, file: OfferedFile & { readonly kind: 'link' }, links: LinkGiver, options: GetOptions) {
-  const lock = `${path}.part.lock`
-  const holder = takeLock(lock)
-  if (holder !== null) throw new InvalidInputError(`${path} is being fetched by the process ${holder}`)
-  try {
-    return await download(path, file, links, {
-      ...options,
-      onProgress: (phase, doneBytes) => options.onProgress({ file: file.fileName, phase, doneBytes, totalBytes: file.sizeBytes }),
-    })
-  } finally {
-    releaseLock(lock)
-  }
-}
-
-/** The link at hand first, then new ones for the same contents. */
-function giverOf(source: LinkSource, run: RunName, file: OfferedFile & { readonly kind: 'link' }): LinkGiver {
-  let first: Link | null = file
-  return {
-    async renew(signal) {
-      const given = first ?? (await newLink(source, run, file, signal))
-      first = null
-      return given
-    },
-  }
-}
-
-async function newLink(source: LinkSource, run: RunName, file: OfferedFile, signal: AbortSignal): Promise<Link> {
-  const now = (await source.linksOf(run, signal)).find(({ fileName }) => fileName === file.fileName)
-  if (now === undefined || now.md5 !== file.md5 || now.sizeBytes !== file.sizeBytes)
-    throw new InvalidInputError(`${file.fileName} was replaced in the store while it was fetched: fetch it again`)
-  if (now.kind !== 'link') throw new InvalidInputError(`${file.fileName} cannot be had any more: ${reasonOf(now)}`)
-  return now
-}
-
-function reasonOf(file: Exclude<OfferedFile, { readonly kind: 'link' }>): string {
-  switch (file.kind) {
-    case 'recalling':
-      return `it is being brought back from tape (${file.state}${file.detail === null ? '' : `: ${file.detail}`}); try again later`
-    case 'on-tape':
-      return `${file.how} (\`cygnet recall\`)`
-    case 'unavailable':
-      return file.why
+  for (const file of files) {
+    const name = `${run.tag}/${run.runNumber}/${file.fileName}`
+    if (settled.has(name)) continue
+    const attempt = await getFile(source, run, file, options)
+    if (attempt.state !== 'recalling') settled.add(name)
+    yield attempt
   }
 }

@@ -1,31 +1,28 @@
 /** Where links come from: the catalogue's API, or the catalogue itself for who has its credentials. */
+import type { RunName } from '../runs/run-source.ts'
+import type { RunRange } from '../runs/run-wish.ts'
 import type { Link, WantedFile } from './wanted-file.ts'
-
-export interface RunName {
-  readonly tag: string
-  readonly runNumber: number
-}
-
-export interface RunRange {
-  /** Both ends included. */
-  readonly from: number
-  readonly to: number
-  readonly tag: string | undefined
-}
 
 /** A file of a run with a link to it, or why there is none now: what of shared/replicas/run-links.ts is needed here. */
 export type OfferedFile = WantedFile &
   (
     | ({ readonly kind: 'link' } & Link)
-    | { readonly kind: 'recalling'; readonly state: string; readonly detail: string | null }
+    | { readonly kind: 'recalling'; readonly state: string; readonly requestedAt: Date; readonly detail: string | null }
     | { readonly kind: 'on-tape'; readonly how: string }
     | { readonly kind: 'unavailable'; readonly why: string }
   )
 
+export interface LinkWish {
+  /** How long links are to be valid; the service limits it. */
+  readonly seconds?: number | undefined
+  /** Asks for what is only on tape to be brought back. */
+  readonly recall?: boolean | undefined
+}
+
 export interface LinkSource {
   /** Runs that the catalogue has, of every tag unless one is named: by tag, then by number. */
-  runsIn(range: RunRange, signal: AbortSignal): Promise<readonly RunName[]>
+  runsIn(range: RunRange & { readonly tag: string | undefined }, signal: AbortSignal): Promise<readonly RunName[]>
   /** In the order of the subruns. @throws InvalidInputError when no file of the run counts any more, or who asks may not have them. */
-  linksOf(run: RunName, signal: AbortSignal): Promise<readonly OfferedFile[]>
+  linksOf(run: RunName, signal: AbortSignal, wish?: LinkWish): Promise<readonly OfferedFile[]>
   close(): Promise<void>
 }

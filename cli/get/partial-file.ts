@@ -57,6 +57,7 @@ export async function openPartialFile(path: string, wanted: WantedFile, pieceByt
   let etag = present.length > 0 ? (known?.etag ?? null) : null
   await checkRoom(path, wanted.sizeBytes - presentBytes).catch(async (error) => {
     await file.handle.close()
+    if (!file.kept) rmSync(part, { force: true })
     throw error
   })
   return {

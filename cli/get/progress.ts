@@ -1,9 +1,9 @@
 /** The bar on a terminal for the file that is fetched or compared. */
 import { SingleBar } from 'cli-progress'
 import { bytes } from '../output.ts'
-import type { GetProgress } from './get-runs.ts'
+import type { GetProgress } from './get-file.ts'
 
-interface GetBar {
+export interface GetBar {
   show(progress: GetProgress): void
   /** Takes the bar away, before something else is printed. */
   clear(): void

@@ -1,43 +1,43 @@
 /** `cygnet get` as analysts use it: through the API, or with the credentials of the catalogue. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createAdaptorServer } from '@hono/node-server'
-import { Command } from 'commander'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test, vi } from 'vitest'
 import * as get from '../../../cli/commands/get.ts'
 import { registerLinks } from '../../../functions/catalog-api/routes/links.ts'
 import { registerRuns } from '../../../functions/catalog-api/routes/runs.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
 import { requestRecall } from '../../../shared/replicas/recall/request.ts'
+import { advanceRecalls } from '../../../shared/replicas/recall/schedule.ts'
 import { signal } from '../../support/context.ts'
 import { partOfApi } from '../../support/part-of-api.ts'
 import { type RecallTape, recallTape } from '../../support/recall-tape.ts'
-import { makeRun, onlyOnTape } from '../../support/recalled-runs.ts'
+import { deleteFromStore, makeRun, onlyOnTape, putOnTape, replicaOf } from '../../support/recalled-runs.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import { cygnet as run, serve } from '../in-process.ts'
 
 let context: TestTapeContext
 let tape: RecallTape
-let server: ReturnType<typeof createAdaptorServer>
-let base: string
+let api: Awaited<ReturnType<typeof serve>>
 let folder: string
 let number = 700
 beforeAll(async () => {
   context = await startTestTapeContext()
   tape = recallTape()
-  const api = partOfApi(
-    (part) => {
-      registerRuns(part, context)
-      registerLinks(part, context)
+  const part = partOfApi(
+    (routes) => {
+      registerRuns(routes, context)
+      registerLinks(routes, context)
     },
-    ['read:LNGS', 'link:LNGS', 'read:FLASH/2024', 'link:FLASH/2024'],
+    ['read:LNGS', 'link:LNGS', 'recall:LNGS', 'read:FLASH/2024', 'link:FLASH/2024'],
   )
-  server = createAdaptorServer({ fetch: api.app.fetch })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  api = await serve({ fetch: part.app.fetch })
 })
 afterAll(async () => {
-  await new Promise((resolve) => server.close(resolve))
+  await api.close()
   await context.close()
 })
 beforeEach(() => {
@@ -47,33 +47,13 @@ beforeEach(() => {
 })
 afterEach(() => {
   vi.unstubAllEnvs()
-  vi.restoreAllMocks()
-  process.exitCode = undefined
 })
 
 const viaApi = { CYGNET_API_URL: '' }
 const viaCatalogue = () => ({ ...context.store.environment, CYGNET_DATABASE_URL: context.catalogue.url })
 
-async function cygnet(environment: Readonly<Record<string, string>>, ...args: readonly string[]) {
-  for (const [name, value] of Object.entries(environment === viaApi ? { CYGNET_API_URL: base } : environment)) vi.stubEnv(name, value)
-  const written = { stdout: '', stderr: '' }
-  for (const stream of ['stdout', 'stderr'] as const)
-    vi.spyOn(process[stream], 'write').mockImplementation((text) => {
-      written[stream] += String(text)
-      return true
-    })
-  const program = new Command('cygnet').exitOverride()
-  get.register(program)
-  for (const command of program.commands) command.exitOverride()
-  try {
-    await program.parseAsync(['get', '--out', folder, ...args], { from: 'user' })
-    return { ...written, code: process.exitCode ?? 0, error: null }
-  } catch (error) {
-    return { ...written, code: 1, error: error instanceof Error ? error.message : String(error) }
-  } finally {
-    vi.restoreAllMocks()
-  }
-}
+const cygnet = (environment: Readonly<Record<string, string>>, ...args: readonly string[]) =>
+  run([get], environment === viaApi ? { CYGNET_API_URL: api.url } : environment, 'get', '--out', folder, ...args)
 const files = () => readdirSync(folder).filter((name) => name !== 'owner.json')
 
 describe.each([
@@ -81,12 +61,12 @@ describe.each([
   ['with the credentials of the catalogue', viaCatalogue],
 ] as const)('%s', (_, environment) => {
   it('a run comes, and its path is printed', async () => {
-    const run = await makeRun(context, number, 40_000)
+    const made = await makeRun(context, number, 40_000)
     const { code, stdout, stderr } = await cygnet(environment(), String(number))
-    const path = join(folder, run.key.slice(5))
+    const path = join(folder, made.key.slice(5))
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${path}\n` })
-    expect(stderr).toContain(`md5 ${run.md5}`)
-    expect(readFileSync(path).equals(Buffer.from(run.bytes))).toBe(true)
+    expect(stderr).toContain(`md5 ${made.md5}`)
+    expect(readFileSync(path).equals(Buffer.from(made.bytes))).toBe(true)
     expect(await cygnet(environment(), String(number))).toMatchObject({ code: 0, stderr: expect.stringContaining('already there') })
   })
 
@@ -122,7 +102,7 @@ describe.each([
     expect(await cygnet(environment(), String(number))).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/only on tape.*cygnet recall/),
+      stderr: expect.stringMatching(/only on tape.*--recall asks for it/),
     })
     await requestRecall(context, { runNumber: number, tag: 'LNGS' }, { days: 7, requestedBy: 'test' }, new Date(), signal)
     expect(await cygnet(environment(), String(number))).toMatchObject({ code: 3, stdout: '', stderr: expect.stringContaining('recalling') })
@@ -153,17 +133,59 @@ test.each([
 })
 
 test('what is no API of the catalogue is told as such', async () => {
-  const other = createAdaptorServer({ fetch: () => new Response('<html>sign in to the wireless network</html>') })
-  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
-  const { error } = await cygnet({ CYGNET_API_URL: `http://127.0.0.1:${(other.address() as AddressInfo).port}` }, '5')
-  await new Promise((resolve) => other.close(resolve))
+  const other = await serve({ fetch: () => new Response('<html>sign in to the wireless network</html>') })
+  const { error } = await cygnet({ CYGNET_API_URL: other.url }, '5')
+  await other.close()
   expect(error).toBe('what answers there is not the API of the catalogue')
 })
 
 test('an interrupted run of the command goes on with what it has', async () => {
-  const run = await makeRun(context, number, 100)
+  const made = await makeRun(context, number, 100)
   // As one leaves it that was killed before its first piece.
-  writeFileSync(join(folder, `${run.key.slice(5)}.part`), 'x')
+  writeFileSync(join(folder, `${made.key.slice(5)}.part`), 'x')
   expect((await cygnet(viaApi, String(number))).code).toBe(0)
-  expect(files()).toEqual([run.key.slice(5)])
+  expect(files()).toEqual([made.key.slice(5)])
+})
+
+test('a process that was killed leaves what had come: the next one fetches the rest, and the bytes are right', async () => {
+  const made = await makeRun(context, number, 60_000_000)
+  const name = made.key.slice(5)
+  const main = fileURLToPath(new URL('../../../cli/main.ts', import.meta.url))
+  const environment = { PATH: '/usr/bin:/bin', HOME: folder, CYGNET_FOLDER: '/nonexistent', CYGNET_API_URL: api.url }
+  const child = spawn(process.execPath, [main, 'get', String(number), '--out', folder], { env: environment, stdio: 'ignore' })
+  const ended = once(child, 'exit')
+  while (child.exitCode === null && !existsSync(join(folder, `${name}.part.json`))) await sleep(2)
+  child.kill('SIGKILL')
+  await ended
+  expect(existsSync(join(folder, name))).toBe(false)
+  const { code, stdout } = await cygnet(viaApi, String(number), '--json')
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({ state: 'fetched', md5: made.md5 })
+  expect(JSON.parse(stdout).receivedBytes).toBeLessThan(60_000_000)
+  expect(readFileSync(join(folder, name)).equals(Buffer.from(made.bytes))).toBe(true)
+  expect(files()).toEqual([name])
+})
+
+test('what is only on tape is asked for and waited for, and comes', async () => {
+  const there = { ...context, tape }
+  const made = await onlyOnTape(there, tape, number)
+  const isThere = async () => {
+    await advanceRecalls(there, signal, there.log)
+    return (await replicaOf(there, made, 'recall'))?.state === 'present'
+  }
+  const bringing = vi.waitUntil(isThere, { timeout: 40_000, interval: 50 })
+  const got = await cygnet(viaApi, String(number), '--recall', '--wait')
+  await bringing
+  expect(got).toMatchObject({ code: 0, stdout: `${join(folder, made.key.slice(5))}\n`, stderr: expect.stringContaining('waiting') })
+})
+
+test('--recall needs the right to recall, and says so', async () => {
+  const there = { ...context, tape }
+  const made = await makeRun(there, number, 100, 'FLASH/2024')
+  await putOnTape(there, tape, made)
+  await deleteFromStore(there, made)
+  expect(await cygnet(viaApi, String(number), '--recall')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('may not recall runs of FLASH/2024'),
+  })
 })

@@ -5,8 +5,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createRangeFetcher } from '../../../cli/get/fetch-range.ts'
-import { type GetOptions, type GetProgress, type GetResult, getRuns } from '../../../cli/get/get-runs.ts'
-import type { LinkSource, OfferedFile, RunName } from '../../../cli/get/link-source.ts'
+import type { GetProgress, GetResult } from '../../../cli/get/get-file.ts'
+import { type GetOptions, getRuns } from '../../../cli/get/get-runs.ts'
+import type { LinkSource, LinkWish, OfferedFile } from '../../../cli/get/link-source.ts'
+import type { RunName } from '../../../cli/runs/run-source.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
 import { fakeSource, offered, type RangeStore, startRangeStore } from './range-store.ts'
 
@@ -41,6 +43,10 @@ async function get(source: LinkSource = usual(), more: Partial<GetOptions> = {},
     concurrency: 4,
     pieceBytes: PIECE,
     patience: PATIENCE,
+    recall: false,
+    waitUntil: null,
+    lookAgainMs: 10,
+    onWaiting: () => {},
     onProgress: () => {},
     signal: AbortSignal.timeout(60_000),
     now: () => new Date(),
@@ -301,8 +307,12 @@ describe('what is not in the store', () => {
     return file
   }
   it.each<[Partial<OfferedFile>, string, RegExp]>([
-    [{ kind: 'recalling', state: 'staging', detail: null } as const, 'recalling', /being brought back from tape \(staging\)/],
-    [{ kind: 'on-tape', how: 'it is only on tape; ask for it' } as const, 'on-tape', /cygnet recall/],
+    [
+      { kind: 'recalling', state: 'staging', requestedAt: new Date(), detail: null } as const,
+      'recalling',
+      /being brought back from tape \(staging\)/,
+    ],
+    [{ kind: 'on-tape', how: 'it is only on tape; ask for it' } as const, 'on-tape', /--recall asks for it/],
     [{ kind: 'unavailable', why: 'it was never copied' } as const, 'unavailable', /never copied/],
   ])('is told: %o', async (offer, state, reason) => {
     expect(await one(fakeSource(async () => [{ ...(await named()), ...offer } as OfferedFile]))).toMatchObject({
@@ -314,6 +324,82 @@ describe('what is not in the store', () => {
   it('but is here already counts as there', async () => {
     writeFileSync(path(), store.content)
     expect(await one(fakeSource(async () => [{ ...(await named()), kind: 'on-tape', how: 'x' }]))).toMatchObject({ state: 'already-there' })
+  })
+})
+
+describe('what is only on tape', () => {
+  const files = async (kind: 'link' | 'recalling' | 'on-tape', runNumber: number): Promise<OfferedFile> => {
+    const { url, expiresAt, kind: _, ...file } = await offered(store, `run0000${runNumber}.mid.gz`)
+    if (kind === 'link') return { ...file, kind, url, expiresAt }
+    if (kind === 'on-tape') return { ...file, kind, how: 'it is only on tape' }
+    return { ...file, kind, state: 'staging', requestedAt: new Date(), detail: null }
+  }
+  const runs = [1, 2, 3].map((runNumber) => ({ tag: 'LNGS', runNumber }))
+  const soon = () => new Date(Date.now() + 60_000)
+  const states = (results: readonly GetResult[]) => results.map(({ runNumber, state }) => [runNumber, state])
+
+  it('is asked for once with --recall, and only when it is not here already', async () => {
+    const recalled: number[] = []
+    const source = fakeSource(async ({ runNumber }, wish?: LinkWish) => {
+      if (wish?.recall === true) recalled.push(runNumber)
+      return [await files(wish?.recall === true ? 'recalling' : 'on-tape', runNumber)]
+    })
+    writeFileSync(join(folder, 'run00002.mid.gz'), store.content)
+    expect(states(await get(source, { recall: true }, runs))).toEqual([
+      [1, 'recalling'],
+      [2, 'already-there'],
+      [3, 'recalling'],
+    ])
+    expect(recalled).toEqual([1, 3])
+  })
+
+  it('is waited for while the others come, each told once and then fetched', async () => {
+    let looks = 0
+    const waited: string[] = []
+    const source = fakeSource(async ({ runNumber }) => {
+      if (runNumber !== 1) return [await files('link', runNumber)]
+      return [await files(++looks > 3 ? 'link' : 'recalling', runNumber)]
+    })
+    const options = { waitUntil: soon(), onWaiting: ({ file }: GetResult) => waited.push(file ?? '') }
+    expect(states(await get(source, options, runs))).toEqual([
+      [2, 'fetched'],
+      [3, 'fetched'],
+      [1, 'fetched'],
+    ])
+    expect(waited).toEqual(['run00001.mid.gz', 'run00001.mid.gz', 'run00001.mid.gz'])
+    expect(source.asked()).toBe(6)
+  })
+
+  it('of which a file is there already is not compared again at each look', async () => {
+    let looks = 0
+    const source = fakeSource(async () => [await files('link', 1), await files(++looks > 2 ? 'link' : 'recalling', 2)])
+    expect((await get(source, { waitUntil: soon() })).map(({ file, state }) => [file, state])).toEqual([
+      ['run00001.mid.gz', 'fetched'],
+      ['run00002.mid.gz', 'fetched'],
+    ])
+  })
+
+  it('is told as such when it is not there in time, or cannot come any more', async () => {
+    const never = fakeSource(async ({ runNumber }) => [await files('recalling', runNumber)])
+    expect(states(await get(never, { waitUntil: new Date(Date.now() + 100) }, runs.slice(0, 1)))).toEqual([[1, 'recalling']])
+    let looks = 0
+    const fails = fakeSource(async ({ runNumber }) => [await files(++looks > 2 ? 'on-tape' : 'recalling', runNumber)])
+    expect(states(await get(fails, { recall: true, waitUntil: soon() }, runs.slice(0, 1)))).toEqual([[1, 'on-tape']])
+  })
+
+  it('is given up by an interruption', async () => {
+    const stop = new AbortController()
+    const source = fakeSource(async ({ runNumber }) => {
+      stop.signal.throwIfAborted()
+      return [await files('recalling', runNumber)]
+    })
+    const options = {
+      waitUntil: soon(),
+      lookAgainMs: 60_000,
+      onWaiting: () => setTimeout(() => stop.abort(new Error('x')), 20),
+      signal: stop.signal,
+    }
+    expect(await get(source, options, runs)).toMatchObject([{ state: 'failed', reason: expect.stringContaining('interrupted') }])
   })
 })
 
@@ -349,5 +435,6 @@ describe('a disk that is full', () => {
       reason: expect.stringMatching(/^no room on the disk of .* are needed, .* are free$/),
     })
     expect(store.asked).toHaveLength(0)
+    expect(left()).toEqual([])
   })
 })

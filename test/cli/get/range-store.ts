@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { LinkSource, OfferedFile, RunName } from '../../../cli/get/link-source.ts'
+import type { LinkSource, LinkWish, OfferedFile } from '../../../cli/get/link-source.ts'
+import type { RunName } from '../../../cli/runs/run-source.ts'
 import { createChecksums } from '../../../shared/extraction/checksums.ts'
 
 export interface Asked {
@@ -95,13 +96,15 @@ export async function offered(store: RangeStore, fileName: string, expiresAt = n
 }
 
 /** Gives for every run what `files` makes at that moment; counts how often it was asked. */
-export function fakeSource(files: (run: RunName) => Promise<readonly OfferedFile[]>): LinkSource & { readonly asked: () => number } {
+export function fakeSource(
+  files: (run: RunName, wish?: LinkWish) => Promise<readonly OfferedFile[]>,
+): LinkSource & { readonly asked: () => number } {
   let asked = 0
   return {
     runsIn: async () => [],
-    linksOf: async (run) => {
+    linksOf: async (run, _signal, wish) => {
       asked++
-      return await files(run)
+      return await files(run, wish)
     },
     close: async () => {},
     asked: () => asked,

@@ -1,0 +1,71 @@
+/** Runs read from the catalogue itself, by the searches that its API uses. */
+import type { Database } from '../../shared/catalogue/database.ts'
+import { describeRun, findArrivalsOfRun, findRuns } from '../../shared/catalogue/queries.ts'
+import { runDetailsView, runView } from '../../shared/catalogue/run-view.ts'
+import type { Run } from '../../shared/catalogue/schema.ts'
+import { type RunPage, type RunPosition, searchRuns } from '../../shared/catalogue/search-runs.ts'
+import { storageOf } from '../../shared/catalogue/storage-summary.ts'
+import { InvalidInputError } from '../../shared/errors.ts'
+import { time } from '../output.ts'
+import { checkOneTag, named } from './one-tag.ts'
+import type { RunItem } from './run-shapes.ts'
+import type { RunSource } from './run-source.ts'
+
+const PAGE = 500
+
+export function createCatalogueRuns(database: Database): RunSource {
+  return {
+    async *find(wish, signal) {
+      let after: RunPosition | null = null
+      for (let left = wish.limit; left > 0; ) {
+        signal.throwIfAborted()
+        const search = {
+          tags: wish.tags ?? '*',
+          conditions: wish.conditions,
+          order: wish.order,
+          after,
+          limit: Math.min(left, PAGE),
+        } as const
+        const { runs, next }: RunPage = await searchRuns(database, search)
+        yield { runs: runs.map((run) => itemOf(run, wish.withParameters)), more: next !== null }
+        if (next === null) return
+        left -= runs.length
+        after = next
+      }
+    },
+    async show({ runNumber, tag }, all) {
+      const uses = await findRuns(database, { runNumber, tag })
+      if (uses.length === 0) throw await notCatalogued(database, { runNumber, tag })
+      checkOneTag(uses, `is a run ${runNumber}`)
+      const chosen = all ? uses : uses.slice(0, 1)
+      const runs = await Promise.all(chosen.map(async (run) => runDetailsView(await describeRun(database, run), uses)))
+      return { runs, uses: uses.length }
+    },
+  }
+}
+
+const itemOf = (run: Run, withParameters: boolean): RunItem => ({
+  ...runView(run),
+  storage: storageOf(run),
+  ...(withParameters ? { parameters: run.parameters } : {}),
+})
+
+/** Says what the ledger knows of a run that is not in the catalogue, and what to do. */
+async function notCatalogued(
+  database: Database,
+  run: { readonly runNumber: number; readonly tag: string | undefined },
+): Promise<InvalidInputError> {
+  const arrivals = await findArrivalsOfRun(database, run)
+  const told = `${named(run.runNumber, run.tag)} is not in the catalogue`
+  if (arrivals.length === 0)
+    return new InvalidInputError(
+      `${told}, and the ledger has never heard of it; \`cygnet reconcile\` looks for it in the store, docs/runbook.md says where else`,
+    )
+  const lines = arrivals.map((arrival) => {
+    const tries = arrival.attempts === 1 ? '1 try' : `${arrival.attempts} tries`
+    return `  ${arrival.bucket}/${arrival.object_key}: ${arrival.state} since ${time(arrival.finished_at ?? arrival.received_at)} UTC after ${tries}${arrival.reason === null ? '' : `: ${arrival.reason}`}`
+  })
+  return new InvalidInputError(
+    `${told}, but the ledger knows of it:\n${lines.join('\n')}\n\`cygnet logs --run ${run.runNumber}\` tells more, \`cygnet replay --run ${run.runNumber}\` tries again`,
+  )
+}

@@ -1,0 +1,98 @@
+/**
+ * Runs as the API tells them (shared/catalogue/run-view.ts): what of it is shown is checked, and what else comes is passed on as
+ * JSON. Values of the catalogue itself have the same shapes.
+ */
+import * as z from 'zod'
+
+/** Other fields are passed on, and not part of the type. */
+const open = <T extends z.ZodRawShape>(shape: T) => z.looseObject(shape) as z.ZodObject as z.ZodObject<T>
+
+const text = z.string()
+const textOrNull = z.string().nullable()
+const time = z.iso.datetime()
+const timeOrNull = time.nullable()
+const count = z.int().nonnegative()
+
+const runShape = {
+  tag: text,
+  runNumber: count,
+  startedAt: timeOrNull,
+  stoppedAt: timeOrNull,
+  complete: z.boolean(),
+  problem: textOrNull,
+  integrity: text,
+  eventCount: count,
+  sizeBytes: count,
+  fileCount: count,
+  pedestal: z.boolean().nullable(),
+  description: textOrNull,
+  firstEventAt: timeOrNull,
+  lastEventAt: timeOrNull,
+  cataloguedAt: time,
+  updatedAt: time,
+} as const
+
+/** Those of a list that are columns of its table as well. */
+export const RUN_FIELDS = Object.keys(runShape) as readonly (keyof typeof runShape)[]
+
+const storage = z.object({ cloud: text, tape: text, local: textOrNull }).readonly()
+const parameters = z.record(z.string(), z.union([z.number(), z.string(), z.null()])).readonly()
+
+/** One of a list. Parameters are there when they were asked for. */
+export const runItem = open({ ...runShape, storage, parameters: parameters.optional() }).readonly()
+export type RunItem = z.output<typeof runItem>
+
+const file = open({
+  bucket: text,
+  key: text,
+  live: z.boolean(),
+  compression: text,
+  sizeBytes: count,
+  uncompressedBytes: count,
+  md5: text,
+  sha256: text,
+  adler32: text,
+  digestsCompared: z.array(open({ by: text, algorithm: text, agrees: z.boolean() })).readonly(),
+  problem: textOrNull,
+  problemOffset: count.nullable(),
+  warnings: z.array(open({ message: text })).readonly(),
+  camera: open({ model: text, width: count, height: count }).nullable(),
+  lastModified: time,
+  cataloguedAt: time,
+}).readonly()
+export type ShownFile = z.output<typeof file>
+
+const replica = open({
+  kind: text,
+  url: text,
+  bucket: text,
+  key: text,
+  sha256: text,
+  md5: text,
+  sizeBytes: count,
+  state: text,
+  requestedAt: time,
+  verifiedAt: timeOrNull,
+  verifiedBy: textOrNull,
+  expiresAt: timeOrNull,
+  attempts: count,
+  nextAttemptAt: timeOrNull,
+  lastError: textOrNull,
+}).readonly()
+export type ShownReplica = z.output<typeof replica>
+
+export const shownRun = open({
+  ...runShape,
+  use: count,
+  current: z.boolean(),
+  parameters,
+  storage,
+  files: z.array(file).readonly(),
+  replicas: z.array(replica).readonly(),
+  banks: z.array(open({ bank: text, count, bytes: count })).readonly(),
+  events: z.array(open({ eventId: z.int(), events: count, serialGaps: count })).readonly(),
+  requests: z.array(open({ queue: text, name: text, createdAt: time, sentAt: timeOrNull })).readonly(),
+  history: z.array(open({ at: time, what: text, detail: text })).readonly(),
+  uses: z.array(open({ use: count, current: z.boolean() })).readonly(),
+}).readonly()
+export type ShownRun = z.output<typeof shownRun>

@@ -1,0 +1,157 @@
+/** Which runs a list shall have: the options of `cygnet runs ls`, checked before anything is asked. */
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import * as z from 'zod'
+import type { ParameterCondition, ParameterOperator, RunConditions } from '../../shared/catalogue/run-conditions.ts'
+import { RUN_ORDERS, type RunSearch } from '../../shared/catalogue/search-runs.ts'
+import { CLOUD_WORDS, TAPE_WORDS } from '../../shared/catalogue/storage-summary.ts'
+import { type RunlogColumn, runlogColumns } from '../../shared/extraction/run-parameters.ts'
+import { isTag } from '../../shared/notifications/run-key.ts'
+
+export interface RunWish {
+  /** Null for all that may be seen. */
+  readonly tags: readonly string[] | null
+  readonly conditions: RunConditions
+  readonly order: RunSearch['order']
+  readonly limit: number
+  readonly withParameters: boolean
+}
+
+export interface WishFlags {
+  readonly tag?: readonly string[]
+  readonly range?: RunRange
+  readonly since?: Date
+  readonly until?: Date
+  readonly incomplete?: boolean
+  readonly pedestal?: boolean
+  readonly cloud?: RunConditions['cloud']
+  readonly tape?: RunConditions['tape']
+  readonly param?: readonly ParameterCondition[]
+  readonly text?: string
+  readonly sort?: RunSearch['order']
+  readonly limit: number
+}
+
+/** Both ends included. */
+export interface RunRange {
+  readonly from: number
+  readonly to: number
+}
+
+const ORDERS = RUN_ORDERS.flatMap((order) => [order, `-${order}`])
+
+export function addWishOptions(command: Command): Command {
+  const option = (flags: string, about: string) => new Option(flags, about)
+  return command
+    .addOption(option('--tag <tag>', 'only this tag, e.g. LNGS; may be given several times').argParser(several(parseTag)))
+    .addOption(option('--range <from..to>', 'only run numbers in this range, both ends included').argParser(parseRange))
+    .addOption(option('--since <time>', 'begun at this time or later, e.g. 2024-05-31 or 2024-05-31T12:00Z (UTC)').argParser(parseTime))
+    .addOption(option('--until <time>', 'begun before this time').argParser(parseTime))
+    .option('--incomplete', 'only runs that are not complete')
+    .option('--pedestal', 'only pedestal runs')
+    .addOption(option('--cloud <word>', 'only runs that are so in the store').choices(CLOUD_WORDS))
+    .addOption(option('--tape <word>', 'only runs that are so on tape').choices(TAPE_WORDS))
+    .addOption(
+      option('--param <condition>', "on a run parameter, e.g. 'GEM1_V>=440'; may be given several times").argParser(
+        several(parseParameter),
+      ),
+    )
+    .option('--text <text>', 'part of the description, in capitals or not')
+    .addOption(
+      option('--sort <order>', `one of ${ORDERS.join(', ')} (default: -start with --since or --until, else -run)`).argParser(parseOrder),
+    )
+    .addOption(option('--limit <count>', 'at most this many').default(50).argParser(parseLimit))
+}
+
+export function wishOf(flags: WishFlags, withParameters: boolean): RunWish {
+  const { tag, range, since, until, incomplete, pedestal, text, param, cloud, tape, sort, limit } = flags
+  return {
+    tags: tag ?? null,
+    conditions: {
+      ...range,
+      since,
+      until,
+      text,
+      complete: incomplete === true ? false : undefined,
+      pedestal: pedestal === true ? true : undefined,
+      cloud,
+      tape,
+      parameters: param,
+    },
+    order: sort ?? { by: (since ?? until) === undefined ? 'run' : 'start', descending: true },
+    limit,
+    withParameters,
+  }
+}
+
+const several =
+  <T>(parse: (text: string) => T) =>
+  (text: string, before: readonly T[] = []): readonly T[] => [...before, parse(text)]
+
+export function parseTag(text: string): string {
+  if (!isTag(text)) throw new InvalidArgumentError('It is a site such as LNGS, without / at its ends.')
+  return text
+}
+
+export function parseRunNumber(text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value > 0xffffffff) throw new InvalidArgumentError('a whole number is expected.')
+  return value
+}
+
+export function parseRange(text: string): RunRange {
+  const [from = '', to = '', ...more] = text.split('..')
+  if (from === '' || to === '' || more.length > 0) throw new InvalidArgumentError('expected FROM..TO, e.g. 12000..12100.')
+  const range = { from: parseRunNumber(from), to: parseRunNumber(to) }
+  if (range.from > range.to) throw new InvalidArgumentError('the first number is the smaller one.')
+  return range
+}
+
+/** A day begins at midnight UTC; a time without a zone is one of UTC, too. */
+function parseTime(text: string): Date {
+  const [, day = '', clock = '00:00', seconds = ':00', zone = 'Z'] =
+    /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/.exec(text) ?? []
+  const whole = `${day}T${clock}${seconds}${zone}`
+  if (!z.iso.datetime({ offset: true }).safeParse(whole).success)
+    throw new InvalidArgumentError('a time is written 2024-05-31T12:00:00Z, or 2024-05-31.')
+  return new Date(whole)
+}
+
+function parseOrder(text: string): RunSearch['order'] {
+  const by = RUN_ORDERS.find((order) => text === order || text === `-${order}`)
+  if (by === undefined) throw new InvalidArgumentError(`one of ${ORDERS.join(', ')} is expected.`)
+  return { by, descending: text.startsWith('-') }
+}
+
+function parseLimit(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('a whole number from 1 is expected.')
+  return Number(text)
+}
+
+const OPERATORS: Readonly<Record<string, ParameterOperator>> = {
+  '=': 'eq',
+  '==': 'eq',
+  '!=': 'ne',
+  '<': 'lt',
+  '<=': 'lte',
+  '>': 'gt',
+  '>=': 'gte',
+}
+
+/** `GEM1_V>=440`, also with blanks. The shell must not see the < and >. */
+function parseParameter(text: string): ParameterCondition {
+  const [, name = '', symbol = '', value = ''] = /^\s*(\w+)\s*([<>=!]=?)\s*(.*?)\s*$/s.exec(text) ?? []
+  const operator = OPERATORS[symbol]
+  if (operator === undefined) throw new InvalidArgumentError("a condition is written 'GEM1_V>=440', with =, !=, <, <=, > or >=.")
+  const column = runlogColumns.find((each) => each.name.toLowerCase() === name.toLowerCase())
+  if (column === undefined) throw new InvalidArgumentError(`there is no parameter ${name}; \`cygnet runs show\` lists those of a run.`)
+  return { column, operator, value: comparedWith(value, column) }
+}
+
+/** Numbers are compared as such, all else as text. */
+function comparedWith(text: string, { name, sqlType }: RunlogColumn): number | string {
+  if (sqlType === 'TEXT' || sqlType === 'VARCHAR(255)' || sqlType === 'DATETIME') return text
+  if (sqlType === 'BOOLEAN' && (text === 'true' || text === 'false')) return Number(text === 'true')
+  const isNumber = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text))
+  if (!isNumber) throw new InvalidArgumentError(`${name} is compared with a number.`)
+  return Number(text)
+}
