@@ -152,7 +152,14 @@ export const variables = {
     'what groups may do, separated by semicolons: GROUP=ROLE:TAG with role reader, shifter or operator and a tag or *, e.g. "/cygno=reader:*;/cygno/ops=operator:*"',
   ),
   CYGNET_ANONYMOUS_SCOPES: setting(list.default([]), 'what everybody may without signing in, e.g. read:* (none when empty)'),
-  CYGNET_REQUESTS_PER_MINUTE: setting(whole.default(600), 'requests one caller may send to the API in a minute'),
+  CYGNET_REQUESTS_PER_MINUTE: setting(
+    whole.default(600),
+    'requests one caller may send to the API in a minute; who has not signed in, from one address',
+  ),
+  CYGNET_TRUSTED_PROXIES: setting(
+    whole.default(0),
+    'proxies before the API that each add to X-Forwarded-For from where they were asked; 0: only the address of the connection is believed',
+  ),
   CYGNET_LEGACY_TABLES: setting(list.default(['Runlog']), 'tables that the endpoint of the old tools shows (cygno_sql_query.php?db=...)'),
   CYGNET_LEGACY_SITES: setting(
     z.string().default('lnf=LNF,LNF=LNF,man=MAN,MAN=MAN,=LNGS'),

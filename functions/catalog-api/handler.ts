@@ -4,7 +4,9 @@ import { bodyLimit } from 'hono/body-limit'
 import * as z from 'zod'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { HttpApp } from '../../shared/runtime/handler.ts'
+import { createAddressOf } from './access/client-address.ts'
 import { registerAccess } from './access/register.ts'
+import { compressed } from './compressed.ts'
 import { findCopiesIn } from './copies-of-file.ts'
 import { registerPages } from './pages/register.ts'
 import { problem, problemHandler, refusal } from './problem.ts'
@@ -27,8 +29,8 @@ const DESCRIPTION_PATH = '/api/v1/openapi.json'
 /** What is asked for is small; files go to the store itself. */
 const BODY_LIMIT_BYTES = 256 * 1024
 
-/** Pages learn of changes for so long at a time; then the browser asks again. Within the time limit of the function. */
-const LIVE = { lastsSeconds: 5, pollMs: 1000 } as const
+/** Pages learn of changes for so long at a time, then the browser asks again: proxies let nothing last for ever. */
+const LIVE = { lastsSeconds: 25, pollMs: 1000 } as const
 
 export const createHandler = (context: TapeContext): HttpApp => createApi(context).app
 
@@ -47,7 +49,10 @@ export function createApi(context: TapeContext): Api {
 
   const tooLarge = () => problem(413, `a request has at most ${BODY_LIMIT_BYTES} bytes`)
   const identity = registerAccess(api, context, [bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: tooLarge })])
-  app.use(rateLimit({ requestsPerMinute: config.CYGNET_REQUESTS_PER_MINUTE, now, exempt: HEALTH_PATHS }))
+  const addressOf = createAddressOf(config.CYGNET_TRUSTED_PROXIES)
+  app.use(rateLimit({ requestsPerMinute: config.CYGNET_REQUESTS_PER_MINUTE, now, addressOf, exempt: HEALTH_PATHS }))
+
+  app.use(compressed)
 
   addPage(api, 'GET', DESCRIPTION_PATH, { open: true }, (c) => c.json(app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO })))
   registerHealth(api, context)

@@ -6,10 +6,12 @@ import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi'
 import type { Context, Handler, MiddlewareHandler } from 'hono'
 import { type Caller, mayDo, tagsAllowed } from '../../shared/access/caller.ts'
 import { EVERY_TAG, type Right } from '../../shared/access/scopes.ts'
+import type { HostOfRequest } from '../../shared/runtime/handler.ts'
 import { refusal } from './problem.ts'
 
-/** What a handler finds in its context: who asks. */
+/** What a handler finds in its context: who asks, and from where if the host says so (of the connection, not of a header). */
 export interface ApiEnvironment {
+  readonly Bindings: HostOfRequest
   readonly Variables: { readonly caller: Caller }
 }
 export type ApiContext = Context<ApiEnvironment>

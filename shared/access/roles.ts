@@ -24,7 +24,7 @@ export function parseRoles(text: string): readonly Grant[] {
 
 function parseEntry(entry: string): Grant {
   const { group = '', role, tag = '' } = ENTRY.exec(entry)?.groups ?? {}
-  const name = plainGroup(group)
+  const name = plainGroup(group.trim())
   if (name === '' || (tag !== EVERY_TAG && !isTag(tag)))
     throw new InvalidInputError(
       `CYGNET_ROLES: "${entry}" is not GROUP=ROLE:TAG, such as /cygno=reader:* (roles: ${Object.keys(ROLE_RIGHTS).join(', ')})`,
@@ -41,4 +41,4 @@ export function scopesOfGroups(grants: readonly Grant[], groups: readonly string
   return [...scopes].filter((scope) => scope.endsWith(`:${EVERY_TAG}`) || !scopes.has(`${scope.slice(0, scope.indexOf(':'))}:${EVERY_TAG}`))
 }
 
-const plainGroup = (group: string) => group.trim().replace(/^\//, '')
+const plainGroup = (group: string) => group.replace(/^\//, '')

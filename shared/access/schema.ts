@@ -1,4 +1,4 @@
-/** The table of API tokens as TypeScript sees it. Times are UTC. */
+/** The tables of access as TypeScript sees them. Times are UTC. */
 import type { ColumnType, Generated, Selectable } from 'kysely'
 
 /** What a holder of a token may do; the token itself is nowhere, its SHA-256 is the row's key. */
@@ -16,3 +16,12 @@ export interface ApiTokensTable {
 }
 
 export type ApiToken = Selectable<ApiTokensTable>
+
+/** Sessions that were ended: see ended-sessions.ts. */
+export interface EndedSessionsTable {
+  /** `session:<id>` for one session; `person:<subject>` for all of a person that began until `ended_at`. */
+  name: string
+  ended_at: Date
+  /** When the last session that the row ends would have ended by itself. */
+  expires_at: Date
+}

@@ -7,6 +7,7 @@ import * as replicas from './migrations/0002-replicas.ts'
 import * as apiTokens from './migrations/0003-api-tokens.ts'
 import * as search from './migrations/0004-search.ts'
 import * as runStorage from './migrations/0005-run-storage.ts'
+import * as endedSessions from './migrations/0006-ended-sessions.ts'
 
 const migrations = {
   '0001-foundation': foundation,
@@ -14,6 +15,7 @@ const migrations = {
   '0003-api-tokens': apiTokens,
   '0004-search': search,
   '0005-run-storage': runStorage,
+  '0006-ended-sessions': endedSessions,
 }
 
 /** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */

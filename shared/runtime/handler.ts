@@ -19,7 +19,18 @@ export type QueueHandler = (event: SQSEvent, invocation: Invocation) => Promise<
 /** Runs at the times of its schedule in serverless.yml, never twice at once on one host. */
 export type ScheduleHandler = (event: ScheduledEvent, invocation: Invocation) => Promise<void>
 
+/** What the host of an HTTP function says with each request; hono has it as `c.env`. */
+export interface HostOfRequest {
+  /**
+   * Aborts when the host begins to end. Requests go on; an answer that would last (a stream of events) ends by itself then, and
+   * whoever reads it comes again elsewhere. Absent where the host hands on answers only as a whole.
+   */
+  readonly ending?: AbortSignal
+  /** Of the other end of the connection, which may be a proxy's. */
+  readonly clientAddress?: string | undefined
+}
+
 /** Answers HTTP requests: any hono app is one. */
 export interface HttpApp {
-  fetch(request: Request): Response | Promise<Response>
+  fetch(request: Request, host?: HostOfRequest): Response | Promise<Response>
 }

@@ -1,7 +1,7 @@
 /** Hosts an HTTP function on a port, for OpenFaaS (of-watchdog), Knative, and development. */
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createAdaptorServer } from '@hono/node-server'
+import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import type { Logger } from '../log.ts'
 import type { HttpApp } from './handler.ts'
 
@@ -37,12 +37,12 @@ export async function serveHttp(options: HttpOptions): Promise<HttpHost> {
   let open = 0
   let lastBusy = performance.now()
 
-  const fetch = async (request: Request): Promise<Response> => {
+  const fetch = async (request: Request, { incoming }: HttpBindings): Promise<Response> => {
     if (new URL(request.url).pathname === HEALTH_PATH) return health(signal.aborted)
-    return app.fetch(request)
+    return app.fetch(request, { ending: signal, clientAddress: incoming.socket?.remoteAddress })
   }
   // http1 only: createAdaptorServer's type allows for http2 servers as well.
-  const server = createAdaptorServer({ fetch }) as Server
+  const server = createAdaptorServer({ fetch: (request, env) => fetch(request, env as HttpBindings) }) as Server
   server.on('request', (request, response) => {
     const counts = request.url?.split('?')[0] !== HEALTH_PATH
     if (!counts) return

@@ -24,7 +24,7 @@ export function lambdaSchedule(handler: ScheduleHandler, log: Logger): (event: S
 }
 
 export function lambdaHttp(app: HttpApp): (event: APIGatewayProxyEventV2) => Promise<APIGatewayProxyStructuredResultV2> {
-  return async (event) => fromResponse(await app.fetch(toRequest(event)))
+  return async (event) => fromResponse(await app.fetch(toRequest(event), { clientAddress: event.requestContext.http.sourceIp }))
 }
 
 function invoke<T>(context: Context, log: Logger, work: (invocation: Invocation) => Promise<T>): Promise<T> {

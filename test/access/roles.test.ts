@@ -50,6 +50,7 @@ describe('a person', () => {
       ['read:*', 'link:*', 'recall:*', 'operate:*'],
     ],
     [['/CYGNO', '/cygno/', '//cygno', '/cygno/shifters/x', '/cygno=reader:*', '__proto__'], []],
+    [['cygno ', ' /cygno', '\u00a0cygno', 'cygno\u0000'], []],
   ])('in %j has %j', (groups, scopes) => {
     expect(scopesOfGroups(grants, groups)).toEqual(scopes)
   })

@@ -2,7 +2,6 @@ import { request } from 'node:http'
 import { Hono } from 'hono'
 import { afterEach, expect, test } from 'vitest'
 import { queueApp } from '../../shared/runtime/function-app.ts'
-import type { HttpApp } from '../../shared/runtime/handler.ts'
 import { type HttpOptions, serveHttp } from '../../shared/runtime/http.ts'
 import { recordingLog } from './recording-log.ts'
 
@@ -11,7 +10,7 @@ afterEach(() => {
   for (const controller of abort.all.splice(0)) controller.abort()
 })
 
-async function serve(app: HttpApp, options: Partial<HttpOptions> = {}) {
+async function serve(app: HttpOptions['app'], options: Partial<HttpOptions> = {}) {
   const controller = new AbortController()
   abort.all.push(controller)
   const { log, lines, text } = recordingLog()
@@ -84,6 +83,32 @@ test('requests that never end are cut off when the grace period is over, and the
   await host.closed
   expect(await stuck).toBe('TypeError')
   expect(lines.find((line) => line.event === 'http-requests-cut-off')).toMatchObject({ requests: 1 })
+})
+
+test('the app learns from where it is asked', async () => {
+  const { url } = await serve({ fetch: (_, host) => Response.json({ clientAddress: host?.clientAddress }) })
+  expect(await (await fetch(url('/'))).json()).toEqual({ clientAddress: '127.0.0.1' })
+})
+
+test('an answer that would last learns of the end at once, and holds up nothing', async () => {
+  const app: HttpOptions['app'] = {
+    async fetch(_, host) {
+      const text = async function* () {
+        yield 'begun, '
+        await new Promise((resolve) => host?.ending?.addEventListener('abort', resolve))
+        yield 'ended'
+      }
+      return new Response(ReadableStream.from(text()).pipeThrough(new TextEncoderStream()))
+    },
+  }
+  const { host, stop, url, lines } = await serve(app, { graceSeconds: 20 })
+  const answer = await fetch(url('/'))
+  const began = performance.now()
+  stop()
+  expect(await answer.text()).toBe('begun, ended')
+  await host.closed
+  expect(performance.now() - began).toBeLessThan(1500)
+  expect(lines.some((line) => line.event === 'http-requests-cut-off')).toBe(false)
 })
 
 test('a port that is taken is an error, not a crash later', async () => {

@@ -41,5 +41,7 @@ export function securityHeaders(options: { readonly https: boolean; readonly iss
     // A route says so itself when its answer may be kept. What gives or takes a cookie is for one browser alone.
     if (!answer.has('cache-control') || answer.has('set-cookie')) c.header('cache-control', 'no-store')
     else c.header('vary', 'Authorization, Cookie', { append: true })
+    // Nobody reads it: a stream would wait for its reader for ever.
+    if (c.req.method === 'HEAD') await c.res.body?.cancel()
   }
 }

@@ -3,7 +3,6 @@
 import type { Caller } from '../../../shared/access/caller.ts'
 import { type Grant, parseRoles } from '../../../shared/access/roles.ts'
 import { parseScope } from '../../../shared/access/scopes.ts'
-import type { Config } from '../../../shared/config.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import type { Context } from '../../../shared/runtime/context.ts'
 import { createBearerCheck } from './bearer.ts'
@@ -34,12 +33,13 @@ export interface BrowserSignIn {
 }
 
 /** @throws InvalidInputError for settings that contradict each other, or are only there in part: nobody should believe that they work. */
-export function createIdentity({ config, now }: Pick<Context, 'config' | 'now'>): Identity {
+export function createIdentity(context: Pick<Context, 'config' | 'database' | 'log' | 'now'>): Identity {
+  const { config, now } = context
   const scopes = config.CYGNET_ANONYMOUS_SCOPES
   for (const scope of scopes) parseScope(scope)
   const grants = parseRoles(config.CYGNET_ROLES)
   const issuer = createIssuer(config, now)
-  const browser = issuer && createBrowserSignIn(config, issuer, now)
+  const browser = issuer && createBrowserSignIn(context, issuer)
   return {
     anonymous: { kind: 'anonymous', subject: 'anonymous', name: 'everybody', scopes },
     grants,
@@ -50,8 +50,8 @@ export function createIdentity({ config, now }: Pick<Context, 'config' | 'now'>)
   }
 }
 
-function createBrowserSignIn(config: Config, issuer: Issuer, now: () => Date): BrowserSignIn | null {
-  const { CYGNET_OIDC_CLIENT_ID: clientId, CYGNET_PUBLIC_URL: url, CYGNET_SESSION_SECRET: secret } = config
+function createBrowserSignIn(context: Pick<Context, 'config' | 'database' | 'log' | 'now'>, issuer: Issuer): BrowserSignIn | null {
+  const { CYGNET_OIDC_CLIENT_ID: clientId, CYGNET_PUBLIC_URL: url, CYGNET_SESSION_SECRET: secret } = context.config
   if (clientId === undefined) return null
   if (url === undefined || secret === undefined)
     throw new InvalidInputError(
@@ -59,5 +59,5 @@ function createBrowserSignIn(config: Config, issuer: Issuer, now: () => Date): B
     )
   const home = new URL(url.endsWith('/') ? url : `${url}/`)
   const cookies = createSealedCookies(home.protocol === 'https:')
-  return { issuer, home, secret, cookies, sessions: createSessions(secret, cookies, now), csrf: createCsrf(secret, home.origin) }
+  return { issuer, home, secret, cookies, sessions: createSessions(secret, cookies, context), csrf: createCsrf(secret, home.origin) }
 }

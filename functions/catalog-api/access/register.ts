@@ -3,7 +3,11 @@ import type { MiddlewareHandler } from 'hono'
 import type { Context } from '../../../shared/runtime/context.ts'
 import type { Api } from '../route.ts'
 import { registerMe } from '../routes/me.ts'
+import { registerSessions } from '../routes/sessions.ts'
 import { authenticate } from './authenticate.ts'
+import { createAddressOf } from './client-address.ts'
+import { readableForms } from './csrf.ts'
+import { limitFailures } from './failed-sign-ins.ts'
 import { securityHeaders } from './headers.ts'
 import { createIdentity, type Identity } from './identity.ts'
 import { registerSignIn, signInFirst } from './sign-in.ts'
@@ -24,9 +28,12 @@ export function registerAccess(
   api.app.use(securityHeaders({ https, issuerOrigin: issuer?.origin ?? null }))
   for (const limit of limits) api.app.use(limit)
   api.app.use(signInFirst(identity))
+  api.app.use(limitFailures(createAddressOf(context.config.CYGNET_TRUSTED_PROXIES), context.now))
   api.app.use(authenticate(context, identity))
+  api.app.use(readableForms)
   if (browser !== null) api.app.use(browser.csrf.protect)
   registerSignIn(api, context, identity)
   registerMe(api, context.config)
+  registerSessions(api, context)
   return identity
 }

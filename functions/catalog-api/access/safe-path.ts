@@ -16,5 +16,7 @@ export function safePath(wanted: string | undefined): string {
   const { pathname, search, hash } = url
   // Slashes at the start name a host; something on the way may decode them.
   if (/^\/(?:\/|%2f|%5c)/i.test(pathname) || NOT_AFTERWARDS.includes(pathname)) return '/'
-  return `${pathname}${search}${hash}`
+  const path = `${pathname}${search}${hash}`
+  // Longer than it was, where letters had to be escaped.
+  return path.length > LONGEST ? '/' : path
 }

@@ -1,6 +1,6 @@
 /**
- * Signed-in browsers: all that is known of a session is in its cookie, encrypted. No table, and no token of the IAM; so a session
- * cannot be ended from here, and what a person may do is what their groups gave when they signed in, for eight hours at the most.
+ * Signed-in browsers: what is known of a session is in its cookie, encrypted, without a token of the IAM; the catalogue keeps only
+ * which sessions were ended. What a person may do is what their groups gave when they signed in, for eight hours at the most.
  */
 import { randomUUID } from 'node:crypto'
 import type { Context } from 'hono'
@@ -8,6 +8,8 @@ import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import type { CookieOptions } from 'hono/utils/cookie'
 import * as z from 'zod'
 import type { Caller } from '../../../shared/access/caller.ts'
+import { endSession, isEnded } from '../../../shared/access/ended-sessions.ts'
+import type { Context as ServiceContext } from '../../../shared/runtime/context.ts'
 import { refusal } from '../problem.ts'
 import { createSeal, type Seal } from './seal.ts'
 
@@ -20,33 +22,74 @@ export interface SignedInCaller extends Caller {
 export const isSignedIn = (caller: Caller): caller is SignedInCaller => 'sessionId' in caller
 
 export interface Sessions {
-  /** The session of a request; null when it has none that is good. */
+  /**
+   * The session of a request; null when it has none that is good.
+   * @throws a 503 problem when it cannot be told whether the session was ended: nobody is signed in on a guess.
+   */
   find(c: Context): Promise<SignedInCaller | null>
   /** @throws a 403 problem for a person with so many scopes that no cookie can hold them. */
   begin(c: Context, person: Caller): Promise<void>
-  end(c: Context): void
+  /**
+   * Ends the session of the request, also for who has a copy of its cookie.
+   * @throws a 503 problem when that cannot be written down: the browser keeps the cookie, to try again.
+   */
+  end(c: Context): Promise<void>
 }
 
 const SESSION_COOKIE = 'cygnet'
-const SESSION_SECONDS = 8 * 3600
+export const SESSION_SECONDS = 8 * 3600
 /** Browsers keep 4096 bytes of a cookie, name and attributes included, and drop a larger one without a word. */
 const MOST_COOKIE_BYTES = 3800
 
-const schema = z.object({ sub: z.string().startsWith('person:'), name: z.string(), scopes: z.array(z.string()), jti: z.string().min(1) })
+const RETRY_AFTER = { 'retry-after': '5' } as const
 
-export function createSessions(secret: string, cookies: SealedCookies, now: () => Date): Sessions {
+const seconds = z.int().transform((value) => new Date(value * 1000))
+const schema = z.object({
+  sub: z.string().startsWith('person:'),
+  name: z.string(),
+  scopes: z.array(z.string()),
+  jti: z.string().min(1),
+  iat: seconds,
+  exp: seconds,
+})
+
+export function createSessions(
+  secret: string,
+  cookies: SealedCookies,
+  { database, log, now }: Pick<ServiceContext, 'database' | 'log' | 'now'>,
+): Sessions {
   const seal = createSeal(secret, 'session', now)
+  const sessionOf = async (c: Context) => schema.safeParse(await cookies.read(c, SESSION_COOKIE, seal)).data
+  const unknown = (error: unknown, detail: string) => {
+    log.error({ error }, 'session-not-checked')
+    return refusal(503, detail, RETRY_AFTER)
+  }
+
+  async function endOwn(c: Context): Promise<void> {
+    const session = await sessionOf(c)
+    if (session !== undefined) await endSession(database, session.jti, now(), session.exp)
+  }
   return {
     async find(c) {
-      const session = schema.safeParse(await cookies.read(c, SESSION_COOKIE, seal)).data
-      return session === undefined
-        ? null
-        : { kind: 'person', subject: session.sub, name: session.name, scopes: session.scopes, sessionId: session.jti }
+      const session = await sessionOf(c)
+      if (session === undefined) return null
+      const { jti: sessionId, sub: subject, name, scopes, iat: begunAt } = session
+      const ended = await isEnded(database, { id: sessionId, subject, begunAt }).catch((error) => {
+        throw unknown(error, 'whether you are still signed in cannot be looked up now; try again')
+      })
+      return ended ? null : { kind: 'person', subject, name, scopes, sessionId }
     },
     async begin(c, { subject, name, scopes }) {
       await cookies.write(c, SESSION_COOKIE, seal, { sub: subject, name, scopes, jti: randomUUID() }, SESSION_SECONDS)
+      // The browser forgets the one that it had: nobody could sign out of it any more.
+      await endOwn(c).catch((error) => log.warn({ error }, 'session-not-ended'))
     },
-    end: (c) => cookies.remove(c, SESSION_COOKIE),
+    async end(c) {
+      await endOwn(c).catch((error) => {
+        throw unknown(error, 'you are still signed in: the end of your session cannot be written down now; try again')
+      })
+      cookies.remove(c, SESSION_COOKIE)
+    },
   }
 }
 

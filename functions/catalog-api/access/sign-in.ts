@@ -58,7 +58,7 @@ export function registerSignIn(api: Api, context: Pick<ServiceContext, 'config' 
   })
 
   addPage(api, 'POST', '/sign-out', { open: true }, async (c) => {
-    sessions.end(c)
+    await sessions.end(c)
     return c.redirect(await endAtIam(browser), 303)
   })
 }
@@ -126,8 +126,8 @@ function told(error: unknown): unknown {
   if (error instanceof openid.ResponseBodyError && error.error === 'invalid_grant')
     return refusal(400, `the IAM does not know this sign-in (any more); ${BEGIN_AGAIN}`)
   const code = error instanceof openid.ClientError ? error.code : undefined
-  // Of a state or nonce that does not match, a token that is not for us, and the like.
-  if (code !== undefined && /INVALID_RESPONSE|JWT|CLAIM/.test(code))
+  // Of a state or nonce that does not match, a token that is not for us, an answer of another flow, and the like.
+  if (code !== undefined && /INVALID_RESPONSE|UNSUPPORTED|JWT|CLAIM/.test(code))
     return refusal(400, `this answer of the IAM does not fit; ${BEGIN_AGAIN}`)
   return error
 }

@@ -31,11 +31,15 @@ const AT_ONCE = 8
 /** A recall is a transaction, and brings hundreds of megabytes. */
 const MOST_RECALLS = 100
 
+const rightsFor = ({ recall }: Pick<WantedLinks, 'recall'>): readonly Right[] => (recall ? ['link', 'recall'] : ['link'])
+
+const mayHave = (caller: Caller, wanted: Pick<WantedLinks, 'recall'>, tag: string): boolean =>
+  rightsFor(wanted).every((right) => mayDo(caller, right, tag))
+
 /** @throws a 403 problem (401 for who is nobody) when one of the tags is not for the caller: by its name, whether there is such a run or not. */
 function checkRights(caller: Caller, wanted: Pick<WantedLinks, 'runs' | 'files' | 'recall'>): void {
   const tags = new Set([...wanted.runs.map((run) => run.tag), ...wanted.files.flatMap(({ key }) => parseRunKey(key)?.tag ?? [])])
-  const needed: readonly Right[] = wanted.recall ? ['link', 'recall'] : ['link']
-  for (const right of needed)
+  for (const right of rightsFor(wanted))
     for (const tag of tags)
       if (!mayDo(caller, right, tag)) throw notFor(caller, right === 'link' ? `have links to runs of ${tag}` : `recall runs of ${tag}`)
 }
@@ -45,11 +49,9 @@ export async function findLinks(context: TapeContext, caller: Caller, wanted: Wa
   if (wanted.recall && wanted.runs.length + wanted.files.length > MOST_RECALLS)
     throw refusal(400, `at most ${MOST_RECALLS} runs and files are recalled at once`)
   const now = context.now()
-  const found =
-    wanted.check || wanted.recall ? await checkedLinks(context, caller, wanted, now, signal) : await trustedLinks(context, wanted, now)
-  // A file counts for the run that its contents name; its key is what was asked for, and its tag is what counts here.
-  const files = found.files.filter((file) => mayDo(caller, 'link', file.tag))
-  return { files, unknown: found.unknown }
+  if (wanted.check || wanted.recall) return await checkedLinks(context, caller, wanted, now, signal)
+  const found = await trustedLinks(context, wanted, now)
+  return { ...found, files: found.files.filter((file) => mayHave(caller, wanted, file.tag)) }
 }
 
 async function trustedLinks(context: TapeContext, wanted: WantedLinks, now: Date): Promise<FoundLinks> {
@@ -81,7 +83,8 @@ async function checkedLinks(
   now: Date,
   signal: AbortSignal,
 ): Promise<FoundLinks> {
-  const named = await findFiles(context.database, wanted)
+  // Before anything is asked of the tape: by the tag of the run that a file counts for, not by that of its key.
+  const named = (await findFiles(context.database, wanted)).filter((file) => mayHave(caller, wanted, file.tag))
   const wish = {
     seconds: wanted.seconds,
     recall: wanted.recall ? { days: context.config.CYGNET_RECALL_DAYS, requestedBy: caller.name } : undefined,

@@ -4,6 +4,7 @@ import { InvalidInputError } from '../../../shared/errors.ts'
 import type { FileOfRun } from '../../../shared/replicas/catalogue-links.ts'
 import { requestRecall } from '../../../shared/replicas/recall/request.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { isSignedIn } from '../access/session.ts'
 import { refusal } from '../problem.ts'
 import { type Api, type ApiContext, addRoute } from '../route.ts'
 import { type FoundLinks, findLinks, type WantedLinks } from './find-links.ts'
@@ -66,6 +67,8 @@ export function registerLinks(api: Api, context: TapeContext): void {
   addRoute(api, runLinksRoute, forTagInPath('link'), async (c) => {
     const { tag, run } = c.req.valid('param')
     const { seconds = config.CYGNET_LINK_SECONDS, recall = false, format = 'json', partial = false } = c.req.valid('query')
+    // Browsers send the cookie along when a link on another site is followed, and csrf.ts looks only at what changes by its method.
+    if (recall && isSignedIn(c.get('caller'))) throw refusal(403, 'with a cookie a recall is asked for by POST …/recall')
     await findUse(database, { tag, run }, undefined)
     const wanted = { runs: [{ tag, runNumber: run }], files: [], seconds, recall, check: true }
     return await answer(c, context, wanted, format, partial, withinTime(c))

@@ -111,7 +111,7 @@ const documented = Object.fromEntries(
 )
 
 export const runQuery = z.looseObject({ ...documented, ...known }).superRefine((query, context) => {
-  const names = Object.keys(query).filter((name) => !(name in known))
+  const names = Object.keys(query).filter((name) => !Object.hasOwn(known, name))
   if (names.length > MOST_PARAMETERS) context.addIssue({ code: 'custom', message: `at most ${MOST_PARAMETERS} conditions on parameters` })
   for (const name of names) {
     const condition = parameterCondition(name, query[name])
@@ -124,7 +124,7 @@ export type RunQuery = z.output<typeof runQuery>
 export function searchOf(query: RunQuery): Omit<RunSearch, 'tags' | 'after' | 'limit'> & { readonly tags: readonly string[] | null } {
   const { from, to, since, until, complete, pedestal, integrity, text, cloud, tape, sort } = query
   const parameters = Object.entries(query).flatMap(([name, value]) => {
-    const condition = name in known || value === undefined ? '' : parameterCondition(name, value)
+    const condition = Object.hasOwn(known, name) || value === undefined ? '' : parameterCondition(name, value)
     return typeof condition === 'string' ? [] : [condition]
   })
   const conditions: RunConditions = { from, to, since, until, complete, pedestal, integrity, cloud, tape, text, parameters }

@@ -185,6 +185,17 @@ describe('lists', () => {
 })
 
 describe('recalls', () => {
+  test('of a file are by the right for the tag of its run, whatever the tag of its key', async () => {
+    const moved = await onlyOnTape({ ...context, tape }, tape, 8)
+    const files = [{ bucket: context.bucket, key: moved.key }]
+    await context.database.updateTable('runs').set({ tag: 'LNF' }).where('id', '=', moved.runId).execute()
+    const { json } = await link({ files, recall: true }, SHIFTER)
+    expect(json).toMatchObject({ files: [], unknown: files })
+    expect(await replicaOf(context, moved, 'recall')).toBeUndefined()
+    await link({ files, recall: true }, caller('link:*', 'recall:*'))
+    expect(await replicaOf(context, moved, 'recall')).toMatchObject({ state: 'requested' })
+  })
+
   test('are for who may recall, and are answered with what was asked for', async () => {
     expect((await app.post('/api/v1/runs/LNGS/3/recall', { days: 3 })).status).toBe(403)
     const { status, json } = await app.post('/api/v1/runs/LNGS/3/recall', { days: 3 }, SHIFTER)

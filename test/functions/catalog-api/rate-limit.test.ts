@@ -3,22 +3,25 @@ import { describe, expect, test } from 'vitest'
 import { problemHandler } from '../../../functions/catalog-api/problem.ts'
 import { rateLimit } from '../../../functions/catalog-api/rate-limit.ts'
 import type { ApiEnvironment } from '../../../functions/catalog-api/route.ts'
+import type { Caller } from '../../../shared/access/caller.ts'
 import { createLogger } from '../../../shared/log.ts'
 
 function limited(requestsPerMinute: number) {
   let at = 0
-  let subject = 'person:ada'
+  let caller: Caller
+  let address: string | null
   const app = new Hono<ApiEnvironment>()
   app.onError(problemHandler(createLogger({ function: 'test', level: 'silent' })))
   app.use(async (c, next) => {
-    c.set('caller', { kind: 'person', subject, name: subject, scopes: [] })
+    c.set('caller', caller)
     await next()
   })
-  app.use(rateLimit({ requestsPerMinute, now: () => new Date(at), exempt: new Set(['/healthz']) }))
+  app.use(rateLimit({ requestsPerMinute, now: () => new Date(at), addressOf: () => address, exempt: new Set(['/healthz']) }))
   app.get('*', (c) => c.text('ok'))
   return {
-    ask: async (path = '/', as = 'person:ada') => {
-      subject = as
+    ask: async (path = '/', as = 'person:ada', from: string | null = null) => {
+      caller = { kind: as === 'anonymous' ? as : 'person', subject: as, name: as, scopes: [] }
+      address = from
       return await app.request(path)
     },
     wait: (seconds: number) => {
@@ -92,4 +95,24 @@ test('invented callers fill no memory, and none is refused for another’s sake'
   for (let index = 0; index < 10_050; index++) await ask('/', `person:${index}`)
   expect((await ask('/', 'person:10049')).status).toBe(429)
   expect((await ask('/', 'person:0')).status).toBe(200)
+})
+
+describe('who is nobody in particular', () => {
+  test('is counted by address, so that one does not keep out the others', async () => {
+    const { ask } = limited(2)
+    expect(await times(3, () => ask('/', 'anonymous', '192.0.2.1'))).toEqual([200, 200, 429])
+    expect(await times(3, () => ask('/', 'anonymous', '192.0.2.2'))).toEqual([200, 200, 429])
+  })
+
+  test('is counted together where the host says no address', async () => {
+    const { ask } = limited(2)
+    expect(await times(3, () => ask('/', 'anonymous'))).toEqual([200, 200, 429])
+  })
+
+  test('does not use up what somebody has who asks from there', async () => {
+    const { ask } = limited(1)
+    await times(2, () => ask('/', 'anonymous', '192.0.2.1'))
+    expect(await times(2, () => ask('/', 'person:ada', '192.0.2.1'))).toEqual([200, 429])
+    expect((await ask('/', 'person:ada', '192.0.2.2')).status).toBe(429)
+  })
 })

@@ -18,6 +18,8 @@ describe('the API', () => {
   let issuer: TestIssuer
   const lines: string[] = []
   const now = () => new Date()
+  let cancelled = 0
+  const stream = () => new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(10)), cancel: () => void cancelled++ })
   const start = (environment: Readonly<Record<string, string>> = {}) => {
     const config = loadConfig({ CYGNET_DATABASE_URL: server.url, CYGNET_OIDC_ISSUER: issuer.url, ...environment })
     const log = createLogger({ function: 'test', level: 'debug', destination: { write: (line) => lines.push(line) } })
@@ -26,6 +28,8 @@ describe('the API', () => {
       addPage(api, 'GET', '/asset', { open: true }, (c) => c.body('x', 200, { 'cache-control': 'public, max-age=31536000, immutable' }))
       addPage(api, 'GET', '/cookie', { open: true }, (c) => c.body('x', 200, { 'cache-control': 'public', 'set-cookie': 'a=b' }))
       addPage(api, 'GET', '/framed', { open: true }, (c) => c.body('x', 200, { 'content-security-policy': 'default-src *' }))
+      addPage(api, 'GET', '/stream', { open: true }, (c) => c.body(stream()))
+      addPage(api, 'POST', '/form', { open: true }, async (c) => c.json(await c.req.parseBody()))
       addPage(api, 'GET', '/broken', { open: true }, () => Promise.reject(new Error(`SELECT * FROM api_tokens at /srv/x.ts ${SECRET}`)))
       addPage(api, 'GET', '/runs', { right: 'read', anyTag: true }, (c) => c.text('runs'))
     })
@@ -82,6 +86,27 @@ describe('the API', () => {
     expect(await answer.text()).not.toMatch(/SELECT|srv|secret|stack/)
     expect(lines.join('')).toContain('request-failed')
   })
+
+  it('leaves no stream open that nobody reads', async () => {
+    const { app } = start()
+    const before = cancelled
+    expect((await app.request('/stream', { method: 'HEAD' })).status).toBe(200)
+    expect(cancelled).toBe(before + 1)
+    const read = await app.request('/stream')
+    expect(cancelled).toBe(before + 1)
+    await read.body?.cancel()
+  })
+
+  it.each(['multipart/form-data', 'multipart/form-data; boundary=x'])(
+    'says that a form (%s) cannot be read, and is not broken by it',
+    async (type) => {
+      const answer = await start().app.request('/form', { method: 'POST', body: '--x\r\nbad', headers: { 'content-type': type } })
+      expect([answer.status, (await answer.json()) as object]).toEqual([
+        400,
+        expect.objectContaining({ detail: 'this form cannot be read' }),
+      ])
+    },
+  )
 
   it('takes no method, header or path in place of another', async () => {
     const { app } = start()
@@ -141,8 +166,14 @@ describe('the API', () => {
 })
 
 describe('settings of access', () => {
+  const url = 'mysql://u@h/d'
   const identity = (environment: Readonly<Record<string, string>>) =>
-    createIdentity({ config: loadConfig({ CYGNET_DATABASE_URL: 'mysql://u@h/d', ...environment }), now: () => new Date() })
+    createIdentity({
+      config: loadConfig({ CYGNET_DATABASE_URL: url, ...environment }),
+      database: openDatabase(url, 1),
+      log: createLogger({ function: 'test', level: 'silent' }),
+      now: () => new Date(),
+    })
 
   it.each<[Readonly<Record<string, string>>, RegExp]>([
     [{ CYGNET_OIDC_ISSUER: 'http://iam.example.org/' }, /must be an https address/],

@@ -5,6 +5,7 @@ import { addPage } from '../../../functions/catalog-api/route.ts'
 import { type Iam, startIam } from '../../../infra/local/iam.ts'
 import { startTestDatabase, type TestDatabase, temporaryFolder } from '../../../infra/local/testing.ts'
 import { openDatabase } from '../../../shared/catalogue/database.ts'
+import { migrate } from '../../../shared/catalogue/migrate.ts'
 import { loadConfig } from '../../../shared/config.ts'
 import { createLogger } from '../../../shared/log.ts'
 import { createFormBrowser, type FormBrowser } from '../../support/form-browser.ts'
@@ -48,6 +49,7 @@ describe('a browser', () => {
   beforeAll(async () => {
     server = await startTestDatabase()
     database = openDatabase(server.url, 1)
+    await migrate(database)
     iam = await startIam({ dataFolder, publicUrl: `${SITE}/` })
     away = await startTestIssuer(now)
   })
@@ -289,14 +291,15 @@ describe('a browser', () => {
       const { browser, page } = await signIn('shifter')
       const cookie = `cygnet=${cookieOf(browser)}`
       const text = `<form action="/sign-out"><input type="hidden" name="csrf" value="${await tokenOf(browser)}"/>`
+      const refused = await api.app.request(`${SITE}/sign-out`, { method: 'POST', headers: { cookie, origin: 'https://evil.example' } })
+      expect(refused.status).toBe(403)
       const ask = await browser.submit({ ...page, text })
       expect(ask.url.origin).toBe(iam.issuer)
       expect(browser.cookies.get(SITE)?.has('cygnet')).toBe(false)
+      expect(await me({ cookie })).toMatchObject({ kind: 'anonymous' })
       const home = await browser.submit(ask, { logout: 'yes' })
       // Home wants a caller; and the IAM asks again who that is.
       expect(home.text).toContain('name="password"')
-      const refused = await api.app.request(`${SITE}/sign-out`, { method: 'POST', headers: { cookie, origin: 'https://evil.example' } })
-      expect(refused.status).toBe(403)
     })
   })
 
