@@ -1,11 +1,13 @@
 /** The pages on a catalogue in which something happens: three sites, a week of runs, copies in every state, dead letters. */
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { securityHeaders } from '../../functions/catalog-api/access/headers.ts'
+import { compressed } from '../../functions/catalog-api/compressed.ts'
 import type { PageOptions } from '../../functions/catalog-api/pages/options.ts'
 import { registerPages } from '../../functions/catalog-api/pages/register.ts'
 import { problem, problemHandler } from '../../functions/catalog-api/problem.ts'
 import type { Api, ApiEnvironment } from '../../functions/catalog-api/route.ts'
 import type { Caller } from '../../shared/access/caller.ts'
+import { refreshStorage } from '../../shared/catalogue/replicas.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import { copyToTape, record } from './catalogue.ts'
 import { signal } from './context.ts'
@@ -28,6 +30,7 @@ export function siteApp(context: TestTapeContext, who: () => Caller, options: Pa
     await next()
   })
   const api: Api = { app, rules: [] }
+  app.use(compressed)
   registerPages(api, context, { browser: null, logFolder: null, live: { lastsSeconds: 60, pollMs: 50 }, ...options })
   return api
 }
@@ -161,6 +164,7 @@ export async function stirCopies({ database }: TestTapeContext): Promise<void> {
         next_attempt_at: failed ? new Date(Date.now() + 600_000) : null,
       })
       .execute()
+    await database.transaction().execute((trx) => refreshStorage(trx, run.id))
   }
 }
 

@@ -2,13 +2,17 @@
 import { html } from 'hono/html'
 import { copyable, type Html } from './parts.ts'
 
-/** @param path of the API, beginning with /api/v1/. */
-export function apiSnippets(origin: string, path: string, query: URLSearchParams): Html {
+/**
+ * @param path of the API, beginning with /api/v1/.
+ * @param python the page that says more: pythonPath of a run, or /python.
+ */
+export function apiSnippets(origin: string, path: string, query: URLSearchParams, python = '/python'): Html {
   const { url, parameters } = { url: new URL(path, origin).href, parameters: [...query] }
   const address = parameters.length === 0 ? url : `${url}?${query}`
   return html`<details class="snippets"><summary>Copy as curl or Python</summary>
 ${copyable('as-curl', 'curl', `curl -sS -H "Authorization: Bearer $CYGNET_API_TOKEN" ${shellQuoted(address)}`)}
 ${copyable('as-python', 'Python', pythonOf(url, parameters))}
+<p><a href="${python}">More for Python, pandas and ROOT</a></p>
 </details>`
 }
 
@@ -26,7 +30,7 @@ print(answer.json())`
 }
 
 /** One word to a POSIX shell, whatever is in it. */
-const shellQuoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
+export const shellQuoted = (text: string): string => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
 
 /** A literal of Python: JSON's strings are that too. */
 const pythonQuoted = (text: string): string => JSON.stringify(text)

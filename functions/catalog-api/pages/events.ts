@@ -1,68 +1,110 @@
 /**
  * Server-sent events: what changes in the catalogue, told as it happens. A change is a reason to look again, not a record: pages
  * work without. A stream ends after a while, for hosts and proxies that let none last; the browser then goes on where it was.
+ *
+ * A host that hands on answers only as a whole (Lambda behind API Gateway, where each second also costs) gets no stream: the answer
+ * has what happened since the last one, ends, and the browser asks again. So does a host that is going away, or has too many.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { tagsAllowed } from '../../../shared/access/caller.ts'
-import { type Change, type ChangeReader, readChanges } from '../../../shared/catalogue/changes.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
-import { refusal } from '../problem.ts'
 import { type Api, addPage } from '../route.ts'
+import { type ChangeFeed, createChangeFeed, type Watcher } from './change-feed.ts'
 import type { PageOptions } from './options.ts'
 
-/** Each asks the catalogue again and again. */
-const MOST_STREAMS = 200
+/** Each keeps a connection open. */
+const MOST_STREAMS = 500
 /** Proxies cut connections on which nothing comes, often after a minute. */
 const HEARTBEAT_MS = 15_000
-/** How long browsers wait before they ask again. */
+/** How long browsers wait before they ask again: after a stream, and after an answer that was none. */
 const RETRY_MS = 2000
+const POLL_RETRY_MS = 5000
 
-/** `x-accel-buffering`: proxies that collect answers (nginx) do not collect this one. */
-const HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' } as const
+/**
+ * `no-transform`: a proxy that compresses would hold back what is told. `x-accel-buffering`: those that collect answers (nginx) do
+ * not collect this one.
+ */
+const HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'no-store, no-transform', 'x-accel-buffering': 'no' } as const
 
-export function registerEvents(api: Api, { database, log }: TapeContext, { live }: PageOptions): void {
+export function registerEvents(api: Api, context: TapeContext, { live }: PageOptions): void {
+  const feed = createChangeFeed(context, live.pollMs)
   let streams = 0
   addPage(api, 'GET', '/api/v1/events', { right: 'read', anyTag: true }, async (c) => {
-    if (streams >= MOST_STREAMS) throw refusal(503, 'too many pages are watched at the moment', { 'retry-after': '30' })
     const resumed = c.req.header('last-event-id') ?? ''
     const tags = tagsAllowed(c.get('caller'), 'read')
-    const changes = await readChanges(database, tags, /^\d{1,15}$/.test(resumed) ? Number(resumed) : null)
-    const over = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(live.lastsSeconds * 1000)])
+    const watcher = await feed.watch(tags, /^\d{1,15}$/.test(resumed) ? Number(resumed) : null)
+    const ending = c.env?.ending
+    if (ending === undefined || ending.aborted || streams >= MOST_STREAMS) {
+      const retryMs = ending?.aborted === true ? RETRY_MS : POLL_RETRY_MS
+      return c.body([beginning(watcher, retryMs), ...news(watcher), placeOf(watcher)].join(''), 200, HEADERS)
+    }
+    const over = endOf([c.req.raw.signal, ending], live.lastsSeconds)
     const counted = async function* () {
       streams++
       try {
-        yield* messages(changes, { over, pollMs: live.pollMs })
-      } catch (error) {
-        // The browser asks again; until then the page shows what it showed.
-        log.warn({ error }, 'events-ended')
+        yield* messages(watcher, feed, over)
+      } catch {
+        // The feed has logged it. The browser asks again; until then the page shows what it showed.
       } finally {
         streams--
+        over.clear()
       }
     }
     return c.body(ReadableStream.from(counted()).pipeThrough(new TextEncoderStream()), 200, HEADERS)
   })
 }
 
-/** The text of the stream, message by message, until it is over. */
-async function* messages(
-  changes: ChangeReader,
-  { over, pollMs }: { readonly over: AbortSignal; readonly pollMs: number },
-): AsyncGenerator<string> {
-  yield `retry: ${RETRY_MS}\nid: ${changes.lastId()}\nevent: ready\ndata: {}\n\n`
-  let toldAt = performance.now()
-  while (!over.aborted) {
-    const found = await changes.next()
-    for (const change of found) yield messageOf(change, changes.lastId())
-    if (found.length > 0) toldAt = performance.now()
-    else if (performance.now() - toldAt >= HEARTBEAT_MS) {
-      yield ':\n\n'
-      toldAt = performance.now()
-    }
-    await sleep(pollMs, undefined, { signal: over }).catch(() => {})
-  }
+interface End {
+  readonly signal: AbortSignal
+  readonly reached: Promise<void>
+  clear(): void
 }
 
-/** One line of data: JSON holds no line break. */
-function messageOf({ at, tag, runNumber, what, detail }: Change, id: number): string {
-  return `id: ${id}\nevent: run\ndata: ${JSON.stringify({ at, tag, runNumber, what, detail })}\n\n`
+/** When one of the signals aborts or the time is over. AbortSignal.any would keep each stream for as long as the host lives. */
+function endOf(signals: readonly AbortSignal[], lastsSeconds: number): End {
+  const over = new AbortController()
+  const { promise: reached, resolve } = Promise.withResolvers<void>()
+  const clear = () => {
+    clearTimeout(timer)
+    for (const signal of signals) signal.removeEventListener('abort', end)
+  }
+  const end = () => {
+    clear()
+    over.abort()
+    resolve()
+  }
+  const timer = setTimeout(end, lastsSeconds * 1000)
+  for (const signal of signals) {
+    if (signal.aborted) end()
+    else signal.addEventListener('abort', end, { once: true })
+  }
+  return { signal: over.signal, reached, clear }
 }
+
+/** The text of the stream, message by message, until it is over. */
+async function* messages(watcher: Watcher, feed: ChangeFeed, over: End): AsyncGenerator<string> {
+  yield beginning(watcher, RETRY_MS)
+  let toldAt = performance.now()
+  while (!over.signal.aborted) {
+    const found = news(watcher)
+    const isSilent = found.length === 0 && performance.now() - toldAt >= HEARTBEAT_MS
+    yield* isSilent ? [placeOf(watcher)] : found
+    if (isSilent || found.length > 0) toldAt = performance.now()
+    await Promise.race([feed.next(), over.reached])
+  }
+  yield placeOf(watcher)
+}
+
+const beginning = (watcher: Watcher, retryMs: number): string =>
+  `retry: ${retryMs}\nid: ${watcher.upTo()}\nevent: ready\ndata: ${JSON.stringify({ missed: watcher.missed })}\n\n`
+
+/** One line of data each: JSON holds no line break. */
+const news = (watcher: Watcher): readonly string[] =>
+  watcher
+    .take()
+    .map(
+      ({ at, tag, runNumber, what, detail, upTo }) =>
+        `id: ${upTo}\nevent: run\ndata: ${JSON.stringify({ at, tag, runNumber, what, detail })}\n\n`,
+    )
+
+/** No event for the page, which may not see all that happened, but the browser goes on from there. */
+const placeOf = (watcher: Watcher): string => `id: ${watcher.upTo()}\n\n`

@@ -30,8 +30,8 @@ export function bytes(count: number): string {
   return `${value.toFixed(digits)} ${UNITS[power]}`
 }
 
-/** `12 345`, with thin no-break spaces. */
-export const count = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, ' ')
+/** `12 345`, with narrow spaces at which no line breaks. */
+export const count = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, '\u202f')
 
 /** `1 run`, `3 runs` */
 export const counted = (value: number, one: string, many = `${one}s`): string => `${count(value)} ${value === 1 ? one : many}`

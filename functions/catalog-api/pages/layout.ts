@@ -46,7 +46,7 @@ ${who(c, options, token)}
 <main id="content" tabindex="-1">
 ${body}
 </main>
-<footer><p>Times are UTC. <a href="/api/v1">API</a></p>${themeForm(c, theme, token)}</footer>
+<footer><p>Times are UTC. <a href="/api/v1">API</a> · <a href="/python">Python and ROOT</a></p>${themeForm(c, theme, token)}</footer>
 </body>
 </html>`
   return c.html(document, status, { 'cache-control': 'no-store' })

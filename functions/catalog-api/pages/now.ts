@@ -6,6 +6,7 @@ import { type Alert, recentAlerts } from '../../../shared/catalogue/alerts.ts'
 import { type SiteState, siteStates } from '../../../shared/catalogue/site-state.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { type Api, addPage } from '../route.ts'
+import { attention } from './attention.ts'
 import { renderPage } from './layout.ts'
 import type { PageOptions } from './options.ts'
 import { ageOf, type Html, mark, NOTHING, runPath, timeOf } from './parts.ts'
@@ -40,6 +41,7 @@ interface Moment {
 const nowBody = ({ sites, alerts, queues, now }: Moment): Html => html`<div class="title"><h1>Now</h1>
 <p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
 <div data-live="all">
+${sites.length === 0 ? NOTHING : attention(sites, queues)}
 <div class="sites" id="sites">
 ${sites.length === 0 ? html`<p class="empty">No run is catalogued yet. It appears here as soon as the DAQ has put one into the store.</p>` : sites.map((site) => sitePanel(site, now))}
 </div>

@@ -18,7 +18,12 @@ export const mark = (tone: Tone, text: string): Html =>
   html`<span class="mark ${tone}"><span class="shape" aria-hidden="true">${SHAPES[tone]}</span> ${text}</span>`
 
 /** A time in UTC, which machines can read. */
-export const timeOf = (at: Date | null): Html => (at === null ? html`–` : html`<time datetime="${at.toISOString()}">${dateTime(at)}</time>`)
+export function timeOf(at: Date | null): Html {
+  if (at === null) return html`–`
+  const [day, clock] = dateTime(at).split(' ')
+  // Where there is little room a line breaks between the two alone.
+  return html`<time datetime="${at.toISOString()}"><span>${day}</span> <span>${clock}</span></time>`
+}
 
 /** How long ago; it is kept true by a script where there is one. */
 export const ageOf = (at: Date, now: Date): Html =>
@@ -74,7 +79,7 @@ export const facts = (pairs: readonly (readonly [string, Content])[]): Html =>
   html`<dl class="facts">${pairs.map(([name, value]) => (value === null ? '' : html`<div><dt>${name}</dt><dd>${value}</dd></div>`))}</dl>`
 
 /** Text to be copied: it can be selected, and copied by a button where there is a script. */
-export const copyable = (id: string, label: string, text: string): Html =>
+export const copyable = (id: string, label: Content, text: string): Html =>
   html`<div class="copyable"><p id="${id}-label">${label}</p><pre id="${id}" tabindex="0" role="region" aria-labelledby="${id}-label">${text}</pre><button type="button" data-copy="${id}" hidden>Copy</button></div>`
 
 /** Data for a script, which no browser runs. */

@@ -61,6 +61,13 @@ function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName
   const number = (value: number | undefined) => (value === undefined ? '–' : String(value))
   const columns: readonly Column<QueueState>[] = [
     { head: 'Queue', heads: true, cell: ({ queue }) => html`<span id="${queue}">${queue}</span>` },
+    {
+      head: 'Dead letters',
+      cell: ({ queue, depth, dead }) => {
+        if (depth === null) return mark('bad', 'the queue does not answer')
+        return dead === 0 ? mark('none', 'none') : html`<a href="#dead-${queue}">${mark('bad', String(dead))}</a>`
+      },
+    },
     { head: 'Waiting', numeric: true, cell: ({ depth }) => number(depth?.waiting) },
     { head: 'At work', numeric: true, cell: ({ depth }) => number(depth?.inFlight) },
     {
@@ -69,13 +76,6 @@ function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName
       cell: ({ queue }) => {
         const at = oldest.get(queue)
         return at === undefined ? '–' : ageOf(at, now)
-      },
-    },
-    {
-      head: 'Dead letters',
-      cell: ({ queue, depth, dead }) => {
-        if (depth === null) return mark('bad', 'the queue does not answer')
-        return dead === 0 ? mark('none', 'none') : html`<a href="#dead-${queue}">${mark('bad', String(dead))}</a>`
       },
     },
   ]
@@ -93,9 +93,9 @@ ${table<DeadLetter>({
   empty: 'They are being read by somebody else: load the page again in a minute.',
   columns: [
     { head: 'About', heads: true, cell: ({ about }) => html`<code class="address">${about}</code>` },
-    { head: 'Age', numeric: true, cell: ({ sentAt }) => (sentAt === null ? '–' : ageOf(sentAt, now)) },
-    { head: 'Attempts', numeric: true, cell: ({ attempts }) => attempts ?? '–' },
     { head: 'Last error', prose: true, cell: ({ lastError }) => lastError ?? 'the catalogue knows none' },
+    { head: 'Age', numeric: true, cell: ({ sentAt }) => (sentAt === null ? '–' : ageOf(sentAt, now)) },
+    { head: 'Attempts', numeric: true, roomy: true, cell: ({ attempts }) => attempts ?? '–' },
     {
       head: html`<span class="unseen">Retry</span>`,
       cell: ({ id, about }) =>

@@ -6,6 +6,7 @@ import { registerEvents } from './events.ts'
 import { registerNow } from './now.ts'
 import type { PageOptions } from './options.ts'
 import { problemPages } from './problem-pages.ts'
+import { registerPython } from './python.ts'
 import { registerQueues } from './queues.ts'
 import { registerReplicas } from './replicas.ts'
 import { registerRun } from './run.ts'
@@ -23,5 +24,6 @@ export function registerPages(api: Api, context: TapeContext, options: PageOptio
   registerRun(api, context, options)
   registerReplicas(api, context, options)
   registerQueues(api, context, options)
+  registerPython(api, context, options)
   registerEvents(api, context, options)
 }

@@ -7,7 +7,8 @@ export interface ChartData {
   /** Of all tags together, bytes a day. */
   readonly taken: readonly number[]
   readonly tape: readonly number[]
-  /** Null on days without runs: its line has gaps there. */
+  /** Null on days without runs: these lines have gaps there. */
+  readonly local: readonly (number | null)[]
   readonly cloud: readonly (number | null)[]
   /** Verified on tape of what was taken, percent. */
   readonly share: readonly (number | null)[]
@@ -21,11 +22,13 @@ export function chartData(rows: readonly DayOfTag[], since: Date, now: Date): Ch
   const byDay = Map.groupBy(rows, ({ day }) => Date.parse(`${day}T00:00:00Z`))
   const sum = (value: (row: DayOfTag) => number) => days.map((day) => (byDay.get(day) ?? []).reduce((total, row) => total + value(row), 0))
   const [taken, tape] = [sum((row) => row.takenBytes), sum((row) => row.tapeBytes)]
+  const orGap = (amounts: readonly number[]) => amounts.map((bytes, index) => (taken[index] === 0 ? null : bytes))
   return {
     days: days.map((day) => day / 1000),
     taken,
     tape,
-    cloud: sum((row) => row.cloudBytes).map((bytes, index) => (taken[index] === 0 ? null : bytes)),
+    local: orGap(sum((row) => row.localBytes)),
+    cloud: orGap(sum((row) => row.cloudBytes)),
     share: taken.map((all, index) => (all === 0 ? null : Math.round((1000 * (tape[index] ?? 0)) / all) / 10)),
   }
 }

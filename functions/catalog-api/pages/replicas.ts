@@ -55,8 +55,8 @@ const replicasBody = ({ days, open, now, since, asked }: Shown): Html => html`<d
 ${totals(days, asked.days)}
 <section aria-labelledby="under-way"><h2 id="under-way">On the way, failed or doubtful</h2>${backlog(open, now)}</section>
 <section aria-labelledby="by-day"><h2 id="by-day">By the day on which the data was taken</h2>
-<div class="charts" data-charts="chart-data" aria-hidden="true" hidden><figure><figcaption>Volume by place</figcaption><div data-chart="volume"></div></figure>
-<figure><figcaption>Share verified on tape</figcaption><div data-chart="share"></div></figure></div>
+<div class="charts" data-charts="chart-data" aria-hidden="true" hidden><figure><figcaption>Volume by place, each day (UTC)</figcaption><div data-chart="volume"></div></figure>
+<figure><figcaption>Share verified on tape, each day (UTC)</figcaption><div data-chart="share"></div></figure></div>
 ${dataBlock('chart-data', chartData(days, since, now))}
 ${dayTable(days)}</section>`
 
@@ -93,7 +93,7 @@ function totals(days: readonly DayOfTag[], span: number): Html {
       { head: 'Tag', heads: true, cell: ({ tag }) => html`<a href="/replicas?days=${span}&amp;tag=${encodeURIComponent(tag)}">${tag}</a>` },
       { head: 'Runs', numeric: true, cell: ({ runs }) => count(runs) },
       { head: 'Taken', numeric: true, cell: ({ takenBytes }) => bytes(takenBytes) },
-      { head: 'A day', numeric: true, cell: ({ perDay }) => bytes(Math.round(perDay)) },
+      { head: 'A day', numeric: true, roomy: true, cell: ({ perDay }) => bytes(Math.round(perDay)) },
       { head: 'DAQ disk', numeric: true, cell: (row) => share(row.localBytes, row.takenBytes) },
       { head: 'Store', numeric: true, cell: (row) => share(row.cloudBytes, row.takenBytes) },
       { head: 'Tape', numeric: true, cell: (row) => share(row.tapeBytes, row.takenBytes) },
@@ -104,7 +104,7 @@ function totals(days: readonly DayOfTag[], span: number): Html {
 /** Volume, and which part of all it is; a bar repeats it for the eye. */
 function share(part: number, all: number): Html {
   const percent = all === 0 ? 0 : Math.floor((100 * part) / all)
-  return html`${bytes(part)} <span class="quiet">${percent} %</span> <meter min="0" max="100" value="${percent}" aria-hidden="true"></meter>`
+  return html`${bytes(part)} <span class="quiet percent">${percent} %</span> <meter min="0" max="100" value="${percent}" aria-hidden="true"></meter>`
 }
 
 const PLACES = { local: 'DAQ disk', cloud: 'store', tape: 'tape', recall: 'back from tape' } as const
@@ -118,9 +118,9 @@ const backlog = (open: Shown['open'], now: Date): Html =>
     empty: 'Nothing: every copy is where it should be.',
     columns: [
       { head: 'Tag', heads: true, cell: ({ tag }) => tag },
-      { head: 'Where', cell: ({ kind }) => PLACES[kind] },
       { head: 'State', cell: ({ state }) => mark(replicaTone(state), state) },
-      { head: 'Priority', cell: ({ priority }) => priority },
+      { head: 'Where', cell: ({ kind }) => PLACES[kind] },
+      { head: 'Priority', roomy: true, cell: ({ priority }) => priority },
       { head: 'Copies', numeric: true, cell: (row) => count(row.count) },
       { head: 'Volume', numeric: true, cell: ({ sizeBytes }) => bytes(sizeBytes) },
       { head: 'Oldest', numeric: true, cell: ({ oldest }) => ageOf(oldest, now) },

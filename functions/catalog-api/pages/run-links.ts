@@ -12,6 +12,7 @@ import { bytes, counted } from './format.ts'
 import { csrfField, renderPage } from './layout.ts'
 import { csrfTokenOf, type PageOptions } from './options.ts'
 import { type Content, copyable, type Html, mark, NOTHING, runPath, table, timeOf } from './parts.ts'
+import { pythonPath } from './python.ts'
 
 /** A page of the table. */
 const MOST_RUNS = 100
@@ -59,7 +60,8 @@ function linksBody(c: ApiContext, files: readonly FileOfRun[], without: readonly
   const links = files.flatMap((file) => (file.kind === 'link' ? [file] : []))
   const asleep = new Map(files.filter(({ kind }) => kind === 'on-tape').map((file) => [chosenValue(file), file]))
   const recallable = [...asleep].filter(([, { tag }]) => mayDo(c.get('caller'), 'recall', tag)).map(([value]) => value)
-  return html`<div class="title"><h1>Links</h1><p><a href="/runs">Back to the runs</a></p></div>
+  const [first] = links
+  return html`<div class="title"><h1>Links</h1><p><a href="/runs">Back to the runs</a> · <a href="${first === undefined ? '/python' : pythonPath(first)}">Use from Python and ROOT</a></p></div>
 <p>${counted(links.length, 'link')}, ${bytes(links.reduce((sum, file) => sum + file.sizeBytes, 0))}. Whoever has a link can fetch the file until it expires: pass on runs, not links.</p>
 ${without.length === 0 ? NOTHING : html`<div class="notice bad"><p>Without links:</p><ul>${without.map((why) => html`<li>${why}</li>`)}</ul></div>`}
 ${recallable.length === 0 ? NOTHING : recallForm(recallable, token)}

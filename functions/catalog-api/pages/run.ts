@@ -7,10 +7,12 @@ import type { Run } from '../../../shared/catalogue/schema.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { refusal } from '../problem.ts'
 import { type Api, type ApiContext, addPage } from '../route.ts'
+import { apiSnippets } from './api-snippets.ts'
 import { bytes, count, counted, duration } from './format.ts'
 import { csrfField, renderPage } from './layout.ts'
-import { csrfTokenOf, type PageOptions } from './options.ts'
-import { facts, type Html, NOTHING, runPath, timeOf } from './parts.ts'
+import { csrfTokenOf, originOf, type PageOptions } from './options.ts'
+import { facts, type Html, mark, NOTHING, runPath, timeOf } from './parts.ts'
+import { pythonPath } from './python.ts'
 import { copiesSection } from './run-copies.ts'
 import { filesSection } from './run-files.ts'
 import { historySection, logSection } from './run-history.ts'
@@ -41,12 +43,12 @@ export function registerRun(api: Api, context: TapeContext, options: PageOptions
 <div data-live="${tag}/${runNumber}">
 ${usesNote(run, uses)}
 ${summary(details)}
-${linksForm(c, options, run)}
+${linksForm(c, context, options, run)}
 <div class="halves">
 ${parametersSection(run)}
 ${statisticsSection(details)}
 </div>
-${reconstructionSection}
+${reconstructionSection(details)}
 ${filesSection(details)}
 ${copiesSection(details)}
 ${historySection(details)}
@@ -94,11 +96,23 @@ ${facts([
 ])}</section>`
 }
 
-function linksForm(c: ApiContext, options: PageOptions, run: Run): Html {
+function linksForm(c: ApiContext, context: TapeContext, options: PageOptions, run: Run): Html {
   if (run.is_current !== 1 || !mayDo(c.get('caller'), 'link', run.tag)) return NOTHING
+  const name = { tag: run.tag, runNumber: run.run_number }
+  const links = `/api/v1${runPath(name)}/links`
   return html`<form method="post" action="/runs/links" class="actions">${csrfField(csrfTokenOf(c, options))}
-<input type="hidden" name="run" value="${chosenValue({ tag: run.tag, runNumber: run.run_number })}"><button class="main">Get links</button></form>`
+<input type="hidden" name="run" value="${chosenValue(name)}"><button class="main">Get links</button></form>
+${apiSnippets(originOf(c, context), links, new URLSearchParams(), pythonPath(name))}`
 }
 
-const reconstructionSection = html`<section aria-labelledby="reconstruction"><h2 id="reconstruction">Reconstruction and quality</h2>
-<p class="empty">Not there yet: plots and a verdict appear here once the run is reconstructed.</p></section>`
+/** Plots and a verdict of quality come here; until then, what became of the wish for them. */
+function reconstructionSection({ requests, history }: RunDetails): Html {
+  const asked = requests.find(({ queue }) => queue === 'reco-requests')
+  const declined = history.findLast(({ what }) => what === 'reconstruction not asked for')
+  const state =
+    asked !== undefined
+      ? html`${mark('waiting', 'asked for')} ${timeOf(asked.createdAt)}: plots and a verdict appear here once it is done.`
+      : html`${mark('none', 'not asked for')}${declined === undefined ? '' : `: ${declined.detail}`}`
+  return html`<section aria-labelledby="reconstruction"><h2 id="reconstruction">Reconstruction and quality</h2>
+<p>${state}</p></section>`
+}

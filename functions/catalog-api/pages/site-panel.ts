@@ -20,7 +20,7 @@ export function sitePanel(site: SiteState, now: Date): Html {
 <p class="quiet">${counted(lastRun.event_count, 'event')} · ${bytes(lastRun.size_bytes)}${lasted(lastRun)}</p>
 ${lastRun.description ? html`<p class="description">${cut(lastRun.description, MOST_CHARACTERS)}</p>` : NOTHING}
 ${lastRun.problem === null ? NOTHING : html`<p class="problem">${lastRun.problem}</p>`}
-<p class="quiet">last day: ${recent.runs === 0 ? 'no run' : `${counted(recent.runs, 'run')}, ${bytes(recent.sizeBytes)}`}${recent.incomplete > 0 ? html`, <a href="/runs?tag=${encodeURIComponent(tag)}&amp;complete=no">${count(recent.incomplete)} not complete</a>` : ''}</p>
+<p class="quiet">last day: ${recent.runs === 0 ? 'no run' : `${counted(recent.runs, 'run')}, ${bytes(recent.sizeBytes)}`}${recent.incomplete > 0 ? html`, <a href="/runs?tag=${encodeURIComponent(tag)}&amp;complete=false">${mark('bad', `${count(recent.incomplete)} not complete`)}</a>` : ''}</p>
 ${moving(site, now, id)}
 </section>\n`
 }

@@ -115,7 +115,7 @@ describe('whoever asks, for whatever tag, on whichever route', () => {
   it('only what is meant for everybody is open', () => {
     const open = api.rules.filter(({ rule }) => 'open' in rule).map(({ method, path }) => `${method} ${path}`)
     const meant =
-      /^GET \/(?:healthz|readyz|sign-in|signed-in|assets\/.*|favicon\.ico|robots\.txt|api\/v1|api\/v1\/(?:openapi\.json|reference\.css|me|sign-in-settings))$|^POST \/(?:sign-out|theme)$/
+      /^GET \/(?:healthz|readyz|python(?:\/:name)?|sign-in|signed-in|assets\/.*|favicon\.ico|robots\.txt|api\/v1|api\/v1\/(?:openapi\.json|reference\.css|me|sign-in-settings))$|^POST \/(?:sign-out|theme)$/
     expect(open.filter((route) => !meant.test(route))).toEqual([])
   })
 

@@ -10,7 +10,6 @@ import { canonicalAddress } from '../../../functions/catalog-api/pages/runs-quer
 import type { Api } from '../../../functions/catalog-api/route.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
 import type { Caller } from '../../../shared/access/caller.ts'
-import { readChanges } from '../../../shared/catalogue/changes.ts'
 import { runInFreshNode } from '../../support/fresh-node.ts'
 import { addDeadLetter, caller, fillSite, makeRun, NOBODY, OPERATOR, READER, siteApp, stirCopies } from '../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
@@ -74,6 +73,15 @@ describe('every page', () => {
     expect(text.match(/name="run"/g)).toHaveLength(100)
     const loaded = [FILES['style.css'], FILES['page.js'], FILES['live.js'], FILES['runs.js']].join('')
     expect(Buffer.byteLength(text + loaded)).toBeLessThan(150_000)
+  })
+
+  test.each(PAGES)('%s has no link that leads nowhere', async (path) => {
+    const links = [...(await pageAt(path)).matchAll(/<a [^>]*href="(\/[^"]*)"/g)].map(([, address = '']) =>
+      address.replaceAll('&amp;', '&'),
+    )
+    const own = [...new Set(links)].filter((address) => !/^\/(?:api\/v1|sign-in)/.test(address))
+    expect(own.length).toBeGreaterThan(4)
+    for (const address of own) expect({ address, status: (await get(address)).status }).toMatchObject({ status: 200 })
   })
 
   test('text from files, names and addresses is shown and never taken for HTML', async () => {
@@ -150,6 +158,9 @@ describe('Now', () => {
       '11300',
       'waits for tape',
       'tape failed',
+      'aria-label="Broken"',
+      'LNGS: 1 copy failed',
+      'LNGS: 1 run not complete',
       'Alerts of the last day',
       'is incomplete',
       'tape-requests',
@@ -269,7 +280,8 @@ describe('Run', () => {
       'Trigger',
       'SHA-256',
       'the file ends in the middle of an event',
-      'Not there yet',
+      'not asked for</span>: the run is not complete: the file ends in the middle of an event',
+      '/python?tag=LNGS&amp;run=60019',
       'catalogued',
     ])
       expect(text).toContain(shown)
@@ -343,54 +355,6 @@ describe('Queues', () => {
   })
 })
 
-describe('events', () => {
-  async function read(answer: Response, until: string): Promise<string> {
-    let text = ''
-    for await (const chunk of answer.body?.pipeThrough(new TextDecoderStream()) ?? []) {
-      text += chunk
-      if (text.includes(until)) break
-    }
-    return text
-  }
-
-  test('a run that is catalogued is told to who may see it, and a reader goes on where it was', async () => {
-    who = caller('read:LNGS')
-    const answer = await get('/api/v1/events')
-    expect(answer.headers.get('content-type')).toBe('text/event-stream')
-    await makeRun(context, { tag: 'LNF', runNumber: 8000, ago: 10 })
-    await makeRun(context, { tag: 'LNGS', runNumber: 61_000, ago: 10 })
-    const text = await read(answer, '"runNumber":61000')
-    expect(text).not.toContain('8000')
-    const [, id = ''] = /^id: (\d+)$/m.exec(text) ?? []
-    const resumed = await get('/api/v1/events', { 'last-event-id': id })
-    expect(await read(resumed, '"runNumber":61000')).toContain('"what":"')
-  })
-
-  test('a stream ends by itself, so that no host has to cut it', async () => {
-    const brief = siteApp(context, () => OPERATOR, { live: { lastsSeconds: 0.2, pollMs: 20 } })
-    const answer = await brief.app.request('/api/v1/events')
-    expect(await read(answer, 'never')).toContain('event: ready')
-  })
-
-  test('a line that is committed after a later one is told, too', async () => {
-    const { database } = context
-    const [run] = await database.selectFrom('runs').select('id').limit(1).execute()
-    const line = { run_id: run?.id ?? 0, at: new Date(), detail: '' }
-    const changes = await readChanges(database, '*', null)
-    await database
-      .insertInto('run_history')
-      .values({ ...line, id: changes.lastId() + 5, what: 'later' })
-      .execute()
-    expect((await changes.next()).map(({ what }) => what)).toEqual(['later'])
-    await database
-      .insertInto('run_history')
-      .values({ ...line, id: changes.lastId() - 2, what: 'earlier' })
-      .execute()
-    expect((await changes.next()).map(({ what }) => what)).toEqual(['earlier'])
-    expect(await changes.next()).toEqual([])
-  })
-})
-
 describe('the theme', () => {
   test('is kept in a cookie and stands in the page itself', async () => {
     const answer = await post('/theme', [
@@ -447,5 +411,5 @@ test('numbers are written for people', () => {
   expect([0, 89, 90, 5399, 5400, 36 * 3600, -5].map(ago)).toEqual(['0 s', '89 s', '1 min', '89 min', '1 h', '1 d', '0 s'])
   expect([0, 999, 1000, 999_999, 412_000_000, 1.5e15].map(bytes)).toEqual(['0 B', '999 B', '1.00 kB', '1.00 MB', '412 MB', '1.50 PB'])
   expect([cut('', 3), cut('abc', 3), cut('abcd', 3), cut('🦢🦢🦢', 3), cut('🦢🦢🦢🦢', 3)]).toEqual(['', 'abc', 'ab…', '🦢🦢🦢', '🦢🦢…'])
-  expect([0, 999, 1000, 1_234_567].map(count)).toEqual(['0', '999', '1 000', '1 234 567'])
+  expect([0, 999, 1000, 1_234_567].map(count)).toEqual(['0', '999', '1\u202f000', '1\u202f234\u202f567'])
 })

@@ -4,6 +4,12 @@
  */
 
 const GATHER_MS = 400
+/** Not everything that moves is a change of a run: queues fill, copies grow old. */
+const LOOK_EVERY_MS = 60_000
+/** Streams end and begin again all the time; a longer silence is told. */
+const SILENCE_MS = 12_000
+/** After an answer that was none: a browser gives up by itself then. */
+const AGAIN_MS = 15_000
 const status = document.querySelector('[data-live-status]')
 const region = document.querySelector('[data-live]')
 const wanted = region?.dataset.live
@@ -30,6 +36,7 @@ async function look() {
     await refresh()
   } catch {
     say('what is shown may be old: load the page again')
+    status?.classList.add('lost')
   } finally {
     looking = false
   }
@@ -38,7 +45,7 @@ async function look() {
 
 async function refresh() {
   const answer = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' })
-  if (!answer.ok) return
+  if (!answer.ok) throw new Error(String(answer.status))
   const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('[data-live]')
   if (fresh === null) return
   keepingPlace(() => region.replaceChildren(...document.importNode(fresh, true).childNodes))
@@ -73,11 +80,24 @@ function find({ id, href, label }) {
   )
 }
 
-function follow() {
+let silence
+/** Whether a stream was lost, so that nobody knows what it would have told. */
+let wasLost = false
+
+/** @param isAgain after the browser had given up. */
+function follow(isAgain) {
   const events = new EventSource('/api/v1/events')
-  events.addEventListener('ready', () => {
+  let missed = isAgain
+  events.addEventListener('ready', ({ data }) => {
+    clearTimeout(silence)
+    silence = undefined
+    missed ||= wasLost || JSON.parse(data).missed
+    wasLost = false
     status?.classList.add('on')
-    if (status?.textContent.trim() === '') say('live')
+    status?.classList.remove('lost')
+    if (missed) lookAnew()
+    else if (news === 0) say('live')
+    missed = false
   })
   events.addEventListener('run', (event) => {
     const change = JSON.parse(event.data)
@@ -89,21 +109,41 @@ function follow() {
   })
   events.addEventListener('error', () => {
     status?.classList.remove('on')
-    if (events.readyState === EventSource.CLOSED) say('not followed any more: load the page again')
+    silence ??= setTimeout(tellSilence, SILENCE_MS, new Date())
+    if (events.readyState === EventSource.CLOSED) setTimeout(follow, AGAIN_MS, true)
   })
   addEventListener('pagehide', () => events.close())
-  // A page that comes back from the browser's memory begins again.
-  addEventListener('pageshow', (event) => {
-    if (event.persisted) location.reload()
-  })
+}
+
+function tellSilence(since) {
+  wasLost = true
+  status?.classList.add('lost')
+  say(`not connected since ${since.toISOString().slice(11, 16)} UTC: what is shown may be old`)
+}
+
+function lookAnew() {
+  if (region === null) return offer('Runs may have changed since. Show')
+  say('live')
+  look()
 }
 
 /** The table stays as it is while somebody reads it. */
 function showNews({ tag, runNumber, what }) {
+  offer(`${news} ${news === 1 ? 'change' : 'changes'} since, the last: run ${runNumber} of ${tag} ${what}. Show`)
+}
+
+function offer(text) {
   const again = document.createElement('a')
   again.href = location.href
-  again.textContent = `${news} ${news === 1 ? 'change' : 'changes'} since, the last: run ${runNumber} of ${tag} ${what}. Show`
+  again.textContent = text
   status?.replaceChildren(again)
 }
 
-follow()
+follow(false)
+// A page that comes back from the browser's memory begins again.
+addEventListener('pageshow', (event) => {
+  if (event.persisted) location.reload()
+})
+if (region !== null) {
+  setInterval(() => document.visibilityState === 'visible' && look(), LOOK_EVERY_MS)
+}

@@ -20,14 +20,22 @@ setInterval(() => {
   for (const time of document.querySelectorAll('time[data-age]')) time.textContent = age(Date.parse(time.dateTime))
 }, EVERY_MS)
 
+/** Over plain http a browser has no clipboard but the old command; where that fails too, what is to be copied is selected. */
+async function copy(element) {
+  try {
+    await navigator.clipboard.writeText(element.textContent)
+    return 'Copied'
+  } catch {
+    getSelection().selectAllChildren(element)
+    return document.execCommand('copy') ? 'Copied' : 'Selected'
+  }
+}
+
 for (const button of document.querySelectorAll('button[data-copy]')) {
-  // Only pages that came safely may write to the clipboard.
-  if (navigator.clipboard === undefined) continue
+  const { textContent } = button
   button.hidden = false
   button.addEventListener('click', async () => {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent)
-    const { textContent } = button
-    button.textContent = 'Copied'
+    button.textContent = await copy(document.getElementById(button.dataset.copy))
     setTimeout(() => {
       button.textContent = textContent
     }, COPIED_MS)

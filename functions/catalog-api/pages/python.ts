@@ -1,0 +1,66 @@
+/** Use from Python and ROOT: docs/python.md for this catalogue, and for a run where one is named; and the programs in it as files. */
+import { html } from 'hono/html'
+import * as z from 'zod'
+import type { RunName } from '../../../shared/replicas/catalogue-links.ts'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { refusal } from '../problem.ts'
+import { type Api, addPage } from '../route.ts'
+import { shellQuoted } from './api-snippets.ts'
+import { PYTHON_PAGE, PYTHON_PROGRAMS } from './assets/snippets.ts'
+import { renderPage } from './layout.ts'
+import { type Block, parseMarkdown } from './markdown.ts'
+import { originOf, type PageOptions } from './options.ts'
+import { copyable, type Html, NOTHING, runPath } from './parts.ts'
+
+/** Stands in docs/python.md for the address of a catalogue. */
+const EXAMPLE_ADDRESS = 'https://cygnet.example.org'
+/** Below the title: which files the page comes from, which is of interest in the repository alone. */
+const OF_THE_REPOSITORY = /^Generated from /
+
+const wanted = z.object({ tag: z.string().min(1).max(200), run: z.coerce.number().int().min(0).max(0xffffffff) })
+
+export function registerPython(api: Api, context: TapeContext, options: PageOptions): void {
+  const blocks = parseMarkdown(PYTHON_PAGE).filter(({ kind, text }) => kind !== 'paragraph' || !OF_THE_REPOSITORY.test(text))
+
+  addPage(api, 'GET', '/python', { open: true }, (c) => {
+    const { data } = wanted.safeParse(c.req.query())
+    const origin = originOf(c, context)
+    const run = data === undefined ? NOTHING : ofRun({ tag: data.tag, runNumber: data.run }, origin)
+    const body = html`<div class="title"><h1>Use from Python and ROOT</h1></div>
+<div class="text">${run}
+${blocks.map((block, index) => blockOf(block, `code-${index}`, origin))}</div>`
+    return renderPage(c, options, { title: 'Python and ROOT', body })
+  })
+
+  addPage(api, 'GET', '/python/:name', { open: true }, (c) => {
+    const name = c.req.param('name') ?? ''
+    const text = Object.hasOwn(PYTHON_PROGRAMS, name) ? PYTHON_PROGRAMS[name] : undefined
+    if (text === undefined) throw refusal(404, 'there is no such program')
+    return c.body(text, 200, { 'content-type': 'text/plain; charset=utf-8', 'content-disposition': `attachment; filename="${name}"` })
+  })
+}
+
+/** Where this page says how to use a run. */
+export const pythonPath = ({ tag, runNumber }: RunName): string => `/python?${new URLSearchParams({ tag, run: String(runNumber) })}`
+
+/** Whether there is such a run is not looked up: the page is for everybody. */
+function ofRun({ tag, runNumber }: RunName, origin: string): Html {
+  const program = `export CYGNET_API_URL=${origin}
+curl -sSO "$CYGNET_API_URL/python/catalogue.py"
+python3 catalogue.py ${shellQuoted(tag)} ${runNumber}`
+  return html`<section aria-labelledby="of-run"><h2 id="of-run">Run ${runNumber} of ${tag}</h2>
+<p>The first fetches <a href="${runPath({ tag, runNumber })}">this run</a> with Python alone; the other one goes on after an interruption. Where not everybody may see it, CYGNET_API_TOKEN says who asks.</p>
+${copyable('run-python', 'Python', program)}
+${copyable('run-cygnet', 'The command cygnet', `cygnet get ${runNumber} --tag ${shellQuoted(tag)}`)}</section>`
+}
+
+function blockOf(block: Block, id: string, origin: string): Html {
+  const text = block.text.replaceAll(EXAMPLE_ADDRESS, origin)
+  if (block.kind === 'heading') return html`<h2>${text}</h2>\n`
+  if (block.kind === 'paragraph') return html`<p>${words(text)}</p>\n`
+  const { file } = block
+  return copyable(id, file === null ? 'Shell' : html`<a href="/python/${file}" download>${file}</a>`, text)
+}
+
+/** `code` in a sentence. */
+const words = (text: string) => text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))
