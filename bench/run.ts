@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- extraction pipeline tape bundles]`: measures, and writes into docs/benchmarks.md. What is compared is measured in the same
+ * `npm run bench [-- extraction pipeline catalogue tape bundles]`: measures, and writes into docs/benchmarks.md. What is compared is measured in the same
  * run, and given as ratios: seconds of one machine say nothing about another.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -7,12 +7,13 @@ import { cpus, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { InvalidInputError } from '../shared/errors.ts'
 import { COLD_IMPORT_TARGET_MS, measureBundles } from './bundles.ts'
+import { benchCatalogue, type CatalogueBench } from './catalogue.ts'
 import { benchExtraction, type ExtractionBench } from './extraction.ts'
 import { benchPipeline, type PipelineResult } from './pipeline.ts'
 import { benchTape, type TapeBench } from './tape.ts'
 
 const PAGE = fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url))
-const PARTS = ['extraction', 'pipeline', 'tape', 'bundles'] as const
+const PARTS = ['extraction', 'pipeline', 'catalogue', 'tape', 'bundles'] as const
 const LIMIT_MS = 60 * 60 * 1000
 
 const TARGETS = { zlib: 0.55, igzip: 0.25, rssMB: 200, latencyP99Ms: 500, objectsPerSecond: 100, pipe: 0.9, twoSteps: 1.8, copyRssMB: 150 }
@@ -69,6 +70,32 @@ Sustained (target ≥ ${TARGETS.objectsPerSecond} objects/s, none lost):
 ${table(['', 'objects', 'objects/s', 'lost', ''], [throughput('uploaded and catalogued at once', pouring), throughput('a backlog found by reconcile', backlog)])}`
 }
 
+function catalogueSection({ runs, latencies, legacy }: CatalogueBench): string {
+  const latencyRows = latencies.map(({ what, targetMs, samples, p50, p99, max, refused }) => [
+    what,
+    samples,
+    ...[p50, p99, max].map((ms) => ms.toFixed(1)),
+    `≤ ${targetMs}`,
+    refused > 0 ? `**missed**, ${refused} given up after 5 s` : verdict(p99 <= targetMs),
+  ])
+  const legacyRows = legacy.map(({ what, bytes, oursPerSecond, plainPerSecond }) => [
+    what,
+    bytes,
+    ...[oursPerSecond, plainPerSecond].map((perSecond) => perSecond.toFixed(perSecond < 10 ? 2 : 0)),
+    (oursPerSecond / plainPerSecond).toFixed(2),
+  ])
+  return `## The catalogue
+
+${runs.toLocaleString('en')} runs of three tags in MariaDB, each with its parameters, file, copies, history and Runlog row. catalog-api in a process of its own on one core, asked over HTTP with
+an API token, one request after the other; milliseconds until the last byte.
+
+${table(['asked for', 'requests', 'p50, ms', 'p99, ms', 'worst, ms', 'target p99, ms', ''], latencyRows)}
+
+The old tools' endpoint, four clients at once, against a plain endpoint on the same core (\`SELECT *\`, all rows in memory, nobody signed in):
+
+${table(['asked for', 'bytes', 'requests/s', 'of the plain one', 'ratio'], legacyRows)}`
+}
+
 function tapeSection(bench: TapeBench): string {
   const { streamedSeconds, pipeSeconds, comparedPipeSeconds, downloadUploadSeconds, thirdParty } = bench
   const row = (peer: string, seconds: number, target: number) => {
@@ -120,6 +147,7 @@ async function main(names: readonly string[]): Promise<void> {
   const measured: string[] = []
   if (wanted.includes('extraction')) measured.push(extractionSection(await benchExtraction(tell)))
   if (wanted.includes('pipeline')) measured.push(pipelineSection(await benchPipeline(AbortSignal.timeout(LIMIT_MS), tell)))
+  if (wanted.includes('catalogue')) measured.push(catalogueSection(await benchCatalogue(tell)))
   if (wanted.includes('tape')) measured.push(tapeSection(await benchTape(tell)))
   if (wanted.includes('bundles')) measured.push(bundlesSection(await measureBundles()))
   process.stdout.write(`${measured.join('\n\n')}\n`)

@@ -41,6 +41,22 @@ export async function findLegacyTable(database: Database, name: string): Promise
   return { name, columns: rows.map((row) => row.name).filter((column) => column !== 'tag') }
 }
 
+/** Columns change with a migration or an operator's hand: a look a minute is enough. */
+const REMEMBERED_MS = 60_000
+
+/** `findLegacyTable`, with what was found remembered for a while. */
+export function createTableFinder(database: Database, now: () => Date): (name: string) => Promise<LegacyTable> {
+  const known = new Map<string, { readonly table: LegacyTable; readonly atMs: number }>()
+  return async (name) => {
+    const atMs = now().getTime()
+    const before = known.get(name)
+    if (before !== undefined && atMs - before.atMs < REMEMBERED_MS) return before.table
+    const table = await findLegacyTable(database, name)
+    known.set(name, { table, atMs })
+    return table
+  }
+}
+
 /** The row of a run, null when there is none. */
 export async function findLegacyRow(database: Database, table: LegacyTable, tag: string, runNumber: number): Promise<LegacyRow | null> {
   const [row] = await readRows(database, table, { tag, from: runNumber, before: runNumber + 1 }, 1)

@@ -8,6 +8,7 @@ import * as apiTokens from './migrations/0003-api-tokens.ts'
 import * as search from './migrations/0004-search.ts'
 import * as runStorage from './migrations/0005-run-storage.ts'
 import * as endedSessions from './migrations/0006-ended-sessions.ts'
+import * as beginByNumber from './migrations/0007-begin-by-number.ts'
 
 const migrations = {
   '0001-foundation': foundation,
@@ -16,6 +17,7 @@ const migrations = {
   '0004-search': search,
   '0005-run-storage': runStorage,
   '0006-ended-sessions': endedSessions,
+  '0007-begin-by-number': beginByNumber,
 }
 
 /** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */

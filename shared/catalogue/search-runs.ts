@@ -2,7 +2,7 @@
  * Finding runs: conditions, an order, and one page after the other by keyset, which stays quick however far one goes and neither
  * repeats nor leaves out a run while others arrive. Only uses of a number that are current are found.
  *
- * Each tag is searched by itself, along an index that begins with the tag and gives the order (migration 0004), and the pages of the
+ * Each tag is searched by itself, along an index that begins with the tag and gives the order (search-index.ts), and the pages of the
  * tags are merged: one index for `tag IN (…)` there is not, and sorting a million runs takes seconds.
  */
 import { type RawBuilder, sql } from 'kysely'
@@ -10,6 +10,7 @@ import { InvalidInputError } from '../errors.ts'
 import type { Database } from './database.ts'
 import { matches, type RunConditions } from './run-conditions.ts'
 import type { Run } from './schema.ts'
+import { searchIndex } from './search-index.ts'
 import { tagsWithRuns, type VisibleTags } from './site-state.ts'
 
 export const RUN_ORDERS = ['run', 'start', 'size', 'events', 'catalogued'] as const
@@ -85,7 +86,9 @@ function inTag(tag: string, { conditions, order, after, limit }: RunSearch): Raw
   const direction = sql.raw(order.descending ? 'DESC' : 'ASC')
   const wanted = [sql`runs.tag = ${tag}`, sql`runs.is_current = 1`, ...matches(conditions)]
   if (after !== null) wanted.push(isAfter(column, order, after))
-  return sql`SELECT runs.id, ${column} AS value FROM runs WHERE ${sql.join(wanted, sql` AND `)}
+  const index = searchIndex(conditions, order.by)
+  const along = index === null ? sql`` : sql` FORCE INDEX (${sql.id(index)})`
+  return sql`SELECT runs.id, ${column} AS value FROM runs${along} WHERE ${sql.join(wanted, sql` AND `)}
     ORDER BY ${column} ${direction}, runs.id ${direction} LIMIT ${sql.lit(limit + 1)}`
 }
 

@@ -49,6 +49,7 @@ const insertRuns = (rows: readonly Row[]) =>
         integrity: 'verified' as const,
         size_bytes: row.size,
         event_count: row.size,
+        description: row.size === 1 ? '100 % Ar' : 'He/CF4',
         started_at: row.startedS === null ? null : new Date(row.startedS * 1000),
         parameters: '{}',
         catalogued_at: new Date(AT.getTime() + (index % 3)),
@@ -82,21 +83,26 @@ describe('pages', () => {
       limit: fc.integer({ min: 1, max: 9 }),
       tags: fc.constantFrom('*' as const, ['LNGS'], ['LNGS', 'FLASH/2024'], ['LNGS', 'LNGS'], []),
       complete: fc.option(fc.boolean(), { nil: undefined }),
+      from: fc.option(fc.integer({ min: 0, max: 6 }), { nil: undefined }),
+      to: fc.option(fc.constantFrom(0, 3, 6, 100_000), { nil: undefined }),
+      text: fc.option(fc.constant('%'), { nil: undefined }),
     })
     await fc.assert(
-      fc.asyncProperty(search, async ({ rows, by, descending, limit, tags, complete }) => {
+      fc.asyncProperty(search, async ({ rows, by, descending, limit, tags, complete, from, to, text }) => {
         await catalogue.database.deleteFrom('runs').execute()
         await insertRuns(rows)
-        const found = await all({ tags, conditions: { complete }, order: { by, descending }, limit })
+        const found = await all({ tags, conditions: { complete, from, to, text }, order: { by, descending }, limit })
         const stored = await catalogue.database.selectFrom('runs').selectAll().execute()
         const value = (run: (typeof stored)[number]) => Number(run[COLUMNS[by]] ?? Number.NEGATIVE_INFINITY)
         const expected = stored
           .filter((run) => run.is_current === 1 && (tags === '*' || tags.some((tag) => tag === run.tag)))
           .filter((run) => complete === undefined || run.complete === Number(complete))
+          .filter((run) => run.run_number >= (from ?? 0) && run.run_number <= (to ?? 1e9))
+          .filter((run) => text === undefined || run.description?.includes(text) === true)
           .toSorted((a, b) => (descending ? -1 : 1) * (value(a) === value(b) ? a.id - b.id : value(a) < value(b) ? -1 : 1))
         expect(found.map((run) => run.id)).toEqual(expected.map((run) => run.id))
       }),
-      { numRuns: 60 },
+      { numRuns: 120 },
     )
   })
 

@@ -3,7 +3,7 @@
  * answer are those of the PHP page, byte by byte; its holes are not: `db` is one of an allow-list, and `run`, `start` and `end` are
  * whole numbers that are bound, never put into SQL.
  */
-import { findLegacyRow, findLegacyTable, NO_END, readLegacyRows } from '../../../shared/catalogue/legacy-runlog.ts'
+import { createTableFinder, findLegacyRow, NO_END, readLegacyRows } from '../../../shared/catalogue/legacy-runlog.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import type { Context } from '../../../shared/runtime/context.ts'
@@ -32,7 +32,8 @@ interface Question {
   readonly asPage: boolean
 }
 
-export function registerLegacyQuery(api: Api, { config, database, log }: Pick<Context, 'config' | 'database' | 'log'>): void {
+export function registerLegacyQuery(api: Api, { config, database, log, now }: Pick<Context, 'config' | 'database' | 'log' | 'now'>): void {
+  const findTable = createTableFinder(database, now)
   const tagOfSite = parseSites(config.CYGNET_LEGACY_SITES)
   const tagOf = (c: ApiContext) => tagOfSite(lastOf(queryOf(c), 'site'))
 
@@ -40,7 +41,7 @@ export function registerLegacyQuery(api: Api, { config, database, log }: Pick<Co
     const tag = tagOf(c)
     try {
       const question = readQuestion(queryOf(c), config.CYGNET_LEGACY_TABLES)
-      const table = await findLegacyTable(database, question.table)
+      const table = await findTable(question.table)
       if (question.run !== null) {
         const row = await findLegacyRow(database, table, tag, question.run)
         return answer(row === null ? 'null' : jsonRowEncoder(table.columns)(row))

@@ -26,7 +26,12 @@ let plain: Connection
 
 const partOn = (database: TestCatalogue['database'], environment: Readonly<Record<string, string>> = {}) =>
   partOfApi((part) =>
-    registerLegacyQuery(part, { database, log, config: loadConfig({ CYGNET_DATABASE_URL: catalogue.url, ...environment }) }),
+    registerLegacyQuery(part, {
+      database,
+      log,
+      now: () => new Date(),
+      config: loadConfig({ CYGNET_DATABASE_URL: catalogue.url, ...environment }),
+    }),
   )
 
 beforeAll(async () => {
@@ -304,7 +309,10 @@ describe('the library that the experiment uses', () => {
   let base: string
   beforeAll(async () => {
     const config = loadConfig({ CYGNET_DATABASE_URL: catalogue.url })
-    const open = partOfApi((part) => registerLegacyQuery(part, { database: catalogue.database, log, config }), ['read:LNGS'])
+    const open = partOfApi(
+      (part) => registerLegacyQuery(part, { database: catalogue.database, log, now: () => new Date(), config }),
+      ['read:LNGS'],
+    )
     server = createAdaptorServer({ fetch: open.app.fetch })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/cygno_sql_query.php`

@@ -1,0 +1,13 @@
+/** catalog-api in a process of its own: prints its port. Its settings come in the environment. */
+import { createHandler } from '../../functions/catalog-api/handler.ts'
+import { loadConfig } from '../../shared/config.ts'
+import { createTapeContext } from '../../shared/runtime/context.ts'
+import { serveHttp } from '../../shared/runtime/http.ts'
+
+const context = await createTapeContext(loadConfig(), 'catalog-api')
+const end = new AbortController()
+process.on('SIGTERM', () => end.abort())
+const host = await serveHttp({ app: createHandler(context), log: context.log, signal: end.signal, hostname: '127.0.0.1', graceSeconds: 1 })
+process.stdout.write(`${host.port}\n`)
+await host.closed
+await context.close()
