@@ -55,7 +55,7 @@ function refusalOf({ status, headers }: Response, detail: string | undefined): C
   if (status === 429 || status >= 500) {
     const seconds = Number(headers.get('retry-after'))
     const retryAfterSeconds = Number.isFinite(seconds) ? seconds : 0
-    return new TransientError(`the API cannot answer now: ${detail ?? `status ${status}`}`, { retryAfterSeconds })
+    return new TransientError(`the API cannot answer now: ${detail ?? `status ${status}`}`, { status, retryAfterSeconds })
   }
   if (detail !== undefined && SENTENCES.includes(status)) return new InvalidInputError(detail, { status })
   return new InvalidInputError(`the API refuses this: ${detail ?? `status ${status}`}`, { status })

@@ -1,7 +1,7 @@
 /** Runs as the CLI shows them: as tables for people, and as CSV. */
 
+import { shownColumns } from '../shared/catalogue/shown-parameters.ts'
 import { csvLine } from '../shared/csv.ts'
-import { runlogColumns } from '../shared/extraction/run-parameters.ts'
 import { bytes, list, table, time } from './output.ts'
 import { RUN_FIELDS, type RunItem, type ShownFile, type ShownReplica, type ShownRun } from './runs/run-shapes.ts'
 
@@ -40,7 +40,7 @@ export function runTable(runs: readonly RunItem[]): string {
   )
 }
 
-const PARAMETERS = runlogColumns.map(({ name }) => name)
+const PARAMETERS = shownColumns.map(({ name }) => name)
 
 /** The columns of the API's CSV. */
 export const csvHeader = (): string => csvLine([...RUN_FIELDS, 'cloud', 'tape', 'local', ...PARAMETERS.map((name) => `param.${name}`)])
@@ -140,10 +140,9 @@ function comparisons(file: ShownFile): string {
     .join(', ')
 }
 
-/** Where the run is has been said above. */
 const parametersOf = ({ parameters }: ShownRun) =>
   Object.entries(parameters)
-    .filter(([name, value]) => value !== null && !name.startsWith('storage_'))
+    .filter(([, value]) => value !== null)
     .map(([name, value]) => [name, typeof value === 'string' ? oneLine(value) : value] as const)
 
 const at = (iso: string | null) => time(iso === null ? null : new Date(iso))

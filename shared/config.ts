@@ -165,8 +165,15 @@ export const variables = {
     z.string().default('lnf=LNF,LNF=LNF,man=MAN,MAN=MAN,=LNGS'),
     'the tag of each site of the old tools; the empty name is for any other',
   ),
-  CYGNET_API_URL: setting(z.url().optional(), 'for commands without the catalogue at hand (runs, get, link, recall, push): address of its API'),
-  CYGNET_API_TOKEN: setting(text.optional(), 'who the commands are at that API: an API token; absent means the login of `cygnet login`', true),
+  CYGNET_API_URL: setting(
+    z.url().optional(),
+    'for commands without the catalogue at hand (runs, get, link, recall, push): address of its API',
+  ),
+  CYGNET_API_TOKEN: setting(
+    text.optional(),
+    'who the commands are at that API: an API token; absent means the login of `cygnet login`',
+    true,
+  ),
   CYGNET_FOLDER: setting(text.optional(), 'folder of the local stack (data, logs, addresses); absent means .cygnet in the project'),
   CYGNET_LOG_FOLDER: setting(
     text.optional(),

@@ -1,7 +1,8 @@
 /** `cygnet migrate`: bring the catalogue's schema up to date, and make what SQL clients of before expect. */
 import type { Command } from 'commander'
 import type { Database } from '../../shared/catalogue/database.ts'
-import { print } from '../output.ts'
+import { InvalidInputError } from '../../shared/errors.ts'
+import { print, tell } from '../output.ts'
 import { withContext } from '../settings.ts'
 
 const EXAMPLES = `
@@ -32,5 +33,15 @@ async function makeViews(database: Database, wanted: true | readonly string[]): 
   const { createRunlogView, tagsOfRunlog } = await import('../../shared/catalogue/runlog-views.ts')
   const tags = wanted === true ? await tagsOfRunlog(database) : wanted
   if (tags.length === 0) print('no tag has runs yet: name those to make views for, e.g. --views LNGS LNF MAN')
-  for (const tag of tags) print(`view: ${await createRunlogView(database, tag)}.Runlog`)
+  let refused = 0
+  for (const tag of tags)
+    try {
+      print(`view: ${await createRunlogView(database, tag)}.Runlog`)
+    } catch (error) {
+      // One tag must not keep those after it from their views.
+      if (!(error instanceof InvalidInputError)) throw error
+      refused++
+      tell(`no view of ${tag}: ${error.message}`)
+    }
+  if (refused > 0) process.exitCode = 1
 }

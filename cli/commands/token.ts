@@ -7,10 +7,12 @@ import { withContext } from '../settings.ts'
 const EXAMPLES = `
 Examples:
   cygnet token create --name daq-lngs --scope push:LNGS
+  cygnet token create --name analysis --scope read:LNGS link:LNGS recall:LNGS
   cygnet token create --name operator --scope overwrite:LNGS overwrite:LNF --days 7
 
-Scopes: push:TAG sends new runs of the tag, overwrite:TAG also replaces what is under a key. On the machine that sends, set
-CYGNET_API_URL and CYGNET_API_TOKEN (or CYGNET_API_TOKEN_FILE, a file that only its user can read).`
+Scopes: push:TAG sends new runs of the tag, overwrite:TAG also replaces what is under a key; read:TAG sees its runs, link:TAG gets
+links to their files, recall:TAG brings them back from tape; operate:* sees the queues and retries what failed. The tag may be *.
+Where the token is used, set CYGNET_API_URL and CYGNET_API_TOKEN (or CYGNET_API_TOKEN_FILE, a file that only its user can read).`
 
 export function register(program: Command): void {
   const token = program.command('token').description('API tokens: who may send runs without credentials of the store')

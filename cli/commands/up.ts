@@ -42,7 +42,7 @@ export function register(program: Command): void {
         onProgress: tell,
       })
       try {
-        print(welcome(stack, relative('', join(dataFolder, 's3.env')), options.notifications))
+        print(welcome(stack, relative('', dataFolder), options.notifications))
         await untilAborted(signal)
         tell('stopping …')
       } finally {
@@ -52,7 +52,7 @@ export function register(program: Command): void {
 }
 
 /** What to type next. The credentials stand in a file for their owner only. */
-function welcome({ environment, users, address }: Stack, credentials: string, notifications: boolean): string {
+function welcome({ environment, users, address }: Stack, folder: string, notifications: boolean): string {
   const endpoint = environment.CYGNET_S3_ENDPOINT
   const bucket = environment.CYGNET_RAW_BUCKETS
   const bold = (text: string) => styleText('bold', text)
@@ -60,7 +60,7 @@ function welcome({ environment, users, address }: Stack, credentials: string, no
 ${bold('Cygnet is up.')} Make a run and drop it into s3://${bucket}/LNGS/ with any S3 client:
 
   cli/cygnet simulate --out /tmp/daq --first-run 12345 --events 12
-  ${bold(`. ${credentials}`)}                      # the keys of this stack
+  ${bold(`. ${join(folder, 's3.env')}`)}                      # the keys of this stack
 
 ${list([
   ['  aws', `aws --endpoint-url ${endpoint} s3 cp /tmp/daq/LNGS/run12345.mid.gz s3://${bucket}/LNGS/`],
@@ -80,7 +80,7 @@ then, in another terminal:
   cli/cygnet runs show 12345        what the catalogue says
   cli/cygnet logs --run 12345       what happened to it
 ${notifications ? '' : `\n  cli/cygnet reconcile              notifications are off: this finds what was dropped\n`}
-Ctrl-C stops everything; data stay in .cygnet.`
+Ctrl-C stops everything; data stay in ${folder}.`
 }
 
 async function untilAborted(signal: AbortSignal): Promise<void> {

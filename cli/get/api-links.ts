@@ -1,12 +1,14 @@
 /** Links from the catalogue's API: no credentials of the catalogue or the store are needed. */
 import * as z from 'zod'
-import { InvalidInputError } from '../../shared/errors.ts'
+import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { askJson } from '../api-answer.ts'
 import type { ApiClient } from '../api-client.ts'
 import { namesIn } from '../runs/api-runs.ts'
-import type { LinkSource, OfferedFile } from './link-source.ts'
+import type { RunName } from '../runs/run-source.ts'
+import type { LinkSource, OfferedFile, OfferedRun } from './link-source.ts'
 
 const named = {
+  runNumber: z.int().nonnegative(),
   bucket: z.string(),
   key: z.string(),
   fileName: z.string(),
@@ -28,7 +30,11 @@ const offered = z.object({
   unknown: z.array(z.object({ why: z.string() })).default([]),
 })
 
+/** Each is a look into the store: many take a while, and a page of links that is never used is no help. */
+const MOST_RUNS = 100
+
 export function createApiLinks(api: ApiClient): LinkSource {
+  let most = MOST_RUNS
   return {
     runsIn: (range, signal) => namesIn(api, range, signal),
     async linksOf({ tag, runNumber }, signal, { seconds, recall = false } = {}) {
@@ -39,6 +45,33 @@ export function createApiLinks(api: ApiClient): LinkSource {
       if (files.length === 0) throw new InvalidInputError(unknown[0]?.why ?? `run ${runNumber} of ${tag} has no files`)
       return files satisfies readonly OfferedFile[]
     },
+    async linksOfFirst(runs, signal) {
+      for (;;) {
+        const asked = firstOf(runs, most)
+        try {
+          return await linksOfTag(api, asked, signal)
+        } catch (error) {
+          // Runs of very many files, or a slow store: the service itself says that it cannot answer all this in time.
+          const saidSo = error instanceof TransientError && error.details.status === 503
+          most = saidSo && asked.length > 1 ? Math.ceil(asked.length / 10) : MOST_RUNS
+          if (most === MOST_RUNS) throw error
+        }
+      }
+    },
     async close() {},
   }
+}
+
+/** Of one tag: whoever may have links to some of them may have links to all. */
+function firstOf(runs: readonly [RunName, ...RunName[]], most: number): readonly [RunName, ...RunName[]] {
+  const [first, ...others] = runs.slice(0, most) as [RunName, ...RunName[]]
+  const end = others.findIndex((run) => run.tag !== first.tag)
+  return [first, ...(end < 0 ? others : others.slice(0, end))]
+}
+
+async function linksOfTag(api: ApiClient, runs: readonly [RunName, ...RunName[]], signal: AbortSignal): Promise<readonly OfferedRun[]> {
+  const body = { runs: runs.map(({ tag, runNumber }) => ({ tag, run: runNumber })), check: true }
+  const { files } = await askJson(api, '/api/v1/links', offered, signal, body)
+  const filesOf = Map.groupBy(files, ({ runNumber }) => runNumber)
+  return runs.map((run) => ({ ...run, files: filesOf.get(run.runNumber) ?? null }))
 }

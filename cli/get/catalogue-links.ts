@@ -5,6 +5,11 @@ import type { LinkSource } from './link-source.ts'
 
 export function createCatalogueLinks(context: TapeContext): LinkSource {
   const { database, config, now } = context
+  const linksOf: LinkSource['linksOf'] = async (run, signal, { seconds = config.CYGNET_LINK_SECONDS, recall = false } = {}) => {
+    const { runLinks } = await import('../../shared/replicas/run-links.ts')
+    const wish = { seconds, recall: recall ? { days: config.CYGNET_RECALL_DAYS, requestedBy: whoAsks() } : undefined }
+    return (await runLinks(context, run, wish, now(), signal)).files
+  }
   return {
     async runsIn({ from, to, tag }) {
       const rows = await database
@@ -19,11 +24,9 @@ export function createCatalogueLinks(context: TapeContext): LinkSource {
         .execute()
       return rows
     },
-    async linksOf(run, signal, { seconds = config.CYGNET_LINK_SECONDS, recall = false } = {}) {
-      const { runLinks } = await import('../../shared/replicas/run-links.ts')
-      const wish = { seconds, recall: recall ? { days: config.CYGNET_RECALL_DAYS, requestedBy: whoAsks() } : undefined }
-      return (await runLinks(context, run, wish, now(), signal)).files
-    },
+    linksOf,
+    // Nobody counts the questions here.
+    linksOfFirst: async ([first], signal) => [{ ...first, files: await linksOf(first, signal) }],
     close: () => context.close(),
   }
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import type { FetchRange } from './fetch-range.ts'
 import { openPartialFile, type PartialFile, type Piece } from './partial-file.ts'
-import type { Link, LinkGiver, WantedFile } from './wanted-file.ts'
+import { isAboutToEnd, type Link, type LinkGiver, type WantedFile } from './wanted-file.ts'
 
 /** With a store that does not answer. */
 export interface Patience {
@@ -23,9 +23,6 @@ export interface DownloadOptions {
   readonly signal: AbortSignal
   readonly now: () => Date
 }
-
-/** A link that ends so soon is renewed before it is used. */
-const LEAST_SECONDS = 10
 
 /**
  * Fetches to `path`, where nothing may be yet.
@@ -152,7 +149,7 @@ function currentLink(links: LinkGiver, now: () => Date): CurrentLink {
   }
   return {
     async get(signal) {
-      if (link !== null && link.expiresAt.getTime() - now().getTime() > LEAST_SECONDS * 1000) return link
+      if (link !== null && !isAboutToEnd(link, now())) return link
       return await ask(signal)
     },
     async renew(used, signal) {

@@ -5,6 +5,7 @@ import { pause } from '../../shared/runtime/waiting.ts'
 import type { RunName } from '../runs/run-source.ts'
 import { type Attempt, type GetFileOptions, type GetResult, getFile, INTERRUPTED } from './get-file.ts'
 import type { LinkSource, OfferedFile } from './link-source.ts'
+import { type LinksAhead, linksAhead } from './links-ahead.ts'
 
 export interface GetOptions extends GetFileOptions {
   /** Until when what is being brought back from tape is waited for; null when it is not. */
@@ -15,7 +16,7 @@ export interface GetOptions extends GetFileOptions {
 }
 
 /**
- * Run after run, so that links are asked for when they are needed; those that come back from tape are fetched when they are there.
+ * Run after run, with links asked for not long before they are needed; those that come back from tape are fetched when they are there.
  * What fails for one file is told, and the next is tried.
  */
 export async function* getRuns(source: LinkSource, runs: readonly RunName[], options: GetOptions): AsyncGenerator<GetResult> {
@@ -28,8 +29,9 @@ export async function* getRuns(source: LinkSource, runs: readonly RunName[], opt
     // Asked for once: what has failed since is told, not asked for again and again.
     const recall = options.recall && look === 0
     const later = new Set<RunName>()
+    const linksOf = linksAhead(source, waiting, now)
     for (const run of waiting)
-      for await (const { noRoom, ...result } of getRun(source, run, { ...options, recall }, settled)) {
+      for await (const { noRoom, ...result } of getRun({ source, linksOf }, run, { ...options, recall }, settled)) {
         if (result.state === 'recalling' && waits && !signal.aborted) {
           later.add(run)
           options.onWaiting(result)
@@ -43,11 +45,16 @@ export async function* getRuns(source: LinkSource, runs: readonly RunName[], opt
 }
 
 /** @param settled names of files that need not be looked at again; what is done here is added. */
-async function* getRun(source: LinkSource, run: RunName, options: GetFileOptions, settled: Set<string>): AsyncGenerator<Attempt> {
+async function* getRun(
+  { source, linksOf }: { readonly source: LinkSource; readonly linksOf: LinksAhead },
+  run: RunName,
+  options: GetFileOptions,
+  settled: Set<string>,
+): AsyncGenerator<Attempt> {
   const began = performance.now()
   let files: readonly OfferedFile[]
   try {
-    files = await source.linksOf(run, options.signal)
+    files = await linksOf(run, options.signal)
   } catch (error) {
     const none = { file: null, path: null, sizeBytes: null, md5: null, receivedBytes: 0, noRoom: false }
     const reason = options.signal.aborted ? INTERRUPTED : classify(error).message

@@ -19,10 +19,20 @@ export interface LinkWish {
   readonly recall?: boolean | undefined
 }
 
+export interface OfferedRun extends RunName {
+  /** Null when there are none: asked for by itself, the run says why. */
+  readonly files: readonly OfferedFile[] | null
+}
+
 export interface LinkSource {
   /** Runs that the catalogue has, of every tag unless one is named: by tag, then by number. */
   runsIn(range: RunRange & { readonly tag: string | undefined }, signal: AbortSignal): Promise<readonly RunName[]>
   /** In the order of the subruns. @throws InvalidInputError when no file of the run counts any more, or who asks may not have them. */
   linksOf(run: RunName, signal: AbortSignal, wish?: LinkWish): Promise<readonly OfferedFile[]>
+  /**
+   * The same of the first of these runs, in their order: of as many as one question is good for, one at least.
+   * @throws InvalidInputError when they are refused.
+   */
+  linksOfFirst(runs: readonly [RunName, ...RunName[]], signal: AbortSignal): Promise<readonly OfferedRun[]>
   close(): Promise<void>
 }

@@ -13,6 +13,12 @@ export interface Link {
   readonly expiresAt: Date
 }
 
+/** One that ends so soon is renewed before it is used. */
+const LEAST_SECONDS = 10
+
+export const isAboutToEnd = ({ expiresAt }: Pick<Link, 'expiresAt'>, now: Date): boolean =>
+  expiresAt.getTime() - now.getTime() <= LEAST_SECONDS * 1000
+
 /** Gives a link that works now; asked again when one has expired. */
 export interface LinkGiver {
   /** @throws InvalidInputError when the file cannot be had any more, or has other contents by now. */

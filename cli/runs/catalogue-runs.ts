@@ -4,6 +4,7 @@ import { describeRun, findArrivalsOfRun, findRuns } from '../../shared/catalogue
 import { runDetailsView, runView } from '../../shared/catalogue/run-view.ts'
 import type { Run } from '../../shared/catalogue/schema.ts'
 import { type RunPage, type RunPosition, searchRuns } from '../../shared/catalogue/search-runs.ts'
+import { shownParameters } from '../../shared/catalogue/shown-parameters.ts'
 import { storageOf } from '../../shared/catalogue/storage-summary.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { time } from '../output.ts'
@@ -47,7 +48,7 @@ export function createCatalogueRuns(database: Database): RunSource {
 const itemOf = (run: Run, withParameters: boolean): RunItem => ({
   ...runView(run),
   storage: storageOf(run),
-  ...(withParameters ? { parameters: run.parameters } : {}),
+  ...(withParameters ? { parameters: shownParameters(run.parameters) } : {}),
 })
 
 /** Says what the ledger knows of a run that is not in the catalogue, and what to do. */

@@ -1,11 +1,12 @@
 /** Which runs a list shall have: the options of `cygnet runs ls`, checked before anything is asked. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import * as z from 'zod'
 import type { ParameterCondition, ParameterOperator, RunConditions } from '../../shared/catalogue/run-conditions.ts'
 import { RUN_ORDERS, type RunSearch } from '../../shared/catalogue/search-runs.ts'
+import { isStorageStatus, shownColumns } from '../../shared/catalogue/shown-parameters.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../shared/catalogue/storage-summary.ts'
-import { type RunlogColumn, runlogColumns } from '../../shared/extraction/run-parameters.ts'
+import type { RunlogColumn } from '../../shared/extraction/run-parameters.ts'
 import { isTag } from '../../shared/notifications/run-key.ts'
+import { parseTimeText } from '../../shared/time-text.ts'
 
 export interface RunWish {
   /** Null for all that may be seen. */
@@ -106,14 +107,10 @@ export function parseRange(text: string): RunRange {
   return range
 }
 
-/** A day begins at midnight UTC; a time without a zone is one of UTC, too. */
 function parseTime(text: string): Date {
-  const [, day = '', clock = '00:00', seconds = ':00', zone = 'Z'] =
-    /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/.exec(text) ?? []
-  const whole = `${day}T${clock}${seconds}${zone}`
-  if (!z.iso.datetime({ offset: true }).safeParse(whole).success)
-    throw new InvalidArgumentError('a time is written 2024-05-31T12:00:00Z, or 2024-05-31.')
-  return new Date(whole)
+  const time = parseTimeText(text)
+  if (time === null) throw new InvalidArgumentError('a time is written 2024-05-31T12:00:00Z, or 2024-05-31.')
+  return time
 }
 
 function parseOrder(text: string): RunSearch['order'] {
@@ -142,7 +139,9 @@ function parseParameter(text: string): ParameterCondition {
   const [, name = '', symbol = '', value = ''] = /^\s*(\w+)\s*([<>=!]=?)\s*(.*?)\s*$/s.exec(text) ?? []
   const operator = OPERATORS[symbol]
   if (operator === undefined) throw new InvalidArgumentError("a condition is written 'GEM1_V>=440', with =, !=, <, <=, > or >=.")
-  const column = runlogColumns.find((each) => each.name.toLowerCase() === name.toLowerCase())
+  if (isStorageStatus(name))
+    throw new InvalidArgumentError('the ODB said this when the run began; where it is now is asked by --cloud and --tape.')
+  const column = shownColumns.find((each) => each.name.toLowerCase() === name.toLowerCase())
   if (column === undefined) throw new InvalidArgumentError(`there is no parameter ${name}; \`cygnet runs show\` lists those of a run.`)
   return { column, operator, value: comparedWith(value, column) }
 }

@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import sys
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -14,8 +15,14 @@ def ask(path, **query):
     request = urllib.request.Request(API + path + "?" + urllib.parse.urlencode(query, doseq=True))
     if "CYGNET_API_TOKEN" in os.environ:
         request.add_header("Authorization", "Bearer " + os.environ["CYGNET_API_TOKEN"])
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        # The API says in a sentence what is wrong; a proxy in between does not.
+        if error.headers.get_content_type() != "application/problem+json":
+            raise
+        raise RuntimeError(json.load(error)["detail"]) from None
 
 
 def runs(**query):

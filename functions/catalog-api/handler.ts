@@ -1,13 +1,13 @@
 /** HTTP: the catalogue for people and programs: REST, pages, links, sign-in, uploads by token, and what the old tools call. */
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { bodyLimit } from 'hono/body-limit'
-import * as z from 'zod'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { HttpApp } from '../../shared/runtime/handler.ts'
 import { createAddressOf } from './access/client-address.ts'
 import { registerAccess } from './access/register.ts'
 import { compressed } from './compressed.ts'
 import { findCopiesIn } from './copies-of-file.ts'
+import { createMethodsOf } from './other-methods.ts'
 import { registerPages } from './pages/register.ts'
 import { problem, problemHandler, refusal } from './problem.ts'
 import { rateLimit } from './rate-limit.ts'
@@ -23,6 +23,7 @@ import { registerReplicaSummary } from './routes/replicas.ts'
 import { registerRun } from './routes/run.ts'
 import { registerRuns } from './routes/runs.ts'
 import { registerUploads } from './routes/uploads.ts'
+import { whatIsWrong } from './what-is-wrong.ts'
 
 const DESCRIPTION_PATH = '/api/v1/openapi.json'
 
@@ -39,13 +40,20 @@ export function createApi(context: TapeContext): Api {
   const { config, database, log, now } = context
   const app = new OpenAPIHono<ApiEnvironment>({
     defaultHook: (result) => {
-      if (!result.success) throw refusal(400, z.prettifyError(result.error))
+      if (!result.success) throw refusal(400, whatIsWrong(result.error))
     },
   })
   app.onError(problemHandler(log))
-  app.notFound(() => problem(404, 'there is nothing here'))
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' })
   const api: Api = { app, rules: [] }
+  const methodsOf = createMethodsOf(api.rules)
+  app.notFound((c) => {
+    const methods = methodsOf(c.req.path)
+    if (methods.length === 0 || (methods.includes(c.req.method) && c.req.method !== 'OPTIONS')) return problem(404, 'there is nothing here')
+    const allow = methods.join(', ')
+    if (c.req.method === 'OPTIONS') return c.body(null, 204, { allow })
+    return problem(405, `${c.req.method} is not for this address; ${allow} is`, { allow })
+  })
 
   const tooLarge = () => problem(413, `a request has at most ${BODY_LIMIT_BYTES} bytes`)
   const identity = registerAccess(api, context, [bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: tooLarge })])

@@ -9,6 +9,7 @@ const TITLES = {
   401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
+  405: 'Method Not Allowed',
   409: 'Conflict',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
@@ -36,7 +37,8 @@ export function problemHandler(log: Logger): ErrorHandler {
   return (error, c) => {
     if (error instanceof HTTPException) {
       if (error.res !== undefined) return error.getResponse()
-      return problem(error.status in TITLES ? (error.status as Status) : 400, error.message)
+      const detail = error.status === 415 ? 'the body must be JSON, and say so: Content-Type: application/json' : error.message
+      return problem(error.status in TITLES ? (error.status as Status) : 400, detail)
     }
     const failure = classify(error)
     log.error({ error: failure, method: c.req.method, route: c.req.routePath }, 'request-failed')

@@ -4,8 +4,10 @@
  */
 import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi'
 import type { Context, Handler, MiddlewareHandler } from 'hono'
+import type { HTTPException } from 'hono/http-exception'
 import { type Caller, mayDo, tagsAllowed } from '../../shared/access/caller.ts'
 import { EVERY_TAG, type Right } from '../../shared/access/scopes.ts'
+import { isTag } from '../../shared/notifications/run-key.ts'
 import type { HostOfRequest } from '../../shared/runtime/handler.ts'
 import { refusal } from './problem.ts'
 
@@ -25,6 +27,8 @@ export type Rule =
   | { readonly right: Right; readonly anyTag: true }
   /** The right for all tags: what is not of one tag (queues, dead letters). */
   | { readonly right: Right; readonly everyTag: true }
+
+type Guarded = Exclude<Rule, { readonly open: true }>
 
 export interface RouteRule {
   readonly method: string
@@ -63,20 +67,36 @@ const onlyFor =
 
 function guard(rule: Rule): MiddlewareHandler<ApiEnvironment> {
   return async (c, next) => {
-    if (!('open' in rule) && !isAllowed(c, rule)) throw denied(c.get('caller'))
+    if (!('open' in rule) && !isAllowed(c, rule)) throw denied(c, rule)
     await next()
   }
 }
 
-function isAllowed(c: ApiContext, rule: Exclude<Rule, { readonly open: true }>): boolean {
+function isAllowed(c: ApiContext, rule: Guarded): boolean {
   const caller = c.get('caller')
   if ('tagOf' in rule) return mayDo(caller, rule.right, rule.tagOf(c))
   if ('everyTag' in rule) return mayDo(caller, rule.right, EVERY_TAG)
   return tagsAllowed(caller, rule.right).length > 0
 }
 
-/** Who is nobody is asked to say who they are; who is somebody learns that it is not for them. */
-const denied = (caller: Caller) =>
-  caller.kind === 'anonymous'
-    ? refusal(401, 'sign in, or send an API token: Authorization: Bearer …', { 'www-authenticate': 'Bearer' })
-    : refusal(403, `${caller.name} may not do this`)
+/** Who is nobody is asked to say who they are; who is somebody learns what it takes, and what they have. */
+function denied(c: ApiContext, rule: Guarded): HTTPException {
+  const { kind, name, scopes: all } = c.get('caller')
+  if (kind === 'anonymous') return refusal(401, 'sign in, or send an API token: Authorization: Bearer …', { 'www-authenticate': 'Bearer' })
+  // What holds for all tags holds for each.
+  const scopes = all.filter((scope) => scope.endsWith(`:${EVERY_TAG}`) || !all.includes(scope.replace(/:.*/s, `:${EVERY_TAG}`)))
+  const more = scopes.length > MOST_SCOPES ? ` and ${scopes.length - MOST_SCOPES} more` : ''
+  const has = scopes.length === 0 ? 'none' : `${scopes.slice(0, MOST_SCOPES).join(', ')}${more}`
+  return refusal(403, `${name} may not do this, which takes the right ${neededBy(c, rule)}; ${name} has ${has}`)
+}
+
+/** Told of somebody's rights. */
+const MOST_SCOPES = 20
+
+function neededBy(c: ApiContext, rule: Guarded): string {
+  const { right } = rule
+  if ('anyTag' in rule) return `${right} for some tag`
+  const tag = 'everyTag' in rule ? EVERY_TAG : rule.tagOf(c)
+  // What is no tag may be anything: it came with the address.
+  return tag !== EVERY_TAG && isTag(tag) ? `${right} for ${tag} (${right}:${tag})` : `${right} for all tags (${right}:${EVERY_TAG})`
+}

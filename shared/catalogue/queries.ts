@@ -1,6 +1,4 @@
 /** Reading the catalogue: lists of runs, and one run with everything that is known of it. */
-
-import { parseRunKey } from '../notifications/run-key.ts'
 import type { Database } from './database.ts'
 import type { Replica } from './replica-schema.ts'
 import { replicasOfRun } from './replicas.ts'
@@ -50,18 +48,53 @@ export async function findRuns(
     .execute()
 }
 
-/** What the ledger has heard of a run's files, whether they were catalogued or not, the latest first. */
+/**
+ * What the ledger has heard of a run's files, whether they were catalogued or not, the latest first. Without a tag the whole ledger
+ * is read, which is for operators alone.
+ */
 export async function findArrivalsOfRun(
   database: Database,
   run: { readonly runNumber: number; readonly tag?: string | undefined },
+  limit?: number,
 ): Promise<readonly Arrival[]> {
-  const arrivals = await database
-    .selectFrom('arrivals')
-    .selectAll()
-    .where('object_key', 'regexp', `/run0*${run.runNumber}(sub[0-9]+)?[.]mid`)
-    .orderBy('id', 'desc')
+  const { runNumber, tag } = run
+  const arrivals = database.selectFrom('arrivals').selectAll().orderBy('id', 'desc')
+  const some = limit === undefined ? arrivals : arrivals.limit(limit)
+  if (tag === undefined) return await some.where('object_key', 'regexp', `/run0*${runNumber}(sub[0-9]+)?[.]mid`).execute()
+  const buckets = await bucketsOfLedger(database)
+  if (buckets.length === 0) return []
+  const found = await some
+    .where('bucket', 'in', buckets)
+    .where((where) =>
+      where.or(keyRanges(tag, runNumber).map(([from, to]) => where.and([where('object_key', '>=', from), where('object_key', '<', to)]))),
+    )
     .execute()
-  return arrivals.filter((arrival) => run.tag === undefined || parseRunKey(arrival.object_key)?.tag === run.tag)
+  return found.filter(({ object_key: key }) => /^run[0-9]+(sub[0-9]+)?[.]mid[^/]*$/.test(key.slice(tag.length + 1)))
+}
+
+/** Each is found by one step along the index by_object, which begins with the bucket. */
+async function bucketsOfLedger(database: Database): Promise<readonly string[]> {
+  const buckets: string[] = []
+  for (let last: string | null = ''; ; ) {
+    const row = await database
+      .selectFrom('arrivals')
+      .select((select) => select.fn.min('bucket').as('bucket'))
+      .where('bucket', '>', last)
+      .executeTakeFirst()
+    last = row?.bucket ?? null
+    if (last === null) return buckets
+    buckets.push(last)
+  }
+}
+
+const LONGEST_NUMBER = 10
+
+/** From where to where the keys of a run's files stand in an index, however its number was padded: `LNGS/run00012.` to `LNGS/run00012/`. */
+function keyRanges(tag: string, runNumber: number): readonly (readonly [from: string, to: string])[] {
+  const shortest = String(runNumber).length
+  return Array.from({ length: LONGEST_NUMBER - shortest + 1 }, (_, zeros) => `${tag}/run${'0'.repeat(zeros)}${runNumber}`).flatMap(
+    (name) => [[`${name}.`, `${name}/`] as const, [`${name}sub`, `${name}suc`] as const],
+  )
 }
 
 export interface RunDetails {

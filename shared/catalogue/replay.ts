@@ -65,7 +65,7 @@ async function namesOf(
       .orderBy('object_key')
       .execute()
   const { tag, runNumber } = selection
-  const arrivals = await findArrivalsOfRun(context.database, { runNumber })
+  const arrivals = await findArrivalsOfRun(context.database, { runNumber, tag: tag ?? undefined })
   const named = arrivals.map((arrival) => ({ bucket: arrival.bucket, key: arrival.object_key }))
   const catalogued = await context.database
     .selectFrom('run_files')

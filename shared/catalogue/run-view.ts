@@ -2,6 +2,7 @@
 import type { RunDetails } from './queries.ts'
 import type { Replica } from './replica-schema.ts'
 import type { Run, RunFile } from './schema.ts'
+import { shownParameters } from './shown-parameters.ts'
 
 export type RunView = ReturnType<typeof runView>
 
@@ -95,7 +96,7 @@ export function runDetailsView({ run, files, replicas, requests, history, ...mor
   return {
     ...runView(run),
     ...useView(run),
-    parameters: run.parameters,
+    parameters: shownParameters(run.parameters),
     ...more,
     files: files.map(fileView),
     replicas: replicas.map(replicaView),

@@ -103,8 +103,9 @@ async function presign(s3: S3Client, command: Command, options: Pick<LinkOptions
 
 async function validity(s3: S3Client, { seconds, now }: Pick<LinkOptions, 'seconds' | 'now'>) {
   const { expiration } = await s3.config.credentials()
-  const untilCredentialsEnd =
-    expiration === undefined ? Number.POSITIVE_INFINITY : Math.floor((expiration.getTime() - now.getTime()) / 1000)
+  // X-Amz-Date has whole seconds: a link ends so long after the second that had begun.
+  const signedAtMs = Math.floor(now.getTime() / 1000) * 1000
+  const untilCredentialsEnd = expiration === undefined ? Number.POSITIVE_INFINITY : Math.floor((expiration.getTime() - signedAtMs) / 1000)
   const valid = Math.max(1, Math.min(seconds, LONGEST_LINK_SECONDS, untilCredentialsEnd))
-  return { seconds: valid, expiresAt: new Date(now.getTime() + valid * 1000) }
+  return { seconds: valid, expiresAt: new Date(signedAtMs + valid * 1000) }
 }

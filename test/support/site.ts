@@ -7,6 +7,7 @@ import { registerPages } from '../../functions/catalog-api/pages/register.ts'
 import { problem, problemHandler } from '../../functions/catalog-api/problem.ts'
 import type { Api, ApiEnvironment } from '../../functions/catalog-api/route.ts'
 import type { Caller } from '../../shared/access/caller.ts'
+import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { refreshStorage } from '../../shared/catalogue/replicas.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import { copyToTape, record } from './catalogue.ts'
@@ -166,6 +167,15 @@ export async function stirCopies({ database }: TestTapeContext): Promise<void> {
       .execute()
     await database.transaction().execute((trx) => refreshStorage(trx, run.id))
   }
+}
+
+/** A file of a run that could not be read, which is all that is known of the run. */
+export async function giveUpArrival({ database }: TestTapeContext, key: string, reason: string): Promise<void> {
+  const arrival = { bucket: 'cygno-data', key, versionId: null, etag: 'given-up', sizeBytes: 412_000_000 }
+  const notified = { sequencer: null, eventName: 's3:ObjectCreated:Put', eventTime: null, source: 'minio' } as const
+  await recordArrivals(database, [{ ...arrival, ...notified }], new Date())
+  const failed = { state: 'failed', attempts: 6, reason, finished_at: new Date() } as const
+  await database.updateTable('arrivals').set(failed).where('object_key', '=', key).execute()
 }
 
 /** A message on a queue's dead letters; `about` is in its body. */

@@ -1,9 +1,9 @@
 /** What is broken, in one line at the top of the page Now: to be seen before anything is read. */
 import { html } from 'hono/html'
 import type { SiteState } from '../../../shared/catalogue/site-state.ts'
+import type { QueueState } from '../queue-states.ts'
 import { counted } from './format.ts'
 import { type Html, mark } from './parts.ts'
-import type { QueueState } from './queue-state.ts'
 
 interface Trouble {
   readonly what: string
@@ -28,7 +28,7 @@ function ofSite({ tag, refused, recent, copies }: SiteState): readonly Trouble[]
   const found: readonly (readonly [count: number, what: string, path: string])[] = [
     [doubtful, `${tag}: ${counted(doubtful, 'copy', 'copies')} suspicious or missing`, replicas],
     [failed, `${tag}: ${counted(failed, 'copy', 'copies')} failed`, replicas],
-    [refused, `${tag}: ${counted(refused, 'file')} refused`, `#site-${encodeURIComponent(tag)}`],
+    [refused, `${tag}: ${counted(refused, 'file')} refused`, '#alerts'],
     [recent.incomplete, `${tag}: ${counted(recent.incomplete, 'run')} not complete`, runs('complete=false')],
   ]
   return found.flatMap(([count, what, path]) => (count === 0 ? [] : [{ what, path }]))

@@ -3,13 +3,14 @@ import { html } from 'hono/html'
 import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import { CSRF_FIELD } from '../access/csrf.ts'
+import { safePath } from '../access/safe-path.ts'
 import type { ApiContext } from '../route.ts'
 import { assetUrl } from './assets/assets.ts'
 import { csrfTokenOf, type PageOptions } from './options.ts'
 import { type Html, NOTHING } from './parts.ts'
 import { THEMES, themeOf } from './theme.ts'
 
-export const PAGE_STATUSES = [200, 400, 401, 403, 404, 413, 429, 500, 503] as const
+export const PAGE_STATUSES = [200, 400, 401, 403, 404, 405, 413, 429, 500, 503] as const
 
 export interface Page {
   readonly title: string
@@ -81,8 +82,11 @@ ${csrfField(token)}<input type="hidden" name="to" value="${here(c)}">
 ${THEMES.map((theme) => html`<button name="theme" value="${theme}" aria-pressed="${String(theme === current)}">${THEME_NAMES[theme]}</button>\n`)}
 </fieldset></form>`
 
-/** The address to come back to: only pages that are got have one. */
-const here = (c: ApiContext): string => (c.req.method === 'GET' ? c.req.path + new URL(c.req.url).search : '/')
+/** The address to come back to: of what was got, or of the page whose form this answers. */
+export function here(c: ApiContext): string {
+  const url = URL.parse(c.req.method === 'GET' ? c.req.url : (c.req.header('referer') ?? ''))
+  return url === null ? '/' : safePath(`${url.pathname}${url.search}`)
+}
 
 function who(c: ApiContext, options: PageOptions, token: string | null): Html {
   const caller = c.get('caller')

@@ -5,12 +5,12 @@ import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import { type Alert, recentAlerts } from '../../../shared/catalogue/alerts.ts'
 import { type SiteState, siteStates } from '../../../shared/catalogue/site-state.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { type QueueState, queueStates } from '../queue-states.ts'
 import { type Api, addPage } from '../route.ts'
 import { attention } from './attention.ts'
 import { renderPage } from './layout.ts'
 import type { PageOptions } from './options.ts'
 import { ageOf, type Html, mark, NOTHING, runPath, timeOf } from './parts.ts'
-import { type QueueState, queueStates } from './queue-state.ts'
 import { sitePanel } from './site-panel.ts'
 
 const DAY_MS = 86_400_000

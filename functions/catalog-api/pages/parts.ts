@@ -15,7 +15,7 @@ const SHAPES: Readonly<Record<Tone, string>> = { good: '●', moving: '◐', wai
 
 /** A shape and a word. */
 export const mark = (tone: Tone, text: string): Html =>
-  html`<span class="mark ${tone}"><span class="shape" aria-hidden="true">${SHAPES[tone]}</span> ${text}</span>`
+  html`<span class="mark ${tone}"><span class="shape" aria-hidden="true">${SHAPES[tone]}</span>${text}</span>`
 
 /** A time in UTC, which machines can read. */
 export function timeOf(at: Date | null): Html {
@@ -80,7 +80,7 @@ export const facts = (pairs: readonly (readonly [string, Content])[]): Html =>
 
 /** Text to be copied: it can be selected, and copied by a button where there is a script. */
 export const copyable = (id: string, label: Content, text: string): Html =>
-  html`<div class="copyable"><p id="${id}-label">${label}</p><pre id="${id}" tabindex="0" role="region" aria-labelledby="${id}-label">${text}</pre><button type="button" data-copy="${id}" hidden>Copy</button></div>`
+  html`<div class="copyable"><p id="${id}-label">${label}</p><pre id="${id}" tabindex="0" role="region" aria-labelledby="${id}-label">${text}</pre><button type="button" data-copy="${id}">Copy</button></div>`
 
 /** Data for a script, which no browser runs. */
 export const dataBlock = (id: string, value: unknown): Html =>

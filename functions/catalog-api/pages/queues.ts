@@ -3,17 +3,18 @@ import { html } from 'hono/html'
 import * as z from 'zod'
 import { listParked } from '../../../shared/catalogue/parked.ts'
 import { oldestWork } from '../../../shared/catalogue/waiting-work.ts'
+import { parseRunKey } from '../../../shared/notifications/run-key.ts'
 import { retryDeadLetters } from '../../../shared/queue/dead-letters.ts'
 import { QUEUES, type QueueName } from '../../../shared/queue/queues.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { type DeadLetter, readDeadLetters } from '../dead-letters.ts'
 import { refusal } from '../problem.ts'
+import { type QueueState, queueStates } from '../queue-states.ts'
 import { type Api, addPage } from '../route.ts'
-import { type DeadLetter, readDeadLetters } from './dead-letters.ts'
 import { counted } from './format.ts'
 import { csrfField, renderPage } from './layout.ts'
 import { csrfTokenOf, type PageOptions } from './options.ts'
-import { ageOf, type Column, type Html, mark, NOTHING, table, timeOf } from './parts.ts'
-import { type QueueState, queueStates } from './queue-state.ts'
+import { ageOf, type Column, type Html, mark, NOTHING, runPath, table, timeOf } from './parts.ts'
 
 const OPERATORS = { right: 'operate', everyTag: true } as const
 const MOST_PARKED = 50
@@ -35,13 +36,15 @@ export function registerQueues(api: Api, context: TapeContext, options: PageOpti
     )
     const now = context.now()
     const retried = /^\d{1,6}$/.exec(c.req.query('retried') ?? '')?.[0]
-    const body = html`<div class="title"><h1>Queues</h1><p class="live" role="status">as of ${timeOf(now)}</p></div>
-${retried === undefined ? NOTHING : html`<p class="notice" role="status">${counted(Number(retried), 'dead letter')} ${retried === '1' ? 'was' : 'were'} sent back.</p>`}
+    const body = html`<div class="title"><h1>Queues</h1><p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
+${retried === undefined ? NOTHING : html`<p class="notice" role="status">${retriedText(Number(retried))}</p>`}
+<div data-live="time">
 ${queueTable(states, oldest, now)}
 ${states.filter(({ dead }) => dead > 0).map(({ queue }) => deadSection(queue, letters.get(queue) ?? [], csrfTokenOf(c, options), now))}
 <section aria-labelledby="parked-heading"><h2 id="parked-heading">Notifications that nobody understood</h2>
-${parkedTable(parked)}</section>`
-    return renderPage(c, options, { title: 'Queues', body })
+${parkedTable(parked)}</section>
+</div>`
+    return renderPage(c, options, { title: 'Queues', body, scripts: ['live.js'] })
   })
 
   addPage(api, 'POST', '/queues/:queue/retry', OPERATORS, async (c) => {
@@ -56,6 +59,11 @@ ${parkedTable(parked)}</section>`
     return c.redirect(`/queues?retried=${sent.length}#${queue}`, 303)
   })
 }
+
+const retriedText = (count: number): string =>
+  count === 0
+    ? 'Nothing was sent back: it was so already, or somebody else was reading it. Look again in a minute.'
+    : `${counted(count, 'dead letter')} ${count === 1 ? 'was' : 'were'} sent back.`
 
 function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName, Date>, now: Date): Html {
   const number = (value: number | undefined) => (value === undefined ? '–' : String(value))
@@ -73,14 +81,18 @@ function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName
     {
       head: 'Oldest work',
       numeric: true,
-      cell: ({ queue }) => {
+      cell: ({ queue, depth }) => {
         const at = oldest.get(queue)
-        return at === undefined ? '–' : ageOf(at, now)
+        if (at !== undefined) return ageOf(at, now)
+        return depth === null || depth.waiting + depth.inFlight > 0 ? UNKNOWN_AGE : '–'
       },
     },
   ]
   return table({ id: 'queue-table', caption: 'Depth and age', captionHidden: true, rows: states, empty: '', columns })
 }
+
+/** A message tells its age to nobody but who receives it, and that counts as a try. */
+const UNKNOWN_AGE = html`<span class="quiet" title="The catalogue has no row for this work, and a queue does not tell how old its messages are. On AWS CloudWatch does: ApproximateAgeOfOldestMessage.">not known</span>`
 
 function deadSection(queue: QueueName, letters: readonly DeadLetter[], token: string | null, now: Date): Html {
   const action = `/queues/${queue}/retry`
@@ -92,7 +104,7 @@ ${table<DeadLetter>({
   rows: letters,
   empty: 'They are being read by somebody else: load the page again in a minute.',
   columns: [
-    { head: 'About', heads: true, cell: ({ about }) => html`<code class="address">${about}</code>` },
+    { head: 'About', heads: true, cell: ({ about }) => aboutOf(about) },
     { head: 'Last error', prose: true, cell: ({ lastError }) => lastError ?? 'the catalogue knows none' },
     { head: 'Age', numeric: true, cell: ({ sentAt }) => (sentAt === null ? '–' : ageOf(sentAt, now)) },
     { head: 'Attempts', numeric: true, roomy: true, cell: ({ attempts }) => attempts ?? '–' },
@@ -105,6 +117,13 @@ ${table<DeadLetter>({
 })}
 <form method="post" action="${action}" class="actions">${csrfField(token)}<input type="hidden" name="all" value="yes"><button>Retry all of ${queue}</button></form>
 </section>`
+}
+
+/** `bucket/key` of a run leads to its page, which tells more, whether it is in the catalogue or not. */
+function aboutOf(about: string): Html {
+  const run = parseRunKey(about.slice(about.indexOf('/') + 1))
+  const code = html`<code class="address">${about}</code>`
+  return run === null ? code : html`<a href="${runPath(run)}">${code}</a>`
 }
 
 type Parked = Awaited<ReturnType<typeof listParked>>[number]

@@ -9,9 +9,9 @@ import { type Api, addPage } from '../route.ts'
 import { bytes, count } from './format.ts'
 import { renderPage } from './layout.ts'
 import type { PageOptions } from './options.ts'
-import { ageOf, dataBlock, type Html, mark, NOTHING, table } from './parts.ts'
+import { ageOf, dataBlock, type Html, mark, NOTHING, table, timeOf } from './parts.ts'
 import { chartData } from './replica-charts.ts'
-import { replicaTone } from './run-marks.ts'
+import { PLACES, replicaTone } from './run-marks.ts'
 
 const DAY_MS = 86_400_000
 const SPANS = [7, 30, 90] as const
@@ -35,7 +35,7 @@ export function registerReplicas(api: Api, context: TapeContext, options: PageOp
     return renderPage(c, options, {
       title: 'Replicas',
       body: replicasBody({ days, open, now, since, asked }),
-      scripts: ['uplot.js', 'charts.js'],
+      scripts: ['live.js', 'uplot.js', 'charts.js'],
       styles: ['uplot.css'],
     })
   })
@@ -51,9 +51,17 @@ interface Shown {
   readonly asked: z.infer<typeof query>
 }
 
-const replicasBody = ({ days, open, now, since, asked }: Shown): Html => html`<div class="title"><h1>Replicas</h1>${spans(asked)}</div>
+const replicasBody = ({
+  days,
+  open,
+  now,
+  since,
+  asked,
+}: Shown): Html => html`<div class="title"><h1>Replicas</h1>${spans(asked)}<p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
+<div data-live="time">
 ${totals(days, asked.days)}
 <section aria-labelledby="under-way"><h2 id="under-way">On the way, failed or doubtful</h2>${backlog(open, now)}</section>
+</div>
 <section aria-labelledby="by-day"><h2 id="by-day">By the day on which the data was taken</h2>
 <div class="charts" data-charts="chart-data" aria-hidden="true" hidden><figure><figcaption>Volume by place, each day (UTC)</figcaption><div data-chart="volume"></div></figure>
 <figure><figcaption>Share verified on tape, each day (UTC)</figcaption><div data-chart="share"></div></figure></div>
@@ -107,8 +115,6 @@ function share(part: number, all: number): Html {
   return html`${bytes(part)} <span class="quiet percent">${percent} %</span> <meter min="0" max="100" value="${percent}" aria-hidden="true"></meter>`
 }
 
-const PLACES = { local: 'DAQ disk', cloud: 'store', tape: 'tape', recall: 'back from tape' } as const
-
 const backlog = (open: Shown['open'], now: Date): Html =>
   table({
     id: 'backlog',
@@ -122,7 +128,7 @@ const backlog = (open: Shown['open'], now: Date): Html =>
       { head: 'Where', cell: ({ kind }) => PLACES[kind] },
       { head: 'Priority', roomy: true, cell: ({ priority }) => priority },
       { head: 'Copies', numeric: true, cell: (row) => count(row.count) },
-      { head: 'Volume', numeric: true, cell: ({ sizeBytes }) => bytes(sizeBytes) },
+      { head: 'Volume', numeric: true, roomy: true, cell: ({ sizeBytes }) => bytes(sizeBytes) },
       { head: 'Oldest', numeric: true, cell: ({ oldest }) => ageOf(oldest, now) },
     ],
   })
@@ -136,9 +142,9 @@ const dayTable = (days: readonly DayOfTag[]): Html =>
     columns: [
       { head: 'Day', heads: true, cell: ({ day, tag }) => html`<a href="${runsOfDay(day, tag)}">${day}</a>` },
       { head: 'Tag', cell: ({ tag }) => tag },
-      { head: 'Runs', numeric: true, cell: ({ runs }) => count(runs) },
+      { head: 'Runs', numeric: true, roomy: true, cell: ({ runs }) => count(runs) },
       { head: 'Taken', numeric: true, cell: ({ takenBytes }) => bytes(takenBytes) },
-      { head: 'DAQ disk', numeric: true, cell: ({ localBytes }) => bytes(localBytes) },
+      { head: 'DAQ disk', numeric: true, roomy: true, cell: ({ localBytes }) => bytes(localBytes) },
       { head: 'Store', numeric: true, cell: ({ cloudBytes }) => bytes(cloudBytes) },
       { head: 'Tape', numeric: true, cell: ({ tapeBytes }) => bytes(tapeBytes) },
     ],

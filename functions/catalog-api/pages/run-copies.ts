@@ -1,46 +1,32 @@
-/** Where a run is and was: every copy of its files with the times of its life. */
+/** Where a run is and was: every copy of its files; when what happened to them stands in the history. */
 import { html } from 'hono/html'
 import type { RunDetails } from '../../../shared/catalogue/queries.ts'
 import type { Replica } from '../../../shared/catalogue/replica-schema.ts'
 import { bytes } from './format.ts'
-import { type Html, mark, table, timeOf } from './parts.ts'
-import { replicaTone } from './run-marks.ts'
-
-const KINDS = { local: 'DAQ disk', cloud: 'store', tape: 'tape', recall: 'back from tape' } as const
+import { type Html, mark, NOTHING, table, timeOf } from './parts.ts'
+import { PLACES, replicaTone } from './run-marks.ts'
 
 export const copiesSection = ({ replicas }: RunDetails): Html => html`<section aria-labelledby="copies"><h2 id="copies">Copies</h2>
 ${table<Replica>({
   id: 'copy-table',
-  caption: 'Copies and their times',
+  caption: 'Copies',
   captionHidden: true,
   rows: replicas,
   empty: 'No copy is known.',
   columns: [
-    { head: 'Where', heads: true, cell: ({ kind }) => KINDS[kind] },
-    { head: 'State', cell: ({ state }) => mark(replicaTone(state), state) },
-    { head: 'Life (UTC)', cell: timeline },
-    { head: 'Size', numeric: true, cell: ({ size_bytes: size }) => bytes(size) },
-    { head: 'Address', cell: ({ url }) => html`<code class="address">${url}</code>` },
-    { head: 'Verified by', prose: true, cell: ({ verified_by: by }) => by ?? '–' },
+    { head: 'Where', heads: true, cell: ({ kind }) => PLACES[kind] },
+    { head: 'State', prose: replicas.some((replica) => replica.last_error !== null), cell: stateOf },
     {
-      head: 'Last error',
-      prose: true,
-      cell: ({ last_error: error, attempts }) => (error === null ? '–' : `${error} (attempt ${attempts})`),
+      head: 'Verified (UTC)',
+      cell: ({ verified_at: at, verified_by: by }) => html`${timeOf(at)}${by === null ? NOTHING : html`<br>${by}`}`,
     },
+    { head: 'Size', numeric: true, roomy: true, cell: ({ size_bytes: size }) => bytes(size) },
+    { head: 'Address', cell: ({ url }) => html`<code class="address">${url}</code>` },
   ],
 })}</section>`
 
-/** What happened to the copy, in the order of time. */
-function timeline(replica: Replica): Html {
-  const steps = [
-    ['asked for', replica.requested_at],
-    ['begun', replica.started_at],
-    ['stored', replica.stored_at],
-    ['verified', replica.verified_at],
-    ['deleted', replica.deleted_at],
-    ['stays until', replica.expires_at],
-    ['tried again', replica.next_attempt_at],
-  ] as const
-  const known = steps.flatMap(([what, at]) => (at === null ? [] : [{ what, at }])).toSorted((a, b) => a.at.getTime() - b.at.getTime())
-  return html`<ol class="timeline">${known.map(({ what, at }) => html`<li>${timeOf(at)} ${what}</li>`)}</ol>`
+/** With what went wrong last, and what comes. */
+function stateOf({ state, last_error: error, attempts, expires_at: until, next_attempt_at: next }: Replica): Html {
+  const tone = replicaTone(state)
+  return html`${mark(tone, state)}${error === null ? NOTHING : html`<br><span class="${tone === 'bad' ? 'problem' : 'quiet'}">${error} (attempt ${attempts})</span>`}${until === null ? NOTHING : html`<br>stays until ${timeOf(until)}`}${next === null ? NOTHING : html`<br>tried again ${timeOf(next)}`}`
 }

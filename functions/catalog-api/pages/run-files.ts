@@ -18,7 +18,7 @@ ${facts([
   ['Catalogued', timeOf(file.catalogued_at)],
   ['Replaced', file.superseded_at === null ? null : timeOf(file.superseded_at)],
   ['Compared', comparisons(file)],
-  ['Camera', file.camera === null ? null : `${file.camera.model}, ${file.camera.width} × ${file.camera.height}`],
+  ['Camera', file.camera === null ? null : `${file.camera.model}, ${file.camera.width}\u00a0×\u00a0${file.camera.height}`],
 ])}
 ${checksums(file)}</article>`
 

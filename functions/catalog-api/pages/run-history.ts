@@ -1,55 +1,96 @@
-/** What happened to a run: told by the catalogue, asked of other functions, and logged by them. */
+/** What happened to a run in the order of time: told by the catalogue, asked of other functions, and done with its copies. */
 import { html } from 'hono/html'
 import type { RunDetails } from '../../../shared/catalogue/queries.ts'
-import { type Html, mark, table, timeOf } from './parts.ts'
-import type { LogLine } from './run-logs.ts'
+import type { Replica } from '../../../shared/catalogue/replica-schema.ts'
+import { counted, dateTime } from './format.ts'
+import { type Content, type Html, mark, NOTHING, table, timeOf } from './parts.ts'
+import { PLACES } from './run-marks.ts'
 
-export const historySection = ({
-  history,
-  requests,
-}: RunDetails): Html => html`<section aria-labelledby="history"><h2 id="history">History</h2>
-${table<RunDetails['history'][number]>({
-  id: 'history-table',
-  caption: 'What happened',
-  rows: history,
-  empty: 'Nothing is noted.',
-  columns: [
-    { head: 'At (UTC)', cell: ({ at }) => timeOf(at) },
-    { head: 'What', heads: true, cell: ({ what }) => what },
-    { head: 'Detail', prose: true, cell: ({ detail }) => detail },
-  ],
-})}
-${table<RunDetails['requests'][number]>({
-  id: 'request-table',
-  caption: 'What was asked of other functions',
-  rows: requests,
-  empty: 'Nothing was asked of other functions.',
-  columns: [
-    { head: 'Made (UTC)', cell: ({ createdAt }) => timeOf(createdAt) },
-    { head: 'Queue', heads: true, cell: ({ queue }) => queue },
-    { head: 'Sent (UTC)', cell: ({ sentAt }) => (sentAt === null ? mark('waiting', 'not yet') : timeOf(sentAt)) },
-    { head: 'Name', cell: ({ name }) => html`<code class="address">${name}</code>` },
-  ],
-})}</section>`
-
-/** @param lines null where the functions do not log into files beside us. */
-export function logSection(lines: readonly LogLine[] | null, run: { readonly tag: string; readonly runNumber: number }): Html {
-  return html`<section aria-labelledby="logs"><h2 id="logs">Log lines of the functions</h2>
-${
-  lines === null
-    ? html`<p>Each line about this run has <code>"run":${run.runNumber}</code> and <code>"tag":"${run.tag}"</code>: filter the logs of the platform by these (CloudWatch: <code>{ $.run = ${run.runNumber} }</code>).</p>`
-    : table<LogLine>({
-        id: 'log-table',
-        caption: 'The last lines, in the order of time',
-        rows: lines,
-        empty: 'The logs that are kept say nothing of this run.',
-        columns: [
-          { head: 'At (UTC)', cell: ({ time }) => time.slice(0, 23).replace('T', ' ') },
-          { head: 'Level', cell: ({ level }) => mark(level === 'error' ? 'bad' : level === 'warn' ? 'waiting' : 'none', level) },
-          { head: 'Function', cell: (line) => line.function },
-          { head: 'Event', heads: true, cell: ({ event }) => event },
-          { head: 'More', cell: ({ more }) => html`<code class="address">${more}</code>` },
-        ],
-      })
-}</section>`
+export interface Step {
+  readonly at: Date
+  readonly what: string
+  readonly detail: Content
+  /** A person, a machine or a part of Cygnet; null where it is not noted. */
+  readonly by: string | null
 }
+
+/** The newest are shown, so many before them are folded away. */
+const SHOWN = 25
+const FOLDED = 200
+
+export function historySection(details: RunDetails): Html {
+  const steps = stepsOf(details)
+  const older = steps.slice(-SHOWN - FOLDED, -SHOWN)
+  const left = Math.max(0, steps.length - SHOWN - FOLDED)
+  return html`<section aria-labelledby="history"><h2 id="history">History</h2>
+${older.length === 0 ? NOTHING : html`<details><summary>${counted(older.length, 'older step')}</summary>${left === 0 ? NOTHING : html`<p class="quiet">${counted(left, 'step')} before these: the API tells them all.</p>`}${stepTable('older-steps', 'Older steps', older)}</details>`}
+${stepTable('steps', 'What happened, the newest last', steps.slice(-SHOWN))}</section>`
+}
+
+const stepTable = (id: string, caption: string, rows: readonly Step[]): Html =>
+  table<Step>({
+    id,
+    caption,
+    captionHidden: true,
+    rows,
+    empty: 'Nothing is noted.',
+    columns: [
+      { head: 'At (UTC)', cell: ({ at }) => timeOf(at) },
+      { head: 'What', heads: true, cell: ({ what }) => what },
+      { head: 'Detail, by whom', prose: true, cell: ({ detail, by }) => html`${detail}${by === null ? NOTHING : html`, by ${by}`}` },
+    ],
+  })
+
+/** All of them, the newest last; of what is of one time, the copies first. */
+export function stepsOf({ history, requests, replicas }: Pick<RunDetails, 'history' | 'requests' | 'replicas'>): readonly Step[] {
+  const steps = [
+    ...replicas.flatMap((replica) => stepsOfCopy(replica, history)),
+    ...history.map((line) => ({ ...line, by: null })),
+    ...requests.map(stepOfRequest),
+  ]
+  return steps.toSorted((a, b) => a.at.getTime() - b.at.getTime())
+}
+
+const ASKED: Readonly<Record<string, string>> = {
+  'tape-requests': 'copy to tape asked for',
+  'recall-requests': 'recall asked for',
+  'reco-requests': 'reconstruction asked for',
+  alerts: 'alert',
+}
+
+function stepOfRequest({ queue, name, createdAt, sentAt }: RunDetails['requests'][number]): Step {
+  const state = sentAt === null ? html`${mark('waiting', 'not sent yet')} ` : NOTHING
+  return { at: createdAt, what: ASKED[queue] ?? queue, detail: html`${state}<code class="name">${name}</code>`, by: null }
+}
+
+/** One step for all that is of one second; what a line of the history tells of the same second is not told again. */
+function stepsOfCopy(replica: Replica, history: RunDetails['history']): readonly Step[] {
+  const isTold = (at: Date) => history.some((line) => secondOf(line.at) === secondOf(at) && line.detail.includes(replica.object_key))
+  const times = [
+    ['asked for', replica.requested_at],
+    ['begun', replica.started_at],
+    ['stored', replica.stored_at],
+    ['verified', replica.verified_at],
+    ['deleted', replica.deleted_at],
+  ] as const
+  const untold = times.flatMap(([word, at]) => (at === null || isTold(at) ? [] : [{ word, at }]))
+  return [...Map.groupBy(untold, ({ at }) => secondOf(at)).values()].flatMap((same) => {
+    const words = same.map(({ word }) => word)
+    const [first] = same
+    if (first === undefined) return []
+    const how = words.includes('verified') ? replica.verified_by : null
+    // Of one second it needs not be told that it was begun.
+    const told = words.includes('stored') ? words.filter((word) => word !== 'begun') : words
+    const what = `${PLACES[replica.kind]}: ${told.join(', ')}`
+    return [
+      {
+        at: first.at,
+        what,
+        detail: how ?? html`<code class="name">${replica.url}</code>`,
+        by: words.includes('asked for') ? replica.requested_by : null,
+      },
+    ]
+  })
+}
+
+const secondOf = (at: Date) => dateTime(at)

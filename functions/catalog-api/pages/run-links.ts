@@ -4,10 +4,11 @@ import * as z from 'zod'
 import { mayDo } from '../../../shared/access/caller.ts'
 import type { FileOfRun, RunName } from '../../../shared/replicas/catalogue-links.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { safePath } from '../access/safe-path.ts'
 import { refusal } from '../problem.ts'
 import { type Api, type ApiContext, addPage } from '../route.ts'
 import { findLinks } from '../routes/find-links.ts'
-import { listOf } from '../routes/link-lists.ts'
+import { LIST_COMMANDS, listOf } from '../routes/link-lists.ts'
 import { bytes, counted } from './format.ts'
 import { csrfField, renderPage } from './layout.ts'
 import { csrfTokenOf, type PageOptions } from './options.ts'
@@ -32,17 +33,17 @@ const chosenRun = z
     context.addIssue({ code: 'custom', message: 'this names no run' })
     return z.NEVER
   })
-const form = z.object({ run: z.array(chosenRun).max(MOST_RUNS), recall: z.literal('yes').optional() })
+const form = z.object({ run: z.array(chosenRun).max(MOST_RUNS), recall: z.literal('yes').optional(), from: z.string().catch('/runs') })
 
 export const chosenValue = ({ tag, runNumber }: RunName): string => `${encodeURIComponent(tag)}/${runNumber}`
 
 export function registerRunLinks(api: Api, context: TapeContext, options: PageOptions): void {
   addPage(api, 'POST', '/runs/links', { right: 'link', anyTag: true }, async (c) => {
     const body = await c.req.parseBody({ all: true })
-    const parsed = form.safeParse({ run: [body.run ?? []].flat(), recall: body.recall })
+    const parsed = form.safeParse({ run: [body.run ?? []].flat(), recall: body.recall, from: body.from })
     if (!parsed.success) throw refusal(400, `choose up to ${MOST_RUNS} runs of the table`)
     const caller = c.get('caller')
-    const { run, recall } = parsed.data
+    const { run, recall, from } = parsed.data
     const runs = run.filter(({ tag }) => mayDo(caller, 'link', tag))
     const refused = run.filter(({ tag }) => !mayDo(caller, 'link', tag))
     const wanted = { runs, files: [], seconds: context.config.CYGNET_LINK_SECONDS, check: true, recall: recall === 'yes' }
@@ -51,20 +52,32 @@ export function registerRunLinks(api: Api, context: TapeContext, options: PageOp
       ...unknown.map(({ why }) => why),
       ...refused.map(({ tag, runNumber }) => `run ${runNumber}: you may not have links to runs of ${tag}`),
     ]
-    return renderPage(c, options, { title: 'Links', body: linksBody(c, files, without, csrfTokenOf(c, options)) })
+    return renderPage(c, options, { title: 'Links', body: linksBody(c, { files, without, from: backTo(from) }, csrfTokenOf(c, options)) })
   })
 }
 
-/** @param without why there is none, for each run that has no file here. */
-function linksBody(c: ApiContext, files: readonly FileOfRun[], without: readonly string[], token: string | null): Html {
+/** In a form that asks for links: the page on which it stands. */
+export const fromField = (path: string): Html => html`<input type="hidden" name="from" value="${path}">`
+
+/** Back to the table as it was filtered, or to the page of a run. */
+const backTo = (from: string): string => (/^\/runs(?:[/?]|$)/.test(safePath(from)) ? safePath(from) : '/runs')
+
+interface FoundFiles {
+  readonly files: readonly FileOfRun[]
+  /** Why there is none, for each run that has no file here. */
+  readonly without: readonly string[]
+  readonly from: string
+}
+
+function linksBody(c: ApiContext, { files, without, from }: FoundFiles, token: string | null): Html {
   const links = files.flatMap((file) => (file.kind === 'link' ? [file] : []))
   const asleep = new Map(files.filter(({ kind }) => kind === 'on-tape').map((file) => [chosenValue(file), file]))
   const recallable = [...asleep].filter(([, { tag }]) => mayDo(c.get('caller'), 'recall', tag)).map(([value]) => value)
   const [first] = links
-  return html`<div class="title"><h1>Links</h1><p><a href="/runs">Back to the runs</a> · <a href="${first === undefined ? '/python' : pythonPath(first)}">Use from Python and ROOT</a></p></div>
+  return html`<div class="title"><h1>Links</h1><p><a href="${from}">Back to ${from.startsWith('/runs/') ? 'the run' : 'the runs'}</a> · <a href="${first === undefined ? '/python' : pythonPath(first)}">Use from Python and ROOT</a></p></div>
 <p>${counted(links.length, 'link')}, ${bytes(links.reduce((sum, file) => sum + file.sizeBytes, 0))}. Whoever has a link can fetch the file until it expires: pass on runs, not links.</p>
 ${without.length === 0 ? NOTHING : html`<div class="notice bad"><p>Without links:</p><ul>${without.map((why) => html`<li>${why}</li>`)}</ul></div>`}
-${recallable.length === 0 ? NOTHING : recallForm(recallable, token)}
+${recallable.length === 0 ? NOTHING : recallForm(recallable, from, token)}
 ${linkTable(files)}
 ${links.length === 0 ? NOTHING : lists(links)}`
 }
@@ -99,15 +112,19 @@ function linkOf(file: FileOfRun): Content {
   }
 }
 
-const recallForm = (runs: readonly string[], token: string | null): Html => html`<form method="post" action="/runs/links" class="notice">
-${csrfField(token)}<input type="hidden" name="recall" value="yes">
+const recallForm = (
+  runs: readonly string[],
+  from: string,
+  token: string | null,
+): Html => html`<form method="post" action="/runs/links" class="notice">
+${csrfField(token)}${fromField(from)}<input type="hidden" name="recall" value="yes">
 ${runs.map((run) => html`<input type="hidden" name="run" value="${run}">`)}
 <p>${counted(runs.length, 'run')} ${runs.length === 1 ? 'is' : 'are'} only on tape. <button class="main">Bring back</button></p></form>`
 
 type There = Extract<FileOfRun, { readonly kind: 'link' }>
 
 const lists = (links: readonly There[]): Html => html`<details class="snippets"><summary>Lists for wget and aria2</summary>
-${copyable('for-wget', 'wget --content-disposition -c -i links.txt', listOf(links, 'wget'))}
-${copyable('for-aria2', 'aria2c -c -i links.txt', listOf(links, 'aria2'))}
+${copyable('for-wget', LIST_COMMANDS.wget, listOf(links, 'wget'))}
+${copyable('for-aria2', LIST_COMMANDS.aria2, listOf(links, 'aria2'))}
 ${copyable('for-md5sum', 'md5sum -c sums.txt', listOf(links, 'md5sum'))}
 </details>`

@@ -8,6 +8,8 @@ export interface LogLine {
   readonly level: string
   readonly function: string
   readonly event: string
+  /** What went wrong; null where nothing did. */
+  readonly error: string | null
   /** Everything else, as JSON. */
   readonly more: string
 }
@@ -19,6 +21,7 @@ const logLine = z.looseObject({
   event: z.string().default(''),
   run: z.number(),
   tag: z.string().optional(),
+  error: z.looseObject({ message: z.string() }).optional().catch(undefined),
 })
 
 /** So much of the end of each file is looked through. */
@@ -42,9 +45,12 @@ export async function logLinesOf(folder: string, run: { readonly tag: string; re
 function parseLine(text: string, { tag, runNumber }: { readonly tag: string; readonly runNumber: number }): readonly LogLine[] {
   const parsed = logLine.safeParse(jsonOf(text))
   if (!parsed.success) return []
-  const { time, level, function: name, event, run, tag: ofTag, ...more } = parsed.data
+  const { time, level, function: name, event, run, tag: ofTag, error, ...more } = parsed.data
   if (run !== runNumber || (ofTag !== undefined && ofTag !== tag)) return []
-  return [{ time, level, function: name, event, more: JSON.stringify(more) }]
+  const { message = null, ...cause } = error ?? {}
+  return [
+    { time, level, function: name, event, error: message, more: JSON.stringify(error === undefined ? more : { ...more, error: cause }) },
+  ]
 }
 
 function jsonOf(text: string): unknown {

@@ -1,5 +1,5 @@
-/** In a mark: how a run is, and where its copies are. */
-import type { ReplicaState } from '../../../shared/catalogue/replica-schema.ts'
+/** In marks and words: how a run is, and where its copies are. */
+import type { ReplicaKind, ReplicaState } from '../../../shared/catalogue/replica-schema.ts'
 import type { Run } from '../../../shared/catalogue/schema.ts'
 import type { StorageSummary } from '../../../shared/catalogue/storage-summary.ts'
 import { type Html, mark, type Tone } from './parts.ts'
@@ -25,6 +25,8 @@ const TAPE: Readonly<Record<StorageSummary['tape'], readonly [Tone, string]>> = 
 
 export const cloudMark = (cloud: StorageSummary['cloud']): Html => mark(...CLOUD[cloud])
 export const tapeMark = (tape: StorageSummary['tape']): Html => mark(...TAPE[tape])
+
+export const PLACES: Readonly<Record<ReplicaKind, string>> = { local: 'DAQ disk', cloud: 'store', tape: 'tape', recall: 'back from tape' }
 
 const GOOD: readonly ReplicaState[] = ['present', 'on-media']
 const BAD: readonly ReplicaState[] = ['failed', 'missing', 'suspicious']

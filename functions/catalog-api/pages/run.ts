@@ -10,17 +10,19 @@ import { type Api, type ApiContext, addPage } from '../route.ts'
 import { apiSnippets } from './api-snippets.ts'
 import { bytes, count, counted, duration } from './format.ts'
 import { csrfField, renderPage } from './layout.ts'
+import { logSection } from './log-section.ts'
 import { csrfTokenOf, originOf, type PageOptions } from './options.ts'
 import { facts, type Html, mark, NOTHING, runPath, timeOf } from './parts.ts'
 import { pythonPath } from './python.ts'
 import { copiesSection } from './run-copies.ts'
 import { filesSection } from './run-files.ts'
-import { historySection, logSection } from './run-history.ts'
-import { chosenValue } from './run-links.ts'
-import { logLinesOf } from './run-logs.ts'
+import { runHeading } from './run-heading.ts'
+import { historySection } from './run-history.ts'
+import { chosenValue, fromField } from './run-links.ts'
 import { cloudMark, runMark, tapeMark } from './run-marks.ts'
 import { parametersSection } from './run-parameters.ts'
 import { statisticsSection } from './run-statistics.ts'
+import { unknownRun } from './unknown-run.ts'
 
 const LARGEST_NUMBER = 0xffffffff
 
@@ -30,16 +32,16 @@ export function registerRun(api: Api, context: TapeContext, options: PageOptions
     if (!/^\d{1,10}$/.test(number) || Number(number) > LARGEST_NUMBER) throw refusal(404, 'this is no run number')
     const runNumber = Number(number)
     const uses = await findRuns(context.database, { tag, runNumber })
+    if (uses.length === 0) return await unknownRun(c, context, options, { tag, runNumber })
     const asked = c.req.query('use')
     const run = asked === undefined ? uses[0] : uses.find((use) => String(use.id) === asked)
-    if (run === undefined) throw refusal(404, `run ${runNumber} of ${tag} is not in the catalogue`)
-    const [details, neighbours] = await Promise.all([
+    if (run === undefined) throw refusal(404, `run ${runNumber} of ${tag} has no such use`)
+    const [details, neighbours, logs] = await Promise.all([
       describeRun(context.database, run),
       neighboursOf(context.database, { tag, runNumber }),
+      logSection(c, options, { tag, runNumber }),
     ])
-    const mayReadLogs = mayDo(c.get('caller'), 'operate', tag)
-    const logs = mayReadLogs && options.logFolder !== null ? await logLinesOf(options.logFolder, { tag, runNumber }) : null
-    const body = html`${heading(run, neighbours)}
+    const body = html`${runHeading({ tag, runNumber }, neighbours)}
 <div data-live="${tag}/${runNumber}">
 ${usesNote(run, uses)}
 ${summary(details)}
@@ -52,18 +54,10 @@ ${reconstructionSection(details)}
 ${filesSection(details)}
 ${copiesSection(details)}
 ${historySection(details)}
-${mayReadLogs ? logSection(logs, { tag, runNumber }) : NOTHING}
+${logs}
 </div>`
     return renderPage(c, options, { title: `Run ${runNumber} of ${tag}`, body, scripts: ['live.js'] })
   })
-}
-
-function heading({ tag, run_number: runNumber }: Run, { before, after }: Awaited<ReturnType<typeof neighboursOf>>): Html {
-  const pathOf = (number: number) => runPath({ tag, runNumber: number })
-  return html`<div class="title"><h1>Run ${runNumber} <span class="quiet">of <a href="/runs?tag=${encodeURIComponent(tag)}">${tag}</a></span></h1>
-<nav aria-label="Neighbouring runs">${before === null ? NOTHING : html`<a href="${pathOf(before)}" rel="prev">‹ ${before}</a>`}
-${after === null ? NOTHING : html`<a href="${pathOf(after)}" rel="next">${after} ›</a>`}
-<span class="live" role="status" data-live-status></span></nav></div>`
 }
 
 /** Numbers are sometimes used again. */
@@ -100,7 +94,7 @@ function linksForm(c: ApiContext, context: TapeContext, options: PageOptions, ru
   if (run.is_current !== 1 || !mayDo(c.get('caller'), 'link', run.tag)) return NOTHING
   const name = { tag: run.tag, runNumber: run.run_number }
   const links = `/api/v1${runPath(name)}/links`
-  return html`<form method="post" action="/runs/links" class="actions">${csrfField(csrfTokenOf(c, options))}
+  return html`<form method="post" action="/runs/links" class="actions">${csrfField(csrfTokenOf(c, options))}${fromField(runPath(name))}
 <input type="hidden" name="run" value="${chosenValue(name)}"><button class="main">Get links</button></form>
 ${apiSnippets(originOf(c, context), links, new URLSearchParams(), pythonPath(name))}`
 }

@@ -1,7 +1,7 @@
 /** The form of the page Runs: its fields stand in the address, so that a search can be kept and sent on. */
 import { html } from 'hono/html'
+import { shownColumns } from '../../../shared/catalogue/shown-parameters.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/catalogue/storage-summary.ts'
-import { runlogColumns } from '../../../shared/extraction/run-parameters.ts'
 import { type Html, NOTHING } from './parts.ts'
 import { COLUMN_NAMES, DEFAULT_COLUMNS, headOf } from './runs-columns.ts'
 import { addressWith } from './runs-query.ts'
@@ -76,7 +76,7 @@ const optionOf = ([value, text]: Choice, chosen: string): Html =>
 
 /** Adds one condition to those that there are. */
 const parameterFields: Html = html`<fieldset class="group"><legend>Parameter</legend>
-<select name="parameter" aria-label="Parameter">${[['', 'none'] as const, ...runlogColumns.map(({ name }) => [name, name] as const)].map((choice) => optionOf(choice, ''))}</select>
+<select name="parameter" aria-label="Parameter">${[['', 'none'] as const, ...shownColumns.map(({ name }) => [name, name] as const)].map((choice) => optionOf(choice, ''))}</select>
 <select name="operator" aria-label="is">${OPERATORS.map((choice) => optionOf(choice, 'eq'))}</select>
 <input name="value" aria-label="Value of the parameter" size="8" maxlength="200">
 </fieldset>`

@@ -11,7 +11,7 @@ import { counted } from './format.ts'
 import { csrfField, renderPage } from './layout.ts'
 import { csrfTokenOf, originOf, type PageOptions } from './options.ts'
 import { type Column, type Html, NOTHING, runPath, table } from './parts.ts'
-import { chosenValue } from './run-links.ts'
+import { chosenValue, fromField } from './run-links.ts'
 import { columnOf } from './runs-columns.ts'
 import { runsForm } from './runs-form.ts'
 import { addressWith, apiQuery, canonicalAddress, nextAddress, parseRunsPage, type RunsPageQuery } from './runs-query.ts'
@@ -64,7 +64,7 @@ async function results(c: ApiContext, { context, options, address, asked }: Aske
   const first = asked.search.after === null ? NOTHING : html`<a href="${addressWith(address, { cursor: null })}">First page</a>`
   const further = next === null ? NOTHING : html`<a rel="next" href="${nextAddress(address, asked, next)}">Next page</a>`
   const links = html`<p class="chosen"><button class="main">Links to the chosen runs</button> <span class="quiet" data-chosen role="status"></span></p>`
-  return html`<form method="post" action="/runs/links" data-selection>${csrfField(csrfTokenOf(c, options))}
+  return html`<form method="post" action="/runs/links" data-selection>${csrfField(csrfTokenOf(c, options))}${fromField(addressWith(address, {}))}
 ${found}
 <div class="below">${mayLink && runs.length > 0 ? links : NOTHING}<nav aria-label="Pages of the table">${first}${further}</nav></div>
 </form>

@@ -1,5 +1,6 @@
 /** One operation of the API as HTML: what it is for, what it takes, what it answers. */
 import { html } from 'hono/html'
+import { curlLine } from './curl.ts'
 import { exampleOf, type Schema, type Schemas, typeParts } from './schema.ts'
 
 export type Html = ReturnType<typeof html>
@@ -44,6 +45,7 @@ export const operationSection = (named: Named, schemas: Schemas): Html => {
 ${paragraphs(operation.description)}
 ${parameterTables(operation.parameters ?? [])}
 ${operation.requestBody === undefined ? '' : body(operation.requestBody.content, schemas)}
+<pre tabindex="0">${curlLine(named, schemas)}</pre>
 ${responseTable(operation, schemas)}
 </section>
 `

@@ -5,20 +5,18 @@ import { parseRunKey } from '../../../shared/notifications/run-key.ts'
 import type { ObjectName } from '../../../shared/storage/objects.ts'
 import { refusal } from '../problem.ts'
 import { type Api, type ApiContext, addPage } from '../route.ts'
+import { problems, SECURITY } from './problems.ts'
 
-const copy = z.object({ state: z.string(), verifiedAt: z.iso.datetime().nullable() })
+const copy = z.object({ state: z.string().openapi({ example: 'on-media' }), verifiedAt: z.iso.datetime().nullable() })
 
 const fileCopies = z.object({
-  /** Of the contents that the catalogue has under this key: to be compared with one's own file. */
-  sha256: z.string(),
+  sha256: z.string().openapi({ description: "Of the contents that the catalogue has under this key: to be compared with one's own file" }),
   md5: z.string(),
   sizeBytes: z.number(),
   cloud: copy.nullable(),
   tape: z.array(copy.extend({ endpoint: z.string() })),
-  /** True when a file with exactly these contents may be deleted elsewhere. */
-  safe: z.boolean(),
-  /** In words, whichever it is. */
-  why: z.string(),
+  safe: z.boolean().openapi({ description: 'True when a file with exactly these contents may be deleted elsewhere' }),
+  why: z.string().openapi({ description: 'In words, whichever it is' }),
 })
 
 export type FileCopies = z.infer<typeof fileCopies>
@@ -29,12 +27,18 @@ export type FindCopies = (object: ObjectName) => Promise<FileCopies | null>
 const copiesRoute = createRoute({
   method: 'get',
   path: '/api/v1/files/{bucket}/{key}/copies',
+  tags: ['Uploads'],
   summary: "Where the copies of a file's contents are, and whether one's own may be deleted",
-  security: [{ token: [] }],
-  request: { params: z.object({ bucket: z.string(), key: z.string() }) },
+  security: SECURITY,
+  request: {
+    params: z.object({
+      bucket: z.string().openapi({ description: 'Of the store', example: 'cygno-data' }),
+      key: z.string().openapi({ description: 'With its slashes', example: 'LNGS/run12345.mid.gz' }),
+    }),
+  },
   responses: {
     200: { description: 'The copies', content: { 'application/json': { schema: fileCopies } } },
-    404: { description: 'The catalogue does not know this file (yet)' },
+    ...problems(404),
   },
 })
 

@@ -7,8 +7,19 @@ export type ListFormat = (typeof LIST_FORMATS)[number]
 type There = Extract<FileOfRun, { readonly kind: 'link' }>
 
 /**
- * wget: one address a line for `wget --content-disposition -c -i`; name and checksums stand behind a # in it, which is not sent.
- * aria2: for `aria2c -c -i`, which keeps the folder of the tag and compares SHA-256. md5sum: for `md5sum -c` in the folder above.
+ * What makes files of a list, each below the folder of its tag. Not `wget -c`: with --content-disposition it sends a HEAD first, and
+ * the method is part of a link's signature. So wget goes on file by file (-nc): one that it left unfinished is found by md5sum. One
+ * folder of the addresses, the bucket, is cut off.
+ */
+export const LIST_COMMANDS: Readonly<Record<ListFormat, string>> = {
+  wget: 'wget -nc -x -nH --cut-dirs=1 --content-disposition -i links.txt',
+  aria2: 'aria2c -c -i links.txt',
+  md5sum: 'md5sum -c sums.txt',
+}
+
+/**
+ * wget: one address a line; name and checksums stand behind a # in it, which is not sent. aria2 compares SHA-256 by itself. md5sum:
+ * to be compared in the folder where the files were fetched.
  */
 export function listOf(links: readonly There[], format: ListFormat): string {
   switch (format) {

@@ -2,19 +2,20 @@
 import { z } from '@hono/zod-openapi'
 import { isTag } from '../../../shared/notifications/run-key.ts'
 import { LONGEST_LINK_SECONDS } from '../../../shared/storage/links.ts'
-import { LIST_FORMATS } from './link-lists.ts'
+import { LIST_COMMANDS, LIST_FORMATS } from './link-lists.ts'
 import { runNumber } from './run-params.ts'
 
 export const MOST_LINKS = 1000
 const LONGEST_RECALL_DAYS = 366
 
-const FORMAT = 'json, or a list for wget, aria2c or md5sum'
+const FORMAT = `json, or a list for a program: ${LIST_FORMATS.map((format) => LIST_COMMANDS[format]).join(', ')}`
 const RECALL = 'Ask for what is only on tape to be brought back; needs the right to recall'
 
-const seconds = z.int().min(1).max(LONGEST_LINK_SECONDS).openapi({
+const ABOUT_SECONDS = {
   description: 'Wished validity. `expiresAt` says the true end: a limit of the service, or the end of its own credentials, may come first',
   example: 3600,
-})
+}
+const seconds = z.int().min(1).max(LONGEST_LINK_SECONDS).openapi(ABOUT_SECONDS)
 
 const yes = (description: string) =>
   z
@@ -29,6 +30,7 @@ export const linksQuery = z.strictObject({
     .regex(/^\d{1,7}$/, 'a number of seconds is expected')
     .transform(Number)
     .pipe(seconds)
+    .openapi({ ...ABOUT_SECONDS, type: 'integer', minimum: 1, maximum: LONGEST_LINK_SECONDS })
     .optional(),
   recall: yes(RECALL),
   format: z
@@ -70,15 +72,16 @@ const linked = {
   bucket: z.string().openapi({ example: 'cygno-data' }),
   key: z.string().openapi({ example: 'LNGS/run12345.mid.gz' }),
   fileName: z.string().openapi({ example: 'run12345.mid.gz' }),
-  sizeBytes: z.int(),
-  md5: z.string(),
-  adler32: z.string(),
-  sha256: z.string(),
+  sizeBytes: z.int().openapi({ example: 412_345_678 }),
+  md5: z.string().openapi({ example: '5e381ab5567ed21ee91ca265529638f9' }),
+  adler32: z.string().openapi({ example: 'eecd4b5e' }),
+  sha256: z.string().openapi({ example: 'ee38138ed6101db8a1aff3cf36a19e50356b09ac4a11a82c8299e7762c4b185b' }),
 }
+const url = z.url().openapi({ example: 'https://s3.example.org/cygno-data/LNGS/run12345.mid.gz?X-Amz-Signature=…' })
 
 const fileLink = z
   .discriminatedUnion('kind', [
-    z.strictObject({ ...linked, kind: z.literal('link'), url: z.url(), expiresAt: time }),
+    z.strictObject({ ...linked, kind: z.literal('link'), url, expiresAt: time }),
     z.strictObject({ ...linked, kind: z.literal('recalling'), state: z.string(), requestedAt: time, detail: z.string().nullable() }),
     z.strictObject({ ...linked, kind: z.literal('on-tape'), how: z.string() }),
     z.strictObject({ ...linked, kind: z.literal('unavailable'), why: z.string() }),

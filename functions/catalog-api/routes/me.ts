@@ -3,10 +3,12 @@ import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import type { Config } from '../../../shared/config.ts'
 import { type Api, addRoute } from '../route.ts'
+import { problems } from './problems.ts'
 
 const meRoute = createRoute({
   method: 'get',
   path: '/api/v1/me',
+  tags: ['Access'],
   summary: 'Who asks, and what they may do',
   responses: {
     200: {
@@ -15,29 +17,35 @@ const meRoute = createRoute({
         'application/json': {
           schema: z.object({
             kind: z.enum(['anonymous', 'token', 'person']),
-            name: z.string(),
-            /** `read:LNGS`, `link:*` */
-            scopes: z.array(z.string()),
+            name: z.string().openapi({ example: 'ada' }),
+            scopes: z.array(z.string()).openapi({ example: ['read:LNGS', 'link:*'] }),
           }),
         },
       },
     },
+    ...problems(),
   },
 })
 
 const settingsRoute = createRoute({
   method: 'get',
   path: '/api/v1/sign-in-settings',
+  tags: ['Access'],
   summary: 'How a program signs a person in (OAuth 2.0 device flow)',
   responses: {
     200: {
       description: 'The IAM and the public client for programs; null where there is none',
       content: {
         'application/json': {
-          schema: z.object({ issuer: z.string().nullable(), clientId: z.string().nullable(), audience: z.string() }),
+          schema: z.object({
+            issuer: z.string().nullable().openapi({ example: 'https://iam.example.org/' }),
+            clientId: z.string().nullable().openapi({ example: 'cygnet-cli' }),
+            audience: z.string().openapi({ example: 'cygnet' }),
+          }),
         },
       },
     },
+    ...problems(),
   },
 })
 

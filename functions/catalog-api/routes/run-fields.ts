@@ -2,8 +2,8 @@
 
 import { type RunView, runView } from '../../../shared/catalogue/run-view.ts'
 import type { Parameters, Run } from '../../../shared/catalogue/schema.ts'
+import { shownColumns, shownParameters } from '../../../shared/catalogue/shown-parameters.ts'
 import { type StorageSummary, storageOf } from '../../../shared/catalogue/storage-summary.ts'
-import { runlogColumns } from '../../../shared/extraction/run-parameters.ts'
 
 const RUN_FIELDS = [
   'tag',
@@ -25,7 +25,7 @@ const RUN_FIELDS = [
 ] as const satisfies readonly (keyof RunView)[]
 type RunField = (typeof RUN_FIELDS)[number]
 
-const PARAMETERS: readonly string[] = runlogColumns.map((column) => column.name)
+const PARAMETERS: readonly string[] = shownColumns.map((column) => column.name)
 const PARAMETER_PREFIX = 'param.'
 
 export interface FieldChoice {
@@ -66,7 +66,7 @@ export function itemsOf(runs: readonly Run[], choice: FieldChoice): readonly Run
       ...Object.fromEntries(choice.run.map((field) => [field, view[field]])),
       ...(choice.storage ? { storage: storageOf(run) } : {}),
       ...(choice.parameters === 'all'
-        ? { parameters: run.parameters }
+        ? { parameters: shownParameters(run.parameters) }
         : choice.parameters.length > 0
           ? { parameters: Object.fromEntries(choice.parameters.map((name) => [name, run.parameters[name] ?? null])) }
           : {}),

@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi'
 import type { Right } from '../../../shared/access/scopes.ts'
 import type { Database } from '../../../shared/catalogue/database.ts'
+import { heardOfRun, notCataloguedText } from '../../../shared/catalogue/not-catalogued.ts'
 import { findRuns } from '../../../shared/catalogue/queries.ts'
 import type { Run } from '../../../shared/catalogue/schema.ts'
 import { isTag } from '../../../shared/notifications/run-key.ts'
@@ -42,11 +43,12 @@ export interface FoundUse {
   readonly uses: readonly Run[]
 }
 
-/** The current use of the number, or the one that is named. Ends the request with 404 when there is none. */
+/** The current use of the number, or the one that is named. Ends the request with 404 when there is none, which says what the ledger knows. */
 export async function findUse(database: Database, { tag, run }: z.output<typeof runParams>, use: number | undefined): Promise<FoundUse> {
   const uses = await findRuns(database, { tag, runNumber: run })
   const [current] = uses
-  if (current === undefined) throw refusal(404, `run ${run} of ${tag} is not in the catalogue`)
+  if (current === undefined)
+    throw refusal(404, notCataloguedText({ tag, runNumber: run }, await heardOfRun(database, { tag, runNumber: run })))
   const chosen = use === undefined ? current : uses.find((each) => each.id === use)
   if (chosen === undefined) throw refusal(404, `run ${run} of ${tag} has no use ${use}`)
   return { run: chosen, uses }

@@ -5,9 +5,11 @@
 import { z } from '@hono/zod-openapi'
 import { PARAMETER_OPERATORS, type ParameterCondition, type RunConditions } from '../../../shared/catalogue/run-conditions.ts'
 import { RUN_ORDERS, type RunPosition, type RunSearch } from '../../../shared/catalogue/search-runs.ts'
+import { isStorageStatus, shownColumns } from '../../../shared/catalogue/shown-parameters.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/catalogue/storage-summary.ts'
-import { type RunlogColumn, runlogColumns } from '../../../shared/extraction/run-parameters.ts'
+import type { RunlogColumn } from '../../../shared/extraction/run-parameters.ts'
 import { isTag } from '../../../shared/notifications/run-key.ts'
+import { parseTimeText } from '../../../shared/time-text.ts'
 
 export const LONGEST_PAGE = 500
 export const LONGEST_STREAM = 100_000
@@ -18,7 +20,7 @@ const MOST_PARAMETERS = 10
 const LONGEST_TEXT = 200
 const LARGEST_NUMBER = 0xffffffff
 
-const columns: ReadonlyMap<string, RunlogColumn> = new Map(runlogColumns.map((column) => [column.name, column]))
+const columns: ReadonlyMap<string, RunlogColumn> = new Map(shownColumns.map((column) => [column.name, column]))
 
 const tag = z.string().refine(isTag, 'this is no tag; one is LNGS')
 const integer = (least: number, most: number, about: { readonly description: string; readonly example?: number }) =>
@@ -43,11 +45,9 @@ const time = (description: string) =>
     .openapi({ description, type: 'string', format: 'date-time', example: '2024-05-31T12:00:00Z' })
     .optional()
 
-/** A day begins at midnight UTC. A plus sign that was not escaped in the address has become a blank. */
-function timeOf(text: string): Date {
-  const whole = /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text.replace(/ (?=\d\d:\d\d$)/, '+')
-  return z.iso.datetime({ offset: true }).safeParse(whole).success ? new Date(whole) : new Date(Number.NaN)
-}
+/** A plus sign that was not escaped in the address has become a blank. */
+const timeOf = (text: string): Date =>
+  parseTimeText(text.replace(/(\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (?=\d\d:\d\d$)/, '$1+')) ?? new Date(Number.NaN)
 
 const known = {
   tag: z
@@ -57,8 +57,8 @@ const known = {
     .optional(),
   from: integer(0, LARGEST_NUMBER, { description: 'Smallest run number', example: 12000 }),
   to: integer(0, LARGEST_NUMBER, { description: 'Largest run number', example: 12100 }),
-  since: time('Begun at this time or later'),
-  until: time('Begun before this time'),
+  since: time('Begun at this time or later; of UTC where it names no zone, at midnight where it is a day'),
+  until: time('Begun before this time, read as `since`'),
   complete: truth('Whether the file was read to the end of the run'),
   pedestal: truth('Whether it is a pedestal run'),
   integrity: z
@@ -69,8 +69,8 @@ const known = {
   tape: z.enum(TAPE_WORDS).openapi({ description: 'Whether its copy on tape is verified on the medium' }).optional(),
   text: z
     .string()
-    .min(1)
-    .max(LONGEST_TEXT)
+    .min(1, 'some text is expected')
+    .max(LONGEST_TEXT, `at most ${LONGEST_TEXT} characters are expected`)
     .openapi({ description: 'Part of the description, in capitals or not', example: 'AmBe' })
     .optional(),
   sort: z
@@ -101,7 +101,7 @@ const PARAMETER_HELP =
 
 /** Documented one by one; checked below together with their operators. */
 const documented = Object.fromEntries(
-  runlogColumns.map(({ name, sqlType }) => [
+  shownColumns.map(({ name, sqlType }) => [
     `param.${name}`,
     z
       .string()
@@ -142,6 +142,7 @@ export const pageLimit = (query: RunQuery): number => query.limit ?? USUAL_PAGE
 function parameterCondition(name: string, value: unknown): ParameterCondition | string {
   const [prefix, columnName = '', operatorName = 'eq', ...more] = name.split('.')
   if (prefix !== 'param') return 'there is no such filter'
+  if (isStorageStatus(columnName)) return 'the ODB said this when the run began; where it is now is asked by cloud=present or tape=on-media'
   const column = columns.get(columnName)
   if (column === undefined) return `there is no parameter ${columnName.slice(0, LONGEST_TEXT)}`
   const operator = PARAMETER_OPERATORS.find((each) => each === operatorName)

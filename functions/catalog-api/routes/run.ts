@@ -18,7 +18,7 @@ const runRoute = createRoute({
   summary: 'One run with everything that is known of it',
   description: 'Parameters, files with checksums, copies, events and banks, requests to other parts of Cygnet, and what happened to it.',
   security: SECURITY,
-  request: { params: runParams, query: z.object({ use: useQuery }) },
+  request: { params: runParams, query: z.strictObject({ use: useQuery }) },
   responses: {
     200: { description: 'The run', content: { 'application/json': { schema: runDetails } } },
     304: NOT_MODIFIED,
@@ -32,7 +32,7 @@ const filesRoute = createRoute({
   tags: ['Runs'],
   summary: 'The files of a run, those that count first, then versions that were replaced',
   security: SECURITY,
-  request: { params: runParams, query: z.object({ use: useQuery }) },
+  request: { params: runParams, query: z.strictObject({ use: useQuery }) },
   responses: {
     200: { description: 'The files', content: { 'application/json': { schema: runFiles } } },
     304: NOT_MODIFIED,

@@ -56,7 +56,7 @@ export function registerRuns(api: Api, context: Context): void {
     const format = query.format ?? formatWanted(c)
     const limit = format === 'json' ? pageLimit(query) : (query.limit ?? LONGEST_STREAM)
     if (format === 'json' && limit > LONGEST_PAGE)
-      throw refusal(400, `a page has at most ${LONGEST_PAGE} runs; NDJSON and CSV have up to ${LONGEST_STREAM}`)
+      throw refusal(400, `limit: a page has at most ${LONGEST_PAGE} runs; NDJSON and CSV have up to ${LONGEST_STREAM}`)
     const search = { ...readSearch(c, query), limit: Math.min(limit, LONGEST_PAGE) }
     const first = await find(context, search)
     if (format === 'json') return await page(c, context, search, first, fields)
@@ -68,7 +68,8 @@ export function registerRuns(api: Api, context: Context): void {
 function fieldsOf(query: RunQuery): FieldChoice {
   if (query.fields === undefined) return ALL_FIELDS
   const choice = chooseFields(query.fields)
-  if ('unknown' in choice) throw refusal(400, `there is no field ${choice.unknown.slice(0, 80)}`)
+  if ('unknown' in choice)
+    throw refusal(400, `fields: ${choice.unknown === '' ? 'name one at least' : `there is no field ${choice.unknown.slice(0, 80)}`}`)
   return choice
 }
 
@@ -85,7 +86,7 @@ type Search = Omit<RunSearch, 'limit'>
 function readSearch(c: ApiContext, query: RunQuery): Search {
   const { tags, ...search } = searchOf(query)
   const after = query.cursor === undefined ? null : readCursor(sortOf(search), query.cursor)
-  if (query.cursor !== undefined && after === null) throw refusal(400, 'the cursor is none that a list in this order has given')
+  if (query.cursor !== undefined && after === null) throw refusal(400, 'cursor: it is none that a list in this order has given')
   return { ...search, tags: readableTags(c, tags), after }
 }
 

@@ -12,7 +12,7 @@ const place = { bucket: z.string().openapi({ example: 'cygno-data' }), key: z.st
 const runName = { tag: z.string().openapi({ example: 'LNGS' }), runNumber: z.int().openapi({ example: 12345 }) }
 
 const parameters = z.record(z.string(), z.union([z.number(), z.string(), z.null()])).openapi({
-  description: 'By column of the Runlog; times in it are local time of the DAQ',
+  description: 'By column of the Runlog; times in it are local time of the DAQ. Where the run is stands in `storage`',
   example: { GEM1_V: 440, exposure_sec: 0.3, pedestal_run: 0, start_time: '2026-01-15 09:00:00' },
 })
 

@@ -6,6 +6,7 @@ import type { StorageContext } from '../../../shared/runtime/context.ts'
 import { allowedRequest } from '../access/allowed-request.ts'
 import { createRequestSigner, storeAddress } from '../access/sign-request.ts'
 import { type Api, addRoute, type Rule } from '../route.ts'
+import { problems, SECURITY } from './problems.ts'
 
 /** For which tags is decided by what is signed. */
 const RULE: Rule = { right: 'push', anyTag: true }
@@ -15,40 +16,43 @@ const fields = z.record(z.string(), z.string())
 const settingsRoute = createRoute({
   method: 'get',
   path: '/api/v1/upload-settings',
+  tags: ['Uploads'],
   summary: 'Where and how runs are sent with this token',
-  security: [{ token: [] }],
+  security: SECURITY,
   responses: {
     200: {
       description: 'What an S3 client needs to know; addresses are path-style',
       content: {
         'application/json': {
           schema: z.object({
-            endpoint: z.string(),
-            region: z.string(),
-            buckets: z.array(z.string()),
+            endpoint: z.string().openapi({ example: 'https://s3.example.org' }),
+            region: z.string().openapi({ example: 'us-east-1' }),
+            buckets: z.array(z.string()).openapi({ example: ['cygno-data'] }),
             sdkChecksums: z.enum(['WHEN_SUPPORTED', 'WHEN_REQUIRED']),
-            tags: z.array(z.string()),
-            overwriteTags: z.array(z.string()),
+            tags: z.array(z.string()).openapi({ description: 'Of which runs may be sent', example: ['LNGS'] }),
+            overwriteTags: z.array(z.string()).openapi({ description: 'Of which they may be replaced', example: [] }),
           }),
         },
       },
     },
+    ...problems(),
   },
 })
 
 const signRoute = createRoute({
   method: 'post',
   path: '/api/v1/uploads/sign',
+  tags: ['Uploads'],
   summary: 'Signs one request to the store',
-  security: [{ token: [] }],
+  security: SECURITY,
   request: {
     body: {
       required: true,
       content: {
         'application/json': {
           schema: z.strictObject({
-            method: z.string().max(10),
-            path: z.string().max(4096),
+            method: z.string().max(10).openapi({ example: 'HEAD' }),
+            path: z.string().max(4096).openapi({ example: '/cygno-data/LNGS/run12345.mid.gz' }),
             query: fields.default({}),
             headers: fields.default({}),
           }),
@@ -61,7 +65,7 @@ const signRoute = createRoute({
       description: 'Headers to be put on the request, which is to be sent within 15 minutes',
       content: { 'application/json': { schema: z.object({ headers: fields }) } },
     },
-    403: { description: 'The token does not allow this request' },
+    ...problems(413, 415),
   },
 })
 

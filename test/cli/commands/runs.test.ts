@@ -175,6 +175,7 @@ test('several pages of the API follow each other', async () => {
 test.each([
   [['--param', 'GEM1_V'], /written 'GEM1_V>=440'/],
   [['--param', 'GEM9_V>1'], /no parameter GEM9_V/],
+  [['--param', 'storage_tape_status=1'], /by --cloud and --tape/],
   [['--param', 'GEM1_V>high'], /GEM1_V is compared with a number/],
   [['--since', 'yesterday'], /a time is written/],
   [['--since', '2024-02-31'], /a time is written/],

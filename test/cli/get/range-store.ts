@@ -100,12 +100,14 @@ export function fakeSource(
   files: (run: RunName, wish?: LinkWish) => Promise<readonly OfferedFile[]>,
 ): LinkSource & { readonly asked: () => number } {
   let asked = 0
+  const linksOf: LinkSource['linksOf'] = async (run, _signal, wish) => {
+    asked++
+    return await files(run, wish)
+  }
   return {
     runsIn: async () => [],
-    linksOf: async (run, _signal, wish) => {
-      asked++
-      return await files(run, wish)
-    },
+    linksOf,
+    linksOfFirst: async ([first], signal) => [{ ...first, files: await linksOf(first, signal) }],
     close: async () => {},
     asked: () => asked,
   }

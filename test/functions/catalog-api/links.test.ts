@@ -1,11 +1,19 @@
+import { execFile, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { LIST_COMMANDS } from '../../../functions/catalog-api/routes/link-lists.ts'
 import { linksAnswer, recallAnswer } from '../../../functions/catalog-api/routes/link-schemas.ts'
 import { registerLinks } from '../../../functions/catalog-api/routes/links.ts'
+import { temporaryFolder } from '../../../infra/local/testing.ts'
 import { type RecallTape, recallTape } from '../../support/recall-tape.ts'
 import { makeRun, onlyOnTape, replicaOf, setState, type TestRun } from '../../support/recalled-runs.ts'
 import type { TestTapeContext } from '../../support/tape-context.ts'
 import { ANONYMOUS, caller, READER, type RestApp, restApp, startSearchContext } from './rest-app.ts'
+
+const execute = promisify(execFile)
 
 let context: TestTapeContext
 let tape: RecallTape
@@ -44,7 +52,10 @@ describe('links to a run', () => {
     if (file?.kind !== 'link') throw new Error(JSON.stringify(json))
     expect(file).toMatchObject({ tag: 'LNGS', runNumber: 1, fileName: 'run00001.mid.gz', adler32: here.adler32, sizeBytes: 3000 })
     expect(await md5(file.url)).toBe(file.md5)
-    expect(Date.parse(file.expiresAt) - before).toBeGreaterThanOrEqual(60_000)
+    const { 'X-Amz-Date': signed = '', 'X-Amz-Expires': seconds } = Object.fromEntries(new URL(file.url).searchParams)
+    const signedAt = Date.parse(signed.replace(/^(....)(..)(..T..)(..)(..Z)$/, '$1-$2-$3:$4:$5'))
+    expect(Date.parse(file.expiresAt)).toBe(signedAt + Number(seconds) * 1000)
+    expect(Date.parse(file.expiresAt) - before).toBeGreaterThanOrEqual(59_000)
     expect(Date.parse(file.expiresAt) - before).toBeLessThan(75_000)
   })
 
@@ -166,6 +177,26 @@ describe('lists', () => {
     url.hash = ''
     expect(await md5(url.href)).toBe(here.md5)
   })
+
+  test.skipIf(spawnSync('sh', ['-c', 'command -v wget']).status !== 0)(
+    'for wget are fetched by it, and go on (where there is wget)',
+    async () => {
+      await makeRun({ ...context, tape }, 21)
+      const runs = [run(1), run(21)]
+      const { text: list } = await link({ runs, format: 'wget' })
+      const { text: sums } = await link({ runs, format: 'md5sum' })
+      const folder = temporaryFolder()
+      writeFileSync(join(folder, 'links.txt'), list)
+      writeFileSync(join(folder, 'sums.txt'), sums)
+      const shell = (command: string) => execute('sh', ['-c', command], { cwd: folder })
+      await shell(LIST_COMMANDS.wget)
+      await shell(LIST_COMMANDS.md5sum)
+      rmSync(join(folder, 'LNGS/run00021.mid.gz'))
+      await shell(LIST_COMMANDS.wget)
+      await shell(LIST_COMMANDS.md5sum)
+      expect(readdirSync(join(folder, 'LNGS')).toSorted()).toEqual(['run00001.mid.gz', 'run00021.mid.gz'])
+    },
+  )
 
   test('for aria2 have name and checksum below each address', async () => {
     const { text } = await app.get('/api/v1/runs/LNGS/1/links?format=aria2')

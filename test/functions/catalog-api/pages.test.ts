@@ -11,7 +11,18 @@ import type { Api } from '../../../functions/catalog-api/route.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
 import type { Caller } from '../../../shared/access/caller.ts'
 import { runInFreshNode } from '../../support/fresh-node.ts'
-import { addDeadLetter, caller, fillSite, makeRun, NOBODY, OPERATOR, READER, siteApp, stirCopies } from '../../support/site.ts'
+import {
+  addDeadLetter,
+  caller,
+  fillSite,
+  giveUpArrival,
+  makeRun,
+  NOBODY,
+  OPERATOR,
+  READER,
+  siteApp,
+  stirCopies,
+} from '../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
 
 const HOSTILE = `<script>alert("1")</script> & 'quoted' "><img src=x onerror=alert(2)>`
@@ -127,7 +138,7 @@ describe('what is refused', () => {
   const browser = { accept: 'text/html,application/xhtml+xml' }
 
   test.each([
-    ['/runs/LNGS/4711', 404, 'run 4711 of LNGS is not in the catalogue'],
+    ['/runs/LNGS/60020?use=1', 404, 'run 60020 of LNGS has no such use'],
     ['/nothing/<script>', 404, 'there is nothing here'],
   ] as const)('%s is told to a browser on a page, to programs as a problem', async (path, status, detail) => {
     const page = await get(path, browser)
@@ -137,6 +148,43 @@ describe('what is refused', () => {
     const answer = await get(path)
     expect(answer.headers.get('content-type')).toBe('application/problem+json')
     expect(await answer.json()).toMatchObject({ status, detail })
+  })
+
+  test('who may not do something learns who they are, what it takes, and what they have', async () => {
+    const refused = async (path: string, ...scopes: readonly string[]) => {
+      who = caller(...scopes)
+      const answer = await get(path)
+      expect(answer.status).toBe(403)
+      return ((await answer.json()) as { readonly detail: string }).detail
+    }
+    expect(await refused('/queues', 'read:LNF', 'link:*', 'link:LNF')).toBe(
+      'Ada Lovelace may not do this, which takes the right operate for all tags (operate:*); Ada Lovelace has read:LNF, link:*',
+    )
+    expect(await refused('/runs/FLASH%2F2024/5', 'read:LNF')).toContain('the right read for FLASH/2024 (read:FLASH/2024); ')
+    expect(await refused('/runs', 'push:LNF')).toContain('the right read for some tag; ')
+    expect(await refused('/runs')).toMatch(/ has none$/)
+    // What was made up in an address is not told on, and nobody's rights fill a page.
+    expect(await refused('/runs/%1B%5B31m/5', 'read:LNF')).toContain('the right read for all tags (read:*); ')
+    expect(await refused('/queues', ...Array.from({ length: 50 }, (_, index) => `read:T${index}`))).toMatch(/read:T19 and 30 more$/)
+    const page = await (await get('/queues', browser)).text()
+    expect(page).toContain('<h1>Forbidden</h1>')
+    expect(page).toContain('operate:*')
+  })
+
+  test('who has lost the session in a form comes back from the sign-in to the page of the form', async () => {
+    who = NOBODY
+    const csrf = { tokenFor: () => '', protect: async (_: unknown, next: () => Promise<void>) => await next() }
+    const withSignIn = siteApp(context, () => who, { browser: { csrf } })
+    const retry = (referer: string) =>
+      withSignIn.app.request('/queues/runs/retry', {
+        method: 'POST',
+        headers: { ...browser, referer },
+        body: new URLSearchParams({ all: 'yes' }),
+      })
+    expect(await (await retry('http://localhost/queues?retried=1')).text()).toContain('href="/sign-in?to=%2Fqueues%3Fretried%3D1"')
+    for (const referer of ['', 'nonsense', 'https://evil.example//evil.example/x', 'http://localhost/sign-in?to=/'])
+      expect(await (await retry(referer)).text()).toContain('href="/sign-in?to=%2F"')
+    expect(await (await get('/runs', browser)).text()).toContain('no IAM is configured')
   })
 
   test('who must sign in learns so from the status and the header, too', async () => {
@@ -253,6 +301,27 @@ describe('Links', () => {
     expect(await (await fetch(url)).text()).toBe('bytes of run 17')
   })
 
+  test.each([
+    ['/runs?tag=LNGS&param.GEM1_V.gte=440', '/runs?tag=LNGS&amp;param.GEM1_V.gte=440', 'Back to the runs'],
+    ['/runs/LNGS/60020', '/runs/LNGS/60020', 'Back to the run'],
+    ['https://evil.example/runs', '/runs', 'Back to the runs'],
+    ['//evil.example', '/runs', 'Back to the runs'],
+    ['/runsandmore', '/runs', 'Back to the runs'],
+  ])('lead back to %s as %s', async (from, path, words) => {
+    const text = await (
+      await post('/runs/links', [
+        ['run', 'LNGS/60020'],
+        ['from', from],
+      ])
+    ).text()
+    expect(text).toContain(`<a href="${path}">${words}</a>`)
+  })
+
+  test('know the page on which they were asked for', async () => {
+    expect(await pageAt('/runs?tag=LNGS&sort=run')).toContain('name="from" value="/runs?tag=LNGS&amp;sort=run"')
+    expect(await pageAt('/runs/FLASH%2F2024%20%3Cb%3E/5')).toContain('name="from" value="/runs/FLASH%2F2024%20%3Cb%3E/5"')
+  })
+
   test('are only given for tags that the caller may have them for', async () => {
     who = caller('read:*', 'link:LNF')
     const text = await (await post('/runs/links', [['run', 'LNGS/60020']])).text()
@@ -310,6 +379,63 @@ describe('Run', () => {
   })
 })
 
+describe('a run that is not in the catalogue', () => {
+  const browser = { accept: 'text/html' }
+  const REASON = `the store answered 503 ${HOSTILE}`
+
+  beforeAll(async () => {
+    await giveUpArrival(context, 'LNGS/run04712.mid.gz', REASON)
+    await giveUpArrival(context, 'LNF/run07777.mid.gz', '')
+    await context.database
+      .updateTable('arrivals')
+      .set({ state: 'received', attempts: 0, reason: null, finished_at: null })
+      .where('object_key', '=', 'LNF/run07777.mid.gz')
+      .execute()
+  })
+
+  test('is told with what the ledger knows of it: file, state, tries and why; and what an operator does', async () => {
+    const answer = await get('/runs/LNGS/4712', browser)
+    expect(answer.status).toBe(404)
+    const text = await answer.text()
+    for (const shown of [
+      '<title>Run 4712 of LNGS is not catalogued',
+      'data-live="LNGS/4712"',
+      'given up',
+      'cygno-data/LNGS/run04712.mid.gz',
+      '</span>, 6 tries</td>',
+      'the store answered 503 &lt;script&gt;',
+      'href="/queues#dead-runs"',
+      'cygnet replay --run 4712 --tag LNGS --yes',
+      'href="/runs/LNGS/60001" rel="next"',
+      'Log lines of the functions',
+    ])
+      expect(text).toContain(shown)
+    expect(text).not.toContain('<script>alert')
+    const { detail } = (await (await get('/runs/LNGS/4712')).json()) as { readonly detail: string }
+    expect(detail).toContain('the ledger knows of it: cygno-data/LNGS/run04712.mid.gz: failed since 20')
+    expect(detail).toContain(`after 6 tries: ${REASON}`)
+  })
+
+  test('leads readers to operators, and shows nothing of it to who may not see its tag', async () => {
+    who = READER
+    const text = await (await get('/runs/LNGS/4712', browser)).text()
+    expect(text).toContain('Operators can have it tried again.')
+    expect(text).not.toMatch(/cygnet replay|Log lines|dead-runs/)
+    who = caller('read:LNF')
+    const other = await get('/runs/LNGS/4712', browser)
+    expect(other.status).toBe(403)
+    expect(await other.text()).not.toContain('503')
+  })
+
+  test('may only wait, or be one that nobody told of', async () => {
+    expect(await (await get('/runs/LNF/7777', browser)).text()).toContain('has arrived and waits to be read')
+    const text = await (await get('/runs/LNGS/4711', browser)).text()
+    expect(text).toContain('nobody has told of a file of it')
+    expect(text).toContain('cygnet reconcile --prefix LNGS/')
+    expect(await (await get('/runs/LNGS/4711')).json()).toMatchObject({ detail: 'run 4711 of LNGS is not in the catalogue' })
+  })
+})
+
 describe('Replicas', () => {
   test('counts what is where, by tag and day, in a table and for the charts', async () => {
     const text = await pageAt('/replicas?days=7&tag=LNGS')
@@ -337,7 +463,7 @@ describe('Queues', () => {
   test('a dead letter is shown with what went wrong, and goes back to its queue', async () => {
     await addDeadLetter(context, { bucket: 'cygno-data', key: 'LNGS/run60017.mid.gz', text: HOSTILE })
     const text = await pageAt('/queues')
-    expect(text).toContain('cygno-data/LNGS/run60017.mid.gz')
+    expect(text).toContain('<a href="/runs/LNGS/60017"><code class="address">cygno-data/LNGS/run60017.mid.gz</code></a>')
     expect(text).toContain('507 Insufficient Storage')
     const message = /name="message" value="([^"]+)"/.exec(text)?.[1] ?? ''
     const answer = await post('/queues/tape-requests/retry', [['message', message]])
@@ -345,6 +471,25 @@ describe('Queues', () => {
     expect(answer.headers.get('location')).toBe('/queues?retried=1#tape-requests')
     expect(await context.drain('tape-requests')).toMatchObject([{ key: 'LNGS/run60017.mid.gz' }])
     expect(await pageAt('/queues?retried=1')).toContain('1 dead letter was sent back')
+  })
+
+  test('the age of work that only a queue knows is not known; of none there is none', async () => {
+    const ageOf = async (queue: string) => {
+      const row = (await pageAt('/queues')).split('<tr>').find((part) => part.includes(`<span id="${queue}">`)) ?? ''
+      return /<td class="number">(?!\d)(.*?)<\/td><\/tr>/.exec(row)?.[1] ?? ''
+    }
+    await context.database.updateTable('outbox').set({ sent_at: new Date() }).execute()
+    expect(await ageOf('reco-requests')).toBe('–')
+    await context.queues.send('reco-requests', ['{}'], AbortSignal.timeout(5000))
+    expect(await ageOf('reco-requests')).toMatch(/title="[^"]*ApproximateAgeOfOldestMessage[^"]*">not known</)
+    await context.database.updateTable('outbox').set({ sent_at: null }).where('queue', '=', 'alerts').execute()
+    expect(await ageOf('alerts')).toContain('data-age')
+    await context.drain('reco-requests')
+  })
+
+  test('says so when there was nothing to send back', async () => {
+    const answer = await post('/queues/tape-requests/retry', [['message', 'long gone']])
+    expect(await pageAt(answer.headers.get('location') ?? '')).toContain('Nothing was sent back')
   })
 
   test('only operators retry, and only what they name', async () => {

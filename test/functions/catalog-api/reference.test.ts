@@ -1,11 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { API_INFO, registerReference } from '../../../functions/catalog-api/reference.ts'
+import { registerCopies } from '../../../functions/catalog-api/routes/copies.ts'
 import { registerHealth } from '../../../functions/catalog-api/routes/health.ts'
 import { registerLinks } from '../../../functions/catalog-api/routes/links.ts'
+import { registerMe } from '../../../functions/catalog-api/routes/me.ts'
 import { registerQueues } from '../../../functions/catalog-api/routes/queues.ts'
 import { registerReplicaSummary } from '../../../functions/catalog-api/routes/replicas.ts'
 import { registerRun } from '../../../functions/catalog-api/routes/run.ts'
 import { registerRuns } from '../../../functions/catalog-api/routes/runs.ts'
+import { registerSessions } from '../../../functions/catalog-api/routes/sessions.ts'
+import { registerUploads } from '../../../functions/catalog-api/routes/uploads.ts'
 import type { TestTapeContext } from '../../support/tape-context.ts'
 import { ANONYMOUS, type RestApp, restApp, startSearchContext } from './rest-app.ts'
 
@@ -21,6 +25,10 @@ beforeAll(async () => {
     registerReplicaSummary,
     registerQueues,
     registerHealth,
+    registerUploads,
+    (api) => registerCopies(api, async () => null),
+    (api, { config }) => registerMe(api, config),
+    registerSessions,
     registerReference,
   )
 })
@@ -28,8 +36,13 @@ afterAll(() => context.close())
 
 interface Operation {
   readonly summary?: string
+  readonly tags?: readonly string[]
   readonly security?: unknown
-  readonly parameters?: readonly { readonly name: string; readonly schema?: { readonly type?: string; readonly description?: string } }[]
+  readonly parameters?: readonly {
+    readonly name: string
+    readonly description?: string
+    readonly schema?: { readonly type?: string; readonly description?: string }
+  }[]
   readonly responses: Record<string, { readonly description: string; readonly content?: Record<string, { readonly schema?: object }> }>
 }
 const operations = () => {
@@ -54,8 +67,14 @@ describe('the description of the API', () => {
       'post /api/v1/dead/{queue}/{id}/retry',
       'get /healthz',
       'get /readyz',
+      'get /api/v1/upload-settings',
+      'post /api/v1/uploads/sign',
+      'get /api/v1/files/{bucket}/{key}/copies',
+      'get /api/v1/me',
+      'get /api/v1/sign-in-settings',
+      'delete /api/v1/sessions',
     ])
-    const ruled = app.api.rules.map(({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
+    const ruled = app.api.rules.map(({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)(?:\{[^}]*\})?/g, '{$1}')}`)
     expect(ruled).toEqual(expect.arrayContaining(operations().map(({ name }) => name)))
   })
 
@@ -65,7 +84,7 @@ describe('the description of the API', () => {
       const answers = Object.entries(operation.responses)
       for (const [status, { description, content = {} }] of answers) {
         expect(description, name).toMatch(/\w/)
-        if (status !== '304') expect(Object.values(content)[0]?.schema, `${name} ${status}`).toBeDefined()
+        if (status !== '304' && status !== '204') expect(Object.values(content)[0]?.schema, `${name} ${status}`).toBeDefined()
       }
       if (operation.security === undefined) continue
       expect(
@@ -74,6 +93,22 @@ describe('the description of the API', () => {
       ).toEqual(expect.arrayContaining(['400', '401', '403', '429', '503']))
       expect(operation.responses[403]?.content, name).toHaveProperty('application/problem+json')
     }
+  })
+
+  test('puts every route into a group', () => {
+    for (const { name, operation } of operations()) expect(operation.tags, name).toHaveLength(1)
+  })
+
+  test('has only patterns that other languages read: JSON Schema has no flags', () => {
+    const text = JSON.stringify(app.api.app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO }))
+    const patterns = [...text.matchAll(/"pattern":("(?:[^"\\\\]|\\\\.)*")/g)].map(([, pattern = '""']) => JSON.parse(pattern) as string)
+    for (const pattern of patterns) expect(pattern).not.toMatch(/^\/|\/[a-z]+$|\\p\{/)
+  })
+
+  test('says of every parameter what it is', () => {
+    for (const { name, operation } of operations())
+      for (const { name: parameter, schema, description } of operation.parameters ?? [])
+        expect(description ?? schema?.description, `${parameter} of ${name}`).toMatch(/\w/)
   })
 
   test('names every filter of runs with its type', () => {
@@ -105,6 +140,24 @@ describe('the reference page', () => {
     const ids = new Set([...text.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id))
     expect(ids.size).toBe([...text.matchAll(/ id="/g)].length)
     for (const [, target] of text.matchAll(/href="#([^"]+)"/g)) expect(ids).toContain(target)
+  })
+
+  test('has a line to paste for each, which asks the route that it stands with', async () => {
+    const { text } = await app.get('/api/v1', ANONYMOUS)
+    const lines = [...text.matchAll(/<pre tabindex="0">(curl [^<]*)<\/pre>/g)].map(([, line = '']) =>
+      line.replaceAll('&quot;', '"').replaceAll('&#39;', "'"),
+    )
+    expect(lines).toHaveLength(operations().length)
+    expect(lines).toContain('curl -H "Authorization: Bearer $CYGNET_API_TOKEN" "$CYGNET_API_URL/api/v1/runs/LNGS/12345"')
+    for (const line of lines) {
+      const path = /\$CYGNET_API_URL([^"]*)/.exec(line)?.[1] ?? ''
+      const method = /-X (\w+)/.exec(line)?.[1] ?? (line.includes(' -d ') ? 'POST' : 'GET')
+      const body = / -d '([^']*)'/.exec(line)?.[1]
+      const headers = { 'content-type': 'application/json' }
+      const { status } = await app.api.app.request(path, { method, headers, ...(body === undefined ? {} : { body }) })
+      // Nobody in particular asks: what is not open is refused for that, and for nothing else.
+      expect([200, 401, 403, 503], line).toContain(status)
+    }
   })
 
   test('has a style of its own', async () => {

@@ -3,6 +3,7 @@ import { registerRun } from '../../../functions/catalog-api/routes/run.ts'
 import { runDetails, runFiles } from '../../../functions/catalog-api/routes/schemas.ts'
 import { copyToTape, record } from '../../support/catalogue.ts'
 import { BEGIN_OF_RUN, metadataOf, versionOf } from '../../support/metadata.ts'
+import { giveUpArrival } from '../../support/site.ts'
 import type { TestTapeContext } from '../../support/tape-context.ts'
 import { ANONYMOUS, caller, type RestApp, restApp, startSearchContext } from './rest-app.ts'
 
@@ -46,6 +47,12 @@ describe('one run', () => {
       history: expect.arrayContaining([expect.objectContaining({ what: 'catalogued' })]),
       uses: [{ current: true }],
     })
+    expect(Object.keys(json.parameters).filter((name) => name.startsWith('storage_'))).toEqual([])
+  })
+
+  test('has one question beside its name: a word that is none is refused, not passed over', async () => {
+    expect((await app.get('/api/v1/runs/LNGS/12?uses=1')).status).toBe(400)
+    expect((await app.get('/api/v1/runs/LNGS/12/files?uses=1')).status).toBe(400)
   })
 
   test('of a tag with a slash is found by one segment of the path', async () => {
@@ -104,4 +111,16 @@ test('the files of a run are told with their checksums, those that count first',
   ])
   expect((await app.get('/api/v1/runs/LNGS/10/files', undefined, { 'if-none-match': headers.get('etag') ?? '' })).status).toBe(304)
   expect((await app.get('/api/v1/runs/LNGS/999/files')).status).toBe(404)
+})
+
+test('a run that is not in the catalogue is told with what the ledger knows of its files', async () => {
+  await giveUpArrival(context, 'LNGS/run00777.mid.gz', 'the store answered 503')
+  for (const path of ['/api/v1/runs/LNGS/777', '/api/v1/runs/LNGS/777/files']) {
+    const { status, json } = await app.get(path)
+    expect(status).toBe(404)
+    expect(json.detail).toMatch(
+      /^run 777 of LNGS is not in the catalogue, but the ledger knows of it: cygno-data\/LNGS\/run00777\.mid\.gz: failed since .* UTC after 6 tries: the store answered 503$/,
+    )
+  }
+  expect((await app.get('/api/v1/runs/LNGS/778')).json.detail).toBe('run 778 of LNGS is not in the catalogue')
 })

@@ -49,6 +49,21 @@ const numbers = async (query: string, who = EVERYBODY) => {
   return json.runs.map((run: { runNumber: number }) => run.runNumber)
 }
 
+describe('what the ODB said of copies when a run began', () => {
+  test('is not shown: it contradicts where the run is now', async () => {
+    const { json } = await app.get('/api/v1/runs?tag=LNGS&to=1', EVERYBODY)
+    expect(json.runs[0].storage).toMatchObject({ cloud: 'present', tape: 'on-media' })
+    expect(Object.keys(json.runs[0].parameters).filter((name) => name.startsWith('storage_'))).toEqual([])
+    expect((await app.get('/api/v1/runs?format=csv&to=1', EVERYBODY)).text.split('\r\n')[0]).not.toContain('storage_')
+    expect((await app.get('/api/v1/runs?fields=param.storage_tape_status', EVERYBODY)).status).toBe(400)
+  })
+
+  test('is not searched: the refusal says by what to ask', async () => {
+    const { status, json } = await app.get('/api/v1/runs?param.storage_tape_status=1', EVERYBODY)
+    expect([status, json.detail]).toEqual([400, expect.stringMatching(/cloud=present or tape=on-media(.|\n)*param\.storage_tape_status/)])
+  })
+})
+
 describe('the list of runs', () => {
   test('holds what may be seen, the highest numbers first, as its schema says', async () => {
     const { status, json } = await app.get('/api/v1/runs', EVERYBODY)
@@ -86,6 +101,8 @@ describe('the list of runs', () => {
     [`until=${new Date((BEGIN_OF_RUN + 2 * HOUR) * 1000).toISOString()}`, [1]],
     ['since=2023-12-14T23:33:17%2B00:00&until=2023-12-15T00:33:17+00:00', [1]],
     ['since=2023-12-14&until=2023-12-15', [1]],
+    ['since=2023-12-14T23:33:17&until=2023-12-15T00:33', [1]],
+    ['since=2023-12-14%2023:33:17&until=2023-12-15+00:33', [1]],
     ['complete=false', [2]],
     ['complete=true&tag=LNGS', [3, 1]],
     ['pedestal=true', [3]],

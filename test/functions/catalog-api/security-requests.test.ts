@@ -231,7 +231,7 @@ describe('a request', () => {
     const headers = { 'x-http-method-override': 'GET', 'x-method-override': 'DELETE', origin: 'https://evil.example' }
     for (const path of ['/api/v1/runs', '/api/v1/sessions?subject=person:x', '/queues', '/LNGS/run00007.mid.gz', '/?_method=GET']) {
       const answer = await ask(path, { method, headers })
-      expect([path, answer.status]).toEqual([path, 404])
+      expect([path, answer.status]).toEqual([path, method === 'OPTIONS' ? 204 : 405])
       expect([...answer.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
     }
   })

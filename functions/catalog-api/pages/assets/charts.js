@@ -69,7 +69,7 @@ function draw(name, lines, values, format, scale) {
 function drawAll() {
   holder.hidden = false
   for (const place of holder.querySelectorAll('[data-chart]')) place.replaceChildren()
-  const places = [line('Store', '--accent', bytes, [6, 4]), line('DAQ disk', '--waiting', bytes, [2, 3])]
+  const places = [line('Store', '--accent', bytes, [6, 4]), line('DAQ disk', '--ink', bytes, [2, 3])]
   const volumes = [bar('Taken', '--edge', bytes), bar('Tape', '--good', bytes), ...places]
   draw('volume', volumes, [data.taken, data.tape, data.cloud, data.local], bytes, { range: (_, __, most) => [0, Math.max(most, 1) * 1.05] })
   draw('share', [line('Verified on tape', '--good', percent)], [data.share], percent, { range: [0, 105] })

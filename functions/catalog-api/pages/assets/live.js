@@ -1,6 +1,7 @@
 /**
  * Follows the catalogue. A part of the page with data-live is fetched anew when something happened (`all`: anything; `TAG/12345`:
- * to this run); a page without one says that there is news. The server makes the HTML, here it only takes its place.
+ * to this run; `time`: each minute alone, of what costs more to ask); a page without one says that there is news. The server makes
+ * the HTML, here it only takes its place.
  */
 
 const GATHER_MS = 400
@@ -13,6 +14,7 @@ const AGAIN_MS = 15_000
 const status = document.querySelector('[data-live-status]')
 const region = document.querySelector('[data-live]')
 const wanted = region?.dataset.live
+const LIVE = wanted === 'time' ? 'renewed every minute' : 'live'
 
 let looking = false
 let lookAgain = false
@@ -45,9 +47,11 @@ async function look() {
 
 async function refresh() {
   const answer = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' })
-  if (!answer.ok) throw new Error(String(answer.status))
-  const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('[data-live]')
-  if (fresh === null) return
+  const page = new DOMParser().parseFromString(await answer.text(), 'text/html')
+  const fresh = page.querySelector('[data-live]')
+  if (fresh === null) throw new Error(String(answer.status))
+  // Another page by now: of a run that was not in the catalogue, and is.
+  if (page.title !== document.title) return location.reload()
   keepingPlace(() => region.replaceChildren(...document.importNode(fresh, true).childNodes))
 }
 
@@ -96,7 +100,7 @@ function follow(isAgain) {
     status?.classList.add('on')
     status?.classList.remove('lost')
     if (missed) lookAnew()
-    else if (news === 0) say('live')
+    else if (news === 0) say(LIVE)
     missed = false
   })
   events.addEventListener('run', (event) => {
@@ -123,7 +127,7 @@ function tellSilence(since) {
 
 function lookAnew() {
   if (region === null) return offer('Runs may have changed since. Show')
-  say('live')
+  say(LIVE)
   look()
 }
 

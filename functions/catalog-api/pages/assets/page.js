@@ -31,13 +31,15 @@ async function copy(element) {
   }
 }
 
-for (const button of document.querySelectorAll('button[data-copy]')) {
-  const { textContent } = button
-  button.hidden = false
-  button.addEventListener('click', async () => {
-    button.textContent = await copy(document.getElementById(button.dataset.copy))
-    setTimeout(() => {
-      button.textContent = textContent
-    }, COPIED_MS)
-  })
-}
+// Parts of a page are replaced while it is looked at (live.js): their buttons work, too.
+document.documentElement.classList.add('scripted')
+document.addEventListener('click', async ({ target }) => {
+  const button = target instanceof Element ? target.closest('button[data-copy]') : null
+  if (button === null) return
+  const { label = button.textContent } = button.dataset
+  button.dataset.label = label
+  button.textContent = await copy(document.getElementById(button.dataset.copy))
+  setTimeout(() => {
+    button.textContent = label
+  }, COPIED_MS)
+})

@@ -1,6 +1,6 @@
-/** How full the queues are; one that does not answer says so and holds up no page. */
-import { deadLetterQueue, QUEUES, type QueueDepth, type QueueName } from '../../../shared/queue/queues.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
+/** How full the queues are; one that does not answer says so and holds up nobody. */
+import { deadLetterQueue, QUEUES, type QueueDepth, type QueueName } from '../../shared/queue/queues.ts'
+import type { TapeContext } from '../../shared/runtime/context.ts'
 
 export interface QueueState {
   readonly queue: QueueName

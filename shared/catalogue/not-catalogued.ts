@@ -1,0 +1,56 @@
+/** Of a run that is not in the catalogue: what the ledger has heard of its files. The API, its pages and the command tell the same. */
+import type { Database } from './database.ts'
+import { findArrivalsOfRun } from './queries.ts'
+import type { ArrivalOutcome, ArrivalState } from './schema.ts'
+
+export interface HeardFile {
+  readonly bucket: string
+  readonly key: string
+  readonly state: ArrivalState
+  readonly outcome: ArrivalOutcome | null
+  /** When it came into this state, or was first heard of. */
+  readonly since: Date
+  readonly attempts: number
+  /** Why it is invalid or failed, or the error of the last try. */
+  readonly reason: string | null
+}
+
+interface RunName {
+  readonly runNumber: number
+  readonly tag: string
+}
+
+const MOST_FILES = 20
+/** In one sentence. */
+const MOST_TOLD = 3
+
+/** The latest first, at most 20; empty when nobody has ever told of the run. */
+export async function heardOfRun(database: Database, run: Pick<RunName, 'runNumber'> & Partial<RunName>): Promise<readonly HeardFile[]> {
+  const arrivals = await findArrivalsOfRun(database, run, MOST_FILES)
+  return arrivals.map(({ bucket, object_key: key, state, outcome, attempts, reason, finished_at: finished, received_at: received }) => ({
+    bucket,
+    key,
+    state,
+    outcome,
+    since: finished ?? received,
+    attempts,
+    reason,
+  }))
+}
+
+/** `cygno-data/LNGS/run12345.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered 503` */
+function heardText({ bucket, key, state, outcome, since, attempts, reason }: HeardFile): string {
+  const how = outcome === null ? state : `${state} (${outcome})`
+  const at = since.toISOString().slice(0, 19).replace('T', ' ')
+  return `${bucket}/${key}: ${how} since ${at} UTC after ${triesText(attempts)}${reason === null ? '' : `: ${reason}`}`
+}
+
+const triesText = (attempts: number): string => (attempts === 1 ? '1 try' : `${attempts} tries`)
+
+/** One sentence, which begins with `run 12345 of LNGS is not in the catalogue`. */
+export function notCataloguedText({ tag, runNumber }: RunName, heard: readonly HeardFile[]): string {
+  const told = `run ${runNumber} of ${tag} is not in the catalogue`
+  if (heard.length === 0) return told
+  const more = heard.length > MOST_TOLD ? '; and more' : ''
+  return `${told}, but the ledger knows of it: ${heard.slice(0, MOST_TOLD).map(heardText).join('; ')}${more}`
+}
