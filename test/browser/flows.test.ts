@@ -137,6 +137,39 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => 
     await tab.close()
   })
 
+  test('the page of a run that is not in the catalogue becomes that of the run once it is; what copies, copies all the while', async () => {
+    const tab = await openTab(browser, site.origin, { permissions: ['clipboard-read', 'clipboard-write'] })
+    const page = await tab.newPage()
+    await page.goto('/runs/LNGS/60035')
+    await page.waitForSelector('.live.on')
+    expect(await page.textContent('main')).toContain('nobody has told of a file of it')
+    await makeRun(context, { tag: 'LNGS', runNumber: 60_035, ago: 5 })
+    await page.waitForSelector('h2:has-text("Parameters")')
+    expect(await page.title()).toBe('Run 60035 of LNGS · Cygnet')
+    await page.waitForSelector('.live.on')
+    await page.click('summary:has-text("Copy as curl or Python")')
+    await page.evaluate("document.querySelector('[data-live]').append(Object.assign(document.createElement('i'), { id: 'before' }))")
+    const { database } = context
+    const run = await database.selectFrom('runs').select('id').where('run_number', '=', 60_035).executeTakeFirstOrThrow()
+    await database.insertInto('run_history').values({ run_id: run.id, at: new Date(), what: 'looked at', detail: '' }).execute()
+    await page.waitForSelector('#before', { state: 'detached' })
+    await page.click('button[data-copy="as-curl"]')
+    await page.waitForSelector('button[data-copy="as-curl"]:has-text("Copied")')
+    expect(await page.evaluate('navigator.clipboard.readText()')).toContain('/api/v1/runs/LNGS/60035/links')
+    await tab.close()
+  })
+
+  test('from a filtered table to its links, and back to it', async () => {
+    const tab = await openTab(browser, site.origin)
+    const page = await tab.newPage()
+    await page.goto('/runs?tag=LNGS&sort=run')
+    await page.check('input[aria-label="Choose run 60001 of LNGS"]')
+    await page.click('button:has-text("Links to the chosen runs")')
+    await page.click('a:text-is("Back to the runs")')
+    await page.waitForURL('**/runs?tag=LNGS&sort=run')
+    await tab.close()
+  })
+
   test('the stream of events comes again after it ended, and misses nothing', async () => {
     const brief = await serveSite(context, () => OPERATOR, { live: { lastsSeconds: 0.5, pollMs: 50 } })
     const tab = await openTab(browser, brief.origin)
