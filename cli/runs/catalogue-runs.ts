@@ -1,13 +1,13 @@
 /** Runs read from the catalogue itself, by the searches that its API uses. */
 import type { Database } from '../../shared/catalogue/database.ts'
-import { describeRun, findArrivalsOfRun, findRuns } from '../../shared/catalogue/queries.ts'
+import { heardOfRun, heardText } from '../../shared/catalogue/not-catalogued.ts'
+import { describeRun, findRuns } from '../../shared/catalogue/queries.ts'
 import { runDetailsView, runView } from '../../shared/catalogue/run-view.ts'
 import type { Run } from '../../shared/catalogue/schema.ts'
 import { type RunPage, type RunPosition, searchRuns } from '../../shared/catalogue/search-runs.ts'
 import { shownParameters } from '../../shared/catalogue/shown-parameters.ts'
 import { storageOf } from '../../shared/catalogue/storage-summary.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
-import { time } from '../output.ts'
 import { checkOneTag, named } from './one-tag.ts'
 import type { RunItem } from './run-shapes.ts'
 import type { RunSource } from './run-source.ts'
@@ -56,16 +56,13 @@ async function notCatalogued(
   database: Database,
   run: { readonly runNumber: number; readonly tag: string | undefined },
 ): Promise<InvalidInputError> {
-  const arrivals = await findArrivalsOfRun(database, run)
+  const heard = await heardOfRun(database, run)
   const told = `${named(run.runNumber, run.tag)} is not in the catalogue`
-  if (arrivals.length === 0)
+  if (heard.length === 0)
     return new InvalidInputError(
       `${told}, and the ledger has never heard of it; \`cygnet reconcile\` looks for it in the store, docs/runbook.md says where else`,
     )
-  const lines = arrivals.map((arrival) => {
-    const tries = arrival.attempts === 1 ? '1 try' : `${arrival.attempts} tries`
-    return `  ${arrival.bucket}/${arrival.object_key}: ${arrival.state} since ${time(arrival.finished_at ?? arrival.received_at)} UTC after ${tries}${arrival.reason === null ? '' : `: ${arrival.reason}`}`
-  })
+  const lines = heard.map((file) => `  ${heardText(file)}`)
   return new InvalidInputError(
     `${told}, but the ledger knows of it:\n${lines.join('\n')}\n\`cygnet logs --run ${run.runNumber}\` tells more, \`cygnet replay --run ${run.runNumber}\` tries again`,
   )

@@ -2,6 +2,7 @@
 import { sql } from 'kysely'
 import type { Database } from './database.ts'
 import type { VisibleTags } from './site-state.ts'
+import type { StorageSummary } from './storage-summary.ts'
 
 /** What was taken on one day (UTC) by one tag, and how much of it is where: verified copies of the files that count, bytes. */
 export interface DayOfTag {
@@ -46,6 +47,24 @@ export async function storageByDay(database: Database, tags: VisibleTags, since:
     cloudBytes: Number(amounts.cloudBytes),
     tapeBytes: Number(amounts.tapeBytes),
   }))
+}
+
+/** Of all runs of a tag, those whose copies are in the same states. */
+export interface RunsByPlace extends Pick<StorageSummary, 'cloud' | 'tape'> {
+  readonly tag: string
+  readonly runs: number
+  readonly sizeBytes: number
+}
+
+/** All that was ever catalogued, by tag and where it is. Reads an index over all runs: about half a second for a million. */
+export async function runsByPlace(database: Database): Promise<readonly RunsByPlace[]> {
+  const rows = await database
+    .selectFrom('runs')
+    .select(['tag', 'cloud', 'tape', sql<number>`COUNT(*)`.as('runs'), sql<number>`SUM(size_bytes)`.as('sizeBytes')])
+    .where('is_current', '=', 1)
+    .groupBy(['tag', 'tape', 'cloud'])
+    .execute()
+  return rows.map((row) => ({ ...row, runs: Number(row.runs), sizeBytes: Number(row.sizeBytes) }))
 }
 
 /** Of the very contents that count, verified. */

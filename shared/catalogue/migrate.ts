@@ -9,6 +9,7 @@ import * as search from './migrations/0004-search.ts'
 import * as runStorage from './migrations/0005-run-storage.ts'
 import * as endedSessions from './migrations/0006-ended-sessions.ts'
 import * as beginByNumber from './migrations/0007-begin-by-number.ts'
+import * as totals from './migrations/0008-totals.ts'
 
 const migrations = {
   '0001-foundation': foundation,
@@ -18,6 +19,7 @@ const migrations = {
   '0005-run-storage': runStorage,
   '0006-ended-sessions': endedSessions,
   '0007-begin-by-number': beginByNumber,
+  '0008-totals': totals,
 }
 
 /** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */

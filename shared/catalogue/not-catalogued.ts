@@ -39,7 +39,7 @@ export async function heardOfRun(database: Database, run: Pick<RunName, 'runNumb
 }
 
 /** `cygno-data/LNGS/run12345.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered 503` */
-function heardText({ bucket, key, state, outcome, since, attempts, reason }: HeardFile): string {
+export function heardText({ bucket, key, state, outcome, since, attempts, reason }: HeardFile): string {
   const how = outcome === null ? state : `${state} (${outcome})`
   const at = since.toISOString().slice(0, 19).replace('T', ' ')
   return `${bucket}/${key}: ${how} since ${at} UTC after ${triesText(attempts)}${reason === null ? '' : `: ${reason}`}`

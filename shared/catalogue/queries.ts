@@ -1,36 +1,9 @@
-/** Reading the catalogue: lists of runs, and one run with everything that is known of it. */
+/** Reading the catalogue: one run with everything that is known of it. Lists are in search-runs.ts. */
 import type { Database } from './database.ts'
 import type { Replica } from './replica-schema.ts'
 import { replicasOfRun } from './replicas.ts'
 import type { Arrival, Run, RunFile } from './schema.ts'
 import { type StorageSummary, summarizeStorage } from './storage-summary.ts'
-
-export interface RunFilter {
-  readonly tag?: string | undefined
-  /** Inclusive. */
-  readonly from?: number | undefined
-  readonly to?: number | undefined
-  readonly incomplete?: boolean | undefined
-  readonly pedestal?: boolean | undefined
-  readonly limit: number
-}
-
-/** The runs that are current uses of their numbers, newest numbers first. */
-export async function listRuns(database: Database, filter: RunFilter): Promise<readonly Run[]> {
-  return await database
-    .selectFrom('runs')
-    .selectAll()
-    .where('is_current', '=', 1)
-    .$if(filter.tag !== undefined, (query) => query.where('tag', '=', filter.tag as string))
-    .$if(filter.from !== undefined, (query) => query.where('run_number', '>=', filter.from as number))
-    .$if(filter.to !== undefined, (query) => query.where('run_number', '<=', filter.to as number))
-    .$if(filter.incomplete === true, (query) => query.where('complete', '=', 0))
-    .$if(filter.pedestal === true, (query) => query.where('pedestal', '=', 1))
-    .orderBy('run_number', 'desc')
-    .orderBy('tag')
-    .limit(filter.limit)
-    .execute()
-}
 
 /** Every use of a run number, in every tag unless one is named; the current use of a tag first. */
 export async function findRuns(

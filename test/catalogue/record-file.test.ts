@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { findArrival } from '../../shared/catalogue/arrivals.ts'
-import { describeRun, findRuns, listRuns } from '../../shared/catalogue/queries.ts'
+import { describeRun, findRuns } from '../../shared/catalogue/queries.ts'
 import { recordInvalid } from '../../shared/catalogue/record-file.ts'
+import { searchRuns } from '../../shared/catalogue/search-runs.ts'
 import { copyToTape, leaseOn, record, runlogRow, startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
 import { BEGIN_OF_RUN, metadataOf, versionOf } from '../support/metadata.ts'
 
@@ -77,8 +78,9 @@ describe('a file is written down', () => {
   test('numbers of seven digits sort as numbers', async () => {
     for (const number of [1_000_001, 99_999])
       await record(catalogue.database, versionOf(`LNGS/run${number}.mid.gz`, 'e'), metadataOf(number))
-    const numbers = (await listRuns(catalogue.database, { from: 99_999, limit: 10 })).map((found) => found.run_number)
-    expect(numbers).toEqual([1_000_001, 99_999])
+    const order = { by: 'run', descending: true } as const
+    const { runs } = await searchRuns(catalogue.database, { tags: '*', conditions: { from: 99_999 }, order, after: null, limit: 10 })
+    expect(runs.map((found) => found.run_number)).toEqual([1_000_001, 99_999])
   })
 })
 

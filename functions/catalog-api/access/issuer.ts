@@ -4,7 +4,7 @@ import * as openid from 'openid-client'
 import { isSafeAddress } from '../../../shared/access/safe-address.ts'
 import type { Config } from '../../../shared/config.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
-import { createKept } from './kept.ts'
+import { createKept } from '../kept.ts'
 
 export interface Issuer {
   /** Of the pages that browsers are sent to. */

@@ -2,14 +2,15 @@
 import { html } from 'hono/html'
 import * as z from 'zod'
 import { tagsAllowed } from '../../../shared/access/caller.ts'
-import { type DayOfTag, storageByDay } from '../../../shared/catalogue/dashboard.ts'
+import { type DayOfTag, type RunsByPlace, storageByDay } from '../../../shared/catalogue/dashboard.ts'
 import { type CopiesInState, openCopies, type VisibleTags } from '../../../shared/catalogue/site-state.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { createAllRuns } from '../all-runs.ts'
 import { type Api, addPage } from '../route.ts'
 import { bytes, count } from './format.ts'
 import { renderPage } from './layout.ts'
 import type { PageOptions } from './options.ts'
-import { ageOf, dataBlock, type Html, mark, NOTHING, table, timeOf } from './parts.ts'
+import { ageOf, dataBlock, type Html, mark, NOTHING, type Tone, table, timeOf } from './parts.ts'
 import { chartData } from './replica-charts.ts'
 import { PLACES, replicaTone } from './run-marks.ts'
 
@@ -24,6 +25,7 @@ const query = z.object({
 })
 
 export function registerReplicas(api: Api, context: TapeContext, options: PageOptions): void {
+  const allRuns = createAllRuns(context)
   addPage(api, 'GET', '/replicas', { right: 'read', anyTag: true }, async (c) => {
     const asked = query.parse(c.req.query())
     const visible = tagsAllowed(c.get('caller'), 'read')
@@ -31,10 +33,14 @@ export function registerReplicas(api: Api, context: TapeContext, options: PageOp
     // From a midnight on, so that the first day is whole.
     const since = new Date(Math.floor(now.getTime() / DAY_MS - asked.days + 1) * DAY_MS)
     const tags = asked.tag === undefined || asked.tag === '' ? visible : narrowed(visible, asked.tag)
-    const [days, open] = await Promise.all([storageByDay(context.database, tags, since), openCopies(context.database, tags)])
+    const [all, days, open] = await Promise.all([
+      allRuns(tags),
+      storageByDay(context.database, tags, since),
+      openCopies(context.database, tags),
+    ])
     return renderPage(c, options, {
       title: 'Replicas',
-      body: replicasBody({ days, open, now, since, asked }),
+      body: replicasBody({ all, days, open, now, since, asked }),
       scripts: ['live.js', 'uplot.js', 'charts.js'],
       styles: ['uplot.css'],
     })
@@ -44,6 +50,7 @@ export function registerReplicas(api: Api, context: TapeContext, options: PageOp
 const narrowed = (visible: VisibleTags, tag: string): VisibleTags => (visible === '*' || visible.includes(tag) ? [tag] : [])
 
 interface Shown {
+  readonly all: readonly RunsByPlace[]
   readonly days: readonly DayOfTag[]
   readonly open: readonly (CopiesInState & { readonly tag: string })[]
   readonly now: Date
@@ -52,6 +59,7 @@ interface Shown {
 }
 
 const replicasBody = ({
+  all,
   days,
   open,
   now,
@@ -60,7 +68,8 @@ const replicasBody = ({
 }: Shown): Html => html`<div class="title"><h1>Replicas</h1>${spans(asked)}<p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
 <div data-live="time">
 ${totals(days, asked.days)}
-<section aria-labelledby="under-way"><h2 id="under-way">On the way, failed or doubtful</h2>${backlog(open, now)}</section>
+<section aria-labelledby="under-way"><h2 id="under-way">Copies on their way, failed or doubtful</h2>${backlog(open, now)}</section>
+<section aria-labelledby="all"><h2 id="all">All data</h2>${allData(all)}</section>
 </div>
 <section aria-labelledby="by-day"><h2 id="by-day">By the day on which the data was taken</h2>
 <div class="charts" data-charts="chart-data" aria-hidden="true" hidden><figure><figcaption>Volume by place, each day (UTC)</figcaption><div data-chart="volume"></div></figure>
@@ -121,7 +130,7 @@ const backlog = (open: Shown['open'], now: Date): Html =>
     caption: 'Copies that are not where they should be',
     captionHidden: true,
     rows: open,
-    empty: 'Nothing: every copy is where it should be.',
+    empty: 'None.',
     columns: [
       { head: 'Tag', heads: true, cell: ({ tag }) => tag },
       { head: 'State', cell: ({ state }) => mark(replicaTone(state), state) },
@@ -132,6 +141,41 @@ const backlog = (open: Shown['open'], now: Date): Html =>
       { head: 'Oldest', numeric: true, cell: ({ oldest }) => ageOf(oldest, now) },
     ],
   })
+
+/** Whole runs: one of which a file is not on tape is not. */
+function allData(all: readonly RunsByPlace[]): Html {
+  const rows = [...Map.groupBy(all, ({ tag }) => tag)].map(([tag, own]) => ({ tag, own }))
+  const sum = (own: readonly RunsByPlace[], value: (row: RunsByPlace) => number) => own.reduce((total, row) => total + value(row), 0)
+  const onTape = (own: readonly RunsByPlace[], tape: RunsByPlace['tape']) => own.filter((row) => row.tape === tape)
+  const runsLink = (tag: string, own: readonly RunsByPlace[], tape: RunsByPlace['tape'], tone: Tone) => {
+    const runs = sum(onTape(own, tape), (row) => row.runs)
+    return runs === 0 ? '–' : html`<a href="/runs?${new URLSearchParams({ tag, tape })}">${mark(tone, count(runs))}</a>`
+  }
+  return table({
+    id: 'all-data',
+    caption: 'Everything that was ever catalogued; runs by the copy on tape',
+    rows: rows.toSorted((a, b) => (a.tag < b.tag ? -1 : 1)),
+    empty: 'No run is in the catalogue.',
+    columns: [
+      { head: 'Tag', heads: true, cell: ({ tag }) => html`<a href="/runs?${new URLSearchParams({ tag })}">${tag}</a>` },
+      { head: 'Runs', numeric: true, cell: ({ own }) => count(sum(own, (row) => row.runs)) },
+      { head: 'Volume', numeric: true, cell: ({ own }) => bytes(sum(own, (row) => row.sizeBytes)) },
+      { head: 'No copy', numeric: true, cell: ({ tag, own }) => runsLink(tag, own, 'none', 'waiting') },
+      { head: 'Failed', numeric: true, cell: ({ tag, own }) => runsLink(tag, own, 'failed', 'bad') },
+      { head: 'On its way', numeric: true, cell: ({ tag, own }) => runsLink(tag, own, 'under-way', 'moving') },
+      { head: 'Verified', numeric: true, cell: ({ own }) => count(sum(onTape(own, 'on-media'), (row) => row.runs)) },
+      {
+        head: 'Volume verified',
+        numeric: true,
+        cell: ({ own }) =>
+          share(
+            sum(onTape(own, 'on-media'), (row) => row.sizeBytes),
+            sum(own, (row) => row.sizeBytes),
+          ),
+      },
+    ],
+  })
+}
 
 const dayTable = (days: readonly DayOfTag[]): Html =>
   table<DayOfTag>({

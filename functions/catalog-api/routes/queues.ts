@@ -25,7 +25,9 @@ const queueList = z
         waiting: z.int().nullable().openapi({ description: 'Messages; null when the queue does not answer' }),
         inFlight: z.int().nullable().openapi({ description: 'Messages that are being worked on' }),
         dead: z.int().nullable().openapi({ description: 'Messages that failed too often' }),
-        oldest: time.openapi({ description: 'Since when the oldest work waits, by the rows of the catalogue; null when none does' }),
+        oldest: time.openapi({
+          description: 'Since when the oldest work waits, by the rows of the catalogue; null when none does, or no row tells',
+        }),
       }),
     ),
   })

@@ -2,7 +2,9 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { storageByDay } from '../../../shared/catalogue/dashboard.ts'
 import { openCopies } from '../../../shared/catalogue/site-state.ts'
+import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/catalogue/storage-summary.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { createAllRuns } from '../all-runs.ts'
 import { taggedJson } from '../etag.ts'
 import { readableTags } from '../readable-tags.ts'
 import { type Api, addRoute } from '../route.ts'
@@ -18,6 +20,9 @@ const bytes = z.number().openapi({ description: 'Bytes', example: 3_412_345_678 
 const summary = z
   .strictObject({
     since: z.iso.datetime().openapi({ description: 'Begin of the first day, UTC' }),
+    all: z
+      .array(z.strictObject({ tag: z.string(), cloud: z.enum(CLOUD_WORDS), tape: z.enum(TAPE_WORDS), runs: z.int(), sizeBytes: bytes }))
+      .openapi({ description: 'Everything that was ever catalogued, by where it is; at most a minute old' }),
     days: z.array(
       z.strictObject({
         tag: z.string().openapi({ example: 'LNGS' }),
@@ -80,13 +85,14 @@ const summaryRoute = createRoute({
 })
 
 export function registerReplicaSummary(api: Api, { database, now }: Pick<TapeContext, 'database' | 'now'>): void {
+  const allRuns = createAllRuns({ database, now })
   addRoute(api, summaryRoute, { right: 'read', anyTag: true }, async (c) => {
     const { tag = null, days = USUAL_DAYS } = c.req.valid('query')
     const tags = readableTags(c, tag)
     // From a midnight on, so that the first day is whole.
     const since = new Date((Math.floor(now().getTime() / DAY_MS) - days + 1) * DAY_MS)
-    const [byDay, open] = await Promise.all([storageByDay(database, tags, since), openCopies(database, tags)])
+    const [all, byDay, open] = await Promise.all([allRuns(tags), storageByDay(database, tags, since), openCopies(database, tags)])
     const backlog = open.map((row) => ({ ...row, oldest: row.oldest.toISOString() }))
-    return taggedJson(c, { since: since.toISOString(), days: byDay, backlog })
+    return taggedJson(c, { since: since.toISOString(), all, days: byDay, backlog })
   })
 }

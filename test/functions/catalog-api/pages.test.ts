@@ -459,6 +459,21 @@ describe('Replicas', () => {
   })
 })
 
+describe('all data', () => {
+  test('is counted by the copy on tape, with a way to the runs that have none', async () => {
+    const page = await pageAt('/replicas?days=7')
+    const section = page.slice(page.indexOf('id="all"'), page.indexOf('id="by-day"'))
+    const lngs = section.slice(section.indexOf('/runs?tag=LNGS'), section.indexOf('/runs?tag=MAN'))
+    for (const [tape, count] of [
+      ['under-way', 4],
+      ['failed', 1],
+    ] as const)
+      expect(lngs).toMatch(new RegExp(`href="/runs\\?tag=LNGS&(?:amp;)?tape=${tape}"[^>]*>.*?${count}</span>`))
+    expect(section).toContain('tag=MAN')
+    expect(lngs).not.toContain('tape=none')
+  })
+})
+
 describe('Queues', () => {
   test('a dead letter is shown with what went wrong, and goes back to its queue', async () => {
     await addDeadLetter(context, { bucket: 'cygno-data', key: 'LNGS/run60017.mid.gz', text: HOSTILE })

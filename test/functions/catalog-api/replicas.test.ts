@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { registerReplicaSummary } from '../../../functions/catalog-api/routes/replicas.ts'
+import { refreshStorage } from '../../../shared/catalogue/replicas.ts'
 import { copyToTape, record } from '../../support/catalogue.ts'
 import { metadataOf, versionOf } from '../../support/metadata.ts'
 import type { TestTapeContext } from '../../support/tape-context.ts'
@@ -27,6 +28,8 @@ beforeAll(async () => {
   await copyToTape(context.database, 1)
   await copyToTape(context.database, 3)
   await context.database.updateTable('replicas').set({ state: 'failed' }).where('run_number', '=', 3).where('kind', '=', 'tape').execute()
+  const { id } = await context.database.selectFrom('runs').select('id').where('run_number', '=', 3).executeTakeFirstOrThrow()
+  await context.database.transaction().execute((trx) => refreshStorage(trx, id))
 })
 afterAll(() => context.close())
 
@@ -41,6 +44,17 @@ describe('the summary of copies', () => {
       { tag: 'LNF', day: '2026-01-15', runs: 1, takenBytes: 4000, localBytes: 0, cloudBytes: 4000, tapeBytes: 0 },
       { tag: 'LNGS', day: '2026-01-15', runs: 1, takenBytes: 1000, localBytes: 0, cloudBytes: 1000, tapeBytes: 1000 },
       { tag: 'LNGS', day: '2026-01-14', runs: 1, takenBytes: 2000, localBytes: 0, cloudBytes: 2000, tapeBytes: 0 },
+    ])
+  })
+
+  test('tells where everything is that was ever catalogued', async () => {
+    const { json } = await summary('?days=1')
+    const byTag = json.all.toSorted((a: { sizeBytes: number }, b: { sizeBytes: number }) => a.sizeBytes - b.sizeBytes)
+    expect(byTag).toEqual([
+      { tag: 'LNGS', cloud: 'present', tape: 'on-media', runs: 1, sizeBytes: 1000 },
+      { tag: 'LNGS', cloud: 'present', tape: 'none', runs: 1, sizeBytes: 2000 },
+      { tag: 'LNGS', cloud: 'present', tape: 'failed', runs: 1, sizeBytes: 3000 },
+      { tag: 'LNF', cloud: 'present', tape: 'none', runs: 1, sizeBytes: 4000 },
     ])
   })
 
@@ -62,6 +76,7 @@ describe('the summary of copies', () => {
     const { json } = await summary('', caller('read:LNF'))
     expect(json.days.map((day: { tag: string }) => day.tag)).toEqual(['LNF'])
     expect(json.backlog).toEqual([])
+    expect(json.all.map((row: { tag: string }) => row.tag)).toEqual(['LNF'])
     expect((await summary('?tag=LNGS', caller('read:LNF'))).status).toBe(403)
     expect((await summary('?tag=LNGS')).json.days.map((day: { tag: string }) => day.tag)).toEqual(['LNGS', 'LNGS'])
     expect((await summary('', ANONYMOUS)).status).toBe(401)

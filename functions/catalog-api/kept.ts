@@ -1,5 +1,5 @@
 /** Something that another service tells us, kept: asked for again now and then, and used on while the other is away. */
-import { TransientError } from '../../../shared/errors.ts'
+import { TransientError } from '../../shared/errors.ts'
 
 export interface Kept<T> {
   /**
