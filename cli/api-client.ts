@@ -3,7 +3,7 @@
 import { isSafeAddress } from '../shared/access/safe-address.ts'
 import { loadConfig, processEnvironment } from '../shared/config.ts'
 import { InvalidInputError, TransientError } from '../shared/errors.ts'
-import { stackFolder } from './settings.ts'
+import { NO_DATABASE, stackFolder } from './settings.ts'
 
 export interface ApiClient {
   /**
@@ -38,9 +38,6 @@ interface Settings {
   readonly address: URL
   readonly token: string | null
 }
-
-/** Never opened; the configuration wants an address. */
-const NO_DATABASE = 'mysql://none@localhost/none'
 
 /**
  * Which API: the one that is named, that of CYGNET_API_URL, of the local stack that runs, or the one signed in to last.

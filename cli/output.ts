@@ -41,8 +41,8 @@ export function duration(seconds: number): string {
   return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
-/** UTC, to the second. */
-export const time = (date: Date | null) => (date === null ? '-' : date.toISOString().slice(0, 19).replace('T', ' '))
+/** UTC, to the second. A text is a time of the API. */
+export const time = (at: Date | string | null) => (at === null ? '-' : new Date(at).toISOString().slice(0, 19).replace('T', ' '))
 
 export const print = (text: string) => process.stdout.write(`${text}\n`)
 export const printJson = (value: unknown) => print(JSON.stringify(value, null, process.stdout.isTTY ? 2 : 0))

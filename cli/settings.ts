@@ -24,7 +24,7 @@ export async function loadSettings(): Promise<Config> {
 }
 
 /** Never opened; the configuration wants an address. */
-const NO_DATABASE = 'mysql://none@localhost/none'
+export const NO_DATABASE = 'mysql://none@localhost/none'
 
 /**
  * Settings for what needs only the store, so that a DAQ machine works without an address of the catalogue.

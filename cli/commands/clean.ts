@@ -4,8 +4,8 @@ import { InvalidInputError } from '../../shared/errors.ts'
 import { isTag } from '../../shared/notifications/run-key.ts'
 import type { CleanedEvents } from '../../shared/replicas/clean-events.ts'
 import type { CleanedFile, CleanedRuns } from '../../shared/replicas/clean-runs.ts'
+import { parseRunNumber } from '../arguments.ts'
 import { bytes, print, printJson, table } from '../output.ts'
-import { parseRunNumber } from '../runs/run-wish.ts'
 import { withTapeContext } from '../settings.ts'
 
 interface Options {

@@ -1,16 +1,16 @@
 /** `cygnet get`: runs onto this machine, through links, compared with the catalogue. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
+import { parseRange, parseRunNumber, type RunRange, several, tagOption, wholeNumber } from '../arguments.ts'
 import { apiOption, WAY_HELP } from '../catalogue-way.ts'
+import { chooseRange, chooseRun } from '../get/choose-runs.ts'
 import type { FetchRange } from '../get/fetch-range.ts'
 import type { GetResult, GetState } from '../get/get-file.ts'
 import type { GetOptions } from '../get/get-runs.ts'
-import type { LinkSource } from '../get/link-source.ts'
+import { type LinkSource, withLinks } from '../get/link-source.ts'
 import type { GetBar } from '../get/progress.ts'
 import { bytes, duration, print, tell, time } from '../output.ts'
 import type { RunName } from '../runs/run-source.ts'
-import { parseRange, parseRunNumber, parseTag, type RunRange } from '../runs/run-wish.ts'
-import { interruption } from '../settings.ts'
 import { ON_ITS_WAY } from './recall.ts'
 
 interface Flags {
@@ -53,15 +53,15 @@ export function register(program: Command): void {
   program
     .command('get')
     .description('fetch runs: resumable, several pieces at once, compared with the catalogue')
-    .argument('[runs...]', 'run numbers', (text: string, before: readonly number[] = []) => [...before, parseRunNumber(text)])
-    .addOption(new Option('--tag <tag>', 'when several tags have a run of this number').argParser(parseTag))
+    .argument('[runs...]', 'run numbers', several(parseRunNumber))
+    .addOption(tagOption())
     .addOption(new Option('--range <from..to>', 'all runs of the catalogue in this range').argParser(parseRange))
     .option('--out <folder>', 'where to', '.')
     .option('--recall', 'have what is only on tape brought back', false)
     .option('--wait', 'wait for what is being brought back from tape, and fetch it', false)
     .addOption(new Option('--wait-hours <hours>', 'how long at the most').default(24).argParser(parseHours))
     .option('--reco', 'the reconstructed files of the runs', false)
-    .addOption(new Option('--concurrency <count>', 'pieces of a file under way at once').default(4).argParser(parseConcurrency))
+    .addOption(new Option('--concurrency <count>', 'pieces of a file under way at once').default(4).argParser(wholeNumber(1, 32)))
     .option('--json', 'one JSON object a file', false)
     .addOption(apiOption())
     .addHelpText('after', EXAMPLES)
@@ -72,14 +72,15 @@ async function run(numbers: readonly number[], flags: Flags, command: Command): 
   if (numbers.length === 0 && flags.range === undefined) command.error('error: give run numbers or --range', { exitCode: 2 })
   if (numbers.length > 0 && flags.range !== undefined) command.error('error: give run numbers or --range, not both', { exitCode: 2 })
   if (flags.reco) throw new InvalidInputError('there are no reconstructed files yet: runs are catalogued and copied, and not reconstructed')
-  const [{ openLinkSource }, { getRuns }, { createRangeFetcher }, { createGetBar }] = await Promise.all([
-    import('../get/open-source.ts'),
+  await withLinks(flags.api, (source, signal) => getAll(source, numbers, flags, signal))
+}
+
+async function getAll(source: LinkSource, numbers: readonly number[], flags: Flags, signal: AbortSignal): Promise<void> {
+  const [{ getRuns }, { createRangeFetcher }, { createGetBar }] = await Promise.all([
     import('../get/get-runs.ts'),
     import('../get/fetch-range.ts'),
     import('../get/progress.ts'),
   ])
-  const signal = interruption()
-  const source = await openLinkSource(flags.api)
   const { fetchRange, close } = createRangeFetcher()
   const bar = process.stderr.isTTY && !flags.json ? createGetBar(process.stderr) : null
   const results: GetResult[] = []
@@ -98,7 +99,7 @@ async function run(numbers: readonly number[], flags: Flags, command: Command): 
     tell('interrupted')
   } finally {
     bar?.clear()
-    await Promise.all([source.close(), close()])
+    await close()
   }
   if (!flags.json && results.length > 1) tell(summary(results))
   process.exitCode = signal.aborted ? 130 : exitCode(results)
@@ -127,7 +128,6 @@ async function chooseRuns(
   { range, tag }: Flags,
   signal: AbortSignal,
 ): Promise<readonly RunName[]> {
-  const { chooseRange, chooseRun } = await import('../get/choose-runs.ts')
   if (range !== undefined) return await chooseRange(source, range, tag, signal)
   const chosen: RunName[] = []
   for (const number of new Set(numbers)) chosen.push(await chooseRun(source, number, tag, signal))
@@ -182,10 +182,4 @@ function parseHours(text: string): number {
   const hours = Number(text)
   if (!/^\d+(?:\.\d+)?$/.test(text) || hours <= 0 || hours > 1000) throw new InvalidArgumentError('It is a number of hours, up to 1000.')
   return hours
-}
-
-function parseConcurrency(text: string): number {
-  const count = Number(text)
-  if (!/^\d+$/.test(text) || count < 1 || count > 32) throw new InvalidArgumentError('It is a whole number from 1 to 32.')
-  return count
 }

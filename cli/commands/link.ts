@@ -1,11 +1,11 @@
 /** `cygnet link`: links by which anybody can fetch the files of a run for a while. */
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
+import { parseRunNumber, tagOption, wholeNumber } from '../arguments.ts'
 import { apiOption, WAY_HELP } from '../catalogue-way.ts'
-import type { OfferedFile } from '../get/link-source.ts'
+import { chooseRun } from '../get/choose-runs.ts'
+import { type OfferedFile, withLinks } from '../get/link-source.ts'
 import { bytes, print, printJson, tell, time } from '../output.ts'
-import { parseRunNumber, parseTag } from '../runs/run-wish.ts'
-import { interruption } from '../settings.ts'
-import { ON_ITS_WAY, parseCount } from './recall.ts'
+import { ON_ITS_WAY } from './recall.ts'
 
 interface Flags {
   readonly api?: string
@@ -31,8 +31,8 @@ export function register(program: Command): void {
     .command('link')
     .description('links to the files of a run, looked up in the store')
     .argument('<run>', 'run number', parseRunNumber)
-    .addOption(new Option('--tag <tag>', 'when several tags have a run of this number').argParser(parseTag))
-    .option('--seconds <seconds>', 'how long they are valid (default: CYGNET_LINK_SECONDS)', parseCount)
+    .addOption(tagOption())
+    .option('--seconds <seconds>', 'how long they are valid (default: CYGNET_LINK_SECONDS)', wholeNumber(1))
     .option('--recall', 'ask for what is only on tape to be brought back')
     .option('--json', 'one JSON object')
     .addOption(apiOption())
@@ -41,18 +41,13 @@ export function register(program: Command): void {
 }
 
 async function run(runNumber: number, flags: Flags): Promise<void> {
-  const [{ openLinkSource }, { chooseRun }] = await Promise.all([import('../get/open-source.ts'), import('../get/choose-runs.ts')])
-  const signal = interruption()
-  const source = await openLinkSource(flags.api)
-  try {
+  await withLinks(flags.api, async (source, signal) => {
     const chosen = await chooseRun(source, runNumber, flags.tag, signal)
     const files = await source.linksOf(chosen, signal, { seconds: flags.seconds, recall: flags.recall })
     if (flags.json === true) printJson({ ...chosen, files })
     else for (const file of files) show(file)
     process.exitCode = exitCode(files)
-  } finally {
-    await source.close()
-  }
+  })
 }
 
 function show(file: OfferedFile): void {

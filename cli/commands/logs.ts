@@ -7,8 +7,8 @@ import { styleText } from 'node:util'
 import type { Command } from 'commander'
 import { readManifest } from '../../infra/local/manifest.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
+import { parseRunNumber } from '../arguments.ts'
 import { print } from '../output.ts'
-import { parseRunNumber } from '../runs/run-wish.ts'
 import { interruption, stackFolder } from '../settings.ts'
 
 interface Options {

@@ -1,8 +1,8 @@
 /** `cygnet push`: files of the DAQ's disk into S3, with their checksums, and what the store holds then compared. */
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { isTag } from '../../shared/notifications/run-key.ts'
 import { LARGEST_PART_BYTES, SMALLEST_PART_BYTES } from '../../shared/storage/upload-layout.ts'
+import { bytesOfText, parseTag, wholeNumber } from '../arguments.ts'
 import { bytes, duration, print } from '../output.ts'
 import type { PushResult, PushState } from '../push/result.ts'
 import { interruption, stackFolder } from '../settings.ts'
@@ -62,7 +62,7 @@ export function register(program: Command): void {
     .addOption(
       new Option('--part-size <size>', 'size of a part; larger files go in parts').default(16 * MIB, '16MiB').argParser(parsePartSize),
     )
-    .addOption(new Option('--concurrency <count>', 'parts sent at once').default(4).argParser(parseConcurrency))
+    .addOption(new Option('--concurrency <count>', 'parts sent at once').default(4).argParser(wholeNumber(1, 64)))
     .option('--overwrite', 'replace another object under the key', false)
     .option('--any-name', 'also send files that are not named as runs', false)
     .option('--dry-run', 'only say what would happen', false)
@@ -72,11 +72,11 @@ export function register(program: Command): void {
     .addOption(
       new Option('--idle <seconds>', 'with --watch: unchanged for so long, a file is closed')
         .default(900)
-        .argParser(parseCount(31_536_000)),
+        .argParser(wholeNumber(0, 31_536_000)),
     )
     .option('--delete-when-safe', 'with --watch: remove files that are verified in the store and on tape', false)
-    .addOption(new Option('--keep-newest <runs>', 'never remove the newest runs').default(20).argParser(parseCount(1_000_000)))
-    .addOption(new Option('--keep-hours <hours>', 'never remove younger files').default(24).argParser(parseCount(1_000_000)))
+    .addOption(new Option('--keep-newest <runs>', 'never remove the newest runs').default(20).argParser(wholeNumber(0, 1_000_000)))
+    .addOption(new Option('--keep-hours <hours>', 'never remove younger files').default(24).argParser(wholeNumber(0, 1_000_000)))
     .addHelpText('after', EXAMPLES)
     .action(run)
 }
@@ -172,31 +172,9 @@ function summary(results: readonly PushResult[], seconds: number): string {
   return `${counts.join(', ')}; ${bytes(sent)} sent in ${duration(seconds)}`
 }
 
-function parseTag(text: string): string {
-  if (!isTag(text)) throw new InvalidArgumentError('It is a site such as LNGS, without / at its ends.')
-  return text
-}
-
-const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KIB: 1024, MIB, GIB: 1024 ** 3 }
-
 function parsePartSize(text: string): number {
-  const [, value = '', unit = ''] = /^(\d+(?:\.\d+)?) ?([kmg]?i?b)?$/i.exec(text) ?? []
-  const size = Math.round(Number(value === '' ? Number.NaN : value) * (UNITS[unit.toUpperCase()] ?? Number.NaN))
+  const size = Math.round(bytesOfText(text))
   if (!(size >= SMALLEST_PART_BYTES && size <= LARGEST_PART_BYTES))
     throw new InvalidArgumentError('It is a size from 5MiB to 5GiB, e.g. 16MiB.')
   return size
-}
-
-function parseConcurrency(text: string): number {
-  const count = Number(text)
-  if (!/^\d+$/.test(text) || count < 1 || count > 64) throw new InvalidArgumentError('It is a whole number from 1 to 64.')
-  return count
-}
-
-function parseCount(most: number): (text: string) => number {
-  return (text) => {
-    const count = Number(text)
-    if (!/^\d+$/.test(text) || count > most) throw new InvalidArgumentError(`It is a whole number from 0 to ${most}.`)
-    return count
-  }
 }

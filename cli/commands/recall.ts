@@ -1,10 +1,10 @@
 /** `cygnet recall`: bring a run back from tape into the store, for a while. */
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { Command } from 'commander'
+import { parseRunNumber, tagOption, wholeNumber } from '../arguments.ts'
 import { apiOption, WAY_HELP } from '../catalogue-way.ts'
 import { bytes, print, printJson, table, tell, time } from '../output.ts'
 import { type AskedRecall, withRecalls } from '../recall/recall-source.ts'
 import type { ShownReplica } from '../runs/run-shapes.ts'
-import { parseRunNumber, parseTag } from '../runs/run-wish.ts'
 
 interface Flags {
   readonly api?: string
@@ -35,8 +35,8 @@ export function register(program: Command): void {
     .command('recall')
     .description('bring a run back from tape into the store, and keep it there for some days')
     .argument('<run>', 'run number', parseRunNumber)
-    .addOption(new Option('--tag <tag>', 'when several tags have a run of this number').argParser(parseTag))
-    .option('--days <days>', 'how long it stays (default: CYGNET_RECALL_DAYS)', parseCount)
+    .addOption(tagOption())
+    .option('--days <days>', 'how long it stays (default: CYGNET_RECALL_DAYS)', wholeNumber(1))
     .option('--wait', 'wait until it is there, or has failed')
     .option('--json', 'one JSON object')
     .addOption(apiOption())
@@ -52,12 +52,6 @@ export function register(program: Command): void {
           tell(`The functions go on with it; \`cygnet link ${runNumber} --tag ${asked.run.tag}\` gives links when it is there.`)
       })
     })
-}
-
-export function parseCount(text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('a whole number from 1 is expected.')
-  return value
 }
 
 async function waitFor(asked: AskedRecall, signal: AbortSignal): Promise<readonly ShownReplica[]> {
@@ -84,7 +78,7 @@ function exitCode(files: readonly ShownReplica[]): number {
 }
 
 function stateLine(file: ShownReplica): string {
-  const again = file.state === 'failed' && file.nextAttemptAt !== null ? `, tried again at ${timeOf(file.nextAttemptAt)} UTC` : ''
+  const again = file.state === 'failed' && file.nextAttemptAt !== null ? `, tried again at ${time(file.nextAttemptAt)} UTC` : ''
   const detail = file.lastError === null ? '' : `: ${file.lastError}`
   return `${file.state}${again}${detail}`
 }
@@ -96,11 +90,9 @@ const filesTable = (files: readonly ShownReplica[]) =>
       `${file.bucket}/${file.key}`,
       bytes(file.sizeBytes),
       stateLine(file),
-      file.state === 'present' ? timeOf(file.expiresAt) : null,
+      file.state === 'present' ? time(file.expiresAt) : null,
     ]),
   )
-
-const timeOf = (iso: string | null) => time(iso === null ? null : new Date(iso))
 
 const fileJson = (file: ShownReplica) => ({
   bucket: file.bucket,

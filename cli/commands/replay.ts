@@ -2,8 +2,8 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { ReplaySelection } from '../../shared/catalogue/replay.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
+import { parseRunNumber } from '../arguments.ts'
 import { bytes, print, printJson, table, time } from '../output.ts'
-import { parseRunNumber } from '../runs/run-wish.ts'
 import { withContext } from '../settings.ts'
 
 interface Options {

@@ -1,11 +1,12 @@
 /** `cygnet runs`: what the catalogue knows. */
 import { type Command, Option } from 'commander'
+import { parseRunNumber, tagOption } from '../arguments.ts'
 import { apiOption, WAY_HELP } from '../catalogue-way.ts'
 import { print, printJson, tell } from '../output.ts'
-import { csvHeader, csvRow, detailsText, runTable } from '../run-text.ts'
 import type { RunItem } from '../runs/run-shapes.ts'
 import { type RunPage, type RunSource, withRuns } from '../runs/run-source.ts'
-import { addWishOptions, parseRunNumber, parseTag, type WishFlags, wishOf } from '../runs/run-wish.ts'
+import { csvHeader, csvRow, detailsText, runTable } from '../runs/run-text.ts'
+import { addWishOptions, type WishFlags, wishOf } from '../runs/run-wish.ts'
 
 const LS_HELP = `
 Examples:
@@ -47,7 +48,7 @@ export function register(program: Command): void {
     .command('show')
     .description('everything about one run: parameters, files, checksums, requests, history')
     .argument('<run>', 'run number', parseRunNumber)
-    .addOption(new Option('--tag <tag>', 'when several tags have a run of this number').argParser(parseTag))
+    .addOption(tagOption())
     .option('--all', 'also earlier uses of the same run number')
     .option('--json', 'one JSON object')
     .addOption(apiOption())

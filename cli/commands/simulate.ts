@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { SingleBar } from 'cli-progress'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
+import { bytesOfText, wholeNumber } from '../arguments.ts'
 import { bytes, print, printJson, tell } from '../output.ts'
 import { type Camera, frameSize } from '../simulate/camera.ts'
 import { type Compression, compressions } from '../simulate/compress.ts'
@@ -154,20 +155,8 @@ function progressBar(flags: Flags, events: number): SingleBar | null {
 
 // ---- options
 
-function wholeNumber(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text)
-    if (!/^\d+$/.test(text) || value < least || value > most)
-      throw new InvalidArgumentError(`It is a whole number from ${least} to ${most}.`)
-    return value
-  }
-}
-
-const UNITS: Readonly<Record<string, number>> = { b: 1, kb: 1e3, mb: 1e6, gb: 1e9, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3 }
-
 function parseSize(text: string): number {
-  const match = /^(\d+(?:\.\d+)?) ?([kmg]?i?b)?$/i.exec(text)
-  const size = Number(match?.[1]) * (UNITS[(match?.[2] ?? 'b').toLowerCase()] ?? Number.NaN)
+  const size = bytesOfText(text)
   if (!Number.isFinite(size) || size < 1) throw new InvalidArgumentError('It is a number of bytes such as 300kB, 450MB or 2GB.')
   return size
 }

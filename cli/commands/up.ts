@@ -4,6 +4,7 @@ import { styleText } from 'node:util'
 import { type Command, InvalidArgumentError } from 'commander'
 import { EXTRAS, type Extra } from '../../infra/local/setup.ts'
 import type { Stack } from '../../infra/local/stack.ts'
+import { wholeNumber } from '../arguments.ts'
 import { list, print, tell } from '../output.ts'
 import { interruption, stackFolder } from '../settings.ts'
 
@@ -14,18 +15,12 @@ function parseExtras(text: string): readonly Extra[] {
   return EXTRAS.filter((extra) => names.includes(extra))
 }
 
-function parseWorkers(text: string): number {
-  const count = Number(text)
-  if (!Number.isInteger(count) || count < 1 || count > 64) throw new InvalidArgumentError('a whole number from 1 to 64 is expected.')
-  return count
-}
-
 export function register(program: Command): void {
   program
     .command('up')
     .description('run everything on this machine: database, S3, queues and every function, until Ctrl-C')
     .option('--with <parts>', `real parts besides: ${EXTRAS.join(', ')}`, parseExtras, [])
-    .option('--workers <count>', 'processes of each queue function', parseWorkers, 1)
+    .option('--workers <count>', 'processes of each queue function', wholeNumber(1, 64), 1)
     .option('--no-notifications', 'the store keeps silent about new objects; `cygnet reconcile` finds them')
     .addHelpText('after', '\nData, logs and addresses are kept under .cygnet and used again at the next start.')
     .action(async (options: { with: readonly Extra[]; workers: number; notifications: boolean }) => {

@@ -8,8 +8,8 @@ import { withoutSecrets } from '../../shared/log.ts'
 import type { VerifySelection } from '../../shared/replicas/verify/select.ts'
 import type { Verification, VerifySummary } from '../../shared/replicas/verify.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
+import { parseRunNumber } from '../arguments.ts'
 import { bytes, print, printJson, table, tell } from '../output.ts'
-import { parseRunNumber } from '../runs/run-wish.ts'
 import { withTapeContext } from '../settings.ts'
 
 interface Flags {

@@ -58,7 +58,6 @@ export function createApiLinks(api: ApiClient): LinkSource {
         }
       }
     },
-    async close() {},
   }
 }
 

@@ -27,6 +27,5 @@ export function createCatalogueLinks(context: TapeContext): LinkSource {
     linksOf,
     // Nobody counts the questions here.
     linksOfFirst: async ([first], signal) => [{ ...first, files: await linksOf(first, signal) }],
-    close: () => context.close(),
   }
 }

@@ -1,8 +1,8 @@
 /** Which runs are meant by numbers or a range. */
 import { InvalidInputError } from '../../shared/errors.ts'
+import type { RunRange } from '../arguments.ts'
 import { checkOneTag, named } from '../runs/one-tag.ts'
 import type { RunName } from '../runs/run-source.ts'
-import type { RunRange } from '../runs/run-wish.ts'
 import type { LinkSource } from './link-source.ts'
 
 /** @throws InvalidInputError when the run is not in the catalogue, or it must be said of which tag it is meant. */

@@ -1,7 +1,7 @@
 /** The store that pushes go to: reached with credentials of its own, or with nothing but an API token. */
 import type { S3Client } from '@aws-sdk/client-s3'
 import { type Config, loadConfig, processEnvironment } from '../../shared/config.ts'
-import { loadStoreSettings } from '../settings.ts'
+import { loadStoreSettings, NO_DATABASE } from '../settings.ts'
 import { createPushClient } from './push.ts'
 import { hasApiToken, openRemoteStore, type RemoteStore } from './remote-store.ts'
 
@@ -25,9 +25,6 @@ export interface PushSettings {
   /** @throws InvalidInputError when the API refuses the token, TransientError when it does not answer. */
   open(signal: AbortSignal): Promise<PushStore>
 }
-
-/** Never opened; the configuration wants an address. */
-const NO_DATABASE = 'mysql://none@localhost/none'
 
 /**
  * Credentials of the store in the environment go first, then an API token, then the local stack that is running.

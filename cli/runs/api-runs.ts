@@ -4,10 +4,11 @@ import { InvalidInputError } from '../../shared/errors.ts'
 import { isTag } from '../../shared/notifications/run-key.ts'
 import { askJson } from '../api-answer.ts'
 import type { ApiClient } from '../api-client.ts'
+import type { RunRange } from '../arguments.ts'
 import { checkOneTag, named } from './one-tag.ts'
 import { RUN_FIELDS, runItem, type ShownRun, shownRun } from './run-shapes.ts'
 import type { RunName, RunSource } from './run-source.ts'
-import type { RunRange, RunWish } from './run-wish.ts'
+import type { RunWish } from './run-wish.ts'
 
 /** The longest page of the API. */
 const PAGE = 500

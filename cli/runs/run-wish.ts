@@ -5,8 +5,8 @@ import { RUN_ORDERS, type RunSearch } from '../../shared/catalogue/search-runs.t
 import { isStorageStatus, shownColumns } from '../../shared/catalogue/shown-parameters.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../shared/catalogue/storage-summary.ts'
 import type { RunlogColumn } from '../../shared/extraction/run-parameters.ts'
-import { isTag } from '../../shared/notifications/run-key.ts'
 import { parseTimeText } from '../../shared/time-text.ts'
+import { parseRange, parseTag, type RunRange, several, wholeNumber } from '../arguments.ts'
 
 export interface RunWish {
   /** Null for all that may be seen. */
@@ -32,12 +32,6 @@ export interface WishFlags {
   readonly limit: number
 }
 
-/** Both ends included. */
-export interface RunRange {
-  readonly from: number
-  readonly to: number
-}
-
 const ORDERS = RUN_ORDERS.flatMap((order) => [order, `-${order}`])
 
 export function addWishOptions(command: Command): Command {
@@ -60,7 +54,7 @@ export function addWishOptions(command: Command): Command {
     .addOption(
       option('--sort <order>', `one of ${ORDERS.join(', ')} (default: -start with --since or --until, else -run)`).argParser(parseOrder),
     )
-    .addOption(option('--limit <count>', 'at most this many').default(50).argParser(parseLimit))
+    .addOption(option('--limit <count>', 'at most this many').default(50).argParser(wholeNumber(1, 999_999_999)))
 }
 
 export function wishOf(flags: WishFlags, withParameters: boolean): RunWish {
@@ -84,29 +78,6 @@ export function wishOf(flags: WishFlags, withParameters: boolean): RunWish {
   }
 }
 
-const several =
-  <T>(parse: (text: string) => T) =>
-  (text: string, before: readonly T[] = []): readonly T[] => [...before, parse(text)]
-
-export function parseTag(text: string): string {
-  if (!isTag(text)) throw new InvalidArgumentError('It is a site such as LNGS, without / at its ends.')
-  return text
-}
-
-export function parseRunNumber(text: string): number {
-  const value = Number(text)
-  if (!/^\d+$/.test(text) || value > 0xffffffff) throw new InvalidArgumentError('a whole number is expected.')
-  return value
-}
-
-export function parseRange(text: string): RunRange {
-  const [from = '', to = '', ...more] = text.split('..')
-  if (from === '' || to === '' || more.length > 0) throw new InvalidArgumentError('expected FROM..TO, e.g. 12000..12100.')
-  const range = { from: parseRunNumber(from), to: parseRunNumber(to) }
-  if (range.from > range.to) throw new InvalidArgumentError('the first number is the smaller one.')
-  return range
-}
-
 function parseTime(text: string): Date {
   const time = parseTimeText(text)
   if (time === null) throw new InvalidArgumentError('a time is written 2024-05-31T12:00:00Z, or 2024-05-31.')
@@ -117,11 +88,6 @@ function parseOrder(text: string): RunSearch['order'] {
   const by = RUN_ORDERS.find((order) => text === order || text === `-${order}`)
   if (by === undefined) throw new InvalidArgumentError(`one of ${ORDERS.join(', ')} is expected.`)
   return { by, descending: text.startsWith('-') }
-}
-
-function parseLimit(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('a whole number from 1 is expected.')
-  return Number(text)
 }
 
 const OPERATORS: Readonly<Record<string, ParameterOperator>> = {

@@ -19,7 +19,9 @@ function isKnown(ifNoneMatch: string | undefined, tag: string): boolean {
 export function taggedJson(c: Context, value: unknown, headers: Readonly<Record<string, string>> = {}): Response {
   const body = JSON.stringify(value)
   const etag = tagOf(body)
-  const all = { ...headers, etag, 'cache-control': 'private, no-cache' }
+  // Also where nothing is compressed: 304 varies by what the whole answer would (RFC 9110, section 15.4.5).
+  const vary = [headers.vary, 'accept-encoding'].filter(Boolean).join(', ')
+  const all = { ...headers, vary, etag, 'cache-control': 'private, no-cache' }
   if (isKnown(c.req.header('if-none-match'), etag)) return new Response(null, { status: 304, headers: all })
   return new Response(body, { headers: { ...all, 'content-type': 'application/json' } })
 }

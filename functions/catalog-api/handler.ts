@@ -1,5 +1,4 @@
 /** HTTP: the catalogue for people and programs: REST, pages, links, sign-in, uploads by token, and what the old tools call. */
-import { OpenAPIHono } from '@hono/zod-openapi'
 import { bodyLimit } from 'hono/body-limit'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { HttpApp } from '../../shared/runtime/handler.ts'
@@ -7,12 +6,12 @@ import { createAddressOf } from './access/client-address.ts'
 import { registerAccess } from './access/register.ts'
 import { compressed } from './compressed.ts'
 import { findCopiesIn } from './copies-of-file.ts'
-import { createMethodsOf } from './other-methods.ts'
+import { createEmptyApi } from './empty-api.ts'
 import { registerPages } from './pages/register.ts'
-import { problem, problemHandler, refusal } from './problem.ts'
+import { problem } from './problem.ts'
 import { rateLimit } from './rate-limit.ts'
-import { API_INFO, registerReference } from './reference.ts'
-import { type Api, type ApiEnvironment, addPage } from './route.ts'
+import { registerReference } from './reference.ts'
+import type { Api } from './route.ts'
 import { registerCopies } from './routes/copies.ts'
 import { HEALTH_PATHS, registerHealth } from './routes/health.ts'
 import { registerLegacyDownload } from './routes/legacy-download.ts'
@@ -23,9 +22,6 @@ import { registerReplicaSummary } from './routes/replicas.ts'
 import { registerRun } from './routes/run.ts'
 import { registerRuns } from './routes/runs.ts'
 import { registerUploads } from './routes/uploads.ts'
-import { whatIsWrong } from './what-is-wrong.ts'
-
-const DESCRIPTION_PATH = '/api/v1/openapi.json'
 
 /** What is asked for is small; files go to the store itself. */
 const BODY_LIMIT_BYTES = 256 * 1024
@@ -38,22 +34,8 @@ export const createHandler = (context: TapeContext): HttpApp => createApi(contex
 /** The app with the list of its rules, which the authorization matrix of the tests is made from. */
 export function createApi(context: TapeContext): Api {
   const { config, database, log, now } = context
-  const app = new OpenAPIHono<ApiEnvironment>({
-    defaultHook: (result) => {
-      if (!result.success) throw refusal(400, whatIsWrong(result.error))
-    },
-  })
-  app.onError(problemHandler(log))
-  app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' })
-  const api: Api = { app, rules: [] }
-  const methodsOf = createMethodsOf(api.rules)
-  app.notFound((c) => {
-    const methods = methodsOf(c.req.path)
-    if (methods.length === 0 || (methods.includes(c.req.method) && c.req.method !== 'OPTIONS')) return problem(404, 'there is nothing here')
-    const allow = methods.join(', ')
-    if (c.req.method === 'OPTIONS') return c.body(null, 204, { allow })
-    return problem(405, `${c.req.method} is not for this address; ${allow} is`, { allow })
-  })
+  const api = createEmptyApi(log)
+  const { app } = api
 
   const tooLarge = () => problem(413, `a request has at most ${BODY_LIMIT_BYTES} bytes`)
   const identity = registerAccess(api, context, [bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: tooLarge })])
@@ -62,7 +44,6 @@ export function createApi(context: TapeContext): Api {
 
   app.use(compressed)
 
-  addPage(api, 'GET', DESCRIPTION_PATH, { open: true }, (c) => c.json(app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO })))
   registerHealth(api, context)
   registerRuns(api, context)
   registerRun(api, context)

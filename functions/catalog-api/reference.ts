@@ -1,4 +1,4 @@
-/** The reference of the API for people, made from its OpenAPI document: one page without scripts. */
+/** The OpenAPI document, and the reference for people made from it: one page without scripts. */
 import { html } from 'hono/html'
 import { anchorOf, type Html, type Named, type Operation, operationSection, paragraphs, typeOf } from './reference/operation.ts'
 import type { Schema, Schemas } from './reference/schema.ts'
@@ -23,11 +23,13 @@ interface Description {
   readonly components?: { readonly schemas?: Schemas }
 }
 
-/** Adds the page and its style. All routes that it is to show must be added before somebody first asks for it. */
+/** Adds the description, its page and the style. All routes that they are to show must be added before somebody first asks. */
 export function registerReference(api: Api): void {
+  const describe = () => api.app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO })
   let page: Html | null = null
+  addPage(api, 'GET', DESCRIPTION_PATH, { open: true }, (c) => c.json(describe()))
   addPage(api, 'GET', REFERENCE_PATH, { open: true }, (c) => {
-    page ??= render(api.app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO }) as unknown as Description)
+    page ??= render(describe() as unknown as Description)
     return c.html(page)
   })
   addPage(api, 'GET', STYLE_PATH, { open: true }, (c) => c.body(REFERENCE_STYLE, 200, { 'content-type': 'text/css; charset=utf-8' }))

@@ -25,7 +25,8 @@ function sentenceOf(issue: Issue): string {
       return `there is no ${issue.keys.map((key) => key.slice(0, LONGEST_NAME)).join(', ')}`
     case 'invalid_type':
       if (issue.message.endsWith('received undefined')) return 'it is missing'
-      if (issue.message.endsWith('received array')) return 'one value is expected, not several'
+      if (issue.expected === 'int') return 'a whole number is expected'
+      if (issue.expected !== 'object' && issue.message.endsWith('received array')) return 'one value is expected, not several'
       return `${/^[aeiou]/.test(issue.expected) ? 'an' : 'a'} ${issue.expected} is expected`
     case 'invalid_value':
       return `${issue.values.length === 1 ? '' : 'one of '}${issue.values.map(String).join(', ')} is expected`

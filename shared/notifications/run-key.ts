@@ -25,7 +25,7 @@ const COMPRESSION_BY_SUFFIX: Readonly<Record<string, RunCompression>> = { gz: 'g
 const SUFFIX_BY_COMPRESSION: Readonly<Record<RunCompression, string>> = { none: '', gzip: '.gz', lz4: '.lz4', bzip2: '.bz2' }
 
 /** Largest number that MIDAS (DWORD) and the catalogue (INT UNSIGNED) hold. */
-const MAX_NUMBER = 0xffffffff
+export const LARGEST_RUN_NUMBER = 0xffffffff
 
 /** What the catalogue holds of a tag, characters. */
 const MAX_TAG_LENGTH = 200
@@ -45,7 +45,7 @@ export function parseRunKey(key: string): RunKey | null {
   if (run === undefined || !isTag(tag)) return null
   const runNumber = Number(run)
   const subrun = sub === undefined ? null : Number(sub)
-  if (runNumber > MAX_NUMBER || (subrun ?? 0) > MAX_NUMBER) return null
+  if (runNumber > LARGEST_RUN_NUMBER || (subrun ?? 0) > LARGEST_RUN_NUMBER) return null
   const compression = suffix === undefined ? 'none' : COMPRESSION_BY_SUFFIX[suffix]
   return compression === undefined ? null : { tag, runNumber, subrun, fileName, compression }
 }
@@ -71,6 +71,7 @@ export function runFileName(run: {
 }
 
 function padded(value: number, digits: number): string {
-  if (!Number.isInteger(value) || value < 0 || value > MAX_NUMBER) throw new InvalidInputError(`${value} is not the number of a run`)
+  if (!Number.isInteger(value) || value < 0 || value > LARGEST_RUN_NUMBER)
+    throw new InvalidInputError(`${value} is not the number of a run`)
   return String(value).padStart(digits, '0')
 }

@@ -1,11 +1,10 @@
 /** The pages on a catalogue in which something happens: three sites, a week of runs, copies in every state, dead letters. */
-import { OpenAPIHono } from '@hono/zod-openapi'
 import { securityHeaders } from '../../functions/catalog-api/access/headers.ts'
 import { compressed } from '../../functions/catalog-api/compressed.ts'
+import { createEmptyApi } from '../../functions/catalog-api/empty-api.ts'
 import type { PageOptions } from '../../functions/catalog-api/pages/options.ts'
 import { registerPages } from '../../functions/catalog-api/pages/register.ts'
-import { problem, problemHandler } from '../../functions/catalog-api/problem.ts'
-import type { Api, ApiEnvironment } from '../../functions/catalog-api/route.ts'
+import type { Api } from '../../functions/catalog-api/route.ts'
 import type { Caller } from '../../shared/access/caller.ts'
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { refreshStorage } from '../../shared/catalogue/replicas.ts'
@@ -22,15 +21,13 @@ export const NOBODY: Caller = { kind: 'anonymous', subject: 'anonymous', name: '
 
 /** The pages alone, as whoever `who` says at the moment. */
 export function siteApp(context: TestTapeContext, who: () => Caller, options: Partial<PageOptions> = {}): Api {
-  const app = new OpenAPIHono<ApiEnvironment>()
-  app.onError(problemHandler(context.log))
-  app.notFound(() => problem(404, 'there is nothing here'))
+  const api = createEmptyApi(context.log)
+  const { app } = api
   app.use(securityHeaders({ https: false, issuerOrigin: null }))
   app.use(async (c, next) => {
     c.set('caller', who())
     await next()
   })
-  const api: Api = { app, rules: [] }
   app.use(compressed)
   registerPages(api, context, { browser: null, logFolder: null, live: { lastsSeconds: 60, pollMs: 50 }, ...options })
   return api

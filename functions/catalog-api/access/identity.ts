@@ -8,7 +8,7 @@ import type { Context } from '../../../shared/runtime/context.ts'
 import { createBearerCheck } from './bearer.ts'
 import { type Csrf, createCsrf } from './csrf.ts'
 import { createIssuer, type Issuer } from './issuer.ts'
-import { createSealedCookies, createSessions, isSignedIn, type SealedCookies, type Sessions } from './session.ts'
+import { createSealedCookies, createSessions, type SealedCookies, type Sessions } from './session.ts'
 
 export interface Identity {
   readonly anonymous: Caller
@@ -18,8 +18,6 @@ export interface Identity {
   readonly checkBearer: ((token: string) => Promise<Caller>) | null
   /** Null where browsers cannot sign in. */
   readonly browser: BrowserSignIn | null
-  /** For the hidden field (CSRF_FIELD) of the forms of a page; null for who is not known by a cookie, who needs none. */
-  csrfToken(caller: Caller): string | null
 }
 
 export interface BrowserSignIn {
@@ -46,7 +44,6 @@ export function createIdentity(context: Pick<Context, 'config' | 'database' | 'l
     issuer,
     checkBearer: issuer && createBearerCheck(config, issuer, grants, now),
     browser,
-    csrfToken: (caller) => (browser !== null && isSignedIn(caller) ? browser.csrf.tokenFor(caller) : null),
   }
 }
 

@@ -7,7 +7,8 @@ import { copyable, type Html } from './parts.ts'
  * @param python the page that says more: pythonPath of a run, or /python.
  */
 export function apiSnippets(origin: string, path: string, query: URLSearchParams, python = '/python'): Html {
-  const { url, parameters } = { url: new URL(path, origin).href, parameters: [...query] }
+  const url = new URL(path, origin).href
+  const parameters = [...query]
   const address = parameters.length === 0 ? url : `${url}?${query}`
   return html`<details class="snippets"><summary>Copy as curl or Python</summary>
 ${copyable('as-curl', 'curl', `curl -sS -H "Authorization: Bearer $CYGNET_API_TOKEN" ${shellQuoted(address)}`)}

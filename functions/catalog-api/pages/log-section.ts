@@ -1,15 +1,11 @@
 /** The log lines about a run on its page, for operators. */
 import { html } from 'hono/html'
 import { mayDo } from '../../../shared/access/caller.ts'
+import type { RunName } from '../../../shared/replicas/catalogue-links.ts'
 import type { ApiContext } from '../route.ts'
 import type { PageOptions } from './options.ts'
 import { type Html, mark, NOTHING, type Tone, table } from './parts.ts'
 import { type LogLine, logLinesOf } from './run-logs.ts'
-
-interface RunName {
-  readonly tag: string
-  readonly runNumber: number
-}
 
 /** Nothing for who may not read them. */
 export async function logSection(c: ApiContext, { logFolder }: Pick<PageOptions, 'logFolder'>, run: RunName): Promise<Html> {

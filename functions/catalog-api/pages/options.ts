@@ -18,7 +18,7 @@ export interface PageOptions {
 }
 
 /** For the hidden field of forms; null for who has no session, whose forms need none. It is checked before any page is asked. */
-export function csrfTokenOf(c: ApiContext, { browser }: PageOptions): string | null {
+export function csrfTokenOf(c: ApiContext, { browser }: Pick<PageOptions, 'browser'>): string | null {
   const caller = c.get('caller')
   return browser !== null && isSignedIn(caller) ? browser.csrf.tokenFor(caller) : null
 }

@@ -1,6 +1,7 @@
 /** Use from Python and ROOT: docs/python.md for this catalogue, and for a run where one is named; and the programs in it as files. */
 import { html } from 'hono/html'
 import * as z from 'zod'
+import { LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
 import type { RunName } from '../../../shared/replicas/catalogue-links.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { refusal } from '../problem.ts'
@@ -17,7 +18,7 @@ const EXAMPLE_ADDRESS = 'https://cygnet.example.org'
 /** Below the title: which files the page comes from, which is of interest in the repository alone. */
 const OF_THE_REPOSITORY = /^Generated from /
 
-const wanted = z.object({ tag: z.string().min(1).max(200), run: z.coerce.number().int().min(0).max(0xffffffff) })
+const wanted = z.object({ tag: z.string().min(1).max(200), run: z.coerce.number().int().min(0).max(LARGEST_RUN_NUMBER) })
 
 export function registerPython(api: Api, context: TapeContext, options: PageOptions): void {
   const blocks = parseMarkdown(PYTHON_PAGE).filter(({ kind, text }) => kind !== 'paragraph' || !OF_THE_REPOSITORY.test(text))

@@ -2,13 +2,14 @@
 import { html } from 'hono/html'
 import * as z from 'zod'
 import { mayDo } from '../../../shared/access/caller.ts'
+import { LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
 import type { FileOfRun, RunName } from '../../../shared/replicas/catalogue-links.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { safePath } from '../access/safe-path.ts'
 import { refusal } from '../problem.ts'
 import { type Api, type ApiContext, addPage } from '../route.ts'
 import { findLinks } from '../routes/find-links.ts'
-import { LIST_COMMANDS, listOf } from '../routes/link-lists.ts'
+import { LIST_COMMANDS, LIST_FORMATS, listOf } from '../routes/link-lists.ts'
 import { bytes, counted } from './format.ts'
 import { csrfField, renderPage } from './layout.ts'
 import { csrfTokenOf, type PageOptions } from './options.ts'
@@ -17,7 +18,6 @@ import { pythonPath } from './python.ts'
 
 /** A page of the table. */
 const MOST_RUNS = 100
-const LARGEST_NUMBER = 0xffffffff
 
 /** `<tag, encoded>/<run number>` */
 const chosenRun = z
@@ -28,7 +28,7 @@ const chosenRun = z
     const [tag = '', number = ''] = text.split('/')
     const runNumber = Number(number)
     try {
-      if (runNumber <= LARGEST_NUMBER) return { tag: decodeURIComponent(tag), runNumber }
+      if (runNumber <= LARGEST_RUN_NUMBER) return { tag: decodeURIComponent(tag), runNumber }
     } catch {}
     context.addIssue({ code: 'custom', message: 'this names no run' })
     return z.NEVER
@@ -124,7 +124,4 @@ ${runs.map((run) => html`<input type="hidden" name="run" value="${run}">`)}
 type There = Extract<FileOfRun, { readonly kind: 'link' }>
 
 const lists = (links: readonly There[]): Html => html`<details class="snippets"><summary>Lists for wget and aria2</summary>
-${copyable('for-wget', LIST_COMMANDS.wget, listOf(links, 'wget'))}
-${copyable('for-aria2', LIST_COMMANDS.aria2, listOf(links, 'aria2'))}
-${copyable('for-md5sum', 'md5sum -c sums.txt', listOf(links, 'md5sum'))}
-</details>`
+${LIST_FORMATS.map((format) => html`${copyable(`for-${format}`, LIST_COMMANDS[format], listOf(links, format))}\n`)}</details>`

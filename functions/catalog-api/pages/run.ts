@@ -4,6 +4,7 @@ import { mayDo } from '../../../shared/access/caller.ts'
 import { neighboursOf } from '../../../shared/catalogue/neighbours.ts'
 import { describeRun, findRuns, type RunDetails } from '../../../shared/catalogue/queries.ts'
 import type { Run } from '../../../shared/catalogue/schema.ts'
+import { LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { refusal } from '../problem.ts'
 import { type Api, type ApiContext, addPage } from '../route.ts'
@@ -24,12 +25,10 @@ import { parametersSection } from './run-parameters.ts'
 import { statisticsSection } from './run-statistics.ts'
 import { unknownRun } from './unknown-run.ts'
 
-const LARGEST_NUMBER = 0xffffffff
-
 export function registerRun(api: Api, context: TapeContext, options: PageOptions): void {
   addPage(api, 'GET', '/runs/:tag/:run', { right: 'read', tagOf: (c) => c.req.param('tag') ?? '' }, async (c) => {
     const { tag, run: number } = c.req.param() as { readonly tag: string; readonly run: string }
-    if (!/^\d{1,10}$/.test(number) || Number(number) > LARGEST_NUMBER) throw refusal(404, 'this is no run number')
+    if (!/^\d{1,10}$/.test(number) || Number(number) > LARGEST_RUN_NUMBER) throw refusal(404, 'this is no run number')
     const runNumber = Number(number)
     const uses = await findRuns(context.database, { tag, runNumber })
     if (uses.length === 0) return await unknownRun(c, context, options, { tag, runNumber })

@@ -1,7 +1,7 @@
 /** The columns that the table of runs can have: those of every run, and each parameter of the Runlog. */
 import { html } from 'hono/html'
 import type { Run } from '../../../shared/catalogue/schema.ts'
-import { runlogColumns } from '../../../shared/extraction/run-parameters.ts'
+import { shownColumns } from '../../../shared/catalogue/shown-parameters.ts'
 import { bytes, count, cut, duration, parameter } from './format.ts'
 import { type Column, type Html, mark, timeOf } from './parts.ts'
 import { cloudMark, runMark, tapeMark } from './run-marks.ts'
@@ -35,8 +35,8 @@ const MOST_CHARACTERS = 160
 /** On one line as far as there is room. */
 const sentence = (text: string | null): Html => html`<span class="cut">${text === null ? '–' : cut(text, MOST_CHARACTERS)}</span>`
 
-/** Parameters that are not told by a column of their own already, and mean what they say. */
-const PARAMETERS = runlogColumns.filter(({ name }) => !/^(run_|start_time|stop_time|storage_|pedestal_run)/.test(name))
+/** Parameters that are not told by a column of their own already. */
+const PARAMETERS = shownColumns.filter(({ name }) => !/^(run_|start_time|stop_time|pedestal_run)/.test(name))
 
 export const COLUMN_NAMES = [...Object.keys(NAMED), ...PARAMETERS.map(({ name }) => name)]
 export const DEFAULT_COLUMNS = ['start', 'state', 'tape', 'cloud', 'events', 'size', 'pedestal', 'description'] as const

@@ -5,6 +5,7 @@ import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import { neighboursOf } from '../../../shared/catalogue/neighbours.ts'
 import { type HeardFile, heardOfRun, notCataloguedText } from '../../../shared/catalogue/not-catalogued.ts'
 import type { ArrivalState } from '../../../shared/catalogue/schema.ts'
+import type { RunName } from '../../../shared/replicas/catalogue-links.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { refusal } from '../problem.ts'
 import type { ApiContext } from '../route.ts'
@@ -16,11 +17,6 @@ import type { PageOptions } from './options.ts'
 import { copyable, type Html, mark, NOTHING, type Tone, table, timeOf } from './parts.ts'
 import { wantsPage } from './problem-pages.ts'
 import { runHeading } from './run-heading.ts'
-
-interface RunName {
-  readonly tag: string
-  readonly runNumber: number
-}
 
 /** @throws a 404 problem with the same contents for a program. */
 export async function unknownRun(c: ApiContext, { database }: Pick<TapeContext, 'database'>, options: PageOptions, run: RunName) {

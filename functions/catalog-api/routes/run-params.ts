@@ -5,17 +5,15 @@ import type { Database } from '../../../shared/catalogue/database.ts'
 import { heardOfRun, notCataloguedText } from '../../../shared/catalogue/not-catalogued.ts'
 import { findRuns } from '../../../shared/catalogue/queries.ts'
 import type { Run } from '../../../shared/catalogue/schema.ts'
-import { isTag } from '../../../shared/notifications/run-key.ts'
+import { isTag, LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
 import { refusal } from '../problem.ts'
 import type { Rule } from '../route.ts'
-
-const LARGEST_NUMBER = 0xffffffff
 
 export const tagParam = z
   .string()
   .refine(isTag, 'this is no tag; one is LNGS')
   .openapi({ description: 'Site or detector', example: 'LNGS' })
-export const runNumber = z.int().min(0).max(LARGEST_NUMBER).openapi({ example: 12345 })
+export const runNumber = z.int().min(0).max(LARGEST_RUN_NUMBER).openapi({ example: 12345 })
 
 export const runParams = z.object({
   tag: tagParam,
@@ -23,7 +21,7 @@ export const runParams = z.object({
     .string()
     .regex(/^\d{1,10}$/, 'a run number is expected')
     .transform(Number)
-    .refine((value) => value <= LARGEST_NUMBER, 'there is no run of such a number')
+    .refine((value) => value <= LARGEST_RUN_NUMBER, 'there is no run of such a number')
     .openapi({ description: 'Run number', type: 'integer', example: 12345 }),
 })
 

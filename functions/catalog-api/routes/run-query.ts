@@ -8,7 +8,7 @@ import { RUN_ORDERS, type RunPosition, type RunSearch } from '../../../shared/ca
 import { isStorageStatus, shownColumns } from '../../../shared/catalogue/shown-parameters.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/catalogue/storage-summary.ts'
 import type { RunlogColumn } from '../../../shared/extraction/run-parameters.ts'
-import { isTag } from '../../../shared/notifications/run-key.ts'
+import { isTag, LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
 import { parseTimeText } from '../../../shared/time-text.ts'
 
 export const LONGEST_PAGE = 500
@@ -18,7 +18,6 @@ const USUAL_PAGE = 50
 const MOST_TAGS = 50
 const MOST_PARAMETERS = 10
 const LONGEST_TEXT = 200
-const LARGEST_NUMBER = 0xffffffff
 
 const columns: ReadonlyMap<string, RunlogColumn> = new Map(shownColumns.map((column) => [column.name, column]))
 
@@ -55,8 +54,8 @@ const known = {
     .transform((value) => [value].flat())
     .openapi({ description: 'Site or detector; may be given several times', type: 'array', items: { type: 'string' }, example: ['LNGS'] })
     .optional(),
-  from: integer(0, LARGEST_NUMBER, { description: 'Smallest run number', example: 12000 }),
-  to: integer(0, LARGEST_NUMBER, { description: 'Largest run number', example: 12100 }),
+  from: integer(0, LARGEST_RUN_NUMBER, { description: 'Smallest run number', example: 12000 }),
+  to: integer(0, LARGEST_RUN_NUMBER, { description: 'Largest run number', example: 12100 }),
   since: time('Begun at this time or later; of UTC where it names no zone, at midnight where it is a day'),
   until: time('Begun before this time, read as `since`'),
   complete: truth('Whether the file was read to the end of the run'),

@@ -1,4 +1,3 @@
-import { Command } from 'commander'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import * as link from '../../../cli/commands/link.ts'
 import * as recall from '../../../cli/commands/recall.ts'
@@ -8,6 +7,7 @@ import { signal } from '../../support/context.ts'
 import { type RecallTape, recallTape } from '../../support/recall-tape.ts'
 import { deleteFromStore, makeRun, onlyOnTape, replicaOf } from '../../support/recalled-runs.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import { cygnet as run } from '../in-process.ts'
 
 let context: TestTapeContext
 let here: TestTapeContext
@@ -21,32 +21,14 @@ beforeEach(() => {
   number++
   tape = recallTape()
   here = { ...context, tape }
-  const environment = { ...context.store.environment, CYGNET_DATABASE_URL: context.catalogue.url, CYGNET_FOLDER: temporaryFolder() }
-  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value)
 })
 afterEach(() => {
   vi.unstubAllEnvs()
-  vi.restoreAllMocks()
-  process.exitCode = undefined
 })
 
-/** Runs a command in this process; what it prints is returned. */
-async function cygnet(...args: readonly string[]) {
-  const written = { stdout: '', stderr: '' }
-  for (const stream of ['stdout', 'stderr'] as const)
-    vi.spyOn(process[stream], 'write').mockImplementation((text) => {
-      written[stream] += String(text)
-      return true
-    })
-  const program = new Command('cygnet').exitOverride()
-  for (const command of [recall, link]) command.register(program)
-  for (const command of program.commands) command.exitOverride()
-  try {
-    await program.parseAsync([...args, String(number)], { from: 'user' })
-    return { ...written, code: process.exitCode ?? 0 }
-  } finally {
-    vi.restoreAllMocks()
-  }
+const cygnet = (command: 'recall' | 'link', ...args: readonly string[]) => {
+  const environment = { ...context.store.environment, CYGNET_DATABASE_URL: context.catalogue.url, CYGNET_FOLDER: temporaryFolder() }
+  return run([recall, link], environment, command, ...args, String(number))
 }
 
 describe('cygnet recall', () => {
@@ -92,13 +74,13 @@ describe('cygnet recall', () => {
   })
 
   test('of an unknown run, or one that can be had nowhere, is an error with a sentence', async () => {
-    await expect(cygnet('recall')).rejects.toThrow(`run ${number} is not in the catalogue`)
+    expect((await cygnet('recall')).error).toContain(`run ${number} is not in the catalogue`)
     await deleteFromStore(here, await makeRun(here, number))
-    await expect(cygnet('recall')).rejects.toThrow('cannot be brought back')
+    expect((await cygnet('recall')).error).toContain('cannot be brought back')
   })
 
   test.each(['0', '-1', 'x', '1.5'])('--days %s is refused', async (days) => {
-    await expect(cygnet('recall', `--days=${days}`)).rejects.toThrow(/a whole number from 1/)
+    expect((await cygnet('recall', `--days=${days}`)).error).toMatch(/a whole number from 1/)
   })
 })
 

@@ -108,7 +108,6 @@ export function fakeSource(
     runsIn: async () => [],
     linksOf,
     linksOfFirst: async ([first], signal) => [{ ...first, files: await linksOf(first, signal) }],
-    close: async () => {},
     asked: () => asked,
   }
 }

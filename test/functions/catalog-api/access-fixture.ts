@@ -1,23 +1,27 @@
 /** An API with access and what a test adds to it; an IAM whose keys and moods the test decides. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { OpenAPIHono } from '@hono/zod-openapi'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import type { Identity } from '../../../functions/catalog-api/access/identity.ts'
 import { registerAccess } from '../../../functions/catalog-api/access/register.ts'
-import { problem, problemHandler } from '../../../functions/catalog-api/problem.ts'
-import type { Api, ApiEnvironment } from '../../../functions/catalog-api/route.ts'
+import { createEmptyApi } from '../../../functions/catalog-api/empty-api.ts'
+import type { Api } from '../../../functions/catalog-api/route.ts'
 import type { Context } from '../../../shared/runtime/context.ts'
 
 export type AccessContext = Pick<Context, 'config' | 'database' | 'log' | 'now'>
 
 export function createAccessApi(context: AccessContext, add: (api: Api, identity: Identity) => void = () => {}): Api {
-  const app = new OpenAPIHono<ApiEnvironment>()
-  app.onError(problemHandler(context.log))
-  app.notFound(() => problem(404, 'there is nothing here'))
-  const api: Api = { app, rules: [] }
+  const api = createEmptyApi(context.log)
   add(api, registerAccess(api, context))
   return api
+}
+
+/** What a browser has after it has begun to sign in: the cookie, and what the IAM is asked with. */
+export async function beginSignIn({ app }: Api, clientAddress?: string) {
+  const begun = await app.request('/sign-in', {}, { clientAddress })
+  const asked = new URL(begun.headers.get('location') ?? '').searchParams
+  const cookie = (begun.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
+  return { cookie, state: asked.get('state'), nonce: asked.get('nonce') }
 }
 
 export interface TestIssuer {

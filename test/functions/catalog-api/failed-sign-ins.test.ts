@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createToken, revokeTokens } from '../../../shared/access/tokens.ts'
 import { loadConfig } from '../../../shared/config.ts'
 import { startTestContext, type TestContext } from '../../support/context.ts'
-import { createAccessApi, startTestIssuer, type TestIssuer } from './access-fixture.ts'
+import { beginSignIn, createAccessApi, startTestIssuer, type TestIssuer } from './access-fixture.ts'
 
 const LIMIT = 60
 const STRANGER = '192.0.2.66'
@@ -112,9 +112,7 @@ it('an IAM that is away is nobody’s failure', async () => {
 
 it('answers to sign-ins that nobody began here count, and are no more asked about at the IAM', async () => {
   const end = async () => {
-    const begun = await api.app.request('/sign-in', {}, { clientAddress: STRANGER })
-    const cookie = (begun.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
-    const state = new URL(begun.headers.get('location') ?? '').searchParams.get('state')
+    const { cookie, state } = await beginSignIn(api, STRANGER)
     return (await api.app.request(`/signed-in?code=made-up&state=${state}`, { headers: { cookie } }, { clientAddress: STRANGER })).status
   }
   issuer.setSignIn({ nonce: 'of another' })

@@ -82,8 +82,8 @@ describe('a run in the store', () => {
   })
 
   it('has no link by another method', async () => {
-    expect((await redirected('/LNGS/run12345.mid.gz', 'POST')).status).toBe(404)
-    expect((await redirected('/LNGS/run12345.mid.gz', 'DELETE')).status).toBe(404)
+    expect((await redirected('/LNGS/run12345.mid.gz', 'POST')).status).toBe(405)
+    expect((await redirected('/LNGS/run12345.mid.gz', 'DELETE')).status).toBe(405)
   })
 })
 

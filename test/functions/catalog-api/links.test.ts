@@ -10,8 +10,8 @@ import { registerLinks } from '../../../functions/catalog-api/routes/links.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
 import { type RecallTape, recallTape } from '../../support/recall-tape.ts'
 import { makeRun, onlyOnTape, replicaOf, setState, type TestRun } from '../../support/recalled-runs.ts'
-import type { TestTapeContext } from '../../support/tape-context.ts'
-import { ANONYMOUS, caller, READER, type RestApp, restApp, startSearchContext } from './rest-app.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import { ANONYMOUS, caller, READER, type RestApp, restApp } from './rest-app.ts'
 
 const execute = promisify(execFile)
 
@@ -24,7 +24,7 @@ let asleep: TestRun
 const SHIFTER = caller('read:LNGS', 'link:LNGS', 'recall:LNGS')
 
 beforeAll(async () => {
-  context = await startSearchContext({ CYGNET_LINK_SECONDS: '900' })
+  context = await startTestTapeContext({ environment: { CYGNET_LINK_SECONDS: '900' } })
   tape = recallTape()
   const withTape = { ...context, tape }
   app = restApp(withTape, registerLinks)

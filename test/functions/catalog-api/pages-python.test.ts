@@ -4,13 +4,11 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { build } from 'esbuild'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { shellQuoted } from '../../../functions/catalog-api/pages/api-snippets.ts'
 import { parseMarkdown } from '../../../functions/catalog-api/pages/markdown.ts'
 import type { Api } from '../../../functions/catalog-api/route.ts'
-import { temporaryFolder } from '../../../infra/local/testing.ts'
-import { runInFreshNode } from '../../support/fresh-node.ts'
+import { bundleOfAssets, runInFreshNode } from '../../support/fresh-node.ts'
 import { makeRun, NOBODY, OPERATOR, siteApp } from '../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
 
@@ -92,17 +90,7 @@ test('its programs can be fetched as files, and nothing else', async () => {
 })
 
 test('a bundle has page and programs in it', async () => {
-  const plugins = await import('../../../functions/catalog-api/pages/assets/embed.cjs' as string)
-  const path = join(temporaryFolder(), 'snippets.cjs')
-  await build({
-    entryPoints: [fileURLToPath(new URL('../../../functions/catalog-api/pages/assets/snippets.ts', import.meta.url))],
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-    outfile: path,
-    plugins: plugins.default,
-    logLevel: 'silent',
-  })
+  const path = await bundleOfAssets('snippets.ts')
   const script = `const { PYTHON_PAGE, PYTHON_PROGRAMS } = require(${JSON.stringify(path)})
 console.log(JSON.stringify([PYTHON_PAGE, PYTHON_PROGRAMS]))`
   const [page, programs] = JSON.parse(await runInFreshNode(script)) as [string, Record<string, string>]

@@ -1,7 +1,6 @@
 /** The pages without a browser: who sees what, that nothing from outside is taken for HTML, and how heavy they are. */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { build } from 'esbuild'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { FILES } from '../../../functions/catalog-api/pages/assets/files.ts'
@@ -10,7 +9,7 @@ import { canonicalAddress } from '../../../functions/catalog-api/pages/runs-quer
 import type { Api } from '../../../functions/catalog-api/route.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
 import type { Caller } from '../../../shared/access/caller.ts'
-import { runInFreshNode } from '../../support/fresh-node.ts'
+import { bundleOfAssets, runInFreshNode } from '../../support/fresh-node.ts'
 import {
   addDeadLetter,
   caller,
@@ -548,18 +547,7 @@ describe('assets', () => {
   })
 
   test('are all in a bundle, which has no files beside it', async () => {
-    const entry = new URL('../../../functions/catalog-api/pages/assets/assets.ts', import.meta.url).pathname
-    const plugins = await import('../../../functions/catalog-api/pages/assets/embed.cjs' as string)
-    const path = join(temporaryFolder(), 'bundle.cjs')
-    await build({
-      entryPoints: [entry],
-      bundle: true,
-      platform: 'node',
-      format: 'cjs',
-      outfile: path,
-      plugins: plugins.default,
-      logLevel: 'silent',
-    })
+    const path = await bundleOfAssets('assets.ts')
     const here = /assets\/(\w+)\//.exec(await pageAt('/'))?.[1]
     expect(await runInFreshNode(`console.log(require(${JSON.stringify(path)}).assetUrl('style.css'))`)).toBe(`/assets/${here}/style.css`)
   })

@@ -3,15 +3,15 @@ import { registerHealth } from '../../../functions/catalog-api/routes/health.ts'
 import { registerQueues } from '../../../functions/catalog-api/routes/queues.ts'
 import { QUEUES } from '../../../shared/queue/queues.ts'
 import { signal } from '../../support/context.ts'
-import type { TestTapeContext } from '../../support/tape-context.ts'
-import { ANONYMOUS, caller, type RestApp, restApp, startSearchContext } from './rest-app.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import { ANONYMOUS, caller, type RestApp, restApp } from './rest-app.ts'
 
 let context: TestTapeContext
 let app: RestApp
 const OPERATOR = caller('operate:*')
 
 beforeAll(async () => {
-  context = await startSearchContext()
+  context = await startTestTapeContext()
   app = restApp(context, registerQueues)
 })
 afterAll(() => context.close())

@@ -10,13 +10,13 @@ import { registerRun } from '../../../functions/catalog-api/routes/run.ts'
 import { registerRuns } from '../../../functions/catalog-api/routes/runs.ts'
 import { registerSessions } from '../../../functions/catalog-api/routes/sessions.ts'
 import { registerUploads } from '../../../functions/catalog-api/routes/uploads.ts'
-import type { TestTapeContext } from '../../support/tape-context.ts'
-import { ANONYMOUS, type RestApp, restApp, startSearchContext } from './rest-app.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import { ANONYMOUS, type RestApp, restApp } from './rest-app.ts'
 
 let context: TestTapeContext
 let app: RestApp
 beforeAll(async () => {
-  context = await startSearchContext()
+  context = await startTestTapeContext()
   app = restApp(
     context,
     registerRuns,

@@ -3,8 +3,8 @@ import { registerReplicaSummary } from '../../../functions/catalog-api/routes/re
 import { refreshStorage } from '../../../shared/catalogue/replicas.ts'
 import { copyToTape, record } from '../../support/catalogue.ts'
 import { metadataOf, versionOf } from '../../support/metadata.ts'
-import type { TestTapeContext } from '../../support/tape-context.ts'
-import { ANONYMOUS, caller, type RestApp, restApp, startSearchContext } from './rest-app.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import { ANONYMOUS, caller, type RestApp, restApp } from './rest-app.ts'
 
 let context: TestTapeContext
 let app: RestApp
@@ -13,7 +13,7 @@ const NOW = new Date('2026-01-15T08:00:00Z')
 const TODAY_S = Date.parse('2026-01-15T00:00:00Z') / 1000
 
 beforeAll(async () => {
-  context = { ...(await startSearchContext()), now: () => NOW }
+  context = { ...(await startTestTapeContext()), now: () => NOW }
   app = restApp(context, registerReplicaSummary)
   const runs = [
     { n: 1, tag: 'LNGS', startedAt: TODAY_S + 60 },

@@ -1,12 +1,8 @@
 /** The REST routes alone, with a caller of the test's choice. */
-import { OpenAPIHono } from '@hono/zod-openapi'
-import * as z from 'zod'
-import { problem, problemHandler, refusal } from '../../../functions/catalog-api/problem.ts'
-import type { Api, ApiEnvironment } from '../../../functions/catalog-api/route.ts'
+import { createEmptyApi } from '../../../functions/catalog-api/empty-api.ts'
+import type { Api } from '../../../functions/catalog-api/route.ts'
 import type { Caller } from '../../../shared/access/caller.ts'
-import { up } from '../../../shared/catalogue/migrations/0004-search.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
-import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
 
 export const ANONYMOUS: Caller = { kind: 'anonymous', subject: 'anonymous', name: 'anonymous', scopes: [] }
 export const caller = (...scopes: string[]): Caller => ({ kind: 'person', subject: `person:${scopes.join()}`, name: 'Ada', scopes })
@@ -27,26 +23,14 @@ export interface RestApp {
   post(path: string, body: unknown, who?: Caller): Promise<Answer>
 }
 
-export async function startSearchContext(environment: Readonly<Record<string, string>> = {}): Promise<TestTapeContext> {
-  const context = await startTestTapeContext({ environment })
-  await up(context.database as never)
-  return context
-}
-
 export function restApp(context: TapeContext, ...parts: readonly ((api: Api, context: TapeContext) => void)[]): RestApp {
-  const app = new OpenAPIHono<ApiEnvironment>({
-    defaultHook: (result) => {
-      if (!result.success) throw refusal(400, z.prettifyError(result.error))
-    },
-  })
-  app.onError(problemHandler(context.log))
-  app.notFound(() => problem(404, 'there is nothing here'))
+  const api = createEmptyApi(context.log)
+  const { app } = api
   let who: Caller = READER
   app.use(async (c, next) => {
     c.set('caller', who)
     await next()
   })
-  const api: Api = { app, rules: [] }
   for (const register of parts) register(api, context)
   const ask = async (path: string, as: Caller, init: RequestInit): Promise<Answer> => {
     who = as

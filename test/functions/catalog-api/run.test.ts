@@ -4,14 +4,14 @@ import { runDetails, runFiles } from '../../../functions/catalog-api/routes/sche
 import { copyToTape, record } from '../../support/catalogue.ts'
 import { BEGIN_OF_RUN, metadataOf, versionOf } from '../../support/metadata.ts'
 import { giveUpArrival } from '../../support/site.ts'
-import type { TestTapeContext } from '../../support/tape-context.ts'
-import { ANONYMOUS, caller, type RestApp, restApp, startSearchContext } from './rest-app.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import { ANONYMOUS, caller, type RestApp, restApp } from './rest-app.ts'
 
 let context: TestTapeContext
 let app: RestApp
 
 beforeAll(async () => {
-  context = await startSearchContext()
+  context = await startTestTapeContext()
   app = restApp(context, registerRun)
   await record(context.database, versionOf('LNGS/run00010.mid.gz', 'one'), metadataOf(10))
   await copyToTape(context.database, 10)

@@ -3,8 +3,8 @@ import { registerRuns } from '../../../functions/catalog-api/routes/runs.ts'
 import { runItem, runPage } from '../../../functions/catalog-api/routes/schemas.ts'
 import { copyToTape, record } from '../../support/catalogue.ts'
 import { BEGIN_OF_RUN, metadataOf, versionOf } from '../../support/metadata.ts'
-import type { TestTapeContext } from '../../support/tape-context.ts'
-import { ANONYMOUS, caller, type RestApp, restApp, startSearchContext } from './rest-app.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import { ANONYMOUS, caller, type RestApp, restApp } from './rest-app.ts'
 
 let context: TestTapeContext
 let app: RestApp
@@ -12,7 +12,7 @@ const EVERYBODY = caller('read:*')
 
 const HOUR = 3600
 beforeAll(async () => {
-  context = await startSearchContext()
+  context = await startTestTapeContext()
   app = restApp(context, registerRuns)
   const runs: readonly { readonly n: number; readonly tag: string; readonly odb: Record<string, string | number> }[] = [
     { n: 1, tag: 'LNGS', odb: { GEM1_V: 440, exposure_sec: 0.30000001192092896, run_description: 'AmBe, 5 cm lead' } },
@@ -60,7 +60,10 @@ describe('what the ODB said of copies when a run began', () => {
 
   test('is not searched: the refusal says by what to ask', async () => {
     const { status, json } = await app.get('/api/v1/runs?param.storage_tape_status=1', EVERYBODY)
-    expect([status, json.detail]).toEqual([400, expect.stringMatching(/cloud=present or tape=on-media(.|\n)*param\.storage_tape_status/)])
+    expect([status, json.detail]).toEqual([
+      400,
+      'param.storage_tape_status: the ODB said this when the run began; where it is now is asked by cloud=present or tape=on-media',
+    ])
   })
 })
 
@@ -232,6 +235,7 @@ describe('the list of runs', () => {
     expect(headers.get('cache-control')).toContain('private')
     const again = await app.get('/api/v1/runs', EVERYBODY, { 'if-none-match': `"other", ${etag}` })
     expect([again.status, again.text]).toEqual([304, ''])
+    for (const answer of [headers, again.headers]) expect(answer.get('vary')).toBe('accept, accept-encoding')
     expect((await app.get('/api/v1/runs?limit=1', EVERYBODY, { 'if-none-match': etag })).status).toBe(200)
   })
 

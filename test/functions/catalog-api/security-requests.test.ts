@@ -7,7 +7,7 @@ import { createApi } from '../../../functions/catalog-api/handler.ts'
 import { createToken } from '../../../shared/access/tokens.ts'
 import { createLogger } from '../../../shared/log.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
-import { startTestIssuer, type TestIssuer } from './access-fixture.ts'
+import { beginSignIn, startTestIssuer, type TestIssuer } from './access-fixture.ts'
 
 const HIDDEN = 'hidden-description'
 const JSON_TYPE = { 'content-type': 'application/json' }
@@ -264,11 +264,9 @@ describe('a request', () => {
 
   describe('of a signed-in browser', () => {
     const signIn = async () => {
-      const begun = await api.app.request('/sign-in')
-      const asked = new URL(begun.headers.get('location') ?? '').searchParams
-      issuer.setSignIn({ nonce: asked.get('nonce'), 'wlcg.groups': ['/shifters'] })
-      const cookie = (begun.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
-      const answer = await api.app.request(`/signed-in?code=c&state=${asked.get('state')}`, { headers: { cookie } })
+      const { cookie, state, nonce } = await beginSignIn(api)
+      issuer.setSignIn({ nonce, 'wlcg.groups': ['/shifters'] })
+      const answer = await api.app.request(`/signed-in?code=c&state=${state}`, { headers: { cookie } })
       return /(__Host-cygnet=[^;]+)/.exec(answer.headers.getSetCookie().join('\n'))?.[1] ?? ''
     }
 
@@ -285,9 +283,7 @@ describe('a request', () => {
     it.each(['id_token=x', 'code=c&code=d', 'response=x.y.z', 'error=%3Cscript%3E', 'code=c&iss=https://evil.example', '%'])(
       'that comes back from the IAM with %s is told to begin again',
       async (query) => {
-        const begun = await api.app.request('/sign-in')
-        const state = new URL(begun.headers.get('location') ?? '').searchParams.get('state')
-        const cookie = (begun.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
+        const { cookie, state } = await beginSignIn(api)
         const { status, text } = await ask(`/signed-in?${query}&state=${state}`, { token: null, headers: { cookie } })
         expect([400, 403]).toContain(status)
         expect(text).toContain('begin again')

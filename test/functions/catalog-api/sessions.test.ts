@@ -1,5 +1,6 @@
 /** Sessions of browsers end when they are ended: a cookie that somebody copied is worth nothing then. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { csrfTokenOf } from '../../../functions/catalog-api/pages/options.ts'
 import { addPage } from '../../../functions/catalog-api/route.ts'
 import { endSession, endSessionsOf, isEnded } from '../../../shared/access/ended-sessions.ts'
 import { createToken } from '../../../shared/access/tokens.ts'
@@ -7,7 +8,7 @@ import { openDatabase } from '../../../shared/catalogue/database.ts'
 import { loadConfig } from '../../../shared/config.ts'
 import { createLogger } from '../../../shared/log.ts'
 import { startTestContext, type TestContext } from '../../support/context.ts'
-import { createAccessApi, startTestIssuer, type TestIssuer } from './access-fixture.ts'
+import { beginSignIn, createAccessApi, startTestIssuer, type TestIssuer } from './access-fixture.ts'
 
 const SITE = 'http://127.0.0.1:9'
 const HOUR_MS = 3_600_000
@@ -32,15 +33,14 @@ describe('a session', () => {
     })
     const log = createLogger({ function: 'test', level: 'info', destination: { write: (line) => lines.push(line) } })
     return createAccessApi({ config, database, log, now }, (added, identity) => {
-      addPage(added, 'GET', '/csrf', { open: true }, (c) => c.text(identity.csrfToken(c.get('caller')) ?? ''))
+      addPage(added, 'GET', '/csrf', { open: true }, (c) => c.text(csrfTokenOf(c, identity) ?? ''))
     })
   }
   const signIn = async (sub: string, groups: readonly string[] = ['/cygno'], before = '') => {
-    const begun = await api.app.request('/sign-in')
-    const asked = new URL(begun.headers.get('location') ?? '').searchParams
-    issuer.setSignIn({ sub, nonce: asked.get('nonce'), 'wlcg.groups': groups })
-    const cookie = [(begun.headers.get('set-cookie') ?? '').split(';')[0], before].filter(Boolean).join('; ')
-    const answer = await api.app.request(`/signed-in?code=c&state=${asked.get('state')}`, { headers: { cookie } })
+    const begun = await beginSignIn(api)
+    issuer.setSignIn({ sub, nonce: begun.nonce, 'wlcg.groups': groups })
+    const cookie = [begun.cookie, before].filter(Boolean).join('; ')
+    const answer = await api.app.request(`/signed-in?code=c&state=${begun.state}`, { headers: { cookie } })
     expect(answer.status).toBe(302)
     return /(cygnet=[^;]+)/.exec(answer.headers.getSetCookie().join('\n'))?.[1] ?? ''
   }

@@ -1,6 +1,7 @@
 /** Signing in with a browser: through the embedded IAM, and against answers of an IAM that somebody made up. */
 import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { csrfTokenOf } from '../../../functions/catalog-api/pages/options.ts'
 import { addPage } from '../../../functions/catalog-api/route.ts'
 import { type Iam, startIam } from '../../../infra/local/iam.ts'
 import { startTestDatabase, type TestDatabase, temporaryFolder } from '../../../infra/local/testing.ts'
@@ -9,7 +10,7 @@ import { migrate } from '../../../shared/catalogue/migrate.ts'
 import { loadConfig } from '../../../shared/config.ts'
 import { createLogger } from '../../../shared/log.ts'
 import { createFormBrowser, type FormBrowser } from '../../support/form-browser.ts'
-import { createAccessApi, startTestIssuer, type TestIssuer } from './access-fixture.ts'
+import { beginSignIn, createAccessApi, startTestIssuer, type TestIssuer } from './access-fixture.ts'
 
 const HOUR_MS = 3_600_000
 const SITE = 'http://127.0.0.1:9'
@@ -30,7 +31,7 @@ describe('a browser', () => {
     return createAccessApi({ config, database, log, now }, (api, identity) => {
       for (const path of ['/runs', '/'])
         addPage(api, 'GET', path, { right: 'read', anyTag: true }, (c) => c.text(`${c.get('caller').name} at ${new URL(c.req.url).search}`))
-      addPage(api, 'GET', '/token', { open: true }, (c) => c.text(identity.csrfToken(c.get('caller')) ?? 'none'))
+      addPage(api, 'GET', '/token', { open: true }, (c) => c.text(csrfTokenOf(c, identity) ?? 'none'))
       addPage(api, 'POST', '/act', { right: 'read', anyTag: true }, async (c) => c.json({ got: await c.req.parseBody() }))
     })
   }
@@ -172,32 +173,30 @@ describe('a browser', () => {
   })
 
   describe('with an IAM of its own', () => {
-    const ended = async (change: (asked: URLSearchParams) => Readonly<Record<string, unknown>>, userinfo = {}) => {
+    const ended = async (changes: Readonly<Record<string, unknown>>, userinfo = {}) => {
       api = start({ CYGNET_OIDC_ISSUER: away.url, CYGNET_OIDC_CLIENT_ID: 'cygnet-web' })
-      const begun = await api.app.request('/sign-in')
-      const asked = new URL(begun.headers.get('location') ?? '').searchParams
-      away.setSignIn({ nonce: asked.get('nonce'), ...change(asked) }, userinfo)
-      const cookie = (begun.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
-      return await api.app.request(`/signed-in?code=c&state=${asked.get('state')}`, { headers: { cookie } })
+      const { cookie, state, nonce } = await beginSignIn(api)
+      away.setSignIn({ nonce, ...changes }, userinfo)
+      return await api.app.request(`/signed-in?code=c&state=${state}`, { headers: { cookie } })
     }
     const sessionOf = (answer: Response) => /(cygnet=[^;]+)/.exec(answer.headers.getSetCookie().join('\n'))?.[1] ?? ''
 
     it('is signed in by its ID token', async () => {
-      const answer = await ended(() => ({ sub: 'bob', name: 'Bob\u202e <b>\n' }))
+      const answer = await ended({ sub: 'bob', name: 'Bob\u202e <b>\n' })
       expect(answer.status).toBe(302)
       expect(await me({ cookie: sessionOf(answer) })).toEqual({ kind: 'person', name: 'Bob <b>', scopes: ['read:*', 'link:*'] })
     })
 
     it('hears from us who we are as INDIGO IAM understands it: it decodes nothing', async () => {
-      await ended(() => ({}))
+      await ended({})
       const secret = iam.environment.CYGNET_OIDC_CLIENT_SECRET
       expect(away.authorizations.at(-1)).toBe(`Basic ${Buffer.from(`cygnet-web:${secret}`).toString('base64')}`)
     })
 
     it('has the groups that only the IAM’s address about persons tells', async () => {
-      const answer = await ended(() => ({ sub: 'bob', 'wlcg.groups': undefined }), { sub: 'bob', groups: ['cygno/shifters'] })
+      const answer = await ended({ sub: 'bob', 'wlcg.groups': undefined }, { sub: 'bob', groups: ['cygno/shifters'] })
       expect(await me({ cookie: sessionOf(answer) })).toMatchObject({ scopes: ['read:*', 'link:*', 'recall:*'] })
-      const mixed = await ended(() => ({ sub: 'bob', 'wlcg.groups': undefined }), { sub: 'eve', groups: ['cygno/operators'] })
+      const mixed = await ended({ sub: 'bob', 'wlcg.groups': undefined }, { sub: 'eve', groups: ['cygno/operators'] })
       expect(mixed.status).toBeGreaterThanOrEqual(400)
     })
 
@@ -209,7 +208,7 @@ describe('a browser', () => {
       ['an end that is past', { exp: 1 }],
       ['no subject', { sub: undefined }],
     ])('is not signed in by an ID token with %s', async (_, changes) => {
-      const answer = await ended(() => changes)
+      const answer = await ended(changes)
       expect(answer.status).toBe(400)
       expect(sessionOf(answer)).toBe('')
     })
@@ -217,11 +216,9 @@ describe('a browser', () => {
     it('with rights for hundreds of single tags is told so, not half signed in', async () => {
       const roles = Array.from({ length: 300 }, (_, index) => `/cygno=reader:TAG${index}`).join(';')
       api = start({ CYGNET_ROLES: roles, CYGNET_OIDC_ISSUER: away.url, CYGNET_OIDC_CLIENT_ID: 'cygnet-web' })
-      const begun = await api.app.request('/sign-in')
-      const asked = new URL(begun.headers.get('location') ?? '').searchParams
-      away.setSignIn({ nonce: asked.get('nonce') })
-      const cookie = (begun.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
-      const answer = await api.app.request(`/signed-in?code=c&state=${asked.get('state')}`, { headers: { cookie } })
+      const { cookie, state, nonce } = await beginSignIn(api)
+      away.setSignIn({ nonce })
+      const answer = await api.app.request(`/signed-in?code=c&state=${state}`, { headers: { cookie } })
       expect(answer.status).toBe(403)
       expect(await answer.json()).toMatchObject({ detail: expect.stringContaining('more single tags') })
     })
@@ -232,17 +229,14 @@ describe('a browser', () => {
       expect((await api.app.request('/sign-in')).status).toBe(503)
       away.setAway(false)
       nowMs += 11_000
-      const begun = await api.app.request('/sign-in')
-      const cookie = (begun.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
-      const { searchParams: asked } = new URL(begun.headers.get('location') ?? '')
-      const refused = await api.app.request(
-        `/signed-in?error=access_denied&error_description=Call+0800+<b>now</b>&state=${asked.get('state')}`,
-        { headers: { cookie } },
-      )
+      const { cookie, state } = await beginSignIn(api)
+      const refused = await api.app.request(`/signed-in?error=access_denied&error_description=Call+0800+<b>now</b>&state=${state}`, {
+        headers: { cookie },
+      })
       expect(refused.status).toBe(403)
       expect(await refused.text()).toMatch(/did not sign you in \(access_denied\)(?!.*0800)/)
       away.setAway(true)
-      expect((await api.app.request(`/signed-in?code=c&state=${asked.get('state')}`, { headers: { cookie } })).status).toBe(503)
+      expect((await api.app.request(`/signed-in?code=c&state=${state}`, { headers: { cookie } })).status).toBe(503)
       away.setAway(false)
     })
   })

@@ -38,6 +38,8 @@ test.each<[unknown, string]>([
   [{ runs: [{ tag: 'LNGS', run: 5, subrun: 1 }] }, 'runs[0]: there is no subrun'],
   [{ runs: [{ tag: 'LNGS', run: 5 }], seconds: 0 }, 'seconds: at least 1 is expected'],
   [{ runs: Array.from({ length: 1001 }, (_, run) => ({ tag: 'LNGS', run })) }, 'runs: at most 1000 entries are expected'],
+  [{ runs: [{ tag: 'LNGS', run: 1.5 }] }, 'runs[0].run: a whole number is expected'],
+  [[], 'an object is expected'],
   [{}, 'name at least one run or file'],
 ])('links for %j are refused: %s', async (body, detail) => {
   expect(await ask('/api/v1/links', post(body))).toMatchObject({ status: 400, detail })

@@ -1,9 +1,9 @@
 /** Runs as the CLI shows them: as tables for people, and as CSV. */
 
-import { shownColumns } from '../shared/catalogue/shown-parameters.ts'
-import { csvLine } from '../shared/csv.ts'
-import { bytes, list, table, time } from './output.ts'
-import { RUN_FIELDS, type RunItem, type ShownFile, type ShownReplica, type ShownRun } from './runs/run-shapes.ts'
+import { shownColumns } from '../../shared/catalogue/shown-parameters.ts'
+import { csvLine } from '../../shared/csv.ts'
+import { bytes, list, table, time } from '../output.ts'
+import { RUN_FIELDS, type RunItem, type ShownFile, type ShownReplica, type ShownRun } from './run-shapes.ts'
 
 const LONGEST_DESCRIPTION = 40
 
@@ -26,7 +26,7 @@ export function runTable(runs: readonly RunItem[]): string {
     runs.map((run) => [
       run.runNumber,
       run.tag,
-      at(run.startedAt),
+      time(run.startedAt),
       run.eventCount,
       bytes(run.sizeBytes),
       run.fileCount,
@@ -59,8 +59,8 @@ export function detailsText(run: ShownRun): string {
     list([
       ['run', `${run.runNumber} of ${run.tag}${run.current ? '' : ' (an earlier use of the number)'}`],
       ['description', run.description === null ? null : oneLine(run.description)],
-      ['started (UTC)', at(run.startedAt)],
-      ['stopped (UTC)', at(run.stoppedAt)],
+      ['started (UTC)', time(run.startedAt)],
+      ['stopped (UTC)', time(run.stoppedAt)],
       ['complete', run.complete ? 'yes' : 'no'],
       ['problem', run.problem],
       ['checksums', run.integrity],
@@ -87,13 +87,13 @@ export function detailsText(run: ShownRun): string {
     section('requests', run.requests, (requests) =>
       table(
         ['queue', 'made', 'sent', 'name'],
-        requests.map((row) => [row.queue, at(row.createdAt), at(row.sentAt), row.name]),
+        requests.map((row) => [row.queue, time(row.createdAt), time(row.sentAt), row.name]),
       ),
     ),
     section('history', run.history, (history) =>
       table(
         ['at (UTC)', 'what', 'detail'],
-        history.map((row) => [at(row.at), row.what, oneLine(row.detail)]),
+        history.map((row) => [time(row.at), row.what, oneLine(row.detail)]),
       ),
     ),
   ].join('')
@@ -113,8 +113,8 @@ function fileText(file: ShownFile): string {
     ['problem', file.problem === null ? null : `${file.problem} (offset ${file.problemOffset ?? '-'})`],
     ['warnings', file.warnings.map((warning) => oneLine(warning.message)).join('; ') || null],
     ['camera', file.camera === null ? null : `${file.camera.model}, ${file.camera.width} × ${file.camera.height}`],
-    ['stored', at(file.lastModified)],
-    ['catalogued', at(file.cataloguedAt)],
+    ['stored', time(file.lastModified)],
+    ['catalogued', time(file.cataloguedAt)],
   ])
   return `\n\n${file.live ? 'file' : 'replaced file'} ${file.bucket}/${file.key}\n${body}`
 }
@@ -125,7 +125,7 @@ function replicaTable(replicas: readonly ShownReplica[]): string {
     replicas.map((replica) => [
       replica.kind,
       replica.state,
-      at(replica.verifiedAt),
+      time(replica.verifiedAt),
       replica.verifiedBy ?? '',
       replica.url,
       oneLine(replica.lastError ?? ''),
@@ -145,7 +145,6 @@ const parametersOf = ({ parameters }: ShownRun) =>
     .filter(([, value]) => value !== null)
     .map(([name, value]) => [name, typeof value === 'string' ? oneLine(value) : value] as const)
 
-const at = (iso: string | null) => time(iso === null ? null : new Date(iso))
 const tapeWord = (word: string) => (word === 'on-media' ? 'verified' : word)
 
 /** What shifters typed, or a file held, must not move the cursor of who reads it. */

@@ -1,0 +1,52 @@
+/** Arguments and options that several commands take, read and checked. */
+import { InvalidArgumentError, Option } from 'commander'
+import { isTag, LARGEST_RUN_NUMBER } from '../shared/notifications/run-key.ts'
+
+/** Both ends included. */
+export interface RunRange {
+  readonly from: number
+  readonly to: number
+}
+
+/** For commands about one run. */
+export const tagOption = () => new Option('--tag <tag>', 'when several tags have a run of this number').argParser(parseTag)
+
+export function parseTag(text: string): string {
+  if (!isTag(text)) throw new InvalidArgumentError('It is a site such as LNGS, without / at its ends.')
+  return text
+}
+
+export function parseRunNumber(text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value > LARGEST_RUN_NUMBER) throw new InvalidArgumentError('a whole number is expected.')
+  return value
+}
+
+export function parseRange(text: string): RunRange {
+  const [from = '', to = '', ...more] = text.split('..')
+  if (from === '' || to === '' || more.length > 0) throw new InvalidArgumentError('expected FROM..TO, e.g. 12000..12100.')
+  const range = { from: parseRunNumber(from), to: parseRunNumber(to) }
+  if (range.from > range.to) throw new InvalidArgumentError('the first number is the smaller one.')
+  return range
+}
+
+export function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value
+    throw new InvalidArgumentError(`It is a whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}.`)
+  }
+}
+
+/** For an option that may be given several times. */
+export const several =
+  <T>(parse: (text: string) => T) =>
+  (text: string, before: readonly T[] = []): readonly T[] => [...before, parse(text)]
+
+const UNITS: Readonly<Record<string, number>> = { b: 1, kb: 1e3, mb: 1e6, gb: 1e9, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3 }
+
+/** Bytes of `450MB`, `16 MiB`, `1024`; NaN for anything else. */
+export function bytesOfText(text: string): number {
+  const [, value = Number.NaN, unit = 'b'] = /^(\d+(?:\.\d+)?) ?([kmg]?i?b)?$/i.exec(text) ?? []
+  return Number(value) * (UNITS[unit.toLowerCase()] ?? Number.NaN)
+}
