@@ -7,7 +7,7 @@ import { ConflictError } from '../errors.ts'
 import { type Database, inTransaction, withDeadlockRetries } from './database.ts'
 import { addRequests, type Request } from './outbox.ts'
 import type { Replica, ReplicaState } from './replica-schema.ts'
-import { lockRun, refreshStorage } from './replicas.ts'
+import { lockRunOfReplica, refreshStorage } from './replicas.ts'
 import { addHistory } from './runs.ts'
 import type { Schema } from './schema.ts'
 
@@ -190,7 +190,7 @@ export interface ReplicaOutcome {
  */
 export async function endClaim(database: Database, claim: Claim, outcome: ReplicaOutcome, at: Date): Promise<void> {
   await inTransaction(database, async (trx) => {
-    await lockRun(trx, claim.replica.run_id)
+    const runId = await lockRunOfReplica(trx, claim.replica)
     const result = await trx
       .updateTable('replicas')
       .set({ ...fitting(outcome.change), lease_owner: null, lease_until: null, updated_at: at })
@@ -198,14 +198,14 @@ export async function endClaim(database: Database, claim: Claim, outcome: Replic
       .where('lease_owner', '=', claim.owner)
       .executeTakeFirst()
     if (result.numUpdatedRows === 0n) throw lost()
-    await writeOutcome(trx, claim.replica, outcome, at)
+    await writeOutcome(trx, runId, outcome, at)
   })
 }
 
 /** The same while the claim goes on: a step of it is written down. */
 export async function noteStep(database: Database, claim: Claim, outcome: ReplicaOutcome, at: Date): Promise<Claim> {
   await inTransaction(database, async (trx) => {
-    await lockRun(trx, claim.replica.run_id)
+    const runId = await lockRunOfReplica(trx, claim.replica)
     const result = await trx
       .updateTable('replicas')
       .set({ ...fitting(outcome.change), updated_at: at })
@@ -213,7 +213,7 @@ export async function noteStep(database: Database, claim: Claim, outcome: Replic
       .where('lease_owner', '=', claim.owner)
       .executeTakeFirst()
     if (result.numUpdatedRows === 0n) throw lost()
-    await writeOutcome(trx, claim.replica, outcome, at)
+    await writeOutcome(trx, runId, outcome, at)
   })
   return { ...claim, replica: { ...claim.replica, ...outcome.change } }
 }
@@ -223,12 +223,12 @@ const MOST_CHARACTERS = 4000
 const fitting = (change: ReplicaChange): ReplicaChange =>
   change.last_error == null ? change : { ...change, last_error: change.last_error.slice(0, MOST_CHARACTERS) }
 
-async function writeOutcome(trx: Trx, replica: Replica, outcome: ReplicaOutcome, at: Date): Promise<void> {
+async function writeOutcome(trx: Trx, runId: number, outcome: ReplicaOutcome, at: Date): Promise<void> {
   const { note } = outcome
-  if (note != null) await addHistory(trx, [{ runId: replica.run_id, what: note.what, detail: note.detail.slice(0, MOST_CHARACTERS) }], at)
+  if (note != null) await addHistory(trx, [{ runId, what: note.what, detail: note.detail.slice(0, MOST_CHARACTERS) }], at)
   await addRequests(trx, outcome.requests ?? [], at)
   await outcome.also?.(trx)
-  if (outcome.change.state !== undefined) await refreshStorage(trx, replica.run_id)
+  if (outcome.change.state !== undefined) await refreshStorage(trx, runId)
 }
 
 const lost = () => new ConflictError('the claim on this copy was lost to another function')

@@ -179,13 +179,13 @@ export async function replaceCloudReplicas(trx: Trx, object: ObjectName, sha256:
 /** Writes the wish for a copy on tape; one that is wished for already stays as it is, but a live wish makes it live. */
 export async function requestTapeReplica(
   database: Database,
-  content: Content,
+  wanted: Content,
   replica: Omit<NewReplica, 'kind'>,
   at: Date,
 ): Promise<Replica> {
-  const row = replicaRow(content, { ...replica, kind: 'tape' }, at)
   return await inTransaction(database, async (trx) => {
-    await lockRun(trx, content.run.id)
+    const content = await lockRunOfContent(trx, wanted)
+    const row = replicaRow(content, { ...replica, kind: 'tape' }, at)
     await trx
       .insertInto('replicas')
       .values({ ...row, state: 'requested' })
@@ -198,6 +198,40 @@ export async function requestTapeReplica(
 
 /** Always the run before its replicas: whoever catalogues a file locks in this order too. */
 export const lockRun = (trx: Trx, runId: number) => trx.selectFrom('runs').select('id').where('id', '=', runId).forUpdate().execute()
+
+/** Locks the run that a copy belongs to now, which need not be that of when it was claimed. @returns its id. */
+export const lockRunOfReplica = (trx: Trx, replica: Pick<Replica, 'id' | 'run_id'>): Promise<number> =>
+  lockRunNow(trx, replica.run_id, trx.selectFrom('replicas').select('run_id').where('id', '=', replica.id))
+
+/** Locks the run that contents, whether the store holds them or not, count for now. @returns the contents of that run. */
+export async function lockRunOfContent(trx: Trx, content: Content): Promise<Content> {
+  const { bucket, key, sha256, run } = content
+  const id = await lockRunNow(
+    trx,
+    run.id,
+    trx
+      .selectFrom('run_files')
+      .select('run_id')
+      .where('bucket', '=', bucket)
+      .where('object_key', '=', key)
+      .where('sha256', '=', sha256)
+      .orderBy('is_live', 'desc')
+      .orderBy('id', 'desc')
+      .limit(1),
+  )
+  return { ...content, run: { ...run, id } }
+}
+
+/** Contents that are dropped again may come to count for another use of their run number, also while a lock is waited for. */
+async function lockRunNow(
+  trx: Trx,
+  runId: number,
+  query: { executeTakeFirst(): Promise<{ readonly run_id: number } | undefined> },
+): Promise<number> {
+  await lockRun(trx, runId)
+  const now = (await query.executeTakeFirst())?.run_id ?? runId
+  return now === runId ? runId : await lockRunNow(trx, now, query)
+}
 
 export const findReplica = async (executor: Executor, id: number): Promise<Replica | null> =>
   (await executor.selectFrom('replicas').selectAll().where('id', '=', id).executeTakeFirst()) ?? null

@@ -10,7 +10,7 @@ import { InvalidInputError } from '../errors.ts'
 import type { Database } from './database.ts'
 import { matches, type RunConditions } from './run-conditions.ts'
 import type { Run } from './schema.ts'
-import { searchIndex } from './search-index.ts'
+import { searchIndexes } from './search-index.ts'
 import { tagsWithRuns, type VisibleTags } from './site-state.ts'
 
 export const RUN_ORDERS = ['run', 'start', 'size', 'events', 'catalogued'] as const
@@ -86,8 +86,8 @@ function inTag(tag: string, { conditions, order, after, limit }: RunSearch): Raw
   const direction = sql.raw(order.descending ? 'DESC' : 'ASC')
   const wanted = [sql`runs.tag = ${tag}`, sql`runs.is_current = 1`, ...matches(conditions)]
   if (after !== null) wanted.push(isAfter(column, order, after))
-  const index = searchIndex(conditions, order.by)
-  const along = index === null ? sql`` : sql` FORCE INDEX (${sql.id(index)})`
+  const indexes = searchIndexes(conditions, order.by)
+  const along = indexes.length === 0 ? sql`` : sql` FORCE INDEX (${sql.join(indexes.map((name) => sql.id(name)))})`
   return sql`SELECT runs.id, ${column} AS value FROM runs${along} WHERE ${sql.join(wanted, sql` AND `)}
     ORDER BY ${column} ${direction}, runs.id ${direction} LIMIT ${sql.lit(limit + 1)}`
 }

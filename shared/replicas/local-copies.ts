@@ -4,7 +4,7 @@
  */
 import type { Transaction } from 'kysely'
 import { inTransaction } from '../catalogue/database.ts'
-import { type Content, contentOfFile, lockRun, refreshStorage, replicaRow } from '../catalogue/replicas.ts'
+import { type Content, contentOfFile, lockRunOfContent, refreshStorage, replicaRow } from '../catalogue/replicas.ts'
 import type { Schema } from '../catalogue/schema.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { TapeContext } from '../runtime/context.ts'
@@ -39,10 +39,10 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
   const place = placeOf(copy)
   const at = context.now()
   const work = async (trx: Transaction<Schema>) => {
-    const content = await cataloguedContent(trx, copy)
-    if (content === null) return null
+    const catalogued = await cataloguedContent(trx, copy)
+    if (catalogued === null) return null
     // Always the run before its replicas.
-    await lockRun(trx, content.run.id)
+    const content = await lockRunOfContent(trx, catalogued)
     const row = replicaRow(content, place, at)
     const find = trx.selectFrom('replicas').select(['id', 'state']).where('identity', '=', row.identity)
     const before = await find.executeTakeFirst()

@@ -43,5 +43,9 @@ async function fill(database: Kysely<Schema>, runIds: readonly number[]): Promis
 }
 
 export async function down(database: Kysely<Schema>): Promise<void> {
-  await sql`ALTER TABLE runs DROP COLUMN IF EXISTS cloud, DROP COLUMN IF EXISTS tape, DROP COLUMN IF EXISTS local`.execute(database)
+  // An index of a column that is dropped stays, without it.
+  await sql`ALTER TABLE runs
+    DROP INDEX IF EXISTS by_tag_cloud, DROP INDEX IF EXISTS by_tag_tape,
+    DROP COLUMN IF EXISTS cloud, DROP COLUMN IF EXISTS tape, DROP COLUMN IF EXISTS local`.execute(database)
+  await sql`CREATE INDEX IF NOT EXISTS by_state_run ON replicas (kind, state, run_id)`.execute(database)
 }

@@ -3,7 +3,15 @@ import type { Transaction } from 'kysely'
 import { inTransaction } from '../../catalogue/database.ts'
 import { addRequests } from '../../catalogue/outbox.ts'
 import type { Replica, ReplicaState } from '../../catalogue/replica-schema.ts'
-import { type Content, contentOfFile, lockRun, replicaIdentity, replicaRow, replicasOfContent } from '../../catalogue/replicas.ts'
+import {
+  type Content,
+  contentOfFile,
+  lockRun,
+  lockRunOfContent,
+  replicaIdentity,
+  replicaRow,
+  replicasOfContent,
+} from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { RunFile, Schema } from '../../catalogue/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
@@ -74,7 +82,8 @@ export async function recallFiles(
     // The run before its replicas, as everybody locks: from here on the cleaner sees the wish or has deleted before it.
     await lockRun(trx, run.id)
     const rows: Wished[] = []
-    for (const file of files) rows.push(await wishFor(trx, contentOfFile(file, reference), wish, at, gone.has(file)))
+    for (const file of files)
+      rows.push(await wishFor(trx, await lockRunOfContent(trx, contentOfFile(file, reference)), wish, at, gone.has(file)))
     return rows
   })
   const names = wished.flatMap(({ request: name }) => (name === null ? [] : [{ name }]))
