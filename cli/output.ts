@@ -1,5 +1,6 @@
 /** How the CLI shows things: tables, sizes, times; on standard output what was asked for, on standard error what goes on meanwhile. */
 import { styleText } from 'node:util'
+import { timeText } from '../shared/time-text.ts'
 
 type Cell = string | number | null | undefined
 
@@ -42,7 +43,7 @@ export function duration(seconds: number): string {
 }
 
 /** UTC, to the second. A text is a time of the API. */
-export const time = (at: Date | string | null) => (at === null ? '-' : new Date(at).toISOString().slice(0, 19).replace('T', ' '))
+export const time = (at: Date | string | null) => (at === null ? '-' : timeText(new Date(at)))
 
 export const print = (text: string) => process.stdout.write(`${text}\n`)
 export const printJson = (value: unknown) => print(JSON.stringify(value, null, process.stdout.isTTY ? 2 : 0))

@@ -1,4 +1,4 @@
-/** Times as people write them in addresses and on command lines. Pure. */
+/** Times as people write them in addresses and on command lines, and as they are shown. Pure. */
 import * as z from 'zod'
 
 const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/
@@ -14,3 +14,6 @@ export function parseTimeText(text: string): Date | null {
   const iso = `${day}T${clock}${seconds}${zone}`
   return whole.safeParse(iso).success ? new Date(iso) : null
 }
+
+/** `2026-01-15 08:00:03`, UTC. */
+export const timeText = (at: Date): string => at.toISOString().slice(0, 19).replace('T', ' ')

@@ -1,4 +1,5 @@
 /** Of a run that is not in the catalogue: what the ledger has heard of its files. The API, its pages and the command tell the same. */
+import { timeText } from '../time-text.ts'
 import type { Database } from './database.ts'
 import { findArrivalsOfRun } from './queries.ts'
 import type { ArrivalOutcome, ArrivalState } from './schema.ts'
@@ -41,8 +42,7 @@ export async function heardOfRun(database: Database, run: Pick<RunName, 'runNumb
 /** `cygno-data/LNGS/run12345.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered 503` */
 export function heardText({ bucket, key, state, outcome, since, attempts, reason }: HeardFile): string {
   const how = outcome === null ? state : `${state} (${outcome})`
-  const at = since.toISOString().slice(0, 19).replace('T', ' ')
-  return `${bucket}/${key}: ${how} since ${at} UTC after ${triesText(attempts)}${reason === null ? '' : `: ${reason}`}`
+  return `${bucket}/${key}: ${how} since ${timeText(since)} UTC after ${triesText(attempts)}${reason === null ? '' : `: ${reason}`}`
 }
 
 const triesText = (attempts: number): string => (attempts === 1 ? '1 try' : `${attempts} tries`)

@@ -15,9 +15,6 @@ export function age(at: Date, now: Date): string {
   return `${Math.floor(seconds / unitSeconds)} ${unit}`
 }
 
-/** `2026-01-15 08:00:03` */
-export const dateTime = (at: Date): string => at.toISOString().slice(0, 19).replace('T', ' ')
-
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
 
 /** `1.2 GB`, powers of 1000 with three digits. */

@@ -1,6 +1,7 @@
 /** Small pieces of which the pages are made. Everything put into `html` is escaped; `raw` is used for nothing that comes from outside. */
 import { html, raw } from 'hono/html'
-import { age, dateTime } from './format.ts'
+import { timeText } from '../../../shared/time-text.ts'
+import { age } from './format.ts'
 
 export type Html = ReturnType<typeof html>
 /** What may stand in the text of a page. */
@@ -20,14 +21,14 @@ export const mark = (tone: Tone, text: string): Html =>
 /** A time in UTC, which machines can read. */
 export function timeOf(at: Date | null): Html {
   if (at === null) return html`–`
-  const [day, clock] = dateTime(at).split(' ')
+  const [day, clock] = timeText(at).split(' ')
   // Where there is little room a line breaks between the two alone.
   return html`<time datetime="${at.toISOString()}"><span>${day}</span> <span>${clock}</span></time>`
 }
 
 /** How long ago; it is kept true by a script where there is one. */
 export const ageOf = (at: Date, now: Date): Html =>
-  html`<time datetime="${at.toISOString()}" title="${dateTime(at)} UTC" data-age>${age(at, now)}</time>`
+  html`<time datetime="${at.toISOString()}" title="${timeText(at)} UTC" data-age>${age(at, now)}</time>`
 
 export interface Column<Row> {
   readonly head: Content

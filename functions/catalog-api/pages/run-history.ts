@@ -2,7 +2,8 @@
 import { html } from 'hono/html'
 import type { RunDetails } from '../../../shared/catalogue/queries.ts'
 import type { Replica } from '../../../shared/catalogue/replica-schema.ts'
-import { counted, dateTime } from './format.ts'
+import { timeText } from '../../../shared/time-text.ts'
+import { counted } from './format.ts'
 import { type Content, type Html, mark, NOTHING, table, timeOf } from './parts.ts'
 import { PLACES } from './run-marks.ts'
 
@@ -65,7 +66,7 @@ function stepOfRequest({ queue, name, createdAt, sentAt }: RunDetails['requests'
 
 /** One step for all that is of one second; what a line of the history tells of the same second is not told again. */
 function stepsOfCopy(replica: Replica, history: RunDetails['history']): readonly Step[] {
-  const isTold = (at: Date) => history.some((line) => secondOf(line.at) === secondOf(at) && line.detail.includes(replica.object_key))
+  const isTold = (at: Date) => history.some((line) => timeText(line.at) === timeText(at) && line.detail.includes(replica.object_key))
   const times = [
     ['asked for', replica.requested_at],
     ['begun', replica.started_at],
@@ -74,7 +75,7 @@ function stepsOfCopy(replica: Replica, history: RunDetails['history']): readonly
     ['deleted', replica.deleted_at],
   ] as const
   const untold = times.flatMap(([word, at]) => (at === null || isTold(at) ? [] : [{ word, at }]))
-  return [...Map.groupBy(untold, ({ at }) => secondOf(at)).values()].flatMap((same) => {
+  return [...Map.groupBy(untold, ({ at }) => timeText(at)).values()].flatMap((same) => {
     const words = same.map(({ word }) => word)
     const [first] = same
     if (first === undefined) return []
@@ -92,5 +93,3 @@ function stepsOfCopy(replica: Replica, history: RunDetails['history']): readonly
     ]
   })
 }
-
-const secondOf = (at: Date) => dateTime(at)
