@@ -1,9 +1,10 @@
 /**
  * `npm run package`: the AWS package of every function, in `.serverless/`, each tried under plain Node before it is called
- * good. Needs no account, no credentials and no network.
+ * good, and what containers run, in `dist/containers/`. Needs no account, no credentials and no network.
  */
 import { CygnetError } from '../shared/errors.ts'
 import { importBundle, withBundles } from './packaging/bundles.ts'
+import { buildContainers } from './packaging/containers.ts'
 import { runOsls } from './packaging/osls.ts'
 
 const kilobytes = (bytes: number) => `${Math.round(bytes / 1000)} kB`.padStart(9)
@@ -19,6 +20,8 @@ async function main(): Promise<void> {
       console.log(`${bundle.function.padEnd(24)}${sizes}${`${Math.round(ms)} ms`.padStart(9)}`)
     }
   })
+  const containers = await buildContainers()
+  console.log(`for containers: dist/containers/*.cjs, ${containers.length} functions`)
 }
 
 try {

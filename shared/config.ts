@@ -179,6 +179,8 @@ export const variables = {
     text.optional(),
     'folder with the log files of the functions, shown on the pages of runs; absent where logs are elsewhere',
   ),
+  CYGNET_LISTEN_PORT: setting(whole.max(65_535).default(8080), 'port on which a function in a container answers'),
+  CYGNET_LISTEN_ADDRESS: setting(text.optional(), 'address on which it does; absent means all of the container'),
   CYGNET_LOG_LEVEL: setting(z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'), 'least severe log line written'),
 } as const
 

@@ -62,11 +62,31 @@ const manifestSchema = z.object({
   resources: z.object({ Resources: z.record(z.string(), resourceSchema) }),
 })
 
+/** How esbuild makes one file of a function. */
+const bundlingSchema = z.object({
+  minifySyntax: z.boolean(),
+  minifyWhitespace: z.boolean(),
+  target: z.string(),
+  mainFields: z.array(z.string()),
+  alias: z.record(z.string(), z.string()),
+  /** A module whose default is a list of them. */
+  plugins: z.string(),
+})
+export type Bundling = z.infer<typeof bundlingSchema>
+
+function read<T>(path: string, schema: z.ZodType<T>): T {
+  const result = schema.safeParse(parse(readFileSync(path, 'utf8'), { customTags: cloudFormationTags }))
+  if (!result.success) throw new InvalidInputError(`${path}: ${z.prettifyError(result.error)}`)
+  return result.data
+}
+
+/** @throws InvalidInputError naming what in the manifest is not understood. */
+export const readBundling = (path = MANIFEST): Bundling =>
+  read(path, z.object({ custom: z.object({ esbuild: bundlingSchema }) })).custom.esbuild
+
 /** @throws InvalidInputError naming what in the manifest is not understood. */
 export function readManifest(path = MANIFEST): Manifest {
-  const result = manifestSchema.safeParse(parse(readFileSync(path, 'utf8'), { customTags: cloudFormationTags }))
-  if (!result.success) throw new InvalidInputError(`${path}: ${z.prettifyError(result.error)}`)
-  const { functions, resources } = result.data
+  const { functions, resources } = read(path, manifestSchema)
   const queueName = (resource: string): string => {
     const name = resources.Resources[resource]?.Properties?.QueueName
     if (name === undefined) throw new InvalidInputError(`${path}: there is no queue ${resource}`)

@@ -25,10 +25,11 @@ export interface HttpHost {
   readonly closed: Promise<void>
 }
 
-const HEALTH_PATH = '/healthz'
+/** Of Kubernetes by custom, and of OpenFaaS (https://docs.openfaas.com/reference/workloads/). */
+const HEALTH_PATHS: readonly string[] = ['/healthz', '/_/health', '/_/ready']
 
 /**
- * Serves the app, and `GET /healthz` beside it: 200 while the host takes requests, 503 once it is going away (it still
+ * Serves the app, and its health beside it (`GET /healthz`): 200 while the host takes requests, 503 once it is going away (it still
  * answers the others then).
  * @returns when the port is open. @throws what the system says when it cannot be opened.
  */
@@ -38,13 +39,13 @@ export async function serveHttp(options: HttpOptions): Promise<HttpHost> {
   let lastBusy = performance.now()
 
   const fetch = async (request: Request, { incoming }: HttpBindings): Promise<Response> => {
-    if (new URL(request.url).pathname === HEALTH_PATH) return health(signal.aborted)
+    if (HEALTH_PATHS.includes(new URL(request.url).pathname)) return health(signal.aborted)
     return app.fetch(request, { ending: signal, clientAddress: incoming.socket?.remoteAddress })
   }
   // http1 only: createAdaptorServer's type allows for http2 servers as well.
   const server = createAdaptorServer({ fetch: (request, env) => fetch(request, env as HttpBindings) }) as Server
   server.on('request', (request, response) => {
-    const counts = request.url?.split('?')[0] !== HEALTH_PATH
+    const counts = !HEALTH_PATHS.includes(request.url?.split('?')[0] ?? '')
     if (!counts) return
     open++
     if (signal.aborted) response.setHeader('connection', 'close')

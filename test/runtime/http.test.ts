@@ -32,7 +32,7 @@ const hello = () => new Hono().get('/', (c) => c.text('hello')).get('/slow', asy
 test('serves the app, and its health beside it', async () => {
   const { url } = await serve(hello())
   expect(await (await fetch(url('/'))).text()).toBe('hello')
-  expect(await (await fetch(url('/healthz'))).json()).toEqual({ status: 'ok' })
+  for (const path of ['/healthz', '/_/health', '/_/ready']) expect(await (await fetch(url(path))).json()).toEqual({ status: 'ok' })
 })
 
 test('a body sent in chunks reaches the function', async () => {

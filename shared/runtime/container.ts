@@ -1,0 +1,69 @@
+/**
+ * A function as a process that answers HTTP: what its container runs on OpenFaaS, on Knative, and wherever else there are containers.
+ * HTTP functions answer as they are; queue and schedule functions behind function-app.ts. SIGTERM ends it in order.
+ */
+import { type Config, loadConfig } from '../config.ts'
+import { createLogger } from '../log.ts'
+import { createTapeContext, type TapeContext } from './context.ts'
+import { queueApp, scheduleApp } from './function-app.ts'
+import type { HttpApp, QueueHandler, ScheduleHandler } from './handler.ts'
+import { serveHttp } from './http.ts'
+
+/** Of the manifest, and the function's own `createHandler`. */
+export type ServedFunction = { readonly name: string; readonly timeoutSeconds: number } & (
+  | { readonly kind: 'http'; readonly createHandler: (context: TapeContext) => HttpApp }
+  | { readonly kind: 'queue'; readonly createHandler: (context: TapeContext) => QueueHandler }
+  | { readonly kind: 'schedule'; readonly createHandler: (context: TapeContext) => ScheduleHandler }
+)
+
+/** Kubernetes kills 30 s after SIGTERM. What is still at work a little before is interrupted, and comes again. */
+const INTERRUPT_AFTER_MS = 22_000
+const GRACE_SECONDS = 25
+
+/** The whole process: serves the function with the settings of the environment, or says in a log line why it cannot. */
+export async function runFunction(served: ServedFunction): Promise<void> {
+  try {
+    await serveFunction(served, loadConfig())
+  } catch (error) {
+    createLogger({ function: served.name, level: 'info' }).fatal({ error }, 'function-cannot-run')
+    process.exitCode = 1
+  }
+}
+
+/**
+ * Serves the function on `CYGNET_LISTEN_PORT` until SIGTERM or SIGINT.
+ * @returns when the last request was answered and all connections are closed.
+ * @throws what the system says when the port cannot be opened.
+ */
+async function serveFunction(served: ServedFunction, config: Config): Promise<void> {
+  const ending = new AbortController()
+  const interrupt = new AbortController()
+  const end = () => {
+    ending.abort()
+    setTimeout(() => interrupt.abort(), INTERRUPT_AFTER_MS).unref()
+  }
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, end)
+  const context = await createTapeContext(config, served.name)
+  try {
+    const { log } = context
+    const app = appOf(served, context, interrupt.signal)
+    const { CYGNET_LISTEN_PORT: port, CYGNET_LISTEN_ADDRESS: hostname } = config
+    const host = await serveHttp({ app, log, signal: ending.signal, port, ...(hostname && { hostname }), graceSeconds: GRACE_SECONDS })
+    await host.closed
+  } finally {
+    await context.close()
+  }
+}
+
+function appOf(served: ServedFunction, context: TapeContext, stop: AbortSignal): HttpApp {
+  const { name, timeoutSeconds } = served
+  const options = { name, timeoutSeconds, stop, log: context.log }
+  switch (served.kind) {
+    case 'http':
+      return served.createHandler(context)
+    case 'queue':
+      return queueApp(served.createHandler(context), options)
+    case 'schedule':
+      return scheduleApp(served.createHandler(context), options)
+  }
+}
