@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Replica, ReplicaState } from '../catalogue/replica-schema.ts'
-import { type Claim, claimReplica, endClaim, noteStep, type ReplicaOutcome, whileClaimed } from '../catalogue/replica-work.ts'
+import { type Claim, claimReplica, endClaim, noteStep, type ReplicaOutcome, renewClaim, whileClaimed } from '../catalogue/replica-work.ts'
 import { contentOf, findReplica, replicasOfContent } from '../catalogue/replicas.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
@@ -12,8 +12,9 @@ import type { TapeContext } from '../runtime/context.ts'
 import { checkReplica, tapeFileOf } from './check-replica.ts'
 import { hasTape } from './copy-to-tape.ts'
 import { bringBack, tidyUp } from './recall/bring-back.ts'
+import { letGo } from './recall/let-go.ts'
 import { deadlineOf, failedOutcome, interruptedOutcome, presentOutcome, stagingOutcome, waitingOutcome } from './recall/outcome.ts'
-import { stageReferenceOf } from './recall/reference.ts'
+import { onlineReference, stageReferenceOf } from './recall/reference.ts'
 import { tapeCopyOf } from './recall/whereabouts.ts'
 import { sendRequests } from './send-requests.ts'
 
@@ -21,7 +22,7 @@ import { sendRequests } from './send-requests.ts'
 export type RecallProgress = ReplicaState | 'busy' | 'not-due'
 
 const WORKABLE: readonly ReplicaState[] = ['requested', 'staging', 'copying', 'failed']
-/** How long the endpoint is asked to keep a staged file where it can be read. */
+/** How long the endpoint is asked to keep a staged file where it can be read, should nobody release it. */
 const STAGE_SECONDS = 86_400
 const ENDING_MS = 10_000
 
@@ -77,7 +78,8 @@ async function takeStep(context: TapeContext, claim: Claim, signal: AbortSignal)
   const file = tapeFileOf(copy)
   const staged = await context.tape.stage(file, { reference: stageReferenceOf(recall), lifetimeSeconds: STAGE_SECONDS }, signal)
   if (staged.kind === 'staging') return stagingOutcome(recall, staged, deadline, context.now())
-  const copying = await noteStep(context.database, claim, { change: { state: 'copying', next_attempt_at: null } }, context.now())
+  const reference = onlineReference(recall, staged.reference)
+  const copying = await noteStep(context.database, claim, { change: { state: 'copying', next_attempt_at: null, reference } }, context.now())
   const way = await bringBack(context, copying, file, signal)
   // What another wrote is as good as its word; what we streamed was compared on the way, part by part.
   const arrived = await lookInStore(context, recall, way === 'streamed' ? 'if-needed' : 'always', way, signal)
@@ -122,8 +124,11 @@ async function finish(context: TapeContext, claim: Claim, outcome: ReplicaOutcom
   const { state, next_attempt_at: nextAttemptAt } = outcome.change
   const ended = state === 'present' || (state === 'failed' && nextAttemptAt === null)
   if (ended && hasTape(context)) {
+    // What is cleared away, another who has taken over would miss.
+    await renewClaim(context.database, claim, context.config.CYGNET_LEASE_SECONDS)
     const left = (await findReplica(context.database, claim.replica.id)) ?? claim.replica
     await tidyUp(context, left, AbortSignal.timeout(ENDING_MS)).catch((error) => log.warn({ error }, 'recall-not-tidied-up'))
+    await letGo(context, left, AbortSignal.timeout(ENDING_MS)).catch((error) => log.warn({ error }, 'recall-not-released'))
   }
   await endClaim(context.database, claim, outcome, context.now())
   await sendRequests(context, outcome.requests ?? [], AbortSignal.timeout(ENDING_MS))

@@ -53,8 +53,9 @@ export function createDirectoryDriver(options: DirectoryOptions): TapeDriver {
     async stage(file, _, signal) {
       const found = await explaining(look(place, file, { reference: null, readBack: 'never' }, signal))
       if (found.state === 'absent') throw new InvalidInputError(`there is no copy ${url(file.name)}`)
-      return { kind: 'online' }
+      return { kind: 'online', reference: null }
     },
+    async release() {},
     async *read(file, signal) {
       try {
         const found = await findPlace(root, file.name)

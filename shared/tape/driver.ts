@@ -83,7 +83,10 @@ export interface LookOptions {
   readonly readBack: 'never' | 'if-needed' | 'always'
 }
 
-export type StageResult = { readonly kind: 'online' } | { readonly kind: 'staging'; readonly reference: string; readonly detail: string }
+export type StageResult =
+  /** `reference` names the request that keeps it there, for `release`; null where nothing had to be asked for. */
+  | { readonly kind: 'online'; readonly reference: string | null }
+  | { readonly kind: 'staging'; readonly reference: string; readonly detail: string }
 
 export interface TapeDriver {
   readonly kind: 'directory' | 'webdav' | 'fts' | 'rucio'
@@ -108,6 +111,12 @@ export interface TapeDriver {
     options: { readonly reference: string | null; readonly lifetimeSeconds: number },
     signal: AbortSignal,
   ): Promise<StageResult>
+  /**
+   * Ends a request of `stage`: for its sake the file need not be kept where it can be read any longer, or not be brought there. The
+   * copy itself is not touched. A request that is over already, that nobody knows or that is about another file is passed over.
+   * @throws TransientError when it failed: then the file is kept until the lifetime that was asked for is over.
+   */
+  release(file: TapeFile, reference: string, signal: AbortSignal): Promise<void>
   /** The file's bytes. @throws TransientError when it is not online or ends short. */
   read(file: TapeFile, signal: AbortSignal): AsyncIterable<Uint8Array>
   /**

@@ -44,6 +44,7 @@ export function createFtsDriver(options: FtsOptions): TapeDriver {
     look: (file, lookOptions, signal) => look(jobs, destination, file, lookOptions, signal),
     // FTS could stage as well (`bring_online`), but refuses that with tokens, and only passes the request on to the endpoint.
     stage: (file, stageOptions, signal) => destination.stage(file, stageOptions, signal),
+    release: (file, reference, signal) => destination.release(file, reference, signal),
     read: (file, signal) => destination.read(file, signal),
     ...(destination.send === undefined ? {} : { send: destination.send.bind(destination) }),
     ...(destination.list === undefined ? {} : { list: destination.list.bind(destination) }),

@@ -51,6 +51,12 @@ export function createRucioDriver(options: RucioOptions): TapeDriver {
       if (destination === undefined) return await bringBack(rucio, options, file, stageOptions, signal)
       return await destination.stage(await atEndpoint(rucio, tapeRse, destination, file, signal), stageOptions, signal)
     },
+    async release(file, reference, signal) {
+      // Without an endpoint the reference is a rule for our own store (see `bringBack`). It is left to its end: once no rule keeps a
+      // replica, Rucio may delete the file, and that file is what was just brought back.
+      if (destination === undefined) return
+      await destination.release(await atEndpoint(rucio, tapeRse, destination, file, signal), reference, signal)
+    },
     async *read(file, signal) {
       checkedName(file.name)
       if (destination === undefined)
@@ -217,6 +223,6 @@ async function bringBack(
   const asked = reference === null ? null : await ruleOf(rucio, did, options.sourceRse, reference, signal)
   const id = asked?.id ?? (await ensureRule(rucio, did, wanted, signal))
   const rule = asked ?? (await rucio.rule(id, signal))
-  if (rule !== null && isFulfilled(rule)) return { kind: 'online' }
+  if (rule !== null && isFulfilled(rule)) return { kind: 'online', reference: id }
   return { kind: 'staging', reference: id, detail: rule === null ? `Rucio rule ${id} is being made` : describe(rule) }
 }

@@ -1,6 +1,6 @@
 /**
  * The WLCG Tape REST API, version 1: which files are on tape, and bringing them to disk. Written after its reference document
- * (wlcg-storage/wlcg-tape-rest-api): `archiveinfo`, `stage`, `release`, found by a well-known address.
+ * (wlcg-storage/wlcg-tape-rest-api): `archiveinfo`, `stage`, `cancel`, `release`, found by a well-known address.
  */
 import * as z from 'zod'
 import { TransientError } from '../errors.ts'
@@ -35,7 +35,9 @@ export interface TapeRest {
   /** Asks for a file on disk, kept there for so long; returns the id of the request. */
   stage(path: string, lifetimeSeconds: number, signal: AbortSignal): Promise<string>
   staged(requestId: string, path: string, signal: AbortSignal): Promise<Staged>
-  /** Says that files need not be kept on disk any longer for this request. */
+  /** Gives up files of a request that are not on disk yet. */
+  cancel(requestId: string, paths: readonly string[], signal: AbortSignal): Promise<void>
+  /** Says that files which are on disk need not be kept there any longer for this request. */
   release(requestId: string, paths: readonly string[], signal: AbortSignal): Promise<void>
 }
 
@@ -88,6 +90,11 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
   const post = (path: string, what: string, body: object, signal: AbortSignal) =>
     ask({ method: 'POST', url: `${uri}${path}`, what, headers: JSON_HEADERS, body: { text: JSON.stringify(body) } }, signal)
   const ask = async (request: HttpRequest, signal: AbortSignal): Promise<Answer> => await http.request(request, signal)
+  const say = async (path: string, what: string, paths: readonly string[], signal: AbortSignal): Promise<void> => {
+    const answer = await post(path, what, { paths }, signal)
+    if (answer.status !== 200 && answer.status !== 204) throw await refusal(answer, what)
+    await discard(answer)
+  }
   return {
     async archiveInfo(paths, signal) {
       const what = 'where files are'
@@ -114,12 +121,8 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
       const file = files.find((item) => item.path === path)
       return file === undefined ? { kind: 'failed', detail: 'the request is not about this file' } : stagedOf(file, path)
     },
-    async release(requestId, paths, signal) {
-      const what = 'releasing files'
-      const answer = await post(`/release/${encodeURIComponent(requestId)}`, what, { paths }, signal)
-      if (answer.status !== 200 && answer.status !== 204) throw await refusal(answer, what)
-      await discard(answer)
-    },
+    cancel: (requestId, paths, signal) => say(`/stage/${encodeURIComponent(requestId)}/cancel`, 'cancelling the staging', paths, signal),
+    release: (requestId, paths, signal) => say(`/release/${encodeURIComponent(requestId)}`, 'releasing files', paths, signal),
   }
 }
 

@@ -15,7 +15,7 @@ import type { Endpoint, Patience, ThirdPartyMemory } from './webdav/endpoint.ts'
 import { createFolders } from './webdav/folders.ts'
 import { createTapeHttp, type TapeHttp } from './webdav/http.ts'
 import { listFiles } from './webdav/list.ts'
-import { lookAt, nameInUse, stageFile } from './webdav/media.ts'
+import { lookAt, nameInUse, releaseFile, stageFile } from './webdav/media.ts'
 import { createPlaces } from './webdav/places.ts'
 import { readBytes } from './webdav/read.ts'
 import { sendFile } from './webdav/send.ts'
@@ -54,6 +54,7 @@ export function createWebdavDriver(options: WebdavOptions): TapeDriver {
       withinSeconds(patience.copySeconds, `the copy of ${file.name}`, signal, (limited) => copyFile(endpoint, file, source, limited)),
     look: (file, lookOptions, signal) => lookAt(endpoint, file, lookOptions, signal),
     stage: (file, stageOptions, signal) => stageFile(endpoint, file, stageOptions, signal),
+    release: (file, reference, signal) => releaseFile(endpoint, file, reference, signal),
     async *read(file, signal) {
       const name = await nameInUse(endpoint, file, signal)
       if (name === null) throw new TransientError(`the tape endpoint has no ${file.name}`, { missing: true })

@@ -120,7 +120,7 @@ describe('the driver on a real Rucio', () => {
   it('a file is brought back to the store by a rule of limited life', async () => {
     const file = await tapeFileOf(bytes)
     await submit(file)
-    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 86_400 }, signal)).toEqual({ kind: 'online' })
+    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 86_400 }, signal)).toMatchObject({ kind: 'online' })
   })
 
   it('names that Rucio cannot have, and settings that it does not know, are told apart', async () => {

@@ -160,7 +160,7 @@ describe('on a real XRootD', () => {
     const driver = openDriver()
     const { file, source } = await dropped(randomBytes(5 * MB))
     await driver.copy(file, source, { attempt: 1 }, never)
-    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, never)).toEqual({ kind: 'online' })
+    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, never)).toEqual({ kind: 'online', reference: null })
     const recalled = { Bucket: bucket, Key: `recalled/${file.name}` }
     const link = await getSignedUrl(s3, new PutObjectCommand(recalled), { expiresIn: 600 })
     expect(await driver.send?.(file, link, never)).toBe('sent')

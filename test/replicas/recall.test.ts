@@ -303,7 +303,7 @@ describe('a function that dies', () => {
     const object = { bucket: context.bucket, key: run.key, metadata: {}, replace: false }
     const ours = await createMultipart(context.s3, object, signal)
     const others = await createMultipart(context.s3, object, signal)
-    await dieAt(id, { reference: uploadReference(ours.uploadId) })
+    await dieAt(id, { reference: uploadReference(ours.uploadId, null) })
     expect(await advance(id)).toBe('present')
     const left = await listUploads(context.s3, object, signal)
     expect(left.map(({ uploadId }) => uploadId)).toEqual([others.uploadId])

@@ -11,6 +11,8 @@ export interface MemoryEndpoint extends TapeDriver {
   onMedia: boolean
   /** Nothing can be asked while it is down. */
   down: boolean
+  /** What was let go again, each with the reference it was named with. */
+  readonly released: string[]
   /** The name under an address of this endpoint; null for others. */
   nameOf(url: string): string | null
 }
@@ -32,6 +34,7 @@ export function memoryEndpoint(root = 'davs://tape.example.org:8443/cygno/'): Me
     files,
     onMedia: true,
     down: false,
+    released: [],
     url: (name) => `${root}${encodedName(checkedName(name))}`,
     nameOf: (url) => (url.startsWith(root) ? url.slice(root.length).split('/').map(decodeURIComponent).join('/') : null),
     copy: () => Promise.reject(new Error('copies go through the service')),
@@ -51,7 +54,11 @@ export function memoryEndpoint(root = 'davs://tape.example.org:8443/cygno/'): Me
     async stage(file) {
       up()
       if (!files.has(checkedName(file.name))) throw new InvalidInputError(`${file.name} is not there`)
-      return { kind: 'online' }
+      return { kind: 'online', reference: null }
+    },
+    async release(file, reference) {
+      up()
+      endpoint.released.push(`${checkedName(file.name)} ${reference}`)
     },
     async *read(file) {
       up()

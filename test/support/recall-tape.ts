@@ -14,10 +14,15 @@ export interface RecallTape extends TapeDriver {
   meanwhile: () => Promise<void>
   /** What was asked of it, in order. */
   readonly asked: string[]
+  /** Whether it keeps what it has on disk by requests: else nothing is to be released. */
+  pins: boolean
+  /** References, in the order in which they were released. */
+  readonly released: string[]
 }
 
 export function recallTape(): RecallTape {
   const files = new Map<string, Uint8Array>()
+  let requests = 0
   const bytesOf = (file: TapeFile): Uint8Array => {
     const bytes = files.get(file.name)
     if (bytes === undefined) throw new TransientError(`${file.name} is not there`)
@@ -32,14 +37,20 @@ export function recallTape(): RecallTape {
     damage: (bytes) => bytes,
     meanwhile: async () => {},
     asked: [],
+    pins: true,
+    released: [],
     url: (name) => `davs://tape.example.org:8443/cygno/${name}`,
     copy: () => Promise.reject(new Error('nothing is copied here')),
     look: async () => ({ state: 'absent' }),
     async stage(_file, { reference }) {
       tape.asked.push(`stage ${reference ?? 'anew'}`)
-      if (tape.looksUntilOnline <= 0) return { kind: 'online' }
+      const named = reference ?? `request-${++requests}`
+      if (tape.looksUntilOnline <= 0) return { kind: 'online', reference: tape.pins ? named : null }
       tape.looksUntilOnline--
-      return { kind: 'staging', reference: 'request-1', detail: 'in the queue of the library' }
+      return { kind: 'staging', reference: named, detail: 'in the queue of the library' }
+    },
+    async release(file, reference) {
+      tape.released.push(`${file.name} ${reference}`)
     },
     async *read(file, signal) {
       tape.asked.push('read')

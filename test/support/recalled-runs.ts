@@ -14,9 +14,14 @@ export interface TestRun extends CataloguedObject {
   readonly bytes: Uint8Array
 }
 
-export async function makeRun(context: TestTapeContext, runNumber: number, sizeBytes = 3000, tag = 'LNGS'): Promise<TestRun> {
+export async function makeRun(
+  context: TestTapeContext,
+  runNumber: number,
+  contents: number | Uint8Array = 3000,
+  tag = 'LNGS',
+): Promise<TestRun> {
   const key = `${tag}/run${String(runNumber).padStart(5, '0')}.mid.gz`
-  const bytes = randomBytes(sizeBytes)
+  const bytes = typeof contents === 'number' ? randomBytes(contents) : contents
   const catalogued = await context.putRun(key, bytes)
   const { id } = await context.database
     .selectFrom('runs')

@@ -13,6 +13,7 @@ interface StageRequest {
   readonly paths: readonly string[]
   readonly diskLifetime: readonly string[]
   released: boolean
+  cancelled: boolean
 }
 
 export interface TapeRestServer {
@@ -112,9 +113,11 @@ async function handle(
   const found = rest.requests.find((entry) => entry.id === decodeURIComponent(parts[1] ?? ''))
   if (found === undefined) throw new Problem(404, 'no such request')
   if (method === 'GET' && parts[0] === 'stage') return progress(rest, found)
-  if (method === 'POST' && parts[0] === 'release') {
+  const ending =
+    method !== 'POST' ? null : parts[0] === 'release' ? 'released' : parts[0] === 'stage' && parts[2] === 'cancel' ? 'cancelled' : null
+  if (ending !== null) {
     if (pathsOf(bodyOf(request, text)).some((path) => !found.paths.includes(path))) throw new Problem(400, 'a path is not in the request')
-    found.released = true
+    found[ending] = true
     return reply(200)
   }
   throw new Problem(405, 'not allowed')
@@ -166,6 +169,7 @@ function stage(rest: TapeRestServer, body: Record<string, unknown>): Reply {
     paths: files.map(({ path }) => String(path)),
     diskLifetime: files.map(({ diskLifetime }) => String(diskLifetime)),
     released: false,
+    cancelled: false,
   })
   return reply(201, { requestId: id }, { location: `${rest.origin}/api/v1/stage/${id}` })
 }
@@ -173,6 +177,7 @@ function stage(rest: TapeRestServer, body: Record<string, unknown>): Reply {
 function progress(rest: TapeRestServer, request: StageRequest): Reply {
   const files = request.paths.map((path) => {
     const locality = rest.localities.get(path)
+    if (request.cancelled) return { path, state: 'CANCELLED' }
     return { path, ...(rest.stageStates.get(path) ?? { onDisk: locality === 'DISK' || locality === 'DISK_AND_TAPE' }) }
   })
   return reply(200, { id: request.id, createdAt: 1_700_000_000, startedAt: 1_700_000_001, files })

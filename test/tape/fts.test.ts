@@ -253,6 +253,11 @@ describe('following', () => {
   })
 })
 
+it('what was staged is let go at the endpoint, where it was asked for', async () => {
+  await driver.release(file, 'request-1', signal)
+  expect(endpoint.released).toEqual([`${file.name} request-1`])
+})
+
 describe('with an FTS that copies', async () => {
   const sources = await startSourceServer()
   afterAll(() => sources.close())

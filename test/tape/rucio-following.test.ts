@@ -166,9 +166,11 @@ describe('bringing back', () => {
   it('with an endpoint: from there, whatever place Rucio gave the file', async () => {
     await submit()
     await rucio.run()
-    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, signal)).toEqual({ kind: 'online' })
+    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, signal)).toEqual({ kind: 'online', reference: null })
     expect(Buffer.concat(await Array.fromAsync(driver.read(file, signal)))).toEqual(bytes)
     expect(rucio.rules.size).toBe(1)
+    await driver.release(file, 'request-1', signal)
+    expect(endpoint.released).toEqual([`${fixture.placeOf(file.name)} request-1`])
   })
 
   it('without one: by a rule for the store, of limited life, followed until it is OK', async () => {
@@ -182,8 +184,15 @@ describe('bringing back', () => {
     expect(Math.abs(expiresAt - Date.now() - 90 * 86_400_000)).toBeLessThan(60_000)
     expect(await driver.stage(file, { reference: asked.reference, lifetimeSeconds: 60 }, signal)).toMatchObject({ kind: 'staging' })
     await rucio.run()
-    expect(await driver.stage(file, { reference: asked.reference, lifetimeSeconds: 60 }, signal)).toEqual({ kind: 'online' })
-    expect(rucio.rules.size).toBe(1)
+    expect(await driver.stage(file, { reference: asked.reference, lifetimeSeconds: 60 }, signal)).toEqual({
+      kind: 'online',
+      reference: asked.reference,
+    })
+    const rules = structuredClone([...rucio.rules])
+    expect(rules).toHaveLength(1)
+    // Without its rule Rucio might delete what it has just brought into our store.
+    await driver.release(file, asked.reference, signal)
+    expect([...rucio.rules]).toEqual(rules)
   })
 
   it('what Rucio does not know cannot be brought back', async () => {

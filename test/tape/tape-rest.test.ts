@@ -102,14 +102,14 @@ describe('staging', () => {
     const reference = first.kind === 'staging' ? first.reference : ''
     expect(await stage(reference)).toMatchObject({ kind: 'staging', reference })
     tape.localities.set(path, 'DISK_AND_TAPE')
-    expect(await stage(reference)).toEqual({ kind: 'online' })
+    expect(await stage(reference)).toEqual({ kind: 'online', reference })
     expect(tape.requests).toHaveLength(1)
     expect(tape.requests[0]).toMatchObject({ paths: [path], diskLifetime: ['P1D'] })
   })
 
   it('what is on disk is asked for as well, so that it stays there', async () => {
     tape.localities.set(path, 'DISK_AND_TAPE')
-    expect(await stage(null, 3600)).toEqual({ kind: 'online' })
+    expect(await stage(null, 3600)).toEqual({ kind: 'online', reference: tape.requests[0]?.id })
     expect(tape.requests[0]?.diskLifetime).toEqual(['PT3600S'])
   })
 
@@ -134,6 +134,17 @@ describe('staging', () => {
 
   it('a request the tape system has forgotten is made anew', async () => {
     expect(await stage('gone')).toMatchObject({ kind: 'staging', reference: tape.requests[0]?.id })
+  })
+
+  it('a request that is done is believed while the file is on disk; when its time is over it is asked anew', async () => {
+    const first = await stage()
+    tape.stageStates.set(path, { state: 'COMPLETED' })
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    expect(await stage(first.reference)).toEqual({ kind: 'online', reference: first.reference })
+    tape.localities.set(path, 'TAPE')
+    tape.stageStates.delete(path)
+    tape.answerWith('GET /stage', 200, JSON.stringify({ files: [{ path, state: 'COMPLETED' }] }))
+    expect(await stage(first.reference)).toMatchObject({ kind: 'staging', reference: tape.requests[1]?.id })
   })
 
   it('a file that was lost meanwhile is an error for people, not asked for again and again', async () => {
@@ -163,6 +174,71 @@ describe('staging', () => {
   })
 })
 
+describe('letting go', () => {
+  const release = (reference: string | null) => fixture.driver.release(file, reference ?? '', never)
+  const ends = () => tape.requests.map(({ released, cancelled }) => ({ released, cancelled }))
+
+  it('what is on disk is released, and only for the request that is named', async () => {
+    const [first] = [await stage(), await stage()]
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    await release(first.reference)
+    await release(first.reference)
+    expect(ends()).toEqual([
+      { released: true, cancelled: false },
+      { released: false, cancelled: false },
+    ])
+  })
+
+  it('what still waits for a drive is cancelled: it would be brought, and kept, all the same', async () => {
+    const { reference } = await stage()
+    await release(reference)
+    await release(reference)
+    expect(ends()).toEqual([{ released: false, cancelled: true }])
+  })
+
+  it.each([
+    ['is not known any more', 'gone'],
+    ['has failed', { state: 'FAILED', error: 'no drive' }],
+  ])('a request that %s has nothing to let go', async (_, state) => {
+    const { reference } = await stage()
+    if (typeof state === 'object') tape.stageStates.set(path, state)
+    await release(typeof state === 'string' ? state : reference)
+    expect(ends()).toEqual([{ released: false, cancelled: false }])
+  })
+
+  it('a request about another file is left alone', async () => {
+    const { reference } = await stage()
+    const other = await tapeFileOf(randomBytes(10))
+    fixture.server.files.set(other.name, randomBytes(10))
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    await fixture.driver.release(other, reference ?? '', never)
+    expect(ends()).toEqual([{ released: false, cancelled: false }])
+  })
+
+  it('a file of the oldest layout is let go by the name under which it was staged', async () => {
+    const older = file.name.slice(file.name.indexOf('/') + 1)
+    fixture.server.files.clear()
+    fixture.server.files.set(older, BYTES)
+    tape.localities.set(`/cygno/${older}`, 'DISK_AND_TAPE')
+    const { reference } = await stage()
+    await release(reference)
+    expect(tape.requests).toMatchObject([{ paths: [`/cygno/${older}`], released: true }])
+  })
+
+  it.each(['POST /release', 'GET /stage'])('a %s that is refused is told', async (call) => {
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    const { reference } = await stage()
+    tape.answerWith(call, 503, '', 10)
+    await transientOf(release(reference))
+    expect(ends()).toEqual([{ released: false, cancelled: false }])
+  })
+
+  it('an endpoint without the API keeps nothing by requests', async () => {
+    fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', async () => new Response('', { status: 404 }))
+    await release('anything')
+  })
+})
+
 describe('finding the API', () => {
   const http = createTapeHttp({ token: { token: async () => 'first-token', refused: () => {} } })
   const answering = (status: number, body = '') =>
@@ -171,7 +247,7 @@ describe('finding the API', () => {
   it.each([404, 405, 501])('an endpoint that answers %i has none: it is itself the medium', async (status) => {
     answering(status)
     expect(await look()).toMatchObject({ state: 'present', onMedia: true })
-    expect(await stage()).toEqual({ kind: 'online' })
+    expect(await stage()).toEqual({ kind: 'online', reference: null })
   })
 
   it('that it has none is believed for some minutes only', async () => {

@@ -66,7 +66,7 @@ describe('reading', () => {
     fixture.server.files.clear()
     fixture.server.files.set(file.name.replace(/^[^/]*\//, ''), BYTES)
     expect(fingerprint(await readAll())).toBe(fingerprint(BYTES))
-    expect(await fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never)).toEqual({ kind: 'online' })
+    expect(await fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never)).toEqual({ kind: 'online', reference: null })
     // But a look is at the name itself.
     expect(await fixture.driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toEqual({ state: 'absent' })
   })

@@ -13,7 +13,7 @@ import { LARGEST_PART_BYTES } from '../../storage/upload-layout.ts'
 import type { TapeFile } from '../../tape/driver.ts'
 import { checkReplica } from '../check-replica.ts'
 import type { WithTape } from '../copy-to-tape.ts'
-import { uploadIdOf, uploadReference } from './reference.ts'
+import { stageReferenceOf, uploadIdOf, uploadReference } from './reference.ts'
 import { isSmall, otherBytes, putSmall, sendParts } from './stream.ts'
 import { copyAsPart, findTemporary, removeTemporary, temporaryOf } from './temporary.ts'
 
@@ -87,7 +87,8 @@ async function inParts(
 ): Promise<void> {
   const upload = await createMultipart(context.s3, object, signal)
   try {
-    await noteStep(context.database, claim, { change: { reference: uploadReference(upload.uploadId) } }, context.now())
+    const reference = uploadReference(upload.uploadId, stageReferenceOf(claim.replica))
+    await noteStep(context.database, claim, { change: { reference } }, context.now())
     const parts = await fill(upload)
     const taken = await isTaken(context, object, signal)
     const outcome = taken ? 'occupied' : await completeMultipart(context.s3, upload, parts, object, signal)

@@ -19,7 +19,7 @@ import type { Context } from '../../runtime/context.ts'
 import { sendRequests } from '../send-requests.ts'
 import { type ChosenRun, chooseRun, type RunChoice } from './choose-run.ts'
 import { recallMessage } from './message.ts'
-import { uploadIdOf } from './reference.ts'
+import { verifiedEtagOf } from './reference.ts'
 import { isRecalling, type Whereabouts, whereaboutsOf } from './whereabouts.ts'
 
 type Trx = Transaction<Schema>
@@ -176,8 +176,8 @@ function changeOf(
     lease_until: null,
   }
   if (where.kind === 'in-store') return anew
-  // An upload that was begun and not seen to end is still to be given up.
-  const reference = uploadIdOf(before) === null ? null : before.reference
+  // A stage request that goes on is followed, and an upload that was begun and not seen to end is still to be given up.
+  const reference = verifiedEtagOf(before) === null ? before.reference : null
   return { ...anew, expires_at: until, attempts: 0, generation: before.generation + 1, reference }
 }
 

@@ -1,7 +1,7 @@
 /** On media or not, staged or not: what the endpoint's Tape REST API says; an endpoint without one is itself the medium. */
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import type { LookOptions, StageResult, TapeFile, TapeLook } from '../driver.ts'
-import type { Archived, TapeRest } from '../tape-rest.ts'
+import type { Archived, Staged, TapeRest } from '../tape-rest.ts'
 import type { Endpoint } from './endpoint.ts'
 import { compareBytes, inspect, sizeAt } from './inspect.ts'
 
@@ -45,11 +45,11 @@ export async function stageFile(
   const name = await nameInUse(endpoint, file, signal)
   if (name === null) throw new InvalidInputError(`the tape endpoint has no ${file.name}`)
   const rest = await endpoint.tapeRest(signal)
-  if (rest === null) return { kind: 'online' }
+  if (rest === null) return { kind: 'online', reference: null }
   const path = endpoint.places.path(name)
   if (options.reference !== null) {
-    const state = await rest.staged(options.reference, path, signal)
-    if (state.kind === 'online') return { kind: 'online' }
+    const state = await followed(rest, options.reference, path, signal)
+    if (state.kind === 'online') return { kind: 'online', reference: options.reference }
     if (state.kind === 'waiting') return { kind: 'staging', reference: options.reference, detail: state.detail }
     endpoint.log?.warn({ name, request: options.reference, detail: state.detail }, 'tape-stage-asked-anew')
   }
@@ -57,8 +57,28 @@ export async function stageFile(
   // Also what is on disk is asked for: the request keeps it there.
   const reference = await rest.stage(path, options.lifetimeSeconds, signal)
   const state = await rest.staged(reference, path, signal)
-  if (state.kind === 'online') return { kind: 'online' }
+  if (state.kind === 'online') return { kind: 'online', reference }
   return { kind: 'staging', reference, detail: state.detail }
+}
+
+/** What became of a request. One that was COMPLETED stays so when its lifetime is over and the file has left the disk again. */
+async function followed(rest: TapeRest, reference: string, path: string, signal: AbortSignal): Promise<Staged> {
+  const state = await rest.staged(reference, path, signal)
+  if (state.kind !== 'online') return state
+  const place = await archived(rest, path, signal)
+  const isGone = place.kind === 'locality' && place.locality === 'TAPE'
+  return isGone ? { kind: 'failed', detail: 'it was on disk, and is on tape only again' } : state
+}
+
+/** As TapeDriver.release. */
+export async function releaseFile(endpoint: Endpoint, file: TapeFile, reference: string, signal: AbortSignal): Promise<void> {
+  const rest = await endpoint.tapeRest(signal)
+  if (rest === null) return
+  const path = endpoint.places.path((await nameInUse(endpoint, file, signal)) ?? file.name)
+  const state = await rest.staged(reference, path, signal)
+  // Released while it waits, it would be brought all the same, and kept.
+  if (state.kind === 'waiting') await rest.cancel(reference, [path], signal)
+  if (state.kind === 'online') await rest.release(reference, [path], signal)
 }
 
 /** @throws InvalidInputError when no waiting brings the file back, TransientError when it is out of reach for now. */

@@ -102,7 +102,7 @@ interface Shelf extends LibraryOptions {
 }
 
 function driverOf(shelf: Shelf): TapeDriver {
-  const { library, inner, folder, clock, call } = shelf
+  const { library, inner, folder, staging, clock, call } = shelf
   const ask = <T>(work: () => Promise<T>): Promise<T> =>
     call.through('tape', () => (library.modes.down ? Promise.reject(new TransientError('the tape endpoint is down')) : work()))
   return {
@@ -119,6 +119,7 @@ function driverOf(shelf: Shelf): TapeDriver {
       return seen
     },
     stage: (file, { reference }) => ask(async () => stage(shelf, file, reference)),
+    release: (_file, reference) => ask(async () => void staging.delete(reference)),
     async *read(file, signal) {
       await ask(async () => {})
       yield* inner.read(file, signal)
@@ -168,8 +169,8 @@ async function look(
 
 function stage({ library, folder, staging }: Shelf, file: TapeFile, known: string | null): StageResult {
   if (!folder.has(file.name)) throw new InvalidInputError(`${file.name} is not there`)
-  const reference = known ?? `stage ${staging.size}`
-  if (!library.modes.asynchronous || staging.get(reference) === 'online') return { kind: 'online' }
+  const reference = known ?? `stage ${file.name} ${staging.size}`
+  if (!library.modes.asynchronous || staging.get(reference) === 'online') return { kind: 'online', reference }
   staging.set(reference, 'queued')
   return { kind: 'staging', reference, detail: 'in the queue of the library' }
 }
