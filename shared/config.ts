@@ -15,8 +15,18 @@ const list = text.transform((value) =>
     .map((item) => item.trim())
     .filter(Boolean),
 )
-const whole = z.coerce.number().int().nonnegative()
-const share = z.coerce.number().gt(0).lte(1)
+/** A slip must not switch off what the list is for. */
+const fullList = list.refine((items) => items.length > 0, 'names nothing')
+/** Digits only: what else JavaScript takes for a number (blanks are 0, 1e3) is a slip. */
+const digits = z.string().trim().regex(/^\d+$/, 'expected a whole number').transform(Number)
+const whole = digits.pipe(z.number().max(Number.MAX_SAFE_INTEGER))
+const positive = digits.pipe(z.number().min(1).max(Number.MAX_SAFE_INTEGER))
+const share = z
+  .string()
+  .trim()
+  .regex(/^[01]([.]\d+)?$/, 'expected a share like 0.85')
+  .transform(Number)
+  .pipe(z.number().gt(0).lte(1))
 /** `LNGS=7200,LNF=3600` */
 const wholeByName = z.string().transform((value, context): Readonly<Record<string, number>> => {
   const pairs = value.split(',').filter((pair) => pair.trim() !== '')
@@ -34,7 +44,7 @@ export const variables = {
     'MariaDB of the catalogue: mysql://user:password@host:port/database',
     true,
   ),
-  CYGNET_DATABASE_CONNECTIONS: setting(whole.default(8), 'connections one process opens to the catalogue, at most'),
+  CYGNET_DATABASE_CONNECTIONS: setting(positive.default(8), 'connections one process opens to the catalogue, at most'),
   CYGNET_S3_ENDPOINT: setting(z.url().optional(), 'S3 endpoint; absent means AWS itself'),
   CYGNET_S3_REGION: setting(text.default('us-east-1'), 'S3 region'),
   CYGNET_S3_ACCESS_KEY_ID: setting(text.optional(), 'S3 access key; absent means the AWS default chain (role, profile, environment)'),
@@ -52,21 +62,20 @@ export const variables = {
   CYGNET_SQS_ACCESS_KEY_ID: setting(text.optional(), 'SQS access key; absent means the AWS default chain'),
   CYGNET_SQS_SECRET_ACCESS_KEY: setting(text.optional(), 'SQS secret key', true),
   CYGNET_QUEUE_PREFIX: setting(z.string().default(''), 'put before every queue name, so that several installations share one account'),
-  CYGNET_RAW_BUCKETS: setting(list.default(['cygno-data']), 'buckets whose runs are catalogued, separated by commas'),
+  CYGNET_RAW_BUCKETS: setting(fullList.default(['cygno-data']), 'buckets whose runs are catalogued, separated by commas'),
   CYGNET_IGNORED_PREFIXES: setting(
     list.default(['EVENTS/', 'TMP/', 'BCK/']),
     'key prefixes that never hold runs; everything else named run*.mid* is catalogued',
   ),
-  CYGNET_TIME_ZONE: setting(text.default('Europe/Rome'), 'time zone of the DAQ, in which the legacy Runlog shows its times'),
-  CYGNET_LEASE_SECONDS: setting(whole.default(120), 'how long a function holds an arrival without renewing; then another may take it'),
-  CYGNET_MAX_EVENT_BYTES: setting(whole.default(256 * 1024 * 1024), 'largest MIDAS event accepted, bytes'),
+  CYGNET_LEASE_SECONDS: setting(positive.default(120), 'how long a function holds an arrival without renewing; then another may take it'),
+  CYGNET_MAX_EVENT_BYTES: setting(positive.default(256 * 1024 * 1024), 'largest MIDAS event accepted, bytes'),
   CYGNET_IGZIP: setting(
     z.enum(['auto', 'never']).default('never'),
     "auto: decompress gzip with the igzip program where it is installed; slower than Node's own where the pipe costs more than it saves (docs/benchmarks.md)",
   ),
   CYGNET_RECO_MINIMUM_EVENTS: setting(whole.default(10), 'reconstruction is asked for runs with more trigger events than this'),
   CYGNET_NOTIFICATION_TOKEN: setting(text.optional(), 'bearer token that stores must send to receive-notification', true),
-  CYGNET_NOTIFICATION_BODY_BYTES: setting(whole.default(1024 * 1024), 'largest notification accepted, bytes'),
+  CYGNET_NOTIFICATION_BODY_BYTES: setting(positive.default(1024 * 1024), 'largest notification accepted, bytes'),
   CYGNET_TAPE_DRIVER: setting(
     z.enum(['none', 'directory', 'webdav', 'fts', 'rucio']).default('none'),
     'how second copies are made; none: requests are kept and wait',
@@ -86,11 +95,11 @@ export const variables = {
     'webdav, fts: auto asks whether the endpoint has a WLCG Tape REST API, which then says what is on media',
   ),
   CYGNET_TAPE_COPIES_AT_ONCE: setting(
-    whole.default(4),
+    positive.default(4),
     'copies under way at once, all functions together; for fts and rucio rather some hundreds',
   ),
-  CYGNET_TAPE_COPY_SECONDS: setting(whole.default(800), 'longest time one copy may take, below the time limit of the function'),
-  CYGNET_TAPE_LATE_HOURS: setting(whole.default(24), 'a run that is not verified on tape after so many hours is told to people'),
+  CYGNET_TAPE_COPY_SECONDS: setting(positive.default(800), 'longest time one copy may take, below the time limit of the function'),
+  CYGNET_TAPE_LATE_HOURS: setting(positive.default(24), 'a run that is not verified on tape after so many hours is told to people'),
   CYGNET_TAPE_TOKEN: setting(text.optional(), 'a bearer token for the tape endpoint, FTS or Rucio, where none is fetched', true),
   CYGNET_TAPE_TOKEN_URL: setting(z.url().optional(), 'token endpoint of the IAM that gives bearer tokens (OAuth2)'),
   CYGNET_TAPE_CLIENT_ID: setting(text.optional(), 'OAuth2 client id'),
@@ -101,7 +110,7 @@ export const variables = {
   CYGNET_TAPE_TOKEN_CACHE: setting(text.optional(), 'file (mode 0600) that keeps the tokens between processes; absent means memory only'),
   CYGNET_FTS_URL: setting(z.url().optional(), 'fts: the FTS3 REST service, e.g. https://fts.example.org:8446'),
   CYGNET_FTS_VO: setting(text.default('cygno'), 'fts: the virtual organisation that job ids are made from'),
-  CYGNET_FTS_ARCHIVE_SECONDS: setting(whole.default(86_400), 'fts: how long a job waits for the file to be on media'),
+  CYGNET_FTS_ARCHIVE_SECONDS: setting(positive.default(86_400), 'fts: how long a job waits for the file to be on media'),
   CYGNET_RUCIO_URL: setting(z.url().optional(), 'rucio: the Rucio server'),
   CYGNET_RUCIO_ACCOUNT: setting(text.optional(), 'rucio: the account that owns the rules'),
   CYGNET_RUCIO_SOURCE_RSE: setting(text.optional(), 'rucio: the RSE that is our store, where replicas are registered'),
@@ -110,32 +119,32 @@ export const variables = {
     text.optional(),
     'rucio: address of our store as the source RSE knows it, put before <bucket>/<key>; absent for a deterministic RSE',
   ),
-  CYGNET_RECALL_DAYS: setting(whole.default(7), 'how long a run that was brought back from tape stays'),
-  CYGNET_RECALL_HOURS: setting(whole.default(48), 'a recall that takes longer has failed'),
-  CYGNET_LINK_SECONDS: setting(whole.default(3600), 'longest validity of a link to an object'),
+  CYGNET_RECALL_DAYS: setting(positive.default(7), 'how long a run that was brought back from tape stays'),
+  CYGNET_RECALL_HOURS: setting(positive.default(48), 'a recall that takes longer has failed'),
+  CYGNET_LINK_SECONDS: setting(positive.default(3600), 'longest validity of a link to an object'),
   CYGNET_PROTECTED_PREFIXES: setting(
-    list.default(['LAB/', 'RECO/', 'BCK/', 'pkl/']),
+    fullList.default(['LAB/', 'RECO/', 'BCK/', 'pkl/']),
     'key prefixes under which nothing is ever deleted, whatever else is configured',
   ),
   CYGNET_CLEAN_RUNS_AFTER_DAYS: setting(
     whole.optional(),
     'runs with a verified tape copy leave the store after so many days; absent means that age alone deletes nothing',
   ),
-  CYGNET_CLOUD_CAPACITY_BYTES: setting(whole.optional(), 'room for runs in the store; absent means that fullness deletes nothing'),
+  CYGNET_CLOUD_CAPACITY_BYTES: setting(positive.optional(), 'room for runs in the store; absent means that fullness deletes nothing'),
   CYGNET_CLOUD_HIGH_WATER: setting(
     share.default(0.85),
     'share of the capacity above which the oldest runs with a verified tape copy leave early',
   ),
   CYGNET_CLOUD_LOW_WATER: setting(share.default(0.75), 'share of the capacity at which that stops'),
   CYGNET_CLEAN_MOST_RUNS: setting(
-    whole.default(100),
+    positive.default(100),
     'one run of the cleaner deletes at most so many files of runs, and says so when it stops there',
   ),
   CYGNET_EVENTS_SEEN_SECONDS: setting(whole.default(600), 'single events leave the buffer so long after they were seen'),
   CYGNET_EVENTS_UNSEEN_SECONDS: setting(whole.default(3600), 'single events that nobody looked at leave the buffer at this age'),
   CYGNET_EVENTS_UNSEEN_SECONDS_BY_TAG: setting(wholeByName.default({}), 'the same for some tags, e.g. LNGS=7200,LNF=3600'),
-  CYGNET_SCRUB_DAYS: setting(whole.default(90), 'every copy is verified again at least so often'),
-  CYGNET_SCRUB_BYTES: setting(whole.default(20_000_000_000), 'bytes one run of the scrub reads at most'),
+  CYGNET_SCRUB_DAYS: setting(positive.default(90), 'every copy is verified again at least so often'),
+  CYGNET_SCRUB_BYTES: setting(positive.default(20_000_000_000), 'bytes one run of the scrub reads at most'),
   CYGNET_PUBLIC_URL: setting(z.url().optional(), 'address of the catalogue as browsers reach it; needed for signing in'),
   CYGNET_SESSION_SECRET: setting(text.min(32).optional(), 'encrypts the cookies of signed-in browsers, at least 32 characters', true),
   CYGNET_OIDC_ISSUER: setting(
@@ -179,7 +188,7 @@ export const variables = {
     text.optional(),
     'folder with the log files of the functions, shown on the pages of runs; absent where logs are elsewhere',
   ),
-  CYGNET_LISTEN_PORT: setting(whole.max(65_535).default(8080), 'port on which a function in a container answers'),
+  CYGNET_LISTEN_PORT: setting(digits.pipe(z.number().min(1).max(65_535)).default(8080), 'port on which a function in a container answers'),
   CYGNET_LISTEN_ADDRESS: setting(text.optional(), 'address on which it does; absent means all of the container'),
   CYGNET_LOG_LEVEL: setting(z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'), 'least severe log line written'),
 } as const
@@ -203,7 +212,7 @@ function withFiles(environment: Environment): Environment {
       throw new InvalidInputError(`${name}_FILE: cannot read ${path}`, {}, { cause })
     }
   }
-  for (const name of Object.keys(variables)) if (filled[name] === '') delete filled[name]
+  for (const name of Object.keys(variables)) if (filled[name]?.trim() === '') delete filled[name]
   return filled
 }
 

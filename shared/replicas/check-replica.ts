@@ -6,8 +6,14 @@ import { describeObject, type ObjectDescription, readObject } from '../storage/o
 import type { LookOptions, TapeFile } from '../tape/driver.ts'
 
 export type Check =
-  /** `object`: the version in the store that was verified, for cloud copies. */
-  | { readonly state: 'verified'; readonly by: string; readonly onMedia: boolean; readonly object: ObjectDescription | null }
+  /** `object`: the version in the store that was verified, for cloud copies. `isHearsay`: see TapeLook, no other copy is deleted on it. */
+  | {
+      readonly state: 'verified'
+      readonly by: string
+      readonly onMedia: boolean
+      readonly object: ObjectDescription | null
+      readonly isHearsay?: true
+    }
   | { readonly state: 'missing' }
   /** There, with other bytes. */
   | { readonly state: 'different'; readonly detail: string }
@@ -52,7 +58,7 @@ async function checkTape({ tape }: TapeContext, replica: Replica, readBack: Look
   const look = await tape.look(tapeFileOf(replica), { reference: replica.reference, readBack }, signal)
   switch (look.state) {
     case 'present':
-      return { state: 'verified', by: look.verifiedBy, onMedia: look.onMedia, object: null }
+      return { state: 'verified', by: look.verifiedBy, onMedia: look.onMedia, object: null, ...(look.isHearsay && { isHearsay: true }) }
     case 'different':
       return { state: 'different', detail: look.detail }
     case 'absent':

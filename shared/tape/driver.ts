@@ -64,8 +64,11 @@ export type TapeLook =
   | { readonly state: 'absent' }
   /** A service is at work on it (a job or rule that has not ended). */
   | { readonly state: 'under-way'; readonly detail: string }
-  /** There, with the file's checksum. `onMedia` is false while it is on the endpoint's disk buffer only. */
-  | { readonly state: 'present'; readonly verifiedBy: string; readonly onMedia: boolean }
+  /**
+   * There, with the file's checksum. `onMedia` is false while it is on the endpoint's disk buffer only. `isHearsay` where a service says
+   * that it once compared the checksum, and nothing could be compared now: a copy, but nothing to delete another copy on.
+   */
+  | { readonly state: 'present'; readonly verifiedBy: string; readonly onMedia: boolean; readonly isHearsay?: true }
   /** There, with another size or checksum. */
   | { readonly state: 'different'; readonly detail: string }
   /** There, but nothing could be compared: the endpoint states no checksum, and reading back was not asked for or not possible now. */

@@ -173,7 +173,7 @@ async function verify(
     if (readBack === 'always')
       return { state: 'unverified', detail: 'the tape endpoint cannot be read from here: CYGNET_TAPE_URL is not set' }
     // Rucio compares the checksum at the tape after it wrote, and its rules wait for the medium.
-    return { state: 'present', verifiedBy: 'Rucio: rule OK, replica AVAILABLE', onMedia: true }
+    return { state: 'present', verifiedBy: 'Rucio: rule OK, replica AVAILABLE', onMedia: true, isHearsay: true }
   }
   const [pfn = ''] = known.rses?.[tapeRse] ?? []
   const name = nameAt(destination, pfn)
