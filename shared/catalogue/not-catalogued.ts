@@ -2,7 +2,7 @@
 import { timeText } from '../time-text.ts'
 import type { Database } from './database.ts'
 import { findArrivalsOfRun } from './queries.ts'
-import type { ArrivalOutcome, ArrivalState } from './schema.ts'
+import type { Arrival, ArrivalOutcome, ArrivalState } from './schema.ts'
 
 export interface HeardFile {
   readonly bucket: string
@@ -14,6 +14,8 @@ export interface HeardFile {
   readonly attempts: number
   /** Why it is invalid or failed, or the error of the last try. */
   readonly reason: string | null
+  /** The number that its begin of run says, where that is another than its name's: the run is in the catalogue by that. */
+  readonly cataloguedAs: number | null
 }
 
 interface RunName {
@@ -28,20 +30,31 @@ const MOST_TOLD = 3
 /** The latest first, at most 20; empty when nobody has ever told of the run. */
 export async function heardOfRun(database: Database, run: Pick<RunName, 'runNumber'> & Partial<RunName>): Promise<readonly HeardFile[]> {
   const arrivals = await findArrivalsOfRun(database, run, MOST_FILES)
-  return arrivals.map(({ bucket, object_key: key, state, outcome, attempts, reason, finished_at: finished, received_at: received }) => ({
-    bucket,
-    key,
-    state,
-    outcome,
-    since: finished ?? received,
-    attempts,
-    reason,
-  }))
+  const numbers = await numbersWithin(database, arrivals)
+  return arrivals.map(({ bucket, object_key: key, state, outcome, attempts, reason, finished_at: finished, received_at: received }) => {
+    const number = numbers.get(`${bucket}/${key}`) ?? run.runNumber
+    const cataloguedAs = number === run.runNumber ? null : number
+    return { bucket, key, state, outcome, since: finished ?? received, attempts, reason, cataloguedAs }
+  })
+}
+
+/** The run numbers that the contents of these objects say, by `bucket/key`. */
+async function numbersWithin(database: Database, objects: readonly Arrival[]): Promise<ReadonlyMap<string, number>> {
+  if (objects.length === 0) return new Map()
+  const rows = await database
+    .selectFrom('run_files')
+    .innerJoin('runs', 'runs.id', 'run_files.run_id')
+    .select(['bucket', 'object_key', 'run_number'])
+    .where('is_live', '=', 1)
+    .where((where) => where.or(objects.map(({ bucket, object_key }) => where.and({ bucket, object_key }))))
+    .execute()
+  return new Map(rows.map(({ bucket, object_key: key, run_number: number }) => [`${bucket}/${key}`, number]))
 }
 
 /** `cygno-data/LNGS/run12345.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered 503` */
-export function heardText({ bucket, key, state, outcome, since, attempts, reason }: HeardFile): string {
-  const how = outcome === null ? state : `${state} (${outcome})`
+export function heardText({ bucket, key, state, outcome, since, attempts, reason, cataloguedAs }: HeardFile): string {
+  const what = cataloguedAs === null ? outcome : `${outcome} as run ${cataloguedAs}, the number in its begin of run`
+  const how = outcome === null ? state : `${state} (${what})`
   return `${bucket}/${key}: ${how} since ${timeText(since)} UTC after ${triesText(attempts)}${reason === null ? '' : `: ${reason}`}`
 }
 

@@ -6,7 +6,8 @@ import type { Database } from '../../shared/catalogue/database.ts'
 import { heardOfRun, notCataloguedText } from '../../shared/catalogue/not-catalogued.ts'
 import { findArrivalsOfRun } from '../../shared/catalogue/queries.ts'
 import type { ArrivalState } from '../../shared/catalogue/schema.ts'
-import { startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
+import { record, startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
+import { metadataOf, versionOf } from '../support/metadata.ts'
 
 let catalogue: TestCatalogue
 const AT = new Date('2026-01-15T08:00:03Z')
@@ -128,5 +129,15 @@ describe('one sentence', () => {
     expect(heard).toHaveLength(20)
     expect(heard[0]).toMatchObject({ key: 'MAN/run00007sub29.mid.gz', state: 'received', since: AT })
     expect(await text()).toMatch(/sub29\.mid\.gz: received since 2026-01-15 08:00:03 UTC after 1 try; .*; and more$/)
+  })
+
+  test('of a file whose begin of run says another number, under which the run is found', async () => {
+    const { database } = catalogue
+    const version = versionOf('LNGS/run1234567.mid.gz', 'a')
+    await record(database, version, metadataOf(2))
+    const misnamed = { tag: 'LNGS', runNumber: 1_234_567 }
+    expect(notCataloguedText(misnamed, await heardOfRun(database, misnamed))).toMatch(
+      /LNGS\/run1234567[.]mid[.]gz: done \(catalogued as run 2, the number in its begin of run\) since /,
+    )
   })
 })

@@ -14,7 +14,7 @@ import { counted } from './format.ts'
 import { renderPage } from './layout.ts'
 import { logSection } from './log-section.ts'
 import type { PageOptions } from './options.ts'
-import { copyable, type Html, mark, NOTHING, type Tone, table, timeOf } from './parts.ts'
+import { copyable, type Html, mark, NOTHING, runPath, type Tone, table, timeOf } from './parts.ts'
 import { wantsPage } from './problem-pages.ts'
 import { runHeading } from './run-heading.ts'
 
@@ -25,7 +25,7 @@ export async function unknownRun(c: ApiContext, { database }: Pick<TapeContext, 
   const [neighbours, logs] = await Promise.all([neighboursOf(database, run), logSection(c, options, run)])
   const body = html`${runHeading(run, neighbours)}
 <div data-live="${run.tag}/${run.runNumber}">
-${heard.length === 0 ? neverHeard : ledger(heard)}
+${heard.length === 0 ? neverHeard : ledger(run.tag, heard)}
 ${advice(c, run, heard)}
 ${logs}
 </div>`
@@ -55,7 +55,7 @@ const STATES: Readonly<Record<ArrivalState, readonly [Tone, string]>> = {
 
 const OUTCOMES = { catalogued: 'catalogued', superseded: 'replaced by a newer one', gone: 'gone from the store' } as const
 
-function ledger(heard: readonly HeardFile[]): Html {
+function ledger(tag: string, heard: readonly HeardFile[]): Html {
   const [tone, sentence] = HEADLINES[heard[0]?.state ?? 'done']
   const why = heard.length === 1 ? heard[0]?.reason : null
   return html`<div class="notice ${tone}"><p><strong>${sentence}</strong></p>${why ? html`<p>${why}</p>` : NOTHING}</div>
@@ -67,14 +67,14 @@ ${table<HeardFile>({
   empty: '',
   columns: [
     { head: 'File', heads: true, cell: ({ bucket, key }) => html`<code class="address">${bucket}/${key}</code>` },
-    { head: 'State', prose: heard.length > 1, cell: (file) => stateOf(file, heard.length > 1) },
+    { head: 'State', prose: heard.length > 1, cell: (file) => stateOf(tag, file, heard.length > 1) },
     { head: 'Since (UTC)', cell: ({ since }) => timeOf(since) },
   ],
 })}</section>`
 }
 
-const stateOf = ({ state, outcome, attempts, reason }: HeardFile, isOneOfMany: boolean): Html =>
-  html`${mark(...STATES[state])}${outcome === null ? NOTHING : html`: ${OUTCOMES[outcome]}`}${attempts === 0 ? NOTHING : html`, ${counted(attempts, 'try', 'tries')}`}${isOneOfMany && reason !== null ? html`<br>${reason}` : NOTHING}`
+const stateOf = (tag: string, { state, outcome, attempts, reason, cataloguedAs }: HeardFile, isOneOfMany: boolean): Html =>
+  html`${mark(...STATES[state])}${outcome === null ? NOTHING : html`: ${OUTCOMES[outcome]}`}${cataloguedAs === null ? NOTHING : html` as <a href="${runPath({ tag, runNumber: cataloguedAs })}">run ${cataloguedAs}</a>, the number in its begin of run`}${attempts === 0 ? NOTHING : html`, ${counted(attempts, 'try', 'tries')}`}${isOneOfMany && reason !== null ? html`<br>${reason}` : NOTHING}`
 
 /** What is done about it, by who may. */
 function advice(c: ApiContext, { tag, runNumber }: RunName, heard: readonly HeardFile[]): Html {
