@@ -15,7 +15,7 @@ import { runFileBytes } from '../cli/simulate/write.ts'
 import { childEnvironment } from '../infra/local/environment.ts'
 import { startMariadb } from '../infra/local/mariadb.ts'
 import { createToken } from '../shared/access/tokens.ts'
-import { openDatabase } from '../shared/catalogue/database.ts'
+import { openDatabase, WITHOUT_LIMITS } from '../shared/catalogue/database.ts'
 import { migrate } from '../shared/catalogue/migrate.ts'
 import { extractFile } from '../shared/extraction/extract-file.ts'
 import { DEFAULT_MAX_EVENT_BYTES } from '../shared/midas/reader.ts'
@@ -56,7 +56,7 @@ export async function benchCatalogue(tell: (line: string) => void, sizes: Sizes 
     const admin = openDatabase(mariadb.adminUrl, 1)
     await sql`SET GLOBAL innodb_buffer_pool_size = ${sql.lit(BUFFER_POOL_BYTES)}`.execute(admin)
     await admin.destroy()
-    const database = openDatabase(mariadb.url, 1)
+    const database = openDatabase(mariadb.url, 1, WITHOUT_LIMITS)
     await migrate(database)
     await fillCatalogue(database, sizes, await simulatedMetadata(), tell)
     const { secret } = await createToken(database, { name: 'bench', scopes: ['read:*', 'link:*'], days: 1 }, new Date())

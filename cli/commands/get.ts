@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { parseRange, parseRunNumber, type RunRange, several, tagOption, wholeNumber } from '../arguments.ts'
 import { apiOption, WAY_HELP } from '../catalogue-way.ts'
-import { chooseRange, chooseRun } from '../get/choose-runs.ts'
+import { chooseRange, chooseRun, missingText } from '../get/choose-runs.ts'
 import type { FetchRange } from '../get/fetch-range.ts'
 import type { GetResult, GetState } from '../get/get-file.ts'
 import type { GetOptions } from '../get/get-runs.ts'
@@ -86,7 +86,7 @@ async function getAll(source: LinkSource, numbers: readonly number[], flags: Fla
   const results: GetResult[] = []
   try {
     const runs = await chooseRuns(source, numbers, flags, signal)
-    if (flags.range !== undefined) tell(`${runs.length} ${runs.length === 1 ? 'run' : 'runs'} of ${runs[0]?.tag} in this range`)
+    if (flags.range !== undefined) tellRange(flags.range, runs)
     for await (const result of getRuns(source, runs, optionsOf(flags, fetchRange, bar, signal))) {
       bar?.clear()
       if (flags.json) print(JSON.stringify(result))
@@ -132,6 +132,13 @@ async function chooseRuns(
   const chosen: RunName[] = []
   for (const number of new Set(numbers)) chosen.push(await chooseRun(source, number, tag, signal))
   return chosen
+}
+
+/** Numbers without a run are no failure, but who wanted all of the range should know. */
+function tellRange(range: RunRange, runs: readonly RunName[]): void {
+  tell(`${runs.length} ${runs.length === 1 ? 'run' : 'runs'} of ${runs[0]?.tag} in this range`)
+  const missing = missingText(range, runs)
+  if (missing !== null) tell(missing)
 }
 
 /** Says what is waited for when it is new, and when it has got further. */

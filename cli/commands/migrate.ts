@@ -11,7 +11,8 @@ Examples:
   cygnet migrate --views LNGS MAN     only these, also before they have any
 
 A view has the 38 columns of the old logbook in their order. The account of the catalogue needs the right to make the databases
-(GRANT ALL ON \`cygnet\\_%\`.* …); who may read them is granted by an administrator: GRANT SELECT ON \`cygnet_LNGS\`.* TO …`
+(GRANT ALL ON \`cygnet\\_%\`.* …); who may read them is granted by an administrator: GRANT SELECT ON \`cygnet_LNGS\`.* TO …
+Grant no more than SELECT: what is changed through a view is changed in the catalogue's own table, until it writes that row anew.`
 
 export function register(program: Command): void {
   program
@@ -20,11 +21,19 @@ export function register(program: Command): void {
     .option('--views [tags...]', 'also make a database with a view Runlog for every tag, for SQL clients')
     .addHelpText('after', EXAMPLES)
     .action(async (options: { readonly views?: true | readonly string[] }) => {
-      const { migrate } = await import('../../shared/catalogue/migrate.ts')
-      await withContext(async ({ database }) => {
-        const done = await migrate(database)
-        print(done.length === 0 ? 'the schema is up to date' : `migrated: ${done.join(', ')}`)
-        if (options.views !== undefined) await makeViews(database, options.views)
+      const [{ migrate }, { openDatabase, WITHOUT_LIMITS }] = await Promise.all([
+        import('../../shared/catalogue/migrate.ts'),
+        import('../../shared/catalogue/database.ts'),
+      ])
+      await withContext(async ({ config }) => {
+        const database = openDatabase(config.CYGNET_DATABASE_URL, 1, WITHOUT_LIMITS)
+        try {
+          const done = await migrate(database)
+          print(done.length === 0 ? 'the schema is up to date' : `migrated: ${done.join(', ')}`)
+          if (options.views !== undefined) await makeViews(database, options.views)
+        } finally {
+          await database.destroy()
+        }
       })
     })
 }

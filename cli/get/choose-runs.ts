@@ -27,3 +27,25 @@ export async function chooseRange(
   checkOneTag(runs, `are runs ${what}`)
   return runs
 }
+
+/** Ranges named; there may be as many as numbers. */
+const NAMED = 20
+
+/**
+ * Which numbers of the range have no run: `3 numbers of it are not in the catalogue: 12341, 12343..12344`. Null when all have one.
+ * @param runs of the range, by number.
+ */
+export function missingText({ from, to }: RunRange, runs: readonly RunName[]): string | null {
+  const gaps: RunRange[] = []
+  let next = from
+  for (const { runNumber } of runs) {
+    if (runNumber > next) gaps.push({ from: next, to: runNumber - 1 })
+    next = runNumber + 1
+  }
+  if (next <= to) gaps.push({ from: next, to })
+  if (gaps.length === 0) return null
+  const count = gaps.reduce((sum, gap) => sum + gap.to - gap.from + 1, 0)
+  const named = gaps.slice(0, NAMED).map((gap) => (gap.from === gap.to ? `${gap.from}` : `${gap.from}..${gap.to}`))
+  const more = gaps.length > NAMED ? `, and ${gaps.length - NAMED} more such ranges` : ''
+  return `${count} ${count === 1 ? 'number of it is' : 'numbers of it are'} not in the catalogue: ${named.join(', ')}${more}`
+}

@@ -9,7 +9,7 @@ TOKEN = os.environ.get("CYGNET_API_TOKEN")
 
 
 def runs_table(query):
-    """Up to 100000 runs: runs_table("tag=LNGS&from=12000&to=12100&param.exposure_sec=0.3")."""
+    """All runs that fit: runs_table("tag=LNGS&from=12000&to=12100&param.exposure_sec=0.3")."""
     headers = {} if TOKEN is None else {"Authorization": "Bearer " + TOKEN}
     times = ["startedAt", "stoppedAt"]
     return pd.read_csv(API + "/runs?format=csv&" + query, storage_options=headers, parse_dates=times)

@@ -1,9 +1,11 @@
 /** The OpenAPI document, and the reference for people made from it: one page without scripts. */
+import type { Handler } from 'hono'
 import { html } from 'hono/html'
+import { tagged } from './etag.ts'
 import { anchorOf, type Html, type Named, type Operation, operationSection, paragraphs, typeOf } from './reference/operation.ts'
 import type { Schema, Schemas } from './reference/schema.ts'
 import { REFERENCE_STYLE } from './reference/style.ts'
-import { type Api, addPage } from './route.ts'
+import { type Api, type ApiEnvironment, addPage } from './route.ts'
 
 const REFERENCE_PATH = '/api/v1'
 const STYLE_PATH = '/api/v1/reference.css'
@@ -26,13 +28,37 @@ interface Description {
 /** Adds the description, its page and the style. All routes that they are to show must be added before somebody first asks. */
 export function registerReference(api: Api): void {
   const describe = () => api.app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO })
-  let page: Html | null = null
-  addPage(api, 'GET', DESCRIPTION_PATH, { open: true }, (c) => c.json(describe()))
-  addPage(api, 'GET', REFERENCE_PATH, { open: true }, (c) => {
-    page ??= render(describe() as unknown as Description)
-    return c.html(page)
-  })
-  addPage(api, 'GET', STYLE_PATH, { open: true }, (c) => c.body(REFERENCE_STYLE, 200, { 'content-type': 'text/css; charset=utf-8' }))
+  const open = { open: true } as const
+  addPage(
+    api,
+    'GET',
+    DESCRIPTION_PATH,
+    open,
+    madeOnce('application/json', () => JSON.stringify(describe())),
+  )
+  addPage(
+    api,
+    'GET',
+    REFERENCE_PATH,
+    open,
+    madeOnce('text/html; charset=UTF-8', () => render(describe() as unknown as Description)),
+  )
+  addPage(
+    api,
+    'GET',
+    STYLE_PATH,
+    open,
+    madeOnce('text/css; charset=utf-8', () => REFERENCE_STYLE),
+  )
+}
+
+/** The same for everybody until the service is replaced by another version: to be kept, and asked about each time. */
+function madeOnce(type: string, make: () => Html | string): Handler<ApiEnvironment> {
+  let text: string | null = null
+  return async (c) => {
+    text ??= String(await make())
+    return tagged(c, text, { 'content-type': type, 'cache-control': 'public, no-cache' })
+  }
 }
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete']

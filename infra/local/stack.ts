@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { openDatabase } from '../../shared/catalogue/database.ts'
+import { openDatabase, WITHOUT_LIMITS } from '../../shared/catalogue/database.ts'
 import { migrate } from '../../shared/catalogue/migrate.ts'
 import { loadConfig } from '../../shared/config.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
@@ -181,7 +181,7 @@ function tapeFolder(dataFolder: string): string {
 }
 
 async function migrateSchema(url: string): Promise<void> {
-  const database = openDatabase(url, 1)
+  const database = openDatabase(url, 1, WITHOUT_LIMITS)
   try {
     await migrate(database)
   } finally {

@@ -3,21 +3,35 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely, MysqlDialect, type Transaction } from 'kysely'
 import { createPool } from 'mysql2'
+import { watchedPool } from './connections.ts'
 import type { Schema } from './schema.ts'
 
 export type Database = Kysely<Schema>
+
+export interface StatementLimits {
+  /** The server ends a statement itself after so long. */
+  readonly statementSeconds: number
+  /** One that has no answer by then never gets one, and its connection is given up. */
+  readonly silenceMs: number
+}
+
+const USUAL: StatementLimits = { statementSeconds: 60, silenceMs: 75_000 }
+/** For changes of the schema: on a large catalogue an index takes minutes. */
+export const WITHOUT_LIMITS: StatementLimits = { statementSeconds: 0, silenceMs: 0 }
+const CONNECT_MS = 10_000
 
 /**
  * Every session: UTC; strict, so that a value that does not fit is an error and not a silent -1; waits for locks and
  * statements that end, since a hung function is worse than a retried one.
  */
-const SESSION = [
-  "SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 20, max_statement_time = 60",
+const sessionOf = ({ statementSeconds }: StatementLimits): readonly string[] => [
+  `SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 20, max_statement_time = ${statementSeconds}`,
   'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
 ]
 
 /** Opens a pool of at most `connections` to the catalogue at `url` (mysql://user:password@host:port/database). */
-export function openDatabase(url: string, connections: number): Database {
+export function openDatabase(url: string, connections: number, limits: StatementLimits = USUAL): Database {
+  const { silenceMs } = limits
   const pool = createPool({
     uri: url,
     connectionLimit: connections,
@@ -25,13 +39,10 @@ export function openDatabase(url: string, connections: number): Database {
     charset: 'utf8mb4_unicode_520_ci',
     supportBigNumbers: true,
     decimalNumbers: true,
-    connectTimeout: 10_000,
+    connectTimeout: Math.min(CONNECT_MS, silenceMs || CONNECT_MS),
     enableKeepAlive: true,
   })
-  pool.on('connection', (connection) => {
-    for (const statement of SESSION) connection.query(statement)
-  })
-  return new Kysely<Schema>({ dialect: new MysqlDialect({ pool }) })
+  return new Kysely<Schema>({ dialect: new MysqlDialect({ pool: watchedPool(pool, { session: sessionOf(limits), silenceMs }) }) })
 }
 
 const DEADLOCK_RETRIES = 4

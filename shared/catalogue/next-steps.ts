@@ -142,7 +142,7 @@ export function fileAlerts(file: CataloguedFile): readonly Request[] {
     alerts.push(alertRequest({ rule: 'checksum-mismatch', severity: 'page', summary, occurrence, ...about }))
   }
   if (metadata.problem !== null) {
-    const summary = `${named} is incomplete: ${metadata.problem.message} (${metadata.eventCount} events were read)`
+    const summary = `${named} is incomplete: ${metadata.problem.message}`
     alerts.push(alertRequest({ rule: 'incomplete-file', severity: 'warning', summary, occurrence, ...about }))
   }
   const mismatch = metadata.warnings.find((warning) => warning.code === 'run-number-mismatch')

@@ -1,6 +1,9 @@
 /**
  * For SQL clients: a database for every tag, with a view `Runlog` that looks as the site's own table did. `cygnet.Runlog` of LNGS is
  * `cygnet_LNGS.Runlog`: 38 columns in the old order, without the tag. Views show the rows as they are now; none is copied.
+ *
+ * Who has more than SELECT on a view can write through it. ALGORITHM = TEMPTABLE would forbid that, and copy all rows of the tag for
+ * every `ORDER BY run_number DESC LIMIT 10` (0.6 s for 150,000 runs, instead of a millisecond), which is what these clients ask.
  */
 import { sql } from 'kysely'
 import { InvalidInputError } from '../errors.ts'

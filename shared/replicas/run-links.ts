@@ -6,6 +6,7 @@ import { InvalidInputError } from '../errors.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import { presignGet } from '../storage/links.ts'
 import { describeObject, type ObjectDescription } from '../storage/objects.ts'
+import { type ConfirmLoss, createConfirmLoss } from './confirm-loss.ts'
 import { type ChosenRun, chooseRun, type RunChoice } from './recall/choose-run.ts'
 import { verifiedEtagOf } from './recall/reference.ts'
 import { recallFiles } from './recall/request.ts'
@@ -47,13 +48,21 @@ export interface RunLinks {
 /**
  * Every object is looked up in the store before a link to it is given: it must be the one that was verified. Whether who asks may
  * see the run is the caller's to decide.
+ * @param confirmLoss of what is not there though the catalogue has it; of many runs in one answer, the same for all.
  * @throws InvalidInputError when the run is unknown, its tag must be said, or the wish makes no sense.
  */
-export async function runLinks(context: TapeContext, choice: RunChoice, wish: LinkWish, now: Date, signal: AbortSignal): Promise<RunLinks> {
+export async function runLinks(
+  context: TapeContext,
+  choice: RunChoice,
+  wish: LinkWish,
+  now: Date,
+  signal: AbortSignal,
+  confirmLoss: ConfirmLoss = createConfirmLoss(context),
+): Promise<RunLinks> {
   if (!(wish.seconds >= 1)) throw new InvalidInputError(`a link is valid for a second at least, not for ${wish.seconds}`)
   const chosen = await chooseRun(context.database, choice)
   const { run } = chosen
-  const found = await findFiles(context, chosen, signal)
+  const found = await findFiles(context, chosen, confirmLoss, signal)
   const asleep = found.filter((file) => file.kind === 'on-tape')
   const recalled =
     wish.recall === undefined || asleep.length === 0
@@ -69,17 +78,28 @@ type FoundFile = { readonly file: RunFile } & (
   | { readonly kind: 'on-tape' | 'other'; readonly link: FileLink }
 )
 
-async function findFiles(context: TapeContext, { run, files }: ChosenRun, signal: AbortSignal): Promise<readonly FoundFile[]> {
+async function findFiles(
+  context: TapeContext,
+  { run, files }: ChosenRun,
+  confirmLoss: ConfirmLoss,
+  signal: AbortSignal,
+): Promise<readonly FoundFile[]> {
   const replicas = await replicasOfRun(context.database, run.id)
   const found: FoundFile[] = []
-  for (const file of files) found.push(await findFile(context, file, copiesOf(file, replicas), signal))
+  for (const file of files) found.push(await findFile(context, file, copiesOf(file, replicas), confirmLoss, signal))
   return found
 }
 
 const copiesOf = (file: RunFile, replicas: readonly Replica[]) =>
   replicas.filter((replica) => replica.bucket === file.bucket && replica.object_key === file.object_key && replica.sha256 === file.sha256)
 
-async function findFile(context: TapeContext, file: RunFile, copies: readonly Replica[], signal: AbortSignal): Promise<FoundFile> {
+async function findFile(
+  context: TapeContext,
+  file: RunFile,
+  copies: readonly Replica[],
+  confirmLoss: ConfirmLoss,
+  signal: AbortSignal,
+): Promise<FoundFile> {
   const named = describeFile(file)
   const unavailable = (why: string): FoundFile => ({ kind: 'other', file, link: { ...named, kind: 'unavailable', why } })
   const cloud = copies.find((copy) => copy.kind === 'cloud')
@@ -92,11 +112,24 @@ async function findFile(context: TapeContext, file: RunFile, copies: readonly Re
   if (recall !== undefined && isRecalling(recall)) return { kind: 'other', file, link: recallingLink(named, recall) }
   if (object !== null && cloud?.state !== 'deleting')
     return unavailable('the store holds something else under its key, which is not catalogued (yet): try again in a minute')
+  const isLost = object === null && (await hasLost(copies, confirmLoss, signal))
   const where = whereaboutsOf(copies, true)
-  if (where.kind !== 'on-tape') return unavailable('why' in where ? where.why : 'it is not in the store')
+  if (where.kind !== 'on-tape') {
+    const why = 'why' in where ? where.why : 'it is not in the store'
+    return unavailable(isLost ? `the store has lost it: ${why}` : why)
+  }
   const failed = recall?.state === 'failed' ? ` (the last recall failed: ${recall.last_error ?? 'no reason known'})` : ''
-  const how = `it is only on tape; ask for it with a recall, and it is in the store some time later${failed}`
+  const what = isLost ? 'the store has lost it: a copy is on tape' : 'it is only on tape'
+  const how = `${what}; ask for it with a recall, and it is in the store some time later${failed}`
   return { kind: 'on-tape', file, link: { ...named, kind: 'on-tape', how } }
+}
+
+/** Nobody deleted on purpose what the catalogue still has there, or knows to be missing. */
+async function hasLost(copies: readonly Replica[], confirmLoss: ConfirmLoss, signal: AbortSignal): Promise<boolean> {
+  const inStore = copies.filter(({ kind }) => kind === 'cloud' || kind === 'recall')
+  let isLost = inStore.some(({ state }) => state === 'missing')
+  for (const copy of inStore) if (copy.state === 'present' && (await confirmLoss(copy, signal))) isLost = true
+  return isLost
 }
 
 /** The object is the version that extraction or the recall has read whole, or the store itself states that it has the same bytes. */

@@ -236,10 +236,13 @@ describe('what is asked for next', () => {
     (await only(run)).requests.map((request) => (request.queue === 'alerts' ? request.name.split(':')[1] : request.queue))
 
   test('an incomplete run is unique too: it gets its tape copy and an alert, no reconstruction', async () => {
-    const problem = { code: 'gzip-truncated', message: 'the stream ends in the middle', offset: 7 }
+    const problem = { code: 'gzip-truncated', message: 'the stream ends in the middle; 4 whole events were read', offset: 7 }
     await record(catalogue.database, versionOf(key, 'e'), metadataOf(run, { complete: false, problem }))
     expect(await queuesOf()).toEqual(['incomplete-file', 'tape-requests'])
     expect((await only(run)).history.at(-1)?.detail ?? '').toContain('in the middle')
+    const alert = catalogue.database.selectFrom('outbox').select('body').where('queue', '=', 'alerts').orderBy('id', 'desc')
+    const { summary } = JSON.parse((await alert.executeTakeFirstOrThrow()).body)
+    expect(summary).toBe(`run ${run} of LNGS is incomplete: ${problem.message}`)
   })
 
   test('a run without camera frames is not reconstructed and is told', async () => {

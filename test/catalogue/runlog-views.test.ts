@@ -62,6 +62,13 @@ describe('the view of a tag', () => {
     expect(rows).toMatchObject([{ type: 'const', key: 'PRIMARY' }])
   })
 
+  it('shows the last runs without copying or sorting the others', async () => {
+    const name = await viewOf('LNGS')
+    const last = sql`SELECT * FROM ${sql.id(name, 'Runlog')} ORDER BY run_number DESC LIMIT 10`
+    const { rows } = await sql<Record<string, unknown>>`EXPLAIN ${last}`.execute(database)
+    expect(rows).toMatchObject([{ select_type: 'SIMPLE', key: 'PRIMARY', Extra: expect.not.stringMatching(/filesort|temporary/) }])
+  })
+
   it.each(["LNGS' OR '1'='1", 'a\\', 'x'.repeat(60), '', 'a`b'])('of a tag %j is refused', async (tag) => {
     await expect(createRunlogView(database, tag)).rejects.toThrow(/cannot be the name of a database/)
   })

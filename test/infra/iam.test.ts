@@ -94,6 +94,30 @@ describe('the embedded IAM', () => {
     await expect(openid.refreshTokenGrant(configuration, refreshed.refresh_token ?? '')).rejects.toMatchObject({ error: 'invalid_grant' })
   })
 
+  it('asks once about a code that came with the address, and tells of one that is not known', async () => {
+    const configuration = await configurationOf('cygnet-cli')
+    const device = await openid.initiateDeviceAuthorization(configuration, { scope: 'openid profile' })
+    const browser = createFormBrowser()
+    const question = await browser.open(device.verification_uri_complete ?? '')
+    expect(question.text).toContain('Does the command show this code?')
+    const [, code = ''] = /value="([^"]+)" name="user_code"/.exec(question.text) ?? []
+    expect(code).toBe(device.user_code)
+    expect(question.text).not.toMatch(/<script|style=|@import| on\w+=/)
+    const unknown = await browser.submit(question, { user_code: 'BBBB-BBBB', confirm: 'yes' })
+    expect(unknown.text).toContain('not (or no longer) known')
+    const again = await browser.open(device.verification_uri_complete ?? '')
+    const done = await browser.submit(await browser.submit(again, { user_code: code, confirm: 'yes' }), user('reader'))
+    expect(done.text).toContain('The command goes on')
+  })
+
+  it('a code that nobody gave is shown as text, whatever it is', async () => {
+    const browser = createFormBrowser()
+    const { text, status } = await browser.open(`${iam.issuer}/device?user_code=${encodeURIComponent('"><script>alert(1)</script>$&')}`)
+    expect(status).toBe(200)
+    expect(text).toContain('value="&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;$&amp;"')
+    expect((await browser.open(`${iam.issuer}/device?user_code=A&user_code=B`)).text).toContain('value="A"')
+  })
+
   it('shows pages that load nothing from elsewhere and run no script', async () => {
     const { form, configuration } = await signIn('reader')
     const browser = createFormBrowser()

@@ -1,11 +1,13 @@
+import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { claimReplica } from '../../shared/catalogue/replica-work.ts'
 import { requestRecall } from '../../shared/replicas/recall/request.ts'
 import { advanceRecall } from '../../shared/replicas/recall.ts'
 import { type FileLink, type LinkWish, runLinks } from '../../shared/replicas/run-links.ts'
 import { LONGEST_LINK_SECONDS } from '../../shared/storage/links.ts'
 import { signal } from '../support/context.ts'
 import { type RecallTape, recallTape } from '../support/recall-tape.ts'
-import { deleteFromStore, makeRun, onlyOnTape, putOnTape, replicaOf, setState } from '../support/recalled-runs.ts'
+import { deleteFromStore, makeRun, onlyOnTape, putOnTape, replicaOf, setState, type TestRun } from '../support/recalled-runs.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 
 let context: TestTapeContext
@@ -131,9 +133,89 @@ describe('a file that is only on tape', () => {
     await context.put(run.key, 'other contents')
     await advanceRecall(here, files[0]?.replicaId ?? 0, signal, here.log)
     await context.database.deleteFrom('replicas').where('kind', '=', 'cloud').where('sha256', '=', run.sha256).execute()
-    const { DeleteObjectCommand } = await import('@aws-sdk/client-s3')
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: run.key }))
     expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringContaining('the last recall failed: the store holds other') })
+  })
+})
+
+describe('a file that vanished from the store behind our back', () => {
+  const vanish = async (run: TestRun) => {
+    await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: run.key }))
+    await context.drain('alerts')
+  }
+  const alerts = async () => (await context.drain('alerts')).map(({ rule, severity }) => [rule, severity])
+
+  test('is told to be lost, is missing in the catalogue from then on, and people hear of it once', async () => {
+    const run = await makeRun(here, number)
+    await putOnTape(here, tape, run)
+    await vanish(run)
+    const began = performance.now()
+    expect(await only()).toMatchObject({
+      kind: 'on-tape',
+      how: 'the store has lost it: a copy is on tape; ask for it with a recall, and it is in the store some time later',
+    })
+    expect(performance.now() - began).toBeLessThan(4000)
+    expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'missing', lease_owner: null })
+    expect(await alerts()).toEqual([['copy-missing', 'error']])
+    const checkedAt = (await replicaOf(here, run, 'cloud'))?.checked_at
+    expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringContaining('the store has lost it') })
+    expect((await replicaOf(here, run, 'cloud'))?.checked_at).toEqual(checkedAt)
+    expect(await alerts()).toEqual([])
+    expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'requested' })
+  })
+
+  test('and is nowhere else is told so, and somebody is called', async () => {
+    const run = await makeRun(here, number)
+    await vanish(run)
+    expect(await only()).toMatchObject({ kind: 'unavailable', why: expect.stringMatching(/the store has lost it: .*never copied to tape/) })
+    expect(await alerts()).toEqual([['last-copy-in-danger', 'page']])
+  })
+
+  test('has a link again when it is back', async () => {
+    const run = await makeRun(here, number)
+    await vanish(run)
+    expect((await only()).kind).toBe('unavailable')
+    await context.put(run.key, run.bytes)
+    expect((await only()).kind).toBe('link')
+  })
+
+  test('because it is deleted on purpose at this moment is not called lost', async () => {
+    const run = await makeRun(here, number)
+    await putOnTape(here, tape, run)
+    const cloud = await replicaOf(here, run, 'cloud')
+    // The cleaner holds it, and has not written down yet that it deletes.
+    await claimReplica(context.database, cloud?.id ?? 0, ['present'], { owner: 'cleaner', leaseSeconds: 30 })
+    await vanish(run)
+    expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringMatching(/^it is only on tape/) })
+    expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'present', lease_owner: 'cleaner' })
+    expect(await alerts()).toEqual([])
+  })
+
+  test('with its whole bucket is not called lost, nor looked for again and again', async () => {
+    const run = await makeRun(here, number)
+    await putOnTape(here, tape, run)
+    const bucket = 'no-such-bucket'
+    for (const table of ['run_files', 'replicas'] as const)
+      await context.database.updateTable(table).set({ bucket }).where('object_key', '=', run.key).execute()
+    expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringMatching(/^it is only on tape/) })
+    const cloud = await replicaOf(here, run, 'cloud')
+    expect(cloud).toMatchObject({ state: 'present', last_error: expect.stringContaining('no bucket') })
+    expect((await only()).kind).toBe('on-tape')
+    expect((await replicaOf(here, run, 'cloud'))?.checked_at).toEqual(cloud?.checked_at)
+    expect(await alerts()).toEqual([])
+  })
+
+  test('of many is looked for as long as an answer may take, and the others are told as before', async () => {
+    const key = (subrun: number) => `LNGS/run${String(number).padStart(5, '0')}sub${String(subrun).padStart(6, '0')}.mid.gz`
+    const keys = Array.from({ length: 20 }, (_, subrun) => key(subrun))
+    for (const [subrun, name] of keys.entries()) await here.putRun(name, `subrun ${subrun} of ${number}`)
+    for (const name of keys) await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: name }))
+    const began = performance.now()
+    const whys = (await links()).map((link) => (link.kind === 'unavailable' ? link.why.startsWith('the store has lost it') : null))
+    expect(performance.now() - began).toBeLessThan(6000)
+    expect(new Set(whys)).toEqual(new Set([true, false]))
+    expect(whys.indexOf(false)).toBeGreaterThan(2)
+    await context.drain('alerts')
   })
 })
 

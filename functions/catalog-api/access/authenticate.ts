@@ -7,13 +7,14 @@ import type { Caller } from '../../../shared/access/caller.ts'
 import { findToken, noteUse, stateOf } from '../../../shared/access/tokens.ts'
 import type { Context as ServiceContext } from '../../../shared/runtime/context.ts'
 import type { ApiEnvironment } from '../route.ts'
+import { HEALTH_PATHS } from '../routes/health.ts'
 import { badToken } from './bearer.ts'
 import type { Identity } from './identity.ts'
 
 const BEARER = /^Bearer +(\S+) *$/i
 const API_TOKEN = /^cyg_/
 
-/** Sets `caller`. Nothing of a credential is logged or answered. */
+/** Sets `caller`; who asks after the health of the service is nobody in particular. Nothing of a credential is logged or answered. */
 export function authenticate(
   context: Pick<ServiceContext, 'database' | 'log' | 'now'>,
   { anonymous, checkBearer, browser }: Identity,
@@ -26,7 +27,8 @@ export function authenticate(
     return checkBearer === null || API_TOKEN.test(token) ? await holderOf(token, context) : await checkBearer(token)
   }
   return async (c, next) => {
-    const caller = await callerOf(c)
+    // Whoever asks after our health is told at once, whatever the catalogue and the IAM do.
+    const caller = HEALTH_PATHS.has(c.req.path) ? anonymous : await callerOf(c)
     // What everybody may, each may: else signing in would take something away.
     c.set('caller', { ...caller, scopes: [...new Set([...caller.scopes, ...anonymous.scopes])] })
     await next()

@@ -4,6 +4,7 @@ import type { Right } from '../../../shared/access/scopes.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import { parseRunKey } from '../../../shared/notifications/run-key.ts'
 import { catalogueLinks, type FileOfRun, findFiles, type RunName } from '../../../shared/replicas/catalogue-links.ts'
+import { createConfirmLoss } from '../../../shared/replicas/confirm-loss.ts'
 import { runLinks } from '../../../shared/replicas/run-links.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
 import type { ObjectName } from '../../../shared/storage/objects.ts'
@@ -91,13 +92,14 @@ async function checkedLinks(
   }
   const runs = [...new Map(named.map(({ tag, runNumber }) => [`${tag}/${runNumber}`, { tag, runNumber }])).values()]
   const names = new Set(named.map(({ bucket, key }) => `${bucket}/${key}`))
+  const confirmLoss = createConfirmLoss(context)
   const files: FileOfRun[] = []
   const unknown: Unknown[] = [...unknownOf(wanted, named)]
   for (let first = 0; first < runs.length; first += AT_ONCE)
     await Promise.all(
       runs.slice(first, first + AT_ONCE).map(async (run) => {
         try {
-          const links = await runLinks(context, run, wish, now, signal)
+          const links = await runLinks(context, run, wish, now, signal, confirmLoss)
           files.push(...links.files.filter((file) => names.has(`${file.bucket}/${file.key}`)).map((file) => ({ ...run, ...file })))
         } catch (error) {
           if (!(error instanceof InvalidInputError)) throw error

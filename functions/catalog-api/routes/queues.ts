@@ -26,7 +26,7 @@ const queueList = z
         inFlight: z.int().nullable().openapi({ description: 'Messages that are being worked on' }),
         dead: z.int().nullable().openapi({ description: 'Messages that failed too often' }),
         oldest: time.openapi({
-          description: 'Since when the oldest work waits, by the rows of the catalogue; null when none does, or no row tells',
+          description: 'Since when the oldest work waits, or later: by the rows of the catalogue; null when none does, or no row tells',
         }),
       }),
     ),
@@ -84,17 +84,21 @@ const retryRoute = createRoute({
   },
 })
 
+/** Work has a row in the catalogue, or only its message. */
+const earliest = (...times: readonly (Date | null | undefined)[]): Date | undefined =>
+  times.filter((at) => at != null).toSorted((a, b) => a.getTime() - b.getTime())[0]
+
 export function registerQueues(api: Api, context: TapeContext): void {
   const withinTime = (c: ApiContext) => AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
 
   addRoute(api, queuesRoute, OPERATORS, async (c) => {
     const [states, oldest] = await Promise.all([queueStates(context, withinTime(c)), oldestWork(context.database)])
-    const queues = states.map(({ queue, depth, dead }) => ({
+    const queues = states.map(({ queue, depth, dead, oldest: message }) => ({
       queue,
       waiting: depth?.waiting ?? null,
       inFlight: depth?.inFlight ?? null,
       dead: depth === null ? null : dead,
-      oldest: oldest.get(queue)?.toISOString() ?? null,
+      oldest: earliest(oldest.get(queue), message)?.toISOString() ?? null,
     }))
     return c.json({ queues }, 200)
   })

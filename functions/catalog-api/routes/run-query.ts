@@ -12,7 +12,8 @@ import { isTag, LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key
 import { parseTimeText } from '../../../shared/time-text.ts'
 
 export const LONGEST_PAGE = 500
-export const LONGEST_STREAM = 100_000
+/** Whoever names a number means one; without it lists are as long as they are. */
+const LARGEST_LIMIT = 1_000_000_000
 const USUAL_PAGE = 50
 
 const MOST_TAGS = 50
@@ -80,8 +81,8 @@ const known = {
     })
     .optional(),
   cursor: z.string().max(LONGEST_TEXT).openapi({ description: 'Where to go on: `next` of the page before' }).optional(),
-  limit: integer(1, LONGEST_STREAM, {
-    description: `Runs in the answer, at most: up to ${LONGEST_PAGE} as JSON (${USUAL_PAGE} unless said), up to ${LONGEST_STREAM} (all of them unless said) as NDJSON and CSV`,
+  limit: integer(1, LARGEST_LIMIT, {
+    description: `Runs in the answer, at most: up to ${LONGEST_PAGE} as JSON (${USUAL_PAGE} unless said), all of them unless said as NDJSON and CSV`,
     example: 100,
   }),
   fields: z

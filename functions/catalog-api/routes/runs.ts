@@ -1,4 +1,4 @@
-/** Lists of runs: pages of JSON, or all that fit as NDJSON or CSV, sent as they are read. */
+/** Lists of runs: pages of JSON, or all of them as NDJSON or CSV, sent as they are read. */
 import { createRoute } from '@hono/zod-openapi'
 import { accepts } from 'hono/accepts'
 import { type RunPage, type RunSearch, SearchTooLongError, searchRuns } from '../../../shared/catalogue/search-runs.ts'
@@ -10,7 +10,7 @@ import { readableTags } from '../readable-tags.ts'
 import { type Api, type ApiContext, addRoute } from '../route.ts'
 import { problems, SECURITY } from './problems.ts'
 import { ALL_FIELDS, cellsOf, chooseFields, columnsOf, type FieldChoice, itemsOf, type RunItem } from './run-fields.ts'
-import { LONGEST_PAGE, LONGEST_STREAM, pageLimit, type RunQuery, readCursor, runQuery, searchOf, writeCursor } from './run-query.ts'
+import { LONGEST_PAGE, pageLimit, type RunQuery, readCursor, runQuery, searchOf, writeCursor } from './run-query.ts'
 import { runItem, runPage } from './schemas.ts'
 
 type Context = Pick<TapeContext, 'database' | 'config' | 'log'>
@@ -21,8 +21,8 @@ const CONTENT_TYPES = { json: 'application/json', ndjson: 'application/x-ndjson'
 const DESCRIPTION = `The runs that fit all conditions, of tags that the caller may see. A run number that was used again is there once, as its current use.
 
 JSON comes in pages: the header Link (rel="next") and \`next\` in the answer lead to the following one. NDJSON (a run a line) and CSV hold
-all runs, up to ${LONGEST_STREAM}; who gets exactly that many, or \`limit\`, goes on by run number. In CSV a text that a spreadsheet
-would take for a formula has an apostrophe before it.
+all runs, or the first \`limit\` of them. They are sent while they are read: one that cannot be read to its end is broken off, which
+clients report as an error. In CSV a text that a spreadsheet would take for a formula has an apostrophe before it.
 
 Run parameters are compared by \`param.NAME=value\`, or \`param.NAME.gte=value\` and so on (ne, lt, lte, gt, gte). No index helps them:
 narrow such a search by tag, run numbers or time.`
@@ -54,9 +54,9 @@ export function registerRuns(api: Api, context: Context): void {
     const query = c.req.valid('query')
     const fields = fieldsOf(query)
     const format = query.format ?? formatWanted(c)
-    const limit = format === 'json' ? pageLimit(query) : (query.limit ?? LONGEST_STREAM)
+    const limit = format === 'json' ? pageLimit(query) : (query.limit ?? Number.POSITIVE_INFINITY)
     if (format === 'json' && limit > LONGEST_PAGE)
-      throw refusal(400, `limit: a page has at most ${LONGEST_PAGE} runs; NDJSON and CSV have up to ${LONGEST_STREAM}`)
+      throw refusal(400, `limit: a page has at most ${LONGEST_PAGE} runs; NDJSON and CSV have all of them`)
     const search = { ...readSearch(c, query), limit: Math.min(limit, LONGEST_PAGE) }
     const first = await find(context, search)
     if (format === 'json') return await page(c, context, search, first, fields)

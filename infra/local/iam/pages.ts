@@ -55,6 +55,16 @@ ${form}
 <button type="submit" form="op.deviceInputForm">Continue</button>`,
   )
 
+/** For who opens the address with the code in it: one question, whether it is theirs, and no second page that asks it again. */
+export const deviceLinkPage = (form: string): string =>
+  page(
+    'Sign in on the command line',
+    `<p>Does the command show this code?</p>
+${form}
+<button type="submit" form="op.deviceInputForm" name="confirm" value="yes">Yes, continue</button>
+<button type="submit" form="op.deviceInputForm" name="abort" value="yes">No, stop</button>`,
+  )
+
 export const deviceConfirmPage = (form: string, code: string): string =>
   page(
     'Sign in on the command line',

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Configuration, type JWKS, Provider } from 'oidc-provider'
 import { writePrivateFile } from '../secrets.ts'
-import { deviceCodePage, deviceConfirmPage, escaped, logoutPage, page } from './pages.ts'
+import { deviceCodePage, deviceConfirmPage, deviceLinkPage, escaped, logoutPage, page } from './pages.ts'
 import { AUDIENCE, addressOf, CLI_CLIENT, type StartSettings, WEB_CLIENT } from './settings.ts'
 
 /** Resources must be addresses; the tokens name AUDIENCE. */
@@ -15,7 +15,23 @@ const RESOURCE = 'urn:cygnet:catalogue'
 const SIGNING = 'ES256'
 const SCOPES = 'openid profile offline_access groups wlcg.groups'
 
-export const createProvider = (settings: StartSettings): Provider => new Provider(addressOf(settings.port), configuration(settings))
+/** Where oidc-provider has the page of the device flow. */
+const DEVICE_PATH = '/device'
+/** The code that came with the address, in the state of a request. */
+const CODE = 'userCode'
+
+export function createProvider(settings: StartSettings): Provider {
+  const provider = new Provider(addressOf(settings.port), configuration(settings))
+  // To an address with the code in it oidc-provider answers with a form that a script sends, and no page of ours runs one.
+  provider.use(async (ctx, next) => {
+    if (ctx.method === 'GET' && ctx.path === DEVICE_PATH) {
+      ctx.state[CODE] = [ctx.query.user_code].flat()[0] || undefined
+      ctx.querystring = ''
+    }
+    await next()
+  })
+  return provider
+}
 
 function configuration(settings: StartSettings): Configuration {
   return {
@@ -81,7 +97,9 @@ function configuration(settings: StartSettings): Configuration {
       deviceFlow: {
         enabled: true,
         userCodeInputSource(ctx, form, _, error) {
-          ctx.body = deviceCodePage(withoutScript(form), error === undefined ? null : 'This code is not (or no longer) known. Try again.')
+          const code: unknown = ctx.state[CODE]
+          const input = withoutScript(form)
+          ctx.body = typeof code === 'string' ? deviceLinkPage(filledIn(input, code)) : deviceCodePage(input, problemOf(error))
         },
         userCodeConfirmSource(ctx, form, _client, _device, code) {
           ctx.body = deviceConfirmPage(form, code)
@@ -127,6 +145,13 @@ const groupClaims = (groups: readonly string[]) => ({
 
 /** The policy of the pages runs no script, not even the one in this attribute. */
 const withoutScript = (form: string) => form.replace(/ onfocus="[^"]*"/, '')
+
+const filledIn = (form: string, code: string) => form.replace(' type="text"', () => ` type="text" value="${escaped(code)}"`)
+
+function problemOf(error: Error | undefined): string | null {
+  if (error === undefined) return null
+  return error.name === 'AbortedError' ? 'The command is told to stop.' : 'This code is not (or no longer) known. Try again.'
+}
 
 /** Kept, so that tokens and sessions outlive a restart of the catalogue's side. */
 function keptKeys(file: string): JWKS {

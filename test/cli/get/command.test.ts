@@ -73,7 +73,7 @@ describe.each([
   it('all runs of a range come, and those the catalogue does not have are not waited for', async () => {
     for (const more of [0, 2, 5]) await makeRun(context, number + more, 100)
     await makeRun(context, number + 6, 100)
-    const { code, stdout } = await cygnet(environment(), '--range', `${number}..${number + 5}`, '--json')
+    const { code, stdout, stderr } = await cygnet(environment(), '--range', `${number}..${number + 5}`, '--json')
     const rows = stdout
       .trim()
       .split('\n')
@@ -81,6 +81,15 @@ describe.each([
     expect(code).toBe(0)
     expect(rows.map(({ runNumber, state }) => [runNumber, state])).toEqual([0, 2, 5].map((more) => [number + more, 'fetched']))
     expect(files()).toHaveLength(3)
+    expect(stderr).toContain(`3 numbers of it are not in the catalogue: ${number + 1}, ${number + 3}..${number + 4}\n`)
+  })
+
+  it('a range of which the catalogue has every number says nothing of missing ones', async () => {
+    for (const more of [0, 1]) await makeRun(context, number + more, 100)
+    const { code, stderr } = await cygnet(environment(), '--range', `${number}..${number + 1}`)
+    expect(code).toBe(0)
+    expect(stderr).toContain('2 runs of LNGS in this range')
+    expect(stderr).not.toContain('not in the catalogue')
   })
 
   it('a number that two tags have must be said of which', async () => {

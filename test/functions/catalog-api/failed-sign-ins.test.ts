@@ -76,6 +76,14 @@ it('a token that was never seen here is not tried from there either: it might be
   expect((await ask(await good())).status).toBe(429)
 })
 
+it('a token is not believed to be good because it asked after the health of the service', async () => {
+  await guesses(LIMIT)
+  const token = guess()
+  const answer = await api.app.request('/healthz', { headers: { authorization: `Bearer ${token}` } }, { clientAddress: STRANGER })
+  expect(answer.status).toBe(404)
+  expect((await ask(token)).status).toBe(429)
+})
+
 it('who shares the address goes on: without a token, by a cookie, and with a token that was good before', async () => {
   const secret = await good()
   expect((await ask(secret)).status).toBe(200)

@@ -160,6 +160,19 @@ describe('the reference page', () => {
     }
   })
 
+  test.each(['/api/v1', '/api/v1/openapi.json', '/api/v1/reference.css'])(
+    '%s may be kept, and is not sent again to who has it',
+    async (path) => {
+      const { status, headers, text } = await app.get(path, ANONYMOUS)
+      expect([status, headers.get('cache-control')]).toEqual([200, 'public, no-cache'])
+      expect(text.length).toBeGreaterThan(100)
+      const etag = headers.get('etag') ?? ''
+      const again = await app.get(path, ANONYMOUS, { 'if-none-match': etag })
+      expect([again.status, again.text, again.headers.get('etag')]).toEqual([304, '', etag])
+      expect((await app.get(path, ANONYMOUS, { 'if-none-match': '"of another version"' })).status).toBe(200)
+    },
+  )
+
   test('has a style of its own', async () => {
     const { status, headers } = await app.get('/api/v1/reference.css', ANONYMOUS)
     expect([status, headers.get('content-type')]).toEqual([200, 'text/css; charset=utf-8'])

@@ -1,8 +1,12 @@
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { registerRuns } from '../../../functions/catalog-api/routes/runs.ts'
 import { runItem, runPage } from '../../../functions/catalog-api/routes/schemas.ts'
+import { openDatabase } from '../../../shared/catalogue/database.ts'
+import { serveHttp } from '../../../shared/runtime/http.ts'
 import { copyToTape, record } from '../../support/catalogue.ts'
 import { BEGIN_OF_RUN, metadataOf, versionOf } from '../../support/metadata.ts'
+import { startSilentProxy } from '../../support/silent-proxy.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
 import { ANONYMOUS, caller, type RestApp, restApp } from './rest-app.ts'
 
@@ -156,7 +160,8 @@ describe('the list of runs', () => {
     'sort=description',
     'limit=0',
     'limit=501',
-    'limit=100001&format=csv',
+    'limit=0&format=csv',
+    'limit=1000000001&format=csv',
     'fields=secret',
     'fields=param.nothing',
     'fields=,',
@@ -320,5 +325,43 @@ describe('as lines and as a table', () => {
     }
     const { text } = await app.get('/api/v1/runs?format=csv&tag=MANY&fields=runNumber&sort=run&limit=701', EVERYBODY)
     expect(text.trimEnd().split('\r\n').slice(-1)).toEqual(['701'])
+  })
+
+  describe('of very many runs', () => {
+    const COUNT = 100_600
+    beforeAll(async () => {
+      await sql`INSERT INTO runs (tag, run_number, started_epoch, is_current, integrity, started_at, size_bytes, parameters, catalogued_at, updated_at)
+        SELECT 'LOTS', seq, 1, 1, 'verified', '2024-01-01', 1, '{}', '2024-01-01', '2024-01-01' FROM ${sql.raw(`seq_1_to_${COUNT}`)}`.execute(
+        context.database,
+      )
+    })
+
+    test('hold all of them', async () => {
+      const { text } = await app.get('/api/v1/runs?format=csv&tag=LOTS&fields=runNumber&sort=run', EVERYBODY)
+      const lines = text.trimEnd().split('\r\n')
+      expect([lines.length, lines.at(-1)]).toEqual([COUNT + 1, String(COUNT)])
+    })
+
+    test.each(['csv', 'ndjson'])(
+      'break off when they cannot be read to their end, so that nobody takes them for all: %s',
+      async (format) => {
+        const url = new URL(context.catalogue.url)
+        const proxy = await startSilentProxy(Number(url.port))
+        url.port = String(proxy.port)
+        const database = openDatabase(url.href, 1, { statementSeconds: 60, silenceMs: 500 })
+        const cut = restApp({ ...context, database }, registerRuns)
+        const end = new AbortController()
+        const host = await serveHttp({ app: cut.api.app, log: context.log, signal: end.signal, hostname: '127.0.0.1', idleSeconds: 0 })
+        await cut.get('/api/v1/runs?limit=1', EVERYBODY)
+        const answer = await fetch(`http://127.0.0.1:${host.port}/api/v1/runs?format=${format}&tag=LOTS&sort=run`)
+        proxy.silence()
+        expect(answer.status).toBe(200)
+        await expect(answer.text()).rejects.toThrow()
+        end.abort()
+        await host.closed
+        await database.destroy()
+        await proxy.close()
+      },
+    )
   })
 })

@@ -1,0 +1,64 @@
+/** Connections to MariaDB as the catalogue needs them: each with its session set up, and given up when the server says nothing more. */
+import type { MysqlPool, MysqlPoolConnection, MysqlQueryResult } from 'kysely'
+import type { Pool, PoolConnection } from 'mysql2'
+
+export interface ConnectionOptions {
+  /** Statements that every connection begins with. */
+  readonly session: readonly string[]
+  /**
+   * A statement that has no answer by then (0: for ever) never gets one: the server's host hangs, or the network is cut and nobody was told. The
+   * connection is destroyed, because it is of no more use and others wait for its place.
+   */
+  readonly silenceMs: number
+}
+
+type Answer = (error: unknown, result: MysqlQueryResult) => void
+
+/** The pool as kysely's dialect takes it. Statements that got no answer fail with the code PROTOCOL_SEQUENCE_TIMEOUT. */
+export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOptions): MysqlPool {
+  const begun = new WeakMap<PoolConnection, MysqlPoolConnection>()
+
+  const ask = (connection: PoolConnection, sql: string, values: unknown[], answer: Answer) =>
+    connection.query({ sql, values, timeout: silenceMs }, (error, result) => {
+      if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy()
+      answer(error, result as unknown as MysqlQueryResult)
+    })
+
+  const watched = (connection: PoolConnection): MysqlPoolConnection => ({
+    // biome-ignore lint/suspicious/noExplicitAny: kysely's overloads, of which the one without an answer streams rows
+    query: (sql: string, values: unknown[], answer?: Answer): any =>
+      answer === undefined ? connection.query({ sql, values, timeout: silenceMs }) : ask(connection, sql, values, answer),
+    release: () => connection.release(),
+  })
+
+  /** A connection whose session is not as it should be is used for nothing. */
+  async function begin(connection: PoolConnection): Promise<MysqlPoolConnection> {
+    try {
+      for (const statement of session)
+        await new Promise<void>((resolve, reject) => {
+          ask(connection, statement, [], (error) => (error ? reject(error) : resolve()))
+        })
+    } catch (error) {
+      connection.destroy()
+      throw error
+    }
+    const ours = watched(connection)
+    begun.set(connection, ours)
+    return ours
+  }
+
+  return {
+    getConnection(callback) {
+      pool.getConnection((error, connection) => {
+        if (error) return callback(error, connection as never)
+        const known = begun.get(connection)
+        if (known !== undefined) return callback(null, known)
+        begin(connection).then(
+          (ours) => callback(null, ours),
+          (failure) => callback(failure, connection as never),
+        )
+      })
+    },
+    end: (callback) => pool.end(callback),
+  }
+}
