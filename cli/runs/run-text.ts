@@ -6,6 +6,8 @@ import { bytes, list, table, time } from '../output.ts'
 import { RUN_FIELDS, type RunItem, type ShownFile, type ShownReplica, type ShownRun } from './run-shapes.ts'
 
 const LONGEST_DESCRIPTION = 40
+/** With camera frame and digitizers: what physicists call events. */
+const TRIGGER_EVENT_ID = 1
 
 export function runTable(runs: readonly RunItem[]): string {
   return table(
@@ -13,7 +15,7 @@ export function runTable(runs: readonly RunItem[]): string {
       'run',
       'tag',
       'started (UTC)',
-      'events',
+      'MIDAS events',
       'size',
       'files',
       'complete',
@@ -64,14 +66,15 @@ export function detailsText(run: ShownRun): string {
       ['complete', run.complete ? 'yes' : 'no'],
       ['problem', run.problem],
       ['checksums', run.integrity],
-      ['events', run.eventCount],
+      ['triggers', run.events.find(({ eventId }) => eventId === TRIGGER_EVENT_ID)?.events ?? null],
+      ['MIDAS events', run.eventCount],
       ['in the store', run.storage.cloud],
       ['on tape', tapeWord(run.storage.tape)],
       ['size', `${bytes(run.sizeBytes)} in ${run.fileCount} ${run.fileCount === 1 ? 'file' : 'files'}`],
     ]),
     ...run.files.map(fileText),
     section('copies', run.replicas, replicaTable),
-    section('events', run.events, (events) =>
+    section('MIDAS events', run.events, (events) =>
       table(
         ['event id', 'events', 'serial gaps'],
         events.map((row) => [row.eventId, row.events, row.serialGaps]),

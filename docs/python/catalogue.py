@@ -60,6 +60,6 @@ def fetch(file, folder="."):
 if __name__ == "__main__":
     tag, number = sys.argv[1], int(sys.argv[2])
     for run in runs(tag=tag, **{"from": number, "to": number}):
-        print(run["tag"], run["runNumber"], run["startedAt"], run["eventCount"], "events")
+        print(run["tag"], run["runNumber"], run["startedAt"], run["eventCount"], "MIDAS events")
     for file in links(tag, number):
         print(fetch(file))

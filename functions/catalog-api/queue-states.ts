@@ -1,4 +1,5 @@
-/** How full the queues are; one that does not answer says so and holds up nobody. */
+/** How full the queues are, and since when they are; one that does not answer says so and holds up nobody. */
+import { oldestMessages } from '../../shared/catalogue/waiting-work.ts'
 import { deadLetterQueue, QUEUES, type QueueDepth, type QueueName } from '../../shared/queue/queues.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 
@@ -8,10 +9,15 @@ export interface QueueState {
   readonly depth: QueueDepth | null
   /** Dead letters. */
   readonly dead: number
+  /** Since when its oldest message waits at least, by when the last ones were sent; null when there is none, or nobody knows. */
+  readonly oldest: Date | null
 }
 
-export const queueStates = ({ queues, log }: Pick<TapeContext, 'queues' | 'log'>, signal: AbortSignal): Promise<readonly QueueState[]> =>
-  Promise.all(
+export async function queueStates(
+  { queues, database, log }: Pick<TapeContext, 'queues' | 'database' | 'log'>,
+  signal: AbortSignal,
+): Promise<readonly QueueState[]> {
+  const states = await Promise.all(
     QUEUES.map(async (queue) => {
       try {
         const [depth, dead] = await Promise.all([queues.depth(queue, signal), queues.depth(deadLetterQueue(queue), signal)])
@@ -22,3 +28,7 @@ export const queueStates = ({ queues, log }: Pick<TapeContext, 'queues' | 'log'>
       }
     }),
   )
+  const messages = new Map(states.map(({ queue, depth }) => [queue, depth === null ? 0 : depth.waiting + depth.inFlight]))
+  const oldest = await oldestMessages(database, messages)
+  return states.map((state) => ({ ...state, oldest: oldest.get(state.queue) ?? null }))
+}

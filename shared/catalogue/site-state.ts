@@ -1,30 +1,30 @@
 /** The state of every site at a moment: its last run, what arrives, what is being copied, and what wants attention. */
 import { sql } from 'kysely'
-import { parseRunKey } from '../notifications/run-key.ts'
 import type { Database } from './database.ts'
-import type { ReplicaKind, ReplicaState } from './replica-schema.ts'
-import type { Run } from './schema.ts'
+import { type ArrivalsOfTag, NO_ARRIVALS, openArrivals } from './open-arrivals.ts'
+import type { Replica, ReplicaKind, ReplicaState } from './replica-schema.ts'
+import { type LastRun, lastRuns, type RecentRuns, recentRuns } from './site-runs.ts'
 
 /** Tags that may be seen; `*` for all. */
 export type VisibleTags = '*' | readonly string[]
 
-export interface SiteState {
+export interface SiteState extends ArrivalsOfTag {
   readonly tag: string
-  /** The highest number in use. */
-  readonly lastRun: Run
-  /** Runs catalogued since `since`, and those of them that are not complete. */
-  readonly recent: { readonly runs: number; readonly incomplete: number; readonly sizeBytes: number; readonly events: number }
-  readonly arriving: Waiting
-  /** Objects that could not be catalogued since `since`. */
-  readonly refused: number
+  readonly last: LastRun
+  /** Catalogued since `since`. */
+  readonly recent: RecentRuns
   readonly copies: readonly CopiesInState[]
 }
 
-export interface Waiting {
-  readonly count: number
-  readonly oldest: Date | null
-  /** True when there are more than were counted. */
-  readonly atLeast: boolean
+/** What waits or was refused under a tag that has no run, or under no tag (null). */
+export interface Elsewhere extends ArrivalsOfTag {
+  readonly tag: string | null
+}
+
+export interface Sites {
+  /** Every tag that has runs and may be seen. */
+  readonly sites: readonly SiteState[]
+  readonly elsewhere: readonly Elsewhere[]
 }
 
 /** Copies that are not where they should be yet. */
@@ -36,106 +36,51 @@ export interface CopiesInState {
   readonly sizeBytes: number
   /** When the oldest of them was asked for. */
   readonly oldest: Date
+  /** How many of them are under way after a try in vain. */
+  readonly failing: number
+  /** Of one of those; null when there are none. */
+  readonly lastError: string | null
 }
 
-const TAPE_UNDER_WAY: readonly ReplicaState[] = ['requested', 'copying', 'submitted', 'staged', 'failed']
-const RECALL_UNDER_WAY: readonly ReplicaState[] = ['requested', 'submitted', 'staging', 'copying', 'failed']
+/** Of what went wrong: the page of the run has all of it. */
+const MOST_CHARACTERS = 300
+
+/** Of a copy to tape or of a recall, of which each knows all but one. */
+const UNDER_WAY: readonly ReplicaState[] = ['requested', 'copying', 'submitted', 'staged', 'staging']
 const WRONG: readonly ReplicaState[] = ['missing', 'suspicious']
 
-/** Arrivals are counted one by one, by the tag in their key, up to so many. */
-const MOST_ARRIVALS = 5000
+const NO_RUNS: RecentRuns = { runs: 0, incomplete: 0, sizeBytes: 0, atLeast: false }
 
-/** Every site that has runs and may be seen, by its tag. */
-export async function siteStates(database: Database, tags: VisibleTags, since: Date): Promise<readonly SiteState[]> {
-  const [last, recent, arriving, refused, copies] = await Promise.all([
-    lastRuns(database, tags),
-    recentRuns(database, tags, since),
-    openArrivals(database),
-    refusedArrivals(database, since),
+/** The sites at the time `now`; what was catalogued or refused counts since `since`. */
+export async function siteStates(database: Database, tags: VisibleTags, since: Date, now: Date): Promise<Sites> {
+  const own = await tagsWithRuns(database, tags)
+  const [last, recent, arrivals, copies] = await Promise.all([
+    lastRuns(database, own, now),
+    recentRuns(database, own, since),
+    openArrivals(database, since),
     openCopies(database, tags),
   ])
-  return last.map((lastRun) => {
-    const { tag } = lastRun
+  const sites = last.map((of): SiteState => {
+    const { tag } = of.run
     return {
       tag,
-      lastRun,
-      recent: recent.get(tag) ?? { runs: 0, incomplete: 0, sizeBytes: 0, events: 0 },
-      arriving: arriving.get(tag) ?? { count: 0, oldest: null, atLeast: false },
-      refused: refused.get(tag) ?? 0,
+      last: of,
+      recent: recent.get(tag) ?? NO_RUNS,
+      ...(arrivals.get(tag) ?? NO_ARRIVALS),
       copies: copies.filter((row) => row.tag === tag),
     }
   })
+  const isShown = new Set<string | null>(sites.map(({ tag }) => tag))
+  // What has no tag is for those who see all.
+  const maySee = (tag: string | null) => tags === '*' || (tag !== null && tags.includes(tag))
+  const elsewhere = [...arrivals].flatMap(([tag, of]) => (isShown.has(tag) || !maySee(tag) ? [] : [{ tag, ...of }]))
+  return { sites, elsewhere }
 }
 
 /** The tags that have runs and may be seen. */
 export async function tagsWithRuns(database: Database, tags: VisibleTags): Promise<readonly string[]> {
   const rows = await database.selectFrom('runs').select('tag').distinct().where(inTags(tags)).orderBy('tag').execute()
   return rows.map((row) => row.tag)
-}
-
-async function lastRuns(database: Database, tags: VisibleTags): Promise<readonly Run[]> {
-  // One look into the index `newest` a tag, however many runs there are.
-  const newest = database
-    .selectFrom('runs')
-    .select(['tag', (select) => select.fn.max('run_number').as('run_number')])
-    .where('is_current', '=', 1)
-    .where(inTags(tags))
-    .groupBy('tag')
-  return await database
-    .selectFrom('runs')
-    .innerJoin(newest.as('newest'), (join) => join.onRef('newest.tag', '=', 'runs.tag').onRef('newest.run_number', '=', 'runs.run_number'))
-    .selectAll('runs')
-    .where('is_current', '=', 1)
-    .orderBy('runs.tag')
-    .execute()
-}
-
-async function recentRuns(database: Database, tags: VisibleTags, since: Date): Promise<ReadonlyMap<string, SiteState['recent']>> {
-  const rows = await database
-    .selectFrom('runs')
-    .select([
-      'tag',
-      sql<number>`COUNT(*)`.as('runs'),
-      sql<number>`SUM(complete = 0)`.as('incomplete'),
-      sql<number>`SUM(size_bytes)`.as('sizeBytes'),
-      sql<number>`SUM(event_count)`.as('events'),
-    ])
-    .where('is_current', '=', 1)
-    .where('started_at', '>=', since)
-    .where(inTags(tags))
-    .groupBy('tag')
-    .execute()
-  return new Map(
-    rows.map(({ tag, ...row }) => [
-      tag,
-      { runs: Number(row.runs), incomplete: Number(row.incomplete), sizeBytes: Number(row.sizeBytes), events: Number(row.events) },
-    ]),
-  )
-}
-
-async function openArrivals(database: Database): Promise<ReadonlyMap<string, Waiting>> {
-  const rows = await database
-    .selectFrom('arrivals')
-    .select(['object_key', 'received_at'])
-    .where('state', 'in', ['received', 'processing'])
-    .orderBy('received_at')
-    .limit(MOST_ARRIVALS)
-    .execute()
-  const byTag = Map.groupBy(rows, (row) => parseRunKey(row.object_key)?.tag ?? '')
-  const atLeast = rows.length === MOST_ARRIVALS
-  return new Map([...byTag].map(([tag, own]) => [tag, { count: own.length, oldest: own[0]?.received_at ?? null, atLeast }]))
-}
-
-async function refusedArrivals(database: Database, since: Date): Promise<ReadonlyMap<string, number>> {
-  const rows = await database
-    .selectFrom('arrivals')
-    .select('object_key')
-    .where('state', 'in', ['invalid', 'failed'])
-    .where('received_at', '>=', since)
-    .limit(MOST_ARRIVALS)
-    .execute()
-  const byTag = Map.groupBy(rows, (row) => parseRunKey(row.object_key)?.tag ?? '')
-  return new Map([...byTag].map(([tag, own]) => [tag, own.length]))
 }
 
 /** Copies that are under way, failed, or not what or where they were; by tag, place and state. */
@@ -150,11 +95,13 @@ export async function openCopies(database: Database, tags: VisibleTags): Promise
       sql<number>`COUNT(*)`.as('count'),
       sql<number>`SUM(size_bytes)`.as('sizeBytes'),
       sql<Date>`MIN(requested_at)`.as('oldest'),
+      sql<number>`SUM(${isFailing})`.as('failing'),
+      sql<string | null>`MAX(IF(${isFailing}, LEFT(last_error, ${sql.lit(MOST_CHARACTERS)}), NULL))`.as('lastError'),
     ])
     .where((where) =>
       where.or([
-        where.and([where('kind', '=', 'tape'), where('state', 'in', [...TAPE_UNDER_WAY, ...WRONG])]),
-        where.and([where('kind', '=', 'recall'), where('state', 'in', RECALL_UNDER_WAY)]),
+        where.and([where('kind', '=', 'tape'), where('state', 'in', [...UNDER_WAY, 'failed', ...WRONG])]),
+        where.and([where('kind', '=', 'recall'), where('state', 'in', [...UNDER_WAY, 'failed'])]),
         where.and([where('kind', '=', 'cloud'), where('state', 'in', WRONG)]),
       ]),
     )
@@ -165,8 +112,15 @@ export async function openCopies(database: Database, tags: VisibleTags): Promise
     .orderBy('state')
     .orderBy('priority')
     .execute()
-  return rows.map((row) => ({ ...row, count: Number(row.count), sizeBytes: Number(row.sizeBytes) }))
+  return rows.map((row) => ({ ...row, count: Number(row.count), sizeBytes: Number(row.sizeBytes), failing: Number(row.failing) }))
 }
+
+const isFailing = sql<boolean>`(state IN (${sql.join(UNDER_WAY)}) AND attempts > (kind = 'tape' AND state = 'copying') AND last_error IS NOT NULL)`
+
+/** The same of one copy: under way, though a try was in vain. One that waits for another that writes the same has an error and no try. */
+export const isFailingCopy = ({ kind, state, attempts, last_error: error }: Pick<Replica, 'kind' | 'state' | 'attempts' | 'last_error'>) =>
+  // A copy to tape counts the try that is under way.
+  UNDER_WAY.includes(state) && attempts > Number(kind === 'tape' && state === 'copying') && error !== null
 
 /** For queries on one table with a column of tags. */
 const inTags = (tags: VisibleTags) =>

@@ -1,4 +1,5 @@
 /** How long the work of each queue waits, and why some of it failed: by the rows it is about, since a queue tells neither. */
+import { sql } from 'kysely'
 import type { QueueName } from '../queue/queues.ts'
 import type { ObjectName } from '../storage/objects.ts'
 import type { Database } from './database.ts'
@@ -49,6 +50,37 @@ const unsentRequests = (database: Database) =>
     .where('sent_at', 'is', null)
     .groupBy('queue')
     .execute()
+
+/** The outbox has no order but that of its ids: so much of its end is looked through. */
+const LOOKED_THROUGH = 20_000
+
+/**
+ * Since when the oldest of so many messages of each queue waits at least. They are taken for the ones that were sent last: had any
+ * of those been worked on before, an older one would be among them. Nothing is told of what was sent by others than the outbox.
+ */
+export async function oldestMessages(database: Database, messages: ReadonlyMap<QueueName, number>): Promise<ReadonlyMap<QueueName, Date>> {
+  const found = await Promise.all(
+    [...messages].map(async ([queue, count]) => {
+      if (count <= 0) return []
+      const { at } = await database
+        .selectFrom((last) =>
+          last
+            .selectFrom('outbox')
+            .select('sent_at')
+            .where('id', '>', sql<number>`(SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) - ${LOOKED_THROUGH} FROM outbox)`)
+            .where('queue', '=', queue)
+            .where('sent_at', 'is not', null)
+            .orderBy('id', 'desc')
+            .limit(count)
+            .as('last'),
+        )
+        .select((select) => select.fn.min<Date | null>('sent_at').as('at'))
+        .executeTakeFirstOrThrow()
+      return at === null ? [] : [[queue, at] as const]
+    }),
+  )
+  return new Map(found.flat())
+}
 
 const COPIES: Readonly<Partial<Record<QueueName, ReplicaKind>>> = { 'tape-requests': 'tape', 'recall-requests': 'recall' }
 

@@ -143,6 +143,7 @@ export async function stirCopies({ database }: TestTapeContext): Promise<void> {
       .executeTakeFirstOrThrow()
     const { id: _, ...row } = cloud
     const failed = run.run_number === 60_017
+    const again = run.run_number === 60_018
     await database
       .insertInto('replicas')
       .values({
@@ -157,9 +158,9 @@ export async function stirCopies({ database }: TestTapeContext): Promise<void> {
         stored_at: null,
         verified_at: null,
         verified_by: null,
-        attempts: failed ? 4 : 0,
-        last_error: failed ? 'the endpoint answered 507 Insufficient Storage' : null,
-        next_attempt_at: failed ? new Date(Date.now() + 600_000) : null,
+        attempts: failed ? 4 : again ? 2 : 0,
+        last_error: failed ? 'the endpoint answered 507 Insufficient Storage' : again ? 'the endpoint answered 403 Forbidden' : null,
+        next_attempt_at: failed || again ? new Date(Date.now() + 600_000) : null,
       })
       .execute()
     await database.transaction().execute((trx) => refreshStorage(trx, run.id))

@@ -13,8 +13,11 @@ import type { PageOptions } from './options.ts'
 
 /** Each keeps a connection open. */
 const MOST_STREAMS = 500
-/** Proxies cut connections on which nothing comes, often after a minute. */
-const HEARTBEAT_MS = 15_000
+/**
+ * Proxies cut connections on which nothing comes, often after a minute, and a page takes one for dead after 40 s (live.js). While the
+ * catalogue does not answer nothing is sent: the page would go on to call itself live, and nobody knows what has changed.
+ */
+const ALIVE_MS = 15_000
 /** How long browsers wait before they ask again: after a stream, and after an answer that was none. */
 const RETRY_MS = 2000
 const POLL_RETRY_MS = 5000
@@ -25,8 +28,8 @@ const POLL_RETRY_MS = 5000
  */
 const HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'no-store, no-transform', 'x-accel-buffering': 'no' } as const
 
-export function registerEvents(api: Api, context: TapeContext, { live }: PageOptions): void {
-  const feed = createChangeFeed(context, live.pollMs)
+export function registerEvents(api: Api, context: TapeContext, { live: { lastsSeconds, pollMs, aliveMs = ALIVE_MS } }: PageOptions): void {
+  const feed = createChangeFeed(context, pollMs)
   let streams = 0
   addPage(api, 'GET', '/api/v1/events', { right: 'read', anyTag: true }, async (c) => {
     const resumed = c.req.header('last-event-id') ?? ''
@@ -37,11 +40,11 @@ export function registerEvents(api: Api, context: TapeContext, { live }: PageOpt
       const retryMs = ending?.aborted === true ? RETRY_MS : POLL_RETRY_MS
       return c.body([beginning(watcher, retryMs), ...news(watcher), placeOf(watcher)].join(''), 200, HEADERS)
     }
-    const over = endOf([c.req.raw.signal, ending], live.lastsSeconds)
+    const over = endOf([c.req.raw.signal, ending], lastsSeconds)
     const counted = async function* () {
       streams++
       try {
-        yield* messages(watcher, feed, over)
+        yield* messages(watcher, feed, over, aliveMs)
       } catch {
         // The feed has logged it. The browser asks again; until then the page shows what it showed.
       } finally {
@@ -81,13 +84,13 @@ function endOf(signals: readonly AbortSignal[], lastsSeconds: number): End {
 }
 
 /** The text of the stream, message by message, until it is over. */
-async function* messages(watcher: Watcher, feed: ChangeFeed, over: End): AsyncGenerator<string> {
+async function* messages(watcher: Watcher, feed: ChangeFeed, over: End, aliveMs: number): AsyncGenerator<string> {
   yield beginning(watcher, RETRY_MS)
   let toldAt = performance.now()
   while (!over.signal.aborted) {
     const found = news(watcher)
-    const isSilent = found.length === 0 && performance.now() - toldAt >= HEARTBEAT_MS
-    yield* isSilent ? [placeOf(watcher)] : found
+    const isSilent = found.length === 0 && performance.now() - toldAt >= aliveMs
+    yield* isSilent ? [signOfLife(watcher)] : found
     if (isSilent || found.length > 0) toldAt = performance.now()
     await Promise.race([feed.next(), over.reached])
   }
@@ -105,6 +108,9 @@ const news = (watcher: Watcher): readonly string[] =>
       ({ at, tag, runNumber, what, detail, upTo }) =>
         `id: ${upTo}\nevent: run\ndata: ${JSON.stringify({ at, tag, runNumber, what, detail })}\n\n`,
     )
+
+/** An event that a page hears: no browser tells it of a connection that is silent and not closed. */
+const signOfLife = (watcher: Watcher): string => `id: ${watcher.upTo()}\nevent: alive\ndata: {}\n\n`
 
 /** No event for the page, which may not see all that happened, but the browser goes on from there. */
 const placeOf = (watcher: Watcher): string => `id: ${watcher.upTo()}\n\n`

@@ -3,11 +3,12 @@ import { html } from 'hono/html'
 import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import { type Alert, recentAlerts } from '../../../shared/catalogue/alerts.ts'
-import { type SiteState, siteStates } from '../../../shared/catalogue/site-state.ts'
+import { siteStates, type VisibleTags } from '../../../shared/catalogue/site-state.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { type QueueState, queueStates } from '../queue-states.ts'
 import { type Api, addPage } from '../route.ts'
-import { attention } from './attention.ts'
+import { createAskedOnce } from './asked-once.ts'
+import { attention, type Looked, troublesOf } from './attention.ts'
 import { renderPage } from './layout.ts'
 import type { PageOptions } from './options.ts'
 import { ageOf, type Html, mark, NOTHING, runPath, timeOf } from './parts.ts'
@@ -16,40 +17,51 @@ import { sitePanel } from './site-panel.ts'
 const DAY_MS = 86_400_000
 const MOST_ALERTS = 50
 
+/** Where the queues do not answer, the page is not held up by them. */
+const QUEUES_MS = 5000
+
 export function registerNow(api: Api, context: TapeContext, options: PageOptions): void {
+  const askedOnce = createAskedOnce<Looked>()
   addPage(api, 'GET', '/', { right: 'read', anyTag: true }, async (c) => {
     const caller = c.get('caller')
-    const tags = tagsAllowed(caller, 'read')
-    const now = context.now()
-    const since = new Date(now.getTime() - DAY_MS)
-    const [sites, alerts, queues] = await Promise.all([
-      siteStates(context.database, tags, since),
-      recentAlerts(context.database, tags, since, MOST_ALERTS),
-      mayDo(caller, 'operate', EVERY_TAG) ? queueStates(context, AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(5000)])) : [],
-    ])
-    return renderPage(c, options, { title: 'Now', body: nowBody({ sites, alerts, queues, now }), scripts: ['live.js'] })
+    const who = { tags: tagsAllowed(caller, 'read'), withQueues: mayDo(caller, 'operate', EVERY_TAG) }
+    const looked = await askedOnce(JSON.stringify(who), () => look(context, who))
+    return renderPage(c, options, { title: 'Now', body: nowBody(looked), scripts: ['live.js'] })
   })
 }
 
-interface Moment {
-  readonly sites: readonly SiteState[]
-  readonly alerts: readonly Alert[]
-  readonly queues: readonly QueueState[]
-  readonly now: Date
+interface Who {
+  readonly tags: VisibleTags
+  readonly withQueues: boolean
 }
 
-const nowBody = ({ sites, alerts, queues, now }: Moment): Html => html`<div class="title"><h1>Now</h1>
+async function look(context: TapeContext, { tags, withQueues }: Who): Promise<Looked> {
+  const now = context.now()
+  const since = new Date(now.getTime() - DAY_MS)
+  const [sites, alerts, queues] = await Promise.all([
+    siteStates(context.database, tags, since, now),
+    recentAlerts(context.database, tags, since, MOST_ALERTS),
+    withQueues ? queueStates(context, AbortSignal.timeout(QUEUES_MS)) : [],
+  ])
+  return { sites, alerts, mostAlerts: MOST_ALERTS, queues, tapeLateHours: context.config.CYGNET_TAPE_LATE_HOURS, now }
+}
+
+function nowBody(looked: Looked): Html {
+  const { sites, alerts, queues, now } = looked
+  const isNew = sites.sites.length === 0
+  return html`<div class="title"><h1>Now</h1>
 <p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
 <div data-live="all">
-${sites.length === 0 ? NOTHING : attention(sites, queues)}
+${isNew && troublesOf(looked).length === 0 ? NOTHING : attention(looked)}
 <div class="sites" id="sites">
-${sites.length === 0 ? html`<p class="empty">No run is catalogued yet. It appears here as soon as the DAQ has put one into the store.</p>` : sites.map((site) => sitePanel(site, now))}
+${isNew ? html`<p class="empty">No run is catalogued yet. It appears here as soon as the DAQ has put one into the store.</p>` : sites.sites.map((site) => sitePanel(site, now))}
 </div>
 <section id="alerts" aria-labelledby="alerts-heading"><h2 id="alerts-heading">Alerts of the last day</h2>
 ${alertList(alerts, now)}
 </section>
 ${queues.length === 0 ? NOTHING : html`<section id="queues" aria-labelledby="queues-heading"><h2 id="queues-heading">Queues</h2>${queueList(queues)}</section>`}
 </div>`
+}
 
 const SEVERITIES = { info: 'none', warning: 'waiting', error: 'bad', page: 'bad' } as const
 

@@ -14,6 +14,8 @@ export interface PageOptions {
     readonly lastsSeconds: number
     /** How often the catalogue is asked for changes. */
     readonly pollMs: number
+    /** How often a stream on which nothing else comes gives a sign of life; each 15 s unless said. */
+    readonly aliveMs?: number
   }
 }
 

@@ -81,15 +81,20 @@ function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName
     {
       head: 'Oldest work',
       numeric: true,
-      cell: ({ queue, depth }) => {
-        const at = oldest.get(queue)
-        if (at !== undefined) return ageOf(at, now)
+      cell: ({ queue, depth, oldest: message }) => {
+        const at = earlier(oldest.get(queue), message)
+        if (at !== null) return at === message ? html`<span title="${SENT}">${ageOf(at, now)} or more</span>` : ageOf(at, now)
         return depth === null || depth.waiting + depth.inFlight > 0 ? UNKNOWN_AGE : '–'
       },
     },
   ]
   return table({ id: 'queue-table', caption: 'Depth and age', captionHidden: true, rows: states, empty: '', columns })
 }
+
+const earlier = (work: Date | undefined, message: Date | null): Date | null =>
+  work === undefined || (message !== null && message < work) ? message : work
+
+const SENT = 'By when the last messages were sent: a queue does not tell how old its own are.'
 
 /** A message tells its age to nobody but who receives it, and that counts as a try. */
 const UNKNOWN_AGE = html`<span class="quiet" title="The catalogue has no row for this work, and a queue does not tell how old its messages are. On AWS CloudWatch does: ApproximateAgeOfOldestMessage.">not known</span>`

@@ -133,7 +133,14 @@ const backlog = (open: Shown['open'], now: Date): Html =>
     empty: 'None.',
     columns: [
       { head: 'Tag', heads: true, cell: ({ tag }) => tag },
-      { head: 'State', cell: ({ state }) => mark(replicaTone(state), state) },
+      {
+        head: 'State',
+        prose: open.some(({ failing }) => failing > 0),
+        cell: ({ state, failing, lastError }) =>
+          failing === 0
+            ? mark(replicaTone(state), state)
+            : html`${mark('bad', `${state}, ${count(failing)} failed so far`)}<br><span class="problem">${lastError}</span>`,
+      },
       { head: 'Where', cell: ({ kind }) => PLACES[kind] },
       { head: 'Priority', roomy: true, cell: ({ priority }) => priority },
       { head: 'Copies', numeric: true, cell: (row) => count(row.count) },

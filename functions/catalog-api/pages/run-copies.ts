@@ -2,6 +2,7 @@
 import { html } from 'hono/html'
 import type { RunDetails } from '../../../shared/catalogue/queries.ts'
 import type { Replica } from '../../../shared/catalogue/replica-schema.ts'
+import { isFailingCopy } from '../../../shared/catalogue/site-state.ts'
 import { bytes } from './format.ts'
 import { type Html, mark, NOTHING, table, timeOf } from './parts.ts'
 import { PLACES, replicaTone } from './run-marks.ts'
@@ -26,7 +27,8 @@ ${table<Replica>({
 })}</section>`
 
 /** With what went wrong last, and what comes. */
-function stateOf({ state, last_error: error, attempts, expires_at: until, next_attempt_at: next }: Replica): Html {
-  const tone = replicaTone(state)
+function stateOf(replica: Replica): Html {
+  const { state, last_error: error, attempts, expires_at: until, next_attempt_at: next } = replica
+  const tone = isFailingCopy(replica) ? 'bad' : replicaTone(state)
   return html`${mark(tone, state)}${error === null ? NOTHING : html`<br><span class="${tone === 'bad' ? 'problem' : 'quiet'}">${error} (attempt ${attempts})</span>`}${until === null ? NOTHING : html`<br>stays until ${timeOf(until)}`}${next === null ? NOTHING : html`<br>tried again ${timeOf(next)}`}`
 }

@@ -119,7 +119,7 @@ const recallForm = (
 ): Html => html`<form method="post" action="/runs/links" class="notice">
 ${csrfField(token)}${fromField(from)}<input type="hidden" name="recall" value="yes">
 ${runs.map((run) => html`<input type="hidden" name="run" value="${run}">`)}
-<p>${counted(runs.length, 'run')} ${runs.length === 1 ? 'is' : 'are'} only on tape. <button class="main">Bring back</button></p></form>`
+<p>${counted(runs.length, 'run')} can be brought back from tape. <button class="main">Bring back</button></p></form>`
 
 type There = Extract<FileOfRun, { readonly kind: 'link' }>
 

@@ -1,6 +1,7 @@
 /** In marks and words: how a run is, and where its copies are. */
-import type { ReplicaKind, ReplicaState } from '../../../shared/catalogue/replica-schema.ts'
+import type { Replica, ReplicaKind, ReplicaState } from '../../../shared/catalogue/replica-schema.ts'
 import type { Run } from '../../../shared/catalogue/schema.ts'
+import { isFailingCopy } from '../../../shared/catalogue/site-state.ts'
 import type { StorageSummary } from '../../../shared/catalogue/storage-summary.ts'
 import { type Html, mark, type Tone } from './parts.ts'
 
@@ -25,6 +26,12 @@ const TAPE: Readonly<Record<StorageSummary['tape'], readonly [Tone, string]>> = 
 
 export const cloudMark = (cloud: StorageSummary['cloud']): Html => mark(...CLOUD[cloud])
 export const tapeMark = (tape: StorageSummary['tape']): Html => mark(...TAPE[tape])
+
+/** With what goes wrong on the way, which is no state of the run yet. */
+export function tapeMarkOf(tape: StorageSummary['tape'], replicas: readonly Replica[]): Html {
+  const failing = replicas.find((replica) => replica.kind === 'tape' && isFailingCopy(replica))
+  return tape === 'under-way' && failing !== undefined ? mark('bad', 'failed so far, tried again') : tapeMark(tape)
+}
 
 export const PLACES: Readonly<Record<ReplicaKind, string>> = { local: 'DAQ disk', cloud: 'store', tape: 'tape', recall: 'back from tape' }
 

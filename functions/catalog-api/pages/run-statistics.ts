@@ -4,9 +4,12 @@ import type { RunDetails } from '../../../shared/catalogue/queries.ts'
 import { bytes, count } from './format.ts'
 import { type Html, mark, table } from './parts.ts'
 
+/** What physicists call events: those with the camera frame and the digitizers. */
+export const TRIGGER_EVENT_ID = 1
+
 /** The equipment that writes an event id. */
 const EQUIPMENT: Readonly<Record<number, string>> = {
-  1: 'Trigger',
+  [TRIGGER_EVENT_ID]: 'Trigger',
   3: 'HV',
   4: 'CATHODE',
   5: 'Environment',
@@ -17,10 +20,10 @@ const EQUIPMENT: Readonly<Record<number, string>> = {
 }
 
 export const statisticsSection = ({ events, banks }: RunDetails): Html => html`<section aria-labelledby="statistics">
-<h2 id="statistics">Events and banks</h2>
+<h2 id="statistics">MIDAS events and banks</h2>
 ${table<RunDetails['events'][number]>({
   id: 'events',
-  caption: 'Events by id',
+  caption: 'MIDAS events by id',
   rows: events,
   empty: 'No event was read.',
   columns: [

@@ -20,9 +20,9 @@ import { filesSection } from './run-files.ts'
 import { runHeading } from './run-heading.ts'
 import { historySection } from './run-history.ts'
 import { chosenValue, fromField } from './run-links.ts'
-import { cloudMark, runMark, tapeMark } from './run-marks.ts'
+import { cloudMark, runMark, tapeMarkOf } from './run-marks.ts'
 import { parametersSection } from './run-parameters.ts'
-import { statisticsSection } from './run-statistics.ts'
+import { statisticsSection, TRIGGER_EVENT_ID } from './run-statistics.ts'
 import { unknownRun } from './unknown-run.ts'
 
 export function registerRun(api: Api, context: TapeContext, options: PageOptions): void {
@@ -68,8 +68,9 @@ function usesNote(run: Run, uses: readonly Run[]): Html {
   })}</ul></div>`
 }
 
-function summary({ run, storage }: RunDetails): Html {
+function summary({ run, storage, events, replicas }: RunDetails): Html {
   const { started_at: started, stopped_at: stopped } = run
+  const triggers = events.find(({ eventId }) => eventId === TRIGGER_EVENT_ID)
   return html`<section aria-labelledby="summary"><h2 id="summary" class="unseen">Summary</h2>
 ${run.description ? html`<p class="description">${run.description}</p>` : NOTHING}
 ${run.problem === null ? NOTHING : html`<p class="problem">${run.problem}</p>`}
@@ -78,11 +79,12 @@ ${facts([
   ['Started', timeOf(started)],
   ['Stopped', timeOf(stopped)],
   ['Length', started === null || stopped === null ? null : duration(started, stopped)],
-  ['Events', count(run.event_count)],
+  ['Triggers', triggers === undefined ? null : count(triggers.events)],
+  ['MIDAS events, all ids', count(run.event_count)],
   ['Size', `${bytes(run.size_bytes)} in ${counted(run.file_count, 'file')}`],
   ['Pedestal', run.pedestal === null ? null : run.pedestal === 1 ? 'yes' : 'no'],
   ['Store', cloudMark(storage.cloud)],
-  ['Tape', tapeMark(storage.tape)],
+  ['Tape', tapeMarkOf(storage.tape, replicas)],
   ['DAQ disk', storage.local],
   ['Checksums', run.integrity],
   ['Catalogued', timeOf(run.catalogued_at)],

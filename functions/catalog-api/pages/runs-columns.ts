@@ -12,7 +12,7 @@ const NAMED: Readonly<Record<string, Column<Run> & { readonly head: string }>> =
   state: { head: 'State', cell: (run) => runMark(run) },
   tape: { head: 'Tape', cell: ({ tape }) => tapeMark(tape) },
   cloud: { head: 'Store', cell: ({ cloud }) => cloudMark(cloud) },
-  events: { head: 'Events', numeric: true, cell: (run) => count(run.event_count) },
+  events: { head: 'MIDAS events', numeric: true, cell: (run) => count(run.event_count) },
   size: { head: 'Size', numeric: true, cell: (run) => bytes(run.size_bytes) },
   pedestal: { head: 'Pedestal', cell: (run) => (run.pedestal === 1 ? 'yes' : run.pedestal === 0 ? 'no' : '–') },
   description: { head: 'Description', prose: true, cell: (run) => sentence(run.description) },

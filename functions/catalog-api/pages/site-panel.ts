@@ -1,31 +1,41 @@
 /** One site on the page Now. */
 import { html } from 'hono/html'
+import type { Run } from '../../../shared/catalogue/schema.ts'
 import type { CopiesInState, SiteState } from '../../../shared/catalogue/site-state.ts'
+import { siteId } from './attention.ts'
 import { bytes, count, counted, cut, duration } from './format.ts'
-import { ageOf, type Content, type Html, mark, NOTHING, runPath, type Tone, table } from './parts.ts'
+import { ageOf, type Content, type Html, mark, NOTHING, runPath, type Tone, table, timeOf } from './parts.ts'
 import { runMark } from './run-marks.ts'
 
 /** Of a description; the page of the run has all of it. */
 const MOST_CHARACTERS = 300
 
 export function sitePanel(site: SiteState, now: Date): Html {
-  const { tag, lastRun, recent } = site
-  const id = `site-${encodeURIComponent(tag)}`
-  const at = lastRun.started_at ?? lastRun.catalogued_at
+  const { tag, last } = site
+  const { run } = last
+  const id = siteId(tag)
   return html`<section class="site" aria-labelledby="${id}">
 <h2 id="${id}"><a href="/runs?tag=${encodeURIComponent(tag)}">${tag}</a></h2>
-<p class="last"><a class="run" href="${runPath({ tag, runNumber: lastRun.run_number })}"><span class="unseen">Last run </span>${lastRun.run_number}</a>
-<span class="ago">${ageOf(at, now)} ago</span></p>
-<p>${runMark(lastRun)}${lastRun.pedestal === 1 ? html` <span class="label">pedestal</span>` : ''}</p>
-<p class="quiet">${counted(lastRun.event_count, 'event')} · ${bytes(lastRun.size_bytes)}${lasted(lastRun)}</p>
-${lastRun.description ? html`<p class="description">${cut(lastRun.description, MOST_CHARACTERS)}</p>` : NOTHING}
-${lastRun.problem === null ? NOTHING : html`<p class="problem">${lastRun.problem}</p>`}
-<p class="quiet">last day: ${recent.runs === 0 ? 'no run' : `${counted(recent.runs, 'run')}, ${bytes(recent.sizeBytes)}`}${recent.incomplete > 0 ? html`, <a href="/runs?tag=${encodeURIComponent(tag)}&amp;complete=false">${mark('bad', `${count(recent.incomplete)} not complete`)}</a>` : ''}</p>
+<p class="last"><a class="run" href="${runPath({ tag, runNumber: run.run_number })}"><span class="unseen">Last run </span>${run.run_number}</a>
+<span class="ago">${last.isBegin ? 'begun' : 'catalogued'} ${ageOf(last.at, now)} ago <span class="quiet">${timeOf(last.at)} UTC</span></span></p>
+<p>${runMark(run)}${run.pedestal === 1 ? html` <span class="label">pedestal</span>` : ''}</p>
+<p class="quiet">${counted(run.event_count, 'MIDAS event')} · ${bytes(run.size_bytes)}${lasted(run)}</p>
+${run.description ? html`<p class="description">${cut(run.description, MOST_CHARACTERS)}</p>` : NOTHING}
+${run.problem === null ? NOTHING : html`<p class="problem">${run.problem}</p>`}
+<p class="quiet">catalogued in the last day: ${recentText(site)}</p>
 ${moving(site, now, id)}
 </section>\n`
 }
 
-const lasted = ({ started_at, stopped_at }: SiteState['lastRun']): string =>
+function recentText({ tag, recent }: SiteState): Html {
+  const { runs, incomplete, sizeBytes, atLeast } = recent
+  if (runs === 0) return html`no run`
+  const more = atLeast ? '+' : ''
+  const query = new URLSearchParams({ tag, complete: 'false', sort: '-catalogued' })
+  return html`${count(runs)}${more} ${runs === 1 ? 'run' : 'runs'}, ${bytes(sizeBytes)}${more}${incomplete > 0 ? html`, <a href="/runs?${query}">${mark('bad', `${count(incomplete)} not complete`)}</a>` : ''}`
+}
+
+const lasted = ({ started_at, stopped_at }: Run): string =>
   started_at === null || stopped_at === null ? '' : ` · ${duration(started_at, stopped_at)}`
 
 interface Step {
@@ -39,7 +49,7 @@ interface Step {
 
 function moving(site: SiteState, now: Date, id: string): Html {
   const steps = [...arrivals(site), ...copies(site.copies)]
-  if (steps.length === 0) return html`<p>${mark('good', 'nothing waits')}</p>`
+  if (steps.length === 0) return html`<p>${mark('none', 'nothing under way')}</p>`
   return table<Step>({
     id: `${id}-moving`,
     caption: `What waits and moves at ${site.tag}`,
@@ -89,6 +99,8 @@ function copies(rows: readonly CopiesInState[]): readonly Step[] {
     const sum = (value: (row: CopiesInState) => number) => own.reduce((total, row) => total + value(row), 0)
     const of = (priority: CopiesInState['priority']) => count(sum((row) => (row.priority === priority ? row.count : 0)))
     const oldest = new Date(Math.min(...own.map((row) => row.oldest.getTime())))
-    return [{ tone, what, live: of('live'), backlog: of('backlog'), volume: bytes(sum((row) => row.sizeBytes)), oldest }]
+    const failing = sum((row) => row.failing)
+    const step = { live: of('live'), backlog: of('backlog'), volume: bytes(sum((row) => row.sizeBytes)), oldest }
+    return [failing === 0 ? { ...step, tone, what } : { ...step, tone: 'bad' as const, what: `${what}, ${count(failing)} failed so far` }]
   })
 }

@@ -44,6 +44,8 @@ const summary = z
           count: z.int(),
           sizeBytes: bytes,
           oldest: z.iso.datetime().openapi({ description: 'When the oldest of these copies was asked for' }),
+          failing: z.int().openapi({ description: 'How many of them are under way after a try in vain' }),
+          lastError: z.string().nullable().openapi({ description: 'Of one of those that fail' }),
         }),
       )
       .openapi({ description: 'Copies that are under way, failed, missing or suspicious now, whenever their runs were taken' }),

@@ -24,6 +24,8 @@ const storage = z
   })
   .openapi({ description: 'Where the run is, over all its files', example: { cloud: 'present', tape: 'on-media', local: 'deleted' } })
 
+const EVENTS = 'MIDAS events of all ids: triggers, and what HV, environment and camera status wrote in between'
+
 const runShape = {
   ...runName,
   startedAt: timeOrNull,
@@ -31,7 +33,7 @@ const runShape = {
   complete: z.boolean(),
   problem: z.string().nullable(),
   integrity,
-  eventCount: z.int().openapi({ example: 412 }),
+  eventCount: z.int().openapi({ description: `${EVENTS}. The triggers of a run are its \`events\` of id 1`, example: 412 }),
   sizeBytes: bytes,
   fileCount: z.int().openapi({ example: 1 }),
   pedestal: z.boolean().nullable(),
@@ -79,8 +81,8 @@ const file = z
     problemCode: z.string().nullable(),
     problemOffset: z.int().nullable(),
     warnings: z.array(finding),
-    eventCount: z.int(),
-    internalEvents: z.record(z.string(), z.int()),
+    eventCount: z.int().openapi({ description: EVENTS }),
+    internalEvents: z.record(z.string(), z.int()).openapi({ description: 'Begins and ends of run and messages, by id; they are no data' }),
     camera: z.looseObject({ model: z.string(), width: z.int(), height: z.int() }).nullable(),
     digitizers: z.array(z.looseObject({})).nullable(),
     cataloguedAt: time,
@@ -126,7 +128,15 @@ export const runDetails = z
     files: z.array(file),
     replicas: z.array(replica),
     banks: z.array(z.strictObject({ bank: z.string().openapi({ example: 'CAM0' }), count: z.int(), bytes })),
-    events: z.array(z.strictObject({ eventId: z.int(), events: z.int(), serialGaps: z.int() })),
+    events: z
+      .array(
+        z.strictObject({
+          eventId: z.int().openapi({ description: '1: the trigger, with camera frame and digitizers' }),
+          events: z.int(),
+          serialGaps: z.int().openapi({ description: 'Serial numbers that are missing between the first and the last' }),
+        }),
+      )
+      .openapi({ description: 'MIDAS events by id' }),
     requests: z.array(z.strictObject({ queue: z.string(), name: z.string(), createdAt: time, sentAt: timeOrNull })),
     history: z.array(z.strictObject({ at: time, what: z.string(), detail: z.string() })),
     uses: z.array(

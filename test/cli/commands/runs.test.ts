@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test,
 import * as link from '../../../cli/commands/link.ts'
 import * as recall from '../../../cli/commands/recall.ts'
 import * as runs from '../../../cli/commands/runs.ts'
+import { runTable } from '../../../cli/runs/run-text.ts'
 import { createHandler } from '../../../functions/catalog-api/handler.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
 import { createToken } from '../../../shared/access/tokens.ts'
@@ -188,6 +189,10 @@ test.each([
   expect((await ls({ CYGNET_API_URL: 'http://127.0.0.1:9' }, ...args)).error).toMatch(sentence)
 })
 
+it('the table of runs calls what it counts MIDAS events: triggers are fewer', () => {
+  expect(runTable([])).toMatch(/ MIDAS events /)
+})
+
 describe.each([
   ['through the API', () => viaApi()],
   ['from the catalogue', viaCatalogue],
@@ -200,6 +205,8 @@ describe.each([
     expect(stdout).toMatch(/^run +1 of LNGS$/m)
     expect(stdout).toMatch(/^on tape +verified$/m)
     expect(stdout).toMatch(/^GEM1_V +440$/m)
+    expect(stdout).toMatch(/^triggers +20$/m)
+    expect(stdout).toMatch(/^MIDAS events +21$/m)
     expect(stdout).toContain(metadataOf(1, {}, 'run 1 of LNGS').checksums.md5)
     expect(stdout).toMatch(/\n\nhistory\nat \(UTC\)/)
     expect((await show('2')).stdout).not.toContain('\u001b[31m')

@@ -85,6 +85,12 @@ describe('a stream', () => {
     expect(Number(lastId(text))).toBeGreaterThan(Number(first))
   })
 
+  test('on which nothing else comes gives signs of life that a page hears, and has an id to go on from', async () => {
+    const live = { lastsSeconds: 30, pollMs: POLL_MS, aliveMs: 2 * POLL_MS }
+    const answer = await siteApp(context, () => who, { live }).app.request(PATH, {}, stays)
+    expect(await read(answer, 'alive')).toMatch(/\n\nid: \d+\nevent: alive\n/)
+  })
+
   test('ends at once when its host goes away, which then need not wait for it', async () => {
     const end = new AbortController()
     const host = await serveHttp({ app: site(60), log: context.log, signal: end.signal, hostname: '127.0.0.1', idleSeconds: 0.1 })

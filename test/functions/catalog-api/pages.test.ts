@@ -205,14 +205,53 @@ describe('Now', () => {
       '11300',
       'waits for tape',
       'tape failed',
-      'aria-label="Broken"',
+      'aria-label="Wrong"',
       'LNGS: 1 copy failed',
-      'LNGS: 1 run not complete',
+      'LNGS: 1 copy failed so far, tried again: the endpoint answered 403 Forbidden',
+      'waits for tape, 1 failed so far',
+      'LNGS: 1 run of the last day not complete',
+      '1 warning in the last day',
+      'begun <time',
+      '1\u202f042 MIDAS events',
       'Alerts of the last day',
       'is incomplete',
       'tape-requests',
     ])
       expect(text).toContain(shown)
+  })
+
+  test('shows when the last run began, as a time in UTC beside its age', async () => {
+    const panel = (await pageAt('/')).split('<section class="site"').find((part) => part.includes('id="site-MAN"')) ?? ''
+    expect(panel).toMatch(
+      /begun <time [^>]*>40 d<\/time> ago <span class="quiet"><time [^>]*><span>\d{4}-\d\d-\d\d<\/span> <span>[\d:]{8}<\/span><\/time> UTC/,
+    )
+  })
+
+  test('asks the catalogue once for all who look at the same time, and for those with other rights by itself', async () => {
+    let queries = 0
+    const database = context.database.withPlugin({
+      transformQuery({ node }) {
+        queries++
+        return node
+      },
+      transformResult: async ({ result }) => result,
+    })
+    const counted = siteApp({ ...context, database }, () => who)
+    who = READER
+    await counted.app.request('/')
+    const once = queries
+    queries = 0
+    const answers = await Promise.all(Array.from({ length: 50 }, () => counted.app.request('/')))
+    for (const answer of answers) expect(answer.status).toBe(200)
+    expect(queries).toBeLessThanOrEqual(2 * once)
+    const [reader, other] = await Promise.all(
+      [READER, caller('read:LNF')].map((each) => {
+        who = each
+        return counted.app.request('/')
+      }),
+    )
+    expect(await reader?.text()).toContain('60020')
+    expect(await other?.text()).not.toContain('60020')
   })
 
   test('works while the queues do not answer', async () => {
@@ -356,6 +395,22 @@ describe('Run', () => {
     expect(await pageAt('/runs/LNGS/60017')).toContain('507 Insufficient Storage (attempt 4)')
   })
 
+  test('whose copy to tape fails and is tried again says so at its head, and why; so does the page of replicas', async () => {
+    const text = await pageAt('/runs/LNGS/60018')
+    expect(text).toMatch(/<dt>Tape<\/dt><dd><span class="mark bad">.{0,80}failed so far, tried again<\/span><\/dd>/)
+    expect(text).toContain('<span class="problem">the endpoint answered 403 Forbidden (attempt 2)</span>')
+    expect(await pageAt('/runs/LNGS/60020')).toMatch(/<dt>Tape<\/dt><dd><span class="mark moving">/)
+    const replicas = await pageAt('/replicas')
+    expect(replicas).toContain('requested, 1 failed so far</span><br><span class="problem">the endpoint answered 403 Forbidden</span>')
+  })
+
+  test('tells triggers from all that MIDAS calls events', async () => {
+    const text = await pageAt('/runs/LNGS/60020')
+    expect(text).toContain('<dt>Triggers</dt><dd>1\u202f000</dd>')
+    expect(text).toContain('<dt>MIDAS events, all ids</dt><dd>1\u202f042</dd>')
+    expect(await pageAt('/runs')).toMatch(/<th scope="col" class="number"[^>]*>(?:<a [^>]*>)?MIDAS events/)
+  })
+
   test('shows the lines that the functions logged about it, to operators', async () => {
     const line = (fields: Record<string, unknown>) =>
       `${JSON.stringify({ level: 'info', time: '2026-01-15T08:00:00.123Z', function: 'extract-metadata', ...fields })}\n`
@@ -487,18 +542,44 @@ describe('Queues', () => {
     expect(await pageAt('/queues?retried=1')).toContain('1 dead letter was sent back')
   })
 
-  test('the age of work that only a queue knows is not known; of none there is none', async () => {
+  describe('the age of work', () => {
     const ageOf = async (queue: string) => {
       const row = (await pageAt('/queues')).split('<tr>').find((part) => part.includes(`<span id="${queue}">`)) ?? ''
       return /<td class="number">(?!\d)(.*?)<\/td><\/tr>/.exec(row)?.[1] ?? ''
     }
-    await context.database.updateTable('outbox').set({ sent_at: new Date() }).execute()
-    expect(await ageOf('reco-requests')).toBe('–')
-    await context.queues.send('reco-requests', ['{}'], AbortSignal.timeout(5000))
-    expect(await ageOf('reco-requests')).toMatch(/title="[^"]*ApproximateAgeOfOldestMessage[^"]*">not known</)
-    await context.database.updateTable('outbox').set({ sent_at: null }).where('queue', '=', 'alerts').execute()
-    expect(await ageOf('alerts')).toContain('data-age')
-    await context.drain('reco-requests')
+    const send = (queue: 'reco-requests' | 'recall-requests', messages: number) =>
+      context.queues.send(queue, Array<string>(messages).fill('{}'), AbortSignal.timeout(5000))
+    const minutesAgo = (minutes: number) => new Date(Date.now() - 60_000 * minutes)
+
+    test('is told by what was not sent, and by when what waits was sent; of none there is none', async () => {
+      const { database } = context
+      await database.updateTable('outbox').set({ sent_at: new Date() }).execute()
+      expect(await ageOf('reco-requests')).toBe('–')
+      await database.updateTable('outbox').set({ sent_at: null }).where('queue', '=', 'alerts').execute()
+      expect(await ageOf('alerts')).toContain('data-age')
+      const sent = await database
+        .selectFrom('outbox')
+        .select('id')
+        .where('queue', '=', 'reco-requests')
+        .orderBy('id', 'desc')
+        .limit(3)
+        .execute()
+      for (const [index, { id }] of sent.entries())
+        await database
+          .updateTable('outbox')
+          .set({ sent_at: minutesAgo(10 * (index + 1)) })
+          .where('id', '=', id)
+          .execute()
+      await send('reco-requests', 2)
+      expect(await ageOf('reco-requests')).toContain('>20 min</time> or more')
+      await context.drain('reco-requests')
+    })
+
+    test('is not known of what nobody noted', async () => {
+      await send('recall-requests', 1)
+      expect(await ageOf('recall-requests')).toMatch(/title="[^"]*ApproximateAgeOfOldestMessage[^"]*">not known</)
+      await context.drain('recall-requests')
+    })
   })
 
   test('says so when there was nothing to send back', async () => {

@@ -11,6 +11,13 @@ const LOOK_EVERY_MS = 60_000
 const SILENCE_MS = 12_000
 /** After an answer that was none: a browser gives up by itself then. */
 const AGAIN_MS = 15_000
+/**
+ * The server gives a sign of life every 15 s. A connection on which nothing comes for so long is dead, though no browser says so: of
+ * a server that hangs, a network that is gone without a word, a laptop that slept.
+ */
+const DEAD_MS = 40_000
+/** A page that does not come in this time does not come. */
+const ANSWER_MS = 15_000
 const status = document.querySelector('[data-live-status]')
 const region = document.querySelector('[data-live]')
 const wanted = region?.dataset.live
@@ -18,6 +25,7 @@ const LIVE = wanted === 'time' ? 'renewed every minute' : 'live'
 
 let looking = false
 let lookAgain = false
+let lookFailed = false
 let news = 0
 
 const say = (text) => {
@@ -36,8 +44,11 @@ async function look() {
   try {
     await new Promise((resolve) => setTimeout(resolve, GATHER_MS))
     await refresh()
+    if (lookFailed && silentSince === undefined) sayLive()
+    lookFailed = false
   } catch {
-    say('what is shown may be old: load the page again')
+    lookFailed = true
+    if (silentSince === undefined) say('what is shown may be old: load the page again')
     status?.classList.add('lost')
   } finally {
     looking = false
@@ -46,7 +57,9 @@ async function look() {
 }
 
 async function refresh() {
-  const answer = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' })
+  const tooLong = new AbortController()
+  setTimeout(() => tooLong.abort(), ANSWER_MS)
+  const answer = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error', signal: tooLong.signal })
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html')
   const fresh = page.querySelector('[data-live]')
   if (fresh === null) throw new Error(String(answer.status))
@@ -84,26 +97,33 @@ function find({ id, href, label }) {
   )
 }
 
+let events
 let silence
-/** Whether a stream was lost, so that nobody knows what it would have told. */
-let wasLost = false
+let patience
+let heardAt = new Date()
+/** Since when a stream is lost that has not come back, so that nobody knows what it would have told. */
+let silentSince
 
-/** @param isAgain after the browser had given up. */
+/** @param isAgain after the browser had given up, or we had. */
 function follow(isAgain) {
-  const events = new EventSource('/api/v1/events')
+  const own = new EventSource('/api/v1/events')
+  events = own
   let missed = isAgain
-  events.addEventListener('ready', ({ data }) => {
+  own.addEventListener('ready', ({ data }) => {
+    heard()
     clearTimeout(silence)
     silence = undefined
-    missed ||= wasLost || JSON.parse(data).missed
-    wasLost = false
+    missed ||= silentSince !== undefined || JSON.parse(data).missed
+    silentSince = undefined
     status?.classList.add('on')
-    status?.classList.remove('lost')
+    if (!lookFailed) status?.classList.remove('lost')
     if (missed) lookAnew()
-    else if (news === 0) say(LIVE)
+    else if (news === 0 && !lookFailed) say(LIVE)
     missed = false
   })
-  events.addEventListener('run', (event) => {
+  own.addEventListener('alive', heard)
+  own.addEventListener('run', (event) => {
+    heard()
     const change = JSON.parse(event.data)
     if (!isWanted(change)) return
     news += 1
@@ -111,23 +131,46 @@ function follow(isAgain) {
     say(`run ${change.runNumber} of ${change.tag}: ${change.what}`)
     look()
   })
-  events.addEventListener('error', () => {
+  own.addEventListener('error', () => {
     status?.classList.remove('on')
-    silence ??= setTimeout(tellSilence, SILENCE_MS, new Date())
-    if (events.readyState === EventSource.CLOSED) setTimeout(follow, AGAIN_MS, true)
+    silence ??= setTimeout(tellSilence, SILENCE_MS)
+    if (own.readyState !== EventSource.CLOSED) return
+    clearTimeout(patience)
+    setTimeout(follow, AGAIN_MS, true)
   })
-  addEventListener('pagehide', () => events.close())
+  waitForLife()
 }
 
-function tellSilence(since) {
-  wasLost = true
+function heard() {
+  heardAt = new Date()
+  waitForLife()
+}
+
+/** A connection that is being made is given no longer than one that was. */
+function waitForLife() {
+  clearTimeout(patience)
+  patience = setTimeout(() => {
+    events.close()
+    tellSilence()
+    follow(true)
+  }, DEAD_MS)
+}
+
+function tellSilence() {
+  silentSince ??= heardAt
+  status?.classList.remove('on')
   status?.classList.add('lost')
-  say(`not connected since ${since.toISOString().slice(11, 16)} UTC: what is shown may be old`)
+  say(`not connected since ${silentSince.toISOString().slice(11, 16)} UTC: what is shown may be old`)
+}
+
+function sayLive() {
+  status?.classList.remove('lost')
+  say(LIVE)
 }
 
 function lookAnew() {
   if (region === null) return offer('Runs may have changed since. Show')
-  say(LIVE)
+  if (!lookFailed) say(LIVE)
   look()
 }
 
@@ -144,6 +187,7 @@ function offer(text) {
 }
 
 follow(false)
+addEventListener('pagehide', () => events.close())
 // A page that comes back from the browser's memory begins again.
 addEventListener('pageshow', (event) => {
   if (event.persisted) location.reload()
