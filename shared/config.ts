@@ -119,7 +119,10 @@ export const variables = {
     text.optional(),
     'rucio: address of our store as the source RSE knows it, put before <bucket>/<key>; absent for a deterministic RSE',
   ),
-  CYGNET_RECALL_DAYS: setting(positive.default(7), 'how long a run that was brought back from tape stays'),
+  CYGNET_RECALL_DAYS: setting(
+    positive.default(7),
+    'how long a run that was brought back from tape stays; then it leaves again, also without a policy of the cleaner, a day after it came at the earliest',
+  ),
   CYGNET_RECALL_HOURS: setting(positive.default(48), 'a recall that takes longer has failed'),
   CYGNET_LINK_SECONDS: setting(positive.default(3600), 'longest validity of a link to an object'),
   CYGNET_PROTECTED_PREFIXES: setting(
@@ -128,12 +131,15 @@ export const variables = {
   ),
   CYGNET_CLEAN_RUNS_AFTER_DAYS: setting(
     whole.optional(),
-    'runs with a verified tape copy leave the store after so many days; absent means that age alone deletes nothing',
+    'runs with a verified tape copy leave the store after so many days, one at the least; absent means that age alone deletes nothing',
   ),
-  CYGNET_CLOUD_CAPACITY_BYTES: setting(positive.optional(), 'room for runs in the store; absent means that fullness deletes nothing'),
+  CYGNET_CLOUD_CAPACITY_BYTES: setting(
+    positive.optional(),
+    'room for runs in the store; absent means that fullness deletes nothing, and that nobody is told when it is full',
+  ),
   CYGNET_CLOUD_HIGH_WATER: setting(
     share.default(0.85),
-    'share of the capacity above which the oldest runs with a verified tape copy leave early',
+    'share of the capacity above which the oldest runs with a verified tape copy leave early; none that came within the last day',
   ),
   CYGNET_CLOUD_LOW_WATER: setting(share.default(0.75), 'share of the capacity at which that stops'),
   CYGNET_CLEAN_MOST_RUNS: setting(

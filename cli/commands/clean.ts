@@ -2,10 +2,10 @@
 import type { Command } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { isTag } from '../../shared/notifications/run-key.ts'
-import type { CleanedEvents } from '../../shared/replicas/clean-events.ts'
-import type { CleanedFile, CleanedRuns } from '../../shared/replicas/clean-runs.ts'
+import type { FileOfRun } from '../../shared/replicas/verify/files-of-run.ts'
+import type { TapeContext } from '../../shared/runtime/context.ts'
 import { parseRunNumber } from '../arguments.ts'
-import { bytes, print, printJson, table } from '../output.ts'
+import { print, printJson } from '../output.ts'
 import { withTapeContext } from '../settings.ts'
 
 interface Options {
@@ -21,10 +21,12 @@ interface Options {
 const MORE = `
 Without --runs or --events both are cleaned, as the schedule does it. A run leaves the store only when a copy of it on tape is
 verified at this moment; a tombstone remains, and \`cygnet recall\` brings the run back. Without CYGNET_CLEAN_RUNS_AFTER_DAYS and
-CYGNET_CLOUD_CAPACITY_BYTES no run is ever deleted, unless it is named.
+CYGNET_CLOUD_CAPACITY_BYTES only those leave that were brought back from tape, when their time is over. What came within the last
+day stays. Shown are the policy in force, and why the oldest files that are in the store stay there.
 
 --run N deletes the files of one run whatever its age, and whether or not a policy is configured; every other rule holds (verified
-copy on tape, no recall, no checksum that disagrees, no protected prefix). It does nothing without --yes.
+copy on tape, no recall, no checksum that disagrees, no protected prefix). It does nothing without --yes. Shown is where each file
+is, and why it stays; the exit code is 1 when one stays.
 
 Examples:
   cygnet clean --dry-run
@@ -54,51 +56,40 @@ async function clean(options: Options): Promise<void> {
   const dryRun = options.dryRun === true || (run !== undefined && options.yes !== true)
   const { cleanEvents } = await import('../../shared/replicas/clean-events.ts')
   const { cleanRuns } = await import('../../shared/replicas/clean-runs.ts')
+  const { filesOfRun } = await import('../../shared/replicas/verify/files-of-run.ts')
+  const { eventsText, namedText, runsText, whyText } = await import('../clean/text.ts')
   await withTapeContext(async (context, signal) => {
     const how = { dryRun, tag, now: context.now() }
     const cleansEvents = run === undefined && (both || options.events === true)
+    const cleansRuns = run !== undefined || both || options.runs === true
     const events = cleansEvents ? await cleanEvents(context, how, signal, context.log) : null
-    const runs = both || options.runs === true || run !== undefined ? await cleanRuns(context, { ...how, run }, signal, context.log) : null
-    if (options.json === true) printJson({ dryRun, events, runs })
+    const runs = cleansRuns ? await cleanRuns(context, { ...how, run }, signal, context.log) : null
+    const named = run === undefined ? null : (await filesOfRun(context.database, { run, tag })).files
+    const why = cleansRuns && run === undefined ? await whatStays(context, how) : null
+    if (options.json === true) printJson({ dryRun, events, runs, ...why, ...(named === null ? {} : { files: named.map(fileJson) }) })
     else {
       if (events !== null) print(eventsText(events, dryRun))
-      if (runs !== null) print(runsText(runs, dryRun))
+      if (runs !== null) print(named === null ? runsText(runs, dryRun) : namedText(named, runs, dryRun))
+      if (why !== null) print(`\n${whyText(why.policy, why.stay)}`)
       if (run !== undefined && options.yes !== true) print('nothing was done yet: add --yes')
     }
-    const stayed = run !== undefined && runs !== null && runs.deleted.length === 0
+    const stayed = named !== null && (runs?.refused.length !== 0 || !(runs.deleted.length > 0 || named.every(hasLeft)))
     if (stayed || (runs?.failed.length ?? 0) > 0 || (events?.failed ?? 0) > 0) process.exitCode = 1
   })
 }
 
-function eventsText(events: CleanedEvents, dryRun: boolean): string {
-  const more = [
-    ...(events.unrecognised > 0 ? [`${events.unrecognised} objects are not named like events and stay`] : []),
-    ...(events.changed > 0 ? [`${events.changed} were written anew meanwhile`] : []),
-    ...(events.failed > 0 ? [`${events.failed} could not be deleted`] : []),
-    ...(events.finished ? [] : ['interrupted']),
-  ]
-  const what = `${events.deleted} of ${events.listed} ${dryRun ? 'would be deleted' : 'deleted'}, ${bytes(events.deletedBytes)}`
-  return [`events: ${what}`, ...more].join('; ')
+async function whatStays(context: TapeContext, how: { readonly tag: string | undefined; readonly now: Date }) {
+  const { cleanPolicy } = await import('../../shared/replicas/clean-policy.ts')
+  const { whyTheyStay } = await import('../../shared/replicas/clean-reasons.ts')
+  const policy = await cleanPolicy(context)
+  return { policy, stay: await whyTheyStay(context, policy, how) }
 }
 
-function runsText(runs: CleanedRuns, dryRun: boolean): string {
-  const section = (title: string, files: readonly CleanedFile[]) =>
-    files.length === 0
-      ? []
-      : [
-          `${title}\n${table(
-            ['run', 'tag', 'key', 'size', 'reason'],
-            files.map((file) => [file.runNumber, file.tag, file.key, bytes(file.sizeBytes), file.reason]),
-          )}`,
-        ]
-  const nothing = runs.deleted.length + runs.refused.length + runs.failed.length === 0
-  if (nothing && !runs.storeIsFull) return 'runs: none is due, or none that is due is in the store with a copy on tape'
-  return [
-    `runs: ${runs.deleted.length} ${runs.deleted.length === 1 ? 'file' : 'files'} ${dryRun ? 'would be deleted, once their copies on tape are verified' : 'deleted'}, ${bytes(runs.deletedBytes)}`,
-    ...section(dryRun ? 'would go' : 'gone', runs.deleted),
-    ...section('stay', runs.refused),
-    ...section('failed', runs.failed),
-    ...(runs.capReached ? ['more are due than one run of the cleaner deletes (CYGNET_CLEAN_MOST_RUNS)'] : []),
-    ...(runs.storeIsFull ? ['the store is above its high-water mark, and nothing more may be deleted'] : []),
-  ].join('\n')
-}
+const hasLeft = ({ copies }: FileOfRun) => copies.some(({ kind, state }) => kind === 'cloud' && state === 'deleted')
+
+const fileJson = ({ tag, runNumber, file, copies }: FileOfRun) => ({
+  tag,
+  runNumber,
+  key: file.object_key,
+  copies: copies.map(({ kind, url, state, verified_at: verifiedAt, last_error: error }) => ({ kind, url, state, verifiedAt, error })),
+})

@@ -2,9 +2,12 @@
 import { randomUUID } from 'node:crypto'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { findRuns } from '../../shared/catalogue/queries.ts'
-import { replicasOfRun } from '../../shared/catalogue/replicas.ts'
+import type { Replica } from '../../shared/catalogue/replica-schema.ts'
 import { classify, InvalidInputError } from '../../shared/errors.ts'
 import { withoutSecrets } from '../../shared/log.ts'
+import { asCatalogued, type Lacking, lackingCopies } from '../../shared/replicas/verify/coverage.ts'
+import { filesOfRun } from '../../shared/replicas/verify/files-of-run.ts'
+import { VERIFIABLE_STATES } from '../../shared/replicas/verify/outcome.ts'
 import type { VerifySelection } from '../../shared/replicas/verify/select.ts'
 import type { Verification, VerifySummary } from '../../shared/replicas/verify.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
@@ -35,9 +38,13 @@ Examples:
   cygnet verify --all --quick         every copy, by the digests that the store and the tape endpoint state
   cygnet verify --dark                what they hold and the catalogue does not know, and what is not listed any more
 
+In the buckets --dark counts only what is named like a run, outside CYGNET_IGNORED_PREFIXES, and was written more than an hour ago
+(younger ones are on their way into the catalogue); at the tape endpoint every file.
+
 A copy is missing, suspicious (other bytes than the run's) or could not be checked now (unknown). What is seen is written
 down and told as alerts; nothing is ever deleted.
-Exit codes: 0 everything was verified, 1 something is missing, suspicious or dark, 3 something could not be checked.`
+Exit codes: 0 everything was verified, 1 something is missing, suspicious or dark, 3 something could not be checked. With --run 0
+says more: each file of the run has a verified copy in the store (or was deleted there by the cleaner) and one on tape; else 3.`
 
 export function register(program: Command): void {
   program
@@ -48,7 +55,7 @@ export function register(program: Command): void {
     .option('--sample <share>', 'a share of all copies chosen by lot, e.g. 1%', parseShare)
     .option('--seed <text>', 'with --sample: the same text chooses the same copies again')
     .option('--all', 'every copy')
-    .option('--dark', 'go through the raw buckets and the tape endpoint for what the catalogue does not know')
+    .option('--dark', 'go through the raw buckets for runs, and the tape endpoint for files, that the catalogue does not know')
     .option('--quick', 'trust the digests that the store and the tape endpoint state; read only where none is stated')
     .option('--json', 'one JSON object')
     .addHelpText('after', EXAMPLES)
@@ -85,24 +92,27 @@ async function verify(context: TapeContext, selection: VerifySelection, flags: F
   if ('run' in selection) await assertCatalogued(context, selection)
   if ('sample' in selection && flags.json !== true) tell(`chosen by lot; --seed ${selection.seed} chooses the same copies again`)
   const told: Verification[] = []
+  const verified = new Set<number>()
   let count = 0
   const progress = showProgress(flags)
   const readBack = flags.quick === true ? 'if-needed' : 'always'
   const summary = await verifyRuns(context, selection, { readBack }, signal, (result) => {
     count += 1
     progress(`${count} copies looked at`)
+    if ('run' in selection && result.outcome === 'verified') verified.add(result.replica.id)
     if (told.length < MOST_TOLD && ('run' in selection || result.outcome !== 'verified')) told.push(result)
   })
   progress(null)
   told.sort((a, b) => a.replica.run_number - b.replica.run_number || a.replica.id - b.replica.id)
-  if (flags.json === true) printJson({ ...selection, summary, copies: told.map(copyJson) })
+  const rest = 'run' in selection ? await notVerified(context, selection, told, verified) : NOTHING_ELSE
+  if (flags.json === true) printJson({ ...selection, summary, copies: told.map(copyJson), ...('run' in selection ? restJson(rest) : {}) })
   else {
-    if (told.length > 0) print(copyTable(told))
-    if ('run' in selection && summary.checked === 0) tell(await whyNone(context, selection))
+    if (told.length + rest.others.length > 0) print(copyTable(told, rest.others))
     print(summaryText(summary))
+    for (const { key, why } of rest.lacking.slice(0, MOST_TOLD)) print(`${key}: ${why.join('; ')}`)
   }
   if (summary.missing + summary.suspicious > 0) return NOT_RIGHT
-  return summary.unknown > 0 || ('run' in selection && summary.checked === 0) ? NOT_KNOWN : 0
+  return summary.unknown > 0 || rest.lacking.length > 0 || ('run' in selection && summary.checked === 0) ? NOT_KNOWN : 0
 }
 
 type RunSelection = Extract<VerifySelection, { readonly run: number }>
@@ -113,12 +123,32 @@ async function assertCatalogued({ database }: TapeContext, { run, tag }: RunSele
   throw new InvalidInputError(`${named} is not in the catalogue; \`cygnet runs show ${run}\` says what is known of it`)
 }
 
-async function whyNone({ database }: TapeContext, { run, tag }: RunSelection): Promise<string> {
-  const uses = await findRuns(database, { runNumber: run, tag })
-  const replicas = (await Promise.all(uses.map(({ id }) => replicasOfRun(database, id)))).flat()
-  const states = replicas.map(({ url, state }) => `${url} is ${state}`)
-  return `no copy of the run can be verified now: ${states.length === 0 ? 'none is known' : states.join(', ')}`
+interface NotVerified {
+  /** Copies of the run that are not where they can be looked at. */
+  readonly others: readonly Replica[]
+  readonly lacking: readonly Lacking[]
 }
+
+const NOTHING_ELSE: NotVerified = { others: [], lacking: [] }
+
+/** What is to be said of a run besides the copies that were looked at. */
+async function notVerified(
+  { database }: TapeContext,
+  selection: RunSelection,
+  told: readonly Verification[],
+  verified: ReadonlySet<number>,
+): Promise<NotVerified> {
+  const { files, copies } = await filesOfRun(database, selection)
+  const looked = new Set(told.map(({ replica }) => replica.id))
+  const cannotBe = ({ kind, state }: Replica) => kind === 'local' || !VERIFIABLE_STATES.some((verifiable) => verifiable === state)
+  const others = copies.filter((copy) => !looked.has(copy.id) && cannotBe(copy))
+  return { others: others.slice(0, MOST_TOLD), lacking: lackingCopies(files, verified) }
+}
+
+const restJson = ({ others, lacking }: NotVerified) => ({
+  notLookedAt: others.map((copy) => ({ ...whichCopy(copy), state: copy.state, detail: asCatalogued(copy) })),
+  lacking,
+})
 
 async function goThrough(context: TapeContext, flags: Flags, signal: AbortSignal): Promise<number> {
   const { findDark } = await import('../../shared/replicas/dark.ts')
@@ -159,17 +189,19 @@ function showProgress({ json }: Flags): (text: string | null) => void {
 const summaryText = ({ checked, verified, missing, suspicious, unknown, bytes: read }: VerifySummary) =>
   `${checked} ${checked === 1 ? 'copy' : 'copies'} looked at, ${bytes(read)} read: ${verified} verified, ${missing} missing, ${suspicious} suspicious, ${unknown} unknown`
 
-const copyTable = (results: readonly Verification[]) =>
+const copyTable = (results: readonly Verification[], others: readonly Replica[] = []) =>
   table(
     ['run', 'tag', 'copy', 'is', ''],
-    results.map(({ replica, outcome, detail }) => [replica.run_number, replica.tag, replica.url, outcome, detail]),
+    [
+      ...results.map(({ replica, outcome, detail }) => [replica.run_number, replica.tag, replica.url, outcome, detail]),
+      ...others.map((copy) => [copy.run_number, copy.tag, copy.url, copy.state, asCatalogued(copy)]),
+    ],
   )
 
+const whichCopy = ({ run_number: runNumber, tag, kind, url }: Replica) => ({ runNumber, tag, kind, url })
+
 const copyJson = ({ replica, outcome, detail }: Verification) => ({
-  runNumber: replica.run_number,
-  tag: replica.tag,
-  kind: replica.kind,
-  url: replica.url,
+  ...whichCopy(replica),
   outcome,
   detail,
   verifiedBefore: replica.verified_at,

@@ -1,7 +1,8 @@
 /** The copies in the store that may be worth deleting, the oldest first, a page at a time. Whether one may go is decided elsewhere. */
-import { sql } from 'kysely'
+import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import type { Database } from '../catalogue/database.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
+import type { Schema } from '../catalogue/schema.ts'
 import { plainPrefix } from './protected.ts'
 
 export interface CandidateFilter {
@@ -13,8 +14,6 @@ export interface CandidateFilter {
   /** In these buckets. */
   readonly rawBuckets: readonly string[]
   readonly protectedPrefixes: readonly string[]
-  /** Only what was deleted before, brought back, and is not asked for any more. */
-  readonly recallOver: boolean
   readonly now: Date
 }
 
@@ -24,63 +23,93 @@ const PAGE = 200
 export async function* deletionCandidates(database: Database, filter: CandidateFilter): AsyncGenerator<Replica> {
   let after = { storedAt: new Date(0), id: 0 }
   for (;;) {
-    const page = await candidatePage(database, filter, after)
+    const { storedAt, id } = after
+    const page = await database
+      .selectFrom('replicas')
+      .selectAll()
+      .where(mayGo(filter))
+      .where((where) => where.or([where('stored_at', '>', storedAt), where.and([where('stored_at', '=', storedAt), where('id', '>', id)])]))
+      .orderBy('stored_at')
+      .orderBy('id')
+      .limit(PAGE)
+      .execute()
     yield* page
     const last = page.at(-1)
     if (last === undefined || page.length < PAGE) return
-    after = { storedAt: last.stored_at ?? after.storedAt, id: last.id }
+    after = { storedAt: last.stored_at ?? storedAt, id: last.id }
   }
 }
 
-function candidatePage(database: Database, filter: CandidateFilter, after: { readonly storedAt: Date; readonly id: number }) {
-  return database
-    .selectFrom('replicas')
-    .selectAll()
-    .where('kind', '=', 'cloud')
-    .where('state', '=', 'present')
-    .where('stored_at', '<=', filter.until)
-    .where('bucket', 'in', filter.rawBuckets)
-    .where((where) =>
-      where.or([where('stored_at', '>', after.storedAt), where.and([where('stored_at', '=', after.storedAt), where('id', '>', after.id)])]),
-    )
-    .where((where) => where.or([where('next_attempt_at', 'is', null), where('next_attempt_at', '<=', filter.now)]))
-    .where((where) => where.or([where('lease_until', 'is', null), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]))
-    .$if(filter.tag !== null, (query) => query.where('tag', '=', filter.tag as string))
-    .$if(filter.recallOver, (query) => query.where(wasBroughtBack(filter.now)))
-    .where((where) =>
-      where.and(
-        filter.protectedPrefixes.map(
-          (prefix) =>
-            sql<boolean>`${plainPrefix(prefix)} NOT IN (LEFT(object_key, CHAR_LENGTH(${plainPrefix(prefix)})),
-              LEFT(CONCAT(bucket, '/', object_key), CHAR_LENGTH(${plainPrefix(prefix)})))`,
+/**
+ * Only what was deleted before (a tombstone says so), was brought back, and is not asked for any more; and was not dropped anew since.
+ * From the recalls, of which there are few, to the copies in the store, of which there may be a million.
+ */
+export async function* recalledCandidates(database: Database, filter: CandidateFilter): AsyncGenerator<Replica> {
+  for (let after = 0; ; ) {
+    const page = await database
+      .selectFrom('replicas as recall')
+      .innerJoin('replicas', (join) =>
+        join
+          .onRef('replicas.bucket', '=', 'recall.bucket')
+          .onRef('replicas.object_key', '=', 'recall.object_key')
+          .onRef('replicas.sha256', '=', 'recall.sha256'),
+      )
+      .modifyFront(sql`STRAIGHT_JOIN`)
+      .selectAll('replicas')
+      .where('recall.kind', '=', 'recall')
+      .where('recall.expires_at', '<=', filter.now)
+      .whereRef('recall.expires_at', '>=', 'replicas.stored_at')
+      .where(mayGo(filter))
+      .where((where) =>
+        where.exists(
+          where
+            .selectFrom('tombstones')
+            .select('tombstones.id')
+            .whereRef('tombstones.replica_id', '=', 'replicas.id')
+            .where('tombstones.state', '=', 'deleted'),
         ),
+      )
+      .where('replicas.id', '>', after)
+      .orderBy('replicas.id')
+      .limit(PAGE)
+      .execute()
+    yield* page
+    const last = page.at(-1)
+    if (last === undefined || page.length < PAGE) return
+    after = last.id
+  }
+}
+
+/** What the catalogue's rows alone say of a copy in the store, as far as all of them can be asked at once. */
+function mayGo(filter: CandidateFilter) {
+  const { until, tag, tapeEndpoint, rawBuckets, protectedPrefixes, now } = filter
+  const prefixes = protectedPrefixes.map(plainPrefix)
+  return ({ and, or, eb, exists, selectFrom }: ExpressionBuilder<Schema, 'replicas'>) =>
+    and([
+      eb('replicas.kind', '=', 'cloud'),
+      eb('replicas.state', '=', 'present'),
+      eb('replicas.stored_at', '<=', until),
+      eb('replicas.bucket', 'in', rawBuckets),
+      ...(tag === null ? [] : [eb('replicas.tag', '=', tag)]),
+      or([eb('replicas.next_attempt_at', 'is', null), eb('replicas.next_attempt_at', '<=', now)]),
+      or([eb('replicas.lease_until', 'is', null), eb('replicas.lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
+      ...prefixes.map(
+        (prefix) =>
+          sql<SqlBool>`${prefix} NOT IN (LEFT(replicas.object_key, CHAR_LENGTH(${prefix})),
+            LEFT(CONCAT(replicas.bucket, '/', replicas.object_key), CHAR_LENGTH(${prefix})))`,
       ),
-    )
-    .where((where) =>
-      where.exists(
-        where
-          .selectFrom('replicas as copy')
+      exists(
+        selectFrom('replicas as copy')
           .select('copy.id')
           .whereRef('copy.bucket', '=', 'replicas.bucket')
           .whereRef('copy.object_key', '=', 'replicas.object_key')
           .whereRef('copy.sha256', '=', 'replicas.sha256')
           .where('copy.kind', '=', 'tape')
           .where('copy.state', '=', 'on-media')
-          .where('copy.endpoint', '=', filter.tapeEndpoint),
+          .where('copy.endpoint', '=', tapeEndpoint),
       ),
-    )
-    .orderBy('stored_at')
-    .orderBy('id')
-    .limit(PAGE)
-    .execute()
+    ])
 }
-
-/** A tombstone says that it had gone; the recall that brought it back is over, and it was not dropped anew after that. */
-const wasBroughtBack = (now: Date) => sql<boolean>`
-  EXISTS (SELECT 1 FROM tombstones AS tombstone WHERE tombstone.replica_id = replicas.id AND tombstone.state = 'deleted')
-  AND EXISTS (SELECT 1 FROM replicas AS recall
-    WHERE recall.bucket = replicas.bucket AND recall.object_key = replicas.object_key AND recall.sha256 = replicas.sha256
-      AND recall.kind = 'recall' AND recall.expires_at <= ${now} AND recall.expires_at >= replicas.stored_at)`
 
 /** Deletions whose function died: they are settled before anything else is deleted. */
 export const abandonedDeletions = (database: Database): Promise<readonly Replica[]> =>
@@ -94,7 +123,7 @@ export const abandonedDeletions = (database: Database): Promise<readonly Replica
     .limit(PAGE)
     .execute()
 
-/** The copies in the store of a run, under every use of its number. */
+/** What is in the store of a run, or should be, under every use of its number. */
 export const cloudCopiesOfRun = (
   database: Database,
   run: { readonly tag: string; readonly runNumber: number },
@@ -105,7 +134,7 @@ export const cloudCopiesOfRun = (
     .where('kind', '=', 'cloud')
     .where('tag', '=', run.tag)
     .where('run_number', '=', run.runNumber)
-    .where('state', 'in', ['present', 'deleting'])
+    .where('state', 'in', ['present', 'deleting', 'suspicious', 'missing'])
     .orderBy('id')
     .execute()
 

@@ -1,19 +1,19 @@
 /**
- * Which runs leave the store: those that have been in it for longer than the policy says, and, while it is fuller than it should
- * be, the oldest before their time. Only wishes are made here; whether a copy may go is for deleteCloudCopy alone to say.
+ * Which runs leave the store: those that were brought back for a time that is over, those that have been in it for longer than the
+ * policy says, and, while it is fuller than it should be, the oldest before their time. Only wishes are made here; whether a copy may go is for deleteCloudCopy alone to say.
  */
-import { alertRequest } from '../catalogue/next-steps.ts'
-import { addRequests } from '../catalogue/outbox.ts'
 import { findRuns } from '../catalogue/queries.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
 import { classify, InvalidInputError } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
 import type { TapeContext } from '../runtime/context.ts'
-import { abandonedDeletions, bytesInStore, cloudCopiesOfRun, deletionCandidates } from './clean-candidates.ts'
+import { tellPeople } from './clean-alerts.ts'
+import { abandonedDeletions, cloudCopiesOfRun, deletionCandidates, recalledCandidates } from './clean-candidates.ts'
+import { type CleanPolicy, cleanPolicy, isTooFull } from './clean-policy.ts'
+import { whyTheyStay } from './clean-reasons.ts'
 import { type DeletionOptions, deleteCloudCopy, settleDeletion } from './delete-cloud-copy.ts'
-import { type CloudDeletion, permittedVersion } from './deletion-rules.ts'
+import { type CloudDeletion, permittedVersion, YOUNGEST_MS } from './deletion-rules.ts'
 import { refuseProtected } from './protected.ts'
-import { sendRequests } from './send-requests.ts'
 import { endStrandedTombstones } from './tombstones.ts'
 
 export interface CleanRunsOptions {
@@ -54,23 +54,22 @@ const MOST_REFUSALS = 200
 
 /**
  * Deletes what is due, at most CYGNET_CLEAN_MOST_RUNS files. With neither an age (CYGNET_CLEAN_RUNS_AFTER_DAYS, counted from when
- * the object was stored) nor a capacity (CYGNET_CLOUD_CAPACITY_BYTES) configured nothing is ever due.
+ * the object was stored) nor a capacity (CYGNET_CLOUD_CAPACITY_BYTES) configured only that is due whose recall is over.
  * @throws InvalidInputError when a run is named that is unknown, or known under several tags. What goes wrong with single files is
  * in `failed`.
  */
 export async function cleanRuns(context: TapeContext, options: CleanRunsOptions, signal: AbortSignal, log: Logger): Promise<CleanedRuns> {
   const tally = createTally(context, options, signal, log)
-  if (options.run !== undefined) {
-    for (const replica of await copiesOfNamedRun(context, options, options.run)) {
-      if (tally.deletedCount() >= context.config.CYGNET_CLEAN_MOST_RUNS) return tally.result(true, false)
-      if (tally.goesOn()) await tally.tryToDelete(replica, `run ${options.run} was named by an operator`, { youngestMs: 0 })
-    }
-    return tally.result(false, false)
-  }
+  if (options.run !== undefined) return await cleanNamedRun(context, options, options.run, tally)
   if (!options.dryRun) await settleAbandoned(context, tally, signal, log)
-  const { capReached, storeIsFull } = await deleteWhatIsDue(context, options, tally)
-  if (!options.dryRun && !signal.aborted) await tellPeople(context, options.now, { capReached, storeIsFull }, signal)
-  return tally.result(capReached, storeIsFull)
+  const policy = await cleanPolicy(context)
+  const result = await deleteWhatIsDue(context, options, policy, tally)
+  if (!options.dryRun && !signal.aborted) {
+    const { room } = policy
+    const full = result.storeIsFull && room !== null ? { room, why: await whyTheyStay(context, policy, options) } : null
+    await tellPeople(context, options.now, result, full, signal)
+  }
+  return result
 }
 
 type Tally = ReturnType<typeof createTally>
@@ -90,6 +89,7 @@ function createTally(context: TapeContext, { dryRun }: CleanRunsOptions, signal:
     deletedCount: () => deleted.length,
     deletedBytes: () => sumOf(deleted),
     goesOn: () => !signal.aborted && failuresInARow < MOST_FAILURES && refused.length < MOST_REFUSALS,
+    refuse: (replica: Replica, reason: string) => note(replica, reason, refused, 'run-stays'),
     async tryToDelete(replica: Replica, reason: string, deletion: DeletionOptions = {}) {
       await this.count(replica, reason, () =>
         dryRun ? wouldDelete(context, replica) : deleteCloudCopy(context, replica, reason, signal, deletion),
@@ -141,6 +141,22 @@ async function settleAbandoned(context: TapeContext, tally: Tally, signal: Abort
       await tally.count(replica, 'deleted by a function that died before it could say so', () => settleDeletion(context, replica, signal))
 }
 
+async function cleanNamedRun(context: TapeContext, options: CleanRunsOptions, run: number, tally: Tally): Promise<CleanedRuns> {
+  for (const replica of await copiesOfNamedRun(context, options, run)) {
+    if (tally.deletedCount() >= context.config.CYGNET_CLEAN_MOST_RUNS) return tally.result(true, false)
+    if (replica.state === 'suspicious' || replica.state === 'missing') tally.refuse(replica, notHandled(replica))
+    else if (tally.goesOn()) await tally.tryToDelete(replica, `run ${run} was named by an operator`, { youngestMs: 0 })
+  }
+  return tally.result(false, false)
+}
+
+/** What is wrong in the store is for people to look at: it is the one trace of what happened. */
+function notHandled({ state, last_error: error }: Replica): string {
+  const more = 'docs/runbook.md, "a copy is missing or suspicious"'
+  if (state === 'missing') return `it vanished from the store, and not by us: ${more}`
+  return `its object in the store is suspicious (${error ?? 'no reason known'}) and is kept for people to look at: ${more}`
+}
+
 async function copiesOfNamedRun({ database }: TapeContext, { tag }: CleanRunsOptions, runNumber: number): Promise<readonly Replica[]> {
   const tags = [...new Set((await findRuns(database, { runNumber, tag })).map((run) => run.tag))]
   const [found, ...others] = tags
@@ -150,66 +166,50 @@ async function copiesOfNamedRun({ database }: TapeContext, { tag }: CleanRunsOpt
   return await cloudCopiesOfRun(database, { tag: found, runNumber })
 }
 
-async function deleteWhatIsDue(context: TapeContext, options: CleanRunsOptions, tally: Tally) {
+async function deleteWhatIsDue(
+  context: TapeContext,
+  options: CleanRunsOptions,
+  { afterDays, room, mostFiles }: CleanPolicy,
+  tally: Tally,
+): Promise<CleanedRuns> {
   const { config, database, tape } = context
   const { now } = options
-  const days = config.CYGNET_CLEAN_RUNS_AFTER_DAYS
-  const dueBefore = days === undefined ? null : new Date(now.getTime() - days * DAY_MS)
-  const pressure = await pressureOf(context, tally.deletedBytes())
-  if (dueBefore === null && pressure === null) return { capReached: false, storeIsFull: false }
-  const isOver = (bytes: number) => pressure !== null && pressure.usedBytes - tally.deletedBytes() > bytes
+  const dueBefore = afterDays === null ? null : new Date(now.getTime() - afterDays * DAY_MS)
+  const pressure = isTooFull(room) ? room : null
+  const goneBefore = tally.deletedBytes()
+  const isOver = (bytes: number) => pressure !== null && pressure.usedBytes + goneBefore - tally.deletedBytes() > bytes
   const filter = {
     tag: options.tag ?? null,
     tapeEndpoint: tape?.endpoint ?? '',
     rawBuckets: config.CYGNET_RAW_BUCKETS,
     protectedPrefixes: config.CYGNET_PROTECTED_PREFIXES,
-    until: new Date(now.getTime() - DAY_MS),
+    until: new Date(now.getTime() - YOUNGEST_MS),
     now,
   }
-  // Those that were brought back come first: their time is over, whatever their age.
-  for (const recallOver of [true, false])
-    for await (const replica of tape === null ? [] : deletionCandidates(database, { ...filter, recallOver })) {
-      const reason = recallOver ? 'brought back from tape, and its time is over' : reasonFor(replica)
+  const hasPolicy = dueBefore !== null || pressure !== null
+  // Those that were brought back come first: their time is over, whatever their age, and whether or not there is a policy.
+  const passes: readonly Pass[] = [
+    { candidates: recalledCandidates, reasonFor: () => 'brought back from tape, and its time is over' },
+    ...(hasPolicy ? [{ candidates: deletionCandidates, reasonFor }] : []),
+  ]
+  for (const { candidates, reasonFor: reasonIn } of tape === null ? [] : passes)
+    for await (const replica of candidates(database, filter)) {
+      const reason = reasonIn(replica)
       if (reason === null || !tally.goesOn()) break
-      if (tally.deletedCount() >= config.CYGNET_CLEAN_MOST_RUNS) return { capReached: true, storeIsFull: false }
+      if (tally.deletedCount() >= mostFiles) return tally.result(true, false)
       await tally.tryToDelete(replica, reason)
     }
-  return { capReached: false, storeIsFull: options.tag === undefined && pressure !== null && isOver(pressure.highBytes) }
+  return tally.result(false, options.tag === undefined && pressure !== null && isOver(pressure.highBytes))
 
   /** The oldest come first: when one is not due, none after it is. */
   function reasonFor({ stored_at: storedAt }: Replica): string | null {
-    if (dueBefore !== null && storedAt !== null && storedAt <= dueBefore) return `in the store for more than ${days} days`
+    if (dueBefore !== null && storedAt !== null && storedAt <= dueBefore) return `in the store for more than ${afterDays} days`
     return pressure !== null && isOver(pressure.lowBytes) ? 'the oldest, and the store is too full' : null
   }
 }
 
-/** Null while the store is below the high-water mark, or has none. `goneBytes` are reckoned to what was used before. */
-async function pressureOf({ config, database }: TapeContext, goneBytes: number) {
-  const capacity = config.CYGNET_CLOUD_CAPACITY_BYTES
-  if (capacity === undefined) return null
-  const usedBytes = await bytesInStore(database)
-  const highBytes = capacity * config.CYGNET_CLOUD_HIGH_WATER
-  // A low-water mark above the high one is taken for it.
-  const lowBytes = Math.min(capacity * config.CYGNET_CLOUD_LOW_WATER, highBytes)
-  return usedBytes > highBytes ? { usedBytes: usedBytes + goneBytes, highBytes, lowBytes } : null
-}
-
-async function tellPeople(
-  context: TapeContext,
-  at: Date,
-  { capReached, storeIsFull }: { readonly capReached: boolean; readonly storeIsFull: boolean },
-  signal: AbortSignal,
-): Promise<void> {
-  const about = { tag: null, runNumber: null, runId: null, object: null, occurrence: at.toISOString().slice(0, 10) }
-  const most = context.config.CYGNET_CLEAN_MOST_RUNS
-  const capSummary = `the cleaner deleted ${most} files of runs, its limit for one run (CYGNET_CLEAN_MOST_RUNS), and more were due`
-  const fullSummary =
-    'the store is above its high-water mark and no run in it may be deleted: runs wait for a verified copy on tape, or were recalled (docs/runbook.md, "the disk is filling")'
-  const alerts = [
-    ...(capReached ? [alertRequest({ rule: 'cleaner-cap-reached', severity: 'warning', summary: capSummary, ...about })] : []),
-    ...(storeIsFull ? [alertRequest({ rule: 'store-is-full', severity: 'error', summary: fullSummary, ...about })] : []),
-  ]
-  if (alerts.length === 0) return
-  await addRequests(context.database, alerts, at)
-  await sendRequests(context, alerts, signal)
+interface Pass {
+  readonly candidates: typeof deletionCandidates
+  /** Why it may go; null when neither it nor any after it may. */
+  readonly reasonFor: (replica: Replica) => string | null
 }

@@ -6,6 +6,7 @@ import type { ReplicaOutcome } from '../catalogue/replica-work.ts'
 import type { CopyResult, TapeLook } from '../tape/driver.ts'
 import { tapeNameBeside } from '../tape/names.ts'
 import { nextLookAt, retryAt } from './back-off.ts'
+import { type OtherCopies, whereToLook } from './verify/other-copies.ts'
 
 /** After so many tries in vain people are told; it goes on being tried all the same. */
 const TRIES_BEFORE_TOLD = 6
@@ -71,9 +72,11 @@ export function failedOutcome(replica: Replica, reason: string, at: Date, endedI
 }
 
 /** Nothing more can be done by trying: the store does not hold these contents any more. */
-export function sourceGoneOutcome(replica: Replica, detail: string, otherCopy: boolean, at: Date): ReplicaOutcome {
+export function sourceGoneOutcome(replica: Replica, detail: string, others: OtherCopies, at: Date): ReplicaOutcome {
+  // What the rows say of the store is not what was just seen there.
+  const otherCopy = others.verified.some(({ kind }) => kind === 'tape')
   const reason = `it cannot be copied: ${detail}`
-  const summary = `${nameOf(replica)} (md5 ${replica.md5}) was not copied to tape in time: ${detail}${otherCopy ? '' : '; no verified copy of these contents is known, look for the file on the DAQ'}`
+  const summary = `${nameOf(replica)} (md5 ${replica.md5}) was not copied to tape in time: ${detail}${otherCopy ? '' : `; no verified copy of these contents is known, ${whereToLook(others)} and push it again`}`
   return {
     change: { state: 'failed', last_error: reason, checked_at: at, next_attempt_at: null },
     note: { what: 'copy to tape impossible', detail },

@@ -7,7 +7,6 @@ import { noteEndpointFailure, noteEndpointSuccess } from '../catalogue/endpoint-
 import type { Replica } from '../catalogue/replica-schema.ts'
 import { type Claim, claimTapeCopy, endClaim, type ReplicaOutcome, whileClaimed } from '../catalogue/replica-work.ts'
 import { replicasOfContent } from '../catalogue/replicas.ts'
-import { VERIFIED_STATES } from '../catalogue/storage-summary.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
 import type { TapeContext } from '../runtime/context.ts'
@@ -16,6 +15,7 @@ import { tapeFileOf } from './check-replica.ts'
 import { besideOutcome, busyOutcome, failedOutcome, sourceGoneOutcome, storedOutcome, submittedOutcome } from './copy-outcome.ts'
 import { sendRequests } from './send-requests.ts'
 import { findSource } from './source.ts'
+import { otherCopies } from './verify/other-copies.ts'
 import { verifyReplica } from './verify.ts'
 
 /** A context that has a place for copies. */
@@ -102,7 +102,7 @@ async function makeCopy(context: WithTape, replica: Replica, signal: AbortSignal
       return failedOutcome(replica, `there is a file of this name that cannot be verified: ${look.detail}`, at())
   }
   const found = await findSource(context, replica, signal)
-  if (found.kind === 'gone') return sourceGoneOutcome(replica, found.detail, await hasOtherCopy(context, replica), at())
+  if (found.kind === 'gone') return sourceGoneOutcome(replica, found.detail, await otherCopies(context.database, replica), at())
   const endedInVain = look.state === 'failed' && replica.reference !== null
   const attempt = endedInVain ? replica.generation + 1 : replica.generation
   const result = await tape.copy(file, found.source, { attempt }, signal)
@@ -121,15 +121,6 @@ async function makeCopy(context: WithTape, replica: Replica, signal: AbortSignal
 const beside = (context: WithTape, replica: Replica, detail: string): ReplicaOutcome =>
   besideOutcome(replica, detail, (name) => context.tape.url(name), context.now()) ??
   failedOutcome(replica, `the name kept for these very contents holds others: ${detail}`, context.now())
-
-async function hasOtherCopy(context: WithTape, replica: Replica): Promise<boolean> {
-  const content = { bucket: replica.bucket, key: replica.object_key, sha256: replica.sha256 }
-  const copies = await replicasOfContent(context.database, content)
-  // What was recalled is the object in the store too.
-  return copies.some(
-    (copy) => copy.id !== replica.id && copy.kind !== 'cloud' && copy.kind !== 'recall' && VERIFIED_STATES.includes(copy.state),
-  )
-}
 
 /** The store does not give the bytes it should: its copy is verified, so that the catalogue says what is seen. */
 async function doubtSource(context: WithTape, replica: Replica, signal: AbortSignal, log: Logger): Promise<void> {

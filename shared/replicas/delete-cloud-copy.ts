@@ -14,21 +14,19 @@ import { parseRunKey } from '../notifications/run-key.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import { deleteObject, lookForVersion } from '../storage/delete-object.ts'
 import type { ObjectVersion } from '../storage/objects.ts'
-import { type CloudDeletion, permittedVersion, type Refusal, refused, versionInStore } from './deletion-rules.ts'
-import { endWhatWasBegun, inTime, isGone, stays } from './end-deletion.ts'
+import { type CloudDeletion, permittedVersion, type Refusal, refused, versionInStore, YOUNGEST_MS } from './deletion-rules.ts'
+import { endWhatWasBegun, inTime, isGone, recordDoubt, stays } from './end-deletion.ts'
 import { refuseProtected } from './protected.ts'
 import { findSurvivor, type Survivor } from './surviving-copy.ts'
 import { withdrawTombstones, writeTombstone } from './tombstones.ts'
 
 export interface DeletionOptions {
   /**
-   * Objects younger than this stay, milliseconds; a day when absent. It is what narrows the moment between the last look and the
-   * deletion on stores that know no conditional deletion: a drop that is repeated comes soon after the first.
+   * Objects younger than this stay, milliseconds; YOUNGEST_MS when absent. It is what narrows the moment between the last look and
+   * the deletion on stores that know no conditional deletion.
    */
   readonly youngestMs?: number
 }
-
-const DAY_MS = 86_400_000
 
 /**
  * Deletes the copy of a run in the store, when everything holds; else says why it stays. Either way the row is free again and
@@ -46,14 +44,19 @@ export async function deleteCloudCopy(
   options: DeletionOptions = {},
 ): Promise<CloudDeletion> {
   refuseOthers(context, replica)
-  return await underClaim(context, replica, ['present', 'deleting'], signal, async (claim, held) => {
-    const ended = await endWhatWasBegun(context, claim, held)
-    if (ended !== null) return ended
-    const prepared = await releasing(context, claim, held, () =>
-      prepare(context, claim, { reason, youngestMs: options.youngestMs ?? DAY_MS }, held),
-    )
-    return prepared.kind === 'refused' ? prepared : await carryOut(context, claim, prepared, held)
-  })
+  const doubted: Replica[] = []
+  const wish = { reason, youngestMs: options.youngestMs ?? YOUNGEST_MS, onDoubt: (tape: Replica) => void doubted.push(tape) }
+  try {
+    return await underClaim(context, replica, ['present', 'deleting'], signal, async (claim, held) => {
+      const ended = await endWhatWasBegun(context, claim, held)
+      if (ended !== null) return ended
+      const prepared = await releasing(context, claim, held, () => prepare(context, claim, wish, held))
+      return prepared.kind === 'refused' ? prepared : await carryOut(context, claim, prepared, held)
+    })
+  } finally {
+    // Not before: while the copy in the store is `deleting` it does not count, and people would be told of the last copy.
+    for (const tape of doubted) await recordDoubt(context, tape, 'if-needed', signal)
+  }
 }
 
 /**
@@ -111,25 +114,25 @@ const isStale = ({ config, now }: TapeContext, { verifiedAt }: Survivor): boolea
 async function prepare(
   context: TapeContext,
   claim: Claim,
-  options: { readonly reason: string; readonly youngestMs: number },
+  wish: { readonly reason: string; readonly youngestMs: number; readonly onDoubt: (tape: Replica) => void },
   held: AbortSignal,
 ): Promise<Prepared | Refusal> {
   const { database } = context
   await noteStep(database, claim, { change: { state: 'deleting' } }, context.now())
   const permitted = await permittedVersion(database, claim.replica, context.now())
   if ('kind' in permitted) return permitted
-  const version = await versionInStore(context, permitted, options.youngestMs, held)
+  const version = await versionInStore(context, permitted, wish.youngestMs, held)
   if ('kind' in version) return version
-  const survivor = await findSurvivor(context, claim.replica, held)
+  const survivor = await findSurvivor(context, claim.replica, wish.onDoubt, held)
   if (survivor.kind === 'none') return refused('no-verified-copy', survivor.reason)
   held.throwIfAborted()
-  const tombstoneId = await writeDown(context, claim, version, survivor, options.reason)
+  const tombstoneId = await writeDown(context, claim, version, survivor, wish.reason)
   if (typeof tombstoneId !== 'number') return tombstoneId
   // From here the deletion takes less than the lease, or the requests are given up: nobody else begins meanwhile.
   await renewClaim(database, claim, context.config.CYGNET_LEASE_SECONDS)
   const look = await lookForVersion(context.s3, version, inTime(context, held))
   if (look !== 'there') return refused(look === 'other' ? 'changed' : 'not-in-store', 'the object was replaced or removed at this moment')
-  return { kind: 'prepared', tombstoneId, version, survivor, reason: options.reason }
+  return { kind: 'prepared', tombstoneId, version, survivor, reason: wish.reason }
 }
 
 /** The rules once more, the survivor's row and the tombstone in one transaction, under the lock of the run. */
@@ -156,7 +159,13 @@ async function writeDown(
         }
         const verified = await trx
           .updateTable('replicas')
-          .set({ verified_at: survivor.verifiedAt, verified_by: survivor.verifiedBy, checked_at: survivor.verifiedAt, updated_at: at })
+          .set({
+            verified_at: survivor.verifiedAt,
+            verified_by: survivor.verifiedBy,
+            checked_at: survivor.verifiedAt,
+            last_error: null,
+            updated_at: at,
+          })
           .where('id', '=', survivor.replica.id)
           .where('state', '=', 'on-media')
           .executeTakeFirst()

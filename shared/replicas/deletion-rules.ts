@@ -43,8 +43,14 @@ export type CloudDeletion = Deleted | Refusal
 
 export const refused = (code: RefusalCode, reason: string): Refusal => ({ kind: 'refused', code, reason })
 
+/**
+ * What came later than a day ago leaves only when an operator names it, however full the store is: a drop that is repeated comes soon
+ * after the first, and some stores know no conditional deletion (docs/adr/0009-deletion.md).
+ */
+export const YOUNGEST_MS = 86_400_000
+
 /** A recall in one of these states wants the object in the store, until its time is over. */
-const WANTED_STATES: readonly ReplicaState[] = ['requested', 'copying', 'submitted', 'staged', 'staging', 'present']
+export const WANTED_STATES: readonly ReplicaState[] = ['requested', 'copying', 'submitted', 'staged', 'staging', 'present']
 
 /** The version of the object that may be deleted by what the catalogue knows, or why none may. */
 export async function permittedVersion(executor: Executor, replica: Replica, at: Date): Promise<ObjectVersion | Refusal> {

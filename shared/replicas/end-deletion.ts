@@ -1,5 +1,6 @@
 /** How a deletion ends: the row, its tombstone and the run's history say what is true then, in one transaction. */
 import type { Transaction } from 'kysely'
+import type { Replica } from '../catalogue/replica-schema.ts'
 import { type Claim, endClaim } from '../catalogue/replica-work.ts'
 import type { Schema } from '../catalogue/schema.ts'
 import { ConflictError } from '../errors.ts'
@@ -8,6 +9,7 @@ import { lookForVersion } from '../storage/delete-object.ts'
 import type { ObjectVersion } from '../storage/objects.ts'
 import type { Deleted, Refusal } from './deletion-rules.ts'
 import { endTombstone, openTombstones, withdrawTombstones } from './tombstones.ts'
+import type { ReadBack } from './verify/look.ts'
 import { verifyReplica } from './verify.ts'
 
 /** A copy that may not go is looked at again after this long, by the cleaner. */
@@ -57,14 +59,17 @@ export async function stays(context: TapeContext, claim: Claim, refusal: Refusal
     if (!(error instanceof ConflictError)) throw error
     await withdrawTombstones(database, id, refusal.reason, at, claim.owner)
   }
-  if (refusal.code === 'not-in-store') await recordMissing(context, claim)
+  if (refusal.code === 'not-in-store') await recordDoubt(context, claim.replica, 'never', inTime(context))
   return refusal
 }
 
-/** Looked at twice and written down with an alert by the code whose task that is; nothing hangs on it here. */
-async function recordMissing(context: TapeContext, { replica }: Claim): Promise<void> {
-  await verifyReplica(context, replica.id, { readBack: 'never' }, inTime(context), context.log).catch((error) =>
-    context.log.warn({ error, key: replica.object_key }, 'missing-copy-not-recorded'),
+/**
+ * A copy that is missing or has other bytes is looked at twice and written down with its alert, by the code whose task that is: then
+ * nobody counts on it any more, who would delete the DAQ's file neither. Nothing hangs on it here.
+ */
+export async function recordDoubt(context: TapeContext, replica: Replica, readBack: ReadBack, signal: AbortSignal): Promise<void> {
+  await verifyReplica(context, replica.id, { readBack }, signal, context.log).catch((error) =>
+    context.log.warn({ error, key: replica.object_key, url: replica.url }, 'doubtful-copy-not-recorded'),
   )
 }
 

@@ -17,6 +17,7 @@ import { deadlineOf, failedOutcome, interruptedOutcome, presentOutcome, stagingO
 import { onlineReference, stageReferenceOf } from './recall/reference.ts'
 import { tapeCopyOf } from './recall/whereabouts.ts'
 import { sendRequests } from './send-requests.ts'
+import { verifyReplica } from './verify.ts'
 
 /** `busy`: another function is at it. `not-due`: its next look or try is later. Else the state it is in now. */
 export type RecallProgress = ReplicaState | 'busy' | 'not-due'
@@ -43,10 +44,16 @@ export async function advanceRecall(context: TapeContext, replicaId: number, sig
   const { replica: recall } = claim
   const fields = log.child({ run: recall.run_number, tag: recall.tag, key: recall.object_key, attempt: recall.attempts + 1 })
   const started = performance.now()
-  const outcome = await whileClaimed(context.database, claim, leaseSeconds, signal, (held) => {
+  const outcome = await whileClaimed(context.database, claim, leaseSeconds, signal, async (held) => {
     // Another ended it between the look and the claim.
-    if (isOver(recall) || !isDue(recall, context.now())) return Promise.resolve<ReplicaOutcome>({ change: {} })
-    return takeStep(context, claim, AbortSignal.any([held, AbortSignal.timeout(copySeconds * 1000)]))
+    if (isOver(recall) || !isDue(recall, context.now())) return { change: {} }
+    const limited = AbortSignal.any([held, AbortSignal.timeout(copySeconds * 1000)])
+    return await takeStep(context, claim, limited).catch(async (error: unknown) => {
+      const failed = whatFailed(context, recall, error, signal, fields)
+      // While it is staged still, and this recall not ended: interrupted here, the next call comes by again.
+      if (isEnd(failed) && !isAboutStore(error)) await doubtTapeCopy(context, recall, held, fields)
+      return failed
+    })
   }).catch((error) => whatFailed(context, recall, error, signal, fields))
   try {
     await finish(context, claim, outcome, fields)
@@ -61,6 +68,9 @@ export async function advanceRecall(context: TapeContext, replicaId: number, sig
 }
 
 const isOver = (recall: Replica): boolean => recall.state === 'failed' && recall.next_attempt_at === null
+const isEnd = ({ change }: ReplicaOutcome): boolean => change.state === 'failed' && change.next_attempt_at === null
+/** It ended because of what is in the store: that says nothing of the copy on tape. */
+const isAboutStore = (thrown: unknown): boolean => thrown instanceof InvalidInputError && thrown.details.inStore === true
 const isDue = (recall: Replica, at: Date): boolean => recall.next_attempt_at === null || recall.next_attempt_at <= at
 
 async function takeStep(context: TapeContext, claim: Claim, signal: AbortSignal): Promise<ReplicaOutcome> {
@@ -104,6 +114,7 @@ async function lookInStore(
     case 'different':
       throw new InvalidInputError(
         `the store holds other contents under ${recall.object_key} (${check.detail}); they stay, a recall overwrites nothing`,
+        { inStore: true },
       )
     case 'unknown':
       throw new TransientError(`what is in the store cannot be compared: ${check.detail}`)
@@ -119,11 +130,19 @@ function whatFailed(context: TapeContext, recall: Replica, thrown: unknown, sign
   return outcome
 }
 
+/**
+ * What was to come back does not: the copy on tape is read once more and what is seen is written down, so that nobody counts on wrong
+ * bytes or on a file that is not there, and people hear of it when it was the last copy.
+ */
+async function doubtTapeCopy(context: TapeContext, recall: Replica, signal: AbortSignal, log: Logger): Promise<void> {
+  if (!hasTape(context)) return
+  const copy = tapeCopyOf(await replicasOfContent(context.database, contentOf(recall)), context.tape.endpoint)
+  if (copy !== null) await verifyReplica(context, copy.id, { readBack: 'always' }, signal, log)
+}
+
 /** Ends the claim, and sends what it asks for: also when the function is being stopped. */
 async function finish(context: TapeContext, claim: Claim, outcome: ReplicaOutcome, log: Logger): Promise<void> {
-  const { state, next_attempt_at: nextAttemptAt } = outcome.change
-  const ended = state === 'present' || (state === 'failed' && nextAttemptAt === null)
-  if (ended && hasTape(context)) {
+  if ((outcome.change.state === 'present' || isEnd(outcome)) && hasTape(context)) {
     // What is cleared away, another who has taken over would miss.
     await renewClaim(context.database, claim, context.config.CYGNET_LEASE_SECONDS)
     const left = (await findReplica(context.database, claim.replica.id)) ?? claim.replica

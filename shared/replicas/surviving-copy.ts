@@ -5,7 +5,6 @@ import { classify } from '../errors.ts'
 import { withoutSecrets } from '../log.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import { type Check, checkReplica } from './check-replica.ts'
-import { verifyReplica } from './verify.ts'
 
 export interface Survivor {
   readonly kind: 'survivor'
@@ -15,28 +14,27 @@ export interface Survivor {
 }
 
 /**
- * Verifies the tape copies of the same contents, one after another, until one is on the medium with the file's checksum. One
- * that turns out to be missing or different is verified once more in the way that writes it down, with its alert: then nobody
- * counts on it any more, who would delete the DAQ's file neither.
- * @throws what passes with time, when no copy was good and one of them could not be looked at.
+ * Verifies the tape copies of the same contents, one after another, until one is on the medium with the file's checksum.
+ * @param onDoubt gets each that turns out to be missing or different. @throws what passes with time, when no copy was good and one of them could not be looked at.
  */
 export async function findSurvivor(
   context: TapeContext,
   replica: Replica,
+  onDoubt: (tape: Replica) => void,
   signal: AbortSignal,
 ): Promise<Survivor | { readonly kind: 'none'; readonly reason: string }> {
   const copies = await replicasOfContent(context.database, contentOf(replica))
-  const onMedia = copies.filter((copy) => copy.kind === 'tape' && copy.state === 'on-media' && sameContents(copy, replica))
+  const onTape = copies.filter((copy) => copy.kind === 'tape')
+  const onMedia = onTape.filter((copy) => copy.state === 'on-media' && sameContents(copy, replica))
   const reasons: string[] = []
   let failure: unknown
   for (const copy of onMedia) {
     try {
       const check = await checkReplica(context, copy, 'if-needed', signal)
-      if (check.state === 'verified' && check.onMedia)
+      if (check.state === 'verified' && check.onMedia && check.isHearsay !== true)
         return { kind: 'survivor', replica: copy, verifiedBy: check.by.slice(0, 255), verifiedAt: context.now() }
       reasons.push(`${copy.url}: ${flawOf(check)}`)
-      if (check.state === 'missing' || check.state === 'different')
-        await verifyReplica(context, copy.id, { readBack: 'if-needed' }, signal, context.log)
+      if (check.state === 'missing' || check.state === 'different') onDoubt(copy)
     } catch (error) {
       signal.throwIfAborted()
       failure ??= error
@@ -44,17 +42,20 @@ export async function findSurvivor(
     }
   }
   if (failure !== undefined) throw failure
-  return {
-    kind: 'none',
-    reason: reasons.length === 0 ? 'it has no copy on tape' : `no copy on tape is verified now: ${reasons.join('; ')}`,
-  }
+  if (reasons.length > 0) return { kind: 'none', reason: `no copy on tape is verified now: ${reasons.join('; ')}` }
+  return { kind: 'none', reason: onTape.length === 0 ? 'it has no copy on tape' : onTape.map(flawOfRow).join('; ') }
 }
 
 /** All that is compared must be the same for both rows, not only the SHA-256 by which they were found. */
 const sameContents = (a: Replica, b: Replica) =>
   a.size_bytes === b.size_bytes && a.sha256 === b.sha256 && a.md5 === b.md5 && a.adler32 === b.adler32
 
+function flawOfRow({ url, state, last_error: error }: Replica): string {
+  if (state === 'on-media') return `its copy on tape has another size or checksum by the catalogue (${url})`
+  return `its copy on tape is "${state}"${error === null ? '' : `: ${error}`} (${url})`
+}
+
 function flawOf(check: Check): string {
-  if (check.state === 'verified') return "on the endpoint's disk buffer only"
+  if (check.state === 'verified') return check.onMedia ? `only said to be there (${check.by})` : "on the endpoint's disk buffer only"
   return check.state === 'missing' ? 'it is not there' : check.detail
 }

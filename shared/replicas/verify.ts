@@ -7,13 +7,13 @@ import { randomUUID } from 'node:crypto'
 import { addRequests, type Request } from '../catalogue/outbox.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
 import { type Claim, claimReplica, endClaim, whileClaimed } from '../catalogue/replica-work.ts'
-import { contentOf, type Executor, findReplica, replicasOfContent } from '../catalogue/replicas.ts'
-import { VERIFIED_STATES } from '../catalogue/storage-summary.ts'
+import { findReplica } from '../catalogue/replicas.ts'
 import { ConflictError, classify } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import { sendRequests } from './send-requests.ts'
 import { type LookedAt, lookTwice, type Seen, type VerifyOptions } from './verify/look.ts'
+import { otherCopies } from './verify/other-copies.ts'
 import { doubtAlert, seenOutcome, VERIFIABLE_STATES } from './verify/outcome.ts'
 import { createPatience } from './verify/patience.ts'
 import { type SelectedReplica, selectReplicas, type VerifySelection } from './verify/select.ts'
@@ -110,7 +110,7 @@ async function writeDown(context: TapeContext, claim: Claim, seen: Seen): Promis
       async also(trx) {
         if (seen.state !== 'missing' && seen.state !== 'suspicious') return
         // Under the run's lock: two copies that vanish at once do not count on each other.
-        alerts = [doubtAlert(replica, seen, await otherVerifiedCopies(trx, replica))]
+        alerts = [doubtAlert(replica, seen, await otherCopies(trx, replica))]
         await addRequests(trx, alerts, at)
       },
     },
@@ -118,20 +118,6 @@ async function writeDown(context: TapeContext, claim: Claim, seen: Seen): Promis
   )
   await sendRequests(context, alerts, AbortSignal.timeout(10_000))
 }
-
-async function otherVerifiedCopies(executor: Executor, replica: Replica): Promise<readonly Replica[]> {
-  const copies = await replicasOfContent(executor, contentOf(replica))
-  return copies.filter(
-    (copy) =>
-      copy.id !== replica.id &&
-      VERIFIED_STATES.includes(copy.state) &&
-      copy.verified_at !== null &&
-      // A recall is no other copy than that in the store: there is one object under the key.
-      !(isInStore(copy) && isInStore(replica)),
-  )
-}
-
-const isInStore = ({ kind }: Replica) => kind === 'cloud' || kind === 'recall'
 
 export interface VerifySummary {
   readonly checked: number

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadConfig } from '../../shared/config.ts'
+import { cleanPolicy } from '../../shared/replicas/clean-policy.ts'
+import { whyTheyStay } from '../../shared/replicas/clean-reasons.ts'
 import { type CleanRunsOptions, cleanRuns } from '../../shared/replicas/clean-runs.ts'
 import { deleteCloudCopy } from '../../shared/replicas/delete-cloud-copy.ts'
 import { createDirectoryDriver } from '../../shared/tape/directory.ts'
@@ -183,7 +185,42 @@ describe('above the high-water mark', () => {
     await clean(configured(policy))
     expect(await storedNumbers(...runs)).toEqual([1, 2, 3, 4])
     const alerts = await context.drain('alerts')
-    expect(alerts.filter((alert) => alert.rule === 'store-is-full')).toEqual([expect.objectContaining({ severity: 'error' })])
+    expect(alerts.filter((alert) => alert.rule === 'store-is-full')).toEqual([
+      expect.objectContaining({ severity: 'error', summary: expect.stringContaining('80 % full, above its high-water mark of 70 %') }),
+    ])
+  })
+
+  const summary = async () => (await context.drain('alerts')).find(({ rule }) => rule === 'store-is-full')?.summary
+
+  test('and nothing may go people are told what the reasons are, how often each, and of which run', async () => {
+    const runs = [await aged(1, 9), await aged(2, 8), await aged(3, 7), await aged(4, 0.5), await aged(5, 6)]
+    const set = (run: number, kind: string, values: object) =>
+      context.database
+        .updateTable('replicas')
+        .set(values)
+        .where('kind', '=', kind as 'tape')
+        .where('run_number', '=', run)
+        .execute()
+    await set(1, 'tape', { state: 'requested' })
+    await set(2, 'tape', { state: 'requested' })
+    await set(3, 'tape', { state: 'suspicious' })
+    await set(5, 'cloud', { next_attempt_at: new Date(inTwoDays().getTime() + 3_600_000) })
+    expect(await clean(configured(policy))).toMatchObject({ deleted: [], refused: [], storeIsFull: true })
+    expect(await storedNumbers(...runs)).toEqual([1, 2, 3, 4, 5])
+    const text = await summary()
+    expect(text).toContain('Of its 5 files 2 have no verified copy on tape yet (e.g. run 1 of LNGS)')
+    expect(text).toContain('1 have a copy on tape that failed, is missing or suspicious (e.g. run 3 of LNGS)')
+    expect(text).toContain('1 came within the last day: such never go, whatever is configured (e.g. run 4 of LNGS)')
+    expect(text).toContain('1 were refused in the last hours')
+    expect(text).not.toContain('recall')
+  })
+
+  test('and the tape endpoint does not answer people are told that', async () => {
+    for (const run of [1, 2, 3, 4]) await aged(run, 9)
+    tape.fault = 'down'
+    await clean(configured(policy))
+    tape.fault = null
+    expect(await summary()).toContain('3 could not be deleted, e.g. run 1 of LNGS: the endpoint does not answer.')
   })
 
   test('without a tape endpoint nothing may go', async () => {
@@ -191,6 +228,7 @@ describe('above the high-water mark', () => {
     const without = { ...configured(policy), tape: null } as unknown as TestTapeContext
     expect(await clean(without)).toMatchObject({ deleted: [], storeIsFull: true })
     expect(await storedNumbers(...runs)).toEqual([1, 2, 3, 4])
+    expect(await summary()).toContain('No tape endpoint is configured (CYGNET_TAPE_DRIVER)')
   })
 })
 
@@ -216,16 +254,42 @@ describe('a run that was brought back', () => {
     return run
   }
 
-  test('leaves again when its time is over, not before', async () => {
+  test.each([
+    ['with a policy under which it is not due', policy],
+    ['without any policy', {}],
+    ['with room in the store', { CYGNET_CLOUD_CAPACITY_BYTES: '1000000' }],
+  ])('leaves again when its time is over, not before, %s', async (_, environment) => {
     const [wanted, over] = [await broughtBack(1, 1), await broughtBack(2, -0.5)]
-    const result = await clean(configured(policy))
+    const result = await clean(configured(environment))
+    expect(result.deleted).toMatchObject([{ reason: 'brought back from tape, and its time is over' }])
     expect(numbers(result.deleted)).toEqual([2])
     expect(await storedNumbers(wanted, over)).toEqual([1])
   })
 
   test('and was dropped anew since counts as new', async () => {
     const run = await broughtBack(1, -3)
-    expect(await clean(configured(policy))).toMatchObject({ deleted: [] })
+    for (const environment of [policy, {}]) expect(await clean(configured(environment))).toMatchObject({ deleted: [], refused: [] })
+    expect(await storedNumbers(run)).toEqual([1])
+  })
+
+  test('stays when its copy on tape is not good any more, or is elsewhere', async () => {
+    const [bad, elsewhere] = [await broughtBack(1, -0.5), await broughtBack(2, -0.5)]
+    rmSync(join(context.tapeFolder, bad.tape.name))
+    await sql`UPDATE replicas SET endpoint = 'davs://former.example.org/' WHERE id = ${elsewhere.tape.id}`.execute(context.database)
+    const result = await clean(configured({}))
+    expect(result).toMatchObject({ deleted: [], refused: [{ runNumber: 1, reason: expect.stringContaining('it is not there') }] })
+    expect(await storedNumbers(bad, elsewhere)).toEqual([1, 2])
+  })
+
+  test('that was in the store all the time when it was asked for stays, without a policy', async () => {
+    const run = await aged(1, 40)
+    const { id: _, ...cloud } = await replicaById(context, run.cloud.id)
+    const recall = { ...cloud, identity: Buffer.alloc(32, 1), kind: 'recall' as const, state: 'expired' as const }
+    await context.database
+      .insertInto('replicas')
+      .values({ ...recall, expires_at: new Date(inTwoDays().getTime() - DAY_MS) })
+      .execute()
+    expect(await clean(configured({}))).toMatchObject({ deleted: [], refused: [] })
     expect(await storedNumbers(run)).toEqual([1])
   })
 })
@@ -248,6 +312,22 @@ describe('a run that an operator names', () => {
       expect.objectContaining({ reason: expect.stringContaining('protected') }),
     ])
     expect(await storedNumbers(run, lab)).toEqual([1, 2])
+  })
+
+  test('stays while what is in the store is suspicious or vanished, with the reason', async () => {
+    const [suspicious, missing] = [await aged(1, 40), await aged(2, 40)]
+    const set = (run: SafeRun, state: string) =>
+      sql`UPDATE replicas SET state = ${state}, last_error = 'its md5 is another' WHERE id = ${run.cloud.id}`.execute(context.database)
+    await set(suspicious, 'suspicious')
+    await set(missing, 'missing')
+    expect(await clean(configured({}), { run: 1 })).toMatchObject({
+      deleted: [],
+      refused: [{ key: suspicious.key, reason: expect.stringContaining('suspicious (its md5 is another)') }],
+    })
+    expect(await clean(configured({}), { run: 2 })).toMatchObject({
+      refused: [{ reason: expect.stringContaining('vanished from the store') }],
+    })
+    expect(await storedNumbers(suspicious, missing)).toEqual([1, 2])
   })
 
   test('of many files goes no faster than the cap', async () => {
@@ -277,4 +357,47 @@ test('a deletion whose function died is settled first, also with no policy', asy
   await sql`UPDATE replicas SET lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ${run.cloud.id}`.execute(context.database)
   expect(numbers((await clean(configured({}))).deleted)).toEqual([1])
   expect((await replicaById(context, run.cloud.id)).state).toBe('deleted')
+})
+
+describe('why the files that are in the store stay', () => {
+  const why = async (environment: Readonly<Record<string, string>>, tag?: string) => {
+    const on = configured(environment)
+    const found = await whyTheyStay(on, await cleanPolicy(on), { tag, now: inTwoDays() })
+    return { ...found, reasons: Object.fromEntries(found.reasons.map(({ reason, files }) => [reason, files])) }
+  }
+
+  test('is one reason for each, with how many there are', async () => {
+    await aged(1, 40)
+    await aged(2, 2)
+    await aged(3, 0.5)
+    await aged(4, 40, 'LAB')
+    await context.putRun(keyOf(5), 'alone')
+    const wanted = await aged(6, 40)
+    const { id: _, ...cloud } = await replicaById(context, wanted.cloud.id)
+    await context.database
+      .insertInto('replicas')
+      .values({ ...cloud, identity: Buffer.alloc(32, 6), kind: 'recall', expires_at: new Date(inTwoDays().getTime() + DAY_MS) })
+      .execute()
+    const suspicious = await aged(7, 40)
+    await sql`UPDATE replicas SET state = 'suspicious' WHERE id = ${suspicious.cloud.id}`.execute(context.database)
+    const always = { young: 1, protected: 1, 'not-on-tape': 1, recalled: 1, suspicious: 1 }
+    expect(await why({})).toMatchObject({ looked: 7, isAll: true, reasons: { ...always, 'not-due': 2 } })
+    expect((await why({ CYGNET_CLEAN_RUNS_AFTER_DAYS: '30' })).reasons).toEqual({ ...always, due: 1, 'not-due': 1 })
+    expect((await why({ CYGNET_CLOUD_CAPACITY_BYTES: '5000' })).reasons).toEqual({ ...always, due: 2 })
+    expect((await why({}, 'LAB')).reasons).toEqual({ protected: 1 })
+  })
+
+  test('is asked of the oldest only, however many there are', async () => {
+    const run = await aged(1, 40)
+    const { id: _, ...template } = await replicaById(context, run.cloud.id)
+    const younger = new Date(inTwoDays().getTime() - 20 * DAY_MS)
+    const copies = Array.from({ length: 2100 }, (_, index) => ({
+      ...template,
+      object_key: keyOf(10_000 + index),
+      identity: Buffer.from(`${index}`.padEnd(32)),
+      stored_at: younger,
+    }))
+    await context.database.insertInto('replicas').values(copies).execute()
+    expect(await why({})).toMatchObject({ looked: 2000, isAll: false, reasons: { 'not-due': 1, 'not-on-tape': 1999 } })
+  })
 })

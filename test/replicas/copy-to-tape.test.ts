@@ -6,6 +6,7 @@ import type { Replica } from '../../shared/catalogue/replica-schema.ts'
 import { createLogger } from '../../shared/log.ts'
 import { copyNext, type WithTape } from '../../shared/replicas/copy-to-tape.ts'
 import { followCopies } from '../../shared/replicas/follow-copies.ts'
+import { noteLocalCopy } from '../../shared/replicas/local-copies.ts'
 import { sweepCopies } from '../../shared/replicas/sweep-copies.ts'
 import { acceptTapeRequest, parseTapeRequest } from '../../shared/replicas/tape-request.ts'
 import { createDirectoryDriver } from '../../shared/tape/directory.ts'
@@ -203,6 +204,19 @@ describe('a copy to tape', () => {
     await context.putRun(key, 'the first contents', { reopen: true })
     await wish(object)
     expect(await copy()).toBe('on-media')
+  })
+
+  test('of contents that only the DAQ was seen to have still is told as a loss, with where to look', async () => {
+    const object = await context.putRun(key, 'the first contents')
+    await wish(object)
+    const seen = { bucket: context.bucket, key, sha256: object.sha256, sizeBytes: 18, host: 'daq01', path: '/data/old.mid.gz' }
+    await noteLocalCopy(context, seen)
+    await context.putRun(key, 'the second contents')
+    expect(await copy()).toBe('failed')
+    expect((await context.drain('alerts')).find(({ rule }) => rule === 'tape-source-gone')).toMatchObject({
+      severity: 'page',
+      summary: expect.stringContaining('/data/old.mid.gz on daq01'),
+    })
   })
 
   test('is not made of bytes that are not those of the catalogue, and the copy in the store is doubted', async () => {

@@ -92,6 +92,13 @@ describe('a run with a verified copy on tape', () => {
     expect(await tombstonesOf(context, run.cloud.id)).toHaveLength(1)
   })
 
+  test('has one that is no longer said to be in trouble', async () => {
+    const run = await fresh()
+    await set(run.tape.id, "last_error = 'is it mounted?'")
+    expect(await remove(run)).toMatchObject({ kind: 'deleted' })
+    expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'on-media', last_error: null })
+  })
+
   test('counts when only one of its copies on tape is good', async () => {
     const run = await fresh()
     const content = { run: { id: run.cloud.run_id, tag: 'LNGS', runNumber: run.cloud.run_number }, bucket: context.bucket, key: run.key }
@@ -146,10 +153,24 @@ describe('nothing is deleted', () => {
     async (state) => {
       const run = await fresh()
       await set(run.tape.id, `state = '${state}'`)
-      expect(await remove(run)).toMatchObject({ code: 'no-verified-copy' })
+      await set(run.tape.id, "last_error = 'seen so'")
+      expect(await remove(run)).toMatchObject({
+        code: 'no-verified-copy',
+        reason: `its copy on tape is "${state}": seen so (${run.tape.url})`,
+      })
       await expectUntouched(context, run)
     },
   )
+
+  test('on the word of a service that compared nothing now', async () => {
+    const run = await fresh()
+    const look: FaultyTape['look'] = async () => ({ state: 'present', verifiedBy: 'a rule is OK', onMedia: true, isHearsay: true })
+    expect(await remove(run, { ...context, tape: { ...tape, look } })).toMatchObject({
+      code: 'no-verified-copy',
+      reason: expect.stringContaining('only said to be there (a rule is OK)'),
+    })
+    await expectUntouched(context, run)
+  })
 
   test('when one bit of the copy on tape has flipped; the copy is suspicious from then on, and people are told', async () => {
     const run = await fresh()
@@ -161,7 +182,9 @@ describe('nothing is deleted', () => {
     await expectUntouched(context, run)
     expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'suspicious', lease_owner: null })
     expect(await runlogRow(context.database, run.cloud.run_number)).toMatchObject({ storage_cloud_status: 1 })
-    expect(await context.drain('alerts')).toContainEqual(expect.objectContaining({ runNumber: run.cloud.run_number }))
+    // The copy in the store is good, and was kept by this very call: that is no page.
+    const alerts = (await context.drain('alerts')).filter(({ runNumber }) => runNumber === run.cloud.run_number)
+    expect(alerts).toEqual([expect.objectContaining({ rule: 'copy-suspicious', severity: 'error' })])
   })
 
   test('when the copy on tape has another size or is gone', async () => {

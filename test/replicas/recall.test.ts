@@ -62,7 +62,8 @@ const row = async (id: number): Promise<Replica> => {
   if (found === null) throw new Error(`no replica ${id}`)
   return found
 }
-const alerts = async () => (await context.drain('alerts')).filter((alert) => alert.rule === 'recall-failed')
+const allAlerts = () => context.drain('alerts')
+const alerts = async () => (await allAlerts()).filter((alert) => alert.rule === 'recall-failed')
 const historyOf = async (run: TestRun) =>
   (await context.database.selectFrom('run_history').select('what').where('run_id', '=', run.runId).execute()).map(({ what }) => what)
 /** As a killed function leaves it, its lease over. */
@@ -265,11 +266,50 @@ describe('wrong bytes', () => {
       const recall = await row(id)
       expect(recall.attempts).toBe(attempts)
       expect(recall.next_attempt_at === null).toBe(attempts === 3)
+      // Damage on the way passes: until the end nothing is said of the copy.
+      expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: attempts === 3 ? 'suspicious' : 'on-media', lease_owner: null })
       clockMs = recall.next_attempt_at?.getTime() ?? clockMs
     }
-    expect(await alerts()).toEqual([expect.objectContaining({ summary: expect.stringContaining('the tape endpoint gives') })])
+    const told = await allAlerts()
+    expect(told).toContainEqual(
+      expect.objectContaining({ rule: 'recall-failed', summary: expect.stringContaining('the tape endpoint gives') }),
+    )
+    expect(told).toContainEqual(expect.objectContaining({ rule: 'last-copy-in-danger', severity: 'page' }))
+    expect(told).toHaveLength(2)
+    expect(await runlogRow(context.database, number)).toMatchObject({ storage_cloud_status: 2, storage_tape_status: -2 })
     expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
-    expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'on-media' })
+    expect(tape.released).toEqual([expect.stringContaining(run.key)])
+    await expect(ask()).rejects.toMatchObject({
+      name: 'InvalidInputError',
+      message: expect.stringContaining('its copy on tape is suspicious'),
+    })
+  })
+
+  test('that only the way to us has do not speak against the copy: it is read again, and is right', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.damage = flipped
+    const look = tape.look
+    tape.look = async (...asked) => {
+      tape.damage = (bytes) => bytes
+      return await look(...asked)
+    }
+    const id = await askOne()
+    for (let attempts = 0; attempts < 3; attempts++) {
+      await advance(id)
+      clockMs = (await row(id)).next_attempt_at?.getTime() ?? clockMs
+    }
+    expect(await row(id)).toMatchObject({ state: 'failed', next_attempt_at: null })
+    expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'on-media', verified_by: 'sha256 read back', last_error: null })
+    expect(await allAlerts()).toEqual([expect.objectContaining({ rule: 'recall-failed' })])
+  })
+
+  test('are not looked for on tape when it is the store that holds another run', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.look = () => Promise.reject(new Error('nobody asked'))
+    const id = await askOne()
+    await context.put(run.key, 'another run of the same number')
+    expect(await advance(id)).toBe('failed')
+    expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'on-media', last_error: null })
   })
 
   test('once are no harm: the next reading is right', async () => {
@@ -283,6 +323,20 @@ describe('wrong bytes', () => {
     expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
     expect(await alerts()).toEqual([])
   })
+})
+
+test('a file that is not at the endpoint any more is missing from then on, and people are told of the last copy', async () => {
+  const run = await onlyOnTape(here, tape, number)
+  tape.files.clear()
+  const id = await askOne()
+  expect(await advance(id)).toBe('failed')
+  expect(await row(id)).toMatchObject({ next_attempt_at: null, last_error: expect.stringContaining('has no') })
+  expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'missing' })
+  expect(await runlogRow(context.database, number)).toMatchObject({ storage_tape_status: -2 })
+  expect((await allAlerts()).map(({ rule, severity }) => `${rule} ${severity}`).toSorted()).toEqual([
+    'last-copy-in-danger page',
+    'recall-failed error',
+  ])
 })
 
 describe('a function that dies', () => {

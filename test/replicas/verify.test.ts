@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { claimReplica } from '../../shared/catalogue/replica-work.ts'
 import { TransientError } from '../../shared/errors.ts'
+import { noteLocalCopy } from '../../shared/replicas/local-copies.ts'
 import type { VerifySelection } from '../../shared/replicas/verify/select.ts'
 import { type Verification, verifyReplica, verifyRuns } from '../../shared/replicas/verify.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
@@ -208,6 +209,24 @@ describe('the last verified copy of a run', () => {
     renameSync(tapeFile(), `${tapeFile()}.gone`)
     await Promise.all([verify('cloud'), verify('tape')])
     expect((await runs.alerts()).map(({ rule }) => rule).toSorted()).toEqual(['copy-missing', 'last-copy-in-danger'])
+  })
+
+  test('is not made two by a file that was on the DAQ once: it is named as the place to look at', async () => {
+    const { sha256 } = await runs.put(key)
+    const copy = { bucket: runs.context.bucket, key, sha256, sizeBytes: key.length, host: 'daq01', path: `/data/run00${run}.mid.gz` }
+    await noteLocalCopy(runs.context, copy)
+    runs.time += 30 * 86_400_000
+    await remove()
+    await verify('cloud')
+    renameSync(tapeFile(), `${tapeFile()}.gone`)
+    await verify('tape')
+    const alerts = await runs.alerts()
+    expect(alerts).toMatchObject([
+      { rule: 'copy-missing', severity: 'error', summary: expect.not.stringContaining('daq01') },
+      { rule: 'last-copy-in-danger', severity: 'page' },
+    ])
+    const seen = new Date(START).toISOString().slice(0, 19).replace('T', ' ')
+    expect(alerts[1]?.summary).toContain(`(${copy.path} on daq01: it was seen there last ${seen} UTC and may be gone since)`)
   })
 
   test('counts copies of the same contents only', async () => {

@@ -1,5 +1,6 @@
 /** A tape endpoint in memory for recalls: files wait on the medium until they were asked for so often, and what can go wrong does on demand. */
-import { TransientError } from '../../shared/errors.ts'
+import { createHash } from 'node:crypto'
+import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import type { TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
 
 export interface RecallTape extends TapeDriver {
@@ -41,8 +42,15 @@ export function recallTape(): RecallTape {
     released: [],
     url: (name) => `davs://tape.example.org:8443/cygno/${name}`,
     copy: () => Promise.reject(new Error('nothing is copied here')),
-    look: async () => ({ state: 'absent' }),
-    async stage(_file, { reference }) {
+    async look(file) {
+      const bytes = files.get(file.name)
+      if (bytes === undefined) return { state: 'absent' }
+      const sha256 = createHash('sha256').update(tape.damage(bytes)).digest('hex')
+      if (sha256 !== file.sha256) return { state: 'different', detail: `it has the SHA-256 ${sha256}` }
+      return { state: 'present', verifiedBy: 'sha256 read back', onMedia: true }
+    },
+    async stage(file, { reference }) {
+      if (!files.has(file.name)) throw new InvalidInputError(`the tape endpoint has no ${file.name}`)
       tape.asked.push(`stage ${reference ?? 'anew'}`)
       const named = reference ?? `request-${++requests}`
       if (tape.looksUntilOnline <= 0) return { kind: 'online', reference: tape.pins ? named : null }

@@ -4,7 +4,7 @@ import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
 import { tapeFileOf } from '../check-replica.ts'
 import type { WithTape } from '../copy-to-tape.ts'
 import { stageReferenceOf } from './reference.ts'
-import { isRecalling, tapeCopyOf } from './whereabouts.ts'
+import { isRecalling } from './whereabouts.ts'
 
 /**
  * Called while the recall is still claimed: the same wish cannot have begun anew, with the same request at the endpoint.
@@ -13,9 +13,12 @@ import { isRecalling, tapeCopyOf } from './whereabouts.ts'
 export async function letGo(context: WithTape, recall: Replica, signal: AbortSignal): Promise<void> {
   const reference = stageReferenceOf(recall)
   if (reference === null) return
-  const copy = tapeCopyOf(await replicasOfContent(context.database, contentOf(recall)), context.tape.endpoint)
-  if (copy === null || (await isReadForAnother(context, recall))) return
-  await context.tape.release(tapeFileOf(copy), reference, signal)
+  if (await isReadForAnother(context, recall)) return
+  // Whatever state it is in by now: a file that was staged and turned out to be wrong lies on the disk buffer all the same. Of several
+  // the request is about one, and passed over for the others.
+  const copies = await replicasOfContent(context.database, contentOf(recall))
+  for (const copy of copies)
+    if (copy.kind === 'tape' && copy.endpoint === context.tape.endpoint) await context.tape.release(tapeFileOf(copy), reference, signal)
 }
 
 /**

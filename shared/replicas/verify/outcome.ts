@@ -4,6 +4,7 @@ import type { Replica, ReplicaState } from '../../catalogue/replica-schema.ts'
 import type { ReplicaOutcome } from '../../catalogue/replica-work.ts'
 import { nameOf, replicaAlert } from '../copy-outcome.ts'
 import type { Seen } from './look.ts'
+import { type OtherCopies, whereToLook } from './other-copies.ts'
 
 /** States in which a copy is where it can be looked at. */
 export const VERIFIABLE_STATES = ['present', 'on-media', 'staged', 'missing', 'suspicious'] as const satisfies readonly ReplicaState[]
@@ -45,23 +46,19 @@ function badNews(replica: Replica, state: 'missing' | 'suspicious', detail: stri
 
 /**
  * The alert for a copy that is missing or suspicious; once for each time that it was good before.
- * @param others the verified copies of the same contents, this one left out.
+ * @param others what else there is of the same contents.
  */
-export function doubtAlert(
-  replica: Replica,
-  seen: Extract<Seen, { state: 'missing' | 'suspicious' }>,
-  others: readonly Replica[],
-): Request {
+export function doubtAlert(replica: Replica, seen: Extract<Seen, { state: 'missing' | 'suspicious' }>, others: OtherCopies): Request {
   const what = seen.state === 'missing' ? 'is missing' : `is suspicious (${seen.detail})`
   const about = `${nameOf(replica)}: ${replica.url} ${what}`
   const again = replica.verified_at?.toISOString() ?? 'never'
-  if (others.length === 0) {
+  if (others.verified.length === 0) {
     const verify = `cygnet verify --run ${replica.run_number} --tag ${replica.tag}`
-    const summary = `${about}, and no other verified copy is known. Delete nothing of this run anywhere: look for the file on the DAQ's disk and push it again, have the place looked at, then run \`${verify}\``
+    const summary = `${about}, and no other verified copy is known. Delete nothing of this run anywhere: ${whereToLook(others)} and push it again, have the place looked at, then run \`${verify}\``
     return replicaAlert(replica, 'last-copy-in-danger', 'page', summary, again)
   }
   const severity = replica.kind === 'recall' ? 'warning' : 'error'
-  return replicaAlert(replica, `copy-${seen.state}`, severity, `${about}; ${wayOut(replica, others)}`, again)
+  return replicaAlert(replica, `copy-${seen.state}`, severity, `${about}; ${wayOut(replica, others.verified)}`, again)
 }
 
 function wayOut(replica: Replica, others: readonly Replica[]): string {

@@ -4,6 +4,7 @@ import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { Command } from 'commander'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { register } from '../../../cli/commands/verify.ts'
+import { noteLocalCopy } from '../../../shared/replicas/local-copies.ts'
 import { startVerifiedRuns, type VerifiedRuns } from '../../replicas/verified-runs.ts'
 
 let runs: VerifiedRuns
@@ -102,10 +103,52 @@ describe('cygnet verify', () => {
     const { out, code } = await cygnet('--run', String(run))
     expect(code).toBe(3)
     expect(out).toContain('is not the configured one')
+    expect(out).toContain(`${key}: no verified copy on tape: not verified now`)
     await runs.context.database.updateTable('replicas').set({ state: 'deleted' }).execute()
     const none = await cygnet('--run', String(run))
-    expect(none.code).toBe(3)
-    expect(none.error).toContain('is deleted')
+    expect(none).toMatchObject({ code: 3, out: expect.stringMatching(/ deleted .*0 copies looked at/s) })
+  })
+
+  test.each([
+    ['was asked for and is not made', 'requested', 'asked for, not made yet'],
+    ['is tried in vain', 'failed', 'no space left'],
+  ] as const)('of a run whose copy on tape %s ends with 3, and shows that copy with its state', async (_, state, detail) => {
+    await runs.put(key)
+    const error = state === 'failed' ? 'no space left' : null
+    await runs.context.database.updateTable('replicas').set({ state, last_error: error }).where('kind', '=', 'tape').execute()
+    const { out, code } = await cygnet('--run', String(run))
+    expect(code).toBe(3)
+    expect(out).toContain('1 copy looked at')
+    expect(out).toMatch(new RegExp(`run00${run}.mid.gz +${state} +${detail}`))
+    expect(out).toContain(`${key}: no verified copy on tape: ${state}`)
+    expect(JSON.parse((await cygnet('--run', String(run), '--json')).out)).toMatchObject({
+      notLookedAt: [{ kind: 'tape', state, detail }],
+      lacking: [{ key, why: [expect.stringContaining('no verified copy on tape')] }],
+    })
+  })
+
+  test('of a run for which no copy on tape was ever asked ends with 3, and says so', async () => {
+    await runs.put(key, { onTape: false })
+    const { out, code } = await cygnet('--run', String(run))
+    expect({ code, out }).toMatchObject({ code: 3, out: expect.stringContaining('no verified copy on tape: none was asked for yet') })
+  })
+
+  test('of a run that the cleaner deleted from the store ends with 0 when its copy on tape is verified', async () => {
+    await runs.put(key)
+    await runs.context.database.updateTable('replicas').set({ state: 'deleted' }).where('kind', '=', 'cloud').execute()
+    const { out, code } = await cygnet('--run', String(run))
+    expect({ code, out }).toMatchObject({ code: 0, out: expect.stringMatching(/ deleted +by us/) })
+  })
+
+  test('shows a file that the DAQ was seen to have, and does not take it for a verified copy', async () => {
+    const { sha256 } = await runs.put(key, { onTape: false })
+    const copy = { bucket: runs.context.bucket, key, sha256, sizeBytes: key.length, host: 'daq01', path: '/data/x.mid.gz' }
+    await noteLocalCopy(runs.context, copy)
+    const { out, code } = await cygnet('--run', String(run))
+    expect({ code, out }).toMatchObject({
+      code: 3,
+      out: expect.stringMatching(/file:\/\/daq01\/data.* present +not seen from here; noted 20/),
+    })
   })
 
   test('of a sample chooses by lot, the same with the same seed', async () => {
@@ -125,6 +168,11 @@ describe('cygnet verify', () => {
     expect(code).toBe(1)
     expect(out).toContain('stray.tar')
     expect(out).toContain('missing')
+  })
+
+  test('says in its help what counts as dark', async () => {
+    const { out } = await cygnet('--help')
+    expect(out).toMatch(/--dark counts only what is named like a run.*written more than an hour ago/s)
   })
 
   test.each([

@@ -1,0 +1,118 @@
+/** What the cleaner did, would do, and leaves alone, for people. */
+import type { Replica } from '../../shared/catalogue/replica-schema.ts'
+import type { CleanedEvents } from '../../shared/replicas/clean-events.ts'
+import type { CleanPolicy, StoreRoom } from '../../shared/replicas/clean-policy.ts'
+import { STAY_REASONS, type WhyTheyStay } from '../../shared/replicas/clean-reasons.ts'
+import type { CleanedFile, CleanedRuns } from '../../shared/replicas/clean-runs.ts'
+import type { FileOfRun } from '../../shared/replicas/verify/files-of-run.ts'
+import { bytes, list, table, time } from '../output.ts'
+
+export function eventsText(events: CleanedEvents, dryRun: boolean): string {
+  const more = [
+    ...(events.unrecognised > 0 ? [`${events.unrecognised} objects are not named like events and stay`] : []),
+    ...(events.changed > 0 ? [`${events.changed} were written anew meanwhile`] : []),
+    ...(events.failed > 0 ? [`${events.failed} could not be deleted`] : []),
+    ...(events.finished ? [] : ['interrupted']),
+  ]
+  const what = `${events.deleted} of ${events.listed} ${dryRun ? 'would be deleted' : 'deleted'}, ${bytes(events.deletedBytes)}`
+  return [`events: ${what}`, ...more].join('; ')
+}
+
+export function runsText(runs: CleanedRuns, dryRun: boolean): string {
+  const section = (title: string, files: readonly CleanedFile[]) =>
+    files.length === 0
+      ? []
+      : [
+          `${title}\n${table(
+            ['run', 'tag', 'key', 'size', 'reason'],
+            files.map((file) => [file.runNumber, file.tag, file.key, bytes(file.sizeBytes), file.reason]),
+          )}`,
+        ]
+  return [
+    runsLine(runs, dryRun),
+    ...section(dryRun ? 'would go' : 'gone', runs.deleted),
+    ...section('stay', runs.refused),
+    ...section('failed', runs.failed),
+    ...(runs.capReached ? ['more are due than one run of the cleaner deletes (CYGNET_CLEAN_MOST_RUNS)'] : []),
+    ...(runs.storeIsFull ? ['the store is above its high-water mark, and nothing more may be deleted'] : []),
+  ].join('\n')
+}
+
+function runsLine({ deleted, refused, failed, deletedBytes }: CleanedRuns, dryRun: boolean): string {
+  if (deleted.length + refused.length + failed.length === 0)
+    return 'runs: none is due, or none that is due is in the store with a copy on tape'
+  const files = `${deleted.length} ${deleted.length === 1 ? 'file' : 'files'}`
+  return `runs: ${files} ${dryRun ? 'would be deleted, once their copies on tape are verified' : 'deleted'}, ${bytes(deletedBytes)}`
+}
+
+/** When runs leave the store, and why those that are in it stay. */
+export function whyText(policy: CleanPolicy, why: WhyTheyStay): string {
+  const rows = why.reasons.map(({ reason, files, sizeBytes, example }) => [
+    files,
+    bytes(sizeBytes),
+    STAY_REASONS[reason],
+    `run ${example.runNumber} of ${example.tag}`,
+  ])
+  const which =
+    why.looked === 0 ? 'no file of a run is in the store' : why.isAll ? 'in the store' : `the ${why.looked} oldest files in the store`
+  return [
+    list([
+      ['policy', policyLine(policy)],
+      [
+        'always',
+        `what came within the last day stays; at most ${policy.mostFiles} files at a time; recalled runs leave when their time is over`,
+      ],
+      ['tape', policy.tapeEndpoint ?? 'no tape endpoint is configured (CYGNET_TAPE_DRIVER): no run may leave the store'],
+      ['used', policy.room === null ? 'not known: CYGNET_CLOUD_CAPACITY_BYTES is not set' : usedLine(policy.room)],
+    ]),
+    which,
+    ...(rows.length === 0 ? [] : [table(['files', 'size', 'which', 'e.g.'], rows)]),
+  ].join('\n')
+}
+
+function policyLine({ afterDays, room }: CleanPolicy): string {
+  const rules = [
+    ...(afterDays === null ? [] : [`runs leave the store ${afterDays} days after they came (CYGNET_CLEAN_RUNS_AFTER_DAYS)`]),
+    ...(room === null ? [] : [`above ${share(room.highBytes, room)} the oldest leave early, until ${share(room.lowBytes, room)}`]),
+  ]
+  return rules.length === 0 ? 'none (neither CYGNET_CLEAN_RUNS_AFTER_DAYS nor CYGNET_CLOUD_CAPACITY_BYTES is set)' : rules.join('; ')
+}
+
+const usedLine = (room: StoreRoom) => `${bytes(room.usedBytes)} of ${bytes(room.capacityBytes)}, ${share(room.usedBytes, room)}`
+const share = (part: number, { capacityBytes }: StoreRoom) => `${Math.round((part / capacityBytes) * 100)} %`
+
+/** Where each file of a run that was named is, and what became of it. */
+export function namedText(files: readonly FileOfRun[], runs: CleanedRuns, dryRun: boolean): string {
+  const became = new Map<string, readonly [what: string, reason: string]>()
+  for (const file of runs.deleted)
+    became.set(
+      nameOf(file),
+      dryRun ? ['would go', 'once its copy on tape is verified'] : ['gone', 'its copy on tape was verified right before'],
+    )
+  for (const file of runs.refused) became.set(nameOf(file), ['stays', file.reason])
+  for (const file of runs.failed) became.set(nameOf(file), ['failed', file.reason])
+  const texts = files.map(({ tag, runNumber, file, copies }) => {
+    const [what, reason] = became.get(nameOf({ tag, key: file.object_key })) ?? ['nothing', 'to be deleted in the store']
+    const rows = list([
+      ['in the store', copiesText(copies, 'cloud', 'it was never there')],
+      ['on tape', copiesText(copies, 'tape', 'no copy was asked for yet')],
+      [what, reason],
+    ])
+    return `run ${runNumber} of ${tag}: ${file.object_key}, ${bytes(file.size_bytes)}\n${rows.replaceAll(/^/gm, '  ')}`
+  })
+  return [runsLine(runs, dryRun), ...texts, ...(runs.capReached ? ['more are there than one run of the cleaner deletes'] : [])].join('\n')
+}
+
+const nameOf = ({ tag, key }: { readonly tag: string; readonly key: string }) => `${tag} ${key}`
+
+const copiesText = (copies: readonly Replica[], kind: Replica['kind'], none: string): string =>
+  copies
+    .filter((copy) => copy.kind === kind)
+    .map(stateText)
+    .join('; ') || none
+
+function stateText({ state, verified_at: verifiedAt, deleted_at: deletedAt, last_error: error }: Replica): string {
+  if (state === 'deleted') return `deleted by us ${time(deletedAt)} UTC`
+  const verified = verifiedAt === null ? '' : `, verified last ${time(verifiedAt)} UTC`
+  return `${state}${verified}${error === null ? '' : `: ${error}`}`
+}
