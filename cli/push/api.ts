@@ -9,6 +9,8 @@ export interface Api {
   /** Null where there is no such thing (404). */
   find<T>(path: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T | null>
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
+  /** Null where there is no such thing (404), or an API of before knows nothing of it (405). */
+  tell<T>(path: string, body: unknown, schema: z.ZodType<T>, signal: AbortSignal): Promise<T | null>
 }
 
 const ATTEMPTS = 4
@@ -44,14 +46,18 @@ export function createApi(url: string, token: string, signal: AbortSignal): Api 
   }
   return {
     get: async (path, schema) => await content(await ask({ method: 'GET', path, signal }), schema),
-    async find(path, schema, callSignal) {
-      const answer = await ask({ method: 'GET', path, signal: AbortSignal.any([signal, callSignal]) })
-      if (answer.status !== 404) return await content(answer, schema)
-      await answer.body?.cancel()
-      return null
-    },
+    find: async (path, schema, callSignal) =>
+      await contentOrNull(await ask({ method: 'GET', path, signal: AbortSignal.any([signal, callSignal]) }), schema, [404]),
     post: async (path, body, schema) => await content(await ask({ method: 'POST', path, body, signal }), schema),
+    tell: async (path, body, schema, callSignal) =>
+      await contentOrNull(await ask({ method: 'POST', path, body, signal: AbortSignal.any([signal, callSignal]) }), schema, [404, 405]),
   }
+}
+
+async function contentOrNull<T>(answer: Response, schema: z.ZodType<T>, absent: readonly number[]): Promise<T | null> {
+  if (!absent.includes(answer.status)) return await content(answer, schema)
+  await answer.body?.cancel()
+  return null
 }
 
 /** The answer, or what may pass with time. A redirect is not followed: the token is for this address alone. */

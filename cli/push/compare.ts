@@ -28,6 +28,14 @@ export function compareExisting(object: ObjectDescription, file: Expected): Comp
   return { agrees: [], differs: ['it has the same size and states no checksum to compare with'] }
 }
 
+/**
+ * What the store itself says against the object being this file; empty also where it says nothing, as of objects in parts that
+ * others have cut otherwise.
+ */
+export function contradictions(object: ObjectDescription, file: Expected): readonly string[] {
+  return object.sizeBytes === file.sizeBytes ? digests(object, file, ['etag', 'store']).differs : [sizes(object, file)]
+}
+
 /** Compares what the store answers about an object that was just sent, the checksums written as metadata among it. */
 export function compareSent(object: ObjectDescription, file: Expected, sent: { readonly etagIsMd5: boolean }): Comparison {
   const agrees: string[] = []

@@ -30,6 +30,30 @@ const fileCopies = z.object({
 /** Where the copies of a file's contents are, by the catalogue. */
 export type RemoteCopies = z.infer<typeof fileCopies>
 
+const permission = z.discriminatedUnion('allowed', [
+  z.object({ allowed: z.literal(true), why: z.string(), id: z.int(), validSeconds: z.number().positive() }),
+  z.object({ allowed: z.literal(false), why: z.string() }),
+])
+
+/** Whether a file may be removed now: its other copies were looked at for this answer. */
+export type RemotePermission = z.infer<typeof permission>
+
+/** A file of a machine, to be removed there. */
+export interface FileToRemove extends ObjectName {
+  readonly sha256: string
+  readonly sizeBytes: number
+  readonly host: string
+  /** Absolute. */
+  readonly path: string
+}
+
+/** What came of a permission. */
+export interface EndOfRemoval extends ObjectName {
+  readonly host: string
+  readonly id: number
+  readonly gone: boolean
+}
+
 export interface RemoteStore {
   readonly s3: S3Client
   readonly endpoint: string
@@ -39,6 +63,10 @@ export interface RemoteStore {
   readonly tags: readonly string[]
   /** The copies of what the catalogue knows under this key; null when it does not know it (yet). */
   copiesOf(object: ObjectName, signal: AbortSignal): Promise<RemoteCopies | null>
+  /** Asks to remove a file; null when the API is of before and cannot look at the copies. */
+  mayRemove(file: FileToRemove, signal: AbortSignal): Promise<RemotePermission | null>
+  /** Says what came of a permission; one that the catalogue knows nothing of has nothing to be ended. */
+  endRemoval(end: EndOfRemoval, signal: AbortSignal): Promise<void>
   close(): void
 }
 
@@ -69,15 +97,17 @@ export async function openRemoteStore(config: Config, signal: AbortSignal): Prom
     endpoint: settings.endpoint,
     buckets: settings.buckets,
     tags: settings.tags,
-    copiesOf: ({ bucket, key }, callSignal) =>
-      api.find(
-        `api/v1/files/${encodeURIComponent(bucket)}/${key.split('/').map(encodeURIComponent).join('/')}/copies`,
-        fileCopies,
-        callSignal,
-      ),
+    copiesOf: (object, callSignal) => api.find(`${pathOf(object)}/copies`, fileCopies, callSignal),
+    mayRemove: ({ bucket, key, ...file }, callSignal) => api.tell(`${pathOf({ bucket, key })}/deletions`, file, permission, callSignal),
+    async endRemoval({ bucket, key, id, host, gone }, callSignal) {
+      await api.tell(`${pathOf({ bucket, key })}/deletions/${id}`, { host, gone }, z.object({ state: z.string() }), callSignal)
+    },
     close: () => s3.destroy(),
   }
 }
+
+const pathOf = ({ bucket, key }: ObjectName) =>
+  `api/v1/files/${encodeURIComponent(bucket)}/${key.split('/').map(encodeURIComponent).join('/')}`
 
 type Signer = Awaited<ReturnType<S3Client['config']['signer']>>
 type HttpRequest = Awaited<ReturnType<Signer['sign']>>

@@ -8,9 +8,12 @@ import { print } from '../output.ts'
 import { loadPushSettings, type PushSettings, type PushStore } from '../push/open-store.ts'
 import { hasApiToken, openRemoteStore } from '../push/remote-store.ts'
 import { interruption, loadSettings, stackFolder } from '../settings.ts'
+import { createApiSafety } from './api-safety.ts'
+import { openDatabaseSafety } from './database-safety.ts'
 import { reportToLog } from './events.ts'
-import { createApiSafety, openDatabaseSafety, type SafetyPort } from './safety.ts'
+import type { SafetyPort } from './safety.ts'
 import { createTerminal, pendingTable, type Terminal } from './terminal.ts'
+import type { Clock } from './tracked-files.ts'
 import { watchFolder } from './watch.ts'
 import type { WatchRequest } from './watch-state.ts'
 
@@ -38,6 +41,8 @@ const SETTLE_MS = 10_000
 /** One pass is made by hand, or by a timer: nobody waits that long. */
 const SETTLE_ONCE_MS = 2_000
 
+const CLOCK: Clock = { wallMs: () => Date.now(), steadyMs: () => performance.now() }
+
 /** Runs the watch; the exit code of one pass is 1 when something is pending. */
 export async function runWatch(flags: WatchFlags): Promise<void> {
   const settings = await loadPushSettings()
@@ -51,7 +56,7 @@ export async function runWatch(flags: WatchFlags): Promise<void> {
     openSafety,
     stateFolder: stackFolder(),
     signal,
-    clock: { wallMs: () => Date.now(), steadyMs: () => performance.now() },
+    clock: CLOCK,
     random: Math.random,
     report: terminal?.report ?? reportToLog(log),
     ...(terminal === null ? {} : { onProgress: terminal.onProgress }),
@@ -96,7 +101,7 @@ function writeLogLine(line: string): void {
 
 /**
  * The catalogue, when the settings lead to one.
- * @throws InvalidInputError when files are to be deleted and there is none.
+ * @throws InvalidInputError when files are to be deleted and there is none, or the copies on tape cannot be looked at from here.
  */
 async function safetyOpener(
   { config, throughApi }: PushSettings,
@@ -104,7 +109,8 @@ async function safetyOpener(
   log: Logger,
 ): Promise<((store: PushStore, signal: AbortSignal) => Promise<SafetyPort>) | null> {
   const database = await databaseSettings(throughApi)
-  if (database !== null) return () => openDatabaseSafety(database, log)
+  if (isNeeded && database?.CYGNET_TAPE_DRIVER === 'none') throw new InvalidInputError(NO_TAPE)
+  if (database !== null) return (store) => openDatabaseSafety(database, store.s3, log)
   if (hasApiToken(config)) return (store, signal) => openApiSafety(config, store, signal)
   if (!isNeeded) return null
   throw new InvalidInputError(
@@ -112,9 +118,12 @@ async function safetyOpener(
   )
 }
 
+const NO_TAPE =
+  '--delete-when-safe looks at the copy on tape before a file goes, and no tape endpoint is configured here: set CYGNET_TAPE_DRIVER and its settings, or only CYGNET_API_URL and CYGNET_API_TOKEN, then the API looks'
+
 async function openApiSafety(config: Config, store: PushStore, signal: AbortSignal): Promise<SafetyPort> {
   const remote = store.remote ?? (await openRemoteStore(config, signal))
-  return createApiSafety(remote.copiesOf)
+  return createApiSafety(remote, CLOCK)
 }
 
 /** Null when no database is named: neither here nor, unless the API is the way, by a local stack that is running. */

@@ -1,7 +1,7 @@
 /**
  * Removes one file of a run from the DAQ's disk, when that cannot lose anything. Everything is looked at anew in this one call:
- * the file's bytes, the catalogue's word about exactly these contents, the object in the store, and the name on disk in the
- * moment before it goes.
+ * the file's bytes; the object in the store and a copy on tape, by whoever reaches them; and the name on disk in the moment before
+ * it goes.
  */
 import { unlinkSync } from 'node:fs'
 import type { S3Client } from '@aws-sdk/client-s3'
@@ -11,10 +11,10 @@ import { describeObject, type ObjectName } from '../../shared/storage/objects.ts
 import { withinSeconds } from '../../shared/storage/send-body.ts'
 import { layUpload } from '../../shared/storage/upload-layout.ts'
 import { checksumFile, type FileChecksums } from '../push/checksums.ts'
-import { compareExisting } from '../push/compare.ts'
+import { contradictions } from '../push/compare.ts'
 import { type LocalFile, openLocalFile } from '../push/local-file.ts'
 import type { DeletionLog, DeletionRecord } from './deletion-log.ts'
-import type { FileOnDisk, SafetyPort } from './safety.ts'
+import { type FileOnDisk, type Permission, type SafetyPort, TOO_LATE } from './safety.ts'
 import { isThere, type RunFileFound } from './scan.ts'
 import { findWriters } from './writers.ts'
 
@@ -47,7 +47,7 @@ class Kept extends Error {}
 
 /** Never throws: what goes wrong is in the answer, and unless that is `deleted` the file is still there. */
 export async function deleteWhenSafe(found: RunFileFound, known: KnownContent, context: DeletionContext): Promise<Deletion> {
-  const removal: Removal = { isDone: false, warning: null }
+  const removal: Removal = { isDone: false, toTell: null, warning: null }
   try {
     const { bucket, key, sha256 } = known
     const before = await context.safety.safetyOf({ bucket, key, sha256, sizeBytes: found.sizeBytes }, context.signal)
@@ -59,8 +59,10 @@ export async function deleteWhenSafe(found: RunFileFound, known: KnownContent, c
     await assertInStore({ bucket, key }, file, checksums, context)
     await file.assertUnchanged()
     const onDisk = { bucket, key, sha256: checksums.sha256, sizeBytes: file.sizeBytes, path: found.path }
-    const remove = () => removeFile(found, { ...onDisk, why: before.why }, context, removal)
+    const remove = (permission: Permission | null) =>
+      removeFile(found, { ...onDisk, why: permission?.why ?? before.why }, permission, context, removal)
     const { safe, why } = await context.safety.forget(onDisk, remove, context.signal)
+    noteTold(removal, context)
     return safe ? { is: 'deleted', sha256, why, warning: removal.warning } : { is: 'kept', why }
   } catch (error) {
     if (removal.isDone) return { is: 'deleted', sha256: known.sha256, why: 'it was safe', warning: `not written down: ${sentence(error)}` }
@@ -74,11 +76,11 @@ const DECAYED = 'has other contents than when it was sent, though neither its si
 
 const sentence = (error: unknown) => withoutSecrets(classify(error).message)
 
-/** The catalogue remembers; this is the store's own word, now. */
+/** The store's own word, now. That it is the very object that was catalogued is for those to say who permit the removal. */
 async function assertInStore(name: ObjectName, file: LocalFile, checksums: FileChecksums, { s3, signal }: DeletionContext) {
   const object = await withinSeconds(ANSWER_SECONDS, signal, (limited) => describeObject(s3, name, limited))
   if (object === null) throw new Kept('the catalogue has it in the store, and it is not there')
-  const { differs } = compareExisting(object, { ...checksums, sizeBytes: file.sizeBytes })
+  const differs = contradictions(object, { ...checksums, sizeBytes: file.sizeBytes })
   if (differs.length > 0) throw new InvalidInputError(`the object in the store is not this file: ${differs.join('; ')}`)
 }
 
@@ -89,6 +91,8 @@ function assertThere(found: RunFileFound): void {
 /** What became of the file, also when something fails afterwards. */
 interface Removal {
   isDone: boolean
+  /** The last line about it while the catalogue does not know yet what came of its permission. */
+  toTell: DeletionRecord | null
   warning: string | null
 }
 
@@ -96,16 +100,21 @@ interface Removal {
 function removeFile(
   found: RunFileFound,
   about: FileOnDisk & { readonly why: string },
+  permission: Permission | null,
   { log, now }: DeletionContext,
   removal: Removal,
 ): void {
   const writer = findWriters([found]).get(found)
   if (writer !== undefined) throw new Kept(`${writer} has it open for writing`)
-  const record = (state: DeletionRecord['state'], why: string) =>
-    orSay('the log of deletions cannot be written to', () => log.append({ ...about, at: now().toISOString(), state, why }))
+  const record = (state: DeletionRecord['state'], why: string) => {
+    const line = { ...about, at: now().toISOString(), state, why, ...(permission === null ? {} : { permission: permission.id }) }
+    orSay('the log of deletions cannot be written to', () => log.append(line))
+    if (permission !== null) removal.toTell = line
+  }
   record('intended', about.why)
   try {
-    // Nothing of ours runs between the look and the removal: they follow each other within microseconds.
+    // Nothing of ours runs between the looks and the removal: they follow each other within microseconds.
+    if (permission?.isOver() === true) throw new Kept(TOO_LATE)
     assertThere(found)
     orSay(`${found.path} cannot be removed`, () => unlinkSync(found.path))
     if (isThere(found)) throw new InvalidInputError(`${found.path} was removed without an error and is still there`)
@@ -118,6 +127,16 @@ function removeFile(
     record('deleted', about.why)
   } catch (error) {
     removal.warning = sentence(error) // the line before this one says enough
+  }
+}
+
+/** The catalogue was told what came of the permission: the next start need not do it. When this is lost, it is told twice. */
+function noteTold(removal: Removal, { log, now }: DeletionContext): void {
+  if (removal.toTell === null) return
+  try {
+    log.append({ ...removal.toTell, at: now().toISOString(), state: 'told' })
+  } catch (error) {
+    removal.warning ??= sentence(error)
   }
 }
 

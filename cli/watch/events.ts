@@ -39,6 +39,8 @@ export type WatchEvent =
       readonly warning: string | null
     }
   | { readonly event: 'file-delete-failed'; readonly file: RunFileFound; readonly error: string }
+  /** Somebody else removed a file that the catalogue counted. */
+  | { readonly event: 'file-vanished'; readonly run: number; readonly tag: string; readonly key: string; readonly path: string }
   | { readonly event: 'watch-pending'; readonly pending: Pending }
   /** Something besides the files fails: the folder, the store, the catalogue, our own memory. The watch goes on. */
   | {
@@ -65,6 +67,7 @@ function levelOf(told: WatchEvent): 'info' | 'warn' | 'error' {
       return told.state === 'refused' ? 'error' : 'warn'
     case 'file-delete-failed':
       return 'error'
+    case 'file-vanished':
     case 'watch-failing':
       return 'warn'
     case 'file-closed':

@@ -10,8 +10,10 @@ import type { FileVersion } from './scan.ts'
 
 const schema = z.object({
   name: z.string(),
-  /** `deleted`: removed from the disk by us. */
-  state: z.enum(['pushed', 'deleted']),
+  /** `deleted`: removed from the disk by us. `gone`: by somebody else, which the catalogue was told. */
+  state: z.enum(['pushed', 'deleted', 'gone']),
+  /** Which folder it was in: see on-disk.ts. */
+  folder: z.string().nullable().default(null),
   ino: z.string(),
   sizeBytes: z.int(),
   mtimeNs: z.string(),
@@ -28,13 +30,17 @@ const schema = z.object({
 export type JournalEntry = Readonly<z.infer<typeof schema>>
 
 export interface Journal {
-  /** The entry about this version of the file; null when there is none, or one about another version. */
+  /** That this version of the file is in the store; null when it is not known, or of another version. */
   find(name: string, version: FileVersion): JournalEntry | null
+  /** The last word about a name, whatever has it now. */
+  last(name: string): JournalEntry | null
+  /** Files of which the catalogue was told that they are on this disk, and not that they went. */
+  noted(): readonly JournalEntry[]
   /** Never throws; false when it could not be written and is remembered in memory alone. */
   write(entry: JournalEntry): boolean
 }
 
-/** Files that are gone are remembered for so long: their disk may only be unmounted. */
+/** Files that are gone are remembered for so long: their disk may only be unmounted. Those that the catalogue counts, until it knows. */
 const FORGET_AFTER_MS = 90 * 86_400_000
 /** Lines that no longer count, as a share, above which the journal is written anew. */
 const MOST_DEAD_LINES = 0.5
@@ -45,16 +51,20 @@ const MOST_DEAD_LINES = 0.5
  */
 export function openJournal(path: string, present: ReadonlySet<string>, nowMs: number): Journal {
   const { entries, lines } = read(path)
-  for (const [name, { state, at }] of entries)
-    if (!present.has(name) && (state === 'deleted' || nowMs - Date.parse(at) > FORGET_AFTER_MS)) entries.delete(name)
+  for (const [name, { state, at, isNoted }] of entries)
+    if (!present.has(name) && (state !== 'pushed' || (!isNoted && nowMs - Date.parse(at) > FORGET_AFTER_MS))) entries.delete(name)
   if (lines - entries.size > MOST_DEAD_LINES * lines) rewrite(path, entries)
   // A line that was cut by a kill must not swallow the next one.
   let isCut = true
   return {
     find(name, version) {
       const entry = entries.get(name)
-      return entry !== undefined && isAbout(entry, version) ? entry : null
+      if (entry === undefined || !isAbout(entry, version)) return null
+      // Back again: the catalogue has to be told anew.
+      return entry.state === 'pushed' ? entry : { ...entry, state: 'pushed', isNoted: false }
     },
+    last: (name) => entries.get(name) ?? null,
+    noted: () => [...entries.values()].filter(({ state, isNoted }) => state === 'pushed' && isNoted),
     write(entry) {
       entries.set(entry.name, entry)
       try {

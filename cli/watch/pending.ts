@@ -32,7 +32,10 @@ export interface Pending {
 
 const STATES: readonly PendingState[] = ['sending', 'waiting', 'failed', 'refused', 'open']
 
-type How = Pick<WatchRequest, 'once' | 'deletion'>
+export interface How extends Pick<WatchRequest, 'once' | 'deletion'> {
+  /** What stands between the files and the store; null while nothing does. */
+  readonly trouble: string | null
+}
 
 /** Where files are deleted when they are safe, those that are kept have reasons; where there is one pass, nothing is tried again. */
 export function pendingOf(tracked: TrackedFiles, clock: Clock, how: How): Pending {
@@ -69,13 +72,14 @@ function pendingFile(tracked: Tracked, clock: Clock, how: How): PendingFile {
 function stateOf(
   { isSending, setback, verdict }: Tracked,
   clock: Clock,
-  { once }: How,
+  { once, trouble }: How,
 ): { readonly state: PendingState; readonly reason: string } {
   if (isSending) return { state: 'sending', reason: 'it is being sent' }
   if (verdict.is === 'left') return { state: 'refused', reason: verdict.why }
   if (verdict.is === 'open') return { state: 'open', reason: verdict.why }
   if (verdict.is === 'undecided') return { state: 'open', reason: 'its end is being looked at' }
-  if (setback === null) return { state: 'waiting', reason: 'it waits for its turn' }
+  if (setback === null)
+    return { state: 'waiting', reason: trouble === null ? 'it waits for its turn' : `it waits for the store: ${trouble}` }
   if (once) return { state: setback.is, reason: setback.error }
   const seconds = Math.max(0, Math.round((setback.againMs - clock.steadyMs()) / 1000))
   return { state: setback.is, reason: `${setback.error} (tried ${setback.count} times, again in ${seconds} s)` }

@@ -7,6 +7,7 @@ import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { parseRunKey, type RunKey } from '../../shared/notifications/run-key.ts'
+import { folderIdentity } from './on-disk.ts'
 
 /** One state of a file on disk. The same name with other values here is another file, or other contents. */
 export interface FileVersion {
@@ -23,6 +24,8 @@ export interface RunFileFound extends FileVersion {
   /** `TAG/NAME`. */
   readonly key: string
   readonly run: RunKey
+  /** Which folder it lies in: see on-disk.ts. */
+  readonly folder: string
   /** Not later than the file's first byte was written here, nanoseconds; its last write where the disk keeps no birth times. */
   readonly begunNs: bigint
 }
@@ -34,6 +37,8 @@ export interface Unreadable {
 }
 
 export interface Scan {
+  /** Which folder it was: see on-disk.ts. */
+  readonly folder: string
   /** By run number, then subrun, then name. */
   readonly files: readonly RunFileFound[]
   readonly unreadable: readonly Unreadable[]
@@ -57,21 +62,26 @@ export const compareRuns = (a: Numbered, b: Numbered): number => a.runNumber - b
 
 /** @throws InvalidInputError when the folder cannot be listed: it is missing, not mounted, or not ours to read. */
 export async function scanFolder(folder: string, tag: string): Promise<Scan> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+  const notListed = (error: NodeJS.ErrnoException) => {
     throw new InvalidInputError(`${folder} cannot be listed: ${LISTING_FAILED[error.code ?? ''] ?? error.message}`, {}, { cause: error })
-  })
+  }
+  const identity = await folderIdentity(folder).catch(notListed)
+  const names = await readdir(folder).catch(notListed)
   const files: RunFileFound[] = []
   const unreadable: Unreadable[] = []
   for (const name of names) {
     const run = parseRunKey(`${tag}/${name}`)
     if (run === null) continue
-    const looked = await look(folder, name, run)
+    const looked = await look(folder, name, run, identity)
     if (looked === null) continue
     if ('reason' in looked) unreadable.push(looked)
     else files.push(looked)
   }
   files.sort((a, b) => compareRuns(a.run, b.run) || (a.name < b.name ? -1 : 1))
-  return { files, unreadable }
+  // A disk that is mounted or taken away meanwhile: what was listed is of neither.
+  if ((await folderIdentity(folder).catch(notListed)) !== identity)
+    throw new InvalidInputError(`${folder} became another folder while it was listed`)
+  return { folder: identity, files, unreadable }
 }
 
 const LISTING_FAILED: Readonly<Record<string, string>> = {
@@ -84,7 +94,7 @@ const LISTING_FAILED: Readonly<Record<string, string>> = {
 }
 
 /** Null when it vanished since the folder was listed. */
-async function look(folder: string, name: string, run: RunKey): Promise<RunFileFound | Unreadable | null> {
+async function look(folder: string, name: string, run: RunKey, identity: string): Promise<RunFileFound | Unreadable | null> {
   const path = join(folder, name)
   try {
     const stat = await lstat(path, { bigint: true })
@@ -93,7 +103,7 @@ async function look(folder: string, name: string, run: RunKey): Promise<RunFileF
     if (!stat.isFile()) return { name, reason: 'it is no file' }
     const { dev, ino, mtimeNs } = stat
     const begunNs = stat.birthtimeNs > 0n && stat.birthtimeNs < mtimeNs ? stat.birthtimeNs : mtimeNs
-    return { name, path, key: `${run.tag}/${name}`, run, dev, ino, sizeBytes: Number(stat.size), mtimeNs, begunNs }
+    return { name, path, key: `${run.tag}/${name}`, run, dev, ino, sizeBytes: Number(stat.size), mtimeNs, folder: identity, begunNs }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     return code === 'ENOENT' ? null : { name, reason: message }

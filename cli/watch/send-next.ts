@@ -35,8 +35,8 @@ function readyFiles({ request, context, files, store, folderError }: Watch): rea
 async function send(watch: Watch, tracked: Tracked): Promise<boolean> {
   const { request, context, store: line } = watch
   const store = await line.open().catch((error: unknown) => {
-    if (!context.signal.aborted)
-      context.report({ event: 'watch-failing', what: 'store', error: sentenceOf(error), againSeconds: line.failed() })
+    const reason = sentenceOf(error)
+    if (!context.signal.aborted) context.report({ event: 'watch-failing', what: 'store', error: reason, againSeconds: line.failed(reason) })
     return null
   })
   if (store === null) return request.once
@@ -88,6 +88,7 @@ function entryOf(file: RunFileFound, result: PushResult, at: Date): JournalEntry
   return {
     name: file.name,
     state: 'pushed',
+    folder: file.folder,
     ino: String(file.ino),
     sizeBytes: file.sizeBytes,
     mtimeNs: String(file.mtimeNs),
@@ -106,9 +107,10 @@ function noteSetback({ context, store }: Watch, tracked: Tracked, { state, faile
   const { clock, random, report } = context
   const count = (tracked.setback?.count ?? 0) + 1
   const againMs = failed === 'store' ? storeBackOffMs(count, random) : fileBackOffMs(count, random)
-  if (failed === 'store') store.failed()
   const is = state === 'refused' ? 'refused' : 'failed'
-  tracked.setback = { is, error: error ?? 'no reason known', count, againMs: clock.steadyMs() + againMs }
+  const reason = error ?? 'no reason known'
+  if (failed === 'store') store.failed(reason)
+  tracked.setback = { is, error: reason, count, againMs: clock.steadyMs() + againMs }
   const told = { file: tracked.file, state: is, error: tracked.setback.error, attempt: count } as const
   report({ event: 'file-push-failed', ...told, againSeconds: Math.round(againMs / 1000) })
 }

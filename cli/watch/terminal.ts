@@ -83,6 +83,8 @@ function lineOf(told: WatchEvent): string | null {
       return `deleted        ${told.file.path}: ${told.why}${told.warning === null ? '' : ` (${told.warning})`}`
     case 'file-delete-failed':
       return `not deleted    ${told.file.path}: ${told.error}`
+    case 'file-vanished':
+      return `gone           ${told.path}: not removed by this program; the catalogue does not count it any more`
     case 'watch-failing':
       return `${told.what}: ${told.error}`
     case 'watch-pending':

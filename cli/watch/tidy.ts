@@ -5,6 +5,7 @@ import { filesToKeep } from './keep.ts'
 import { safetyBackOffMs } from './plan.ts'
 import type { SafetyPort } from './safety.ts'
 import { remember } from './send-next.ts'
+import { settle } from './settle.ts'
 import type { Tracked } from './tracked-files.ts'
 import { sentenceOf, type Watch } from './watch-state.ts'
 
@@ -14,7 +15,7 @@ export async function tidy(watch: Watch): Promise<void> {
   if (context.openSafety === null || folderError !== null) return
   try {
     const safety = await openSafety(watch)
-    await safety.settle?.()
+    await settle(watch, safety)
     await noteFiles(watch, safety)
     await deleteFiles(watch, safety)
   } catch (error) {
@@ -91,6 +92,7 @@ async function deleteOne(
     const { sha256, why, warning } = deletion
     context.report({ event: 'file-deleted', file, sha256, why, warning })
     remember(watch, { ...pushed, state: 'deleted' })
+    watch.files.remove(file)
     return false
   }
   if (deletion.is === 'kept') tracked.kept = { why: deletion.why, ...again(watch, kept) }
@@ -98,6 +100,7 @@ async function deleteOne(
     tracked.kept = { why: deletion.error, ...again(watch, kept) }
     context.report({ event: 'file-delete-failed', file, error: deletion.error })
   } else {
+    tracked.kept = { why: deletion.error, count: kept?.count ?? 0, againMs: 0 }
     context.report({ event: 'watch-failing', what: 'catalogue', error: deletion.error, againSeconds: context.tidyMs / 1000 })
     return true
   }

@@ -52,8 +52,12 @@ export interface TrackedFiles {
   /** By run number. */
   all(): readonly Tracked[]
   unreadable(): readonly Unreadable[]
+  /** Which folder was looked at last: see on-disk.ts. */
+  folder(): string | null
   /** Takes in what lies in the folder now. What has vanished is forgotten. */
   update(scan: Scan): void
+  /** A file that we removed; also from a look at the folder that was begun before. */
+  remove(file: RunFileFound): void
   /** Judges every file that is not in the store; returns those that are closed since now. */
   judgeAll(limits: Limits, findWriters: (files: readonly RunFileFound[]) => ReadonlyMap<RunFileFound, string>): readonly Closed[]
 }
@@ -64,6 +68,8 @@ const FIRST_SIGHT: Verdict = { is: 'open', why: 'it was seen only a moment ago' 
 export function trackFiles(recall: (file: RunFileFound) => JournalEntry | null, clock: Clock): TrackedFiles {
   let byName = new Map<string, Tracked>()
   let unreadable: readonly Unreadable[] = []
+  let folder: string | null = null
+  let removed: readonly RunFileFound[] = []
   let isFirst = true
   const newcomer = (file: RunFileFound): Tracked => ({
     file,
@@ -80,12 +86,20 @@ export function trackFiles(recall: (file: RunFileFound) => JournalEntry | null, 
   return {
     all: () => [...byName.values()],
     unreadable: () => unreadable,
+    folder: () => folder,
+    remove(file) {
+      byName.delete(file.name)
+      removed = [...removed, file]
+    },
     update(scan) {
       const kept = (file: RunFileFound) => {
         const known = byName.get(file.name)
         return known !== undefined && isSameVersion(known.file, file) ? known : newcomer(file)
       }
-      byName = new Map(scan.files.map((file) => [file.name, kept(file)]))
+      const isRemoved = (file: RunFileFound) => removed.some((one) => one.name === file.name && isSameVersion(one, file))
+      byName = new Map(scan.files.filter((file) => !isRemoved(file)).map((file) => [file.name, kept(file)]))
+      removed = []
+      folder = scan.folder
       unreadable = scan.unreadable
       isFirst = false
     },

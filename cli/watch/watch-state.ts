@@ -68,21 +68,25 @@ export interface StoreLine {
   /** False for a while after each failure, longer and longer. */
   isReady(): boolean
   failures(): number
+  /** What stands in the way, in words; null while it works, and before it was tried. */
+  trouble(): string | null
   /** The store; connected to when it is first asked for. Throws what stands in the way. */
   open(): Promise<PushStore>
   succeeded(): void
   /** Returns after how many seconds it is tried again. */
-  failed(): number
+  failed(error: string): number
   close(): void
 }
 
 export function createStoreLine(context: Pick<WatchContext, 'openStore' | 'signal' | 'clock' | 'random'>): StoreLine {
   let opened: Promise<PushStore> | null = null
   let failures = 0
+  let trouble: string | null = null
   let againMs = Number.NEGATIVE_INFINITY
   return {
     isReady: () => context.clock.steadyMs() >= againMs,
     failures: () => failures,
+    trouble: () => trouble,
     open() {
       opened ??= context.openStore(context.signal).catch((error) => {
         opened = null
@@ -92,10 +96,12 @@ export function createStoreLine(context: Pick<WatchContext, 'openStore' | 'signa
     },
     succeeded() {
       failures = 0
+      trouble = null
       againMs = Number.NEGATIVE_INFINITY
     },
-    failed() {
+    failed(error) {
       failures += 1
+      trouble = error
       const ms = storeBackOffMs(failures, context.random)
       againMs = context.clock.steadyMs() + ms
       return Math.round(ms / 1000)

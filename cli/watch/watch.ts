@@ -3,17 +3,17 @@
  * safe elsewhere. It goes on through anything that fails, for days, and ends when it is told to.
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync, realpathSync } from 'node:fs'
+import { existsSync, mkdirSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConflictError, InvalidInputError } from '../../shared/errors.ts'
 import { pause } from '../../shared/runtime/waiting.ts'
 import { releaseLock, takeLock } from '../push/lock.ts'
-import { openDeletionLog } from './deletion-log.ts'
+import { type DeletionLog, openDeletionLog } from './deletion-log.ts'
 import { readEnding } from './ending.ts'
-import { openJournal } from './journal.ts'
+import { type Journal, type JournalEntry, openJournal } from './journal.ts'
 import { type Pending, pendingOf } from './pending.ts'
 import { chooseNext, LANES } from './plan.ts'
-import { type Scan, scanFolder } from './scan.ts'
+import { type RunFileFound, type Scan, scanFolder } from './scan.ts'
 import { sendNext } from './send-next.ts'
 import { tidy } from './tidy.ts'
 import { trackFiles } from './tracked-files.ts'
@@ -35,7 +35,7 @@ export async function watchFolder(request: WatchRequest, context: WatchContext):
     watch = await begin(request, context)
     if (watch === null) return null
     await (request.once ? passOnce(watch) : goOn(watch))
-    return pendingOf(watch.files, context.clock, request)
+    return pendingNow(watch)
   } finally {
     watch?.store.close()
     await watch?.safety?.close().catch(() => {})
@@ -78,19 +78,37 @@ async function begin(request: WatchRequest, context: WatchContext): Promise<Watc
   const names = new Set(scan.files.map(({ name }) => name))
   const about = shortHash([realPath(request.folder), request.tag, place, request.bucket ?? ''])
   const journal = openJournal(join(stateFolder, 'watch', `${about}.jsonl`), names, clock.wallMs())
-  const files = trackFiles((file) => journal.find(file.name, file), clock)
+  const files = trackFiles((file) => recall(journal, file), clock)
   files.update(scan)
   return {
     request,
     context,
     files,
     journal,
-    deletions: request.deletion === null ? null : openDeletionLog(join(stateFolder, 'watch', 'deletions.jsonl')),
+    deletions: openDeletions(request, stateFolder),
     store: createStoreLine(context),
     safety: null,
     folderError: null,
   }
 }
+
+/** Where a removal was begun before, what came of it has to be told, whether more are to be removed or not. */
+function openDeletions({ deletion }: WatchRequest, stateFolder: string): DeletionLog | null {
+  const path = join(stateFolder, 'watch', 'deletions.jsonl')
+  return deletion !== null || existsSync(path) ? openDeletionLog(path) : null
+}
+
+/** A file that is here is in this folder, wherever it was when it was sent. */
+function recall(journal: Journal, file: RunFileFound): JournalEntry | null {
+  const entry = journal.find(file.name, file)
+  if (entry === null || entry.folder === file.folder) return entry
+  const here = { ...entry, folder: file.folder }
+  journal.write(here)
+  return here
+}
+
+const pendingNow = ({ files, context, request, store }: Watch): Pending =>
+  pendingOf(files, context.clock, { ...request, trouble: store.trouble() })
 
 async function firstScan({ folder, tag, once }: WatchRequest, context: WatchContext): Promise<Scan | null> {
   while (!context.signal.aborted) {
@@ -107,9 +125,9 @@ async function firstScan({ folder, tag, once }: WatchRequest, context: WatchCont
 
 /** The parts run beside each other: none of them waits for another's store, disk or catalogue. */
 async function goOn(watch: Watch): Promise<void> {
-  const { pollMs, pendingMs, tidyMs, report, clock } = watch.context
+  const { pollMs, pendingMs, tidyMs, report } = watch.context
   const tellPending = async () => {
-    report({ event: 'watch-pending', pending: pendingOf(watch.files, clock, watch.request) })
+    report({ event: 'watch-pending', pending: pendingNow(watch) })
     if (watch.folderError !== null) tellFolder(watch, watch.folderError)
   }
   await Promise.all([

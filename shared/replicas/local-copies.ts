@@ -1,10 +1,11 @@
 /**
  * The DAQ's own files as replicas: written by the program on the DAQ's machine that sees them, the only one that knows what is on
- * that disk. How a file leaves it is in forget-local-copy.ts.
+ * that disk. How a file leaves it is in local-deletion.ts.
  */
 import type { Transaction } from 'kysely'
 import { inTransaction } from '../catalogue/database.ts'
-import { type Content, contentOfFile, lockRunOfContent, refreshStorage, replicaRow } from '../catalogue/replicas.ts'
+import { claimReplica, endClaim } from '../catalogue/replica-work.ts'
+import { type Content, contentOfFile, lockRunOfContent, refreshStorage, replicaIdentity, replicaRow } from '../catalogue/replicas.ts'
 import type { Schema } from '../catalogue/schema.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { TapeContext } from '../runtime/context.ts'
@@ -46,7 +47,7 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
     const row = replicaRow(content, place, at)
     const find = trx.selectFrom('replicas').select(['id', 'state']).where('identity', '=', row.identity)
     const before = await find.executeTakeFirst()
-    // What a deletion that was interrupted left is put right by `endInterruptedForgetting`.
+    // What a deletion that was begun left is put right by who began it.
     if (before?.state === 'deleting') return before.id
     const verified = { verified_at: at, verified_by: `sha256 read by push on ${copy.host}`.slice(0, 255), checked_at: at }
     const seen = {
@@ -64,6 +65,26 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
     return (await find.executeTakeFirstOrThrow()).id
   }
   return await inTransaction(context.database, work)
+}
+
+/**
+ * The file was not where this program had noted it, in a folder that could be looked through: somebody else removed it, or wrote over
+ * it. @returns false while another process is at work on it; then it is said again later.
+ */
+export async function noteVanishedCopy(context: LocalContext, copy: LocalCopy): Promise<boolean> {
+  const row = await context.database
+    .selectFrom('replicas')
+    .select(['id', 'name', 'state'])
+    .where('identity', '=', replicaIdentity('local', copy.host, copy))
+    .executeTakeFirst()
+  if (row?.state !== 'present' || row.name !== copy.path) return true
+  const claim = await claimReplica(context.database, row.id, ['present'], { owner: context.owner.slice(0, 100), leaseSeconds: 60 })
+  if (claim === null) return false
+  const at = context.now()
+  const change = { state: 'missing' as const, checked_at: at, last_error: 'push did not find it where it had been' }
+  const note = { what: 'local file gone', detail: `${claim.replica.url}: not removed by push; it was not there any more` }
+  await endClaim(context.database, claim, { change, note }, at)
+  return true
 }
 
 /** The contents as they were catalogued, whether the store still holds them or not. */

@@ -40,6 +40,31 @@ export async function writeTombstone(executor: Executor, { replica, version, sur
   return Number(result.insertId)
 }
 
+/** One that was not used yet, with the evidence of now: the deletion was judged anew. */
+export async function renewTombstone(
+  executor: Executor,
+  id: number,
+  { survivor, writtenBy }: Pick<NewTombstone, 'survivor' | 'writtenBy'>,
+  at: Date,
+): Promise<void> {
+  await executor
+    .updateTable('tombstones')
+    .set({
+      survivor_id: survivor.replica.id,
+      survivor_url: survivor.replica.url,
+      survivor_verified_by: survivor.verifiedBy,
+      survivor_verified_at: survivor.verifiedAt,
+      written_by: writtenBy,
+      written_at: at,
+    })
+    .where('id', '=', id)
+    .where('state', '=', 'intended')
+    .execute()
+}
+
+export const findTombstone = async (executor: Executor, id: number): Promise<Tombstone | null> =>
+  (await executor.selectFrom('tombstones').selectAll().where('id', '=', id).executeTakeFirst()) ?? null
+
 /** The tombstones of a copy whose deletion was begun and not ended, the latest last. */
 export const openTombstones = (executor: Executor, replicaId: number): Promise<readonly Tombstone[]> =>
   executor.selectFrom('tombstones').selectAll().where('replica_id', '=', replicaId).where('state', '=', 'intended').orderBy('id').execute()

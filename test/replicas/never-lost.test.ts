@@ -75,6 +75,7 @@ describe('no run is lost', () => {
       expect.arrayContaining([
         'a run was deleted from the store',
         'a run was brought back',
+        'a file of the DAQ was removed through the API',
         'dies at the database',
         'stalls at the database',
       ]),
@@ -86,6 +87,8 @@ describe('no run is lost', () => {
     ['from the store', true],
     ['from the disk of the DAQ', false],
     ['from the disk of the DAQ', true],
+    ['from the disk of the DAQ through the API', false],
+    ['from the disk of the DAQ through the API', true],
   ] as const)('by a deletion %s that stands still for two days, wherever it does; put right meanwhile: %s', async (deletion, putRight) => {
     const stood = () => [...stage.counts].reduce((sum, [what, times]) => sum + (what.startsWith('stalls') ? times : 0), 0)
     for (let at = 0; ; at++) {

@@ -10,20 +10,14 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { pushFile } from '../../../cli/push/push-file.ts'
 import { type DeletionContext, deleteWhenSafe } from '../../../cli/watch/delete-when-safe.ts'
 import { openDeletionLog } from '../../../cli/watch/deletion-log.ts'
-import { type Answer, createApiSafety, openDatabaseSafety, type SafetyPort } from '../../../cli/watch/safety.ts'
+import type { Answer, SafetyPort } from '../../../cli/watch/safety.ts'
 import { scanFolder } from '../../../cli/watch/scan.ts'
-import { createLogger } from '../../../shared/log.ts'
-import { describeObject } from '../../../shared/storage/objects.ts'
-import { copyToTape, record } from '../../support/catalogue.ts'
-import { startTestContext, type TestContext } from '../../support/context.ts'
-import { metadataOf } from '../../support/metadata.ts'
 import { createFixture, MIB, options } from '../push/fixture.ts'
 
 const fixture = await createFixture()
@@ -44,7 +38,7 @@ function answering(answers: readonly Answer[], before: () => void = () => {}): S
     async forget(_file, remove) {
       const answer = await next()
       before()
-      if (answer.safe) remove()
+      if (answer.safe) await remove(null)
       return answer
     },
     close: async () => {},
@@ -200,6 +194,7 @@ describe('a file stays', () => {
   test('when the log of deletions cannot be written to', async () => {
     const { path, found, known } = await pushedFile()
     const log = {
+      untold: async () => [],
       append() {
         throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
       },
@@ -235,87 +230,58 @@ describe('a file stays', () => {
   })
 })
 
+describe('under a permission that lasts for a while', () => {
+  const permitting = (isOver: () => boolean): SafetyPort => ({
+    ...answering([SAFE]),
+    async forget(_file, remove) {
+      await remove({ id: 7, why: 'verified just now', isOver })
+      return SAFE
+    },
+  })
+
+  test('the number of the permission is on the disk before the file goes, and the log says when the end of it was told', async () => {
+    const { path, found, known } = await pushedFile()
+    const { log } = tools(answering([SAFE]))
+    const unfinished: unknown[] = []
+    const isOver = () => {
+      unfinished.push(logged(path))
+      return false
+    }
+    expect(await deleteWhenSafe(found, known, tools(permitting(isOver), { log }))).toMatchObject({ is: 'deleted', warning: null })
+    expect(unfinished).toEqual([['intended']])
+    expect(logged(path)).toEqual(['intended', 'deleted', 'told'])
+    expect(await log.untold()).toEqual([])
+  })
+
+  test('the file stays when that is over in the last moment, as after a disk that took minutes to write a line', async () => {
+    const { path, found, known } = await pushedFile()
+    const { log } = tools(answering([SAFE]))
+    expect(
+      await deleteWhenSafe(
+        found,
+        known,
+        tools(
+          permitting(() => true),
+          { log },
+        ),
+      ),
+    ).toMatchObject({ is: 'kept', why: expect.stringContaining('too late') })
+    expect(existsSync(path)).toBe(true)
+    expect(logged(path)).toEqual(['intended', 'not-deleted'])
+    expect(await log.untold()).toMatchObject([{ permission: 7, state: 'not-deleted', path }])
+    expect(await openDeletionLog(logPath).untold()).toMatchObject([{ permission: 7, state: 'not-deleted', path }])
+  })
+})
+
 test('a file that is gone when the catalogue cannot be told counts as deleted, with a warning', async () => {
   const { path, found, known } = await pushedFile()
   const safety: SafetyPort = {
     ...answering([SAFE]),
     async forget(_file, remove) {
-      remove()
+      await remove(null)
       throw new Error('the database went away')
     },
   }
   expect(await deleteWhenSafe(found, known, tools(safety))).toMatchObject({ is: 'deleted', warning: expect.stringContaining('went away') })
   expect(existsSync(path)).toBe(false)
-})
-
-describe('the catalogue asked through the API', () => {
-  const at = '2026-05-01T12:00:00.000Z'
-  const copies = {
-    sha256: 'aa',
-    sizeBytes: 10,
-    cloud: { state: 'present', verifiedAt: at },
-    tape: [{ endpoint: 'davs://tape', state: 'on-media', verifiedAt: at }],
-    safe: true,
-    why: 'two copies are verified',
-  }
-  const content = { bucket: 'b', key: 'LNGS/run00001.mid', sha256: 'aa', sizeBytes: 10 }
-  const never = new AbortController().signal
-
-  test('lets a file go that it knows, byte by byte', async () => {
-    expect(await createApiSafety(async () => copies).safetyOf(content, never)).toEqual({ safe: true, why: copies.why })
-  })
-
-  test.each([
-    ['does not know it', null],
-    ['knows other contents', { ...copies, sha256: 'bb' }],
-    ['knows another size', { ...copies, sizeBytes: 11 }],
-    ['calls it unsafe', { ...copies, safe: false }],
-  ])('keeps a file when it %s', async (_, answer) => {
-    let isRemoved = false
-    const safety = createApiSafety(async () => answer)
-    const forgotten = await safety.forget({ ...content, path: '/x' }, () => (isRemoved = true), never)
-    expect([forgotten.safe, isRemoved]).toEqual([false, false])
-  })
-
-  test.each([
-    ['the store', { ...copies, cloud: null }],
-    ['the store, verified', { ...copies, cloud: { state: 'present', verifiedAt: null } }],
-    ['tape', { ...copies, tape: [] }],
-    ["the tape's medium", { ...copies, tape: [{ endpoint: '', state: 'staged', verifiedAt: at }] }],
-  ])('is not believed when it says safe and names no copy in %s', async (_, answer) => {
-    await expect(createApiSafety(async () => answer).safetyOf(content, never)).rejects.toThrow('without naming two verified copies')
-  })
-})
-
-describe('the catalogue itself', () => {
-  let context: TestContext
-  let safety: SafetyPort
-  beforeAll(async () => {
-    context = await startTestContext()
-    safety = await openDatabaseSafety(context.config, createLogger({ function: 'test', level: 'silent' }))
-  })
-  afterAll(async () => {
-    await safety?.close()
-    await context?.close()
-  })
-
-  test('keeps a file until it is catalogued and on tape, lets it go then, and has its tombstone', async () => {
-    const { path, found, known, target, md5, adler32 } = await pushedFile()
-    const attempt = () => deleteWhenSafe(found, known, tools(safety))
-    expect(await attempt()).toMatchObject({ is: 'kept', why: expect.stringContaining('not catalogued yet') })
-
-    const version = await describeObject(fixture.s3, target, fixture.context.signal)
-    if (version === null || md5 === null || adler32 === null) throw new Error('it is not in the store')
-    const checksums = { md5, adler32, sha256: known.sha256 }
-    const metadata = metadataOf(found.run.runNumber, { fileName: found.name, sizeBytes: found.sizeBytes, checksums })
-    await record(context.database, version, metadata)
-    expect(await attempt()).toMatchObject({ is: 'kept', why: 'no copy on tape was asked for yet' })
-    expect(existsSync(path)).toBe(true)
-
-    await copyToTape(context.database, found.run.runNumber)
-    expect(await attempt()).toMatchObject({ is: 'deleted', warning: null })
-    expect(existsSync(path)).toBe(false)
-    const tombstones = await context.database.selectFrom('tombstones').selectAll().where('object_key', '=', target.key).execute()
-    expect(tombstones).toMatchObject([{ state: 'deleted', sha256: known.sha256, url: `file://${hostname()}${path}` }])
-  })
 })

@@ -20,6 +20,7 @@ const file = (name: string) => foundFile(name, { ino: 7n, sizeBytes: 10, written
 const entry = (name: string, more: Partial<JournalEntry> = {}): JournalEntry => ({
   name,
   state: 'pushed',
+  folder: '2:5',
   ino: '7',
   sizeBytes: 10,
   mtimeNs: '5000000000',
@@ -80,6 +81,25 @@ describe('the journal', () => {
     expect(readFileSync(path, 'utf8')).not.toContain('run2')
   })
 
+  test('remembers those that the catalogue counts until it was told that they are gone', () => {
+    reopen().write(entry('run1.mid', { isNoted: true }))
+    const later = reopen([], NOW + 400 * DAY_MS)
+    expect(later.noted()).toEqual([entry('run1.mid', { isNoted: true })])
+    later.write(entry('run1.mid', { isNoted: true, state: 'gone' }))
+    expect(later.noted()).toEqual([])
+    expect(reopen([], NOW).last('run1.mid')).toBeNull()
+  })
+
+  test.each(['deleted', 'gone'] as const)(
+    'of a file that is back after it was %s says that it is in the store, and is to be told of',
+    (state) => {
+      reopen().write(entry('run1.mid', { isNoted: true, state }))
+      const journal = reopen(['run1.mid'])
+      expect(journal.find('run1.mid', file('run1.mid'))).toEqual(entry('run1.mid', { isNoted: false }))
+      expect(journal.last('run1.mid')).toMatchObject({ state })
+    },
+  )
+
   test('remembers files of a disk that is not mounted today, for three months', () => {
     reopen().write(entry('run1.mid'))
     for (let times = 0; times < 3; times++) expect(reopen([], NOW + 80 * DAY_MS).find('run1.mid', file('run1.mid'))).not.toBeNull()
@@ -88,6 +108,26 @@ describe('the journal', () => {
 })
 
 describe('the log of deletions', () => {
+  test('has what was begun under a permission and not told of, also of a program that was killed', async () => {
+    const begun = (permission: number, state: 'intended' | 'deleted' | 'not-deleted' | 'told' = 'intended') => ({
+      ...record,
+      permission,
+      state,
+    })
+    const log = openDeletionLog(path)
+    log.append(record)
+    for (const line of [begun(1), begun(1, 'deleted'), begun(1, 'told'), begun(2), begun(3), begun(3, 'deleted')]) log.append(line)
+    const open = [begun(2), begun(3, 'deleted')]
+    expect(await log.untold()).toEqual(open)
+    appendFileSync(path, JSON.stringify(begun(4)).slice(0, -5))
+    const again = openDeletionLog(path)
+    expect(await again.untold()).toEqual(open)
+    again.append(begun(2, 'told'))
+    again.append(begun(5))
+    expect(await again.untold()).toEqual([begun(3, 'deleted'), begun(5)])
+    expect(await openDeletionLog(path).untold()).toEqual([begun(3, 'deleted'), begun(5)])
+  })
+
   const record = { at: '', state: 'intended', path: '/data/run1.mid', bucket: 'b', key: 'k', sizeBytes: 1, sha256: 'aa', why: '' } as const
 
   test('only grows', () => {

@@ -1,20 +1,11 @@
 /** `cygnet push --watch` as a process of its own. */
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
-import type { Kysely } from 'kysely'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { register } from '../../../cli/commands/push.ts'
-import { createHandler } from '../../../functions/catalog-api/handler.ts'
-import { createToken } from '../../../shared/access/tokens.ts'
-import { up } from '../../../shared/catalogue/migrations/0003-api-tokens.ts'
-import { serveHttp } from '../../../shared/runtime/http.ts'
-import { describeObject } from '../../../shared/storage/objects.ts'
-import { copyToTape, record } from '../../support/catalogue.ts'
-import { metadataOf } from '../../support/metadata.ts'
-import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
-import { createFixture, digest, MIB, startPush, until } from '../push/fixture.ts'
+import { createFixture, MIB, startPush, until } from '../push/fixture.ts'
 import { startSlowProxy } from '../push/slow-proxy.ts'
 
 const fixture = await createFixture()
@@ -102,6 +93,18 @@ test('deletes nothing where no catalogue is configured, and says what to set', a
   expect(existsSync(path)).toBe(true)
 })
 
+test('deletes nothing where the catalogue is reached and no tape, and says what to set', async () => {
+  const folder = newFolder()
+  const { path } = runFile(folder, 'run00032.mid.gz', 100)
+  const environment = { ...fixture.store.environment, CYGNET_DATABASE_URL: 'mysql://none@localhost/none', CYGNET_FOLDER: newFolder() }
+  const refused = await startPush(['--watch', folder, '--tag', 'LNGS', '--once', '--delete-when-safe'], environment).ended
+  expect(refused).toMatchObject({ code: 1, stdout: '' })
+  expect(refused.stderr).toMatch(
+    /no tape endpoint is configured here: set CYGNET_TAPE_DRIVER .* or only CYGNET_API_URL and CYGNET_API_TOKEN/,
+  )
+  expect(existsSync(path)).toBe(true)
+})
+
 test.each([
   [['--watch', '/tmp']],
   [['--watch', '/tmp', '--tag', 'LNGS', 'run00001.mid']],
@@ -116,55 +119,4 @@ test.each([
   const [command] = program.commands
   command?.exitOverride().configureOutput({ writeErr: () => {} })
   await expect(program.parseAsync(['push', ...args], { from: 'user' })).rejects.toThrow(CommanderError)
-})
-
-describe('with an API token and no other credentials', () => {
-  let context: TestTapeContext
-  let environment: Record<string, string>
-  const stop = new AbortController()
-  const stack = join(fixture.folder, 'token-stack')
-  beforeAll(async () => {
-    context = await startTestTapeContext()
-    await up(context.database as unknown as Kysely<unknown>)
-    const app = createHandler(context)
-    const host = await serveHttp({ app, log: context.log, signal: stop.signal, hostname: '127.0.0.1', idleSeconds: 0 })
-    const { secret } = await createToken(context.database, { name: 'daq', scopes: ['push:LNGS'], days: 1 }, new Date())
-    environment = { CYGNET_API_URL: `http://127.0.0.1:${host.port}`, CYGNET_API_TOKEN: secret, CYGNET_FOLDER: stack }
-  })
-  afterAll(async () => {
-    stop.abort()
-    await context?.close()
-  })
-  const push = (args: readonly string[]) => startPush(args, environment).ended
-
-  test('runs are sent, and deleted once the catalogue has them verified twice', async () => {
-    const folder = newFolder()
-    const { path, bytes, key } = runFile(folder, 'run00041.mid.gz', 6 * MIB)
-    const args = ['--watch', folder, '--tag', 'LNGS', '--once', '--delete-when-safe', '--keep-newest', '0', '--part-size', '5MiB']
-    const first = await push(args)
-    expect(first).toMatchObject({ code: 0, stderr: '' })
-    expect(first.stdout).toContain('these contents are not catalogued yet')
-    expect(existsSync(path)).toBe(true)
-
-    const version = await describeObject(context.s3, { bucket: context.bucket, key }, stop.signal)
-    if (version === null) throw new Error('it is not in the store')
-    const checksums = { md5: digest('md5', bytes), sha256: digest('sha256', bytes), adler32: '00000001' }
-    await record(context.database, version, metadataOf(41, { sizeBytes: bytes.length, checksums }))
-    expect((await push(args)).stdout).toMatch(/on tape is not asked for|no copy on tape was asked for/)
-    expect(existsSync(path)).toBe(true)
-
-    await copyToTape(context.database, 41)
-    expect((await push(args)).stdout).toContain(`deleted        ${path}`)
-    expect(existsSync(path)).toBe(false)
-    const deletions = linesOf(readFileSync(join(stack, 'watch', 'deletions.jsonl'), 'utf8'))
-    expect(deletions.map(({ state, sha256 }) => [state, sha256])).toEqual([
-      ['intended', checksums.sha256],
-      ['deleted', checksums.sha256],
-    ])
-  })
-
-  test('files that are named are sent too', async () => {
-    const { path, key } = runFile(newFolder(), 'run00042.mid.gz', 100)
-    expect(await push(['--tag', 'LNGS', path])).toMatchObject({ code: 0, stdout: expect.stringContaining(`s3://${context.bucket}/${key}`) })
-  })
 })

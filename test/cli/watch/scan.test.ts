@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -30,6 +30,20 @@ describe('the files of a folder', () => {
     ])
   })
 
+  test('say in which folder they lie, whatever is done in it; another that takes its place is another', async () => {
+    put('run00001.mid')
+    const before = await scanFolder(folder, 'LNGS')
+    put('run00002.mid')
+    rmSync(join(folder, 'run00001.mid'))
+    const after = await scanFolder(folder, 'LNGS')
+    expect([after.folder, after.files[0]?.folder]).toEqual([before.folder, before.folder])
+    renameSync(folder, `${folder}-aside`)
+    mkdirSync(folder)
+    expect((await scanFolder(folder, 'LNGS')).folder).not.toBe(before.folder)
+    expect((await scanFolder(`${folder}-aside`, 'LNGS')).folder).toBe(before.folder)
+    rmSync(`${folder}-aside`, { recursive: true })
+  })
+
   test('are all seen, beyond the hundredth too', async () => {
     put(...Array.from({ length: 250 }, (_, index) => `run${String(99_900 + index).padStart(5, '0')}.mid.gz`))
     expect((await names()).length).toBe(250)
@@ -47,7 +61,7 @@ describe('the files of a folder', () => {
       'run.mid',
     )
     mkdirSync(join(folder, 'run00003'))
-    expect(await scanFolder(folder, 'LNGS')).toEqual({ files: [], unreadable: [] })
+    expect(await scanFolder(folder, 'LNGS')).toMatchObject({ files: [], unreadable: [] })
   })
 
   test('include no links and no folders, and that is said', async () => {

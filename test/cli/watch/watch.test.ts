@@ -308,7 +308,7 @@ describe('files that may be deleted', () => {
       safetyOf,
       async forget(file, remove) {
         const answer = await safetyOf(file)
-        if (answer.safe) remove()
+        if (answer.safe) await remove(null)
         return answer
       },
       close: async () => {},
@@ -353,7 +353,7 @@ describe('files that may be deleted', () => {
     await watch(folder, ONCE, { openSafety: async () => catalogue(safe) }).done
     expect(isThere(path)).toBe(true)
     const again = watch(folder, { ...ONCE, deletion: { newestRuns: 0, hours: 0 } }, { openSafety: async () => catalogue(safe) })
-    await again.done
+    expect((await again.done)?.kept).toEqual({ count: 0, bytes: 0, reasons: {} })
     expect(isThere(path)).toBe(false)
     expect(again.of('file-deleted').length).toBe(1)
   })
@@ -376,5 +376,73 @@ describe('files that may be deleted', () => {
     expect(watching.of('watch-failing')[0]).toMatchObject({ what: 'catalogue' })
     expect(paths.map(isThere)).toEqual([true, true])
     await watching.end()
+  })
+})
+
+describe('files that the catalogue was told of', () => {
+  function catalogue() {
+    const told: string[] = []
+    const name = ({ path }: { readonly path: string }) => path.replace(/.*\//, '')
+    const safety: SafetyPort = {
+      safetyOf: async () => ({ safe: false, why: 'not on tape yet' }),
+      forget: async () => ({ safe: false, why: 'not on tape yet' }),
+      note: async (file) => told.push(`here ${name(file)}`) > 0,
+      vanished: async (file) => told.push(`gone ${name(file)}`) > 0,
+      close: async () => {},
+    }
+    return { told, openSafety: async () => safety }
+  }
+  const someRuns = (folder: string) => {
+    const names = [`run${nextRun()}.mid.gz`, `run${nextRun()}.mid.gz`] as const
+    for (const [index, name] of names.entries()) runFile(folder, name, name, HOUR_S * (9 - index))
+    return names
+  }
+
+  test('and that somebody else removes or writes over are told to be gone, once', async () => {
+    const folder = newFolder()
+    const [first, second] = someRuns(folder)
+    const { told, openSafety } = catalogue()
+    const watching = watch(folder, {}, { openSafety })
+    await until(() => told.length === 2)
+    rmSync(join(folder, first))
+    writeFileSync(join(folder, second), 'something else')
+    await until(() => told.length === 4)
+    await sleep(200)
+    await watching.end()
+    expect(told).toEqual([`here ${first}`, `here ${second}`, `gone ${first}`, `gone ${second}`])
+    expect(watching.of('file-vanished').map(({ key }) => key)).toEqual([`LNGS/${first}`, `LNGS/${second}`])
+  })
+
+  test('are not called gone while another folder has the name of theirs, nor after that', async () => {
+    const folder = newFolder()
+    const [first, second] = someRuns(folder)
+    const { told, openSafety } = catalogue()
+    const watching = watch(folder, {}, { openSafety })
+    await until(() => told.length === 2)
+    renameSync(folder, `${folder}-disk`)
+    mkdirSync(folder)
+    const third = `run${nextRun()}.mid.gz`
+    runFile(folder, third, 'written below the mount point', HOUR_S)
+    await until(() => told.length === 3)
+    await sleep(200)
+    renameSync(folder, `${folder}-below`)
+    renameSync(`${folder}-disk`, folder)
+    await sleep(200)
+    await watching.end()
+    const again = watch(folder, ONCE, { openSafety })
+    await again.done
+    expect(told).toEqual([`here ${first}`, `here ${second}`, `here ${third}`])
+  })
+
+  test('are told of again when they are back', async () => {
+    const folder = newFolder()
+    const [first, second] = someRuns(folder)
+    const { told, openSafety } = catalogue()
+    await watch(folder, ONCE, { openSafety }).done
+    renameSync(join(folder, first), join(folder, 'aside'))
+    await watch(folder, ONCE, { openSafety }).done
+    renameSync(join(folder, 'aside'), join(folder, first))
+    await watch(folder, ONCE, { openSafety }).done
+    expect(told).toEqual([`here ${first}`, `here ${second}`, `gone ${first}`, `here ${first}`])
   })
 })

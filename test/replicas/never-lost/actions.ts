@@ -10,9 +10,12 @@ export type Work =
   | { readonly do: 'deliver'; readonly which: number; readonly stays: boolean }
   | { readonly do: 'copy' | 'follow' | 'sweep' | 'scrub' | 'advance recalls' | 'clean' | 'reconcile' | 'find dark' }
   | { readonly do: 'verify'; readonly which: number; readonly readBack: 'never' | 'if-needed' | 'always' }
-  /** What `cygnet push --delete-when-safe` does on the DAQ's machine: tells of a file, removes it, and puts right what a crash left. */
-  | { readonly do: 'tell of file' | 'remove file'; readonly key: number }
-  | { readonly do: 'start push' }
+  /**
+   * What `cygnet push --delete-when-safe` does on the DAQ's machine: tells of a file, or that it is gone, removes it, and puts right
+   * what a crash left; by the database, or by nothing but the API.
+   */
+  | { readonly do: 'tell of file' | 'miss file' | 'remove file' | 'remove file through the API'; readonly key: number }
+  | { readonly do: 'start push' | 'start push through the API' }
   | { readonly do: 'ask back'; readonly key: number; readonly days: number }
   /** The cleaner for one copy, and what puts right a deletion that was begun. */
   | { readonly do: 'delete' | 'settle'; readonly which: number }
@@ -62,8 +65,14 @@ const work: fc.Arbitrary<Work> = fc.oneof(
   { weight: 4, arbitrary: record({ do: fc.constant('clean' as const) }) },
   { weight: 4, arbitrary: record({ do: word('follow', 'sweep', 'advance recalls', 'reconcile') }) },
   { weight: 1, arbitrary: record({ do: word('scrub', 'find dark') }) },
-  { weight: 4, arbitrary: record({ do: word('tell of file', 'remove file', 'remove file'), key }) },
-  { weight: 1, arbitrary: record({ do: fc.constant('start push' as const) }) },
+  {
+    weight: 6,
+    arbitrary: record({
+      do: word('tell of file', 'miss file', 'remove file', 'remove file through the API', 'remove file through the API'),
+      key,
+    }),
+  },
+  { weight: 1, arbitrary: record({ do: word('start push', 'start push through the API') }) },
   { weight: 2, arbitrary: record({ do: fc.constant('verify' as const), which, readBack: word('never', 'if-needed', 'always') }) },
   { weight: 4, arbitrary: record({ do: fc.constant('ask back' as const), key, days: fc.integer({ min: 1, max: 5 }) }) },
   { weight: 3, arbitrary: record({ do: word('delete', 'delete', 'settle'), which }) },
@@ -77,7 +86,7 @@ const accident: fc.Arbitrary<Accident> = fc.oneof(
     at: fc.oneof(fc.nat({ max: 3 }), fc.nat({ max: 10 }), fc.nat({ max: 30 })),
     done: fc.boolean(),
   }),
-  record({ kind: accidentKind, place: word('store', 'tape', 'queue', 'disk'), at: fc.nat({ max: 2 }), done: fc.boolean() }),
+  record({ kind: accidentKind, place: word('store', 'tape', 'queue', 'disk', 'network'), at: fc.nat({ max: 2 }), done: fc.boolean() }),
 )
 
 const step: fc.Arbitrary<Step> = record({

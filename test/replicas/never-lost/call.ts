@@ -1,11 +1,11 @@
 /**
  * One call of a function, to which an accident can happen at any of the points where it meets the database, the store, the tape
- * endpoint, a queue or a disk: before or after what it asked for there was done.
+ * endpoint, a queue, a disk or the API: before or after what it asked for there was done.
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { TransientError } from '../../../shared/errors.ts'
 
-export type Place = 'database' | 'store' | 'tape' | 'queue' | 'disk'
+export type Place = 'database' | 'store' | 'tape' | 'queue' | 'disk' | 'network'
 
 export interface Accident {
   /**
@@ -136,6 +136,8 @@ function failureOf(place: Place): Error {
       return new TransientError('the tape endpoint does not answer')
     case 'queue':
       return new TransientError('the queue does not answer')
+    case 'network':
+      return new TransientError('the API does not answer')
     case 'disk':
       return Object.assign(new Error('EIO: i/o error, unlink'), { code: 'EIO' })
   }

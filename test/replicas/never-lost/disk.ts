@@ -11,8 +11,12 @@ export interface Disk {
   /** What `cygnet push` finds there. */
   find(key: string): LocalCopy | null
   isThere(path: string): boolean
-  /** As `cygnet push` does it: only the file that was judged. Throws while it is still there. */
-  removeFor(call: Call, copy: LocalCopy): Promise<void>
+  /** A file of this size under the path. */
+  isOnDisk(copy: { readonly path: string; readonly sizeBytes: number }): boolean
+  /** As `cygnet push` does it: only the file that was judged, and in time. Throws while it is still there. */
+  removeFor(call: Call, copy: LocalCopy, isOver?: () => boolean): Promise<void>
+  /** What is in the log of deletions by permissions whose end was not told: it outlives every process. */
+  readonly untold: Map<number, { readonly copy: LocalCopy; readonly isDone: boolean }>
 }
 
 export function createDisk(bucket: string, truth: Truth, judge: Judge): Disk {
@@ -24,10 +28,13 @@ export function createDisk(bucket: string, truth: Truth, judge: Judge): Disk {
       truth.note(`local/${key}`, sha256)
     },
     find: (key) => files.get(key) ?? null,
+    untold: new Map(),
     isThere: (path) => [...files.values()].some((file) => file.path === path),
-    async removeFor(call, copy) {
+    isOnDisk: ({ path, sizeBytes }) => [...files.values()].some((file) => file.path === path && file.sizeBytes === sizeBytes),
+    async removeFor(call, copy, isOver = () => false) {
       const tombstones = await judge.tombstones('local', copy)
       await call.through('disk', async () => {
+        if (isOver()) throw new Error('too late')
         if (files.get(copy.key)?.sha256 !== copy.sha256) throw new Error(`${copy.path} is another file by now`)
         files.delete(copy.key)
         truth.note(`local/${copy.key}`, null)

@@ -6,14 +6,13 @@ import { createHandler as createRequestTapeCopy } from '../../../functions/reque
 import { reconcile } from '../../../shared/catalogue/reconcile.ts'
 import type { Replica } from '../../../shared/catalogue/replica-schema.ts'
 import { createLogger } from '../../../shared/log.ts'
-import { checkReplica } from '../../../shared/replicas/check-replica.ts'
 import { cleanRuns } from '../../../shared/replicas/clean-runs.ts'
 import { copyNext } from '../../../shared/replicas/copy-to-tape.ts'
 import { findDark } from '../../../shared/replicas/dark.ts'
 import { deleteCloudCopy, settleDeletion } from '../../../shared/replicas/delete-cloud-copy.ts'
 import { followCopies } from '../../../shared/replicas/follow-copies.ts'
 import { endInterruptedForgetting, forgetLocalCopy } from '../../../shared/replicas/forget-local-copy.ts'
-import { noteLocalCopy } from '../../../shared/replicas/local-copies.ts'
+import { noteLocalCopy, noteVanishedCopy } from '../../../shared/replicas/local-copies.ts'
 import { requestRecall } from '../../../shared/replicas/recall/request.ts'
 import { advanceRecalls } from '../../../shared/replicas/recall/schedule.ts'
 import { scrub } from '../../../shared/replicas/scrub.ts'
@@ -21,6 +20,7 @@ import { sweepCopies } from '../../../shared/replicas/sweep-copies.ts'
 import { verifyReplica } from '../../../shared/replicas/verify.ts'
 import type { Work } from './actions.ts'
 import { KEYS } from './contents.ts'
+import { removeThroughApi, tellUntold } from './daq.ts'
 import { HOST } from './disk.ts'
 import type { Message } from './queues.ts'
 import type { Given, World } from './world.ts'
@@ -80,13 +80,16 @@ export async function functionFor(world: World, work: Exclude<Work, { do: 'deliv
     }
     case 'remove file': {
       const copy = world.disk.find(KEYS[work.key] ?? '')
-      return async ({ context, signal, call }) =>
-        copy &&
-        forgetLocalCopy(context, copy, {
-          remove: () => world.disk.removeFor(call, copy),
-          checkSurvivor: (tape) => checkReplica(context, tape, 'if-needed', signal),
-        })
+      return async ({ context, signal, call }) => copy && forgetLocalCopy(context, copy, () => world.disk.removeFor(call, copy), signal)
     }
+    case 'remove file through the API': {
+      const copy = world.disk.find(KEYS[work.key] ?? '')
+      return async (given) => copy && removeThroughApi(world, copy)(given)
+    }
+    case 'miss file':
+      return ({ context }) => missFile(world, context, KEYS[work.key] ?? '')
+    case 'start push through the API':
+      return tellUntold(world)
     case 'start push':
       return ({ context }) => endInterruptedForgetting(context, HOST, async (path) => world.disk.isThere(path))
     case 'ask back': {
@@ -95,6 +98,13 @@ export async function functionFor(world: World, work: Exclude<Work, { do: 'deliv
       return ({ context, signal }) => requestRecall(context, { runNumber: Number(file.slice(3, 8)), tag }, wish, context.now(), signal)
     }
   }
+}
+
+/** Contents that were noted, and are not what lies there now. */
+async function missFile({ disk }: World, context: Given['context'], key: string): Promise<void> {
+  const rows = await context.database.selectFrom('replicas').selectAll().where('kind', '=', 'local').where('object_key', '=', key).execute()
+  for (const { bucket, name: path, sha256, size_bytes: sizeBytes } of rows)
+    if (disk.find(key)?.sha256 !== sha256) await noteVanishedCopy(context, { bucket, key, host: HOST, path, sha256, sizeBytes })
 }
 
 async function chosen(world: World, which: number, kind?: 'cloud'): Promise<Replica | undefined> {

@@ -12,22 +12,24 @@ export const TOLD: readonly { readonly name: string; readonly story: readonly Ac
   },
 ]
 
+const DELETIONS = {
+  'from the store': { do: 'delete', which: 0 },
+  'from the disk of the DAQ': { do: 'remove file', key: 0 },
+  'from the disk of the DAQ through the API': { do: 'remove file through the API', key: 0 },
+} as const
+
 /**
  * A deletion whose process stands still at one of its points for two days; meanwhile what is put right after crashes may have put
  * it right.
  */
-export const deletionThatStandsStill = (
-  deletion: 'from the store' | 'from the disk of the DAQ',
-  at: number,
-  putRight: boolean,
-): readonly Action[] => {
+export const deletionThatStandsStill = (deletion: keyof typeof DELETIONS, at: number, putRight: boolean): readonly Action[] => {
   const fromStore = deletion === 'from the store'
   const accident: Accident = { kind: 'stalls', place: null, at, done: true }
   return [
     { act: 'drop', key: 0, content: 0, kept: !fromStore, told: 'now' },
     step({ do: 'deliver', which: 0, stays: false }),
     step({ do: 'tell of file', key: 0 }),
-    step(fromStore ? { do: 'delete', which: 0 } : { do: 'remove file', key: 0 }, accident),
+    step(DELETIONS[deletion], accident),
     { act: 'wait', minutes: 2 * 24 * 60 },
     ...(putRight ? [step(fromStore ? { do: 'settle', which: 0 } : { do: 'start push' })] : []),
     { act: 'wake', which: 0, how: 'goes on' },

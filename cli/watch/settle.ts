@@ -1,0 +1,69 @@
+/** What became of files since the catalogue was told of them last: removed by us before a crash, or by somebody else. */
+import { lstatSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { parseRunKey } from '../../shared/notifications/run-key.ts'
+import type { Untold } from './deletion-log.ts'
+import type { JournalEntry } from './journal.ts'
+import { folderIdentity, isOnDisk } from './on-disk.ts'
+import type { SafetyPort } from './safety.ts'
+import { remember } from './send-next.ts'
+import type { Watch } from './watch-state.ts'
+
+/** Throws when the catalogue does not answer: then the rest waits. */
+export async function settle(watch: Watch, safety: SafetyPort): Promise<void> {
+  await safety.settle?.((path) => isStillThere(watch, path))
+  await endRemovals(watch, safety)
+  await tellVanished(watch, safety)
+}
+
+/** Null where that cannot be said: a file that is not seen may lie on a disk that is not mounted now. */
+async function isStillThere(watch: Watch, path: string): Promise<boolean | null> {
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return true
+  return (await isOfThisFolder(watch, path)) ? false : null
+}
+
+async function isOfThisFolder({ request, journal }: Watch, path: string): Promise<boolean> {
+  return dirname(path) === request.folder && journal.last(basename(path))?.folder === (await folderIdentity(request.folder))
+}
+
+/** Permissions whose end was not told: the program was killed, or the API was away. */
+async function endRemovals(watch: Watch, safety: SafetyPort): Promise<void> {
+  const { deletions, context } = watch
+  if (safety.endRemoval === undefined || deletions === null) return
+  for (const record of await deletions.untold()) {
+    // Another folder's are for who watches that one: he may be at it just now.
+    if (dirname(record.path) !== watch.request.folder) continue
+    const gone = await isGone(watch, record)
+    if (gone === null) continue
+    await safety.endRemoval(record, record.permission, gone, context.signal)
+    deletions.append({ ...record, at: new Date(context.clock.wallMs()).toISOString(), state: 'told' })
+  }
+}
+
+async function isGone(watch: Watch, record: Untold): Promise<boolean | null> {
+  if (record.state === 'deleted') return true
+  if (isOnDisk(record)) return false
+  return (await isOfThisFolder(watch, record.path)) ? true : null
+}
+
+/** Files that the catalogue counts, and that are not in the folder any more. */
+async function tellVanished(watch: Watch, safety: SafetyPort): Promise<void> {
+  if (safety.vanished === undefined) return
+  for (const entry of watch.journal.noted()) {
+    if (watch.context.signal.aborted) return
+    if (!(await hasVanished(watch, entry))) continue
+    const { name, bucket, key, sha256, sizeBytes } = entry
+    const path = join(watch.request.folder, name)
+    if (!(await safety.vanished({ bucket, key, sha256, sizeBytes, path }))) continue
+    remember(watch, { ...entry, state: 'gone' })
+    const run = parseRunKey(key)
+    if (run !== null) watch.context.report({ event: 'file-vanished', run: run.runNumber, tag: run.tag, key, path })
+  }
+}
+
+async function hasVanished({ request, files }: Watch, { name, sizeBytes, folder }: JournalEntry): Promise<boolean> {
+  const path = join(request.folder, name)
+  if (folder === null || folder !== files.folder() || isOnDisk({ path, sizeBytes })) return false
+  // Asked last: a disk that was taken away before the look at the file shows here.
+  return folder === (await folderIdentity(request.folder))
+}

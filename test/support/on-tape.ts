@@ -1,0 +1,29 @@
+/** A verified copy on tape of a run that is catalogued, made by the functions themselves: its bytes are there. */
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseRunKey } from '../../shared/notifications/run-key.ts'
+import { copyNext } from '../../shared/replicas/copy-to-tape.ts'
+import { acceptTapeRequest } from '../../shared/replicas/tape-request.ts'
+import type { ObjectName } from '../../shared/storage/objects.ts'
+import { signal } from './context.ts'
+import type { TestTapeContext } from './tape-context.ts'
+
+export async function bringToTape(
+  context: TestTapeContext,
+  { bucket, key, sha256 }: ObjectName & { readonly sha256: string },
+): Promise<void> {
+  const run = parseRunKey(key)
+  if (run === null) throw new Error(`${key} is not the key of a run`)
+  await acceptTapeRequest(context, { tag: run.tag, runNumber: run.runNumber, bucket, key, sha256, priority: 'live' })
+  const state = await copyNext(context, signal, context.log)
+  if (state !== 'on-media') throw new Error(`${key} was not copied to tape: ${state}`)
+}
+
+/** Where the directory driver has it. */
+export const onTape = ({ tapeFolder }: TestTapeContext, { bucket, key }: ObjectName): string => join(tapeFolder, bucket, key)
+
+export function corruptOnTape(context: TestTapeContext, object: ObjectName): void {
+  const path = onTape(context, object)
+  rmSync(path)
+  writeFileSync(path, 'other bytes')
+}
