@@ -98,7 +98,12 @@ describe('following', () => {
     driver = open({ destination: undefined })
     const reference = await submit()
     await rucio.run()
-    expect(await look(reference)).toEqual({ state: 'present', verifiedBy: 'Rucio: rule OK, replica AVAILABLE', onMedia: true, isHearsay: true })
+    expect(await look(reference)).toEqual({
+      state: 'present',
+      verifiedBy: 'Rucio: rule OK, replica AVAILABLE',
+      onMedia: true,
+      isHearsay: true,
+    })
     expect(await look(reference, 'always')).toMatchObject({ state: 'unverified' })
     await expect(Array.fromAsync(driver.read(file, signal))).rejects.toThrow(/CYGNET_TAPE_URL/)
   })
