@@ -17,6 +17,7 @@ const ATTEMPTS = 4
 const FIRST_PAUSE_MS = 250
 const ANSWER_SECONDS = 30
 const ANSWER_BYTES = 1024 * 1024
+const NOT_THE_API = 'CYGNET_API_URL leads to something that does not answer as the API of the catalogue'
 
 interface Call {
   readonly method: 'GET' | 'POST'
@@ -56,8 +57,9 @@ export function createApi(url: string, token: string, signal: AbortSignal): Api 
 
 async function contentOrNull<T>(answer: Response, schema: z.ZodType<T>, absent: readonly number[]): Promise<T | null> {
   if (!absent.includes(answer.status)) return await content(answer, schema)
-  await answer.body?.cancel()
-  return null
+  // A gateway says 404 as well, while the API behind it is being replaced.
+  if (problem.safeParse(parseJson(await textOf(answer))).success) return null
+  throw new TransientError(NOT_THE_API, { operator: true })
 }
 
 /** The answer, or what may pass with time. A redirect is not followed: the token is for this address alone. */
@@ -88,8 +90,7 @@ async function content<T>(answer: Response, schema: z.ZodType<T>): Promise<T> {
   if (!answer.ok) throw refused(answer.status, json)
   const result = schema.safeParse(json)
   // A wrong address, or a network's own sign-in page in between: nothing about the file that is sent.
-  if (!result.success)
-    throw new TransientError('CYGNET_API_URL leads to something that does not answer as the API of the catalogue', { operator: true })
+  if (!result.success) throw new TransientError(NOT_THE_API, { operator: true })
   return result.data
 }
 

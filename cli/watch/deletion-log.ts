@@ -41,7 +41,7 @@ export function openDeletionLog(path: string, append: typeof appendFileSync = ap
   const reserve = `${path}.reserve`
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   keepReserve(reserve)
-  let before: Promise<Map<string, Untold>> | null = null
+  let before: Map<string, Untold> | null = null
   const since: DeletionRecord[] = []
   // A line that was cut by a kill must not swallow the next one.
   let isCut = endsInALine(path)
@@ -62,10 +62,9 @@ export function openDeletionLog(path: string, append: typeof appendFileSync = ap
       if (record.state === 'deleted') keepReserve(reserve)
     },
     async untold() {
-      before ??= read(path)
-      const untold = await before
-      for (const record of since.splice(0)) take(untold, record)
-      return [...untold.values()]
+      before ??= await read(path)
+      for (const record of since.splice(0)) take(before, record)
+      return [...before.values()]
     },
   }
 }

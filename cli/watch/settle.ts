@@ -1,13 +1,14 @@
 /** What became of files since the catalogue was told of them last: removed by us before a crash, or by somebody else. */
 import { lstatSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { classify, TransientError } from '../../shared/errors.ts'
 import { parseRunKey } from '../../shared/notifications/run-key.ts'
 import type { Untold } from './deletion-log.ts'
 import type { JournalEntry } from './journal.ts'
 import { folderIdentity, isOnDisk } from './on-disk.ts'
 import type { SafetyPort } from './safety.ts'
 import { remember } from './send-next.ts'
-import type { Watch } from './watch-state.ts'
+import { sentenceOf, type Watch } from './watch-state.ts'
 
 /** Throws when the catalogue does not answer: then the rest waits. */
 export async function settle(watch: Watch, safety: SafetyPort): Promise<void> {
@@ -18,6 +19,8 @@ export async function settle(watch: Watch, safety: SafetyPort): Promise<void> {
 
 /** Null where that cannot be said: a file that is not seen may lie on a disk that is not mounted now. */
 async function isStillThere(watch: Watch, path: string): Promise<boolean | null> {
+  // Another watch's folder may not be ours to look into, and is for that one to say.
+  if (dirname(path) !== watch.request.folder) return null
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return true
   return (await isOfThisFolder(watch, path)) ? false : null
 }
@@ -35,7 +38,14 @@ async function endRemovals(watch: Watch, safety: SafetyPort): Promise<void> {
     if (dirname(record.path) !== watch.request.folder) continue
     const gone = await isGone(watch, record)
     if (gone === null) continue
-    await safety.endRemoval(record, record.permission, gone, context.signal)
+    try {
+      await safety.endRemoval(record, record.permission, gone, context.signal)
+    } catch (error) {
+      // About this one alone: it is said again the next time, and the others go on.
+      if (context.signal.aborted || classify(error) instanceof TransientError) throw error
+      context.report({ event: 'watch-failing', what: 'catalogue', error: sentenceOf(error), againSeconds: context.tidyMs / 1000 })
+      continue
+    }
     deletions.append({ ...record, at: new Date(context.clock.wallMs()).toISOString(), state: 'told' })
   }
 }

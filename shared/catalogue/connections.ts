@@ -14,20 +14,36 @@ export interface ConnectionOptions {
 
 type Answer = (error: unknown, result: MysqlQueryResult) => void
 
+/** With its socket: mysql2 ends only its own half, and a server that hangs never closes the other. */
+function giveUp(connection: PoolConnection): void {
+  connection.destroy()
+  const { stream } = connection as PoolConnection & { readonly stream?: { destroy(): void } }
+  stream?.destroy()
+}
+
+const refuseToStream = (): never => {
+  throw new TypeError('rows are not streamed: a stream that is silent could not be given up')
+}
+
 /** The pool as kysely's dialect takes it. Statements that got no answer fail with the code PROTOCOL_SEQUENCE_TIMEOUT. */
 export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOptions): MysqlPool {
   const begun = new WeakMap<PoolConnection, MysqlPoolConnection>()
+  const lost = new WeakMap<PoolConnection, unknown>()
 
   const ask = (connection: PoolConnection, sql: string, values: unknown[], answer: Answer) =>
     connection.query({ sql, values, timeout: silenceMs }, (error, result) => {
-      if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') connection.destroy()
-      answer(error, result as unknown as MysqlQueryResult)
+      if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') {
+        lost.set(connection, error)
+        giveUp(connection)
+      }
+      // Of the rollback on what was given up: the first reason is the one to be told.
+      answer(error && (lost.get(connection) ?? error), result as unknown as MysqlQueryResult)
     })
 
   const watched = (connection: PoolConnection): MysqlPoolConnection => ({
     // biome-ignore lint/suspicious/noExplicitAny: kysely's overloads, of which the one without an answer streams rows
     query: (sql: string, values: unknown[], answer?: Answer): any =>
-      answer === undefined ? connection.query({ sql, values, timeout: silenceMs }) : ask(connection, sql, values, answer),
+      answer === undefined ? refuseToStream() : ask(connection, sql, values, answer),
     release: () => connection.release(),
   })
 
@@ -39,7 +55,7 @@ export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOption
           ask(connection, statement, [], (error) => (error ? reject(error) : resolve()))
         })
     } catch (error) {
-      connection.destroy()
+      giveUp(connection)
       throw error
     }
     const ours = watched(connection)

@@ -117,6 +117,21 @@ export async function claimReplica(
   return { replica, owner: options.owner }
 }
 
+/** The claim goes over to another piece of work: its first owner has lost it. Null when it was lost already. */
+export async function takeOverClaim(
+  database: Database,
+  { replica, owner: former }: Claim,
+  options: Omit<ClaimOptions, 'at'>,
+): Promise<Claim | null> {
+  const result = await database
+    .updateTable('replicas')
+    .set({ lease_owner: options.owner, lease_until: leaseEnd(options.leaseSeconds) })
+    .where('id', '=', replica.id)
+    .where('lease_owner', '=', former)
+    .executeTakeFirst()
+  return result.numUpdatedRows === 1n ? { replica, owner: options.owner } : null
+}
+
 /** @throws ConflictError when the lease was lost to another. */
 export async function renewClaim(database: Database, claim: Claim, leaseSeconds: number): Promise<void> {
   const result = await database

@@ -4,6 +4,7 @@ import type { Database } from '../catalogue/database.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
 import type { Schema } from '../catalogue/schema.ts'
 import { plainPrefix } from './protected.ts'
+import { OBJECT_REFERENCE } from './recall/reference.ts'
 
 export interface CandidateFilter {
   /** Stored at this time or before. */
@@ -57,6 +58,9 @@ export async function* recalledCandidates(database: Database, filter: CandidateF
       .modifyFront(sql`STRAIGHT_JOIN`)
       .selectAll('replicas')
       .where('recall.kind', '=', 'recall')
+      // Verified as it came back: neither a recall that failed, nor one that was asked for while the object was there all the time.
+      .where('recall.state', 'in', ['present', 'expired'])
+      .where('recall.reference', 'like', `${OBJECT_REFERENCE}%`)
       .where('recall.expires_at', '<=', filter.now)
       .whereRef('recall.expires_at', '>=', 'replicas.stored_at')
       .where(mayGo(filter))

@@ -1,6 +1,7 @@
 /**
  * Which runs leave the store: those that were brought back for a time that is over, those that have been in it for longer than the
- * policy says, and, while it is fuller than it should be, the oldest before their time. Only wishes are made here; whether a copy may go is for deleteCloudCopy alone to say.
+ * policy says, and, while it is fuller than it should be, the oldest before their time. Only wishes are made here; whether a copy
+ * may go is for deleteCloudCopy alone to say.
  */
 import { findRuns } from '../catalogue/queries.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
@@ -13,6 +14,7 @@ import { type CleanPolicy, cleanPolicy, isTooFull } from './clean-policy.ts'
 import { whyTheyStay } from './clean-reasons.ts'
 import { type DeletionOptions, deleteCloudCopy, settleDeletion } from './delete-cloud-copy.ts'
 import { type CloudDeletion, permittedVersion, YOUNGEST_MS } from './deletion-rules.ts'
+import { endForgottenPermissions } from './permit-deletion.ts'
 import { refuseProtected } from './protected.ts'
 import { endStrandedTombstones } from './tombstones.ts'
 
@@ -136,6 +138,8 @@ async function wouldDelete({ database, config, now }: TapeContext, replica: Repl
 async function settleAbandoned(context: TapeContext, tally: Tally, signal: AbortSignal, log: Logger): Promise<void> {
   const ended = await endStrandedTombstones(context.database, context.now())
   if (ended > 0) log.warn({ ended }, 'stranded-tombstones-ended')
+  const forgotten = await endForgottenPermissions(context)
+  if (forgotten > 0) log.warn({ forgotten }, 'forgotten-permissions-ended')
   for (const replica of await abandonedDeletions(context.database))
     if (tally.goesOn())
       await tally.count(replica, 'deleted by a function that died before it could say so', () => settleDeletion(context, replica, signal))

@@ -2,7 +2,7 @@
  * The DAQ's own files as replicas: written by the program on the DAQ's machine that sees them, the only one that knows what is on
  * that disk. How a file leaves it is in local-deletion.ts.
  */
-import type { Transaction } from 'kysely'
+import { sql, type Transaction } from 'kysely'
 import { inTransaction } from '../catalogue/database.ts'
 import { claimReplica, endClaim } from '../catalogue/replica-work.ts'
 import { type Content, contentOfFile, lockRunOfContent, refreshStorage, replicaIdentity, replicaRow } from '../catalogue/replicas.ts'
@@ -10,6 +10,7 @@ import type { Schema } from '../catalogue/schema.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import type { LocalContent } from './safety.ts'
+import { withdrawTombstones } from './tombstones.ts'
 
 export type LocalContext = Pick<TapeContext, 'database' | 'now' | 'owner'>
 
@@ -45,10 +46,16 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
     // Always the run before its replicas.
     const content = await lockRunOfContent(trx, catalogued)
     const row = replicaRow(content, place, at)
-    const find = trx.selectFrom('replicas').select(['id', 'state']).where('identity', '=', row.identity)
+    const find = trx
+      .selectFrom('replicas')
+      .select(['id', 'state', 'name', sql<number>`COALESCE(lease_until > UTC_TIMESTAMP(3), 0)`.as('isLeased')])
+      .where('identity', '=', row.identity)
     const before = await find.executeTakeFirst()
-    // What a deletion that was begun left is put right by who began it.
-    if (before?.state === 'deleting') return before.id
+    if (before?.state === 'deleting') {
+      // What a deletion that was begun left is put right by who began it; of another place by nobody.
+      if (before.name === place.name || Number(before.isLeased) === 1) return before.id
+      await withdrawTombstones(trx, before.id, `the file was read at ${place.name}`.slice(0, 255), at)
+    }
     const verified = { verified_at: at, verified_by: `sha256 read by push on ${copy.host}`.slice(0, 255), checked_at: at }
     const seen = {
       state: 'present' as const,
@@ -58,6 +65,7 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
       deleted_at: null,
       last_error: null,
       updated_at: at,
+      ...(before?.state === 'deleting' ? { lease_owner: null, lease_until: null } : {}),
     }
     const values = { ...row, started_at: at, stored_at: at, ...seen }
     await trx.insertInto('replicas').values(values).onDuplicateKeyUpdate(seen).execute()

@@ -59,7 +59,7 @@ export const findRow = (context: LocalContext, copy: LocalCopy): Promise<Replica
     .where('identity', '=', replicaIdentity('local', copy.host, copy))
     .executeTakeFirst()
 
-export const claimOptions = (context: LocalContext) => ({
+export const claimOptions = (context: Pick<LocalContext, 'owner'>) => ({
   owner: `${context.owner.slice(0, 80)}-${randomUUID().slice(0, 8)}`,
   leaseSeconds: LEASE_SECONDS,
 })
@@ -100,6 +100,10 @@ async function judge(
   if (flaw !== null) return refused(flaw)
   const survivor = await findSurvivor(context, claim.replica, onDoubt, held)
   if (survivor.kind === 'none') return refused(survivor.reason)
+  held.throwIfAborted()
+  // Once more: where the endpoint states no checksum the tape was read meanwhile, perhaps for hours.
+  const since = await flawInStore(context, copy, onDoubt, held)
+  if (since !== null) return refused(since)
   held.throwIfAborted()
   // Whoever removes the file has a whole lease for it: nobody else puts right meanwhile what is not over.
   await renewClaim(context.database, claim, LEASE_SECONDS)

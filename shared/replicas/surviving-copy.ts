@@ -15,7 +15,8 @@ export interface Survivor {
 
 /**
  * Verifies the tape copies of the same contents, one after another, until one is on the medium with the file's checksum.
- * @param onDoubt gets each that turns out to be missing or different. @throws what passes with time, when no copy was good and one of them could not be looked at.
+ * @param onDoubt gets each that turns out to be missing or different: to be written down (recordDoubt) once the caller is done.
+ * @throws what passes with time, when no copy was good and one of them could not be looked at.
  */
 export async function findSurvivor(
   context: TapeContext,

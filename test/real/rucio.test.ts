@@ -87,7 +87,12 @@ describe('the driver on a real Rucio', () => {
     await made('POST', '/replicas/', { rse: 'TAPE', files: [replica(file)] })
     expect(await look(file, null)).toEqual({ state: 'absent' })
     const reference = await submit(file)
-    expect(await look(file, reference)).toEqual({ state: 'present', verifiedBy: 'Rucio: rule OK, replica AVAILABLE', onMedia: true })
+    expect(await look(file, reference)).toEqual({
+      state: 'present',
+      verifiedBy: 'Rucio: rule OK, replica AVAILABLE',
+      onMedia: true,
+      isHearsay: true,
+    })
   })
 
   it('other checksums under the name are seen, though Rucio itself takes them without a word', async () => {

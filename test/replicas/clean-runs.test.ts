@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Replica } from '../../shared/catalogue/replica-schema.ts'
 import { loadConfig } from '../../shared/config.ts'
 import { cleanPolicy } from '../../shared/replicas/clean-policy.ts'
 import { whyTheyStay } from '../../shared/replicas/clean-reasons.ts'
@@ -235,7 +236,7 @@ describe('above the high-water mark', () => {
 describe('a run that was brought back', () => {
   const policy = { CYGNET_CLEAN_RUNS_AFTER_DAYS: '300' }
 
-  async function broughtBack(runNumber: number, expiresInDays: number): Promise<SafeRun> {
+  async function broughtBack(runNumber: number, expiresInDays: number, changes: Partial<Replica> = {}): Promise<SafeRun> {
     const run = await aged(runNumber, 400)
     expect(await deleteCloudCopy(context, run.cloud, 'a test', signal)).toMatchObject({ kind: 'deleted' })
     await context.putRun(run.key, run.bytes, { reopen: true })
@@ -247,7 +248,9 @@ describe('a run that was brought back', () => {
         identity: Buffer.alloc(32, runNumber),
         kind: 'recall',
         state: 'present',
+        reference: 'object:the-etag',
         expires_at: new Date(inTwoDays().getTime() + expiresInDays * DAY_MS),
+        ...changes,
       })
       .execute()
     expect((await replicaById(context, run.cloud.id)).state).toBe('present')
@@ -269,6 +272,15 @@ describe('a run that was brought back', () => {
   test('and was dropped anew since counts as new', async () => {
     const run = await broughtBack(1, -3)
     for (const environment of [policy, {}]) expect(await clean(configured(environment))).toMatchObject({ deleted: [], refused: [] })
+    expect(await storedNumbers(run)).toEqual([1])
+  })
+
+  test.each<[string, Partial<Replica>]>([
+    ['by hand, after its recall had been given up', { state: 'failed' }],
+    ['by hand, and recalled while it was there', { reference: null }],
+  ])('%s, stays without a policy', async (_, recall) => {
+    const run = await broughtBack(1, -0.5, recall)
+    expect(await clean(configured({}))).toMatchObject({ deleted: [], refused: [] })
     expect(await storedNumbers(run)).toEqual([1])
   })
 

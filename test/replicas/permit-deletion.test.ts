@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { TransientError } from '../../shared/errors.ts'
 import { endInterruptedForgetting } from '../../shared/replicas/forget-local-copy.ts'
 import type { LocalCopy } from '../../shared/replicas/local-copies.ts'
 import { noteLocalCopy } from '../../shared/replicas/local-copies.ts'
-import { endPermission, permitDeletion } from '../../shared/replicas/permit-deletion.ts'
+import { endForgottenPermissions, endPermission, permitDeletion } from '../../shared/replicas/permit-deletion.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
+import type { TapeDriver } from '../../shared/tape/driver.ts'
 import { signal } from '../support/context.ts'
 import { useLocalFiles } from './local-files.ts'
 import { beginCall } from './never-lost/call.ts'
@@ -20,6 +22,18 @@ async function permitted(copy: LocalCopy): Promise<number> {
 }
 const tell = ({ host, bucket, key }: LocalCopy, id: number, gone: boolean) =>
   endPermission(files.runs.context, { host, bucket, key, id, gone })
+
+/** A tape that does something before it is looked at. */
+function whileLooking(work: () => Promise<void>): TapeContext {
+  const { context } = files.runs
+  const tape: TapeDriver = Object.assign(Object.create(context.tape), {
+    async look(...about: Parameters<TapeDriver['look']>) {
+      await work()
+      return await context.tape.look(...about)
+    },
+  })
+  return { ...context, tape }
+}
 
 describe('a permission to remove a file', () => {
   test('is a tombstone that names the copy on tape, verified for it, and ends as the machine says', async () => {
@@ -64,6 +78,67 @@ describe('a permission to remove a file', () => {
     })
     expect(await ask({ ...copy, sha256: 'f'.repeat(64) })).toMatchObject({ is: 'refused', why: expect.stringContaining('not catalogued') })
     expect(await tombstones()).toEqual([])
+  })
+
+  test('is not given when the object went while the tape was read', async () => {
+    const copy = await put()
+    const context = whileLooking(async () => harm.removeObject(copy))
+    expect(await ask(copy, context)).toEqual({ is: 'refused', why: expect.stringContaining('it is not there') })
+    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+    expect(await tombstones()).toEqual([])
+  })
+
+  test('is of one question at a time: the next waits until the one before has its answer or its lease is over', async () => {
+    const copy = await put()
+    const id = await permitted(copy)
+    const hung = Promise.withResolvers<void>()
+    const reached = Promise.withResolvers<void>()
+    const slow = whileLooking(async () => {
+      reached.resolve()
+      await hung.promise
+      throw new TransientError('the endpoint did not answer')
+    })
+    const earlier = ask(copy, slow)
+    await reached.promise
+    expect(await ask(copy)).toEqual({ is: 'refused', why: 'another process is at work on this file just now' })
+    await files.endLeases()
+    expect(await permitted(copy)).toBe(id)
+    hung.resolve()
+    await expect(earlier).rejects.toThrow()
+    expect(await local()).toMatchObject({ state: 'deleting' })
+    expect(await tell(copy, id, true)).toBe('deleted')
+  })
+
+  test('that was withdrawn after it was used leaves no copy that is not there', async () => {
+    const copy = await put()
+    const id = await permitted(copy)
+    await harm.removeTape(copy)
+    expect((await ask(copy)).is).toBe('refused')
+    expect(await tell(copy, id, true)).toBe('withdrawn')
+    expect(await local()).toMatchObject({ state: 'missing' })
+  })
+
+  test('of which nobody says what became ends after a day: the file is missing until it is read again', async () => {
+    const copy = await put()
+    await permitted(copy)
+    await files.endLeases()
+    files.runs.time += 23 * 3_600_000
+    expect(await endForgottenPermissions(files.runs.context)).toBe(0)
+    files.runs.time += 2 * 3_600_000
+    expect(await endForgottenPermissions(files.runs.context)).toBe(1)
+    expect(await local()).toMatchObject({ state: 'missing', lease_owner: null, last_error: expect.stringContaining('nobody said') })
+    expect(await tombstones()).toMatchObject([{ state: 'withdrawn' }])
+    expect(await permitted(copy)).toBeGreaterThan(0)
+  })
+
+  test('of a file that lies elsewhere by now does not stand in the way', async () => {
+    const copy = await put()
+    await permitted(copy)
+    const moved = { ...copy, path: '/data2/moved.mid.gz' }
+    expect((await ask(moved)).is).toBe('refused')
+    await files.endLeases()
+    expect(await permitted(moved)).toBeGreaterThan(0)
+    expect((await tombstones()).map(({ state }) => state)).toEqual(['withdrawn', 'intended'])
   })
 
   test('is not given when time is over: then nothing is written', async () => {

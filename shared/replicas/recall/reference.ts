@@ -6,7 +6,8 @@ import type { Replica } from '../../catalogue/replica-schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 
 const UPLOAD = 'upload:'
-const OBJECT = 'object:'
+/** Of a recall that was done: the object was verified as it came back. */
+export const OBJECT_REFERENCE = 'object:'
 /** Between an upload and the stage request that its bytes come from: in no id of an upload. */
 const AND = '\n'
 /** The column's size; what does not fit is not remembered. */
@@ -33,13 +34,13 @@ export function onlineReference(recall: Pick<Replica, 'reference'>, stage: strin
   return stage === null ? null : remembered('', stage)
 }
 
-export const objectReference = (etag: string) => remembered(OBJECT, etag)
+export const objectReference = (etag: string) => remembered(OBJECT_REFERENCE, etag)
 
 /** The id of the upload in parts that was begun and not seen to end. */
 export const uploadIdOf = (recall: Pick<Replica, 'reference'>) => under(UPLOAD, recall)?.split(AND, 1)[0] ?? null
 
 /** The ETag of the object that was verified when the recall was done. */
-export const verifiedEtagOf = (recall: Pick<Replica, 'reference'>) => under(OBJECT, recall)
+export const verifiedEtagOf = (recall: Pick<Replica, 'reference'>) => under(OBJECT_REFERENCE, recall)
 
 /** @throws InvalidInputError when it cannot be remembered: every look would ask the endpoint for the file anew. */
 export function stageReference(reference: string): string {

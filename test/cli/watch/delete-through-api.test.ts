@@ -92,6 +92,16 @@ describe('a file stays', () => {
     expect(existsSync(run.path)).toBe(true)
   })
 
+  test('while a gateway answers for the API, which is no word of the API', async () => {
+    const { watched, run } = await one()
+    const html = { status: 404, headers: { 'content-type': 'text/html' } }
+    world.meddling.answer = async (request) => (isQuestion(request) ? new Response('<html>no backend</html>', html) : null)
+    const { stdout } = await once(watched)
+    expect(stdout).toContain('does not answer as the API of the catalogue')
+    expect(stdout).not.toContain('earlier version')
+    expect(existsSync(run.path)).toBe(true)
+  })
+
   test('while the API does not answer that question', async () => {
     const { watched, run } = await one()
     world.meddling.answer = async (request) => (isQuestion(request) ? new Response(null, { status: 503 }) : null)
@@ -149,6 +159,24 @@ describe('a process that is killed with kill -9', () => {
     expect(await local(run)).toMatchObject({ state: 'deleted' })
     expect(await tombstones(run)).toMatchObject([{ state: 'deleted' }])
     expect(logged(run)).toEqual(['intended', 'deleted', 'told'])
+  })
+
+  test.each([
+    ['refused by the API: the others go on', () => Response.json({ detail: 'this token may not' }, { status: 403 }), false],
+    ['lost in a gateway: all wait', () => new Response('<html>no backend</html>', { status: 404 }), true],
+  ])('and its report is %s; it stays to be told', async (_, refuse, isWaitedFor) => {
+    const { watched, runs } = await world.safeRuns(world.byApi, 2)
+    await killedAt(watched, isReport, false)
+    const [run, other] = runs.toSorted((a, b) => Number(existsSync(a.path)) - Number(existsSync(b.path))) as [RunOnDisk, RunOnDisk]
+    world.meddling.answer = async (request) => (isReport(request) && request.url.includes(run.object.key) ? refuse() : null)
+    await once(watched)
+    expect(logged(run)).toEqual(['intended', 'deleted'])
+    expect(existsSync(other.path)).toBe(isWaitedFor)
+    world.meddling.answer = async () => null
+    await once(watched)
+    expect(logged(run)).toEqual(['intended', 'deleted', 'told'])
+    expect(await local(run)).toMatchObject({ state: 'deleted' })
+    expect(existsSync(other.path)).toBe(false)
   })
 
   test('between the line in its log and the removal: the file is there, and that is told', async () => {
