@@ -1,6 +1,7 @@
 /** Size and cold import of every function's bundle. Packages them first. */
 import { type Bundle, importBundle, withBundles } from '../infra/packaging/bundles.ts'
 import { runOsls } from '../infra/packaging/osls.ts'
+import { median } from './median.ts'
 
 export interface BundleFigures {
   readonly function: string
@@ -28,11 +29,4 @@ async function measure(bundle: Bundle, processes: number): Promise<BundleFigures
   for (let process = 0; process < processes; process++) times.push(await importBundle(bundle))
   const { function: name, zipBytes, bundleBytes } = bundle
   return { function: name, zipBytes, bundleBytes, coldImportMs: median(times) }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  const [lower = 0, upper = 0] = [sorted[sorted.length % 2 === 0 ? middle - 1 : middle], sorted[middle]]
-  return (lower + upper) / 2
 }

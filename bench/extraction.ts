@@ -4,6 +4,7 @@
  *
  *   node bench/extraction.ts
  */
+
 import { spawn, spawnSync } from 'node:child_process'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
@@ -16,6 +17,7 @@ import { simulateRun } from '../cli/simulate/run.ts'
 import { TransientError } from '../shared/errors.ts'
 import { extractFile } from '../shared/extraction/extract-file.ts'
 import { DEFAULT_MAX_EVENT_BYTES } from '../shared/midas/reader.ts'
+import { median } from './median.ts'
 
 type Igzip = 'auto' | 'never'
 
@@ -152,8 +154,6 @@ async function child(path: string, igzip: Igzip): Promise<void> {
   const peakRssBytes = process.resourceUsage().maxRSS * 1024
   console.log(JSON.stringify({ peakRssBytes, uncompressedBytes: metadata.uncompressedBytes }))
 }
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 
 async function measureTimes(path: string, tell: (line: string) => void): Promise<ExtractionTimes> {
   const hasIgzip = spawnSync('igzip', ['--version'], { stdio: 'ignore' }).error === undefined

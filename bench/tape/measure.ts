@@ -1,5 +1,7 @@
 /** Contenders measured in turn, so that what disturbs the machine disturbs all of them; medians. */
+
 import { readFileSync } from 'node:fs'
+import { median } from '../median.ts'
 
 export interface Timed {
   readonly seconds: number
@@ -48,5 +50,3 @@ export function medians<Name extends string>(rounds: readonly Readonly<Record<Na
   const entries = names.map((name) => [name, { seconds: of(name, 'seconds'), coreSeconds: of(name, 'coreSeconds') }])
   return Object.fromEntries(entries) as Record<Name, Timed>
 }
-
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0

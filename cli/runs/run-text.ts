@@ -2,12 +2,11 @@
 
 import { shownColumns } from '../../shared/catalogue/shown-parameters.ts'
 import { csvLine } from '../../shared/csv.ts'
+import { EVENT_TRIGGER } from '../../shared/midas/format.ts'
 import { bytes, list, table, time } from '../output.ts'
 import { RUN_FIELDS, type RunItem, type ShownFile, type ShownReplica, type ShownRun } from './run-shapes.ts'
 
 const LONGEST_DESCRIPTION = 40
-/** With camera frame and digitizers: what physicists call events. */
-const TRIGGER_EVENT_ID = 1
 
 export function runTable(runs: readonly RunItem[]): string {
   return table(
@@ -66,7 +65,7 @@ export function detailsText(run: ShownRun): string {
       ['complete', run.complete ? 'yes' : 'no'],
       ['problem', run.problem],
       ['checksums', run.integrity],
-      ['triggers', run.events.find(({ eventId }) => eventId === TRIGGER_EVENT_ID)?.events ?? null],
+      ['triggers', run.events.find(({ eventId }) => eventId === EVENT_TRIGGER)?.events ?? null],
       ['MIDAS events', run.eventCount],
       ['in the store', run.storage.cloud],
       ['on tape', tapeWord(run.storage.tape)],

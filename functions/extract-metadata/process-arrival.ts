@@ -1,6 +1,7 @@
 /** From "something arrived" to "the run stands in the catalogue": what the store holds now is read, once, and written down. */
-import { randomUUID } from 'node:crypto'
+
 import { claimNewArrival, closeArrival, endAttempt, type Lease, recordArrivals } from '../../shared/catalogue/arrivals.ts'
+import { claimOwner } from '../../shared/catalogue/claim-owner.ts'
 import { flushOutbox, type Request } from '../../shared/catalogue/outbox.ts'
 import { recordFile, recordInvalid } from '../../shared/catalogue/record-file.ts'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
@@ -52,7 +53,7 @@ async function processCurrentVersion(
   if (object === null) return await reportGone(context, hint, run, signal)
   if (hint.etag !== object.etag || hint.versionId !== object.versionId) await supersedeHint(context, hint, object)
   const { CYGNET_LEASE_SECONDS: leaseSeconds } = context.config
-  const owner = `${context.owner}-${randomUUID().slice(0, 8)}`
+  const owner = claimOwner(context)
   const fresh = await claimNewArrival(context.database, hint, object, { owner, leaseSeconds, at: context.now() })
   const claim = fresh ?? (await claimKnown(context, object, run, { owner, leaseSeconds }, signal))
   if (typeof claim === 'string') return claim

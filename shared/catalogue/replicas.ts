@@ -280,3 +280,7 @@ export async function refreshStorage(trx: Trx, runId: number): Promise<void> {
   // The Runlog has the use of a number that is shown.
   if (run.is_current === 1) await writeRunlogStorage(trx, { tag: run.tag, runNumber: run.run_number, parameters: run.parameters, storage })
 }
+
+/** Those of the contents of a file, of all copies of its run. */
+export const copiesOfFile = (file: Pick<RunFile, 'bucket' | 'object_key' | 'sha256'>, replicas: readonly Replica[]): readonly Replica[] =>
+  replicas.filter((replica) => replica.bucket === file.bucket && replica.object_key === file.object_key && replica.sha256 === file.sha256)

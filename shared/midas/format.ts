@@ -18,7 +18,7 @@ export const EVENT_FRAGMENT_ID_MASK = 0x0fff
 /** "MI", the trigger mask of begin-of-run and end-of-run events. */
 export const MIDAS_MAGIC = 0x494d
 
-/** Events of the experiment's frontends. */
+/** Events of the experiment's frontends. Triggers, with the camera frame and the digitizers, are what physicists call events. */
 export const EVENT_TRIGGER = 1
 export const EVENT_HIGH_VOLTAGE = 3
 export const EVENT_ENVIRONMENT = 5

@@ -9,7 +9,7 @@ import type { Replica } from '../catalogue/replica-schema.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import { presignGet } from '../storage/links.ts'
 import type { ObjectName } from '../storage/objects.ts'
-import { isRecalling, whereaboutsOf } from './recall/whereabouts.ts'
+import { isRecalling, isStoreCopy, onTapeText, whereaboutsOf } from './recall/whereabouts.ts'
 import type { FileLink, LinkedFile } from './run-links.ts'
 
 export interface RunName {
@@ -117,10 +117,7 @@ function notThere(file: LinkedFile, copies: readonly Replica[]): NotThere | null
   if (recall !== undefined && isRecalling(recall))
     return { kind: 'recalling', state: recall.state, requestedAt: recall.requested_at, detail: recall.last_error }
   const where = whereaboutsOf(copies, true)
-  if (where.kind === 'on-tape') {
-    const isLost = copies.some(({ kind, state }) => (kind === 'cloud' || kind === 'recall') && state === 'missing')
-    const told = isLost ? 'the store has lost it: a copy is on tape' : 'it is only on tape'
-    return { kind: 'on-tape', how: `${told}; ask for it with a recall, and it is in the store some time later` }
-  }
+  if (where.kind === 'on-tape')
+    return { kind: 'on-tape', how: onTapeText(copies.some((copy) => isStoreCopy(copy) && copy.state === 'missing')) }
   return { kind: 'unavailable', why: 'why' in where ? where.why : `${file.fileName} is not in the store` }
 }

@@ -2,7 +2,7 @@
  * One copy to tape, from the wish to the verified file: look, copy, compare, write down. Any number of calls, at once or
  * repeated, make one copy.
  */
-import { randomUUID } from 'node:crypto'
+import { claimOwner } from '../catalogue/claim-owner.ts'
 import { noteEndpointFailure, noteEndpointSuccess } from '../catalogue/endpoint-health.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
 import { type Claim, claimTapeCopy, endClaim, type ReplicaOutcome, whileClaimed } from '../catalogue/replica-work.ts'
@@ -32,7 +32,7 @@ export type CopyState = Replica['state'] | 'lost'
 export async function copyNext(context: WithTape, signal: AbortSignal, log: Logger): Promise<CopyState | null> {
   const { config, database, tape } = context
   const claim = await claimTapeCopy(database, tape.endpoint, {
-    owner: `${context.owner}-${randomUUID().slice(0, 8)}`,
+    owner: claimOwner(context),
     leaseSeconds: config.CYGNET_LEASE_SECONDS,
     mostAtOnce: config.CYGNET_TAPE_COPIES_AT_ONCE,
     at: context.now(),

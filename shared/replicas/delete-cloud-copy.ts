@@ -5,7 +5,7 @@
  * copy on tape is verified now; the rules again and the tombstone, committed; the object once more; the deletion, of this version
  * only; a look at what is there after it; the record. Nothing that an earlier call verified counts. docs/adr/0009-deletion.md.
  */
-import { randomUUID } from 'node:crypto'
+import { claimOwner } from '../catalogue/claim-owner.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
 import { type Claim, claimReplica, noteStep, renewClaim, whileClaimed } from '../catalogue/replica-work.ts'
 import { ConflictError, classify, InvalidInputError, passesWithTime, TransientError } from '../errors.ts'
@@ -17,7 +17,7 @@ import type { ObjectVersion } from '../storage/objects.ts'
 import { type CloudDeletion, permittedVersion, type Refusal, refused, versionInStore, YOUNGEST_MS } from './deletion-rules.ts'
 import { endWhatWasBegun, inTime, isGone, recordDoubt, stays } from './end-deletion.ts'
 import { refuseProtected } from './protected.ts'
-import { findSurvivor, type Survivor } from './surviving-copy.ts'
+import { findSurvivor, isStale, type Survivor } from './surviving-copy.ts'
 import { withdrawTombstones, writeTombstone } from './tombstones.ts'
 
 export interface DeletionOptions {
@@ -89,7 +89,7 @@ async function underClaim(
 ): Promise<CloudDeletion> {
   const { database } = context
   const leaseSeconds = context.config.CYGNET_LEASE_SECONDS
-  const owner = `${context.owner.slice(0, 80)}-${randomUUID().slice(0, 8)}`
+  const owner = claimOwner(context)
   const claim = await claimReplica(database, replica.id, states, { owner, leaseSeconds })
   if (claim === null) return refused('busy', 'it is not in the store any more, or another function is at it')
   return await whileClaimed(database, claim, leaseSeconds, signal, (held) => work(claim, held))
@@ -102,13 +102,6 @@ interface Prepared {
   readonly survivor: Survivor
   readonly reason: string
 }
-
-/**
- * What was verified counts for so long, and the claim is ours until after that. A process that stood still meanwhile (its host was
- * suspended) finds its limits unspent: only the clock tells.
- */
-const isStale = ({ config, now }: TapeContext, { verifiedAt }: Survivor): boolean =>
-  now().getTime() - verifiedAt.getTime() > config.CYGNET_LEASE_SECONDS * 500
 
 /** Everything that has to hold, up to the moment before the deletion. */
 async function prepare(
@@ -185,7 +178,7 @@ async function writeDown(
 /** Deletes, looks, and records what is true then. */
 async function carryOut(context: TapeContext, claim: Claim, prepared: Prepared, held: AbortSignal): Promise<CloudDeletion> {
   const { version, tombstoneId, survivor } = prepared
-  if (isStale(context, survivor))
+  if (isStale(survivor, context.config.CYGNET_LEASE_SECONDS, context.now()))
     return await stays(context, claim, refused('busy', 'it took too long after the copy on tape was verified'))
   const answer = await deleteObject(context.s3, version, inTime(context, held)).catch((error: unknown) => ({
     kind: 'unknown' as const,

@@ -1,6 +1,7 @@
 /** What must hold before a run's copy in the store may be deleted by the catalogue and by the store, and how a call can end. */
 import type { Replica, ReplicaState } from '../catalogue/replica-schema.ts'
 import type { Executor } from '../catalogue/replicas.ts'
+import type { RunFile } from '../catalogue/schema.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import { hasOtherVersions } from '../storage/delete-object.ts'
 import { describeObject, type ObjectVersion } from '../storage/objects.ts'
@@ -71,15 +72,24 @@ export async function permittedVersion(executor: Executor, replica: Replica, at:
   if (file.integrity === 'mismatch' || file.runIntegrity === 'mismatch')
     return refused('mismatch', 'a checksum of the run disagrees with what was stated for it: people have to look first')
   if (await isRecalled(executor, replica, at)) return refused('recalled', 'the run was asked for and is wanted in the store')
-  return {
-    bucket: file.bucket,
-    key: file.object_key,
-    etag: file.etag,
-    versionId: file.version_id,
-    sizeBytes: file.size_bytes,
-    lastModified: file.last_modified,
-  }
+  return versionOfFile(file)
 }
+
+/** The version of the object that was catalogued. */
+export const versionOfFile = (file: RunFile): ObjectVersion => ({
+  bucket: file.bucket,
+  key: file.object_key,
+  etag: file.etag,
+  versionId: file.version_id,
+  sizeBytes: file.size_bytes,
+  lastModified: file.last_modified,
+})
+
+/** The bytes of a catalogued version were read whole then: while these are the same, it is that version. */
+export const isSameVersion = (object: ObjectVersion, version: ObjectVersion): boolean =>
+  object.etag === version.etag && object.versionId === version.versionId && object.sizeBytes === version.sizeBytes
+
+export const OTHER_OBJECT = 'the store holds another object than the one that was catalogued'
 
 async function isRecalled(executor: Executor, replica: Replica, at: Date): Promise<boolean> {
   const wish = await executor
@@ -104,8 +114,7 @@ export async function versionInStore(
 ): Promise<ObjectVersion | Refusal> {
   const object = await describeObject(context.s3, version, signal)
   if (object === null) return refused('not-in-store', 'the store holds no object under the key')
-  if (object.etag !== version.etag || object.versionId !== version.versionId || object.sizeBytes !== version.sizeBytes)
-    return refused('changed', 'the store holds another object than the one that was catalogued')
+  if (!isSameVersion(object, version)) return refused('changed', OTHER_OBJECT)
   // A drop that is repeated comes soon after the first. The catalogue's date counts too, whatever the store makes of its own.
   const ageMs = context.now().getTime() - Math.max(object.lastModified.getTime(), version.lastModified.getTime())
   if (ageMs < youngestMs) return refused('young', `it has been in the store for ${Math.max(0, Math.round(ageMs / 60_000))} minutes only`)

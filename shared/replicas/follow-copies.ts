@@ -1,5 +1,5 @@
 /** Copies that a service works on, or that wait on a disk buffer, followed until they are verified on the medium. */
-import { randomUUID } from 'node:crypto'
+import { claimOwner } from '../catalogue/claim-owner.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
 import { claimReplica, type ReplicaOutcome } from '../catalogue/replica-work.ts'
 import { ConflictError, classify } from '../errors.ts'
@@ -54,7 +54,7 @@ const dueCopies = (context: WithTape, after: number) =>
 
 async function followCopy(context: WithTape, id: number, signal: AbortSignal, log: Logger): Promise<Replica['state'] | null> {
   const { CYGNET_LEASE_SECONDS: leaseSeconds, CYGNET_TAPE_COPY_SECONDS: lookSeconds } = context.config
-  const owner = `${context.owner}-${randomUUID().slice(0, 8)}`
+  const owner = claimOwner(context)
   const claim = await claimReplica(context.database, id, ['submitted', 'staged'], {
     owner,
     leaseSeconds: Math.max(leaseSeconds, lookSeconds),

@@ -6,7 +6,7 @@ import { claimReplica, endClaim } from '../catalogue/replica-work.ts'
 import { ConflictError } from '../errors.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import type { LocalContext, LocalCopy } from './local-copies.ts'
-import { claimLocalCopy, claimOptions, endDeletion, isStale, permit, TOO_LATE } from './local-deletion.ts'
+import { claimLocalCopy, claimOptions, endDeletion, isTooLate, permit, TOO_LATE } from './local-deletion.ts'
 
 export interface Forgotten {
   /** True when the file was removed and that is written down. */
@@ -32,7 +32,7 @@ export async function forgetLocalCopy(
   if ('is' in claim) return { deleted: false, why: claim.why }
   const judged = await permit(context, claim, copy, signal)
   if (judged.is === 'refused') return { deleted: false, why: judged.why }
-  if (isStale(context, judged)) {
+  if (isTooLate(context, judged)) {
     await endDeletion(context, claim, 'withdrawn', 'it took too long').catch((error: unknown) => {
       if (!(error instanceof ConflictError)) throw error
     })

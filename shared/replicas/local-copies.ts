@@ -4,6 +4,7 @@
  */
 import { sql, type Transaction } from 'kysely'
 import { inTransaction } from '../catalogue/database.ts'
+import type { Replica } from '../catalogue/replica-schema.ts'
 import { claimReplica, endClaim } from '../catalogue/replica-work.ts'
 import { type Content, contentOfFile, lockRunOfContent, refreshStorage, replicaIdentity, replicaRow } from '../catalogue/replicas.ts'
 import type { Schema } from '../catalogue/schema.ts'
@@ -80,11 +81,7 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
  * it. @returns false while another process is at work on it; then it is said again later.
  */
 export async function noteVanishedCopy(context: LocalContext, copy: LocalCopy): Promise<boolean> {
-  const row = await context.database
-    .selectFrom('replicas')
-    .select(['id', 'name', 'state'])
-    .where('identity', '=', replicaIdentity('local', copy.host, copy))
-    .executeTakeFirst()
+  const row = await findLocalCopy(context, copy)
   if (row?.state !== 'present' || row.name !== copy.path) return true
   const claim = await claimReplica(context.database, row.id, ['present'], { owner: context.owner.slice(0, 100), leaseSeconds: 60 })
   if (claim === null) return false
@@ -94,6 +91,14 @@ export async function noteVanishedCopy(context: LocalContext, copy: LocalCopy): 
   await endClaim(context.database, claim, { change, note }, at)
   return true
 }
+
+/** The copy's row, wherever on its machine it says that the file is. */
+export const findLocalCopy = ({ database }: Pick<LocalContext, 'database'>, copy: LocalCopy): Promise<Replica | undefined> =>
+  database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('identity', '=', replicaIdentity('local', copy.host, copy))
+    .executeTakeFirst()
 
 /** The contents as they were catalogued, whether the store still holds them or not. */
 async function cataloguedContent(trx: Transaction<Schema>, copy: LocalContent): Promise<Content | null> {

@@ -2,20 +2,21 @@
  * The steps by which a file of the DAQ may leave its disk: claimed, judged by what is there now, given a tombstone under the run's
  * lock, and ended. Who removes the file goes through them in one call (forget-local-copy.ts), or in two (permit-deletion.ts).
  */
-import { randomUUID } from 'node:crypto'
+
 import type { Transaction } from 'kysely'
+import { claimOwner } from '../catalogue/claim-owner.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
 import { type Claim, claimReplica, endClaim, noteStep, renewClaim, whileClaimed } from '../catalogue/replica-work.ts'
-import { replicaIdentity, replicasOfContent } from '../catalogue/replicas.ts'
+import { replicasOfContent } from '../catalogue/replicas.ts'
 import type { Schema } from '../catalogue/schema.ts'
 import { ConflictError } from '../errors.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import type { ObjectVersion } from '../storage/objects.ts'
 import { recordDoubt } from './end-deletion.ts'
-import type { LocalContext, LocalCopy } from './local-copies.ts'
+import { findLocalCopy, type LocalContext, type LocalCopy } from './local-copies.ts'
 import { flawInStore } from './object-now.ts'
 import { judgeSafety, safetyOf, verifiedOnTape } from './safety.ts'
-import { findSurvivor, type Survivor } from './surviving-copy.ts'
+import { findSurvivor, isStale, type Survivor } from './surviving-copy.ts'
 import { endTombstone, openTombstones, renewTombstone, writeTombstone } from './tombstones.ts'
 
 export interface Permitted {
@@ -44,7 +45,7 @@ export async function claimLocalCopy(context: TapeContext, copy: LocalCopy, stat
   if (context.tape === null) return refused(NOT_HERE)
   const known = await safetyOf(context, copy)
   if (!known.safe) return refused(known.why)
-  const row = await findRow(context, copy)
+  const row = await findLocalCopy(context, copy)
   if (row?.state === 'deleting' && !states.includes('deleting'))
     return refused('it was being removed before, and what came of that is not known yet')
   if (row === undefined || !states.includes(row.state) || row.name !== copy.path)
@@ -52,15 +53,8 @@ export async function claimLocalCopy(context: TapeContext, copy: LocalCopy, stat
   return await claimReplica(context.database, row.id, states, claimOptions(context))
 }
 
-export const findRow = (context: LocalContext, copy: LocalCopy): Promise<Replica | undefined> =>
-  context.database
-    .selectFrom('replicas')
-    .selectAll()
-    .where('identity', '=', replicaIdentity('local', copy.host, copy))
-    .executeTakeFirst()
-
 export const claimOptions = (context: Pick<LocalContext, 'owner'>) => ({
-  owner: `${context.owner.slice(0, 80)}-${randomUUID().slice(0, 8)}`,
+  owner: claimOwner(context),
   leaseSeconds: LEASE_SECONDS,
 })
 
@@ -110,12 +104,9 @@ async function judge(
   return await writeDown(context, claim, copy, survivor)
 }
 
-/**
- * What was verified counts for so long, and the claim is ours until after that. A process that stood still meanwhile (its host was
- * suspended) finds its limits unspent: only the clock tells.
- */
-export const isStale = ({ now }: LocalContext, { verifiedAt }: Pick<Permitted, 'verifiedAt'>): boolean =>
-  now().getTime() - verifiedAt.getTime() > LEASE_SECONDS * 500
+/** Whether the file may not be removed any more on what was permitted. */
+export const isTooLate = ({ now }: LocalContext, permitted: Pick<Permitted, 'verifiedAt'>): boolean =>
+  isStale(permitted, LEASE_SECONDS, now())
 
 export const TOO_LATE = 'it took too long after the copies were looked at: they are looked at anew'
 
@@ -133,7 +124,7 @@ async function writeDown(context: TapeContext, claim: Claim, copy: LocalCopy, su
     if (!safe) throw new NotNow(why)
     if (!copies.some((other) => other.id === survivor.replica.id && verifiedOnTape(other)))
       throw new NotNow('the copy on tape changed while it was looked at')
-    if (isStale(context, survivor)) throw new NotNow(TOO_LATE)
+    if (isTooLate(context, survivor)) throw new NotNow(TOO_LATE)
     // Asked for again: what was permitted before and not used is permitted anew.
     const open = (await openTombstones(trx, claim.replica.id)).at(-1)
     if (open !== undefined) await renewTombstone(trx, open.id, { survivor, writtenBy }, at)

@@ -4,11 +4,11 @@ import { type Executor, replicasOfContent } from '../catalogue/replicas.ts'
 import type { RunFile } from '../catalogue/schema.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import { describeObject } from '../storage/objects.ts'
+import { isSameVersion, OTHER_OBJECT, versionOfFile } from './deletion-rules.ts'
 import type { LocalContent } from './safety.ts'
 
 /**
- * Asks the store, now. The bytes of the catalogued version were read whole when it was catalogued: while size, ETag and version
- * are the same, it is that version.
+ * Asks the store, now.
  * @param onDoubt gets the copy when it is not there. @returns what is wrong, in words; null when the object is as it was catalogued.
  * @throws what passes with time: the store does not answer.
  */
@@ -26,8 +26,7 @@ export async function flawInStore(
     for (const copy of await replicasOfContent(database, content)) if (copy.kind === 'cloud') onDoubt(copy)
     return 'the catalogue has it in the store, and it is not there'
   }
-  const isSame = object.etag === file.etag && object.versionId === file.version_id && object.sizeBytes === file.size_bytes
-  return isSame ? null : 'the store holds another object than the one that was catalogued'
+  return isSameVersion(object, versionOfFile(file)) ? null : OTHER_OBJECT
 }
 
 const liveFiles = (executor: Executor, { bucket, key }: LocalContent): Promise<readonly RunFile[]> =>

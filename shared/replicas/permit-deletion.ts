@@ -9,8 +9,8 @@ import { findReplica } from '../catalogue/replicas.ts'
 import { ConflictError } from '../errors.ts'
 import type { TapeContext } from '../runtime/context.ts'
 import type { ObjectName } from '../storage/objects.ts'
-import { type LocalContext, type LocalCopy, noteLocalCopy, noteVanishedCopy } from './local-copies.ts'
-import { claimLocalCopy, claimOptions, endDeletion, findRow, permit, type Refused, refused } from './local-deletion.ts'
+import { findLocalCopy, type LocalContext, type LocalCopy, noteLocalCopy, noteVanishedCopy } from './local-copies.ts'
+import { claimLocalCopy, claimOptions, endDeletion, permit, type Refused, refused } from './local-deletion.ts'
 import { findTombstone, openTombstones, withdrawTombstones } from './tombstones.ts'
 
 export interface Permission {
@@ -43,7 +43,7 @@ export async function permitDeletion(context: TapeContext, copy: LocalCopy, sign
 
 /** That of a permission in force for this file: who has it may ask again, since the answer may have been lost. */
 async function ownClaim(context: TapeContext, copy: LocalCopy): Promise<Claim | null> {
-  const replica = await findRow(context, copy)
+  const replica = await findLocalCopy(context, copy)
   if (replica?.state !== 'deleting' || replica.name !== copy.path) return null
   const permission = (await openTombstones(context.database, replica.id)).at(-1)
   if (permission === undefined || permission.written_by !== replica.lease_owner) return null

@@ -2,7 +2,7 @@
  * A run comes back from tape: staged at the endpoint, brought into the store under its key, verified there, and let go again when
  * its time is over. Each call takes a recall one step further; any number of calls, at once or repeated, bring a file back once.
  */
-import { randomUUID } from 'node:crypto'
+import { claimOwner } from '../catalogue/claim-owner.ts'
 import type { Replica, ReplicaState } from '../catalogue/replica-schema.ts'
 import { type Claim, claimReplica, endClaim, noteStep, type ReplicaOutcome, renewClaim, whileClaimed } from '../catalogue/replica-work.ts'
 import { contentOf, findReplica, replicasOfContent } from '../catalogue/replicas.ts'
@@ -38,7 +38,7 @@ export async function advanceRecall(context: TapeContext, replicaId: number, sig
   if (found?.kind !== 'recall') throw new InvalidInputError(`there is no recall ${replicaId}`, { replicaId })
   if (!WORKABLE.includes(found.state) || isOver(found)) return found.state
   if (!isDue(found, context.now())) return 'not-due'
-  const owner = `${context.owner}-${randomUUID().slice(0, 8)}`
+  const owner = claimOwner(context)
   const claim = await claimReplica(context.database, replicaId, WORKABLE, { owner, leaseSeconds })
   if (claim === null) return 'busy'
   const { replica: recall } = claim

@@ -1,6 +1,6 @@
 /** Links to the files of a run: for each file one that works now, or why there is none and how it can come about. */
 import type { Replica, ReplicaState } from '../catalogue/replica-schema.ts'
-import { replicasOfRun } from '../catalogue/replicas.ts'
+import { copiesOfFile, replicasOfRun } from '../catalogue/replicas.ts'
 import type { RunFile } from '../catalogue/schema.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { TapeContext } from '../runtime/context.ts'
@@ -10,7 +10,7 @@ import { type ConfirmLoss, createConfirmLoss } from './confirm-loss.ts'
 import { type ChosenRun, chooseRun, type RunChoice } from './recall/choose-run.ts'
 import { verifiedEtagOf } from './recall/reference.ts'
 import { recallFiles } from './recall/request.ts'
-import { isRecalling, whereaboutsOf } from './recall/whereabouts.ts'
+import { isRecalling, isStoreCopy, onTapeText, whereaboutsOf } from './recall/whereabouts.ts'
 
 export interface LinkWish {
   /** Wished validity; CYGNET_LINK_SECONDS and the end of our own credentials limit it. */
@@ -86,12 +86,9 @@ async function findFiles(
 ): Promise<readonly FoundFile[]> {
   const replicas = await replicasOfRun(context.database, run.id)
   const found: FoundFile[] = []
-  for (const file of files) found.push(await findFile(context, file, copiesOf(file, replicas), confirmLoss, signal))
+  for (const file of files) found.push(await findFile(context, file, copiesOfFile(file, replicas), confirmLoss, signal))
   return found
 }
-
-const copiesOf = (file: RunFile, replicas: readonly Replica[]) =>
-  replicas.filter((replica) => replica.bucket === file.bucket && replica.object_key === file.object_key && replica.sha256 === file.sha256)
 
 async function findFile(
   context: TapeContext,
@@ -119,14 +116,12 @@ async function findFile(
     return unavailable(isLost ? `the store has lost it: ${why}` : why)
   }
   const failed = recall?.state === 'failed' ? ` (the last recall failed: ${recall.last_error ?? 'no reason known'})` : ''
-  const what = isLost ? 'the store has lost it: a copy is on tape' : 'it is only on tape'
-  const how = `${what}; ask for it with a recall, and it is in the store some time later${failed}`
-  return { kind: 'on-tape', file, link: { ...named, kind: 'on-tape', how } }
+  return { kind: 'on-tape', file, link: { ...named, kind: 'on-tape', how: onTapeText(isLost) + failed } }
 }
 
 /** Nobody deleted on purpose what the catalogue still has there, or knows to be missing. */
 async function hasLost(copies: readonly Replica[], confirmLoss: ConfirmLoss, signal: AbortSignal): Promise<boolean> {
-  const inStore = copies.filter(({ kind }) => kind === 'cloud' || kind === 'recall')
+  const inStore = copies.filter(isStoreCopy)
   let isLost = inStore.some(({ state }) => state === 'missing')
   for (const copy of inStore) if (copy.state === 'present' && (await confirmLoss(copy, signal))) isLost = true
   return isLost
@@ -153,7 +148,7 @@ async function recall(
   const replicas = await replicasOfRun(context.database, run.id)
   return asked.found.map((found) => {
     if (found.kind !== 'on-tape') return found
-    const wished = copiesOf(found.file, replicas).find((copy) => copy.kind === 'recall')
+    const wished = copiesOfFile(found.file, replicas).find((copy) => copy.kind === 'recall')
     return wished === undefined ? found : { kind: 'other', file: found.file, link: recallingLink(describeFile(found.file), wished) }
   })
 }

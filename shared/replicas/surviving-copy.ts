@@ -14,6 +14,13 @@ export interface Survivor {
 }
 
 /**
+ * What was verified counts for so long, and the claim is ours until after that. A process that stood still meanwhile (its host was
+ * suspended) finds its limits unspent: only the clock tells.
+ */
+export const isStale = ({ verifiedAt }: Pick<Survivor, 'verifiedAt'>, leaseSeconds: number, now: Date): boolean =>
+  now.getTime() - verifiedAt.getTime() > leaseSeconds * 500
+
+/**
  * Verifies the tape copies of the same contents, one after another, until one is on the medium with the file's checksum.
  * @param onDoubt gets each that turns out to be missing or different: to be written down (recordDoubt) once the caller is done.
  * @throws what passes with time, when no copy was good and one of them could not be looked at.

@@ -3,7 +3,7 @@
  * written down with its date. Nothing is ever deleted or called bad for good here: a copy is `missing` or `suspicious`, which
  * are facts of what was seen, and comes back when it is seen to be right.
  */
-import { randomUUID } from 'node:crypto'
+import { claimOwner } from '../catalogue/claim-owner.ts'
 import { addRequests, type Request } from '../catalogue/outbox.ts'
 import type { Replica } from '../catalogue/replica-schema.ts'
 import { type Claim, claimReplica, endClaim, whileClaimed } from '../catalogue/replica-work.ts'
@@ -43,7 +43,7 @@ export async function verifyReplica(
 ): Promise<Verification | null> {
   const started = performance.now()
   const leaseSeconds = context.config.CYGNET_LEASE_SECONDS
-  const owner = `${context.owner}-${randomUUID().slice(0, 8)}`
+  const owner = claimOwner(context)
   const before = await findReplica(context.database, replicaId)
   if (before === null || before.kind === 'local') return null
   const claim = await claimReplica(context.database, replicaId, VERIFIABLE_STATES, { owner, leaseSeconds })

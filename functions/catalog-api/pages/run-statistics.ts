@@ -1,15 +1,13 @@
 /** Events and banks of a run, summed over its files. */
 import { html } from 'hono/html'
 import type { RunDetails } from '../../../shared/catalogue/queries.ts'
+import { EVENT_TRIGGER } from '../../../shared/midas/format.ts'
 import { bytes, count } from './format.ts'
 import { type Html, mark, table } from './parts.ts'
 
-/** What physicists call events: those with the camera frame and the digitizers. */
-export const TRIGGER_EVENT_ID = 1
-
 /** The equipment that writes an event id. */
 const EQUIPMENT: Readonly<Record<number, string>> = {
-  [TRIGGER_EVENT_ID]: 'Trigger',
+  [EVENT_TRIGGER]: 'Trigger',
   3: 'HV',
   4: 'CATHODE',
   5: 'Environment',

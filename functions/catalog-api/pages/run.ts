@@ -1,9 +1,11 @@
 /** One run: what it is, where it is, and all that happened to it. */
+
 import { html } from 'hono/html'
 import { mayDo } from '../../../shared/access/caller.ts'
 import { neighboursOf } from '../../../shared/catalogue/neighbours.ts'
 import { describeRun, findRuns, type RunDetails } from '../../../shared/catalogue/queries.ts'
 import type { Run } from '../../../shared/catalogue/schema.ts'
+import { EVENT_TRIGGER } from '../../../shared/midas/format.ts'
 import { LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { refusal } from '../problem.ts'
@@ -22,7 +24,7 @@ import { historySection } from './run-history.ts'
 import { chosenValue, fromField } from './run-links.ts'
 import { cloudMark, runMark, tapeMarkOf } from './run-marks.ts'
 import { parametersSection } from './run-parameters.ts'
-import { statisticsSection, TRIGGER_EVENT_ID } from './run-statistics.ts'
+import { statisticsSection } from './run-statistics.ts'
 import { unknownRun } from './unknown-run.ts'
 
 export function registerRun(api: Api, context: TapeContext, options: PageOptions): void {
@@ -70,7 +72,7 @@ function usesNote(run: Run, uses: readonly Run[]): Html {
 
 function summary({ run, storage, events, replicas }: RunDetails): Html {
   const { started_at: started, stopped_at: stopped } = run
-  const triggers = events.find(({ eventId }) => eventId === TRIGGER_EVENT_ID)
+  const triggers = events.find(({ eventId }) => eventId === EVENT_TRIGGER)
   return html`<section aria-labelledby="summary"><h2 id="summary" class="unseen">Summary</h2>
 ${run.description ? html`<p class="description">${run.description}</p>` : NOTHING}
 ${run.problem === null ? NOTHING : html`<p class="problem">${run.problem}</p>`}

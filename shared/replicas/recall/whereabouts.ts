@@ -41,3 +41,10 @@ export const isRecalling = (recall: Pick<Replica, 'state' | 'next_attempt_at'>):
   recall.state === 'staging' ||
   recall.state === 'copying' ||
   (recall.state === 'failed' && recall.next_attempt_at !== null)
+
+/** A recall is no other copy than that in the store: there is one object under the key. */
+export const isStoreCopy = ({ kind }: Pick<Replica, 'kind'>): boolean => kind === 'cloud' || kind === 'recall'
+
+/** What to do about a file that is on tape. @param isLost nobody meant it to leave the store. */
+export const onTapeText = (isLost: boolean): string =>
+  `${isLost ? 'the store has lost it: a copy is on tape' : 'it is only on tape'}; ask for it with a recall, and it is in the store some time later`

@@ -2,7 +2,7 @@
 import type { Database } from '../../catalogue/database.ts'
 import { findRuns } from '../../catalogue/queries.ts'
 import type { Replica } from '../../catalogue/replica-schema.ts'
-import { replicasOfRun } from '../../catalogue/replicas.ts'
+import { copiesOfFile, replicasOfRun } from '../../catalogue/replicas.ts'
 import type { RunFile } from '../../catalogue/schema.ts'
 
 export interface FileOfRun {
@@ -28,7 +28,7 @@ export async function filesOfRun(
   for (const { id, tag, run_number: runNumber } of await findRuns(database, { runNumber: run.run, tag: run.tag })) {
     const own = await replicasOfRun(database, id)
     copies.push(...own)
-    for (const file of await liveFiles(database, id)) files.push({ tag, runNumber, file, copies: own.filter((copy) => isOf(copy, file)) })
+    for (const file of await liveFiles(database, id)) files.push({ tag, runNumber, file, copies: copiesOfFile(file, own) })
   }
   return { files, copies }
 }
@@ -42,6 +42,3 @@ const liveFiles = (database: Database, runId: number) =>
     .orderBy('subrun')
     .orderBy('id')
     .execute()
-
-const isOf = (copy: Replica, file: RunFile) =>
-  copy.bucket === file.bucket && copy.object_key === file.object_key && copy.sha256 === file.sha256

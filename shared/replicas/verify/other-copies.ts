@@ -3,6 +3,7 @@ import type { Replica } from '../../catalogue/replica-schema.ts'
 import { contentOf, type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
 import { VERIFIED_STATES } from '../../catalogue/storage-summary.ts'
 import { timeText } from '../../time-text.ts'
+import { isStoreCopy } from '../recall/whereabouts.ts'
 
 export interface OtherCopies {
   /** Verified, at a place that Cygnet looks at itself: they make one bad copy less than a loss. */
@@ -22,14 +23,11 @@ export async function otherCopies(executor: Executor, replica: Replica): Promise
         copy.kind !== 'local' &&
         VERIFIED_STATES.includes(copy.state) &&
         copy.verified_at !== null &&
-        // A recall is no other copy than that in the store: there is one object under the key.
-        !(isInStore(copy) && isInStore(replica)),
+        !(isStoreCopy(copy) && isStoreCopy(replica)),
     ),
     onDisk: others.filter((copy) => copy.kind === 'local' && (copy.state === 'present' || copy.state === 'deleting')),
   }
 }
-
-const isInStore = ({ kind }: Replica) => kind === 'cloud' || kind === 'recall'
 
 /** Where people look for the file: the last place where it was seen, when there is one. */
 export function whereToLook({ onDisk }: OtherCopies): string {
