@@ -3,14 +3,16 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { findProgram } from '../../infra/local/programs.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
 import { makeCertificates } from '../../infra/local/xrootd/certificates.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { TapeFile } from '../../shared/tape/driver.ts'
+import { createTapeHttp, discard } from '../../shared/tape/webdav/http.ts'
 import { temporaryName } from '../../shared/tape/webdav/places.ts'
 import { createWebdavDriver } from '../../shared/tape/webdav.ts'
 import { BYTES, startWebdavFixture, transientOf, type WebdavFixture } from '../support/webdav-fixture.ts'
@@ -87,6 +89,57 @@ describe('redirects', () => {
   it('to something that is no address is an error', async () => {
     fixture.server.meet('HEAD', ({ response }) => void response.writeHead(307, { location: 'file:///etc/passwd' }).end())
     expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('to an address that is none')
+  })
+})
+
+describe('a pooled connection that the endpoint closes just as a request leaves', () => {
+  /** Answers the first request of each connection; closes the connection when a second one comes over it. */
+  async function forgetfulEndpoint() {
+    const used = new Set<Socket>()
+    const heard: string[] = []
+    const bothThere = Promise.withResolvers<void>()
+    const server = createServer(async (request, response) => {
+      heard.push(request.method ?? '')
+      if (used.has(request.socket)) return void request.socket.destroy()
+      used.add(request.socket)
+      if (used.size === 2) bothThere.resolve()
+      if (request.url === '/together') await bothThere.promise
+      response.end('an answer')
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const http = createTapeHttp({ token: { token: async () => null, refused: () => {} } })
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    return {
+      heard,
+      used,
+      async ask(method: 'HEAD' | 'GET' | 'POST', path = '/') {
+        const answer = await http.request({ method, url: url + path, what: 'a question' }, new AbortController().signal)
+        await discard(answer)
+        await turn() // the connection is back in its pool
+        return answer.status
+      },
+      close() {
+        http.close()
+        server.closeAllConnections()
+        server.close()
+      },
+    }
+  }
+
+  it('costs a repeatable request one repetition over a fresh connection, whatever else is in the pool', async () => {
+    const endpoint = await forgetfulEndpoint()
+    expect(await Promise.all([endpoint.ask('GET', '/together'), endpoint.ask('GET', '/together')])).toEqual([200, 200])
+    expect(await endpoint.ask('HEAD')).toBe(200)
+    expect(endpoint.heard).toEqual(['GET', 'GET', 'HEAD', 'HEAD'])
+    expect(endpoint.used.size).toBe(3)
+    endpoint.close()
+  })
+
+  it('is never used for a request that must not be sent twice', async () => {
+    const endpoint = await forgetfulEndpoint()
+    expect([await endpoint.ask('GET'), await endpoint.ask('POST'), await endpoint.ask('POST')]).toEqual([200, 200, 200])
+    expect(endpoint.heard).toEqual(['GET', 'POST', 'POST'])
+    endpoint.close()
   })
 })
 

@@ -6,24 +6,24 @@ import { createSecureContext, getCACertificates, type SecureContext } from 'node
 import { InvalidInputError } from '../../errors.ts'
 
 export interface Connections {
-  /** A kept connection may be closed at any moment: what must not be asked twice gets one of its own. */
-  agent(url: URL, kept: boolean): HttpAgent
+  /** An idle connection of the pool may be closed at any moment: what must not be sent twice takes a fresh one. */
+  agent(url: URL, way: 'pooled' | 'fresh'): HttpAgent
   close(): void
 }
 
 /** @throws InvalidInputError when the CA file cannot be read. */
-export function openConnections(caFile: string | undefined, keepAlive = true): Connections {
+export function openConnections(caFile: string | undefined): Connections {
   const tls = trusting(caFile)
   const agents = {
-    'http:': { kept: new HttpAgent({ keepAlive }), single: new HttpAgent() },
-    'https:': { kept: new HttpsAgent({ keepAlive, ...tls }), single: new HttpsAgent(tls) },
+    'http:': { pooled: new HttpAgent({ keepAlive: true }), fresh: new HttpAgent() },
+    'https:': { pooled: new HttpsAgent({ keepAlive: true, ...tls }), fresh: new HttpsAgent(tls) },
   }
   return {
-    agent: (url, kept) => agents[url.protocol === 'https:' ? 'https:' : 'http:'][kept ? 'kept' : 'single'],
+    agent: (url, way) => agents[url.protocol === 'https:' ? 'https:' : 'http:'][way],
     close() {
-      for (const { kept, single } of Object.values(agents)) {
-        kept.destroy()
-        single.destroy()
+      for (const { pooled, fresh } of Object.values(agents)) {
+        pooled.destroy()
+        fresh.destroy()
       }
     },
   }

@@ -49,13 +49,18 @@ const MOST_UNSENT_BYTES = 1024 * 1024
 /** Methods that change nothing, or nothing more when they are repeated. */
 export const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PROPFIND', 'MKCOL', 'DELETE'])
 
+/** How a request reaches its endpoint: over a connection that may have been used before, or over one of its own. */
+export type Way = 'pooled' | 'fresh'
+
 /**
  * Sends one request, with this bearer token; returns when the endpoint has answered, also while bytes of the body are still unsent.
+ * The caller chooses `pooled` only for what may be sent twice: the endpoint may close such a connection just as the request leaves.
  * @throws TransientError when there was no answer; what the body throws; the signal's reason.
  */
 export async function exchange(
   connections: Connections,
   asked: Question,
+  way: Way,
   url: URL,
   token: string | null,
   signal: AbortSignal,
@@ -64,7 +69,7 @@ export async function exchange(
   const { body, silenceMs = SILENCE_MS } = asked
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
     method: asked.method,
-    agent: connections.agent(url, REPEATABLE.has(asked.method)),
+    agent: connections.agent(url, way),
     headers: headersOf(asked, token),
     signal,
   })

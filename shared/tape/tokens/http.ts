@@ -38,15 +38,15 @@ export interface HttpClient {
 /** @throws InvalidInputError when the file with certificate authorities cannot be read. */
 export function createHttpClient(service: string, options: HttpOptions): HttpClient {
   const timeoutMs = (options.timeoutSeconds ?? TIMEOUT_SECONDS) * 1000
-  // Calls are minutes apart: a connection kept so long would be closed just when it is needed.
-  const connections = openConnections(options.caFile, false)
+  const connections = openConnections(options.caFile)
   return {
     async send({ method, url, headers, body }, signal) {
       const limit = AbortSignal.timeout(timeoutMs)
       const limited = AbortSignal.any([signal, limit])
       const question = { method, what: service, headers, silenceMs: timeoutMs, ...(body === undefined ? {} : { body: { text: body } }) }
       try {
-        const answer = await exchange(connections, question, url, null, limited)
+        // Calls are minutes apart: a pooled connection would be closed by then.
+        const answer = await exchange(connections, question, 'fresh', url, null, limited)
         return { status: answer.status, text: await textOf(answer, service, ANSWER_BYTES, limited) }
       } catch (error) {
         signal.throwIfAborted()

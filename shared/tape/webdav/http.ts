@@ -50,7 +50,7 @@ async function follow(connections: Connections, request: HttpRequest, token: str
   let url = start
   for (let redirects = 0; ; redirects += 1) {
     const tokenSent = token !== null && mayCarryToken(start, url)
-    const answer = await patiently(connections, request, url, tokenSent ? token : null, signal)
+    const answer = await send(connections, request, url, tokenSent ? token : null, signal)
     const target = redirectTarget(request, answer)
     if (target === null) return { answer, tokenSent }
     await discard(answer)
@@ -80,14 +80,17 @@ function redirectTarget(request: HttpRequest, answer: Answer): URL | null {
   return target
 }
 
-/** Asks again, once, where a kept connection turns out to be closed and asking twice does no harm. */
-async function patiently(connections: Connections, request: HttpRequest, url: URL, token: string | null, signal: AbortSignal) {
+/**
+ * A request that may be sent twice travels over a pooled connection. Where the endpoint had closed that one before it answered, the
+ * request is repeated once, over a fresh connection: others of the pool may have been closed with it.
+ */
+async function send(connections: Connections, request: HttpRequest, url: URL, token: string | null, signal: AbortSignal) {
+  if (!REPEATABLE.has(request.method)) return await exchange(connections, request, 'fresh', url, token, signal)
   try {
-    return await exchange(connections, request, url, token, signal)
+    return await exchange(connections, request, 'pooled', url, token, signal)
   } catch (error) {
-    const brokeOff = error instanceof TransientError && error.details.reset === true
-    if (!brokeOff || !REPEATABLE.has(request.method)) throw error
-    return await exchange(connections, request, url, token, signal)
+    if (!(error instanceof TransientError && error.details.reset === true)) throw error
+    return await exchange(connections, request, 'fresh', url, token, signal)
   }
 }
 
