@@ -4,7 +4,7 @@ import { sql, type Transaction } from 'kysely'
 import { ConflictError } from '../errors.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import type { ObjectName, ObjectVersion } from '../storage/objects.ts'
-import { type Database, withDeadlockRetries } from './database.ts'
+import type { Database } from './database.ts'
 import type { Arrival, ArrivalOutcome, ArrivalState, Integrity, Schema } from './schema.ts'
 
 type Executor = Database | Transaction<Schema>
@@ -47,7 +47,7 @@ const rowOf = (arrival: ObjectArrival, at: Date) => ({
 export async function recordArrivals(database: Database, arrivals: readonly ObjectArrival[], at: Date): Promise<void> {
   if (arrivals.length === 0) return
   const rows = arrivals.map((arrival) => rowOf(arrival, at))
-  await withDeadlockRetries(() => database.insertInto('arrivals').ignore().values(rows).execute())
+  await database.insertInto('arrivals').ignore().values(rows).execute()
 }
 
 /**
@@ -68,7 +68,7 @@ export async function claimNewArrival(
     last_modified: version.lastModified,
   }
   const row = { ...rowOf({ ...arrival, ...version }, options.at), ...claim }
-  const result = await withDeadlockRetries(() => database.insertInto('arrivals').ignore().values(row).executeTakeFirst())
+  const result = await database.insertInto('arrivals').ignore().values(row).executeTakeFirst()
   if (result.numInsertedOrUpdatedRows !== 1n) return null
   return { arrivalId: Number(result.insertId), owner: options.owner, attempt: 1 }
 }
@@ -180,7 +180,7 @@ export async function claimArrival(
         where.and([where('state', '=', 'processing'), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
       ]),
     )
-  const result = await withDeadlockRetries(() => claim.executeTakeFirst())
+  const result = await claim.executeTakeFirst()
   return result.numUpdatedRows === 0n ? null : { arrivalId: found.id, owner: options.owner, attempt }
 }
 

@@ -14,6 +14,18 @@ export interface ConnectionOptions {
 
 type Answer = (error: unknown, result: MysqlQueryResult) => void
 
+export const DEADLOCK_RETRIES = 4
+
+/** MariaDB chose this statement or transaction as the victim of a deadlock, or the lock was not given in time: nothing of it was kept. */
+export const isDeadlock = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && (error.code === 'ER_LOCK_DEADLOCK' || error.code === 'ER_LOCK_WAIT_TIMEOUT')
+
+/** After so many failures before; at random, so that two do not meet again. */
+export const deadlockPauseMs = (failures: number): number => 20 * 2 ** failures * (0.5 + Math.random())
+
+const BEGINS_TRANSACTION = /^(begin|start transaction)\b/i
+const ENDS_TRANSACTION = /^(commit|rollback)$/i
+
 /** With its socket: mysql2 ends only its own half, and a server that hangs never closes the other. */
 function giveUp(connection: PoolConnection): void {
   connection.destroy()
@@ -25,7 +37,10 @@ const refuseToStream = (): never => {
   throw new TypeError('rows are not streamed: a stream that is silent could not be given up')
 }
 
-/** The pool as kysely's dialect takes it. Statements that got no answer fail with the code PROTOCOL_SEQUENCE_TIMEOUT. */
+/**
+ * The pool as kysely's dialect takes it. Statements that got no answer fail with the code PROTOCOL_SEQUENCE_TIMEOUT; one outside of a
+ * transaction that lost a deadlock is sent again.
+ */
 export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOptions): MysqlPool {
   const begun = new WeakMap<PoolConnection, MysqlPoolConnection>()
   const lost = new WeakMap<PoolConnection, unknown>()
@@ -40,12 +55,26 @@ export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOption
       answer(error && (lost.get(connection) ?? error), result as unknown as MysqlQueryResult)
     })
 
-  const watched = (connection: PoolConnection): MysqlPoolConnection => ({
-    // biome-ignore lint/suspicious/noExplicitAny: kysely's overloads, of which the one without an answer streams rows
-    query: (sql: string, values: unknown[], answer?: Answer): any =>
-      answer === undefined ? refuseToStream() : ask(connection, sql, values, answer),
-    release: () => connection.release(),
-  })
+  function watched(connection: PoolConnection): MysqlPoolConnection {
+    let inTransaction = false
+    /** A whole transaction is repeated by `inTransaction` of database.ts: the server has rolled back what it did before. */
+    const send = (sql: string, values: unknown[], answer: Answer, failures = 0) =>
+      ask(connection, sql, values, (error, result) => {
+        if (isDeadlock(error) && !inTransaction && failures < DEADLOCK_RETRIES)
+          return void setTimeout(send, deadlockPauseMs(failures), sql, values, answer, failures + 1)
+        if (ENDS_TRANSACTION.test(sql)) inTransaction = false
+        answer(error, result)
+      })
+    return {
+      // biome-ignore lint/suspicious/noExplicitAny: kysely's overloads, of which the one without an answer streams rows
+      query(sql: string, values: unknown[], answer?: Answer): any {
+        if (answer === undefined) return refuseToStream()
+        if (BEGINS_TRANSACTION.test(sql)) inTransaction = true
+        send(sql, values, answer)
+      },
+      release: () => connection.release(),
+    }
+  }
 
   /** A connection whose session is not as it should be is used for nothing. */
   async function begin(connection: PoolConnection): Promise<MysqlPoolConnection> {

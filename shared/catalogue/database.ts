@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely, MysqlDialect, type Transaction } from 'kysely'
 import { createPool } from 'mysql2'
-import { watchedPool } from './connections.ts'
+import { DEADLOCK_RETRIES, deadlockPauseMs, isDeadlock, watchedPool } from './connections.ts'
 import type { Schema } from './schema.ts'
 
 export type Database = Kysely<Schema>
@@ -45,24 +45,14 @@ export function openDatabase(url: string, connections: number, limits: Statement
   return new Kysely<Schema>({ dialect: new MysqlDialect({ pool: watchedPool(pool, { session: sessionOf(limits), silenceMs }) }) })
 }
 
-const DEADLOCK_RETRIES = 4
-
-/** MariaDB chose this statement or transaction as the victim of a deadlock, or the lock was not given in time. */
-const isDeadlock = (error: unknown) =>
-  error instanceof Error && 'code' in error && (error.code === 'ER_LOCK_DEADLOCK' || error.code === 'ER_LOCK_WAIT_TIMEOUT')
-
-/** A transaction that is done again in place when it lost a deadlock. */
-export const inTransaction = <T>(database: Database, work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> =>
-  withDeadlockRetries(() => database.transaction().execute(work))
-
-/** Does a whole statement or transaction again in place when it lost a deadlock: nothing of it was kept. */
-export async function withDeadlockRetries<T>(work: () => Promise<T>): Promise<T> {
-  for (let attempt = 0; ; attempt++) {
+/** A transaction that is done again in place when it lost a deadlock. Single statements are repeated by their connection. */
+export async function inTransaction<T>(database: Database, work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
+  for (let failures = 0; ; failures++) {
     try {
-      return await work()
+      return await database.transaction().execute(work)
     } catch (error) {
-      if (attempt >= DEADLOCK_RETRIES || !isDeadlock(error)) throw error
-      await sleep(20 * 2 ** attempt * (0.5 + Math.random()))
+      if (failures >= DEADLOCK_RETRIES || !isDeadlock(error)) throw error
+      await sleep(deadlockPauseMs(failures))
     }
   }
 }

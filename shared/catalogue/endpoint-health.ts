@@ -1,5 +1,5 @@
 /** How a tape endpoint fares: while it fails, it is left alone for longer and longer, and people are told once. */
-import { type Database, inTransaction, withDeadlockRetries } from './database.ts'
+import { type Database, inTransaction } from './database.ts'
 import { alertRequest } from './next-steps.ts'
 import { addRequests, type Request } from './outbox.ts'
 
@@ -13,13 +13,11 @@ const FAILURES_TOLD = 8
 const MOST_CHARACTERS = 4000
 
 export async function noteEndpointSuccess(database: Database, endpoint: string, at: Date): Promise<void> {
-  await withDeadlockRetries(() =>
-    database
-      .updateTable('tape_endpoints')
-      .set({ failures: 0, paused_until: null, failing_since: null, last_success_at: at })
-      .where('endpoint', '=', endpoint)
-      .execute(),
-  )
+  await database
+    .updateTable('tape_endpoints')
+    .set({ failures: 0, paused_until: null, failing_since: null, last_success_at: at })
+    .where('endpoint', '=', endpoint)
+    .execute()
 }
 
 /** Counts a failure that may be the endpoint's. Returns the alert that is due, already in the outbox. */

@@ -4,7 +4,7 @@
  */
 import { type Expression, type SqlBool, sql, type Transaction } from 'kysely'
 import { ConflictError } from '../errors.ts'
-import { type Database, inTransaction, withDeadlockRetries } from './database.ts'
+import { type Database, inTransaction } from './database.ts'
 import { addRequests, type Request } from './outbox.ts'
 import type { Replica, ReplicaState } from './replica-schema.ts'
 import { lockRunOfReplica, refreshStorage } from './replicas.ts'
@@ -103,15 +103,13 @@ export async function claimReplica(
   states: readonly ReplicaState[],
   options: Omit<ClaimOptions, 'at'>,
 ): Promise<Claim | null> {
-  const result = await withDeadlockRetries(() =>
-    database
-      .updateTable('replicas')
-      .set({ lease_owner: options.owner, lease_until: leaseEnd(options.leaseSeconds) })
-      .where('id', '=', id)
-      .where('state', 'in', states)
-      .where((where) => where.or([where('lease_until', 'is', null), where('lease_until', '<', now)]))
-      .executeTakeFirst(),
-  )
+  const result = await database
+    .updateTable('replicas')
+    .set({ lease_owner: options.owner, lease_until: leaseEnd(options.leaseSeconds) })
+    .where('id', '=', id)
+    .where('state', 'in', states)
+    .where((where) => where.or([where('lease_until', 'is', null), where('lease_until', '<', now)]))
+    .executeTakeFirst()
   if (result.numUpdatedRows !== 1n) return null
   const replica = await database.selectFrom('replicas').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
   return { replica, owner: options.owner }

@@ -2,7 +2,7 @@
  * The buffer of single events: those that were looked at leave it soon, the others at an age. By the store's dates, never by what
  * the names say, and never because something is in a listing: what is not named like an event stays.
  */
-import { type Database, inTransaction, withDeadlockRetries } from '../catalogue/database.ts'
+import { type Database, inTransaction } from '../catalogue/database.ts'
 import type { Config } from '../config.ts'
 import { classify, InvalidInputError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -220,14 +220,12 @@ async function forgetVanished(
   range: { readonly after: string; readonly upTo: string; readonly listedAt: Date },
 ): Promise<void> {
   const keys = objects.map((object) => object.key)
-  await withDeadlockRetries(() =>
-    database
-      .deleteFrom('seen_events')
-      .where('bucket', '=', bucket)
-      .where('object_key', '>', range.after)
-      .where('object_key', '<=', range.upTo)
-      .where('seen_at', '<', new Date(range.listedAt.getTime() - LISTING_MARGIN_MS))
-      .$if(keys.length > 0, (query) => query.where('object_key', 'not in', keys))
-      .execute(),
-  )
+  await database
+    .deleteFrom('seen_events')
+    .where('bucket', '=', bucket)
+    .where('object_key', '>', range.after)
+    .where('object_key', '<=', range.upTo)
+    .where('seen_at', '<', new Date(range.listedAt.getTime() - LISTING_MARGIN_MS))
+    .$if(keys.length > 0, (query) => query.where('object_key', 'not in', keys))
+    .execute()
 }
