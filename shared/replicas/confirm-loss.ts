@@ -18,11 +18,11 @@ const SECOND_LOOK_MS = 200
 const PAUSE_MS = 60_000
 
 /** One for each answer, since its time is counted from the first copy on. What cannot be told is no loss. */
-export function createConfirmLoss(context: TapeContext): ConfirmLoss {
+export function createConfirmLoss(context: TapeContext, withinMs = WITHIN_MS): ConfirmLoss {
   let endsMs: number | null = null
   return async (copy, signal) => {
     const nowMs = performance.now()
-    endsMs ??= nowMs + WITHIN_MS
+    endsMs ??= nowMs + withinMs
     if (nowMs >= endsMs || toldNothingLately(copy, context.now())) return false
     const options = { readBack: 'never', secondLookMs: SECOND_LOOK_MS } as const
     const limits = { timeoutSeconds: (endsMs - nowMs) / 1000, stop: signal }
