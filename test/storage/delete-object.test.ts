@@ -1,10 +1,10 @@
-import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage } from 'node:http'
 import { S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { deleteObject, hasOtherVersions, lookForVersion } from '../../shared/storage/delete-object.ts'
 import { describeObject, listObjects, type ObjectVersion } from '../../shared/storage/objects.ts'
 import { signal, startTestContext, type TestContext } from '../support/context.ts'
+import { startHttpServer } from '../support/http-server.ts'
 
 let context: TestContext
 beforeAll(async () => {
@@ -60,15 +60,13 @@ test('what nothing tells apart is not deleted', async () => {
 /** A store that answers what a test wants, and remembers what it was asked. */
 async function recordingStore(answer: { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string }) {
   const requests: IncomingMessage[] = []
-  const server = createServer((request, response) => {
+  const server = await startHttpServer((request, response) => {
     requests.push(request)
     response.writeHead(answer.status, { 'content-type': 'application/xml', ...answer.headers }).end(answer.body)
-  }).listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  onTestFinished(() => void server.close())
-  const { port } = server.address() as AddressInfo
+  })
+  onTestFinished(() => server.close())
   const credentials = { accessKeyId: 'a', secretAccessKey: 'b' }
-  const s3 = new S3Client({ endpoint: `http://127.0.0.1:${port}`, region: 'r', forcePathStyle: true, maxAttempts: 1, credentials })
+  const s3 = new S3Client({ endpoint: server.origin, region: 'r', forcePathStyle: true, maxAttempts: 1, credentials })
   onTestFinished(() => s3.destroy())
   return { s3, requests }
 }

@@ -12,6 +12,9 @@ import { InvalidInputError } from '../../shared/errors.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import type { ObjectVersion } from '../../shared/storage/objects.ts'
 
+/** No lease of a test runs out by itself: one that is to be over is ended by the test. */
+export const TEST_LEASE_SECONDS = 3600
+
 export interface TestCatalogue {
   readonly database: Database
   readonly url: string
@@ -40,7 +43,7 @@ export async function leaseOn(database: Database, version: ObjectVersion, reopen
   await recordArrivals(database, [arrival], new Date())
   const found = await findArrival(database, version)
   if (found === null) throw new InvalidInputError('the arrival is not there')
-  const lease = await claimArrival(database, found, version, { owner: randomUUID(), leaseSeconds: 30, reopen })
+  const lease = await claimArrival(database, found, version, { owner: randomUUID(), leaseSeconds: TEST_LEASE_SECONDS, reopen })
   if (lease === null) throw new InvalidInputError('the lease is taken')
   return lease
 }
@@ -80,7 +83,7 @@ export async function copyToTape(database: Database, runNumber: number, tag = 'L
     const content = contentOfFile(file, { tag, runNumber })
     const place = { endpoint: 'file:///tape', url: `file:///tape/${name}`, name, requestedBy: 'test' }
     const { id } = await requestTapeReplica(database, content, place, new Date())
-    const claim = await claimReplica(database, id, ['requested'], { owner: randomUUID(), leaseSeconds: 30 })
+    const claim = await claimReplica(database, id, ['requested'], { owner: randomUUID(), leaseSeconds: TEST_LEASE_SECONDS })
     if (claim === null) throw new InvalidInputError('the copy is claimed')
     const at = new Date()
     await endClaim(database, claim, { change: { state: 'on-media', verified_at: at, verified_by: 'test' } }, at)

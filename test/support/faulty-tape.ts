@@ -20,6 +20,8 @@ export interface FaultyTape extends TapeDriver {
   onMedia: boolean
   /** Names of the copies that were begun, in order. */
   readonly copied: string[]
+  /** Every copy waits for this before it is made. */
+  before: () => Promise<void>
   /** Attempt numbers of the jobs that were submitted. */
   readonly jobs: Map<string, 'queued' | 'failed' | 'done'>
   /** Copies under way at this moment, and the most there were at once. */
@@ -38,6 +40,7 @@ export function faultyTape(inner: TapeDriver): FaultyTape {
     asynchronous: false,
     onMedia: true,
     copied: [],
+    before: async () => {},
     jobs: new Map(),
     busy: 0,
     mostBusy: 0,
@@ -46,10 +49,11 @@ export function faultyTape(inner: TapeDriver): FaultyTape {
       tape.busy++
       tape.mostBusy = Math.max(tape.mostBusy, tape.busy)
       try {
+        await tape.before()
         if (tape.fault === 'fails' || tape.fault === 'down') throw new TransientError('the endpoint says no')
         if (tape.fault === 'hangs')
           await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }))
-        if (tape.asynchronous) return submit(file, () => inner.copy(file, source, options, AbortSignal.timeout(60_000)), options.attempt)
+        if (tape.asynchronous) return submit(file, () => inner.copy(file, source, options, new AbortController().signal), options.attempt)
         const result = await inner.copy(file, source, options, signal)
         if (tape.fault === 'answer-lost') throw new TransientError('the connection was lost')
         return result.kind === 'stored' ? { ...result, onMedia: tape.onMedia } : result

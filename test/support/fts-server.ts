@@ -3,10 +3,10 @@
  * it refuses what the real one refuses, keeps jobs, copies when told to, and can be told to misbehave. Fields that the real one
  * would pass over in silence are refused too: a typo in them would go unseen.
  */
-import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage } from 'node:http'
 import * as z from 'zod'
 import { ftsJobId } from '../../shared/tape/fts/job-id.ts'
+import { startHttpServer } from './http-server.ts'
 import { bodyOf } from './iam-server.ts'
 
 /** What goes wrong with the next request. `lose-reply`: it is carried out, and the connection closed. */
@@ -33,6 +33,8 @@ export interface FtsServer {
   readonly requests: readonly string[]
   /** Tokens that are accepted. */
   readonly tokens: Set<string>
+  /** Called when a request is left without an answer (`hang`). */
+  onHang: () => void
   fail(...faults: FtsFault[]): void
   /** Some releases take no archive_timeout with tokens. */
   refuseArchiving(on: boolean): void
@@ -142,11 +144,11 @@ export async function startFtsServer(options: {
     return id !== undefined && request.method === 'GET' ? state(id, fields) : problem(404, 'Not Found')
   }
 
-  const server = createServer(async (request, response) => {
+  const http = await startHttpServer(async (request, response) => {
     requests.push(`${request.method} ${request.url}`)
     const text = await bodyOf(request)
     const fault = faults.shift()
-    if (fault === 'hang') return
+    if (fault === 'hang') return server.onHang()
     if (fault === 'drop') return void request.socket.destroy()
     if (fault === '503' || fault === '403' || fault === '429')
       return void response.writeHead(Number(fault)).end(JSON.stringify({ status: fault, message: 'Busy, or not allowed' }))
@@ -157,14 +159,13 @@ export async function startFtsServer(options: {
     const body = JSON.stringify(reply.body)
     response.writeHead(reply.status, { 'content-type': 'application/json' }).end(fault === 'half' ? body.slice(0, 9) : body)
   })
-  server.listen(0, '127.0.0.1')
-  await new Promise<void>((resolve) => void server.once('listening', resolve))
 
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  const server: FtsServer = {
+    url: http.origin,
     jobs,
     requests,
     tokens,
+    onHang: () => {},
     fail: (...more) => void faults.push(...more),
     refuseArchiving(on) {
       archivingRefused = on
@@ -183,11 +184,9 @@ export async function startFtsServer(options: {
     },
     setState: (jobId, next, reason) => void Object.assign(jobs.get(jobId) ?? {}, { state: next, reason: reason ?? null }),
     forget: (jobId) => void jobs.delete(jobId),
-    async close() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    close: () => http.close(),
   }
+  return server
 }
 
 interface Reply {

@@ -2,8 +2,8 @@
  * An IAM's token endpoint, written from RFC 6749: strict about what it accepts (HTTP Basic client authentication, form bodies,
  * `scope` and not `scopes`), counting what it gave, and able to answer badly when told to.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { startHttpServer } from './http-server.ts'
 
 /** Answers that real installations have given in place of a token. */
 export type BadAnswer = 'html' | 'error-with-200' | 'no-token' | 'expired' | 'header-injection' | '503' | 'not-json' | 'drop' | 'hang'
@@ -15,6 +15,8 @@ export interface IamServer {
   readonly issued: readonly string[]
   /** The refresh token that is valid now. */
   readonly refreshToken: string
+  /** Called when a request is left without an answer (`hang`). */
+  onHang: () => void
   /** The next answers, one each; then good ones again. */
   misbehave(...answers: BadAnswer[]): void
   /** Lifetime of the tokens given from now on. */
@@ -52,26 +54,25 @@ export async function startIamServer(): Promise<IamServer> {
     }
   }
 
-  const server = createServer(async (request, response) => {
+  const http = await startHttpServer(async (request, response) => {
     const form = new URLSearchParams(await bodyOf(request))
     requests.push(Object.fromEntries(form))
     const answer = bad.shift()
-    if (answer === 'hang') return
+    if (answer === 'hang') return server.onHang()
     if (answer === 'drop') return void request.socket.destroy()
     if (answer !== undefined) return badly(response, answer)
     const error = wrong(request, form, refreshToken)
     if (error !== null) return json(response, error === 'invalid_client' ? 401 : 400, { error, error_description: `about ${form}` })
     json(response, 200, issue(form))
   })
-  server.listen(0, '127.0.0.1')
-  await new Promise<void>((resolve) => void server.once('listening', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/token`,
+  const server: IamServer = {
+    url: `${http.origin}/token`,
     requests,
     issued,
     get refreshToken() {
       return refreshToken
     },
+    onHang: () => {},
     misbehave: (...answers) => void bad.push(...answers),
     setLifetime(seconds) {
       lifetimeSeconds = seconds
@@ -82,11 +83,9 @@ export async function startIamServer(): Promise<IamServer> {
     revoke() {
       refreshToken = `refresh-revoked-${serial}`
     },
-    async close() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    close: () => http.close(),
   }
+  return server
 }
 
 /** The error code of RFC 6749 §5.2 for a request that a real IAM would refuse; null for a good one. */

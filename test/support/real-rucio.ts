@@ -83,7 +83,7 @@ export async function startRealRucio(): Promise<RealRucio> {
   writeFileSync(join(folder, 'etc', 'rucio.cfg'), configuration(folder))
   writeFileSync(join(folder, 'bootstrap.py'), BOOTSTRAP)
   writeFileSync(join(folder, 'serve.py'), SERVE)
-  await promisify(execFile)(program, [join(folder, 'bootstrap.py')], { env: { RUCIO_HOME: folder }, timeout: 120_000 })
+  await promisify(execFile)(program, [join(folder, 'bootstrap.py')], { env: { RUCIO_HOME: folder }, timeout: LONGEST_INSTALLATION_MS })
   const port = await freePort()
   const url = `http://${LOOPBACK}:${port}`
   const service = await startProcess({

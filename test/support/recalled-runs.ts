@@ -4,6 +4,7 @@ import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import type { Replica, ReplicaState } from '../../shared/catalogue/replica-schema.ts'
 import { claimReplica, endClaim } from '../../shared/catalogue/replica-work.ts'
 import { type Content, replicasOfRun, requestTapeReplica } from '../../shared/catalogue/replicas.ts'
+import { TEST_LEASE_SECONDS } from './catalogue.ts'
 import { signal } from './context.ts'
 import type { RecallTape } from './recall-tape.ts'
 import type { CataloguedObject, TestTapeContext } from './tape-context.ts'
@@ -66,7 +67,7 @@ export async function onlyOnTape(context: TestTapeContext, tape: RecallTape, run
 }
 
 export async function setState(context: TestTapeContext, id: number, from: ReplicaState, to: ReplicaState): Promise<void> {
-  const claim = await claimReplica(context.database, id, [from], { owner: randomUUID(), leaseSeconds: 30 })
+  const claim = await claimReplica(context.database, id, [from], { owner: randomUUID(), leaseSeconds: TEST_LEASE_SECONDS })
   if (claim === null) throw new Error(`replica ${id} is not ${from}`)
   const verified = to === 'on-media' || to === 'staged' ? { verified_at: new Date(), verified_by: 'test' } : {}
   await endClaim(context.database, claim, { change: { state: to, ...verified } }, new Date())

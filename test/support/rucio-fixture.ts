@@ -5,6 +5,7 @@ import type { TokenSource } from '../../shared/tape/tokens.ts'
 import { type MemoryEndpoint, memoryEndpoint } from './memory-endpoint.ts'
 import { startRucioServer } from './rucio-server.ts'
 import type { RucioSetup } from './rucio-state.ts'
+import { LONGEST_WAIT_SECONDS } from './waiting.ts'
 
 const TAPE = 'davs://tape.example.org:8443/cygno/'
 export const STORE = 'https://s3.example.org:443/'
@@ -46,7 +47,7 @@ export async function startRucioFixture(setup: Pick<RucioSetup, 'transfer'> = {}
         sourcePrefix: STORE,
         tapeRse: 'TAPE',
         destination: endpoint,
-        timeoutSeconds: 1,
+        timeoutSeconds: LONGEST_WAIT_SECONDS,
         ...more,
       }),
     /** Where the endpoint has a file after Rucio transferred it. */

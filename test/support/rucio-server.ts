@@ -2,9 +2,9 @@
  * A Rucio server over HTTP, as its REST interface is: strict about headers, paths and accepted types, with streams
  * cut into odd pieces, and able to misbehave. What it knows and refuses is in rucio-state.ts.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { startHttpServer } from './http-server.ts'
 import { bodyOf } from './iam-server.ts'
 import {
   createRucioState,
@@ -28,6 +28,8 @@ export interface RucioServer {
   readonly tokens: Set<string>
   /** Whether our account may change the state of rules; else only administrators may. */
   isAdmin: boolean
+  /** Called when a request is left without an answer (`hang`). */
+  onHang: () => void
   fail(fault: RucioFault): void
   /** The same, of the next request with this beginning (`POST /rules/`). */
   failOn(route: string, fault: RucioFault): void
@@ -68,13 +70,13 @@ export async function startRucioServer(options: RucioSetup): Promise<RucioServer
     return problem(401, 'CannotAuthenticate', 'Cannot authenticate with given credentials')
   }
 
-  const http = createServer(async (request, response) => {
+  const http = await startHttpServer(async (request, response) => {
     const route = `${request.method} ${request.url}`
     requests.push(route)
     const planned = faults.findIndex((entry) => route.startsWith(entry.route))
     const [{ fault } = { fault: null }] = planned === -1 ? [] : faults.splice(planned, 1)
     const text = await bodyOf(request)
-    if (fault === 'hang') return
+    if (fault === 'hang') return server.onHang()
     if (fault === 'drop') return void request.socket.destroy()
     if (fault === '503') return send(response, problem(503, 'DatabaseException', 'Currently there are too many requests'))
     const reply = refusal(request) ?? answer(state, request, text, server.isAdmin)
@@ -92,15 +94,14 @@ export async function startRucioServer(options: RucioSetup): Promise<RucioServer
     }
     response.end()
   })
-  http.listen(0, '127.0.0.1')
-  await new Promise<void>((resolve) => void http.once('listening', resolve))
 
   const server: RucioServer = {
-    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    url: http.origin,
     rules,
     requests,
     tokens,
     isAdmin: true,
+    onHang: () => {},
     fail: (fault) => void faults.push({ route: '', fault }),
     failOn: (route, fault) => void faults.push({ route, fault }),
     file: (key) => files.get(key),
@@ -118,10 +119,7 @@ export async function startRucioServer(options: RucioSetup): Promise<RucioServer
     giveUp() {
       for (const rule of rules.values()) if (rule.state === 'STUCK') rule.state = 'SUSPENDED'
     },
-    async close() {
-      http.closeAllConnections()
-      await new Promise((resolve) => http.close(resolve))
-    },
+    close: () => http.close(),
   }
   return server
 }

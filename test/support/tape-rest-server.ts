@@ -3,9 +3,8 @@
  * only when a test says so.
  */
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage } from 'node:http'
+import { startHttpServer } from './http-server.ts'
 
 type Locality = 'DISK' | 'TAPE' | 'DISK_AND_TAPE' | 'LOST' | 'NONE' | 'UNAVAILABLE'
 interface StageRequest {
@@ -42,7 +41,7 @@ class Problem extends Error {
 
 export async function startTapeRestServer(): Promise<TapeRestServer> {
   const forced: { readonly call: string; readonly status: number; readonly body: string; times: number }[] = []
-  const server = createServer((request, response) => {
+  const http = await startHttpServer((request, response) => {
     handle(rest, request, forced)
       .catch((error: unknown) => {
         const status = error instanceof Problem ? error.status : 500
@@ -50,21 +49,16 @@ export async function startTapeRestServer(): Promise<TapeRestServer> {
         return { status, type: 'application/problem+json', body: JSON.stringify({ status, title: 'Refused', detail }), headers: {} }
       })
       .then(({ status, type, body, headers }) => response.writeHead(status, { 'content-type': type, ...headers }).end(body))
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  })
   const rest: TapeRestServer = {
-    origin: `http://127.0.0.1:${port}`,
+    origin: http.origin,
     localities: new Map(),
     requests: [],
     stageStates: new Map(),
     omitted: new Set(),
     token: null,
     answerWith: (call, status, body, times = 1) => void forced.push({ call, status, body, times }),
-    async close() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    close: () => http.close(),
   }
   return rest
 }

@@ -5,6 +5,7 @@ import type { CopyResult, TapeDriver, TapeFile } from '../../shared/tape/driver.
 import { createWebdavDriver, type WebdavOptions } from '../../shared/tape/webdav.ts'
 import { tapeFileOf } from '../tape/files.ts'
 import { type SourceServer, startSourceServer } from '../tape/sources.ts'
+import { LONGEST_WAIT_SECONDS } from './waiting.ts'
 import { startWebdavServer, type WebdavServer } from './webdav-server.ts'
 
 export interface WebdavFixture {
@@ -27,8 +28,9 @@ export interface WebdavFixture {
 export const never = new AbortController().signal
 export const BYTES = randomBytes(300_000)
 
-export async function startWebdavFixture(options: Partial<WebdavOptions> = {}): Promise<WebdavFixture> {
-  const [server, store] = await Promise.all([startWebdavServer(), startSourceServer()])
+/** @param on another fixture, whose endpoint is used with other options. */
+export async function startWebdavFixture(options: Partial<WebdavOptions> = {}, on?: WebdavFixture): Promise<WebdavFixture> {
+  const [server, store] = await Promise.all([on?.server ?? startWebdavServer(), on?.store ?? startSourceServer()])
   const refused: string[] = []
   const clock = { ms: 0 }
   const driver = createWebdavDriver({
@@ -36,10 +38,16 @@ export async function startWebdavFixture(options: Partial<WebdavOptions> = {}): 
     token: { token: async () => (refused.length === 0 ? 'first-token' : 'fresh-token'), refused: (token) => void refused.push(token) },
     thirdParty: 'auto',
     tapeRest: 'never',
-    copySeconds: 20,
+    copySeconds: LONGEST_WAIT_SECONDS,
     now: () => clock.ms,
     ...options,
-    patience: { silenceSeconds: 0.5, progressSeconds: 60, settleSeconds: 0.05, withoutThirdPartySeconds: 600, ...options.patience },
+    patience: {
+      silenceSeconds: LONGEST_WAIT_SECONDS,
+      progressSeconds: 60,
+      settleSeconds: 0.05,
+      withoutThirdPartySeconds: 600,
+      ...options.patience,
+    },
   })
   return {
     server,

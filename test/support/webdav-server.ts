@@ -3,10 +3,9 @@
  * What goes wrong is put in its way request by request with `meet`.
  */
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Adler32 } from '../../shared/extraction/adler32.ts'
+import { startHttpServer } from './http-server.ts'
 import { type MarkerStyle, PLAIN_MARKERS, thirdPartyCopy } from './webdav-copy.ts'
 
 export interface Met {
@@ -42,7 +41,7 @@ const ROOT = '/cygno/'
 export async function startWebdavServer(): Promise<WebdavServer> {
   const folders = new Set([''])
   const meetings: { readonly method: string; readonly meeting: Meeting; times: number }[] = []
-  const server = createServer((request, response) => {
+  const http = await startHttpServer((request, response) => {
     const name = nameOf(request)
     endpoint.log.push(`${request.method} ${name ?? request.url}`)
     request.on('error', () => {})
@@ -52,11 +51,8 @@ export async function startWebdavServer(): Promise<WebdavServer> {
     const work = met === undefined ? proceed() : met.meeting({ request, response, name: name ?? '', proceed })
     Promise.resolve(work).catch(() => response.destroy())
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
   const endpoint: WebdavServer = {
-    url: `http://127.0.0.1:${port}${ROOT}`,
+    url: `${http.origin}${ROOT}`,
     files: new Map(),
     elsewhere: new Map(),
     log: [],
@@ -64,10 +60,7 @@ export async function startWebdavServer(): Promise<WebdavServer> {
     digest: 'adler32',
     markers: PLAIN_MARKERS,
     meet: (method, meeting, times = 1) => void meetings.push({ method, meeting, times }),
-    async close() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    close: () => http.close(),
   }
   return endpoint
 }

@@ -1,16 +1,18 @@
 /** Sources of copies for tests: in memory, and served over HTTP for endpoints that fetch by themselves; both can break and hang. */
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../shared/errors.ts'
 import type { CopySource } from '../../shared/tape/driver.ts'
+import { startHttpServer } from '../support/http-server.ts'
+import { BEYOND_THE_TEST_SECONDS } from '../support/waiting.ts'
 
 export interface SourceFault {
   /** The connection is lost after so many bytes. */
   readonly breaksAfter?: number
   /** After so many bytes nothing comes any more, until whoever asked gives up. */
   readonly hangsAfter?: number
+  /** Called when nothing comes any more. */
+  readonly onHang?: () => void
 }
 
 export interface TestSource extends CopySource {
@@ -57,7 +59,10 @@ async function* faulty(bytes: Uint8Array, fault: SourceFault, signal: AbortSigna
     onBytes(chunk.length)
     yield chunk
   }
-  if (fault.hangsAfter !== undefined) await sleep(600_000, undefined, { signal, ref: false })
+  if (fault.hangsAfter !== undefined) {
+    fault.onHang?.()
+    await sleep(BEYOND_THE_TEST_SECONDS * 1000, undefined, { signal, ref: false })
+  }
   if (fault.breaksAfter !== undefined) throw new TransientError('the store closed the connection')
 }
 
@@ -70,7 +75,7 @@ export interface SourceServer {
 /** A store of links on 127.0.0.1: GET and HEAD of whole objects. */
 export async function startSourceServer(): Promise<SourceServer> {
   const served: { readonly bytes: Uint8Array; readonly fault: SourceFault; readonly source: { opened: number } }[] = []
-  const server = createServer(async (request, response) => {
+  const http = await startHttpServer(async (request, response) => {
     const entry = served[Number(new URL(request.url ?? '/', 'http://store').searchParams.get('object') ?? -1)]
     if (entry === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return void response.writeHead(404).end()
     response.writeHead(200, { 'content-length': entry.bytes.length, etag: '"served"' })
@@ -84,19 +89,13 @@ export async function startSourceServer(): Promise<SourceServer> {
       response,
     ).catch(() => {})
   })
-  server.listen(0, '127.0.0.1')
-  await new Promise<void>((resolve) => void server.once('listening', resolve))
-  const { port } = server.address() as AddressInfo
   return {
     source(name, bytes, fault = {}) {
-      const link = `http://127.0.0.1:${port}/${name.split('/').map(encodeURIComponent).join('/')}?object=${served.length}&X-Amz-Signature=secret`
+      const link = `${http.origin}/${name.split('/').map(encodeURIComponent).join('/')}?object=${served.length}&X-Amz-Signature=secret`
       const source = memorySource(name, bytes, fault, async () => link)
       served.push({ bytes, fault, source })
       return source
     },
-    async close() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    close: () => http.close(),
   }
 }

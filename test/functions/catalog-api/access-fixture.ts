@@ -1,12 +1,11 @@
 /** An API with access and what a test adds to it; an IAM whose keys and moods the test decides. */
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import type { Identity } from '../../../functions/catalog-api/access/identity.ts'
 import { registerAccess } from '../../../functions/catalog-api/access/register.ts'
 import { createEmptyApi } from '../../../functions/catalog-api/empty-api.ts'
 import type { Api } from '../../../functions/catalog-api/route.ts'
 import type { Context } from '../../../shared/runtime/context.ts'
+import { startHttpServer } from '../../support/http-server.ts'
 
 export type AccessContext = Pick<Context, 'config' | 'database' | 'log' | 'now'>
 
@@ -59,7 +58,7 @@ export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
     const claims = Object.fromEntries(Object.entries({ ...good, ...changes }).filter(([, value]) => value !== undefined))
     return await new SignJWT(claims as JWTPayload).setProtectedHeader({ alg: 'ES256', kid: key.kid, ...header }).sign(key.privateKey)
   }
-  const server = createServer(async (request, response) => {
+  const http = await startHttpServer(async (request, response) => {
     if (request.url === '/keys') keyRequests += 1
     if (request.url === '/token') authorizations.push(request.headers.authorization)
     if (away) return void response.writeHead(503).end()
@@ -74,9 +73,7 @@ export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
     else if (request.url === '/userinfo') response.end(JSON.stringify(signIn.userinfo))
     else response.writeHead(404).end('{}')
   })
-  server.listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const url = http.origin
   return {
     url,
     keyRequests: () => keyRequests,
@@ -92,10 +89,7 @@ export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
       signIn = { claims, userinfo }
     },
     publicKey: async () => JSON.stringify(await exportJWK(key.publicKey)),
-    async close() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    close: () => http.close(),
   }
 }
 
