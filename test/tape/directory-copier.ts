@@ -1,8 +1,7 @@
 /**
  * A process that copies one file into a folder, for tests of what processes do to each other:
- * `directory-copier.ts FOLDER NAME SEED [slow] [no-links]`. Prints how it ended.
+ * `directory-copier.ts FOLDER NAME SEED [hangs] [no-links]`. Prints how it ended; `hangs`: it gets half-way and no further.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createDirectoryDriver } from '../../shared/tape/directory.ts'
 import { tapeFileOf } from './files.ts'
 
@@ -12,11 +11,14 @@ const file = await tapeFileOf(bytes, name)
 const noLinks = () => Promise.reject(Object.assign(new Error('made by the test'), { code: 'EPERM', syscall: 'link' }))
 const driver = createDirectoryDriver({ folder, ...(flags.includes('no-links') ? { hardLink: noLinks } : {}) })
 
+const hang = () => new Promise(() => setInterval(() => {}, 1000))
+
 async function* chunks() {
   for (let at = 0; at < bytes.length; at += 100_000) {
     yield bytes.subarray(at, at + 100_000)
-    if (flags.includes('slow')) await sleep(200)
-    if (at === 1_000_000) console.log('half-way')
+    if (at !== 1_000_000) continue
+    console.log('half-way')
+    if (flags.includes('hangs')) await hang()
   }
 }
 const source = { object: { bucket: 'b', key: 'k' }, open: chunks, presign: async () => '' }

@@ -53,7 +53,7 @@ describe.each([
   })
 
   it('holds nothing under the name when a process is killed half-way, and the next copy succeeds', async () => {
-    const { child, output } = start('a', 'slow')
+    const { child, output } = start('a', 'hangs')
     await new Promise<void>((resolve) => child.stdout.on('data', (chunk) => String(chunk).includes('half-way') && resolve()))
     child.kill('SIGKILL')
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')

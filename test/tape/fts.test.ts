@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ConflictError, InvalidInputError, TransientError } from '../../shared/errors.ts'
 import type { CopySource, TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
 import { ftsJobId } from '../../shared/tape/fts/job-id.ts'
@@ -6,10 +6,12 @@ import { createFtsDriver, type FtsOptions } from '../../shared/tape/fts.ts'
 import type { TokenSource } from '../../shared/tape/tokens.ts'
 import { type FtsFault, type FtsServer, startFtsServer } from '../support/fts-server.ts'
 import { adler32Hex, type MemoryEndpoint, memoryEndpoint } from '../support/memory-endpoint.ts'
+import { holdTimeLimits } from '../support/time-limits.ts'
+import { LONGEST_WAIT_SECONDS } from '../support/waiting.ts'
 import { driverConformance, tapeFileOf } from './conformance.ts'
 import { startSourceServer } from './sources.ts'
 
-const signal = AbortSignal.timeout(60_000)
+const { signal } = new AbortController()
 const SECRET = 'X-Amz-Signature=0123456789abcdef'
 const LINK = `https://s3.example.org/cygno-data/LNGS/run12345.mid.gz?X-Amz-Credential=AKIAEXAMPLE&${SECRET}`
 const bytes = Buffer.from('the bytes of a run')
@@ -37,7 +39,7 @@ const open = (more: Partial<FtsOptions> = {}) =>
     vo: 'cygno',
     archiveSeconds: 86_400,
     destination: endpoint,
-    timeoutSeconds: 1,
+    timeoutSeconds: LONGEST_WAIT_SECONDS,
     ...more,
   })
 const copy = (attempt = 1) => driver.copy(file, source, { attempt }, signal)
@@ -53,11 +55,15 @@ beforeAll(async () => {
 })
 afterAll(() => fts.close())
 beforeEach(async () => {
+  fts.onHang = holdTimeLimits()
   endpoint = memoryEndpoint()
   driver = open()
   file = await tapeFileOf(bytes)
 })
-afterEach(() => driver.close())
+afterEach(async () => {
+  vi.restoreAllMocks()
+  await driver.close()
+})
 
 describe('submitting', () => {
   it('asks for a copy that is verified at the destination, kept waiting for the medium, and overwrites nothing', async () => {

@@ -21,7 +21,7 @@ describe('with a Rucio that transfers', async () => {
           endpoint.files.set(endpoint.nameOf(destination) ?? '', fetched)
         },
       })
-      const driver = open({ timeoutSeconds: 30 })
+      const driver = open()
       return {
         driver,
         async plant(name, planted) {

@@ -9,7 +9,7 @@ import { fixedToken, type RucioFixture, STORE, sourceOf, splitName, startRucioFi
 import type { RucioServer } from '../support/rucio-server.ts'
 import { tapeFileOf } from './conformance.ts'
 
-const signal = AbortSignal.timeout(60_000)
+const { signal } = new AbortController()
 const bytes = Buffer.from('the bytes of a run')
 let fixture: RucioFixture
 let rucio: RucioServer

@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { createTokenSource, type TokenSourceOptions } from '../../shared/tape/tokens.ts'
 import { type BadAnswer, IAM_CLIENT, type IamServer, startIamServer } from '../support/iam-server.ts'
+import { holdTimeLimits } from '../support/time-limits.ts'
+import { LONGEST_WAIT_SECONDS } from '../support/waiting.ts'
 
-const signal = AbortSignal.timeout(60_000)
+const { signal } = new AbortController()
 let iam: IamServer
 let nowMs = 1_700_000_000_000
 const now = () => nowMs
@@ -11,16 +13,18 @@ const pass = (seconds: number) => {
   nowMs += seconds * 1000
 }
 const source = (more: Partial<TokenSourceOptions> = {}) =>
-  createTokenSource({ tokenUrl: iam.url, ...IAM_CLIENT, now, random: () => 0, timeoutSeconds: 1, ...more })
+  createTokenSource({ tokenUrl: iam.url, ...IAM_CLIENT, now, random: () => 0, timeoutSeconds: LONGEST_WAIT_SECONDS, ...more })
 
 beforeAll(async () => {
   iam = await startIamServer()
 })
 afterAll(() => iam.close())
 beforeEach(() => {
+  iam.onHang = holdTimeLimits()
   iam.setLifetime(3600)
   iam.setRotation(false)
 })
+afterEach(() => void vi.restoreAllMocks())
 
 it('a token refused after the clock was set back is renewed all the same', async () => {
   const tokens = source()

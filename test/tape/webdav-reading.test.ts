@@ -1,11 +1,10 @@
 /** Reading, staging, sending and listing at a WebDAV endpoint that misbehaves. */
 import { randomBytes } from 'node:crypto'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { TapeFile } from '../../shared/tape/driver.ts'
 import { temporaryName } from '../../shared/tape/webdav/places.ts'
+import { startHttpServer, type TestServer } from '../support/http-server.ts'
 import { PLAIN_MARKERS } from '../support/webdav-copy.ts'
 import { BYTES, never, startWebdavFixture, transientOf, type WebdavFixture } from '../support/webdav-fixture.ts'
 import { fingerprint, tapeFileOf } from './files.ts'
@@ -80,13 +79,17 @@ describe('reading', () => {
 describe('sending to a store', () => {
   const got: Buffer[] = []
   let status = 200
-  const store = createServer(async (request, response) => {
-    const chunks: Buffer[] = []
-    for await (const chunk of request) chunks.push(chunk)
-    if (request.method === 'PUT') got.push(Buffer.concat(chunks))
-    response.writeHead(status).end()
-  }).listen(0, '127.0.0.1')
-  const link = () => `http://127.0.0.1:${(store.address() as AddressInfo).port}/b/k?X-Amz-Signature=secret`
+  let store: TestServer
+  beforeAll(async () => {
+    store = await startHttpServer(async (request, response) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk)
+      if (request.method === 'PUT') got.push(Buffer.concat(chunks))
+      response.writeHead(status).end()
+    })
+  })
+  afterAll(() => store.close())
+  const link = () => `${store.origin}/b/k?X-Amz-Signature=secret`
   beforeEach(() => {
     got.length = 0
     status = 200

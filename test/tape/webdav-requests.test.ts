@@ -1,7 +1,7 @@
 /** Tokens, redirects and addresses: how requests get to an endpoint, and where our token goes and does not go. */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
@@ -15,6 +15,8 @@ import type { TapeFile } from '../../shared/tape/driver.ts'
 import { createTapeHttp, discard } from '../../shared/tape/webdav/http.ts'
 import { temporaryName } from '../../shared/tape/webdav/places.ts'
 import { createWebdavDriver } from '../../shared/tape/webdav.ts'
+import { startHttpServer } from '../support/http-server.ts'
+import { LONGEST_WAIT_SECONDS } from '../support/waiting.ts'
 import { BYTES, startWebdavFixture, transientOf, type WebdavFixture } from '../support/webdav-fixture.ts'
 import { fingerprint, tapeFileOf } from './files.ts'
 
@@ -56,16 +58,14 @@ describe('tokens', () => {
 describe('redirects', () => {
   it.each([307, 308])('a %i to another host is followed without our token, the bytes read anew', async (status) => {
     const seen: { method: string | undefined; authorization: string | undefined }[] = []
-    const pool = createServer(async (request, response) => {
+    const pool = await startHttpServer(async (request, response) => {
       seen.push({ method: request.method, authorization: request.headers.authorization })
       const chunks: Buffer[] = []
       for await (const chunk of request) chunks.push(chunk)
       fixture.server.files.set(temporaryName(file), Buffer.concat(chunks))
       response.writeHead(201).end()
-    }).listen(0, '127.0.0.1')
-    await once(pool, 'listening')
-    const { port } = pool.address() as AddressInfo
-    const location = `http://localhost:${port}/pool?ticket=7`
+    })
+    const location = `${pool.origin.replace('127.0.0.1', 'localhost')}/pool?ticket=7`
     // Closed at once, as a door that never reads: the answer must get through all the same.
     fixture.server.meet(
       'PUT',
@@ -77,8 +77,7 @@ describe('redirects', () => {
     )
     expect(await fixture.copy(BYTES, file)).toMatchObject(stored)
     expect(seen).toEqual([{ method: 'PUT', authorization: undefined }])
-    pool.closeAllConnections()
-    pool.close()
+    await pool.close()
   })
 
   it('in a circle is an error', async () => {
@@ -98,30 +97,27 @@ describe('a pooled connection that the endpoint closes just as a request leaves'
     const used = new Set<Socket>()
     const heard: string[] = []
     const bothThere = Promise.withResolvers<void>()
-    const server = createServer(async (request, response) => {
+    const server = await startHttpServer(async (request, response) => {
       heard.push(request.method ?? '')
       if (used.has(request.socket)) return void request.socket.destroy()
       used.add(request.socket)
       if (used.size === 2) bothThere.resolve()
       if (request.url === '/together') await bothThere.promise
       response.end('an answer')
-    }).listen(0, '127.0.0.1')
-    await once(server, 'listening')
+    })
     const http = createTapeHttp({ token: { token: async () => null, refused: () => {} } })
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     return {
       heard,
       used,
       async ask(method: 'HEAD' | 'GET' | 'POST', path = '/') {
-        const answer = await http.request({ method, url: url + path, what: 'a question' }, new AbortController().signal)
+        const answer = await http.request({ method, url: server.origin + path, what: 'a question' }, new AbortController().signal)
         await discard(answer)
         await turn() // the connection is back in its pool
         return answer.status
       },
-      close() {
+      async close() {
         http.close()
-        server.closeAllConnections()
-        server.close()
+        await server.close()
       },
     }
   }
@@ -132,14 +128,14 @@ describe('a pooled connection that the endpoint closes just as a request leaves'
     expect(await endpoint.ask('HEAD')).toBe(200)
     expect(endpoint.heard).toEqual(['GET', 'GET', 'HEAD', 'HEAD'])
     expect(endpoint.used.size).toBe(3)
-    endpoint.close()
+    await endpoint.close()
   })
 
   it('is never used for a request that must not be sent twice', async () => {
     const endpoint = await forgetfulEndpoint()
     expect([await endpoint.ask('GET'), await endpoint.ask('POST'), await endpoint.ask('POST')]).toEqual([200, 200, 200])
     expect(endpoint.heard).toEqual(['GET', 'POST', 'POST'])
-    endpoint.close()
+    await endpoint.close()
   })
 })
 
@@ -149,33 +145,32 @@ describe('over TLS', () => {
     const folder = temporaryFolder()
     const { caFile } = await makeCertificates(folder, join(folder, 'host'), ['127.0.0.1'], undefined)
     const plain: IncomingMessage[] = []
-    const eavesdropper = createServer((request, response) => {
+    const eavesdropper = await startHttpServer((request, response) => {
       plain.push(request)
       response.writeHead(500).end()
-    }).listen(0, '127.0.0.1')
+    })
     const methods: (string | undefined)[] = []
     const [cert, key] = ['certificate.pem', 'key.pem'].map((name) => readFileSync(join(folder, 'host', name)))
-    const door = createTlsServer({ cert, key }, async (request, response) => {
+    const door = createTlsServer({ cert, key, keepAliveTimeout: 0 }, async (request, response) => {
       methods.push(request.method)
       request.resume()
-      const location = `http://127.0.0.1:${(eavesdropper.address() as AddressInfo).port}/pool`
+      const location = `${eavesdropper.origin}/pool`
       if (request.method === 'COPY' || request.method === 'PUT') response.writeHead(307, { location }).end()
       else response.writeHead(request.method === 'MKCOL' ? 201 : 404).end()
     }).listen(0, '127.0.0.1')
-    await Promise.all([once(eavesdropper, 'listening'), once(door, 'listening')])
+    await once(door, 'listening')
     const rootUrl = `davs://127.0.0.1:${(door.address() as AddressInfo).port}/cygno/`
     const token = { token: async () => 'first-token', refused: () => {} }
-    const driver = createWebdavDriver({ rootUrl, caFile, token, thirdParty: 'auto', tapeRest: 'never', copySeconds: 20 })
+    const driver = createWebdavDriver({ rootUrl, caFile, token, thirdParty: 'auto', tapeRest: 'never', copySeconds: LONGEST_WAIT_SECONDS })
     const source = fixture.store.source(file.name, BYTES)
     await transientOf(driver.copy(file, source, { attempt: 1 }, new AbortController().signal))
     expect(methods).toEqual(expect.arrayContaining(['COPY', 'PUT']))
     expect(plain.map(({ method }) => method)).not.toContain('COPY')
     for (const { headers } of plain) expect(JSON.stringify(headers)).not.toMatch(/first-token|Signature/)
     await driver.close()
-    for (const server of [door, eavesdropper]) {
-      server.closeAllConnections()
-      server.close()
-    }
+    await eavesdropper.close()
+    door.closeAllConnections()
+    door.close()
   })
 })
 

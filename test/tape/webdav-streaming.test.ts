@@ -5,6 +5,7 @@ import { ConflictError } from '../../shared/errors.ts'
 import type { TapeFile } from '../../shared/tape/driver.ts'
 import { temporaryName } from '../../shared/tape/webdav/places.ts'
 import { createWebdavDriver } from '../../shared/tape/webdav.ts'
+import { LONGEST_WAIT_SECONDS } from '../support/waiting.ts'
 import { BYTES, never, startWebdavFixture, transientOf, type WebdavFixture } from '../support/webdav-fixture.ts'
 import { fingerprint, tapeFileOf } from './files.ts'
 import { memorySource } from './sources.ts'
@@ -85,8 +86,10 @@ describe('the endpoint', () => {
   })
 
   it('is not there', async () => {
-    await fixture.server.close()
-    expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('refuses connections')
+    // Port 1 is nobody's; one that was just given back may be somebody else's.
+    const nowhere = await startWebdavFixture({ thirdParty: 'never', rootUrl: 'http://127.0.0.1:1/cygno/' }, fixture)
+    expect((await transientOf(nowhere.copy(BYTES, file))).message).toContain('refuses connections')
+    await nowhere.driver.close()
   })
 
   it('does not speak HTTP', async () => {
@@ -203,7 +206,7 @@ describe('names', () => {
       token: { token: async () => null, refused: () => {} },
       thirdParty: 'never',
       tapeRest: 'never',
-      copySeconds: 10,
+      copySeconds: LONGEST_WAIT_SECONDS,
     })
     fixture.server.meet('MKCOL', ({ response }) => void response.writeHead(403).end())
     const second = await tapeFileOf(BYTES, 'bucket/TAG/run2.mid.gz')

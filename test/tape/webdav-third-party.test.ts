@@ -1,10 +1,11 @@
 /** Third-party copies: every way they end is found out by looking, and an endpoint that cannot is fed by streaming. */
 import { randomBytes } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ConflictError } from '../../shared/errors.ts'
 import { PLAIN_MARKERS, tell } from '../support/webdav-copy.ts'
 import { BYTES, never, startWebdavFixture, transientOf, type WebdavFixture } from '../support/webdav-fixture.ts'
+import type { Met } from '../support/webdav-server.ts'
 import { fingerprint, tapeFileOf } from './files.ts'
 import { memorySource } from './sources.ts'
 
@@ -59,18 +60,19 @@ describe('a copy that ended well is found however its end was told', () => {
   })
 
   it('the connection closes while the endpoint goes on: what arrives is waited for', async () => {
-    fixture.server.meet('COPY', async ({ name, response }) => {
+    const lengths = [10, 1000, 100_000, BYTES.length]
+    const grow = async ({ name, proceed }: Met) => {
+      fixture.server.files.set(name, BYTES.subarray(0, lengths.shift()))
+      await proceed()
+    }
+    fixture.server.meet('COPY', ({ response }) => {
       response.writeHead(202)
-      response.write('Perf Marker\nStripe Bytes Transferred: 10\nEnd\n')
-      fixture.server.files.set(name, BYTES.subarray(0, 10))
-      await sleep(20)
-      response.destroy()
-      for (const length of [1000, 100_000, BYTES.length]) {
-        fixture.server.files.set(name, BYTES.subarray(0, length))
-        await sleep(30)
-      }
+      response.write('Perf Marker\nStripe Bytes Transferred: 10\nEnd\n', () => response.destroy())
+      // It has more of the file every time it is asked for the size.
+      fixture.server.meet('HEAD', grow, lengths.length)
     })
     expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'third-party' })
+    expect(lengths).toEqual([])
   })
 })
 
@@ -104,8 +106,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
     fixture.server.meet('COPY', ({ name, response }) => {
       fixture.server.files.set(name, BYTES.subarray(0, length))
       response.writeHead(202)
-      response.write('Perf Marker\nTimestamp: 17')
-      setTimeout(() => response.destroy(), 20)
+      response.write('Perf Marker\nTimestamp: 17', () => response.destroy())
     })
     await transientOf(fixture.copy(BYTES, file))
     expect(fixture.server.files.has(file.name)).toBe(false)
@@ -115,8 +116,10 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
 
   it('it hangs without a word', async () => {
     const file = await tapeFileOf(BYTES)
+    const hurried = await startWebdavFixture({ patience: { silenceSeconds: 0.5 } }, fixture)
     fixture.server.meet('COPY', () => {})
-    expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('does not answer')
+    expect((await transientOf(hurried.copy(BYTES, file))).message).toContain('does not answer')
+    await hurried.driver.close()
     expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored' })
   })
 
@@ -127,7 +130,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
       while (!response.destroyed) {
         response.write('Perf Marker\nStripe Bytes Transferred: 0\nEnd\n')
         fixture.clock.ms += 20_000
-        await sleep(10)
+        await nextTurn()
       }
     })
     expect((await transientOf(fixture.copy(BYTES, file))).message).toMatch(/nothing moved for \d+ s/)
@@ -139,7 +142,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
       response.writeHead(202)
       while (!response.destroyed) {
         response.write(Buffer.alloc(65_536, 'success'))
-        await sleep(2)
+        await nextTurn()
       }
     })
     expect((await transientOf(drip.copy())).message).toContain('longer than 1 s')
@@ -147,9 +150,8 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
   })
 
   it('it is given up by its caller', async () => {
-    fixture.server.meet('COPY', () => {})
     const patience = new AbortController()
-    setTimeout(() => patience.abort(new Error('the function ends')), 50)
+    fixture.server.meet('COPY', () => patience.abort(new Error('the function ends')))
     await expect(fixture.copy(BYTES, undefined, patience.signal)).rejects.toThrow('the function ends')
   })
 

@@ -1,5 +1,6 @@
 /** The promises of every driver, kept on a strict WebDAV endpoint in each of the ways it may work. */
 import { createWebdavDriver, type WebdavOptions } from '../../shared/tape/webdav.ts'
+import { LONGEST_WAIT_SECONDS } from '../support/waiting.ts'
 import { startWebdavServer, type WebdavServer } from '../support/webdav-server.ts'
 import { driverConformance } from './conformance.ts'
 import { startSourceServer } from './sources.ts'
@@ -16,8 +17,8 @@ function webdavConformance(kind: string, options: Pick<WebdavOptions, 'thirdPart
       rootUrl: server.url.replace('http:', 'dav:'),
       token: { token: async () => TOKEN, refused: () => {} },
       tapeRest: 'auto',
-      copySeconds: 60,
-      patience: { settleSeconds: 0.05, silenceSeconds: 5, withoutThirdPartySeconds: 0 },
+      copySeconds: LONGEST_WAIT_SECONDS,
+      patience: { settleSeconds: 0.05, silenceSeconds: LONGEST_WAIT_SECONDS, withoutThirdPartySeconds: 0 },
     })
     return {
       driver,
