@@ -2,11 +2,12 @@ import type { SQSEvent } from 'aws-lambda'
 import { expect, test } from 'vitest'
 import { queueApp, scheduleApp } from '../../shared/runtime/function-app.ts'
 import type { QueueHandler, ScheduleHandler } from '../../shared/runtime/handler.ts'
+import { LONGEST_WAIT_SECONDS } from '../support/waiting.ts'
 import { recordingLog } from './recording-log.ts'
 
 const ok = { batchItemFailures: [] }
 
-function queueFunction(handler: QueueHandler, timeoutSeconds = 5) {
+function queueFunction(handler: QueueHandler, timeoutSeconds = LONGEST_WAIT_SECONDS) {
   const { log, lines } = recordingLog()
   const app = queueApp(handler, { name: 'extract-metadata', log, timeoutSeconds, stop: new AbortController().signal })
   const post = async (body: string, headers: Record<string, string> = {}, path = '/') =>
@@ -91,7 +92,7 @@ test('a schedule function runs on any POST, and never twice at once', async () =
     await running.promise
   }
   const { log } = recordingLog()
-  const app = scheduleApp(handler, { name: 'reconcile', log, timeoutSeconds: 5, stop: new AbortController().signal })
+  const app = scheduleApp(handler, { name: 'reconcile', log, timeoutSeconds: LONGEST_WAIT_SECONDS, stop: new AbortController().signal })
   const post = async () => await app.fetch(new Request('http://function/', { method: 'POST' }))
   const first = post()
   expect((await post()).status).toBe(202)

@@ -8,9 +8,11 @@ import {
 } from '@aws-sdk/client-sqs'
 import type { SQSRecord } from 'aws-lambda'
 import { startFauxqs } from 'fauxqs'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Invocation, QueueHandler } from '../../shared/runtime/handler.ts'
 import { type PumpOptions, pumpQueue } from '../../shared/runtime/pump.ts'
+import { LONGEST_WAIT_SECONDS, until } from '../support/waiting.ts'
+import { startGateway } from './gateway.ts'
 import { recordingLog } from './recording-log.ts'
 
 let server: Awaited<ReturnType<typeof startFauxqs>>
@@ -71,15 +73,14 @@ function pump(queueUrl: string, work: (record: SQSRecord, invocation: Invocation
     return success
   }
   const { log, lines } = recordingLog()
-  const running = pumpQueue({ sqs, queueUrl, handler, log, signal: abort.signal, random: () => 0, waitSeconds: 1, ...options })
+  const usual = { visibilitySeconds: 600, waitSeconds: 1, graceSeconds: LONGEST_WAIT_SECONDS, random: () => 0 }
+  const running = pumpQueue({ sqs, queueUrl, handler, log, signal: abort.signal, ...usual, ...options })
   const stop = () => {
     abort.abort()
     return running
   }
   return { stop, lines }
 }
-
-const until = (condition: () => boolean | Promise<boolean>) => vi.waitUntil(condition, { timeout: 15_000, interval: 10 })
 
 test.concurrent('every message is handed over once as Lambda would, and is then gone from the queue', async () => {
   const url = await queue()
@@ -110,6 +111,7 @@ test.concurrent('a quick message is acknowledged while a slow one of the same re
 test.concurrent('no more messages are at work at once than the concurrency allows', async () => {
   const url = await queue()
   await send(url, Array.from({ length: 15 }, String))
+  const three = Promise.withResolvers<void>()
   let atWork = 0
   let most = 0
   let done = 0
@@ -117,6 +119,8 @@ test.concurrent('no more messages are at work at once than the concurrency allow
     url,
     async () => {
       most = Math.max(most, ++atWork)
+      if (atWork === 3) three.resolve()
+      await three.promise
       await new Promise((resolve) => setTimeout(resolve, 100))
       atWork--
       done++
@@ -162,16 +166,18 @@ test.concurrent('a message stays hidden for as long as its handler works', async
   const url = await queue()
   await send(url, ['long'])
   let calls = 0
+  let done = 0
+  // A sign of life is due every 3 s, and the message comes back when one is 6 s late.
   const { stop } = pump(
     url,
     async () => {
       calls++
-      await new Promise((resolve) => setTimeout(resolve, 3500))
+      await new Promise((resolve) => setTimeout(resolve, 12_000))
+      done++
     },
-    { visibilitySeconds: 1 },
+    { visibilitySeconds: 9 },
   )
-  await until(() => calls > 0)
-  await new Promise((resolve) => setTimeout(resolve, 3600))
+  await until(() => done > 0)
   expect(await stop()).toEqual({ received: 1, succeeded: 1, failed: 0 })
   expect(calls).toBe(1)
 })
@@ -194,31 +200,35 @@ test.concurrent('a handler past its time limit is told, given up, and its messag
 test.concurrent('stopping finishes what is at work and takes nothing new', async () => {
   const url = await queue()
   await send(url, Array.from({ length: 20 }, String))
+  const released = Promise.withResolvers<void>()
   let started = 0
   const work = async () => {
     started++
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await released.promise
   }
   const { stop } = pump(url, work, { concurrency: 5 })
   await until(() => started === 5)
-  const summary = await stop()
-  expect(summary).toEqual({ received: 5, succeeded: 5, failed: 0 })
+  const stopped = stop()
+  released.resolve()
+  expect(await stopped).toEqual({ received: 5, succeeded: 5, failed: 0 })
   expect((await waiting(url)).visible).toBe(15)
 })
 
 test.concurrent('what does not finish within the grace period is given back at once', async () => {
   const url = await queue()
   await send(url, ['endless'])
+  let begun = false
   let aborted = false
   const work = (_: SQSRecord, { signal }: Invocation) =>
-    new Promise((_resolve, reject) =>
+    new Promise((_resolve, reject) => {
+      begun = true
       signal.addEventListener('abort', () => {
         aborted = true
         reject(signal.reason)
-      }),
-    )
+      })
+    })
   const { stop } = pump(url, work, { graceSeconds: 0.1 })
-  await until(async () => (await waiting(url)).hidden === 1)
+  await until(() => begun)
   expect(await stop()).toEqual({ received: 1, succeeded: 0, failed: 1 })
   expect(aborted).toBe(true)
   const { Messages = [] } = await sqs.send(new ReceiveMessageCommand({ QueueUrl: url }))
@@ -226,21 +236,25 @@ test.concurrent('what does not finish within the grace period is given back at o
 })
 
 test.concurrent('a queue that goes away and comes back is pumped on, and nobody has to do anything', async () => {
+  // The address stays while the service behind it is another: the port of one that was stopped may be somebody else's by then.
   let other = await startFauxqs({ port: 0, logger: false })
-  const { port } = other
-  const client = clientFor(port)
+  const gateway = await startGateway(other.port)
+  const client = clientFor(gateway.port)
   const create = async () => (await client.send(new CreateQueueCommand({ QueueName: 'runs' }))).QueueUrl ?? ''
-  const url = (await create()).replace(/^http:\/\/[^/]+/, `http://127.0.0.1:${port}`)
+  const url = (await create()).replace(/^http:\/\/[^/]+/, `http://127.0.0.1:${gateway.port}`)
   const seen: string[] = []
   const { stop, lines } = pump(url, async (record) => seen.push(record.body), { sqs: client })
+  gateway.lead(null)
   await other.stop()
   await until(() => lines.some((line) => line.event === 'queue-does-not-answer'))
-  other = await startFauxqs({ port, logger: false })
+  other = await startFauxqs({ port: 0, logger: false })
+  gateway.lead(other.port)
   await create()
   await client.send(new SendMessageCommand({ QueueUrl: url, MessageBody: 'after the outage' }))
   await until(() => seen.length === 1)
   expect(await stop()).toMatchObject({ succeeded: 1 })
   expect(lines.some((line) => line.event === 'queue-answers-again')).toBe(true)
   client.destroy()
+  await gateway.close()
   await other.stop()
 })
