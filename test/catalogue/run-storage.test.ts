@@ -8,7 +8,7 @@ import { claimReplica, claimTapeCopy, endClaim } from '../../shared/catalogue/re
 import { type Content, contentOfFile, lockRun, requestTapeReplica } from '../../shared/catalogue/replicas.ts'
 import { storageOf } from '../../shared/catalogue/storage-summary.ts'
 import { noteLocalCopy } from '../../shared/replicas/local-copies.ts'
-import { record, runlogRow, startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
+import { record, runlogRow, startTestCatalogue, TEST_LEASE_SECONDS, type TestCatalogue } from '../support/catalogue.ts'
 import { metadataOf, versionOf } from '../support/metadata.ts'
 
 let catalogue: TestCatalogue
@@ -94,7 +94,7 @@ async function contentsThatMove() {
 test('a copy that ends after its contents came to count for another use of the number is told of that use', async () => {
   const { before, dropAgain } = await contentsThatMove()
   const { id } = await wish(before)
-  const claim = await claimReplica(catalogue.database, id, ['requested'], { owner: 'one', leaseSeconds: 30 })
+  const claim = await claimReplica(catalogue.database, id, ['requested'], { owner: 'one', leaseSeconds: TEST_LEASE_SECONDS })
   if (claim === null) throw new Error('not claimed')
   const after = await dropAgain()
   const at = new Date()
@@ -128,12 +128,14 @@ test('a file of the DAQ belongs to the use that its contents count for when it i
   await Promise.all(waiting)
 })
 
-/** So many transactions wait for a lock. */
+/** So many transactions of this catalogue wait for a lock; other tests use the same server. */
 async function untilWaiting(count: number): Promise<void> {
   const admin = openDatabase(catalogue.adminUrl, 1)
   try {
     for (;;) {
-      const { rows } = await sql`SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'`.execute(admin)
+      const { rows } = await sql`SELECT 1 FROM information_schema.innodb_trx
+        JOIN information_schema.processlist ON processlist.id = trx_mysql_thread_id
+        WHERE trx_state = 'LOCK WAIT' AND processlist.db = DATABASE()`.execute(admin)
       if (rows.length >= count) return
       // The table is kept as it was for as long as it is asked for more often than every 0.1 s.
       await sleep(150)
@@ -160,7 +162,7 @@ test('many functions at once on the files of one run leave it where its copies a
   const copy = async (content: Content, index: number) => {
     for (let round = 0; round < 4; round++) {
       await wish(content, round % 2 === 0 ? 'live' : 'backlog')
-      const options = { owner: `copy ${index} ${round}`, leaseSeconds: 30, at: at(), mostAtOnce: 100 }
+      const options = { owner: `copy ${index} ${round}`, leaseSeconds: TEST_LEASE_SECONDS, at: at(), mostAtOnce: 100 }
       const claim = await claimTapeCopy(database, 'file:///tape', options)
       if (claim === null) continue
       const failed = (index + round) % 2 === 0
