@@ -1,6 +1,6 @@
 /** Who asks is answered, also when the database or the store is silent. */
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { answerInTime } from '../../../functions/catalog-api/answer-in-time.ts'
 import { createEmptyApi } from '../../../functions/catalog-api/empty-api.ts'
 import { createApi } from '../../../functions/catalog-api/handler.ts'
@@ -12,6 +12,7 @@ import { serveHttp } from '../../../shared/runtime/http.ts'
 import { recordingLog } from '../../runtime/recording-log.ts'
 import { type SilentProxy, startSilentProxy } from '../../support/silent-proxy.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import { until } from '../../support/waiting.ts'
 import { ANONYMOUS } from './rest-app.ts'
 
 const ANSWER_MS = 100
@@ -19,8 +20,11 @@ const ANSWER_MS = 100
 describe('a request', () => {
   let recorded: ReturnType<typeof recordingLog>
   let api: Api
-  const waiting = { release: () => {} }
+  const waiting = { release: () => {}, begun: Promise.withResolvers<void>() }
   beforeEach(() => {
+    // Time passes only where a test lets it: an answer is in time or too late, however slow the machine is.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    waiting.begun = Promise.withResolvers()
     recorded = recordingLog()
     api = createEmptyApi(recorded.log)
     api.app.use(answerInTime({ answerMs: ANSWER_MS, log: recorded.log, exempt: new Set(['/readyz']) }))
@@ -32,6 +36,7 @@ describe('a request', () => {
     const released = () =>
       new Promise<void>((resolve) => {
         waiting.release = resolve
+        waiting.begun.resolve()
       })
     for (const path of ['/silent', '/readyz'])
       api.app.get(path, async (c) => {
@@ -47,18 +52,19 @@ describe('a request', () => {
       const lines = async function* () {
         for (const line of ['one\n', 'two\n', 'three\n']) {
           yield new TextEncoder().encode(line)
-          await sleep(ANSWER_MS)
+          await new Promise((resolve) => setTimeout(resolve, ANSWER_MS))
         }
       }
       return new Response(ReadableStream.from(lines()))
     })
   })
+  afterEach(() => void vi.useRealTimers())
   const events = () => recorded.lines.map(({ event }) => event)
 
   it('that gets no answer is told to come again, and the log names it', async () => {
-    const began = performance.now()
-    const answer = await api.app.request('/silent?token=secret')
-    expect(performance.now() - began).toBeLessThan(ANSWER_MS * 10)
+    const waited = api.app.request('/silent?token=secret')
+    await vi.advanceTimersByTimeAsync(ANSWER_MS)
+    const answer = await waited
     expect([answer.status, answer.headers.get('content-type')]).toEqual([503, 'application/problem+json'])
     expect(answer.headers.get('retry-after')).toBe('5')
     expect(await answer.json()).toMatchObject({ status: 503, detail: 'the service did not answer in time; try again' })
@@ -68,30 +74,34 @@ describe('a request', () => {
 
   it('that is answered in time is answered as ever', async () => {
     expect(await (await api.app.request('/quick')).text()).toBe('quick')
-    await sleep(ANSWER_MS * 1.5)
+    await vi.advanceTimersByTimeAsync(ANSWER_MS * 1.5)
     expect(events()).toEqual([])
   })
 
   it('of the platform after our health has a time limit of its own', async () => {
     const answer = Promise.resolve(api.app.request('/readyz'))
-    await sleep(ANSWER_MS * 2)
+    await vi.advanceTimersByTimeAsync(ANSWER_MS * 2)
     waiting.release()
     expect(await (await answer).text()).toBe('at last')
   })
 
   it('whose answer has begun is not cut off', async () => {
-    expect(await (await api.app.request('/stream')).text()).toBe('one\ntwo\nthree\n')
+    const text = (await api.app.request('/stream')).text()
+    await vi.advanceTimersByTimeAsync(ANSWER_MS * 4)
+    expect(await text).toBe('one\ntwo\nthree\n')
     expect(events()).toEqual([])
   })
 
   it.each(['/silent', '/fails-late'])('%s that is answered too late changes nothing any more, and harms nobody', async (path) => {
     const end = new AbortController()
     const host = await serveHttp({ app: api.app, log: recorded.log, signal: end.signal, hostname: '127.0.0.1', idleSeconds: 0 })
-    const answer = await fetch(`http://127.0.0.1:${host.port}${path}`)
+    const waited = fetch(`http://127.0.0.1:${host.port}${path}`)
+    await waiting.begun.promise
+    await vi.advanceTimersByTimeAsync(ANSWER_MS)
+    const answer = await waited
     expect([answer.status, (await answer.json()) as object]).toMatchObject([503, { status: 503 }])
-    await sleep(5)
+    await nextTurn()
     waiting.release()
-    await sleep(20)
     expect(await (await fetch(`http://127.0.0.1:${host.port}/quick`)).text()).toBe('quick')
     end.abort()
     await host.closed
@@ -105,17 +115,18 @@ describe('with a database that is silent', () => {
   let proxy: SilentProxy
   let secret: string
   let end: () => Promise<void>
-  let ask: (path: string, headers?: Readonly<Record<string, string>>) => Promise<Response>
+  let hurried: Api
+  let unhurried: Api
   beforeEach(async () => {
     context = await startTestTapeContext()
     const url = new URL(context.catalogue.url)
     proxy = await startSilentProxy(Number(url.port))
     url.port = String(proxy.port)
-    const database = openDatabase(url.href, 2, { statementSeconds: 60, silenceMs: 1000 })
+    const database = openDatabase(url.href, 2, { statementSeconds: 60, silenceMs: 5000 })
     secret = (await createToken(context.database, { name: 'daq', scopes: ['read:*'], days: 1 }, new Date())).secret
-    const { app } = createApi({ ...context, database }, { answerMs: 500 })
-    ask = async (path, headers = { authorization: `Bearer ${secret}` }) => await app.request(path, { headers })
-    expect((await ask('/api/v1/runs?limit=1')).status).toBe(200)
+    hurried = createApi({ ...context, database }, { answerMs: 500 })
+    unhurried = createApi({ ...context, database })
+    expect((await ask(unhurried, '/api/v1/runs?limit=1')).status).toBe(200)
     end = async () => {
       await database.destroy()
       await proxy.close()
@@ -123,21 +134,23 @@ describe('with a database that is silent', () => {
     }
   })
   afterEach(() => end())
+  const ask = async ({ app }: Api, path: string, headers: Readonly<Record<string, string>> = { authorization: `Bearer ${secret}` }) =>
+    await app.request(path, { headers })
 
   it('every request is answered, with and without a credential, and served again afterwards', async () => {
     proxy.silence()
     const answers = await Promise.all([
-      ask('/api/v1/runs?limit=1'),
-      ask('/api/v1/me'),
-      ask('/healthz'),
-      ask('/readyz'),
-      ask('/readyz', {}),
-      ask('/readyz', { authorization: 'Bearer cyg_nobody' }),
+      ask(hurried, '/api/v1/runs?limit=1'),
+      ask(hurried, '/api/v1/me'),
+      ask(hurried, '/healthz'),
+      ask(hurried, '/readyz'),
+      ask(hurried, '/readyz', {}),
+      ask(hurried, '/readyz', { authorization: 'Bearer cyg_nobody' }),
     ])
     expect(answers.map(({ status }) => status)).toEqual([503, 503, 200, 503, 503, 503])
     expect(await answers[4]?.json()).toMatchObject({ database: 'unavailable', store: 'ok' })
     expect(answers[0]?.headers.get('content-security-policy')).toContain("default-src 'none'")
     proxy.restore()
-    await expect.poll(async () => (await ask('/api/v1/runs?limit=1')).status, { timeout: 5000 }).toBe(200)
+    await until(async () => (await ask(unhurried, '/api/v1/runs?limit=1')).status === 200)
   })
 })

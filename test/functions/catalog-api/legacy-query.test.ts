@@ -1,6 +1,6 @@
 /** The endpoint of the experiment's old tools: what comes out is what the PHP page wrote, byte by byte. */
 import { execFile } from 'node:child_process'
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { createAdaptorServer } from '@hono/node-server'
@@ -287,13 +287,7 @@ describe('table=on', () => {
 })
 
 test('a database that is down is told in the words that the old tools know, with status 200 and no detail', async () => {
-  const closed = await new Promise<number>((resolve) => {
-    const server: Server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
-  const database = openDatabase(`mysql://somebody:secret@127.0.0.1:${closed}/nowhere`, 1)
+  const database = openDatabase('mysql://somebody:secret@127.0.0.1:1/nowhere', 1)
   try {
     const { status, text } = await get('?run=1', partOn(database))
     expect(status).toBe(200)
@@ -305,7 +299,7 @@ test('a database that is down is told in the words that the old tools know, with
 })
 
 describe('the library that the experiment uses', () => {
-  let server: ReturnType<typeof createAdaptorServer>
+  let server: Server
   let base: string
   beforeAll(async () => {
     const config = loadConfig({ CYGNET_DATABASE_URL: catalogue.url })
@@ -313,7 +307,8 @@ describe('the library that the experiment uses', () => {
       (part) => registerLegacyQuery(part, { database: catalogue.database, log, now: () => new Date(), config }),
       ['read:LNGS'],
     )
-    server = createAdaptorServer({ fetch: open.app.fetch })
+    server = createAdaptorServer({ fetch: open.app.fetch }) as Server
+    server.keepAliveTimeout = 0
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/cygno_sql_query.php`
   })

@@ -46,6 +46,7 @@ describe('links to a run', () => {
   test('lead to its bytes, say their true end, and are kept by nobody on the way', async () => {
     const before = Date.now()
     const { status, json, headers } = await app.get('/api/v1/runs/LNGS/1/links?seconds=60')
+    const after = Date.now()
     expect(status).toBe(200)
     expect(headers.get('cache-control')).toBe('no-store')
     const [file] = linksAnswer.parse(json).files
@@ -56,7 +57,7 @@ describe('links to a run', () => {
     const signedAt = Date.parse(signed.replace(/^(....)(..)(..T..)(..)(..Z)$/, '$1-$2-$3:$4:$5'))
     expect(Date.parse(file.expiresAt)).toBe(signedAt + Number(seconds) * 1000)
     expect(Date.parse(file.expiresAt) - before).toBeGreaterThanOrEqual(59_000)
-    expect(Date.parse(file.expiresAt) - before).toBeLessThan(75_000)
+    expect(Date.parse(file.expiresAt)).toBeLessThanOrEqual(after + 60_000)
   })
 
   test('end when the service says, however long they are wished', async () => {

@@ -7,6 +7,7 @@ import type { SignedInCaller } from '../../../functions/catalog-api/access/sessi
 import { serveHttp } from '../../../shared/runtime/http.ts'
 import { fillSite, makeRun, OPERATOR, siteApp, stirCopies } from '../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import { BEYOND_THE_TEST_SECONDS } from '../../support/waiting.ts'
 
 /** The page, its styles and its scripts, for who has none of them yet. There are no fonts and no pictures. */
 const MOST_BYTES = 150_000
@@ -27,7 +28,7 @@ beforeAll(async () => {
     const { app } = siteApp(context, () => who, browser)
     return (await serveHttp({ app, log: context.log, signal: end.signal, hostname: '127.0.0.1', idleSeconds: 0.1 })).port
   }
-  ports.open = await serve(OPERATOR, {})
+  ports.open = await serve(OPERATOR, { live: { lastsSeconds: BEYOND_THE_TEST_SECONDS, pollMs: 50 } })
   const csrf = { tokenFor: () => TOKEN, protect: async (_: unknown, next: () => Promise<void>) => await next() }
   ports.signedIn = await serve(ADA, { browser: { csrf } })
 })
@@ -93,18 +94,17 @@ describe('compression', () => {
   })
 
   test('never holds back events', async () => {
-    const began = performance.now()
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const headers = { 'accept-encoding': 'gzip' }
       request({ host: '127.0.0.1', port: ports.open, path: '/api/v1/events', headers }, resolve).on('error', reject).end()
     })
     expect(answer.headers['content-encoding']).toBeUndefined()
     expect(answer.headers['cache-control']).toBe('no-store, no-transform')
+    // What holds back the first of them holds back all, for longer than the test may take.
     for await (const chunk of answer) {
       expect(String(chunk)).toContain('event: ready')
       break
     }
-    expect(performance.now() - began).toBeLessThan(2000)
     answer.destroy()
   })
 })

@@ -9,6 +9,7 @@ import { canonicalAddress } from '../../../functions/catalog-api/pages/runs-quer
 import type { Api } from '../../../functions/catalog-api/route.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
 import type { Caller } from '../../../shared/access/caller.ts'
+import { signal } from '../../support/context.ts'
 import { bundleOfAssets, runInFreshNode } from '../../support/fresh-node.ts'
 import {
   addDeadLetter,
@@ -548,7 +549,7 @@ describe('Queues', () => {
       return /<td class="number">(?!\d)(.*?)<\/td><\/tr>/.exec(row)?.[1] ?? ''
     }
     const send = (queue: 'reco-requests' | 'recall-requests', messages: number) =>
-      context.queues.send(queue, Array<string>(messages).fill('{}'), AbortSignal.timeout(5000))
+      context.queues.send(queue, Array<string>(messages).fill('{}'), signal)
     const minutesAgo = (minutes: number) => new Date(Date.now() - 60_000 * minutes)
 
     test('is told by what was not sent, and by when what waits was sent; of none there is none', async () => {
