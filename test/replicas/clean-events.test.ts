@@ -112,8 +112,9 @@ describe('the buffer', () => {
     await see('EVENTS/LNGS_1_1.dat', after(-5000))
     await context.put('EVENTS/LNGS_1_1.dat', 'another')
     expect(await clean({ now: after(700) })).toMatchObject({ deleted: 0 })
-    await see('EVENTS/LNGS_1_1.dat', after(0))
-    expect((await seenRows()).map((row) => row.seen_at.getTime() > Date.now() - 60_000)).toEqual([true])
+    const shown = after(0)
+    await see('EVENTS/LNGS_1_1.dat', shown)
+    expect((await seenRows()).map((row) => row.seen_at)).toEqual([shown])
     expect(await clean({ now: after(700) })).toMatchObject({ deleted: 1 })
   })
 
@@ -147,9 +148,9 @@ describe('the buffer', () => {
     for (const key of strange) await removeByHand(context, key)
   })
 
-  test('of thousands is emptied page by page, and looks at what is gone are forgotten', { timeout: 120_000 }, async () => {
+  test('of thousands is emptied page by page, and looks at what is gone are forgotten', async () => {
     const all = Array.from({ length: 2500 }, (_, index) => `EVENTS/LNGS_1702593197_${index}.dat`)
-    for (let start = 0; start < all.length; start += 50) await Promise.all(all.slice(start, start + 50).map((key) => context.put(key, key)))
+    await context.putAll(all, 'an event')
     for (const serial of [3, 1200, 2499, 5000, 9999]) await see(`EVENTS/LNGS_1702593197_${serial}.dat`, after(-100), 'e')
     await context.put('EVENTS/LNGS_1702593197_30000.dat', 'stays')
     await see('EVENTS/LNGS_1702593197_30000.dat', after(3650))

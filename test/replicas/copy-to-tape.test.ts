@@ -14,6 +14,7 @@ import { runlogRow } from '../support/catalogue.ts'
 import { signal } from '../support/context.ts'
 import { type FaultyTape, faultyTape } from '../support/faulty-tape.ts'
 import { type CataloguedObject, startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
+import { until } from '../support/waiting.ts'
 
 const log = createLogger({ function: 'test', level: 'silent' })
 const START = new Date('2026-03-01T12:00:00Z').getTime()
@@ -37,7 +38,7 @@ beforeEach(async () => {
   run++
   key = `LNGS/run00${run}.mid.gz`
   time = START
-  Object.assign(tape, { fault: null, asynchronous: false, onMedia: true, mostBusy: 0 })
+  Object.assign(tape, { fault: null, asynchronous: false, onMedia: true, mostBusy: 0, before: async () => {} })
   tape.copied.length = 0
   for (const table of ['tombstones', 'replicas', 'tape_endpoints'] as const) await context.database.deleteFrom(table).execute()
 })
@@ -111,7 +112,7 @@ describe('a copy to tape', () => {
     tape.fault = 'hangs'
     const dying = new AbortController()
     const died = copyNext({ ...withTape(), database: context.database }, dying.signal, log)
-    await expect.poll(() => tape.busy).toBe(1)
+    await until(() => tape.busy === 1)
     expect(await copy()).toBeNull()
     await context.database
       .updateTable('replicas')
@@ -130,7 +131,7 @@ describe('a copy to tape', () => {
     tape.fault = 'hangs'
     const stop = new AbortController()
     const stopped = copyNext(withTape(), stop.signal, log)
-    await expect.poll(() => tape.busy).toBe(1)
+    await until(() => tape.busy === 1)
     stop.abort()
     expect(await stopped).toBe('requested')
     expect(await only()).toMatchObject({ attempts: 0, lease_owner: null })
@@ -249,8 +250,15 @@ describe('the order of copies', () => {
     for (let index = 0; index < 6; index++)
       await wish(await context.putRun(`LNF/run${20_000 + run * 10 + index}.mid.gz`, `${run} ${index}`))
     const drain = async () => {
-      while ((await waiting()) > 0) if ((await copy()) === null) await new Promise((resolve) => setTimeout(resolve, 5))
+      while ((await waiting()) > 0)
+        if ((await copy()) === null) {
+          refused++
+          await new Promise((resolve) => setTimeout(resolve, 5))
+        }
     }
+    // The first two copies last until the other four functions have asked in vain.
+    let refused = 0
+    tape.before = () => until(() => refused >= 4)
     const waiting = async () =>
       Number(
         (

@@ -113,8 +113,7 @@ describe('in a bucket', () => {
 
   test('of more than one page each is compared with its own stretch of the catalogue', async () => {
     const keys = Array.from({ length: 1100 }, (_, index) => `F/run${String(index).padStart(5, '0')}.mid.gz`)
-    for (let start = 0; start < keys.length; start += 50)
-      await Promise.all(keys.slice(start, start + 50).map((key) => runs.context.put(key, 'x')))
+    await runs.context.putAll(keys, 'x')
     await recordArrivals(
       runs.context.database,
       keys.slice(1).map((key) => arrivalOf(runs.context.bucket, key, null)),

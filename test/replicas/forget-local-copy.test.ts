@@ -4,8 +4,9 @@ import { ConflictError, InvalidInputError } from '../../shared/errors.ts'
 import { endInterruptedForgetting, forgetLocalCopy } from '../../shared/replicas/forget-local-copy.ts'
 import { type LocalCopy, noteLocalCopy, noteVanishedCopy } from '../../shared/replicas/local-copies.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
-import { runlogRow } from '../support/catalogue.ts'
+import { runlogRow, TEST_LEASE_SECONDS } from '../support/catalogue.ts'
 import { signal } from '../support/context.ts'
+import { until } from '../support/waiting.ts'
 import { useLocalFiles } from './local-files.ts'
 import { START } from './verified-runs.ts'
 
@@ -62,7 +63,7 @@ describe("the DAQ's own copy", () => {
 
   test('at which another process is just now is not called missing', async () => {
     const copy = await noted()
-    await claimReplica(files.runs.context.database, (await local()).id, ['present'], { owner: 'another', leaseSeconds: 60 })
+    await claimReplica(files.runs.context.database, (await local()).id, ['present'], { owner: 'another', leaseSeconds: TEST_LEASE_SECONDS })
     expect(await noteVanishedCopy(files.runs.context, copy)).toBe(false)
     expect(await local()).toMatchObject({ state: 'present', lease_owner: 'another' })
   })
@@ -158,7 +159,10 @@ describe('a removal', () => {
       ...tape,
       async look(...about) {
         const { id } = await files.runs.replica(files.key, 'cloud')
-        const claim = await claimReplica(files.runs.context.database, id, ['present'], { owner: 'the cleaner', leaseSeconds: 60 })
+        const claim = await claimReplica(files.runs.context.database, id, ['present'], {
+          owner: 'the cleaner',
+          leaseSeconds: TEST_LEASE_SECONDS,
+        })
         if (claim !== null) await endClaim(files.runs.context.database, claim, { change: { state: 'deleting' } }, new Date())
         return await tape.look(...about)
       },
@@ -200,7 +204,7 @@ describe('a removal', () => {
     async (there, state, tombstone) => {
       const copy = await noted()
       forget(copy, () => new Promise<void>(() => {})).catch(() => {})
-      for (let tries = 0; (await local()).state !== 'deleting'; tries++) if (tries > 1000) throw new Error('it never began')
+      await until(async () => (await local()).state === 'deleting')
       const settle = (answer: boolean | null) =>
         endInterruptedForgetting(files.runs.context, 'daq-1', async (path) => (path === copy.path ? answer : false))
       expect(await settle(there)).toBe(0) // the lease of the process that died

@@ -25,6 +25,7 @@ import {
   type TestRun,
 } from '../support/recalled-runs.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
+import { until } from '../support/waiting.ts'
 import { memorySource } from '../tape/sources.ts'
 
 const HOUR = 3_600_000
@@ -155,8 +156,11 @@ describe('a run that was deleted from the store', () => {
   test('is fetched once, however many functions are at it', async () => {
     await onlyOnTape(here, tape, number, MULTIPART_BYTES)
     const id = await askOne()
-    const states = await Promise.all([advance(id), advance(id), advance(id)])
-    expect(states.toSorted()).toEqual(['busy', 'busy', 'present'])
+    // The one that fetches it is held until the others have their answers.
+    let answered = 0
+    tape.meanwhile = () => until(() => answered === 2)
+    const advanced = [1, 2, 3].map(() => advance(id).finally(() => answered++))
+    expect((await Promise.all(advanced)).toSorted()).toEqual(['busy', 'busy', 'present'])
     expect(tape.asked).toEqual(['stage anew', 'read'])
     expect(await advance(id)).toBe('present')
   })

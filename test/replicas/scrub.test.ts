@@ -3,6 +3,7 @@ import { claimReplica } from '../../shared/catalogue/replica-work.ts'
 import { TransientError } from '../../shared/errors.ts'
 import { scrub } from '../../shared/replicas/scrub.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
+import { TEST_LEASE_SECONDS } from '../support/catalogue.ts'
 import { signal } from '../support/context.ts'
 import { log, START, startVerifiedRuns, type VerifiedRuns } from './verified-runs.ts'
 
@@ -123,7 +124,7 @@ describe('the scrub', () => {
     await runs.put(keyOf(0), { onTape: false })
     await setRow(keyOf(0), 'cloud', { checked_at: null })
     const { id } = await runs.replica(keyOf(0), 'cloud')
-    await claimReplica(runs.context.database, id, ['present'], { owner: 'the cleaner', leaseSeconds: 60 })
+    await claimReplica(runs.context.database, id, ['present'], { owner: 'the cleaner', leaseSeconds: TEST_LEASE_SECONDS })
     expect(await once()).toMatchObject({ checked: 0, finished: true })
   })
 

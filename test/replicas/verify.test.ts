@@ -9,7 +9,7 @@ import { noteLocalCopy } from '../../shared/replicas/local-copies.ts'
 import type { VerifySelection } from '../../shared/replicas/verify/select.ts'
 import { type Verification, verifyReplica, verifyRuns } from '../../shared/replicas/verify.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
-import { runlogRow } from '../support/catalogue.ts'
+import { runlogRow, TEST_LEASE_SECONDS } from '../support/catalogue.ts'
 import { signal } from '../support/context.ts'
 import { log, START, startVerifiedRuns, type VerifiedRuns } from './verified-runs.ts'
 
@@ -263,7 +263,7 @@ describe('when nothing can be said', () => {
   test('because another function is at work on it, nothing is written', async () => {
     await runs.put(key)
     const before = await runs.replica(key, 'cloud')
-    await claimReplica(runs.context.database, before.id, ['present'], { owner: 'the cleaner', leaseSeconds: 30 })
+    await claimReplica(runs.context.database, before.id, ['present'], { owner: 'the cleaner', leaseSeconds: TEST_LEASE_SECONDS })
     expect(await verify('cloud')).toMatchObject({ outcome: 'unknown', detail: expect.stringContaining('at work') })
     expect(await runs.replica(key, 'cloud')).toMatchObject({ checked_at: before.checked_at, lease_owner: 'the cleaner' })
   })
