@@ -27,7 +27,8 @@ import { identify } from '../../infra/local/identity.ts'
 import { loadConfig } from '../../shared/config.ts'
 import { createMultipart, sendPart } from '../../shared/storage/multipart.ts'
 import { multipartEtag } from '../../shared/storage/upload-layout.ts'
-import { createFixture, digest, MIB, options, until } from './push/fixture.ts'
+import { until } from '../support/wait.ts'
+import { createFixture, digest, MIB, options } from './push/fixture.ts'
 import { startSlowProxy } from './push/slow-proxy.ts'
 
 const fixture = await createFixture()
@@ -161,8 +162,10 @@ describe('an interrupted push', () => {
     const { child, ended } = fixture.start(args, proxy.endpoint)
     await until(() => proxy.passedBytes() - begin > bytes || child.exitCode !== null)
     child.kill(signal)
+    // Only then: else the rest could be sent before the signal is noticed.
+    const killed = await ended
     proxy.limit(Number.POSITIVE_INFINITY)
-    return await ended
+    return killed
   }
 
   test('killed with kill -9 in the middle goes on with the parts that are missing', async () => {
@@ -504,14 +507,15 @@ test('a full disk under the memory of uploads does not stop a push: it may be th
 test('two pushes of one key at once do not disturb each other; the lock of a killed one does not count', async () => {
   const { path, target } = newRun(100)
   mkdirSync(context.stateFolder, { recursive: true })
-  const sleeper = spawn('sleep', ['60'])
+  const sleeper = spawn('sleep', ['infinity'])
+  const isDead = once(sleeper, 'exit')
   const lock = join(
     context.stateFolder,
     `${digest('sha256', Buffer.from(JSON.stringify(['127.0.0.1', target.bucket, target.key]))).slice(0, 32)}.lock`,
   )
   writeFileSync(lock, JSON.stringify(identify(sleeper.pid ?? 0)))
-  expect(await pushFile(path, target, options, context)).toMatchObject({ state: 'failed', error: expect.stringContaining('is sending') })
-  sleeper.kill('SIGKILL')
-  await once(sleeper, 'exit')
+  const refused = await pushFile(path, target, options, context).finally(() => sleeper.kill('SIGKILL'))
+  expect(refused).toMatchObject({ state: 'failed', error: expect.stringContaining('is sending') })
+  await isDead
   expect(await pushFile(path, target, options, context)).toMatchObject({ state: 'uploaded' })
 })

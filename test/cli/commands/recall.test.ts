@@ -7,6 +7,7 @@ import { signal } from '../../support/context.ts'
 import { type RecallTape, recallTape } from '../../support/recall-tape.ts'
 import { deleteFromStore, makeRun, onlyOnTape, replicaOf } from '../../support/recalled-runs.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import { WAIT_LIMIT_MS } from '../../support/wait.ts'
 import { cygnet as run } from '../in-process.ts'
 
 let context: TestTapeContext
@@ -54,7 +55,10 @@ describe('cygnet recall', () => {
   test('--wait tells what happens, and ends with 0 when it is there', async () => {
     await onlyOnTape(here, tape, number)
     const waiting = cygnet('recall', '--wait')
-    const bringing = vi.waitUntil(async () => (await advanceRecalls(here, signal, here.log)).present > 0, { timeout: 20_000, interval: 50 })
+    const bringing = vi.waitUntil(async () => (await advanceRecalls(here, signal, here.log)).present > 0, {
+      timeout: WAIT_LIMIT_MS,
+      interval: 50,
+    })
     const { code, stdout, stderr } = await waiting
     await bringing
     expect(code).toBe(0)
@@ -66,7 +70,10 @@ describe('cygnet recall', () => {
     const run = await onlyOnTape(here, tape, number)
     await context.put(run.key, 'another run')
     const waiting = cygnet('recall', '--wait')
-    const trying = vi.waitUntil(async () => (await advanceRecalls(here, signal, here.log)).failed > 0, { timeout: 20_000, interval: 50 })
+    const trying = vi.waitUntil(async () => (await advanceRecalls(here, signal, here.log)).failed > 0, {
+      timeout: WAIT_LIMIT_MS,
+      interval: 50,
+    })
     const { code, stdout } = await waiting
     await trying
     expect(code).toBe(1)

@@ -3,13 +3,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test, vi } from 'vitest'
 import * as get from '../../../cli/commands/get.ts'
 import { registerLinks } from '../../../functions/catalog-api/routes/links.ts'
 import { registerRuns } from '../../../functions/catalog-api/routes/runs.ts'
-import { temporaryFolder } from '../../../infra/local/testing.ts'
+import { startTestStore, temporaryFolder } from '../../../infra/local/testing.ts'
 import { requestRecall } from '../../../shared/replicas/recall/request.ts'
 import { advanceRecalls } from '../../../shared/replicas/recall/schedule.ts'
 import { signal } from '../../support/context.ts'
@@ -17,15 +16,22 @@ import { partOfApi } from '../../support/part-of-api.ts'
 import { type RecallTape, recallTape } from '../../support/recall-tape.ts'
 import { deleteFromStore, makeRun, onlyOnTape, putOnTape, replicaOf } from '../../support/recalled-runs.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import { until, WAIT_LIMIT_MS } from '../../support/wait.ts'
 import { cygnet as run, serve } from '../in-process.ts'
+import { type SlowProxy, startSlowProxy } from '../push/slow-proxy.ts'
 
 let context: TestTapeContext
 let tape: RecallTape
+/** Links of the API lead through it. */
+let proxy: SlowProxy
+/** Paths that the API has answered. */
+const answered: string[] = []
 let api: Awaited<ReturnType<typeof serve>>
 let folder: string
 let number = 700
 beforeAll(async () => {
-  context = await startTestTapeContext()
+  proxy = await startSlowProxy((await startTestStore()).connection.s3.endpoint)
+  context = await startTestTapeContext({ environment: { CYGNET_S3_PUBLIC_ENDPOINT: proxy.endpoint } })
   tape = recallTape()
   const part = partOfApi(
     (routes) => {
@@ -34,10 +40,17 @@ beforeAll(async () => {
     },
     ['read:LNGS', 'link:LNGS', 'recall:LNGS', 'read:FLASH/2024', 'link:FLASH/2024'],
   )
-  api = await serve({ fetch: part.app.fetch })
+  api = await serve({
+    async fetch(request) {
+      const answer = await part.app.fetch(request)
+      answered.push(new URL(request.url).pathname)
+      return answer
+    },
+  })
 })
 afterAll(async () => {
   await api.close()
+  await proxy.close()
   await context.close()
 })
 beforeEach(() => {
@@ -161,11 +174,15 @@ test('a process that was killed leaves what had come: the next one fetches the r
   const name = made.key.slice(5)
   const main = fileURLToPath(new URL('../../../cli/main.ts', import.meta.url))
   const environment = { PATH: '/usr/bin:/bin', HOME: folder, CYGNET_FOLDER: '/nonexistent', CYGNET_API_URL: api.url }
-  const child = spawn(process.execPath, [main, 'get', String(number), '--out', folder], { env: environment, stdio: 'ignore' })
+  // More than a piece, and not all: it cannot end before it is killed.
+  proxy.letThrough(20_000_000)
+  const args = [main, 'get', String(number), '--out', folder, '--concurrency', '1']
+  const child = spawn(process.execPath, args, { env: environment, stdio: 'ignore' })
   const ended = once(child, 'exit')
-  while (child.exitCode === null && !existsSync(join(folder, `${name}.part.json`))) await sleep(2)
+  await until(() => child.exitCode !== null || existsSync(join(folder, `${name}.part.json`)))
   child.kill('SIGKILL')
-  await ended
+  expect(await ended).toEqual([null, 'SIGKILL'])
+  proxy.letThrough(Number.POSITIVE_INFINITY)
   expect(existsSync(join(folder, name))).toBe(false)
   const { code, stdout } = await cygnet(viaApi, String(number), '--json')
   expect(code).toBe(0)
@@ -182,7 +199,9 @@ test('what is only on tape is asked for and waited for, and comes', async () => 
     await advanceRecalls(there, signal, there.log)
     return (await replicaOf(there, made, 'recall'))?.state === 'present'
   }
-  const bringing = vi.waitUntil(isThere, { timeout: 40_000, interval: 50 })
+  // When the command has heard that it has to wait.
+  const isAsked = () => answered.some((path) => path.endsWith(`/${number}/links`))
+  const bringing = vi.waitUntil(async () => isAsked() && (await isThere()), { timeout: WAIT_LIMIT_MS, interval: 50 })
   const got = await cygnet(viaApi, String(number), '--recall', '--wait')
   await bringing
   expect(got).toMatchObject({ code: 0, stdout: `${join(folder, made.key.slice(5))}\n`, stderr: expect.stringContaining('waiting') })

@@ -1,8 +1,8 @@
 /** What `cygnet get` promises of a file: all of its bytes or an honest part of them, whatever the store, the network and the disk do. */
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createRangeFetcher } from '../../../cli/get/fetch-range.ts'
 import type { GetProgress, GetResult } from '../../../cli/get/get-file.ts'
@@ -10,6 +10,7 @@ import { type GetOptions, getRuns } from '../../../cli/get/get-runs.ts'
 import type { LinkSource, LinkWish, OfferedFile } from '../../../cli/get/link-source.ts'
 import type { RunName } from '../../../cli/runs/run-source.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
+import { until } from '../../support/wait.ts'
 import { fakeSource, offered, type RangeStore, startRangeStore } from './range-store.ts'
 
 const RUN = { tag: 'LNGS', runNumber: 12_345 }
@@ -48,7 +49,7 @@ async function get(source: LinkSource = usual(), more: Partial<GetOptions> = {},
     lookAgainMs: 10,
     onWaiting: () => {},
     onProgress: () => {},
-    signal: AbortSignal.timeout(60_000),
+    signal: new AbortController().signal,
     now: () => new Date(),
     ...more,
   }
@@ -143,21 +144,26 @@ describe('an interruption', () => {
 
   it('by a broken connection costs only what had not come: within a piece too', async () => {
     let cuts = 0
+    let open: ServerResponse | null = null
     store.misbehave = (request, response) => {
       if (cuts >= 3) return false
       cuts++
+      open = response
       const [start = 0] = (/\d+/.exec(request.headers.range ?? '') ?? []).map(Number)
       response.writeHead(206, {
         'content-range': `bytes ${start}-${request.headers.range?.split('-')[1]}/${SIZE}`,
         'content-length': '999999',
         etag: '"x"',
       })
-      response.write(store.content.subarray(start, start + 400), () => setTimeout(() => response.destroy(), 20))
+      response.write(store.content.subarray(start, start + 400))
       return true
     }
+    // Only when the bytes have come: a broken connection may take with it what nobody has read yet.
+    const onProgress = ({ doneBytes }: GetProgress) => doneBytes === cuts * 400 && open?.destroy()
     // One version for all: the answers above say another ETag, which the first of them makes the one that is expected.
     store.ignoresIfRange = true
-    expect(await one(usual(), { concurrency: 1, pieceBytes: SIZE })).toMatchObject({ state: 'fetched', receivedBytes: SIZE })
+    const options = { concurrency: 1, pieceBytes: SIZE, onProgress }
+    expect(await one(usual(), options)).toMatchObject({ state: 'fetched', receivedBytes: SIZE })
     expect(store.asked.map(({ range }) => range).slice(0, 4)).toEqual([
       'bytes=0-25299',
       'bytes=400-25299',
@@ -216,7 +222,7 @@ describe('an interruption', () => {
       return false
     }
     const first = one()
-    while (store.asked.length === 0) await sleep(5)
+    await until(() => store.asked.length > 0)
     expect(await one()).toMatchObject({ state: 'failed', reason: expect.stringContaining(`by the process ${process.pid}`) })
     release()
     expect(await first).toMatchObject({ state: 'fetched' })
@@ -335,7 +341,8 @@ describe('what is only on tape', () => {
     return { ...file, kind, state: 'staging', requestedAt: new Date(), detail: null }
   }
   const runs = [1, 2, 3].map((runNumber) => ({ tag: 'LNGS', runNumber }))
-  const soon = () => new Date(Date.now() + 60_000)
+  /** Later than any of these ends. */
+  const soon = () => new Date(Date.now() + 24 * 3_600_000)
   const states = (results: readonly GetResult[]) => results.map(({ runNumber, state }) => [runNumber, state])
 
   it('is asked for once with --recall, and only when it is not here already', async () => {
@@ -393,10 +400,12 @@ describe('what is only on tape', () => {
       stop.signal.throwIfAborted()
       return [await files('recalling', runNumber)]
     })
+    let told = 0
     const options = {
       waitUntil: soon(),
-      lookAgainMs: 60_000,
-      onWaiting: () => setTimeout(() => stop.abort(new Error('x')), 20),
+      lookAgainMs: 24 * 3_600_000,
+      // While it waits for the next look.
+      onWaiting: () => ++told === runs.length && setImmediate(() => stop.abort(new Error('x'))),
       signal: stop.signal,
     }
     expect(await get(source, options, runs)).toMatchObject([{ state: 'failed', reason: expect.stringContaining('interrupted') }])

@@ -15,7 +15,7 @@ interface Question {
   readonly body: unknown
 }
 
-const signal = AbortSignal.timeout(60_000)
+const { signal } = new AbortController()
 const runsOf = (tag: string, first: number, count: number): readonly RunName[] =>
   Array.from({ length: count }, (_, index) => ({ tag, runNumber: first + index }))
 const problem = (status: number, detail: string) => Response.json({ detail }, { status, headers: { 'retry-after': '0' } })

@@ -41,6 +41,8 @@ export async function startRangeStore(content: Buffer): Promise<RangeStore> {
     if (token !== store.token) return void response.writeHead(403).end('<Error><Code>AccessDenied</Code></Error>')
     answer(store, request, response, asked)
   })
+  // A connection stays open until its client ends it: else one could be closed in the moment in which it is used again.
+  server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const store: RangeStore = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/run`,

@@ -6,7 +6,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { HeadObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
 import { createPushClient } from '../../../cli/push/push.ts'
@@ -97,12 +96,4 @@ async function endOf(child: ChildProcess): Promise<Pushed> {
       .split('\n')
       .map((line) => JSON.parse(line) as PushResult)
   return { code, signal, stdout, stderr, results }
-}
-
-/** Waits until something holds. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const limit = Date.now() + 30_000; !(await holds()); ) {
-    if (Date.now() > limit) throw new Error('it did not come to pass within 30 s')
-    await sleep(10)
-  }
 }

@@ -1,4 +1,4 @@
-/** A way to a store that can be slow or broken: TCP, byte by byte the same, with a limit on what goes to the store. */
+/** A way to a store that can be slow or broken: TCP, byte by byte the same, with limits on what goes to the store and comes from it. */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,6 +9,8 @@ export interface SlowProxy {
   passedBytes(): number
   /** From now on so many bytes a second go to the store, over all connections. */
   limit(bytesPerSecond: number): void
+  /** So many bytes more come from the store, over all connections; the others wait until another number is given. */
+  letThrough(answerBytes: number): void
   /** Ends all connections as a failing network does; new ones work. */
   cut(): void
   close(): Promise<void>
@@ -19,6 +21,8 @@ export async function startSlowProxy(target: string): Promise<SlowProxy> {
   const sockets = new Set<Socket>()
   let bytesPerSecond = Number.POSITIVE_INFINITY
   let passed = 0
+  let answerBytes = Number.POSITIVE_INFINITY
+  let more = Promise.withResolvers<void>()
   let free = Promise.resolve()
   /** One after the other, so that the limit holds for all connections together. */
   const turn = (bytes: number): Promise<void> => {
@@ -36,7 +40,15 @@ export async function startSlowProxy(target: string): Promise<SlowProxy> {
     }
     client.on('close', () => store.destroy())
     store.on('close', () => client.destroy())
-    store.pipe(client)
+    const answer = async () => {
+      for await (const chunk of store as AsyncIterable<Buffer>) {
+        while (answerBytes <= 0) await more.promise
+        answerBytes -= chunk.length
+        if (!client.write(chunk)) await Promise.race([once(client, 'drain'), once(client, 'close')])
+      }
+      client.end()
+    }
+    answer().catch(() => client.destroy())
     const pump = async () => {
       for await (const chunk of client as AsyncIterable<Buffer>) {
         await turn(chunk.length)
@@ -57,6 +69,11 @@ export async function startSlowProxy(target: string): Promise<SlowProxy> {
     passedBytes: () => passed,
     limit(value) {
       bytesPerSecond = value
+    },
+    letThrough(bytes) {
+      answerBytes = bytes
+      more.resolve()
+      more = Promise.withResolvers()
     },
     cut,
     async close() {

@@ -20,7 +20,7 @@ export interface RunOnDisk {
   readonly object: { readonly bucket: string; readonly key: string }
 }
 
-const ONCE = ['--tag', 'LNGS', '--once', '--idle', '0', '--delete-when-safe', '--keep-newest', '0', '--part-size', '5MiB']
+export const ONE_PASS = ['--tag', 'LNGS', '--once', '--idle', '0', '--delete-when-safe', '--keep-newest', '0', '--part-size', '5MiB']
 
 export async function startCatalogued() {
   const context = await startTestTapeContext()
@@ -70,7 +70,7 @@ export async function startCatalogued() {
       return { path, runNumber, object: { bucket: context.bucket, key: `LNGS/${name}` } }
     },
     start: (watched: string, environment: Readonly<Record<string, string>>, more: readonly string[] = []) =>
-      startPush(['--watch', watched, ...ONCE, ...more], environment),
+      startPush(['--watch', watched, ...ONE_PASS, ...more], environment),
     /** What the functions do with an object: it is catalogued, and copied to tape. */
     async process({ object, runNumber, path }: RunOnDisk): Promise<void> {
       const version = await describeObject(context.s3, object, stop.signal)

@@ -1,20 +1,28 @@
 /** `cygnet push --watch --delete-when-safe` as a process that reaches the catalogue, the store and the tape itself. */
 import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import * as push from '../../../cli/commands/push.ts'
 import { runlogRow } from '../../support/catalogue.ts'
 import { corruptOnTape } from '../../support/on-tape.ts'
-import { type RunOnDisk, startCatalogued } from './catalogued.ts'
+import { cygnet } from '../in-process.ts'
+import { ONE_PASS, type RunOnDisk, startCatalogued } from './catalogued.ts'
 
 let world: Awaited<ReturnType<typeof startCatalogued>>
 beforeAll(async () => {
   world = await startCatalogued()
 })
 afterAll(() => world?.close())
+afterEach(() => {
+  vi.unstubAllEnvs()
+})
 
-const once = (watched: string, more: readonly string[] = []) => world.start(watched, world.byDatabase, more).ended
-/** Does not delete: it is told to keep everything. */
-const look = (watched: string) => once(watched, ['--keep-hours', '1000000'])
+/** Does not delete: it is told to keep everything. In this process: starting one for each pass would take most of the time. */
+async function look(watched: string) {
+  const answer = await cygnet([push], world.byDatabase, 'push', '--watch', watched, ...ONE_PASS, '--keep-hours', '1000000')
+  expect(answer).toMatchObject({ code: 0, error: null })
+  return answer
+}
 const local = async ({ object }: RunOnDisk) =>
   await world.context.database
     .selectFrom('replicas')
@@ -28,7 +36,7 @@ test('files go when the object is the catalogued one and the copy on tape is rig
   const { watched, runs } = await world.safeRuns(world.byDatabase, 3)
   const [bad, ...good] = runs as [RunOnDisk, ...RunOnDisk[]]
   corruptOnTape(world.context, bad.object)
-  const { code, stdout } = await once(watched)
+  const { code, stdout } = await world.start(watched, world.byDatabase).ended
   expect(code).toBe(0)
   expect([bad, ...good].map(({ path }) => existsSync(path))).toEqual([true, false, false])
   expect(stdout).toMatch(/^ +1 +no copy on tape is verified now: /m)

@@ -3,6 +3,7 @@ import { mkdtempSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createPushClient } from '../../../cli/push/push.ts'
 import type { WatchEvent } from '../../../cli/watch/events.ts'
+import type { Clock } from '../../../cli/watch/tracked-files.ts'
 import { watchFolder } from '../../../cli/watch/watch.ts'
 import type { WatchContext, WatchRequest } from '../../../cli/watch/watch-state.ts'
 import { loadConfig } from '../../../shared/config.ts'
@@ -10,6 +11,19 @@ import { createFixture, MIB } from '../push/fixture.ts'
 
 /** Of the clock that never jumps, against the true one: waits of minutes pass in seconds. */
 const HASTE = 60
+
+/** A clock that stands still until the test lets time pass: then no pause of the machine makes a file idle. */
+export function createStillClock(): { readonly clock: Clock; wallMs: () => number; pass(ms: number): void } {
+  let steadyMs = 0
+  const still = {
+    wallMs: () => Date.now(),
+    clock: { wallMs: () => still.wallMs(), steadyMs: () => steadyMs },
+    pass(ms: number) {
+      steadyMs += ms
+    },
+  }
+  return still
+}
 
 type Named<E extends WatchEvent['event']> = Extract<WatchEvent, { readonly event: E }>
 
@@ -23,7 +37,7 @@ export async function createWatchFixture() {
   const watch = (folder: string, request: Partial<WatchRequest> = {}, context: Partial<WatchContext> = {}) => {
     const events: WatchEvent[] = []
     const commands: string[] = []
-    const network = { isDown: false }
+    const network = { isDown: false, beforeRequest: async (_command: string, _key: string | undefined): Promise<void> => {} }
     const ending = new AbortController()
     const s3 = createPushClient(config)
     s3.middlewareStack.add(
@@ -31,6 +45,7 @@ export async function createWatchFixture() {
         async (args) => {
           if (network.isDown) throw Object.assign(new Error('connect ECONNREFUSED 192.0.2.1:443'), { code: 'ECONNREFUSED' })
           commands.push(commandName ?? '')
+          await network.beforeRequest(commandName ?? '', 'Key' in args.input ? args.input.Key : undefined)
           return await next(args)
         },
       { step: 'initialize' },
@@ -73,6 +88,11 @@ export async function createWatchFixture() {
       of,
       pushed: () => of('file-pushed').map(({ file }) => file.name),
       lastPending: () => of('watch-pending').at(-1)?.pending,
+      /** Why a file is not in the store, as it was told last. */
+      reason: (name: string) =>
+        of('watch-pending')
+          .at(-1)
+          ?.pending.files.find((file) => file.name === name)?.reason,
       async end() {
         ending.abort(new Error('stopped'))
         return await done

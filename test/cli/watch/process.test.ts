@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { afterAll, expect, test } from 'vitest'
 import { register } from '../../../cli/commands/push.ts'
-import { createFixture, MIB, startPush, until } from '../push/fixture.ts'
+import { until } from '../../support/wait.ts'
+import { createFixture, MIB, startPush } from '../push/fixture.ts'
 import { startSlowProxy } from '../push/slow-proxy.ts'
 
 const fixture = await createFixture()
@@ -39,8 +40,8 @@ test('killed with kill -9 in the middle of a file goes on with the parts that ar
   const { child, ended } = fixture.start(args, proxy.endpoint)
   await until(() => proxy.passedBytes() > 18 * MIB || child.exitCode !== null)
   child.kill('SIGKILL')
-  proxy.limit(Number.POSITIVE_INFINITY)
   expect(await ended).toMatchObject({ signal: 'SIGKILL' })
+  proxy.limit(Number.POSITIVE_INFINITY)
   expect(await fixture.content(key)).toBeNull()
 
   const again = await fixture.push(args)

@@ -1,12 +1,12 @@
 import { appendFileSync, mkdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import { runFileBytes } from '../../../cli/simulate/write.ts'
 import type { SafetyPort } from '../../../cli/watch/safety.ts'
-import { digest, MIB, until } from '../push/fixture.ts'
-import { createWatchFixture } from './fixture.ts'
+import { until, WAIT_LIMIT_MS } from '../../support/wait.ts'
+import { digest, MIB } from '../push/fixture.ts'
+import { createStillClock, createWatchFixture } from './fixture.ts'
 
 const fixture = await createWatchFixture()
 afterAll(() => fixture.close())
@@ -19,6 +19,10 @@ const QUICK = { limits: { idleMs: 60_000, settleMs: 6_000 } } as const
 /** Numbers that no other test uses. */
 let lastRun = 200
 const nextRun = () => String(++lastRun).padStart(5, '0')
+/** More than a file must stay unchanged, and less than makes it idle. */
+const SETTLED_MS = 7_000
+const MOMENT_AGO = 'it was there or was written to only a moment ago'
+const MAYBE_WRITTEN = 'it may still be written: no later run, no end of run'
 const isInStore = async (name: string) => (await content(`LNGS/${name}`)) !== null
 
 describe('runs of a folder', () => {
@@ -31,10 +35,18 @@ describe('runs of a folder', () => {
     ]
     const names = numbers.map((number) => `run${number}.mid.gz`)
     for (const [index, name] of names.entries()) runFile(folder, name, `content of ${name}`, HOUR_S * 10 - index * 60)
-    const { done, pushed } = watch(folder, ONCE)
+    const { done, pushed, network } = watch(folder, ONCE)
+    // The first waits for the second: they are on their way at the same time, whichever ends first.
+    const first: (string | undefined)[] = []
+    const { promise: both, resolve } = Promise.withResolvers<void>()
+    network.beforeRequest = async (command, key) => {
+      if (command !== 'PutObjectCommand') return
+      if (first.length < 2 && first.push(key) === 2) resolve()
+      await both
+    }
     expect((await done)?.files).toEqual([])
     expect(pushed().toSorted()).toEqual(names.toSorted())
-    expect(pushed().slice(0, 2).toSorted()).toEqual(['run1000019.mid.gz', 'run99930.mid.gz'])
+    expect(first.toSorted()).toEqual(['LNGS/run1000019.mid.gz', 'LNGS/run99930.mid.gz'])
     for (const name of ['run99999.mid.gz', 'run100000.mid.gz', 'run1000000.mid.gz'])
       expect((await content(`LNGS/${name}`))?.toString()).toBe(`content of ${name}`)
   })
@@ -43,11 +55,18 @@ describe('runs of a folder', () => {
     const folder = newFolder()
     const name = `run${nextRun()}.mid`
     const bytes = Buffer.from(await runFileBytes({ camera: 32, digitizers: false, events: 20 }, null, { compression: 'none' }))
-    const watching = watch(folder)
+    const { clock, pass } = createStillClock()
+    const watching = watch(folder, {}, { clock })
     const path = join(folder, name)
-    for (let at = 0; at < bytes.length; at += Math.ceil(bytes.length / 12)) {
-      appendFileSync(path, bytes.subarray(at, at + Math.ceil(bytes.length / 12)))
-      await sleep(60)
+    const step = Math.ceil(bytes.length / 12)
+    for (let end = step; ; end += step) {
+      appendFileSync(path, bytes.subarray(end - step, end))
+      const isSeen = () => watching.lastPending()?.bytes === Math.min(end, bytes.length) && watching.reason(name) !== MAYBE_WRITTEN
+      await until(isSeen)
+      expect(watching.of('file-closed')).toEqual([])
+      pass(SETTLED_MS)
+      if (end >= bytes.length) break
+      await until(() => watching.reason(name) === MAYBE_WRITTEN)
       expect(watching.of('file-closed')).toEqual([])
     }
     await until(() => watching.pushed().includes(name))
@@ -85,13 +104,19 @@ describe('runs of a folder', () => {
     const mid = runFile(folder, `run${run}.mid`, plain, 100)
     const gz = join(folder, `run${run}.mid.gz`)
     writeFileSync(gz, gzip.subarray(0, 1000))
-    const watching = watch(folder)
-    await sleep(400)
-    expect(watching.pushed()).toEqual([])
+    const { clock, pass } = createStillClock()
+    const watching = watch(folder, {}, { clock })
+    await until(() => watching.reason(`run${run}.mid`) === MOMENT_AGO && watching.reason(`run${run}.mid.gz`) === MOMENT_AGO)
+    pass(SETTLED_MS)
+    await until(() => watching.reason(`run${run}.mid`) === `it is being compressed into run${run}.mid.gz`)
+    await until(() => watching.reason(`run${run}.mid.gz`) === `run${run}.mid is still being compressed into it`)
+    expect(watching.of('file-closed')).toEqual([])
     appendFileSync(gz, gzip.subarray(1000))
     const { atime, mtime } = statSync(mid)
     utimesSync(gz, atime, mtime)
     rmSync(mid)
+    await until(() => watching.lastPending()?.bytes === gzip.length)
+    pass(SETTLED_MS)
     await until(() => watching.pushed().length > 0)
     await watching.end()
     expect(watching.pushed()).toEqual([`run${run}.mid.gz`])
@@ -102,12 +127,14 @@ describe('runs of a folder', () => {
     const folder = newFolder()
     const [old, live] = [`run${nextRun()}.mid`, `run${nextRun()}.mid`]
     runFile(folder, old, 'an event', 10)
-    let setForwardMs = 0
-    const watching = watch(folder, {}, { clock: { wallMs: () => Date.now() + setForwardMs, steadyMs: () => performance.now() * 60 } })
-    await until(() => watching.of('watch-pending').length > 0)
-    setForwardMs = 5 * HOUR_S * 1000
+    const time = createStillClock()
+    const watching = watch(folder, {}, { clock: time.clock })
+    await until(() => watching.reason(old) !== undefined)
+    time.wallMs = () => Date.now() + 5 * HOUR_S * 1000
     runFile(folder, live, 'another event', -5 * HOUR_S)
-    await sleep(1000) // a minute
+    await until(() => watching.reason(live) === MOMENT_AGO)
+    time.pass(60_000)
+    await until(() => watching.reason(live) === MAYBE_WRITTEN && watching.pushed().length > 0)
     expect(watching.of('file-closed').map(({ file, evidence }) => [file.name, evidence])).toEqual([[old, 'later-run']])
     await watching.end()
   })
@@ -169,6 +196,7 @@ describe('the watch goes on', () => {
     expect(watching.of('file-push-failed')[0]).toMatchObject({ state: 'failed', error: expect.stringContaining('ECONNREFUSED') })
     const waits = watching.of('file-push-failed').map(({ againSeconds }) => againSeconds)
     expect(Math.max(...waits)).toBeGreaterThan(Math.min(...waits))
+    await until(() => watching.lastPending()?.counts.open === 0)
     expect(watching.lastPending()).toMatchObject({ counts: { open: 0 }, oldestSeconds: expect.any(Number) })
     expect(watching.lastPending()?.files.length).toBe(2)
     watching.network.isDown = false
@@ -243,10 +271,12 @@ describe('the watch goes on', () => {
     const name = `run${nextRun()}.mid.gz`
     const path = runFile(folder, name, 'an old run', 2 * HOUR_S)
     const store = { s3: fixture.s3, name: 'test', bucket: fixture.bucket, remote: null, close: () => {} }
+    const { clock, pass } = createStillClock()
     const watching = watch(
       folder,
-      { limits: { idleMs: 240_000, settleMs: 6_000 } },
+      {},
       {
+        clock,
         openStore: async () => {
           rmSync(path)
           writeFileSync(path, 'begin, ')
@@ -254,10 +284,16 @@ describe('the watch goes on', () => {
         },
       },
     )
+    await until(() => watching.reason(name) === MOMENT_AGO)
+    pass(SETTLED_MS)
     await until(() => watching.of('file-closed').length === 1)
-    await sleep(300)
+    await until(() => watching.lastPending()?.bytes === 'begin, '.length && watching.reason(name) === MOMENT_AGO)
+    pass(SETTLED_MS)
+    await until(() => watching.reason(name) === MAYBE_WRITTEN)
     expect(watching.pushed()).toEqual([])
     appendFileSync(path, 'end')
+    await until(() => watching.lastPending()?.bytes === 'begin, end'.length)
+    pass(900_000)
     await until(() => watching.pushed().length === 1)
     await watching.end()
     expect((await content(`LNGS/${name}`))?.toString()).toBe('begin, end')
@@ -324,13 +360,10 @@ describe('files that may be deleted', () => {
     const safe = new Set([first, third, fourth, ...names.slice(4)].filter((name) => name !== undefined))
     const watching = watch(folder, { deletion: { newestRuns: 1, hours: 24 } }, { openSafety: async () => catalogue(safe) })
     await until(() => watching.of('file-deleted').length === 3)
-    await until(() => watching.lastPending()?.kept.count === 3)
+    const reasons = { 'not on tape yet': 1, 'it is younger than 24 h': 1, 'it is among the newest runs (1)': 1 }
+    await vi.waitFor(() => expect(watching.lastPending()?.kept).toMatchObject({ count: 3, reasons }), WAIT_LIMIT_MS)
+    expect(watching.lastPending()?.kept.reasons).toEqual(reasons)
     expect(paths.map(isThere)).toEqual([false, true, false, false, true, true])
-    expect(watching.lastPending()?.kept.reasons).toEqual({
-      'not on tape yet': 1,
-      'it is younger than 24 h': 1,
-      'it is among the newest runs (1)': 1,
-    })
     await watching.end()
   })
 
@@ -382,15 +415,24 @@ describe('files that may be deleted', () => {
 describe('files that the catalogue was told of', () => {
   function catalogue() {
     const told: string[] = []
+    let rounds = 0
     const name = ({ path }: { readonly path: string }) => path.replace(/.*\//, '')
     const safety: SafetyPort = {
+      settle: async () => {
+        rounds++
+      },
       safetyOf: async () => ({ safe: false, why: 'not on tape yet' }),
       forget: async () => ({ safe: false, why: 'not on tape yet' }),
       note: async (file) => told.push(`here ${name(file)}`) > 0,
       vanished: async (file) => told.push(`gone ${name(file)}`) > 0,
       close: async () => {},
     }
-    return { told, openSafety: async () => safety }
+    /** Until the folder and what the catalogue knows of it were compared anew, from beginning to end. */
+    const compared = async () => {
+      const before = rounds
+      await until(() => rounds >= before + 3)
+    }
+    return { told, compared, openSafety: async () => safety }
   }
   const someRuns = (folder: string) => {
     const names = [`run${nextRun()}.mid.gz`, `run${nextRun()}.mid.gz`] as const
@@ -401,37 +443,41 @@ describe('files that the catalogue was told of', () => {
   test('and that somebody else removes or writes over are told to be gone, once', async () => {
     const folder = newFolder()
     const [first, second] = someRuns(folder)
-    const { told, openSafety } = catalogue()
+    const { told, compared, openSafety } = catalogue()
     const watching = watch(folder, {}, { openSafety })
     await until(() => told.length === 2)
     rmSync(join(folder, first))
     writeFileSync(join(folder, second), 'something else')
     await until(() => told.length === 4)
-    await sleep(200)
+    await compared()
     await watching.end()
-    expect(told).toEqual([`here ${first}`, `here ${second}`, `gone ${first}`, `gone ${second}`])
-    expect(watching.of('file-vanished').map(({ key }) => key)).toEqual([`LNGS/${first}`, `LNGS/${second}`])
+    // Of two files that are sent at the same time either may be told of first.
+    expect(told.slice(0, 2).toSorted()).toEqual([`here ${first}`, `here ${second}`])
+    expect(told.slice(2).toSorted()).toEqual([`gone ${first}`, `gone ${second}`])
+    const vanished = watching.of('file-vanished').map(({ key }) => key)
+    expect(vanished.toSorted()).toEqual([`LNGS/${first}`, `LNGS/${second}`])
   })
 
   test('are not called gone while another folder has the name of theirs, nor after that', async () => {
     const folder = newFolder()
     const [first, second] = someRuns(folder)
-    const { told, openSafety } = catalogue()
-    const watching = watch(folder, {}, { openSafety })
+    const { told, compared, openSafety } = catalogue()
+    const watching = watch(folder, QUICK, { openSafety })
     await until(() => told.length === 2)
     renameSync(folder, `${folder}-disk`)
     mkdirSync(folder)
     const third = `run${nextRun()}.mid.gz`
     runFile(folder, third, 'written below the mount point', HOUR_S)
     await until(() => told.length === 3)
-    await sleep(200)
+    await compared()
     renameSync(folder, `${folder}-below`)
     renameSync(`${folder}-disk`, folder)
-    await sleep(200)
+    await compared()
     await watching.end()
     const again = watch(folder, ONCE, { openSafety })
     await again.done
-    expect(told).toEqual([`here ${first}`, `here ${second}`, `here ${third}`])
+    expect(told.slice(0, 2).toSorted()).toEqual([`here ${first}`, `here ${second}`])
+    expect(told.slice(2)).toEqual([`here ${third}`])
   })
 
   test('are told of again when they are back', async () => {
