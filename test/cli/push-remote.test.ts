@@ -29,6 +29,8 @@ describe('with an API token and no other credentials', () => {
   /** Requests to the API that are answered 503 from now on. */
   let outage = 0
   const asked: string[] = []
+  /** The API answers only then. */
+  let isReady: Promise<unknown> = Promise.resolve()
 
   beforeAll(async () => {
     context = await startTestTapeContext()
@@ -36,6 +38,7 @@ describe('with an API token and no other credentials', () => {
     const api = createHandler(context)
     const app = {
       async fetch(request: Request) {
+        await isReady
         if (outage-- > 0) return new Response('down', { status: 503 })
         if (request.method === 'POST') {
           const { method, query } = (await request.clone().json()) as { method: string; query: Record<string, string> }
@@ -150,7 +153,7 @@ describe('with an API token and no other credentials', () => {
       stateFolder: join(folder, 'state'),
       signal: never,
       onProgress({ phase, doneBytes }) {
-        if (phase === 'sending' && doneBytes >= 6 * MIB && parts++ === 0) void revokeTokens(context.database, String(id), new Date())
+        if (phase === 'sending' && doneBytes >= 6 * MIB && parts++ === 0) isReady = revokeTokens(context.database, String(id), new Date())
       },
     }
     const broken = await pushFile(path, { bucket: context.bucket, key }, { ...OPTIONS, concurrency: 1 }, pushing)

@@ -3,7 +3,6 @@ import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -25,6 +24,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type Embedded, startEmbedded } from '../../infra/local/embedded.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
+import { WAIT_LIMIT_MS } from '../support/wait.ts'
 import { s3Client } from './clients.ts'
 
 const Bucket = 'cygno-data'
@@ -165,9 +165,9 @@ test('a PUT that breaks off leaves the object as it was', async () => {
   const socket = connect(Number(port), hostname)
   socket.write(`PUT ${presign} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(500_000)}`)
   const files = () => readdirSync(join(dataFolder, 'embedded', 'objects', Bucket)).filter((name) => name.startsWith('broken%'))
-  await vi.waitFor(() => expect(files()).toHaveLength(3), 20_000) // the new content is being written beside the old
+  await vi.waitFor(() => expect(files()).toHaveLength(3), WAIT_LIMIT_MS) // the new content is being written beside the old
   socket.destroy()
-  await vi.waitFor(() => expect(files()).toHaveLength(2), 20_000)
+  await vi.waitFor(() => expect(files()).toHaveLength(2), WAIT_LIMIT_MS)
   expect((await read('broken')).toString()).toBe('whole')
 })
 
@@ -242,11 +242,12 @@ test('nobody reads or writes without a valid signature, nor with one that has ex
   await expect(s3Client(embedded.connection, s3rverDefault).send(new GetObjectCommand({ Bucket, Key: 'private' }))).rejects.toMatchObject({
     name: 'InvalidAccessKeyId',
   })
-  const link = await presigned('GET', 'private', 4)
+  const halfAnHourAgo = new Date(Date.now() - 1_800_000)
+  const link = await presigned('GET', 'private', { signedAt: halfAnHourAgo, expiresSeconds: 3600 })
   expect(await (await fetch(link.url)).text()).toBe('secret')
   expect((await fetch(link.url.replace('private', 'ranges'))).status).toBe(403)
-  await sleep(5000)
-  expect((await fetch(link.url)).status).toBe(403)
+  const expired = await presigned('GET', 'private', { signedAt: halfAnHourAgo, expiresSeconds: 1799 })
+  expect((await fetch(expired.url)).status).toBe(403)
 })
 
 test('nothing outside the folder is reached through a bucket, a key or an upload id', async () => {
@@ -264,11 +265,11 @@ test('nothing outside the folder is reached through a bucket, a key or an upload
 async function presigned(
   method: 'GET' | 'PUT',
   key: string,
-  expiresSeconds = 60,
+  { signedAt = new Date(), expiresSeconds = 3600 } = {},
 ): Promise<{ readonly url: string; readonly presign: string }> {
   const { createHash, createHmac } = await import('node:crypto')
   const { endpoint, region, accessKeyId, secretAccessKey } = embedded.connection.s3
-  const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
+  const time = signedAt.toISOString().replace(/[-:]|\.\d+/g, '')
   const scope = `${time.slice(0, 8)}/${region}/s3/aws4_request`
   const query = [
     'X-Amz-Algorithm=AWS4-HMAC-SHA256',

@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { GetBucketLocationCommand, PutBucketNotificationConfigurationCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { expect, test } from 'vitest'
 import { findMinio, MINIO_TARGET_ARN, startMinio } from '../../infra/local/minio.ts'
 import { LOOPBACK } from '../../infra/local/ports.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
+import { until } from '../support/wait.ts'
 
 // Without a MinIO program on the machine this is skipped; `npm run setup -- --with minio` builds one.
 test.skipIf((await findMinio()) === null)('MinIO posts its events with our token, and again until they are taken', async () => {
@@ -20,6 +20,7 @@ test.skipIf((await findMinio()) === null)('MinIO posts its events with our token
       response.writeHead(request.method === 'POST' ? status : 200).end()
     })
   }).listen(0, LOOPBACK)
+  webhook.keepAliveTimeout = 0
   await once(webhook, 'listening')
   const { port } = webhook.address() as { readonly port: number }
 
@@ -33,9 +34,9 @@ test.skipIf((await findMinio()) === null)('MinIO posts its events with our token
     const NotificationConfiguration = { QueueConfigurations: [{ QueueArn: MINIO_TARGET_ARN, Events: [...Events] }] }
     await s3.send(new PutBucketNotificationConfigurationCommand({ Bucket: 'cygno-data', NotificationConfiguration }))
     await s3.send(new PutObjectCommand({ Bucket: 'cygno-data', Key: 'LNGS/run 1+ü.mid.gz', Body: 'hello' }))
-    for (let i = 0; i < 200 && posts.length === 0; i += 1) await sleep(50)
+    await until(() => posts.length > 0)
     status = 200
-    for (let i = 0; i < 300 && !posts.some(({ answered }) => answered === 200); i += 1) await sleep(50)
+    await until(() => posts.some(({ answered }) => answered === 200))
 
     const taken = posts.find(({ answered }) => answered === 200)
     expect(posts[0]?.answered).toBe(503)

@@ -3,14 +3,15 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { identify, isRunning } from '../../infra/local/identity.ts'
-import { freePort, isPortFree, LOOPBACK } from '../../infra/local/ports.ts'
+import { LOOPBACK } from '../../infra/local/ports.ts'
 import { type Service, type StartOptions, startProcess } from '../../infra/local/process.ts'
 import { findProgram } from '../../infra/local/programs.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
+import { until } from '../support/wait.ts'
 
-const FOREVER = 'setInterval(() => undefined, 1000)'
+const FOREVER = "console.log('running'); setInterval(() => undefined, 1000)"
 /** Ignores SIGTERM from the moment it says so in its log. */
 const DEAF = `process.on('SIGTERM', () => undefined); console.log('deaf'); ${FOREVER}`
 
@@ -22,6 +23,7 @@ beforeEach(() => {
   dataFolder = temporaryFolder()
 })
 afterEach(async () => {
+  vi.restoreAllMocks()
   for (const other of others.splice(0)) other.kill('SIGKILL')
   for (const service of services.splice(0)) await service.stop()
   rmSync(dataFolder, { recursive: true, force: true })
@@ -56,25 +58,23 @@ async function startedElsewhere(script: string): Promise<{ readonly starter: Chi
   return { starter, pid }
 }
 
-const isDeaf = () => readFileSync(join(dataFolder, 'logs', 'dummy.log'), 'utf8').includes('deaf')
-
-async function until(condition: () => boolean, seconds = 20): Promise<boolean> {
-  const end = performance.now() + seconds * 1000
-  while (!condition() && performance.now() < end) await sleep(20)
-  return condition()
-}
+const hasPrinted = (text: string) => readFileSync(join(dataFolder, 'logs', 'dummy.log'), 'utf8').includes(text)
+const isDeaf = () => hasPrinted('deaf')
 
 test('a service answers when its start returns, and is gone, with its pid file, when its stop returns', async () => {
-  const port = await freePort()
-  const service = await start(`require('http').createServer((_, r) => r.end('yes')).listen(${port}, '${LOOPBACK}')`, {
-    probe: (signal) => fetch(`http://${LOOPBACK}:${port}`, { signal }),
-  })
-  expect(await (await fetch(`http://${LOOPBACK}:${port}`)).text()).toBe('yes')
+  // The service says itself which port it has: one that is chosen before may be taken by somebody else until then.
+  const words = `yes from ${dataFolder}`
+  const url = () => readFileSync(join(dataFolder, 'dummy', 'url'), 'utf8')
+  const answer = async () => await (await fetch(url())).text()
+  const script = `const server = require('http').createServer((_, r) => r.end('${words}')).listen(0, '${LOOPBACK}', () =>
+    require('fs').writeFileSync('url', 'http://${LOOPBACK}:' + server.address().port))`
+  const service = await start(script, { probe: answer })
+  expect(await answer()).toBe(words)
   const identity = identify(service.pid)
   expect(isRunning(identity)).toBe(true)
   await service.stop()
   expect(isRunning(identity)).toBe(false)
-  expect(await isPortFree(port)).toBe(true)
+  expect(await answer().catch(() => 'nobody answers')).not.toBe(words)
   expect(existsSync(join(dataFolder, 'dummy', 'pid'))).toBe(false)
   await service.stop() // again does no harm
 })
@@ -89,8 +89,17 @@ test('a program that is not there is an error, not a crash', async () => {
 })
 
 test('a service that does not answer in time is stopped', async () => {
-  const slow = start(`console.log('still thinking'); ${FOREVER}`, { probe: async () => false, timeoutSeconds: 1 })
-  await expect(slow).rejects.toThrow(/does not answer after 1 s[\s\S]*still thinking/)
+  const time = new AbortController()
+  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => (ms === 7000 ? time.signal : new AbortController().signal))
+  const slow = start(`console.log('still thinking'); ${FOREVER}`, {
+    timeoutSeconds: 7,
+    // The time is over when it has said so, and not before.
+    async probe() {
+      if (hasPrinted('still thinking')) time.abort(new DOMException('', 'TimeoutError'))
+      return false
+    },
+  })
+  await expect(slow).rejects.toThrow(/does not answer after 7 s[\s\S]*still thinking/)
   expect(existsSync(join(dataFolder, 'dummy', 'pid'))).toBe(false)
 })
 
@@ -98,7 +107,7 @@ test('a start that is aborted leaves nothing behind', async () => {
   const controller = new AbortController()
   const starting = start(FOREVER, { probe: async () => false, signal: controller.signal })
   const pidFile = join(dataFolder, 'dummy', 'pid')
-  expect(await until(() => existsSync(pidFile))).toBe(true)
+  await until(() => existsSync(pidFile))
   const { service } = JSON.parse(readFileSync(pidFile, 'utf8'))
   controller.abort(new Error('never mind'))
   await expect(starting).rejects.toThrow('never mind')
@@ -107,7 +116,7 @@ test('a start that is aborted leaves nothing behind', async () => {
 
 test('a service that ignores SIGTERM is killed after the grace period', async () => {
   const service = await start(DEAF, { graceSeconds: 0.5 })
-  expect(await until(isDeaf)).toBe(true)
+  await until(isDeaf)
   await service.stop()
   expect(await service.ended).toBe('signal SIGKILL')
 })
@@ -152,7 +161,7 @@ test('a service in use by another process is refused, not stopped', async () => 
 
 test('an orphan, left by a starter that was killed, is stopped by the next start', async () => {
   const { starter, pid } = await startedElsewhere(DEAF) // deaf, so that it outlives its starter
-  expect(await until(isDeaf)).toBe(true)
+  await until(isDeaf)
   const orphan = identify(pid)
   starter.kill('SIGKILL')
   await new Promise((resolve) => starter.once('exit', resolve))
@@ -164,7 +173,9 @@ test('an orphan, left by a starter that was killed, is stopped by the next start
 
 test.skipIf((await findProgram('setpriv')) === null)('a service ends by itself when its starter is killed', async () => {
   const { starter, pid } = await startedElsewhere(FOREVER)
+  // Before it runs, the kernel need not know yet with whom it is to end.
+  await until(() => hasPrinted('running'))
   const service = identify(pid)
   starter.kill('SIGKILL')
-  expect(await until(() => !isRunning(service))).toBe(true)
+  await until(() => !isRunning(service))
 })

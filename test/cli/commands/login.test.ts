@@ -35,6 +35,8 @@ try {
   console.log(await answers[0].text())
 } catch (error) { console.error(error.message); process.exitCode = 1 }`
 
+const SHOWN_CODE = /Open (\S+) and enter the code (\S+)\s/
+
 describe('cygnet login', () => {
   const dataFolder = temporaryFolder()
   const config = join(dataFolder, 'config')
@@ -83,11 +85,11 @@ describe('cygnet login', () => {
     await new Promise<void>((resolve) => {
       child.stderr.on('data', (bytes: Buffer) => {
         said.error += bytes
-        if (said.error.includes('code')) resolve()
+        if (SHOWN_CODE.test(said.error)) resolve()
       })
       child.once('exit', () => resolve())
     })
-    const [, page = '', code = ''] = /Open (\S+) and enter the code (\S+)/.exec(said.error) ?? []
+    const [, page = '', code = ''] = SHOWN_CODE.exec(said.error) ?? []
     const browser = createFormBrowser()
     const confirm = await browser.submit(await browser.open(page), { user_code: code })
     const next = await browser.submit(confirm, answer)
@@ -137,11 +139,13 @@ describe('cygnet login', () => {
       seen.push(request.headers.authorization)
       response.writeHead(302, { location: `${url}api/v1/me` }).end()
     }).listen(0, '127.0.0.1')
+    other.keepAliveTimeout = 0
     await once(other, 'listening')
     const address = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
     await expect(ask({ CYGNET_API_URL: address })).rejects.toMatchObject({ stderr: expect.stringContaining('cannot be reached') })
     expect(new Set(seen)).toEqual(new Set([undefined]))
     other.close()
+    other.closeAllConnections()
   })
 
   it('gives way to an API token, which is not shown when it is refused', async () => {
