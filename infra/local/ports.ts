@@ -1,22 +1,24 @@
 /** Ports of this machine's loopback address, the only one the development services listen on. */
-import { once } from 'node:events'
+import { randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 
 export const LOOPBACK = '127.0.0.1'
 
-/** A port that is free now. Another process may take it before it is used: whoever uses it tries again with another. */
+/** Below those that Linux gives to connections and to whoever listens on any port (32768 to 60999): none of these is given away by chance. */
+const [FIRST, LAST] = [20_000, 32_767]
+let last = randomInt(FIRST, LAST)
+
+/** A port that is free now, another one at each call. Should another process take it before it is used, try again with another. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, LOOPBACK)
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('a listening TCP server has no port')
-  return address.port
+  for (let tries = FIRST; tries <= LAST; tries++) {
+    last = last < LAST ? last + 1 : FIRST
+    if (await isFree(last)) return last
+  }
+  throw new Error(`no port from ${FIRST} to ${LAST} is free`)
 }
 
 /** True when nothing listens on the port. */
-export async function isPortFree(port: number): Promise<boolean> {
+async function isFree(port: number): Promise<boolean> {
   const server = createServer()
   const free = await new Promise<boolean>((resolve) => {
     server.once('error', () => resolve(false))
