@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { type Embedded, startEmbedded } from './embedded.ts'
 import { identify, isRunning, type ProcessIdentity } from './identity.ts'
 import { type Mariadb, startMariadb } from './mariadb.ts'
-import { LOOPBACK } from './ports.ts'
+import { KEEP_IDLE_CONNECTIONS, LOOPBACK } from './ports.ts'
 
 const FOLDER_PREFIX = 'cygnet-test-'
 const OWNER_FILE = 'owner.json'
@@ -81,6 +81,7 @@ export async function serveTestServices(): Promise<TestServices> {
       (error: unknown) => response.writeHead(500).end(error instanceof Error ? error.message : String(error)),
     )
   }).listen(0, LOOPBACK)
+  server.keepAliveTimeout = KEEP_IDLE_CONNECTIONS
   await once(server, 'listening')
   const { port } = server.address() as { readonly port: number }
   return {

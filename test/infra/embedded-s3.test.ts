@@ -250,6 +250,11 @@ test('nobody reads or writes without a valid signature, nor with one that has ex
   expect((await fetch(expired.url)).status).toBe(403)
 })
 
+test('no connection is closed because it is idle: a client could use it in that moment', async () => {
+  const { s3, sqs, control } = embedded.connection
+  for (const { endpoint } of [s3, sqs, control]) expect((await fetch(endpoint)).headers.get('keep-alive'), endpoint).toBeNull()
+})
+
 test('nothing outside the folder is reached through a bucket, a key or an upload id', async () => {
   for (const path of ['/../embedded/credentials.json', '/..%2f..%2fetc/passwd', `/${Bucket}/..%2f..%2f..%2fcredentials.json`]) {
     const { status } = await fetch((await presigned('GET', 'x')).url.replace(`/${Bucket}/x`, path))

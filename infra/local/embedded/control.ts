@@ -4,7 +4,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import * as z from 'zod'
-import { LOOPBACK } from '../ports.ts'
+import { KEEP_IDLE_CONNECTIONS, LOOPBACK } from '../ports.ts'
 import { type Change, type Connection, changeSchema, type EmbeddedState, stateSchema } from './settings.ts'
 
 const LARGEST_CHANGE_BYTES = 256 * 1024
@@ -28,6 +28,7 @@ export async function serveControl(options: {
   const server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => reply(response, 500, { error: String(error) }))
   }).listen(options.port, LOOPBACK)
+  server.keepAliveTimeout = KEEP_IDLE_CONNECTIONS
   await once(server, 'listening')
   return server
 }

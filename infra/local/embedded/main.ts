@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import S3rver from '@20minutes/s3rver'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import { createLogger } from '../../../shared/log.ts'
-import { LOOPBACK } from '../ports.ts'
+import { KEEP_IDLE_CONNECTIONS, LOOPBACK } from '../ports.ts'
 import { serviceFolder } from '../process.ts'
 import { createBridge } from './bridge.ts'
 import { serveControl } from './control.ts'
@@ -48,6 +48,7 @@ s3.on('error', (error) => {
 })
 for (const bucket of settings.buckets) await store.putBucket(bucket)
 await s3.run()
+s3.httpServer.keepAliveTimeout = KEEP_IDLE_CONNECTIONS
 
 const control = await serveControl({
   port: settings.controlPort,

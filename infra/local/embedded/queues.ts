@@ -6,7 +6,7 @@
  */
 import { timingSafeEqual } from 'node:crypto'
 import { buildApp } from 'fauxqs'
-import { LOOPBACK } from '../ports.ts'
+import { KEEP_IDLE_CONNECTIONS, LOOPBACK } from '../ports.ts'
 import type { QueueDefinition } from './settings.ts'
 
 export const REGION = 'us-east-1'
@@ -76,6 +76,7 @@ export async function startQueues(options: {
       message: 'The security token included in the request is invalid.',
     })
   })
+  app.server.keepAliveTimeout = KEEP_IDLE_CONNECTIONS
   await app.listen({ port: options.port, host: LOOPBACK })
   const { port } = options
 

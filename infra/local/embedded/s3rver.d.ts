@@ -1,6 +1,6 @@
 /** The parts of @20minutes/s3rver 5.0.0 that we use; the package brings no types of its own. */
 declare module '@20minutes/s3rver' {
-  import type { IncomingMessage, ServerResponse } from 'node:http'
+  import type { IncomingMessage, Server, ServerResponse } from 'node:http'
   import type { AddressInfo } from 'node:net'
   import type { Readable } from 'node:stream'
   import type FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
@@ -47,6 +47,8 @@ declare module '@20minutes/s3rver' {
     on(event: 'event', listener: (event: { readonly Records: readonly S3rverEventRecord[] }) => void): this
     emit(event: 'event', records: { readonly Records: readonly S3rverEventRecord[] }): boolean
     on(event: 'error', listener: (error: unknown, context?: Context) => void): this
+    /** Once it runs. */
+    readonly httpServer: Server
     run(): Promise<AddressInfo>
     close(): Promise<void>
   }

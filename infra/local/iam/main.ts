@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createLogger } from '../../../shared/log.ts'
-import { LOOPBACK } from '../ports.ts'
+import { KEEP_IDLE_CONNECTIONS, LOOPBACK } from '../ports.ts'
 import { loginPage, PAGE_POLICY, page, STYLE, STYLE_PATH } from './pages.ts'
 import { createProvider } from './provider.ts'
 import { startSchema } from './settings.ts'
@@ -73,6 +73,7 @@ const server = createServer((request, response) => {
     else show(response, 400, page('This did not work', '<p>Begin again where you came from.</p>'))
   })
 }).listen(settings.port, LOOPBACK)
+server.keepAliveTimeout = KEEP_IDLE_CONNECTIONS
 await once(server, 'listening')
 log.info({ port: settings.port }, 'iam-started')
 
