@@ -7,9 +7,10 @@ import { runFileBytes } from '../../cli/simulate/write.ts'
 import { announce, reconcile } from '../../shared/catalogue/reconcile.ts'
 import { listObjects } from '../../shared/storage/objects.ts'
 import { eventually, startTestStack, type TestStack } from '../support/stack.ts'
+import { LONG_WAIT_LIMIT_MS } from '../support/wait.ts'
 
 const RUNS = 24
-const signal = AbortSignal.timeout(600_000)
+const { signal } = new AbortController()
 let stack: TestStack
 beforeAll(async () => {
   stack = await startTestStack({ notifications: false, environment: { CYGNET_LEASE_SECONDS: '4' } })
@@ -57,7 +58,7 @@ async function allDone(from: number) {
         .execute()
       return (await catalogued(from)).length === RUNS && open.length === 0
     },
-    120,
+    LONG_WAIT_LIMIT_MS,
   )
   return await catalogued(from)
 }
@@ -94,7 +95,6 @@ describe('an object dropped is catalogued', () => {
         async () =>
           (await stack.context.database.selectFrom('arrivals').select('id').where('state', '=', 'processing').executeTakeFirst()) ??
           (await catalogued(2000)).length === RUNS,
-        60,
       )
       process.kill(pid, 'SIGKILL')
       await eventually('it is back', async () => stack.pid('extract-metadata') !== pid)

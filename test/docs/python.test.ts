@@ -34,6 +34,7 @@ beforeAll(async () => {
     ['read:*', 'link:*'],
   )
   server = createAdaptorServer({ fetch: api.app.fetch })
+  if ('keepAliveTimeout' in server) server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   folder = temporaryFolder()
   const { PATH, HOME } = processEnvironment()

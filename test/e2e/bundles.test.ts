@@ -15,12 +15,12 @@ let context: TestContext
 beforeAll(async () => {
   context = await startTestContext()
   await runOsls()
-}, 180_000)
+})
 afterAll(() => context.close())
 
 const CALL = `
 const { handler } = require(process.argv[1])
-const lambda = { awsRequestId: 'test', getRemainingTimeInMillis: () => 60000 }
+const lambda = { awsRequestId: 'test', getRemainingTimeInMillis: () => 900000 }
 handler(JSON.parse(process.argv[2]), lambda).then(
   (answer) => { console.log('ANSWER ' + JSON.stringify(answer ?? null)); process.exit(0) },
   (error) => { console.error(error); process.exit(1) },

@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { dirname } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { runFileBytes } from '../../cli/simulate/write.ts'
 import { childEnvironment } from '../../infra/local/environment.ts'
@@ -13,6 +12,7 @@ import { buildContainers, type ContainerBundle } from '../../infra/packaging/con
 import { findRuns } from '../../shared/catalogue/queries.ts'
 import { encodeNotification } from '../../shared/notifications/encode.ts'
 import { startTestContext, type TestContext } from '../support/context.ts'
+import { until } from '../support/wait.ts'
 
 let context: TestContext
 let bundles: readonly ContainerBundle[]
@@ -20,7 +20,7 @@ const running: ChildProcess[] = []
 beforeAll(async () => {
   context = await startTestContext()
   bundles = await buildContainers(temporaryFolder())
-}, 180_000)
+})
 afterEach(() => {
   for (const child of running.splice(0)) if (child.exitCode === null) child.kill('SIGKILL')
 })
@@ -40,10 +40,8 @@ async function start(name: string, settings: Readonly<Record<string, string>> = 
   running.push(child)
   const output = Promise.all([text(child.stdout), text(child.stderr)])
   const url = `http://127.0.0.1:${port}`
-  for (let tries = 0; tries < 200 && child.exitCode === null; tries++) {
-    if ((await fetch(`${url}/healthz`).catch(() => null))?.status === 200) break
-    await sleep(50)
-  }
+  const isHealthy = async () => (await fetch(`${url}/healthz`).catch(() => null))?.status === 200
+  await until(async () => child.exitCode !== null || (await isHealthy()))
   return {
     url,
     post: (body: string, headers: Readonly<Record<string, string>> = {}) => fetch(`${url}/`, { method: 'POST', body, headers }),
@@ -119,7 +117,6 @@ test('without its settings, or with its port taken, it ends with a line that say
   expect(JSON.stringify(lines)).not.toMatch('secret@')
   const { url, end: endFirst } = await start('catalog-api')
   const second = await start('catalog-api', { CYGNET_LISTEN_PORT: new URL(url).port })
-  await sleep(2000)
   expect(await second.end()).toMatchObject({
     code: 1,
     lines: [{ event: 'function-cannot-run', error: { message: expect.stringMatching('EADDRINUSE') } }],

@@ -33,11 +33,16 @@ describe('a run dropped into the bucket', () => {
     expect(run.requests.map((request: { queue: string }) => request.queue)).toEqual(['tape-requests', 'reco-requests'])
     expect(await runlogRow(stack.context.database, 12345)).toMatchObject({ storage_cloud_status: 1, number_of_events: 12 })
     expect((await stack.cygnet('runs', 'ls', '--tag', 'LNGS')).stdout).toContain('12345')
-    const logs = await stack.cygnet('logs', '--run', '12345', '--json')
-    const events = logs.stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line))
+    const events = await eventually('run-catalogued in the logs', async () => {
+      const { stdout } = await stack.cygnet('logs', '--run', '12345', '--json')
+      return (
+        stdout.includes('run-catalogued') &&
+        stdout
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line))
+      )
+    })
     expect(events.map((line) => line.event)).toContain('run-catalogued')
     expect(events.every((line) => line.run === 12345 && line.tag === 'LNGS' && line.key === keyOf(12345))).toBe(true)
   })
@@ -92,7 +97,10 @@ describe('what goes wrong', () => {
       (await stack.cygnet('logs', '--run', '600', '--json')).stdout.split('\n').find((text) => text.includes('run-invalid')),
     )
     expect(JSON.parse(line).reason).toMatch(/MIDAS/)
-    const told = await stack.cygnet('runs', 'show', '600')
+    const told = await eventually('the reason in the catalogue', async () => {
+      const answer = await stack.cygnet('runs', 'show', '600')
+      return answer.stderr.includes('invalid since') && answer
+    })
     expect(told).toMatchObject({ code: 1, stderr: expect.stringMatching(/invalid since .* not a MIDAS file/) })
     await stack.put(keyOf(600), await small(600))
     expect((await shown(600)).complete).toBe(true)
@@ -112,7 +120,7 @@ describe('what goes wrong', () => {
     const body = JSON.stringify({
       Records: [{ eventName: 'ObjectCreated:Put', s3: { bucket: { name: stack.bucket }, object: { key: keyOf(700) } } }],
     })
-    await stack.context.queues.send('runs-dead', [body], AbortSignal.timeout(10_000))
+    await stack.context.queues.send('runs-dead', [body], new AbortController().signal)
     const listed = await stack.cygnet('dead', 'ls')
     expect(listed.stdout).toContain(keyOf(700))
     const id = /^([0-9a-f]{8}) /m.exec(listed.stdout)?.[1] ?? ''

@@ -17,7 +17,7 @@ const open = (xrootd: Xrootd, token: string | null): TapeDriver =>
     token: { token: async () => token, refused: () => {} },
     thirdParty: 'never',
     tapeRest: 'auto',
-    copySeconds: 60,
+    copySeconds: 600,
   })
 
 // Without XRootD on the machine this is skipped; `npm run setup -- --with xrootd` installs it.
@@ -28,7 +28,7 @@ test.skipIf((await missingXrootd()).length > 0)(
     const bytes = Buffer.from('a run')
     const file = await tapeFileOf(bytes, 'cygno-data/LNGS/run00001.mid.gz')
     const first = await startXrootd({ dataFolder })
-    const token = first.token(600)
+    const token = first.token(3600)
     const driver = open(first, token)
     await driver.copy(file, memorySource(file.name, bytes), { attempt: 1 }, never)
     await driver.close()

@@ -7,7 +7,7 @@ import { askRucio, type RealRucio, startRealRucio } from '../support/real-rucio.
 import { type RucioServer, startRucioServer } from '../support/rucio-server.ts'
 import { freshName, tapeFileOf } from '../tape/conformance.ts'
 
-const signal = AbortSignal.timeout(600_000)
+const { signal } = new AbortController()
 const STORE = 'https://s3.example.org:443/'
 const TAPE = 'davs://tape.example.org:8443/cygno/'
 const bytes = Buffer.from('the bytes of a run')

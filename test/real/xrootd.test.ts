@@ -10,7 +10,6 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
@@ -24,6 +23,7 @@ import { createS3Client } from '../../shared/storage/client.ts'
 import { describeObject, readObject } from '../../shared/storage/objects.ts'
 import type { CopySource, TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
 import { createWebdavDriver, type WebdavOptions } from '../../shared/tape/webdav.ts'
+import { until, WAIT_LIMIT_MS } from '../support/wait.ts'
 import { driverConformance } from '../tape/conformance.ts'
 import { fingerprint, freshName, tapeFileOf } from '../tape/files.ts'
 import { startSourceServer } from '../tape/sources.ts'
@@ -52,12 +52,12 @@ const openDriver = (options: Partial<WebdavOptions> = {}): TapeDriver =>
   createWebdavDriver({
     rootUrl: xrootd.url,
     caFile: xrootd.caFile,
-    token: { token: async () => xrootd.token(600), refused: () => {} },
+    token: { token: async () => xrootd.token(3600), refused: () => {} },
     thirdParty: 'auto',
     tapeRest: 'auto',
-    copySeconds: 120,
+    copySeconds: 600,
     ...options,
-    patience: { settleSeconds: 0.5, silenceSeconds: 30, ...options.patience },
+    patience: { settleSeconds: 0.5, silenceSeconds: 240, ...options.patience },
   })
 
 /** Puts a run into the S3 store; its source reads and signs as request-tape-copy does. */
@@ -100,9 +100,9 @@ function plant(name: string, bytes: Uint8Array): void {
 
 /** Asks with gfal2-util. */
 async function gfal(program: string, ...args: string[]): Promise<string> {
-  const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: folder, BEARER_TOKEN: xrootd.token(600) }
+  const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: folder, BEARER_TOKEN: xrootd.token(3600) }
   const trust = { X509_CERT_DIR: xrootd.caFolder, SSL_CERT_FILE: xrootd.caFile }
-  const { stdout } = await promisify(execFile)(program, args, { env: { ...environment, ...trust }, timeout: 60_000 })
+  const { stdout } = await promisify(execFile)(program, args, { env: { ...environment, ...trust }, timeout: WAIT_LIMIT_MS })
   return stdout
 }
 
@@ -182,7 +182,7 @@ describe('on a real XRootD', () => {
   })
 
   test('killed in the middle of a copy and started again: the next try ends verified', async () => {
-    const driver = openDriver({ copySeconds: 60 })
+    const driver = openDriver()
     const bytes = randomBytes(8 * MB)
     const file = await tapeFileOf(bytes, freshName())
     let slow = true
@@ -192,13 +192,13 @@ describe('on a real XRootD', () => {
       if (slow) response.write(bytes.subarray(0, MB))
       else response.end(bytes)
     }).listen(0, '127.0.0.1')
+    store.keepAliveTimeout = 0
     await once(store, 'listening')
     const link = `http://127.0.0.1:${(store.address() as AddressInfo).port}/run?X-Amz-Signature=secret`
     const source = { object: { bucket: 'b', key: 'k' }, open: () => Readable.from([bytes]), presign: async () => link }
     const copying = driver.copy(file, source, { attempt: 1 }, never).catch((error: unknown) => error)
     const folderOfFile = dirname(placeOf(file.name))
-    for (let tries = 0; tries < 200 && !(existsSync(folderOfFile) && readdirSync(folderOfFile).length > 0); tries += 1) await sleep(25)
-    await sleep(300)
+    await until(() => existsSync(folderOfFile) && readdirSync(folderOfFile).length > 0)
     const { port } = new URL(xrootd.url.replace('davs:', 'https:'))
     process.kill(xrootd.pid, 'SIGKILL')
     await xrootd.ended

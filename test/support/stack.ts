@@ -11,6 +11,7 @@ import { loadConfig } from '../../shared/config.ts'
 import { passesWithTime } from '../../shared/errors.ts'
 import { createLogger } from '../../shared/log.ts'
 import { createStorageContext, type StorageContext } from '../../shared/runtime/context.ts'
+import { WAIT_LIMIT_MS } from './wait.ts'
 
 const CYGNET = fileURLToPath(new URL('../../cli/cygnet', import.meta.url))
 
@@ -33,7 +34,7 @@ export async function startTestStack(
     extras: options.extras ?? [],
     notifications: options.notifications ?? true,
     fast: true,
-    signal: AbortSignal.timeout(1_200_000),
+    signal: new AbortController().signal,
     environment: options.environment ?? {},
   })
   const context = createStorageContext(loadConfig(stack.environment), 'test', createLogger({ function: 'test', level: 'silent' }))
@@ -66,20 +67,20 @@ export async function startTestStack(
   }
 }
 
-/** Asks again and again, also through outages, until the answer is not null; fails with `what` after `seconds`. */
+/** Asks again and again, also through outages, until the answer is not null; fails with `what` when it never comes. */
 export async function eventually<T>(
   what: string | (() => Promise<string>),
   ask: () => Promise<T | null | undefined | false>,
-  seconds = 60,
+  limitMs = WAIT_LIMIT_MS,
 ): Promise<T> {
-  const end = Date.now() + seconds * 1000
+  const end = performance.now() + limitMs
   for (;;) {
     const answer = await ask().catch((error: unknown) => {
       if (passesWithTime(error)) return null
       throw error
     })
     if (answer !== null && answer !== undefined && answer !== false) return answer
-    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${typeof what === 'string' ? what : await what()}`)
+    if (performance.now() > end) throw new Error(`not within ${limitMs / 1000} s: ${typeof what === 'string' ? what : await what()}`)
     await sleep(50)
   }
 }
