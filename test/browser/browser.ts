@@ -23,10 +23,17 @@ export interface Served {
   stop(): Promise<void>
 }
 
-export async function serveSite(context: TestTapeContext, who: () => Caller, options: Partial<PageOptions> = {}): Promise<Served> {
+/** @param port one that was free a moment ago; any when absent. */
+export async function serveSite(
+  context: TestTapeContext,
+  who: () => Caller,
+  options: Partial<PageOptions> = {},
+  port?: number,
+): Promise<Served> {
   const end = new AbortController()
   const { app } = siteApp(context, who, options)
-  const host = await serveHttp({ app, log: context.log, signal: end.signal, hostname: '127.0.0.1', idleSeconds: 0.1, graceSeconds: 1 })
+  const ending = { signal: end.signal, idleSeconds: 0.1, graceSeconds: 1 }
+  const host = await serveHttp({ app, log: context.log, hostname: '127.0.0.1', ...ending, ...(port !== undefined && { port }) })
   return {
     origin: `http://127.0.0.1:${host.port}`,
     async stop() {

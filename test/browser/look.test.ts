@@ -1,8 +1,8 @@
 /** How every page looks and reads: on a desk and on a phone, light and underground, to eyes and to programs that read aloud. */
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { serveHttp } from '../../shared/runtime/http.ts'
-import { addDeadLetter, fillSite, giveUpArrival, OPERATOR, siteApp, stirCopies } from '../support/site.ts'
+import { freePort } from '../../infra/local/ports.ts'
+import { addDeadLetter, fillSite, giveUpArrival, OPERATOR, stirCopies } from '../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 import { seriousFindings } from './axe.ts'
 import { CHROMIUM, DESKTOP, openTab, PHONE, type Served, serveSite, startBrowser, takePicture, useTheme, WITHOUT } from './browser.ts'
@@ -90,7 +90,8 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
   })
 
   test('a page that is cut off says so, since when, and is live again by itself', async () => {
-    const other = await serveSite(context, () => OPERATOR)
+    const port = await freePort()
+    const other = await serveSite(context, () => OPERATOR, {}, port)
     const tab = await openTab(browser, other.origin)
     const page = await tab.newPage()
     await page.goto('/')
@@ -99,15 +100,11 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
     await page.waitForSelector('.live.lost')
     await takePicture(page, 'now-cut-off-light-desk')
     expect(await page.textContent('[data-live-status]')).toMatch(/^not connected since \d\d:\d\d UTC: what is shown may be old$/)
-    const end = new AbortController()
-    const { app } = siteApp(context, () => OPERATOR)
-    const port = Number(new URL(other.origin).port)
-    const again = await serveHttp({ app, port, log: context.log, signal: end.signal, hostname: '127.0.0.1', idleSeconds: 0.1 })
+    const again = await serveSite(context, () => OPERATOR, {}, port)
     await page.waitForSelector('.live.on:not(.lost)')
     expect(await page.textContent('[data-live-status]')).toBe('live')
     await tab.close()
-    end.abort()
-    await again.closed
+    await again.stop()
   })
 
   test('nothing moves for who asked for that', async () => {

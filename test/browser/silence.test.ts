@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type SilentProxy, startSilentProxy } from '../support/silent-proxy.ts'
 import { fillSite, makeRun, OPERATOR } from '../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
+import { until } from '../support/wait.ts'
 import { CHROMIUM, openTab, type Served, serveSite, startBrowser, takePicture, WITHOUT } from './browser.ts'
 
 /** More than a page waits for a sign of life, for an answer, and between two looks. */
@@ -41,6 +42,32 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'silence', () =
   }
   const status = (page: Page) => page.textContent('[data-live-status]')
 
+  /** Puts the clock forward until something shows, with more and more true time after it: what the page begins then has to end. */
+  async function forwardUntil(page: Page, ms: number, selector: string): Promise<void> {
+    for (let trueMs = 500; ; trueMs *= 2) {
+      await page.clock.fastForward(ms)
+      const shows = await page.waitForSelector(selector, { timeout: trueMs }).then(
+        () => true,
+        () => false,
+      )
+      if (shows) return
+    }
+  }
+
+  /** Resolves when the page has heard several signs of life more: the first may be of before. */
+  async function watchLife(page: Page): Promise<() => Promise<void>> {
+    const session = await page.context().newCDPSession(page)
+    await session.send('Network.enable')
+    let heard = 0
+    session.on('Network.eventSourceMessageReceived', ({ eventName }) => {
+      if (eventName === 'alive') heard++
+    })
+    return async () => {
+      const before = heard
+      await until(() => heard >= before + 3)
+    }
+  }
+
   test('a page says that it is not connected, and is live again and up to date once somebody answers', async () => {
     const page = await openNow()
     proxy.silence()
@@ -57,15 +84,8 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'silence', () =
     proxy.restore()
     await page.clock.fastForward(ANSWER_MS)
     // Browsers try connections once more that are dead and that they do not know to be.
-    for (let tries = 0; tries < 6 && (await page.locator('.live.on').count()) === 0; tries++) {
-      await page.clock.fastForward(DEAD_MS)
-      await page.waitForTimeout(500)
-    }
-    for (let tries = 0; tries < 6 && (await page.locator('a.run:text-is("60050")').count()) === 0; tries++) {
-      await page.clock.fastForward(LOOK_MS)
-      await page.waitForTimeout(800)
-    }
-    await page.waitForSelector('a.run:text-is("60050")')
+    await forwardUntil(page, DEAD_MS, '.live.on')
+    await forwardUntil(page, LOOK_MS, 'a.run:text-is("60050")')
     await page.waitForSelector('.live.on:not(.lost)')
     expect(await status(page)).toBe('live')
     await page.context().close()
@@ -73,10 +93,11 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'silence', () =
 
   test('a page stays live while nothing happens: the server gives signs of life', async () => {
     const page = await openNow()
+    const signsOfLife = await watchLife(page)
     // Longer than any page waits, and shorter than from one look to the next.
     for (let times = 0; times < 2; times++) {
       await page.clock.fastForward(25_000)
-      await page.waitForTimeout(500)
+      await signsOfLife()
     }
     expect(await status(page)).toBe('live')
     expect(await page.getAttribute('[data-live-status]', 'class')).toBe('live on')
