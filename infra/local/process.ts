@@ -40,6 +40,7 @@ export interface StartOptions {
   readonly environment?: ChildEnvironment
   /** Returns once the service answers and throws (or returns false) while it does not yet. Called until it succeeds. */
   readonly probe: (signal: AbortSignal) => Promise<unknown>
+  /** Absent: long enough for a slow machine on which everything starts at the same time. One that ends is noticed at once. */
   readonly timeoutSeconds?: number
   /** How long the service may take to end in order before it is killed. */
   readonly graceSeconds?: number
@@ -126,7 +127,7 @@ async function launch(options: StartOptions & { readonly logFile: string; readon
 }
 
 async function untilAnswering(options: StartOptions & { readonly ended: Promise<string>; readonly logFile: string }): Promise<void> {
-  const { name, timeoutSeconds = 60 } = options
+  const { name, timeoutSeconds = 300 } = options
   const giveUp = AbortSignal.timeout(timeoutSeconds * 1000)
   const signal = options.signal === undefined ? giveUp : AbortSignal.any([giveUp, options.signal])
   const end: { how?: string } = {}

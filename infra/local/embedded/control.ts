@@ -66,7 +66,7 @@ export async function controlEmbedded(
     method: options.change === undefined ? 'GET' : 'PATCH',
     headers: { authorization: `Bearer ${control.token}` },
     ...(options.change !== undefined && { body: JSON.stringify(options.change) }),
-    signal: options.signal ?? AbortSignal.timeout(10_000),
+    signal: options.signal ?? AbortSignal.timeout(120_000),
   })
   if (!response.ok) throw new Error(`the embedded services answered ${response.status}: ${await response.text()}`)
   return stateSchema.parse(await response.json())
