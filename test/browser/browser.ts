@@ -9,14 +9,14 @@ import type { Caller } from '../../shared/access/caller.ts'
 import { serveHttp } from '../../shared/runtime/http.ts'
 import { siteApp } from '../support/site.ts'
 import type { TestTapeContext } from '../support/tape-context.ts'
-import { WAIT_LIMIT_MS } from '../support/wait.ts'
+import { LONGEST_WAIT_MS } from '../support/waiting.ts'
 
 export const CHROMIUM = await findChromium()
 export const WITHOUT = 'needs Chromium: npm run setup -- --with chromium'
 
 /** In a container there is no sandbox to be had; the pages are our own. */
 export const startBrowser = (): Promise<Browser> =>
-  chromium.launch({ executablePath: CHROMIUM ?? '', args: ['--no-sandbox'], timeout: WAIT_LIMIT_MS })
+  chromium.launch({ executablePath: CHROMIUM ?? '', args: ['--no-sandbox'], timeout: LONGEST_WAIT_MS })
 
 export interface Served {
   readonly origin: string
@@ -49,7 +49,7 @@ export const PHONE = { width: 360, height: 740 }
 export async function openTab(browser: Browser, origin: string, options: BrowserContextOptions = {}): Promise<BrowserContext> {
   const tab = await browser.newContext({ baseURL: origin, viewport: DESKTOP, locale: 'en-GB', timezoneId: 'Europe/Rome', ...options })
   // Of everything that is waited for in it.
-  tab.setDefaultTimeout(WAIT_LIMIT_MS)
+  tab.setDefaultTimeout(LONGEST_WAIT_MS)
   return tab
 }
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../cli/simulate/write.ts'
 import { eventually, startTestStack, type TestStack } from '../support/stack.ts'
 import { putUnreadable } from '../support/unreadable-object.ts'
-import { LONG_WAIT_LIMIT_MS } from '../support/wait.ts'
+import { LONGEST_STACK_WAIT_MS } from '../support/waiting.ts'
 import { seriousFindings } from './axe.ts'
 import { CHROMIUM, openTab, startBrowser, takePicture, WITHOUT } from './browser.ts'
 import { focused, tabTo } from './keyboard.ts'
@@ -209,7 +209,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
 
   test('an operator sends a dead letter back once its cause is gone, and its run is catalogued', async () => {
     const dead = () => stack.context.queues.depth('runs-dead', new AbortController().signal)
-    await eventually('the message is dead', async () => (await dead()).waiting === 1, LONG_WAIT_LIMIT_MS)
+    await eventually('the message is dead', async () => (await dead()).waiting === 1, LONGEST_STACK_WAIT_MS)
     const tab = await openTab(browser, origin)
     const page = await tab.newPage()
     await page.goto('/queues')

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type SilentProxy, startSilentProxy } from '../support/silent-proxy.ts'
 import { fillSite, makeRun, OPERATOR } from '../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
-import { until } from '../support/wait.ts'
+import { until } from '../support/waiting.ts'
 import { CHROMIUM, openTab, type Served, serveSite, startBrowser, takePicture, WITHOUT } from './browser.ts'
 
 /** More than a page waits for a sign of life, for an answer, and between two looks. */

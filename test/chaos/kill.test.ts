@@ -7,7 +7,7 @@ import { runFileBytes } from '../../cli/simulate/write.ts'
 import { announce, reconcile } from '../../shared/catalogue/reconcile.ts'
 import { listObjects } from '../../shared/storage/objects.ts'
 import { eventually, startTestStack, type TestStack } from '../support/stack.ts'
-import { LONG_WAIT_LIMIT_MS } from '../support/wait.ts'
+import { LONGEST_STACK_WAIT_MS } from '../support/waiting.ts'
 
 const RUNS = 24
 const { signal } = new AbortController()
@@ -58,7 +58,7 @@ async function allDone(from: number) {
         .execute()
       return (await catalogued(from)).length === RUNS && open.length === 0
     },
-    LONG_WAIT_LIMIT_MS,
+    LONGEST_STACK_WAIT_MS,
   )
   return await catalogued(from)
 }

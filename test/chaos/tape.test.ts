@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runFileBytes } from '../../cli/simulate/write.ts'
 import { isTemporary } from '../../shared/tape/names.ts'
 import { eventually, startTestStack, type TestStack } from '../support/stack.ts'
-import { LONG_WAIT_LIMIT_MS } from '../support/wait.ts'
+import { LONGEST_STACK_WAIT_MS } from '../support/waiting.ts'
 
 const RUNS = 16
 let stack: TestStack
@@ -49,7 +49,7 @@ test('functions that copy are killed again and again: every run is on tape in th
       const rows = await tapeCopies()
       return rows.length === RUNS && rows.every((row) => row.state === 'on-media') ? rows : null
     },
-    LONG_WAIT_LIMIT_MS,
+    LONGEST_STACK_WAIT_MS,
   )
   expect(copies.map((copy) => copy.name)).toEqual([...dropped.keys()])
   const folder = join(stack.folder, 'tape')

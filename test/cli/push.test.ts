@@ -27,7 +27,7 @@ import { identify } from '../../infra/local/identity.ts'
 import { loadConfig } from '../../shared/config.ts'
 import { createMultipart, sendPart } from '../../shared/storage/multipart.ts'
 import { multipartEtag } from '../../shared/storage/upload-layout.ts'
-import { until } from '../support/wait.ts'
+import { until } from '../support/waiting.ts'
 import { createFixture, digest, MIB, options } from './push/fixture.ts'
 import { startSlowProxy } from './push/slow-proxy.ts'
 

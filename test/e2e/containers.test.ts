@@ -12,7 +12,7 @@ import { buildContainers, type ContainerBundle } from '../../infra/packaging/con
 import { findRuns } from '../../shared/catalogue/queries.ts'
 import { encodeNotification } from '../../shared/notifications/encode.ts'
 import { startTestContext, type TestContext } from '../support/context.ts'
-import { until } from '../support/wait.ts'
+import { until } from '../support/waiting.ts'
 
 let context: TestContext
 let bundles: readonly ContainerBundle[]

@@ -24,7 +24,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type Embedded, startEmbedded } from '../../infra/local/embedded.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
-import { WAIT_LIMIT_MS } from '../support/wait.ts'
+import { LONGEST_WAIT_MS } from '../support/waiting.ts'
 import { s3Client } from './clients.ts'
 
 const Bucket = 'cygno-data'
@@ -165,9 +165,9 @@ test('a PUT that breaks off leaves the object as it was', async () => {
   const socket = connect(Number(port), hostname)
   socket.write(`PUT ${presign} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(500_000)}`)
   const files = () => readdirSync(join(dataFolder, 'embedded', 'objects', Bucket)).filter((name) => name.startsWith('broken%'))
-  await vi.waitFor(() => expect(files()).toHaveLength(3), WAIT_LIMIT_MS) // the new content is being written beside the old
+  await vi.waitFor(() => expect(files()).toHaveLength(3), LONGEST_WAIT_MS) // the new content is being written beside the old
   socket.destroy()
-  await vi.waitFor(() => expect(files()).toHaveLength(2), WAIT_LIMIT_MS)
+  await vi.waitFor(() => expect(files()).toHaveLength(2), LONGEST_WAIT_MS)
   expect((await read('broken')).toString()).toBe('whole')
 })
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Iam, startIam } from '../../infra/local/iam.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
 import { createFormBrowser, type Page } from '../support/form-browser.ts'
-import { WAIT_LIMIT_MS } from '../support/wait.ts'
+import { LONGEST_WAIT_MS } from '../support/waiting.ts'
 
 const PUBLIC_URL = 'http://127.0.0.1:9/'
 
@@ -65,7 +65,7 @@ describe('the embedded IAM', () => {
   it('gives access tokens that are signed JWTs for the catalogue, with groups', async () => {
     const { configuration, end, checks } = await signIn('shifter')
     const tokens = await openid.authorizationCodeGrant(configuration, end.url, checks)
-    const keys = createRemoteJWKSet(new URL(configuration.serverMetadata().jwks_uri ?? ''), { timeoutDuration: WAIT_LIMIT_MS })
+    const keys = createRemoteJWKSet(new URL(configuration.serverMetadata().jwks_uri ?? ''), { timeoutDuration: LONGEST_WAIT_MS })
     const { payload, protectedHeader } = await jwtVerify(tokens.access_token, keys, { issuer: iam.issuer, audience: 'cygnet' })
     expect(protectedHeader).toMatchObject({ alg: 'ES256', typ: 'at+jwt' })
     expect(payload).toMatchObject({ sub: 'shifter', 'wlcg.groups': ['/cygno', '/cygno/shifters'], groups: ['cygno', 'cygno/shifters'] })

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { findMinio, MINIO_TARGET_ARN, startMinio } from '../../infra/local/minio.ts'
 import { LOOPBACK } from '../../infra/local/ports.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
-import { until } from '../support/wait.ts'
+import { until } from '../support/waiting.ts'
 
 // Without a MinIO program on the machine this is skipped; `npm run setup -- --with minio` builds one.
 test.skipIf((await findMinio()) === null)('MinIO posts its events with our token, and again until they are taken', async () => {

@@ -9,7 +9,7 @@ import { LOOPBACK } from '../../infra/local/ports.ts'
 import { type Service, type StartOptions, startProcess } from '../../infra/local/process.ts'
 import { findProgram } from '../../infra/local/programs.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
-import { until } from '../support/wait.ts'
+import { until } from '../support/waiting.ts'
 
 const FOREVER = "console.log('running'); setInterval(() => undefined, 1000)"
 /** Ignores SIGTERM from the moment it says so in its log. */

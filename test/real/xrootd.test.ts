@@ -23,7 +23,7 @@ import { createS3Client } from '../../shared/storage/client.ts'
 import { describeObject, readObject } from '../../shared/storage/objects.ts'
 import type { CopySource, TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
 import { createWebdavDriver, type WebdavOptions } from '../../shared/tape/webdav.ts'
-import { until, WAIT_LIMIT_MS } from '../support/wait.ts'
+import { LONGEST_WAIT_MS, until } from '../support/waiting.ts'
 import { driverConformance } from '../tape/conformance.ts'
 import { fingerprint, freshName, tapeFileOf } from '../tape/files.ts'
 import { startSourceServer } from '../tape/sources.ts'
@@ -102,7 +102,7 @@ function plant(name: string, bytes: Uint8Array): void {
 async function gfal(program: string, ...args: string[]): Promise<string> {
   const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: folder, BEARER_TOKEN: xrootd.token(3600) }
   const trust = { X509_CERT_DIR: xrootd.caFolder, SSL_CERT_FILE: xrootd.caFile }
-  const { stdout } = await promisify(execFile)(program, args, { env: { ...environment, ...trust }, timeout: WAIT_LIMIT_MS })
+  const { stdout } = await promisify(execFile)(program, args, { env: { ...environment, ...trust }, timeout: LONGEST_WAIT_MS })
   return stdout
 }
 

@@ -11,7 +11,7 @@ import { loadConfig } from '../../shared/config.ts'
 import { passesWithTime } from '../../shared/errors.ts'
 import { createLogger } from '../../shared/log.ts'
 import { createStorageContext, type StorageContext } from '../../shared/runtime/context.ts'
-import { WAIT_LIMIT_MS } from './wait.ts'
+import { LONGEST_WAIT_MS } from './waiting.ts'
 
 const CYGNET = fileURLToPath(new URL('../../cli/cygnet', import.meta.url))
 
@@ -71,7 +71,7 @@ export async function startTestStack(
 export async function eventually<T>(
   what: string | (() => Promise<string>),
   ask: () => Promise<T | null | undefined | false>,
-  limitMs = WAIT_LIMIT_MS,
+  limitMs = LONGEST_WAIT_MS,
 ): Promise<T> {
   const end = performance.now() + limitMs
   for (;;) {

@@ -7,7 +7,7 @@ import { signal } from '../../support/context.ts'
 import { type RecallTape, recallTape } from '../../support/recall-tape.ts'
 import { deleteFromStore, makeRun, onlyOnTape, replicaOf } from '../../support/recalled-runs.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
-import { WAIT_LIMIT_MS } from '../../support/wait.ts'
+import { LONGEST_WAIT_MS } from '../../support/waiting.ts'
 import { cygnet as run } from '../in-process.ts'
 
 let context: TestTapeContext
@@ -56,7 +56,7 @@ describe('cygnet recall', () => {
     await onlyOnTape(here, tape, number)
     const waiting = cygnet('recall', '--wait')
     const bringing = vi.waitUntil(async () => (await advanceRecalls(here, signal, here.log)).present > 0, {
-      timeout: WAIT_LIMIT_MS,
+      timeout: LONGEST_WAIT_MS,
       interval: 50,
     })
     const { code, stdout, stderr } = await waiting
@@ -71,7 +71,7 @@ describe('cygnet recall', () => {
     await context.put(run.key, 'another run')
     const waiting = cygnet('recall', '--wait')
     const trying = vi.waitUntil(async () => (await advanceRecalls(here, signal, here.log)).failed > 0, {
-      timeout: WAIT_LIMIT_MS,
+      timeout: LONGEST_WAIT_MS,
       interval: 50,
     })
     const { code, stdout } = await waiting

@@ -16,7 +16,7 @@ import { partOfApi } from '../../support/part-of-api.ts'
 import { type RecallTape, recallTape } from '../../support/recall-tape.ts'
 import { deleteFromStore, makeRun, onlyOnTape, putOnTape, replicaOf } from '../../support/recalled-runs.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
-import { until, WAIT_LIMIT_MS } from '../../support/wait.ts'
+import { LONGEST_WAIT_MS, until } from '../../support/waiting.ts'
 import { cygnet as run, serve } from '../in-process.ts'
 import { type SlowProxy, startSlowProxy } from '../push/slow-proxy.ts'
 
@@ -201,7 +201,7 @@ test('what is only on tape is asked for and waited for, and comes', async () => 
   }
   // When the command has heard that it has to wait.
   const isAsked = () => answered.some((path) => path.endsWith(`/${number}/links`))
-  const bringing = vi.waitUntil(async () => isAsked() && (await isThere()), { timeout: WAIT_LIMIT_MS, interval: 50 })
+  const bringing = vi.waitUntil(async () => isAsked() && (await isThere()), { timeout: LONGEST_WAIT_MS, interval: 50 })
   const got = await cygnet(viaApi, String(number), '--recall', '--wait')
   await bringing
   expect(got).toMatchObject({ code: 0, stdout: `${join(folder, made.key.slice(5))}\n`, stderr: expect.stringContaining('waiting') })

@@ -10,7 +10,7 @@ import { type GetOptions, getRuns } from '../../../cli/get/get-runs.ts'
 import type { LinkSource, LinkWish, OfferedFile } from '../../../cli/get/link-source.ts'
 import type { RunName } from '../../../cli/runs/run-source.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
-import { until } from '../../support/wait.ts'
+import { until } from '../../support/waiting.ts'
 import { fakeSource, offered, type RangeStore, startRangeStore } from './range-store.ts'
 
 const RUN = { tag: 'LNGS', runNumber: 12_345 }

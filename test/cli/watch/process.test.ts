@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { afterAll, expect, test } from 'vitest'
 import { register } from '../../../cli/commands/push.ts'
-import { until } from '../../support/wait.ts'
+import { until } from '../../support/waiting.ts'
 import { createFixture, MIB, startPush } from '../push/fixture.ts'
 import { startSlowProxy } from '../push/slow-proxy.ts'
 

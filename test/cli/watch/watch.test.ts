@@ -4,7 +4,7 @@ import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { runFileBytes } from '../../../cli/simulate/write.ts'
 import type { SafetyPort } from '../../../cli/watch/safety.ts'
-import { until, WAIT_LIMIT_MS } from '../../support/wait.ts'
+import { LONGEST_WAIT_MS, until } from '../../support/waiting.ts'
 import { digest, MIB } from '../push/fixture.ts'
 import { createStillClock, createWatchFixture } from './fixture.ts'
 
@@ -361,7 +361,7 @@ describe('files that may be deleted', () => {
     const watching = watch(folder, { deletion: { newestRuns: 1, hours: 24 } }, { openSafety: async () => catalogue(safe) })
     await until(() => watching.of('file-deleted').length === 3)
     const reasons = { 'not on tape yet': 1, 'it is younger than 24 h': 1, 'it is among the newest runs (1)': 1 }
-    await vi.waitFor(() => expect(watching.lastPending()?.kept).toMatchObject({ count: 3, reasons }), WAIT_LIMIT_MS)
+    await vi.waitFor(() => expect(watching.lastPending()?.kept).toMatchObject({ count: 3, reasons }), LONGEST_WAIT_MS)
     expect(watching.lastPending()?.kept.reasons).toEqual(reasons)
     expect(paths.map(isThere)).toEqual([false, true, false, false, true, true])
     await watching.end()
