@@ -4,14 +4,15 @@ import { createConnection } from 'mysql2/promise'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startTestDatabase, type TestDatabase } from '../../infra/local/testing.ts'
 import { type Database, inTransaction, openDatabase } from '../../shared/catalogue/database.ts'
+import { until } from '../support/waiting.ts'
 
 let server: TestDatabase
 let database: Database
-let admin: Database
+let prober: Database
 beforeAll(async () => {
   server = await startTestDatabase()
   database = openDatabase(server.url, 4)
-  admin = openDatabase(server.adminUrl, 1)
+  prober = openDatabase(server.url, 1)
   await sql`CREATE TABLE held (id INT PRIMARY KEY, value INT NOT NULL) ENGINE = InnoDB`.execute(database)
 })
 beforeEach(async () => {
@@ -19,18 +20,19 @@ beforeEach(async () => {
   await sql`INSERT INTO held SELECT seq, 0 FROM seq_1_to_200`.execute(database)
 })
 afterAll(async () => {
-  await Promise.all([database.destroy(), admin.destroy()])
+  await Promise.all([database.destroy(), prober.destroy()])
   await server.drop()
 })
 
 const total = async () => Number((await sql<{ total: number }>`SELECT SUM(value) AS total FROM held`.execute(database)).rows[0]?.total)
-const isWaitedFor = async () => {
-  const waits = sql`SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT' AND trx_query LIKE '%held%'`
-  return (await waits.execute(admin)).rows.length > 0
+/** Whether another holds the row. What information_schema says of waiting transactions may be old news. */
+async function isHeld(id: number): Promise<boolean> {
+  const { rows } = await sql`SELECT id FROM held WHERE id = ${id} FOR UPDATE SKIP LOCKED`.execute(prober)
+  return rows.length === 0
 }
 
 /**
- * Holds row 1 and 150 more, then asks for row 200 once another waits for row 1: who holds row 200 then loses, having changed less.
+ * Holds row 1 and 150 more, then asks for row 200 once another holds that: who holds row 200 asks for row 1, and loses, having changed less.
  * @param other changes row 200 first, then row 1.
  */
 async function meet(other: () => Promise<unknown>): Promise<void> {
@@ -39,7 +41,7 @@ async function meet(other: () => Promise<unknown>): Promise<void> {
     await sql`UPDATE held SET value = value + 1 WHERE id <= 151`.execute(trx)
     othersEnd = other()
     othersEnd.catch(() => {}) // reported below
-    while (!(await isWaitedFor())) {}
+    await until(() => isHeld(200))
     await sql`UPDATE held SET value = value + 1 WHERE id = 200`.execute(trx)
   })
   await othersEnd
