@@ -97,6 +97,9 @@ async function installOnce(installer: string, folder: string, signal: AbortSigna
   const partial = join(folder, 'data.part')
   rmSync(partial, { recursive: true, force: true })
   mkdirSync(partial, { mode: 0o700 })
+  // A server that starts removes the temporary tables of others in a shared folder, those of an installation among them.
+  const temporary = join(folder, 'tmp')
+  mkdirSync(temporary, { recursive: true, mode: 0o700 })
   const args = [
     '--no-defaults',
     `--datadir=${partial}`,
@@ -105,7 +108,7 @@ async function installOnce(installer: string, folder: string, signal: AbortSigna
     ...asRoot('--user=root'),
   ]
   try {
-    await promisify(execFile)(installer, args, { env: childEnvironment(), cwd: folder, ...(signal && { signal }) })
+    await promisify(execFile)(installer, args, { env: childEnvironment({ TMPDIR: temporary }), cwd: folder, ...(signal && { signal }) })
   } catch (cause) {
     signal?.throwIfAborted()
     const { stdout = '', stderr = '' } = cause as { readonly stdout?: string; readonly stderr?: string }

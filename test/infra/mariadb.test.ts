@@ -63,6 +63,15 @@ test('temporary tables survive the start of another server on the same machine',
   }
 })
 
+test('several that are installed at the same time do not disturb each other', async () => {
+  const folders = Array.from({ length: 4 }, () => temporaryFolder())
+  const starts = await Promise.allSettled(folders.map((folder) => startMariadb({ dataFolder: folder })))
+  const started = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []))
+  await Promise.all(started.map((other) => other.stop()))
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+  expect(starts.flatMap((start) => (start.status === 'rejected' ? [start.reason] : []))).toEqual([])
+})
+
 test('passwords are in no process arguments and in no file that others can read', () => {
   const { password } = new URL(server.url)
   expect(password.length).toBeGreaterThanOrEqual(32)
