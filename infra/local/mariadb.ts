@@ -54,6 +54,8 @@ export async function startMariadb(options: MariadbOptions): Promise<Mariadb> {
     )
   const dataFolder = resolve(options.dataFolder)
   const folder = serviceFolder(dataFolder, 'mariadb')
+  // A server that starts removes the temporary tables of others in a shared folder, those of an installation among them.
+  mkdirSync(temporaryOf(folder), { recursive: true, mode: 0o700 })
   await installOnce(installer, folder, options.signal)
   for (let attempt = 1; ; attempt += 1) {
     const port = options.port ?? (await freePort())
@@ -67,6 +69,8 @@ export async function startMariadb(options: MariadbOptions): Promise<Mariadb> {
   }
 }
 
+const temporaryOf = (folder: string) => join(folder, 'tmp')
+
 async function startOn(
   options: MariadbOptions & { readonly port: number; readonly server: string; readonly folder: string },
 ): Promise<Mariadb> {
@@ -74,7 +78,6 @@ async function startOn(
   const password = keptSecret(join(folder, 'password'))
   const adminPassword = keptSecret(join(folder, 'admin-password'))
   const settings = join(folder, 'my.cnf')
-  mkdirSync(join(folder, 'tmp'), { recursive: true, mode: 0o700 })
   writePrivateFile(join(folder, 'init.sql'), accounts({ password, adminPassword }))
   writePrivateFile(settings, serverSettings({ folder, port, fast: options.fast ?? false }))
   const address = (user: string, secret: string) => `mysql://${user}:${secret}@${LOOPBACK}:${port}/${DATABASE}`
@@ -97,9 +100,6 @@ async function installOnce(installer: string, folder: string, signal: AbortSigna
   const partial = join(folder, 'data.part')
   rmSync(partial, { recursive: true, force: true })
   mkdirSync(partial, { mode: 0o700 })
-  // A server that starts removes the temporary tables of others in a shared folder, those of an installation among them.
-  const temporary = join(folder, 'tmp')
-  mkdirSync(temporary, { recursive: true, mode: 0o700 })
   const args = [
     '--no-defaults',
     `--datadir=${partial}`,
@@ -108,7 +108,11 @@ async function installOnce(installer: string, folder: string, signal: AbortSigna
     ...asRoot('--user=root'),
   ]
   try {
-    await promisify(execFile)(installer, args, { env: childEnvironment({ TMPDIR: temporary }), cwd: folder, ...(signal && { signal }) })
+    await promisify(execFile)(installer, args, {
+      env: childEnvironment({ TMPDIR: temporaryOf(folder) }),
+      cwd: folder,
+      ...(signal && { signal }),
+    })
   } catch (cause) {
     signal?.throwIfAborted()
     const { stdout = '', stderr = '' } = cause as { readonly stdout?: string; readonly stderr?: string }
@@ -154,7 +158,7 @@ function serverSettings(options: { readonly folder: string; readonly port: numbe
     `datadir = "${join(options.folder, 'data')}"`,
     `init_file = "${join(options.folder, 'init.sql')}"`,
     `pid_file = "${join(options.folder, 'mariadbd.pid')}"`,
-    `tmpdir = "${join(options.folder, 'tmp')}"`,
+    `tmpdir = "${temporaryOf(options.folder)}"`,
     `bind_address = ${LOOPBACK}`,
     `port = ${options.port}`,
     'socket = ""',

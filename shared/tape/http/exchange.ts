@@ -7,7 +7,7 @@ import { request as httpsRequest } from 'node:https'
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../errors.ts'
-import type { Connections } from './connections.ts'
+import type { Connections, Way } from './connections.ts'
 import { lostConnection } from './failures.ts'
 
 export interface Question {
@@ -48,9 +48,6 @@ const CONTINUE_MS = 1000
 const MOST_UNSENT_BYTES = 1024 * 1024
 /** Methods that change nothing, or nothing more when they are repeated. */
 export const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PROPFIND', 'MKCOL', 'DELETE'])
-
-/** How a request reaches its endpoint: over a connection that may have been used before, or over one of its own. */
-export type Way = 'pooled' | 'fresh'
 
 /**
  * Sends one request, with this bearer token; returns when the endpoint has answered, also while bytes of the body are still unsent.
