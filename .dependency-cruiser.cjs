@@ -98,7 +98,7 @@ module.exports = {
     },
     {
       name: 'environment-in-one-place',
-      comment: 'settings are read in shared/config.ts (biome forbids process.env elsewhere; this forbids the way round it)',
+      comment: 'settings are read in shared/config/config.ts (biome forbids process.env elsewhere; this forbids the way round it)',
       severity: 'error',
       from: { pathNot: '^shared/config[.]ts$' },
       to: { path: '^(node:)?process$' },

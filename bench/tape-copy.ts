@@ -3,13 +3,13 @@
  * the job as JSON on standard input and the result as JSON on standard output.
  */
 import { text } from 'node:stream/consumers'
-import { loadConfig } from '../shared/config.ts'
+import { loadConfig } from '../shared/config/config.ts'
 import { createLogger } from '../shared/log.ts'
 import { createS3Client } from '../shared/storage/client.ts'
 import { presignGet } from '../shared/storage/links.ts'
 import { describeObject, readObject } from '../shared/storage/objects.ts'
 import type { TapeFile } from '../shared/tape/driver.ts'
-import { createWebdavDriver } from '../shared/tape/webdav.ts'
+import { createWebdavDriver } from '../shared/tape/webdav/webdav.ts'
 
 export interface TapeCopyJob {
   readonly environment: Readonly<Record<string, string>>

@@ -3,8 +3,8 @@
  * that is named goes first, then the settings of the catalogue where they are here, then the API that one is signed in to.
  */
 import { Option } from 'commander'
-import { processEnvironment } from '../shared/config.ts'
-import { type ApiClient, apiClient } from './api-client.ts'
+import { processEnvironment } from '../shared/config/config.ts'
+import { type ApiClient, apiClient } from './api/client.ts'
 import { stackFolder } from './settings.ts'
 
 /** `catalogue`: the settings of cli/settings.ts lead to the database, the store and the queues. */

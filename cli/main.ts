@@ -1,6 +1,6 @@
 /** The `cygnet` command. Each subcommand is one file of cli/commands; heavy modules are imported when a command runs. */
 import { Command, CommanderError } from 'commander'
-import { processEnvironment } from '../shared/config.ts'
+import { processEnvironment } from '../shared/config/config.ts'
 import { CygnetError, classify, type Failure } from '../shared/errors.ts'
 import { withoutSecrets } from '../shared/log.ts'
 import * as clean from './commands/clean.ts'

@@ -1,6 +1,6 @@
 /** How the CLI shows things: tables, sizes, times; on standard output what was asked for, on standard error what goes on meanwhile. */
 import { styleText } from 'node:util'
-import { timeText } from '../shared/time-text.ts'
+import { timeText } from '../shared/time/text.ts'
 
 type Cell = string | number | null | undefined
 

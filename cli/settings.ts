@@ -1,7 +1,7 @@
 /** Where the CLI finds its settings: the environment, and under it those of the local stack that is running. */
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Config, loadConfig, processEnvironment } from '../shared/config.ts'
+import { type Config, loadConfig, processEnvironment } from '../shared/config/config.ts'
 import { InvalidInputError } from '../shared/errors.ts'
 import { createLogger } from '../shared/log.ts'
 import type { StorageContext, TapeContext } from '../shared/runtime/context.ts'

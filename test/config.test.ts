@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { temporaryFolder } from '../infra/local/testing.ts'
-import { loadConfig, redactedConfig } from '../shared/config.ts'
+import { loadConfig, redactedConfig } from '../shared/config/config.ts'
 import { InvalidInputError } from '../shared/errors.ts'
 
 const CYGNET_DATABASE_URL = 'mysql://cygnet:hunter2@127.0.0.1:3306/cygnet'

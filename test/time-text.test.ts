@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseTimeText } from '../shared/time-text.ts'
+import { parseTimeText } from '../shared/time/text.ts'
 
 describe('a time as people write it', () => {
   test.each([

@@ -3,9 +3,9 @@
  * further numbers by the database itself. Sites, sizes and shares are of the experiment's order.
  */
 import { sql } from 'kysely'
-import { type Database, inTransaction } from '../../shared/catalogue/database.ts'
 import { type Content, replicaRow } from '../../shared/catalogue/replicas.ts'
 import { writeRunlog } from '../../shared/catalogue/runlog.ts'
+import { type Database, inTransaction } from '../../shared/database/connect.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import type { RunParameters } from '../../shared/extraction/run-parameters.ts'
 

@@ -5,7 +5,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createPool } from 'mysql2/promise'
-import { loadConfig } from '../../shared/config.ts'
+import { loadConfig } from '../../shared/config/config.ts'
 
 const pool = createPool({ uri: loadConfig().CYGNET_DATABASE_URL, connectionLimit: 8, dateStrings: true })
 

@@ -1,10 +1,11 @@
 /** What the cleaner did, would do, and leaves alone, for people. */
-import type { Replica } from '../../shared/catalogue/replica-schema.ts'
-import type { CleanedEvents } from '../../shared/replicas/clean-events.ts'
-import type { CleanPolicy, StoreRoom } from '../../shared/replicas/clean-policy.ts'
-import { STAY_REASONS, type WhyTheyStay } from '../../shared/replicas/clean-reasons.ts'
-import type { CleanedFile, CleanedRuns } from '../../shared/replicas/clean-runs.ts'
-import type { FileOfRun } from '../../shared/replicas/verify/files-of-run.ts'
+
+import type { CleanedEvents } from '../../shared/copies/clean/clean-events.ts'
+import type { CleanPolicy, StoreRoom } from '../../shared/copies/clean/clean-policy.ts'
+import { STAY_REASONS, type WhyTheyStay } from '../../shared/copies/clean/clean-reasons.ts'
+import type { CleanedFile, CleanedRuns } from '../../shared/copies/clean/clean-runs.ts'
+import type { FileOfRun } from '../../shared/copies/verify/files-of-run.ts'
+import type { Replica } from '../../shared/database/replica-schema.ts'
 import { bytes, list, table, time } from '../output.ts'
 
 export function eventsText(events: CleanedEvents, dryRun: boolean): string {

@@ -1,8 +1,8 @@
 /** `cygnet clean`: what the cleaner does by its schedule, on demand; and one run by name. */
 import type { Command } from 'commander'
+import type { FileOfRun } from '../../shared/copies/verify/files-of-run.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { isTag } from '../../shared/notifications/run-key.ts'
-import type { FileOfRun } from '../../shared/replicas/verify/files-of-run.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 import { parseRunNumber } from '../arguments.ts'
 import { print, printJson } from '../output.ts'
@@ -54,9 +54,9 @@ async function clean(options: Options): Promise<void> {
   if (run !== undefined && options.events === true) throw new InvalidInputError('--run and --events do not go together')
   const both = options.runs === options.events
   const dryRun = options.dryRun === true || (run !== undefined && options.yes !== true)
-  const { cleanEvents } = await import('../../shared/replicas/clean-events.ts')
-  const { cleanRuns } = await import('../../shared/replicas/clean-runs.ts')
-  const { filesOfRun } = await import('../../shared/replicas/verify/files-of-run.ts')
+  const { cleanEvents } = await import('../../shared/copies/clean/clean-events.ts')
+  const { cleanRuns } = await import('../../shared/copies/clean/clean-runs.ts')
+  const { filesOfRun } = await import('../../shared/copies/verify/files-of-run.ts')
   const { eventsText, namedText, runsText, whyText } = await import('../clean/text.ts')
   await withTapeContext(async (context, signal) => {
     const how = { dryRun, tag, now: context.now() }
@@ -79,8 +79,8 @@ async function clean(options: Options): Promise<void> {
 }
 
 async function whatStays(context: TapeContext, how: { readonly tag: string | undefined; readonly now: Date }) {
-  const { cleanPolicy } = await import('../../shared/replicas/clean-policy.ts')
-  const { whyTheyStay } = await import('../../shared/replicas/clean-reasons.ts')
+  const { cleanPolicy } = await import('../../shared/copies/clean/clean-policy.ts')
+  const { whyTheyStay } = await import('../../shared/copies/clean/clean-reasons.ts')
   const policy = await cleanPolicy(context)
   return { policy, stay: await whyTheyStay(context, policy, how) }
 }

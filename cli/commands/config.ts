@@ -1,6 +1,6 @@
 /** `cygnet config`: the settings in force. */
 import type { Command } from 'commander'
-import { redactedConfig } from '../../shared/config.ts'
+import { redactedConfig } from '../../shared/config/config.ts'
 import { list, print, printJson } from '../output.ts'
 import { loadSettings } from '../settings.ts'
 

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import * as z from 'zod'
 import { InvalidInputError } from '../../shared/errors.ts'
-import { apiSettings, askApi } from '../api-client.ts'
+import { apiSettings, askApi } from '../api/client.ts'
 import { print, printJson, tell } from '../output.ts'
 import { interruption } from '../settings.ts'
 

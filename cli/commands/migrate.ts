@@ -1,6 +1,6 @@
 /** `cygnet migrate`: bring the catalogue's schema up to date, and make what SQL clients of before expect. */
 import type { Command } from 'commander'
-import type { Database } from '../../shared/catalogue/database.ts'
+import type { Database } from '../../shared/database/connect.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { print, tell } from '../output.ts'
 import { withContext } from '../settings.ts'
@@ -22,8 +22,8 @@ export function register(program: Command): void {
     .addHelpText('after', EXAMPLES)
     .action(async (options: { readonly views?: true | readonly string[] }) => {
       const [{ migrate }, { openDatabase, WITHOUT_LIMITS }] = await Promise.all([
-        import('../../shared/catalogue/migrate.ts'),
-        import('../../shared/catalogue/database.ts'),
+        import('../../shared/database/migrate.ts'),
+        import('../../shared/database/connect.ts'),
       ])
       await withContext(async ({ config }) => {
         const database = openDatabase(config.CYGNET_DATABASE_URL, 1, WITHOUT_LIMITS)
@@ -39,7 +39,7 @@ export function register(program: Command): void {
 }
 
 async function makeViews(database: Database, wanted: true | readonly string[]): Promise<void> {
-  const { createRunlogView, tagsOfRunlog } = await import('../../shared/catalogue/runlog-views.ts')
+  const { createRunlogView, tagsOfRunlog } = await import('../../shared/queries/runlog-views.ts')
   const tags = wanted === true ? await tagsOfRunlog(database) : wanted
   if (tags.length === 0) print('no tag has runs yet: name those to make views for, e.g. --views LNGS LNF MAN')
   let refused = 0

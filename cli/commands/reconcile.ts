@@ -13,7 +13,7 @@ export function register(program: Command): void {
     .option('--resume', 'go on where an earlier reconciliation was interrupted')
     .option('--json', 'one JSON object a bucket')
     .action(async (options: { bucket?: string; prefix: string; grace: number; resume?: boolean; json?: boolean }) => {
-      const { reconcile } = await import('../../shared/catalogue/reconcile.ts')
+      const { reconcile } = await import('../../shared/ingest/reconcile.ts')
       await withContext(async (context, signal) => {
         for (const bucket of options.bucket === undefined ? context.config.CYGNET_RAW_BUCKETS : [options.bucket]) {
           const result = await reconcile(

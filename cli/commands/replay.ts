@@ -1,7 +1,7 @@
 /** `cygnet replay`: put runs through extraction again. */
 import { type Command, InvalidArgumentError } from 'commander'
-import type { ReplaySelection } from '../../shared/catalogue/replay.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
+import type { ReplaySelection } from '../../shared/ingest/replay.ts'
 import { parseRunNumber } from '../arguments.ts'
 import { bytes, print, printJson, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .action(async (options: Options) => {
       if (options.dead === true) return await (await import('./dead.ts')).retryDead('runs', [], { all: true, yes: options.yes === true })
       const selection = selectionOf(options)
-      const { planReplay, replay } = await import('../../shared/catalogue/replay.ts')
+      const { planReplay, replay } = await import('../../shared/ingest/replay.ts')
       await withContext(async (context, signal) => {
         const plan = await planReplay(context, selection, signal)
         if (options.json === true) printJson(plan)

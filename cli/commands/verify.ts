@@ -1,15 +1,15 @@
 /** `cygnet verify`: copies are looked at now, and their checksums compared with the catalogue's. */
 import { randomUUID } from 'node:crypto'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { findRuns } from '../../shared/catalogue/queries.ts'
-import type { Replica } from '../../shared/catalogue/replica-schema.ts'
+import { asCatalogued, type Lacking, lackingCopies } from '../../shared/copies/verify/coverage.ts'
+import { filesOfRun } from '../../shared/copies/verify/files-of-run.ts'
+import { VERIFIABLE_STATES } from '../../shared/copies/verify/outcome.ts'
+import type { VerifySelection } from '../../shared/copies/verify/select.ts'
+import type { Verification, VerifySummary } from '../../shared/copies/verify/verify.ts'
+import type { Replica } from '../../shared/database/replica-schema.ts'
 import { classify, InvalidInputError } from '../../shared/errors.ts'
 import { withoutSecrets } from '../../shared/log.ts'
-import { asCatalogued, type Lacking, lackingCopies } from '../../shared/replicas/verify/coverage.ts'
-import { filesOfRun } from '../../shared/replicas/verify/files-of-run.ts'
-import { VERIFIABLE_STATES } from '../../shared/replicas/verify/outcome.ts'
-import type { VerifySelection } from '../../shared/replicas/verify/select.ts'
-import type { Verification, VerifySummary } from '../../shared/replicas/verify.ts'
+import { findRuns } from '../../shared/queries/runs.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 import { parseRunNumber } from '../arguments.ts'
 import { bytes, print, printJson, table, tell } from '../output.ts'
@@ -88,7 +88,7 @@ function selectionOf({ run, tag, sample, seed, all, dark }: Flags, command: Comm
 
 /** The log says to functions what the results say to people; of it only failures are shown. */
 async function verify(context: TapeContext, selection: VerifySelection, flags: Flags, signal: AbortSignal): Promise<number> {
-  const { verifyRuns } = await import('../../shared/replicas/verify.ts')
+  const { verifyRuns } = await import('../../shared/copies/verify/verify.ts')
   if ('run' in selection) await assertCatalogued(context, selection)
   if ('sample' in selection && flags.json !== true) tell(`chosen by lot; --seed ${selection.seed} chooses the same copies again`)
   const told: Verification[] = []
@@ -151,7 +151,7 @@ const restJson = ({ others, lacking }: NotVerified) => ({
 })
 
 async function goThrough(context: TapeContext, flags: Flags, signal: AbortSignal): Promise<number> {
-  const { findDark } = await import('../../shared/replicas/dark.ts')
+  const { findDark } = await import('../../shared/copies/verify/dark/dark.ts')
   const vanished: Verification[] = []
   const reports = []
   const onUnlisted = (result: Verification) => {

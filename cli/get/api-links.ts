@@ -1,8 +1,8 @@
 /** Links from the catalogue's API: no credentials of the catalogue or the store are needed. */
 import * as z from 'zod'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
-import { askJson } from '../api-answer.ts'
-import type { ApiClient } from '../api-client.ts'
+import { askJson } from '../api/answer.ts'
+import type { ApiClient } from '../api/client.ts'
 import { namesIn } from '../runs/api-runs.ts'
 import type { RunName } from '../runs/run-source.ts'
 import type { LinkSource, OfferedFile, OfferedRun } from './link-source.ts'

@@ -6,7 +6,7 @@ import type { RunName } from '../runs/run-source.ts'
 import { interruption, withTapeContext } from '../settings.ts'
 import type { Link, WantedFile } from './wanted-file.ts'
 
-/** A file of a run with a link to it, or why there is none now: what of shared/replicas/run-links.ts is needed here. */
+/** A file of a run with a link to it, or why there is none now: what of shared/copies/links/run-links.ts is needed here. */
 export type OfferedFile = WantedFile &
   (
     | ({ readonly kind: 'link' } & Link)

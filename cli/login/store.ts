@@ -4,7 +4,7 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import * as z from 'zod'
 import { writePrivateFile } from '../../infra/local/secrets.ts'
-import { processEnvironment } from '../../shared/config.ts'
+import { processEnvironment } from '../../shared/config/config.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 
 const loginSchema = z.object({

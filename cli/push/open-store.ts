@@ -1,6 +1,6 @@
 /** The store that pushes go to: reached with credentials of its own, or with nothing but an API token. */
 import type { S3Client } from '@aws-sdk/client-s3'
-import { type Config, loadConfig, processEnvironment } from '../../shared/config.ts'
+import { type Config, loadConfig, processEnvironment } from '../../shared/config/config.ts'
 import { loadStoreSettings, NO_DATABASE } from '../settings.ts'
 import { createPushClient } from './push.ts'
 import { hasApiToken, openRemoteStore, type RemoteStore } from './remote-store.ts'

@@ -1,6 +1,6 @@
 /** Files into a bucket, one after the other; the parts of each at the same time. */
 import type { S3Client } from '@aws-sdk/client-s3'
-import type { Config } from '../../shared/config.ts'
+import type { Config } from '../../shared/config/config.ts'
 import { createS3Client } from '../../shared/storage/client.ts'
 import { type Place, planFiles } from './plan.ts'
 import { type PushContext, type PushOptions, pushFile } from './push-file.ts'

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { S3Client } from '@aws-sdk/client-s3'
 import * as z from 'zod'
-import type { Config } from '../../shared/config.ts'
+import type { Config } from '../../shared/config/config.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { ObjectName } from '../../shared/storage/objects.ts'
 import { type Api, createApi } from './api.ts'

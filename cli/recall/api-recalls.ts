@@ -1,7 +1,7 @@
 /** Recalls through the catalogue's API. */
 import * as z from 'zod'
-import { askJson } from '../api-answer.ts'
-import type { ApiClient } from '../api-client.ts'
+import { askJson } from '../api/answer.ts'
+import type { ApiClient } from '../api/client.ts'
 import { findRunName } from '../runs/api-runs.ts'
 import { shownRun } from '../runs/run-shapes.ts'
 import type { RecallSource } from './recall-source.ts'

@@ -1,6 +1,7 @@
 /** Recalls written into the catalogue itself. */
-import { replicaView } from '../../shared/catalogue/run-view.ts'
-import { requestRecall } from '../../shared/replicas/recall/request.ts'
+
+import { requestRecall } from '../../shared/copies/recall/request.ts'
+import { replicaView } from '../../shared/queries/run-view.ts'
 import type { StorageContext } from '../../shared/runtime/context.ts'
 import { whoAsks } from '../who-asks.ts'
 import type { RecallSource } from './recall-source.ts'

@@ -1,8 +1,8 @@
 /** Runs as the CLI shows them: as tables for people, and as CSV. */
 
-import { shownColumns } from '../../shared/catalogue/shown-parameters.ts'
 import { csvLine } from '../../shared/csv.ts'
 import { EVENT_TRIGGER } from '../../shared/midas/format.ts'
+import { shownColumns } from '../../shared/queries/shown-parameters.ts'
 import { bytes, list, table, time } from '../output.ts'
 import { RUN_FIELDS, type RunItem, type ShownFile, type ShownReplica, type ShownRun } from './run-shapes.ts'
 

@@ -1,11 +1,11 @@
 /** Which runs a list shall have: the options of `cygnet runs ls`, checked before anything is asked. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { ParameterCondition, ParameterOperator, RunConditions } from '../../shared/catalogue/run-conditions.ts'
-import { RUN_ORDERS, type RunSearch } from '../../shared/catalogue/search-runs.ts'
-import { isStorageStatus, shownColumns } from '../../shared/catalogue/shown-parameters.ts'
-import { CLOUD_WORDS, TAPE_WORDS } from '../../shared/catalogue/storage-summary.ts'
+import { CLOUD_WORDS, TAPE_WORDS } from '../../shared/database/storage-summary.ts'
 import type { RunlogColumn } from '../../shared/extraction/run-parameters.ts'
-import { parseTimeText } from '../../shared/time-text.ts'
+import type { ParameterCondition, ParameterOperator, RunConditions } from '../../shared/queries/run-conditions.ts'
+import { RUN_ORDERS, type RunSearch } from '../../shared/queries/search-runs.ts'
+import { isStorageStatus, shownColumns } from '../../shared/queries/shown-parameters.ts'
+import { parseTimeText } from '../../shared/time/text.ts'
 import { parseRange, parseTag, type RunRange, several, wholeNumber } from '../arguments.ts'
 
 export interface RunWish {

@@ -3,8 +3,8 @@
  * file is removed within it, and the API is told.
  */
 import { hostname } from 'node:os'
+import type { LocalContent } from '../../shared/copies/delete/safety.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
-import type { LocalContent } from '../../shared/replicas/safety.ts'
 import type { RemoteCopies, RemoteStore } from '../push/remote-store.ts'
 import { isOnDisk } from './on-disk.ts'
 import { type Answer, type SafetyPort, TOO_LATE } from './safety.ts'

@@ -1,7 +1,7 @@
 /** `cygnet push --watch`: settings, ways out, and what the exit code says. */
 import { writeSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type Config, processEnvironment } from '../../shared/config.ts'
+import { type Config, processEnvironment } from '../../shared/config/config.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { createLogger, type Logger } from '../../shared/log.ts'
 import { print } from '../output.ts'

@@ -1,7 +1,7 @@
 /** The catalogue's word where its database, the store and the tape endpoint are reached from this machine. */
 import { hostname } from 'node:os'
 import type { S3Client } from '@aws-sdk/client-s3'
-import type { Config } from '../../shared/config.ts'
+import type { Config } from '../../shared/config/config.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { SafetyPort } from './safety.ts'
 
@@ -13,9 +13,9 @@ export async function openDatabaseSafety(config: Config, s3: S3Client, log: Logg
   const [{ createTapeContext }, { safetyOf }, { noteLocalCopy, noteVanishedCopy }, { endInterruptedForgetting, forgetLocalCopy }] =
     await Promise.all([
       import('../../shared/runtime/context.ts'),
-      import('../../shared/replicas/safety.ts'),
-      import('../../shared/replicas/local-copies.ts'),
-      import('../../shared/replicas/forget-local-copy.ts'),
+      import('../../shared/copies/delete/safety.ts'),
+      import('../../shared/copies/delete/local-copies.ts'),
+      import('../../shared/copies/delete/forget-local-copy.ts'),
     ])
   const opened = await createTapeContext(config, 'push', log)
   const context = { ...opened, s3 }

@@ -1,5 +1,5 @@
 /** Who says whether a file of the DAQ's disk may go: the catalogue, asked in its database or through its API. */
-import type { LocalContent } from '../../shared/replicas/safety.ts'
+import type { LocalContent } from '../../shared/copies/delete/safety.ts'
 import type { ObjectName } from '../../shared/storage/objects.ts'
 
 /** A file on this machine's disk, its SHA-256 as it was read. */

@@ -1,6 +1,6 @@
 /** Schedule: single events leave the buffer, and runs with a verified copy on tape the store, as the policy says. */
-import { cleanEvents } from '../../shared/replicas/clean-events.ts'
-import { cleanRuns } from '../../shared/replicas/clean-runs.ts'
+import { cleanEvents } from '../../shared/copies/clean/clean-events.ts'
+import { cleanRuns } from '../../shared/copies/clean/clean-runs.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 

@@ -1,11 +1,11 @@
 /** HTTP: the webhook of the stores, over the catalogue's ledger and the queue `runs`. */
 import type { Hono } from 'hono'
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
-import { flushOutbox } from '../../shared/catalogue/outbox.ts'
 import { parkNotification } from '../../shared/catalogue/parked.ts'
 import { encodeNotification } from '../../shared/notifications/encode.ts'
 import { routeKey } from '../../shared/notifications/route-key.ts'
 import type { Context } from '../../shared/runtime/context.ts'
+import { flushOutbox } from '../../shared/work/outbox.ts'
 import { createWebhook } from './webhook.ts'
 
 /** A queue that has not answered by then is down; the store keeps the notification and sends it again. */

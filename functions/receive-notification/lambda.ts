@@ -1,5 +1,5 @@
 /** receive-notification as AWS Lambda runs it: it writes down and passes on, so its bundle carries no S3 client. */
-import { loadConfig } from '../../shared/config.ts'
+import { loadConfig } from '../../shared/config/config.ts'
 import { createContext } from '../../shared/runtime/context.ts'
 import { lambdaHttp } from '../../shared/runtime/lambda.ts'
 import { createHandler } from './handler.ts'

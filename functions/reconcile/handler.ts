@@ -1,5 +1,5 @@
 /** Schedule: the buckets are listed against the ledger, and what no notification told of is enqueued. */
-import { reconcile } from '../../shared/catalogue/reconcile.ts'
+import { reconcile } from '../../shared/ingest/reconcile.ts'
 import type { StorageContext } from '../../shared/runtime/context.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 

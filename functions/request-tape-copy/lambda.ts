@@ -1,5 +1,5 @@
 /** request-tape-copy as AWS Lambda runs it. */
-import { loadConfig } from '../../shared/config.ts'
+import { loadConfig } from '../../shared/config/config.ts'
 import { createTapeContext } from '../../shared/runtime/context.ts'
 import { lambdaQueue } from '../../shared/runtime/lambda.ts'
 import { createHandler } from './handler.ts'

@@ -1,7 +1,8 @@
 /** Schedule: copies are verified again, the one looked at longest ago first; once a day every place is gone through for what nobody knows. */
-import { lastDarkPass, noteDarkPass } from '../../shared/replicas/dark/rows.ts'
-import { type DarkPlace, darkEndpoint, findDark } from '../../shared/replicas/dark.ts'
-import { scrub } from '../../shared/replicas/scrub.ts'
+
+import { type DarkPlace, darkEndpoint, findDark } from '../../shared/copies/verify/dark/dark.ts'
+import { lastDarkPass, noteDarkPass } from '../../shared/copies/verify/dark/rows.ts'
+import { scrub } from '../../shared/copies/verify/scrub.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { Invocation, ScheduleHandler } from '../../shared/runtime/handler.ts'
 

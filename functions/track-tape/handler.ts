@@ -1,8 +1,9 @@
 /** Schedule: copies under way are followed to the medium, those that wait are made, none is forgotten, recalls go on. */
-import { copyWaiting, hasTape } from '../../shared/replicas/copy-to-tape.ts'
-import { followCopies } from '../../shared/replicas/follow-copies.ts'
-import { advanceRecalls } from '../../shared/replicas/recall/schedule.ts'
-import { sweepCopies } from '../../shared/replicas/sweep-copies.ts'
+
+import { advanceRecalls } from '../../shared/copies/recall/schedule.ts'
+import { copyWaiting, hasTape } from '../../shared/copies/tape/copy-to-tape.ts'
+import { followCopies } from '../../shared/copies/tape/follow-copies.ts'
+import { sweepCopies } from '../../shared/copies/tape/sweep-copies.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 

@@ -8,7 +8,7 @@ export function configurationPage(variables: Readonly<Record<string, z.ZodType>>
   })
   return `# Configuration
 
-Generated from shared/config.ts by \`npm run generate\`. Every process reads these variables from its environment. Any of them may be
+Generated from shared/config/config.ts by \`npm run generate\`. Every process reads these variables from its environment. Any of them may be
 given as \`NAME_FILE\` instead, the path of a file that holds the value: that is how OpenFaaS, Knative and Docker hand over secrets. An empty
 variable counts as absent. \`cygnet config\` shows what is in force, secrets as stars.
 

@@ -5,11 +5,11 @@ import { statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { childEnvironment } from './environment.ts'
-import { findMinio } from './minio.ts'
 import { freePort, LOOPBACK } from './ports.ts'
 import { findProgram } from './programs.ts'
+import { findMinio } from './services/minio.ts'
+import { missingXrootd } from './services/xrootd/xrootd.ts'
 import { findChromium, MARIADB_PACKAGES } from './setup.ts'
-import { missingXrootd } from './xrootd.ts'
 
 export interface Diagnosis {
   readonly name: string

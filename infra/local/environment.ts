@@ -1,5 +1,5 @@
 /**
- * What the development services see of the environment. Settings of Cygnet are read in shared/config.ts alone; here we
+ * What the development services see of the environment. Settings of Cygnet are read in shared/config/config.ts alone; here we
  * only choose what a child process inherits, so that a stray MYSQL_* or AWS_* of the user cannot change a service.
  */
 import { homedir } from 'node:os'

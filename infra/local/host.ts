@@ -5,7 +5,7 @@
  * SIGTERM ends it in order: what is at work is finished first.
  */
 import { writeFileSync } from 'node:fs'
-import { loadConfig } from '../../shared/config.ts'
+import { loadConfig } from '../../shared/config/config.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { QueueName } from '../../shared/queue/queues.ts'
 import { createTapeContext, type TapeContext } from '../../shared/runtime/context.ts'

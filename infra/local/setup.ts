@@ -35,11 +35,11 @@ export async function setUp(options: SetUpOptions = {}): Promise<void> {
   const missing = (await findProgram('mariadbd')) === null || (await findProgram('mariadb-install-db')) === null
   if (missing) await installWithApt({ packages: MARIADB_PACKAGES, reason: 'MariaDB', signal, onProgress })
   if (options.extras?.includes('minio')) {
-    const { ensureMinio } = await import('./minio.ts')
+    const { ensureMinio } = await import('./services/minio.ts')
     await ensureMinio({ signal, onProgress })
   }
   if (options.extras?.includes('xrootd')) {
-    const { ensureXrootd } = await import('./xrootd.ts')
+    const { ensureXrootd } = await import('./services/xrootd/xrootd.ts')
     await ensureXrootd({ signal, onProgress })
   }
   if (options.extras?.includes('chromium') && (await findChromium()) === null)

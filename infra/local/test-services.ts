@@ -9,10 +9,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Embedded, startEmbedded } from './embedded.ts'
 import { identify, isRunning, type ProcessIdentity } from './identity.ts'
-import { type Mariadb, startMariadb } from './mariadb.ts'
 import { KEEP_IDLE_CONNECTIONS, LOOPBACK } from './ports.ts'
+import { type Embedded, startEmbedded } from './services/embedded/embedded.ts'
+import { type Mariadb, startMariadb } from './services/mariadb.ts'
 
 const FOLDER_PREFIX = 'cygnet-test-'
 const OWNER_FILE = 'owner.json'

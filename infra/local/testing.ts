@@ -9,7 +9,13 @@
 import { randomBytes } from 'node:crypto'
 import { createConnection } from 'mysql2/promise'
 import { inject } from 'vitest'
-import { type Connection, controlEmbedded, type NotificationRuleInput, type QueueDefinition, serviceEnvironment } from './embedded.ts'
+import {
+  type Connection,
+  controlEmbedded,
+  type NotificationRuleInput,
+  type QueueDefinition,
+  serviceEnvironment,
+} from './services/embedded/embedded.ts'
 import type { TestServicesAddress } from './test-services.ts'
 
 export { temporaryFolder } from './test-services.ts'

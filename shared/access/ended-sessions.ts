@@ -3,7 +3,7 @@
  * cookie worthless. A row is kept until the sessions that it ends would have ended by themselves.
  */
 import { sql } from 'kysely'
-import type { Database } from '../catalogue/database.ts'
+import type { Database } from '../database/connect.ts'
 import type { EndedSessionsTable } from './schema.ts'
 
 export interface BegunSession {

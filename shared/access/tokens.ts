@@ -3,7 +3,7 @@
  * can use one; a random text of that length needs no salt and no slow hash.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import type { Database } from '../catalogue/database.ts'
+import type { Database } from '../database/connect.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { ApiToken, ApiTokensTable } from './schema.ts'
 import { parseScope } from './scopes.ts'

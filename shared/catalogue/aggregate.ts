@@ -1,5 +1,5 @@
 /** A run's values from those of its files: pure, so that it can be tested case by case. */
-import type { Integrity } from './schema.ts'
+import type { Integrity } from '../database/schema.ts'
 
 /** What aggregation needs to know of a live file of the run. */
 export interface FileSummary {

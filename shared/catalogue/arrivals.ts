@@ -1,11 +1,11 @@
 /** The ledger: what was heard of, who works on it, how it ended. */
 import { createHash } from 'node:crypto'
 import { sql, type Transaction } from 'kysely'
+import type { Database } from '../database/connect.ts'
+import type { Arrival, ArrivalOutcome, ArrivalState, Integrity, Schema } from '../database/schema.ts'
 import { ConflictError } from '../errors.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import type { ObjectName, ObjectVersion } from '../storage/objects.ts'
-import type { Database } from './database.ts'
-import type { Arrival, ArrivalOutcome, ArrivalState, Integrity, Schema } from './schema.ts'
 
 type Executor = Database | Transaction<Schema>
 

@@ -1,9 +1,9 @@
 /** What nobody could understand is kept for a human, once however often a store repeats it, and told. */
 import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
-import type { Database } from './database.ts'
+import type { Database } from '../database/connect.ts'
+import { addRequests, type Request } from '../work/outbox.ts'
 import { alertRequest } from './next-steps.ts'
-import { addRequests, type Request } from './outbox.ts'
 
 /** The longest body kept; what is longer is cut, which the reason says. */
 const MAX_BODY_CHARACTERS = 1_000_000

@@ -1,15 +1,15 @@
 /** The one transaction that makes a file part of the catalogue, or says that the store's newest version of it is unreadable. */
 import type { Transaction } from 'kysely'
+import { type Database, inTransaction } from '../database/connect.ts'
+import type { DigestComparison, Integrity, RunFile, Schema } from '../database/schema.ts'
 import type { FileMetadata } from '../extraction/metadata.ts'
 import type { ObjectVersion } from '../storage/objects.ts'
+import { addRequests, type Request } from '../work/outbox.ts'
 import type { RunSummary } from './aggregate.ts'
 import { endAttempt, identityOf, type Lease, lockVersions } from './arrivals.ts'
-import { type Database, inTransaction } from './database.ts'
 import { alertRequest, type CataloguedRun, fileAlerts, type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
-import { addRequests, type Request } from './outbox.ts'
 import { type Content, hasCloudReplica, recordAbsentReplica, recordCloudReplica, replaceCloudReplicas } from './replicas.ts'
 import { addHistory, dateOf, findLiveFile, lockRunOf, lockRunOfFile, type RefreshedRun, refreshRun, supersedeFile } from './runs.ts'
-import type { DigestComparison, Integrity, RunFile, Schema } from './schema.ts'
 
 type Trx = Transaction<Schema>
 

@@ -3,13 +3,13 @@
  * effect comes after it, under a name that follows from the row, and is looked up before it is repeated.
  */
 import { type Expression, type SqlBool, sql, type Transaction } from 'kysely'
+import { type Database, inTransaction } from '../database/connect.ts'
+import type { Replica, ReplicaState } from '../database/replica-schema.ts'
+import type { Schema } from '../database/schema.ts'
 import { ConflictError } from '../errors.ts'
-import { type Database, inTransaction } from './database.ts'
-import { addRequests, type Request } from './outbox.ts'
-import type { Replica, ReplicaState } from './replica-schema.ts'
+import { addRequests, type Request } from '../work/outbox.ts'
 import { lockRunOfReplica, refreshStorage } from './replicas.ts'
 import { addHistory } from './runs.ts'
-import type { Schema } from './schema.ts'
 
 type Trx = Transaction<Schema>
 

@@ -1,12 +1,12 @@
 /** Replicas: the rows that say where a copy of which contents is. What changes them is in replica-work.ts. */
 import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
+import { type Database, inTransaction } from '../database/connect.ts'
+import type { Replica, ReplicaKind } from '../database/replica-schema.ts'
+import type { Integrity, RunFile, Schema } from '../database/schema.ts'
+import { type StorageSummary, summarizeStorage } from '../database/storage-summary.ts'
 import type { ObjectName } from '../storage/objects.ts'
-import { type Database, inTransaction } from './database.ts'
-import type { Replica, ReplicaKind } from './replica-schema.ts'
 import { writeRunlogStorage } from './runlog.ts'
-import type { Integrity, RunFile, Schema } from './schema.ts'
-import { type StorageSummary, summarizeStorage } from './storage-summary.ts'
 
 type Trx = Transaction<Schema>
 export type Executor = Database | Trx

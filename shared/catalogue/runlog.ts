@@ -7,9 +7,9 @@
  * else -1. online_reco_status starts at -1 and is reset when the run's bytes change.
  */
 import { sql, type Transaction } from 'kysely'
+import type { Parameters, Schema } from '../database/schema.ts'
+import type { StorageSummary } from '../database/storage-summary.ts'
 import { runlogColumns } from '../extraction/run-parameters.ts'
-import type { Parameters, Schema } from './schema.ts'
-import type { StorageSummary } from './storage-summary.ts'
 
 /** Columns that Cygnet itself answers for, whatever the ODB says. */
 const OWN_COLUMNS = new Set([

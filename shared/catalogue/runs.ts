@@ -1,10 +1,10 @@
 /** Runs and their files: which use of a run number a file belongs to, and the run's values kept in step with its files. */
 import type { Selectable, Transaction } from 'kysely'
+import type { Database } from '../database/connect.ts'
+import type { Run, RunFile, RunFilesTable, Schema } from '../database/schema.ts'
 import { aggregateRun, type FileSummary, type RunSummary } from './aggregate.ts'
-import type { Database } from './database.ts'
 import { storageOfRun } from './replicas.ts'
 import { writeRunlog } from './runlog.ts'
-import type { Run, RunFile, RunFilesTable, Schema } from './schema.ts'
 
 type Trx = Transaction<Schema>
 

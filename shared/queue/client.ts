@@ -1,6 +1,6 @@
 /** The one place where an SQS client is made. */
 import { SQSClient } from '@aws-sdk/client-sqs'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 
 export function createSqsClient(config: Config): SQSClient {
   return new SQSClient({

@@ -2,7 +2,7 @@
  * A function as a process that answers HTTP: what its container runs on OpenFaaS, on Knative, and wherever else there are containers.
  * HTTP functions answer as they are; queue and schedule functions behind function-app.ts. SIGTERM ends it in order.
  */
-import { type Config, loadConfig } from '../config.ts'
+import { type Config, loadConfig } from '../config/config.ts'
 import { createLogger } from '../log.ts'
 import { createTapeContext, type TapeContext } from './context.ts'
 import { queueApp, scheduleApp } from './function-app.ts'

@@ -9,9 +9,9 @@ import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import * as z from 'zod'
 import type { Logger } from '../log.ts'
+import { runWithin } from '../time/waiting.ts'
 import type { HttpApp, QueueHandler, ScheduleHandler } from './handler.ts'
 import { scheduledEvent } from './schedule.ts'
-import { runWithin } from './waiting.ts'
 
 export interface FunctionAppOptions {
   /** The function's. */

@@ -8,8 +8,8 @@ import type {
   SQSEvent,
 } from 'aws-lambda'
 import type { Logger } from '../log.ts'
+import { runWithin } from '../time/waiting.ts'
 import type { HttpApp, Invocation, QueueHandler, ScheduleHandler } from './handler.ts'
-import { runWithin } from './waiting.ts'
 
 /** Kept of Lambda's time for the farewell of an interrupted run: Lambda itself stops without a word. */
 const RESERVE_MS = 3000

@@ -7,10 +7,10 @@
  */
 import { type Message, ReceiveMessageCommand, type SQSClient } from '@aws-sdk/client-sqs'
 import type { Logger } from '../log.ts'
+import { backOffMs, pause, runWithin } from '../time/waiting.ts'
 import type { QueueHandler } from './handler.ts'
 import { createAcknowledger } from './sqs-acknowledge.ts'
 import { type ReceivedMessage, receivedMessage } from './sqs-messages.ts'
-import { backOffMs, pause, runWithin } from './waiting.ts'
 
 export interface PumpOptions {
   readonly sqs: SQSClient

@@ -4,8 +4,8 @@ import type { ScheduledEvent } from 'aws-lambda'
 import { Cron } from 'croner'
 import { InvalidInputError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { pause, runWithin } from '../time/waiting.ts'
 import type { ScheduleHandler } from './handler.ts'
-import { pause, runWithin } from './waiting.ts'
 
 export interface ScheduleOptions {
   /** The function's: events name it as their rule. */

@@ -1,6 +1,6 @@
 /** The one place where an S3 client is made. */
 import { S3Client } from '@aws-sdk/client-s3'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 
 /** The same for links: it is never asked for anything but signatures. A checksum in a link for a PUT would be that of no bytes. */
 export const createPublicS3Client = (config: Config): S3Client =>

@@ -1,6 +1,6 @@
 /**
  * Deleting one version of one object and nothing else. Who decides that it may go is not here: raw runs go through
- * shared/replicas/delete-cloud-copy.ts, single events through clean-events.ts.
+ * shared/copies/delete/delete-cloud-copy.ts, single events through clean-events.ts.
  */
 import { DeleteObjectCommand, HeadObjectCommand, ListObjectVersionsCommand, type S3Client } from '@aws-sdk/client-s3'
 import { InvalidInputError } from '../errors.ts'

@@ -1,9 +1,9 @@
 /** The driver that the settings ask for. Each is loaded only when it is chosen, so that a function starts with one, not with four. */
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { TapeDriver } from './driver.ts'
-import type { TokenSource } from './tokens.ts'
+import type { TokenSource } from './tokens/tokens.ts'
 
 /** Null when no place for second copies is configured. @throws InvalidInputError naming every setting that is missing. */
 export async function openTapeDriver(config: Config, log: Logger): Promise<TapeDriver | null> {
@@ -12,7 +12,7 @@ export async function openTapeDriver(config: Config, log: Logger): Promise<TapeD
       return null
     case 'directory': {
       const [folder] = needed(config, 'CYGNET_TAPE_DIRECTORY')
-      const { createDirectoryDriver } = await import('./directory.ts')
+      const { createDirectoryDriver } = await import('./directory/directory.ts')
       return createDirectoryDriver({ folder })
     }
     case 'webdav': {
@@ -21,7 +21,7 @@ export async function openTapeDriver(config: Config, log: Logger): Promise<TapeD
     }
     case 'fts': {
       const [url, rootUrl] = needed(config, 'CYGNET_FTS_URL', 'CYGNET_TAPE_URL')
-      const { createFtsDriver } = await import('./fts.ts')
+      const { createFtsDriver } = await import('./fts/fts.ts')
       const tokens = await openTokens(config, log)
       return createFtsDriver({
         url,
@@ -40,7 +40,7 @@ export async function openTapeDriver(config: Config, log: Logger): Promise<TapeD
         'CYGNET_RUCIO_SOURCE_RSE',
         'CYGNET_RUCIO_TAPE_RSE',
       )
-      const { createRucioDriver } = await import('./rucio.ts')
+      const { createRucioDriver } = await import('./rucio/rucio.ts')
       const tokens = await openTokens(config, log)
       return createRucioDriver({
         url,
@@ -57,7 +57,7 @@ export async function openTapeDriver(config: Config, log: Logger): Promise<TapeD
 }
 
 async function openWebdav(config: Config, rootUrl: string, token: TokenSource, log: Logger): Promise<TapeDriver> {
-  const { createWebdavDriver } = await import('./webdav.ts')
+  const { createWebdavDriver } = await import('./webdav/webdav.ts')
   return createWebdavDriver({
     rootUrl,
     caFile: config.CYGNET_TAPE_CA_FILE,
@@ -70,7 +70,7 @@ async function openWebdav(config: Config, rootUrl: string, token: TokenSource, l
 }
 
 async function openTokens(config: Config, log: Logger): Promise<TokenSource> {
-  const { createTokenSource, tokenOptions } = await import('./tokens.ts')
+  const { createTokenSource, tokenOptions } = await import('./tokens/tokens.ts')
   return createTokenSource({ ...tokenOptions(config), log })
 }
 

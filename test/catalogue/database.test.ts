@@ -2,7 +2,7 @@
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { startTestDatabase, type TestDatabase } from '../../infra/local/testing.ts'
-import { type Database, inTransaction, openDatabase, WITHOUT_LIMITS } from '../../shared/catalogue/database.ts'
+import { type Database, inTransaction, openDatabase, WITHOUT_LIMITS } from '../../shared/database/connect.ts'
 import { classify } from '../../shared/errors.ts'
 import { type SilentProxy, startSilentProxy } from '../support/silent-proxy.ts'
 import { until } from '../support/waiting.ts'

@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startTestDatabase, type TestDatabase } from '../../infra/local/testing.ts'
-import { type Database, inTransaction, openDatabase } from '../../shared/catalogue/database.ts'
+import { type Database, inTransaction, openDatabase } from '../../shared/database/connect.ts'
 import { until } from '../support/waiting.ts'
 
 let server: TestDatabase

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { reconcile } from '../../shared/catalogue/reconcile.ts'
-import { planReplay, replay } from '../../shared/catalogue/replay.ts'
+import { reconcile } from '../../shared/ingest/reconcile.ts'
+import { planReplay, replay } from '../../shared/ingest/replay.ts'
 import { parseNotification } from '../../shared/notifications/parse.ts'
 import { signal, startTestContext, type TestContext } from '../support/context.ts'
 

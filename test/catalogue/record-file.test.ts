@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { findArrival } from '../../shared/catalogue/arrivals.ts'
-import { describeRun, findRuns } from '../../shared/catalogue/queries.ts'
 import { recordInvalid } from '../../shared/catalogue/record-file.ts'
-import { searchRuns } from '../../shared/catalogue/search-runs.ts'
+import { describeRun, findRuns } from '../../shared/queries/runs.ts'
+import { searchRuns } from '../../shared/queries/search-runs.ts'
 import { copyToTape, leaseOn, record, runlogRow, startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
 import { BEGIN_OF_RUN, metadataOf, versionOf } from '../support/metadata.ts'
 

@@ -2,9 +2,9 @@
 import { sql } from 'kysely'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Database, openDatabase } from '../../shared/catalogue/database.ts'
-import { findLegacyTable } from '../../shared/catalogue/legacy-runlog.ts'
-import { createRunlogView, tagsOfRunlog } from '../../shared/catalogue/runlog-views.ts'
+import { type Database, openDatabase } from '../../shared/database/connect.ts'
+import { findLegacyTable } from '../../shared/queries/legacy-runlog.ts'
+import { createRunlogView, tagsOfRunlog } from '../../shared/queries/runlog-views.ts'
 import { startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
 
 let catalogue: TestCatalogue

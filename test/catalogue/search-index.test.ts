@@ -1,13 +1,13 @@
 /** Searches name the indexes that they read along: they must be there, and lead to few runs among many. */
 import { type Kysely, sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Database, openDatabase } from '../../shared/catalogue/database.ts'
-import * as runStorage from '../../shared/catalogue/migrations/0005-run-storage.ts'
-import * as beginByNumber from '../../shared/catalogue/migrations/0007-begin-by-number.ts'
-import * as totals from '../../shared/catalogue/migrations/0008-totals.ts'
-import type { RunConditions } from '../../shared/catalogue/run-conditions.ts'
-import { searchIndexes } from '../../shared/catalogue/search-index.ts'
-import { RUN_ORDERS, searchRuns } from '../../shared/catalogue/search-runs.ts'
+import { type Database, openDatabase } from '../../shared/database/connect.ts'
+import * as runStorage from '../../shared/database/migrations/0005-run-storage.ts'
+import * as beginByNumber from '../../shared/database/migrations/0007-begin-by-number.ts'
+import * as totals from '../../shared/database/migrations/0008-totals.ts'
+import type { RunConditions } from '../../shared/queries/run-conditions.ts'
+import { searchIndexes } from '../../shared/queries/search-index.ts'
+import { RUN_ORDERS, searchRuns } from '../../shared/queries/search-runs.ts'
 import { startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
 
 let catalogue: TestCatalogue

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import type { KyselyPlugin } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { up as fillRunStorage } from '../../shared/catalogue/migrations/0005-run-storage.ts'
-import { describeRun } from '../../shared/catalogue/queries.ts'
-import type { ReplicaKind, ReplicaState } from '../../shared/catalogue/replica-schema.ts'
 import { refreshStorage } from '../../shared/catalogue/replicas.ts'
-import { RUN_ORDERS, type RunPosition, type RunSearch, SearchTooLongError, searchRuns } from '../../shared/catalogue/search-runs.ts'
-import { CLOUD_WORDS, type StorageSummary, storageOf, TAPE_WORDS } from '../../shared/catalogue/storage-summary.ts'
+import { up as fillRunStorage } from '../../shared/database/migrations/0005-run-storage.ts'
+import type { ReplicaKind, ReplicaState } from '../../shared/database/replica-schema.ts'
+import { CLOUD_WORDS, type StorageSummary, storageOf, TAPE_WORDS } from '../../shared/database/storage-summary.ts'
+import { describeRun } from '../../shared/queries/runs.ts'
+import { RUN_ORDERS, type RunPosition, type RunSearch, SearchTooLongError, searchRuns } from '../../shared/queries/search-runs.ts'
 import { startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
 
 let catalogue: TestCatalogue

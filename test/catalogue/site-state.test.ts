@@ -1,10 +1,10 @@
 /** What Now is made from: which run is the last, what counts as catalogued lately, how long files wait, which copies fail. */
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { openArrivals } from '../../shared/catalogue/open-arrivals.ts'
-import { isFailingCopy, openCopies, siteStates } from '../../shared/catalogue/site-state.ts'
-import { oldestMessages } from '../../shared/catalogue/waiting-work.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
+import { openArrivals } from '../../shared/queries/open-arrivals.ts'
+import { isFailingCopy, openCopies, siteStates } from '../../shared/queries/site-state.ts'
+import { oldestMessages } from '../../shared/queries/waiting-work.ts'
 import { copyToTape, leaseOn, record, startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
 import { metadataOf, versionOf } from '../support/metadata.ts'
 

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../cli/simulate/write.ts'
-import { announce, reconcile } from '../../shared/catalogue/reconcile.ts'
+import { announce, reconcile } from '../../shared/ingest/reconcile.ts'
 import { listObjects } from '../../shared/storage/objects.ts'
 import { eventually, startTestStack, type TestStack } from '../support/stack.ts'
 import { LONGEST_STACK_WAIT_MS } from '../support/waiting.ts'

@@ -9,7 +9,7 @@ import { type PushContext, type PushOptions, pushFile } from '../../cli/push/pus
 import { openRemoteStore, type RemoteStore } from '../../cli/push/remote-store.ts'
 import { createHandler } from '../../functions/catalog-api/handler.ts'
 import { createToken, revokeTokens } from '../../shared/access/tokens.ts'
-import { loadConfig } from '../../shared/config.ts'
+import { loadConfig } from '../../shared/config/config.ts'
 import { TransientError } from '../../shared/errors.ts'
 import { serveHttp } from '../../shared/runtime/http.ts'
 import { record } from '../support/catalogue.ts'

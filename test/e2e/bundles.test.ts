@@ -7,8 +7,8 @@ import { runFileBytes } from '../../cli/simulate/write.ts'
 import { childEnvironment } from '../../infra/local/environment.ts'
 import { withBundles } from '../../infra/packaging/bundles.ts'
 import { runOsls } from '../../infra/packaging/osls.ts'
-import { findRuns } from '../../shared/catalogue/queries.ts'
 import { encodeNotification } from '../../shared/notifications/encode.ts'
+import { findRuns } from '../../shared/queries/runs.ts'
 import { startTestContext, type TestContext } from '../support/context.ts'
 
 let context: TestContext

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createHandler } from '../../functions/clean-buffer/handler.ts'
-import { loadConfig } from '../../shared/config.ts'
+import { loadConfig } from '../../shared/config/config.ts'
 import { scheduledEvent } from '../../shared/runtime/schedule.ts'
 import { signal } from '../support/context.ts'
 import { inTwoDays, isStored, safeRun, withInterference } from '../support/deletions.ts'

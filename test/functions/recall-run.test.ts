@@ -1,7 +1,7 @@
 import type { SQSRecord } from 'aws-lambda'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createHandler } from '../../functions/recall-run/handler.ts'
-import { requestRecall } from '../../shared/replicas/recall/request.ts'
+import { requestRecall } from '../../shared/copies/recall/request.ts'
 import { signal } from '../support/context.ts'
 import { type RecallTape, recallTape } from '../support/recall-tape.ts'
 import { bytesInStore, onlyOnTape, replicaOf } from '../support/recalled-runs.ts'

@@ -1,7 +1,7 @@
 /** Clients of the embedded services for these tests, with the SDK's settings as a user would leave them. */
 import { S3Client } from '@aws-sdk/client-s3'
 import { DeleteMessageCommand, GetQueueUrlCommand, type Message, ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
-import type { Connection } from '../../infra/local/embedded.ts'
+import type { Connection } from '../../infra/local/services/embedded/embedded.ts'
 
 export function s3Client({ s3 }: Connection, more: object = {}): S3Client {
   return new S3Client({ endpoint: s3.endpoint, region: s3.region, credentials: s3, forcePathStyle: true, maxAttempts: 1, ...more })

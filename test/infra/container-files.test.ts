@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import * as z from 'zod'
 import { readManifest } from '../../infra/local/manifest.ts'
-import { variables } from '../../shared/config.ts'
+import { variables } from '../../shared/config/config.ts'
 
 const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../infra/${path}`, import.meta.url)), 'utf8')
 const httpFunctions = readManifest().functions.filter(({ trigger }) => trigger.kind === 'http')

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { CopyObjectCommand, DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
 import { expect, test } from 'vitest'
-import { controlEmbedded, startEmbedded } from '../../infra/local/embedded.ts'
+import { controlEmbedded, startEmbedded } from '../../infra/local/services/embedded/embedded.ts'
 import { startTestStore, temporaryFolder } from '../../infra/local/testing.ts'
 import { s3Client, testQueue } from './clients.ts'
 

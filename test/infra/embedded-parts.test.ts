@@ -3,9 +3,9 @@ import { isAbsolute, normalize } from 'node:path'
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { checkedBody } from '../../infra/local/embedded/body.ts'
-import { encodeEventKey } from '../../infra/local/embedded/bridge.ts'
-import { compareKeys, keyToPath } from '../../infra/local/embedded/keys.ts'
+import { checkedBody } from '../../infra/local/services/embedded/body.ts'
+import { encodeEventKey } from '../../infra/local/services/embedded/bridge.ts'
+import { compareKeys, keyToPath } from '../../infra/local/services/embedded/keys.ts'
 
 const key = fc.string({ unit: 'binary', minLength: 1, maxLength: 120 }).filter((text) => text.isWellFormed())
 

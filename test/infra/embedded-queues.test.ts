@@ -2,7 +2,7 @@ import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ChangeMessageVisibilityCommand, GetQueueAttributesCommand, type Message, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Embedded, startEmbedded } from '../../infra/local/embedded.ts'
+import { type Embedded, startEmbedded } from '../../infra/local/services/embedded/embedded.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
 import { type TestQueue, testQueue } from './clients.ts'
 

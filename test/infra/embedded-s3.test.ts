@@ -22,7 +22,7 @@ import {
 import { Upload } from '@aws-sdk/lib-storage'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { type Embedded, startEmbedded } from '../../infra/local/embedded.ts'
+import { type Embedded, startEmbedded } from '../../infra/local/services/embedded/embedded.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
 import { LONGEST_WAIT_MS } from '../support/waiting.ts'
 import { s3Client } from './clients.ts'

@@ -2,7 +2,7 @@ import { readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { createConnection } from 'mysql2/promise'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Mariadb, startMariadb } from '../../infra/local/mariadb.ts'
+import { type Mariadb, startMariadb } from '../../infra/local/services/mariadb.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
 
 let dataFolder: string

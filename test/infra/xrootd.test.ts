@@ -1,10 +1,10 @@
 import { existsSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { missingXrootd, startXrootd, type Xrootd } from '../../infra/local/services/xrootd/xrootd.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
-import { missingXrootd, startXrootd, type Xrootd } from '../../infra/local/xrootd.ts'
 import type { TapeDriver } from '../../shared/tape/driver.ts'
-import { createWebdavDriver } from '../../shared/tape/webdav.ts'
+import { createWebdavDriver } from '../../shared/tape/webdav/webdav.ts'
 import { tapeFileOf } from '../tape/files.ts'
 import { memorySource } from '../tape/sources.ts'
 

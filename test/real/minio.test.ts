@@ -5,7 +5,7 @@ import { Upload } from '@aws-sdk/lib-storage'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../cli/simulate/write.ts'
 import { setUp } from '../../infra/local/setup.ts'
-import { describeRun, findRuns } from '../../shared/catalogue/queries.ts'
+import { describeRun, findRuns } from '../../shared/queries/runs.ts'
 import { eventually, startTestStack, type TestStack } from '../support/stack.ts'
 
 let stack: TestStack

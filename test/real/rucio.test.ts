@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { CopySource, TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
-import { createRucioDriver, type RucioOptions } from '../../shared/tape/rucio.ts'
+import { createRucioDriver, type RucioOptions } from '../../shared/tape/rucio/rucio.ts'
 import { askRucio, type RealRucio, startRealRucio } from '../support/real-rucio.ts'
 import { type RucioServer, startRucioServer } from '../support/rucio-server.ts'
 import { freshName, tapeFileOf } from '../tape/conformance.ts'

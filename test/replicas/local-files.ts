@@ -5,7 +5,7 @@ import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
 import { contentOf, requestTapeReplica } from '../../shared/catalogue/replicas.ts'
-import type { LocalCopy } from '../../shared/replicas/local-copies.ts'
+import type { LocalCopy } from '../../shared/copies/delete/local-copies.ts'
 import { START, startVerifiedRuns, type VerifiedRuns } from './verified-runs.ts'
 
 export interface LocalFiles {

@@ -8,7 +8,7 @@
  */
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { processEnvironment } from '../../shared/config.ts'
+import { processEnvironment } from '../../shared/config/config.ts'
 import { type Action, stories } from './never-lost/actions.ts'
 import { BROKEN } from './never-lost/broken.ts'
 import { callFunction } from './never-lost/calls.ts'
@@ -30,8 +30,8 @@ vi.mock('node:timers/promises', async (original) => {
   const real = await original<typeof import('node:timers/promises')>()
   return { ...real, setTimeout: (_ms: number, value: unknown, options: object) => real.setTimeout(1, value, options) }
 })
-vi.mock('../../shared/runtime/waiting.ts', async (original) => ({
-  ...(await original<typeof import('../../shared/runtime/waiting.ts')>()),
+vi.mock('../../shared/time/waiting.ts', async (original) => ({
+  ...(await original<typeof import('../../shared/time/waiting.ts')>()),
   pause: async () => {},
 }))
 

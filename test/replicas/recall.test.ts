@@ -1,16 +1,16 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../cli/simulate/write.ts'
-import { processArrival } from '../../functions/extract-metadata/process-arrival.ts'
-import type { Replica } from '../../shared/catalogue/replica-schema.ts'
 import { findReplica } from '../../shared/catalogue/replicas.ts'
-import { uploadReference } from '../../shared/replicas/recall/reference.ts'
-import { requestRecall } from '../../shared/replicas/recall/request.ts'
-import { advanceRecalls, expireRecalls } from '../../shared/replicas/recall/schedule.ts'
-import { advanceRecall } from '../../shared/replicas/recall.ts'
+import { advanceRecall } from '../../shared/copies/recall/recall.ts'
+import { uploadReference } from '../../shared/copies/recall/reference.ts'
+import { requestRecall } from '../../shared/copies/recall/request.ts'
+import { advanceRecalls, expireRecalls } from '../../shared/copies/recall/schedule.ts'
+import type { Replica } from '../../shared/database/replica-schema.ts'
+import { processArrival } from '../../shared/ingest/process-arrival.ts'
 import { createMultipart, listUploads } from '../../shared/storage/multipart.ts'
 import { describeObject, listObjects } from '../../shared/storage/objects.ts'
-import { createDirectoryDriver } from '../../shared/tape/directory.ts'
+import { createDirectoryDriver } from '../../shared/tape/directory/directory.ts'
 import { runlogRow } from '../support/catalogue.ts'
 import { arrivalOf, signal } from '../support/context.ts'
 import { type RecallTape, recallTape } from '../support/recall-tape.ts'
@@ -371,7 +371,7 @@ describe('a function that dies', () => {
     const run = await onlyOnTape(here, tape, number)
     tape.sends = true
     const id = await askOne()
-    const { temporaryOf } = await import('../../shared/replicas/recall/temporary.ts')
+    const { temporaryOf } = await import('../../shared/copies/recall/temporary.ts')
     await context.put(temporaryOf(await row(id)).key, run.bytes)
     await dieAt(id, {})
     expect(await advance(id)).toBe('present')

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { LocalCopy } from '../../shared/replicas/local-copies.ts'
-import { safetyOf } from '../../shared/replicas/safety.ts'
+import type { LocalCopy } from '../../shared/copies/delete/local-copies.ts'
+import { safetyOf } from '../../shared/copies/delete/safety.ts'
 import { START, startVerifiedRuns, type VerifiedRuns } from './verified-runs.ts'
 
 let runs: VerifiedRuns

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { claimReplica } from '../../shared/catalogue/replica-work.ts'
+import { scrub } from '../../shared/copies/verify/scrub.ts'
 import { TransientError } from '../../shared/errors.ts'
-import { scrub } from '../../shared/replicas/scrub.ts'
 import type { TapeContext } from '../../shared/runtime/context.ts'
 import { TEST_LEASE_SECONDS } from '../support/catalogue.ts'
 import { signal } from '../support/context.ts'

@@ -1,8 +1,9 @@
 /** Runs with verified copies in the store and on tape, made as the functions make them, and what tests ask of them afterwards. */
+
+import { copyNext, type WithTape } from '../../shared/copies/tape/copy-to-tape.ts'
+import { acceptTapeRequest } from '../../shared/copies/tape/tape-request.ts'
 import { createLogger } from '../../shared/log.ts'
-import { copyNext, type WithTape } from '../../shared/replicas/copy-to-tape.ts'
-import { acceptTapeRequest } from '../../shared/replicas/tape-request.ts'
-import { createDirectoryDriver } from '../../shared/tape/directory.ts'
+import { createDirectoryDriver } from '../../shared/tape/directory/directory.ts'
 import { signal } from '../support/context.ts'
 import { type FaultyTape, faultyTape } from '../support/faulty-tape.ts'
 import { type CataloguedObject, startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'

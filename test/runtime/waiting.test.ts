@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { backOffMs, pause, runWithin } from '../../shared/runtime/waiting.ts'
+import { backOffMs, pause, runWithin } from '../../shared/time/waiting.ts'
 
 describe('back-off', () => {
   test('doubles with each failure up to its limit', () => {

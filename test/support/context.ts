@@ -1,7 +1,7 @@
 /** A function's context on real services: a fresh catalogue, a bucket and queues of its own. */
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { startTestStore, type TestStore } from '../../infra/local/testing.ts'
-import { loadConfig } from '../../shared/config.ts'
+import { loadConfig } from '../../shared/config/config.ts'
 import { createLogger } from '../../shared/log.ts'
 import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
 import { QUEUES, type QueueName } from '../../shared/queue/queues.ts'

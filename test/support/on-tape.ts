@@ -1,9 +1,9 @@
 /** A verified copy on tape of a run that is catalogued, made by the functions themselves: its bytes are there. */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { copyNext } from '../../shared/copies/tape/copy-to-tape.ts'
+import { acceptTapeRequest } from '../../shared/copies/tape/tape-request.ts'
 import { parseRunKey } from '../../shared/notifications/run-key.ts'
-import { copyNext } from '../../shared/replicas/copy-to-tape.ts'
-import { acceptTapeRequest } from '../../shared/replicas/tape-request.ts'
 import type { ObjectName } from '../../shared/storage/objects.ts'
 import { signal } from './context.ts'
 import type { TestTapeContext } from './tape-context.ts'

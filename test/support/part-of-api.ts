@@ -1,6 +1,6 @@
 /** The API with only some of its parts, and a caller that the test chooses. */
-import { createEmptyApi } from '../../functions/catalog-api/empty-api.ts'
-import type { Api } from '../../functions/catalog-api/route.ts'
+import { createEmptyApi } from '../../functions/catalog-api/http/empty-api.ts'
+import type { Api } from '../../functions/catalog-api/http/route.ts'
 import { createLogger } from '../../shared/log.ts'
 
 export interface PartOfApi extends Api {

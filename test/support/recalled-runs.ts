@@ -1,9 +1,9 @@
 /** Runs that are only on tape any more: catalogued, copied, verified, and deleted from the store. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { DeleteObjectCommand } from '@aws-sdk/client-s3'
-import type { Replica, ReplicaState } from '../../shared/catalogue/replica-schema.ts'
 import { claimReplica, endClaim } from '../../shared/catalogue/replica-work.ts'
 import { type Content, replicasOfRun, requestTapeReplica } from '../../shared/catalogue/replicas.ts'
+import type { Replica, ReplicaState } from '../../shared/database/replica-schema.ts'
 import { TEST_LEASE_SECONDS } from './catalogue.ts'
 import { signal } from './context.ts'
 import type { RecallTape } from './recall-tape.ts'

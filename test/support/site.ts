@@ -1,10 +1,10 @@
 /** The pages on a catalogue in which something happens: three sites, a week of runs, copies in every state, dead letters. */
 import { securityHeaders } from '../../functions/catalog-api/access/headers.ts'
-import { compressed } from '../../functions/catalog-api/compressed.ts'
-import { createEmptyApi } from '../../functions/catalog-api/empty-api.ts'
+import { compressed } from '../../functions/catalog-api/http/compressed.ts'
+import { createEmptyApi } from '../../functions/catalog-api/http/empty-api.ts'
+import type { Api } from '../../functions/catalog-api/http/route.ts'
 import type { PageOptions } from '../../functions/catalog-api/pages/options.ts'
 import { registerPages } from '../../functions/catalog-api/pages/register.ts'
-import type { Api } from '../../functions/catalog-api/route.ts'
 import type { Caller } from '../../shared/access/caller.ts'
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { refreshStorage } from '../../shared/catalogue/replicas.ts'

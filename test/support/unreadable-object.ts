@@ -21,7 +21,7 @@ export async function putUnreadable(stack: TestStack, key: string, body: Uint8Ar
   }
 }
 
-/** As infra/local/embedded/store.ts names it: `<key>%<random hexadecimal>`. */
+/** As infra/local/services/embedded/store.ts names it: `<key>%<random hexadecimal>`. */
 function contentOf({ folder, bucket }: TestStack, key: string): string {
   const path = join(folder, 'embedded', 'objects', bucket, key)
   const name = readdirSync(dirname(path)).find((entry) => /%[0-9a-f]{12}$/.test(entry) && path.endsWith(entry.replace(/%.*/, '')))

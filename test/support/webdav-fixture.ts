@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { TransientError } from '../../shared/errors.ts'
 import type { CopyResult, TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
-import { createWebdavDriver, type WebdavOptions } from '../../shared/tape/webdav.ts'
+import { createWebdavDriver, type WebdavOptions } from '../../shared/tape/webdav/webdav.ts'
 import { tapeFileOf } from '../tape/files.ts'
 import { type SourceServer, startSourceServer } from '../tape/sources.ts'
 import { LONGEST_WAIT_SECONDS } from './waiting.ts'

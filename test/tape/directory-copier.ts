@@ -2,7 +2,7 @@
  * A process that copies one file into a folder, for tests of what processes do to each other:
  * `directory-copier.ts FOLDER NAME SEED [hangs] [no-links]`. Prints how it ended; `hangs`: it gets half-way and no further.
  */
-import { createDirectoryDriver } from '../../shared/tape/directory.ts'
+import { createDirectoryDriver } from '../../shared/tape/directory/directory.ts'
 import { tapeFileOf } from './files.ts'
 
 const [folder = '', name = '', seed = '', ...flags] = process.argv.slice(2)

@@ -1,6 +1,6 @@
 /** Which driver the settings give, and what they say when something is missing. */
 import { describe, expect, it } from 'vitest'
-import { loadConfig } from '../../shared/config.ts'
+import { loadConfig } from '../../shared/config/config.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { createLogger } from '../../shared/log.ts'
 import { openTapeDriver } from '../../shared/tape/open-driver.ts'

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import type { TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
-import type { RucioOptions } from '../../shared/tape/rucio.ts'
+import type { RucioOptions } from '../../shared/tape/rucio/rucio.ts'
 import { type MemoryEndpoint, memoryEndpoint } from '../support/memory-endpoint.ts'
 import { type RucioFixture, sourceOf, splitName, startRucioFixture } from '../support/rucio-fixture.ts'
 import type { RucioFault, RucioServer } from '../support/rucio-server.ts'

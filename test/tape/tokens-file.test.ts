@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, 
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { temporaryFolder } from '../../infra/local/testing.ts'
-import { createTokenSource, type TokenSourceOptions } from '../../shared/tape/tokens.ts'
+import { createTokenSource, type TokenSourceOptions } from '../../shared/tape/tokens/tokens.ts'
 import { IAM_CLIENT, type IamServer, startIamServer } from '../support/iam-server.ts'
 import { LONGEST_WAIT_SECONDS } from '../support/waiting.ts'
 
@@ -49,7 +49,7 @@ it('many processes that start at once, with a refresh token that may be used onc
   const timeoutSeconds = LONGEST_WAIT_SECONDS
   const options = { tokenUrl: iam.url, ...IAM_CLIENT, cacheFile, refreshToken: iam.refreshToken, timeoutSeconds }
   const script = join(folder, 'child.ts')
-  const module = new URL('../../shared/tape/tokens.ts', import.meta.url).href
+  const module = new URL('../../shared/tape/tokens/tokens.ts', import.meta.url).href
   writeFileSync(
     script,
     `import { createTokenSource } from '${module}'

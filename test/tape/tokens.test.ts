@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
-import { createTokenSource, type TokenSourceOptions } from '../../shared/tape/tokens.ts'
+import { createTokenSource, type TokenSourceOptions } from '../../shared/tape/tokens/tokens.ts'
 import { type BadAnswer, IAM_CLIENT, type IamServer, startIamServer } from '../support/iam-server.ts'
 import { holdTimeLimits } from '../support/time-limits.ts'
 import { LONGEST_WAIT_SECONDS } from '../support/waiting.ts'

@@ -1,5 +1,5 @@
 /** The promises of every driver, kept on a strict WebDAV endpoint in each of the ways it may work. */
-import { createWebdavDriver, type WebdavOptions } from '../../shared/tape/webdav.ts'
+import { createWebdavDriver, type WebdavOptions } from '../../shared/tape/webdav/webdav.ts'
 import { LONGEST_WAIT_SECONDS } from '../support/waiting.ts'
 import { startWebdavServer, type WebdavServer } from '../support/webdav-server.ts'
 import { driverConformance } from './conformance.ts'

@@ -5,7 +5,7 @@
  */
 import { allows } from '../../../shared/access/scopes.ts'
 import { parseRunKey } from '../../../shared/notifications/run-key.ts'
-import { refusal } from '../problem.ts'
+import { refusal } from '../http/problem.ts'
 
 /** A request to the store, as it will be sent: the path encoded, query values not. */
 export interface RequestToSign {

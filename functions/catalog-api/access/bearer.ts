@@ -5,8 +5,8 @@
 import { errors, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { Caller } from '../../../shared/access/caller.ts'
 import type { Grant } from '../../../shared/access/roles.ts'
-import type { Config } from '../../../shared/config.ts'
-import { refusal } from '../problem.ts'
+import type { Config } from '../../../shared/config/config.ts'
+import { refusal } from '../http/problem.ts'
 import type { Issuer } from './issuer.ts'
 import { personOf } from './person.ts'
 

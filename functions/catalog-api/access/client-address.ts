@@ -1,6 +1,6 @@
 /** From where a request comes, for what is limited by address. What a client says of itself is not believed. */
 import { isIPv4, isIPv6 } from 'node:net'
-import type { ApiContext } from '../route.ts'
+import type { ApiContext } from '../http/route.ts'
 
 /** Null where the host does not say. An address of IPv4; of IPv6 the first half, which one subscriber has as a whole. */
 export type AddressOf = (c: ApiContext) => string | null

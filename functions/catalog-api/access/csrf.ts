@@ -4,8 +4,8 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Context, MiddlewareHandler } from 'hono'
-import { refusal } from '../problem.ts'
-import type { ApiEnvironment } from '../route.ts'
+import { refusal } from '../http/problem.ts'
+import type { ApiEnvironment } from '../http/route.ts'
 import { keyFor } from './seal.ts'
 import { isSignedIn, type SignedInCaller } from './session.ts'
 

@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto'
 import type { MiddlewareHandler } from 'hono'
-import { refusal } from '../problem.ts'
-import type { ApiEnvironment } from '../route.ts'
-import { HEALTH_PATHS } from '../routes/health.ts'
+import { HEALTH_PATHS } from '../api/health.ts'
+import { refusal } from '../http/problem.ts'
+import type { ApiEnvironment } from '../http/route.ts'
 import { createBuckets } from './buckets.ts'
 import type { AddressOf } from './client-address.ts'
 

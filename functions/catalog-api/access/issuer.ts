@@ -2,9 +2,9 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 import * as openid from 'openid-client'
 import { isSafeAddress } from '../../../shared/access/safe-address.ts'
-import type { Config } from '../../../shared/config.ts'
+import type { Config } from '../../../shared/config/config.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
-import { createKept } from '../kept.ts'
+import { createKept } from '../http/kept.ts'
 
 export interface Issuer {
   /** Of the pages that browsers are sent to. */

@@ -1,9 +1,9 @@
 /** Access as the API has it: first of all parts, because what is added before it is for everybody and without its headers. */
 import type { MiddlewareHandler } from 'hono'
 import type { Context } from '../../../shared/runtime/context.ts'
-import type { Api } from '../route.ts'
-import { registerMe } from '../routes/me.ts'
-import { registerSessions } from '../routes/sessions.ts'
+import { registerMe } from '../api/me.ts'
+import { registerSessions } from '../api/sessions.ts'
+import type { Api } from '../http/route.ts'
 import { authenticate } from './authenticate.ts'
 import { createAddressOf } from './client-address.ts'
 import { readableForms } from './csrf.ts'

@@ -10,7 +10,7 @@ import * as z from 'zod'
 import type { Caller } from '../../../shared/access/caller.ts'
 import { endSession, isEnded } from '../../../shared/access/ended-sessions.ts'
 import type { Context as ServiceContext } from '../../../shared/runtime/context.ts'
-import { refusal } from '../problem.ts'
+import { refusal } from '../http/problem.ts'
 import { createSeal, type Seal } from './seal.ts'
 
 /** Who is known by a cookie, which browsers send along unasked: see csrf.ts. */

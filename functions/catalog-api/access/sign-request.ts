@@ -1,7 +1,7 @@
 /** Signs requests to the store with the service's own credentials (AWS Signature Version 4, in headers). */
 import type { S3Client } from '@aws-sdk/client-s3'
 import { SignatureV4 } from '@smithy/signature-v4'
-import type { Config } from '../../../shared/config.ts'
+import type { Config } from '../../../shared/config/config.ts'
 import type { RequestToSign } from './allowed-request.ts'
 
 export interface StoreAddress {

@@ -1,5 +1,5 @@
 /** The texts in which the old endpoint gives rows, piece by piece. */
-import type { LegacyRow, LegacyTable } from '../../../shared/catalogue/legacy-runlog.ts'
+import type { LegacyRow, LegacyTable } from '../../../shared/queries/legacy-runlog.ts'
 import { htmlSpecialChars, jsonRowEncoder } from './php-text.ts'
 
 type Batches = AsyncIterable<readonly LegacyRow[]>

@@ -1,10 +1,10 @@
 /** What is wrong, at the top of the page Now: to be seen before anything is read. Where nothing is, it says what was looked at. */
 import { html } from 'hono/html'
-import type { Alert } from '../../../shared/catalogue/alerts.ts'
-import type { ArrivalsOfTag } from '../../../shared/catalogue/open-arrivals.ts'
-import type { CopiesInState, SiteState, Sites } from '../../../shared/catalogue/site-state.ts'
+import type { Alert } from '../../../shared/queries/alerts.ts'
+import type { ArrivalsOfTag } from '../../../shared/queries/open-arrivals.ts'
+import type { CopiesInState, SiteState, Sites } from '../../../shared/queries/site-state.ts'
 import type { QueueName } from '../../../shared/queue/queues.ts'
-import type { QueueState } from '../queue-states.ts'
+import type { QueueState } from '../api/queue-states.ts'
 import { age, count, counted } from './format.ts'
 import { type Html, mark, type Tone } from './parts.ts'
 

@@ -4,10 +4,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
-import { type Change, type ChangeReader, readChanges } from '../../../shared/catalogue/changes.ts'
-import type { Database } from '../../../shared/catalogue/database.ts'
-import type { VisibleTags } from '../../../shared/catalogue/site-state.ts'
+import type { Database } from '../../../shared/database/connect.ts'
 import type { Logger } from '../../../shared/log.ts'
+import { type Change, type ChangeReader, readChanges } from '../../../shared/queries/changes.ts'
+import type { VisibleTags } from '../../../shared/queries/site-state.ts'
 
 export interface Told extends Change {
   /** Who goes on after this id misses nothing that was told until now. */

@@ -7,7 +7,7 @@
  */
 import { tagsAllowed } from '../../../shared/access/caller.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
-import { type Api, addPage } from '../route.ts'
+import { type Api, addPage } from '../http/route.ts'
 import { type ChangeFeed, createChangeFeed, type Watcher } from './change-feed.ts'
 import type { PageOptions } from './options.ts'
 

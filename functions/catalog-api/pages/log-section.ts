@@ -1,8 +1,8 @@
 /** The log lines about a run on its page, for operators. */
 import { html } from 'hono/html'
 import { mayDo } from '../../../shared/access/caller.ts'
-import type { RunName } from '../../../shared/replicas/catalogue-links.ts'
-import type { ApiContext } from '../route.ts'
+import type { RunName } from '../../../shared/copies/links/catalogue-links.ts'
+import type { ApiContext } from '../http/route.ts'
 import type { PageOptions } from './options.ts'
 import { type Html, mark, NOTHING, type Tone, table } from './parts.ts'
 import { type LogLine, logLinesOf } from './run-logs.ts'

@@ -2,7 +2,7 @@
 import type { TapeContext } from '../../../shared/runtime/context.ts'
 import type { BrowserSignIn } from '../access/identity.ts'
 import { isSignedIn } from '../access/session.ts'
-import type { ApiContext } from '../route.ts'
+import type { ApiContext } from '../http/route.ts'
 
 export interface PageOptions {
   /** Null where browsers cannot sign in: then nothing is said of it. */

@@ -1,6 +1,6 @@
 /** Small pieces of which the pages are made. Everything put into `html` is escaped; `raw` is used for nothing that comes from outside. */
 import { html, raw } from 'hono/html'
-import { timeText } from '../../../shared/time-text.ts'
+import { timeText } from '../../../shared/time/text.ts'
 import { age } from './format.ts'
 
 export type Html = ReturnType<typeof html>

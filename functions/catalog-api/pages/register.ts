@@ -1,6 +1,6 @@
 /** All pages, and what they load. */
 import type { TapeContext } from '../../../shared/runtime/context.ts'
-import type { Api } from '../route.ts'
+import type { Api } from '../http/route.ts'
 import { registerAssets } from './assets/assets.ts'
 import { registerEvents } from './events.ts'
 import { registerNow } from './now.ts'

@@ -1,5 +1,5 @@
 /** The numbers of the charts, which assets/charts.js draws; the table below them has the same. */
-import type { DayOfTag } from '../../../shared/catalogue/dashboard.ts'
+import type { DayOfTag } from '../../../shared/queries/dashboard.ts'
 
 export interface ChartData {
   /** Midnights (UTC) of all days, Unix seconds. */

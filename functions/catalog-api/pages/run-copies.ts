@@ -1,8 +1,8 @@
 /** Where a run is and was: every copy of its files; when what happened to them stands in the history. */
 import { html } from 'hono/html'
-import type { RunDetails } from '../../../shared/catalogue/queries.ts'
-import type { Replica } from '../../../shared/catalogue/replica-schema.ts'
-import { isFailingCopy } from '../../../shared/catalogue/site-state.ts'
+import type { Replica } from '../../../shared/database/replica-schema.ts'
+import type { RunDetails } from '../../../shared/queries/runs.ts'
+import { isFailingCopy } from '../../../shared/queries/site-state.ts'
 import { bytes } from './format.ts'
 import { type Html, mark, NOTHING, table, timeOf } from './parts.ts'
 import { PLACES, replicaTone } from './run-marks.ts'

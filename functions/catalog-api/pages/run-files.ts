@@ -1,7 +1,7 @@
 /** The files of a run: what they are made of, their checksums, and who said so. */
 import { html } from 'hono/html'
-import type { RunDetails } from '../../../shared/catalogue/queries.ts'
-import type { RunFile } from '../../../shared/catalogue/schema.ts'
+import type { RunFile } from '../../../shared/database/schema.ts'
+import type { RunDetails } from '../../../shared/queries/runs.ts'
 import { bytes, count } from './format.ts'
 import { facts, type Html, mark, NOTHING, timeOf } from './parts.ts'
 

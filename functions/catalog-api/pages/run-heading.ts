@@ -1,7 +1,7 @@
 /** The head of a run's page: which run it is, and those before and after it. */
 import { html } from 'hono/html'
-import type { neighboursOf } from '../../../shared/catalogue/neighbours.ts'
-import type { RunName } from '../../../shared/replicas/catalogue-links.ts'
+import type { RunName } from '../../../shared/copies/links/catalogue-links.ts'
+import type { neighboursOf } from '../../../shared/queries/neighbours.ts'
 import { type Html, NOTHING, runPath } from './parts.ts'
 
 export function runHeading({ tag, runNumber }: RunName, { before, after }: Awaited<ReturnType<typeof neighboursOf>>): Html {

@@ -1,8 +1,8 @@
 /** What happened to a run in the order of time: told by the catalogue, asked of other functions, and done with its copies. */
 import { html } from 'hono/html'
-import type { RunDetails } from '../../../shared/catalogue/queries.ts'
-import type { Replica } from '../../../shared/catalogue/replica-schema.ts'
-import { timeText } from '../../../shared/time-text.ts'
+import type { Replica } from '../../../shared/database/replica-schema.ts'
+import type { RunDetails } from '../../../shared/queries/runs.ts'
+import { timeText } from '../../../shared/time/text.ts'
 import { counted } from './format.ts'
 import { type Content, type Html, mark, NOTHING, table, timeOf } from './parts.ts'
 import { PLACES } from './run-marks.ts'

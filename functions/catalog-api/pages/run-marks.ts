@@ -1,8 +1,8 @@
 /** In marks and words: how a run is, and where its copies are. */
-import type { Replica, ReplicaKind, ReplicaState } from '../../../shared/catalogue/replica-schema.ts'
-import type { Run } from '../../../shared/catalogue/schema.ts'
-import { isFailingCopy } from '../../../shared/catalogue/site-state.ts'
-import type { StorageSummary } from '../../../shared/catalogue/storage-summary.ts'
+import type { Replica, ReplicaKind, ReplicaState } from '../../../shared/database/replica-schema.ts'
+import type { Run } from '../../../shared/database/schema.ts'
+import type { StorageSummary } from '../../../shared/database/storage-summary.ts'
+import { isFailingCopy } from '../../../shared/queries/site-state.ts'
 import { type Html, mark, type Tone } from './parts.ts'
 
 export function runMark(run: Pick<Run, 'complete' | 'integrity'>): Html {

@@ -1,6 +1,6 @@
 /** The parameters of a run with their units. */
 import { html } from 'hono/html'
-import type { Run } from '../../../shared/catalogue/schema.ts'
+import type { Run } from '../../../shared/database/schema.ts'
 import { parameter } from './format.ts'
 import { type Content, facts, type Html } from './parts.ts'
 

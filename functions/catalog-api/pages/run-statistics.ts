@@ -1,7 +1,7 @@
 /** Events and banks of a run, summed over its files. */
 import { html } from 'hono/html'
-import type { RunDetails } from '../../../shared/catalogue/queries.ts'
 import { EVENT_TRIGGER } from '../../../shared/midas/format.ts'
+import type { RunDetails } from '../../../shared/queries/runs.ts'
 import { bytes, count } from './format.ts'
 import { type Html, mark, table } from './parts.ts'
 

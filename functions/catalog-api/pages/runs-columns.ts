@@ -1,7 +1,7 @@
 /** The columns that the table of runs can have: those of every run, and each parameter of the Runlog. */
 import { html } from 'hono/html'
-import type { Run } from '../../../shared/catalogue/schema.ts'
-import { shownColumns } from '../../../shared/catalogue/shown-parameters.ts'
+import type { Run } from '../../../shared/database/schema.ts'
+import { shownColumns } from '../../../shared/queries/shown-parameters.ts'
 import { bytes, count, cut, duration, parameter } from './format.ts'
 import { type Column, type Html, mark, timeOf } from './parts.ts'
 import { cloudMark, runMark, tapeMark } from './run-marks.ts'

@@ -1,7 +1,7 @@
 /** The form of the page Runs: its fields stand in the address, so that a search can be kept and sent on. */
 import { html } from 'hono/html'
-import { shownColumns } from '../../../shared/catalogue/shown-parameters.ts'
-import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/catalogue/storage-summary.ts'
+import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
+import { shownColumns } from '../../../shared/queries/shown-parameters.ts'
 import { type Html, NOTHING } from './parts.ts'
 import { COLUMN_NAMES, DEFAULT_COLUMNS, headOf } from './runs-columns.ts'
 import { addressWith } from './runs-query.ts'

@@ -3,8 +3,8 @@
  * form must write otherwise is put into that form by a redirect, so that an address can be kept, sent on, and asked of the API.
  */
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
-import type { RunPosition, RunSearch } from '../../../shared/catalogue/search-runs.ts'
-import { readCursor, runQuery, searchOf, writeCursor } from '../routes/run-query.ts'
+import type { RunPosition, RunSearch } from '../../../shared/queries/search-runs.ts'
+import { readCursor, runQuery, searchOf, writeCursor } from '../api/run-query.ts'
 import { COLUMN_NAMES, DEFAULT_COLUMNS } from './runs-columns.ts'
 
 const PAGE_SIZE = 100

@@ -1,7 +1,7 @@
 /** One site on the page Now. */
 import { html } from 'hono/html'
-import type { Run } from '../../../shared/catalogue/schema.ts'
-import type { CopiesInState, SiteState } from '../../../shared/catalogue/site-state.ts'
+import type { Run } from '../../../shared/database/schema.ts'
+import type { CopiesInState, SiteState } from '../../../shared/queries/site-state.ts'
 import { siteId } from './attention.ts'
 import { bytes, count, counted, cut, duration } from './format.ts'
 import { ageOf, type Content, type Html, mark, NOTHING, runPath, type Tone, table, timeOf } from './parts.ts'

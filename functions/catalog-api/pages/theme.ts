@@ -2,7 +2,7 @@
 import { getCookie, setCookie } from 'hono/cookie'
 import * as z from 'zod'
 import { safePath } from '../access/safe-path.ts'
-import { type Api, type ApiContext, addPage } from '../route.ts'
+import { type Api, type ApiContext, addPage } from '../http/route.ts'
 
 export const THEMES = ['system', 'light', 'underground'] as const
 export type Theme = (typeof THEMES)[number]

@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import type { TokenSource } from '../tokens.ts'
 import { type CachedToken, lockCache, readCache, writeCache } from './cache-file.ts'
 import { type OAuthClient, requestToken } from './grant.ts'
 import type { HttpClient } from './http.ts'
+import type { TokenSource } from './tokens.ts'
 
 export interface RenewedTokensOptions {
   readonly http: HttpClient

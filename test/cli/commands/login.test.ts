@@ -8,10 +8,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Iam, startIam } from '../../../infra/local/iam.ts'
+import { type Iam, startIam } from '../../../infra/local/services/iam/iam.ts'
 import { startTestDatabase, type TestDatabase, temporaryFolder } from '../../../infra/local/testing.ts'
-import { openDatabase } from '../../../shared/catalogue/database.ts'
-import { loadConfig } from '../../../shared/config.ts'
+import { loadConfig } from '../../../shared/config/config.ts'
+import { openDatabase } from '../../../shared/database/connect.ts'
 import { createLogger } from '../../../shared/log.ts'
 import { type HttpHost, serveHttp } from '../../../shared/runtime/http.ts'
 import { createAccessApi } from '../../functions/catalog-api/access-fixture.ts'
@@ -28,7 +28,7 @@ register(program)
 try { await program.parseAsync(process.argv.slice(1), { from: 'user' }) } catch (error) { console.error(error.message); process.exitCode = 1 }`
 /** What other commands do. */
 const ASK = `
-import { apiClient } from ${JSON.stringify(join(ROOT, 'cli/api-client.ts'))}
+import { apiClient } from ${JSON.stringify(join(ROOT, 'cli/api/client.ts'))}
 const client = apiClient()
 try {
   const answers = await Promise.all([client.fetch('/api/v1/me'), client.fetch('/api/v1/me')])

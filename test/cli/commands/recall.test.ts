@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import * as link from '../../../cli/commands/link.ts'
 import * as recall from '../../../cli/commands/recall.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
-import { advanceRecalls } from '../../../shared/replicas/recall/schedule.ts'
+import { advanceRecalls } from '../../../shared/copies/recall/schedule.ts'
 import { signal } from '../../support/context.ts'
 import { type RecallTape, recallTape } from '../../support/recall-tape.ts'
 import { deleteFromStore, makeRun, onlyOnTape, replicaOf } from '../../support/recalled-runs.ts'

@@ -4,7 +4,7 @@ import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { Command } from 'commander'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { register } from '../../../cli/commands/verify.ts'
-import { noteLocalCopy } from '../../../shared/replicas/local-copies.ts'
+import { noteLocalCopy } from '../../../shared/copies/delete/local-copies.ts'
 import { startVerifiedRuns, type VerifiedRuns } from '../../replicas/verified-runs.ts'
 
 let runs: VerifiedRuns

@@ -12,7 +12,7 @@ import { createPushClient } from '../../../cli/push/push.ts'
 import type { PushContext, PushOptions } from '../../../cli/push/push-file.ts'
 import type { PushResult } from '../../../cli/push/result.ts'
 import { startTestStore } from '../../../infra/local/testing.ts'
-import { loadConfig, processEnvironment } from '../../../shared/config.ts'
+import { loadConfig, processEnvironment } from '../../../shared/config/config.ts'
 import { describeObject, readObject } from '../../../shared/storage/objects.ts'
 
 export const MIB = 1024 ** 2

@@ -6,7 +6,7 @@ import type { WatchEvent } from '../../../cli/watch/events.ts'
 import type { Clock } from '../../../cli/watch/tracked-files.ts'
 import { watchFolder } from '../../../cli/watch/watch.ts'
 import type { WatchContext, WatchRequest } from '../../../cli/watch/watch-state.ts'
-import { loadConfig } from '../../../shared/config.ts'
+import { loadConfig } from '../../../shared/config/config.ts'
 import { createFixture, MIB } from '../push/fixture.ts'
 
 /** Of the clock that never jumps, against the true one: waits of minutes pass in seconds. */

@@ -2,8 +2,8 @@
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import type { Identity } from '../../../functions/catalog-api/access/identity.ts'
 import { registerAccess } from '../../../functions/catalog-api/access/register.ts'
-import { createEmptyApi } from '../../../functions/catalog-api/empty-api.ts'
-import type { Api } from '../../../functions/catalog-api/route.ts'
+import { createEmptyApi } from '../../../functions/catalog-api/http/empty-api.ts'
+import type { Api } from '../../../functions/catalog-api/http/route.ts'
 import type { Context } from '../../../shared/runtime/context.ts'
 import { startHttpServer } from '../../support/http-server.ts'
 

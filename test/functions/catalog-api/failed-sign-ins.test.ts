@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createToken, revokeTokens } from '../../../shared/access/tokens.ts'
-import { loadConfig } from '../../../shared/config.ts'
+import { loadConfig } from '../../../shared/config/config.ts'
 import { startTestContext, type TestContext } from '../../support/context.ts'
 import { beginSignIn, createAccessApi, startTestIssuer, type TestIssuer } from './access-fixture.ts'
 

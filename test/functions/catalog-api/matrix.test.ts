@@ -4,9 +4,9 @@
  */
 import { type Context, Hono } from 'hono'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { HEALTH_PATHS } from '../../../functions/catalog-api/api/health.ts'
 import { createApi } from '../../../functions/catalog-api/handler.ts'
-import type { Api, ApiContext, RouteRule, Rule } from '../../../functions/catalog-api/route.ts'
-import { HEALTH_PATHS } from '../../../functions/catalog-api/routes/health.ts'
+import type { Api, ApiContext, RouteRule, Rule } from '../../../functions/catalog-api/http/route.ts'
 import { createToken, revokeTokens } from '../../../shared/access/tokens.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
 import { startTestIssuer, type TestIssuer } from './access-fixture.ts'

@@ -1,12 +1,12 @@
 /** What stands at the top of Now: every trouble, and when there is none no more than what was looked at. */
 import { describe, expect, test } from 'vitest'
+import type { QueueState } from '../../../functions/catalog-api/api/queue-states.ts'
 import { createAskedOnce } from '../../../functions/catalog-api/pages/asked-once.ts'
 import { attention, type Looked, troublesOf } from '../../../functions/catalog-api/pages/attention.ts'
-import type { QueueState } from '../../../functions/catalog-api/queue-states.ts'
-import type { Alert } from '../../../shared/catalogue/alerts.ts'
-import { NO_ARRIVALS } from '../../../shared/catalogue/open-arrivals.ts'
-import type { Run } from '../../../shared/catalogue/schema.ts'
-import type { CopiesInState, SiteState } from '../../../shared/catalogue/site-state.ts'
+import type { Run } from '../../../shared/database/schema.ts'
+import type { Alert } from '../../../shared/queries/alerts.ts'
+import { NO_ARRIVALS } from '../../../shared/queries/open-arrivals.ts'
+import type { CopiesInState, SiteState } from '../../../shared/queries/site-state.ts'
 
 const NOW = new Date('2026-01-15T08:00:00Z')
 const minutesAgo = (minutes: number) => new Date(NOW.getTime() - 60_000 * minutes)

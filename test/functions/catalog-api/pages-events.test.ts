@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createChangeFeed } from '../../../functions/catalog-api/pages/change-feed.ts'
 import type { Caller } from '../../../shared/access/caller.ts'
-import { readChanges } from '../../../shared/catalogue/changes.ts'
+import { readChanges } from '../../../shared/queries/changes.ts'
 import { serveHttp } from '../../../shared/runtime/http.ts'
 import { recordingLog } from '../../runtime/recording-log.ts'
 import { caller, makeRun, OPERATOR, siteApp } from '../../support/site.ts'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { registerHealth } from '../../../functions/catalog-api/routes/health.ts'
-import { registerQueues } from '../../../functions/catalog-api/routes/queues.ts'
+import { registerHealth } from '../../../functions/catalog-api/api/health.ts'
+import { registerQueues } from '../../../functions/catalog-api/api/queues.ts'
 import { QUEUES } from '../../../shared/queue/queues.ts'
 import { signal } from '../../support/context.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'

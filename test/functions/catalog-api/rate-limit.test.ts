@@ -1,8 +1,8 @@
 import { Hono } from 'hono'
 import { describe, expect, test } from 'vitest'
-import { problemHandler } from '../../../functions/catalog-api/problem.ts'
-import { rateLimit } from '../../../functions/catalog-api/rate-limit.ts'
-import type { ApiEnvironment } from '../../../functions/catalog-api/route.ts'
+import { problemHandler } from '../../../functions/catalog-api/http/problem.ts'
+import { rateLimit } from '../../../functions/catalog-api/http/rate-limit.ts'
+import type { ApiEnvironment } from '../../../functions/catalog-api/http/route.ts'
 import type { Caller } from '../../../shared/access/caller.ts'
 import { createLogger } from '../../../shared/log.ts'
 

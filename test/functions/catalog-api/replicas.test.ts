@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { registerReplicaSummary } from '../../../functions/catalog-api/routes/replicas.ts'
+import { registerReplicaSummary } from '../../../functions/catalog-api/api/replicas.ts'
 import { refreshStorage } from '../../../shared/catalogue/replicas.ts'
 import { copyToTape, record } from '../../support/catalogue.ts'
 import { metadataOf, versionOf } from '../../support/metadata.ts'

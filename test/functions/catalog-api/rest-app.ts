@@ -1,6 +1,6 @@
 /** The REST routes alone, with a caller of the test's choice. */
-import { createEmptyApi } from '../../../functions/catalog-api/empty-api.ts'
-import type { Api } from '../../../functions/catalog-api/route.ts'
+import { createEmptyApi } from '../../../functions/catalog-api/http/empty-api.ts'
+import type { Api } from '../../../functions/catalog-api/http/route.ts'
 import type { Caller } from '../../../shared/access/caller.ts'
 import type { TapeContext } from '../../../shared/runtime/context.ts'
 

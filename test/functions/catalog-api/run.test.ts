@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { registerRun } from '../../../functions/catalog-api/routes/run.ts'
-import { runDetails, runFiles } from '../../../functions/catalog-api/routes/schemas.ts'
+import { registerRun } from '../../../functions/catalog-api/api/run.ts'
+import { runDetails, runFiles } from '../../../functions/catalog-api/api/schemas.ts'
 import { copyToTape, record } from '../../support/catalogue.ts'
 import { BEGIN_OF_RUN, metadataOf, versionOf } from '../../support/metadata.ts'
 import { giveUpArrival } from '../../support/site.ts'

@@ -1,7 +1,7 @@
 /** What the OpenAPI document says of numbers that are easily taken for others. */
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { expect, test } from 'vitest'
-import { runItem } from '../../../functions/catalog-api/routes/schemas.ts'
+import { runItem } from '../../../functions/catalog-api/api/schemas.ts'
 
 test('what MIDAS calls events is told from triggers', () => {
   const app = new OpenAPIHono()

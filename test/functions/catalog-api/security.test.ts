@@ -1,10 +1,10 @@
 /** What every answer tells browsers, what errors give away, and which settings of access are refused. */
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createIdentity } from '../../../functions/catalog-api/access/identity.ts'
-import { addPage } from '../../../functions/catalog-api/route.ts'
+import { addPage } from '../../../functions/catalog-api/http/route.ts'
 import { startTestDatabase, type TestDatabase } from '../../../infra/local/testing.ts'
-import { openDatabase } from '../../../shared/catalogue/database.ts'
-import { loadConfig } from '../../../shared/config.ts'
+import { loadConfig } from '../../../shared/config/config.ts'
+import { openDatabase } from '../../../shared/database/connect.ts'
 import { createLogger } from '../../../shared/log.ts'
 import { startHttpServer } from '../../support/http-server.ts'
 import { createAccessApi, startTestIssuer, type TestIssuer } from './access-fixture.ts'

@@ -1,8 +1,8 @@
 /** What must hold after every action: the catalogue against what is really there. */
 import { sql } from 'kysely'
-import { describeRun } from '../../../shared/catalogue/queries.ts'
-import type { Replica } from '../../../shared/catalogue/replica-schema.ts'
-import { storageOf } from '../../../shared/catalogue/storage-summary.ts'
+import type { Replica } from '../../../shared/database/replica-schema.ts'
+import { storageOf } from '../../../shared/database/storage-summary.ts'
+import { describeRun } from '../../../shared/queries/runs.ts'
 import { oldestCallSince } from './calls.ts'
 import type { World } from './world.ts'
 

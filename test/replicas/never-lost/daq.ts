@@ -6,9 +6,9 @@
 import type { RemoteStore } from '../../../cli/push/remote-store.ts'
 import { createApiSafety } from '../../../cli/watch/api-safety.ts'
 import type { SafetyPort } from '../../../cli/watch/safety.ts'
-import { createEmptyApi } from '../../../functions/catalog-api/empty-api.ts'
-import { registerDeletions } from '../../../functions/catalog-api/routes/deletions.ts'
-import type { LocalCopy } from '../../../shared/replicas/local-copies.ts'
+import { registerDeletions } from '../../../functions/catalog-api/api/deletions.ts'
+import { createEmptyApi } from '../../../functions/catalog-api/http/empty-api.ts'
+import type { LocalCopy } from '../../../shared/copies/delete/local-copies.ts'
 import { HOST } from './disk.ts'
 import type { Given, World } from './world.ts'
 

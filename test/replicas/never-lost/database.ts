@@ -10,8 +10,8 @@ import {
   type QueryResult,
   sql,
 } from 'kysely'
-import type { Database } from '../../../shared/catalogue/database.ts'
-import type { Schema } from '../../../shared/catalogue/schema.ts'
+import type { Database } from '../../../shared/database/connect.ts'
+import type { Schema } from '../../../shared/database/schema.ts'
 import type { Call } from './call.ts'
 
 export function databaseOf(base: Database, now: () => number, call: Call): Database {

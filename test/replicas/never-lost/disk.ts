@@ -1,5 +1,5 @@
 /** The DAQ's disk: one file for each key, which the DAQ writes over when it uses the name again, and which may go when it is safe. */
-import type { LocalCopy } from '../../../shared/replicas/local-copies.ts'
+import type { LocalCopy } from '../../../shared/copies/delete/local-copies.ts'
 import type { Call } from './call.ts'
 import type { Judge } from './judge.ts'
 import { sha256Of, type Truth } from './truth.ts'

@@ -1,7 +1,7 @@
 /** The end of a story: faults are over, time passes, the functions run as their schedules have it, and everything must come right. */
 import { createHash } from 'node:crypto'
-import type { Replica } from '../../../shared/catalogue/replica-schema.ts'
-import { verifyReplica } from '../../../shared/replicas/verify.ts'
+import { verifyReplica } from '../../../shared/copies/verify/verify.ts'
+import type { Replica } from '../../../shared/database/replica-schema.ts'
 import { callFunction, UNDISTURBED } from './calls.ts'
 import { type Claims, check } from './check.ts'
 import { bytesOf, CONTENTS, KEYS } from './contents.ts'

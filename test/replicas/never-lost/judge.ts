@@ -1,5 +1,5 @@
 /** Holds each deletion and each write against what must have come before it: the rules of docs/adr/0009-deletion.md, from outside. */
-import type { Database } from '../../../shared/catalogue/database.ts'
+import type { Database } from '../../../shared/database/connect.ts'
 import type { Call, Look } from './call.ts'
 import type { Content, Truth } from './truth.ts'
 import type { Violations } from './violations.ts'

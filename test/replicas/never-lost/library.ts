@@ -3,7 +3,7 @@
  * vain or leave wrong bytes), hold files on a disk buffer first, send files by itself, or be down.
  */
 import { InvalidInputError, TransientError } from '../../../shared/errors.ts'
-import { createDirectoryDriver } from '../../../shared/tape/directory.ts'
+import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
 import type { CopyResult, CopySource, LookOptions, StageResult, TapeDriver, TapeFile, TapeLook } from '../../../shared/tape/driver.ts'
 import { type Call, Died } from './call.ts'
 import type { Clock } from './clock.ts'

@@ -1,6 +1,6 @@
 /** Everything that functions meet in a story: a real catalogue and store, a library, queues, the DAQ's disk; and the time. */
 import { sql } from 'kysely'
-import type { WithTape } from '../../../shared/replicas/copy-to-tape.ts'
+import type { WithTape } from '../../../shared/copies/tape/copy-to-tape.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
 import type { Call } from './call.ts'
 import { type Clock, createClock } from './clock.ts'

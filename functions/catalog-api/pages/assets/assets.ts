@@ -1,7 +1,7 @@
 /** Style sheet and scripts: at an address that names their contents, so that browsers keep them for good. */
 import { createHash } from 'node:crypto'
-import { refusal } from '../../problem.ts'
-import { type Api, addPage } from '../../route.ts'
+import { refusal } from '../../http/problem.ts'
+import { type Api, addPage } from '../../http/route.ts'
 import { FILES } from './files.ts'
 
 const HASH_CHARACTERS = 12

@@ -1,0 +1,17 @@
+/** Where all data is, for everybody who looks at it: summed up once a minute at the most. */
+import { type RunsByPlace, runsByPlace } from '../../../shared/queries/dashboard.ts'
+import type { VisibleTags } from '../../../shared/queries/site-state.ts'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { createKept } from '../http/kept.ts'
+
+const FRESH_MS = 60_000
+const PAUSE_MS = 1000
+
+/** Of these tags. */
+export type AllRuns = (tags: VisibleTags) => Promise<readonly RunsByPlace[]>
+
+export function createAllRuns({ database, now }: Pick<TapeContext, 'database' | 'now'>): AllRuns {
+  const times = { freshMs: FRESH_MS, pauseMs: PAUSE_MS, longestMs: FRESH_MS }
+  const kept = createKept('the sums over all runs', () => runsByPlace(database), times, now)
+  return async (tags) => (await kept.get()).filter(({ tag }) => tags === '*' || tags.includes(tag))
+}

@@ -1,0 +1,52 @@
+/** Dead letters as people and programs read them: what they are about, and the last error that the catalogue knows. */
+import * as z from 'zod'
+import { parseNotification } from '../../../shared/notifications/parse.ts'
+import { errorOfObject } from '../../../shared/queries/waiting-work.ts'
+import { withDeadLetters } from '../../../shared/queue/dead-letters.ts'
+import type { QueuedMessage, QueueName } from '../../../shared/queue/queues.ts'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+
+export interface DeadLetter {
+  readonly id: string
+  readonly sentAt: Date | null
+  /** An object, a run, or the first words of the message. */
+  readonly about: string
+  /** By the ledger or the copy; null where neither knows. */
+  readonly attempts: number | null
+  readonly lastError: string | null
+}
+
+/** Reading hides the letters from others for a moment. */
+const MOST_SHOWN = 50
+const WORDS = 80
+
+export const readDeadLetters = (
+  context: Pick<TapeContext, 'queues' | 'database'>,
+  queue: QueueName,
+  signal: AbortSignal,
+): Promise<readonly DeadLetter[]> =>
+  withDeadLetters(context.queues, queue, MOST_SHOWN, signal, (messages) =>
+    Promise.all(messages.map((message) => describe(context, queue, message))),
+  )
+
+const request = z.looseObject({ bucket: z.string(), key: z.string() })
+
+async function describe({ database }: Pick<TapeContext, 'database'>, queue: QueueName, message: QueuedMessage): Promise<DeadLetter> {
+  const object = queue === 'runs' ? parseNotification(message.body).arrivals[0] : request.safeParse(jsonOf(message.body)).data
+  const known = object === undefined ? null : await errorOfObject(database, queue, object)
+  return {
+    id: message.messageId,
+    sentAt: message.sentAt,
+    about: object === undefined ? message.body.slice(0, WORDS) : `${object.bucket}/${object.key}`,
+    attempts: known?.attempts ?? null,
+    lastError: known?.error ?? null,
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * For machines that reach nothing but this API: may they remove their own copy of a file? The other copies are looked at for the
+ * answer, which holds for a minute; then they say what came of it. docs/adr/0009-deletion.md.
+ */
+import { createRoute } from '@hono/zod-openapi'
+import * as z from 'zod'
+import type { LocalCopy } from '../../../shared/copies/delete/local-copies.ts'
+import { endPermission, permitDeletion } from '../../../shared/copies/delete/permit-deletion.ts'
+import { ConflictError, CygnetError } from '../../../shared/errors.ts'
+import { withoutSecrets } from '../../../shared/log.ts'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { refusal } from '../http/problem.ts'
+import { type Api, type ApiContext, addPage } from '../http/route.ts'
+import { whatIsWrong } from '../http/what-is-wrong.ts'
+import { FILE_PATH, fileParams, PUSHERS, runFileOf } from './file-in-path.ts'
+import { problems, SECURITY } from './problems.ts'
+
+/** Below what gateways and AWS Lambda wait for an answer. */
+const LOOK_SECONDS = 25
+
+const host = z
+  .string()
+  .regex(/^[A-Za-z0-9._-]{1,253}$/, 'this is no name of a machine')
+  .openapi({ description: 'The machine, by its name', example: 'daq01' })
+
+const wish = z.strictObject({
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'a SHA-256 in lower-case hexadecimal is expected')
+    .openapi({ description: 'Of the file as it was read just now' }),
+  sizeBytes: z.int().min(0),
+  host,
+  path: z
+    .string()
+    .max(1300)
+    .regex(/^\//, 'an absolute path is expected')
+    .openapi({ description: 'Absolute', example: '/data/run12345.mid.gz' }),
+})
+
+const decision = z.object({
+  allowed: z.boolean(),
+  why: z.string().openapi({ description: 'In words, whichever it is' }),
+  id: z.int().optional().openapi({ description: 'Of the permission, when it is allowed: what came of it has to be told' }),
+  validSeconds: z.int().optional().openapi({ description: "From before the question was asked, by the asker's steady clock" }),
+})
+
+const outcome = z.strictObject({ host, gone: z.boolean().openapi({ description: 'The file is not there any more' }) })
+const ended = z.object({ state: z.enum(['deleted', 'withdrawn']) })
+
+const askRoute = createRoute({
+  method: 'post',
+  path: '/api/v1/files/{bucket}/{key}/deletions',
+  tags: ['Uploads'],
+  summary: 'May this file be removed from the disk of the machine that asks?',
+  description: `A copy on tape is verified and the object in the store looked at for this answer, for ${LOOK_SECONDS} seconds at most. When it is allowed, the deletion is written down, and the file may be removed within validSeconds; what came of it is told to …/deletions/{id}. Asked again, the copies are looked at again and the id stays.`,
+  security: SECURITY,
+  request: { params: fileParams, body: { required: true, content: { 'application/json': { schema: wish } } } },
+  responses: { 200: { description: 'Whether, and why', content: { 'application/json': { schema: decision } } }, ...problems(404, 413) },
+})
+
+const endRoute = createRoute({
+  method: 'post',
+  path: '/api/v1/files/{bucket}/{key}/deletions/{id}',
+  tags: ['Uploads'],
+  summary: 'What came of a permission to remove a file',
+  description: 'Told again, it stays as it was told first.',
+  security: SECURITY,
+  request: {
+    params: fileParams.extend({ id: z.string().openapi({ description: 'Of the permission', example: '7' }) }),
+    body: { required: true, content: { 'application/json': { schema: outcome } } },
+  },
+  responses: { 200: { description: 'How it ended', content: { 'application/json': { schema: ended } } }, ...problems(404, 409, 413) },
+})
+
+export function registerDeletions(api: Api, context: TapeContext): void {
+  api.app.openAPIRegistry.registerPath(askRoute)
+  api.app.openAPIRegistry.registerPath(endRoute)
+
+  addPage(api, 'POST', `${FILE_PATH}/deletions`, PUSHERS, async (c) => {
+    const copy = { ...runFileOf(c), ...(await bodyOf(c, wish)) }
+    const answer = await decide(context, copy)
+    const { bucket, key, path } = copy
+    context.log.info({ bucket, key, path, host: copy.host, by: c.get('caller').subject, ...answer }, 'deletion-asked')
+    return c.json(answer satisfies z.infer<typeof decision>)
+  })
+
+  addPage(api, 'POST', `${FILE_PATH}/deletions/:id{[0-9]+}`, PUSHERS, async (c) => {
+    const object = runFileOf(c)
+    const id = Number(c.req.param('id'))
+    const told = await bodyOf(c, outcome)
+    const state = await endPermission(context, { ...object, ...told, id }).catch((error: unknown) => {
+      if (error instanceof ConflictError) throw refusal(409, 'another process is at work on this file just now; say it again')
+      throw error
+    })
+    if (state === null) throw refusal(404, `${told.host} has no permission ${id} for ${object.bucket}/${object.key}`)
+    return c.json({ state } satisfies z.infer<typeof ended>)
+  })
+}
+
+/** Never allowed because something did not answer in time, or not at all. */
+async function decide(context: TapeContext, copy: LocalCopy): Promise<z.infer<typeof decision>> {
+  // Not given up when the caller goes away: what is begun is to be ended in order.
+  const limit = AbortSignal.timeout(LOOK_SECONDS * 1000)
+  try {
+    const { is, ...answer } = await permitDeletion(context, copy, limit)
+    return { allowed: is === 'permitted', ...answer }
+  } catch (error) {
+    if (limit.aborted) return { allowed: false, why: TOO_SLOW }
+    // What the endpoint or the store say against it. Others, as of the database, are told as those of any route.
+    if (!(error instanceof CygnetError)) throw error
+    return { allowed: false, why: `its copies could not be looked at just now: ${withoutSecrets(error.message)}` }
+  }
+}
+
+const TOO_SLOW = `its copy on tape could not be verified within ${LOOK_SECONDS} s: where the endpoint states no checksum it is read whole. If that happens always, let the machine reach the catalogue and the tape itself (CYGNET_DATABASE_URL, CYGNET_TAPE_*)`
+
+async function bodyOf<T>(c: ApiContext, schema: z.ZodType<T>): Promise<T> {
+  const parsed = schema.safeParse(await c.req.json().catch(() => undefined))
+  if (!parsed.success) throw refusal(400, whatIsWrong(parsed.error))
+  return parsed.data
+}

@@ -1,0 +1,75 @@
+/** For the platform: whether the process lives, and whether it can serve. Open, and telling nothing but that. */
+import { HeadBucketCommand } from '@aws-sdk/client-s3'
+import { createRoute, z } from '@hono/zod-openapi'
+import { sql } from 'kysely'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { type Api, addRoute } from '../http/route.ts'
+
+export const HEALTH_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
+
+const ANSWER_MS = 3000
+/** Everybody may ask: those who ask within this time get the answer of the first. */
+const KEPT_MS = 2000
+
+const health = z.strictObject({ status: z.literal('ok') }).openapi('Health')
+const state = z.enum(['ok', 'unavailable'])
+const readiness = z.strictObject({ status: state, database: state, store: state }).openapi('Readiness')
+type Readiness = z.infer<typeof readiness>
+
+const healthRoute = createRoute({
+  method: 'get',
+  path: '/healthz',
+  tags: ['Health'],
+  summary: 'Whether the process lives',
+  responses: { 200: { description: 'It does', content: { 'application/json': { schema: health } } } },
+})
+
+const readyRoute = createRoute({
+  method: 'get',
+  path: '/readyz',
+  tags: ['Health'],
+  summary: 'Whether the catalogue and the store answer',
+  responses: {
+    200: { description: 'Both do', content: { 'application/json': { schema: readiness } } },
+    503: { description: 'One does not', content: { 'application/json': { schema: readiness } } },
+  },
+})
+
+export function registerHealth(api: Api, context: TapeContext): void {
+  let kept: { readonly at: number; readonly answer: Promise<Readiness> } | null = null
+
+  addRoute(api, healthRoute, { open: true }, (c) => c.json({ status: 'ok' as const }, 200))
+
+  addRoute(api, readyRoute, { open: true }, async (c) => {
+    const at = context.now().getTime()
+    if (kept === null || Math.abs(at - kept.at) >= KEPT_MS) kept = { at, answer: look(context) }
+    const answer = await kept.answer
+    return answer.status === 'ok' ? c.json(answer, 200) : c.json(answer, 503)
+  })
+}
+
+async function look({ database, s3, config, log }: TapeContext): Promise<Readiness> {
+  const [bucket] = config.CYGNET_RAW_BUCKETS
+  const signal = AbortSignal.timeout(ANSWER_MS)
+  const answers = async (part: string, asked: Promise<unknown>) => {
+    try {
+      await Promise.race([asked, ended(signal)])
+      return 'ok' as const
+    } catch (error) {
+      log.warn({ part, error }, 'not-ready')
+      return 'unavailable' as const
+    }
+  }
+  const [ofDatabase, ofStore] = await Promise.all([
+    answers('database', sql`SELECT 1`.execute(database)),
+    answers('store', s3.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: signal })),
+  ])
+  const status = ofDatabase === 'ok' && ofStore === 'ok' ? 'ok' : 'unavailable'
+  return { status, database: ofDatabase, store: ofStore }
+}
+
+/** A database that does not answer is not waited for: mysql2 has no time limit for a query. */
+const ended = (signal: AbortSignal) =>
+  new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })

@@ -1,0 +1,119 @@
+/** The queues for programs: how full, how old, and what died on them, which may be sent back. */
+import { createRoute, z } from '@hono/zod-openapi'
+import { oldestWork } from '../../../shared/queries/waiting-work.ts'
+import { retryDeadLetters } from '../../../shared/queue/dead-letters.ts'
+import { QUEUES } from '../../../shared/queue/queues.ts'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { refusal } from '../http/problem.ts'
+import { type Api, type ApiContext, addRoute, type Rule } from '../http/route.ts'
+import { readDeadLetters } from './dead-letters.ts'
+import { problems, SECURITY } from './problems.ts'
+import { queueStates } from './queue-states.ts'
+
+const ANSWER_MS = 10_000
+/** A queue belongs to no tag. */
+const OPERATORS: Rule = { right: 'operate', everyTag: true }
+
+const time = z.iso.datetime().nullable()
+const queue = z.enum(QUEUES).openapi({ description: 'Queue', example: 'tape-requests' })
+
+const queueList = z
+  .strictObject({
+    queues: z.array(
+      z.strictObject({
+        queue,
+        waiting: z.int().nullable().openapi({ description: 'Messages; null when the queue does not answer' }),
+        inFlight: z.int().nullable().openapi({ description: 'Messages that are being worked on' }),
+        dead: z.int().nullable().openapi({ description: 'Messages that failed too often' }),
+        oldest: time.openapi({
+          description: 'Since when the oldest work waits, or later: by the rows of the catalogue; null when none does, or no row tells',
+        }),
+      }),
+    ),
+  })
+  .openapi('Queues')
+
+const deadLetters = z
+  .strictObject({
+    queue,
+    letters: z.array(
+      z.strictObject({
+        id: z.string(),
+        sentAt: time,
+        about: z.string().openapi({ example: 'cygno-data/LNGS/run12345.mid.gz' }),
+        attempts: z.int().nullable(),
+        lastError: z.string().nullable(),
+      }),
+    ),
+  })
+  .openapi('DeadLetters')
+
+const queuesRoute = createRoute({
+  method: 'get',
+  path: '/api/v1/queues',
+  tags: ['Queues'],
+  summary: 'Depth, age and dead letters of every queue',
+  security: SECURITY,
+  responses: { 200: { description: 'The queues', content: { 'application/json': { schema: queueList } } }, ...problems() },
+})
+
+const deadRoute = createRoute({
+  method: 'get',
+  path: '/api/v1/dead/{queue}',
+  tags: ['Queues'],
+  summary: 'Dead letters of a queue with the last error that the catalogue knows',
+  description: 'At most 50. Reading hides them from other readers for a moment.',
+  security: SECURITY,
+  request: { params: z.object({ queue }) },
+  responses: { 200: { description: 'The dead letters', content: { 'application/json': { schema: deadLetters } } }, ...problems() },
+})
+
+const retryRoute = createRoute({
+  method: 'post',
+  path: '/api/v1/dead/{queue}/{id}/retry',
+  tags: ['Queues'],
+  summary: 'Send a dead letter back to its queue',
+  security: SECURITY,
+  request: { params: z.object({ queue, id: z.string().min(1).max(200).openapi({ description: 'Of the dead letter' }) }) },
+  responses: {
+    200: {
+      description: 'It was sent back',
+      content: { 'application/json': { schema: z.strictObject({ queue, retried: z.int() }).openapi('Retried') } },
+    },
+    ...problems(404),
+  },
+})
+
+/** Work has a row in the catalogue, or only its message. */
+const earliest = (...times: readonly (Date | null | undefined)[]): Date | undefined =>
+  times.filter((at) => at != null).toSorted((a, b) => a.getTime() - b.getTime())[0]
+
+export function registerQueues(api: Api, context: TapeContext): void {
+  const withinTime = (c: ApiContext) => AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
+
+  addRoute(api, queuesRoute, OPERATORS, async (c) => {
+    const [states, oldest] = await Promise.all([queueStates(context, withinTime(c)), oldestWork(context.database)])
+    const queues = states.map(({ queue, depth, dead, oldest: message }) => ({
+      queue,
+      waiting: depth?.waiting ?? null,
+      inFlight: depth?.inFlight ?? null,
+      dead: depth === null ? null : dead,
+      oldest: earliest(oldest.get(queue), message)?.toISOString() ?? null,
+    }))
+    return c.json({ queues }, 200)
+  })
+
+  addRoute(api, deadRoute, OPERATORS, async (c) => {
+    const { queue } = c.req.valid('param')
+    const letters = await readDeadLetters(context, queue, withinTime(c))
+    return c.json({ queue, letters: letters.map((letter) => ({ ...letter, sentAt: letter.sentAt?.toISOString() ?? null })) }, 200)
+  })
+
+  addRoute(api, retryRoute, OPERATORS, async (c) => {
+    const { queue, id } = c.req.valid('param')
+    const sent = await retryDeadLetters(context.queues, queue, ({ messageId }) => messageId === id, withinTime(c))
+    if (sent.length === 0) throw refusal(404, `there is no dead letter ${id} on ${queue}, or somebody else is reading it`)
+    context.log.info({ queue, message: id, by: c.get('caller').subject }, 'dead-letter-retried')
+    return c.json({ queue, retried: sent.length }, 200)
+  })
+}

@@ -1,0 +1,100 @@
+/** Where the data is, by day and tag, and which copies are not where they should be. */
+import { createRoute, z } from '@hono/zod-openapi'
+import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
+import { storageByDay } from '../../../shared/queries/dashboard.ts'
+import { openCopies } from '../../../shared/queries/site-state.ts'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { taggedJson } from '../http/etag.ts'
+import { type Api, addRoute } from '../http/route.ts'
+import { createAllRuns } from './all-runs.ts'
+import { problems, SECURITY } from './problems.ts'
+import { readableTags } from './readable-tags.ts'
+import { tagParam } from './run-params.ts'
+
+const USUAL_DAYS = 30
+const MOST_DAYS = 366
+const DAY_MS = 86_400_000
+
+const bytes = z.number().openapi({ description: 'Bytes', example: 3_412_345_678 })
+
+const summary = z
+  .strictObject({
+    since: z.iso.datetime().openapi({ description: 'Begin of the first day, UTC' }),
+    all: z
+      .array(z.strictObject({ tag: z.string(), cloud: z.enum(CLOUD_WORDS), tape: z.enum(TAPE_WORDS), runs: z.int(), sizeBytes: bytes }))
+      .openapi({ description: 'Everything that was ever catalogued, by where it is; at most a minute old' }),
+    days: z.array(
+      z.strictObject({
+        tag: z.string().openapi({ example: 'LNGS' }),
+        day: z.iso.date().openapi({ description: 'On which the runs began, UTC', example: '2026-01-15' }),
+        runs: z.int(),
+        takenBytes: bytes,
+        localBytes: bytes.openapi({ description: "Of these on the DAQ's disk, as far as programs told" }),
+        cloudBytes: bytes.openapi({ description: 'Of these in the store' }),
+        tapeBytes: bytes.openapi({ description: 'Of these verified on tape, on the medium' }),
+      }),
+    ),
+    backlog: z
+      .array(
+        z.strictObject({
+          tag: z.string(),
+          kind: z.enum(['local', 'cloud', 'tape', 'recall']),
+          state: z.string().openapi({ example: 'requested' }),
+          priority: z.enum(['live', 'backlog']),
+          count: z.int(),
+          sizeBytes: bytes,
+          oldest: z.iso.datetime().openapi({ description: 'When the oldest of these copies was asked for' }),
+          failing: z.int().openapi({ description: 'How many of them are under way after a try in vain' }),
+          lastError: z.string().nullable().openapi({ description: 'Of one of those that fail' }),
+        }),
+      )
+      .openapi({ description: 'Copies that are under way, failed, missing or suspicious now, whenever their runs were taken' }),
+  })
+  .openapi('ReplicaSummary')
+
+const query = z.strictObject({
+  tag: z
+    .union([tagParam, z.array(tagParam).max(50)])
+    .transform((value) => [value].flat())
+    .openapi({ description: 'Site or detector; may be given several times', type: 'array', items: { type: 'string' } })
+    .optional(),
+  days: z
+    .string()
+    .regex(/^\d{1,3}$/, 'a number of days is expected')
+    .transform(Number)
+    .refine((days) => days >= 1 && days <= MOST_DAYS, `from 1 to ${MOST_DAYS} days`)
+    .openapi({
+      description: `The last so many days, today too; ${USUAL_DAYS} unless said`,
+      type: 'integer',
+      minimum: 1,
+      maximum: MOST_DAYS,
+    })
+    .optional(),
+})
+
+const summaryRoute = createRoute({
+  method: 'get',
+  path: '/api/v1/replicas/summary',
+  tags: ['Replicas'],
+  summary: 'How much of the data is where, by day and tag, and what is still on its way',
+  security: SECURITY,
+  request: { query },
+  responses: {
+    200: { description: 'The summary', content: { 'application/json': { schema: summary } } },
+    304: { description: 'Nothing has changed: the ETag is the one in If-None-Match' },
+    ...problems(),
+  },
+})
+
+export function registerReplicaSummary(api: Api, { database, now }: Pick<TapeContext, 'database' | 'now'>): void {
+  const allRuns = createAllRuns({ database, now })
+  addRoute(api, summaryRoute, { right: 'read', anyTag: true }, async (c) => {
+    const { tag = null, days = USUAL_DAYS } = c.req.valid('query')
+    const tags = readableTags(c, tag)
+    // From a midnight on, so that the first day is whole.
+    const since = new Date((Math.floor(now().getTime() / DAY_MS) - days + 1) * DAY_MS)
+    const [all, byDay, open] = await Promise.all([allRuns(tags), storageByDay(database, tags, since), openCopies(database, tags)])
+    const backlog = open.map((row) => ({ ...row, oldest: row.oldest.toISOString() }))
+    return taggedJson(c, { since: since.toISOString(), all, days: byDay, backlog })
+  })
+}

@@ -1,0 +1,181 @@
+/**
+ * What is asked of the list of runs, as it stands in a query: `tag=LNGS&from=12000&param.exposure_sec.gte=0.3&sort=-start`. The list
+ * of the API and the page of runs have the same.
+ */
+import { z } from '@hono/zod-openapi'
+import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
+import type { RunlogColumn } from '../../../shared/extraction/run-parameters.ts'
+import { isTag, LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
+import { PARAMETER_OPERATORS, type ParameterCondition, type RunConditions } from '../../../shared/queries/run-conditions.ts'
+import { RUN_ORDERS, type RunPosition, type RunSearch } from '../../../shared/queries/search-runs.ts'
+import { isStorageStatus, shownColumns } from '../../../shared/queries/shown-parameters.ts'
+import { parseTimeText } from '../../../shared/time/text.ts'
+
+export const LONGEST_PAGE = 500
+/** Whoever names a number means one; without it lists are as long as they are. */
+const LARGEST_LIMIT = 1_000_000_000
+const USUAL_PAGE = 50
+
+const MOST_TAGS = 50
+const MOST_PARAMETERS = 10
+const LONGEST_TEXT = 200
+
+const columns: ReadonlyMap<string, RunlogColumn> = new Map(shownColumns.map((column) => [column.name, column]))
+
+const tag = z.string().refine(isTag, 'this is no tag; one is LNGS')
+const integer = (least: number, most: number, about: { readonly description: string; readonly example?: number }) =>
+  z
+    .string()
+    .regex(/^\d{1,10}$/, 'a whole number is expected')
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `a number from ${least} to ${most} is expected`)
+    .openapi({ ...about, type: 'integer', minimum: least, maximum: most })
+    .optional()
+const truth = (description: string) =>
+  z
+    .enum(['true', 'false', '1', '0'])
+    .transform((value) => value === 'true' || value === '1')
+    .openapi({ description, type: 'boolean' })
+    .optional()
+const time = (description: string) =>
+  z
+    .string()
+    .transform(timeOf)
+    .refine((value) => !Number.isNaN(value.getTime()), 'a time is written 2024-05-31T12:00:00Z or 2024-05-31')
+    .openapi({ description, type: 'string', format: 'date-time', example: '2024-05-31T12:00:00Z' })
+    .optional()
+
+/** A plus sign that was not escaped in the address has become a blank. */
+const timeOf = (text: string): Date =>
+  parseTimeText(text.replace(/(\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (?=\d\d:\d\d$)/, '$1+')) ?? new Date(Number.NaN)
+
+const known = {
+  tag: z
+    .union([tag, z.array(tag).max(MOST_TAGS)])
+    .transform((value) => [value].flat())
+    .openapi({ description: 'Site or detector; may be given several times', type: 'array', items: { type: 'string' }, example: ['LNGS'] })
+    .optional(),
+  from: integer(0, LARGEST_RUN_NUMBER, { description: 'Smallest run number', example: 12000 }),
+  to: integer(0, LARGEST_RUN_NUMBER, { description: 'Largest run number', example: 12100 }),
+  since: time('Begun at this time or later; of UTC where it names no zone, at midnight where it is a day'),
+  until: time('Begun before this time, read as `since`'),
+  complete: truth('Whether the file was read to the end of the run'),
+  pedestal: truth('Whether it is a pedestal run'),
+  integrity: z
+    .enum(['verified', 'unstated', 'mismatch'])
+    .openapi({ description: 'verified: every checksum that the store or the uploader states agrees; mismatch: one disagrees' })
+    .optional(),
+  cloud: z.enum(CLOUD_WORDS).openapi({ description: 'Whether it is in the store' }).optional(),
+  tape: z.enum(TAPE_WORDS).openapi({ description: 'Whether its copy on tape is verified on the medium' }).optional(),
+  text: z
+    .string()
+    .min(1, 'some text is expected')
+    .max(LONGEST_TEXT, `at most ${LONGEST_TEXT} characters are expected`)
+    .openapi({ description: 'Part of the description, in capitals or not', example: 'AmBe' })
+    .optional(),
+  sort: z
+    .enum(RUN_ORDERS.flatMap((order) => [order, `-${order}`] as const))
+    .openapi({
+      description: 'The order, with - the largest or latest first. Without it: -start where since or until is given, else -run',
+      example: '-run',
+    })
+    .optional(),
+  cursor: z.string().max(LONGEST_TEXT).openapi({ description: 'Where to go on: `next` of the page before' }).optional(),
+  limit: integer(1, LARGEST_LIMIT, {
+    description: `Runs in the answer, at most: up to ${LONGEST_PAGE} as JSON (${USUAL_PAGE} unless said), all of them unless said as NDJSON and CSV`,
+    example: 100,
+  }),
+  fields: z
+    .string()
+    .max(2000)
+    .openapi({
+      description: 'Only these fields, separated by commas, also single parameters as param.GEM1_V',
+      example: 'tag,runNumber,param.GEM1_V',
+    })
+    .optional(),
+  format: z.enum(['json', 'ndjson', 'csv']).openapi({ description: 'The format of the answer; goes before the header Accept' }).optional(),
+} as const
+
+const PARAMETER_HELP =
+  'Run parameter of the Runlog equal to this value; param.NAME.ne, .lt, .lte, .gt and .gte compare otherwise. Decimal numbers agree to seven digits'
+
+/** Documented one by one; checked below together with their operators. */
+const documented = Object.fromEntries(
+  shownColumns.map(({ name, sqlType }) => [
+    `param.${name}`,
+    z
+      .string()
+      .openapi({ description: PARAMETER_HELP, type: isText(sqlType) ? 'string' : 'number' })
+      .optional(),
+  ]),
+)
+
+export const runQuery = z.looseObject({ ...documented, ...known }).superRefine((query, context) => {
+  const names = Object.keys(query).filter((name) => !Object.hasOwn(known, name))
+  if (names.length > MOST_PARAMETERS) context.addIssue({ code: 'custom', message: `at most ${MOST_PARAMETERS} conditions on parameters` })
+  for (const name of names) {
+    const condition = parameterCondition(name, query[name])
+    if (typeof condition === 'string') context.addIssue({ code: 'custom', message: condition, path: [name] })
+  }
+})
+export type RunQuery = z.output<typeof runQuery>
+
+/** The search that a query asks for, apart from who asks: the tags are those that it names, null where it names none. */
+export function searchOf(query: RunQuery): Omit<RunSearch, 'tags' | 'after' | 'limit'> & { readonly tags: readonly string[] | null } {
+  const { from, to, since, until, complete, pedestal, integrity, text, cloud, tape, sort } = query
+  const parameters = Object.entries(query).flatMap(([name, value]) => {
+    const condition = Object.hasOwn(known, name) || value === undefined ? '' : parameterCondition(name, value)
+    return typeof condition === 'string' ? [] : [condition]
+  })
+  const conditions: RunConditions = { from, to, since, until, complete, pedestal, integrity, cloud, tape, text, parameters }
+  return { tags: query.tag ?? null, conditions, order: orderOf(sort ?? ((since ?? until) ? '-start' : '-run')) }
+}
+
+function orderOf(sort: NonNullable<RunQuery['sort']>): RunSearch['order'] {
+  const by = RUN_ORDERS.find((order) => sort.endsWith(order)) ?? 'run'
+  return { by, descending: sort.startsWith('-') }
+}
+
+export const pageLimit = (query: RunQuery): number => query.limit ?? USUAL_PAGE
+
+/** The condition, or what is wrong with it. */
+function parameterCondition(name: string, value: unknown): ParameterCondition | string {
+  const [prefix, columnName = '', operatorName = 'eq', ...more] = name.split('.')
+  if (prefix !== 'param') return 'there is no such filter'
+  if (isStorageStatus(columnName)) return 'the ODB said this when the run began; where it is now is asked by cloud=present or tape=on-media'
+  const column = columns.get(columnName)
+  if (column === undefined) return `there is no parameter ${columnName.slice(0, LONGEST_TEXT)}`
+  const operator = PARAMETER_OPERATORS.find((each) => each === operatorName)
+  if (operator === undefined || more.length > 0) return `parameters are compared by ${PARAMETER_OPERATORS.join(', ')}`
+  if (typeof value !== 'string' || value.length > LONGEST_TEXT) return `one value of up to ${LONGEST_TEXT} characters is expected`
+  if (isText(column.sqlType)) return { column, operator, value }
+  const number = numberOf(value, column.sqlType)
+  return number === null ? 'a number is expected' : { column, operator, value: number }
+}
+
+function isText(sqlType: RunlogColumn['sqlType']): boolean {
+  return sqlType === 'TEXT' || sqlType === 'VARCHAR(255)' || sqlType === 'DATETIME'
+}
+
+function numberOf(text: string, sqlType: RunlogColumn['sqlType']): number | null {
+  if (sqlType === 'BOOLEAN' && (text === 'true' || text === 'false')) return Number(text === 'true')
+  return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text)) ? Number(text) : null
+}
+
+/** Numbers that are also times which the database can compare: up to the year 9999. */
+const position = z.tuple([z.string(), z.int().min(0).max(253_402_300_799_999).nullable(), z.int().positive()])
+
+/** A place in an order as opaque text. It holds nothing that who has it may not see. */
+export const writeCursor = (sort: string, { value, id }: RunPosition): string =>
+  Buffer.from(JSON.stringify([sort, value, id])).toString('base64url')
+
+/** Null when this is no cursor of this order. */
+export function readCursor(sort: string, cursor: string): RunPosition | null {
+  try {
+    const result = position.safeParse(JSON.parse(Buffer.from(cursor, 'base64url').toString()))
+    if (!result.success || result.data[0] !== sort) return null
+    return { value: result.data[1], id: result.data[2] }
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,156 @@
+/** Lists of runs: pages of JSON, or all of them as NDJSON or CSV, sent as they are read. */
+import { createRoute } from '@hono/zod-openapi'
+import { accepts } from 'hono/accepts'
+import { csvLine } from '../../../shared/csv.ts'
+import { type RunPage, type RunSearch, SearchTooLongError, searchRuns } from '../../../shared/queries/search-runs.ts'
+import type { TapeContext } from '../../../shared/runtime/context.ts'
+import { taggedJson } from '../http/etag.ts'
+import { refusal } from '../http/problem.ts'
+import { type Api, type ApiContext, addRoute } from '../http/route.ts'
+import { problems, SECURITY } from './problems.ts'
+import { readableTags } from './readable-tags.ts'
+import { ALL_FIELDS, cellsOf, chooseFields, columnsOf, type FieldChoice, itemsOf, type RunItem } from './run-fields.ts'
+import { LONGEST_PAGE, pageLimit, type RunQuery, readCursor, runQuery, searchOf, writeCursor } from './run-query.ts'
+import { runItem, runPage } from './schemas.ts'
+
+type Context = Pick<TapeContext, 'database' | 'config' | 'log'>
+type Format = 'json' | 'ndjson' | 'csv'
+
+const CONTENT_TYPES = { json: 'application/json', ndjson: 'application/x-ndjson', csv: 'text/csv; charset=utf-8; header=present' } as const
+
+const DESCRIPTION = `The runs that fit all conditions, of tags that the caller may see. A run number that was used again is there once, as its current use.
+
+JSON comes in pages: the header Link (rel="next") and \`next\` in the answer lead to the following one. NDJSON (a run a line) and CSV hold
+all runs, or the first \`limit\` of them. They are sent while they are read: one that cannot be read to its end is broken off, which
+clients report as an error. In CSV a text that a spreadsheet would take for a formula has an apostrophe before it.
+
+Run parameters are compared by \`param.NAME=value\`, or \`param.NAME.gte=value\` and so on (ne, lt, lte, gt, gte). No index helps them:
+narrow such a search by tag, run numbers or time.`
+
+const runsRoute = createRoute({
+  method: 'get',
+  path: '/api/v1/runs',
+  tags: ['Runs'],
+  summary: 'Runs, filtered and sorted',
+  description: DESCRIPTION,
+  security: SECURITY,
+  request: { query: runQuery },
+  responses: {
+    200: {
+      description: 'The runs',
+      content: {
+        'application/json': { schema: runPage },
+        'application/x-ndjson': { schema: runItem },
+        'text/csv': { schema: { type: 'string', example: 'tag,runNumber,param.GEM1_V\r\nLNGS,12345,440\r\n' } },
+      },
+    },
+    304: { description: 'The caller has this page already: the ETag is the one in If-None-Match' },
+    ...problems(422),
+  },
+})
+
+export function registerRuns(api: Api, context: Context): void {
+  addRoute(api, runsRoute, { right: 'read', anyTag: true }, async (c) => {
+    const query = c.req.valid('query')
+    const fields = fieldsOf(query)
+    const format = query.format ?? formatWanted(c)
+    const limit = format === 'json' ? pageLimit(query) : (query.limit ?? Number.POSITIVE_INFINITY)
+    if (format === 'json' && limit > LONGEST_PAGE)
+      throw refusal(400, `limit: a page has at most ${LONGEST_PAGE} runs; NDJSON and CSV have all of them`)
+    const search = { ...readSearch(c, query), limit: Math.min(limit, LONGEST_PAGE) }
+    const first = await find(context, search)
+    if (format === 'json') return await page(c, context, search, first, fields)
+    const rows = follow(context, search, first, limit)
+    return stream(context, format, itemTexts(rows, fields, format))
+  })
+}
+
+function fieldsOf(query: RunQuery): FieldChoice {
+  if (query.fields === undefined) return ALL_FIELDS
+  const choice = chooseFields(query.fields)
+  if ('unknown' in choice)
+    throw refusal(400, `fields: ${choice.unknown === '' ? 'name one at least' : `there is no field ${choice.unknown.slice(0, 80)}`}`)
+  return choice
+}
+
+/** Browsers and most clients take anything: they get JSON. */
+function formatWanted(c: ApiContext): Format {
+  const supports = ['application/json', 'application/x-ndjson', 'application/ndjson', 'application/jsonl', 'text/csv']
+  const type = accepts(c, { header: 'Accept', supports, default: 'application/json' })
+  if (type === 'text/csv') return 'csv'
+  return type === 'application/json' ? 'json' : 'ndjson'
+}
+
+type Search = Omit<RunSearch, 'limit'>
+
+function readSearch(c: ApiContext, query: RunQuery): Search {
+  const { tags, ...search } = searchOf(query)
+  const after = query.cursor === undefined ? null : readCursor(sortOf(search), query.cursor)
+  if (query.cursor !== undefined && after === null) throw refusal(400, 'cursor: it is none that a list in this order has given')
+  return { ...search, tags: readableTags(c, tags), after }
+}
+
+const sortOf = ({ order }: Pick<RunSearch, 'order'>) => `${order.descending ? '-' : ''}${order.by}`
+
+async function find({ database }: Context, search: RunSearch): Promise<RunPage> {
+  try {
+    return await searchRuns(database, search)
+  } catch (error) {
+    throw error instanceof SearchTooLongError ? refusal(422, error.message) : error
+  }
+}
+
+async function page(c: ApiContext, context: Context, search: Search, { runs, next }: RunPage, fields: FieldChoice): Promise<Response> {
+  const cursor = next === null ? null : writeCursor(sortOf(search), next)
+  const answer = { runs: itemsOf(runs, fields), next: cursor }
+  const link: Readonly<Record<string, string>> = cursor === null ? {} : { link: `<${nextAddress(c, context, cursor)}>; rel="next"` }
+  return taggedJson(c, answer, { vary: 'accept', ...link })
+}
+
+/** Relative where nobody has said how others reach us: the host of a request behind a proxy may be another. */
+function nextAddress(c: ApiContext, { config }: Context, cursor: string): string {
+  const url = new URL(c.req.url)
+  url.searchParams.set('cursor', cursor)
+  const path = `${url.pathname}${url.search}`
+  return config.CYGNET_PUBLIC_URL === undefined ? path : new URL(path.slice(1), withSlash(config.CYGNET_PUBLIC_URL)).href
+}
+
+const withSlash = (address: string) => (address.endsWith('/') ? address : `${address}/`)
+
+/** Page after page, up to `limit` runs. */
+async function* follow(context: Context, search: RunSearch, first: RunPage, limit: number): AsyncGenerator<RunPage['runs']> {
+  let page = first
+  for (let sent = 0; ; ) {
+    yield page.runs
+    sent += page.runs.length
+    if (page.next === null || sent >= limit) return
+    page = await find(context, { ...search, after: page.next, limit: Math.min(LONGEST_PAGE, limit - sent) })
+  }
+}
+
+async function* itemTexts(pages: AsyncIterable<RunPage['runs']>, fields: FieldChoice, format: 'ndjson' | 'csv'): AsyncGenerator<string> {
+  const line = (item: RunItem) => (format === 'csv' ? csvLine(cellsOf(item, fields)) : `${JSON.stringify(item)}\n`)
+  if (format === 'csv') yield csvLine(columnsOf(fields))
+  for await (const runs of pages) yield itemsOf(runs, fields).map(line).join('')
+}
+
+/** Read as fast as it is taken; who goes away ends it, and a failure on the way cuts it off, so that it is not taken for all. */
+function stream({ log }: Context, format: 'ndjson' | 'csv', texts: AsyncGenerator<string>): Response {
+  const encoder = new TextEncoder()
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { value, done } = await texts.next().catch((error) => {
+        log.error({ error, format }, 'list-cut-off')
+        throw error
+      })
+      if (done === true) controller.close()
+      else controller.enqueue(encoder.encode(value))
+    },
+    async cancel() {
+      await texts.return(undefined)
+    },
+  })
+  const headers = { 'content-type': CONTENT_TYPES[format], vary: 'accept', 'cache-control': 'no-store' }
+  const name = { 'content-disposition': `attachment; filename="runs.${format}"` }
+  return new Response(body, { headers: format === 'csv' ? { ...headers, ...name } : headers })
+}

@@ -1,0 +1,154 @@
+/** The shapes of answers about runs, for the OpenAPI document. The tests read real answers with them. */
+import { z } from '@hono/zod-openapi'
+import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
+
+const time = z.iso.datetime().openapi({ example: '2026-01-15T08:00:00.000Z' })
+const timeOrNull = time.nullable()
+const bytes = z.int().openapi({ description: 'Bytes', example: 412_345_678 })
+const hex = (algorithm: string) => z.string().openapi({ description: `${algorithm}, lower-case hexadecimal` })
+
+const integrity = z.enum(['verified', 'unstated', 'mismatch'])
+const place = { bucket: z.string().openapi({ example: 'cygno-data' }), key: z.string().openapi({ example: 'LNGS/run12345.mid.gz' }) }
+const runName = { tag: z.string().openapi({ example: 'LNGS' }), runNumber: z.int().openapi({ example: 12345 }) }
+
+const parameters = z.record(z.string(), z.union([z.number(), z.string(), z.null()])).openapi({
+  description: 'By column of the Runlog; times in it are local time of the DAQ. Where the run is stands in `storage`',
+  example: { GEM1_V: 440, exposure_sec: 0.3, pedestal_run: 0, start_time: '2026-01-15 09:00:00' },
+})
+
+const storage = z
+  .object({
+    cloud: z.enum(CLOUD_WORDS),
+    tape: z.enum(TAPE_WORDS),
+    local: z.enum(['present', 'deleted']).nullable().openapi({ description: "The DAQ's disk; null when no program told of it" }),
+  })
+  .openapi({ description: 'Where the run is, over all its files', example: { cloud: 'present', tape: 'on-media', local: 'deleted' } })
+
+const EVENTS = 'MIDAS events of all ids: triggers, and what HV, environment and camera status wrote in between'
+
+const runShape = {
+  ...runName,
+  startedAt: timeOrNull,
+  stoppedAt: timeOrNull,
+  complete: z.boolean(),
+  problem: z.string().nullable(),
+  integrity,
+  eventCount: z.int().openapi({ description: `${EVENTS}. The triggers of a run are its \`events\` of id 1`, example: 412 }),
+  sizeBytes: bytes,
+  fileCount: z.int().openapi({ example: 1 }),
+  pedestal: z.boolean().nullable(),
+  description: z.string().nullable(),
+  firstEventAt: timeOrNull,
+  lastEventAt: timeOrNull,
+  cataloguedAt: time,
+  updatedAt: time,
+}
+
+/** One of a list: fields that were not asked for are not there. */
+export const runItem = z
+  .strictObject({ ...runShape, storage, parameters })
+  .partial()
+  .openapi('Run')
+
+export const runPage = z
+  .strictObject({
+    runs: z.array(runItem),
+    next: z.string().nullable().openapi({ description: 'To be given as `cursor` for the next page; null when this is the last' }),
+  })
+  .openapi('RunPage')
+
+const finding = z.strictObject({ code: z.string(), message: z.string(), offset: z.int().nullable() })
+
+const file = z
+  .strictObject({
+    ...place,
+    live: z.boolean().openapi({ description: 'Whether this version is what counts for the run' }),
+    subrun: z.int().nullable(),
+    etag: z.string(),
+    versionId: z.string().nullable(),
+    lastModified: time,
+    compression: z.string().openapi({ example: 'gzip' }),
+    sizeBytes: bytes,
+    uncompressedBytes: bytes,
+    md5: hex('MD5'),
+    sha256: hex('SHA-256'),
+    adler32: hex('Adler-32'),
+    crc64nvme: hex('CRC-64/NVME').nullable(),
+    integrity,
+    digestsCompared: z.array(z.strictObject({ by: z.string(), algorithm: z.string(), stated: z.string(), agrees: z.boolean() })),
+    complete: z.boolean(),
+    problem: z.string().nullable(),
+    problemCode: z.string().nullable(),
+    problemOffset: z.int().nullable(),
+    warnings: z.array(finding),
+    eventCount: z.int().openapi({ description: EVENTS }),
+    internalEvents: z.record(z.string(), z.int()).openapi({ description: 'Begins and ends of run and messages, by id; they are no data' }),
+    camera: z.looseObject({ model: z.string(), width: z.int(), height: z.int() }).nullable(),
+    digitizers: z.array(z.looseObject({})).nullable(),
+    cataloguedAt: time,
+    supersededAt: timeOrNull,
+  })
+  .openapi('File')
+
+const replica = z
+  .strictObject({
+    kind: z.enum(['local', 'cloud', 'tape', 'recall']),
+    endpoint: z.string(),
+    url: z.string(),
+    ...place,
+    state: z.string().openapi({ example: 'on-media' }),
+    sizeBytes: bytes,
+    md5: hex('MD5'),
+    adler32: hex('Adler-32'),
+    sha256: hex('SHA-256'),
+    priority: z.enum(['live', 'backlog']),
+    requestedAt: time,
+    requestedBy: z.string(),
+    startedAt: timeOrNull,
+    storedAt: timeOrNull,
+    verifiedAt: timeOrNull.openapi({ description: 'When its checksum was last compared and agreed' }),
+    verifiedBy: z.string().nullable(),
+    checkedAt: timeOrNull,
+    expiresAt: timeOrNull,
+    deletedAt: timeOrNull,
+    reference: z.string().nullable(),
+    attempts: z.int(),
+    nextAttemptAt: timeOrNull,
+    lastError: z.string().nullable(),
+  })
+  .openapi('Replica')
+
+export const runDetails = z
+  .strictObject({
+    ...runShape,
+    use: z.int().openapi({ description: 'Tells one use of a run number from another' }),
+    current: z.boolean().openapi({ description: 'Whether lists show this use of the number' }),
+    parameters,
+    storage,
+    files: z.array(file),
+    replicas: z.array(replica),
+    banks: z.array(z.strictObject({ bank: z.string().openapi({ example: 'CAM0' }), count: z.int(), bytes })),
+    events: z
+      .array(
+        z.strictObject({
+          eventId: z.int().openapi({ description: '1: the trigger, with camera frame and digitizers' }),
+          events: z.int(),
+          serialGaps: z.int().openapi({ description: 'Serial numbers that are missing between the first and the last' }),
+        }),
+      )
+      .openapi({ description: 'MIDAS events by id' }),
+    requests: z.array(z.strictObject({ queue: z.string(), name: z.string(), createdAt: time, sentAt: timeOrNull })),
+    history: z.array(z.strictObject({ at: time, what: z.string(), detail: z.string() })),
+    uses: z.array(
+      z.strictObject({
+        use: z.int(),
+        current: z.boolean(),
+        startedAt: timeOrNull,
+        fileCount: z.int(),
+        problem: z.string().nullable(),
+      }),
+    ),
+  })
+  .openapi('RunDetails')
+
+export const runFiles = z.strictObject({ ...runName, files: z.array(file) }).openapi('RunFiles')

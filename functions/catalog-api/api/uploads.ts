@@ -1,0 +1,101 @@
+/** For machines that send runs: where the store is, and signatures for the requests that send one. */
+import { createRoute } from '@hono/zod-openapi'
+import * as z from 'zod'
+import { tagsOf } from '../../../shared/access/scopes.ts'
+import type { StorageContext } from '../../../shared/runtime/context.ts'
+import { allowedRequest } from '../access/allowed-request.ts'
+import { createRequestSigner, storeAddress } from '../access/sign-request.ts'
+import { type Api, addRoute, type Rule } from '../http/route.ts'
+import { problems, SECURITY } from './problems.ts'
+
+/** For which tags is decided by what is signed. */
+const RULE: Rule = { right: 'push', anyTag: true }
+
+const fields = z.record(z.string(), z.string())
+
+const settingsRoute = createRoute({
+  method: 'get',
+  path: '/api/v1/upload-settings',
+  tags: ['Uploads'],
+  summary: 'Where and how runs are sent with this token',
+  security: SECURITY,
+  responses: {
+    200: {
+      description: 'What an S3 client needs to know; addresses are path-style',
+      content: {
+        'application/json': {
+          schema: z.object({
+            endpoint: z.string().openapi({ example: 'https://s3.example.org' }),
+            region: z.string().openapi({ example: 'us-east-1' }),
+            buckets: z.array(z.string()).openapi({ example: ['cygno-data'] }),
+            sdkChecksums: z.enum(['WHEN_SUPPORTED', 'WHEN_REQUIRED']),
+            tags: z.array(z.string()).openapi({ description: 'Of which runs may be sent', example: ['LNGS'] }),
+            overwriteTags: z.array(z.string()).openapi({ description: 'Of which they may be replaced', example: [] }),
+          }),
+        },
+      },
+    },
+    ...problems(),
+  },
+})
+
+const signRoute = createRoute({
+  method: 'post',
+  path: '/api/v1/uploads/sign',
+  tags: ['Uploads'],
+  summary: 'Signs one request to the store',
+  security: SECURITY,
+  request: {
+    body: {
+      required: true,
+      content: {
+        'application/json': {
+          schema: z.strictObject({
+            method: z.string().max(10).openapi({ example: 'HEAD' }),
+            path: z.string().max(4096).openapi({ example: '/cygno-data/LNGS/run12345.mid.gz' }),
+            query: fields.default({}),
+            headers: fields.default({}),
+          }),
+        },
+      },
+    },
+  },
+  responses: {
+    200: {
+      description: 'Headers to be put on the request, which is to be sent within 15 minutes',
+      content: { 'application/json': { schema: z.object({ headers: fields }) } },
+    },
+    ...problems(413, 415),
+  },
+})
+
+export function registerUploads(api: Api, context: StorageContext): void {
+  const { config, s3, log, now } = context
+  const address = storeAddress(config)
+  const sign = createRequestSigner(s3, address)
+
+  addRoute(api, settingsRoute, RULE, (c) => {
+    const { scopes } = c.get('caller')
+    const settings = {
+      endpoint: address.endpoint,
+      region: address.region,
+      buckets: [...config.CYGNET_RAW_BUCKETS],
+      sdkChecksums: config.CYGNET_S3_SDK_CHECKSUMS,
+      tags: [...tagsOf(scopes, 'push')],
+      overwriteTags: [...tagsOf(scopes, 'overwrite')],
+    }
+    return c.json(settings, 200)
+  })
+
+  addRoute(api, signRoute, RULE, async (c) => {
+    const { subject, name, scopes } = c.get('caller')
+    const request = c.req.valid('json')
+    const rules = { buckets: config.CYGNET_RAW_BUCKETS, scopes, host: address.host, basePath: address.basePath }
+    const { operation, bucket, key } = allowedRequest(request, rules)
+    const headers = await sign(request, now())
+    // Thousands of parts and looks are no news; what begins or ends an object is.
+    const level = operation === 'UploadPart' || operation === 'HeadObject' ? 'debug' : 'info'
+    log[level]({ operation, bucket, key, subject, name }, 'upload-signed')
+    return c.json({ headers: { ...headers } }, 200)
+  })
+}

@@ -1,0 +1,99 @@
+/**
+ * GET /cygno_sql_query.php: the logbook as the experiment's tools of before ask for it. Parameters, their truth and the text of the
+ * answer are those of the PHP page, byte by byte; its holes are not: `db` is one of an allow-list, and `run`, `start` and `end` are
+ * whole numbers that are bound, never put into SQL.
+ */
+
+import { InvalidInputError } from '../../../shared/errors.ts'
+import type { Logger } from '../../../shared/log.ts'
+import { createTableFinder, findLegacyRow, NO_END, readLegacyRows } from '../../../shared/queries/legacy-runlog.ts'
+import type { Context } from '../../../shared/runtime/context.ts'
+import { type Api, type ApiContext, addPage } from '../http/route.ts'
+import { isTruthy, jsonRowEncoder, lastOf, parseInteger } from './php-text.ts'
+import { htmlText, jsonText } from './rows-text.ts'
+import { parseSites } from './sites.ts'
+
+const ROUTE = '/cygno_sql_query.php'
+
+/** JSON under a type that browsers show as a page, as it always was: what a description contains must do nothing there. */
+const HEADERS = {
+  'content-type': 'text/html; charset=UTF-8',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'; sandbox",
+} as const
+
+const answer = (body: string | ReadableStream<Uint8Array>, status = 200): Response =>
+  new Response(body === '' ? null : body, { status, headers: HEADERS })
+
+interface Question {
+  readonly table: string
+  /** One row; else all rows of the range. */
+  readonly run: number | null
+  readonly from: number
+  readonly before: number
+  readonly asPage: boolean
+}
+
+export function registerLegacyQuery(api: Api, { config, database, log, now }: Pick<Context, 'config' | 'database' | 'log' | 'now'>): void {
+  const findTable = createTableFinder(database, now)
+  const tagOfSite = parseSites(config.CYGNET_LEGACY_SITES)
+  const tagOf = (c: ApiContext) => tagOfSite(lastOf(queryOf(c), 'site'))
+
+  addPage(api, 'GET', ROUTE, { right: 'read', tagOf }, async (c) => {
+    const tag = tagOf(c)
+    try {
+      const question = readQuestion(queryOf(c), config.CYGNET_LEGACY_TABLES)
+      const table = await findTable(question.table)
+      if (question.run !== null) {
+        const row = await findLegacyRow(database, table, tag, question.run)
+        return answer(row === null ? 'null' : jsonRowEncoder(table.columns)(row))
+      }
+      const rows = readLegacyRows(database, table, { tag, from: question.from, before: question.before })
+      return await streamed(question.asPage ? htmlText(table, rows) : jsonText(table, rows), log)
+    } catch (error) {
+      if (error instanceof InvalidInputError) return answer(error.message, 400)
+      log.error({ error, tag, route: ROUTE }, 'request-failed')
+      // What the tools of before know to mean that the database is down; they never look at the status.
+      return answer("Connection failed: the catalogue's database does not answer now")
+    }
+  })
+}
+
+const queryOf = (c: ApiContext): URLSearchParams => new URL(c.req.url).searchParams
+
+/** @throws InvalidInputError with a sentence that repeats nothing of the request. */
+function readQuestion(query: URLSearchParams, allowedTables: readonly string[]): Question {
+  const table = lastOf(query, 'db') ?? 'Runlog'
+  if (!allowedTables.includes(table)) throw new InvalidInputError(`db: there is no such table; there is ${allowedTables.join(', ')}`)
+  const run = lastOf(query, 'run')
+  const start = lastOf(query, 'start')
+  const end = lastOf(query, 'end')
+  const asPage = isTruthy(lastOf(query, 'table'))
+  if (isTruthy(run)) return { table, run: whole('run', run), from: 0, before: 0, asPage }
+  // Both, or neither counts: `start=0&end=100000000`, which the library sends for "all", is no limit because "0" is false.
+  if (!isTruthy(start) || !isTruthy(end)) return { table, run: null, from: 0, before: NO_END, asPage }
+  return { table, run: null, from: whole('start', start), before: whole('end', end), asPage }
+}
+
+function whole(name: string, text: string): number {
+  const value = parseInteger(text)
+  if (value === null) throw new InvalidInputError(`${name}: a whole number is expected`)
+  return value
+}
+
+/** The first piece is awaited, so that a database that is down is told as such; the rest comes as it is taken. */
+async function streamed(pieces: AsyncGenerator<string>, log: Logger): Promise<Response> {
+  const first = await pieces.next()
+  if (first.done === true) return answer('')
+  const encoder = new TextEncoder()
+  async function* encoded() {
+    try {
+      yield encoder.encode(first.value)
+      for await (const piece of pieces) yield encoder.encode(piece)
+    } catch (error) {
+      // The answer breaks off in the middle, which no client takes for a whole one.
+      log.error({ error, route: ROUTE }, 'request-failed')
+      throw error
+    }
+  }
+  return answer(ReadableStream.from(encoded()) as ReadableStream<Uint8Array>)
+}

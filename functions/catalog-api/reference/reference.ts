@@ -1,0 +1,112 @@
+/** The OpenAPI document, and the reference for people made from it: one page without scripts. */
+import type { Handler } from 'hono'
+import { html } from 'hono/html'
+import { tagged } from '../http/etag.ts'
+import { type Api, type ApiEnvironment, addPage } from '../http/route.ts'
+import { anchorOf, type Html, type Named, type Operation, operationSection, paragraphs, typeOf } from './operation.ts'
+import type { Schema, Schemas } from './schema.ts'
+import { REFERENCE_STYLE } from './style.ts'
+
+const REFERENCE_PATH = '/api/v1'
+const STYLE_PATH = '/api/v1/reference.css'
+const DESCRIPTION_PATH = '/api/v1/openapi.json'
+
+export const API_INFO = {
+  title: 'Cygnet',
+  version: '1',
+  description: `The catalogue of runs: find them, learn where their copies are, and get links to their files.
+
+Send an API token or a token of the IAM as \`Authorization: Bearer …\`; what is open to everybody needs none. Times are ISO 8601 in UTC. A tag that contains a slash is written with %2F in a path. What is refused is told as an RFC 9457 problem, whose \`detail\` is a sentence for people. Answers with an ETag need not be sent again: ask with If-None-Match. RateLimit headers say how many requests are left.`,
+} as const
+
+interface Description {
+  readonly info: { readonly title: string; readonly description?: string }
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components?: { readonly schemas?: Schemas }
+}
+
+/** Adds the description, its page and the style. All routes that they are to show must be added before somebody first asks. */
+export function registerReference(api: Api): void {
+  const describe = () => api.app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO })
+  const open = { open: true } as const
+  addPage(
+    api,
+    'GET',
+    DESCRIPTION_PATH,
+    open,
+    madeOnce('application/json', () => JSON.stringify(describe())),
+  )
+  addPage(
+    api,
+    'GET',
+    REFERENCE_PATH,
+    open,
+    madeOnce('text/html; charset=UTF-8', () => render(describe() as unknown as Description)),
+  )
+  addPage(
+    api,
+    'GET',
+    STYLE_PATH,
+    open,
+    madeOnce('text/css; charset=utf-8', () => REFERENCE_STYLE),
+  )
+}
+
+/** The same for everybody until the service is replaced by another version: to be kept, and asked about each time. */
+function madeOnce(type: string, make: () => Html | string): Handler<ApiEnvironment> {
+  let text: string | null = null
+  return async (c) => {
+    text ??= String(await make())
+    return tagged(c, text, { 'content-type': type, 'cache-control': 'public, no-cache' })
+  }
+}
+
+const METHODS = ['get', 'post', 'put', 'patch', 'delete']
+
+function render({ info, paths, components }: Description): Html {
+  const schemas = components?.schemas ?? {}
+  const operations = Object.entries(paths).flatMap(([path, item]): readonly Named[] =>
+    Object.entries(item).flatMap(([method, operation]) => (METHODS.includes(method) ? [{ method, path, operation }] : [])),
+  )
+  const groups = [...Map.groupBy(operations, ({ operation }) => operation.tags?.[0] ?? 'Others')]
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>API · ${info.title}</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="${STYLE_PATH}">
+</head>
+<body>
+<header><h1>${info.title}: the API</h1>
+${paragraphs(info.description)}
+<p><a href="/">The catalogue's pages</a> · <a href="${DESCRIPTION_PATH}">This description as OpenAPI</a></p></header>
+<nav aria-label="Routes">${groups.map(([group, own]) => html`<h2>${group}</h2>${contents(own)}`)}</nav>
+<main>
+${groups.map(([group, own]) => html`<h2>${group}</h2>\n${own.map((named) => operationSection(named, schemas))}`)}
+<h2>Schemas</h2>
+${Object.entries(schemas).map(([name, schema]) => schemaSection(name, schema))}
+</main>
+</body>
+</html>`
+}
+
+const contents = (operations: readonly Named[]): Html =>
+  html`<ul>${operations.map(
+    (named) =>
+      html`<li><a href="#${anchorOf(named)}"><code>${named.method.toUpperCase()} ${named.path}</code></a> ${named.operation.summary ?? ''}</li>\n`,
+  )}</ul>`
+
+function schemaSection(name: string, schema: Schema): Html {
+  const properties = Object.entries(schema.properties ?? {})
+  return html`<section id="schema-${name}" aria-labelledby="schema-${name}-title"><h3 id="schema-${name}-title">${name}</h3>
+${schema.description === undefined ? '' : html`<p>${schema.description}</p>`}
+${
+  properties.length === 0
+    ? html`<p>${typeOf(schema)}</p>`
+    : html`<div class="wide"><table><thead><tr><th scope="col">Field</th><th scope="col">Type</th><th scope="col">Meaning</th></tr></thead><tbody>
+${properties.map(([field, of]) => html`<tr><th scope="row"><code>${field}</code></th><td>${typeOf(of)}</td><td>${of.description ?? ''}</td></tr>\n`)}</tbody></table></div>`
+}</section>
+`
+}

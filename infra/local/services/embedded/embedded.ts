@@ -1,0 +1,127 @@
+/**
+ * The embedded S3 and SQS: one process of their own, for development and tests without a container or an account.
+ * Objects are files in the folder; events of a bucket go to the queues that the rules name.
+ */
+
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { cacheFolder } from '../../environment.ts'
+import { freePort, LOOPBACK } from '../../ports.ts'
+import { type Service, serviceFolder, startProcess } from '../../process.ts'
+import { randomSecret, writePrivateFile } from '../../secrets.ts'
+import { controlEmbedded } from './control.ts'
+import type { Change, Connection, Credentials, EmbeddedState, NotificationRuleInput, QueueDefinition, StartSettings } from './settings.ts'
+import { connectionSchema, credentialsSchema, ruleSchema } from './settings.ts'
+
+export { controlEmbedded } from './control.ts'
+export type { Change, Connection, EmbeddedState, NotificationRuleInput, QueueDefinition } from './settings.ts'
+
+export interface EmbeddedOptions {
+  /** The folder that holds everything of ours, normally `.cygnet`; objects (and kept messages) in it are used again. */
+  readonly dataFolder: string
+  readonly buckets?: readonly string[]
+  readonly queues?: readonly QueueDefinition[]
+  readonly rules?: readonly NotificationRuleInput[]
+  /** False: the store stays silent, as a store that has lost its notifications. True when absent. */
+  readonly notifications?: boolean
+  /** Keep messages on disk across restarts. True when absent; tests that need no restart are faster without. */
+  readonly keepMessages?: boolean
+  /** Ports on 127.0.0.1; free ones when absent. */
+  readonly s3Port?: number | undefined
+  readonly sqsPort?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Embedded extends Service {
+  readonly connection: Connection
+  /** Adds buckets, queues and rules, or switches notifications, while it runs. */
+  change(change: Change): Promise<EmbeddedState>
+  state(): Promise<EmbeddedState>
+}
+
+const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
+const REGION = 'us-east-1'
+
+/**
+ * Starts the embedded services and waits until they answer (0.5 s).
+ * @throws TransientError when they do not start; the message holds the end of their log.
+ * @throws InvalidInputError when they already run in this folder for somebody else.
+ */
+export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const dataFolder = resolve(options.dataFolder)
+  const folder = serviceFolder(dataFolder, 'embedded')
+  const credentials = keptCredentials(join(folder, 'credentials.json'))
+  const settings: StartSettings = {
+    folder,
+    s3Port: options.s3Port ?? (await freePort()),
+    sqsPort: options.sqsPort ?? (await freePort()),
+    controlPort: await freePort(),
+    controlToken: randomSecret(),
+    credentials,
+    keepMessages: options.keepMessages ?? true,
+    notifications: options.notifications ?? true,
+    buckets: [...(options.buckets ?? [])],
+    queues: [...(options.queues ?? [])],
+    rules: (options.rules ?? []).map((rule) => ruleSchema.parse(rule)),
+  }
+  const address = (port: number) => `http://${LOOPBACK}:${port}`
+  const connection: Connection = {
+    s3: { endpoint: address(settings.s3Port), region: REGION, ...credentials },
+    sqs: { endpoint: address(settings.sqsPort), region: REGION, ...credentials },
+    control: { endpoint: address(settings.controlPort), token: settings.controlToken },
+  }
+  const settingsFile = join(folder, 'settings.json')
+  writePrivateFile(settingsFile, JSON.stringify(settings))
+  const service = await startProcess({
+    name: 'embedded',
+    dataFolder,
+    program: process.execPath,
+    args: ['--disable-warning=ExperimentalWarning', MAIN, settingsFile],
+    // The modules' compiled code is kept, once per user: the second start takes half the time of the first.
+    environment: { NODE_COMPILE_CACHE: join(cacheFolder(), 'compiled') },
+    probe: (signal) => controlEmbedded(connection.control, { signal }),
+    signal: options.signal,
+  })
+  writePrivateFile(join(folder, 'connection.json'), JSON.stringify(connection))
+  return {
+    ...service,
+    connection,
+    change: (change) => controlEmbedded(connection.control, { change }),
+    state: () => controlEmbedded(connection.control),
+  }
+}
+
+/** The addresses and credentials of the embedded services of this folder, as the last start wrote them; null if never. */
+export function readConnection(dataFolder: string): Connection | null {
+  try {
+    return connectionSchema.parse(JSON.parse(readFileSync(join(dataFolder, 'embedded', 'connection.json'), 'utf8')))
+  } catch {
+    return null
+  }
+}
+
+function keptCredentials(path: string): Credentials {
+  try {
+    return credentialsSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
+  } catch {
+    const credentials = { accessKeyId: `CYGNET${randomSecret(14).toUpperCase()}`, secretAccessKey: randomSecret(40) }
+    writePrivateFile(path, JSON.stringify(credentials))
+    return credentials
+  }
+}
+
+/** The CYGNET_* variables that lead a function to these services. */
+export function serviceEnvironment({ s3, sqs }: Connection): Readonly<Record<string, string>> {
+  return {
+    CYGNET_S3_ENDPOINT: s3.endpoint,
+    CYGNET_S3_REGION: s3.region,
+    CYGNET_S3_ACCESS_KEY_ID: s3.accessKeyId,
+    CYGNET_S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+    CYGNET_S3_SDK_CHECKSUMS: 'WHEN_REQUIRED',
+    CYGNET_SQS_ENDPOINT: sqs.endpoint,
+    CYGNET_SQS_REGION: sqs.region,
+    CYGNET_SQS_ACCESS_KEY_ID: sqs.accessKeyId,
+    CYGNET_SQS_SECRET_ACCESS_KEY: sqs.secretAccessKey,
+  }
+}

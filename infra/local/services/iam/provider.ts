@@ -1,0 +1,166 @@
+/**
+ * The embedded IAM as oidc-provider is told to be it: authorization code with PKCE for the catalogue's pages, the device flow for
+ * the command, access tokens that are JWTs for the catalogue, groups as INDIGO IAM names them.
+ */
+import { generateKeyPairSync } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Configuration, type JWKS, Provider } from 'oidc-provider'
+import { writePrivateFile } from '../../secrets.ts'
+import { deviceCodePage, deviceConfirmPage, deviceLinkPage, escaped, logoutPage, page } from './pages.ts'
+import { AUDIENCE, addressOf, CLI_CLIENT, type StartSettings, WEB_CLIENT } from './settings.ts'
+
+/** Resources must be addresses; the tokens name AUDIENCE. */
+const RESOURCE = 'urn:cygnet:catalogue'
+const SIGNING = 'ES256'
+const SCOPES = 'openid profile offline_access groups wlcg.groups'
+
+/** Where oidc-provider has the page of the device flow. */
+const DEVICE_PATH = '/device'
+/** The code that came with the address, in the state of a request. */
+const CODE = 'userCode'
+
+export function createProvider(settings: StartSettings): Provider {
+  const provider = new Provider(addressOf(settings.port), configuration(settings))
+  // To an address with the code in it oidc-provider answers with a form that a script sends, and no page of ours runs one.
+  provider.use(async (ctx, next) => {
+    if (ctx.method === 'GET' && ctx.path === DEVICE_PATH) {
+      ctx.state[CODE] = [ctx.query.user_code].flat()[0] || undefined
+      ctx.querystring = ''
+    }
+    await next()
+  })
+  return provider
+}
+
+function configuration(settings: StartSettings): Configuration {
+  return {
+    clients: clientsOf(settings),
+    jwks: keptKeys(join(settings.folder, 'keys.json')),
+    cookies: { keys: [settings.cookieSecret] },
+    pkce: { required: () => true },
+    scopes: SCOPES.split(' '),
+    claims: { openid: ['sub'], profile: ['name', 'preferred_username'], groups: ['groups'], 'wlcg.groups': ['wlcg.groups'] },
+    // The catalogue reads the groups from the ID token: there is no second question to ask.
+    conformIdTokenClaims: false,
+    ttl: { AccessToken: settings.accessTokenSeconds, Session: 86_400, Grant: 14 * 86_400, RefreshToken: 14 * 86_400, DeviceCode: 600 },
+    interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
+    findAccount(_, name) {
+      const user = settings.users.find((known) => known.name === name)
+      return user && { accountId: name, claims: () => ({ sub: name, name, preferred_username: name, ...groupClaims(user.groups) }) }
+    },
+    extraTokenClaims(_, token) {
+      const user = 'accountId' in token ? settings.users.find(({ name }) => name === token.accountId) : undefined
+      return user && groupClaims(user.groups)
+    },
+    // Both clients are ours: nobody is asked whether they may know a name and groups.
+    async loadExistingGrant({ oidc }) {
+      const grantId = oidc.result?.consent?.grantId ?? oidc.session?.grantIdFor(oidc.client?.clientId ?? '')
+      const kept = grantId === undefined ? undefined : await oidc.provider.Grant.find(grantId)
+      if (kept !== undefined) return kept
+      const { client, session } = oidc
+      if (client === undefined || session?.accountId === undefined) return undefined
+      const grant = new oidc.provider.Grant({ clientId: client.clientId, accountId: session.accountId })
+      grant.addOIDCScope(SCOPES)
+      grant.addResourceScope(RESOURCE, AUDIENCE)
+      await grant.save()
+      return grant
+    },
+    renderError(ctx, out) {
+      ctx.type = 'html'
+      ctx.body = page('This did not work', `<p>${escaped(out.error_description ?? out.error)}</p>`)
+    },
+    features: {
+      devInteractions: { enabled: false },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => RESOURCE,
+        useGrantedResource: () => true,
+        getResourceServerInfo: () => ({
+          scope: AUDIENCE,
+          audience: AUDIENCE,
+          accessTokenTTL: settings.accessTokenSeconds,
+          accessTokenFormat: 'jwt',
+          jwt: { sign: { alg: SIGNING } },
+        }),
+      },
+      revocation: { enabled: true },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource(ctx, form) {
+          ctx.body = logoutPage(form)
+        },
+        postLogoutSuccessSource(ctx) {
+          ctx.body = page('Signed out', '<p>You are signed out.</p>')
+        },
+      },
+      deviceFlow: {
+        enabled: true,
+        userCodeInputSource(ctx, form, _, error) {
+          const code: unknown = ctx.state[CODE]
+          const input = withoutScript(form)
+          ctx.body = typeof code === 'string' ? deviceLinkPage(filledIn(input, code)) : deviceCodePage(input, problemOf(error))
+        },
+        userCodeConfirmSource(ctx, form, _client, _device, code) {
+          ctx.body = deviceConfirmPage(form, code)
+        },
+        successSource(ctx) {
+          ctx.body = page('Signed in', '<p>The command goes on. You can close this page.</p>')
+        },
+      },
+    },
+  }
+}
+
+function clientsOf({ publicUrl, clientSecret }: StartSettings): NonNullable<Configuration['clients']> {
+  const home = publicUrl.replace(/\/+$/, '')
+  const common = { id_token_signed_response_alg: SIGNING } as const
+  return [
+    {
+      ...common,
+      client_id: WEB_CLIENT,
+      client_secret: clientSecret,
+      redirect_uris: [`${home}/signed-in`],
+      post_logout_redirect_uris: [`${home}/`],
+      grant_types: ['authorization_code'],
+      response_types: ['code'],
+    },
+    {
+      ...common,
+      client_id: CLI_CLIENT,
+      client_name: 'cygnet login',
+      token_endpoint_auth_method: 'none',
+      redirect_uris: [],
+      response_types: [],
+      grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+    },
+  ]
+}
+
+/** The WLCG profile writes groups with a slash in front, INDIGO's own without. */
+const groupClaims = (groups: readonly string[]) => ({
+  'wlcg.groups': [...groups],
+  groups: groups.map((group) => group.replace(/^\//, '')),
+})
+
+/** The policy of the pages runs no script, not even the one in this attribute. */
+const withoutScript = (form: string) => form.replace(/ onfocus="[^"]*"/, '')
+
+const filledIn = (form: string, code: string) => form.replace(' type="text"', () => ` type="text" value="${escaped(code)}"`)
+
+function problemOf(error: Error | undefined): string | null {
+  if (error === undefined) return null
+  return error.name === 'AbortedError' ? 'The command is told to stop.' : 'This code is not (or no longer) known. Try again.'
+}
+
+/** Kept, so that tokens and sessions outlive a restart of the catalogue's side. */
+function keptKeys(file: string): JWKS {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as JWKS
+  } catch {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const keys = { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: SIGNING }] }
+    writePrivateFile(file, JSON.stringify(keys))
+    return keys as JWKS
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * A private MinIO server: the real S3 store beside the embedded one, with its notifications sent to our webhook.
+ *
+ * MinIO offers no binaries of its community edition any more; its documented way is `go install`. The program is built
+ * once per user, into the cache folder.
+ */
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { CreateBucketCommand, ListBucketsCommand, S3Client } from '@aws-sdk/client-s3'
+import { InvalidInputError, TransientError } from '../../../shared/errors.ts'
+import { buildEnvironment, cacheFolder, goBinFolder } from '../environment.ts'
+import { freePort, LOOPBACK } from '../ports.ts'
+import { type Service, serviceFolder, startProcess } from '../process.ts'
+import { findProgram } from '../programs.ts'
+import { keptSecret } from '../secrets.ts'
+
+/** The release first; then the same branch as the module proxy holds it, for proxies that do not have the release's tag. */
+const VERSIONS = ['RELEASE.2025-10-15T17-29-55Z', 'v0.0.0-20260212201848-7aac2a2c5b7c'] as const
+const LONGEST_BUILD_MS = 30 * 60 * 1000
+const REGION = 'us-east-1'
+
+/** The name of our target in MinIO's configuration; bucket notifications name it as `MINIO_TARGET_ARN`. */
+const TARGET = 'CYGNET'
+/** The ARN that a bucket's notification configuration gives as its queue, to send events to our webhook. */
+export const MINIO_TARGET_ARN = `arn:minio:sqs:${REGION}:${TARGET}:webhook`
+
+/** The MinIO program of this machine, or null. */
+export async function findMinio(): Promise<string | null> {
+  return findProgram('minio', { folders: [join(cacheFolder(), 'bin'), goBinFolder()] })
+}
+
+/**
+ * The path of the MinIO program; builds it when there is none (3 minutes on 2 cores, once).
+ * @throws InvalidInputError when Go is missing.
+ * @throws TransientError when the build fails, with what the compiler said for each version tried.
+ */
+export async function ensureMinio(
+  options: { readonly signal?: AbortSignal | undefined; readonly onProgress?: ((line: string) => void) | undefined } = {},
+): Promise<string> {
+  const found = await findMinio()
+  if (found !== null) return found
+  const go = await findProgram('go')
+  if (go === null)
+    throw new InvalidInputError('MinIO is not installed, and building it needs Go 1.24 or later: see https://go.dev/doc/install')
+  const folder = join(cacheFolder(), 'bin')
+  mkdirSync(folder, { recursive: true })
+  const failures: string[] = []
+  for (const version of VERSIONS) {
+    options.onProgress?.(`building MinIO ${version} with ${go} (a few minutes, once)`)
+    const failure = await build({ go, version, folder, signal: options.signal })
+    if (failure === null) return join(folder, 'minio')
+    failures.push(failure)
+    options.onProgress?.(`that failed: ${failure.split('\n')[0]}`)
+  }
+  throw new TransientError(`MinIO could not be built:\n${failures.join('\n')}`)
+}
+
+/** Builds one version; null when it worked, else what went wrong. The program appears under its name when it is whole. */
+async function build(options: {
+  readonly go: string
+  readonly version: string
+  readonly folder: string
+  readonly signal: AbortSignal | undefined
+}): Promise<string | null> {
+  const { go, version, folder, signal } = options
+  const partial = mkdtempSync(join(folder, 'build-'))
+  const module = `github.com/minio/minio@${version}`
+  try {
+    const env = buildEnvironment({ GOBIN: partial })
+    await promisify(execFile)(go, ['install', module], { env, cwd: partial, timeout: LONGEST_BUILD_MS, ...(signal && { signal }) })
+    renameSync(join(partial, 'minio'), join(folder, 'minio'))
+    return null
+  } catch (error) {
+    signal?.throwIfAborted()
+    const { stderr = '', message } = error as { readonly stderr?: string; readonly message: string }
+    const said = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('go: downloading'))
+    return `go install ${module}: ${said.slice(-6).join('\n') || message}`
+  } finally {
+    rmSync(partial, { recursive: true, force: true })
+  }
+}
+
+export interface MinioOptions {
+  /** The folder that holds everything of ours, normally `.cygnet`; objects in it are used again. */
+  readonly dataFolder: string
+  readonly buckets?: readonly string[]
+  /** Where MinIO posts events, with the token it sends as `Authorization: Bearer <token>`. */
+  readonly webhook?: { readonly endpoint: string; readonly token: string }
+  /** Port on 127.0.0.1; a free one when absent. */
+  readonly port?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: (line: string) => void
+}
+
+export interface Minio extends Service {
+  readonly s3: { readonly endpoint: string; readonly region: string; readonly accessKeyId: string; readonly secretAccessKey: string }
+}
+
+/**
+ * Starts MinIO and makes the buckets. Events of a bucket are posted once its notifications are configured with
+ * `MINIO_TARGET_ARN`; while nobody takes them they wait in a folder (queue_dir), also across restarts.
+ * @throws as `ensureMinio` and `startProcess`.
+ */
+export async function startMinio(options: MinioOptions): Promise<Minio> {
+  const program = await ensureMinio(options)
+  const dataFolder = resolve(options.dataFolder)
+  const folder = serviceFolder(dataFolder, 'minio')
+  const [port, consolePort] = [options.port ?? (await freePort()), await freePort()]
+  const accessKeyId = keptSecret(join(folder, 'root-user'), 20)
+  const secretAccessKey = keptSecret(join(folder, 'root-password'), 40)
+  const s3 = { endpoint: `http://${LOOPBACK}:${port}`, region: REGION, accessKeyId, secretAccessKey }
+  const service = await startProcess({
+    name: 'minio',
+    dataFolder,
+    program,
+    args: [
+      'server',
+      '--address',
+      `${LOOPBACK}:${port}`,
+      '--console-address',
+      `${LOOPBACK}:${consolePort}`,
+      '--certs-dir',
+      join(folder, 'certs'),
+      join(folder, 'data'),
+    ],
+    environment: {
+      HOME: folder,
+      MINIO_ROOT_USER: accessKeyId,
+      MINIO_ROOT_PASSWORD: secretAccessKey,
+      MINIO_BROWSER: 'off',
+      MINIO_UPDATE: 'off',
+      MINIO_SITE_REGION: REGION,
+      ...webhookSettings(folder, options.webhook),
+    },
+    // MinIO's documented readiness check (Healthcheck API).
+    probe: async (signal) => (await fetch(`${s3.endpoint}/minio/health/ready`, { signal })).ok,
+    signal: options.signal,
+  })
+  try {
+    await createBuckets(s3, options.buckets ?? [], options.signal)
+  } catch (error) {
+    await service.stop()
+    throw error
+  }
+  return { ...service, s3 }
+}
+
+function webhookSettings(folder: string, webhook: MinioOptions['webhook']): Readonly<Record<string, string>> {
+  if (webhook === undefined) return {}
+  const queue = join(folder, 'undelivered')
+  mkdirSync(queue, { recursive: true, mode: 0o700 })
+  return {
+    [`MINIO_NOTIFY_WEBHOOK_ENABLE_${TARGET}`]: 'on',
+    [`MINIO_NOTIFY_WEBHOOK_ENDPOINT_${TARGET}`]: webhook.endpoint,
+    [`MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_${TARGET}`]: webhook.token,
+    [`MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_${TARGET}`]: queue,
+  }
+}
+
+async function createBuckets(s3: Minio['s3'], buckets: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+  const client = new S3Client({ endpoint: s3.endpoint, region: s3.region, credentials: s3, forcePathStyle: true })
+  const abort = signal === undefined ? {} : { abortSignal: signal }
+  try {
+    const { Buckets: existing = [] } = await client.send(new ListBucketsCommand({}), abort)
+    for (const Bucket of buckets)
+      if (!existing.some(({ Name }) => Name === Bucket)) await client.send(new CreateBucketCommand({ Bucket }), abort)
+  } finally {
+    client.destroy()
+  }
+}

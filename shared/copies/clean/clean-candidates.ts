@@ -1,0 +1,154 @@
+/** The copies in the store that may be worth deleting, the oldest first, a page at a time. Whether one may go is decided elsewhere. */
+import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
+import type { Database } from '../../database/connect.ts'
+import type { Replica } from '../../database/replica-schema.ts'
+import type { Schema } from '../../database/schema.ts'
+import { plainPrefix } from '../delete/protected.ts'
+import { OBJECT_REFERENCE } from '../recall/reference.ts'
+
+export interface CandidateFilter {
+  /** Stored at this time or before. */
+  readonly until: Date
+  readonly tag: string | null
+  /** Only what has a copy on the medium there: no other can be verified. */
+  readonly tapeEndpoint: string
+  /** In these buckets. */
+  readonly rawBuckets: readonly string[]
+  readonly protectedPrefixes: readonly string[]
+  readonly now: Date
+}
+
+const PAGE = 200
+
+/** Ordered by when they were stored. What was refused lately is left out until it is looked at again. */
+export async function* deletionCandidates(database: Database, filter: CandidateFilter): AsyncGenerator<Replica> {
+  let after = { storedAt: new Date(0), id: 0 }
+  for (;;) {
+    const { storedAt, id } = after
+    const page = await database
+      .selectFrom('replicas')
+      .selectAll()
+      .where(mayGo(filter))
+      .where((where) => where.or([where('stored_at', '>', storedAt), where.and([where('stored_at', '=', storedAt), where('id', '>', id)])]))
+      .orderBy('stored_at')
+      .orderBy('id')
+      .limit(PAGE)
+      .execute()
+    yield* page
+    const last = page.at(-1)
+    if (last === undefined || page.length < PAGE) return
+    after = { storedAt: last.stored_at ?? storedAt, id: last.id }
+  }
+}
+
+/**
+ * Only what was deleted before (a tombstone says so), was brought back, and is not asked for any more; and was not dropped anew since.
+ * From the recalls, of which there are few, to the copies in the store, of which there may be a million.
+ */
+export async function* recalledCandidates(database: Database, filter: CandidateFilter): AsyncGenerator<Replica> {
+  for (let after = 0; ; ) {
+    const page = await database
+      .selectFrom('replicas as recall')
+      .innerJoin('replicas', (join) =>
+        join
+          .onRef('replicas.bucket', '=', 'recall.bucket')
+          .onRef('replicas.object_key', '=', 'recall.object_key')
+          .onRef('replicas.sha256', '=', 'recall.sha256'),
+      )
+      .modifyFront(sql`STRAIGHT_JOIN`)
+      .selectAll('replicas')
+      .where('recall.kind', '=', 'recall')
+      // Verified as it came back: neither a recall that failed, nor one that was asked for while the object was there all the time.
+      .where('recall.state', 'in', ['present', 'expired'])
+      .where('recall.reference', 'like', `${OBJECT_REFERENCE}%`)
+      .where('recall.expires_at', '<=', filter.now)
+      .whereRef('recall.expires_at', '>=', 'replicas.stored_at')
+      .where(mayGo(filter))
+      .where((where) =>
+        where.exists(
+          where
+            .selectFrom('tombstones')
+            .select('tombstones.id')
+            .whereRef('tombstones.replica_id', '=', 'replicas.id')
+            .where('tombstones.state', '=', 'deleted'),
+        ),
+      )
+      .where('replicas.id', '>', after)
+      .orderBy('replicas.id')
+      .limit(PAGE)
+      .execute()
+    yield* page
+    const last = page.at(-1)
+    if (last === undefined || page.length < PAGE) return
+    after = last.id
+  }
+}
+
+/** What the catalogue's rows alone say of a copy in the store, as far as all of them can be asked at once. */
+function mayGo(filter: CandidateFilter) {
+  const { until, tag, tapeEndpoint, rawBuckets, protectedPrefixes, now } = filter
+  const prefixes = protectedPrefixes.map(plainPrefix)
+  return ({ and, or, eb, exists, selectFrom }: ExpressionBuilder<Schema, 'replicas'>) =>
+    and([
+      eb('replicas.kind', '=', 'cloud'),
+      eb('replicas.state', '=', 'present'),
+      eb('replicas.stored_at', '<=', until),
+      eb('replicas.bucket', 'in', rawBuckets),
+      ...(tag === null ? [] : [eb('replicas.tag', '=', tag)]),
+      or([eb('replicas.next_attempt_at', 'is', null), eb('replicas.next_attempt_at', '<=', now)]),
+      or([eb('replicas.lease_until', 'is', null), eb('replicas.lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
+      ...prefixes.map(
+        (prefix) =>
+          sql<SqlBool>`${prefix} NOT IN (LEFT(replicas.object_key, CHAR_LENGTH(${prefix})),
+            LEFT(CONCAT(replicas.bucket, '/', replicas.object_key), CHAR_LENGTH(${prefix})))`,
+      ),
+      exists(
+        selectFrom('replicas as copy')
+          .select('copy.id')
+          .whereRef('copy.bucket', '=', 'replicas.bucket')
+          .whereRef('copy.object_key', '=', 'replicas.object_key')
+          .whereRef('copy.sha256', '=', 'replicas.sha256')
+          .where('copy.kind', '=', 'tape')
+          .where('copy.state', '=', 'on-media')
+          .where('copy.endpoint', '=', tapeEndpoint),
+      ),
+    ])
+}
+
+/** Deletions whose function died: they are settled before anything else is deleted. */
+export const abandonedDeletions = (database: Database): Promise<readonly Replica[]> =>
+  database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('kind', '=', 'cloud')
+    .where('state', '=', 'deleting')
+    .where((where) => where.or([where('lease_until', 'is', null), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]))
+    .orderBy('id')
+    .limit(PAGE)
+    .execute()
+
+/** What is in the store of a run, or should be, under every use of its number. */
+export const cloudCopiesOfRun = (
+  database: Database,
+  run: { readonly tag: string; readonly runNumber: number },
+): Promise<readonly Replica[]> =>
+  database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('kind', '=', 'cloud')
+    .where('tag', '=', run.tag)
+    .where('run_number', '=', run.runNumber)
+    .where('state', 'in', ['present', 'deleting', 'suspicious', 'missing'])
+    .orderBy('id')
+    .execute()
+
+/** What the runs in the store take up by the catalogue, bytes. */
+export async function bytesInStore(database: Database): Promise<number> {
+  const { bytes } = await database
+    .selectFrom('replicas')
+    .select((of) => of.fn.sum<number | string | null>('size_bytes').as('bytes'))
+    .where('kind', '=', 'cloud')
+    .where('state', 'in', ['present', 'deleting', 'suspicious'])
+    .executeTakeFirstOrThrow()
+  return Number(bytes ?? 0)
+}

@@ -1,0 +1,232 @@
+/**
+ * The buffer of single events: those that were looked at leave it soon, the others at an age. By the store's dates, never by what
+ * the names say, and never because something is in a listing: what is not named like an event stays.
+ */
+
+import type { Config } from '../../config/config.ts'
+import { type Database, inTransaction } from '../../database/connect.ts'
+import { classify, InvalidInputError } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import { isTag } from '../../notifications/run-key.ts'
+import type { StorageContext } from '../../runtime/context.ts'
+import { deleteObject } from '../../storage/delete-object.ts'
+import { listObjects, type ObjectName, type ObjectVersion } from '../../storage/objects.ts'
+import { type CleanablePrefix, protectingPrefix, refuseUncleanable } from '../delete/protected.ts'
+
+const PREFIX: CleanablePrefix = 'EVENTS/'
+
+export interface EventKey {
+  readonly tag: string
+  /** Of the event's header, Unix seconds. */
+  readonly timestamp: number
+  readonly serialNumber: number
+}
+
+/** Both numbers have 32 bits in the header of an event. */
+const LARGEST_NUMBER = 0xffffffff
+
+/** `EVENTS/<TAG>_<unix-timestamp>_<serial>.dat`, read from the right: a tag may contain `_`. Null for anything else. */
+export function parseEventKey(key: string): EventKey | null {
+  const { tag, time, serial } = /^EVENTS\/(?<tag>.+)_(?<time>\d{1,10})_(?<serial>\d{1,10})\.dat$/.exec(key)?.groups ?? {}
+  if (tag === undefined || !isTag(tag) || Number(time) > LARGEST_NUMBER || Number(serial) > LARGEST_NUMBER) return null
+  return { tag, timestamp: Number(time), serialNumber: Number(serial) }
+}
+
+/**
+ * Notes that an event was looked at, so that it leaves the buffer early. The first look counts; for another object under the same
+ * key the count begins anew.
+ * @throws InvalidInputError when the key is none of an event.
+ */
+export async function markEventSeen(database: Database, object: ObjectName, etag: string, at: Date): Promise<void> {
+  if (parseEventKey(object.key) === null) throw new InvalidInputError(`${object.key} is not named like an event`)
+  const row = { bucket: object.bucket, object_key: object.key, etag, seen_at: at }
+  await inTransaction(database, async (trx) => {
+    await trx.insertInto('seen_events').ignore().values(row).execute()
+    await trx
+      .updateTable('seen_events')
+      .set({ etag, seen_at: at })
+      .where('bucket', '=', object.bucket)
+      .where('object_key', '=', object.key)
+      .where('etag', '!=', etag)
+      .execute()
+  })
+}
+
+export interface CleanEventsOptions {
+  readonly dryRun: boolean
+  readonly tag?: string | undefined
+  readonly now: Date
+}
+
+export interface CleanedEvents {
+  readonly listed: number
+  /** In a dry run: would be. */
+  readonly deleted: number
+  readonly deletedBytes: number
+  /** Below the prefix and not named like events: they stay. */
+  readonly unrecognised: number
+  /** Written anew between the listing and the deletion: they stay. */
+  readonly changed: number
+  readonly failed: number
+  /** False when it was interrupted: the next run begins from the first key. */
+  readonly finished: boolean
+}
+
+const NOTHING: CleanedEvents = { listed: 0, deleted: 0, deletedBytes: 0, unrecognised: 0, changed: 0, failed: 0, finished: true }
+
+/** DeleteObjects would take a thousand at once, and on most stores without a condition. */
+const AT_ONCE = 16
+/** When so many fail and none succeeds, it is not the objects. */
+const MOST_FAILURES = 64
+
+/**
+ * Cleans the buffer of every raw bucket, page by page. One bad object, or one bad bucket, does not stop the rest.
+ * @throws what the store or the catalogue threw for a bucket in which nothing could be done any more.
+ */
+export async function cleanEvents(
+  context: StorageContext,
+  options: CleanEventsOptions,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<CleanedEvents> {
+  let total = NOTHING
+  const failures: unknown[] = []
+  for (const bucket of context.config.CYGNET_RAW_BUCKETS) {
+    const protecting = protectingPrefix({ bucket, key: PREFIX }, context.config.CYGNET_PROTECTED_PREFIXES)
+    if (protecting !== null) {
+      log.warn({ bucket, protecting }, 'events-are-protected')
+      continue
+    }
+    // One bucket that cannot be cleaned must not keep the others from it.
+    try {
+      total = added(total, await cleanBucket(context, bucket, options, signal, log))
+    } catch (error) {
+      failures.push(error)
+      log.error({ bucket, error: classify(error) }, 'bucket-not-cleaned')
+    }
+  }
+  if (failures.length > 0) throw failures[0]
+  return total
+}
+
+async function cleanBucket(
+  context: StorageContext,
+  bucket: string,
+  options: CleanEventsOptions,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<CleanedEvents> {
+  const prefix = options.tag === undefined ? PREFIX : `${PREFIX}${options.tag}_`
+  let total = NOTHING
+  let startAfter: string | null = null
+  do {
+    if (signal.aborted) return { ...total, finished: false }
+    const listedAt = context.now()
+    const page: Awaited<ReturnType<typeof listObjects>> = await listObjects(context.s3, { bucket, prefix, startAfter }, signal)
+    const seen = await seenTimes(context.database, bucket, page.objects)
+    const due = page.objects.filter((object) => isDue(object, seen.get(object.key) ?? null, options, context.config))
+    const unrecognised = page.objects.filter((object) => parseEventKey(object.key) === null).length
+    const { gone, ...counts } = options.dryRun ? { gone: due, changed: 0, failed: 0 } : await deleteAll(context, due, signal, log)
+    const deletedBytes = gone.reduce((sum, object) => sum + object.sizeBytes, 0)
+    const listed = page.objects.length
+    total = added(total, { ...NOTHING, ...counts, deleted: gone.length, deletedBytes, listed, unrecognised, finished: !signal.aborted })
+    const range = { after: startAfter ?? prefix, upTo: page.last ?? `${prefix}\u{10FFFF}`, listedAt }
+    if (!options.dryRun) await forgetVanished(context.database, bucket, without(page.objects, gone), range)
+    startAfter = page.last
+  } while (startAfter !== null)
+  return total
+}
+
+const added = (a: CleanedEvents, b: CleanedEvents): CleanedEvents => ({
+  listed: a.listed + b.listed,
+  deleted: a.deleted + b.deleted,
+  deletedBytes: a.deletedBytes + b.deletedBytes,
+  unrecognised: a.unrecognised + b.unrecognised,
+  changed: a.changed + b.changed,
+  failed: a.failed + b.failed,
+  finished: a.finished && b.finished,
+})
+
+/** What was seen has its own time, counted from the look; another object that has its key by now is unseen. */
+function isDue(object: ObjectVersion, seen: Seen | null, { tag, now }: CleanEventsOptions, config: Config): boolean {
+  const event = parseEventKey(object.key)
+  if (event === null || (tag !== undefined && event.tag !== tag)) return false
+  const past = (time: Date, seconds: number) => time.getTime() + seconds * 1000 <= now.getTime()
+  if (seen !== null && seen.etag === object.etag) return past(seen.seen_at, config.CYGNET_EVENTS_SEEN_SECONDS)
+  return past(object.lastModified, config.CYGNET_EVENTS_UNSEEN_SECONDS_BY_TAG[event.tag] ?? config.CYGNET_EVENTS_UNSEEN_SECONDS)
+}
+
+interface Seen {
+  readonly etag: string
+  readonly seen_at: Date
+}
+
+async function seenTimes(database: Database, bucket: string, objects: readonly ObjectVersion[]): Promise<ReadonlyMap<string, Seen>> {
+  if (objects.length === 0) return new Map()
+  const keys = objects.map((object) => object.key)
+  const rows = await database
+    .selectFrom('seen_events')
+    .select(['object_key', 'etag', 'seen_at'])
+    .where('bucket', '=', bucket)
+    .where('object_key', 'in', keys)
+    .execute()
+  return new Map(rows.map((row) => [row.object_key, row]))
+}
+
+interface Outcome {
+  readonly gone: readonly ObjectVersion[]
+  readonly changed: number
+  readonly failed: number
+}
+
+async function deleteAll(context: StorageContext, due: readonly ObjectVersion[], signal: AbortSignal, log: Logger): Promise<Outcome> {
+  const gone: ObjectVersion[] = []
+  const counts = { changed: 0, failed: 0 }
+  const queue = due.values()
+  const work = async () => {
+    for (const object of queue) {
+      if (signal.aborted) return
+      try {
+        refuseUncleanable(object, context.config.CYGNET_PROTECTED_PREFIXES)
+        const deletion = await deleteObject(context.s3, object, signal)
+        if (deletion.kind === 'changed') counts.changed += 1
+        else gone.push(object)
+      } catch (error) {
+        if (signal.aborted) return
+        counts.failed += 1
+        log.warn({ key: object.key, error: classify(error) }, 'event-not-deleted')
+        if (gone.length === 0 && counts.failed >= MOST_FAILURES) throw error
+      }
+    }
+  }
+  const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, work))
+  const failure = ends.find((end) => end.status === 'rejected')
+  if (failure !== undefined) throw failure.reason
+  return { gone, ...counts }
+}
+
+/** A look that was noted while the listing was made may be of an object that is not in it yet. */
+const LISTING_MARGIN_MS = 60_000
+
+const without = (objects: readonly ObjectVersion[], gone: readonly ObjectVersion[]) => {
+  const keys = new Set(gone.map((object) => object.key))
+  return objects.filter((object) => !keys.has(object.key))
+}
+
+/** Forgets looks at objects that are not there any more between the page's first and last key. */
+async function forgetVanished(
+  database: Database,
+  bucket: string,
+  objects: readonly ObjectVersion[],
+  range: { readonly after: string; readonly upTo: string; readonly listedAt: Date },
+): Promise<void> {
+  const keys = objects.map((object) => object.key)
+  await database
+    .deleteFrom('seen_events')
+    .where('bucket', '=', bucket)
+    .where('object_key', '>', range.after)
+    .where('object_key', '<=', range.upTo)
+    .where('seen_at', '<', new Date(range.listedAt.getTime() - LISTING_MARGIN_MS))
+    .$if(keys.length > 0, (query) => query.where('object_key', 'not in', keys))
+    .execute()
+}

@@ -1,0 +1,220 @@
+/**
+ * Which runs leave the store: those that were brought back for a time that is over, those that have been in it for longer than the
+ * policy says, and, while it is fuller than it should be, the oldest before their time. Only wishes are made here; whether a copy
+ * may go is for deleteCloudCopy alone to say.
+ */
+
+import type { Replica } from '../../database/replica-schema.ts'
+import { classify, InvalidInputError } from '../../errors.ts'
+import { type Logger, withoutSecrets } from '../../log.ts'
+import { findRuns } from '../../queries/runs.ts'
+import type { TapeContext } from '../../runtime/context.ts'
+import { type DeletionOptions, deleteCloudCopy, settleDeletion } from '../delete/delete-cloud-copy.ts'
+import { type CloudDeletion, permittedVersion, YOUNGEST_MS } from '../delete/deletion-rules.ts'
+import { endForgottenPermissions } from '../delete/permit-deletion.ts'
+import { refuseProtected } from '../delete/protected.ts'
+import { endStrandedTombstones } from '../delete/tombstones.ts'
+import { tellPeople } from './clean-alerts.ts'
+import { abandonedDeletions, cloudCopiesOfRun, deletionCandidates, recalledCandidates } from './clean-candidates.ts'
+import { type CleanPolicy, cleanPolicy, isTooFull } from './clean-policy.ts'
+import { whyTheyStay } from './clean-reasons.ts'
+
+export interface CleanRunsOptions {
+  /** Nothing is deleted or written; `deleted` names what would be tried. */
+  readonly dryRun: boolean
+  readonly tag?: string | undefined
+  /** Only this run, whatever its age and however full the store is; all other rules hold. */
+  readonly run?: number | undefined
+  readonly now: Date
+}
+
+export interface CleanedFile {
+  readonly tag: string
+  readonly runNumber: number
+  readonly key: string
+  readonly sizeBytes: number
+  /** Why it went, or why it stays. */
+  readonly reason: string
+}
+
+export interface CleanedRuns {
+  readonly deleted: readonly CleanedFile[]
+  readonly refused: readonly CleanedFile[]
+  /** Something did not answer; they are tried again by the next run of the cleaner. */
+  readonly failed: readonly CleanedFile[]
+  readonly deletedBytes: number
+  /** More was due than one run of the cleaner deletes. */
+  readonly capReached: boolean
+  /** Still fuller than it should be, and nothing more may be deleted. */
+  readonly storeIsFull: boolean
+}
+
+const DAY_MS = 86_400_000
+/** So many failures in a row are not the files': the rest waits for the next run. */
+const MOST_FAILURES = 3
+/** A store full of what may not go must not keep the cleaner busy for ever. */
+const MOST_REFUSALS = 200
+
+/**
+ * Deletes what is due, at most CYGNET_CLEAN_MOST_RUNS files. With neither an age (CYGNET_CLEAN_RUNS_AFTER_DAYS, counted from when
+ * the object was stored) nor a capacity (CYGNET_CLOUD_CAPACITY_BYTES) configured only that is due whose recall is over.
+ * @throws InvalidInputError when a run is named that is unknown, or known under several tags. What goes wrong with single files is
+ * in `failed`.
+ */
+export async function cleanRuns(context: TapeContext, options: CleanRunsOptions, signal: AbortSignal, log: Logger): Promise<CleanedRuns> {
+  const tally = createTally(context, options, signal, log)
+  if (options.run !== undefined) return await cleanNamedRun(context, options, options.run, tally)
+  if (!options.dryRun) await settleAbandoned(context, tally, signal, log)
+  const policy = await cleanPolicy(context)
+  const result = await deleteWhatIsDue(context, options, policy, tally)
+  if (!options.dryRun && !signal.aborted) {
+    const { room } = policy
+    const full = result.storeIsFull && room !== null ? { room, why: await whyTheyStay(context, policy, options) } : null
+    await tellPeople(context, options.now, result, full, signal)
+  }
+  return result
+}
+
+type Tally = ReturnType<typeof createTally>
+
+/** Tries one file after another and keeps count. */
+function createTally(context: TapeContext, { dryRun }: CleanRunsOptions, signal: AbortSignal, log: Logger) {
+  const deleted: CleanedFile[] = []
+  const refused: CleanedFile[] = []
+  const failed: CleanedFile[] = []
+  let failuresInARow = 0
+  const note = (replica: Replica, reason: string, list: CleanedFile[], event: string) => {
+    const { tag, run_number: runNumber, object_key: key, size_bytes: sizeBytes } = replica
+    list.push({ tag, runNumber, key, sizeBytes, reason })
+    log[list === failed ? 'error' : 'info']({ run: runNumber, tag, key, sizeBytes, reason, dryRun }, event)
+  }
+  return {
+    deletedCount: () => deleted.length,
+    deletedBytes: () => sumOf(deleted),
+    goesOn: () => !signal.aborted && failuresInARow < MOST_FAILURES && refused.length < MOST_REFUSALS,
+    refuse: (replica: Replica, reason: string) => note(replica, reason, refused, 'run-stays'),
+    async tryToDelete(replica: Replica, reason: string, deletion: DeletionOptions = {}) {
+      await this.count(replica, reason, () =>
+        dryRun ? wouldDelete(context, replica) : deleteCloudCopy(context, replica, reason, signal, deletion),
+      )
+    },
+    async count(replica: Replica, reason: string, work: () => Promise<CloudDeletion | null>) {
+      try {
+        const outcome = await work()
+        failuresInARow = 0
+        if (outcome?.kind === 'refused') note(replica, outcome.reason, refused, 'run-stays')
+        else note(replica, reason, deleted, dryRun ? 'run-would-be-deleted' : 'run-deleted')
+      } catch (error) {
+        if (signal.aborted) return
+        const failure = classify(error)
+        const message = withoutSecrets(failure.message)
+        if (failure instanceof InvalidInputError) {
+          note(replica, message, refused, 'run-stays')
+          return
+        }
+        failuresInARow += 1
+        note(replica, message, failed, 'run-not-deleted')
+      }
+    },
+    result: (capReached: boolean, storeIsFull: boolean): CleanedRuns => ({
+      deleted,
+      refused,
+      failed,
+      deletedBytes: sumOf(deleted),
+      capReached,
+      storeIsFull,
+    }),
+  }
+}
+
+const sumOf = (files: readonly CleanedFile[]) => files.reduce((sum, file) => sum + file.sizeBytes, 0)
+
+/** What the catalogue alone can say; null when it has nothing against it. The copy on tape is not read for a dry run. */
+async function wouldDelete({ database, config, now }: TapeContext, replica: Replica): Promise<CloudDeletion | null> {
+  refuseProtected({ bucket: replica.bucket, key: replica.object_key }, config.CYGNET_PROTECTED_PREFIXES)
+  const permitted = await permittedVersion(database, replica, now())
+  return 'kind' in permitted ? permitted : null
+}
+
+async function settleAbandoned(context: TapeContext, tally: Tally, signal: AbortSignal, log: Logger): Promise<void> {
+  const ended = await endStrandedTombstones(context.database, context.now())
+  if (ended > 0) log.warn({ ended }, 'stranded-tombstones-ended')
+  const forgotten = await endForgottenPermissions(context)
+  if (forgotten > 0) log.warn({ forgotten }, 'forgotten-permissions-ended')
+  for (const replica of await abandonedDeletions(context.database))
+    if (tally.goesOn())
+      await tally.count(replica, 'deleted by a function that died before it could say so', () => settleDeletion(context, replica, signal))
+}
+
+async function cleanNamedRun(context: TapeContext, options: CleanRunsOptions, run: number, tally: Tally): Promise<CleanedRuns> {
+  for (const replica of await copiesOfNamedRun(context, options, run)) {
+    if (tally.deletedCount() >= context.config.CYGNET_CLEAN_MOST_RUNS) return tally.result(true, false)
+    if (replica.state === 'suspicious' || replica.state === 'missing') tally.refuse(replica, notHandled(replica))
+    else if (tally.goesOn()) await tally.tryToDelete(replica, `run ${run} was named by an operator`, { youngestMs: 0 })
+  }
+  return tally.result(false, false)
+}
+
+/** What is wrong in the store is for people to look at: it is the one trace of what happened. */
+function notHandled({ state, last_error: error }: Replica): string {
+  const more = 'docs/runbook.md, "a copy is missing or suspicious"'
+  if (state === 'missing') return `it vanished from the store, and not by us: ${more}`
+  return `its object in the store is suspicious (${error ?? 'no reason known'}) and is kept for people to look at: ${more}`
+}
+
+async function copiesOfNamedRun({ database }: TapeContext, { tag }: CleanRunsOptions, runNumber: number): Promise<readonly Replica[]> {
+  const tags = [...new Set((await findRuns(database, { runNumber, tag })).map((run) => run.tag))]
+  const [found, ...others] = tags
+  const named = `run ${runNumber}${tag === undefined ? '' : ` of ${tag}`}`
+  if (found === undefined) throw new InvalidInputError(`${named} is not in the catalogue`)
+  if (others.length > 0) throw new InvalidInputError(`${named} is in the catalogue for ${tags.join(', ')}: say which with --tag`)
+  return await cloudCopiesOfRun(database, { tag: found, runNumber })
+}
+
+async function deleteWhatIsDue(
+  context: TapeContext,
+  options: CleanRunsOptions,
+  { afterDays, room, mostFiles }: CleanPolicy,
+  tally: Tally,
+): Promise<CleanedRuns> {
+  const { config, database, tape } = context
+  const { now } = options
+  const dueBefore = afterDays === null ? null : new Date(now.getTime() - afterDays * DAY_MS)
+  const pressure = isTooFull(room) ? room : null
+  const goneBefore = tally.deletedBytes()
+  const isOver = (bytes: number) => pressure !== null && pressure.usedBytes + goneBefore - tally.deletedBytes() > bytes
+  const filter = {
+    tag: options.tag ?? null,
+    tapeEndpoint: tape?.endpoint ?? '',
+    rawBuckets: config.CYGNET_RAW_BUCKETS,
+    protectedPrefixes: config.CYGNET_PROTECTED_PREFIXES,
+    until: new Date(now.getTime() - YOUNGEST_MS),
+    now,
+  }
+  const hasPolicy = dueBefore !== null || pressure !== null
+  // Those that were brought back come first: their time is over, whatever their age, and whether or not there is a policy.
+  const passes: readonly Pass[] = [
+    { candidates: recalledCandidates, reasonFor: () => 'brought back from tape, and its time is over' },
+    ...(hasPolicy ? [{ candidates: deletionCandidates, reasonFor }] : []),
+  ]
+  for (const { candidates, reasonFor: reasonIn } of tape === null ? [] : passes)
+    for await (const replica of candidates(database, filter)) {
+      const reason = reasonIn(replica)
+      if (reason === null || !tally.goesOn()) break
+      if (tally.deletedCount() >= mostFiles) return tally.result(true, false)
+      await tally.tryToDelete(replica, reason)
+    }
+  return tally.result(false, options.tag === undefined && pressure !== null && isOver(pressure.highBytes))
+
+  /** The oldest come first: when one is not due, none after it is. */
+  function reasonFor({ stored_at: storedAt }: Replica): string | null {
+    if (dueBefore !== null && storedAt !== null && storedAt <= dueBefore) return `in the store for more than ${afterDays} days`
+    return pressure !== null && isOver(pressure.lowBytes) ? 'the oldest, and the store is too full' : null
+  }
+}
+
+interface Pass {
+  readonly candidates: typeof deletionCandidates
+  /** Why it may go; null when neither it nor any after it may. */
+  readonly reasonFor: (replica: Replica) => string | null
+}

@@ -1,0 +1,98 @@
+/** How a deletion ends: the row, its tombstone and the run's history say what is true then, in one transaction. */
+import type { Transaction } from 'kysely'
+import { type Claim, endClaim } from '../../catalogue/replica-work.ts'
+import type { Replica } from '../../database/replica-schema.ts'
+import type { Schema } from '../../database/schema.ts'
+import { ConflictError } from '../../errors.ts'
+import type { TapeContext } from '../../runtime/context.ts'
+import { lookForVersion } from '../../storage/delete-object.ts'
+import type { ObjectVersion } from '../../storage/objects.ts'
+import type { ReadBack } from '../verify/look.ts'
+import { verifyReplica } from '../verify/verify.ts'
+import type { Deleted, Refusal } from './deletion-rules.ts'
+import { endTombstone, openTombstones, withdrawTombstones } from './tombstones.ts'
+
+/** A copy that may not go is looked at again after this long, by the cleaner. */
+const AGAIN_MS = 6 * 3_600_000
+
+/** A limit well below the lease: a request of ours is over before another function may take the copy. */
+export function inTime({ config }: TapeContext, held?: AbortSignal): AbortSignal {
+  const limit = AbortSignal.timeout(config.CYGNET_LEASE_SECONDS * 250)
+  return held === undefined ? limit : AbortSignal.any([held, limit])
+}
+
+/** The object is gone. @param told the line of the run's history. */
+export async function isGone(context: TapeContext, claim: Claim, deletion: Deleted, told: string): Promise<Deleted> {
+  const at = context.now()
+  const { tombstoneId, note } = deletion
+  const end = { state: 'deleted' as const, note }
+  const change = { state: 'deleted' as const, deleted_at: at, checked_at: at, next_attempt_at: null, last_error: null }
+  const history = { what: 'deleted from the store', detail: note === null ? told : `${told} (${note})` }
+  try {
+    await endClaim(context.database, claim, { change, note: history, also: (trx) => endTombstone(trx, tombstoneId, end, at) }, at)
+  } catch (error) {
+    // Its row tells of another object by now; that this one was deleted is true all the same.
+    if (!(error instanceof ConflictError)) throw error
+    await endTombstone(context.database, tombstoneId, end, at)
+  }
+  return deletion
+}
+
+/**
+ * The copy stays: its row says so, and what was begun is withdrawn. Of a row that was lost to another only our tombstone is. What
+ * `failed` the second time is left alone for as long as what was refused: it must not keep the cleaner from the others for ever.
+ */
+export async function stays(context: TapeContext, claim: Claim, refusal: Refusal, failed = false): Promise<Refusal> {
+  const { database } = context
+  const { id, attempts } = claim.replica
+  const at = context.now()
+  const isLater = failed ? attempts > 0 : refusal.code !== 'busy'
+  const change = { attempts: failed ? attempts + 1 : 0, next_attempt_at: isLater ? new Date(at.getTime() + AGAIN_MS) : null }
+  const also = async (trx: Transaction<Schema>) => {
+    // Catalogued again meanwhile, it may be suspicious: then that stands.
+    await trx.updateTable('replicas').set({ state: 'present' }).where('id', '=', id).where('state', '=', 'deleting').execute()
+    await withdrawTombstones(trx, id, refusal.reason, at)
+  }
+  try {
+    await endClaim(database, claim, { change, also }, at)
+  } catch (error) {
+    if (!(error instanceof ConflictError)) throw error
+    await withdrawTombstones(database, id, refusal.reason, at, claim.owner)
+  }
+  if (refusal.code === 'not-in-store') await recordDoubt(context, claim.replica, 'never', inTime(context))
+  return refusal
+}
+
+/**
+ * A copy that is missing or has other bytes is looked at twice and written down with its alert, by the code whose task that is: then
+ * nobody counts on it any more, who would delete the DAQ's file neither. Nothing hangs on it here.
+ */
+export async function recordDoubt(context: TapeContext, replica: Replica, readBack: ReadBack, signal: AbortSignal): Promise<void> {
+  await verifyReplica(context, replica.id, { readBack }, signal, context.log).catch((error) =>
+    context.log.warn({ error, key: replica.object_key, url: replica.url }, 'doubtful-copy-not-recorded'),
+  )
+}
+
+/**
+ * What a call that died left behind. When the object is gone, the deletion is recorded as done, on the evidence of that call; null
+ * when nothing was begun or the object is still there. @throws what passes with time, when the store does not answer.
+ */
+export async function endWhatWasBegun(context: TapeContext, claim: Claim, held: AbortSignal): Promise<Deleted | null> {
+  const tombstone = (await openTombstones(context.database, claim.replica.id)).at(-1)
+  if (tombstone === undefined) return null
+  const version: ObjectVersion = {
+    bucket: tombstone.bucket,
+    key: tombstone.object_key,
+    etag: tombstone.etag ?? '',
+    versionId: tombstone.version_id,
+    sizeBytes: tombstone.size_bytes,
+    lastModified: tombstone.written_at,
+  }
+  const look = await lookForVersion(context.s3, version, inTime(context, held))
+  if (look === 'there') return null
+  // Catalogued again since: the object that has the key may well be the same contents, uploaded in another way.
+  if (look === 'other' && claim.replica.state !== 'deleting') return null
+  const note = look === 'other' ? 'found later: another object has the key' : 'found later: the object is gone'
+  const told = `${claim.replica.url}: ${tombstone.reason}; ${tombstone.survivor_url} had been verified right before: ${tombstone.survivor_verified_by}`
+  return await isGone(context, claim, { kind: 'deleted', tombstoneId: tombstone.id, survivorUrl: tombstone.survivor_url, note }, told)
+}

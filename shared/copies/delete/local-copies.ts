@@ -1,0 +1,119 @@
+/**
+ * The DAQ's own files as replicas: written by the program on the DAQ's machine that sees them, the only one that knows what is on
+ * that disk. How a file leaves it is in local-deletion.ts.
+ */
+import { sql, type Transaction } from 'kysely'
+import { claimReplica, endClaim } from '../../catalogue/replica-work.ts'
+import { type Content, contentOfFile, lockRunOfContent, refreshStorage, replicaIdentity, replicaRow } from '../../catalogue/replicas.ts'
+import { inTransaction } from '../../database/connect.ts'
+import type { Replica } from '../../database/replica-schema.ts'
+import type { Schema } from '../../database/schema.ts'
+import { InvalidInputError } from '../../errors.ts'
+import type { TapeContext } from '../../runtime/context.ts'
+import type { LocalContent } from './safety.ts'
+import { withdrawTombstones } from './tombstones.ts'
+
+export type LocalContext = Pick<TapeContext, 'database' | 'now' | 'owner'>
+
+/** A file on the DAQ's disk and what it is a copy of. */
+export interface LocalCopy extends LocalContent {
+  /** The machine, by its name. */
+  readonly host: string
+  /** Absolute. */
+  readonly path: string
+}
+
+/** What the columns hold of a name and, encoded, of a URL. */
+const LONGEST = { name: 1300, url: 2048 }
+
+/** @throws InvalidInputError for a path that the catalogue cannot hold. */
+function placeOf({ host, path }: LocalCopy) {
+  const url = `file://${host}${path.split('/').map(encodeURIComponent).join('/')}`
+  if (!path.startsWith('/') || path.length > LONGEST.name || url.length > LONGEST.url)
+    throw new InvalidInputError(`"${path}" is not an absolute path, or is too long a one for the catalogue`)
+  return { kind: 'local', endpoint: host, url, name: path, requestedBy: `push on ${host}`.slice(0, 100) } as const
+}
+
+/**
+ * The file is there and has this SHA-256, read just now.
+ * @returns the row's id; null while the contents are not catalogued: then there is no run to write it to, and it is said again later.
+ */
+export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Promise<number | null> {
+  const place = placeOf(copy)
+  const at = context.now()
+  const work = async (trx: Transaction<Schema>) => {
+    const catalogued = await cataloguedContent(trx, copy)
+    if (catalogued === null) return null
+    // Always the run before its replicas.
+    const content = await lockRunOfContent(trx, catalogued)
+    const row = replicaRow(content, place, at)
+    const find = trx
+      .selectFrom('replicas')
+      .select(['id', 'state', 'name', sql<number>`COALESCE(lease_until > UTC_TIMESTAMP(3), 0)`.as('isLeased')])
+      .where('identity', '=', row.identity)
+    const before = await find.executeTakeFirst()
+    if (before?.state === 'deleting') {
+      // What a deletion that was begun left is put right by who began it; of another place by nobody.
+      if (before.name === place.name || Number(before.isLeased) === 1) return before.id
+      await withdrawTombstones(trx, before.id, `the file was read at ${place.name}`.slice(0, 255), at)
+    }
+    const verified = { verified_at: at, verified_by: `sha256 read by push on ${copy.host}`.slice(0, 255), checked_at: at }
+    const seen = {
+      state: 'present' as const,
+      url: place.url,
+      name: place.name,
+      ...verified,
+      deleted_at: null,
+      last_error: null,
+      updated_at: at,
+      ...(before?.state === 'deleting' ? { lease_owner: null, lease_until: null } : {}),
+    }
+    const values = { ...row, started_at: at, stored_at: at, ...seen }
+    await trx.insertInto('replicas').values(values).onDuplicateKeyUpdate(seen).execute()
+    if (before?.state !== 'present') await refreshStorage(trx, content.run.id)
+    return (await find.executeTakeFirstOrThrow()).id
+  }
+  return await inTransaction(context.database, work)
+}
+
+/**
+ * The file was not where this program had noted it, in a folder that could be looked through: somebody else removed it, or wrote over
+ * it. @returns false while another process is at work on it; then it is said again later.
+ */
+export async function noteVanishedCopy(context: LocalContext, copy: LocalCopy): Promise<boolean> {
+  const row = await findLocalCopy(context, copy)
+  if (row?.state !== 'present' || row.name !== copy.path) return true
+  const claim = await claimReplica(context.database, row.id, ['present'], { owner: context.owner.slice(0, 100), leaseSeconds: 60 })
+  if (claim === null) return false
+  const at = context.now()
+  const change = { state: 'missing' as const, checked_at: at, last_error: 'push did not find it where it had been' }
+  const note = { what: 'local file gone', detail: `${claim.replica.url}: not removed by push; it was not there any more` }
+  await endClaim(context.database, claim, { change, note }, at)
+  return true
+}
+
+/** The copy's row, wherever on its machine it says that the file is. */
+export const findLocalCopy = ({ database }: Pick<LocalContext, 'database'>, copy: LocalCopy): Promise<Replica | undefined> =>
+  database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('identity', '=', replicaIdentity('local', copy.host, copy))
+    .executeTakeFirst()
+
+/** The contents as they were catalogued, whether the store still holds them or not. */
+async function cataloguedContent(trx: Transaction<Schema>, copy: LocalContent): Promise<Content | null> {
+  const file = await trx
+    .selectFrom('run_files')
+    .innerJoin('runs', 'runs.id', 'run_files.run_id')
+    .selectAll('run_files')
+    .select(['runs.tag', 'runs.run_number as runNumber'])
+    .where('bucket', '=', copy.bucket)
+    .where('object_key', '=', copy.key)
+    .where('sha256', '=', copy.sha256)
+    .where('run_files.size_bytes', '=', copy.sizeBytes)
+    .orderBy('is_live', 'desc')
+    .orderBy('run_files.id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return file === undefined ? null : contentOfFile(file, file)
+}

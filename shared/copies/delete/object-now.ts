@@ -1,0 +1,34 @@
+/** Whether the store still holds the very object that was catalogued. What uploaders wrote beside it proves nothing of its bytes. */
+
+import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
+import type { Replica } from '../../database/replica-schema.ts'
+import type { RunFile } from '../../database/schema.ts'
+import type { TapeContext } from '../../runtime/context.ts'
+import { describeObject } from '../../storage/objects.ts'
+import { isSameVersion, OTHER_OBJECT, versionOfFile } from './deletion-rules.ts'
+import type { LocalContent } from './safety.ts'
+
+/**
+ * Asks the store, now.
+ * @param onDoubt gets the copy when it is not there. @returns what is wrong, in words; null when the object is as it was catalogued.
+ * @throws what passes with time: the store does not answer.
+ */
+export async function flawInStore(
+  { database, s3 }: Pick<TapeContext, 'database' | 's3'>,
+  content: LocalContent,
+  onDoubt: (copy: Replica) => void,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const [file, ...more] = await liveFiles(database, content)
+  if (file === undefined || more.length > 0 || file.sha256 !== content.sha256 || file.size_bytes !== content.sizeBytes)
+    return 'these are not the contents that the catalogue shows under the key'
+  const object = await describeObject(s3, { bucket: content.bucket, key: content.key }, signal)
+  if (object === null) {
+    for (const copy of await replicasOfContent(database, content)) if (copy.kind === 'cloud') onDoubt(copy)
+    return 'the catalogue has it in the store, and it is not there'
+  }
+  return isSameVersion(object, versionOfFile(file)) ? null : OTHER_OBJECT
+}
+
+const liveFiles = (executor: Executor, { bucket, key }: LocalContent): Promise<readonly RunFile[]> =>
+  executor.selectFrom('run_files').selectAll().where('bucket', '=', bucket).where('object_key', '=', key).where('is_live', '=', 1).execute()

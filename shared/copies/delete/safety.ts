@@ -1,0 +1,87 @@
+/** Whether the DAQ's file can go: two other copies of its very contents must be verified. Facts of the catalogue, changed by nobody here. */
+
+import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
+import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
+import type { ObjectName } from '../../storage/objects.ts'
+
+export interface LocalContent extends ObjectName {
+  readonly sha256: string
+  readonly sizeBytes: number
+}
+
+export interface Safety {
+  readonly safe: boolean
+  /** One sentence: what makes it safe, or what is awaited. */
+  readonly why: string
+  readonly cloud: { readonly state: ReplicaState; readonly verifiedAt: Date | null } | null
+  readonly tape: readonly { readonly endpoint: string; readonly state: ReplicaState; readonly verifiedAt: Date | null }[]
+}
+
+/**
+ * Safe only while a copy in the store and a copy on the tape's medium are both verified. Once the copy in the store was deleted,
+ * the local file is the second copy beside the tape's, and stays.
+ */
+export async function safetyOf({ database }: { readonly database: Executor }, content: LocalContent): Promise<Safety> {
+  return judgeSafety(content, await replicasOfContent(database, content))
+}
+
+/** The judgement itself, over the replicas of these contents. Pure. */
+export function judgeSafety(content: LocalContent, replicas: readonly Replica[]): Safety {
+  const cloud = replicas.find(({ kind }) => kind === 'cloud') ?? null
+  const tape = replicas.filter(({ kind }) => kind === 'tape')
+  const named = `${content.bucket}/${content.key}`
+  const facts = {
+    cloud: cloud === null ? null : { state: cloud.state, verifiedAt: cloud.verified_at },
+    tape: tape.map(({ endpoint, state, verified_at }) => ({ endpoint, state, verifiedAt: verified_at })),
+  }
+  if (cloud === null && tape.length === 0) return { safe: false, why: `these contents of ${named} are not catalogued yet`, ...facts }
+  const other = replicas.find(({ size_bytes }) => size_bytes !== content.sizeBytes)
+  if (other !== undefined)
+    return { safe: false, why: `the file has ${content.sizeBytes} bytes, ${other.url} has ${other.size_bytes}`, ...facts }
+  const awaited = [cloudAwaited(cloud), tapeAwaited(tape)].filter((reason) => reason !== null)
+  if (awaited.length > 0) return { safe: false, why: awaited.join('; '), ...facts }
+  return { safe: true, why: 'a copy in the store and one on tape are verified', ...facts }
+}
+
+/** The copy on tape that counts. */
+export const verifiedOnTape = (replica: Replica): boolean =>
+  replica.kind === 'tape' && replica.state === 'on-media' && replica.verified_at !== null
+
+function cloudAwaited(copy: Replica | null): string | null {
+  if (copy === null) return 'no copy in the store is known'
+  switch (copy.state) {
+    case 'present':
+      return copy.verified_at === null ? 'the copy in the store was not compared yet' : null
+    case 'deleting':
+    case 'deleted':
+      return 'the copy in the store was deleted to make room, so that the local file is the second copy beside that on tape: keep it'
+    case 'replaced':
+      return 'the store holds other contents under this key by now'
+    default:
+      return `the copy in the store is ${copy.state}`
+  }
+}
+
+function tapeAwaited(copies: readonly Replica[]): string | null {
+  if (copies.some(verifiedOnTape)) return null
+  const [copy] = copies.toSorted((a, b) => nearness(a) - nearness(b))
+  if (copy === undefined) return 'no copy on tape was asked for yet'
+  switch (copy.state) {
+    case 'on-media':
+      return 'the copy on tape was not compared yet'
+    case 'staged':
+      return "the copy on tape is verified on the endpoint's disk buffer, and not on the medium yet"
+    case 'requested':
+    case 'copying':
+    case 'submitted':
+      return `the copy on tape is under way (${copy.state})${copy.last_error === null ? '' : `: ${copy.last_error}`}`
+    case 'failed':
+      return `the copy on tape failed: ${copy.last_error ?? 'no reason known'}`
+    default:
+      return `the copy on tape is ${copy.state}`
+  }
+}
+
+/** Of several copies on tape, the one nearest to being verified is told of. */
+const NEAREST_FIRST: readonly ReplicaState[] = ['on-media', 'staged', 'submitted', 'copying', 'requested', 'failed']
+const nearness = ({ state }: Replica) => (NEAREST_FIRST.includes(state) ? NEAREST_FIRST.indexOf(state) : NEAREST_FIRST.length)

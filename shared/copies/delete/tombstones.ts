@@ -1,0 +1,126 @@
+/** Tombstones: a deletion is written down with its evidence before it is done, and ended after it. */
+
+import type { Executor } from '../../catalogue/replicas.ts'
+import type { Database } from '../../database/connect.ts'
+import type { Replica, Tombstone } from '../../database/replica-schema.ts'
+import type { ObjectVersion } from '../../storage/objects.ts'
+import type { Survivor } from './surviving-copy.ts'
+
+export interface NewTombstone {
+  readonly replica: Replica
+  readonly version: ObjectVersion
+  readonly survivor: Survivor
+  readonly reason: string
+  readonly writtenBy: string
+}
+
+/** @returns the row's id. */
+export async function writeTombstone(executor: Executor, { replica, version, survivor, ...more }: NewTombstone, at: Date): Promise<number> {
+  const result = await executor
+    .insertInto('tombstones')
+    .values({
+      replica_id: replica.id,
+      run_id: replica.run_id,
+      bucket: replica.bucket,
+      object_key: replica.object_key,
+      url: replica.url,
+      etag: version.etag,
+      version_id: version.versionId,
+      size_bytes: replica.size_bytes,
+      sha256: replica.sha256,
+      reason: more.reason.slice(0, 255),
+      survivor_id: survivor.replica.id,
+      survivor_url: survivor.replica.url,
+      survivor_verified_by: survivor.verifiedBy,
+      survivor_verified_at: survivor.verifiedAt,
+      written_by: more.writtenBy,
+      written_at: at,
+      state: 'intended',
+    })
+    .executeTakeFirstOrThrow()
+  return Number(result.insertId)
+}
+
+/** One that was not used yet, with the evidence of now: the deletion was judged anew. */
+export async function renewTombstone(
+  executor: Executor,
+  id: number,
+  { survivor, writtenBy }: Pick<NewTombstone, 'survivor' | 'writtenBy'>,
+  at: Date,
+): Promise<void> {
+  await executor
+    .updateTable('tombstones')
+    .set({
+      survivor_id: survivor.replica.id,
+      survivor_url: survivor.replica.url,
+      survivor_verified_by: survivor.verifiedBy,
+      survivor_verified_at: survivor.verifiedAt,
+      written_by: writtenBy,
+      written_at: at,
+    })
+    .where('id', '=', id)
+    .where('state', '=', 'intended')
+    .execute()
+}
+
+export const findTombstone = async (executor: Executor, id: number): Promise<Tombstone | null> =>
+  (await executor.selectFrom('tombstones').selectAll().where('id', '=', id).executeTakeFirst()) ?? null
+
+/** The tombstones of a copy whose deletion was begun and not ended, the latest last. */
+export const openTombstones = (executor: Executor, replicaId: number): Promise<readonly Tombstone[]> =>
+  executor.selectFrom('tombstones').selectAll().where('replica_id', '=', replicaId).where('state', '=', 'intended').orderBy('id').execute()
+
+/** Ends one tombstone; one that has ended stays as it is. */
+export async function endTombstone(
+  executor: Executor,
+  id: number,
+  end: { readonly state: 'deleted' | 'withdrawn'; readonly note: string | null },
+  at: Date,
+): Promise<void> {
+  await executor
+    .updateTable('tombstones')
+    .set({ ...end, ended_at: at })
+    .where('id', '=', id)
+    .where('state', '=', 'intended')
+    .execute()
+}
+
+/** Withdraws what was begun for a copy and not ended, by this writer only when one is named: the copy is still there. */
+export async function withdrawTombstones(executor: Executor, replicaId: number, note: string, at: Date, writtenBy?: string): Promise<void> {
+  await executor
+    .updateTable('tombstones')
+    .set({ state: 'withdrawn', note, ended_at: at })
+    .where('replica_id', '=', replicaId)
+    .where('state', '=', 'intended')
+    .$if(writtenBy !== undefined, (query) => query.where('written_by', '=', writtenBy as string))
+    .execute()
+}
+
+/** A function does not live as long as this. */
+const STRANDED_MS = 3_600_000
+
+/**
+ * Ends tombstones whose function died and whose copy has another story by now: another object was dropped under the key and
+ * catalogued before anybody looked. Those of copies in `deleting` are left to `settleDeletion`. @returns how many.
+ */
+export async function endStrandedTombstones(database: Database, at: Date): Promise<number> {
+  const stranded = await database
+    .selectFrom('tombstones')
+    .innerJoin('replicas', 'replicas.id', 'tombstones.replica_id')
+    .select(['tombstones.id', 'replicas.state'])
+    .where('tombstones.state', '=', 'intended')
+    .where('tombstones.written_at', '<', new Date(at.getTime() - STRANDED_MS))
+    .where('replicas.state', '!=', 'deleting')
+    .limit(500)
+    .execute()
+  for (const { id, state } of stranded)
+    await endTombstone(
+      database,
+      id,
+      state === 'present'
+        ? { state: 'withdrawn', note: 'the contents were catalogued in the store again' }
+        : { state: 'deleted', note: `the copy is ${state}; whether the deletion or another drop came first is not known` },
+      at,
+    )
+  return stranded.length
+}

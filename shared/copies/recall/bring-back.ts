@@ -1,0 +1,124 @@
+/**
+ * A file that is online at the tape endpoint into the store under its key: sent by the endpoint itself where it can, else
+ * through this process. Nothing that is there is ever replaced. What came of it is found out by looking at the key.
+ */
+
+import { type Claim, noteStep } from '../../catalogue/replica-work.ts'
+import type { Replica } from '../../database/replica-schema.ts'
+import { TransientError } from '../../errors.ts'
+import { presignPut } from '../../storage/links.ts'
+import { abortMultipart, completeMultipart, createMultipart, type MultipartUpload, type StoredPart } from '../../storage/multipart.ts'
+import { describeObject, type ObjectDescription, type ObjectName } from '../../storage/objects.ts'
+import type { ObjectToSend } from '../../storage/upload.ts'
+import { LARGEST_PART_BYTES } from '../../storage/upload-layout.ts'
+import type { TapeFile } from '../../tape/driver.ts'
+import type { WithTape } from '../tape/copy-to-tape.ts'
+import { checkReplica } from '../verify/check-replica.ts'
+import { stageReferenceOf, uploadIdOf, uploadReference } from './reference.ts'
+import { isSmall, otherBytes, putSmall, sendParts } from './stream.ts'
+import { copyAsPart, findTemporary, removeTemporary, temporaryOf } from './temporary.ts'
+
+/** The endpoint may have others to serve first. */
+const LINK_SECONDS = 6 * 3600
+const ENDING_MS = 30_000
+
+export type Way = 'sent by the endpoint itself' | 'streamed'
+
+/** @throws TransientError when it failed or nobody knows how it ended: then the key is looked at before it is tried again. */
+export async function bringBack(context: WithTape, claim: Claim, file: TapeFile, signal: AbortSignal): Promise<Way> {
+  const { replica: recall } = claim
+  await forgetUpload(context, recall, signal)
+  const object = objectOf(recall)
+  const temporary = await sentByEndpoint(context, recall, file, signal)
+  if (temporary !== null) {
+    await inParts(context, claim, object, (upload) => copyAsPart(context, temporary, upload, file.md5, signal), signal)
+    return 'sent by the endpoint itself'
+  }
+  const streamed = { s3: context.s3, object, file, open: (reading: AbortSignal) => context.tape.read(file, reading) }
+  if (isSmall(file)) await putSmall(streamed, () => isTaken(context, object, signal), signal)
+  else await inParts(context, claim, object, (upload) => sendParts(streamed, upload, signal), signal)
+  return 'streamed'
+}
+
+/** The checksums go with it as metadata, as `cygnet push` writes them. */
+const objectOf = ({ bucket, object_key: key, md5, sha256, adler32 }: Replica): ObjectToSend => ({
+  bucket,
+  key,
+  metadata: { md5, sha256, adler32 },
+  replace: false,
+})
+
+/** The file under its temporary name, compared; null when the endpoint cannot send it. */
+async function sentByEndpoint(context: WithTape, recall: Replica, file: TapeFile, signal: AbortSignal): Promise<ObjectDescription | null> {
+  const { tape } = context
+  if (tape.send === undefined || file.sizeBytes === 0 || file.sizeBytes > LARGEST_PART_BYTES) return null
+  const left = await verifiedTemporary(context, recall, signal)
+  if (left.state === 'verified') return left.object
+  if (left.state === 'different') await removeTemporary(context, left.object, signal)
+  const link = await presignPut(context.publicS3, temporaryOf(recall), { seconds: LINK_SECONDS, now: context.now() })
+  if ((await tape.send(file, link.url, signal)) === 'unsupported') return null
+  const sent = await verifiedTemporary(context, recall, signal)
+  if (sent.state === 'verified') return sent.object
+  if (sent.state === 'missing') throw new TransientError('the tape endpoint says that it sent the file, yet the store has not got it')
+  await removeTemporary(context, sent.object, signal)
+  throw otherBytes(`other bytes than the catalogue has: ${sent.detail}`)
+}
+
+type Temporary =
+  | { readonly state: 'missing' }
+  | { readonly state: 'verified'; readonly object: ObjectDescription }
+  | { readonly state: 'different'; readonly object: ObjectDescription; readonly detail: string }
+
+async function verifiedTemporary(context: WithTape, recall: Replica, signal: AbortSignal): Promise<Temporary> {
+  const object = await findTemporary(context, recall, signal)
+  if (object === null) return { state: 'missing' }
+  const check = await checkReplica(context, { ...recall, object_key: object.key }, 'if-needed', signal)
+  if (check.state === 'verified' && check.object?.etag === object.etag) return { state: 'verified', object }
+  if (check.state === 'different') return { state: 'different', object, detail: check.detail }
+  throw new TransientError('what the tape endpoint sent changed while it was compared')
+}
+
+/** An upload in parts: remembered in the row while it lasts, and given up when it cannot be completed. */
+async function inParts(
+  context: WithTape,
+  claim: Claim,
+  object: ObjectToSend,
+  fill: (upload: MultipartUpload) => Promise<readonly StoredPart[]>,
+  signal: AbortSignal,
+): Promise<void> {
+  const upload = await createMultipart(context.s3, object, signal)
+  try {
+    const reference = uploadReference(upload.uploadId, stageReferenceOf(claim.replica))
+    await noteStep(context.database, claim, { change: { reference } }, context.now())
+    const parts = await fill(upload)
+    const taken = await isTaken(context, object, signal)
+    const outcome = taken ? 'occupied' : await completeMultipart(context.s3, upload, parts, object, signal)
+    if (outcome === 'occupied') await abortMultipart(context.s3, upload, signal)
+  } catch (error) {
+    await abortMultipart(context.s3, upload, AbortSignal.timeout(ENDING_MS)).catch((failure) =>
+      context.log.warn({ error: failure, key: upload.key }, 'upload-not-given-up'),
+    )
+    throw error
+  }
+}
+
+/**
+ * The store is asked to write on condition that nothing is under the key. Some stores pass over that condition in silence,
+ * so the key is looked at in the last moment too.
+ */
+const isTaken = async ({ s3 }: WithTape, object: ObjectName, signal: AbortSignal): Promise<boolean> =>
+  (await describeObject(s3, object, signal)) !== null
+
+/** Gives up the upload that a try which died has left. Uploads of others under the key are left alone. */
+async function forgetUpload(context: WithTape, recall: Replica, signal: AbortSignal): Promise<void> {
+  const uploadId = uploadIdOf(recall)
+  if (uploadId !== null) await abortMultipart(context.s3, { bucket: recall.bucket, key: recall.object_key, uploadId }, signal)
+}
+
+/** Clears away what a recall that has ended may have left: its temporary object and its unfinished upload. */
+export async function tidyUp(context: WithTape, recall: Replica, signal: AbortSignal): Promise<void> {
+  await forgetUpload(context, recall, signal)
+  if (context.tape.send === undefined) return
+  const left = await findTemporary(context, recall, signal)
+  if (left !== null) await removeTemporary(context, left, signal)
+}

@@ -1,0 +1,53 @@
+/** Which run is meant: by number and, where several tags use the number, by tag. */
+import type { Executor } from '../../catalogue/replicas.ts'
+import type { Run, RunFile } from '../../database/schema.ts'
+import { InvalidInputError } from '../../errors.ts'
+
+/** A run as people name it, or one use of its number as the catalogue knows it. */
+export type RunChoice = { readonly runNumber: number; readonly tag?: string | undefined } | { readonly runId: number }
+
+export interface ChosenRun {
+  readonly run: Run
+  /** The files that count, in the order of their subruns; never none. */
+  readonly files: readonly RunFile[]
+}
+
+/** @throws InvalidInputError when there is no such run, when its tag must be said, or when no file of it counts any more. */
+export async function chooseRun(executor: Executor, choice: RunChoice): Promise<ChosenRun> {
+  const run = 'runId' in choice ? await findUse(executor, choice.runId) : await findCurrent(executor, choice)
+  const files = await executor
+    .selectFrom('run_files')
+    .selectAll()
+    .where('run_id', '=', run.id)
+    .where('is_live', '=', 1)
+    .orderBy('subrun')
+    .orderBy('id')
+    .execute()
+  if (files.length > 0) return { run, files }
+  const why = run.problem === null ? '' : `: ${run.problem}`
+  throw new InvalidInputError(`no file of run ${run.run_number} of ${run.tag} counts any more${why}`, { run: run.run_number, tag: run.tag })
+}
+
+async function findUse(executor: Executor, id: number): Promise<Run> {
+  const run = await executor.selectFrom('runs').selectAll().where('id', '=', id).executeTakeFirst()
+  if (run === undefined) throw new InvalidInputError(`the catalogue has no run with the id ${id}`)
+  return run
+}
+
+async function findCurrent(
+  executor: Executor,
+  { runNumber, tag }: { readonly runNumber: number; readonly tag?: string | undefined },
+): Promise<Run> {
+  const [run, ...others] = await executor
+    .selectFrom('runs')
+    .selectAll()
+    .where('run_number', '=', runNumber)
+    .where('is_current', '=', 1)
+    .$if(tag !== undefined, (query) => query.where('tag', '=', tag as string))
+    .orderBy('tag')
+    .execute()
+  if (run === undefined) throw new InvalidInputError(`run ${runNumber}${tag === undefined ? '' : ` of ${tag}`} is not in the catalogue`)
+  if (others.length === 0) return run
+  const tags = [run, ...others].map((use) => use.tag)
+  throw new InvalidInputError(`there is a run ${runNumber} of ${tags.slice(0, -1).join(', ')} and of ${tags.at(-1)}: say of which tag`)
+}

@@ -1,0 +1,63 @@
+/**
+ * Where a tape endpoint sends a file by itself. Its PUT knows no condition and would replace whatever the DAQ has written under
+ * the key meanwhile; so it goes beside the runs, is compared there, and the store itself then copies it to its key, on
+ * condition that nothing is there. The name follows from the recall, and nobody else uses it: what lies there is ours to delete.
+ */
+import { UploadPartCopyCommand } from '@aws-sdk/client-s3'
+import type { Replica } from '../../database/replica-schema.ts'
+import { InvalidInputError, TransientError } from '../../errors.ts'
+import type { StorageContext } from '../../runtime/context.ts'
+import { deleteObject } from '../../storage/delete-object.ts'
+import type { MultipartUpload, StoredPart } from '../../storage/multipart.ts'
+import { describeObject, type ObjectDescription, type ObjectName } from '../../storage/objects.ts'
+import { withinSeconds } from '../../storage/send-body.ts'
+import { refuseProtected } from '../delete/protected.ts'
+
+const PREFIX = 'TMP/recall/'
+/** Copying some GB takes a store minutes. */
+const COPY_SECONDS = 1800
+const ANSWER_SECONDS = 60
+
+export const temporaryOf = (recall: Replica): ObjectName => ({
+  bucket: recall.bucket,
+  key: `${PREFIX}${recall.identity.toString('hex').slice(0, 32)}`,
+})
+
+/** What the endpoint has sent, or an earlier try has left there. */
+export const findTemporary = (context: StorageContext, recall: Replica, signal: AbortSignal): Promise<ObjectDescription | null> =>
+  withinSeconds(ANSWER_SECONDS, signal, (limited) => describeObject(context.s3, temporaryOf(recall), limited))
+
+/** Deletes exactly the version that was seen under a recall's temporary name, and nothing under any other name. */
+export async function removeTemporary({ s3, config }: StorageContext, seen: ObjectDescription, signal: AbortSignal): Promise<void> {
+  if (!seen.key.startsWith(PREFIX)) throw new InvalidInputError(`${seen.key} is not a temporary object of a recall: it is not deleted`)
+  refuseProtected(seen, config.CYGNET_PROTECTED_PREFIXES)
+  await withinSeconds(ANSWER_SECONDS, signal, (limited) => deleteObject(s3, seen, limited))
+}
+
+/**
+ * Has the store copy the temporary object into an upload, as its one part (up to 5 GiB).
+ * @throws TransientError when the store's copy has another MD5.
+ */
+export async function copyAsPart(
+  { s3 }: StorageContext,
+  temporary: ObjectDescription,
+  upload: MultipartUpload,
+  md5: string,
+  signal: AbortSignal,
+): Promise<readonly StoredPart[]> {
+  const version = temporary.versionId === null ? '' : `?versionId=${encodeURIComponent(temporary.versionId)}`
+  const command = new UploadPartCopyCommand({
+    Bucket: upload.bucket,
+    Key: upload.key,
+    UploadId: upload.uploadId,
+    PartNumber: 1,
+    CopySource: `${temporary.bucket}/${temporary.key}${version}`,
+    CopySourceIfMatch: `"${temporary.etag}"`,
+  })
+  const answer = await withinSeconds(COPY_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal }))
+  const etag = answer.CopyPartResult?.ETag ?? ''
+  const bare = etag.replaceAll('"', '').toLowerCase()
+  if (upload.etagIsMd5 && /^[0-9a-f]{32}$/.test(bare) && bare !== md5)
+    throw new TransientError(`the store's copy within itself has the MD5 ${bare} instead of ${md5}`)
+  return [{ number: 1, etag, sizeBytes: temporary.sizeBytes }]
+}

@@ -1,0 +1,50 @@
+/** Where the contents of a file can be had, by the catalogue's rows: pure. */
+import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
+
+export type Whereabouts =
+  | { readonly kind: 'in-store'; readonly cloud: Replica }
+  /** Not in the store, or about to leave it, and verified at the tape endpoint. */
+  | { readonly kind: 'on-tape'; readonly copy: Replica }
+  | { readonly kind: 'nowhere'; readonly why: string }
+
+/** Copies that were verified at the endpoint; one on its disk buffer only (`staged`) can be read just as well. */
+const READABLE: readonly ReplicaState[] = ['on-media', 'staged']
+
+/** @param replicas all of the same contents. @param gone the object was looked for and is not in the store, whatever its row says. */
+export function whereaboutsOf(replicas: readonly Replica[], gone = false): Whereabouts {
+  const cloud = replicas.find((replica) => replica.kind === 'cloud')
+  if (cloud?.state === 'present' && !gone) return { kind: 'in-store', cloud }
+  if (cloud?.state === 'suspicious' && !gone)
+    return {
+      kind: 'nowhere',
+      why: `the object in the store is suspicious (${cloud.last_error ?? 'no reason known'}) and is not overwritten`,
+    }
+  const tapes = replicas.filter((replica) => replica.kind === 'tape')
+  const copy = tapeCopyOf(replicas)
+  if (copy !== null) return { kind: 'on-tape', copy }
+  const tape =
+    tapes.length === 0 ? 'it was never copied to tape' : `its copy on tape is ${tapes.map((replica) => replica.state).join(', ')}`
+  return { kind: 'nowhere', why: `it is not in the store, and ${tape}` }
+}
+
+/** The verified copy at a tape endpoint, at this one when it is named: one on the medium rather than one on a disk buffer. */
+export function tapeCopyOf(replicas: readonly Replica[], endpoint?: string): Replica | null {
+  const copies = replicas.filter(
+    (replica) => replica.kind === 'tape' && READABLE.includes(replica.state) && (endpoint === undefined || replica.endpoint === endpoint),
+  )
+  return copies.find((copy) => copy.state === 'on-media') ?? copies[0] ?? null
+}
+
+/** Under way, or tried again later by itself. */
+export const isRecalling = (recall: Pick<Replica, 'state' | 'next_attempt_at'>): boolean =>
+  recall.state === 'requested' ||
+  recall.state === 'staging' ||
+  recall.state === 'copying' ||
+  (recall.state === 'failed' && recall.next_attempt_at !== null)
+
+/** A recall is no other copy than that in the store: there is one object under the key. */
+export const isStoreCopy = ({ kind }: Pick<Replica, 'kind'>): boolean => kind === 'cloud' || kind === 'recall'
+
+/** What to do about a file that is on tape. @param isLost nobody meant it to leave the store. */
+export const onTapeText = (isLost: boolean): string =>
+  `${isLost ? 'the store has lost it: a copy is on tape' : 'it is only on tape'}; ask for it with a recall, and it is in the store some time later`

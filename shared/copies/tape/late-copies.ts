@@ -1,0 +1,72 @@
+/** Copies that are not verified on the medium in good time are told to people, each once for every time it was asked for. */
+import { sql } from 'kysely'
+import { alertRequest } from '../../catalogue/next-steps.ts'
+import { addRequests, type Request } from '../../work/outbox.ts'
+import { sendRequests } from '../../work/send-requests.ts'
+import { nameOf, replicaAlert, wishOf } from './copy-outcome.ts'
+import type { WithTape } from './copy-to-tape.ts'
+
+/** Told in one call; the next tells of more. */
+const PAGE = 500
+
+/**
+ * Once for every copy that is not verified on the medium so long after it was asked for. A long backlog that was not begun yet is
+ * told in one sentence a day: a hundred thousand alerts would hide the one that matters.
+ * @returns how many were told one by one.
+ */
+export async function tellLate(context: WithTape, signal: AbortSignal): Promise<number> {
+  const { database, config, tape } = context
+  const at = context.now()
+  const since = new Date(at.getTime() - config.CYGNET_TAPE_LATE_HOURS * 3_600_000)
+  const late = await database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('kind', '=', 'tape')
+    .where('state', 'in', ['requested', 'copying', 'submitted', 'staged', 'failed'])
+    .where('endpoint', '=', tape.endpoint)
+    .where('requested_at', '<', since)
+    .where((where) => where.or([where('priority', '=', 'live'), where('attempts', '>', 0)]))
+    .where((where) =>
+      where.not(
+        where.exists(
+          where
+            .selectFrom('outbox')
+            .select('outbox.id')
+            .where(
+              'outbox.name',
+              '=',
+              sql<string>`CONCAT('alert:not-on-tape:', LOWER(LEFT(HEX(replicas.identity), 32)), ':', FLOOR(UNIX_TIMESTAMP(replicas.requested_at)))`,
+            ),
+        ),
+      ),
+    )
+    .limit(PAGE)
+    .execute()
+  const alerts = late.map((replica) => {
+    const why = replica.last_error === null ? '' : `: ${replica.last_error}`
+    const summary = `${nameOf(replica)} is not verified on tape ${config.CYGNET_TAPE_LATE_HOURS} hours after it was asked for (${replica.state})${why}`
+    return replicaAlert(replica, 'not-on-tape', 'error', summary, wishOf(replica))
+  })
+  const all = [...alerts, ...(await backlogAlert(context, since, at))]
+  await addRequests(database, all, at)
+  await sendRequests(context, all, signal)
+  return alerts.length
+}
+
+async function backlogAlert({ database, tape, config }: WithTape, since: Date, at: Date): Promise<readonly Request[]> {
+  const { files, oldest } = await database
+    .selectFrom('replicas')
+    .select((of) => [of.fn.countAll<number>().as('files'), of.fn.min<Date | null>('requested_at').as('oldest')])
+    .where('kind', '=', 'tape')
+    .where('state', '=', 'requested')
+    .where('priority', '=', 'backlog')
+    .where('requested_at', '<', since)
+    .where('endpoint', '=', tape.endpoint)
+    .where('attempts', '=', 0)
+    .executeTakeFirstOrThrow()
+  if (oldest === null) return []
+  const about = { tag: null, runNumber: null, runId: null, object: null }
+  const occurrence = `${tape.endpoint.slice(0, 200)}:${at.toISOString().slice(0, 10)}`
+  const summary = `${files} files of the backlog wait for their copy on tape (${tape.endpoint}) for more than ${config.CYGNET_TAPE_LATE_HOURS} hours, the oldest since ${oldest.toISOString()}`
+  return [alertRequest({ rule: 'backlog-not-on-tape', severity: 'warning', summary, occurrence, ...about })]
+}

@@ -1,0 +1,49 @@
+/** The bytes of a copy: the object in the store that has these contents, as long as it has them. */
+import type { Replica } from '../../database/replica-schema.ts'
+import type { TapeContext } from '../../runtime/context.ts'
+import { LONGEST_LINK_SECONDS, presignGet } from '../../storage/links.ts'
+import { describeObject, type ObjectVersion, readObject } from '../../storage/objects.ts'
+import type { CopySource } from '../../tape/driver.ts'
+
+export type FoundSource =
+  | { readonly kind: 'found'; readonly source: CopySource }
+  /** The store does not hold these contents any more. */
+  | { readonly kind: 'gone'; readonly detail: string }
+
+/** Finds where the contents of a replica can be read. A bucket that keeps versions still has those that were replaced. */
+export async function findSource(context: TapeContext, replica: Replica, signal: AbortSignal): Promise<FoundSource> {
+  const name = { bucket: replica.bucket, key: replica.object_key }
+  const files = await context.database
+    .selectFrom('run_files')
+    .select(['etag', 'version_id', 'last_modified'])
+    .where('bucket', '=', name.bucket)
+    .where('object_key', '=', name.key)
+    .where('sha256', '=', replica.sha256)
+    .orderBy('id', 'desc')
+    .execute()
+  const object = await describeObject(context.s3, name, signal)
+  const same = object !== null && files.some((file) => file.etag === object.etag)
+  if (same) return { kind: 'found', source: sourceOf(context, object) }
+  const kept = files.find((file) => file.version_id !== null)
+  if (kept !== undefined) {
+    const version = {
+      ...name,
+      etag: kept.etag,
+      versionId: kept.version_id,
+      sizeBytes: replica.size_bytes,
+      lastModified: kept.last_modified,
+    }
+    return { kind: 'found', source: sourceOf(context, version) }
+  }
+  return { kind: 'gone', detail: object === null ? 'the object is no longer in the store' : 'the store holds other contents under the key' }
+}
+
+const sourceOf = (context: TapeContext, version: ObjectVersion): CopySource => ({
+  object: { bucket: version.bucket, key: version.key },
+  open: (signal) => readObject(context.s3, version, signal),
+  async presign(lifetimeSeconds) {
+    const seconds = Math.min(lifetimeSeconds, LONGEST_LINK_SECONDS)
+    const link = await presignGet(context.publicS3, version, { seconds, now: context.now(), versionId: version.versionId })
+    return link.url
+  },
+})

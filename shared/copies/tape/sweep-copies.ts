@@ -1,0 +1,211 @@
+/**
+ * The catalogue is the truth, a message is a hint: every file of a run gets its wish for a copy on tape, whether a message asked
+ * for it or not, however old it is; a copy that vanished or went bad gets a successor; and one that is late is told.
+ */
+import { alertRequest } from '../../catalogue/next-steps.ts'
+import { claimReplica, endClaim } from '../../catalogue/replica-work.ts'
+import { type Content, contentOf, contentOfFile, requestTapeReplica } from '../../catalogue/replicas.ts'
+import type { Replica } from '../../database/replica-schema.ts'
+import type { RunFile } from '../../database/schema.ts'
+import { InvalidInputError } from '../../errors.ts'
+import { tapeName, tapeNameBeside } from '../../tape/names.ts'
+import { addRequests } from '../../work/outbox.ts'
+import { sendRequests } from '../../work/send-requests.ts'
+import type { WithTape } from './copy-to-tape.ts'
+import { tellLate } from './late-copies.ts'
+
+const PAGE = 500
+/** A file's own message has so long to ask for the copy. */
+const GRACE_MS = 600_000
+
+export interface Swept {
+  /** Files that nobody had asked a copy for. */
+  readonly requested: number
+  /** Copies that vanished or went bad and are made anew. */
+  readonly renewed: number
+  /** Copies that people are told of now, because they are late. */
+  readonly late: number
+}
+
+export async function sweepCopies(context: WithTape, signal: AbortSignal): Promise<Swept> {
+  return {
+    requested: await requestMissing(context, signal),
+    renewed: await renewDoubtful(context, signal),
+    late: await tellLate(context, signal),
+  }
+}
+
+export interface Wish {
+  readonly priority: 'live' | 'backlog'
+  readonly requestedBy: string
+  /** Under the name that is kept for these very contents, since the other is taken by what went bad. */
+  readonly beside?: boolean
+}
+
+const LONGEST_URL = 2048
+
+/**
+ * Writes the wish for the copy of a file's contents at the configured endpoint.
+ * @throws InvalidInputError when no endpoint can hold a file of its name.
+ */
+export async function wishForCopy(context: WithTape, content: Content, wish: Wish): Promise<Replica> {
+  const object = { bucket: content.bucket, key: content.key }
+  const name = wish.beside === true ? tapeNameBeside(object, content.sha256) : tapeName(object)
+  const { endpoint } = context.tape
+  const url = context.tape.url(name)
+  if (url.length > LONGEST_URL) throw new InvalidInputError(`the address of a copy of ${content.key} is too long for the catalogue`)
+  const place = { endpoint, name, url, ...(wish.beside === true ? { variant: 'beside' } : {}) }
+  return await requestTapeReplica(
+    context.database,
+    content,
+    { ...place, priority: wish.priority, requestedBy: wish.requestedBy },
+    context.now(),
+  )
+}
+
+async function requestMissing(context: WithTape, signal: AbortSignal): Promise<number> {
+  const { database, tape } = context
+  let requested = 0
+  let after = 0
+  while (!signal.aborted) {
+    const page = await database
+      .selectFrom('run_files')
+      .innerJoin('runs', 'runs.id', 'run_files.run_id')
+      .leftJoin('replicas', (join) =>
+        join
+          .onRef('replicas.bucket', '=', 'run_files.bucket')
+          .onRef('replicas.object_key', '=', 'run_files.object_key')
+          .onRef('replicas.sha256', '=', 'run_files.sha256')
+          .on('replicas.kind', '=', 'tape')
+          .on('replicas.endpoint', '=', tape.endpoint),
+      )
+      .selectAll('run_files')
+      .select(['runs.tag', 'runs.run_number as runNumber'])
+      .where('run_files.is_live', '=', 1)
+      .where('run_files.integrity', '!=', 'mismatch')
+      .where('run_files.catalogued_at', '<', new Date(context.now().getTime() - GRACE_MS))
+      .where('run_files.id', '>', after)
+      .where('replicas.id', 'is', null)
+      .orderBy('run_files.id')
+      .limit(PAGE)
+      .execute()
+    for (const { tag, runNumber, ...file } of page) {
+      const content = contentOfFile(file as RunFile, { tag, runNumber })
+      const wish = await wishOrTell(context, content, { priority: 'backlog', requestedBy: 'sweep' }, signal)
+      requested += wish === null ? 0 : 1
+    }
+    after = page.at(-1)?.id ?? after
+    if (page.length < PAGE) break
+  }
+  return requested
+}
+
+/** The wish; null when there can be none, which people are told: it must not keep the others from theirs. */
+async function wishOrTell(context: WithTape, content: Content, wish: Wish, signal: AbortSignal): Promise<Replica | null> {
+  try {
+    return await wishForCopy(context, content, wish)
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error
+    const { run, bucket, key, sha256 } = content
+    const alert = alertRequest({
+      rule: 'tape-copy-impossible',
+      severity: 'error',
+      summary: `run ${run.runNumber} of ${run.tag} (${key}) can have no copy on tape: ${error.message}`,
+      tag: run.tag,
+      runNumber: run.runNumber,
+      runId: run.id,
+      object: { bucket, key },
+      occurrence: sha256,
+    })
+    await addRequests(context.database, [alert], context.now())
+    await sendRequests(context, [alert], signal)
+    return null
+  }
+}
+
+/**
+ * One that vanished is made again under its name; beside one that went bad another is made, and the bad one stays for people. One
+ * that was given up because its source was gone is made when the source was verified since.
+ */
+async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<number> {
+  const { database, tape } = context
+  const doubtful = await database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('kind', '=', 'tape')
+    .where('endpoint', '=', tape.endpoint)
+    .where((where) =>
+      where.or([
+        where('state', '=', 'missing'),
+        where.and([where('state', '=', 'failed'), where('next_attempt_at', 'is', null)]),
+        where.and([
+          where('state', '=', 'suspicious'),
+          where.not(
+            where.exists(
+              where
+                .selectFrom('replicas as other')
+                .select('other.id')
+                .whereRef('other.bucket', '=', 'replicas.bucket')
+                .whereRef('other.object_key', '=', 'replicas.object_key')
+                .whereRef('other.sha256', '=', 'replicas.sha256')
+                .whereRef('other.endpoint', '=', 'replicas.endpoint')
+                .whereRef('other.id', '!=', 'replicas.id')
+                .where('other.kind', '=', 'tape'),
+            ),
+          ),
+        ]),
+      ]),
+    )
+    // Where it can be copied from.
+    .where((where) =>
+      where.exists(
+        where
+          .selectFrom('replicas as source')
+          .select('source.id')
+          .whereRef('source.bucket', '=', 'replicas.bucket')
+          .whereRef('source.object_key', '=', 'replicas.object_key')
+          .whereRef('source.sha256', '=', 'replicas.sha256')
+          .where('source.kind', '=', 'cloud')
+          .where('source.state', '=', 'present')
+          .where((either) =>
+            either.or([either('replicas.state', '!=', 'failed'), either('source.verified_at', '>', either.ref('replicas.checked_at'))]),
+          ),
+      ),
+    )
+    .orderBy('id')
+    .limit(PAGE)
+    .execute()
+  let renewed = 0
+  for (const replica of doubtful) {
+    if (signal.aborted) break
+    if (replica.state !== 'suspicious') renewed += (await askAgain(context, replica)) ? 1 : 0
+    else {
+      const wish = await wishOrTell(context, contentOf(replica), { priority: 'live', requestedBy: 'sweep', beside: true }, signal)
+      renewed += wish === null ? 0 : 1
+    }
+  }
+  return renewed
+}
+
+/** Puts a copy that cannot be counted on any more back among those to be made. False when somebody is at it. */
+export async function askAgain(context: WithTape, replica: Replica): Promise<boolean> {
+  const owner = `${context.owner}-again`
+  const claim = await claimReplica(context.database, replica.id, ['missing', 'failed'], { owner, leaseSeconds: 30 })
+  if (claim === null) return false
+  const at = context.now()
+  const change = {
+    state: 'requested' as const,
+    requested_at: at,
+    attempts: 0,
+    next_attempt_at: null,
+    reference: null,
+    generation: replica.generation + 1,
+  }
+  await endClaim(
+    context.database,
+    claim,
+    { change, note: { what: 'copy to tape asked for again', detail: replica.last_error ?? replica.state } },
+    at,
+  )
+  return true
+}

@@ -1,0 +1,56 @@
+/** A message of `tape-requests`: as next-steps.ts writes it, checked. */
+import * as z from 'zod'
+import { contentOfFile } from '../../catalogue/replicas.ts'
+import type { Replica } from '../../database/replica-schema.ts'
+import { InvalidInputError } from '../../errors.ts'
+import type { WithTape } from './copy-to-tape.ts'
+import { askAgain, wishForCopy } from './sweep-copies.ts'
+
+const schema = z.object({
+  tag: z.string().min(1),
+  runNumber: z.int().nonnegative(),
+  bucket: z.string().min(1),
+  key: z.string().min(1),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  priority: z.enum(['live', 'backlog']),
+})
+export type TapeRequest = z.infer<typeof schema>
+
+/** @throws InvalidInputError naming what in the message is wrong. */
+export function parseTapeRequest(body: string): TapeRequest {
+  let json: unknown
+  try {
+    json = JSON.parse(body)
+  } catch (cause) {
+    throw new InvalidInputError('a request for a tape copy is not JSON', {}, { cause })
+  }
+  const result = schema.safeParse(json)
+  if (!result.success) throw new InvalidInputError(`a request for a tape copy is malformed: ${z.prettifyError(result.error)}`)
+  return result.data
+}
+
+/**
+ * Writes the wish down, so that the message may go: from then on the row is the truth. A copy that could not be made because
+ * its source was gone is tried again: the contents may have come back.
+ * @throws InvalidInputError when the catalogue has no such contents.
+ */
+export async function acceptTapeRequest(context: WithTape, request: TapeRequest): Promise<Replica> {
+  const file = await context.database
+    .selectFrom('run_files')
+    .innerJoin('runs', 'runs.id', 'run_files.run_id')
+    .selectAll('run_files')
+    .select(['runs.tag', 'runs.run_number as runNumber'])
+    .where('bucket', '=', request.bucket)
+    .where('object_key', '=', request.key)
+    .where('sha256', '=', request.sha256)
+    .orderBy('run_files.id', 'desc')
+    .executeTakeFirst()
+  if (file === undefined)
+    throw new InvalidInputError(
+      `a tape copy was asked of contents that the catalogue does not know: ${request.key}, sha256 ${request.sha256}`,
+    )
+  const wish = await wishForCopy(context, contentOfFile(file, file), { priority: request.priority, requestedBy: 'tape-requests' })
+  const givenUp = wish.state === 'failed' && wish.next_attempt_at === null
+  if (givenUp || wish.state === 'missing') await askAgain(context, wish)
+  return wish
+}

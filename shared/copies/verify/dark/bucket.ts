@@ -1,0 +1,70 @@
+/** One raw bucket against the catalogue, page by page in the order of the listing: what only the one or only the other has. */
+import { pastIgnored } from '../../../ingest/reconcile.ts'
+import { routeKey } from '../../../notifications/route-key.ts'
+import type { TapeContext } from '../../../runtime/context.ts'
+import { listObjects, type ObjectVersion } from '../../../storage/objects.ts'
+
+/** Younger objects are on their way into the catalogue. */
+const YOUNG_MS = 3_600_000
+const PAGE = 1000
+
+export interface BucketPage {
+  readonly listed: number
+  /** Named like runs, and unknown to the ledger and the catalogue. */
+  readonly dark: readonly ObjectVersion[]
+  /** Copies that the catalogue believes present in this stretch of keys, and that the listing did not show. */
+  readonly unlisted: readonly number[]
+}
+
+export async function* compareBucket(context: TapeContext, bucket: string, signal: AbortSignal): AsyncGenerator<BucketPage> {
+  const { CYGNET_IGNORED_PREFIXES: ignored } = context.config
+  const before = context.now().getTime() - YOUNG_MS
+  for (let startAfter: string | null = null; ; ) {
+    const { objects, last } = await listObjects(context.s3, { bucket, prefix: '', startAfter }, signal)
+    const runs = objects.filter((object) => routeKey(object.key, ignored).kind === 'run')
+    const old = runs.filter((object) => object.lastModified.getTime() < before)
+    const keys = new Set(objects.map((object) => object.key))
+    yield { listed: objects.length, dark: await unknownOf(context, bucket, old), unlisted: [] }
+    for await (const unlisted of unlistedCopies(context, { bucket, after: startAfter, last }, keys)) yield { listed: 0, dark: [], unlisted }
+    if (last === null) return
+    startAfter = pastIgnored(last, ignored)
+  }
+}
+
+async function unknownOf({ database }: TapeContext, bucket: string, objects: readonly ObjectVersion[]): Promise<readonly ObjectVersion[]> {
+  if (objects.length === 0) return []
+  const keys = objects.map((object) => object.key)
+  const of = (table: 'arrivals' | 'run_files') =>
+    database.selectFrom(table).select(['object_key', 'etag']).where('bucket', '=', bucket).where('object_key', 'in', keys).execute()
+  const [arrivals, files] = await Promise.all([of('arrivals'), of('run_files')])
+  const versions = new Set([...arrivals, ...files].map(({ object_key, etag }) => `${object_key}\0${etag}`))
+  // An arrival without an ETag stands for whatever is under the key.
+  return objects.filter(({ key, etag }) => !versions.has(`${key}\0${etag}`) && !versions.has(`${key}\0`))
+}
+
+/**
+ * The catalogue's copies in a stretch of keys, `after` exclusive to `last` inclusive (null: to the end), less those that were listed. The
+ * database compares keys byte by byte as stores do.
+ */
+async function* unlistedCopies(
+  { database }: TapeContext,
+  stretch: { readonly bucket: string; readonly after: string | null; readonly last: string | null },
+  listed: ReadonlySet<string>,
+): AsyncGenerator<readonly number[]> {
+  for (let after = stretch.after; ; ) {
+    let query = database
+      .selectFrom('replicas')
+      .select(['id', 'object_key'])
+      .where('bucket', '=', stretch.bucket)
+      .where('kind', '=', 'cloud')
+      .where('state', '=', 'present')
+    if (after !== null) query = query.where('object_key', '>', after)
+    if (stretch.last !== null) query = query.where('object_key', '<=', stretch.last)
+    const page = await query.orderBy('object_key').limit(PAGE).execute()
+    const unlisted = page.filter(({ object_key }) => !listed.has(object_key)).map(({ id }) => id)
+    if (unlisted.length > 0) yield unlisted
+    const lastRow = page.at(-1)
+    if (lastRow === undefined || page.length < PAGE) return
+    after = lastRow.object_key
+  }
+}

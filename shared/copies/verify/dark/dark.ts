@@ -1,0 +1,125 @@
+/**
+ * Dark copies: what a place holds and the catalogue does not know; and the other way round, copies that the catalogue believes in
+ * the store and that its listing does not show. Found page by page, told once a day; nothing is ever deleted for being dark.
+ */
+import { alertRequest } from '../../../catalogue/next-steps.ts'
+import { InvalidInputError } from '../../../errors.ts'
+import type { Logger } from '../../../log.ts'
+import type { TapeContext } from '../../../runtime/context.ts'
+import { addRequests } from '../../../work/outbox.ts'
+import { sendRequests } from '../../../work/send-requests.ts'
+import { NOTHING_VERIFIED, summedUp, type Verification, type VerifySummary, verifyReplica } from '../verify.ts'
+import { compareBucket } from './bucket.ts'
+import { noteDark, noteDarkPass, resolveDark } from './rows.ts'
+import { compareTape } from './tape.ts'
+
+/** A raw bucket, or the configured tape endpoint. */
+export type DarkPlace = { readonly bucket: string } | { readonly tape: true }
+
+export interface DarkReport {
+  readonly endpoint: string
+  readonly listed: number
+  readonly dark: number
+  readonly darkBytes: number
+  readonly examples: readonly string[]
+  /** Dark before, and not any more. */
+  readonly resolved: number
+  /** Copies that the listing did not show, each looked at afresh. */
+  readonly unlisted: VerifySummary
+}
+
+export interface DarkOptions {
+  readonly secondLookMs?: number
+  readonly onUnlisted?: (result: Verification) => void
+}
+
+const EXAMPLES = 5
+/** A listing that lacks more than this tells of the store; the rest has its turn with the next pass or the scrub. */
+const MOST_LOOKED_AT = 1000
+
+/**
+ * Goes through a place. Null where the tape endpoint cannot list what it holds, or none is configured.
+ * @throws the signal's reason when it aborts: what was found until then is written down; what the place throws.
+ */
+export async function findDark(
+  context: TapeContext,
+  place: DarkPlace,
+  options: DarkOptions,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<DarkReport | null> {
+  const { database } = context
+  const endpoint = darkEndpoint(context, place)
+  if (endpoint === null) return null
+  const begunAt = context.now()
+  const report = { endpoint, listed: 0, dark: 0, darkBytes: 0, examples: [] as string[], resolved: 0, unlisted: NOTHING_VERIFIED }
+  for await (const page of pagesOf(context, place, signal)) {
+    signal.throwIfAborted()
+    await noteDark(database, endpoint, page.dark, context.now())
+    report.listed += page.listed
+    report.dark += page.dark.length
+    report.darkBytes += page.dark.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    report.examples.push(...page.dark.slice(0, EXAMPLES - report.examples.length).map(({ name }) => name))
+    for (const id of page.unlisted.slice(0, MOST_LOOKED_AT - report.unlisted.checked)) {
+      const result = await verifyReplica(context, id, { readBack: 'never', ...options }, signal, log)
+      if (result === null) continue
+      report.unlisted = summedUp(report.unlisted, result)
+      options.onUnlisted?.(result)
+    }
+  }
+  const at = context.now()
+  report.resolved = await resolveDark(database, endpoint, begunAt, at)
+  await noteDarkPass(database, endpoint, { begunAt, at, listed: report.listed, finished: true })
+  if (report.dark > 0) await tell(context, place, report, at, signal)
+  log[report.dark > 0 ? 'warn' : 'info']({ ...report, ms: at.getTime() - begunAt.getTime() }, 'dark-copies')
+  return report
+}
+
+/** How the place is named in the catalogue; null where it cannot be gone through. @throws InvalidInputError for a bucket without runs. */
+export function darkEndpoint({ config, tape }: TapeContext, place: DarkPlace): string | null {
+  if ('tape' in place) return tape?.list === undefined ? null : tape.endpoint
+  if (!config.CYGNET_RAW_BUCKETS.includes(place.bucket))
+    throw new InvalidInputError(`${place.bucket} is not among the buckets whose runs are catalogued (CYGNET_RAW_BUCKETS)`)
+  return `s3://${place.bucket}`
+}
+
+interface Page {
+  readonly listed: number
+  readonly dark: readonly { readonly name: string; readonly sizeBytes: number }[]
+  readonly unlisted: readonly number[]
+}
+
+async function* pagesOf(context: TapeContext, place: DarkPlace, signal: AbortSignal): AsyncGenerator<Page> {
+  if ('bucket' in place) {
+    for await (const { listed, dark, unlisted } of compareBucket(context, place.bucket, signal))
+      yield { listed, dark: dark.map(({ key, sizeBytes }) => ({ name: key, sizeBytes })), unlisted }
+    return
+  }
+  const { tape } = context
+  if (tape?.list === undefined) return
+  for await (const page of compareTape(context, tape.endpoint, tape.list('', signal))) yield { ...page, unlisted: [] }
+}
+
+/** One alert a place and day. */
+async function tell(
+  context: TapeContext,
+  place: DarkPlace,
+  { endpoint, dark, darkBytes, examples }: Pick<DarkReport, 'endpoint' | 'dark' | 'darkBytes' | 'examples'>,
+  at: Date,
+  signal: AbortSignal,
+): Promise<void> {
+  const [many, more] = [dark === 1 ? '1 file' : `${dark} files`, dark > examples.length ? ', …' : '']
+  const next = 'bucket' in place ? '`cygnet reconcile` has those that are runs catalogued' : 'another program may have put them there'
+  const alert = alertRequest({
+    rule: 'dark-copies',
+    severity: 'warning',
+    summary: `${endpoint} holds ${many} (${darkBytes} bytes) unknown to the catalogue: ${examples.join(', ')}${more}. Nothing is done to them; ${next}`,
+    tag: null,
+    runNumber: null,
+    runId: null,
+    object: null,
+    occurrence: `${endpoint.slice(0, 200)}:${at.toISOString().slice(0, 10)}`,
+  })
+  await addRequests(context.database, [alert], at)
+  await sendRequests(context, [alert], signal)
+}

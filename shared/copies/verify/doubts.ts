@@ -1,0 +1,54 @@
+/** Questions that decide whether what was seen of a copy in the store means what it seems to. */
+import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3'
+import type { Database } from '../../database/connect.ts'
+import type { Replica } from '../../database/replica-schema.ts'
+import type { TapeContext } from '../../runtime/context.ts'
+import { describeObject } from '../../storage/objects.ts'
+import { statusOf } from '../../storage/send-body.ts'
+
+/** An account that may not look at the bucket itself gets the benefit of the doubt: somebody must have made it. */
+export async function bucketIsThere(s3: S3Client, bucket: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await s3.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: signal })
+    return true
+  } catch (error) {
+    if (statusOf(error) === 404) return false
+    if (statusOf(error) === 403) return true
+    throw error
+  }
+}
+
+/** Whether the key holds a version that the ledger has heard of and that waits to be catalogued, or is being. */
+export async function newerVersion(context: TapeContext, replica: Replica, signal: AbortSignal): Promise<boolean> {
+  const name = { bucket: replica.bucket, key: replica.object_key }
+  const object = await describeObject(context.s3, name, signal)
+  if (object === null) return false
+  const waiting = await context.database
+    .selectFrom('arrivals')
+    .select('id')
+    .where('bucket', '=', name.bucket)
+    .where('object_key', '=', name.key)
+    .where('etag', '=', object.etag)
+    .where('state', 'in', ['received', 'processing'])
+    .limit(1)
+    .execute()
+  return waiting.length > 0
+}
+
+/**
+ * What speaks against contents that are what was catalogued: their digest was not the stated one when they were catalogued, so
+ * that the catalogue's checksums are those of the wrong bytes. Null where nothing does.
+ */
+export async function statedOtherwise(database: Database, replica: Replica): Promise<string | null> {
+  const files = await database
+    .selectFrom('run_files')
+    .select('id')
+    .where('bucket', '=', replica.bucket)
+    .where('object_key', '=', replica.object_key)
+    .where('sha256', '=', replica.sha256)
+    .where('is_live', '=', 1)
+    .where('integrity', '=', 'mismatch')
+    .limit(1)
+    .execute()
+  return files.length === 0 ? null : 'its bytes are those that were catalogued, and a checksum stated for them disagrees'
+}

@@ -1,0 +1,71 @@
+/** What was seen of a copy, as its row, its run's history and the people who should hear of it get it: pure. */
+
+import type { ReplicaOutcome } from '../../catalogue/replica-work.ts'
+import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
+import type { Request } from '../../work/outbox.ts'
+import { nameOf, replicaAlert } from '../tape/copy-outcome.ts'
+import type { Seen } from './look.ts'
+import { type OtherCopies, whereToLook } from './other-copies.ts'
+
+/** States in which a copy is where it can be looked at. */
+export const VERIFIABLE_STATES = ['present', 'on-media', 'staged', 'missing', 'suspicious'] as const satisfies readonly ReplicaState[]
+
+/** A line of the history tells of changes only: what is verified once more is in the row. */
+export function seenOutcome(replica: Replica, seen: Seen, at: Date): Pick<ReplicaOutcome, 'change' | 'note'> {
+  switch (seen.state) {
+    case 'verified': {
+      const state = replica.kind !== 'tape' ? 'present' : seen.onMedia ? 'on-media' : 'staged'
+      const verified = { verified_at: at, verified_by: seen.by.slice(0, 255), checked_at: at, last_error: null }
+      return {
+        change: { ...verified, ...changedTo(replica, state), ...(replica.kind === 'tape' ? followed(state, at) : {}) },
+        note:
+          replica.state === state ? null : { what: WORDS[state], detail: `${replica.url}: was ${replica.state}, verified by ${seen.by}` },
+      }
+    }
+    case 'missing':
+      return badNews(replica, 'missing', 'it was not there at two looks', at)
+    case 'suspicious':
+      return badNews(replica, 'suspicious', seen.detail, at)
+    case 'unknown':
+      return { change: { checked_at: at, last_error: seen.detail }, note: null }
+  }
+}
+
+const WORDS = { present: 'copy verified again', 'on-media': 'on tape', staged: "on the endpoint's disk buffer" } as const
+
+/** One that is on the disk buffer is followed from there to the medium. */
+const followed = (state: ReplicaState, at: Date) => ({ next_attempt_at: state === 'staged' ? at : null })
+
+const changedTo = (replica: Replica, state: ReplicaState) => (replica.state === state ? {} : { state })
+
+function badNews(replica: Replica, state: 'missing' | 'suspicious', detail: string, at: Date) {
+  return {
+    change: { checked_at: at, last_error: detail, ...changedTo(replica, state) },
+    note: replica.state === state ? null : { what: `copy ${state}`, detail: `${replica.url}: ${detail}` },
+  }
+}
+
+/**
+ * The alert for a copy that is missing or suspicious; once for each time that it was good before.
+ * @param others what else there is of the same contents.
+ */
+export function doubtAlert(replica: Replica, seen: Extract<Seen, { state: 'missing' | 'suspicious' }>, others: OtherCopies): Request {
+  const what = seen.state === 'missing' ? 'is missing' : `is suspicious (${seen.detail})`
+  const about = `${nameOf(replica)}: ${replica.url} ${what}`
+  const again = replica.verified_at?.toISOString() ?? 'never'
+  if (others.verified.length === 0) {
+    const verify = `cygnet verify --run ${replica.run_number} --tag ${replica.tag}`
+    const summary = `${about}, and no other verified copy is known. Delete nothing of this run anywhere: ${whereToLook(others)} and push it again, have the place looked at, then run \`${verify}\``
+    return replicaAlert(replica, 'last-copy-in-danger', 'page', summary, again)
+  }
+  const severity = replica.kind === 'recall' ? 'warning' : 'error'
+  return replicaAlert(replica, `copy-${seen.state}`, severity, `${about}; ${wayOut(replica, others.verified)}`, again)
+}
+
+function wayOut(replica: Replica, others: readonly Replica[]): string {
+  const other = others.find(({ kind }) => kind === (replica.kind === 'tape' ? 'cloud' : 'tape')) ?? others[0]
+  const there = `${other?.url} was verified ${other?.verified_at?.toISOString() ?? ''}`
+  if (other?.kind === 'tape')
+    return `${there}: \`cygnet recall ${replica.run_number} --tag ${replica.tag}\` brings the run back from tape; keep that copy`
+  return replica.kind === 'tape' ? `${there}: keep it until a new copy on tape is verified` : `${there}: keep it`
+}

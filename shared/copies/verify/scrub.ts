@@ -1,0 +1,115 @@
+/**
+ * The scrub: every copy is verified again at least once in CYGNET_SCRUB_DAYS, the one looked at longest ago first, one at a time
+ * and so many bytes a run, so that it never stands in the way of copies that are being made.
+ */
+import { sql } from 'kysely'
+import type { Database } from '../../database/connect.ts'
+import type { Replica } from '../../database/replica-schema.ts'
+import type { Logger } from '../../log.ts'
+import type { TapeContext } from '../../runtime/context.ts'
+import { VERIFIABLE_STATES } from './outcome.ts'
+import { createPatience } from './patience.ts'
+import { NOTHING_VERIFIED, summedUp, type VerifySummary, verifyReplica } from './verify.ts'
+
+const DAY_MS = 86_400_000
+/** What vanished, and what nothing could be said of, is looked at again after this long and not only at its next turn. */
+const DOUBT_MS = DAY_MS
+/** Rows looked up for one run: more than it gets through. */
+const MOST_AT_ONCE = 2000
+
+export interface ScrubProgress extends VerifySummary {
+  /** True when every copy that was due had its turn. */
+  readonly finished: boolean
+}
+
+type Due = Pick<Replica, 'id' | 'kind' | 'endpoint' | 'size_bytes'>
+
+/** Ends, without throwing, when the signal aborts: the next run goes on there. @throws what the database throws. */
+export async function scrub(
+  context: TapeContext,
+  options: { readonly secondLookMs?: number },
+  signal: AbortSignal,
+  log: Logger,
+): Promise<ScrubProgress> {
+  const due = await dueReplicas(context)
+  const mostBytes = context.config.CYGNET_SCRUB_BYTES
+  const patience = createPatience()
+  let summary = NOTHING_VERIFIED
+  let finished = due.length < MOST_AT_ONCE
+  for (const [index, replica] of due.entries()) {
+    if (signal.aborted) return { ...summary, finished: false }
+    // A file larger than all that a run may read has a run of its own.
+    const tooMuch = summary.bytes > 0 && summary.bytes + replica.size_bytes > mostBytes
+    if (tooMuch || patience.isLost(replica)) {
+      finished = false
+      if (tooMuch) break
+      continue
+    }
+    try {
+      const readBack = replica.kind === 'tape' ? 'if-needed' : 'always'
+      const result = await verifyReplica(context, replica.id, { readBack, ...options }, signal, log)
+      if (result === null) continue
+      patience.note(replica, result.answered)
+      summary = summedUp(summary, result)
+    } catch (error) {
+      if (!signal.aborted) throw error
+      if (index === 0) await noteTooSlow(context, replica)
+      return { ...summary, finished: false }
+    }
+  }
+  return { ...summary, finished }
+}
+
+/** Those that are due and can be looked at from here, the one looked at longest ago first. */
+async function dueReplicas({ database, tape, config, now }: TapeContext): Promise<readonly Due[]> {
+  const at = now().getTime()
+  const [cycle, doubt] = [new Date(at - config.CYGNET_SCRUB_DAYS * DAY_MS), new Date(at - DOUBT_MS)]
+  const endpoint = tape === null || (await isResting(database, tape.endpoint, now())) ? null : tape.endpoint
+  return await database
+    .selectFrom('replicas')
+    .select(['id', 'kind', 'endpoint', 'size_bytes'])
+    .where('state', 'in', VERIFIABLE_STATES)
+    .where((where) =>
+      where.or([
+        where('kind', 'in', ['cloud', 'recall']),
+        ...(endpoint === null ? [] : [where.and([where('kind', '=', 'tape'), where('endpoint', '=', endpoint)])]),
+      ]),
+    )
+    .where((where) =>
+      where.or([
+        where('checked_at', 'is', null),
+        where('checked_at', '<', cycle),
+        where.and([
+          where('checked_at', '<', doubt),
+          where.or([where('state', '=', 'missing'), where.and([where('state', '!=', 'suspicious'), where('last_error', 'is not', null)])]),
+        ]),
+      ]),
+    )
+    .where((where) => where.or([where('lease_until', 'is', null), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]))
+    .orderBy('checked_at')
+    .orderBy('id')
+    .limit(MOST_AT_ONCE)
+    .execute()
+}
+
+/** While copies to an endpoint rest after failures, the scrub leaves it alone too. */
+async function isResting(database: Database, endpoint: string, at: Date): Promise<boolean> {
+  const health = await database
+    .selectFrom('tape_endpoints')
+    .select('paused_until')
+    .where('endpoint', '=', endpoint)
+    .where('paused_until', '>', at)
+    .executeTakeFirst()
+  return health !== undefined
+}
+
+/** It had the whole time of a run and was not read to its end: it must not keep the others from their turn for ever. */
+async function noteTooSlow({ database, now }: TapeContext, { id }: Due): Promise<void> {
+  const at = now()
+  await database
+    .updateTable('replicas')
+    .set({ checked_at: at, last_error: 'it could not be read to its end in the time of one run of the scrub', updated_at: at })
+    .where('id', '=', id)
+    .where('lease_owner', 'is', null)
+    .execute()
+}

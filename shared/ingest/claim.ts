@@ -1,0 +1,110 @@
+/** Who works on an object version: the lease, and what a duplicate does that meets a colleague at work. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  claimArrival,
+  failDeadArrival,
+  findArrival,
+  type Lease,
+  type LiveVersion,
+  lookUpArrival,
+  MAX_ATTEMPTS,
+  renewLease,
+} from '../catalogue/arrivals.ts'
+import type { Arrival } from '../database/schema.ts'
+import { ConflictError, TransientError } from '../errors.ts'
+import type { RunKey } from '../notifications/run-key.ts'
+import type { StorageContext } from '../runtime/context.ts'
+import type { ObjectDescription } from '../storage/objects.ts'
+import { flushOutbox } from '../work/outbox.ts'
+import type { Outcome } from './process-arrival.ts'
+import { giveUp } from './refuse.ts'
+
+/** A duplicate waits this long for the call that is at work before it goes back into the queue. */
+const WAIT_FOR_OTHER_MS = 20_000
+const WAIT_STEP_MS = 250
+
+/** The lease on a version that the ledger knows; or, when there is nothing to do for us, the outcome. */
+export async function claimKnown(
+  context: StorageContext,
+  object: ObjectDescription,
+  run: RunKey,
+  options: { readonly owner: string; readonly leaseSeconds: number },
+  signal: AbortSignal,
+): Promise<Lease | Outcome | 'look-again'> {
+  const found = await lookUpArrival(context.database, object)
+  if (found === null) throw new TransientError(`the ledger lost the arrival of ${object.key}`)
+  const { arrival, live } = found
+  const storedAgain = isStoredAgain(arrival, live, object)
+  if ((arrival.state === 'done' || arrival.state === 'invalid') && !storedAgain) {
+    // Killed between commit and sending, the last call left its requests behind.
+    if (live !== null) await flushOutbox(context.database, context.queues, { runId: live.runId }, signal)
+    return arrival.state === 'invalid' ? 'invalid' : 'unchanged'
+  }
+  if (await isDeadly(context, arrival, run, object, signal)) return 'failed'
+  const lease = await claimArrival(context.database, arrival, object, { ...options, reopen: storedAgain })
+  return lease ?? (await waitForOther(context, object, signal))
+}
+
+/** True when whoever reads this object dies without a word: then it is failed and told, before it takes another along. */
+async function isDeadly(
+  context: StorageContext,
+  arrival: Arrival,
+  run: RunKey,
+  object: ObjectDescription,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const leaseOver = (arrival.lease_until?.getTime() ?? 0) < context.now().getTime()
+  if (arrival.state !== 'processing' || arrival.attempts < MAX_ATTEMPTS || !leaseOver) return false
+  const reason = `its reader died ${arrival.attempts} times`
+  const given = { arrivalId: arrival.id, attempts: arrival.attempts, reason, run, object }
+  return await giveUp(context, given, (trx) => failDeadArrival(trx, arrival, reason), signal)
+}
+
+/** The store holds a finished version again after it held another: the catalogue shows something else by now. */
+function isStoredAgain(arrival: Arrival, live: LiveVersion | null, object: ObjectDescription): boolean {
+  // Deleted after its copy on tape was verified, or missing, and here once more: brought back, or sent again.
+  if (live !== null && live.etag === object.etag && !live.inStore) return arrival.state === 'done'
+  // The same bytes sent once more after a digest disagreed: what is stated about them may have been put right.
+  const restated = live?.integrity === 'mismatch' && live.storedAt < object.lastModified
+  if (arrival.state === 'done') return live?.etag !== object.etag || restated
+  if (arrival.state !== 'invalid') return false
+  return (live !== null && live.etag !== object.etag) || (arrival.last_modified?.getTime() ?? 0) < object.lastModified.getTime()
+}
+
+/** Another call holds the lease, on a duplicate of this message: its result is ours, unless it dies or takes longer than we wait. */
+async function waitForOther(context: StorageContext, object: ObjectDescription, signal: AbortSignal): Promise<Outcome | 'look-again'> {
+  for (let waitedMs = 0; waitedMs < WAIT_FOR_OTHER_MS; waitedMs += WAIT_STEP_MS) {
+    await sleep(WAIT_STEP_MS, undefined, { signal })
+    const arrival = await findArrival(context.database, object)
+    if (arrival?.state === 'done') return 'unchanged'
+    if (arrival?.state === 'invalid') return 'invalid'
+    const leaseOver = (arrival?.lease_until?.getTime() ?? 0) < context.now().getTime()
+    if (arrival?.state !== 'processing' || leaseOver) return 'look-again'
+  }
+  throw new ConflictError(`${object.key} is being worked on`)
+}
+
+/** Keeps the lease alive while `work` runs; the signal it gets aborts when the lease is lost. */
+export async function withLease<T>(
+  context: StorageContext,
+  lease: Lease,
+  signal: AbortSignal,
+  work: (held: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const lost = new AbortController()
+  const { CYGNET_LEASE_SECONDS: leaseSeconds } = context.config
+  const renewal = setInterval(
+    () => {
+      renewLease(context.database, lease, leaseSeconds).catch((error) => {
+        if (error instanceof ConflictError) lost.abort(error)
+        else context.log.warn({ error }, 'lease-not-renewed')
+      })
+    },
+    (leaseSeconds * 1000) / 4,
+  )
+  try {
+    return await work(AbortSignal.any([signal, lost.signal]))
+  } finally {
+    clearInterval(renewal)
+  }
+}

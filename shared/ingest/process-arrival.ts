@@ -1,0 +1,160 @@
+/** From "something arrived" to "the run stands in the catalogue": what the store holds now is read, once, and written down. */
+
+import { claimNewArrival, closeArrival, endAttempt, type Lease, recordArrivals } from '../catalogue/arrivals.ts'
+import { recordFile, recordInvalid } from '../catalogue/record-file.ts'
+import { InvalidInputError, TransientError } from '../errors.ts'
+import { extractFile } from '../extraction/extract-file.ts'
+import { compareDigests, furtherDigests, integrityOf } from '../extraction/integrity.ts'
+import { likelyPartBytes } from '../extraction/multipart-etag.ts'
+import type { Logger } from '../log.ts'
+import type { ObjectArrival } from '../notifications/arrival.ts'
+import { routeKey } from '../notifications/route-key.ts'
+import type { RunKey } from '../notifications/run-key.ts'
+import type { StorageContext } from '../runtime/context.ts'
+import { describeObject, type ObjectDescription, readObject } from '../storage/objects.ts'
+import { claimOwner } from '../work/claim-owner.ts'
+import { flushOutbox, type Request } from '../work/outbox.ts'
+import { claimKnown, withLease } from './claim.ts'
+import { giveBack, rejectMisnamed, reportGone, reportUnseen } from './refuse.ts'
+
+/** A key that is overwritten again and again while it is read is left to the newest version's own notification. */
+const LOOKS = 3
+
+export type Outcome = 'catalogued' | 'unchanged' | 'invalid' | 'gone' | 'failed' | 'ignored'
+
+/**
+ * Processes one arrival. Any number of calls, at once or repeated, have one outcome.
+ * @throws ConflictError while another call works on the same object, TransientError when trying again may help.
+ */
+export async function processArrival(context: StorageContext, hint: ObjectArrival, signal: AbortSignal, log: Logger): Promise<Outcome> {
+  const route = context.config.CYGNET_RAW_BUCKETS.includes(hint.bucket)
+    ? routeKey(hint.key, context.config.CYGNET_IGNORED_PREFIXES)
+    : ({ kind: 'ignored' } as const)
+  if (route.kind === 'ignored') return 'ignored'
+  if (route.kind === 'misnamed') return await rejectMisnamed(context, hint, route.reason, signal)
+  for (let look = 0; look < LOOKS; look++) {
+    const outcome = await processCurrentVersion(context, hint, route.run, signal, log)
+    if (outcome !== 'look-again') return outcome
+  }
+  throw new TransientError(`${hint.key} changes faster than it can be read`)
+}
+
+async function processCurrentVersion(
+  context: StorageContext,
+  hint: ObjectArrival,
+  run: RunKey,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<Outcome | 'look-again'> {
+  const object = await describeObject(context.s3, hint, signal).catch(async (error) => {
+    await reportUnseen(context, hint, run, error, signal)
+    throw error
+  })
+  if (object === null) return await reportGone(context, hint, run, signal)
+  if (hint.etag !== object.etag || hint.versionId !== object.versionId) await supersedeHint(context, hint, object)
+  const { CYGNET_LEASE_SECONDS: leaseSeconds } = context.config
+  const owner = claimOwner(context)
+  const fresh = await claimNewArrival(context.database, hint, object, { owner, leaseSeconds, at: context.now() })
+  const claim = fresh ?? (await claimKnown(context, object, run, { owner, leaseSeconds }, signal))
+  if (typeof claim === 'string') return claim
+  const recorded = await withLease(context, claim, signal, async (held) => {
+    try {
+      return await extractAndRecord(context, { hint, run, object, lease: claim }, held, log)
+    } catch (error) {
+      await giveBack(context, claim, object, run, error, signal)
+      throw error
+    }
+  })
+  await flushOutbox(context.database, context.queues, { names: recorded.requests.map((request) => request.name) }, signal)
+  return recorded.outcome
+}
+
+/** The notification was of another version than the store holds by now, or did not say of which. */
+async function supersedeHint(context: StorageContext, hint: ObjectArrival, object: ObjectDescription): Promise<void> {
+  await recordArrivals(context.database, [hint], context.now())
+  await closeArrival(context.database, hint, 'superseded', `the store holds ${object.versionId ?? object.etag} by now`)
+}
+
+interface Claimed {
+  readonly hint: ObjectArrival
+  readonly run: RunKey
+  readonly object: ObjectDescription
+  readonly lease: Lease
+}
+
+/** What was written down, and the requests that were written with it, still to be sent. */
+interface RecordedArrival {
+  readonly outcome: Outcome | 'look-again'
+  readonly requests: readonly Request[]
+}
+
+async function extractAndRecord(context: StorageContext, claimed: Claimed, signal: AbortSignal, log: Logger): Promise<RecordedArrival> {
+  const { hint, run, object, lease } = claimed
+  const stillCurrent = async () => {
+    const now = await describeObject(context.s3, object, signal)
+    if (now === null) return 'gone'
+    return now.etag === object.etag && now.versionId === object.versionId ? 'yes' : 'no'
+  }
+  const common = { lease, tag: run.tag, version: object }
+  try {
+    const read = await extractAndCompare(context, object, run, signal)
+    const priority = hint.source === 'reconcile' || hint.source === 'replay' ? 'backlog' : 'live'
+    const options = { at: context.now(), recoMinimumEvents: context.config.CYGNET_RECO_MINIMUM_EVENTS, stillCurrent }
+    const recorded = await recordFile(context.database, { ...common, ...read, priority }, options)
+    if (recorded.kind === 'superseded') return await superseded(context, lease)
+    const { metadata } = read
+    log.info(
+      {
+        run: recorded.run.runNumber,
+        events: metadata.eventCount,
+        sizeBytes: metadata.sizeBytes,
+        complete: metadata.complete,
+        problem: metadata.problem?.message,
+        integrity: read.integrity,
+        attempt: lease.attempt,
+        requests: recorded.requests.map((request) => request.queue),
+      },
+      'run-catalogued',
+    )
+    return { outcome: 'catalogued', requests: recorded.requests }
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error
+    const requests = await recordInvalid(
+      context.database,
+      { ...common, runNumber: run.runNumber, reason: error.message },
+      { at: context.now(), stillCurrent },
+    )
+    if (requests === 'superseded') return await superseded(context, lease)
+    log.warn({ run: run.runNumber, reason: error.message, attempt: lease.attempt }, 'run-invalid')
+    return { outcome: 'invalid', requests }
+  }
+}
+
+/** Reads the object once; a second time when a digest disagrees, since it may have been our reading that went wrong. */
+async function extractAndCompare(context: StorageContext, object: ObjectDescription, run: RunKey, signal: AbortSignal) {
+  const read = async () => {
+    const metadata = await extractFile(
+      { fileName: run.fileName, open: (opened) => readObject(context.s3, object, opened) },
+      {
+        igzip: context.config.CYGNET_IGZIP,
+        maxEventBytes: context.config.CYGNET_MAX_EVENT_BYTES,
+        digests: furtherDigests(object.stated),
+        partBytes: likelyPartBytes(object.etag, object.sizeBytes),
+        signal,
+      },
+    )
+    const comparisons = compareDigests(object.stated, metadata.checksums)
+    return { metadata, comparisons, integrity: integrityOf(comparisons) }
+  }
+  const first = await read()
+  return first.integrity === 'mismatch' ? await read() : first
+}
+
+async function superseded(context: StorageContext, lease: Lease): Promise<RecordedArrival> {
+  await endAttempt(context.database, lease, {
+    state: 'done',
+    outcome: 'superseded',
+    reason: 'the store held a newer version before this one was written down',
+  })
+  return { outcome: 'look-again', requests: [] }
+}

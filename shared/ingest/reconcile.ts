@@ -1,0 +1,210 @@
+/**
+ * The listing is the truth: compares what a bucket holds with the ledger and announces what is missing there, through the
+ * same queue and handler as a live event. Page by page, its place kept in the catalogue, so that it resumes after a crash.
+ */
+
+import { MAX_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
+import type { Arrival } from '../database/schema.ts'
+import { encodeNotification } from '../notifications/encode.ts'
+import { routeKey } from '../notifications/route-key.ts'
+import type { StorageContext } from '../runtime/context.ts'
+import { listObjects, type ObjectVersion } from '../storage/objects.ts'
+import { flushOutbox } from '../work/outbox.ts'
+
+export interface ReconcileOptions {
+  readonly bucket: string
+  readonly prefix: string
+  /** Objects younger than this are left to their own notification, seconds. */
+  readonly graceSeconds: number
+  /** Goes on where an earlier reconciliation of the prefix was interrupted, instead of from the first key. */
+  readonly resume?: boolean
+  readonly onProgress?: (progress: ReconcileProgress) => void
+}
+
+export interface ReconcileProgress {
+  readonly listed: number
+  /** Named like runs, whether known or not. */
+  readonly runs: number
+  readonly announced: number
+  /** False when it was aborted between two pages: the next call goes on there. */
+  readonly finished: boolean
+}
+
+/** An announced arrival whose message seems lost is announced again after this long. */
+const LOST_MESSAGE_MS = 3_600_000
+/** A failed arrival is tried again every hour for a day or so; then only by hand (`cygnet replay`). */
+const FAILED_RETRY_MS = 3_600_000
+const FAILED_RETRY_ATTEMPTS = 30
+
+/** Requests of a function that died between commit and sending are older than this. */
+const STRANDED_REQUEST_MS = 60_000
+
+export async function reconcile(context: StorageContext, options: ReconcileOptions, signal: AbortSignal): Promise<ReconcileProgress> {
+  const stranded = { olderThan: new Date(context.now().getTime() - STRANDED_REQUEST_MS) }
+  // A queue that is broken must not keep the listing from being looked at.
+  await flushOutbox(context.database, context.queues, stranded, signal).catch((error) => context.log.error({ error }, 'requests-wait'))
+  let startAfter = options.resume === true ? await resumePoint(context, options) : null
+  let progress: ReconcileProgress = { listed: 0, runs: 0, announced: 0, finished: false }
+  if (startAfter === null) await savePlace(context, options, null, progress, true)
+  while (!signal.aborted) {
+    const page = await listObjects(context.s3, { bucket: options.bucket, prefix: options.prefix, startAfter }, signal)
+    const runs = page.objects.filter((object) => routeKey(object.key, context.config.CYGNET_IGNORED_PREFIXES).kind !== 'ignored')
+    const missing = await missingOf(context, runs, options.graceSeconds)
+    await announce(context, missing, 'reconcile', signal)
+    startAfter = page.last === null ? null : pastIgnored(page.last, context.config.CYGNET_IGNORED_PREFIXES)
+    progress = {
+      listed: progress.listed + page.objects.length,
+      runs: progress.runs + runs.length,
+      announced: progress.announced + missing.length,
+      finished: startAfter === null,
+    }
+    await savePlace(context, options, startAfter, progress, false)
+    options.onProgress?.(progress)
+    if (progress.finished) break
+  }
+  return progress
+}
+
+/** Objects announced with one statement and a few queue calls. */
+const ANNOUNCED_AT_ONCE = 100
+
+/** Writes objects into the ledger and puts a message for each into the queue of the live events. */
+export async function announce(
+  context: StorageContext,
+  objects: readonly ObjectVersion[],
+  source: 'reconcile' | 'replay',
+  signal: AbortSignal,
+): Promise<void> {
+  for (let start = 0; start < objects.length; start += ANNOUNCED_AT_ONCE)
+    await announcePart(context, objects.slice(start, start + ANNOUNCED_AT_ONCE), source, signal)
+}
+
+async function announcePart(
+  context: StorageContext,
+  objects: readonly ObjectVersion[],
+  source: 'reconcile' | 'replay',
+  signal: AbortSignal,
+): Promise<void> {
+  const now = context.now()
+  const arrivals = objects.map((object) => ({
+    ...object,
+    sequencer: null,
+    eventName: 'ObjectCreated:Put',
+    eventTime: object.lastModified,
+    source,
+  }))
+  await recordArrivals(context.database, arrivals, now)
+  const messages = arrivals.map((arrival) => encodeNotification([arrival]))
+  await context.queues.send('runs', messages, signal)
+  await context.database
+    .updateTable('arrivals')
+    .set({ announced_at: now })
+    .where((where) =>
+      where.or(
+        objects.map((object) =>
+          where.and([where('bucket', '=', object.bucket), where('object_key', '=', object.key), where('etag', '=', object.etag)]),
+        ),
+      ),
+    )
+    .execute()
+}
+
+async function missingOf(
+  context: StorageContext,
+  objects: readonly ObjectVersion[],
+  graceSeconds: number,
+): Promise<readonly ObjectVersion[]> {
+  const [first] = objects
+  if (first === undefined) return []
+  const keys = objects.map((object) => object.key)
+  const [arrivals, live] = await Promise.all([
+    context.database.selectFrom('arrivals').selectAll().where('bucket', '=', first.bucket).where('object_key', 'in', keys).execute(),
+    context.database
+      .selectFrom('run_files')
+      .leftJoin('replicas', (join) =>
+        join
+          .onRef('replicas.bucket', '=', 'run_files.bucket')
+          .onRef('replicas.object_key', '=', 'run_files.object_key')
+          .onRef('replicas.sha256', '=', 'run_files.sha256')
+          .on('replicas.kind', '=', 'cloud'),
+      )
+      .select(['run_files.object_key', 'run_files.etag', 'replicas.state'])
+      .where('run_files.bucket', '=', first.bucket)
+      .where('run_files.object_key', 'in', keys)
+      .where('is_live', '=', 1)
+      .execute(),
+  ])
+  const now = context.now().getTime()
+  const inStore = live.filter((file) => file.state !== 'deleted' && file.state !== 'missing')
+  const liveEtag = new Map(inStore.map((file) => [file.object_key, file.etag]))
+  return objects.filter((object) => {
+    if (object.lastModified.getTime() > now - graceSeconds * 1000) return false
+    const known = arrivals.filter((arrival) => arrival.object_key === object.key && arrival.etag === object.etag)
+    return known.length === 0 || known.every((arrival) => wantsAnnouncing(arrival, liveEtag.get(object.key), now))
+  })
+}
+
+/** @param liveEtag the ETag of the version that the catalogue believes to be in the store; undefined when it knows of none. */
+function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: number): boolean {
+  const announcedLongAgo = arrival.announced_at.getTime() < now - LOST_MESSAGE_MS
+  switch (arrival.state) {
+    case 'done':
+      // Read before, but the catalogue shows another version, or none in the store: this one was put back, or its writing was
+      // overtaken.
+      return liveEtag !== arrival.etag
+    case 'invalid':
+      return liveEtag !== undefined && liveEtag !== arrival.etag
+    case 'received':
+      return announcedLongAgo
+    case 'processing':
+      // Its own message brings it back; one whose readers keep dying is left to the hourly pace, and then to people.
+      return (
+        (arrival.lease_until?.getTime() ?? 0) < now &&
+        (arrival.attempts < MAX_ATTEMPTS || (announcedLongAgo && arrival.attempts < FAILED_RETRY_ATTEMPTS))
+      )
+    case 'failed':
+      return (
+        arrival.outcome === 'gone' ||
+        ((arrival.finished_at?.getTime() ?? 0) < now - FAILED_RETRY_MS && announcedLongAgo && arrival.attempts < FAILED_RETRY_ATTEMPTS)
+      )
+  }
+}
+
+/** Jumps over a prefix that never holds runs (single events come by the million). */
+export function pastIgnored(key: string, ignoredPrefixes: readonly string[]): string {
+  const ignored = ignoredPrefixes.find((prefix) => key.startsWith(prefix))
+  return ignored === undefined ? key : `${ignored}\u{10FFFF}`
+}
+
+async function resumePoint(context: StorageContext, options: ReconcileOptions): Promise<string | null> {
+  const row = await context.database
+    .selectFrom('reconciliations')
+    .select('start_after')
+    .where('bucket', '=', options.bucket)
+    .where('prefix', '=', options.prefix)
+    .where('finished_at', 'is', null)
+    .executeTakeFirst()
+  return row?.start_after ?? null
+}
+
+async function savePlace(
+  context: StorageContext,
+  options: ReconcileOptions,
+  startAfter: string | null,
+  progress: ReconcileProgress,
+  beginning: boolean,
+): Promise<void> {
+  const now = context.now()
+  const place = {
+    start_after: startAfter,
+    updated_at: now,
+    finished_at: progress.finished ? now : null,
+    listed: progress.listed,
+    enqueued: progress.announced,
+  }
+  await context.database
+    .insertInto('reconciliations')
+    .values({ bucket: options.bucket, prefix: options.prefix, started_at: now, ...place })
+    .onDuplicateKeyUpdate(beginning ? { ...place, started_at: now } : place)
+    .execute()
+}

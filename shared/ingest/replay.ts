@@ -1,0 +1,94 @@
+/** Replay: what was processed before, or never, is put through the same queue again. First a plan, then the deed. */
+
+import { routeKey } from '../notifications/route-key.ts'
+import { parseRunKey } from '../notifications/run-key.ts'
+import { findArrivalsOfRun } from '../queries/runs.ts'
+import type { StorageContext } from '../runtime/context.ts'
+import { describeObject, listObjects, type ObjectVersion } from '../storage/objects.ts'
+import { announce } from './reconcile.ts'
+
+export type ReplaySelection =
+  | { readonly by: 'run'; readonly runNumber: number; readonly tag: string | null }
+  | { readonly by: 'key'; readonly bucket: string; readonly key: string }
+  | { readonly by: 'prefix'; readonly bucket: string; readonly prefix: string }
+  | { readonly by: 'since'; readonly since: Date }
+
+export interface ReplayPlan {
+  /** Objects that are in the store now, by key. */
+  readonly objects: readonly ObjectVersion[]
+  /** Selected by the catalogue, but no longer in the store. */
+  readonly gone: readonly { readonly bucket: string; readonly key: string }[]
+}
+
+/** Finds what a selection means today, asking the store. Nothing is changed. */
+export async function planReplay(context: StorageContext, selection: ReplaySelection, signal: AbortSignal): Promise<ReplayPlan> {
+  if (selection.by === 'prefix') return { objects: await listRuns(context, selection, signal), gone: [] }
+  const names = selection.by === 'key' ? [{ bucket: selection.bucket, key: selection.key }] : await namesOf(context, selection)
+  const objects: ObjectVersion[] = []
+  const gone: { bucket: string; key: string }[] = []
+  for (const name of names) {
+    const object = await describeObject(context.s3, name, signal)
+    if (object === null) gone.push(name)
+    else objects.push(object)
+  }
+  return { objects, gone }
+}
+
+/** Opens the ledger's rows again and announces the objects; one that is being worked on just now is left to that. */
+export async function replay(context: StorageContext, plan: ReplayPlan, signal: AbortSignal): Promise<void> {
+  for (let start = 0; start < plan.objects.length; start += 100) {
+    const part = plan.objects.slice(start, start + 100)
+    for (const object of part)
+      await context.database
+        .updateTable('arrivals')
+        .set({ state: 'received', outcome: null, reason: 'to be replayed', attempts: 0, finished_at: null })
+        .where('bucket', '=', object.bucket)
+        .where('object_key', '=', object.key)
+        .where('etag', '=', object.etag)
+        .where('state', 'in', ['done', 'invalid', 'failed', 'received'])
+        .execute()
+    await announce(context, part, 'replay', signal)
+  }
+}
+
+async function namesOf(
+  context: StorageContext,
+  selection: Extract<ReplaySelection, { by: 'run' | 'since' }>,
+): Promise<readonly { readonly bucket: string; readonly key: string }[]> {
+  if (selection.by === 'since')
+    return await context.database
+      .selectFrom('arrivals')
+      .select(['bucket', 'object_key as key'])
+      .distinct()
+      .where('received_at', '>=', selection.since)
+      .orderBy('bucket')
+      .orderBy('object_key')
+      .execute()
+  const { tag, runNumber } = selection
+  const arrivals = await findArrivalsOfRun(context.database, { runNumber, tag: tag ?? undefined })
+  const named = arrivals.map((arrival) => ({ bucket: arrival.bucket, key: arrival.object_key }))
+  const catalogued = await context.database
+    .selectFrom('run_files')
+    .innerJoin('runs', 'runs.id', 'run_files.run_id')
+    .select(['run_files.bucket', 'run_files.object_key as key'])
+    .where('runs.run_number', '=', runNumber)
+    .where('run_files.is_live', '=', 1)
+    .execute()
+  const byName = new Map([...named, ...catalogued].map((name) => [`${name.bucket}/${name.key}`, name]))
+  return [...byName.values()].filter((name) => tag === null || parseRunKey(name.key)?.tag === tag)
+}
+
+async function listRuns(
+  context: StorageContext,
+  where: { bucket: string; prefix: string },
+  signal: AbortSignal,
+): Promise<readonly ObjectVersion[]> {
+  const found: ObjectVersion[] = []
+  let startAfter: string | null = null
+  do {
+    const page: Awaited<ReturnType<typeof listObjects>> = await listObjects(context.s3, { ...where, startAfter }, signal)
+    found.push(...page.objects.filter((object) => routeKey(object.key, context.config.CYGNET_IGNORED_PREFIXES).kind !== 'ignored'))
+    startAfter = page.last
+  } while (startAfter !== null)
+  return found
+}

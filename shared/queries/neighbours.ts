@@ -1,0 +1,20 @@
+/** The runs before and after a run, by number, among those of its tag that are current. */
+import type { Database } from '../database/connect.ts'
+
+export async function neighboursOf(
+  database: Database,
+  { tag, runNumber }: { readonly tag: string; readonly runNumber: number },
+): Promise<{ readonly before: number | null; readonly after: number | null }> {
+  const current = database.selectFrom('runs').where('tag', '=', tag).where('is_current', '=', 1)
+  const [before, after] = await Promise.all([
+    current
+      .select((select) => select.fn.max('run_number').as('number'))
+      .where('run_number', '<', runNumber)
+      .executeTakeFirst(),
+    current
+      .select((select) => select.fn.min('run_number').as('number'))
+      .where('run_number', '>', runNumber)
+      .executeTakeFirst(),
+  ])
+  return { before: before?.number ?? null, after: after?.number ?? null }
+}

@@ -1,0 +1,70 @@
+/** Of a run that is not in the catalogue: what the ledger has heard of its files. The API, its pages and the command tell the same. */
+
+import type { Database } from '../database/connect.ts'
+import type { Arrival, ArrivalOutcome, ArrivalState } from '../database/schema.ts'
+import { timeText } from '../time/text.ts'
+import { findArrivalsOfRun } from './runs.ts'
+
+export interface HeardFile {
+  readonly bucket: string
+  readonly key: string
+  readonly state: ArrivalState
+  readonly outcome: ArrivalOutcome | null
+  /** When it came into this state, or was first heard of. */
+  readonly since: Date
+  readonly attempts: number
+  /** Why it is invalid or failed, or the error of the last try. */
+  readonly reason: string | null
+  /** The number that its begin of run says, where that is another than its name's: the run is in the catalogue by that. */
+  readonly cataloguedAs: number | null
+}
+
+interface RunName {
+  readonly runNumber: number
+  readonly tag: string
+}
+
+const MOST_FILES = 20
+/** In one sentence. */
+const MOST_TOLD = 3
+
+/** The latest first, at most 20; empty when nobody has ever told of the run. */
+export async function heardOfRun(database: Database, run: Pick<RunName, 'runNumber'> & Partial<RunName>): Promise<readonly HeardFile[]> {
+  const arrivals = await findArrivalsOfRun(database, run, MOST_FILES)
+  const numbers = await numbersWithin(database, arrivals)
+  return arrivals.map(({ bucket, object_key: key, state, outcome, attempts, reason, finished_at: finished, received_at: received }) => {
+    const number = numbers.get(`${bucket}/${key}`) ?? run.runNumber
+    const cataloguedAs = number === run.runNumber ? null : number
+    return { bucket, key, state, outcome, since: finished ?? received, attempts, reason, cataloguedAs }
+  })
+}
+
+/** The run numbers that the contents of these objects say, by `bucket/key`. */
+async function numbersWithin(database: Database, objects: readonly Arrival[]): Promise<ReadonlyMap<string, number>> {
+  if (objects.length === 0) return new Map()
+  const rows = await database
+    .selectFrom('run_files')
+    .innerJoin('runs', 'runs.id', 'run_files.run_id')
+    .select(['bucket', 'object_key', 'run_number'])
+    .where('is_live', '=', 1)
+    .where((where) => where.or(objects.map(({ bucket, object_key }) => where.and({ bucket, object_key }))))
+    .execute()
+  return new Map(rows.map(({ bucket, object_key: key, run_number: number }) => [`${bucket}/${key}`, number]))
+}
+
+/** `cygno-data/LNGS/run12345.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered 503` */
+export function heardText({ bucket, key, state, outcome, since, attempts, reason, cataloguedAs }: HeardFile): string {
+  const what = cataloguedAs === null ? outcome : `${outcome} as run ${cataloguedAs}, the number in its begin of run`
+  const how = outcome === null ? state : `${state} (${what})`
+  return `${bucket}/${key}: ${how} since ${timeText(since)} UTC after ${triesText(attempts)}${reason === null ? '' : `: ${reason}`}`
+}
+
+const triesText = (attempts: number): string => (attempts === 1 ? '1 try' : `${attempts} tries`)
+
+/** One sentence, which begins with `run 12345 of LNGS is not in the catalogue`. */
+export function notCataloguedText({ tag, runNumber }: RunName, heard: readonly HeardFile[]): string {
+  const told = `run ${runNumber} of ${tag} is not in the catalogue`
+  if (heard.length === 0) return told
+  const more = heard.length > MOST_TOLD ? '; and more' : ''
+  return `${told}, but the ledger knows of it: ${heard.slice(0, MOST_TOLD).map(heardText).join('; ')}${more}`
+}

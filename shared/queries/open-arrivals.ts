@@ -1,0 +1,85 @@
+/** Objects that were announced and are not catalogued: those that wait, and those that were refused; by the tag in their key. */
+
+import type { Database } from '../database/connect.ts'
+import { parseRunKey } from '../notifications/run-key.ts'
+
+export interface Arriving {
+  readonly count: number
+  /** Since when the oldest of them waits. */
+  readonly oldest: Date | null
+  /** True when there are more than were counted. */
+  readonly atLeast: boolean
+}
+
+export interface ArrivalsOfTag {
+  readonly arriving: Arriving
+  /** Objects that could not be catalogued. */
+  readonly refused: number
+}
+
+/** Arrivals are counted one by one, up to so many. */
+const MOST_ARRIVALS = 5000
+
+export const NO_ARRIVALS: ArrivalsOfTag = { arriving: { count: 0, oldest: null, atLeast: false }, refused: 0 }
+
+/** By tag, refused since then; under `null` what is under no tag that could be read from a key. */
+export async function openArrivals(database: Database, since: Date): Promise<ReadonlyMap<string | null, ArrivalsOfTag>> {
+  const [waiting, refused] = await Promise.all([waitingArrivals(database), refusedArrivals(database, since)])
+  const tags = new Set([...waiting.keys(), ...refused.keys()])
+  return new Map(
+    [...tags].map((tag) => [tag, { arriving: waiting.get(tag) ?? NO_ARRIVALS.arriving, refused: refused.get(tag)?.length ?? 0 }]),
+  )
+}
+
+async function waitingArrivals(database: Database): Promise<ReadonlyMap<string | null, Arriving>> {
+  // Of each state by itself: both together cannot be read in the order of the index.
+  const parts = await Promise.all(
+    (['received', 'processing'] as const).map((state) =>
+      database
+        .selectFrom('arrivals')
+        .select(['object_key', 'state', 'attempts', 'reason', 'received_at', 'announced_at'])
+        .where('state', '=', state)
+        .orderBy('received_at')
+        .limit(MOST_ARRIVALS)
+        .execute(),
+    ),
+  )
+  const atLeast = parts.some((rows) => rows.length === MOST_ARRIVALS)
+  return new Map(
+    [...byTag(parts.flat())].map(([tag, own]) => [
+      tag,
+      { count: own.length, oldest: new Date(Math.min(...own.map((row) => waitsSince(row).getTime()))), atLeast },
+    ]),
+  )
+}
+
+interface Waits {
+  readonly state: string
+  readonly attempts: number
+  readonly reason: string | null
+  readonly received_at: Date
+  readonly announced_at: Date
+}
+
+/**
+ * One that is read once more after it was done was received long ago, and waits since it was announced again: it has a reason
+ * without having been tried, or is read by now. One that waits in vain is announced again and again, and waits since the first time.
+ */
+function waitsSince({ state, attempts, reason, received_at: received, announced_at: announced }: Waits): Date {
+  const isAgain = state === 'processing' || (attempts === 0 && reason !== null)
+  return isAgain ? announced : received
+}
+
+const refusedArrivals = async (database: Database, since: Date) =>
+  byTag(
+    await database
+      .selectFrom('arrivals')
+      .select('object_key')
+      .where('state', 'in', ['invalid', 'failed'])
+      .where('received_at', '>=', since)
+      .limit(MOST_ARRIVALS)
+      .execute(),
+  )
+
+const byTag = <Row extends { readonly object_key: string }>(rows: readonly Row[]) =>
+  Map.groupBy(rows, (row) => parseRunKey(row.object_key)?.tag ?? null)

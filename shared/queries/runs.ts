@@ -1,0 +1,131 @@
+/** Reading the catalogue: one run with everything that is known of it. Lists are in search-runs.ts. */
+
+import { replicasOfRun } from '../catalogue/replicas.ts'
+import type { Database } from '../database/connect.ts'
+import type { Replica } from '../database/replica-schema.ts'
+import type { Arrival, Run, RunFile } from '../database/schema.ts'
+import { type StorageSummary, summarizeStorage } from '../database/storage-summary.ts'
+
+/** Every use of a run number, in every tag unless one is named; the current use of a tag first. */
+export async function findRuns(
+  database: Database,
+  run: { readonly runNumber: number; readonly tag?: string | undefined },
+): Promise<readonly Run[]> {
+  return await database
+    .selectFrom('runs')
+    .selectAll()
+    .where('run_number', '=', run.runNumber)
+    .$if(run.tag !== undefined, (query) => query.where('tag', '=', run.tag as string))
+    .orderBy('tag')
+    .orderBy('is_current', 'desc')
+    .orderBy('started_epoch', 'desc')
+    .execute()
+}
+
+/**
+ * What the ledger has heard of a run's files, whether they were catalogued or not, the latest first. Without a tag the whole ledger
+ * is read, which is for operators alone.
+ */
+export async function findArrivalsOfRun(
+  database: Database,
+  run: { readonly runNumber: number; readonly tag?: string | undefined },
+  limit?: number,
+): Promise<readonly Arrival[]> {
+  const { runNumber, tag } = run
+  const arrivals = database.selectFrom('arrivals').selectAll().orderBy('id', 'desc')
+  const some = limit === undefined ? arrivals : arrivals.limit(limit)
+  if (tag === undefined) return await some.where('object_key', 'regexp', `/run0*${runNumber}(sub[0-9]+)?[.]mid`).execute()
+  const buckets = await bucketsOfLedger(database)
+  if (buckets.length === 0) return []
+  const found = await some
+    .where('bucket', 'in', buckets)
+    .where((where) =>
+      where.or(keyRanges(tag, runNumber).map(([from, to]) => where.and([where('object_key', '>=', from), where('object_key', '<', to)]))),
+    )
+    .execute()
+  return found.filter(({ object_key: key }) => /^run[0-9]+(sub[0-9]+)?[.]mid[^/]*$/.test(key.slice(tag.length + 1)))
+}
+
+/** Each is found by one step along the index by_object, which begins with the bucket. */
+async function bucketsOfLedger(database: Database): Promise<readonly string[]> {
+  const buckets: string[] = []
+  for (let last: string | null = ''; ; ) {
+    const row = await database
+      .selectFrom('arrivals')
+      .select((select) => select.fn.min('bucket').as('bucket'))
+      .where('bucket', '>', last)
+      .executeTakeFirst()
+    last = row?.bucket ?? null
+    if (last === null) return buckets
+    buckets.push(last)
+  }
+}
+
+const LONGEST_NUMBER = 10
+
+/** From where to where the keys of a run's files stand in an index, however its number was padded: `LNGS/run00012.` to `LNGS/run00012/`. */
+function keyRanges(tag: string, runNumber: number): readonly (readonly [from: string, to: string])[] {
+  const shortest = String(runNumber).length
+  return Array.from({ length: LONGEST_NUMBER - shortest + 1 }, (_, zeros) => `${tag}/run${'0'.repeat(zeros)}${runNumber}`).flatMap(
+    (name) => [[`${name}.`, `${name}/`] as const, [`${name}sub`, `${name}suc`] as const],
+  )
+}
+
+export interface RunDetails {
+  readonly run: Run
+  /** Live files first, then the versions that were replaced. */
+  readonly files: readonly RunFile[]
+  readonly banks: readonly { readonly bank: string; readonly count: number; readonly bytes: number }[]
+  readonly events: readonly { readonly eventId: number; readonly events: number; readonly serialGaps: number }[]
+  readonly requests: readonly { readonly queue: string; readonly name: string; readonly createdAt: Date; readonly sentAt: Date | null }[]
+  /** In the order in which they came to be known. */
+  readonly replicas: readonly Replica[]
+  /** Where the run is, by the contents that count for it. */
+  readonly storage: StorageSummary
+  readonly history: readonly { readonly at: Date; readonly what: string; readonly detail: string }[]
+}
+
+/** Everything about one use of a run number; banks and events are summed over its live files. */
+export async function describeRun(database: Database, run: Run): Promise<RunDetails> {
+  const [files, requests, history, replicas] = await Promise.all([
+    database
+      .selectFrom('run_files')
+      .selectAll()
+      .where('run_id', '=', run.id)
+      .orderBy('is_live', 'desc')
+      .orderBy('subrun')
+      .orderBy('id', 'desc')
+      .execute(),
+    database
+      .selectFrom('outbox')
+      .select(['queue', 'name', 'created_at as createdAt', 'sent_at as sentAt'])
+      .where('run_id', '=', run.id)
+      .orderBy('id')
+      .execute(),
+    database.selectFrom('run_history').select(['at', 'what', 'detail']).where('run_id', '=', run.id).orderBy('id').execute(),
+    replicasOfRun(database, run.id),
+  ])
+  const live = files.filter((file) => file.is_live === 1)
+  const storage = summarizeStorage(live, replicas)
+  return { run, files, banks: sumBanks(live), events: sumEvents(live), requests, replicas, storage, history }
+}
+
+function sumBanks(files: readonly RunFile[]): RunDetails['banks'] {
+  const all = files.flatMap((file) => Object.entries(file.banks).map(([bank, statistics]) => ({ bank, ...statistics })))
+  return [...Map.groupBy(all, (row) => row.bank)]
+    .map(([bank, rows]) => ({ bank, count: sum(rows.map((row) => row.count)), bytes: sum(rows.map((row) => row.bytes)) }))
+    .toSorted((a, b) => (a.bank < b.bank ? -1 : 1))
+}
+
+function sumEvents(files: readonly RunFile[]): RunDetails['events'] {
+  const ids = new Set(files.flatMap((file) => Object.keys(file.events_by_id)))
+  return [...ids]
+    .map((id) => ({
+      eventId: Number(id),
+      events: sum(files.map((file) => file.events_by_id[id] ?? 0)),
+      serialGaps: sum(files.map((file) => file.serial_gaps[id] ?? 0)),
+    }))
+    .toSorted((a, b) => a.eventId - b.eventId)
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)

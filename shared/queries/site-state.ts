@@ -1,0 +1,127 @@
+/** The state of every site at a moment: its last run, what arrives, what is being copied, and what wants attention. */
+import { sql } from 'kysely'
+import type { Database } from '../database/connect.ts'
+import type { Replica, ReplicaKind, ReplicaState } from '../database/replica-schema.ts'
+import { type ArrivalsOfTag, NO_ARRIVALS, openArrivals } from './open-arrivals.ts'
+import { type LastRun, lastRuns, type RecentRuns, recentRuns } from './site-runs.ts'
+
+/** Tags that may be seen; `*` for all. */
+export type VisibleTags = '*' | readonly string[]
+
+export interface SiteState extends ArrivalsOfTag {
+  readonly tag: string
+  readonly last: LastRun
+  /** Catalogued since `since`. */
+  readonly recent: RecentRuns
+  readonly copies: readonly CopiesInState[]
+}
+
+/** What waits or was refused under a tag that has no run, or under no tag (null). */
+export interface Elsewhere extends ArrivalsOfTag {
+  readonly tag: string | null
+}
+
+export interface Sites {
+  /** Every tag that has runs and may be seen. */
+  readonly sites: readonly SiteState[]
+  readonly elsewhere: readonly Elsewhere[]
+}
+
+/** Copies that are not where they should be yet. */
+export interface CopiesInState {
+  readonly kind: ReplicaKind
+  readonly state: ReplicaState
+  readonly priority: 'live' | 'backlog'
+  readonly count: number
+  readonly sizeBytes: number
+  /** When the oldest of them was asked for. */
+  readonly oldest: Date
+  /** How many of them are under way after a try in vain. */
+  readonly failing: number
+  /** Of one of those; null when there are none. */
+  readonly lastError: string | null
+}
+
+/** Of what went wrong: the page of the run has all of it. */
+const MOST_CHARACTERS = 300
+
+/** Of a copy to tape or of a recall, of which each knows all but one. */
+const UNDER_WAY: readonly ReplicaState[] = ['requested', 'copying', 'submitted', 'staged', 'staging']
+const WRONG: readonly ReplicaState[] = ['missing', 'suspicious']
+
+const NO_RUNS: RecentRuns = { runs: 0, incomplete: 0, sizeBytes: 0, atLeast: false }
+
+/** The sites at the time `now`; what was catalogued or refused counts since `since`. */
+export async function siteStates(database: Database, tags: VisibleTags, since: Date, now: Date): Promise<Sites> {
+  const own = await tagsWithRuns(database, tags)
+  const [last, recent, arrivals, copies] = await Promise.all([
+    lastRuns(database, own, now),
+    recentRuns(database, own, since),
+    openArrivals(database, since),
+    openCopies(database, tags),
+  ])
+  const sites = last.map((of): SiteState => {
+    const { tag } = of.run
+    return {
+      tag,
+      last: of,
+      recent: recent.get(tag) ?? NO_RUNS,
+      ...(arrivals.get(tag) ?? NO_ARRIVALS),
+      copies: copies.filter((row) => row.tag === tag),
+    }
+  })
+  const isShown = new Set<string | null>(sites.map(({ tag }) => tag))
+  // What has no tag is for those who see all.
+  const maySee = (tag: string | null) => tags === '*' || (tag !== null && tags.includes(tag))
+  const elsewhere = [...arrivals].flatMap(([tag, of]) => (isShown.has(tag) || !maySee(tag) ? [] : [{ tag, ...of }]))
+  return { sites, elsewhere }
+}
+
+/** The tags that have runs and may be seen. */
+export async function tagsWithRuns(database: Database, tags: VisibleTags): Promise<readonly string[]> {
+  const rows = await database.selectFrom('runs').select('tag').distinct().where(inTags(tags)).orderBy('tag').execute()
+  return rows.map((row) => row.tag)
+}
+
+/** Copies that are under way, failed, or not what or where they were; by tag, place and state. */
+export async function openCopies(database: Database, tags: VisibleTags): Promise<readonly (CopiesInState & { readonly tag: string })[]> {
+  const rows = await database
+    .selectFrom('replicas')
+    .select([
+      'tag',
+      'kind',
+      'state',
+      'priority',
+      sql<number>`COUNT(*)`.as('count'),
+      sql<number>`SUM(size_bytes)`.as('sizeBytes'),
+      sql<Date>`MIN(requested_at)`.as('oldest'),
+      sql<number>`SUM(${isFailing})`.as('failing'),
+      sql<string | null>`MAX(IF(${isFailing}, LEFT(last_error, ${sql.lit(MOST_CHARACTERS)}), NULL))`.as('lastError'),
+    ])
+    .where((where) =>
+      where.or([
+        where.and([where('kind', '=', 'tape'), where('state', 'in', [...UNDER_WAY, 'failed', ...WRONG])]),
+        where.and([where('kind', '=', 'recall'), where('state', 'in', [...UNDER_WAY, 'failed'])]),
+        where.and([where('kind', '=', 'cloud'), where('state', 'in', WRONG)]),
+      ]),
+    )
+    .where(inTags(tags))
+    .groupBy(['tag', 'kind', 'state', 'priority'])
+    .orderBy('tag')
+    .orderBy('kind')
+    .orderBy('state')
+    .orderBy('priority')
+    .execute()
+  return rows.map((row) => ({ ...row, count: Number(row.count), sizeBytes: Number(row.sizeBytes), failing: Number(row.failing) }))
+}
+
+const isFailing = sql<boolean>`(state IN (${sql.join(UNDER_WAY)}) AND attempts > (kind = 'tape' AND state = 'copying') AND last_error IS NOT NULL)`
+
+/** The same of one copy: under way, though a try was in vain. One that waits for another that writes the same has an error and no try. */
+export const isFailingCopy = ({ kind, state, attempts, last_error: error }: Pick<Replica, 'kind' | 'state' | 'attempts' | 'last_error'>) =>
+  // A copy to tape counts the try that is under way.
+  UNDER_WAY.includes(state) && attempts > Number(kind === 'tape' && state === 'copying') && error !== null
+
+/** For queries on one table with a column of tags. */
+const inTags = (tags: VisibleTags) =>
+  tags === '*' ? sql<boolean>`TRUE` : sql<boolean>`tag IN (${tags.length === 0 ? sql`NULL` : sql.join(tags)})`

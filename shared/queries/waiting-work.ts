@@ -1,0 +1,114 @@
+/** How long the work of each queue waits, and why some of it failed: by the rows it is about, since a queue tells neither. */
+import { sql } from 'kysely'
+import type { Database } from '../database/connect.ts'
+import type { ReplicaKind, ReplicaState } from '../database/replica-schema.ts'
+import type { QueueName } from '../queue/queues.ts'
+import type { ObjectName } from '../storage/objects.ts'
+
+/** The oldest work that is not done: of `runs` the oldest arrival, of the copies the oldest wish, of all a request that was not sent. */
+export async function oldestWork(database: Database): Promise<ReadonlyMap<QueueName, Date>> {
+  const [arrival, tape, recall, unsent] = await Promise.all([
+    oldestArrival(database),
+    oldestReplica(database, 'tape', ['requested', 'copying']),
+    oldestReplica(database, 'recall', ['requested', 'copying']),
+    unsentRequests(database),
+  ])
+  const known: readonly (readonly [QueueName, Date | null])[] = [
+    ['runs', arrival],
+    ['tape-requests', tape],
+    ['recall-requests', recall],
+    ...unsent.map(({ queue, at }) => [queue as QueueName, at] as const),
+  ]
+  const oldest = new Map<QueueName, Date>()
+  for (const [queue, at] of known) if (at !== null && at < (oldest.get(queue) ?? new Date(8.64e15))) oldest.set(queue, at)
+  return oldest
+}
+
+async function oldestArrival(database: Database): Promise<Date | null> {
+  const row = await database
+    .selectFrom('arrivals')
+    .select((select) => select.fn.min('received_at').as('at'))
+    .where('state', 'in', ['received', 'processing'])
+    .executeTakeFirst()
+  return row?.at ?? null
+}
+
+async function oldestReplica(database: Database, kind: ReplicaKind, states: readonly ReplicaState[]): Promise<Date | null> {
+  const row = await database
+    .selectFrom('replicas')
+    .select((select) => select.fn.min('requested_at').as('at'))
+    .where('kind', '=', kind)
+    .where('state', 'in', states)
+    .executeTakeFirst()
+  return row?.at ?? null
+}
+
+const unsentRequests = (database: Database) =>
+  database
+    .selectFrom('outbox')
+    .select(['queue', (select) => select.fn.min('created_at').as('at')])
+    .where('sent_at', 'is', null)
+    .groupBy('queue')
+    .execute()
+
+/** The outbox has no order but that of its ids: so much of its end is looked through. */
+const LOOKED_THROUGH = 20_000
+
+/**
+ * Since when the oldest of so many messages of each queue waits at least. They are taken for the ones that were sent last: had any
+ * of those been worked on before, an older one would be among them. Nothing is told of what was sent by others than the outbox.
+ */
+export async function oldestMessages(database: Database, messages: ReadonlyMap<QueueName, number>): Promise<ReadonlyMap<QueueName, Date>> {
+  const found = await Promise.all(
+    [...messages].map(async ([queue, count]) => {
+      if (count <= 0) return []
+      const { at } = await database
+        .selectFrom((last) =>
+          last
+            .selectFrom('outbox')
+            .select('sent_at')
+            .where('id', '>', sql<number>`(SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) - ${LOOKED_THROUGH} FROM outbox)`)
+            .where('queue', '=', queue)
+            .where('sent_at', 'is not', null)
+            .orderBy('id', 'desc')
+            .limit(count)
+            .as('last'),
+        )
+        .select((select) => select.fn.min<Date | null>('sent_at').as('at'))
+        .executeTakeFirstOrThrow()
+      return at === null ? [] : [[queue, at] as const]
+    }),
+  )
+  return new Map(found.flat())
+}
+
+const COPIES: Readonly<Partial<Record<QueueName, ReplicaKind>>> = { 'tape-requests': 'tape', 'recall-requests': 'recall' }
+
+/** What went wrong last with an object on its way through a queue; null when nothing is known of it. */
+export async function errorOfObject(
+  database: Database,
+  queue: QueueName,
+  { bucket, key }: ObjectName,
+): Promise<{ readonly attempts: number; readonly error: string | null } | null> {
+  const kind = COPIES[queue]
+  const found =
+    kind === undefined
+      ? await database
+          .selectFrom('arrivals')
+          .select(['attempts', 'reason as error'])
+          .where('bucket', '=', bucket)
+          .where('object_key', '=', key)
+          .orderBy('id', 'desc')
+          .limit(1)
+          .executeTakeFirst()
+      : await database
+          .selectFrom('replicas')
+          .select(['attempts', 'last_error as error'])
+          .where('bucket', '=', bucket)
+          .where('object_key', '=', key)
+          .where('kind', '=', kind)
+          .orderBy('id', 'desc')
+          .limit(1)
+          .executeTakeFirst()
+  return found ?? null
+}

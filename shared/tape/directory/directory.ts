@@ -1,0 +1,157 @@
+/**
+ * Copies in a folder: a tape library shown as a file system (LTFS), an NFS server, a second disk. A copy is written under a
+ * temporary name beside its own, flushed, read back and compared, and only then gets its name, which is never taken from another
+ * file. Give a folder inside the mount, not the mount point itself: it is the folder's absence that shows a missing mount.
+ */
+import { link, lstat, opendir } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { InvalidInputError, TransientError } from '../../errors.ts'
+import type { CopyResult, CopySource, LookOptions, TapeDriver, TapeFile, TapeLook } from '../driver.ts'
+import { checkedName, encodedName, isTemporary } from '../names.ts'
+import { readBack, readPlain, writeFile } from './bytes.ts'
+import { explained, hasCode } from './errors.ts'
+import { findFolder, findPlace, makePlace, type Place, parted, syncFolder } from './place.ts'
+import { claimName, createTemporary, type HardLink, isReservation, type Temporary } from './temporary.ts'
+
+export interface DirectoryOptions {
+  /** An existing folder. */
+  readonly folder: string
+  /** In place of the file system's own, for tests of those that have no hard links. */
+  readonly hardLink?: HardLink
+  /** Milliseconds since 1970. */
+  readonly now?: () => number
+}
+
+interface CopiesFolder {
+  readonly root: string
+  readonly hardLink: HardLink
+  readonly now: () => number
+}
+
+const VERIFIED_BY = 'sha256 read back'
+
+export function createDirectoryDriver(options: DirectoryOptions): TapeDriver {
+  const root = resolve(options.folder)
+  const place: CopiesFolder = { root, hardLink: options.hardLink ?? link, now: options.now ?? Date.now }
+  const endpoint = pathToFileURL(root).href
+  const url = (name: string) => `${endpoint}/${encodedName(checkedName(name))}`
+  /** Errors of the file system leave as ours. */
+  const explaining = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work
+    } catch (error) {
+      throw explained(root, error)
+    }
+  }
+  return {
+    kind: 'directory',
+    endpoint,
+    url,
+    copy: (file, source, _, signal) => explaining(copy(place, file, source, signal)),
+    look: (file, lookOptions, signal) => explaining(look(place, file, lookOptions, signal)),
+    async stage(file, _, signal) {
+      const found = await explaining(look(place, file, { reference: null, readBack: 'never' }, signal))
+      if (found.state === 'absent') throw new InvalidInputError(`there is no copy ${url(file.name)}`)
+      return { kind: 'online', reference: null }
+    },
+    async release() {},
+    async *read(file, signal) {
+      try {
+        const found = await findPlace(root, file.name)
+        if (found === null) throw new TransientError(`there is no copy ${url(file.name)}`, { missing: true })
+        yield* readPlain(found.path, file.sizeBytes, signal)
+      } catch (error) {
+        throw explained(root, error)
+      }
+    },
+    async *list(prefix, signal) {
+      try {
+        yield* list(root, prefix, signal)
+      } catch (error) {
+        throw explained(root, error)
+      }
+    },
+    async close() {},
+  }
+}
+
+async function look({ root, now }: CopiesFolder, file: TapeFile, options: LookOptions, signal: AbortSignal): Promise<TapeLook> {
+  signal.throwIfAborted()
+  const place = await findPlace(root, file.name)
+  const stat = place === null ? null : await lstat(place.path).catch(absent)
+  if (place === null || stat === null) return { state: 'absent' }
+  if (stat.isSymbolicLink()) return { state: 'different', detail: 'a symbolic link has its name' }
+  if (!stat.isFile()) return { state: 'different', detail: stat.isDirectory() ? 'a folder has its name' : 'a device or pipe has its name' }
+  if (stat.size !== file.sizeBytes && isReservation(stat, now())) return { state: 'under-way', detail: 'a copy is just taking its name' }
+  if (stat.size !== file.sizeBytes) return { state: 'different', detail: `it has ${stat.size} bytes instead of ${file.sizeBytes}` }
+  if (options.readBack === 'never') return { state: 'unverified', detail: 'it has the right size; a file system states no checksum' }
+  const { sha256 } = await readBack(place.path, signal)
+  if (sha256 !== file.sha256) return { state: 'different', detail: `it has the SHA-256 ${sha256} instead of ${file.sha256}` }
+  return { state: 'present', verifiedBy: VERIFIED_BY, onMedia: true }
+}
+
+const absent = (error: unknown): null => {
+  if (hasCode(error, 'ENOENT')) return null
+  throw error
+}
+
+async function copy(folder: CopiesFolder, file: TapeFile, source: CopySource, signal: AbortSignal): Promise<CopyResult> {
+  const before = await foundAlready(folder, file, signal)
+  if (before !== null) return before
+  const place = await makePlace(folder.root, file.name)
+  await using temporary = await createTemporary(place.folder, file.runNumber)
+  await fill(temporary, file, source, signal)
+  const claimed = await claimName(temporary.path, place.path, folder.hardLink)
+  await syncFolder(place.folder)
+  if (claimed) return { kind: 'stored', how: 'streamed', bytesThroughUs: file.sizeBytes, verifiedBy: VERIFIED_BY, onMedia: true }
+  return (await foundAlready(folder, file, signal, file.sizeBytes)) ?? lostName(place)
+}
+
+/** The temporary holds the file's bytes, on the disk and compared, when this returns. */
+async function fill(temporary: Temporary, file: TapeFile, source: CopySource, signal: AbortSignal): Promise<void> {
+  await writeFile(temporary.handle, file, source.open(signal), signal)
+  // A copy is edited by nobody. Not every file system keeps modes.
+  await temporary.handle.chmod(0o440).catch((error: unknown) => {
+    if (!hasCode(error, 'EPERM', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error
+  })
+  await temporary.handle.sync()
+  // NFS and FUSE report what went wrong late, at the close.
+  await temporary.handle.close()
+  const back = await readBack(temporary.path, signal)
+  if (back.sha256 !== file.sha256)
+    throw new TransientError(`the disk gives back other bytes than were written for ${file.name}`, { sizeBytes: back.sizeBytes })
+}
+
+/** What a copy ends in when something has the name; null when nothing has. */
+async function foundAlready(folder: CopiesFolder, file: TapeFile, signal: AbortSignal, bytesThroughUs = 0): Promise<CopyResult | null> {
+  const found = await look(folder, file, { reference: null, readBack: 'if-needed' }, signal)
+  if (found.state === 'absent') return null
+  if (found.state === 'present') return { kind: 'stored', how: 'streamed', bytesThroughUs, verifiedBy: found.verifiedBy, onMedia: true }
+  if (found.state === 'different') return { kind: 'occupied', detail: found.detail }
+  throw new TransientError(`${file.name}: ${found.detail}`)
+}
+
+function lostName(place: Place): never {
+  throw new TransientError(`${place.path} was there and is gone again: somebody else works in this folder`)
+}
+
+/** Files below the folder that the prefix names, links and temporaries of ours left out. */
+async function* list(root: string, prefix: string, signal: AbortSignal) {
+  const folders = prefix.split('/').slice(0, -1)
+  if (folders.length > 0) parted(folders.join('/'))
+  const start = await findFolder(root, folders)
+  if (start === null) return
+  const waiting = [{ path: start, name: folders.map((folder) => `${folder}/`).join('') }]
+  for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
+    for await (const entry of await opendir(folder.path)) {
+      signal.throwIfAborted()
+      const name = `${folder.name}${entry.name}`
+      const path = join(folder.path, entry.name)
+      if (entry.isDirectory() && (`${name}/`.startsWith(prefix) || prefix.startsWith(`${name}/`))) waiting.push({ path, name: `${name}/` })
+      if (!entry.isFile() || isTemporary(entry.name) || !name.startsWith(prefix)) continue
+      const stat = await lstat(path).catch(absent)
+      if (stat !== null) yield { name, sizeBytes: stat.size }
+    }
+  }
+}

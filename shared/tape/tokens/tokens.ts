@@ -1,0 +1,101 @@
+/**
+ * Bearer tokens for tape endpoints, FTS and Rucio: a fixed one, or short-lived ones that are fetched from an IAM and renewed
+ * before they expire.
+ *
+ * A good token is never given up for a bad reply: it is used until it expires, whatever the IAM says meanwhile. Tokens are held
+ * in memory and, where a file is named, in that (shared/tape/tokens/cache-file.ts); they appear in no error and no log line.
+ *
+ * @example
+ * const tokens = createTokenSource({ tokenUrl: 'https://iam.example.org/token', clientId, clientSecret, scope: 'storage.read:/' })
+ * const token = await tokens.token(signal)
+ */
+import { createHash } from 'node:crypto'
+import type { Config } from '../../config/config.ts'
+import { InvalidInputError } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import type { OAuthClient } from './grant.ts'
+import { checkedUrl, createHttpClient } from './http.ts'
+import { RenewedTokens } from './renewed.ts'
+
+export interface TokenSource {
+  /** The token to send now; null where the endpoint is used without one. @throws TransientError when none can be had. */
+  token(signal: AbortSignal): Promise<string | null>
+  /** Says that this token was refused (401): another is fetched before the next use, not more than once per some seconds. */
+  refused(token: string): void
+}
+
+export interface TokenSourceOptions {
+  /** A token that is used as it is; not together with `tokenUrl`. */
+  readonly fixed?: string | undefined
+  /** Token endpoint of the IAM; https, for the client's secret goes there (http on this machine only). */
+  readonly tokenUrl?: string | undefined
+  readonly clientId?: string | undefined
+  readonly clientSecret?: string | undefined
+  /** Absent: the client-credentials grant. */
+  readonly refreshToken?: string | undefined
+  /** Separated by blanks. */
+  readonly scope?: string | undefined
+  readonly audience?: string | undefined
+  /** A private file that keeps the tokens between processes. */
+  readonly cacheFile?: string | undefined
+  /** PEM file with certificate authorities of the IAM besides Node's own. */
+  readonly caFile?: string | undefined
+  readonly timeoutSeconds?: number | undefined
+  readonly log?: Pick<Logger, 'warn'> | undefined
+  /** Milliseconds since 1970. */
+  readonly now?: (() => number) | undefined
+  /** From 0 to 1: processes that got their tokens at the same time do not renew them at the same time. */
+  readonly random?: (() => number) | undefined
+}
+
+/** The settings of the environment as options. */
+export const tokenOptions = (config: Config): TokenSourceOptions => ({
+  fixed: config.CYGNET_TAPE_TOKEN,
+  tokenUrl: config.CYGNET_TAPE_TOKEN_URL,
+  clientId: config.CYGNET_TAPE_CLIENT_ID,
+  clientSecret: config.CYGNET_TAPE_CLIENT_SECRET,
+  refreshToken: config.CYGNET_TAPE_REFRESH_TOKEN,
+  scope: config.CYGNET_TAPE_SCOPE,
+  audience: config.CYGNET_TAPE_AUDIENCE,
+  cacheFile: config.CYGNET_TAPE_TOKEN_CACHE,
+  caFile: config.CYGNET_TAPE_CA_FILE,
+})
+
+/** @throws InvalidInputError when settings are missing or contradict each other, naming them and never their values. */
+export function createTokenSource(options: TokenSourceOptions): TokenSource {
+  const { fixed } = options
+  const client = clientOf(options)
+  if (client !== null) {
+    if (fixed !== undefined) throw new InvalidInputError('CYGNET_TAPE_TOKEN and CYGNET_TAPE_TOKEN_URL are both set: give one of them')
+    const { cacheFile = null, refreshToken = null, now = Date.now, random = Math.random, log, caFile, timeoutSeconds = 20 } = options
+    const http = createHttpClient('the IAM', { caFile, timeoutSeconds })
+    return new RenewedTokens({ http, client, refreshToken, identity: identityOf(client, refreshToken), cacheFile, log, now, random })
+  }
+  if (fixed !== undefined && !/^[\x21-\x7e]+$/.test(fixed))
+    throw new InvalidInputError('CYGNET_TAPE_TOKEN holds characters that no token has (blanks, line breaks)')
+  return { token: async () => fixed ?? null, refused() {} }
+}
+
+function clientOf(options: TokenSourceOptions): OAuthClient | null {
+  const { tokenUrl, clientId, clientSecret, refreshToken, scope, audience } = options
+  if (tokenUrl === undefined) {
+    if ([clientId, clientSecret, refreshToken].every((part) => part === undefined)) return null
+    throw new InvalidInputError('CYGNET_TAPE_TOKEN_URL is missing: a client id, secret or refresh token is of no use without it')
+  }
+  if (clientId === undefined)
+    throw new InvalidInputError('CYGNET_TAPE_CLIENT_ID is missing: the IAM gives tokens to registered clients only')
+  if (clientSecret === undefined) throw new InvalidInputError('CYGNET_TAPE_CLIENT_SECRET is missing: the client id alone proves nothing')
+  const url = checkedUrl('CYGNET_TAPE_TOKEN_URL', tokenUrl)
+  if (url.protocol === 'http:' && !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname))
+    throw new InvalidInputError('CYGNET_TAPE_TOKEN_URL must be https: the secret of the client would travel in clear text')
+  return { tokenUrl: url, clientId, clientSecret, scope, audience }
+}
+
+/**
+ * Tokens of another client, scope or configured refresh token in the file are not ours. Of the secrets only a hash that cannot be
+ * turned back is kept, so that a new refresh token in the settings puts an end to what came from the old one.
+ */
+function identityOf(client: OAuthClient, refreshToken: string | null): string {
+  const parts = [client.tokenUrl.href, client.clientId, client.scope ?? null, client.audience ?? null, refreshToken]
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+}

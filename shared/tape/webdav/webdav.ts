@@ -1,0 +1,119 @@
+/**
+ * Copies at a grid storage endpoint over HTTP: StoRM WebDAV, dCache, XRootD. The endpoint fetches a file by itself from a
+ * presigned link where it can (third-party copy: no byte passes through us); else it streams through this process. Either way
+ * it is written under a temporary name, its checksum compared there, and then renamed, never onto another file.
+ *
+ * Where the endpoint has a WLCG Tape REST API, that says what is on media and brings it back; one without is itself the medium.
+ */
+import { TransientError } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import type { TapeDriver } from '../driver.ts'
+import { discoverTapeRest, type TapeRest } from '../tape-rest.ts'
+import type { TokenSource } from '../tokens/tokens.ts'
+import { copyFile } from './copy.ts'
+import type { Endpoint, Patience, ThirdPartyMemory } from './endpoint.ts'
+import { createFolders } from './folders.ts'
+import { createTapeHttp, type TapeHttp } from './http.ts'
+import { listFiles } from './list.ts'
+import { lookAt, nameInUse, releaseFile, stageFile } from './media.ts'
+import { createPlaces } from './places.ts'
+import { readBytes } from './read.ts'
+import { sendFile } from './send.ts'
+
+export interface WebdavOptions {
+  /** Where the copies are: `davs://`, `https://`, or `dav://`, `http://` without TLS. */
+  readonly rootUrl: string
+  /** PEM file with certificate authorities of the endpoint, besides Node's own. */
+  readonly caFile?: string | undefined
+  readonly token: TokenSource
+  /** `auto`: the endpoint copies by itself where it can. */
+  readonly thirdParty: 'auto' | 'never'
+  /** `auto`: the endpoint is asked whether it has a Tape REST API. */
+  readonly tapeRest: 'auto' | 'never'
+  /** Longest time one copy, or one sending, may take. */
+  readonly copySeconds: number
+  readonly log?: Logger | undefined
+  /** For tests: shorter waits, and the clock (milliseconds that only grow). */
+  readonly patience?: Partial<Omit<Patience, 'copySeconds'>>
+  readonly now?: () => number
+}
+
+const PATIENCE = { silenceSeconds: 90, progressSeconds: 300, settleSeconds: 5, withoutThirdPartySeconds: 600 } as const
+/** That an endpoint has no Tape REST API is believed for so long. */
+const WITHOUT_TAPE_REST_MS = 600_000
+
+/** @throws InvalidInputError when the address or the CA file is not usable. */
+export function createWebdavDriver(options: WebdavOptions): TapeDriver {
+  const endpoint = openEndpoint(options)
+  const { places, http, patience } = endpoint
+  return {
+    kind: 'webdav',
+    endpoint: places.root.href,
+    url: places.url,
+    copy: (file, source, _, signal) =>
+      withinSeconds(patience.copySeconds, `the copy of ${file.name}`, signal, (limited) => copyFile(endpoint, file, source, limited)),
+    look: (file, lookOptions, signal) => lookAt(endpoint, file, lookOptions, signal),
+    stage: (file, stageOptions, signal) => stageFile(endpoint, file, stageOptions, signal),
+    release: (file, reference, signal) => releaseFile(endpoint, file, reference, signal),
+    async *read(file, signal) {
+      const name = await nameInUse(endpoint, file, signal)
+      if (name === null) throw new TransientError(`the tape endpoint has no ${file.name}`, { missing: true })
+      yield* readBytes(http, { url: places.url(name), file }, signal)
+    },
+    send: (file, putUrl, signal) =>
+      withinSeconds(patience.copySeconds, `sending ${file.name}`, signal, (limited) => sendFile(endpoint, file, putUrl, limited)),
+    list: (prefix, signal) => listFiles(endpoint, prefix, signal),
+    async close() {
+      http.close()
+    },
+  }
+}
+
+function openEndpoint(options: WebdavOptions): Endpoint {
+  const places = createPlaces(options.rootUrl)
+  const http = createTapeHttp({ caFile: options.caFile, token: options.token })
+  const now = options.now ?? (() => performance.now())
+  const patience = { copySeconds: options.copySeconds, ...PATIENCE, ...options.patience }
+  return {
+    http,
+    places,
+    patience,
+    now,
+    folders: createFolders(http, places),
+    thirdParty: rememberThirdParty(options.thirdParty === 'auto', patience.withoutThirdPartySeconds * 1000, now),
+    tapeRest: options.tapeRest === 'never' ? async () => null : rememberTapeRest(http, places.root, now),
+    log: options.log ?? null,
+  }
+}
+
+function rememberThirdParty(wanted: boolean, pauseMs: number, now: () => number): ThirdPartyMemory {
+  const pausedUntil = { pull: 0, push: 0 }
+  return {
+    isWorthTrying: (direction) => wanted && (pausedUntil[direction] === 0 || now() >= pausedUntil[direction]),
+    failed(direction) {
+      pausedUntil[direction] = now() + pauseMs
+    },
+  }
+}
+
+function rememberTapeRest(http: TapeHttp, root: URL, now: () => number): Endpoint['tapeRest'] {
+  let found: { readonly rest: TapeRest | null; readonly until: number } | null = null
+  return async (signal) => {
+    if (found === null || now() >= found.until) {
+      const rest = await discoverTapeRest(http, root, signal)
+      found = { rest, until: rest === null ? now() + WITHOUT_TAPE_REST_MS : Number.POSITIVE_INFINITY }
+    }
+    return found.rest
+  }
+}
+
+/** @throws TransientError when the time is over. */
+async function withinSeconds<T>(seconds: number, what: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const limit = new AbortController()
+  const timer = setTimeout(() => limit.abort(new TransientError(`${what} took longer than ${seconds} s and was given up`)), seconds * 1000)
+  try {
+    return await work(AbortSignal.any([signal, limit.signal]))
+  } finally {
+    clearTimeout(timer)
+  }
+}

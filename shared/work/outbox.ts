@@ -1,0 +1,87 @@
+/**
+ * The outbox: requests to other functions are rows written in the transaction that causes them, sent after its commit
+ * and marked as sent. A crash between leaves them unsent, and the next flush (of any function, or of reconcile) sends them:
+ * at least once, never none.
+ */
+import type { Transaction } from 'kysely'
+import type { Database } from '../database/connect.ts'
+import type { Schema } from '../database/schema.ts'
+import type { QueueName, Queues } from '../queue/queues.ts'
+
+export interface Request {
+  /** Deterministic: the same cause makes the same name, and a name is taken once. */
+  readonly name: string
+  readonly queue: QueueName
+  readonly body: Readonly<Record<string, unknown>>
+  readonly runId: number | null
+}
+
+/** Writes requests; those whose name was taken before are left as they were. */
+export async function addRequests(database: Database | Transaction<Schema>, requests: readonly Request[], at: Date): Promise<void> {
+  if (requests.length === 0) return
+  await database
+    .insertInto('outbox')
+    .ignore()
+    .values(
+      requests.map((request) => ({
+        name: request.name,
+        queue: request.queue,
+        body: JSON.stringify({ request: request.name, ...request.body }),
+        run_id: request.runId,
+        created_at: at,
+      })),
+    )
+    .execute()
+}
+
+/** Sends what is unsent: the named requests, those of a run, or those older than `olderThan`; at most 500 a call. Returns how many went out. */
+export async function flushOutbox(
+  database: Database,
+  queues: Queues,
+  which: { readonly names: readonly string[] } | { readonly runId: number } | { readonly olderThan: Date },
+  signal: AbortSignal,
+): Promise<number> {
+  if ('names' in which && which.names.length === 0) return 0
+  const rows = await database
+    .selectFrom('outbox')
+    .select(['id', 'queue', 'body'])
+    .where('sent_at', 'is', null)
+    .where((where) => {
+      if ('names' in which) return where('name', 'in', which.names)
+      return 'runId' in which ? where('run_id', '=', which.runId) : where('created_at', '<', which.olderThan)
+    })
+    .orderBy('id')
+    .limit(500)
+    .execute()
+  const groups = [...Map.groupBy(rows, (row) => row.queue as QueueName)]
+  const outcomes = await Promise.all(groups.map(([queue, group]) => sendGroup(queues, queue, group, signal)))
+  const sent = outcomes.flatMap((outcome) => outcome.sent)
+  if (sent.length > 0) await database.updateTable('outbox').set({ sent_at: new Date() }).where('id', 'in', sent).execute()
+  const [failure] = outcomes.flatMap((outcome) => outcome.failures)
+  if (failure !== undefined) throw failure
+  return sent.length
+}
+
+interface Unsent {
+  readonly id: number
+  readonly body: string
+}
+
+/** Sends all at once; where that fails one by one, so that a message that can never be sent holds back no other. */
+async function sendGroup(queues: Queues, queue: QueueName, group: readonly Unsent[], signal: AbortSignal) {
+  const bodies = group.map((row) => row.body)
+  const failed = await queues.send(queue, bodies, signal).then(
+    () => null,
+    (error: unknown) => error,
+  )
+  if (failed === null) return { sent: group.map((row) => row.id), failures: [] }
+  if (group.length === 1) return { sent: [], failures: [failed] }
+  const sent: number[] = []
+  const failures: unknown[] = []
+  for (const row of group)
+    await queues.send(queue, [row.body], signal).then(
+      () => sent.push(row.id),
+      (error: unknown) => failures.push(error),
+    )
+  return { sent, failures }
+}
