@@ -8,9 +8,10 @@ import { runFileBytes } from '../cli/simulate/write.ts'
 import { type Connection, controlEmbedded, readConnection } from '../infra/local/services/embedded/embedded.ts'
 import { startStack } from '../infra/local/stack.ts'
 import { loadConfig } from '../shared/config/config.ts'
+import type { StorageContext } from '../shared/context.ts'
 import { reconcile } from '../shared/ingest/reconcile.ts'
 import { createLogger } from '../shared/log.ts'
-import { createStorageContext, type StorageContext } from '../shared/runtime/context.ts'
+import { createStorageContext } from '../shared/runtime/open-context.ts'
 
 export interface PipelineResult {
   readonly objectBytes: number

@@ -2,9 +2,9 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Config, loadConfig, processEnvironment } from '../shared/config/config.ts'
+import type { StorageContext, TapeContext } from '../shared/context.ts'
 import { InvalidInputError } from '../shared/errors.ts'
 import { createLogger } from '../shared/log.ts'
-import type { StorageContext, TapeContext } from '../shared/runtime/context.ts'
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -45,7 +45,7 @@ export async function loadStoreSettings(): Promise<Config> {
 
 /** Runs `work` with connections to the catalogue, the queues and the store, and closes them. Ctrl-C aborts the signal. */
 export async function withContext<T>(work: (context: StorageContext, signal: AbortSignal) => Promise<T>): Promise<T> {
-  const { createStorageContext } = await import('../shared/runtime/context.ts')
+  const { createStorageContext } = await import('../shared/runtime/open-context.ts')
   const destination = { write: (line: string) => process.stderr.write(line) }
   const config = await loadSettings()
   const context = createStorageContext(config, 'cli', createLogger({ function: 'cli', level: 'warn', destination }))
@@ -58,7 +58,7 @@ export async function withContext<T>(work: (context: StorageContext, signal: Abo
 
 /** The same with the place for second copies. */
 export async function withTapeContext<T>(work: (context: TapeContext, signal: AbortSignal) => Promise<T>): Promise<T> {
-  const { createTapeContext } = await import('../shared/runtime/context.ts')
+  const { createTapeContext } = await import('../shared/runtime/open-context.ts')
   const destination = { write: (line: string) => process.stderr.write(line) }
   const context = await createTapeContext(await loadSettings(), 'cli', createLogger({ function: 'cli', level: 'error', destination }))
   try {

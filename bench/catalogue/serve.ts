@@ -1,8 +1,8 @@
 /** catalog-api in a process of its own: prints its port. Its settings come in the environment. */
 import { createHandler } from '../../functions/catalog-api/handler.ts'
 import { loadConfig } from '../../shared/config/config.ts'
-import { createTapeContext } from '../../shared/runtime/context.ts'
 import { serveHttp } from '../../shared/runtime/http.ts'
+import { createTapeContext } from '../../shared/runtime/open-context.ts'
 
 const context = await createTapeContext(loadConfig(), 'catalog-api')
 const end = new AbortController()

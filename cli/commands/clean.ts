@@ -1,9 +1,9 @@
 /** `cygnet clean`: what the cleaner does by its schedule, on demand; and one run by name. */
 import type { Command } from 'commander'
+import type { TapeContext } from '../../shared/context.ts'
 import type { FileOfRun } from '../../shared/copies/verify/files-of-run.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { isTag } from '../../shared/notifications/run-key.ts'
-import type { TapeContext } from '../../shared/runtime/context.ts'
 import { parseRunNumber } from '../arguments.ts'
 import { print, printJson } from '../output.ts'
 import { withTapeContext } from '../settings.ts'

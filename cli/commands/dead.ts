@@ -1,11 +1,11 @@
 /** `cygnet dead`: dead letters, and notifications that nobody could understand. */
 import { Argument, type Command } from 'commander'
 import { listParked } from '../../shared/catalogue/parked.ts'
+import type { StorageContext } from '../../shared/context.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { parseNotification } from '../../shared/notifications/parse.ts'
 import { retryDeadLetters, withDeadLetters } from '../../shared/queue/dead-letters.ts'
 import { QUEUES, type QueuedMessage, type QueueName } from '../../shared/queue/queues.ts'
-import type { StorageContext } from '../../shared/runtime/context.ts'
 import { print, printJson, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
 

@@ -55,7 +55,7 @@ export function register(program: Command): void {
 }
 
 async function waitFor(asked: AskedRecall, signal: AbortSignal): Promise<readonly ShownReplica[]> {
-  const { pause } = await import('../../shared/time/waiting.ts')
+  const { pause } = await import('../../shared/time/pause.ts')
   const told = new Map<string, string>()
   for (;;) {
     const files = await asked.look(signal)

@@ -1,5 +1,5 @@
 /** Links made here, with the credentials of the catalogue and the store. */
-import type { TapeContext } from '../../shared/runtime/context.ts'
+import type { TapeContext } from '../../shared/context.ts'
 import { whoAsks } from '../who-asks.ts'
 import type { LinkSource } from './link-source.ts'
 

@@ -1,7 +1,7 @@
 /** Runs, file by file, into a folder: what is there already and right is left, what is not to be had now is told, or waited for. */
 import { mkdirSync } from 'node:fs'
 import { classify } from '../../shared/errors.ts'
-import { pause } from '../../shared/time/waiting.ts'
+import { pause } from '../../shared/time/pause.ts'
 import type { RunName } from '../runs/run-source.ts'
 import { type Attempt, type GetFileOptions, type GetResult, getFile, INTERRUPTED } from './get-file.ts'
 import type { LinkSource, OfferedFile } from './link-source.ts'

@@ -1,8 +1,8 @@
 /** Recalls written into the catalogue itself. */
 
+import type { StorageContext } from '../../shared/context.ts'
 import { requestRecall } from '../../shared/copies/recall/request.ts'
 import { replicaView } from '../../shared/queries/run-view.ts'
-import type { StorageContext } from '../../shared/runtime/context.ts'
 import { whoAsks } from '../who-asks.ts'
 import type { RecallSource } from './recall-source.ts'
 

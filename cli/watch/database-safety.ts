@@ -12,7 +12,7 @@ import type { SafetyPort } from './safety.ts'
 export async function openDatabaseSafety(config: Config, s3: S3Client, log: Logger): Promise<SafetyPort> {
   const [{ createTapeContext }, { safetyOf }, { noteLocalCopy, noteVanishedCopy }, { endInterruptedForgetting, forgetLocalCopy }] =
     await Promise.all([
-      import('../../shared/runtime/context.ts'),
+      import('../../shared/runtime/open-context.ts'),
       import('../../shared/copies/delete/safety.ts'),
       import('../../shared/copies/delete/local-copies.ts'),
       import('../../shared/copies/delete/forget-local-copy.ts'),

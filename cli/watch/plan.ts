@@ -5,7 +5,7 @@
  * other always takes the oldest: however much comes in, the backlog gets half of the line and shrinks from the end that the
  * disk needs most. While there is no backlog both serve live data, and the other way round.
  */
-import { backOffMs } from '../../shared/time/waiting.ts'
+import { backOffMs } from '../../shared/time/back-off.ts'
 import { compareRuns, type RunFileFound } from './scan.ts'
 
 export const LANES = ['newest', 'oldest'] as const

@@ -1,6 +1,6 @@
 /** HTTP: the catalogue for people and programs: REST, pages, links, sign-in, uploads by token, and what the old tools call. */
 import { bodyLimit } from 'hono/body-limit'
-import type { TapeContext } from '../../shared/runtime/context.ts'
+import type { TapeContext } from '../../shared/context.ts'
 import type { HttpApp } from '../../shared/runtime/handler.ts'
 import { createAddressOf } from './access/client-address.ts'
 import { registerAccess } from './access/register.ts'

@@ -1,7 +1,8 @@
 /** Schedule: single events leave the buffer, and runs with a verified copy on tape the store, as the policy says. */
+
+import type { TapeContext } from '../../shared/context.ts'
 import { cleanEvents } from '../../shared/copies/clean/clean-events.ts'
 import { cleanRuns } from '../../shared/copies/clean/clean-runs.ts'
-import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 
 export function createHandler(context: TapeContext): ScheduleHandler {

@@ -1,9 +1,9 @@
 /** Queue `recall-requests`: a file of a run comes back from tape, as far as it gets now; the schedule goes on with it. */
 
+import type { TapeContext } from '../../shared/context.ts'
 import { parseRecallMessage } from '../../shared/copies/recall/message.ts'
 import { advanceRecall } from '../../shared/copies/recall/recall.ts'
 import { ConflictError, classify } from '../../shared/errors.ts'
-import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { QueueHandler } from '../../shared/runtime/handler.ts'
 
 export function createHandler(context: TapeContext): QueueHandler {

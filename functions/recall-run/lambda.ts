@@ -1,7 +1,7 @@
 /** recall-run as AWS Lambda runs it. */
 import { loadConfig } from '../../shared/config/config.ts'
-import { createTapeContext } from '../../shared/runtime/context.ts'
 import { lambdaQueue } from '../../shared/runtime/lambda.ts'
+import { createTapeContext } from '../../shared/runtime/open-context.ts'
 import { createHandler } from './handler.ts'
 
 const opened = createTapeContext(loadConfig(), 'recall-run').then((context) => lambdaQueue(createHandler(context), context.log))

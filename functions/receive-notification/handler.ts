@@ -2,9 +2,9 @@
 import type { Hono } from 'hono'
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { parkNotification } from '../../shared/catalogue/parked.ts'
+import type { Context } from '../../shared/context.ts'
 import { encodeNotification } from '../../shared/notifications/encode.ts'
 import { routeKey } from '../../shared/notifications/route-key.ts'
-import type { Context } from '../../shared/runtime/context.ts'
 import { flushOutbox } from '../../shared/work/outbox.ts'
 import { createWebhook } from './webhook.ts'
 

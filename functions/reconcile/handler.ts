@@ -1,6 +1,7 @@
 /** Schedule: the buckets are listed against the ledger, and what no notification told of is enqueued. */
+
+import type { StorageContext } from '../../shared/context.ts'
 import { reconcile } from '../../shared/ingest/reconcile.ts'
-import type { StorageContext } from '../../shared/runtime/context.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 
 /** A run's own notification gets this long before the listing speaks for it. */

@@ -1,9 +1,9 @@
 /** Queue `tape-requests`: every file of a run gets a verified copy on tape. The wish is written down, then copies are made. */
 
+import type { TapeContext } from '../../shared/context.ts'
 import { copyWaiting, hasTape } from '../../shared/copies/tape/copy-to-tape.ts'
 import { acceptTapeRequest, parseTapeRequest } from '../../shared/copies/tape/tape-request.ts'
 import { classify } from '../../shared/errors.ts'
-import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { QueueHandler } from '../../shared/runtime/handler.ts'
 
 export function createHandler(context: TapeContext): QueueHandler {

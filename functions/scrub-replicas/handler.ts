@@ -1,9 +1,9 @@
 /** Schedule: copies are verified again, the one looked at longest ago first; once a day every place is gone through for what nobody knows. */
 
+import type { TapeContext } from '../../shared/context.ts'
 import { type DarkPlace, darkEndpoint, findDark } from '../../shared/copies/verify/dark/dark.ts'
 import { lastDarkPass, noteDarkPass } from '../../shared/copies/verify/dark/rows.ts'
 import { scrub } from '../../shared/copies/verify/scrub.ts'
-import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { Invocation, ScheduleHandler } from '../../shared/runtime/handler.ts'
 
 /** A little less than a day, so that the hour of the passes stays what it is. */

@@ -1,10 +1,10 @@
 /** Schedule: copies under way are followed to the medium, those that wait are made, none is forgotten, recalls go on. */
 
+import type { TapeContext } from '../../shared/context.ts'
 import { advanceRecalls } from '../../shared/copies/recall/schedule.ts'
 import { copyWaiting, hasTape } from '../../shared/copies/tape/copy-to-tape.ts'
 import { followCopies } from '../../shared/copies/tape/follow-copies.ts'
 import { sweepCopies } from '../../shared/copies/tape/sweep-copies.ts'
-import type { TapeContext } from '../../shared/runtime/context.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 
 /** The whole catalogue is compared this often, not every minute. */

@@ -6,11 +6,12 @@
  */
 import { writeFileSync } from 'node:fs'
 import { loadConfig } from '../../shared/config/config.ts'
+import type { TapeContext } from '../../shared/context.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { QueueName } from '../../shared/queue/queues.ts'
-import { createTapeContext, type TapeContext } from '../../shared/runtime/context.ts'
 import type { HttpApp, QueueHandler, ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { serveHttp } from '../../shared/runtime/http.ts'
+import { createTapeContext } from '../../shared/runtime/open-context.ts'
 import { pumpQueue } from '../../shared/runtime/pump.ts'
 import { runSchedule } from '../../shared/runtime/schedule.ts'
 import { type FunctionEntry, readManifest } from './manifest.ts'

@@ -10,10 +10,10 @@ import {
   MAX_ATTEMPTS,
   renewLease,
 } from '../catalogue/arrivals.ts'
+import type { StorageContext } from '../context.ts'
 import type { Arrival } from '../database/schema.ts'
 import { ConflictError, TransientError } from '../errors.ts'
 import type { RunKey } from '../notifications/run-key.ts'
-import type { StorageContext } from '../runtime/context.ts'
 import type { ObjectDescription } from '../storage/objects.ts'
 import { flushOutbox } from '../work/outbox.ts'
 import type { Outcome } from './process-arrival.ts'

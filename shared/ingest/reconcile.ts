@@ -4,10 +4,10 @@
  */
 
 import { MAX_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
+import type { StorageContext } from '../context.ts'
 import type { Arrival } from '../database/schema.ts'
 import { encodeNotification } from '../notifications/encode.ts'
 import { routeKey } from '../notifications/route-key.ts'
-import type { StorageContext } from '../runtime/context.ts'
 import { listObjects, type ObjectVersion } from '../storage/objects.ts'
 import { flushOutbox } from '../work/outbox.ts'
 

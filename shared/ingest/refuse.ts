@@ -13,11 +13,11 @@ import {
 } from '../catalogue/arrivals.ts'
 import { alertRequest } from '../catalogue/next-steps.ts'
 import { findLiveFile } from '../catalogue/runs.ts'
+import type { StorageContext } from '../context.ts'
 import type { Schema } from '../database/schema.ts'
 import { ConflictError, classify } from '../errors.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import type { RunKey } from '../notifications/run-key.ts'
-import type { StorageContext } from '../runtime/context.ts'
 import type { ObjectDescription, ObjectName } from '../storage/objects.ts'
 import { addRequests, flushOutbox, type Request } from '../work/outbox.ts'
 

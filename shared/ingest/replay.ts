@@ -1,9 +1,9 @@
 /** Replay: what was processed before, or never, is put through the same queue again. First a plan, then the deed. */
 
+import type { StorageContext } from '../context.ts'
 import { routeKey } from '../notifications/route-key.ts'
 import { parseRunKey } from '../notifications/run-key.ts'
 import { findArrivalsOfRun } from '../queries/runs.ts'
-import type { StorageContext } from '../runtime/context.ts'
 import { describeObject, listObjects, type ObjectVersion } from '../storage/objects.ts'
 import { announce } from './reconcile.ts'
 

@@ -3,11 +3,12 @@
  * HTTP functions answer as they are; queue and schedule functions behind function-app.ts. SIGTERM ends it in order.
  */
 import { type Config, loadConfig } from '../config/config.ts'
+import type { TapeContext } from '../context.ts'
 import { createLogger } from '../log.ts'
-import { createTapeContext, type TapeContext } from './context.ts'
 import { queueApp, scheduleApp } from './function-app.ts'
 import type { HttpApp, QueueHandler, ScheduleHandler } from './handler.ts'
 import { serveHttp } from './http.ts'
+import { createTapeContext } from './open-context.ts'
 
 /** Of the manifest, and the function's own `createHandler`. */
 export type ServedFunction = { readonly name: string; readonly timeoutSeconds: number } & (

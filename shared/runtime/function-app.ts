@@ -9,7 +9,7 @@ import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import * as z from 'zod'
 import type { Logger } from '../log.ts'
-import { runWithin } from '../time/waiting.ts'
+import { runWithin } from '../time/limits.ts'
 import type { HttpApp, QueueHandler, ScheduleHandler } from './handler.ts'
 import { scheduledEvent } from './schedule.ts'
 

@@ -8,7 +8,7 @@ import type {
   SQSEvent,
 } from 'aws-lambda'
 import type { Logger } from '../log.ts'
-import { runWithin } from '../time/waiting.ts'
+import { runWithin } from '../time/limits.ts'
 import type { HttpApp, Invocation, QueueHandler, ScheduleHandler } from './handler.ts'
 
 /** Kept of Lambda's time for the farewell of an interrupted run: Lambda itself stops without a word. */

@@ -7,7 +7,9 @@
  */
 import { type Message, ReceiveMessageCommand, type SQSClient } from '@aws-sdk/client-sqs'
 import type { Logger } from '../log.ts'
-import { backOffMs, pause, runWithin } from '../time/waiting.ts'
+import { backOffMs } from '../time/back-off.ts'
+import { runWithin } from '../time/limits.ts'
+import { pause } from '../time/pause.ts'
 import type { QueueHandler } from './handler.ts'
 import { createAcknowledger } from './sqs-acknowledge.ts'
 import { type ReceivedMessage, receivedMessage } from './sqs-messages.ts'

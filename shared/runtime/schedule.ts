@@ -4,7 +4,8 @@ import type { ScheduledEvent } from 'aws-lambda'
 import { Cron } from 'croner'
 import { InvalidInputError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { pause, runWithin } from '../time/waiting.ts'
+import { runWithin } from '../time/limits.ts'
+import { pause } from '../time/pause.ts'
 import type { ScheduleHandler } from './handler.ts'
 
 export interface ScheduleOptions {

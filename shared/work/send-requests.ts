@@ -1,6 +1,6 @@
 /** Requests that were just written down are sent. What cannot be sent now waits in the outbox, and reconcile sends it. */
 
-import type { Context } from '../runtime/context.ts'
+import type { Context } from '../context.ts'
 import { flushOutbox, type Request } from './outbox.ts'
 
 /** Never throws: the work that a request tells of is done, and the next must not wait for a queue. */

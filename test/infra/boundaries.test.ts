@@ -29,7 +29,7 @@ const HOUSE: Readonly<Record<string, string>> = {
   'shared/replicas/copy.ts':
     "import { q } from '../tape/driver.ts'\nimport { h } from '../catalogue/runs.ts'\nimport type { R } from '../runtime/context.ts'\nexport const v = [q, h] as R[]",
   'shared/runtime/context.ts': "import { h } from '../catalogue/runs.ts'\nexport const r = h\nexport type R = number",
-  'functions/one/handler.ts': "import { r } from '../../shared/runtime/context.ts'\nexport const one = r",
+  'functions/one/handler.ts': "import { r } from '../../shared/runtime/open-context.ts'\nexport const one = r",
   'functions/one/lambda.ts': "import { one } from './handler.ts'\nexport const handler = one",
   'functions/two/handler.ts': 'export const two = 2',
   'infra/local/stack.ts': "import { b } from '../../shared/config/config.ts'\nexport const s = b",

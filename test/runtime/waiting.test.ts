@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { backOffMs, pause, runWithin } from '../../shared/time/waiting.ts'
+import { backOffMs } from '../../shared/time/back-off.ts'
+import { runWithin } from '../../shared/time/limits.ts'
+import { pause } from '../../shared/time/pause.ts'
 
 describe('back-off', () => {
   test('doubles with each failure up to its limit', () => {

@@ -2,10 +2,11 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { startTestStore, type TestStore } from '../../infra/local/testing.ts'
 import { loadConfig } from '../../shared/config/config.ts'
+import type { StorageContext } from '../../shared/context.ts'
 import { createLogger } from '../../shared/log.ts'
 import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
 import { QUEUES, type QueueName } from '../../shared/queue/queues.ts'
-import { createStorageContext, type StorageContext } from '../../shared/runtime/context.ts'
+import { createStorageContext } from '../../shared/runtime/open-context.ts'
 import { startTestCatalogue, type TestCatalogue } from './catalogue.ts'
 
 export interface TestContext extends StorageContext {

@@ -8,9 +8,10 @@ import type { Extra } from '../../infra/local/setup.ts'
 import { type Stack, startStack } from '../../infra/local/stack.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
 import { loadConfig } from '../../shared/config/config.ts'
+import type { StorageContext } from '../../shared/context.ts'
 import { passesWithTime } from '../../shared/errors.ts'
 import { createLogger } from '../../shared/log.ts'
-import { createStorageContext, type StorageContext } from '../../shared/runtime/context.ts'
+import { createStorageContext } from '../../shared/runtime/open-context.ts'
 import { LONGEST_WAIT_MS } from './waiting.ts'
 
 const CYGNET = fileURLToPath(new URL('../../cli/cygnet', import.meta.url))

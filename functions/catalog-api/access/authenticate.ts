@@ -5,7 +5,7 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Caller } from '../../../shared/access/caller.ts'
 import { findToken, noteUse, stateOf } from '../../../shared/access/tokens.ts'
-import type { Context as ServiceContext } from '../../../shared/runtime/context.ts'
+import type { Context as ServiceContext } from '../../../shared/context.ts'
 import { HEALTH_PATHS } from '../api/health.ts'
 import type { ApiEnvironment } from '../http/route.ts'
 import { badToken } from './bearer.ts'

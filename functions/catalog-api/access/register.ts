@@ -1,6 +1,6 @@
 /** Access as the API has it: first of all parts, because what is added before it is for everybody and without its headers. */
 import type { MiddlewareHandler } from 'hono'
-import type { Context } from '../../../shared/runtime/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { registerMe } from '../api/me.ts'
 import { registerSessions } from '../api/sessions.ts'
 import type { Api } from '../http/route.ts'

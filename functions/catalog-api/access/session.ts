@@ -9,7 +9,7 @@ import type { CookieOptions } from 'hono/utils/cookie'
 import * as z from 'zod'
 import type { Caller } from '../../../shared/access/caller.ts'
 import { endSession, isEnded } from '../../../shared/access/ended-sessions.ts'
-import type { Context as ServiceContext } from '../../../shared/runtime/context.ts'
+import type { Context as ServiceContext } from '../../../shared/context.ts'
 import { refusal } from '../http/problem.ts'
 import { createSeal, type Seal } from './seal.ts'
 

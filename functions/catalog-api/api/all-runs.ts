@@ -1,7 +1,8 @@
 /** Where all data is, for everybody who looks at it: summed up once a minute at the most. */
+
+import type { TapeContext } from '../../../shared/context.ts'
 import { type RunsByPlace, runsByPlace } from '../../../shared/queries/dashboard.ts'
 import type { VisibleTags } from '../../../shared/queries/site-state.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { createKept } from '../http/kept.ts'
 
 const FRESH_MS = 60_000

@@ -1,10 +1,10 @@
 /** Dead letters as people and programs read them: what they are about, and the last error that the catalogue knows. */
 import * as z from 'zod'
+import type { TapeContext } from '../../../shared/context.ts'
 import { parseNotification } from '../../../shared/notifications/parse.ts'
 import { errorOfObject } from '../../../shared/queries/waiting-work.ts'
 import { withDeadLetters } from '../../../shared/queue/dead-letters.ts'
 import type { QueuedMessage, QueueName } from '../../../shared/queue/queues.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 
 export interface DeadLetter {
   readonly id: string

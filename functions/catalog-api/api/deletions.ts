@@ -4,11 +4,11 @@
  */
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
+import type { TapeContext } from '../../../shared/context.ts'
 import type { LocalCopy } from '../../../shared/copies/delete/local-copies.ts'
 import { endPermission, permitDeletion } from '../../../shared/copies/delete/permit-deletion.ts'
 import { ConflictError, CygnetError } from '../../../shared/errors.ts'
 import { withoutSecrets } from '../../../shared/log.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
 import { whatIsWrong } from '../http/what-is-wrong.ts'

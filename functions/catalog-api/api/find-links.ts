@@ -1,12 +1,12 @@
 /** Links to what a caller asks for: by the catalogue alone, or each looked up in the store first. */
 import { type Caller, mayDo } from '../../../shared/access/caller.ts'
 import type { Right } from '../../../shared/access/scopes.ts'
+import type { TapeContext } from '../../../shared/context.ts'
 import { catalogueLinks, type FileOfRun, findFiles, type RunName } from '../../../shared/copies/links/catalogue-links.ts'
 import { runLinks } from '../../../shared/copies/links/run-links.ts'
 import { createConfirmLoss } from '../../../shared/copies/verify/confirm-loss.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import { parseRunKey } from '../../../shared/notifications/run-key.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 import type { ObjectName } from '../../../shared/storage/objects.ts'
 import { refusal } from '../http/problem.ts'
 import { notFor } from './readable-tags.ts'

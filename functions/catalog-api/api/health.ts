@@ -2,7 +2,7 @@
 import { HeadBucketCommand } from '@aws-sdk/client-s3'
 import { createRoute, z } from '@hono/zod-openapi'
 import { sql } from 'kysely'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
+import type { TapeContext } from '../../../shared/context.ts'
 import { type Api, addRoute } from '../http/route.ts'
 
 export const HEALTH_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz'])

@@ -1,9 +1,9 @@
 /** Presigned links to files of runs: one run, or many runs and files; and runs brought back from tape. */
 import { createRoute } from '@hono/zod-openapi'
+import type { TapeContext } from '../../../shared/context.ts'
 import type { FileOfRun } from '../../../shared/copies/links/catalogue-links.ts'
 import { requestRecall } from '../../../shared/copies/recall/request.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { isSignedIn } from '../access/session.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute } from '../http/route.ts'

@@ -1,7 +1,8 @@
 /** How full the queues are, and since when they are; one that does not answer says so and holds up nobody. */
+
+import type { TapeContext } from '../../../shared/context.ts'
 import { oldestMessages } from '../../../shared/queries/waiting-work.ts'
 import { deadLetterQueue, QUEUES, type QueueDepth, type QueueName } from '../../../shared/queue/queues.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 
 export interface QueueState {
   readonly queue: QueueName

@@ -1,9 +1,9 @@
 /** The queues for programs: how full, how old, and what died on them, which may be sent back. */
 import { createRoute, z } from '@hono/zod-openapi'
+import type { TapeContext } from '../../../shared/context.ts'
 import { oldestWork } from '../../../shared/queries/waiting-work.ts'
 import { retryDeadLetters } from '../../../shared/queue/dead-letters.ts'
 import { QUEUES } from '../../../shared/queue/queues.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute, type Rule } from '../http/route.ts'
 import { readDeadLetters } from './dead-letters.ts'

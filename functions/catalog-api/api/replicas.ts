@@ -1,9 +1,9 @@
 /** Where the data is, by day and tag, and which copies are not where they should be. */
 import { createRoute, z } from '@hono/zod-openapi'
+import type { TapeContext } from '../../../shared/context.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
 import { storageByDay } from '../../../shared/queries/dashboard.ts'
 import { openCopies } from '../../../shared/queries/site-state.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { taggedJson } from '../http/etag.ts'
 import { type Api, addRoute } from '../http/route.ts'
 import { createAllRuns } from './all-runs.ts'

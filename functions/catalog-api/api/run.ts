@@ -1,8 +1,8 @@
 /** One run with everything that is known of it, and its files. */
 import { createRoute, z } from '@hono/zod-openapi'
+import type { TapeContext } from '../../../shared/context.ts'
 import { fileView, runDetailsView } from '../../../shared/queries/run-view.ts'
 import { describeRun } from '../../../shared/queries/runs.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { taggedJson } from '../http/etag.ts'
 import { type Api, addRoute } from '../http/route.ts'
 import { problems, SECURITY } from './problems.ts'

@@ -1,9 +1,9 @@
 /** Lists of runs: pages of JSON, or all of them as NDJSON or CSV, sent as they are read. */
 import { createRoute } from '@hono/zod-openapi'
 import { accepts } from 'hono/accepts'
+import type { TapeContext } from '../../../shared/context.ts'
 import { csvLine } from '../../../shared/csv.ts'
 import { type RunPage, type RunSearch, SearchTooLongError, searchRuns } from '../../../shared/queries/search-runs.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { taggedJson } from '../http/etag.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute } from '../http/route.ts'

@@ -2,7 +2,7 @@
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import { endSessionsOf } from '../../../shared/access/ended-sessions.ts'
-import type { Context } from '../../../shared/runtime/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { SESSION_SECONDS } from '../access/session.ts'
 import { type Api, addRoute } from '../http/route.ts'
 import { problems, SECURITY } from './problems.ts'

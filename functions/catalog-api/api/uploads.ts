@@ -2,7 +2,7 @@
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import { tagsOf } from '../../../shared/access/scopes.ts'
-import type { StorageContext } from '../../../shared/runtime/context.ts'
+import type { StorageContext } from '../../../shared/context.ts'
 import { allowedRequest } from '../access/allowed-request.ts'
 import { createRequestSigner, storeAddress } from '../access/sign-request.ts'
 import { type Api, addRoute, type Rule } from '../http/route.ts'

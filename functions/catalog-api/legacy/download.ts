@@ -4,10 +4,10 @@
  */
 
 import { findLiveFile } from '../../../shared/catalogue/runs.ts'
+import type { TapeContext } from '../../../shared/context.ts'
 import { type FileLink, runLinks } from '../../../shared/copies/links/run-links.ts'
 import type { Database } from '../../../shared/database/connect.ts'
 import type { RunFile } from '../../../shared/database/schema.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { presignHead } from '../../../shared/storage/links.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'

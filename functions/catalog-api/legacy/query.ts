@@ -4,10 +4,10 @@
  * whole numbers that are bound, never put into SQL.
  */
 
+import type { Context } from '../../../shared/context.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
 import { createTableFinder, findLegacyRow, NO_END, readLegacyRows } from '../../../shared/queries/legacy-runlog.ts'
-import type { Context } from '../../../shared/runtime/context.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
 import { isTruthy, jsonRowEncoder, lastOf, parseInteger } from './php-text.ts'
 import { htmlText, jsonText } from './rows-text.ts'

@@ -6,7 +6,7 @@
  * has what happened since the last one, ends, and the browser asks again. So does a host that is going away, or has too many.
  */
 import { tagsAllowed } from '../../../shared/access/caller.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
+import type { TapeContext } from '../../../shared/context.ts'
 import { type Api, addPage } from '../http/route.ts'
 import { type ChangeFeed, createChangeFeed, type Watcher } from './change-feed.ts'
 import type { PageOptions } from './options.ts'

@@ -1,5 +1,5 @@
 /** What the pages need besides the context. */
-import type { TapeContext } from '../../../shared/runtime/context.ts'
+import type { TapeContext } from '../../../shared/context.ts'
 import type { BrowserSignIn } from '../access/identity.ts'
 import { isSignedIn } from '../access/session.ts'
 import type { ApiContext } from '../http/route.ts'

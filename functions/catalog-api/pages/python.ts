@@ -1,9 +1,9 @@
 /** Use from Python and ROOT: docs/python.md for this catalogue, and for a run where one is named; and the programs in it as files. */
 import { html } from 'hono/html'
 import * as z from 'zod'
+import type { TapeContext } from '../../../shared/context.ts'
 import type { RunName } from '../../../shared/copies/links/catalogue-links.ts'
 import { LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
 import { shellQuoted } from './api-snippets.ts'

@@ -1,5 +1,5 @@
 /** All pages, and what they load. */
-import type { TapeContext } from '../../../shared/runtime/context.ts'
+import type { TapeContext } from '../../../shared/context.ts'
 import type { Api } from '../http/route.ts'
 import { registerAssets } from './assets/assets.ts'
 import { registerEvents } from './events.ts'

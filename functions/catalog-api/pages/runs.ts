@@ -1,10 +1,10 @@
 /** Runs: the table in which they are found, and from which links to them are got. */
 import { html } from 'hono/html'
 import { tagsAllowed } from '../../../shared/access/caller.ts'
+import type { TapeContext } from '../../../shared/context.ts'
 import type { Run } from '../../../shared/database/schema.ts'
 import { RUN_ORDERS, SearchTooLongError, searchRuns } from '../../../shared/queries/search-runs.ts'
 import { tagsWithRuns } from '../../../shared/queries/site-state.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
 import { apiSnippets } from './api-snippets.ts'
 import { counted } from './format.ts'

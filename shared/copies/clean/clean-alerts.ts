@@ -1,6 +1,6 @@
 /** What people are told of a run of the cleaner, each at most once a day. */
 import { alertRequest } from '../../catalogue/next-steps.ts'
-import type { TapeContext } from '../../runtime/context.ts'
+import type { TapeContext } from '../../context.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import type { StoreRoom } from './clean-policy.ts'

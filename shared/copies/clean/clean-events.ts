@@ -4,11 +4,11 @@
  */
 
 import type { Config } from '../../config/config.ts'
+import type { StorageContext } from '../../context.ts'
 import { type Database, inTransaction } from '../../database/connect.ts'
 import { classify, InvalidInputError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import { isTag } from '../../notifications/run-key.ts'
-import type { StorageContext } from '../../runtime/context.ts'
 import { deleteObject } from '../../storage/delete-object.ts'
 import { listObjects, type ObjectName, type ObjectVersion } from '../../storage/objects.ts'
 import { type CleanablePrefix, protectingPrefix, refuseUncleanable } from '../delete/protected.ts'

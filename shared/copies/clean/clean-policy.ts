@@ -1,5 +1,5 @@
 /** When runs leave the store by the configuration, and how full it is. */
-import type { TapeContext } from '../../runtime/context.ts'
+import type { TapeContext } from '../../context.ts'
 import { bytesInStore } from './clean-candidates.ts'
 
 export interface CleanPolicy {

@@ -1,7 +1,7 @@
 /** Why the files of runs that are in the store stay there: what the cleaner answers who asks why the disk is filling. */
 import { sql } from 'kysely'
+import type { TapeContext } from '../../context.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { WANTED_STATES, YOUNGEST_MS } from '../delete/deletion-rules.ts'
 import { protectingPrefix } from '../delete/protected.ts'
 import { type CleanPolicy, isTooFull } from './clean-policy.ts'

@@ -4,11 +4,11 @@
  * may go is for deleteCloudCopy alone to say.
  */
 
+import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { classify, InvalidInputError } from '../../errors.ts'
 import { type Logger, withoutSecrets } from '../../log.ts'
 import { findRuns } from '../../queries/runs.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { type DeletionOptions, deleteCloudCopy, settleDeletion } from '../delete/delete-cloud-copy.ts'
 import { type CloudDeletion, permittedVersion, YOUNGEST_MS } from '../delete/deletion-rules.ts'
 import { endForgottenPermissions } from '../delete/permit-deletion.ts'

@@ -7,11 +7,11 @@
  */
 
 import { type Claim, claimReplica, noteStep, renewClaim, whileClaimed } from '../../catalogue/replica-work.ts'
+import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, passesWithTime, TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
 import { parseRunKey } from '../../notifications/run-key.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { deleteObject, lookForVersion } from '../../storage/delete-object.ts'
 import type { ObjectVersion } from '../../storage/objects.ts'
 import { claimOwner } from '../../work/claim-owner.ts'

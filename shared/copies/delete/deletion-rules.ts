@@ -1,9 +1,9 @@
 /** What must hold before a run's copy in the store may be deleted by the catalogue and by the store, and how a call can end. */
 
 import type { Executor } from '../../catalogue/replicas.ts'
+import type { TapeContext } from '../../context.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { hasOtherVersions } from '../../storage/delete-object.ts'
 import { describeObject, type ObjectVersion } from '../../storage/objects.ts'
 

@@ -1,10 +1,10 @@
 /** How a deletion ends: the row, its tombstone and the run's history say what is true then, in one transaction. */
 import type { Transaction } from 'kysely'
 import { type Claim, endClaim } from '../../catalogue/replica-work.ts'
+import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import { ConflictError } from '../../errors.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { lookForVersion } from '../../storage/delete-object.ts'
 import type { ObjectVersion } from '../../storage/objects.ts'
 import type { ReadBack } from '../verify/look.ts'

@@ -3,8 +3,8 @@
  * in one call. A crash anywhere leaves a row that says `deleting`, which the next start puts right.
  */
 import { claimReplica, endClaim } from '../../catalogue/replica-work.ts'
+import type { TapeContext } from '../../context.ts'
 import { ConflictError } from '../../errors.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import type { LocalContext, LocalCopy } from './local-copies.ts'
 import { claimLocalCopy, claimOptions, endDeletion, isTooLate, permit, TOO_LATE } from './local-deletion.ts'
 

@@ -5,11 +5,11 @@
 import { sql, type Transaction } from 'kysely'
 import { claimReplica, endClaim } from '../../catalogue/replica-work.ts'
 import { type Content, contentOfFile, lockRunOfContent, refreshStorage, replicaIdentity, replicaRow } from '../../catalogue/replicas.ts'
+import type { TapeContext } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import type { LocalContent } from './safety.ts'
 import { withdrawTombstones } from './tombstones.ts'
 

@@ -1,9 +1,9 @@
 /** Whether the store still holds the very object that was catalogued. What uploaders wrote beside it proves nothing of its bytes. */
 
 import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
+import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { describeObject } from '../../storage/objects.ts'
 import { isSameVersion, OTHER_OBJECT, versionOfFile } from './deletion-rules.ts'
 import type { LocalContent } from './safety.ts'

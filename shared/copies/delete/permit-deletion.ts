@@ -5,9 +5,9 @@
 
 import { type Claim, claimReplica, endClaim, takeOverClaim } from '../../catalogue/replica-work.ts'
 import { findReplica } from '../../catalogue/replicas.ts'
+import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError } from '../../errors.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import type { ObjectName } from '../../storage/objects.ts'
 import { findLocalCopy, type LocalContext, type LocalCopy, noteLocalCopy, noteVanishedCopy } from './local-copies.ts'
 import { claimLocalCopy, claimOptions, endDeletion, permit, type Refused, refused } from './local-deletion.ts'

@@ -1,10 +1,10 @@
 /** The copy on tape that makes a deletion safe: one that was verified now, not one that is said to be there. */
 
 import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
+import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { classify } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { type Check, checkReplica } from '../verify/check-replica.ts'
 
 export interface Survivor {

@@ -4,9 +4,9 @@
  * `runLinks` looks first.
  */
 import { sql } from 'kysely'
+import type { TapeContext } from '../../context.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { presignGet } from '../../storage/links.ts'
 import type { ObjectName } from '../../storage/objects.ts'
 import { isRecalling, isStoreCopy, onTapeText, whereaboutsOf } from '../recall/whereabouts.ts'

@@ -1,10 +1,10 @@
 /** Links to the files of a run: for each file one that works now, or why there is none and how it can come about. */
 
 import { copiesOfFile, replicasOfRun } from '../../catalogue/replicas.ts'
+import type { TapeContext } from '../../context.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { presignGet } from '../../storage/links.ts'
 import { describeObject, type ObjectDescription } from '../../storage/objects.ts'
 import { type ChosenRun, chooseRun, type RunChoice } from '../recall/choose-run.ts'

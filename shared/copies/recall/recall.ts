@@ -13,10 +13,10 @@ import {
   whileClaimed,
 } from '../../catalogue/replica-work.ts'
 import { contentOf, findReplica, replicasOfContent } from '../../catalogue/replicas.ts'
+import type { TapeContext } from '../../context.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../../errors.ts'
 import { type Logger, withoutSecrets } from '../../log.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { claimOwner } from '../../work/claim-owner.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { hasTape } from '../tape/copy-to-tape.ts'

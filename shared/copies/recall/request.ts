@@ -10,11 +10,11 @@ import {
   replicasOfContent,
 } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
+import type { Context } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import type { RunFile, Schema } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
-import type { Context } from '../../runtime/context.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { type ChosenRun, chooseRun, type RunChoice } from './choose-run.ts'

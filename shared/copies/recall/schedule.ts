@@ -2,9 +2,9 @@
 import { sql } from 'kysely'
 import { lockRun } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
+import type { Context, TapeContext } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { Logger } from '../../log.ts'
-import type { Context, TapeContext } from '../../runtime/context.ts'
 import { advanceRecall } from './recall.ts'
 
 const PAGE = 500

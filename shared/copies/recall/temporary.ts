@@ -4,9 +4,9 @@
  * condition that nothing is there. The name follows from the recall, and nobody else uses it: what lies there is ours to delete.
  */
 import { UploadPartCopyCommand } from '@aws-sdk/client-s3'
+import type { StorageContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { InvalidInputError, TransientError } from '../../errors.ts'
-import type { StorageContext } from '../../runtime/context.ts'
 import { deleteObject } from '../../storage/delete-object.ts'
 import type { MultipartUpload, StoredPart } from '../../storage/multipart.ts'
 import { describeObject, type ObjectDescription, type ObjectName } from '../../storage/objects.ts'

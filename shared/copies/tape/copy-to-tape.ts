@@ -5,10 +5,10 @@
 
 import { type Claim, claimTapeCopy, endClaim, type ReplicaOutcome, whileClaimed } from '../../catalogue/replica-work.ts'
 import { replicasOfContent } from '../../catalogue/replicas.ts'
+import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../../errors.ts'
 import { type Logger, withoutSecrets } from '../../log.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import type { TapeDriver } from '../../tape/driver.ts'
 import { claimOwner } from '../../work/claim-owner.ts'
 import { sendRequests } from '../../work/send-requests.ts'

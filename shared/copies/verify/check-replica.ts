@@ -1,7 +1,8 @@
 /** Looks at one copy now and compares its checksum with the catalogue's. Writes nothing. */
+
+import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { createChecksums } from '../../extraction/checksums.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { describeObject, type ObjectDescription, readObject } from '../../storage/objects.ts'
 import type { LookOptions, TapeFile } from '../../tape/driver.ts'
 

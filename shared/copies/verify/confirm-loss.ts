@@ -2,9 +2,10 @@
  * A copy that the catalogue has in the store and somebody just did not find there: looked at again and written down as missing, with
  * the alert that is due, so that not only who asked knows of it.
  */
+
+import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
-import type { TapeContext } from '../../runtime/context.ts'
-import { runWithin } from '../../time/waiting.ts'
+import { runWithin } from '../../time/limits.ts'
 import { verifyReplica } from './verify.ts'
 
 /** True when the copy is missing: it is not asked about again, because the catalogue has it as missing from now on. */

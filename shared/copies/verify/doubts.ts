@@ -1,8 +1,8 @@
 /** Questions that decide whether what was seen of a copy in the store means what it seems to. */
 import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3'
+import type { TapeContext } from '../../context.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { describeObject } from '../../storage/objects.ts'
 import { statusOf } from '../../storage/send-body.ts'
 

@@ -1,8 +1,9 @@
 /** What is believed of a copy: bad news only after a second look, and never while something else explains it. */
+
+import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import type { LookOptions } from '../../tape/driver.ts'
-import { pause } from '../../time/waiting.ts'
+import { pause } from '../../time/pause.ts'
 import { type Check, checkReplica } from './check-replica.ts'
 import { bucketIsThere, newerVersion, statedOtherwise } from './doubts.ts'
 

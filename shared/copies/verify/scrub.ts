@@ -3,10 +3,10 @@
  * and so many bytes a run, so that it never stands in the way of copies that are being made.
  */
 import { sql } from 'kysely'
+import type { TapeContext } from '../../context.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Logger } from '../../log.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { VERIFIABLE_STATES } from './outcome.ts'
 import { createPatience } from './patience.ts'
 import { NOTHING_VERIFIED, summedUp, type VerifySummary, verifyReplica } from './verify.ts'

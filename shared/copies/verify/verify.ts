@@ -6,10 +6,10 @@
 
 import { type Claim, claimReplica, endClaim, whileClaimed } from '../../catalogue/replica-work.ts'
 import { findReplica } from '../../catalogue/replicas.ts'
+import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify } from '../../errors.ts'
 import { type Logger, withoutSecrets } from '../../log.ts'
-import type { TapeContext } from '../../runtime/context.ts'
 import { claimOwner } from '../../work/claim-owner.ts'
 import { addRequests, type Request } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'

@@ -4,7 +4,7 @@ import type { Identity } from '../../../functions/catalog-api/access/identity.ts
 import { registerAccess } from '../../../functions/catalog-api/access/register.ts'
 import { createEmptyApi } from '../../../functions/catalog-api/http/empty-api.ts'
 import type { Api } from '../../../functions/catalog-api/http/route.ts'
-import type { Context } from '../../../shared/runtime/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { startHttpServer } from '../../support/http-server.ts'
 
 export type AccessContext = Pick<Context, 'config' | 'database' | 'log' | 'now'>

@@ -2,7 +2,7 @@
 import { createEmptyApi } from '../../../functions/catalog-api/http/empty-api.ts'
 import type { Api } from '../../../functions/catalog-api/http/route.ts'
 import type { Caller } from '../../../shared/access/caller.ts'
-import type { TapeContext } from '../../../shared/runtime/context.ts'
+import type { TapeContext } from '../../../shared/context.ts'
 
 export const ANONYMOUS: Caller = { kind: 'anonymous', subject: 'anonymous', name: 'anonymous', scopes: [] }
 export const caller = (...scopes: string[]): Caller => ({ kind: 'person', subject: `person:${scopes.join()}`, name: 'Ada', scopes })

@@ -3,9 +3,9 @@
  * the store and that its listing does not show. Found page by page, told once a day; nothing is ever deleted for being dark.
  */
 import { alertRequest } from '../../../catalogue/next-steps.ts'
+import type { TapeContext } from '../../../context.ts'
 import { InvalidInputError } from '../../../errors.ts'
 import type { Logger } from '../../../log.ts'
-import type { TapeContext } from '../../../runtime/context.ts'
 import { addRequests } from '../../../work/outbox.ts'
 import { sendRequests } from '../../../work/send-requests.ts'
 import { NOTHING_VERIFIED, summedUp, type Verification, type VerifySummary, verifyReplica } from '../verify.ts'

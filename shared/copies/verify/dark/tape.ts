@@ -1,5 +1,5 @@
 /** What lies at the tape endpoint against the replicas that name it. */
-import type { TapeContext } from '../../../runtime/context.ts'
+import type { TapeContext } from '../../../context.ts'
 
 export interface TapeEntry {
   readonly name: string

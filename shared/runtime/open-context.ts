@@ -1,42 +1,13 @@
-/** What a process needs, made once and handed down: no module opens a connection of its own. */
+/** Opens what a process needs (shared/context.ts), once. */
 import { randomUUID } from 'node:crypto'
-import type { S3Client } from '@aws-sdk/client-s3'
-import type { SQSClient } from '@aws-sdk/client-sqs'
 import type { Config } from '../config/config.ts'
-import { type Database, openDatabase } from '../database/connect.ts'
+import type { Context, StorageContext, TapeContext } from '../context.ts'
+import { openDatabase } from '../database/connect.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { createSqsClient } from '../queue/client.ts'
-import { createQueues, type Queues } from '../queue/queues.ts'
+import { createQueues } from '../queue/queues.ts'
 import { createPublicS3Client, createS3Client } from '../storage/client.ts'
-import type { TapeDriver } from '../tape/driver.ts'
 import { openTapeDriver } from '../tape/open-driver.ts'
-
-/** For functions that only write down and pass on. */
-export interface Context {
-  readonly config: Config
-  readonly log: Logger
-  readonly database: Database
-  readonly queues: Queues
-  /** For the queue pump; functions use `queues`. */
-  readonly sqs: SQSClient
-  readonly now: () => Date
-  /** Names this process in leases. */
-  readonly owner: string
-  close(): Promise<void>
-}
-
-/** For functions that also read objects. */
-export interface StorageContext extends Context {
-  readonly s3: S3Client
-}
-
-/** For functions that also deal with second copies. */
-export interface TapeContext extends StorageContext {
-  /** Signs links: the store as others reach it. */
-  readonly publicS3: S3Client
-  /** Null where none is configured: then requests for copies wait. */
-  readonly tape: TapeDriver | null
-}
 
 /** Connects to the catalogue and the queues (both lazily, on first use). */
 export function createContext(
