@@ -3,7 +3,7 @@
 import type { CleanedEvents } from '../../shared/copies/clean/clean-events.ts'
 import type { CleanPolicy, StoreRoom } from '../../shared/copies/clean/clean-policy.ts'
 import { STAY_REASONS, type WhyTheyStay } from '../../shared/copies/clean/clean-reasons.ts'
-import type { CleanedFile, CleanedRuns } from '../../shared/copies/clean/clean-runs.ts'
+import type { CleanedFile, CleanedRuns } from '../../shared/copies/clean/clean-result.ts'
 import type { FileOfRun } from '../../shared/copies/verify/files-of-run.ts'
 import type { Replica } from '../../shared/database/replica-schema.ts'
 import { bytes, list, table, time } from '../output.ts'

@@ -3,7 +3,8 @@ import type { Command } from 'commander'
 import { parseRunNumber, tagOption, wholeNumber } from '../arguments.ts'
 import { apiOption, WAY_HELP } from '../catalogue-way.ts'
 import { bytes, print, printJson, table, tell, time } from '../output.ts'
-import { type AskedRecall, withRecalls } from '../recall/recall-source.ts'
+import { withRecalls } from '../recall/open-recalls.ts'
+import type { AskedRecall } from '../recall/recall-source.ts'
 import type { ShownReplica } from '../runs/run-shapes.ts'
 
 interface Flags {

@@ -1,9 +1,7 @@
 /** Where links come from: the catalogue's API, or the catalogue itself for who has its credentials. */
 
 import type { RunRange } from '../arguments.ts'
-import { catalogueWay } from '../catalogue-way.ts'
 import type { RunName } from '../runs/run-source.ts'
-import { interruption, withTapeContext } from '../settings.ts'
 import type { Link, WantedFile } from './wanted-file.ts'
 
 /** A file of a run with a link to it, or why there is none now: what of shared/copies/links/run-links.ts is needed here. */
@@ -37,15 +35,4 @@ export interface LinkSource {
    * @throws InvalidInputError when they are refused.
    */
   linksOfFirst(runs: readonly [RunName, ...RunName[]], signal: AbortSignal): Promise<readonly OfferedRun[]>
-}
-
-/** Runs `work` with what the rule of catalogue-way.ts leads to. */
-export async function withLinks(api: string | undefined, work: (source: LinkSource, signal: AbortSignal) => Promise<void>): Promise<void> {
-  const way = await catalogueWay(api)
-  if (way.kind === 'api') {
-    const { createApiLinks } = await import('./api-links.ts')
-    return await work(createApiLinks(way.api), interruption())
-  }
-  const { createCatalogueLinks } = await import('./catalogue-links.ts')
-  await withTapeContext((context, signal) => work(createCatalogueLinks(context), signal))
 }

@@ -9,8 +9,9 @@ import { checksumFile } from './checksums.ts'
 import { compareExisting, compareSent } from './compare.ts'
 import { type LocalFile, openLocalFile } from './local-file.ts'
 import { type PushResult, RefusedError, resultOf } from './result.ts'
-import { type Sending, sendFile } from './send.ts'
+import { sendFile } from './send.ts'
 import { forgetUpload } from './send-parts.ts'
+import type { Sending } from './sending.ts'
 import { openUploadState, type UploadStateFile } from './upload-state.ts'
 
 export interface PushOptions {

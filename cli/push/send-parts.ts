@@ -19,7 +19,7 @@ import {
 } from '../../shared/storage/multipart.ts'
 import { statusOf } from '../../shared/storage/send-body.ts'
 import { partRange } from '../../shared/storage/upload-layout.ts'
-import type { Sending } from './send.ts'
+import type { Sending } from './sending.ts'
 import type { UploadState } from './upload-state.ts'
 
 /** An upload that was begun but never entered into the state: the store's clock and ours may differ by so much. */

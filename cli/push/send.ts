@@ -1,27 +1,10 @@
 /** Sends one file whose checksums are known: in one PUT or in parts. */
-import type { S3Client } from '@aws-sdk/client-s3'
+
 import type { SendOutcome } from '../../shared/storage/multipart.ts'
-import { type ObjectToSend, putWhole } from '../../shared/storage/upload.ts'
-import type { UploadLayout } from '../../shared/storage/upload-layout.ts'
-import type { FileChecksums } from './checksums.ts'
+import { putWhole } from '../../shared/storage/upload.ts'
 import type { LocalFile } from './local-file.ts'
 import { forgetUpload, sendInParts } from './send-parts.ts'
-import type { UploadStateFile } from './upload-state.ts'
-
-export interface Sending {
-  readonly s3: S3Client
-  readonly object: ObjectToSend
-  readonly file: LocalFile
-  readonly checksums: FileChecksums
-  readonly layout: UploadLayout
-  readonly concurrency: number
-  readonly state: UploadStateFile
-  readonly signal: AbortSignal
-  /** Bytes that went to the store; negative when they did not arrive. */
-  onSent(bytes: number): void
-  /** Bytes that the store held already. */
-  onKept(bytes: number): void
-}
+import type { Sending } from './sending.ts'
 
 /**
  * @throws InvalidInputError when the file changes meanwhile: nothing then remains in the store. Anything else that is thrown

@@ -1,6 +1,4 @@
 /** Where the commands read about runs: the catalogue's API, or the catalogue itself for who has its credentials. Both answer alike. */
-import { catalogueWay } from '../catalogue-way.ts'
-import { interruption, withContext } from '../settings.ts'
 import type { RunItem, ShownRun } from './run-shapes.ts'
 import type { RunWish } from './run-wish.ts'
 
@@ -32,15 +30,4 @@ export interface Shown {
   readonly runs: readonly ShownRun[]
   /** How often the number was used. */
   readonly uses: number
-}
-
-/** Runs `work` with what the rule of catalogue-way.ts leads to. */
-export async function withRuns(api: string | undefined, work: (source: RunSource, signal: AbortSignal) => Promise<void>): Promise<void> {
-  const way = await catalogueWay(api)
-  if (way.kind === 'api') {
-    const { createApiRuns } = await import('./api-runs.ts')
-    return await work(createApiRuns(way.api), interruption())
-  }
-  const { createCatalogueRuns } = await import('./catalogue-runs.ts')
-  await withContext((context, signal) => work(createCatalogueRuns(context.database), signal))
 }

@@ -15,7 +15,7 @@ import type { SafetyPort } from './safety.ts'
 import { createTerminal, pendingTable, type Terminal } from './terminal.ts'
 import type { Clock } from './tracked-files.ts'
 import { watchFolder } from './watch.ts'
-import type { WatchRequest } from './watch-state.ts'
+import type { WatchRequest } from './watch-request.ts'
 
 export interface WatchFlags {
   readonly watch: string

@@ -1,7 +1,7 @@
 /** What is not in the store yet, and why. */
 import { mtimeMs } from './scan.ts'
 import type { Clock, Tracked, TrackedFiles } from './tracked-files.ts'
-import type { WatchRequest } from './watch-state.ts'
+import type { WatchRequest } from './watch-request.ts'
 
 /**
  * `open`: the DAQ may still write to it. `waiting`: closed, its turn comes. `sending`. `failed`: tried, and tried again.

@@ -1,32 +1,16 @@
 /** What the parts of a watch share. */
+
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { withoutSecrets } from '../../shared/log.ts'
 import type { PushStore } from '../push/open-store.ts'
 import type { PushProgress } from '../push/push-file.ts'
-import type { Limits } from './closed.ts'
 import type { DeletionLog } from './deletion-log.ts'
 import type { Report } from './events.ts'
 import type { Journal } from './journal.ts'
-import type { KeepPolicy } from './keep.ts'
 import { storeBackOffMs } from './plan.ts'
 import type { SafetyPort } from './safety.ts'
 import type { Clock, TrackedFiles } from './tracked-files.ts'
-
-export interface WatchRequest {
-  /** Absolute. */
-  readonly folder: string
-  readonly tag: string
-  /** Null: the store's first bucket of runs. */
-  readonly bucket: string | null
-  readonly limits: Limits
-  readonly partSizeBytes: number
-  /** Parts of a file sent at once. */
-  readonly concurrency: number
-  /** What stays on the disk in any case; null when nothing is ever deleted. */
-  readonly deletion: KeepPolicy | null
-  /** One pass instead of going on for ever. */
-  readonly once: boolean
-}
+import type { WatchRequest } from './watch-request.ts'
 
 /** What a watch needs from outside. */
 export interface WatchContext {

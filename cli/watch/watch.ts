@@ -17,7 +17,8 @@ import { type RunFileFound, type Scan, scanFolder } from './scan.ts'
 import { sendNext } from './send-next.ts'
 import { tidy } from './tidy.ts'
 import { trackFiles } from './tracked-files.ts'
-import { createStoreLine, sentenceOf, type Watch, type WatchContext, type WatchRequest } from './watch-state.ts'
+import type { WatchRequest } from './watch-request.ts'
+import { createStoreLine, sentenceOf, type Watch, type WatchContext } from './watch-state.ts'
 import { findWriters } from './writers.ts'
 
 /**

@@ -16,7 +16,7 @@ import { ConflictError, TransientError } from '../errors.ts'
 import type { RunKey } from '../notifications/run-key.ts'
 import type { ObjectDescription } from '../storage/objects.ts'
 import { flushOutbox } from '../work/outbox.ts'
-import type { Outcome } from './process-arrival.ts'
+import type { Outcome } from './outcome.ts'
 import { giveUp } from './refuse.ts'
 
 /** A duplicate waits this long for the call that is at work before it goes back into the queue. */

@@ -15,12 +15,11 @@ import { describeObject, type ObjectDescription, readObject } from '../storage/o
 import { claimOwner } from '../work/claim-owner.ts'
 import { flushOutbox, type Request } from '../work/outbox.ts'
 import { claimKnown, withLease } from './claim.ts'
+import type { Outcome } from './outcome.ts'
 import { giveBack, rejectMisnamed, reportGone, reportUnseen } from './refuse.ts'
 
 /** A key that is overwritten again and again while it is read is left to the newest version's own notification. */
 const LOOKS = 3
-
-export type Outcome = 'catalogued' | 'unchanged' | 'invalid' | 'gone' | 'failed' | 'ignored'
 
 /**
  * Processes one arrival. Any number of calls, at once or repeated, have one outcome.

@@ -4,6 +4,9 @@ import type { Integrity } from '../database/schema.ts'
 import type { StorageSummary } from '../database/storage-summary.ts'
 import type { RunlogColumn } from '../extraction/run-parameters.ts'
 
+export const RUN_ORDERS = ['run', 'start', 'size', 'events', 'catalogued'] as const
+export type RunOrder = (typeof RUN_ORDERS)[number]
+
 export interface RunConditions {
   /** Run numbers, both ends included. */
   readonly from?: number | undefined

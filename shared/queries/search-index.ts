@@ -3,8 +3,7 @@
  * it counts neither on the end that a LIMIT makes nor on a bound of the very column that gives the order. Between the order and a
  * range of numbers or times it chooses well: it looks up how many runs the range has.
  */
-import type { RunConditions } from './run-conditions.ts'
-import type { RunOrder } from './search-runs.ts'
+import type { RunConditions, RunOrder } from './run-conditions.ts'
 
 const ALONG = {
   run: 'newest',

@@ -5,16 +5,15 @@
  * Each tag is searched by itself, along an index that begins with the tag and gives the order (search-index.ts), and the pages of the
  * tags are merged: one index for `tag IN (…)` there is not, and sorting a million runs takes seconds.
  */
+
 import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Run } from '../database/schema.ts'
 import { InvalidInputError } from '../errors.ts'
+import type { RunOrder } from './run-conditions.ts'
 import { matches, type RunConditions } from './run-conditions.ts'
 import { searchIndexes } from './search-index.ts'
 import { tagsWithRuns, type VisibleTags } from './site-state.ts'
-
-export const RUN_ORDERS = ['run', 'start', 'size', 'events', 'catalogued'] as const
-export type RunOrder = (typeof RUN_ORDERS)[number]
 
 const ORDER_COLUMNS = {
   run: 'run_number',

@@ -3,7 +3,7 @@ import type { Config } from '../config/config.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { TapeDriver } from './driver.ts'
-import type { TokenSource } from './tokens/tokens.ts'
+import type { TokenSource } from './tokens/token-source.ts'
 
 /** Null when no place for second copies is configured. @throws InvalidInputError naming every setting that is missing. */
 export async function openTapeDriver(config: Config, log: Logger): Promise<TapeDriver | null> {

@@ -6,8 +6,9 @@ import * as runStorage from '../../shared/database/migrations/0005-run-storage.t
 import * as beginByNumber from '../../shared/database/migrations/0007-begin-by-number.ts'
 import * as totals from '../../shared/database/migrations/0008-totals.ts'
 import type { RunConditions } from '../../shared/queries/run-conditions.ts'
+import { RUN_ORDERS } from '../../shared/queries/run-conditions.ts'
 import { searchIndexes } from '../../shared/queries/search-index.ts'
-import { RUN_ORDERS, searchRuns } from '../../shared/queries/search-runs.ts'
+import { searchRuns } from '../../shared/queries/search-runs.ts'
 import { startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
 
 let catalogue: TestCatalogue

@@ -5,8 +5,9 @@ import { refreshStorage } from '../../shared/catalogue/replicas.ts'
 import { up as fillRunStorage } from '../../shared/database/migrations/0005-run-storage.ts'
 import type { ReplicaKind, ReplicaState } from '../../shared/database/replica-schema.ts'
 import { CLOUD_WORDS, type StorageSummary, storageOf, TAPE_WORDS } from '../../shared/database/storage-summary.ts'
+import { RUN_ORDERS } from '../../shared/queries/run-conditions.ts'
 import { describeRun } from '../../shared/queries/runs.ts'
-import { RUN_ORDERS, type RunPosition, type RunSearch, SearchTooLongError, searchRuns } from '../../shared/queries/search-runs.ts'
+import { type RunPosition, type RunSearch, SearchTooLongError, searchRuns } from '../../shared/queries/search-runs.ts'
 import { startTestCatalogue, type TestCatalogue } from '../support/catalogue.ts'
 
 let catalogue: TestCatalogue

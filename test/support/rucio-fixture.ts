@@ -1,7 +1,7 @@
 /** What the tests of the rucio driver share: RSEs, a strict server, an endpoint in memory, and the driver on both. */
 import type { CopySource } from '../../shared/tape/driver.ts'
 import { createRucioDriver, type RucioOptions } from '../../shared/tape/rucio/rucio.ts'
-import type { TokenSource } from '../../shared/tape/tokens/tokens.ts'
+import type { TokenSource } from '../../shared/tape/tokens/token-source.ts'
 import { type MemoryEndpoint, memoryEndpoint } from './memory-endpoint.ts'
 import { startRucioServer } from './rucio-server.ts'
 import type { RucioSetup } from './rucio-state.ts'

@@ -1,7 +1,8 @@
 /** The third-party copies of the small WebDAV endpoint. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Answering } from './webdav-server.ts'
+
+export type Answering = (status: number, text?: string, headers?: Record<string, string>) => Promise<void>
 
 /** How third-party copies are told of. */
 export interface MarkerStyle {

@@ -3,7 +3,7 @@ import { ConflictError, InvalidInputError, TransientError } from '../../shared/e
 import type { CopySource, TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
 import { createFtsDriver, type FtsOptions } from '../../shared/tape/fts/fts.ts'
 import { ftsJobId } from '../../shared/tape/fts/job-id.ts'
-import type { TokenSource } from '../../shared/tape/tokens/tokens.ts'
+import type { TokenSource } from '../../shared/tape/tokens/token-source.ts'
 import { type FtsFault, type FtsServer, startFtsServer } from '../support/fts-server.ts'
 import { adler32Hex, type MemoryEndpoint, memoryEndpoint } from '../support/memory-endpoint.ts'
 import { holdTimeLimits } from '../support/time-limits.ts'

@@ -1,6 +1,5 @@
 /** A request to paste into a shell. The variables are those of the page for Python. Pure. */
-import type { Named, Parameter } from './operation.ts'
-import { exampleOf, type Schemas } from './schema.ts'
+import { exampleOf, type Named, type Parameter, type Schemas } from './schema.ts'
 
 /** Made of the examples in the schemas: what a path needs, what a query must have, and a body where there is one. */
 export function curlLine({ method, path, operation }: Named, schemas: Schemas): string {

@@ -1,32 +1,11 @@
 /** One operation of the API as HTML: what it is for, what it takes, what it answers. */
+
 import { html } from 'hono/html'
 import { curlLine } from './curl.ts'
+import type { Content, Named, Operation, Parameter } from './schema.ts'
 import { exampleOf, type Schema, type Schemas, typeParts } from './schema.ts'
 
 export type Html = ReturnType<typeof html>
-
-export interface Parameter {
-  readonly name: string
-  readonly in: string
-  readonly required?: boolean
-  readonly description?: string
-  readonly schema?: Schema
-}
-type Content = Readonly<Record<string, { readonly schema?: Schema }>>
-export interface Operation {
-  readonly tags?: readonly string[]
-  readonly summary?: string
-  readonly description?: string
-  readonly security?: readonly unknown[]
-  readonly parameters?: readonly Parameter[]
-  readonly requestBody?: { readonly required?: boolean; readonly content: Content }
-  readonly responses?: Readonly<Record<string, { readonly description?: string; readonly content?: Content }>>
-}
-export interface Named {
-  readonly method: string
-  readonly path: string
-  readonly operation: Operation
-}
 
 /** To be linked to: `get-api-v1-runs`. */
 export const anchorOf = ({ method, path }: Named): string => `${method}${path.replaceAll(/[^a-z0-9]+/gi, '-')}`.replace(/-$/, '')

@@ -20,6 +20,33 @@ export interface Schema {
   readonly minimum?: number
   readonly maximum?: number
 }
+
+export interface Parameter {
+  readonly name: string
+  readonly in: string
+  readonly required?: boolean
+  readonly description?: string
+  readonly schema?: Schema
+}
+
+export type Content = Readonly<Record<string, { readonly schema?: Schema }>>
+
+export interface Operation {
+  readonly tags?: readonly string[]
+  readonly summary?: string
+  readonly description?: string
+  readonly security?: readonly unknown[]
+  readonly parameters?: readonly Parameter[]
+  readonly requestBody?: { readonly required?: boolean; readonly content: Content }
+  readonly responses?: Readonly<Record<string, { readonly description?: string; readonly content?: Content }>>
+}
+
+export interface Named {
+  readonly method: string
+  readonly path: string
+  readonly operation: Operation
+}
+
 export type Schemas = Readonly<Record<string, Schema>>
 
 /** The name behind `#/components/schemas/Run`. */

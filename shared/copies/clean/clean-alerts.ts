@@ -5,7 +5,7 @@ import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import type { StoreRoom } from './clean-policy.ts'
 import { reasonsText, type WhyTheyStay } from './clean-reasons.ts'
-import type { CleanedFile, CleanedRuns } from './clean-runs.ts'
+import type { CleanedFile, CleanedRuns } from './clean-result.ts'
 
 export interface StoreIsFull {
   readonly room: StoreRoom

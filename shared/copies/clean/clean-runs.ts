@@ -18,6 +18,7 @@ import { tellPeople } from './clean-alerts.ts'
 import { abandonedDeletions, cloudCopiesOfRun, deletionCandidates, recalledCandidates } from './clean-candidates.ts'
 import { type CleanPolicy, cleanPolicy, isTooFull } from './clean-policy.ts'
 import { whyTheyStay } from './clean-reasons.ts'
+import type { CleanedFile, CleanedRuns } from './clean-result.ts'
 
 export interface CleanRunsOptions {
   /** Nothing is deleted or written; `deleted` names what would be tried. */
@@ -26,27 +27,6 @@ export interface CleanRunsOptions {
   /** Only this run, whatever its age and however full the store is; all other rules hold. */
   readonly run?: number | undefined
   readonly now: Date
-}
-
-export interface CleanedFile {
-  readonly tag: string
-  readonly runNumber: number
-  readonly key: string
-  readonly sizeBytes: number
-  /** Why it went, or why it stays. */
-  readonly reason: string
-}
-
-export interface CleanedRuns {
-  readonly deleted: readonly CleanedFile[]
-  readonly refused: readonly CleanedFile[]
-  /** Something did not answer; they are tried again by the next run of the cleaner. */
-  readonly failed: readonly CleanedFile[]
-  readonly deletedBytes: number
-  /** More was due than one run of the cleaner deletes. */
-  readonly capReached: boolean
-  /** Still fuller than it should be, and nothing more may be deleted. */
-  readonly storeIsFull: boolean
 }
 
 const DAY_MS = 86_400_000

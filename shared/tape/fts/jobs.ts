@@ -4,7 +4,7 @@ import { TransientError } from '../../errors.ts'
 import { shown } from '../http/failures.ts'
 import { checkedUrl, type HttpOptions } from '../tokens/http.ts'
 import { createService } from '../tokens/service.ts'
-import type { TokenSource } from '../tokens/tokens.ts'
+import type { TokenSource } from '../tokens/token-source.ts'
 
 export interface FtsJobsOptions extends HttpOptions {
   readonly url: string

@@ -5,7 +5,7 @@
 import { TransientError } from '../../errors.ts'
 import { checkedUrl, type HttpOptions } from '../tokens/http.ts'
 import { createService } from '../tokens/service.ts'
-import type { TokenSource } from '../tokens/tokens.ts'
+import type { TokenSource } from '../tokens/token-source.ts'
 import { failure, messageOf, parseLines, problemOf, type RucioReplica, type RucioRule, replica, rule, ruleIds } from './answers.ts'
 
 /** A data identifier. */

@@ -5,7 +5,7 @@ import type { Logger } from '../../log.ts'
 import { type CachedToken, lockCache, readCache, writeCache } from './cache-file.ts'
 import { type OAuthClient, requestToken } from './grant.ts'
 import type { HttpClient } from './http.ts'
-import type { TokenSource } from './tokens.ts'
+import type { TokenSource } from './token-source.ts'
 
 export interface RenewedTokensOptions {
   readonly http: HttpClient

@@ -3,7 +3,7 @@ import type * as z from 'zod'
 import { TransientError } from '../../errors.ts'
 import { shown } from '../http/failures.ts'
 import { createHttpClient, type HttpAnswer, type HttpOptions, type HttpRequest } from './http.ts'
-import type { TokenSource } from './tokens.ts'
+import type { TokenSource } from './token-source.ts'
 
 export interface ServiceOptions extends HttpOptions {
   /** As errors call it. */

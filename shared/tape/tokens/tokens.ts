@@ -9,6 +9,7 @@
  * const tokens = createTokenSource({ tokenUrl: 'https://iam.example.org/token', clientId, clientSecret, scope: 'storage.read:/' })
  * const token = await tokens.token(signal)
  */
+
 import { createHash } from 'node:crypto'
 import type { Config } from '../../config/config.ts'
 import { InvalidInputError } from '../../errors.ts'
@@ -16,13 +17,7 @@ import type { Logger } from '../../log.ts'
 import type { OAuthClient } from './grant.ts'
 import { checkedUrl, createHttpClient } from './http.ts'
 import { RenewedTokens } from './renewed.ts'
-
-export interface TokenSource {
-  /** The token to send now; null where the endpoint is used without one. @throws TransientError when none can be had. */
-  token(signal: AbortSignal): Promise<string | null>
-  /** Says that this token was refused (401): another is fetched before the next use, not more than once per some seconds. */
-  refused(token: string): void
-}
+import type { TokenSource } from './token-source.ts'
 
 export interface TokenSourceOptions {
   /** A token that is used as it is; not together with `tokenUrl`. */

@@ -2,7 +2,7 @@
 import { TransientError } from '../../errors.ts'
 import { type Connections, openConnections } from '../http/connections.ts'
 import { type Answer, exchange, type Question, REPEATABLE } from '../http/exchange.ts'
-import type { TokenSource } from '../tokens/tokens.ts'
+import type { TokenSource } from '../tokens/token-source.ts'
 
 export interface HttpOptions {
   /** PEM file with certificate authorities besides Node's own. */

@@ -1,0 +1,2 @@
+/** What became of an announced object. */
+export type Outcome = 'catalogued' | 'unchanged' | 'invalid' | 'gone' | 'failed' | 'ignored'
