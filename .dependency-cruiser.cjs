@@ -3,45 +3,38 @@
  *
  *   test, bench → cli → infra/local → shared        functions → shared
  *
- * Inside shared, the folders are stages; STAGES says what each may use besides itself. runtime is the last and uses all.
+ * Inside shared, LAYERS states what each folder may import besides itself; imports of types count like all others.
  */
-const FOUNDATION = 'shared/(errors|config|log|metrics|time-text)[.]ts$'
+const FOUNDATION = 'shared/(errors|log|csv)[.]ts$|^shared/(config|time)/'
 const PURE = 'shared/errors[.]ts$'
 
-/** What a stage may import, and from where it may take types besides: they are gone when the code runs. */
-const STAGES = {
-  queue: { code: [FOUNDATION], types: [] },
-  storage: { code: [FOUNDATION], types: [] },
-  extraction: { code: [FOUNDATION, 'shared/midas/', 'shared/notifications/run-key[.]ts$'], types: [] },
-  tape: { code: [FOUNDATION, 'shared/(extraction|storage)/'], types: [] },
-  access: { code: [FOUNDATION, 'shared/(catalogue|notifications)/'], types: [] },
-  replicas: {
-    code: [FOUNDATION, 'shared/(catalogue|extraction|notifications|queue|storage|tape)/', 'shared/runtime/waiting[.]ts$'],
-    types: ['shared/runtime/context[.]ts$'],
-  },
-  catalogue: {
-    code: [FOUNDATION, 'shared/(extraction|notifications|queue|storage)/', 'shared/access/scopes[.]ts$'],
-    types: ['shared/midas/', 'shared/runtime/context[.]ts$'],
-  },
+/** Formats and ports, then rows and what is done with them, then use cases (which never import each other), then their hosts. */
+const LAYERS = {
+  extraction: ['midas', 'notifications'],
+  queue: [],
+  storage: [],
+  tape: ['extraction', 'storage'],
+  database: ['extraction', 'midas'],
+  access: ['database', 'notifications'],
+  work: ['context', 'database', 'queue'],
+  catalogue: ['database', 'extraction', 'notifications', 'queue', 'storage', 'work'],
+  queries: ['catalogue', 'database', 'extraction', 'notifications', 'queue', 'storage'],
+  ingest: ['catalogue', 'context', 'database', 'extraction', 'notifications', 'queries', 'queue', 'storage', 'work'],
+  copies: ['catalogue', 'context', 'database', 'extraction', 'notifications', 'queries', 'queue', 'storage', 'tape', 'work'],
+  runtime: ['context', 'database', 'queue', 'storage', 'tape'],
 }
 
 const layer = (name, comment, from, to) => ({ name, comment, severity: 'error', from: { path: from }, to })
 const only = (name, comment, from, allowed) =>
   layer(name, comment, from, { path: '^(functions|shared|cli|infra|test|bench)/', pathNot: allowed })
 
-const stageRules = Object.entries(STAGES).flatMap(([stage, { code, types }]) => {
-  const rule = (name, allowed, kind) => ({
-    name,
-    comment: `shared/${stage} imports itself and: ${allowed.join(', ')}`,
-    severity: 'error',
-    from: { path: `^shared/${stage}/` },
-    to: { path: '^shared/', pathNot: [`shared/${stage}/`, ...allowed].map((path) => `^${path}`), ...kind },
-  })
-  return [
-    rule(`stage-${stage}`, code, { dependencyTypesNot: ['type-only'] }),
-    rule(`stage-${stage}-types`, [...code, ...types], { dependencyTypes: ['type-only'] }),
-  ]
-})
+const layerRules = Object.entries(LAYERS).map(([folder, imports]) =>
+  only(`layer-${folder}`, `shared/${folder} imports itself, the foundation and: ${imports.join(', ')}`, `^shared/${folder}/`, [
+    `^shared/${folder}/`,
+    `^${FOUNDATION}`,
+    ...imports.map((name) => `^shared/${name}([.]ts$|/)`),
+  ]),
+)
 
 module.exports = {
   forbidden: [
@@ -56,8 +49,16 @@ module.exports = {
       '^shared/notifications/',
       ['^shared/notifications/', `^${PURE}`],
     ),
-    only('foundation-first', 'errors, config, log and the text of times import no stage', `^${FOUNDATION}`, `^${FOUNDATION}`),
-    ...stageRules,
+    only('foundation-first', 'errors, log, csv, config and time import no layer', `^${FOUNDATION}`, `^${FOUNDATION}`),
+    only('context-is-types-of-ports', 'shared/context.ts names what hosts open: ports and the foundation', '^shared/context[.]ts$', [
+      `^${FOUNDATION}`,
+      '^shared/(database|queue|storage|tape)/',
+    ]),
+    ...layerRules,
+    layer('every-folder-has-its-layer', 'a new folder of shared states in LAYERS what it may import', '^shared/', {
+      path: '^shared/[^/]+/',
+      pathNot: `^shared/(midas|notifications|config|time|${Object.keys(LAYERS).join('|')})/`,
+    }),
     only('functions-import-shared', 'a function imports shared and its own folder, never another function', '^functions/([^/]+)/', [
       '^shared/',
       '^functions/$1/',
@@ -70,7 +71,7 @@ module.exports = {
       '^shared/',
       '^infra/local/',
     ]),
-    only('local-imports-shared', 'the local stack knows neither the command nor (before it is told which) a function', '^infra/local/', [
+    only('local-imports-shared', 'the local stack knows neither the command nor, before it starts one, a function', '^infra/local/', [
       '^infra/local/',
       '^shared/',
     ]),
@@ -82,13 +83,7 @@ module.exports = {
     layer('no-tests-in-the-house', 'only tests and benchmarks import tests and benchmarks', '^(functions|shared|cli|infra)/', {
       path: '^(test|bench)/',
     }),
-    {
-      name: 'no-cycle',
-      comment: 'no module needs itself; circles of types alone are harmless, they are gone when the code runs',
-      severity: 'error',
-      from: {},
-      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
-    },
+    { name: 'no-cycle', comment: 'no module needs itself, not even for a type', severity: 'error', from: {}, to: { circular: true } },
     {
       name: 'shipped-code-uses-dependencies',
       comment: 'what is deployed must not need devDependencies (types may: they are gone when the code runs)',
@@ -98,9 +93,9 @@ module.exports = {
     },
     {
       name: 'environment-in-one-place',
-      comment: 'settings are read in shared/config/config.ts (biome forbids process.env elsewhere; this forbids the way round it)',
+      comment: 'settings are read in shared/config (biome forbids process.env elsewhere; this forbids the way round it)',
       severity: 'error',
-      from: { pathNot: '^shared/config[.]ts$' },
+      from: { pathNot: '^shared/config/config[.]ts$' },
       to: { path: '^(node:)?process$' },
     },
     { name: 'resolvable', comment: 'an import that leads nowhere', severity: 'error', from: {}, to: { couldNotResolve: true } },

@@ -7,7 +7,7 @@ import { MAX_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
 import type { StorageContext } from '../context.ts'
 import type { Arrival } from '../database/schema.ts'
 import { encodeNotification } from '../notifications/encode.ts'
-import { routeKey } from '../notifications/route-key.ts'
+import { pastIgnored, routeKey } from '../notifications/route-key.ts'
 import { listObjects, type ObjectVersion } from '../storage/objects.ts'
 import { flushOutbox } from '../work/outbox.ts'
 
@@ -168,12 +168,6 @@ function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: nu
         ((arrival.finished_at?.getTime() ?? 0) < now - FAILED_RETRY_MS && announcedLongAgo && arrival.attempts < FAILED_RETRY_ATTEMPTS)
       )
   }
-}
-
-/** Jumps over a prefix that never holds runs (single events come by the million). */
-export function pastIgnored(key: string, ignoredPrefixes: readonly string[]): string {
-  const ignored = ignoredPrefixes.find((prefix) => key.startsWith(prefix))
-  return ignored === undefined ? key : `${ignored}\u{10FFFF}`
 }
 
 async function resumePoint(context: StorageContext, options: ReconcileOptions): Promise<string | null> {

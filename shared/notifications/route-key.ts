@@ -25,3 +25,9 @@ export function routeKey(key: string, ignoredPrefixes: readonly string[]): Route
     reason: `"${key}" looks like a run but is not named like one: expected <TAG>/run<number>[sub<number>].mid[.gz|.lz4|.bz2], as in ${/\d/.test(named) ? 'LNGS/run12345.mid.gz' : named}`,
   }
 }
+
+/** Jumps over a prefix that never holds runs (single events come by the million). */
+export function pastIgnored(key: string, ignoredPrefixes: readonly string[]): string {
+  const ignored = ignoredPrefixes.find((prefix) => key.startsWith(prefix))
+  return ignored === undefined ? key : `${ignored}\u{10FFFF}`
+}
