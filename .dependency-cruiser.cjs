@@ -1,5 +1,5 @@
 /**
- * Who may import whom; `npm run boundaries` checks it, test/infra/boundaries.test.ts proves that each rule can fail.
+ * Who may import whom; `npm run boundaries` checks it, test/e2e/infra/boundaries.test.ts proves that each rule can fail.
  *
  *   test, bench → cli → infra/local → shared        functions → shared
  *

@@ -1,6 +1,6 @@
 /**
  * What a place for second copies must be able to do. One file per kind of place (directory, webdav, fts, rucio), one
- * conformance suite for all of them (test/tape/conformance.ts).
+ * conformance suite for all of them (test/support/tape/conformance.ts).
  *
  * The promises every driver keeps:
  * - nothing that is there under a name is ever overwritten or removed by a copy; only what the driver itself left behind

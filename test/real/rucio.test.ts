@@ -5,7 +5,7 @@ import type { CopySource, TapeDriver, TapeFile } from '../../shared/tape/driver.
 import { createRucioDriver, type RucioOptions } from '../../shared/tape/rucio/rucio.ts'
 import { askRucio, type RealRucio, startRealRucio } from '../support/real-rucio.ts'
 import { type RucioServer, startRucioServer } from '../support/rucio-server.ts'
-import { freshName, tapeFileOf } from '../tape/conformance.ts'
+import { freshName, tapeFileOf } from '../support/tape/conformance.ts'
 
 const { signal } = new AbortController()
 const STORE = 'https://s3.example.org:443/'

@@ -23,10 +23,10 @@ import { createS3Client } from '../../shared/storage/client.ts'
 import { describeObject, readObject } from '../../shared/storage/objects.ts'
 import type { CopySource, TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
 import { createWebdavDriver, type WebdavOptions } from '../../shared/tape/webdav/webdav.ts'
+import { driverConformance } from '../support/tape/conformance.ts'
+import { fingerprint, freshName, tapeFileOf } from '../support/tape/files.ts'
+import { startSourceServer } from '../support/tape/sources.ts'
 import { LONGEST_WAIT_MS, until } from '../support/waiting.ts'
-import { driverConformance } from '../tape/conformance.ts'
-import { fingerprint, freshName, tapeFileOf } from '../tape/files.ts'
-import { startSourceServer } from '../tape/sources.ts'
 
 const never = new AbortController().signal
 const MB = 1_000_000

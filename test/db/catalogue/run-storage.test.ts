@@ -1,0 +1,196 @@
+/** Where a run is by its own row and by the legacy Runlog is where its replicas are, whoever is at work on them at once. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { claimReplica, claimTapeCopy, endClaim } from '../../../shared/catalogue/replica-work.ts'
+import { type Content, contentOfFile, lockRun, requestTapeReplica } from '../../../shared/catalogue/replicas.ts'
+import { noteLocalCopy } from '../../../shared/copies/delete/local-copies.ts'
+import { openDatabase } from '../../../shared/database/connect.ts'
+import { storageOf } from '../../../shared/database/storage-summary.ts'
+import { describeRun } from '../../../shared/queries/runs.ts'
+import { record, runlogRow, startTestCatalogue, TEST_LEASE_SECONDS, type TestCatalogue } from '../../support/catalogue.ts'
+import { metadataOf, versionOf } from '../../support/metadata.ts'
+
+let catalogue: TestCatalogue
+let runNumber = 0
+beforeAll(async () => {
+  catalogue = await startTestCatalogue()
+})
+afterAll(() => catalogue.close())
+
+const CLOUD = { absent: -1, present: 1, suspicious: -2, deleted: 2, partly: 2 } as const
+const TAPE = { none: -1, 'under-way': -1, 'on-media': 1, failed: -2 } as const
+
+/** After every test, of everything that is in the catalogue. */
+afterEach(async () => {
+  const { database } = catalogue
+  for (const run of await database.selectFrom('runs').selectAll().execute()) {
+    const { storage } = await describeRun(database, run)
+    expect(storageOf(run), `run ${run.run_number}, use ${run.id}`).toEqual(storage)
+    if (run.is_current === 1)
+      expect(await runlogRow(database, run.run_number)).toMatchObject({
+        storage_cloud_status: CLOUD[storage.cloud],
+        storage_tape_status: TAPE[storage.tape],
+      })
+  }
+  const strays = await database
+    .selectFrom('run_files')
+    .innerJoin('replicas', (join) =>
+      join
+        .onRef('replicas.bucket', '=', 'run_files.bucket')
+        .onRef('replicas.object_key', '=', 'run_files.object_key')
+        .onRef('replicas.sha256', '=', 'run_files.sha256')
+        .onRef('replicas.run_id', '!=', 'run_files.run_id'),
+    )
+    .select(['replicas.id', 'replicas.kind'])
+    .where('is_live', '=', 1)
+    .execute()
+  expect(strays, 'copies that belong to another run than their contents').toEqual([])
+})
+
+const keyOf = (number: number, subrun?: number) =>
+  `LNGS/run${String(number).padStart(5, '0')}${subrun === undefined ? '' : `sub${subrun}`}.mid.gz`
+const place = (key: string) => ({ endpoint: 'file:///tape', url: `file:///tape/${key}`, name: key, requestedBy: 'test' })
+const wish = (content: Content, priority: 'live' | 'backlog' = 'live') =>
+  requestTapeReplica(catalogue.database, content, { ...place(content.key), priority }, new Date())
+
+/** The contents of the key that count now. */
+async function contentOf(key: string): Promise<Content> {
+  const file = await catalogue.database
+    .selectFrom('run_files')
+    .innerJoin('runs', 'runs.id', 'run_files.run_id')
+    .selectAll('run_files')
+    .select(['tag', 'run_number as runNumber'])
+    .where('object_key', '=', key)
+    .where('is_live', '=', 1)
+    .executeTakeFirstOrThrow()
+  return contentOfFile(file, file)
+}
+
+const contents = (number: number, startedAt: number, text: string) =>
+  metadataOf(number, { startedAt, checksums: metadataOf(number, {}, text).checksums })
+
+/** Contents that do not say when they began, overwritten by two uses of the number: dropped again, they count for the later one. */
+async function contentsThatMove() {
+  const key = keyOf(++runNumber)
+  const { database } = catalogue
+  const undated = contents(runNumber, 0, `undated ${runNumber}`)
+  await record(database, versionOf(key, 'a'), undated)
+  const before = await contentOf(key)
+  await record(database, versionOf(key, 'b'), contents(runNumber, 1_700_000_000, `b ${runNumber}`))
+  await record(database, versionOf(key, 'c'), contents(runNumber, 1_800_000_000, `c ${runNumber}`))
+  return {
+    before,
+    async dropAgain() {
+      await record(database, versionOf(key, 'a'), undated, { reopen: true })
+      const after = await contentOf(key)
+      expect(after.sha256).toBe(before.sha256)
+      expect(after.run.id).not.toBe(before.run.id)
+      return after
+    },
+  }
+}
+
+test('a copy that ends after its contents came to count for another use of the number is told of that use', async () => {
+  const { before, dropAgain } = await contentsThatMove()
+  const { id } = await wish(before)
+  const claim = await claimReplica(catalogue.database, id, ['requested'], { owner: 'one', leaseSeconds: TEST_LEASE_SECONDS })
+  if (claim === null) throw new Error('not claimed')
+  const after = await dropAgain()
+  const at = new Date()
+  const note = { what: 'copied to tape', detail: 'x' }
+  await endClaim(catalogue.database, claim, { change: { state: 'on-media', verified_at: at, verified_by: 'test' }, note }, at)
+  const run = await catalogue.database.selectFrom('runs').selectAll().where('id', '=', after.run.id).executeTakeFirstOrThrow()
+  expect(run.tape).toBe('on-media')
+  expect((await describeRun(catalogue.database, run)).history.map((line) => line.what)).toContain('copied to tape')
+})
+
+test('a wish for a copy belongs to the use that the contents count for when it is written', async () => {
+  const { before, dropAgain } = await contentsThatMove()
+  await dropAgain()
+  await wish(before)
+})
+
+test('a file of the DAQ belongs to the use that its contents count for when it is told of', async () => {
+  const { before, dropAgain } = await contentsThatMove()
+  const { database } = catalogue
+  const { bucket, key, sha256, sizeBytes } = before
+  const copy = { bucket, key, sha256, sizeBytes, host: 'daq', path: `/data/${key}` }
+  // Both wait for the run, one after the other.
+  const waiting = await database.transaction().execute(async (trx) => {
+    await lockRun(trx, before.run.id)
+    const dropped = dropAgain()
+    await untilWaiting(1)
+    const told = noteLocalCopy({ database, now: () => new Date(), owner: 'test' }, copy)
+    await untilWaiting(2)
+    return [dropped, told]
+  })
+  await Promise.all(waiting)
+})
+
+/** So many transactions of this catalogue wait for a lock; other tests use the same server. */
+async function untilWaiting(count: number): Promise<void> {
+  const admin = openDatabase(catalogue.adminUrl, 1)
+  try {
+    for (;;) {
+      const { rows } = await sql`SELECT 1 FROM information_schema.innodb_trx
+        JOIN information_schema.processlist ON processlist.id = trx_mysql_thread_id
+        WHERE trx_state = 'LOCK WAIT' AND processlist.db = DATABASE()`.execute(admin)
+      if (rows.length >= count) return
+      // The table is kept as it was for as long as it is asked for more often than every 0.1 s.
+      await sleep(150)
+    }
+  } finally {
+    await admin.destroy()
+  }
+}
+
+test('many functions at once on the files of one run leave it where its copies are', async () => {
+  const { database } = catalogue
+  const number = ++runNumber
+  const subruns = [0, 1, 2, 3]
+  const drop = (subrun: number, etag: string, text: string, reopen = false) =>
+    record(
+      database,
+      versionOf(keyOf(number, subrun), etag),
+      metadataOf(number, { subrun, checksums: metadataOf(number, {}, text).checksums }, text),
+      { reopen },
+    )
+  await Promise.all(subruns.map((subrun) => drop(subrun, `e${subrun}`, `first ${subrun}`)))
+  const files = await Promise.all(subruns.map((subrun) => contentOf(keyOf(number, subrun))))
+  const at = () => new Date()
+  const copy = async (content: Content, index: number) => {
+    for (let round = 0; round < 4; round++) {
+      await wish(content, round % 2 === 0 ? 'live' : 'backlog')
+      const options = { owner: `copy ${index} ${round}`, leaseSeconds: TEST_LEASE_SECONDS, at: at(), mostAtOnce: 100 }
+      const claim = await claimTapeCopy(database, 'file:///tape', options)
+      if (claim === null) continue
+      const failed = (index + round) % 2 === 0
+      const change = failed
+        ? ({ state: 'failed', next_attempt_at: new Date(0) } as const)
+        : ({ state: 'on-media', verified_at: at(), verified_by: 'test' } as const)
+      await endClaim(database, claim, { change, note: { what: 'tried', detail: '' } }, at())
+    }
+  }
+  const push = async (content: Content) => {
+    for (let round = 0; round < 4; round++)
+      await noteLocalCopy(
+        { database, now: at, owner: 'push' },
+        {
+          bucket: content.bucket,
+          key: content.key,
+          sha256: content.sha256,
+          sizeBytes: content.sizeBytes,
+          host: 'daq',
+          path: `/data/${content.key}`,
+        },
+      )
+  }
+  const drops = async () => {
+    for (let round = 0; round < 3; round++) {
+      await drop(0, `again${round}`, `other ${round}`)
+      await drop(0, 'e0', 'first 0', true)
+    }
+  }
+  await Promise.all([drops(), ...files.map(copy), ...files.map(copy), ...files.map(push)])
+})

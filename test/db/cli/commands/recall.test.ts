@@ -1,0 +1,115 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import * as link from '../../../../cli/commands/link.ts'
+import * as recall from '../../../../cli/commands/recall.ts'
+import { temporaryFolder } from '../../../../infra/local/testing.ts'
+import { advanceRecalls } from '../../../../shared/copies/recall/schedule.ts'
+import { cygnet as run } from '../../../support/cli/in-process.ts'
+import { signal } from '../../../support/context.ts'
+import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
+import { deleteFromStore, makeRun, onlyOnTape, replicaOf } from '../../../support/recalled-runs.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+import { LONGEST_WAIT_MS } from '../../../support/waiting.ts'
+
+let context: TestTapeContext
+let here: TestTapeContext
+let tape: RecallTape
+let number = 800
+beforeAll(async () => {
+  context = await startTestTapeContext()
+})
+afterAll(() => context.close())
+beforeEach(() => {
+  number++
+  tape = recallTape()
+  here = { ...context, tape }
+})
+afterEach(() => {
+  vi.unstubAllEnvs()
+})
+
+const cygnet = (command: 'recall' | 'link', ...args: readonly string[]) => {
+  const environment = { ...context.store.environment, CYGNET_DATABASE_URL: context.catalogue.url, CYGNET_FOLDER: temporaryFolder() }
+  return run([recall, link], environment, command, ...args, String(number))
+}
+
+describe('cygnet recall', () => {
+  test('of a run that is in the store ends with 0 and says until when it stays', async () => {
+    await makeRun(here, number)
+    const { code, stdout } = await cygnet('recall', '--days', '30')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/present +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/)
+  })
+
+  test('of a run that is only on tape ends with 3: it is on its way', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    const { code, stdout } = await cygnet('recall', '--json')
+    expect(code).toBe(3)
+    expect(JSON.parse(stdout)).toMatchObject({
+      runNumber: number,
+      tag: 'LNGS',
+      files: [{ key: run.key, state: 'requested', md5: run.md5 }],
+    })
+    expect(await replicaOf(here, run, 'recall')).toMatchObject({ requested_by: expect.stringContaining('@') })
+  })
+
+  test('--wait tells what happens, and ends with 0 when it is there', async () => {
+    await onlyOnTape(here, tape, number)
+    const waiting = cygnet('recall', '--wait')
+    const bringing = vi.waitUntil(async () => (await advanceRecalls(here, signal, here.log)).present > 0, {
+      timeout: LONGEST_WAIT_MS,
+      interval: 50,
+    })
+    const { code, stdout, stderr } = await waiting
+    await bringing
+    expect(code).toBe(0)
+    expect(stdout).toContain('present')
+    expect(stderr).toMatch(/present/)
+  })
+
+  test('--wait ends with 1 and the reason when it cannot be', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    await context.put(run.key, 'another run')
+    const waiting = cygnet('recall', '--wait')
+    const trying = vi.waitUntil(async () => (await advanceRecalls(here, signal, here.log)).failed > 0, {
+      timeout: LONGEST_WAIT_MS,
+      interval: 50,
+    })
+    const { code, stdout } = await waiting
+    await trying
+    expect(code).toBe(1)
+    expect(stdout).toContain('the store holds other contents')
+  })
+
+  test('of an unknown run, or one that can be had nowhere, is an error with a sentence', async () => {
+    expect((await cygnet('recall')).error).toContain(`run ${number} is not in the catalogue`)
+    await deleteFromStore(here, await makeRun(here, number))
+    expect((await cygnet('recall')).error).toContain('cannot be brought back')
+  })
+
+  test.each(['0', '-1', 'x', '1.5'])('--days %s is refused', async (days) => {
+    expect((await cygnet('recall', `--days=${days}`)).error).toMatch(/a whole number from 1/)
+  })
+})
+
+describe('cygnet link', () => {
+  test('gives links and nothing else on standard output', async () => {
+    const run = await makeRun(here, number)
+    const { code, stdout, stderr } = await cygnet('link', '--seconds', '60')
+    expect(code).toBe(0)
+    const answer = await fetch(stdout.trim())
+    expect(Buffer.from(await answer.arrayBuffer()).equals(run.bytes)).toBe(true)
+    expect(stderr).toContain(run.md5)
+    expect(stderr).toContain('valid until')
+  })
+
+  test('of a run that is only on tape ends with 1 and says how to get it; with --recall with 3', async () => {
+    await onlyOnTape(here, tape, number)
+    const without = await cygnet('link')
+    expect([without.code, without.stdout]).toEqual([1, ''])
+    expect(without.stderr).toContain('add --recall')
+    const asked = await cygnet('link', '--recall', '--json')
+    expect(asked.code).toBe(3)
+    expect(JSON.parse(asked.stdout)).toMatchObject({ runNumber: number, files: [{ kind: 'recalling', state: 'requested' }] })
+    expect((await cygnet('link')).stderr).toMatch(/recalling since .* \(requested\)/)
+  })
+})

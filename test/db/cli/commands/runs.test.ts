@@ -1,0 +1,303 @@
+/** `cygnet runs` for analysts, who have a token for the API alone, and for ops, who have the catalogue: both see the same. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test, vi } from 'vitest'
+import * as link from '../../../../cli/commands/link.ts'
+import * as recall from '../../../../cli/commands/recall.ts'
+import * as runs from '../../../../cli/commands/runs.ts'
+import { runTable } from '../../../../cli/runs/run-text.ts'
+import { createHandler } from '../../../../functions/catalog-api/handler.ts'
+import { temporaryFolder } from '../../../../infra/local/testing.ts'
+import { createToken } from '../../../../shared/access/tokens.ts'
+import { copyToTape, record } from '../../../support/catalogue.ts'
+import { cygnet, serve } from '../../../support/cli/in-process.ts'
+import { BEGIN_OF_RUN, metadataOf, versionOf } from '../../../support/metadata.ts'
+import { recallTape } from '../../../support/recall-tape.ts'
+import { makeRun, onlyOnTape } from '../../../support/recalled-runs.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+
+const HOUR = 3600
+const DAY_OF_RUN_1 = '2023-12-14'
+
+let context: TestTapeContext
+let api: Awaited<ReturnType<typeof serve>>
+let all: string
+let lnf: string
+beforeAll(async () => {
+  context = await startTestTapeContext({ environment: { CYGNET_REQUESTS_PER_MINUTE: '0' } })
+  const app = createHandler(context)
+  api = await serve({ fetch: (request) => app.fetch(request) })
+  const token = async (name: string, scopes: string[]) =>
+    (await createToken(context.database, { name, scopes, days: 1 }, new Date())).secret
+  all = await token('ana', ['read:*', 'link:*', 'recall:*'])
+  lnf = await token('bob', ['read:LNF'])
+  const rows = [
+    { n: 1, tag: 'LNGS', odb: { GEM1_V: 440, exposure_sec: 0.30000001192092896, run_description: 'AmBe, 5 cm lead' } },
+    { n: 2, tag: 'LNGS', odb: { GEM1_V: 430, run_description: '=1+1, "quoted"\n\u001b[31mred' } },
+    { n: 3, tag: 'LNGS', odb: { GEM1_V: -1, pedestal_run: 1 } },
+    { n: 4, tag: 'LNF', odb: { GEM1_V: 440 } },
+    { n: 3, tag: 'FLASH/2024', odb: { GEM1_V: 440, run_description: 'ambe source' } },
+  ]
+  for (const { n, tag, odb } of rows) await recordRun(n, tag, odb)
+  await copyToTape(context.database, 1)
+  // The number is used again, two days later.
+  await recordRun(4, 'LNF', { GEM1_V: 100 }, BEGIN_OF_RUN + 48 * HOUR, 'later')
+})
+afterAll(async () => {
+  await api?.close()
+  await context?.close()
+})
+beforeEach(() => {
+  for (const name of ['CYGNET_FOLDER', 'HOME', 'XDG_CONFIG_HOME']) vi.stubEnv(name, temporaryFolder())
+})
+afterEach(() => {
+  vi.unstubAllEnvs()
+})
+
+async function recordRun(n: number, tag: string, odb: object, startedAt = BEGIN_OF_RUN + n * HOUR, content = `run ${n} of ${tag}`) {
+  const metadata = metadataOf(n, {}, content)
+  await record(
+    context.database,
+    versionOf(`${tag}/run${String(n).padStart(5, '0')}.mid.gz`, `etag-${content}`, { versionId: content }),
+    {
+      ...metadata,
+      complete: n !== 2,
+      problem: n === 2 ? { code: 'truncated', message: 'the file ends in an event', offset: 17 } : null,
+      startedAt,
+      stoppedAt: startedAt + 60,
+      odb: { ...metadata.odb, ...odb },
+    },
+    { tag, reopen: false },
+  )
+}
+
+const viaApi = (token = all) => ({ CYGNET_API_URL: api.url, CYGNET_API_TOKEN: token })
+const viaCatalogue = () => ({ ...context.store.environment, CYGNET_DATABASE_URL: context.catalogue.url })
+const ls = (environment: Readonly<Record<string, string>>, ...args: readonly string[]) => cygnet([runs], environment, 'runs', 'ls', ...args)
+const lines = (text: string) =>
+  text
+    .trim()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line))
+const names = (stdout: string) => lines(stdout).map(({ tag, runNumber }) => `${tag}/${runNumber}`)
+
+describe.each([
+  ['through the API', () => viaApi()],
+  ['from the catalogue', viaCatalogue],
+] as const)('cygnet runs ls %s', (_, environment) => {
+  it.each([
+    [[], ['LNF/4', 'FLASH/2024/3', 'LNGS/3', 'LNGS/2', 'LNGS/1']],
+    [
+      ['--tag', 'LNGS'],
+      ['LNGS/3', 'LNGS/2', 'LNGS/1'],
+    ],
+    [
+      ['--tag', 'LNF', '--tag', 'FLASH/2024'],
+      ['LNF/4', 'FLASH/2024/3'],
+    ],
+    [
+      ['--range', '1..2'],
+      ['LNGS/2', 'LNGS/1'],
+    ],
+    [['--incomplete'], ['LNGS/2']],
+    [['--pedestal'], ['LNGS/3']],
+    [['--tape', 'on-media'], ['LNGS/1']],
+    [['--cloud', 'absent'], []],
+    [
+      ['--text', 'ambe', '--sort', 'run'],
+      ['LNGS/1', 'FLASH/2024/3'],
+    ],
+    [['--param', 'GEM1_V>=440', '--tag', 'LNGS'], ['LNGS/1']],
+    [['--param', 'gem1_v < 440', '--param', 'GEM1_V!=430', '--tag', 'LNGS'], ['LNGS/3']],
+    [['--param', 'exposure_sec=0.3', '--range', '1..1'], ['LNGS/1']],
+    [['--since', DAY_OF_RUN_1, '--until', '2023-12-15T00:00', '--sort', 'start'], ['LNGS/1']],
+    [
+      ['--sort', 'run', '--limit', '2'],
+      ['LNGS/1', 'LNGS/2'],
+    ],
+    [['--tag', 'NOWHERE'], []],
+  ] as const)('%j', async (args, expected) => {
+    const { code, error, stdout } = await ls(environment(), ...args, '--json')
+    expect({ code, error }).toEqual({ code: 0, error: null })
+    // Runs of one number have no order between the tags.
+    expect(names(stdout).toSorted()).toEqual([...expected].toSorted())
+  })
+
+  it('shows a table: one line a run, whatever somebody typed as its description', async () => {
+    const { stdout, stderr } = await ls(environment(), '--tag', 'LNGS', '--limit', '2')
+    const [head, ...rows] = stdout.trim().split('\n')
+    expect(head).toMatch(/run +tag +started \(UTC\).* in the store +on tape +description/)
+    expect(rows).toHaveLength(2)
+    expect(rows[1]).toMatch(/2 +LNGS .* no .*"quoted" \[31mred +the file ends in an event/)
+    expect(stderr).toContain('more than these 2; --limit')
+  })
+
+  it('gives CSV that a spreadsheet may open, with all parameters', async () => {
+    const { stdout } = await ls(environment(), '--tag', 'LNGS', '--csv')
+    const [head = '', first = ''] = stdout.split('\r\n')
+    expect(head).toMatch(/^tag,runNumber,startedAt,.*,cloud,tape,local,.*param\.GEM1_V/)
+    expect(first).toMatch(/^LNGS,3,/)
+    expect(stdout).toContain(`"'=1+1, ""quoted""`)
+  })
+
+  it('goes on over pages until the limit', async () => {
+    const { stdout } = await ls(environment(), '--limit', '501', '--json')
+    expect(names(stdout)).toHaveLength(5)
+  })
+})
+
+test('both tell the same of a list, as JSON and as CSV', async () => {
+  for (const format of ['--json', '--csv']) {
+    const [one, other] = [
+      await ls(viaApi(), '--sort', 'start', format),
+      await ls({ ...viaCatalogue(), CYGNET_API_URL: '', CYGNET_API_TOKEN: '' }, '--sort', 'start', format),
+    ]
+    expect(one.stdout.length).toBeGreaterThan(1000)
+    expect(one.stdout).toBe(other.stdout)
+  }
+})
+
+test('several pages of the API follow each other', async () => {
+  const asked: string[] = []
+  const pages = await serve({
+    fetch: (request) => {
+      const url = new URL(request.url)
+      asked.push(`${url.searchParams.get('limit')} ${url.searchParams.get('cursor')}`)
+      const run = { ...item, runNumber: asked.length }
+      return Response.json({ runs: url.searchParams.get('limit') === '500' ? Array(500).fill(run) : [run], next: 'further' })
+    },
+  })
+  const item = lines((await ls(viaApi(), '--json', '--limit', '1')).stdout)[0]
+  const { stdout } = await ls({ CYGNET_API_URL: pages.url, CYGNET_API_TOKEN: all }, '--json', '--limit', '1001')
+  await pages.close()
+  expect(lines(stdout)).toHaveLength(1001)
+  expect(asked).toEqual(['500 null', '500 further', '1 further'])
+})
+
+test.each([
+  [['--param', 'GEM1_V'], /written 'GEM1_V>=440'/],
+  [['--param', 'GEM9_V>1'], /no parameter GEM9_V/],
+  [['--param', 'storage_tape_status=1'], /by --cloud and --tape/],
+  [['--param', 'GEM1_V>high'], /GEM1_V is compared with a number/],
+  [['--since', 'yesterday'], /a time is written/],
+  [['--since', '2024-02-31'], /a time is written/],
+  [['--range', '5..1'], /the smaller one/],
+  [['--tape', 'gone'], /on-media/],
+  [['--sort', 'name'], /one of run, -run/],
+  [['--limit', '0'], /from 1/],
+  [['--json', '--csv'], /cannot be used with/],
+])('cygnet runs ls %j is refused before anything is asked', async (args, sentence) => {
+  expect((await ls({ CYGNET_API_URL: 'http://127.0.0.1:9' }, ...args)).error).toMatch(sentence)
+})
+
+it('the table of runs calls what it counts MIDAS events: triggers are fewer', () => {
+  expect(runTable([])).toMatch(/ MIDAS events /)
+})
+
+describe.each([
+  ['through the API', () => viaApi()],
+  ['from the catalogue', viaCatalogue],
+] as const)('cygnet runs show %s', (_, environment) => {
+  const show = (...args: readonly string[]) => cygnet([runs], environment(), 'runs', 'show', ...args)
+
+  it('tells everything: parameters, checksums, copies, history', async () => {
+    const { code, stdout } = await show('1')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^run +1 of LNGS$/m)
+    expect(stdout).toMatch(/^on tape +verified$/m)
+    expect(stdout).toMatch(/^GEM1_V +440$/m)
+    expect(stdout).toMatch(/^triggers +20$/m)
+    expect(stdout).toMatch(/^MIDAS events +21$/m)
+    expect(stdout).toContain(metadataOf(1, {}, 'run 1 of LNGS').checksums.md5)
+    expect(stdout).toMatch(/\n\nhistory\nat \(UTC\)/)
+    expect((await show('2')).stdout).not.toContain('\u001b[31m')
+  })
+
+  it('shows earlier uses of a number with --all', async () => {
+    expect((await show('4')).stdout).toContain('This number was used 2 times; --all shows the others too.')
+    const { stdout } = await show('4', '--all', '--json')
+    expect(JSON.parse(stdout)).toMatchObject([
+      { current: true, parameters: { GEM1_V: 100 } },
+      { current: false, parameters: { GEM1_V: 440 } },
+    ])
+  })
+
+  it('names the tags when several have the number, and the run that there is not', async () => {
+    expect((await show('3')).error).toBe('there is a run 3 of FLASH/2024 and of LNGS: say --tag')
+    expect((await show('3', '--tag', 'FLASH/2024')).stdout).toMatch(/^run +3 of FLASH\/2024$/m)
+    expect((await show('99')).error).toMatch(/^run 99 is not in the catalogue/)
+    expect((await show('99', '--tag', 'LNF')).error).toMatch(/^run 99 of LNF is not in the catalogue/)
+  })
+})
+
+test('both tell the same of a run', async () => {
+  const viaOps = { ...viaCatalogue(), CYGNET_API_URL: '', CYGNET_API_TOKEN: '' }
+  for (const args of [['1'], ['2', '--json'], ['4', '--all']]) {
+    const one = await cygnet([runs], viaApi(), 'runs', 'show', ...args)
+    const other = await cygnet([runs], viaOps, 'runs', 'show', ...args)
+    expect(one.stdout.length).toBeGreaterThan(500)
+    if (args.includes('--json')) expect(JSON.parse(one.stdout)).toEqual(JSON.parse(other.stdout))
+    else expect(one.stdout).toBe(other.stdout)
+  }
+})
+
+describe('who asks', () => {
+  it('and is nobody is told to sign in; a token that is not known is not shown', async () => {
+    expect((await ls({ CYGNET_API_URL: api.url })).error).toBe('sign in first: cygnet login')
+    const { error } = await ls(viaApi('cyg_not-a-good-one'))
+    expect(error).toMatch(/does not accept CYGNET_API_TOKEN/)
+    expect(error).not.toContain('not-a-good-one')
+  })
+
+  it('sees the runs of their tags, and a sentence about others', async () => {
+    expect(names((await ls(viaApi(lnf), '--json')).stdout)).toEqual(['LNF/4'])
+    expect((await ls(viaApi(lnf), '--tag', 'LNGS')).error).toBe('bob may not see runs of LNGS')
+    expect((await cygnet([runs], viaApi(lnf), 'runs', 'show', '1')).error).toMatch(/not in the catalogue, or of a tag that you may not see/)
+    expect((await cygnet([link], viaApi(lnf), 'link', '4')).error).toMatch(/^bob may not/)
+    expect((await cygnet([recall], viaApi(lnf), 'recall', '4')).error).toMatch(/^bob may not/)
+  })
+
+  it('with neither an API nor a catalogue is told what there is', async () => {
+    expect((await ls({})).error).toMatch(/no catalogue is known: sign in to one \(cygnet login/)
+  })
+
+  it('names an API, and it goes before the settings of the catalogue', async () => {
+    const nowhere = { CYGNET_DATABASE_URL: 'mysql://nobody@127.0.0.1:1/none' }
+    expect((await ls({ ...nowhere, CYGNET_API_TOKEN: all }, '--api', api.url)).code).toBe(0)
+    expect((await ls({ ...nowhere, ...viaApi() })).code).toBe(0)
+    expect((await ls({ ...viaCatalogue(), CYGNET_API_URL: '', CYGNET_API_TOKEN: '' })).code).toBe(0)
+  })
+})
+
+describe('cygnet link and cygnet recall through the API', () => {
+  it('give links to a run that is in the store, and keep it there', async () => {
+    const run = await makeRun(context, 900)
+    const { code, stdout, stderr } = await cygnet([link], viaApi(), 'link', '900', '--seconds', '60')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/valid until/) })
+    expect(Buffer.from(await (await fetch(stdout.trim())).arrayBuffer()).equals(run.bytes)).toBe(true)
+    const kept = await cygnet([recall], viaApi(), 'recall', '900', '--days', '30', '--json')
+    expect(kept.code).toBe(0)
+    expect(JSON.parse(kept.stdout)).toMatchObject({
+      tag: 'LNGS',
+      runNumber: 900,
+      files: [{ key: run.key, md5: run.md5, state: 'present' }],
+    })
+  })
+
+  it('say how a run comes back from tape, and ask for it', async () => {
+    const tape = recallTape()
+    const run = await onlyOnTape({ ...context, tape }, tape, 901)
+    expect(await cygnet([link], viaApi(), 'link', '901')).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('add --recall'),
+    })
+    expect(await cygnet([link], viaApi(), 'link', '901', '--recall')).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('recalling since'),
+    })
+    const asked = await cygnet([recall], viaApi(), 'recall', '901', '--json')
+    expect(asked.code).toBe(3)
+    expect(JSON.parse(asked.stdout).files).toMatchObject([{ key: run.key, state: 'requested' }])
+    expect((await cygnet([recall], viaApi(), 'recall', '902')).error).toMatch(/^run 902 is not in the catalogue/)
+  })
+})

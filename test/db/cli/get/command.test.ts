@@ -1,0 +1,219 @@
+/** `cygnet get` as analysts use it: through the API, or with the credentials of the catalogue. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test, vi } from 'vitest'
+import * as get from '../../../../cli/commands/get.ts'
+import { registerLinks } from '../../../../functions/catalog-api/api/links.ts'
+import { registerRuns } from '../../../../functions/catalog-api/api/runs.ts'
+import { startTestStore, temporaryFolder } from '../../../../infra/local/testing.ts'
+import { requestRecall } from '../../../../shared/copies/recall/request.ts'
+import { advanceRecalls } from '../../../../shared/copies/recall/schedule.ts'
+import { cygnet as run, serve } from '../../../support/cli/in-process.ts'
+import { type SlowProxy, startSlowProxy } from '../../../support/cli/push/slow-proxy.ts'
+import { signal } from '../../../support/context.ts'
+import { partOfApi } from '../../../support/part-of-api.ts'
+import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
+import { deleteFromStore, makeRun, onlyOnTape, putOnTape, replicaOf } from '../../../support/recalled-runs.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+import { LONGEST_WAIT_MS, until } from '../../../support/waiting.ts'
+
+let context: TestTapeContext
+let tape: RecallTape
+/** Links of the API lead through it. */
+let proxy: SlowProxy
+/** Paths that the API has answered. */
+const answered: string[] = []
+let api: Awaited<ReturnType<typeof serve>>
+let folder: string
+let number = 700
+beforeAll(async () => {
+  proxy = await startSlowProxy((await startTestStore()).connection.s3.endpoint)
+  context = await startTestTapeContext({ environment: { CYGNET_S3_PUBLIC_ENDPOINT: proxy.endpoint } })
+  tape = recallTape()
+  const part = partOfApi(
+    (routes) => {
+      registerRuns(routes, context)
+      registerLinks(routes, context)
+    },
+    ['read:LNGS', 'link:LNGS', 'recall:LNGS', 'read:FLASH/2024', 'link:FLASH/2024'],
+  )
+  api = await serve({
+    async fetch(request) {
+      const answer = await part.app.fetch(request)
+      answered.push(new URL(request.url).pathname)
+      return answer
+    },
+  })
+})
+afterAll(async () => {
+  await api.close()
+  await proxy.close()
+  await context.close()
+})
+beforeEach(() => {
+  number += 10
+  folder = temporaryFolder()
+  for (const name of ['CYGNET_FOLDER', 'HOME', 'XDG_CONFIG_HOME']) vi.stubEnv(name, temporaryFolder())
+})
+afterEach(() => {
+  vi.unstubAllEnvs()
+})
+
+const viaApi = { CYGNET_API_URL: '' }
+const viaCatalogue = () => ({ ...context.store.environment, CYGNET_DATABASE_URL: context.catalogue.url })
+
+const cygnet = (environment: Readonly<Record<string, string>>, ...args: readonly string[]) =>
+  run([get], environment === viaApi ? { CYGNET_API_URL: api.url } : environment, 'get', '--out', folder, ...args)
+const files = () => readdirSync(folder).filter((name) => name !== 'owner.json')
+
+describe.each([
+  ['through the API', () => viaApi],
+  ['with the credentials of the catalogue', viaCatalogue],
+] as const)('%s', (_, environment) => {
+  it('a run comes, and its path is printed', async () => {
+    const made = await makeRun(context, number, 40_000)
+    const { code, stdout, stderr } = await cygnet(environment(), String(number))
+    const path = join(folder, made.key.slice(5))
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${path}\n` })
+    expect(stderr).toContain(`md5 ${made.md5}`)
+    expect(readFileSync(path).equals(Buffer.from(made.bytes))).toBe(true)
+    expect(await cygnet(environment(), String(number))).toMatchObject({ code: 0, stderr: expect.stringContaining('already there') })
+  })
+
+  it('all runs of a range come, and those the catalogue does not have are not waited for', async () => {
+    for (const more of [0, 2, 5]) await makeRun(context, number + more, 100)
+    await makeRun(context, number + 6, 100)
+    const { code, stdout, stderr } = await cygnet(environment(), '--range', `${number}..${number + 5}`, '--json')
+    const rows = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(code).toBe(0)
+    expect(rows.map(({ runNumber, state }) => [runNumber, state])).toEqual([0, 2, 5].map((more) => [number + more, 'fetched']))
+    expect(files()).toHaveLength(3)
+    expect(stderr).toContain(`3 numbers of it are not in the catalogue: ${number + 1}, ${number + 3}..${number + 4}\n`)
+  })
+
+  it('a range of which the catalogue has every number says nothing of missing ones', async () => {
+    for (const more of [0, 1]) await makeRun(context, number + more, 100)
+    const { code, stderr } = await cygnet(environment(), '--range', `${number}..${number + 1}`)
+    expect(code).toBe(0)
+    expect(stderr).toContain('2 runs of LNGS in this range')
+    expect(stderr).not.toContain('not in the catalogue')
+  })
+
+  it('a number that two tags have must be said of which', async () => {
+    await makeRun(context, number, 100)
+    await makeRun(context, number, 200, 'FLASH/2024')
+    expect((await cygnet(environment(), String(number))).error).toContain(`there is a run ${number} of FLASH/2024 and of LNGS: say --tag`)
+    expect(files()).toEqual([])
+    expect((await cygnet(environment(), String(number), '--tag', 'FLASH/2024')).code).toBe(0)
+    expect(readFileSync(join(folder, files()[0] ?? ''))).toHaveLength(200)
+    // The same name with other contents is never written over.
+    expect(await cygnet(environment(), String(number), '--tag', 'LNGS')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('other contents'),
+    })
+  })
+
+  it('a run that is only on tape ends with 1 and says how it can come back; one that is on its way with 3', async () => {
+    await onlyOnTape({ ...context, tape }, tape, number)
+    expect(await cygnet(environment(), String(number))).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/only on tape.*--recall asks for it/),
+    })
+    await requestRecall(context, { runNumber: number, tag: 'LNGS' }, { days: 7, requestedBy: 'test' }, new Date(), signal)
+    expect(await cygnet(environment(), String(number))).toMatchObject({ code: 3, stdout: '', stderr: expect.stringContaining('recalling') })
+  })
+
+  it('a run that is not in the catalogue is refused with a sentence', async () => {
+    expect((await cygnet(environment(), '4000000')).error).toBe('run 4000000 is not in the catalogue')
+    expect((await cygnet(environment(), '--range', '4000000..4000009', '--tag', 'LNGS')).error).toBe(
+      'the catalogue has no runs from 4000000 to 4000009 of LNGS',
+    )
+  })
+})
+
+test('reconstructed files: there are none yet, and it says so', async () => {
+  expect((await cygnet(viaApi, '1', '--reco')).error).toContain('there are no reconstructed files yet')
+})
+
+test.each([
+  [],
+  ['1', '--range', '1..2'],
+  ['--range', '5..1'],
+  ['--range', '5'],
+  ['-5'],
+  ['1', '--concurrency', '0'],
+  ['1', '--tag', '../x'],
+])('the command line %s %s %s is refused before anything is asked', async (...args) => {
+  expect((await cygnet(viaApi, ...args.filter((arg) => arg !== undefined))).error).toMatch(/error|expected|It is|smaller/)
+})
+
+test('what is no API of the catalogue is told as such', async () => {
+  const other = await serve({ fetch: () => new Response('<html>sign in to the wireless network</html>') })
+  const { error } = await cygnet({ CYGNET_API_URL: other.url }, '5')
+  await other.close()
+  expect(error).toBe('what answers there is not the API of the catalogue')
+})
+
+test('an interrupted run of the command goes on with what it has', async () => {
+  const made = await makeRun(context, number, 100)
+  // As one leaves it that was killed before its first piece.
+  writeFileSync(join(folder, `${made.key.slice(5)}.part`), 'x')
+  expect((await cygnet(viaApi, String(number))).code).toBe(0)
+  expect(files()).toEqual([made.key.slice(5)])
+})
+
+test('a process that was killed leaves what had come: the next one fetches the rest, and the bytes are right', async () => {
+  const made = await makeRun(context, number, 60_000_000)
+  const name = made.key.slice(5)
+  const main = fileURLToPath(new URL('../../../../cli/main.ts', import.meta.url))
+  const environment = { PATH: '/usr/bin:/bin', HOME: folder, CYGNET_FOLDER: '/nonexistent', CYGNET_API_URL: api.url }
+  // More than a piece, and not all: it cannot end before it is killed.
+  proxy.letThrough(20_000_000)
+  const args = [main, 'get', String(number), '--out', folder, '--concurrency', '1']
+  const child = spawn(process.execPath, args, { env: environment, stdio: 'ignore' })
+  const ended = once(child, 'exit')
+  await until(() => child.exitCode !== null || existsSync(join(folder, `${name}.part.json`)))
+  child.kill('SIGKILL')
+  expect(await ended).toEqual([null, 'SIGKILL'])
+  proxy.letThrough(Number.POSITIVE_INFINITY)
+  expect(existsSync(join(folder, name))).toBe(false)
+  const { code, stdout } = await cygnet(viaApi, String(number), '--json')
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({ state: 'fetched', md5: made.md5 })
+  expect(JSON.parse(stdout).receivedBytes).toBeLessThan(60_000_000)
+  expect(readFileSync(join(folder, name)).equals(Buffer.from(made.bytes))).toBe(true)
+  expect(files()).toEqual([name])
+})
+
+test('what is only on tape is asked for and waited for, and comes', async () => {
+  const there = { ...context, tape }
+  const made = await onlyOnTape(there, tape, number)
+  const isThere = async () => {
+    await advanceRecalls(there, signal, there.log)
+    return (await replicaOf(there, made, 'recall'))?.state === 'present'
+  }
+  // When the command has heard that it has to wait.
+  const isAsked = () => answered.some((path) => path.endsWith(`/${number}/links`))
+  const bringing = vi.waitUntil(async () => isAsked() && (await isThere()), { timeout: LONGEST_WAIT_MS, interval: 50 })
+  const got = await cygnet(viaApi, String(number), '--recall', '--wait')
+  await bringing
+  expect(got).toMatchObject({ code: 0, stdout: `${join(folder, made.key.slice(5))}\n`, stderr: expect.stringContaining('waiting') })
+})
+
+test('--recall needs the right to recall, and says so', async () => {
+  const there = { ...context, tape }
+  const made = await makeRun(there, number, 100, 'FLASH/2024')
+  await putOnTape(there, tape, made)
+  await deleteFromStore(there, made)
+  expect(await cygnet(viaApi, String(number), '--recall')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('may not recall runs of FLASH/2024'),
+  })
+})

@@ -1,0 +1,83 @@
+/** `cygnet push --watch --delete-when-safe` as a process that reaches the catalogue, the store and the tape itself. */
+import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import * as push from '../../../../cli/commands/push.ts'
+import { runlogRow } from '../../../support/catalogue.ts'
+import { cygnet } from '../../../support/cli/in-process.ts'
+import { ONE_PASS, type RunOnDisk, startCatalogued } from '../../../support/cli/watch/catalogued.ts'
+import { corruptOnTape } from '../../../support/on-tape.ts'
+
+let world: Awaited<ReturnType<typeof startCatalogued>>
+beforeAll(async () => {
+  world = await startCatalogued()
+})
+afterAll(() => world?.close())
+afterEach(() => {
+  vi.unstubAllEnvs()
+})
+
+/** Does not delete: it is told to keep everything. In this process: starting one for each pass would take most of the time. */
+async function look(watched: string) {
+  const answer = await cygnet([push], world.byDatabase, 'push', '--watch', watched, ...ONE_PASS, '--keep-hours', '1000000')
+  expect(answer).toMatchObject({ code: 0, error: null })
+  return answer
+}
+const local = async ({ object }: RunOnDisk) =>
+  await world.context.database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('object_key', '=', object.key)
+    .where('kind', '=', 'local')
+    .executeTakeFirst()
+const localStatus = async ({ runNumber }: RunOnDisk) => (await runlogRow(world.context.database, runNumber))?.storage_local_status
+
+test('files go when the object is the catalogued one and the copy on tape is right, and only those', async () => {
+  const { watched, runs } = await world.safeRuns(world.byDatabase, 3)
+  const [bad, ...good] = runs as [RunOnDisk, ...RunOnDisk[]]
+  corruptOnTape(world.context, bad.object)
+  const { code, stdout } = await world.start(watched, world.byDatabase).ended
+  expect(code).toBe(0)
+  expect([bad, ...good].map(({ path }) => existsSync(path))).toEqual([true, false, false])
+  expect(stdout).toMatch(/^ +1 +no copy on tape is verified now: /m)
+  expect(stdout).toMatch(/^nothing pending; 1 in the store and still here/m)
+  expect(await local(bad)).toMatchObject({ state: 'present' })
+  for (const run of good) {
+    const file = await local(run)
+    expect(file).toMatchObject({ state: 'deleted', endpoint: hostname(), name: run.path })
+    const tombstones = await world.context.database
+      .selectFrom('tombstones')
+      .selectAll()
+      .where('replica_id', '=', file?.id ?? 0)
+      .execute()
+    expect(tombstones).toMatchObject([{ state: 'deleted', survivor_verified_by: 'sha256 read back' }])
+  }
+  const history = await world.context.database.selectFrom('run_history').select(['what']).execute()
+  expect(history.filter(({ what }) => what === 'local file deleted')).toHaveLength(2)
+})
+
+test('a file that somebody else removed is missing from the next look on, not while its disk is not mounted, and present again when it is back', async () => {
+  const { watched, runs } = await world.safeRuns(world.byDatabase)
+  const run = runs[0] as RunOnDisk
+  await look(watched)
+  expect([await local(run), await localStatus(run)]).toMatchObject([{ state: 'present' }, 1])
+
+  renameSync(watched, `${watched}-disk`)
+  mkdirSync(watched)
+  expect((await look(watched)).stdout).not.toContain('gone ')
+  expect(await local(run)).toMatchObject({ state: 'present' })
+  rmdirSync(watched)
+  renameSync(`${watched}-disk`, watched)
+  await look(watched)
+  expect(await local(run)).toMatchObject({ state: 'present' })
+
+  renameSync(run.path, `${watched}-aside`)
+  expect((await look(watched)).stdout).toContain(`gone           ${run.path}: not removed by this program`)
+  expect([await local(run), await localStatus(run)]).toMatchObject([{ state: 'missing' }, 0])
+  expect((await look(watched)).stdout).not.toContain('gone ')
+
+  renameSync(`${watched}-aside`, run.path)
+  await look(watched)
+  expect([await local(run), await localStatus(run)]).toMatchObject([{ state: 'present' }, 1])
+  rmSync(run.path)
+})

@@ -1,0 +1,287 @@
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
+import { afterAll, describe, expect, test } from 'vitest'
+import { pushFile } from '../../../../cli/push/push-file.ts'
+import { type DeletionContext, deleteWhenSafe } from '../../../../cli/watch/delete-when-safe.ts'
+import { openDeletionLog } from '../../../../cli/watch/deletion-log.ts'
+import type { Answer, SafetyPort } from '../../../../cli/watch/safety.ts'
+import { scanFolder } from '../../../../cli/watch/scan.ts'
+import { createFixture, MIB, options } from '../../../support/cli/push/fixture.ts'
+
+const fixture = await createFixture()
+const data = join(fixture.folder, 'data')
+const logPath = join(fixture.folder, 'deletions.jsonl')
+mkdirSync(data)
+afterAll(() => fixture.close())
+
+const SAFE: Answer = { safe: true, why: 'two copies are verified' }
+const UNSAFE: Answer = { safe: false, why: 'the copy on tape is under way' }
+
+/** A catalogue that gives these answers one after the other, then the last one for ever. `before` is called before a file goes. */
+function answering(answers: readonly Answer[], before: () => void = () => {}): SafetyPort {
+  const left = [...answers]
+  const next = async () => (left.length > 1 ? left.shift() : left[0]) ?? UNSAFE
+  return {
+    safetyOf: next,
+    async forget(_file, remove) {
+      const answer = await next()
+      before()
+      if (answer.safe) await remove(null)
+      return answer
+    },
+    close: async () => {},
+  }
+}
+
+const tools = (safety: SafetyPort, more: Partial<DeletionContext> = {}): DeletionContext => ({
+  s3: fixture.s3,
+  safety,
+  log: openDeletionLog(logPath),
+  partSizeBytes: options.partSizeBytes,
+  now: () => new Date(),
+  signal: fixture.context.signal,
+  ...more,
+})
+
+let lastRun = 0
+/** A file that is in the store. */
+async function pushedFile(sizeBytes = 2000) {
+  const name = `run${String(++lastRun).padStart(5, '0')}.mid.gz`
+  const { path, bytes } = fixture.file(join('data', name), sizeBytes)
+  const target = { bucket: fixture.bucket, key: `LNGS/${name}` }
+  const { sha256, md5, adler32 } = await pushFile(path, target, options, fixture.context)
+  const { files } = await scanFolder(data, 'LNGS')
+  const found = files.find((file) => file.name === name)
+  if (found === undefined || sha256 === null) throw new Error(`${name} was not pushed`)
+  return { name, path, bytes, target, found, md5, adler32, known: { ...target, sha256 } }
+}
+const logged = (path: string) =>
+  (existsSync(logPath) ? readFileSync(logPath, 'utf8') : '')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as { readonly path: string; readonly state: string })
+    .filter((line) => line.path === path)
+    .map(({ state }) => state)
+
+describe('a file that is verified in the store and on tape', () => {
+  test.each([1, 2000, 6 * MIB])('of %i bytes is removed, and that is written down before and after', async (size) => {
+    const { path, found, known } = await pushedFile(size)
+    expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({
+      is: 'deleted',
+      sha256: known.sha256,
+      warning: null,
+    })
+    expect(existsSync(path)).toBe(false)
+    expect(logged(path)).toEqual(['intended', 'deleted'])
+  })
+
+  test('is asked about by the SHA-256 of its bytes as they are on the disk now', async () => {
+    const { found, known } = await pushedFile()
+    const asked: string[] = []
+    const safety: SafetyPort = {
+      ...answering([SAFE]),
+      async forget({ sha256, sizeBytes, path }) {
+        asked.push(sha256, String(sizeBytes), path)
+        return UNSAFE
+      },
+    }
+    await deleteWhenSafe(found, known, tools(safety))
+    expect(asked).toEqual([known.sha256, '2000', found.path])
+  })
+
+  test('leaves another name of it alone', async () => {
+    const { path, found, known } = await pushedFile()
+    linkSync(path, `${path}.kept`)
+    expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({ is: 'deleted' })
+    expect(statSync(`${path}.kept`).size).toBe(2000)
+  })
+})
+
+describe('a file stays', () => {
+  test('while the catalogue says no, before its bytes are read or after', async () => {
+    for (const answers of [[UNSAFE], [SAFE, UNSAFE]]) {
+      const { path, found, known } = await pushedFile()
+      expect(await deleteWhenSafe(found, known, tools(answering(answers)))).toEqual({ is: 'kept', why: UNSAFE.why })
+      expect(existsSync(path)).toBe(true)
+      expect(logged(path)).toEqual([])
+    }
+  })
+
+  test('while the catalogue does not answer', async () => {
+    const { path, found, known } = await pushedFile()
+    const down = async () => {
+      throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
+    }
+    const silent: SafetyPort = { safetyOf: down, forget: down, close: async () => {} }
+    for (const safety of [silent, { ...answering([SAFE]), forget: down }])
+      expect(await deleteWhenSafe(found, known, tools(safety))).toMatchObject({ is: 'failed', with: 'others' })
+    expect(existsSync(path)).toBe(true)
+  })
+
+  test('when its bytes are not those that were sent, though size and date are the same', async () => {
+    const { path, found, known, bytes } = await pushedFile()
+    const { atime, mtime } = statSync(path)
+    writeFileSync(path, Buffer.from(bytes).fill(0, 100, 101).fill(1, 101, 102))
+    utimesSync(path, atime, mtime)
+    const now = (await scanFolder(data, 'LNGS')).files.find(({ name }) => name === found.name) ?? found
+    expect(await deleteWhenSafe(now, known, tools(answering([SAFE])))).toMatchObject({
+      is: 'failed',
+      with: 'file',
+      error: expect.stringContaining('is the disk failing?'),
+    })
+    expect(existsSync(path)).toBe(true)
+  })
+
+  test('when its object is gone from the store, whatever the catalogue believes', async () => {
+    const { path, found, known, target } = await pushedFile()
+    await fixture.s3.send(new DeleteObjectCommand({ Bucket: target.bucket, Key: target.key }))
+    expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({
+      is: 'kept',
+      why: expect.stringContaining('not there'),
+    })
+    expect(existsSync(path)).toBe(true)
+  })
+
+  test('when another object lies under its key', async () => {
+    const { path, found, known, target } = await pushedFile()
+    await fixture.s3.send(new PutObjectCommand({ Bucket: target.bucket, Key: target.key, Body: Buffer.alloc(2000) }))
+    expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({ is: 'failed', with: 'file' })
+    expect(existsSync(path)).toBe(true)
+  })
+
+  const changes: readonly (readonly [string, (path: string) => void])[] = [
+    ['grows', (path) => appendFileSync(path, 'more')],
+    ['is touched', (path) => utimesSync(path, 1e9, 1e9)],
+    [
+      'is replaced by another with the same date and size',
+      (path) => {
+        const { atime, mtime, size } = statSync(path)
+        writeFileSync(`${path}.new`, Buffer.alloc(size, 7))
+        utimesSync(`${path}.new`, atime, mtime)
+        renameSync(`${path}.new`, path)
+      },
+    ],
+  ]
+  test.each(changes)('when it %s in the moment before it would go', async (_, change) => {
+    const { path, found, known } = await pushedFile()
+    expect(await deleteWhenSafe(found, known, tools(answering([SAFE], () => change(path))))).toMatchObject({
+      is: 'kept',
+      why: 'it has just changed, or was taken away',
+    })
+    expect(existsSync(path)).toBe(true)
+    expect(logged(path)).toEqual(['intended', 'not-deleted'])
+  })
+
+  test.each(changes)('when it %s after it was found', async (_, change) => {
+    const { path, found, known } = await pushedFile()
+    change(path)
+    expect((await deleteWhenSafe(found, known, tools(answering([SAFE])))).is).toBe('kept')
+    expect(existsSync(path)).toBe(true)
+  })
+
+  test('when the log of deletions cannot be written to', async () => {
+    const { path, found, known } = await pushedFile()
+    const log = {
+      untold: async () => [],
+      append() {
+        throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
+      },
+    }
+    expect(await deleteWhenSafe(found, known, tools(answering([SAFE]), { log }))).toMatchObject({ is: 'failed', with: 'file' })
+    expect(existsSync(path)).toBe(true)
+  })
+
+  test('when the folder does not let go of it, which is reported', async () => {
+    const { path, found, known } = await pushedFile()
+    const isRoot = process.getuid?.() === 0
+    const forbid = () => {
+      chmodSync(data, 0o555)
+      if (isRoot) process.seteuid?.(65534)
+    }
+    chmodSync(fixture.folder, 0o755)
+    writeFileSync(logPath, existsSync(logPath) ? readFileSync(logPath) : '')
+    chmodSync(logPath, 0o666)
+    const deletion = await deleteWhenSafe(found, known, tools(answering([SAFE], forbid))).finally(() => {
+      if (isRoot) process.seteuid?.(0)
+      chmodSync(data, 0o755)
+    })
+    expect(deletion).toMatchObject({ is: 'failed', with: 'file', error: expect.stringMatching(/cannot be removed: E(ACCES|PERM|ROFS)/) })
+    expect(existsSync(path)).toBe(true)
+  })
+
+  test('when the work is interrupted', async () => {
+    const { path, found, known } = await pushedFile()
+    expect(await deleteWhenSafe(found, known, tools(answering([SAFE]), { signal: AbortSignal.abort(new Error('stop')) }))).toMatchObject({
+      is: 'kept',
+    })
+    expect(existsSync(path)).toBe(true)
+  })
+})
+
+describe('under a permission that lasts for a while', () => {
+  const permitting = (isOver: () => boolean): SafetyPort => ({
+    ...answering([SAFE]),
+    async forget(_file, remove) {
+      await remove({ id: 7, why: 'verified just now', isOver })
+      return SAFE
+    },
+  })
+
+  test('the number of the permission is on the disk before the file goes, and the log says when the end of it was told', async () => {
+    const { path, found, known } = await pushedFile()
+    const { log } = tools(answering([SAFE]))
+    const unfinished: unknown[] = []
+    const isOver = () => {
+      unfinished.push(logged(path))
+      return false
+    }
+    expect(await deleteWhenSafe(found, known, tools(permitting(isOver), { log }))).toMatchObject({ is: 'deleted', warning: null })
+    expect(unfinished).toEqual([['intended']])
+    expect(logged(path)).toEqual(['intended', 'deleted', 'told'])
+    expect(await log.untold()).toEqual([])
+  })
+
+  test('the file stays when that is over in the last moment, as after a disk that took minutes to write a line', async () => {
+    const { path, found, known } = await pushedFile()
+    const { log } = tools(answering([SAFE]))
+    expect(
+      await deleteWhenSafe(
+        found,
+        known,
+        tools(
+          permitting(() => true),
+          { log },
+        ),
+      ),
+    ).toMatchObject({ is: 'kept', why: expect.stringContaining('too late') })
+    expect(existsSync(path)).toBe(true)
+    expect(logged(path)).toEqual(['intended', 'not-deleted'])
+    expect(await log.untold()).toMatchObject([{ permission: 7, state: 'not-deleted', path }])
+    expect(await openDeletionLog(logPath).untold()).toMatchObject([{ permission: 7, state: 'not-deleted', path }])
+  })
+})
+
+test('a file that is gone when the catalogue cannot be told counts as deleted, with a warning', async () => {
+  const { path, found, known } = await pushedFile()
+  const safety: SafetyPort = {
+    ...answering([SAFE]),
+    async forget(_file, remove) {
+      await remove(null)
+      throw new Error('the database went away')
+    },
+  }
+  expect(await deleteWhenSafe(found, known, tools(safety))).toMatchObject({ is: 'deleted', warning: expect.stringContaining('went away') })
+  expect(existsSync(path)).toBe(false)
+})

@@ -1,0 +1,321 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { deleteCloudCopy, settleDeletion } from '../../../../shared/copies/delete/delete-cloud-copy.ts'
+import { endStrandedTombstones } from '../../../../shared/copies/delete/tombstones.ts'
+import { openDatabase } from '../../../../shared/database/connect.ts'
+import { record, runlogRow } from '../../../support/catalogue.ts'
+import { signal } from '../../../support/context.ts'
+import {
+  DAY_MS,
+  expectUntouched,
+  inTwoDays,
+  isStored,
+  removeByHand,
+  replicaById,
+  type SafeRun,
+  safeRun,
+  tombstonesOf,
+  withInterference,
+} from '../../../support/deletions.ts'
+import { metadataOf } from '../../../support/metadata.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+
+let context: TestTapeContext
+beforeAll(async () => {
+  context = await startTestTapeContext({ now: inTwoDays })
+})
+afterAll(() => context.close())
+
+let next = 1000
+const nextKey = (tag = 'LNGS') => `${tag}/run${String(++next).padStart(5, '0')}.mid.gz`
+const fresh = (tag?: string) => safeRun(context, nextKey(tag))
+const remove = (run: SafeRun, on = context) => deleteCloudCopy(on, run.cloud, 'a test', signal)
+const onTape = (run: SafeRun) => join(context.tapeFolder, run.tape.name)
+const set = (id: number, values: string) => sql`UPDATE replicas SET ${sql.raw(values)} WHERE id = ${id}`.execute(context.database)
+
+describe('at the very moment', () => {
+  test('when another object is dropped between the last look and the deletion, it stays', async () => {
+    const run = await fresh()
+    const other = withInterference(context, {
+      at: 'DeleteObjectCommand',
+      act: async (send) => {
+        await context.put(run.key, 'dropped just now')
+        return await send()
+      },
+    })
+    expect(await remove(run, other)).toMatchObject({ code: 'changed' })
+    await expectUntouched(context, run)
+    expect((await tombstonesOf(context, run.cloud.id)).map((tombstone) => tombstone.state)).toEqual(['withdrawn'])
+  })
+
+  test('when another object is dropped right after the deletion, it stays, and the tombstone tells of it', async () => {
+    const run = await fresh()
+    const other = withInterference(context, {
+      at: 'DeleteObjectCommand',
+      act: async (send) => {
+        const answer = await send()
+        await context.put(run.key, 'dropped just then')
+        return answer
+      },
+    })
+    expect(await remove(run, other)).toMatchObject({ kind: 'deleted', note: expect.stringContaining('another object') })
+    expect(await isStored(context, run.key)).toBe(true)
+  })
+
+  test('when other contents are dropped and catalogued meanwhile, their copy is not touched and not marked', async () => {
+    const run = await fresh()
+    const other = withInterference(context, {
+      at: 'DeleteObjectCommand',
+      act: async (send) => {
+        const answer = await send()
+        const metadata = metadataOf(run.cloud.run_number, {}, 'dropped and read')
+        await record(
+          context.database,
+          { ...(await context.put(run.key, 'dropped and read')), sizeBytes: 16, lastModified: new Date(), etag: 'e' },
+          metadata,
+        )
+        return answer
+      },
+    })
+    expect(await remove(run, other)).toMatchObject({ kind: 'deleted' })
+    expect((await replicaById(context, run.cloud.id)).state).toBe('replaced')
+    expect((await tombstonesOf(context, run.cloud.id)).map((tombstone) => tombstone.state)).toEqual(['deleted'])
+    const now = await context.database
+      .selectFrom('replicas')
+      .selectAll()
+      .where('object_key', '=', run.key)
+      .where('state', '=', 'present')
+      .execute()
+    expect(now).toHaveLength(1)
+  })
+
+  test('when the run is recalled while its copy on tape is verified, it stays', async () => {
+    const run = await fresh()
+    const { id: _, identity: __, ...columns } = run.cloud
+    const inner = context.tape
+    const asking = {
+      ...inner,
+      look: async (...args: Parameters<typeof inner.look>) => {
+        await context.database
+          .insertInto('replicas')
+          .values({ ...columns, identity: Buffer.alloc(32, run.key), kind: 'recall', state: 'requested' })
+          .execute()
+        return await inner.look(...args)
+      },
+    }
+    expect(await remove(run, { ...context, tape: asking })).toMatchObject({ code: 'recalled' })
+    await expectUntouched(context, run)
+    expect(await tombstonesOf(context, run.cloud.id)).toEqual([])
+  })
+
+  test('when the copy on tape turns suspicious after it was verified, the run stays', async () => {
+    const run = await fresh()
+    const inner = context.tape
+    const doubting = {
+      ...inner,
+      look: async (...args: Parameters<typeof inner.look>) => {
+        const look = await inner.look(...args)
+        await set(run.tape.id, "state = 'suspicious'")
+        return look
+      },
+    }
+    expect(await remove(run, { ...context, tape: doubting })).toMatchObject({ code: 'no-verified-copy' })
+    await expectUntouched(context, run)
+  })
+
+  test('when the claim is lost while the copy on tape is read, nothing is deleted', async () => {
+    const run = await fresh()
+    const inner = context.tape
+    const robbed = {
+      ...inner,
+      look: async (...args: Parameters<typeof inner.look>) => {
+        await set(run.cloud.id, "lease_owner = 'another'")
+        return await inner.look(...args)
+      },
+    }
+    const other = withInterference({ ...context, tape: robbed })
+    expect(await remove(run, other)).toMatchObject({ code: 'busy' })
+    expect(other.requests('DeleteObjectCommand')).toBe(0)
+    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'deleting', lease_owner: 'another' })
+  })
+
+  test('when the object vanishes before it is deleted, that is no deletion of ours', async () => {
+    const run = await fresh()
+    const other = withInterference(context, {
+      at: 'HeadObjectCommand',
+      nth: 2,
+      act: async (send) => {
+        await removeByHand(context, run.key)
+        return await send()
+      },
+    })
+    expect(await remove(run, other)).toMatchObject({ code: 'not-in-store' })
+    expect((await replicaById(context, run.cloud.id)).state).toBe('missing')
+    expect((await tombstonesOf(context, run.cloud.id)).map((tombstone) => tombstone.state)).toEqual(['withdrawn'])
+    await context.drain('alerts')
+  })
+
+  test('when the store says it deleted the object and has it all the same, that is said', async () => {
+    const run = await fresh()
+    const other = withInterference(context, { at: 'DeleteObjectCommand', act: async () => ({ $metadata: {} }) })
+    expect(await remove(run, other)).toMatchObject({ code: 'still-there' })
+    await expectUntouched(context, run)
+  })
+
+  test('when the store forbids it, that is thrown, and the row is free again', async () => {
+    const run = await fresh()
+    const denied = Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } })
+    const other = withInterference(context, { at: 'DeleteObjectCommand', act: () => Promise.reject(denied) })
+    await expect(remove(run, other)).rejects.toMatchObject({ details: expect.objectContaining({ operator: true }) })
+    await expectUntouched(context, run)
+  })
+})
+
+const lostConnection = () => Promise.reject(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' }))
+/** The lease of a function that died. */
+const leaseOver = (run: SafeRun) => set(run.cloud.id, 'lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND')
+
+describe('a crash', () => {
+  test('after the tombstone: the next call begins anew, with a verification of its own', async () => {
+    const run = await fresh()
+    const dying = withInterference(context, { at: 'DeleteObjectCommand', act: lostConnection })
+    await expect(remove(run, dying)).rejects.toMatchObject({ name: 'TransientError' })
+    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'deleting' })
+    expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['intended'])
+    expect(await remove(run)).toMatchObject({ code: 'busy' })
+    await leaseOver(run)
+    rmSync(onTape(run))
+    expect(await remove(run)).toMatchObject({ code: 'no-verified-copy' })
+    await expectUntouched(context, run)
+    await context.drain('alerts')
+  })
+
+  test('after the tombstone: when all is well the run is deleted under a second one', async () => {
+    const run = await fresh()
+    const dying = withInterference(context, { at: 'DeleteObjectCommand', act: lostConnection })
+    await expect(remove(run, dying)).rejects.toThrow()
+    await leaseOver(run)
+    expect(await remove(run)).toMatchObject({ kind: 'deleted' })
+    expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['withdrawn', 'deleted'])
+  })
+
+  test('after the deletion, its answer lost too: the look tells, and it is recorded in the same call', async () => {
+    const run = await fresh()
+    const other = withInterference(context, {
+      at: 'DeleteObjectCommand',
+      act: async (send) => {
+        await send()
+        return await lostConnection()
+      },
+    })
+    expect(await remove(run, other)).toMatchObject({ kind: 'deleted' })
+    expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['deleted'])
+  })
+
+  test('after the deletion, before the record: the next call records it, without the store or the tape being touched', async () => {
+    const run = await fresh()
+    const dying = withInterference(context, { at: 'HeadObjectCommand', nth: 3, act: lostConnection })
+    await expect(remove(run, dying)).rejects.toThrow('socket hang up')
+    expect(await isStored(context, run.key)).toBe(false)
+    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'deleting' })
+    await leaseOver(run)
+    const other = withInterference(context)
+    expect(await settleDeletion(other, run.cloud, signal)).toMatchObject({ kind: 'deleted', note: expect.stringContaining('found later') })
+    expect(other.requests('DeleteObjectCommand')).toBe(0)
+    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'deleted', lease_owner: null })
+    expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['deleted'])
+    expect(await runlogRow(context.database, run.cloud.run_number)).toMatchObject({ storage_cloud_status: 2 })
+  })
+
+  test('after the deletion, the row marked present by a reading that was under way: it is our deletion all the same', async () => {
+    const run = await fresh()
+    const dying = withInterference(context, { at: 'HeadObjectCommand', nth: 3, act: lostConnection })
+    await expect(remove(run, dying)).rejects.toThrow()
+    await set(run.cloud.id, "state = 'present', lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND")
+    expect(await remove(run)).toMatchObject({ kind: 'deleted', note: expect.stringContaining('found later') })
+    expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['deleted'])
+  })
+
+  test('right after the claim: settled, the run is as it was', async () => {
+    const run = await fresh()
+    await set(run.cloud.id, "state = 'deleting', lease_owner = 'dead', lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND")
+    expect(await settleDeletion(context, run.cloud, signal)).toMatchObject({ kind: 'refused' })
+    await expectUntouched(context, run)
+  })
+
+  test('and another object catalogued since: the tombstone does not stay open for ever', async () => {
+    const run = await fresh()
+    const dying = withInterference(context, { at: 'HeadObjectCommand', nth: 3, act: lostConnection })
+    await expect(remove(run, dying)).rejects.toThrow()
+    const metadata = metadataOf(run.cloud.run_number, {}, 'dropped later')
+    await record(
+      context.database,
+      { ...(await context.put(run.key, 'dropped later')), sizeBytes: 13, lastModified: new Date(), etag: 'e' },
+      metadata,
+    )
+    expect(await endStrandedTombstones(context.database, inTwoDays())).toBe(0)
+    expect(await endStrandedTombstones(context.database, new Date(inTwoDays().getTime() + DAY_MS))).toBe(1)
+    expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['deleted'])
+    expect((await replicaById(context, run.cloud.id)).state).toBe('replaced')
+  })
+
+  test('of the database in the middle: nothing is deleted without a tombstone, and what was is recorded later', async () => {
+    for (const stage of ['before', 'after'] as const) {
+      const run = await fresh()
+      const own = openDatabase(context.catalogue.url, 2)
+      const dying = withInterference(
+        { ...context, database: own },
+        {
+          at: stage === 'before' ? 'HeadObjectCommand' : 'DeleteObjectCommand',
+          nth: 1,
+          act: async (send) => {
+            const answer = await send()
+            await own.destroy()
+            return answer
+          },
+        },
+      )
+      await expect(remove(run, dying)).rejects.toThrow()
+      expect(await isStored(context, run.key)).toBe(stage === 'before')
+      expect(await tombstonesOf(context, run.cloud.id)).toHaveLength(stage === 'before' ? 0 : 1)
+      await leaseOver(run)
+      expect(await remove(run)).toMatchObject({ kind: 'deleted' })
+      expect(await isStored(context, run.key)).toBe(false)
+    }
+  })
+})
+
+describe('a bucket that keeps versions', () => {
+  const versioned = async (run: SafeRun, others: readonly string[] = []) => {
+    await sql`UPDATE run_files SET version_id = 'v2' WHERE object_key = ${run.key}`.execute(context.database)
+    const asVersion = async (send: () => Promise<unknown>) => ({ ...((await send()) as object), VersionId: 'v2' })
+    const Versions = ['v2', ...others].map((VersionId) => ({ Key: run.key, VersionId }))
+    return withInterference(
+      context,
+      { at: 'HeadObjectCommand', act: asVersion },
+      { at: 'ListObjectVersionsCommand', act: async () => ({ Versions }) },
+    )
+  }
+
+  test('loses exactly the version that was catalogued', async () => {
+    const run = await fresh()
+    expect(await remove(run, await versioned(run))).toMatchObject({ kind: 'deleted' })
+    expect((await tombstonesOf(context, run.cloud.id)).at(-1)).toMatchObject({ state: 'deleted', version_id: 'v2' })
+  })
+
+  test('keeps it while an older version would come to light in its place', async () => {
+    const run = await fresh()
+    expect(await remove(run, await versioned(run, ['v1']))).toMatchObject({ code: 'other-versions' })
+    await expectUntouched(context, run)
+  })
+
+  test('keeps it when the newest version is not the catalogued one', async () => {
+    const run = await fresh()
+    const other = await versioned(run)
+    await sql`UPDATE run_files SET version_id = 'v1' WHERE object_key = ${run.key}`.execute(context.database)
+    expect(await remove(run, other)).toMatchObject({ code: 'changed' })
+    await expectUntouched(context, run)
+  })
+})

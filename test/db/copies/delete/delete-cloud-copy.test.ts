@@ -1,0 +1,293 @@
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { replicaRow } from '../../../../shared/catalogue/replicas.ts'
+import { deleteCloudCopy } from '../../../../shared/copies/delete/delete-cloud-copy.ts'
+import type { Replica } from '../../../../shared/database/replica-schema.ts'
+import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
+import { runlogRow } from '../../../support/catalogue.ts'
+import { signal } from '../../../support/context.ts'
+import {
+  DAY_MS,
+  expectUntouched,
+  inTwoDays,
+  isStored,
+  replicaById,
+  type SafeRun,
+  safeRun,
+  tombstonesOf,
+  withInterference,
+} from '../../../support/deletions.ts'
+import { type FaultyTape, faultyTape } from '../../../support/faulty-tape.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+
+let context: TestTapeContext
+let tape: FaultyTape
+beforeAll(async () => {
+  context = await startTestTapeContext({
+    now: inTwoDays,
+    driver: (folder) => {
+      tape = faultyTape(createDirectoryDriver({ folder }))
+      return tape
+    },
+  })
+})
+afterAll(() => context.close())
+
+let next = 1000
+const nextKey = (tag = 'LNGS') => `${tag}/run${String(++next).padStart(5, '0')}.mid.gz`
+const fresh = (tag?: string) => safeRun(context, nextKey(tag))
+const remove = (run: SafeRun, on = context) => deleteCloudCopy(on, run.cloud, 'a test', signal)
+const onTape = (run: SafeRun) => join(context.tapeFolder, run.tape.name)
+const set = (id: number, values: string) => sql`UPDATE replicas SET ${sql.raw(values)} WHERE id = ${id}`.execute(context.database)
+
+describe('a run with a verified copy on tape', () => {
+  test('leaves the store; the tombstone, the row, the history and the Runlog say so', async () => {
+    const run = await fresh()
+    const before = run.tape.verified_at
+    const result = await remove(run)
+    expect(result).toMatchObject({ kind: 'deleted', survivorUrl: run.tape.url, note: null })
+    expect(await isStored(context, run.key)).toBe(false)
+    const cloud = await replicaById(context, run.cloud.id)
+    expect(cloud).toMatchObject({ state: 'deleted', lease_owner: null })
+    expect(cloud.deleted_at).not.toBeNull()
+    const survivor = await replicaById(context, run.tape.id)
+    expect(survivor.state).toBe('on-media')
+    expect(survivor.verified_at?.getTime()).toBeGreaterThanOrEqual(before?.getTime() ?? Number.POSITIVE_INFINITY)
+    const [tombstone, ...more] = await tombstonesOf(context, run.cloud.id)
+    expect(more).toEqual([])
+    expect(tombstone).toMatchObject({
+      state: 'deleted',
+      reason: 'a test',
+      object_key: run.key,
+      sha256: run.cloud.sha256,
+      size_bytes: run.bytes.length,
+      survivor_id: run.tape.id,
+      survivor_verified_by: 'sha256 read back',
+    })
+    expect(tombstone?.etag).not.toBeNull()
+    expect(tombstone?.survivor_verified_at).toEqual(survivor.verified_at)
+    expect(tombstone?.written_at.getTime()).toBeLessThanOrEqual(tombstone?.ended_at?.getTime() ?? 0)
+    expect(await runlogRow(context.database, run.cloud.run_number)).toMatchObject({ storage_cloud_status: 2, storage_tape_status: 1 })
+    const history = await context.database.selectFrom('run_history').selectAll().where('run_id', '=', run.cloud.run_id).execute()
+    expect(history.at(-1)).toMatchObject({ what: 'deleted from the store', detail: expect.stringContaining(run.tape.url) })
+    expect(readFileSync(onTape(run), 'utf8')).toBe(run.bytes)
+  })
+
+  test('cannot be deleted a second time', async () => {
+    const run = await fresh()
+    await remove(run)
+    expect(await remove(run)).toMatchObject({ kind: 'refused', code: 'busy' })
+    expect(await tombstonesOf(context, run.cloud.id)).toHaveLength(1)
+  })
+
+  test('is deleted once by ten cleaners at once', async () => {
+    const run = await fresh()
+    const other = withInterference(context)
+    const results = await Promise.all(Array.from({ length: 10 }, () => remove(run, other)))
+    expect(results.filter((result) => result.kind === 'deleted')).toHaveLength(1)
+    expect(results.filter((result) => result.kind === 'refused' && result.code === 'busy')).toHaveLength(9)
+    expect(other.requests('DeleteObjectCommand')).toBe(1)
+    expect(await tombstonesOf(context, run.cloud.id)).toHaveLength(1)
+  })
+
+  test('has one that is no longer said to be in trouble', async () => {
+    const run = await fresh()
+    await set(run.tape.id, "last_error = 'is it mounted?'")
+    expect(await remove(run)).toMatchObject({ kind: 'deleted' })
+    expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'on-media', last_error: null })
+  })
+
+  test('counts when only one of its copies on tape is good', async () => {
+    const run = await fresh()
+    const content = { run: { id: run.cloud.run_id, tag: 'LNGS', runNumber: run.cloud.run_number }, bucket: context.bucket, key: run.key }
+    const row = replicaRow(
+      { ...content, sizeBytes: run.cloud.size_bytes, md5: run.cloud.md5, adler32: run.cloud.adler32, sha256: run.cloud.sha256 },
+      { kind: 'tape', endpoint: 'davs://closed.example.org/', url: 'davs://closed.example.org/x', name: 'x', requestedBy: 'test' },
+      new Date(),
+    )
+    await context.database
+      .insertInto('replicas')
+      .values({ ...row, state: 'on-media' })
+      .execute()
+    expect(await remove(run)).toMatchObject({ kind: 'deleted', survivorUrl: run.tape.url })
+  })
+})
+
+describe('nothing is deleted', () => {
+  test('below a protected prefix, also when asked for directly', async () => {
+    const run = await fresh('LAB')
+    await expect(remove(run)).rejects.toMatchObject({ name: 'InvalidInputError', message: expect.stringContaining('"LAB/" is protected') })
+    await expectUntouched(context, run)
+  })
+
+  test.each([
+    ['a copy on tape', { kind: 'tape' as const }],
+    ['an object that is no run', { object_key: 'LNGS/notes.txt' }],
+    ['a key that is a path to elsewhere', { object_key: 'LNGS/../LAB/run00001.mid.gz' }],
+    ['another bucket', { bucket: 'cygno-analysis' }],
+  ])('that is %s', async (_, changes) => {
+    const run = await fresh()
+    const other = withInterference(context)
+    await expect(deleteCloudCopy(other, { ...run.cloud, ...changes }, 'a test', signal)).rejects.toMatchObject({
+      name: 'InvalidInputError',
+    })
+    expect(other.requests('DeleteObjectCommand')).toBe(0)
+    await expectUntouched(context, run)
+  })
+
+  test('without a copy on tape', async () => {
+    const key = nextKey()
+    const { object } = await context.putRun(key, 'alone')
+    const cloud = await context.database.selectFrom('replicas').selectAll().where('object_key', '=', key).executeTakeFirstOrThrow()
+    expect(await deleteCloudCopy(context, cloud, 'a test', signal)).toMatchObject({
+      code: 'no-verified-copy',
+      reason: 'it has no copy on tape',
+    })
+    expect(await isStored(context, object.key)).toBe(true)
+  })
+
+  test.each(['requested', 'copying', 'submitted', 'staged', 'failed', 'suspicious', 'missing'])(
+    'while the copy on tape is %s, whatever lies there',
+    async (state) => {
+      const run = await fresh()
+      await set(run.tape.id, `state = '${state}'`)
+      await set(run.tape.id, "last_error = 'seen so'")
+      expect(await remove(run)).toMatchObject({
+        code: 'no-verified-copy',
+        reason: `its copy on tape is "${state}": seen so (${run.tape.url})`,
+      })
+      await expectUntouched(context, run)
+    },
+  )
+
+  test('on the word of a service that compared nothing now', async () => {
+    const run = await fresh()
+    const look: FaultyTape['look'] = async () => ({ state: 'present', verifiedBy: 'a rule is OK', onMedia: true, isHearsay: true })
+    expect(await remove(run, { ...context, tape: { ...tape, look } })).toMatchObject({
+      code: 'no-verified-copy',
+      reason: expect.stringContaining('only said to be there (a rule is OK)'),
+    })
+    await expectUntouched(context, run)
+  })
+
+  test('when one bit of the copy on tape has flipped; the copy is suspicious from then on, and people are told', async () => {
+    const run = await fresh()
+    const bytes = readFileSync(onTape(run))
+    bytes[3] = (bytes[3] ?? 0) ^ 1
+    chmodSync(onTape(run), 0o640)
+    writeFileSync(onTape(run), bytes)
+    expect(await remove(run)).toMatchObject({ code: 'no-verified-copy', reason: expect.stringContaining('SHA-256') })
+    await expectUntouched(context, run)
+    expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'suspicious', lease_owner: null })
+    expect(await runlogRow(context.database, run.cloud.run_number)).toMatchObject({ storage_cloud_status: 1 })
+    // The copy in the store is good, and was kept by this very call: that is no page.
+    const alerts = (await context.drain('alerts')).filter(({ runNumber }) => runNumber === run.cloud.run_number)
+    expect(alerts).toEqual([expect.objectContaining({ rule: 'copy-suspicious', severity: 'error' })])
+  })
+
+  test('when the copy on tape has another size or is gone', async () => {
+    const [cut, gone] = [await fresh(), await fresh()]
+    chmodSync(onTape(cut), 0o640)
+    writeFileSync(onTape(cut), cut.bytes.slice(1))
+    rmSync(onTape(gone))
+    expect(await remove(cut)).toMatchObject({ code: 'no-verified-copy' })
+    expect(await remove(gone)).toMatchObject({ code: 'no-verified-copy' })
+    await expectUntouched(context, cut)
+    await expectUntouched(context, gone)
+    expect((await replicaById(context, gone.tape.id)).state).toBe('missing')
+    await context.drain('alerts')
+  })
+
+  test('when the endpoint has it on its disk buffer only', async () => {
+    const run = await fresh()
+    tape.onMedia = false
+    expect(await remove(run).finally(() => (tape.onMedia = true))).toMatchObject({ code: 'no-verified-copy' })
+    await expectUntouched(context, run)
+  })
+
+  test('when the tape endpoint does not answer: that is thrown, and the row is free again', async () => {
+    const run = await fresh()
+    tape.fault = 'down'
+    await expect(remove(run).finally(() => (tape.fault = null))).rejects.toMatchObject({ name: 'TransientError' })
+    await expectUntouched(context, run)
+    expect(await remove(run)).toMatchObject({ kind: 'deleted' })
+  })
+
+  test('when no tape endpoint is configured', async () => {
+    const run = await fresh()
+    const result = await deleteCloudCopy({ ...context, tape: null }, run.cloud, 'a test', signal)
+    expect(result).toMatchObject({ code: 'no-verified-copy', reason: expect.stringContaining('is not the configured one') })
+    await expectUntouched(context, run)
+  })
+
+  test.each(['requested', 'staging', 'copying', 'present'])('while a recall wants it (%s), and after its time it is', async (state) => {
+    const run = await fresh()
+    const { id: _, identity: __, ...columns } = run.cloud
+    const recall = { ...columns, identity: Buffer.alloc(32, run.key), kind: 'recall' as const, state: state as Replica['state'] }
+    await context.database
+      .insertInto('replicas')
+      .values({ ...recall, expires_at: new Date(inTwoDays().getTime() + DAY_MS) })
+      .execute()
+    expect(await remove(run)).toMatchObject({ code: 'recalled' })
+    await expectUntouched(context, run)
+    await sql`UPDATE replicas SET expires_at = ${new Date(Date.now() + DAY_MS)} WHERE kind = 'recall' AND object_key = ${run.key}`.execute(
+      context.database,
+    )
+    expect(await remove(run)).toMatchObject({ kind: 'deleted' })
+  })
+
+  test('when a checksum disagreed, of this file or of another of the run', async () => {
+    const [own, other] = [await fresh(), await fresh()]
+    await sql`UPDATE run_files SET integrity = 'mismatch' WHERE object_key = ${own.key}`.execute(context.database)
+    await sql`UPDATE runs SET integrity = 'mismatch' WHERE id = ${other.cloud.run_id}`.execute(context.database)
+    for (const run of [own, other]) {
+      expect(await remove(run)).toMatchObject({ code: 'mismatch' })
+      await expectUntouched(context, run)
+    }
+  })
+
+  test('when the catalogue shows other contents for the key, or none', async () => {
+    const [replaced, superseded] = [await fresh(), await fresh()]
+    await sql`UPDATE run_files SET sha256 = REPEAT('0', 64) WHERE object_key = ${replaced.key}`.execute(context.database)
+    await sql`UPDATE run_files SET is_live = 0 WHERE object_key = ${superseded.key}`.execute(context.database)
+    for (const run of [replaced, superseded]) {
+      expect(await remove(run)).toMatchObject({ code: 'not-live' })
+      await expectUntouched(context, run)
+    }
+  })
+
+  test('when the object is younger than a day', async () => {
+    const run = await fresh()
+    expect(await deleteCloudCopy({ ...context, now: () => new Date() }, run.cloud, 'a test', signal)).toMatchObject({ code: 'young' })
+    await expectUntouched(context, run)
+  })
+
+  test('when another object was dropped under the key and nobody has catalogued it yet', async () => {
+    const run = await fresh()
+    await context.put(run.key, 'another object')
+    expect(await remove(run)).toMatchObject({ code: 'changed' })
+    await expectUntouched(context, run)
+  })
+
+  test('when the tombstone cannot be written', async () => {
+    const run = await fresh()
+    const other = withInterference(context)
+    await sql`ALTER TABLE tombstones ADD CONSTRAINT no_more CHECK (replica_id <> ${sql.lit(run.cloud.id)})`.execute(context.database)
+    await expect(
+      remove(run, other).finally(() => sql`ALTER TABLE tombstones DROP CONSTRAINT no_more`.execute(context.database)),
+    ).rejects.toThrow()
+    expect(other.requests('DeleteObjectCommand')).toBe(0)
+    await expectUntouched(context, run)
+    expect(await remove(run)).toMatchObject({ kind: 'deleted' })
+  })
+
+  test('when the signal has aborted', async () => {
+    const run = await fresh()
+    const other = withInterference(context)
+    await expect(deleteCloudCopy(other, run.cloud, 'a test', AbortSignal.abort(new Error('stop')))).rejects.toThrow()
+    expect(other.requests('DeleteObjectCommand')).toBe(0)
+    await expectUntouched(context, run)
+  })
+})

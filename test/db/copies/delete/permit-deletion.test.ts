@@ -1,0 +1,262 @@
+import { describe, expect, test } from 'vitest'
+import type { TapeContext } from '../../../../shared/context.ts'
+import { endInterruptedForgetting } from '../../../../shared/copies/delete/forget-local-copy.ts'
+import type { LocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
+import { noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
+import { endForgottenPermissions, endPermission, permitDeletion } from '../../../../shared/copies/delete/permit-deletion.ts'
+import { TransientError } from '../../../../shared/errors.ts'
+import type { TapeDriver } from '../../../../shared/tape/driver.ts'
+import { beginCall } from '../../../never-lost/call.ts'
+import { databaseOf } from '../../../never-lost/database.ts'
+import { signal } from '../../../support/context.ts'
+import { useLocalFiles } from '../../../support/copies/local-files.ts'
+
+const files = useLocalFiles(500)
+const { harm, local, put, tombstones } = files
+
+const ask = (copy: LocalCopy, context: TapeContext = files.runs.context) => permitDeletion(context, copy, signal)
+async function permitted(copy: LocalCopy): Promise<number> {
+  const answer = await ask(copy)
+  if (answer.is !== 'permitted') throw new Error(answer.why)
+  return answer.id
+}
+const tell = ({ host, bucket, key }: LocalCopy, id: number, gone: boolean) =>
+  endPermission(files.runs.context, { host, bucket, key, id, gone })
+
+/** A tape that does something before it is looked at. */
+function whileLooking(work: () => Promise<void>): TapeContext {
+  const { context } = files.runs
+  const tape: TapeDriver = Object.assign(Object.create(context.tape), {
+    async look(...about: Parameters<TapeDriver['look']>) {
+      await work()
+      return await context.tape.look(...about)
+    },
+  })
+  return { ...context, tape }
+}
+
+describe('a permission to remove a file', () => {
+  test('is a tombstone that names the copy on tape, verified for it, and ends as the machine says', async () => {
+    const copy = await put()
+    for (const [gone, state, end] of [
+      [false, 'present', 'withdrawn'],
+      [true, 'deleted', 'deleted'],
+    ] as const) {
+      const answer = await ask(copy)
+      const open = (await tombstones()).at(-1)
+      expect(answer).toEqual({ is: 'permitted', id: open?.id, why: expect.stringContaining('verified just now'), validSeconds: 60 })
+      expect(open).toMatchObject({ state: 'intended', survivor_url: (await files.runs.replica(files.key, 'tape')).url })
+      expect(await local()).toMatchObject({ state: 'deleting' })
+      expect(await tell(copy, open?.id ?? 0, gone)).toBe(end)
+      expect(await local()).toMatchObject({ state, lease_owner: null })
+      expect((await tombstones()).at(-1)).toMatchObject({ state: end })
+      await files.runs.context.database.deleteFrom('tombstones').execute()
+    }
+    expect(await files.runs.history(files.key)).toEqual(expect.arrayContaining(['deletion withdrawn', 'local file deleted']))
+  })
+
+  test.each([
+    ['damageTape', 'no copy on tape is verified now'],
+    ['removeTape', 'it is not there'],
+    ['removeObject', 'it is not there'],
+    ['replaceObject', 'another object than the one that was catalogued'],
+  ] as const)('is not given after %s; nor again to who had one, whose is withdrawn', async (how, why) => {
+    const copy = await put()
+    const id = await permitted(copy)
+    await harm[how](copy)
+    expect(await ask(copy)).toEqual({ is: 'refused', why: expect.stringContaining(why) })
+    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+    expect(await tombstones()).toMatchObject([{ id, state: 'withdrawn' }])
+    expect((await ask(copy)).is).toBe('refused')
+  })
+
+  test('is not given where the tape cannot be reached, nor for contents that are not catalogued', async () => {
+    const copy = await put()
+    expect(await ask(copy, { ...files.runs.context, tape: null as never })).toMatchObject({
+      is: 'refused',
+      why: expect.stringContaining('no tape endpoint is configured here'),
+    })
+    expect(await ask({ ...copy, sha256: 'f'.repeat(64) })).toMatchObject({ is: 'refused', why: expect.stringContaining('not catalogued') })
+    expect(await tombstones()).toEqual([])
+  })
+
+  test('is not given when the object went while the tape was read', async () => {
+    const copy = await put()
+    const context = whileLooking(async () => harm.removeObject(copy))
+    expect(await ask(copy, context)).toEqual({ is: 'refused', why: expect.stringContaining('it is not there') })
+    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+    expect(await tombstones()).toEqual([])
+  })
+
+  test('is of one question at a time: the next waits until the one before has its answer or its lease is over', async () => {
+    const copy = await put()
+    const id = await permitted(copy)
+    const hung = Promise.withResolvers<void>()
+    const reached = Promise.withResolvers<void>()
+    const slow = whileLooking(async () => {
+      reached.resolve()
+      await hung.promise
+      throw new TransientError('the endpoint did not answer')
+    })
+    const earlier = ask(copy, slow)
+    await reached.promise
+    expect(await ask(copy)).toEqual({ is: 'refused', why: 'another process is at work on this file just now' })
+    await files.endLeases()
+    expect(await permitted(copy)).toBe(id)
+    hung.resolve()
+    await expect(earlier).rejects.toThrow()
+    expect(await local()).toMatchObject({ state: 'deleting' })
+    expect(await tell(copy, id, true)).toBe('deleted')
+  })
+
+  test('that was withdrawn after it was used leaves no copy that is not there', async () => {
+    const copy = await put()
+    const id = await permitted(copy)
+    await harm.removeTape(copy)
+    expect((await ask(copy)).is).toBe('refused')
+    expect(await tell(copy, id, true)).toBe('withdrawn')
+    expect(await local()).toMatchObject({ state: 'missing' })
+  })
+
+  test('of which nobody says what became ends after a day: the file is missing until it is read again', async () => {
+    const copy = await put()
+    await permitted(copy)
+    await files.endLeases()
+    files.runs.time += 23 * 3_600_000
+    expect(await endForgottenPermissions(files.runs.context)).toBe(0)
+    files.runs.time += 2 * 3_600_000
+    expect(await endForgottenPermissions(files.runs.context)).toBe(1)
+    expect(await local()).toMatchObject({ state: 'missing', lease_owner: null, last_error: expect.stringContaining('nobody said') })
+    expect(await tombstones()).toMatchObject([{ state: 'withdrawn' }])
+    expect(await permitted(copy)).toBeGreaterThan(0)
+  })
+
+  test('of a file that lies elsewhere by now does not stand in the way', async () => {
+    const copy = await put()
+    await permitted(copy)
+    const moved = { ...copy, path: '/data2/moved.mid.gz' }
+    expect((await ask(moved)).is).toBe('refused')
+    await files.endLeases()
+    expect(await permitted(moved)).toBeGreaterThan(0)
+    expect((await tombstones()).map(({ state }) => state)).toEqual(['withdrawn', 'intended'])
+  })
+
+  test('is not given when time is over: then nothing is written', async () => {
+    const copy = await put()
+    const { tape } = files.runs.context
+    const stop = new AbortController()
+    const slow = {
+      ...tape,
+      async look(...about: Parameters<typeof tape.look>) {
+        stop.abort(new Error('25 seconds are over'))
+        return await tape.look(about[0], about[1], signal)
+      },
+    }
+    await expect(permitDeletion({ ...files.runs.context, tape: slow }, copy, stop.signal)).rejects.toThrow('25 seconds are over')
+    expect(await tombstones()).toEqual([])
+    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+  })
+
+  test('asked for again has the same id, and the evidence of now', async () => {
+    const copy = await put()
+    const id = await permitted(copy)
+    files.runs.time += 30_000
+    expect(await permitted(copy)).toBe(id)
+    await files.endLeases()
+    expect(await permitted(copy)).toBe(id)
+    expect(await tombstones()).toMatchObject([{ id, state: 'intended', survivor_verified_at: new Date(files.runs.time) }])
+    expect(await tell(copy, id, true)).toBe('deleted')
+  })
+
+  test('ends once: what is said later changes nothing', async () => {
+    const copy = await put()
+    const id = await permitted(copy)
+    expect(await tell(copy, id, true)).toBe('deleted')
+    expect(await tell(copy, id, true)).toBe('deleted')
+    expect(await tell(copy, id, false)).toBe('deleted')
+    expect(await local()).toMatchObject({ state: 'deleted' })
+    expect((await files.runs.history(files.key)).filter((what) => what === 'local file deleted')).toHaveLength(1)
+  })
+
+  test('is only of the machine and the object that it was given for', async () => {
+    const copy = await put()
+    const id = await permitted(copy)
+    for (const other of [
+      { ...copy, host: 'daq-2' },
+      { ...copy, key: 'LNF/run00001.mid.gz' },
+      { ...copy, bucket: 'others' },
+    ])
+      expect(await tell(other, id, true)).toBeNull()
+    expect(await tell(copy, id + 1000, true)).toBeNull()
+    expect(await tombstones()).toMatchObject([{ state: 'intended' }])
+    // Nor is that of a deletion from the store.
+    await files.runs.context.database.updateTable('replicas').set({ kind: 'cloud' }).where('kind', '=', 'local').execute()
+    expect(await tell(copy, id, true)).toBeNull()
+  })
+
+  test('in force is left alone by who puts right what crashes left; a machine that was away for long can end it', async () => {
+    const copy = await put()
+    const id = await permitted(copy)
+    const settle = () => endInterruptedForgetting(files.runs.context, copy.host, async () => true)
+    expect(await settle()).toBe(0)
+    expect(await noteLocalCopy(files.runs.context, copy)).not.toBeNull()
+    expect(await local()).toMatchObject({ state: 'deleting' })
+    await files.endLeases()
+    expect(await tell(copy, id, true)).toBe('deleted')
+  })
+
+  test('of which two answers are under way at once is one', async () => {
+    const copy = await put()
+    const answers = await Promise.all([ask(copy), ask(copy), ask(copy)])
+    const ids = new Set(answers.flatMap((answer) => (answer.is === 'permitted' ? [answer.id] : [])))
+    expect(ids.size).toBe(1)
+    expect(await tombstones()).toHaveLength(1)
+  })
+})
+
+/** A process that is gone at one of the points where it meets the database. */
+function dyingAt(at: number) {
+  const accident = { kind: 'dies', place: 'database', at, done: at % 2 === 0 } as const
+  let died = false
+  const onAccident = () => {
+    died = true
+  }
+  const call = beginCall({ name: 'the API', begunAt: files.runs.time, accident, pace: [], onAccident })
+  const database = databaseOf(files.runs.context.database, () => Date.now(), call)
+  return { context: { ...files.runs.context, database, owner: 'one that dies' }, died: () => died }
+}
+
+describe('an API that dies', () => {
+  test('anywhere while it looks at the copies leaves what the next answer takes up', async () => {
+    const copy = await put()
+    for (let at = 0; ; at++) {
+      const dying = dyingAt(at)
+      await ask(copy, dying.context).catch(() => {})
+      const first = await ask(copy)
+      // Who was at it holds the row until its lease is over.
+      if (first.is === 'refused') expect(first.why).toMatch(/another process is at work/)
+      await files.endLeases()
+      const id = await permitted(copy)
+      expect(await tombstones()).toMatchObject([{ id, state: 'intended' }])
+      expect(await tell(copy, id, false)).toBe('withdrawn')
+      expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+      await files.runs.context.database.deleteFrom('tombstones').execute()
+      if (!dying.died()) return expect(at).toBeGreaterThan(15)
+    }
+  })
+
+  test('anywhere while it is told what came of a permission has it said once more', async () => {
+    const copy = await put()
+    for (let at = 0; ; at++) {
+      const id = await permitted(copy)
+      const dying = dyingAt(at)
+      const { host, bucket, key } = copy
+      await endPermission(dying.context, { host, bucket, key, id, gone: true }).catch(() => {})
+      expect(await tell(copy, id, true)).toBe('deleted')
+      expect(await local()).toMatchObject({ state: 'deleted', lease_owner: null })
+      expect((await tombstones()).at(-1)).toMatchObject({ id, state: 'deleted' })
+      if (!dying.died()) return expect(at).toBeGreaterThan(8)
+      await files.runs.context.database.deleteFrom('tombstones').execute()
+    }
+  })
+})

@@ -1,0 +1,262 @@
+import { DeleteObjectCommand } from '@aws-sdk/client-s3'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { claimReplica } from '../../../../shared/catalogue/replica-work.ts'
+import { type FileLink, type LinkWish, runLinks } from '../../../../shared/copies/links/run-links.ts'
+import { advanceRecall } from '../../../../shared/copies/recall/recall.ts'
+import { requestRecall } from '../../../../shared/copies/recall/request.ts'
+import { createConfirmLoss } from '../../../../shared/copies/verify/confirm-loss.ts'
+import { createLogger } from '../../../../shared/log.ts'
+import { LONGEST_LINK_SECONDS } from '../../../../shared/storage/links.ts'
+import { TEST_LEASE_SECONDS } from '../../../support/catalogue.ts'
+import { signal } from '../../../support/context.ts'
+import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
+import { deleteFromStore, makeRun, onlyOnTape, putOnTape, replicaOf, setState, type TestRun } from '../../../support/recalled-runs.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+import { LONGEST_WAIT_MS } from '../../../support/waiting.ts'
+
+let context: TestTapeContext
+let here: TestTapeContext
+let tape: RecallTape
+let nextRun = 500
+let number: number
+beforeAll(async () => {
+  context = await startTestTapeContext({ environment: { CYGNET_LINK_SECONDS: '900' } })
+})
+afterAll(() => context.close())
+beforeEach(() => {
+  number = nextRun++
+  tape = recallTape()
+  here = { ...context, tape }
+})
+
+afterEach(() => void vi.restoreAllMocks())
+
+const links = async (wish: Partial<LinkWish> = {}, on = here): Promise<readonly FileLink[]> =>
+  (
+    await runLinks(
+      on,
+      { runNumber: number, tag: 'LNGS' },
+      { seconds: 60, ...wish },
+      new Date(),
+      signal,
+      createConfirmLoss(on, LONGEST_WAIT_MS),
+    )
+  ).files
+const only = async (wish: Partial<LinkWish> = {}, on = here): Promise<FileLink> => {
+  const files = await links(wish, on)
+  expect(files).toHaveLength(1)
+  return files[0] as FileLink
+}
+const recall = { days: 7, requestedBy: 'test' }
+const fetched = async (link: FileLink) => {
+  if (link.kind !== 'link') throw new Error(`it is ${link.kind}`)
+  return await fetch(link.url)
+}
+
+describe('a file in the store', () => {
+  test('has a link by which anybody gets its bytes under its name, and that says its true end', async () => {
+    const run = await makeRun(here, number)
+    const before = Date.now()
+    const link = await only()
+    const after = Date.now()
+    expect(link).toMatchObject({ kind: 'link', fileName: run.key.slice(5), sizeBytes: 3000, md5: run.md5, adler32: run.adler32 })
+    const expiresAt = link.kind === 'link' ? link.expiresAt.getTime() : 0
+    expect(expiresAt - before).toBeGreaterThanOrEqual(59_000)
+    expect(expiresAt).toBeLessThanOrEqual(after + 60_000)
+    const answer = await fetched(link)
+    expect(answer.headers.get('content-disposition')).toContain(run.key.slice(5))
+    expect(Buffer.from(await answer.arrayBuffer()).equals(run.bytes)).toBe(true)
+  })
+
+  test('has none that lasts longer than is allowed', async () => {
+    await makeRun(here, number)
+    const link = await only({ seconds: LONGEST_LINK_SECONDS })
+    expect(link.kind === 'link' && link.expiresAt.getTime() - Date.now()).toBeLessThanOrEqual(900_000)
+  })
+
+  test.each([0, -5, 0.5, Number.NaN])('of %s seconds is refused', async (seconds) => {
+    await makeRun(here, number)
+    await expect(links({ seconds })).rejects.toThrow(/for a second at least/)
+  })
+
+  test('and suspicious has none, with the reason', async () => {
+    const run = await makeRun(here, number)
+    await setState(here, (await replicaOf(here, run, 'cloud'))?.id ?? 0, 'present', 'suspicious')
+    expect(await only()).toMatchObject({ kind: 'unavailable', why: expect.stringContaining('suspicious') })
+  })
+
+  test('that was written over has none until the new contents are catalogued', async () => {
+    const run = await makeRun(here, number)
+    await context.put(run.key, 'x'.repeat(3000))
+    expect(await only()).toMatchObject({ kind: 'unavailable', why: expect.stringContaining('something else under its key') })
+  })
+
+  test('with bytes appended has none either', async () => {
+    const run = await makeRun(here, number)
+    await context.put(run.key, Buffer.concat([run.bytes, run.bytes]))
+    expect((await only()).kind).toBe('unavailable')
+  })
+})
+
+describe('a file that is only on tape', () => {
+  test('says so, and that a recall brings it back', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringContaining('recall') })
+    expect(await replicaOf(here, run, 'recall')).toBeUndefined()
+  })
+
+  test('is asked back when that is wished, says how far it is, and then has a link', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.looksUntilOnline = 1
+    expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'requested', md5: run.md5 })
+    const { id = 0 } = (await replicaOf(here, run, 'recall')) ?? {}
+    await advanceRecall(here, id, signal, here.log)
+    expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'staging', requestedAt: expect.any(Date) })
+    await advanceRecall({ ...here, now: () => new Date(Date.now() + 600_000) }, id, signal, here.log)
+    // Before the store's notification was worked on.
+    const answer = await fetched(await only())
+    expect(Buffer.from(await answer.arrayBuffer()).equals(run.bytes)).toBe(true)
+  })
+
+  test('after it came back in parts has a link before it is catalogued again', async () => {
+    const run = await onlyOnTape(here, tape, number, 18 * 1024 * 1024)
+    const { files } = await requestRecall(here, { runNumber: number }, recall, new Date(), signal)
+    await advanceRecall(here, files[0]?.replicaId ?? 0, signal, here.log)
+    expect((await only()).kind).toBe('link')
+    await context.put(run.key, Buffer.alloc(run.bytes.length))
+    expect((await only()).kind).toBe('unavailable')
+  })
+
+  test('though the catalogue has it in the store is looked up, and asked back for real', async () => {
+    const run = await makeRun(here, number)
+    await putOnTape(here, tape, run)
+    await deleteFromStore(here, { ...run, sha256: 'not the cloud row' })
+    expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'present' })
+    expect((await only()).kind).toBe('on-tape')
+    expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'requested' })
+  })
+
+  test('because it is just being deleted has no link that would end early', async () => {
+    const run = await makeRun(here, number)
+    await putOnTape(here, tape, run)
+    await setState(here, (await replicaOf(here, run, 'cloud'))?.id ?? 0, 'present', 'deleting')
+    expect((await only()).kind).toBe('on-tape')
+  })
+
+  test('whose recall failed says why', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    const { files } = await requestRecall(here, { runNumber: number }, recall, new Date(), signal)
+    await context.put(run.key, 'other contents')
+    await advanceRecall(here, files[0]?.replicaId ?? 0, signal, here.log)
+    await context.database.deleteFrom('replicas').where('kind', '=', 'cloud').where('sha256', '=', run.sha256).execute()
+    await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: run.key }))
+    expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringContaining('the last recall failed: the store holds other') })
+  })
+})
+
+describe('a file that vanished from the store behind our back', () => {
+  const vanish = async (run: TestRun) => {
+    await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: run.key }))
+    await context.drain('alerts')
+  }
+  const alerts = async () => (await context.drain('alerts')).map(({ rule, severity }) => [rule, severity])
+
+  test('is told to be lost, is missing in the catalogue from then on, and people hear of it once', async () => {
+    const run = await makeRun(here, number)
+    await putOnTape(here, tape, run)
+    await vanish(run)
+    expect(await only()).toMatchObject({
+      kind: 'on-tape',
+      how: 'the store has lost it: a copy is on tape; ask for it with a recall, and it is in the store some time later',
+    })
+    expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'missing', lease_owner: null })
+    expect(await alerts()).toEqual([['copy-missing', 'error']])
+    const checkedAt = (await replicaOf(here, run, 'cloud'))?.checked_at
+    expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringContaining('the store has lost it') })
+    expect((await replicaOf(here, run, 'cloud'))?.checked_at).toEqual(checkedAt)
+    expect(await alerts()).toEqual([])
+    expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'requested' })
+  })
+
+  test('and is nowhere else is told so, and somebody is called', async () => {
+    const run = await makeRun(here, number)
+    await vanish(run)
+    expect(await only()).toMatchObject({ kind: 'unavailable', why: expect.stringMatching(/the store has lost it: .*never copied to tape/) })
+    expect(await alerts()).toEqual([['last-copy-in-danger', 'page']])
+  })
+
+  test('has a link again when it is back', async () => {
+    const run = await makeRun(here, number)
+    await vanish(run)
+    expect((await only()).kind).toBe('unavailable')
+    await context.put(run.key, run.bytes)
+    expect((await only()).kind).toBe('link')
+  })
+
+  test('because it is deleted on purpose at this moment is not called lost', async () => {
+    const run = await makeRun(here, number)
+    await putOnTape(here, tape, run)
+    const cloud = await replicaOf(here, run, 'cloud')
+    // The cleaner holds it, and has not written down yet that it deletes.
+    await claimReplica(context.database, cloud?.id ?? 0, ['present'], { owner: 'cleaner', leaseSeconds: TEST_LEASE_SECONDS })
+    await vanish(run)
+    expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringMatching(/^it is only on tape/) })
+    expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'present', lease_owner: 'cleaner' })
+    expect(await alerts()).toEqual([])
+  })
+
+  test('with its whole bucket is not called lost, nor looked for again and again', async () => {
+    const run = await makeRun(here, number)
+    await putOnTape(here, tape, run)
+    const bucket = 'no-such-bucket'
+    for (const table of ['run_files', 'replicas'] as const)
+      await context.database.updateTable(table).set({ bucket }).where('object_key', '=', run.key).execute()
+    expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringMatching(/^it is only on tape/) })
+    const cloud = await replicaOf(here, run, 'cloud')
+    expect(cloud).toMatchObject({ state: 'present', last_error: expect.stringContaining('no bucket') })
+    expect((await only()).kind).toBe('on-tape')
+    expect((await replicaOf(here, run, 'cloud'))?.checked_at).toEqual(cloud?.checked_at)
+    expect(await alerts()).toEqual([])
+  })
+
+  test('of many is looked for as long as an answer may take, and the others are told as before', async () => {
+    const key = (subrun: number) => `LNGS/run${String(number).padStart(5, '0')}sub${String(subrun).padStart(6, '0')}.mid.gz`
+    const keys = Array.from({ length: 20 }, (_, subrun) => key(subrun))
+    for (const [subrun, name] of keys.entries()) await here.putRun(name, `subrun ${subrun} of ${number}`)
+    for (const name of keys) await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: name }))
+    // The time for it is over once five were found to be lost.
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(1000)
+    let lost = 0
+    const write = (line: string) => {
+      if (line.includes('"copy-missing"') && ++lost === 5) clock.mockReturnValue(1000 + LONGEST_WAIT_MS)
+    }
+    const log = createLogger({ function: 'test', level: 'info', destination: { write } })
+    const found = await links({}, { ...here, log })
+    const isLost = found.map((link) => link.kind === 'unavailable' && link.why.startsWith('the store has lost it'))
+    expect(isLost).toEqual([...Array(5).fill(true), ...Array(15).fill(false)])
+    expect(found.every((link) => link.kind === 'unavailable')).toBe(true)
+    await context.drain('alerts')
+  })
+})
+
+describe('a file that can be had nowhere', () => {
+  test('says what is known of it, and a recall does not pretend otherwise', async () => {
+    const run = await makeRun(here, number)
+    await deleteFromStore(here, run)
+    expect(await only({ recall })).toMatchObject({ kind: 'unavailable', why: expect.stringContaining('never copied to tape') })
+  })
+})
+
+test('of a run in several files each says where it is', async () => {
+  const { randomBytes } = await import('node:crypto')
+  const key = (subrun: number) => `LNGS/run${String(number).padStart(5, '0')}sub${String(subrun).padStart(6, '0')}.mid.gz`
+  for (const subrun of [1, 0]) await here.putRun(key(subrun), randomBytes(100 + subrun))
+  expect((await links()).map((link) => [link.kind, link.fileName, link.sizeBytes])).toEqual([
+    ['link', key(0).slice(5), 100],
+    ['link', key(1).slice(5), 101],
+  ])
+})
+
+test('an unknown run is refused with a sentence', async () => {
+  await expect(links()).rejects.toThrow(`run ${number} of LNGS is not in the catalogue`)
+})

@@ -1,0 +1,209 @@
+/** What the tape endpoint has staged for a recall is kept while it is needed, and let go when the recall is over. */
+import { sql } from 'kysely'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { findReplica } from '../../../../shared/catalogue/replicas.ts'
+import { advanceRecall } from '../../../../shared/copies/recall/recall.ts'
+import { onlineReference, stageReferenceOf, uploadIdOf, uploadReference } from '../../../../shared/copies/recall/reference.ts'
+import { requestRecall } from '../../../../shared/copies/recall/request.ts'
+import type { Replica } from '../../../../shared/database/replica-schema.ts'
+import { TransientError } from '../../../../shared/errors.ts'
+import { listUploads } from '../../../../shared/storage/multipart.ts'
+import { signal } from '../../../support/context.ts'
+import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
+import { bytesInStore, deleteFromStore, makeRun, onlyOnTape, putOnTape, type TestRun } from '../../../support/recalled-runs.ts'
+import { recordingLog } from '../../../support/runtime/recording-log.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+
+const HOUR = 3_600_000
+const MULTIPART_BYTES = 18 * 1024 * 1024
+
+let context: TestTapeContext
+let tape: RecallTape
+let clockMs: number
+let nextRun = 100
+let number: number
+let here: TestTapeContext
+
+beforeAll(async () => {
+  context = await startTestTapeContext()
+})
+afterAll(() => context.close())
+beforeEach(async () => {
+  number = nextRun++
+  tape = recallTape()
+  clockMs = Date.now()
+  here = { ...context, tape, now: () => new Date(clockMs) }
+  await context.drain('alerts')
+})
+
+const ask = async (tag = 'LNGS'): Promise<number> => {
+  const { files } = await requestRecall(here, { runNumber: number, tag }, { days: 7, requestedBy: 'a shifter' }, here.now(), signal)
+  return files[0]?.replicaId ?? 0
+}
+const advance = (id: number, until = signal) => advanceRecall(here, id, until, here.log)
+const row = async (id: number): Promise<Replica> => {
+  const found = await findReplica(context.database, id)
+  if (found === null) throw new Error(`no replica ${id}`)
+  return found
+}
+/** As a killed function leaves it, its lease over. */
+const dieAt = (id: number, reference: string) =>
+  context.database
+    .updateTable('replicas')
+    .set({ state: 'copying', reference, lease_owner: 'dead', lease_until: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND` })
+    .where('id', '=', id)
+    .execute()
+const next = async (id: number) => {
+  clockMs = (await row(id)).next_attempt_at?.getTime() ?? clockMs
+  return await advance(id)
+}
+const nameOf = (run: TestRun) => `${context.bucket}/${run.key}`
+
+describe('what was staged', () => {
+  test.each([
+    ['streamed, small', false, 3000],
+    ['streamed, in parts', false, MULTIPART_BYTES],
+    ['sent by the endpoint itself', true, 3000],
+  ])('is let go once the run is back, and not before: %s', async (_, sends, sizeBytes) => {
+    const run = await onlyOnTape(here, tape, number, sizeBytes)
+    tape.sends = sends
+    tape.looksUntilOnline = 1
+    tape.meanwhile = async () => expect(tape.released).toEqual([])
+    const id = await ask()
+    expect(await advance(id)).toBe('staging')
+    expect(tape.released).toEqual([])
+    expect(await next(id)).toBe('present')
+    expect(tape.released).toEqual([`${nameOf(run)} request-1`])
+    await advance(id)
+    expect(tape.released).toHaveLength(1)
+  })
+
+  test('is kept while a try that failed is to be repeated, which goes on with the same request', async () => {
+    const run = await onlyOnTape(here, tape, number, MULTIPART_BYTES)
+    const id = await ask()
+    tape.meanwhile = () => Promise.reject(new TransientError('the line broke'))
+    expect(await advance(id)).toBe('failed')
+    expect(tape.released).toEqual([])
+    tape.meanwhile = async () => {}
+    expect(await next(id)).toBe('present')
+    expect(tape.asked.filter((what) => what.startsWith('stage'))).toEqual(['stage anew', 'stage request-1'])
+    expect(tape.released).toEqual([`${nameOf(run)} request-1`])
+    expect(await listUploads(context.s3, { bucket: context.bucket, key: run.key }, signal)).toEqual([])
+  })
+
+  test('is kept when the function is stopped, and when the run is asked for again meanwhile', async () => {
+    const run = await onlyOnTape(here, tape, number, MULTIPART_BYTES)
+    const id = await ask()
+    const stop = new AbortController()
+    tape.meanwhile = async () => stop.abort()
+    await advance(id, stop.signal)
+    tape.meanwhile = () => Promise.reject(new TransientError('the line broke'))
+    await advance(id)
+    await ask()
+    tape.meanwhile = async () => {}
+    expect(await advance(id)).toBe('present')
+    expect(tape.asked.filter((what) => what.startsWith('stage'))).toEqual(['stage anew', 'stage request-1', 'stage request-1'])
+    expect(tape.released).toEqual([`${nameOf(run)} request-1`])
+  })
+
+  test('is let go when the recall is given up for good, also while it still waits for a drive', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.looksUntilOnline = 1000
+    const id = await ask()
+    await advance(id)
+    clockMs += context.config.CYGNET_RECALL_HOURS * HOUR
+    expect(await advance(id)).toBe('failed')
+    expect(await row(id)).toMatchObject({ next_attempt_at: null, reference: null })
+    expect(tape.released).toEqual([`${nameOf(run)} request-1`])
+    tape.looksUntilOnline = 0
+    await ask()
+    expect(await advance(id)).toBe('present')
+    expect(tape.released).toEqual([`${nameOf(run)} request-1`, `${nameOf(run)} request-2`])
+  })
+
+  test('is let go when the run came into the store in another way', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.looksUntilOnline = 1
+    const id = await ask()
+    await advance(id)
+    await context.put(run.key, run.bytes)
+    expect(await next(id)).toBe('present')
+    expect(tape.asked).not.toContain('read')
+    expect(tape.released).toEqual([`${nameOf(run)} request-1`])
+  })
+
+  test('that cannot be let go is logged, and the run is back all the same', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.release = () => Promise.reject(new TransientError('the tape system does not answer'))
+    const { log, lines } = recordingLog()
+    const id = await ask()
+    expect(await advanceRecall(here, id, signal, log)).toBe('present')
+    expect(lines).toContainEqual(expect.objectContaining({ event: 'recall-not-released', level: 'warn', run: number }))
+    expect(await row(id)).toMatchObject({ state: 'present', last_error: null, lease_owner: null })
+    expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
+    expect(await context.drain('alerts')).toEqual([])
+  })
+
+  test('is not let go by a function that has lost its claim meanwhile: another reads it', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    const id = await ask()
+    const taken = { lease_owner: 'another', lease_until: new Date(Date.now() + HOUR) }
+    tape.meanwhile = async () => void (await context.database.updateTable('replicas').set(taken).where('id', '=', id).execute())
+    expect(await advance(id)).toBe('busy')
+    expect(tape.released).toEqual([])
+    tape.meanwhile = async () => {}
+    await dieAt(id, 'request-1')
+    expect(await advance(id)).toBe('present')
+    expect(tape.released).toEqual([`${nameOf(run)} request-1`])
+  })
+
+  test.each(['before it let go', 'after it let go and before it was written down'])(
+    'is let go by the next function when one dies %s, without fetching anything again',
+    async (when) => {
+      const run = await onlyOnTape(here, tape, number)
+      const id = await ask()
+      if (when.startsWith('after')) await advance(id)
+      else await context.put(run.key, run.bytes)
+      await dieAt(id, 'request-1')
+      tape.asked.length = 0
+      expect(await advance(id)).toBe('present')
+      expect(tape.asked).toEqual([])
+      expect(new Set(tape.released)).toEqual(new Set([`${nameOf(run)} request-1`]))
+    },
+  )
+
+  test('is kept while the same contents are called back under another key as well', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    const other = await makeRun(here, number, run.bytes, 'LNF')
+    await putOnTape(here, tape, other)
+    await deleteFromStore(here, other)
+    const id = await ask()
+    const others = await ask('LNF')
+    expect(await advance(id)).toBe('present')
+    expect(tape.released).toEqual([])
+    expect(await advance(others)).toBe('present')
+    expect(tape.released).toEqual([`${nameOf(other)} request-2`])
+  })
+
+  test('is nothing at an endpoint that keeps nothing by requests', async () => {
+    await onlyOnTape(here, tape, number)
+    tape.pins = false
+    expect(await advance(await ask())).toBe('present')
+    expect(tape.released).toEqual([])
+  })
+})
+
+test('a recall remembers its upload and its stage request together, and the upload alone where both do not fit', () => {
+  const both = { reference: uploadReference('2~abc', 'a request\nof two lines') }
+  expect(uploadIdOf(both)).toBe('2~abc')
+  expect(stageReferenceOf(both)).toBe('a request\nof two lines')
+  const long = { reference: uploadReference('u'.repeat(200), 's'.repeat(100)) }
+  expect(uploadIdOf(long)).toBe('u'.repeat(200))
+  expect(stageReferenceOf(long)).toBeNull()
+  const alone = { reference: uploadReference('u'.repeat(300), 's'.repeat(100)) }
+  expect(uploadIdOf(alone)).toBeNull()
+  expect(stageReferenceOf(alone)).toBe('s'.repeat(100))
+  expect(onlineReference(both, 'another')).toBe(uploadReference('2~abc', 'another'))
+  expect(onlineReference({ reference: 'request-1' }, null)).toBeNull()
+  expect(onlineReference({ reference: null }, 's'.repeat(300))).toBeNull()
+})

@@ -1,0 +1,515 @@
+import { sql } from 'kysely'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { runFileBytes } from '../../../../cli/simulate/write.ts'
+import { findReplica } from '../../../../shared/catalogue/replicas.ts'
+import { advanceRecall } from '../../../../shared/copies/recall/recall.ts'
+import { uploadReference } from '../../../../shared/copies/recall/reference.ts'
+import { requestRecall } from '../../../../shared/copies/recall/request.ts'
+import { advanceRecalls, expireRecalls } from '../../../../shared/copies/recall/schedule.ts'
+import type { Replica } from '../../../../shared/database/replica-schema.ts'
+import { processArrival } from '../../../../shared/ingest/process-arrival.ts'
+import { createMultipart, listUploads } from '../../../../shared/storage/multipart.ts'
+import { describeObject, listObjects } from '../../../../shared/storage/objects.ts'
+import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
+import { runlogRow } from '../../../support/catalogue.ts'
+import { arrivalOf, signal } from '../../../support/context.ts'
+import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
+import {
+  bytesInStore,
+  deleteFromStore,
+  makeRun,
+  onlyOnTape,
+  putOnTape,
+  replicaOf,
+  setState,
+  type TestRun,
+} from '../../../support/recalled-runs.ts'
+import { memorySource } from '../../../support/tape/sources.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+import { until } from '../../../support/waiting.ts'
+
+const HOUR = 3_600_000
+const DAY = 24 * HOUR
+const MULTIPART_BYTES = 18 * 1024 * 1024
+
+let context: TestTapeContext
+let tape: RecallTape
+let clockMs: number
+let nextRun = 100
+let number: number
+/** Functions of one process share a context; each test has an endpoint of its own behind it. */
+let here: TestTapeContext
+
+beforeAll(async () => {
+  context = await startTestTapeContext()
+})
+afterAll(() => context.close())
+beforeEach(async () => {
+  number = nextRun++
+  tape = recallTape()
+  clockMs = Date.now()
+  here = { ...context, tape, now: () => new Date(clockMs) }
+  await context.database.updateTable('replicas').set({ state: 'expired', lease_until: null }).where('kind', '=', 'recall').execute()
+  await context.drain('alerts')
+  await context.drain('recall-requests')
+})
+
+const ask = (runNumber = number, days = 7) =>
+  requestRecall(here, { runNumber, tag: 'LNGS' }, { days, requestedBy: 'a shifter' }, here.now(), signal)
+const askOne = async (days = 7): Promise<number> => (await ask(number, days)).files[0]?.replicaId ?? 0
+const advance = (id: number, on = here, until = signal) => advanceRecall(on, id, until, on.log)
+const row = async (id: number): Promise<Replica> => {
+  const found = await findReplica(context.database, id)
+  if (found === null) throw new Error(`no replica ${id}`)
+  return found
+}
+const allAlerts = () => context.drain('alerts')
+const alerts = async () => (await allAlerts()).filter((alert) => alert.rule === 'recall-failed')
+const historyOf = async (run: TestRun) =>
+  (await context.database.selectFrom('run_history').select('what').where('run_id', '=', run.runId).execute()).map(({ what }) => what)
+/** As a killed function leaves it, its lease over. */
+const dieAt = (id: number, change: Partial<Replica>) =>
+  context.database
+    .updateTable('replicas')
+    .set({ state: 'copying', lease_owner: 'dead', lease_until: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`, ...change })
+    .where('id', '=', id)
+    .execute()
+const leftovers = async (key: string) => ({
+  temporary: (await listObjects(context.s3, { bucket: context.bucket, prefix: 'TMP/', startAfter: null }, signal)).objects.length,
+  uploads: (await listUploads(context.s3, { bucket: context.bucket, key }, signal)).length,
+})
+const NOTHING_LEFT = { temporary: 0, uploads: 0 }
+
+describe('a run that was deleted from the store', () => {
+  test.each([
+    ['streamed, small', false, 3000],
+    ['streamed, in parts', false, MULTIPART_BYTES],
+    ['sent by the endpoint itself', true, 3000],
+  ])('comes back with its very bytes under its key: %s', async (_, sends, sizeBytes) => {
+    const run = await onlyOnTape(here, tape, number, sizeBytes)
+    tape.sends = sends
+    const id = await askOne()
+    expect(await row(id)).toMatchObject({ state: 'requested', kind: 'recall', endpoint: '' })
+    clockMs += 600_000
+    expect(await advance(id)).toBe('present')
+    expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
+    const recall = await row(id)
+    expect(recall).toMatchObject({ state: 'present', lease_owner: null, last_error: null, verified_at: expect.any(Date) })
+    // Seven days in the store, not seven days from when it was asked for.
+    expect(recall.expires_at?.getTime()).toBe(clockMs + 7 * DAY)
+    expect(await historyOf(run)).toEqual(expect.arrayContaining(['asked back from tape', 'back in the store']))
+    expect(tape.asked.filter((what) => what !== 'stage anew')).toEqual([sends ? 'send' : 'read'])
+    expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
+    const object = await describeObject(context.s3, { bucket: context.bucket, key: run.key }, signal)
+    expect(object?.stated).toContainEqual({ by: 'uploader', digests: { md5: run.md5, sha256: run.sha256, adler32: run.adler32 } })
+  })
+
+  test.each([
+    ['streamed', false],
+    ['sent by the endpoint', true],
+  ])('is catalogued again by its arrival, and no second run appears: %s', async (_, sends) => {
+    const key = `LNGS/run${String(number).padStart(5, '0')}.mid.gz`
+    const bytes = await runFileBytes({ runNumber: number, camera: 32, events: 12, digitizers: false })
+    expect(await processArrival(here, await context.put(key, bytes), signal, here.log)).toBe('catalogued')
+    const file = await context.database.selectFrom('run_files').selectAll().where('object_key', '=', key).executeTakeFirstOrThrow()
+    const run = { ...file, object: {}, runNumber: number, tag: 'LNGS', key, runId: file.run_id, bytes } as unknown as TestRun
+    await putOnTape(here, tape, run)
+    await deleteFromStore(here, run)
+    expect(await runlogRow(context.database, number)).toMatchObject({ storage_cloud_status: 2, storage_tape_status: 1 })
+    tape.sends = sends
+    expect(await advance(await askOne())).toBe('present')
+    expect(await processArrival(here, arrivalOf(context.bucket, key, null), signal, here.log)).toBe('catalogued')
+    expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'present' })
+    expect(await runlogRow(context.database, number)).toMatchObject({ storage_cloud_status: 1, file_checksum: run.md5 })
+  })
+
+  test('comes back from a folder too', async () => {
+    const driver = createDirectoryDriver({ folder: context.tapeFolder })
+    const on: TestTapeContext = { ...here, tape: driver }
+    const run = await makeRun(on, number)
+    const name = `${context.bucket}/${run.key}`
+    const file = {
+      name,
+      sizeBytes: run.bytes.length,
+      md5: run.md5,
+      adler32: run.adler32,
+      sha256: run.sha256,
+      tag: 'LNGS',
+      runNumber: number,
+    }
+    await driver.copy(file, memorySource(name, run.bytes), { attempt: 1 }, signal)
+    await putOnTape(on, { ...tape, endpoint: driver.endpoint, url: driver.url }, run)
+    await deleteFromStore(on, run)
+    expect(await advance(await askOne(), on)).toBe('present')
+    expect((await bytesInStore(on, run.key))?.equals(run.bytes)).toBe(true)
+  })
+
+  test('is asked for by one message, which leads to the row', async () => {
+    await onlyOnTape(here, tape, number)
+    const id = await askOne()
+    await askOne()
+    expect(await context.drain('recall-requests')).toEqual([
+      expect.objectContaining({ request: `recall:${id}:1`, replicaId: id, runNumber: number, tag: 'LNGS' }),
+    ])
+  })
+
+  test('is fetched once, however many functions are at it', async () => {
+    await onlyOnTape(here, tape, number, MULTIPART_BYTES)
+    const id = await askOne()
+    // The one that fetches it is held until the others have their answers.
+    let answered = 0
+    tape.meanwhile = () => until(() => answered === 2)
+    const advanced = [1, 2, 3].map(() => advance(id).finally(() => answered++))
+    expect((await Promise.all(advanced)).toSorted()).toEqual(['busy', 'busy', 'present'])
+    expect(tape.asked).toEqual(['stage anew', 'read'])
+    expect(await advance(id)).toBe('present')
+  })
+})
+
+describe('staging', () => {
+  test('takes several looks, with the reference that the endpoint gave, and not one before it is due', async () => {
+    await onlyOnTape(here, tape, number)
+    tape.looksUntilOnline = 2
+    const id = await askOne()
+    expect(await advance(id)).toBe('staging')
+    expect(await row(id)).toMatchObject({ state: 'staging', reference: 'request-1', lease_owner: null })
+    expect(await advance(id)).toBe('not-due')
+    for (const state of ['staging', 'present']) {
+      clockMs = (await row(id)).next_attempt_at?.getTime() ?? 0
+      await advanceRecalls(here, signal, here.log)
+      expect((await row(id)).state).toBe(state)
+    }
+    expect(tape.asked).toEqual(['stage anew', 'stage request-1', 'stage request-1', 'read'])
+  })
+
+  test('that does not end fails at the time limit, is told, and can be asked for again', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.looksUntilOnline = 1000
+    const id = await askOne()
+    for (let look = 0; look < 1000 && (await row(id)).state !== 'failed'; look++) {
+      await advance(id)
+      clockMs = (await row(id)).next_attempt_at?.getTime() ?? clockMs
+    }
+    expect(clockMs).toBe((await row(id)).requested_at.getTime() + context.config.CYGNET_RECALL_HOURS * HOUR)
+    expect(await row(id)).toMatchObject({ state: 'failed', next_attempt_at: null, last_error: expect.stringContaining('in time') })
+    expect(await alerts()).toEqual([expect.objectContaining({ severity: 'error', runNumber: number, key: run.key })])
+    expect(await advance(id)).toBe('failed')
+    tape.looksUntilOnline = 0
+    clockMs += HOUR
+    expect((await ask()).files[0]).toMatchObject({ replicaId: id, state: 'requested', alreadyThere: false })
+    expect(await context.drain('recall-requests')).toContainEqual(expect.objectContaining({ request: `recall:${id}:2` }))
+    expect(await advance(id)).toBe('present')
+    expect((await row(id)).expires_at?.getTime()).toBe(clockMs + 7 * DAY)
+  })
+
+  test('of a file that the endpoint has lost is told at once', async () => {
+    await onlyOnTape(here, tape, number)
+    const { InvalidInputError } = await import('../../../../shared/errors.ts')
+    tape.stage = () => Promise.reject(new InvalidInputError('the endpoint says that it is lost'))
+    const id = await askOne()
+    expect(await advance(id)).toBe('failed')
+    expect(await row(id)).toMatchObject({ next_attempt_at: null, last_error: 'the endpoint says that it is lost' })
+    expect(await alerts()).toHaveLength(1)
+  })
+})
+
+describe('nothing in the store is overwritten', () => {
+  test('when the key holds other contents already', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    await context.put(run.key, 'another run of the same number')
+    const id = await askOne()
+    expect(await advance(id)).toBe('failed')
+    expect(await row(id)).toMatchObject({ next_attempt_at: null, last_error: expect.stringContaining('other contents under') })
+    expect(String(await bytesInStore(here, run.key))).toBe('another run of the same number')
+    expect(tape.asked).toEqual([])
+    expect(await alerts()).toHaveLength(1)
+  })
+
+  test.each([
+    ['one PUT', false, 3000],
+    ['parts', false, MULTIPART_BYTES],
+    ['the endpoint', true, 3000],
+  ])('when other contents come while it is on its way by %s', async (_, sends, sizeBytes) => {
+    const run = await onlyOnTape(here, tape, number, sizeBytes)
+    tape.sends = sends
+    tape.meanwhile = async () => void (await context.put(run.key, 'the DAQ was quicker'))
+    const id = await askOne()
+    expect(await advance(id)).toBe('failed')
+    expect(String(await bytesInStore(here, run.key))).toBe('the DAQ was quicker')
+    expect((await row(id)).next_attempt_at).toBeNull()
+    expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
+  })
+
+  test('when the same contents come while it is on its way: they are verified and stay', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.meanwhile = async () => void (await context.put(run.key, run.bytes, { by: 'the DAQ' }))
+    const id = await askOne()
+    expect(await advance(id)).toBe('present')
+    expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
+  })
+})
+
+describe('wrong bytes', () => {
+  const flipped = (bytes: Uint8Array) => bytes.map((byte, at) => (at === bytes.length - 1 ? byte ^ 1 : byte))
+
+  test.each([
+    ['flipped, small', false, 3000, flipped],
+    ['flipped, in parts', false, MULTIPART_BYTES, flipped],
+    ['cut', false, 3000, (bytes: Uint8Array) => bytes.subarray(0, 2000)],
+    ['too many', false, 3000, (bytes: Uint8Array) => Buffer.concat([bytes, bytes])],
+    ['flipped, sent by the endpoint', true, 3000, flipped],
+    ['cut, sent by the endpoint', true, 3000, (bytes: Uint8Array) => bytes.subarray(0, 2000)],
+  ])('never get under the key, and are told when they come again and again: %s', async (_, sends, sizeBytes, damage) => {
+    const run = await onlyOnTape(here, tape, number, sizeBytes)
+    tape.sends = sends
+    tape.damage = damage
+    const id = await askOne()
+    for (const attempts of [1, 2, 3]) {
+      expect(await advance(id)).toBe('failed')
+      expect(await bytesInStore(here, run.key)).toBeNull()
+      const recall = await row(id)
+      expect(recall.attempts).toBe(attempts)
+      expect(recall.next_attempt_at === null).toBe(attempts === 3)
+      // Damage on the way passes: until the end nothing is said of the copy.
+      expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: attempts === 3 ? 'suspicious' : 'on-media', lease_owner: null })
+      clockMs = recall.next_attempt_at?.getTime() ?? clockMs
+    }
+    const told = await allAlerts()
+    expect(told).toContainEqual(
+      expect.objectContaining({ rule: 'recall-failed', summary: expect.stringContaining('the tape endpoint gives') }),
+    )
+    expect(told).toContainEqual(expect.objectContaining({ rule: 'last-copy-in-danger', severity: 'page' }))
+    expect(told).toHaveLength(2)
+    expect(await runlogRow(context.database, number)).toMatchObject({ storage_cloud_status: 2, storage_tape_status: -2 })
+    expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
+    expect(tape.released).toEqual([expect.stringContaining(run.key)])
+    await expect(ask()).rejects.toMatchObject({
+      name: 'InvalidInputError',
+      message: expect.stringContaining('its copy on tape is suspicious'),
+    })
+  })
+
+  test('that only the way to us has do not speak against the copy: it is read again, and is right', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.damage = flipped
+    const look = tape.look
+    tape.look = async (...asked) => {
+      tape.damage = (bytes) => bytes
+      return await look(...asked)
+    }
+    const id = await askOne()
+    for (let attempts = 0; attempts < 3; attempts++) {
+      await advance(id)
+      clockMs = (await row(id)).next_attempt_at?.getTime() ?? clockMs
+    }
+    expect(await row(id)).toMatchObject({ state: 'failed', next_attempt_at: null })
+    expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'on-media', verified_by: 'sha256 read back', last_error: null })
+    expect(await allAlerts()).toEqual([expect.objectContaining({ rule: 'recall-failed' })])
+  })
+
+  test('are not looked for on tape when it is the store that holds another run', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.look = () => Promise.reject(new Error('nobody asked'))
+    const id = await askOne()
+    await context.put(run.key, 'another run of the same number')
+    expect(await advance(id)).toBe('failed')
+    expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'on-media', last_error: null })
+  })
+
+  test('once are no harm: the next reading is right', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.damage = flipped
+    const id = await askOne()
+    await advance(id)
+    tape.damage = (bytes) => bytes
+    clockMs = (await row(id)).next_attempt_at?.getTime() ?? 0
+    expect(await advanceRecalls(here, signal, here.log)).toMatchObject({ present: 1, failed: 0 })
+    expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
+    expect(await alerts()).toEqual([])
+  })
+})
+
+test('a file that is not at the endpoint any more is missing from then on, and people are told of the last copy', async () => {
+  const run = await onlyOnTape(here, tape, number)
+  tape.files.clear()
+  const id = await askOne()
+  expect(await advance(id)).toBe('failed')
+  expect(await row(id)).toMatchObject({ next_attempt_at: null, last_error: expect.stringContaining('has no') })
+  expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'missing' })
+  expect(await runlogRow(context.database, number)).toMatchObject({ storage_tape_status: -2 })
+  expect((await allAlerts()).map(({ rule, severity }) => `${rule} ${severity}`).toSorted()).toEqual([
+    'last-copy-in-danger page',
+    'recall-failed error',
+  ])
+})
+
+describe('a function that dies', () => {
+  test('after the upload and before it was written down: the next one looks, and fetches nothing', async () => {
+    await onlyOnTape(here, tape, number)
+    const id = await askOne()
+    await advance(id)
+    await dieAt(id, { verified_at: null, verified_by: null, reference: null })
+    tape.asked.length = 0
+    expect(await advanceRecalls(here, signal, here.log)).toMatchObject({ present: 1 })
+    expect(await row(id)).toMatchObject({ state: 'present', verified_at: expect.any(Date) })
+    expect(tape.asked).toEqual([])
+  })
+
+  test('in the middle of an upload: its parts are given up, those of others are not', async () => {
+    const run = await onlyOnTape(here, tape, number, MULTIPART_BYTES)
+    const id = await askOne()
+    const object = { bucket: context.bucket, key: run.key, metadata: {}, replace: false }
+    const ours = await createMultipart(context.s3, object, signal)
+    const others = await createMultipart(context.s3, object, signal)
+    await dieAt(id, { reference: uploadReference(ours.uploadId, null) })
+    expect(await advance(id)).toBe('present')
+    const left = await listUploads(context.s3, object, signal)
+    expect(left.map(({ uploadId }) => uploadId)).toEqual([others.uploadId])
+  })
+
+  test('after the endpoint has sent it: what it sent is used, not sent again', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.sends = true
+    const id = await askOne()
+    const { temporaryOf } = await import('../../../../shared/copies/recall/temporary.ts')
+    await context.put(temporaryOf(await row(id)).key, run.bytes)
+    await dieAt(id, {})
+    expect(await advance(id)).toBe('present')
+    expect(tape.asked).toEqual(['stage anew'])
+    expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
+  })
+
+  test('while it holds the lease: nobody else begins', async () => {
+    await onlyOnTape(here, tape, number)
+    const id = await askOne()
+    await dieAt(id, { lease_until: new Date(Date.now() + HOUR) })
+    expect(await advance(id)).toBe('busy')
+    expect(await advanceRecalls(here, signal, here.log)).toMatchObject({ advanced: 0 })
+    expect(tape.asked).toEqual([])
+  })
+
+  test('by being stopped puts it back at once, and leaves nothing in the store', async () => {
+    const run = await onlyOnTape(here, tape, number, MULTIPART_BYTES)
+    const id = await askOne()
+    const stop = new AbortController()
+    tape.meanwhile = async () => stop.abort()
+    expect(await advance(id, here, stop.signal)).toBe('requested')
+    expect(await row(id)).toMatchObject({ attempts: 0, lease_owner: null, next_attempt_at: null })
+    expect(await bytesInStore(here, run.key)).toBeNull()
+    expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
+    tape.meanwhile = async () => {}
+    expect(await advance(id)).toBe('present')
+  })
+})
+
+describe('asking', () => {
+  test('for a run that is in the store fetches nothing and keeps it there', async () => {
+    const run = await makeRun(here, number)
+    await putOnTape(here, tape, run)
+    const asked = await ask(number, 3)
+    expect(asked.files).toEqual([expect.objectContaining({ alreadyThere: true, state: 'present', key: run.key })])
+    expect((await replicaOf(here, run, 'recall'))?.expires_at?.getTime()).toBe(clockMs + 3 * DAY)
+    expect(await context.drain('recall-requests')).toEqual([])
+  })
+
+  test('again for longer keeps it longer, for less never shortens it', async () => {
+    await onlyOnTape(here, tape, number)
+    const id = await askOne(7)
+    await advance(id)
+    await ask(number, 30)
+    const until = clockMs + 30 * DAY
+    expect((await row(id)).expires_at?.getTime()).toBe(until)
+    await ask(number, 1)
+    expect((await row(id)).expires_at?.getTime()).toBe(until)
+  })
+
+  test('again while it is on its way is not forgotten when it arrives', async () => {
+    await onlyOnTape(here, tape, number)
+    const id = await askOne(1)
+    tape.meanwhile = async () => void (await ask(number, 60))
+    expect(await advance(id)).toBe('present')
+    expect((await row(id)).expires_at?.getTime()).toBe(clockMs + 60 * DAY)
+  })
+
+  test('for what was deleted after it had come back fetches it anew', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    const id = await askOne()
+    await advance(id)
+    await deleteFromStore(here, { ...run, sha256: 'not the cloud row' })
+    await ask()
+    expect(await row(id)).toMatchObject({ state: 'requested', generation: 2 })
+    expect(await advance(id)).toBe('present')
+    expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
+  })
+
+  test.each([
+    ['an unknown run', { runNumber: 999_999 }, 7, 'run 999999 is not in the catalogue'],
+    ['an unknown tag', { runNumber: 1, tag: 'NONE' }, 7, 'run 1 of NONE is not in the catalogue'],
+    ['an unknown use of a number', { runId: 999_999 }, 7, 'no run with the id 999999'],
+  ])('for %s is refused with a sentence', async (_, choice, days, sentence) => {
+    const asked = requestRecall(here, choice, { days, requestedBy: 'test' }, here.now(), signal)
+    await expect(asked).rejects.toThrow(expect.objectContaining({ name: 'InvalidInputError', message: expect.stringContaining(sentence) }))
+  })
+
+  test.each([0, -1, Number.NaN, 5000])('for %s days is refused', async (days) => {
+    await onlyOnTape(here, tape, number)
+    await expect(ask(number, days)).rejects.toThrow(/is brought back for up to 366 days/)
+  })
+
+  test('for a number that two tags use says that the tag is missing', async () => {
+    await makeRun(here, number)
+    await makeRun(here, number, 100, 'LNF')
+    const asked = requestRecall(here, { runNumber: number }, { days: 1, requestedBy: 'test' }, here.now(), signal)
+    await expect(asked).rejects.toThrow(`there is a run ${number} of LNF and of LNGS: say of which tag`)
+  })
+
+  test('for a run without a verified copy is refused, and nothing is written', async () => {
+    const run = await makeRun(here, number)
+    await deleteFromStore(here, run)
+    await expect(ask()).rejects.toThrow(/cannot be brought back: it is not in the store, and it was never copied to tape/)
+    await putOnTape(here, tape, run, 'suspicious')
+    await expect(ask()).rejects.toThrow(/its copy on tape is suspicious/)
+    expect(await replicaOf(here, run, 'recall')).toBeUndefined()
+  })
+})
+
+test('a recall waits while the object is being deleted, so that what goes away is not taken for present', async () => {
+  const run = await makeRun(here, number)
+  await putOnTape(here, tape, run)
+  const cloud = await replicaOf(here, run, 'cloud')
+  await setState(here, cloud?.id ?? 0, 'present', 'deleting')
+  const id = await askOne()
+  expect(await advance(id)).toBe('requested')
+  expect((await row(id)).next_attempt_at?.getTime()).toBeGreaterThan(clockMs)
+})
+
+test('without a tape endpoint a recall waits, and goes on when there is one', async () => {
+  await onlyOnTape(here, tape, number)
+  const id = await askOne()
+  const without = { ...here, tape: null }
+  expect(await advanceRecall(without, id, signal, here.log)).toBe('failed')
+  const waiting = await row(id)
+  expect(waiting.last_error).toMatch(/no tape endpoint is configured/)
+  clockMs = waiting.next_attempt_at?.getTime() ?? 0
+  expect(await advance(id)).toBe('present')
+})
+
+test('when its time is over a recall expires: the file stays for the cleaner to decide, and asking again revives it', async () => {
+  const run = await onlyOnTape(here, tape, number)
+  const id = await askOne(2)
+  await advance(id)
+  expect(await expireRecalls(here, new Date(clockMs + 2 * DAY - 1), signal)).toBe(0)
+  clockMs += 2 * DAY
+  expect((await advanceRecalls(here, signal, here.log)).expired).toBeGreaterThanOrEqual(1)
+  expect(await row(id)).toMatchObject({ state: 'expired' })
+  expect(await bytesInStore(here, run.key)).not.toBeNull()
+  expect(await advance(id)).toBe('expired')
+  await ask()
+  expect(await advance(id)).toBe('present')
+})
+
+test('what is no recall is not advanced', async () => {
+  const run = await makeRun(here, number)
+  const cloud = await replicaOf(here, run, 'cloud')
+  await expect(advance(cloud?.id ?? 0)).rejects.toThrow(/there is no recall/)
+})

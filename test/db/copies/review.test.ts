@@ -1,0 +1,409 @@
+/** What must not keep a run from its second copy, or make it look safer than it is. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createHandler as createTracker } from '../../../functions/track-tape/handler.ts'
+import { contentOf, replicaIdentity } from '../../../shared/catalogue/replicas.ts'
+import { loadConfig } from '../../../shared/config/config.ts'
+import { cleanRuns } from '../../../shared/copies/clean/clean-runs.ts'
+import { deleteCloudCopy } from '../../../shared/copies/delete/delete-cloud-copy.ts'
+import { advanceRecall } from '../../../shared/copies/recall/recall.ts'
+import { requestRecall } from '../../../shared/copies/recall/request.ts'
+import { copyNext, type WithTape } from '../../../shared/copies/tape/copy-to-tape.ts'
+import { followCopies } from '../../../shared/copies/tape/follow-copies.ts'
+import { sweepCopies } from '../../../shared/copies/tape/sweep-copies.ts'
+import { acceptTapeRequest } from '../../../shared/copies/tape/tape-request.ts'
+import { verifyReplica } from '../../../shared/copies/verify/verify.ts'
+import { up as migrateReplicas } from '../../../shared/database/migrations/0002-replicas.ts'
+import type { Replica } from '../../../shared/database/replica-schema.ts'
+import { TransientError } from '../../../shared/errors.ts'
+import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
+import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
+import { record, runlogRow } from '../../support/catalogue.ts'
+import { signal } from '../../support/context.ts'
+import { DAY_MS, removeByHand, replicaById, safeRun } from '../../support/deletions.ts'
+import { type FaultyTape, faultyTape } from '../../support/faulty-tape.ts'
+import { metadataOf, versionOf } from '../../support/metadata.ts'
+import { type CataloguedObject, startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+
+let context: TestTapeContext
+let tape: FaultyTape
+let time: number
+beforeEach(async () => {
+  time = Date.now() + 2 * DAY_MS
+  context = await startTestTapeContext({
+    now: () => new Date(time),
+    driver: (folder) => {
+      tape = faultyTape(createDirectoryDriver({ folder }))
+      return tape
+    },
+  })
+})
+afterEach(() => context.close())
+
+const withTape = () => context as WithTape
+const copy = () => copyNext(withTape(), signal, context.log)
+const sweep = () => sweepCopies(withTape(), signal)
+const keyOf = (runNumber: number, tag = 'LNGS') => `${tag}/run${String(runNumber).padStart(5, '0')}.mid.gz`
+const wish = ({ tag, runNumber, sha256, object: { key } }: CataloguedObject) =>
+  acceptTapeRequest(withTape(), { tag, runNumber, bucket: context.bucket, key, sha256, priority: 'live' })
+const replicas = (kind: Replica['kind']) =>
+  context.database.selectFrom('replicas').selectAll().where('kind', '=', kind).orderBy('id').execute()
+const alerts = async () => (await context.drain('alerts')).map(({ rule, severity }) => `${rule} ${severity}`)
+const configured = (environment: Readonly<Record<string, string>>) => ({
+  ...context,
+  config: loadConfig({ CYGNET_DATABASE_URL: context.catalogue.url, ...context.store.environment, ...environment }),
+})
+
+/** Many copies like one, each of contents of its own. */
+async function multiply(replica: Replica, count: number, changes: (index: number) => Partial<Replica> = () => ({})): Promise<void> {
+  const { id: _, ...columns } = replica
+  const rows = Array.from({ length: count }, (_unused, index) => {
+    const row = { ...columns, sha256: index.toString(16).padStart(64, '0'), object_key: keyOf(50_000 + index), ...changes(index) }
+    return {
+      ...row,
+      identity: replicaIdentity(row.kind, row.endpoint, { bucket: row.bucket, key: row.object_key, sha256: row.sha256 }, 'x'),
+    }
+  })
+  await context.database.insertInto('replicas').values(rows).execute()
+}
+
+describe('copies to tape', () => {
+  test('are claimed by twenty functions at once, each another', async () => {
+    const [first] = [await context.putRun(keyOf(1), 'x')]
+    await wish(first)
+    const [requested] = await replicas('tape')
+    if (requested === undefined) throw new Error('no wish')
+    await multiply(requested, 500)
+    tape.fault = 'down'
+    const many = { ...withTape(), config: { ...context.config, CYGNET_TAPE_COPIES_AT_ONCE: 100 } }
+    const states = await Promise.all(Array.from({ length: 20 }, () => copyNext(many, signal, context.log)))
+    expect(new Set(states)).not.toContain('lost')
+    const tried = (await replicas('tape')).filter(({ attempts }) => attempts > 0)
+    expect(tried.length).toBe(states.filter((state) => state !== null).length)
+  })
+
+  test('given up because the file was gone are made when it was put there again', async () => {
+    const object = await context.putRun(keyOf(1), 'x')
+    // The catalogue's rows are dated by the clock of the machine.
+    time = Date.now() - 3_600_000
+    await wish(object)
+    await removeByHand(context, keyOf(1))
+    expect(await copy()).toBe('failed')
+    await sweep()
+    expect(await copy()).toBeNull()
+    await context.putRun(keyOf(1), 'x', { reopen: true })
+    time += 3_600_000
+    await sweep()
+    expect(await copy()).toBe('on-media')
+  })
+
+  test('that went bad are made anew, however many other bad ones there are', async () => {
+    const object = await safeRun(context, keyOf(1))
+    await multiply(object.cloud, 501)
+    await multiply(object.tape, 501, () => ({ state: 'suspicious' as const }))
+    expect((await sweep()).renewed).toBe(500)
+    expect((await sweep()).renewed).toBe(1)
+    expect((await sweep()).renewed).toBe(0)
+  })
+
+  test('stay with their contents when these come to count for another use of the run number', async () => {
+    const epochs = (startedAt: number) => ({ startedAt, checksums: metadataOf(1, {}, `${startedAt}`).checksums })
+    const [undated, later] = [versionOf(keyOf(1), 'a'), versionOf(keyOf(1), 'b')]
+    const bucket = context.bucket
+    await record(context.database, { ...undated, bucket }, metadataOf(1, epochs(0)))
+    const file = await context.database.selectFrom('run_files').selectAll().executeTakeFirstOrThrow()
+    const asked = await acceptTapeRequest(withTape(), {
+      tag: 'LNGS',
+      runNumber: 1,
+      bucket,
+      key: keyOf(1),
+      sha256: file.sha256,
+      priority: 'live',
+    })
+    await context.database
+      .updateTable('replicas')
+      .set({ state: 'on-media', verified_at: new Date(), attempts: 0 })
+      .where('id', '=', asked.id)
+      .execute()
+    await record(context.database, { ...later, bucket }, metadataOf(1, epochs(1_700_000_000)))
+    await record(context.database, { ...later, etag: 'c', bucket }, metadataOf(1, epochs(1_800_000_000)))
+    await record(context.database, { ...undated, bucket }, metadataOf(1, epochs(0)), { reopen: true })
+    expect(await runlogRow(context.database, 1)).toMatchObject({ storage_cloud_status: 1, storage_tape_status: 1 })
+  })
+
+  test('with a name that no endpoint can hold keep no other from being made', async () => {
+    const bad = await context.putRun(keyOf(1, 'A\\B'), 'bad')
+    expect(bad.tag).toBe('A\\B')
+    await context.putRun(keyOf(2), 'good')
+    time += 3_600_000
+    await createTracker(context)(scheduledEvent('track-tape', new Date()), { signal, log: context.log })
+    expect((await replicas('tape')).map(({ state, run_number }) => [run_number, state])).toEqual([[2, 'on-media']])
+    expect(await alerts()).toContain('tape-copy-impossible error')
+  })
+
+  test('go on while the queue of the alerts is down', async () => {
+    await wish(await context.putRun(keyOf(1), 'x'))
+    time += 30 * 3_600_000
+    const down = { ...context, queues: { ...context.queues, send: () => Promise.reject(new TransientError('the queue is down')) } }
+    await createTracker(down)(scheduledEvent('track-tape', new Date()), { signal, log: context.log }).catch(() => {})
+    expect((await replicas('tape')).map(({ state }) => state)).toEqual(['on-media'])
+  })
+
+  test('go on while the catalogue cannot be swept', async () => {
+    await wish(await context.putRun(keyOf(1), 'x'))
+    const broken = new Proxy(context.database, {
+      get(target, property) {
+        const found: unknown = Reflect.get(target, property)
+        if (property !== 'selectFrom') return typeof found === 'function' ? found.bind(target) : found
+        return (table: string) => {
+          if (table === 'run_files') throw new TransientError('it takes too long')
+          return target.selectFrom(table as 'replicas')
+        }
+      },
+    })
+    const tracker = createTracker({ ...context, database: broken })
+    // findSource needs the table too: the copy is tried, which is what counts here.
+    await expect(tracker(scheduledEvent('track-tape', new Date()), { signal, log: context.log })).rejects.toThrow('too long')
+    expect((await replicas('tape'))[0]).toMatchObject({ attempts: 1 })
+  })
+
+  test('of an endpoint that answers with pages of text fail like others', async () => {
+    await wish(await context.putRun(keyOf(1), 'x'))
+    const wordy = { ...tape, look: () => Promise.reject(new TransientError('no '.repeat(50_000))) }
+    expect(await copyNext({ ...withTape(), tape: wordy }, signal, context.log)).toBe('requested')
+    expect((await replicas('tape'))[0]).toMatchObject({ state: 'requested', attempts: 1, lease_owner: null })
+  })
+
+  test('are told again when they fail again after they had been made', async () => {
+    await wish(await context.putRun(keyOf(1), 'x'))
+    const failSixTimes = async () => {
+      tape.fault = 'fails'
+      for (let attempt = 0; attempt < 6; attempt++) {
+        await context.database.deleteFrom('tape_endpoints').execute()
+        await copy()
+        time += 7 * 3_600_000
+      }
+      tape.fault = null
+    }
+    await failSixTimes()
+    await sweep()
+    expect((await alerts()).sort()).toEqual(['not-on-tape error', 'tape-copy-fails error'])
+    await context.database.deleteFrom('tape_endpoints').execute()
+    expect(await copy()).toBe('on-media')
+    const [made] = await replicas('tape')
+    if (made === undefined) throw new Error('no copy')
+    rmSync(join(context.tapeFolder, made.name))
+    await verifyReplica(context, made.id, { readBack: 'if-needed', secondLookMs: 1 }, signal, context.log)
+    await sweep()
+    expect(await alerts()).toEqual(['copy-missing error'])
+    await failSixTimes()
+    await sweep()
+    expect((await alerts()).sort()).toEqual(['not-on-tape error', 'tape-copy-fails error'])
+  })
+
+  test('that were asked for at a former endpoint are not told as late', async () => {
+    const { tape: made } = await safeRun(context, keyOf(1))
+    await multiply(made, 3, () => ({ endpoint: 'file:///former', state: 'requested' as const }))
+    time += 30 * DAY_MS
+    expect(await sweep()).toMatchObject({ late: 0 })
+  })
+
+  test('of a long backlog that was not begun yet are told in one sentence a day', async () => {
+    const { tape: made } = await safeRun(context, keyOf(1))
+    await multiply(made, 30, () => ({
+      state: 'requested' as const,
+      priority: 'backlog' as const,
+      attempts: 0,
+      requested_at: new Date(time),
+    }))
+    await sweep()
+    expect(await alerts()).toEqual([])
+    time += 30 * DAY_MS
+    await sweep()
+    await sweep()
+    const told = await context.drain('alerts')
+    expect(told).toEqual([expect.objectContaining({ rule: 'backlog-not-on-tape', summary: expect.stringContaining('30 files') })])
+  })
+
+  test('have the tag and the number of the catalogue, whatever the message says', async () => {
+    const object = await context.putRun(keyOf(1), 'x')
+    await wish({ ...object, tag: 'LNF', runNumber: 7 })
+    expect((await replicas('tape'))[0]).toMatchObject({ tag: 'LNGS', run_number: 1 })
+  })
+
+  test('that are followed are not held up by one that cannot be written down', async () => {
+    tape.asynchronous = true
+    for (const number of [1, 2]) {
+      await wish(await context.putRun(keyOf(number), `${number}`))
+      expect(await copy()).toBe('submitted')
+    }
+    await tape.work()
+    time += 3_600_000
+    const look: FaultyTape['look'] = async (file, ...more) => {
+      if (file.runNumber === 1) throw new TransientError('no '.repeat(50_000))
+      return await tape.look(file, ...more)
+    }
+    await followCopies({ ...withTape(), tape: { ...tape, look } }, signal, context.log)
+    expect((await replicas('tape')).map(({ state }) => state)).toEqual(['submitted', 'on-media'])
+  })
+})
+
+describe('what counts as another copy', () => {
+  const recalled = async (key: string) => {
+    const cloud = (await replicas('cloud')).find(({ object_key }) => object_key === key)
+    await requestRecall(context, { runNumber: cloud?.run_number ?? 0 }, { days: 3, requestedBy: 'test' }, context.now(), signal)
+    return cloud as Replica
+  }
+
+  test('is not the same object, kept in the store because somebody asked for it', async () => {
+    await context.putRun(keyOf(1), 'x')
+    const cloud = await recalled(keyOf(1))
+    await removeByHand(context, keyOf(1))
+    await verifyReplica(context, cloud.id, { readBack: 'never', secondLookMs: 1 }, signal, context.log)
+    expect(await alerts()).toContain('last-copy-in-danger page')
+  })
+
+  test('nor when its copy to tape finds it gone', async () => {
+    const object = await context.putRun(keyOf(1), 'x')
+    await wish(object)
+    await recalled(keyOf(1))
+    await removeByHand(context, keyOf(1))
+    await copy()
+    expect(await alerts()).toContain('tape-source-gone page')
+  })
+})
+
+describe('the copy in the store', () => {
+  test('stays suspicious when it was catalogued so while it was looked at for deletion', async () => {
+    const run = await safeRun(context, keyOf(1))
+    const metadata = metadataOf(1, { checksums: run.cloud, sizeBytes: run.cloud.size_bytes })
+    const look: FaultyTape['look'] = async (...asked) => {
+      const found = await context.database.selectFrom('run_files').select(['etag', 'last_modified']).executeTakeFirstOrThrow()
+      const version = versionOf(run.key, found.etag, {
+        bucket: context.bucket,
+        sizeBytes: run.cloud.size_bytes,
+        lastModified: found.last_modified,
+      })
+      await record(context.database, version, metadata, { reopen: true, integrity: 'mismatch' })
+      return await tape.look(...asked)
+    }
+    const outcome = await deleteCloudCopy({ ...context, tape: { ...tape, look } }, run.cloud, 'a test', signal)
+    expect(outcome).toMatchObject({ kind: 'refused', code: 'mismatch' })
+    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'suspicious', lease_owner: null })
+    expect(await runlogRow(context.database, 1)).toMatchObject({ storage_cloud_status: -2 })
+  })
+})
+
+test('a run that is deleted while it is read again is not in the store afterwards', async () => {
+  const run = await safeRun(context, keyOf(1))
+  const { etag, last_modified: lastModified } = await context.database.selectFrom('run_files').selectAll().executeTakeFirstOrThrow()
+  const version = versionOf(run.key, etag, { bucket: context.bucket, sizeBytes: run.cloud.size_bytes, lastModified })
+  // A replay has read the object to its end; before it writes that down, the cleaner deletes it.
+  expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
+  const metadata = metadataOf(1, { checksums: run.cloud, sizeBytes: run.cloud.size_bytes })
+  await record(context.database, version, metadata, { reopen: true, stillCurrent: async () => 'gone' })
+  expect((await replicaById(context, run.cloud.id)).state).not.toBe('present')
+})
+
+describe('the cleaner', () => {
+  const policy = { CYGNET_CLEAN_RUNS_AFTER_DAYS: '1' }
+  const clean = (environment: Readonly<Record<string, string>> = {}, on: Partial<TestTapeContext> = {}) =>
+    cleanRuns({ ...configured({ ...policy, ...environment }), ...on }, { dryRun: false, now: context.now() }, signal, context.log)
+  const both = async (run: Awaited<ReturnType<typeof safeRun>>, count: number, changes: (index: number) => Partial<Replica>) => {
+    await multiply({ ...run.cloud, stored_at: new Date(time - 400 * DAY_MS) }, count, changes)
+    await multiply(run.tape, count, changes)
+  }
+
+  test('is not kept from its work by runs below a prefix that is protected with its bucket', async () => {
+    const run = await safeRun(context, keyOf(1))
+    await both(run, 201, (index) => ({ object_key: keyOf(index, 'LAB') }))
+    const result = await clean({ CYGNET_PROTECTED_PREFIXES: `${context.bucket}/LAB/` })
+    expect(result.deleted).toMatchObject([{ runNumber: 1 }])
+  })
+
+  test('is not kept from its work by runs in a bucket that is none of raw runs any more', async () => {
+    const run = await safeRun(context, keyOf(1))
+    await both(run, 201, () => ({ bucket: 'former-bucket' }))
+    expect((await clean()).deleted).toMatchObject([{ runNumber: 1 }])
+  })
+
+  test('is not kept from its work for ever by runs whose copy on tape cannot be read', async () => {
+    const runs = []
+    for (const number of [1, 2, 3, 4]) runs.push(await safeRun(context, keyOf(number)))
+    await context.database
+      .updateTable('replicas')
+      .set({ stored_at: new Date(time - 9 * DAY_MS) })
+      .where('run_number', '<', 4)
+      .where('kind', '=', 'cloud')
+      .execute()
+    const look: FaultyTape['look'] = async (file, ...more) => {
+      if (file.runNumber < 4) throw new TransientError('a bad place on the medium')
+      return await tape.look(file, ...more)
+    }
+    for (let times = 0; times < 2; times++)
+      expect(await clean({}, { tape: { ...tape, look } })).toMatchObject({ deleted: [], failed: [{}, {}, {}] })
+    expect(await clean({}, { tape: { ...tape, look } })).toMatchObject({ deleted: [{ runNumber: 4 }] })
+    time += DAY_MS
+    expect((await clean()).deleted).toHaveLength(3)
+    expect(runs).toHaveLength(4)
+  })
+})
+
+test('a recall whose endpoint gives a reference that the catalogue cannot hold is told, not tried for ever', async () => {
+  const run = await safeRun(context, keyOf(1))
+  expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
+  const { files } = await requestRecall(context, { runNumber: 1 }, { days: 1, requestedBy: 'test' }, context.now(), signal)
+  const stage: FaultyTape['stage'] = async () => ({ kind: 'staging', reference: 'r'.repeat(300), detail: 'queued' })
+  const staging = { ...context, tape: { ...tape, stage } }
+  const id = files[0]?.replicaId ?? 0
+  expect(await advanceRecall(staging, id, signal, context.log)).toBe('failed')
+  expect(await replicaById(context, id)).toMatchObject({ state: 'failed', lease_owner: null })
+})
+
+describe('a catalogue from before there were replicas', () => {
+  const KEYS = [
+    keyOf(1),
+    'FLASH/2024/run00002.mid.gz',
+    'Größe/run00003.mid.gz',
+    '测量 😀/run00004.mid.gz',
+    'it\'s "100%"\\_/run00005.mid.gz',
+    'spaces  and + signs /run00006.mid.gz',
+    'LNGS/RUN.7/run00007.mid.gz',
+    'é/run00008.mid.gz',
+    'e\u0301/run00008.mid.gz',
+    `${'x'.repeat(200)}/run00009.mid.gz`,
+  ]
+
+  test('gets for every file the very row that cataloguing it again would find', async () => {
+    for (const [index, key] of KEYS.entries()) {
+      const tag = key.slice(0, key.lastIndexOf('/'))
+      await record(context.database, versionOf(key, `e${index}`, { bucket: context.bucket }), metadataOf(index, {}, key), { tag })
+    }
+    const before = await replicas('cloud')
+    await context.database.deleteFrom('replicas').execute()
+    for (let times = 0; times < 2; times++) await migrateReplicas(context.database as never)
+    const after = await replicas('cloud')
+    expect(after).toHaveLength(KEYS.length)
+    for (const row of after) expect(row.identity).toEqual(replicaIdentity('cloud', '', contentOf(row)))
+    const facts = (rows: readonly Replica[]) =>
+      rows
+        .map(({ identity, run_id, tag, bucket, object_key, url, name, size_bytes, md5, sha256, adler32, state, endpoint }) => ({
+          identity,
+          run_id,
+          tag,
+          bucket,
+          object_key,
+          url,
+          name,
+          size_bytes,
+          md5,
+          sha256,
+          adler32,
+          state,
+          endpoint,
+        }))
+        .toSorted((a, b) => (a.object_key < b.object_key ? -1 : 1))
+    expect(facts(after)).toEqual(facts(before))
+  })
+})

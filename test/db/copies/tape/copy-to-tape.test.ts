@@ -1,0 +1,413 @@
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
+import { copyNext, type WithTape } from '../../../../shared/copies/tape/copy-to-tape.ts'
+import { followCopies } from '../../../../shared/copies/tape/follow-copies.ts'
+import { sweepCopies } from '../../../../shared/copies/tape/sweep-copies.ts'
+import { acceptTapeRequest, parseTapeRequest } from '../../../../shared/copies/tape/tape-request.ts'
+import type { Replica } from '../../../../shared/database/replica-schema.ts'
+import { createLogger } from '../../../../shared/log.ts'
+import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
+import { runlogRow } from '../../../support/catalogue.ts'
+import { signal } from '../../../support/context.ts'
+import { type FaultyTape, faultyTape } from '../../../support/faulty-tape.ts'
+import { type CataloguedObject, startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+import { until } from '../../../support/waiting.ts'
+
+const log = createLogger({ function: 'test', level: 'silent' })
+const START = new Date('2026-03-01T12:00:00Z').getTime()
+
+let time = START
+let context: TestTapeContext
+let tape: FaultyTape
+beforeAll(async () => {
+  context = await startTestTapeContext({
+    driver: (folder) => faultyTape(createDirectoryDriver({ folder })),
+    environment: { CYGNET_TAPE_COPIES_AT_ONCE: '2' },
+    now: () => new Date(time),
+  })
+  tape = context.tape as FaultyTape
+})
+afterAll(() => context?.close())
+
+let run = 500
+let key: string
+beforeEach(async () => {
+  run++
+  key = `LNGS/run00${run}.mid.gz`
+  time = START
+  Object.assign(tape, { fault: null, asynchronous: false, onMedia: true, mostBusy: 0, before: async () => {} })
+  tape.copied.length = 0
+  for (const table of ['tombstones', 'replicas', 'tape_endpoints'] as const) await context.database.deleteFrom(table).execute()
+})
+
+const withTape = () => context as WithTape
+const copy = () => copyNext(withTape(), signal, log)
+const requestOf = (object: CataloguedObject, priority: 'live' | 'backlog' = 'live') => ({
+  tag: object.tag,
+  runNumber: object.runNumber,
+  bucket: context.bucket,
+  key: object.object.key,
+  sha256: object.sha256,
+  priority,
+})
+const wish = async (object: CataloguedObject, priority: 'live' | 'backlog' = 'live') =>
+  await acceptTapeRequest(withTape(), requestOf(object, priority))
+const only = async (): Promise<Replica> =>
+  await context.database.selectFrom('replicas').selectAll().where('kind', '=', 'tape').executeTakeFirstOrThrow()
+const history = async () =>
+  (
+    await context.database
+      .selectFrom('run_history')
+      .innerJoin('runs', 'runs.id', 'run_id')
+      .select('what')
+      .where('run_number', '=', run)
+      .execute()
+  ).map((line) => line.what)
+const alerts = async () => (await context.drain('alerts')).map((body) => body.rule)
+const onTape = (name: string) => readFileSync(join(context.tapeFolder, name), 'utf8')
+const later = (seconds: number) => {
+  time += seconds * 1000
+}
+
+describe('a copy to tape', () => {
+  test('is there with the same bytes, verified, and the old tools see it', async () => {
+    const object = await context.putRun(key, 'the bytes of a run')
+    expect(await runlogRow(context.database, run)).toMatchObject({ storage_cloud_status: 1, storage_tape_status: -1 })
+    await wish(object)
+    expect(await copy()).toBe('on-media')
+    expect(onTape(`${context.bucket}/${key}`)).toBe('the bytes of a run')
+    expect(await only()).toMatchObject({ state: 'on-media', verified_at: new Date(time), attempts: 0, lease_owner: null, last_error: null })
+    expect((await only()).verified_by).not.toBe('')
+    expect(await runlogRow(context.database, run)).toMatchObject({ storage_cloud_status: 1, storage_tape_status: 1 })
+    expect(await history()).toContain('on tape')
+    expect(await copy()).toBeNull()
+  })
+
+  test('asked for ten times, by ten functions at once, is made once', async () => {
+    const object = await context.putRun(key, 'x')
+    await Promise.all(Array.from({ length: 10 }, () => wish(object)))
+    await Promise.all(Array.from({ length: 10 }, copy))
+    expect(tape.copied).toHaveLength(1)
+    expect((await only()).state).toBe('on-media')
+    await wish(object)
+    expect(await copy()).toBeNull()
+  })
+
+  test('whose answer was lost is found, not made again', async () => {
+    await wish(await context.putRun(key, 'x'))
+    tape.fault = 'answer-lost'
+    expect(await copy()).toBe('requested')
+    expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -1 })
+    tape.fault = null
+    later(120)
+    expect(await copy()).toBe('on-media')
+    expect(tape.copied).toHaveLength(1)
+  })
+
+  test('whose function died is taken over when its lease is over', async () => {
+    await wish(await context.putRun(key, 'x'))
+    tape.fault = 'hangs'
+    const dying = new AbortController()
+    const died = copyNext({ ...withTape(), database: context.database }, dying.signal, log)
+    await until(() => tape.busy === 1)
+    expect(await copy()).toBeNull()
+    await context.database
+      .updateTable('replicas')
+      .set({ lease_until: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`, lease_owner: 'dead' })
+      .where('kind', '=', 'tape')
+      .execute()
+    tape.fault = null
+    expect(await copy()).toBe('on-media')
+    dying.abort()
+    expect(await died).toBe('lost')
+    expect((await only()).state).toBe('on-media')
+  })
+
+  test('that is stopped from outside waits for the next function without counting as a failure', async () => {
+    await wish(await context.putRun(key, 'x'))
+    tape.fault = 'hangs'
+    const stop = new AbortController()
+    const stopped = copyNext(withTape(), stop.signal, log)
+    await until(() => tape.busy === 1)
+    stop.abort()
+    expect(await stopped).toBe('requested')
+    expect(await only()).toMatchObject({ attempts: 0, lease_owner: null })
+    tape.fault = null
+    expect(await copy()).toBe('on-media')
+  })
+
+  test('that fails is tried again later and later, told after six tries, and never given up', async () => {
+    await wish(await context.putRun(key, 'x'))
+    tape.fault = 'fails'
+    const waits: number[] = []
+    for (let attempt = 1; attempt <= 12; attempt++) {
+      await context.database.deleteFrom('tape_endpoints').execute()
+      expect(await copy()).toBe(attempt < 6 ? 'requested' : 'failed')
+      expect(await copy()).toBeNull()
+      const { next_attempt_at: next } = await only()
+      waits.push((next?.getTime() ?? 0) - time)
+      time = next?.getTime() ?? time
+    }
+    expect(waits.every((wait, index) => index === 0 || wait > (waits[index - 1] ?? 0) || wait > 5 * 3_600_000)).toBe(true)
+    expect(await alerts()).toContain('tape-copy-fails')
+    expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -2 })
+    tape.fault = null
+    await context.database.deleteFrom('tape_endpoints').execute()
+    expect(await copy()).toBe('on-media')
+    expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
+  })
+
+  test('goes beside other contents that have its name; they stay as they are', async () => {
+    const object = await context.putRun(key, 'the new contents')
+    await wish(object)
+    const name = `${context.bucket}/${key}`
+    await context.tape.copy(
+      {
+        ...object,
+        name,
+        sizeBytes: 3,
+        adler32: '024d0127',
+        md5: '900150983cd24fb0d6963f7d28e17f72',
+        sha256: 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+      },
+      {
+        object: object.object,
+        open: async function* () {
+          yield Buffer.from('abc')
+        },
+        presign: async () => '',
+      },
+      { attempt: 1 },
+      signal,
+    )
+    tape.copied.length = 0
+    expect(await copy()).toBe('requested')
+    expect(await copy()).toBe('on-media')
+    expect(onTape(name)).toBe('abc')
+    const replica = await only()
+    expect(replica.name).toBe(name.replace('.mid', `.${object.sha256.slice(0, 12)}.mid`))
+    expect(onTape(replica.name)).toBe('the new contents')
+    expect(await alerts()).toContain('tape-name-taken')
+  })
+
+  test('of contents that were overwritten before it was made is told as a loss', async () => {
+    const object = await context.putRun(key, 'the first contents')
+    await wish(object)
+    await context.putRun(key, 'the second contents')
+    expect(await copy()).toBe('failed')
+    expect(await only()).toMatchObject({ next_attempt_at: null, last_error: expect.stringContaining('other contents') })
+    expect(await alerts()).toContain('tape-source-gone')
+    later(86_400 * 30)
+    expect(await copy()).toBeNull()
+    await context.putRun(key, 'the first contents', { reopen: true })
+    await wish(object)
+    expect(await copy()).toBe('on-media')
+  })
+
+  test('of contents that only the DAQ was seen to have still is told as a loss, with where to look', async () => {
+    const object = await context.putRun(key, 'the first contents')
+    await wish(object)
+    const seen = { bucket: context.bucket, key, sha256: object.sha256, sizeBytes: 18, host: 'daq01', path: '/data/old.mid.gz' }
+    await noteLocalCopy(context, seen)
+    await context.putRun(key, 'the second contents')
+    expect(await copy()).toBe('failed')
+    expect((await context.drain('alerts')).find(({ rule }) => rule === 'tape-source-gone')).toMatchObject({
+      severity: 'page',
+      summary: expect.stringContaining('/data/old.mid.gz on daq01'),
+    })
+  })
+
+  test('is not made of bytes that are not those of the catalogue, and the copy in the store is doubted', async () => {
+    const object = await context.putRun(key, 'as catalogued')
+    const others = { sha256: 'f'.repeat(64), adler32: '00000001' }
+    for (const table of ['run_files', 'replicas'] as const)
+      await context.database.updateTable(table).set(others).where('object_key', '=', key).execute()
+    await wish({ ...object, sha256: 'f'.repeat(64) })
+    expect(await copy()).toBe('requested')
+    expect(await only()).toMatchObject({ verified_at: null, attempts: 1 })
+    expect(() => onTape(`${context.bucket}/${key}`)).toThrow('ENOENT')
+    expect(await alerts()).toContain('last-copy-in-danger')
+  })
+})
+
+describe('the order of copies', () => {
+  test('live runs go before the backlog, the oldest wish first', async () => {
+    const names: string[] = []
+    for (const [index, priority] of (['backlog', 'live', 'backlog', 'live'] as const).entries()) {
+      const name = `LNGS/run0${6000 + run * 4 + index}.mid.gz`
+      names.push(name)
+      await wish(await context.putRun(name, name), priority)
+      later(1)
+    }
+    while ((await copy()) !== null);
+    expect(tape.copied.map((name) => name.slice(context.bucket.length + 1))).toEqual([names[1], names[3], names[0], names[2]])
+  })
+
+  test('no more are under way at once than allowed, however many functions ask', async () => {
+    for (let index = 0; index < 6; index++)
+      await wish(await context.putRun(`LNF/run${20_000 + run * 10 + index}.mid.gz`, `${run} ${index}`))
+    const drain = async () => {
+      while ((await waiting()) > 0)
+        if ((await copy()) === null) {
+          refused++
+          await new Promise((resolve) => setTimeout(resolve, 5))
+        }
+    }
+    // The first two copies last until the other four functions have asked in vain.
+    let refused = 0
+    tape.before = () => until(() => refused >= 4)
+    const waiting = async () =>
+      Number(
+        (
+          await context.database
+            .selectFrom('replicas')
+            .select((of) => of.fn.countAll().as('n'))
+            .where('kind', '=', 'tape')
+            .where('state', '!=', 'on-media')
+            .executeTakeFirstOrThrow()
+        ).n,
+      )
+    await Promise.all(Array.from({ length: 6 }, drain))
+    expect(tape.mostBusy).toBe(2)
+    expect(tape.copied).toHaveLength(6)
+  })
+
+  test('an endpoint that is down is left alone for longer and longer, told once, and taken up again', async () => {
+    for (let index = 0; index < 40; index++)
+      await wish(await context.putRun(`MAN/run${20_000 + run * 50 + index}.mid.gz`, `${run} ${index}`))
+    tape.fault = 'down'
+    let rests = 0
+    for (let step = 0; step < 60; step++) {
+      if ((await copy()) === null) rests++
+      later(20)
+    }
+    expect(rests).toBeGreaterThan(40)
+    expect((await alerts()).filter((rule) => rule === 'tape-endpoint-fails')).toHaveLength(1)
+    tape.fault = null
+    later(900)
+    expect(await copy()).toBe('on-media')
+    expect(await copy()).toBe('on-media')
+  })
+})
+
+describe('a copy that a service makes', () => {
+  beforeEach(() => {
+    tape.asynchronous = true
+  })
+  const jobsOf = (name: string) => [...tape.jobs].filter(([job]) => job.includes(name)).map(([, state]) => state)
+  const follow = async () => {
+    later(1800)
+    await followCopies(withTape(), signal, log)
+    return await only()
+  }
+
+  test('counts only when it is verified on the medium', async () => {
+    await wish(await context.putRun(key, 'x'))
+    expect(await copy()).toBe('submitted')
+    expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -1 })
+    expect((await follow()).state).toBe('submitted')
+    tape.onMedia = false
+    await tape.work()
+    expect(await follow()).toMatchObject({ state: 'staged', verified_by: expect.any(String) })
+    expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -1 })
+    tape.onMedia = true
+    expect((await follow()).state).toBe('on-media')
+    expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
+  })
+
+  test('whose request was not answered is one job all the same', async () => {
+    await wish(await context.putRun(key, 'x'))
+    tape.fault = 'answer-lost'
+    expect(await copy()).toBe('requested')
+    tape.fault = null
+    later(600)
+    expect(await copy()).toBe('submitted')
+    expect(jobsOf(key)).toHaveLength(1)
+  })
+
+  test('that ended in vain becomes a new job', async () => {
+    await wish(await context.putRun(key, 'x'))
+    await copy()
+    await tape.work(true)
+    expect(await follow()).toMatchObject({ state: 'requested', reference: null, generation: 2, last_error: 'the job failed' })
+    later(600)
+    expect(await copy()).toBe('submitted')
+    expect(jobsOf(key)).toEqual(['failed', 'queued'])
+    await tape.work()
+    expect((await follow()).state).toBe('on-media')
+  })
+
+  test('says on-media of wrong bytes: it does not count, and another is made beside it', async () => {
+    const object = await context.putRun(key, 'right')
+    await wish(object)
+    await copy()
+    await tape.work()
+    const path = join(context.tapeFolder, context.bucket, key)
+    chmodSync(path, 0o640)
+    writeFileSync(path, 'wrong')
+    const seen = await follow()
+    expect(seen.state).toBe('requested')
+    expect(seen.name).toContain(object.sha256.slice(0, 12))
+    expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -1 })
+  })
+})
+
+describe('the sweep', () => {
+  test('asks for the copy of every file that nobody asked for, however old, and for none twice', async () => {
+    const object = await context.putRun(key, 'x')
+    time = Date.now()
+    expect((await sweepCopies(withTape(), signal)).requested).toBe(0)
+    later(86_400 * 400)
+    expect((await sweepCopies(withTape(), signal)).requested).toBeGreaterThanOrEqual(1)
+    expect((await sweepCopies(withTape(), signal)).requested).toBe(0)
+    const rows = await context.database
+      .selectFrom('replicas')
+      .selectAll()
+      .where('object_key', '=', key)
+      .where('kind', '=', 'tape')
+      .execute()
+    expect(rows).toMatchObject([{ state: 'requested', priority: 'backlog', sha256: object.sha256 }])
+  })
+
+  test('makes anew what vanished, and another beside what went bad', async () => {
+    const object = await context.putRun(key, 'x')
+    await wish(object)
+    await copy()
+    await context.database.updateTable('replicas').set({ state: 'missing' }).where('kind', '=', 'tape').execute()
+    expect((await sweepCopies(withTape(), signal)).renewed).toBe(1)
+    expect((await only()).state).toBe('requested')
+    await copy()
+    await context.database.updateTable('replicas').set({ state: 'suspicious' }).where('kind', '=', 'tape').execute()
+    expect((await sweepCopies(withTape(), signal)).renewed).toBe(1)
+    expect(await copy()).toBe('on-media')
+    const names = (
+      await context.database.selectFrom('replicas').select(['name', 'state']).where('kind', '=', 'tape').orderBy('id').execute()
+    ).map((row) => row.state)
+    expect(names).toEqual(['suspicious', 'on-media'])
+    expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
+  })
+
+  test('tells once of a copy that is late', async () => {
+    await wish(await context.putRun(key, 'x'))
+    later(25 * 3600)
+    expect((await sweepCopies(withTape(), signal)).late).toBe(1)
+    expect((await sweepCopies(withTape(), signal)).late).toBe(0)
+    expect(await alerts()).toContain('not-on-tape')
+  })
+})
+
+test.each([
+  ['not JSON', 'nonsense'],
+  ['without a key', JSON.stringify({ tag: 'LNGS', runNumber: 1, bucket: 'b', sha256: 'a'.repeat(64), priority: 'live' })],
+  ['with a malformed checksum', JSON.stringify({ tag: 'LNGS', runNumber: 1, bucket: 'b', key: 'k', sha256: 'abc', priority: 'live' })],
+])('a request %s is refused with a sentence', (_what, body) => {
+  expect(() => parseTapeRequest(body)).toThrow(/a request for a tape copy is/)
+})
+
+test('a request for contents that the catalogue does not know is refused', async () => {
+  const unknown = { tag: 'LNGS', runNumber: 1, bucket: 'b', key: 'LNGS/run00001.mid.gz', sha256: 'a'.repeat(64), priority: 'live' as const }
+  await expect(acceptTapeRequest(withTape(), unknown)).rejects.toThrow('does not know')
+})

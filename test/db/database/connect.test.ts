@@ -1,0 +1,102 @@
+/** A database that stops answering holds nobody for ever, and no place in the pool. */
+import { sql } from 'kysely'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { startTestDatabase, type TestDatabase } from '../../../infra/local/testing.ts'
+import { type Database, inTransaction, openDatabase, WITHOUT_LIMITS } from '../../../shared/database/connect.ts'
+import { classify } from '../../../shared/errors.ts'
+import { type SilentProxy, startSilentProxy } from '../../support/silent-proxy.ts'
+import { until } from '../../support/waiting.ts'
+
+/** A thousand times what a statement takes on a quiet machine: only a silent server reaches it. */
+const SILENCE_MS = 5000
+
+let server: TestDatabase
+let proxy: SilentProxy
+let database: Database
+beforeAll(async () => {
+  server = await startTestDatabase()
+})
+beforeEach(async () => {
+  const url = new URL(server.url)
+  proxy = await startSilentProxy(Number(url.port))
+  url.port = String(proxy.port)
+  database = openDatabase(url.href, 1, { statementSeconds: 60, silenceMs: SILENCE_MS })
+})
+afterEach(async () => {
+  await database.destroy()
+  await proxy.close()
+})
+afterAll(() => server.drop())
+
+const one = async () => (await sql<{ one: number }>`SELECT 1 AS one`.execute(database)).rows[0]?.one
+const silent = { code: 'PROTOCOL_SEQUENCE_TIMEOUT' }
+
+it('a statement without an answer fails as something that passes, and the next has a connection again', async () => {
+  expect(await one()).toBe(1)
+  proxy.silence()
+  const failure = await one().catch((error: unknown) => error)
+  expect(failure).toMatchObject(silent)
+  expect(classify(failure).name).toBe('TransientError')
+  proxy.restore()
+  expect(await one()).toBe(1)
+  await until(() => proxy.open === 1)
+})
+
+it('a change of the schema may take as long as it takes', async () => {
+  const unhurried = openDatabase(server.url, 1, WITHOUT_LIMITS)
+  try {
+    const { rows } = await sql<{ limit: number }>`SELECT @@SESSION.max_statement_time AS \`limit\``.execute(unhurried)
+    expect(rows[0]?.limit).toBe(0)
+    await sql`SELECT SLEEP(1.2)`.execute(unhurried)
+  } finally {
+    await unhurried.destroy()
+  }
+})
+
+it('those that waited for the same connection are served by another', async () => {
+  await one()
+  proxy.silence()
+  const first = one()
+  const second = one()
+  proxy.restore()
+  await expect(first).rejects.toMatchObject(silent)
+  expect(await second).toBe(1)
+})
+
+it('a transaction is over, and gives its connection back', async () => {
+  await one()
+  const work = inTransaction(database, async (trx) => {
+    await sql`SELECT 1`.execute(trx)
+    proxy.silence()
+    await sql`SELECT 1`.execute(trx)
+  })
+  await expect(work).rejects.toThrow()
+  proxy.restore()
+  expect(await one()).toBe(1)
+})
+
+it('an answer that takes long is no silence', async () => {
+  await one()
+  const slow = sql<{ slept: number }>`SELECT SLEEP(0.5) AS slept`.execute(database)
+  expect((await slow).rows).toHaveLength(1)
+})
+
+it('every connection has its session: UTC, strict, and statements that end', async () => {
+  const ask = () =>
+    sql<Record<string, unknown>>`SELECT @@time_zone AS zone, @@sql_mode AS mode, @@max_statement_time AS seconds,
+      @@tx_isolation AS isolation`.execute(database)
+  const expected = { zone: '+00:00', mode: expect.stringContaining('STRICT_ALL_TABLES'), seconds: 60, isolation: 'READ-COMMITTED' }
+  expect((await ask()).rows[0]).toMatchObject(expected)
+  proxy.silence()
+  await one().catch(() => {})
+  proxy.restore()
+  expect((await ask()).rows[0]).toMatchObject(expected)
+})
+
+it('why there is no connection is told', async () => {
+  const url = new URL(server.url)
+  url.password = 'wrong'
+  const other = openDatabase(url.href, 1)
+  await expect(sql`SELECT 1`.execute(other)).rejects.toMatchObject({ code: 'ER_ACCESS_DENIED_ERROR' })
+  await other.destroy()
+})

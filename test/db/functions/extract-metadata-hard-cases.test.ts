@@ -1,0 +1,152 @@
+/** Cases in which a run would be shown wrong, forgotten or tried for ever if one line were missing. */
+import { DeleteObjectCommand } from '@aws-sdk/client-s3'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { runFileBytes } from '../../../cli/simulate/write.ts'
+import { createHandler } from '../../../functions/extract-metadata/handler.ts'
+import { createHandler as createReconcile } from '../../../functions/reconcile/handler.ts'
+import { findArrival, MAX_ATTEMPTS } from '../../../shared/catalogue/arrivals.ts'
+import { findLiveFile } from '../../../shared/catalogue/runs.ts'
+import type { StorageContext } from '../../../shared/context.ts'
+import { processArrival } from '../../../shared/ingest/process-arrival.ts'
+import { reconcile } from '../../../shared/ingest/reconcile.ts'
+import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
+import { findRuns } from '../../../shared/queries/runs.ts'
+import { addRequests } from '../../../shared/work/outbox.ts'
+import { record } from '../../support/catalogue.ts'
+import { signal, startTestContext, type TestContext } from '../../support/context.ts'
+import { metadataOf, versionOf } from '../../support/metadata.ts'
+
+let context: TestContext
+beforeAll(async () => {
+  context = await startTestContext()
+})
+afterAll(() => context.close())
+
+let run = 100
+let key: string
+beforeEach(async () => {
+  run += 1
+  key = `LNGS/run00${run}.mid.gz`
+  for (const queue of ['tape-requests', 'reco-requests', 'alerts', 'runs'] as const) await context.drain(queue)
+})
+
+const content = (seed: number) => runFileBytes({ runNumber: run, seed, camera: 32, events: 12, digitizers: false })
+const process = (arrival: ObjectArrival, on: StorageContext = context) => processArrival(on, arrival, signal, context.log)
+/** The context with a store whose requests of one kind fail. */
+const refusing = (kind: string): StorageContext => {
+  const send = (command: { constructor: { name: string } }) =>
+    command.constructor.name === kind ? Promise.reject(new Error('refused')) : context.s3.send(command as never)
+  return { ...context, s3: { send } as never }
+}
+
+test('content that is put back after another is asked for on tape and for reconstruction again', async () => {
+  const [one, two] = [await content(1), await content(2)]
+  for (const bytes of [one, two, one]) await process(await context.put(key, bytes))
+  expect(await context.drain('tape-requests')).toHaveLength(3)
+  expect(await context.drain('reco-requests')).toHaveLength(3)
+})
+
+test('an object that cannot even be looked at is counted, failed and told', async () => {
+  const arrival = await context.put(key, await content(1))
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
+    await expect(process(arrival, refusing('HeadObjectCommand'))).rejects.toThrow('refused')
+  expect(await findArrival(context.database, arrival)).toMatchObject({ state: 'failed', attempts: MAX_ATTEMPTS })
+  expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'arrival-failed', runNumber: run })])
+  expect(await process(arrival)).toBe('catalogued')
+})
+
+test('an older version, read slowly, does not come back when the newer one was catalogued and deleted meanwhile', async () => {
+  const old = await context.put(key, await content(1))
+  let once = true
+  const send = async (command: { constructor: { name: string } }) => {
+    const answer = await context.s3.send(command as never)
+    if (command.constructor.name !== 'GetObjectCommand' || !once) return answer
+    once = false
+    const body = await (answer as { Body: { transformToByteArray(): Promise<Uint8Array> } }).Body.transformToByteArray()
+    expect(await process(await context.put(key, await content(2)))).toBe('catalogued')
+    await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
+    return { ...(answer as object), Body: [body] }
+  }
+  await process(old, { ...context, s3: { send } as never })
+  expect((await findLiveFile(context.database, { bucket: context.bucket, key }))?.etag).not.toBe(old.etag)
+})
+
+test('an object whose readers die without a word is given up and told, not announced for ever', async () => {
+  const arrival = await context.put(key, await content(1))
+  await reconcile(context, { bucket: context.bucket, prefix: key, graceSeconds: 0 }, signal)
+  await context.drain('runs')
+  await sql`UPDATE arrivals SET state = 'processing', attempts = ${MAX_ATTEMPTS}, lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE
+    WHERE object_key = ${key}`.execute(context.database)
+  expect(await reconcile(context, { bucket: context.bucket, prefix: key, graceSeconds: 0 }, signal)).toMatchObject({ announced: 0 })
+  expect(await process(arrival)).toBe('failed')
+  expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'arrival-failed' })])
+})
+
+test('a version that was finished before has not failed before', async () => {
+  const [one, two] = [await content(1), await content(2)]
+  for (let time = 0; time < MAX_ATTEMPTS; time++) for (const bytes of [one, two]) await process(await context.put(key, bytes))
+  const arrival = await context.put(key, one)
+  await expect(process(arrival, refusing('GetObjectCommand'))).rejects.toThrow('refused')
+  expect(await findArrival(context.database, arrival)).toMatchObject({ state: 'received', attempts: 1 })
+})
+
+test('a message nobody can read, however deep, is kept and not delivered again', async () => {
+  const Records = [{ messageId: '0', body: `${'['.repeat(60_000)}${']'.repeat(60_000)}` }]
+  expect(await createHandler(context)({ Records } as never, { signal, log: context.log })).toEqual({ batchItemFailures: [] })
+  expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'parked-notification' })])
+})
+
+test('a request that can never be sent stops neither the others nor the listing', async () => {
+  await context.put(key, await content(1))
+  const body = { files: 'x'.repeat(1_100_000) }
+  const old = new Date(Date.now() - 3_600_000)
+  await addRequests(
+    context.database,
+    [
+      { name: 'too-big', queue: 'alerts', runId: null, body },
+      { name: 'fits', queue: 'alerts', runId: null, body: {} },
+    ],
+    old,
+  )
+  expect(await reconcile(context, { bucket: context.bucket, prefix: key, graceSeconds: 0 }, signal)).toMatchObject({
+    announced: 1,
+    finished: true,
+  })
+  expect((await context.drain('alerts')).map((message) => message.request)).toContain('fits')
+  await sql`DELETE FROM outbox WHERE name = 'too-big'`.execute(context.database)
+})
+
+test('a bucket that cannot be listed keeps no other from being reconciled', async () => {
+  const config = { ...context.config, CYGNET_RAW_BUCKETS: ['no-such-bucket', context.bucket] }
+  await expect(createReconcile({ ...context, config })({} as never, { signal, log: context.log })).rejects.toThrow()
+  const place = await context.database
+    .selectFrom('reconciliations')
+    .select('finished_at')
+    .where('bucket', '=', context.bucket)
+    .where('prefix', '=', '')
+    .executeTakeFirst()
+  expect(place?.finished_at).toBeInstanceOf(Date)
+})
+
+test('the same key in two raw buckets: reconstruction is asked for the file that counts', async () => {
+  const problem = { code: 'x', message: 'cut', offset: 1 }
+  await record(context.database, { ...versionOf(key, 'cut'), bucket: 'bucket-a' }, metadataOf(run, { complete: false, problem }))
+  const recorded = await record(context.database, { ...versionOf(key, 'whole'), bucket: 'bucket-b' }, metadataOf(run))
+  const reco = recorded.kind === 'recorded' ? recorded.requests.find((request) => request.queue === 'reco-requests') : undefined
+  expect(reco?.body.files).toEqual([expect.objectContaining({ bucket: 'bucket-b' })])
+})
+
+test('subruns make one run in whatever order they come, also when one has lost its ODB dump', async () => {
+  const drop = (subrun: number, startedAt: number | null) =>
+    record(
+      context.database,
+      versionOf(`LNGS/run00${run}sub000${subrun}.mid.gz`, `e${subrun}`),
+      metadataOf(run, { subrun, startedAt, stoppedAt: subrun === 1 ? 2000 : null }, `${subrun}`),
+    )
+  await drop(1, null)
+  await drop(0, 1000)
+  expect(await findRuns(context.database, { runNumber: run })).toEqual([
+    expect.objectContaining({ file_count: 2, complete: 1, started_epoch: 1000 }),
+  ])
+})

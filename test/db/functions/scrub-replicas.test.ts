@@ -1,0 +1,76 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { createHandler } from '../../../functions/scrub-replicas/handler.ts'
+import { TransientError } from '../../../shared/errors.ts'
+import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
+import { signal } from '../../support/context.ts'
+import { startVerifiedRuns, type VerifiedRuns } from '../../support/copies/verified-runs.ts'
+import { recordingLog } from '../../support/runtime/recording-log.ts'
+
+const HOUR = 3_600_000
+
+let runs: VerifiedRuns
+beforeAll(async () => {
+  runs = await startVerifiedRuns()
+})
+afterAll(() => runs?.context.close())
+
+let run = 50
+let key: string
+beforeEach(async () => {
+  run += 1
+  key = `LNGS/run000${run}.mid.gz`
+  runs.time = Date.now()
+  Object.assign(runs.tape, { fault: null, onMedia: true })
+  for (const table of ['tombstones', 'replicas', 'reconciliations'] as const) await runs.context.database.deleteFrom(table).execute()
+})
+
+async function invoke(context = runs.context, stop: AbortSignal = signal): Promise<readonly string[]> {
+  const { log, lines } = recordingLog()
+  const event = scheduledEvent('scrub-replicas', new Date(runs.time))
+  await createHandler(context, { secondLookMs: 1 })(event, { signal: stop, log })
+  return lines.map((line) => String(line.event))
+}
+
+test('verifies what is due every time, and goes through every place once a day', async () => {
+  await runs.put(key)
+  await runs.context.database.updateTable('replicas').set({ checked_at: null }).execute()
+  const first = await invoke()
+  expect(first.filter((event) => event === 'dark-copies')).toHaveLength(2)
+  expect(first.filter((event) => event === 'copy-verified')).toHaveLength(2)
+  expect(first.at(-1)).toBe('copies-scrubbed')
+  runs.time += HOUR
+  expect(await invoke()).toEqual(['copies-scrubbed'])
+  runs.time += 23 * HOUR
+  expect((await invoke()).filter((event) => event === 'dark-copies')).toHaveLength(2)
+})
+
+test('a place that cannot be listed keeps neither the others nor the scrub from their turn, and the run fails', async () => {
+  await runs.put(key)
+  writeFileSync(join(runs.context.tapeFolder, 'stray'), 'x')
+  await runs.context.database.updateTable('replicas').set({ checked_at: null }).execute()
+  const config = { ...runs.context.config, CYGNET_RAW_BUCKETS: ['no-such-bucket', ...runs.context.config.CYGNET_RAW_BUCKETS] }
+  await expect(invoke({ ...runs.context, config })).rejects.toThrow()
+  expect(await runs.replica(key, 'cloud')).toMatchObject({ checked_at: new Date(runs.time) })
+  expect(await runs.context.database.selectFrom('dark_objects').select('name').execute()).toContainEqual({ name: 'stray' })
+})
+
+test('a place that takes the whole time of a run waits for the next day, so that the scrub gets its turn', async () => {
+  const config = { ...runs.context.config, CYGNET_RAW_BUCKETS: [] }
+  const stop = new AbortController()
+  const list: NonNullable<typeof runs.tape.list> = async function* (_prefix, held) {
+    stop.abort(new TransientError('not done within 900 s'))
+    held.throwIfAborted()
+    yield { name: 'never', sizeBytes: 0 }
+  }
+  const context = { ...runs.context, config, tape: { ...runs.tape, list } }
+  expect(await invoke(context, stop.signal)).toEqual(['place-not-gone-through', 'copies-scrubbed'])
+  runs.time += HOUR
+  expect(await invoke(context)).toEqual(['copies-scrubbed'])
+})
+
+test('a run whose time is over before it begins fails at nothing', async () => {
+  await runs.put(key)
+  expect(await invoke(runs.context, AbortSignal.abort(new Error('over')))).toEqual(['copies-scrubbed'])
+})

@@ -1,0 +1,135 @@
+import { sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { reconcile } from '../../../shared/ingest/reconcile.ts'
+import { planReplay, replay } from '../../../shared/ingest/replay.ts'
+import { parseNotification } from '../../../shared/notifications/parse.ts'
+import { signal, startTestContext, type TestContext } from '../../support/context.ts'
+
+let context: TestContext
+beforeAll(async () => {
+  context = await startTestContext()
+})
+afterAll(() => context.close())
+
+const run = (prefix: string, more: object = {}) => reconcile(context, { bucket: context.bucket, prefix, graceSeconds: 0, ...more }, signal)
+
+/** Keys announced on the queue, which is emptied. */
+async function announced(): Promise<string[]> {
+  const bodies = await context.drain('runs')
+  return bodies.flatMap((body) => parseNotification(body).arrivals.map((arrival) => arrival.key)).toSorted()
+}
+
+const setState = (key: string, values: string) =>
+  sql`UPDATE arrivals SET ${sql.raw(values)} WHERE object_key = ${key}`.execute(context.database)
+
+describe('the listing against the ledger', () => {
+  test('announces what the ledger does not know, runs and what looks like runs, and nothing else', async () => {
+    const keys = ['A/run1.mid.gz', 'A/run2.mid.lz4', 'A/Run3.mid.gz']
+    for (const key of [...keys, 'A/notes.txt', 'A/run1.mid.crc32c', 'A/histograms_Run00001.root']) await context.put(key, key)
+    await context.put('EVENTS/LNGS_1_1.dat', 'x')
+    expect(await run('A/')).toMatchObject({ listed: 6, runs: 3, announced: 3, finished: true })
+    expect(await announced()).toEqual(keys.toSorted())
+    expect(await run('A/')).toMatchObject({ announced: 0 })
+  })
+
+  test('leaves the youngest to their own notification', async () => {
+    await context.put('B/run1.mid.gz', 'x')
+    expect(await run('B/', { graceSeconds: 3600 })).toMatchObject({ runs: 1, announced: 0 })
+    expect(await run('B/')).toMatchObject({ announced: 1 })
+    await announced()
+  })
+
+  test('announces again what died, what seems lost and what failed long ago, not what is under way or invalid', async () => {
+    const cases: readonly [string, string, boolean][] = [
+      ['C/run1.mid.gz', "state = 'processing', lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE", true],
+      ['C/run2.mid.gz', "state = 'processing', lease_until = UTC_TIMESTAMP(3) + INTERVAL 1 HOUR", false],
+      ['C/run3.mid.gz', "state = 'received', announced_at = UTC_TIMESTAMP(3) - INTERVAL 2 HOUR", true],
+      ['C/run4.mid.gz', "state = 'received'", false],
+      [
+        'C/run5.mid.gz',
+        "state = 'failed', attempts = 6, finished_at = UTC_TIMESTAMP(3) - INTERVAL 2 HOUR, announced_at = UTC_TIMESTAMP(3) - INTERVAL 2 HOUR",
+        true,
+      ],
+      ['C/run6.mid.gz', "state = 'failed', attempts = 6, finished_at = UTC_TIMESTAMP(3)", false],
+      [
+        'C/run7.mid.gz',
+        "state = 'failed', attempts = 40, finished_at = UTC_TIMESTAMP(3) - INTERVAL 2 HOUR, announced_at = UTC_TIMESTAMP(3) - INTERVAL 2 HOUR",
+        false,
+      ],
+      ['C/run8.mid.gz', "state = 'failed', outcome = 'gone', finished_at = UTC_TIMESTAMP(3)", true],
+      ['C/run9.mid.gz', "state = 'invalid'", false],
+      // Done, but the catalogue shows no such file: the store holds this version again after another.
+      ['C/run10.mid.gz', "state = 'done'", true],
+    ]
+    for (const [key] of cases) await context.put(key, key)
+    await run('C/')
+    await announced()
+    for (const [key, values] of cases) await setState(key, values)
+    await run('C/')
+    expect(await announced()).toEqual(cases.flatMap(([key, , again]) => (again ? [key] : [])).toSorted())
+  })
+
+  test('goes on where it was interrupted, and begins anew otherwise', async () => {
+    for (const name of ['1', '2', '3']) await context.put(`D/run${name}.mid.gz`, name)
+    const now = new Date()
+    await context.database
+      .insertInto('reconciliations')
+      .values({
+        bucket: context.bucket,
+        prefix: 'D/',
+        start_after: 'D/run1.mid.gz',
+        started_at: now,
+        updated_at: now,
+        finished_at: null,
+        listed: 1,
+        enqueued: 1,
+      })
+      .execute()
+    expect(await run('D/', { resume: true })).toMatchObject({ listed: 2, announced: 2, finished: true })
+    expect(await announced()).toEqual(['D/run2.mid.gz', 'D/run3.mid.gz'])
+    expect(await run('D/', { resume: true })).toMatchObject({ listed: 3, announced: 1 })
+    expect(await announced()).toEqual(['D/run1.mid.gz'])
+  })
+
+  test('lists more than one page', async () => {
+    await context.putAll(
+      Array.from({ length: 1203 }, (_, index) => `E/run${index}.mid.gz`),
+      'x',
+    )
+    expect(await run('E/')).toMatchObject({ listed: 1203, announced: 1203, finished: true })
+    expect(new Set(await announced()).size).toBe(1203)
+  })
+})
+
+describe('a replay', () => {
+  test('plans first and changes nothing, then opens the ledger and announces', async () => {
+    const arrival = await context.put('F/run77.mid.gz', 'x')
+    await run('F/')
+    await announced()
+    await setState(arrival.key, "state = 'done', outcome = 'catalogued', attempts = 1")
+    const plan = await planReplay(context, { by: 'run', runNumber: 77, tag: 'F' }, signal)
+    expect(plan).toMatchObject({ objects: [{ key: arrival.key }], gone: [] })
+    expect(await announced()).toEqual([])
+    await replay(context, plan, signal)
+    expect(await announced()).toEqual([arrival.key])
+    const row = await context.database
+      .selectFrom('arrivals')
+      .select(['state', 'attempts'])
+      .where('object_key', '=', arrival.key)
+      .executeTakeFirst()
+    expect(row).toEqual({ state: 'received', attempts: 0 })
+  })
+
+  test('says what is no longer in the store', async () => {
+    const plan = await planReplay(context, { by: 'key', bucket: context.bucket, key: 'F/run78.mid.gz' }, signal)
+    expect(plan).toEqual({ objects: [], gone: [{ bucket: context.bucket, key: 'F/run78.mid.gz' }] })
+  })
+
+  test('finds a run by its number, not by a number that contains it', async () => {
+    for (const name of ['run5.mid.gz', 'run00005.mid', 'run55.mid.gz', 'run5sub0001.mid.gz']) await context.put(`G/${name}`, name)
+    await run('G/')
+    await announced()
+    const plan = await planReplay(context, { by: 'run', runNumber: 5, tag: 'G' }, signal)
+    expect(plan.objects.map((object) => object.key).toSorted()).toEqual(['G/run00005.mid', 'G/run5.mid.gz', 'G/run5sub0001.mid.gz'])
+  })
+})

@@ -1,0 +1,276 @@
+import fc from 'fast-check'
+import type { KyselyPlugin } from 'kysely'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { refreshStorage } from '../../../shared/catalogue/replicas.ts'
+import { up as fillRunStorage } from '../../../shared/database/migrations/0005-run-storage.ts'
+import type { ReplicaKind, ReplicaState } from '../../../shared/database/replica-schema.ts'
+import { CLOUD_WORDS, type StorageSummary, storageOf, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
+import { RUN_ORDERS } from '../../../shared/queries/run-conditions.ts'
+import { describeRun } from '../../../shared/queries/runs.ts'
+import { type RunPosition, type RunSearch, SearchTooLongError, searchRuns } from '../../../shared/queries/search-runs.ts'
+import { startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
+
+let catalogue: TestCatalogue
+beforeAll(async () => {
+  catalogue = await startTestCatalogue()
+})
+afterAll(() => catalogue.close())
+beforeEach(async () => {
+  for (const table of ['replicas', 'run_files', 'runs'] as const) await catalogue.database.deleteFrom(table).execute()
+})
+
+const AT = new Date('2026-01-15T08:00:00Z')
+
+interface Row {
+  readonly tag: string
+  readonly current: boolean
+  readonly startedS: number | null
+  readonly size: number
+  readonly complete: boolean
+}
+
+const rowArbitrary: fc.Arbitrary<Row> = fc.record({
+  tag: fc.constantFrom('LNGS', 'LNF', 'FLASH/2024'),
+  current: fc.boolean(),
+  startedS: fc.option(fc.integer({ min: 1_700_000_000, max: 1_700_000_004 })),
+  size: fc.integer({ min: 0, max: 3 }),
+  complete: fc.boolean(),
+})
+
+const insertRuns = (rows: readonly Row[]) =>
+  catalogue.database
+    .insertInto('runs')
+    .values(
+      rows.map((row, index) => ({
+        tag: row.tag,
+        run_number: index % 7,
+        started_epoch: index,
+        is_current: Number(row.current),
+        complete: Number(row.complete),
+        integrity: 'verified' as const,
+        size_bytes: row.size,
+        event_count: row.size,
+        description: row.size === 1 ? '100 % Ar' : 'He/CF4',
+        started_at: row.startedS === null ? null : new Date(row.startedS * 1000),
+        parameters: '{}',
+        catalogued_at: new Date(AT.getTime() + (index % 3)),
+        updated_at: AT,
+      })),
+    )
+    .execute()
+
+/** All pages of a search, one after the other. */
+async function all(search: Omit<RunSearch, 'after'>) {
+  const found = []
+  let after: RunPosition | null = null
+  do {
+    const page = await searchRuns(catalogue.database, { ...search, after })
+    expect(page.runs.length).toBeLessThanOrEqual(search.limit)
+    if (page.next !== null) expect(page.runs.length).toBe(search.limit)
+    found.push(...page.runs)
+    after = page.next
+  } while (after !== null)
+  return found
+}
+
+const COLUMNS = { run: 'run_number', start: 'started_at', size: 'size_bytes', events: 'event_count', catalogued: 'catalogued_at' } as const
+
+describe('pages', () => {
+  test('hold every run that fits exactly once and in order, with equal and unknown values too', async () => {
+    const search = fc.record({
+      rows: fc.array(rowArbitrary, { minLength: 1, maxLength: 25 }),
+      by: fc.constantFrom(...RUN_ORDERS),
+      descending: fc.boolean(),
+      limit: fc.integer({ min: 1, max: 9 }),
+      tags: fc.constantFrom('*' as const, ['LNGS'], ['LNGS', 'FLASH/2024'], ['LNGS', 'LNGS'], []),
+      complete: fc.option(fc.boolean(), { nil: undefined }),
+      from: fc.option(fc.integer({ min: 0, max: 6 }), { nil: undefined }),
+      to: fc.option(fc.constantFrom(0, 3, 6, 100_000), { nil: undefined }),
+      text: fc.option(fc.constant('%'), { nil: undefined }),
+    })
+    await fc.assert(
+      fc.asyncProperty(search, async ({ rows, by, descending, limit, tags, complete, from, to, text }) => {
+        await catalogue.database.deleteFrom('runs').execute()
+        await insertRuns(rows)
+        const found = await all({ tags, conditions: { complete, from, to, text }, order: { by, descending }, limit })
+        const stored = await catalogue.database.selectFrom('runs').selectAll().execute()
+        const value = (run: (typeof stored)[number]) => Number(run[COLUMNS[by]] ?? Number.NEGATIVE_INFINITY)
+        const expected = stored
+          .filter((run) => run.is_current === 1 && (tags === '*' || tags.some((tag) => tag === run.tag)))
+          .filter((run) => complete === undefined || run.complete === Number(complete))
+          .filter((run) => run.run_number >= (from ?? 0) && run.run_number <= (to ?? 1e9))
+          .filter((run) => text === undefined || run.description?.includes(text) === true)
+          .toSorted((a, b) => (descending ? -1 : 1) * (value(a) === value(b) ? a.id - b.id : value(a) < value(b) ? -1 : 1))
+        expect(found.map((run) => run.id)).toEqual(expected.map((run) => run.id))
+      }),
+      { numRuns: 120 },
+    )
+  })
+
+  test('go on where they stopped while new runs arrive', async () => {
+    const row: Row = { tag: 'LNGS', current: true, startedS: 1_700_000_000, size: 1, complete: true }
+    await insertRuns(Array.from({ length: 6 }, () => row))
+    const search = { tags: '*', conditions: {}, order: { by: 'run', descending: true }, limit: 3 } as const
+    const first = await searchRuns(catalogue.database, { ...search, after: null })
+    const [newest] = first.runs
+    if (newest === undefined) throw new Error('no run')
+    const { id: _, ...copy } = newest
+    await catalogue.database
+      .insertInto('runs')
+      .values({ ...copy, run_number: 99, parameters: '{}' })
+      .execute()
+    const second = await searchRuns(catalogue.database, { ...search, after: first.next })
+    expect([...first.runs, ...second.runs].map((run) => run.run_number)).toEqual([5, 4, 3, 2, 1, 0])
+  })
+})
+
+test('more tags than one statement takes are searched all the same', async () => {
+  await insertRuns(
+    Array.from({ length: 70 }, (_, index) => ({
+      tag: `T${index}`,
+      current: true,
+      startedS: 1_700_000_000 + index,
+      size: 1,
+      complete: true,
+    })),
+  )
+  const runs = await all({ tags: '*', conditions: {}, order: { by: 'start', descending: false }, limit: 20 })
+  expect(runs.map((run) => run.tag)).toEqual(Array.from({ length: 70 }, (_, index) => `T${index}`))
+})
+
+describe('where runs are', () => {
+  const STATES: readonly ReplicaState[] = [
+    'present',
+    'deleting',
+    'deleted',
+    'suspicious',
+    'replaced',
+    'missing',
+    'requested',
+    'on-media',
+    'failed',
+    'staged',
+  ]
+  const copies = fc.array(
+    fc.record({
+      kind: fc.constantFrom<ReplicaKind>('cloud', 'tape', 'local', 'recall'),
+      state: fc.constantFrom(...STATES),
+      /** Of what counts, or of contents that were replaced. */
+      live: fc.boolean(),
+    }),
+    { maxLength: 3 },
+  )
+  const runs = fc.array(fc.array(copies, { maxLength: 3 }), { minLength: 1, maxLength: 12 })
+
+  test('is searched for by the words in which it is told', async () => {
+    let number = 0
+    await fc.assert(
+      fc.asyncProperty(runs, async (all) => {
+        for (const table of ['replicas', 'run_files', 'runs'] as const) await catalogue.database.deleteFrom(table).execute()
+        await insertRuns(all.map(() => ({ tag: 'LNGS', current: true, startedS: null, size: 1, complete: true })))
+        const stored = await catalogue.database.selectFrom('runs').selectAll().orderBy('id').execute()
+        for (const [index, files] of all.entries())
+          for (const [subrun, own] of files.entries()) number = await insertFile(stored[index]?.id ?? 0, subrun, own, number)
+        const told = await Promise.all(stored.map(async (run) => (await describeRun(catalogue.database, run)).storage))
+        const written = async () => (await catalogue.database.selectFrom('runs').selectAll().orderBy('id').execute()).map(storageOf)
+        await fillRunStorage(catalogue.database)
+        expect(await written()).toEqual(told)
+        await catalogue.database.updateTable('runs').set({ cloud: 'partly', tape: 'failed', local: 'present' }).execute()
+        await catalogue.database.transaction().execute(async (trx) => {
+          for (const { id } of stored) await refreshStorage(trx, id)
+        })
+        expect(await written()).toEqual(told)
+        const search = { tags: '*', order: { by: 'run', descending: false }, limit: 100, after: null } as const
+        const fitting = (fits: (storage: StorageSummary) => boolean) =>
+          stored.flatMap((run, i) => (told[i] && fits(told[i]) ? [run.id] : []))
+        for (const cloud of CLOUD_WORDS) {
+          const { runs: found } = await searchRuns(catalogue.database, { ...search, conditions: { cloud } })
+          expect(new Set(found.map((run) => run.id)), cloud).toEqual(new Set(fitting((storage) => storage.cloud === cloud)))
+        }
+        for (const tape of TAPE_WORDS) {
+          const { runs: found } = await searchRuns(catalogue.database, { ...search, conditions: { tape } })
+          expect(new Set(found.map((run) => run.id)), tape).toEqual(new Set(fitting((storage) => storage.tape === tape)))
+        }
+      }),
+      { numRuns: 25 },
+    )
+  })
+
+  async function insertFile(
+    runId: number,
+    subrun: number,
+    own: readonly { readonly kind: ReplicaKind; readonly state: ReplicaState; readonly live: boolean }[],
+    first: number,
+  ): Promise<number> {
+    let number = first
+    const object = { bucket: 'b', object_key: `LNGS/run${runId}sub${subrun}.mid` }
+    const content = (live: boolean) => ({ md5: 'm', adler32: 'a', sha256: live ? 'live' : 'old', size_bytes: 1 })
+    await catalogue.database
+      .insertInto('run_files')
+      .values({
+        ...object,
+        ...content(true),
+        run_id: runId,
+        subrun,
+        etag: 'e',
+        last_modified: AT,
+        compression: 'none',
+        uncompressed_bytes: 1,
+        integrity: 'verified',
+        digests_compared: '[]',
+        complete: 1,
+        warnings: '[]',
+        event_count: 1,
+        events_by_id: '{}',
+        serial_gaps: '{}',
+        banks: '{}',
+        internal_events: '{}',
+        started_epoch: 1,
+        camera: 'null',
+        digitizers: 'null',
+        parameters: '{}',
+        is_live: 1,
+        catalogued_at: AT,
+      })
+      .execute()
+    for (const { kind, state, live } of own) {
+      const identity = Buffer.alloc(32)
+      identity.writeUInt32BE(++number)
+      await catalogue.database
+        .insertInto('replicas')
+        .values({
+          ...object,
+          ...content(live),
+          identity,
+          run_id: runId,
+          tag: 'LNGS',
+          run_number: 1,
+          kind,
+          endpoint: String(number),
+          url: 'u',
+          name: 'n',
+          state,
+          requested_at: AT,
+          requested_by: 'test',
+          updated_at: AT,
+        })
+        .execute()
+    }
+    return number
+  }
+})
+
+test('a search that takes too long is given up with a sentence that says what to do', async () => {
+  await insertRuns([{ tag: 'LNGS', current: true, startedS: null, size: 1, complete: true }])
+  const interrupts: KyselyPlugin = {
+    transformQuery: ({ node }) => {
+      if (node.kind === 'RawNode') throw Object.assign(new Error('Query execution was interrupted'), { errno: 1969 })
+      return node
+    },
+    transformResult: async ({ result }) => result,
+  }
+  const search = { tags: ['LNGS'], conditions: {}, order: { by: 'run', descending: true }, limit: 1, after: null } as const
+  const searching = searchRuns(catalogue.database.withPlugin(interrupts), search)
+  await expect(searching).rejects.toThrow(SearchTooLongError)
+  await expect(searching).rejects.toThrow(/narrow it by tag, run numbers or time/)
+})

@@ -1,0 +1,193 @@
+/** What Now is made from: which run is the last, what counts as catalogued lately, how long files wait, which copies fail. */
+import { sql } from 'kysely'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { FileMetadata } from '../../../shared/extraction/metadata.ts'
+import { openArrivals } from '../../../shared/queries/open-arrivals.ts'
+import { isFailingCopy, openCopies, siteStates } from '../../../shared/queries/site-state.ts'
+import { oldestMessages } from '../../../shared/queries/waiting-work.ts'
+import { copyToTape, leaseOn, record, startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
+import { metadataOf, versionOf } from '../../support/metadata.ts'
+
+let catalogue: TestCatalogue
+beforeAll(async () => {
+  catalogue = await startTestCatalogue()
+})
+afterAll(() => catalogue.close())
+afterEach(async () => {
+  for (const table of ['run_history', 'replicas', 'outbox', 'run_files', 'arrivals', 'Runlog', 'runs'])
+    await sql`DELETE FROM ${sql.table(table)}`.execute(catalogue.database)
+})
+
+const HOUR_MS = 3_600_000
+const hoursAgo = (hours: number) => new Date(Date.now() - HOUR_MS * hours)
+const seconds = (at: Date) => Math.floor(at.getTime() / 1000)
+const site = async (tag = 'LNGS') => {
+  const { sites } = await siteStates(catalogue.database, '*', hoursAgo(24), new Date())
+  return sites.find((each) => each.tag === tag)
+}
+
+async function make(runNumber: number, begin: Date, changes: Partial<FileMetadata> = {}, tag = 'LNGS'): Promise<void> {
+  const startedAt = seconds(begin)
+  const metadata = metadataOf(runNumber, { startedAt, stoppedAt: startedAt + 60, ...changes }, `${tag} ${runNumber}`)
+  await record(catalogue.database, versionOf(`${tag}/run${runNumber}.mid.gz`, `${tag}-${runNumber}`), metadata, { tag })
+}
+
+const setRun = (runNumber: number, values: { readonly started_at?: Date | null; readonly catalogued_at?: Date }) =>
+  catalogue.database.updateTable('runs').set(values).where('run_number', '=', runNumber).execute()
+
+describe('the last run of a site', () => {
+  test('is the one that began last, whatever the numbers: one was mistyped, or the counter began anew', async () => {
+    await make(1_234_567, hoursAgo(24 * 1073))
+    await make(30_000, hoursAgo(2))
+    await make(30_001, hoursAgo(1))
+    expect((await site())?.last).toMatchObject({ run: { run_number: 30_001 }, isBegin: true })
+  })
+
+  test('without a begin counts by when it was catalogued', async () => {
+    await make(1, hoursAgo(5))
+    await make(2, hoursAgo(400))
+    await setRun(2, { started_at: null })
+    const { last } = (await site()) ?? {}
+    expect(last).toMatchObject({ run: { run_number: 2 }, isBegin: false })
+    expect(last?.at).toEqual(last?.run.catalogued_at)
+    await setRun(2, { catalogued_at: hoursAgo(6) })
+    expect((await site())?.last.run.run_number).toBe(1)
+  })
+
+  test('is not pinned by a clock that was wrong', async () => {
+    await make(1, hoursAgo(-24 * 365))
+    await setRun(1, { catalogued_at: hoursAgo(3) })
+    await make(2, hoursAgo(1))
+    expect((await site())?.last.run.run_number).toBe(2)
+  })
+
+  test('is a use of its number that counts', async () => {
+    await make(1, hoursAgo(9))
+    await make(2, hoursAgo(1))
+    await catalogue.database.updateTable('runs').set({ is_current: 0 }).where('run_number', '=', 2).execute()
+    expect((await site())?.last.run.run_number).toBe(1)
+  })
+
+  test('is told of every tag that may be seen', async () => {
+    await make(1, hoursAgo(9))
+    await make(2, hoursAgo(9), {}, 'LNF')
+    const { database } = catalogue
+    const tagsOf = async (tags: '*' | readonly string[]) =>
+      (await siteStates(database, tags, hoursAgo(24), new Date())).sites.map(({ tag }) => tag)
+    expect(await tagsOf('*')).toEqual(['LNF', 'LNGS'])
+    expect(await tagsOf(['LNF', 'none'])).toEqual(['LNF'])
+    expect(await tagsOf([])).toEqual([])
+  })
+})
+
+describe('runs of the last day', () => {
+  const broken = { complete: false, problem: { code: 'truncated', message: 'it ends in the middle', offset: 1 } } as const
+
+  test('are those catalogued in it, also what was uploaded late or has no time of its own', async () => {
+    await make(1, hoursAgo(24 * 30), broken)
+    await make(2, hoursAgo(1))
+    await make(3, hoursAgo(2), broken)
+    await setRun(3, { started_at: null })
+    expect((await site())?.recent).toMatchObject({ runs: 3, incomplete: 2, atLeast: false })
+  })
+
+  test('are not those that were catalogued before it', async () => {
+    await make(1, hoursAgo(1), broken)
+    await setRun(1, { catalogued_at: hoursAgo(25) })
+    expect((await site())?.recent).toEqual({ runs: 0, incomplete: 0, sizeBytes: 0, atLeast: false })
+  })
+})
+
+describe('files that wait', () => {
+  const setArrivals = (values: {
+    readonly state?: 'received' | 'processing' | 'failed'
+    readonly received_at?: Date
+    readonly announced_at?: Date
+    readonly attempts?: number
+    readonly reason?: string | null
+  }) => catalogue.database.updateTable('arrivals').set(values).execute()
+  const waiting = async () => (await openArrivals(catalogue.database, hoursAgo(24))).get('LNGS')?.arriving
+
+  test('wait since they were received, though they are announced again while nobody takes them', async () => {
+    await leaseOn(catalogue.database, versionOf('LNGS/run1.mid.gz', 'a'))
+    const received = hoursAgo(5)
+    await setArrivals({ state: 'received', received_at: received, announced_at: hoursAgo(0), attempts: 0 })
+    expect((await waiting())?.oldest).toEqual(received)
+    await setArrivals({ attempts: 2, reason: 'the store did not answer' })
+    expect((await waiting())?.oldest).toEqual(received)
+  })
+
+  test('wait since they were announced again, when they are read once more after they were done', async () => {
+    await leaseOn(catalogue.database, versionOf('LNGS/run1.mid.gz', 'a'))
+    const announced = hoursAgo(1)
+    const again = { received_at: hoursAgo(500), announced_at: announced }
+    await setArrivals({ state: 'received', attempts: 0, reason: 'to be replayed', ...again })
+    expect((await waiting())?.oldest).toEqual(announced)
+    await setArrivals({ state: 'processing', attempts: 1, reason: null })
+    expect((await waiting())?.oldest).toEqual(announced)
+  })
+
+  test('under a tag that has no run yet are told all the same, and without a tag to who may see all', async () => {
+    const { database } = catalogue
+    await leaseOn(database, versionOf('NEW/run1.mid.gz', 'a'))
+    await leaseOn(database, versionOf('Run7.mid.gz', 'b'))
+    const elsewhere = async (tags: '*' | readonly string[]) => (await siteStates(database, tags, hoursAgo(24), new Date())).elsewhere
+    expect((await elsewhere('*')).map(({ tag, arriving }) => [tag, arriving.count])).toEqual(
+      expect.arrayContaining([
+        ['NEW', 1],
+        [null, 1],
+      ]),
+    )
+    expect((await elsewhere(['NEW'])).map(({ tag }) => tag)).toEqual(['NEW'])
+    expect(await elsewhere(['LNGS'])).toEqual([])
+  })
+})
+
+describe('copies under way', () => {
+  const setCopy = (values: {
+    readonly state: 'requested' | 'copying' | 'failed'
+    readonly attempts: number
+    readonly last_error: string | null
+  }) => catalogue.database.updateTable('replicas').set(values).where('kind', '=', 'tape').execute()
+
+  test.each([
+    ['requested', 0, null, 0],
+    ['requested', 2, 'the endpoint answered 507', 1],
+    // It waits for another that writes the same, which is no try.
+    ['requested', 0, 'another is just writing it', 0],
+    // The first try, which is under way, after the wish was moved aside.
+    ['copying', 1, 'the name is taken', 0],
+    ['copying', 2, 'the endpoint answered 507', 1],
+    // Told as failed already.
+    ['failed', 6, 'the endpoint answered 507', 0],
+  ] as const)('%s after %i tries with the error %j: %i fail so far', async (state, attempts, error, failing) => {
+    await make(1, hoursAgo(1))
+    await copyToTape(catalogue.database, 1)
+    await setCopy({ state, attempts, last_error: error })
+    const [row] = await openCopies(catalogue.database, '*')
+    expect(row).toMatchObject({ kind: 'tape', state, count: 1, failing, lastError: failing === 1 ? error : null })
+    const copy = await catalogue.database.selectFrom('replicas').selectAll().where('kind', '=', 'tape').executeTakeFirstOrThrow()
+    expect(isFailingCopy(copy)).toBe(failing === 1)
+  })
+})
+
+describe('messages', () => {
+  test('wait at least since as many were sent last; nothing is told of what the outbox has not sent', async () => {
+    const sent = [50, 40, 30, 20, 10].map((minutes, index) => ({
+      name: String(index),
+      queue: 'alerts',
+      body: '{}',
+      run_id: null,
+      created_at: hoursAgo(9),
+      sent_at: hoursAgo(minutes / 60),
+    }))
+    await catalogue.database.insertInto('outbox').values(sent).execute()
+    const oldest = async (count: number, queue: 'alerts' | 'runs' = 'alerts') =>
+      (await oldestMessages(catalogue.database, new Map([[queue, count]]))).get(queue)
+    expect(await oldest(1)).toEqual(sent[4]?.sent_at)
+    expect(await oldest(3)).toEqual(sent[2]?.sent_at)
+    expect(await oldest(100)).toEqual(sent[0]?.sent_at)
+    expect(await oldest(0)).toBeUndefined()
+    expect(await oldest(3, 'runs')).toBeUndefined()
+  })
+})

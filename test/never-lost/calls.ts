@@ -1,0 +1,58 @@
+/** How functions are called in a story: each time with a context of its own, as a process of its own would have it. */
+import type { WithTape } from '../../shared/copies/tape/copy-to-tape.ts'
+import { type Accident, beginCall } from './call.ts'
+import { databaseOf } from './database.ts'
+import type { Given, World } from './world.ts'
+
+export interface Circumstances {
+  readonly accident: Accident | null
+  /** See call.ts. */
+  readonly pace: readonly number[]
+}
+
+export const UNDISTURBED: Circumstances = { accident: null, pace: [] }
+
+/** A call that takes longer, in real time and on however slow a machine, hangs. */
+const LONGEST_CALL_MS = 240_000
+
+/** Calls a function, until it ends or stands still. What it throws its host would note and call it again: so does the story. */
+export async function callFunction(
+  world: World,
+  name: string,
+  work: (given: Given) => Promise<unknown>,
+  { accident, pace }: Circumstances = UNDISTURBED,
+): Promise<void> {
+  const { context, clock, running, stalled } = world
+  const onAccident = (kind: string, place: string) => world.count(`${kind} at the ${place}`)
+  const call = beginCall({ name, begunAt: clock.nowMs(), accident, pace, onAccident })
+  const own: WithTape = {
+    ...context,
+    owner: `${name}-${world.truth.seq()}`,
+    now: clock.now,
+    database: databaseOf(context.database, clock.nowMs, call),
+    s3: world.store.clientFor(call),
+    queues: world.queues.clientFor(call),
+    tape: world.tapeLibrary.driverFor(call),
+  }
+  running.add(call)
+  const hanging = Promise.withResolvers<never>()
+  const hangs = setTimeout(() => hanging.reject(new Error(`${name} hangs`)), LONGEST_CALL_MS)
+  const ended = work({ context: own, signal: call.signal, call })
+    .then(
+      () => {},
+      () => {},
+    )
+    .finally(() => {
+      clearTimeout(hangs)
+      running.delete(call)
+      world.ended.push(call.begunAt)
+    })
+  if ((await Promise.race([ended, call.stalled, hanging.promise])) !== 'stalled') return
+  clearTimeout(hangs)
+  stalled.push({ call, ended })
+}
+
+/** When the earliest call began that ended since this was asked last, or still runs. */
+export function oldestCallSince({ clock, running, ended }: World): number {
+  return Math.min(clock.nowMs(), ...ended.splice(0), ...[...running].map((call) => call.begunAt))
+}

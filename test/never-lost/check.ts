@@ -1,0 +1,77 @@
+/** What must hold after every action: the catalogue against what is really there. */
+import { sql } from 'kysely'
+import type { Replica } from '../../shared/database/replica-schema.ts'
+import { storageOf } from '../../shared/database/storage-summary.ts'
+import { describeRun } from '../../shared/queries/runs.ts'
+import { oldestCallSince } from './calls.ts'
+import type { World } from './world.ts'
+
+/** When each copy said last that it was verified, by the row's id, milliseconds. */
+export type Claims = Map<number, number>
+
+/** Adds what is wrong to the world's violations. `claims` are those that were looked into before. */
+export async function check(world: World, claims: Claims): Promise<void> {
+  const { truth, violations, tape } = world
+  for (const what of tape.inspect()) violations.add(what)
+  for (const content of truth.required())
+    if (truth.copies(content).length === 0) violations.add(`${content.key} (${content.sha256.slice(0, 12)}) is lost`)
+  const since = oldestCallSince(world)
+  const replicas = await world.context.database.selectFrom('replicas').selectAll().orderBy('id').execute()
+  for (const replica of replicas) checkClaim(world, claims, replica, since)
+  await checkRunlog(world, replicas)
+  await checkRuns(world)
+}
+
+const isCounted = ({ state }: Replica) => state === 'present' || state === 'on-media'
+
+/** What a row says of its verification must have been so at that time. */
+function checkClaim(world: World, claims: Claims, replica: Replica, since: number): void {
+  const { violations, truth } = world
+  const { id, kind, state, name, object_key: key, sha256, verified_at: verifiedAt } = replica
+  const what = `${kind} ${name}, ${state}`
+  if (verifiedAt === null) {
+    if (isCounted(replica)) violations.add(`${what}: counts, and was never verified`)
+    return
+  }
+  const at = verifiedAt.getTime()
+  if (at > world.clock.nowMs()) violations.add(`${what}: verified in the future`)
+  if (claims.get(id) === at) return
+  claims.set(id, at)
+  const location =
+    kind === 'tape'
+      ? (`${state === 'on-media' ? 'media' : 'tape'}/${name}` as const)
+      : (`${kind === 'local' ? 'local' : 'store'}/${key}` as const)
+  // A call that stood still writes down later what it saw before.
+  if (!truth.heldAtTime(location, sha256, Math.min(at, since), at))
+    violations.add(`${what}: said to be verified ${verifiedAt.toISOString()}, when these bytes were not there`)
+}
+
+/** The old status says 1 only of runs whose every file is verified on the medium. */
+async function checkRunlog(world: World, replicas: readonly Replica[]): Promise<void> {
+  const { rows } = await sql<{ tag: string; run_number: number }>`SELECT tag, run_number FROM Runlog WHERE storage_tape_status = 1`.execute(
+    world.context.database,
+  )
+  for (const { tag, run_number: runNumber } of rows) {
+    const files = await world.context.database
+      .selectFrom('run_files')
+      .innerJoin('runs', 'runs.id', 'run_files.run_id')
+      .select(['object_key as key', 'sha256'])
+      .where('tag', '=', tag)
+      .where('run_number', '=', runNumber)
+      .where('is_current', '=', 1)
+      .where('is_live', '=', 1)
+      .execute()
+    for (const { key, sha256 } of files)
+      if (!replicas.some((row) => row.kind === 'tape' && row.state === 'on-media' && row.object_key === key && row.sha256 === sha256))
+        world.violations.add(`Runlog has run ${runNumber} of ${tag} on tape, and ${key} is not`)
+  }
+}
+
+/** Where a run is by its own row, which searches read, is where its replicas are. */
+async function checkRuns({ context: { database }, violations }: World): Promise<void> {
+  for (const run of await database.selectFrom('runs').selectAll().execute()) {
+    const { storage } = await describeRun(database, run)
+    const [said, is] = [JSON.stringify(storageOf(run)), JSON.stringify(storageOf(storage))]
+    if (said !== is) violations.add(`run ${run.run_number} of ${run.tag} is ${is} by its replicas, and its row says ${said}`)
+  }
+}

@@ -1,0 +1,118 @@
+/** What each piece of work is: the functions of the project, called as their hosts call them. */
+import type { SQSEvent } from 'aws-lambda'
+import { createHandler as createExtractMetadata } from '../../functions/extract-metadata/handler.ts'
+import { createHandler as createRecallRun } from '../../functions/recall-run/handler.ts'
+import { createHandler as createRequestTapeCopy } from '../../functions/request-tape-copy/handler.ts'
+import { cleanRuns } from '../../shared/copies/clean/clean-runs.ts'
+import { deleteCloudCopy, settleDeletion } from '../../shared/copies/delete/delete-cloud-copy.ts'
+import { endInterruptedForgetting, forgetLocalCopy } from '../../shared/copies/delete/forget-local-copy.ts'
+import { noteLocalCopy, noteVanishedCopy } from '../../shared/copies/delete/local-copies.ts'
+import { requestRecall } from '../../shared/copies/recall/request.ts'
+import { advanceRecalls } from '../../shared/copies/recall/schedule.ts'
+import { copyNext } from '../../shared/copies/tape/copy-to-tape.ts'
+import { followCopies } from '../../shared/copies/tape/follow-copies.ts'
+import { sweepCopies } from '../../shared/copies/tape/sweep-copies.ts'
+import { findDark } from '../../shared/copies/verify/dark/dark.ts'
+import { scrub } from '../../shared/copies/verify/scrub.ts'
+import { verifyReplica } from '../../shared/copies/verify/verify.ts'
+import type { Replica } from '../../shared/database/replica-schema.ts'
+import { reconcile } from '../../shared/ingest/reconcile.ts'
+import { createLogger } from '../../shared/log.ts'
+import type { Work } from './actions.ts'
+import { KEYS } from './contents.ts'
+import { removeThroughApi, tellUntold } from './daq.ts'
+import { HOST } from './disk.ts'
+import type { Message } from './queues.ts'
+import type { Given, World } from './world.ts'
+
+const log = createLogger({ function: 'test', level: 'silent' })
+
+/** Gives a message to the function that hears its queue. @returns whether it may be deleted. */
+export async function handle({ context, signal }: Given, { queue, body }: Message): Promise<boolean> {
+  const event = { Records: [{ messageId: 'message', body }] } as SQSEvent
+  const { batchItemFailures } = await HANDLERS[queue](context)(event, { signal, log })
+  return batchItemFailures.length === 0
+}
+
+const HANDLERS = { runs: createExtractMetadata, 'tape-requests': createRequestTapeCopy, 'recall-requests': createRecallRun }
+
+const SECOND_LOOK = { secondLookMs: 0 }
+
+/** Chosen before it is called: what it is about may be something else by then. */
+export async function functionFor(world: World, work: Exclude<Work, { do: 'deliver' }>): Promise<(given: Given) => Promise<unknown>> {
+  switch (work.do) {
+    case 'copy':
+      return ({ context, signal }) => copyNext(context, signal, log)
+    case 'follow':
+      return ({ context, signal }) => followCopies(context, signal, log)
+    case 'sweep':
+      return ({ context, signal }) => sweepCopies(context, signal)
+    case 'scrub':
+      return ({ context, signal }) => scrub(context, SECOND_LOOK, signal, log)
+    case 'find dark':
+      return async ({ context, signal }) => {
+        await findDark(context, { bucket: context.config.CYGNET_RAW_BUCKETS[0] ?? '' }, SECOND_LOOK, signal, log)
+        await findDark(context, { tape: true }, SECOND_LOOK, signal, log)
+      }
+    case 'advance recalls':
+      return ({ context, signal }) => advanceRecalls(context, signal, log)
+    case 'reconcile':
+      return ({ context, signal }) => reconcile(context, { bucket: world.bucket, prefix: '', graceSeconds: 120, resume: true }, signal)
+    case 'clean':
+      return ({ context, signal }) => cleanRuns(context, { dryRun: false, now: context.now() }, signal, log)
+    case 'verify': {
+      const replica = await chosen(world, work.which)
+      return async ({ context, signal }) =>
+        replica && verifyReplica(context, replica.id, { readBack: work.readBack, ...SECOND_LOOK }, signal, log)
+    }
+    case 'delete':
+    case 'settle': {
+      const replica = await chosen(world, work.which, 'cloud')
+      return async ({ context, signal }) =>
+        replica &&
+        (work.do === 'delete'
+          ? deleteCloudCopy(context, replica, 'a test', signal, { youngestMs: 0 })
+          : settleDeletion(context, replica, signal))
+    }
+    case 'tell of file': {
+      const copy = world.disk.find(KEYS[work.key] ?? '')
+      return async ({ context }) => copy && noteLocalCopy(context, copy)
+    }
+    case 'remove file': {
+      const copy = world.disk.find(KEYS[work.key] ?? '')
+      return async ({ context, signal, call }) => copy && forgetLocalCopy(context, copy, () => world.disk.removeFor(call, copy), signal)
+    }
+    case 'remove file through the API': {
+      const copy = world.disk.find(KEYS[work.key] ?? '')
+      return async (given) => copy && removeThroughApi(world, copy)(given)
+    }
+    case 'miss file':
+      return ({ context }) => missFile(world, context, KEYS[work.key] ?? '')
+    case 'start push through the API':
+      return tellUntold(world)
+    case 'start push':
+      return ({ context }) => endInterruptedForgetting(context, HOST, async (path) => world.disk.isThere(path))
+    case 'ask back': {
+      const [tag = '', file = ''] = (KEYS[work.key] ?? '').split('/')
+      const wish = { days: work.days, requestedBy: 'a test' }
+      return ({ context, signal }) => requestRecall(context, { runNumber: Number(file.slice(3, 8)), tag }, wish, context.now(), signal)
+    }
+  }
+}
+
+/** Contents that were noted, and are not what lies there now. */
+async function missFile({ disk }: World, context: Given['context'], key: string): Promise<void> {
+  const rows = await context.database.selectFrom('replicas').selectAll().where('kind', '=', 'local').where('object_key', '=', key).execute()
+  for (const { bucket, name: path, sha256, size_bytes: sizeBytes } of rows)
+    if (disk.find(key)?.sha256 !== sha256) await noteVanishedCopy(context, { bucket, key, host: HOST, path, sha256, sizeBytes })
+}
+
+async function chosen(world: World, which: number, kind?: 'cloud'): Promise<Replica | undefined> {
+  const rows = await world.context.database
+    .selectFrom('replicas')
+    .selectAll()
+    .$if(kind !== undefined, (query) => query.where('kind', '=', 'cloud').where('state', 'in', ['present', 'deleting']))
+    .orderBy('id')
+    .execute()
+  return rows[which % Math.max(1, rows.length)]
+}

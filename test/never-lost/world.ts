@@ -1,0 +1,111 @@
+/** Everything that functions meet in a story: a real catalogue and store, a library, queues, the DAQ's disk; and the time. */
+import { sql } from 'kysely'
+import type { WithTape } from '../../shared/copies/tape/copy-to-tape.ts'
+import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
+import type { Call } from './call.ts'
+import { type Clock, createClock } from './clock.ts'
+import { createDisk, type Disk } from './disk.ts'
+import { createJudge } from './judge.ts'
+import { createLibrary, type Library } from './library.ts'
+import { createTestQueues, type TestQueues } from './queues.ts'
+import { createStore, type Store, TEMPORARY } from './store.ts'
+import { createTapeFolder, type TapeFolder } from './tape-folder.ts'
+import { createTruth, type Truth } from './truth.ts'
+import { createViolations, type Violations } from './violations.ts'
+
+/** What all stories have in common. */
+export interface Stage {
+  readonly context: TestTapeContext
+  /** How often what happened: stories in which nothing is deleted prove nothing. */
+  readonly counts: Map<string, number>
+}
+
+export interface World extends Stage {
+  readonly bucket: string
+  readonly clock: Clock
+  readonly truth: Truth
+  readonly violations: Violations
+  readonly store: Store
+  readonly disk: Disk
+  readonly tape: TapeFolder
+  readonly tapeLibrary: Library
+  readonly queues: TestQueues
+  /** When the calls that run, or stand still, began. */
+  readonly running: Set<Call>
+  readonly stalled: { readonly call: Call; readonly ended: Promise<void> }[]
+  /** When the calls began that ended since the last check. */
+  readonly ended: number[]
+  count(what: string): void
+}
+
+/** What a call of a function is given. */
+export interface Given {
+  readonly context: WithTape
+  readonly signal: AbortSignal
+  readonly call: Call
+}
+
+const DAY_MS = 86_400_000
+
+export async function openStage(): Promise<Stage> {
+  const environment = {
+    CYGNET_TAPE_COPIES_AT_ONCE: '2',
+    CYGNET_CLEAN_RUNS_AFTER_DAYS: '1',
+    CYGNET_IGZIP: 'never',
+    CYGNET_DATABASE_CONNECTIONS: '20',
+  }
+  return { context: await startTestTapeContext({ environment }), counts: new Map() }
+}
+
+/** A new world, empty. */
+export async function createWorld(stage: Stage): Promise<World> {
+  const { context, counts } = stage
+  const { bucket, database, s3, tapeFolder: path } = context
+  // The store's own dates are the real ones: so that nothing in it is too young for the cleaner.
+  const clock = createClock(Date.now() + 3 * DAY_MS)
+  const { nowMs } = clock
+  const truth = createTruth(nowMs, bucket)
+  const violations = createViolations()
+  const count = (what: string) => void counts.set(what, (counts.get(what) ?? 0) + 1)
+  const judge = createJudge({ database, bucket, truth, violations, nowMs, count })
+  const store = createStore({ s3, bucket, truth, violations, judge })
+  const folder = createTapeFolder(path, truth)
+  async function put(key: string, bytes: Uint8Array): Promise<void> {
+    if (!key.startsWith(TEMPORARY)) violations.add(`an endpoint has a link by which it can write over ${key}`)
+    await store.put(key, bytes)
+  }
+  const library = createLibrary({ path, folder, truth, violations, clock, read: store.read, put })
+  await emptyCatalogue(stage)
+  for (const key of await store.keys()) await store.remove(key)
+  const parts = { disk: createDisk(bucket, truth, judge), tape: folder, tapeLibrary: library, queues: createTestQueues() }
+  return { ...stage, bucket, clock, truth, violations, store, ...parts, running: new Set(), stalled: [], ended: [], count }
+}
+
+/** Nothing of it runs on. */
+export async function leaveWorld({ stalled }: World): Promise<void> {
+  for (const { call } of stalled) call.wake('dies')
+  await Promise.all(stalled.map(({ ended }) => ended))
+}
+
+const TABLES = [
+  'tombstones',
+  'replicas',
+  'tape_endpoints',
+  'run_history',
+  'outbox',
+  'run_files',
+  'runs',
+  'arrivals',
+  'reconciliations',
+  'parked_notifications',
+  'dark_objects',
+  'Runlog',
+]
+
+async function emptyCatalogue({ context: { database } }: Stage): Promise<void> {
+  await database.connection().execute(async (session) => {
+    await sql`SET FOREIGN_KEY_CHECKS = 0`.execute(session)
+    for (const table of TABLES) await sql`DELETE FROM ${sql.table(table)}`.execute(session)
+    await sql`SET FOREIGN_KEY_CHECKS = 1`.execute(session)
+  })
+}

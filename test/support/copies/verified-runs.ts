@@ -1,0 +1,74 @@
+/** Runs with verified copies in the store and on tape, made as the functions make them, and what tests ask of them afterwards. */
+
+import { copyNext, type WithTape } from '../../../shared/copies/tape/copy-to-tape.ts'
+import { acceptTapeRequest } from '../../../shared/copies/tape/tape-request.ts'
+import { createLogger } from '../../../shared/log.ts'
+import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
+import { signal } from '../context.ts'
+import { type FaultyTape, faultyTape } from '../faulty-tape.ts'
+import { type CataloguedObject, startTestTapeContext, type TestTapeContext } from '../tape-context.ts'
+
+export const log = createLogger({ function: 'test', level: 'silent' })
+export const START = new Date('2026-03-01T12:00:00Z').getTime()
+
+export interface VerifiedRuns {
+  readonly context: TestTapeContext
+  readonly tape: FaultyTape
+  /** Milliseconds, as the functions see the time. */
+  time: number
+  /** A run in the store, catalogued, and unless said otherwise copied to tape. */
+  put(key: string, options?: { readonly body?: string; readonly onTape?: boolean; readonly reopen?: boolean }): Promise<CataloguedObject>
+  replica(key: string, kind: 'cloud' | 'tape' | 'local'): Promise<Awaited<ReturnType<typeof replicasUnder>>[number]>
+  history(key: string): Promise<readonly string[]>
+  alerts(): Promise<readonly { readonly rule: string; readonly severity: string; readonly summary: string }[]>
+}
+
+export async function startVerifiedRuns(environment: Readonly<Record<string, string>> = {}): Promise<VerifiedRuns> {
+  const context = await startTestTapeContext({
+    driver: (folder) => faultyTape(createDirectoryDriver({ folder })),
+    environment,
+    now: () => new Date(runs.time),
+  })
+  const runs: VerifiedRuns = {
+    context,
+    tape: context.tape as FaultyTape,
+    time: START,
+    async put(key, { body = key, onTape = true, reopen = false } = {}) {
+      const object = await context.putRun(key, body, { reopen })
+      if (!onTape) return object
+      const { tag, runNumber, sha256 } = object
+      const request = { tag, runNumber, bucket: context.bucket, key, sha256, priority: 'live' as const }
+      await acceptTapeRequest(context as WithTape, request)
+      // Where the name is taken by former contents, the first step only moves it beside.
+      for (let step = 0; step < 2; step++) {
+        const state = await copyNext(context as WithTape, signal, log)
+        if (state === 'on-media' || state === 'staged') return object
+      }
+      throw new Error(`${key} was not copied to tape`)
+    },
+    async replica(key, kind) {
+      const found = (await replicasUnder(context, key)).findLast((replica) => replica.kind === kind)
+      if (found === undefined) throw new Error(`${key} has no ${kind} copy`)
+      return found
+    },
+    async history(key) {
+      const lines = await context.database
+        .selectFrom('run_history')
+        .innerJoin('run_files', 'run_files.run_id', 'run_history.run_id')
+        .select('what')
+        .where('object_key', '=', key)
+        .where('is_live', '=', 1)
+        .orderBy('run_history.id')
+        .execute()
+      return lines.map((line) => line.what)
+    },
+    async alerts() {
+      const bodies = await context.drain('alerts')
+      return bodies.map(({ rule, severity, summary }) => ({ rule: String(rule), severity: String(severity), summary: String(summary) }))
+    },
+  }
+  return runs
+}
+
+const replicasUnder = (context: TestTapeContext, key: string) =>
+  context.database.selectFrom('replicas').selectAll().where('object_key', '=', key).orderBy('id').execute()

@@ -1,0 +1,103 @@
+/** An API with access and what a test adds to it; an IAM whose keys and moods the test decides. */
+import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import type { Identity } from '../../../../functions/catalog-api/access/identity.ts'
+import { registerAccess } from '../../../../functions/catalog-api/access/register.ts'
+import { createEmptyApi } from '../../../../functions/catalog-api/http/empty-api.ts'
+import type { Api } from '../../../../functions/catalog-api/http/route.ts'
+import type { Context } from '../../../../shared/context.ts'
+import { startHttpServer } from '../../http-server.ts'
+
+export type AccessContext = Pick<Context, 'config' | 'database' | 'log' | 'now'>
+
+export function createAccessApi(context: AccessContext, add: (api: Api, identity: Identity) => void = () => {}): Api {
+  const api = createEmptyApi(context.log)
+  add(api, registerAccess(api, context))
+  return api
+}
+
+/** What a browser has after it has begun to sign in: the cookie, and what the IAM is asked with. */
+export async function beginSignIn({ app }: Api, clientAddress?: string) {
+  const begun = await app.request('/sign-in', {}, { clientAddress })
+  const asked = new URL(begun.headers.get('location') ?? '').searchParams
+  const cookie = (begun.headers.get('set-cookie') ?? '').split(';')[0] ?? ''
+  return { cookie, state: asked.get('state'), nonce: asked.get('nonce') }
+}
+
+export interface TestIssuer {
+  readonly url: string
+  /** Answers of the address of the keys, refused ones included. */
+  readonly keyRequests: () => number
+  /** How clients said who they are when they asked for tokens. */
+  readonly authorizations: readonly (string | undefined)[]
+  /** A token with good claims but for the changes; `undefined` leaves one out. */
+  token(changes?: Readonly<Record<string, unknown>>, header?: Readonly<Record<string, unknown>>): Promise<string>
+  /** Signs with a new key from now on; the old one is no longer published. */
+  rotate(): Promise<void>
+  setAway(away: boolean): void
+  /** What the next sign-ins end with: the ID token, made from the claims, and the answer about the person. */
+  setSignIn(claims: Readonly<Record<string, unknown>>, userinfo?: Readonly<Record<string, unknown>>): void
+  publicKey(): Promise<string>
+  close(): Promise<void>
+}
+
+/** @param now of the service under test, in the manner of which tokens are dated. */
+export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
+  let serial = 0
+  let keyRequests = 0
+  let away = false
+  const authorizations: (string | undefined)[] = []
+  let signIn: { readonly claims: Readonly<Record<string, unknown>>; readonly userinfo: object } = { claims: {}, userinfo: {} }
+  const newKey = async () => {
+    serial += 1
+    return { ...(await generateKeyPair('ES256', { extractable: true })), kid: `key-${serial}` }
+  }
+  let key = await newKey()
+  const token: TestIssuer['token'] = async (changes = {}, header = {}) => {
+    const seconds = Math.floor(now().getTime() / 1000)
+    const good = { iss: url, aud: 'cygnet', sub: 'alice', name: 'Alice', iat: seconds, exp: seconds + 3600, 'wlcg.groups': ['/cygno'] }
+    const claims = Object.fromEntries(Object.entries({ ...good, ...changes }).filter(([, value]) => value !== undefined))
+    return await new SignJWT(claims as JWTPayload).setProtectedHeader({ alg: 'ES256', kid: key.kid, ...header }).sign(key.privateKey)
+  }
+  const http = await startHttpServer(async (request, response) => {
+    if (request.url === '/keys') keyRequests += 1
+    if (request.url === '/token') authorizations.push(request.headers.authorization)
+    if (away) return void response.writeHead(503).end()
+    response.setHeader('content-type', 'application/json')
+    if (request.url === '/keys')
+      response.end(JSON.stringify({ keys: [{ ...(await exportJWK(key.publicKey)), kid: key.kid, use: 'sig', alg: 'ES256' }] }))
+    else if (request.url === '/.well-known/openid-configuration') response.end(JSON.stringify(descriptionOf(url)))
+    else if (request.url === '/token')
+      response.end(
+        JSON.stringify({ access_token: 'at', token_type: 'Bearer', id_token: await token({ aud: 'cygnet-web', ...signIn.claims }) }),
+      )
+    else if (request.url === '/userinfo') response.end(JSON.stringify(signIn.userinfo))
+    else response.writeHead(404).end('{}')
+  })
+  const url = http.origin
+  return {
+    url,
+    keyRequests: () => keyRequests,
+    authorizations,
+    token,
+    async rotate() {
+      key = await newKey()
+    },
+    setAway(state) {
+      away = state
+    },
+    setSignIn(claims, userinfo = {}) {
+      signIn = { claims, userinfo }
+    },
+    publicKey: async () => JSON.stringify(await exportJWK(key.publicKey)),
+    close: () => http.close(),
+  }
+}
+
+const descriptionOf = (url: string) => ({
+  issuer: url,
+  jwks_uri: `${url}/keys`,
+  authorization_endpoint: `${url}/auth`,
+  token_endpoint: `${url}/token`,
+  userinfo_endpoint: `${url}/userinfo`,
+  id_token_signing_alg_values_supported: ['ES256'],
+})

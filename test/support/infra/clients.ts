@@ -1,0 +1,60 @@
+/** Clients of the embedded services for these tests, with the SDK's settings as a user would leave them. */
+import { S3Client } from '@aws-sdk/client-s3'
+import { DeleteMessageCommand, GetQueueUrlCommand, type Message, ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
+import type { Connection } from '../../../infra/local/services/embedded/embedded.ts'
+
+export function s3Client({ s3 }: Connection, more: object = {}): S3Client {
+  return new S3Client({ endpoint: s3.endpoint, region: s3.region, credentials: s3, forcePathStyle: true, maxAttempts: 1, ...more })
+}
+
+export interface TestQueue {
+  /** Takes up to ten messages; waits for the first one for `waitSeconds` (0 when absent). */
+  receive(options?: { readonly waitSeconds?: number; readonly visibilitySeconds?: number }): Promise<readonly Message[]>
+  /** Takes and deletes messages until none comes, and returns the events' records. */
+  records(options?: { readonly waitSeconds?: number }): Promise<readonly EventRecord[]>
+  readonly url: string
+  readonly client: SQSClient
+}
+
+export interface EventRecord {
+  readonly eventName: string
+  readonly eventTime: string
+  readonly s3: {
+    readonly bucket: { readonly name: string; readonly arn: string }
+    readonly object: {
+      readonly key: string
+      readonly size?: number
+      readonly eTag?: string
+      readonly sequencer: string
+      readonly versionId?: string
+    }
+  }
+}
+
+export async function testQueue({ sqs }: Connection, name: string): Promise<TestQueue> {
+  const client = new SQSClient({ endpoint: sqs.endpoint, region: sqs.region, credentials: sqs, maxAttempts: 1 })
+  const { QueueUrl: url = '' } = await client.send(new GetQueueUrlCommand({ QueueName: name }))
+  const receive: TestQueue['receive'] = async ({ waitSeconds = 0, visibilitySeconds } = {}) => {
+    const { Messages = [] } = await client.send(
+      new ReceiveMessageCommand({
+        QueueUrl: url,
+        MaxNumberOfMessages: 10,
+        WaitTimeSeconds: waitSeconds,
+        VisibilityTimeout: visibilitySeconds,
+        MessageSystemAttributeNames: ['ApproximateReceiveCount'],
+      }),
+    )
+    return Messages
+  }
+  const records: TestQueue['records'] = async ({ waitSeconds = 0 } = {}) => {
+    const all: EventRecord[] = []
+    for (let messages = await receive({ waitSeconds }); messages.length > 0; messages = await receive()) {
+      for (const { Body = '{}', ReceiptHandle } of messages) {
+        all.push(...(JSON.parse(Body) as { Records: EventRecord[] }).Records)
+        await client.send(new DeleteMessageCommand({ QueueUrl: url, ReceiptHandle }))
+      }
+    }
+    return all
+  }
+  return { receive, records, url, client }
+}

@@ -1,0 +1,277 @@
+/**
+ * The promises of shared/tape/driver.ts, held against any driver. A driver's own test makes a fixture and adds what only it can do:
+ *
+ * @example
+ * driverConformance('directory', async () => ({ driver, plant, bytesAt, settle: async () => {}, makeSource: memorySource, close }))
+ */
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ConflictError, InvalidInputError, TransientError } from '../../../shared/errors.ts'
+import { fingerprint, freshName, tapeFileOf } from './files.ts'
+import { createActions, type DriverFixture, folderOf } from './fixture.ts'
+
+export { freshName, tapeFileOf } from './files.ts'
+
+export interface DriverTraits {
+  /** `copy` hands the work to a service and returns `submitted`. */
+  readonly asynchronous?: boolean
+  /** The endpoint takes letters, digits, dots, dashes, underscores and slashes only (as Rucio does); else any name. */
+  readonly plainNames?: boolean
+}
+
+const never = new AbortController().signal
+const MB = 1_000_000
+
+export function driverConformance(kind: string, makeFixture: () => Promise<DriverFixture>, traits: DriverTraits = {}): void {
+  describe(`a ${kind} endpoint keeps the promises of every driver`, () => {
+    let fixture: DriverFixture
+    beforeAll(async () => {
+      fixture = await makeFixture()
+    })
+    afterAll(() => fixture?.close())
+
+    const { look, copy, expectPresent, listed } = createActions(() => fixture)
+
+    it.each([
+      ['a small file', 1234],
+      ['an empty file', 0],
+      ['a file of many chunks', 20 * MB + 7],
+    ])('%s goes from absent to present, byte for byte', async (_, sizeBytes) => {
+      const bytes = randomBytes(sizeBytes)
+      const file = await tapeFileOf(bytes)
+      expect(await look(file)).toEqual({ state: 'absent' })
+      const result = await copy(file, bytes)
+      if ('kind' in result) {
+        if (result.kind !== 'stored') expect.fail(`the copy ended as ${JSON.stringify(result)}`)
+        expect(result.verifiedBy).toBeTruthy()
+        if (result.how === 'streamed') expect(result.bytesThroughUs).toBe(sizeBytes)
+        else expect(result.bytesThroughUs).toBeLessThanOrEqual(sizeBytes)
+      }
+      await expectPresent(file, bytes)
+    })
+
+    it('copying again finds what is there and leaves it', async () => {
+      const bytes = randomBytes(5000)
+      const file = await tapeFileOf(bytes)
+      await copy(file, bytes)
+      const again = await copy(file, bytes)
+      expect('kind' in again ? again.kind : again.state).toMatch(/^(stored|present)$/)
+      await expectPresent(file, bytes)
+    })
+
+    it('two copies at once end as one good file', async () => {
+      const bytes = randomBytes(3 * MB)
+      const file = await tapeFileOf(bytes)
+      const source = () => fixture.makeSource(file.name, bytes)
+      const results = await Promise.allSettled([1, 2].map(() => fixture.driver.copy(file, source(), { attempt: 1 }, never)))
+      for (const result of results) {
+        if (result.status === 'fulfilled') expect(result.value.kind).toMatch(/^(stored|submitted)$/)
+        else
+          expect(
+            [TransientError, ConflictError].some((kind) => result.reason instanceof kind),
+            String(result.reason),
+          ).toBe(true)
+      }
+      await fixture.settle()
+      if ((await look(file)).state !== 'present') await copy(file, bytes, {}, 2)
+      await expectPresent(file, bytes)
+      const names = await listed(folderOf(file))
+      if (names !== null) expect(names).toEqual([{ name: file.name, sizeBytes: bytes.length }])
+    })
+
+    it.each([
+      ['other contents of the same size', 5000],
+      ['a longer file', 9000],
+      ['an empty file', 0],
+    ])('%s under the name stays as it is', async (_, occupantBytes) => {
+      const occupant = randomBytes(occupantBytes)
+      const bytes = randomBytes(5000)
+      const file = await tapeFileOf(bytes)
+      await fixture.plant(file.name, occupant)
+      expect(await look(file)).toMatchObject({ state: 'different' })
+      const result = await copy(file, bytes).catch((error: unknown) => error)
+      if (traits.asynchronous !== true) expect(result).toMatchObject({ kind: 'occupied' })
+      else if (!(result instanceof TransientError)) expect(JSON.stringify(result)).toMatch(/"(occupied|different)"/)
+      expect(fingerprint(await fixture.bytesAt(file.name))).toBe(fingerprint(occupant))
+    })
+
+    it.each([
+      ['other bytes of the same size', (bytes: Buffer) => Buffer.from(bytes).fill(7, 2000, 2001 + (bytes[2000] === 7 ? 3 : 0))],
+      ['too few bytes', (bytes: Buffer) => bytes.subarray(0, -1)],
+      ['too many bytes', (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(1)])],
+      ['no bytes', () => Buffer.alloc(0)],
+    ])('a source that gives %s is refused and leaves nothing under the name', async (_, change) => {
+      const bytes = randomBytes(200_000)
+      const file = await tapeFileOf(bytes)
+      const outcome = await copy(file, change(bytes)).catch((error: unknown) => error)
+      expect(outcome).toBeInstanceOf(traits.asynchronous === true ? Error : InvalidInputError)
+      expect(await fixture.bytesAt(file.name)).toBeNull()
+      const names = await listed(folderOf(file))
+      if (names !== null) expect(names).toEqual([])
+    })
+
+    it('a source that breaks leaves nothing under the name, and the next copy succeeds', async () => {
+      const bytes = randomBytes(2 * MB)
+      const file = await tapeFileOf(bytes)
+      await expect(copy(file, bytes, { breaksAfter: MB })).rejects.toThrow(TransientError)
+      expect(await fixture.bytesAt(file.name)).toBeNull()
+      expect((await look(file)).state).toMatch(/^(absent|failed)$/)
+      await copy(file, bytes, {}, 2)
+      await expectPresent(file, bytes)
+      const names = await listed(folderOf(file))
+      if (names !== null) expect(names).toEqual([{ name: file.name, sizeBytes: bytes.length }])
+    })
+
+    it('a copy that is given up before it began does nothing', async () => {
+      const bytes = randomBytes(5000)
+      const file = await tapeFileOf(bytes)
+      const source = fixture.makeSource(file.name, bytes)
+      await expect(fixture.driver.copy(file, source, { attempt: 1 }, AbortSignal.abort())).rejects.toThrow()
+      await fixture.settle()
+      expect(await fixture.bytesAt(file.name)).toBeNull()
+    })
+
+    it.skipIf(traits.asynchronous === true)(
+      'a copy whose source hangs ends when it is given up, and leaves nothing under the name',
+      async () => {
+        const bytes = randomBytes(2 * MB)
+        const file = await tapeFileOf(bytes)
+        const patience = new AbortController()
+        // The source would hang for longer than the test may take.
+        const onHang = () => void setImmediate(() => patience.abort())
+        const source = fixture.makeSource(file.name, bytes, { hangsAfter: MB, onHang })
+        await expect(fixture.driver.copy(file, source, { attempt: 1 }, patience.signal)).rejects.toThrow()
+        expect(await fixture.bytesAt(file.name)).toBeNull()
+        await copy(file, bytes, {}, 2)
+        await expectPresent(file, bytes)
+      },
+    )
+
+    it('bytes that went bad at the endpoint are seen when they are read back', async () => {
+      const bytes = randomBytes(300_000)
+      const file = await tapeFileOf(bytes)
+      await copy(file, bytes)
+      expect(await look(file, 'always')).toMatchObject({ state: 'present' })
+      const damaged = Buffer.from(bytes)
+      damaged[150_000] = (damaged[150_000] ?? 0) ^ 1
+      await fixture.plant(file.name, damaged)
+      expect(await look(file, 'always')).toMatchObject({ state: 'different' })
+      await fixture.plant(file.name, bytes.subarray(0, -1))
+      expect(await look(file, 'never')).toMatchObject({ state: 'different' })
+    })
+
+    it('a look without reading back never says "present" of what nobody compared', async () => {
+      const bytes = randomBytes(1000)
+      const file = await tapeFileOf(bytes)
+      const damaged = Buffer.from(bytes).reverse()
+      await fixture.plant(file.name, damaged)
+      expect((await look(file, 'never')).state).toMatch(/^(unverified|different)$/)
+    })
+
+    it('looking changes nothing', async () => {
+      const bytes = randomBytes(1000)
+      const file = await tapeFileOf(bytes)
+      const before = await listed('')
+      for (const readBack of ['never', 'if-needed', 'always'] as const) expect(await look(file, readBack)).toEqual({ state: 'absent' })
+      expect(await listed('')).toEqual(before)
+      await fixture.plant(file.name, bytes)
+      for (const readBack of ['never', 'if-needed', 'always'] as const) await look(file, readBack)
+      expect(fingerprint(await fixture.bytesAt(file.name))).toBe(fingerprint(bytes))
+    })
+
+    it('a copy is staged and read as it was', async () => {
+      const bytes = randomBytes(3 * MB + 1)
+      const file = await tapeFileOf(bytes)
+      await copy(file, bytes)
+      let staged = await fixture.driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, never)
+      for (let asked = 0; staged.kind === 'staging' && asked < 10; asked += 1) {
+        await fixture.settle()
+        staged = await fixture.driver.stage(file, { reference: staged.reference, lifetimeSeconds: 3600 }, never)
+      }
+      expect(staged).toMatchObject({ kind: 'online' })
+      const read = Buffer.concat(await Array.fromAsync(fixture.driver.read(file, never)))
+      expect(fingerprint(read)).toBe(fingerprint(bytes))
+    })
+
+    it('what was staged is let go again without harm to the copy, said twice or of a request that nobody knows', async () => {
+      const bytes = randomBytes(5000)
+      const file = await tapeFileOf(bytes)
+      await copy(file, bytes)
+      const staged = await fixture.driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, never)
+      for (const reference of [staged.reference, staged.reference, 'a-request-of-nobody'])
+        if (reference !== null) await fixture.driver.release(file, reference, never)
+      await fixture.settle()
+      await expectPresent(file, bytes)
+    })
+
+    it('a file that is not there can be neither staged nor read', async () => {
+      const file = await tapeFileOf(randomBytes(100))
+      await expect(fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never)).rejects.toThrow()
+      await expect(Array.fromAsync(fixture.driver.read(file, never))).rejects.toThrow()
+    })
+
+    it('a copy that ends short is not read as a whole one', async () => {
+      const bytes = randomBytes(100_000)
+      const file = await tapeFileOf(bytes)
+      await fixture.plant(file.name, bytes.subarray(0, 60_000))
+      await expect(Array.fromAsync(fixture.driver.read(file, never))).rejects.toThrow()
+    })
+
+    it('the listing shows copies with their sizes, below the prefix only', async (context) => {
+      if (fixture.driver.list === undefined) return context.skip('this endpoint gives no listing')
+      const bytes = randomBytes(4321)
+      const [file, other] = [await tapeFileOf(bytes), await tapeFileOf(bytes)]
+      await copy(file, bytes)
+      await copy(other, bytes)
+      expect(await listed(folderOf(file))).toEqual([{ name: file.name, sizeBytes: 4321 }])
+      expect((await listed(''))?.map((entry) => entry.name)).toEqual(expect.arrayContaining([file.name, other.name]))
+      expect(await listed(`${folderOf(file)}nothing/here/`)).toEqual([])
+    })
+
+    it
+      .skipIf(traits.plainNames === true)
+      .each([
+        'run 00012 copy.mid.gz',
+        'run00012+a&b=c;d.mid.gz',
+        'run00012%2F100%.mid.gz',
+        'run00012#1?x.mid.gz',
+        'Läufe/ランス/run00012–é.mid.gz',
+        '~user/.hidden/run00012.mid.gz',
+        'a/b/c/d/e/f/g/h/run00012.mid.gz',
+        `${'x'.repeat(200)}.mid.gz`,
+        'run\'00012"(1)[2]{3}.mid.gz',
+      ])('the name %s comes back as it was given', async (name) => {
+      const bytes = randomBytes(999)
+      const file = await tapeFileOf(bytes, freshName(name))
+      await copy(file, bytes)
+      await expectPresent(file, bytes)
+      const names = await listed(folderOf(file))
+      if (names !== null) expect(names).toEqual([{ name: file.name, sizeBytes: 999 }])
+      expect(fingerprint(Buffer.concat(await Array.fromAsync(fixture.driver.read(file, never))))).toBe(fingerprint(bytes))
+    })
+
+    it.each([
+      '../outside.mid',
+      'cygno-data/../../outside.mid',
+      '/etc/outside.mid',
+      'cygno-data//run.mid',
+      'cygno-data/./run.mid',
+      'a\\..\\b',
+      'a\0b',
+      '',
+    ])('the name "%s" is refused', async (name) => {
+      const bytes = randomBytes(10)
+      const file = await tapeFileOf(bytes, name)
+      const source = fixture.makeSource('cygno-data/LNGS/run00012.mid.gz', bytes)
+      await expect(fixture.driver.copy(file, source, { attempt: 1 }, never)).rejects.toThrow(InvalidInputError)
+      await expect(look(file)).rejects.toThrow(InvalidInputError)
+      await expect(Array.fromAsync(fixture.driver.read(file, never))).rejects.toThrow(InvalidInputError)
+      expect(() => fixture.driver.url(name)).toThrow(InvalidInputError)
+    })
+
+    it('the address of the endpoint and of a file carry no credentials', () => {
+      const url = fixture.driver.url('cygno-data/LNGS/run00012.mid.gz')
+      for (const address of [fixture.driver.endpoint, url]) expect(address).not.toMatch(/\/\/[^/]*@|token|signature/i)
+    })
+  })
+}

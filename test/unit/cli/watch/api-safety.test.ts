@@ -1,0 +1,119 @@
+import { describe, expect, test } from 'vitest'
+import type { EndOfRemoval, RemoteCopies, RemotePermission, RemoteStore } from '../../../../cli/push/remote-store.ts'
+import { createApiSafety } from '../../../../cli/watch/api-safety.ts'
+
+const at = '2026-05-01T12:00:00.000Z'
+const copies: RemoteCopies = {
+  sha256: 'aa',
+  sizeBytes: 10,
+  cloud: { state: 'present', verifiedAt: at },
+  tape: [{ endpoint: 'davs://tape', state: 'on-media', verifiedAt: at }],
+  safe: true,
+  why: 'two copies are verified',
+}
+const content = { bucket: 'b', key: 'LNGS/run00001.mid', sha256: 'aa', sizeBytes: 10 }
+const file = { ...content, path: '/data/run00001.mid' }
+const never = new AbortController().signal
+const PERMITTED: RemotePermission = { allowed: true, why: 'verified just now', id: 7, validSeconds: 60 }
+
+/** The API with these answers, a clock, and a disk with one file. */
+function world(answer: RemotePermission | null, found: RemoteCopies | null = copies) {
+  const time = { wallMs: 1_000_000, steadyMs: 0 }
+  const state = { isThere: true, ended: [] as EndOfRemoval[], whileAsked: () => {}, endFails: false }
+  const remote: Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'endRemoval'> = {
+    copiesOf: async () => found,
+    async mayRemove() {
+      state.whileAsked()
+      return answer
+    },
+    async endRemoval(end) {
+      if (state.endFails) throw new Error('the API went away')
+      state.ended.push(end)
+    },
+  }
+  const clock = { wallMs: () => time.wallMs, steadyMs: () => time.steadyMs }
+  const safety = createApiSafety(remote, clock, { host: 'daq', isThere: () => state.isThere })
+  const remove = () => {
+    state.isThere = false
+  }
+  return { time, state, safety, forget: () => safety.forget(file, remove, never) }
+}
+const END = { bucket: 'b', key: content.key, host: 'daq', id: 7 }
+
+describe('what the API has of a file', () => {
+  test('speaks for it when it is known byte by byte', async () => {
+    expect(await world(null).safety.safetyOf(content, never)).toEqual({ safe: true, why: copies.why })
+  })
+
+  test.each([
+    ['is not known', null],
+    ['has other contents', { ...copies, sha256: 'bb' }],
+    ['has another size', { ...copies, sizeBytes: 11 }],
+    ['is not safe', { ...copies, safe: false }],
+  ])('does not when it %s', async (_, found) => {
+    expect((await world(null, found).safety.safetyOf(content, never)).safe).toBe(false)
+  })
+
+  test.each([
+    ['the store', { ...copies, cloud: null }],
+    ['the store, verified', { ...copies, cloud: { state: 'present', verifiedAt: null } }],
+    ['tape', { ...copies, tape: [] }],
+    ["the tape's medium", { ...copies, tape: [{ endpoint: '', state: 'staged', verifiedAt: at }] }],
+  ])('is not believed when it is called safe without a copy in %s', async (_, found) => {
+    await expect(world(null, found).safety.safetyOf(content, never)).rejects.toThrow('without naming two verified copies')
+  })
+})
+
+describe('a file goes by the word of the API', () => {
+  test('when it permits that, which is told to have been done', async () => {
+    const { state, forget } = world(PERMITTED)
+    expect(await forget()).toEqual({ safe: true, why: 'verified just now' })
+    expect(state).toMatchObject({ isThere: false, ended: [{ ...END, gone: true }] })
+  })
+
+  test('not when it refuses, whatever the copies are by the catalogue', async () => {
+    const { state, forget } = world({ allowed: false, why: 'the copy on tape is not there' })
+    expect(await forget()).toEqual({ safe: false, why: 'the copy on tape is not there' })
+    expect(state).toMatchObject({ isThere: true, ended: [] })
+  })
+
+  test('not when it is an API of before, which does not look', async () => {
+    const { state, forget } = world(null)
+    expect(await forget()).toMatchObject({ safe: false, why: expect.stringContaining('of an earlier version') })
+    expect(state).toMatchObject({ isThere: true, ended: [] })
+  })
+
+  test.each([
+    ['the answer took as long as it is valid', { steadyMs: 60_000, wallMs: 60_000 }, false],
+    ['the machine slept meanwhile, and its steady clock with it', { steadyMs: 1000, wallMs: 3_600_000 }, false],
+    ['the clock on the wall was set back', { steadyMs: 61_000, wallMs: -3_600_000 }, false],
+    ['the answer took almost as long', { steadyMs: 59_000, wallMs: 59_000 }, true],
+  ])('only in time: %s', async (_, passed, goes) => {
+    const { state, time, forget } = world(PERMITTED)
+    state.whileAsked = () => {
+      time.steadyMs += passed.steadyMs
+      time.wallMs += passed.wallMs
+    }
+    expect((await forget()).safe).toBe(goes)
+    expect(state).toMatchObject({ isThere: !goes, ended: [{ ...END, gone: goes }] })
+  })
+
+  test('and what fails on the disk is told: the file is still there, or somebody else took it', async () => {
+    for (const isThere of [true, false]) {
+      const { state, safety } = world(PERMITTED)
+      const remove = () => {
+        state.isThere = isThere
+        throw new Error('EACCES')
+      }
+      await expect(safety.forget(file, remove, never)).rejects.toThrow('EACCES')
+      expect(state.ended).toEqual([{ ...END, gone: !isThere }])
+    }
+  })
+
+  test('also when the end cannot be told, which is said', async () => {
+    const { state, forget } = world(PERMITTED)
+    state.endFails = true
+    await expect(forget()).rejects.toThrow('the API went away')
+    expect(state.isThere).toBe(false)
+  })
+})

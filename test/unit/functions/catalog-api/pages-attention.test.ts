@@ -1,0 +1,193 @@
+/** What stands at the top of Now: every trouble, and when there is none no more than what was looked at. */
+import { describe, expect, test } from 'vitest'
+import type { QueueState } from '../../../../functions/catalog-api/api/queue-states.ts'
+import { createAskedOnce } from '../../../../functions/catalog-api/pages/asked-once.ts'
+import { attention, type Looked, troublesOf } from '../../../../functions/catalog-api/pages/attention.ts'
+import type { Run } from '../../../../shared/database/schema.ts'
+import type { Alert } from '../../../../shared/queries/alerts.ts'
+import { NO_ARRIVALS } from '../../../../shared/queries/open-arrivals.ts'
+import type { CopiesInState, SiteState } from '../../../../shared/queries/site-state.ts'
+
+const NOW = new Date('2026-01-15T08:00:00Z')
+const minutesAgo = (minutes: number) => new Date(NOW.getTime() - 60_000 * minutes)
+
+const siteWith = (changes: Partial<SiteState> = {}): SiteState => ({
+  tag: 'LNGS',
+  last: { run: {} as Run, at: minutesAgo(60 * 24 * 90), isBegin: true },
+  recent: { runs: 0, incomplete: 0, sizeBytes: 0, atLeast: false },
+  copies: [],
+  ...NO_ARRIVALS,
+  ...changes,
+})
+const copy = (changes: Partial<CopiesInState>): CopiesInState => ({
+  kind: 'tape',
+  state: 'requested',
+  priority: 'live',
+  count: 1,
+  sizeBytes: 1,
+  oldest: minutesAgo(5),
+  failing: 0,
+  lastError: null,
+  ...changes,
+})
+const queueWith = (changes: Partial<QueueState> = {}): QueueState => ({
+  queue: 'runs',
+  depth: { waiting: 0, inFlight: 0 },
+  dead: 0,
+  oldest: null,
+  ...changes,
+})
+const alert = (severity: Alert['severity'], id = 1): Alert => ({
+  id,
+  at: NOW,
+  rule: 'rule',
+  severity,
+  summary: 'it happened',
+  tag: null,
+  runNumber: null,
+})
+const looked = (changes: Partial<Looked> = {}): Looked => ({
+  sites: { sites: [siteWith()], elsewhere: [] },
+  alerts: [],
+  mostAlerts: 50,
+  queues: [queueWith()],
+  tapeLateHours: 24,
+  now: NOW,
+  ...changes,
+})
+const ofSite = (changes: Partial<SiteState>) => troublesOf(looked({ sites: { sites: [siteWith(changes)], elsewhere: [] } }))
+const words = (troubles: ReturnType<typeof troublesOf>) => troubles.map(({ what }) => what)
+const arriving = (minutes: number) => ({ arriving: { count: 3, oldest: minutesAgo(minutes), atLeast: false } })
+
+describe('a site', () => {
+  test('that is silent for months is no trouble: it may be meant to', () => {
+    expect(troublesOf(looked())).toEqual([])
+  })
+
+  test.each([
+    [
+      'a run that is not complete',
+      { recent: { runs: 2, incomplete: 1, sizeBytes: 1, atLeast: false } },
+      'LNGS: 1 run of the last day not complete',
+    ],
+    ['a file that was refused', { refused: 1 }, 'LNGS: 1 file refused in the last day'],
+    ['files that wait too long', arriving(150), 'LNGS: 3 not catalogued yet, the oldest waits for 2 h'],
+    ['a copy that failed', { copies: [copy({ state: 'failed' })] }, 'LNGS: 1 copy failed'],
+    ['a copy that is gone', { copies: [copy({ kind: 'cloud', state: 'missing', count: 2 })] }, 'LNGS: 2 copies suspicious or missing'],
+    [
+      'a copy that fails and is tried again',
+      { copies: [copy({ count: 9, failing: 2, lastError: 'the endpoint answered 507' })] },
+      'LNGS: 2 copies failed so far, tried again: the endpoint answered 507',
+    ],
+    [
+      'a new run that is late',
+      { copies: [copy({ state: 'staged', oldest: minutesAgo(60 * 30) })] },
+      'LNGS: a new run waits for tape for 30 h',
+    ],
+    [
+      'a recall that nobody begins',
+      { copies: [copy({ kind: 'recall', oldest: minutesAgo(45) })] },
+      'LNGS: a recall waits to be begun for 45 min',
+    ],
+  ] satisfies readonly (readonly [string, Partial<SiteState>, string])[])('with %s', (_, changes, what) => {
+    expect(words(ofSite(changes))).toEqual([what])
+  })
+
+  test.each([
+    ['files on their way', arriving(20)],
+    ['copies on their way', { copies: [copy({}), copy({ state: 'copying' }), copy({ kind: 'recall' })] }],
+    ['an archive that is copied to tape for days', { copies: [copy({ priority: 'backlog', oldest: minutesAgo(60 * 100) })] }],
+  ] satisfies readonly (readonly [string, Partial<SiteState>])[])('with %s is well', (_, changes) => {
+    expect(ofSite(changes)).toEqual([])
+  })
+
+  test('without a run yet is told of, too', () => {
+    const elsewhere = [
+      { tag: 'NEW', ...NO_ARRIVALS, ...arriving(40) },
+      { tag: null, ...NO_ARRIVALS, refused: 2 },
+    ]
+    expect(words(troublesOf(looked({ sites: { sites: [], elsewhere } })))).toEqual([
+      'NEW: 3 not catalogued yet, the oldest waits for 40 min',
+      'without a tag: 2 files refused in the last day',
+    ])
+  })
+})
+
+describe('alerts', () => {
+  test('of the last day are troubles from warnings on, the worst first', () => {
+    const alerts = [alert('info'), alert('warning'), alert('page'), alert('warning')]
+    expect(troublesOf(looked({ alerts })).map(({ tone, what }) => [tone, what])).toEqual([
+      ['bad', '1 alert for whoever is on call in the last day'],
+      ['waiting', '2 warnings in the last day'],
+    ])
+  })
+
+  test('beyond those that are shown are not counted as if there were none', () => {
+    expect(words(troublesOf(looked({ alerts: [alert('error'), alert('error')], mostAlerts: 2 })))).toEqual(['2+ errors in the last day'])
+  })
+})
+
+describe('a queue', () => {
+  const ofQueue = (changes: Partial<QueueState>) => words(troublesOf(looked({ queues: [queueWith(changes)] })))
+  const waits = { depth: { waiting: 2, inFlight: 1 }, oldest: minutesAgo(40) }
+
+  test('that does not answer, has dead letters, or is not read', () => {
+    expect(ofQueue({ depth: null })).toEqual(['runs does not answer'])
+    expect(ofQueue({ dead: 2 })).toEqual(['runs: 2 dead letters'])
+    expect(ofQueue({ queue: 'tape-requests', ...waits })).toEqual(['tape-requests: 3 messages, the oldest waits for 40 min'])
+  })
+
+  test('of which nobody says that its messages are read soon is well', () => {
+    expect(ofQueue({ queue: 'reco-requests', ...waits })).toEqual([])
+    expect(ofQueue({ queue: 'tape-requests', ...waits, oldest: minutesAgo(10) })).toEqual([])
+  })
+})
+
+describe('where there is no trouble', () => {
+  test('it is said what was looked at, and of queues only to who may see them', async () => {
+    const operator = String(await attention(looked()))
+    expect(operator).toContain('mark good')
+    for (const shown of [
+      'Found no failed or doubtful copies',
+      '30 min',
+      '24 h for tape',
+      'no refused file',
+      'no incomplete run',
+      'no dead letters',
+    ])
+      expect(operator).toContain(shown)
+    expect(operator).not.toMatch(/nothing is broken|all is well/i)
+    expect(String(await attention(looked({ queues: [] })))).not.toMatch(/dead letters|queue/)
+  })
+})
+
+describe('asking once', () => {
+  test('many who ask at about the same time get two answers in all, none older than its question', async () => {
+    const once = createAskedOnce<number>()
+    let asked = 0
+    let now = 0
+    const ask = async () => {
+      asked++
+      const seen = now
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      return seen
+    }
+    const first = once('all', ask)
+    now = 1
+    const others = Array.from({ length: 100 }, () => once('all', ask))
+    expect(await first).toBe(0)
+    expect(new Set(await Promise.all(others))).toEqual(new Set([1]))
+    expect(asked).toBe(2)
+    now = 2
+    expect(await once('all', ask)).toBe(2)
+  })
+
+  test('who may see other things gets an answer of their own, and a failure is no answer for who comes later', async () => {
+    const once = createAskedOnce<string>()
+    const failed = once('a', () => Promise.reject(new Error('down')))
+    const after = once('a', async () => 'a')
+    expect(await once('b', async () => 'b')).toBe('b')
+    await expect(failed).rejects.toThrow('down')
+    expect(await after).toBe('a')
+  })
+})

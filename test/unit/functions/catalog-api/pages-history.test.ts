@@ -1,0 +1,86 @@
+/** The history of a run on its page: one line of time from what several parts of the catalogue have noted. */
+import { describe, expect, test } from 'vitest'
+import { historySection, stepsOf } from '../../../../functions/catalog-api/pages/run-history.ts'
+import type { Replica } from '../../../../shared/database/replica-schema.ts'
+import type { RunDetails } from '../../../../shared/queries/runs.ts'
+
+const at = (seconds: number) => new Date(Date.UTC(2026, 0, 15, 8, 0, seconds))
+const KEY = 'LNGS/run12345.mid.gz'
+
+const copy = (changes: Partial<Replica>): Replica => ({
+  ...({} as Replica),
+  kind: 'tape',
+  object_key: KEY,
+  url: `davs://tape.example.org/cygno-data/${KEY}`,
+  requested_at: at(10),
+  requested_by: 'tape-requests',
+  started_at: null,
+  stored_at: null,
+  verified_at: null,
+  verified_by: null,
+  deleted_at: null,
+  ...changes,
+})
+
+const line = (seconds: number, what: string, detail = '') => ({ at: at(seconds), what, detail })
+const told = (details: Partial<RunDetails>) =>
+  stepsOf({ history: [], requests: [], replicas: [], ...details }).map((step) => [step.what, String(step.detail), step.by])
+
+describe('the steps of a run', () => {
+  test('stand in the order of time, whoever noted them', () => {
+    const steps = told({
+      history: [line(5, 'catalogued', `cygno-data/${KEY}, 12 bytes`), line(30, 'copied', 'elsewhere')],
+      requests: [{ queue: 'tape-requests', name: 'tape:1', createdAt: at(6), sentAt: at(7) }],
+      replicas: [copy({ started_at: at(20), stored_at: at(40), verified_at: at(40), verified_by: 'sha256 read back' })],
+    })
+    expect(steps).toEqual([
+      ['catalogued', `cygno-data/${KEY}, 12 bytes`, null],
+      ['copy to tape asked for', '<code class="name">tape:1</code>', null],
+      ['tape: asked for', expect.stringContaining('davs://tape'), 'tape-requests'],
+      ['tape: begun', expect.stringContaining('davs://tape'), null],
+      ['copied', 'elsewhere', null],
+      ['tape: stored, verified', 'sha256 read back', null],
+    ])
+  })
+
+  test('of a copy are not told again where the history tells of the same file in the same second', () => {
+    const history = [line(40, 'on tape', `davs://tape.example.org/cygno-data/${KEY}, streamed`)]
+    expect(told({ history, replicas: [copy({ requested_at: at(40), stored_at: at(40), verified_at: at(40) })] })).toHaveLength(1)
+    expect(told({ history, replicas: [copy({ requested_at: at(39), stored_at: at(40), verified_at: at(41) })] })).toHaveLength(3)
+    const other = [line(40, 'on tape', 'LNGS/run12346.mid.gz')]
+    expect(told({ history: other, replicas: [copy({ requested_at: at(40) })] })).toHaveLength(2)
+  })
+
+  test('that were asked and not sent say so', () => {
+    const requests = [{ queue: 'alerts', name: 'alert:x', createdAt: at(1), sentAt: null }]
+    expect(told({ requests })).toEqual([['alert', expect.stringContaining('not sent yet'), null]])
+  })
+})
+
+describe('a long history', () => {
+  const page = async (lines: number) =>
+    String(
+      await historySection({
+        ...({} as RunDetails),
+        requests: [],
+        replicas: [],
+        history: Array.from({ length: lines }, (_, index) => line(index, `step ${index}.`)),
+      }),
+    )
+
+  test('shows the newest last, and folds those before them', async () => {
+    const text = await page(30)
+    expect(text).toContain('<summary>5 older steps</summary>')
+    expect(text.indexOf('step 4.')).toBeLessThan(text.indexOf('</details>'))
+    expect(text.indexOf('step 5.')).toBeGreaterThan(text.indexOf('</details>'))
+    expect(text.indexOf('step 28.')).toBeLessThan(text.indexOf('step 29.'))
+    expect(await page(25)).not.toContain('<details>')
+  })
+
+  test('is not told whole when it is endless', async () => {
+    const text = await page(5000)
+    expect(text.match(/<tr>/g)).toHaveLength(227)
+    expect(text).toContain('4\u202f775 steps before these')
+    expect(await page(0)).toContain('Nothing is noted.')
+  })
+})

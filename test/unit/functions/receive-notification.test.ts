@@ -1,0 +1,264 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
+import { describe, expect, test } from 'vitest'
+import type { WebhookPorts } from '../../../functions/receive-notification/ports.ts'
+import { createWebhook } from '../../../functions/receive-notification/webhook.ts'
+import { parseNotification } from '../../../shared/notifications/parse.ts'
+import { fakePorts, TOKEN } from '../../support/functions/fake-ports.ts'
+import { record } from '../../support/notifications/arrivals.ts'
+
+const EVENTS = new URL('../../../events/', import.meta.url)
+const recordedFiles = readdirSync(EVENTS).filter((name) => name.endsWith('.json'))
+
+type RequestBody = string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>
+
+function webhook(overrides: Partial<WebhookPorts> = {}) {
+  const fake = fakePorts(overrides)
+  const app = createWebhook(fake.ports)
+  const post = async (body: RequestBody, { path = '/', headers = { authorization: `Bearer ${TOKEN}` } as Record<string, string> } = {}) => {
+    const init: RequestInit & { duplex?: 'half' } = { method: 'POST', body, headers, duplex: 'half' }
+    return await app.request(path, init)
+  }
+  return { ...fake, app, post }
+}
+
+const payload = (...keys: readonly string[]) => JSON.stringify({ Records: keys.map((key) => record({ key })) })
+const RUN = 'LNGS/run12345.mid.gz'
+
+/** A body that comes in pieces without a stated length, as a client with chunked encoding sends it. */
+function chunked(chunk: Uint8Array, count: number) {
+  let sent = 0
+  const stream = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (sent++ < count) controller.enqueue(chunk)
+      else controller.close()
+    },
+  })
+  return { stream, chunksRead: () => sent }
+}
+
+describe('an arrival is in the ledger and the queue before the store hears 200', () => {
+  test('ledger first, then queue', async () => {
+    const { post, steps, recorded, sent } = webhook()
+    const response = await post(payload(RUN))
+    expect(response.status).toBe(200)
+    expect(await response.json()).toEqual({ arrivals: 1, ignored: 0, parked: 0 })
+    expect(steps).toEqual(['ledger', 'queue'])
+    expect(recorded.map((arrival) => arrival.key)).toEqual([RUN])
+    expect(sent).toEqual(recorded)
+  })
+
+  test.each(recordedFiles)('%s', async (name) => {
+    const text = readFileSync(new URL(name, EVENTS), 'utf8')
+    const wanted = parseNotification(text)
+    const { post, recorded, sent, parked, steps } = webhook()
+    expect((await post(text)).status).toBe(200)
+    expect(recorded).toEqual(wanted.arrivals)
+    expect(sent).toEqual(wanted.arrivals)
+    expect(parked).toEqual([])
+    expect(steps).toEqual(wanted.arrivals.length === 0 ? [] : ['ledger', 'queue'])
+  })
+
+  test('a thousand records of one payload', async () => {
+    const { post, sent } = webhook({ bodyLimitBytes: 1024 * 1024 })
+    const keys = Array.from({ length: 1000 }, (_, run) => `LNGS/run${run}.mid.gz`)
+    expect(await (await post(payload(...keys))).json()).toEqual({ arrivals: 1000, ignored: 0, parked: 0 })
+    expect(sent.map((arrival) => arrival.key)).toEqual(keys)
+  })
+
+  test('a record that is repeated within a payload is one arrival', async () => {
+    const { post, sent } = webhook()
+    await post(payload(RUN, RUN, 'LNGS/run12346.mid.gz', RUN))
+    expect(sent.map((arrival) => arrival.key)).toEqual([RUN, 'LNGS/run12346.mid.gz'])
+  })
+
+  test('objects that no function works on leave no trace', async () => {
+    const { post, recorded, sent } = webhook({ concerns: ({ key }) => key.startsWith('LNGS/') })
+    expect(await (await post(payload('EVENTS/LNGS_1_2.dat', RUN))).json()).toEqual({ arrivals: 1, ignored: 1, parked: 0 })
+    expect(recorded).toEqual(sent)
+    expect(sent.map((arrival) => arrival.key)).toEqual([RUN])
+  })
+
+  test.each(['ledger', 'queue'] as const)(
+    '503 and nothing told of the inside while the %s is down; sent again, it arrives',
+    async (part) => {
+      const { post, down, sent, logText } = webhook()
+      down.add(part)
+      const response = await post(payload(RUN))
+      expect(response.status).toBe(503)
+      expect(response.headers.get('retry-after')).toBe('5')
+      expect(await response.text()).not.toMatch(/ECONNREFUSED|mysql/)
+      expect(sent).toEqual([])
+      expect(logText()).toContain('notification-not-kept')
+      expect(logText()).not.toContain('password')
+      down.clear()
+      expect((await post(payload(RUN))).status).toBe(200)
+      expect(sent).toHaveLength(1)
+    },
+  )
+})
+
+describe('what is not understood is parked, and answered 200', () => {
+  test.each([
+    ['text', 'hello', 'the notification is not JSON'],
+    ['half a JSON text', '{"Records":[', 'the notification is not JSON'],
+    ['JSON of another shape', '{"hello":"world"}', 'this is no S3 notification'],
+    ['a number', '7', 'this is no S3 notification'],
+    ['nothing at all', '', 'the notification is empty'],
+    ['a key that cannot be decoded', payload('100%'), 'the object key has a malformed % escape'],
+  ])('%s', async (_, body, reason) => {
+    const { post, parked, steps } = webhook()
+    const response = await post(body)
+    expect(response.status).toBe(200)
+    expect(await response.json()).toEqual({ arrivals: 0, ignored: 0, parked: 1 })
+    expect(parked).toEqual([{ body, reason }])
+    expect(steps).toEqual(['park'])
+  })
+
+  test('the good records of the same payload arrive all the same, and the whole payload is kept once', async () => {
+    const { post, parked, sent } = webhook()
+    const body = payload('', RUN, '', '%')
+    expect(await (await post(body)).json()).toEqual({ arrivals: 1, ignored: 0, parked: 3 })
+    expect(sent.map((arrival) => arrival.key)).toEqual([RUN])
+    expect(parked).toEqual([{ body, reason: 'the object key is empty (2 records); the object key has a malformed % escape' }])
+  })
+
+  test('bytes that are no text are kept as base64', async () => {
+    const { post, parked } = webhook()
+    const bytes = new Uint8Array([0xff, 0xfe, 0x00])
+    expect((await post(bytes)).status).toBe(200)
+    expect(parked).toEqual([{ body: '//4A', reason: 'the body is not UTF-8 text (kept as base64)' }])
+  })
+
+  test('503 when it cannot be parked', async () => {
+    const { post, down } = webhook()
+    down.add('park')
+    expect((await post('hello')).status).toBe(503)
+  })
+})
+
+describe('bodies', () => {
+  test('gzip is unpacked, whether the header says so or not', async () => {
+    const { post, sent } = webhook()
+    const zipped = new Uint8Array(gzipSync(payload(RUN)))
+    await post(zipped, { headers: { authorization: `Bearer ${TOKEN}`, 'content-encoding': 'gzip' } })
+    await post(zipped)
+    await post(payload(RUN), { headers: { authorization: `Bearer ${TOKEN}`, 'content-encoding': 'gzip' } })
+    expect(sent).toHaveLength(3)
+  })
+
+  test('damaged gzip is parked', async () => {
+    const { post, parked } = webhook()
+    const zipped = new Uint8Array(gzipSync(payload(RUN))).slice(0, 40)
+    expect((await post(zipped)).status).toBe(200)
+    expect(parked).toEqual([{ body: Buffer.from(zipped).toString('base64'), reason: 'the body is damaged gzip (kept as base64)' }])
+  })
+
+  test('413 for a body over the limit, and for gzip that grows over it', async () => {
+    const { post, steps } = webhook()
+    expect((await post(' '.repeat(64 * 1024 + 1))).status).toBe(413)
+    expect((await post(new Uint8Array(gzipSync(' '.repeat(50 * 1024 * 1024))))).status).toBe(413)
+    expect(steps).toEqual([])
+  })
+
+  test('a body of exactly the limit is taken', async () => {
+    const { post } = webhook()
+    expect((await post(payload(RUN).padEnd(64 * 1024))).status).toBe(200)
+  })
+
+  test('413 for a chunked body without end, read no further than the limit', async () => {
+    const { post, steps } = webhook()
+    const { stream, chunksRead } = chunked(new Uint8Array(1024).fill(0x20), 1_000_000)
+    expect((await post(stream)).status).toBe(413)
+    expect(chunksRead()).toBeLessThan(70)
+    expect(steps).toEqual([])
+  })
+
+  test('a chunked body within the limit is taken', async () => {
+    const { post, sent } = webhook()
+    const { stream } = chunked(new TextEncoder().encode(payload(RUN)), 1)
+    expect((await post(stream)).status).toBe(200)
+    expect(sent).toHaveLength(1)
+  })
+})
+
+describe('who may post', () => {
+  test.each([
+    ['MinIO: a bearer token', '/', { authorization: `Bearer ${TOKEN}` }],
+    ['a bearer token in small letters', '/minio', { authorization: `bearer  ${TOKEN}` }],
+    ['Ceph: the token in the path', `/ceph/${TOKEN}`, {}],
+    ['the token alone in the path', `/${TOKEN}`, {}],
+    ['Ceph behind an API Gateway', `/webhook/ceph/${TOKEN}`, {}],
+    ['the token in the path, and a wrong one in the header', `/ceph/${TOKEN}`, { authorization: 'Bearer wrong' }],
+  ])('%s', async (_, path, headers) => {
+    const { post, sent } = webhook()
+    expect((await post(payload(RUN), { path, headers })).status).toBe(200)
+    expect(sent).toHaveLength(1)
+  })
+
+  test.each([
+    ['nothing', '/', {}],
+    ['an empty token', '/', { authorization: 'Bearer ' }],
+    ['another token', '/', { authorization: 'Bearer another' }],
+    ['a part of the token', '/', { authorization: `Bearer ${TOKEN.slice(0, -1)}` }],
+    ['the token and more', '/', { authorization: `Bearer ${TOKEN}x` }],
+    ['the token without scheme', '/', { authorization: TOKEN }],
+    ['another scheme', '/', { authorization: `Basic ${TOKEN}` }],
+    ['another token in the path', '/ceph/another', {}],
+    ['the token as store', `/${TOKEN}/ceph`, {}],
+    ['the token as query', `/?token=${TOKEN}`, {}],
+    ['an escape that is none in the path', '/ceph/%zz', {}],
+  ])('401 for %s, before the body is looked at', async (_, path, headers) => {
+    const { post, steps } = webhook()
+    const response = await post(payload(RUN), { path, headers })
+    expect(response.status).toBe(401)
+    expect(await response.json()).toEqual({ error: 'unauthorized' })
+    expect(steps).toEqual([])
+  })
+
+  test('a token with signs that paths encode', async () => {
+    const { post, sent } = webhook({ token: 'a/b c+d%' })
+    expect((await post(payload(RUN), { path: `/ceph/${encodeURIComponent('a/b c+d%')}`, headers: {} })).status).toBe(200)
+    expect(sent).toHaveLength(1)
+  })
+
+  test('no webhook without a token', () => {
+    expect(() => webhook({ token: '' })).toThrow('CYGNET_NOTIFICATION_TOKEN')
+    expect(() => webhook({ token: '  ' })).toThrow('CYGNET_NOTIFICATION_TOKEN')
+  })
+
+  test('the token is never logged, wherever it was sent', async () => {
+    const { post, logText } = webhook()
+    await post(payload(RUN), { path: `/ceph/${TOKEN}`, headers: {} })
+    await post(payload(RUN))
+    await post('hello', { path: `/${TOKEN}`, headers: {} })
+    expect(logText()).toContain('notification-received')
+    expect(logText()).not.toContain(TOKEN)
+  })
+})
+
+describe('everything else', () => {
+  test.each(['/', '/minio', '/webhook/minio', `/ceph/${TOKEN}`, '/ceph/wrong'])(
+    'HEAD and GET %s say only that the endpoint lives',
+    async (path) => {
+      const { app, steps } = webhook()
+      for (const method of ['HEAD', 'GET']) {
+        const response = await app.request(path, { method })
+        expect([response.status, await response.text()]).toEqual([200, ''])
+      }
+      expect(steps).toEqual([])
+    },
+  )
+
+  test.each(['PUT', 'DELETE', 'PATCH', 'OPTIONS'])('%s is answered 405', async (method) => {
+    const response = await webhook().app.request(`/ceph/${TOKEN}`, { method })
+    expect(response.status).toBe(405)
+    expect(response.headers.get('allow')).toBe('GET, HEAD, POST')
+  })
+
+  test.each(['GET', 'POST', 'PUT'])('%s of an unknown path is answered 404', async (method) => {
+    const headers = { authorization: `Bearer ${TOKEN}` }
+    const response = await webhook().app.request(`/a/b/c`, { method, headers })
+    expect([response.status, await response.json()]).toEqual([404, { error: 'not found' }])
+  })
+})

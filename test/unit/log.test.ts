@@ -1,0 +1,43 @@
+import { describe, expect, test } from 'vitest'
+import { InvalidInputError } from '../../shared/errors.ts'
+import { createLogger, withoutSecrets } from '../../shared/log.ts'
+
+function recorded(work: (log: ReturnType<typeof createLogger>) => void): Record<string, unknown>[] {
+  const lines: string[] = []
+  work(createLogger({ function: 'f', level: 'info', destination: { write: (line) => lines.push(line) } }))
+  return lines.map((line) => JSON.parse(line))
+}
+
+describe('a log line', () => {
+  test('is one JSON object with a fixed name and fields', () => {
+    const [line] = recorded((log) => log.info({ run: 12345, tag: 'LNGS', ms: 12 }, 'run-catalogued'))
+    expect(line).toMatchObject({
+      level: 'info',
+      function: 'f',
+      event: 'run-catalogued',
+      run: 12345,
+      tag: 'LNGS',
+      ms: 12,
+      time: expect.stringMatching(/Z$/),
+    })
+  })
+
+  test('carries an error as its kind, sentence, details and first cause', () => {
+    const error = new InvalidInputError('not a MIDAS file', { offset: 16 }, { cause: new Error('why') })
+    expect(recorded((log) => log.error({ error }, 'x'))[0]?.error).toEqual({
+      name: 'InvalidInputError',
+      message: 'not a MIDAS file',
+      details: { offset: 16 },
+      cause: 'Error: why',
+    })
+  })
+
+  test('never shows a secret, in fields or in error texts', () => {
+    const lines = recorded((log) => {
+      log.info({ token: 'hush', request: { authorization: 'Bearer hush', secretAccessKey: 'hush' } }, 'x')
+      log.error({ error: new Error('connect mysql://cygnet:hush@db/x failed; Bearer hush; ?X-Amz-Signature=hush') }, 'y')
+    })
+    expect(JSON.stringify(lines)).not.toContain('hush')
+    expect(withoutSecrets('s3://bucket/key?prefix=a')).toBe('s3://bucket/key?prefix=a')
+  })
+})

@@ -1,0 +1,214 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { InvalidInputError, TransientError } from '../../../shared/errors.ts'
+import type { TapeDriver, TapeFile } from '../../../shared/tape/driver.ts'
+import type { RucioOptions } from '../../../shared/tape/rucio/rucio.ts'
+import { type MemoryEndpoint, memoryEndpoint } from '../../support/memory-endpoint.ts'
+import { type RucioFixture, sourceOf, splitName, startRucioFixture } from '../../support/rucio-fixture.ts'
+import type { RucioFault, RucioServer } from '../../support/rucio-server.ts'
+import { tapeFileOf } from '../../support/tape/conformance.ts'
+import { holdTimeLimits } from '../../support/time-limits.ts'
+
+const { signal } = new AbortController()
+const bytes = Buffer.from('the bytes of a run')
+let fixture: RucioFixture
+let rucio: RucioServer
+let endpoint: MemoryEndpoint
+let driver: TapeDriver
+let file: TapeFile
+let did: string
+const open = (more: Partial<RucioOptions> = {}) => fixture.open({ destination: endpoint, ...more })
+const submit = async (attempt = 1) => {
+  const result = await driver.copy(file, sourceOf(file.name), { attempt }, signal)
+  if (result.kind !== 'submitted') throw new Error(`not submitted: ${JSON.stringify(result)}`)
+  return result.reference
+}
+const look = (reference: string | null, readBack: 'never' | 'if-needed' | 'always' = 'if-needed') =>
+  driver.look(file, { reference, readBack }, signal)
+const copy = (attempt = 1) => driver.copy(file, sourceOf(file.name), { attempt }, signal)
+/** What a transfer of Rucio's leaves: the file at the endpoint, in the place that Rucio gives it. */
+const arrive = (contents: Uint8Array = bytes) => void endpoint.files.set(fixture.placeOf(file.name), contents)
+
+beforeEach(async () => {
+  fixture = await startRucioFixture({ transfer: async () => arrive() })
+  rucio = fixture.rucio
+  rucio.onHang = holdTimeLimits()
+  endpoint = fixture.endpoint
+  driver = open()
+  file = await tapeFileOf(bytes)
+  did = file.name.replace('/', ':')
+})
+afterEach(async () => {
+  vi.restoreAllMocks()
+  await driver.close()
+  await rucio.close()
+})
+
+describe('following', () => {
+  it('a rule that was made proves nothing', async () => {
+    const reference = await submit()
+    expect(await look(reference)).toMatchObject({ state: 'under-way', detail: expect.stringContaining('REPLICATING (0 of 1 done)') })
+    expect(await look(null)).toMatchObject({ state: 'under-way' })
+  })
+
+  it.each(['STUCK', 'WAITING_APPROVAL', 'INJECT', 'A_STATE_OF_TOMORROW'])('a rule that is %s is under way', async (state) => {
+    const reference = await submit()
+    arrive()
+    rucio.setRule(reference, { state, error: 'could not read https://s3.example.org/a?X-Amz-Signature=0123456789' })
+    const found = await look(reference)
+    expect(found).toMatchObject({ state: 'under-way', detail: expect.stringContaining(`${state} (0 of 1 done)`) })
+    expect(JSON.stringify(found)).not.toContain('0123456789')
+  })
+
+  it('an OK rule counts when its locks do, its replica is available, and the endpoint has our checksum', async () => {
+    const reference = await submit()
+    await rucio.run()
+    expect(await look(reference)).toMatchObject({
+      state: 'present',
+      onMedia: true,
+      verifiedBy: expect.stringContaining('adler32 of the endpoint'),
+    })
+    expect(await look(null)).toMatchObject({ state: 'present' })
+    rucio.setRule(reference, { locks_ok_cnt: 0 })
+    expect(await look(reference)).toMatchObject({ state: 'under-way' })
+    rucio.setRule(reference, { locks_ok_cnt: 1, locks_stuck_cnt: 1 })
+    expect(await look(reference)).toMatchObject({ state: 'under-way' })
+  })
+
+  it.each([
+    ['COPYING', 'under-way'],
+    ['BAD', 'unverified'],
+    ['UNAVAILABLE', 'unverified'],
+    ['BEING_DELETED', 'unverified'],
+  ])('a replica that is %s is no copy', async (replica, state) => {
+    const reference = await submit()
+    await rucio.run()
+    rucio.setReplica(did, 'TAPE', replica)
+    expect(await look(reference)).toMatchObject({ state })
+  })
+
+  it('the endpoint has the last word', async () => {
+    const reference = await submit()
+    await rucio.run()
+    arrive(Buffer.from('the bytes of a rum'))
+    expect(await look(reference)).toMatchObject({ state: 'different' })
+    endpoint.files.clear()
+    expect(await look(reference)).toMatchObject({ state: 'failed', detail: expect.stringContaining('nothing is at davs:') })
+    endpoint.down = true
+    await expect(look(reference)).rejects.toThrow(TransientError)
+  })
+
+  it('without an endpoint that can be asked, Rucio is believed as far as it goes: nothing was read back', async () => {
+    driver = open({ destination: undefined })
+    const reference = await submit()
+    await rucio.run()
+    expect(await look(reference)).toEqual({
+      state: 'present',
+      verifiedBy: 'Rucio: rule OK, replica AVAILABLE',
+      onMedia: true,
+      isHearsay: true,
+    })
+    expect(await look(reference, 'always')).toMatchObject({ state: 'unverified' })
+    await expect(Array.fromAsync(driver.read(file, signal))).rejects.toThrow(/CYGNET_TAPE_URL/)
+  })
+
+  it('an endpoint that is not the one of the RSE verifies nothing', async () => {
+    endpoint = memoryEndpoint('https://other.example.org/cygno/')
+    driver = open()
+    const reference = await submit()
+    await rucio.run()
+    expect(await look(reference)).toMatchObject({ state: 'unverified', detail: expect.stringContaining('CYGNET_TAPE_URL') })
+  })
+
+  it.each(['https://tape.example.org:8443/cygno', 'davs://tape.example.org:8443//cygno/'])(
+    '%s is the same endpoint written otherwise',
+    async (root) => {
+      endpoint = memoryEndpoint(root.replace(/\/*$/, '/'))
+      driver = open()
+      const reference = await submit()
+      await rucio.run()
+      arrive()
+      expect(await look(reference)).toMatchObject({ state: 'present' })
+    },
+  )
+
+  it('a replica that no rule keeps is no copy, and a rule that is gone has failed', async () => {
+    const reference = await submit()
+    await rucio.run()
+    rucio.forgetRule(reference)
+    expect(await look(null)).toEqual({ state: 'absent' })
+    expect(await look(reference)).toMatchObject({ state: 'failed' })
+    expect(await look(await submit(2))).toMatchObject({ state: 'present' })
+  })
+
+  it('a rule of another file or RSE proves nothing for ours', async () => {
+    const reference = await submit()
+    await rucio.run()
+    file = await tapeFileOf(bytes)
+    expect(await look(reference)).toMatchObject({ state: 'failed' })
+  })
+
+  it.each<RucioFault>(['drop', 'html', 'half', '503', 'hang', 'error-in-stream'])(
+    'an answer that is of no use (%s) changes nothing',
+    async (fault) => {
+      const reference = await submit()
+      await rucio.run()
+      rucio.fail(fault)
+      await expect(look(reference)).rejects.toThrow(TransientError)
+      rucio.fail(fault)
+      await expect(copy()).rejects.toThrow(TransientError)
+      expect(await look(reference)).toMatchObject({ state: 'present' })
+    },
+  )
+
+  it('a source that is another object by now is no copy: Rucio compares what it reads with what was registered', async () => {
+    const changed = await startRucioFixture({ transfer: () => Promise.reject(new Error('checksum mismatch')) })
+    driver = changed.open()
+    const reference = await submit()
+    await changed.rucio.run()
+    expect(await look(reference)).toMatchObject({ state: 'under-way', detail: expect.stringContaining('checksum mismatch') })
+    await changed.rucio.close()
+  })
+})
+
+describe('bringing back', () => {
+  it('with an endpoint: from there, whatever place Rucio gave the file', async () => {
+    await submit()
+    await rucio.run()
+    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, signal)).toEqual({ kind: 'online', reference: null })
+    expect(Buffer.concat(await Array.fromAsync(driver.read(file, signal)))).toEqual(bytes)
+    expect(rucio.rules.size).toBe(1)
+    await driver.release(file, 'request-1', signal)
+    expect(endpoint.released).toEqual([`${fixture.placeOf(file.name)} request-1`])
+  })
+
+  it('without one: by a rule for the store, of limited life, followed until it is OK', async () => {
+    const { scope, name } = splitName(file.name)
+    rucio.know({ scope, name, bytes: bytes.length, adler32: file.adler32, md5: file.md5 }, 'TAPE')
+    driver = open({ destination: undefined, sourceRse: 'HERE', sourcePrefix: undefined })
+    const ninetyDaysFromNow = () => Date.now() + 90 * 86_400_000
+    const earliest = ninetyDaysFromNow() - 1000 // Rucio gives whole seconds
+    const asked = await driver.stage(file, { reference: null, lifetimeSeconds: 10 ** 9 }, signal)
+    if (asked.kind !== 'staging') throw new Error('not staging')
+    expect(rucio.rules.get(asked.reference)).toMatchObject({ rse_expression: 'HERE' })
+    const expiresAt = Date.parse(rucio.rules.get(asked.reference)?.expires_at ?? '')
+    expect(expiresAt).toBeGreaterThanOrEqual(earliest)
+    expect(expiresAt).toBeLessThanOrEqual(ninetyDaysFromNow())
+    expect(await driver.stage(file, { reference: asked.reference, lifetimeSeconds: 60 }, signal)).toMatchObject({ kind: 'staging' })
+    await rucio.run()
+    expect(await driver.stage(file, { reference: asked.reference, lifetimeSeconds: 60 }, signal)).toEqual({
+      kind: 'online',
+      reference: asked.reference,
+    })
+    const rules = structuredClone([...rucio.rules])
+    expect(rules).toHaveLength(1)
+    // Without its rule Rucio might delete what it has just brought into our store.
+    await driver.release(file, asked.reference, signal)
+    expect([...rucio.rules]).toEqual(rules)
+  })
+
+  it('what Rucio does not know cannot be brought back', async () => {
+    await expect(driver.stage(file, { reference: null, lifetimeSeconds: 60 }, signal)).rejects.toThrow(InvalidInputError)
+    driver = open({ destination: undefined })
+    await expect(driver.stage(file, { reference: null, lifetimeSeconds: 60 }, signal)).rejects.toThrow(InvalidInputError)
+  })
+})

@@ -1,0 +1,319 @@
+/** What a tape system says decides: what is on media, what is staged, what is lost; what it does not say is never guessed. */
+import { randomBytes } from 'node:crypto'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { InvalidInputError, TransientError } from '../../../shared/errors.ts'
+import type { TapeFile } from '../../../shared/tape/driver.ts'
+import { discoverTapeRest } from '../../../shared/tape/tape-rest.ts'
+import { createTapeHttp } from '../../../shared/tape/webdav/http.ts'
+import { tapeFileOf } from '../../support/tape/files.ts'
+import { startTapeRestServer, type TapeRestServer } from '../../support/tape-rest-server.ts'
+import { BYTES, never, startWebdavFixture, transientOf, type WebdavFixture } from '../../support/webdav-fixture.ts'
+
+let fixture: WebdavFixture
+let tape: TapeRestServer
+let file: TapeFile
+let path: string
+beforeEach(async () => {
+  fixture = await startWebdavFixture({ tapeRest: 'auto' })
+  tape = await startTapeRestServer()
+  tape.token = 'first-token'
+  fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', () => fetch(`${tape.origin}/.well-known/wlcg-tape-rest-api`))
+  file = await tapeFileOf(BYTES)
+  path = `/cygno/${file.name}`
+  fixture.server.files.set(file.name, BYTES)
+  tape.localities.set(path, 'TAPE')
+})
+afterEach(() => Promise.all([fixture.close(), tape.close()]))
+
+const transient = (error: unknown) => expect(error).toBeInstanceOf(TransientError)
+const look = (readBack: 'never' | 'if-needed' | 'always' = 'if-needed') => fixture.driver.look(file, { reference: null, readBack }, never)
+const stage = (reference: string | null = null, lifetimeSeconds = 86_400) =>
+  fixture.driver.stage(file, { reference, lifetimeSeconds }, never)
+
+describe('on media', () => {
+  it.each([
+    ['TAPE', true],
+    ['DISK_AND_TAPE', true],
+    ['DISK', false],
+    ['NONE', false],
+  ] as const)('%s: %s', async (locality, onMedia) => {
+    tape.localities.set(path, locality)
+    expect(await look()).toMatchObject({ state: 'present', onMedia })
+  })
+
+  it('a copy is on media only once the tape system says so', async () => {
+    fixture.server.files.clear()
+    tape.localities.set(path, 'DISK')
+    expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', onMedia: false })
+    expect(await look()).toMatchObject({ state: 'present', onMedia: false })
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    expect(await look()).toMatchObject({ state: 'present', onMedia: true })
+  })
+
+  it('a copy that is verified stays so when the tape system cannot answer; it is not on media then', async () => {
+    fixture.server.files.clear()
+    tape.answerWith('POST /archiveinfo', 503, '', 5)
+    expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', onMedia: false })
+  })
+
+  it.each([
+    ['LOST', { kind: 'occupied' }],
+    ['TAPE', 'on tape only'],
+    ['UNAVAILABLE', 'out of reach'],
+  ] as const)('a copy that finds the file there, %s, says what a look says, and fetches nothing from tape', async (locality, expected) => {
+    tape.localities.set(path, locality)
+    fixture.server.digest = 'none'
+    if (typeof expected === 'string') expect((await transientOf(fixture.copy(BYTES, file))).message).toContain(expected)
+    else expect(await fixture.copy(BYTES, file)).toMatchObject(expected)
+    fixture.server.digest = 'adler32'
+    if (locality !== 'TAPE') await fixture.copy(BYTES, file).then((result) => expect(result).toMatchObject({ kind: 'occupied' }), transient)
+    expect(fixture.server.log.filter((line) => line === `GET ${file.name}`)).toEqual([])
+  })
+
+  it('a file the tape system says nothing about, or an error, or a word we do not know, is not on media', async () => {
+    tape.omitted.add(path)
+    expect(await look()).toMatchObject({ state: 'present', onMedia: false })
+    tape.omitted.clear()
+    tape.localities.delete(path)
+    expect(await look()).toMatchObject({ state: 'present', onMedia: false })
+    tape.answerWith('POST /archiveinfo', 200, JSON.stringify([{ path, locality: 'HOLOGRAM' }]))
+    expect(await look()).toMatchObject({ state: 'present', onMedia: false })
+  })
+
+  it('what is lost or out of reach is never "present", whatever checksum is still stated', async () => {
+    tape.localities.set(path, 'LOST')
+    expect(await look()).toMatchObject({ state: 'different', detail: expect.stringContaining('LOST') })
+    tape.localities.set(path, 'UNAVAILABLE')
+    expect(await look()).toMatchObject({ state: 'unverified' })
+  })
+
+  it('a file on tape only is not read back: that would fetch it', async () => {
+    expect(await look('always')).toMatchObject({ state: 'unverified' })
+    expect(fixture.server.log).not.toContain(`GET ${file.name}`)
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    expect(await look('always')).toMatchObject({ state: 'present', verifiedBy: 'sha256 read back', onMedia: true })
+  })
+})
+
+describe('staging', () => {
+  it('asks once, waits, and ends online', async () => {
+    const first = await stage()
+    expect(first).toMatchObject({ kind: 'staging', reference: tape.requests[0]?.id })
+    const reference = first.kind === 'staging' ? first.reference : ''
+    expect(await stage(reference)).toMatchObject({ kind: 'staging', reference })
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    expect(await stage(reference)).toEqual({ kind: 'online', reference })
+    expect(tape.requests).toHaveLength(1)
+    expect(tape.requests[0]).toMatchObject({ paths: [path], diskLifetime: ['P1D'] })
+  })
+
+  it('what is on disk is asked for as well, so that it stays there', async () => {
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    expect(await stage(null, 3600)).toEqual({ kind: 'online', reference: tape.requests[0]?.id })
+    expect(tape.requests[0]?.diskLifetime).toEqual(['PT3600S'])
+  })
+
+  it.each([
+    [{ state: 'SUBMITTED' }, 'staging'],
+    [{ state: 'STARTED', startedAt: 1_700_000_000 }, 'staging'],
+    [{ onDisk: false }, 'staging'],
+    [{ state: 'COMPLETED' }, 'online'],
+    [{ onDisk: true }, 'online'],
+  ])('%j is %s', async (state, kind) => {
+    tape.stageStates.set(path, state)
+    expect(await stage()).toMatchObject({ kind })
+  })
+
+  it.each([{ state: 'FAILED', error: 'no drive' }, { state: 'CANCELLED' }])('after %j it is asked anew', async (state) => {
+    const first = await stage()
+    tape.stageStates.set(path, state)
+    const second = await stage(first.kind === 'staging' ? first.reference : null)
+    expect(second).toMatchObject({ kind: 'staging', reference: tape.requests[1]?.id })
+    expect(tape.requests).toHaveLength(2)
+  })
+
+  it('a request the tape system has forgotten is made anew', async () => {
+    expect(await stage('gone')).toMatchObject({ kind: 'staging', reference: tape.requests[0]?.id })
+  })
+
+  it('a request that is done is believed while the file is on disk; when its time is over it is asked anew', async () => {
+    const first = await stage()
+    tape.stageStates.set(path, { state: 'COMPLETED' })
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    expect(await stage(first.reference)).toEqual({ kind: 'online', reference: first.reference })
+    tape.localities.set(path, 'TAPE')
+    tape.stageStates.delete(path)
+    tape.answerWith('GET /stage', 200, JSON.stringify({ files: [{ path, state: 'COMPLETED' }] }))
+    expect(await stage(first.reference)).toMatchObject({ kind: 'staging', reference: tape.requests[1]?.id })
+  })
+
+  it('a file that was lost meanwhile is an error for people, not asked for again and again', async () => {
+    const first = await stage()
+    tape.stageStates.set(path, { state: 'FAILED', error: 'cannot be read' })
+    tape.localities.set(path, 'LOST')
+    await expect(stage(first.kind === 'staging' ? first.reference : null)).rejects.toThrow(InvalidInputError)
+    expect(tape.requests).toHaveLength(1)
+  })
+
+  it('a file the tape system does not know, or cannot reach, is not asked for', async () => {
+    tape.localities.delete(path)
+    await expect(stage()).rejects.toThrow(/does not exist/)
+    tape.localities.set(path, 'UNAVAILABLE')
+    await transientOf(stage())
+    expect(tape.requests).toEqual([])
+  })
+
+  it.each([{}, { onDisk: true, state: 'FAILED' }, { onDisk: false, state: 'COMPLETED' }])('%j is an error: nobody knows', async (state) => {
+    tape.stageStates.set(path, state)
+    expect((await transientOf(stage())).message).toContain('does not say clearly')
+  })
+
+  it('an error is told in the words of the tape system', async () => {
+    tape.answerWith('POST /stage', 400, JSON.stringify({ title: 'Bad Request', detail: 'too many files', status: 400 }))
+    expect((await transientOf(stage())).message).toContain('Bad Request: too many files')
+  })
+})
+
+describe('letting go', () => {
+  const release = (reference: string | null) => fixture.driver.release(file, reference ?? '', never)
+  const ends = () => tape.requests.map(({ released, cancelled }) => ({ released, cancelled }))
+
+  it('what is on disk is released, and only for the request that is named', async () => {
+    const [first] = [await stage(), await stage()]
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    await release(first.reference)
+    await release(first.reference)
+    expect(ends()).toEqual([
+      { released: true, cancelled: false },
+      { released: false, cancelled: false },
+    ])
+  })
+
+  it('what still waits for a drive is cancelled: it would be brought, and kept, all the same', async () => {
+    const { reference } = await stage()
+    await release(reference)
+    await release(reference)
+    expect(ends()).toEqual([{ released: false, cancelled: true }])
+  })
+
+  it.each([
+    ['is not known any more', 'gone'],
+    ['has failed', { state: 'FAILED', error: 'no drive' }],
+  ])('a request that %s has nothing to let go', async (_, state) => {
+    const { reference } = await stage()
+    if (typeof state === 'object') tape.stageStates.set(path, state)
+    await release(typeof state === 'string' ? state : reference)
+    expect(ends()).toEqual([{ released: false, cancelled: false }])
+  })
+
+  it('a request about another file is left alone', async () => {
+    const { reference } = await stage()
+    const other = await tapeFileOf(randomBytes(10))
+    fixture.server.files.set(other.name, randomBytes(10))
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    await fixture.driver.release(other, reference ?? '', never)
+    expect(ends()).toEqual([{ released: false, cancelled: false }])
+  })
+
+  it('a file of the oldest layout is let go by the name under which it was staged', async () => {
+    const older = file.name.slice(file.name.indexOf('/') + 1)
+    fixture.server.files.clear()
+    fixture.server.files.set(older, BYTES)
+    tape.localities.set(`/cygno/${older}`, 'DISK_AND_TAPE')
+    const { reference } = await stage()
+    await release(reference)
+    expect(tape.requests).toMatchObject([{ paths: [`/cygno/${older}`], released: true }])
+  })
+
+  it.each(['POST /release', 'GET /stage'])('a %s that is refused is told', async (call) => {
+    tape.localities.set(path, 'DISK_AND_TAPE')
+    const { reference } = await stage()
+    tape.answerWith(call, 503, '', 10)
+    await transientOf(release(reference))
+    expect(ends()).toEqual([{ released: false, cancelled: false }])
+  })
+
+  it('an endpoint without the API keeps nothing by requests', async () => {
+    fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', async () => new Response('', { status: 404 }))
+    await release('anything')
+  })
+})
+
+describe('finding the API', () => {
+  const http = createTapeHttp({ token: { token: async () => 'first-token', refused: () => {} } })
+  const answering = (status: number, body = '') =>
+    fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', async () => new Response(body, { status }))
+
+  it.each([404, 405, 501])('an endpoint that answers %i has none: it is itself the medium', async (status) => {
+    answering(status)
+    expect(await look()).toMatchObject({ state: 'present', onMedia: true })
+    expect(await stage()).toEqual({ kind: 'online', reference: null })
+  })
+
+  it('that it has none is believed for some minutes only', async () => {
+    answering(404)
+    await look()
+    fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', () => fetch(`${tape.origin}/.well-known/wlcg-tape-rest-api`))
+    tape.localities.set(path, 'DISK')
+    expect(await look()).toMatchObject({ onMedia: true })
+    fixture.clock.ms += 601_000
+    expect(await look()).toMatchObject({ onMedia: false })
+  })
+
+  it.each([401, 403, 500, 503])('%i says nothing about it, and is not taken for "none"', async (status) => {
+    answering(status)
+    await transientOf(look())
+  })
+
+  it.each([
+    ['no JSON', '<html>'],
+    ['nothing', ''],
+    ['a list', '[]'],
+    ['no version 1', JSON.stringify({ endpoints: [{ uri: 'http://x.example.org/api', version: 'v2' }] })],
+    ['an address that is none', JSON.stringify({ endpoints: [{ uri: 'file:///etc', version: 'v1' }] })],
+  ])('%s is an error', async (_, body) => {
+    answering(200, body)
+    await transientOf(look())
+  })
+
+  it('one that leads out of TLS is refused: our token does not go there', async () => {
+    const fake = {
+      request: async () => ({ ...answer, body: bodyOf({ endpoints: [{ uri: 'http://x.example.org/api', version: 'v1' }] }) }),
+      close: () => {},
+    }
+    await expect(discoverTapeRest(fake, new URL('https://tape.example.org/'), never)).rejects.toThrow('without TLS')
+  })
+
+  it('never asked where the settings say so', async () => {
+    const without = await startWebdavFixture({ tapeRest: 'never' })
+    without.server.files.set(file.name, BYTES)
+    expect(await without.driver.look(file, { reference: null, readBack: 'never' }, never)).toMatchObject({ onMedia: true })
+    expect(without.server.log.some((line) => line.includes('well-known'))).toBe(false)
+    await without.close()
+  })
+
+  it('files are released by path; one that is not in the request is an error', async () => {
+    const rest = await discoverTapeRest(http, new URL(tape.origin), never)
+    const id = (await rest?.stage(path, 60, never)) ?? ''
+    await rest?.release(id, [path], never)
+    expect(tape.requests[0]?.released).toBe(true)
+    await transientOf(rest?.release(id, ['/another'], never) ?? Promise.resolve())
+  })
+
+  it('answers of any size and kind are read without harm', async () => {
+    const rest = await discoverTapeRest(http, new URL(tape.origin), never)
+    for (const body of ['null', '{}', '[{"locality":"TAPE"}]', '['.repeat(100_000), `["${randomBytes(3_000_000).toString('hex')}"]`]) {
+      tape.answerWith('POST /archiveinfo', 200, body)
+      await transientOf(rest?.archiveInfo([path], never) ?? Promise.resolve())
+    }
+  })
+})
+
+const answer = { status: 200, header: () => null, url: new URL('https://tape.example.org/') }
+const bodyOf = (value: object) =>
+  Object.assign(
+    (async function* () {
+      yield Buffer.from(JSON.stringify(value))
+    })(),
+    { destroy: () => {} },
+  )

@@ -1,0 +1,186 @@
+/** Reading, staging, sending and listing at a WebDAV endpoint that misbehaves. */
+import { randomBytes } from 'node:crypto'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { InvalidInputError } from '../../../shared/errors.ts'
+import type { TapeFile } from '../../../shared/tape/driver.ts'
+import { temporaryName } from '../../../shared/tape/webdav/places.ts'
+import { startHttpServer, type TestServer } from '../../support/http-server.ts'
+import { fingerprint, tapeFileOf } from '../../support/tape/files.ts'
+import { PLAIN_MARKERS } from '../../support/webdav-copy.ts'
+import { BYTES, never, startWebdavFixture, transientOf, type WebdavFixture } from '../../support/webdav-fixture.ts'
+
+let fixture: WebdavFixture
+let file: TapeFile
+beforeEach(async () => {
+  fixture = await startWebdavFixture()
+  file = await tapeFileOf(BYTES)
+  fixture.server.files.set(file.name, BYTES)
+})
+afterEach(() => fixture.close())
+
+const readAll = async (asked = file) => Buffer.concat(await Array.fromAsync(fixture.driver.read(asked, never)))
+
+describe('reading', () => {
+  /** Gives so many bytes of what was asked for, then breaks off. */
+  const breakAfter = (bytes: number, times = 1) =>
+    fixture.server.meet(
+      'GET',
+      ({ request, response }) => {
+        const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
+        const headers = { 'content-length': BYTES.length - from, etag: '"1"' }
+        const range = from === 0 ? {} : { 'content-range': `bytes ${from}-${BYTES.length - 1}/${BYTES.length}` }
+        response.writeHead(from === 0 ? 200 : 206, { ...headers, ...range })
+        response.write(BYTES.subarray(from, from + bytes), () => response.destroy())
+      },
+      times,
+    )
+
+  it('goes on where a connection broke, with the same file', async () => {
+    breakAfter(100_000, 2)
+    fixture.server.meet('GET', ({ request, response }) => {
+      expect(request.headers).toMatchObject({ range: `bytes=200000-${BYTES.length - 1}`, 'if-match': '"1"' })
+      response.writeHead(206, { 'content-length': 100_000, 'content-range': `bytes 200000-299999/300000` }).end(BYTES.subarray(200_000))
+    })
+    expect(fingerprint(await readAll())).toBe(fingerprint(BYTES))
+  })
+
+  it.each([
+    ['412, since the file has changed', 412, {}, 'changed'],
+    ['the whole file again', 200, {}, 'answered 200'],
+    ['another part', 206, { 'content-range': 'bytes 0-9/300000' }, 'another part'],
+    ['a part of a file of another size', 206, { 'content-range': 'bytes 100000-299999/300001' }, 'another part'],
+    ['a part it does not name', 206, {}, 'another part'],
+  ])('ends when the endpoint answers, asked for the rest, with %s', async (_, status, headers, why) => {
+    breakAfter(100_000)
+    fixture.server.meet('GET', ({ response }) => void response.writeHead(status, headers as Record<string, string>).end('x'))
+    expect((await transientOf(readAll())).message).toContain(why)
+  })
+
+  it('ends when the file is longer than it should be', async () => {
+    const shorter = await tapeFileOf(BYTES.subarray(0, 1000), file.name)
+    expect((await transientOf(readAll(shorter))).message).toContain('more than 1000 bytes')
+  })
+
+  it('finds a run that was copied before, under the name without its bucket', async () => {
+    fixture.server.files.clear()
+    fixture.server.files.set(file.name.replace(/^[^/]*\//, ''), BYTES)
+    expect(fingerprint(await readAll())).toBe(fingerprint(BYTES))
+    expect(await fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never)).toEqual({ kind: 'online', reference: null })
+    // But a look is at the name itself.
+    expect(await fixture.driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toEqual({ state: 'absent' })
+  })
+
+  it('a file that is nowhere cannot be staged', async () => {
+    fixture.server.files.clear()
+    await expect(fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never)).rejects.toThrow(InvalidInputError)
+  })
+})
+
+describe('sending to a store', () => {
+  const got: Buffer[] = []
+  let status = 200
+  let store: TestServer
+  beforeAll(async () => {
+    store = await startHttpServer(async (request, response) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk)
+      if (request.method === 'PUT') got.push(Buffer.concat(chunks))
+      response.writeHead(status).end()
+    })
+  })
+  afterAll(() => store.close())
+  const link = () => `${store.origin}/b/k?X-Amz-Signature=secret`
+  beforeEach(() => {
+    got.length = 0
+    status = 200
+  })
+  const send = async () => await fixture.driver.send?.(file, link(), never)
+
+  it('the endpoint sends it by itself', async () => {
+    expect(await send()).toBe('sent')
+    expect(fingerprint(got[0] ?? null)).toBe(fingerprint(BYTES))
+    expect(fixture.count('GET')).toBe(0)
+  })
+
+  it('an endpoint that cannot says so, and is not asked again for some minutes', async () => {
+    fixture.server.meet('COPY', ({ response }) => void response.writeHead(501).end())
+    expect(await send()).toBe('unsupported')
+    expect(await send()).toBe('unsupported')
+    expect(fixture.count('COPY')).toBe(1)
+    fixture.clock.ms += 601_000
+    expect(await send()).toBe('sent')
+  })
+
+  it('failing in the middle, or nobody knows how, is an error without the link', async () => {
+    status = 403
+    await transientOf(send())
+    fixture.server.markers = { ...PLAIN_MARKERS, lastLine: null }
+    status = 200
+    await transientOf(send())
+  })
+})
+
+describe('listing', () => {
+  const list = async (prefix = '') => await Array.fromAsync(fixture.driver.list?.(prefix, never) ?? [])
+  const answering = (body: string, status = 207) =>
+    fixture.server.meet('PROPFIND', ({ request, response }) => {
+      request.resume()
+      response.writeHead(status, { 'content-type': 'application/xml' }).end(body)
+    })
+  const multistatus = (...hrefs: string[]) =>
+    `<?xml version="1.0"?><D:multistatus xmlns:D="DAV:" xmlns:l="DAV:">${hrefs
+      .map(
+        (href) =>
+          `<D:response><D:href>${href}</D:href><D:propstat><D:prop><l:getcontentlength>7</l:getcontentlength></D:prop></D:propstat></D:response>`,
+      )
+      .join('')}</D:multistatus>`
+
+  it('shows what has the name of a copy, and no temporaries', async () => {
+    fixture.server.files.set(temporaryName(file), randomBytes(9))
+    fixture.server.files.set('other/run1.mid.gz', randomBytes(9))
+    expect(await list()).toEqual(
+      expect.arrayContaining([
+        { name: file.name, sizeBytes: BYTES.length },
+        { name: 'other/run1.mid.gz', sizeBytes: 9 },
+      ]),
+    )
+    expect(await list('cygno')).toEqual([{ name: file.name, sizeBytes: BYTES.length }])
+    expect(await list()).toHaveLength(2)
+  })
+
+  it.each([
+    ['with addresses', 'http://tape.example.org/cygno/run%201.mid', 'run 1.mid'],
+    ['with entities', '/cygno/a&amp;b&#233;.mid', 'a&bé.mid'],
+    ['not encoded, as XRootD writes it', '/cygno/Läufe 100%.mid', 'Läufe 100%.mid'],
+    ['with doubled slashes', '//cygno//run1.mid', 'run1.mid'],
+  ])('reads names %s', async (_, href, name) => {
+    answering(multistatus('/cygno/', href))
+    expect((await list()).map((entry) => entry.name)).toContain(name)
+  })
+
+  it.each([
+    ['half a document', multistatus('/cygno/').slice(0, 90)],
+    ['a page', '<html><body>Maintenance<br></body></html>'],
+    ['nothing', ''],
+    ['no XML', 'ECHO'],
+    ['entities that grow', `<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]>${multistatus('/cygno/&a;')}`],
+    ['another element', '<D:error xmlns:D="DAV:"/>'],
+    ['a file outside of the folder', multistatus('/cygno/', '/etc/passwd')],
+    ['a file further down', multistatus('/cygno/', '/cygno/a/b/c')],
+    ['a way up', multistatus('/cygno/', '/cygno/..')],
+    ['a file without a size', multistatus('/cygno/', '/cygno/run1.mid').replaceAll('>7<', '>many<')],
+  ])('an answer that is %s is an error, not an empty listing', async (_, body) => {
+    answering(body)
+    expect((await transientOf(list())).message).toMatch(/listing/)
+  })
+
+  it.each([200, 403, 500])('so is %i', async (status) => {
+    answering(multistatus('/cygno/'), status)
+    await transientOf(list())
+  })
+
+  it('names that no copy can have are passed over', async () => {
+    answering(multistatus('/cygno/', '/cygno/a%5Cb.mid', '/cygno/run1.mid'))
+    expect(await list()).toContainEqual({ name: 'run1.mid', sizeBytes: 7 })
+  })
+})

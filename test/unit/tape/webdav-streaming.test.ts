@@ -1,0 +1,238 @@
+/** Streamed copies, names and tokens: whatever the endpoint does, a name holds the right file or what it held before. */
+import { createHash, randomBytes } from 'node:crypto'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { ConflictError } from '../../../shared/errors.ts'
+import type { TapeFile } from '../../../shared/tape/driver.ts'
+import { temporaryName } from '../../../shared/tape/webdav/places.ts'
+import { createWebdavDriver } from '../../../shared/tape/webdav/webdav.ts'
+import { fingerprint, tapeFileOf } from '../../support/tape/files.ts'
+import { memorySource } from '../../support/tape/sources.ts'
+import { LONGEST_WAIT_SECONDS } from '../../support/waiting.ts'
+import { BYTES, never, startWebdavFixture, transientOf, type WebdavFixture } from '../../support/webdav-fixture.ts'
+
+let fixture: WebdavFixture
+let file: TapeFile
+beforeEach(async () => {
+  fixture = await startWebdavFixture({ thirdParty: 'never' })
+  file = await tapeFileOf(BYTES)
+})
+afterEach(() => fixture.close())
+
+const stored = { kind: 'stored', how: 'streamed', bytesThroughUs: BYTES.length }
+const expectThere = () => expect(fingerprint(fixture.server.files.get(file.name) ?? null)).toBe(fingerprint(BYTES))
+
+async function expectNothingLostAndTheNextSucceeds(): Promise<void> {
+  expect(fixture.server.files.has(file.name)).toBe(false)
+  expect(await fixture.copy(BYTES, file)).toMatchObject(stored)
+  expectThere()
+  expect(fixture.temporaries()).toEqual([])
+}
+
+describe('the endpoint', () => {
+  it('has no room left', async () => {
+    fixture.server.meet('PUT', ({ request, response }) => {
+      request.resume()
+      response.writeHead(507, { 'content-type': 'text/plain' }).end('Disk quota exceeded')
+    })
+    expect((await transientOf(fixture.copy(BYTES, file))).message).toMatch(/no room is left there.*Disk quota exceeded/)
+    await expectNothingLostAndTheNextSucceeds()
+  })
+
+  it('dies in the middle', async () => {
+    fixture.server.meet(
+      'PUT',
+      ({ request, name }) => {
+        request.once('data', (chunk: Buffer) => {
+          fixture.server.files.set(name, chunk)
+          request.destroy()
+        })
+      },
+      2,
+    )
+    await transientOf(fixture.copy(BYTES, file))
+    await expectNothingLostAndTheNextSucceeds()
+  })
+
+  it('takes everything and says nothing: what it has is looked at', async () => {
+    fixture.server.meet(
+      'PUT',
+      async ({ request, response, name }) => {
+        const chunks: Buffer[] = []
+        for await (const chunk of request) chunks.push(chunk)
+        fixture.server.files.set(name, Buffer.concat(chunks))
+        response.destroy()
+      },
+      2,
+    )
+    expect(await fixture.copy(BYTES, file)).toMatchObject(stored)
+    expectThere()
+  })
+
+  it('says 201 and stores other bytes', async () => {
+    fixture.server.meet('PUT', async ({ request, response, name }) => {
+      for await (const _ of request) fixture.server.files.set(name, Buffer.from(BYTES).reverse())
+      response.writeHead(201).end()
+    })
+    expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('has something else')
+    await expectNothingLostAndTheNextSucceeds()
+  })
+
+  it('takes no bytes for ever', async () => {
+    const hurried = await startWebdavFixture({ thirdParty: 'never', copySeconds: 0.5 })
+    hurried.server.meet('PUT', () => {})
+    expect((await transientOf(hurried.copy(randomBytes(20_000_000)))).message).toContain('longer than 0.5 s')
+    expect(hurried.server.files.size).toBe(0)
+    await hurried.close()
+  })
+
+  it('is not there', async () => {
+    // Port 1 is nobody's; one that was just given back may be somebody else's.
+    const nowhere = await startWebdavFixture({ thirdParty: 'never', rootUrl: 'http://127.0.0.1:1/cygno/' }, fixture)
+    expect((await transientOf(nowhere.copy(BYTES, file))).message).toContain('refuses connections')
+    await nowhere.driver.close()
+  })
+
+  it('does not speak HTTP', async () => {
+    fixture.server.meet('HEAD', ({ response }) => void response.socket?.end('220 ready for orders\r\n'), 5)
+    expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('does not speak HTTP')
+  })
+
+  it('answers a HEAD without a length and a PROPFIND with a size', async () => {
+    await fixture.copy(BYTES, file)
+    fixture.server.meet('HEAD', ({ response }) => void response.writeHead(200).end())
+    expect(await fixture.driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toMatchObject({
+      state: 'present',
+      verifiedBy: 'sha256 read back',
+    })
+  })
+})
+
+describe('checksums the endpoint states', () => {
+  const look = (digest: string, readBack: 'never' | 'if-needed' = 'never') => {
+    fixture.server.meet('HEAD', ({ response }) => void response.writeHead(200, { 'content-length': BYTES.length, digest }).end())
+    return fixture.driver.look(file, { reference: null, readBack }, never)
+  }
+  const md5 = createHash('md5').update(BYTES).digest('base64')
+  beforeEach(() => void fixture.server.files.set(file.name, BYTES))
+
+  it.each([
+    ['in capitals and without leading zeros', () => `ADLER32=${file.adler32.replace(/^0+/, '').toUpperCase()}`],
+    ['md5 in base64', () => `md5=${md5}`],
+    ['several', () => `md5=${md5},adler32=${file.adler32}`],
+    ['one of another kind besides', () => `unixsum=30637, adler32=${file.adler32}`],
+  ])('%s: present', async (_, digest) => expect(await look(digest())).toMatchObject({ state: 'present' }))
+
+  it.each([
+    ['another adler32', () => 'adler32=00000001'],
+    ['one that agrees and one that does not', () => `md5=${md5},adler32=00000001`],
+  ])('%s: different', async (_, digest) => expect(await look(digest())).toMatchObject({ state: 'different' }))
+
+  it.each([
+    ['nothing', ''],
+    ['no number', 'adler32=nothing'],
+    ['one of another kind', 'crc32c=AAAAAA=='],
+    ['half a header', 'adler32'],
+  ])('%s: not known, never "different"; read back where that is allowed', async (_, digest) => {
+    expect(await look(digest)).toMatchObject({ state: 'unverified' })
+    expect(await look(digest, 'if-needed')).toMatchObject({ state: 'present', verifiedBy: 'sha256 read back' })
+  })
+})
+
+describe('names', () => {
+  it('what a crash left under the temporary name is replaced', async () => {
+    fixture.server.files.set(temporaryName(file), randomBytes(77))
+    expect(await fixture.copy(BYTES, file)).toMatchObject(stored)
+    expect([...fixture.server.files.keys()]).toEqual([file.name])
+  })
+
+  it('what a crash left whole is used as it is', async () => {
+    fixture.server.files.set(temporaryName(file), BYTES)
+    expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', bytesThroughUs: 0 })
+    expect(fixture.count('PUT')).toBe(0)
+    expect([...fixture.server.files.keys()]).toEqual([file.name])
+  })
+
+  it('nothing but temporaries of ours is ever removed', async () => {
+    fixture.server.files.set(`${file.name}.part`, randomBytes(5))
+    await fixture.copy(BYTES, file)
+    expect(fixture.server.log.filter((line) => line.startsWith('DELETE') && !line.endsWith('.part'))).toEqual([])
+    expect(fixture.server.files.has(`${file.name}.part`)).toBe(true)
+  })
+
+  it.each([
+    ['other contents', randomBytes(300_000), { kind: 'occupied' }],
+    ['the same contents', BYTES, { kind: 'stored' }],
+  ])('%s take the name at the last moment', async (_, occupant, outcome) => {
+    fixture.server.meet('MOVE', async ({ proceed }) => {
+      fixture.server.files.set(file.name, occupant)
+      await proceed()
+    })
+    expect(await fixture.copy(BYTES, file)).toMatchObject(outcome)
+    expect(fingerprint(fixture.server.files.get(file.name) ?? null)).toBe(fingerprint(occupant))
+    expect(fixture.temporaries()).toEqual([])
+  })
+
+  it('the answer to the renaming is lost', async () => {
+    fixture.server.meet('MOVE', async ({ response, name }) => {
+      fixture.server.files.set(file.name, fixture.server.files.get(name) as Buffer)
+      fixture.server.files.delete(name)
+      response.destroy()
+    })
+    expect(await fixture.copy(BYTES, file)).toMatchObject(stored)
+  })
+
+  it('the renaming is refused', async () => {
+    fixture.server.meet('MOVE', ({ response }) => void response.writeHead(403).end('read only'))
+    expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('read only')
+    expect(fixture.server.files.has(file.name)).toBe(false)
+    // What was compared is not sent again.
+    expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', bytesThroughUs: 0 })
+    expectThere()
+    expect(fixture.temporaries()).toEqual([])
+  })
+
+  it('folders are made once, also where several copies need the same', async () => {
+    const files = await Promise.all([1, 2, 3].map((run) => tapeFileOf(BYTES, `bucket/TAG/a/b/run${run}.mid.gz`)))
+    await Promise.all(files.map((each) => fixture.copy(BYTES, each)))
+    const made = fixture.count('MKCOL')
+    await fixture.copy(BYTES, await tapeFileOf(BYTES, 'bucket/TAG/a/b/run4.mid.gz'))
+    expect(fixture.count('MKCOL')).toBe(made)
+  })
+
+  it('a folder that may not be made but is there is used', async () => {
+    await fixture.copy(BYTES, await tapeFileOf(BYTES, 'bucket/TAG/run1.mid.gz'))
+    const other = createWebdavDriver({
+      rootUrl: fixture.server.url,
+      token: { token: async () => null, refused: () => {} },
+      thirdParty: 'never',
+      tapeRest: 'never',
+      copySeconds: LONGEST_WAIT_SECONDS,
+    })
+    fixture.server.meet('MKCOL', ({ response }) => void response.writeHead(403).end())
+    const second = await tapeFileOf(BYTES, 'bucket/TAG/run2.mid.gz')
+    expect(await other.copy(second, memorySource(second.name, BYTES), { attempt: 1 }, never)).toMatchObject(stored)
+    await other.close()
+  })
+})
+
+describe('the source', () => {
+  it('that is another object by now ends the copy as such', async () => {
+    const source = {
+      ...memorySource(file.name, BYTES),
+      // biome-ignore lint/correctness/useYield: it fails at once
+      async *open(): AsyncGenerator<Uint8Array> {
+        throw new ConflictError('the object changed while it was read')
+      },
+    }
+    await expect(fixture.driver.copy(file, source, { attempt: 1 }, never)).rejects.toThrow(ConflictError)
+    expect(fixture.server.files.size).toBe(0)
+  })
+
+  it("whose adler32 in the catalogue is wrong is not said to be the endpoint's fault", async () => {
+    const wrong = { ...file, adler32: '00000001' }
+    await expect(fixture.copy(BYTES, wrong)).rejects.toThrow(
+      /other contents than the catalogue says: the adler32 [0-9a-f]{8} instead of 00000001/,
+    )
+    expect(fixture.server.files.size).toBe(0)
+  })
+})
