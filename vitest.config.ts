@@ -1,15 +1,23 @@
 import { defineConfig } from 'vitest/config'
 
 const project = (name: string, include: string[], more: object = {}) => ({
-  test: { name, include, globalSetup: ['test/setup.ts'], testTimeout: 300_000, hookTimeout: 300_000, ...more },
+  test: {
+    name,
+    include,
+    globalSetup: ['test/setup.ts'],
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    ...more,
+  },
 })
 
 /**
  * Time limits end what hangs, on however slow a machine; no test is about them.
  *
- * unit: no service. db: the MariaDB, S3 and SQS of the test run. never-lost: random stories on them. e2e, chaos: whole stacks and
- * commands as processes. browser: pages in Chromium. conformance: peer-written inputs. real: real MinIO and the like; a server that is
- * not ours (XRootD answers 500 now and then under load) gets a second chance, ours do not.
+ * unit: no service. db: the MariaDB, S3 and SQS of the test run. never-lost: random stories on them. e2e,
+ * chaos: whole stacks and commands as processes. browser: pages in Chromium. conformance: peer-written
+ * inputs. real: real MinIO and the like; a server that is not ours (XRootD answers 500 now and then under
+ * load) gets a second chance, ours do not.
  */
 export default defineConfig({
   test: {
@@ -20,7 +28,12 @@ export default defineConfig({
       project('e2e', ['test/{e2e,chaos}/**/*.test.ts'], { fileParallelism: false, testTimeout: 600_000 }),
       project('browser', ['test/browser/**/*.test.ts'], { fileParallelism: false, testTimeout: 600_000 }),
       project('conformance', ['test/conformance/**/*.test.ts']),
-      project('real', ['test/real/**/*.test.ts'], { fileParallelism: false, testTimeout: 300_000, hookTimeout: 900_000, retry: 1 }),
+      project('real', ['test/real/**/*.test.ts'], {
+        fileParallelism: false,
+        testTimeout: 300_000,
+        hookTimeout: 900_000,
+        retry: 1,
+      }),
     ],
   },
 })

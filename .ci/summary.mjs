@@ -1,4 +1,7 @@
-/** Adds up vitest's reports into the line that closes a CI run. Ends with 1 when there is none, or one counts no test at all. */
+/**
+ * Adds up vitest's reports into the line that closes a CI run. Ends with 1 when there is none, or one counts
+ * no test at all.
+ */
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 
@@ -9,7 +12,8 @@ for (const path of process.argv.slice(2)) {
   const passed = report.numPassedTests
   // A file that could not be loaded has no tests, and has failed.
   const failed =
-    report.numFailedTests + report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length
+    report.numFailedTests +
+    report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length
   const skipped = report.numPendingTests + report.numTodoTests
   console.log(`${basename(path, '.json')}: ${passed} passed, ${failed} failed, ${skipped} skipped`)
   if (passed + failed + skipped === 0) empty = true

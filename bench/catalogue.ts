@@ -1,6 +1,6 @@
 /**
- * The catalogue's API on a million runs: how long searches, single runs and links take, and how many requests a second the old
- * tools' endpoint answers on one core, against a plain endpoint that does `SELECT *`.
+ * The catalogue's API on a million runs: how long searches, single runs and links take, and how many requests
+ * a second the old tools' endpoint answers on one core, against a plain endpoint that does `SELECT *`.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -49,7 +49,10 @@ export interface CatalogueBench {
   readonly legacy: readonly LegacyRate[]
 }
 
-export async function benchCatalogue(tell: (line: string) => void, sizes: Sizes = SIZES): Promise<CatalogueBench> {
+export async function benchCatalogue(
+  tell: (line: string) => void,
+  sizes: Sizes = SIZES,
+): Promise<CatalogueBench> {
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-bench-'))
   const mariadb = await startMariadb({ dataFolder: folder, fast: true })
   try {
@@ -59,7 +62,11 @@ export async function benchCatalogue(tell: (line: string) => void, sizes: Sizes 
     const database = openDatabase(mariadb.url, 1, WITHOUT_LIMITS)
     await migrate(database)
     await fillCatalogue(database, sizes, await simulatedMetadata(), tell)
-    const { secret } = await createToken(database, { name: 'bench', scopes: ['read:*', 'link:*'], days: 1 }, new Date())
+    const { secret } = await createToken(
+      database,
+      { name: 'bench', scopes: ['read:*', 'link:*'], days: 1 },
+      new Date(),
+    )
     await database.destroy()
     const environment = settings(mariadb.url)
     const ours = await serve('serve.ts', environment, secret)
@@ -74,7 +81,10 @@ export async function benchCatalogue(tell: (line: string) => void, sizes: Sizes 
       for (const [what, seconds, address] of LEGACY) {
         tell(`logbook, ${what}`)
         const bytes = (await ours.text(address(1))).length
-        const [plainPerSecond, oursPerSecond] = [await rate(plain, address, seconds), await rate(ours, address, seconds)]
+        const [plainPerSecond, oursPerSecond] = [
+          await rate(plain, address, seconds),
+          await rate(ours, address, seconds),
+        ]
         legacy.push({ what, bytes, oursPerSecond, plainPerSecond })
       }
       return { runs: Object.values(sizes).reduce((sum, count) => sum + count, 0), latencies, legacy }
@@ -93,7 +103,11 @@ async function simulatedMetadata() {
   const open = async function* () {
     yield bytes
   }
-  const options = { igzip: 'never', maxEventBytes: DEFAULT_MAX_EVENT_BYTES, signal: AbortSignal.timeout(60_000) } as const
+  const options = {
+    igzip: 'never',
+    maxEventBytes: DEFAULT_MAX_EVENT_BYTES,
+    signal: AbortSignal.timeout(60_000),
+  } as const
   return await extractFile({ fileName: 'run00001.mid.gz', open }, options)
 }
 
@@ -126,7 +140,10 @@ async function serve(script: string, environment: NodeJS.ProcessEnv, token: stri
   })
   const [port] = (await once(createInterface({ input: child.stdout ?? process.stdin }), 'line')) as [string]
   const agent = new Agent({ connections: 8, headersTimeout: 120_000, bodyTimeout: 120_000 })
-  const headers = { ...(token === null ? {} : { authorization: `Bearer ${token}` }), 'content-type': 'application/json' }
+  const headers = {
+    ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+    'content-type': 'application/json',
+  }
   const server: Server = {
     request: (path, { body } = {}) =>
       agent.request({
@@ -157,7 +174,8 @@ interface Question {
 }
 
 const EACH = 40
-const times = (path: (index: number) => string): readonly Request[] => Array.from({ length: EACH }, (_, index) => ({ path: path(index) }))
+const times = (path: (index: number) => string): readonly Request[] =>
+  Array.from({ length: EACH }, (_, index) => ({ path: path(index) }))
 /** A run of LNGS, another each time, the same in each benchmark. */
 const someRun = (index: number) => 1 + ((index * 7919 * 31) % 690_000)
 const iso = (index: number) => new Date((1_600_000_000 + someRun(index) * 300) * 1000).toISOString()
@@ -172,13 +190,19 @@ function questions(): readonly Question[] {
     times((at) => `/api/v1/runs?tag=LNGS&since=${iso(at)}&pedestal=true`),
     times((at) => `/api/v1/runs?to=${someRun(at)}&complete=false`),
     times((at) => `/api/v1/runs?tape=${['failed', 'under-way', 'none', 'on-media'][at % 4]}`),
-    times((at) => `/api/v1/runs?tag=LNGS&cloud=${['present', 'deleted', 'suspicious', 'partly'][at % 4]}&sort=-start`),
+    times(
+      (at) =>
+        `/api/v1/runs?tag=LNGS&cloud=${['present', 'deleted', 'suspicious', 'partly'][at % 4]}&sort=-start`,
+    ),
     times(() => '/api/v1/runs?integrity=mismatch'),
     times((at) => `/api/v1/runs?to=${someRun(at)}&param.GEM1_V.gte=430&param.HV_STATE=1`),
     times((at) => `/api/v1/runs?tag=LNGS&since=${iso(at)}&param.total_gas_flow.lt=21`),
     times((at) => `/api/v1/runs?text=AmBe&to=${someRun(at)}`),
   ].flat()
-  const within = times((at) => `/api/v1/runs?tag=LNGS&from=${someRun(at)}&to=${someRun(at) + 20_000}&param.GEM1_V=${RARE.voltage}`)
+  const within = times(
+    (at) =>
+      `/api/v1/runs?tag=LNGS&from=${someRun(at)}&to=${someRun(at) + 20_000}&param.GEM1_V=${RARE.voltage}`,
+  )
   return [
     { what: 'lists of 50 runs, six orders', targetMs: 50, requests: lists },
     { what: 'lists with filters, ten kinds', targetMs: 50, requests: filters },
@@ -187,7 +211,11 @@ function questions(): readonly Question[] {
       targetMs: 50,
       requests: times((at) => `/api/v1/runs?tag=LNGS&to=${someRun(at)}&sort=-start`),
     },
-    { what: 'one run with everything', targetMs: 20, requests: times((at) => `/api/v1/runs/LNGS/${someRun(at)}`) },
+    {
+      what: 'one run with everything',
+      targetMs: 20,
+      requests: times((at) => `/api/v1/runs/LNGS/${someRun(at)}`),
+    },
     {
       what: '100 links',
       targetMs: 50,
@@ -208,7 +236,8 @@ function questions(): readonly Question[] {
 }
 
 /** One in three is still in the store. */
-const hundredRuns = (at: number) => Array.from({ length: 100 }, (_, index) => ({ tag: 'LNGS', run: 3 * (1000 * at + index + 1) }))
+const hundredRuns = (at: number) =>
+  Array.from({ length: 100 }, (_, index) => ({ tag: 'LNGS', run: 3 * (1000 * at + index + 1) }))
 
 const REFUSED = 422
 
@@ -232,7 +261,11 @@ async function ask(server: Server, requests: readonly Request[]) {
 /** What is asked, for how many seconds, and where. */
 const LEGACY: readonly (readonly [string, number, (index: number) => string])[] = [
   ['one run', 6, (at) => `/cygno_sql_query.php?site=lngs&run=${someRun(at)}`],
-  ['2000 runs, as the reconstruction asks', 15, (at) => `/cygno_sql_query.php?site=lngs&start=${someRun(at)}&end=${someRun(at) + 2001}`],
+  [
+    '2000 runs, as the reconstruction asks',
+    15,
+    (at) => `/cygno_sql_query.php?site=lngs&start=${someRun(at)}&end=${someRun(at) + 2001}`,
+  ],
   ['a whole site of 100,000 runs', 30, () => '/cygno_sql_query.php?site=man&start=0&end=100000000'],
 ]
 

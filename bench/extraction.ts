@@ -1,6 +1,6 @@
 /**
- * Extraction of a gzip run against `zcat >/dev/null` on the same file in the same run, with and without igzip, and the
- * peak memory of the extracting process at several sizes.
+ * Extraction of a gzip run against `zcat >/dev/null` on the same file in the same run, with and without
+ * igzip, and the peak memory of the extracting process at several sizes.
  *
  *   node bench/extraction.ts
  */
@@ -51,7 +51,10 @@ const ROUNDS = 3
 const EVENTS_IN_PIECE = 5
 
 /** Runs the whole benchmark in a temporary folder of about 2.5 GB. */
-export async function benchExtraction(tell: (line: string) => void, sizesBytes = [50 * MB, 450 * MB, 2000 * MB]): Promise<ExtractionBench> {
+export async function benchExtraction(
+  tell: (line: string) => void,
+  sizesBytes = [50 * MB, 450 * MB, 2000 * MB],
+): Promise<ExtractionBench> {
   const folder = await mkdtemp(join(tmpdir(), 'cygnet-bench-'))
   try {
     tell('compressing a piece of a run at level 6, as the experiment does')
@@ -61,7 +64,8 @@ export async function benchExtraction(tell: (line: string) => void, sizesBytes =
     for (const sizeBytes of sizesBytes) {
       const path = join(folder, 'run00001.mid.gz')
       await writeRun(path, run, sizeBytes)
-      if (sizeBytes === 450 * MB || (times === null && sizeBytes === sizesBytes.at(-1))) times = await measureTimes(path, tell)
+      if (sizeBytes === 450 * MB || (times === null && sizeBytes === sizesBytes.at(-1)))
+        times = await measureTimes(path, tell)
       for (const igzip of ['never', 'auto'] as const) {
         const { peakRssBytes } = await extractInChild(path, igzip)
         memory.push({ sizeBytes, igzip, peakRssBytes })
@@ -121,7 +125,9 @@ async function timeProgram(command: string, args: readonly string[]): Promise<nu
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] })
   await new Promise<void>((resolve, reject) => {
     child.once('error', reject)
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new TransientError(`${command} ended with ${code}`))))
+    child.once('close', (code) =>
+      code === 0 ? resolve() : reject(new TransientError(`${command} ended with ${code}`)),
+    )
   })
   return (performance.now() - before) / 1000
 }
@@ -135,7 +141,9 @@ interface ChildResult {
 /** Extraction in a process of its own. */
 async function extractInChild(path: string, igzip: Igzip): Promise<ChildResult> {
   const before = performance.now()
-  const child = spawn(process.execPath, [import.meta.filename, '--child', path, igzip], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [import.meta.filename, '--child', path, igzip], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let output = ''
   child.stdout.on('data', (text) => {
     output += text
@@ -148,7 +156,10 @@ async function extractInChild(path: string, igzip: Igzip): Promise<ChildResult> 
 async function child(path: string, igzip: Igzip): Promise<void> {
   const open = (signal: AbortSignal) => createReadStream(path, { highWaterMark: 512 * 1024, signal })
   const signal = new AbortController().signal
-  const metadata = await extractFile({ fileName: basename(path), open }, { igzip, maxEventBytes: DEFAULT_MAX_EVENT_BYTES, signal })
+  const metadata = await extractFile(
+    { fileName: basename(path), open },
+    { igzip, maxEventBytes: DEFAULT_MAX_EVENT_BYTES, signal },
+  )
   if (!metadata.complete || metadata.warnings.length > 0)
     throw new TransientError(`not a sound run: ${metadata.problem?.message ?? 'warnings'}`)
   const peakRssBytes = process.resourceUsage().maxRSS * 1024
@@ -182,7 +193,9 @@ async function measureTimes(path: string, tell: (line: string) => void): Promise
     zlibRatio: zlibSeconds / zcatSeconds,
     igzipRatio: igzipSeconds === null ? null : igzipSeconds / zcatSeconds,
   }
-  tell(`zcat ${zcatSeconds.toFixed(2)} s; extraction with zlib ${zlibSeconds.toFixed(2)} s = ${times.zlibRatio.toFixed(2)} × zcat`)
+  tell(
+    `zcat ${zcatSeconds.toFixed(2)} s; extraction with zlib ${zlibSeconds.toFixed(2)} s = ${times.zlibRatio.toFixed(2)} × zcat`,
+  )
   if (igzipSeconds !== null)
     tell(
       `igzip alone ${times.igzipAloneSeconds?.toFixed(2)} s; extraction with igzip ${igzipSeconds.toFixed(2)} s = ${times.igzipRatio?.toFixed(2)} × zcat`,

@@ -1,10 +1,12 @@
 /**
- * Mutation fuzzing of extraction: small valid files in every compression and bank format are damaged at random, and each
- * must end as a result or an InvalidInputError, quickly, in flat memory, with what the result says agreeing with itself.
+ * Mutation fuzzing of extraction: small valid files in every compression and bank format are damaged at
+ * random, and each must end as a result or an InvalidInputError, quickly, in flat memory, with what the
+ * result says agreeing with itself.
  *
  *   node bench/fuzz.ts --count 100000 --seed 1
  *
- * The same seed gives the same files. A failure prints the file's number; `--first N --count 1` repeats it alone.
+ * The same seed gives the same files. A failure prints the file's number; `--first N --count 1` repeats it
+ * alone.
  */
 import { createHash } from 'node:crypto'
 import { parseArgs } from 'node:util'
@@ -37,7 +39,10 @@ export interface FuzzOptions {
 
 /** No file here has more than 20 kB; a second is a hang. Generous, since other work may have the machine. */
 const HANG_MS = 5000
-/** What the process may grow to. Extraction itself needs a few megabytes for such files; the garbage collector takes its time. */
+/**
+ * What the process may grow to. Extraction itself needs a few megabytes for such files; the garbage collector
+ * takes its time.
+ */
 const MAX_RSS_BYTES = 512 * 1024 * 1024
 
 type Random = (below: number) => number
@@ -53,13 +58,16 @@ function randomOf(seed: number, file: number): Random {
   }
 }
 
-const HOSTILE_NUMBERS = [0, 1, 7, 8, 0x7f, 0xff, 0x7fff, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffff8, 0xffffffff]
+const HOSTILE_NUMBERS = [
+  0, 1, 7, 8, 0x7f, 0xff, 0x7fff, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffff8, 0xffffffff,
+]
 
 const mutations: readonly ((bytes: Uint8Array, random: Random) => Uint8Array)[] = [
   // A flipped bit.
   (bytes, random) => changed(bytes, (copy) => flip(copy, random(copy.length), 1 << random(8))),
   // A few bytes overwritten.
-  (bytes, random) => changed(bytes, (copy) => copy.fill(random(256), random(copy.length), random(copy.length) + random(8))),
+  (bytes, random) =>
+    changed(bytes, (copy) => copy.fill(random(256), random(copy.length), random(copy.length) + random(8))),
   // A cut at the end, and one at the start.
   (bytes, random) => bytes.slice(0, random(bytes.length)),
   (bytes, random) => bytes.slice(random(Math.min(64, bytes.length))),
@@ -77,7 +85,8 @@ const mutations: readonly ((bytes: Uint8Array, random: Random) => Uint8Array)[] 
       else view.setUint16(random(copy.length - 1), value & 0xffff, true)
     }),
   // Garbage and zeros behind the end.
-  (bytes, random) => Buffer.concat([bytes, Buffer.from(Array.from({ length: random(100) }, () => random(256)))]),
+  (bytes, random) =>
+    Buffer.concat([bytes, Buffer.from(Array.from({ length: random(100) }, () => random(256)))]),
   (bytes, random) => Buffer.concat([bytes, Buffer.alloc(random(3000))]),
   // The whole once more.
   (bytes) => Buffer.concat([bytes, bytes]),
@@ -94,7 +103,11 @@ function changed(bytes: Uint8Array, change: (copy: Uint8Array) => unknown): Uint
 }
 
 function splice(bytes: Uint8Array, at: number, removed: number, repeated: number): Uint8Array {
-  return Buffer.concat([bytes.subarray(0, at), bytes.subarray(Math.max(0, at - repeated), at), bytes.subarray(at + removed)])
+  return Buffer.concat([
+    bytes.subarray(0, at),
+    bytes.subarray(Math.max(0, at - repeated), at),
+    bytes.subarray(at + removed),
+  ])
 }
 
 interface Seed {
@@ -109,11 +122,16 @@ function seeds(): readonly Seed[] {
     ['', (plain) => plain],
     ['.gz', (plain) => gzipSync(plain, { level: 1 })],
     ['.lz4', (plain) => lz4(plain, { blockBytes: 1000 })],
-    ['.lz4', (plain) => lz4(plain, { linked: false, blockChecksums: true, contentSize: true, blockBytes: 2000 })],
+    [
+      '.lz4',
+      (plain) => lz4(plain, { linked: false, blockChecksums: true, contentSize: true, blockBytes: 2000 }),
+    ],
     ['.bz2', (plain) => bzip2(plain, 900)],
   ]
   const formats = ['bank16', 'bank32', 'bank32a'] as const
-  return formats.flatMap((format) => packers.map(([ending, pack]) => ({ name: `run12345.mid${ending}`, plain: smallRun(2, format), pack })))
+  return formats.flatMap((format) =>
+    packers.map(([ending, pack]) => ({ name: `run12345.mid${ending}`, plain: smallRun(2, format), pack })),
+  )
 }
 
 /** Damages one file after the other and looks at how each ends. */
@@ -132,7 +150,8 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
     // bzip2 is slow to write: it is only damaged from outside, and rarely from inside.
     const inside = seed.name.endsWith('.mid') || random(seed.name.endsWith('.bz2') ? 8 : 2) === 0
     let bytes = inside ? seed.plain : seed.packed
-    for (let left = 1 + random(3); left > 0; left -= 1) bytes = mutations[random(mutations.length)]?.(bytes, random) ?? bytes
+    for (let left = 1 + random(3); left > 0; left -= 1)
+      bytes = mutations[random(mutations.length)]?.(bytes, random) ?? bytes
     if (inside) bytes = seed.pack(new Uint8Array(bytes))
     const before = performance.now()
     const { outcome, failure } = await tryFile(seed.name, new Uint8Array(bytes), 1 + random(4000))
@@ -147,18 +166,38 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
     }
   }
   peakRssBytes = Math.max(peakRssBytes, process.memoryUsage.rss())
-  return { files: options.count, seconds: (performance.now() - started) / 1000, outcomes, slowestMs, peakRssBytes, failures }
+  return {
+    files: options.count,
+    seconds: (performance.now() - started) / 1000,
+    outcomes,
+    slowestMs,
+    peakRssBytes,
+    failures,
+  }
 }
 
-async function tryFile(name: string, bytes: Uint8Array, pieceBytes: number): Promise<{ outcome: string; failure: string | null }> {
+async function tryFile(
+  name: string,
+  bytes: Uint8Array,
+  pieceBytes: number,
+): Promise<{ outcome: string; failure: string | null }> {
   const signal = AbortSignal.timeout(HANG_MS)
   try {
     const programs = { gzip: null, bzip2: null, minimumBytes: 0 }
-    const metadata = await extractFile(fileOf(name, bytes, pieceBytes), { igzip: 'never', maxEventBytes: 1 << 28, signal, programs })
+    const metadata = await extractFile(fileOf(name, bytes, pieceBytes), {
+      igzip: 'never',
+      maxEventBytes: 1 << 28,
+      signal,
+      programs,
+    })
     return { outcome: metadata.problem?.code ?? 'complete', failure: contradiction(metadata, bytes) }
   } catch (error) {
-    if (error instanceof InvalidInputError && error.message.length > 10) return { outcome: 'invalid', failure: null }
-    return { outcome: 'error', failure: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+    if (error instanceof InvalidInputError && error.message.length > 10)
+      return { outcome: 'invalid', failure: null }
+    return {
+      outcome: 'error',
+      failure: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    }
   }
 }
 
@@ -166,17 +205,26 @@ async function tryFile(name: string, bytes: Uint8Array, pieceBytes: number): Pro
 function contradiction(metadata: FileMetadata, bytes: Uint8Array): string | null {
   const sum = Object.values(metadata.eventsById).reduce((total, count) => total + count, 0)
   if (sum !== metadata.eventCount) return `${metadata.eventCount} events, but by id ${sum}`
-  if (metadata.complete !== (metadata.problem === null)) return 'complete with a problem, or incomplete without one'
+  if (metadata.complete !== (metadata.problem === null))
+    return 'complete with a problem, or incomplete without one'
   if (metadata.sizeBytes !== bytes.length) return `size ${metadata.sizeBytes} of ${bytes.length}`
   if (metadata.checksums.md5 !== createHash('md5').update(bytes).digest('hex')) return 'md5 is wrong'
   if (metadata.checksums.sha256 !== createHash('sha256').update(bytes).digest('hex')) return 'sha256 is wrong'
-  if (metadata.complete && metadata.internalEvents['0x8001'] === undefined) return 'complete without an end-of-run event'
-  if ((metadata.firstEventTime === null) !== (metadata.eventCount === 0)) return 'times without events, or events without times'
+  if (metadata.complete && metadata.internalEvents['0x8001'] === undefined)
+    return 'complete without an end-of-run event'
+  if ((metadata.firstEventTime === null) !== (metadata.eventCount === 0))
+    return 'times without events, or events without times'
   const bankBytes = Object.values(metadata.banks).reduce((total, bank) => total + bank.bytes, 0)
-  if (bankBytes > metadata.uncompressedBytes) return `banks of ${bankBytes} bytes in ${metadata.uncompressedBytes}`
+  if (bankBytes > metadata.uncompressedBytes)
+    return `banks of ${bankBytes} bytes in ${metadata.uncompressedBytes}`
   const offset = metadata.problem?.offset ?? 0
-  if (offset > Math.max(metadata.uncompressedBytes, metadata.sizeBytes)) return `a problem at byte ${offset}, behind the end`
-  if ([metadata.problem, ...metadata.warnings].some((finding) => finding !== null && finding.message.length > 2000))
+  if (offset > Math.max(metadata.uncompressedBytes, metadata.sizeBytes))
+    return `a problem at byte ${offset}, behind the end`
+  if (
+    [metadata.problem, ...metadata.warnings].some(
+      (finding) => finding !== null && finding.message.length > 2000,
+    )
+  )
     return 'a message without end'
   return metadata.warnings.length > 50 ? `${metadata.warnings.length} warnings` : null
 }
@@ -198,8 +246,12 @@ async function main(): Promise<void> {
     first: first ?? 0,
     onProgress: (done) => process.stderr.isTTY && process.stderr.write(`\r${done} files`),
   })
-  console.log(`${result.files} files in ${result.seconds.toFixed(1)} s: ${Math.round(result.files / result.seconds)} files/s`)
-  console.log(`slowest ${Math.round(result.slowestMs)} ms, peak RSS ${Math.round(result.peakRssBytes / 1e6)} MB`)
+  console.log(
+    `${result.files} files in ${result.seconds.toFixed(1)} s: ${Math.round(result.files / result.seconds)} files/s`,
+  )
+  console.log(
+    `slowest ${Math.round(result.slowestMs)} ms, peak RSS ${Math.round(result.peakRssBytes / 1e6)} MB`,
+  )
   for (const [outcome, files] of Object.entries(result.outcomes).toSorted(([, a], [, b]) => b - a))
     console.log(`${String(files).padStart(8)}  ${outcome}`)
   const grown = result.peakRssBytes > MAX_RSS_BYTES ? [`memory grew to ${result.peakRssBytes} bytes`] : []

@@ -1,11 +1,17 @@
-/** From PUT to catalogue row: latency of small objects one by one, and objects per second when they pour in. */
+/**
+ * From PUT to catalogue row: latency of small objects one by one, and objects per second when they pour in.
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { runFileBytes } from '../cli/simulate/write.ts'
-import { type Connection, controlEmbedded, readConnection } from '../infra/local/services/embedded/embedded.ts'
+import {
+  type Connection,
+  controlEmbedded,
+  readConnection,
+} from '../infra/local/services/embedded/embedded.ts'
 import { startStack } from '../infra/local/stack.ts'
 import { loadConfig } from '../shared/config/config.ts'
 import type { StorageContext } from '../shared/context.ts'
@@ -16,7 +22,12 @@ import { createStorageContext } from '../shared/runtime/open-context.ts'
 export interface PipelineResult {
   readonly objectBytes: number
   /** From the beginning of the PUT until the row is seen by another connection, ms. */
-  readonly latencyMs: { readonly p50: number; readonly p99: number; readonly max: number; readonly samples: number }
+  readonly latencyMs: {
+    readonly p50: number
+    readonly p99: number
+    readonly max: number
+    readonly samples: number
+  }
   /** Uploading and cataloguing at once, everything on this machine. */
   readonly pouring: Throughput
   /** Objects that were there already, announced all at once. */
@@ -35,17 +46,35 @@ const UPLOADS_AT_ONCE = 16
 const PATIENCE_MS = 120_000
 const SEEN_EVERY_MS = 2
 
-export async function benchPipeline(signal: AbortSignal, tell: (line: string) => void): Promise<PipelineResult> {
+export async function benchPipeline(
+  signal: AbortSignal,
+  tell: (line: string) => void,
+): Promise<PipelineResult> {
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-bench-'))
-  const stack = await startStack({ dataFolder: folder, extras: [], notifications: true, workers: availableParallelism(), signal })
-  const context = createStorageContext(loadConfig(stack.environment), 'bench', createLogger({ function: 'bench', level: 'silent' }))
+  const stack = await startStack({
+    dataFolder: folder,
+    extras: [],
+    notifications: true,
+    workers: availableParallelism(),
+    signal,
+  })
+  const context = createStorageContext(
+    loadConfig(stack.environment),
+    'bench',
+    createLogger({ function: 'bench', level: 'silent' }),
+  )
   try {
     const body = await runFileBytes({ runNumber: 1, camera: 16, events: 12, digitizers: false })
     await measureLatency(context, body, 0, 20, signal)
     tell(`latency of ${SAMPLES} objects of ${body.length} bytes`)
     const latency = await measureLatency(context, body, 1000, SAMPLES, signal)
     tell(`${POURED} objects poured in`)
-    const pouring = await measureThroughput(context, 10_000, (from) => pour(context, body, from, signal), signal)
+    const pouring = await measureThroughput(
+      context,
+      10_000,
+      (from) => pour(context, body, from, signal),
+      signal,
+    )
     tell(`${POURED} objects announced at once`)
     const embedded = readConnection(folder)
     if (embedded === null) throw new Error('the embedded store has no address')
@@ -62,9 +91,17 @@ export async function benchPipeline(signal: AbortSignal, tell: (line: string) =>
 const keyOf = (index: number, prefix = 'BENCH') => `${prefix}${index}/run00001.mid.gz`
 
 const put = (context: StorageContext, key: string, body: Uint8Array) =>
-  context.s3.send(new PutObjectCommand({ Bucket: context.config.CYGNET_RAW_BUCKETS[0], Key: key, Body: body }))
+  context.s3.send(
+    new PutObjectCommand({ Bucket: context.config.CYGNET_RAW_BUCKETS[0], Key: key, Body: body }),
+  )
 
-async function measureLatency(context: StorageContext, body: Uint8Array, from: number, samples: number, signal: AbortSignal) {
+async function measureLatency(
+  context: StorageContext,
+  body: Uint8Array,
+  from: number,
+  samples: number,
+  signal: AbortSignal,
+) {
   const taken: number[] = []
   for (let index = 0; index < samples; index++) {
     const key = keyOf(from + index)
@@ -88,7 +125,12 @@ async function isThere(context: StorageContext, key: string): Promise<boolean> {
   return row !== undefined
 }
 
-async function pour(context: StorageContext, body: Uint8Array, from: number, signal: AbortSignal): Promise<void> {
+async function pour(
+  context: StorageContext,
+  body: Uint8Array,
+  from: number,
+  signal: AbortSignal,
+): Promise<void> {
   let next = from
   const upload = async () => {
     while (next < from + POURED && !signal.aborted) await put(context, keyOf(next++), body)

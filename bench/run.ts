@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- extraction pipeline catalogue tape bundles]`: measures, and writes into docs/benchmarks.md. What is compared is measured in the same
- * run, and given as ratios: seconds of one machine say nothing about another.
+ * `npm run bench [-- extraction pipeline catalogue tape bundles]`: measures, and writes into
+ * docs/benchmarks.md. What is compared is measured in the same run, and given as ratios: seconds of one
+ * machine say nothing about another.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
@@ -17,7 +18,16 @@ const PAGE = fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url))
 const PARTS = ['extraction', 'pipeline', 'catalogue', 'tape', 'bundles'] as const
 const LIMIT_MS = 60 * 60 * 1000
 
-const TARGETS = { zlib: 0.55, igzip: 0.25, rssMB: 200, latencyP99Ms: 500, objectsPerSecond: 100, pipe: 0.9, twoSteps: 1.8, copyRssMB: 150 }
+const TARGETS = {
+  zlib: 0.55,
+  igzip: 0.25,
+  rssMB: 200,
+  latencyP99Ms: 500,
+  objectsPerSecond: 100,
+  pipe: 0.9,
+  twoSteps: 1.8,
+  copyRssMB: 150,
+}
 
 const tell = (line: string) => void process.stderr.write(`${line}\n`)
 const verdict = (met: boolean) => (met ? 'met' : '**missed**')
@@ -37,7 +47,12 @@ function extractionSection({ times, memory }: ExtractionBench): string {
       : ` The igzip program by itself takes ${(times.igzipAloneSeconds / times.zcatSeconds).toFixed(2)} of it.`
   const memoryRows = memory.map(({ sizeBytes, igzip, peakRssBytes }) => {
     const peakMB = Math.round(peakRssBytes / 1e6)
-    return [`${Math.round(sizeBytes / 1e6)} MB`, igzip === 'auto' ? 'igzip' : 'node:zlib', peakMB, verdict(peakMB <= TARGETS.rssMB)]
+    return [
+      `${Math.round(sizeBytes / 1e6)} MB`,
+      igzip === 'auto' ? 'igzip' : 'node:zlib',
+      peakMB,
+      verdict(peakMB <= TARGETS.rssMB),
+    ]
   })
   return `## Extraction
 
@@ -101,7 +116,15 @@ function tapeSection({ limited, unlimited, memory, thirdParty }: TapeBench): str
   const rowsOf = (where: string, { streamed, pipe, comparedPipe, twoSteps }: CopyTimes) => {
     const row = (peer: string, { seconds }: Timed, target: number) => {
       const ratio = seconds / streamed.seconds
-      return [where, peer, seconds.toFixed(1), streamed.seconds.toFixed(1), ratio.toFixed(2), `≥ ${target}`, verdict(ratio >= target)]
+      return [
+        where,
+        peer,
+        seconds.toFixed(1),
+        streamed.seconds.toFixed(1),
+        ratio.toFixed(2),
+        `≥ ${target}`,
+        verdict(ratio >= target),
+      ]
     }
     return [
       row('download, then upload', twoSteps, TARGETS.twoSteps),
@@ -111,10 +134,14 @@ function tapeSection({ limited, unlimited, memory, thirdParty }: TapeBench): str
   }
   const megabytes = (bytes: number) => Math.round(bytes / 1e6)
   const rate = `${megabytes(limited.bytesPerSecond)} MB/s`
-  const rows = [...rowsOf(`each end behind a link of ${rate}`, limited), ...rowsOf('no links, one machine', unlimited)]
+  const rows = [
+    ...rowsOf(`each end behind a link of ${rate}`, limited),
+    ...rowsOf('no links, one machine', unlimited),
+  ]
   const cores = ({ seconds, coreSeconds }: Timed) => (coreSeconds / seconds).toFixed(1)
   const { download, upload, twoSteps } = unlimited
-  const [longer, longerSeconds] = upload.seconds > download.seconds ? ['upload', upload.seconds] : ['download', download.seconds]
+  const [longer, longerSeconds] =
+    upload.seconds > download.seconds ? ['upload', upload.seconds] : ['download', download.seconds]
   const memoryRows = memory.map(({ sizeBytes, peakRssBytes }) => {
     const peakMB = megabytes(peakRssBytes)
     return [`${megabytes(sizeBytes)} MB`, peakMB, verdict(peakMB <= TARGETS.copyRssMB)]
@@ -155,11 +182,13 @@ ${table(['function', 'bundle, kB', 'zip, kB', 'cold import, ms', ''], rows)}`
 
 async function main(names: readonly string[]): Promise<void> {
   const unknown = names.filter((name) => !PARTS.some((part) => part === name))
-  if (unknown.length > 0) throw new InvalidInputError(`there is no benchmark ${unknown.join(', ')}; there are ${PARTS.join(', ')}`)
+  if (unknown.length > 0)
+    throw new InvalidInputError(`there is no benchmark ${unknown.join(', ')}; there are ${PARTS.join(', ')}`)
   const wanted = names.length === 0 ? PARTS : PARTS.filter((part) => names.includes(part))
   const measured: string[] = []
   if (wanted.includes('extraction')) measured.push(extractionSection(await benchExtraction(tell)))
-  if (wanted.includes('pipeline')) measured.push(pipelineSection(await benchPipeline(AbortSignal.timeout(LIMIT_MS), tell)))
+  if (wanted.includes('pipeline'))
+    measured.push(pipelineSection(await benchPipeline(AbortSignal.timeout(LIMIT_MS), tell)))
   if (wanted.includes('catalogue')) measured.push(catalogueSection(await benchCatalogue(tell)))
   if (wanted.includes('tape')) measured.push(tapeSection(await benchTape(tell)))
   if (wanted.includes('bundles')) measured.push(bundlesSection(await measureBundles()))
@@ -167,7 +196,10 @@ async function main(names: readonly string[]): Promise<void> {
   writeFileSync(PAGE, pageWith(readFileSync(PAGE, 'utf8'), measured))
 }
 
-/** The page with these sections in the place of those of the same titles; the others stay as they were measured before. */
+/**
+ * The page with these sections in the place of those of the same titles; the others stay as they were
+ * measured before.
+ */
 function pageWith(page: string, measured: readonly string[]): string {
   const [cpu] = cpus()
   const machine = `${cpus().length} cores (${cpu?.model.trim() ?? 'unknown'}), ${Math.round(totalmem() / 1e9)} GB, Node ${process.versions.node}, ${process.platform}`

@@ -1,6 +1,6 @@
 /**
- * One copy by the webdav driver in a process of its own, so that its memory can be measured: `node bench/tape-copy.ts`, with
- * the job as JSON on standard input and the result as JSON on standard output.
+ * One copy by the webdav driver in a process of its own, so that its memory can be measured: `node
+ * bench/tape-copy.ts`, with the job as JSON on standard input and the result as JSON on standard output.
  */
 import { text } from 'node:stream/consumers'
 import { loadConfig } from '../shared/config/config.ts'
@@ -41,7 +41,11 @@ async function main(): Promise<void> {
     thirdParty: job.thirdParty,
     tapeRest: 'never',
     copySeconds: 600,
-    log: createLogger({ function: 'bench', level: 'warn', destination: { write: (line) => process.stderr.write(line) } }),
+    log: createLogger({
+      function: 'bench',
+      level: 'warn',
+      destination: { write: (line) => process.stderr.write(line) },
+    }),
   })
   const began = performance.now()
   const version = await describeObject(s3, job.object, signal)

@@ -1,8 +1,9 @@
 /**
- * A copy from S3 to a real WebDAV endpoint (XRootD over TLS, with checksums), streamed through our driver, against
- * `curl | curl` and against downloading and then uploading, all of the same file in the same run: once with nothing between the
- * ends but this machine, which both then share, and once with each end behind a link of limited rate, as in production.
- * Further the driver's memory, and a copy that the endpoint makes by itself.
+ * A copy from S3 to a real WebDAV endpoint (XRootD over TLS, with checksums), streamed through our driver,
+ * against `curl | curl` and against downloading and then uploading, all of the same file in the same run:
+ * once with nothing between the ends but this machine, which both then share, and once with each end behind a
+ * link of limited rate, as in production. Further the driver's memory, and a copy that the endpoint makes by
+ * itself.
  */
 import { execFile } from 'node:child_process'
 import { createCipheriv, createHash, randomBytes } from 'node:crypto'
@@ -18,7 +19,16 @@ import { startXrootd } from '../infra/local/services/xrootd/xrootd.ts'
 import { createChecksums } from '../shared/extraction/checksums.ts'
 import { presignPut } from '../shared/storage/links.ts'
 import type { TapeFile } from '../shared/tape/driver.ts'
-import { type Bench, BUCKET, bundleCopy, type Contenders, endsOf, objectOf, openContenders, openStore } from './tape/contenders.ts'
+import {
+  type Bench,
+  BUCKET,
+  bundleCopy,
+  type Contenders,
+  endsOf,
+  objectOf,
+  openContenders,
+  openStore,
+} from './tape/contenders.ts'
 import { openLinks } from './tape/links.ts'
 import { both, medians, type Timed } from './tape/measure.ts'
 import type { TapeCopyDone } from './tape-copy.ts'
@@ -44,7 +54,10 @@ export interface TapeBench {
 }
 
 const MB = 1_000_000
-/** Slow enough that the processors of a small machine wait for the links, fast enough that it does not take all day. */
+/**
+ * Slow enough that the processors of a small machine wait for the links, fast enough that it does not take
+ * all day.
+ */
 const LINK_BYTES_PER_SECOND = 40 * MB
 const SIZES = { unlimited: 500 * MB, limited: 300 * MB, largest: 2000 * MB }
 const ROUNDS = { unlimited: 5, limited: 3 }
@@ -62,7 +75,10 @@ export async function benchTape(tell: Tell, sizes = SIZES): Promise<TapeBench> {
     const bench = { folder, embedded, xrootd, program: await bundleCopy(folder) }
     const contenders = await openContenders(bench)
     const file = await makeObject(bench, sizes.unlimited)
-    const [smaller, largest] = [await makeObject(bench, sizes.limited), await makeObject(bench, sizes.largest)]
+    const [smaller, largest] = [
+      await makeObject(bench, sizes.limited),
+      await makeObject(bench, sizes.largest),
+    ]
     await contenders.pipe(file)
     const unlimited = await inTurn(contenders, file, ROUNDS.unlimited, tell)
     tell('each end behind a link of limited rate')
@@ -71,7 +87,10 @@ export async function benchTape(tell: Tell, sizes = SIZES): Promise<TapeBench> {
     const thirdParty = await contenders.streamed(file, 'auto')
     const memory = []
     for (const copied of [file, largest])
-      memory.push({ sizeBytes: copied.sizeBytes, peakRssBytes: (await contenders.streamed(copied)).peakRssBytes })
+      memory.push({
+        sizeBytes: copied.sizeBytes,
+        peakRssBytes: (await contenders.streamed(copied)).peakRssBytes,
+      })
     return { unlimited, limited, thirdParty, memory }
   } finally {
     await xrootd.stop()
@@ -89,20 +108,35 @@ async function behindLinks(bench: Bench, file: TapeFile, tell: Tell): Promise<Ta
       pipe: (copied) => links.carry(copied.sizeBytes, () => pipe(copied)),
       downloadUpload: (copied) => links.carry(copied.sizeBytes, () => downloadUpload(copied)),
     }
-    return { ...(await inTurn(contenders, file, ROUNDS.limited, tell)), bytesPerSecond: LINK_BYTES_PER_SECOND }
+    return {
+      ...(await inTurn(contenders, file, ROUNDS.limited, tell)),
+      bytesPerSecond: LINK_BYTES_PER_SECOND,
+    }
   } finally {
     await links.close()
   }
 }
 
-async function inTurn(contenders: Contenders, file: TapeFile, rounds: number, tell: Tell): Promise<CopyTimes> {
+async function inTurn(
+  contenders: Contenders,
+  file: TapeFile,
+  rounds: number,
+  tell: Tell,
+): Promise<CopyTimes> {
   const taken = []
   for (let round = 0; round < rounds; round++) {
     tell(`round ${round + 1} of ${rounds}: streamed, curl | curl, download then upload`)
     const streamed = await contenders.streamed(file)
     const { copy, compared } = await contenders.pipe(file)
     const { download, upload } = await contenders.downloadUpload(file)
-    taken.push({ streamed, pipe: copy, comparedPipe: both(copy, compared), download, upload, twoSteps: both(download, upload) })
+    taken.push({
+      streamed,
+      pipe: copy,
+      comparedPipe: both(copy, compared),
+      download,
+      upload,
+      twoSteps: both(download, upload),
+    })
   }
   return { sizeBytes: file.sizeBytes, ...medians(taken) }
 }
@@ -131,5 +165,13 @@ async function writeNoise(path: string, sizeBytes: number): Promise<TapeFile> {
   out.end()
   await finished(out)
   const { md5, sha256, adler32 } = await checksums.digest()
-  return { name: `${BUCKET}/LNGS/run${Math.round(sizeBytes / MB)}.mid.gz`, sizeBytes, md5, sha256, adler32, tag: 'LNGS', runNumber: 1 }
+  return {
+    name: `${BUCKET}/LNGS/run${Math.round(sizeBytes / MB)}.mid.gz`,
+    sizeBytes,
+    md5,
+    sha256,
+    adler32,
+    tag: 'LNGS',
+    runNumber: 1,
+  }
 }

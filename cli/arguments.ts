@@ -9,7 +9,8 @@ export interface RunRange {
 }
 
 /** For commands about one run. */
-export const tagOption = () => new Option('--tag <tag>', 'when several tags have a run of this number').argParser(parseTag)
+export const tagOption = () =>
+  new Option('--tag <tag>', 'when several tags have a run of this number').argParser(parseTag)
 
 export function parseTag(text: string): string {
   if (!isTag(text)) throw new InvalidArgumentError('It is a site such as LNGS, without / at its ends.')
@@ -18,13 +19,15 @@ export function parseTag(text: string): string {
 
 export function parseRunNumber(text: string): number {
   const value = Number(text)
-  if (!/^\d+$/.test(text) || value > LARGEST_RUN_NUMBER) throw new InvalidArgumentError('a whole number is expected.')
+  if (!/^\d+$/.test(text) || value > LARGEST_RUN_NUMBER)
+    throw new InvalidArgumentError('a whole number is expected.')
   return value
 }
 
 export function parseRange(text: string): RunRange {
   const [from = '', to = '', ...more] = text.split('..')
-  if (from === '' || to === '' || more.length > 0) throw new InvalidArgumentError('expected FROM..TO, e.g. 12000..12100.')
+  if (from === '' || to === '' || more.length > 0)
+    throw new InvalidArgumentError('expected FROM..TO, e.g. 12000..12100.')
   const range = { from: parseRunNumber(from), to: parseRunNumber(to) }
   if (range.from > range.to) throw new InvalidArgumentError('the first number is the smaller one.')
   return range
@@ -34,7 +37,9 @@ export function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGE
   return (text) => {
     const value = Number(text)
     if (/^\d+$/.test(text) && value >= least && value <= most) return value
-    throw new InvalidArgumentError(`It is a whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}.`)
+    throw new InvalidArgumentError(
+      `It is a whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}.`,
+    )
   }
 }
 
@@ -43,7 +48,15 @@ export const several =
   <T>(parse: (text: string) => T) =>
   (text: string, before: readonly T[] = []): readonly T[] => [...before, parse(text)]
 
-const UNITS: Readonly<Record<string, number>> = { b: 1, kb: 1e3, mb: 1e6, gb: 1e9, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3 }
+const UNITS: Readonly<Record<string, number>> = {
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  kib: 1024,
+  mib: 1024 ** 2,
+  gib: 1024 ** 3,
+}
 
 /** Bytes of `450MB`, `16 MiB`, `1024`; NaN for anything else. */
 export function bytesOfText(text: string): number {

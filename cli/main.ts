@@ -1,4 +1,7 @@
-/** The `cygnet` command. Each subcommand is one file of cli/commands; heavy modules are imported when a command runs. */
+/**
+ * The `cygnet` command. Each subcommand is one file of cli/commands; heavy modules are imported when a
+ * command runs.
+ */
 import { Command, CommanderError } from 'commander'
 import { processEnvironment } from '../shared/config/config.ts'
 import { CygnetError, classify, type Failure } from '../shared/errors.ts'
@@ -31,7 +34,9 @@ const USAGE_ERROR = 2
 /** The command with all its subcommands; also read to generate docs/cli.md. */
 export function createProgram(): Command {
   const program = new Command('cygnet')
-    .description("The CYGNO experiment's data middleware: runs dropped into S3 become catalogued, copied and reconstructed.")
+    .description(
+      "The CYGNO experiment's data middleware: runs dropped into S3 become catalogued, copied and reconstructed.",
+    )
     .showHelpAfterError('(--help tells more)')
     .addHelpText(
       'after',
@@ -92,7 +97,11 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR
   const failure = classify(error)
   tell(`cygnet: ${withoutSecrets(failure.message)}${hintFor(failure)}`)
-  if (!(error instanceof CygnetError) && processEnvironment().CYGNET_LOG_LEVEL === 'debug' && error instanceof Error)
+  if (
+    !(error instanceof CygnetError) &&
+    processEnvironment().CYGNET_LOG_LEVEL === 'debug' &&
+    error instanceof Error
+  )
     tell(withoutSecrets(error.stack ?? ''))
   return 1
 }
@@ -100,9 +109,12 @@ function exitCodeOf(error: unknown): number {
 /** What to do about the failures that people meet most. */
 function hintFor(failure: Failure): string {
   const { error } = failure.details
-  if (error === 'ECONNREFUSED') return '\nIs the stack running? `npm start` starts it; `cygnet config` shows the addresses in force.'
+  if (error === 'ECONNREFUSED')
+    return '\nIs the stack running? `npm start` starts it; `cygnet config` shows the addresses in force.'
   if (failure.details.operator === true) return '\n`cygnet config` shows the settings in force.'
-  return failure instanceof CygnetError && failure.cause !== undefined ? '\nCYGNET_LOG_LEVEL=debug shows where it happened.' : ''
+  return failure instanceof CygnetError && failure.cause !== undefined
+    ? '\nCYGNET_LOG_LEVEL=debug shows where it happened.'
+    : ''
 }
 
 if (import.meta.main) await main()

@@ -12,7 +12,8 @@ export interface ReadableSource {
 /** @throws InvalidInputError when the address is not s3://bucket/key or nothing is there. */
 export async function objectSource(address: string): Promise<ReadableSource> {
   const { bucket, key } = /^s3:\/\/(?<bucket>[^/]+)\/(?<key>.+)$/.exec(address)?.groups ?? {}
-  if (bucket === undefined || key === undefined) throw new InvalidInputError(`${address} is not s3://<bucket>/<key>`)
+  if (bucket === undefined || key === undefined)
+    throw new InvalidInputError(`${address} is not s3://<bucket>/<key>`)
   const [{ loadStoreSettings }, { createS3Client }, { describeObject, readObject }] = await Promise.all([
     import('./settings.ts'),
     import('../shared/storage/client.ts'),

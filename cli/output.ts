@@ -1,4 +1,7 @@
-/** How the CLI shows things: tables, sizes, times; on standard output what was asked for, on standard error what goes on meanwhile. */
+/**
+ * How the CLI shows things: tables, sizes, times; on standard output what was asked for, on standard error
+ * what goes on meanwhile.
+ */
 import { styleText } from 'node:util'
 import { timeText } from '../shared/time/text.ts'
 
@@ -7,11 +10,18 @@ type Cell = string | number | null | undefined
 /** Aligned columns; numbers to the right. A missing value shows as `-`. */
 export function table(header: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const text = rows.map((row) => header.map((_, column) => shown(row[column])))
-  const numeric = header.map((_, column) => rows.length > 0 && rows.every((row) => row[column] == null || typeof row[column] === 'number'))
-  const widths = header.map((name, column) => Math.max(name.length, ...text.map((row) => (row[column] ?? '').length)))
+  const numeric = header.map(
+    (_, column) =>
+      rows.length > 0 && rows.every((row) => row[column] == null || typeof row[column] === 'number'),
+  )
+  const widths = header.map((name, column) =>
+    Math.max(name.length, ...text.map((row) => (row[column] ?? '').length)),
+  )
   const line = (cells: readonly string[]) =>
     cells
-      .map((cell, column) => (numeric[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
+      .map((cell, column) =>
+        numeric[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
+      )
       .join('  ')
       .trimEnd()
   return [styleText('bold', line(header)), ...text.map(line)].join('\n')

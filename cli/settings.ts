@@ -1,4 +1,6 @@
-/** Where the CLI finds its settings: the environment, and under it those of the local stack that is running. */
+/**
+ * Where the CLI finds its settings: the environment, and under it those of the local stack that is running.
+ */
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Config, loadConfig, processEnvironment } from '../shared/config/config.ts'
@@ -13,13 +15,22 @@ export function stackFolder(): string {
   return resolve(processEnvironment().CYGNET_FOLDER ?? `${PROJECT}/.cygnet`)
 }
 
-/** @throws InvalidInputError saying what to do when neither the environment nor a running stack gives settings. */
+/**
+ * @throws InvalidInputError saying what to do when neither the environment nor a running stack gives
+ * settings.
+ */
 export async function loadSettings(): Promise<Config> {
   const { readStack } = await import('../infra/local/stack.ts')
   const environment = processEnvironment()
   const stack = readStack(stackFolder())
-  if (stack === null && environment.CYGNET_DATABASE_URL === undefined && environment.CYGNET_DATABASE_URL_FILE === undefined)
-    throw new InvalidInputError('no local stack is running and CYGNET_DATABASE_URL is not set; start one with: npm start')
+  if (
+    stack === null &&
+    environment.CYGNET_DATABASE_URL === undefined &&
+    environment.CYGNET_DATABASE_URL_FILE === undefined
+  )
+    throw new InvalidInputError(
+      'no local stack is running and CYGNET_DATABASE_URL is not set; start one with: npm start',
+    )
   return loadConfig({ ...stack, ...environment })
 }
 
@@ -34,21 +45,36 @@ export async function loadStoreSettings(): Promise<Config> {
   const { readStack } = await import('../infra/local/stack.ts')
   const environment = processEnvironment()
   const stack = readStack(stackFolder())
-  const isSet = Object.entries(environment).some(([name, value]) => name.startsWith('CYGNET_S3_') && value !== '')
+  const isSet = Object.entries(environment).some(
+    ([name, value]) => name.startsWith('CYGNET_S3_') && value !== '',
+  )
   if (stack === null && !isSet)
     throw new InvalidInputError(
       'no store is configured: set CYGNET_S3_ENDPOINT, CYGNET_S3_ACCESS_KEY_ID and CYGNET_S3_SECRET_ACCESS_KEY (CYGNET_S3_REGION alone for AWS), or start the local stack with: npm start',
     )
   const hasDatabase = environment.CYGNET_DATABASE_URL_FILE !== undefined
-  return loadConfig({ ...(hasDatabase ? {} : { CYGNET_DATABASE_URL: NO_DATABASE }), ...stack, ...environment })
+  return loadConfig({
+    ...(hasDatabase ? {} : { CYGNET_DATABASE_URL: NO_DATABASE }),
+    ...stack,
+    ...environment,
+  })
 }
 
-/** Runs `work` with connections to the catalogue, the queues and the store, and closes them. Ctrl-C aborts the signal. */
-export async function withContext<T>(work: (context: StorageContext, signal: AbortSignal) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` with connections to the catalogue, the queues and the store, and closes them. Ctrl-C aborts the
+ * signal.
+ */
+export async function withContext<T>(
+  work: (context: StorageContext, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const { createStorageContext } = await import('../shared/runtime/open-context.ts')
   const destination = { write: (line: string) => process.stderr.write(line) }
   const config = await loadSettings()
-  const context = createStorageContext(config, 'cli', createLogger({ function: 'cli', level: 'warn', destination }))
+  const context = createStorageContext(
+    config,
+    'cli',
+    createLogger({ function: 'cli', level: 'warn', destination }),
+  )
   try {
     return await work(context, interruption())
   } finally {
@@ -57,10 +83,16 @@ export async function withContext<T>(work: (context: StorageContext, signal: Abo
 }
 
 /** The same with the place for second copies. */
-export async function withTapeContext<T>(work: (context: TapeContext, signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function withTapeContext<T>(
+  work: (context: TapeContext, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const { createTapeContext } = await import('../shared/runtime/open-context.ts')
   const destination = { write: (line: string) => process.stderr.write(line) }
-  const context = await createTapeContext(await loadSettings(), 'cli', createLogger({ function: 'cli', level: 'error', destination }))
+  const context = await createTapeContext(
+    await loadSettings(),
+    'cli',
+    createLogger({ function: 'cli', level: 'error', destination }),
+  )
   try {
     return await work(context, interruption())
   } finally {

@@ -1,4 +1,7 @@
-/** What a process needs, made once by its host (shared/runtime/open-context.ts) and handed down: no module opens a connection of its own. */
+/**
+ * What a process needs, made once by its host (shared/runtime/open-context.ts) and handed down: no module
+ * opens a connection of its own.
+ */
 import type { S3Client } from '@aws-sdk/client-s3'
 import type { SQSClient } from '@aws-sdk/client-sqs'
 import type { Config } from './config/config.ts'

@@ -1,8 +1,8 @@
 /**
  * The three ways work can fail, and the one table that sorts what libraries throw into them.
  *
- * A handler never looks at a library's error itself: it lets the error pass through `classify` (the hosts do) and
- * acts on its kind: try again, look again later, or keep the input and tell a human.
+ * A handler never looks at a library's error itself: it lets the error pass through `classify` (the hosts do)
+ * and acts on its kind: try again, look again later, or keep the input and tell a human.
  */
 
 /** More about an error, safe to log: identifiers and numbers, never credentials or payloads. */
@@ -19,12 +19,18 @@ export abstract class CygnetError extends Error {
   }
 }
 
-/** Thrown when trying again may succeed: a timeout, a lost connection, a busy server. Retried, then dead-lettered. */
+/**
+ * Thrown when trying again may succeed: a timeout, a lost connection, a busy server. Retried, then
+ * dead-lettered.
+ */
 export class TransientError extends CygnetError {
   override readonly name = 'TransientError'
 }
 
-/** Thrown when the input itself is wrong, in words a physicist understands. Never retried; the input is kept and shown. */
+/**
+ * Thrown when the input itself is wrong, in words a physicist understands. Never retried; the input is kept
+ * and shown.
+ */
 export class InvalidInputError extends CygnetError {
   override readonly name = 'InvalidInputError'
 }
@@ -85,7 +91,10 @@ const TRANSIENT_CODES = new Set([
   'ER_RECORD_FILE_FULL',
 ])
 
-/** Credentials and missing buckets are the operator's to mend: the input is good, so it waits (and is dead-lettered). */
+/**
+ * Credentials and missing buckets are the operator's to mend: the input is good, so it waits (and is
+ * dead-lettered).
+ */
 const OPERATOR_NAMES = new Set([
   'AccessDenied',
   'ExpiredToken',
@@ -108,25 +117,39 @@ interface Thrown {
 }
 
 /**
- * Turns whatever was thrown into one of the three kinds. What is not known becomes `TransientError`: it is tried
- * again a bounded number of times and then dead-lettered, where a human reads it; nothing is dropped on a guess.
+ * Turns whatever was thrown into one of the three kinds. What is not known becomes `TransientError`: it is
+ * tried again a bounded number of times and then dead-lettered, where a human reads it; nothing is dropped on
+ * a guess.
  */
 export function classify(thrown: unknown): Failure {
-  if (thrown instanceof TransientError || thrown instanceof InvalidInputError || thrown instanceof ConflictError) return thrown
-  const error = (typeof thrown === 'object' && thrown !== null ? thrown : { message: String(thrown) }) as Thrown
+  if (
+    thrown instanceof TransientError ||
+    thrown instanceof InvalidInputError ||
+    thrown instanceof ConflictError
+  )
+    return thrown
+  const error = (
+    typeof thrown === 'object' && thrown !== null ? thrown : { message: String(thrown) }
+  ) as Thrown
   const status = error.$metadata?.httpStatusCode
   const known = error.code ?? error.name ?? 'Error'
   const details: Record<string, string | number> = { error: known }
   if (status !== undefined) details.httpStatus = status
   // A failed HEAD has no body, and the SDK no name for it.
   const isSilent = error.message === 'UnknownError' && status !== undefined
-  const text = isSilent ? `the store answered with status ${status} and no reason` : `${known}: ${messageOf(error)}`
+  const text = isSilent
+    ? `the store answered with status ${status} and no reason`
+    : `${known}: ${messageOf(error)}`
   if (OPERATOR_NAMES.has(error.name ?? '') || OPERATOR_NAMES.has(error.code ?? ''))
     return new TransientError(`needs an operator: ${text}`, { ...details, operator: true }, { cause: thrown })
   if (error.name === 'PreconditionFailed' || status === 412)
     return new ConflictError(`the object changed while it was read: ${text}`, details, { cause: thrown })
   if (error.name === 'NoSuchKey' || error.name === 'NotFound' || status === 404)
-    return new TransientError(`not there (yet, or any more): ${text}`, { ...details, missing: true }, { cause: thrown })
+    return new TransientError(
+      `not there (yet, or any more): ${text}`,
+      { ...details, missing: true },
+      { cause: thrown },
+    )
   return new TransientError(text, details, { cause: thrown })
 }
 
@@ -136,9 +159,13 @@ function messageOf(error: Thrown): string {
   return error.message || first?.message || 'no message'
 }
 
-/** True when the error is known to pass with time, so that waiting in place is worth it (else let the queue wait). */
+/**
+ * True when the error is known to pass with time, so that waiting in place is worth it (else let the queue
+ * wait).
+ */
 export function passesWithTime(thrown: unknown): boolean {
-  if (thrown instanceof TransientError) return thrown.details.operator !== true && thrown.details.missing !== true
+  if (thrown instanceof TransientError)
+    return thrown.details.operator !== true && thrown.details.missing !== true
   if (typeof thrown !== 'object' || thrown === null) return false
   const error = thrown as Thrown
   const status = error.$metadata?.httpStatusCode ?? 0

@@ -1,4 +1,7 @@
-/** vitest's global setup: the real services that tests share (infra/local/test-services.ts), started when first needed. */
+/**
+ * vitest's global setup: the real services that tests share (infra/local/test-services.ts), started when
+ * first needed.
+ */
 import type { TestProject } from 'vitest/node'
 import { serveTestServices } from '../infra/local/test-services.ts'
 

@@ -1,6 +1,7 @@
 /**
- * A catalogue of a million runs, as they lie in the tables: some hundred simulated runs with their parameters, repeated under
- * further numbers by the database itself. Sites, sizes and shares are of the experiment's order.
+ * A catalogue of a million runs, as they lie in the tables: some hundred simulated runs with their
+ * parameters, repeated under further numbers by the database itself. Sites, sizes and shares are of the
+ * experiment's order.
  */
 import { sql } from 'kysely'
 import { type Content, replicaRow } from '../../shared/catalogue/replicas.ts'
@@ -25,7 +26,12 @@ const AT = new Date('2026-01-15T08:00:00Z')
 /** What few runs have, by number, in the first tag. */
 export const RARE = { failed: 7, suspicious: 5, mismatch: 20, voltage: 451.5, text: 'neutron gun' } as const
 
-export async function fillCatalogue(database: Database, sizes: Sizes, metadata: FileMetadata, tell: (line: string) => void): Promise<void> {
+export async function fillCatalogue(
+  database: Database,
+  sizes: Sizes,
+  metadata: FileMetadata,
+  tell: (line: string) => void,
+): Promise<void> {
   tell(`${BLOCK} runs`)
   for (let number = 1; number <= BLOCK; number++) await makeTemplate(database, number, metadata)
   for (const [tag, count] of Object.entries(sizes)) {
@@ -43,7 +49,8 @@ export async function fillCatalogue(database: Database, sizes: Sizes, metadata: 
     LEFT JOIN run_history h ON h.run_id = r.id WHERE r.tag = ${TEMPLATE}`.execute(database)
   await sql`DELETE FROM Runlog WHERE tag = ${TEMPLATE}`.execute(database)
   await sql`DELETE FROM runs WHERE tag = ${TEMPLATE}`.execute(database)
-  for (const table of ['runs', 'run_files', 'replicas', 'Runlog'] as const) await sql`ANALYZE TABLE ${sql.table(table)}`.execute(database)
+  for (const table of ['runs', 'run_files', 'replicas', 'Runlog'] as const)
+    await sql`ANALYZE TABLE ${sql.table(table)}`.execute(database)
 }
 
 const pick = <T>(values: readonly [T, ...T[]], index: number): T => values[index % values.length] ?? values[0]
@@ -61,7 +68,16 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
     GEM1_V: pick([440, 430, 420], number),
     exposure_sec: pick([0.30000001192092896, 0.20000000298023224], number),
     total_gas_flow: 20 + ((number * 37) % 100) / 10,
-    run_description: pick(['Fe55 at 17.5 cm', 'AmBe, standard gas', 'background', 'Fe55 scan of GEM voltages', 'pedestal, HV off'], number),
+    run_description: pick(
+      [
+        'Fe55 at 17.5 cm',
+        'AmBe, standard gas',
+        'background',
+        'Fe55 scan of GEM voltages',
+        'pedestal, HV off',
+      ],
+      number,
+    ),
   }
   const sizeBytes = 1_500_000_000 + number * 12_345
   const startedEpoch = FIRST_BEGIN + number * RUN_SECONDS
@@ -70,8 +86,17 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
   const key = `${TEMPLATE}/run${String(number).padStart(5, '0')}.mid.gz`
   const digests = { md5: 'm'.repeat(32), adler32: 'a'.repeat(8), sha256: 's'.repeat(64) }
   await inTransaction(database, async (trx) => {
-    const common = { complete: Number(complete), integrity: 'verified' as const, size_bytes: sizeBytes, started_epoch: startedEpoch }
-    const counted = { event_count: 402, first_event_at: startedAt, last_event_at: new Date(startedAt.getTime() + 243_000) }
+    const common = {
+      complete: Number(complete),
+      integrity: 'verified' as const,
+      size_bytes: sizeBytes,
+      started_epoch: startedEpoch,
+    }
+    const counted = {
+      event_count: 402,
+      first_event_at: startedAt,
+      last_event_at: new Date(startedAt.getTime() + 243_000),
+    }
     const run = await trx
       .insertInto('runs')
       .values({
@@ -119,15 +144,33 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
         catalogued_at: AT,
       })
       .execute()
-    const content: Content = { run: { id: runId, tag: TEMPLATE, runNumber: number }, bucket: BUCKET, key, sizeBytes, ...digests }
+    const content: Content = {
+      run: { id: runId, tag: TEMPLATE, runNumber: number },
+      bucket: BUCKET,
+      key,
+      sizeBytes,
+      ...digests,
+    }
     const verified = { verified_at: AT, verified_by: 'bench', checked_at: AT, started_at: AT, stored_at: AT }
     const copies = [
-      { kind: 'cloud', endpoint: '', url: `s3://${BUCKET}/${key}`, name: key, state: inStore ? 'present' : 'deleted' },
+      {
+        kind: 'cloud',
+        endpoint: '',
+        url: `s3://${BUCKET}/${key}`,
+        name: key,
+        state: inStore ? 'present' : 'deleted',
+      },
       { kind: 'tape', endpoint: 'file:///tape', url: `file:///tape/${key}`, name: key, state: 'on-media' },
     ] as const
     await trx
       .insertInto('replicas')
-      .values(copies.map(({ state, ...copy }) => ({ ...replicaRow(content, { ...copy, requestedBy: 'bench' }, AT), ...verified, state })))
+      .values(
+        copies.map(({ state, ...copy }) => ({
+          ...replicaRow(content, { ...copy, requestedBy: 'bench' }, AT),
+          ...verified,
+          state,
+        })),
+      )
       .execute()
     const history = ['catalogued', 'asked for a copy on tape', 'copied to tape']
     await trx
@@ -186,6 +229,10 @@ async function makeRare(database: Database, tag: string): Promise<void> {
   await sql`UPDATE runs SET tape = 'failed' WHERE ${some(9001, RARE.failed)}`.execute(database)
   await sql`UPDATE runs SET cloud = 'suspicious' WHERE ${some(11_003, RARE.suspicious)}`.execute(database)
   await sql`UPDATE runs SET integrity = 'mismatch' WHERE ${some(3001, RARE.mismatch)}`.execute(database)
-  await sql`UPDATE runs SET parameters = JSON_SET(parameters, '$.GEM1_V', ${RARE.voltage}) WHERE ${some(20_011, 3)}`.execute(database)
-  await sql`UPDATE runs SET description = ${`calibration with the ${RARE.text}`} WHERE ${some(20_021, 3)}`.execute(database)
+  await sql`UPDATE runs SET parameters = JSON_SET(parameters, '$.GEM1_V', ${RARE.voltage}) WHERE ${some(20_011, 3)}`.execute(
+    database,
+  )
+  await sql`UPDATE runs SET description = ${`calibration with the ${RARE.text}`} WHERE ${some(20_021, 3)}`.execute(
+    database,
+  )
 }

@@ -1,6 +1,6 @@
 /**
- * The logbook endpoint as a plain script would be written, for comparison: `SELECT *`, all rows in memory, all values as texts. No
- * sign-in, no limits, no checks but of the numbers. Prints its port.
+ * The logbook endpoint as a plain script would be written, for comparison: `SELECT *`, all rows in memory,
+ * all values as texts. No sign-in, no limits, no checks but of the numbers. Prints its port.
  */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -15,14 +15,24 @@ const server = createServer(async (request, response) => {
   const run = Number(query.get('run'))
   const [start, end] = [Number(query.get('start')), Number(query.get('end'))]
   const [where, values] =
-    run !== 0 ? [' AND run_number = ?', [run]] : start !== 0 ? [' AND run_number >= ? AND run_number < ?', [start, end]] : ['', []]
+    run !== 0
+      ? [' AND run_number = ?', [run]]
+      : start !== 0
+        ? [' AND run_number >= ? AND run_number < ?', [start, end]]
+        : ['', []]
   const [rows] = await pool.query(`SELECT * FROM Runlog WHERE tag = ?${where}`, [tag, ...values])
   const texts = (rows as Readonly<Record<string, unknown>>[]).map((row) =>
-    Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value === null ? null : String(value)])),
+    Object.fromEntries(
+      Object.entries(row).map(([name, value]) => [name, value === null ? null : String(value)]),
+    ),
   )
   response.setHeader('content-type', 'text/html; charset=UTF-8')
   response.end(
-    run !== 0 ? JSON.stringify(texts[0] ?? null) : texts.length === 0 ? '' : `[ ${texts.map((row) => JSON.stringify(row)).join(',')} ]`,
+    run !== 0
+      ? JSON.stringify(texts[0] ?? null)
+      : texts.length === 0
+        ? ''
+        : `[ ${texts.map((row) => JSON.stringify(row)).join(',')} ]`,
   )
 })
 server.listen(0, '127.0.0.1', () => process.stdout.write(`${(server.address() as AddressInfo).port}\n`))

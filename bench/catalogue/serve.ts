@@ -7,7 +7,13 @@ import { createTapeContext } from '../../shared/runtime/open-context.ts'
 const context = await createTapeContext(loadConfig(), 'catalog-api')
 const end = new AbortController()
 process.on('SIGTERM', () => end.abort())
-const host = await serveHttp({ app: createHandler(context), log: context.log, signal: end.signal, hostname: '127.0.0.1', graceSeconds: 1 })
+const host = await serveHttp({
+  app: createHandler(context),
+  log: context.log,
+  signal: end.signal,
+  hostname: '127.0.0.1',
+  graceSeconds: 1,
+})
 process.stdout.write(`${host.port}\n`)
 await host.closed
 await context.close()

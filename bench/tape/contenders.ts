@@ -1,4 +1,7 @@
-/** Three ways to bring one file from S3 to a WebDAV endpoint: streamed by our driver, `curl | curl`, and a download, then an upload. */
+/**
+ * Three ways to bring one file from S3 to a WebDAV endpoint: streamed by our driver, `curl | curl`, and a
+ * download, then an upload.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -37,14 +40,20 @@ export interface Bench {
 const run = promisify(execFile)
 const bash = (command: string) => run('bash', ['-c', `set -o pipefail; ${command}`])
 
-export const endsOf = ({ embedded, xrootd }: Bench): Ends => ({ storeUrl: embedded.connection.s3.endpoint, tapeUrl: xrootd.url })
+export const endsOf = ({ embedded, xrootd }: Bench): Ends => ({
+  storeUrl: embedded.connection.s3.endpoint,
+  tapeUrl: xrootd.url,
+})
 export const objectOf = (file: TapeFile) => ({ bucket: BUCKET, key: file.name.slice(BUCKET.length + 1) })
 
 /** The environment of a store at this address, which is in all that is signed. */
 export function openStore({ embedded }: Bench, storeUrl: string) {
   const { connection } = embedded
   const s3 = { ...connection.s3, endpoint: storeUrl }
-  const environment = { CYGNET_DATABASE_URL: 'mysql://none@localhost/none', ...serviceEnvironment({ ...connection, s3 }) }
+  const environment = {
+    CYGNET_DATABASE_URL: 'mysql://none@localhost/none',
+    ...serviceEnvironment({ ...connection, s3 }),
+  }
   return { environment, s3: createS3Client(loadConfig(environment)) }
 }
 
@@ -68,7 +77,8 @@ export async function openContenders(bench: Bench, links?: Links): Promise<Conte
     await bash(`${curl} -X DELETE '${root}${name}'`)
     return done
   }
-  const presigned = async (file: TapeFile) => (await presignGet(s3, objectOf(file), { seconds: 3600, now: new Date() })).url
+  const presigned = async (file: TapeFile) =>
+    (await presignGet(s3, objectOf(file), { seconds: 3600, now: new Date() })).url
   const upload = (from: string, file: TapeFile) =>
     `${curl} -H 'Content-Length: ${file.sizeBytes}' -H 'Transfer-Encoding:' -T ${from} '${root}${file.name}' >/dev/null`
   return {
@@ -82,7 +92,10 @@ export async function openContenders(bench: Bench, links?: Links): Promise<Conte
       named(file, async (copy) => {
         const from = await presigned(file)
         const ask = `${curl} -I -H 'Want-Digest: adler32' '${root}${copy.name}' | grep -i '^digest:.*${file.adler32}' >/dev/null`
-        return { copy: await timed(() => bash(`curl -sSf '${from}' | ${upload('-', copy)}`)), compared: await timed(() => bash(ask)) }
+        return {
+          copy: await timed(() => bash(`curl -sSf '${from}' | ${upload('-', copy)}`)),
+          compared: await timed(() => bash(ask)),
+        }
       }),
     downloadUpload: (file) =>
       named(file, async (copy) => {
@@ -102,17 +115,34 @@ const COPY = fileURLToPath(new URL('../tape-copy.ts', import.meta.url))
 export async function bundleCopy(folder: string): Promise<string> {
   const outfile = join(folder, 'tape-copy.cjs')
   const mainFields = ['module', 'main']
-  await build({ entryPoints: [COPY], outfile, bundle: true, minify: true, platform: 'node', format: 'cjs', target: 'node24', mainFields })
+  await build({
+    entryPoints: [COPY],
+    outfile,
+    bundle: true,
+    minify: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node24',
+    mainFields,
+  })
   return outfile
 }
 
-/** The seconds are those of the copy, as it is in a function that runs already; the work of the cores is with the start of the process. */
+/**
+ * The seconds are those of the copy, as it is in a function that runs already; the work of the cores is with
+ * the start of the process.
+ */
 async function copyInProcess(program: string, job: TapeCopyJob, timed: Meter): Promise<TapeCopyDone & Timed> {
-  const child = spawn(process.execPath, ['--max-semi-space-size=1', program], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--max-semi-space-size=1', program], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   let output = ''
   const { coreSeconds } = await timed(async () => {
     child.stdin.end(JSON.stringify(job))
-    const [printed, code] = await Promise.all([text(child.stdout), new Promise((resolve) => child.once('close', resolve))])
+    const [printed, code] = await Promise.all([
+      text(child.stdout),
+      new Promise((resolve) => child.once('close', resolve)),
+    ])
     if (code !== 0) throw new Error('the copy failed')
     output = printed
   })

@@ -1,7 +1,8 @@
 /**
- * A link of limited rate in front of a server of this machine, in a process of its own: forked with the server's port and the
- * rate in bytes a second. All connections together pass so many bytes a second towards the server, and as many back, as on one
- * network link; no delay is added. It tells its port first, then the bytes passed whenever a message comes, and ends with its parent.
+ * A link of limited rate in front of a server of this machine, in a process of its own: forked with the
+ * server's port and the rate in bytes a second. All connections together pass so many bytes a second towards
+ * the server, and as many back, as on one network link; no delay is added. It tells its port first, then the
+ * bytes passed whenever a message comes, and ends with its parent.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
@@ -21,12 +22,16 @@ export interface Passed {
   readonly toClientBytes: number
 }
 
-/** A bucket holds what the link passes in this time: timers are late by a millisecond or so, and the rate shall hold all the same. */
+/**
+ * A bucket holds what the link passes in this time: timers are late by a millisecond or so, and the rate
+ * shall hold all the same.
+ */
 const BUCKET_MS = 10
 
 /**
- * One direction, as a token bucket: instead of the tokens it keeps the time at which all that was let through is paid for.
- * It holds one chunk of each connection; the rest waits in the sockets, whose senders are held back.
+ * One direction, as a token bucket: instead of the tokens it keeps the time at which all that was let through
+ * is paid for. It holds one chunk of each connection; the rest waits in the sockets, whose senders are held
+ * back.
  */
 function createDirection(bytesPerSecond: number) {
   let passedBytes = 0
@@ -59,7 +64,10 @@ async function main(serverPort: number, bytesPerSecond: number): Promise<void> {
   const listener = createServer({ allowHalfOpen: true, noDelay: true }, relay).listen(0, LOOPBACK)
   await once(listener, 'listening')
   process.on('message', () =>
-    process.send?.({ toServerBytes: toServer.passedBytes(), toClientBytes: toClient.passedBytes() } satisfies Passed),
+    process.send?.({
+      toServerBytes: toServer.passedBytes(),
+      toClientBytes: toClient.passedBytes(),
+    } satisfies Passed),
   )
   process.on('disconnect', () => process.exit())
   process.send?.({ port: (listener.address() as AddressInfo).port, pid: process.pid } satisfies Listening)

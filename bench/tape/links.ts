@@ -1,4 +1,7 @@
-/** The two ends of a copy, each behind a link of limited rate of its own, as the store and the tape endpoint are in production. */
+/**
+ * The two ends of a copy, each behind a link of limited rate of its own, as the store and the tape endpoint
+ * are in production.
+ */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -15,7 +18,8 @@ export interface Links {
   readonly ends: Ends
   readonly pids: readonly number[]
   /**
-   * What the work gives, once it is certain that so many bytes came from the store over its link and went to the tape over the other.
+   * What the work gives, once it is certain that so many bytes came from the store over its link and went to
+   * the tape over the other.
    * @throws when they took another way: what was measured is something else then.
    */
   carry<T>(sizeBytes: number, work: () => Promise<T>): Promise<T>
@@ -33,7 +37,10 @@ interface Link {
 export async function openLinks(ends: Ends, bytesPerSecond: number): Promise<Links> {
   const store = await openLink(ends.storeUrl, bytesPerSecond)
   const tape = await openLink(ends.tapeUrl, bytesPerSecond)
-  const carried = async () => ({ out: (await store.passed()).toClientBytes, in: (await tape.passed()).toServerBytes })
+  const carried = async () => ({
+    out: (await store.passed()).toClientBytes,
+    in: (await tape.passed()).toServerBytes,
+  })
   return {
     ends: { storeUrl: store.url, tapeUrl: tape.url },
     pids: [store.pid, tape.pid],
@@ -43,7 +50,9 @@ export async function openLinks(ends: Ends, bytesPerSecond: number): Promise<Lin
       const after = await carried()
       const [fromStore, toTape] = [after.out - before.out, after.in - before.in]
       if (Math.min(fromStore, toTape) < sizeBytes)
-        throw new Error(`a copy of ${sizeBytes} bytes went past the links: ${fromStore} came from the store, ${toTape} went to the tape`)
+        throw new Error(
+          `a copy of ${sizeBytes} bytes went past the links: ${fromStore} came from the store, ${toTape} went to the tape`,
+        )
       return done
     },
     close: async () => void (await Promise.all([store.close(), tape.close()])),

@@ -5,7 +5,10 @@ import { median } from '../median.ts'
 
 export interface Timed {
   readonly seconds: number
-  /** For how long processors worked meanwhile, in all processes that take part together: on n cores at most n times the seconds. */
+  /**
+   * For how long processors worked meanwhile, in all processes that take part together: on n cores at most n
+   * times the seconds.
+   */
   readonly coreSeconds: number
 }
 
@@ -27,10 +30,16 @@ export const both = (first: Timed, second: Timed): Timed => ({
   coreSeconds: first.coreSeconds + second.coreSeconds,
 })
 
-/** Linux counts these times in hundredths of a second for programs, whatever its own clock (USER_HZ, times(2)). */
+/**
+ * Linux counts these times in hundredths of a second for programs, whatever its own clock (USER_HZ,
+ * times(2)).
+ */
 const TICKS_PER_SECOND = 100
 
-/** Of a process with all its threads and the children it has seen end: utime, stime, cutime and cstime of proc_pid_stat(5). */
+/**
+ * Of a process with all its threads and the children it has seen end: utime, stime, cutime and cstime of
+ * proc_pid_stat(5).
+ */
 function coreSecondsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
   // The second field is the program's name, in brackets, with whatever characters it has.
@@ -44,9 +53,14 @@ function coreSecondsOf(pid: number): number {
 }
 
 /** Each measured value's median over the rounds. */
-export function medians<Name extends string>(rounds: readonly Readonly<Record<Name, Timed>>[]): Readonly<Record<Name, Timed>> {
+export function medians<Name extends string>(
+  rounds: readonly Readonly<Record<Name, Timed>>[],
+): Readonly<Record<Name, Timed>> {
   const names = Object.keys(rounds[0] ?? {}) as Name[]
   const of = (name: Name, value: keyof Timed) => median(rounds.map((round) => round[name][value]))
-  const entries = names.map((name) => [name, { seconds: of(name, 'seconds'), coreSeconds: of(name, 'coreSeconds') }])
+  const entries = names.map((name) => [
+    name,
+    { seconds: of(name, 'seconds'), coreSeconds: of(name, 'coreSeconds') },
+  ])
   return Object.fromEntries(entries) as Record<Name, Timed>
 }

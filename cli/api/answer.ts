@@ -1,4 +1,7 @@
-/** Questions to the catalogue's API whose answers are read whole: patient with outages, and believed only in the expected form. */
+/**
+ * Questions to the catalogue's API whose answers are read whole: patient with outages, and believed only in
+ * the expected form.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import { CygnetError, InvalidInputError, TransientError } from '../../shared/errors.ts'
@@ -12,10 +15,16 @@ const ANSWER_SECONDS = 60
 /**
  * A good answer.
  * @param body sent as JSON by POST; without it the question is a GET. Either may be asked several times.
- * @throws InvalidInputError with the sentence of the API when it refuses, or what answers is no API of ours; TransientError when
- * it cannot answer for long; the signal's reason.
+ * @throws InvalidInputError with the sentence of the API when it refuses, or what answers is no API of ours;
+ * TransientError when it cannot answer for long; the signal's reason.
  */
-export async function askJson<T>(api: ApiClient, path: string, schema: z.ZodType<T>, signal: AbortSignal, body?: object): Promise<T> {
+export async function askJson<T>(
+  api: ApiClient,
+  path: string,
+  schema: z.ZodType<T>,
+  signal: AbortSignal,
+  body?: object,
+): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       const result = schema.safeParse(parsed(await askOnce(api, path, signal, body)))
@@ -32,11 +41,19 @@ export async function askJson<T>(api: ApiClient, path: string, schema: z.ZodType
   }
 }
 
-async function askOnce(api: ApiClient, path: string, signal: AbortSignal, body: object | undefined): Promise<string> {
+async function askOnce(
+  api: ApiClient,
+  path: string,
+  signal: AbortSignal,
+  body: object | undefined,
+): Promise<string> {
   const limit = AbortSignal.timeout(ANSWER_SECONDS * 1000)
   const post = { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
   try {
-    const answer = await api.fetch(path, { ...(body === undefined ? {} : post), signal: AbortSignal.any([signal, limit]) })
+    const answer = await api.fetch(path, {
+      ...(body === undefined ? {} : post),
+      signal: AbortSignal.any([signal, limit]),
+    })
     const text = await answer.text()
     if (answer.ok) return text
     throw refusalOf(answer, problem.safeParse(parsed(text)).data?.detail)
@@ -48,14 +65,20 @@ async function askOnce(api: ApiClient, path: string, signal: AbortSignal, body: 
   }
 }
 
-/** What there is not, what one may not and what cannot be now are whole sentences; the others are about the question. */
+/**
+ * What there is not, what one may not and what cannot be now are whole sentences; the others are about the
+ * question.
+ */
 const SENTENCES: readonly number[] = [403, 404, 409, 422]
 
 function refusalOf({ status, headers }: Response, detail: string | undefined): CygnetError {
   if (status === 429 || status >= 500) {
     const seconds = Number(headers.get('retry-after'))
     const retryAfterSeconds = Number.isFinite(seconds) ? seconds : 0
-    return new TransientError(`the API cannot answer now: ${detail ?? `status ${status}`}`, { status, retryAfterSeconds })
+    return new TransientError(`the API cannot answer now: ${detail ?? `status ${status}`}`, {
+      status,
+      retryAfterSeconds,
+    })
   }
   if (detail !== undefined && SENTENCES.includes(status)) return new InvalidInputError(detail, { status })
   return new InvalidInputError(`the API refuses this: ${detail ?? `status ${status}`}`, { status })

@@ -1,4 +1,7 @@
-/** The catalogue's API for commands: finds its address, and adds who asks: CYGNET_API_TOKEN, else the login of `cygnet login`. */
+/**
+ * The catalogue's API for commands: finds its address, and adds who asks: CYGNET_API_TOKEN, else the login of
+ * `cygnet login`.
+ */
 
 import { isSafeAddress } from '../../shared/access/safe-address.ts'
 import { loadConfig, processEnvironment } from '../../shared/config/config.ts'
@@ -9,7 +12,8 @@ export interface ApiClient {
   /**
    * The answer, whatever its status but 401.
    * @param path below the API's address, with a slash in front: `/api/v1/runs?tag=LNGS`.
-   * @throws InvalidInputError when nobody is signed in who may ask, or no API is known; TransientError when it cannot be reached.
+   * @throws InvalidInputError when nobody is signed in who may ask, or no API is known; TransientError when
+   * it cannot be reached.
    */
   fetch(path: string, init?: RequestInit): Promise<Response>
 }
@@ -25,7 +29,10 @@ export function apiClient(named?: string): ApiClient {
       const bearer = token ?? (await loginToken(address, signal, null))
       const answer = await askApi(address, path, init, bearer)
       if (answer.status !== 401) return answer
-      const other = token === null && bearer !== null && isRepeatable(init) ? await loginToken(address, signal, bearer) : null
+      const other =
+        token === null && bearer !== null && isRepeatable(init)
+          ? await loginToken(address, signal, bearer)
+          : null
       const second = other === null ? answer : await askApi(address, path, init, other)
       if (second.status !== 401) return second
       throw await refused(second, token !== null, bearer !== null)
@@ -40,7 +47,8 @@ interface Settings {
 }
 
 /**
- * Which API: the one that is named, that of CYGNET_API_URL, of the local stack that runs, or the one signed in to last.
+ * Which API: the one that is named, that of CYGNET_API_URL, of the local stack that runs, or the one signed
+ * in to last.
  * @throws InvalidInputError when there is none, or a token would travel to it in clear text.
  */
 export async function apiSettings(named?: string): Promise<Settings> {
@@ -48,14 +56,16 @@ export async function apiSettings(named?: string): Promise<Settings> {
   const { lastApi } = await import('../login/store.ts')
   const stack = readStack(stackFolder())
   const config = loadConfig({ CYGNET_DATABASE_URL: NO_DATABASE, ...processEnvironment() })
-  const found = named ?? config.CYGNET_API_URL ?? stack?.CYGNET_API_URL ?? stack?.CYGNET_PUBLIC_URL ?? lastApi()
+  const found =
+    named ?? config.CYGNET_API_URL ?? stack?.CYGNET_API_URL ?? stack?.CYGNET_PUBLIC_URL ?? lastApi()
   if (found === null)
     throw new InvalidInputError(
       'no catalogue is known: sign in to one (cygnet login --api https://…), name its API (CYGNET_API_URL), or start the local stack (npm start)',
     )
   const address = URL.parse(found.endsWith('/') ? found : `${found}/`)
   if (address === null) throw new InvalidInputError(`"${found}" is not the address of a catalogue`)
-  if (!isSafeAddress(address)) throw new InvalidInputError(`${address.origin} is not https: a token would travel in clear text`)
+  if (!isSafeAddress(address))
+    throw new InvalidInputError(`${address.origin} is not https: a token would travel in clear text`)
   return { address, token: config.CYGNET_API_TOKEN ?? null }
 }
 
@@ -64,8 +74,16 @@ async function loginToken(address: URL, signal: AbortSignal, refused: string | n
   return await accessToken(address, signal, refused)
 }
 
-/** One request with this token, or none. Redirects are not followed unless asked for: the token is for this address alone. */
-export async function askApi(address: URL, path: string, init: RequestInit, bearer: string | null): Promise<Response> {
+/**
+ * One request with this token, or none. Redirects are not followed unless asked for: the token is for this
+ * address alone.
+ */
+export async function askApi(
+  address: URL,
+  path: string,
+  init: RequestInit,
+  bearer: string | null,
+): Promise<Response> {
   const url = new URL(path.replace(/^\/+/, ''), address)
   if (url.origin !== address.origin) throw new InvalidInputError(`"${path}" is not of this API`)
   const headers = new Headers(init.headers)
@@ -74,18 +92,25 @@ export async function askApi(address: URL, path: string, init: RequestInit, bear
     return await fetch(url, { redirect: 'error', ...init, headers })
   } catch (error) {
     init.signal?.throwIfAborted()
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : 'no reason given'
+    const cause =
+      error instanceof Error && error.cause instanceof Error ? error.cause.message : 'no reason given'
     throw new TransientError(`the API at ${address.host} cannot be reached: ${cause}`, {}, { cause: error })
   }
 }
 
-const isRepeatable = ({ body }: RequestInit) => body === undefined || body === null || typeof body === 'string'
+const isRepeatable = ({ body }: RequestInit) =>
+  body === undefined || body === null || typeof body === 'string'
 
 async function refused(answer: Response, byToken: boolean, byLogin: boolean): Promise<InvalidInputError> {
   const problem: unknown = await answer.json().catch(() => null)
-  const detail = typeof problem === 'object' && problem !== null && 'detail' in problem ? `: ${String(problem.detail)}` : ''
+  const detail =
+    typeof problem === 'object' && problem !== null && 'detail' in problem
+      ? `: ${String(problem.detail)}`
+      : ''
   if (byToken) return new InvalidInputError(`the API does not accept CYGNET_API_TOKEN${detail}`)
   return new InvalidInputError(
-    byLogin ? `the API does not accept the sign-in${detail}; sign in again: cygnet login` : 'sign in first: cygnet login',
+    byLogin
+      ? `the API does not accept the sign-in${detail}; sign in again: cygnet login`
+      : 'sign in first: cygnet login',
   )
 }

@@ -55,7 +55,11 @@ export function whyText(policy: CleanPolicy, why: WhyTheyStay): string {
     `run ${example.runNumber} of ${example.tag}`,
   ])
   const which =
-    why.looked === 0 ? 'no file of a run is in the store' : why.isAll ? 'in the store' : `the ${why.looked} oldest files in the store`
+    why.looked === 0
+      ? 'no file of a run is in the store'
+      : why.isAll
+        ? 'in the store'
+        : `the ${why.looked} oldest files in the store`
   return [
     list([
       ['policy', policyLine(policy)],
@@ -63,8 +67,15 @@ export function whyText(policy: CleanPolicy, why: WhyTheyStay): string {
         'always',
         `what came within the last day stays; at most ${policy.mostFiles} files at a time; recalled runs leave when their time is over`,
       ],
-      ['tape', policy.tapeEndpoint ?? 'no tape endpoint is configured (CYGNET_TAPE_DRIVER): no run may leave the store'],
-      ['used', policy.room === null ? 'not known: CYGNET_CLOUD_CAPACITY_BYTES is not set' : usedLine(policy.room)],
+      [
+        'tape',
+        policy.tapeEndpoint ??
+          'no tape endpoint is configured (CYGNET_TAPE_DRIVER): no run may leave the store',
+      ],
+      [
+        'used',
+        policy.room === null ? 'not known: CYGNET_CLOUD_CAPACITY_BYTES is not set' : usedLine(policy.room),
+      ],
     ]),
     which,
     ...(rows.length === 0 ? [] : [table(['files', 'size', 'which', 'e.g.'], rows)]),
@@ -73,13 +84,20 @@ export function whyText(policy: CleanPolicy, why: WhyTheyStay): string {
 
 function policyLine({ afterDays, room }: CleanPolicy): string {
   const rules = [
-    ...(afterDays === null ? [] : [`runs leave the store ${afterDays} days after they came (CYGNET_CLEAN_RUNS_AFTER_DAYS)`]),
-    ...(room === null ? [] : [`above ${share(room.highBytes, room)} the oldest leave early, until ${share(room.lowBytes, room)}`]),
+    ...(afterDays === null
+      ? []
+      : [`runs leave the store ${afterDays} days after they came (CYGNET_CLEAN_RUNS_AFTER_DAYS)`]),
+    ...(room === null
+      ? []
+      : [`above ${share(room.highBytes, room)} the oldest leave early, until ${share(room.lowBytes, room)}`]),
   ]
-  return rules.length === 0 ? 'none (neither CYGNET_CLEAN_RUNS_AFTER_DAYS nor CYGNET_CLOUD_CAPACITY_BYTES is set)' : rules.join('; ')
+  return rules.length === 0
+    ? 'none (neither CYGNET_CLEAN_RUNS_AFTER_DAYS nor CYGNET_CLOUD_CAPACITY_BYTES is set)'
+    : rules.join('; ')
 }
 
-const usedLine = (room: StoreRoom) => `${bytes(room.usedBytes)} of ${bytes(room.capacityBytes)}, ${share(room.usedBytes, room)}`
+const usedLine = (room: StoreRoom) =>
+  `${bytes(room.usedBytes)} of ${bytes(room.capacityBytes)}, ${share(room.usedBytes, room)}`
 const share = (part: number, { capacityBytes }: StoreRoom) => `${Math.round((part / capacityBytes) * 100)} %`
 
 /** Where each file of a run that was named is, and what became of it. */
@@ -88,12 +106,17 @@ export function namedText(files: readonly FileOfRun[], runs: CleanedRuns, dryRun
   for (const file of runs.deleted)
     became.set(
       nameOf(file),
-      dryRun ? ['would go', 'once its copy on tape is verified'] : ['gone', 'its copy on tape was verified right before'],
+      dryRun
+        ? ['would go', 'once its copy on tape is verified']
+        : ['gone', 'its copy on tape was verified right before'],
     )
   for (const file of runs.refused) became.set(nameOf(file), ['stays', file.reason])
   for (const file of runs.failed) became.set(nameOf(file), ['failed', file.reason])
   const texts = files.map(({ tag, runNumber, file, copies }) => {
-    const [what, reason] = became.get(nameOf({ tag, key: file.object_key })) ?? ['nothing', 'to be deleted in the store']
+    const [what, reason] = became.get(nameOf({ tag, key: file.object_key })) ?? [
+      'nothing',
+      'to be deleted in the store',
+    ]
     const rows = list([
       ['in the store', copiesText(copies, 'cloud', 'it was never there')],
       ['on tape', copiesText(copies, 'tape', 'no copy was asked for yet')],
@@ -101,7 +124,11 @@ export function namedText(files: readonly FileOfRun[], runs: CleanedRuns, dryRun
     ])
     return `run ${runNumber} of ${tag}: ${file.object_key}, ${bytes(file.size_bytes)}\n${rows.replaceAll(/^/gm, '  ')}`
   })
-  return [runsLine(runs, dryRun), ...texts, ...(runs.capReached ? ['more are there than one run of the cleaner deletes'] : [])].join('\n')
+  return [
+    runsLine(runs, dryRun),
+    ...texts,
+    ...(runs.capReached ? ['more are there than one run of the cleaner deletes'] : []),
+  ].join('\n')
 }
 
 const nameOf = ({ tag, key }: { readonly tag: string; readonly key: string }) => `${tag} ${key}`
@@ -112,7 +139,12 @@ const copiesText = (copies: readonly Replica[], kind: Replica['kind'], none: str
     .map(stateText)
     .join('; ') || none
 
-function stateText({ state, verified_at: verifiedAt, deleted_at: deletedAt, last_error: error }: Replica): string {
+function stateText({
+  state,
+  verified_at: verifiedAt,
+  deleted_at: deletedAt,
+  last_error: error,
+}: Replica): string {
   if (state === 'deleted') return `deleted by us ${time(deletedAt)} UTC`
   const verified = verifiedAt === null ? '' : `, verified last ${time(verifiedAt)} UTC`
   return `${state}${verified}${error === null ? '' : `: ${error}`}`

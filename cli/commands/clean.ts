@@ -51,7 +51,8 @@ export function register(program: Command): void {
 async function clean(options: Options): Promise<void> {
   const { run, tag } = options
   if (tag !== undefined && !isTag(tag)) throw new InvalidInputError(`"${tag}" is not a tag`)
-  if (run !== undefined && options.events === true) throw new InvalidInputError('--run and --events do not go together')
+  if (run !== undefined && options.events === true)
+    throw new InvalidInputError('--run and --events do not go together')
   const both = options.runs === options.events
   const dryRun = options.dryRun === true || (run !== undefined && options.yes !== true)
   const { cleanEvents } = await import('../../shared/copies/clean/clean-events.ts')
@@ -66,30 +67,42 @@ async function clean(options: Options): Promise<void> {
     const runs = cleansRuns ? await cleanRuns(context, { ...how, run }, signal, context.log) : null
     const named = run === undefined ? null : (await filesOfRun(context.database, { run, tag })).files
     const why = cleansRuns && run === undefined ? await whatStays(context, how) : null
-    if (options.json === true) printJson({ dryRun, events, runs, ...why, ...(named === null ? {} : { files: named.map(fileJson) }) })
+    if (options.json === true)
+      printJson({ dryRun, events, runs, ...why, ...(named === null ? {} : { files: named.map(fileJson) }) })
     else {
       if (events !== null) print(eventsText(events, dryRun))
       if (runs !== null) print(named === null ? runsText(runs, dryRun) : namedText(named, runs, dryRun))
       if (why !== null) print(`\n${whyText(why.policy, why.stay)}`)
       if (run !== undefined && options.yes !== true) print('nothing was done yet: add --yes')
     }
-    const stayed = named !== null && (runs?.refused.length !== 0 || !(runs.deleted.length > 0 || named.every(hasLeft)))
+    const stayed =
+      named !== null && (runs?.refused.length !== 0 || !(runs.deleted.length > 0 || named.every(hasLeft)))
     if (stayed || (runs?.failed.length ?? 0) > 0 || (events?.failed ?? 0) > 0) process.exitCode = 1
   })
 }
 
-async function whatStays(context: TapeContext, how: { readonly tag: string | undefined; readonly now: Date }) {
+async function whatStays(
+  context: TapeContext,
+  how: { readonly tag: string | undefined; readonly now: Date },
+) {
   const { cleanPolicy } = await import('../../shared/copies/clean/clean-policy.ts')
   const { whyTheyStay } = await import('../../shared/copies/clean/clean-reasons.ts')
   const policy = await cleanPolicy(context)
   return { policy, stay: await whyTheyStay(context, policy, how) }
 }
 
-const hasLeft = ({ copies }: FileOfRun) => copies.some(({ kind, state }) => kind === 'cloud' && state === 'deleted')
+const hasLeft = ({ copies }: FileOfRun) =>
+  copies.some(({ kind, state }) => kind === 'cloud' && state === 'deleted')
 
 const fileJson = ({ tag, runNumber, file, copies }: FileOfRun) => ({
   tag,
   runNumber,
   key: file.object_key,
-  copies: copies.map(({ kind, url, state, verified_at: verifiedAt, last_error: error }) => ({ kind, url, state, verifiedAt, error })),
+  copies: copies.map(({ kind, url, state, verified_at: verifiedAt, last_error: error }) => ({
+    kind,
+    url,
+    state,
+    verifiedAt,
+    error,
+  })),
 })

@@ -12,6 +12,14 @@ export function register(program: Command): void {
     .action(async (options: { json?: boolean }) => {
       const settings = redactedConfig(await loadSettings())
       if (options.json === true) printJson(settings)
-      else print(list(Object.entries(settings).map(([name, value]) => [name, value === undefined ? null : String(value)])))
+      else
+        print(
+          list(
+            Object.entries(settings).map(([name, value]) => [
+              name,
+              value === undefined ? null : String(value),
+            ]),
+          ),
+        )
     })
 }

@@ -15,7 +15,9 @@ const SHORT_ID = 8
 const queueArgument = () => new Argument('[queue]', 'the queue they died on').choices(QUEUES).default('runs')
 
 export function register(program: Command): void {
-  const dead = program.command('dead').description('messages that failed too often, and notifications nobody understood')
+  const dead = program
+    .command('dead')
+    .description('messages that failed too often, and notifications nobody understood')
   dead
     .command('ls')
     .description('list dead letters with the last error the ledger knows')
@@ -30,7 +32,14 @@ export function register(program: Command): void {
         if (options.json === true) {
           for (const row of rows) print(JSON.stringify(row))
           for (const row of parked)
-            print(JSON.stringify({ parked: row.id, receivedAt: row.received_at, reason: row.reason, times: row.times }))
+            print(
+              JSON.stringify({
+                parked: row.id,
+                receivedAt: row.received_at,
+                reason: row.reason,
+                times: row.times,
+              }),
+            )
           return
         }
         print(
@@ -38,7 +47,13 @@ export function register(program: Command): void {
             ? `no dead letters on ${queue}`
             : table(
                 ['id', 'sent (UTC)', 'deliveries', 'about', 'last error'],
-                rows.map((row) => [row.id.slice(0, SHORT_ID), time(row.sentAt), row.receiveCount, row.about, row.lastError]),
+                rows.map((row) => [
+                  row.id.slice(0, SHORT_ID),
+                  time(row.sentAt),
+                  row.receiveCount,
+                  row.about,
+                  row.lastError,
+                ]),
               ),
         )
         if (parked.length > 0)
@@ -74,7 +89,8 @@ export function register(program: Command): void {
     .option('--yes', 'do it; without it only says what would be done')
     .action(async (ids: string[], options: { queue: string; all?: boolean; yes?: boolean }) => {
       const queue = QUEUES.find((name) => name === options.queue)
-      if (queue === undefined) throw new InvalidInputError(`there is no queue ${options.queue}; there are ${QUEUES.join(', ')}`)
+      if (queue === undefined)
+        throw new InvalidInputError(`there is no queue ${options.queue}; there are ${QUEUES.join(', ')}`)
       await retryDead(queue, ids, { all: options.all === true, yes: options.yes === true })
     })
 }
@@ -88,7 +104,13 @@ export async function retryDead(
   const chosen = (message: QueuedMessage) => options.all || ids.some((id) => message.messageId.startsWith(id))
   await withContext(async (context, signal) => {
     if (!options.yes) {
-      const count = await withDeadLetters(context.queues, queue, MOST_SHOWN, signal, async (messages) => messages.filter(chosen).length)
+      const count = await withDeadLetters(
+        context.queues,
+        queue,
+        MOST_SHOWN,
+        signal,
+        async (messages) => messages.filter(chosen).length,
+      )
       return print(`${count} dead letters of ${queue} would be sent back; nothing was done yet: add --yes`)
     }
     const sent = await retryDeadLetters(context.queues, queue, chosen, signal)
@@ -120,9 +142,17 @@ async function describe(context: StorageContext, message: QueuedMessage) {
 }
 
 async function parkedBody(context: StorageContext, id: number): Promise<string> {
-  const row = await context.database.selectFrom('parked_notifications').selectAll().where('id', '=', id).executeTakeFirst()
+  const row = await context.database
+    .selectFrom('parked_notifications')
+    .selectAll()
+    .where('id', '=', id)
+    .executeTakeFirst()
   if (row === undefined) throw new InvalidInputError(`there is no parked notification p${id}`)
-  return JSON.stringify({ id, receivedAt: row.received_at, times: row.times, reason: row.reason, body: parsedOr(row.body) }, null, 2)
+  return JSON.stringify(
+    { id, receivedAt: row.received_at, times: row.times, reason: row.reason, body: parsedOr(row.body) },
+    null,
+    2,
+  )
 }
 
 function parsedOr(text: string): unknown {

@@ -10,14 +10,20 @@ import { interruption, stackFolder } from '../settings.ts'
 export function register(program: Command): void {
   program
     .command('demo')
-    .description('simulate a DAQ that drops five runs and show what becomes of each; exits 0 only if all is right')
+    .description(
+      'simulate a DAQ that drops five runs and show what becomes of each; exits 0 only if all is right',
+    )
     .option('--json', 'print the result as one JSON object')
     .option('--keep', 'keep the folder with the database, objects and logs')
     .action(async (options: { json?: boolean; keep?: boolean }) => {
-      const [{ setUp }, { runDemo }] = await Promise.all([import('../../infra/local/setup.ts'), import('../demo/run-demo.ts')])
+      const [{ setUp }, { runDemo }] = await Promise.all([
+        import('../../infra/local/setup.ts'),
+        import('../demo/run-demo.ts'),
+      ])
       const signal = interruption()
       await setUp({ extras: [], signal })
-      const folder = options.keep === true ? join(stackFolder(), 'demo') : mkdtempSync(join(tmpdir(), 'cygnet-demo-'))
+      const folder =
+        options.keep === true ? join(stackFolder(), 'demo') : mkdtempSync(join(tmpdir(), 'cygnet-demo-'))
       try {
         const result = await runDemo({ folder, signal, onProgress: tell })
         if (options.json === true) printJson(result)
@@ -52,7 +58,20 @@ function render(result: Result): string {
   const queues = Object.entries(result.queues).map(([queue, waiting]) => `${queue} ${waiting}`)
   return [
     '',
-    table(['run', 'what it is', 'events', 'size', 'adler32', 'checksums', 'PUT → row', 'on tape', 'asked for next'], rows),
+    table(
+      [
+        'run',
+        'what it is',
+        'events',
+        'size',
+        'adler32',
+        'checksums',
+        'PUT → row',
+        'on tape',
+        'asked for next',
+      ],
+      rows,
+    ),
     '',
     ...ends,
     '',

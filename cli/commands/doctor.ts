@@ -15,7 +15,9 @@ export function register(program: Command): void {
       if (options.json === true) printJson(findings)
       else
         for (const { name, ok, found, neededFor, remedy } of findings) {
-          print(`${ok ? styleText('green', 'ok     ') : styleText('yellow', 'missing')} ${name.padEnd(12)} ${found}  (${neededFor})`)
+          print(
+            `${ok ? styleText('green', 'ok     ') : styleText('yellow', 'missing')} ${name.padEnd(12)} ${found}  (${neededFor})`,
+          )
           if (remedy !== null) print(`        ${' '.repeat(12)} ${remedy}`)
         }
       if (findings.some((finding) => !finding.ok && finding.required)) process.exitCode = 1

@@ -56,13 +56,19 @@ export function register(program: Command): void {
     .description('fetch runs: resumable, several pieces at once, compared with the catalogue')
     .argument('[runs...]', 'run numbers', several(parseRunNumber))
     .addOption(tagOption())
-    .addOption(new Option('--range <from..to>', 'all runs of the catalogue in this range').argParser(parseRange))
+    .addOption(
+      new Option('--range <from..to>', 'all runs of the catalogue in this range').argParser(parseRange),
+    )
     .option('--out <folder>', 'where to', '.')
     .option('--recall', 'have what is only on tape brought back', false)
     .option('--wait', 'wait for what is being brought back from tape, and fetch it', false)
     .addOption(new Option('--wait-hours <hours>', 'how long at the most').default(24).argParser(parseHours))
     .option('--reco', 'the reconstructed files of the runs', false)
-    .addOption(new Option('--concurrency <count>', 'pieces of a file under way at once').default(4).argParser(wholeNumber(1, 32)))
+    .addOption(
+      new Option('--concurrency <count>', 'pieces of a file under way at once')
+        .default(4)
+        .argParser(wholeNumber(1, 32)),
+    )
     .option('--json', 'one JSON object a file', false)
     .addOption(apiOption())
     .addHelpText('after', EXAMPLES)
@@ -70,13 +76,23 @@ export function register(program: Command): void {
 }
 
 async function run(numbers: readonly number[], flags: Flags, command: Command): Promise<void> {
-  if (numbers.length === 0 && flags.range === undefined) command.error('error: give run numbers or --range', { exitCode: 2 })
-  if (numbers.length > 0 && flags.range !== undefined) command.error('error: give run numbers or --range, not both', { exitCode: 2 })
-  if (flags.reco) throw new InvalidInputError('there are no reconstructed files yet: runs are catalogued and copied, and not reconstructed')
+  if (numbers.length === 0 && flags.range === undefined)
+    command.error('error: give run numbers or --range', { exitCode: 2 })
+  if (numbers.length > 0 && flags.range !== undefined)
+    command.error('error: give run numbers or --range, not both', { exitCode: 2 })
+  if (flags.reco)
+    throw new InvalidInputError(
+      'there are no reconstructed files yet: runs are catalogued and copied, and not reconstructed',
+    )
   await withLinks(flags.api, (source, signal) => getAll(source, numbers, flags, signal))
 }
 
-async function getAll(source: LinkSource, numbers: readonly number[], flags: Flags, signal: AbortSignal): Promise<void> {
+async function getAll(
+  source: LinkSource,
+  numbers: readonly number[],
+  flags: Flags,
+  signal: AbortSignal,
+): Promise<void> {
   const [{ getRuns }, { createRangeFetcher }, { createGetBar }] = await Promise.all([
     import('../get/get-runs.ts'),
     import('../get/fetch-range.ts'),
@@ -106,7 +122,12 @@ async function getAll(source: LinkSource, numbers: readonly number[], flags: Fla
   process.exitCode = signal.aborted ? 130 : exitCode(results)
 }
 
-function optionsOf(flags: Flags, fetchRange: FetchRange, bar: GetBar | null, signal: AbortSignal): GetOptions {
+function optionsOf(
+  flags: Flags,
+  fetchRange: FetchRange,
+  bar: GetBar | null,
+  signal: AbortSignal,
+): GetOptions {
   return {
     folder: flags.out,
     recall: flags.recall,
@@ -164,7 +185,18 @@ const WORDS: Readonly<Record<GetState, string>> = {
   failed: 'failed',
 }
 
-function show({ state, path, file, tag, runNumber, sizeBytes, receivedBytes, seconds, md5, reason }: GetResult): void {
+function show({
+  state,
+  path,
+  file,
+  tag,
+  runNumber,
+  sizeBytes,
+  receivedBytes,
+  seconds,
+  md5,
+  reason,
+}: GetResult): void {
   const word = WORDS[state].padEnd(WIDTH)
   if (state === 'fetched' || state === 'already-there') {
     const came = state === 'fetched' ? ` (${bytes(receivedBytes)} now, in ${duration(seconds)})` : ''
@@ -182,12 +214,14 @@ function summary(results: readonly GetResult[]): string {
 }
 
 function exitCode(results: readonly GetResult[]): number {
-  if (results.some(({ state }) => state === 'failed' || state === 'on-tape' || state === 'unavailable')) return 1
+  if (results.some(({ state }) => state === 'failed' || state === 'on-tape' || state === 'unavailable'))
+    return 1
   return results.some(({ state }) => state === 'recalling') ? ON_ITS_WAY : 0
 }
 
 function parseHours(text: string): number {
   const hours = Number(text)
-  if (!/^\d+(?:\.\d+)?$/.test(text) || hours <= 0 || hours > 1000) throw new InvalidArgumentError('It is a number of hours, up to 1000.')
+  if (!/^\d+(?:\.\d+)?$/.test(text) || hours <= 0 || hours > 1000)
+    throw new InvalidArgumentError('It is a number of hours, up to 1000.')
   return hours
 }

@@ -1,4 +1,6 @@
-/** `cygnet inspect`: what extraction would write into the catalogue about a file, without writing anything. */
+/**
+ * `cygnet inspect`: what extraction would write into the catalogue about a file, without writing anything.
+ */
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
@@ -34,7 +36,9 @@ export function register(program: Command): void {
   program
     .command('inspect')
     .summary('show what is in a run file')
-    .description('Reads a MIDAS run file (.mid, .mid.gz, .mid.lz4, .mid.bz2) and shows what extraction would write about it.')
+    .description(
+      'Reads a MIDAS run file (.mid, .mid.gz, .mid.lz4, .mid.bz2) and shows what extraction would write about it.',
+    )
     .argument('<file>', 'a path, or s3://bucket/key')
     .option('--json', 'print one JSON object', false)
     .option('-t, --tag <tag>', 'the tag, instead of the folder')
@@ -43,7 +47,12 @@ export function register(program: Command): void {
         .choices(['auto', 'never'])
         .default('never'),
     )
-    .option('--max-event-bytes <bytes>', 'a larger event is taken for damage', positive, DEFAULT_MAX_EVENT_BYTES)
+    .option(
+      '--max-event-bytes <bytes>',
+      'a larger event is taken for damage',
+      positive,
+      DEFAULT_MAX_EVENT_BYTES,
+    )
     .addHelpText('after', NOTES)
     .action(run)
 }
@@ -96,7 +105,10 @@ async function fileSource(path: string): Promise<ReadableSource> {
   const found = await stat(path).catch((cause) => {
     throw new InvalidInputError(`cannot read ${path}: ${cause instanceof Error ? reason(cause) : cause}`)
   })
-  if (!found.isFile()) throw new InvalidInputError(`${path} is ${found.isDirectory() ? 'a folder' : 'a device or pipe'}, not a file`)
+  if (!found.isFile())
+    throw new InvalidInputError(
+      `${path} is ${found.isDirectory() ? 'a folder' : 'a device or pipe'}, not a file`,
+    )
   const folder = basename(dirname(resolve(path)))
   return {
     fileName: basename(path),

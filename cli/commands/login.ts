@@ -40,7 +40,13 @@ async function login(flags: Flags): Promise<void> {
   const { writeLogin } = await import('../login/store.ts')
   const signal = interruption()
   const { address, token } = await apiSettings(flags.api)
-  const { issuer, clientId, audience } = await answerOf(address, '/api/v1/sign-in-settings', settingsSchema, null, signal)
+  const { issuer, clientId, audience } = await answerOf(
+    address,
+    '/api/v1/sign-in-settings',
+    settingsSchema,
+    null,
+    signal,
+  )
   if (issuer === null || clientId === null)
     throw new InvalidInputError(`${address.host} has no IAM for programs; use an API token: CYGNET_API_TOKEN`)
   const show = (page: string, withCode: string | null, code: string) =>
@@ -49,16 +55,27 @@ async function login(flags: Flags): Promise<void> {
   const me = await answerOf(address, '/api/v1/me', meSchema, made.accessToken, signal)
   writeLogin(address, made)
   if (flags.json === true) printJson(me)
-  else print(`signed in to ${address.host} as ${me.name}: ${me.scopes.join(' ') || 'your groups give you no rights here yet'}`)
+  else
+    print(
+      `signed in to ${address.host} as ${me.name}: ${me.scopes.join(' ') || 'your groups give you no rights here yet'}`,
+    )
   if (token !== null) tell('CYGNET_API_TOKEN is set, and goes before this sign-in')
 }
 
-async function answerOf<T>(address: URL, path: string, schema: z.ZodType<T>, bearer: string | null, signal: AbortSignal): Promise<T> {
+async function answerOf<T>(
+  address: URL,
+  path: string,
+  schema: z.ZodType<T>,
+  bearer: string | null,
+  signal: AbortSignal,
+): Promise<T> {
   const answer = await askApi(address, path, { signal }, bearer)
   const json: unknown = await answer.json().catch(() => null)
   const result = schema.safeParse(json)
   if (answer.ok && result.success) return result.data
-  const detail = z.object({ detail: z.string() }).safeParse(json).data?.detail ?? 'it does not answer as the API of a catalogue'
+  const detail =
+    z.object({ detail: z.string() }).safeParse(json).data?.detail ??
+    'it does not answer as the API of a catalogue'
   throw new InvalidInputError(`${address.href} (status ${answer.status}): ${detail}`)
 }
 

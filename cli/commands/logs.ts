@@ -49,7 +49,8 @@ export function register(program: Command): void {
         const lines: { line: LogLine; text: string }[] = []
         for (const file of files) lines.push(...(await newLines(file, offsets)))
         lines.sort((a, b) => String(a.line.time).localeCompare(String(b.line.time)))
-        for (const { line, text } of lines) if (matches(line, options)) print(options.json === true ? text : render(line))
+        for (const { line, text } of lines)
+          if (matches(line, options)) print(options.json === true ? text : render(line))
         if (options.follow === true) await sleep(FOLLOW_MS, undefined, { signal }).catch(() => {})
       } while (options.follow === true && !signal.aborted)
     })
@@ -62,7 +63,8 @@ function logFiles(options: Options): readonly string[] {
     throw new InvalidInputError(`there is no function ${options.function}; there are ${functions.join(', ')}`)
   if (options.level !== undefined && !LEVELS.includes(options.level))
     throw new InvalidInputError(`the level is one of ${LEVELS.join(', ')}`)
-  if (!existsSync(folder)) throw new InvalidInputError('there are no logs yet; start the local stack with: npm start')
+  if (!existsSync(folder))
+    throw new InvalidInputError('there are no logs yet; start the local stack with: npm start')
   const wanted = options.function === undefined ? functions : [options.function]
   const present = readdirSync(folder)
   return wanted
@@ -70,8 +72,13 @@ function logFiles(options: Options): readonly string[] {
     .flatMap((name) => (present.includes(name) || name.endsWith('.log') ? [join(folder, name)] : []))
 }
 
-/** Whole lines written since the last look; what is not JSON (a crash's stack) is kept as a line of its own. */
-async function newLines(path: string, offsets: Map<string, number>): Promise<{ line: LogLine; text: string }[]> {
+/**
+ * Whole lines written since the last look; what is not JSON (a crash's stack) is kept as a line of its own.
+ */
+async function newLines(
+  path: string,
+  offsets: Map<string, number>,
+): Promise<{ line: LogLine; text: string }[]> {
   if (!existsSync(path)) return []
   const file = await open(path)
   try {
@@ -109,7 +116,9 @@ const COLOURS = { debug: 'gray', info: 'green', warn: 'yellow', error: 'red' } a
 
 function render(line: LogLine): string {
   const { level = 'info', time = '', event = '', function: name = '', ...fields } = line
-  const shown = Object.entries(fields).map(([field, value]) => `${field}=${typeof value === 'object' ? JSON.stringify(value) : value}`)
+  const shown = Object.entries(fields).map(
+    ([field, value]) => `${field}=${typeof value === 'object' ? JSON.stringify(value) : value}`,
+  )
   const colour = COLOURS[level as keyof typeof COLOURS] ?? 'white'
   return `${time.slice(11, 23)} ${styleText(colour, level.padEnd(5))} ${name.padEnd(20)} ${styleText('bold', event)} ${shown.join(' ')}`
 }

@@ -26,7 +26,9 @@ Examples:
   cygnet notifications apply --bucket cygno-data --arn arn:aws:sns:default::cygnet --yes      (a topic of Ceph)`
 
 export function register(program: Command): void {
-  const notifications = program.command('notifications').description('show or set where a bucket sends what arrives in it')
+  const notifications = program
+    .command('notifications')
+    .description('show or set where a bucket sends what arrives in it')
   notifications
     .command('show')
     .description("list a bucket's notifications")
@@ -35,7 +37,9 @@ export function register(program: Command): void {
     .action(show)
   notifications
     .command('apply')
-    .description('make a bucket send its arrivals (Put, CompleteMultipartUpload, Copy) to a target; those set by others stay')
+    .description(
+      'make a bucket send its arrivals (Put, CompleteMultipartUpload, Copy) to a target; those set by others stay',
+    )
     .requiredOption('--bucket <name>', 'the bucket')
     .requiredOption('--arn <arn>', 'the target: an SQS queue of AWS, a webhook of MinIO, a topic of Ceph')
     .option('--prefix <prefix>', 'only keys that begin so; may be given several times', collect, [])
@@ -59,7 +63,9 @@ async function show({ bucket, json }: ShowOptions): Promise<void> {
 }
 
 async function apply({ bucket, arn, prefix, suffix, yes, json }: ApplyOptions): Promise<void> {
-  const { applyBucketNotifications, planBucketNotifications } = await import('../../shared/storage/bucket-notifications.ts')
+  const { applyBucketNotifications, planBucketNotifications } = await import(
+    '../../shared/storage/bucket-notifications.ts'
+  )
   const wanted: WantedNotifications = { bucket, arn, prefixes: prefix, suffixes: suffix }
   await withS3(async (s3, signal) => {
     const act = yes ? applyBucketNotifications : planBucketNotifications
@@ -86,7 +92,8 @@ async function withS3(work: (s3: S3Client, signal: AbortSignal) => Promise<void>
 
 /** Rules that go with `-`, rules that come with `+`, the others with a blank. */
 function difference(before: readonly NotificationRule[], after: readonly NotificationRule[]): string {
-  const has = (rules: readonly NotificationRule[], rule: NotificationRule) => rules.some((other) => isDeepStrictEqual(other, rule))
+  const has = (rules: readonly NotificationRule[], rule: NotificationRule) =>
+    rules.some((other) => isDeepStrictEqual(other, rule))
   const gone = before.filter((rule) => !has(after, rule)).map((rule) => row('-', rule))
   const kept = after.map((rule) => row(has(before, rule) ? ' ' : '+', rule))
   return table(['', ...HEADER], [...gone, ...kept])

@@ -1,4 +1,7 @@
-/** `cygnet push`: files of the DAQ's disk into S3, with their checksums, and what the store holds then compared. */
+/**
+ * `cygnet push`: files of the DAQ's disk into S3, with their checksums, and what the store holds then
+ * compared.
+ */
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { LARGEST_PART_BYTES, SMALLEST_PART_BYTES } from '../../shared/storage/upload-layout.ts'
@@ -55,29 +58,58 @@ export function register(program: Command): void {
   program
     .command('push')
     .summary('send run files into the store')
-    .description('Sends files into S3: with their checksums, in parts, resumable, and compared with what the store holds afterwards.')
+    .description(
+      'Sends files into S3: with their checksums, in parts, resumable, and compared with what the store holds afterwards.',
+    )
     .argument('[files...]', 'run files')
-    .addOption(new Option('-t, --tag <tag>', 'site or detector: the key is TAG/FILE-NAME').argParser(parseTag).conflicts('key'))
+    .addOption(
+      new Option('-t, --tag <tag>', 'site or detector: the key is TAG/FILE-NAME')
+        .argParser(parseTag)
+        .conflicts('key'),
+    )
     .option('--key <key>', 'key of the one file given')
     .option('--bucket <bucket>', 'bucket (default: the first of CYGNET_RAW_BUCKETS, cygno-data)')
     .addOption(
-      new Option('--part-size <size>', 'size of a part; larger files go in parts').default(16 * MIB, '16MiB').argParser(parsePartSize),
+      new Option('--part-size <size>', 'size of a part; larger files go in parts')
+        .default(16 * MIB, '16MiB')
+        .argParser(parsePartSize),
     )
-    .addOption(new Option('--concurrency <count>', 'parts sent at once').default(4).argParser(wholeNumber(1, 64)))
+    .addOption(
+      new Option('--concurrency <count>', 'parts sent at once').default(4).argParser(wholeNumber(1, 64)),
+    )
     .option('--overwrite', 'replace another object under the key', false)
     .option('--any-name', 'also send files that are not named as runs', false)
     .option('--dry-run', 'only say what would happen', false)
     .option('--json', 'one JSON object a line for each file', false)
-    .addOption(new Option('--watch <directory>', 'send what the DAQ closes there').conflicts(['key', 'overwrite', 'anyName', 'dryRun']))
+    .addOption(
+      new Option('--watch <directory>', 'send what the DAQ closes there').conflicts([
+        'key',
+        'overwrite',
+        'anyName',
+        'dryRun',
+      ]),
+    )
     .option('--once', 'with --watch: one pass', false)
     .addOption(
       new Option('--idle <seconds>', 'with --watch: unchanged for so long, a file is closed')
         .default(900)
         .argParser(wholeNumber(0, 31_536_000)),
     )
-    .option('--delete-when-safe', 'with --watch: remove files that are verified in the store and on tape', false)
-    .addOption(new Option('--keep-newest <runs>', 'never remove the newest runs').default(20).argParser(wholeNumber(0, 1_000_000)))
-    .addOption(new Option('--keep-hours <hours>', 'never remove younger files').default(24).argParser(wholeNumber(0, 1_000_000)))
+    .option(
+      '--delete-when-safe',
+      'with --watch: remove files that are verified in the store and on tape',
+      false,
+    )
+    .addOption(
+      new Option('--keep-newest <runs>', 'never remove the newest runs')
+        .default(20)
+        .argParser(wholeNumber(0, 1_000_000)),
+    )
+    .addOption(
+      new Option('--keep-hours <hours>', 'never remove younger files')
+        .default(24)
+        .argParser(wholeNumber(0, 1_000_000)),
+    )
     .addHelpText('after', EXAMPLES)
     .action(run)
 }
@@ -86,7 +118,10 @@ async function run(files: readonly string[], flags: Flags, command: Command): Pr
   if (flags.watch !== undefined) return await watch(files, flags, flags.watch, command)
   if (files.length === 0) command.error('error: give files, or a folder with --watch', { exitCode: 2 })
   if (flags.deleteWhenSafe || flags.once)
-    command.error('error: --once and --delete-when-safe belong to --watch; files that are named are never deleted', { exitCode: 2 })
+    command.error(
+      'error: --once and --delete-when-safe belong to --watch; files that are named are never deleted',
+      { exitCode: 2 },
+    )
   const place = placeOf(files, flags, command)
   const [{ pushFiles }, { loadPushSettings }, { createProgressBars }] = await Promise.all([
     import('../push/push.ts'),
@@ -130,7 +165,12 @@ async function run(files: readonly string[], flags: Flags, command: Command): Pr
   else if (results.some(({ state }) => state === 'refused' || state === 'failed')) process.exitCode = 1
 }
 
-async function watch(files: readonly string[], flags: Flags, directory: string, command: Command): Promise<void> {
+async function watch(
+  files: readonly string[],
+  flags: Flags,
+  directory: string,
+  command: Command,
+): Promise<void> {
   if (files.length > 0) command.error('error: give files or --watch, not both', { exitCode: 2 })
   if (flags.tag === undefined) command.error('error: give --tag (LNGS, LNF, MAN, …)', { exitCode: 2 })
   const { runWatch } = await import('../watch/command.ts')
@@ -138,7 +178,8 @@ async function watch(files: readonly string[], flags: Flags, directory: string, 
 }
 
 function placeOf(files: readonly string[], { tag, key }: Flags, command: Command) {
-  if (key !== undefined && files.length > 1) command.error('error: --key names one file; with more files give --tag', { exitCode: 2 })
+  if (key !== undefined && files.length > 1)
+    command.error('error: --key names one file; with more files give --tag', { exitCode: 2 })
   if (key !== undefined) return { key }
   if (tag !== undefined) return { tag }
   return command.error('error: give --tag (LNGS, LNF, MAN, …), or for one file --key', { exitCode: 2 })
@@ -160,7 +201,10 @@ function line(result: PushResult): string {
   if (result.state === 'would-upload') return `${word}  ${place}  ${bytes(result.sizeBytes)}${parts}`
   const verified = `verified by ${result.verifiedBy.join(', ')}`
   if (result.state === 'already-there') return `${word}  ${place}  ${bytes(result.sizeBytes)}, ${verified}`
-  const resumed = result.sizeBytes !== null && result.sentBytes < result.sizeBytes ? ` (${bytes(result.sentBytes)} sent now)` : ''
+  const resumed =
+    result.sizeBytes !== null && result.sentBytes < result.sizeBytes
+      ? ` (${bytes(result.sentBytes)} sent now)`
+      : ''
   return `${word}  ${place}  ${bytes(result.sizeBytes)}${parts}${resumed} in ${duration(result.seconds)}, ${verified}`
 }
 

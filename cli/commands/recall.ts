@@ -50,7 +50,9 @@ export function register(program: Command): void {
         else print(filesTable(files))
         process.exitCode = exitCode(files)
         if (process.exitCode === ON_ITS_WAY && json !== true)
-          tell(`The functions go on with it; \`cygnet link ${runNumber} --tag ${asked.run.tag}\` gives links when it is there.`)
+          tell(
+            `The functions go on with it; \`cygnet link ${runNumber} --tag ${asked.run.tag}\` gives links when it is there.`,
+          )
       })
     })
 }
@@ -71,7 +73,9 @@ async function waitFor(asked: AskedRecall, signal: AbortSignal): Promise<readonl
 }
 
 const givenUp = (file: ShownReplica) =>
-  file.state !== 'present' && file.nextAttemptAt === null && !['requested', 'staging', 'copying'].includes(file.state)
+  file.state !== 'present' &&
+  file.nextAttemptAt === null &&
+  !['requested', 'staging', 'copying'].includes(file.state)
 
 function exitCode(files: readonly ShownReplica[]): number {
   if (files.some(givenUp)) return 1
@@ -79,7 +83,10 @@ function exitCode(files: readonly ShownReplica[]): number {
 }
 
 function stateLine(file: ShownReplica): string {
-  const again = file.state === 'failed' && file.nextAttemptAt !== null ? `, tried again at ${time(file.nextAttemptAt)} UTC` : ''
+  const again =
+    file.state === 'failed' && file.nextAttemptAt !== null
+      ? `, tried again at ${time(file.nextAttemptAt)} UTC`
+      : ''
   const detail = file.lastError === null ? '' : `: ${file.lastError}`
   return `${file.state}${again}${detail}`
 }

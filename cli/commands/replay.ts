@@ -21,7 +21,9 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('replay')
-    .description('read objects again and bring the catalogue in step with them; shows a plan, --yes carries it out')
+    .description(
+      'read objects again and bring the catalogue in step with them; shows a plan, --yes carries it out',
+    )
     .option('--run <number>', 'all files of a run', parseRunNumber)
     .option('--tag <tag>', 'with --run: only of this tag')
     .option('--key <key>', 'one object, e.g. LNGS/run12345.mid.gz')
@@ -36,7 +38,11 @@ export function register(program: Command): void {
       '\nExamples:\n  cygnet replay --run 12345\n  cygnet replay --since 6h --yes\nReplaying is safe: a run is written down again with the same outcome.',
     )
     .action(async (options: Options) => {
-      if (options.dead === true) return await (await import('./dead.ts')).retryDead('runs', [], { all: true, yes: options.yes === true })
+      if (options.dead === true)
+        return await (await import('./dead.ts')).retryDead('runs', [], {
+          all: true,
+          yes: options.yes === true,
+        })
       const selection = selectionOf(options)
       const { planReplay, replay } = await import('../../shared/ingest/replay.ts')
       await withContext(async (context, signal) => {
@@ -55,8 +61,12 @@ export function register(program: Command): void {
         }
         if (options.yes === true) await replay(context, plan, signal)
         if (options.json === true) return
-        if (options.yes === true) print(`${plan.objects.length} objects were put into the queue; \`cygnet logs --follow\` shows them pass`)
-        else if (plan.objects.length > 0) print(`\n${plan.objects.length} objects; nothing was done yet: add --yes`)
+        if (options.yes === true)
+          print(
+            `${plan.objects.length} objects were put into the queue; \`cygnet logs --follow\` shows them pass`,
+          )
+        else if (plan.objects.length > 0)
+          print(`\n${plan.objects.length} objects; nothing was done yet: add --yes`)
       })
     })
 }
@@ -65,11 +75,14 @@ function selectionOf(options: Options): ReplaySelection {
   const given: ReplaySelection[] = []
   if (options.run !== undefined) given.push({ by: 'run', runNumber: options.run, tag: options.tag ?? null })
   if (options.key !== undefined) given.push({ by: 'key', bucket: options.bucket, key: options.key })
-  if (options.prefix !== undefined) given.push({ by: 'prefix', bucket: options.bucket, prefix: options.prefix })
+  if (options.prefix !== undefined)
+    given.push({ by: 'prefix', bucket: options.bucket, prefix: options.prefix })
   if (options.since !== undefined) given.push({ by: 'since', since: options.since })
   const [selection, ...more] = given
   if (selection === undefined || more.length > 0)
-    throw new InvalidInputError('say what to replay with exactly one of --run, --key, --prefix, --since, --dead')
+    throw new InvalidInputError(
+      'say what to replay with exactly one of --run, --key, --prefix, --since, --dead',
+    )
   return selection
 }
 
@@ -78,7 +91,11 @@ const UNITS: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400 }
 /** An instant, or a time back from now: 30m, 6h, 2d. */
 export function parseSince(text: string): Date {
   const back = /^(\d+)([mhd])$/.exec(text)
-  const date = back === null ? new Date(text) : new Date(Date.now() - Number(back[1]) * (UNITS[back[2] ?? ''] ?? 0) * 1000)
-  if (Number.isNaN(date.getTime())) throw new InvalidArgumentError('expected a time such as 2026-11-22T08:00Z, or 30m, 6h, 2d.')
+  const date =
+    back === null
+      ? new Date(text)
+      : new Date(Date.now() - Number(back[1]) * (UNITS[back[2] ?? ''] ?? 0) * 1000)
+  if (Number.isNaN(date.getTime()))
+    throw new InvalidArgumentError('expected a time such as 2026-11-22T08:00Z, or 30m, 6h, 2d.')
   return date
 }

@@ -31,7 +31,9 @@ interface ShowFlags {
 
 export function register(program: Command): void {
   const runs = program.command('runs').description('what the catalogue knows of runs')
-  addWishOptions(runs.command('ls').description('list runs, the highest numbers first unless --sort says otherwise'))
+  addWishOptions(
+    runs.command('ls').description('list runs, the highest numbers first unless --sort says otherwise'),
+  )
     .addOption(new Option('--json', 'one JSON object a line, with all parameters').conflicts('csv'))
     .option('--csv', 'comma-separated values, with all parameters')
     .addOption(apiOption())
@@ -60,12 +62,17 @@ export function register(program: Command): void {
 }
 
 /** A page at a time, as fast as it is read. */
-async function write(found: AsyncIterable<RunPage>, line: (run: RunItem) => string, header = ''): Promise<void> {
+async function write(
+  found: AsyncIterable<RunPage>,
+  line: (run: RunItem) => string,
+  header = '',
+): Promise<void> {
   let head = header
   for await (const { runs } of found) {
     const text = head + runs.map(line).join('')
     head = ''
-    if (!process.stdout.write(text)) await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
+    if (!process.stdout.write(text))
+      await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
   }
 }
 
@@ -80,7 +87,12 @@ async function showTable(found: AsyncIterable<RunPage>): Promise<void> {
   if (more) tell(`There are more than these ${runs.length}; --limit shows more.`)
 }
 
-async function show(source: RunSource, runNumber: number, { tag, all = false, json }: ShowFlags, signal: AbortSignal): Promise<void> {
+async function show(
+  source: RunSource,
+  runNumber: number,
+  { tag, all = false, json }: ShowFlags,
+  signal: AbortSignal,
+): Promise<void> {
   const { runs, uses } = await source.show({ runNumber, tag }, all, signal)
   if (json === true) return void printJson(runs.length === 1 ? runs[0] : runs)
   print(runs.map(detailsText).join('\n\n'))

@@ -7,7 +7,14 @@ import { bytesOfText, wholeNumber } from '../arguments.ts'
 import { bytes, print, printJson, tell } from '../output.ts'
 import { type Camera, frameSize } from '../simulate/camera.ts'
 import { type Compression, compressions } from '../simulate/compress.ts'
-import { defaultOptions, type Fault, faults, type OdbForm, odbForms, type SimulationOptions } from '../simulate/options.ts'
+import {
+  defaultOptions,
+  type Fault,
+  faults,
+  type OdbForm,
+  odbForms,
+  type SimulationOptions,
+} from '../simulate/options.ts'
 import { eventsForSize, subrunsOf, type WrittenRunFile, writeRunFile } from '../simulate/write.ts'
 
 interface Flags {
@@ -47,29 +54,54 @@ export function register(program: Command): void {
   program
     .command('simulate')
     .summary('write realistic run files')
-    .description('Writes MIDAS run files as the DAQ would: camera noise with tracks, digitizers, slow control, ODB dumps.')
+    .description(
+      'Writes MIDAS run files as the DAQ would: camera noise with tracks, digitizers, slow control, ODB dumps.',
+    )
     .option('-o, --out <directory>', 'where to write', 'runs')
     .option('-n, --runs <count>', 'runs to write', wholeNumber(1, 100_000), 1)
-    .option('--first-run <number>', 'number of the first run; the others follow', wholeNumber(0, 0x7fffffff), 1)
+    .option(
+      '--first-run <number>',
+      'number of the first run; the others follow',
+      wholeNumber(0, 0x7fffffff),
+      1,
+    )
     .option('-t, --tag <tag>', 'site', 'LNGS')
     .addOption(
-      new Option('-e, --events <count>', 'camera events in each run (default: 10)').argParser(wholeNumber(0, 10_000_000)).conflicts('size'),
+      new Option('-e, --events <count>', 'camera events in each run (default: 10)')
+        .argParser(wholeNumber(0, 10_000_000))
+        .conflicts('size'),
     )
-    .addOption(new Option('--size <bytes>', 'write about so much per run instead, e.g. 300kB, 450MB, 2GB').argParser(parseSize))
+    .addOption(
+      new Option('--size <bytes>', 'write about so much per run instead, e.g. 300kB, 450MB, 2GB').argParser(
+        parseSize,
+      ),
+    )
     .option(
       '--camera <sensor>',
       'fusion (2304 × 2304), quest (4096 × 2304), flash (2048 × 2048), or the side of a small square',
       parseCamera,
       'fusion',
     )
-    .addOption(new Option('--compression <kind>', 'compression of the files').choices(compressions).default('gzip'))
+    .addOption(
+      new Option('--compression <kind>', 'compression of the files').choices(compressions).default('gzip'),
+    )
     .addOption(new Option('--odb <form>', 'form of the ODB dumps').choices(odbForms).default('json'))
     .option('--subruns <count>', 'files each run is split into', wholeNumber(1, 10_000), 1)
     .addOption(new Option('--fault <kind>', 'what goes wrong, in every run').choices(faults))
     .option('--pedestal', 'pedestal runs: high voltage off, no tracks', false)
     .option('--no-digitizers', 'camera alone')
-    .option('--start-time <time>', 'begin of the first run: Unix seconds or 2026-05-01T18:51:19Z', parseTime, defaultOptions.startTime)
-    .option('--seed <number>', 'another seed, other tracks and noise', wholeNumber(0, 0xffffffff), defaultOptions.seed)
+    .option(
+      '--start-time <time>',
+      'begin of the first run: Unix seconds or 2026-05-01T18:51:19Z',
+      parseTime,
+      defaultOptions.startTime,
+    )
+    .option(
+      '--seed <number>',
+      'another seed, other tracks and noise',
+      wholeNumber(0, 0xffffffff),
+      defaultOptions.seed,
+    )
     .option('-f, --force', 'replace files that are there already', false)
     .option('--json', 'print what was written as one JSON object', false)
     .addHelpText('after', EXAMPLES)
@@ -83,7 +115,9 @@ async function run(flags: Flags): Promise<void> {
   try {
     const files = await writeRuns(flags, stop.signal)
     if (flags.json) printJson({ files })
-    else for (const file of files) print(`${file.path}  ${bytes(file.sizeBytes)} (${bytes(file.uncompressedBytes)} uncompressed)`)
+    else
+      for (const file of files)
+        print(`${file.path}  ${bytes(file.sizeBytes)} (${bytes(file.uncompressedBytes)} uncompressed)`)
   } catch (error) {
     if (!stop.signal.aborted) throw withoutStack(error, flags.out)
     tell('interrupted; the unfinished file was removed')
@@ -96,7 +130,11 @@ async function run(flags: Flags): Promise<void> {
 /** A folder that cannot be written is the caller's to mend: a sentence, not a stack. */
 function withoutStack(error: unknown, directory: string): unknown {
   if (!(error instanceof Error && 'syscall' in error)) return error
-  return new InvalidInputError(`simulate: cannot write below ${directory}: ${error.message}`, {}, { cause: error })
+  return new InvalidInputError(
+    `simulate: cannot write below ${directory}: ${error.message}`,
+    {},
+    { cause: error },
+  )
 }
 
 async function writeRuns(flags: Flags, signal: AbortSignal): Promise<readonly WrittenRunFile[]> {
@@ -112,7 +150,9 @@ async function writeRuns(flags: Flags, signal: AbortSignal): Promise<readonly Wr
     description: flags.pedestal ? 'Simulated pedestal run' : 'Simulated run',
   }
   const events =
-    flags.size === undefined ? (flags.events ?? defaultOptions.events) : await eventsForSize(shape, flags.size, flags.compression)
+    flags.size === undefined
+      ? (flags.events ?? defaultOptions.events)
+      : await eventsForSize(shape, flags.size, flags.compression)
   const files: WrittenRunFile[] = []
   const bar = progressBar(flags, events)
   try {
@@ -123,7 +163,12 @@ async function writeRuns(flags: Flags, signal: AbortSignal): Promise<readonly Wr
         const before = files.reduce((sum, file) => sum + file.uncompressedBytes, 0)
         const onProgress = (written: number) => bar?.update(before + written)
         files.push(
-          await writeRunFile(flags.out, options, subrun, { compression: flags.compression, overwrite: flags.force, signal, onProgress }),
+          await writeRunFile(flags.out, options, subrun, {
+            compression: flags.compression,
+            overwrite: flags.force,
+            signal,
+            onProgress,
+          }),
         )
       }
       startTime += SECONDS_BETWEEN_STARTS + events
@@ -157,7 +202,8 @@ function progressBar(flags: Flags, events: number): SingleBar | null {
 
 function parseSize(text: string): number {
   const size = bytesOfText(text)
-  if (!Number.isFinite(size) || size < 1) throw new InvalidArgumentError('It is a number of bytes such as 300kB, 450MB or 2GB.')
+  if (!Number.isFinite(size) || size < 1)
+    throw new InvalidArgumentError('It is a number of bytes such as 300kB, 450MB or 2GB.')
   return size
 }
 
@@ -167,7 +213,9 @@ function parseCamera(text: string): Camera {
   try {
     return side(text)
   } catch {
-    throw new InvalidArgumentError('It is fusion, quest, flash, or the side of a square in pixels, 8 to 4096.')
+    throw new InvalidArgumentError(
+      'It is fusion, quest, flash, or the side of a square in pixels, 8 to 4096.',
+    )
   }
 }
 

@@ -1,6 +1,15 @@
-/** `cygnet token`: API tokens, by which a machine sends runs without credentials of the store or the catalogue. */
+/**
+ * `cygnet token`: API tokens, by which a machine sends runs without credentials of the store or the
+ * catalogue.
+ */
 import { type Command, InvalidArgumentError } from 'commander'
-import { createToken, listTokens, revokeTokens, stateOf, type TokenState } from '../../shared/access/tokens.ts'
+import {
+  createToken,
+  listTokens,
+  revokeTokens,
+  stateOf,
+  type TokenState,
+} from '../../shared/access/tokens.ts'
 import { print, printJson, table, tell, time } from '../output.ts'
 import { withContext } from '../settings.ts'
 
@@ -15,7 +24,9 @@ links to their files, recall:TAG brings them back from tape; operate:* sees the 
 Where the token is used, set CYGNET_API_URL and CYGNET_API_TOKEN (or CYGNET_API_TOKEN_FILE, a file that only its user can read).`
 
 export function register(program: Command): void {
-  const token = program.command('token').description('API tokens: who may send runs without credentials of the store')
+  const token = program
+    .command('token')
+    .description('API tokens: who may send runs without credentials of the store')
   token
     .command('create')
     .description('make a token; its secret is shown once and kept nowhere')
@@ -26,14 +37,21 @@ export function register(program: Command): void {
     .addHelpText('after', EXAMPLES)
     .action(async (options: { name: string; scope: readonly string[]; days: number; json?: boolean }) => {
       const made = await withContext((context) =>
-        createToken(context.database, { name: options.name, scopes: options.scope, days: options.days }, context.now()),
+        createToken(
+          context.database,
+          { name: options.name, scopes: options.scope, days: options.days },
+          context.now(),
+        ),
       )
       if (options.json === true) {
         printJson({ id: made.id, name: options.name, token: made.secret, expiresAt: made.expiresAt })
         return
       }
-      // The secret alone on standard output: `cygnet token create … > token` writes a file that CYGNET_API_TOKEN_FILE can name.
-      tell(`token ${made.id} "${options.name}" for ${options.scope.join(', ')}, until ${time(made.expiresAt)} UTC. It is shown only now:`)
+      // The secret alone on standard output: `cygnet token create … > token` writes a file that
+      // CYGNET_API_TOKEN_FILE can name.
+      tell(
+        `token ${made.id} "${options.name}" for ${options.scope.join(', ')}, until ${time(made.expiresAt)} UTC. It is shown only now:`,
+      )
       print(made.secret)
     })
   token
@@ -53,7 +71,11 @@ export function register(program: Command): void {
     .argument('<id-or-name>', 'its number, or its name (then all of that name)')
     .action(async (idOrName: string) => {
       const count = await withContext(({ database, now }) => revokeTokens(database, idOrName, now()))
-      print(count === 0 ? `"${idOrName}" was revoked before` : `${count} ${count === 1 ? 'token' : 'tokens'} revoked`)
+      print(
+        count === 0
+          ? `"${idOrName}" was revoked before`
+          : `${count} ${count === 1 ? 'token' : 'tokens'} revoked`,
+      )
     })
 }
 

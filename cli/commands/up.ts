@@ -11,7 +11,8 @@ import { interruption, stackFolder } from '../settings.ts'
 function parseExtras(text: string): readonly Extra[] {
   const names = text.split(',').map((name) => name.trim())
   for (const name of names)
-    if (!EXTRAS.some((extra) => extra === name)) throw new InvalidArgumentError(`there is no "${name}"; there are: ${EXTRAS.join(', ')}.`)
+    if (!EXTRAS.some((extra) => extra === name))
+      throw new InvalidArgumentError(`there is no "${name}"; there are: ${EXTRAS.join(', ')}.`)
   return EXTRAS.filter((extra) => names.includes(extra))
 }
 
@@ -22,9 +23,15 @@ export function register(program: Command): void {
     .option('--with <parts>', `real parts besides: ${EXTRAS.join(', ')}`, parseExtras, [])
     .option('--workers <count>', 'processes of each queue function', wholeNumber(1, 64), 1)
     .option('--no-notifications', 'the store keeps silent about new objects; `cygnet reconcile` finds them')
-    .addHelpText('after', '\nData, logs and addresses are kept under .cygnet and used again at the next start.')
+    .addHelpText(
+      'after',
+      '\nData, logs and addresses are kept under .cygnet and used again at the next start.',
+    )
     .action(async (options: { with: readonly Extra[]; workers: number; notifications: boolean }) => {
-      const [{ setUp }, { startStack }] = await Promise.all([import('../../infra/local/setup.ts'), import('../../infra/local/stack.ts')])
+      const [{ setUp }, { startStack }] = await Promise.all([
+        import('../../infra/local/setup.ts'),
+        import('../../infra/local/stack.ts'),
+      ])
       const signal = interruption()
       await setUp({ extras: options.with, signal })
       const dataFolder = stackFolder()
@@ -63,7 +70,10 @@ ${list([
     '  mc',
     `mc alias set cygnet ${endpoint} $AWS_ACCESS_KEY_ID $AWS_SECRET_ACCESS_KEY && mc cp /tmp/daq/LNGS/run12345.mid.gz cygnet/${bucket}/LNGS/`,
   ],
-  ['  rclone', `rclone copy /tmp/daq/LNGS/run12345.mid.gz ':s3,provider=Other,env_auth,endpoint="${endpoint}":${bucket}/LNGS'`],
+  [
+    '  rclone',
+    `rclone copy /tmp/daq/LNGS/run12345.mid.gz ':s3,provider=Other,env_auth,endpoint="${endpoint}":${bucket}/LNGS'`,
+  ],
   ['  cygnet', `cli/cygnet push /tmp/daq/LNGS/run12345.mid.gz --tag LNGS`],
 ])}
 

@@ -55,14 +55,23 @@ export function register(program: Command): void {
     .option('--sample <share>', 'a share of all copies chosen by lot, e.g. 1%', parseShare)
     .option('--seed <text>', 'with --sample: the same text chooses the same copies again')
     .option('--all', 'every copy')
-    .option('--dark', 'go through the raw buckets for runs, and the tape endpoint for files, that the catalogue does not know')
-    .option('--quick', 'trust the digests that the store and the tape endpoint state; read only where none is stated')
+    .option(
+      '--dark',
+      'go through the raw buckets for runs, and the tape endpoint for files, that the catalogue does not know',
+    )
+    .option(
+      '--quick',
+      'trust the digests that the store and the tape endpoint state; read only where none is stated',
+    )
     .option('--json', 'one JSON object')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: Flags, command: Command) => {
       const selection = selectionOf(flags, command)
       await withTapeContext(async (context, signal) => {
-        const outcome = selection === 'dark' ? await goThrough(context, flags, signal) : await verify(context, selection, flags, signal)
+        const outcome =
+          selection === 'dark'
+            ? await goThrough(context, flags, signal)
+            : await verify(context, selection, flags, signal)
         if (outcome !== 0) process.exitCode = outcome
       })
     })
@@ -71,11 +80,15 @@ export function register(program: Command): void {
 function parseShare(text: string): number {
   const [, number = '', percent] = /^(\d+(?:\.\d+)?|\.\d+)\s*(%?)$/.exec(text.trim()) ?? []
   const share = Number(number) / (percent === '%' ? 100 : 1)
-  if (number === '' || share <= 0 || share > 1) throw new InvalidArgumentError('expected a share such as 1% or 0.01.')
+  if (number === '' || share <= 0 || share > 1)
+    throw new InvalidArgumentError('expected a share such as 1% or 0.01.')
   return share
 }
 
-function selectionOf({ run, tag, sample, seed, all, dark }: Flags, command: Command): VerifySelection | 'dark' {
+function selectionOf(
+  { run, tag, sample, seed, all, dark }: Flags,
+  command: Command,
+): VerifySelection | 'dark' {
   const usage = (message: string) => command.error(`error: ${message}`, { exitCode: 2 })
   const given = [run, sample, all, dark].filter((selection) => selection !== undefined)
   if (given.length !== 1) return usage('give one of --run, --sample, --all and --dark')
@@ -87,10 +100,16 @@ function selectionOf({ run, tag, sample, seed, all, dark }: Flags, command: Comm
 }
 
 /** The log says to functions what the results say to people; of it only failures are shown. */
-async function verify(context: TapeContext, selection: VerifySelection, flags: Flags, signal: AbortSignal): Promise<number> {
+async function verify(
+  context: TapeContext,
+  selection: VerifySelection,
+  flags: Flags,
+  signal: AbortSignal,
+): Promise<number> {
   const { verifyRuns } = await import('../../shared/copies/verify/verify.ts')
   if ('run' in selection) await assertCatalogued(context, selection)
-  if ('sample' in selection && flags.json !== true) tell(`chosen by lot; --seed ${selection.seed} chooses the same copies again`)
+  if ('sample' in selection && flags.json !== true)
+    tell(`chosen by lot; --seed ${selection.seed} chooses the same copies again`)
   const told: Verification[] = []
   const verified = new Set<number>()
   let count = 0
@@ -105,14 +124,22 @@ async function verify(context: TapeContext, selection: VerifySelection, flags: F
   progress(null)
   told.sort((a, b) => a.replica.run_number - b.replica.run_number || a.replica.id - b.replica.id)
   const rest = 'run' in selection ? await notVerified(context, selection, told, verified) : NOTHING_ELSE
-  if (flags.json === true) printJson({ ...selection, summary, copies: told.map(copyJson), ...('run' in selection ? restJson(rest) : {}) })
+  if (flags.json === true)
+    printJson({
+      ...selection,
+      summary,
+      copies: told.map(copyJson),
+      ...('run' in selection ? restJson(rest) : {}),
+    })
   else {
     if (told.length + rest.others.length > 0) print(copyTable(told, rest.others))
     print(summaryText(summary))
     for (const { key, why } of rest.lacking.slice(0, MOST_TOLD)) print(`${key}: ${why.join('; ')}`)
   }
   if (summary.missing + summary.suspicious > 0) return NOT_RIGHT
-  return summary.unknown > 0 || rest.lacking.length > 0 || ('run' in selection && summary.checked === 0) ? NOT_KNOWN : 0
+  return summary.unknown > 0 || rest.lacking.length > 0 || ('run' in selection && summary.checked === 0)
+    ? NOT_KNOWN
+    : 0
 }
 
 type RunSelection = Extract<VerifySelection, { readonly run: number }>
@@ -120,7 +147,9 @@ type RunSelection = Extract<VerifySelection, { readonly run: number }>
 async function assertCatalogued({ database }: TapeContext, { run, tag }: RunSelection): Promise<void> {
   if ((await findRuns(database, { runNumber: run, tag })).length > 0) return
   const named = `run ${run}${tag === undefined ? '' : ` of ${tag}`}`
-  throw new InvalidInputError(`${named} is not in the catalogue; \`cygnet runs show ${run}\` says what is known of it`)
+  throw new InvalidInputError(
+    `${named} is not in the catalogue; \`cygnet runs show ${run}\` says what is known of it`,
+  )
 }
 
 interface NotVerified {
@@ -140,7 +169,8 @@ async function notVerified(
 ): Promise<NotVerified> {
   const { files, copies } = await filesOfRun(database, selection)
   const looked = new Set(told.map(({ replica }) => replica.id))
-  const cannotBe = ({ kind, state }: Replica) => kind === 'local' || !VERIFIABLE_STATES.some((verifiable) => verifiable === state)
+  const cannotBe = ({ kind, state }: Replica) =>
+    kind === 'local' || !VERIFIABLE_STATES.some((verifiable) => verifiable === state)
   const others = copies.filter((copy) => !looked.has(copy.id) && cannotBe(copy))
   return { others: others.slice(0, MOST_TOLD), lacking: lackingCopies(files, verified) }
 }
@@ -155,14 +185,19 @@ async function goThrough(context: TapeContext, flags: Flags, signal: AbortSignal
   const vanished: Verification[] = []
   const reports = []
   const onUnlisted = (result: Verification) => {
-    if (result.outcome !== 'verified' && result.outcome !== 'unknown' && vanished.length < MOST_TOLD) vanished.push(result)
+    if (result.outcome !== 'verified' && result.outcome !== 'unknown' && vanished.length < MOST_TOLD)
+      vanished.push(result)
   }
   let failed = false
-  for (const place of [...context.config.CYGNET_RAW_BUCKETS.map((bucket) => ({ bucket })), { tape: true } as const]) {
+  for (const place of [
+    ...context.config.CYGNET_RAW_BUCKETS.map((bucket) => ({ bucket })),
+    { tape: true } as const,
+  ]) {
     const name = 'bucket' in place ? `s3://${place.bucket}` : (context.tape?.endpoint ?? 'tape')
     try {
       const report = await findDark(context, place, { onUnlisted }, signal, context.log)
-      if (report === null) tell(context.tape === null ? 'no tape endpoint is configured' : `${name} cannot list what it holds`)
+      if (report === null)
+        tell(context.tape === null ? 'no tape endpoint is configured' : `${name} cannot list what it holds`)
       else reports.push(report)
     } catch (error) {
       signal.throwIfAborted()
@@ -172,7 +207,13 @@ async function goThrough(context: TapeContext, flags: Flags, signal: AbortSignal
   }
   if (flags.json === true) printJson({ places: reports, copies: vanished.map(copyJson) })
   else {
-    const rows = reports.map((report) => [report.endpoint, report.listed, report.dark, bytes(report.darkBytes), report.examples.join(', ')])
+    const rows = reports.map((report) => [
+      report.endpoint,
+      report.listed,
+      report.dark,
+      bytes(report.darkBytes),
+      report.examples.join(', '),
+    ])
     print(table(['place', 'files', 'dark', 'size', 'e.g.'], rows))
     if (vanished.length > 0) print(`\n${copyTable(vanished)}`)
   }
@@ -193,7 +234,13 @@ const copyTable = (results: readonly Verification[], others: readonly Replica[] 
   table(
     ['run', 'tag', 'copy', 'is', ''],
     [
-      ...results.map(({ replica, outcome, detail }) => [replica.run_number, replica.tag, replica.url, outcome, detail]),
+      ...results.map(({ replica, outcome, detail }) => [
+        replica.run_number,
+        replica.tag,
+        replica.url,
+        outcome,
+        detail,
+      ]),
       ...others.map((copy) => [copy.run_number, copy.tag, copy.url, copy.state, asCatalogued(copy)]),
     ],
   )

@@ -1,4 +1,7 @@
-/** The demonstration: a stack of its own, a simulated DAQ, and a comparison of what happened with what should have. */
+/**
+ * The demonstration: a stack of its own, a simulated DAQ, and a comparison of what happened with what should
+ * have.
+ */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
@@ -65,7 +68,11 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     signal: options.signal,
     onProgress: options.onProgress,
   })
-  const context = createStorageContext(loadConfig(stack.environment), 'demo', createLogger({ function: 'demo', level: 'silent' }))
+  const context = createStorageContext(
+    loadConfig(stack.environment),
+    'demo',
+    createLogger({ function: 'demo', level: 'silent' }),
+  )
   try {
     options.onProgress('the DAQ starts: five runs')
     const pending: Promise<DemoOutcome>[] = []
@@ -79,7 +86,8 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     const asked = runs.flatMap((run) => run.requests).filter((queue) => queue !== 'tape-requests').length
     const waiting = Object.values(queues).reduce((total, count) => total + count, 0)
     const ok = runs.every((run) => run.ok) && waiting === asked
-    if (waiting !== asked) options.onProgress(`${asked} requests were made, but ${waiting} wait in the queues`)
+    if (waiting !== asked)
+      options.onProgress(`${asked} requests were made, but ${waiting} wait in the queues`)
     return { ok, seconds: (performance.now() - started) / 1000, runs, queues }
   } finally {
     await context.close()
@@ -114,7 +122,12 @@ async function dropRun(context: StorageContext, run: DemoRun, options: DemoOptio
   return { file, putAt }
 }
 
-async function watchRun(context: StorageContext, run: DemoRun, { file, putAt }: Dropped, options: DemoOptions): Promise<DemoOutcome> {
+async function watchRun(
+  context: StorageContext,
+  run: DemoRun,
+  { file, putAt }: Dropped,
+  options: DemoOptions,
+): Promise<DemoOutcome> {
   const catalogued = await untilCatalogued(context, run, putAt, options.signal)
   const latencySeconds = catalogued === null ? null : (performance.now() - putAt) / 1000
   if (catalogued !== null)
@@ -145,16 +158,28 @@ async function watchRun(context: StorageContext, run: DemoRun, { file, putAt }: 
     tape: details?.storage.tape ?? null,
     tapeVerifiedBy: copy?.verified_by ?? null,
     requests: (details?.requests ?? []).map((request) => request.queue).toSorted(),
-    problem: details?.run.problem ?? (alert === undefined ? null : alert.name.split(':')[1]?.replaceAll('-', ' ')) ?? null,
+    problem:
+      details?.run.problem ??
+      (alert === undefined ? null : alert.name.split(':')[1]?.replaceAll('-', ' ')) ??
+      null,
   }
-  const wrong = details === null ? [`not in the catalogue after ${PATIENCE_MS / 1000} s`] : await differences(run, file, seen, details)
+  const wrong =
+    details === null
+      ? [`not in the catalogue after ${PATIENCE_MS / 1000} s`]
+      : await differences(run, file, seen, details)
   return { ...seen, ok: wrong.length === 0, wrong }
 }
 
 const POLL_MS = 20
 
 const untilCatalogued = (context: StorageContext, run: DemoRun, putAt: number, signal: AbortSignal) =>
-  until(context, run, putAt, (details) => details.requests.every((request) => request.sentAt !== null) && details.files.length > 0, signal)
+  until(
+    context,
+    run,
+    putAt,
+    (details) => details.requests.every((request) => request.sentAt !== null) && details.files.length > 0,
+    signal,
+  )
 
 /** What is known when its copy on tape was verified, or, when patience ends before, what is known then. */
 const untilOnTape = async (context: StorageContext, run: DemoRun, putAt: number, signal: AbortSignal) =>
@@ -169,7 +194,10 @@ async function until(
   signal: AbortSignal,
 ): Promise<RunDetails | null> {
   do {
-    const [found] = await findRuns(context.database, { runNumber: run.simulation.runNumber, tag: run.simulation.tag })
+    const [found] = await findRuns(context.database, {
+      runNumber: run.simulation.runNumber,
+      tag: run.simulation.tag,
+    })
     const details = found === undefined ? null : await describeRun(context.database, found)
     if (details !== null && reached(details)) return details
     await sleep(POLL_MS, undefined, { signal })
@@ -201,11 +229,18 @@ async function differences(
     ['the copy on tape', seen.tape, 'on-media'],
     ['a problem', seen.problem !== null, run.expected.problem],
   ]
-  return expectations.flatMap(([what, is, should]) => (is === should ? [] : [`${what} is ${is}, should be ${should}`]))
+  return expectations.flatMap(([what, is, should]) =>
+    is === should ? [] : [`${what} is ${is}, should be ${should}`],
+  )
 }
 
-async function waitingMessages(context: StorageContext, signal: AbortSignal): Promise<Record<string, number>> {
-  const queues = QUEUES.filter((queue) => queue !== 'runs' && queue !== 'tape-requests' && queue !== 'recall-requests')
+async function waitingMessages(
+  context: StorageContext,
+  signal: AbortSignal,
+): Promise<Record<string, number>> {
+  const queues = QUEUES.filter(
+    (queue) => queue !== 'runs' && queue !== 'tape-requests' && queue !== 'recall-requests',
+  )
   const depths = await Promise.all(queues.map((queue) => context.queues.depth(queue, signal)))
   return Object.fromEntries(queues.map((queue, index) => [queue, depths[index]?.waiting ?? 0]))
 }

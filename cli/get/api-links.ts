@@ -22,7 +22,13 @@ const offered = z.object({
   files: z.array(
     z.discriminatedUnion('kind', [
       z.object({ ...named, kind: z.literal('link'), url: z.url({ protocol: /^https?$/ }), expiresAt: time }),
-      z.object({ ...named, kind: z.literal('recalling'), state: z.string(), requestedAt: time, detail: z.string().nullable() }),
+      z.object({
+        ...named,
+        kind: z.literal('recalling'),
+        state: z.string(),
+        requestedAt: time,
+        detail: z.string().nullable(),
+      }),
       z.object({ ...named, kind: z.literal('on-tape'), how: z.string() }),
       z.object({ ...named, kind: z.literal('unavailable'), why: z.string() }),
     ]),
@@ -42,7 +48,8 @@ export function createApiLinks(api: ApiClient): LinkSource {
       if (seconds !== undefined) query.set('seconds', String(seconds))
       const path = `/api/v1/runs/${encodeURIComponent(tag)}/${runNumber}/links?${query}`
       const { files, unknown } = await askJson(api, path, offered, signal)
-      if (files.length === 0) throw new InvalidInputError(unknown[0]?.why ?? `run ${runNumber} of ${tag} has no files`)
+      if (files.length === 0)
+        throw new InvalidInputError(unknown[0]?.why ?? `run ${runNumber} of ${tag} has no files`)
       return files satisfies readonly OfferedFile[]
     },
     async linksOfFirst(runs, signal) {
@@ -51,7 +58,8 @@ export function createApiLinks(api: ApiClient): LinkSource {
         try {
           return await linksOfTag(api, asked, signal)
         } catch (error) {
-          // Runs of very many files, or a slow store: the service itself says that it cannot answer all this in time.
+          // Runs of very many files, or a slow store: the service itself says that it cannot answer all this
+          // in time.
           const saidSo = error instanceof TransientError && error.details.status === 503
           most = saidSo && asked.length > 1 ? Math.ceil(asked.length / 10) : MOST_RUNS
           if (most === MOST_RUNS) throw error
@@ -68,7 +76,11 @@ function firstOf(runs: readonly [RunName, ...RunName[]], most: number): readonly
   return [first, ...(end < 0 ? others : others.slice(0, end))]
 }
 
-async function linksOfTag(api: ApiClient, runs: readonly [RunName, ...RunName[]], signal: AbortSignal): Promise<readonly OfferedRun[]> {
+async function linksOfTag(
+  api: ApiClient,
+  runs: readonly [RunName, ...RunName[]],
+  signal: AbortSignal,
+): Promise<readonly OfferedRun[]> {
   const body = { runs: runs.map(({ tag, runNumber }) => ({ tag, run: runNumber })), check: true }
   const { files } = await askJson(api, '/api/v1/links', offered, signal, body)
   const filesOf = Map.groupBy(files, ({ runNumber }) => runNumber)

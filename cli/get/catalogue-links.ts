@@ -5,9 +5,16 @@ import type { LinkSource } from './link-source.ts'
 
 export function createCatalogueLinks(context: TapeContext): LinkSource {
   const { database, config, now } = context
-  const linksOf: LinkSource['linksOf'] = async (run, signal, { seconds = config.CYGNET_LINK_SECONDS, recall = false } = {}) => {
+  const linksOf: LinkSource['linksOf'] = async (
+    run,
+    signal,
+    { seconds = config.CYGNET_LINK_SECONDS, recall = false } = {},
+  ) => {
     const { runLinks } = await import('../../shared/copies/links/run-links.ts')
-    const wish = { seconds, recall: recall ? { days: config.CYGNET_RECALL_DAYS, requestedBy: whoAsks() } : undefined }
+    const wish = {
+      seconds,
+      recall: recall ? { days: config.CYGNET_RECALL_DAYS, requestedBy: whoAsks() } : undefined,
+    }
     return (await runLinks(context, run, wish, now(), signal)).files
   }
   return {

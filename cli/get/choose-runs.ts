@@ -5,8 +5,16 @@ import { checkOneTag, named } from '../runs/one-tag.ts'
 import type { RunName } from '../runs/run-source.ts'
 import type { LinkSource } from './link-source.ts'
 
-/** @throws InvalidInputError when the run is not in the catalogue, or it must be said of which tag it is meant. */
-export async function chooseRun(source: LinkSource, number: number, tag: string | undefined, signal: AbortSignal): Promise<RunName> {
+/**
+ * @throws InvalidInputError when the run is not in the catalogue, or it must be said of which tag it is
+ * meant.
+ */
+export async function chooseRun(
+  source: LinkSource,
+  number: number,
+  tag: string | undefined,
+  signal: AbortSignal,
+): Promise<RunName> {
   const runs = await source.runsIn({ from: number, to: number, tag }, signal)
   checkOneTag(runs, `is a run ${number}`)
   const [run] = runs
@@ -23,7 +31,8 @@ export async function chooseRange(
 ): Promise<readonly RunName[]> {
   const what = `from ${range.from} to ${range.to}`
   const runs = await source.runsIn({ ...range, tag }, signal)
-  if (runs.length === 0) throw new InvalidInputError(`the catalogue has no runs ${what}${tag === undefined ? '' : ` of ${tag}`}`)
+  if (runs.length === 0)
+    throw new InvalidInputError(`the catalogue has no runs ${what}${tag === undefined ? '' : ` of ${tag}`}`)
   checkOneTag(runs, `are runs ${what}`)
   return runs
 }
@@ -32,7 +41,8 @@ export async function chooseRange(
 const NAMED = 20
 
 /**
- * Which numbers of the range have no run: `3 numbers of it are not in the catalogue: 12341, 12343..12344`. Null when all have one.
+ * Which numbers of the range have no run: `3 numbers of it are not in the catalogue: 12341, 12343..12344`.
+ * Null when all have one.
  * @param runs of the range, by number.
  */
 export function missingText({ from, to }: RunRange, runs: readonly RunName[]): string | null {
@@ -45,7 +55,9 @@ export function missingText({ from, to }: RunRange, runs: readonly RunName[]): s
   if (next <= to) gaps.push({ from: next, to })
   if (gaps.length === 0) return null
   const count = gaps.reduce((sum, gap) => sum + gap.to - gap.from + 1, 0)
-  const named = gaps.slice(0, NAMED).map((gap) => (gap.from === gap.to ? `${gap.from}` : `${gap.from}..${gap.to}`))
+  const named = gaps
+    .slice(0, NAMED)
+    .map((gap) => (gap.from === gap.to ? `${gap.from}` : `${gap.from}..${gap.to}`))
   const more = gaps.length > NAMED ? `, and ${gaps.length - NAMED} more such ranges` : ''
   return `${count} ${count === 1 ? 'number of it is' : 'numbers of it are'} not in the catalogue: ${named.join(', ')}${more}`
 }

@@ -1,4 +1,7 @@
-/** A file by a presigned link: in pieces, several at once, going on where it was interrupted, and compared at the end. */
+/**
+ * A file by a presigned link: in pieces, several at once, going on where it was interrupted, and compared at
+ * the end.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import type { FetchRange } from './fetch-range.ts'
@@ -27,10 +30,16 @@ export interface DownloadOptions {
 /**
  * Fetches to `path`, where nothing may be yet.
  * @returns bytes that came now.
- * @throws InvalidInputError when the disk or the store refuses, or the bytes are not those of the catalogue; TransientError when the
- * store cannot be reached for long; the signal's reason. But for wrong bytes, what came stays for the next time.
+ * @throws InvalidInputError when the disk or the store refuses, or the bytes are not those of the catalogue;
+ * TransientError when the store cannot be reached for long; the signal's reason. But for wrong bytes, what
+ * came stays for the next time.
  */
-export async function download(path: string, wanted: WantedFile, links: LinkGiver, options: DownloadOptions): Promise<number> {
+export async function download(
+  path: string,
+  wanted: WantedFile,
+  links: LinkGiver,
+  options: DownloadOptions,
+): Promise<number> {
   const part = await openPartialFile(path, wanted, options.pieceBytes)
   const received = { bytes: 0 }
   try {
@@ -67,7 +76,9 @@ async function fetchPieces(
       throw error
     }
   }
-  const ended = await Promise.allSettled(Array.from({ length: Math.min(options.concurrency, waiting.length) }, worker))
+  const ended = await Promise.allSettled(
+    Array.from({ length: Math.min(options.concurrency, waiting.length) }, worker),
+  )
   options.signal.throwIfAborted()
   if (ended.some(({ status }) => status === 'rejected')) throw failed.signal.reason
 }
@@ -82,7 +93,9 @@ async function fetchPiece(
     patience,
     signal,
     arrived,
-  }: Pick<DownloadOptions, 'fetchRange' | 'patience' | 'signal'> & { readonly arrived: (count: number) => void },
+  }: Pick<DownloadOptions, 'fetchRange' | 'patience' | 'signal'> & {
+    readonly arrived: (count: number) => void
+  },
 ): Promise<void> {
   let at = piece.start
   for (let failures = 0; at < piece.end; ) {
@@ -92,7 +105,8 @@ async function fetchPiece(
       const answer = await fetchRange(url, { start: at, end: piece.end, sizeBytes, etag: part.etag }, signal)
       if (answer.kind !== 'bytes') {
         if (++failures >= patience.attempts) throw refused(answer)
-        // The catalogue says whether the contents are still the same; the same contents may have come back as another object.
+        // The catalogue says whether the contents are still the same; the same contents may have come back as
+        // another object.
         if (answer.kind === 'changed') part.etag = null
         await link.renew(url, signal)
         if (failures > 1) await pause(patience, failures, signal)
@@ -122,7 +136,9 @@ async function fetchPiece(
 const pause = ({ firstPauseMs }: Patience, failures: number, signal: AbortSignal) =>
   sleep(firstPauseMs * 2 ** (failures - 1) * (0.5 + Math.random() / 2), undefined, { signal })
 
-const refused = (answer: { readonly kind: 'changed' } | { readonly kind: 'refused'; readonly status: number }) =>
+const refused = (
+  answer: { readonly kind: 'changed' } | { readonly kind: 'refused'; readonly status: number },
+) =>
   new InvalidInputError(
     answer.kind === 'changed'
       ? 'the store holds something else than the catalogue says, again and again'

@@ -1,4 +1,7 @@
-/** One range of an object by a presigned link, as a stream of bytes that are certainly those that were asked for. */
+/**
+ * One range of an object by a presigned link, as a stream of bytes that are certainly those that were asked
+ * for.
+ */
 import { Agent, request } from 'undici'
 import { TransientError } from '../../shared/errors.ts'
 
@@ -39,9 +42,18 @@ export function createRangeFetcher(): { readonly fetchRange: FetchRange; close()
   }
 }
 
-/** @throws TransientError for what may pass, what undici throws for a broken connection, or the signal's reason. */
-async function fetchRange(dispatcher: Agent, url: string, range: Range, signal: AbortSignal): Promise<RangeAnswer> {
-  // Not fetch: that would decompress what a store sends with a Content-Encoding, and the numbers of the bytes with it.
+/**
+ * @throws TransientError for what may pass, what undici throws for a broken connection, or the signal's
+ * reason.
+ */
+async function fetchRange(
+  dispatcher: Agent,
+  url: string,
+  range: Range,
+  signal: AbortSignal,
+): Promise<RangeAnswer> {
+  // Not fetch: that would decompress what a store sends with a Content-Encoding, and the numbers of the bytes
+  // with it.
   const { statusCode, headers, body } = await request(url, {
     dispatcher,
     signal,
@@ -52,7 +64,11 @@ async function fetchRange(dispatcher: Agent, url: string, range: Range, signal: 
     },
   })
   const etag = typeof headers.etag === 'string' ? headers.etag : null
-  const answer = judge(statusCode, { contentRange: headers['content-range'], contentLength: headers['content-length'], etag }, range)
+  const answer = judge(
+    statusCode,
+    { contentRange: headers['content-range'], contentLength: headers['content-length'], etag },
+    range,
+  )
   if (answer === 'bytes') return { kind: 'bytes', etag, bytes: body }
   // Without this the connection would wait for somebody to read the rest.
   body.on('error', () => {}).destroy()

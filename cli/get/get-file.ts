@@ -10,8 +10,8 @@ import { difference } from './partial-file.ts'
 import type { Link, LinkGiver } from './wanted-file.ts'
 
 /**
- * `fetched` and `already-there`: all bytes are there and compared. `recalling`: it is being brought back from tape. `on-tape`: that
- * was not asked for. `unavailable` and `failed`: see the reason.
+ * `fetched` and `already-there`: all bytes are there and compared. `recalling`: it is being brought back from
+ * tape. `on-tape`: that was not asked for. `unavailable` and `failed`: see the reason.
  */
 export type GetState = 'fetched' | 'already-there' | 'recalling' | 'on-tape' | 'unavailable' | 'failed'
 
@@ -51,7 +51,12 @@ export interface GetFileOptions extends Omit<DownloadOptions, 'onProgress'> {
 export const INTERRUPTED = 'interrupted; the same command goes on with it'
 
 /** Never throws: what goes wrong is told in the result. */
-export async function getFile(source: LinkSource, run: RunName, file: OfferedFile, options: GetFileOptions): Promise<Attempt> {
+export async function getFile(
+  source: LinkSource,
+  run: RunName,
+  file: OfferedFile,
+  options: GetFileOptions,
+): Promise<Attempt> {
   const began = performance.now()
   const known = {
     ...run,
@@ -66,9 +71,14 @@ export async function getFile(source: LinkSource, run: RunName, file: OfferedFil
   const since = () => (performance.now() - began) / 1000
   try {
     const path = join(options.folder, safeName(file.fileName))
-    if (await isThere(path, file, options)) return { ...known, path, state: 'already-there', seconds: since() }
-    const asked = file.kind === 'on-tape' && options.recall ? await offerNow(source, run, file, options.signal, { recall: true }) : file
-    if (asked.kind !== 'link') return { ...known, path, state: asked.kind, seconds: since(), reason: reasonOf(asked) }
+    if (await isThere(path, file, options))
+      return { ...known, path, state: 'already-there', seconds: since() }
+    const asked =
+      file.kind === 'on-tape' && options.recall
+        ? await offerNow(source, run, file, options.signal, { recall: true })
+        : file
+    if (asked.kind !== 'link')
+      return { ...known, path, state: asked.kind, seconds: since(), reason: reasonOf(asked) }
     const receivedBytes = await fetchLocked(path, asked, giverOf(source, run, asked), options)
     return { ...known, path, state: 'fetched', receivedBytes, seconds: since() }
   } catch (error) {
@@ -80,30 +90,46 @@ export async function getFile(source: LinkSource, run: RunName, file: OfferedFil
 
 /** The catalogue's names are of this form; an answer with another one would lead out of the folder. */
 function safeName(fileName: string): string {
-  if (!/^\w[\w.-]*$/.test(fileName)) throw new InvalidInputError(`${JSON.stringify(fileName)} is not the name of a run file`)
+  if (!/^\w[\w.-]*$/.test(fileName))
+    throw new InvalidInputError(`${JSON.stringify(fileName)} is not the name of a run file`)
   return fileName
 }
 
 /** @throws InvalidInputError when something else has this name: nothing is ever written over. */
-async function isThere(path: string, file: OfferedFile, { onProgress, signal }: GetFileOptions): Promise<boolean> {
+async function isThere(
+  path: string,
+  file: OfferedFile,
+  { onProgress, signal }: GetFileOptions,
+): Promise<boolean> {
   const found = await stat(path).catch(() => null)
   if (found === null) return false
   if (!found.isFile()) throw new InvalidInputError(`${path} is there and is no file`)
-  const progress = (doneBytes: number) => onProgress({ file: file.fileName, phase: 'comparing', doneBytes, totalBytes: file.sizeBytes })
+  const progress = (doneBytes: number) =>
+    onProgress({ file: file.fileName, phase: 'comparing', doneBytes, totalBytes: file.sizeBytes })
   const differs =
-    found.size === file.sizeBytes ? await difference(path, file, progress, signal) : `${found.size} bytes instead of ${file.sizeBytes}`
+    found.size === file.sizeBytes
+      ? await difference(path, file, progress, signal)
+      : `${found.size} bytes instead of ${file.sizeBytes}`
   if (differs === null) return true
-  throw new InvalidInputError(`${path} is there with other contents (${differs}): move it away, or choose another folder with --out`)
+  throw new InvalidInputError(
+    `${path} is there with other contents (${differs}): move it away, or choose another folder with --out`,
+  )
 }
 
-async function fetchLocked(path: string, file: OfferedFile & { readonly kind: 'link' }, links: LinkGiver, options: GetFileOptions) {
+async function fetchLocked(
+  path: string,
+  file: OfferedFile & { readonly kind: 'link' },
+  links: LinkGiver,
+  options: GetFileOptions,
+) {
   const lock = `${path}.part.lock`
   const holder = takeLock(lock)
   if (holder !== null) throw new InvalidInputError(`${path} is being fetched by the process ${holder}`)
   try {
     return await download(path, file, links, {
       ...options,
-      onProgress: (phase, doneBytes) => options.onProgress({ file: file.fileName, phase, doneBytes, totalBytes: file.sizeBytes }),
+      onProgress: (phase, doneBytes) =>
+        options.onProgress({ file: file.fileName, phase, doneBytes, totalBytes: file.sizeBytes }),
     })
   } finally {
     releaseLock(lock)
@@ -122,17 +148,31 @@ function giverOf(source: LinkSource, run: RunName, file: OfferedFile & { readonl
   }
 }
 
-async function newLink(source: LinkSource, run: RunName, file: OfferedFile, signal: AbortSignal): Promise<Link> {
+async function newLink(
+  source: LinkSource,
+  run: RunName,
+  file: OfferedFile,
+  signal: AbortSignal,
+): Promise<Link> {
   const now = await offerNow(source, run, file, signal)
-  if (now.kind !== 'link') throw new InvalidInputError(`${file.fileName} cannot be had any more: ${reasonOf(now)}`)
+  if (now.kind !== 'link')
+    throw new InvalidInputError(`${file.fileName} cannot be had any more: ${reasonOf(now)}`)
   return now
 }
 
 /** @throws InvalidInputError when it has other contents by now. */
-async function offerNow(source: LinkSource, run: RunName, file: OfferedFile, signal: AbortSignal, wish?: LinkWish): Promise<OfferedFile> {
+async function offerNow(
+  source: LinkSource,
+  run: RunName,
+  file: OfferedFile,
+  signal: AbortSignal,
+  wish?: LinkWish,
+): Promise<OfferedFile> {
   const now = (await source.linksOf(run, signal, wish)).find(({ fileName }) => fileName === file.fileName)
   if (now === undefined || now.md5 !== file.md5 || now.sizeBytes !== file.sizeBytes)
-    throw new InvalidInputError(`${file.fileName} was replaced in the store while it was fetched: fetch it again`)
+    throw new InvalidInputError(
+      `${file.fileName} was replaced in the store while it was fetched: fetch it again`,
+    )
   return now
 }
 

@@ -1,4 +1,7 @@
-/** Runs, file by file, into a folder: what is there already and right is left, what is not to be had now is told, or waited for. */
+/**
+ * Runs, file by file, into a folder: what is there already and right is left, what is not to be had now is
+ * told, or waited for.
+ */
 import { mkdirSync } from 'node:fs'
 import { classify } from '../../shared/errors.ts'
 import { pause } from '../../shared/time/pause.ts'
@@ -16,10 +19,14 @@ export interface GetOptions extends GetFileOptions {
 }
 
 /**
- * Run after run, with links asked for not long before they are needed; those that come back from tape are fetched when they are there.
- * What fails for one file is told, and the next is tried.
+ * Run after run, with links asked for not long before they are needed; those that come back from tape are
+ * fetched when they are there. What fails for one file is told, and the next is tried.
  */
-export async function* getRuns(source: LinkSource, runs: readonly RunName[], options: GetOptions): AsyncGenerator<GetResult> {
+export async function* getRuns(
+  source: LinkSource,
+  runs: readonly RunName[],
+  options: GetOptions,
+): AsyncGenerator<GetResult> {
   const { signal, waitUntil, now } = options
   mkdirSync(options.folder, { recursive: true })
   const settled = new Set<string>()
@@ -31,7 +38,12 @@ export async function* getRuns(source: LinkSource, runs: readonly RunName[], opt
     const later = new Set<RunName>()
     const linksOf = linksAhead(source, waiting, now)
     for (const run of waiting)
-      for await (const { noRoom, ...result } of getRun({ source, linksOf }, run, { ...options, recall }, settled)) {
+      for await (const { noRoom, ...result } of getRun(
+        { source, linksOf },
+        run,
+        { ...options, recall },
+        settled,
+      )) {
         if (result.state === 'recalling' && waits && !signal.aborted) {
           later.add(run)
           options.onWaiting(result)

@@ -4,11 +4,19 @@ import type { RunRange } from '../arguments.ts'
 import type { RunName } from '../runs/run-source.ts'
 import type { Link, WantedFile } from './wanted-file.ts'
 
-/** A file of a run with a link to it, or why there is none now: what of shared/copies/links/run-links.ts is needed here. */
+/**
+ * A file of a run with a link to it, or why there is none now: what of shared/copies/links/run-links.ts is
+ * needed here.
+ */
 export type OfferedFile = WantedFile &
   (
     | ({ readonly kind: 'link' } & Link)
-    | { readonly kind: 'recalling'; readonly state: string; readonly requestedAt: Date; readonly detail: string | null }
+    | {
+        readonly kind: 'recalling'
+        readonly state: string
+        readonly requestedAt: Date
+        readonly detail: string | null
+      }
     | { readonly kind: 'on-tape'; readonly how: string }
     | { readonly kind: 'unavailable'; readonly why: string }
   )
@@ -27,11 +35,18 @@ export interface OfferedRun extends RunName {
 
 export interface LinkSource {
   /** Runs that the catalogue has, of every tag unless one is named: by tag, then by number. */
-  runsIn(range: RunRange & { readonly tag: string | undefined }, signal: AbortSignal): Promise<readonly RunName[]>
-  /** In the order of the subruns. @throws InvalidInputError when no file of the run counts any more, or who asks may not have them. */
+  runsIn(
+    range: RunRange & { readonly tag: string | undefined },
+    signal: AbortSignal,
+  ): Promise<readonly RunName[]>
+  /**
+   * In the order of the subruns. @throws InvalidInputError when no file of the run counts any more, or who
+   * asks may not have them.
+   */
   linksOf(run: RunName, signal: AbortSignal, wish?: LinkWish): Promise<readonly OfferedFile[]>
   /**
-   * The same of the first of these runs, in their order: of as many as one question is good for, one at least.
+   * The same of the first of these runs, in their order: of as many as one question is good for, one at
+   * least.
    * @throws InvalidInputError when they are refused.
    */
   linksOfFirst(runs: readonly [RunName, ...RunName[]], signal: AbortSignal): Promise<readonly OfferedRun[]>

@@ -1,6 +1,6 @@
 /**
- * Links to one run after the other, asked for ahead: a question for each run would be as many as the API takes of one caller in a
- * minute, and small runs come faster.
+ * Links to one run after the other, asked for ahead: a question for each run would be as many as the API
+ * takes of one caller in a minute, and small runs come faster.
  */
 import type { RunName } from '../runs/run-source.ts'
 import type { LinkSource, OfferedFile, OfferedRun } from './link-source.ts'
@@ -17,12 +17,15 @@ export function linksAhead(source: LinkSource, runs: readonly RunName[], now: ()
   let offers: ReadonlyMap<RunName, OfferedRun> = new Map()
   let askedAt = 0
   const endsSoon = (file: OfferedFile) => file.kind === 'link' && isAboutToEnd(file, now())
-  const isGood = ({ files }: OfferedRun) => now().getTime() - askedAt < GOOD_FOR_MS && files?.some(endsSoon) !== true
+  const isGood = ({ files }: OfferedRun) =>
+    now().getTime() - askedAt < GOOD_FOR_MS && files?.some(endsSoon) !== true
   const ask = async (run: RunName, signal: AbortSignal) => {
     const coming = [run, ...runs.slice(runs.indexOf(run) + 1)] as const
     askedAt = now().getTime()
     const answer = await source.linksOfFirst(coming, signal)
-    offers = new Map(answer.flatMap((offer, index) => (coming[index] === undefined ? [] : [[coming[index], offer]])))
+    offers = new Map(
+      answer.flatMap((offer, index) => (coming[index] === undefined ? [] : [[coming[index], offer]])),
+    )
     return offers.get(run)
   }
   return async (run, signal) => {

@@ -5,7 +5,10 @@ import { interruption, withTapeContext } from '../settings.ts'
 import type { LinkSource } from './link-source.ts'
 
 /** Runs `work` with what the rule of catalogue-way.ts leads to. */
-export async function withLinks(api: string | undefined, work: (source: LinkSource, signal: AbortSignal) => Promise<void>): Promise<void> {
+export async function withLinks(
+  api: string | undefined,
+  work: (source: LinkSource, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
   const way = await catalogueWay(api)
   if (way.kind === 'api') {
     const { createApiLinks } = await import('./api-links.ts')

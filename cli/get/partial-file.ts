@@ -1,6 +1,7 @@
 /**
- * A file that is being fetched: `NAME.part`, and beside it `NAME.part.json`, which says what of it is there. The file gets its
- * name when all of it is there and compared. Pieces come in any order; after an interruption those that were whole need not come again.
+ * A file that is being fetched: `NAME.part`, and beside it `NAME.part.json`, which says what of it is there.
+ * The file gets its name when all of it is there and compared. Pieces come in any order; after an
+ * interruption those that were whole need not come again.
  */
 import { createReadStream, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { type FileHandle, open, rename, statfs } from 'node:fs/promises'
@@ -30,7 +31,10 @@ export interface PartialFile {
   /** Notes that a piece is whole. */
   finish(piece: Piece): void
   close(): Promise<void>
-  /** Compares all of it with the checksums of the catalogue, and gives it its name. @throws InvalidInputError, and keeps nothing, when they differ. */
+  /**
+   * Compares all of it with the checksums of the catalogue, and gives it its name. @throws InvalidInputError,
+   * and keeps nothing, when they differ.
+   */
   complete(onProgress: (doneBytes: number) => void, signal: AbortSignal): Promise<void>
 }
 
@@ -44,11 +48,19 @@ const stateSchema = z.object({
 type State = z.infer<typeof stateSchema>
 
 /** @throws InvalidInputError when there is no room on the disk, or the file cannot be written. */
-export async function openPartialFile(path: string, wanted: WantedFile, pieceBytes: number): Promise<PartialFile> {
+export async function openPartialFile(
+  path: string,
+  wanted: WantedFile,
+  pieceBytes: number,
+): Promise<PartialFile> {
   const part = `${path}.part`
   const statePath = `${part}.json`
   const known = readState(statePath)
-  const goesOn = known !== null && known.md5 === wanted.md5 && known.sizeBytes === wanted.sizeBytes && known.pieceBytes === pieceBytes
+  const goesOn =
+    known !== null &&
+    known.md5 === wanted.md5 &&
+    known.sizeBytes === wanted.sizeBytes &&
+    known.pieceBytes === pieceBytes
   const file = await openPart(part, goesOn)
   const done = new Set(goesOn && file.kept ? known.done : [])
   const pieces = cut(wanted.sizeBytes, pieceBytes)
@@ -72,7 +84,13 @@ export async function openPartialFile(path: string, wanted: WantedFile, pieceByt
     write: (chunk, at) => writeAll(file.handle, chunk, at).catch(explain(path)),
     finish({ index }) {
       done.add(index)
-      writeState(statePath, { md5: wanted.md5, sizeBytes: wanted.sizeBytes, pieceBytes, etag, done: [...done] })
+      writeState(statePath, {
+        md5: wanted.md5,
+        sizeBytes: wanted.sizeBytes,
+        pieceBytes,
+        etag,
+        done: [...done],
+      })
     },
     close: () => file.handle.close(),
     async complete(onProgress, signal) {
@@ -83,12 +101,17 @@ export async function openPartialFile(path: string, wanted: WantedFile, pieceByt
       else rmSync(part, { force: true })
       rmSync(statePath, { force: true })
       if (differs !== null)
-        throw new InvalidInputError(`the bytes that came are not those of the catalogue: ${differs}. Nothing was kept; try again`)
+        throw new InvalidInputError(
+          `the bytes that came are not those of the catalogue: ${differs}. Nothing was kept; try again`,
+        )
     },
   }
 }
 
-async function openPart(part: string, goesOn: boolean): Promise<{ readonly handle: FileHandle; readonly kept: boolean }> {
+async function openPart(
+  part: string,
+  goesOn: boolean,
+): Promise<{ readonly handle: FileHandle; readonly kept: boolean }> {
   if (goesOn) {
     const handle = await open(part, 'r+').catch(() => null)
     if (handle !== null) return { handle, kept: true }
@@ -116,7 +139,8 @@ export async function difference(
     onProgress(checksums.sizeBytes)
   }
   const { md5, adler32 } = await checksums.digest()
-  if (checksums.sizeBytes !== wanted.sizeBytes) return `${checksums.sizeBytes} bytes instead of ${wanted.sizeBytes}`
+  if (checksums.sizeBytes !== wanted.sizeBytes)
+    return `${checksums.sizeBytes} bytes instead of ${wanted.sizeBytes}`
   if (md5 !== wanted.md5) return `md5 ${md5} instead of ${wanted.md5}`
   return adler32 === wanted.adler32 ? null : `adler32 ${adler32} instead of ${wanted.adler32}`
 }
@@ -128,7 +152,8 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array, at: number): Prom
 
 async function checkRoom(path: string, neededBytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(dirname(path))
-  if (bavail * bsize < neededBytes) throw noRoom(path, `${bytes(neededBytes)} are needed, ${bytes(bavail * bsize)} are free`)
+  if (bavail * bsize < neededBytes)
+    throw noRoom(path, `${bytes(neededBytes)} are needed, ${bytes(bavail * bsize)} are free`)
 }
 
 const noRoom = (path: string, detail: string, cause?: unknown) =>
@@ -137,7 +162,8 @@ const noRoom = (path: string, detail: string, cause?: unknown) =>
 const explain =
   (path: string) =>
   (error: unknown): never => {
-    if (isDiskFull(error)) throw noRoom(path, 'it is full; what came stays, and the same command goes on with it', error)
+    if (isDiskFull(error))
+      throw noRoom(path, 'it is full; what came stays, and the same command goes on with it', error)
     if (error instanceof Error && 'code' in error)
       throw new InvalidInputError(`${path} cannot be written: ${error.message}`, {}, { cause: error })
     throw error

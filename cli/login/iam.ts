@@ -5,7 +5,11 @@ import { isSafeAddress } from '../../shared/access/safe-address.ts'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import type { Login } from './store.ts'
 
-export const settingsSchema = z.object({ issuer: z.url().nullable(), clientId: z.string().nullable(), audience: z.string() })
+export const settingsSchema = z.object({
+  issuer: z.url().nullable(),
+  clientId: z.string().nullable(),
+  audience: z.string(),
+})
 
 type Place = Pick<Login, 'issuer' | 'clientId' | 'audience'>
 
@@ -33,7 +37,11 @@ export async function signInByDevice(
       device.verification_uri_complete === undefined ? null : plain(device.verification_uri_complete),
       plain(device.user_code),
     )
-    return loginOf(place, await openid.pollDeviceAuthorizationGrant(iam, device, { audience: place.audience }, { signal }), null)
+    return loginOf(
+      place,
+      await openid.pollDeviceAuthorizationGrant(iam, device, { audience: place.audience }, { signal }),
+      null,
+    )
   }, signal)
 }
 
@@ -43,7 +51,11 @@ export async function refresh(login: Login, signal: AbortSignal): Promise<Login>
   if (refreshToken === null) throw new InvalidInputError(OVER)
   return await asked(
     async () =>
-      loginOf(login, await openid.refreshTokenGrant(await discover(login), refreshToken, { audience: login.audience }), refreshToken),
+      loginOf(
+        login,
+        await openid.refreshTokenGrant(await discover(login), refreshToken, { audience: login.audience }),
+        refreshToken,
+      ),
     signal,
   )
 }
@@ -63,9 +75,13 @@ const OVER = 'the sign-in is over; sign in again: cygnet login'
 
 async function discover({ issuer, clientId }: Place): Promise<openid.Configuration> {
   const address = new URL(issuer)
-  if (!isSafeAddress(address)) throw new InvalidInputError(`the IAM at ${address.host} is not reached over https`)
+  if (!isSafeAddress(address))
+    throw new InvalidInputError(`the IAM at ${address.host} is not reached over https`)
   const execute = address.protocol === 'http:' ? [openid.allowInsecureRequests] : []
-  return await openid.discovery(address, clientId, undefined, openid.None(), { execute, timeout: ANSWER_SECONDS })
+  return await openid.discovery(address, clientId, undefined, openid.None(), {
+    execute,
+    timeout: ANSWER_SECONDS,
+  })
 }
 
 function loginOf(
@@ -75,7 +91,14 @@ function loginOf(
 ): Login {
   const seconds = tokens.expiresIn() ?? SHORT_SECONDS
   const expiresAtMs = Date.now() + seconds * 1000
-  return { issuer, clientId, audience, accessToken: tokens.access_token, expiresAtMs, refreshToken: tokens.refresh_token ?? before }
+  return {
+    issuer,
+    clientId,
+    audience,
+    accessToken: tokens.access_token,
+    expiresAtMs,
+    refreshToken: tokens.refresh_token ?? before,
+  }
 }
 
 /** What the IAM's refusals mean to a person. */
@@ -85,14 +108,20 @@ async function asked<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T>
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof openid.ResponseBodyError) {
-      if (error.error === 'access_denied') throw new InvalidInputError('the sign-in was stopped on the page of the IAM')
-      if (error.error === 'expired_token') throw new InvalidInputError('nobody entered the code in time; begin again: cygnet login')
+      if (error.error === 'access_denied')
+        throw new InvalidInputError('the sign-in was stopped on the page of the IAM')
+      if (error.error === 'expired_token')
+        throw new InvalidInputError('nobody entered the code in time; begin again: cygnet login')
       if (error.error === 'invalid_grant') throw new InvalidInputError(OVER)
       throw new InvalidInputError(`the IAM refuses this (${plain(error.error)}, status ${error.status})`)
     }
     if (error instanceof InvalidInputError) throw error
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    throw new TransientError(`the IAM cannot be asked: ${cause instanceof Error ? cause.message : 'no reason given'}`, {}, { cause: error })
+    throw new TransientError(
+      `the IAM cannot be asked: ${cause instanceof Error ? cause.message : 'no reason given'}`,
+      {},
+      { cause: error },
+    )
   }
 }
 

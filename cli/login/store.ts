@@ -25,14 +25,18 @@ const fileSchema = z.object({
 })
 
 /** `$XDG_CONFIG_HOME/cygnet/login.json`, or below `~/.config`. */
-export const loginFile = (): string => join(processEnvironment().XDG_CONFIG_HOME || join(homedir(), '.config'), 'cygnet', 'login.json')
+export const loginFile = (): string =>
+  join(processEnvironment().XDG_CONFIG_HOME || join(homedir(), '.config'), 'cygnet', 'login.json')
 
-/** @throws InvalidInputError when others could have read or written the file: whatever is in it is not used. */
+/**
+ * @throws InvalidInputError when others could have read or written the file: whatever is in it is not used.
+ */
 function read(): z.infer<typeof fileSchema> {
   const path = loginFile()
   const found = statSync(path, { throwIfNoEntry: false })
   if (found === undefined) return { last: null, logins: {} }
-  if ((found.mode & 0o077) !== 0) throw new InvalidInputError(`${path} can be read by others; remove it and sign in again: cygnet login`)
+  if ((found.mode & 0o077) !== 0)
+    throw new InvalidInputError(`${path} can be read by others; remove it and sign in again: cygnet login`)
   try {
     return fileSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
   } catch {

@@ -1,4 +1,7 @@
-/** The access token of a login, renewed when it is about to end; of several commands at once, one renews it for all. */
+/**
+ * The access token of a login, renewed when it is about to end; of several commands at once, one renews it
+ * for all.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../shared/errors.ts'
 import { releaseLock, takeLock } from '../push/lock.ts'
@@ -15,7 +18,11 @@ const LOCK_PAUSE_MS = 200
  * @param refused a token that the API did not take: another one is needed, whatever its time.
  * @throws InvalidInputError when the sign-in is over.
  */
-export async function accessToken(api: URL, signal: AbortSignal, refused: string | null = null): Promise<string | null> {
+export async function accessToken(
+  api: URL,
+  signal: AbortSignal,
+  refused: string | null = null,
+): Promise<string | null> {
   const isGood = (login: Login) => login.accessToken !== refused && login.expiresAtMs - Date.now() > EARLY_MS
   const login = readLogin(api)
   if (login === null || isGood(login)) return login?.accessToken ?? null

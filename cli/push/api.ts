@@ -1,4 +1,7 @@
-/** The catalogue's API as the command uses it: JSON over HTTPS with a bearer token, patient with outages, clear about refusals. */
+/**
+ * The catalogue's API as the command uses it: JSON over HTTPS with a bearer token, patient with outages,
+ * clear about refusals.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
 import { type CygnetError, InvalidInputError, TransientError } from '../../shared/errors.ts'
@@ -28,48 +31,74 @@ interface Call {
 
 /**
  * @param signal ends whatever waits for an answer, together with that of the call.
- * @throws InvalidInputError for an address over which the token would travel in clear text; on this machine it may.
+ * @throws InvalidInputError for an address over which the token would travel in clear text; on this machine
+ * it may.
  */
 export function createApi(url: string, token: string, signal: AbortSignal): Api {
   const base = new URL(url.endsWith('/') ? url : `${url}/`)
   if (base.protocol !== 'https:' && !/^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(base.hostname))
     throw new InvalidInputError('CYGNET_API_URL must be https: the token would travel in clear text')
   // Addresses are shown in errors, and remembered with what was sent there.
-  if (base.username !== '' || base.password !== '') throw new InvalidInputError('CYGNET_API_URL must not contain a user name or password')
+  if (base.username !== '' || base.password !== '')
+    throw new InvalidInputError('CYGNET_API_URL must not contain a user name or password')
   const ask = async (call: Call): Promise<Response> => {
     for (let attempt = 1; ; attempt++) {
       call.signal.throwIfAborted()
       const answer = await send(base, token, call)
       if (!(answer instanceof TransientError)) return answer
       if (attempt >= ATTEMPTS) throw answer
-      await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random() / 2), undefined, { signal: call.signal })
+      await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random() / 2), undefined, {
+        signal: call.signal,
+      })
     }
   }
   return {
     get: async (path, schema) => await content(await ask({ method: 'GET', path, signal }), schema),
     find: async (path, schema, callSignal) =>
-      await contentOrNull(await ask({ method: 'GET', path, signal: AbortSignal.any([signal, callSignal]) }), schema, [404]),
-    post: async (path, body, schema) => await content(await ask({ method: 'POST', path, body, signal }), schema),
+      await contentOrNull(
+        await ask({ method: 'GET', path, signal: AbortSignal.any([signal, callSignal]) }),
+        schema,
+        [404],
+      ),
+    post: async (path, body, schema) =>
+      await content(await ask({ method: 'POST', path, body, signal }), schema),
     tell: async (path, body, schema, callSignal) =>
-      await contentOrNull(await ask({ method: 'POST', path, body, signal: AbortSignal.any([signal, callSignal]) }), schema, [404, 405]),
+      await contentOrNull(
+        await ask({ method: 'POST', path, body, signal: AbortSignal.any([signal, callSignal]) }),
+        schema,
+        [404, 405],
+      ),
   }
 }
 
-async function contentOrNull<T>(answer: Response, schema: z.ZodType<T>, absent: readonly number[]): Promise<T | null> {
+async function contentOrNull<T>(
+  answer: Response,
+  schema: z.ZodType<T>,
+  absent: readonly number[],
+): Promise<T | null> {
   if (!absent.includes(answer.status)) return await content(answer, schema)
   // A gateway says 404 as well, while the API behind it is being replaced.
   if (problem.safeParse(parseJson(await textOf(answer))).success) return null
   throw new TransientError(NOT_THE_API, { operator: true })
 }
 
-/** The answer, or what may pass with time. A redirect is not followed: the token is for this address alone. */
-async function send(base: URL, token: string, { method, path, body, signal }: Call): Promise<Response | TransientError> {
+/**
+ * The answer, or what may pass with time. A redirect is not followed: the token is for this address alone.
+ */
+async function send(
+  base: URL,
+  token: string,
+  { method, path, body, signal }: Call,
+): Promise<Response | TransientError> {
   const limit = AbortSignal.timeout(ANSWER_SECONDS * 1000)
   try {
     const answer = await fetch(new URL(path, base), {
       method,
       redirect: 'error',
-      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.any([signal, limit]),
     })
@@ -78,7 +107,8 @@ async function send(base: URL, token: string, { method, path, body, signal }: Ca
     return new TransientError(`the API at ${base.host} answers ${answer.status}; try again later`)
   } catch (error) {
     signal.throwIfAborted()
-    if (limit.aborted) return new TransientError(`the API at ${base.host} did not answer within ${ANSWER_SECONDS} s`)
+    if (limit.aborted)
+      return new TransientError(`the API at ${base.host} did not answer within ${ANSWER_SECONDS} s`)
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error)
     return new TransientError(`the API at ${base.host} cannot be reached: ${cause}`, {}, { cause: error })
   }
@@ -101,25 +131,36 @@ async function textOf(answer: Response): Promise<string> {
   try {
     for await (const chunk of answer.body ?? []) {
       length += chunk.length
-      if (length > ANSWER_BYTES) throw new TransientError(`the API gave an answer of more than ${ANSWER_BYTES} bytes`, { operator: true })
+      if (length > ANSWER_BYTES)
+        throw new TransientError(`the API gave an answer of more than ${ANSWER_BYTES} bytes`, {
+          operator: true,
+        })
       chunks.push(chunk)
     }
   } catch (error) {
-    throw error instanceof TransientError ? error : new TransientError('the answer of the API broke off', {}, { cause: error })
+    throw error instanceof TransientError
+      ? error
+      : new TransientError('the answer of the API broke off', {}, { cause: error })
   }
   return Buffer.concat(chunks).toString('utf8')
 }
 
 const problem = z.object({ detail: z.string() })
 
-/** With the status where the SDK has it: a refusal is then seen as one of the store would be. A token can be renewed, a scope cannot. */
+/**
+ * With the status where the SDK has it: a refusal is then seen as one of the store would be. A token can be
+ * renewed, a scope cannot.
+ */
 function refused(status: number, json: unknown): CygnetError {
   const detail = problem.safeParse(json).data?.detail ?? `status ${status}`
   const error =
     status === 401
-      ? new TransientError(`the API does not accept CYGNET_API_TOKEN: ${detail}. A new one is made with \`cygnet token create\``, {
-          operator: true,
-        })
+      ? new TransientError(
+          `the API does not accept CYGNET_API_TOKEN: ${detail}. A new one is made with \`cygnet token create\``,
+          {
+            operator: true,
+          },
+        )
       : new RefusedError(`the API refuses this: ${detail}`)
   return Object.assign(error, { $metadata: { httpStatusCode: status } })
 }

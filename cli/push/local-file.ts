@@ -1,6 +1,7 @@
 /**
- * A file of the DAQ's disk while it is sent. It is read through one open descriptor, and the name on disk must keep leading to
- * the same unchanged file: what grows, is written again or replaced meanwhile would give an object that never was a file.
+ * A file of the DAQ's disk while it is sent. It is read through one open descriptor, and the name on disk
+ * must keep leading to the same unchanged file: what grows, is written again or replaced meanwhile would give
+ * an object that never was a file.
  */
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, open, readlink } from 'node:fs/promises'
@@ -21,17 +22,24 @@ const CHUNK_BYTES = 256 * 1024
 
 /**
  * Opens a file to be sent.
- * @throws RefusedError for what is no plain file with content, InvalidInputError for one that is missing or cannot be read.
+ * @throws RefusedError for what is no plain file with content, InvalidInputError for one that is missing or
+ * cannot be read.
  */
 export async function openLocalFile(path: string): Promise<LocalFile> {
   const before = await lstat(path, { bigint: true }).catch(explain(path))
   await refuseOtherThanFiles(path, before)
-  // Should the name have become a link or a pipe in this moment, the open fails or returns at once instead of following or waiting.
-  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(explain(path))
+  // Should the name have become a link or a pipe in this moment, the open fails or returns at once instead of
+  // following or waiting.
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+    explain(path),
+  )
   try {
     const opened = await handle.stat({ bigint: true })
     const change = difference(before, opened)
-    if (change !== null) throw new InvalidInputError(`${path} changed while it was opened (${change}); push it again when it is closed`)
+    if (change !== null)
+      throw new InvalidInputError(
+        `${path} changed while it was opened (${change}); push it again when it is closed`,
+      )
   } catch (error) {
     await handle.close()
     throw error
@@ -42,7 +50,8 @@ export async function openLocalFile(path: string): Promise<LocalFile> {
     read: (start, length) => readRange(handle, path, start, length),
     async assertUnchanged() {
       const now = await lstat(path, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') throw new InvalidInputError(`${path} was removed or renamed while it was read`)
+        if (error.code === 'ENOENT')
+          throw new InvalidInputError(`${path} was removed or renamed while it was read`)
         return explain(path)(error)
       })
       const change = difference(before, now)
@@ -80,9 +89,16 @@ function difference(before: Stat, now: Stat): string | null {
 }
 
 const changed = (path: string, change: string) =>
-  new InvalidInputError(`${path} changed while it was read (${change}); push it again when the DAQ has closed it`)
+  new InvalidInputError(
+    `${path} changed while it was read (${change}); push it again when the DAQ has closed it`,
+  )
 
-async function* readRange(handle: FileHandle, path: string, start: number, length: number): AsyncGenerator<Uint8Array> {
+async function* readRange(
+  handle: FileHandle,
+  path: string,
+  start: number,
+  length: number,
+): AsyncGenerator<Uint8Array> {
   for (let offset = start; offset < start + length; ) {
     const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, start + length - offset))
     const { bytesRead } = await handle.read(chunk, 0, chunk.length, offset).catch(explain(path))

@@ -27,19 +27,33 @@ export interface PushSettings {
 }
 
 /**
- * Credentials of the store in the environment go first, then an API token, then the local stack that is running.
+ * Credentials of the store in the environment go first, then an API token, then the local stack that is
+ * running.
  * @throws InvalidInputError saying what to set when nothing leads to a store.
  */
 export async function loadPushSettings(): Promise<PushSettings> {
   const environment = processEnvironment()
   const isSet = (name: string) => Boolean(environment[name] || environment[`${name}_FILE`])
   if (isSet('CYGNET_API_URL') && isSet('CYGNET_API_TOKEN') && !isSet('CYGNET_S3_ACCESS_KEY_ID')) {
-    const config = loadConfig({ ...(isSet('CYGNET_DATABASE_URL') ? {} : { CYGNET_DATABASE_URL: NO_DATABASE }), ...environment })
+    const config = loadConfig({
+      ...(isSet('CYGNET_DATABASE_URL') ? {} : { CYGNET_DATABASE_URL: NO_DATABASE }),
+      ...environment,
+    })
     if (hasApiToken(config))
-      return { config, throughApi: true, place: `api ${config.CYGNET_API_URL}`, open: (signal) => openThroughApi(config, signal) }
+      return {
+        config,
+        throughApi: true,
+        place: `api ${config.CYGNET_API_URL}`,
+        open: (signal) => openThroughApi(config, signal),
+      }
   }
   const config = await loadStoreSettings()
-  return { config, throughApi: false, place: nameOf(config.CYGNET_S3_ENDPOINT), open: async () => openDirectly(config) }
+  return {
+    config,
+    throughApi: false,
+    place: nameOf(config.CYGNET_S3_ENDPOINT),
+    open: async () => openDirectly(config),
+  }
 }
 
 /** A store keeps its name while a local one has another port at every start. */
@@ -54,5 +68,11 @@ function openDirectly(config: Config): PushStore {
 async function openThroughApi(config: Config, signal: AbortSignal): Promise<PushStore> {
   const remote = await openRemoteStore(config, signal)
   const { s3, endpoint, buckets } = remote
-  return { s3, name: nameOf(endpoint), bucket: buckets[0] ?? 'cygno-data', remote, close: () => remote.close() }
+  return {
+    s3,
+    name: nameOf(endpoint),
+    bucket: buckets[0] ?? 'cygno-data',
+    remote,
+    close: () => remote.close(),
+  }
 }

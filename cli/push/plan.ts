@@ -14,7 +14,9 @@ const LONGEST_KEY_BYTES = 1024
 /** Says for each file, in the order given, where it goes, or in a sentence why it does not. */
 export function planFiles(files: readonly string[], place: Place, anyName: boolean): readonly PlannedFile[] {
   const planned = files.map((file) => planFile(file, place, anyName))
-  return planned.map((item, index) => (item.refusal === null ? { ...item, ...unlessTwice(planned, index, item.key) } : item))
+  return planned.map((item, index) =>
+    item.refusal === null ? { ...item, ...unlessTwice(planned, index, item.key) } : item,
+  )
 }
 
 function planFile(file: string, place: Place, anyName: boolean): PlannedFile {
@@ -23,13 +25,18 @@ function planFile(file: string, place: Place, anyName: boolean): PlannedFile {
   return refusal === null ? { file, key, refusal } : { file, key: null, refusal }
 }
 
-/** Null when the key is one that Cygnet takes for a run, or with `anyName` one that every store keeps as it is. */
+/**
+ * Null when the key is one that Cygnet takes for a run, or with `anyName` one that every store keeps as it
+ * is.
+ */
 function keyProblem(key: string, anyName: boolean): string | null {
   const slash = key.lastIndexOf('/')
   const [tag, name] = [key.slice(0, Math.max(slash, 0)), key.slice(slash + 1)]
-  if (Buffer.byteLength(key) > LONGEST_KEY_BYTES) return `the key ${key.slice(0, 40)}… is longer than ${LONGEST_KEY_BYTES} bytes`
+  if (Buffer.byteLength(key) > LONGEST_KEY_BYTES)
+    return `the key ${key.slice(0, 40)}… is longer than ${LONGEST_KEY_BYTES} bytes`
   const isPlain = (slash < 0 || isTag(tag)) && isTag(name)
-  if (!isPlain) return `"${key}" is no key to keep a file under: no empty, . or .. segments and no control characters`
+  if (!isPlain)
+    return `"${key}" is no key to keep a file under: no empty, . or .. segments and no control characters`
   if (anyName || parseRunKey(key) !== null) return null
   return `"${slash < 0 ? key : name}" ${slash < 0 ? 'has no tag before it (LNGS/run12345.mid.gz)' : 'is not the name of a run file (run12345.mid, .mid.gz, .mid.lz4 or .mid.bz2)'}; --any-name sends it all the same`
 }
@@ -40,11 +47,16 @@ function unlessTwice(
   index: number,
   key: string,
 ): { readonly key: string; readonly refusal: null } | { readonly key: string; readonly refusal: string } {
-  const same = planned.flatMap((item, position) => (item.key === key && position !== index ? [{ file: item.file, position }] : []))
+  const same = planned.flatMap((item, position) =>
+    item.key === key && position !== index ? [{ file: item.file, position }] : [],
+  )
   const path = resolve(planned[index]?.file ?? '')
   const other = same.find(({ file }) => resolve(file) !== path)
   if (other !== undefined)
-    return { key, refusal: `${other.file} has the same key ${key}: push one of them, or with another --tag or --key` }
+    return {
+      key,
+      refusal: `${other.file} has the same key ${key}: push one of them, or with another --tag or --key`,
+    }
   if (same.some(({ position }) => position < index)) return { key, refusal: 'this file is given twice' }
   return { key, refusal: null }
 }

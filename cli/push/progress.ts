@@ -24,7 +24,11 @@ export function createProgressBars(stream: NodeJS.WriteStream): ProgressBars {
         clear()
         bar = { about, bar: createBar(stream) }
         const name = file.slice(file.lastIndexOf('/') + 1)
-        bar.bar.start(totalBytes, doneBytes, { what: `${TITLES[phase]} ${name}`, size: bytes(totalBytes), done: bytes(doneBytes) })
+        bar.bar.start(totalBytes, doneBytes, {
+          what: `${TITLES[phase]} ${name}`,
+          size: bytes(totalBytes),
+          done: bytes(doneBytes),
+        })
       }
       bar.bar.update(doneBytes, { done: bytes(doneBytes) })
     },

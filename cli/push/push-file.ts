@@ -1,4 +1,7 @@
-/** One file into the store: look what is under its key, compute its checksums, send, compare the store's answer. */
+/**
+ * One file into the store: look what is under its key, compute its checksums, send, compare the store's
+ * answer.
+ */
 import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3'
 import { classify, InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { withoutSecrets } from '../../shared/log.ts'
@@ -50,7 +53,12 @@ type Told = Omit<PushResult, 'file' | 'bucket' | 'key' | 'seconds'>
 type Known = { -readonly [name in keyof Told]?: Told[name] }
 
 /** Never throws: what goes wrong is in the result. The file itself is only read. */
-export async function pushFile(path: string, name: ObjectName, options: PushOptions, context: PushContext): Promise<PushResult> {
+export async function pushFile(
+  path: string,
+  name: ObjectName,
+  options: PushOptions,
+  context: PushContext,
+): Promise<PushResult> {
   const startedAt = performance.now()
   const known: Known = {}
   let hasParts = false
@@ -78,7 +86,10 @@ function sentence(error: unknown): string {
   return withoutSecrets(classify(error).message)
 }
 
-/** What is wrong with the file itself is thrown as invalid input, a file that another process is sending as a conflict. */
+/**
+ * What is wrong with the file itself is thrown as invalid input, a file that another process is sending as a
+ * conflict.
+ */
 const culprit = (error: unknown) => (classify(error) instanceof TransientError ? 'store' : 'file')
 
 interface Work {
@@ -105,20 +116,24 @@ async function pushOpened(work: Work): Promise<void> {
   known.state = 'would-upload'
   if (options.dryRun && existing === null) return
 
-  const report = (doneBytes: number) => context.onProgress?.({ file: file.path, phase: 'checksums', doneBytes, totalBytes: file.sizeBytes })
+  const report = (doneBytes: number) =>
+    context.onProgress?.({ file: file.path, phase: 'checksums', doneBytes, totalBytes: file.sizeBytes })
   const checksums = await checksumFile(file, layout, report, context.signal)
   await file.assertUnchanged()
   const { md5, sha256, adler32 } = checksums
   Object.assign(known, { md5, sha256, adler32 })
   const object = { ...name, metadata: { md5, sha256, adler32 }, replace: options.overwrite }
 
-  const comparison = existing === null ? null : compareExisting(existing, { ...checksums, sizeBytes: file.sizeBytes })
+  const comparison =
+    existing === null ? null : compareExisting(existing, { ...checksums, sizeBytes: file.sizeBytes })
   if (comparison?.differs.length === 0) {
-    if (!options.dryRun) await forgetUpload({ s3: context.s3, signal: context.signal, object, state }, unfinished)
+    if (!options.dryRun)
+      await forgetUpload({ s3: context.s3, signal: context.signal, object, state }, unfinished)
     Object.assign(known, { state: 'already-there', verifiedBy: ['size', ...comparison.agrees] })
     return
   }
-  if (existing !== null && comparison !== null && !options.overwrite) throw occupied(name, existing, comparison.differs.join('; '))
+  if (existing !== null && comparison !== null && !options.overwrite)
+    throw occupied(name, existing, comparison.differs.join('; '))
   if (!options.dryRun) await sendAndCompare(work, { object, checksums, layout })
 }
 
@@ -132,7 +147,10 @@ async function sendAndCompare(work: Work, toSend: ToSend, again = true): Promise
   const object = await look(work)
   if (outcome === 'stored') {
     state.remove()
-    if (object === null) throw new TransientError('the store accepted the file, yet there is no object; keep the file and push it again')
+    if (object === null)
+      throw new TransientError(
+        'the store accepted the file, yet there is no object; keep the file and push it again',
+      )
     const { agrees, differs } = compareSent(object, expected, { etagIsMd5 })
     if (differs.length > 0) throw otherwise(differs)
     await file.assertUnchanged().catch((error: Error) => {
@@ -141,7 +159,8 @@ async function sendAndCompare(work: Work, toSend: ToSend, again = true): Promise
     Object.assign(known, { state: 'uploaded', verifiedBy: agrees })
     return
   }
-  const { agrees, differs } = object === null ? { agrees: [], differs: ['there is no object'] } : compareExisting(object, expected)
+  const { agrees, differs } =
+    object === null ? { agrees: [], differs: ['there is no object'] } : compareExisting(object, expected)
   if (object !== null && differs.length === 0) {
     // Ours when the answer to an earlier attempt was lost, else somebody else's.
     const ours = compareSent(object, expected, { etagIsMd5 })
@@ -191,10 +210,13 @@ const look = ({ context, name }: Work) =>
 /** Not every account may look at the bucket itself: that is no problem. */
 async function assertBucket({ context: { s3, signal }, name: { bucket } }: Work): Promise<void> {
   const command = new HeadBucketCommand({ Bucket: bucket })
-  await withinSeconds(ANSWER_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal })).catch((error) => {
-    if (statusOf(error) === 404) throw new TransientError(`there is no bucket ${bucket} in this store`, { operator: true })
-    if (statusOf(error) !== 403 && statusOf(error) !== 301) throw error
-  })
+  await withinSeconds(ANSWER_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal })).catch(
+    (error) => {
+      if (statusOf(error) === 404)
+        throw new TransientError(`there is no bucket ${bucket} in this store`, { operator: true })
+      if (statusOf(error) !== 403 && statusOf(error) !== 301) throw error
+    },
+  )
 }
 
 function occupied(name: ObjectName, object: ObjectDescription, why: string): RefusedError {

@@ -14,18 +14,24 @@ export interface PushRequest extends PushOptions {
   readonly anyName: boolean
 }
 
-/** Gives what became of each file, in the order given, as soon as it is known. Throws nothing that is about one file. */
+/**
+ * Gives what became of each file, in the order given, as soon as it is known. Throws nothing that is about
+ * one file.
+ */
 export async function* pushFiles(request: PushRequest, context: PushContext): AsyncGenerator<PushResult> {
   for (const { file, key, refusal } of planFiles(request.files, request.place, request.anyName)) {
-    if (refusal !== null) yield resultOf(file, { bucket: request.bucket, key }, { state: 'refused', error: refusal })
-    else if (context.signal.aborted) yield resultOf(file, { bucket: request.bucket, key }, { error: 'interrupted before this file' })
+    if (refusal !== null)
+      yield resultOf(file, { bucket: request.bucket, key }, { state: 'refused', error: refusal })
+    else if (context.signal.aborted)
+      yield resultOf(file, { bucket: request.bucket, key }, { error: 'interrupted before this file' })
     else yield await pushFile(file, { bucket: request.bucket, key }, request, context)
   }
 }
 
 /**
- * A client that sends: Content-MD5 guards every body already, so the SDK adds no checksum of its own. Its default would end
- * in composite checksums, which say nothing about the whole content, and in trailers that some stores refuse.
+ * A client that sends: Content-MD5 guards every body already, so the SDK adds no checksum of its own. Its
+ * default would end in composite checksums, which say nothing about the whole content, and in trailers that
+ * some stores refuse.
  */
 export function createPushClient(config: Config): S3Client {
   const s3 = createS3Client({ ...config, CYGNET_S3_SDK_CHECKSUMS: 'WHEN_REQUIRED' })

@@ -1,6 +1,7 @@
 /**
- * The store as a machine sees it that has an API token and nothing else: an S3 client whose every request is signed by the
- * catalogue's API. The bytes go to the store directly, and whatever uses an S3 client works with this one.
+ * The store as a machine sees it that has an API token and nothing else: an S3 client whose every request is
+ * signed by the catalogue's API. The bytes go to the store directly, and whatever uses an S3 client works
+ * with this one.
  */
 import { createHash } from 'node:crypto'
 import type { S3Client } from '@aws-sdk/client-s3'
@@ -71,22 +72,27 @@ export interface RemoteStore {
 }
 
 /** True when the settings say that requests are to be signed by the API. */
-export const hasApiToken = (config: Config): boolean => config.CYGNET_API_URL !== undefined && config.CYGNET_API_TOKEN !== undefined
+export const hasApiToken = (config: Config): boolean =>
+  config.CYGNET_API_URL !== undefined && config.CYGNET_API_TOKEN !== undefined
 
 /**
- * Asks the API where the store is, and makes the client. The signal ends whatever waits for the API, also later.
- * @throws InvalidInputError when a setting is missing or wrong, TransientError when the API does not answer or not accept the token.
+ * Asks the API where the store is, and makes the client. The signal ends whatever waits for the API, also
+ * later.
+ * @throws InvalidInputError when a setting is missing or wrong, TransientError when the API does not answer
+ * or not accept the token.
  */
 export async function openRemoteStore(config: Config, signal: AbortSignal): Promise<RemoteStore> {
   const { CYGNET_API_URL: url, CYGNET_API_TOKEN: token } = config
-  if (url === undefined || token === undefined) throw new InvalidInputError('CYGNET_API_URL and CYGNET_API_TOKEN have to be set, both')
+  if (url === undefined || token === undefined)
+    throw new InvalidInputError('CYGNET_API_URL and CYGNET_API_TOKEN have to be set, both')
   const api = createApi(url, token, signal)
   const settings = await api.get('api/v1/upload-settings', uploadSettings)
   const s3 = createPushClient({
     ...config,
     CYGNET_S3_ENDPOINT: settings.endpoint,
     CYGNET_S3_REGION: settings.region,
-    // Never sent. Without them the SDK would look for some, in the end at addresses that do not answer outside AWS.
+    // Never sent. Without them the SDK would look for some, in the end at addresses that do not answer
+    // outside AWS.
     CYGNET_S3_ACCESS_KEY_ID: 'signed-by-the-api',
     CYGNET_S3_SECRET_ACCESS_KEY: 'signed-by-the-api',
   })
@@ -98,9 +104,15 @@ export async function openRemoteStore(config: Config, signal: AbortSignal): Prom
     buckets: settings.buckets,
     tags: settings.tags,
     copiesOf: (object, callSignal) => api.find(`${pathOf(object)}/copies`, fileCopies, callSignal),
-    mayRemove: ({ bucket, key, ...file }, callSignal) => api.tell(`${pathOf({ bucket, key })}/deletions`, file, permission, callSignal),
+    mayRemove: ({ bucket, key, ...file }, callSignal) =>
+      api.tell(`${pathOf({ bucket, key })}/deletions`, file, permission, callSignal),
     async endRemoval({ bucket, key, id, host, gone }, callSignal) {
-      await api.tell(`${pathOf({ bucket, key })}/deletions/${id}`, { host, gone }, z.object({ state: z.string() }), callSignal)
+      await api.tell(
+        `${pathOf({ bucket, key })}/deletions/${id}`,
+        { host, gone },
+        z.object({ state: z.string() }),
+        callSignal,
+      )
     },
     close: () => s3.destroy(),
   }
@@ -123,12 +135,18 @@ function createRemoteSigner(api: Api): Signer {
   return {
     async sign(request: HttpRequest): Promise<HttpRequest> {
       const given = Object.entries(request.headers).filter(([name]) => !DROPPED.test(name))
-      const toSign = given.filter(([name]) => !UNSIGNED.test(name)).map(([name, value]) => [name.toLowerCase(), value])
+      const toSign = given
+        .filter(([name]) => !UNSIGNED.test(name))
+        .map(([name, value]) => [name.toLowerCase(), value])
       const headers = { ...Object.fromEntries(toSign), 'x-amz-content-sha256': payloadHash(request.body) }
       const { method, path, query = {} } = request
       // The API's clock dates the signature: that of a DAQ machine may be wrong.
       const signed = await api.post('api/v1/uploads/sign', { method, path, query, headers }, signedHeaders)
-      request.headers = { ...Object.fromEntries(given.filter(([name]) => UNSIGNED.test(name))), ...headers, ...signed.headers }
+      request.headers = {
+        ...Object.fromEntries(given.filter(([name]) => UNSIGNED.test(name))),
+        ...headers,
+        ...signed.headers,
+      }
       return request
     },
   } as Signer

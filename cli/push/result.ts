@@ -2,8 +2,8 @@
 import { InvalidInputError } from '../../shared/errors.ts'
 
 /**
- * `uploaded` and `already-there`: the object was compared with the file. `would-upload`: of a dry run. `refused`: not sent, on
- * purpose. `failed`: something went wrong; the file is as it was.
+ * `uploaded` and `already-there`: the object was compared with the file. `would-upload`: of a dry run.
+ * `refused`: not sent, on purpose. `failed`: something went wrong; the file is as it was.
  */
 export type PushState = 'uploaded' | 'already-there' | 'would-upload' | 'refused' | 'failed'
 
@@ -20,7 +20,10 @@ export interface PushResult {
   readonly state: PushState
   readonly seconds: number
   readonly error: string | null
-  /** What failed: `store`, when any other file would have fared alike (store, network, settings), or this `file`. Else null. */
+  /**
+   * What failed: `store`, when any other file would have fared alike (store, network, settings), or this
+   * `file`. Else null.
+   */
   readonly failed: 'store' | 'file' | null
   /** What the store's answer was compared in. */
   readonly verifiedBy: readonly string[]

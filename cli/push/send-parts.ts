@@ -1,6 +1,7 @@
 /**
- * Sends a file in parts, going on where an earlier push of the same content was interrupted: by a kill, a lost network, a
- * crash of the machine. Each part that the store holds already is compared with the file's before it counts.
+ * Sends a file in parts, going on where an earlier push of the same content was interrupted: by a kill, a
+ * lost network, a crash of the machine. Each part that the store holds already is compared with the file's
+ * before it counts.
  */
 import { resolve } from 'node:path'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
@@ -22,11 +23,19 @@ import { partRange } from '../../shared/storage/upload-layout.ts'
 import type { Sending } from './sending.ts'
 import type { UploadState } from './upload-state.ts'
 
-/** An upload that was begun but never entered into the state: the store's clock and ours may differ by so much. */
+/**
+ * An upload that was begun but never entered into the state: the store's clock and ours may differ by so
+ * much.
+ */
 const CLOCK_TOLERANCE_MS = 10 * 60_000
 
-/** The parts that are there, sent now or earlier, become the object when the file is seen unchanged after the last one. */
-export async function sendInParts(sending: Sending): Promise<{ readonly outcome: SendOutcome; readonly etagIsMd5: boolean }> {
+/**
+ * The parts that are there, sent now or earlier, become the object when the file is seen unchanged after the
+ * last one.
+ */
+export async function sendInParts(
+  sending: Sending,
+): Promise<{ readonly outcome: SendOutcome; readonly etagIsMd5: boolean }> {
   const { s3, signal, file, state, object } = sending
   const { upload, kept } = await resumeOrBegin(sending)
   const { etagIsMd5 } = upload
@@ -43,28 +52,39 @@ export async function sendInParts(sending: Sending): Promise<{ readonly outcome:
       state.remove()
       return { outcome: 'gone', etagIsMd5 }
     }
-    // The content that was to be sent exists no more, or the store does not accept these parts: nothing to go on with. Where
-    // giving up fails too, the state remains and the next push does it.
+    // The content that was to be sent exists no more, or the store does not accept these parts: nothing to go
+    // on with. Where giving up fails too, the state remains and the next push does it.
     if (error instanceof InvalidInputError || isUnusable(error)) await giveUp(sending, upload).catch(() => {})
     throw error
   }
 }
 
 const isUnusable = (error: unknown) =>
-  error instanceof Error && ['InvalidPart', 'InvalidPartOrder', 'EntityTooSmall', 'EntityTooLarge'].includes(error.name)
+  error instanceof Error &&
+  ['InvalidPart', 'InvalidPartOrder', 'EntityTooSmall', 'EntityTooLarge'].includes(error.name)
 
-async function giveUp({ s3, state, signal }: Sending, upload: Pick<MultipartUpload, 'bucket' | 'key' | 'uploadId'>): Promise<void> {
+async function giveUp(
+  { s3, state, signal }: Sending,
+  upload: Pick<MultipartUpload, 'bucket' | 'key' | 'uploadId'>,
+): Promise<void> {
   await abortMultipart(s3, upload, signal)
   state.remove()
 }
 
 type Parts = ReadonlyMap<number, StoredPart>
 
-async function resumeOrBegin(sending: Sending): Promise<{ readonly upload: MultipartUpload; readonly kept: Parts }> {
+async function resumeOrBegin(
+  sending: Sending,
+): Promise<{ readonly upload: MultipartUpload; readonly kept: Parts }> {
   const { s3, signal, object, state, checksums, layout } = sending
   const known = state.read()
   if (known !== null && known.uploadId !== null && isSameContent(known, sending)) {
-    const upload = { bucket: object.bucket, key: object.key, uploadId: known.uploadId, etagIsMd5: known.etagIsMd5 }
+    const upload = {
+      bucket: object.bucket,
+      key: object.key,
+      uploadId: known.uploadId,
+      etagIsMd5: known.etagIsMd5,
+    }
     const parts = await listParts(s3, upload, signal)
     if (parts !== null) return { upload, kept: verified(sending, upload, parts) }
   }
@@ -107,15 +127,19 @@ function verified({ file, checksums, layout }: Sending, upload: MultipartUpload,
 }
 
 /**
- * Gives up the unfinished upload that an earlier push of this key left, when it is of no use: other content, or the file is
- * in the store. Uploads of others under the same key are left alone.
+ * Gives up the unfinished upload that an earlier push of this key left, when it is of no use: other content,
+ * or the file is in the store. Uploads of others under the same key are left alone.
  */
-export async function forgetUpload(sending: Pick<Sending, 's3' | 'signal' | 'object' | 'state'>, known: UploadState | null): Promise<void> {
+export async function forgetUpload(
+  sending: Pick<Sending, 's3' | 'signal' | 'object' | 'state'>,
+  known: UploadState | null,
+): Promise<void> {
   if (known === null) return
   const { s3, signal, state, object } = sending
   const { bucket, key } = object
   const uploadIds = known.uploadId === null ? await unnamedUploads(sending, known) : [known.uploadId]
-  for (const uploadId of uploadIds) await abortMultipart(s3, { bucket, key, uploadId }, signal).catch(unlessForbidden)
+  for (const uploadId of uploadIds)
+    await abortMultipart(s3, { bucket, key, uploadId }, signal).catch(unlessForbidden)
   state.remove()
 }
 
@@ -125,14 +149,18 @@ function unlessForbidden(error: unknown): null {
   throw error
 }
 
-/** We died between asking for an upload and writing down its id: it is one of this key, begun since, without a part. */
+/**
+ * We died between asking for an upload and writing down its id: it is one of this key, begun since, without a
+ * part.
+ */
 async function unnamedUploads(
   { s3, signal, object }: Pick<Sending, 's3' | 'signal' | 'object'>,
   known: UploadState,
 ): Promise<readonly string[]> {
   const since = Date.parse(known.begunAt) - CLOCK_TOLERANCE_MS
   const found: string[] = []
-  for (const { uploadId, initiated } of (await listUploads(s3, object, signal).catch(unlessForbidden)) ?? []) {
+  for (const { uploadId, initiated } of (await listUploads(s3, object, signal).catch(unlessForbidden)) ??
+    []) {
     if (initiated.getTime() < since) continue
     const parts = await listParts(s3, { ...object, uploadId, etagIsMd5: true }, signal)
     if (parts?.size === 0) found.push(uploadId)
@@ -140,11 +168,19 @@ async function unnamedUploads(
   return found
 }
 
-/** Sends what is missing, several parts at once; the first failure ends the others. Gives all parts in order. */
-async function sendMissing(sending: Sending, upload: MultipartUpload, kept: Parts): Promise<readonly StoredPart[]> {
+/**
+ * Sends what is missing, several parts at once; the first failure ends the others. Gives all parts in order.
+ */
+async function sendMissing(
+  sending: Sending,
+  upload: MultipartUpload,
+  kept: Parts,
+): Promise<readonly StoredPart[]> {
   const { s3, file, layout, checksums } = sending
   const parts = new Map(kept)
-  const missing = checksums.partMd5s.flatMap((md5, index) => (kept.has(index + 1) ? [] : [{ number: index + 1, md5 }])).values()
+  const missing = checksums.partMd5s
+    .flatMap((md5, index) => (kept.has(index + 1) ? [] : [{ number: index + 1, md5 }]))
+    .values()
   const stop = new AbortController()
   const signal = AbortSignal.any([sending.signal, stop.signal])
   const worker = async () => {

@@ -7,19 +7,29 @@ import { forgetUpload, sendInParts } from './send-parts.ts'
 import type { Sending } from './sending.ts'
 
 /**
- * @throws InvalidInputError when the file changes meanwhile: nothing then remains in the store. Anything else that is thrown
- * leaves the parts that were sent, for the next push.
+ * @throws InvalidInputError when the file changes meanwhile: nothing then remains in the store. Anything else
+ * that is thrown leaves the parts that were sent, for the next push.
  */
-export async function sendFile(sending: Sending): Promise<{ readonly outcome: SendOutcome; readonly etagIsMd5: boolean }> {
+export async function sendFile(
+  sending: Sending,
+): Promise<{ readonly outcome: SendOutcome; readonly etagIsMd5: boolean }> {
   await sending.file.assertUnchanged()
   if (sending.layout.partCount > 1) return await sendInParts(sending)
   await forgetUpload(sending, sending.state.read())
   const { file, checksums } = sending
-  const body = { sizeBytes: file.sizeBytes, md5: checksums.md5, open: () => withLookBeforeEnd(file), onSent: sending.onSent }
+  const body = {
+    sizeBytes: file.sizeBytes,
+    md5: checksums.md5,
+    open: () => withLookBeforeEnd(file),
+    onSent: sending.onSent,
+  }
   return await putWhole(sending.s3, sending.object, body, sending.signal)
 }
 
-/** The last bytes are given only when the file is still as it was: a store makes no object of a body that ends short. */
+/**
+ * The last bytes are given only when the file is still as it was: a store makes no object of a body that ends
+ * short.
+ */
 async function* withLookBeforeEnd(file: LocalFile): AsyncGenerator<Uint8Array> {
   let held: Uint8Array | null = null
   for await (const chunk of file.read(0, file.sizeBytes)) {

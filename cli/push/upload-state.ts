@@ -1,6 +1,6 @@
 /**
- * What this machine remembers of an upload in parts that is not finished: a small file for each key. It lies in a folder of
- * its own, not beside the DAQ's files. A kill leaves the old or the new content, never half.
+ * What this machine remembers of an upload in parts that is not finished: a small file for each key. It lies
+ * in a folder of its own, not beside the DAQ's files. A kill leaves the old or the new content, never half.
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
@@ -37,8 +37,8 @@ export interface UploadStateFile extends Disposable {
 }
 
 /**
- * Takes the state of a key in a store for this process. Two pushes of one key at once would do no harm to the object, only
- * work twice and end each other's upload.
+ * Takes the state of a key in a store for this process. Two pushes of one key at once would do no harm to the
+ * object, only work twice and end each other's upload.
  * @throws ConflictError while another process has it, InvalidInputError when the folder cannot be written to.
  */
 export function openUploadState(folder: string, store: string, { bucket, key }: ObjectName): UploadStateFile {

@@ -13,7 +13,13 @@ export function createApiRecalls(api: ApiClient): RecallSource {
     async request({ runNumber, tag, days }, signal) {
       const run = await findRunName(api, runNumber, tag, signal)
       const path = `/api/v1/runs/${encodeURIComponent(run.tag)}/${runNumber}`
-      const asked = await askJson(api, `${path}/recall`, askedSchema, signal, days === undefined ? {} : { days })
+      const asked = await askJson(
+        api,
+        `${path}/recall`,
+        askedSchema,
+        signal,
+        days === undefined ? {} : { days },
+      )
       return {
         run,
         async look(during) {
@@ -21,7 +27,11 @@ export function createApiRecalls(api: ApiClient): RecallSource {
           return asked.files.flatMap(({ bucket, key }) => {
             const file = files.find((each) => each.live && each.bucket === bucket && each.key === key)
             return replicas.filter(
-              (copy) => copy.kind === 'recall' && copy.bucket === bucket && copy.key === key && copy.sha256 === file?.sha256,
+              (copy) =>
+                copy.kind === 'recall' &&
+                copy.bucket === bucket &&
+                copy.key === key &&
+                copy.sha256 === file?.sha256,
             )
           })
         },

@@ -10,7 +10,13 @@ export function createCatalogueRecalls(context: StorageContext): RecallSource {
   const { config, database, now } = context
   return {
     async request({ runNumber, tag, days = config.CYGNET_RECALL_DAYS }, signal) {
-      const asked = await requestRecall(context, { runNumber, tag }, { days, requestedBy: whoAsks() }, now(), signal)
+      const asked = await requestRecall(
+        context,
+        { runNumber, tag },
+        { days, requestedBy: whoAsks() },
+        now(),
+        signal,
+      )
       const ids = asked.files.map((file) => file.replicaId)
       return {
         run: { tag: asked.run.tag, runNumber },

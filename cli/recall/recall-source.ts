@@ -1,4 +1,6 @@
-/** Who is asked to bring runs back: the catalogue's API, or the catalogue itself for who has its credentials. */
+/**
+ * Who is asked to bring runs back: the catalogue's API, or the catalogue itself for who has its credentials.
+ */
 import type { ShownReplica } from '../runs/run-shapes.ts'
 import type { RunName } from '../runs/run-source.ts'
 
@@ -10,7 +12,10 @@ export interface RecallWish {
 }
 
 export interface RecallSource {
-  /** @throws InvalidInputError when there is no such run, its tag must be said, who asks may not, or a file of it can be had nowhere. */
+  /**
+   * @throws InvalidInputError when there is no such run, its tag must be said, who asks may not, or a file of
+   * it can be had nowhere.
+   */
   request(wish: RecallWish, signal: AbortSignal): Promise<AskedRecall>
 }
 

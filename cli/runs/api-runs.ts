@@ -24,22 +24,32 @@ export function createApiRuns(api: ApiClient): RunSource {
       const current = await askJson(api, path, shownRun, signal)
       const runs: ShownRun[] = [current]
       if (all)
-        for (const { use } of current.uses) if (use !== current.use) runs.push(await askJson(api, `${path}?use=${use}`, shownRun, signal))
+        for (const { use } of current.uses)
+          if (use !== current.use) runs.push(await askJson(api, `${path}?use=${use}`, shownRun, signal))
       return { runs, uses: current.uses.length }
     },
   }
 }
 
-/** The names of the runs in a range, by tag and then by number; of every tag that may be seen, unless one is named. */
+/**
+ * The names of the runs in a range, by tag and then by number; of every tag that may be seen, unless one is
+ * named.
+ */
 export async function namesIn(
   api: ApiClient,
   { from, to, tag }: RunRange & { readonly tag: string | undefined },
   signal: AbortSignal,
 ): Promise<readonly RunName[]> {
-  const query = new URLSearchParams({ from: String(from), to: String(to), sort: 'run', fields: 'tag,runNumber' })
+  const query = new URLSearchParams({
+    from: String(from),
+    to: String(to),
+    sort: 'run',
+    fields: 'tag,runNumber',
+  })
   if (tag !== undefined) query.set('tag', tag)
   const names: RunName[] = []
-  for await (const { runs } of pagesOf(api, query, Number.POSITIVE_INFINITY, runName, signal)) names.push(...runs)
+  for await (const { runs } of pagesOf(api, query, Number.POSITIVE_INFINITY, runName, signal))
+    names.push(...runs)
   return names.toSorted((a, b) => (a.tag === b.tag ? a.runNumber - b.runNumber : a.tag < b.tag ? -1 : 1))
 }
 
@@ -47,17 +57,31 @@ export async function namesIn(
  * The run that is meant. One whose tag is said is not looked up: the question that follows does that.
  * @throws InvalidInputError when there is none, or several tags have it.
  */
-export async function findRunName(api: ApiClient, runNumber: number, tag: string | undefined, signal: AbortSignal): Promise<RunName> {
+export async function findRunName(
+  api: ApiClient,
+  runNumber: number,
+  tag: string | undefined,
+  signal: AbortSignal,
+): Promise<RunName> {
   if (tag !== undefined) return { tag, runNumber }
   const runs = await namesIn(api, { from: runNumber, to: runNumber, tag }, signal)
   checkOneTag(runs, `is a run ${runNumber}`)
   const [run] = runs
-  if (run === undefined) throw new InvalidInputError(`${named(runNumber, tag)} is not in the catalogue, or of a tag that you may not see`)
+  if (run === undefined)
+    throw new InvalidInputError(
+      `${named(runNumber, tag)} is not in the catalogue, or of a tag that you may not see`,
+    )
   return run
 }
 
 /** Each page leads to the next, so that none is missed or repeated while runs arrive. */
-async function* pagesOf<T>(api: ApiClient, query: URLSearchParams, limit: number, item: z.ZodType<T>, signal: AbortSignal) {
+async function* pagesOf<T>(
+  api: ApiClient,
+  query: URLSearchParams,
+  limit: number,
+  item: z.ZodType<T>,
+  signal: AbortSignal,
+) {
   const page = z.object({ runs: z.array(item), next: z.string().nullable() })
   for (let left = limit; left > 0; ) {
     query.set('limit', String(Math.min(left, PAGE)))
@@ -74,7 +98,17 @@ function queryOf({ tags, conditions, order, withParameters }: RunWish): URLSearc
   const fields = [...RUN_FIELDS, 'storage', ...(withParameters ? ['parameters'] : [])].join()
   const query = new URLSearchParams({ sort: `${order.descending ? '-' : ''}${order.by}`, fields })
   for (const tag of tags ?? []) query.append('tag', tag)
-  const said = { from, to, since: since?.toISOString(), until: until?.toISOString(), complete, pedestal, text, cloud, tape }
+  const said = {
+    from,
+    to,
+    since: since?.toISOString(),
+    until: until?.toISOString(),
+    complete,
+    pedestal,
+    text,
+    cloud,
+    tape,
+  }
   for (const [name, value] of Object.entries(said)) if (value !== undefined) query.set(name, String(value))
   for (const { column, operator, value } of parameters)
     query.append(`param.${column.name}${operator === 'eq' ? '' : `.${operator}`}`, String(value))

@@ -39,7 +39,9 @@ export function createCatalogueRuns(database: Database): RunSource {
       if (uses.length === 0) throw await notCatalogued(database, { runNumber, tag })
       checkOneTag(uses, `is a run ${runNumber}`)
       const chosen = all ? uses : uses.slice(0, 1)
-      const runs = await Promise.all(chosen.map(async (run) => runDetailsView(await describeRun(database, run), uses)))
+      const runs = await Promise.all(
+        chosen.map(async (run) => runDetailsView(await describeRun(database, run), uses)),
+      )
       return { runs, uses: uses.length }
     },
   }

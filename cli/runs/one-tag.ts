@@ -7,7 +7,11 @@ import { InvalidInputError } from '../../shared/errors.ts'
  */
 export function checkOneTag(runs: readonly { readonly tag: string }[], what: string): void {
   const tags = [...new Set(runs.map(({ tag }) => tag))].toSorted()
-  if (tags.length > 1) throw new InvalidInputError(`there ${what} of ${tags.slice(0, -1).join(', ')} and of ${tags.at(-1)}: say --tag`)
+  if (tags.length > 1)
+    throw new InvalidInputError(
+      `there ${what} of ${tags.slice(0, -1).join(', ')} and of ${tags.at(-1)}: say --tag`,
+    )
 }
 
-export const named = (runNumber: number, tag: string | undefined) => `run ${runNumber}${tag === undefined ? '' : ` of ${tag}`}`
+export const named = (runNumber: number, tag: string | undefined) =>
+  `run ${runNumber}${tag === undefined ? '' : ` of ${tag}`}`

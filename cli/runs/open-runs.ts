@@ -5,7 +5,10 @@ import { interruption, withContext } from '../settings.ts'
 import type { RunSource } from './run-source.ts'
 
 /** Runs `work` with what the rule of catalogue-way.ts leads to. */
-export async function withRuns(api: string | undefined, work: (source: RunSource, signal: AbortSignal) => Promise<void>): Promise<void> {
+export async function withRuns(
+  api: string | undefined,
+  work: (source: RunSource, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
   const way = await catalogueWay(api)
   if (way.kind === 'api') {
     const { createApiRuns } = await import('./api-runs.ts')

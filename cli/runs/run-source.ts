@@ -1,4 +1,7 @@
-/** Where the commands read about runs: the catalogue's API, or the catalogue itself for who has its credentials. Both answer alike. */
+/**
+ * Where the commands read about runs: the catalogue's API, or the catalogue itself for who has its
+ * credentials. Both answer alike.
+ */
 import type { RunItem, ShownRun } from './run-shapes.ts'
 import type { RunWish } from './run-wish.ts'
 
@@ -15,7 +18,8 @@ export interface RunPage {
 
 export interface RunSource {
   /**
-   * Page after page by keyset, up to the limit of the wish; runs that arrive meanwhile are neither repeated nor make others missing.
+   * Page after page by keyset, up to the limit of the wish; runs that arrive meanwhile are neither repeated
+   * nor make others missing.
    * @throws InvalidInputError when who asks may not see a tag, or the search takes too long.
    */
   find(wish: RunWish, signal: AbortSignal): AsyncIterable<RunPage>
@@ -23,7 +27,11 @@ export interface RunSource {
    * The current use of a run number, and with `all` the earlier ones after it.
    * @throws InvalidInputError when there is no such run, or it must be said of which tag.
    */
-  show(run: { readonly runNumber: number; readonly tag: string | undefined }, all: boolean, signal: AbortSignal): Promise<Shown>
+  show(
+    run: { readonly runNumber: number; readonly tag: string | undefined },
+    all: boolean,
+    signal: AbortSignal,
+  ): Promise<Shown>
 }
 
 export interface Shown {

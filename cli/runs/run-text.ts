@@ -44,7 +44,8 @@ export function runTable(runs: readonly RunItem[]): string {
 const PARAMETERS = shownColumns.map(({ name }) => name)
 
 /** The columns of the API's CSV. */
-export const csvHeader = (): string => csvLine([...RUN_FIELDS, 'cloud', 'tape', 'local', ...PARAMETERS.map((name) => `param.${name}`)])
+export const csvHeader = (): string =>
+  csvLine([...RUN_FIELDS, 'cloud', 'tape', 'local', ...PARAMETERS.map((name) => `param.${name}`)])
 
 export const csvRow = (run: RunItem): string =>
   csvLine([
@@ -114,7 +115,10 @@ function fileText(file: ShownFile): string {
     ['compared', comparisons(file)],
     ['problem', file.problem === null ? null : `${file.problem} (offset ${file.problemOffset ?? '-'})`],
     ['warnings', file.warnings.map((warning) => oneLine(warning.message)).join('; ') || null],
-    ['camera', file.camera === null ? null : `${file.camera.model}, ${file.camera.width} × ${file.camera.height}`],
+    [
+      'camera',
+      file.camera === null ? null : `${file.camera.model}, ${file.camera.width} × ${file.camera.height}`,
+    ],
     ['stored', time(file.lastModified)],
     ['catalogued', time(file.cataloguedAt)],
   ])

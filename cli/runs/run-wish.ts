@@ -2,7 +2,11 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../shared/database/storage-summary.ts'
 import type { RunlogColumn } from '../../shared/extraction/run-parameters.ts'
-import type { ParameterCondition, ParameterOperator, RunConditions } from '../../shared/queries/run-conditions.ts'
+import type {
+  ParameterCondition,
+  ParameterOperator,
+  RunConditions,
+} from '../../shared/queries/run-conditions.ts'
 import { RUN_ORDERS } from '../../shared/queries/run-conditions.ts'
 import type { RunSearch } from '../../shared/queries/search-runs.ts'
 import { isStorageStatus, shownColumns } from '../../shared/queries/shown-parameters.ts'
@@ -38,24 +42,43 @@ const ORDERS = RUN_ORDERS.flatMap((order) => [order, `-${order}`])
 export function addWishOptions(command: Command): Command {
   const option = (flags: string, about: string) => new Option(flags, about)
   return command
-    .addOption(option('--tag <tag>', 'only this tag, e.g. LNGS; may be given several times').argParser(several(parseTag)))
-    .addOption(option('--range <from..to>', 'only run numbers in this range, both ends included').argParser(parseRange))
-    .addOption(option('--since <time>', 'begun at this time or later, e.g. 2024-05-31 or 2024-05-31T12:00Z (UTC)').argParser(parseTime))
+    .addOption(
+      option('--tag <tag>', 'only this tag, e.g. LNGS; may be given several times').argParser(
+        several(parseTag),
+      ),
+    )
+    .addOption(
+      option('--range <from..to>', 'only run numbers in this range, both ends included').argParser(
+        parseRange,
+      ),
+    )
+    .addOption(
+      option(
+        '--since <time>',
+        'begun at this time or later, e.g. 2024-05-31 or 2024-05-31T12:00Z (UTC)',
+      ).argParser(parseTime),
+    )
     .addOption(option('--until <time>', 'begun before this time').argParser(parseTime))
     .option('--incomplete', 'only runs that are not complete')
     .option('--pedestal', 'only pedestal runs')
     .addOption(option('--cloud <word>', 'only runs that are so in the store').choices(CLOUD_WORDS))
     .addOption(option('--tape <word>', 'only runs that are so on tape').choices(TAPE_WORDS))
     .addOption(
-      option('--param <condition>', "on a run parameter, e.g. 'GEM1_V>=440'; may be given several times").argParser(
-        several(parseParameter),
-      ),
+      option(
+        '--param <condition>',
+        "on a run parameter, e.g. 'GEM1_V>=440'; may be given several times",
+      ).argParser(several(parseParameter)),
     )
     .option('--text <text>', 'part of the description, in capitals or not')
     .addOption(
-      option('--sort <order>', `one of ${ORDERS.join(', ')} (default: -start with --since or --until, else -run)`).argParser(parseOrder),
+      option(
+        '--sort <order>',
+        `one of ${ORDERS.join(', ')} (default: -start with --since or --until, else -run)`,
+      ).argParser(parseOrder),
     )
-    .addOption(option('--limit <count>', 'at most this many').default(50).argParser(wholeNumber(1, 999_999_999)))
+    .addOption(
+      option('--limit <count>', 'at most this many').default(50).argParser(wholeNumber(1, 999_999_999)),
+    )
 }
 
 export function wishOf(flags: WishFlags, withParameters: boolean): RunWish {
@@ -105,11 +128,17 @@ const OPERATORS: Readonly<Record<string, ParameterOperator>> = {
 function parseParameter(text: string): ParameterCondition {
   const [, name = '', symbol = '', value = ''] = /^\s*(\w+)\s*([<>=!]=?)\s*(.*?)\s*$/s.exec(text) ?? []
   const operator = OPERATORS[symbol]
-  if (operator === undefined) throw new InvalidArgumentError("a condition is written 'GEM1_V>=440', with =, !=, <, <=, > or >=.")
+  if (operator === undefined)
+    throw new InvalidArgumentError("a condition is written 'GEM1_V>=440', with =, !=, <, <=, > or >=.")
   if (isStorageStatus(name))
-    throw new InvalidArgumentError('the ODB said this when the run began; where it is now is asked by --cloud and --tape.')
+    throw new InvalidArgumentError(
+      'the ODB said this when the run began; where it is now is asked by --cloud and --tape.',
+    )
   const column = shownColumns.find((each) => each.name.toLowerCase() === name.toLowerCase())
-  if (column === undefined) throw new InvalidArgumentError(`there is no parameter ${name}; \`cygnet runs show\` lists those of a run.`)
+  if (column === undefined)
+    throw new InvalidArgumentError(
+      `there is no parameter ${name}; \`cygnet runs show\` lists those of a run.`,
+    )
   return { column, operator, value: comparedWith(value, column) }
 }
 

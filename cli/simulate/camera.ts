@@ -1,4 +1,6 @@
-/** Camera frames as the CYGNO detectors give them: pedestal and noise, hot pixels, and tracks of particles. */
+/**
+ * Camera frames as the CYGNO detectors give them: pedestal and noise, hot pixels, and tracks of particles.
+ */
 import { InvalidInputError } from '../../shared/errors.ts'
 import { fillWithNoise, type NoiseShape, noisePool } from './noise.ts'
 import { type Random, randomStream } from './random.ts'
@@ -16,11 +18,16 @@ export function frameSize(camera: Camera): FrameSize {
   if (camera === 'flash') return { width: 2048, height: 2048 }
   if (camera === 'quest') return { width: 4096, height: 2304 }
   if (!Number.isInteger(camera) || camera < 8 || camera > 4096)
-    throw new InvalidInputError(`the side of a square camera is a whole number from 8 to 4096 pixels, not ${camera}`)
+    throw new InvalidInputError(
+      `the side of a square camera is a whole number from 8 to 4096 pixels, not ${camera}`,
+    )
   return { width: camera, height: camera }
 }
 
-/** Most pixels read out with 2.4 counts of noise, some with much more, as sCMOS sensors do. Compresses as real frames: 2.7 to 1. */
+/**
+ * Most pixels read out with 2.4 counts of noise, some with much more, as sCMOS sensors do. Compresses as real
+ * frames: 2.7 to 1.
+ */
 const SENSOR_NOISE: NoiseShape = {
   mean: 99,
   parts: [
@@ -60,10 +67,16 @@ interface Frame extends FrameSize {
   readonly pixels: Uint16Array
 }
 
-/** Typical content of a 0.3 s exposure underground: some low-energy spots, now and then an alpha particle or a muon. */
+/**
+ * Typical content of a 0.3 s exposure underground: some low-energy spots, now and then an alpha particle or a
+ * muon.
+ */
 function drawTracks(frame: Frame, random: Random): void {
   const scale = frame.width / 2304
-  const inside = () => ({ x: random.between(0.1, 0.9) * frame.width, y: random.between(0.1, 0.9) * frame.height })
+  const inside = () => ({
+    x: random.between(0.1, 0.9) * frame.width,
+    y: random.between(0.1, 0.9) * frame.height,
+  })
   const spots = Math.floor(random.between(2, 9))
   for (let spot = 0; spot < spots; spot++) {
     const { x, y } = inside()
@@ -72,11 +85,25 @@ function drawTracks(frame: Frame, random: Random): void {
   if (random.uniform() < 0.4) {
     const { x, y } = inside()
     const curvature = random.between(-0.003, 0.003) / scale
-    drawTrack(frame, random, { x, y, lengthPixels: scale * random.between(120, 500), sigma: scale * 10, counts: 18, curvature })
+    drawTrack(frame, random, {
+      x,
+      y,
+      lengthPixels: scale * random.between(120, 500),
+      sigma: scale * 10,
+      counts: 18,
+      curvature,
+    })
   }
   if (random.uniform() < 0.5) {
     const side = random.uniform() * frame.height
-    drawTrack(frame, random, { x: 0, y: side, lengthPixels: frame.width * 1.2, sigma: scale * 4, counts: 3, curvature: 0 })
+    drawTrack(frame, random, {
+      x: 0,
+      y: side,
+      lengthPixels: frame.width * 1.2,
+      sigma: scale * 4,
+      counts: 3,
+      curvature: 0,
+    })
   }
 }
 
@@ -92,7 +119,10 @@ interface Track {
   readonly curvature: number
 }
 
-/** Light in steps of one sigma along the path, brighter towards the end as an alpha particle's (the Bragg peak). */
+/**
+ * Light in steps of one sigma along the path, brighter towards the end as an alpha particle's (the Bragg
+ * peak).
+ */
 function drawTrack(frame: Frame, random: Random, track: Track): void {
   let { x, y } = track
   let angle = track.curvature === 0 ? random.between(-0.4, 0.4) : random.between(0, 2 * Math.PI)
@@ -112,7 +142,11 @@ function stamp(frame: Frame, x: number, y: number, sigma: number, counts: number
   const reach = Math.ceil(3 * width)
   const left = Math.max(0, Math.round(x) - reach)
   const right = Math.min(frame.width - 1, Math.round(x) + reach)
-  for (let row = Math.max(0, Math.round(y) - reach); row <= Math.min(frame.height - 1, Math.round(y) + reach); row++) {
+  for (
+    let row = Math.max(0, Math.round(y) - reach);
+    row <= Math.min(frame.height - 1, Math.round(y) + reach);
+    row++
+  ) {
     const peak = counts * Math.exp(-((row - y) ** 2) / (2 * width * width))
     for (let column = left; column <= right; column++) {
       const at = row * frame.width + column

@@ -10,7 +10,12 @@ export type { Compression }
 export const compressions: readonly Compression[] = ['gzip', 'lz4', 'bzip2', 'none']
 
 /** What the logger appends to the file name. */
-export const compressionEnding: Readonly<Record<Compression, string>> = { gzip: '.gz', lz4: '.lz4', bzip2: '.bz2', none: '' }
+export const compressionEnding: Readonly<Record<Compression, string>> = {
+  gzip: '.gz',
+  lz4: '.lz4',
+  bzip2: '.bz2',
+  none: '',
+}
 
 export interface CompressOptions {
   /** Of gzip, 1 to 9; 1 keeps up with the camera. */
@@ -39,7 +44,10 @@ export function compress(
   }
 }
 
-async function* throughGzip(source: AsyncIterable<Uint8Array>, options: CompressOptions): AsyncGenerator<Uint8Array, void, undefined> {
+async function* throughGzip(
+  source: AsyncIterable<Uint8Array>,
+  options: CompressOptions,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const gzip = createGzip({ level: options.gzipLevel ?? 1, chunkSize: 1 << 20 })
   const done = pipeline(source, gzip, { signal: options.signal })
   // A failure reaches the reader below as the stream's error; it must not also count as unhandled.
@@ -48,14 +56,23 @@ async function* throughGzip(source: AsyncIterable<Uint8Array>, options: Compress
   await done
 }
 
-async function* throughBzip2(source: AsyncIterable<Uint8Array>, options: CompressOptions): AsyncGenerator<Uint8Array, void, undefined> {
+async function* throughBzip2(
+  source: AsyncIterable<Uint8Array>,
+  options: CompressOptions,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const child = spawn('bzip2', ['-c', '-1'], { stdio: ['pipe', 'pipe', 'inherit'], signal: options.signal })
   const exited = new Promise<void>((resolve, reject) => {
     child.once('error', (cause: NodeJS.ErrnoException) => {
       const missing = cause.code === 'ENOENT'
-      reject(missing ? new InvalidInputError('simulate: bzip2 is not installed (apt-get install bzip2)', {}, { cause }) : cause)
+      reject(
+        missing
+          ? new InvalidInputError('simulate: bzip2 is not installed (apt-get install bzip2)', {}, { cause })
+          : cause,
+      )
     })
-    child.once('close', (code, signal) => (code === 0 ? resolve() : reject(new Error(`bzip2 ended with ${signal ?? code}`))))
+    child.once('close', (code, signal) =>
+      code === 0 ? resolve() : reject(new Error(`bzip2 ended with ${signal ?? code}`)),
+    )
   })
   const fed = pipeline(source, child.stdin, { signal: options.signal })
   // Both are awaited below, after the output; until then a failure must not count as unhandled.

@@ -1,6 +1,6 @@
 /**
- * LZ4 frames as MIDAS's logger writes them: linked blocks of 4 MiB, no block checksum, no content size, content checksum.
- * Formats: lz4_Frame_format.md and lz4_Block_format.md of https://github.com/lz4/lz4.
+ * LZ4 frames as MIDAS's logger writes them: linked blocks of 4 MiB, no block checksum, no content size,
+ * content checksum. Formats: lz4_Frame_format.md and lz4_Block_format.md of https://github.com/lz4/lz4.
  */
 import { Xxh32, xxh32 } from '../../shared/midas/decompress/xxh32.ts'
 
@@ -21,7 +21,9 @@ const LITERAL_END = 5
 const HASH_BITS = 16
 
 /** Compresses a stream into one frame. */
-export async function* lz4Frame(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* lz4Frame(
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const descriptor = Uint8Array.of(FLAGS, BLOCK_DESCRIPTOR)
   yield Uint8Array.of(...word(MAGIC), ...descriptor, (xxh32(descriptor) >>> 8) & 0xff)
 
@@ -63,7 +65,9 @@ function word(value: number): Uint8Array {
   return new Uint8Array(Uint32Array.of(value).buffer)
 }
 
-/** One block, `window` from `from` on, with matches into all of `window`; null when it does not get smaller. */
+/**
+ * One block, `window` from `from` on, with matches into all of `window`; null when it does not get smaller.
+ */
 function compressBlock(window: Uint8Array, from: number): Uint8Array | null {
   const out = new Uint8Array(window.length - from)
   const view = new DataView(window.buffer, window.byteOffset, window.byteLength)
@@ -79,7 +83,11 @@ function compressBlock(window: Uint8Array, from: number): Uint8Array | null {
     const hash = hashAt(at)
     const candidate = heads[hash] ?? -1
     heads[hash] = at
-    if (candidate < 0 || at - candidate >= HISTORY_BYTES || view.getInt32(candidate, true) !== view.getInt32(at, true)) {
+    if (
+      candidate < 0 ||
+      at - candidate >= HISTORY_BYTES ||
+      view.getInt32(candidate, true) !== view.getInt32(at, true)
+    ) {
       // Noise hardly ever matches: look less and less closely until something does.
       misses += 1
       at += 1 + (misses >> 6)
@@ -87,7 +95,8 @@ function compressBlock(window: Uint8Array, from: number): Uint8Array | null {
     }
     misses = 0
     let length = MATCH_LEAST
-    while (at + length < window.length - LITERAL_END && window[candidate + length] === window[at + length]) length += 1
+    while (at + length < window.length - LITERAL_END && window[candidate + length] === window[at + length])
+      length += 1
     if (!writeSequence(writer, window.subarray(literals, at), at - candidate, length)) return null
     at += length
     literals = at
@@ -100,7 +109,10 @@ interface Writer {
   at: number
 }
 
-/** Literals, then a match `length` long `offset` back (the last sequence has none); false when the output is full. */
+/**
+ * Literals, then a match `length` long `offset` back (the last sequence has none); false when the output is
+ * full.
+ */
 function writeSequence(writer: Writer, literals: Uint8Array, offset: number, length: number): boolean {
   const most = 1 + Math.ceil(literals.length / 255) + literals.length + 3 + Math.ceil(length / 255)
   if (writer.at + most > writer.out.length) return false

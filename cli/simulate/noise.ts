@@ -1,7 +1,7 @@
 /**
- * Read-out noise: a pool of noise samples is drawn once, and each frame or waveform is a piece of it from a fresh
- * place. Drawing every pixel anew would be fifty times slower than compressing it; the pool is far longer than
- * deflate's window of 32 KiB, so the reuse does not compress.
+ * Read-out noise: a pool of noise samples is drawn once, and each frame or waveform is a piece of it from a
+ * fresh place. Drawing every pixel anew would be fifty times slower than compressing it; the pool is far
+ * longer than deflate's window of 32 KiB, so the reuse does not compress.
  */
 import type { Random } from './random.ts'
 
@@ -19,7 +19,10 @@ function quantiles(shape: NoiseShape): Uint16Array {
   const most = Math.ceil(shape.mean + 6 * widest)
   let filled = 0
   for (let value = least; value <= most; value++) {
-    const below = shape.parts.reduce((sum, { fraction, sigma }) => sum + fraction * normalCdf((value + 0.5 - shape.mean) / sigma), 0)
+    const below = shape.parts.reduce(
+      (sum, { fraction, sigma }) => sum + fraction * normalCdf((value + 0.5 - shape.mean) / sigma),
+      0,
+    )
     const until = value === most ? table.length : Math.round(below * table.length)
     table.fill(value, filled, until)
     filled = Math.max(filled, until)
@@ -49,7 +52,10 @@ export function noisePool(random: Random, shape: NoiseShape, length: number): Ui
   return pool
 }
 
-/** Fills `target` with a stretch of the pool beginning at a random place and going round it as often as needed. */
+/**
+ * Fills `target` with a stretch of the pool beginning at a random place and going round it as often as
+ * needed.
+ */
 export function fillWithNoise(target: Uint16Array, pool: Uint16Array, random: Random): void {
   let from = Math.floor(random.uniform() * pool.length)
   for (let at = 0; at < target.length; ) {

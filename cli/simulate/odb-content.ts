@@ -7,7 +7,10 @@ import { ctime } from './local-time.ts'
 import { alarms, equipment, hvDemand } from './odb-equipment.ts'
 import type { SimulationOptions } from './options.ts'
 
-/** When the dump was made: at begin of run, at the end of a subrun while the run goes on, at the end of the run. */
+/**
+ * When the dump was made: at begin of run, at the end of a subrun while the run goes on, at the end of the
+ * run.
+ */
 export type DumpMoment =
   | { readonly at: 'begin' }
   | { readonly at: 'subrun-end' }
@@ -42,7 +45,9 @@ export function odbOfRun(options: SimulationOptions, fileName: string, moment: D
       Command: { 'Start script': odb.bool(false), 'Load filename': odb.string('standard.msl', 256) },
     },
     Alarms: alarms,
-    History: { Links: { System: { 'Trigger per sec.': odb.link('/Equipment/Trigger/Statistics/Events per sec.') } } },
+    History: {
+      Links: { System: { 'Trigger per sec.': odb.link('/Equipment/Trigger/Statistics/Events per sec.') } },
+    },
     Equipment: equipment(options, moment.at === 'end' ? moment.events : STALE_EVENTS[moment.at]),
     middleware: {
       nsigma: odb.double(2.5),
@@ -53,13 +58,21 @@ export function odbOfRun(options: SimulationOptions, fileName: string, moment: D
   })
 }
 
-/** The frontend's counter as the dump sees it before the run's end: left from the run before, or not yet written. */
+/**
+ * The frontend's counter as the dump sees it before the run's end: left from the run before, or not yet
+ * written.
+ */
 const STALE_EVENTS = { begin: 402, 'subrun-end': 0 } as const
 /** The run before ended that long before this one began. */
 const GAP_SECONDS = 13
 
 const client = (process: string, name: string): OdbSpec => ({
-  [process]: { Name: odb.string(name), Host: odb.string('localhost', 256), 'Hardware type': odb.int(44), 'Server Port': odb.int(10851) },
+  [process]: {
+    Name: odb.string(name),
+    Host: odb.string('localhost', 256),
+    'Hardware type': odb.int(44),
+    'Server Port': odb.int(10851),
+  },
 })
 
 function runinfo(options: SimulationOptions, moment: DumpMoment): OdbSpec {
@@ -91,13 +104,21 @@ function configurations(options: SimulationOptions): OdbSpec {
     MultiTriggerMaxSize: odb.int(128),
     SamplingFrequency: odb.int([0, 4]),
     DigitizerPostTrg: odb.int([60, 60]),
-    DigitizerOffset: odb.double([-0.5, ...Array.from({ length: 7 }, () => -0.3), ...Array.from({ length: 32 }, () => 0)]),
+    DigitizerOffset: odb.double([
+      -0.5,
+      ...Array.from({ length: 7 }, () => -0.3),
+      ...Array.from({ length: 32 }, () => 0),
+    ]),
     DigitizerSamples: odb.int([1024, 4000]),
     Threshold: odb.int(0),
     storage_flag_default: odb.int(-1),
     storage_flag_mid_written: odb.int(0),
     DRS4Correction: odb.bool(false),
-    TriggerState: { discrimination_threshold: odb.int(2), trigger_veto_time: odb.float(100), trigger_logic: odb.int(0) },
+    TriggerState: {
+      discrimination_threshold: odb.int(2),
+      trigger_veto_time: odb.float(100),
+      trigger_logic: odb.int(0),
+    },
     SourceState: { source_position: odb.float(17.5), source_type: odb.int(options.pedestal ? 0 : 1) },
     run_type: odb.int(0),
     shielding_configuration: odb.int(3),
@@ -134,13 +155,20 @@ function logger(options: SimulationOptions, fileName: string, moment: DumpMoment
       },
     },
     Runlog: {
-      SQL: { 'Create database': odb.bool(true), 'Write data': odb.bool(true), Table: odb.string('Runlog', 80), ...runlogLinks(options) },
+      SQL: {
+        'Create database': odb.bool(true),
+        'Write data': odb.bool(true),
+        Table: odb.string('Runlog', 80),
+        ...runlogLinks(options),
+      },
     },
     'Subrun duration': odb.dword(0),
   }
 }
 
-/** The links by which MIDAS fills the Runlog: plain ones show their path, those to array elements their value. */
+/**
+ * The links by which MIDAS fills the Runlog: plain ones show their path, those to array elements their value.
+ */
 function runlogLinks(options: SimulationOptions): OdbSpec {
   const demand = hvDemand(options)
   const link = (path: string) => {
@@ -149,6 +177,10 @@ function runlogLinks(options: SimulationOptions): OdbSpec {
     return odb.elementLink(path, TID.float32, demand[Number(element[1])] ?? 0)
   }
   const links = (dump: 'begin' | 'end') =>
-    Object.fromEntries(runlogColumns.filter((column) => column.dump === dump).map((column) => [column.name, link(column.odbPath)]))
+    Object.fromEntries(
+      runlogColumns
+        .filter((column) => column.dump === dump)
+        .map((column) => [column.name, link(column.odbPath)]),
+    )
   return { 'Links BOR': links('begin'), 'Links EOR': links('end') }
 }

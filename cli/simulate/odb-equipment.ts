@@ -29,8 +29,12 @@ export const SENSOR_TEMPERATURE = -19
 
 export function equipment(options: SimulationOptions, eventsSent: number): OdbSpec {
   const demand = hvDemand(options)
-  const gas = Array.from({ length: GAS_CHANNELS }, (_, channel) => (channel === GAS_FLOW_SETPOINT ? 20 : channel === 14 ? 0.908 : 0))
-  const states = demand.map((_, channel) => (channel < 14 ? Number(!options.pedestal) : Number(demand[channel] !== 0)))
+  const gas = Array.from({ length: GAS_CHANNELS }, (_, channel) =>
+    channel === GAS_FLOW_SETPOINT ? 20 : channel === 14 ? 0.908 : 0,
+  )
+  const states = demand.map((_, channel) =>
+    channel < 14 ? Number(!options.pedestal) : Number(demand[channel] !== 0),
+  )
   return {
     Trigger: { Common: common(1, 'cygnus_daq'), Variables: {}, Statistics: statistics(eventsSent, 1.66) },
     HV: {
@@ -53,7 +57,10 @@ export function equipment(options: SimulationOptions, eventsSent: number): OdbSp
       Common: common(5, 'SC Frontend'),
       Variables: { Input: odb.float(environmentMeans) },
       Statistics: statistics(3, 0),
-      Settings: { 'Names Input': odb.string(environmentNames), 'Input Formula': odb.string(environmentNames.map(() => '')) },
+      Settings: {
+        'Names Input': odb.string(environmentNames),
+        'Input Formula': odb.string(environmentNames.map(() => '')),
+      },
     },
     GasSystem: {
       Common: common(6, 'SC Frontend'),
@@ -62,7 +69,10 @@ export function equipment(options: SimulationOptions, eventsSent: number): OdbSp
     },
     CameraStatus: {
       Common: common(7, 'cygnus_daq'),
-      Variables: { 'Sensor Temperature': odb.double(SENSOR_TEMPERATURE), TCAM: odb.double(SENSOR_TEMPERATURE) },
+      Variables: {
+        'Sensor Temperature': odb.double(SENSOR_TEMPERATURE),
+        TCAM: odb.double(SENSOR_TEMPERATURE),
+      },
       Statistics: statistics(15, 0.32),
     },
   }

@@ -8,9 +8,9 @@ export const odbForms = ['json', 'json-commas', 'xml', 'text'] as const
 export type OdbForm = (typeof odbForms)[number]
 
 /**
- * What went wrong on the way to the file:
- * crash: the logger died, no end-of-run event; cut-event: it died inside an event; cut-stream: the compressed file
- * was cut; no-camera: the camera delivered nothing; wrong-run-number: the header disagrees with the file name.
+ * What went wrong on the way to the file: crash: the logger died, no end-of-run event; cut-event: it died
+ * inside an event; cut-stream: the compressed file was cut; no-camera: the camera delivered nothing;
+ * wrong-run-number: the header disagrees with the file name.
  */
 export const faults = ['crash', 'cut-event', 'cut-stream', 'no-camera', 'wrong-run-number'] as const
 export type Fault = (typeof faults)[number]
@@ -65,7 +65,9 @@ export function simulationOptions(given: Partial<SimulationOptions>): Simulation
   const whole = (name: keyof SimulationOptions, least: number, most: number) => {
     const value = options[name]
     if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most)
-      throw new InvalidInputError(`simulate: ${name} is a whole number from ${least} to ${most}, not ${value}`)
+      throw new InvalidInputError(
+        `simulate: ${name} is a whole number from ${least} to ${most}, not ${value}`,
+      )
   }
   whole('seed', 0, 0xffffffff)
   whole('runNumber', 0, 0x7fffffff)
@@ -73,14 +75,20 @@ export function simulationOptions(given: Partial<SimulationOptions>): Simulation
   whole('events', 0, 10_000_000)
   whole('subruns', 1, 10_000)
   if (!/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*$/.test(options.tag))
-    throw new InvalidInputError(`simulate: a tag is letters, digits, - and _, as LNGS, not ${JSON.stringify(options.tag)}`)
+    throw new InvalidInputError(
+      `simulate: a tag is letters, digits, - and _, as LNGS, not ${JSON.stringify(options.tag)}`,
+    )
   const { width, height } = frameSize(options.camera)
   if (options.bankFormat === 'bank16' && width * height * 2 > 0xffff)
-    throw new InvalidInputError('simulate: 16-bit banks hold at most 64 KiB; choose a camera of at most 181 pixels a side')
+    throw new InvalidInputError(
+      'simulate: 16-bit banks hold at most 64 KiB; choose a camera of at most 181 pixels a side',
+    )
   return options
 }
 
-/** `run00042.mid`, or `run00042sub0003.mid` when the run has several files; the compression adds its ending. */
+/**
+ * `run00042.mid`, or `run00042sub0003.mid` when the run has several files; the compression adds its ending.
+ */
 export function midasFileName(runNumber: number, subrun: number | null): string {
   const run = `run${String(runNumber).padStart(5, '0')}`
   return subrun === null ? `${run}.mid` : `${run}sub${String(subrun).padStart(4, '0')}.mid`

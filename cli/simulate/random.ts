@@ -11,7 +11,10 @@ export interface Random {
   gaussian(): number
 }
 
-/** Mixes 32-bit words into one (the finaliser of MurmurHash3), so that neighbouring seeds give unrelated streams. */
+/**
+ * Mixes 32-bit words into one (the finaliser of MurmurHash3), so that neighbouring seeds give unrelated
+ * streams.
+ */
 function mix(words: readonly number[]): number {
   let hash = 0x9e3779b9
   for (const word of words) {
@@ -22,7 +25,10 @@ function mix(words: readonly number[]): number {
   return hash >>> 0
 }
 
-/** A stream of its own for each list of keys, e.g. (seed, run, event). Generator: sfc32 of the PractRand suite. */
+/**
+ * A stream of its own for each list of keys, e.g. (seed, run, event). Generator: sfc32 of the PractRand
+ * suite.
+ */
 export function randomStream(...keys: readonly number[]): Random {
   let a = mix([...keys, 1])
   let b = mix([...keys, 2])

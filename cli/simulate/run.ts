@@ -29,15 +29,19 @@ const MESSAGE_INFO = 2
 const SHORT_SAMPLES = 128
 
 /**
- * The uncompressed MIDAS stream of one file, one event a chunk; memory does not grow with the number of events.
- * The fault `cut-stream` concerns the compressed file and is not seen here.
+ * The uncompressed MIDAS stream of one file, one event a chunk; memory does not grow with the number of
+ * events. The fault `cut-stream` concerns the compressed file and is not seen here.
  * @param subrun which file of a run of several, from 0.
  * @throws InvalidInputError for options no DAQ could have.
  */
-export async function* simulateRun(given: Partial<SimulationOptions>, subrun = 0): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* simulateRun(
+  given: Partial<SimulationOptions>,
+  subrun = 0,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const options = simulationOptions(given)
   // What the header and the ODB say of a file that is named otherwise.
-  const written = options.fault === 'wrong-run-number' ? { ...options, runNumber: options.runNumber + 1 } : options
+  const written =
+    options.fault === 'wrong-run-number' ? { ...options, runNumber: options.runNumber + 1 } : options
   const fileName = midasFileName(options.runNumber, options.subruns > 1 ? subrun : null)
   const lastSubrun = subrun === options.subruns - 1
   const first = Math.floor((subrun * options.events) / options.subruns)
@@ -45,10 +49,17 @@ export async function* simulateRun(given: Partial<SimulationOptions>, subrun = 0
   const timeOf = (event: number) => options.startTime + Math.floor(event / EVENT_RATE_HZ)
 
   const dump = (id: number, timeSeconds: number, moment: DumpMoment) =>
-    encodeEvent({ id, mask: MIDAS_MAGIC, serial: written.runNumber, timeSeconds, body: dumpBody(written, fileName, timeSeconds, moment) })
+    encodeEvent({
+      id,
+      mask: MIDAS_MAGIC,
+      serial: written.runNumber,
+      timeSeconds,
+      body: dumpBody(written, fileName, timeSeconds, moment),
+    })
 
   yield dump(EVENT_BEGIN_OF_RUN, timeOf(first), { at: 'begin' })
-  if (options.slowEvents && subrun === 0) yield messageEvent(`[Logger,INFO] Run #${written.runNumber} started`, options.startTime)
+  if (options.slowEvents && subrun === 0)
+    yield messageEvent(`[Logger,INFO] Run #${written.runNumber} started`, options.startTime)
   const slow = slowControl(options, timeOf(first))
   const triggers = triggerEvents(options)
   for (let event = first; event < last; event++) {
@@ -62,20 +73,41 @@ export async function* simulateRun(given: Partial<SimulationOptions>, subrun = 0
   }
   if (lastSubrun && (options.fault === 'crash' || options.fault === 'cut-event')) return
   const stopTime = timeOf(last) + 1
-  yield dump(EVENT_END_OF_RUN, stopTime, lastSubrun ? { at: 'end', stopTime, events: options.events } : { at: 'subrun-end' })
+  yield dump(
+    EVENT_END_OF_RUN,
+    stopTime,
+    lastSubrun ? { at: 'end', stopTime, events: options.events } : { at: 'subrun-end' },
+  )
 }
 
-function dumpBody(options: SimulationOptions, fileName: string, timeSeconds: number, moment: DumpMoment): Uint8Array {
+function dumpBody(
+  options: SimulationOptions,
+  fileName: string,
+  timeSeconds: number,
+  moment: DumpMoment,
+): Uint8Array {
   const root = odbOfRun(options, fileName, moment)
   const dialect = options.odb === 'json-commas' ? 'json' : options.odb
-  return serializeOdb(root, dialect, { lastWritten: timeSeconds, decimalCommas: options.odb === 'json-commas' })
+  return serializeOdb(root, dialect, {
+    lastWritten: timeSeconds,
+    decimalCommas: options.odb === 'json-commas',
+  })
 }
 
 function messageEvent(text: string, timeSeconds: number): Uint8Array {
-  return encodeEvent({ id: EVENT_MESSAGE, mask: MESSAGE_INFO, serial: 0, timeSeconds, body: new TextEncoder().encode(`${text}\0`) })
+  return encodeEvent({
+    id: EVENT_MESSAGE,
+    mask: MESSAGE_INFO,
+    serial: 0,
+    timeSeconds,
+    body: new TextEncoder().encode(`${text}\0`),
+  })
 }
 
-/** Camera events by number. Each draws from a random stream of its own, so that subruns need not be made in order. */
+/**
+ * Camera events by number. Each draws from a random stream of its own, so that subruns need not be made in
+ * order.
+ */
 function triggerEvents(options: SimulationOptions): (event: number, timeSeconds: number) => Uint8Array {
   const camera = options.fault === 'no-camera' ? null : createCamera(options.seed, options.camera)
   const short = options.bankFormat === 'bank16'
@@ -84,11 +116,24 @@ function triggerEvents(options: SimulationOptions): (event: number, timeSeconds:
     const random = randomStream(options.seed, options.runNumber, event)
     const banks: BankToEncode[] = []
     if (digitizers !== null) {
-      const { header, samples } = digitizers.event(random, short || options.pedestal ? 1 : 1 + Math.floor(random.between(0, 4)))
-      banks.push({ name: 'DIG0', type: TID.uint16, data: samples }, { name: 'DGH0', type: TID.uint32, data: header })
+      const { header, samples } = digitizers.event(
+        random,
+        short || options.pedestal ? 1 : 1 + Math.floor(random.between(0, 4)),
+      )
+      banks.push(
+        { name: 'DIG0', type: TID.uint16, data: samples },
+        { name: 'DGH0', type: TID.uint32, data: header },
+      )
     }
-    if (camera !== null) banks.push({ name: 'CAM0', type: TID.uint16, data: camera.frame(random, options.pedestal) })
-    return encodeEvent({ id: EVENT_TRIGGER, mask: 0, serial: event, timeSeconds, body: encodeBanks(options.bankFormat, banks, STALE) })
+    if (camera !== null)
+      banks.push({ name: 'CAM0', type: TID.uint16, data: camera.frame(random, options.pedestal) })
+    return encodeEvent({
+      id: EVENT_TRIGGER,
+      mask: 0,
+      serial: event,
+      timeSeconds,
+      body: encodeBanks(options.bankFormat, banks, STALE),
+    })
   }
 }
 
@@ -96,13 +141,34 @@ function triggerEvents(options: SimulationOptions): (event: number, timeSeconds:
 const STALE = { padding: 0xad }
 
 /** Slow-control events that have become due, in 16-bit banks as their frontends write them. */
-function slowControl(options: SimulationOptions, startTime: number): (untilTime: number) => Iterable<Uint8Array> {
+function slowControl(
+  options: SimulationOptions,
+  startTime: number,
+): (untilTime: number) => Iterable<Uint8Array> {
   if (!options.slowEvents) return () => []
   const random = randomStream(options.seed, options.runNumber, startTime, 0x510)
   const sources = [
-    { id: EVENT_HIGH_VOLTAGE, period: SLOW_PERIOD_SECONDS, due: startTime, serial: 0, banks: () => hvBanks(options, random) },
-    { id: EVENT_ENVIRONMENT, period: SLOW_PERIOD_SECONDS, due: startTime, serial: 0, banks: () => environmentBanks(random) },
-    { id: EVENT_CAMERA_STATUS, period: CAMERA_STATUS_PERIOD_SECONDS, due: startTime, serial: 0, banks: () => cameraStatusBanks(random) },
+    {
+      id: EVENT_HIGH_VOLTAGE,
+      period: SLOW_PERIOD_SECONDS,
+      due: startTime,
+      serial: 0,
+      banks: () => hvBanks(options, random),
+    },
+    {
+      id: EVENT_ENVIRONMENT,
+      period: SLOW_PERIOD_SECONDS,
+      due: startTime,
+      serial: 0,
+      banks: () => environmentBanks(random),
+    },
+    {
+      id: EVENT_CAMERA_STATUS,
+      period: CAMERA_STATUS_PERIOD_SECONDS,
+      due: startTime,
+      serial: 0,
+      banks: () => cameraStatusBanks(random),
+    },
   ]
   return function* (untilTime) {
     for (const source of sources)
@@ -118,7 +184,11 @@ const floats = (values: readonly number[]) => new Uint8Array(Float32Array.from(v
 
 function hvBanks(options: SimulationOptions, random: Random): readonly BankToEncode[] {
   const demand = hvDemand(options)
-  const bank = (name: string, values: readonly number[]) => ({ name, type: TID.float32, data: floats(values) })
+  const bank = (name: string, values: readonly number[]) => ({
+    name,
+    type: TID.float32,
+    data: floats(values),
+  })
   return [
     bank('DMND', demand),
     bank(
@@ -135,7 +205,11 @@ function hvBanks(options: SimulationOptions, random: Random): readonly BankToEnc
 /** OUTP is there and empty, as the real frontend leaves it. */
 function environmentBanks(random: Random): readonly BankToEncode[] {
   return [
-    { name: 'INPT', type: TID.float32, data: floats(environmentMeans.map((mean) => mean + 0.02 * random.gaussian())) },
+    {
+      name: 'INPT',
+      type: TID.float32,
+      data: floats(environmentMeans.map((mean) => mean + 0.02 * random.gaussian())),
+    },
     { name: 'OUTP', type: TID.float32, data: new Uint8Array(0) },
   ]
 }

@@ -39,7 +39,11 @@ export function subrunsOf(options: Partial<SimulationOptions>): readonly (number
 }
 
 /** The key of a run's file in the bucket. */
-function runFileKey(given: Partial<SimulationOptions>, subrun: number | null, compression: Compression): string {
+function runFileKey(
+  given: Partial<SimulationOptions>,
+  subrun: number | null,
+  compression: Compression,
+): string {
   const options = simulationOptions(given)
   return `${options.tag}/${midasFileName(options.runNumber, subrun)}${compressionEnding[compression]}`
 }
@@ -59,7 +63,9 @@ export async function writeRunFile(
   const key = runFileKey(options, subrun, compression)
   const path = join(directory, key)
   if (writing.overwrite !== true && (await exists(path)))
-    throw new InvalidInputError(`simulate: ${path} is there already; take another directory or run number, or replace it with --force`)
+    throw new InvalidInputError(
+      `simulate: ${path} is there already; take another directory or run number, or replace it with --force`,
+    )
   await mkdir(join(path, '..'), { recursive: true })
   const part = `${path}.part`
   const counted = { bytes: 0 }
@@ -68,13 +74,21 @@ export async function writeRunFile(
     await pipeline(compress(source, compression, writing), createWriteStream(part), {
       signal: writing.signal,
     })
-    if (options.fault === 'cut-stream') await truncate(part, Math.floor((await stat(part)).size * CUT_FRACTION))
+    if (options.fault === 'cut-stream')
+      await truncate(part, Math.floor((await stat(part)).size * CUT_FRACTION))
     await rename(part, path)
   } catch (error) {
     await rm(part, { force: true })
     throw error
   }
-  return { path, key, runNumber: options.runNumber, subrun, sizeBytes: (await stat(path)).size, uncompressedBytes: counted.bytes }
+  return {
+    path,
+    key,
+    runNumber: options.runNumber,
+    subrun,
+    sizeBytes: (await stat(path)).size,
+    uncompressedBytes: counted.bytes,
+  }
 }
 
 /** One file of a run in memory: for tests and for small runs. */
@@ -85,14 +99,27 @@ export async function runFileBytes(
 ): Promise<Uint8Array> {
   const options = simulationOptions(given)
   const chunks: Uint8Array[] = []
-  for await (const chunk of compress(simulateRun(options, subrun ?? 0), writing.compression ?? 'gzip', writing)) chunks.push(chunk)
+  for await (const chunk of compress(
+    simulateRun(options, subrun ?? 0),
+    writing.compression ?? 'gzip',
+    writing,
+  ))
+    chunks.push(chunk)
   const bytes = new Uint8Array(Buffer.concat(chunks))
   return options.fault === 'cut-stream' ? bytes.subarray(0, Math.floor(bytes.length * CUT_FRACTION)) : bytes
 }
 
-/** How many camera events give a run of about `sizeBytes` (all its files together), judged by a sample of four. Throws InvalidInputError when it is less than one. */
-export async function eventsForSize(given: Partial<SimulationOptions>, sizeBytes: number, compression: Compression): Promise<number> {
-  const sizeOf = async (events: number) => (await runFileBytes({ ...given, events, subruns: 1, fault: null }, null, { compression })).length
+/**
+ * How many camera events give a run of about `sizeBytes` (all its files together), judged by a sample of
+ * four. Throws InvalidInputError when it is less than one.
+ */
+export async function eventsForSize(
+  given: Partial<SimulationOptions>,
+  sizeBytes: number,
+  compression: Compression,
+): Promise<number> {
+  const sizeOf = async (events: number) =>
+    (await runFileBytes({ ...given, events, subruns: 1, fault: null }, null, { compression })).length
   const sample = 4
   const empty = await sizeOf(0)
   const perEvent = ((await sizeOf(sample)) - empty) / sample

@@ -1,6 +1,6 @@
 /**
- * The catalogue's word where only its API is reached: the API looks at the copies and gives a permission that lasts for a minute; the
- * file is removed within it, and the API is told.
+ * The catalogue's word where only its API is reached: the API looks at the copies and gives a permission that
+ * lasts for a minute; the file is removed within it, and the API is told.
  */
 import { hostname } from 'node:os'
 import type { LocalContent } from '../../shared/copies/delete/safety.ts'
@@ -10,18 +10,24 @@ import { isOnDisk } from './on-disk.ts'
 import { type Answer, type SafetyPort, TOO_LATE } from './safety.ts'
 import type { Clock } from './tracked-files.ts'
 
-const TOO_OLD = 'the API is of an earlier version, which cannot look at the copies for a deletion: update it, then files are removed'
+const TOO_OLD =
+  'the API is of an earlier version, which cannot look at the copies for a deletion: update it, then files are removed'
 
 /** @param isThere whether a file of this size lies under the path. */
 export function createApiSafety(
   remote: Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'endRemoval'>,
   clock: Clock,
-  { host, isThere }: { readonly host: string; readonly isThere: typeof isOnDisk } = { host: hostname(), isThere: isOnDisk },
+  { host, isThere }: { readonly host: string; readonly isThere: typeof isOnDisk } = {
+    host: hostname(),
+    isThere: isOnDisk,
+  },
 ): SafetyPort {
   return {
     async safetyOf(content, signal) {
       const copies = await remote.copiesOf(content, signal)
-      return copies === null ? { safe: false, why: 'these contents are not catalogued yet' } : judgeCopies(content, copies)
+      return copies === null
+        ? { safe: false, why: 'these contents are not catalogued yet' }
+        : judgeCopies(content, copies)
     },
     async forget(file, remove, signal) {
       const { bucket, key } = file
@@ -46,12 +52,16 @@ export function createApiSafety(
       await end(true)
       return { safe: true, why }
     },
-    endRemoval: ({ bucket, key }, id, gone, signal) => remote.endRemoval({ bucket, key, host, id, gone }, signal),
+    endRemoval: ({ bucket, key }, id, gone, signal) =>
+      remote.endRemoval({ bucket, key, host, id, gone }, signal),
     close: async () => {},
   }
 }
 
-/** Neither a clock that is set nor a machine that slept, whose steady clock stood still, makes the time shorter than it was. */
+/**
+ * Neither a clock that is set nor a machine that slept, whose steady clock stood still, makes the time
+ * shorter than it was.
+ */
 function stopwatch(clock: Clock): (seconds: number) => boolean {
   const [wallMs, steadyMs] = [clock.wallMs(), clock.steadyMs()]
   return (seconds) => Math.max(clock.wallMs() - wallMs, clock.steadyMs() - steadyMs) >= seconds * 1000
@@ -63,6 +73,7 @@ function judgeCopies(content: LocalContent, copies: RemoteCopies): Answer {
     return { safe: false, why: 'the catalogue has other contents under its key' }
   const inStore = copies.cloud?.state === 'present' && copies.cloud.verifiedAt !== null
   const onTape = copies.tape.some(({ state, verifiedAt }) => state === 'on-media' && verifiedAt !== null)
-  if (copies.safe && !(inStore && onTape)) throw new InvalidInputError('the API calls a file safe without naming two verified copies of it')
+  if (copies.safe && !(inStore && onTape))
+    throw new InvalidInputError('the API calls a file safe without naming two verified copies of it')
   return { safe: copies.safe, why: copies.why }
 }

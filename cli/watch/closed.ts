@@ -1,6 +1,6 @@
 /**
- * Has the DAQ closed this file? Nothing on a disk says so, so it is concluded from what can be seen, and while in doubt the file
- * waits: an object that is half a run would stay in the store for ever.
+ * Has the DAQ closed this file? Nothing on a disk says so, so it is concluded from what can be seen, and
+ * while in doubt the file waits: an object that is half a run would stay in the store for ever.
  */
 import type { Ending } from './ending.ts'
 import { compareRuns, type RunFileFound } from './scan.ts'
@@ -10,7 +10,10 @@ export interface Observed {
   readonly file: RunFileFound
   /** So long we have watched it without a change, milliseconds by a clock that never jumps. */
   readonly unchangedMs: number
-  /** Since its last write: by its date when the watch began, from then on by our watching. Negative for a date in the future. */
+  /**
+   * Since its last write: by its date when the watch began, from then on by our watching. Negative for a date
+   * in the future.
+   */
   readonly ageMs: number
   /** Who has it open for writing. */
   readonly writer: string | null
@@ -45,20 +48,33 @@ export interface Surroundings {
   readonly isCompressedHere: boolean
 }
 
-export function judge(observed: Observed, around: Surroundings, ending: Ending | null, limits: Limits): Verdict {
+export function judge(
+  observed: Observed,
+  around: Surroundings,
+  ending: Ending | null,
+  limits: Limits,
+): Verdict {
   const { file, unchangedMs, writer } = observed
   if (writer !== null) return open(`${writer} has it open for writing`)
   if (unchangedMs < limits.settleMs) return open('it was there or was written to only a moment ago')
   const isCompressed = file.run.compression !== 'none'
   const other = around.siblings.find((sibling) => (sibling.file.run.compression !== 'none') !== isCompressed)
   if (other !== undefined) {
-    if (!isCompressed && other.isInStore) return { is: 'left', why: `${other.file.name} beside it is the same run, and in the store` }
+    if (!isCompressed && other.isInStore)
+      return { is: 'left', why: `${other.file.name} beside it is the same run, and in the store` }
     const isAtWork = other.writer !== null || !isIdle(other, limits) || !isIdle(observed, limits)
     if (isAtWork)
-      return open(isCompressed ? `${other.file.name} is still being compressed into it` : `it is being compressed into ${other.file.name}`)
+      return open(
+        isCompressed
+          ? `${other.file.name} is still being compressed into it`
+          : `it is being compressed into ${other.file.name}`,
+      )
     // A compressor removes its input as the last thing it does.
     if (isCompressed)
-      return { is: 'left', why: `${other.file.name} beside it is the run: while that is there, its compression was not finished` }
+      return {
+        is: 'left',
+        why: `${other.file.name} beside it is the run: while that is there, its compression was not finished`,
+      }
   }
   if (!isCompressed && around.isCompressedHere && !isIdle(observed, limits))
     return open('it waits to be compressed, as the runs before it were')
@@ -72,7 +88,8 @@ export function judge(observed: Observed, around: Surroundings, ending: Ending |
 const open = (why: string): Verdict => ({ is: 'open', why })
 
 /** By our own watching, or by its date where we have not watched for so long. */
-const isIdle = ({ unchangedMs, ageMs }: Observed, { idleMs }: Limits) => unchangedMs >= idleMs || ageMs >= idleMs
+const isIdle = ({ unchangedMs, ageMs }: Observed, { idleMs }: Limits) =>
+  unchangedMs >= idleMs || ageMs >= idleMs
 
 /**
  * What surrounds each file.
@@ -93,7 +110,8 @@ export function surroundingsOf(observed: readonly Observed[]): ReadonlyMap<strin
         hasLater: latestBegun !== null && latestBegun >= one.file.mtimeNs,
         isCompressedHere,
       })
-    for (const { file } of group) if (latestBegun === null || file.begunNs > latestBegun) latestBegun = file.begunNs
+    for (const { file } of group)
+      if (latestBegun === null || file.begunNs > latestBegun) latestBegun = file.begunNs
     end = start
   }
   return around

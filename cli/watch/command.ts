@@ -46,7 +46,11 @@ const CLOCK: Clock = { wallMs: () => Date.now(), steadyMs: () => performance.now
 /** Runs the watch; the exit code of one pass is 1 when something is pending. */
 export async function runWatch(flags: WatchFlags): Promise<void> {
   const settings = await loadPushSettings()
-  const log = createLogger({ function: 'push', level: settings.config.CYGNET_LOG_LEVEL, destination: { write: writeLogLine } })
+  const log = createLogger({
+    function: 'push',
+    level: settings.config.CYGNET_LOG_LEVEL,
+    destination: { write: writeLogLine },
+  })
   const openSafety = await safetyOpener(settings, flags.deleteWhenSafe, log)
   const signal = interruption()
   const terminal = terminalFor(flags)
@@ -101,7 +105,8 @@ function writeLogLine(line: string): void {
 
 /**
  * The catalogue, when the settings lead to one.
- * @throws InvalidInputError when files are to be deleted and there is none, or the copies on tape cannot be looked at from here.
+ * @throws InvalidInputError when files are to be deleted and there is none, or the copies on tape cannot be
+ * looked at from here.
  */
 async function safetyOpener(
   { config, throughApi }: PushSettings,
@@ -126,7 +131,10 @@ async function openApiSafety(config: Config, store: PushStore, signal: AbortSign
   return createApiSafety(remote, CLOCK)
 }
 
-/** Null when no database is named: neither here nor, unless the API is the way, by a local stack that is running. */
+/**
+ * Null when no database is named: neither here nor, unless the API is the way, by a local stack that is
+ * running.
+ */
 async function databaseSettings(throughApi: boolean): Promise<Config | null> {
   const { CYGNET_DATABASE_URL: url, CYGNET_DATABASE_URL_FILE: file } = processEnvironment()
   if (url === undefined && file === undefined) {

@@ -1,7 +1,7 @@
 /**
- * Removes one file of a run from the DAQ's disk, when that cannot lose anything. Everything is looked at anew in this one call:
- * the file's bytes; the object in the store and a copy on tape, by whoever reaches them; and the name on disk in the moment before
- * it goes.
+ * Removes one file of a run from the DAQ's disk, when that cannot lose anything. Everything is looked at anew
+ * in this one call: the file's bytes; the object in the store and a copy on tape, by whoever reaches them;
+ * and the name on disk in the moment before it goes.
  */
 import { unlinkSync } from 'node:fs'
 import type { S3Client } from '@aws-sdk/client-s3'
@@ -35,7 +35,10 @@ export interface DeletionContext {
   readonly signal: AbortSignal
 }
 
-/** What was found when this version of the file was sent: a hint that saves reading files that are not safe anyway. */
+/**
+ * What was found when this version of the file was sent: a hint that saves reading files that are not safe
+ * anyway.
+ */
 export interface KnownContent extends ObjectName {
   readonly sha256: string
 }
@@ -46,15 +49,27 @@ const ANSWER_SECONDS = 60
 class Kept extends Error {}
 
 /** Never throws: what goes wrong is in the answer, and unless that is `deleted` the file is still there. */
-export async function deleteWhenSafe(found: RunFileFound, known: KnownContent, context: DeletionContext): Promise<Deletion> {
+export async function deleteWhenSafe(
+  found: RunFileFound,
+  known: KnownContent,
+  context: DeletionContext,
+): Promise<Deletion> {
   const removal: Removal = { isDone: false, toTell: null, warning: null }
   try {
     const { bucket, key, sha256 } = known
-    const before = await context.safety.safetyOf({ bucket, key, sha256, sizeBytes: found.sizeBytes }, context.signal)
+    const before = await context.safety.safetyOf(
+      { bucket, key, sha256, sizeBytes: found.sizeBytes },
+      context.signal,
+    )
     if (!before.safe) return { is: 'kept', why: before.why }
     await using file = await openLocalFile(found.path)
     assertThere(found)
-    const checksums = await checksumFile(file, layUpload(file.sizeBytes, context.partSizeBytes), () => {}, context.signal)
+    const checksums = await checksumFile(
+      file,
+      layUpload(file.sizeBytes, context.partSizeBytes),
+      () => {},
+      context.signal,
+    )
     if (checksums.sha256 !== sha256) throw new InvalidInputError(`${found.path} ${DECAYED}`)
     await assertInStore({ bucket, key }, file, checksums, context)
     await file.assertUnchanged()
@@ -65,23 +80,43 @@ export async function deleteWhenSafe(found: RunFileFound, known: KnownContent, c
     noteTold(removal, context)
     return safe ? { is: 'deleted', sha256, why, warning: removal.warning } : { is: 'kept', why }
   } catch (error) {
-    if (removal.isDone) return { is: 'deleted', sha256: known.sha256, why: 'it was safe', warning: `not written down: ${sentence(error)}` }
+    if (removal.isDone)
+      return {
+        is: 'deleted',
+        sha256: known.sha256,
+        why: 'it was safe',
+        warning: `not written down: ${sentence(error)}`,
+      }
     if (error instanceof Kept) return { is: 'kept', why: error.message }
     if (context.signal.aborted) return { is: 'kept', why: 'interrupted' }
-    return { is: 'failed', with: classify(error) instanceof InvalidInputError ? 'file' : 'others', error: sentence(error) }
+    return {
+      is: 'failed',
+      with: classify(error) instanceof InvalidInputError ? 'file' : 'others',
+      error: sentence(error),
+    }
   }
 }
 
-const DECAYED = 'has other contents than when it was sent, though neither its size nor its date changed: is the disk failing?'
+const DECAYED =
+  'has other contents than when it was sent, though neither its size nor its date changed: is the disk failing?'
 
 const sentence = (error: unknown) => withoutSecrets(classify(error).message)
 
-/** The store's own word, now. That it is the very object that was catalogued is for those to say who permit the removal. */
-async function assertInStore(name: ObjectName, file: LocalFile, checksums: FileChecksums, { s3, signal }: DeletionContext) {
+/**
+ * The store's own word, now. That it is the very object that was catalogued is for those to say who permit
+ * the removal.
+ */
+async function assertInStore(
+  name: ObjectName,
+  file: LocalFile,
+  checksums: FileChecksums,
+  { s3, signal }: DeletionContext,
+) {
   const object = await withinSeconds(ANSWER_SECONDS, signal, (limited) => describeObject(s3, name, limited))
   if (object === null) throw new Kept('the catalogue has it in the store, and it is not there')
   const differs = contradictions(object, { ...checksums, sizeBytes: file.sizeBytes })
-  if (differs.length > 0) throw new InvalidInputError(`the object in the store is not this file: ${differs.join('; ')}`)
+  if (differs.length > 0)
+    throw new InvalidInputError(`the object in the store is not this file: ${differs.join('; ')}`)
 }
 
 function assertThere(found: RunFileFound): void {
@@ -107,7 +142,13 @@ function removeFile(
   const writer = findWriters([found]).get(found)
   if (writer !== undefined) throw new Kept(`${writer} has it open for writing`)
   const record = (state: DeletionRecord['state'], why: string) => {
-    const line = { ...about, at: now().toISOString(), state, why, ...(permission === null ? {} : { permission: permission.id }) }
+    const line = {
+      ...about,
+      at: now().toISOString(),
+      state,
+      why,
+      ...(permission === null ? {} : { permission: permission.id }),
+    }
     orSay('the log of deletions cannot be written to', () => log.append(line))
     if (permission !== null) removal.toTell = line
   }
@@ -117,7 +158,8 @@ function removeFile(
     if (permission?.isOver() === true) throw new Kept(TOO_LATE)
     assertThere(found)
     orSay(`${found.path} cannot be removed`, () => unlinkSync(found.path))
-    if (isThere(found)) throw new InvalidInputError(`${found.path} was removed without an error and is still there`)
+    if (isThere(found))
+      throw new InvalidInputError(`${found.path} was removed without an error and is still there`)
   } catch (error) {
     record('not-deleted', sentence(error))
     throw error
@@ -130,7 +172,10 @@ function removeFile(
   }
 }
 
-/** The catalogue was told what came of the permission: the next start need not do it. When this is lost, it is told twice. */
+/**
+ * The catalogue was told what came of the permission: the next start need not do it. When this is lost, it is
+ * told twice.
+ */
 function noteTold(removal: Removal, { log, now }: DeletionContext): void {
   if (removal.toTell === null) return
   try {

@@ -1,8 +1,19 @@
 /**
- * A line for every file that is removed from the DAQ's disk, on the disk before the file goes, and a line with what came of it.
- * It is never shortened. What was begun under a permission and not told of is found in it after a kill.
+ * A line for every file that is removed from the DAQ's disk, on the disk before the file goes, and a line
+ * with what came of it. It is never shortened. What was begun under a permission and not told of is found in
+ * it after a kill.
  */
-import { appendFileSync, closeSync, createReadStream, mkdirSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  closeSync,
+  createReadStream,
+  mkdirSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import * as z from 'zod'
@@ -34,7 +45,10 @@ export interface DeletionLog {
   untold(): Promise<readonly Untold[]>
 }
 
-/** Room that is kept for this log: on a full disk its lines are what stands between the disk and the space that it needs. */
+/**
+ * Room that is kept for this log: on a full disk its lines are what stands between the disk and the space
+ * that it needs.
+ */
 const RESERVE_BYTES = 256 * 1024
 
 export function openDeletionLog(path: string, append: typeof appendFileSync = appendFileSync): DeletionLog {
@@ -114,7 +128,8 @@ function parse(line: string): DeletionRecord | null {
 
 function keepReserve(path: string): void {
   try {
-    if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) < RESERVE_BYTES) writeFileSync(path, Buffer.alloc(RESERVE_BYTES, 1))
+    if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) < RESERVE_BYTES)
+      writeFileSync(path, Buffer.alloc(RESERVE_BYTES, 1))
   } catch {
     rmSync(path, { force: true }) // half of it would not help; tried again after the next deletion
   }

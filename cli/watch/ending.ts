@@ -9,7 +9,9 @@ import type { RunFileFound } from './scan.ts'
 
 export type Ending =
   | { readonly whole: true }
-  /** `doubt`: what speaks against it, as the end of a sentence about the file; null when nothing can be told. */
+  /**
+   * `doubt`: what speaks against it, as the end of a sentence about the file; null when nothing can be told.
+   */
   | { readonly whole: false; readonly doubt: string | null }
 
 const WHOLE: Ending = { whole: true }
@@ -63,15 +65,27 @@ function endsWithEndOfRun(tail: Buffer): boolean {
   start.writeUInt16LE(EVENT_END_OF_RUN, 0)
   start.writeUInt16LE(MIDAS_MAGIC, 2)
   for (let at = tail.lastIndexOf(start); at >= 0; at = at === 0 ? -1 : tail.lastIndexOf(start, at - 1))
-    if (at + EVENT_HEADER_BYTES <= tail.length && at + EVENT_HEADER_BYTES + tail.readUInt32LE(at + 12) === tail.length) return true
+    if (
+      at + EVENT_HEADER_BYTES <= tail.length &&
+      at + EVENT_HEADER_BYTES + tail.readUInt32LE(at + 12) === tail.length
+    )
+      return true
   return false
 }
 
-/** The trailer alone says nothing: any eight bytes can be one. So the whole stream is decompressed, off this thread. */
+/**
+ * The trailer alone says nothing: any eight bytes can be one. So the whole stream is decompressed, off this
+ * thread.
+ */
 async function endingOfGzip(path: string, signal: AbortSignal): Promise<Ending> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   try {
-    await pipeline(createReadStream(path, { highWaterMark: 1024 ** 2 }), createGunzip({ chunkSize: 1024 ** 2 }), nowhere, { signal })
+    await pipeline(
+      createReadStream(path, { highWaterMark: 1024 ** 2 }),
+      createGunzip({ chunkSize: 1024 ** 2 }),
+      nowhere,
+      { signal },
+    )
     return WHOLE
   } catch (error) {
     signal.throwIfAborted()
@@ -81,7 +95,10 @@ async function endingOfGzip(path: string, signal: AbortSignal): Promise<Ending> 
   }
 }
 
-/** End mark (an empty block), then the checksum of the content (LZ4 frame format 1.6.1), as loggers write them. */
+/**
+ * End mark (an empty block), then the checksum of the content (LZ4 frame format 1.6.1), as loggers write
+ * them.
+ */
 const endsAsLz4 = (tail: Buffer) => tail.length === 8 && tail.readUInt32LE(0) === 0
 
 /** 48 bits of signature and 32 of checksum, at any bit, padded to a byte. */
@@ -89,5 +106,7 @@ const BZIP2_END = 0x177245385090n
 
 function endsAsBzip2(tail: Buffer): boolean {
   const bits = BigInt(`0x0${tail.toString('hex')}`)
-  return [0n, 1n, 2n, 3n, 4n, 5n, 6n, 7n].some((padding) => ((bits >> (padding + 32n)) & 0xffffffffffffn) === BZIP2_END)
+  return [0n, 1n, 2n, 3n, 4n, 5n, 6n, 7n].some(
+    (padding) => ((bits >> (padding + 32n)) & 0xffffffffffffn) === BZIP2_END,
+  )
 }

@@ -1,4 +1,7 @@
-/** What the watch tells: events with fixed names, as lines of JSON for machines or sentences for a terminal (terminal.ts). */
+/**
+ * What the watch tells: events with fixed names, as lines of JSON for machines or sentences for a terminal
+ * (terminal.ts).
+ */
 import type { Logger } from '../../shared/log.ts'
 import type { Evidence } from './closed.ts'
 import type { Pending } from './pending.ts'
@@ -12,7 +15,12 @@ export type WatchEvent =
       readonly idleSeconds: number
       readonly deletes: boolean
     }
-  | { readonly event: 'file-closed'; readonly file: RunFileFound; readonly evidence: Evidence; readonly warning: string | null }
+  | {
+      readonly event: 'file-closed'
+      readonly file: RunFileFound
+      readonly evidence: Evidence
+      readonly warning: string | null
+    }
   | {
       readonly event: 'file-pushed'
       readonly file: RunFileFound
@@ -40,9 +48,18 @@ export type WatchEvent =
     }
   | { readonly event: 'file-delete-failed'; readonly file: RunFileFound; readonly error: string }
   /** Somebody else removed a file that the catalogue counted. */
-  | { readonly event: 'file-vanished'; readonly run: number; readonly tag: string; readonly key: string; readonly path: string }
+  | {
+      readonly event: 'file-vanished'
+      readonly run: number
+      readonly tag: string
+      readonly key: string
+      readonly path: string
+    }
   | { readonly event: 'watch-pending'; readonly pending: Pending }
-  /** Something besides the files fails: the folder, the store, the catalogue, our own memory. The watch goes on. */
+  /**
+   * Something besides the files fails: the folder, the store, the catalogue, our own memory. The watch goes
+   * on.
+   */
   | {
       readonly event: 'watch-failing'
       readonly what: 'folder' | 'store' | 'catalogue' | 'journal' | 'watch'

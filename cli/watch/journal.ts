@@ -1,8 +1,8 @@
 /**
- * What this machine remembers of the files of a folder: which version of which file is in the store, with its checksums, so that
- * a restart does not read a disk of runs again. One JSON object a line, appended; the last one about a name counts. It is a hint:
- * the store and the catalogue are the truth, and nothing is deleted because of it. A kill or a full disk costs at most the last
- * lines, that is, reading their files once more.
+ * What this machine remembers of the files of a folder: which version of which file is in the store, with its
+ * checksums, so that a restart does not read a disk of runs again. One JSON object a line, appended; the last
+ * one about a name counts. It is a hint: the store and the catalogue are the truth, and nothing is deleted
+ * because of it. A kill or a full disk costs at most the last lines, that is, reading their files once more.
  */
 import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import * as z from 'zod'
@@ -40,7 +40,10 @@ export interface Journal {
   write(entry: JournalEntry): boolean
 }
 
-/** Files that are gone are remembered for so long: their disk may only be unmounted. Those that the catalogue counts, until it knows. */
+/**
+ * Files that are gone are remembered for so long: their disk may only be unmounted. Those that the catalogue
+ * counts, until it knows.
+ */
 const FORGET_AFTER_MS = 90 * 86_400_000
 /** Lines that no longer count, as a share, above which the journal is written anew. */
 const MOST_DEAD_LINES = 0.5
@@ -52,7 +55,8 @@ const MOST_DEAD_LINES = 0.5
 export function openJournal(path: string, present: ReadonlySet<string>, nowMs: number): Journal {
   const { entries, lines } = read(path)
   for (const [name, { state, at, isNoted }] of entries)
-    if (!present.has(name) && (state !== 'pushed' || (!isNoted && nowMs - Date.parse(at) > FORGET_AFTER_MS))) entries.delete(name)
+    if (!present.has(name) && (state !== 'pushed' || (!isNoted && nowMs - Date.parse(at) > FORGET_AFTER_MS)))
+      entries.delete(name)
   if (lines - entries.size > MOST_DEAD_LINES * lines) rewrite(path, entries)
   // A line that was cut by a kill must not swallow the next one.
   let isCut = true
@@ -81,7 +85,9 @@ export function openJournal(path: string, present: ReadonlySet<string>, nowMs: n
 
 /** Not the device: its number changes when the machine starts anew. */
 const isAbout = (entry: JournalEntry, version: FileVersion) =>
-  entry.ino === String(version.ino) && entry.sizeBytes === version.sizeBytes && entry.mtimeNs === String(version.mtimeNs)
+  entry.ino === String(version.ino) &&
+  entry.sizeBytes === version.sizeBytes &&
+  entry.mtimeNs === String(version.mtimeNs)
 
 function read(path: string): { readonly entries: Map<string, JournalEntry>; readonly lines: number } {
   const entries = new Map<string, JournalEntry>()
@@ -115,7 +121,10 @@ function parse(line: string): JournalEntry | null {
 function rewrite(path: string, entries: ReadonlyMap<string, JournalEntry>): void {
   const partial = `${path}.${process.pid}.part`
   try {
-    writeFileSync(partial, [...entries.values()].map((entry) => `${JSON.stringify(entry)}\n`).join(''), { mode: 0o600, flush: true })
+    writeFileSync(partial, [...entries.values()].map((entry) => `${JSON.stringify(entry)}\n`).join(''), {
+      mode: 0o600,
+      flush: true,
+    })
     renameSync(partial, path)
   } catch {
     // kept as it is

@@ -1,4 +1,7 @@
-/** Which files stay on the DAQ's disk whatever their copies are: the newest runs, and everything that is young. */
+/**
+ * Which files stay on the DAQ's disk whatever their copies are: the newest runs, and everything that is
+ * young.
+ */
 import { compareRuns, mtimeMs, type RunFileFound } from './scan.ts'
 
 export interface KeepPolicy {
@@ -7,18 +10,24 @@ export interface KeepPolicy {
 }
 
 /**
- * For each file that has to stay, why. The newest runs are those with the highest numbers and also those written last: where
- * numbers began again, these are not the same, and both stay.
+ * For each file that has to stay, why. The newest runs are those with the highest numbers and also those
+ * written last: where numbers began again, these are not the same, and both stay.
  */
-export function filesToKeep(files: readonly RunFileFound[], policy: KeepPolicy, nowMs: number): ReadonlyMap<string, string> {
+export function filesToKeep(
+  files: readonly RunFileFound[],
+  policy: KeepPolicy,
+  nowMs: number,
+): ReadonlyMap<string, string> {
   const newest = new Set([
     ...newestRuns(files, policy.newestRuns, (a, b) => compareRuns(b.run, a.run)),
     ...newestRuns(files, policy.newestRuns, (a, b) => (a.mtimeNs < b.mtimeNs ? 1 : -1)),
   ])
   const kept = new Map<string, string>()
   for (const file of files) {
-    if (newest.has(file.run.runNumber)) kept.set(file.name, `it is among the newest runs (${policy.newestRuns})`)
-    else if (nowMs - mtimeMs(file) < policy.hours * 3_600_000) kept.set(file.name, `it is younger than ${policy.hours} h`)
+    if (newest.has(file.run.runNumber))
+      kept.set(file.name, `it is among the newest runs (${policy.newestRuns})`)
+    else if (nowMs - mtimeMs(file) < policy.hours * 3_600_000)
+      kept.set(file.name, `it is younger than ${policy.hours} h`)
   }
   return kept
 }

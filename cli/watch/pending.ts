@@ -4,8 +4,8 @@ import type { Clock, Tracked, TrackedFiles } from './tracked-files.ts'
 import type { WatchRequest } from './watch-request.ts'
 
 /**
- * `open`: the DAQ may still write to it. `waiting`: closed, its turn comes. `sending`. `failed`: tried, and tried again.
- * `refused`: somebody has to look at it; it is tried again now and then.
+ * `open`: the DAQ may still write to it. `waiting`: closed, its turn comes. `sending`. `failed`: tried, and
+ * tried again. `refused`: somebody has to look at it; it is tried again now and then.
  */
 export type PendingState = 'open' | 'waiting' | 'sending' | 'failed' | 'refused'
 
@@ -27,7 +27,11 @@ export interface Pending {
   /** Of the oldest pending file; null when none is pending. */
   readonly oldestSeconds: number | null
   /** In the store, and still on this disk. */
-  readonly kept: { readonly count: number; readonly bytes: number; readonly reasons: Readonly<Record<string, number>> }
+  readonly kept: {
+    readonly count: number
+    readonly bytes: number
+    readonly reasons: Readonly<Record<string, number>>
+  }
 }
 
 const STATES: readonly PendingState[] = ['sending', 'waiting', 'failed', 'refused', 'open']
@@ -37,17 +41,30 @@ export interface How extends Pick<WatchRequest, 'once' | 'deletion'> {
   readonly trouble: string | null
 }
 
-/** Where files are deleted when they are safe, those that are kept have reasons; where there is one pass, nothing is tried again. */
+/**
+ * Where files are deleted when they are safe, those that are kept have reasons; where there is one pass,
+ * nothing is tried again.
+ */
 export function pendingOf(tracked: TrackedFiles, clock: Clock, how: How): Pending {
   const all = tracked.all()
   const files = [
     ...all.flatMap((one) => (one.pushed === null ? [pendingFile(one, clock, how)] : [])),
-    ...tracked.unreadable().map(({ name, reason }) => ({ name, state: 'refused', reason, sizeBytes: null, ageSeconds: null }) as const),
+    ...tracked
+      .unreadable()
+      .map(
+        ({ name, reason }) =>
+          ({ name, state: 'refused', reason, sizeBytes: null, ageSeconds: null }) as const,
+      ),
   ]
-  const counts = Object.fromEntries(STATES.map((state) => [state, files.filter((file) => file.state === state).length]))
+  const counts = Object.fromEntries(
+    STATES.map((state) => [state, files.filter((file) => file.state === state).length]),
+  )
   const ages = files.flatMap(({ ageSeconds }) => (ageSeconds === null ? [] : [ageSeconds]))
   const kept = all.filter(({ pushed }) => pushed !== null)
-  const reasons = how.deletion !== null ? Object.entries(Object.groupBy(kept, (one) => one.kept?.why ?? 'not looked at yet')) : []
+  const reasons =
+    how.deletion !== null
+      ? Object.entries(Object.groupBy(kept, (one) => one.kept?.why ?? 'not looked at yet'))
+      : []
   return {
     counts: counts as Record<PendingState, number>,
     files,
@@ -79,8 +96,14 @@ function stateOf(
   if (verdict.is === 'open') return { state: 'open', reason: verdict.why }
   if (verdict.is === 'undecided') return { state: 'open', reason: 'its end is being looked at' }
   if (setback === null)
-    return { state: 'waiting', reason: trouble === null ? 'it waits for its turn' : `it waits for the store: ${trouble}` }
+    return {
+      state: 'waiting',
+      reason: trouble === null ? 'it waits for its turn' : `it waits for the store: ${trouble}`,
+    }
   if (once) return { state: setback.is, reason: setback.error }
   const seconds = Math.max(0, Math.round((setback.againMs - clock.steadyMs()) / 1000))
-  return { state: setback.is, reason: `${setback.error} (tried ${setback.count} times, again in ${seconds} s)` }
+  return {
+    state: setback.is,
+    reason: `${setback.error} (tried ${setback.count} times, again in ${seconds} s)`,
+  }
 }

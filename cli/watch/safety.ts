@@ -1,4 +1,6 @@
-/** Who says whether a file of the DAQ's disk may go: the catalogue, asked in its database or through its API. */
+/**
+ * Who says whether a file of the DAQ's disk may go: the catalogue, asked in its database or through its API.
+ */
 import type { LocalContent } from '../../shared/copies/delete/safety.ts'
 import type { ObjectName } from '../../shared/storage/objects.ts'
 
@@ -31,19 +33,28 @@ export type Remove = (permission: Permission | null) => void | Promise<void>
 
 /** All throw when the catalogue does not answer, or not in a way that can be understood. */
 export interface SafetyPort {
-  /** Are a copy of exactly these contents in the store and another on tape verified, by what is written? Nothing is deleted on this word. */
+  /**
+   * Are a copy of exactly these contents in the store and another on tape verified, by what is written?
+   * Nothing is deleted on this word.
+   */
   safetyOf(content: LocalContent, signal: AbortSignal): Promise<Answer>
   /**
-   * Calls `remove` when it is safe, and says so: the object in the store and a copy on tape are looked at for this answer, and a
-   * tombstone is written before `remove` is called.
+   * Calls `remove` when it is safe, and says so: the object in the store and a copy on tape are looked at for
+   * this answer, and a tombstone is written before `remove` is called.
    * @throws also what `remove` throws.
    */
   forget(file: FileOnDisk, remove: Remove, signal: AbortSignal): Promise<Answer>
   /** Says what came of a permission, where it could not be said at once. Absent where there are none. */
   endRemoval?(object: ObjectName, permission: number, gone: boolean, signal: AbortSignal): Promise<void>
-  /** Writes down that the file is here; false when the catalogue does not know its contents yet. Absent where only the API is reached. */
+  /**
+   * Writes down that the file is here; false when the catalogue does not know its contents yet. Absent where
+   * only the API is reached.
+   */
   note?(file: FileOnDisk, readAt: Date): Promise<boolean>
-  /** A file that was noted is not there any more, and was not removed by us. False when that is to be said again later. */
+  /**
+   * A file that was noted is not there any more, and was not removed by us. False when that is to be said
+   * again later.
+   */
   vanished?(file: FileOnDisk): Promise<boolean>
   /** Puts right what a crash or an outage left half done. `isThere`: null where that cannot be said now. */
   settle?(isThere: (path: string) => Promise<boolean | null>): Promise<void>

@@ -1,6 +1,7 @@
 /**
- * The run files of a folder. Only names that MIDAS gives to runs count; hidden files, sidecars and what programs write under
- * temporary names are not looked at. Numbers are compared as numbers: run100000 comes after run99999.
+ * The run files of a folder. Only names that MIDAS gives to runs count; hidden files, sidecars and what
+ * programs write under temporary names are not looked at. Numbers are compared as numbers: run100000 comes
+ * after run99999.
  */
 import { lstatSync } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
@@ -26,7 +27,10 @@ export interface RunFileFound extends FileVersion {
   readonly run: RunKey
   /** Which folder it lies in: see on-disk.ts. */
   readonly folder: string
-  /** Not later than the file's first byte was written here, nanoseconds; its last write where the disk keeps no birth times. */
+  /**
+   * Not later than the file's first byte was written here, nanoseconds; its last write where the disk keeps
+   * no birth times.
+   */
   readonly begunNs: bigint
 }
 
@@ -58,12 +62,20 @@ export const mtimeMs = (file: FileVersion): number => Number(file.mtimeNs / 1_00
 type Numbered = { readonly runNumber: number; readonly subrun: number | null }
 
 /** Order of runs, and of the files of a run. */
-export const compareRuns = (a: Numbered, b: Numbered): number => a.runNumber - b.runNumber || (a.subrun ?? -1) - (b.subrun ?? -1)
+export const compareRuns = (a: Numbered, b: Numbered): number =>
+  a.runNumber - b.runNumber || (a.subrun ?? -1) - (b.subrun ?? -1)
 
-/** @throws InvalidInputError when the folder cannot be listed: it is missing, not mounted, or not ours to read. */
+/**
+ * @throws InvalidInputError when the folder cannot be listed: it is missing, not mounted, or not ours to
+ * read.
+ */
 export async function scanFolder(folder: string, tag: string): Promise<Scan> {
   const notListed = (error: NodeJS.ErrnoException) => {
-    throw new InvalidInputError(`${folder} cannot be listed: ${LISTING_FAILED[error.code ?? ''] ?? error.message}`, {}, { cause: error })
+    throw new InvalidInputError(
+      `${folder} cannot be listed: ${LISTING_FAILED[error.code ?? ''] ?? error.message}`,
+      {},
+      { cause: error },
+    )
   }
   const identity = await folderIdentity(folder).catch(notListed)
   const names = await readdir(folder).catch(notListed)
@@ -94,16 +106,34 @@ const LISTING_FAILED: Readonly<Record<string, string>> = {
 }
 
 /** Null when it vanished since the folder was listed. */
-async function look(folder: string, name: string, run: RunKey, identity: string): Promise<RunFileFound | Unreadable | null> {
+async function look(
+  folder: string,
+  name: string,
+  run: RunKey,
+  identity: string,
+): Promise<RunFileFound | Unreadable | null> {
   const path = join(folder, name)
   try {
     const stat = await lstat(path, { bigint: true })
-    // A link may lead anywhere, and what it leads to is no file of this folder: never followed, never deleted.
-    if (stat.isSymbolicLink()) return { name, reason: 'it is a symbolic link; watch the folder that holds the file itself' }
+    // A link may lead anywhere, and what it leads to is no file of this folder: never followed, never
+    // deleted.
+    if (stat.isSymbolicLink())
+      return { name, reason: 'it is a symbolic link; watch the folder that holds the file itself' }
     if (!stat.isFile()) return { name, reason: 'it is no file' }
     const { dev, ino, mtimeNs } = stat
     const begunNs = stat.birthtimeNs > 0n && stat.birthtimeNs < mtimeNs ? stat.birthtimeNs : mtimeNs
-    return { name, path, key: `${run.tag}/${name}`, run, dev, ino, sizeBytes: Number(stat.size), mtimeNs, folder: identity, begunNs }
+    return {
+      name,
+      path,
+      key: `${run.tag}/${name}`,
+      run,
+      dev,
+      ino,
+      sizeBytes: Number(stat.size),
+      mtimeNs,
+      folder: identity,
+      begunNs,
+    }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     return code === 'ENOENT' ? null : { name, reason: message }

@@ -28,7 +28,11 @@ function readyFiles({ request, context, files, store, folderError }: Watch): rea
   if (request.once ? store.failures() >= MOST_FAILURES_IN_ONE_PASS : !store.isReady()) return []
   const now = context.clock.steadyMs()
   const isDue = (again: Tracked['setback']) => again === null || (!request.once && again.againMs <= now)
-  return files.all().filter((one) => one.pushed === null && !one.isSending && one.verdict.is === 'closed' && isDue(one.setback))
+  return files
+    .all()
+    .filter(
+      (one) => one.pushed === null && !one.isSending && one.verdict.is === 'closed' && isDue(one.setback),
+    )
 }
 
 /** False when another file would fare no better now. */
@@ -36,7 +40,13 @@ async function send(watch: Watch, tracked: Tracked): Promise<boolean> {
   const { request, context, store: line } = watch
   const store = await line.open().catch((error: unknown) => {
     const reason = sentenceOf(error)
-    if (!context.signal.aborted) context.report({ event: 'watch-failing', what: 'store', error: reason, againSeconds: line.failed(reason) })
+    if (!context.signal.aborted)
+      context.report({
+        event: 'watch-failing',
+        what: 'store',
+        error: reason,
+        againSeconds: line.failed(reason),
+      })
     return null
   })
   if (store === null) return request.once
@@ -62,22 +72,39 @@ async function send(watch: Watch, tracked: Tracked): Promise<boolean> {
   )
   if (context.signal.aborted && result.state === 'failed') return false
   if (result.failed !== 'store') line.succeeded()
-  if (result.state === 'uploaded' || result.state === 'already-there') noteSuccess(watch, tracked, result, result.state)
+  if (result.state === 'uploaded' || result.state === 'already-there')
+    noteSuccess(watch, tracked, result, result.state)
   else noteSetback(watch, tracked, result)
   return true
 }
 
-function noteSuccess(watch: Watch, tracked: Tracked, result: PushResult, state: 'uploaded' | 'already-there'): void {
+function noteSuccess(
+  watch: Watch,
+  tracked: Tracked,
+  result: PushResult,
+  state: 'uploaded' | 'already-there',
+): void {
   const { context } = watch
   const { file } = tracked
   tracked.setback = null
   tracked.pushed = entryOf(file, result, new Date(context.clock.wallMs()))
   const { bucket, md5, sentBytes, verifiedBy, seconds } = result
-  context.report({ event: 'file-pushed', file, bucket, state, md5, sentBytes, verifiedBy, ms: Math.round(seconds * 1000) })
+  context.report({
+    event: 'file-pushed',
+    file,
+    bucket,
+    state,
+    md5,
+    sentBytes,
+    verifiedBy,
+    ms: Math.round(seconds * 1000),
+  })
   remember(watch, tracked.pushed)
 }
 
-/** Into the journal; a full disk is told of, and costs no more than reading the file again after a restart. */
+/**
+ * Into the journal; a full disk is told of, and costs no more than reading the file again after a restart.
+ */
 export function remember({ context, journal }: Watch, entry: JournalEntry): void {
   if (journal.write(entry)) return
   const error = `what was done with ${entry.name} could not be written down; after a restart it is read and compared once more`
@@ -103,7 +130,11 @@ function entryOf(file: RunFileFound, result: PushResult, at: Date): JournalEntry
 }
 
 /** What the store is to blame for is tried again sooner than what is wrong with the file. */
-function noteSetback({ context, store }: Watch, tracked: Tracked, { state, failed, error }: PushResult): void {
+function noteSetback(
+  { context, store }: Watch,
+  tracked: Tracked,
+  { state, failed, error }: PushResult,
+): void {
   const { clock, random, report } = context
   const count = (tracked.setback?.count ?? 0) + 1
   const againMs = failed === 'store' ? storeBackOffMs(count, random) : fileBackOffMs(count, random)

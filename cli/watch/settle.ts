@@ -1,4 +1,7 @@
-/** What became of files since the catalogue was told of them last: removed by us before a crash, or by somebody else. */
+/**
+ * What became of files since the catalogue was told of them last: removed by us before a crash, or by
+ * somebody else.
+ */
 import { lstatSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { classify, TransientError } from '../../shared/errors.ts'
@@ -26,7 +29,10 @@ async function isStillThere(watch: Watch, path: string): Promise<boolean | null>
 }
 
 async function isOfThisFolder({ request, journal }: Watch, path: string): Promise<boolean> {
-  return dirname(path) === request.folder && journal.last(basename(path))?.folder === (await folderIdentity(request.folder))
+  return (
+    dirname(path) === request.folder &&
+    journal.last(basename(path))?.folder === (await folderIdentity(request.folder))
+  )
 }
 
 /** Permissions whose end was not told: the program was killed, or the API was away. */
@@ -43,7 +49,12 @@ async function endRemovals(watch: Watch, safety: SafetyPort): Promise<void> {
     } catch (error) {
       // About this one alone: it is said again the next time, and the others go on.
       if (context.signal.aborted || classify(error) instanceof TransientError) throw error
-      context.report({ event: 'watch-failing', what: 'catalogue', error: sentenceOf(error), againSeconds: context.tidyMs / 1000 })
+      context.report({
+        event: 'watch-failing',
+        what: 'catalogue',
+        error: sentenceOf(error),
+        againSeconds: context.tidyMs / 1000,
+      })
       continue
     }
     deletions.append({ ...record, at: new Date(context.clock.wallMs()).toISOString(), state: 'told' })
@@ -67,11 +78,15 @@ async function tellVanished(watch: Watch, safety: SafetyPort): Promise<void> {
     if (!(await safety.vanished({ bucket, key, sha256, sizeBytes, path }))) continue
     remember(watch, { ...entry, state: 'gone' })
     const run = parseRunKey(key)
-    if (run !== null) watch.context.report({ event: 'file-vanished', run: run.runNumber, tag: run.tag, key, path })
+    if (run !== null)
+      watch.context.report({ event: 'file-vanished', run: run.runNumber, tag: run.tag, key, path })
   }
 }
 
-async function hasVanished({ request, files }: Watch, { name, sizeBytes, folder }: JournalEntry): Promise<boolean> {
+async function hasVanished(
+  { request, files }: Watch,
+  { name, sizeBytes, folder }: JournalEntry,
+): Promise<boolean> {
   const path = join(request.folder, name)
   if (folder === null || folder !== files.folder() || isOnDisk({ path, sizeBytes })) return false
   // Asked last: a disk that was taken away before the look at the file shows here.

@@ -1,4 +1,7 @@
-/** The watch for people: what happens as sentences, what goes on as one line that is drawn again and again, and the table at the end. */
+/**
+ * The watch for people: what happens as sentences, what goes on as one line that is drawn again and again,
+ * and the table at the end.
+ */
 import { basename } from 'node:path'
 import { bytes, duration, table } from '../output.ts'
 import type { PushProgress } from '../push/push-file.ts'
@@ -25,7 +28,10 @@ export function createTerminal(print: (line: string) => void, status: NodeJS.Wri
   const clear = () => status?.write('\r\x1b[K')
   const draw = () => {
     drawnMs = performance.now()
-    const text = [...[...under.values()].map(progressText), ...(pending === null ? [] : [pendingText(pending)])].join('; ')
+    const text = [
+      ...[...under.values()].map(progressText),
+      ...(pending === null ? [] : [pendingText(pending)]),
+    ].join('; ')
     status?.write(`\r\x1b[K${text.slice(0, Math.max(0, (status.columns || 80) - 1))}`)
   }
   return {

@@ -9,7 +9,10 @@ import { settle } from './settle.ts'
 import type { Tracked } from './tracked-files.ts'
 import { sentenceOf, type Watch } from './watch-state.ts'
 
-/** One round. Never throws: when the catalogue or the store does not answer, the rest waits for the next round. */
+/**
+ * One round. Never throws: when the catalogue or the store does not answer, the rest waits for the next
+ * round.
+ */
 export async function tidy(watch: Watch): Promise<void> {
   const { context, folderError } = watch
   if (context.openSafety === null || folderError !== null) return
@@ -20,7 +23,12 @@ export async function tidy(watch: Watch): Promise<void> {
     await deleteFiles(watch, safety)
   } catch (error) {
     if (context.signal.aborted) return
-    context.report({ event: 'watch-failing', what: 'catalogue', error: sentenceOf(error), againSeconds: context.tidyMs / 1000 })
+    context.report({
+      event: 'watch-failing',
+      what: 'catalogue',
+      error: sentenceOf(error),
+      againSeconds: context.tidyMs / 1000,
+    })
   }
 }
 
@@ -33,7 +41,10 @@ async function openSafety(watch: Watch): Promise<SafetyPort> {
   return watch.safety
 }
 
-/** Only files whose bytes were read here; until the catalogue knows their contents, it is asked less and less often. */
+/**
+ * Only files whose bytes were read here; until the catalogue knows their contents, it is asked less and less
+ * often.
+ */
 async function noteFiles(watch: Watch, safety: SafetyPort): Promise<void> {
   if (safety.note === undefined) return
   const { context, files } = watch
@@ -42,10 +53,12 @@ async function noteFiles(watch: Watch, safety: SafetyPort): Promise<void> {
     if (context.signal.aborted) return
     if (pushed === null || pushed.isNoted || !isDue(watch, noting)) continue
     const { bucket, key, sha256, sizeBytes, at } = pushed
-    const isNoted = await safety.note({ bucket, key, sha256, sizeBytes, path: file.path }, new Date(at)).catch((error: unknown) => {
-      if (classify(error) instanceof TransientError) throw error
-      return false // about this file alone
-    })
+    const isNoted = await safety
+      .note({ bucket, key, sha256, sizeBytes, path: file.path }, new Date(at))
+      .catch((error: unknown) => {
+        if (classify(error) instanceof TransientError) throw error
+        return false // about this file alone
+      })
     tracked.noting = again(watch, noting)
     if (!isNoted) continue
     tracked.pushed = { ...pushed, isNoted }
@@ -58,7 +71,14 @@ async function deleteFiles(watch: Watch, safety: SafetyPort): Promise<void> {
   if (request.deletion === null || deletions === null) return
   const { s3 } = await store.open()
   const { signal, clock } = context
-  const tools = { s3, safety, log: deletions, partSizeBytes: request.partSizeBytes, now: () => new Date(clock.wallMs()), signal }
+  const tools = {
+    s3,
+    safety,
+    log: deletions,
+    partSizeBytes: request.partSizeBytes,
+    now: () => new Date(clock.wallMs()),
+    signal,
+  }
   const all = files.all()
   const toKeep = filesToKeep(
     all.map(({ file }) => file),
@@ -101,13 +121,19 @@ async function deleteOne(
     context.report({ event: 'file-delete-failed', file, error: deletion.error })
   } else {
     tracked.kept = { why: deletion.error, count: kept?.count ?? 0, againMs: 0 }
-    context.report({ event: 'watch-failing', what: 'catalogue', error: deletion.error, againSeconds: context.tidyMs / 1000 })
+    context.report({
+      event: 'watch-failing',
+      what: 'catalogue',
+      error: deletion.error,
+      againSeconds: context.tidyMs / 1000,
+    })
     return true
   }
   return false
 }
 
-const isDue = ({ context }: Watch, when: { readonly againMs: number } | null) => when === null || when.againMs <= context.clock.steadyMs()
+const isDue = ({ context }: Watch, when: { readonly againMs: number } | null) =>
+  when === null || when.againMs <= context.clock.steadyMs()
 
 function again({ context }: Watch, before: { readonly count: number } | null) {
   const count = (before?.count ?? 0) + 1

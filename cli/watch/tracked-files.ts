@@ -1,4 +1,7 @@
-/** The files of the folder as the watch knows them: since when each is unchanged, whether it is closed, and what was tried. */
+/**
+ * The files of the folder as the watch knows them: since when each is unchanged, whether it is closed, and
+ * what was tried.
+ */
 import { type Evidence, judge, type Limits, surroundingsOf, type Verdict } from './closed.ts'
 import type { Ending } from './ending.ts'
 import type { JournalEntry } from './journal.ts'
@@ -28,7 +31,9 @@ export interface Tracked {
   readonly file: RunFileFound
   /** By the clock that never jumps. */
   readonly unchangedSinceMs: number
-  /** How old it was then; 0 for what came or changed under our eyes, whatever its date says: clocks are set. */
+  /**
+   * How old it was then; 0 for what came or changed under our eyes, whatever its date says: clocks are set.
+   */
   readonly ageThenMs: number
   verdict: Verdict
   ending: Ending | null
@@ -59,7 +64,10 @@ export interface TrackedFiles {
   /** A file that we removed; also from a look at the folder that was begun before. */
   remove(file: RunFileFound): void
   /** Judges every file that is not in the store; returns those that are closed since now. */
-  judgeAll(limits: Limits, findWriters: (files: readonly RunFileFound[]) => ReadonlyMap<RunFileFound, string>): readonly Closed[]
+  judgeAll(
+    limits: Limits,
+    findWriters: (files: readonly RunFileFound[]) => ReadonlyMap<RunFileFound, string>,
+  ): readonly Closed[]
 }
 
 const FIRST_SIGHT: Verdict = { is: 'open', why: 'it was seen only a moment ago' }
@@ -96,7 +104,8 @@ export function trackFiles(recall: (file: RunFileFound) => JournalEntry | null, 
         const known = byName.get(file.name)
         return known !== undefined && isSameVersion(known.file, file) ? known : newcomer(file)
       }
-      const isRemoved = (file: RunFileFound) => removed.some((one) => one.name === file.name && isSameVersion(one, file))
+      const isRemoved = (file: RunFileFound) =>
+        removed.some((one) => one.name === file.name && isSameVersion(one, file))
       byName = new Map(scan.files.filter((file) => !isRemoved(file)).map((file) => [file.name, kept(file)]))
       removed = []
       folder = scan.folder
@@ -108,7 +117,13 @@ export function trackFiles(recall: (file: RunFileFound) => JournalEntry | null, 
       const writers = findWriters(toJudge.map(({ file }) => file))
       const observed = [...byName.values()].map(({ file, unchangedSinceMs, ageThenMs, pushed }) => {
         const unchangedMs = clock.steadyMs() - unchangedSinceMs
-        return { file, unchangedMs, ageMs: ageThenMs + unchangedMs, writer: writers.get(file) ?? null, isInStore: pushed !== null }
+        return {
+          file,
+          unchangedMs,
+          ageMs: ageThenMs + unchangedMs,
+          writer: writers.get(file) ?? null,
+          isInStore: pushed !== null,
+        }
       })
       const byFile = new Map(observed.map((one) => [one.file, one]))
       const around = surroundingsOf(observed)
@@ -118,7 +133,9 @@ export function trackFiles(recall: (file: RunFileFound) => JournalEntry | null, 
         const wasClosed = tracked.verdict.is === 'closed'
         const verdict = judge(one, surroundings, tracked.ending, limits)
         tracked.verdict = verdict
-        return verdict.is === 'closed' && !wasClosed ? [{ tracked, evidence: verdict.evidence, warning: verdict.warning }] : []
+        return verdict.is === 'closed' && !wasClosed
+          ? [{ tracked, evidence: verdict.evidence, warning: verdict.warning }]
+          : []
       })
     },
   }

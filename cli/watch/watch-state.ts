@@ -62,7 +62,9 @@ export interface StoreLine {
   close(): void
 }
 
-export function createStoreLine(context: Pick<WatchContext, 'openStore' | 'signal' | 'clock' | 'random'>): StoreLine {
+export function createStoreLine(
+  context: Pick<WatchContext, 'openStore' | 'signal' | 'clock' | 'random'>,
+): StoreLine {
   let opened: Promise<PushStore> | null = null
   let failures = 0
   let trouble: string | null = null
@@ -98,6 +100,7 @@ export function createStoreLine(context: Pick<WatchContext, 'openStore' | 'signa
 
 /** An error for people. */
 export function sentenceOf(error: unknown): string {
-  if (error instanceof InvalidInputError || error instanceof TransientError) return withoutSecrets(error.message)
+  if (error instanceof InvalidInputError || error instanceof TransientError)
+    return withoutSecrets(error.message)
   return withoutSecrets(error instanceof Error ? `${error.name}: ${error.message}` : String(error))
 }

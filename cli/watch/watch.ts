@@ -1,6 +1,7 @@
 /**
- * `cygnet push --watch`: looks at a folder again and again, sends what the DAQ has closed, and, when it is told to, removes what is
- * safe elsewhere. It goes on through anything that fails, for days, and ends when it is told to.
+ * `cygnet push --watch`: looks at a folder again and again, sends what the DAQ has closed, and, when it is
+ * told to, removes what is safe elsewhere. It goes on through anything that fails, for days, and ends when it
+ * is told to.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, realpathSync } from 'node:fs'
@@ -24,15 +25,21 @@ import { findWriters } from './writers.ts'
 /**
  * Watches until the signal aborts, or with `once` looks through the folder one time.
  * @returns what is pending at the end.
- * @throws ConflictError when another process watches the folder, InvalidInputError when the state folder cannot be written to;
- * with `once` also when the folder cannot be listed.
+ * @throws ConflictError when another process watches the folder, InvalidInputError when the state folder
+ * cannot be written to; with `once` also when the folder cannot be listed.
  */
 export async function watchFolder(request: WatchRequest, context: WatchContext): Promise<Pending | null> {
   const lock = lockFolder(request.folder, context.stateFolder)
   let watch: Watch | null = null
   try {
     const { folder, tag, limits, deletion } = request
-    context.report({ event: 'watch-started', folder, tag, idleSeconds: limits.idleMs / 1000, deletes: deletion !== null })
+    context.report({
+      event: 'watch-started',
+      folder,
+      tag,
+      idleSeconds: limits.idleMs / 1000,
+      deletes: deletion !== null,
+    })
     watch = await begin(request, context)
     if (watch === null) return null
     await (request.once ? passOnce(watch) : goOn(watch))
@@ -61,7 +68,8 @@ function lockFolder(folder: string, stateFolder: string): string {
   return path
 }
 
-const shortHash = (of: readonly string[]) => createHash('sha256').update(JSON.stringify(of)).digest('hex').slice(0, 32)
+const shortHash = (of: readonly string[]) =>
+  createHash('sha256').update(JSON.stringify(of)).digest('hex').slice(0, 32)
 
 function realPath(folder: string): string {
   try {
@@ -93,7 +101,9 @@ async function begin(request: WatchRequest, context: WatchContext): Promise<Watc
   }
 }
 
-/** Where a removal was begun before, what came of it has to be told, whether more are to be removed or not. */
+/**
+ * Where a removal was begun before, what came of it has to be told, whether more are to be removed or not.
+ */
 function openDeletions({ deletion }: WatchRequest, stateFolder: string): DeletionLog | null {
   const path = join(stateFolder, 'watch', 'deletions.jsonl')
   return deletion !== null || existsSync(path) ? openDeletionLog(path) : null
@@ -117,7 +127,12 @@ async function firstScan({ folder, tag, once }: WatchRequest, context: WatchCont
       return await scanFolder(folder, tag)
     } catch (error) {
       if (once) throw error
-      context.report({ event: 'watch-failing', what: 'folder', error: sentenceOf(error), againSeconds: context.pendingMs / 1000 })
+      context.report({
+        event: 'watch-failing',
+        what: 'folder',
+        error: sentenceOf(error),
+        againSeconds: context.pendingMs / 1000,
+      })
       await pause(context.pendingMs, context.signal)
     }
   }
@@ -140,12 +155,20 @@ async function goOn(watch: Watch): Promise<void> {
   ])
 }
 
-/** Works, at once again while there is more to do, else after a pause. What is thrown is told, and never ends the watch. */
+/**
+ * Works, at once again while there is more to do, else after a pause. What is thrown is told, and never ends
+ * the watch.
+ */
 async function repeat({ context }: Watch, pauseMs: number, work: () => Promise<unknown>): Promise<void> {
   while (!context.signal.aborted) {
     const hasMore = await work().catch((error: unknown) => {
       if (!context.signal.aborted)
-        context.report({ event: 'watch-failing', what: 'watch', error: sentenceOf(error), againSeconds: Math.round(pauseMs / 1000) })
+        context.report({
+          event: 'watch-failing',
+          what: 'watch',
+          error: sentenceOf(error),
+          againSeconds: Math.round(pauseMs / 1000),
+        })
       return false
     })
     if (hasMore !== true) await pause(pauseMs, context.signal)
@@ -167,7 +190,12 @@ async function look(watch: Watch): Promise<void> {
 }
 
 function tellFolder({ context }: Watch, error: string): void {
-  context.report({ event: 'watch-failing', what: 'folder', error, againSeconds: Math.round(context.pollMs / 1000) })
+  context.report({
+    event: 'watch-failing',
+    what: 'folder',
+    error,
+    againSeconds: Math.round(context.pollMs / 1000),
+  })
 }
 
 function judgeFiles({ request, context, files }: Watch): void {
@@ -177,7 +205,9 @@ function judgeFiles({ request, context, files }: Watch): void {
 
 /** Reads the end of the newest file about which that is asked. False when there is none. */
 async function inspectNext(watch: Watch): Promise<boolean> {
-  const undecided = watch.files.all().filter(({ verdict, ending }) => verdict.is === 'undecided' && ending === null)
+  const undecided = watch.files
+    .all()
+    .filter(({ verdict, ending }) => verdict.is === 'undecided' && ending === null)
   const next = chooseNext(undecided, 'newest')
   if (next === null) return false
   next.ending = await readEnding(next.file, watch.context.signal)

@@ -1,6 +1,7 @@
 /**
- * Who has files open for writing, as far as Linux tells: /proc/<pid>/fd for the processes that this one may look at, and
- * /proc/locks for all. No answer proves nothing: other users' processes and other machines are not seen.
+ * Who has files open for writing, as far as Linux tells: /proc/<pid>/fd for the processes that this one may
+ * look at, and /proc/locks for all. No answer proves nothing: other users' processes and other machines are
+ * not seen.
  */
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -12,7 +13,9 @@ interface OnDisk {
 }
 
 const PROC = '/proc'
-/** Lowest two bits of the flags in /proc/<pid>/fdinfo/<fd> (octal): read, write, both. See proc(5), open(2). */
+/**
+ * Lowest two bits of the flags in /proc/<pid>/fdinfo/<fd> (octal): read, write, both. See proc(5), open(2).
+ */
 const ACCESS_MODE = 3
 
 /** For each file that is open for writing, the process, in words. Empty where there is no /proc. */
@@ -24,12 +27,14 @@ export function findWriters<T extends OnDisk>(files: readonly T[]): ReadonlyMap<
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue
     for (const fd of list(`${PROC}/${pid}/fd`)) {
       const file = byName.get(basename(attempt(() => readlinkSync(`${PROC}/${pid}/fd/${fd}`)) ?? ''))
-      if (file !== undefined && isOpenForWriting(pid, fd) && isSameFile(`${PROC}/${pid}/fd/${fd}`, file)) writers.set(file, nameOf(pid))
+      if (file !== undefined && isOpenForWriting(pid, fd) && isSameFile(`${PROC}/${pid}/fd/${fd}`, file))
+        writers.set(file, nameOf(pid))
     }
   }
   for (const lock of (attempt(() => readFileSync(`${PROC}/locks`, 'utf8')) ?? '').split('\n')) {
     const file = lockedFile(lock, files)
-    if (file !== undefined && !writers.has(file)) writers.set(file, nameOf(/ WRITE (\d+) /.exec(lock)?.[1] ?? ''))
+    if (file !== undefined && !writers.has(file))
+      writers.set(file, nameOf(/ WRITE (\d+) /.exec(lock)?.[1] ?? ''))
   }
   return writers
 }
@@ -56,7 +61,9 @@ function isSameFile(path: string, file: OnDisk): boolean {
   return stat !== null && stat.ino === file.ino && stat.dev === file.dev
 }
 
-/** `3: FLOCK  ADVISORY  WRITE 4321 08:01:1234567 0 EOF`: device as hexadecimal major:minor, then the inode. */
+/**
+ * `3: FLOCK  ADVISORY  WRITE 4321 08:01:1234567 0 EOF`: device as hexadecimal major:minor, then the inode.
+ */
 function lockedFile<T extends OnDisk>(lock: string, files: readonly T[]): T | undefined {
   const [, pid, major, minor, inode] = / WRITE (\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) /.exec(lock) ?? []
   if (pid === undefined || Number(pid) === process.pid) return undefined

@@ -1,4 +1,7 @@
-/** HTTP: the catalogue for people and programs: REST, pages, links, sign-in, uploads by token, and what the old tools call. */
+/**
+ * HTTP: the catalogue for people and programs: REST, pages, links, sign-in, uploads by token, and what the
+ * old tools call.
+ */
 import { bodyLimit } from 'hono/body-limit'
 import type { TapeContext } from '../../shared/context.ts'
 import type { HttpApp } from '../../shared/runtime/handler.ts'
@@ -28,16 +31,25 @@ import { registerReference } from './reference/reference.ts'
 /** What is asked for is small; files go to the store itself. */
 const BODY_LIMIT_BYTES = 256 * 1024
 
-/** Within the time limits that serverless.yml and gateways set, which end a request without a word; enough for a look at a tape. */
+/**
+ * Within the time limits that serverless.yml and gateways set, which end a request without a word; enough for
+ * a look at a tape.
+ */
 const ANSWER_MS = 27_000
 
-/** Pages learn of changes for so long at a time, then the browser asks again: proxies let nothing last for ever. */
+/**
+ * Pages learn of changes for so long at a time, then the browser asks again: proxies let nothing last for
+ * ever.
+ */
 const LIVE = { lastsSeconds: 25, pollMs: 1000 } as const
 
 export const createHandler = (context: TapeContext): HttpApp => createApi(context).app
 
 /** The app with the list of its rules, which the authorization matrix of the tests is made from. */
-export function createApi(context: TapeContext, { answerMs = ANSWER_MS }: { readonly answerMs?: number } = {}): Api {
+export function createApi(
+  context: TapeContext,
+  { answerMs = ANSWER_MS }: { readonly answerMs?: number } = {},
+): Api {
   const { config, database, log, now } = context
   const api = createEmptyApi(log)
   const { app } = api
@@ -48,7 +60,9 @@ export function createApi(context: TapeContext, { answerMs = ANSWER_MS }: { read
     bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: tooLarge }),
   ])
   const addressOf = createAddressOf(config.CYGNET_TRUSTED_PROXIES)
-  app.use(rateLimit({ requestsPerMinute: config.CYGNET_REQUESTS_PER_MINUTE, now, addressOf, exempt: HEALTH_PATHS }))
+  app.use(
+    rateLimit({ requestsPerMinute: config.CYGNET_REQUESTS_PER_MINUTE, now, addressOf, exempt: HEALTH_PATHS }),
+  )
 
   app.use(compressed)
 
@@ -64,6 +78,10 @@ export function createApi(context: TapeContext, { answerMs = ANSWER_MS }: { read
   registerReference(api)
   registerLegacyQuery(api, context)
   registerLegacyDownload(api, context)
-  registerPages(api, context, { browser: identity.browser, logFolder: config.CYGNET_LOG_FOLDER ?? null, live: LIVE })
+  registerPages(api, context, {
+    browser: identity.browser,
+    logFolder: config.CYGNET_LOG_FOLDER ?? null,
+    live: LIVE,
+  })
   return api
 }

@@ -1,4 +1,7 @@
-/** Schedule: single events leave the buffer, and runs with a verified copy on tape the store, as the policy says. */
+/**
+ * Schedule: single events leave the buffer, and runs with a verified copy on tape the store, as the policy
+ * says.
+ */
 
 import type { TapeContext } from '../../shared/context.ts'
 import { cleanEvents } from '../../shared/copies/clean/clean-events.ts'

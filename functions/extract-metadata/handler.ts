@@ -17,7 +17,10 @@ export function createHandler(context: StorageContext): QueueHandler {
         await processMessage(context, message.body, invocation)
       } catch (error) {
         const failure = classify(error)
-        invocation.log[levelOf(failure)]({ error: failure, message: message.messageId }, 'message-not-processed')
+        invocation.log[levelOf(failure)](
+          { error: failure, message: message.messageId },
+          'message-not-processed',
+        )
         batchItemFailures.push({ itemIdentifier: message.messageId })
       }
     }
@@ -28,7 +31,11 @@ export function createHandler(context: StorageContext): QueueHandler {
 /** Somebody else being at it is no trouble. */
 const levelOf = (failure: Failure) => (failure instanceof ConflictError ? 'info' : 'error')
 
-async function processMessage(context: StorageContext, body: string, { signal, log }: Invocation): Promise<void> {
+async function processMessage(
+  context: StorageContext,
+  body: string,
+  { signal, log }: Invocation,
+): Promise<void> {
   const { arrivals, rejected } = parseNotification(body)
   if (rejected.length > 0) {
     // The whole message is kept: what a part of it means is often seen only from its neighbours.
@@ -47,6 +54,9 @@ async function processMessage(context: StorageContext, body: string, { signal, l
       fields[levelOf(failure)]({ error: failure }, 'arrival-not-processed')
       throw failure
     })
-    fields.info({ outcome, source: arrival.source, ms: Math.round(performance.now() - started) }, 'arrival-processed')
+    fields.info(
+      { outcome, source: arrival.source, ms: Math.round(performance.now() - started) },
+      'arrival-processed',
+    )
   }
 }

@@ -1,4 +1,7 @@
-/** Queue `recall-requests`: a file of a run comes back from tape, as far as it gets now; the schedule goes on with it. */
+/**
+ * Queue `recall-requests`: a file of a run comes back from tape, as far as it gets now; the schedule goes on
+ * with it.
+ */
 
 import type { TapeContext } from '../../shared/context.ts'
 import { parseRecallMessage } from '../../shared/copies/recall/message.ts'
@@ -12,11 +15,15 @@ export function createHandler(context: TapeContext): QueueHandler {
     for (const message of event.Records) {
       try {
         const { replicaId } = parseRecallMessage(message.body)
-        // Whatever came of it stands in the row with the time of the next step: the message has done its part.
+        // Whatever came of it stands in the row with the time of the next step: the message has done its
+        // part.
         await advanceRecall(context, replicaId, signal, log)
       } catch (error) {
         const failure = classify(error)
-        log[failure instanceof ConflictError ? 'info' : 'error']({ error: failure, message: message.messageId }, 'message-not-processed')
+        log[failure instanceof ConflictError ? 'info' : 'error'](
+          { error: failure, message: message.messageId },
+          'message-not-processed',
+        )
         batchItemFailures.push({ itemIdentifier: message.messageId })
       }
     }

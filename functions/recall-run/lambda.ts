@@ -4,6 +4,8 @@ import { lambdaQueue } from '../../shared/runtime/lambda.ts'
 import { createTapeContext } from '../../shared/runtime/open-context.ts'
 import { createHandler } from './handler.ts'
 
-const opened = createTapeContext(loadConfig(), 'recall-run').then((context) => lambdaQueue(createHandler(context), context.log))
+const opened = createTapeContext(loadConfig(), 'recall-run').then((context) =>
+  lambdaQueue(createHandler(context), context.log),
+)
 
 export const handler: ReturnType<typeof lambdaQueue> = async (event, call) => (await opened)(event, call)

@@ -10,12 +10,15 @@ export type Body =
   | { readonly kind: 'unreadable'; readonly parkable: string; readonly reason: string }
   | { readonly kind: 'too-large' }
 
-/** gzip's magic number. Looked for instead of the header: proxies unpack bodies and leave the header, or the reverse. */
+/**
+ * gzip's magic number. Looked for instead of the header: proxies unpack bodies and leave the header, or the
+ * reverse.
+ */
 const isGzip = (bytes: Buffer) => bytes[0] === 0x1f && bytes[1] === 0x8b
 
 /**
- * Reads a request's body to the end, at most `limitBytes` of it; the same limit holds for what gzip makes of it, so that a
- * few kilobytes cannot fill the memory.
+ * Reads a request's body to the end, at most `limitBytes` of it; the same limit holds for what gzip makes of
+ * it, so that a few kilobytes cannot fill the memory.
  * @throws what the connection throws when the sender goes away.
  */
 export async function readBody(request: Request, limitBytes: number): Promise<Body> {
@@ -28,7 +31,11 @@ export async function readBody(request: Request, limitBytes: number): Promise<Bo
     return asText(await inflate(bytes, { maxOutputLength: limitBytes }))
   } catch (error) {
     if (error instanceof RangeError) return { kind: 'too-large' }
-    return { kind: 'unreadable', parkable: bytes.toString('base64'), reason: 'the body is damaged gzip (kept as base64)' }
+    return {
+      kind: 'unreadable',
+      parkable: bytes.toString('base64'),
+      reason: 'the body is damaged gzip (kept as base64)',
+    }
   }
 }
 
@@ -48,6 +55,10 @@ function asText(bytes: Buffer): Body {
   try {
     return { kind: 'text', text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
   } catch {
-    return { kind: 'unreadable', parkable: bytes.toString('base64'), reason: 'the body is not UTF-8 text (kept as base64)' }
+    return {
+      kind: 'unreadable',
+      parkable: bytes.toString('base64'),
+      reason: 'the body is not UTF-8 text (kept as base64)',
+    }
   }
 }

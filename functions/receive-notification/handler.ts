@@ -21,7 +21,9 @@ export function createHandler(context: Context): Hono {
       async park(body, reason) {
         const alert = await parkNotification(database, body, reason, context.now())
         // The alert is in the outbox: where the queue is down, reconcile sends it later.
-        await flushOutbox(database, queues, { names: [alert.name] }, timeLimit()).catch((error) => log.warn({ error }, 'alert-waits'))
+        await flushOutbox(database, queues, { names: [alert.name] }, timeLimit()).catch((error) =>
+          log.warn({ error }, 'alert-waits'),
+        )
       },
     },
     queue: {
@@ -34,7 +36,8 @@ export function createHandler(context: Context): Hono {
         ),
     },
     concerns: ({ bucket, key }) =>
-      config.CYGNET_RAW_BUCKETS.includes(bucket) && routeKey(key, config.CYGNET_IGNORED_PREFIXES).kind !== 'ignored',
+      config.CYGNET_RAW_BUCKETS.includes(bucket) &&
+      routeKey(key, config.CYGNET_IGNORED_PREFIXES).kind !== 'ignored',
     token: config.CYGNET_NOTIFICATION_TOKEN ?? '',
     bodyLimitBytes: config.CYGNET_NOTIFICATION_BODY_BYTES,
     log,

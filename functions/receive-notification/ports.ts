@@ -3,9 +3,15 @@ import type { Logger } from '../../shared/log.ts'
 import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
 
 export interface ArrivalLedger {
-  /** Writes a row for each arrival; one that is there already stays as it is. Resolves when they are committed. */
+  /**
+   * Writes a row for each arrival; one that is there already stays as it is. Resolves when they are
+   * committed.
+   */
   recordArrivals(arrivals: readonly ObjectArrival[], at: Date): Promise<void>
-  /** Keeps what was not understood for a human. The same body again makes no second copy: stores repeat themselves. */
+  /**
+   * Keeps what was not understood for a human. The same body again makes no second copy: stores repeat
+   * themselves.
+   */
   park(body: string, reason: string): Promise<void>
 }
 

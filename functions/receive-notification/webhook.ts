@@ -1,12 +1,14 @@
 /**
- * The webhook of the object stores: MinIO and Ceph post what arrived, and are answered once it cannot be lost any more.
+ * The webhook of the object stores: MinIO and Ceph post what arrived, and are answered once it cannot be lost
+ * any more.
  *
- * `POST /`, `POST /<store>`, `POST /<token>`, `POST /<store>/<token>`, each also below `/webhook`, where an API Gateway shared with
- * other functions sends them: the token as bearer, or in the path for Ceph, which
- * sends no headers (`push-endpoint=https://host/ceph/<token>`; the path is never logged here, nor should a proxy log it).
- * `GET` and `HEAD` say that the endpoint lives (MinIO asks so).
+ * `POST /`, `POST /<store>`, `POST /<token>`, `POST /<store>/<token>`, each also below `/webhook`, where an
+ * API Gateway shared with other functions sends them: the token as bearer, or in the path for Ceph, which
+ * sends no headers (`push-endpoint=https://host/ceph/<token>`; the path is never logged here, nor should a
+ * proxy log it). `GET` and `HEAD` say that the endpoint lives (MinIO asks so).
  *
- * 200: each record is in the ledger and the queue, or parked. 503: it is not, send it again. 401, 404, 405, 413: refused.
+ * 200: each record is in the ledger and the queue, or parked. 503: it is not, send it again. 401, 404, 405,
+ * 413: refused.
  */
 import { type Context, Hono } from 'hono'
 import { InvalidInputError } from '../../shared/errors.ts'
@@ -27,18 +29,21 @@ const RETRY_AFTER_SECONDS = '5'
  */
 export function createWebhook(ports: WebhookPorts): Hono {
   const { token, bodyLimitBytes, log } = ports
-  if (token.trim() === '') throw new InvalidInputError('receive-notification needs a token (CYGNET_NOTIFICATION_TOKEN)')
+  if (token.trim() === '')
+    throw new InvalidInputError('receive-notification needs a token (CYGNET_NOTIFICATION_TOKEN)')
   const mayPost = createTokenCheck(token)
 
   const receive = async (c: Context) => {
-    if (!mayPost(c.req.header('authorization'), c.req.path)) return c.json({ error: 'unauthorized' }, 401, { 'www-authenticate': 'Bearer' })
+    if (!mayPost(c.req.header('authorization'), c.req.path))
+      return c.json({ error: 'unauthorized' }, 401, { 'www-authenticate': 'Bearer' })
     const began = performance.now()
     const body = await readBody(c.req.raw, bodyLimitBytes)
     if (body.kind === 'too-large') {
       log.warn({ limitBytes: bodyLimitBytes }, 'notification-too-large')
       return c.json({ error: 'too large' }, 413)
     }
-    const counts = body.kind === 'text' ? await keep(ports, body.text) : await park(ports, body.parkable, body.reason)
+    const counts =
+      body.kind === 'text' ? await keep(ports, body.text) : await park(ports, body.parkable, body.reason)
     log.info({ ...counts, ms: Math.round(performance.now() - began) }, 'notification-received')
     return c.json(counts)
   }
@@ -61,7 +66,10 @@ interface Counts {
   readonly parked: number
 }
 
-/** Ledger first, then queue: what is in the ledger alone is found by reconcile, what were in the queue alone would be unknown. */
+/**
+ * Ledger first, then queue: what is in the ledger alone is found by reconcile, what were in the queue alone
+ * would be unknown.
+ */
 async function keep(ports: WebhookPorts, text: string): Promise<Counts> {
   const notification = parseNotification(text)
   const arrivals = distinctArrivals(notification.arrivals).filter(ports.concerns)
@@ -71,7 +79,11 @@ async function keep(ports: WebhookPorts, text: string): Promise<Counts> {
   }
   const parked = notification.rejected.length
   if (parked > 0) await park(ports, text, reasonsOf(notification), parked)
-  return { arrivals: arrivals.length, ignored: notification.ignored.length + notification.arrivals.length - arrivals.length, parked }
+  return {
+    arrivals: arrivals.length,
+    ignored: notification.ignored.length + notification.arrivals.length - arrivals.length,
+    parked,
+  }
 }
 
 /** The whole body is kept, once: what a rejected record means is often seen only from its neighbours. */
@@ -85,5 +97,7 @@ async function park(ports: WebhookPorts, body: string, reason: string, parked = 
 function reasonsOf({ rejected }: ParsedNotification): string {
   const times = new Map<string, number>()
   for (const { reason } of rejected) times.set(reason, (times.get(reason) ?? 0) + 1)
-  return [...times].map(([reason, count]) => (count === 1 ? reason : `${reason} (${count} records)`)).join('; ')
+  return [...times]
+    .map(([reason, count]) => (count === 1 ? reason : `${reason} (${count} records)`))
+    .join('; ')
 }

@@ -14,7 +14,11 @@ export function createHandler(context: StorageContext): ScheduleHandler {
       const started = performance.now()
       // One bucket that cannot be listed must not keep the others from it.
       try {
-        const progress = await reconcile(context, { bucket, prefix: '', graceSeconds: GRACE_SECONDS, resume: true }, signal)
+        const progress = await reconcile(
+          context,
+          { bucket, prefix: '', graceSeconds: GRACE_SECONDS, resume: true },
+          signal,
+        )
         log.info({ bucket, ...progress, ms: Math.round(performance.now() - started) }, 'bucket-reconciled')
       } catch (error) {
         failures.push(error)

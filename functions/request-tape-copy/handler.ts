@@ -1,4 +1,7 @@
-/** Queue `tape-requests`: every file of a run gets a verified copy on tape. The wish is written down, then copies are made. */
+/**
+ * Queue `tape-requests`: every file of a run gets a verified copy on tape. The wish is written down, then
+ * copies are made.
+ */
 
 import type { TapeContext } from '../../shared/context.ts'
 import { copyWaiting, hasTape } from '../../shared/copies/tape/copy-to-tape.ts'

@@ -1,4 +1,7 @@
-/** Schedule: copies are verified again, the one looked at longest ago first; once a day every place is gone through for what nobody knows. */
+/**
+ * Schedule: copies are verified again, the one looked at longest ago first; once a day every place is gone
+ * through for what nobody knows.
+ */
 
 import type { TapeContext } from '../../shared/context.ts'
 import { type DarkPlace, darkEndpoint, findDark } from '../../shared/copies/verify/dark/dark.ts'
@@ -24,10 +27,20 @@ export function createHandler(context: TapeContext, options: Options = {}): Sche
   }
 }
 
-/** One place that cannot be listed keeps neither the others nor the scrub from their turn. Returns what went wrong. */
-async function goThroughPlaces(context: TapeContext, options: Options, { signal, log }: Invocation): Promise<readonly unknown[]> {
+/**
+ * One place that cannot be listed keeps neither the others nor the scrub from their turn. Returns what went
+ * wrong.
+ */
+async function goThroughPlaces(
+  context: TapeContext,
+  options: Options,
+  { signal, log }: Invocation,
+): Promise<readonly unknown[]> {
   const { database } = context
-  const places: readonly DarkPlace[] = [...context.config.CYGNET_RAW_BUCKETS.map((bucket) => ({ bucket })), { tape: true }]
+  const places: readonly DarkPlace[] = [
+    ...context.config.CYGNET_RAW_BUCKETS.map((bucket) => ({ bucket })),
+    { tape: true },
+  ]
   const failures: unknown[] = []
   let first = true
   for (const place of places) {
@@ -42,7 +55,8 @@ async function goThroughPlaces(context: TapeContext, options: Options, { signal,
       log.error({ endpoint, error }, 'place-not-gone-through')
       if (!signal.aborted) failures.push(error)
       // It had the whole time of this run: until tomorrow the time is the scrub's.
-      else if (first) await noteDarkPass(database, endpoint, { begunAt, at: context.now(), listed: 0, finished: false })
+      else if (first)
+        await noteDarkPass(database, endpoint, { begunAt, at: context.now(), listed: 0, finished: false })
     }
     first = false
   }

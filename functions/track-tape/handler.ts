@@ -1,4 +1,7 @@
-/** Schedule: copies under way are followed to the medium, those that wait are made, none is forgotten, recalls go on. */
+/**
+ * Schedule: copies under way are followed to the medium, those that wait are made, none is forgotten, recalls
+ * go on.
+ */
 
 import type { TapeContext } from '../../shared/context.ts'
 import { advanceRecalls } from '../../shared/copies/recall/schedule.ts'
@@ -36,7 +39,9 @@ export function createHandler(context: TapeContext): ScheduleHandler {
           return swept
         })
       await part('copies-followed', () => followCopies(context, signal, log))
-      await part('copies-made', () => copyWaiting(context, context.config.CYGNET_TAPE_COPIES_AT_ONCE, signal, log))
+      await part('copies-made', () =>
+        copyWaiting(context, context.config.CYGNET_TAPE_COPIES_AT_ONCE, signal, log),
+      )
     }
     // The bytes of a recall may pass for many minutes: copies are made meanwhile.
     await Promise.all([part('recalls-advanced', () => advanceRecalls(context, signal, log)), tapeParts()])

@@ -4,6 +4,8 @@ import { lambdaSchedule } from '../../shared/runtime/lambda.ts'
 import { createTapeContext } from '../../shared/runtime/open-context.ts'
 import { createHandler } from './handler.ts'
 
-const opened = createTapeContext(loadConfig(), 'track-tape').then((context) => lambdaSchedule(createHandler(context), context.log))
+const opened = createTapeContext(loadConfig(), 'track-tape').then((context) =>
+  lambdaSchedule(createHandler(context), context.log),
+)
 
 export const handler: ReturnType<typeof lambdaSchedule> = async (event, call) => (await opened)(event, call)

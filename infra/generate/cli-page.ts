@@ -5,7 +5,9 @@ import type { Command } from 'commander'
 const WIDTH = 110
 
 export function cliPage(program: Command): string {
-  const sections = below(program).map((command) => `## ${pathOf(command)}\n\n\`\`\`text\n${helpOf(command)}\n\`\`\`\n`)
+  const sections = below(program).map(
+    (command) => `## ${pathOf(command)}\n\n\`\`\`text\n${helpOf(command)}\n\`\`\`\n`,
+  )
   return `# The \`${program.name()}\` command
 
 Generated from the command itself by \`npm run generate\`. From a checkout it is \`cli/cygnet\`.

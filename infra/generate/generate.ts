@@ -1,6 +1,6 @@
 /**
- * `npm run generate`: writes the pages of docs/ that say what the code says already, so that they cannot lag behind.
- * With `--check` it writes nothing and ends with 1 when a page is stale, naming it.
+ * `npm run generate`: writes the pages of docs/ that say what the code says already, so that they cannot lag
+ * behind. With `--check` it writes nothing and ends with 1 when a page is stale, naming it.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

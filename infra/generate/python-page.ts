@@ -1,8 +1,12 @@
-/** docs/python.md: how analysts use the catalogue from Python and ROOT. The programs in it are the files in docs/python, which tests run. */
+/**
+ * docs/python.md: how analysts use the catalogue from Python and ROOT. The programs in it are the files in
+ * docs/python, which tests run.
+ */
 
 /** @param fileNamed the text of a file in docs/python. */
 export function pythonPage(fileNamed: (name: string) => string): string {
-  const shown = (name: string) => `[docs/python/${name}](python/${name}):\n\n\`\`\`python\n${fileNamed(name).trimEnd()}\n\`\`\``
+  const shown = (name: string) =>
+    `[docs/python/${name}](python/${name}):\n\n\`\`\`python\n${fileNamed(name).trimEnd()}\n\`\`\``
   return `# From Python and ROOT
 
 Generated from docs/python by \`npm run generate\`; the tests run these files.

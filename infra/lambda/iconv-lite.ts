@@ -1,7 +1,8 @@
 /**
- * Stands in for iconv-lite in the bundles (serverless.yml, custom.esbuild.alias): its tables are 0.5 MB that every cold start
- * would read. mysql2 asks it only for encodings that Buffer does not know, and our sessions are utf8mb4, so in practice for
- * the name of the server's version; Node's own TextDecoder knows most others as well.
+ * Stands in for iconv-lite in the bundles (serverless.yml, custom.esbuild.alias): its tables are 0.5 MB that
+ * every cold start would read. mysql2 asks it only for encodings that Buffer does not know, and our sessions
+ * are utf8mb4, so in practice for the name of the server's version; Node's own TextDecoder knows most others
+ * as well.
  */
 
 /** MariaDB's older `utf8` without characters beyond the first 65,536; what it can say is UTF-8. */

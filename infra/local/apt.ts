@@ -1,6 +1,6 @@
 /**
- * Installing Debian packages without a human: as root, or where sudo asks for no password. Where neither is so, the error
- * says the one line to type.
+ * Installing Debian packages without a human: as root, or where sudo asks for no password. Where neither is
+ * so, the error says the one line to type.
  */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
@@ -24,8 +24,8 @@ export interface AptOptions {
 }
 
 /**
- * Installs packages; says so in one line before. When apt does not know a package, its list is refreshed and it is asked
- * once more.
+ * Installs packages; says so in one line before. When apt does not know a package, its list is refreshed and
+ * it is asked once more.
  * @throws InvalidInputError when we may not install, or there is no apt: the message is what to type.
  * @throws TransientError when apt fails; the message holds the end of what it printed.
  */
@@ -33,13 +33,18 @@ export async function installWithApt(options: AptOptions): Promise<void> {
   const { packages, reason } = options
   const aptGet = options.aptGet === undefined ? await findProgram('apt-get') : options.aptGet
   if (aptGet === null)
-    throw new InvalidInputError(`${reason} is not installed, and there is no apt here: install it with your system's packages`)
+    throw new InvalidInputError(
+      `${reason} is not installed, and there is no apt here: install it with your system's packages`,
+    )
   const prefix = await privileges(options)
   if (prefix === null)
-    throw new InvalidInputError(`${reason} is not installed; type: sudo apt-get update && sudo apt-get install -y ${packages.join(' ')}`)
+    throw new InvalidInputError(
+      `${reason} is not installed; type: sudo apt-get update && sudo apt-get install -y ${packages.join(' ')}`,
+    )
 
   options.onProgress?.(`${reason} is not installed: installing ${packages.join(' ')} with apt`)
-  const apt = (...args: string[]) => execute([...prefix, aptGet, '-q', '-o', 'DPkg::Lock::Timeout=300', ...args], options.signal)
+  const apt = (...args: string[]) =>
+    execute([...prefix, aptGet, '-q', '-o', 'DPkg::Lock::Timeout=300', ...args], options.signal)
   const install = () => apt('install', '-y', '--no-install-recommends', ...packages)
   try {
     await install()
@@ -67,7 +72,11 @@ async function privileges(options: AptOptions): Promise<readonly string[] | null
 async function execute(command: readonly string[], signal: AbortSignal | undefined): Promise<void> {
   const [program = '', ...args] = command
   try {
-    await run(program, args, { env: childEnvironment(), maxBuffer: MOST_OUTPUT_BYTES, ...(signal && { signal }) })
+    await run(program, args, {
+      env: childEnvironment(),
+      maxBuffer: MOST_OUTPUT_BYTES,
+      ...(signal && { signal }),
+    })
   } catch (cause) {
     signal?.throwIfAborted()
     const { stdout = '', stderr = '' } = cause as { readonly stdout?: string; readonly stderr?: string }

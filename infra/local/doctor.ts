@@ -1,4 +1,7 @@
-/** What this machine has of what Cygnet uses, for `cygnet doctor`: what was found, what needs it, and the line that mends it. */
+/**
+ * What this machine has of what Cygnet uses, for `cygnet doctor`: what was found, what needs it, and the line
+ * that mends it.
+ */
 import { execFile } from 'node:child_process'
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
@@ -26,7 +29,10 @@ const OLDEST_NODE = 24
 const LEAST_FREE_BYTES = 2 * 1024 ** 3
 const MARIADB_REMEDY = `npm run setup (or: apt-get install -y ${MARIADB_PACKAGES.join(' ')})`
 
-/** Looks at everything; takes about a second and changes nothing but making the data folder. Never throws for what it finds. */
+/**
+ * Looks at everything; takes about a second and changes nothing but making the data folder. Never throws for
+ * what it finds.
+ */
 export async function diagnose(
   options: { readonly dataFolder?: string; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<readonly Diagnosis[]> {
@@ -40,7 +46,14 @@ export async function diagnose(
       remedy: MARIADB_REMEDY,
       signal,
     }),
-    program({ name: 'mariadb-install-db', args: [], required: true, neededFor: 'a private database', remedy: MARIADB_REMEDY, signal }),
+    program({
+      name: 'mariadb-install-db',
+      args: [],
+      required: true,
+      neededFor: 'a private database',
+      remedy: MARIADB_REMEDY,
+      signal,
+    }),
     program({
       name: 'setpriv',
       required: false,
@@ -55,7 +68,13 @@ export async function diagnose(
       remedy: 'apt-get install -y isal',
       signal,
     }),
-    program({ name: 'bzip2', required: false, neededFor: 'reading .bz2 runs', remedy: 'apt-get install -y bzip2', signal }),
+    program({
+      name: 'bzip2',
+      required: false,
+      neededFor: 'reading .bz2 runs',
+      remedy: 'apt-get install -y bzip2',
+      signal,
+    }),
     minio(signal),
     program({
       name: 'go',
@@ -95,14 +114,33 @@ async function program(options: {
 }): Promise<Diagnosis> {
   const { name, required, neededFor } = options
   const path = await findProgram(name)
-  if (path === null) return { name, ok: false, required, found: 'not found', neededFor, remedy: options.remedy }
-  return { name, ok: true, required, found: await version(path, options.args ?? ['--version'], options.signal), neededFor, remedy: null }
+  if (path === null)
+    return { name, ok: false, required, found: 'not found', neededFor, remedy: options.remedy }
+  return {
+    name,
+    ok: true,
+    required,
+    found: await version(path, options.args ?? ['--version'], options.signal),
+    neededFor,
+    remedy: null,
+  }
 }
 
-/** The first line of what a program says about itself, behind its path. Some say it on standard error; some say nothing. */
-async function version(path: string, args: readonly string[], signal: AbortSignal | undefined): Promise<string> {
+/**
+ * The first line of what a program says about itself, behind its path. Some say it on standard error; some
+ * say nothing.
+ */
+async function version(
+  path: string,
+  args: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<string> {
   if (args.length === 0) return path
-  const run = promisify(execFile)(path, [...args], { env: childEnvironment(), timeout: 10_000, ...(signal && { signal }) })
+  const run = promisify(execFile)(path, [...args], {
+    env: childEnvironment(),
+    timeout: 10_000,
+    ...(signal && { signal }),
+  })
   const { stdout, stderr } = await run.catch(() => ({ stdout: '', stderr: '' }))
   const line = `${stdout}\n${stderr}`.trim().split('\n')[0]?.trim().slice(0, 100)
   const said = line?.replace(path, '').trim() ?? ''
@@ -112,14 +150,26 @@ async function version(path: string, args: readonly string[], signal: AbortSigna
 async function minio(signal: AbortSignal | undefined): Promise<Diagnosis> {
   const path = await findMinio()
   const shared = { name: 'minio', required: false, neededFor: 'cygnet up --with minio, npm run test:real' }
-  if (path === null) return { ...shared, ok: false, found: 'not found', remedy: 'npm run setup -- --with minio (builds it; needs Go)' }
+  if (path === null)
+    return {
+      ...shared,
+      ok: false,
+      found: 'not found',
+      remedy: 'npm run setup -- --with minio (builds it; needs Go)',
+    }
   return { ...shared, ok: true, found: await version(path, ['--version'], signal), remedy: null }
 }
 
 async function chromium(signal: AbortSignal | undefined): Promise<Diagnosis> {
   const path = await findChromium()
   const shared = { name: 'chromium', required: false, neededFor: 'npm run test:browser' }
-  if (path === null) return { ...shared, ok: false, found: 'not found', remedy: 'npm run setup -- --with chromium (installs it with apt)' }
+  if (path === null)
+    return {
+      ...shared,
+      ok: false,
+      found: 'not found',
+      remedy: 'npm run setup -- --with chromium (installs it with apt)',
+    }
   return { ...shared, ok: true, found: await version(path, ['--version'], signal), remedy: null }
 }
 
@@ -133,7 +183,12 @@ async function xrootd(): Promise<Diagnosis> {
       found: `not found: ${missing.join(', ')}`,
       remedy: 'npm run setup -- --with xrootd (installs it with apt)',
     }
-  return { ...shared, ok: true, found: 'xrootd with HTTP, third-party copy and tokens; gfal2-util', remedy: null }
+  return {
+    ...shared,
+    ok: true,
+    found: 'xrootd with HTTP, third-party copy and tokens; gfal2-util',
+    remedy: null,
+  }
 }
 
 /** The folder itself, or the nearest one above it that is there. */
@@ -174,7 +229,12 @@ function folder(dataFolder: string): Diagnosis {
 async function ports(): Promise<Diagnosis> {
   const shared = { name: 'ports', required: true, neededFor: 'services on the loopback address' }
   try {
-    return { ...shared, ok: true, found: `${LOOPBACK} gives free ports (${await freePort()} for one)`, remedy: null }
+    return {
+      ...shared,
+      ok: true,
+      found: `${LOOPBACK} gives free ports (${await freePort()} for one)`,
+      remedy: null,
+    }
   } catch (error) {
     const found = error instanceof Error ? error.message : String(error)
     return { ...shared, ok: false, found, remedy: `allow programs to listen on ${LOOPBACK}` }

@@ -1,6 +1,7 @@
 /**
- * Runs one function of the manifest as a process of its own, under the host its trigger asks for: what Lambda, OpenFaaS or
- * Knative do elsewhere. Usage: `node infra/local/host.ts <function> <ready file> [port]`, with the settings in the environment.
+ * Runs one function of the manifest as a process of its own, under the host its trigger asks for: what
+ * Lambda, OpenFaaS or Knative do elsewhere. Usage: `node infra/local/host.ts <function> <ready file> [port]`,
+ * with the settings in the environment.
  *
  * SIGTERM ends it in order: what is at work is finished first.
  */
@@ -30,7 +31,11 @@ async function main(name = '', readyFile = '', port = '0'): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort())
   const context = await createTapeContext(loadConfig(), name)
   try {
-    await host(entry, context, { signal: stop.signal, port: Number(port), ready: () => writeFileSync(readyFile, String(process.pid)) })
+    await host(entry, context, {
+      signal: stop.signal,
+      port: Number(port),
+      ready: () => writeFileSync(readyFile, String(process.pid)),
+    })
   } finally {
     await context.close()
   }
@@ -39,7 +44,11 @@ async function main(name = '', readyFile = '', port = '0'): Promise<void> {
 async function host(
   entry: FunctionEntry,
   context: TapeContext,
-  { signal, port, ready }: { readonly signal: AbortSignal; readonly port: number; readonly ready: () => void },
+  {
+    signal,
+    port,
+    ready,
+  }: { readonly signal: AbortSignal; readonly port: number; readonly ready: () => void },
 ): Promise<void> {
   const { createHandler } = (await import(`../../functions/${entry.name}/handler.ts`)) as {
     createHandler: (context: TapeContext) => unknown
@@ -50,7 +59,12 @@ async function host(
     case 'queue': {
       const queueUrl = await context.queues.url(entry.trigger.queue as QueueName, signal)
       ready()
-      const pump = { sqs: context.sqs, queueUrl, concurrency: CONCURRENCY, visibilitySeconds: VISIBILITY_SECONDS }
+      const pump = {
+        sqs: context.sqs,
+        queueUrl,
+        concurrency: CONCURRENCY,
+        visibilitySeconds: VISIBILITY_SECONDS,
+      }
       await pumpQueue({ ...common, ...pump, handler: handler as QueueHandler })
       return
     }
@@ -65,7 +79,13 @@ async function host(
       })
       return
     case 'http': {
-      const server = await serveHttp({ ...common, hostname: '127.0.0.1', port, idleSeconds: IDLE_SECONDS, app: handler as HttpApp })
+      const server = await serveHttp({
+        ...common,
+        hostname: '127.0.0.1',
+        port,
+        idleSeconds: IDLE_SECONDS,
+        app: handler as HttpApp,
+      })
       ready()
       await server.closed
     }

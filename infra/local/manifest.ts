@@ -34,7 +34,10 @@ const MANIFEST = fileURLToPath(new URL('../../serverless.yml', import.meta.url))
 const QUEUE_PREFIX = 'cygnet-'
 
 /** CloudFormation's short forms, kept as the text behind them. */
-const cloudFormationTags: ScalarTag[] = ['!GetAtt', '!Ref', '!Sub'].map((tag) => ({ tag, resolve: (text: string) => text }))
+const cloudFormationTags: ScalarTag[] = ['!GetAtt', '!Ref', '!Sub'].map((tag) => ({
+  tag,
+  resolve: (text: string) => text,
+}))
 
 const eventSchema = z.union([
   z.object({ sqs: z.object({ arn: z.string() }) }),
@@ -103,12 +106,21 @@ export function readManifest(path = MANIFEST): Manifest {
     queues: Object.entries(resources.Resources).flatMap(([resource, { Type, Properties }]) => {
       if (Type !== 'AWS::SQS::Queue' || Properties?.RedrivePolicy === undefined) return []
       const { VisibilityTimeout = 30, RedrivePolicy } = Properties
-      return [{ name: queueName(resource), visibilitySeconds: VisibilityTimeout, maxReceiveCount: RedrivePolicy.maxReceiveCount }]
+      return [
+        {
+          name: queueName(resource),
+          visibilitySeconds: VisibilityTimeout,
+          maxReceiveCount: RedrivePolicy.maxReceiveCount,
+        },
+      ]
     }),
   }
 }
 
-function triggerOf(event: z.infer<typeof eventSchema> | undefined, queueName: (resource: string) => string): Trigger {
+function triggerOf(
+  event: z.infer<typeof eventSchema> | undefined,
+  queueName: (resource: string) => string,
+): Trigger {
   if (event === undefined) throw new InvalidInputError('a function has no trigger')
   if ('sqs' in event) return { kind: 'queue', queue: queueName(event.sqs.arn.replace(/\.Arn$/, '')) }
   if ('schedule' in event) return { kind: 'schedule', expression: event.schedule }

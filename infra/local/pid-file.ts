@@ -1,6 +1,7 @@
 /**
- * The pid file of a service: who runs it, and on whose behalf. It is what lets the next start tell three things apart:
- * a stale file (nobody runs), an orphan of ours (its starter died: stop it), and a service in use (leave it alone).
+ * The pid file of a service: who runs it, and on whose behalf. It is what lets the next start tell three
+ * things apart: a stale file (nobody runs), an orphan of ours (its starter died: stop it), and a service in
+ * use (leave it alone).
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,8 +9,16 @@ import * as z from 'zod'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { commandLine, identify, isRunning } from './identity.ts'
 
-const identitySchema = z.object({ pid: z.int().positive(), startTicks: z.string().nullable(), bootId: z.string().nullable() })
-const schema = z.object({ service: identitySchema, starter: identitySchema, command: z.array(z.string()).min(1) })
+const identitySchema = z.object({
+  pid: z.int().positive(),
+  startTicks: z.string().nullable(),
+  bootId: z.string().nullable(),
+})
+const schema = z.object({
+  service: identitySchema,
+  starter: identitySchema,
+  command: z.array(z.string()).min(1),
+})
 type PidFile = z.infer<typeof schema>
 
 /** Writes the pid file of a child just started by this process; `command` is its program and arguments. */
@@ -32,10 +41,12 @@ function read(path: string): PidFile | null {
 }
 
 /**
- * Makes room for a new start: removes a stale pid file and stops an orphan that an earlier, dead process of ours left.
- * A process is stopped only when pid, start time, boot and command line all match what was written at its start.
+ * Makes room for a new start: removes a stale pid file and stops an orphan that an earlier, dead process of
+ * ours left. A process is stopped only when pid, start time, boot and command line all match what was written
+ * at its start.
  *
- * @throws InvalidInputError when the service runs on behalf of a living process (`cygnet up` in another terminal).
+ * @throws InvalidInputError when the service runs on behalf of a living process (`cygnet up` in another
+ * terminal).
  * @throws TransientError when an orphan does not end.
  */
 export async function clearPidFile(options: {
@@ -52,7 +63,10 @@ export async function clearPidFile(options: {
         { service: options.service, pid: found.service.pid, starter: found.starter.pid },
       )
     if (isRunning(found.starter))
-      throw new InvalidInputError(`${options.service} was already started by this process in the same folder`, { service: options.service })
+      throw new InvalidInputError(
+        `${options.service} was already started by this process in the same folder`,
+        { service: options.service },
+      )
     await stopRunning(found, options)
   }
   rmSync(options.path, { force: true })
@@ -60,7 +74,11 @@ export async function clearPidFile(options: {
 
 async function stopRunning(
   found: PidFile,
-  options: { readonly service: string; readonly graceSeconds: number; readonly signal?: AbortSignal | undefined },
+  options: {
+    readonly service: string
+    readonly graceSeconds: number
+    readonly signal?: AbortSignal | undefined
+  },
 ) {
   for (const [signalName, seconds] of [['SIGTERM', options.graceSeconds] as const, ['SIGKILL', 5] as const]) {
     if (!isRunning(found.service)) return
@@ -70,15 +88,22 @@ async function stopRunning(
       return // it ended in this moment
     }
     const until = performance.now() + seconds * 1000
-    while (isRunning(found.service) && performance.now() < until) await sleep(20, undefined, { signal: options.signal })
+    while (isRunning(found.service) && performance.now() < until)
+      await sleep(20, undefined, { signal: options.signal })
   }
   if (isRunning(found.service))
-    throw new TransientError(`${options.service}: process ${found.service.pid} of an earlier start does not end`, {
-      pid: found.service.pid,
-    })
+    throw new TransientError(
+      `${options.service}: process ${found.service.pid} of an earlier start does not end`,
+      {
+        pid: found.service.pid,
+      },
+    )
 }
 
-/** The command line as we started it, possibly behind an interpreter or a `setpriv`, which keep the arguments' order. */
+/**
+ * The command line as we started it, possibly behind an interpreter or a `setpriv`, which keep the arguments'
+ * order.
+ */
 function runsCommand(pid: number, command: readonly string[]): boolean {
   const running = commandLine(pid)
   const program = (path: string | undefined) => path?.slice(path.lastIndexOf('/') + 1)

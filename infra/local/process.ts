@@ -1,13 +1,23 @@
 /**
- * A development service as a private child process: its own folder, its own log, a pid file, started until it answers
- * and stopped with us, however we end.
+ * A development service as a private child process: its own folder, its own log, a pid file, started until it
+ * answers and stopped with us, however we end.
  *
- * Three nets catch a service when its starter goes: `stop()`; the exit of this process; and, where the machine has
- * setpriv (util-linux, every Debian), the kernel itself, which sends SIGTERM to the child when this process is killed.
- * What still slips through (no setpriv, a kill in the same instant) is found by its pid file at the next start.
+ * Three nets catch a service when its starter goes: `stop()`; the exit of this process; and, where the
+ * machine has setpriv (util-linux, every Debian), the kernel itself, which sends SIGTERM to the child when
+ * this process is killed. What still slips through (no setpriv, a kill in the same instant) is found by its
+ * pid file at the next start.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, constants, existsSync, mkdirSync, openSync, readSync, renameSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  statSync,
+} from 'node:fs'
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,7 +32,10 @@ export interface Service {
   readonly pid: number
   /** The file that holds what the service printed. */
   readonly logFile: string
-  /** Settles when the process has ended, wanted or not, with a sentence that says how ("exit code 1", "signal SIGKILL"). */
+  /**
+   * Settles when the process has ended, wanted or not, with a sentence that says how ("exit code 1", "signal
+   * SIGKILL").
+   */
   readonly ended: Promise<string>
   /** SIGTERM, after the grace period SIGKILL; returns when the process is gone. Safe to call again. */
   stop(): Promise<void>
@@ -38,9 +51,15 @@ export interface StartOptions {
   readonly args: readonly string[]
   /** Variables added to the few that every service gets. */
   readonly environment?: ChildEnvironment
-  /** Returns once the service answers and throws (or returns false) while it does not yet. Called until it succeeds. */
+  /**
+   * Returns once the service answers and throws (or returns false) while it does not yet. Called until it
+   * succeeds.
+   */
   readonly probe: (signal: AbortSignal) => Promise<unknown>
-  /** Absent: long enough for a slow machine on which everything starts at the same time. One that ends is noticed at once. */
+  /**
+   * Absent: long enough for a slow machine on which everything starts at the same time. One that ends is
+   * noticed at once.
+   */
   readonly timeoutSeconds?: number
   /** How long the service may take to end in order before it is killed. */
   readonly graceSeconds?: number
@@ -61,8 +80,10 @@ export function serviceFolder(dataFolder: string, name: string): string {
 
 /**
  * Starts a service and waits until it answers.
- * @throws TransientError when it ends or does not answer in time; the message holds the last lines of its log.
- * @throws InvalidInputError when there is no such program, or the service already runs in this folder for somebody else.
+ * @throws TransientError when it ends or does not answer in time; the message holds the last lines of its
+ * log.
+ * @throws InvalidInputError when there is no such program, or the service already runs in this folder for
+ * somebody else.
  */
 export async function startProcess(options: StartOptions): Promise<Service> {
   options.signal?.throwIfAborted()
@@ -77,10 +98,13 @@ export async function startProcess(options: StartOptions): Promise<Service> {
   const child = await launch({ ...options, logFile, pidFile })
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message))
-    child.once('exit', (code, signalName) => resolve(signalName === null ? `exit code ${code}` : `signal ${signalName}`))
+    child.once('exit', (code, signalName) =>
+      resolve(signalName === null ? `exit code ${code}` : `signal ${signalName}`),
+    )
   })
   const { pid } = child
-  if (pid === undefined) throw new TransientError(`${name} could not be started: ${await ended}`, { service: name })
+  if (pid === undefined)
+    throw new TransientError(`${name} could not be started: ${await ended}`, { service: name })
   const forget = ended.then(() => {
     living.delete(child)
     removePidFile(pidFile, pid)
@@ -100,12 +124,16 @@ export async function startProcess(options: StartOptions): Promise<Service> {
   return { name, pid, logFile, ended, stop }
 }
 
-async function launch(options: StartOptions & { readonly logFile: string; readonly pidFile: string }): Promise<ChildProcess> {
-  // The kernel tells the child when its starter dies; setpriv then becomes the program itself, with the same pid.
+async function launch(
+  options: StartOptions & { readonly logFile: string; readonly pidFile: string },
+): Promise<ChildProcess> {
+  // The kernel tells the child when its starter dies; setpriv then becomes the program itself, with the same
+  // pid.
   const setpriv = await findProgram('setpriv')
   const command = [options.program, ...options.args]
   const [program, ...args] = setpriv === null ? command : [setpriv, '--pdeathsig', 'TERM', '--', ...command]
-  if (existsSync(options.logFile) && statSync(options.logFile).size > LOG_ROTATE_BYTES) renameSync(options.logFile, `${options.logFile}.1`)
+  if (existsSync(options.logFile) && statSync(options.logFile).size > LOG_ROTATE_BYTES)
+    renameSync(options.logFile, `${options.logFile}.1`)
   const log = openSync(options.logFile, 'a', 0o600)
   try {
     const child = spawn(program as string, args, {
@@ -126,7 +154,9 @@ async function launch(options: StartOptions & { readonly logFile: string; readon
   }
 }
 
-async function untilAnswering(options: StartOptions & { readonly ended: Promise<string>; readonly logFile: string }): Promise<void> {
+async function untilAnswering(
+  options: StartOptions & { readonly ended: Promise<string>; readonly logFile: string },
+): Promise<void> {
   const { name, timeoutSeconds = 300 } = options
   const giveUp = AbortSignal.timeout(timeoutSeconds * 1000)
   const signal = options.signal === undefined ? giveUp : AbortSignal.any([giveUp, options.signal])
@@ -144,7 +174,10 @@ async function untilAnswering(options: StartOptions & { readonly ended: Promise<
       },
     )
     if (end.how !== undefined)
-      throw new TransientError(`${name} ended (${end.how}) before it answered.${lastLines(options.logFile)}`, { service: name })
+      throw new TransientError(
+        `${name} ended (${end.how}) before it answered.${lastLines(options.logFile)}`,
+        { service: name },
+      )
     if (answered) return
     await sleep(PROBE_INTERVAL_MS)
   }
@@ -171,7 +204,10 @@ function lastLines(path: string, count = 12): string {
   }
 }
 
-/** When this process ends on its own (also by an uncaught error), tell every service: nothing can be awaited here. */
+/**
+ * When this process ends on its own (also by an uncaught error), tell every service: nothing can be awaited
+ * here.
+ */
 function installExitHook(): void {
   if (exitHookInstalled) return
   exitHookInstalled = true

@@ -1,16 +1,30 @@
-/** Finding the programs of the machine: one search for all services, with the folders a plain PATH often misses. */
+/**
+ * Finding the programs of the machine: one search for all services, with the folders a plain PATH often
+ * misses.
+ */
 import { access, constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { searchPath } from './environment.ts'
 
 /** Debian keeps daemons in sbin, which is not in the PATH of a normal user. */
-const MORE_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin', '/usr/local/go/bin']
+const MORE_FOLDERS = [
+  '/usr/local/sbin',
+  '/usr/sbin',
+  '/sbin',
+  '/usr/local/bin',
+  '/usr/bin',
+  '/bin',
+  '/usr/local/go/bin',
+]
 
 /**
- * The full path of a program, or null where the machine has none. `folders` are looked into first, then the PATH, then
- * the usual system folders.
+ * The full path of a program, or null where the machine has none. `folders` are looked into first, then the
+ * PATH, then the usual system folders.
  */
-export async function findProgram(name: string, options: { readonly folders?: readonly string[] } = {}): Promise<string | null> {
+export async function findProgram(
+  name: string,
+  options: { readonly folders?: readonly string[] } = {},
+): Promise<string | null> {
   const folders = [...(options.folders ?? []), ...searchPath().split(delimiter), ...MORE_FOLDERS]
   for (const folder of new Set(folders.filter((folder) => folder !== ''))) {
     const path = join(folder, name)

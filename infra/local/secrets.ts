@@ -1,8 +1,14 @@
-/** Credentials of the development services: random, made once per folder, kept in files only their owner can read. */
+/**
+ * Credentials of the development services: random, made once per folder, kept in files only their owner can
+ * read.
+ */
 import { randomBytes } from 'node:crypto'
 import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 
-/** A random text of letters and digits, safe in SQL strings, addresses, headers and shells. `length` characters. */
+/**
+ * A random text of letters and digits, safe in SQL strings, addresses, headers and shells. `length`
+ * characters.
+ */
 export function randomSecret(length = 32): string {
   let text = ''
   while (text.length < length)
@@ -12,7 +18,10 @@ export function randomSecret(length = 32): string {
   return text.slice(0, length)
 }
 
-/** Writes a file that only its owner can read, in one step: a reader sees the old or the new content, never half. */
+/**
+ * Writes a file that only its owner can read, in one step: a reader sees the old or the new content, never
+ * half.
+ */
 export function writePrivateFile(path: string, content: string): void {
   const partial = `${path}.${process.pid}.part`
   writeFileSync(partial, content, { mode: 0o600 })

@@ -1,6 +1,7 @@
 /**
- * `npm run setup [-- --with minio,xrootd,chromium]`: brings what the development services need and npm cannot. Does nothing, and
- * says nothing, when all is there; `npm test`, `cygnet up` and `cygnet demo` call it first.
+ * `npm run setup [-- --with minio,xrootd,chromium]`: brings what the development services need and npm
+ * cannot. Does nothing, and says nothing, when all is there; `npm test`, `cygnet up` and `cygnet demo` call
+ * it first.
  */
 import { parseArgs } from 'node:util'
 import { InvalidInputError } from '../../shared/errors.ts'
@@ -30,9 +31,11 @@ export interface SetUpOptions {
  * @throws TransientError when an installation or a build fails.
  */
 export async function setUp(options: SetUpOptions = {}): Promise<void> {
-  const onProgress = options.onProgress ?? ((line: string) => void process.stderr.write(`cygnet setup: ${line}\n`))
+  const onProgress =
+    options.onProgress ?? ((line: string) => void process.stderr.write(`cygnet setup: ${line}\n`))
   const { signal } = options
-  const missing = (await findProgram('mariadbd')) === null || (await findProgram('mariadb-install-db')) === null
+  const missing =
+    (await findProgram('mariadbd')) === null || (await findProgram('mariadb-install-db')) === null
   if (missing) await installWithApt({ packages: MARIADB_PACKAGES, reason: 'MariaDB', signal, onProgress })
   if (options.extras?.includes('minio')) {
     const { ensureMinio } = await import('./services/minio.ts')
@@ -46,9 +49,14 @@ export async function setUp(options: SetUpOptions = {}): Promise<void> {
     await installWithApt({ packages: ['chromium'], reason: 'Chromium', signal, onProgress })
 }
 
-/** The browser for tests of the pages, under the name that Debian, Ubuntu or Google give it; null where there is none. */
+/**
+ * The browser for tests of the pages, under the name that Debian, Ubuntu or Google give it; null where there
+ * is none.
+ */
 export async function findChromium(): Promise<string | null> {
-  const found = await Promise.all(['chromium', 'chromium-browser', 'google-chrome'].map((name) => findProgram(name)))
+  const found = await Promise.all(
+    ['chromium', 'chromium-browser', 'google-chrome'].map((name) => findProgram(name)),
+  )
   return found.find((path) => path !== null) ?? null
 }
 
@@ -56,7 +64,8 @@ function parseExtras(values: readonly string[]): readonly (Extra | Tool)[] {
   const known = [...EXTRAS, ...TOOLS]
   const names = values.flatMap((value) => value.split(',')).map((name) => name.trim())
   const unknown = names.filter((name) => !known.some((extra) => extra === name))
-  if (unknown.length > 0) throw new InvalidInputError(`--with ${unknown.join(',')}: there are only ${known.join(', ')}`)
+  if (unknown.length > 0)
+    throw new InvalidInputError(`--with ${unknown.join(',')}: there are only ${known.join(', ')}`)
   return known.filter((extra) => names.includes(extra))
 }
 

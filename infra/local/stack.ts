@@ -1,6 +1,6 @@
 /**
- * The whole of Cygnet on one machine: private MariaDB, an S3 store, SQS, and every function of the manifest as a process
- * of its own, each started again when it dies. Everything lives under one folder (`.cygnet`).
+ * The whole of Cygnet on one machine: private MariaDB, an S3 store, SQS, and every function of the manifest
+ * as a process of its own, each started again when it dies. Everything lives under one folder (`.cygnet`).
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -82,7 +82,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
   try {
     const databasePort = await freePort()
-    const mariadb = await keep('mariadb', () => startMariadb({ dataFolder, port: databasePort, fast, signal }))
+    const mariadb = await keep('mariadb', () =>
+      startMariadb({ dataFolder, port: databasePort, fast, signal }),
+    )
     tell(`MariaDB on port ${mariadb.port}`)
     const minio = options.extras.includes('minio')
     const [s3Port, sqsPort] = [await freePort(), await freePort()]
@@ -98,7 +100,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         signal,
       }),
     )
-    tell(`${minio ? 'SQS' : `S3 at ${embedded.connection.s3.endpoint}, SQS`} at ${embedded.connection.sqs.endpoint}`)
+    tell(
+      `${minio ? 'SQS' : `S3 at ${embedded.connection.s3.endpoint}, SQS`} at ${embedded.connection.sqs.endpoint}`,
+    )
     const xrootdPort = await freePort()
     const xrootd = options.extras.includes('xrootd')
       ? await keep('xrootd', () => startXrootd({ dataFolder, port: xrootdPort, signal }))
@@ -106,13 +110,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     if (xrootd !== null) tell(`tape (XRootD, WebDAV) at ${xrootd.url}`)
     const notificationToken = keptSecret(join(serviceFolder(dataFolder, 'receive-notification'), 'token'))
     const ports = new Map<string, number>()
-    for (const entry of manifest.functions) if (entry.trigger.kind === 'http') ports.set(entry.name, await freePort())
+    for (const entry of manifest.functions)
+      if (entry.trigger.kind === 'http') ports.set(entry.name, await freePort())
     const address = (name: string) => {
       if (!ports.has(name)) throw new InvalidInputError(`${name} has no address`)
       return `http://127.0.0.1:${ports.get(name)}`
     }
     const iamPort = await freePort()
-    const iam = await keep('iam', () => startIam({ dataFolder, publicUrl: address(CATALOGUE), port: iamPort, signal }))
+    const iam = await keep('iam', () =>
+      startIam({ dataFolder, publicUrl: address(CATALOGUE), port: iamPort, signal }),
+    )
     tell(`catalogue at ${address(CATALOGUE)}, signing in at ${iam.issuer}`)
     const base = {
       CYGNET_DATABASE_URL: mariadb.url,
@@ -124,25 +131,37 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       CYGNET_PUBLIC_URL: address(CATALOGUE),
       CYGNET_API_URL: address(CATALOGUE),
       CYGNET_LOG_FOLDER: serviceFolder(dataFolder, 'logs'),
-      ...(xrootd === null ? { CYGNET_TAPE_DRIVER: 'directory', CYGNET_TAPE_DIRECTORY: tapeFolder(dataFolder) } : tapeEnvironment(xrootd)),
+      ...(xrootd === null
+        ? { CYGNET_TAPE_DRIVER: 'directory', CYGNET_TAPE_DIRECTORY: tapeFolder(dataFolder) }
+        : tapeEnvironment(xrootd)),
       ...options.environment,
     }
     await migrateSchema(mariadb.url)
     const minioPort = await freePort()
-    const runFunction = (entry: FunctionEntry, environment: Readonly<Record<string, string>>, worker = entry.name) =>
-      keep(worker, () => startFunction(entry, worker, dataFolder, environment, ports.get(entry.name) ?? null, signal))
+    const runFunction = (
+      entry: FunctionEntry,
+      environment: Readonly<Record<string, string>>,
+      worker = entry.name,
+    ) =>
+      keep(worker, () =>
+        startFunction(entry, worker, dataFolder, environment, ports.get(entry.name) ?? null, signal),
+      )
     // The webhook first: a real store asks whether it lives.
     const others = manifest.functions.filter((entry) => entry.name !== WEBHOOK)
     for (const entry of manifest.functions) if (entry.name === WEBHOOK) await runFunction(entry, base)
     const webhook = { endpoint: `${address(WEBHOOK)}/minio`, token: notificationToken }
     const store = minio
-      ? await keep('minio', () => startMinio({ dataFolder, port: minioPort, buckets: [RAW_BUCKET], webhook, signal }))
+      ? await keep('minio', () =>
+          startMinio({ dataFolder, port: minioPort, buckets: [RAW_BUCKET], webhook, signal }),
+        )
       : null
     if (store !== null) tell(`S3 (MinIO) at ${store.s3.endpoint}`)
     const environment = { ...base, ...(store === null ? {} : storeEnvironment(store)) }
     if (store !== null && options.notifications) await announceToWebhook(environment, signal)
     await Promise.all(
-      others.flatMap((entry) => workersOf(entry, options.workers ?? 1).map((worker) => runFunction(entry, environment, worker))),
+      others.flatMap((entry) =>
+        workersOf(entry, options.workers ?? 1).map((worker) => runFunction(entry, environment, worker)),
+      ),
     )
     tell(`functions: ${manifest.functions.map((entry) => entry.name).join(', ')}`)
     writePrivateFile(join(dataFolder, STACK_FILE), JSON.stringify({ pid: process.pid, environment }))
@@ -208,7 +227,10 @@ function storeEnvironment({ s3 }: Minio) {
   }
 }
 
-async function announceToWebhook(environment: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
+async function announceToWebhook(
+  environment: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<void> {
   const s3 = createS3Client(loadConfig(environment))
   try {
     await applyBucketNotifications(s3, { bucket: RAW_BUCKET, arn: MINIO_TARGET_ARN }, signal)
@@ -217,10 +239,15 @@ async function announceToWebhook(environment: Readonly<Record<string, string>>, 
   }
 }
 
-/** Names of the processes that run a function: its own, then `<name>-2` and so on for a queue function with several. */
+/**
+ * Names of the processes that run a function: its own, then `<name>-2` and so on for a queue function with
+ * several.
+ */
 function workersOf(entry: FunctionEntry, workers: number): readonly string[] {
   const count = entry.trigger.kind === 'queue' ? workers : 1
-  return Array.from({ length: count }, (_, index) => (index === 0 ? entry.name : `${entry.name}-${index + 1}`))
+  return Array.from({ length: count }, (_, index) =>
+    index === 0 ? entry.name : `${entry.name}-${index + 1}`,
+  )
 }
 
 const HOST = fileURLToPath(new URL('./host.ts', import.meta.url))
@@ -240,7 +267,8 @@ async function startFunction(
     name: worker,
     dataFolder,
     program: process.execPath,
-    // The small young generation (MiB) keeps a function small while it streams: the buffers of a stream wait there for their end.
+    // The small young generation (MiB) keeps a function small while it streams: the buffers of a stream wait
+    // there for their end.
     args: [
       '--disable-warning=ExperimentalWarning',
       '--max-semi-space-size=1',

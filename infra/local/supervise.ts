@@ -1,4 +1,6 @@
-/** Keeps a service running: starts it again whenever it dies, with a delay that doubles while it keeps dying. */
+/**
+ * Keeps a service running: starts it again whenever it dies, with a delay that doubles while it keeps dying.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Service } from './process.ts'
 
@@ -19,7 +21,10 @@ const SETTLED_MS = 10_000
  * @param start called again after each death; it must come back at the same address.
  * @throws what the first start throws.
  */
-export async function supervise<T extends Service>(start: () => Promise<T>, tell: (line: string) => void): Promise<Supervised<T>> {
+export async function supervise<T extends Service>(
+  start: () => Promise<T>,
+  tell: (line: string) => void,
+): Promise<Supervised<T>> {
   let service = await start()
   const stopping = new AbortController()
   const watch = async () => {

@@ -1,7 +1,7 @@
 /**
- * The services of one test run: one MariaDB and one embedded S3 and SQS, in a temporary folder, started when a test first
- * asks and shared by all. vitest's global setup (test/setup.ts) holds them; tests ask over a loopback address, because
- * each test file runs in a process of its own.
+ * The services of one test run: one MariaDB and one embedded S3 and SQS, in a temporary folder, started when
+ * a test first asks and shared by all. vitest's global setup (test/setup.ts) holds them; tests ask over a
+ * loopback address, because each test file runs in a process of its own.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
@@ -28,14 +28,20 @@ export interface TestServices {
   stop(): Promise<void>
 }
 
-/** A new folder under the system's temporary folder, marked with its owner so that it is swept up if the owner is killed. */
+/**
+ * A new folder under the system's temporary folder, marked with its owner so that it is swept up if the owner
+ * is killed.
+ */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), FOLDER_PREFIX))
   writeFileSync(join(folder, OWNER_FILE), JSON.stringify(identify(process.pid)))
   return folder
 }
 
-/** Removes what test runs that were killed have left in the temporary folder; what is in use or not ours stays. */
+/**
+ * Removes what test runs that were killed have left in the temporary folder; what is in use or not ours
+ * stays.
+ */
 function sweepTemporaryFolders(): void {
   for (const name of readdirSync(tmpdir()).filter((name) => name.startsWith(FOLDER_PREFIX))) {
     const folder = join(tmpdir(), name)
@@ -70,7 +76,10 @@ export async function serveTestServices(): Promise<TestServices> {
     },
   }
   const server = createServer((request, response) => {
-    const [given, expected] = [Buffer.from(request.headers.authorization ?? ''), Buffer.from(`Bearer ${token}`)]
+    const [given, expected] = [
+      Buffer.from(request.headers.authorization ?? ''),
+      Buffer.from(`Bearer ${token}`),
+    ]
     const answer = answers[request.url ?? '']
     if (given.length !== expected.length || !timingSafeEqual(given, expected) || answer === undefined) {
       response.writeHead(403).end()
@@ -91,7 +100,9 @@ export async function serveTestServices(): Promise<TestServices> {
       server.closeAllConnections()
       abort.abort(new Error('the test run has ended'))
       const services = await Promise.allSettled([started.mariadb, started.embedded])
-      await Promise.all(services.map((service) => (service.status === 'fulfilled' ? service.value?.stop() : undefined)))
+      await Promise.all(
+        services.map((service) => (service.status === 'fulfilled' ? service.value?.stop() : undefined)),
+      )
       process.off('exit', remove)
       remove()
     },

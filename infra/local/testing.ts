@@ -1,6 +1,6 @@
 /**
- * What tests use: a fresh database, a bucket and queues of their own on the real services of the test run. Names are
- * unique, so test files run at the same time without seeing each other.
+ * What tests use: a fresh database, a bucket and queues of their own on the real services of the test run.
+ * Names are unique, so test files run at the same time without seeing each other.
  *
  * @example
  * const database = await startTestDatabase()
@@ -36,13 +36,18 @@ async function ask<T>(path: '/mariadb' | '/embedded'): Promise<T> {
 export interface TestDatabase {
   /** `mysql://…/<name>`: an account that may do everything in this database. */
   readonly url: string
-  /** An account with all rights on the server, for tests that kill connections or read the server's status. */
+  /**
+   * An account with all rights on the server, for tests that kill connections or read the server's status.
+   */
   readonly adminUrl: string
   readonly name: string
   drop(): Promise<void>
 }
 
-/** A fresh, empty database (utf8mb4) on the test run's MariaDB, whose durability is relaxed. The first call takes 1.5 s. */
+/**
+ * A fresh, empty database (utf8mb4) on the test run's MariaDB, whose durability is relaxed. The first call
+ * takes 1.5 s.
+ */
 export async function startTestDatabase(): Promise<TestDatabase> {
   const server = await ask<{ readonly url: string; readonly adminUrl: string }>('/mariadb')
   const name = `cygnet_${randomBytes(6).toString('hex')}`
@@ -53,7 +58,12 @@ export async function startTestDatabase(): Promise<TestDatabase> {
   }
   await execute(`CREATE DATABASE ${name} CHARACTER SET utf8mb4`)
   const withName = (url: string) => url.replace(/[^/]*$/, name)
-  return { url: withName(server.url), adminUrl: withName(server.adminUrl), name, drop: () => execute(`DROP DATABASE IF EXISTS ${name}`) }
+  return {
+    url: withName(server.url),
+    adminUrl: withName(server.adminUrl),
+    name,
+    drop: () => execute(`DROP DATABASE IF EXISTS ${name}`),
+  }
 }
 
 export interface TestStore {
@@ -69,17 +79,25 @@ export interface TestStore {
 }
 
 /**
- * A bucket and queues of its own on the test run's embedded S3 and SQS. Queue names are given without the prefix; each has
- * its `<name>-dead`. Rules say which events of the bucket go to which queue; without any, the bucket is silent.
+ * A bucket and queues of its own on the test run's embedded S3 and SQS. Queue names are given without the
+ * prefix; each has its `<name>-dead`. Rules say which events of the bucket go to which queue; without any,
+ * the bucket is silent.
  */
 export async function startTestStore(
-  options: { readonly queues?: readonly QueueDefinition[]; readonly rules?: readonly Omit<NotificationRuleInput, 'bucket'>[] } = {},
+  options: {
+    readonly queues?: readonly QueueDefinition[]
+    readonly rules?: readonly Omit<NotificationRuleInput, 'bucket'>[]
+  } = {},
 ): Promise<TestStore> {
   const connection = await ask<Connection>('/embedded')
   const unique = randomBytes(6).toString('hex')
   const bucket = `test-${unique}`
   const queuePrefix = `t${unique}-`
-  const prefixed = <T extends Omit<NotificationRuleInput, 'bucket'>>(rule: T) => ({ ...rule, bucket, queue: `${queuePrefix}${rule.queue}` })
+  const prefixed = <T extends Omit<NotificationRuleInput, 'bucket'>>(rule: T) => ({
+    ...rule,
+    bucket,
+    queue: `${queuePrefix}${rule.queue}`,
+  })
   await controlEmbedded(connection.control, {
     change: {
       buckets: [bucket],
@@ -91,7 +109,11 @@ export async function startTestStore(
     connection,
     bucket,
     queuePrefix,
-    environment: { ...serviceEnvironment(connection), CYGNET_QUEUE_PREFIX: queuePrefix, CYGNET_RAW_BUCKETS: bucket },
+    environment: {
+      ...serviceEnvironment(connection),
+      CYGNET_QUEUE_PREFIX: queuePrefix,
+      CYGNET_RAW_BUCKETS: bucket,
+    },
     async addRule(rule) {
       await controlEmbedded(connection.control, { change: { rules: [prefixed(rule)] } })
     },

@@ -34,14 +34,19 @@ console.log(JSON.stringify({ ms: performance.now() - began, type: typeof handler
 process.exit(0)`
 
 /**
- * Unpacks every function's package into a temporary folder (outside the project, so that nothing is found in its
- * node_modules), hands them to `work`, and removes the folder.
+ * Unpacks every function's package into a temporary folder (outside the project, so that nothing is found in
+ * its node_modules), hands them to `work`, and removes the folder.
  * @throws InvalidInputError when a package holds anything but one file.
  */
-export async function withBundles<T>(work: (bundles: readonly Bundle[]) => Promise<T>, project = PROJECT): Promise<T> {
+export async function withBundles<T>(
+  work: (bundles: readonly Bundle[]) => Promise<T>,
+  project = PROJECT,
+): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'cygnet-bundles-'))
   try {
-    return await work(await Promise.all(readManifest().functions.map(({ name }) => unpack(name, project, folder))))
+    return await work(
+      await Promise.all(readManifest().functions.map(({ name }) => unpack(name, project, folder))),
+    )
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -71,8 +76,11 @@ export async function importBundle(bundle: Bundle): Promise<number> {
   })
   const [out, problem] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
   const lines = out.trim().split('\n')
-  const answer = child.exitCode === 0 ? (JSON.parse(lines.at(-1) ?? '{}') as { ms: number; type: string }) : null
+  const answer =
+    child.exitCode === 0 ? (JSON.parse(lines.at(-1) ?? '{}') as { ms: number; type: string }) : null
   if (answer?.type !== 'function')
-    throw new InvalidInputError(`the bundle of ${bundle.function} gives no handler: ${answer?.type ?? problem.trim()}`)
+    throw new InvalidInputError(
+      `the bundle of ${bundle.function} gives no handler: ${answer?.type ?? problem.trim()}`,
+    )
   return answer.ms
 }

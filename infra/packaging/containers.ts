@@ -1,6 +1,7 @@
 /**
- * Every function as one file that plain Node runs and that answers HTTP, for containers: `dist/containers/<function>.cjs`, bundled as
- * the AWS packages are (custom.esbuild of serverless.yml). infra/docker/Dockerfile puts one into an image.
+ * Every function as one file that plain Node runs and that answers HTTP, for containers:
+ * `dist/containers/<function>.cjs`, bundled as the AWS packages are (custom.esbuild of serverless.yml).
+ * infra/docker/Dockerfile puts one into an image.
  */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -15,16 +16,27 @@ export interface ContainerBundle {
   readonly bytes: number
 }
 
-/** Bundles all functions of the manifest into a folder. @throws what esbuild says when one cannot be bundled. */
-export async function buildContainers(folder = join(PROJECT, 'dist/containers')): Promise<readonly ContainerBundle[]> {
+/**
+ * Bundles all functions of the manifest into a folder. @throws what esbuild says when one cannot be bundled.
+ */
+export async function buildContainers(
+  folder = join(PROJECT, 'dist/containers'),
+): Promise<readonly ContainerBundle[]> {
   const { plugins: pluginsPath, ...settings } = readBundling()
-  const { default: plugins } = (await import(pathToFileURL(join(PROJECT, pluginsPath)).href)) as { default: Plugin[] }
+  const { default: plugins } = (await import(pathToFileURL(join(PROJECT, pluginsPath)).href)) as {
+    default: Plugin[]
+  }
   const bundles: ContainerBundle[] = []
   for (const entry of readManifest().functions) {
     const path = join(folder, `${entry.name}.cjs`)
     await build({
       ...settings,
-      stdin: { contents: entrySource(entry), resolveDir: PROJECT, sourcefile: `${entry.name}.ts`, loader: 'ts' },
+      stdin: {
+        contents: entrySource(entry),
+        resolveDir: PROJECT,
+        sourcefile: `${entry.name}.ts`,
+        loader: 'ts',
+      },
       absWorkingDir: PROJECT,
       bundle: true,
       platform: 'node',

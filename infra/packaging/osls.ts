@@ -38,21 +38,27 @@ function run(program: string, project: string, home: string): Promise<string> {
     CI: 'true',
     NO_COLOR: '1',
   })
-  const osls = spawn(process.execPath, [program, 'package'], { cwd: project, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
+  const osls = spawn(process.execPath, [program, 'package'], {
+    cwd: project,
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let output = ''
   let farewell: NodeJS.Timeout | undefined
   const limit = setTimeout(() => osls.kill('SIGKILL'), TIME_LIMIT_MS)
   for (const stream of [osls.stdout, osls.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {
       output += text
-      if (farewell === undefined && FAILED.test(output)) farewell = setTimeout(() => osls.kill('SIGKILL'), FAREWELL_MS)
+      if (farewell === undefined && FAILED.test(output))
+        farewell = setTimeout(() => osls.kill('SIGKILL'), FAREWELL_MS)
     })
   osls.once('error', reject)
   osls.once('close', (code, signal) => {
     clearTimeout(limit)
     clearTimeout(farewell)
     if (code === 0 && !FAILED.test(output)) resolve(output.trim())
-    else reject(new TransientError(`osls package failed (${signal ?? `exit code ${code}`}):\n${output.trim()}`))
+    else
+      reject(new TransientError(`osls package failed (${signal ?? `exit code ${code}`}):\n${output.trim()}`))
   })
   return promise
 }

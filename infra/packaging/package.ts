@@ -1,6 +1,7 @@
 /**
- * `npm run package`: the AWS package of every function, in `.serverless/`, each tried under plain Node before it is called
- * good, and what containers run, in `dist/containers/`. Needs no account, no credentials and no network.
+ * `npm run package`: the AWS package of every function, in `.serverless/`, each tried under plain Node before
+ * it is called good, and what containers run, in `dist/containers/`. Needs no account, no credentials and no
+ * network.
  */
 import { CygnetError } from '../../shared/errors.ts'
 import { importBundle, withBundles } from './bundles.ts'

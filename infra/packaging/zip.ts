@@ -1,4 +1,7 @@
-/** Reads the files of a zip archive; enough for the packages that osls writes (APPNOTE.TXT 4.3, no ZIP64, no encryption). */
+/**
+ * Reads the files of a zip archive; enough for the packages that osls writes (APPNOTE.TXT 4.3, no ZIP64, no
+ * encryption).
+ */
 import { inflateRawSync } from 'node:zlib'
 import { InvalidInputError } from '../../shared/errors.ts'
 
@@ -17,11 +20,13 @@ const DEFLATED = 8
 /** @throws InvalidInputError when `zip` is no zip archive. */
 export function readZip(zip: Buffer): readonly ZipEntry[] {
   const end = zip.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'))
-  if (end < 0 || end + END_BYTES > zip.length || zip.readUInt32LE(end) !== END_SIGNATURE) throw new InvalidInputError('not a zip archive')
+  if (end < 0 || end + END_BYTES > zip.length || zip.readUInt32LE(end) !== END_SIGNATURE)
+    throw new InvalidInputError('not a zip archive')
   const count = zip.readUInt16LE(end + 10)
   const entries: ZipEntry[] = []
   for (let index = 0, at = zip.readUInt32LE(end + 16); index < count; index++) {
-    if (zip.readUInt32LE(at) !== DIRECTORY_SIGNATURE) throw new InvalidInputError('the directory of the zip archive is damaged')
+    if (zip.readUInt32LE(at) !== DIRECTORY_SIGNATURE)
+      throw new InvalidInputError('the directory of the zip archive is damaged')
     const pathBytes = zip.readUInt16LE(at + 28)
     const path = zip.toString('utf8', at + DIRECTORY_BYTES, at + DIRECTORY_BYTES + pathBytes)
     if (!path.endsWith('/')) entries.push({ path, bytes: contentOf(zip, at) })

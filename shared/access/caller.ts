@@ -1,4 +1,7 @@
-/** Who asks, and what they may do: decided once a request, from an API token, a sign-in, or what everybody may. */
+/**
+ * Who asks, and what they may do: decided once a request, from an API token, a sign-in, or what everybody
+ * may.
+ */
 import { allows, EVERY_TAG, type Right, tagsOf } from './scopes.ts'
 
 export interface Caller {

@@ -1,6 +1,7 @@
 /**
- * Sessions of browsers that were ended before their time. A session is in its cookie alone; what stands here makes a copy of that
- * cookie worthless. A row is kept until the sessions that it ends would have ended by themselves.
+ * Sessions of browsers that were ended before their time. A session is in its cookie alone; what stands here
+ * makes a copy of that cookie worthless. A row is kept until the sessions that it ends would have ended by
+ * themselves.
  */
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
@@ -35,9 +36,16 @@ export async function isEnded(database: Database, { id, subject, begunAt }: Begu
 export const endSession = (database: Database, id: string, at: Date, expiresAt: Date): Promise<void> =>
   end(database, nameOf(id), at, expiresAt)
 
-/** Ends all sessions that the person has now. @param expiresAt when the last of them would have ended by itself. */
-export const endSessionsOf = (database: Database, subject: string, at: Date, expiresAt: Date): Promise<void> =>
-  end(database, subject, at, expiresAt)
+/**
+ * Ends all sessions that the person has now. @param expiresAt when the last of them would have ended by
+ * itself.
+ */
+export const endSessionsOf = (
+  database: Database,
+  subject: string,
+  at: Date,
+  expiresAt: Date,
+): Promise<void> => end(database, subject, at, expiresAt)
 
 /** A row only ever ends more: of two that are written at the same time, the later counts. */
 async function end(database: Database, name: string, at: Date, expiresAt: Date): Promise<void> {

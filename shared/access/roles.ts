@@ -32,13 +32,19 @@ function parseEntry(entry: string): Grant {
   return { group: name, role: role as Role, tag }
 }
 
-/** The scopes of who is in these groups. Groups are compared exactly; being in `a/b` does not mean being in `a`. */
+/**
+ * The scopes of who is in these groups. Groups are compared exactly; being in `a/b` does not mean being in
+ * `a`.
+ */
 export function scopesOfGroups(grants: readonly Grant[], groups: readonly string[]): readonly string[] {
   const names = new Set(groups.map(plainGroup))
   const held = grants.filter(({ group }) => names.has(group))
   const scopes = new Set(held.flatMap(({ role, tag }) => ROLE_RIGHTS[role].map((right) => `${right}:${tag}`)))
   // Short, for the cookie: what is held for all tags need not be said for each.
-  return [...scopes].filter((scope) => scope.endsWith(`:${EVERY_TAG}`) || !scopes.has(`${scope.slice(0, scope.indexOf(':'))}:${EVERY_TAG}`))
+  return [...scopes].filter(
+    (scope) =>
+      scope.endsWith(`:${EVERY_TAG}`) || !scopes.has(`${scope.slice(0, scope.indexOf(':'))}:${EVERY_TAG}`),
+  )
 }
 
 const plainGroup = (group: string) => group.replace(/^\//, '')

@@ -3,9 +3,9 @@ import { InvalidInputError } from '../errors.ts'
 import { isTag } from '../notifications/run-key.ts'
 
 /**
- * `read`: see runs and where their copies are. `link`: get links to their files. `recall`: have them brought back from tape.
- * `operate`: see and retry what failed, see the queues. `push`: send new runs and ask for the state of their copies.
- * `overwrite`: also replace what is under a key.
+ * `read`: see runs and where their copies are. `link`: get links to their files. `recall`: have them brought
+ * back from tape. `operate`: see and retry what failed, see the queues. `push`: send new runs and ask for the
+ * state of their copies. `overwrite`: also replace what is under a key.
  */
 export type Right = 'read' | 'link' | 'recall' | 'operate' | 'push' | 'overwrite'
 

@@ -1,6 +1,6 @@
 /**
- * API tokens: `cyg_` and 256 random bits. Only their SHA-256 is kept, so that nobody who reads the catalogue or a backup of it
- * can use one; a random text of that length needs no salt and no slow hash.
+ * API tokens: `cyg_` and 256 random bits. Only their SHA-256 is kept, so that nobody who reads the catalogue
+ * or a backup of it can use one; a random text of that length needs no salt and no slow hash.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { Database } from '../database/connect.ts'
@@ -33,8 +33,11 @@ export async function createToken(
   at: Date,
 ): Promise<{ readonly id: number; readonly secret: string; readonly expiresAt: Date }> {
   if (!NAME.test(wanted.name))
-    throw new InvalidInputError(`"${wanted.name}" cannot be the name of a token: letters, digits and . _ - @, and not only digits`)
-  if (wanted.scopes.length === 0) throw new InvalidInputError('a token needs at least one scope, e.g. push:LNGS')
+    throw new InvalidInputError(
+      `"${wanted.name}" cannot be the name of a token: letters, digits and . _ - @, and not only digits`,
+    )
+  if (wanted.scopes.length === 0)
+    throw new InvalidInputError('a token needs at least one scope, e.g. push:LNGS')
   for (const scope of wanted.scopes) parseScope(scope)
   if (!Number.isInteger(wanted.days) || wanted.days < 1 || wanted.days > LONGEST_DAYS)
     throw new InvalidInputError(`a token lives from 1 to ${LONGEST_DAYS} days`)
@@ -53,7 +56,10 @@ export async function createToken(
   return { id: Number(insertId), secret, expiresAt }
 }
 
-/** The token of this secret, or null when there is none. Says nothing about whether it is still good: see `stateOf`. */
+/**
+ * The token of this secret, or null when there is none. Says nothing about whether it is still good: see
+ * `stateOf`.
+ */
 export async function findToken(database: Database, secret: string): Promise<ApiToken | null> {
   if (!FORM.test(secret)) return null
   const query = tables(database).selectFrom('api_tokens').selectAll().where('token_hash', '=', hashOf(secret))
@@ -68,7 +74,11 @@ export function stateOf(token: Pick<ApiToken, 'expires_at' | 'revoked_at'>, at: 
 /** Notes that a token was used, to the minute. */
 export async function noteUse(database: Database, token: ApiToken, at: Date): Promise<void> {
   if (token.last_used_at !== null && at.getTime() - token.last_used_at.getTime() < USE_NOTED_MS) return
-  await tables(database).updateTable('api_tokens').set({ last_used_at: at }).where('id', '=', token.id).execute()
+  await tables(database)
+    .updateTable('api_tokens')
+    .set({ last_used_at: at })
+    .where('id', '=', token.id)
+    .execute()
 }
 
 /** All tokens, also those that are over: the newest first. */
@@ -80,14 +90,20 @@ export const listTokens = (database: Database): Promise<readonly Omit<ApiToken, 
     .execute()
 
 /**
- * Ends the token of this id, or all of this name; those that were revoked before stay as they were. Returns how many ended now.
+ * Ends the token of this id, or all of this name; those that were revoked before stay as they were. Returns
+ * how many ended now.
  * @throws InvalidInputError when there is none.
  */
 export async function revokeTokens(database: Database, idOrName: string, at: Date): Promise<number> {
   const column = /^\d+$/.test(idOrName) ? 'id' : 'name'
   const value = column === 'id' ? Number(idOrName) : idOrName
-  const known = await tables(database).selectFrom('api_tokens').select('id').where(column, '=', value).executeTakeFirst()
-  if (known === undefined) throw new InvalidInputError(`there is no token "${idOrName}"; \`cygnet token ls\` shows all`)
+  const known = await tables(database)
+    .selectFrom('api_tokens')
+    .select('id')
+    .where(column, '=', value)
+    .executeTakeFirst()
+  if (known === undefined)
+    throw new InvalidInputError(`there is no token "${idOrName}"; \`cygnet token ls\` shows all`)
   const ended = await tables(database)
     .updateTable('api_tokens')
     .set({ revoked_at: at })

@@ -42,24 +42,30 @@ export interface RunSummary {
 const END_COLUMNS = ['stop_time', 'number_of_events', 'storage_local_status'] as const
 
 /**
- * Sums a run up. One file a subrun counts: where several claim the same subrun (the same run once as `.gz` and once as
- * `.lz4`), a complete one before an incomplete one, then the newest, and the run says so.
+ * Sums a run up. One file a subrun counts: where several claim the same subrun (the same run once as `.gz`
+ * and once as `.lz4`), a complete one before an incomplete one, then the newest, and the run says so.
  *
- * A run of one file is complete when the file is. A run of subruns is complete when subruns 0 to the last are there, each
- * complete, and the last one's end-of-run dump says that the run stopped.
+ * A run of one file is complete when the file is. A run of subruns is complete when subruns 0 to the last are
+ * there, each complete, and the last one's end-of-run dump says that the run stopped.
  */
 export function aggregateRun(files: readonly FileSummary[]): RunSummary | null {
-  const chosen = [...Map.groupBy(files, (file) => file.subrun ?? -1).values()].flatMap((claims) => claims.toSorted(bestFirst).slice(0, 1))
+  const chosen = [...Map.groupBy(files, (file) => file.subrun ?? -1).values()].flatMap((claims) =>
+    claims.toSorted(bestFirst).slice(0, 1),
+  )
   chosen.sort((a, b) => (a.subrun ?? -1) - (b.subrun ?? -1))
   const first = chosen[0]
   const last = chosen.at(-1)
   if (first === undefined || last === undefined) return null
   const problem = missingParts(chosen) ?? chosen.find((file) => file.problem !== null)?.problem ?? null
-  const withParameters = chosen.find((file) => Object.values(file.parameters).some((value) => value !== null)) ?? first
+  const withParameters =
+    chosen.find((file) => Object.values(file.parameters).some((value) => value !== null)) ?? first
   return {
     complete: chosen.every((file) => file.complete) && missingParts(chosen) === null,
     problem:
-      problem ?? (chosen.length < files.length ? `several files claim the same part of the run: ${contenders(files, chosen)}` : null),
+      problem ??
+      (chosen.length < files.length
+        ? `several files claim the same part of the run: ${contenders(files, chosen)}`
+        : null),
     integrity: worst(chosen.map((file) => file.integrity)),
     fileCount: files.length,
     keys: chosen.map((file) => file.key),
@@ -90,7 +96,11 @@ function contenders(files: readonly FileSummary[], chosen: readonly FileSummary[
 }
 
 function bestFirst(a: FileSummary, b: FileSummary): number {
-  return Number(b.complete) - Number(a.complete) || b.lastModified.getTime() - a.lastModified.getTime() || a.key.localeCompare(b.key)
+  return (
+    Number(b.complete) - Number(a.complete) ||
+    b.lastModified.getTime() - a.lastModified.getTime() ||
+    a.key.localeCompare(b.key)
+  )
 }
 
 /** Says which subruns are not there yet, or null when none is missing. `files` are in order, one a subrun. */
@@ -99,9 +109,10 @@ function missingParts(files: readonly FileSummary[]): string | null {
   const last = files.at(-1)
   if (subruns.length === 0 || last === undefined) return null
   if (subruns.length < files.length) return 'the run is here both as one file and as subruns'
-  const missing = Array.from({ length: Math.min((subruns.at(-1) ?? 0) + 1, 10_000) }, (_, subrun) => subrun).filter(
-    (subrun) => !subruns.includes(subrun),
-  )
+  const missing = Array.from(
+    { length: Math.min((subruns.at(-1) ?? 0) + 1, 10_000) },
+    (_, subrun) => subrun,
+  ).filter((subrun) => !subruns.includes(subrun))
   if (missing.length > 0)
     return `subruns missing: ${missing.slice(0, 10).join(', ')}${missing.length > 10 ? ` and ${missing.length - 10} more` : ''}`
   if (last.stoppedEpoch === null && last.complete)

@@ -9,10 +9,16 @@ import type { ObjectName, ObjectVersion } from '../storage/objects.ts'
 
 type Executor = Database | Transaction<Schema>
 
-/** After this many tries an arrival is `failed`; the queue's maxReceiveCount in serverless.yml is the same number. */
+/**
+ * After this many tries an arrival is `failed`; the queue's maxReceiveCount in serverless.yml is the same
+ * number.
+ */
 export const MAX_ATTEMPTS = 6
 
-/** What tells one object version from another. An arrival without version or ETag stands for "whatever is there". */
+/**
+ * What tells one object version from another. An arrival without version or ETag stands for "whatever is
+ * there".
+ */
 export interface VersionName {
   readonly bucket: string
   readonly key: string
@@ -23,7 +29,9 @@ export interface VersionName {
 /** The ledger's key of an object version: SHA-256 of bucket, key and version id (else ETag). */
 export function identityOf(version: VersionName): Buffer {
   return createHash('sha256')
-    .update(`${version.bucket}\0${version.key}\0${version.versionId ?? ''}\0${version.versionId === null ? (version.etag ?? '') : ''}`)
+    .update(
+      `${version.bucket}\0${version.key}\0${version.versionId ?? ''}\0${version.versionId === null ? (version.etag ?? '') : ''}`,
+    )
     .digest()
 }
 
@@ -44,15 +52,19 @@ const rowOf = (arrival: ObjectArrival, at: Date) => ({
 })
 
 /** Writes arrivals into the ledger as `received`; one that is there already stays as it is. */
-export async function recordArrivals(database: Database, arrivals: readonly ObjectArrival[], at: Date): Promise<void> {
+export async function recordArrivals(
+  database: Database,
+  arrivals: readonly ObjectArrival[],
+  at: Date,
+): Promise<void> {
   if (arrivals.length === 0) return
   const rows = arrivals.map((arrival) => rowOf(arrival, at))
   await database.insertInto('arrivals').ignore().values(rows).execute()
 }
 
 /**
- * Writes an arrival that nobody has heard of into the ledger and takes the lease on it, in one step. Null when the ledger
- * knows the version already: then `lookUpArrival` and `claimArrival` decide.
+ * Writes an arrival that nobody has heard of into the ledger and takes the lease on it, in one step. Null
+ * when the ledger knows the version already: then `lookUpArrival` and `claimArrival` decide.
  */
 export async function claimNewArrival(
   database: Database,
@@ -74,8 +86,8 @@ export async function claimNewArrival(
 }
 
 /**
- * Locks the ledger's rows of an object until the transaction ends: of all its versions, so that only one of them is written
- * down at a time. Returns how many versions the ledger has heard of.
+ * Locks the ledger's rows of an object until the transaction ends: of all its versions, so that only one of
+ * them is written down at a time. Returns how many versions the ledger has heard of.
  */
 export async function lockVersions(trx: Transaction<Schema>, object: ObjectName): Promise<number> {
   const versions = await trx
@@ -89,7 +101,11 @@ export async function lockVersions(trx: Transaction<Schema>, object: ObjectName)
 }
 
 export async function findArrival(database: Executor, version: VersionName): Promise<Arrival | null> {
-  const row = await database.selectFrom('arrivals').selectAll().where('identity', '=', identityOf(version)).executeTakeFirst()
+  const row = await database
+    .selectFrom('arrivals')
+    .selectAll()
+    .where('identity', '=', identityOf(version))
+    .executeTakeFirst()
   return row ?? null
 }
 
@@ -104,8 +120,8 @@ export interface LiveVersion {
 }
 
 /**
- * The arrival of an object version, and the version that the catalogue believes the store to hold under the same key: null
- * when it knows of none.
+ * The arrival of an object version, and the version that the catalogue believes the store to hold under the
+ * same key: null when it knows of none.
  */
 export async function lookUpArrival(
   database: Database,
@@ -127,13 +143,19 @@ export async function lookUpArrival(
         .on('replicas.kind', '=', 'cloud'),
     )
     .selectAll('arrivals')
-    .select(['run_files.etag as liveEtag', 'run_files.run_id as runId', 'run_files.integrity', 'run_files.last_modified as storedAt'])
+    .select([
+      'run_files.etag as liveEtag',
+      'run_files.run_id as runId',
+      'run_files.integrity',
+      'run_files.last_modified as storedAt',
+    ])
     .select('replicas.state as replicaState')
     .where('arrivals.identity', '=', identityOf(version))
     .executeTakeFirst()
   if (row === undefined) return null
   const { liveEtag, runId, integrity, storedAt, replicaState, ...arrival } = row
-  if (liveEtag === null || runId === null || integrity === null || storedAt === null) return { arrival, live: null }
+  if (liveEtag === null || runId === null || integrity === null || storedAt === null)
+    return { arrival, live: null }
   const inStore = replicaState !== 'deleted' && replicaState !== 'missing'
   return { arrival, live: { etag: liveEtag, runId, integrity, storedAt, inStore } }
 }
@@ -147,8 +169,8 @@ export interface Lease {
 }
 
 /**
- * Takes the lease on an arrival as it was found, or null when another took it since, holds it, or it is finished. `reopen` takes
- * finished ones again: the store holds this version once more after it held another.
+ * Takes the lease on an arrival as it was found, or null when another took it since, holds it, or it is
+ * finished. `reopen` takes finished ones again: the store holds this version once more after it held another.
  */
 export async function claimArrival(
   database: Database,
@@ -176,8 +198,15 @@ export async function claimArrival(
     .where('state', '=', found.state)
     .where((where) =>
       where.or([
-        where('state', 'in', ['received', 'failed', ...(options.reopen ? (['done', 'invalid'] as const) : [])]),
-        where.and([where('state', '=', 'processing'), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
+        where('state', 'in', [
+          'received',
+          'failed',
+          ...(options.reopen ? (['done', 'invalid'] as const) : []),
+        ]),
+        where.and([
+          where('state', '=', 'processing'),
+          where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`),
+        ]),
       ]),
     )
   const result = await claim.executeTakeFirst()
@@ -195,10 +224,14 @@ export async function renewLease(database: Database, lease: Lease, leaseSeconds:
     .where('lease_owner', '=', lease.owner)
     .where('state', '=', 'processing')
     .executeTakeFirst()
-  if (result.numUpdatedRows === 0n) throw new ConflictError('the lease on this object was lost to another function')
+  if (result.numUpdatedRows === 0n)
+    throw new ConflictError('the lease on this object was lost to another function')
 }
 
-/** Counts a try at which the object could not even be looked at; the last makes the arrival failed. False when somebody took it on meanwhile. */
+/**
+ * Counts a try at which the object could not even be looked at; the last makes the arrival failed. False when
+ * somebody took it on meanwhile.
+ */
 export async function countFailedLook(database: Executor, found: Arrival, reason: string): Promise<boolean> {
   const attempts = found.attempts + 1
   const state = attempts >= MAX_ATTEMPTS ? ('failed' as const) : found.state
@@ -212,11 +245,19 @@ export async function countFailedLook(database: Executor, found: Arrival, reason
   return result.numUpdatedRows === 1n
 }
 
-/** An arrival whose readers died again and again without a word: failed. False when it was not so any more. */
+/**
+ * An arrival whose readers died again and again without a word: failed. False when it was not so any more.
+ */
 export async function failDeadArrival(database: Executor, found: Arrival, reason: string): Promise<boolean> {
   const result = await database
     .updateTable('arrivals')
-    .set({ state: 'failed', reason, lease_owner: null, lease_until: null, finished_at: sql<Date>`UTC_TIMESTAMP(3)` })
+    .set({
+      state: 'failed',
+      reason,
+      lease_owner: null,
+      lease_until: null,
+      finished_at: sql<Date>`UTC_TIMESTAMP(3)`,
+    })
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)
     .where('state', '=', 'processing')
@@ -229,7 +270,11 @@ export async function failDeadArrival(database: Executor, found: Arrival, reason
 export async function endAttempt(
   database: Executor,
   lease: Lease,
-  end: { readonly state: Exclude<ArrivalState, 'processing'>; readonly outcome?: ArrivalOutcome; readonly reason?: string },
+  end: {
+    readonly state: Exclude<ArrivalState, 'processing'>
+    readonly outcome?: ArrivalOutcome
+    readonly reason?: string
+  },
 ): Promise<void> {
   const result = await database
     .updateTable('arrivals')
@@ -244,10 +289,14 @@ export async function endAttempt(
     .where('id', '=', lease.arrivalId)
     .where('lease_owner', '=', lease.owner)
     .executeTakeFirst()
-  if (result.numUpdatedRows === 0n) throw new ConflictError('the lease on this object was lost to another function')
+  if (result.numUpdatedRows === 0n)
+    throw new ConflictError('the lease on this object was lost to another function')
 }
 
-/** Closes an arrival that nobody needs to work on any more: replaced by a newer version, or gone from the store. */
+/**
+ * Closes an arrival that nobody needs to work on any more: replaced by a newer version, or gone from the
+ * store.
+ */
 export async function closeArrival(
   database: Executor,
   version: VersionName,
@@ -256,14 +305,24 @@ export async function closeArrival(
 ): Promise<void> {
   await database
     .updateTable('arrivals')
-    .set({ state: outcome === 'gone' ? 'failed' : 'done', outcome, reason, finished_at: sql<Date>`UTC_TIMESTAMP(3)` })
+    .set({
+      state: outcome === 'gone' ? 'failed' : 'done',
+      outcome,
+      reason,
+      finished_at: sql<Date>`UTC_TIMESTAMP(3)`,
+    })
     .where('identity', '=', identityOf(version))
     .where('state', 'in', ['received', 'failed'])
     .execute()
 }
 
 /** Writes an arrival that never gets as far as being read: its key says that it cannot be a run. */
-export async function rejectArrival(database: Database, arrival: ObjectArrival, reason: string, at: Date): Promise<void> {
+export async function rejectArrival(
+  database: Database,
+  arrival: ObjectArrival,
+  reason: string,
+  at: Date,
+): Promise<void> {
   await recordArrivals(database, [arrival], at)
   await database
     .updateTable('arrivals')

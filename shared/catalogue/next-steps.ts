@@ -1,6 +1,6 @@
 /**
- * What should happen next to a run that was catalogued: pure decisions, each with its reason. The bodies built here are
- * the contract with the functions that consume the queues; docs/messages.md describes them.
+ * What should happen next to a run that was catalogued: pure decisions, each with its reason. The bodies
+ * built here are the contract with the functions that consume the queues; docs/messages.md describes them.
  */
 
 import type { DigestComparison, Integrity } from '../database/schema.ts'
@@ -26,7 +26,10 @@ export interface CataloguedFile {
   readonly metadata: FileMetadata
   readonly integrity: Integrity
   readonly comparisons: readonly DigestComparison[]
-  /** How many other contents were catalogued under the key: content that comes back after another is asked for anew. */
+  /**
+   * How many other contents were catalogued under the key: content that comes back after another is asked for
+   * anew.
+   */
   readonly otherContents: number
 }
 
@@ -59,7 +62,10 @@ function occurrenceOf({ version, otherContents }: Pick<CataloguedFile, 'version'
   return `${identityOf(version).toString('hex')}${otherContents === 0 ? '' : `:${otherContents}`}`
 }
 
-/** A copy on tape is asked for every file whose bytes are what they should be, complete or not: a crashed run is unique too. */
+/**
+ * A copy on tape is asked for every file whose bytes are what they should be, complete or not: a crashed run
+ * is unique too.
+ */
 export function tapeRequest(file: CataloguedFile, priority: 'live' | 'backlog'): Request | null {
   if (file.integrity === 'mismatch') return null
   return {
@@ -96,7 +102,10 @@ export interface RunInput extends ObjectVersion {
 /** A message has room for so many; beyond, the catalogue has to be asked. */
 const MOST_FILES_TOLD = 500
 
-/** Reconstruction is asked for a complete run with camera frames and enough triggers; else the reason why not is given. */
+/**
+ * Reconstruction is asked for a complete run with camera frames and enough triggers; else the reason why not
+ * is given.
+ */
 export function recoRequest(
   file: Pick<CataloguedFile, 'run' | 'otherContents'>,
   summary: RunSummary,
@@ -108,7 +117,8 @@ export function recoRequest(
   if (summary.integrity === 'mismatch') return { reason: 'a checksum disagrees' }
   if (!summary.complete) return { reason: `the run is not complete: ${summary.problem ?? 'no reason known'}` }
   if (files.every((file) => cameraBanks(file) === 0)) return { reason: 'no camera frames' }
-  if (triggers <= minimumEvents) return { reason: `${triggers} trigger events, more than ${minimumEvents} are needed` }
+  if (triggers <= minimumEvents)
+    return { reason: `${triggers} trigger events, more than ${minimumEvents} are needed` }
   const versions = [
     ...files.map((input) => identityOf(input).toString('hex').slice(0, 16)),
     ...(otherContents === 0 ? [] : [otherContents]),
@@ -124,7 +134,10 @@ export function recoRequest(
         pedestal: summary.parameters.pedestal_run === 1,
         triggerEvents: triggers,
         fileCount: files.length,
-        files: files.length > MOST_FILES_TOLD ? null : files.map((input) => ({ ...objectFields(input), md5: input.md5 })),
+        files:
+          files.length > MOST_FILES_TOLD
+            ? null
+            : files.map((input) => ({ ...objectFields(input), md5: input.md5 })),
       },
     },
   }
@@ -133,7 +146,12 @@ export function recoRequest(
 /** What a human should hear about a file: at most one alert a condition. */
 export function fileAlerts(file: CataloguedFile): readonly Request[] {
   const { metadata, run, version } = file
-  const about = { tag: run.tag, runNumber: run.runNumber, runId: run.id, object: { bucket: version.bucket, key: version.key } }
+  const about = {
+    tag: run.tag,
+    runNumber: run.runNumber,
+    runId: run.id,
+    object: { bucket: version.bucket, key: version.key },
+  }
   const occurrence = occurrenceOf(file)
   const named = `run ${run.runNumber} of ${run.tag}`
   const alerts: Request[] = []
@@ -149,7 +167,13 @@ export function fileAlerts(file: CataloguedFile): readonly Request[] {
   const mismatch = metadata.warnings.find((warning) => warning.code === 'run-number-mismatch')
   if (mismatch !== undefined)
     alerts.push(
-      alertRequest({ rule: 'run-number-mismatch', severity: 'error', summary: `${named}: ${mismatch.message}`, occurrence, ...about }),
+      alertRequest({
+        rule: 'run-number-mismatch',
+        severity: 'error',
+        summary: `${named}: ${mismatch.message}`,
+        occurrence,
+        ...about,
+      }),
     )
   if (metadata.problem === null && triggerEvents(metadata) > 0 && cameraBanks(metadata) === 0) {
     const summary = `${named} has ${triggerEvents(metadata)} triggers and no camera frame (bank ${CAMERA_BANK})`
@@ -158,5 +182,6 @@ export function fileAlerts(file: CataloguedFile): readonly Request[] {
   return alerts
 }
 
-const triggerEvents = (metadata: Pick<FileMetadata, 'eventsById'>) => metadata.eventsById[TRIGGER_EVENT_ID] ?? 0
+const triggerEvents = (metadata: Pick<FileMetadata, 'eventsById'>) =>
+  metadata.eventsById[TRIGGER_EVENT_ID] ?? 0
 const cameraBanks = (metadata: Pick<FileMetadata, 'banks'>) => metadata.banks[CAMERA_BANK]?.count ?? 0

@@ -9,7 +9,12 @@ import { alertRequest } from './next-steps.ts'
 const MAX_BODY_CHARACTERS = 1_000_000
 
 /** Keeps `body`; returns the alert that was written with it, to be sent. */
-export async function parkNotification(database: Database, body: string, reason: string, at: Date): Promise<Request> {
+export async function parkNotification(
+  database: Database,
+  body: string,
+  reason: string,
+  at: Date,
+): Promise<Request> {
   const digest = createHash('sha256').update(body).digest()
   const cut = body.length > MAX_BODY_CHARACTERS
   await database
@@ -37,5 +42,10 @@ export async function parkNotification(database: Database, body: string, reason:
 }
 
 export async function listParked(database: Database, limit: number) {
-  return await database.selectFrom('parked_notifications').selectAll().orderBy('id', 'desc').limit(limit).execute()
+  return await database
+    .selectFrom('parked_notifications')
+    .selectAll()
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute()
 }

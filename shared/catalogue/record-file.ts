@@ -1,4 +1,7 @@
-/** The one transaction that makes a file part of the catalogue, or says that the store's newest version of it is unreadable. */
+/**
+ * The one transaction that makes a file part of the catalogue, or says that the store's newest version of it
+ * is unreadable.
+ */
 import type { Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
 import type { DigestComparison, Integrity, RunFile, Schema } from '../database/schema.ts'
@@ -7,9 +10,31 @@ import type { ObjectVersion } from '../storage/objects.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import type { RunSummary } from './aggregate.ts'
 import { endAttempt, identityOf, type Lease, lockVersions } from './arrivals.ts'
-import { alertRequest, type CataloguedRun, fileAlerts, type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
-import { type Content, hasCloudReplica, recordAbsentReplica, recordCloudReplica, replaceCloudReplicas } from './replicas.ts'
-import { addHistory, dateOf, findLiveFile, lockRunOf, lockRunOfFile, type RefreshedRun, refreshRun, supersedeFile } from './runs.ts'
+import {
+  alertRequest,
+  type CataloguedRun,
+  fileAlerts,
+  type RunInput,
+  recoRequest,
+  tapeRequest,
+} from './next-steps.ts'
+import {
+  type Content,
+  hasCloudReplica,
+  recordAbsentReplica,
+  recordCloudReplica,
+  replaceCloudReplicas,
+} from './replicas.ts'
+import {
+  addHistory,
+  dateOf,
+  findLiveFile,
+  lockRunOf,
+  lockRunOfFile,
+  type RefreshedRun,
+  refreshRun,
+  supersedeFile,
+} from './runs.ts'
 
 type Trx = Transaction<Schema>
 
@@ -26,7 +51,10 @@ export interface FileToRecord {
 export interface RecordOptions {
   readonly at: Date
   readonly recoMinimumEvents: number
-  /** Asked under the lock of the object when the ledger knows other versions: is the one that was read still the one in the store? */
+  /**
+   * Asked under the lock of the object when the ledger knows other versions: is the one that was read still
+   * the one in the store?
+   */
   readonly stillCurrent: () => Promise<Currency>
 }
 
@@ -44,8 +72,15 @@ export type Recorded =
     }
   | { readonly kind: 'superseded' }
 
-/** Writes a file, its run, the Runlog row, the history and the requests for what comes next, and ends the arrival. */
-export async function recordFile(database: Database, file: FileToRecord, options: RecordOptions): Promise<Recorded> {
+/**
+ * Writes a file, its run, the Runlog row, the history and the requests for what comes next, and ends the
+ * arrival.
+ */
+export async function recordFile(
+  database: Database,
+  file: FileToRecord,
+  options: RecordOptions,
+): Promise<Recorded> {
   return await inTransaction(database, async (trx) => {
     const { at } = options
     const { version, metadata } = file
@@ -55,27 +90,42 @@ export async function recordFile(database: Database, file: FileToRecord, options
     const locked = await lockRunOf(
       trx,
       key,
-      { bucket: version.bucket, key: version.key, subrun: metadata.subrun, startedEpoch: metadata.startedAt ?? 0 },
+      {
+        bucket: version.bucket,
+        key: version.key,
+        subrun: metadata.subrun,
+        startedEpoch: metadata.startedAt ?? 0,
+      },
       at,
     )
     const before = await findLiveFile(trx, version, true)
     const run: CataloguedRun = { id: locked.use.id, ...key }
-    const sameContent = before !== null && before.sha256 === metadata.checksums.sha256 && before.run_id === run.id
+    const sameContent =
+      before !== null && before.sha256 === metadata.checksums.sha256 && before.run_id === run.id
     const reused = before !== null && before.run_id !== run.id
     const otherContents = await countOtherContents(trx, version, metadata.checksums.sha256)
     if (before !== null) await supersedeFile(trx, before.id, at)
     await insertFile(trx, file, run.id, at)
     const content = storedContent(file, run)
-    // Asked under the run's lock, for contents that were there before: what is read again may be deleted meanwhile, by us.
-    const inStore = currency === 'yes' && (!(await hasCloudReplica(trx, content)) || (await options.stillCurrent()) === 'yes')
+    // Asked under the run's lock, for contents that were there before: what is read again may be deleted
+    // meanwhile, by us.
+    const inStore =
+      currency === 'yes' &&
+      (!(await hasCloudReplica(trx, content)) || (await options.stillCurrent()) === 'yes')
     if (inStore) await recordCloudReplica(trx, content, seenOf(file), at)
     else await recordAbsentReplica(trx, content, at)
     const refreshed = await refreshRun(trx, locked, { at, newContent: !sameContent })
     if (refreshed === null) throw new Error('a run has no file right after one was written')
     if (before !== null && reused) await leaveFormerRun(trx, before, file, at)
-    const next = nextSteps(file, run, refreshed, { otherContents, recoMinimumEvents: options.recoMinimumEvents })
+    const next = nextSteps(file, run, refreshed, {
+      otherContents,
+      recoMinimumEvents: options.recoMinimumEvents,
+    })
     const firstFile = locked.use.file_count === 0
-    const requests = reused || (firstFile && locked.uses.length > 1) ? [...next.requests, reuseAlert(file, run)] : next.requests
+    const requests =
+      reused || (firstFile && locked.uses.length > 1)
+        ? [...next.requests, reuseAlert(file, run)]
+        : next.requests
     const what = before === null ? 'catalogued' : sameContent ? 'catalogued again' : 'replaced'
     await addHistory(trx, [{ runId: run.id, what, detail: historyLine(file) }, ...next.notes], at)
     await addRequests(trx, requests, at)
@@ -84,7 +134,10 @@ export async function recordFile(database: Database, file: FileToRecord, options
   })
 }
 
-/** The newest version of a file cannot be read: the arrival is invalid, and a version catalogued before is no longer in the store. */
+/**
+ * The newest version of a file cannot be read: the arrival is invalid, and a version catalogued before is no
+ * longer in the store.
+ */
 export async function recordInvalid(
   database: Database,
   file: {
@@ -103,7 +156,11 @@ export async function recordInvalid(
       const problem = `the newest version of ${file.version.key} cannot be read: ${file.reason}`
       await supersedeFile(trx, before.id, options.at)
       await replaceCloudReplicas(trx, file.version, null, options.at)
-      await addHistory(trx, [{ runId: before.run_id, what: 'replaced by an unreadable file', detail: problem }], options.at)
+      await addHistory(
+        trx,
+        [{ runId: before.run_id, what: 'replaced by an unreadable file', detail: problem }],
+        options.at,
+      )
       await refreshRun(trx, await lockRunOfFile(trx, before), { at: options.at, newContent: true, problem })
     }
     const alert = alertRequest({
@@ -123,18 +180,26 @@ export async function recordInvalid(
 }
 
 /**
- * Takes the lock on the object and says whether the version that was read is the one to be shown (`no`: it is not). Every version is in the
- * ledger before it is worked on; so where there is only this one, no other can have been written down meanwhile. Else the
- * store says which one it holds: whoever commits last saw the store last.
+ * Takes the lock on the object and says whether the version that was read is the one to be shown (`no`: it is
+ * not). Every version is in the ledger before it is worked on; so where there is only this one, no other can
+ * have been written down meanwhile. Else the store says which one it holds: whoever commits last saw the
+ * store last.
  */
-async function currencyOf(trx: Trx, version: ObjectVersion, stillCurrent: () => Promise<Currency>): Promise<Currency> {
+async function currencyOf(
+  trx: Trx,
+  version: ObjectVersion,
+  stillCurrent: () => Promise<Currency>,
+): Promise<Currency> {
   const versions = await lockVersions(trx, version)
   if (versions === 1) return 'yes'
   const currency = await stillCurrent()
   if (currency !== 'gone') return currency
-  // Read whole and deleted since: worth keeping, unless a later version was written down before that one was deleted.
+  // Read whole and deleted since: worth keeping, unless a later version was written down before that one was
+  // deleted.
   const live = await findLiveFile(trx, version, true)
-  return live === null || live.etag === version.etag || live.last_modified < version.lastModified ? 'gone' : 'no'
+  return live === null || live.etag === version.etag || live.last_modified < version.lastModified
+    ? 'gone'
+    : 'no'
 }
 
 async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date): Promise<void> {
@@ -183,16 +248,28 @@ async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date)
 
 function storedContent({ version, metadata }: FileToRecord, run: CataloguedRun): Content {
   const { md5, adler32, sha256 } = metadata.checksums
-  return { run, bucket: version.bucket, key: version.key, sizeBytes: metadata.sizeBytes, md5, adler32, sha256 }
+  return {
+    run,
+    bucket: version.bucket,
+    key: version.key,
+    sizeBytes: metadata.sizeBytes,
+    md5,
+    adler32,
+    sha256,
+  }
 }
 
 const seenOf = ({ version, integrity, comparisons }: FileToRecord) => ({
   integrity,
   storedAt: version.lastModified,
-  comparedWith: comparisons.filter((comparison) => comparison.agrees).map(({ by, algorithm }) => `${algorithm} of ${by}`),
+  comparedWith: comparisons
+    .filter((comparison) => comparison.agrees)
+    .map(({ by, algorithm }) => `${algorithm} of ${by}`),
 })
 
-/** The object now belongs to another run: the former one keeps its history and says what became of its file. */
+/**
+ * The object now belongs to another run: the former one keeps its history and says what became of its file.
+ */
 async function leaveFormerRun(trx: Trx, before: RunFile, file: FileToRecord, at: Date): Promise<void> {
   const problem = `${file.version.key} was overwritten by another run`
   const detail = `${problem}; md5 was ${before.md5}, ${before.size_bytes} bytes`
@@ -229,7 +306,10 @@ function nextSteps(
   file: FileToRecord,
   run: CataloguedRun,
   { summary, files }: RefreshedRun,
-  { otherContents, recoMinimumEvents }: { readonly otherContents: number; readonly recoMinimumEvents: number },
+  {
+    otherContents,
+    recoMinimumEvents,
+  }: { readonly otherContents: number; readonly recoMinimumEvents: number },
 ) {
   const { version, metadata, integrity, comparisons } = file
   const catalogued = { run, version, metadata, integrity, comparisons, otherContents }
@@ -255,6 +335,8 @@ const inputOf = (file: RunFile): RunInput => ({
 
 function historyLine(file: FileToRecord): string {
   const { version, metadata } = file
-  const state = metadata.complete ? 'complete' : `incomplete: ${metadata.problem?.message ?? 'no reason known'}`
+  const state = metadata.complete
+    ? 'complete'
+    : `incomplete: ${metadata.problem?.message ?? 'no reason known'}`
   return `${version.bucket}/${version.key}, ${metadata.sizeBytes} bytes, md5 ${metadata.checksums.md5}, ${metadata.eventCount} events, ${state}`
 }

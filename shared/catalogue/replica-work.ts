@@ -1,6 +1,7 @@
 /**
- * Who works on a replica: claims with a lease, what comes of them, and the endpoint's health. A claim is a row first; the side
- * effect comes after it, under a name that follows from the row, and is looked up before it is repeated.
+ * Who works on a replica: claims with a lease, what comes of them, and the endpoint's health. A claim is a
+ * row first; the side effect comes after it, under a name that follows from the row, and is looked up before
+ * it is repeated.
  */
 import { type Expression, type SqlBool, sql, type Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
@@ -29,8 +30,8 @@ export interface ClaimOptions {
 }
 
 /**
- * Takes the next copy that is to be made at an endpoint: live runs before the backlog, the oldest wish first. Null when there
- * is none, when `mostAtOnce` are under way, or while the endpoint rests.
+ * Takes the next copy that is to be made at an endpoint: live runs before the backlog, the oldest wish first.
+ * Null when there is none, when `mostAtOnce` are under way, or while the endpoint rests.
  */
 export async function claimTapeCopy(
   database: Database,
@@ -46,11 +47,16 @@ export async function claimTapeCopy(
       .where('kind', '=', 'tape')
       .where('endpoint', '=', endpoint)
       .where((where) =>
-        where.or([where('state', '=', 'submitted'), where.and([where('state', '=', 'copying'), where('lease_until', '>', now)])]),
+        where.or([
+          where('state', '=', 'submitted'),
+          where.and([where('state', '=', 'copying'), where('lease_until', '>', now)]),
+        ]),
       )
       .executeTakeFirstOrThrow()
     if (Number(busy) >= options.mostAtOnce) return null
-    const next = (await nextToCopy(trx, endpoint, 'live', options.at)) ?? (await nextToCopy(trx, endpoint, 'backlog', options.at))
+    const next =
+      (await nextToCopy(trx, endpoint, 'live', options.at)) ??
+      (await nextToCopy(trx, endpoint, 'backlog', options.at))
     if (next === null) return null
     const taken = {
       state: 'copying' as const,
@@ -69,10 +75,15 @@ export async function claimTapeCopy(
 }
 
 /**
- * The oldest wish of a priority whose time has come. Each state by itself, in the order of the index: a hundred thousand that wait
- * are neither sorted nor locked for the one that is taken.
+ * The oldest wish of a priority whose time has come. Each state by itself, in the order of the index: a
+ * hundred thousand that wait are neither sorted nor locked for the one that is taken.
  */
-async function nextToCopy(trx: Trx, endpoint: string, priority: Replica['priority'], at: Date): Promise<Replica | null> {
+async function nextToCopy(
+  trx: Trx,
+  endpoint: string,
+  priority: Replica['priority'],
+  at: Date,
+): Promise<Replica | null> {
   const first = async (state: ReplicaState, isDue: Expression<SqlBool>) =>
     await trx
       .selectFrom('replicas')
@@ -93,7 +104,9 @@ async function nextToCopy(trx: Trx, endpoint: string, priority: Replica['priorit
     // Its function died.
     await first('copying', sql`lease_until < ${now}`),
   ].filter((replica) => replica !== undefined)
-  return found.toSorted((a, b) => a.requested_at.getTime() - b.requested_at.getTime() || a.id - b.id)[0] ?? null
+  return (
+    found.toSorted((a, b) => a.requested_at.getTime() - b.requested_at.getTime() || a.id - b.id)[0] ?? null
+  )
 }
 
 /** Takes one replica, when it is in one of these states and nobody else holds it. Its state stays. */
@@ -111,11 +124,17 @@ export async function claimReplica(
     .where((where) => where.or([where('lease_until', 'is', null), where('lease_until', '<', now)]))
     .executeTakeFirst()
   if (result.numUpdatedRows !== 1n) return null
-  const replica = await database.selectFrom('replicas').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
+  const replica = await database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow()
   return { replica, owner: options.owner }
 }
 
-/** The claim goes over to another piece of work: its first owner has lost it. Null when it was lost already. */
+/**
+ * The claim goes over to another piece of work: its first owner has lost it. Null when it was lost already.
+ */
 export async function takeOverClaim(
   database: Database,
   { replica, owner: former }: Claim,
@@ -198,10 +217,16 @@ export interface ReplicaOutcome {
 }
 
 /**
- * Ends a claim: writes what came of it with the history, the requests that follow and the legacy statuses, in one transaction.
+ * Ends a claim: writes what came of it with the history, the requests that follow and the legacy statuses, in
+ * one transaction.
  * @throws ConflictError when the claim was lost meanwhile: then nothing is written.
  */
-export async function endClaim(database: Database, claim: Claim, outcome: ReplicaOutcome, at: Date): Promise<void> {
+export async function endClaim(
+  database: Database,
+  claim: Claim,
+  outcome: ReplicaOutcome,
+  at: Date,
+): Promise<void> {
   await inTransaction(database, async (trx) => {
     const runId = await lockRunOfReplica(trx, claim.replica)
     const result = await trx
@@ -216,7 +241,12 @@ export async function endClaim(database: Database, claim: Claim, outcome: Replic
 }
 
 /** The same while the claim goes on: a step of it is written down. */
-export async function noteStep(database: Database, claim: Claim, outcome: ReplicaOutcome, at: Date): Promise<Claim> {
+export async function noteStep(
+  database: Database,
+  claim: Claim,
+  outcome: ReplicaOutcome,
+  at: Date,
+): Promise<Claim> {
   await inTransaction(database, async (trx) => {
     const runId = await lockRunOfReplica(trx, claim.replica)
     const result = await trx
@@ -238,7 +268,8 @@ const fitting = (change: ReplicaChange): ReplicaChange =>
 
 async function writeOutcome(trx: Trx, runId: number, outcome: ReplicaOutcome, at: Date): Promise<void> {
   const { note } = outcome
-  if (note != null) await addHistory(trx, [{ runId, what: note.what, detail: note.detail.slice(0, MOST_CHARACTERS) }], at)
+  if (note != null)
+    await addHistory(trx, [{ runId, what: note.what, detail: note.detail.slice(0, MOST_CHARACTERS) }], at)
   await addRequests(trx, outcome.requests ?? [], at)
   await outcome.also?.(trx)
   if (outcome.change.state !== undefined) await refreshStorage(trx, runId)
@@ -246,7 +277,10 @@ async function writeOutcome(trx: Trx, runId: number, outcome: ReplicaOutcome, at
 
 const lost = () => new ConflictError('the claim on this copy was lost to another function')
 
-/** Locked before it is inserted: an insertion that finds the row takes a shared lock, from which two at once cannot go on. */
+/**
+ * Locked before it is inserted: an insertion that finds the row takes a shared lock, from which two at once
+ * cannot go on.
+ */
 async function lockEndpoint(trx: Trx, endpoint: string) {
   const locked = trx.selectFrom('tape_endpoints').selectAll().where('endpoint', '=', endpoint).forUpdate()
   const found = await locked.executeTakeFirst()

@@ -27,8 +27,8 @@ export interface Content extends ObjectName {
 }
 
 /**
- * The row's true key, SHA-256 of kind, endpoint, object and contents. The store has no endpoint: it is the same store under
- * whatever address. `variant` tells a second copy at the same endpoint from the first.
+ * The row's true key, SHA-256 of kind, endpoint, object and contents. The store has no endpoint: it is the
+ * same store under whatever address. `variant` tells a second copy at the same endpoint from the first.
  */
 export function replicaIdentity(
   kind: ReplicaKind,
@@ -36,7 +36,14 @@ export function replicaIdentity(
   content: ObjectName & { readonly sha256: string },
   variant = '',
 ): Buffer {
-  const parts = [kind, endpoint, content.bucket, content.key, content.sha256, ...(variant === '' ? [] : [variant])]
+  const parts = [
+    kind,
+    endpoint,
+    content.bucket,
+    content.key,
+    content.sha256,
+    ...(variant === '' ? [] : [variant]),
+  ]
   return createHash('sha256').update(parts.join('\0')).digest()
 }
 
@@ -97,8 +104,8 @@ export function replicaRow(content: Content, replica: NewReplica, at: Date) {
 }
 
 /**
- * The store holds these contents: they were read whole just now, and no digest that anybody states disagreed (else the copy is
- * suspicious). Other contents that were under the key are not there any more.
+ * The store holds these contents: they were read whole just now, and no digest that anybody states disagreed
+ * (else the copy is suspicious). Other contents that were under the key are not there any more.
  */
 export async function recordCloudReplica(
   trx: Trx,
@@ -109,7 +116,9 @@ export async function recordCloudReplica(
   await replaceCloudReplicas(trx, content, content.sha256, at)
   const suspicious = seen.integrity === 'mismatch'
   const verifiedBy =
-    seen.comparedWith.length === 0 ? 'read whole, nothing stated' : `read whole, agrees with ${seen.comparedWith.join(', ')}`
+    seen.comparedWith.length === 0
+      ? 'read whole, nothing stated'
+      : `read whole, agrees with ${seen.comparedWith.join(', ')}`
   const found = {
     state: suspicious ? ('suspicious' as const) : ('present' as const),
     run_id: content.run.id,
@@ -133,16 +142,26 @@ export async function recordCloudReplica(
 
 function cloudRow(content: Content, at: Date) {
   const name = `${content.bucket}/${content.key}`
-  return replicaRow(content, { kind: 'cloud', endpoint: '', url: `s3://${name}`, name, requestedBy: 'arrival' }, at)
+  return replicaRow(
+    content,
+    { kind: 'cloud', endpoint: '', url: `s3://${name}`, name, requestedBy: 'arrival' },
+    at,
+  )
 }
 
 /** Whether these contents were in the store before under this key, whatever became of them. */
 export async function hasCloudReplica(trx: Trx, content: Content): Promise<boolean> {
   const identity = replicaIdentity('cloud', '', content)
-  return (await trx.selectFrom('replicas').select('id').where('identity', '=', identity).executeTakeFirst()) !== undefined
+  return (
+    (await trx.selectFrom('replicas').select('id').where('identity', '=', identity).executeTakeFirst()) !==
+    undefined
+  )
 }
 
-/** The contents were read, and are not in the store any more: what is written of their copy there stays, else it is missing. */
+/**
+ * The contents were read, and are not in the store any more: what is written of their copy there stays, else
+ * it is missing.
+ */
 export async function recordAbsentReplica(trx: Trx, content: Content, at: Date): Promise<void> {
   const seen = { state: 'missing' as const, checked_at: at, last_error: 'it was deleted while it was read' }
   await trx
@@ -164,7 +183,12 @@ async function keepTogether(trx: Trx, { run, ...content }: Content): Promise<voi
 }
 
 /** The key holds other contents than these replicas, or (`sha256` null) nothing readable. */
-export async function replaceCloudReplicas(trx: Trx, object: ObjectName, sha256: string | null, at: Date): Promise<void> {
+export async function replaceCloudReplicas(
+  trx: Trx,
+  object: ObjectName,
+  sha256: string | null,
+  at: Date,
+): Promise<void> {
   await trx
     .updateTable('replicas')
     .set({ state: 'replaced', lease_owner: null, lease_until: null, updated_at: at })
@@ -176,7 +200,10 @@ export async function replaceCloudReplicas(trx: Trx, object: ObjectName, sha256:
     .execute()
 }
 
-/** Writes the wish for a copy on tape; one that is wished for already stays as it is, but a live wish makes it live. */
+/**
+ * Writes the wish for a copy on tape; one that is wished for already stays as it is, but a live wish makes it
+ * live.
+ */
 export async function requestTapeReplica(
   database: Database,
   wanted: Content,
@@ -189,21 +216,33 @@ export async function requestTapeReplica(
     await trx
       .insertInto('replicas')
       .values({ ...row, state: 'requested' })
-      .onDuplicateKeyUpdate(replica.priority === 'backlog' ? { identity: row.identity } : { priority: 'live' })
+      .onDuplicateKeyUpdate(
+        replica.priority === 'backlog' ? { identity: row.identity } : { priority: 'live' },
+      )
       .execute()
     await refreshStorage(trx, content.run.id)
-    return await trx.selectFrom('replicas').selectAll().where('identity', '=', row.identity).executeTakeFirstOrThrow()
+    return await trx
+      .selectFrom('replicas')
+      .selectAll()
+      .where('identity', '=', row.identity)
+      .executeTakeFirstOrThrow()
   })
 }
 
 /** Always the run before its replicas: whoever catalogues a file locks in this order too. */
-export const lockRun = (trx: Trx, runId: number) => trx.selectFrom('runs').select('id').where('id', '=', runId).forUpdate().execute()
+export const lockRun = (trx: Trx, runId: number) =>
+  trx.selectFrom('runs').select('id').where('id', '=', runId).forUpdate().execute()
 
-/** Locks the run that a copy belongs to now, which need not be that of when it was claimed. @returns its id. */
+/**
+ * Locks the run that a copy belongs to now, which need not be that of when it was claimed. @returns its id.
+ */
 export const lockRunOfReplica = (trx: Trx, replica: Pick<Replica, 'id' | 'run_id'>): Promise<number> =>
   lockRunNow(trx, replica.run_id, trx.selectFrom('replicas').select('run_id').where('id', '=', replica.id))
 
-/** Locks the run that contents, whether the store holds them or not, count for now. @returns the contents of that run. */
+/**
+ * Locks the run that contents, whether the store holds them or not, count for now. @returns the contents of
+ * that run.
+ */
 export async function lockRunOfContent(trx: Trx, content: Content): Promise<Content> {
   const { bucket, key, sha256, run } = content
   const id = await lockRunNow(
@@ -222,7 +261,10 @@ export async function lockRunOfContent(trx: Trx, content: Content): Promise<Cont
   return { ...content, run: { ...run, id } }
 }
 
-/** Contents that are dropped again may come to count for another use of their run number, also while a lock is waited for. */
+/**
+ * Contents that are dropped again may come to count for another use of their run number, also while a lock is
+ * waited for.
+ */
 async function lockRunNow(
   trx: Trx,
   runId: number,
@@ -241,7 +283,10 @@ export const replicasOfRun = (executor: Executor, runId: number): Promise<readon
   executor.selectFrom('replicas').selectAll().where('run_id', '=', runId).orderBy('id').execute()
 
 /** All replicas of the same contents of an object. */
-export const replicasOfContent = (executor: Executor, content: ObjectName & { readonly sha256: string }): Promise<readonly Replica[]> =>
+export const replicasOfContent = (
+  executor: Executor,
+  content: ObjectName & { readonly sha256: string },
+): Promise<readonly Replica[]> =>
   executor
     .selectFrom('replicas')
     .selectAll()
@@ -278,9 +323,23 @@ export async function refreshStorage(trx: Trx, runId: number): Promise<void> {
   const storage = await storageOfRun(trx, runId, files)
   await trx.updateTable('runs').set(storage).where('id', '=', runId).execute()
   // The Runlog has the use of a number that is shown.
-  if (run.is_current === 1) await writeRunlogStorage(trx, { tag: run.tag, runNumber: run.run_number, parameters: run.parameters, storage })
+  if (run.is_current === 1)
+    await writeRunlogStorage(trx, {
+      tag: run.tag,
+      runNumber: run.run_number,
+      parameters: run.parameters,
+      storage,
+    })
 }
 
 /** Those of the contents of a file, of all copies of its run. */
-export const copiesOfFile = (file: Pick<RunFile, 'bucket' | 'object_key' | 'sha256'>, replicas: readonly Replica[]): readonly Replica[] =>
-  replicas.filter((replica) => replica.bucket === file.bucket && replica.object_key === file.object_key && replica.sha256 === file.sha256)
+export const copiesOfFile = (
+  file: Pick<RunFile, 'bucket' | 'object_key' | 'sha256'>,
+  replicas: readonly Replica[],
+): readonly Replica[] =>
+  replicas.filter(
+    (replica) =>
+      replica.bucket === file.bucket &&
+      replica.object_key === file.object_key &&
+      replica.sha256 === file.sha256,
+  )

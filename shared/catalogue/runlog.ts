@@ -1,10 +1,11 @@
 /**
  * The legacy Runlog, written from the catalogue: the only place that knows the old status integers.
  *
- * storage_local_status is what a program on the DAQ's machine told us (1 present, 0 deleted), else what the DAQ's ODB says (-1
- * running, 0 written). storage_cloud_status: 1 in the store, 2 deleted after its copy on tape was verified (or in part), -2 a
- * checksum disagrees, -1 not there. storage_tape_status: 1 only when every file was verified on the medium, -2 when that fails,
- * else -1. online_reco_status starts at -1 and is reset when the run's bytes change.
+ * storage_local_status is what a program on the DAQ's machine told us (1 present, 0 deleted), else what the
+ * DAQ's ODB says (-1 running, 0 written). storage_cloud_status: 1 in the store, 2 deleted after its copy on
+ * tape was verified (or in part), -2 a checksum disagrees, -1 not there. storage_tape_status: 1 only when
+ * every file was verified on the medium, -2 when that fails, else -1. online_reco_status starts at -1 and is
+ * reset when the run's bytes change.
  */
 import { sql, type Transaction } from 'kysely'
 import type { Parameters, Schema } from '../database/schema.ts'
@@ -46,14 +47,16 @@ const TAPE = { none: -1, 'under-way': -1, 'on-media': 1, failed: -2 } as const
 const LOCAL = { present: 1, deleted: 0 } as const
 
 const statusColumns = ({ storage, parameters }: RunlogStorage) => ({
-  storage_local_status: storage.local === null ? (parameters.storage_local_status ?? -1) : LOCAL[storage.local],
+  storage_local_status:
+    storage.local === null ? (parameters.storage_local_status ?? -1) : LOCAL[storage.local],
   storage_cloud_status: CLOUD[storage.cloud],
   storage_tape_status: TAPE[storage.tape],
 })
 
 export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry): Promise<void> {
   const row: Record<string, number | string | null> = { tag: entry.tag, run_number: entry.runNumber }
-  for (const column of runlogColumns) if (!OWN_COLUMNS.has(column.name)) row[column.name] = entry.parameters[column.name] ?? null
+  for (const column of runlogColumns)
+    if (!OWN_COLUMNS.has(column.name)) row[column.name] = entry.parameters[column.name] ?? null
   Object.assign(row, statusColumns(entry))
   row.file_size = entry.file?.sizeBytes ?? -1
   row.file_checksum = entry.file?.md5 ?? null
@@ -68,7 +71,11 @@ export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry):
 
 /** The statuses of the copies alone. */
 export async function writeRunlogStorage(trx: Transaction<Schema>, entry: RunlogStorage): Promise<void> {
-  const { storage_local_status: local, storage_cloud_status: cloud, storage_tape_status: tape } = statusColumns(entry)
+  const {
+    storage_local_status: local,
+    storage_cloud_status: cloud,
+    storage_tape_status: tape,
+  } = statusColumns(entry)
   await sql`UPDATE Runlog SET storage_local_status = ${local}, storage_cloud_status = ${cloud}, storage_tape_status = ${tape}
     WHERE tag = ${entry.tag} AND run_number = ${entry.runNumber}`.execute(trx)
 }

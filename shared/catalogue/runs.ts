@@ -1,4 +1,7 @@
-/** Runs and their files: which use of a run number a file belongs to, and the run's values kept in step with its files. */
+/**
+ * Runs and their files: which use of a run number a file belongs to, and the run's values kept in step with
+ * its files.
+ */
 import type { Selectable, Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Run, RunFile, RunFilesTable, Schema } from '../database/schema.ts'
@@ -22,14 +25,20 @@ export interface LockedRun extends RunKey {
 /**
  * Finds or makes the use of the run number that a file belongs to, and locks all uses of the number until the
  * transaction ends. `startedEpoch` is the begin of run by the ODB, 0 when the file does not say:
- * - known: the use that began then. One that was catalogued without a known start is taken over when it has no other file
+ * - known: the use that began then. One that was catalogued without a known start is taken over when it has
+ * no other file
  *   than this key's, or is the only use and lacks this subrun: a subrun that lost its dump may come before the others;
  * - unknown: the current use, for want of better.
  */
 export async function lockRunOf(
   trx: Trx,
   run: RunKey,
-  file: { readonly bucket: string; readonly key: string; readonly subrun: number | null; readonly startedEpoch: number },
+  file: {
+    readonly bucket: string
+    readonly key: string
+    readonly subrun: number | null
+    readonly startedEpoch: number
+  },
   at: Date,
 ): Promise<LockedRun> {
   const uses = await lockUses(trx, run)
@@ -42,9 +51,14 @@ export async function lockRunOf(
   const unknown = uses.find((use) => use.started_epoch === 0)
   if (
     unknown !== undefined &&
-    ((await onlyHolds(trx, unknown.id, file)) || (uses.length === 1 && (await lacksSubrun(trx, unknown.id, file.subrun))))
+    ((await onlyHolds(trx, unknown.id, file)) ||
+      (uses.length === 1 && (await lacksSubrun(trx, unknown.id, file.subrun))))
   ) {
-    await trx.updateTable('runs').set({ started_epoch: file.startedEpoch }).where('id', '=', unknown.id).execute()
+    await trx
+      .updateTable('runs')
+      .set({ started_epoch: file.startedEpoch })
+      .where('id', '=', unknown.id)
+      .execute()
     const taken = { ...unknown, started_epoch: file.startedEpoch }
     return { ...run, use: taken, uses: uses.map((use) => (use.id === taken.id ? taken : use)) }
   }
@@ -58,7 +72,8 @@ export async function lockRunOf(
     updated_at: at,
   }
   await trx.insertInto('runs').ignore().values(row).execute()
-  // Looked at again, not taken for made: another transaction may have made the same use at this moment, or another one.
+  // Looked at again, not taken for made: another transaction may have made the same use at this moment, or
+  // another one.
   const now = await lockUses(trx, run)
   const made = now.find((use) => use.started_epoch === file.startedEpoch)
   if (made === undefined) throw new Error('a run vanished while it was locked')
@@ -79,16 +94,32 @@ export async function lockRunOfFile(trx: Trx, file: RunFile): Promise<LockedRun>
 }
 
 const lockUses = (trx: Trx, run: RunKey) =>
-  trx.selectFrom('runs').selectAll().where('tag', '=', run.tag).where('run_number', '=', run.runNumber).orderBy('id').forUpdate().execute()
+  trx
+    .selectFrom('runs')
+    .selectAll()
+    .where('tag', '=', run.tag)
+    .where('run_number', '=', run.runNumber)
+    .orderBy('id')
+    .forUpdate()
+    .execute()
 
 /** True when the run consists of subruns, and this one is not among them. */
 async function lacksSubrun(trx: Trx, runId: number, subrun: number | null): Promise<boolean> {
   if (subrun === null) return false
-  const files = await trx.selectFrom('run_files').select('subrun').where('run_id', '=', runId).where('is_live', '=', 1).execute()
+  const files = await trx
+    .selectFrom('run_files')
+    .select('subrun')
+    .where('run_id', '=', runId)
+    .where('is_live', '=', 1)
+    .execute()
   return files.every((file) => file.subrun !== null && file.subrun !== subrun)
 }
 
-async function onlyHolds(trx: Trx, runId: number, file: { readonly bucket: string; readonly key: string }): Promise<boolean> {
+async function onlyHolds(
+  trx: Trx,
+  runId: number,
+  file: { readonly bucket: string; readonly key: string },
+): Promise<boolean> {
   const others = await trx
     .selectFrom('run_files')
     .select('id')
@@ -99,7 +130,10 @@ async function onlyHolds(trx: Trx, runId: number, file: { readonly bucket: strin
   return others.length === 0
 }
 
-/** The version of an object that the catalogue believes the store holds; locked when asked for inside a transaction. */
+/**
+ * The version of an object that the catalogue believes the store holds; locked when asked for inside a
+ * transaction.
+ */
 export async function findLiveFile(
   executor: Database | Trx,
   object: { readonly bucket: string; readonly key: string },
@@ -142,8 +176,8 @@ export interface RefreshedRun {
 }
 
 /**
- * Brings a run's values in step with its live files, decides which use of the number is the current one (the latest
- * begun of those that still have a file; all keep their rows) and writes the legacy Runlog from it.
+ * Brings a run's values in step with its live files, decides which use of the number is the current one (the
+ * latest begun of those that still have a file; all keep their rows) and writes the legacy Runlog from it.
  * `newContent` resets the reconstruction's status: what was done with other bytes does not count for these.
  * @returns null when no live file is left.
  */
@@ -154,11 +188,19 @@ export async function refreshRun(
 ): Promise<RefreshedRun | null> {
   const files = await liveFiles(trx, run.use.id)
   const summary = aggregateRun(files.map(summaryOf))
-  const problem = summary === null ? (options.problem ?? 'no file of this run is in the store any more') : summary.problem
+  const problem =
+    summary === null ? (options.problem ?? 'no file of this run is in the store any more') : summary.problem
   const storage = await storageOfRun(trx, run.use.id, files)
-  const values = { ...(summary === null ? { complete: 0, file_count: 0 } : valuesOf(summary)), ...storage, problem, updated_at: options.at }
+  const values = {
+    ...(summary === null ? { complete: 0, file_count: 0 } : valuesOf(summary)),
+    ...storage,
+    problem,
+    updated_at: options.at,
+  }
   const fileCount = summary?.fileCount ?? 0
-  const current = electCurrentUse(run.uses.map((use) => (use.id === run.use.id ? { ...use, file_count: fileCount } : use)))
+  const current = electCurrentUse(
+    run.uses.map((use) => (use.id === run.use.id ? { ...use, file_count: fileCount } : use)),
+  )
   await trx
     .updateTable('runs')
     .set({ ...values, is_current: Number(current.id === run.use.id) })
@@ -175,16 +217,27 @@ export async function refreshRun(
   }
   if (current.id === run.use.id) {
     const parameters = summary?.parameters ?? run.use.parameters
-    await writeRunlog(trx, { ...run, parameters, storage, file: summary, resetReco: options.newContent || before?.id !== current.id })
+    await writeRunlog(trx, {
+      ...run,
+      parameters,
+      storage,
+      file: summary,
+      resetReco: options.newContent || before?.id !== current.id,
+    })
   } else if (before?.id !== current.id) await showOtherUse(trx, run, current)
   if (summary === null) return null
-  return { summary, files: summary.keys.flatMap((key) => files.filter((file) => nameOf(file) === key).slice(0, 1)) }
+  return {
+    summary,
+    files: summary.keys.flatMap((key) => files.filter((file) => nameOf(file) === key).slice(0, 1)),
+  }
 }
 
 /** The use of the number that is shown: the latest begun that still has a file, else the latest begun. */
 function electCurrentUse(uses: readonly Run[]): Run {
   const alive = uses.filter((use) => use.file_count > 0)
-  const [current] = (alive.length > 0 ? alive : uses).toSorted((a, b) => b.started_epoch - a.started_epoch || b.id - a.id)
+  const [current] = (alive.length > 0 ? alive : uses).toSorted(
+    (a, b) => b.started_epoch - a.started_epoch || b.id - a.id,
+  )
   if (current === undefined) throw new Error('a run number without a use')
   return current
 }
@@ -192,7 +245,13 @@ function electCurrentUse(uses: readonly Run[]): Run {
 async function showOtherUse(trx: Trx, run: RunKey, use: Run): Promise<void> {
   const files = await liveFiles(trx, use.id)
   const storage = await storageOfRun(trx, use.id, files)
-  await writeRunlog(trx, { ...run, parameters: use.parameters, storage, file: aggregateRun(files.map(summaryOf)), resetReco: true })
+  await writeRunlog(trx, {
+    ...run,
+    parameters: use.parameters,
+    storage,
+    file: aggregateRun(files.map(summaryOf)),
+    resetReco: true,
+  })
 }
 
 function valuesOf(summary: RunSummary) {
@@ -235,4 +294,5 @@ function summaryOf(file: Selectable<RunFilesTable>): FileSummary {
   }
 }
 
-export const dateOf = (epoch: number | null) => (epoch === null || epoch === 0 ? null : new Date(epoch * 1000))
+export const dateOf = (epoch: number | null) =>
+  epoch === null || epoch === 0 ? null : new Date(epoch * 1000)

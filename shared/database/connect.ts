@@ -21,15 +21,17 @@ export const WITHOUT_LIMITS: StatementLimits = { statementSeconds: 0, silenceMs:
 const CONNECT_MS = 10_000
 
 /**
- * Every session: UTC; strict, so that a value that does not fit is an error and not a silent -1; waits for locks and
- * statements that end, since a hung function is worse than a retried one.
+ * Every session: UTC; strict, so that a value that does not fit is an error and not a silent -1; waits for
+ * locks and statements that end, since a hung function is worse than a retried one.
  */
 const sessionOf = ({ statementSeconds }: StatementLimits): readonly string[] => [
   `SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 20, max_statement_time = ${statementSeconds}`,
   'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
 ]
 
-/** Opens a pool of at most `connections` to the catalogue at `url` (mysql://user:password@host:port/database). */
+/**
+ * Opens a pool of at most `connections` to the catalogue at `url` (mysql://user:password@host:port/database).
+ */
 export function openDatabase(url: string, connections: number, limits: StatementLimits = USUAL): Database {
   const { silenceMs } = limits
   const pool = createPool({
@@ -42,11 +44,19 @@ export function openDatabase(url: string, connections: number, limits: Statement
     connectTimeout: Math.min(CONNECT_MS, silenceMs || CONNECT_MS),
     enableKeepAlive: true,
   })
-  return new Kysely<Schema>({ dialect: new MysqlDialect({ pool: watchedPool(pool, { session: sessionOf(limits), silenceMs }) }) })
+  return new Kysely<Schema>({
+    dialect: new MysqlDialect({ pool: watchedPool(pool, { session: sessionOf(limits), silenceMs }) }),
+  })
 }
 
-/** A transaction that is done again in place when it lost a deadlock. Single statements are repeated by their connection. */
-export async function inTransaction<T>(database: Database, work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
+/**
+ * A transaction that is done again in place when it lost a deadlock. Single statements are repeated by their
+ * connection.
+ */
+export async function inTransaction<T>(
+  database: Database,
+  work: (trx: Transaction<Schema>) => Promise<T>,
+): Promise<T> {
   for (let failures = 0; ; failures++) {
     try {
       return await database.transaction().execute(work)

@@ -1,4 +1,7 @@
-/** Connections to MariaDB as the catalogue needs them: each with its session set up, and given up when the server says nothing more. */
+/**
+ * Connections to MariaDB as the catalogue needs them: each with its session set up, and given up when the
+ * server says nothing more.
+ */
 import type { MysqlPool, MysqlPoolConnection, MysqlQueryResult } from 'kysely'
 import type { Pool, PoolConnection } from 'mysql2'
 
@@ -6,8 +9,9 @@ export interface ConnectionOptions {
   /** Statements that every connection begins with. */
   readonly session: readonly string[]
   /**
-   * A statement that has no answer by then (0: for ever) never gets one: the server's host hangs, or the network is cut and nobody was told. The
-   * connection is destroyed, because it is of no more use and others wait for its place.
+   * A statement that has no answer by then (0: for ever) never gets one: the server's host hangs, or the
+   * network is cut and nobody was told. The connection is destroyed, because it is of no more use and others
+   * wait for its place.
    */
   readonly silenceMs: number
 }
@@ -16,9 +20,14 @@ type Answer = (error: unknown, result: MysqlQueryResult) => void
 
 export const DEADLOCK_RETRIES = 4
 
-/** MariaDB chose this statement or transaction as the victim of a deadlock, or the lock was not given in time: nothing of it was kept. */
+/**
+ * MariaDB chose this statement or transaction as the victim of a deadlock, or the lock was not given in time:
+ * nothing of it was kept.
+ */
 export const isDeadlock = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && (error.code === 'ER_LOCK_DEADLOCK' || error.code === 'ER_LOCK_WAIT_TIMEOUT')
+  error instanceof Error &&
+  'code' in error &&
+  (error.code === 'ER_LOCK_DEADLOCK' || error.code === 'ER_LOCK_WAIT_TIMEOUT')
 
 /** After so many failures before; at random, so that two do not meet again. */
 export const deadlockPauseMs = (failures: number): number => 20 * 2 ** failures * (0.5 + Math.random())
@@ -38,8 +47,8 @@ const refuseToStream = (): never => {
 }
 
 /**
- * The pool as kysely's dialect takes it. Statements that got no answer fail with the code PROTOCOL_SEQUENCE_TIMEOUT; one outside of a
- * transaction that lost a deadlock is sent again.
+ * The pool as kysely's dialect takes it. Statements that got no answer fail with the code
+ * PROTOCOL_SEQUENCE_TIMEOUT; one outside of a transaction that lost a deadlock is sent again.
  */
 export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOptions): MysqlPool {
   const begun = new WeakMap<PoolConnection, MysqlPoolConnection>()
@@ -57,7 +66,10 @@ export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOption
 
   function watched(connection: PoolConnection): MysqlPoolConnection {
     let inTransaction = false
-    /** A whole transaction is repeated by `inTransaction` of database.ts: the server has rolled back what it did before. */
+    /**
+     * A whole transaction is repeated by `inTransaction` of database.ts: the server has rolled back what it
+     * did before.
+     */
     const send = (sql: string, values: unknown[], answer: Answer, failures = 0) =>
       ask(connection, sql, values, (error, result) => {
         if (isDeadlock(error) && !inTransaction && failures < DEADLOCK_RETRIES)

@@ -27,6 +27,10 @@ export async function migrate(database: Database): Promise<readonly string[]> {
   const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
   const { error, results } = await migrator.migrateToLatest()
   if (error !== undefined)
-    throw new TransientError(`the catalogue's schema could not be brought up to date: ${String(error)}`, {}, { cause: error })
+    throw new TransientError(
+      `the catalogue's schema could not be brought up to date: ${String(error)}`,
+      {},
+      { cause: error },
+    )
   return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName)
 }

@@ -8,11 +8,12 @@ type Optional<T> = ColumnType<T | null, T | null | undefined, T | null>
 export type ReplicaKind = 'local' | 'cloud' | 'tape' | 'recall'
 
 /**
- * requested: to be made. copying: a function is at it (lease). submitted: a service (FTS, Rucio) is at it. staged: its checksum
- * was compared, but it is on the endpoint's disk buffer only. staging: being brought from the medium (recall). on-media: verified
- * on tape. present: verified on disk. failed: tried in vain; tried again at `next_attempt_at`, unless that is null. missing: not
- * where it was. suspicious: there, with other bytes or unreadable; never more than that is said by a program. replaced: its place
- * holds other contents by now. deleting, deleted: by us, with a tombstone. expired: a recall whose time is over.
+ * requested: to be made. copying: a function is at it (lease). submitted: a service (FTS, Rucio) is at it.
+ * staged: its checksum was compared, but it is on the endpoint's disk buffer only. staging: being brought
+ * from the medium (recall). on-media: verified on tape. present: verified on disk. failed: tried in vain;
+ * tried again at `next_attempt_at`, unless that is null. missing: not where it was. suspicious: there, with
+ * other bytes or unreadable; never more than that is said by a program. replaced: its place holds other
+ * contents by now. deleting, deleted: by us, with a tombstone. expired: a recall whose time is over.
  */
 export type ReplicaState =
   | 'requested'
@@ -78,7 +79,9 @@ export interface ReplicasTable {
   lease_until: Optional<Date>
 }
 
-/** A deletion, written before it is done. `withdrawn`: it was not done after all, and the copy is still there. */
+/**
+ * A deletion, written before it is done. `withdrawn`: it was not done after all, and the copy is still there.
+ */
 export interface TombstonesTable {
   id: Generated<number>
   replica_id: number

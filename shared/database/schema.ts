@@ -4,7 +4,13 @@ import type { ColumnType, Generated, Selectable } from 'kysely'
 import type { BankStatistics } from '../extraction/metadata.ts'
 import type { CameraShape } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
-import type { DarkObjectsTable, ReplicasTable, SeenEventsTable, TapeEndpointsTable, TombstonesTable } from './replica-schema.ts'
+import type {
+  DarkObjectsTable,
+  ReplicasTable,
+  SeenEventsTable,
+  TapeEndpointsTable,
+  TombstonesTable,
+} from './replica-schema.ts'
 import type { StorageSummary } from './storage-summary.ts'
 
 /** Written as JSON text, read back parsed. */
@@ -73,7 +79,10 @@ export interface RunsTable {
   description: string | null
   /** Run parameters by Runlog column. */
   parameters: Json<Parameters>
-  /** Where the run is: what `summarizeStorage` says of its replicas, kept in step with them so that it can be searched for. */
+  /**
+   * Where the run is: what `summarizeStorage` says of its replicas, kept in step with them so that it can be
+   * searched for.
+   */
   cloud: Defaulted<StorageSummary['cloud']>
   tape: Defaulted<StorageSummary['tape']>
   local: StorageSummary['local']
@@ -81,7 +90,10 @@ export interface RunsTable {
   updated_at: Date
 }
 
-/** verified: every digest the store or the uploader states agrees; unstated: none is stated; mismatch: one disagrees. */
+/**
+ * verified: every digest the store or the uploader states agrees; unstated: none is stated; mismatch: one
+ * disagrees.
+ */
 export type Integrity = 'verified' | 'unstated' | 'mismatch'
 
 /** One version of one file of a run. */
@@ -146,7 +158,9 @@ export interface RunHistoryTable {
   detail: string
 }
 
-/** Requests to other functions: written with the rows that cause them, sent after the commit, at least once. */
+/**
+ * Requests to other functions: written with the rows that cause them, sent after the commit, at least once.
+ */
 export interface OutboxTable {
   id: Generated<number>
   /** Deterministic: the same cause makes the same name, and a name is taken once. */

@@ -22,7 +22,10 @@ export const VERIFIED_STATES: readonly ReplicaState[] = ['present', 'on-media']
 
 type Content = Pick<Replica, 'bucket' | 'object_key' | 'sha256'>
 
-/** @param files the contents that count for the run; @param replicas all replicas of the run, whatever their contents. */
+/**
+ * @param files the contents that count for the run; @param replicas all replicas of the run, whatever their
+ * contents.
+ */
 export function summarizeStorage(
   files: readonly Content[],
   replicas: readonly Pick<Replica, 'bucket' | 'object_key' | 'sha256' | 'kind' | 'state'>[],
@@ -31,14 +34,18 @@ export function summarizeStorage(
   const byContent = Map.groupBy(replicas, contentOf)
   const states = files.map((file) => {
     const own = byContent.get(contentOf(file)) ?? []
-    const of = (kind: Replica['kind']) => own.filter((replica) => replica.kind === kind).map((replica) => replica.state)
+    const of = (kind: Replica['kind']) =>
+      own.filter((replica) => replica.kind === kind).map((replica) => replica.state)
     return { cloud: cloudOf(of('cloud')), tape: tapeOf(of('tape')), local: localOf(of('local')) }
   })
   const cloud = states.map((state) => state.cloud)
   const tape = states.map((state) => state.tape)
   const worstCloud = firstOf(cloud, ['suspicious', 'absent', 'present'], 'deleted')
   return {
-    cloud: cloud.includes('present') && cloud.includes('deleted') && worstCloud === 'present' ? 'partly' : worstCloud,
+    cloud:
+      cloud.includes('present') && cloud.includes('deleted') && worstCloud === 'present'
+        ? 'partly'
+        : worstCloud,
     tape: firstOf(tape, ['failed', 'none', 'under-way'], 'on-media'),
     local: states.some((state) => state.local === 'present')
       ? 'present'
@@ -59,7 +66,8 @@ function cloudOf(states: readonly ReplicaState[]): 'absent' | 'present' | 'suspi
 
 function tapeOf(states: readonly ReplicaState[]): StorageSummary['tape'] {
   if (states.includes('on-media')) return 'on-media'
-  if (states.some((state) => state === 'failed' || state === 'suspicious' || state === 'missing')) return 'failed'
+  if (states.some((state) => state === 'failed' || state === 'suspicious' || state === 'missing'))
+    return 'failed'
   return states.length > 0 ? 'under-way' : 'none'
 }
 

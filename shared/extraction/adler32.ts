@@ -10,8 +10,8 @@ const GROUP_BYTES = 4 * WORDS_PER_GROUP
 /**
  * The checksum of bytes that come in pieces.
  *
- * Four bytes at a time: a word's bytes 0 and 2 are added in the two halves of one 32-bit number, bytes 1 and 3 in another.
- * That is three times as fast as byte by byte, and every byte of every run goes through here.
+ * Four bytes at a time: a word's bytes 0 and 2 are added in the two halves of one 32-bit number, bytes 1 and
+ * 3 in another. That is three times as fast as byte by byte, and every byte of every run goes through here.
  */
 export class Adler32 {
   #a = 1
@@ -22,7 +22,8 @@ export class Adler32 {
     this.#byByte(bytes.subarray(0, aligned))
     const groups = Math.floor((bytes.length - aligned) / GROUP_BYTES)
     // A piece too short for a group may end before it is aligned.
-    if (groups > 0) this.#byWord(new Int32Array(bytes.buffer, bytes.byteOffset + aligned, groups * WORDS_PER_GROUP))
+    if (groups > 0)
+      this.#byWord(new Int32Array(bytes.buffer, bytes.byteOffset + aligned, groups * WORDS_PER_GROUP))
     this.#byByte(bytes.subarray(aligned + groups * GROUP_BYTES))
   }
 

@@ -68,13 +68,17 @@ export function assembleMetadata(
 /** A file's name alone, as a key below some tag. */
 const runFileNumbers = (fileName: string) => parseRunKey(`TAG/${fileName}`)
 
-const described = (compression: WalkedFile['compression']) => (compression === 'none' ? 'no compression' : `${compression} compression`)
+const described = (compression: WalkedFile['compression']) =>
+  compression === 'none' ? 'no compression' : `${compression} compression`
 
 /**
- * The gravest fault is the problem: first what is wrong with the compression, then damaged events, then how the stream
- * ends. The others are warnings, unless they only follow from it.
+ * The gravest fault is the problem: first what is wrong with the compression, then damaged events, then how
+ * the stream ends. The others are warnings, unless they only follow from it.
  */
-function judge({ compression, decoded, walked }: WalkedFile): { readonly problem: Finding | null; readonly more: readonly Finding[] } {
+function judge({ compression, decoded, walked }: WalkedFile): {
+  readonly problem: Finding | null
+  readonly more: readonly Finding[]
+} {
   const ending = walked.ending === null ? [] : [walked.ending]
   if (decoded.problem === null) {
     const [problem = null, ...more] = [...walked.damage, ...ending]
@@ -104,18 +108,24 @@ function orWarn<T>(code: string, warnings: Finding[], decode: () => T): T | null
   }
 }
 
-function readDump(dump: Uint8Array | null, of: 'begin-of-run' | 'end-of-run', warnings: Finding[]): OdbTree | null {
+function readDump(
+  dump: Uint8Array | null,
+  of: 'begin-of-run' | 'end-of-run',
+  warnings: Finding[],
+): OdbTree | null {
   if (dump === null) return null
   const parsed = orWarn('odb-unreadable', warnings, () => {
     try {
       return parseOdb(dump)
     } catch (error) {
-      if (error instanceof InvalidInputError) throw new InvalidInputError(`the ${of} event: ${error.message}`, {}, { cause: error })
+      if (error instanceof InvalidInputError)
+        throw new InvalidInputError(`the ${of} event: ${error.message}`, {}, { cause: error })
       throw error
     }
   })
   // Both dumps come from the same program: what is wrong with one is wrong with the other.
-  for (const warning of parsed?.warnings ?? []) if (warnings.every(({ code }) => code !== warning.code)) warnings.push(warning)
+  for (const warning of parsed?.warnings ?? [])
+    if (warnings.every(({ code }) => code !== warning.code)) warnings.push(warning)
   return parsed?.tree ?? null
 }
 
@@ -123,8 +133,13 @@ function readCamera({ cameraBytes }: WalkResult, warnings: Finding[]): CameraSha
   return cameraBytes === null ? null : orWarn('camera-size-unknown', warnings, () => cameraShape(cameraBytes))
 }
 
-function readDigitizers({ digitizerHeader }: WalkResult, warnings: Finding[]): readonly DigitizerBoard[] | null {
+function readDigitizers(
+  { digitizerHeader }: WalkResult,
+  warnings: Finding[],
+): readonly DigitizerBoard[] | null {
   if (digitizerHeader === null) return null
   const { data, type } = digitizerHeader
-  return orWarn('digitizer-header-unreadable', warnings, () => digitizerBoards(decodeDigitizerHeader(data, type)))
+  return orWarn('digitizer-header-unreadable', warnings, () =>
+    digitizerBoards(decodeDigitizerHeader(data, type)),
+  )
 }

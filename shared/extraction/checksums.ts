@@ -20,7 +20,10 @@ export interface RunningChecksums {
 const hex32 = (value: number): string => value.toString(16).padStart(8, '0')
 
 /** @param partBytes also compute the ETag of an upload in parts of this size; null for none. */
-export function createChecksums(further: readonly FurtherDigest[] = [], partBytes: number | null = null): RunningChecksums {
+export function createChecksums(
+  further: readonly FurtherDigest[] = [],
+  partBytes: number | null = null,
+): RunningChecksums {
   const md5 = createHash('md5')
   const sha256 = createHash('sha256')
   const adler32 = new Adler32()

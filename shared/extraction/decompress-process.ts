@@ -10,7 +10,10 @@ export interface Program {
 }
 
 export interface ProcessEnd {
-  /** unavailable: not installed, nothing was read. failed: it complained or stopped early; what came out is not to be trusted. */
+  /**
+   * unavailable: not installed, nothing was read. failed: it complained or stopped early; what came out is
+   * not to be trusted.
+   */
   readonly outcome: 'done' | 'failed' | 'unavailable'
   readonly outputBytes: number
   /** The last bytes of the compressed file, at most `TAIL_BYTES`. */
@@ -25,7 +28,12 @@ const PIECE_BYTES = 256 * 1024
  * The program is gone when this returns or throws.
  * @throws whatever `sink` and `source` throw, and the signal's reason when it is aborted.
  */
-export async function decompressByProcess(program: Program, source: ByteSource, sink: Sink, signal: AbortSignal): Promise<ProcessEnd> {
+export async function decompressByProcess(
+  program: Program,
+  source: ByteSource,
+  sink: Sink,
+  signal: AbortSignal,
+): Promise<ProcessEnd> {
   signal.throwIfAborted()
   const child = spawn(program.command, program.arguments, { stdio: ['pipe', 'pipe', 'pipe'] })
   const kill = (): void => {
@@ -62,7 +70,11 @@ export async function decompressByProcess(program: Program, source: ByteSource, 
   })
   const tail = new Tail()
   try {
-    for (let piece = await source.take(PIECE_BYTES); piece !== null && failure === null; piece = await source.take(PIECE_BYTES)) {
+    for (
+      let piece = await source.take(PIECE_BYTES);
+      piece !== null && failure === null;
+      piece = await source.take(PIECE_BYTES)
+    ) {
       signal.throwIfAborted()
       tail.add(piece)
       if (stdinBroke || child.stdin.destroyed || child.stdin.write(piece)) continue
@@ -72,7 +84,11 @@ export async function decompressByProcess(program: Program, source: ByteSource, 
     const code = await closed
     signal.throwIfAborted()
     if (failure !== null) throw (failure as { readonly error: unknown }).error
-    return { outcome: code === 0 && !complained && !stdinBroke ? 'done' : 'failed', outputBytes, tail: tail.bytes }
+    return {
+      outcome: code === 0 && !complained && !stdinBroke ? 'done' : 'failed',
+      outputBytes,
+      tail: tail.bytes,
+    }
   } finally {
     kill()
     await closed

@@ -33,10 +33,10 @@ const PROGRAM_MINIMUM_BYTES = 2 * 1024 * 1024
 const SLICE_BYTES = 128 * 1024
 
 /**
- * Reads a run file once, in flat memory whatever its size. The checksums cover all of it, also where its contents end early.
- * A faulty file gives a partial result with `complete: false`.
- * @throws InvalidInputError when there is nothing readable in it, it is no MIDAS file, or a decompression bomb; whatever
- * `open` throws; the signal's reason when it is aborted.
+ * Reads a run file once, in flat memory whatever its size. The checksums cover all of it, also where its
+ * contents end early. A faulty file gives a partial result with `complete: false`.
+ * @throws InvalidInputError when there is nothing readable in it, it is no MIDAS file, or a decompression
+ * bomb; whatever `open` throws; the signal's reason when it is aborted.
  */
 export async function extractFile(source: FileSource, options: ExtractionOptions): Promise<FileMetadata> {
   const { signal } = options
@@ -49,15 +49,25 @@ export async function extractFile(source: FileSource, options: ExtractionOptions
   const input = hashed(source.open(signal), checksums, options)
   try {
     const bytes = new ByteSource(input)
-    const file = await walkFile(bytes, () => source.open(signal), { maxEventBytes: options.maxEventBytes, programs, signal })
+    const file = await walkFile(bytes, () => source.open(signal), {
+      maxEventBytes: options.maxEventBytes,
+      programs,
+      signal,
+    })
     while ((await bytes.take(SLICE_BYTES)) !== null);
-    return assembleMetadata(source.fileName, file, { sizeBytes: checksums.sizeBytes, checksums: await checksums.digest() })
+    return assembleMetadata(source.fileName, file, {
+      sizeBytes: checksums.sizeBytes,
+      checksums: await checksums.digest(),
+    })
   } finally {
     await input.return(undefined)
   }
 }
 
-/** Hands out a file's pieces and hashes each only when the next is asked for: by then the first is being decompressed in another thread. */
+/**
+ * Hands out a file's pieces and hashes each only when the next is asked for: by then the first is being
+ * decompressed in another thread.
+ */
 async function* hashed(
   file: AsyncIterable<Uint8Array>,
   checksums: RunningChecksums,

@@ -1,4 +1,7 @@
-/** Compares the digests that were computed from an object's bytes with those that the store and the uploader state. */
+/**
+ * Compares the digests that were computed from an object's bytes with those that the store and the uploader
+ * state.
+ */
 import type { Checksums } from './metadata.ts'
 
 type DigestName = keyof Checksums
@@ -16,14 +19,16 @@ export interface Comparison {
 }
 
 /** Digests beyond md5, sha256 and adler32 that must be computed to compare all that is stated. */
-export function furtherDigests(stated: readonly Stated[]): readonly ('crc32' | 'crc32c' | 'sha1' | 'crc64nvme')[] {
+export function furtherDigests(
+  stated: readonly Stated[],
+): readonly ('crc32' | 'crc32c' | 'sha1' | 'crc64nvme')[] {
   const wanted = ['crc32', 'crc32c', 'sha1', 'crc64nvme'] as const
   return wanted.filter((name) => stated.some(({ digests }) => digests[name] !== undefined))
 }
 
 /**
- * One comparison for every digest that is stated and was computed. The ETag of a multipart upload counts only when it agrees:
- * the size of its parts was a guess, and a wrong guess is no disagreement.
+ * One comparison for every digest that is stated and was computed. The ETag of a multipart upload counts only
+ * when it agrees: the size of its parts was a guess, and a wrong guess is no disagreement.
  */
 export function compareDigests(stated: readonly Stated[], computed: Checksums): readonly Comparison[] {
   return stated.flatMap(({ by, digests }) =>
@@ -36,7 +41,10 @@ export function compareDigests(stated: readonly Stated[], computed: Checksums): 
   )
 }
 
-/** mismatch when any digest disagrees, verified when at least one agrees, unstated when there is nothing to compare with. */
+/**
+ * mismatch when any digest disagrees, verified when at least one agrees, unstated when there is nothing to
+ * compare with.
+ */
 export function integrityOf(comparisons: readonly Comparison[]): 'verified' | 'unstated' | 'mismatch' {
   if (comparisons.some((comparison) => !comparison.agrees)) return 'mismatch'
   return comparisons.length > 0 ? 'verified' : 'unstated'

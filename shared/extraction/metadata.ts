@@ -59,8 +59,14 @@ export interface FileMetadata {
   readonly digitizers: readonly DigitizerBoard[] | null
   /** Run parameters by Runlog column; null for every column when there is no readable ODB dump. */
   readonly odb: RunParameters
-  /** Begin of run by the ODB, Unix seconds (`/Runinfo/Start time binary`); null when unknown. Tells one use of a run number from the next. */
+  /**
+   * Begin of run by the ODB, Unix seconds (`/Runinfo/Start time binary`); null when unknown. Tells one use of
+   * a run number from the next.
+   */
   readonly startedAt: number | null
-  /** End of run by the end-of-run dump, Unix seconds; null while the run goes on in another subrun, or when unknown. */
+  /**
+   * End of run by the end-of-run dump, Unix seconds; null while the run goes on in another subrun, or when
+   * unknown.
+   */
   readonly stoppedAt: number | null
 }

@@ -1,17 +1,22 @@
 /**
- * The ETag of a multipart upload as a checksum. It is the MD5 of the parts' MD5s and their number, so it says nothing without
- * the size of the parts, which the store does not tell; but S3 clients cut at whole MiB, and of those few or one fit.
+ * The ETag of a multipart upload as a checksum. It is the MD5 of the parts' MD5s and their number, so it says
+ * nothing without the size of the parts, which the store does not tell; but S3 clients cut at whole MiB, and
+ * of those few or one fit.
  */
 import { createHash } from 'node:crypto'
 
 const MIB = 1024 * 1024
 
-/** Tried first where several sizes fit: aws-cli, the SDKs and rclone, mc and `cygnet push`, s3cmd, and round numbers. */
+/**
+ * Tried first where several sizes fit: aws-cli, the SDKs and rclone, mc and `cygnet push`, s3cmd, and round
+ * numbers.
+ */
 const USUAL_MIB = [8, 5, 16, 15, 64, 10, 32, 50, 100, 128, 256, 512]
 
 /**
- * The part size, in bytes, with which an object of `sizeBytes` has as many parts as its ETag says; the likeliest where
- * several do. Null when the ETag is none of a multipart upload, or no whole number of MiB fits.
+ * The part size, in bytes, with which an object of `sizeBytes` has as many parts as its ETag says; the
+ * likeliest where several do. Null when the ETag is none of a multipart upload, or no whole number of MiB
+ * fits.
  */
 export function likelyPartBytes(etag: string, sizeBytes: number): number | null {
   const parts = Number(/^[0-9a-f]{32}-(\d{1,5})$/.exec(etag)?.[1] ?? 0)

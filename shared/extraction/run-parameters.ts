@@ -1,16 +1,28 @@
 /**
  * The run parameters of the legacy Runlog and the ODB paths they come from.
  *
- * MIDAS's logger filled these columns itself, through ODB links, at begin and end of run; here they are read from the
- * dumps inside the run file. Columns that the Python tools added by hand (file_*, online_reco_status) have no ODB path.
+ * MIDAS's logger filled these columns itself, through ODB links, at begin and end of run; here they are read
+ * from the dumps inside the run file. Columns that the Python tools added by hand (file_*,
+ * online_reco_status) have no ODB path.
  */
 import type { OdbScalar, OdbTree, OdbValue } from '../midas/odb/tree.ts'
 
-/** A Runlog column's value as it is stored: numbers, text (DATETIME as `YYYY-MM-DD HH:MM:SS` local time), booleans as 1 and 0, null when absent. */
+/**
+ * A Runlog column's value as it is stored: numbers, text (DATETIME as `YYYY-MM-DD HH:MM:SS` local time),
+ * booleans as 1 and 0, null when absent.
+ */
 export type RunParameter = number | string | null
 export type RunParameters = Readonly<Record<string, RunParameter>>
 
-type RunlogSqlType = 'INT' | 'INT UNSIGNED' | 'FLOAT' | 'DOUBLE' | 'BOOLEAN' | 'DATETIME' | 'TEXT' | 'VARCHAR(255)'
+type RunlogSqlType =
+  | 'INT'
+  | 'INT UNSIGNED'
+  | 'FLOAT'
+  | 'DOUBLE'
+  | 'BOOLEAN'
+  | 'DATETIME'
+  | 'TEXT'
+  | 'VARCHAR(255)'
 
 export interface RunlogColumn {
   readonly name: string
@@ -22,7 +34,12 @@ export interface RunlogColumn {
   readonly odbPathAtEnd: string | null
 }
 
-const begin = (name: string, sqlType: RunlogSqlType, odbPath: string, odbPathAtEnd: string | null = null): RunlogColumn => ({
+const begin = (
+  name: string,
+  sqlType: RunlogSqlType,
+  odbPath: string,
+  odbPathAtEnd: string | null = null,
+): RunlogColumn => ({
   name,
   sqlType,
   odbPath,
@@ -79,8 +96,9 @@ export const runlogColumns: readonly RunlogColumn[] = [
 ]
 
 /**
- * Every Runlog column the ODB gives. Begin-of-run columns come from the begin dump, or, where the file has lost it,
- * from the end dump as things stood then. What is absent, of a wrong type or out of its SQL type's range is null.
+ * Every Runlog column the ODB gives. Begin-of-run columns come from the begin dump, or, where the file has
+ * lost it, from the end dump as things stood then. What is absent, of a wrong type or out of its SQL type's
+ * range is null.
  */
 export function runParameters(beginDump: OdbTree | null, endDump: OdbTree | null): RunParameters {
   const atBegin = beginDump ?? endDump
@@ -88,15 +106,17 @@ export function runParameters(beginDump: OdbTree | null, endDump: OdbTree | null
   const entries = runlogColumns.map((column) => {
     const source = column.dump === 'begin' ? atBegin : ended
     const value = coerce(source?.get(column.odbPath), column.sqlType)
-    const later = column.odbPathAtEnd === null ? null : coerce(ended?.get(column.odbPathAtEnd), column.sqlType)
+    const later =
+      column.odbPathAtEnd === null ? null : coerce(ended?.get(column.odbPathAtEnd), column.sqlType)
     return [column.name, later ?? value] as const
   })
   return Object.fromEntries(entries)
 }
 
 /**
- * Begin and end of the run by the ODB's own clock readings, Unix seconds. `stoppedAt` is null while the run goes on: a
- * begin dump, and the end dump of a subrun in the middle of a run, still carry the text `Stop time` of the run before.
+ * Begin and end of the run by the ODB's own clock readings, Unix seconds. `stoppedAt` is null while the run
+ * goes on: a begin dump, and the end dump of a subrun in the middle of a run, still carry the text `Stop
+ * time` of the run before.
  */
 export function runTimes(
   beginDump: OdbTree | null,
@@ -109,7 +129,10 @@ function startOf(dump: OdbTree | null): number | null {
   return unixSeconds(dump?.get('/Runinfo/Start time binary'))
 }
 
-/** The stop time counts only in an end dump, set and not before the start; MIDAS sets it to 0 when a run begins. */
+/**
+ * The stop time counts only in an end dump, set and not before the start; MIDAS sets it to 0 when a run
+ * begins.
+ */
 function stopOf(beginDump: OdbTree | null, endDump: OdbTree | null): number | null {
   const stop = unixSeconds(endDump?.get('/Runinfo/Stop time binary'))
   const start = startOf(endDump) ?? startOf(beginDump)
@@ -118,7 +141,9 @@ function stopOf(beginDump: OdbTree | null, endDump: OdbTree | null): number | nu
 
 function unixSeconds(value: OdbValue | undefined): number | null {
   const seconds = scalar(value)
-  return typeof seconds === 'number' && Number.isInteger(seconds) && seconds > 0 && seconds <= 0xffffffff ? seconds : null
+  return typeof seconds === 'number' && Number.isInteger(seconds) && seconds > 0 && seconds <= 0xffffffff
+    ? seconds
+    : null
 }
 
 /** A key that is an array of one is read as its element, as MIDAS's logger does. */
@@ -157,26 +182,38 @@ function coerce(value: OdbValue | undefined, sqlType: RunlogSqlType): RunParamet
 }
 
 function integer(value: OdbScalar, least: number, most: number): number | null {
-  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most ? value : null
+  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most
+    ? value
+    : null
 }
 
 function cutBytes(text: string, most: number): string {
   const bytes = Buffer.from(text, 'utf8')
   // A character cut in two would become a replacement character: it is left out instead.
-  return bytes.length <= most ? text : new TextDecoder().decode(bytes.subarray(0, most)).replace(/\ufffd$/, '')
+  return bytes.length <= most
+    ? text
+    : new TextDecoder().decode(bytes.subarray(0, most)).replace(/\ufffd$/, '')
 }
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 const CTIME = /^[A-Z][a-z]{2} ([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d{2}):(\d{2}):(\d{2}) (\d{4})$/
 
-/** `Mon May  1 18:51:19 2023` (C's ctime, local time of the DAQ) as `2023-05-01 18:51:19`, still local; null for anything else. */
+/**
+ * `Mon May  1 18:51:19 2023` (C's ctime, local time of the DAQ) as `2023-05-01 18:51:19`, still local; null
+ * for anything else.
+ */
 export function dateTimeOfCtime(text: string): string | null {
   const match = CTIME.exec(text.trim())
   if (match === null) return null
   const [, monthName = '', day = '', hour = '', minute = '', second = '', year = ''] = match
   const month = MONTHS.indexOf(monthName) + 1
   const daysInMonth = month === 0 ? 0 : new Date(Date.UTC(Number(year), month, 0)).getUTCDate()
-  const valid = Number(day) >= 1 && Number(day) <= daysInMonth && Number(hour) < 24 && Number(minute) < 60 && Number(second) < 60
+  const valid =
+    Number(day) >= 1 &&
+    Number(day) <= daysInMonth &&
+    Number(hour) < 24 &&
+    Number(minute) < 60 &&
+    Number(second) < 60
   if (!valid || Number(year) < 1970) return null
   return `${year}-${String(month).padStart(2, '0')}-${day.padStart(2, '0')} ${hour}:${minute}:${second}`
 }

@@ -1,8 +1,17 @@
-/** One reading of a run file: decompression by what its first bytes announce, and the walk over the MIDAS stream inside. */
+/**
+ * One reading of a run file: decompression by what its first bytes announce, and the walk over the MIDAS
+ * stream inside.
+ */
 import { InvalidInputError } from '../errors.ts'
 import { ByteSource } from '../midas/decompress/byte-source.ts'
 import { decodeBzip2 } from '../midas/decompress/bzip2.ts'
-import { type Compression, type DecodeEnd, detectCompression, SIGNATURE_BYTES, type Sink } from '../midas/decompress/decoder.ts'
+import {
+  type Compression,
+  type DecodeEnd,
+  detectCompression,
+  SIGNATURE_BYTES,
+  type Sink,
+} from '../midas/decompress/decoder.ts'
 import { decodeGzip, readGzipHeader } from '../midas/decompress/gzip.ts'
 import { decodeLz4 } from '../midas/decompress/lz4.ts'
 import { createReader, type MidasReader } from '../midas/reader.ts'
@@ -34,9 +43,9 @@ export interface WalkedFile {
 }
 
 /**
- * Bombs: what grows more than `MAX_RATIO` times. Runs of real detectors shrink two to five times, a run of blank frames up
- * to a thousand times (deflate's most). What still is sound MIDAS may therefore be long, what no longer is may not, and
- * no run has millions of events (the largest on record 164,350).
+ * Bombs: what grows more than `MAX_RATIO` times. Runs of real detectors shrink two to five times, a run of
+ * blank frames up to a thousand times (deflate's most). What still is sound MIDAS may therefore be long, what
+ * no longer is may not, and no run has millions of events (the largest on record 164,350).
  */
 const MAX_RATIO = 200
 const SOUND_BYTES = 4 * 1024 ** 3
@@ -45,7 +54,11 @@ const MAX_EVENTS = 5_000_000
 
 function isBomb(reader: MidasReader, compressedBytes: number): boolean {
   if (reader.position <= MAX_RATIO * compressedBytes) return false
-  return reader.position > SOUND_BYTES || (reader.hasStopped && reader.position > UNSOUND_BYTES) || reader.eventsSeen > MAX_EVENTS
+  return (
+    reader.position > SOUND_BYTES ||
+    (reader.hasStopped && reader.position > UNSOUND_BYTES) ||
+    reader.eventsSeen > MAX_EVENTS
+  )
 }
 
 const CLEAN: DecodeEnd = { problem: null, garbageOffset: null }
@@ -57,7 +70,11 @@ const PIECE_BYTES = 1024 * 1024
  * @param reopen the file from its start once more; used when the first reading left a doubt.
  * @throws InvalidInputError when there is no MIDAS stream in the file, or a bomb.
  */
-export async function walkFile(bytes: ByteSource, reopen: () => AsyncIterable<Uint8Array>, options: WalkOptions): Promise<WalkedFile> {
+export async function walkFile(
+  bytes: ByteSource,
+  reopen: () => AsyncIterable<Uint8Array>,
+  options: WalkOptions,
+): Promise<WalkedFile> {
   if (!(await bytes.fill(1))) throw new InvalidInputError('nothing readable: the file is empty')
   await bytes.fill(SIGNATURE_BYTES)
   const compression = detectCompression(bytes.peek(SIGNATURE_BYTES))
@@ -81,14 +98,20 @@ const walkInProcess = (
   reopen: () => AsyncIterable<Uint8Array>,
   options: WalkOptions,
 ): Promise<WalkedFile> =>
-  walk(compression, bytes, options, (sink) => (compression === 'gzip' ? decodeGzip(bytes, reopen, sink) : decodeBzip2(bytes, sink)))
+  walk(compression, bytes, options, (sink) =>
+    compression === 'gzip' ? decodeGzip(bytes, reopen, sink) : decodeBzip2(bytes, sink),
+  )
 
 async function passThrough(bytes: ByteSource, sink: Sink): Promise<DecodeEnd> {
-  for (let piece = await bytes.take(PIECE_BYTES); piece !== null; piece = await bytes.take(PIECE_BYTES)) sink(piece)
+  for (let piece = await bytes.take(PIECE_BYTES); piece !== null; piece = await bytes.take(PIECE_BYTES))
+    sink(piece)
   return CLEAN
 }
 
-/** in-process: no program is to be used, and nothing was read. again: it did not work out, or not without a doubt. */
+/**
+ * in-process: no program is to be used, and nothing was read. again: it did not work out, or not without a
+ * doubt.
+ */
 async function walkByProcess(
   compression: 'gzip' | 'bzip2',
   bytes: ByteSource,
@@ -132,6 +155,8 @@ async function walk(
   }
   const decoded = await decode(sink)
   if (reader.position === 0)
-    throw new InvalidInputError(`nothing readable: ${decoded.problem?.message ?? 'the compressed file is empty inside'}`)
+    throw new InvalidInputError(
+      `nothing readable: ${decoded.problem?.message ?? 'the compressed file is empty inside'}`,
+    )
   return { compression, decoded, walked: reader.end() }
 }

@@ -45,7 +45,10 @@ export async function claimKnown(
   return lease ?? (await waitForOther(context, object, signal))
 }
 
-/** True when whoever reads this object dies without a word: then it is failed and told, before it takes another along. */
+/**
+ * True when whoever reads this object dies without a word: then it is failed and told, before it takes
+ * another along.
+ */
 async function isDeadly(
   context: StorageContext,
   arrival: Arrival,
@@ -60,19 +63,32 @@ async function isDeadly(
   return await giveUp(context, given, (trx) => failDeadArrival(trx, arrival, reason), signal)
 }
 
-/** The store holds a finished version again after it held another: the catalogue shows something else by now. */
+/**
+ * The store holds a finished version again after it held another: the catalogue shows something else by now.
+ */
 function isStoredAgain(arrival: Arrival, live: LiveVersion | null, object: ObjectDescription): boolean {
   // Deleted after its copy on tape was verified, or missing, and here once more: brought back, or sent again.
   if (live !== null && live.etag === object.etag && !live.inStore) return arrival.state === 'done'
-  // The same bytes sent once more after a digest disagreed: what is stated about them may have been put right.
+  // The same bytes sent once more after a digest disagreed: what is stated about them may have been put
+  // right.
   const restated = live?.integrity === 'mismatch' && live.storedAt < object.lastModified
   if (arrival.state === 'done') return live?.etag !== object.etag || restated
   if (arrival.state !== 'invalid') return false
-  return (live !== null && live.etag !== object.etag) || (arrival.last_modified?.getTime() ?? 0) < object.lastModified.getTime()
+  return (
+    (live !== null && live.etag !== object.etag) ||
+    (arrival.last_modified?.getTime() ?? 0) < object.lastModified.getTime()
+  )
 }
 
-/** Another call holds the lease, on a duplicate of this message: its result is ours, unless it dies or takes longer than we wait. */
-async function waitForOther(context: StorageContext, object: ObjectDescription, signal: AbortSignal): Promise<Outcome | 'look-again'> {
+/**
+ * Another call holds the lease, on a duplicate of this message: its result is ours, unless it dies or takes
+ * longer than we wait.
+ */
+async function waitForOther(
+  context: StorageContext,
+  object: ObjectDescription,
+  signal: AbortSignal,
+): Promise<Outcome | 'look-again'> {
   for (let waitedMs = 0; waitedMs < WAIT_FOR_OTHER_MS; waitedMs += WAIT_STEP_MS) {
     await sleep(WAIT_STEP_MS, undefined, { signal })
     const arrival = await findArrival(context.database, object)

@@ -1,6 +1,15 @@
-/** From "something arrived" to "the run stands in the catalogue": what the store holds now is read, once, and written down. */
+/**
+ * From "something arrived" to "the run stands in the catalogue": what the store holds now is read, once, and
+ * written down.
+ */
 
-import { claimNewArrival, closeArrival, endAttempt, type Lease, recordArrivals } from '../catalogue/arrivals.ts'
+import {
+  claimNewArrival,
+  closeArrival,
+  endAttempt,
+  type Lease,
+  recordArrivals,
+} from '../catalogue/arrivals.ts'
 import { recordFile, recordInvalid } from '../catalogue/record-file.ts'
 import type { StorageContext } from '../context.ts'
 import { InvalidInputError, TransientError } from '../errors.ts'
@@ -18,14 +27,23 @@ import { claimKnown, withLease } from './claim.ts'
 import type { Outcome } from './outcome.ts'
 import { giveBack, rejectMisnamed, reportGone, reportUnseen } from './refuse.ts'
 
-/** A key that is overwritten again and again while it is read is left to the newest version's own notification. */
+/**
+ * A key that is overwritten again and again while it is read is left to the newest version's own
+ * notification.
+ */
 const LOOKS = 3
 
 /**
  * Processes one arrival. Any number of calls, at once or repeated, have one outcome.
- * @throws ConflictError while another call works on the same object, TransientError when trying again may help.
+ * @throws ConflictError while another call works on the same object, TransientError when trying again may
+ * help.
  */
-export async function processArrival(context: StorageContext, hint: ObjectArrival, signal: AbortSignal, log: Logger): Promise<Outcome> {
+export async function processArrival(
+  context: StorageContext,
+  hint: ObjectArrival,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<Outcome> {
   const route = context.config.CYGNET_RAW_BUCKETS.includes(hint.bucket)
     ? routeKey(hint.key, context.config.CYGNET_IGNORED_PREFIXES)
     : ({ kind: 'ignored' } as const)
@@ -50,10 +68,15 @@ async function processCurrentVersion(
     throw error
   })
   if (object === null) return await reportGone(context, hint, run, signal)
-  if (hint.etag !== object.etag || hint.versionId !== object.versionId) await supersedeHint(context, hint, object)
+  if (hint.etag !== object.etag || hint.versionId !== object.versionId)
+    await supersedeHint(context, hint, object)
   const { CYGNET_LEASE_SECONDS: leaseSeconds } = context.config
   const owner = claimOwner(context)
-  const fresh = await claimNewArrival(context.database, hint, object, { owner, leaseSeconds, at: context.now() })
+  const fresh = await claimNewArrival(context.database, hint, object, {
+    owner,
+    leaseSeconds,
+    at: context.now(),
+  })
   const claim = fresh ?? (await claimKnown(context, object, run, { owner, leaseSeconds }, signal))
   if (typeof claim === 'string') return claim
   const recorded = await withLease(context, claim, signal, async (held) => {
@@ -64,14 +87,28 @@ async function processCurrentVersion(
       throw error
     }
   })
-  await flushOutbox(context.database, context.queues, { names: recorded.requests.map((request) => request.name) }, signal)
+  await flushOutbox(
+    context.database,
+    context.queues,
+    { names: recorded.requests.map((request) => request.name) },
+    signal,
+  )
   return recorded.outcome
 }
 
 /** The notification was of another version than the store holds by now, or did not say of which. */
-async function supersedeHint(context: StorageContext, hint: ObjectArrival, object: ObjectDescription): Promise<void> {
+async function supersedeHint(
+  context: StorageContext,
+  hint: ObjectArrival,
+  object: ObjectDescription,
+): Promise<void> {
   await recordArrivals(context.database, [hint], context.now())
-  await closeArrival(context.database, hint, 'superseded', `the store holds ${object.versionId ?? object.etag} by now`)
+  await closeArrival(
+    context.database,
+    hint,
+    'superseded',
+    `the store holds ${object.versionId ?? object.etag} by now`,
+  )
 }
 
 interface Claimed {
@@ -87,7 +124,12 @@ interface RecordedArrival {
   readonly requests: readonly Request[]
 }
 
-async function extractAndRecord(context: StorageContext, claimed: Claimed, signal: AbortSignal, log: Logger): Promise<RecordedArrival> {
+async function extractAndRecord(
+  context: StorageContext,
+  claimed: Claimed,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<RecordedArrival> {
   const { hint, run, object, lease } = claimed
   const stillCurrent = async () => {
     const now = await describeObject(context.s3, object, signal)
@@ -98,7 +140,11 @@ async function extractAndRecord(context: StorageContext, claimed: Claimed, signa
   try {
     const read = await extractAndCompare(context, object, run, signal)
     const priority = hint.source === 'reconcile' || hint.source === 'replay' ? 'backlog' : 'live'
-    const options = { at: context.now(), recoMinimumEvents: context.config.CYGNET_RECO_MINIMUM_EVENTS, stillCurrent }
+    const options = {
+      at: context.now(),
+      recoMinimumEvents: context.config.CYGNET_RECO_MINIMUM_EVENTS,
+      stillCurrent,
+    }
     const recorded = await recordFile(context.database, { ...common, ...read, priority }, options)
     if (recorded.kind === 'superseded') return await superseded(context, lease)
     const { metadata } = read
@@ -129,8 +175,16 @@ async function extractAndRecord(context: StorageContext, claimed: Claimed, signa
   }
 }
 
-/** Reads the object once; a second time when a digest disagrees, since it may have been our reading that went wrong. */
-async function extractAndCompare(context: StorageContext, object: ObjectDescription, run: RunKey, signal: AbortSignal) {
+/**
+ * Reads the object once; a second time when a digest disagrees, since it may have been our reading that went
+ * wrong.
+ */
+async function extractAndCompare(
+  context: StorageContext,
+  object: ObjectDescription,
+  run: RunKey,
+  signal: AbortSignal,
+) {
   const read = async () => {
     const metadata = await extractFile(
       { fileName: run.fileName, open: (opened) => readObject(context.s3, object, opened) },

@@ -1,6 +1,7 @@
 /**
- * The listing is the truth: compares what a bucket holds with the ledger and announces what is missing there, through the
- * same queue and handler as a live event. Page by page, its place kept in the catalogue, so that it resumes after a crash.
+ * The listing is the truth: compares what a bucket holds with the ledger and announces what is missing there,
+ * through the same queue and handler as a live event. Page by page, its place kept in the catalogue, so that
+ * it resumes after a crash.
  */
 
 import { MAX_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
@@ -39,16 +40,28 @@ const FAILED_RETRY_ATTEMPTS = 30
 /** Requests of a function that died between commit and sending are older than this. */
 const STRANDED_REQUEST_MS = 60_000
 
-export async function reconcile(context: StorageContext, options: ReconcileOptions, signal: AbortSignal): Promise<ReconcileProgress> {
+export async function reconcile(
+  context: StorageContext,
+  options: ReconcileOptions,
+  signal: AbortSignal,
+): Promise<ReconcileProgress> {
   const stranded = { olderThan: new Date(context.now().getTime() - STRANDED_REQUEST_MS) }
   // A queue that is broken must not keep the listing from being looked at.
-  await flushOutbox(context.database, context.queues, stranded, signal).catch((error) => context.log.error({ error }, 'requests-wait'))
+  await flushOutbox(context.database, context.queues, stranded, signal).catch((error) =>
+    context.log.error({ error }, 'requests-wait'),
+  )
   let startAfter = options.resume === true ? await resumePoint(context, options) : null
   let progress: ReconcileProgress = { listed: 0, runs: 0, announced: 0, finished: false }
   if (startAfter === null) await savePlace(context, options, null, progress, true)
   while (!signal.aborted) {
-    const page = await listObjects(context.s3, { bucket: options.bucket, prefix: options.prefix, startAfter }, signal)
-    const runs = page.objects.filter((object) => routeKey(object.key, context.config.CYGNET_IGNORED_PREFIXES).kind !== 'ignored')
+    const page = await listObjects(
+      context.s3,
+      { bucket: options.bucket, prefix: options.prefix, startAfter },
+      signal,
+    )
+    const runs = page.objects.filter(
+      (object) => routeKey(object.key, context.config.CYGNET_IGNORED_PREFIXES).kind !== 'ignored',
+    )
     const missing = await missingOf(context, runs, options.graceSeconds)
     await announce(context, missing, 'reconcile', signal)
     startAfter = page.last === null ? null : pastIgnored(page.last, context.config.CYGNET_IGNORED_PREFIXES)
@@ -102,7 +115,11 @@ async function announcePart(
     .where((where) =>
       where.or(
         objects.map((object) =>
-          where.and([where('bucket', '=', object.bucket), where('object_key', '=', object.key), where('etag', '=', object.etag)]),
+          where.and([
+            where('bucket', '=', object.bucket),
+            where('object_key', '=', object.key),
+            where('etag', '=', object.etag),
+          ]),
         ),
       ),
     )
@@ -118,7 +135,12 @@ async function missingOf(
   if (first === undefined) return []
   const keys = objects.map((object) => object.key)
   const [arrivals, live] = await Promise.all([
-    context.database.selectFrom('arrivals').selectAll().where('bucket', '=', first.bucket).where('object_key', 'in', keys).execute(),
+    context.database
+      .selectFrom('arrivals')
+      .selectAll()
+      .where('bucket', '=', first.bucket)
+      .where('object_key', 'in', keys)
+      .execute(),
     context.database
       .selectFrom('run_files')
       .leftJoin('replicas', (join) =>
@@ -139,25 +161,33 @@ async function missingOf(
   const liveEtag = new Map(inStore.map((file) => [file.object_key, file.etag]))
   return objects.filter((object) => {
     if (object.lastModified.getTime() > now - graceSeconds * 1000) return false
-    const known = arrivals.filter((arrival) => arrival.object_key === object.key && arrival.etag === object.etag)
-    return known.length === 0 || known.every((arrival) => wantsAnnouncing(arrival, liveEtag.get(object.key), now))
+    const known = arrivals.filter(
+      (arrival) => arrival.object_key === object.key && arrival.etag === object.etag,
+    )
+    return (
+      known.length === 0 || known.every((arrival) => wantsAnnouncing(arrival, liveEtag.get(object.key), now))
+    )
   })
 }
 
-/** @param liveEtag the ETag of the version that the catalogue believes to be in the store; undefined when it knows of none. */
+/**
+ * @param liveEtag the ETag of the version that the catalogue believes to be in the store; undefined when it
+ * knows of none.
+ */
 function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: number): boolean {
   const announcedLongAgo = arrival.announced_at.getTime() < now - LOST_MESSAGE_MS
   switch (arrival.state) {
     case 'done':
-      // Read before, but the catalogue shows another version, or none in the store: this one was put back, or its writing was
-      // overtaken.
+      // Read before, but the catalogue shows another version, or none in the store: this one was put back, or
+      // its writing was overtaken.
       return liveEtag !== arrival.etag
     case 'invalid':
       return liveEtag !== undefined && liveEtag !== arrival.etag
     case 'received':
       return announcedLongAgo
     case 'processing':
-      // Its own message brings it back; one whose readers keep dying is left to the hourly pace, and then to people.
+      // Its own message brings it back; one whose readers keep dying is left to the hourly pace, and then to
+      // people.
       return (
         (arrival.lease_until?.getTime() ?? 0) < now &&
         (arrival.attempts < MAX_ATTEMPTS || (announcedLongAgo && arrival.attempts < FAILED_RETRY_ATTEMPTS))
@@ -165,7 +195,9 @@ function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: nu
     case 'failed':
       return (
         arrival.outcome === 'gone' ||
-        ((arrival.finished_at?.getTime() ?? 0) < now - FAILED_RETRY_MS && announcedLongAgo && arrival.attempts < FAILED_RETRY_ATTEMPTS)
+        ((arrival.finished_at?.getTime() ?? 0) < now - FAILED_RETRY_MS &&
+          announcedLongAgo &&
+          arrival.attempts < FAILED_RETRY_ATTEMPTS)
       )
   }
 }

@@ -37,8 +37,8 @@ interface GivenUp {
 }
 
 /**
- * Makes an arrival failed and writes the alert with it, in one transaction: none is given up untold. `fail` says whether it
- * still was to be failed. Returns that.
+ * Makes an arrival failed and writes the alert with it, in one transaction: none is given up untold. `fail`
+ * says whether it still was to be failed. Returns that.
  */
 export async function giveUp(
   context: StorageContext,
@@ -65,7 +65,10 @@ export async function giveUp(
   return given
 }
 
-/** The object cannot even be looked at: the try is counted, and after the last one the arrival is failed, which is told. */
+/**
+ * The object cannot even be looked at: the try is counted, and after the last one the arrival is failed,
+ * which is told.
+ */
 export async function reportUnseen(
   context: StorageContext,
   hint: ObjectArrival,
@@ -88,7 +91,10 @@ export async function reportUnseen(
     )
 }
 
-/** Writes down why a try failed and frees the object for the next; after the last one the arrival is failed, which is told. */
+/**
+ * Writes down why a try failed and frees the object for the next; after the last one the arrival is failed,
+ * which is told.
+ */
 export async function giveBack(
   context: StorageContext,
   lease: Lease,
@@ -101,8 +107,15 @@ export async function giveBack(
   const last = lease.attempt >= MAX_ATTEMPTS && !(error instanceof ConflictError)
   try {
     if (last) {
-      const given = { arrivalId: lease.arrivalId, attempts: lease.attempt, reason: error.message, run, object }
-      const fail = (trx: Transaction<Schema>) => endAttempt(trx, lease, { state: 'failed', reason: error.message }).then(() => true)
+      const given = {
+        arrivalId: lease.arrivalId,
+        attempts: lease.attempt,
+        reason: error.message,
+        run,
+        object,
+      }
+      const fail = (trx: Transaction<Schema>) =>
+        endAttempt(trx, lease, { state: 'failed', reason: error.message }).then(() => true)
       await giveUp(context, given, fail, signal)
     } else await endAttempt(context.database, lease, { state: 'received', reason: error.message })
   } catch (second) {
@@ -134,7 +147,12 @@ export async function rejectMisnamed(
 }
 
 /** The object was announced, but is not there. */
-export async function reportGone(context: StorageContext, hint: ObjectArrival, run: RunKey, signal: AbortSignal): Promise<'gone'> {
+export async function reportGone(
+  context: StorageContext,
+  hint: ObjectArrival,
+  run: RunKey,
+  signal: AbortSignal,
+): Promise<'gone'> {
   const reason = 'the object was no longer in the bucket when it was looked at'
   await recordArrivals(context.database, [hint], context.now())
   await closeArrival(context.database, hint, 'gone', reason)

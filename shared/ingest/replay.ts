@@ -1,4 +1,7 @@
-/** Replay: what was processed before, or never, is put through the same queue again. First a plan, then the deed. */
+/**
+ * Replay: what was processed before, or never, is put through the same queue again. First a plan, then the
+ * deed.
+ */
 
 import type { StorageContext } from '../context.ts'
 import { routeKey } from '../notifications/route-key.ts'
@@ -21,9 +24,16 @@ export interface ReplayPlan {
 }
 
 /** Finds what a selection means today, asking the store. Nothing is changed. */
-export async function planReplay(context: StorageContext, selection: ReplaySelection, signal: AbortSignal): Promise<ReplayPlan> {
+export async function planReplay(
+  context: StorageContext,
+  selection: ReplaySelection,
+  signal: AbortSignal,
+): Promise<ReplayPlan> {
   if (selection.by === 'prefix') return { objects: await listRuns(context, selection, signal), gone: [] }
-  const names = selection.by === 'key' ? [{ bucket: selection.bucket, key: selection.key }] : await namesOf(context, selection)
+  const names =
+    selection.by === 'key'
+      ? [{ bucket: selection.bucket, key: selection.key }]
+      : await namesOf(context, selection)
   const objects: ObjectVersion[] = []
   const gone: { bucket: string; key: string }[] = []
   for (const name of names) {
@@ -34,7 +44,10 @@ export async function planReplay(context: StorageContext, selection: ReplaySelec
   return { objects, gone }
 }
 
-/** Opens the ledger's rows again and announces the objects; one that is being worked on just now is left to that. */
+/**
+ * Opens the ledger's rows again and announces the objects; one that is being worked on just now is left to
+ * that.
+ */
 export async function replay(context: StorageContext, plan: ReplayPlan, signal: AbortSignal): Promise<void> {
   for (let start = 0; start < plan.objects.length; start += 100) {
     const part = plan.objects.slice(start, start + 100)
@@ -86,8 +99,16 @@ async function listRuns(
   const found: ObjectVersion[] = []
   let startAfter: string | null = null
   do {
-    const page: Awaited<ReturnType<typeof listObjects>> = await listObjects(context.s3, { ...where, startAfter }, signal)
-    found.push(...page.objects.filter((object) => routeKey(object.key, context.config.CYGNET_IGNORED_PREFIXES).kind !== 'ignored'))
+    const page: Awaited<ReturnType<typeof listObjects>> = await listObjects(
+      context.s3,
+      { ...where, startAfter },
+      signal,
+    )
+    found.push(
+      ...page.objects.filter(
+        (object) => routeKey(object.key, context.config.CYGNET_IGNORED_PREFIXES).kind !== 'ignored',
+      ),
+    )
     startAfter = page.last
   } while (startAfter !== null)
   return found

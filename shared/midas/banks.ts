@@ -25,12 +25,18 @@ export function bankNameCode(name: string): number {
   )
 }
 
-/** The name as text: bytes that are not printable ASCII, and the backslash, are written as \xNN, so no two names look alike. */
+/**
+ * The name as text: bytes that are not printable ASCII, and the backslash, are written as \xNN, so no two
+ * names look alike.
+ */
 export function bankName(nameCode: number): string {
   let name = ''
   for (let shift = 0; shift < 32; shift += 8) {
     const byte = (nameCode >>> shift) & 0xff
-    name += byte > 0x20 && byte < 0x7f && byte !== 0x5c ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`
+    name +=
+      byte > 0x20 && byte < 0x7f && byte !== 0x5c
+        ? String.fromCharCode(byte)
+        : `\\x${byte.toString(16).padStart(2, '0')}`
   }
   return name
 }
@@ -52,7 +58,9 @@ export class BankTally {
   /** Name codes of the event being read. */
   #touched: number[] = []
 
-  /** Notes a bank of the event being read. Names beyond `MAX_BANK_NAMES` are not kept: then false is returned. */
+  /**
+   * Notes a bank of the event being read. Names beyond `MAX_BANK_NAMES` are not kept: then false is returned.
+   */
   add(nameCode: number, sizeBytes: number): boolean {
     let entry = this.#entries.get(nameCode)
     if (entry === undefined) {
@@ -93,6 +101,8 @@ export class BankTally {
 
   /** Name (escaped) → count and bytes, in the order the names first appeared. */
   statistics(): Record<string, { count: number; bytes: number }> {
-    return Object.fromEntries([...this.#entries].map(([nameCode, { count, bytes }]) => [bankName(nameCode), { count, bytes }]))
+    return Object.fromEntries(
+      [...this.#entries].map(([nameCode, { count, bytes }]) => [bankName(nameCode), { count, bytes }]),
+    )
   }
 }

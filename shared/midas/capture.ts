@@ -14,7 +14,9 @@ export class Capture {
     if (taken <= 0) return
     if (this.#length + taken > this.#bytes.length) {
       // Grows with what really comes: a size that a damaged header claims costs nothing.
-      const grown = new Uint8Array(Math.min(this.#limit, Math.max(4096, 2 * this.#bytes.length, this.#length + taken)))
+      const grown = new Uint8Array(
+        Math.min(this.#limit, Math.max(4096, 2 * this.#bytes.length, this.#length + taken)),
+      )
       grown.set(this.#bytes.subarray(0, this.#length))
       this.#bytes = grown
     }

@@ -1,10 +1,10 @@
 /**
  * Waveform digitizers: the DGH0 header bank and the DIG0 sample bank.
  *
- * DGH0 is a list of whole numbers: the number of boards, then for each board: model (1742 fast, 1720 slow), samples per
- * channel, channels, triggers, vertical resolution, sampling rate, one offset per channel, one trigger time tag per
- * trigger and, for the 1742 alone, one start index cell (of its DRS4 chip) per trigger. DIG0 holds, board after board,
- * for each trigger and each channel, the samples as 16-bit numbers.
+ * DGH0 is a list of whole numbers: the number of boards, then for each board: model (1742 fast, 1720 slow),
+ * samples per channel, channels, triggers, vertical resolution, sampling rate, one offset per channel, one
+ * trigger time tag per trigger and, for the 1742 alone, one start index cell (of its DRS4 chip) per trigger.
+ * DIG0 holds, board after board, for each trigger and each channel, the samples as 16-bit numbers.
  */
 import { InvalidInputError } from '../errors.ts'
 import { tidInfo } from './tid.ts'
@@ -35,14 +35,16 @@ export interface DigitizerHeader {
 
 /** Board summaries alone, as the catalogue keeps them. */
 export function digitizerBoards(header: DigitizerHeader): readonly DigitizerBoard[] {
-  return header.boards.map(({ model, samplesPerChannel, channels, triggers, resolutionBits, samplingMHz }) => ({
-    model,
-    samplesPerChannel,
-    channels,
-    triggers,
-    resolutionBits,
-    samplingMHz,
-  }))
+  return header.boards.map(
+    ({ model, samplesPerChannel, channels, triggers, resolutionBits, samplingMHz }) => ({
+      model,
+      samplesPerChannel,
+      channels,
+      triggers,
+      resolutionBits,
+      samplingMHz,
+    }),
+  )
 }
 
 /** Numbers before the per-channel and per-trigger lists. */
@@ -75,14 +77,22 @@ export function decodeDigitizerHeader(data: Uint8Array, type: number): Digitizer
 
 /** 16-bit samples that the DIG0 bank of the same event must hold. */
 export function digitizerSampleCount(header: DigitizerHeader): number {
-  return header.boards.reduce((sum, board) => sum + board.triggers * board.channels * board.samplesPerChannel, 0)
+  return header.boards.reduce(
+    (sum, board) => sum + board.triggers * board.channels * board.samplesPerChannel,
+    0,
+  )
 }
 
 function readBoard(words: readonly number[], at: number, index: number): DigitizerBoardHeader {
-  const [model, samplesPerChannel, channels, triggers, resolution, samplingMHz] = words.slice(at, at + FIXED_WORDS)
+  const [model, samplesPerChannel, channels, triggers, resolution, samplingMHz] = words.slice(
+    at,
+    at + FIXED_WORDS,
+  )
   const where = `board ${index + 1}`
   if (model !== 1742 && model !== 1720)
-    throw invalid(model === undefined ? `${where} is missing` : `${where} is a model ${model}, not a 1742 or 1720`)
+    throw invalid(
+      model === undefined ? `${where} is missing` : `${where} is a model ${model}, not a 1742 or 1720`,
+    )
   const count = (value: number | undefined, what: string, least: number, most: number): number => {
     if (value === undefined) throw invalid(`${where} is cut before its ${what}`)
     if (value < least || value > most) throw invalid(`${where} announces ${value} ${what}`)
@@ -119,7 +129,8 @@ function integers(data: Uint8Array, type: number): readonly number[] {
   const read = readers.get(type)
   const size = tidInfo(type)?.sizeBytes ?? 0
   if (read === undefined) throw invalid(`its type is ${tidInfo(type)?.name ?? type}, not a whole number`)
-  if (data.length % size !== 0) throw invalid(`${data.length} bytes are no whole number of ${size}-byte words`)
+  if (data.length % size !== 0)
+    throw invalid(`${data.length} bytes are no whole number of ${size}-byte words`)
   return Array.from({ length: data.length / size }, (_, index) => read(view, index * size))
 }
 

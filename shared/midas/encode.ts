@@ -1,6 +1,13 @@
 /** Writes MIDAS events, as the logger of the experiment does: for the simulator and for tests. */
 import { InvalidInputError } from '../errors.ts'
-import { BANK_FLAGS, BANK_HEADER_BYTES, BANKS_HEADER_BYTES, type BankFormat, EVENT_HEADER_BYTES, paddedBankBytes } from './format.ts'
+import {
+  BANK_FLAGS,
+  BANK_HEADER_BYTES,
+  BANKS_HEADER_BYTES,
+  type BankFormat,
+  EVENT_HEADER_BYTES,
+  paddedBankBytes,
+} from './format.ts'
 
 export interface EventToEncode {
   /** 0 to 0xffff. */
@@ -41,7 +48,11 @@ export function encodeEvent(event: EventToEncode): Uint8Array {
  * @param options.padding the byte that fills the padding; real files hold stale memory there.
  * @throws InvalidInputError for a name that is not four bytes, or a bank too large for 16-bit sizes.
  */
-export function encodeBanks(format: BankFormat, banks: readonly BankToEncode[], options: { readonly padding?: number } = {}): Uint8Array {
+export function encodeBanks(
+  format: BankFormat,
+  banks: readonly BankToEncode[],
+  options: { readonly padding?: number } = {},
+): Uint8Array {
   const headerBytes = BANK_HEADER_BYTES[format]
   const allBanksBytes = banks.reduce((sum, bank) => sum + headerBytes + paddedBankBytes(bank.data.length), 0)
   const bytes = new Uint8Array(BANKS_HEADER_BYTES + allBanksBytes)
@@ -51,11 +62,14 @@ export function encodeBanks(format: BankFormat, banks: readonly BankToEncode[], 
   let at = BANKS_HEADER_BYTES
   for (const bank of banks) {
     const name = Uint8Array.from(bank.name, (character) => character.charCodeAt(0))
-    if (name.length !== 4) throw new InvalidInputError(`a bank name has four characters, not ${JSON.stringify(bank.name)}`)
+    if (name.length !== 4)
+      throw new InvalidInputError(`a bank name has four characters, not ${JSON.stringify(bank.name)}`)
     bytes.set(name, at)
     if (format === 'bank16') {
       if (bank.data.length > 0xffff)
-        throw new InvalidInputError(`bank ${bank.name} has ${bank.data.length} bytes, too many for 16-bit banks`)
+        throw new InvalidInputError(
+          `bank ${bank.name} has ${bank.data.length} bytes, too many for 16-bit banks`,
+        )
       view.setUint16(at + 4, bank.type, true)
       view.setUint16(at + 6, bank.data.length, true)
     } else {

@@ -1,9 +1,11 @@
 /**
- * What follows what in a MIDAS stream: event header, then for data events the header of all banks and the banks.
+ * What follows what in a MIDAS stream: event header, then for data events the header of all banks and the
+ * banks.
  *
- * What it does with damage: a bank that does not fit in its event makes the event damaged, and the walk goes on with
- * the next event, since the event's own size is sane; an event header that cannot be one ends the walk. Behind the end of the
- * run the standard is higher: whatever is no whole, sound event is garbage, and ends the walk without being a fault.
+ * What it does with damage: a bank that does not fit in its event makes the event damaged, and the walk goes
+ * on with the next event, since the event's own size is sane; an event header that cannot be one ends the
+ * walk. Behind the end of the run the standard is higher: whatever is no whole, sound event is garbage, and
+ * ends the walk without being a fault.
  */
 import { BankTally, bankName, bankNameCode, MAX_BANK_NAMES, readBankHeader } from './banks.ts'
 import { Capture } from './capture.ts'
@@ -98,7 +100,8 @@ export class EventGrammar implements Grammar {
       this.capture = null
       const left = this.#left
       if (left >= BANK_HEADER_BYTES[this.#format]) return 0
-      if (left > 0) return this.#unreadable(() => `${left} bytes remain behind its last bank, too few for another`, 0)
+      if (left > 0)
+        return this.#unreadable(() => `${left} bytes remain behind its last bank, too few for another`, 0)
       this.#step = 'event'
     }
     if (this.#step === 'event') this.#finishEvent()
@@ -123,7 +126,8 @@ export class EventGrammar implements Grammar {
   #count(kind: EventKind, header: EventHeader, offset: number): void {
     this.events.add(kind === 'data' ? header.id : header.id & EVENT_FRAGMENT_ID_MASK, header)
     this.banks.commit()
-    if (this.#newHeader !== null) this.digitizerHeader = { type: this.#newHeader.type, data: this.#newHeader.capture.bytes }
+    if (this.#newHeader !== null)
+      this.digitizerHeader = { type: this.#newHeader.type, data: this.#newHeader.capture.bytes }
     this.cameraBytes ??= this.#newCameraBytes
     if (this.ended)
       this.warnings.add(
@@ -139,7 +143,8 @@ export class EventGrammar implements Grammar {
     this.current = { kind, header, offset, inconsistent: false, damaged: false }
     this.#left = 0
     const { id, mask, serial, timeSeconds, dataBytes } = header
-    if ((id | mask | serial | timeSeconds | dataBytes) === 0) return this.#end('zeros', 'there are zeros where an event should start')
+    if ((id | mask | serial | timeSeconds | dataBytes) === 0)
+      return this.#end('zeros', 'there are zeros where an event should start')
     if (dataBytes > this.#limits.maxEventBytes)
       return this.#end(
         'event-too-large',
@@ -183,7 +188,8 @@ export class EventGrammar implements Grammar {
         this.warnings.add(
           'several-runs',
           offset,
-          () => `another begin-of-run event (run ${header.serial}) at byte ${offset}: the file holds several runs`,
+          () =>
+            `another begin-of-run event (run ${header.serial}) at byte ${offset}: the file holds several runs`,
         )
       this.runNumber ??= header.serial
       this.ended = false
@@ -193,7 +199,8 @@ export class EventGrammar implements Grammar {
       this.warnings.add(
         'odb-too-large',
         offset,
-        () => `the ODB dump of the ${kind} event at byte ${offset} has ${header.dataBytes} bytes and was not read`,
+        () =>
+          `the ODB dump of the ${kind} event at byte ${offset} has ${header.dataBytes} bytes and was not read`,
       )
     else if (wanted && header.dataBytes > 0) this.capture = new Capture(header.dataBytes)
     return header.dataBytes
@@ -224,7 +231,8 @@ export class EventGrammar implements Grammar {
       this.warnings.add(
         'banks-size',
         offset,
-        (count) => `the size of all banks contradicts the event's in ${count} events (the first at byte ${offset})`,
+        (count) =>
+          `the size of all banks contradicts the event's in ${count} events (the first at byte ${offset})`,
       )
     }
     return 0
@@ -241,7 +249,8 @@ export class EventGrammar implements Grammar {
       this.warnings.add(
         'bank-type',
         offset,
-        (count) => `${count} banks of unknown type (the first, ${bankName(nameCode)}, in the event at byte ${offset})`,
+        (count) =>
+          `${count} banks of unknown type (the first, ${bankName(nameCode)}, in the event at byte ${offset})`,
       )
     if (!this.banks.add(nameCode, sizeBytes))
       this.warnings.add(
@@ -249,7 +258,12 @@ export class EventGrammar implements Grammar {
         offset,
         () => `more than ${MAX_BANK_NAMES} different bank names: those that came later are not counted`,
       )
-    if (sizeBytes > 0 && nameCode === DIGITIZER_HEADER && this.digitizerHeader === null && this.#newHeader === null) {
+    if (
+      sizeBytes > 0 &&
+      nameCode === DIGITIZER_HEADER &&
+      this.digitizerHeader === null &&
+      this.#newHeader === null
+    ) {
       this.capture = new Capture(Math.min(sizeBytes, MAX_DIGITIZER_HEADER_BYTES))
       this.#newHeader = { type, capture: this.capture }
     }
@@ -267,11 +281,15 @@ export class EventGrammar implements Grammar {
       this.warnings.add(
         'camera-size',
         offset,
-        (count) => `the camera bank's size changes ${count} times (first in the event at byte ${offset}: ${sizeBytes} instead of ${known})`,
+        (count) =>
+          `the camera bank's size changes ${count} times (first in the event at byte ${offset}: ${sizeBytes} instead of ${known})`,
       )
   }
 
-  /** The banks make no sense from here on: passes over the rest of the event. Harmless only behind the declared end of all banks. */
+  /**
+   * The banks make no sense from here on: passes over the rest of the event. Harmless only behind the
+   * declared end of all banks.
+   */
   #unreadable(reason: () => string, headerBytes: number): number {
     const { current } = this
     const surplus = this.#declaredLeft + headerBytes <= 0

@@ -23,7 +23,8 @@ export interface EventHeader {
 }
 
 export const u16 = (bytes: Uint8Array, at: number): number => (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)
-export const u32 = (bytes: Uint8Array, at: number): number => (u16(bytes, at) | (u16(bytes, at + 2) << 16)) >>> 0
+export const u32 = (bytes: Uint8Array, at: number): number =>
+  (u16(bytes, at) | (u16(bytes, at + 2) << 16)) >>> 0
 
 /** The header in the 16 bytes at `at` (any alignment: events follow each other without padding). */
 export function readEventHeader(bytes: Uint8Array, at: number): EventHeader {
@@ -36,7 +37,13 @@ export function readEventHeader(bytes: Uint8Array, at: number): EventHeader {
   }
 }
 
-export type EventKind = 'begin-of-run' | 'end-of-run' | 'message' | 'first-fragment' | 'next-fragment' | 'data'
+export type EventKind =
+  | 'begin-of-run'
+  | 'end-of-run'
+  | 'message'
+  | 'first-fragment'
+  | 'next-fragment'
+  | 'data'
 
 export function eventKind(id: number): EventKind {
   if (id === EVENT_BEGIN_OF_RUN) return 'begin-of-run'
@@ -54,36 +61,49 @@ export const hasUsualFlags = (flags: number): boolean => Object.values(BANK_FLAG
 export const START_BYTES = EVENT_HEADER_BYTES + BANKS_HEADER_BYTES
 
 /**
- * Checks that a stream starts like a MIDAS file: with a begin-of-run, end-of-run or message event, or with a data event
- * whose body announces banks (runs written without ODB dumps).
+ * Checks that a stream starts like a MIDAS file: with a begin-of-run, end-of-run or message event, or with a
+ * data event whose body announces banks (runs written without ODB dumps).
  * @param start the first `START_BYTES` bytes; fewer only when the stream has no more.
- * @throws InvalidInputError when there is nothing to read, for big-endian files, and for anything that is not MIDAS.
+ * @throws InvalidInputError when there is nothing to read, for big-endian files, and for anything that is not
+ * MIDAS.
  */
 export function checkStart(start: Uint8Array, maxEventBytes: number): void {
-  if (start.length === 0) throw new InvalidInputError('nothing readable: there is not a single byte of data in the file')
-  if (isBigEndian(start)) throw new InvalidInputError('this is a big-endian MIDAS file; only little-endian ones are supported')
-  if (!startsLikeAnEvent(start, maxEventBytes)) throw new InvalidInputError(`this is not a MIDAS file: ${describeStart(start)}`)
+  if (start.length === 0)
+    throw new InvalidInputError('nothing readable: there is not a single byte of data in the file')
+  if (isBigEndian(start))
+    throw new InvalidInputError('this is a big-endian MIDAS file; only little-endian ones are supported')
+  if (!startsLikeAnEvent(start, maxEventBytes))
+    throw new InvalidInputError(`this is not a MIDAS file: ${describeStart(start)}`)
   if (start.length <= EVENT_HEADER_BYTES)
-    throw new InvalidInputError(`nothing readable: the data end after ${start.length} bytes, before the first event's contents`)
+    throw new InvalidInputError(
+      `nothing readable: the data end after ${start.length} bytes, before the first event's contents`,
+    )
 }
 
 function startsLikeAnEvent(start: Uint8Array, maxEventBytes: number): boolean {
   const kind = eventKind(u16(start, 0))
   const hasMagic = u16(start, 2) === MIDAS_MAGIC
   // Shorter than an event header: only the two words are there to be judged.
-  if (start.length < EVENT_HEADER_BYTES) return start.length >= 4 && kind !== 'data' && (hasMagic || kind === 'message')
+  if (start.length < EVENT_HEADER_BYTES)
+    return start.length >= 4 && kind !== 'data' && (hasMagic || kind === 'message')
   const { dataBytes } = readEventHeader(start, 0)
   const body = start.subarray(EVENT_HEADER_BYTES)
-  if (kind === 'begin-of-run' || kind === 'end-of-run') return hasMagic || (dataBytes <= maxEventBytes && isDumpText(body))
+  if (kind === 'begin-of-run' || kind === 'end-of-run')
+    return hasMagic || (dataBytes <= maxEventBytes && isDumpText(body))
   if (kind === 'message')
-    return dataBytes > 0 && dataBytes <= maxEventBytes && body.every((byte) => byte >= 0x20 || byte === 0 || byte === 0x0a)
+    return (
+      dataBytes > 0 &&
+      dataBytes <= maxEventBytes &&
+      body.every((byte) => byte >= 0x20 || byte === 0 || byte === 0x0a)
+    )
   if (kind !== 'data') return dataBytes > 0 && dataBytes <= maxEventBytes
   if (dataBytes < BANKS_HEADER_BYTES || dataBytes > maxEventBytes) return false
   return body.length < BANKS_HEADER_BYTES || hasUsualFlags(u32(body, 4))
 }
 
 /** A dump is JSON, XML or the old `[/path]` text. */
-const isDumpText = (body: Uint8Array): boolean => body.length === 0 || body[0] === 0x7b || body[0] === 0x3c || body[0] === 0x5b
+const isDumpText = (body: Uint8Array): boolean =>
+  body.length === 0 || body[0] === 0x7b || body[0] === 0x3c || body[0] === 0x5b
 
 function isBigEndian(start: Uint8Array): boolean {
   if (start.length < 4) return false
@@ -117,6 +137,8 @@ function describeStart(start: Uint8Array): string {
   const bytes = Array.from(start.subarray(0, 16))
   const hex = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(' ')
   const text = String.fromCharCode(...bytes)
-  const name = bytes.every((byte) => byte === 0) ? 'zeros' : lookAlikes.find(([signature]) => text.startsWith(signature))?.[1]
+  const name = bytes.every((byte) => byte === 0)
+    ? 'zeros'
+    : lookAlikes.find(([signature]) => text.startsWith(signature))?.[1]
   return `it starts with the bytes ${hex}${name === undefined ? '' : ` (${name})`}`
 }

@@ -10,7 +10,10 @@ interface Collected {
 export class FindingList {
   readonly #byCode = new Map<string, Collected>()
 
-  /** Notes a finding. `describe` of the first one with this code makes the sentence, given how many there were in all. */
+  /**
+   * Notes a finding. `describe` of the first one with this code makes the sentence, given how many there were
+   * in all.
+   */
   add(code: string, offset: number | null, describe: (count: number) => string): void {
     const known = this.#byCode.get(code)
     if (known !== undefined) known.count += 1
@@ -18,6 +21,10 @@ export class FindingList {
   }
 
   findings(): readonly Finding[] {
-    return [...this.#byCode].map(([code, { offset, describe, count }]) => ({ code, message: describe(count), offset }))
+    return [...this.#byCode].map(([code, { offset, describe, count }]) => ({
+      code,
+      message: describe(count),
+      offset,
+    }))
   }
 }

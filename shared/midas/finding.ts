@@ -4,6 +4,9 @@ export interface Finding {
   readonly code: string
   /** One sentence a physicist understands. */
   readonly message: string
-  /** Byte offset in the uncompressed stream (in the compressed one for codes about the compression); null where none applies. */
+  /**
+   * Byte offset in the uncompressed stream (in the compressed one for codes about the compression); null
+   * where none applies.
+   */
   readonly offset: number | null
 }

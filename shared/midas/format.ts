@@ -3,14 +3,23 @@
  * All numbers are little-endian: the byte order of the machines that write the files.
  */
 
-/** Event header: u16 id, u16 trigger mask, u32 serial number, u32 Unix time, u32 data size without these 16 bytes. */
+/**
+ * Event header: u16 id, u16 trigger mask, u32 serial number, u32 Unix time, u32 data size without these 16
+ * bytes.
+ */
 export const EVENT_HEADER_BYTES = 16
 
-/** Event ids of the data acquisition itself. The mask of begin-of-run and end-of-run is `MIDAS_MAGIC`, their serial the run number. */
+/**
+ * Event ids of the data acquisition itself. The mask of begin-of-run and end-of-run is `MIDAS_MAGIC`, their
+ * serial the run number.
+ */
 export const EVENT_BEGIN_OF_RUN = 0x8000
 export const EVENT_END_OF_RUN = 0x8001
 export const EVENT_MESSAGE = 0x8002
-/** An event larger than the buffer travels in fragments: the id's upper four bits say which, the lower twelve are the id of the whole event. */
+/**
+ * An event larger than the buffer travels in fragments: the id's upper four bits say which, the lower twelve
+ * are the id of the whole event.
+ */
 export const EVENT_FRAGMENT_FIRST = 0xc000
 export const EVENT_FRAGMENT_NEXT = 0xd000
 export const EVENT_FRAGMENT_ID_MASK = 0x0fff
@@ -18,7 +27,10 @@ export const EVENT_FRAGMENT_ID_MASK = 0x0fff
 /** "MI", the trigger mask of begin-of-run and end-of-run events. */
 export const MIDAS_MAGIC = 0x494d
 
-/** Events of the experiment's frontends. Triggers, with the camera frame and the digitizers, are what physicists call events. */
+/**
+ * Events of the experiment's frontends. Triggers, with the camera frame and the digitizers, are what
+ * physicists call events.
+ */
 export const EVENT_TRIGGER = 1
 export const EVENT_HIGH_VOLTAGE = 3
 export const EVENT_ENVIRONMENT = 5
@@ -32,10 +44,16 @@ export type BankFormat = 'bank16' | 'bank32' | 'bank32a'
 /** The flags a writer sets for each format; a reader tests bit 0x20, then bit 0x10. */
 export const BANK_FLAGS: Readonly<Record<BankFormat, number>> = { bank16: 0x01, bank32: 0x11, bank32a: 0x31 }
 
-/** Bank header: name[4], then type and size as u16 (bank16) or u32, and for bank32a a reserved u32 that is not initialised. */
+/**
+ * Bank header: name[4], then type and size as u16 (bank16) or u32, and for bank32a a reserved u32 that is not
+ * initialised.
+ */
 export const BANK_HEADER_BYTES: Readonly<Record<BankFormat, number>> = { bank16: 8, bank32: 12, bank32a: 16 }
 
-/** Bytes a bank's data takes in the event: its size rounded up to 8, whatever the format (also the last bank's). */
+/**
+ * Bytes a bank's data takes in the event: its size rounded up to 8, whatever the format (also the last
+ * bank's).
+ */
 export function paddedBankBytes(sizeBytes: number): number {
   return Math.ceil(sizeBytes / 8) * 8
 }

@@ -1,6 +1,7 @@
 /**
- * Reads a MIDAS stream piece by piece, whatever the pieces, and never holds an event: headers are looked at, data are
- * passed over, and only ODB dumps and the first digitizer header are kept. Memory is bounded for any input.
+ * Reads a MIDAS stream piece by piece, whatever the pieces, and never holds an event: headers are looked at,
+ * data are passed over, and only ODB dumps and the first digitizer header are kept. Memory is bounded for any
+ * input.
  */
 import { InvalidInputError } from '../errors.ts'
 import { EventGrammar } from './event-grammar.ts'
@@ -84,7 +85,11 @@ function result(grammar: EventGrammar, slicer: Slicer): WalkResult {
   const garbage = grammar.garbageOffset
   if (garbage !== null) {
     const length = slicer.position - garbage
-    grammar.warnings.add('trailing-garbage', garbage, () => `${length} bytes of garbage follow the end of the run, from byte ${garbage} on`)
+    grammar.warnings.add(
+      'trailing-garbage',
+      garbage,
+      () => `${length} bytes of garbage follow the end of the run, from byte ${garbage} on`,
+    )
   }
   return {
     uncompressedBytes: slicer.position,
@@ -106,7 +111,10 @@ function result(grammar: EventGrammar, slicer: Slicer): WalkResult {
   }
 }
 
-/** Why the stream does not end as a run does: the walk stopped, an event is cut, or there is no end of run. Null when it does. */
+/**
+ * Why the stream does not end as a run does: the walk stopped, an event is cut, or there is no end of run.
+ * Null when it does.
+ */
 function howItEnds(grammar: EventGrammar, slicer: Slicer): Finding | null {
   const end = slicer.position
   const { count } = grammar.events
@@ -116,7 +124,11 @@ function howItEnds(grammar: EventGrammar, slicer: Slicer): Finding | null {
   const cutOffset = grammar.current?.offset ?? (slicer.heldBytes > 0 ? end - slicer.heldBytes : null)
   if (cutOffset === null) {
     if (grammar.ended) return null
-    return { code: 'no-end-of-run', message: `the file ends at byte ${end} without an end-of-run event; ${read}`, offset: end }
+    return {
+      code: 'no-end-of-run',
+      message: `the file ends at byte ${end} without an end-of-run event; ${read}`,
+      offset: end,
+    }
   }
   if (grammar.ended) {
     grammar.garbageOffset = cutOffset
@@ -143,7 +155,8 @@ function howItEnds(grammar: EventGrammar, slicer: Slicer): Finding | null {
 }
 
 function warnAboutRun({ internal, runNumber, endRunNumber, warnings }: EventGrammar): void {
-  if (runNumber === null) warnings.add('no-begin-of-run', 0, () => 'there is no begin-of-run event, so no ODB dump of the start')
+  if (runNumber === null)
+    warnings.add('no-begin-of-run', 0, () => 'there is no begin-of-run event, so no ODB dump of the start')
   else if (endRunNumber !== null && endRunNumber !== runNumber && internal.get('0x8000') === 1)
     warnings.add(
       'end-of-run-number',
@@ -154,5 +167,10 @@ function warnAboutRun({ internal, runNumber, endRunNumber, warnings }: EventGram
 
 function warnAboutNames({ banks, warnings }: EventGrammar): void {
   for (const name of Object.keys(banks.statistics()))
-    if (name.includes('\\')) warnings.add('bank-name', null, (count) => `${count} bank names are not plain ASCII (the first: ${name})`)
+    if (name.includes('\\'))
+      warnings.add(
+        'bank-name',
+        null,
+        (count) => `${count} bank names are not plain ASCII (the first: ${name})`,
+      )
 }

@@ -1,4 +1,7 @@
-/** Cuts a stream that comes in pieces of any size into headers and the data between them, without holding the data. */
+/**
+ * Cuts a stream that comes in pieces of any size into headers and the data between them, without holding the
+ * data.
+ */
 import type { Capture } from './capture.ts'
 
 /** Says how long the next header is and what it means. */
@@ -7,9 +10,15 @@ export interface Grammar {
   readonly headerBytes: number
   /** Takes the data being passed over, while it is set. */
   readonly capture: Capture | null
-  /** Reads the header at `at` in `bytes`, which is at `position` in the stream; returns the data bytes to pass over behind it. */
+  /**
+   * Reads the header at `at` in `bytes`, which is at `position` in the stream; returns the data bytes to pass
+   * over behind it.
+   */
   header(bytes: Uint8Array, at: number, position: number): number
-  /** The data behind the header were passed over (also when there were none); returns how many more to pass over before the next header. */
+  /**
+   * The data behind the header were passed over (also when there were none); returns how many more to pass
+   * over before the next header.
+   */
   passed(): number
 }
 

@@ -28,7 +28,12 @@ export interface TidInfo {
   readonly sizeBytes: number
 }
 
-const row = (tid: number, name: string, alias: string | null, sizeBytes: number): TidInfo => ({ tid, name, alias, sizeBytes })
+const row = (tid: number, name: string, alias: string | null, sizeBytes: number): TidInfo => ({
+  tid,
+  name,
+  alias,
+  sizeBytes,
+})
 
 const tids: readonly TidInfo[] = [
   row(1, 'BYTE', 'UINT8', 1),
@@ -52,14 +57,19 @@ const tids: readonly TidInfo[] = [
 ]
 
 const byTid = new Map(tids.map((info) => [info.tid, info]))
-const byName = new Map(tids.flatMap((info) => [info.name, info.alias ?? info.name].map((name) => [name, info.tid] as const)))
+const byName = new Map(
+  tids.flatMap((info) => [info.name, info.alias ?? info.name].map((name) => [name, info.tid] as const)),
+)
 
 /** What is known of a type; undefined for a number MIDAS does not define. */
 export function tidInfo(tid: number): TidInfo | undefined {
   return byTid.get(tid)
 }
 
-/** The number behind a type's name as MIDAS writes it in ODB dumps and history headers; undefined when unknown. */
+/**
+ * The number behind a type's name as MIDAS writes it in ODB dumps and history headers; undefined when
+ * unknown.
+ */
 export function tidOfName(name: string): number | undefined {
   return byName.get(name.toUpperCase())
 }

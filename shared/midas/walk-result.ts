@@ -23,7 +23,10 @@ export interface BankContents {
 export interface WalkResult {
   /** Length of the stream. */
   readonly uncompressedBytes: number
-  /** Serial number of the begin-of-run event; of the end-of-run event where there is no other; null where there is neither. */
+  /**
+   * Serial number of the begin-of-run event; of the end-of-run event where there is no other; null where
+   * there is neither.
+   */
   readonly runNumber: number | null
   /** Data events that are whole and undamaged. */
   readonly eventCount: number
@@ -47,7 +50,10 @@ export interface WalkResult {
   readonly cameraBytes: number | null
   /** Events that are damaged; empty when none is. */
   readonly damage: readonly Finding[]
-  /** Why the stream does not end as a run does: cut, stopped at a senseless header, no end-of-run event. Null when it does. */
+  /**
+   * Why the stream does not end as a run does: cut, stopped at a senseless header, no end-of-run event. Null
+   * when it does.
+   */
   readonly ending: Finding | null
   readonly warnings: readonly Finding[]
 }

@@ -1,19 +1,25 @@
-/** Arrivals as message bodies of our own queue: the plain record of AWS, so that live events and ours are read alike. */
+/**
+ * Arrivals as message bodies of our own queue: the plain record of AWS, so that live events and ours are read
+ * alike.
+ */
 import { InvalidInputError } from '../errors.ts'
 import type { ObjectArrival } from './arrival.ts'
 import { isArrival } from './event-names.ts'
 import { encodeFormKey } from './object-key.ts'
 
 /**
- * Makes the body of a message that `parseNotification` reads back to the same arrivals, their source included.
- * @throws InvalidInputError when an event name says that nothing arrived: the message would be ignored, and the run lost.
+ * Makes the body of a message that `parseNotification` reads back to the same arrivals, their source
+ * included.
+ * @throws InvalidInputError when an event name says that nothing arrived: the message would be ignored, and
+ * the run lost.
  */
 export function encodeNotification(arrivals: readonly ObjectArrival[]): string {
   return JSON.stringify({ Records: arrivals.map(recordOf) })
 }
 
 function recordOf(arrival: ObjectArrival) {
-  if (!isArrival(arrival.eventName)) throw new InvalidInputError(`${arrival.eventName} is not the arrival of an object`)
+  if (!isArrival(arrival.eventName))
+    throw new InvalidInputError(`${arrival.eventName} is not the arrival of an object`)
   return {
     eventVersion: '2.1',
     eventSource: 'aws:s3',

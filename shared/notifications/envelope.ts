@@ -1,4 +1,6 @@
-/** What a payload is: a record, or one of the envelopes in which stores, queues and event brokers put records. */
+/**
+ * What a payload is: a record, or one of the envelopes in which stores, queues and event brokers put records.
+ */
 import * as z from 'zod'
 
 export type Envelope =
@@ -10,20 +12,31 @@ export type Envelope =
   | { readonly kind: 'unknown'; readonly reason: string }
 
 const recordList = z.object({ Records: z.array(z.unknown()) })
-/** Sent by AWS when a bucket's notifications are configured: no records, only `Service`, `Event`, `Time` and `Bucket`. */
+/**
+ * Sent by AWS when a bucket's notifications are configured: no records, only `Service`, `Event`, `Time` and
+ * `Bucket`.
+ */
 const testEvent = z.object({ Event: z.literal('s3:TestEvent') })
 /** The body of a message that SNS delivered, to SQS or by HTTP. */
-const snsBody = z.object({ Type: z.literal('Notification'), Message: z.string() }).transform((sns) => sns.Message)
+const snsBody = z
+  .object({ Type: z.literal('Notification'), Message: z.string() })
+  .transform((sns) => sns.Message)
 /** Messages of SNS and SQS as Lambda hands them over. */
 const snsRecord = z
   .object({ EventSource: z.literal('aws:sns'), Sns: z.object({ Message: z.string() }) })
   .transform((sns) => sns.Sns.Message)
-const sqsRecord = z.object({ eventSource: z.literal('aws:sqs'), body: z.string() }).transform((sqs) => sqs.body)
+const sqsRecord = z
+  .object({ eventSource: z.literal('aws:sqs'), body: z.string() })
+  .transform((sqs) => sqs.body)
 const message = z.union([snsBody, snsRecord, sqsRecord])
 /** https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html */
 const eventBridge = z.object({ 'detail-type': z.string(), detail: z.unknown() })
 /** https://github.com/cloudevents/spec/blob/main/cloudevents/formats/json-format.md */
-const cloudEvent = z.object({ specversion: z.string(), data: z.unknown().optional(), data_base64: z.string().optional() })
+const cloudEvent = z.object({
+  specversion: z.string(),
+  data: z.unknown().optional(),
+  data_base64: z.string().optional(),
+})
 const record = z.union([z.object({ s3: z.looseObject({}) }), z.object({ eventName: z.string() })])
 
 /** Tells what a payload is. A text is taken for JSON. */
@@ -39,7 +52,10 @@ export function envelopeOf(payload: unknown): Envelope {
   const cloud = cloudEvent.safeParse(payload)
   if (cloud.success) {
     const { data, data_base64 } = cloud.data
-    return { kind: 'wrapper', payloads: [data_base64 === undefined ? data : Buffer.from(data_base64, 'base64').toString()] }
+    return {
+      kind: 'wrapper',
+      payloads: [data_base64 === undefined ? data : Buffer.from(data_base64, 'base64').toString()],
+    }
   }
   if (record.safeParse(payload).success) return { kind: 'record' }
   return { kind: 'unknown', reason: 'this is no S3 notification' }
@@ -49,6 +65,9 @@ function fromText(text: string): Envelope {
   try {
     return { kind: 'wrapper', payloads: [JSON.parse(text)] }
   } catch {
-    return { kind: 'unknown', reason: text.trim() === '' ? 'the notification is empty' : 'the notification is not JSON' }
+    return {
+      kind: 'unknown',
+      reason: text.trim() === '' ? 'the notification is empty' : 'the notification is not JSON',
+    }
   }
 }

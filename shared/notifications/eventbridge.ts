@@ -7,7 +7,10 @@ import { bucketName, etag, eventTime, sequencer, sizeBytes, versionId } from './
 import { checkKey } from './object-key.ts'
 import { parse, type RecordContent } from './record.ts'
 
-const event = z.object({ source: z.literal('aws.s3', 'an event that does not come from S3'), 'detail-type': z.string() })
+const event = z.object({
+  source: z.literal('aws.s3', 'an event that does not come from S3'),
+  'detail-type': z.string(),
+})
 
 const created = z.object({
   time: eventTime,
@@ -35,7 +38,8 @@ const EVENT_NAMES: ReadonlyMap<string | null, string> = new Map([
  */
 export function parseEventBridge(value: unknown): RecordContent {
   const eventName = parse(event, value)['detail-type']
-  if (eventName !== 'Object Created') return { ignored: { reason: 'not the arrival of an object', eventName } }
+  if (eventName !== 'Object Created')
+    return { ignored: { reason: 'not the arrival of an object', eventName } }
   const { time, detail } = parse(created, value)
   const { object } = detail
   return {

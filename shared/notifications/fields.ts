@@ -1,11 +1,15 @@
 /**
- * The fields of an event as zod schemas. Where the object is must be right (bucket, key, version); what only describes it
- * (size, ETag, sequencer, time) becomes null when it is missing or senseless, because the store is asked again anyway.
+ * The fields of an event as zod schemas. Where the object is must be right (bucket, key, version); what only
+ * describes it (size, ETag, sequencer, time) becomes null when it is missing or senseless, because the store
+ * is asked again anyway.
  */
 import * as z from 'zod'
 
 /** S3 allows 63 characters, old Ceph and old AWS regions 255. */
-export const bucketName = z.string('the bucket has no name').min(1, 'the bucket has no name').max(255, 'the bucket name is too long')
+export const bucketName = z
+  .string('the bucket has no name')
+  .min(1, 'the bucket has no name')
+  .max(255, 'the bucket name is too long')
 
 /** A number, or digits in a text as some stores and the documentation of Ceph write it. */
 export const sizeBytes = z

@@ -5,8 +5,8 @@ import { InvalidInputError } from '../errors.ts'
 const MAX_KEY_BYTES = 1024
 
 /**
- * Decodes a form-encoded key: `+` is a blank, `%XX` a byte of UTF-8. What is not encoded passes as it is (AWS leaves `/`
- * alone, MinIO writes `%2F`).
+ * Decodes a form-encoded key: `+` is a blank, `%XX` a byte of UTF-8. What is not encoded passes as it is (AWS
+ * leaves `/` alone, MinIO writes `%2F`).
  * @throws InvalidInputError for a `%` that starts no escape, or escapes that are not UTF-8.
  */
 export function decodeFormKey(encoded: string): string {
@@ -17,7 +17,10 @@ export function decodeFormKey(encoded: string): string {
   }
 }
 
-/** Encodes a key as AWS does: a blank as `+`, `/` as it is, everything else outside the unreserved letters as `%XX`. */
+/**
+ * Encodes a key as AWS does: a blank as `+`, `/` as it is, everything else outside the unreserved letters as
+ * `%XX`.
+ */
 export function encodeFormKey(key: string): string {
   return encodeURIComponent(key).replaceAll('%20', '+').replaceAll('%2F', '/')
 }
@@ -29,6 +32,7 @@ export function encodeFormKey(key: string): string {
 export function checkKey(key: string): string {
   if (key === '') throw new InvalidInputError('the object key is empty')
   if (!key.isWellFormed()) throw new InvalidInputError('the object key is not valid Unicode')
-  if (Buffer.byteLength(key) > MAX_KEY_BYTES) throw new InvalidInputError(`the object key is longer than ${MAX_KEY_BYTES} bytes`)
+  if (Buffer.byteLength(key) > MAX_KEY_BYTES)
+    throw new InvalidInputError(`the object key is longer than ${MAX_KEY_BYTES} bytes`)
   return key
 }

@@ -1,5 +1,6 @@
 /**
- * Notifications of AWS, MinIO and Ceph, as they come by webhook or queue, into one `ObjectArrival` per object.
+ * Notifications of AWS, MinIO and Ceph, as they come by webhook or queue, into one `ObjectArrival` per
+ * object.
  *
  * A notification is a hint: whatever can be read from it is used, and one bad record never spoils the others.
  */
@@ -17,14 +18,18 @@ export interface ParsedNotification {
   readonly rejected: readonly { readonly reason: string; readonly record: unknown }[]
 }
 
-/** Each text, list and envelope is one level. S3 → SNS → SQS → CloudEvent is eight of them; deeper is no notification. */
+/**
+ * Each text, list and envelope is one level. S3 → SNS → SQS → CloudEvent is eight of them; deeper is no
+ * notification.
+ */
 const MAX_DEPTH = 12
 
 /**
- * Reads a notification: an S3 event of any of the three stores, AWS's test event, any of them wrapped by SNS or SQS, an
- * EventBridge event of S3, a CloudEvent around any of these, or a list of such.
+ * Reads a notification: an S3 event of any of the three stores, AWS's test event, any of them wrapped by SNS
+ * or SQS, an EventBridge event of S3, a CloudEvent around any of these, or a list of such.
  * @param payload the parsed JSON, or the JSON text itself.
- * @returns what arrived, what was ignored and what was rejected, in the order of the payload. Nothing is thrown.
+ * @returns what arrived, what was ignored and what was rejected, in the order of the payload. Nothing is
+ * thrown.
  */
 export function parseNotification(payload: unknown): ParsedNotification {
   const found: Found = { arrivals: [], ignored: [], rejected: [] }
@@ -52,7 +57,8 @@ function collect(payload: unknown, found: Found, depth: number): void {
       found.ignored.push({ reason: 'a test event', eventName: 'TestEvent' })
       break
     case 'wrapper':
-      if (depth >= MAX_DEPTH) found.rejected.push({ reason: 'the notification is wrapped too deeply', record: payload })
+      if (depth >= MAX_DEPTH)
+        found.rejected.push({ reason: 'the notification is wrapped too deeply', record: payload })
       else for (const inner of envelope.payloads) collect(inner, found, depth + 1)
       break
     case 'unknown':

@@ -16,7 +16,10 @@ export type RecordContent =
   | { readonly ignored: { readonly reason: string; readonly eventName: string } }
 
 const named = z.object({
-  eventName: z.string('the record has no event name').min(1, 'the record has no event name').max(100, 'the event name is too long'),
+  eventName: z
+    .string('the record has no event name')
+    .min(1, 'the record has no event name')
+    .max(100, 'the event name is too long'),
 })
 
 const record = z.object({
@@ -40,7 +43,10 @@ const record = z.object({
   ),
 })
 
-/** The store by its event source. One that is not known is taken to follow AWS, as those that speak S3 promise. */
+/**
+ * The store by its event source. One that is not known is taken to follow AWS, as those that speak S3
+ * promise.
+ */
 function sourceOf(eventSource: string | undefined): ArrivalSource {
   if (eventSource === 'ceph:s3') return 'ceph'
   if (eventSource === 'minio:s3') return 'minio'
@@ -51,7 +57,8 @@ function sourceOf(eventSource: string | undefined): ArrivalSource {
 /**
  * Reads one record of a `Records` list.
  *
- * Ceph alone writes keys as they are: decoding would turn a literal `+` or `%41` of its key into another object's key.
+ * Ceph alone writes keys as they are: decoding would turn a literal `+` or `%41` of its key into another
+ * object's key.
  * @throws InvalidInputError saying what is wrong with the record.
  */
 export function parseRecord(value: unknown): RecordContent {
@@ -80,5 +87,7 @@ export function parse<T extends z.ZodType>(schema: T, value: unknown): z.infer<T
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const [issue] = result.error.issues
-  throw new InvalidInputError(issue?.message ?? 'the record is not an S3 event', { field: issue?.path.join('.') ?? '' })
+  throw new InvalidInputError(issue?.message ?? 'the record is not an S3 event', {
+    field: issue?.path.join('.') ?? '',
+  })
 }

@@ -1,7 +1,13 @@
-/** Which objects of a raw bucket are runs: decided from the key alone, the same way for notifications and for listings. */
+/**
+ * Which objects of a raw bucket are runs: decided from the key alone, the same way for notifications and for
+ * listings.
+ */
 import { parseRunKey, type RunKey } from './run-key.ts'
 
-/** `misnamed` looks like a run but is not named like one: a human must hear of it, or a run is lost in silence. */
+/**
+ * `misnamed` looks like a run but is not named like one: a human must hear of it, or a run is lost in
+ * silence.
+ */
 export type Route =
   | { readonly kind: 'run'; readonly run: RunKey }
   | { readonly kind: 'misnamed'; readonly reason: string }
@@ -18,7 +24,8 @@ export function routeKey(key: string, ignoredPrefixes: readonly string[]): Route
   const run = parseRunKey(key)
   if (run !== null) return { kind: 'run', run }
   const fileName = key.slice(key.lastIndexOf('/') + 1)
-  if (SIDECAR.test(fileName) || TEMPORARY.test(fileName) || !LOOKS_LIKE_A_RUN.test(fileName)) return { kind: 'ignored' }
+  if (SIDECAR.test(fileName) || TEMPORARY.test(fileName) || !LOOKS_LIKE_A_RUN.test(fileName))
+    return { kind: 'ignored' }
   const named = key.includes('/') ? key : `<TAG>/${key}`
   return {
     kind: 'misnamed',

@@ -1,9 +1,9 @@
 /**
- * The names of run files: `LNGS/run12345.mid.gz` is run 12345 of tag LNGS, `LNGS/run00104sub0001.mid.lz4` the second file
- * of run 104.
+ * The names of run files: `LNGS/run12345.mid.gz` is run 12345 of tag LNGS, `LNGS/run00104sub0001.mid.lz4` the
+ * second file of run 104.
  *
- * The numbers are MIDAS's (printf formats of the ODB, `run%05d.mid` unless configured): padding is a minimum, so that
- * names are never compared as text.
+ * The numbers are MIDAS's (printf formats of the ODB, `run%05d.mid` unless configured): padding is a minimum,
+ * so that names are never compared as text.
  */
 import { InvalidInputError } from '../errors.ts'
 
@@ -21,8 +21,17 @@ export interface RunKey {
 
 const FILE_NAME = /^run(?<run>\d+)(?:sub(?<sub>\d+))?\.mid(?:\.(?<suffix>gz|lz4|bz2))?$/
 
-const COMPRESSION_BY_SUFFIX: Readonly<Record<string, RunCompression>> = { gz: 'gzip', lz4: 'lz4', bz2: 'bzip2' }
-const SUFFIX_BY_COMPRESSION: Readonly<Record<RunCompression, string>> = { none: '', gzip: '.gz', lz4: '.lz4', bzip2: '.bz2' }
+const COMPRESSION_BY_SUFFIX: Readonly<Record<string, RunCompression>> = {
+  gz: 'gzip',
+  lz4: 'lz4',
+  bz2: 'bzip2',
+}
+const SUFFIX_BY_COMPRESSION: Readonly<Record<RunCompression, string>> = {
+  none: '',
+  gzip: '.gz',
+  lz4: '.lz4',
+  bzip2: '.bz2',
+}
 
 /** Largest number that MIDAS (DWORD) and the catalogue (INT UNSIGNED) hold. */
 export const LARGEST_RUN_NUMBER = 0xffffffff
@@ -30,12 +39,16 @@ export const LARGEST_RUN_NUMBER = 0xffffffff
 /** What the catalogue holds of a tag, characters. */
 const MAX_TAG_LENGTH = 200
 
-/** Segments that file systems and tape paths would resolve to another place: `a//b` and `a/./b` are `a/b` there. */
+/**
+ * Segments that file systems and tape paths would resolve to another place: `a//b` and `a/./b` are `a/b`
+ * there.
+ */
 const UNSAFE_SEGMENTS = new Set(['', '.', '..'])
 
 /**
- * Reads a key. Returns null for anything that is not a run file below a tag: another name, no tag, a tag of more than 200
- * characters or with empty, `.` or `..` segments or control characters, a number larger than 4294967295.
+ * Reads a key. Returns null for anything that is not a run file below a tag: another name, no tag, a tag of
+ * more than 200 characters or with empty, `.` or `..` segments or control characters, a number larger than
+ * 4294967295.
  */
 export function parseRunKey(key: string): RunKey | null {
   const slash = key.lastIndexOf('/')

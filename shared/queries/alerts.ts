@@ -14,15 +14,27 @@ const alertBody = z.object({
 
 export type Alert = z.infer<typeof alertBody> & { readonly id: number; readonly at: Date }
 
-/** The outbox has no order but that of its ids, and most of it are no alerts: so much of its end is looked through. */
+/**
+ * The outbox has no order but that of its ids, and most of it are no alerts: so much of its end is looked
+ * through.
+ */
 const LOOKED_THROUGH = 20_000
 
 /** The latest first. An alert that is about no tag (an endpoint, a queue) is for those who see all tags. */
-export async function recentAlerts(database: Database, tags: VisibleTags, since: Date, limit: number): Promise<readonly Alert[]> {
+export async function recentAlerts(
+  database: Database,
+  tags: VisibleTags,
+  since: Date,
+  limit: number,
+): Promise<readonly Alert[]> {
   const rows = await database
     .selectFrom('outbox')
     .select(['id', 'created_at as at', 'body'])
-    .where('id', '>', sql<number>`(SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) - ${LOOKED_THROUGH} FROM outbox)`)
+    .where(
+      'id',
+      '>',
+      sql<number>`(SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) - ${LOOKED_THROUGH} FROM outbox)`,
+    )
     .where('queue', '=', 'alerts')
     .where('created_at', '>=', since)
     .$if(tags !== '*', (query) => query.where(sql<boolean>`JSON_VALUE(body, '$.tag') IN (${namesOf(tags)})`))

@@ -11,7 +11,10 @@ export interface Change {
   readonly detail: string
 }
 
-/** Lines are committed not quite in the order of their ids: so many of those before the last one are looked at again. */
+/**
+ * Lines are committed not quite in the order of their ids: so many of those before the last one are looked at
+ * again.
+ */
 const LOOKED_AT_AGAIN = 100
 const MOST_CHANGES = 500
 
@@ -23,10 +26,15 @@ export interface ChangeReader {
 }
 
 /**
- * Reads what comes after the change `afterId`; null: after what is there now. A reader that resumes tells of nothing twice but may
- * leave out a line that was committed late while nobody read: what it says is a reason to look, not a record.
+ * Reads what comes after the change `afterId`; null: after what is there now. A reader that resumes tells of
+ * nothing twice but may leave out a line that was committed late while nobody read: what it says is a reason
+ * to look, not a record.
  */
-export async function readChanges(database: Database, tags: VisibleTags, afterId: number | null): Promise<ChangeReader> {
+export async function readChanges(
+  database: Database,
+  tags: VisibleTags,
+  afterId: number | null,
+): Promise<ChangeReader> {
   const newest = await newestId(database)
   // An id from another catalogue, or one that somebody made up.
   let last = afterId === null || afterId > newest ? newest : afterId
@@ -37,7 +45,14 @@ export async function readChanges(database: Database, tags: VisibleTags, afterId
       const rows = await database
         .selectFrom('run_history as line')
         .innerJoin('runs', 'runs.id', 'line.run_id')
-        .select(['line.id', 'line.at', 'runs.tag', 'runs.run_number as runNumber', 'line.what', 'line.detail'])
+        .select([
+          'line.id',
+          'line.at',
+          'runs.tag',
+          'runs.run_number as runNumber',
+          'line.what',
+          'line.detail',
+        ])
         .where('line.id', '>', last - LOOKED_AT_AGAIN)
         .orderBy('line.id')
         .limit(MOST_CHANGES)
@@ -60,6 +75,11 @@ async function newestId(database: Database): Promise<number> {
 }
 
 async function idsBetween(database: Database, after: number, to: number): Promise<readonly number[]> {
-  const rows = await database.selectFrom('run_history').select('id').where('id', '>', after).where('id', '<=', to).execute()
+  const rows = await database
+    .selectFrom('run_history')
+    .select('id')
+    .where('id', '>', after)
+    .where('id', '<=', to)
+    .execute()
   return rows.map((row) => row.id)
 }

@@ -4,7 +4,10 @@ import type { Database } from '../database/connect.ts'
 import type { StorageSummary } from '../database/storage-summary.ts'
 import type { VisibleTags } from './site-state.ts'
 
-/** What was taken on one day (UTC) by one tag, and how much of it is where: verified copies of the files that count, bytes. */
+/**
+ * What was taken on one day (UTC) by one tag, and how much of it is where: verified copies of the files that
+ * count, bytes.
+ */
 export interface DayOfTag {
   readonly tag: string
   /** `2026-01-15` */
@@ -17,7 +20,11 @@ export interface DayOfTag {
 }
 
 /** Days without runs are not there; the latest first. */
-export async function storageByDay(database: Database, tags: VisibleTags, since: Date): Promise<readonly DayOfTag[]> {
+export async function storageByDay(
+  database: Database,
+  tags: VisibleTags,
+  since: Date,
+): Promise<readonly DayOfTag[]> {
   const day = sql<string>`DATE_FORMAT(runs.started_at, '%Y-%m-%d')`
   const rows = await database
     .selectFrom('runs')
@@ -33,7 +40,9 @@ export async function storageByDay(database: Database, tags: VisibleTags, since:
     ])
     .where('runs.is_current', '=', 1)
     .where('runs.started_at', '>=', since)
-    .$if(tags !== '*', (query) => query.where('runs.tag', 'in', tags.length === 0 ? [''] : (tags as readonly string[])))
+    .$if(tags !== '*', (query) =>
+      query.where('runs.tag', 'in', tags.length === 0 ? [''] : (tags as readonly string[])),
+    )
     .groupBy(['runs.tag', day])
     .orderBy('day', 'desc')
     .orderBy('runs.tag')
@@ -56,11 +65,20 @@ export interface RunsByPlace extends Pick<StorageSummary, 'cloud' | 'tape'> {
   readonly sizeBytes: number
 }
 
-/** All that was ever catalogued, by tag and where it is. Reads an index over all runs: about half a second for a million. */
+/**
+ * All that was ever catalogued, by tag and where it is. Reads an index over all runs: about half a second for
+ * a million.
+ */
 export async function runsByPlace(database: Database): Promise<readonly RunsByPlace[]> {
   const rows = await database
     .selectFrom('runs')
-    .select(['tag', 'cloud', 'tape', sql<number>`COUNT(*)`.as('runs'), sql<number>`SUM(size_bytes)`.as('sizeBytes')])
+    .select([
+      'tag',
+      'cloud',
+      'tape',
+      sql<number>`COUNT(*)`.as('runs'),
+      sql<number>`SUM(size_bytes)`.as('sizeBytes'),
+    ])
     .where('is_current', '=', 1)
     .groupBy(['tag', 'tape', 'cloud'])
     .execute()

@@ -1,6 +1,7 @@
 /**
- * Tables as the old tools saw them: the rows of one tag, in the order of the run numbers, every value the text that MariaDB makes
- * of it. The column `tag`, which stands for the database that each site had, is not shown.
+ * Tables as the old tools saw them: the rows of one tag, in the order of the run numbers, every value the
+ * text that MariaDB makes of it. The column `tag`, which stands for the database that each site had, is not
+ * shown.
  */
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
@@ -30,11 +31,17 @@ const ROWS_AT_ONCE = 500
 
 /**
  * Looks at the columns of a table. Which tables may be shown at all is the caller's to decide.
- * @throws InvalidInputError when there is no such table, or it has not the key (tag, run_number) by which rows are shown.
+ * @throws InvalidInputError when there is no such table, or it has not the key (tag, run_number) by which
+ * rows are shown.
  */
 export async function findLegacyTable(database: Database, name: string): Promise<LegacyTable> {
-  const { rows } = await sql<{ readonly name: string; readonly isKey: number }>`SELECT column_name AS name, column_key = 'PRI' AS isKey
-    FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ${name} ORDER BY ordinal_position`.execute(database)
+  const { rows } = await sql<{
+    readonly name: string
+    readonly isKey: number
+  }>`SELECT column_name AS name, column_key = 'PRI' AS isKey
+    FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ${name} ORDER BY ordinal_position`.execute(
+    database,
+  )
   const keys = rows.filter((row) => row.isKey === 1).map((row) => row.name)
   if (keys.toSorted().join() !== 'run_number,tag')
     throw new InvalidInputError(`the catalogue has no table ${name} with the key (tag, run_number)`)
@@ -45,7 +52,10 @@ export async function findLegacyTable(database: Database, name: string): Promise
 const REMEMBERED_MS = 60_000
 
 /** `findLegacyTable`, with what was found remembered for a while. */
-export function createTableFinder(database: Database, now: () => Date): (name: string) => Promise<LegacyTable> {
+export function createTableFinder(
+  database: Database,
+  now: () => Date,
+): (name: string) => Promise<LegacyTable> {
   const known = new Map<string, { readonly table: LegacyTable; readonly atMs: number }>()
   return async (name) => {
     const atMs = now().getTime()
@@ -58,16 +68,25 @@ export function createTableFinder(database: Database, now: () => Date): (name: s
 }
 
 /** The row of a run, null when there is none. */
-export async function findLegacyRow(database: Database, table: LegacyTable, tag: string, runNumber: number): Promise<LegacyRow | null> {
+export async function findLegacyRow(
+  database: Database,
+  table: LegacyTable,
+  tag: string,
+  runNumber: number,
+): Promise<LegacyRow | null> {
   const [row] = await readRows(database, table, { tag, from: runNumber, before: runNumber + 1 }, 1)
   return row ?? null
 }
 
 /**
- * All rows, some hundred at a time: no statement is open while a slow reader takes them, and memory stays flat. What changes
- * meanwhile is shown as it is when its turn comes.
+ * All rows, some hundred at a time: no statement is open while a slow reader takes them, and memory stays
+ * flat. What changes meanwhile is shown as it is when its turn comes.
  */
-export async function* readLegacyRows(database: Database, table: LegacyTable, wanted: LegacyRows): AsyncGenerator<readonly LegacyRow[]> {
+export async function* readLegacyRows(
+  database: Database,
+  table: LegacyTable,
+  wanted: LegacyRows,
+): AsyncGenerator<readonly LegacyRow[]> {
   const numberAt = table.columns.indexOf('run_number')
   for (let from = wanted.from; ; ) {
     const rows = await readRows(database, table, { ...wanted, from }, ROWS_AT_ONCE)

@@ -1,4 +1,7 @@
-/** Of a run that is not in the catalogue: what the ledger has heard of its files. The API, its pages and the command tell the same. */
+/**
+ * Of a run that is not in the catalogue: what the ledger has heard of its files. The API, its pages and the
+ * command tell the same.
+ */
 
 import type { Database } from '../database/connect.ts'
 import type { Arrival, ArrivalOutcome, ArrivalState } from '../database/schema.ts'
@@ -15,7 +18,10 @@ export interface HeardFile {
   readonly attempts: number
   /** Why it is invalid or failed, or the error of the last try. */
   readonly reason: string | null
-  /** The number that its begin of run says, where that is another than its name's: the run is in the catalogue by that. */
+  /**
+   * The number that its begin of run says, where that is another than its name's: the run is in the catalogue
+   * by that.
+   */
   readonly cataloguedAs: number | null
 }
 
@@ -29,18 +35,35 @@ const MOST_FILES = 20
 const MOST_TOLD = 3
 
 /** The latest first, at most 20; empty when nobody has ever told of the run. */
-export async function heardOfRun(database: Database, run: Pick<RunName, 'runNumber'> & Partial<RunName>): Promise<readonly HeardFile[]> {
+export async function heardOfRun(
+  database: Database,
+  run: Pick<RunName, 'runNumber'> & Partial<RunName>,
+): Promise<readonly HeardFile[]> {
   const arrivals = await findArrivalsOfRun(database, run, MOST_FILES)
   const numbers = await numbersWithin(database, arrivals)
-  return arrivals.map(({ bucket, object_key: key, state, outcome, attempts, reason, finished_at: finished, received_at: received }) => {
-    const number = numbers.get(`${bucket}/${key}`) ?? run.runNumber
-    const cataloguedAs = number === run.runNumber ? null : number
-    return { bucket, key, state, outcome, since: finished ?? received, attempts, reason, cataloguedAs }
-  })
+  return arrivals.map(
+    ({
+      bucket,
+      object_key: key,
+      state,
+      outcome,
+      attempts,
+      reason,
+      finished_at: finished,
+      received_at: received,
+    }) => {
+      const number = numbers.get(`${bucket}/${key}`) ?? run.runNumber
+      const cataloguedAs = number === run.runNumber ? null : number
+      return { bucket, key, state, outcome, since: finished ?? received, attempts, reason, cataloguedAs }
+    },
+  )
 }
 
 /** The run numbers that the contents of these objects say, by `bucket/key`. */
-async function numbersWithin(database: Database, objects: readonly Arrival[]): Promise<ReadonlyMap<string, number>> {
+async function numbersWithin(
+  database: Database,
+  objects: readonly Arrival[],
+): Promise<ReadonlyMap<string, number>> {
   if (objects.length === 0) return new Map()
   const rows = await database
     .selectFrom('run_files')
@@ -52,9 +75,22 @@ async function numbersWithin(database: Database, objects: readonly Arrival[]): P
   return new Map(rows.map(({ bucket, object_key: key, run_number: number }) => [`${bucket}/${key}`, number]))
 }
 
-/** `cygno-data/LNGS/run12345.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered 503` */
-export function heardText({ bucket, key, state, outcome, since, attempts, reason, cataloguedAs }: HeardFile): string {
-  const what = cataloguedAs === null ? outcome : `${outcome} as run ${cataloguedAs}, the number in its begin of run`
+/**
+ * `cygno-data/LNGS/run12345.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered
+ * 503`
+ */
+export function heardText({
+  bucket,
+  key,
+  state,
+  outcome,
+  since,
+  attempts,
+  reason,
+  cataloguedAs,
+}: HeardFile): string {
+  const what =
+    cataloguedAs === null ? outcome : `${outcome} as run ${cataloguedAs}, the number in its begin of run`
   const how = outcome === null ? state : `${state} (${what})`
   return `${bucket}/${key}: ${how} since ${timeText(since)} UTC after ${triesText(attempts)}${reason === null ? '' : `: ${reason}`}`
 }

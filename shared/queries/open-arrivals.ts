@@ -1,4 +1,7 @@
-/** Objects that were announced and are not catalogued: those that wait, and those that were refused; by the tag in their key. */
+/**
+ * Objects that were announced and are not catalogued: those that wait, and those that were refused; by the
+ * tag in their key.
+ */
 
 import type { Database } from '../database/connect.ts'
 import { parseRunKey } from '../notifications/run-key.ts'
@@ -23,11 +26,17 @@ const MOST_ARRIVALS = 5000
 export const NO_ARRIVALS: ArrivalsOfTag = { arriving: { count: 0, oldest: null, atLeast: false }, refused: 0 }
 
 /** By tag, refused since then; under `null` what is under no tag that could be read from a key. */
-export async function openArrivals(database: Database, since: Date): Promise<ReadonlyMap<string | null, ArrivalsOfTag>> {
+export async function openArrivals(
+  database: Database,
+  since: Date,
+): Promise<ReadonlyMap<string | null, ArrivalsOfTag>> {
   const [waiting, refused] = await Promise.all([waitingArrivals(database), refusedArrivals(database, since)])
   const tags = new Set([...waiting.keys(), ...refused.keys()])
   return new Map(
-    [...tags].map((tag) => [tag, { arriving: waiting.get(tag) ?? NO_ARRIVALS.arriving, refused: refused.get(tag)?.length ?? 0 }]),
+    [...tags].map((tag) => [
+      tag,
+      { arriving: waiting.get(tag) ?? NO_ARRIVALS.arriving, refused: refused.get(tag)?.length ?? 0 },
+    ]),
   )
 }
 
@@ -48,7 +57,11 @@ async function waitingArrivals(database: Database): Promise<ReadonlyMap<string |
   return new Map(
     [...byTag(parts.flat())].map(([tag, own]) => [
       tag,
-      { count: own.length, oldest: new Date(Math.min(...own.map((row) => waitsSince(row).getTime()))), atLeast },
+      {
+        count: own.length,
+        oldest: new Date(Math.min(...own.map((row) => waitsSince(row).getTime()))),
+        atLeast,
+      },
     ]),
   )
 }
@@ -62,10 +75,17 @@ interface Waits {
 }
 
 /**
- * One that is read once more after it was done was received long ago, and waits since it was announced again: it has a reason
- * without having been tried, or is read by now. One that waits in vain is announced again and again, and waits since the first time.
+ * One that is read once more after it was done was received long ago, and waits since it was announced again:
+ * it has a reason without having been tried, or is read by now. One that waits in vain is announced again and
+ * again, and waits since the first time.
  */
-function waitsSince({ state, attempts, reason, received_at: received, announced_at: announced }: Waits): Date {
+function waitsSince({
+  state,
+  attempts,
+  reason,
+  received_at: received,
+  announced_at: announced,
+}: Waits): Date {
   const isAgain = state === 'processing' || (attempts === 0 && reason !== null)
   return isAgain ? announced : received
 }

@@ -27,7 +27,10 @@ export interface RunConditions {
 export const PARAMETER_OPERATORS = ['eq', 'ne', 'lt', 'lte', 'gt', 'gte'] as const
 export type ParameterOperator = (typeof PARAMETER_OPERATORS)[number]
 
-/** A run parameter compared with a value: a number for columns of numbers, else text. A run without the parameter never fits. */
+/**
+ * A run parameter compared with a value: a number for columns of numbers, else text. A run without the
+ * parameter never fits.
+ */
 export interface ParameterCondition {
   readonly column: RunlogColumn
   readonly operator: ParameterOperator
@@ -35,7 +38,19 @@ export interface ParameterCondition {
 }
 
 export function matches(conditions: RunConditions): RawBuilder<unknown>[] {
-  const { from, to, since, until, complete, pedestal, integrity, cloud, tape, text, parameters = [] } = conditions
+  const {
+    from,
+    to,
+    since,
+    until,
+    complete,
+    pedestal,
+    integrity,
+    cloud,
+    tape,
+    text,
+    parameters = [],
+  } = conditions
   const wanted: RawBuilder<unknown>[] = []
   if (from !== undefined) wanted.push(sql`runs.run_number >= ${from}`)
   if (to !== undefined) wanted.push(sql`runs.run_number <= ${to}`)
@@ -46,7 +61,10 @@ export function matches(conditions: RunConditions): RawBuilder<unknown>[] {
   if (integrity !== undefined) wanted.push(sql`runs.integrity = ${integrity}`)
   if (cloud !== undefined) wanted.push(sql`runs.cloud = ${cloud}`)
   if (tape !== undefined) wanted.push(sql`runs.tape = ${tape}`)
-  if (text !== undefined) wanted.push(sql`runs.description COLLATE utf8mb4_unicode_520_ci LIKE ${`%${escapeLike(text)}%`} ESCAPE '|'`)
+  if (text !== undefined)
+    wanted.push(
+      sql`runs.description COLLATE utf8mb4_unicode_520_ci LIKE ${`%${escapeLike(text)}%`} ESCAPE '|'`,
+    )
   return [...wanted, ...parameters.map(compares)]
 }
 
@@ -56,7 +74,8 @@ function compares({ column, operator, value }: ParameterCondition): RawBuilder<u
   const stored = sql`JSON_VALUE(runs.parameters, ${`$.${column.name}`})`
   if (typeof value === 'string') return sql`${stored} ${sql.raw(SYMBOLS[operator])} ${value}`
   const number = sql`CAST(${stored} AS DOUBLE)`
-  const margin = column.sqlType === 'FLOAT' || column.sqlType === 'DOUBLE' ? Math.abs(value) * SINGLE_PRECISION : 0
+  const margin =
+    column.sqlType === 'FLOAT' || column.sqlType === 'DOUBLE' ? Math.abs(value) * SINGLE_PRECISION : 0
   switch (operator) {
     case 'eq':
       return sql`${number} BETWEEN ${value - margin} AND ${value + margin}`
@@ -71,7 +90,13 @@ function compares({ column, operator, value }: ParameterCondition): RawBuilder<u
   }
 }
 
-/** Values of the ODB are single precision numbers written out with more digits: 0.3 is there as 0.30000001192092896. */
+/**
+ * Values of the ODB are single precision numbers written out with more digits: 0.3 is there as
+ * 0.30000001192092896.
+ */
 const SINGLE_PRECISION = 2 ** -23
 
-const SYMBOLS = { eq: '=', ne: '<>', lt: '<', lte: '<=', gt: '>', gte: '>=' } as const satisfies Record<ParameterOperator, string>
+const SYMBOLS = { eq: '=', ne: '<>', lt: '<', lte: '<=', gt: '>', gte: '>=' } as const satisfies Record<
+  ParameterOperator,
+  string
+>

@@ -1,4 +1,7 @@
-/** Runs as the API, the pages and the command show them: names of the field, times as ISO 8601 in UTC, truth values as such. Pure. */
+/**
+ * Runs as the API, the pages and the command show them: names of the field, times as ISO 8601 in UTC, truth
+ * values as such. Pure.
+ */
 
 import type { Replica } from '../database/replica-schema.ts'
 import type { Run, RunFile } from '../database/schema.ts'
@@ -92,8 +95,14 @@ export function replicaView(replica: Replica) {
   }
 }
 
-/** One use of a run number with all that is known of it. `uses`: all of them, this one too, the current one first. */
-export function runDetailsView({ run, files, replicas, requests, history, ...more }: RunDetails, uses: readonly Run[]) {
+/**
+ * One use of a run number with all that is known of it. `uses`: all of them, this one too, the current one
+ * first.
+ */
+export function runDetailsView(
+  { run, files, replicas, requests, history, ...more }: RunDetails,
+  uses: readonly Run[],
+) {
   return {
     ...runView(run),
     ...useView(run),
@@ -101,9 +110,18 @@ export function runDetailsView({ run, files, replicas, requests, history, ...mor
     ...more,
     files: files.map(fileView),
     replicas: replicas.map(replicaView),
-    requests: requests.map((request) => ({ ...request, createdAt: iso(request.createdAt), sentAt: isoOrNull(request.sentAt) })),
+    requests: requests.map((request) => ({
+      ...request,
+      createdAt: iso(request.createdAt),
+      sentAt: isoOrNull(request.sentAt),
+    })),
     history: history.map((line) => ({ ...line, at: iso(line.at) })),
-    uses: uses.map((use) => ({ ...useView(use), startedAt: isoOrNull(use.started_at), fileCount: use.file_count, problem: use.problem })),
+    uses: uses.map((use) => ({
+      ...useView(use),
+      startedAt: isoOrNull(use.started_at),
+      fileCount: use.file_count,
+      problem: use.problem,
+    })),
   }
 }
 

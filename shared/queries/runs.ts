@@ -23,8 +23,8 @@ export async function findRuns(
 }
 
 /**
- * What the ledger has heard of a run's files, whether they were catalogued or not, the latest first. Without a tag the whole ledger
- * is read, which is for operators alone.
+ * What the ledger has heard of a run's files, whether they were catalogued or not, the latest first. Without
+ * a tag the whole ledger is read, which is for operators alone.
  */
 export async function findArrivalsOfRun(
   database: Database,
@@ -34,16 +34,23 @@ export async function findArrivalsOfRun(
   const { runNumber, tag } = run
   const arrivals = database.selectFrom('arrivals').selectAll().orderBy('id', 'desc')
   const some = limit === undefined ? arrivals : arrivals.limit(limit)
-  if (tag === undefined) return await some.where('object_key', 'regexp', `/run0*${runNumber}(sub[0-9]+)?[.]mid`).execute()
+  if (tag === undefined)
+    return await some.where('object_key', 'regexp', `/run0*${runNumber}(sub[0-9]+)?[.]mid`).execute()
   const buckets = await bucketsOfLedger(database)
   if (buckets.length === 0) return []
   const found = await some
     .where('bucket', 'in', buckets)
     .where((where) =>
-      where.or(keyRanges(tag, runNumber).map(([from, to]) => where.and([where('object_key', '>=', from), where('object_key', '<', to)]))),
+      where.or(
+        keyRanges(tag, runNumber).map(([from, to]) =>
+          where.and([where('object_key', '>=', from), where('object_key', '<', to)]),
+        ),
+      ),
     )
     .execute()
-  return found.filter(({ object_key: key }) => /^run[0-9]+(sub[0-9]+)?[.]mid[^/]*$/.test(key.slice(tag.length + 1)))
+  return found.filter(({ object_key: key }) =>
+    /^run[0-9]+(sub[0-9]+)?[.]mid[^/]*$/.test(key.slice(tag.length + 1)),
+  )
 }
 
 /** Each is found by one step along the index by_object, which begins with the bucket. */
@@ -63,12 +70,16 @@ async function bucketsOfLedger(database: Database): Promise<readonly string[]> {
 
 const LONGEST_NUMBER = 10
 
-/** From where to where the keys of a run's files stand in an index, however its number was padded: `LNGS/run00012.` to `LNGS/run00012/`. */
+/**
+ * From where to where the keys of a run's files stand in an index, however its number was padded:
+ * `LNGS/run00012.` to `LNGS/run00012/`.
+ */
 function keyRanges(tag: string, runNumber: number): readonly (readonly [from: string, to: string])[] {
   const shortest = String(runNumber).length
-  return Array.from({ length: LONGEST_NUMBER - shortest + 1 }, (_, zeros) => `${tag}/run${'0'.repeat(zeros)}${runNumber}`).flatMap(
-    (name) => [[`${name}.`, `${name}/`] as const, [`${name}sub`, `${name}suc`] as const],
-  )
+  return Array.from(
+    { length: LONGEST_NUMBER - shortest + 1 },
+    (_, zeros) => `${tag}/run${'0'.repeat(zeros)}${runNumber}`,
+  ).flatMap((name) => [[`${name}.`, `${name}/`] as const, [`${name}sub`, `${name}suc`] as const])
 }
 
 export interface RunDetails {
@@ -76,8 +87,17 @@ export interface RunDetails {
   /** Live files first, then the versions that were replaced. */
   readonly files: readonly RunFile[]
   readonly banks: readonly { readonly bank: string; readonly count: number; readonly bytes: number }[]
-  readonly events: readonly { readonly eventId: number; readonly events: number; readonly serialGaps: number }[]
-  readonly requests: readonly { readonly queue: string; readonly name: string; readonly createdAt: Date; readonly sentAt: Date | null }[]
+  readonly events: readonly {
+    readonly eventId: number
+    readonly events: number
+    readonly serialGaps: number
+  }[]
+  readonly requests: readonly {
+    readonly queue: string
+    readonly name: string
+    readonly createdAt: Date
+    readonly sentAt: Date | null
+  }[]
   /** In the order in which they came to be known. */
   readonly replicas: readonly Replica[]
   /** Where the run is, by the contents that count for it. */
@@ -102,7 +122,12 @@ export async function describeRun(database: Database, run: Run): Promise<RunDeta
       .where('run_id', '=', run.id)
       .orderBy('id')
       .execute(),
-    database.selectFrom('run_history').select(['at', 'what', 'detail']).where('run_id', '=', run.id).orderBy('id').execute(),
+    database
+      .selectFrom('run_history')
+      .select(['at', 'what', 'detail'])
+      .where('run_id', '=', run.id)
+      .orderBy('id')
+      .execute(),
     replicasOfRun(database, run.id),
   ])
   const live = files.filter((file) => file.is_live === 1)
@@ -111,9 +136,15 @@ export async function describeRun(database: Database, run: Run): Promise<RunDeta
 }
 
 function sumBanks(files: readonly RunFile[]): RunDetails['banks'] {
-  const all = files.flatMap((file) => Object.entries(file.banks).map(([bank, statistics]) => ({ bank, ...statistics })))
+  const all = files.flatMap((file) =>
+    Object.entries(file.banks).map(([bank, statistics]) => ({ bank, ...statistics })),
+  )
   return [...Map.groupBy(all, (row) => row.bank)]
-    .map(([bank, rows]) => ({ bank, count: sum(rows.map((row) => row.count)), bytes: sum(rows.map((row) => row.bytes)) }))
+    .map(([bank, rows]) => ({
+      bank,
+      count: sum(rows.map((row) => row.count)),
+      bytes: sum(rows.map((row) => row.bytes)),
+    }))
     .toSorted((a, b) => (a.bank < b.bank ? -1 : 1))
 }
 

@@ -1,9 +1,11 @@
 /**
- * Finding runs: conditions, an order, and one page after the other by keyset, which stays quick however far one goes and neither
- * repeats nor leaves out a run while others arrive. Only uses of a number that are current are found.
+ * Finding runs: conditions, an order, and one page after the other by keyset, which stays quick however far
+ * one goes and neither repeats nor leaves out a run while others arrive. Only uses of a number that are
+ * current are found.
  *
- * Each tag is searched by itself, along an index that begins with the tag and gives the order (search-index.ts), and the pages of the
- * tags are merged: one index for `tag IN (…)` there is not, and sorting a million runs takes seconds.
+ * Each tag is searched by itself, along an index that begins with the tag and gives the order
+ * (search-index.ts), and the pages of the tags are merged: one index for `tag IN (…)` there is not, and
+ * sorting a million runs takes seconds.
  */
 
 import { type RawBuilder, sql } from 'kysely'
@@ -63,7 +65,10 @@ export async function searchRuns(database: Database, search: RunSearch): Promise
   const sign = search.order.descending ? -1 : 1
   const page = found.toSorted((a, b) => sign * compare(a, b)).slice(0, search.limit + 1)
   const chosen = page.slice(0, search.limit)
-  return { runs: await runsOf(database, chosen), next: page.length > search.limit ? (chosen.at(-1) ?? null) : null }
+  return {
+    runs: await runsOf(database, chosen),
+    next: page.length > search.limit ? (chosen.at(-1) ?? null) : null,
+  }
 }
 
 /** The search was given up. Its message says what to do. */
@@ -71,7 +76,11 @@ export class SearchTooLongError extends InvalidInputError {}
 
 type Found = RunPosition
 
-async function findIn(database: Database, tags: readonly string[], search: RunSearch): Promise<readonly Found[]> {
+async function findIn(
+  database: Database,
+  tags: readonly string[],
+  search: RunSearch,
+): Promise<readonly Found[]> {
   const parts = tags.map((tag) => sql`(${inTag(tag, search)})`)
   const query = sql<{ id: number; value: number | Date | null }>`
     SET STATEMENT max_statement_time = ${sql.lit(LONGEST_SECONDS)} FOR
@@ -86,22 +95,31 @@ function inTag(tag: string, { conditions, order, after, limit }: RunSearch): Raw
   const wanted = [sql`runs.tag = ${tag}`, sql`runs.is_current = 1`, ...matches(conditions)]
   if (after !== null) wanted.push(isAfter(column, order, after))
   const indexes = searchIndexes(conditions, order.by)
-  const along = indexes.length === 0 ? sql`` : sql` FORCE INDEX (${sql.join(indexes.map((name) => sql.id(name)))})`
+  const along =
+    indexes.length === 0 ? sql`` : sql` FORCE INDEX (${sql.join(indexes.map((name) => sql.id(name)))})`
   return sql`SELECT runs.id, ${column} AS value FROM runs${along} WHERE ${sql.join(wanted, sql` AND `)}
     ORDER BY ${column} ${direction}, runs.id ${direction} LIMIT ${sql.lit(limit + 1)}`
 }
 
 /** NULL stands before every value, as the database has it in its indexes. */
-function isAfter(column: RawBuilder<unknown>, { by, descending }: RunSearch['order'], { value, id }: RunPosition): RawBuilder<unknown> {
+function isAfter(
+  column: RawBuilder<unknown>,
+  { by, descending }: RunSearch['order'],
+  { value, id }: RunPosition,
+): RawBuilder<unknown> {
   const isTime = by === 'start' || by === 'catalogued'
   const bound = value !== null && isTime ? new Date(value) : value
-  if (bound === null) return descending ? sql`(${column} IS NULL AND runs.id < ${id})` : sql`(${column} IS NOT NULL OR runs.id > ${id})`
+  if (bound === null)
+    return descending
+      ? sql`(${column} IS NULL AND runs.id < ${id})`
+      : sql`(${column} IS NOT NULL OR runs.id > ${id})`
   return descending
     ? sql`(${column} < ${bound} OR ${column} IS NULL OR (${column} = ${bound} AND runs.id < ${id}))`
     : sql`(${column} > ${bound} OR (${column} = ${bound} AND runs.id > ${id}))`
 }
 
-const compare = (a: Found, b: Found) => (a.value ?? Number.NEGATIVE_INFINITY) - (b.value ?? Number.NEGATIVE_INFINITY) || a.id - b.id
+const compare = (a: Found, b: Found) =>
+  (a.value ?? Number.NEGATIVE_INFINITY) - (b.value ?? Number.NEGATIVE_INFINITY) || a.id - b.id
 
 async function runsOf(database: Database, found: readonly Found[]): Promise<readonly Run[]> {
   if (found.length === 0) return []

@@ -1,6 +1,6 @@
 /**
- * The parameters of a run that are shown and searched. Not those in which the ODB says where the run is: they were written when it
- * began, and say for ever that it is nowhere; where it is now is its storage. Pure.
+ * The parameters of a run that are shown and searched. Not those in which the ODB says where the run is: they
+ * were written when it began, and say for ever that it is nowhere; where it is now is its storage. Pure.
  */
 
 import type { Parameters } from '../database/schema.ts'
@@ -10,7 +10,9 @@ import { type RunlogColumn, runlogColumns } from '../extraction/run-parameters.t
 export const isStorageStatus = (name: string): boolean => /^storage_\w+_status$/i.test(name)
 
 /** In the order of the Runlog. */
-export const shownColumns: readonly RunlogColumn[] = runlogColumns.filter(({ name }) => !isStorageStatus(name))
+export const shownColumns: readonly RunlogColumn[] = runlogColumns.filter(
+  ({ name }) => !isStorageStatus(name),
+)
 
 export const shownParameters = (parameters: Parameters): Parameters =>
   Object.fromEntries(Object.entries(parameters).filter(([name]) => !isStorageStatus(name)))

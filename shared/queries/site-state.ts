@@ -1,4 +1,7 @@
-/** The state of every site at a moment: its last run, what arrives, what is being copied, and what wants attention. */
+/**
+ * The state of every site at a moment: its last run, what arrives, what is being copied, and what wants
+ * attention.
+ */
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Replica, ReplicaKind, ReplicaState } from '../database/replica-schema.ts'
@@ -52,7 +55,12 @@ const WRONG: readonly ReplicaState[] = ['missing', 'suspicious']
 const NO_RUNS: RecentRuns = { runs: 0, incomplete: 0, sizeBytes: 0, atLeast: false }
 
 /** The sites at the time `now`; what was catalogued or refused counts since `since`. */
-export async function siteStates(database: Database, tags: VisibleTags, since: Date, now: Date): Promise<Sites> {
+export async function siteStates(
+  database: Database,
+  tags: VisibleTags,
+  since: Date,
+  now: Date,
+): Promise<Sites> {
   const own = await tagsWithRuns(database, tags)
   const [last, recent, arrivals, copies] = await Promise.all([
     lastRuns(database, own, now),
@@ -73,18 +81,29 @@ export async function siteStates(database: Database, tags: VisibleTags, since: D
   const isShown = new Set<string | null>(sites.map(({ tag }) => tag))
   // What has no tag is for those who see all.
   const maySee = (tag: string | null) => tags === '*' || (tag !== null && tags.includes(tag))
-  const elsewhere = [...arrivals].flatMap(([tag, of]) => (isShown.has(tag) || !maySee(tag) ? [] : [{ tag, ...of }]))
+  const elsewhere = [...arrivals].flatMap(([tag, of]) =>
+    isShown.has(tag) || !maySee(tag) ? [] : [{ tag, ...of }],
+  )
   return { sites, elsewhere }
 }
 
 /** The tags that have runs and may be seen. */
 export async function tagsWithRuns(database: Database, tags: VisibleTags): Promise<readonly string[]> {
-  const rows = await database.selectFrom('runs').select('tag').distinct().where(inTags(tags)).orderBy('tag').execute()
+  const rows = await database
+    .selectFrom('runs')
+    .select('tag')
+    .distinct()
+    .where(inTags(tags))
+    .orderBy('tag')
+    .execute()
   return rows.map((row) => row.tag)
 }
 
 /** Copies that are under way, failed, or not what or where they were; by tag, place and state. */
-export async function openCopies(database: Database, tags: VisibleTags): Promise<readonly (CopiesInState & { readonly tag: string })[]> {
+export async function openCopies(
+  database: Database,
+  tags: VisibleTags,
+): Promise<readonly (CopiesInState & { readonly tag: string })[]> {
   const rows = await database
     .selectFrom('replicas')
     .select([
@@ -96,7 +115,9 @@ export async function openCopies(database: Database, tags: VisibleTags): Promise
       sql<number>`SUM(size_bytes)`.as('sizeBytes'),
       sql<Date>`MIN(requested_at)`.as('oldest'),
       sql<number>`SUM(${isFailing})`.as('failing'),
-      sql<string | null>`MAX(IF(${isFailing}, LEFT(last_error, ${sql.lit(MOST_CHARACTERS)}), NULL))`.as('lastError'),
+      sql<string | null>`MAX(IF(${isFailing}, LEFT(last_error, ${sql.lit(MOST_CHARACTERS)}), NULL))`.as(
+        'lastError',
+      ),
     ])
     .where((where) =>
       where.or([
@@ -112,13 +133,26 @@ export async function openCopies(database: Database, tags: VisibleTags): Promise
     .orderBy('state')
     .orderBy('priority')
     .execute()
-  return rows.map((row) => ({ ...row, count: Number(row.count), sizeBytes: Number(row.sizeBytes), failing: Number(row.failing) }))
+  return rows.map((row) => ({
+    ...row,
+    count: Number(row.count),
+    sizeBytes: Number(row.sizeBytes),
+    failing: Number(row.failing),
+  }))
 }
 
 const isFailing = sql<boolean>`(state IN (${sql.join(UNDER_WAY)}) AND attempts > (kind = 'tape' AND state = 'copying') AND last_error IS NOT NULL)`
 
-/** The same of one copy: under way, though a try was in vain. One that waits for another that writes the same has an error and no try. */
-export const isFailingCopy = ({ kind, state, attempts, last_error: error }: Pick<Replica, 'kind' | 'state' | 'attempts' | 'last_error'>) =>
+/**
+ * The same of one copy: under way, though a try was in vain. One that waits for another that writes the same
+ * has an error and no try.
+ */
+export const isFailingCopy = ({
+  kind,
+  state,
+  attempts,
+  last_error: error,
+}: Pick<Replica, 'kind' | 'state' | 'attempts' | 'last_error'>) =>
   // A copy to tape counts the try that is under way.
   UNDER_WAY.includes(state) && attempts > Number(kind === 'tape' && state === 'copying') && error !== null
 

@@ -1,11 +1,17 @@
-/** How long the work of each queue waits, and why some of it failed: by the rows it is about, since a queue tells neither. */
+/**
+ * How long the work of each queue waits, and why some of it failed: by the rows it is about, since a queue
+ * tells neither.
+ */
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { ReplicaKind, ReplicaState } from '../database/replica-schema.ts'
 import type { QueueName } from '../queue/queues.ts'
 import type { ObjectName } from '../storage/objects.ts'
 
-/** The oldest work that is not done: of `runs` the oldest arrival, of the copies the oldest wish, of all a request that was not sent. */
+/**
+ * The oldest work that is not done: of `runs` the oldest arrival, of the copies the oldest wish, of all a
+ * request that was not sent.
+ */
 export async function oldestWork(database: Database): Promise<ReadonlyMap<QueueName, Date>> {
   const [arrival, tape, recall, unsent] = await Promise.all([
     oldestArrival(database),
@@ -20,7 +26,8 @@ export async function oldestWork(database: Database): Promise<ReadonlyMap<QueueN
     ...unsent.map(({ queue, at }) => [queue as QueueName, at] as const),
   ]
   const oldest = new Map<QueueName, Date>()
-  for (const [queue, at] of known) if (at !== null && at < (oldest.get(queue) ?? new Date(8.64e15))) oldest.set(queue, at)
+  for (const [queue, at] of known)
+    if (at !== null && at < (oldest.get(queue) ?? new Date(8.64e15))) oldest.set(queue, at)
   return oldest
 }
 
@@ -33,7 +40,11 @@ async function oldestArrival(database: Database): Promise<Date | null> {
   return row?.at ?? null
 }
 
-async function oldestReplica(database: Database, kind: ReplicaKind, states: readonly ReplicaState[]): Promise<Date | null> {
+async function oldestReplica(
+  database: Database,
+  kind: ReplicaKind,
+  states: readonly ReplicaState[],
+): Promise<Date | null> {
   const row = await database
     .selectFrom('replicas')
     .select((select) => select.fn.min('requested_at').as('at'))
@@ -55,10 +66,14 @@ const unsentRequests = (database: Database) =>
 const LOOKED_THROUGH = 20_000
 
 /**
- * Since when the oldest of so many messages of each queue waits at least. They are taken for the ones that were sent last: had any
- * of those been worked on before, an older one would be among them. Nothing is told of what was sent by others than the outbox.
+ * Since when the oldest of so many messages of each queue waits at least. They are taken for the ones that
+ * were sent last: had any of those been worked on before, an older one would be among them. Nothing is told
+ * of what was sent by others than the outbox.
  */
-export async function oldestMessages(database: Database, messages: ReadonlyMap<QueueName, number>): Promise<ReadonlyMap<QueueName, Date>> {
+export async function oldestMessages(
+  database: Database,
+  messages: ReadonlyMap<QueueName, number>,
+): Promise<ReadonlyMap<QueueName, Date>> {
   const found = await Promise.all(
     [...messages].map(async ([queue, count]) => {
       if (count <= 0) return []
@@ -67,7 +82,11 @@ export async function oldestMessages(database: Database, messages: ReadonlyMap<Q
           last
             .selectFrom('outbox')
             .select('sent_at')
-            .where('id', '>', sql<number>`(SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) - ${LOOKED_THROUGH} FROM outbox)`)
+            .where(
+              'id',
+              '>',
+              sql<number>`(SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) - ${LOOKED_THROUGH} FROM outbox)`,
+            )
             .where('queue', '=', queue)
             .where('sent_at', 'is not', null)
             .orderBy('id', 'desc')
@@ -82,7 +101,10 @@ export async function oldestMessages(database: Database, messages: ReadonlyMap<Q
   return new Map(found.flat())
 }
 
-const COPIES: Readonly<Partial<Record<QueueName, ReplicaKind>>> = { 'tape-requests': 'tape', 'recall-requests': 'recall' }
+const COPIES: Readonly<Partial<Record<QueueName, ReplicaKind>>> = {
+  'tape-requests': 'tape',
+  'recall-requests': 'recall',
+}
 
 /** What went wrong last with an object on its way through a queue; null when nothing is known of it. */
 export async function errorOfObject(

@@ -10,6 +10,11 @@ export function createSqsClient(config: Config): SQSClient {
     ...(config.CYGNET_SQS_ENDPOINT === undefined ? {} : { endpoint: config.CYGNET_SQS_ENDPOINT }),
     ...(config.CYGNET_SQS_ACCESS_KEY_ID === undefined || config.CYGNET_SQS_SECRET_ACCESS_KEY === undefined
       ? {}
-      : { credentials: { accessKeyId: config.CYGNET_SQS_ACCESS_KEY_ID, secretAccessKey: config.CYGNET_SQS_SECRET_ACCESS_KEY } }),
+      : {
+          credentials: {
+            accessKeyId: config.CYGNET_SQS_ACCESS_KEY_ID,
+            secretAccessKey: config.CYGNET_SQS_SECRET_ACCESS_KEY,
+          },
+        }),
   })
 }

@@ -2,15 +2,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { deadLetterQueue, type QueuedMessage, type QueueName, type Queues } from './queues.ts'
 
-/** While they are read the messages are hidden for this long; whoever reads them gives them back when done. */
+/**
+ * While they are read the messages are hidden for this long; whoever reads them gives them back when done.
+ */
 const READING_SECONDS = 60
 
 /** A queue that answers empty may still hold messages on another of its servers; it is asked this often. */
 const EMPTY_ANSWERS = 2
 
 /**
- * Reads up to `limit` dead letters of a queue, hands them to `use`, and gives back those that `use` did not take off.
- * Reading hides a message from other readers until then.
+ * Reads up to `limit` dead letters of a queue, hands them to `use`, and gives back those that `use` did not
+ * take off. Reading hides a message from other readers until then.
  */
 export async function withDeadLetters<T>(
   queues: Queues,
@@ -37,11 +39,15 @@ export async function withDeadLetters<T>(
   try {
     return await use([...messages.values()], takeOff)
   } finally {
-    for (const message of messages.values()) if (!gone.has(message.messageId)) await queues.release(dead, message, signal)
+    for (const message of messages.values())
+      if (!gone.has(message.messageId)) await queues.release(dead, message, signal)
   }
 }
 
-/** Sends dead letters back to the queue they died on: first sent, then taken off, so that none is lost between. */
+/**
+ * Sends dead letters back to the queue they died on: first sent, then taken off, so that none is lost
+ * between.
+ */
 export async function retryDeadLetters(
   queues: Queues,
   queue: QueueName,

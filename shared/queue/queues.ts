@@ -32,7 +32,9 @@ export interface QueueDepth {
 
 export interface Queues {
   url(queue: AnyQueue, signal: AbortSignal): Promise<string>
-  /** Sends every body or throws; a batch that was half accepted is reported as failed and may be sent again. */
+  /**
+   * Sends every body or throws; a batch that was half accepted is reported as failed and may be sent again.
+   */
   send(queue: AnyQueue, bodies: readonly string[], signal: AbortSignal): Promise<void>
   /** Takes up to ten messages; they come back after `visibilitySeconds` unless deleted. */
   receive(queue: AnyQueue, visibilitySeconds: number, signal: AbortSignal): Promise<readonly QueuedMessage[]>
@@ -53,7 +55,9 @@ export function createQueues(sqs: SQSClient, prefix: string): Queues {
   async function url(queue: AnyQueue, signal: AbortSignal): Promise<string> {
     const known = urls.get(queue)
     if (known !== undefined) return known
-    const answer = await sqs.send(new GetQueueUrlCommand({ QueueName: prefix + queue }), { abortSignal: signal })
+    const answer = await sqs.send(new GetQueueUrlCommand({ QueueName: prefix + queue }), {
+      abortSignal: signal,
+    })
     if (answer.QueueUrl === undefined) throw new TransientError(`the queue ${prefix}${queue} has no address`)
     urls.set(queue, answer.QueueUrl)
     return answer.QueueUrl
@@ -65,10 +69,14 @@ export function createQueues(sqs: SQSClient, prefix: string): Queues {
       const QueueUrl = await url(queue, signal)
       for (const batch of batches(bodies)) {
         const Entries = batch.map((MessageBody, index) => ({ Id: String(index), MessageBody }))
-        const answer = await sqs.send(new SendMessageBatchCommand({ QueueUrl, Entries }), { abortSignal: signal })
+        const answer = await sqs.send(new SendMessageBatchCommand({ QueueUrl, Entries }), {
+          abortSignal: signal,
+        })
         const failed = answer.Failed?.[0]
         if (failed !== undefined)
-          throw new TransientError(`the queue ${queue} refused a message: ${failed.Code ?? 'no code'} ${failed.Message ?? ''}`)
+          throw new TransientError(
+            `the queue ${queue} refused a message: ${failed.Code ?? 'no code'} ${failed.Message ?? ''}`,
+          )
       }
     }),
     async receive(queue, visibilitySeconds, signal) {
@@ -87,7 +95,10 @@ export function createQueues(sqs: SQSClient, prefix: string): Queues {
         receiptHandle: message.ReceiptHandle ?? '',
         body: message.Body ?? '',
         receiveCount: Number(message.Attributes?.ApproximateReceiveCount ?? 0),
-        sentAt: message.Attributes?.SentTimestamp === undefined ? null : new Date(Number(message.Attributes.SentTimestamp)),
+        sentAt:
+          message.Attributes?.SentTimestamp === undefined
+            ? null
+            : new Date(Number(message.Attributes.SentTimestamp)),
       }))
     },
     async delete(queue, message, signal) {
@@ -95,7 +106,11 @@ export function createQueues(sqs: SQSClient, prefix: string): Queues {
       await sqs.send(new DeleteMessageCommand(input), { abortSignal: signal })
     },
     async release(queue, message, signal) {
-      const input = { QueueUrl: await url(queue, signal), ReceiptHandle: message.receiptHandle, VisibilityTimeout: 0 }
+      const input = {
+        QueueUrl: await url(queue, signal),
+        ReceiptHandle: message.receiptHandle,
+        VisibilityTimeout: 0,
+      }
       await sqs.send(new ChangeMessageVisibilityCommand(input), { abortSignal: signal })
     },
     async depth(queue, signal) {
@@ -117,9 +132,9 @@ export function createQueues(sqs: SQSClient, prefix: string): Queues {
 type Send<Queue> = (queue: Queue, bodies: readonly string[], signal: AbortSignal) => Promise<void>
 
 /**
- * Sends what several callers want to send to one queue at about the same time in common batches: while one batch is on its
- * way the next collects. Each caller waits for its own messages, and all of a batch fail with it. A batch has a time limit of
- * its own: one caller's end must not take the others' messages with it.
+ * Sends what several callers want to send to one queue at about the same time in common batches: while one
+ * batch is on its way the next collects. Each caller waits for its own messages, and all of a batch fail with
+ * it. A batch has a time limit of its own: one caller's end must not take the others' messages with it.
  */
 function coalescing<Queue>(send: Send<Queue>): Send<Queue> {
   interface Waiting {

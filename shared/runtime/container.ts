@@ -1,6 +1,7 @@
 /**
- * A function as a process that answers HTTP: what its container runs on OpenFaaS, on Knative, and wherever else there are containers.
- * HTTP functions answer as they are; queue and schedule functions behind function-app.ts. SIGTERM ends it in order.
+ * A function as a process that answers HTTP: what its container runs on OpenFaaS, on Knative, and wherever
+ * else there are containers. HTTP functions answer as they are; queue and schedule functions behind
+ * function-app.ts. SIGTERM ends it in order.
  */
 import { type Config, loadConfig } from '../config/config.ts'
 import type { TapeContext } from '../context.ts'
@@ -17,11 +18,16 @@ export type ServedFunction = { readonly name: string; readonly timeoutSeconds: n
   | { readonly kind: 'schedule'; readonly createHandler: (context: TapeContext) => ScheduleHandler }
 )
 
-/** Kubernetes kills 30 s after SIGTERM. What is still at work a little before is interrupted, and comes again. */
+/**
+ * Kubernetes kills 30 s after SIGTERM. What is still at work a little before is interrupted, and comes again.
+ */
 const INTERRUPT_AFTER_MS = 22_000
 const GRACE_SECONDS = 25
 
-/** The whole process: serves the function with the settings of the environment, or says in a log line why it cannot. */
+/**
+ * The whole process: serves the function with the settings of the environment, or says in a log line why it
+ * cannot.
+ */
 export async function runFunction(served: ServedFunction): Promise<void> {
   try {
     await serveFunction(served, loadConfig())
@@ -49,7 +55,14 @@ async function serveFunction(served: ServedFunction, config: Config): Promise<vo
     const { log } = context
     const app = appOf(served, context, interrupt.signal)
     const { CYGNET_LISTEN_PORT: port, CYGNET_LISTEN_ADDRESS: hostname } = config
-    const host = await serveHttp({ app, log, signal: ending.signal, port, ...(hostname && { hostname }), graceSeconds: GRACE_SECONDS })
+    const host = await serveHttp({
+      app,
+      log,
+      signal: ending.signal,
+      port,
+      ...(hostname && { hostname }),
+      graceSeconds: GRACE_SECONDS,
+    })
     await host.closed
   } finally {
     await context.close()

@@ -1,8 +1,9 @@
 /**
  * Queue and schedule functions as HTTP apps: how OpenFaaS and Knative call them.
  *
- * `POST /` takes messages as Lambda gives them (`{"Records": [...]}`) and answers which failed, or one CloudEvent, whose data
- * becomes the body of one message; a failed CloudEvent is answered 503, which Knative retries and then dead-letters.
+ * `POST /` takes messages as Lambda gives them (`{"Records": [...]}`) and answers which failed, or one
+ * CloudEvent, whose data becomes the body of one message; a failed CloudEvent is answered 503, which Knative
+ * retries and then dead-letters.
  */
 import type { SQSEvent, SQSRecord } from 'aws-lambda'
 import { Hono } from 'hono'
@@ -25,7 +26,9 @@ export interface FunctionAppOptions {
 /** Ten SQS messages of the largest size, and their framing. */
 const MAX_BODY_BYTES = 12 * 1024 * 1024
 
-const sqsEvent = z.object({ Records: z.array(z.looseObject({ messageId: z.string().min(1), body: z.string() })).min(1) })
+const sqsEvent = z.object({
+  Records: z.array(z.looseObject({ messageId: z.string().min(1), body: z.string() })).min(1),
+})
 const cloudEvent = z.object({
   specversion: z.string(),
   id: z.string().min(1),
@@ -41,23 +44,38 @@ export function queueApp(handler: QueueHandler, options: FunctionAppOptions): Ht
     const json = parseJson(text)
     const messages = sqsEvent.safeParse(json)
     const run = (event: SQSEvent) =>
-      runWithin((signal) => handler(event, { signal, log: options.log }), { timeoutSeconds: options.timeoutSeconds, stop: options.stop })
+      runWithin((signal) => handler(event, { signal, log: options.log }), {
+        timeoutSeconds: options.timeoutSeconds,
+        stop: options.stop,
+      })
     if (messages.success) {
-      const Records = messages.data.Records.map((record) => ({ ...messageOf(record.messageId, record.body), ...record }))
+      const Records = messages.data.Records.map((record) => ({
+        ...messageOf(record.messageId, record.body),
+        ...record,
+      }))
       return c.json(await run({ Records }))
     }
     const id = c.req.header('ce-id')
     const structured = cloudEvent.safeParse(json).data
     if (id === undefined && structured === undefined)
-      return c.json({ error: 'expected SQS messages ({"Records": [{"messageId", "body"}]}) or a CloudEvent' }, 400)
-    const record = id === undefined && structured ? messageOf(structured.id, dataOf(structured)) : messageOf(id ?? '', text)
+      return c.json(
+        { error: 'expected SQS messages ({"Records": [{"messageId", "body"}]}) or a CloudEvent' },
+        400,
+      )
+    const record =
+      id === undefined && structured
+        ? messageOf(structured.id, dataOf(structured))
+        : messageOf(id ?? '', text)
     const { batchItemFailures } = await run({ Records: [record] })
     return batchItemFailures.length === 0 ? c.body(null, 204) : c.json({ error: 'not done, try again' }, 503)
   })
   return app
 }
 
-/** A schedule function behind HTTP (OpenFaaS's cron connector, Knative's PingSource): any POST runs it, never two at once. */
+/**
+ * A schedule function behind HTTP (OpenFaaS's cron connector, Knative's PingSource): any POST runs it, never
+ * two at once.
+ */
 export function scheduleApp(handler: ScheduleHandler, options: FunctionAppOptions): HttpApp {
   const app = functionApp(options)
   let running = false
@@ -99,7 +117,12 @@ function messageOf(messageId: string, body: string): SQSRecord {
     messageId,
     receiptHandle: '',
     body,
-    attributes: { ApproximateReceiveCount: '1', SentTimestamp: now, SenderId: '', ApproximateFirstReceiveTimestamp: now },
+    attributes: {
+      ApproximateReceiveCount: '1',
+      SentTimestamp: now,
+      SenderId: '',
+      ApproximateFirstReceiveTimestamp: now,
+    },
     messageAttributes: {},
     md5OfBody: '',
     eventSource: 'cloudevents',

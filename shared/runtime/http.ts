@@ -29,8 +29,8 @@ export interface HttpHost {
 const HEALTH_PATHS: readonly string[] = ['/healthz', '/_/health', '/_/ready']
 
 /**
- * Serves the app, and its health beside it (`GET /healthz`): 200 while the host takes requests, 503 once it is going away (it still
- * answers the others then).
+ * Serves the app, and its health beside it (`GET /healthz`): 200 while the host takes requests, 503 once it
+ * is going away (it still answers the others then).
  * @returns when the port is open. @throws what the system says when it cannot be opened.
  */
 export async function serveHttp(options: HttpOptions): Promise<HttpHost> {
@@ -43,7 +43,9 @@ export async function serveHttp(options: HttpOptions): Promise<HttpHost> {
     return app.fetch(request, { ending: signal, clientAddress: incoming.socket?.remoteAddress })
   }
   // http1 only: createAdaptorServer's type allows for http2 servers as well.
-  const server = createAdaptorServer({ fetch: (request, env) => fetch(request, env as HttpBindings) }) as Server
+  const server = createAdaptorServer({
+    fetch: (request, env) => fetch(request, env as HttpBindings),
+  }) as Server
   server.on('request', (request, response) => {
     const counts = !HEALTH_PATHS.includes(request.url?.split('?')[0] ?? '')
     if (!counts) return

@@ -1,4 +1,7 @@
-/** Functions as AWS Lambda calls them: queue (with partial batch failure), schedule, and HTTP by API Gateway v2 or function URL. */
+/**
+ * Functions as AWS Lambda calls them: queue (with partial batch failure), schedule, and HTTP by API Gateway
+ * v2 or function URL.
+ */
 import type {
   APIGatewayProxyEventV2,
   APIGatewayProxyStructuredResultV2,
@@ -15,22 +18,34 @@ import type { HttpApp, Invocation, QueueHandler, ScheduleHandler } from './handl
 const RESERVE_MS = 3000
 
 /** For an event source mapping with `functionResponseType: ReportBatchItemFailures`. */
-export function lambdaQueue(handler: QueueHandler, log: Logger): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
+export function lambdaQueue(
+  handler: QueueHandler,
+  log: Logger,
+): (event: SQSEvent, context: Context) => Promise<SQSBatchResponse> {
   return (event, context) => invoke(context, log, (invocation) => handler(event, invocation))
 }
 
-export function lambdaSchedule(handler: ScheduleHandler, log: Logger): (event: ScheduledEvent, context: Context) => Promise<void> {
+export function lambdaSchedule(
+  handler: ScheduleHandler,
+  log: Logger,
+): (event: ScheduledEvent, context: Context) => Promise<void> {
   return (event, context) => invoke(context, log, (invocation) => handler(event, invocation))
 }
 
-export function lambdaHttp(app: HttpApp): (event: APIGatewayProxyEventV2) => Promise<APIGatewayProxyStructuredResultV2> {
-  return async (event) => fromResponse(await app.fetch(toRequest(event), { clientAddress: event.requestContext.http.sourceIp }))
+export function lambdaHttp(
+  app: HttpApp,
+): (event: APIGatewayProxyEventV2) => Promise<APIGatewayProxyStructuredResultV2> {
+  return async (event) =>
+    fromResponse(await app.fetch(toRequest(event), { clientAddress: event.requestContext.http.sourceIp }))
 }
 
 function invoke<T>(context: Context, log: Logger, work: (invocation: Invocation) => Promise<T>): Promise<T> {
   const timeoutSeconds = Math.max(context.getRemainingTimeInMillis() - RESERVE_MS, 1) / 1000
   const child = log.child({ invocation: context.awsRequestId })
-  return runWithin((signal) => work({ signal, log: child }), { timeoutSeconds, stop: new AbortController().signal })
+  return runWithin((signal) => work({ signal, log: child }), {
+    timeoutSeconds,
+    stop: new AbortController().signal,
+  })
 }
 
 function toRequest(event: APIGatewayProxyEventV2): Request {
@@ -53,5 +68,11 @@ async function fromResponse(response: Response): Promise<APIGatewayProxyStructur
   const headers: Record<string, string> = {}
   for (const [name, value] of response.headers) if (name !== 'set-cookie') headers[name] = value
   const body = Buffer.from(await response.arrayBuffer()).toString('base64')
-  return { statusCode: response.status, headers, cookies: response.headers.getSetCookie(), body, isBase64Encoded: true }
+  return {
+    statusCode: response.status,
+    headers,
+    cookies: response.headers.getSetCookie(),
+    body,
+    isBase64Encoded: true,
+  }
 }

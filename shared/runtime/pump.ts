@@ -1,9 +1,9 @@
 /**
  * The queue pump: runs a queue function where no Lambda does, by long-polling its SQS queue.
  *
- * Every message is a call of its own and is acknowledged as soon as it is done, so that a small run never waits for a large
- * one received with it. A message that fails comes back after a back-off that doubles with each delivery, until the queue
- * dead-letters it; one whose host dies comes back when its visibility ends.
+ * Every message is a call of its own and is acknowledged as soon as it is done, so that a small run never
+ * waits for a large one received with it. A message that fails comes back after a back-off that doubles with
+ * each delivery, until the queue dead-letters it; one whose host dies comes back when its visibility ends.
  */
 import { type Message, ReceiveMessageCommand, type SQSClient } from '@aws-sdk/client-sqs'
 import type { Logger } from '../log.ts'
@@ -25,9 +25,15 @@ export interface PumpOptions {
   readonly concurrency?: number
   /** Receive calls at once. */
   readonly pollers?: number
-  /** Longest time one message may take; then its signal aborts and it counts as failed. The manifest's timeout. */
+  /**
+   * Longest time one message may take; then its signal aborts and it counts as failed. The manifest's
+   * timeout.
+   */
   readonly timeoutSeconds?: number
-  /** How long a message stays hidden without a sign of life; renewed every third of it while the handler works. */
+  /**
+   * How long a message stays hidden without a sign of life; renewed every third of it while the handler
+   * works.
+   */
   readonly visibilitySeconds?: number
   /** Longest wait of one receive call for a message, 1 to 20; stopping may take as long. */
   readonly waitSeconds?: number
@@ -55,7 +61,8 @@ const RECEIVE_MARGIN_SECONDS = 10
 const OUTAGE = { firstMs: 200, maxMs: 30_000 }
 
 /**
- * Pumps until the signal aborts and what was at work has ended. Never throws on account of the queue or the handler.
+ * Pumps until the signal aborts and what was at work has ended. Never throws on account of the queue or the
+ * handler.
  * @returns how many deliveries there were, and how they ended.
  */
 export async function pumpQueue(options: PumpOptions): Promise<PumpSummary> {
@@ -84,7 +91,8 @@ export async function pumpQueue(options: PumpOptions): Promise<PumpSummary> {
   log.info({ queueUrl, concurrency, pollers }, 'pump-started')
   const beat = () => void acknowledger.extend([...atWork.values()], visibilitySeconds)
   const heartbeat = setInterval(beat, (visibilitySeconds * 1000) / 3)
-  const share = (poller: number) => Math.floor(concurrency / pollers) + (poller < concurrency % pollers ? 1 : 0)
+  const share = (poller: number) =>
+    Math.floor(concurrency / pollers) + (poller < concurrency % pollers ? 1 : 0)
   const take = async (received: Message) => {
     const message = receivedMessage(received, queueUrl, region)
     // Came with the last receive call, after the signal: it goes straight back for others.
@@ -104,11 +112,24 @@ export async function pumpQueue(options: PumpOptions): Promise<PumpSummary> {
 }
 
 /**
- * Receives until the signal aborts; asks each time for as many messages as it has hands free. A receive call under way is
- * never cut off: the queue may just have answered it, and the messages would stay hidden with nobody working on them.
+ * Receives until the signal aborts; asks each time for as many messages as it has hands free. A receive call
+ * under way is never cut off: the queue may just have answered it, and the messages would stay hidden with
+ * nobody working on them.
  */
-async function poll(options: PumpOptions, hands: number, take: (message: Message) => Promise<void>): Promise<void> {
-  const { sqs, queueUrl, log, signal, visibilitySeconds = 60, waitSeconds = 2, random = Math.random } = options
+async function poll(
+  options: PumpOptions,
+  hands: number,
+  take: (message: Message) => Promise<void>,
+): Promise<void> {
+  const {
+    sqs,
+    queueUrl,
+    log,
+    signal,
+    visibilitySeconds = 60,
+    waitSeconds = 2,
+    random = Math.random,
+  } = options
   let busy = 0
   let outages = 0
   let wake = () => {}
@@ -130,7 +151,9 @@ async function poll(options: PumpOptions, hands: number, take: (message: Message
       MessageAttributeNames: ['All'],
     })
     try {
-      const { Messages = [] } = await sqs.send(command, { abortSignal: AbortSignal.timeout((waitSeconds + RECEIVE_MARGIN_SECONDS) * 1000) })
+      const { Messages = [] } = await sqs.send(command, {
+        abortSignal: AbortSignal.timeout((waitSeconds + RECEIVE_MARGIN_SECONDS) * 1000),
+      })
       if (outages > 0) log.info({ queueUrl, outages }, 'queue-answers-again')
       outages = 0
       for (const message of Messages) {
@@ -150,12 +173,19 @@ async function poll(options: PumpOptions, hands: number, take: (message: Message
 }
 
 /** Calls the handler with one message. True when it succeeded; what went wrong is logged here. */
-async function runMessage(message: ReceivedMessage, options: PumpOptions, stop: AbortSignal): Promise<boolean> {
+async function runMessage(
+  message: ReceivedMessage,
+  options: PumpOptions,
+  stop: AbortSignal,
+): Promise<boolean> {
   const log = options.log.child({ message: message.messageId, attempt: message.attempt })
   const began = performance.now()
   try {
     const limits = { timeoutSeconds: options.timeoutSeconds ?? 900, stop }
-    const answer = await runWithin((signal) => options.handler({ Records: [message.record] }, { signal, log }), limits)
+    const answer = await runWithin(
+      (signal) => options.handler({ Records: [message.record] }, { signal, log }),
+      limits,
+    )
     if (answer.batchItemFailures.length === 0) return true
     log.warn({ ms: Math.round(performance.now() - began) }, 'message-not-done')
   } catch (error) {
@@ -166,5 +196,8 @@ async function runMessage(message: ReceivedMessage, options: PumpOptions, stop: 
 
 function retrySeconds(message: ReceivedMessage, options: PumpOptions): number {
   const { retrySeconds = 2, maxRetrySeconds = 900, random = Math.random } = options
-  return Math.round(backOffMs(message.attempt, { firstMs: retrySeconds * 1000, maxMs: maxRetrySeconds * 1000, random }) / 1000)
+  return Math.round(
+    backOffMs(message.attempt, { firstMs: retrySeconds * 1000, maxMs: maxRetrySeconds * 1000, random }) /
+      1000,
+  )
 }

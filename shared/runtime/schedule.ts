@@ -33,8 +33,9 @@ export type Schedule = (after: Date) => Date | null
 const UNIT_MS: Readonly<Record<string, number>> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 }
 
 /**
- * Reads a schedule expression of EventBridge: `rate(<n> <minutes|hours|days>)`, or `cron(<minute> <hour> <day of month>
- * <month> <day of week> <year>)` in UTC with Sunday as 1 (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html).
+ * Reads a schedule expression of EventBridge: `rate(<n> <minutes|hours|days>)`, or `cron(<minute> <hour> <day
+ * of month> <month> <day of week> <year>)` in UTC with Sunday as 1
+ * (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html).
  * @throws InvalidInputError saying what is wrong with the expression.
  */
 export function parseSchedule(expression: string): Schedule {
@@ -47,17 +48,26 @@ export function parseSchedule(expression: string): Schedule {
 function parseRate(rate: string, expression: string): Schedule {
   const [, count = '0', unit = ''] = /^(\d{1,6})\s+(minute|hour|day)s?$/.exec(rate) ?? []
   const periodMs = Number(count) * (UNIT_MS[unit] ?? 0)
-  if (periodMs === 0) throw new InvalidInputError(`schedule "${expression}": expected a number of minutes, hours or days`)
+  if (periodMs === 0)
+    throw new InvalidInputError(`schedule "${expression}": expected a number of minutes, hours or days`)
   return (after) => new Date(after.getTime() + periodMs)
 }
 
 function parseCron(fields: string, expression: string): Schedule {
   const parts = fields.split(/\s+/)
-  if (parts.length !== 6) throw new InvalidInputError(`schedule "${expression}": cron takes six fields, the last of which is the year`)
+  if (parts.length !== 6)
+    throw new InvalidInputError(
+      `schedule "${expression}": cron takes six fields, the last of which is the year`,
+    )
   // EventBridge writes "?" for "any"; to croner it would mean "what it is now".
   const pattern = ['0', ...parts].map((part) => (part === '?' ? '*' : part)).join(' ')
   try {
-    const cron = new Cron(pattern, { mode: '7-part', timezone: 'UTC', alternativeWeekdays: true, sloppyRanges: true })
+    const cron = new Cron(pattern, {
+      mode: '7-part',
+      timezone: 'UTC',
+      alternativeWeekdays: true,
+      sloppyRanges: true,
+    })
     return (after) => cron.nextRun(after)
   } catch (cause) {
     throw new InvalidInputError(
@@ -69,8 +79,8 @@ function parseCron(fields: string, expression: string): Schedule {
 }
 
 /**
- * Runs the handler by its schedule until the signal aborts; never two runs at once, times that pass during a run are
- * skipped. What a run throws is logged; the next one starts at its time.
+ * Runs the handler by its schedule until the signal aborts; never two runs at once, times that pass during a
+ * run are skipped. What a run throws is logged; the next one starts at its time.
  * @throws InvalidInputError when the expression is wrong.
  */
 export async function runSchedule(options: ScheduleOptions): Promise<void> {
@@ -95,7 +105,9 @@ export async function runSchedule(options: ScheduleOptions): Promise<void> {
   clearTimeout(grace)
 }
 
-/** The first time that is still to come: a rate keeps its beat, and what passed during a long run is left out. */
+/**
+ * The first time that is still to come: a rate keeps its beat, and what passed during a long run is left out.
+ */
 function nextAfter(schedule: Schedule, planned: Date, now: Date): Date | null {
   const next = schedule(planned)
   return next === null || next > now ? next : schedule(now)
@@ -106,7 +118,10 @@ async function runOnce(options: ScheduleOptions, time: Date, stop: AbortSignal):
   const log = options.log.child({ invocation: event.id })
   const began = performance.now()
   try {
-    await runWithin((signal) => options.handler(event, { signal, log }), { timeoutSeconds: options.timeoutSeconds ?? 900, stop })
+    await runWithin((signal) => options.handler(event, { signal, log }), {
+      timeoutSeconds: options.timeoutSeconds ?? 900,
+      stop,
+    })
   } catch (error) {
     log.error({ error, ms: Math.round(performance.now() - began) }, 'scheduled-run-failed')
   }

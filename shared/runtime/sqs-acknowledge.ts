@@ -1,6 +1,6 @@
 /**
- * What a host tells the queue about messages: done, still at work, again later. Many messages finish within a few
- * milliseconds of each other, so that calls are gathered into the batches of ten that SQS takes.
+ * What a host tells the queue about messages: done, still at work, again later. Many messages finish within a
+ * few milliseconds of each other, so that calls are gathered into the batches of ten that SQS takes.
  */
 import {
   ChangeMessageVisibilityBatchCommand,
@@ -13,14 +13,20 @@ import type { ReceivedMessage } from './sqs-messages.ts'
 
 const MAX_BATCH = 10
 
-/** How long the first of a batch waits for company, milliseconds. Nobody waits for a deletion, so it costs no latency. */
+/**
+ * How long the first of a batch waits for company, milliseconds. Nobody waits for a deletion, so it costs no
+ * latency.
+ */
 const GATHER_MS = 10
 
 /** Attempts to delete one batch, each of which the SDK tries several times itself. */
 const DELETE_ATTEMPTS = 3
 
 export interface Acknowledger {
-  /** Deletes a message. What cannot be deleted is logged and delivered again: a handler recognises its own work. */
+  /**
+   * Deletes a message. What cannot be deleted is logged and delivered again: a handler recognises its own
+   * work.
+   */
   done(message: ReceivedMessage): void
   /** Hides the messages for so many seconds from now. */
   extend(messages: readonly ReceivedMessage[], seconds: number): Promise<void>
@@ -30,7 +36,11 @@ export interface Acknowledger {
   flush(): Promise<void>
 }
 
-export function createAcknowledger(options: { readonly sqs: SQSClient; readonly queueUrl: string; readonly log: Logger }): Acknowledger {
+export function createAcknowledger(options: {
+  readonly sqs: SQSClient
+  readonly queueUrl: string
+  readonly log: Logger
+}): Acknowledger {
   const { sqs, queueUrl: QueueUrl, log } = options
   const underWay = new Set<Promise<void>>()
   let gathered: ReceivedMessage[] = []
@@ -46,14 +56,19 @@ export function createAcknowledger(options: { readonly sqs: SQSClient; readonly 
     let left = messages
     for (let attempt = 1; left.length > 0; attempt++) {
       try {
-        const { Failed = [] } = await sqs.send(new DeleteMessageBatchCommand({ QueueUrl, Entries: entries(left) }))
-        // A receipt that is no longer valid belongs to a message that was delivered again: nothing is left to delete.
+        const { Failed = [] } = await sqs.send(
+          new DeleteMessageBatchCommand({ QueueUrl, Entries: entries(left) }),
+        )
+        // A receipt that is no longer valid belongs to a message that was delivered again: nothing is left to
+        // delete.
         const failed = new Set(Failed.filter((entry) => !entry.SenderFault).map((entry) => Number(entry.Id)))
         left = left.filter((_, index) => failed.has(index))
         if (left.length === 0) return
-        if (attempt >= DELETE_ATTEMPTS) log.warn({ messages: left.map((message) => message.messageId) }, 'messages-not-deleted')
+        if (attempt >= DELETE_ATTEMPTS)
+          log.warn({ messages: left.map((message) => message.messageId) }, 'messages-not-deleted')
       } catch (error) {
-        if (attempt >= DELETE_ATTEMPTS) log.warn({ error, messages: left.map((message) => message.messageId) }, 'messages-not-deleted')
+        if (attempt >= DELETE_ATTEMPTS)
+          log.warn({ error, messages: left.map((message) => message.messageId) }, 'messages-not-deleted')
       }
       if (attempt >= DELETE_ATTEMPTS) return
     }
@@ -78,15 +93,22 @@ export function createAcknowledger(options: { readonly sqs: SQSClient; readonly 
         const batch = messages.slice(start, start + MAX_BATCH)
         const Entries = entries(batch).map((entry) => ({ ...entry, VisibilityTimeout: seconds }))
         try {
-          const { Failed = [] } = await sqs.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries }))
-          for (const { Id, Code } of Failed) log.warn({ message: batch[Number(Id)]?.messageId, code: Code }, 'message-not-extended')
+          const { Failed = [] } = await sqs.send(
+            new ChangeMessageVisibilityBatchCommand({ QueueUrl, Entries }),
+          )
+          for (const { Id, Code } of Failed)
+            log.warn({ message: batch[Number(Id)]?.messageId, code: Code }, 'message-not-extended')
         } catch (error) {
           log.warn({ error, messages: batch.length }, 'message-not-extended')
         }
       }
     },
     retry(message, seconds) {
-      const command = new ChangeMessageVisibilityCommand({ QueueUrl, ReceiptHandle: message.receiptHandle, VisibilityTimeout: seconds })
+      const command = new ChangeMessageVisibilityCommand({
+        QueueUrl,
+        ReceiptHandle: message.receiptHandle,
+        VisibilityTimeout: seconds,
+      })
       // Without it the message comes back when its visibility ends: later, not lost.
       return track(
         sqs.send(command).then(
@@ -102,7 +124,10 @@ export function createAcknowledger(options: { readonly sqs: SQSClient; readonly 
   }
 }
 
-/** The index within the batch is the id: ids only have to differ within one call, and message ids may repeat in one. */
+/**
+ * The index within the batch is the id: ids only have to differ within one call, and message ids may repeat
+ * in one.
+ */
 function entries(messages: readonly ReceivedMessage[]) {
   return messages.map((message, index) => ({ Id: String(index), ReceiptHandle: message.receiptHandle }))
 }

@@ -13,7 +13,11 @@ export interface ReceivedMessage {
 
 /** Makes the record; `queueUrl` gives the account and the name of its ARN. */
 export function receivedMessage(message: Message, queueUrl: string, region: string): ReceivedMessage {
-  const { MessageId: messageId = '', ReceiptHandle: receiptHandle = '', Attributes: attributes = {} } = message
+  const {
+    MessageId: messageId = '',
+    ReceiptHandle: receiptHandle = '',
+    Attributes: attributes = {},
+  } = message
   const record: SQSRecord = {
     messageId,
     receiptHandle,
@@ -40,7 +44,9 @@ function queueArn(queueUrl: string, region: string): string {
   return `arn:aws:sqs:${region}:${account}:${name}`
 }
 
-function messageAttributes(attributes: Readonly<Record<string, MessageAttributeValue>>): SQSMessageAttributes {
+function messageAttributes(
+  attributes: Readonly<Record<string, MessageAttributeValue>>,
+): SQSMessageAttributes {
   const entries = Object.entries(attributes).map(([name, value]) => [
     name,
     {

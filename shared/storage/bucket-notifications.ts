@@ -1,9 +1,10 @@
 /**
- * A bucket's notification configuration: where the store sends what arrives. Applied by name and idempotently; what others
- * configured on the bucket stays as it is.
+ * A bucket's notification configuration: where the store sends what arrives. Applied by name and
+ * idempotently; what others configured on the bucket stays as it is.
  *
- * The same call serves three kinds of target, told apart by their ARN: an SQS queue of AWS, a webhook of MinIO
- * (`arn:minio:sqs::NAME:webhook`, named in the server's settings), a topic of Ceph or SNS (`arn:aws:sns:ZONEGROUP::TOPIC`).
+ * The same call serves three kinds of target, told apart by their ARN: an SQS queue of AWS, a webhook of
+ * MinIO (`arn:minio:sqs::NAME:webhook`, named in the server's settings), a topic of Ceph or SNS
+ * (`arn:aws:sns:ZONEGROUP::TOPIC`).
  */
 import { createHash } from 'node:crypto'
 import {
@@ -56,7 +57,11 @@ export interface NotificationPlan {
 }
 
 /** Reads the bucket's configuration as rules. */
-export async function readBucketNotifications(s3: S3Client, bucket: string, signal: AbortSignal): Promise<readonly NotificationRule[]> {
+export async function readBucketNotifications(
+  s3: S3Client,
+  bucket: string,
+  signal: AbortSignal,
+): Promise<readonly NotificationRule[]> {
   return rulesOf(await read(s3, bucket, signal))
 }
 
@@ -64,7 +69,11 @@ export async function readBucketNotifications(s3: S3Client, bucket: string, sign
  * Says what `applyBucketNotifications` would do; changes nothing.
  * @throws InvalidInputError when the ARN is neither of a queue nor of a topic.
  */
-export async function planBucketNotifications(s3: S3Client, wanted: WantedNotifications, signal: AbortSignal): Promise<NotificationPlan> {
+export async function planBucketNotifications(
+  s3: S3Client,
+  wanted: WantedNotifications,
+  signal: AbortSignal,
+): Promise<NotificationPlan> {
   const current = await read(s3, wanted.bucket, signal)
   const kind = targetKind(wanted.arn)
   const wantedRules = rulesWanted(wanted)
@@ -83,32 +92,46 @@ export async function planBucketNotifications(s3: S3Client, wanted: WantedNotifi
 /**
  * Makes the bucket send its arrivals to the target, and nowhere else in our name.
  * @returns the rules before and, as read back from the store, after.
- * @throws InvalidInputError for a wrong ARN; TransientError when the store took the configuration but does not show it.
+ * @throws InvalidInputError for a wrong ARN; TransientError when the store took the configuration but does
+ * not show it.
  */
 export async function applyBucketNotifications(
   s3: S3Client,
   wanted: WantedNotifications,
   signal: AbortSignal,
-): Promise<{ readonly changed: boolean; readonly before: readonly NotificationRule[]; readonly after: readonly NotificationRule[] }> {
+): Promise<{
+  readonly changed: boolean
+  readonly before: readonly NotificationRule[]
+  readonly after: readonly NotificationRule[]
+}> {
   const plan = await planBucketNotifications(s3, wanted, signal)
   if (!plan.changed) return { changed: false, before: plan.before, after: plan.before }
   const { configuration: NotificationConfiguration } = plan
-  await s3.send(new PutBucketNotificationConfigurationCommand({ Bucket: wanted.bucket, NotificationConfiguration }), {
-    abortSignal: signal,
-  })
+  await s3.send(
+    new PutBucketNotificationConfigurationCommand({ Bucket: wanted.bucket, NotificationConfiguration }),
+    {
+      abortSignal: signal,
+    },
+  )
   const after = await readBucketNotifications(s3, wanted.bucket, signal)
   // Some stores answer 200 and do nothing.
   if (fingerprint(after) !== fingerprint(plan.after))
-    throw new TransientError(`the store took the notifications of bucket ${wanted.bucket} but shows something else`, {
-      rules: after.length,
-    })
+    throw new TransientError(
+      `the store took the notifications of bucket ${wanted.bucket} but shows something else`,
+      {
+        rules: after.length,
+      },
+    )
   return { changed: true, before: plan.before, after }
 }
 
 async function read(s3: S3Client, bucket: string, signal: AbortSignal): Promise<NotificationConfiguration> {
-  const { $metadata, ...configuration } = await s3.send(new GetBucketNotificationConfigurationCommand({ Bucket: bucket }), {
-    abortSignal: signal,
-  })
+  const { $metadata, ...configuration } = await s3.send(
+    new GetBucketNotificationConfigurationCommand({ Bucket: bucket }),
+    {
+      abortSignal: signal,
+    },
+  )
   return configuration
 }
 
@@ -121,8 +144,15 @@ function targetKind(arn: string): 'queue' | 'topic' {
   )
 }
 
-/** A filter takes one prefix and one suffix, so there is a rule for each pair. The id follows from the content. */
-function rulesWanted({ arn, prefixes = [], suffixes = [] }: WantedNotifications): readonly NotificationRule[] {
+/**
+ * A filter takes one prefix and one suffix, so there is a rule for each pair. The id follows from the
+ * content.
+ */
+function rulesWanted({
+  arn,
+  prefixes = [],
+  suffixes = [],
+}: WantedNotifications): readonly NotificationRule[] {
   const distinct = (texts: readonly string[]) => (texts.length === 0 ? [''] : [...new Set(texts)])
   return distinct(prefixes).flatMap((prefix) =>
     distinct(suffixes).map((suffix) => {
@@ -141,8 +171,14 @@ const isOurs = (id: string | undefined) => id?.startsWith(ID_PREFIX) === true
 const foreign = <T extends { readonly Id?: string | undefined }>(configurations: readonly T[] = []) =>
   configurations.filter(({ Id }) => !isOurs(Id))
 
-const queueConfiguration = (rule: NotificationRule): QueueConfiguration => ({ ...common(rule), QueueArn: rule.arn })
-const topicConfiguration = (rule: NotificationRule): TopicConfiguration => ({ ...common(rule), TopicArn: rule.arn })
+const queueConfiguration = (rule: NotificationRule): QueueConfiguration => ({
+  ...common(rule),
+  QueueArn: rule.arn,
+})
+const topicConfiguration = (rule: NotificationRule): TopicConfiguration => ({
+  ...common(rule),
+  TopicArn: rule.arn,
+})
 
 function common({ id, events, prefix, suffix }: NotificationRule) {
   const rules = [
@@ -150,11 +186,19 @@ function common({ id, events, prefix, suffix }: NotificationRule) {
     { Name: 'suffix' as const, Value: suffix },
   ]
   const FilterRules = rules.filter((rule) => rule.Value !== '')
-  return { Id: id, Events: [...events] as Event[], ...(FilterRules.length === 0 ? {} : { Filter: { Key: { FilterRules } } }) }
+  return {
+    Id: id,
+    Events: [...events] as Event[],
+    ...(FilterRules.length === 0 ? {} : { Filter: { Key: { FilterRules } } }),
+  }
 }
 
 function rulesOf(configuration: NotificationConfiguration): readonly NotificationRule[] {
-  const { QueueConfigurations = [], TopicConfigurations = [], LambdaFunctionConfigurations = [] } = configuration
+  const {
+    QueueConfigurations = [],
+    TopicConfigurations = [],
+    LambdaFunctionConfigurations = [],
+  } = configuration
   const targets = [
     ...QueueConfigurations.map((queue) => ({ ...queue, arn: queue.QueueArn })),
     ...TopicConfigurations.map((topic) => ({ ...topic, arn: topic.TopicArn })),
@@ -162,12 +206,15 @@ function rulesOf(configuration: NotificationConfiguration): readonly Notificatio
   ]
   return targets.map(({ Id: id = '', arn = '', Events: events = [], Filter }) => {
     // AWS hands the names back as "Prefix" and "Suffix".
-    const value = (name: string) => Filter?.Key?.FilterRules?.find((rule) => rule.Name?.toLowerCase() === name)?.Value ?? ''
+    const value = (name: string) =>
+      Filter?.Key?.FilterRules?.find((rule) => rule.Name?.toLowerCase() === name)?.Value ?? ''
     return { id, ours: isOurs(id), arn, events, prefix: value('prefix'), suffix: value('suffix') }
   })
 }
 
 /** The rules as a text that does not depend on their order, nor on that of their events. */
 function fingerprint(rules: readonly NotificationRule[]): string {
-  return JSON.stringify(rules.map((rule) => JSON.stringify({ ...rule, events: rule.events.toSorted() })).toSorted())
+  return JSON.stringify(
+    rules.map((rule) => JSON.stringify({ ...rule, events: rule.events.toSorted() })).toSorted(),
+  )
 }

@@ -2,7 +2,10 @@
 import { S3Client } from '@aws-sdk/client-s3'
 import type { Config } from '../config/config.ts'
 
-/** The same for links: it is never asked for anything but signatures. A checksum in a link for a PUT would be that of no bytes. */
+/**
+ * The same for links: it is never asked for anything but signatures. A checksum in a link for a PUT would be
+ * that of no bytes.
+ */
 export const createPublicS3Client = (config: Config): S3Client =>
   createS3Client({
     ...config,
@@ -10,7 +13,10 @@ export const createPublicS3Client = (config: Config): S3Client =>
     CYGNET_S3_SDK_CHECKSUMS: 'WHEN_REQUIRED',
   })
 
-/** An S3 client for the configured store; path-style addresses, since MinIO, Ceph and the embedded store want them. */
+/**
+ * An S3 client for the configured store; path-style addresses, since MinIO, Ceph and the embedded store want
+ * them.
+ */
 export function createS3Client(config: Config): S3Client {
   return new S3Client({
     region: config.CYGNET_S3_REGION,
@@ -23,6 +29,11 @@ export function createS3Client(config: Config): S3Client {
     ...(config.CYGNET_S3_ENDPOINT === undefined ? {} : { endpoint: config.CYGNET_S3_ENDPOINT }),
     ...(config.CYGNET_S3_ACCESS_KEY_ID === undefined || config.CYGNET_S3_SECRET_ACCESS_KEY === undefined
       ? {}
-      : { credentials: { accessKeyId: config.CYGNET_S3_ACCESS_KEY_ID, secretAccessKey: config.CYGNET_S3_SECRET_ACCESS_KEY } }),
+      : {
+          credentials: {
+            accessKeyId: config.CYGNET_S3_ACCESS_KEY_ID,
+            secretAccessKey: config.CYGNET_S3_SECRET_ACCESS_KEY,
+          },
+        }),
   })
 }

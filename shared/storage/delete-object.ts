@@ -1,8 +1,13 @@
 /**
- * Deleting one version of one object and nothing else. Who decides that it may go is not here: raw runs go through
- * shared/copies/delete/delete-cloud-copy.ts, single events through clean-events.ts.
+ * Deleting one version of one object and nothing else. Who decides that it may go is not here: raw runs go
+ * through shared/copies/delete/delete-cloud-copy.ts, single events through clean-events.ts.
  */
-import { DeleteObjectCommand, HeadObjectCommand, ListObjectVersionsCommand, type S3Client } from '@aws-sdk/client-s3'
+import {
+  DeleteObjectCommand,
+  HeadObjectCommand,
+  ListObjectVersionsCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3'
 import { InvalidInputError } from '../errors.ts'
 import type { ObjectVersion } from './objects.ts'
 
@@ -15,14 +20,21 @@ export type Deletion =
   | { readonly kind: 'changed' }
 
 /**
- * Deletes this version. In a bucket that keeps versions it is named, so that no other can be meant; else the deletion is on
- * condition of the ETag (If-Match), and for Ceph before 20, which does not know that one, on condition that the object was
- * not written since. docs/adr/0009-deletion.md says which stores keep to which condition.
+ * Deletes this version. In a bucket that keeps versions it is named, so that no other can be meant; else the
+ * deletion is on condition of the ETag (If-Match), and for Ceph before 20, which does not know that one, on
+ * condition that the object was not written since. docs/adr/0009-deletion.md says which stores keep to which
+ * condition.
  * @throws InvalidInputError when nothing tells this version from another; what the SDK throws.
  */
-export async function deleteObject(s3: S3Client, version: ObjectVersion, signal: AbortSignal): Promise<Deletion> {
+export async function deleteObject(
+  s3: S3Client,
+  version: ObjectVersion,
+  signal: AbortSignal,
+): Promise<Deletion> {
   if (version.versionId === null && version.etag === '')
-    throw new InvalidInputError(`the store states neither version nor ETag of ${version.bucket}/${version.key}: it is not deleted`)
+    throw new InvalidInputError(
+      `the store states neither version nor ETag of ${version.bucket}/${version.key}: it is not deleted`,
+    )
   const command = new DeleteObjectCommand({
     Bucket: version.bucket,
     Key: version.key,
@@ -30,7 +42,8 @@ export async function deleteObject(s3: S3Client, version: ObjectVersion, signal:
     ...(version.versionId === null ? { IfMatch: `"${version.etag}"` } : { VersionId: version.versionId }),
   })
   // AWS needs no second condition, and is not sent a header it does not document.
-  if (version.versionId === null && s3.config.isCustomEndpoint === true) addUnmodifiedSince(command, version.lastModified)
+  if (version.versionId === null && s3.config.isCustomEndpoint === true)
+    addUnmodifiedSince(command, version.lastModified)
   try {
     const answer = await s3.send(command, { abortSignal: signal })
     return { kind: 'deleted', marked: version.versionId === null && answer.DeleteMarker === true }
@@ -57,10 +70,14 @@ function addUnmodifiedSince(command: DeleteObjectCommand, lastModified: Date): v
 }
 
 /**
- * What the key holds: exactly this version, another object, or nothing. Where versions are kept, `other` and `absent` mean
- * that this version is gone.
+ * What the key holds: exactly this version, another object, or nothing. Where versions are kept, `other` and
+ * `absent` mean that this version is gone.
  */
-export async function lookForVersion(s3: S3Client, version: ObjectVersion, signal: AbortSignal): Promise<'there' | 'other' | 'absent'> {
+export async function lookForVersion(
+  s3: S3Client,
+  version: ObjectVersion,
+  signal: AbortSignal,
+): Promise<'there' | 'other' | 'absent'> {
   const command = new HeadObjectCommand({
     Bucket: version.bucket,
     Key: version.key,
@@ -76,11 +93,16 @@ export async function lookForVersion(s3: S3Client, version: ObjectVersion, signa
 }
 
 /**
- * True when the bucket keeps other versions of the key beside this one: were it deleted, one of them would take its place.
- * Delete markers are none.
+ * True when the bucket keeps other versions of the key beside this one: were it deleted, one of them would
+ * take its place. Delete markers are none.
  */
-export async function hasOtherVersions(s3: S3Client, version: ObjectVersion, signal: AbortSignal): Promise<boolean> {
-  // The key itself comes before every longer key that begins with it; its versions before those of the others.
+export async function hasOtherVersions(
+  s3: S3Client,
+  version: ObjectVersion,
+  signal: AbortSignal,
+): Promise<boolean> {
+  // The key itself comes before every longer key that begins with it; its versions before those of the
+  // others.
   const command = new ListObjectVersionsCommand({ Bucket: version.bucket, Prefix: version.key, MaxKeys: 10 })
   const { Versions = [] } = await s3.send(command, { abortSignal: signal })
   return Versions.some((other) => other.Key === version.key && other.VersionId !== version.versionId)
@@ -88,4 +110,5 @@ export async function hasOtherVersions(s3: S3Client, version: ObjectVersion, sig
 
 const bare = (etag: string) => etag.replaceAll('"', '').toLowerCase()
 const isNamed = (error: unknown, name: string) => error instanceof Error && error.name === name
-const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode
+const statusOf = (error: unknown) =>
+  (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode

@@ -39,13 +39,18 @@ export async function presignGet(s3: S3Client, object: ObjectName, options: Link
     },
   }
   const signed = await signer.presign(request, { expiresIn: seconds, signingDate: options.now })
-  const query = Object.entries(signed.query ?? {}).map(([parameter, value]) => `${escaped(parameter)}=${escaped(String(value))}`)
+  const query = Object.entries(signed.query ?? {}).map(
+    ([parameter, value]) => `${escaped(parameter)}=${escaped(String(value))}`,
+  )
   return { url: `${origin.origin}${signed.path}?${query.toSorted().join('&')}`, expiresAt }
 }
 
 /** As signatures of version 4 want it: RFC 3986, every byte but letters, digits, `-`, `.`, `_` and `~`. */
 const escaped = (text: string) =>
-  encodeURIComponent(text).replaceAll(/[!'()*]/g, (each) => `%${each.charCodeAt(0).toString(16).toUpperCase()}`)
+  encodeURIComponent(text).replaceAll(
+    /[!'()*]/g,
+    (each) => `%${each.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
 
 /** Where the objects of a bucket are. */
 interface Place {
@@ -58,8 +63,8 @@ interface Place {
 const places = new WeakMap<S3Client, Map<string, Promise<Place>>>()
 
 /**
- * By the SDK's own rules (path or host, region, dualstack), read from a link that it makes, once a bucket: that is most of the work of
- * a link, and analysts ask for a thousand at a time.
+ * By the SDK's own rules (path or host, region, dualstack), read from a link that it makes, once a bucket:
+ * that is most of the work of a link, and analysts ask for a thousand at a time.
  */
 function placeOf(s3: S3Client, bucket: string): Promise<Place> {
   const known = places.get(s3) ?? new Map<string, Promise<Place>>()
@@ -80,7 +85,11 @@ async function resolvePlace(s3: S3Client, bucket: string): Promise<Place> {
 }
 
 /** A link to ask for the headers of an object: the method is part of the signature. */
-export async function presignHead(s3: S3Client, object: ObjectName, options: Omit<LinkOptions, 'fileName'>): Promise<Link> {
+export async function presignHead(
+  s3: S3Client,
+  object: ObjectName,
+  options: Omit<LinkOptions, 'fileName'>,
+): Promise<Link> {
   const command = new HeadObjectCommand({
     Bucket: object.bucket,
     Key: object.key,
@@ -90,13 +99,21 @@ export async function presignHead(s3: S3Client, object: ObjectName, options: Omi
 }
 
 /** A link by which one PUT stores an object. */
-export async function presignPut(s3: S3Client, object: ObjectName, options: Omit<LinkOptions, 'fileName' | 'versionId'>): Promise<Link> {
+export async function presignPut(
+  s3: S3Client,
+  object: ObjectName,
+  options: Omit<LinkOptions, 'fileName' | 'versionId'>,
+): Promise<Link> {
   return await presign(s3, new PutObjectCommand({ Bucket: object.bucket, Key: object.key }), options)
 }
 
 type Command = HeadObjectCommand | PutObjectCommand
 
-async function presign(s3: S3Client, command: Command, options: Pick<LinkOptions, 'seconds' | 'now'>): Promise<Link> {
+async function presign(
+  s3: S3Client,
+  command: Command,
+  options: Pick<LinkOptions, 'seconds' | 'now'>,
+): Promise<Link> {
   const { seconds, expiresAt } = await validity(s3, options)
   return { url: await getSignedUrl(s3, command, { expiresIn: seconds, signingDate: options.now }), expiresAt }
 }
@@ -105,7 +122,10 @@ async function validity(s3: S3Client, { seconds, now }: Pick<LinkOptions, 'secon
   const { expiration } = await s3.config.credentials()
   // X-Amz-Date has whole seconds: a link ends so long after the second that had begun.
   const signedAtMs = Math.floor(now.getTime() / 1000) * 1000
-  const untilCredentialsEnd = expiration === undefined ? Number.POSITIVE_INFINITY : Math.floor((expiration.getTime() - signedAtMs) / 1000)
+  const untilCredentialsEnd =
+    expiration === undefined
+      ? Number.POSITIVE_INFINITY
+      : Math.floor((expiration.getTime() - signedAtMs) / 1000)
   const valid = Math.max(1, Math.min(seconds, LONGEST_LINK_SECONDS, untilCredentialsEnd))
   return { seconds: valid, expiresAt: new Date(signedAtMs + valid * 1000) }
 }

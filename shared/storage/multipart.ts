@@ -1,6 +1,7 @@
 /**
- * Sending an object in parts, each checked by the store on arrival (Content-MD5). The parts stay with the store until they are
- * put together or given up, so that an interrupted upload can go on; there is no object under the key before the end.
+ * Sending an object in parts, each checked by the store on arrival (Content-MD5). The parts stay with the
+ * store until they are put together or given up, so that an interrupted upload can go on; there is no object
+ * under the key before the end.
  */
 import type { Readable } from 'node:stream'
 import {
@@ -31,7 +32,10 @@ export interface StoredPart {
   readonly sizeBytes: number
 }
 
-/** `occupied`: an object is under the key and was not to be replaced. `gone`: the upload was ended by somebody else. */
+/**
+ * `occupied`: an object is under the key and was not to be replaced. `gone`: the upload was ended by somebody
+ * else.
+ */
 export type SendOutcome = 'stored' | 'occupied' | 'gone'
 
 /** Seconds for a request that moves no data. */
@@ -46,11 +50,22 @@ const bareEtag = (etag: string) => etag.replaceAll('"', '').toLowerCase()
 export const isUploadGone = (error: unknown) => error instanceof Error && error.name === 'NoSuchUpload'
 
 /** Begins an upload in parts. */
-export async function createMultipart(s3: S3Client, object: ObjectToSend, signal: AbortSignal): Promise<MultipartUpload> {
+export async function createMultipart(
+  s3: S3Client,
+  object: ObjectToSend,
+  signal: AbortSignal,
+): Promise<MultipartUpload> {
   const { bucket, key } = object
-  const command = new CreateMultipartUploadCommand({ Bucket: bucket, Key: key, Metadata: { ...object.metadata } })
-  const answer = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal }))
-  if (answer.UploadId === undefined) throw new TransientError('the store began an upload in parts without giving it an id')
+  const command = new CreateMultipartUploadCommand({
+    Bucket: bucket,
+    Key: key,
+    Metadata: { ...object.metadata },
+  })
+  const answer = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) =>
+    s3.send(command, { abortSignal }),
+  )
+  if (answer.UploadId === undefined)
+    throw new TransientError('the store began an upload in parts without giving it an id')
   return { bucket, key, uploadId: answer.UploadId, etagIsMd5: hasMd5Etag(answer) }
 }
 
@@ -79,17 +94,23 @@ export async function sendPart(
     const part = { number, etag, sizeBytes: body.sizeBytes }
     // A store that does not look at Content-MD5 still says what it holds.
     if (/^[0-9a-f]{32}$/.test(bareEtag(etag)) && !holds(upload, part, body))
-      throw new TransientError(`the store holds other bytes of part ${number} than were sent (MD5 ${bareEtag(etag)}, not ${body.md5})`)
+      throw new TransientError(
+        `the store holds other bytes of part ${number} than were sent (MD5 ${bareEtag(etag)}, not ${body.md5})`,
+      )
     return part
   }
   return await sendBody(body, send, signal)
 }
 
 /**
- * True when a part in the store is this one: same size, and its ETag is the part's MD5. Where ETags are no MD5s the size must
- * do: the store has compared the MD5 when the part arrived.
+ * True when a part in the store is this one: same size, and its ETag is the part's MD5. Where ETags are no
+ * MD5s the size must do: the store has compared the MD5 when the part arrived.
  */
-export function holds(upload: MultipartUpload, part: StoredPart, expected: { readonly sizeBytes: number; readonly md5: string }): boolean {
+export function holds(
+  upload: MultipartUpload,
+  part: StoredPart,
+  expected: { readonly sizeBytes: number; readonly md5: string },
+): boolean {
   return part.sizeBytes === expected.sizeBytes && (!upload.etagIsMd5 || bareEtag(part.etag) === expected.md5)
 }
 
@@ -109,14 +130,22 @@ export async function listParts(
       MaxParts: pageSize,
       PartNumberMarker: marker,
     })
-    const page = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal })).catch((error) => {
+    const page = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) =>
+      s3.send(command, { abortSignal }),
+    ).catch((error) => {
       if (isUploadGone(error)) return null
       throw error
     })
     if (page === null) return null
     for (const { PartNumber: number, ETag: etag, Size: sizeBytes } of page.Parts ?? [])
-      if (number !== undefined && etag !== undefined && sizeBytes !== undefined) parts.set(number, { number, etag, sizeBytes })
-    if (page.IsTruncated !== true || page.NextPartNumberMarker === undefined || page.NextPartNumberMarker === marker) return parts
+      if (number !== undefined && etag !== undefined && sizeBytes !== undefined)
+        parts.set(number, { number, etag, sizeBytes })
+    if (
+      page.IsTruncated !== true ||
+      page.NextPartNumberMarker === undefined ||
+      page.NextPartNumberMarker === marker
+    )
+      return parts
     marker = page.NextPartNumberMarker
   }
 }
@@ -129,13 +158,20 @@ export async function listUploads(
 ): Promise<readonly { readonly uploadId: string; readonly initiated: Date }[]> {
   const found: { uploadId: string; initiated: Date }[] = []
   for (let marker: { KeyMarker?: string; UploadIdMarker?: string } | null = {}; marker !== null; ) {
-    const command: ListMultipartUploadsCommand = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key, ...marker })
-    const page = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal }))
+    const command: ListMultipartUploadsCommand = new ListMultipartUploadsCommand({
+      Bucket: bucket,
+      Prefix: key,
+      ...marker,
+    })
+    const page = await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) =>
+      s3.send(command, { abortSignal }),
+    )
     for (const upload of page.Uploads ?? [])
       if (upload.Key === key && upload.UploadId !== undefined)
         found.push({ uploadId: upload.UploadId, initiated: upload.Initiated ?? new Date(0) })
     // Longer keys with the same beginning come after this one: the first of them ends the search.
-    const more = page.IsTruncated === true && page.NextKeyMarker === key && page.NextUploadIdMarker !== undefined
+    const more =
+      page.IsTruncated === true && page.NextKeyMarker === key && page.NextUploadIdMarker !== undefined
     marker = more ? { KeyMarker: key, UploadIdMarker: page.NextUploadIdMarker as string } : null
   }
   return found
@@ -176,7 +212,9 @@ export async function abortMultipart(
   signal: AbortSignal,
 ): Promise<void> {
   const command = new AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: uploadId })
-  await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal })).catch((error) => {
-    if (!isUploadGone(error) && statusOf(error) !== 404) throw error
-  })
+  await withinSeconds(REQUEST_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal })).catch(
+    (error) => {
+      if (!isUploadGone(error) && statusOf(error) !== 404) throw error
+    },
+  )
 }

@@ -1,4 +1,7 @@
-/** Reading objects: what is there now, its bytes as a stream that survives a lost connection, and listings page by page. */
+/**
+ * Reading objects: what is there now, its bytes as a stream that survives a lost connection, and listings
+ * page by page.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
 import { ConflictError, passesWithTime, TransientError } from '../errors.ts'
@@ -32,7 +35,10 @@ export interface StatedDigests {
 }
 
 export interface ObjectDescription extends ObjectVersion {
-  /** Who said which digest: the ETag, the store's own checksum, the uploader's metadata. Content checksums only. */
+  /**
+   * Who said which digest: the ETag, the store's own checksum, the uploader's metadata. Content checksums
+   * only.
+   */
   readonly stated: readonly { readonly by: 'etag' | 'store' | 'uploader'; readonly digests: StatedDigests }[]
 }
 
@@ -43,16 +49,24 @@ function unquoted(etag: string | undefined): string {
 }
 const hexOfBase64 = (text: string) => Buffer.from(text, 'base64').toString('hex')
 const isMissing = (error: unknown) =>
-  error instanceof Error && (error.name === 'NotFound' || error.name === 'NoSuchKey' || ('$metadata' in error && statusOf(error) === 404))
-const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode
+  error instanceof Error &&
+  (error.name === 'NotFound' ||
+    error.name === 'NoSuchKey' ||
+    ('$metadata' in error && statusOf(error) === 404))
+const statusOf = (error: unknown) =>
+  (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode
 
 const HEX_LENGTH = { md5: 32, sha256: 64, adler32: 8 } as const
 
 /**
- * Describes the object as it is now, or null when there is none. Only digests of the content are kept: the ETag of a
- * KMS-encrypted object is none, nor is a composite checksum (it ends in `-<parts>`).
+ * Describes the object as it is now, or null when there is none. Only digests of the content are kept: the
+ * ETag of a KMS-encrypted object is none, nor is a composite checksum (it ends in `-<parts>`).
  */
-export async function describeObject(s3: S3Client, name: ObjectName, signal: AbortSignal): Promise<ObjectDescription | null> {
+export async function describeObject(
+  s3: S3Client,
+  name: ObjectName,
+  signal: AbortSignal,
+): Promise<ObjectDescription | null> {
   const command = new HeadObjectCommand({ Bucket: name.bucket, Key: name.key, ChecksumMode: 'ENABLED' })
   const head = await s3.send(command, { abortSignal: signal }).catch((error) => {
     if (isMissing(error)) return null
@@ -61,11 +75,15 @@ export async function describeObject(s3: S3Client, name: ObjectName, signal: Abo
   if (head === null) return null
   const etag = unquoted(head.ETag)
   const stated: ObjectDescription['stated'][number][] = []
-  const encrypted = head.ServerSideEncryption?.startsWith('aws:kms') === true || head.SSECustomerAlgorithm !== undefined
+  const encrypted =
+    head.ServerSideEncryption?.startsWith('aws:kms') === true || head.SSECustomerAlgorithm !== undefined
   if (/^[0-9a-f]{32}$/.test(etag) && !encrypted) stated.push({ by: 'etag', digests: { md5: etag } })
-  if (/^[0-9a-f]{32}-\d+$/.test(etag) && !encrypted) stated.push({ by: 'etag', digests: { multipartEtag: etag } })
+  if (/^[0-9a-f]{32}-\d+$/.test(etag) && !encrypted)
+    stated.push({ by: 'etag', digests: { multipartEtag: etag } })
   const whole = (text: string | undefined) =>
-    text === undefined || text.includes('-') || head.ChecksumType === 'COMPOSITE' ? undefined : hexOfBase64(text)
+    text === undefined || text.includes('-') || head.ChecksumType === 'COMPOSITE'
+      ? undefined
+      : hexOfBase64(text)
   const store = defined({
     sha256: whole(head.ChecksumSHA256),
     sha1: whole(head.ChecksumSHA1),
@@ -91,9 +109,14 @@ export async function describeObject(s3: S3Client, name: ObjectName, signal: Abo
   }
 }
 
-function hexOf(metadata: Readonly<Record<string, string>>, name: 'md5' | 'sha256' | 'adler32'): string | undefined {
+function hexOf(
+  metadata: Readonly<Record<string, string>>,
+  name: 'md5' | 'sha256' | 'adler32',
+): string | undefined {
   const value = metadata[name]?.trim().toLowerCase()
-  return value !== undefined && /^[0-9a-f]+$/.test(value) && value.length <= HEX_LENGTH[name] ? value : undefined
+  return value !== undefined && /^[0-9a-f]+$/.test(value) && value.length <= HEX_LENGTH[name]
+    ? value
+    : undefined
 }
 
 /** rclone states the MD5 of a multipart upload as base64 under a name of its own. */
@@ -109,11 +132,16 @@ function defined(digests: Readonly<Record<string, string | undefined>>): StatedD
 const RESUMPTIONS = 5
 
 /**
- * The bytes of exactly this version (a GET on condition of its ETag). A connection lost on the way is taken up
- * again where it broke, up to five times.
- * @throws ConflictError when the object has changed meanwhile, TransientError when it ends short or cannot be read on.
+ * The bytes of exactly this version (a GET on condition of its ETag). A connection lost on the way is taken
+ * up again where it broke, up to five times.
+ * @throws ConflictError when the object has changed meanwhile, TransientError when it ends short or cannot be
+ * read on.
  */
-export async function* readObject(s3: S3Client, version: ObjectVersion, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+export async function* readObject(
+  s3: S3Client,
+  version: ObjectVersion,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   let offset = 0
   for (let attempt = 0; ; attempt++) {
     try {
@@ -122,18 +150,34 @@ export async function* readObject(s3: S3Client, version: ObjectVersion, signal: 
         yield chunk
       }
       if (offset === version.sizeBytes) return
-      throw new TransientError(`the store closed the stream after ${offset} of ${version.sizeBytes} bytes`, { offset })
+      throw new TransientError(`the store closed the stream after ${offset} of ${version.sizeBytes} bytes`, {
+        offset,
+      })
     } catch (error) {
       signal.throwIfAborted()
       if (statusOf(error) === 412)
-        throw new ConflictError('the object changed while it was read', { bucket: version.bucket, key: version.key }, { cause: error })
-      if (attempt >= RESUMPTIONS || offset > version.sizeBytes || !(error instanceof TransientError || passesWithTime(error))) throw error
+        throw new ConflictError(
+          'the object changed while it was read',
+          { bucket: version.bucket, key: version.key },
+          { cause: error },
+        )
+      if (
+        attempt >= RESUMPTIONS ||
+        offset > version.sizeBytes ||
+        !(error instanceof TransientError || passesWithTime(error))
+      )
+        throw error
       await sleep(100 * 2 ** attempt, undefined, { signal })
     }
   }
 }
 
-async function openObject(s3: S3Client, version: ObjectVersion, offset: number, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+async function openObject(
+  s3: S3Client,
+  version: ObjectVersion,
+  offset: number,
+  signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array>> {
   if (offset >= version.sizeBytes) return emptyStream()
   const command = new GetObjectCommand({
     Bucket: version.bucket,
@@ -152,7 +196,12 @@ async function* emptyStream(): AsyncGenerator<Uint8Array> {}
 /** One page of a listing in key order: up to 1000 objects after `startAfter`. */
 export async function listObjects(
   s3: S3Client,
-  where: { readonly bucket: string; readonly prefix: string; readonly startAfter: string | null; readonly pageSize?: number },
+  where: {
+    readonly bucket: string
+    readonly prefix: string
+    readonly startAfter: string | null
+    readonly pageSize?: number
+  },
   signal: AbortSignal,
 ): Promise<{ readonly objects: readonly ObjectVersion[]; readonly last: string | null }> {
   const command = new ListObjectsV2Command({

@@ -1,6 +1,7 @@
 /**
- * Sending bytes that are read anew for every attempt. The SDK repeats no request whose body is a stream, and it neither
- * notices a source that fails on the way nor a store that stops taking bytes: both would wait for ever.
+ * Sending bytes that are read anew for every attempt. The SDK repeats no request whose body is a stream, and
+ * it neither notices a source that fails on the way nor a store that stops taking bytes: both would wait for
+ * ever.
  */
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,7 +21,10 @@ const ATTEMPTS = 7
 /** Damage on the way is rare; damage that stays comes from the source. */
 const ATTEMPTS_WHEN_DAMAGED = 3
 const FIRST_PAUSE_MS = 300
-/** A store that takes no bytes, or does not answer after the last one, for so long is given up for this attempt. */
+/**
+ * A store that takes no bytes, or does not answer after the last one, for so long is given up for this
+ * attempt.
+ */
 const STALL_MS = 120_000
 
 /** The body arrived otherwise than it was sent: the next attempt may arrive whole. */
@@ -33,8 +37,10 @@ const DAMAGED_ON_THE_WAY = new Set([
 ])
 
 /**
- * Calls `send` with the body as a stream until it succeeds: up to seven times in about 20 s while what fails passes with time.
- * @throws what `open` threw while reading, at once; else the last failure of `send`; else the signal's reason.
+ * Calls `send` with the body as a stream until it succeeds: up to seven times in about 20 s while what fails
+ * passes with time.
+ * @throws what `open` threw while reading, at once; else the last failure of `send`; else the signal's
+ * reason.
  */
 export async function sendBody<T>(
   body: Body,
@@ -47,7 +53,9 @@ export async function sendBody<T>(
     if ('answer' in failure) return failure.answer
     signal.throwIfAborted()
     if (attempt >= failure.attempts) throw failure.error
-    await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {})
+    await sleep(FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random() / 2), undefined, { signal }).catch(
+      () => {},
+    )
   }
 }
 
@@ -62,7 +70,10 @@ async function attemptToSend<T>(
   const onAbort = () => stop.abort(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })
   const stall = setTimeout(() => {
-    ended ??= { error: new TransientError(`the store took no bytes for ${STALL_MS / 1000} s`), attempts: ATTEMPTS }
+    ended ??= {
+      error: new TransientError(`the store took no bytes for ${STALL_MS / 1000} s`),
+      attempts: ATTEMPTS,
+    }
     stop.abort()
   }, STALL_MS)
   /** Why this attempt was stopped from our side: says more than the SDK's "request aborted". */
@@ -96,7 +107,10 @@ async function attemptToSend<T>(
   }
 }
 
-/** How many attempts are worth while. Not Implemented (501) counts among the server's errors, but no waiting helps. */
+/**
+ * How many attempts are worth while. Not Implemented (501) counts among the server's errors, but no waiting
+ * helps.
+ */
 function attemptsFor(error: unknown): number {
   if (error instanceof Error && DAMAGED_ON_THE_WAY.has(error.name)) return ATTEMPTS_WHEN_DAMAGED
   return passesWithTime(error) && statusOf(error) !== 501 ? ATTEMPTS : 1
@@ -104,16 +118,22 @@ function attemptsFor(error: unknown): number {
 
 /**
  * Runs a request that moves no data under a time limit.
- * @throws TransientError when the store does not answer in time; else what the request throws; else the signal's reason.
+ * @throws TransientError when the store does not answer in time; else what the request throws; else the
+ * signal's reason.
  */
-export async function withinSeconds<T>(seconds: number, signal: AbortSignal, request: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function withinSeconds<T>(
+  seconds: number,
+  signal: AbortSignal,
+  request: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   signal.throwIfAborted()
   const limit = AbortSignal.timeout(seconds * 1000)
   try {
     return await request(AbortSignal.any([signal, limit]))
   } catch (error) {
     signal.throwIfAborted()
-    if (limit.aborted) throw new TransientError(`the store did not answer within ${seconds} s`, {}, { cause: error })
+    if (limit.aborted)
+      throw new TransientError(`the store did not answer within ${seconds} s`, {}, { cause: error })
     throw error
   }
 }
@@ -122,4 +142,5 @@ export async function withinSeconds<T>(seconds: number, signal: AbortSignal, req
 export const base64OfHex = (digest: string) => Buffer.from(digest, 'hex').toString('base64')
 
 /** The HTTP status of an error of the SDK. */
-export const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } } | null)?.$metadata?.httpStatusCode
+export const statusOf = (error: unknown) =>
+  (error as { $metadata?: { httpStatusCode?: number } } | null)?.$metadata?.httpStatusCode

@@ -1,4 +1,7 @@
-/** How a large object is cut into parts, and the ETag that follows from it. Limits: "Amazon S3 multipart upload limits". */
+/**
+ * How a large object is cut into parts, and the ETag that follows from it. Limits: "Amazon S3 multipart
+ * upload limits".
+ */
 import { createHash } from 'node:crypto'
 import { InvalidInputError } from '../errors.ts'
 
@@ -14,8 +17,8 @@ export interface UploadLayout {
 }
 
 /**
- * The layout for an object of this size: parts of the wanted size; larger ones, in whole MiB, where there would be more than
- * 10,000 of them.
+ * The layout for an object of this size: parts of the wanted size; larger ones, in whole MiB, where there
+ * would be more than 10,000 of them.
  * @throws InvalidInputError when no S3 store can take the object.
  */
 export function layUpload(sizeBytes: number, wantedPartBytes: number): UploadLayout {
@@ -27,7 +30,11 @@ export function layUpload(sizeBytes: number, wantedPartBytes: number): UploadLay
 }
 
 /** Where part `number` (from 1) lies in the object: offset and length, bytes. */
-export function partRange(sizeBytes: number, layout: UploadLayout, number: number): { readonly start: number; readonly length: number } {
+export function partRange(
+  sizeBytes: number,
+  layout: UploadLayout,
+  number: number,
+): { readonly start: number; readonly length: number } {
   const start = (number - 1) * layout.partSizeBytes
   return { start, length: Math.min(layout.partSizeBytes, sizeBytes - start) }
 }

@@ -1,6 +1,6 @@
 /**
- * Sending an object in one PUT. Its MD5 goes with it (Content-MD5), so that a store takes exactly the bytes whose checksums
- * are known, or none. Larger objects: multipart.ts.
+ * Sending an object in one PUT. Its MD5 goes with it (Content-MD5), so that a store takes exactly the bytes
+ * whose checksums are known, or none. Larger objects: multipart.ts.
  */
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import type { ObjectName } from './objects.ts'
@@ -8,7 +8,10 @@ import { type Body, base64OfHex, sendBody, statusOf } from './send-body.ts'
 
 export interface ObjectToSend extends ObjectName {
   readonly metadata: Readonly<Record<string, string>>
-  /** False: an object under the key stays, also one that came a moment ago (on stores that know If-None-Match). */
+  /**
+   * False: an object under the key stays, also one that came a moment ago (on stores that know
+   * If-None-Match).
+   */
   readonly replace: boolean
 }
 
@@ -46,10 +49,15 @@ export async function putWhole(
       signal,
     ),
   )
-  return answer === null ? { outcome: 'occupied', etagIsMd5: true } : { outcome: 'stored', etagIsMd5: hasMd5Etag(answer) }
+  return answer === null
+    ? { outcome: 'occupied', etagIsMd5: true }
+    : { outcome: 'stored', etagIsMd5: hasMd5Etag(answer) }
 }
 
-/** Asks on condition that nothing is under the key, and without it where the store knows no such condition. Null: occupied. */
+/**
+ * Asks on condition that nothing is under the key, and without it where the store knows no such condition.
+ * Null: occupied.
+ */
 export async function unlessOccupied<T>(
   replace: boolean,
   send: (condition: { readonly IfNoneMatch?: string }) => Promise<T>,

@@ -1,13 +1,16 @@
 /**
- * What a place for second copies must be able to do. One file per kind of place (directory, webdav, fts, rucio), one
- * conformance suite for all of them (test/support/tape/conformance.ts).
+ * What a place for second copies must be able to do. One file per kind of place (directory, webdav, fts,
+ * rucio), one conformance suite for all of them (test/support/tape/conformance.ts).
  *
  * The promises every driver keeps:
- * - nothing that is there under a name is ever overwritten or removed by a copy; only what the driver itself left behind
+ * - nothing that is there under a name is ever overwritten or removed by a copy; only what the driver itself
+ * left behind
  *   under a temporary name is;
- * - `stored` and `present` are said only after the checksum of what is at the endpoint was compared, after it was written,
+ * - `stored` and `present` are said only after the checksum of what is at the endpoint was compared, after it
+ * was written,
  *   with the file's: neither a success message nor a size is a proof;
- * - an outcome that is not known (a connection lost, an answer without its last line) is found out by looking, or else is a
+ * - an outcome that is not known (a connection lost, an answer without its last line) is found out by
+ * looking, or else is a
  *   TransientError: then the caller looks before it acts again;
  * - credentials appear in no error, reference or URL that is returned.
  */
@@ -29,7 +32,10 @@ export interface TapeFile {
 /** Where the bytes of a copy come from. */
 export interface CopySource {
   readonly object: ObjectName
-  /** The object's bytes from its start; each call reads them anew. Throws ConflictError when it is another object by now. */
+  /**
+   * The object's bytes from its start; each call reads them anew. Throws ConflictError when it is another
+   * object by now.
+   */
   open(signal: AbortSignal): AsyncIterable<Uint8Array>
   /** A link by which the endpoint can fetch the object itself, without other credentials, for so long. */
   presign(lifetimeSeconds: number): Promise<string>
@@ -37,8 +43,8 @@ export interface CopySource {
 
 export interface CopyOptions {
   /**
-   * 1 for the first job that a service is asked for; counted on only after one ended in vain. The same number means the same
-   * job: a request whose answer was lost is repeated without making a second one.
+   * 1 for the first job that a service is asked for; counted on only after one ended in vain. The same number
+   * means the same job: a request whose answer was lost is repeated without making a second one.
    */
   readonly attempt: number
 }
@@ -65,13 +71,22 @@ export type TapeLook =
   /** A service is at work on it (a job or rule that has not ended). */
   | { readonly state: 'under-way'; readonly detail: string }
   /**
-   * There, with the file's checksum. `onMedia` is false while it is on the endpoint's disk buffer only. `isHearsay` where a service says
-   * that it once compared the checksum, and nothing could be compared now: a copy, but nothing to delete another copy on.
+   * There, with the file's checksum. `onMedia` is false while it is on the endpoint's disk buffer only.
+   * `isHearsay` where a service says that it once compared the checksum, and nothing could be compared now: a
+   * copy, but nothing to delete another copy on.
    */
-  | { readonly state: 'present'; readonly verifiedBy: string; readonly onMedia: boolean; readonly isHearsay?: true }
+  | {
+      readonly state: 'present'
+      readonly verifiedBy: string
+      readonly onMedia: boolean
+      readonly isHearsay?: true
+    }
   /** There, with another size or checksum. */
   | { readonly state: 'different'; readonly detail: string }
-  /** There, but nothing could be compared: the endpoint states no checksum, and reading back was not asked for or not possible now. */
+  /**
+   * There, but nothing could be compared: the endpoint states no checksum, and reading back was not asked for
+   * or not possible now.
+   */
   | { readonly state: 'unverified'; readonly detail: string }
   /** The job or rule ended without the file being there; a new try needs a new attempt number. */
   | { readonly state: 'failed'; readonly detail: string }
@@ -80,14 +95,16 @@ export interface LookOptions {
   /** What a `submitted` copy returned, when there is one. */
   readonly reference: string | null
   /**
-   * Whether the bytes may be read back to compute a checksum where the endpoint states none. `always` reads them even where
-   * one is stated.
+   * Whether the bytes may be read back to compute a checksum where the endpoint states none. `always` reads
+   * them even where one is stated.
    */
   readonly readBack: 'never' | 'if-needed' | 'always'
 }
 
 export type StageResult =
-  /** `reference` names the request that keeps it there, for `release`; null where nothing had to be asked for. */
+  /**
+   * `reference` names the request that keeps it there, for `release`; null where nothing had to be asked for.
+   */
   | { readonly kind: 'online'; readonly reference: string | null }
   | { readonly kind: 'staging'; readonly reference: string; readonly detail: string }
 
@@ -99,15 +116,17 @@ export interface TapeDriver {
   url(name: string): string
   /**
    * Makes the copy, or asks a service for it. Called only after `look` said `absent` or `failed`.
-   * @throws InvalidInputError when the source's bytes are not the file's (nothing is left under the name), TransientError when
-   * it failed or its outcome could not be found out, ConflictError when the source is another object by now.
+   * @throws InvalidInputError when the source's bytes are not the file's (nothing is left under the name),
+   * TransientError when it failed or its outcome could not be found out, ConflictError when the source is
+   * another object by now.
    */
   copy(file: TapeFile, source: CopySource, options: CopyOptions, signal: AbortSignal): Promise<CopyResult>
   /** Finds out what is there. Changes nothing. @throws TransientError when that cannot be found out now. */
   look(file: TapeFile, options: LookOptions, signal: AbortSignal): Promise<TapeLook>
   /**
-   * Brings a file from the medium to where it can be read, and keeps it there for so long. Asked again with the reference it
-   * gave until it says `online`. @throws InvalidInputError when the endpoint says that the file is lost or not there.
+   * Brings a file from the medium to where it can be read, and keeps it there for so long. Asked again with
+   * the reference it gave until it says `online`. @throws InvalidInputError when the endpoint says that the
+   * file is lost or not there.
    */
   stage(
     file: TapeFile,
@@ -115,19 +134,28 @@ export interface TapeDriver {
     signal: AbortSignal,
   ): Promise<StageResult>
   /**
-   * Ends a request of `stage`: for its sake the file need not be kept where it can be read any longer, or not be brought there. The
-   * copy itself is not touched. A request that is over already, that nobody knows or that is about another file is passed over.
-   * @throws TransientError when it failed: then the file is kept until the lifetime that was asked for is over.
+   * Ends a request of `stage`: for its sake the file need not be kept where it can be read any longer, or not
+   * be brought there. The copy itself is not touched. A request that is over already, that nobody knows or
+   * that is about another file is passed over.
+   * @throws TransientError when it failed: then the file is kept until the lifetime that was asked for is
+   * over.
    */
   release(file: TapeFile, reference: string, signal: AbortSignal): Promise<void>
   /** The file's bytes. @throws TransientError when it is not online or ends short. */
   read(file: TapeFile, signal: AbortSignal): AsyncIterable<Uint8Array>
   /**
-   * Where the endpoint can: has it send the file to this address with one PUT, so that no byte passes through us. `unsupported`:
-   * it cannot. What arrived is compared by the caller. @throws TransientError when it failed.
+   * Where the endpoint can: has it send the file to this address with one PUT, so that no byte passes through
+   * us. `unsupported`: it cannot. What arrived is compared by the caller. @throws TransientError when it
+   * failed.
    */
   send?(file: TapeFile, putUrl: string, signal: AbortSignal): Promise<'sent' | 'unsupported'>
-  /** What lies below a prefix (`''` for all), temporary names of ours left out: for finding what the catalogue does not know. */
-  list?(prefix: string, signal: AbortSignal): AsyncIterable<{ readonly name: string; readonly sizeBytes: number }>
+  /**
+   * What lies below a prefix (`''` for all), temporary names of ours left out: for finding what the catalogue
+   * does not know.
+   */
+  list?(
+    prefix: string,
+    signal: AbortSignal,
+  ): AsyncIterable<{ readonly name: string; readonly sizeBytes: number }>
   close(): Promise<void>
 }

@@ -1,11 +1,17 @@
-/** The driver that the settings ask for. Each is loaded only when it is chosen, so that a function starts with one, not with four. */
+/**
+ * The driver that the settings ask for. Each is loaded only when it is chosen, so that a function starts with
+ * one, not with four.
+ */
 import type { Config } from '../config/config.ts'
 import { InvalidInputError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { TapeDriver } from './driver.ts'
 import type { TokenSource } from './tokens/token-source.ts'
 
-/** Null when no place for second copies is configured. @throws InvalidInputError naming every setting that is missing. */
+/**
+ * Null when no place for second copies is configured. @throws InvalidInputError naming every setting that is
+ * missing.
+ */
 export async function openTapeDriver(config: Config, log: Logger): Promise<TapeDriver | null> {
   switch (config.CYGNET_TAPE_DRIVER) {
     case 'none':
@@ -50,13 +56,21 @@ export async function openTapeDriver(config: Config, log: Logger): Promise<TapeD
         sourceRse,
         sourcePrefix: config.CYGNET_RUCIO_SOURCE_PREFIX,
         tapeRse,
-        destination: config.CYGNET_TAPE_URL === undefined ? undefined : await openWebdav(config, config.CYGNET_TAPE_URL, tokens, log),
+        destination:
+          config.CYGNET_TAPE_URL === undefined
+            ? undefined
+            : await openWebdav(config, config.CYGNET_TAPE_URL, tokens, log),
       })
     }
   }
 }
 
-async function openWebdav(config: Config, rootUrl: string, token: TokenSource, log: Logger): Promise<TapeDriver> {
+async function openWebdav(
+  config: Config,
+  rootUrl: string,
+  token: TokenSource,
+  log: Logger,
+): Promise<TapeDriver> {
   const { createWebdavDriver } = await import('./webdav/webdav.ts')
   return createWebdavDriver({
     rootUrl,
@@ -74,12 +88,19 @@ async function openTokens(config: Config, log: Logger): Promise<TokenSource> {
   return createTokenSource({ ...tokenOptions(config), log })
 }
 
-type Values<Names extends readonly (keyof Config)[]> = { readonly [At in keyof Names]: NonNullable<Config[Names[At]]> }
+type Values<Names extends readonly (keyof Config)[]> = {
+  readonly [At in keyof Names]: NonNullable<Config[Names[At]]>
+}
 
 /** The values of these settings. @throws InvalidInputError naming all that are not set. */
-function needed<const Names extends readonly (keyof Config)[]>(config: Config, ...names: Names): Values<Names> {
+function needed<const Names extends readonly (keyof Config)[]>(
+  config: Config,
+  ...names: Names
+): Values<Names> {
   const missing = names.filter((name) => config[name] === undefined)
   if (missing.length > 0)
-    throw new InvalidInputError(`CYGNET_TAPE_DRIVER is ${config.CYGNET_TAPE_DRIVER}: ${missing.join(', ')} must be set as well`)
+    throw new InvalidInputError(
+      `CYGNET_TAPE_DRIVER is ${config.CYGNET_TAPE_DRIVER}: ${missing.join(', ')} must be set as well`,
+    )
   return names.map((name) => config[name]) as unknown as Values<Names>
 }

@@ -1,6 +1,7 @@
 /**
- * The WLCG Tape REST API, version 1: which files are on tape, and bringing them to disk. Written after its reference document
- * (wlcg-storage/wlcg-tape-rest-api): `archiveinfo`, `stage`, `cancel`, `release`, found by a well-known address.
+ * The WLCG Tape REST API, version 1: which files are on tape, and bringing them to disk. Written after its
+ * reference document (wlcg-storage/wlcg-tape-rest-api): `archiveinfo`, `stage`, `cancel`, `release`, found by
+ * a well-known address.
  */
 import * as z from 'zod'
 import { TransientError } from '../errors.ts'
@@ -9,7 +10,10 @@ import { shown } from './http/failures.ts'
 import { refusal } from './webdav/answers.ts'
 import { discard, type HttpRequest, type TapeHttp } from './webdav/http.ts'
 
-/** NONE is an empty file; UNAVAILABLE is on a medium nobody can reach now. Only TAPE and DISK_AND_TAPE are on tape. */
+/**
+ * NONE is an empty file; UNAVAILABLE is on a medium nobody can reach now. Only TAPE and DISK_AND_TAPE are on
+ * tape.
+ */
 const LOCALITIES = ['DISK', 'TAPE', 'DISK_AND_TAPE', 'LOST', 'NONE', 'UNAVAILABLE'] as const
 export type Locality = (typeof LOCALITIES)[number]
 
@@ -28,7 +32,10 @@ export type Staged =
   /** It ended without the file, or nobody knows the request any more: ask anew, unless the file is lost. */
   | { readonly kind: 'failed'; readonly detail: string }
 
-/** Paths are those of the endpoint's addresses, not encoded, with the leading slash. Every call throws TransientError when it fails. */
+/**
+ * Paths are those of the endpoint's addresses, not encoded, with the leading slash. Every call throws
+ * TransientError when it fails.
+ */
 export interface TapeRest {
   /** By path. The tape system may leave some out. */
   archiveInfo(paths: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Archived>>
@@ -45,8 +52,12 @@ const WELL_KNOWN = '/.well-known/wlcg-tape-rest-api'
 /** The bodies of these answers are short; a longer one is none of them. */
 const MOST_BYTES = 4 * 1024 * 1024
 
-const discovery = z.object({ endpoints: z.array(z.object({ uri: z.url({ protocol: /^https?$/ }), version: z.string() })) })
-const archiveInfo = z.array(z.object({ path: z.string(), locality: z.string().optional(), error: z.string().optional() }))
+const discovery = z.object({
+  endpoints: z.array(z.object({ uri: z.url({ protocol: /^https?$/ }), version: z.string() })),
+})
+const archiveInfo = z.array(
+  z.object({ path: z.string(), locality: z.string().optional(), error: z.string().optional() }),
+)
 const stageAnswer = z.object({ requestId: z.string().min(1) })
 const stageState = z.object({
   files: z.array(
@@ -61,9 +72,14 @@ const stageState = z.object({
 
 /**
  * Finds the API of an endpoint; null when it has none.
- * @throws TransientError when that cannot be told: to take a busy tape system for none would count files as on media that are not.
+ * @throws TransientError when that cannot be told: to take a busy tape system for none would count files as
+ * on media that are not.
  */
-export async function discoverTapeRest(http: TapeHttp, root: URL, signal: AbortSignal): Promise<TapeRest | null> {
+export async function discoverTapeRest(
+  http: TapeHttp,
+  root: URL,
+  signal: AbortSignal,
+): Promise<TapeRest | null> {
   const what = 'its Tape REST API'
   const answer = await http.request({ method: 'GET', url: new URL(WELL_KNOWN, root).href, what }, signal)
   if ([404, 405, 410, 501].includes(answer.status)) {
@@ -71,7 +87,10 @@ export async function discoverTapeRest(http: TapeHttp, root: URL, signal: AbortS
     return null
   }
   if (answer.status !== 200) {
-    const hint = answer.status === 401 || answer.status === 403 ? `${what} (CYGNET_TAPE_REST=never where there is none)` : what
+    const hint =
+      answer.status === 401 || answer.status === 403
+        ? `${what} (CYGNET_TAPE_REST=never where there is none)`
+        : what
     throw await refusal(answer, hint)
   }
   const { endpoints } = await read(answer, what, discovery, signal)
@@ -82,15 +101,32 @@ export async function discoverTapeRest(http: TapeHttp, root: URL, signal: AbortS
     )
   // The endpoint says where its tape system is, and the token goes there; but never out of TLS.
   if (root.protocol === 'https:' && !found.uri.startsWith('https:'))
-    throw new TransientError(`${root.host} names an address without TLS for its Tape REST API`, { operator: true })
+    throw new TransientError(`${root.host} names an address without TLS for its Tape REST API`, {
+      operator: true,
+    })
   return createTapeRest(http, found.uri.replace(/\/+$/, ''))
 }
 
 function createTapeRest(http: TapeHttp, uri: string): TapeRest {
   const post = (path: string, what: string, body: object, signal: AbortSignal) =>
-    ask({ method: 'POST', url: `${uri}${path}`, what, headers: JSON_HEADERS, body: { text: JSON.stringify(body) } }, signal)
-  const ask = async (request: HttpRequest, signal: AbortSignal): Promise<Answer> => await http.request(request, signal)
-  const say = async (path: string, what: string, paths: readonly string[], signal: AbortSignal): Promise<void> => {
+    ask(
+      {
+        method: 'POST',
+        url: `${uri}${path}`,
+        what,
+        headers: JSON_HEADERS,
+        body: { text: JSON.stringify(body) },
+      },
+      signal,
+    )
+  const ask = async (request: HttpRequest, signal: AbortSignal): Promise<Answer> =>
+    await http.request(request, signal)
+  const say = async (
+    path: string,
+    what: string,
+    paths: readonly string[],
+    signal: AbortSignal,
+  ): Promise<void> => {
     const answer = await post(path, what, { paths }, signal)
     if (answer.status !== 200 && answer.status !== 204) throw await refusal(answer, what)
     await discard(answer)
@@ -101,17 +137,27 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
       const answer = await post('/archiveinfo', what, { paths }, signal)
       if (answer.status !== 200) throw await refusal(answer, what)
       const items = await read(answer, what, archiveInfo, signal)
-      return new Map(items.filter(({ path }) => paths.includes(path)).map((item) => [item.path, archivedOf(item)]))
+      return new Map(
+        items.filter(({ path }) => paths.includes(path)).map((item) => [item.path, archivedOf(item)]),
+      )
     },
     async stage(path, lifetimeSeconds, signal) {
       const what = `staging ${path}`
-      const answer = await post('/stage', what, { files: [{ path, diskLifetime: isoDuration(lifetimeSeconds) }] }, signal)
+      const answer = await post(
+        '/stage',
+        what,
+        { files: [{ path, diskLifetime: isoDuration(lifetimeSeconds) }] },
+        signal,
+      )
       if (answer.status !== 201 && answer.status !== 200) throw await refusal(answer, what)
       return (await read(answer, what, stageAnswer, signal)).requestId
     },
     async staged(requestId, path, signal) {
       const what = `the staging of ${path}`
-      const answer = await ask({ method: 'GET', url: `${uri}/stage/${encodeURIComponent(requestId)}`, what }, signal)
+      const answer = await ask(
+        { method: 'GET', url: `${uri}/stage/${encodeURIComponent(requestId)}`, what },
+        signal,
+      )
       if (answer.status === 404 || answer.status === 410) {
         await discard(answer)
         return { kind: 'failed', detail: 'the tape system does not know the request any more' }
@@ -119,10 +165,14 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
       if (answer.status !== 200) throw await refusal(answer, what)
       const { files } = await read(answer, what, stageState, signal)
       const file = files.find((item) => item.path === path)
-      return file === undefined ? { kind: 'failed', detail: 'the request is not about this file' } : stagedOf(file, path)
+      return file === undefined
+        ? { kind: 'failed', detail: 'the request is not about this file' }
+        : stagedOf(file, path)
     },
-    cancel: (requestId, paths, signal) => say(`/stage/${encodeURIComponent(requestId)}/cancel`, 'cancelling the staging', paths, signal),
-    release: (requestId, paths, signal) => say(`/release/${encodeURIComponent(requestId)}`, 'releasing files', paths, signal),
+    cancel: (requestId, paths, signal) =>
+      say(`/stage/${encodeURIComponent(requestId)}/cancel`, 'cancelling the staging', paths, signal),
+    release: (requestId, paths, signal) =>
+      say(`/release/${encodeURIComponent(requestId)}`, 'releasing files', paths, signal),
   }
 }
 
@@ -135,12 +185,19 @@ function archivedOf(item: z.infer<typeof archiveInfo>[number]): Archived {
   return { kind: 'unknown', detail: `the tape system gives the locality "${shown(item.locality ?? '')}"` }
 }
 
-/** A tape system says either `onDisk` or `state`. @throws TransientError when it says neither, or both and they contradict. */
+/**
+ * A tape system says either `onDisk` or `state`. @throws TransientError when it says neither, or both and
+ * they contradict.
+ */
 function stagedOf(file: z.infer<typeof stageState>['files'][number], path: string): Staged {
   const { onDisk, state } = file
   const error = file.error ? `: ${shown(file.error)}` : ''
   const ended = state === 'FAILED' || state === 'CANCELLED'
-  if ((onDisk === undefined && state === undefined) || (onDisk === true && ended) || (onDisk === false && state === 'COMPLETED'))
+  if (
+    (onDisk === undefined && state === undefined) ||
+    (onDisk === true && ended) ||
+    (onDisk === false && state === 'COMPLETED')
+  )
     throw new TransientError(`the tape system does not say clearly whether ${path} is on disk`)
   if (onDisk === true || state === 'COMPLETED') return { kind: 'online' }
   if (ended) return { kind: 'failed', detail: `${state}${error}` }

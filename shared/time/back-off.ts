@@ -7,7 +7,10 @@ export interface BackOff {
   readonly random: () => number
 }
 
-/** Delay after failure number `failures`: doubles with each up to `maxMs`; of that a random half to whole is taken. */
+/**
+ * Delay after failure number `failures`: doubles with each up to `maxMs`; of that a random half to whole is
+ * taken.
+ */
 export function backOffMs(failures: number, { firstMs, maxMs, random }: BackOff): number {
   const ceiling = Math.min(maxMs, firstMs * 2 ** Math.min(Math.max(failures - 1, 0), 30))
   return ceiling * (0.5 + 0.5 * random())

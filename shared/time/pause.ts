@@ -5,7 +5,8 @@ export const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** Waits. Returns early, without throwing, when the signal aborts: the caller looks at the signal. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  for (let left = ms; left > 0 && !signal.aborted; left -= MAX_TIMER_MS) await pauseOnce(Math.min(left, MAX_TIMER_MS), signal)
+  for (let left = ms; left > 0 && !signal.aborted; left -= MAX_TIMER_MS)
+    await pauseOnce(Math.min(left, MAX_TIMER_MS), signal)
 }
 
 function pauseOnce(ms: number, signal: AbortSignal): Promise<void> {

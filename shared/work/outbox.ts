@@ -1,7 +1,7 @@
 /**
- * The outbox: requests to other functions are rows written in the transaction that causes them, sent after its commit
- * and marked as sent. A crash between leaves them unsent, and the next flush (of any function, or of reconcile) sends them:
- * at least once, never none.
+ * The outbox: requests to other functions are rows written in the transaction that causes them, sent after
+ * its commit and marked as sent. A crash between leaves them unsent, and the next flush (of any function, or
+ * of reconcile) sends them: at least once, never none.
  */
 import type { Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
@@ -17,7 +17,11 @@ export interface Request {
 }
 
 /** Writes requests; those whose name was taken before are left as they were. */
-export async function addRequests(database: Database | Transaction<Schema>, requests: readonly Request[], at: Date): Promise<void> {
+export async function addRequests(
+  database: Database | Transaction<Schema>,
+  requests: readonly Request[],
+  at: Date,
+): Promise<void> {
   if (requests.length === 0) return
   await database
     .insertInto('outbox')
@@ -34,7 +38,10 @@ export async function addRequests(database: Database | Transaction<Schema>, requ
     .execute()
 }
 
-/** Sends what is unsent: the named requests, those of a run, or those older than `olderThan`; at most 500 a call. Returns how many went out. */
+/**
+ * Sends what is unsent: the named requests, those of a run, or those older than `olderThan`; at most 500 a
+ * call. Returns how many went out.
+ */
 export async function flushOutbox(
   database: Database,
   queues: Queues,
@@ -56,7 +63,8 @@ export async function flushOutbox(
   const groups = [...Map.groupBy(rows, (row) => row.queue as QueueName)]
   const outcomes = await Promise.all(groups.map(([queue, group]) => sendGroup(queues, queue, group, signal)))
   const sent = outcomes.flatMap((outcome) => outcome.sent)
-  if (sent.length > 0) await database.updateTable('outbox').set({ sent_at: new Date() }).where('id', 'in', sent).execute()
+  if (sent.length > 0)
+    await database.updateTable('outbox').set({ sent_at: new Date() }).where('id', 'in', sent).execute()
   const [failure] = outcomes.flatMap((outcome) => outcome.failures)
   if (failure !== undefined) throw failure
   return sent.length
@@ -67,7 +75,10 @@ interface Unsent {
   readonly body: string
 }
 
-/** Sends all at once; where that fails one by one, so that a message that can never be sent holds back no other. */
+/**
+ * Sends all at once; where that fails one by one, so that a message that can never be sent holds back no
+ * other.
+ */
 async function sendGroup(queues: Queues, queue: QueueName, group: readonly Unsent[], signal: AbortSignal) {
   const bodies = group.map((row) => row.body)
   const failed = await queues.send(queue, bodies, signal).then(

@@ -1,4 +1,7 @@
-/** Requests that were just written down are sent. What cannot be sent now waits in the outbox, and reconcile sends it. */
+/**
+ * Requests that were just written down are sent. What cannot be sent now waits in the outbox, and reconcile
+ * sends it.
+ */
 
 import type { Context } from '../context.ts'
 import { flushOutbox, type Request } from './outbox.ts'

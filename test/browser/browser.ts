@@ -2,7 +2,13 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from 'playwright-core'
 import type { PageOptions } from '../../functions/catalog-api/pages/options.ts'
 import { findChromium } from '../../infra/local/setup.ts'
 import type { Caller } from '../../shared/access/caller.ts'
@@ -33,7 +39,13 @@ export async function serveSite(
   const end = new AbortController()
   const { app } = siteApp(context, who, options)
   const ending = { signal: end.signal, idleSeconds: 0.1, graceSeconds: 1 }
-  const host = await serveHttp({ app, log: context.log, hostname: '127.0.0.1', ...ending, ...(port !== undefined && { port }) })
+  const host = await serveHttp({
+    app,
+    log: context.log,
+    hostname: '127.0.0.1',
+    ...ending,
+    ...(port !== undefined && { port }),
+  })
   return {
     origin: `http://127.0.0.1:${host.port}`,
     async stop() {
@@ -46,14 +58,28 @@ export async function serveSite(
 export const DESKTOP = { width: 1280, height: 800 }
 export const PHONE = { width: 360, height: 740 }
 
-export async function openTab(browser: Browser, origin: string, options: BrowserContextOptions = {}): Promise<BrowserContext> {
-  const tab = await browser.newContext({ baseURL: origin, viewport: DESKTOP, locale: 'en-GB', timezoneId: 'Europe/Rome', ...options })
+export async function openTab(
+  browser: Browser,
+  origin: string,
+  options: BrowserContextOptions = {},
+): Promise<BrowserContext> {
+  const tab = await browser.newContext({
+    baseURL: origin,
+    viewport: DESKTOP,
+    locale: 'en-GB',
+    timezoneId: 'Europe/Rome',
+    ...options,
+  })
   // Of everything that is waited for in it.
   tab.setDefaultTimeout(LONGEST_WAIT_MS)
   return tab
 }
 
-export async function useTheme(tab: BrowserContext, origin: string, theme: 'light' | 'underground'): Promise<void> {
+export async function useTheme(
+  tab: BrowserContext,
+  origin: string,
+  theme: 'light' | 'underground',
+): Promise<void> {
   await tab.addCookies([{ name: 'theme', value: theme, url: origin }])
 }
 

@@ -1,4 +1,7 @@
-/** The page that `cygnet login` leads to, in a browser: by the address that has the code in it, and by the one where it is entered. */
+/**
+ * The page that `cygnet login` leads to, in a browser: by the address that has the code in it, and by the one
+ * where it is entered.
+ */
 import { rmSync } from 'node:fs'
 import * as openid from 'openid-client'
 import type { Browser, Page } from 'playwright-core'
@@ -68,7 +71,9 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'signing in on 
       await page.click('button:text-is("No, stop")')
       await page.waitForSelector('text=The command is told to stop')
     })
-    await expect(openid.pollDeviceAuthorizationGrant(client, { ...device, interval: 1 })).rejects.toMatchObject({ error: 'access_denied' })
+    await expect(
+      openid.pollDeviceAuthorizationGrant(client, { ...device, interval: 1 }),
+    ).rejects.toMatchObject({ error: 'access_denied' })
   })
 
   test('the address without it takes the code by keyboard', async () => {

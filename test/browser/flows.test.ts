@@ -126,7 +126,12 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => 
     await page.goto('/runs/LNGS/60020')
     await page.waitForSelector('.live.on')
     const { database } = context
-    const [run] = await database.selectFrom('runs').select('id').where('tag', '=', 'LNGS').where('run_number', '=', 60_020).execute()
+    const [run] = await database
+      .selectFrom('runs')
+      .select('id')
+      .where('tag', '=', 'LNGS')
+      .where('run_number', '=', 60_020)
+      .execute()
     await makeRun(context, { tag: 'LNGS', runNumber: 60_030, ago: 5 })
     await database
       .insertInto('run_history')
@@ -148,10 +153,19 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => 
     expect(await page.title()).toBe('Run 60035 of LNGS · Cygnet')
     await page.waitForSelector('.live.on')
     await page.click('summary:has-text("Copy as curl or Python")')
-    await page.evaluate("document.querySelector('[data-live]').append(Object.assign(document.createElement('i'), { id: 'before' }))")
+    await page.evaluate(
+      "document.querySelector('[data-live]').append(Object.assign(document.createElement('i'), { id: 'before' }))",
+    )
     const { database } = context
-    const run = await database.selectFrom('runs').select('id').where('run_number', '=', 60_035).executeTakeFirstOrThrow()
-    await database.insertInto('run_history').values({ run_id: run.id, at: new Date(), what: 'looked at', detail: '' }).execute()
+    const run = await database
+      .selectFrom('runs')
+      .select('id')
+      .where('run_number', '=', 60_035)
+      .executeTakeFirstOrThrow()
+    await database
+      .insertInto('run_history')
+      .values({ run_id: run.id, at: new Date(), what: 'looked at', detail: '' })
+      .execute()
     await page.waitForSelector('#before', { state: 'detached' })
     await page.click('button[data-copy="as-curl"]')
     await page.waitForSelector('button[data-copy="as-curl"]:has-text("Copied")')

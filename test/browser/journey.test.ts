@@ -1,4 +1,7 @@
-/** One day with Cygnet, through everything that `npm start` starts: nobody, a reader and an operator, each in a browser of their own. */
+/**
+ * One day with Cygnet, through everything that `npm start` starts: nobody, a reader and an operator, each in
+ * a browser of their own.
+ */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
@@ -22,7 +25,14 @@ let mendDisk: () => void
 let reader: { readonly tab: BrowserContext; readonly page: Page }
 
 const runOf = (runNumber: number, description: string) =>
-  runFileBytes({ runNumber, description, camera: 64, events: 12, digitizers: false, startTime: Math.floor(Date.now() / 1000) - 300 })
+  runFileBytes({
+    runNumber,
+    description,
+    camera: 64,
+    events: 12,
+    digitizers: false,
+    startTime: Math.floor(Date.now() / 1000) - 300,
+  })
 const md5 = (data: Uint8Array) => createHash('md5').update(data).digest('hex')
 
 function passwordOf(name: string): string {
@@ -33,7 +43,11 @@ function passwordOf(name: string): string {
 
 async function catalogued(runNumber: number): Promise<void> {
   await eventually(`run ${runNumber} is catalogued`, () =>
-    stack.context.database.selectFrom('runs').select('id').where('run_number', '=', runNumber).executeTakeFirst(),
+    stack.context.database
+      .selectFrom('runs')
+      .select('id')
+      .where('run_number', '=', runNumber)
+      .executeTakeFirst(),
   )
 }
 
@@ -58,7 +72,8 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     stack = await startTestStack({ environment: { CYGNET_ANONYMOUS_SCOPES: 'read:LNF' } })
     origin = stack.address('catalog-api')
     browser = await startBrowser()
-    // First, because it takes its time: a message dies after its sixth delivery, each twice as long after the one before.
+    // First, because it takes its time: a message dies after its sixth delivery, each twice as long after the
+    // one before.
     mendDisk = await putUnreadable(stack, UNREADABLE, await runOf(12_666, 'on a disk that fails'))
     bytes = await runOf(12_345, 'Fe55 at 17.5 cm')
     await stack.put(WANTED.key, bytes)
@@ -119,7 +134,10 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     await page.waitForURL(`${origin}/runs?tag=LNF`)
     expect(await page.textContent('header .who span')).toBe('reader')
     const [request] = asked.filter(({ searchParams }) => searchParams.has('code_challenge'))
-    expect(Object.fromEntries(request?.searchParams ?? [])).toMatchObject({ response_type: 'code', code_challenge_method: 'S256' })
+    expect(Object.fromEntries(request?.searchParams ?? [])).toMatchObject({
+      response_type: 'code',
+      code_challenge_method: 'S256',
+    })
     expect(asked.filter(({ href }) => /[?&#](?:access_token|id_token|password)=/.test(href))).toEqual([])
     const session = (await tab.cookies(origin)).find(({ name }) => name === 'cygnet')
     expect(session).toMatchObject({ httpOnly: true, sameSite: 'Lax' })
@@ -147,7 +165,10 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     await page.waitForURL('**/runs/links')
     const shown = await page.locator('main table code').first().textContent()
     await look(page, '08-links')
-    const [download] = await Promise.all([page.waitForEvent('download'), page.click('a:text-is("run12345.mid.gz")')])
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.click('a:text-is("run12345.mid.gz")'),
+    ])
     expect(download.suggestedFilename()).toBe('run12345.mid.gz')
     expect(download.url()).toContain(stack.environment.CYGNET_S3_ENDPOINT)
     const arrived = md5(await readFile(await download.path()))
@@ -159,7 +180,9 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     expect(await page.locator('nav a').allTextContents()).not.toContain('Queues')
     const answer = await page.goto('/queues')
     expect(answer?.status()).toBe(403)
-    expect(await page.textContent('main')).toMatch(/reader may not do this, .*\(operate:\*\); reader has read:\*/)
+    expect(await page.textContent('main')).toMatch(
+      /reader may not do this, .*\(operate:\*\); reader has read:\*/,
+    )
     expect(await page.textContent('main')).toContain('You are signed in as reader')
     await look(page, '09-queues-refused')
     const retry = `fetch('/queues/runs/retry', {

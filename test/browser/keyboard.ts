@@ -11,7 +11,10 @@ export const focused = (page: Page) =>
   )
 
 /** Presses Tab until the focus is on what bears this name or text; what it is on can be seen. */
-export async function tabTo(page: Page, wanted: { readonly name: string } | { readonly text: string }): Promise<void> {
+export async function tabTo(
+  page: Page,
+  wanted: { readonly name: string } | { readonly text: string },
+): Promise<void> {
   for (let step = 0; step < MOST_STEPS; step++) {
     await page.keyboard.press('Tab')
     const at = await focused(page)

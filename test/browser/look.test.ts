@@ -1,11 +1,25 @@
-/** How every page looks and reads: on a desk and on a phone, light and underground, to eyes and to programs that read aloud. */
+/**
+ * How every page looks and reads: on a desk and on a phone, light and underground, to eyes and to programs
+ * that read aloud.
+ */
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort } from '../../infra/local/ports.ts'
 import { addDeadLetter, fillSite, giveUpArrival, OPERATOR, stirCopies } from '../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 import { seriousFindings } from './axe.ts'
-import { CHROMIUM, DESKTOP, openTab, PHONE, type Served, serveSite, startBrowser, takePicture, useTheme, WITHOUT } from './browser.ts'
+import {
+  CHROMIUM,
+  DESKTOP,
+  openTab,
+  PHONE,
+  type Served,
+  serveSite,
+  startBrowser,
+  takePicture,
+  useTheme,
+  WITHOUT,
+} from './browser.ts'
 
 const PAGES = {
   now: '/',
@@ -34,7 +48,11 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
     await fillSite(context)
     await stirCopies(context)
     await addDeadLetter(context, { bucket: 'cygno-data', key: 'LNGS/run60017.mid.gz' })
-    await giveUpArrival(context, 'LNGS/run60099.mid.gz', 'the store answered 503 Service Unavailable while byte 41233920 was read')
+    await giveUpArrival(
+      context,
+      'LNGS/run60099.mid.gz',
+      'the store answered 503 Service Unavailable while byte 41233920 was read',
+    )
     await addHistory(60_001, 60)
     site = await serveSite(context, () => OPERATOR)
     browser = await startBrowser()
@@ -66,28 +84,35 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
   }
 
   const cases = Object.entries(PAGES).flatMap(([name, path]) =>
-    THEMES.flatMap((theme) => Object.entries(SIZES).map(([size, viewport]) => ({ name, path, theme, size, viewport }))),
+    THEMES.flatMap((theme) =>
+      Object.entries(SIZES).map(([size, viewport]) => ({ name, path, theme, size, viewport })),
+    ),
   )
 
-  test.each(cases)('$name, $theme, $size: nothing serious for axe, nothing refused by the policy, no sideways scrolling', async (look) => {
-    const tab = await openTab(browser, site.origin, { viewport: look.viewport })
-    await useTheme(tab, site.origin, look.theme)
-    const page = await tab.newPage()
-    const complaints: string[] = []
-    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
-    page.on('pageerror', (error) => complaints.push(error.message))
-    await page.goto(look.path)
-    await page.waitForLoadState('load')
-    // The line of time that is drawn last.
-    if (look.name === 'replicas') await page.waitForSelector('.u-over')
-    await takePicture(page, `${look.name}-${look.theme}-${look.size}`)
-    const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
-    expect(wide).toBe(0)
-    // The browser's own word for a page that says what is wrong.
-    expect(complaints.filter((text) => !/status of 40[04] /.test(text))).toEqual([])
-    expect(await seriousFindings(page)).toEqual([])
-    await tab.close()
-  })
+  test.each(cases)(
+    '$name, $theme, $size: nothing serious for axe, nothing refused by the policy, no sideways scrolling',
+    async (look) => {
+      const tab = await openTab(browser, site.origin, { viewport: look.viewport })
+      await useTheme(tab, site.origin, look.theme)
+      const page = await tab.newPage()
+      const complaints: string[] = []
+      page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
+      page.on('pageerror', (error) => complaints.push(error.message))
+      await page.goto(look.path)
+      await page.waitForLoadState('load')
+      // The line of time that is drawn last.
+      if (look.name === 'replicas') await page.waitForSelector('.u-over')
+      await takePicture(page, `${look.name}-${look.theme}-${look.size}`)
+      const wide = await page.evaluate(
+        'document.documentElement.scrollWidth - document.documentElement.clientWidth',
+      )
+      expect(wide).toBe(0)
+      // The browser's own word for a page that says what is wrong.
+      expect(complaints.filter((text) => !/status of 40[04] /.test(text))).toEqual([])
+      expect(await seriousFindings(page)).toEqual([])
+      await tab.close()
+    },
+  )
 
   test('a page that is cut off says so, since when, and is live again by itself', async () => {
     const port = await freePort()
@@ -99,7 +124,9 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
     await other.stop()
     await page.waitForSelector('.live.lost')
     await takePicture(page, 'now-cut-off-light-desk')
-    expect(await page.textContent('[data-live-status]')).toMatch(/^not connected since \d\d:\d\d UTC: what is shown may be old$/)
+    expect(await page.textContent('[data-live-status]')).toMatch(
+      /^not connected since \d\d:\d\d UTC: what is shown may be old$/,
+    )
     const again = await serveSite(context, () => OPERATOR, {}, port)
     await page.waitForSelector('.live.on:not(.lost)')
     expect(await page.textContent('[data-live-status]')).toBe('live')

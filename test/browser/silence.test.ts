@@ -1,4 +1,7 @@
-/** Pages whose server or network goes silent without closing anything: no browser tells them. The clock of the page is put forward. */
+/**
+ * Pages whose server or network goes silent without closing anything: no browser tells them. The clock of the
+ * page is put forward.
+ */
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type SilentProxy, startSilentProxy } from '../support/silent-proxy.ts'
@@ -42,7 +45,10 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'silence', () =
   }
   const status = (page: Page) => page.textContent('[data-live-status]')
 
-  /** Puts the clock forward until something shows, with more and more true time after it: what the page begins then has to end. */
+  /**
+   * Puts the clock forward until something shows, with more and more true time after it: what the page begins
+   * then has to end.
+   */
   async function forwardUntil(page: Page, ms: number, selector: string): Promise<void> {
     for (let trueMs = 500; ; trueMs *= 2) {
       await page.clock.fastForward(ms)

@@ -1,6 +1,7 @@
 /**
- * Whatever dies, every run dropped is catalogued, once: the function that works is killed again and again, notifications
- * are lost, doubled and shuffled, the database is killed. The end is compared with that of an undisturbed pass.
+ * Whatever dies, every run dropped is catalogued, once: the function that works is killed again and again,
+ * notifications are lost, doubled and shuffled, the database is killed. The end is compared with that of an
+ * undisturbed pass.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../cli/simulate/write.ts'
@@ -17,7 +18,8 @@ beforeAll(async () => {
 })
 afterAll(() => stack.close())
 
-const bytesOf = (runNumber: number) => runFileBytes({ runNumber, seed: runNumber, camera: 128, events: 40, digitizers: false })
+const bytesOf = (runNumber: number) =>
+  runFileBytes({ runNumber, seed: runNumber, camera: 128, events: 40, digitizers: false })
 const keyOf = (runNumber: number) => `LNGS/run${String(runNumber).padStart(5, '0')}.mid.gz`
 
 async function catalogued(from: number) {
@@ -34,7 +36,8 @@ async function catalogued(from: number) {
 }
 
 /** What the catalogue says, without what differs from one hundred of run numbers to the other. */
-const shape = (rows: Awaited<ReturnType<typeof catalogued>>) => rows.map((row) => ({ complete: row.complete, events: row.event_count }))
+const shape = (rows: Awaited<ReturnType<typeof catalogued>>) =>
+  rows.map((row) => ({ complete: row.complete, events: row.event_count }))
 
 /** What is not done, for the message of a failing test. */
 async function unfinished(): Promise<string> {
@@ -43,7 +46,9 @@ async function unfinished(): Promise<string> {
     .select(['object_key', 'state', 'attempts', 'reason', 'lease_until', 'announced_at'])
     .where('state', '!=', 'done')
     .execute()
-  const depths = await Promise.all((['runs', 'runs-dead'] as const).map((queue) => stack.context.queues.depth(queue, signal)))
+  const depths = await Promise.all(
+    (['runs', 'runs-dead'] as const).map((queue) => stack.context.queues.depth(queue, signal)),
+  )
   return JSON.stringify({ rows, depths })
 }
 
@@ -68,7 +73,11 @@ async function drop(from: number) {
 }
 
 async function announceAll(from: number, order: (runs: number[]) => number[]) {
-  const { objects } = await listObjects(stack.context.s3, { bucket: stack.bucket, prefix: 'LNGS/', startAfter: null }, signal)
+  const { objects } = await listObjects(
+    stack.context.s3,
+    { bucket: stack.bucket, prefix: 'LNGS/', startAfter: null },
+    signal,
+  )
   for (const run of order(Array.from({ length: RUNS }, (_, index) => from + index)))
     await announce(
       stack.context,
@@ -93,8 +102,11 @@ describe('an object dropped is catalogued', () => {
       await eventually(
         'it works',
         async () =>
-          (await stack.context.database.selectFrom('arrivals').select('id').where('state', '=', 'processing').executeTakeFirst()) ??
-          (await catalogued(2000)).length === RUNS,
+          (await stack.context.database
+            .selectFrom('arrivals')
+            .select('id')
+            .where('state', '=', 'processing')
+            .executeTakeFirst()) ?? (await catalogued(2000)).length === RUNS,
       )
       process.kill(pid, 'SIGKILL')
       await eventually('it is back', async () => stack.pid('extract-metadata') !== pid)
@@ -131,7 +143,14 @@ describe('an object dropped is catalogued', () => {
     expect(made).toHaveLength(4 * RUNS)
     await eventually(
       'all are sent',
-      async () => (await stack.context.database.selectFrom('outbox').select('id').where('sent_at', 'is', null).execute()).length === 0,
+      async () =>
+        (
+          await stack.context.database
+            .selectFrom('outbox')
+            .select('id')
+            .where('sent_at', 'is', null)
+            .execute()
+        ).length === 0,
     )
   })
 })

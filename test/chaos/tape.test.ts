@@ -1,4 +1,7 @@
-/** Whatever dies while copies are made: every run gets its copy, with its bytes, verified; none is made in vain for ever. */
+/**
+ * Whatever dies while copies are made: every run gets its copy, with its bytes, verified; none is made in
+ * vain for ever.
+ */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -18,7 +21,8 @@ beforeAll(async () => {
 afterAll(() => stack?.close())
 
 const keyOf = (runNumber: number) => `LNGS/run${String(runNumber).padStart(5, '0')}.mid.gz`
-const bytesOf = (runNumber: number) => runFileBytes({ runNumber, seed: runNumber, camera: 512, events: 12, digitizers: false })
+const bytesOf = (runNumber: number) =>
+  runFileBytes({ runNumber, seed: runNumber, camera: 512, events: 12, digitizers: false })
 
 /** False when it is just being started again. */
 function kill(name: string): boolean {
@@ -30,7 +34,12 @@ function kill(name: string): boolean {
 }
 
 const tapeCopies = () =>
-  stack.context.database.selectFrom('replicas').selectAll().where('kind', '=', 'tape').orderBy('run_number').execute()
+  stack.context.database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('kind', '=', 'tape')
+    .orderBy('run_number')
+    .execute()
 
 test('functions that copy are killed again and again: every run is on tape in the end, whole and once', async () => {
   const dropped = new Map<string, string>()
@@ -44,7 +53,10 @@ test('functions that copy are killed again and again: every run is on tape in th
   }
   expect(kills).toBeGreaterThan(1)
   const copies = await eventually(
-    async () => JSON.stringify((await tapeCopies()).map(({ run_number, state, last_error }) => ({ run_number, state, last_error }))),
+    async () =>
+      JSON.stringify(
+        (await tapeCopies()).map(({ run_number, state, last_error }) => ({ run_number, state, last_error })),
+      ),
     async () => {
       const rows = await tapeCopies()
       return rows.length === RUNS && rows.every((row) => row.state === 'on-media') ? rows : null
@@ -60,7 +72,8 @@ test('functions that copy are killed again and again: every run is on tape in th
     expect(digest).toBe(dropped.get(copy.name))
     expect(copy).toMatchObject({ sha256: digest, verified_at: expect.any(Date), lease_owner: null })
   }
-  // A copy that was being written when its function was killed is left under its temporary name, until it is too old to be one.
+  // A copy that was being written when its function was killed is left under its temporary name, until it is
+  // too old to be one.
   const place = join(folder, stack.bucket, 'LNGS')
   const names = copies.map((copy) => copy.name.slice(`${stack.bucket}/LNGS/`.length))
   const leftOver = readdirSync(place).filter((name) => !names.includes(name))
@@ -91,7 +104,9 @@ test('an endpoint that takes connections and never answers delays no run on its 
   })
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
   const { port } = silent.address() as AddressInfo
-  const slow = await startTestStack({ environment: { CYGNET_TAPE_DRIVER: 'webdav', CYGNET_TAPE_URL: `http://127.0.0.1:${port}/` } })
+  const slow = await startTestStack({
+    environment: { CYGNET_TAPE_DRIVER: 'webdav', CYGNET_TAPE_URL: `http://127.0.0.1:${port}/` },
+  })
   const copier = slow.pid('request-tape-copy')
   try {
     await slow.put(keyOf(1), await bytesOf(1))
@@ -100,11 +115,19 @@ test('an endpoint that takes connections and never answers delays no run on its 
     process.kill(copier, 'SIGSTOP')
     for (let run = 2; run <= 8; run++) await slow.put(keyOf(run), await bytesOf(run))
     await eventually('eight runs', async () => {
-      const rows = await slow.context.database.selectFrom('runs').select('id').where('complete', '=', 1).execute()
+      const rows = await slow.context.database
+        .selectFrom('runs')
+        .select('id')
+        .where('complete', '=', 1)
+        .execute()
       return rows.length === 8
     })
     expect(first?.destroyed).toBe(false)
-    const copies = await slow.context.database.selectFrom('replicas').select('state').where('kind', '=', 'tape').execute()
+    const copies = await slow.context.database
+      .selectFrom('replicas')
+      .select('state')
+      .where('kind', '=', 'tape')
+      .execute()
     expect(copies.filter((copy) => copy.state === 'on-media')).toEqual([])
   } finally {
     process.kill(copier, 'SIGCONT')

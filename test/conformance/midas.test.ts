@@ -1,4 +1,7 @@
-/** Run files written by MIDAS itself and damaged as real ones are. They lie beside the repository, not in it; skipped where they are absent. */
+/**
+ * Run files written by MIDAS itself and damaged as real ones are. They lie beside the repository, not in it;
+ * skipped where they are absent.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
@@ -9,7 +12,10 @@ import { extract } from '../support/midas-run.ts'
 
 const data = new URL('../../../shared/data/midas/', import.meta.url)
 const there = existsSync(data)
-if (!there) console.warn(`skipped: no run files in ${data.pathname}; lay the experiment's fixtures there to run this suite`)
+if (!there)
+  console.warn(
+    `skipped: no run files in ${data.pathname}; lay the experiment's fixtures there to run this suite`,
+  )
 
 interface Expected {
   readonly file: string
@@ -26,22 +32,28 @@ interface Expected {
   readonly eventCount: number
 }
 
-/** What each must end as: null for complete, the code of its problem and where that is, or the reason why it is invalid. */
-const endings: Readonly<Record<string, null | { readonly code: string; readonly offset: number } | RegExp>> = {
-  'bigendian.mid': /big-endian/,
-  'empty.mid.gz': /nothing readable/,
-  'run00002.mid.gz': null,
-  'run00005_commalocale.mid.gz': null,
-  'run00008_bank16.mid.gz': null,
-  'run00104sub0000.mid.gz': null,
-  'trunc_gz_half.mid.gz': { code: 'gzip-truncated', offset: 1_865_029 },
-  'trunc_midbody_closedgz.mid.gz': { code: 'cut-in-event', offset: 5_588_252 },
-  'trunc_raw_in_bor.mid': { code: 'cut-in-begin-of-run', offset: 5000 },
-  'trunc_raw_midheader.mid': { code: 'cut-in-header', offset: 53_375 },
-}
+/**
+ * What each must end as: null for complete, the code of its problem and where that is, or the reason why it
+ * is invalid.
+ */
+const endings: Readonly<Record<string, null | { readonly code: string; readonly offset: number } | RegExp>> =
+  {
+    'bigendian.mid': /big-endian/,
+    'empty.mid.gz': /nothing readable/,
+    'run00002.mid.gz': null,
+    'run00005_commalocale.mid.gz': null,
+    'run00008_bank16.mid.gz': null,
+    'run00104sub0000.mid.gz': null,
+    'trunc_gz_half.mid.gz': { code: 'gzip-truncated', offset: 1_865_029 },
+    'trunc_midbody_closedgz.mid.gz': { code: 'cut-in-event', offset: 5_588_252 },
+    'trunc_raw_in_bor.mid': { code: 'cut-in-begin-of-run', offset: 5000 },
+    'trunc_raw_midheader.mid': { code: 'cut-in-header', offset: 53_375 },
+  }
 
 const read = (name: string): Uint8Array => new Uint8Array(readFileSync(new URL(name, data)))
-const expected: readonly Expected[] = there ? JSON.parse(readFileSync(new URL('expected.json', data), 'utf8')) : []
+const expected: readonly Expected[] = there
+  ? JSON.parse(readFileSync(new URL('expected.json', data), 'utf8'))
+  : []
 
 describe.skipIf(!there)("the experiment's and MIDAS's own run files", () => {
   it('are all known to this suite', () => {

@@ -1,4 +1,7 @@
-/** ODB dumps of the experiment and of MIDAS's own programs. They lie beside the repository, not in it; skipped where they are absent. */
+/**
+ * ODB dumps of the experiment and of MIDAS's own programs. They lie beside the repository, not in it; skipped
+ * where they are absent.
+ */
 import { existsSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
@@ -10,25 +13,38 @@ const data = new URL('../../../shared/data/', import.meta.url)
 const read = (name: string) => new Uint8Array(readFileSync(new URL(name, data)))
 
 /** Begin and end dumps of a run file: the bodies of its events 0x8000 and 0x8001. */
-function dumps(name: string): { readonly begin: OdbTree; readonly end: OdbTree; readonly warnings: readonly string[] } {
+function dumps(name: string): {
+  readonly begin: OdbTree
+  readonly end: OdbTree
+  readonly warnings: readonly string[]
+} {
   const stream = new Uint8Array(gunzipSync(read(`midas/${name}`)))
   const view = new DataView(stream.buffer, stream.byteOffset, stream.byteLength)
   const bodies = new Map<number, Uint8Array>()
   for (let at = 0; at < stream.length; at += 16 + view.getUint32(at + 12, true)) {
     const id = view.getUint16(at, true)
-    if (id === 0x8000 || id === 0x8001) bodies.set(id, stream.subarray(at + 16, at + 16 + view.getUint32(at + 12, true)))
+    if (id === 0x8000 || id === 0x8001)
+      bodies.set(id, stream.subarray(at + 16, at + 16 + view.getUint32(at + 12, true)))
   }
   const [begin, end] = [0x8000, 0x8001].map((id) => parseOdb(bodies.get(id) ?? new Uint8Array()))
   if (begin === undefined || end === undefined) throw new Error('unreachable')
-  return { begin: begin.tree, end: end.tree, warnings: [...begin.warnings, ...end.warnings].map((warning) => warning.code) }
+  return {
+    begin: begin.tree,
+    end: end.tree,
+    warnings: [...begin.warnings, ...end.warnings].map((warning) => warning.code),
+  }
 }
 
 function countKeys(nodes: readonly OdbNode[]): number {
-  return nodes.reduce((sum, node) => sum + (node.kind === 'key' ? 1 : countKeys([...node.children.values()])), 0)
+  return nodes.reduce(
+    (sum, node) => sum + (node.kind === 'key' ? 1 : countKeys([...node.children.values()])),
+    0,
+  )
 }
 
 const there = existsSync(data)
-if (!there) console.warn(`skipped: there is no ${data.pathname}; put the peer-written inputs there to run this suite`)
+if (!there)
+  console.warn(`skipped: there is no ${data.pathname}; put the peer-written inputs there to run this suite`)
 
 describe.skipIf(!there)('the ODB of the experiment', () => {
   test('the begin-of-run dump of run 17159 (raw JSON) gives the values that stand in it', () => {
@@ -59,18 +75,29 @@ describe.skipIf(!there)('the ODB of the experiment', () => {
     const { tree } = parseOdb(read('odb_raw_fragment_LNGS.json'))
     const link = (name: string) => tree.get(`/Logger/Runlog/SQL/Links BOR/${name}`)
     // The fragment holds no gas system: its set-point is known from the link alone.
-    const linked = runlogColumns.filter((column) => link(column.name) !== undefined && column.name !== 'total_gas_flow')
+    const linked = runlogColumns.filter(
+      (column) => link(column.name) !== undefined && column.name !== 'total_gas_flow',
+    )
     expect(linked).toHaveLength(19)
-    for (const column of linked) expect([column.name, link(column.name)]).toEqual([column.name, tree.get(column.odbPath)])
+    for (const column of linked)
+      expect([column.name, link(column.name)]).toEqual([column.name, tree.get(column.odbPath)])
   })
 
   test('the client dump of run 42901 (plain JSON) fills every column but those of the end', () => {
     const { tree, dialect } = parseOdb(read('odb_LNGS.json'))
     expect(dialect).toBe('json-plain')
     const parameters = runParameters(tree, null)
-    expect(Object.keys(parameters).filter((name) => parameters[name] === null)).toEqual(['stop_time', 'number_of_events'])
+    expect(Object.keys(parameters).filter((name) => parameters[name] === null)).toEqual([
+      'stop_time',
+      'number_of_events',
+    ])
     expect(parameters).toMatchObject({
-      ...{ run_number: 42901, run_description: 'Standard - LOW Gain', start_time: '2023-12-14 23:33:17', exposure_sec: 0.3 },
+      ...{
+        run_number: 42901,
+        run_description: 'Standard - LOW Gain',
+        start_time: '2023-12-14 23:33:17',
+        exposure_sec: 0.3,
+      },
       ...{ GEM1_V: 400, T1_V: 500, DRIFT_V: 960, PMT3_V: 800, HV_STATE: 1, total_gas_flow: 5 },
       ...{
         sequence_filename: 'S019_Run_4_LowGain_Standard_Sequence.msl',
@@ -110,7 +137,9 @@ describe.skipIf(!there)('dumps inside run files', () => {
     const [commas, points] = [dumps('run00005_commalocale.mid.gz'), dumps('run00008_bank16.mid.gz')]
     expect(commas.begin.get('/middleware/nsigma')).toBe(2.5)
     expect(commas.warnings).toEqual(['odb-decimal-commas', 'odb-decimal-commas'])
-    expect({ ...runParameters(commas.begin, commas.end), run_number: 8 }).toEqual(runParameters(points.begin, points.end))
+    expect({ ...runParameters(commas.begin, commas.end), run_number: 8 }).toEqual(
+      runParameters(points.begin, points.end),
+    )
   })
 
   test("of a subrun written by MIDAS's own logger: the run goes on, its stale stop time is not believed", () => {

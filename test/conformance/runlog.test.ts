@@ -1,4 +1,6 @@
-/** The experiment's real logbook against our Runlog: the same column names, and room for every value in it. */
+/**
+ * The experiment's real logbook against our Runlog: the same column names, and room for every value in it.
+ */
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
@@ -11,7 +13,9 @@ if (!there) console.warn(`skipped: the logbook sample is not there (${SAMPLE})`)
 
 /** Fields of one CSV line; a field in quotes may hold commas. */
 function fieldsOf(line: string): string[] {
-  return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '')
+  return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(
+    ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '',
+  )
 }
 
 describe.skipIf(!there)('the real logbook', () => {
@@ -37,8 +41,12 @@ describe.skipIf(!there)('the real logbook', () => {
       const values = sql.join([...record.map((value) => (value === '' ? null : value)), 'LNGS'])
       await sql`INSERT INTO Runlog (${names}) VALUES (${values})`.execute(catalogue.database)
     }
-    const texts = sql.join(columns.map((column) => sql`CAST(${sql.ref(column)} AS CHAR) AS ${sql.ref(column)}`))
-    const { rows } = await sql<Record<string, string | null>>`SELECT ${texts} FROM Runlog ORDER BY run_number`.execute(catalogue.database)
+    const texts = sql.join(
+      columns.map((column) => sql`CAST(${sql.ref(column)} AS CHAR) AS ${sql.ref(column)}`),
+    )
+    const { rows } = await sql<
+      Record<string, string | null>
+    >`SELECT ${texts} FROM Runlog ORDER BY run_number`.execute(catalogue.database)
     expect(rows).toHaveLength(lines.length)
     const same = (stored: string | null | undefined, written: string) =>
       stored === written ||
@@ -47,7 +55,9 @@ describe.skipIf(!there)('the real logbook', () => {
     const ordered = records.toSorted((a, b) => Number(a[0]) - Number(b[0]))
     const differing = ordered.flatMap((record, row) =>
       columns.flatMap((column, index) =>
-        same(rows[row]?.[column], record[index] ?? '') ? [] : [`${record[0]} ${column}: ${record[index]} became ${rows[row]?.[column]}`],
+        same(rows[row]?.[column], record[index] ?? '')
+          ? []
+          : [`${record[0]} ${column}: ${record[index]} became ${rows[row]?.[column]}`],
       ),
     )
     expect(differing).toEqual([])

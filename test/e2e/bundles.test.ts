@@ -1,4 +1,7 @@
-/** The packaged functions, called as Lambda calls them, against a real MariaDB, S3 and SQS: what is deployed is what works. */
+/**
+ * The packaged functions, called as Lambda calls them, against a real MariaDB, S3 and SQS: what is deployed
+ * is what works.
+ */
 import { spawn } from 'node:child_process'
 import { dirname } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -28,7 +31,11 @@ handler(JSON.parse(process.argv[2]), lambda).then(
 
 /** Calls a bundle's handler in a process of its own; returns what it answered. */
 async function call(path: string, event: unknown): Promise<unknown> {
-  const env = childEnvironment({ CYGNET_DATABASE_URL: context.catalogue.url, ...context.store.environment, CYGNET_NOTIFICATION_TOKEN: 't' })
+  const env = childEnvironment({
+    CYGNET_DATABASE_URL: context.catalogue.url,
+    ...context.store.environment,
+    CYGNET_NOTIFICATION_TOKEN: 't',
+  })
   const child = spawn(process.execPath, ['-e', CALL, path, JSON.stringify(event)], {
     cwd: dirname(path),
     env,
@@ -46,7 +53,13 @@ test('a webhook call, a queue message and a scheduled run do their work from the
   await withBundles(async (bundles) => {
     const pathOf = (name: string) => bundles.find((bundle) => bundle.function === name)?.path ?? ''
     const arrival = await context.put('LNGS/run00001.mid.gz', await small(1))
-    const http = { version: '2.0', rawPath: '/minio', rawQueryString: '', isBase64Encoded: false, body: encodeNotification([arrival]) }
+    const http = {
+      version: '2.0',
+      rawPath: '/minio',
+      rawQueryString: '',
+      isBase64Encoded: false,
+      body: encodeNotification([arrival]),
+    }
     const answer = await call(pathOf('receive-notification'), {
       ...http,
       headers: { authorization: 'Bearer t', 'content-type': 'application/json' },
@@ -61,7 +74,11 @@ test('a webhook call, a queue message and a scheduled run do their work from the
     expect(await context.drain('tape-requests')).toHaveLength(1)
     await context.put('LNGS/run00002.mid.gz', await small(2))
     await call(pathOf('reconcile'), { time: new Date().toISOString() })
-    const place = await context.database.selectFrom('reconciliations').selectAll().where('bucket', '=', context.bucket).executeTakeFirst()
+    const place = await context.database
+      .selectFrom('reconciliations')
+      .selectAll()
+      .where('bucket', '=', context.bucket)
+      .executeTakeFirst()
     expect(place).toMatchObject({ listed: 2, finished_at: expect.any(Date) })
   })
 })

@@ -1,4 +1,7 @@
-/** What containers run, as containers run it: one file, alone in a folder, asked over HTTP, ended by SIGTERM; on real services. */
+/**
+ * What containers run, as containers run it: one file, alone in a folder, asked over HTTP, ended by SIGTERM;
+ * on real services.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { dirname } from 'node:path'
@@ -36,7 +39,11 @@ async function start(name: string, settings: Readonly<Record<string, string>> = 
     CYGNET_LISTEN_ADDRESS: '127.0.0.1',
     ...settings,
   })
-  const child = spawn(process.execPath, [path], { cwd: dirname(path), env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [path], {
+    cwd: dirname(path),
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   running.push(child)
   const output = Promise.all([text(child.stdout), text(child.stderr)])
   const url = `http://127.0.0.1:${port}`
@@ -44,11 +51,15 @@ async function start(name: string, settings: Readonly<Record<string, string>> = 
   await until(async () => child.exitCode !== null || (await isHealthy()))
   return {
     url,
-    post: (body: string, headers: Readonly<Record<string, string>> = {}) => fetch(`${url}/`, { method: 'POST', body, headers }),
+    post: (body: string, headers: Readonly<Record<string, string>> = {}) =>
+      fetch(`${url}/`, { method: 'POST', body, headers }),
     /** Log lines and exit code. */
     async end() {
       child.kill('SIGTERM')
-      const [[out, problems]] = await Promise.all([output, child.exitCode === null ? once(child, 'exit') : null])
+      const [[out, problems]] = await Promise.all([
+        output,
+        child.exitCode === null ? once(child, 'exit') : null,
+      ])
       return {
         code: child.exitCode,
         problems,
@@ -65,7 +76,8 @@ const small = (runNumber: number) => runFileBytes({ runNumber, camera: 32, event
 
 test('catalog-api answers for the platform, for people and for programs, and ends in order', async () => {
   const { url, end } = await start('catalog-api', { CYGNET_ANONYMOUS_SCOPES: 'read:LNGS' })
-  for (const path of ['/_/health', '/_/ready', '/readyz']) expect((await fetch(url + path)).status, path).toBe(200)
+  for (const path of ['/_/health', '/_/ready', '/readyz'])
+    expect((await fetch(url + path)).status, path).toBe(200)
   const page = await fetch(`${url}/runs`)
   expect(page.headers.get('content-type')).toMatch('text/html')
   expect(await page.text()).toMatch('<html')
@@ -78,7 +90,10 @@ test('catalog-api answers for the platform, for people and for programs, and end
 })
 
 test('a webhook, a queue function that takes messages and CloudEvents, a schedule function at any call: each does its work', async () => {
-  const arrivals = [await context.put('LNGS/run00001.mid.gz', await small(1)), await context.put('LNGS/run00002.mid.gz', await small(2))]
+  const arrivals = [
+    await context.put('LNGS/run00001.mid.gz', await small(1)),
+    await context.put('LNGS/run00002.mid.gz', await small(2)),
+  ]
   const receive = await start('receive-notification', { CYGNET_NOTIFICATION_TOKEN: 't' })
   const told = await fetch(`${receive.url}/minio`, {
     method: 'POST',
@@ -89,16 +104,26 @@ test('a webhook, a queue function that takes messages and CloudEvents, a schedul
   expect((await receive.end()).code).toBe(0)
   const [first, second] = await context.drain('runs')
   const extract = await start('extract-metadata')
-  const answer = await extract.post(JSON.stringify({ Records: [{ messageId: '1', body: JSON.stringify(first) }] }))
+  const answer = await extract.post(
+    JSON.stringify({ Records: [{ messageId: '1', body: JSON.stringify(first) }] }),
+  )
   expect(await answer.json()).toEqual({ batchItemFailures: [] })
-  const event = await extract.post(JSON.stringify(second), { 'ce-id': '2', 'ce-specversion': '1.0', 'content-type': 'application/json' })
+  const event = await extract.post(JSON.stringify(second), {
+    'ce-id': '2',
+    'ce-specversion': '1.0',
+    'content-type': 'application/json',
+  })
   expect(event.status).toBe(204)
   expect((await extract.post('{"no": "message"}')).status).toBe(400)
   expect((await extract.end()).code).toBe(0)
   const reconcile = await start('reconcile')
   expect((await reconcile.post('')).status).toBe(204)
   expect((await reconcile.end()).code).toBe(0)
-  const place = await context.database.selectFrom('reconciliations').selectAll().where('bucket', '=', context.bucket).executeTakeFirst()
+  const place = await context.database
+    .selectFrom('reconciliations')
+    .selectAll()
+    .where('bucket', '=', context.bucket)
+    .executeTakeFirst()
   expect(place).toMatchObject({ listed: 2, finished_at: expect.any(Date) })
   const found = await Promise.all([1, 2].map((runNumber) => findRuns(context.database, { runNumber })))
   expect(found.flat()).toMatchObject([
@@ -112,7 +137,11 @@ test('without its settings, or with its port taken, it ends with a line that say
   const { code, lines } = await end()
   expect(code).toBe(1)
   expect(lines).toMatchObject([
-    { level: 'fatal', event: 'function-cannot-run', error: { message: expect.stringMatching('CYGNET_DATABASE_URL') } },
+    {
+      level: 'fatal',
+      event: 'function-cannot-run',
+      error: { message: expect.stringMatching('CYGNET_DATABASE_URL') },
+    },
   ])
   expect(JSON.stringify(lines)).not.toMatch('secret@')
   const { url, end: endFirst } = await start('catalog-api')

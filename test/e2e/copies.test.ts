@@ -1,4 +1,6 @@
-/** The life of a run's copies, as an operator sees it: on tape, out of the store, asked for, back, verified. */
+/**
+ * The life of a run's copies, as an operator sees it: on tape, out of the store, asked for, back, verified.
+ */
 import { createHash } from 'node:crypto'
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -30,7 +32,9 @@ test('a run is dropped: it is on tape, verified, and both tools and Runlog say s
     const known = answer.code === 0 ? JSON.parse(answer.stdout) : null
     return known?.storage.tape === 'on-media' ? known : null
   })
-  expect(run.replicas.map((replica: { kind: string; state: string }) => [replica.kind, replica.state])).toEqual([
+  expect(
+    run.replicas.map((replica: { kind: string; state: string }) => [replica.kind, replica.state]),
+  ).toEqual([
     ['cloud', 'present'],
     ['tape', 'on-media'],
   ])
@@ -73,7 +77,10 @@ test('a link says how to bring it back; a recall does; the link then gives the v
 
 test('unknown runs and wrong options get a sentence', async () => {
   for (const command of ['recall', 'link'])
-    expect(await stack.cygnet(command, '999999')).toMatchObject({ code: 1, stderr: expect.stringContaining('999999') })
+    expect(await stack.cygnet(command, '999999')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('999999'),
+    })
   expect((await stack.cygnet('verify')).code).toBe(2)
   expect((await stack.cygnet('recall', 'abc')).code).toBe(2)
 })

@@ -13,7 +13,8 @@ beforeAll(async () => {
 })
 afterAll(() => stack.close())
 
-const small = (runNumber: number, more: object = {}) => runFileBytes({ runNumber, camera: 32, events: 12, digitizers: false, ...more })
+const small = (runNumber: number, more: object = {}) =>
+  runFileBytes({ runNumber, camera: 32, events: 12, digitizers: false, ...more })
 const keyOf = (runNumber: number, tag = 'LNGS') => `${tag}/run${String(runNumber).padStart(5, '0')}.mid.gz`
 
 async function shown(runNumber: number) {
@@ -28,10 +29,22 @@ describe('a run dropped into the bucket', () => {
     const bytes = await small(12345)
     await stack.put(keyOf(12345), bytes)
     const run = await shown(12345)
-    expect(run).toMatchObject({ runNumber: 12345, tag: 'LNGS', complete: true, integrity: 'verified', problem: null })
+    expect(run).toMatchObject({
+      runNumber: 12345,
+      tag: 'LNGS',
+      complete: true,
+      integrity: 'verified',
+      problem: null,
+    })
     expect(run.files[0].md5).toBe(createHash('md5').update(bytes).digest('hex'))
-    expect(run.requests.map((request: { queue: string }) => request.queue)).toEqual(['tape-requests', 'reco-requests'])
-    expect(await runlogRow(stack.context.database, 12345)).toMatchObject({ storage_cloud_status: 1, number_of_events: 12 })
+    expect(run.requests.map((request: { queue: string }) => request.queue)).toEqual([
+      'tape-requests',
+      'reco-requests',
+    ])
+    expect(await runlogRow(stack.context.database, 12345)).toMatchObject({
+      storage_cloud_status: 1,
+      number_of_events: 12,
+    })
     expect((await stack.cygnet('runs', 'ls', '--tag', 'LNGS')).stdout).toContain('12345')
     const events = await eventually('run-catalogued in the logs', async () => {
       const { stdout } = await stack.cygnet('logs', '--run', '12345', '--json')
@@ -44,7 +57,9 @@ describe('a run dropped into the bucket', () => {
       )
     })
     expect(events.map((line) => line.event)).toContain('run-catalogued')
-    expect(events.every((line) => line.run === 12345 && line.tag === 'LNGS' && line.key === keyOf(12345))).toBe(true)
+    expect(
+      events.every((line) => line.run === 12345 && line.tag === 'LNGS' && line.key === keyOf(12345)),
+    ).toBe(true)
   })
 
   test('by way of the webhook is catalogued too', async () => {
@@ -68,9 +83,12 @@ describe('a run dropped into the bucket', () => {
 
   test('of several subruns is complete when the last is there', async () => {
     const subruns = await Promise.all(
-      [0, 1, 2].map((subrun) => runFileBytes({ runNumber: 500, camera: 32, events: 36, digitizers: false, subruns: 3 }, subrun)),
+      [0, 1, 2].map((subrun) =>
+        runFileBytes({ runNumber: 500, camera: 32, events: 36, digitizers: false, subruns: 3 }, subrun),
+      ),
     )
-    const drop = (subrun: number) => stack.put(`LNGS/run00500sub000${subrun}.mid.gz`, subruns[subrun] as Uint8Array)
+    const drop = (subrun: number) =>
+      stack.put(`LNGS/run00500sub000${subrun}.mid.gz`, subruns[subrun] as Uint8Array)
     await drop(2)
     await drop(0)
     expect(
@@ -94,14 +112,19 @@ describe('what goes wrong', () => {
   test('an unreadable file is told and kept; a good one under the same name replaces it', async () => {
     await stack.put(keyOf(600), Buffer.from('not MIDAS, not at all, not even close'))
     const line = await eventually('run-invalid in the logs', async () =>
-      (await stack.cygnet('logs', '--run', '600', '--json')).stdout.split('\n').find((text) => text.includes('run-invalid')),
+      (await stack.cygnet('logs', '--run', '600', '--json')).stdout
+        .split('\n')
+        .find((text) => text.includes('run-invalid')),
     )
     expect(JSON.parse(line).reason).toMatch(/MIDAS/)
     const told = await eventually('the reason in the catalogue', async () => {
       const answer = await stack.cygnet('runs', 'show', '600')
       return answer.stderr.includes('invalid since') && answer
     })
-    expect(told).toMatchObject({ code: 1, stderr: expect.stringMatching(/invalid since .* not a MIDAS file/) })
+    expect(told).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/invalid since .* not a MIDAS file/),
+    })
     await stack.put(keyOf(600), await small(600))
     expect((await shown(600)).complete).toBe(true)
   })
@@ -118,7 +141,12 @@ describe('what goes wrong', () => {
     await stack.put(keyOf(700), await small(700))
     await shown(700)
     const body = JSON.stringify({
-      Records: [{ eventName: 'ObjectCreated:Put', s3: { bucket: { name: stack.bucket }, object: { key: keyOf(700) } } }],
+      Records: [
+        {
+          eventName: 'ObjectCreated:Put',
+          s3: { bucket: { name: stack.bucket }, object: { key: keyOf(700) } },
+        },
+      ],
     })
     await stack.context.queues.send('runs-dead', [body], new AbortController().signal)
     const listed = await stack.cygnet('dead', 'ls')
@@ -126,7 +154,9 @@ describe('what goes wrong', () => {
     const id = /^([0-9a-f]{8}) /m.exec(listed.stdout)?.[1] ?? ''
     expect((await stack.cygnet('dead', 'show', id)).stdout).toContain('"receiveCount"')
     expect((await stack.cygnet('dead', 'retry', id)).stdout).toContain('nothing was done')
-    expect((await stack.cygnet('dead', 'retry', id, '--yes')).stdout).toContain('1 dead letters were sent back')
+    expect((await stack.cygnet('dead', 'retry', id, '--yes')).stdout).toContain(
+      '1 dead letters were sent back',
+    )
     expect((await stack.cygnet('dead', 'ls')).stdout).toContain('no dead letters')
   })
 })
@@ -139,23 +169,33 @@ describe('with every notification lost', () => {
   afterAll(() => silent.close())
 
   test('reconcile catalogues everything, and a second one finds nothing to do', async () => {
-    for (let run = 1; run <= 30; run++) await silent.put(keyOf(run, run % 2 ? 'LNGS' : 'LNF'), await small(run))
+    for (let run = 1; run <= 30; run++)
+      await silent.put(keyOf(run, run % 2 ? 'LNGS' : 'LNF'), await small(run))
     await silent.put('EVENTS/LNGS_1700000000_1.dat', Buffer.from('x'))
     const first = await silent.cygnet('reconcile', '--json')
     expect(JSON.parse(first.stdout)).toMatchObject({ listed: 31, runs: 30, announced: 30, finished: true })
     await eventually(
       'all thirty',
-      async () => (await silent.context.database.selectFrom('runs').select('id').where('complete', '=', 1).execute()).length === 30,
+      async () =>
+        (await silent.context.database.selectFrom('runs').select('id').where('complete', '=', 1).execute())
+          .length === 30,
     )
     expect(JSON.parse((await silent.cygnet('reconcile', '--json')).stdout)).toMatchObject({ announced: 0 })
     const replayed = await silent.cygnet('replay', '--prefix', 'LNF/')
     expect(replayed.stdout).toContain('15 objects; nothing was done yet')
-    expect((await silent.cygnet('replay', '--run', '4', '--yes')).stdout).toContain('1 objects were put into the queue')
+    expect((await silent.cygnet('replay', '--run', '4', '--yes')).stdout).toContain(
+      '1 objects were put into the queue',
+    )
     await eventually(
       'it was read again',
       async () =>
-        (await silent.context.database.selectFrom('run_history').select('id').where('what', '=', 'catalogued again').execute()).length ===
-        1,
+        (
+          await silent.context.database
+            .selectFrom('run_history')
+            .select('id')
+            .where('what', '=', 'catalogued again')
+            .execute()
+        ).length === 1,
     )
   })
 })

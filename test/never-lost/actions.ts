@@ -8,13 +8,26 @@ import type { Modes } from './library.ts'
 export type Work =
   /** A message reaches its function; `stays`: and will do so again. */
   | { readonly do: 'deliver'; readonly which: number; readonly stays: boolean }
-  | { readonly do: 'copy' | 'follow' | 'sweep' | 'scrub' | 'advance recalls' | 'clean' | 'reconcile' | 'find dark' }
+  | {
+      readonly do:
+        | 'copy'
+        | 'follow'
+        | 'sweep'
+        | 'scrub'
+        | 'advance recalls'
+        | 'clean'
+        | 'reconcile'
+        | 'find dark'
+    }
   | { readonly do: 'verify'; readonly which: number; readonly readBack: 'never' | 'if-needed' | 'always' }
   /**
-   * What `cygnet push --delete-when-safe` does on the DAQ's machine: tells of a file, or that it is gone, removes it, and puts right
-   * what a crash left; by the database, or by nothing but the API.
+   * What `cygnet push --delete-when-safe` does on the DAQ's machine: tells of a file, or that it is gone,
+   * removes it, and puts right what a crash left; by the database, or by nothing but the API.
    */
-  | { readonly do: 'tell of file' | 'miss file' | 'remove file' | 'remove file through the API'; readonly key: number }
+  | {
+      readonly do: 'tell of file' | 'miss file' | 'remove file' | 'remove file through the API'
+      readonly key: number
+    }
   | { readonly do: 'start push' | 'start push through the API' }
   | { readonly do: 'ask back'; readonly key: number; readonly days: number }
   /** The cleaner for one copy, and what puts right a deletion that was begun. */
@@ -68,13 +81,29 @@ const work: fc.Arbitrary<Work> = fc.oneof(
   {
     weight: 6,
     arbitrary: record({
-      do: word('tell of file', 'miss file', 'remove file', 'remove file through the API', 'remove file through the API'),
+      do: word(
+        'tell of file',
+        'miss file',
+        'remove file',
+        'remove file through the API',
+        'remove file through the API',
+      ),
       key,
     }),
   },
   { weight: 1, arbitrary: record({ do: word('start push', 'start push through the API') }) },
-  { weight: 2, arbitrary: record({ do: fc.constant('verify' as const), which, readBack: word('never', 'if-needed', 'always') }) },
-  { weight: 4, arbitrary: record({ do: fc.constant('ask back' as const), key, days: fc.integer({ min: 1, max: 5 }) }) },
+  {
+    weight: 2,
+    arbitrary: record({
+      do: fc.constant('verify' as const),
+      which,
+      readBack: word('never', 'if-needed', 'always'),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: record({ do: fc.constant('ask back' as const), key, days: fc.integer({ min: 1, max: 5 }) }),
+  },
   { weight: 3, arbitrary: record({ do: word('delete', 'delete', 'settle'), which }) },
 )
 
@@ -86,7 +115,12 @@ const accident: fc.Arbitrary<Accident> = fc.oneof(
     at: fc.oneof(fc.nat({ max: 3 }), fc.nat({ max: 10 }), fc.nat({ max: 30 })),
     done: fc.boolean(),
   }),
-  record({ kind: accidentKind, place: word('store', 'tape', 'queue', 'disk', 'network'), at: fc.nat({ max: 2 }), done: fc.boolean() }),
+  record({
+    kind: accidentKind,
+    place: word('store', 'tape', 'queue', 'disk', 'network'),
+    at: fc.nat({ max: 2 }),
+    done: fc.boolean(),
+  }),
 )
 
 const step: fc.Arbitrary<Step> = record({
@@ -98,7 +132,10 @@ const step: fc.Arbitrary<Step> = record({
 const drop: fc.Arbitrary<Drop> = record({
   act: fc.constant('drop'),
   key,
-  content: fc.oneof({ weight: 6, arbitrary: fc.nat({ max: 1 }) }, { weight: 2, arbitrary: fc.constantFrom(2, CONTENTS.length - 1) }),
+  content: fc.oneof(
+    { weight: 6, arbitrary: fc.nat({ max: 1 }) },
+    { weight: 2, arbitrary: fc.constantFrom(2, CONTENTS.length - 1) },
+  ),
   kept: fc.boolean(),
   told: word('now', 'now', 'later', 'twice', 'never'),
 })
@@ -124,17 +161,35 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     arbitrary: record({
       act: fc.constant('together' as const),
       steps: fc.array(step, { minLength: 2, maxLength: 3 }),
-      meanwhile: fc.option(fc.oneof<fc.WeightedArbitrary<Drop | Harm>[]>({ weight: 4, arbitrary: drop }, { weight: 1, arbitrary: harm }), {
-        freq: 2,
-      }),
+      meanwhile: fc.option(
+        fc.oneof<fc.WeightedArbitrary<Drop | Harm>[]>(
+          { weight: 4, arbitrary: drop },
+          { weight: 1, arbitrary: harm },
+        ),
+        {
+          freq: 2,
+        },
+      ),
     }),
   },
-  { weight: 3, arbitrary: record({ act: fc.constant('wake' as const), which, how: word('goes on', 'goes on', 'dies') }) },
-  { weight: 4, arbitrary: fc.constant({ act: 'hour' as const }) },
-  { weight: 4, arbitrary: record({ act: fc.constant('wait' as const), minutes: fc.constantFrom(1, 3, 20, 120, 400, 3000, 9000) }) },
   {
     weight: 3,
-    arbitrary: record({ act: fc.constant('service' as const), ends: word('well', 'well', 'well', 'in vain', 'with wrong bytes') }),
+    arbitrary: record({ act: fc.constant('wake' as const), which, how: word('goes on', 'goes on', 'dies') }),
+  },
+  { weight: 4, arbitrary: fc.constant({ act: 'hour' as const }) },
+  {
+    weight: 4,
+    arbitrary: record({
+      act: fc.constant('wait' as const),
+      minutes: fc.constantFrom(1, 3, 20, 120, 400, 3000, 9000),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: record({
+      act: fc.constant('service' as const),
+      ends: word('well', 'well', 'well', 'in vain', 'with wrong bytes'),
+    }),
   },
   { weight: 2, arbitrary: record({ act: fc.constant('migrate' as const) }) },
   { weight: 1, arbitrary: harm },
@@ -145,4 +200,6 @@ const told: Drop = { act: 'drop', key: 0, content: 0, kept: false, told: 'now' }
 
 /** What happens to the three objects, one after another. Every story begins with a run that is told of. */
 export const stories = (longest: number): fc.Arbitrary<readonly Action[]> =>
-  fc.array(action, { minLength: Math.floor(longest / 2), maxLength: longest, size: 'max' }).map((rest) => [told, ...rest])
+  fc
+    .array(action, { minLength: Math.floor(longest / 2), maxLength: longest, size: 'max' })
+    .map((rest) => [told, ...rest])

@@ -13,7 +13,11 @@ type Broken = (given: Given, world: World) => Promise<unknown>
 const KEY = KEYS[0]
 
 async function rowsOf({ context }: Given) {
-  const rows = await context.database.selectFrom('replicas').selectAll().where('object_key', '=', KEY).execute()
+  const rows = await context.database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('object_key', '=', KEY)
+    .execute()
   const [cloud, tape] = [rows.find((row) => row.kind === 'cloud'), rows.find((row) => row.kind === 'tape')]
   if (cloud === undefined || tape === undefined) throw new Error('the run is not on tape')
   return { cloud, tape }
@@ -21,7 +25,11 @@ async function rowsOf({ context }: Given) {
 
 async function look(given: Given) {
   const { tape } = await rowsOf(given)
-  return await given.context.tape.look(tapeFileOf(tape), { reference: null, readBack: 'always' }, given.signal)
+  return await given.context.tape.look(
+    tapeFileOf(tape),
+    { reference: null, readBack: 'always' },
+    given.signal,
+  )
 }
 
 async function bury(given: Given) {
@@ -30,10 +38,15 @@ async function bury(given: Given) {
   const { bucket, md5: etag, size_bytes: sizeBytes } = cloud
   const version = { bucket, key: KEY, etag, versionId: null, sizeBytes, lastModified: at }
   const survivor = { kind: 'survivor' as const, replica: tape, verifiedBy: 'nobody', verifiedAt: at }
-  await writeTombstone(given.context.database, { replica: cloud, version, survivor, reason: 'a test', writtenBy: 'a test' }, at)
+  await writeTombstone(
+    given.context.database,
+    { replica: cloud, version, survivor, reason: 'a test', writtenBy: 'a test' },
+    at,
+  )
 }
 
-const remove = ({ context }: Given, { bucket }: World) => context.s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: KEY }))
+const remove = ({ context }: Given, { bucket }: World) =>
+  context.s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: KEY }))
 
 interface Case {
   readonly what: string
@@ -109,12 +122,14 @@ export const BROKEN: readonly Case[] = [
   },
   {
     what: 'brings a run back over another',
-    does: ({ context }, { bucket }) => context.s3.send(new PutObjectCommand({ Bucket: bucket, Key: KEY, Body: bytesOf(0, 1) })),
+    does: ({ context }, { bucket }) =>
+      context.s3.send(new PutObjectCommand({ Bucket: bucket, Key: KEY, Body: bytesOf(0, 1) })),
     said: /wrote over/,
   },
   {
     what: 'brings back bytes that are no run of the key',
-    does: ({ context }, { bucket }) => context.s3.send(new PutObjectCommand({ Bucket: bucket, Key: KEYS[2], Body: 'something' })),
+    does: ({ context }, { bucket }) =>
+      context.s3.send(new PutObjectCommand({ Bucket: bucket, Key: KEYS[2], Body: 'something' })),
     said: /nobody had dropped/,
   },
   {
@@ -129,7 +144,8 @@ export const BROKEN: readonly Case[] = [
   },
   {
     what: 'says of a run that is not on tape that it is',
-    does: ({ context }) => context.database.updateTable('replicas').set({ state: 'failed' }).where('kind', '=', 'tape').execute(),
+    does: ({ context }) =>
+      context.database.updateTable('replicas').set({ state: 'failed' }).where('kind', '=', 'tape').execute(),
     said: /Runlog has run 11 of LNGS on tape/,
   },
   {

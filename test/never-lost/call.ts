@@ -1,6 +1,6 @@
 /**
- * One call of a function, to which an accident can happen at any of the points where it meets the database, the store, the tape
- * endpoint, a queue, a disk or the API: before or after what it asked for there was done.
+ * One call of a function, to which an accident can happen at any of the points where it meets the database,
+ * the store, the tape endpoint, a queue, a disk or the API: before or after what it asked for there was done.
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { TransientError } from '../../shared/errors.ts'
@@ -9,13 +9,17 @@ export type Place = 'database' | 'store' | 'tape' | 'queue' | 'disk' | 'network'
 
 export interface Accident {
   /**
-   * dies: the process is gone, nothing of it runs on. fails: what was asked fails, or its answer is lost. stops: the host asks the
-   * function to stop. stalls: the process stands still until it is woken, perhaps days later.
+   * dies: the process is gone, nothing of it runs on. fails: what was asked fails, or its answer is lost.
+   * stops: the host asks the function to stop. stalls: the process stands still until it is woken, perhaps
+   * days later.
    */
   readonly kind: 'dies' | 'fails' | 'stops' | 'stalls'
   /** Null: wherever it is. */
   readonly place: Place | null
-  /** The point at which it happens, counted from 0 among those of the place; a call that meets fewer has no accident. */
+  /**
+   * The point at which it happens, counted from 0 among those of the place; a call that meets fewer has no
+   * accident.
+   */
   readonly at: number
   /** Whether what was asked for at that point is done all the same. */
   readonly done: boolean
@@ -52,7 +56,10 @@ export interface CallOptions {
   readonly name: string
   readonly begunAt: number
   readonly accident: Accident | null
-  /** How many turns of the event loop it waits before each point, over and over: what mixes calls that run at once. */
+  /**
+   * How many turns of the event loop it waits before each point, over and over: what mixes calls that run at
+   * once.
+   */
   readonly pace: readonly number[]
   readonly onAccident: (kind: Accident['kind'], place: Place) => void
 }
@@ -111,7 +118,8 @@ export function beginCall({ name, begunAt, accident, pace, onAccident }: CallOpt
       if (dead) throw new Died(`${name} died`)
       if (accident?.done === false && isDue(place)) await happen(place)
       const answer = await ask()
-      if (accident?.done === true && isDue(place)) await happen(place).catch((error) => neverRead(answer, error))
+      if (accident?.done === true && isDue(place))
+        await happen(place).catch((error) => neverRead(answer, error))
       if (dead) neverRead(answer, new Died(`${name} died`))
       return answer
     },
@@ -129,9 +137,14 @@ function neverRead(answer: unknown, error: unknown): never {
 function failureOf(place: Place): Error {
   switch (place) {
     case 'database':
-      return Object.assign(new Error('Connection lost: The server closed the connection.'), { code: 'PROTOCOL_CONNECTION_LOST' })
+      return Object.assign(new Error('Connection lost: The server closed the connection.'), {
+        code: 'PROTOCOL_CONNECTION_LOST',
+      })
     case 'store':
-      return Object.assign(new Error('We encountered an internal error.'), { name: 'InternalError', $metadata: { httpStatusCode: 500 } })
+      return Object.assign(new Error('We encountered an internal error.'), {
+        name: 'InternalError',
+        $metadata: { httpStatusCode: 500 },
+      })
     case 'tape':
       return new TransientError('the tape endpoint does not answer')
     case 'queue':

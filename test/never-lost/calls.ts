@@ -1,4 +1,7 @@
-/** How functions are called in a story: each time with a context of its own, as a process of its own would have it. */
+/**
+ * How functions are called in a story: each time with a context of its own, as a process of its own would
+ * have it.
+ */
 import type { WithTape } from '../../shared/copies/tape/copy-to-tape.ts'
 import { type Accident, beginCall } from './call.ts'
 import { databaseOf } from './database.ts'
@@ -15,7 +18,10 @@ export const UNDISTURBED: Circumstances = { accident: null, pace: [] }
 /** A call that takes longer, in real time and on however slow a machine, hangs. */
 const LONGEST_CALL_MS = 240_000
 
-/** Calls a function, until it ends or stands still. What it throws its host would note and call it again: so does the story. */
+/**
+ * Calls a function, until it ends or stands still. What it throws its host would note and call it again: so
+ * does the story.
+ */
 export async function callFunction(
   world: World,
   name: string,

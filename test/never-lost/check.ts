@@ -14,7 +14,8 @@ export async function check(world: World, claims: Claims): Promise<void> {
   const { truth, violations, tape } = world
   for (const what of tape.inspect()) violations.add(what)
   for (const content of truth.required())
-    if (truth.copies(content).length === 0) violations.add(`${content.key} (${content.sha256.slice(0, 12)}) is lost`)
+    if (truth.copies(content).length === 0)
+      violations.add(`${content.key} (${content.sha256.slice(0, 12)}) is lost`)
   const since = oldestCallSince(world)
   const replicas = await world.context.database.selectFrom('replicas').selectAll().orderBy('id').execute()
   for (const replica of replicas) checkClaim(world, claims, replica, since)
@@ -43,14 +44,17 @@ function checkClaim(world: World, claims: Claims, replica: Replica, since: numbe
       : (`${kind === 'local' ? 'local' : 'store'}/${key}` as const)
   // A call that stood still writes down later what it saw before.
   if (!truth.heldAtTime(location, sha256, Math.min(at, since), at))
-    violations.add(`${what}: said to be verified ${verifiedAt.toISOString()}, when these bytes were not there`)
+    violations.add(
+      `${what}: said to be verified ${verifiedAt.toISOString()}, when these bytes were not there`,
+    )
 }
 
 /** The old status says 1 only of runs whose every file is verified on the medium. */
 async function checkRunlog(world: World, replicas: readonly Replica[]): Promise<void> {
-  const { rows } = await sql<{ tag: string; run_number: number }>`SELECT tag, run_number FROM Runlog WHERE storage_tape_status = 1`.execute(
-    world.context.database,
-  )
+  const { rows } = await sql<{
+    tag: string
+    run_number: number
+  }>`SELECT tag, run_number FROM Runlog WHERE storage_tape_status = 1`.execute(world.context.database)
   for (const { tag, run_number: runNumber } of rows) {
     const files = await world.context.database
       .selectFrom('run_files')
@@ -62,7 +66,15 @@ async function checkRunlog(world: World, replicas: readonly Replica[]): Promise<
       .where('is_live', '=', 1)
       .execute()
     for (const { key, sha256 } of files)
-      if (!replicas.some((row) => row.kind === 'tape' && row.state === 'on-media' && row.object_key === key && row.sha256 === sha256))
+      if (
+        !replicas.some(
+          (row) =>
+            row.kind === 'tape' &&
+            row.state === 'on-media' &&
+            row.object_key === key &&
+            row.sha256 === sha256,
+        )
+      )
         world.violations.add(`Runlog has run ${runNumber} of ${tag} on tape, and ${key} is not`)
   }
 }
@@ -72,6 +84,7 @@ async function checkRuns({ context: { database }, violations }: World): Promise<
   for (const run of await database.selectFrom('runs').selectAll().execute()) {
     const { storage } = await describeRun(database, run)
     const [said, is] = [JSON.stringify(storageOf(run)), JSON.stringify(storageOf(storage))]
-    if (said !== is) violations.add(`run ${run.run_number} of ${run.tag} is ${is} by its replicas, and its row says ${said}`)
+    if (said !== is)
+      violations.add(`run ${run.run_number} of ${run.tag} is ${is} by its replicas, and its row says ${said}`)
   }
 }

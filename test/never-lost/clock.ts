@@ -18,7 +18,8 @@ export function createClock(startMs: number): Clock {
       time += ms
       const over = limits.filter(({ endsAt }) => endsAt <= time)
       limits = limits.filter(({ endsAt }) => endsAt > time)
-      for (const { controller } of over) controller.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError'))
+      for (const { controller } of over)
+        controller.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError'))
     },
     timeout(ms) {
       const controller = new AbortController()

@@ -1,12 +1,14 @@
-/** The objects of the test and what the DAQ may write under them: small runs that are read like large ones. */
+/**
+ * The objects of the test and what the DAQ may write under them: small runs that are read like large ones.
+ */
 import { beginOfRun, cameraEvent, concat, dump, endOfRun, START_TIME, text } from '../support/midas-run.ts'
 
 export const KEYS = ['LNGS/run00011.mid', 'LNF/run00011.mid', 'LNGS/run00012.mid'] as const
 const RUN_NUMBERS = [11, 11, 12] as const
 
 /**
- * A run; the same run once more with other bytes; a later run that uses the same number; and something unreadable. The same bytes
- * stand for run 11 of both tags.
+ * A run; the same run once more with other bytes; a later run that uses the same number; and something
+ * unreadable. The same bytes stand for run 11 of both tags.
  */
 export const CONTENTS = ['first', 'corrected', 'number used again', 'no run'] as const
 

@@ -1,6 +1,6 @@
 /**
- * The DAQ's program that reaches nothing but the API: it asks by HTTP, removes the file, tells what came of it, and after a crash
- * finds in its log what it has not told. The client and the routes are the real ones.
+ * The DAQ's program that reaches nothing but the API: it asks by HTTP, removes the file, tells what came of
+ * it, and after a crash finds in its log what it has not told. The client and the routes are the real ones.
  */
 
 import type { RemoteStore } from '../../cli/push/remote-store.ts'
@@ -19,10 +19,16 @@ export const removeThroughApi = (world: World, copy: LocalCopy) => async (given:
   const remove: Parameters<SafetyPort['forget']>[1] = async (permission) => {
     if (permission === null) throw new Error('it is removed without a permission')
     permissionId = permission.id
-    await given.call.through('disk', async () => void world.disk.untold.set(permission.id, { copy, isDone: false }))
+    await given.call.through(
+      'disk',
+      async () => void world.disk.untold.set(permission.id, { copy, isDone: false }),
+    )
     await world.disk.removeFor(given.call, copy, permission.isOver)
     world.count('a file of the DAQ was removed through the API')
-    await given.call.through('disk', async () => void world.disk.untold.set(permission.id, { copy, isDone: true }))
+    await given.call.through(
+      'disk',
+      async () => void world.disk.untold.set(permission.id, { copy, isDone: true }),
+    )
   }
   await safetyOf(world, given).forget(copy, remove, given.signal)
   if (permissionId !== null) world.disk.untold.delete(permissionId)
@@ -38,7 +44,11 @@ export const tellUntold = (world: World) => async (given: Given) => {
 }
 
 function safetyOf({ clock, disk }: World, given: Given): SafetyPort {
-  return createApiSafety(remoteOf(given), { wallMs: clock.nowMs, steadyMs: () => 0 }, { host: HOST, isThere: disk.isOnDisk })
+  return createApiSafety(
+    remoteOf(given),
+    { wallMs: clock.nowMs, steadyMs: () => 0 },
+    { host: HOST, isThere: disk.isOnDisk },
+  )
 }
 
 function remoteOf({ context, call }: Given): Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'endRemoval'> {
@@ -51,13 +61,18 @@ function remoteOf({ context, call }: Given): Pick<RemoteStore, 'copiesOf' | 'may
   const post = (path: string, body: unknown) =>
     call.through('network', async () => {
       const headers = { 'content-type': 'application/json' }
-      const answer = await api.app.request(`/api/v1/files/${path}`, { method: 'POST', body: JSON.stringify(body), headers })
+      const answer = await api.app.request(`/api/v1/files/${path}`, {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers,
+      })
       if (!answer.ok && answer.status !== 404) throw new Error(`the API answers ${answer.status}`)
       return answer.status === 404 ? null : ((await answer.json()) as never)
     })
   return {
     copiesOf: () => Promise.reject(new Error('nothing is deleted on this word')),
-    mayRemove: ({ bucket, key, sha256, sizeBytes, host, path }) => post(`${bucket}/${key}/deletions`, { sha256, sizeBytes, host, path }),
+    mayRemove: ({ bucket, key, sha256, sizeBytes, host, path }) =>
+      post(`${bucket}/${key}/deletions`, { sha256, sizeBytes, host, path }),
     async endRemoval({ bucket, key, id, host, gone }) {
       await post(`${bucket}/${key}/deletions/${id}`, { host, gone })
     },

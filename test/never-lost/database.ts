@@ -1,4 +1,7 @@
-/** The catalogue as one call of a function sees it: with the story's time, and an accident possible at every statement. */
+/**
+ * The catalogue as one call of a function sees it: with the story's time, and an accident possible at every
+ * statement.
+ */
 import {
   CompiledQuery,
   type DatabaseConnection,

@@ -1,4 +1,7 @@
-/** The DAQ's disk: one file for each key, which the DAQ writes over when it uses the name again, and which may go when it is safe. */
+/**
+ * The DAQ's disk: one file for each key, which the DAQ writes over when it uses the name again, and which may
+ * go when it is safe.
+ */
 import type { LocalCopy } from '../../shared/copies/delete/local-copies.ts'
 import type { Call } from './call.ts'
 import type { Judge } from './judge.ts'
@@ -30,12 +33,14 @@ export function createDisk(bucket: string, truth: Truth, judge: Judge): Disk {
     find: (key) => files.get(key) ?? null,
     untold: new Map(),
     isThere: (path) => [...files.values()].some((file) => file.path === path),
-    isOnDisk: ({ path, sizeBytes }) => [...files.values()].some((file) => file.path === path && file.sizeBytes === sizeBytes),
+    isOnDisk: ({ path, sizeBytes }) =>
+      [...files.values()].some((file) => file.path === path && file.sizeBytes === sizeBytes),
     async removeFor(call, copy, isOver = () => false) {
       const tombstones = await judge.tombstones('local', copy)
       await call.through('disk', async () => {
         if (isOver()) throw new Error('too late')
-        if (files.get(copy.key)?.sha256 !== copy.sha256) throw new Error(`${copy.path} is another file by now`)
+        if (files.get(copy.key)?.sha256 !== copy.sha256)
+          throw new Error(`${copy.path} is another file by now`)
         files.delete(copy.key)
         truth.note(`local/${copy.key}`, null)
         judge.deletion(call, 'local', copy, tombstones)

@@ -1,4 +1,7 @@
-/** The end of a story: faults are over, time passes, the functions run as their schedules have it, and everything must come right. */
+/**
+ * The end of a story: faults are over, time passes, the functions run as their schedules have it, and
+ * everything must come right.
+ */
 import { createHash } from 'node:crypto'
 import { verifyReplica } from '../../shared/copies/verify/verify.ts'
 import type { Replica } from '../../shared/database/replica-schema.ts'
@@ -46,8 +49,13 @@ async function bringBack(world: World): Promise<void> {
 }
 
 async function onlyOnTape({ context: { database }, truth }: World) {
-  const live = await database.selectFrom('run_files').select(['object_key as key', 'sha256']).where('is_live', '=', 1).execute()
-  const inMedia = (content: Content) => truth.tapeNames(content).some((name) => truth.now(`media/${name}`) === content.sha256)
+  const live = await database
+    .selectFrom('run_files')
+    .select(['object_key as key', 'sha256'])
+    .where('is_live', '=', 1)
+    .execute()
+  const inMedia = (content: Content) =>
+    truth.tapeNames(content).some((name) => truth.now(`media/${name}`) === content.sha256)
   return live.filter((content) => truth.now(`store/${content.key}`) === null && inMedia(content))
 }
 
@@ -55,12 +63,19 @@ async function onlyOnTape({ context: { database }, truth }: World) {
 async function oneRound(world: World, round: number): Promise<void> {
   world.clock.wait(ROUND_MS)
   await anHour(world)
-  // The cleaner ends what others had begun to delete; every other time only, so that what is in the store is looked at too.
+  // The cleaner ends what others had begun to delete; every other time only, so that what is in the store is
+  // looked at too.
   if (round % 2 === 0) await take(world, { work: { do: 'clean' }, ...UNDISTURBED })
-  for (const { id } of await world.context.database.selectFrom('replicas').select('id').orderBy('id').execute()) await verify(world, id)
+  for (const { id } of await world.context.database
+    .selectFrom('replicas')
+    .select('id')
+    .orderBy('id')
+    .execute())
+    await verify(world, id)
 }
 
-const md5Of = (bytes: Uint8Array | null) => (bytes === null ? null : createHash('md5').update(bytes).digest('hex'))
+const md5Of = (bytes: Uint8Array | null) =>
+  bytes === null ? null : createHash('md5').update(bytes).digest('hex')
 
 const verify = (world: World, id: number) =>
   callFunction(world, 'verify', ({ context, signal }) =>
@@ -73,11 +88,20 @@ async function unfinished({ clock, store, context: { database } }: World): Promi
     .selectFrom('replicas')
     .selectAll()
     .where((where) =>
-      where.or([where('state', 'in', ['copying', 'submitted', 'staged', 'staging', 'deleting']), where('lease_until', '>', clock.now())]),
+      where.or([
+        where('state', 'in', ['copying', 'submitted', 'staged', 'staging', 'deleting']),
+        where('lease_until', '>', clock.now()),
+      ]),
     )
     .execute()
-  const waiting = await database.selectFrom('arrivals').selectAll().where('state', 'in', ['received', 'processing']).execute()
-  const etags = new Map(await Promise.all(KEYS.map(async (key) => [key as string, md5Of(await store.read(key))] as const)))
+  const waiting = await database
+    .selectFrom('arrivals')
+    .selectAll()
+    .where('state', 'in', ['received', 'processing'])
+    .execute()
+  const etags = new Map(
+    await Promise.all(KEYS.map(async (key) => [key as string, md5Of(await store.read(key))] as const)),
+  )
   // Of a version that the store does not hold any more nobody needs to know.
   const arrivals = waiting.filter((row) => etags.get(row.object_key) === row.etag)
   const tombstones = await database
@@ -90,7 +114,9 @@ async function unfinished({ clock, store, context: { database } }: World): Promi
   return [
     ...replicas.map((row) => `${row.kind} ${row.name} is ${row.state}: ${row.last_error}`),
     ...arrivals.map((row) => `the arrival of ${row.object_key} is ${row.state}: ${row.reason}`),
-    ...tombstones.map((row) => `the deletion of ${row.url} was begun and not ended, its copy is ${row.state}`),
+    ...tombstones.map(
+      (row) => `the deletion of ${row.url} was begun and not ended, its copy is ${row.state}`,
+    ),
     ...requests.map((row) => `the request ${row.name} was never sent`),
   ]
 }
@@ -101,7 +127,8 @@ async function notCopied(world: World): Promise<readonly string[]> {
   const rows = await context.database.selectFrom('replicas').selectAll().execute()
   const unreadable = KEYS.map((_, index) => sha256Of(bytesOf(index, CONTENTS.length - 1)))
   // What only the DAQ has left cannot be copied from here.
-  const isLeft = (content: Content) => truth.copies(content).some((location) => !location.startsWith('local/'))
+  const isLeft = (content: Content) =>
+    truth.copies(content).some((location) => !location.startsWith('local/'))
   return truth
     .required()
     .filter((content) => !unreadable.includes(content.sha256) && isLeft(content))
@@ -119,10 +146,14 @@ function wrongOf({ truth }: World, content: Content, rows: readonly Replica[]): 
   const state = rows.find((row) => row.kind === 'cloud')?.state
   const inStore = truth.now(`store/${content.key}`) === content.sha256
   if (inStore && state !== 'present') wrong.push(`is in the store, and its row says ${state}`)
-  if (!inStore && (state === 'present' || state === 'deleting')) wrong.push(`is not in the store, and its row says ${state}`)
+  if (!inStore && (state === 'present' || state === 'deleting'))
+    wrong.push(`is not in the store, and its row says ${state}`)
   const tapes = rows.filter((row) => row.kind === 'tape')
-  const isOnTape = tapes.some((row) => row.state === 'on-media' && truth.now(`media/${row.name}`) === content.sha256)
-  // The last name that it can have is taken by a file that went bad: that is for people to look at, who were told.
+  const isOnTape = tapes.some(
+    (row) => row.state === 'on-media' && truth.now(`media/${row.name}`) === content.sha256,
+  )
+  // The last name that it can have is taken by a file that went bad: that is for people to look at, who were
+  // told.
   const holder = truth.now(`tape/${truth.tapeNames(content).at(-1)}`)
   const hasName = holder === null || holder === content.sha256
   const said = tapes.map((row) => `${row.name} ${row.state} ${row.last_error}`).join('; ')

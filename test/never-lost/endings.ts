@@ -1,4 +1,7 @@
-/** Stories in which what random ones reach only now and then happens for certain: each names what it must have led to. */
+/**
+ * Stories in which what random ones reach only now and then happens for certain: each names what it must have
+ * led to.
+ */
 import type { Action, Step } from './actions.ts'
 import type { Accident, Place } from './call.ts'
 import { UNDISTURBED } from './calls.ts'
@@ -11,14 +14,23 @@ export interface Ending {
 }
 
 const DAYS = 24 * 60
-const step = (work: Step['work'], accident: Accident | null = null): Action => ({ act: 'step', work, ...UNDISTURBED, accident })
+const step = (work: Step['work'], accident: Accident | null = null): Action => ({
+  act: 'step',
+  work,
+  ...UNDISTURBED,
+  accident,
+})
 const wait = (minutes: number): Action => ({ act: 'wait', minutes })
 const hour: Action = { act: 'hour' }
 const drop: Action = { act: 'drop', key: 0, content: 0, kept: true, told: 'now' }
 const leavesTheStore: readonly Action[] = [drop, hour, wait(3 * DAYS), step({ do: 'clean' })]
 
 export const ENDINGS: readonly Ending[] = [
-  { name: 'a run on tape leaves the store when its time is over', story: leavesTheStore, reaches: ['a run was deleted from the store'] },
+  {
+    name: 'a run on tape leaves the store when its time is over',
+    story: leavesTheStore,
+    reaches: ['a run was deleted from the store'],
+  },
   {
     name: 'a run that left the store comes back from tape',
     story: [...leavesTheStore, step({ do: 'ask back', key: 0, days: 1 }), hour, hour],
@@ -31,7 +43,12 @@ export const ENDINGS: readonly Ending[] = [
   },
   {
     name: 'a file leaves the disk of the DAQ through the API',
-    story: [drop, hour, step({ do: 'tell of file', key: 0 }), step({ do: 'remove file through the API', key: 0 })],
+    story: [
+      drop,
+      hour,
+      step({ do: 'tell of file', key: 0 }),
+      step({ do: 'remove file through the API', key: 0 }),
+    ],
     reaches: ['a file of the DAQ was removed through the API'],
   },
 ]

@@ -34,12 +34,19 @@ export async function handle({ context, signal }: Given, { queue, body }: Messag
   return batchItemFailures.length === 0
 }
 
-const HANDLERS = { runs: createExtractMetadata, 'tape-requests': createRequestTapeCopy, 'recall-requests': createRecallRun }
+const HANDLERS = {
+  runs: createExtractMetadata,
+  'tape-requests': createRequestTapeCopy,
+  'recall-requests': createRecallRun,
+}
 
 const SECOND_LOOK = { secondLookMs: 0 }
 
 /** Chosen before it is called: what it is about may be something else by then. */
-export async function functionFor(world: World, work: Exclude<Work, { do: 'deliver' }>): Promise<(given: Given) => Promise<unknown>> {
+export async function functionFor(
+  world: World,
+  work: Exclude<Work, { do: 'deliver' }>,
+): Promise<(given: Given) => Promise<unknown>> {
   switch (work.do) {
     case 'copy':
       return ({ context, signal }) => copyNext(context, signal, log)
@@ -51,19 +58,27 @@ export async function functionFor(world: World, work: Exclude<Work, { do: 'deliv
       return ({ context, signal }) => scrub(context, SECOND_LOOK, signal, log)
     case 'find dark':
       return async ({ context, signal }) => {
-        await findDark(context, { bucket: context.config.CYGNET_RAW_BUCKETS[0] ?? '' }, SECOND_LOOK, signal, log)
+        await findDark(
+          context,
+          { bucket: context.config.CYGNET_RAW_BUCKETS[0] ?? '' },
+          SECOND_LOOK,
+          signal,
+          log,
+        )
         await findDark(context, { tape: true }, SECOND_LOOK, signal, log)
       }
     case 'advance recalls':
       return ({ context, signal }) => advanceRecalls(context, signal, log)
     case 'reconcile':
-      return ({ context, signal }) => reconcile(context, { bucket: world.bucket, prefix: '', graceSeconds: 120, resume: true }, signal)
+      return ({ context, signal }) =>
+        reconcile(context, { bucket: world.bucket, prefix: '', graceSeconds: 120, resume: true }, signal)
     case 'clean':
       return ({ context, signal }) => cleanRuns(context, { dryRun: false, now: context.now() }, signal, log)
     case 'verify': {
       const replica = await chosen(world, work.which)
       return async ({ context, signal }) =>
-        replica && verifyReplica(context, replica.id, { readBack: work.readBack, ...SECOND_LOOK }, signal, log)
+        replica &&
+        verifyReplica(context, replica.id, { readBack: work.readBack, ...SECOND_LOOK }, signal, log)
     }
     case 'delete':
     case 'settle': {
@@ -80,7 +95,8 @@ export async function functionFor(world: World, work: Exclude<Work, { do: 'deliv
     }
     case 'remove file': {
       const copy = world.disk.find(KEYS[work.key] ?? '')
-      return async ({ context, signal, call }) => copy && forgetLocalCopy(context, copy, () => world.disk.removeFor(call, copy), signal)
+      return async ({ context, signal, call }) =>
+        copy && forgetLocalCopy(context, copy, () => world.disk.removeFor(call, copy), signal)
     }
     case 'remove file through the API': {
       const copy = world.disk.find(KEYS[work.key] ?? '')
@@ -91,27 +107,37 @@ export async function functionFor(world: World, work: Exclude<Work, { do: 'deliv
     case 'start push through the API':
       return tellUntold(world)
     case 'start push':
-      return ({ context }) => endInterruptedForgetting(context, HOST, async (path) => world.disk.isThere(path))
+      return ({ context }) =>
+        endInterruptedForgetting(context, HOST, async (path) => world.disk.isThere(path))
     case 'ask back': {
       const [tag = '', file = ''] = (KEYS[work.key] ?? '').split('/')
       const wish = { days: work.days, requestedBy: 'a test' }
-      return ({ context, signal }) => requestRecall(context, { runNumber: Number(file.slice(3, 8)), tag }, wish, context.now(), signal)
+      return ({ context, signal }) =>
+        requestRecall(context, { runNumber: Number(file.slice(3, 8)), tag }, wish, context.now(), signal)
     }
   }
 }
 
 /** Contents that were noted, and are not what lies there now. */
 async function missFile({ disk }: World, context: Given['context'], key: string): Promise<void> {
-  const rows = await context.database.selectFrom('replicas').selectAll().where('kind', '=', 'local').where('object_key', '=', key).execute()
+  const rows = await context.database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('kind', '=', 'local')
+    .where('object_key', '=', key)
+    .execute()
   for (const { bucket, name: path, sha256, size_bytes: sizeBytes } of rows)
-    if (disk.find(key)?.sha256 !== sha256) await noteVanishedCopy(context, { bucket, key, host: HOST, path, sha256, sizeBytes })
+    if (disk.find(key)?.sha256 !== sha256)
+      await noteVanishedCopy(context, { bucket, key, host: HOST, path, sha256, sizeBytes })
 }
 
 async function chosen(world: World, which: number, kind?: 'cloud'): Promise<Replica | undefined> {
   const rows = await world.context.database
     .selectFrom('replicas')
     .selectAll()
-    .$if(kind !== undefined, (query) => query.where('kind', '=', 'cloud').where('state', 'in', ['present', 'deleting']))
+    .$if(kind !== undefined, (query) =>
+      query.where('kind', '=', 'cloud').where('state', 'in', ['present', 'deleting']),
+    )
     .orderBy('id')
     .execute()
   return rows[which % Math.max(1, rows.length)]

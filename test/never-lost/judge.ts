@@ -1,4 +1,7 @@
-/** Holds each deletion and each write against what must have come before it: the rules of docs/adr/0009-deletion.md, from outside. */
+/**
+ * Holds each deletion and each write against what must have come before it: the rules of
+ * docs/adr/0009-deletion.md, from outside.
+ */
 import type { Database } from '../../shared/database/connect.ts'
 import type { Call, Look } from './call.ts'
 import type { Content, Truth } from './truth.ts'
@@ -11,10 +14,18 @@ export interface CommittedTombstone {
 }
 
 export interface Judge {
-  /** The tombstones for a copy of these contents that are committed now. To be asked for before the deletion is done. */
+  /**
+   * The tombstones for a copy of these contents that are committed now. To be asked for before the deletion
+   * is done.
+   */
   tombstones(kind: 'cloud' | 'local', content: Content): Promise<readonly CommittedTombstone[]>
   /** A copy was deleted by a call. */
-  deletion(call: Call, kind: 'cloud' | 'local', content: Content, tombstones: readonly CommittedTombstone[]): void
+  deletion(
+    call: Call,
+    kind: 'cloud' | 'local',
+    content: Content,
+    tombstones: readonly CommittedTombstone[],
+  ): void
   /** A call has written an object. */
   write(call: Call, key: string, before: string | null, after: string | null): void
 }
@@ -38,7 +49,11 @@ export function createJudge({ database, bucket, truth, violations, nowMs, count 
         .selectFrom('tombstones')
         .innerJoin('replicas as copy', 'copy.id', 'tombstones.replica_id')
         .innerJoin('replicas as survivor', 'survivor.id', 'tombstones.survivor_id')
-        .select(['survivor.name as survivorName', 'survivor.sha256 as survivorSha256', 'survivor_verified_at as survivorVerifiedAt'])
+        .select([
+          'survivor.name as survivorName',
+          'survivor.sha256 as survivorSha256',
+          'survivor_verified_at as survivorVerifiedAt',
+        ])
         .where('copy.kind', '=', kind)
         .where('tombstones.bucket', '=', bucket)
         .where('tombstones.object_key', '=', key)
@@ -53,16 +68,21 @@ export function createJudge({ database, bucket, truth, violations, nowMs, count 
       const proves = ({ name, sha256, onMedia, atMs }: Look) =>
         sha256 === content.sha256 && onMedia && names.includes(name) && nowMs() - atMs <= FRESH_MS
       const looks = call.looks.filter(proves)
-      if (looks.length === 0) violations.add(`${what} without having verified, just now and in this call, a copy of it on the medium`)
+      if (looks.length === 0)
+        violations.add(
+          `${what} without having verified, just now and in this call, a copy of it on the medium`,
+        )
       const evidence = tombstones.some(
         ({ survivorName, survivorSha256, survivorVerifiedAt }) =>
           survivorSha256 === content.sha256 &&
           survivorVerifiedAt.getTime() >= call.begunAt &&
           looks.some((look) => look.name === survivorName),
       )
-      if (!evidence) violations.add(`${what} without a tombstone committed before that names the copy it had verified`)
+      if (!evidence)
+        violations.add(`${what} without a tombstone committed before that names the copy it had verified`)
       if (truth.copies(content).length > 0) return
-      // Verified, and gone since: strangers were at it, since drivers leave alone what is there (`inspect` of tape-folder.ts).
+      // Verified, and gone since: strangers were at it, since drivers leave alone what is there (`inspect` of
+      // tape-folder.ts).
       if (looks.length > 0) truth.excuse(content)
       else violations.add(`${what}, the last copy there was`)
     },

@@ -1,10 +1,19 @@
 /**
- * The tape endpoint of a story: the directory driver as a library that may work like a service (jobs that take their time, end in
- * vain or leave wrong bytes), hold files on a disk buffer first, send files by itself, or be down.
+ * The tape endpoint of a story: the directory driver as a library that may work like a service (jobs that
+ * take their time, end in vain or leave wrong bytes), hold files on a disk buffer first, send files by
+ * itself, or be down.
  */
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { createDirectoryDriver } from '../../shared/tape/directory/directory.ts'
-import type { CopyResult, CopySource, LookOptions, StageResult, TapeDriver, TapeFile, TapeLook } from '../../shared/tape/driver.ts'
+import type {
+  CopyResult,
+  CopySource,
+  LookOptions,
+  StageResult,
+  TapeDriver,
+  TapeFile,
+  TapeLook,
+} from '../../shared/tape/driver.ts'
 import { type Call, Died } from './call.ts'
 import type { Clock } from './clock.ts'
 import type { TapeFolder } from './tape-folder.ts'
@@ -59,7 +68,9 @@ export function createLibrary(options: LibraryOptions): Library {
   async function copyByLink({ file, key }: Job): Promise<'done' | 'failed'> {
     const bytes = await read(key)
     if (bytes === null) return 'failed'
-    const result = await inner.copy(file, sourceOf(key, bytes), { attempt: 1 }, new AbortController().signal).catch(() => null)
+    const result = await inner
+      .copy(file, sourceOf(key, bytes), { attempt: 1 }, new AbortController().signal)
+      .catch(() => null)
     folder.noteNew(file.name, !library.modes.buffered)
     return result?.kind === 'stored' ? 'done' : 'failed'
   }
@@ -75,7 +86,8 @@ export function createLibrary(options: LibraryOptions): Library {
     driverFor: (call) => driverOf({ ...options, library, inner, jobs, staging, call }),
     async work(ends) {
       for (const job of jobs.values())
-        if (job.state === 'queued') job.state = ends === 'in vain' ? 'failed' : ends === 'well' ? await copyByLink(job) : plant(job)
+        if (job.state === 'queued')
+          job.state = ends === 'in vain' ? 'failed' : ends === 'well' ? await copyByLink(job) : plant(job)
       for (const reference of staging.keys()) staging.set(reference, 'online')
     },
     migrate() {
@@ -104,7 +116,9 @@ interface Shelf extends LibraryOptions {
 function driverOf(shelf: Shelf): TapeDriver {
   const { library, inner, folder, staging, clock, call } = shelf
   const ask = <T>(work: () => Promise<T>): Promise<T> =>
-    call.through('tape', () => (library.modes.down ? Promise.reject(new TransientError('the tape endpoint is down')) : work()))
+    call.through('tape', () =>
+      library.modes.down ? Promise.reject(new TransientError('the tape endpoint is down')) : work(),
+    )
   return {
     ...inner,
     copy: (file, source, { attempt }, signal) =>
@@ -115,7 +129,8 @@ function driverOf(shelf: Shelf): TapeDriver {
     async look(file, options, signal) {
       const seen = await ask(() => look(shelf, file, options, signal))
       // What a call has verified, from when it knows it.
-      if (seen.state === 'present') call.looks.push({ name: file.name, sha256: file.sha256, onMedia: seen.onMedia, atMs: clock.nowMs() })
+      if (seen.state === 'present')
+        call.looks.push({ name: file.name, sha256: file.sha256, onMedia: seen.onMedia, atMs: clock.nowMs() })
       return seen
     },
     stage: (file, { reference }) => ask(async () => stage(shelf, file, reference)),
@@ -175,7 +190,12 @@ function stage({ library, folder, staging }: Shelf, file: TapeFile, known: strin
   return { kind: 'staging', reference, detail: 'in the queue of the library' }
 }
 
-async function send({ library, inner, put }: Shelf, file: TapeFile, putUrl: string, signal: AbortSignal): Promise<'sent' | 'unsupported'> {
+async function send(
+  { library, inner, put }: Shelf,
+  file: TapeFile,
+  putUrl: string,
+  signal: AbortSignal,
+): Promise<'sent' | 'unsupported'> {
   if (!library.modes.sends) return 'unsupported'
   const chunks: Uint8Array[] = []
   for await (const chunk of inner.read(file, signal)) chunks.push(chunk)

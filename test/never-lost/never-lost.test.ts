@@ -1,10 +1,11 @@
 /**
- * The promise of the project: no run is ever lost. Stories of copies, failures, crashes, repeated requests, recalls, deletions and
- * repeated drops, made up at random and played on a real catalogue and store by the functions themselves; after every action what
- * the catalogue says is compared with what is there. What random stories reach only now and then has stories of its own.
+ * The promise of the project: no run is ever lost. Stories of copies, failures, crashes, repeated requests,
+ * recalls, deletions and repeated drops, made up at random and played on a real catalogue and store by the
+ * functions themselves; after every action what the catalogue says is compared with what is there. What
+ * random stories reach only now and then has stories of its own.
  *
- * CYGNET_TEST_STORIES=2000 tells more of them; CYGNET_TEST_SEED=… tells those of a run that failed, which prints its seed:
- * `CYGNET_TEST_STORIES=2000 npx vitest run --project never-lost`.
+ * CYGNET_TEST_STORIES=2000 tells more of them; CYGNET_TEST_SEED=… tells those of a run that failed, which
+ * prints its seed: `CYGNET_TEST_STORIES=2000 npx vitest run --project never-lost`.
  */
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -28,7 +29,10 @@ const SLOW_STORY_MS = 60_000
 // Waiting between two looks is no part of the stories, whose time is the test's.
 vi.mock('node:timers/promises', async (original) => {
   const real = await original<typeof import('node:timers/promises')>()
-  return { ...real, setTimeout: (_ms: number, value: unknown, options: object) => real.setTimeout(1, value, options) }
+  return {
+    ...real,
+    setTimeout: (_ms: number, value: unknown, options: object) => real.setTimeout(1, value, options),
+  }
 })
 vi.mock('../../shared/time/pause.ts', async (original) => ({
   ...(await original<typeof import('../../shared/time/pause.ts')>()),
@@ -48,7 +52,10 @@ afterEach(() => {
 })
 afterAll(() => stage?.context.close())
 
-/** Tells a story to its end; or as far as it was written down, where how all comes right again is not what it is about. */
+/**
+ * Tells a story to its end; or as far as it was written down, where how all comes right again is not what it
+ * is about.
+ */
 async function tell(story: readonly Action[], untilItsEnd = true): Promise<void> {
   world = await createWorld(stage)
   const claims: Claims = new Map()
@@ -81,11 +88,14 @@ describe('no run is lost', () => {
   })
 
   const directed = [...ENDINGS, ...(['dies', 'fails', 'stops', 'stalls'] as const).map(lifeWith)]
-  test.each(directed.map((ending) => [ending.name, ending] as const))('when %s', async (_, { story, reaches }: Ending) => {
-    stage.counts.clear()
-    await tell(story)
-    expect([...stage.counts.keys()]).toEqual(expect.arrayContaining([...reaches]))
-  })
+  test.each(directed.map((ending) => [ending.name, ending] as const))(
+    'when %s',
+    async (_, { story, reaches }: Ending) => {
+      stage.counts.clear()
+      await tell(story)
+      expect([...stage.counts.keys()]).toEqual(expect.arrayContaining([...reaches]))
+    },
+  )
 
   test.each([
     ['from the store', false],
@@ -98,7 +108,8 @@ describe('no run is lost', () => {
     'by a deletion %s that stands still for two days, wherever it does; put right meanwhile: %s',
     { timeout: 40 * SLOW_STORY_MS },
     async (deletion, putRight) => {
-      const stood = () => [...stage.counts].reduce((sum, [what, times]) => sum + (what.startsWith('stalls') ? times : 0), 0)
+      const stood = () =>
+        [...stage.counts].reduce((sum, [what, times]) => sum + (what.startsWith('stalls') ? times : 0), 0)
       for (let at = 0; ; at++) {
         const before = stood()
         await tell(deletionThatStandsStill(deletion, at, putRight), false)

@@ -1,4 +1,7 @@
-/** What others do than the functions: the DAQ, and strangers. What is lost by them is no fault of ours, and excused. */
+/**
+ * What others do than the functions: the DAQ, and strangers. What is lost by them is no fault of ours, and
+ * excused.
+ */
 import { encodeNotification } from '../../shared/notifications/encode.ts'
 import { arrivalOf } from '../support/context.ts'
 import { type Content, sha256Of } from './truth.ts'
@@ -32,5 +35,6 @@ export function harmTape(world: World, name: string, how: 'damage' | 'remove'): 
 }
 
 function excuse({ truth }: World, which: (content: Content) => boolean): void {
-  for (const content of truth.required()) if (which(content) && truth.copies(content).length === 0) truth.excuse(content)
+  for (const content of truth.required())
+    if (which(content) && truth.copies(content).length === 0) truth.excuse(content)
 }

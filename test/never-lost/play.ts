@@ -24,7 +24,8 @@ export async function play(world: World, action: Action): Promise<void> {
       return await take(world, action)
     case 'together': {
       const { meanwhile } = action
-      const other = meanwhile === null ? [] : [meanwhile.act === 'drop' ? drop(world, meanwhile) : harm(world, meanwhile)]
+      const other =
+        meanwhile === null ? [] : [meanwhile.act === 'drop' ? drop(world, meanwhile) : harm(world, meanwhile)]
       await Promise.all([...action.steps.map((step) => take(world, step)), ...other])
       return
     }
@@ -46,12 +47,16 @@ export async function play(world: World, action: Action): Promise<void> {
   }
 }
 
-/** Everything that waits in a queue or is due by a schedule, without accidents; and a service that does its work. */
+/**
+ * Everything that waits in a queue or is due by a schedule, without accidents; and a service that does its
+ * work.
+ */
 export async function anHour(world: World): Promise<void> {
   const run = (work: Work) => take(world, { work, ...UNDISTURBED })
   world.clock.wait(60 * MINUTE_MS)
   await run({ do: 'reconcile' })
-  for (let most = MOST_MESSAGES; most > 0 && world.queues.waiting.length > 0; most--) await run({ do: 'deliver', which: 0, stays: false })
+  for (let most = MOST_MESSAGES; most > 0 && world.queues.waiting.length > 0; most--)
+    await run({ do: 'deliver', which: 0, stays: false })
   await run({ do: 'sweep' })
   for (let most = 3; most > 0; most--) {
     await run({ do: 'copy' })
@@ -72,7 +77,8 @@ async function drop(world: World, { key, content, kept, told }: Drop): Promise<v
   const body = await dropObject(world, KEYS[key] ?? '', bytes)
   const message = { queue: 'runs' as const, body }
   if (told === 'now') await hand(world, message, UNDISTURBED)
-  else if (told !== 'never') world.queues.waiting.push(...Array.from({ length: told === 'twice' ? 2 : 1 }, () => message))
+  else if (told !== 'never')
+    world.queues.waiting.push(...Array.from({ length: told === 'twice' ? 2 : 1 }, () => message))
 }
 
 async function harm(world: World, { how, which }: Harm): Promise<void> {
@@ -88,7 +94,11 @@ export async function take(world: World, { work, accident, pace }: Step): Promis
   await callFunction(world, work.do, await functionFor(world, work), { accident, pace })
 }
 
-async function deliver(world: World, { which, stays }: Extract<Work, { do: 'deliver' }>, more: Circumstances): Promise<void> {
+async function deliver(
+  world: World,
+  { which, stays }: Extract<Work, { do: 'deliver' }>,
+  more: Circumstances,
+): Promise<void> {
   const { waiting } = world.queues
   const at = which % Math.max(1, waiting.length)
   const message = waiting[at]
@@ -98,7 +108,10 @@ async function deliver(world: World, { which, stays }: Extract<Work, { do: 'deli
   await hand(world, message, more)
 }
 
-/** A message that is not deleted comes back; so does that of a function which stands still, when its time in the queue is over. */
+/**
+ * A message that is not deleted comes back; so does that of a function which stands still, when its time in
+ * the queue is over.
+ */
 async function hand(world: World, message: Message, more: Circumstances): Promise<void> {
   let done = false
   await callFunction(

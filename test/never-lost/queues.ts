@@ -1,4 +1,7 @@
-/** Queues in memory, whose messages wait until the test delivers them: at once, later, twice, in any order or never. */
+/**
+ * Queues in memory, whose messages wait until the test delivers them: at once, later, twice, in any order or
+ * never.
+ */
 import type { Queues } from '../../shared/queue/queues.ts'
 import type { Call } from './call.ts'
 

@@ -1,4 +1,7 @@
-/** The store of a story. What changes a run's object is done one at a time, and what was under the key before and after is read. */
+/**
+ * The store of a story. What changes a run's object is done one at a time, and what was under the key before
+ * and after is read.
+ */
 import {
   type CompleteMultipartUploadCommand,
   DeleteObjectCommand,
@@ -52,7 +55,8 @@ export function createStore({ s3, bucket, truth, violations, judge }: StoreOptio
       const answer = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }))
       return (await answer.Body?.transformToByteArray()) ?? new Uint8Array()
     } catch (error) {
-      if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 404) return null
+      if ((error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode === 404)
+        return null
       throw error
     }
   }
@@ -78,7 +82,8 @@ export function createStore({ s3, bucket, truth, violations, judge }: StoreOptio
         const after = await note(key)
         if (command.constructor.name !== 'DeleteObjectCommand') {
           if (done) judge.write(call, key, before, after)
-        } else if (before !== null && after === null) judge.deletion(call, 'cloud', { key, sha256: before }, tombstones)
+        } else if (before !== null && after === null)
+          judge.deletion(call, 'cloud', { key, sha256: before }, tombstones)
       }
     })
   }
@@ -108,10 +113,13 @@ export function createStore({ s3, bucket, truth, violations, judge }: StoreOptio
           if (name === 'DeleteObjectsCommand') violations.add(`${call.name} deletes several objects at once`)
           const ask = (how: SendOptions) => s3.send(command as PutObjectCommand, how)
           if (!WRITES.includes(name) && name !== 'DeleteObjectCommand') return await ask(options)
-          // Never given up half way: whether a request that is given up is carried out all the same is for the accidents to say.
+          // Never given up half way: whether a request that is given up is carried out all the same is for
+          // the accidents to say.
           return await judged(call, command, () => ask({}))
         })
-      return new Proxy(s3, { get: (target, property) => (property === 'send' ? send : Reflect.get(target, property, target)) })
+      return new Proxy(s3, {
+        get: (target, property) => (property === 'send' ? send : Reflect.get(target, property, target)),
+      })
     },
   }
 }

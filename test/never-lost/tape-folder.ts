@@ -1,13 +1,28 @@
-/** The files on tape: what is done to them by others than drivers, and whether drivers ever touched one that was there. */
+/**
+ * The files on tape: what is done to them by others than drivers, and whether drivers ever touched one that
+ * was there.
+ */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TapeFile } from '../../shared/tape/driver.ts'
 import { sha256Of, type Truth } from './truth.ts'
 
 export interface TapeFolder {
   has(name: string): boolean
-  /** Called when a driver may have put a file there; one that is new is on the medium at once, or on a disk buffer. */
+  /**
+   * Called when a driver may have put a file there; one that is new is on the medium at once, or on a disk
+   * buffer.
+   */
   noteNew(name: string, onMedia: boolean): void
   /** A file of others has the name from now on. */
   plant(name: string): void
@@ -57,14 +72,19 @@ export function createTapeFolder(folder: string, truth: Truth): TapeFolder {
     },
     leavePart({ name, runNumber }) {
       mkdirSync(dirname(path(name)), { recursive: true })
-      writeFileSync(join(dirname(path(name)), `.cygnet-${runNumber}-${randomBytes(6).toString('hex')}.part`), 'half of it')
+      writeFileSync(
+        join(dirname(path(name)), `.cygnet-${runNumber}-${randomBytes(6).toString('hex')}.part`),
+        'half of it',
+      )
     },
     inspect() {
       const names = new Set([...filesBelow(folder), ...truth.locations('tape')])
       return [...names].flatMap((name) => {
         const [was, is] = [truth.now(`tape/${name}`), contentsOf(name)]
         if (is !== was) return [`${name} on tape was ${was}, and is ${is}`]
-        return is !== null && inodes.get(name) !== statSync(path(name)).ino ? [`${name} on tape was replaced by another file`] : []
+        return is !== null && inodes.get(name) !== statSync(path(name)).ino
+          ? [`${name} on tape was replaced by another file`]
+          : []
       })
     },
   }

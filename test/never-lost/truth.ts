@@ -1,12 +1,15 @@
 /**
- * What is really in the store and on tape, and was at any time; kept by the test from what it reads itself. Nothing here asks the
- * catalogue or the code under test.
+ * What is really in the store and on tape, and was at any time; kept by the test from what it reads itself.
+ * Nothing here asks the catalogue or the code under test.
  */
 import { createHash } from 'node:crypto'
 
 export const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
-/** `local/<key>` on the DAQ's disk, `store/<key>`, `tape/<name>`, or `media/<name>`: on tape, and on the medium rather than a disk buffer. */
+/**
+ * `local/<key>` on the DAQ's disk, `store/<key>`, `tape/<name>`, or `media/<name>`: on tape, and on the
+ * medium rather than a disk buffer.
+ */
 export type Location = `${'local' | 'store' | 'tape' | 'media'}/${string}`
 
 interface Held {
@@ -50,14 +53,18 @@ export function createTruth(nowMs: () => number, bucket: string): Truth {
   const nameOf = ({ key, sha256 }: Content) => `${key} ${sha256}`
   let count = 0
   const of = (location: Location) => held.get(location) ?? []
-  const between = (location: Location, sha256: string, isIn: (from: Held, until: Held | undefined) => boolean) =>
-    of(location).some((entry, index, all) => entry.sha256 === sha256 && isIn(entry, all[index + 1]))
+  const between = (
+    location: Location,
+    sha256: string,
+    isIn: (from: Held, until: Held | undefined) => boolean,
+  ) => of(location).some((entry, index, all) => entry.sha256 === sha256 && isIn(entry, all[index + 1]))
   const truth: Truth = {
     seq: () => count,
     note(location, sha256) {
       count++
       const before = of(location)
-      if ((before.at(-1)?.sha256 ?? null) !== sha256) held.set(location, [...before, { seq: count, atMs: nowMs(), sha256 }])
+      if ((before.at(-1)?.sha256 ?? null) !== sha256)
+        held.set(location, [...before, { seq: count, atMs: nowMs(), sha256 }])
     },
     now: (location) => of(location).at(-1)?.sha256 ?? null,
     locations: (kind) =>
@@ -65,11 +72,23 @@ export function createTruth(nowMs: () => number, bucket: string): Truth {
         .filter(([name, all]) => name.startsWith(`${kind}/`) && all.at(-1)?.sha256 != null)
         .map(([name]) => name.slice(kind.length + 1)),
     heldBetween: (location, sha256, fromSeq, toSeq) =>
-      between(location, sha256, (from, until) => from.seq <= toSeq && (until === undefined || until.seq > fromSeq)),
+      between(
+        location,
+        sha256,
+        (from, until) => from.seq <= toSeq && (until === undefined || until.seq > fromSeq),
+      ),
     heldAtTime: (location, sha256, fromMs, toMs) =>
-      between(location, sha256, (from, until) => from.atMs <= toMs && (until === undefined || until.atMs >= fromMs)),
-    // As docs/adr/0007 has it, spelled out once more: the object's own name, or one beside it with the beginning of the checksum.
-    tapeNames: ({ key, sha256 }) => [`${bucket}/${key}`, `${bucket}/${key.replace(/\.mid$/, `.${sha256.slice(0, 12)}.mid`)}`],
+      between(
+        location,
+        sha256,
+        (from, until) => from.atMs <= toMs && (until === undefined || until.atMs >= fromMs),
+      ),
+    // As docs/adr/0007 has it, spelled out once more: the object's own name, or one beside it with the
+    // beginning of the checksum.
+    tapeNames: ({ key, sha256 }) => [
+      `${bucket}/${key}`,
+      `${bucket}/${key.replace(/\.mid$/, `.${sha256.slice(0, 12)}.mid`)}`,
+    ],
     copies: (content) =>
       [
         `local/${content.key}` as const,

@@ -1,4 +1,7 @@
-/** What was seen to go against a promise. Noted and not thrown: what is under test catches what is thrown at it. */
+/**
+ * What was seen to go against a promise. Noted and not thrown: what is under test catches what is thrown at
+ * it.
+ */
 export interface Violations {
   readonly all: readonly string[]
   add(what: string): void

@@ -1,4 +1,7 @@
-/** Everything that functions meet in a story: a real catalogue and store, a library, queues, the DAQ's disk; and the time. */
+/**
+ * Everything that functions meet in a story: a real catalogue and store, a library, queues, the DAQ's disk;
+ * and the time.
+ */
 import { sql } from 'kysely'
 import type { WithTape } from '../../shared/copies/tape/copy-to-tape.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
@@ -77,8 +80,25 @@ export async function createWorld(stage: Stage): Promise<World> {
   const library = createLibrary({ path, folder, truth, violations, clock, read: store.read, put })
   await emptyCatalogue(stage)
   for (const key of await store.keys()) await store.remove(key)
-  const parts = { disk: createDisk(bucket, truth, judge), tape: folder, tapeLibrary: library, queues: createTestQueues() }
-  return { ...stage, bucket, clock, truth, violations, store, ...parts, running: new Set(), stalled: [], ended: [], count }
+  const parts = {
+    disk: createDisk(bucket, truth, judge),
+    tape: folder,
+    tapeLibrary: library,
+    queues: createTestQueues(),
+  }
+  return {
+    ...stage,
+    bucket,
+    clock,
+    truth,
+    violations,
+    store,
+    ...parts,
+    running: new Set(),
+    stalled: [],
+    ended: [],
+    count,
+  }
 }
 
 /** Nothing of it runs on. */

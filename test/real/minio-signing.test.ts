@@ -1,4 +1,7 @@
-/** What the holder of a signed PUT can make of it on a real MinIO, which does not ask that all x-amz-* headers are signed. */
+/**
+ * What the holder of a signed PUT can make of it on a real MinIO, which does not ask that all x-amz-* headers
+ * are signed.
+ */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,20 +17,34 @@ let stack: TestStack
 beforeAll(async () => {
   await setUp({ extras: ['minio'] })
   stack = await startTestStack({ extras: ['minio'] })
-  for (const Key of [OWN, OTHER]) await stack.context.s3.send(new PutObjectCommand({ Bucket: stack.bucket, Key, Body: Key }))
+  for (const Key of [OWN, OTHER])
+    await stack.context.s3.send(new PutObjectCommand({ Bucket: stack.bucket, Key, Body: Key }))
 })
 afterAll(() => stack.close())
 
 const contents = async (Key: string) =>
-  await (await stack.context.s3.send(new GetObjectCommand({ Bucket: stack.bucket, Key }))).Body?.transformToString()
+  await (
+    await stack.context.s3.send(new GetObjectCommand({ Bucket: stack.bucket, Key }))
+  ).Body?.transformToString()
 
 /** Sends what the API signed for a new run, with headers that it did not sign. */
 async function put(key: string, added: Record<string, string>, body: Buffer): Promise<number> {
   const { s3, config } = stack.context
   const address = storeAddress(config)
-  const request = { method: 'PUT', path: `/${stack.bucket}/${key}`, query: {}, headers: { 'if-none-match': '*' } }
-  const headers = { ...(await createRequestSigner(s3, address)(request, new Date())), ...request.headers, ...added }
-  return (await fetch(`${address.endpoint}${request.path}`, { method: 'PUT', headers, body: Uint8Array.from(body) })).status
+  const request = {
+    method: 'PUT',
+    path: `/${stack.bucket}/${key}`,
+    query: {},
+    headers: { 'if-none-match': '*' },
+  }
+  const headers = {
+    ...(await createRequestSigner(s3, address)(request, new Date())),
+    ...request.headers,
+    ...added,
+  }
+  return (
+    await fetch(`${address.endpoint}${request.path}`, { method: 'PUT', headers, body: Uint8Array.from(body) })
+  ).status
 }
 
 test('a new run is stored, and an object that is there stays', async () => {

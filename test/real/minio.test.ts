@@ -1,4 +1,7 @@
-/** The same flow on a real MinIO server: its own notifications, posted to our webhook with a token and kept in queue_dir. */
+/**
+ * The same flow on a real MinIO server: its own notifications, posted to our webhook with a token and kept in
+ * queue_dir.
+ */
 import { createHash } from 'node:crypto'
 import { CopyObjectCommand, PutObjectTaggingCommand } from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
@@ -15,7 +18,8 @@ beforeAll(async () => {
 })
 afterAll(() => stack.close())
 
-const small = (runNumber: number, more: object = {}) => runFileBytes({ runNumber, camera: 32, events: 12, digitizers: false, ...more })
+const small = (runNumber: number, more: object = {}) =>
+  runFileBytes({ runNumber, camera: 32, events: 12, digitizers: false, ...more })
 const keyOf = (runNumber: number) => `LNGS/run${String(runNumber).padStart(5, '0')}.mid.gz`
 
 const catalogued = (runNumber: number) =>
@@ -31,7 +35,9 @@ describe('on a real MinIO', () => {
     const { run, files } = await catalogued(1)
     expect(run).toMatchObject({ complete: 1, tag: 'LNGS', integrity: 'verified' })
     expect(files[0]).toMatchObject({ md5: createHash('md5').update(bytes).digest('hex') })
-    expect(files[0]?.digests_compared.map((comparison) => comparison.by)).toEqual(expect.arrayContaining(['etag', 'store']))
+    expect(files[0]?.digests_compared.map((comparison) => comparison.by)).toEqual(
+      expect.arrayContaining(['etag', 'store']),
+    )
   })
 
   test('a multipart upload is', async () => {
@@ -52,19 +58,32 @@ describe('on a real MinIO', () => {
 
   test('a copy is, under its new name', async () => {
     await stack.context.s3.send(
-      new CopyObjectCommand({ Bucket: stack.bucket, Key: 'LNF/run00001.mid.gz', CopySource: `${stack.bucket}/${keyOf(1)}` }),
+      new CopyObjectCommand({
+        Bucket: stack.bucket,
+        Key: 'LNF/run00001.mid.gz',
+        CopySource: `${stack.bucket}/${keyOf(1)}`,
+      }),
     )
-    await eventually('the copy', async () => (await findRuns(stack.context.database, { runNumber: 1, tag: 'LNF' })).length === 1)
+    await eventually(
+      'the copy',
+      async () => (await findRuns(stack.context.database, { runNumber: 1, tag: 'LNF' })).length === 1,
+    )
   })
 
   test('a tag put on an object is no arrival', async () => {
     const before = await stack.context.database.selectFrom('arrivals').select('id').execute()
     await stack.context.s3.send(
-      new PutObjectTaggingCommand({ Bucket: stack.bucket, Key: keyOf(1), Tagging: { TagSet: [{ Key: 'a', Value: 'b' }] } }),
+      new PutObjectTaggingCommand({
+        Bucket: stack.bucket,
+        Key: keyOf(1),
+        Tagging: { TagSet: [{ Key: 'a', Value: 'b' }] },
+      }),
     )
     await stack.put(keyOf(3), await small(3))
     await catalogued(3)
-    expect((await stack.context.database.selectFrom('arrivals').select('id').execute()).length).toBe(before.length + 1)
+    expect((await stack.context.database.selectFrom('arrivals').select('id').execute()).length).toBe(
+      before.length + 1,
+    )
   })
 
   test('what is dropped while the webhook is down is delivered when it is back', async () => {
@@ -77,10 +96,20 @@ describe('on a real MinIO', () => {
 
   test('`cygnet notifications apply` is idempotent and names the three events', async () => {
     const arn = 'arn:minio:sqs:us-east-1:CYGNET:webhook'
-    const applied = await stack.cygnet('notifications', 'apply', '--bucket', stack.bucket, '--arn', arn, '--yes', '--json')
+    const applied = await stack.cygnet(
+      'notifications',
+      'apply',
+      '--bucket',
+      stack.bucket,
+      '--arn',
+      arn,
+      '--yes',
+      '--json',
+    )
     expect(JSON.parse(applied.stdout)).toMatchObject({ changed: false })
     const shown = await stack.cygnet('notifications', 'show', '--bucket', stack.bucket)
-    for (const event of ['Put', 'CompleteMultipartUpload', 'Copy']) expect(shown.stdout).toContain(`ObjectCreated:${event}`)
+    for (const event of ['Put', 'CompleteMultipartUpload', 'Copy'])
+      expect(shown.stdout).toContain(`ObjectCreated:${event}`)
   })
 
   test('`cygnet push` and `cygnet inspect s3://` work', async () => {
@@ -88,7 +117,13 @@ describe('on a real MinIO', () => {
     mkdirSync(`${stack.folder}/daq`)
     const bytes = await small(5)
     writeFileSync(`${stack.folder}/daq/run00005.mid.gz`, bytes)
-    const pushed = await stack.cygnet('push', `${stack.folder}/daq/run00005.mid.gz`, '--tag', 'LNGS', '--json')
+    const pushed = await stack.cygnet(
+      'push',
+      `${stack.folder}/daq/run00005.mid.gz`,
+      '--tag',
+      'LNGS',
+      '--json',
+    )
     expect(pushed).toMatchObject({ code: 0 })
     expect((await catalogued(5)).files[0]?.digests_compared).toContainEqual(
       expect.objectContaining({ by: 'uploader', algorithm: 'md5', agrees: true }),

@@ -19,7 +19,13 @@ const protocol = (address: string) => {
   const scheme = address.startsWith('davs') ? 'davs' : protocol.slice(0, -1)
   const all = { read: 1, write: 1, delete: 1 }
   return {
-    ...{ scheme, hostname, port: Number(port === '' ? 443 : port), prefix, impl: 'rucio.rse.protocols.webdav.Default' },
+    ...{
+      scheme,
+      hostname,
+      port: Number(port === '' ? 443 : port),
+      prefix,
+      impl: 'rucio.rse.protocols.webdav.Default',
+    },
     domains: { lan: all, wan: { ...all, third_party_copy_read: 1, third_party_copy_write: 1 } },
   }
 }
@@ -49,7 +55,8 @@ beforeAll(async () => {
   await made('POST', '/rses/STORE/protocols/https', protocol(STORE))
   await made('POST', '/rses/TAPE/protocols/davs', protocol(TAPE))
   await made('POST', '/rses/STORE/distances/TAPE', { distance: 1 })
-  for (const rse of ['STORE', 'TAPE']) await made('POST', `/accounts/root/limits/local/${rse}`, { bytes: 10 ** 12 })
+  for (const rse of ['STORE', 'TAPE'])
+    await made('POST', `/accounts/root/limits/local/${rse}`, { bytes: 10 ** 12 })
 })
 afterAll(async () => {
   await driver?.close()
@@ -68,9 +75,15 @@ describe('the driver on a real Rucio', () => {
     if (result.kind !== 'submitted') throw new Error(JSON.stringify(result))
     return result.reference
   }
-  const look = (file: TapeFile, reference: string | null) => driver.look(file, { reference, readBack: 'if-needed' }, signal)
+  const look = (file: TapeFile, reference: string | null) =>
+    driver.look(file, { reference, readBack: 'if-needed' }, signal)
   const replica = ({ name, sizeBytes, adler32 }: TapeFile) => ({
-    ...{ scope: name.slice(0, name.indexOf('/')), name: name.slice(name.indexOf('/') + 1), bytes: sizeBytes, adler32 },
+    ...{
+      scope: name.slice(0, name.indexOf('/')),
+      name: name.slice(name.indexOf('/') + 1),
+      bytes: sizeBytes,
+      adler32,
+    },
   })
 
   it('a copy is asked for once, and is under way until Rucio has made it', async () => {
@@ -78,7 +91,10 @@ describe('the driver on a real Rucio', () => {
     expect(await look(file, null)).toEqual({ state: 'absent' })
     const reference = await submit(file)
     expect(await submit(file, 2)).toBe(reference)
-    expect(await look(file, reference)).toMatchObject({ state: 'under-way', detail: expect.stringContaining('REPLICATING (0 of 1 done)') })
+    expect(await look(file, reference)).toMatchObject({
+      state: 'under-way',
+      detail: expect.stringContaining('REPLICATING (0 of 1 done)'),
+    })
     expect(await look(file, null)).toMatchObject({ state: 'under-way' })
   })
 
@@ -109,7 +125,10 @@ describe('the driver on a real Rucio', () => {
     await made('PUT', `/rules/${reference}`, { options: { state: 'SUSPENDED' } })
     expect(await look(file, reference)).toMatchObject({ state: 'failed' })
     expect(await submit(file, 2)).toBe(reference)
-    expect(await look(file, reference)).toMatchObject({ state: 'under-way', detail: expect.stringContaining('STUCK') })
+    expect(await look(file, reference)).toMatchObject({
+      state: 'under-way',
+      detail: expect.stringContaining('STUCK'),
+    })
   })
 
   it('a rule that somebody made to end one day is made to stay', async () => {
@@ -117,7 +136,10 @@ describe('the driver on a real Rucio', () => {
     await made('POST', '/replicas/', { rse: 'TAPE', files: [replica(file)] })
     const reference = await submit(file)
     await made('PUT', `/rules/${reference}`, { options: { lifetime: 86_400 } })
-    expect(await look(file, reference)).toMatchObject({ state: 'failed', detail: expect.stringContaining('ends on') })
+    expect(await look(file, reference)).toMatchObject({
+      state: 'failed',
+      detail: expect.stringContaining('ends on'),
+    })
     expect(await submit(file, 2)).toBe(reference)
     expect(await look(file, reference)).toMatchObject({ state: 'present' })
   })
@@ -125,14 +147,20 @@ describe('the driver on a real Rucio', () => {
   it('a file is brought back to the store by a rule of limited life', async () => {
     const file = await tapeFileOf(bytes)
     await submit(file)
-    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 86_400 }, signal)).toMatchObject({ kind: 'online' })
+    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 86_400 }, signal)).toMatchObject({
+      kind: 'online',
+    })
   })
 
   it('names that Rucio cannot have, and settings that it does not know, are told apart', async () => {
-    await expect(copy(await tapeFileOf(bytes, 'cygno-data/LNGS/run 1.mid.gz'))).rejects.toThrow(InvalidInputError)
+    await expect(copy(await tapeFileOf(bytes, 'cygno-data/LNGS/run 1.mid.gz'))).rejects.toThrow(
+      InvalidInputError,
+    )
     const elsewhere = open({ tapeRse: 'NOWHERE' })
     const file = await tapeFileOf(bytes)
-    await expect(elsewhere.copy(file, sourceOf(file), { attempt: 1 }, signal)).rejects.toThrow(/CYGNET_RUCIO_TAPE_RSE/)
+    await expect(elsewhere.copy(file, sourceOf(file), { attempt: 1 }, signal)).rejects.toThrow(
+      /CYGNET_RUCIO_TAPE_RSE/,
+    )
     await elsewhere.close()
   })
 })
@@ -152,11 +180,19 @@ describe('the recorded server answers as the real one', () => {
   afterAll(() => recorded.close())
 
   const known = freshName().replace('cygno-data/', '')
-  const file = { scope: 'cygno-data', name: known, bytes: 10, adler32: '0a1b2c3d', md5: 'f'.repeat(32), pfn: `${STORE}cygno-data/${known}` }
+  const file = {
+    scope: 'cygno-data',
+    name: known,
+    bytes: 10,
+    adler32: '0a1b2c3d',
+    md5: 'f'.repeat(32),
+    pfn: `${STORE}cygno-data/${known}`,
+  }
   const dids = [{ scope: 'cygno-data', name: known }]
   const rule = { dids, account: 'root', copies: 1, rse_expression: 'TAPE' }
   const lines = { accept: 'application/x-json-stream' }
-  const registering = (change: object, rse = 'STORE') => ['POST', '/replicas/', { rse, files: [{ ...file, ...change }] }] as const
+  const registering = (change: object, rse = 'STORE') =>
+    ['POST', '/replicas/', { rse, files: [{ ...file, ...change }] }] as const
 
   it.each<[string, ...Parameters<RealRucio['ask']>]>([
     ['a registration', ...registering({})],
@@ -165,14 +201,32 @@ describe('the recorded server answers as the real one', () => {
     ['an RSE that does not exist', ...registering({}, 'NOWHERE')],
     ['a scope that does not exist', ...registering({ scope: 'nowhere' })],
     ['no address for a non-deterministic RSE', ...registering({ pfn: undefined })],
-    ['an address of another host', ...registering({ name: 'a', pfn: 'https://other.example.org:443/cygno-data/a' })],
+    [
+      'an address of another host',
+      ...registering({ name: 'a', pfn: 'https://other.example.org:443/cygno-data/a' }),
+    ],
     ['another address for a deterministic RSE', ...registering({ pfn: `${TAPE}x` }, 'TAPE')],
-    ['an adler32 of seven digits', ...registering({ adler32: 'a1b2c3d', name: 'b', pfn: `${STORE}cygno-data/b` })],
+    [
+      'an adler32 of seven digits',
+      ...registering({ adler32: 'a1b2c3d', name: 'b', pfn: `${STORE}cygno-data/b` }),
+    ],
     ['a field of tomorrow', ...registering({ sha256: 'aa', name: 'c', pfn: `${STORE}cygno-data/c` })],
     ['a name with a blank', ...registering({ name: 'd e', pfn: `${STORE}cygno-data/d%20e` })],
     ['a listing', 'POST', '/replicas/list', { dids, rse_expression: 'STORE', all_states: true }, lines],
-    ['a listing of what is not known', 'POST', '/replicas/list', { dids: [{ scope: 'cygno-data', name: 'none' }] }, lines],
-    ['a listing on an RSE that does not exist', 'POST', '/replicas/list', { dids, rse_expression: 'NOWHERE' }, lines],
+    [
+      'a listing of what is not known',
+      'POST',
+      '/replicas/list',
+      { dids: [{ scope: 'cygno-data', name: 'none' }] },
+      lines,
+    ],
+    [
+      'a listing on an RSE that does not exist',
+      'POST',
+      '/replicas/list',
+      { dids, rse_expression: 'NOWHERE' },
+      lines,
+    ],
     ['a listing as one JSON value', 'POST', '/replicas/list', { dids }, { accept: 'application/json' }],
     ['a rule', 'POST', '/rules/', rule],
     ['the same rule', 'POST', '/rules/', rule],
@@ -180,8 +234,19 @@ describe('the recorded server answers as the real one', () => {
     ['a rule with copies as text', 'POST', '/rules/', { ...rule, copies: '1' }],
     ['a rule with an object as meta', 'POST', '/rules/', { ...rule, meta: {} }],
     ['a rule for an RSE that does not exist', 'POST', '/rules/', { ...rule, rse_expression: 'NOWHERE' }],
-    ['a rule for a file that is not known', 'POST', '/rules/', { ...rule, dids: [{ scope: 'cygno-data', name: 'none' }] }],
-    ['the rules of a file', 'GET', `/rules/?scope=cygno-data&name=${encodeURIComponent(known)}&account=root`, undefined, lines],
+    [
+      'a rule for a file that is not known',
+      'POST',
+      '/rules/',
+      { ...rule, dids: [{ scope: 'cygno-data', name: 'none' }] },
+    ],
+    [
+      'the rules of a file',
+      'GET',
+      `/rules/?scope=cygno-data&name=${encodeURIComponent(known)}&account=root`,
+      undefined,
+      lines,
+    ],
     ['rules as one JSON value', 'GET', '/rules/?scope=cygno-data', undefined, { accept: 'application/json' }],
     ['a rule that does not exist', 'GET', `/rules/${'0'.repeat(32)}`],
     ['a token that is none', 'GET', `/rules/${'0'.repeat(32)}`, undefined, { 'x-rucio-auth-token': 'none' }],
@@ -199,7 +264,8 @@ describe('the recorded server answers as the real one', () => {
         .map((line) => Object.keys(JSON.parse(line)))
     // Whatever our server says of a replica or rule, the real one says too.
     if (theirs.status === 200)
-      for (const [at, keys] of fields(ours.text).entries()) expect(fields(theirs.text)[at]).toEqual(expect.arrayContaining(keys))
+      for (const [at, keys] of fields(ours.text).entries())
+        expect(fields(theirs.text)[at]).toEqual(expect.arrayContaining(keys))
   })
 
   it('without a token', async () => {

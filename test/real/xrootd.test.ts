@@ -1,11 +1,20 @@
 /**
- * Copies on a real XRootD server over TLS with bearer tokens, pulled by it from the S3 store or streamed through us, and checked
- * once more by gfal2-util, the client that the grid uses.
+ * Copies on a real XRootD server over TLS with bearer tokens, pulled by it from the S3 store or streamed
+ * through us, and checked once more by gfal2-util, the client that the grid uses.
  */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -41,9 +50,14 @@ beforeAll(async () => {
   await start()
   const store = await startTestStore()
   bucket = store.bucket
-  s3 = createS3Client(loadConfig({ CYGNET_DATABASE_URL: 'mysql://nobody@127.0.0.1/none', ...store.environment }))
+  s3 = createS3Client(
+    loadConfig({ CYGNET_DATABASE_URL: 'mysql://nobody@127.0.0.1/none', ...store.environment }),
+  )
 })
-/** XRootD 5.5 crashes now and then (a segmentation fault in its TLS); where it serves for real, systemd starts it again. */
+/**
+ * XRootD 5.5 crashes now and then (a segmentation fault in its TLS); where it serves for real, systemd starts
+ * it again.
+ */
 beforeEach(async () => {
   if (!hasDied) return
   console.warn('XRootD has died, and is started again')
@@ -64,7 +78,10 @@ async function start(port?: number): Promise<void> {
   })
 }
 
-/** With the patience of the functions: now and then XRootD 5.5 falls silent on a connection, and is asked again. */
+/**
+ * With the patience of the functions: now and then XRootD 5.5 falls silent on a connection, and is asked
+ * again.
+ */
 const openDriver = (options: Partial<WebdavOptions> = {}): TapeDriver =>
   createWebdavDriver({
     rootUrl: xrootd.url,
@@ -90,7 +107,8 @@ async function dropped(bytes: Buffer): Promise<{ file: TapeFile; source: CopySou
       source.opened += 1
       return readObject(s3, version, signal)
     },
-    presign: (expiresIn: number) => getSignedUrl(s3, new GetObjectCommand({ Bucket: bucket, Key: key }), { expiresIn }),
+    presign: (expiresIn: number) =>
+      getSignedUrl(s3, new GetObjectCommand({ Bucket: bucket, Key: key }), { expiresIn }),
   }
   return { file: await tapeFileOf(bytes, `${bucket}/${key}`), source }
 }
@@ -119,7 +137,10 @@ function plant(name: string, bytes: Uint8Array): void {
 async function gfal(program: string, ...args: string[]): Promise<string> {
   const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: folder, BEARER_TOKEN: xrootd.token(3600) }
   const trust = { X509_CERT_DIR: xrootd.caFolder, SSL_CERT_FILE: xrootd.caFile }
-  const { stdout } = await promisify(execFile)(program, args, { env: { ...environment, ...trust }, timeout: LONGEST_WAIT_MS })
+  const { stdout } = await promisify(execFile)(program, args, {
+    env: { ...environment, ...trust },
+    timeout: LONGEST_WAIT_MS,
+  })
   return stdout
 }
 
@@ -132,7 +153,10 @@ async function expectGfalToAgree(file: TapeFile): Promise<void> {
 driverConformance(
   'webdav (a real XRootD, third-party copy)',
   async () => {
-    const [driver, store] = [openDriver({ patience: { settleSeconds: 0.2, withoutThirdPartySeconds: 0 } }), await startSourceServer()]
+    const [driver, store] = [
+      openDriver({ patience: { settleSeconds: 0.2, withoutThirdPartySeconds: 0 } }),
+      await startSourceServer(),
+    ]
     return {
       driver,
       plant: async (name, bytes) => plant(name, bytes),
@@ -160,14 +184,19 @@ describe('on a real XRootD', () => {
     })
     expect(source.opened).toBe(0)
     await expectGfalToAgree(file)
-    expect(await driver.look(file, { reference: null, readBack: 'always' }, never)).toMatchObject({ state: 'present' })
+    expect(await driver.look(file, { reference: null, readBack: 'always' }, never)).toMatchObject({
+      state: 'present',
+    })
     await driver.close()
   })
 
   test('a run is streamed through us, and gfal2 agrees', async () => {
     const driver = openDriver({ thirdParty: 'never' })
     const { file, source } = await dropped(randomBytes(30 * MB))
-    expect(await driver.copy(file, source, { attempt: 1 }, never)).toMatchObject({ how: 'streamed', bytesThroughUs: file.sizeBytes })
+    expect(await driver.copy(file, source, { attempt: 1 }, never)).toMatchObject({
+      how: 'streamed',
+      bytesThroughUs: file.sizeBytes,
+    })
     await expectGfalToAgree(file)
     expect(readdirSync(dirname(placeOf(file.name)))).toEqual(['run12345.mid.gz'])
     await driver.close()
@@ -177,7 +206,10 @@ describe('on a real XRootD', () => {
     const driver = openDriver()
     const { file, source } = await dropped(randomBytes(5 * MB))
     await driver.copy(file, source, { attempt: 1 }, never)
-    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, never)).toEqual({ kind: 'online', reference: null })
+    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, never)).toEqual({
+      kind: 'online',
+      reference: null,
+    })
     const recalled = { Bucket: bucket, Key: `recalled/${file.name}` }
     const link = await getSignedUrl(s3, new PutObjectCommand(recalled), { expiresIn: 600 })
     expect(await driver.send?.(file, link, never)).toBe('sent')
@@ -192,7 +224,9 @@ describe('on a real XRootD', () => {
     const { file, source } = await dropped(randomBytes(MB))
     const wrong = randomBytes(MB)
     plant(file.name, wrong)
-    expect(await driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toMatchObject({ state: 'different' })
+    expect(await driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toMatchObject({
+      state: 'different',
+    })
     expect(await driver.copy(file, source, { attempt: 1 }, never)).toMatchObject({ kind: 'occupied' })
     expect(fingerprint(readFileSync(placeOf(file.name)))).toBe(fingerprint(wrong))
     await driver.close()
@@ -203,7 +237,8 @@ describe('on a real XRootD', () => {
     const bytes = randomBytes(8 * MB)
     const file = await tapeFileOf(bytes, freshName())
     let slow = true
-    // A store that gives the first megabyte and then lets the endpoint wait, so that the kill falls in the middle.
+    // A store that gives the first megabyte and then lets the endpoint wait, so that the kill falls in the
+    // middle.
     const store = createServer((_, response) => {
       response.writeHead(200, { 'content-length': bytes.length })
       if (slow) response.write(bytes.subarray(0, MB))
@@ -212,7 +247,11 @@ describe('on a real XRootD', () => {
     store.keepAliveTimeout = 0
     await once(store, 'listening')
     const link = `http://127.0.0.1:${(store.address() as AddressInfo).port}/run?X-Amz-Signature=secret`
-    const source = { object: { bucket: 'b', key: 'k' }, open: () => Readable.from([bytes]), presign: async () => link }
+    const source = {
+      object: { bucket: 'b', key: 'k' },
+      open: () => Readable.from([bytes]),
+      presign: async () => link,
+    }
     const copying = driver.copy(file, source, { attempt: 1 }, never).catch((error: unknown) => error)
     const folderOfFile = dirname(placeOf(file.name))
     await until(() => existsSync(folderOfFile) && readdirSync(folderOfFile).length > 0)
@@ -221,9 +260,15 @@ describe('on a real XRootD', () => {
     await xrootd.ended
     expect(await copying).toBeInstanceOf(TransientError)
     await start(Number(port))
-    expect(await driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toEqual({ state: 'absent' })
+    expect(await driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toEqual({
+      state: 'absent',
+    })
     slow = false
-    expect(await driver.copy(file, source, { attempt: 2 }, never)).toMatchObject({ kind: 'stored', how: 'third-party', bytesThroughUs: 0 })
+    expect(await driver.copy(file, source, { attempt: 2 }, never)).toMatchObject({
+      kind: 'stored',
+      how: 'third-party',
+      bytesThroughUs: 0,
+    })
     await expectGfalToAgree(file)
     expect(readdirSync(folderOfFile)).toEqual(['run12345.mid.gz'])
     store.closeAllConnections()
@@ -236,7 +281,9 @@ describe('on a real XRootD', () => {
     const expired = xrootd.token(-60)
     for (const token of [null, expired]) {
       const driver = openDriver({ token: { token: async () => token, refused: () => {} } })
-      await expect(driver.copy(file, source, { attempt: 1 }, never)).rejects.toThrow(/our token does not allow this/)
+      await expect(driver.copy(file, source, { attempt: 1 }, never)).rejects.toThrow(
+        /our token does not allow this/,
+      )
       await driver.close()
     }
     expect(existsSync(placeOf(file.name))).toBe(false)
@@ -245,7 +292,9 @@ describe('on a real XRootD', () => {
   test('the certificate of the endpoint is checked', async () => {
     const { file } = await dropped(randomBytes(10))
     const driver = openDriver({ caFile: undefined })
-    await expect(driver.look(file, { reference: null, readBack: 'never' }, never)).rejects.toThrow(/from no authority we trust/)
+    await expect(driver.look(file, { reference: null, readBack: 'never' }, never)).rejects.toThrow(
+      /from no authority we trust/,
+    )
     await driver.close()
   })
 

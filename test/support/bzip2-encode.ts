@@ -1,4 +1,7 @@
-/** A bzip2 compressor for small inputs, so that tests need no bzip2 program. Slow and poor at compressing, but correct. */
+/**
+ * A bzip2 compressor for small inputs, so that tests need no bzip2 program. Slow and poor at compressing, but
+ * correct.
+ */
 
 class BitWriter {
   #bytes: number[] = []
@@ -27,7 +30,8 @@ function crc(bytes: Uint8Array): number {
   let value = 0xffffffff
   for (const byte of bytes) {
     value ^= byte << 24
-    for (let bit = 0; bit < 8; bit += 1) value = (value & 0x80000000) !== 0 ? (value << 1) ^ 0x04c11db7 : value << 1
+    for (let bit = 0; bit < 8; bit += 1)
+      value = (value & 0x80000000) !== 0 ? (value << 1) ^ 0x04c11db7 : value << 1
   }
   return ~value >>> 0
 }
@@ -74,7 +78,8 @@ function writeBlock(bits: BitWriter, plain: Uint8Array): number {
   bits.write(3, 2)
   bits.write(15, selectors)
   // The two tables take turns, so that the selectors' move-to-front is exercised: always the other one.
-  for (let selector = 0; selector < selectors; selector += 1) bits.write(selector === 0 ? 1 : 2, selector === 0 ? 0 : 2)
+  for (let selector = 0; selector < selectors; selector += 1)
+    bits.write(selector === 0 ? 1 : 2, selector === 0 ? 0 : 2)
   for (let table = 0; table < 2; table += 1) {
     bits.write(5, length)
     for (let symbol = 0; symbol < used.length + 2; symbol += 1) bits.write(1, 0)

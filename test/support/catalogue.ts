@@ -39,11 +39,21 @@ export async function startTestCatalogue(): Promise<TestCatalogue> {
 
 /** The lease on an object version, as extraction takes it. */
 export async function leaseOn(database: Database, version: ObjectVersion, reopen = false) {
-  const arrival = { ...version, sequencer: null, eventName: 'ObjectCreated:Put', eventTime: null, source: 'aws' as const }
+  const arrival = {
+    ...version,
+    sequencer: null,
+    eventName: 'ObjectCreated:Put',
+    eventTime: null,
+    source: 'aws' as const,
+  }
   await recordArrivals(database, [arrival], new Date())
   const found = await findArrival(database, version)
   if (found === null) throw new InvalidInputError('the arrival is not there')
-  const lease = await claimArrival(database, found, version, { owner: randomUUID(), leaseSeconds: TEST_LEASE_SECONDS, reopen })
+  const lease = await claimArrival(database, found, version, {
+    owner: randomUUID(),
+    leaseSeconds: TEST_LEASE_SECONDS,
+    reopen,
+  })
   if (lease === null) throw new InvalidInputError('the lease is taken')
   return lease
 }
@@ -53,18 +63,34 @@ export async function record(
   database: Database,
   version: ObjectVersion,
   metadata: FileMetadata,
-  more: Partial<FileToRecord> & { readonly stillCurrent?: () => Promise<Currency>; readonly reopen?: boolean } = {},
+  more: Partial<FileToRecord> & {
+    readonly stillCurrent?: () => Promise<Currency>
+    readonly reopen?: boolean
+  } = {},
 ) {
   const { stillCurrent = async () => 'yes', reopen = false, ...changes } = more
   const lease = await leaseOn(database, version, reopen)
-  const file: FileToRecord = { lease, tag: 'LNGS', version, metadata, integrity: 'verified', comparisons: [], priority: 'live', ...changes }
+  const file: FileToRecord = {
+    lease,
+    tag: 'LNGS',
+    version,
+    metadata,
+    integrity: 'verified',
+    comparisons: [],
+    priority: 'live',
+    ...changes,
+  }
   return await recordFile(database, file, { at: new Date(), recoMinimumEvents: 10, stillCurrent })
 }
 
-export async function runlogRow(database: Database, runNumber: number, tag = 'LNGS'): Promise<Record<string, unknown> | undefined> {
-  const { rows } = await sql<Record<string, unknown>>`SELECT * FROM Runlog WHERE tag = ${tag} AND run_number = ${runNumber}`.execute(
-    database,
-  )
+export async function runlogRow(
+  database: Database,
+  runNumber: number,
+  tag = 'LNGS',
+): Promise<Record<string, unknown> | undefined> {
+  const { rows } = await sql<
+    Record<string, unknown>
+  >`SELECT * FROM Runlog WHERE tag = ${tag} AND run_number = ${runNumber}`.execute(database)
   return rows[0]
 }
 
@@ -83,9 +109,17 @@ export async function copyToTape(database: Database, runNumber: number, tag = 'L
     const content = contentOfFile(file, { tag, runNumber })
     const place = { endpoint: 'file:///tape', url: `file:///tape/${name}`, name, requestedBy: 'test' }
     const { id } = await requestTapeReplica(database, content, place, new Date())
-    const claim = await claimReplica(database, id, ['requested'], { owner: randomUUID(), leaseSeconds: TEST_LEASE_SECONDS })
+    const claim = await claimReplica(database, id, ['requested'], {
+      owner: randomUUID(),
+      leaseSeconds: TEST_LEASE_SECONDS,
+    })
     if (claim === null) throw new InvalidInputError('the copy is claimed')
     const at = new Date()
-    await endClaim(database, claim, { change: { state: 'on-media', verified_at: at, verified_by: 'test' } }, at)
+    await endClaim(
+      database,
+      claim,
+      { change: { state: 'on-media', verified_at: at, verified_by: 'test' } },
+      at,
+    )
   }
 }

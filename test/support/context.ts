@@ -24,20 +24,28 @@ export interface TestContext extends StorageContext {
 /** Never aborts: work that hangs is ended by the time limit of its test. */
 export const signal = new AbortController().signal
 
-/** A message that a test has taken comes back only where the test gives it back, however long the test takes. */
+/**
+ * A message that a test has taken comes back only where the test gives it back, however long the test takes.
+ */
 const HIDDEN_SECONDS = 3600
 /** The store's client keeps 50 connections; a request that waits 5 s for one of them is given up. */
 const PUTS_AT_ONCE = 16
 
-export async function startTestContext(environment: Readonly<Record<string, string>> = {}): Promise<TestContext> {
+export async function startTestContext(
+  environment: Readonly<Record<string, string>> = {},
+): Promise<TestContext> {
   const [catalogue, store] = await Promise.all([
     startTestCatalogue(),
-    startTestStore({ queues: QUEUES.map((name) => ({ name, visibilitySeconds: HIDDEN_SECONDS, maxReceiveCount: 6 })) }),
+    startTestStore({
+      queues: QUEUES.map((name) => ({ name, visibilitySeconds: HIDDEN_SECONDS, maxReceiveCount: 6 })),
+    }),
   ])
   const config = loadConfig({ CYGNET_DATABASE_URL: catalogue.url, ...store.environment, ...environment })
   const context = createStorageContext(config, 'test', createLogger({ function: 'test', level: 'silent' }))
   const put: TestContext['put'] = async (key, body, metadata = {}) => {
-    const answer = await context.s3.send(new PutObjectCommand({ Bucket: store.bucket, Key: key, Body: body, Metadata: metadata }))
+    const answer = await context.s3.send(
+      new PutObjectCommand({ Bucket: store.bucket, Key: key, Body: body, Metadata: metadata }),
+    )
     return arrivalOf(store.bucket, key, (answer.ETag ?? '').replaceAll('"', ''))
   }
   return {

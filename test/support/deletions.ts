@@ -1,4 +1,6 @@
-/** For tests of deletion: runs in the store and on tape, and a store that lets a test step in at any request. */
+/**
+ * For tests of deletion: runs in the store and on tape, and a store that lets a test step in at any request.
+ */
 import { DeleteObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { expect } from 'vitest'
 import { contentOfFile, replicasOfContent } from '../../shared/catalogue/replicas.ts'
@@ -21,11 +23,18 @@ export interface SafeRun {
 }
 
 /** A run in the store, catalogued, and with a verified copy on tape. */
-export async function safeRun(context: TestTapeContext, key: string, bytes = `bytes of ${key}`): Promise<SafeRun> {
+export async function safeRun(
+  context: TestTapeContext,
+  key: string,
+  bytes = `bytes of ${key}`,
+): Promise<SafeRun> {
   const { runNumber, tag, sha256 } = await context.putRun(key, bytes)
   const file = await findLiveFile(context.database, { bucket: context.bucket, key })
   if (file === null) throw new Error(`${key} is not catalogued`)
-  const wish = await wishForCopy(context, contentOfFile(file, { tag, runNumber }), { priority: 'live', requestedBy: 'test' })
+  const wish = await wishForCopy(context, contentOfFile(file, { tag, runNumber }), {
+    priority: 'live',
+    requestedBy: 'test',
+  })
   if ((await copyNext(context, signal, context.log)) !== 'on-media') throw new Error(`${key} is not on tape`)
   const copies = await replicasOfContent(context.database, { bucket: context.bucket, key, sha256 })
   const cloud = copies.find((copy) => copy.kind === 'cloud')
@@ -38,7 +47,12 @@ export const replicaById = (context: TestTapeContext, id: number): Promise<Repli
   context.database.selectFrom('replicas').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
 
 export const tombstonesOf = (context: TestTapeContext, replicaId: number): Promise<Tombstone[]> =>
-  context.database.selectFrom('tombstones').selectAll().where('replica_id', '=', replicaId).orderBy('id').execute()
+  context.database
+    .selectFrom('tombstones')
+    .selectAll()
+    .where('replica_id', '=', replicaId)
+    .orderBy('id')
+    .execute()
 
 export const isStored = async (context: TestTapeContext, key: string): Promise<boolean> =>
   (await describeObject(context.s3, { bucket: context.bucket, key }, signal)) !== null
@@ -65,17 +79,23 @@ export interface Interference {
   readonly act: (send: () => Promise<unknown>) => Promise<unknown>
 }
 
-/** The same context with a store at whose requests a test steps in; its requests are counted by the command's name. */
+/**
+ * The same context with a store at whose requests a test steps in; its requests are counted by the command's
+ * name.
+ */
 export function withInterference(context: TestTapeContext, ...steps: readonly Interference[]) {
   const counts = new Map<string, number>()
   const send = async (command: object, ...rest: unknown[]): Promise<unknown> => {
     const name = command.constructor.name
     const count = (counts.get(name) ?? 0) + 1
     counts.set(name, count)
-    const pass = () => (context.s3.send as (...args: unknown[]) => Promise<unknown>).call(context.s3, command, ...rest)
+    const pass = () =>
+      (context.s3.send as (...args: unknown[]) => Promise<unknown>).call(context.s3, command, ...rest)
     const step = steps.find(({ at, nth }) => at === name && (nth === undefined || nth === count))
     return step === undefined ? await pass() : await step.act(pass)
   }
-  const s3 = new Proxy(context.s3, { get: (target, property) => (property === 'send' ? send : Reflect.get(target, property)) }) as S3Client
+  const s3 = new Proxy(context.s3, {
+    get: (target, property) => (property === 'send' ? send : Reflect.get(target, property)),
+  }) as S3Client
   return { ...context, s3, requests: (name: string) => counts.get(name) ?? 0 }
 }

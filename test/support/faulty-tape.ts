@@ -1,4 +1,7 @@
-/** A driver around another that can be made to fail in the ways endpoints fail, and to work like a service that takes its time. */
+/**
+ * A driver around another that can be made to fail in the ways endpoints fail, and to work like a service
+ * that takes its time.
+ */
 import { TransientError } from '../../shared/errors.ts'
 import type { CopyResult, TapeDriver, TapeFile, TapeLook } from '../../shared/tape/driver.ts'
 
@@ -52,8 +55,15 @@ export function faultyTape(inner: TapeDriver): FaultyTape {
         await tape.before()
         if (tape.fault === 'fails' || tape.fault === 'down') throw new TransientError('the endpoint says no')
         if (tape.fault === 'hangs')
-          await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }))
-        if (tape.asynchronous) return submit(file, () => inner.copy(file, source, options, new AbortController().signal), options.attempt)
+          await new Promise((_, reject) =>
+            signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
+          )
+        if (tape.asynchronous)
+          return submit(
+            file,
+            () => inner.copy(file, source, options, new AbortController().signal),
+            options.attempt,
+          )
         const result = await inner.copy(file, source, options, signal)
         if (tape.fault === 'answer-lost') throw new TransientError('the connection was lost')
         return result.kind === 'stored' ? { ...result, onMedia: tape.onMedia } : result
@@ -63,8 +73,10 @@ export function faultyTape(inner: TapeDriver): FaultyTape {
     },
     async look(file, options, signal): Promise<TapeLook> {
       if (tape.fault === 'down') throw new TransientError('the endpoint does not answer')
-      if (options.reference !== null && tape.jobs.get(options.reference) === 'queued') return { state: 'under-way', detail: 'queued' }
-      if (options.reference !== null && tape.jobs.get(options.reference) === 'failed') return { state: 'failed', detail: 'the job failed' }
+      if (options.reference !== null && tape.jobs.get(options.reference) === 'queued')
+        return { state: 'under-way', detail: 'queued' }
+      if (options.reference !== null && tape.jobs.get(options.reference) === 'failed')
+        return { state: 'failed', detail: 'the job failed' }
       const look = await inner.look(file, options, signal)
       return look.state === 'present' ? { ...look, onMedia: tape.onMedia } : look
     },

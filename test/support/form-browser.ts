@@ -1,4 +1,7 @@
-/** A browser as far as sign-in needs one: cookies, redirects that are followed by hand, forms that are filled in and sent. */
+/**
+ * A browser as far as sign-in needs one: cookies, redirects that are followed by hand, forms that are filled
+ * in and sent.
+ */
 
 export interface Page {
   readonly url: URL
@@ -23,7 +26,10 @@ const MOST_REDIRECTS = 15
  * @param follow false for an address that is to be looked at, not opened.
  */
 export function createFormBrowser(
-  options: { readonly fetchOf?: (request: Request) => Promise<Response>; readonly follow?: (url: URL) => boolean } = {},
+  options: {
+    readonly fetchOf?: (request: Request) => Promise<Response>
+    readonly follow?: (url: URL) => boolean
+  } = {},
 ): FormBrowser {
   const { fetchOf = fetch, follow = () => true } = options
   const cookies = new Map<string, Map<string, string>>()
@@ -64,10 +70,23 @@ export function createFormBrowser(
     submit(page, fields = {}) {
       const form = /<form[^>]*action="([^"]*)"/.exec(page.text)?.[1]
       if (form === undefined) throw new Error(`no form at ${page.url}: ${page.text}`)
-      const hidden = [...page.text.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)].map(([, name, value]) => [name, value])
-      const body = new URLSearchParams({ ...(Object.fromEntries(hidden) as Record<string, string>), ...fields })
-      const headers = { 'content-type': 'application/x-www-form-urlencoded', origin: page.url.origin, 'sec-fetch-site': 'same-origin' }
-      return open(new URL(form.replaceAll('&amp;', '&'), page.url), { method: 'POST', headers, body: body.toString() })
+      const hidden = [...page.text.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)].map(
+        ([, name, value]) => [name, value],
+      )
+      const body = new URLSearchParams({
+        ...(Object.fromEntries(hidden) as Record<string, string>),
+        ...fields,
+      })
+      const headers = {
+        'content-type': 'application/x-www-form-urlencoded',
+        origin: page.url.origin,
+        'sec-fetch-site': 'same-origin',
+      }
+      return open(new URL(form.replaceAll('&amp;', '&'), page.url), {
+        method: 'POST',
+        headers,
+        body: body.toString(),
+      })
     },
   }
 }

@@ -1,7 +1,8 @@
 /**
- * An FTS3 REST service, written from its source (fts-rest-flask: lib/JobBuilder.py, controllers/jobs.py) and its interface:
- * it refuses what the real one refuses, keeps jobs, copies when told to, and can be told to misbehave. Fields that the real one
- * would pass over in silence are refused too: a typo in them would go unseen.
+ * An FTS3 REST service, written from its source (fts-rest-flask: lib/JobBuilder.py, controllers/jobs.py) and
+ * its interface: it refuses what the real one refuses, keeps jobs, copies when told to, and can be told to
+ * misbehave. Fields that the real one would pass over in silence are refused too: a typo in them would go
+ * unseen.
  */
 import type { IncomingMessage } from 'node:http'
 import * as z from 'zod'
@@ -38,7 +39,10 @@ export interface FtsServer {
   fail(...faults: FtsFault[]): void
   /** Some releases take no archive_timeout with tokens. */
   refuseArchiving(on: boolean): void
-  /** Lets jobs run: each one's transfer is carried out by the test's own function; what that throws is the reason of a failure. */
+  /**
+   * Lets jobs run: each one's transfer is carried out by the test's own function; what that throws is the
+   * reason of a failure.
+   */
   run(): Promise<void>
   setState(jobId: string, state: string, reason?: string): void
   forget(jobId: string): void
@@ -99,23 +103,42 @@ export async function startFtsServer(options: {
   const submit = (text: string): Reply => {
     const body = submission.safeParse(json(text))
     if (!body.success) return problem(400, `Malformed request: ${z.prettifyError(body.error)}`)
-    const [{ destinations, source_tokens: sourceTokens, destination_tokens: destinationTokens } = { destinations: [] }] = body.data.files
-    const { sid, overwrite, overwrite_when_only_on_disk: onlyOnDisk, archive_timeout: archive, bring_online: online } = body.data.params
+    const [
+      { destinations, source_tokens: sourceTokens, destination_tokens: destinationTokens } = {
+        destinations: [],
+      },
+    ] = body.data.files
+    const {
+      sid,
+      overwrite,
+      overwrite_when_only_on_disk: onlyOnDisk,
+      archive_timeout: archive,
+      bring_online: online,
+    } = body.data.params
     if (sourceTokens !== undefined || destinationTokens !== undefined) {
       if (sourceTokens === undefined || destinationTokens === undefined)
-        return problem(400, 'Both source_tokens and destination_tokens are required if one of them is present.')
-      if (sourceTokens.length !== 1) return problem(400, 'Length of source_tokens should be equal to the length of sources.')
-      if (destinationTokens.length !== 1) return problem(400, 'Length of destination_tokens should be equal to the length of destinations.')
+        return problem(
+          400,
+          'Both source_tokens and destination_tokens are required if one of them is present.',
+        )
+      if (sourceTokens.length !== 1)
+        return problem(400, 'Length of source_tokens should be equal to the length of sources.')
+      if (destinationTokens.length !== 1)
+        return problem(400, 'Length of destination_tokens should be equal to the length of destinations.')
     }
-    if (overwrite === true && onlyOnDisk === true) return problem(400, 'Incompatible overwrite flags used at the same time')
+    if (overwrite === true && onlyOnDisk === true)
+      return problem(400, 'Incompatible overwrite flags used at the same time')
     if (onlyOnDisk === true && (archive ?? 0) <= 0)
       return problem(400, "'overwrite-when-only-on-disk' requires 'archive-timeout' to be set")
     if (archivingRefused && (archive ?? 0) > 0)
       return problem(400, 'Requests to archive to tape using token authentication are not supported')
-    if ((online ?? 0) > 0) return problem(400, 'Requests to retrieve from tape using token authentication are not supported')
+    if ((online ?? 0) > 0)
+      return problem(400, 'Requests to retrieve from tape using token authentication are not supported')
     const jobId = ftsJobId(options.vo, sid)
     if (jobs.has(jobId)) return problem(409, 'The sid provided by the user is duplicated')
-    const taken = [...jobs.values()].some((other) => ACTIVE.has(other.state) && other.body.files[0]?.destinations[0] === destinations[0])
+    const taken = [...jobs.values()].some(
+      (other) => ACTIVE.has(other.state) && other.body.files[0]?.destinations[0] === destinations[0],
+    )
     if (taken) return problem(409, `The submission is duplicated (Duplicate entry for key dest_surl_uuid)`)
     jobs.set(jobId, { jobId, body: body.data, state: 'SUBMITTED', reason: null })
     return { status: 200, body: { job_id: jobId } }
@@ -123,9 +146,19 @@ export async function startFtsServer(options: {
 
   const state = (path: string, fields: readonly string[]): Reply => {
     const job = jobs.get(decodeURIComponent(path))
-    if (job === undefined) return { status: 404, body: { job_id: path, http_status: '404 Not Found', http_message: 'No job with the id' } }
+    if (job === undefined)
+      return {
+        status: 404,
+        body: { job_id: path, http_status: '404 Not Found', http_message: 'No job with the id' },
+      }
     const files = [{ file_state: job.state === 'FINISHEDDIRTY' ? 'FAILED' : job.state, reason: job.reason }]
-    const body = { job_id: job.jobId, job_state: job.state, reason: job.reason, http_status: '200 Ok', vo_name: options.vo }
+    const body = {
+      job_id: job.jobId,
+      job_state: job.state,
+      reason: job.reason,
+      http_status: '200 Ok',
+      vo_name: options.vo,
+    }
     return { status: 200, body: fields.length === 0 ? body : { ...body, files } }
   }
 
@@ -138,7 +171,9 @@ export async function startFtsServer(options: {
     if (request.method === 'GET' && pathname === '/whoami')
       return { status: 200, body: { user_dn: 'cygnet', vos: [options.vo], method: 'oauth2' } }
     if (pathname === '/jobs' && request.method === 'POST')
-      return request.headers['content-type'] === 'application/json' ? submit(text) : problem(400, 'Invalid content type')
+      return request.headers['content-type'] === 'application/json'
+        ? submit(text)
+        : problem(400, 'Invalid content type')
     const id = pathname.match(/^\/jobs\/([0-9a-f-]{36})$/)?.[1]
     const fields = (searchParams.get('files') ?? '').split(',').filter(Boolean)
     return id !== undefined && request.method === 'GET' ? state(id, fields) : problem(404, 'Not Found')
@@ -151,13 +186,19 @@ export async function startFtsServer(options: {
     if (fault === 'hang') return server.onHang()
     if (fault === 'drop') return void request.socket.destroy()
     if (fault === '503' || fault === '403' || fault === '429')
-      return void response.writeHead(Number(fault)).end(JSON.stringify({ status: fault, message: 'Busy, or not allowed' }))
+      return void response
+        .writeHead(Number(fault))
+        .end(JSON.stringify({ status: fault, message: 'Busy, or not allowed' }))
     const reply = answer(request, text)
     if (fault === 'lose-reply') return void request.socket.destroy()
-    if (fault === 'html') return void response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>')
-    if (fault === '404-page') return void response.writeHead(404, { 'content-type': 'text/html' }).end('<html>nothing here</html>')
+    if (fault === 'html')
+      return void response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>')
+    if (fault === '404-page')
+      return void response.writeHead(404, { 'content-type': 'text/html' }).end('<html>nothing here</html>')
     const body = JSON.stringify(reply.body)
-    response.writeHead(reply.status, { 'content-type': 'application/json' }).end(fault === 'half' ? body.slice(0, 9) : body)
+    response
+      .writeHead(reply.status, { 'content-type': 'application/json' })
+      .end(fault === 'half' ? body.slice(0, 9) : body)
   })
 
   const server: FtsServer = {
@@ -175,14 +216,20 @@ export async function startFtsServer(options: {
         const [wanted] = job.body.files
         if (!ACTIVE.has(job.state) || wanted === undefined || options.transfer === undefined) continue
         const [source = '', destination = ''] = [wanted.sources[0], wanted.destinations[0]]
-        const transfer = { source, destination, adler32: wanted.checksum.slice('ADLER32:'.length), sizeBytes: wanted.filesize }
+        const transfer = {
+          source,
+          destination,
+          adler32: wanted.checksum.slice('ADLER32:'.length),
+          sizeBytes: wanted.filesize,
+        }
         await options.transfer(transfer).then(
           () => Object.assign(job, { state: 'FINISHED' }),
           (error: Error) => Object.assign(job, { state: 'FAILED', reason: `TRANSFER [5] ${error.message}` }),
         )
       }
     },
-    setState: (jobId, next, reason) => void Object.assign(jobs.get(jobId) ?? {}, { state: next, reason: reason ?? null }),
+    setState: (jobId, next, reason) =>
+      void Object.assign(jobs.get(jobId) ?? {}, { state: next, reason: reason ?? null }),
     forget: (jobId) => void jobs.delete(jobId),
     close: () => http.close(),
   }
@@ -194,7 +241,10 @@ interface Reply {
   readonly body: object
 }
 
-const problem = (status: number, message: string): Reply => ({ status, body: { status: `${status}`, message } })
+const problem = (status: number, message: string): Reply => ({
+  status,
+  body: { status: `${status}`, message },
+})
 
 function json(text: string): unknown {
   try {

@@ -1,12 +1,22 @@
 /**
- * An IAM's token endpoint, written from RFC 6749: strict about what it accepts (HTTP Basic client authentication, form bodies,
- * `scope` and not `scopes`), counting what it gave, and able to answer badly when told to.
+ * An IAM's token endpoint, written from RFC 6749: strict about what it accepts (HTTP Basic client
+ * authentication, form bodies, `scope` and not `scopes`), counting what it gave, and able to answer badly
+ * when told to.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { startHttpServer } from './http-server.ts'
 
 /** Answers that real installations have given in place of a token. */
-export type BadAnswer = 'html' | 'error-with-200' | 'no-token' | 'expired' | 'header-injection' | '503' | 'not-json' | 'drop' | 'hang'
+export type BadAnswer =
+  | 'html'
+  | 'error-with-200'
+  | 'no-token'
+  | 'expired'
+  | 'header-injection'
+  | '503'
+  | 'not-json'
+  | 'drop'
+  | 'hang'
 
 export interface IamServer {
   readonly url: string
@@ -27,7 +37,11 @@ export interface IamServer {
   close(): Promise<void>
 }
 
-export const IAM_CLIENT = { clientId: 'cygnet', clientSecret: 'p@ss:w+rd/%', scope: 'storage.read:/ storage.modify:/' } as const
+export const IAM_CLIENT = {
+  clientId: 'cygnet',
+  clientSecret: 'p@ss:w+rd/%',
+  scope: 'storage.read:/ storage.modify:/',
+} as const
 
 export async function startIamServer(): Promise<IamServer> {
   const requests: Record<string, string>[] = []
@@ -40,7 +54,13 @@ export async function startIamServer(): Promise<IamServer> {
 
   const issue = (form: URLSearchParams) => {
     serial += 1
-    const claims = { iss: 'http://iam', sub: IAM_CLIENT.clientId, scope: form.get('scope'), aud: form.get('audience'), jti: String(serial) }
+    const claims = {
+      iss: 'http://iam',
+      sub: IAM_CLIENT.clientId,
+      scope: form.get('scope'),
+      aud: form.get('audience'),
+      jti: String(serial),
+    }
     const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
     const token = `${part({ alg: 'none' })}.${part(claims)}.signature${serial}`
     issued.push(token)
@@ -62,7 +82,11 @@ export async function startIamServer(): Promise<IamServer> {
     if (answer === 'drop') return void request.socket.destroy()
     if (answer !== undefined) return badly(response, answer)
     const error = wrong(request, form, refreshToken)
-    if (error !== null) return json(response, error === 'invalid_client' ? 401 : 400, { error, error_description: `about ${form}` })
+    if (error !== null)
+      return json(response, error === 'invalid_client' ? 401 : 400, {
+        error,
+        error_description: `about ${form}`,
+      })
     json(response, 200, issue(form))
   })
   const server: IamServer = {
@@ -91,13 +115,19 @@ export async function startIamServer(): Promise<IamServer> {
 /** The error code of RFC 6749 §5.2 for a request that a real IAM would refuse; null for a good one. */
 function wrong(request: IncomingMessage, form: URLSearchParams, refreshToken: string): string | null {
   const { method, url, headers } = request
-  if (method !== 'POST' || url !== '/token' || headers['content-type'] !== 'application/x-www-form-urlencoded') return 'invalid_request'
+  if (
+    method !== 'POST' ||
+    url !== '/token' ||
+    headers['content-type'] !== 'application/x-www-form-urlencoded'
+  )
+    return 'invalid_request'
   const [id, secret] = Buffer.from(headers.authorization?.match(/^Basic (\S+)$/)?.[1] ?? '', 'base64')
     .toString()
     .split(':')
     .map((part) => new URLSearchParams(`_=${part}`).get('_'))
   if (id !== IAM_CLIENT.clientId || secret !== IAM_CLIENT.clientSecret) return 'invalid_client'
-  if ([...form.keys()].some((key) => !['grant_type', 'refresh_token', 'scope', 'audience'].includes(key))) return 'invalid_request'
+  if ([...form.keys()].some((key) => !['grant_type', 'refresh_token', 'scope', 'audience'].includes(key)))
+    return 'invalid_request'
   const grant = form.get('grant_type')
   if (grant !== 'client_credentials' && grant !== 'refresh_token') return 'unsupported_grant_type'
   if ((grant === 'refresh_token') !== form.has('refresh_token')) return 'invalid_request'
@@ -108,11 +138,15 @@ function wrong(request: IncomingMessage, form: URLSearchParams, refreshToken: st
 
 function badly(response: ServerResponse, answer: BadAnswer): void {
   if (answer === 'html') response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Sign in</html>')
-  else if (answer === 'not-json') response.writeHead(200, { 'content-type': 'application/json' }).end('{"access_token": "half')
+  else if (answer === 'not-json')
+    response.writeHead(200, { 'content-type': 'application/json' }).end('{"access_token": "half')
   else if (answer === '503') response.writeHead(503, { 'content-type': 'text/plain' }).end('upstream')
-  else if (answer === 'error-with-200') json(response, 200, { error: 'server_error', access_token: 'not-a-token' })
-  else if (answer === 'expired') json(response, 200, { access_token: 'old', token_type: 'Bearer', expires_in: -1 })
-  else if (answer === 'header-injection') json(response, 200, { access_token: 'a\r\nX-Other: b', expires_in: 3600 })
+  else if (answer === 'error-with-200')
+    json(response, 200, { error: 'server_error', access_token: 'not-a-token' })
+  else if (answer === 'expired')
+    json(response, 200, { access_token: 'old', token_type: 'Bearer', expires_in: -1 })
+  else if (answer === 'header-injection')
+    json(response, 200, { access_token: 'a\r\nX-Other: b', expires_in: 3600 })
   else json(response, 200, { token_type: 'Bearer', expires_in: 3600 })
 }
 

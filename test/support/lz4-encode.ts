@@ -20,8 +20,12 @@ export interface Lz4Options {
 }
 
 /** A sequence: literals, then (unless it is the last) a copy of `length` bytes from `distance` back. */
-export function sequence(literals: Uint8Array, match?: { readonly distance: number; readonly length: number }): Uint8Array {
-  const extra = (value: number): number[] => (value < 15 ? [] : [...Array(Math.floor((value - 15) / 255)).fill(255), (value - 15) % 255])
+export function sequence(
+  literals: Uint8Array,
+  match?: { readonly distance: number; readonly length: number },
+): Uint8Array {
+  const extra = (value: number): number[] =>
+    value < 15 ? [] : [...Array(Math.floor((value - 15) / 255)).fill(255), (value - 15) % 255]
   const copied = match === undefined ? 0 : match.length - 4
   const token = (Math.min(literals.length, 15) << 4) | Math.min(copied, 15)
   const head = Uint8Array.of(token, ...extra(literals.length))
@@ -29,7 +33,9 @@ export function sequence(literals: Uint8Array, match?: { readonly distance: numb
   return concat(head, literals, Uint8Array.of(match.distance & 0xff, match.distance >>> 8, ...extra(copied)))
 }
 
-/** A block with the simplest of searches: repeats of at least eight bytes, from wherever they occurred last. */
+/**
+ * A block with the simplest of searches: repeats of at least eight bytes, from wherever they occurred last.
+ */
 function lz4Block(window: Uint8Array, start: number): Uint8Array {
   const sequences: Uint8Array[] = []
   const seen = new Map<number, number>()
@@ -56,13 +62,24 @@ function lz4Block(window: Uint8Array, start: number): Uint8Array {
 
 export function lz4Header(options: Lz4Options, contentBytes: number): Uint8Array {
   const { linked = true, blockChecksums = false, contentChecksum = true, contentSize = false } = options
-  const flags = 0x40 | (linked ? 0 : 0x20) | (blockChecksums ? 0x10 : 0) | (contentSize ? 8 : 0) | (contentChecksum ? 4 : 0)
+  const flags =
+    0x40 |
+    (linked ? 0 : 0x20) |
+    (blockChecksums ? 0x10 : 0) |
+    (contentSize ? 8 : 0) |
+    (contentChecksum ? 4 : 0)
   const descriptor = concat(Uint8Array.of(flags, 0x40), ...(contentSize ? [u32(contentBytes), u32(0)] : []))
   return concat(u32(0x184d2204), descriptor, Uint8Array.of((xxh32(descriptor) >>> 8) & 0xff))
 }
 
 export function lz4(bytes: Uint8Array, options: Lz4Options = {}): Uint8Array {
-  const { linked = true, blockChecksums = false, contentChecksum = true, blockBytes = 65536, stored = false } = options
+  const {
+    linked = true,
+    blockChecksums = false,
+    contentChecksum = true,
+    blockBytes = 65536,
+    stored = false,
+  } = options
   const pieces = [lz4Header(options, bytes.length)]
   for (let at = 0; at < bytes.length; at += blockBytes) {
     const plain = bytes.subarray(at, at + blockBytes)
@@ -74,4 +91,5 @@ export function lz4(bytes: Uint8Array, options: Lz4Options = {}): Uint8Array {
   return concat(...pieces, u32(0), ...(contentChecksum ? [u32(xxh32(bytes))] : []))
 }
 
-export const skippableFrame = (content: Uint8Array): Uint8Array => concat(u32(0x184d2a53), u32(content.length), content)
+export const skippableFrame = (content: Uint8Array): Uint8Array =>
+  concat(u32(0x184d2a53), u32(content.length), content)

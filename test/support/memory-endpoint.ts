@@ -1,4 +1,7 @@
-/** A tape endpoint in memory, in the place of a webdav driver: files as a map, and whether each is on the medium. */
+/**
+ * A tape endpoint in memory, in the place of a webdav driver: files as a map, and whether each is on the
+ * medium.
+ */
 import { createHash } from 'node:crypto'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { createChecksums } from '../../shared/extraction/checksums.ts'
@@ -36,13 +39,15 @@ export function memoryEndpoint(root = 'davs://tape.example.org:8443/cygno/'): Me
     down: false,
     released: [],
     url: (name) => `${root}${encodedName(checkedName(name))}`,
-    nameOf: (url) => (url.startsWith(root) ? url.slice(root.length).split('/').map(decodeURIComponent).join('/') : null),
+    nameOf: (url) =>
+      url.startsWith(root) ? url.slice(root.length).split('/').map(decodeURIComponent).join('/') : null,
     copy: () => Promise.reject(new Error('copies go through the service')),
     async look(file, { readBack }): Promise<TapeLook> {
       up()
       const bytes = files.get(checkedName(file.name))
       if (bytes === undefined) return { state: 'absent' }
-      if (bytes.length !== file.sizeBytes) return { state: 'different', detail: `it has ${bytes.length} bytes` }
+      if (bytes.length !== file.sizeBytes)
+        return { state: 'different', detail: `it has ${bytes.length} bytes` }
       const same =
         readBack === 'always'
           ? createHash('sha256').update(bytes).digest('hex') === file.sha256
@@ -63,7 +68,8 @@ export function memoryEndpoint(root = 'davs://tape.example.org:8443/cygno/'): Me
     async *read(file) {
       up()
       const bytes = files.get(checkedName(file.name))
-      if (bytes === undefined || bytes.length !== file.sizeBytes) throw new TransientError(`${file.name} is not there as a whole`)
+      if (bytes === undefined || bytes.length !== file.sizeBytes)
+        throw new TransientError(`${file.name} is not there as a whole`)
       yield bytes
     },
     async *list(prefix) {

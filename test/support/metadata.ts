@@ -5,8 +5,15 @@ import type { ObjectVersion } from '../../shared/storage/objects.ts'
 
 export const BEGIN_OF_RUN = 1_702_593_197
 
-/** A complete run of one file, with what a test wants different. `content` stands for the bytes: it makes the checksums. */
-export function metadataOf(runNumber: number, changes: Partial<FileMetadata> = {}, content = `run ${runNumber}`): FileMetadata {
+/**
+ * A complete run of one file, with what a test wants different. `content` stands for the bytes: it makes the
+ * checksums.
+ */
+export function metadataOf(
+  runNumber: number,
+  changes: Partial<FileMetadata> = {},
+  content = `run ${runNumber}`,
+): FileMetadata {
   const digest = (algorithm: string) => createHash(algorithm).update(content).digest('hex')
   return {
     fileName: `run${String(runNumber).padStart(5, '0')}.mid.gz`,
@@ -45,5 +52,13 @@ export function metadataOf(runNumber: number, changes: Partial<FileMetadata> = {
 }
 
 export function versionOf(key: string, etag: string, changes: Partial<ObjectVersion> = {}): ObjectVersion {
-  return { bucket: 'cygno-data', key, etag, versionId: null, sizeBytes: 1000, lastModified: new Date('2026-01-15T08:00:00Z'), ...changes }
+  return {
+    bucket: 'cygno-data',
+    key,
+    etag,
+    versionId: null,
+    sizeBytes: 1000,
+    lastModified: new Date('2026-01-15T08:00:00Z'),
+    ...changes,
+  }
 }

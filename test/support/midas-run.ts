@@ -2,7 +2,13 @@
 import { type ExtractionOptions, extractFile, type FileSource } from '../../shared/extraction/extract-file.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import { type BankToEncode, encodeBanks, encodeEvent } from '../../shared/midas/encode.ts'
-import { type BankFormat, EVENT_BEGIN_OF_RUN, EVENT_END_OF_RUN, EVENT_MESSAGE, MIDAS_MAGIC } from '../../shared/midas/format.ts'
+import {
+  type BankFormat,
+  EVENT_BEGIN_OF_RUN,
+  EVENT_END_OF_RUN,
+  EVENT_MESSAGE,
+  MIDAS_MAGIC,
+} from '../../shared/midas/format.ts'
 import { createReader } from '../../shared/midas/reader.ts'
 import { TID } from '../../shared/midas/tid.ts'
 import type { WalkResult } from '../../shared/midas/walk-result.ts'
@@ -26,9 +32,21 @@ export const dump = (runNumber: number, more: Record<string, unknown> = {}): Uin
 export const beginOfRun = (runNumber = RUN_NUMBER, body = dump(runNumber)): Uint8Array =>
   encodeEvent({ id: EVENT_BEGIN_OF_RUN, mask: MIDAS_MAGIC, serial: runNumber, timeSeconds: START_TIME, body })
 export const endOfRun = (runNumber = RUN_NUMBER, body = dump(runNumber)): Uint8Array =>
-  encodeEvent({ id: EVENT_END_OF_RUN, mask: MIDAS_MAGIC, serial: runNumber, timeSeconds: START_TIME + 60, body })
+  encodeEvent({
+    id: EVENT_END_OF_RUN,
+    mask: MIDAS_MAGIC,
+    serial: runNumber,
+    timeSeconds: START_TIME + 60,
+    body,
+  })
 export const message = (): Uint8Array =>
-  encodeEvent({ id: EVENT_MESSAGE, mask: 2, serial: 0, timeSeconds: START_TIME, body: text('[Logger,INFO] Run started\0') })
+  encodeEvent({
+    id: EVENT_MESSAGE,
+    mask: 2,
+    serial: 0,
+    timeSeconds: START_TIME,
+    body: text('[Logger,INFO] Run started\0'),
+  })
 
 export const event = (id: number, serial: number, body: Uint8Array): Uint8Array =>
   encodeEvent({ id, mask: 0, serial, timeSeconds: START_TIME + serial, body })
@@ -44,7 +62,9 @@ export function noise(count: number, seed = 1): Uint8Array {
 
 /** Two boards' header, as the DAQ writes it: one trigger, one channel each. */
 export const digitizerHeader = (): Uint8Array =>
-  new Uint8Array(Uint32Array.of(2, 1742, 1024, 1, 1, 12, 750, 0, 7, 3, 1720, 4000, 1, 1, 12, 250, 0, 9).buffer)
+  new Uint8Array(
+    Uint32Array.of(2, 1742, 1024, 1, 1, 12, 750, 0, 7, 3, 1720, 4000, 1, 1, 12, 250, 0, 9).buffer,
+  )
 
 export const cameraBanks = (seed: number): BankToEncode[] => [
   { name: 'DIG0', type: TID.uint16, data: noise(64, seed + 1) },
@@ -64,7 +84,11 @@ export const slowEvent = (serial: number, format: BankFormat = 'bank16'): Uint8A
   )
 
 /** Begin, a message, one slow event, camera events, end. */
-export function smallRun(cameraEvents = 3, format: BankFormat = 'bank32', runNumber = RUN_NUMBER): Uint8Array {
+export function smallRun(
+  cameraEvents = 3,
+  format: BankFormat = 'bank32',
+  runNumber = RUN_NUMBER,
+): Uint8Array {
   const camera = Array.from({ length: cameraEvents }, (_, serial) => cameraEvent(serial, format))
   return concat(beginOfRun(runNumber), message(), slowEvent(0, format), ...camera, endOfRun(runNumber))
 }

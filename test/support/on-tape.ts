@@ -1,4 +1,6 @@
-/** A verified copy on tape of a run that is catalogued, made by the functions themselves: its bytes are there. */
+/**
+ * A verified copy on tape of a run that is catalogued, made by the functions themselves: its bytes are there.
+ */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { copyNext } from '../../shared/copies/tape/copy-to-tape.ts'
@@ -14,13 +16,21 @@ export async function bringToTape(
 ): Promise<void> {
   const run = parseRunKey(key)
   if (run === null) throw new Error(`${key} is not the key of a run`)
-  await acceptTapeRequest(context, { tag: run.tag, runNumber: run.runNumber, bucket, key, sha256, priority: 'live' })
+  await acceptTapeRequest(context, {
+    tag: run.tag,
+    runNumber: run.runNumber,
+    bucket,
+    key,
+    sha256,
+    priority: 'live',
+  })
   const state = await copyNext(context, signal, context.log)
   if (state !== 'on-media') throw new Error(`${key} was not copied to tape: ${state}`)
 }
 
 /** Where the directory driver has it. */
-export const onTape = ({ tapeFolder }: TestTapeContext, { bucket, key }: ObjectName): string => join(tapeFolder, bucket, key)
+export const onTape = ({ tapeFolder }: TestTapeContext, { bucket, key }: ObjectName): string =>
+  join(tapeFolder, bucket, key)
 
 export function corruptOnTape(context: TestTapeContext, object: ObjectName): void {
   const path = onTape(context, object)

@@ -5,7 +5,10 @@ import { createLogger } from '../../shared/log.ts'
 
 export interface PartOfApi extends Api {
   /** Asks as somebody with these scopes. */
-  ask(path: string, options?: { readonly scopes?: readonly string[]; readonly method?: string }): Promise<Response>
+  ask(
+    path: string,
+    options?: { readonly scopes?: readonly string[]; readonly method?: string },
+  ): Promise<Response>
 }
 
 /** @param anybody what everybody may who does not say otherwise. */

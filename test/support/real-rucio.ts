@@ -1,6 +1,6 @@
 /**
- * A real Rucio server on 127.0.0.1: the package of PyPI in a virtual environment of its own, on SQLite, without daemons (so nothing
- * is transferred: a rule is OK when its replica was registered by hand).
+ * A real Rucio server on 127.0.0.1: the package of PyPI in a virtual environment of its own, on SQLite,
+ * without daemons (so nothing is transferred: a rule is OK when its replica was registered by hand).
  */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -35,7 +35,10 @@ async function ensureRucio(): Promise<string> {
   const program = join(folder, 'bin', 'python')
   if (existsSync(join(folder, 'complete'))) return program
   const python = await findProgram('python3')
-  if (python === null) throw new InvalidInputError('a real Rucio server needs python3 with its venv module: apt-get install python3-venv')
+  if (python === null)
+    throw new InvalidInputError(
+      'a real Rucio server needs python3 with its venv module: apt-get install python3-venv',
+    )
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   const options = { timeout: LONGEST_INSTALLATION_MS }
@@ -83,7 +86,10 @@ export async function startRealRucio(): Promise<RealRucio> {
   writeFileSync(join(folder, 'etc', 'rucio.cfg'), configuration(folder))
   writeFileSync(join(folder, 'bootstrap.py'), BOOTSTRAP)
   writeFileSync(join(folder, 'serve.py'), SERVE)
-  await promisify(execFile)(program, [join(folder, 'bootstrap.py')], { env: { RUCIO_HOME: folder }, timeout: LONGEST_INSTALLATION_MS })
+  await promisify(execFile)(program, [join(folder, 'bootstrap.py')], {
+    env: { RUCIO_HOME: folder },
+    timeout: LONGEST_INSTALLATION_MS,
+  })
   const port = await freePort()
   const url = `http://${LOOPBACK}:${port}`
   const service = await startProcess({
@@ -94,13 +100,22 @@ export async function startRealRucio(): Promise<RealRucio> {
     environment: { RUCIO_HOME: folder, HOME: folder },
     probe: async (signal) => (await fetch(`${url}/ping`, { signal })).ok,
   })
-  const credentials = { 'x-rucio-username': 'tester', 'x-rucio-password': 'tester', 'x-rucio-account': 'root' }
-  const token = (await fetch(`${url}/auth/userpass`, { headers: credentials })).headers.get('x-rucio-auth-token') ?? ''
+  const credentials = {
+    'x-rucio-username': 'tester',
+    'x-rucio-password': 'tester',
+    'x-rucio-account': 'root',
+  }
+  const token =
+    (await fetch(`${url}/auth/userpass`, { headers: credentials })).headers.get('x-rucio-auth-token') ?? ''
   return {
     url,
     token,
     ask: (method, path, body, headers = {}) =>
-      askRucio(url, method, path, body, { 'x-rucio-auth-token': token, 'x-rucio-account': 'root', ...headers }),
+      askRucio(url, method, path, body, {
+        'x-rucio-auth-token': token,
+        'x-rucio-account': 'root',
+        ...headers,
+      }),
     async close() {
       await service.stop()
       rmSync(dataFolder, { recursive: true, force: true })
@@ -116,7 +131,11 @@ export async function askRucio(
   headers: Record<string, string>,
 ): Promise<{ status: number; kind: string; text: string }> {
   const text = body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }
-  const answer = await fetch(url + path, { method, headers: { 'content-type': 'application/json', ...headers }, ...text })
+  const answer = await fetch(url + path, {
+    method,
+    headers: { 'content-type': 'application/json', ...headers },
+    ...text,
+  })
   const said = await answer.text()
   return { status: answer.status, kind: /"ExceptionClass": ?"(\w+)"/.exec(said)?.[1] ?? '', text: said }
 }

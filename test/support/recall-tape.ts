@@ -1,4 +1,7 @@
-/** A tape endpoint in memory for recalls: files wait on the medium until they were asked for so often, and what can go wrong does on demand. */
+/**
+ * A tape endpoint in memory for recalls: files wait on the medium until they were asked for so often, and
+ * what can go wrong does on demand.
+ */
 import { createHash } from 'node:crypto'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import type { TapeDriver, TapeFile } from '../../shared/tape/driver.ts'

@@ -44,7 +44,12 @@ const contentOfRun = (context: TestTapeContext, run: TestRun): Content => ({
 })
 
 /** The row of a copy on tape in this state; and the bytes at the endpoint. */
-export async function putOnTape(context: TestTapeContext, tape: RecallTape, run: TestRun, state: ReplicaState = 'on-media'): Promise<void> {
+export async function putOnTape(
+  context: TestTapeContext,
+  tape: RecallTape,
+  run: TestRun,
+  state: ReplicaState = 'on-media',
+): Promise<void> {
   const name = `${context.bucket}/${run.key}`
   tape.files.set(name, run.bytes)
   const place = { endpoint: tape.endpoint, url: tape.url(name), name, requestedBy: 'test' }
@@ -59,22 +64,42 @@ export async function deleteFromStore(context: TestTapeContext, run: TestRun): P
   if (cloud !== undefined) await setState(context, cloud.id, cloud.state, 'deleted')
 }
 
-export async function onlyOnTape(context: TestTapeContext, tape: RecallTape, runNumber: number, sizeBytes?: number): Promise<TestRun> {
+export async function onlyOnTape(
+  context: TestTapeContext,
+  tape: RecallTape,
+  runNumber: number,
+  sizeBytes?: number,
+): Promise<TestRun> {
   const run = await makeRun(context, runNumber, sizeBytes)
   await putOnTape(context, tape, run)
   await deleteFromStore(context, run)
   return run
 }
 
-export async function setState(context: TestTapeContext, id: number, from: ReplicaState, to: ReplicaState): Promise<void> {
-  const claim = await claimReplica(context.database, id, [from], { owner: randomUUID(), leaseSeconds: TEST_LEASE_SECONDS })
+export async function setState(
+  context: TestTapeContext,
+  id: number,
+  from: ReplicaState,
+  to: ReplicaState,
+): Promise<void> {
+  const claim = await claimReplica(context.database, id, [from], {
+    owner: randomUUID(),
+    leaseSeconds: TEST_LEASE_SECONDS,
+  })
   if (claim === null) throw new Error(`replica ${id} is not ${from}`)
-  const verified = to === 'on-media' || to === 'staged' ? { verified_at: new Date(), verified_by: 'test' } : {}
+  const verified =
+    to === 'on-media' || to === 'staged' ? { verified_at: new Date(), verified_by: 'test' } : {}
   await endClaim(context.database, claim, { change: { state: to, ...verified } }, new Date())
 }
 
-export async function replicaOf(context: TestTapeContext, run: TestRun, kind: Replica['kind']): Promise<Replica | undefined> {
-  return (await replicasOfRun(context.database, run.runId)).find((replica) => replica.kind === kind && replica.sha256 === run.sha256)
+export async function replicaOf(
+  context: TestTapeContext,
+  run: TestRun,
+  kind: Replica['kind'],
+): Promise<Replica | undefined> {
+  return (await replicasOfRun(context.database, run.runId)).find(
+    (replica) => replica.kind === kind && replica.sha256 === run.sha256,
+  )
 }
 
 export async function bytesInStore(context: TestTapeContext, key: string): Promise<Buffer | null> {

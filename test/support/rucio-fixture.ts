@@ -1,4 +1,7 @@
-/** What the tests of the rucio driver share: RSEs, a strict server, an endpoint in memory, and the driver on both. */
+/**
+ * What the tests of the rucio driver share: RSEs, a strict server, an endpoint in memory, and the driver on
+ * both.
+ */
 import type { CopySource } from '../../shared/tape/driver.ts'
 import { createRucioDriver, type RucioOptions } from '../../shared/tape/rucio/rucio.ts'
 import type { TokenSource } from '../../shared/tape/tokens/token-source.ts'
@@ -19,7 +22,10 @@ const RSES = [
 export const fixedToken = (token: string): TokenSource => ({ token: async () => token, refused() {} })
 
 /** `<bucket>/<key>` in its two parts. */
-export const splitName = (name: string) => ({ scope: name.slice(0, name.indexOf('/')), name: name.slice(name.indexOf('/') + 1) })
+export const splitName = (name: string) => ({
+  scope: name.slice(0, name.indexOf('/')),
+  name: name.slice(name.indexOf('/') + 1),
+})
 
 export function sourceOf(name: string): CopySource {
   const { scope: bucket, name: key } = splitName(name)
@@ -33,7 +39,10 @@ export function sourceOf(name: string): CopySource {
 }
 
 /** @param setup the transfer of the server's jobs, where it carries them out. */
-export async function startRucioFixture(setup: Pick<RucioSetup, 'transfer'> = {}, endpoint: MemoryEndpoint = memoryEndpoint(TAPE)) {
+export async function startRucioFixture(
+  setup: Pick<RucioSetup, 'transfer'> = {},
+  endpoint: MemoryEndpoint = memoryEndpoint(TAPE),
+) {
   const rucio = await startRucioServer({ account: 'cygno-daq', scopes: ['cygno-data'], rses: RSES, ...setup })
   return {
     rucio,

@@ -1,6 +1,6 @@
 /**
- * A Rucio server over HTTP, as its REST interface is: strict about headers, paths and accepted types, with streams
- * cut into odd pieces, and able to misbehave. What it knows and refuses is in rucio-state.ts.
+ * A Rucio server over HTTP, as its REST interface is: strict about headers, paths and accepted types, with
+ * streams cut into odd pieces, and able to misbehave. What it knows and refuses is in rucio-state.ts.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -40,7 +40,12 @@ export interface RucioServer {
   setReplica(did: string, rse: string, state: string): void
   setRule(
     id: string,
-    change: Partial<Pick<StoredRule, 'state' | 'error' | 'expires_at' | 'locks_ok_cnt' | 'locks_replicating_cnt' | 'locks_stuck_cnt'>>,
+    change: Partial<
+      Pick<
+        StoredRule,
+        'state' | 'error' | 'expires_at' | 'locks_ok_cnt' | 'locks_replicating_cnt' | 'locks_stuck_cnt'
+      >
+    >,
   ): void
   forgetRule(id: string): void
   /** Where a deterministic RSE has a file. */
@@ -52,7 +57,11 @@ export interface RucioServer {
   close(): Promise<void>
 }
 
-const notAcceptable = problem(406, 'UnsupportedRequestedContentType', 'The requested content type is not supported.')
+const notAcceptable = problem(
+  406,
+  'UnsupportedRequestedContentType',
+  'The requested content type is not supported.',
+)
 
 export async function startRucioServer(options: RucioSetup): Promise<RucioServer> {
   const state = createRucioState(options)
@@ -63,9 +72,11 @@ export async function startRucioServer(options: RucioSetup): Promise<RucioServer
 
   /** The error for a request that gets no further; null for others. */
   const refusal = ({ url = '/', headers }: IncomingMessage): Reply | null => {
-    if (!/^[A-Za-z0-9_.~%!$&'()*+,;=:@/?-]*$/.test(url)) return problem(400, 'ValueError', 'the path is not encoded')
+    if (!/^[A-Za-z0-9_.~%!$&'()*+,;=:@/?-]*$/.test(url))
+      return problem(400, 'ValueError', 'the path is not encoded')
     const token = headers['x-rucio-auth-token']
-    if (token === undefined || headers.authorization !== undefined) return problem(400, 'ValueError', 'Token must be set.')
+    if (token === undefined || headers.authorization !== undefined)
+      return problem(400, 'ValueError', 'Token must be set.')
     if (tokens.has(String(token)) && headers['x-rucio-account'] === options.account) return null
     return problem(401, 'CannotAuthenticate', 'Cannot authenticate with given credentials')
   }
@@ -78,12 +89,19 @@ export async function startRucioServer(options: RucioSetup): Promise<RucioServer
     const text = await bodyOf(request)
     if (fault === 'hang') return server.onHang()
     if (fault === 'drop') return void request.socket.destroy()
-    if (fault === '503') return send(response, problem(503, 'DatabaseException', 'Currently there are too many requests'))
+    if (fault === '503')
+      return send(response, problem(503, 'DatabaseException', 'Currently there are too many requests'))
     const reply = refusal(request) ?? answer(state, request, text, server.isAdmin)
     if (fault === 'lose-reply') return void request.socket.destroy()
-    if (fault === 'html') return send(response, { status: 200, body: '<html>Sign in</html>', type: 'text/html' })
-    if (fault === 'half') return send(response, { ...reply, body: reply.body.slice(0, Math.max(1, Math.floor(reply.body.length / 2))) })
-    if (fault === 'error-in-stream') return send(response, { ...reply, body: `${problem(0, 'DatabaseException', 'gone').body}\n` })
+    if (fault === 'html')
+      return send(response, { status: 200, body: '<html>Sign in</html>', type: 'text/html' })
+    if (fault === 'half')
+      return send(response, {
+        ...reply,
+        body: reply.body.slice(0, Math.max(1, Math.floor(reply.body.length / 2))),
+      })
+    if (fault === 'error-in-stream')
+      return send(response, { ...reply, body: `${problem(0, 'DatabaseException', 'gone').body}\n` })
     // In pieces that respect neither lines nor characters, as a proxy may cut them.
     if (reply.type !== STREAM_TYPE) return send(response, reply)
     response.writeHead(reply.status, { 'content-type': STREAM_TYPE })
@@ -114,7 +132,8 @@ export async function startRucioServer(options: RucioSetup): Promise<RucioServer
     forgetRule: (id) => void rules.delete(id),
     place: state.place,
     async run() {
-      for (const rule of rules.values()) if (rule.state === 'REPLICATING' || rule.state === 'STUCK') await state.fulfil(rule)
+      for (const rule of rules.values())
+        if (rule.state === 'REPLICATING' || rule.state === 'STUCK') await state.fulfil(rule)
     },
     giveUp() {
       for (const rule of rules.values()) if (rule.state === 'STUCK') rule.state = 'SUSPENDED'
@@ -124,7 +143,12 @@ export async function startRucioServer(options: RucioSetup): Promise<RucioServer
   return server
 }
 
-function answer(state: RucioState, { method, url = '/', headers }: IncomingMessage, text: string, isAdmin: boolean): Reply {
+function answer(
+  state: RucioState,
+  { method, url = '/', headers }: IncomingMessage,
+  text: string,
+  isAdmin: boolean,
+): Reply {
   const { pathname, searchParams } = new URL(url, 'http://rucio')
   const takes = (type: string) => headers.accept === type || headers.accept === '*/*'
   const route = `${method} ${pathname}`
@@ -134,7 +158,8 @@ function answer(state: RucioState, { method, url = '/', headers }: IncomingMessa
   if (route === 'GET /rules/') return takes(STREAM_TYPE) ? state.findRules([...searchParams]) : notAcceptable
   const id = pathname.match(/^\/rules\/([0-9a-f]{32})$/)?.[1]
   if (id !== undefined && method === 'PUT') return state.changeRule(id, text, isAdmin)
-  if (id !== undefined && method === 'GET') return takes('application/json') ? state.tellRule(id) : notAcceptable
+  if (id !== undefined && method === 'GET')
+    return takes('application/json') ? state.tellRule(id) : notAcceptable
   return { status: 404, body: '<!doctype html><title>404 Not Found</title>', type: 'text/html' }
 }
 

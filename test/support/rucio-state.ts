@@ -1,7 +1,7 @@
 /**
- * What a Rucio server knows and what it refuses: files, replicas and rules, with the errors of the real one, also where these
- * surprise (a bad field is a 500; other checksums for a known file are taken, and passed over). Compared with a real server in
- * test/real/rucio.test.ts. rucio-server.ts serves it over HTTP.
+ * What a Rucio server knows and what it refuses: files, replicas and rules, with the errors of the real one,
+ * also where these surprise (a bad field is a 500; other checksums for a known file are taken, and passed
+ * over). Compared with a real server in test/real/rucio.test.ts. rucio-server.ts serves it over HTTP.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import * as z from 'zod'
@@ -55,7 +55,10 @@ export interface RucioSetup {
   readonly transfer?: (transfer: RucioTransfer) => Promise<void>
 }
 
-const did = { scope: z.string().regex(/^[a-zA-Z_\-.0-9]{1,25}$/), name: z.string().regex(/^[/A-Za-z0-9][/A-Za-z0-9._-]{0,249}$/) }
+const did = {
+  scope: z.string().regex(/^[a-zA-Z_\-.0-9]{1,25}$/),
+  name: z.string().regex(/^[/A-Za-z0-9][/A-Za-z0-9._-]{0,249}$/),
+}
 const registration = z.strictObject({
   rse: z.string(),
   files: z.array(
@@ -97,7 +100,9 @@ const ruleRequest = z.strictObject({
   comment: z.string().max(250).nullish(),
   meta: z.string().max(3999).nullish(),
 })
-const ruleChange = z.strictObject({ options: z.strictObject({ state: z.string().optional(), lifetime: z.number().nullish() }) })
+const ruleChange = z.strictObject({
+  options: z.strictObject({ state: z.string().optional(), lifetime: z.number().nullish() }),
+})
 
 export interface Reply {
   readonly status: number
@@ -132,14 +137,16 @@ export function createRucioState(options: RucioSetup) {
   const register = (text: string): Reply => {
     const json = parsed(text)
     const body = registration.safeParse(json)
-    if (!body.success) return problem(500, 'InvalidObject', `Problem validating dids: ${z.prettifyError(body.error)}`)
+    if (!body.success)
+      return problem(500, 'InvalidObject', `Problem validating dids: ${z.prettifyError(body.error)}`)
     const rse = rseOf(body.data.rse)
     if (rse === undefined) return problem(404, 'RSENotFound', `RSE '${body.data.rse}' cannot be found`)
     for (const { pfn, meta: _, ...file } of body.data.files) {
       if (!options.scopes.includes(file.scope)) return problem(404, 'ScopeNotFound', 'Scope not found!')
       if (pfn === undefined && !rse.deterministic)
         return problem(500, 'UnsupportedOperation', 'PFN needed for this (non deterministic) RSE')
-      if (pfn !== undefined && !pfn.startsWith(rse.prefix)) return problem(500, 'RSEFileNameNotSupported', 'Invalid hostname')
+      if (pfn !== undefined && !pfn.startsWith(rse.prefix))
+        return problem(500, 'RSEFileNameNotSupported', 'Invalid hostname')
       if (pfn !== undefined && rse.deterministic && pfn !== place(rse.name, file))
         return problem(400, 'InvalidPath', 'does not match the expected PFNs')
       know({ ...file, adler32: file.adler32 ?? null, md5: file.md5 ?? null }, rse.name, pfn)
@@ -161,11 +168,14 @@ export function createRucioState(options: RucioSetup) {
     const expression = body.data.rse_expression ?? null
     if (expression !== null && rseOf(expression) === undefined)
       return problem(500, 'InvalidRSEExpression', 'RSE Expression resulted in an empty set.')
-    const known = body.data.dids.map(({ scope, name }) => files.get(`${scope}:${name}`)).filter((file) => file !== undefined)
+    const known = body.data.dids
+      .map(({ scope, name }) => files.get(`${scope}:${name}`))
+      .filter((file) => file !== undefined)
     return stream(
       known.map(({ replicas, ...file }) => {
         const shown = [...replicas].filter(
-          ([rse, { state }]) => (expression ?? rse) === rse && (body.data.all_states === true || state === 'AVAILABLE'),
+          ([rse, { state }]) =>
+            (expression ?? rse) === rse && (body.data.all_states === true || state === 'AVAILABLE'),
         )
         return {
           ...file,
@@ -180,28 +190,60 @@ export function createRucioState(options: RucioSetup) {
   const addRule = (text: string): Reply => {
     const json = parsed(text)
     for (const field of ['dids', 'account', 'copies', 'rse_expression'])
-      if (typeof json !== 'object' || json === null || !(field in json)) return problem(400, 'KeyError', `'${field}' not defined`)
+      if (typeof json !== 'object' || json === null || !(field in json))
+        return problem(400, 'KeyError', `'${field}' not defined`)
     const body = ruleRequest.safeParse(json)
-    if (!body.success) return problem(409, 'InvalidObject', `Problem validating rule: ${z.prettifyError(body.error)}`)
+    if (!body.success)
+      return problem(409, 'InvalidObject', `Problem validating rule: ${z.prettifyError(body.error)}`)
     const { account, copies, rse_expression: rseName, lifetime = null, comment = null, dids } = body.data
     const rse = rseOf(rseName)
-    if (rse === undefined) return problem(409, 'InvalidRSEExpression', 'RSE Expression resulted in an empty set.')
+    if (rse === undefined)
+      return problem(409, 'InvalidRSEExpression', 'RSE Expression resulted in an empty set.')
     const { scope, name } = dids[0] ?? { scope: '', name: '' }
     const file = files.get(`${scope}:${name}`)
-    if (file === undefined) return problem(404, 'DataIdentifierNotFound', `Data identifier ${scope}:${name} is not valid.`)
+    if (file === undefined)
+      return problem(404, 'DataIdentifierNotFound', `Data identifier ${scope}:${name} is not valid.`)
     if (file.bytes > (rse.quotaBytes ?? Number.POSITIVE_INFINITY))
-      return problem(409, 'InsufficientAccountLimit', "There is insufficient quota on any of the target RSE's to fulfill the operation.")
+      return problem(
+        409,
+        'InsufficientAccountLimit',
+        "There is insufficient quota on any of the target RSE's to fulfill the operation.",
+      )
     const same = [...rules.values()].some(
       (rule) =>
-        rule.scope === scope && rule.name === name && rule.account === account && rule.rse_expression === rseName && rule.copies === copies,
+        rule.scope === scope &&
+        rule.name === name &&
+        rule.account === account &&
+        rule.rse_expression === rseName &&
+        rule.copies === copies,
     )
-    if (same) return problem(409, 'DuplicateRule', 'UNIQUE constraint failed: rules.scope, rules.name, rules.account, rules.rse_expression')
+    if (same)
+      return problem(
+        409,
+        'DuplicateRule',
+        'UNIQUE constraint failed: rules.scope, rules.name, rules.account, rules.rse_expression',
+      )
     const done = file.replicas.get(rseName)?.state === 'AVAILABLE'
     if (!done) file.replicas.set(rseName, { pfn: place(rseName, file), state: 'COPYING' })
     const id = randomBytes(16).toString('hex')
     rules.set(id, {
-      ...{ id, scope, name, account, rse_expression: rseName, copies, expires_at: expiry(lifetime), comments: comment, error: null },
-      ...{ state: done ? 'OK' : 'REPLICATING', locks_ok_cnt: done ? 1 : 0, locks_replicating_cnt: done ? 0 : 1, locks_stuck_cnt: 0 },
+      ...{
+        id,
+        scope,
+        name,
+        account,
+        rse_expression: rseName,
+        copies,
+        expires_at: expiry(lifetime),
+        comments: comment,
+        error: null,
+      },
+      ...{
+        state: done ? 'OK' : 'REPLICATING',
+        locks_ok_cnt: done ? 1 : 0,
+        locks_replicating_cnt: done ? 0 : 1,
+        locks_stuck_cnt: 0,
+      },
     })
     return { status: 201, body: JSON.stringify([id]), type: 'text/html; charset=utf-8' }
   }
@@ -210,7 +252,8 @@ export function createRucioState(options: RucioSetup) {
     const rule = rules.get(id)
     const body = ruleChange.safeParse(parsed(text))
     if (!body.success) return problem(409, 'InputValidationError', 'not a valid option to set.')
-    if (!isAdmin) return problem(401, 'AccessDenied', `Account ${options.account} can not update replication rule`)
+    if (!isAdmin)
+      return problem(401, 'AccessDenied', `Account ${options.account} can not update replication rule`)
     if (rule === undefined) return problem(404, 'RuleNotFound', `No rule with the id ${id} found`)
     const { state, lifetime } = body.data.options
     if (state?.toUpperCase() === 'STUCK') rule.state = 'STUCK'
@@ -222,7 +265,9 @@ export function createRucioState(options: RucioSetup) {
     const file = files.get(`${rule.scope}:${rule.name}`)
     const target = file?.replicas.get(rule.rse_expression)
     const source =
-      [...(file?.replicas ?? [])].find(([rse, { state }]) => rse !== rule.rse_expression && state === 'AVAILABLE')?.[1].pfn ?? ''
+      [...(file?.replicas ?? [])].find(
+        ([rse, { state }]) => rse !== rule.rse_expression && state === 'AVAILABLE',
+      )?.[1].pfn ?? ''
     if (file === undefined || target === undefined || options.transfer === undefined) return
     const { adler32, bytes: sizeBytes } = file
     const failed = await options.transfer({ source, destination: target.pfn, adler32, sizeBytes }).then(
@@ -230,15 +275,25 @@ export function createRucioState(options: RucioSetup) {
       (error: Error) => error.message,
     )
     target.state = failed === null ? 'AVAILABLE' : 'COPYING'
-    const locks = { locks_ok_cnt: failed === null ? 1 : 0, locks_replicating_cnt: 0, locks_stuck_cnt: failed === null ? 0 : 1 }
+    const locks = {
+      locks_ok_cnt: failed === null ? 1 : 0,
+      locks_replicating_cnt: 0,
+      locks_stuck_cnt: failed === null ? 0 : 1,
+    }
     Object.assign(rule, { state: failed === null ? 'OK' : 'STUCK', error: failed, ...locks })
   }
 
-  /** The rules with these fields; a field that rules do not have is a fault of the server, as in the real one. */
+  /**
+   * The rules with these fields; a field that rules do not have is a fault of the server, as in the real one.
+   */
   const findRules = (wanted: readonly (readonly [string, string])[]): Reply => {
     if (wanted.some(([field]) => !['scope', 'name', 'account', 'rse_expression'].includes(field)))
       return { status: 500, body: 'no such attribute' }
-    return stream([...rules.values()].filter((rule) => wanted.every(([field, value]) => rule[field as 'scope'] === value)))
+    return stream(
+      [...rules.values()].filter((rule) =>
+        wanted.every(([field, value]) => rule[field as 'scope'] === value),
+      ),
+    )
   }
 
   const tellRule = (id: string): Reply => {
@@ -251,7 +306,9 @@ export function createRucioState(options: RucioSetup) {
 }
 
 const expiry = (lifetimeSeconds: number | null) =>
-  lifetimeSeconds === null ? null : new Date(Date.now() + lifetimeSeconds * 1000).toUTCString().replace('GMT', 'UTC')
+  lifetimeSeconds === null
+    ? null
+    : new Date(Date.now() + lifetimeSeconds * 1000).toUTCString().replace('GMT', 'UTC')
 
 function parsed(text: string): unknown {
   try {

@@ -1,4 +1,7 @@
-/** A way to a server that can go silent without closing anything, as a host does that hangs, or a network that is cut. */
+/**
+ * A way to a server that can go silent without closing anything, as a host does that hangs, or a network that
+ * is cut.
+ */
 import { createServer, connect as open, type Socket } from 'node:net'
 
 export interface SilentProxy {

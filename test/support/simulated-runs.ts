@@ -60,7 +60,8 @@ export async function streamOf(options: Options, subrun = 0): Promise<Uint8Array
 }
 
 export const eventsOf = async (options: Options, subrun = 0) => walk(await streamOf(options, subrun))
-export const dumpsOf = (events: readonly Event[]) => events.filter((event) => event.mask === 0x494d).map((event) => parseOdb(event.body))
+export const dumpsOf = (events: readonly Event[]) =>
+  events.filter((event) => event.mask === 0x494d).map((event) => parseOdb(event.body))
 
 /** A folder that goes away with the test. */
 export async function folder(): Promise<string> {

@@ -1,4 +1,7 @@
-/** The pages on a catalogue in which something happens: three sites, a week of runs, copies in every state, dead letters. */
+/**
+ * The pages on a catalogue in which something happens: three sites, a week of runs, copies in every state,
+ * dead letters.
+ */
 import { securityHeaders } from '../../functions/catalog-api/access/headers.ts'
 import { compressed } from '../../functions/catalog-api/http/compressed.ts'
 import { createEmptyApi } from '../../functions/catalog-api/http/empty-api.ts'
@@ -14,13 +17,22 @@ import { signal } from './context.ts'
 import { metadataOf, versionOf } from './metadata.ts'
 import type { TestTapeContext } from './tape-context.ts'
 
-export const caller = (...scopes: readonly string[]): Caller => ({ kind: 'person', subject: 'person:test', name: 'Ada Lovelace', scopes })
+export const caller = (...scopes: readonly string[]): Caller => ({
+  kind: 'person',
+  subject: 'person:test',
+  name: 'Ada Lovelace',
+  scopes,
+})
 export const READER = caller('read:*', 'link:*')
 export const OPERATOR = caller('read:*', 'link:*', 'recall:*', 'operate:*')
 export const NOBODY: Caller = { kind: 'anonymous', subject: 'anonymous', name: 'everybody', scopes: [] }
 
 /** The pages alone, as whoever `who` says at the moment. */
-export function siteApp(context: TestTapeContext, who: () => Caller, options: Partial<PageOptions> = {}): Api {
+export function siteApp(
+  context: TestTapeContext,
+  who: () => Caller,
+  options: Partial<PageOptions> = {},
+): Api {
   const api = createEmptyApi(context.log)
   const { app } = api
   app.use(securityHeaders({ https: false, issuerOrigin: null }))
@@ -29,7 +41,12 @@ export function siteApp(context: TestTapeContext, who: () => Caller, options: Pa
     await next()
   })
   app.use(compressed)
-  registerPages(api, context, { browser: null, logFolder: null, live: { lastsSeconds: 60, pollMs: 50 }, ...options })
+  registerPages(api, context, {
+    browser: null,
+    logFolder: null,
+    live: { lastsSeconds: 60, pollMs: 50 },
+    ...options,
+  })
   return api
 }
 
@@ -71,9 +88,14 @@ export async function makeRun(
     },
     `${tag} ${runNumber}`,
   )
-  await record(database, versionOf(key, `${tag}-${runNumber}`, { sizeBytes, lastModified: new Date((startedAt + 300) * 1000) }), metadata, {
-    tag,
-  })
+  await record(
+    database,
+    versionOf(key, `${tag}-${runNumber}`, { sizeBytes, lastModified: new Date((startedAt + 300) * 1000) }),
+    metadata,
+    {
+      tag,
+    },
+  )
 }
 
 const PARAMETERS = {
@@ -113,13 +135,21 @@ export async function fillSite(context: TestTapeContext): Promise<void> {
       runNumber,
       ago,
       sizeBytes: 300_000_000 + 17_000_000 * (index % 7),
-      odb: { pedestal_run: Number(pedestal), ...(pedestal ? { run_description: 'pedestal, HV off', HV_STATE: 0, source_type: 0 } : {}) },
+      odb: {
+        pedestal_run: Number(pedestal),
+        ...(pedestal ? { run_description: 'pedestal, HV off', HV_STATE: 0, source_type: 0 } : {}),
+      },
       changes: index === 18 ? { complete: false, problem: TROUBLE } : {},
     })
     if (index < 15) await copyToTape(database, runNumber, 'LNGS')
   }
   for (let index = 0; index < 12; index++) {
-    await makeRun(context, { tag: 'LNF', runNumber: 7001 + index, ago: (11 - index) * 14 * 3600 + 3 * 3600, sizeBytes: 90_000_000 })
+    await makeRun(context, {
+      tag: 'LNF',
+      runNumber: 7001 + index,
+      ago: (11 - index) * 14 * 3600 + 3 * 3600,
+      sizeBytes: 90_000_000,
+    })
     if (index < 10) await copyToTape(database, 7001 + index, 'LNF')
   }
   await makeRun(context, { tag: 'MAN', runNumber: 11_300, ago: 40 * DAY_SECONDS, sizeBytes: 55_000_000 })
@@ -159,7 +189,11 @@ export async function stirCopies({ database }: TestTapeContext): Promise<void> {
         verified_at: null,
         verified_by: null,
         attempts: failed ? 4 : again ? 2 : 0,
-        last_error: failed ? 'the endpoint answered 507 Insufficient Storage' : again ? 'the endpoint answered 403 Forbidden' : null,
+        last_error: failed
+          ? 'the endpoint answered 507 Insufficient Storage'
+          : again
+            ? 'the endpoint answered 403 Forbidden'
+            : null,
         next_attempt_at: failed || again ? new Date(Date.now() + 600_000) : null,
       })
       .execute()
@@ -168,15 +202,27 @@ export async function stirCopies({ database }: TestTapeContext): Promise<void> {
 }
 
 /** A file of a run that could not be read, which is all that is known of the run. */
-export async function giveUpArrival({ database }: TestTapeContext, key: string, reason: string): Promise<void> {
+export async function giveUpArrival(
+  { database }: TestTapeContext,
+  key: string,
+  reason: string,
+): Promise<void> {
   const arrival = { bucket: 'cygno-data', key, versionId: null, etag: 'given-up', sizeBytes: 412_000_000 }
-  const notified = { sequencer: null, eventName: 's3:ObjectCreated:Put', eventTime: null, source: 'minio' } as const
+  const notified = {
+    sequencer: null,
+    eventName: 's3:ObjectCreated:Put',
+    eventTime: null,
+    source: 'minio',
+  } as const
   await recordArrivals(database, [{ ...arrival, ...notified }], new Date())
   const failed = { state: 'failed', attempts: 6, reason, finished_at: new Date() } as const
   await database.updateTable('arrivals').set(failed).where('object_key', '=', key).execute()
 }
 
 /** A message on a queue's dead letters; `about` is in its body. */
-export async function addDeadLetter({ queues }: TestTapeContext, body: Readonly<Record<string, unknown>>): Promise<void> {
+export async function addDeadLetter(
+  { queues }: TestTapeContext,
+  body: Readonly<Record<string, unknown>>,
+): Promise<void> {
   await queues.send('tape-requests-dead', [JSON.stringify(body)], signal)
 }

@@ -22,12 +22,18 @@ export interface TestStack extends Stack {
   readonly bucket: string
   put(key: string, body: Uint8Array): Promise<void>
   /** Runs the command; never throws for its exit code. */
-  cygnet(...args: readonly string[]): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>
+  cygnet(
+    ...args: readonly string[]
+  ): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>
   close(): Promise<void>
 }
 
 export async function startTestStack(
-  options: { readonly notifications?: boolean; readonly extras?: readonly Extra[]; readonly environment?: Record<string, string> } = {},
+  options: {
+    readonly notifications?: boolean
+    readonly extras?: readonly Extra[]
+    readonly environment?: Record<string, string>
+  } = {},
 ): Promise<TestStack> {
   const folder = temporaryFolder()
   const stack = await startStack({
@@ -38,7 +44,11 @@ export async function startTestStack(
     signal: new AbortController().signal,
     environment: options.environment ?? {},
   })
-  const context = createStorageContext(loadConfig(stack.environment), 'test', createLogger({ function: 'test', level: 'silent' }))
+  const context = createStorageContext(
+    loadConfig(stack.environment),
+    'test',
+    createLogger({ function: 'test', level: 'silent' }),
+  )
   const bucket = context.config.CYGNET_RAW_BUCKETS[0] ?? ''
   return {
     ...stack,
@@ -68,7 +78,10 @@ export async function startTestStack(
   }
 }
 
-/** Asks again and again, also through outages, until the answer is not null; fails with `what` when it never comes. */
+/**
+ * Asks again and again, also through outages, until the answer is not null; fails with `what` when it never
+ * comes.
+ */
 export async function eventually<T>(
   what: string | (() => Promise<string>),
   ask: () => Promise<T | null | undefined | false>,
@@ -81,7 +94,8 @@ export async function eventually<T>(
       throw error
     })
     if (answer !== null && answer !== undefined && answer !== false) return answer
-    if (performance.now() > end) throw new Error(`not within ${limitMs / 1000} s: ${typeof what === 'string' ? what : await what()}`)
+    if (performance.now() > end)
+      throw new Error(`not within ${limitMs / 1000} s: ${typeof what === 'string' ? what : await what()}`)
     await sleep(50)
   }
 }

@@ -1,4 +1,7 @@
-/** A context with a place for second copies: on the test services, with the directory driver on a temporary folder unless said otherwise. */
+/**
+ * A context with a place for second copies: on the test services, with the directory driver on a temporary
+ * folder unless said otherwise.
+ */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporaryFolder } from '../../infra/local/testing.ts'
@@ -18,7 +21,11 @@ export interface TestTapeContext extends TestContext, TapeContext {
   /** The root of the directory driver. */
   readonly tapeFolder: string
   /** Puts bytes into the store and catalogues them as the run of the key, the way extraction does. */
-  putRun(key: string, body: Uint8Array | string, options?: { readonly reopen?: boolean }): Promise<CataloguedObject>
+  putRun(
+    key: string,
+    body: Uint8Array | string,
+    options?: { readonly reopen?: boolean },
+  ): Promise<CataloguedObject>
 }
 
 export interface CataloguedObject {
@@ -57,7 +64,11 @@ export async function startTestTapeContext(
       const checksums = createChecksums()
       checksums.update(Buffer.from(body))
       const { md5, adler32, sha256 } = await checksums.digest()
-      const metadata = metadataOf(run.runNumber, { checksums: { md5, adler32, sha256 }, sizeBytes: object.sizeBytes, subrun: run.subrun })
+      const metadata = metadataOf(run.runNumber, {
+        checksums: { md5, adler32, sha256 },
+        sizeBytes: object.sizeBytes,
+        subrun: run.subrun,
+      })
       await record(context.database, object, metadata, { tag: run.tag, reopen })
       return { object, runNumber: run.runNumber, tag: run.tag, sha256, md5, adler32 }
     },

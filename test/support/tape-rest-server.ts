@@ -1,6 +1,6 @@
 /**
- * A tape system that speaks the WLCG Tape REST API, version 1, and refuses what its reference document does not allow. Files move
- * only when a test says so.
+ * A tape system that speaks the WLCG Tape REST API, version 1, and refuses what its reference document does
+ * not allow. Files move only when a test says so.
  */
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
@@ -40,15 +40,23 @@ class Problem extends Error {
 }
 
 export async function startTapeRestServer(): Promise<TapeRestServer> {
-  const forced: { readonly call: string; readonly status: number; readonly body: string; times: number }[] = []
+  const forced: { readonly call: string; readonly status: number; readonly body: string; times: number }[] =
+    []
   const http = await startHttpServer((request, response) => {
     handle(rest, request, forced)
       .catch((error: unknown) => {
         const status = error instanceof Problem ? error.status : 500
         const detail = error instanceof Error ? error.message : String(error)
-        return { status, type: 'application/problem+json', body: JSON.stringify({ status, title: 'Refused', detail }), headers: {} }
+        return {
+          status,
+          type: 'application/problem+json',
+          body: JSON.stringify({ status, title: 'Refused', detail }),
+          headers: {},
+        }
       })
-      .then(({ status, type, body, headers }) => response.writeHead(status, { 'content-type': type, ...headers }).end(body))
+      .then(({ status, type, body, headers }) =>
+        response.writeHead(status, { 'content-type': type, ...headers }).end(body),
+      )
   })
   const rest: TapeRestServer = {
     origin: http.origin,
@@ -101,16 +109,25 @@ async function handle(
     return reply(200, { sitename: 'TEST', description: 'a tape system', endpoints })
   }
   if (!url.startsWith('/api/v1/')) throw new Problem(404, 'no such call')
-  if (rest.token !== null && request.headers.authorization !== `Bearer ${rest.token}`) throw new Problem(401, 'no valid token')
+  if (rest.token !== null && request.headers.authorization !== `Bearer ${rest.token}`)
+    throw new Problem(401, 'no valid token')
   if (method === 'POST' && parts[0] === 'archiveinfo') return archiveInfo(rest, bodyOf(request, text))
-  if (method === 'POST' && parts[0] === 'stage' && parts.length === 1) return stage(rest, bodyOf(request, text))
+  if (method === 'POST' && parts[0] === 'stage' && parts.length === 1)
+    return stage(rest, bodyOf(request, text))
   const found = rest.requests.find((entry) => entry.id === decodeURIComponent(parts[1] ?? ''))
   if (found === undefined) throw new Problem(404, 'no such request')
   if (method === 'GET' && parts[0] === 'stage') return progress(rest, found)
   const ending =
-    method !== 'POST' ? null : parts[0] === 'release' ? 'released' : parts[0] === 'stage' && parts[2] === 'cancel' ? 'cancelled' : null
+    method !== 'POST'
+      ? null
+      : parts[0] === 'release'
+        ? 'released'
+        : parts[0] === 'stage' && parts[2] === 'cancel'
+          ? 'cancelled'
+          : null
   if (ending !== null) {
-    if (pathsOf(bodyOf(request, text)).some((path) => !found.paths.includes(path))) throw new Problem(400, 'a path is not in the request')
+    if (pathsOf(bodyOf(request, text)).some((path) => !found.paths.includes(path)))
+      throw new Problem(400, 'a path is not in the request')
     found[ending] = true
     return reply(200)
   }
@@ -134,8 +151,12 @@ function bodyOf(request: IncomingMessage, text: string): Record<string, unknown>
 
 function pathsOf(body: Record<string, unknown>): string[] {
   const { paths, ...more } = body
-  const valid = Array.isArray(paths) && paths.length > 0 && paths.every((path) => typeof path === 'string' && path.startsWith('/'))
-  if (!valid || Object.keys(more).length > 0) throw new Problem(400, 'paths must be a list of absolute paths, and nothing else')
+  const valid =
+    Array.isArray(paths) &&
+    paths.length > 0 &&
+    paths.every((path) => typeof path === 'string' && path.startsWith('/'))
+  if (!valid || Object.keys(more).length > 0)
+    throw new Problem(400, 'paths must be a list of absolute paths, and nothing else')
   return paths
 }
 
@@ -143,7 +164,9 @@ function archiveInfo(rest: TapeRestServer, body: Record<string, unknown>): Reply
   const known = pathsOf(body).filter((path) => !rest.omitted.has(path))
   const items = known.map((path) => {
     const locality = rest.localities.get(path)
-    return locality === undefined ? { path, error: 'USER ERROR: file does not exist or is not accessible' } : { path, locality }
+    return locality === undefined
+      ? { path, error: 'USER ERROR: file does not exist or is not accessible' }
+      : { path, locality }
   })
   return reply(200, items.toReversed()) // in no order one may count on
 }
@@ -152,10 +175,12 @@ function stage(rest: TapeRestServer, body: Record<string, unknown>): Reply {
   const files = body.files as { path?: unknown; diskLifetime?: unknown }[]
   if (!Array.isArray(files) || files.length === 0) throw new Problem(400, 'files is missing')
   for (const { path, diskLifetime, ...more } of files) {
-    if (typeof path !== 'string' || !path.startsWith('/')) throw new Problem(400, 'a file without an absolute path')
+    if (typeof path !== 'string' || !path.startsWith('/'))
+      throw new Problem(400, 'a file without an absolute path')
     if (typeof diskLifetime !== 'string' || !/^P(\d+D|T\d+S)$/.test(diskLifetime))
       throw new Problem(400, 'diskLifetime is no ISO 8601 duration')
-    if (Object.keys(more).some((name) => name !== 'targetedMetadata')) throw new Problem(400, 'an unknown property of a file')
+    if (Object.keys(more).some((name) => name !== 'targetedMetadata'))
+      throw new Problem(400, 'an unknown property of a file')
   }
   const id = randomUUID()
   rest.requests.push({
@@ -172,7 +197,10 @@ function progress(rest: TapeRestServer, request: StageRequest): Reply {
   const files = request.paths.map((path) => {
     const locality = rest.localities.get(path)
     if (request.cancelled) return { path, state: 'CANCELLED' }
-    return { path, ...(rest.stageStates.get(path) ?? { onDisk: locality === 'DISK' || locality === 'DISK_AND_TAPE' }) }
+    return {
+      path,
+      ...(rest.stageStates.get(path) ?? { onDisk: locality === 'DISK' || locality === 'DISK_AND_TAPE' }),
+    }
   })
   return reply(200, { id: request.id, createdAt: 1_700_000_000, startedAt: 1_700_000_001, files })
 }

@@ -40,7 +40,8 @@ export async function thirdPartyCopy(
   answer: Answering,
 ): Promise<void> {
   const { source, destination, credential, overwrite } = request.headers as Record<string, string | undefined>
-  if ((source === undefined) === (destination === undefined)) return answer(400, 'one of Source and Destination')
+  if ((source === undefined) === (destination === undefined))
+    return answer(400, 'one of Source and Destination')
   if (credential !== undefined && credential !== 'none') return answer(400, 'no such credential')
   if (overwrite !== undefined && !/^[TF]$/.test(overwrite)) return answer(400, 'bad Overwrite')
   if (!/^(true|false)$/.test(String(request.headers.requirechecksumverification ?? 'true')))
@@ -48,15 +49,22 @@ export async function thirdPartyCopy(
   const remote = URL.parse(String(source ?? destination))
   if (remote === null || !/^https?:$/.test(remote.protocol)) return answer(400, 'not an address')
   // A store gives no checksum to verify with: who asks for it is refused, as dCache does.
-  if (source !== undefined && request.headers.requirechecksumverification !== 'false') return answer(412, 'no checksum of the source')
-  if (source !== undefined && overwrite === 'F' && endpoint.files.has(name)) return answer(412, 'Precondition Failed')
+  if (source !== undefined && request.headers.requirechecksumverification !== 'false')
+    return answer(412, 'no checksum of the source')
+  if (source !== undefined && overwrite === 'F' && endpoint.files.has(name))
+    return answer(412, 'Precondition Failed')
   if (source !== undefined && !endpoint.hasParent) return answer(409, 'Conflict')
   const file = endpoint.files.get(name)
   if (destination !== undefined && file === undefined) return answer(404, 'Not found')
   response.writeHead(endpoint.markers.status, { 'content-type': 'text/plain' })
   if (destination !== undefined) {
     const pushed = await fetch(remote, { method: 'PUT', body: new Uint8Array(file as Buffer) })
-    return await tell(endpoint.markers, response, file?.length ?? 0, pushed.ok ? endpoint.markers.lastLine : `failure: ${pushed.status}`)
+    return await tell(
+      endpoint.markers,
+      response,
+      file?.length ?? 0,
+      pushed.ok ? endpoint.markers.lastLine : `failure: ${pushed.status}`,
+    )
   }
   const bytes: Buffer[] = []
   let length = 0
@@ -79,7 +87,12 @@ export async function thirdPartyCopy(
 }
 
 /** One marker and the last line; without one the connection just closes. */
-export async function tell(style: MarkerStyle, response: ServerResponse, bytes: number, lastLine: string | null): Promise<void> {
+export async function tell(
+  style: MarkerStyle,
+  response: ServerResponse,
+  bytes: number,
+  lastLine: string | null,
+): Promise<void> {
   const lines = [
     'Perf Marker',
     'Timestamp: 1700000000',
@@ -89,7 +102,8 @@ export async function tell(style: MarkerStyle, response: ServerResponse, bytes: 
     'End',
   ]
   const text = Buffer.from(
-    [...lines, ...(lastLine === null ? [] : [lastLine])].join(style.lineEnd) + (lastLine === null ? style.lineEnd : ''),
+    [...lines, ...(lastLine === null ? [] : [lastLine])].join(style.lineEnd) +
+      (lastLine === null ? style.lineEnd : ''),
   )
   for (let at = 0; at < text.length; at += style.pieceBytes) {
     response.write(text.subarray(at, at + style.pieceBytes))

@@ -29,13 +29,22 @@ export const never = new AbortController().signal
 export const BYTES = randomBytes(300_000)
 
 /** @param on another fixture, whose endpoint is used with other options. */
-export async function startWebdavFixture(options: Partial<WebdavOptions> = {}, on?: WebdavFixture): Promise<WebdavFixture> {
-  const [server, store] = await Promise.all([on?.server ?? startWebdavServer(), on?.store ?? startSourceServer()])
+export async function startWebdavFixture(
+  options: Partial<WebdavOptions> = {},
+  on?: WebdavFixture,
+): Promise<WebdavFixture> {
+  const [server, store] = await Promise.all([
+    on?.server ?? startWebdavServer(),
+    on?.store ?? startSourceServer(),
+  ])
   const refused: string[] = []
   const clock = { ms: 0 }
   const driver = createWebdavDriver({
     rootUrl: server.url,
-    token: { token: async () => (refused.length === 0 ? 'first-token' : 'fresh-token'), refused: (token) => void refused.push(token) },
+    token: {
+      token: async () => (refused.length === 0 ? 'first-token' : 'fresh-token'),
+      refused: (token) => void refused.push(token),
+    },
     thirdParty: 'auto',
     tapeRest: 'never',
     copySeconds: LONGEST_WAIT_SECONDS,

@@ -1,6 +1,6 @@
 /**
- * A small WebDAV endpoint with third-party copy, strict like the real ones: it refuses what StoRM WebDAV, dCache or XRootD would.
- * What goes wrong is put in its way request by request with `meet`.
+ * A small WebDAV endpoint with third-party copy, strict like the real ones: it refuses what StoRM WebDAV,
+ * dCache or XRootD would. What goes wrong is put in its way request by request with `meet`.
  */
 
 import { createHash } from 'node:crypto'
@@ -93,14 +93,20 @@ async function serve(
 ): Promise<void> {
   const answer = async (status: number, text = '', headers: Record<string, string> = {}) => {
     request.resume()
-    response.writeHead(status, { 'content-type': 'text/plain', 'content-length': Buffer.byteLength(text), ...headers })
+    response.writeHead(status, {
+      'content-type': 'text/plain',
+      'content-length': Buffer.byteLength(text),
+      ...headers,
+    })
     response.end(request.method === 'HEAD' ? undefined : text)
   }
   if (endpoint.token !== null && request.headers.authorization !== `Bearer ${endpoint.token}`)
     return answer(401, 'Full authentication is required', { 'www-authenticate': 'Bearer' })
   const other = await endpoint.elsewhere.get(request.url ?? '')?.()
   if (other !== undefined)
-    return answer(other.status, await other.text(), { 'content-type': other.headers.get('content-type') ?? 'text/plain' })
+    return answer(other.status, await other.text(), {
+      'content-type': other.headers.get('content-type') ?? 'text/plain',
+    })
   if (name === null) return answer(404, 'Not found')
   const file = endpoint.files.get(name)
   const isFolder = hasFolder(endpoint, folders, name)
@@ -123,7 +129,8 @@ async function serve(
       endpoint.files.delete(name)
       return answer(204)
     case 'MKCOL':
-      if (request.headers['content-length'] !== undefined && request.headers['content-length'] !== '0') return answer(415)
+      if (request.headers['content-length'] !== undefined && request.headers['content-length'] !== '0')
+        return answer(415)
       if (isFolder || file !== undefined) return answer(405, 'exists')
       if (!hasFolder(endpoint, folders, parentOf(name))) return answer(409, 'Conflict')
       folders.add(name)
@@ -134,7 +141,8 @@ async function serve(
       const target = decodeURIComponent(destination.pathname.slice(ROOT.length))
       if (file === undefined) return answer(404, 'Not found')
       if (!hasFolder(endpoint, folders, parentOf(target))) return answer(409, 'Conflict')
-      if (request.headers.overwrite === 'F' && endpoint.files.has(target)) return answer(412, 'Precondition Failed')
+      if (request.headers.overwrite === 'F' && endpoint.files.has(target))
+        return answer(412, 'Precondition Failed')
       endpoint.files.delete(name)
       endpoint.files.set(target, file)
       return answer(201)
@@ -143,7 +151,11 @@ async function serve(
       return propfind(endpoint, folders, request, name, answer)
     case 'COPY':
       return thirdPartyCopy(
-        { files: endpoint.files, markers: endpoint.markers, hasParent: hasFolder(endpoint, folders, parentOf(name)) },
+        {
+          files: endpoint.files,
+          markers: endpoint.markers,
+          hasParent: hasFolder(endpoint, folders, parentOf(name)),
+        },
         request,
         response,
         name,
@@ -154,11 +166,21 @@ async function serve(
   }
 }
 
-function give(endpoint: WebdavServer, request: IncomingMessage, response: ServerResponse, file: Buffer): void {
+function give(
+  endpoint: WebdavServer,
+  request: IncomingMessage,
+  response: ServerResponse,
+  file: Buffer,
+): void {
   const etag = `"${createHash('md5').update(file).digest('hex')}"`
   const wanted = request.headers['want-digest'] !== undefined && endpoint.digest !== 'none'
-  const headers = { etag, 'accept-ranges': 'bytes', ...(wanted ? { digest: statedDigest(endpoint.digest, file) } : {}) }
-  if (request.headers['if-match'] !== undefined && request.headers['if-match'] !== etag) return void response.writeHead(412).end()
+  const headers = {
+    etag,
+    'accept-ranges': 'bytes',
+    ...(wanted ? { digest: statedDigest(endpoint.digest, file) } : {}),
+  }
+  if (request.headers['if-match'] !== undefined && request.headers['if-match'] !== etag)
+    return void response.writeHead(412).end()
   const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '')
   const [from, to] = range === null ? [0, file.length] : [Number(range[1]), Number(range[2]) + 1]
   const part = file.subarray(from, to)
@@ -183,7 +205,8 @@ async function propfind(
   answer: Answering,
 ): Promise<void> {
   const depth = request.headers.depth
-  if (depth !== '0' && depth !== '1') return answer(403, '<error xmlns="DAV:"><propfind-finite-depth/></error>')
+  if (depth !== '0' && depth !== '1')
+    return answer(403, '<error xmlns="DAV:"><propfind-finite-depth/></error>')
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk)
   if (!Buffer.concat(chunks).toString().includes('propfind')) return answer(400, 'Bad Request')
@@ -191,23 +214,30 @@ async function propfind(
   const below = [...endpoint.files.keys(), ...folders, ...[...endpoint.files.keys()].flatMap(parentsOf)]
   const shown = new Set([
     name,
-    ...(depth === '1' ? below.filter((entry) => entry !== '' && parentOf(entry) === name && entry !== name) : []),
+    ...(depth === '1'
+      ? below.filter((entry) => entry !== '' && parentOf(entry) === name && entry !== name)
+      : []),
   ])
   const responses = [...shown].map((entry) => {
     const size = endpoint.files.get(entry)?.length
-    const href = `${ROOT}${entry.split('/').map(encodeURIComponent).join('/')}${size === undefined && entry !== '' ? '/' : ''}`.replaceAll(
-      "'",
-      '&apos;',
-    )
+    const href =
+      `${ROOT}${entry.split('/').map(encodeURIComponent).join('/')}${size === undefined && entry !== '' ? '/' : ''}`.replaceAll(
+        "'",
+        '&apos;',
+      )
     const prop =
       size === undefined
         ? '<d:resourcetype><d:collection/></d:resourcetype>'
         : `<d:resourcetype/><d:getcontentlength>${size}</d:getcontentlength>`
     return `<d:response><d:href>${href}</d:href><d:propstat><d:prop>${prop}</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>`
   })
-  await answer(207, `<?xml version="1.0" encoding="utf-8"?>\n<d:multistatus xmlns:d="DAV:">${responses.join('\n')}</d:multistatus>`, {
-    'content-type': 'application/xml; charset=utf-8',
-  })
+  await answer(
+    207,
+    `<?xml version="1.0" encoding="utf-8"?>\n<d:multistatus xmlns:d="DAV:">${responses.join('\n')}</d:multistatus>`,
+    {
+      'content-type': 'application/xml; charset=utf-8',
+    },
+  )
 }
 
 const parentsOf = (name: string): string[] => {

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { ConflictError, classify, InvalidInputError, passesWithTime, TransientError } from '../../shared/errors.ts'
+import {
+  ConflictError,
+  classify,
+  InvalidInputError,
+  passesWithTime,
+  TransientError,
+} from '../../shared/errors.ts'
 
 const thrown = (fields: object) => Object.assign(new Error('it says so'), fields)
 const aws = (name: string, httpStatusCode: number) => thrown({ name, $metadata: { httpStatusCode } })
@@ -34,7 +40,8 @@ describe('what libraries throw becomes one of three kinds', () => {
   })
 
   test('our own kinds pass through unchanged', () => {
-    for (const error of [new TransientError('a'), new InvalidInputError('b'), new ConflictError('c')]) expect(classify(error)).toBe(error)
+    for (const error of [new TransientError('a'), new InvalidInputError('b'), new ConflictError('c')])
+      expect(classify(error)).toBe(error)
   })
 
   test('the first error stays as the cause', () => {
@@ -43,13 +50,18 @@ describe('what libraries throw becomes one of three kinds', () => {
   })
 
   test('a failed HEAD, of which the SDK knows the status alone, says it', () => {
-    const error = Object.assign(new Error('UnknownError'), { name: 'Unknown', $metadata: { httpStatusCode: 503 } })
+    const error = Object.assign(new Error('UnknownError'), {
+      name: 'Unknown',
+      $metadata: { httpStatusCode: 503 },
+    })
     expect(classify(error).message).toBe('the store answered with status 503 and no reason')
   })
 
   test('an error without a text still says what it is', () => {
-    expect(classify(new AggregateError([thrown({ code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1:1' })])).message).toContain(
-      'ECONNREFUSED',
-    )
+    expect(
+      classify(
+        new AggregateError([thrown({ code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1:1' })]),
+      ).message,
+    ).toContain('ECONNREFUSED')
   })
 })

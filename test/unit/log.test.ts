@@ -35,7 +35,10 @@ describe('a log line', () => {
   test('never shows a secret, in fields or in error texts', () => {
     const lines = recorded((log) => {
       log.info({ token: 'hush', request: { authorization: 'Bearer hush', secretAccessKey: 'hush' } }, 'x')
-      log.error({ error: new Error('connect mysql://cygnet:hush@db/x failed; Bearer hush; ?X-Amz-Signature=hush') }, 'y')
+      log.error(
+        { error: new Error('connect mysql://cygnet:hush@db/x failed; Bearer hush; ?X-Amz-Signature=hush') },
+        'y',
+      )
     })
     expect(JSON.stringify(lines)).not.toContain('hush')
     expect(withoutSecrets('s3://bucket/key?prefix=a')).toBe('s3://bucket/key?prefix=a')

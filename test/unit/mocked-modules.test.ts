@@ -1,4 +1,7 @@
-/** A mock of a path that does not exist replaces nothing, and vitest does not say so: the test would then run on the real module. */
+/**
+ * A mock of a path that does not exist replaces nothing, and vitest does not say so: the test would then run
+ * on the real module.
+ */
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +11,8 @@ const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
 const MOCK = /\bvi\.(?:doMock|mock|importActual|importMock)(?:<.*?>)?\(\s*(?:import\(\s*)?['"](\.[^'"]*)['"]/g
 
 /** The relative paths that a source mocks. */
-const mockedPaths = (source: string): readonly string[] => [...source.matchAll(MOCK)].map(([, path = '']) => path)
+const mockedPaths = (source: string): readonly string[] =>
+  [...source.matchAll(MOCK)].map(([, path = '']) => path)
 
 test('every mocked module of the project exists', () => {
   const missing = globSync('test/**/*.ts', { cwd: PROJECT }).flatMap((file) =>

@@ -1,7 +1,7 @@
 /**
- * Which requests to the store are signed for the holder of a token: those that send a run of one of its tags, and no others.
- * Everything is named here that may be in a request; what is not named is refused. The signature covers each of these parts, so
- * that nothing can be taken away or changed afterwards.
+ * Which requests to the store are signed for the holder of a token: those that send a run of one of its tags,
+ * and no others. Everything is named here that may be in a request; what is not named is refused. The
+ * signature covers each of these parts, so that nothing can be taken away or changed afterwards.
  */
 import { allows } from '../../../shared/access/scopes.ts'
 import { parseRunKey } from '../../../shared/notifications/run-key.ts'
@@ -96,12 +96,22 @@ export function allowedRequest(
   if (run === null) throw refusal(403, `"${key}" is not the key of a run, such as LNGS/run12345.mid.gz`)
   if (!allows(rules.scopes, 'push', run.tag))
     throw refusal(403, `this token may not push runs of ${run.tag}; it has ${rules.scopes.join(', ')}`)
-  if (creates === true && request.headers['if-none-match'] !== '*' && !allows(rules.scopes, 'overwrite', run.tag))
-    throw refusal(403, `this token may not replace objects of ${run.tag}: If-None-Match: * is needed, or the scope overwrite:${run.tag}`)
+  if (
+    creates === true &&
+    request.headers['if-none-match'] !== '*' &&
+    !allows(rules.scopes, 'overwrite', run.tag)
+  )
+    throw refusal(
+      403,
+      `this token may not replace objects of ${run.tag}: If-None-Match: * is needed, or the scope overwrite:${run.tag}`,
+    )
   return { operation, bucket, key }
 }
 
-/** Bucket and key, `''` for the bucket itself. There is one way to write a path; another one might mean another object to the store. */
+/**
+ * Bucket and key, `''` for the bucket itself. There is one way to write a path; another one might mean
+ * another object to the store.
+ */
 function placeOf(path: string, basePath: string): { readonly bucket: string; readonly key: string } {
   const below = path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : ''
   const [, bucket = '', encodedKey = ''] = /^\/([a-z0-9][a-z0-9.-]{1,62})(?:\/(.*))?$/s.exec(below) ?? []
@@ -129,19 +139,29 @@ function formOf({ method, query }: RequestToSign): Form {
   const names = Object.keys(query).filter((name) => name !== 'x-id')
   const form = FORMS.find(
     ({ method: wanted, needs, may = [] }) =>
-      wanted === method && needs.every((name) => names.includes(name)) && names.every((name) => needs.includes(name) || may.includes(name)),
+      wanted === method &&
+      needs.every((name) => names.includes(name)) &&
+      names.every((name) => needs.includes(name) || may.includes(name)),
   )
   // x-id repeats the name of the operation, for logs; the store does not look at it.
   if (form === undefined || ('x-id' in query && query['x-id'] !== form.operation))
     throw refusal(403, 'this request is none of those that send a run')
   for (const name of names)
-    if (QUERY_VALUES[name]?.test(query[name] ?? '') !== true) throw refusal(403, `the value of ${name} in the query cannot be`)
+    if (QUERY_VALUES[name]?.test(query[name] ?? '') !== true)
+      throw refusal(403, `the value of ${name} in the query cannot be`)
   return form
 }
 
 function checkHeaders(headers: Readonly<Record<string, string>>, host: string): void {
   for (const [name, value] of Object.entries(headers)) {
-    const allowed = name === 'host' ? value === host : (METADATA_NAME.test(name) ? METADATA_VALUE : HEADER_VALUES.get(name))?.test(value)
-    if (allowed !== true) throw refusal(403, `the header ${JSON.stringify(name.slice(0, 80))} is not allowed here, or its value is not`)
+    const allowed =
+      name === 'host'
+        ? value === host
+        : (METADATA_NAME.test(name) ? METADATA_VALUE : HEADER_VALUES.get(name))?.test(value)
+    if (allowed !== true)
+      throw refusal(
+        403,
+        `the header ${JSON.stringify(name.slice(0, 80))} is not allowed here, or its value is not`,
+      )
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Bearer tokens of the IAM: JWTs as RFC 9068 and the WLCG profile describe them. Whatever is wrong with one is said in a sentence
- * of ours; nothing of the token is in it.
+ * Bearer tokens of the IAM: JWTs as RFC 9068 and the WLCG profile describe them. Whatever is wrong with one
+ * is said in a sentence of ours; nothing of the token is in it.
  */
 import { errors, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { Caller } from '../../../shared/access/caller.ts'
@@ -10,9 +10,26 @@ import { refusal } from '../http/problem.ts'
 import type { Issuer } from './issuer.ts'
 import { personOf } from './person.ts'
 
-/** Signatures with a key pair. With `none` or HS256 anybody could sign, the latter with the public key as the secret. */
-const ALGORITHMS = ['ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'EdDSA', 'Ed25519']
-/** Of an access token. Other kinds (logout+jwt, dpop+jwt, …) are signed with the same keys for other purposes. */
+/**
+ * Signatures with a key pair. With `none` or HS256 anybody could sign, the latter with the public key as the
+ * secret.
+ */
+const ALGORITHMS = [
+  'ES256',
+  'ES384',
+  'ES512',
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'EdDSA',
+  'Ed25519',
+]
+/**
+ * Of an access token. Other kinds (logout+jwt, dpop+jwt, …) are signed with the same keys for other purposes.
+ */
 const TYPES = ['at+jwt', 'application/at+jwt', 'jwt']
 /** Clocks differ a little. */
 const TOLERANCE_SECONDS = 30
@@ -21,11 +38,13 @@ const LONGEST_TOKEN = 16_384
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/
 
 /** The 401 of a token that is not good, with the sentence that says why. */
-export const badToken = (detail: string) => refusal(401, detail, { 'www-authenticate': 'Bearer error="invalid_token"' })
+export const badToken = (detail: string) =>
+  refusal(401, detail, { 'www-authenticate': 'Bearer error="invalid_token"' })
 
 /**
  * Who the token is for.
- * @returns a function that rejects with a 401 problem for a token that is not good, with TransientError when that cannot be told.
+ * @returns a function that rejects with a 401 problem for a token that is not good, with TransientError when
+ * that cannot be told.
  */
 export function createBearerCheck(
   config: Config,
@@ -51,12 +70,19 @@ export function createBearerCheck(
   }
 }
 
-async function verified(token: string, issuer: Issuer, options: JWTVerifyOptions): Promise<Readonly<Record<string, unknown>>> {
+async function verified(
+  token: string,
+  issuer: Issuer,
+  options: JWTVerifyOptions,
+): Promise<Readonly<Record<string, unknown>>> {
   try {
     const { payload, protectedHeader } = await jwtVerify(token, issuer.keyOf, options)
-    if (!TYPES.includes((protectedHeader.typ ?? 'jwt').toLowerCase())) throw badToken('this is no access token')
-    // An ID token says who signed in to some client; one that is bound to a key (RFC 7800) is worth nothing without it.
-    if ('nonce' in payload || 'at_hash' in payload || 'cnf' in payload) throw badToken('this is no access token')
+    if (!TYPES.includes((protectedHeader.typ ?? 'jwt').toLowerCase()))
+      throw badToken('this is no access token')
+    // An ID token says who signed in to some client; one that is bound to a key (RFC 7800) is worth nothing
+    // without it.
+    if ('nonce' in payload || 'at_hash' in payload || 'cnf' in payload)
+      throw badToken('this is no access token')
     return payload
   } catch (error) {
     if (error instanceof errors.JOSEError) throw badToken(sentence(error, options))
@@ -66,7 +92,8 @@ async function verified(token: string, issuer: Issuer, options: JWTVerifyOptions
 
 function sentence(error: errors.JOSEError, { audience }: JWTVerifyOptions): string {
   if (error instanceof errors.JWTExpired) return 'this token has expired; `cygnet login` gets another one'
-  if (!(error instanceof errors.JWTClaimValidationFailed)) return 'this token is not signed by the IAM of this service'
+  if (!(error instanceof errors.JWTClaimValidationFailed))
+    return 'this token is not signed by the IAM of this service'
   if (error.claim === 'aud') return `this token is for another service: its audience is not "${audience}"`
   if (error.claim === 'iss') return 'this token is of another IAM'
   if (error.claim === 'nbf') return 'this token is not valid yet'

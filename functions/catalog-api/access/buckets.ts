@@ -1,4 +1,7 @@
-/** Buckets of tokens that fill steadily, one for each name, in the memory of this process: so many of something in a minute. */
+/**
+ * Buckets of tokens that fill steadily, one for each name, in the memory of this process: so many of
+ * something in a minute.
+ */
 
 const MINUTE_MS = 60_000
 

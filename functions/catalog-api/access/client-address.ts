@@ -1,21 +1,33 @@
-/** From where a request comes, for what is limited by address. What a client says of itself is not believed. */
+/**
+ * From where a request comes, for what is limited by address. What a client says of itself is not believed.
+ */
 import { isIPv4, isIPv6 } from 'node:net'
 import type { ApiContext } from '../http/route.ts'
 
-/** Null where the host does not say. An address of IPv4; of IPv6 the first half, which one subscriber has as a whole. */
+/**
+ * Null where the host does not say. An address of IPv4; of IPv6 the first half, which one subscriber has as a
+ * whole.
+ */
 export type AddressOf = (c: ApiContext) => string | null
 
 /**
- * @param proxies that stand before the service, each of which adds to X-Forwarded-For from where it was asked. With 0 the header,
- * which anybody can send, is not looked at: the address is that of the connection.
+ * @param proxies that stand before the service, each of which adds to X-Forwarded-For from where it was
+ * asked. With 0 the header, which anybody can send, is not looked at: the address is that of the connection.
  */
 export const createAddressOf =
   (proxies: number): AddressOf =>
   (c) =>
     clientAddress(c.env?.clientAddress, c.req.header('x-forwarded-for'), proxies)
 
-/** The same of what the host and the header say. The last entries of the header are the proxies' own; the first of those is the client's. */
-export function clientAddress(connection: string | undefined, forwardedFor: string | undefined, proxies: number): string | null {
+/**
+ * The same of what the host and the header say. The last entries of the header are the proxies' own; the
+ * first of those is the client's.
+ */
+export function clientAddress(
+  connection: string | undefined,
+  forwardedFor: string | undefined,
+  proxies: number,
+): string | null {
   const [client] = proxies === 0 ? [] : (forwardedFor ?? '').split(',').slice(-proxies)
   return networkOf(client ?? '') ?? networkOf(connection ?? '')
 }
@@ -38,7 +50,9 @@ function networkOf(text: string): string | null {
 /** All eight, in hexadecimal without zeros before them. */
 function groupsOf(address: string): readonly string[] {
   const canonical = new URL(`http://[${address}]/`).hostname.slice(1, -1)
-  const [before = [], after = []] = canonical.split('::').map((half) => half.split(':').filter((group) => group !== ''))
+  const [before = [], after = []] = canonical
+    .split('::')
+    .map((half) => half.split(':').filter((group) => group !== ''))
   return [...before, ...Array<string>(8 - before.length - after.length).fill('0'), ...after]
 }
 

@@ -1,6 +1,7 @@
 /**
- * Browsers send cookies along with whatever another site makes them send. So what changes something, and is known by a cookie,
- * must come from a page of ours: the browser says so (Sec-Fetch-Site, Origin), and a form also carries a token of its session.
+ * Browsers send cookies along with whatever another site makes them send. So what changes something, and is
+ * known by a cookie, must come from a page of ours: the browser says so (Sec-Fetch-Site, Origin), and a form
+ * also carries a token of its session.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Context, MiddlewareHandler } from 'hono'
@@ -14,8 +15,8 @@ export const CSRF_FIELD = 'csrf'
 
 export interface Csrf {
   /**
-   * For the forms on a page of this session. Another text each time: who watches how well pages with text of his own compress
-   * learns nothing from it (BREACH, https://breachattack.com).
+   * For the forms on a page of this session. Another text each time: who watches how well pages with text of
+   * his own compress learns nothing from it (BREACH, https://breachattack.com).
    */
   tokenFor(caller: SignedInCaller): string
   /** Refuses, with 403, what another site could have sent. To be used after `authenticate`. */
@@ -26,7 +27,10 @@ export interface Csrf {
 const CODE_BYTES = 32
 
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
-/** What a form can be sent as. Anything else a page sends by a script, which another site's may not without our leave (CORS). */
+/**
+ * What a form can be sent as. Anything else a page sends by a script, which another site's may not without
+ * our leave (CORS).
+ */
 const FORM_TYPE = /^\s*(?:application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)\s*(?:;|$)/i
 
 /** @param origin of the catalogue as browsers reach it. */
@@ -50,7 +54,10 @@ export function createCsrf(secret: string, origin: string): Csrf {
   }
 }
 
-/** Origin tells the same where a browser (before 2023) has no Sec-Fetch-Site. Without either it may have come from anywhere. */
+/**
+ * Origin tells the same where a browser (before 2023) has no Sec-Fetch-Site. Without either it may have come
+ * from anywhere.
+ */
 function isFromHere(c: Context, origin: string): boolean {
   const site = c.req.header('sec-fetch-site')
   return site === undefined ? c.req.header('origin') === origin : site === 'same-origin'
@@ -58,7 +65,10 @@ function isFromHere(c: Context, origin: string): boolean {
 
 const isForm = (c: Context): boolean => FORM_TYPE.test(c.req.header('content-type') ?? '')
 
-/** Refuses, with 400, a form that is none: else it would seem to be our fault. What it holds is kept for the handler. */
+/**
+ * Refuses, with 400, a form that is none: else it would seem to be our fault. What it holds is kept for the
+ * handler.
+ */
 export const readableForms: MiddlewareHandler = async (c, next) => {
   if (!SAFE_METHODS.includes(c.req.method) && isForm(c))
     await c.req.parseBody().catch(() => {

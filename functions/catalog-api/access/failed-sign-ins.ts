@@ -1,6 +1,6 @@
 /**
- * Guessing is slow: who sends many tokens that are not good, or ends sign-ins that it did not begin, is not listened to for a while.
- * Each costs a look into the catalogue, a signature or a request to the IAM.
+ * Guessing is slow: who sends many tokens that are not good, or ends sign-ins that it did not begin, is not
+ * listened to for a while. Each costs a look into the catalogue, a signature or a request to the IAM.
  */
 import { createHash } from 'node:crypto'
 import type { MiddlewareHandler } from 'hono'
@@ -15,9 +15,9 @@ const FAILURES_PER_MINUTE = 60
 const MOST_GOOD = 1000
 
 /**
- * Refuses with 429, by address. A token that was good before is looked at in any case: who shares an address with a stranger (a
- * proxy that nobody configured, an institute) is not locked out. To be used before `authenticate`; where the host tells no
- * address nothing is limited.
+ * Refuses with 429, by address. A token that was good before is looked at in any case: who shares an address
+ * with a stranger (a proxy that nobody configured, an institute) is not locked out. To be used before
+ * `authenticate`; where the host tells no address nothing is limited.
  */
 export function limitFailures(addressOf: AddressOf, now: () => Date): MiddlewareHandler<ApiEnvironment> {
   const failures = createBuckets(FAILURES_PER_MINUTE, now)
@@ -43,7 +43,8 @@ export function limitFailures(addressOf: AddressOf, now: () => Date): Middleware
     }
     await next()
     const { status } = c.res
-    const isRefused = header === null ? status === 400 || status === 403 : status === 401 && c.get('caller') === undefined
+    const isRefused =
+      header === null ? status === 400 || status === 403 : status === 401 && c.get('caller') === undefined
     if (isRefused && isKnown) failures.take(address)
     if (!isRefused && !isKnown) failures.giveBack(address)
     if (header === null) return
@@ -56,4 +57,6 @@ const hashOf = (header: string | undefined): string | null =>
   header === undefined ? null : createHash('sha256').update(header).digest('base64')
 
 const tooMany = (seconds: number) =>
-  refusal(429, 'too many tokens or sign-ins from your address were not good; wait a little', { 'retry-after': String(seconds) })
+  refusal(429, 'too many tokens or sign-ins from your address were not good; wait a little', {
+    'retry-after': String(seconds),
+  })

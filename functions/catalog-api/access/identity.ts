@@ -1,4 +1,7 @@
-/** What the parts of access share, made once from the settings: the IAM, its tokens, sessions, and what everybody may. */
+/**
+ * What the parts of access share, made once from the settings: the IAM, its tokens, sessions, and what
+ * everybody may.
+ */
 
 import type { Caller } from '../../../shared/access/caller.ts'
 import { type Grant, parseRoles } from '../../../shared/access/roles.ts'
@@ -30,7 +33,10 @@ export interface BrowserSignIn {
   readonly csrf: Csrf
 }
 
-/** @throws InvalidInputError for settings that contradict each other, or are only there in part: nobody should believe that they work. */
+/**
+ * @throws InvalidInputError for settings that contradict each other, or are only there in part: nobody should
+ * believe that they work.
+ */
 export function createIdentity(context: Pick<Context, 'config' | 'database' | 'log' | 'now'>): Identity {
   const { config, now } = context
   const scopes = config.CYGNET_ANONYMOUS_SCOPES
@@ -47,8 +53,15 @@ export function createIdentity(context: Pick<Context, 'config' | 'database' | 'l
   }
 }
 
-function createBrowserSignIn(context: Pick<Context, 'config' | 'database' | 'log' | 'now'>, issuer: Issuer): BrowserSignIn | null {
-  const { CYGNET_OIDC_CLIENT_ID: clientId, CYGNET_PUBLIC_URL: url, CYGNET_SESSION_SECRET: secret } = context.config
+function createBrowserSignIn(
+  context: Pick<Context, 'config' | 'database' | 'log' | 'now'>,
+  issuer: Issuer,
+): BrowserSignIn | null {
+  const {
+    CYGNET_OIDC_CLIENT_ID: clientId,
+    CYGNET_PUBLIC_URL: url,
+    CYGNET_SESSION_SECRET: secret,
+  } = context.config
   if (clientId === undefined) return null
   if (url === undefined || secret === undefined)
     throw new InvalidInputError(
@@ -56,5 +69,12 @@ function createBrowserSignIn(context: Pick<Context, 'config' | 'database' | 'log
     )
   const home = new URL(url.endsWith('/') ? url : `${url}/`)
   const cookies = createSealedCookies(home.protocol === 'https:')
-  return { issuer, home, secret, cookies, sessions: createSessions(secret, cookies, context), csrf: createCsrf(secret, home.origin) }
+  return {
+    issuer,
+    home,
+    secret,
+    cookies,
+    sessions: createSessions(secret, cookies, context),
+    csrf: createCsrf(secret, home.origin),
+  }
 }

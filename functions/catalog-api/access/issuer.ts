@@ -1,4 +1,6 @@
-/** The IAM: where its parts are (OpenID Connect Discovery 1.0) and the keys with which it signs (RFC 7517). */
+/**
+ * The IAM: where its parts are (OpenID Connect Discovery 1.0) and the keys with which it signs (RFC 7517).
+ */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 import * as openid from 'openid-client'
 import { isSafeAddress } from '../../../shared/access/safe-address.ts'
@@ -12,7 +14,8 @@ export interface Issuer {
   /** @throws TransientError while the IAM has never answered. */
   configuration(): Promise<openid.Configuration>
   /**
-   * The key that a token says it is signed with. Keys that are known go on while the IAM is away; one that is not known is asked for.
+   * The key that a token says it is signed with. Keys that are known go on while the IAM is away; one that is
+   * not known is asked for.
    * @throws TransientError when it cannot be told whether there is such a key.
    */
   readonly keyOf: JWTVerifyGetKey
@@ -22,13 +25,19 @@ const ANSWER_SECONDS = 5
 const MINUTE_MS = 60_000
 const PAUSE_MS = 10_000
 const METADATA_TIMES = { freshMs: 60 * MINUTE_MS, pauseMs: PAUSE_MS, longestMs: Number.POSITIVE_INFINITY }
-/** A key that the IAM took back is good for ten minutes; while the IAM is away, for a day: longer than any token lives. */
+/**
+ * A key that the IAM took back is good for ten minutes; while the IAM is away, for a day: longer than any
+ * token lives.
+ */
 const KEY_TIMES = { freshMs: 10 * MINUTE_MS, pauseMs: PAUSE_MS, longestMs: 24 * 60 * MINUTE_MS }
 
 /** Discovery wants the name of a client; where only bearer tokens are used there is none. */
 const NO_CLIENT = 'cygnet'
 
-/** @throws InvalidInputError for an address that is not https: keys that came over it could be anybody's. This machine itself may. */
+/**
+ * @throws InvalidInputError for an address that is not https: keys that came over it could be anybody's. This
+ * machine itself may.
+ */
 export function createIssuer(config: Config, now: () => Date): Issuer | null {
   if (config.CYGNET_OIDC_ISSUER === undefined) return null
   const address = new URL(config.CYGNET_OIDC_ISSUER)
@@ -71,18 +80,22 @@ export function createIssuer(config: Config, now: () => Date): Issuer | null {
 }
 
 /**
- * RFC 6749 §2.3.1, with no more escaped than must be: INDIGO IAM does not decode what it gets, and its ids have hyphens, which
- * openid-client would escape.
+ * RFC 6749 §2.3.1, with no more escaped than must be: INDIGO IAM does not decode what it gets, and its ids
+ * have hyphens, which openid-client would escape.
  */
 function basic(secret: string): openid.ClientAuth {
   const encoded = (text: string) => new URLSearchParams({ _: text }).toString().slice(2)
   return (_, client, _body, headers) => {
-    headers.set('authorization', `Basic ${Buffer.from(`${encoded(client.client_id)}:${encoded(secret)}`).toString('base64')}`)
+    headers.set(
+      'authorization',
+      `Basic ${Buffer.from(`${encoded(client.client_id)}:${encoded(secret)}`).toString('base64')}`,
+    )
   }
 }
 
 async function fetchKeys(uri: string | undefined): Promise<JWTVerifyGetKey> {
-  if (uri === undefined || !isSafeAddress(new URL(uri))) throw new Error('the IAM names no safe address of its keys')
+  if (uri === undefined || !isSafeAddress(new URL(uri)))
+    throw new Error('the IAM names no safe address of its keys')
   const answer = await fetch(uri, { redirect: 'error', signal: AbortSignal.timeout(ANSWER_SECONDS * 1000) })
   if (!answer.ok) {
     await answer.body?.cancel()

@@ -25,12 +25,19 @@ export function personOf(
   const { sub, name, preferred_username: user } = parsed.data
   const shown = [name, user, sub].map((text) => plain(text ?? '')).find((text) => text !== '') ?? 'somebody'
   const groups = rules.groupClaims.flatMap((claim) => groupsIn(claims, claim))
-  return { kind: 'person', subject: `person:${sub}`, name: shown, scopes: scopesOfGroups(rules.grants, groups) }
+  return {
+    kind: 'person',
+    subject: `person:${sub}`,
+    name: shown,
+    scopes: scopesOfGroups(rules.grants, groups),
+  }
 }
 
 /** True when some claim of groups is there, even an empty one: then the IAM has told. */
-export const tellsGroups = (claims: Readonly<Record<string, unknown>>, groupClaims: readonly string[]): boolean =>
-  groupClaims.some((claim) => Object.hasOwn(claims, claim))
+export const tellsGroups = (
+  claims: Readonly<Record<string, unknown>>,
+  groupClaims: readonly string[],
+): boolean => groupClaims.some((claim) => Object.hasOwn(claims, claim))
 
 /** A claim's name may have a point in it (`wlcg.groups`); it is a name, not a path. */
 function groupsIn(claims: Readonly<Record<string, unknown>>, claim: string): readonly string[] {
@@ -40,4 +47,5 @@ function groupsIn(claims: Readonly<Record<string, unknown>>, claim: string): rea
 }
 
 /** Without control characters, and without those that turn the direction of the text around. */
-const plain = (text: string) => [...text.replace(/[\p{Cc}\p{Cf}\p{Z}]+/gu, ' ').trim()].slice(0, NAME_LENGTH).join('')
+const plain = (text: string) =>
+  [...text.replace(/[\p{Cc}\p{Cf}\p{Z}]+/gu, ' ').trim()].slice(0, NAME_LENGTH).join('')

@@ -1,4 +1,7 @@
-/** Access as the API has it: first of all parts, because what is added before it is for everybody and without its headers. */
+/**
+ * Access as the API has it: first of all parts, because what is added before it is for everybody and without
+ * its headers.
+ */
 import type { MiddlewareHandler } from 'hono'
 import type { Context } from '../../../shared/context.ts'
 import { registerMe } from '../api/me.ts'
@@ -13,8 +16,8 @@ import { createIdentity, type Identity } from './identity.ts'
 import { registerSignIn, signInFirst } from './sign-in.ts'
 
 /**
- * @param limits on what a request may be: they come before anything reads it (csrf.ts reads forms), and after the headers, which
- * their refusals have too.
+ * @param limits on what a request may be: they come before anything reads it (csrf.ts reads forms), and after
+ * the headers, which their refusals have too.
  * @throws InvalidInputError for settings of access that cannot be.
  */
 export function registerAccess(

@@ -6,11 +6,18 @@ const LONGEST = 2000
 const NOT_AFTERWARDS = ['/sign-in', '/signed-in', '/sign-out']
 
 /**
- * The path, query and fragment that a text means to a browser; `/` when it means anything else: another site (`//x`, `/\x`,
- * `https://x`, `/.//x`), a script, something overlong. Browsers drop tabs and line breaks in addresses and read `\` as `/`.
+ * The path, query and fragment that a text means to a browser; `/` when it means anything else: another site
+ * (`//x`, `/\x`, `https://x`, `/.//x`), a script, something overlong. Browsers drop tabs and line breaks in
+ * addresses and read `\` as `/`.
  */
 export function safePath(wanted: string | undefined): string {
-  if (wanted === undefined || wanted.length > LONGEST || !wanted.startsWith('/') || /[\\\p{Cc}\s]/u.test(wanted)) return '/'
+  if (
+    wanted === undefined ||
+    wanted.length > LONGEST ||
+    !wanted.startsWith('/') ||
+    /[\\\p{Cc}\s]/u.test(wanted)
+  )
+    return '/'
   const url = URL.parse(wanted, NOWHERE)
   if (url === null || url.origin !== NOWHERE || url.username !== '') return '/'
   const { pathname, search, hash } = url

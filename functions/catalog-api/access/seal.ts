@@ -1,4 +1,7 @@
-/** Claims that only this service can read and make, with an end: encrypted JWTs (RFC 7516, `dir` with A256GCM) for cookies. */
+/**
+ * Claims that only this service can read and make, with an end: encrypted JWTs (RFC 7516, `dir` with A256GCM)
+ * for cookies.
+ */
 import { hkdfSync } from 'node:crypto'
 import { EncryptJWT, errors, type JWTPayload, jwtDecrypt } from 'jose'
 

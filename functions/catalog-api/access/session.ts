@@ -1,6 +1,7 @@
 /**
- * Signed-in browsers: what is known of a session is in its cookie, encrypted, without a token of the IAM; the catalogue keeps only
- * which sessions were ended. What a person may do is what their groups gave when they signed in, for eight hours at the most.
+ * Signed-in browsers: what is known of a session is in its cookie, encrypted, without a token of the IAM; the
+ * catalogue keeps only which sessions were ended. What a person may do is what their groups gave when they
+ * signed in, for eight hours at the most.
  */
 import { randomUUID } from 'node:crypto'
 import type { Context } from 'hono'
@@ -24,7 +25,8 @@ export const isSignedIn = (caller: Caller): caller is SignedInCaller => 'session
 export interface Sessions {
   /**
    * The session of a request; null when it has none that is good.
-   * @throws a 503 problem when it cannot be told whether the session was ended: nobody is signed in on a guess.
+   * @throws a 503 problem when it cannot be told whether the session was ended: nobody is signed in on a
+   * guess.
    */
   find(c: Context): Promise<SignedInCaller | null>
   /** @throws a 403 problem for a person with so many scopes that no cookie can hold them. */
@@ -38,7 +40,9 @@ export interface Sessions {
 
 const SESSION_COOKIE = 'cygnet'
 export const SESSION_SECONDS = 8 * 3600
-/** Browsers keep 4096 bytes of a cookie, name and attributes included, and drop a larger one without a word. */
+/**
+ * Browsers keep 4096 bytes of a cookie, name and attributes included, and drop a larger one without a word.
+ */
 const MOST_COOKIE_BYTES = 3800
 
 const RETRY_AFTER = { 'retry-after': '5' } as const
@@ -80,27 +84,48 @@ export function createSessions(
       return ended ? null : { kind: 'person', subject, name, scopes, sessionId }
     },
     async begin(c, { subject, name, scopes }) {
-      await cookies.write(c, SESSION_COOKIE, seal, { sub: subject, name, scopes, jti: randomUUID() }, SESSION_SECONDS)
+      await cookies.write(
+        c,
+        SESSION_COOKIE,
+        seal,
+        { sub: subject, name, scopes, jti: randomUUID() },
+        SESSION_SECONDS,
+      )
       // The browser forgets the one that it had: nobody could sign out of it any more.
       await endOwn(c).catch((error) => log.warn({ error }, 'session-not-ended'))
     },
     async end(c) {
       await endOwn(c).catch((error) => {
-        throw unknown(error, 'you are still signed in: the end of your session cannot be written down now; try again')
+        throw unknown(
+          error,
+          'you are still signed in: the end of your session cannot be written down now; try again',
+        )
       })
       cookies.remove(c, SESSION_COOKIE)
     },
   }
 }
 
-/** How cookies of ours are written: out of reach of scripts, and not sent along with what other sites send here but links. */
+/**
+ * How cookies of ours are written: out of reach of scripts, and not sent along with what other sites send
+ * here but links.
+ */
 export interface SealedCookies {
   read(c: Context, name: string, seal: Seal): Promise<object | null>
-  write(c: Context, name: string, seal: Seal, claims: Readonly<Record<string, unknown>>, seconds: number): Promise<void>
+  write(
+    c: Context,
+    name: string,
+    seal: Seal,
+    claims: Readonly<Record<string, unknown>>,
+    seconds: number,
+  ): Promise<void>
   remove(c: Context, name: string): void
 }
 
-/** @param https with it, the name begins with __Host-: then no other host of the domain can have set it, nor read it without TLS. */
+/**
+ * @param https with it, the name begins with __Host-: then no other host of the domain can have set it, nor
+ * read it without TLS.
+ */
 export function createSealedCookies(https: boolean): SealedCookies {
   const common = { path: '/', httpOnly: true, sameSite: 'Lax' } as const
   const attributes: CookieOptions = https ? { ...common, prefix: 'host', secure: true } : common
@@ -112,7 +137,10 @@ export function createSealedCookies(https: boolean): SealedCookies {
     async write(c, name, seal, claims, seconds) {
       const text = await seal.seal(claims, seconds)
       if (text.length > MOST_COOKIE_BYTES)
-        throw refusal(403, 'you have rights for more single tags than a browser can keep; ask for a role for all of them')
+        throw refusal(
+          403,
+          'you have rights for more single tags than a browser can keep; ask for a role for all of them',
+        )
       setCookie(c, name, text, { ...attributes, maxAge: seconds } as CookieOptions)
     },
     remove: (c, name) => void deleteCookie(c, name, attributes),

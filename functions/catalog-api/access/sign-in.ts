@@ -1,4 +1,7 @@
-/** Signing in with a browser: OpenID Connect authorization code flow with PKCE, state and nonce; signing out, at the IAM too. */
+/**
+ * Signing in with a browser: OpenID Connect authorization code flow with PKCE, state and nonce; signing out,
+ * at the IAM too.
+ */
 import type { Context, MiddlewareHandler } from 'hono'
 import * as openid from 'openid-client'
 import * as z from 'zod'
@@ -21,11 +24,17 @@ const WANTED_SCOPES = ['openid', 'profile', 'groups', 'wlcg.groups']
 
 const BEGIN_AGAIN = 'begin again at /sign-in'
 
-export function registerSignIn(api: Api, context: Pick<ServiceContext, 'config' | 'log' | 'now'>, { browser, grants }: Identity): void {
+export function registerSignIn(
+  api: Api,
+  context: Pick<ServiceContext, 'config' | 'log' | 'now'>,
+  { browser, grants }: Identity,
+): void {
   const { config, log, now } = context
   if (browser === null) {
     for (const path of ['/sign-in', '/signed-in'])
-      addPage(api, 'GET', path, { open: true }, () => Promise.reject(refusal(404, 'nobody can sign in here: no IAM is configured')))
+      addPage(api, 'GET', path, { open: true }, () =>
+        Promise.reject(refusal(404, 'nobody can sign in here: no IAM is configured')),
+      )
     return
   }
   const { home, cookies, sessions } = browser
@@ -34,8 +43,18 @@ export function registerSignIn(api: Api, context: Pick<ServiceContext, 'config' 
 
   addPage(api, 'GET', '/sign-in', { open: true }, async (c) => {
     const issuer = await browser.issuer.configuration()
-    const attempt = { state: openid.randomState(), nonce: openid.randomNonce(), verifier: openid.randomPKCECodeVerifier() }
-    await cookies.write(c, ATTEMPT_COOKIE, attempts, { ...attempt, to: safePath(c.req.query('to')) }, ATTEMPT_SECONDS)
+    const attempt = {
+      state: openid.randomState(),
+      nonce: openid.randomNonce(),
+      verifier: openid.randomPKCECodeVerifier(),
+    }
+    await cookies.write(
+      c,
+      ATTEMPT_COOKIE,
+      attempts,
+      { ...attempt, to: safePath(c.req.query('to')) },
+      ATTEMPT_SECONDS,
+    )
     const url = openid.buildAuthorizationUrl(issuer, {
       redirect_uri: new URL('signed-in', home).href,
       scope: scopeFor(issuer),
@@ -50,7 +69,8 @@ export function registerSignIn(api: Api, context: Pick<ServiceContext, 'config' 
   addPage(api, 'GET', '/signed-in', { open: true }, async (c) => {
     const attempt = attemptSchema.safeParse(await cookies.read(c, ATTEMPT_COOKIE, attempts)).data
     cookies.remove(c, ATTEMPT_COOKIE)
-    if (attempt === undefined) throw refusal(400, `this sign-in began in another browser, or too long ago; ${BEGIN_AGAIN}`)
+    if (attempt === undefined)
+      throw refusal(400, `this sign-in began in another browser, or too long ago; ${BEGIN_AGAIN}`)
     const person = await whoSignedIn(await browser.issuer.configuration(), answerAt(c, home), attempt, rules)
     await sessions.begin(c, person)
     log.info({ subject: person.subject, scopes: person.scopes }, 'signed-in')
@@ -67,8 +87,12 @@ export function registerSignIn(api: Api, context: Pick<ServiceContext, 'config' 
 export function signInFirst({ browser, anonymous }: Identity): MiddlewareHandler {
   return async (c, next) => {
     await next()
-    const wantsPage = c.req.method === 'GET' && !c.req.path.startsWith('/api/') && (c.req.header('accept') ?? '').includes('text/html')
-    if (browser === null || c.res.status !== 401 || !wantsPage || c.get('caller')?.kind !== anonymous.kind) return
+    const wantsPage =
+      c.req.method === 'GET' &&
+      !c.req.path.startsWith('/api/') &&
+      (c.req.header('accept') ?? '').includes('text/html')
+    if (browser === null || c.res.status !== 401 || !wantsPage || c.get('caller')?.kind !== anonymous.kind)
+      return
     const { pathname, search } = new URL(c.req.url)
     const location = `/sign-in?to=${encodeURIComponent(`${pathname}${search}`)}`
     // Taken away first, or hono carries the headers of the one over to the other.
@@ -110,23 +134,39 @@ async function claimsOf(
   { state, nonce, verifier }: z.infer<typeof attemptSchema>,
   groupClaims: readonly string[],
 ): Promise<Readonly<Record<string, unknown>>> {
-  const checks = { expectedState: state, expectedNonce: nonce, pkceCodeVerifier: verifier, idTokenExpected: true }
+  const checks = {
+    expectedState: state,
+    expectedNonce: nonce,
+    pkceCodeVerifier: verifier,
+    idTokenExpected: true,
+  }
   const tokens = await openid.authorizationCodeGrant(issuer, answer, checks)
   const claims = tokens.claims()
-  if (claims === undefined || tellsGroups(claims, groupClaims) || issuer.serverMetadata().userinfo_endpoint === undefined)
+  if (
+    claims === undefined ||
+    tellsGroups(claims, groupClaims) ||
+    issuer.serverMetadata().userinfo_endpoint === undefined
+  )
     return { ...claims }
   // INDIGO IAM has the groups there, unless the client is told to put them into the token.
   return { ...claims, ...(await openid.fetchUserInfo(issuer, tokens.access_token, claims.sub)) }
 }
 
-/** What may be said about a sign-in that failed. What the IAM is said to have written came through the address: anybody's text. */
+/**
+ * What may be said about a sign-in that failed. What the IAM is said to have written came through the
+ * address: anybody's text.
+ */
 function told(error: unknown): unknown {
   if (error instanceof openid.AuthorizationResponseError)
-    return refusal(403, `the IAM did not sign you in (${/^[a-z_]{1,40}$/.test(error.error) ? error.error : 'error'}); ${BEGIN_AGAIN}`)
+    return refusal(
+      403,
+      `the IAM did not sign you in (${/^[a-z_]{1,40}$/.test(error.error) ? error.error : 'error'}); ${BEGIN_AGAIN}`,
+    )
   if (error instanceof openid.ResponseBodyError && error.error === 'invalid_grant')
     return refusal(400, `the IAM does not know this sign-in (any more); ${BEGIN_AGAIN}`)
   const code = error instanceof openid.ClientError ? error.code : undefined
-  // Of a state or nonce that does not match, a token that is not for us, an answer of another flow, and the like.
+  // Of a state or nonce that does not match, a token that is not for us, an answer of another flow, and the
+  // like.
   if (code !== undefined && /INVALID_RESPONSE|UNSUPPORTED|JWT|CLAIM/.test(code))
     return refusal(400, `this answer of the IAM does not fit; ${BEGIN_AGAIN}`)
   return error

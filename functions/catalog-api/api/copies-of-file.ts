@@ -1,4 +1,7 @@
-/** The copies of the contents that the catalogue has under a key, and whether a file with these contents may go elsewhere. */
+/**
+ * The copies of the contents that the catalogue has under a key, and whether a file with these contents may
+ * go elsewhere.
+ */
 
 import { safetyOf } from '../../../shared/copies/delete/safety.ts'
 import type { Database } from '../../../shared/database/connect.ts'
@@ -17,7 +20,13 @@ export function findCopiesIn(database: Database): FindCopies {
       .executeTakeFirst()
     if (file === undefined) return null
     const { cloud, tape, safe, why } = await safetyOf({ database }, { bucket, key, ...file })
-    return { ...file, cloud: cloud && stated(cloud), tape: tape.map((copy) => ({ endpoint: copy.endpoint, ...stated(copy) })), safe, why }
+    return {
+      ...file,
+      cloud: cloud && stated(cloud),
+      tape: tape.map((copy) => ({ endpoint: copy.endpoint, ...stated(copy) })),
+      safe,
+      why,
+    }
   }
 }
 

@@ -1,4 +1,7 @@
-/** Where the copies of a file are, for who waits until its own may be deleted. Whether it may now is asked in deletions.ts. */
+/**
+ * Where the copies of a file are, for who waits until its own may be deleted. Whether it may now is asked in
+ * deletions.ts.
+ */
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import type { ObjectName } from '../../../shared/storage/objects.ts'
@@ -7,16 +10,22 @@ import { type Api, addPage } from '../http/route.ts'
 import { FILE_PATH, fileParams, PUSHERS, runFileOf } from './file-in-path.ts'
 import { problems, SECURITY } from './problems.ts'
 
-const copy = z.object({ state: z.string().openapi({ example: 'on-media' }), verifiedAt: z.iso.datetime().nullable() })
+const copy = z.object({
+  state: z.string().openapi({ example: 'on-media' }),
+  verifiedAt: z.iso.datetime().nullable(),
+})
 
 const fileCopies = z.object({
-  sha256: z.string().openapi({ description: "Of the contents that the catalogue has under this key: to be compared with one's own file" }),
+  sha256: z.string().openapi({
+    description: "Of the contents that the catalogue has under this key: to be compared with one's own file",
+  }),
   md5: z.string(),
   sizeBytes: z.number(),
   cloud: copy.nullable(),
   tape: z.array(copy.extend({ endpoint: z.string() })),
   safe: z.boolean().openapi({
-    description: 'True when copies in the store and on tape were verified; no permission to delete anything: ask POST …/deletions for that',
+    description:
+      'True when copies in the store and on tape were verified; no permission to delete anything: ask POST …/deletions for that',
   }),
   why: z.string().openapi({ description: 'In words, whichever it is' }),
 })

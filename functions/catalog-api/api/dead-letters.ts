@@ -1,4 +1,7 @@
-/** Dead letters as people and programs read them: what they are about, and the last error that the catalogue knows. */
+/**
+ * Dead letters as people and programs read them: what they are about, and the last error that the catalogue
+ * knows.
+ */
 import * as z from 'zod'
 import type { TapeContext } from '../../../shared/context.ts'
 import { parseNotification } from '../../../shared/notifications/parse.ts'
@@ -31,8 +34,15 @@ export const readDeadLetters = (
 
 const request = z.looseObject({ bucket: z.string(), key: z.string() })
 
-async function describe({ database }: Pick<TapeContext, 'database'>, queue: QueueName, message: QueuedMessage): Promise<DeadLetter> {
-  const object = queue === 'runs' ? parseNotification(message.body).arrivals[0] : request.safeParse(jsonOf(message.body)).data
+async function describe(
+  { database }: Pick<TapeContext, 'database'>,
+  queue: QueueName,
+  message: QueuedMessage,
+): Promise<DeadLetter> {
+  const object =
+    queue === 'runs'
+      ? parseNotification(message.body).arrivals[0]
+      : request.safeParse(jsonOf(message.body)).data
   const known = object === undefined ? null : await errorOfObject(database, queue, object)
   return {
     id: message.messageId,

@@ -1,6 +1,7 @@
 /**
- * For machines that reach nothing but this API: may they remove their own copy of a file? The other copies are looked at for the
- * answer, which holds for a minute; then they say what came of it. docs/adr/0009-deletion.md.
+ * For machines that reach nothing but this API: may they remove their own copy of a file? The other copies
+ * are looked at for the answer, which holds for a minute; then they say what came of it.
+ * docs/adr/0009-deletion.md.
  */
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
@@ -40,11 +41,20 @@ const wish = z.strictObject({
 const decision = z.object({
   allowed: z.boolean(),
   why: z.string().openapi({ description: 'In words, whichever it is' }),
-  id: z.int().optional().openapi({ description: 'Of the permission, when it is allowed: what came of it has to be told' }),
-  validSeconds: z.int().optional().openapi({ description: "From before the question was asked, by the asker's steady clock" }),
+  id: z
+    .int()
+    .optional()
+    .openapi({ description: 'Of the permission, when it is allowed: what came of it has to be told' }),
+  validSeconds: z
+    .int()
+    .optional()
+    .openapi({ description: "From before the question was asked, by the asker's steady clock" }),
 })
 
-const outcome = z.strictObject({ host, gone: z.boolean().openapi({ description: 'The file is not there any more' }) })
+const outcome = z.strictObject({
+  host,
+  gone: z.boolean().openapi({ description: 'The file is not there any more' }),
+})
 const ended = z.object({ state: z.enum(['deleted', 'withdrawn']) })
 
 const askRoute = createRoute({
@@ -54,8 +64,14 @@ const askRoute = createRoute({
   summary: 'May this file be removed from the disk of the machine that asks?',
   description: `A copy on tape is verified and the object in the store looked at for this answer, for ${LOOK_SECONDS} seconds at most. When it is allowed, the deletion is written down, and the file may be removed within validSeconds; what came of it is told to …/deletions/{id}. Asked again, the copies are looked at again and the id stays.`,
   security: SECURITY,
-  request: { params: fileParams, body: { required: true, content: { 'application/json': { schema: wish } } } },
-  responses: { 200: { description: 'Whether, and why', content: { 'application/json': { schema: decision } } }, ...problems(404, 413) },
+  request: {
+    params: fileParams,
+    body: { required: true, content: { 'application/json': { schema: wish } } },
+  },
+  responses: {
+    200: { description: 'Whether, and why', content: { 'application/json': { schema: decision } } },
+    ...problems(404, 413),
+  },
 })
 
 const endRoute = createRoute({
@@ -69,7 +85,10 @@ const endRoute = createRoute({
     params: fileParams.extend({ id: z.string().openapi({ description: 'Of the permission', example: '7' }) }),
     body: { required: true, content: { 'application/json': { schema: outcome } } },
   },
-  responses: { 200: { description: 'How it ended', content: { 'application/json': { schema: ended } } }, ...problems(404, 409, 413) },
+  responses: {
+    200: { description: 'How it ended', content: { 'application/json': { schema: ended } } },
+    ...problems(404, 409, 413),
+  },
 })
 
 export function registerDeletions(api: Api, context: TapeContext): void {
@@ -80,7 +99,10 @@ export function registerDeletions(api: Api, context: TapeContext): void {
     const copy = { ...runFileOf(c), ...(await bodyOf(c, wish)) }
     const answer = await decide(context, copy)
     const { bucket, key, path } = copy
-    context.log.info({ bucket, key, path, host: copy.host, by: c.get('caller').subject, ...answer }, 'deletion-asked')
+    context.log.info(
+      { bucket, key, path, host: copy.host, by: c.get('caller').subject, ...answer },
+      'deletion-asked',
+    )
     return c.json(answer satisfies z.infer<typeof decision>)
   })
 
@@ -89,10 +111,12 @@ export function registerDeletions(api: Api, context: TapeContext): void {
     const id = Number(c.req.param('id'))
     const told = await bodyOf(c, outcome)
     const state = await endPermission(context, { ...object, ...told, id }).catch((error: unknown) => {
-      if (error instanceof ConflictError) throw refusal(409, 'another process is at work on this file just now; say it again')
+      if (error instanceof ConflictError)
+        throw refusal(409, 'another process is at work on this file just now; say it again')
       throw error
     })
-    if (state === null) throw refusal(404, `${told.host} has no permission ${id} for ${object.bucket}/${object.key}`)
+    if (state === null)
+      throw refusal(404, `${told.host} has no permission ${id} for ${object.bucket}/${object.key}`)
     return c.json({ state } satisfies z.infer<typeof ended>)
   })
 }
@@ -106,9 +130,13 @@ async function decide(context: TapeContext, copy: LocalCopy): Promise<z.infer<ty
     return { allowed: is === 'permitted', ...answer }
   } catch (error) {
     if (limit.aborted) return { allowed: false, why: TOO_SLOW }
-    // What the endpoint or the store say against it. Others, as of the database, are told as those of any route.
+    // What the endpoint or the store say against it. Others, as of the database, are told as those of any
+    // route.
     if (!(error instanceof CygnetError)) throw error
-    return { allowed: false, why: `its copies could not be looked at just now: ${withoutSecrets(error.message)}` }
+    return {
+      allowed: false,
+      why: `its copies could not be looked at just now: ${withoutSecrets(error.message)}`,
+    }
   }
 }
 

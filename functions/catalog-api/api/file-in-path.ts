@@ -1,4 +1,7 @@
-/** The object that a path names. The key keeps its slashes, whether they are written as such or as %2F, which some gateways decode. */
+/**
+ * The object that a path names. The key keeps its slashes, whether they are written as such or as %2F, which
+ * some gateways decode.
+ */
 import * as z from 'zod'
 import { parseRunKey } from '../../../shared/notifications/run-key.ts'
 import type { ObjectName } from '../../../shared/storage/objects.ts'
@@ -24,9 +27,14 @@ export function runFileOf(c: ApiContext): ObjectName {
   return object
 }
 
-const objectOf = (c: ApiContext): ObjectName => ({ bucket: c.req.param('bucket') ?? '', key: c.req.param('key') ?? '' })
+const objectOf = (c: ApiContext): ObjectName => ({
+  bucket: c.req.param('bucket') ?? '',
+  key: c.req.param('key') ?? '',
+})
 
-/** All before the file's name, also of a key that is no run's: who may not see the tag does not learn which. */
+/**
+ * All before the file's name, also of a key that is no run's: who may not see the tag does not learn which.
+ */
 function tagOf(c: ApiContext): string {
   return objectOf(c).key.replace(/\/?[^/]*$/, '')
 }

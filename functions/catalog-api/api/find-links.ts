@@ -2,7 +2,12 @@
 import { type Caller, mayDo } from '../../../shared/access/caller.ts'
 import type { Right } from '../../../shared/access/scopes.ts'
 import type { TapeContext } from '../../../shared/context.ts'
-import { catalogueLinks, type FileOfRun, findFiles, type RunName } from '../../../shared/copies/links/catalogue-links.ts'
+import {
+  catalogueLinks,
+  type FileOfRun,
+  findFiles,
+  type RunName,
+} from '../../../shared/copies/links/catalogue-links.ts'
 import { runLinks } from '../../../shared/copies/links/run-links.ts'
 import { createConfirmLoss } from '../../../shared/copies/verify/confirm-loss.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
@@ -32,20 +37,33 @@ const AT_ONCE = 8
 /** A recall is a transaction, and brings hundreds of megabytes. */
 const MOST_RECALLS = 100
 
-const rightsFor = ({ recall }: Pick<WantedLinks, 'recall'>): readonly Right[] => (recall ? ['link', 'recall'] : ['link'])
+const rightsFor = ({ recall }: Pick<WantedLinks, 'recall'>): readonly Right[] =>
+  recall ? ['link', 'recall'] : ['link']
 
 const mayHave = (caller: Caller, wanted: Pick<WantedLinks, 'recall'>, tag: string): boolean =>
   rightsFor(wanted).every((right) => mayDo(caller, right, tag))
 
-/** @throws a 403 problem (401 for who is nobody) when one of the tags is not for the caller: by its name, whether there is such a run or not. */
+/**
+ * @throws a 403 problem (401 for who is nobody) when one of the tags is not for the caller: by its name,
+ * whether there is such a run or not.
+ */
 function checkRights(caller: Caller, wanted: Pick<WantedLinks, 'runs' | 'files' | 'recall'>): void {
-  const tags = new Set([...wanted.runs.map((run) => run.tag), ...wanted.files.flatMap(({ key }) => parseRunKey(key)?.tag ?? [])])
+  const tags = new Set([
+    ...wanted.runs.map((run) => run.tag),
+    ...wanted.files.flatMap(({ key }) => parseRunKey(key)?.tag ?? []),
+  ])
   for (const right of rightsFor(wanted))
     for (const tag of tags)
-      if (!mayDo(caller, right, tag)) throw notFor(caller, right === 'link' ? `have links to runs of ${tag}` : `recall runs of ${tag}`)
+      if (!mayDo(caller, right, tag))
+        throw notFor(caller, right === 'link' ? `have links to runs of ${tag}` : `recall runs of ${tag}`)
 }
 
-export async function findLinks(context: TapeContext, caller: Caller, wanted: WantedLinks, signal: AbortSignal): Promise<FoundLinks> {
+export async function findLinks(
+  context: TapeContext,
+  caller: Caller,
+  wanted: WantedLinks,
+  signal: AbortSignal,
+): Promise<FoundLinks> {
   checkRights(caller, wanted)
   if (wanted.recall && wanted.runs.length + wanted.files.length > MOST_RECALLS)
     throw refusal(400, `at most ${MOST_RECALLS} runs and files are recalled at once`)
@@ -84,13 +102,18 @@ async function checkedLinks(
   now: Date,
   signal: AbortSignal,
 ): Promise<FoundLinks> {
-  // Before anything is asked of the tape: by the tag of the run that a file counts for, not by that of its key.
-  const named = (await findFiles(context.database, wanted)).filter((file) => mayHave(caller, wanted, file.tag))
+  // Before anything is asked of the tape: by the tag of the run that a file counts for, not by that of its
+  // key.
+  const named = (await findFiles(context.database, wanted)).filter((file) =>
+    mayHave(caller, wanted, file.tag),
+  )
   const wish = {
     seconds: wanted.seconds,
     recall: wanted.recall ? { days: context.config.CYGNET_RECALL_DAYS, requestedBy: caller.name } : undefined,
   }
-  const runs = [...new Map(named.map(({ tag, runNumber }) => [`${tag}/${runNumber}`, { tag, runNumber }])).values()]
+  const runs = [
+    ...new Map(named.map(({ tag, runNumber }) => [`${tag}/${runNumber}`, { tag, runNumber }])).values(),
+  ]
   const names = new Set(named.map(({ bucket, key }) => `${bucket}/${key}`))
   const confirmLoss = createConfirmLoss(context)
   const files: FileOfRun[] = []
@@ -100,7 +123,11 @@ async function checkedLinks(
       runs.slice(first, first + AT_ONCE).map(async (run) => {
         try {
           const links = await runLinks(context, run, wish, now, signal, confirmLoss)
-          files.push(...links.files.filter((file) => names.has(`${file.bucket}/${file.key}`)).map((file) => ({ ...run, ...file })))
+          files.push(
+            ...links.files
+              .filter((file) => names.has(`${file.bucket}/${file.key}`))
+              .map((file) => ({ ...run, ...file })),
+          )
         } catch (error) {
           if (!(error instanceof InvalidInputError)) throw error
           unknown.push({ tag: run.tag, run: run.runNumber, why: error.message })

@@ -1,4 +1,6 @@
-/** For the platform: whether the process lives, and whether it can serve. Open, and telling nothing but that. */
+/**
+ * For the platform: whether the process lives, and whether it can serve. Open, and telling nothing but that.
+ */
 import { HeadBucketCommand } from '@aws-sdk/client-s3'
 import { createRoute, z } from '@hono/zod-openapi'
 import { sql } from 'kysely'

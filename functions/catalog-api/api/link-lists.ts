@@ -7,9 +7,9 @@ export type ListFormat = (typeof LIST_FORMATS)[number]
 type There = Extract<FileOfRun, { readonly kind: 'link' }>
 
 /**
- * What makes files of a list, each below the folder of its tag. Not `wget -c`: with --content-disposition it sends a HEAD first, and
- * the method is part of a link's signature. So wget goes on file by file (-nc): one that it left unfinished is found by md5sum. One
- * folder of the addresses, the bucket, is cut off.
+ * What makes files of a list, each below the folder of its tag. Not `wget -c`: with --content-disposition it
+ * sends a HEAD first, and the method is part of a link's signature. So wget goes on file by file (-nc): one
+ * that it left unfinished is found by md5sum. One folder of the addresses, the bucket, is cut off.
  */
 export const LIST_COMMANDS: Readonly<Record<ListFormat, string>> = {
   wget: 'wget -nc -x -nH --cut-dirs=1 --content-disposition -i links.txt',
@@ -18,15 +18,19 @@ export const LIST_COMMANDS: Readonly<Record<ListFormat, string>> = {
 }
 
 /**
- * wget: one address a line; name and checksums stand behind a # in it, which is not sent. aria2 compares SHA-256 by itself. md5sum:
- * to be compared in the folder where the files were fetched.
+ * wget: one address a line; name and checksums stand behind a # in it, which is not sent. aria2 compares
+ * SHA-256 by itself. md5sum: to be compared in the folder where the files were fetched.
  */
 export function listOf(links: readonly There[], format: ListFormat): string {
   switch (format) {
     case 'wget':
-      return lines(links.map((link) => `${link.url}#name=${pathOf(link)}&md5=${link.md5}&adler32=${link.adler32}`))
+      return lines(
+        links.map((link) => `${link.url}#name=${pathOf(link)}&md5=${link.md5}&adler32=${link.adler32}`),
+      )
     case 'aria2':
-      return lines(links.flatMap((link) => [link.url, `  out=${pathOf(link)}`, `  checksum=sha-256=${link.sha256}`]))
+      return lines(
+        links.flatMap((link) => [link.url, `  out=${pathOf(link)}`, `  checksum=sha-256=${link.sha256}`]),
+      )
     case 'md5sum':
       return lines(links.map((link) => `${link.md5}  ${pathOf(link)}`))
   }

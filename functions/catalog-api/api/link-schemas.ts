@@ -12,7 +12,8 @@ const FORMAT = `json, or a list for a program: ${LIST_FORMATS.map((format) => LI
 const RECALL = 'Ask for what is only on tape to be brought back; needs the right to recall'
 
 const ABOUT_SECONDS = {
-  description: 'Wished validity. `expiresAt` says the true end: a limit of the service, or the end of its own credentials, may come first',
+  description:
+    'Wished validity. `expiresAt` says the true end: a limit of the service, or the end of its own credentials, may come first',
   example: 3600,
 }
 const seconds = z.int().min(1).max(LONGEST_LINK_SECONDS).openapi(ABOUT_SECONDS)
@@ -52,16 +53,23 @@ export const linksRequest = z
     seconds: seconds.optional(),
     recall: z.boolean().default(false).openapi({ description: RECALL }),
     check: z.boolean().default(false).openapi({
-      description: 'Look up every object in the store first, which takes some milliseconds each. Without it the catalogue is believed',
+      description:
+        'Look up every object in the store first, which takes some milliseconds each. Without it the catalogue is believed',
     }),
     format: z
       .enum(['json', ...LIST_FORMATS])
       .default('json')
       .openapi({ description: FORMAT }),
-    partial: z.boolean().default(false).openapi({ description: 'For lists: leave out files without a link, instead of refusing' }),
+    partial: z
+      .boolean()
+      .default(false)
+      .openapi({ description: 'For lists: leave out files without a link, instead of refusing' }),
   })
   .refine(({ runs, files }) => runs.length + files.length >= 1, 'name at least one run or file')
-  .refine(({ runs, files }) => runs.length + files.length <= MOST_LINKS, `at most ${MOST_LINKS} runs and files at once`)
+  .refine(
+    ({ runs, files }) => runs.length + files.length <= MOST_LINKS,
+    `at most ${MOST_LINKS} runs and files at once`,
+  )
   .openapi('LinksRequest', { example: { runs: [{ tag: 'LNGS', run: 12345 }], seconds: 3600 } })
 
 const time = z.iso.datetime().openapi({ example: '2026-01-15T09:00:00.000Z' })
@@ -77,31 +85,50 @@ const linked = {
   adler32: z.string().openapi({ example: 'eecd4b5e' }),
   sha256: z.string().openapi({ example: 'ee38138ed6101db8a1aff3cf36a19e50356b09ac4a11a82c8299e7762c4b185b' }),
 }
-const url = z.url().openapi({ example: 'https://s3.example.org/cygno-data/LNGS/run12345.mid.gz?X-Amz-Signature=…' })
+const url = z
+  .url()
+  .openapi({ example: 'https://s3.example.org/cygno-data/LNGS/run12345.mid.gz?X-Amz-Signature=…' })
 
 const fileLink = z
   .discriminatedUnion('kind', [
     z.strictObject({ ...linked, kind: z.literal('link'), url, expiresAt: time }),
-    z.strictObject({ ...linked, kind: z.literal('recalling'), state: z.string(), requestedAt: time, detail: z.string().nullable() }),
+    z.strictObject({
+      ...linked,
+      kind: z.literal('recalling'),
+      state: z.string(),
+      requestedAt: time,
+      detail: z.string().nullable(),
+    }),
     z.strictObject({ ...linked, kind: z.literal('on-tape'), how: z.string() }),
     z.strictObject({ ...linked, kind: z.literal('unavailable'), why: z.string() }),
   ])
   .openapi('FileLink', {
-    description: 'A link that works now, or why there is none and how it can come about. Checksums are lower-case hexadecimal',
+    description:
+      'A link that works now, or why there is none and how it can come about. Checksums are lower-case hexadecimal',
   })
 
 export const linksAnswer = z
   .strictObject({
     files: z.array(fileLink),
     unknown: z
-      .array(z.union([z.strictObject({ tag: z.string(), run: runNumber, why: z.string() }), z.strictObject({ ...file, why: z.string() })]))
+      .array(
+        z.union([
+          z.strictObject({ tag: z.string(), run: runNumber, why: z.string() }),
+          z.strictObject({ ...file, why: z.string() }),
+        ]),
+      )
       .openapi({ description: 'Runs and files that were asked for and have no link, and why' }),
   })
   .openapi('Links')
 
 export const recallRequest = z
   .strictObject({
-    days: z.int().min(1).max(LONGEST_RECALL_DAYS).optional().openapi({ description: 'How long it stays in the store', example: 7 }),
+    days: z
+      .int()
+      .min(1)
+      .max(LONGEST_RECALL_DAYS)
+      .optional()
+      .openapi({ description: 'How long it stays in the store', example: 7 }),
   })
   .openapi('RecallRequest')
 
@@ -115,7 +142,9 @@ export const recallAnswer = z
         bucket: z.string(),
         key: z.string(),
         sizeBytes: z.int(),
-        alreadyThere: z.boolean().openapi({ description: 'It is in the store, and stays there until `expiresAt` at least' }),
+        alreadyThere: z
+          .boolean()
+          .openapi({ description: 'It is in the store, and stays there until `expiresAt` at least' }),
         state: z.string(),
         requestedAt: time,
         expiresAt: time.openapi({ description: 'Preliminary until the file is there' }),

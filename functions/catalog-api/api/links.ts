@@ -9,13 +9,23 @@ import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute } from '../http/route.ts'
 import { type FoundLinks, findLinks, type WantedLinks } from './find-links.ts'
 import { type ListFormat, listOf } from './link-lists.ts'
-import { linksAnswer, linksQuery, linksRequest, MOST_LINKS, recallAnswer, recallRequest } from './link-schemas.ts'
+import {
+  linksAnswer,
+  linksQuery,
+  linksRequest,
+  MOST_LINKS,
+  recallAnswer,
+  recallRequest,
+} from './link-schemas.ts'
 import { problems, SECURITY } from './problems.ts'
 import { findUse, forTagInPath, runParams } from './run-params.ts'
 
 const ANSWER_MS = 15_000
 
-const LIST = { type: 'string' as const, example: 'https://s3.example.org/cygno-data/LNGS/run12345.mid.gz?X-Amz-Signature=…\n' }
+const LIST = {
+  type: 'string' as const,
+  example: 'https://s3.example.org/cygno-data/LNGS/run12345.mid.gz?X-Amz-Signature=…\n',
+}
 /** Of several types, so that handlers answer with a Response of their own. */
 const contents: Readonly<Record<string, { readonly schema: typeof linksAnswer | typeof LIST }>> = {
   'application/json': { schema: linksAnswer },
@@ -28,7 +38,8 @@ const runLinksRoute = createRoute({
   path: '/api/v1/runs/{tag}/{run}/links',
   tags: ['Links'],
   summary: 'Links to the files of a run',
-  description: 'Every object is looked up in the store before there is a link to it: it must be the one that was verified.',
+  description:
+    'Every object is looked up in the store before there is a link to it: it must be the one that was verified.',
   security: SECURITY,
   request: { params: runParams, query: linksQuery },
   responses: { 200: LINKS, ...problems(404, 409) },
@@ -55,7 +66,10 @@ const recallRoute = createRoute({
   security: SECURITY,
   request: { params: runParams, body: { content: { 'application/json': { schema: recallRequest } } } },
   responses: {
-    202: { description: 'It is asked for; links say how far it is', content: { 'application/json': { schema: recallAnswer } } },
+    202: {
+      description: 'It is asked for; links say how far it is',
+      content: { 'application/json': { schema: recallAnswer } },
+    },
     ...problems(404, 409, 413, 415),
   },
 })
@@ -66,17 +80,38 @@ export function registerLinks(api: Api, context: TapeContext): void {
 
   addRoute(api, runLinksRoute, forTagInPath('link'), async (c) => {
     const { tag, run } = c.req.valid('param')
-    const { seconds = config.CYGNET_LINK_SECONDS, recall = false, format = 'json', partial = false } = c.req.valid('query')
-    // Browsers send the cookie along when a link on another site is followed, and csrf.ts looks only at what changes by its method.
-    if (recall && isSignedIn(c.get('caller'))) throw refusal(403, 'with a cookie a recall is asked for by POST …/recall')
+    const {
+      seconds = config.CYGNET_LINK_SECONDS,
+      recall = false,
+      format = 'json',
+      partial = false,
+    } = c.req.valid('query')
+    // Browsers send the cookie along when a link on another site is followed, and csrf.ts looks only at what
+    // changes by its method.
+    if (recall && isSignedIn(c.get('caller')))
+      throw refusal(403, 'with a cookie a recall is asked for by POST …/recall')
     await findUse(database, { tag, run }, undefined)
     const wanted = { runs: [{ tag, runNumber: run }], files: [], seconds, recall, check: true }
     return await answer(c, context, wanted, format, partial, withinTime(c))
   })
 
   addRoute(api, linksRoute, { right: 'link', anyTag: true }, async (c) => {
-    const { runs, files, seconds = config.CYGNET_LINK_SECONDS, recall, check, format, partial } = c.req.valid('json')
-    const wanted = { runs: runs.map(({ tag, run }) => ({ tag, runNumber: run })), files, seconds, recall, check }
+    const {
+      runs,
+      files,
+      seconds = config.CYGNET_LINK_SECONDS,
+      recall,
+      check,
+      format,
+      partial,
+    } = c.req.valid('json')
+    const wanted = {
+      runs: runs.map(({ tag, run }) => ({ tag, runNumber: run })),
+      files,
+      seconds,
+      recall,
+      check,
+    }
     return await answer(c, context, wanted, format, partial, withinTime(c))
   })
 
@@ -85,9 +120,19 @@ export function registerLinks(api: Api, context: TapeContext): void {
     const { run } = await findUse(database, { tag, run: runNumber }, undefined)
     const { days = config.CYGNET_RECALL_DAYS } = c.req.valid('json')
     const wish = { days, requestedBy: c.get('caller').name }
-    const { files } = await requestRecall(context, { runId: run.id }, wish, context.now(), withinTime(c)).catch(asConflict)
+    const { files } = await requestRecall(
+      context,
+      { runId: run.id },
+      wish,
+      context.now(),
+      withinTime(c),
+    ).catch(asConflict)
     context.log.info({ run: runNumber, tag, days, by: c.get('caller').subject }, 'recall-requested')
-    const shown = files.map((file) => ({ ...file, requestedAt: file.requestedAt.toISOString(), expiresAt: file.expiresAt.toISOString() }))
+    const shown = files.map((file) => ({
+      ...file,
+      requestedAt: file.requestedAt.toISOString(),
+      expiresAt: file.expiresAt.toISOString(),
+    }))
     return c.json({ tag, runNumber, files: shown }, 202)
   })
 }
@@ -104,7 +149,10 @@ async function answer(
   const found = await findLinks(context, caller, wanted, signal)
   const links = found.files.flatMap((file) => (file.kind === 'link' ? [file] : []))
   // The links themselves are keys to the data, and stand in no log.
-  context.log.info({ links: links.length, files: found.files.length, recall: wanted.recall, by: caller.subject }, 'links-given')
+  context.log.info(
+    { links: links.length, files: found.files.length, recall: wanted.recall, by: caller.subject },
+    'links-given',
+  )
   c.header('cache-control', 'no-store')
   if (format === 'json') return c.json(found)
   if (!partial && (links.length < found.files.length || found.unknown.length > 0)) throw incomplete(found)
@@ -117,7 +165,10 @@ const NAMED = 5
 function incomplete({ files, unknown }: FoundLinks) {
   const reasons = [...unknown.map(({ why }) => why), ...files.map(lackOf).filter((why) => why !== null)]
   const more = reasons.length > NAMED ? `; and ${reasons.length - NAMED} more` : ''
-  return refusal(409, `not all files have a link (partial=true leaves these out): ${reasons.slice(0, NAMED).join('; ')}${more}`)
+  return refusal(
+    409,
+    `not all files have a link (partial=true leaves these out): ${reasons.slice(0, NAMED).join('; ')}${more}`,
+  )
 }
 
 function lackOf(file: FileOfRun): string | null {

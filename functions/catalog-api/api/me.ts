@@ -54,6 +54,10 @@ export function registerMe(api: Api, config: Config): void {
     const { kind, name, scopes } = c.get('caller')
     return c.json({ kind, name, scopes: [...scopes] }, 200)
   })
-  const { CYGNET_OIDC_ISSUER: issuer = null, CYGNET_OIDC_CLI_CLIENT_ID: clientId = null, CYGNET_OIDC_AUDIENCE: audience } = config
+  const {
+    CYGNET_OIDC_ISSUER: issuer = null,
+    CYGNET_OIDC_CLI_CLIENT_ID: clientId = null,
+    CYGNET_OIDC_AUDIENCE: audience,
+  } = config
   addRoute(api, settingsRoute, { open: true }, (c) => c.json({ issuer, clientId, audience }, 200))
 }

@@ -6,7 +6,9 @@ const problemSchema = z
     type: z.string().openapi({ example: 'about:blank' }),
     title: z.string().openapi({ example: 'Not Found' }),
     status: z.int().openapi({ example: 404 }),
-    detail: z.string().openapi({ description: 'For people', example: 'run 12345 of LNGS is not in the catalogue' }),
+    detail: z
+      .string()
+      .openapi({ description: 'For people', example: 'run 12345 of LNGS is not in the catalogue' }),
   })
   .openapi('Problem', { description: 'What is wrong, by RFC 9457' })
 

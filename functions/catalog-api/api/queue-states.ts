@@ -10,7 +10,10 @@ export interface QueueState {
   readonly depth: QueueDepth | null
   /** Dead letters. */
   readonly dead: number
-  /** Since when its oldest message waits at least, by when the last ones were sent; null when there is none, or nobody knows. */
+  /**
+   * Since when its oldest message waits at least, by when the last ones were sent; null when there is none,
+   * or nobody knows.
+   */
   readonly oldest: Date | null
 }
 
@@ -21,7 +24,10 @@ export async function queueStates(
   const states = await Promise.all(
     QUEUES.map(async (queue) => {
       try {
-        const [depth, dead] = await Promise.all([queues.depth(queue, signal), queues.depth(deadLetterQueue(queue), signal)])
+        const [depth, dead] = await Promise.all([
+          queues.depth(queue, signal),
+          queues.depth(deadLetterQueue(queue), signal),
+        ])
         return { queue, depth, dead: dead.waiting + dead.inFlight }
       } catch (error) {
         log.warn({ queue, error }, 'queue-does-not-answer')
@@ -29,7 +35,9 @@ export async function queueStates(
       }
     }),
   )
-  const messages = new Map(states.map(({ queue, depth }) => [queue, depth === null ? 0 : depth.waiting + depth.inFlight]))
+  const messages = new Map(
+    states.map(({ queue, depth }) => [queue, depth === null ? 0 : depth.waiting + depth.inFlight]),
+  )
   const oldest = await oldestMessages(database, messages)
   return states.map((state) => ({ ...state, oldest: oldest.get(state.queue) ?? null }))
 }

@@ -26,7 +26,8 @@ const queueList = z
         inFlight: z.int().nullable().openapi({ description: 'Messages that are being worked on' }),
         dead: z.int().nullable().openapi({ description: 'Messages that failed too often' }),
         oldest: time.openapi({
-          description: 'Since when the oldest work waits, or later: by the rows of the catalogue; null when none does, or no row tells',
+          description:
+            'Since when the oldest work waits, or later: by the rows of the catalogue; null when none does, or no row tells',
         }),
       }),
     ),
@@ -54,7 +55,10 @@ const queuesRoute = createRoute({
   tags: ['Queues'],
   summary: 'Depth, age and dead letters of every queue',
   security: SECURITY,
-  responses: { 200: { description: 'The queues', content: { 'application/json': { schema: queueList } } }, ...problems() },
+  responses: {
+    200: { description: 'The queues', content: { 'application/json': { schema: queueList } } },
+    ...problems(),
+  },
 })
 
 const deadRoute = createRoute({
@@ -65,7 +69,10 @@ const deadRoute = createRoute({
   description: 'At most 50. Reading hides them from other readers for a moment.',
   security: SECURITY,
   request: { params: z.object({ queue }) },
-  responses: { 200: { description: 'The dead letters', content: { 'application/json': { schema: deadLetters } } }, ...problems() },
+  responses: {
+    200: { description: 'The dead letters', content: { 'application/json': { schema: deadLetters } } },
+    ...problems(),
+  },
 })
 
 const retryRoute = createRoute({
@@ -74,11 +81,18 @@ const retryRoute = createRoute({
   tags: ['Queues'],
   summary: 'Send a dead letter back to its queue',
   security: SECURITY,
-  request: { params: z.object({ queue, id: z.string().min(1).max(200).openapi({ description: 'Of the dead letter' }) }) },
+  request: {
+    params: z.object({
+      queue,
+      id: z.string().min(1).max(200).openapi({ description: 'Of the dead letter' }),
+    }),
+  },
   responses: {
     200: {
       description: 'It was sent back',
-      content: { 'application/json': { schema: z.strictObject({ queue, retried: z.int() }).openapi('Retried') } },
+      content: {
+        'application/json': { schema: z.strictObject({ queue, retried: z.int() }).openapi('Retried') },
+      },
     },
     ...problems(404),
   },
@@ -92,7 +106,10 @@ export function registerQueues(api: Api, context: TapeContext): void {
   const withinTime = (c: ApiContext) => AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
 
   addRoute(api, queuesRoute, OPERATORS, async (c) => {
-    const [states, oldest] = await Promise.all([queueStates(context, withinTime(c)), oldestWork(context.database)])
+    const [states, oldest] = await Promise.all([
+      queueStates(context, withinTime(c)),
+      oldestWork(context.database),
+    ])
     const queues = states.map(({ queue, depth, dead, oldest: message }) => ({
       queue,
       waiting: depth?.waiting ?? null,
@@ -106,13 +123,25 @@ export function registerQueues(api: Api, context: TapeContext): void {
   addRoute(api, deadRoute, OPERATORS, async (c) => {
     const { queue } = c.req.valid('param')
     const letters = await readDeadLetters(context, queue, withinTime(c))
-    return c.json({ queue, letters: letters.map((letter) => ({ ...letter, sentAt: letter.sentAt?.toISOString() ?? null })) }, 200)
+    return c.json(
+      {
+        queue,
+        letters: letters.map((letter) => ({ ...letter, sentAt: letter.sentAt?.toISOString() ?? null })),
+      },
+      200,
+    )
   })
 
   addRoute(api, retryRoute, OPERATORS, async (c) => {
     const { queue, id } = c.req.valid('param')
-    const sent = await retryDeadLetters(context.queues, queue, ({ messageId }) => messageId === id, withinTime(c))
-    if (sent.length === 0) throw refusal(404, `there is no dead letter ${id} on ${queue}, or somebody else is reading it`)
+    const sent = await retryDeadLetters(
+      context.queues,
+      queue,
+      ({ messageId }) => messageId === id,
+      withinTime(c),
+    )
+    if (sent.length === 0)
+      throw refusal(404, `there is no dead letter ${id} on ${queue}, or somebody else is reading it`)
     context.log.info({ queue, message: id, by: c.get('caller').subject }, 'dead-letter-retried')
     return c.json({ queue, retried: sent.length }, 200)
   })

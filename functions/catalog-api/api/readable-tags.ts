@@ -5,10 +5,13 @@ import { refusal } from '../http/problem.ts'
 import type { ApiContext } from '../http/route.ts'
 
 /**
- * The tags to look into: those that are asked for, or all that the caller may see. One that is asked for and may not be seen is
- * refused: an empty list would say that it has no runs.
+ * The tags to look into: those that are asked for, or all that the caller may see. One that is asked for and
+ * may not be seen is refused: an empty list would say that it has no runs.
  */
-export function readableTags(c: ApiContext, asked: readonly string[] | null): typeof EVERY_TAG | readonly string[] {
+export function readableTags(
+  c: ApiContext,
+  asked: readonly string[] | null,
+): typeof EVERY_TAG | readonly string[] {
   const caller = c.get('caller')
   const allowed = tagsAllowed(caller, 'read')
   if (asked === null) return allowed

@@ -21,7 +21,15 @@ const summary = z
   .strictObject({
     since: z.iso.datetime().openapi({ description: 'Begin of the first day, UTC' }),
     all: z
-      .array(z.strictObject({ tag: z.string(), cloud: z.enum(CLOUD_WORDS), tape: z.enum(TAPE_WORDS), runs: z.int(), sizeBytes: bytes }))
+      .array(
+        z.strictObject({
+          tag: z.string(),
+          cloud: z.enum(CLOUD_WORDS),
+          tape: z.enum(TAPE_WORDS),
+          runs: z.int(),
+          sizeBytes: bytes,
+        }),
+      )
       .openapi({ description: 'Everything that was ever catalogued, by where it is; at most a minute old' }),
     days: z.array(
       z.strictObject({
@@ -48,7 +56,10 @@ const summary = z
           lastError: z.string().nullable().openapi({ description: 'Of one of those that fail' }),
         }),
       )
-      .openapi({ description: 'Copies that are under way, failed, missing or suspicious now, whenever their runs were taken' }),
+      .openapi({
+        description:
+          'Copies that are under way, failed, missing or suspicious now, whenever their runs were taken',
+      }),
   })
   .openapi('ReplicaSummary')
 
@@ -56,7 +67,11 @@ const query = z.strictObject({
   tag: z
     .union([tagParam, z.array(tagParam).max(50)])
     .transform((value) => [value].flat())
-    .openapi({ description: 'Site or detector; may be given several times', type: 'array', items: { type: 'string' } })
+    .openapi({
+      description: 'Site or detector; may be given several times',
+      type: 'array',
+      items: { type: 'string' },
+    })
     .optional(),
   days: z
     .string()
@@ -86,14 +101,21 @@ const summaryRoute = createRoute({
   },
 })
 
-export function registerReplicaSummary(api: Api, { database, now }: Pick<TapeContext, 'database' | 'now'>): void {
+export function registerReplicaSummary(
+  api: Api,
+  { database, now }: Pick<TapeContext, 'database' | 'now'>,
+): void {
   const allRuns = createAllRuns({ database, now })
   addRoute(api, summaryRoute, { right: 'read', anyTag: true }, async (c) => {
     const { tag = null, days = USUAL_DAYS } = c.req.valid('query')
     const tags = readableTags(c, tag)
     // From a midnight on, so that the first day is whole.
     const since = new Date((Math.floor(now().getTime() / DAY_MS) - days + 1) * DAY_MS)
-    const [all, byDay, open] = await Promise.all([allRuns(tags), storageByDay(database, tags, since), openCopies(database, tags)])
+    const [all, byDay, open] = await Promise.all([
+      allRuns(tags),
+      storageByDay(database, tags, since),
+      openCopies(database, tags),
+    ])
     const backlog = open.map((row) => ({ ...row, oldest: row.oldest.toISOString() }))
     return taggedJson(c, { since: since.toISOString(), all, days: byDay, backlog })
   })

@@ -41,7 +41,9 @@ export const ALL_FIELDS: FieldChoice = { run: RUN_FIELDS, storage: true, paramet
 export function chooseFields(text: string): FieldChoice | { readonly unknown: string } {
   const names = [...new Set(text.split(',').map((name) => name.trim()))].filter((name) => name !== '')
   const run = names.flatMap((name) => RUN_FIELDS.find((field) => field === name) ?? [])
-  const single = names.flatMap((name) => (name.startsWith(PARAMETER_PREFIX) ? [name.slice(PARAMETER_PREFIX.length)] : []))
+  const single = names.flatMap((name) =>
+    name.startsWith(PARAMETER_PREFIX) ? [name.slice(PARAMETER_PREFIX.length)] : [],
+  )
   const unknown = names.find(
     (name) =>
       name !== 'storage' &&
@@ -50,7 +52,11 @@ export function chooseFields(text: string): FieldChoice | { readonly unknown: st
       !(name.startsWith(PARAMETER_PREFIX) && PARAMETERS.includes(name.slice(PARAMETER_PREFIX.length))),
   )
   if (unknown !== undefined || names.length === 0) return { unknown: unknown ?? text }
-  return { run, storage: names.includes('storage'), parameters: names.includes('parameters') ? 'all' : single }
+  return {
+    run,
+    storage: names.includes('storage'),
+    parameters: names.includes('parameters') ? 'all' : single,
+  }
 }
 
 export interface RunItem extends Partial<RunView> {
@@ -68,7 +74,11 @@ export function itemsOf(runs: readonly Run[], choice: FieldChoice): readonly Run
       ...(choice.parameters === 'all'
         ? { parameters: shownParameters(run.parameters) }
         : choice.parameters.length > 0
-          ? { parameters: Object.fromEntries(choice.parameters.map((name) => [name, run.parameters[name] ?? null])) }
+          ? {
+              parameters: Object.fromEntries(
+                choice.parameters.map((name) => [name, run.parameters[name] ?? null]),
+              ),
+            }
           : {}),
     }
   })
@@ -79,7 +89,11 @@ type Cell = string | number | boolean | null
 /** The columns of a table of runs. */
 export function columnsOf(choice: FieldChoice): readonly string[] {
   const parameters = choice.parameters === 'all' ? PARAMETERS : choice.parameters
-  return [...choice.run, ...(choice.storage ? PLACES : []), ...parameters.map((name) => PARAMETER_PREFIX + name)]
+  return [
+    ...choice.run,
+    ...(choice.storage ? PLACES : []),
+    ...parameters.map((name) => PARAMETER_PREFIX + name),
+  ]
 }
 
 const PLACES = ['cloud', 'tape', 'local'] as const

@@ -32,7 +32,10 @@ export const useQuery = z
   .string()
   .regex(/^[1-9]\d{0,14}$/, 'a use of a run number is a whole number')
   .transform(Number)
-  .openapi({ description: 'Another use of the run number than the current one, of `uses` of the run', type: 'integer' })
+  .openapi({
+    description: 'Another use of the run number than the current one, of `uses` of the run',
+    type: 'integer',
+  })
   .optional()
 
 export interface FoundUse {
@@ -41,12 +44,22 @@ export interface FoundUse {
   readonly uses: readonly Run[]
 }
 
-/** The current use of the number, or the one that is named. Ends the request with 404 when there is none, which says what the ledger knows. */
-export async function findUse(database: Database, { tag, run }: z.output<typeof runParams>, use: number | undefined): Promise<FoundUse> {
+/**
+ * The current use of the number, or the one that is named. Ends the request with 404 when there is none,
+ * which says what the ledger knows.
+ */
+export async function findUse(
+  database: Database,
+  { tag, run }: z.output<typeof runParams>,
+  use: number | undefined,
+): Promise<FoundUse> {
   const uses = await findRuns(database, { tag, runNumber: run })
   const [current] = uses
   if (current === undefined)
-    throw refusal(404, notCataloguedText({ tag, runNumber: run }, await heardOfRun(database, { tag, runNumber: run })))
+    throw refusal(
+      404,
+      notCataloguedText({ tag, runNumber: run }, await heardOfRun(database, { tag, runNumber: run })),
+    )
   const chosen = use === undefined ? current : uses.find((each) => each.id === use)
   if (chosen === undefined) throw refusal(404, `run ${run} of ${tag} has no use ${use}`)
   return { run: chosen, uses }

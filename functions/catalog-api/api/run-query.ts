@@ -1,12 +1,18 @@
 /**
- * What is asked of the list of runs, as it stands in a query: `tag=LNGS&from=12000&param.exposure_sec.gte=0.3&sort=-start`. The list
- * of the API and the page of runs have the same.
+ * What is asked of the list of runs, as it stands in a query:
+ * `tag=LNGS&from=12000&param.exposure_sec.gte=0.3&sort=-start`. The list of the API and the page of runs have
+ * the same.
  */
 import { z } from '@hono/zod-openapi'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
 import type { RunlogColumn } from '../../../shared/extraction/run-parameters.ts'
 import { isTag, LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
-import { PARAMETER_OPERATORS, type ParameterCondition, RUN_ORDERS, type RunConditions } from '../../../shared/queries/run-conditions.ts'
+import {
+  PARAMETER_OPERATORS,
+  type ParameterCondition,
+  RUN_ORDERS,
+  type RunConditions,
+} from '../../../shared/queries/run-conditions.ts'
 import type { RunPosition, RunSearch } from '../../../shared/queries/search-runs.ts'
 import { isStorageStatus, shownColumns } from '../../../shared/queries/shown-parameters.ts'
 import { parseTimeText } from '../../../shared/time/text.ts'
@@ -20,10 +26,16 @@ const MOST_TAGS = 50
 const MOST_PARAMETERS = 10
 const LONGEST_TEXT = 200
 
-const columns: ReadonlyMap<string, RunlogColumn> = new Map(shownColumns.map((column) => [column.name, column]))
+const columns: ReadonlyMap<string, RunlogColumn> = new Map(
+  shownColumns.map((column) => [column.name, column]),
+)
 
 const tag = z.string().refine(isTag, 'this is no tag; one is LNGS')
-const integer = (least: number, most: number, about: { readonly description: string; readonly example?: number }) =>
+const integer = (
+  least: number,
+  most: number,
+  about: { readonly description: string; readonly example?: number },
+) =>
   z
     .string()
     .regex(/^\d{1,10}$/, 'a whole number is expected')
@@ -53,7 +65,12 @@ const known = {
   tag: z
     .union([tag, z.array(tag).max(MOST_TAGS)])
     .transform((value) => [value].flat())
-    .openapi({ description: 'Site or detector; may be given several times', type: 'array', items: { type: 'string' }, example: ['LNGS'] })
+    .openapi({
+      description: 'Site or detector; may be given several times',
+      type: 'array',
+      items: { type: 'string' },
+      example: ['LNGS'],
+    })
     .optional(),
   from: integer(0, LARGEST_RUN_NUMBER, { description: 'Smallest run number', example: 12000 }),
   to: integer(0, LARGEST_RUN_NUMBER, { description: 'Largest run number', example: 12100 }),
@@ -63,10 +80,16 @@ const known = {
   pedestal: truth('Whether it is a pedestal run'),
   integrity: z
     .enum(['verified', 'unstated', 'mismatch'])
-    .openapi({ description: 'verified: every checksum that the store or the uploader states agrees; mismatch: one disagrees' })
+    .openapi({
+      description:
+        'verified: every checksum that the store or the uploader states agrees; mismatch: one disagrees',
+    })
     .optional(),
   cloud: z.enum(CLOUD_WORDS).openapi({ description: 'Whether it is in the store' }).optional(),
-  tape: z.enum(TAPE_WORDS).openapi({ description: 'Whether its copy on tape is verified on the medium' }).optional(),
+  tape: z
+    .enum(TAPE_WORDS)
+    .openapi({ description: 'Whether its copy on tape is verified on the medium' })
+    .optional(),
   text: z
     .string()
     .min(1, 'some text is expected')
@@ -76,11 +99,16 @@ const known = {
   sort: z
     .enum(RUN_ORDERS.flatMap((order) => [order, `-${order}`] as const))
     .openapi({
-      description: 'The order, with - the largest or latest first. Without it: -start where since or until is given, else -run',
+      description:
+        'The order, with - the largest or latest first. Without it: -start where since or until is given, else -run',
       example: '-run',
     })
     .optional(),
-  cursor: z.string().max(LONGEST_TEXT).openapi({ description: 'Where to go on: `next` of the page before' }).optional(),
+  cursor: z
+    .string()
+    .max(LONGEST_TEXT)
+    .openapi({ description: 'Where to go on: `next` of the page before' })
+    .optional(),
   limit: integer(1, LARGEST_LIMIT, {
     description: `Runs in the answer, at most: up to ${LONGEST_PAGE} as JSON (${USUAL_PAGE} unless said), all of them unless said as NDJSON and CSV`,
     example: 100,
@@ -93,7 +121,10 @@ const known = {
       example: 'tag,runNumber,param.GEM1_V',
     })
     .optional(),
-  format: z.enum(['json', 'ndjson', 'csv']).openapi({ description: 'The format of the answer; goes before the header Accept' }).optional(),
+  format: z
+    .enum(['json', 'ndjson', 'csv'])
+    .openapi({ description: 'The format of the answer; goes before the header Accept' })
+    .optional(),
 } as const
 
 const PARAMETER_HELP =
@@ -112,7 +143,8 @@ const documented = Object.fromEntries(
 
 export const runQuery = z.looseObject({ ...documented, ...known }).superRefine((query, context) => {
   const names = Object.keys(query).filter((name) => !Object.hasOwn(known, name))
-  if (names.length > MOST_PARAMETERS) context.addIssue({ code: 'custom', message: `at most ${MOST_PARAMETERS} conditions on parameters` })
+  if (names.length > MOST_PARAMETERS)
+    context.addIssue({ code: 'custom', message: `at most ${MOST_PARAMETERS} conditions on parameters` })
   for (const name of names) {
     const condition = parameterCondition(name, query[name])
     if (typeof condition === 'string') context.addIssue({ code: 'custom', message: condition, path: [name] })
@@ -120,15 +152,36 @@ export const runQuery = z.looseObject({ ...documented, ...known }).superRefine((
 })
 export type RunQuery = z.output<typeof runQuery>
 
-/** The search that a query asks for, apart from who asks: the tags are those that it names, null where it names none. */
-export function searchOf(query: RunQuery): Omit<RunSearch, 'tags' | 'after' | 'limit'> & { readonly tags: readonly string[] | null } {
+/**
+ * The search that a query asks for, apart from who asks: the tags are those that it names, null where it
+ * names none.
+ */
+export function searchOf(
+  query: RunQuery,
+): Omit<RunSearch, 'tags' | 'after' | 'limit'> & { readonly tags: readonly string[] | null } {
   const { from, to, since, until, complete, pedestal, integrity, text, cloud, tape, sort } = query
   const parameters = Object.entries(query).flatMap(([name, value]) => {
     const condition = Object.hasOwn(known, name) || value === undefined ? '' : parameterCondition(name, value)
     return typeof condition === 'string' ? [] : [condition]
   })
-  const conditions: RunConditions = { from, to, since, until, complete, pedestal, integrity, cloud, tape, text, parameters }
-  return { tags: query.tag ?? null, conditions, order: orderOf(sort ?? ((since ?? until) ? '-start' : '-run')) }
+  const conditions: RunConditions = {
+    from,
+    to,
+    since,
+    until,
+    complete,
+    pedestal,
+    integrity,
+    cloud,
+    tape,
+    text,
+    parameters,
+  }
+  return {
+    tags: query.tag ?? null,
+    conditions,
+    order: orderOf(sort ?? ((since ?? until) ? '-start' : '-run')),
+  }
 }
 
 function orderOf(sort: NonNullable<RunQuery['sort']>): RunSearch['order'] {
@@ -142,12 +195,15 @@ export const pageLimit = (query: RunQuery): number => query.limit ?? USUAL_PAGE
 function parameterCondition(name: string, value: unknown): ParameterCondition | string {
   const [prefix, columnName = '', operatorName = 'eq', ...more] = name.split('.')
   if (prefix !== 'param') return 'there is no such filter'
-  if (isStorageStatus(columnName)) return 'the ODB said this when the run began; where it is now is asked by cloud=present or tape=on-media'
+  if (isStorageStatus(columnName))
+    return 'the ODB said this when the run began; where it is now is asked by cloud=present or tape=on-media'
   const column = columns.get(columnName)
   if (column === undefined) return `there is no parameter ${columnName.slice(0, LONGEST_TEXT)}`
   const operator = PARAMETER_OPERATORS.find((each) => each === operatorName)
-  if (operator === undefined || more.length > 0) return `parameters are compared by ${PARAMETER_OPERATORS.join(', ')}`
-  if (typeof value !== 'string' || value.length > LONGEST_TEXT) return `one value of up to ${LONGEST_TEXT} characters is expected`
+  if (operator === undefined || more.length > 0)
+    return `parameters are compared by ${PARAMETER_OPERATORS.join(', ')}`
+  if (typeof value !== 'string' || value.length > LONGEST_TEXT)
+    return `one value of up to ${LONGEST_TEXT} characters is expected`
   if (isText(column.sqlType)) return { column, operator, value }
   const number = numberOf(value, column.sqlType)
   return number === null ? 'a number is expected' : { column, operator, value: number }
@@ -159,7 +215,9 @@ function isText(sqlType: RunlogColumn['sqlType']): boolean {
 
 function numberOf(text: string, sqlType: RunlogColumn['sqlType']): number | null {
   if (sqlType === 'BOOLEAN' && (text === 'true' || text === 'false')) return Number(text === 'true')
-  return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text)) ? Number(text) : null
+  return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(text) && Number.isFinite(Number(text))
+    ? Number(text)
+    : null
 }
 
 /** Numbers that are also times which the database can compare: up to the year 9999. */

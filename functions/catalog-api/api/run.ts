@@ -16,7 +16,8 @@ const runRoute = createRoute({
   path: '/api/v1/runs/{tag}/{run}',
   tags: ['Runs'],
   summary: 'One run with everything that is known of it',
-  description: 'Parameters, files with checksums, copies, events and banks, requests to other parts of Cygnet, and what happened to it.',
+  description:
+    'Parameters, files with checksums, copies, events and banks, requests to other parts of Cygnet, and what happened to it.',
   security: SECURITY,
   request: { params: runParams, query: z.strictObject({ use: useQuery }) },
   responses: {

@@ -3,20 +3,45 @@ import { createRoute } from '@hono/zod-openapi'
 import { accepts } from 'hono/accepts'
 import type { TapeContext } from '../../../shared/context.ts'
 import { csvLine } from '../../../shared/csv.ts'
-import { type RunPage, type RunSearch, SearchTooLongError, searchRuns } from '../../../shared/queries/search-runs.ts'
+import {
+  type RunPage,
+  type RunSearch,
+  SearchTooLongError,
+  searchRuns,
+} from '../../../shared/queries/search-runs.ts'
 import { taggedJson } from '../http/etag.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute } from '../http/route.ts'
 import { problems, SECURITY } from './problems.ts'
 import { readableTags } from './readable-tags.ts'
-import { ALL_FIELDS, cellsOf, chooseFields, columnsOf, type FieldChoice, itemsOf, type RunItem } from './run-fields.ts'
-import { LONGEST_PAGE, pageLimit, type RunQuery, readCursor, runQuery, searchOf, writeCursor } from './run-query.ts'
+import {
+  ALL_FIELDS,
+  cellsOf,
+  chooseFields,
+  columnsOf,
+  type FieldChoice,
+  itemsOf,
+  type RunItem,
+} from './run-fields.ts'
+import {
+  LONGEST_PAGE,
+  pageLimit,
+  type RunQuery,
+  readCursor,
+  runQuery,
+  searchOf,
+  writeCursor,
+} from './run-query.ts'
 import { runItem, runPage } from './schemas.ts'
 
 type Context = Pick<TapeContext, 'database' | 'config' | 'log'>
 type Format = 'json' | 'ndjson' | 'csv'
 
-const CONTENT_TYPES = { json: 'application/json', ndjson: 'application/x-ndjson', csv: 'text/csv; charset=utf-8; header=present' } as const
+const CONTENT_TYPES = {
+  json: 'application/json',
+  ndjson: 'application/x-ndjson',
+  csv: 'text/csv; charset=utf-8; header=present',
+} as const
 
 const DESCRIPTION = `The runs that fit all conditions, of tags that the caller may see. A run number that was used again is there once, as its current use.
 
@@ -41,7 +66,9 @@ const runsRoute = createRoute({
       content: {
         'application/json': { schema: runPage },
         'application/x-ndjson': { schema: runItem },
-        'text/csv': { schema: { type: 'string', example: 'tag,runNumber,param.GEM1_V\r\nLNGS,12345,440\r\n' } },
+        'text/csv': {
+          schema: { type: 'string', example: 'tag,runNumber,param.GEM1_V\r\nLNGS,12345,440\r\n' },
+        },
       },
     },
     304: { description: 'The caller has this page already: the ETag is the one in If-None-Match' },
@@ -69,13 +96,22 @@ function fieldsOf(query: RunQuery): FieldChoice {
   if (query.fields === undefined) return ALL_FIELDS
   const choice = chooseFields(query.fields)
   if ('unknown' in choice)
-    throw refusal(400, `fields: ${choice.unknown === '' ? 'name one at least' : `there is no field ${choice.unknown.slice(0, 80)}`}`)
+    throw refusal(
+      400,
+      `fields: ${choice.unknown === '' ? 'name one at least' : `there is no field ${choice.unknown.slice(0, 80)}`}`,
+    )
   return choice
 }
 
 /** Browsers and most clients take anything: they get JSON. */
 function formatWanted(c: ApiContext): Format {
-  const supports = ['application/json', 'application/x-ndjson', 'application/ndjson', 'application/jsonl', 'text/csv']
+  const supports = [
+    'application/json',
+    'application/x-ndjson',
+    'application/ndjson',
+    'application/jsonl',
+    'text/csv',
+  ]
   const type = accepts(c, { header: 'Accept', supports, default: 'application/json' })
   if (type === 'text/csv') return 'csv'
   return type === 'application/json' ? 'json' : 'ndjson'
@@ -86,7 +122,8 @@ type Search = Omit<RunSearch, 'limit'>
 function readSearch(c: ApiContext, query: RunQuery): Search {
   const { tags, ...search } = searchOf(query)
   const after = query.cursor === undefined ? null : readCursor(sortOf(search), query.cursor)
-  if (query.cursor !== undefined && after === null) throw refusal(400, 'cursor: it is none that a list in this order has given')
+  if (query.cursor !== undefined && after === null)
+    throw refusal(400, 'cursor: it is none that a list in this order has given')
   return { ...search, tags: readableTags(c, tags), after }
 }
 
@@ -100,25 +137,41 @@ async function find({ database }: Context, search: RunSearch): Promise<RunPage> 
   }
 }
 
-async function page(c: ApiContext, context: Context, search: Search, { runs, next }: RunPage, fields: FieldChoice): Promise<Response> {
+async function page(
+  c: ApiContext,
+  context: Context,
+  search: Search,
+  { runs, next }: RunPage,
+  fields: FieldChoice,
+): Promise<Response> {
   const cursor = next === null ? null : writeCursor(sortOf(search), next)
   const answer = { runs: itemsOf(runs, fields), next: cursor }
-  const link: Readonly<Record<string, string>> = cursor === null ? {} : { link: `<${nextAddress(c, context, cursor)}>; rel="next"` }
+  const link: Readonly<Record<string, string>> =
+    cursor === null ? {} : { link: `<${nextAddress(c, context, cursor)}>; rel="next"` }
   return taggedJson(c, answer, { vary: 'accept', ...link })
 }
 
-/** Relative where nobody has said how others reach us: the host of a request behind a proxy may be another. */
+/**
+ * Relative where nobody has said how others reach us: the host of a request behind a proxy may be another.
+ */
 function nextAddress(c: ApiContext, { config }: Context, cursor: string): string {
   const url = new URL(c.req.url)
   url.searchParams.set('cursor', cursor)
   const path = `${url.pathname}${url.search}`
-  return config.CYGNET_PUBLIC_URL === undefined ? path : new URL(path.slice(1), withSlash(config.CYGNET_PUBLIC_URL)).href
+  return config.CYGNET_PUBLIC_URL === undefined
+    ? path
+    : new URL(path.slice(1), withSlash(config.CYGNET_PUBLIC_URL)).href
 }
 
 const withSlash = (address: string) => (address.endsWith('/') ? address : `${address}/`)
 
 /** Page after page, up to `limit` runs. */
-async function* follow(context: Context, search: RunSearch, first: RunPage, limit: number): AsyncGenerator<RunPage['runs']> {
+async function* follow(
+  context: Context,
+  search: RunSearch,
+  first: RunPage,
+  limit: number,
+): AsyncGenerator<RunPage['runs']> {
   let page = first
   for (let sent = 0; ; ) {
     yield page.runs
@@ -128,13 +181,21 @@ async function* follow(context: Context, search: RunSearch, first: RunPage, limi
   }
 }
 
-async function* itemTexts(pages: AsyncIterable<RunPage['runs']>, fields: FieldChoice, format: 'ndjson' | 'csv'): AsyncGenerator<string> {
-  const line = (item: RunItem) => (format === 'csv' ? csvLine(cellsOf(item, fields)) : `${JSON.stringify(item)}\n`)
+async function* itemTexts(
+  pages: AsyncIterable<RunPage['runs']>,
+  fields: FieldChoice,
+  format: 'ndjson' | 'csv',
+): AsyncGenerator<string> {
+  const line = (item: RunItem) =>
+    format === 'csv' ? csvLine(cellsOf(item, fields)) : `${JSON.stringify(item)}\n`
   if (format === 'csv') yield csvLine(columnsOf(fields))
   for await (const runs of pages) yield itemsOf(runs, fields).map(line).join('')
 }
 
-/** Read as fast as it is taken; who goes away ends it, and a failure on the way cuts it off, so that it is not taken for all. */
+/**
+ * Read as fast as it is taken; who goes away ends it, and a failure on the way cuts it off, so that it is not
+ * taken for all.
+ */
 function stream({ log }: Context, format: 'ndjson' | 'csv', texts: AsyncGenerator<string>): Response {
   const encoder = new TextEncoder()
   const body = new ReadableStream<Uint8Array>({

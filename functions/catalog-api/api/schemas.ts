@@ -8,11 +8,18 @@ const bytes = z.int().openapi({ description: 'Bytes', example: 412_345_678 })
 const hex = (algorithm: string) => z.string().openapi({ description: `${algorithm}, lower-case hexadecimal` })
 
 const integrity = z.enum(['verified', 'unstated', 'mismatch'])
-const place = { bucket: z.string().openapi({ example: 'cygno-data' }), key: z.string().openapi({ example: 'LNGS/run12345.mid.gz' }) }
-const runName = { tag: z.string().openapi({ example: 'LNGS' }), runNumber: z.int().openapi({ example: 12345 }) }
+const place = {
+  bucket: z.string().openapi({ example: 'cygno-data' }),
+  key: z.string().openapi({ example: 'LNGS/run12345.mid.gz' }),
+}
+const runName = {
+  tag: z.string().openapi({ example: 'LNGS' }),
+  runNumber: z.int().openapi({ example: 12345 }),
+}
 
 const parameters = z.record(z.string(), z.union([z.number(), z.string(), z.null()])).openapi({
-  description: 'By column of the Runlog; times in it are local time of the DAQ. Where the run is stands in `storage`',
+  description:
+    'By column of the Runlog; times in it are local time of the DAQ. Where the run is stands in `storage`',
   example: { GEM1_V: 440, exposure_sec: 0.3, pedestal_run: 0, start_time: '2026-01-15 09:00:00' },
 })
 
@@ -20,11 +27,18 @@ const storage = z
   .object({
     cloud: z.enum(CLOUD_WORDS),
     tape: z.enum(TAPE_WORDS),
-    local: z.enum(['present', 'deleted']).nullable().openapi({ description: "The DAQ's disk; null when no program told of it" }),
+    local: z
+      .enum(['present', 'deleted'])
+      .nullable()
+      .openapi({ description: "The DAQ's disk; null when no program told of it" }),
   })
-  .openapi({ description: 'Where the run is, over all its files', example: { cloud: 'present', tape: 'on-media', local: 'deleted' } })
+  .openapi({
+    description: 'Where the run is, over all its files',
+    example: { cloud: 'present', tape: 'on-media', local: 'deleted' },
+  })
 
-const EVENTS = 'MIDAS events of all ids: triggers, and what HV, environment and camera status wrote in between'
+const EVENTS =
+  'MIDAS events of all ids: triggers, and what HV, environment and camera status wrote in between'
 
 const runShape = {
   ...runName,
@@ -33,7 +47,9 @@ const runShape = {
   complete: z.boolean(),
   problem: z.string().nullable(),
   integrity,
-  eventCount: z.int().openapi({ description: `${EVENTS}. The triggers of a run are its \`events\` of id 1`, example: 412 }),
+  eventCount: z
+    .int()
+    .openapi({ description: `${EVENTS}. The triggers of a run are its \`events\` of id 1`, example: 412 }),
   sizeBytes: bytes,
   fileCount: z.int().openapi({ example: 1 }),
   pedestal: z.boolean().nullable(),
@@ -53,7 +69,10 @@ export const runItem = z
 export const runPage = z
   .strictObject({
     runs: z.array(runItem),
-    next: z.string().nullable().openapi({ description: 'To be given as `cursor` for the next page; null when this is the last' }),
+    next: z
+      .string()
+      .nullable()
+      .openapi({ description: 'To be given as `cursor` for the next page; null when this is the last' }),
   })
   .openapi('RunPage')
 
@@ -75,14 +94,18 @@ const file = z
     adler32: hex('Adler-32'),
     crc64nvme: hex('CRC-64/NVME').nullable(),
     integrity,
-    digestsCompared: z.array(z.strictObject({ by: z.string(), algorithm: z.string(), stated: z.string(), agrees: z.boolean() })),
+    digestsCompared: z.array(
+      z.strictObject({ by: z.string(), algorithm: z.string(), stated: z.string(), agrees: z.boolean() }),
+    ),
     complete: z.boolean(),
     problem: z.string().nullable(),
     problemCode: z.string().nullable(),
     problemOffset: z.int().nullable(),
     warnings: z.array(finding),
     eventCount: z.int().openapi({ description: EVENTS }),
-    internalEvents: z.record(z.string(), z.int()).openapi({ description: 'Begins and ends of run and messages, by id; they are no data' }),
+    internalEvents: z
+      .record(z.string(), z.int())
+      .openapi({ description: 'Begins and ends of run and messages, by id; they are no data' }),
     camera: z.looseObject({ model: z.string(), width: z.int(), height: z.int() }).nullable(),
     digitizers: z.array(z.looseObject({})).nullable(),
     cataloguedAt: time,
@@ -133,11 +156,15 @@ export const runDetails = z
         z.strictObject({
           eventId: z.int().openapi({ description: '1: the trigger, with camera frame and digitizers' }),
           events: z.int(),
-          serialGaps: z.int().openapi({ description: 'Serial numbers that are missing between the first and the last' }),
+          serialGaps: z
+            .int()
+            .openapi({ description: 'Serial numbers that are missing between the first and the last' }),
         }),
       )
       .openapi({ description: 'MIDAS events by id' }),
-    requests: z.array(z.strictObject({ queue: z.string(), name: z.string(), createdAt: time, sentAt: timeOrNull })),
+    requests: z.array(
+      z.strictObject({ queue: z.string(), name: z.string(), createdAt: time, sentAt: timeOrNull }),
+    ),
     history: z.array(z.strictObject({ at: time, what: z.string(), detail: z.string() })),
     uses: z.array(
       z.strictObject({

@@ -20,13 +20,19 @@ const route = createRoute({
       subject: z
         .string()
         .refine((text) => /^person:[^\p{Cc}]{1,255}$/u.test(text), 'a subject is written person:…')
-        .openapi({ description: 'As the log names who signed in', example: 'person:7f3f4a0e-0b8e-4a9c-8a5e-1f2d3c4b5a69' }),
+        .openapi({
+          description: 'As the log names who signed in',
+          example: 'person:7f3f4a0e-0b8e-4a9c-8a5e-1f2d3c4b5a69',
+        }),
     }),
   },
   responses: { 204: { description: 'None of them is good any more' }, ...problems() },
 })
 
-export function registerSessions(api: Api, { database, log, now }: Pick<Context, 'database' | 'log' | 'now'>): void {
+export function registerSessions(
+  api: Api,
+  { database, log, now }: Pick<Context, 'database' | 'log' | 'now'>,
+): void {
   addRoute(api, route, { right: 'operate', everyTag: true }, async (c) => {
     const { subject } = c.req.valid('query')
     const at = now()

@@ -29,8 +29,12 @@ const settingsRoute = createRoute({
             region: z.string().openapi({ example: 'us-east-1' }),
             buckets: z.array(z.string()).openapi({ example: ['cygno-data'] }),
             sdkChecksums: z.enum(['WHEN_SUPPORTED', 'WHEN_REQUIRED']),
-            tags: z.array(z.string()).openapi({ description: 'Of which runs may be sent', example: ['LNGS'] }),
-            overwriteTags: z.array(z.string()).openapi({ description: 'Of which they may be replaced', example: [] }),
+            tags: z
+              .array(z.string())
+              .openapi({ description: 'Of which runs may be sent', example: ['LNGS'] }),
+            overwriteTags: z
+              .array(z.string())
+              .openapi({ description: 'Of which they may be replaced', example: [] }),
           }),
         },
       },
@@ -90,7 +94,12 @@ export function registerUploads(api: Api, context: StorageContext): void {
   addRoute(api, signRoute, RULE, async (c) => {
     const { subject, name, scopes } = c.get('caller')
     const request = c.req.valid('json')
-    const rules = { buckets: config.CYGNET_RAW_BUCKETS, scopes, host: address.host, basePath: address.basePath }
+    const rules = {
+      buckets: config.CYGNET_RAW_BUCKETS,
+      scopes,
+      host: address.host,
+      basePath: address.basePath,
+    }
     const { operation, bucket, key } = allowedRequest(request, rules)
     const headers = await sign(request, now())
     // Thousands of parts and looks are no news; what begins or ends an object is.

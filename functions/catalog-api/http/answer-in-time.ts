@@ -1,4 +1,7 @@
-/** No request waits for ever: when a database or store says nothing, its sender is told so while it still listens. */
+/**
+ * No request waits for ever: when a database or store says nothing, its sender is told so while it still
+ * listens.
+ */
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Logger } from '../../../shared/log.ts'
 import { refusal } from './problem.ts'
@@ -14,8 +17,9 @@ const LATE = Symbol('late')
 const RETRY_AFTER = { 'retry-after': '5' } as const
 
 /**
- * Answers 503 when nothing was answered in time. An answer that has begun (a list, events) is not cut off; work that was begun is not
- * either: it may still be done, as after a connection that was lost. Comes before everything that waits.
+ * Answers 503 when nothing was answered in time. An answer that has begun (a list, events) is not cut off;
+ * work that was begun is not either: it may still be done, as after a connection that was lost. Comes before
+ * everything that waits.
  */
 export function answerInTime({ answerMs, log, exempt }: AnswerInTimeOptions): MiddlewareHandler {
   return async (c, next) => {
@@ -29,7 +33,10 @@ export function answerInTime({ answerMs, log, exempt }: AnswerInTimeOptions): Mi
       clearTimeout(timer)
     }
     leaveBehind(c, answered)
-    log.error({ method: c.req.method, path: c.req.path.slice(0, 200), ms: answerMs }, 'request-not-answered-in-time')
+    log.error(
+      { method: c.req.method, path: c.req.path.slice(0, 200), ms: answerMs },
+      'request-not-answered-in-time',
+    )
     throw refusal(503, 'the service did not answer in time; try again', RETRY_AFTER)
   }
 }

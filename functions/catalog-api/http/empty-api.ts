@@ -1,4 +1,7 @@
-/** The API before anything is added to it: what is wrong is told as problems, and a path that has no such method by those it has. */
+/**
+ * The API before anything is added to it: what is wrong is told as problems, and a path that has no such
+ * method by those it has.
+ */
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Logger } from '../../../shared/log.ts'
 import { createMethodsOf } from './other-methods.ts'
@@ -18,7 +21,8 @@ export function createEmptyApi(log: Logger): Api {
   const methodsOf = createMethodsOf(api.rules)
   app.notFound((c) => {
     const methods = methodsOf(c.req.path)
-    if (methods.length === 0 || (methods.includes(c.req.method) && c.req.method !== 'OPTIONS')) return problem(404, 'there is nothing here')
+    if (methods.length === 0 || (methods.includes(c.req.method) && c.req.method !== 'OPTIONS'))
+      return problem(404, 'there is nothing here')
     const allow = methods.join(', ')
     if (c.req.method === 'OPTIONS') return c.body(null, 204, { allow })
     return problem(405, `${c.req.method} is not for this address; ${allow} is`, { allow })

@@ -1,4 +1,7 @@
-/** Something that another service tells us, kept: asked for again now and then, and used on while the other is away. */
+/**
+ * Something that another service tells us, kept: asked for again now and then, and used on while the other is
+ * away.
+ */
 import { TransientError } from '../../../shared/errors.ts'
 
 export interface Kept<T> {
@@ -23,7 +26,12 @@ export interface KeepingTimes {
   readonly longestMs: number
 }
 
-export function createKept<T>(what: string, load: () => Promise<T>, times: KeepingTimes, now: () => Date): Kept<T> {
+export function createKept<T>(
+  what: string,
+  load: () => Promise<T>,
+  times: KeepingTimes,
+  now: () => Date,
+): Kept<T> {
   let known: { readonly value: T; readonly atMs: number } | null = null
   let failure: unknown = null
   let triedMs = Number.NEGATIVE_INFINITY

@@ -23,26 +23,43 @@ type Status = keyof typeof TITLES
 const RETRY_AFTER_SECONDS = '5'
 
 /** An answer for people and programs; `detail` is a sentence without secrets. */
-export function problem(status: Status, detail: string, headers: Readonly<Record<string, string>> = {}): Response {
+export function problem(
+  status: Status,
+  detail: string,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
   const body = { type: 'about:blank', title: TITLES[status], status, detail }
-  return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/problem+json', ...headers } })
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { 'content-type': 'application/problem+json', ...headers },
+  })
 }
 
 /** To be thrown: ends the request with this problem. */
-export const refusal = (status: Status, detail: string, headers?: Readonly<Record<string, string>>): HTTPException =>
-  new HTTPException(status, { message: detail, res: problem(status, detail, headers) })
+export const refusal = (
+  status: Status,
+  detail: string,
+  headers?: Readonly<Record<string, string>>,
+): HTTPException => new HTTPException(status, { message: detail, res: problem(status, detail, headers) })
 
-/** What was thrown on purpose is told; of anything else the caller learns only whether to come again. The log has the rest. */
+/**
+ * What was thrown on purpose is told; of anything else the caller learns only whether to come again. The log
+ * has the rest.
+ */
 export function problemHandler(log: Logger): ErrorHandler {
   return (error, c) => {
     if (error instanceof HTTPException) {
       if (error.res !== undefined) return error.getResponse()
-      const detail = error.status === 415 ? 'the body must be JSON, and say so: Content-Type: application/json' : error.message
+      const detail =
+        error.status === 415
+          ? 'the body must be JSON, and say so: Content-Type: application/json'
+          : error.message
       return problem(error.status in TITLES ? (error.status as Status) : 400, detail)
     }
     const failure = classify(error)
     log.error({ error: failure, method: c.req.method, route: c.req.routePath }, 'request-failed')
-    if (failure instanceof InvalidInputError) return problem(500, 'the request could not be served; the log of the service says why')
+    if (failure instanceof InvalidInputError)
+      return problem(500, 'the request could not be served; the log of the service says why')
     return problem(503, 'the service cannot answer now; try again', { 'retry-after': RETRY_AFTER_SECONDS })
   }
 }

@@ -15,8 +15,8 @@ export interface RateLimitOptions {
 }
 
 /**
- * Refuses with 429 who asks more often; a pause lets a whole minute's requests come at once. Several instances of the service count
- * each for itself. Comes after the middleware that says who the caller is.
+ * Refuses with 429 who asks more often; a pause lets a whole minute's requests come at once. Several
+ * instances of the service count each for itself. Comes after the middleware that says who the caller is.
  */
 export function rateLimit({
   requestsPerMinute: limit,

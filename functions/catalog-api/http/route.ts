@@ -1,6 +1,7 @@
 /**
- * How a route comes into the API: always with a rule that says who may use it. The rules are kept in a list, which the
- * authorization matrix of the tests is made from: a route without one cannot be added, and one added past this is found there.
+ * How a route comes into the API: always with a rule that says who may use it. The rules are kept in a list,
+ * which the authorization matrix of the tests is made from: a route without one cannot be added, and one
+ * added past this is found there.
  */
 import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi'
 import type { Context, Handler, MiddlewareHandler } from 'hono'
@@ -11,7 +12,10 @@ import { isTag } from '../../../shared/notifications/run-key.ts'
 import type { HostOfRequest } from '../../../shared/runtime/handler.ts'
 import { refusal } from './problem.ts'
 
-/** What a handler finds in its context: who asks, and from where if the host says so (of the connection, not of a header). */
+/**
+ * What a handler finds in its context: who asks, and from where if the host says so (of the connection, not
+ * of a header).
+ */
 export interface ApiEnvironment {
   readonly Bindings: HostOfRequest
   readonly Variables: { readonly caller: Caller }
@@ -42,7 +46,10 @@ export interface Api {
   readonly rules: RouteRule[]
 }
 
-/** A route of the API, described by its schema in the OpenAPI document. Parameters and bodies are checked before the handler runs. */
+/**
+ * A route of the API, described by its schema in the OpenAPI document. Parameters and bodies are checked
+ * before the handler runs.
+ */
 export function addRoute<Route extends RouteConfig & { getRoutingPath(): string }>(
   { app, rules }: Api,
   route: Route,
@@ -55,7 +62,13 @@ export function addRoute<Route extends RouteConfig & { getRoutingPath(): string 
 }
 
 /** A page, an asset, or a route whose path the OpenAPI document cannot describe. */
-export function addPage({ app, rules }: Api, method: 'GET' | 'POST', path: string, rule: Rule, handler: Handler<ApiEnvironment>): void {
+export function addPage(
+  { app, rules }: Api,
+  method: 'GET' | 'POST',
+  path: string,
+  rule: Rule,
+  handler: Handler<ApiEnvironment>,
+): void {
   rules.push({ method, path, rule })
   app.on(method, path, guard(rule), handler)
 }
@@ -63,7 +76,9 @@ export function addPage({ app, rules }: Api, method: 'GET' | 'POST', path: strin
 const onlyFor =
   (method: string, middleware: MiddlewareHandler<ApiEnvironment>): MiddlewareHandler<ApiEnvironment> =>
   (c, next) =>
-    c.req.method === method.toUpperCase() || (c.req.method === 'HEAD' && method === 'get') ? middleware(c, next) : next()
+    c.req.method === method.toUpperCase() || (c.req.method === 'HEAD' && method === 'get')
+      ? middleware(c, next)
+      : next()
 
 function guard(rule: Rule): MiddlewareHandler<ApiEnvironment> {
   return async (c, next) => {
@@ -82,12 +97,20 @@ function isAllowed(c: ApiContext, rule: Guarded): boolean {
 /** Who is nobody is asked to say who they are; who is somebody learns what it takes, and what they have. */
 function denied(c: ApiContext, rule: Guarded): HTTPException {
   const { kind, name, scopes: all } = c.get('caller')
-  if (kind === 'anonymous') return refusal(401, 'sign in, or send an API token: Authorization: Bearer …', { 'www-authenticate': 'Bearer' })
+  if (kind === 'anonymous')
+    return refusal(401, 'sign in, or send an API token: Authorization: Bearer …', {
+      'www-authenticate': 'Bearer',
+    })
   // What holds for all tags holds for each.
-  const scopes = all.filter((scope) => scope.endsWith(`:${EVERY_TAG}`) || !all.includes(scope.replace(/:.*/s, `:${EVERY_TAG}`)))
+  const scopes = all.filter(
+    (scope) => scope.endsWith(`:${EVERY_TAG}`) || !all.includes(scope.replace(/:.*/s, `:${EVERY_TAG}`)),
+  )
   const more = scopes.length > MOST_SCOPES ? ` and ${scopes.length - MOST_SCOPES} more` : ''
   const has = scopes.length === 0 ? 'none' : `${scopes.slice(0, MOST_SCOPES).join(', ')}${more}`
-  return refusal(403, `${name} may not do this, which takes the right ${neededBy(c, rule)}; ${name} has ${has}`)
+  return refusal(
+    403,
+    `${name} may not do this, which takes the right ${neededBy(c, rule)}; ${name} has ${has}`,
+  )
 }
 
 /** Told of somebody's rights. */
@@ -98,5 +121,7 @@ function neededBy(c: ApiContext, rule: Guarded): string {
   if ('anyTag' in rule) return `${right} for some tag`
   const tag = 'everyTag' in rule ? EVERY_TAG : rule.tagOf(c)
   // What is no tag may be anything: it came with the address.
-  return tag !== EVERY_TAG && isTag(tag) ? `${right} for ${tag} (${right}:${tag})` : `${right} for all tags (${right}:${EVERY_TAG})`
+  return tag !== EVERY_TAG && isTag(tag)
+    ? `${right} for ${tag} (${right}:${tag})`
+    : `${right} for all tags (${right}:${EVERY_TAG})`
 }

@@ -1,4 +1,7 @@
-/** What is wrong with a request, in a sentence that names the place: `runs[0].tag: this is no tag; one is LNGS`. Pure. */
+/**
+ * What is wrong with a request, in a sentence that names the place: `runs[0].tag: this is no tag; one is
+ * LNGS`. Pure.
+ */
 import type * as z from 'zod'
 
 type Issue = z.core.$ZodIssue
@@ -8,13 +11,19 @@ const MOST = 5
 const LONGEST_NAME = 80
 
 export function whatIsWrong({ issues }: z.core.$ZodError): string {
-  const told = issues.slice(0, MOST).map((issue) => [placeOf(issue), sentenceOf(issue)].filter(Boolean).join(': '))
+  const told = issues
+    .slice(0, MOST)
+    .map((issue) => [placeOf(issue), sentenceOf(issue)].filter(Boolean).join(': '))
   return [...told, ...(issues.length > MOST ? [`and ${issues.length - MOST} more`] : [])].join('; ')
 }
 
 const placeOf = ({ path }: Issue): string =>
   path
-    .map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index === 0 ? '' : '.'}${String(part).slice(0, LONGEST_NAME)}`))
+    .map((part, index) =>
+      typeof part === 'number'
+        ? `[${part}]`
+        : `${index === 0 ? '' : '.'}${String(part).slice(0, LONGEST_NAME)}`,
+    )
     .join('')
 
 /** Zod's own words are about types; what the schemas say of themselves stays as it is. */
@@ -26,7 +35,8 @@ function sentenceOf(issue: Issue): string {
     case 'invalid_type':
       if (issue.message.endsWith('received undefined')) return 'it is missing'
       if (issue.expected === 'int') return 'a whole number is expected'
-      if (issue.expected !== 'object' && issue.message.endsWith('received array')) return 'one value is expected, not several'
+      if (issue.expected !== 'object' && issue.message.endsWith('received array'))
+        return 'one value is expected, not several'
       return `${/^[aeiou]/.test(issue.expected) ? 'an' : 'a'} ${issue.expected} is expected`
     case 'invalid_value':
       return `${issue.values.length === 1 ? '' : 'one of '}${issue.values.map(String).join(', ')} is expected`
@@ -39,4 +49,5 @@ function sentenceOf(issue: Issue): string {
   }
 }
 
-const unitOf = (origin: string) => (origin === 'string' ? ' characters are' : origin === 'array' ? ' entries are' : ' is')
+const unitOf = (origin: string) =>
+  origin === 'string' ? ' characters are' : origin === 'array' ? ' entries are' : ' is'

@@ -1,6 +1,7 @@
 /**
- * Addresses of run files as they were used before: that of the Swift door of the store (`/v1/AUTH_<project>/<bucket>/<key>`), that
- * of its tenants (`/<tenant>:<bucket>/<key>`), the plain one of S3 (`/<bucket>/<key>`), and `/<TAG>/run12345.mid.gz`. Pure.
+ * Addresses of run files as they were used before: that of the Swift door of the store
+ * (`/v1/AUTH_<project>/<bucket>/<key>`), that of its tenants (`/<tenant>:<bucket>/<key>`), the plain one of
+ * S3 (`/<bucket>/<key>`), and `/<TAG>/run12345.mid.gz`. Pure.
  */
 import { parseRunKey } from '../../../shared/notifications/run-key.ts'
 
@@ -26,9 +27,14 @@ export function parseDownloadPath(path: string, buckets: readonly string[]): Wan
   return { bucket, key, tag: run.tag, runNumber: run.runNumber }
 }
 
-function placeOf(path: string, buckets: readonly string[]): { readonly bucket: string | null; readonly key: string } {
+function placeOf(
+  path: string,
+  buckets: readonly string[],
+): { readonly bucket: string | null; readonly key: string } {
   const [, bucket, key] = SWIFT.exec(path) ?? TENANT.exec(path) ?? []
   if (bucket !== undefined && key !== undefined) return { bucket, key }
   const plain = buckets.find((name) => path.startsWith(`${name}/`))
-  return plain === undefined ? { bucket: null, key: path } : { bucket: plain, key: path.slice(plain.length + 1) }
+  return plain === undefined
+    ? { bucket: null, key: path }
+    : { bucket: plain, key: path.slice(plain.length + 1) }
 }

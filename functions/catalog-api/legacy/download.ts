@@ -1,6 +1,6 @@
 /**
- * GET and HEAD of a run file at the addresses that the experiment's tools build: answered with a redirect to a presigned link for
- * who may have one. Nothing is looked for in the store that the catalogue does not have.
+ * GET and HEAD of a run file at the addresses that the experiment's tools build: answered with a redirect to
+ * a presigned link for who may have one. Nothing is looked for in the store that the catalogue does not have.
  */
 
 import { findLiveFile } from '../../../shared/catalogue/runs.ts'
@@ -36,17 +36,28 @@ export function registerLegacyDownload(api: Api, context: TapeContext): void {
     const { files } = await runLinks(context, { runId: file.run_id }, wish, now(), c.req.raw.signal)
     const link = files.find(({ bucket, key }) => bucket === file.bucket && key === wanted.key)
     // Between the two looks another version of the file may have been catalogued.
-    if (link === undefined) throw refusal(503, 'the file is being catalogued anew; try again', { 'retry-after': '5' })
+    if (link === undefined)
+      throw refusal(503, 'the file is being catalogued anew; try again', { 'retry-after': '5' })
     if (link.kind !== 'link') throw notNow(link)
-    log.info({ run: wanted.runNumber, tag: wanted.tag, key: wanted.key, subject: c.get('caller').subject }, 'link-given')
+    log.info(
+      { run: wanted.runNumber, tag: wanted.tag, key: wanted.key, subject: c.get('caller').subject },
+      'link-given',
+    )
     if (c.req.method !== 'HEAD') return c.redirect(link.url, 302)
     const versionId = new URL(link.url).searchParams.get('versionId')
     return c.redirect((await presignHead(publicS3, link, { ...wish, now: now(), versionId })).url, 302)
   })
 }
 
-/** What the store holds under the key as far as is known; in the first of the buckets that has one, where none is named. */
-async function findFile(database: Database, { bucket, key }: WantedFile, buckets: readonly string[]): Promise<RunFile | null> {
+/**
+ * What the store holds under the key as far as is known; in the first of the buckets that has one, where none
+ * is named.
+ */
+async function findFile(
+  database: Database,
+  { bucket, key }: WantedFile,
+  buckets: readonly string[],
+): Promise<RunFile | null> {
   for (const name of bucket === null ? buckets : [bucket]) {
     const file = await findLiveFile(database, { bucket: name, key })
     if (file !== null) return file
@@ -61,7 +72,11 @@ function notNow(link: Exclude<FileLink, { readonly kind: 'link' }>) {
     case 'recalling': {
       const since = link.requestedAt.toISOString()
       const detail = link.detail === null ? '' : ` (${link.detail})`
-      return refusal(503, `recalling: ${link.fileName} is being brought back from tape since ${since}${detail}; try again later`, later)
+      return refusal(
+        503,
+        `recalling: ${link.fileName} is being brought back from tape since ${since}${detail}; try again later`,
+        later,
+      )
     }
     case 'on-tape':
       return refusal(503, `${link.fileName}: ${link.how}: \`cygnet recall\`, or the page of the run`, later)

@@ -1,7 +1,8 @@
 /** What PHP makes of a query string and of values, for tools that were written against a PHP page. Pure. */
 
 /** The parameters of a request as `$_GET` has them: of a name that is given twice, the last counts. */
-export const lastOf = (query: URLSearchParams, name: string): string | null => query.getAll(name).at(-1) ?? null
+export const lastOf = (query: URLSearchParams, name: string): string | null =>
+  query.getAll(name).at(-1) ?? null
 
 /** `if ($text)`: all but an absent, empty or "0" text is true, "0.0" and "false" too. */
 export const isTruthy = (text: string | null): text is string => text !== null && text !== '' && text !== '0'
@@ -10,8 +11,8 @@ export const isTruthy = (text: string | null): text is string => text !== null &
 const PLAIN = /^[ !#-.0-[\]-~]*$/
 
 /**
- * A value as `json_encode` writes it without flags: `/` escaped, everything beyond ASCII as \uXXXX in lower-case hex, characters
- * beyond the basic plane as two of them.
+ * A value as `json_encode` writes it without flags: `/` escaped, everything beyond ASCII as \uXXXX in
+ * lower-case hex, characters beyond the basic plane as two of them.
  */
 export function jsonEncode(value: string | null): string {
   if (value === null) return 'null'
@@ -27,17 +28,24 @@ export function jsonRowEncoder(columns: readonly string[]): (row: readonly (stri
   return (row) => `${names.map((name, at) => name + jsonEncode(row[at] ?? null)).join('')}}`
 }
 
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#039;' }
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#039;',
+}
 
 /** `htmlspecialchars`; null is an empty text. */
-export const htmlSpecialChars = (text: string | null): string => (text ?? '').replaceAll(/[&<>"']/g, (each) => ENTITIES[each] ?? each)
+export const htmlSpecialChars = (text: string | null): string =>
+  (text ?? '').replaceAll(/[&<>"']/g, (each) => ENTITIES[each] ?? each)
 
 /** Also `12000.0`, which Python makes of a number that went through pandas. */
 const INTEGER = /^ *([+-]?\d{1,18})(?:\.0*)? *$/
 
 /**
- * The number of a parameter; null for anything that is no whole number. The PHP page put the text into its SQL, so that `12abc`
- * was an error of the database there, and `1 OR 1=1` the whole table.
+ * The number of a parameter; null for anything that is no whole number. The PHP page put the text into its
+ * SQL, so that `12abc` was an error of the database there, and `1 OR 1=1` the whole table.
  */
 export function parseInteger(text: string): number | null {
   const [, digits] = INTEGER.exec(text) ?? []

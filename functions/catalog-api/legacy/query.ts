@@ -1,13 +1,18 @@
 /**
- * GET /cygno_sql_query.php: the logbook as the experiment's tools of before ask for it. Parameters, their truth and the text of the
- * answer are those of the PHP page, byte by byte; its holes are not: `db` is one of an allow-list, and `run`, `start` and `end` are
- * whole numbers that are bound, never put into SQL.
+ * GET /cygno_sql_query.php: the logbook as the experiment's tools of before ask for it. Parameters, their
+ * truth and the text of the answer are those of the PHP page, byte by byte; its holes are not: `db` is one of
+ * an allow-list, and `run`, `start` and `end` are whole numbers that are bound, never put into SQL.
  */
 
 import type { Context } from '../../../shared/context.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import type { Logger } from '../../../shared/log.ts'
-import { createTableFinder, findLegacyRow, NO_END, readLegacyRows } from '../../../shared/queries/legacy-runlog.ts'
+import {
+  createTableFinder,
+  findLegacyRow,
+  NO_END,
+  readLegacyRows,
+} from '../../../shared/queries/legacy-runlog.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
 import { isTruthy, jsonRowEncoder, lastOf, parseInteger } from './php-text.ts'
 import { htmlText, jsonText } from './rows-text.ts'
@@ -15,7 +20,10 @@ import { parseSites } from './sites.ts'
 
 const ROUTE = '/cygno_sql_query.php'
 
-/** JSON under a type that browsers show as a page, as it always was: what a description contains must do nothing there. */
+/**
+ * JSON under a type that browsers show as a page, as it always was: what a description contains must do
+ * nothing there.
+ */
 const HEADERS = {
   'content-type': 'text/html; charset=UTF-8',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'; sandbox",
@@ -33,7 +41,10 @@ interface Question {
   readonly asPage: boolean
 }
 
-export function registerLegacyQuery(api: Api, { config, database, log, now }: Pick<Context, 'config' | 'database' | 'log' | 'now'>): void {
+export function registerLegacyQuery(
+  api: Api,
+  { config, database, log, now }: Pick<Context, 'config' | 'database' | 'log' | 'now'>,
+): void {
   const findTable = createTableFinder(database, now)
   const tagOfSite = parseSites(config.CYGNET_LEGACY_SITES)
   const tagOf = (c: ApiContext) => tagOfSite(lastOf(queryOf(c), 'site'))
@@ -63,13 +74,15 @@ const queryOf = (c: ApiContext): URLSearchParams => new URL(c.req.url).searchPar
 /** @throws InvalidInputError with a sentence that repeats nothing of the request. */
 function readQuestion(query: URLSearchParams, allowedTables: readonly string[]): Question {
   const table = lastOf(query, 'db') ?? 'Runlog'
-  if (!allowedTables.includes(table)) throw new InvalidInputError(`db: there is no such table; there is ${allowedTables.join(', ')}`)
+  if (!allowedTables.includes(table))
+    throw new InvalidInputError(`db: there is no such table; there is ${allowedTables.join(', ')}`)
   const run = lastOf(query, 'run')
   const start = lastOf(query, 'start')
   const end = lastOf(query, 'end')
   const asPage = isTruthy(lastOf(query, 'table'))
   if (isTruthy(run)) return { table, run: whole('run', run), from: 0, before: 0, asPage }
-  // Both, or neither counts: `start=0&end=100000000`, which the library sends for "all", is no limit because "0" is false.
+  // Both, or neither counts: `start=0&end=100000000`, which the library sends for "all", is no limit because
+  // "0" is false.
   if (!isTruthy(start) || !isTruthy(end)) return { table, run: null, from: 0, before: NO_END, asPage }
   return { table, run: null, from: whole('start', start), before: whole('end', end), asPage }
 }
@@ -80,7 +93,9 @@ function whole(name: string, text: string): number {
   return value
 }
 
-/** The first piece is awaited, so that a database that is down is told as such; the rest comes as it is taken. */
+/**
+ * The first piece is awaited, so that a database that is down is told as such; the rest comes as it is taken.
+ */
 async function streamed(pieces: AsyncGenerator<string>, log: Logger): Promise<Response> {
   const first = await pieces.next()
   if (first.done === true) return answer('')

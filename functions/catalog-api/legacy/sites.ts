@@ -12,9 +12,11 @@ export type SiteTag = (site: string | null) => string
 export function parseSites(setting: string): SiteTag {
   const pairs = setting.split(',').map((pair) => pair.split('=').map((part) => part.trim()))
   const wrong = pairs.find(([, tag = '', ...more]) => !isTag(tag) || more.length > 0)
-  if (wrong !== undefined) throw new InvalidInputError(`CYGNET_LEGACY_SITES: "${wrong.join('=')}" is not NAME=TAG`)
+  if (wrong !== undefined)
+    throw new InvalidInputError(`CYGNET_LEGACY_SITES: "${wrong.join('=')}" is not NAME=TAG`)
   const tags = new Map(pairs.map(([name = '', tag = '']) => [name, tag]))
   const other = tags.get('')
-  if (other === undefined) throw new InvalidInputError('CYGNET_LEGACY_SITES: the tag of any other site is missing, e.g. =LNGS')
+  if (other === undefined)
+    throw new InvalidInputError('CYGNET_LEGACY_SITES: the tag of any other site is missing, e.g. =LNGS')
   return (site) => tags.get(site ?? '') ?? other
 }

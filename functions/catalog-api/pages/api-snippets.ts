@@ -18,7 +18,9 @@ ${copyable('as-python', 'Python', pythonOf(url, parameters))}
 }
 
 function pythonOf(url: string, parameters: readonly (readonly [string, string])[]): string {
-  const wanted = parameters.map(([name, value]) => `    (${pythonQuoted(name)}, ${pythonQuoted(value)}),\n`).join('')
+  const wanted = parameters
+    .map(([name, value]) => `    (${pythonQuoted(name)}, ${pythonQuoted(value)}),\n`)
+    .join('')
   return `import os, requests
 
 answer = requests.get(
@@ -31,7 +33,8 @@ print(answer.json())`
 }
 
 /** One word to a POSIX shell, whatever is in it. */
-export const shellQuoted = (text: string): string => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
+export const shellQuoted = (text: string): string =>
+  /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 
 /** A literal of Python: JSON's strings are that too. */
 const pythonQuoted = (text: string): string => JSON.stringify(text)

@@ -1,6 +1,10 @@
-/** One answer for all who ask the same at about the same time: a change makes every watched page ask at once. */
+/**
+ * One answer for all who ask the same at about the same time: a change makes every watched page ask at once.
+ */
 
-/** What takes longer than so is not waited for by those who come then: what it hangs on may be back for them. */
+/**
+ * What takes longer than so is not waited for by those who come then: what it hangs on may be back for them.
+ */
 const LONGEST_MS = 10_000
 
 interface UnderWay<T> {
@@ -10,8 +14,9 @@ interface UnderWay<T> {
 }
 
 /**
- * Asks under a name. Who comes while the question is being answered waits for the next answer, with all others who do: no answer
- * is older than the question of who gets it, and never are two of a name under way. Nothing is kept.
+ * Asks under a name. Who comes while the question is being answered waits for the next answer, with all
+ * others who do: no answer is older than the question of who gets it, and never are two of a name under way.
+ * Nothing is kept.
  */
 export function createAskedOnce<T>(): (name: string, ask: () => Promise<T>) => Promise<T> {
   const underWay = new Map<string, UnderWay<T>>()

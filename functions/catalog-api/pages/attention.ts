@@ -1,4 +1,7 @@
-/** What is wrong, at the top of the page Now: to be seen before anything is read. Where nothing is, it says what was looked at. */
+/**
+ * What is wrong, at the top of the page Now: to be seen before anything is read. Where nothing is, it says
+ * what was looked at.
+ */
 import { html } from 'hono/html'
 import type { Alert } from '../../../shared/queries/alerts.ts'
 import type { ArrivalsOfTag } from '../../../shared/queries/open-arrivals.ts'
@@ -8,11 +11,15 @@ import type { QueueState } from '../api/queue-states.ts'
 import { age, count, counted } from './format.ts'
 import { type Html, mark, type Tone } from './parts.ts'
 
-/** Cataloguing takes minutes for the largest runs; what is not done after so long waits for something that does not come. */
+/**
+ * Cataloguing takes minutes for the largest runs; what is not done after so long waits for something that
+ * does not come.
+ */
 const WORK_LATE_MS = 30 * 60_000
 /**
- * Of its messages none may wait for long: each is written into the catalogue and let go. Those of recalls stay as long as a recall
- * takes; the arrivals tell of `runs` by themselves, and who reads the others is no part of this catalogue.
+ * Of its messages none may wait for long: each is written into the catalogue and let go. Those of recalls
+ * stay as long as a recall takes; the arrivals tell of `runs` by themselves, and who reads the others is no
+ * part of this catalogue.
  */
 const LET_GO_AT_ONCE: QueueName = 'tape-requests'
 
@@ -47,7 +54,14 @@ ${troubles.map((trouble) => html`<li><a href="${trouble.path}">${mark(trouble.to
 const allIsWell = ({ queues, tapeLateHours }: Looked): string =>
   `Found no failed or doubtful copies, no file that waits longer than ${WORK_LATE_MS / 60_000} min to be catalogued, no new run that waits longer than ${tapeLateHours} h for tape; in the last day no refused file, no incomplete run, no alert${queues.length === 0 ? '' : '; no dead letters, and every queue answers'}.`
 
-export function troublesOf({ sites: { sites, elsewhere }, alerts, mostAlerts, queues, tapeLateHours, now }: Looked): readonly Trouble[] {
+export function troublesOf({
+  sites: { sites, elsewhere },
+  alerts,
+  mostAlerts,
+  queues,
+  tapeLateHours,
+  now,
+}: Looked): readonly Trouble[] {
   return [
     ...sites.flatMap((site) => [
       ...ofCopies(site, tapeLateHours, now),
@@ -79,30 +93,52 @@ function ofCopies({ tag, copies }: SiteState, tapeLateHours: number, now: Date):
   const again = those(({ failing }) => failing > 0).map((row) => ({ ...row, count: row.failing }))
   const late = those(
     (row) =>
-      row.kind === 'tape' && row.priority === 'live' && STILL_TO_TAPE.has(row.state) && isOlder(row.oldest, tapeLateHours * HOUR_MS, now),
+      row.kind === 'tape' &&
+      row.priority === 'live' &&
+      STILL_TO_TAPE.has(row.state) &&
+      isOlder(row.oldest, tapeLateHours * HOUR_MS, now),
   )
-  const unbegun = those((row) => row.kind === 'recall' && row.state === 'requested' && isOlder(row.oldest, WORK_LATE_MS, now))
+  const unbegun = those(
+    (row) => row.kind === 'recall' && row.state === 'requested' && isOlder(row.oldest, WORK_LATE_MS, now),
+  )
   return [
     ...(doubtful.length === 0 ? [] : [bad(`${tag}: ${sum(doubtful)} suspicious or missing`, path)]),
     ...(failed.length === 0 ? [] : [bad(`${tag}: ${sum(failed)} failed`, path)]),
-    ...(again.length === 0 ? [] : [bad(`${tag}: ${sum(again)} failed so far, tried again: ${again[0]?.lastError}`, path)]),
-    ...(late.length === 0 ? [] : [bad(`${tag}: a new run waits for tape for ${age(oldestOf(late), now)}`, path)]),
-    ...(unbegun.length === 0 ? [] : [bad(`${tag}: a recall waits to be begun for ${age(oldestOf(unbegun), now)}`, path)]),
+    ...(again.length === 0
+      ? []
+      : [bad(`${tag}: ${sum(again)} failed so far, tried again: ${again[0]?.lastError}`, path)]),
+    ...(late.length === 0
+      ? []
+      : [bad(`${tag}: a new run waits for tape for ${age(oldestOf(late), now)}`, path)]),
+    ...(unbegun.length === 0
+      ? []
+      : [bad(`${tag}: a recall waits to be begun for ${age(oldestOf(unbegun), now)}`, path)]),
   ]
 }
 
 const HOUR_MS = 3_600_000
-const oldestOf = (copies: readonly CopiesInState[]) => new Date(Math.min(...copies.map(({ oldest }) => oldest.getTime())))
+const oldestOf = (copies: readonly CopiesInState[]) =>
+  new Date(Math.min(...copies.map(({ oldest }) => oldest.getTime())))
 const STILL_TO_TAPE: ReadonlySet<string> = new Set(['requested', 'copying', 'submitted', 'staged'])
 const isOlder = (at: Date, ms: number, now: Date): boolean => now.getTime() - at.getTime() > ms
 
-function ofArrivals(of: string, { arriving, refused }: ArrivalsOfTag, path: string, now: Date): readonly Trouble[] {
+function ofArrivals(
+  of: string,
+  { arriving, refused }: ArrivalsOfTag,
+  path: string,
+  now: Date,
+): readonly Trouble[] {
   const { count: waiting, oldest, atLeast } = arriving
   const isLate = oldest !== null && isOlder(oldest, WORK_LATE_MS, now)
   return [
     ...(refused === 0 ? [] : [bad(`${of}: ${counted(refused, 'file')} refused in the last day`, '#alerts')]),
     ...(isLate
-      ? [bad(`${of}: ${count(waiting)}${atLeast ? '+' : ''} not catalogued yet, the oldest waits for ${age(oldest, now)}`, path)]
+      ? [
+          bad(
+            `${of}: ${count(waiting)}${atLeast ? '+' : ''} not catalogued yet, the oldest waits for ${age(oldest, now)}`,
+            path,
+          ),
+        ]
       : []),
   ]
 }

@@ -1,6 +1,6 @@
 /**
- * What changed lately, asked of the catalogue once for all pages that are watched: each waits for the same question, and takes
- * from its answer what its caller may see. While nobody waits, nothing is asked.
+ * What changed lately, asked of the catalogue once for all pages that are watched: each waits for the same
+ * question, and takes from its answer what its caller may see. While nobody waits, nothing is asked.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
@@ -27,7 +27,9 @@ export interface Watcher {
 export interface ChangeFeed {
   /** @param afterId where the page stood; null: it begins now. @throws what the database throws. */
   watch(tags: VisibleTags, afterId: number | null): Promise<Watcher>
-  /** Resolves when the catalogue was asked again, which is once in `pollMs`. @throws what the database throws. */
+  /**
+   * Resolves when the catalogue was asked again, which is once in `pollMs`. @throws what the database throws.
+   */
   next(): Promise<void>
 }
 
@@ -37,7 +39,10 @@ const REMEMBERED_AT_START = 300
 /** After a longer rest it begins anew: reading on from there would take many steps. */
 const RESTED_MS = 60_000
 
-export function createChangeFeed({ database, log }: { readonly database: Database; readonly log: Logger }, pollMs: number): ChangeFeed {
+export function createChangeFeed(
+  { database, log }: { readonly database: Database; readonly log: Logger },
+  pollMs: number,
+): ChangeFeed {
   let reader: ChangeReader | null = null
   let told: readonly Told[] = []
   /** How many were forgotten, so that places stay true; and the id up to which. */
@@ -94,7 +99,8 @@ export function createChangeFeed({ database, log }: { readonly database: Databas
       if (performance.now() - askedAt > 2 * pollMs) await askNow()
       const maySee = ({ tag }: Change) => tags === EVERY_TAG || tags.includes(tag)
       const missed = afterId !== null && afterId < forgotten.upTo
-      const known = afterId === null || missed ? told.length : told.filter(({ upTo }) => upTo <= afterId).length
+      const known =
+        afterId === null || missed ? told.length : told.filter(({ upTo }) => upTo <= afterId).length
       let place = forgotten.count + known
       return {
         missed,

@@ -1,9 +1,11 @@
 /**
- * Server-sent events: what changes in the catalogue, told as it happens. A change is a reason to look again, not a record: pages
- * work without. A stream ends after a while, for hosts and proxies that let none last; the browser then goes on where it was.
+ * Server-sent events: what changes in the catalogue, told as it happens. A change is a reason to look again,
+ * not a record: pages work without. A stream ends after a while, for hosts and proxies that let none last;
+ * the browser then goes on where it was.
  *
- * A host that hands on answers only as a whole (Lambda behind API Gateway, where each second also costs) gets no stream: the answer
- * has what happened since the last one, ends, and the browser asks again. So does a host that is going away, or has too many.
+ * A host that hands on answers only as a whole (Lambda behind API Gateway, where each second also costs) gets
+ * no stream: the answer has what happened since the last one, ends, and the browser asks again. So does a
+ * host that is going away, or has too many.
  */
 import { tagsAllowed } from '../../../shared/access/caller.ts'
 import type { TapeContext } from '../../../shared/context.ts'
@@ -14,8 +16,9 @@ import type { PageOptions } from './options.ts'
 /** Each keeps a connection open. */
 const MOST_STREAMS = 500
 /**
- * Proxies cut connections on which nothing comes, often after a minute, and a page takes one for dead after 40 s (live.js). While the
- * catalogue does not answer nothing is sent: the page would go on to call itself live, and nobody knows what has changed.
+ * Proxies cut connections on which nothing comes, often after a minute, and a page takes one for dead after
+ * 40 s (live.js). While the catalogue does not answer nothing is sent: the page would go on to call itself
+ * live, and nobody knows what has changed.
  */
 const ALIVE_MS = 15_000
 /** How long browsers wait before they ask again: after a stream, and after an answer that was none. */
@@ -23,12 +26,20 @@ const RETRY_MS = 2000
 const POLL_RETRY_MS = 5000
 
 /**
- * `no-transform`: a proxy that compresses would hold back what is told. `x-accel-buffering`: those that collect answers (nginx) do
- * not collect this one.
+ * `no-transform`: a proxy that compresses would hold back what is told. `x-accel-buffering`: those that
+ * collect answers (nginx) do not collect this one.
  */
-const HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'no-store, no-transform', 'x-accel-buffering': 'no' } as const
+const HEADERS = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-store, no-transform',
+  'x-accel-buffering': 'no',
+} as const
 
-export function registerEvents(api: Api, context: TapeContext, { live: { lastsSeconds, pollMs, aliveMs = ALIVE_MS } }: PageOptions): void {
+export function registerEvents(
+  api: Api,
+  context: TapeContext,
+  { live: { lastsSeconds, pollMs, aliveMs = ALIVE_MS } }: PageOptions,
+): void {
   const feed = createChangeFeed(context, pollMs)
   let streams = 0
   addPage(api, 'GET', '/api/v1/events', { right: 'read', anyTag: true }, async (c) => {
@@ -62,7 +73,10 @@ interface End {
   clear(): void
 }
 
-/** When one of the signals aborts or the time is over. AbortSignal.any would keep each stream for as long as the host lives. */
+/**
+ * When one of the signals aborts or the time is over. AbortSignal.any would keep each stream for as long as
+ * the host lives.
+ */
 function endOf(signals: readonly AbortSignal[], lastsSeconds: number): End {
   const over = new AbortController()
   const { promise: reached, resolve } = Promise.withResolvers<void>()
@@ -84,7 +98,12 @@ function endOf(signals: readonly AbortSignal[], lastsSeconds: number): End {
 }
 
 /** The text of the stream, message by message, until it is over. */
-async function* messages(watcher: Watcher, feed: ChangeFeed, over: End, aliveMs: number): AsyncGenerator<string> {
+async function* messages(
+  watcher: Watcher,
+  feed: ChangeFeed,
+  over: End,
+  aliveMs: number,
+): AsyncGenerator<string> {
   yield beginning(watcher, RETRY_MS)
   let toldAt = performance.now()
   while (!over.signal.aborted) {

@@ -8,7 +8,10 @@ const AGES: readonly (readonly [limitSeconds: number, unitSeconds: number, unit:
   [Number.POSITIVE_INFINITY, 86_400, 'd'],
 ]
 
-/** `12 min`: how long ago it was, in the unit that has two digits or less. What lies ahead (clocks differ) counts as now. */
+/**
+ * `12 min`: how long ago it was, in the unit that has two digits or less. What lies ahead (clocks differ)
+ * counts as now.
+ */
 export function age(at: Date, now: Date): string {
   const seconds = Math.max(0, Math.round((now.getTime() - at.getTime()) / SECOND_MS))
   const [, unitSeconds, unit] = AGES.find(([limit]) => seconds < limit) ?? [0, 1, 's']
@@ -31,7 +34,8 @@ export function bytes(count: number): string {
 export const count = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, '\u202f')
 
 /** `1 run`, `3 runs` */
-export const counted = (value: number, one: string, many = `${one}s`): string => `${count(value)} ${value === 1 ? one : many}`
+export const counted = (value: number, one: string, many = `${one}s`): string =>
+  `${count(value)} ${value === 1 ? one : many}`
 
 /** `3 min 20 s` between two times. */
 export function duration(from: Date, to: Date): string {
@@ -44,7 +48,9 @@ export function duration(from: Date, to: Date): string {
 /** A run parameter: numbers of the ODB are single precision, whose digits after the seventh mean nothing. */
 export function parameter(value: number | string | null): string {
   if (value === null || value === '') return '–'
-  return typeof value === 'number' && !Number.isInteger(value) ? String(Number(value.toPrecision(7))) : String(value)
+  return typeof value === 'number' && !Number.isInteger(value)
+    ? String(Number(value.toPrecision(7)))
+    : String(value)
 }
 
 /** At most so many characters; what is missing is shown by an ellipsis. */

@@ -1,4 +1,7 @@
-/** The frame of every page: where one is, who one is, what it looks like. What it may load is said by access/headers.ts. */
+/**
+ * The frame of every page: where one is, who one is, what it looks like. What it may load is said by
+ * access/headers.ts.
+ */
 import { html } from 'hono/html'
 import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
@@ -22,7 +25,11 @@ export interface Page {
   readonly status?: (typeof PAGE_STATUSES)[number]
 }
 
-export function renderPage(c: ApiContext, options: PageOptions, { title, body, scripts = [], styles = [], status = 200 }: Page) {
+export function renderPage(
+  c: ApiContext,
+  options: PageOptions,
+  { title, body, scripts = [], styles = [], status = 200 }: Page,
+) {
   const theme = themeOf(c)
   const token = csrfTokenOf(c, options)
   const document = html`<!doctype html>
@@ -68,7 +75,8 @@ function navigation(c: ApiContext): Html {
     ['/replicas', 'Replicas'],
     ...(mayDo(caller, 'operate', EVERY_TAG) ? [['/queues', 'Queues']] : []),
   ] as const
-  const isHere = (path = '') => (path === '/' ? c.req.path === '/' : c.req.path === path || c.req.path.startsWith(`${path}/`))
+  const isHere = (path = '') =>
+    path === '/' ? c.req.path === '/' : c.req.path === path || c.req.path.startsWith(`${path}/`)
   return html`<nav aria-label="Pages"><ul class="choices">
 ${links.map(([path, name]) => html`<li><a href="${path}"${isHere(path) ? html` aria-current="page"` : ''}>${name}</a></li>\n`)}
 </ul></nav>`
@@ -76,7 +84,11 @@ ${links.map(([path, name]) => html`<li><a href="${path}"${isHere(path) ? html` a
 
 const THEME_NAMES = { system: 'System', light: 'Light', underground: 'Underground' } as const
 
-const themeForm = (c: ApiContext, current: string, token: string | null): Html => html`<form method="post" action="/theme" class="theme">
+const themeForm = (
+  c: ApiContext,
+  current: string,
+  token: string | null,
+): Html => html`<form method="post" action="/theme" class="theme">
 <fieldset><legend class="unseen">Colours</legend>
 ${csrfField(token)}<input type="hidden" name="to" value="${here(c)}">
 ${THEMES.map((theme) => html`<button name="theme" value="${theme}" aria-pressed="${String(theme === current)}">${THEME_NAMES[theme]}</button>\n`)}
@@ -91,7 +103,9 @@ export function here(c: ApiContext): string {
 function who(c: ApiContext, options: PageOptions, token: string | null): Html {
   const caller = c.get('caller')
   if (caller.kind === 'anonymous')
-    return options.browser !== null ? html`<p class="who"><a href="/sign-in?to=${encodeURIComponent(here(c))}">Sign in</a></p>` : NOTHING
+    return options.browser !== null
+      ? html`<p class="who"><a href="/sign-in?to=${encodeURIComponent(here(c))}">Sign in</a></p>`
+      : NOTHING
   return html`<form method="post" action="/sign-out" class="who">${csrfField(token)}<span>${caller.name}</span> <button>Sign out</button></form>`
 }
 

@@ -8,7 +8,11 @@ import { type Html, mark, NOTHING, type Tone, table } from './parts.ts'
 import { type LogLine, logLinesOf } from './run-logs.ts'
 
 /** Nothing for who may not read them. */
-export async function logSection(c: ApiContext, { logFolder }: Pick<PageOptions, 'logFolder'>, run: RunName): Promise<Html> {
+export async function logSection(
+  c: ApiContext,
+  { logFolder }: Pick<PageOptions, 'logFolder'>,
+  run: RunName,
+): Promise<Html> {
   if (!mayDo(c.get('caller'), 'operate', run.tag)) return NOTHING
   const lines = logFolder === null ? elsewhere(run) : logTable(await logLinesOf(logFolder, run))
   return html`<section aria-labelledby="logs"><h2 id="logs">Log lines of the functions</h2>\n${lines}</section>`
@@ -30,6 +34,9 @@ const logTable = (lines: readonly LogLine[]): Html =>
       { head: 'Level', cell: ({ level }) => mark(TONES[level] ?? 'none', level) },
       { head: 'Function', cell: (line) => line.function },
       { head: 'Event', heads: true, cell: ({ event }) => event },
-      { head: 'More', cell: ({ error, more }) => html`${error ?? NOTHING}<code class="address wide">${more}</code>` },
+      {
+        head: 'More',
+        cell: ({ error, more }) => html`${error ?? NOTHING}<code class="address wide">${more}</code>`,
+      },
     ],
   })

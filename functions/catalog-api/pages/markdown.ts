@@ -1,6 +1,6 @@
 /**
- * Our own pages of docs/, taken apart: headings, paragraphs, and code that may be a file of its own. Links, lists and tables, which
- * they do not have, would come out as they are written.
+ * Our own pages of docs/, taken apart: headings, paragraphs, and code that may be a file of its own. Links,
+ * lists and tables, which they do not have, would come out as they are written.
  */
 
 export type Block =

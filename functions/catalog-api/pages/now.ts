@@ -1,4 +1,6 @@
-/** Now: every site at a glance, for who is on shift. Works as it is; with a script it follows what happens. */
+/**
+ * Now: every site at a glance, for who is on shift. Works as it is; with a script it follows what happens.
+ */
 import { html } from 'hono/html'
 import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
@@ -43,7 +45,14 @@ async function look(context: TapeContext, { tags, withQueues }: Who): Promise<Lo
     recentAlerts(context.database, tags, since, MOST_ALERTS),
     withQueues ? queueStates(context, AbortSignal.timeout(QUEUES_MS)) : [],
   ])
-  return { sites, alerts, mostAlerts: MOST_ALERTS, queues, tapeLateHours: context.config.CYGNET_TAPE_LATE_HOURS, now }
+  return {
+    sites,
+    alerts,
+    mostAlerts: MOST_ALERTS,
+    queues,
+    tapeLateHours: context.config.CYGNET_TAPE_LATE_HOURS,
+    now,
+  }
 }
 
 function nowBody(looked: Looked): Html {
@@ -77,7 +86,9 @@ ${alerts.map(
 
 function runOf({ tag, runNumber }: Alert): Html {
   if (tag === null) return html`–`
-  return runNumber === null ? html`${tag}` : html`<a href="${runPath({ tag, runNumber })}">${tag} ${runNumber}</a>`
+  return runNumber === null
+    ? html`${tag}`
+    : html`<a href="${runPath({ tag, runNumber })}">${tag} ${runNumber}</a>`
 }
 
 const queueList = (queues: readonly QueueState[]): Html => html`<ul class="queues">

@@ -10,7 +10,10 @@ export interface PageOptions {
   /** Where the functions of a local stack write their logs, a file each; null: elsewhere. */
   readonly logFolder: string | null
   readonly live: {
-    /** How long one stream of events lasts; the browser asks again by itself. Short where a host hands on answers only as a whole. */
+    /**
+     * How long one stream of events lasts; the browser asks again by itself. Short where a host hands on
+     * answers only as a whole.
+     */
     readonly lastsSeconds: number
     /** How often the catalogue is asked for changes. */
     readonly pollMs: number
@@ -19,7 +22,10 @@ export interface PageOptions {
   }
 }
 
-/** For the hidden field of forms; null for who has no session, whose forms need none. It is checked before any page is asked. */
+/**
+ * For the hidden field of forms; null for who has no session, whose forms need none. It is checked before any
+ * page is asked.
+ */
 export function csrfTokenOf(c: ApiContext, { browser }: Pick<PageOptions, 'browser'>): string | null {
   const caller = c.get('caller')
   return browser !== null && isSignedIn(caller) ? browser.csrf.tokenFor(caller) : null

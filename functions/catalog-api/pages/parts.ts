@@ -1,4 +1,7 @@
-/** Small pieces of which the pages are made. Everything put into `html` is escaped; `raw` is used for nothing that comes from outside. */
+/**
+ * Small pieces of which the pages are made. Everything put into `html` is escaped; `raw` is used for nothing
+ * that comes from outside.
+ */
 import { html, raw } from 'hono/html'
 import { timeText } from '../../../shared/time/text.ts'
 import { age } from './format.ts'
@@ -71,7 +74,11 @@ const cellOf = <Row>(column: Column<Row>, row: Row): Html =>
     : html`<td${classOf(column)}>${column.cell(row)}</td>`
 
 function classOf<Row>({ numeric, prose, roomy }: Column<Row>): Html {
-  const classes = [...(numeric === true ? ['number'] : []), ...(prose === true ? ['prose'] : []), ...(roomy === true ? ['roomy'] : [])]
+  const classes = [
+    ...(numeric === true ? ['number'] : []),
+    ...(prose === true ? ['prose'] : []),
+    ...(roomy === true ? ['roomy'] : []),
+  ]
   return classes.length === 0 ? NOTHING : html` class="${classes.join(' ')}"`
 }
 

@@ -11,7 +11,8 @@ import { type Html, NOTHING } from './parts.ts'
 const problem = z.object({ title: z.string(), detail: z.string() })
 
 /** True for a browser that is to show what it gets; a program reads problems. */
-export const wantsPage = (c: ApiContext): boolean => (c.req.header('accept') ?? '').includes('text/html') && !c.req.path.startsWith('/api/')
+export const wantsPage = (c: ApiContext): boolean =>
+  (c.req.header('accept') ?? '').includes('text/html') && !c.req.path.startsWith('/api/')
 
 export function problemPages(options: PageOptions): MiddlewareHandler<ApiEnvironment> {
   return async (c, next) => {
@@ -40,4 +41,5 @@ function whatNow(c: ApiContext, { browser }: PageOptions, status: number): Html 
     : NOTHING
 }
 
-const statusOf = (status: number): NonNullable<Page['status']> => PAGE_STATUSES.find((known) => known === status) ?? 500
+const statusOf = (status: number): NonNullable<Page['status']> =>
+  PAGE_STATUSES.find((known) => known === status) ?? 500

@@ -1,4 +1,7 @@
-/** Use from Python and ROOT: docs/python.md for this catalogue, and for a run where one is named; and the programs in it as files. */
+/**
+ * Use from Python and ROOT: docs/python.md for this catalogue, and for a run where one is named; and the
+ * programs in it as files.
+ */
 import { html } from 'hono/html'
 import * as z from 'zod'
 import type { TapeContext } from '../../../shared/context.ts'
@@ -18,10 +21,15 @@ const EXAMPLE_ADDRESS = 'https://cygnet.example.org'
 /** Below the title: which files the page comes from, which is of interest in the repository alone. */
 const OF_THE_REPOSITORY = /^Generated from /
 
-const wanted = z.object({ tag: z.string().min(1).max(200), run: z.coerce.number().int().min(0).max(LARGEST_RUN_NUMBER) })
+const wanted = z.object({
+  tag: z.string().min(1).max(200),
+  run: z.coerce.number().int().min(0).max(LARGEST_RUN_NUMBER),
+})
 
 export function registerPython(api: Api, context: TapeContext, options: PageOptions): void {
-  const blocks = parseMarkdown(PYTHON_PAGE).filter(({ kind, text }) => kind !== 'paragraph' || !OF_THE_REPOSITORY.test(text))
+  const blocks = parseMarkdown(PYTHON_PAGE).filter(
+    ({ kind, text }) => kind !== 'paragraph' || !OF_THE_REPOSITORY.test(text),
+  )
 
   addPage(api, 'GET', '/python', { open: true }, (c) => {
     const { data } = wanted.safeParse(c.req.query())
@@ -37,12 +45,16 @@ ${blocks.map((block, index) => blockOf(block, `code-${index}`, origin))}</div>`
     const name = c.req.param('name') ?? ''
     const text = Object.hasOwn(PYTHON_PROGRAMS, name) ? PYTHON_PROGRAMS[name] : undefined
     if (text === undefined) throw refusal(404, 'there is no such program')
-    return c.body(text, 200, { 'content-type': 'text/plain; charset=utf-8', 'content-disposition': `attachment; filename="${name}"` })
+    return c.body(text, 200, {
+      'content-type': 'text/plain; charset=utf-8',
+      'content-disposition': `attachment; filename="${name}"`,
+    })
   })
 }
 
 /** Where this page says how to use a run. */
-export const pythonPath = ({ tag, runNumber }: RunName): string => `/python?${new URLSearchParams({ tag, run: String(runNumber) })}`
+export const pythonPath = ({ tag, runNumber }: RunName): string =>
+  `/python?${new URLSearchParams({ tag, run: String(runNumber) })}`
 
 /** Whether there is such a run is not looked up: the page is for everybody. */
 function ofRun({ tag, runNumber }: RunName, origin: string): Html {
@@ -64,4 +76,5 @@ function blockOf(block: Block, id: string, origin: string): Html {
 }
 
 /** `code` in a sentence. */
-const words = (text: string) => text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))
+const words = (text: string) =>
+  text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))

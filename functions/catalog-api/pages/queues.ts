@@ -32,7 +32,9 @@ export function registerQueues(api: Api, context: TapeContext, options: PageOpti
     ])
     const withDead = states.filter(({ dead }) => dead > 0).map(({ queue }) => queue)
     const letters = new Map(
-      await Promise.all(withDead.map(async (queue) => [queue, await readDeadLetters(context, queue, signal)] as const)),
+      await Promise.all(
+        withDead.map(async (queue) => [queue, await readDeadLetters(context, queue, signal)] as const),
+      ),
     )
     const now = context.now()
     const retried = /^\d{1,6}$/.exec(c.req.query('retried') ?? '')?.[0]
@@ -53,7 +55,8 @@ ${parkedTable(parked)}</section>
     const wanted = retryForm.safeParse(await c.req.parseBody()).data
     if (wanted === undefined || (wanted.message === undefined) === (wanted.all === undefined))
       throw refusal(400, 'say which dead letter, or all of them')
-    const which = ({ messageId }: { readonly messageId: string }) => wanted.all === 'yes' || messageId === wanted.message
+    const which = ({ messageId }: { readonly messageId: string }) =>
+      wanted.all === 'yes' || messageId === wanted.message
     const sent = await retryDeadLetters(context.queues, queue, which, c.req.raw.signal)
     context.log.info({ queue, messages: sent.length, by: c.get('caller').subject }, 'dead-letters-retried')
     return c.redirect(`/queues?retried=${sent.length}#${queue}`, 303)
@@ -73,7 +76,9 @@ function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName
       head: 'Dead letters',
       cell: ({ queue, depth, dead }) => {
         if (depth === null) return mark('bad', 'the queue does not answer')
-        return dead === 0 ? mark('none', 'none') : html`<a href="#dead-${queue}">${mark('bad', String(dead))}</a>`
+        return dead === 0
+          ? mark('none', 'none')
+          : html`<a href="#dead-${queue}">${mark('bad', String(dead))}</a>`
       },
     },
     { head: 'Waiting', numeric: true, cell: ({ depth }) => number(depth?.waiting) },
@@ -83,12 +88,22 @@ function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName
       numeric: true,
       cell: ({ queue, depth, oldest: message }) => {
         const at = earlier(oldest.get(queue), message)
-        if (at !== null) return at === message ? html`<span title="${SENT}">${ageOf(at, now)} or more</span>` : ageOf(at, now)
+        if (at !== null)
+          return at === message
+            ? html`<span title="${SENT}">${ageOf(at, now)} or more</span>`
+            : ageOf(at, now)
         return depth === null || depth.waiting + depth.inFlight > 0 ? UNKNOWN_AGE : '–'
       },
     },
   ]
-  return table({ id: 'queue-table', caption: 'Depth and age', captionHidden: true, rows: states, empty: '', columns })
+  return table({
+    id: 'queue-table',
+    caption: 'Depth and age',
+    captionHidden: true,
+    rows: states,
+    empty: '',
+    columns,
+  })
 }
 
 const earlier = (work: Date | undefined, message: Date | null): Date | null =>
@@ -99,7 +114,12 @@ const SENT = 'By when the last messages were sent: a queue does not tell how old
 /** A message tells its age to nobody but who receives it, and that counts as a try. */
 const UNKNOWN_AGE = html`<span class="quiet" title="The catalogue has no row for this work, and a queue does not tell how old its messages are. On AWS CloudWatch does: ApproximateAgeOfOldestMessage.">not known</span>`
 
-function deadSection(queue: QueueName, letters: readonly DeadLetter[], token: string | null, now: Date): Html {
+function deadSection(
+  queue: QueueName,
+  letters: readonly DeadLetter[],
+  token: string | null,
+  now: Date,
+): Html {
   const action = `/queues/${queue}/retry`
   return html`<section aria-labelledby="dead-${queue}"><h2 id="dead-${queue}">Dead letters of ${queue}</h2>
 ${table<DeadLetter>({

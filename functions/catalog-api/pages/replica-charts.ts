@@ -20,9 +20,11 @@ export function chartData(rows: readonly DayOfTag[], since: Date, now: Date): Ch
   const length = Math.max(1, Math.ceil((now.getTime() - since.getTime()) / DAY_MS))
   const days = Array.from({ length }, (_, index) => since.getTime() + index * DAY_MS)
   const byDay = Map.groupBy(rows, ({ day }) => Date.parse(`${day}T00:00:00Z`))
-  const sum = (value: (row: DayOfTag) => number) => days.map((day) => (byDay.get(day) ?? []).reduce((total, row) => total + value(row), 0))
+  const sum = (value: (row: DayOfTag) => number) =>
+    days.map((day) => (byDay.get(day) ?? []).reduce((total, row) => total + value(row), 0))
   const [taken, tape] = [sum((row) => row.takenBytes), sum((row) => row.tapeBytes)]
-  const orGap = (amounts: readonly number[]) => amounts.map((bytes, index) => (taken[index] === 0 ? null : bytes))
+  const orGap = (amounts: readonly number[]) =>
+    amounts.map((bytes, index) => (taken[index] === 0 ? null : bytes))
   return {
     days: days.map((day) => day / 1000),
     taken,

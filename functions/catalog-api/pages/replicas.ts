@@ -47,7 +47,8 @@ export function registerReplicas(api: Api, context: TapeContext, options: PageOp
   })
 }
 
-const narrowed = (visible: VisibleTags, tag: string): VisibleTags => (visible === '*' || visible.includes(tag) ? [tag] : [])
+const narrowed = (visible: VisibleTags, tag: string): VisibleTags =>
+  visible === '*' || visible.includes(tag) ? [tag] : []
 
 interface Shown {
   readonly all: readonly RunsByPlace[]
@@ -78,7 +79,8 @@ ${dataBlock('chart-data', chartData(days, since, now))}
 ${dayTable(days)}</section>`
 
 function spans({ days, tag }: Shown['asked']): Html {
-  const path = (span: number) => `/replicas?${new URLSearchParams({ days: String(span), ...(tag ? { tag } : {}) })}`
+  const path = (span: number) =>
+    `/replicas?${new URLSearchParams({ days: String(span), ...(tag ? { tag } : {}) })}`
   return html`<nav aria-label="Time"><ul class="choices">${SPANS.map((span) => html`<li><a href="${path(span)}"${span === days ? html` aria-current="true"` : ''}>${span} days</a></li>`)}</ul>
 ${tag ? html`<p>only ${tag}, <a href="/replicas?days=${days}">all tags</a></p>` : NOTHING}</nav>`
 }
@@ -107,7 +109,12 @@ function totals(days: readonly DayOfTag[], span: number): Html {
     rows: rows.toSorted((a, b) => (a.tag < b.tag ? -1 : 1)),
     empty: `No run was taken in the last ${span} days.`,
     columns: [
-      { head: 'Tag', heads: true, cell: ({ tag }) => html`<a href="/replicas?days=${span}&amp;tag=${encodeURIComponent(tag)}">${tag}</a>` },
+      {
+        head: 'Tag',
+        heads: true,
+        cell: ({ tag }) =>
+          html`<a href="/replicas?days=${span}&amp;tag=${encodeURIComponent(tag)}">${tag}</a>`,
+      },
       { head: 'Runs', numeric: true, cell: ({ runs }) => count(runs) },
       { head: 'Taken', numeric: true, cell: ({ takenBytes }) => bytes(takenBytes) },
       { head: 'A day', numeric: true, roomy: true, cell: ({ perDay }) => bytes(Math.round(perDay)) },
@@ -152,11 +159,15 @@ const backlog = (open: Shown['open'], now: Date): Html =>
 /** Whole runs: one of which a file is not on tape is not. */
 function allData(all: readonly RunsByPlace[]): Html {
   const rows = [...Map.groupBy(all, ({ tag }) => tag)].map(([tag, own]) => ({ tag, own }))
-  const sum = (own: readonly RunsByPlace[], value: (row: RunsByPlace) => number) => own.reduce((total, row) => total + value(row), 0)
-  const onTape = (own: readonly RunsByPlace[], tape: RunsByPlace['tape']) => own.filter((row) => row.tape === tape)
+  const sum = (own: readonly RunsByPlace[], value: (row: RunsByPlace) => number) =>
+    own.reduce((total, row) => total + value(row), 0)
+  const onTape = (own: readonly RunsByPlace[], tape: RunsByPlace['tape']) =>
+    own.filter((row) => row.tape === tape)
   const runsLink = (tag: string, own: readonly RunsByPlace[], tape: RunsByPlace['tape'], tone: Tone) => {
     const runs = sum(onTape(own, tape), (row) => row.runs)
-    return runs === 0 ? '–' : html`<a href="/runs?${new URLSearchParams({ tag, tape })}">${mark(tone, count(runs))}</a>`
+    return runs === 0
+      ? '–'
+      : html`<a href="/runs?${new URLSearchParams({ tag, tape })}">${mark(tone, count(runs))}</a>`
   }
   return table({
     id: 'all-data',
@@ -164,13 +175,25 @@ function allData(all: readonly RunsByPlace[]): Html {
     rows: rows.toSorted((a, b) => (a.tag < b.tag ? -1 : 1)),
     empty: 'No run is in the catalogue.',
     columns: [
-      { head: 'Tag', heads: true, cell: ({ tag }) => html`<a href="/runs?${new URLSearchParams({ tag })}">${tag}</a>` },
+      {
+        head: 'Tag',
+        heads: true,
+        cell: ({ tag }) => html`<a href="/runs?${new URLSearchParams({ tag })}">${tag}</a>`,
+      },
       { head: 'Runs', numeric: true, cell: ({ own }) => count(sum(own, (row) => row.runs)) },
       { head: 'Volume', numeric: true, cell: ({ own }) => bytes(sum(own, (row) => row.sizeBytes)) },
       { head: 'No copy', numeric: true, cell: ({ tag, own }) => runsLink(tag, own, 'none', 'waiting') },
       { head: 'Failed', numeric: true, cell: ({ tag, own }) => runsLink(tag, own, 'failed', 'bad') },
-      { head: 'On its way', numeric: true, cell: ({ tag, own }) => runsLink(tag, own, 'under-way', 'moving') },
-      { head: 'Verified', numeric: true, cell: ({ own }) => count(sum(onTape(own, 'on-media'), (row) => row.runs)) },
+      {
+        head: 'On its way',
+        numeric: true,
+        cell: ({ tag, own }) => runsLink(tag, own, 'under-way', 'moving'),
+      },
+      {
+        head: 'Verified',
+        numeric: true,
+        cell: ({ own }) => count(sum(onTape(own, 'on-media'), (row) => row.runs)),
+      },
       {
         head: 'Volume verified',
         numeric: true,

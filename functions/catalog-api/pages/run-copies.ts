@@ -7,7 +7,9 @@ import { bytes } from './format.ts'
 import { type Html, mark, NOTHING, table, timeOf } from './parts.ts'
 import { PLACES, replicaTone } from './run-marks.ts'
 
-export const copiesSection = ({ replicas }: RunDetails): Html => html`<section aria-labelledby="copies"><h2 id="copies">Copies</h2>
+export const copiesSection = ({
+  replicas,
+}: RunDetails): Html => html`<section aria-labelledby="copies"><h2 id="copies">Copies</h2>
 ${table<Replica>({
   id: 'copy-table',
   caption: 'Copies',
@@ -19,7 +21,8 @@ ${table<Replica>({
     { head: 'State', prose: replicas.some((replica) => replica.last_error !== null), cell: stateOf },
     {
       head: 'Verified (UTC)',
-      cell: ({ verified_at: at, verified_by: by }) => html`${timeOf(at)}${by === null ? NOTHING : html`<br>${by}`}`,
+      cell: ({ verified_at: at, verified_by: by }) =>
+        html`${timeOf(at)}${by === null ? NOTHING : html`<br>${by}`}`,
     },
     { head: 'Size', numeric: true, roomy: true, cell: ({ size_bytes: size }) => bytes(size) },
     { head: 'Address', cell: ({ url }) => html`<code class="address">${url}</code>` },

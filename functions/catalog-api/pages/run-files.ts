@@ -5,7 +5,9 @@ import type { RunDetails } from '../../../shared/queries/runs.ts'
 import { bytes, count } from './format.ts'
 import { facts, type Html, mark, NOTHING, timeOf } from './parts.ts'
 
-export const filesSection = ({ files }: RunDetails): Html => html`<section aria-labelledby="files"><h2 id="files">Files</h2>
+export const filesSection = ({
+  files,
+}: RunDetails): Html => html`<section aria-labelledby="files"><h2 id="files">Files</h2>
 ${files.length === 0 ? html`<p class="empty">No file of it could be read.</p>` : files.map(fileItem)}</section>`
 
 const fileItem = (file: RunFile): Html => html`<article class="file${file.is_live === 1 ? '' : ' former'}">
@@ -13,12 +15,20 @@ const fileItem = (file: RunFile): Html => html`<article class="file${file.is_liv
 ${file.problem === null ? NOTHING : html`<p class="problem">${file.problem}${file.problem_offset === null ? '' : ` (at byte ${count(file.problem_offset)})`}</p>`}
 ${file.warnings.length === 0 ? NOTHING : html`<ul class="warnings">${file.warnings.map((warning) => html`<li>${mark('waiting', warning.message)}</li>`)}</ul>`}
 ${facts([
-  ['Size', `${bytes(file.size_bytes)} (${count(file.size_bytes)} B), ${bytes(file.uncompressed_bytes)} of events, ${file.compression}`],
+  [
+    'Size',
+    `${bytes(file.size_bytes)} (${count(file.size_bytes)} B), ${bytes(file.uncompressed_bytes)} of events, ${file.compression}`,
+  ],
   ['Stored', timeOf(file.last_modified)],
   ['Catalogued', timeOf(file.catalogued_at)],
   ['Replaced', file.superseded_at === null ? null : timeOf(file.superseded_at)],
   ['Compared', comparisons(file)],
-  ['Camera', file.camera === null ? null : `${file.camera.model}, ${file.camera.width}\u00a0×\u00a0${file.camera.height}`],
+  [
+    'Camera',
+    file.camera === null
+      ? null
+      : `${file.camera.model}, ${file.camera.width}\u00a0×\u00a0${file.camera.height}`,
+  ],
 ])}
 ${checksums(file)}</article>`
 

@@ -4,7 +4,10 @@ import type { RunName } from '../../../shared/copies/links/catalogue-links.ts'
 import type { neighboursOf } from '../../../shared/queries/neighbours.ts'
 import { type Html, NOTHING, runPath } from './parts.ts'
 
-export function runHeading({ tag, runNumber }: RunName, { before, after }: Awaited<ReturnType<typeof neighboursOf>>): Html {
+export function runHeading(
+  { tag, runNumber }: RunName,
+  { before, after }: Awaited<ReturnType<typeof neighboursOf>>,
+): Html {
   const pathOf = (number: number) => runPath({ tag, runNumber: number })
   return html`<div class="title"><h1>Run ${runNumber} <span class="quiet">of <a href="/runs?tag=${encodeURIComponent(tag)}">${tag}</a></span></h1>
 <nav aria-label="Neighbouring runs">${before === null ? NOTHING : html`<a href="${pathOf(before)}" rel="prev">‹ ${before}</a>`}

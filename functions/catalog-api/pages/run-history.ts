@@ -1,4 +1,7 @@
-/** What happened to a run in the order of time: told by the catalogue, asked of other functions, and done with its copies. */
+/**
+ * What happened to a run in the order of time: told by the catalogue, asked of other functions, and done with
+ * its copies.
+ */
 import { html } from 'hono/html'
 import type { Replica } from '../../../shared/database/replica-schema.ts'
 import type { RunDetails } from '../../../shared/queries/runs.ts'
@@ -38,12 +41,20 @@ const stepTable = (id: string, caption: string, rows: readonly Step[]): Html =>
     columns: [
       { head: 'At (UTC)', cell: ({ at }) => timeOf(at) },
       { head: 'What', heads: true, cell: ({ what }) => what },
-      { head: 'Detail, by whom', prose: true, cell: ({ detail, by }) => html`${detail}${by === null ? NOTHING : html`, by ${by}`}` },
+      {
+        head: 'Detail, by whom',
+        prose: true,
+        cell: ({ detail, by }) => html`${detail}${by === null ? NOTHING : html`, by ${by}`}`,
+      },
     ],
   })
 
 /** All of them, the newest last; of what is of one time, the copies first. */
-export function stepsOf({ history, requests, replicas }: Pick<RunDetails, 'history' | 'requests' | 'replicas'>): readonly Step[] {
+export function stepsOf({
+  history,
+  requests,
+  replicas,
+}: Pick<RunDetails, 'history' | 'requests' | 'replicas'>): readonly Step[] {
   const steps = [
     ...replicas.flatMap((replica) => stepsOfCopy(replica, history)),
     ...history.map((line) => ({ ...line, by: null })),
@@ -61,12 +72,21 @@ const ASKED: Readonly<Record<string, string>> = {
 
 function stepOfRequest({ queue, name, createdAt, sentAt }: RunDetails['requests'][number]): Step {
   const state = sentAt === null ? html`${mark('waiting', 'not sent yet')} ` : NOTHING
-  return { at: createdAt, what: ASKED[queue] ?? queue, detail: html`${state}<code class="name">${name}</code>`, by: null }
+  return {
+    at: createdAt,
+    what: ASKED[queue] ?? queue,
+    detail: html`${state}<code class="name">${name}</code>`,
+    by: null,
+  }
 }
 
-/** One step for all that is of one second; what a line of the history tells of the same second is not told again. */
+/**
+ * One step for all that is of one second; what a line of the history tells of the same second is not told
+ * again.
+ */
 function stepsOfCopy(replica: Replica, history: RunDetails['history']): readonly Step[] {
-  const isTold = (at: Date) => history.some((line) => timeText(line.at) === timeText(at) && line.detail.includes(replica.object_key))
+  const isTold = (at: Date) =>
+    history.some((line) => timeText(line.at) === timeText(at) && line.detail.includes(replica.object_key))
   const times = [
     ['asked for', replica.requested_at],
     ['begun', replica.started_at],

@@ -1,4 +1,7 @@
-/** Links to chosen runs: for a browser, and as lists for wget and aria2. The answer to a form, so that no link stands in an address. */
+/**
+ * Links to chosen runs: for a browser, and as lists for wget and aria2. The answer to a form, so that no link
+ * stands in an address.
+ */
 import { html } from 'hono/html'
 import * as z from 'zod'
 import { mayDo } from '../../../shared/access/caller.ts'
@@ -33,7 +36,11 @@ const chosenRun = z
     context.addIssue({ code: 'custom', message: 'this names no run' })
     return z.NEVER
   })
-const form = z.object({ run: z.array(chosenRun).max(MOST_RUNS), recall: z.literal('yes').optional(), from: z.string().catch('/runs') })
+const form = z.object({
+  run: z.array(chosenRun).max(MOST_RUNS),
+  recall: z.literal('yes').optional(),
+  from: z.string().catch('/runs'),
+})
 
 export const chosenValue = ({ tag, runNumber }: RunName): string => `${encodeURIComponent(tag)}/${runNumber}`
 
@@ -46,13 +53,22 @@ export function registerRunLinks(api: Api, context: TapeContext, options: PageOp
     const { run, recall, from } = parsed.data
     const runs = run.filter(({ tag }) => mayDo(caller, 'link', tag))
     const refused = run.filter(({ tag }) => !mayDo(caller, 'link', tag))
-    const wanted = { runs, files: [], seconds: context.config.CYGNET_LINK_SECONDS, check: true, recall: recall === 'yes' }
+    const wanted = {
+      runs,
+      files: [],
+      seconds: context.config.CYGNET_LINK_SECONDS,
+      check: true,
+      recall: recall === 'yes',
+    }
     const { files, unknown } = await findLinks(context, caller, wanted, c.req.raw.signal)
     const without = [
       ...unknown.map(({ why }) => why),
       ...refused.map(({ tag, runNumber }) => `run ${runNumber}: you may not have links to runs of ${tag}`),
     ]
-    return renderPage(c, options, { title: 'Links', body: linksBody(c, { files, without, from: backTo(from) }, csrfTokenOf(c, options)) })
+    return renderPage(c, options, {
+      title: 'Links',
+      body: linksBody(c, { files, without, from: backTo(from) }, csrfTokenOf(c, options)),
+    })
   })
 }
 
@@ -71,8 +87,12 @@ interface FoundFiles {
 
 function linksBody(c: ApiContext, { files, without, from }: FoundFiles, token: string | null): Html {
   const links = files.flatMap((file) => (file.kind === 'link' ? [file] : []))
-  const asleep = new Map(files.filter(({ kind }) => kind === 'on-tape').map((file) => [chosenValue(file), file]))
-  const recallable = [...asleep].filter(([, { tag }]) => mayDo(c.get('caller'), 'recall', tag)).map(([value]) => value)
+  const asleep = new Map(
+    files.filter(({ kind }) => kind === 'on-tape').map((file) => [chosenValue(file), file]),
+  )
+  const recallable = [...asleep]
+    .filter(([, { tag }]) => mayDo(c.get('caller'), 'recall', tag))
+    .map(([value]) => value)
   const [first] = links
   return html`<div class="title"><h1>Links</h1><p><a href="${from}">Back to ${from.startsWith('/runs/') ? 'the run' : 'the runs'}</a> · <a href="${first === undefined ? '/python' : pythonPath(first)}">Use from Python and ROOT</a></p></div>
 <p>${counted(links.length, 'link')}, ${bytes(links.reduce((sum, file) => sum + file.sizeBytes, 0))}. Whoever has a link can fetch the file until it expires: pass on runs, not links.</p>
@@ -90,7 +110,11 @@ const linkTable = (files: readonly FileOfRun[]): Html =>
     rows: files,
     empty: 'There is no file to link to. Go back and choose some runs.',
     columns: [
-      { head: 'Run', heads: true, cell: (file) => html`<a href="${runPath(file)}">${file.tag} ${file.runNumber}</a>` },
+      {
+        head: 'Run',
+        heads: true,
+        cell: (file) => html`<a href="${runPath(file)}">${file.tag} ${file.runNumber}</a>`,
+      },
       { head: 'File', cell: linkOf },
       { head: 'Size', numeric: true, cell: ({ sizeBytes }) => bytes(sizeBytes) },
       { head: 'Valid until (UTC)', cell: (file) => (file.kind === 'link' ? timeOf(file.expiresAt) : '–') },
@@ -104,7 +128,10 @@ function linkOf(file: FileOfRun): Content {
     case 'link':
       return html`<a href="${file.url}" rel="noreferrer" download>${file.fileName}</a>`
     case 'recalling':
-      return mark('moving', `comes back from tape (${file.state})${file.detail === null ? '' : `: ${file.detail}`}`)
+      return mark(
+        'moving',
+        `comes back from tape (${file.state})${file.detail === null ? '' : `: ${file.detail}`}`,
+      )
     case 'on-tape':
       return mark('waiting', file.how)
     case 'unavailable':
@@ -123,5 +150,7 @@ ${runs.map((run) => html`<input type="hidden" name="run" value="${run}">`)}
 
 type There = Extract<FileOfRun, { readonly kind: 'link' }>
 
-const lists = (links: readonly There[]): Html => html`<details class="snippets"><summary>Lists for wget and aria2</summary>
+const lists = (
+  links: readonly There[],
+): Html => html`<details class="snippets"><summary>Lists for wget and aria2</summary>
 ${LIST_FORMATS.map((format) => html`${copyable(`for-${format}`, LIST_COMMANDS[format], listOf(links, format))}\n`)}</details>`

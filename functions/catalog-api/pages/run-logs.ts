@@ -1,4 +1,7 @@
-/** What the functions of a local stack logged about a run. Elsewhere the logs are where the platform keeps them. */
+/**
+ * What the functions of a local stack logged about a run. Elsewhere the logs are where the platform keeps
+ * them.
+ */
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as z from 'zod'
@@ -29,7 +32,10 @@ const LOOKED_THROUGH_BYTES = 2 * 1024 * 1024
 const MOST_LINES = 200
 
 /** The last lines about the run, in the order of time; an unreadable folder has none. */
-export async function logLinesOf(folder: string, run: { readonly tag: string; readonly runNumber: number }): Promise<readonly LogLine[]> {
+export async function logLinesOf(
+  folder: string,
+  run: { readonly tag: string; readonly runNumber: number },
+): Promise<readonly LogLine[]> {
   const names = await readdir(folder).catch(() => [])
   const files = names.filter((name) => /^[a-z-]+([0-9]+)?[.]log([.]1)?$/.test(name))
   const lines: LogLine[] = []
@@ -42,14 +48,24 @@ export async function logLinesOf(folder: string, run: { readonly tag: string; re
   return lines.toSorted((a, b) => (a.time < b.time ? -1 : 1)).slice(-MOST_LINES)
 }
 
-function parseLine(text: string, { tag, runNumber }: { readonly tag: string; readonly runNumber: number }): readonly LogLine[] {
+function parseLine(
+  text: string,
+  { tag, runNumber }: { readonly tag: string; readonly runNumber: number },
+): readonly LogLine[] {
   const parsed = logLine.safeParse(jsonOf(text))
   if (!parsed.success) return []
   const { time, level, function: name, event, run, tag: ofTag, error, ...more } = parsed.data
   if (run !== runNumber || (ofTag !== undefined && ofTag !== tag)) return []
   const { message = null, ...cause } = error ?? {}
   return [
-    { time, level, function: name, event, error: message, more: JSON.stringify(error === undefined ? more : { ...more, error: cause }) },
+    {
+      time,
+      level,
+      function: name,
+      event,
+      error: message,
+      more: JSON.stringify(error === undefined ? more : { ...more, error: cause }),
+    },
   ]
 }
 

@@ -30,10 +30,17 @@ export const tapeMark = (tape: StorageSummary['tape']): Html => mark(...TAPE[tap
 /** With what goes wrong on the way, which is no state of the run yet. */
 export function tapeMarkOf(tape: StorageSummary['tape'], replicas: readonly Replica[]): Html {
   const failing = replicas.find((replica) => replica.kind === 'tape' && isFailingCopy(replica))
-  return tape === 'under-way' && failing !== undefined ? mark('bad', 'failed so far, tried again') : tapeMark(tape)
+  return tape === 'under-way' && failing !== undefined
+    ? mark('bad', 'failed so far, tried again')
+    : tapeMark(tape)
 }
 
-export const PLACES: Readonly<Record<ReplicaKind, string>> = { local: 'DAQ disk', cloud: 'store', tape: 'tape', recall: 'back from tape' }
+export const PLACES: Readonly<Record<ReplicaKind, string>> = {
+  local: 'DAQ disk',
+  cloud: 'store',
+  tape: 'tape',
+  recall: 'back from tape',
+}
 
 const GOOD: readonly ReplicaState[] = ['present', 'on-media']
 const BAD: readonly ReplicaState[] = ['failed', 'missing', 'suspicious']

@@ -17,10 +17,13 @@ const unitOf = (name: string) => UNITS[name] ?? (name.endsWith('_V') ? 'V' : '')
 const ELSEWHERE = /^(run_number|run_description|storage_)/
 
 export function parametersSection({ parameters }: Run): Html {
-  const shown = Object.entries(parameters).filter(([name, value]) => value !== null && value !== '' && !ELSEWHERE.test(name))
+  const shown = Object.entries(parameters).filter(
+    ([name, value]) => value !== null && value !== '' && !ELSEWHERE.test(name),
+  )
   return html`<section aria-labelledby="parameters"><h2 id="parameters">Parameters</h2>
 ${shown.length === 0 ? html`<p class="empty">The file holds none.</p>` : facts(shown.map(([name, value]): readonly [string, Content] => [name, withUnit(name, value)]))}
 <p class="quiet">start_time and stop_time are the DAQ’s local time.</p></section>`
 }
 
-const withUnit = (name: string, value: number | string | null): Html => html`${parameter(value)} <span class="quiet">${unitOf(name)}</span>`
+const withUnit = (name: string, value: number | string | null): Html =>
+  html`${parameter(value)} <span class="quiet">${unitOf(name)}</span>`

@@ -17,7 +17,10 @@ const EQUIPMENT: Readonly<Record<number, string>> = {
   9: 'SourceMotor',
 }
 
-export const statisticsSection = ({ events, banks }: RunDetails): Html => html`<section aria-labelledby="statistics">
+export const statisticsSection = ({
+  events,
+  banks,
+}: RunDetails): Html => html`<section aria-labelledby="statistics">
 <h2 id="statistics">MIDAS events and banks</h2>
 ${table<RunDetails['events'][number]>({
   id: 'events',
@@ -28,7 +31,11 @@ ${table<RunDetails['events'][number]>({
     { head: 'Id', heads: true, numeric: true, cell: (row) => row.eventId },
     { head: 'Equipment', cell: (row) => EQUIPMENT[row.eventId] ?? '–' },
     { head: 'Events', numeric: true, cell: (row) => count(row.events) },
-    { head: 'Missing', numeric: true, cell: (row) => (row.serialGaps === 0 ? '0' : mark('bad', count(row.serialGaps))) },
+    {
+      head: 'Missing',
+      numeric: true,
+      cell: (row) => (row.serialGaps === 0 ? '0' : mark('bad', count(row.serialGaps))),
+    },
   ],
 })}
 ${table<RunDetails['banks'][number]>({

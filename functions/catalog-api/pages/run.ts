@@ -28,21 +28,27 @@ import { statisticsSection } from './run-statistics.ts'
 import { unknownRun } from './unknown-run.ts'
 
 export function registerRun(api: Api, context: TapeContext, options: PageOptions): void {
-  addPage(api, 'GET', '/runs/:tag/:run', { right: 'read', tagOf: (c) => c.req.param('tag') ?? '' }, async (c) => {
-    const { tag, run: number } = c.req.param() as { readonly tag: string; readonly run: string }
-    if (!/^\d{1,10}$/.test(number) || Number(number) > LARGEST_RUN_NUMBER) throw refusal(404, 'this is no run number')
-    const runNumber = Number(number)
-    const uses = await findRuns(context.database, { tag, runNumber })
-    if (uses.length === 0) return await unknownRun(c, context, options, { tag, runNumber })
-    const asked = c.req.query('use')
-    const run = asked === undefined ? uses[0] : uses.find((use) => String(use.id) === asked)
-    if (run === undefined) throw refusal(404, `run ${runNumber} of ${tag} has no such use`)
-    const [details, neighbours, logs] = await Promise.all([
-      describeRun(context.database, run),
-      neighboursOf(context.database, { tag, runNumber }),
-      logSection(c, options, { tag, runNumber }),
-    ])
-    const body = html`${runHeading({ tag, runNumber }, neighbours)}
+  addPage(
+    api,
+    'GET',
+    '/runs/:tag/:run',
+    { right: 'read', tagOf: (c) => c.req.param('tag') ?? '' },
+    async (c) => {
+      const { tag, run: number } = c.req.param() as { readonly tag: string; readonly run: string }
+      if (!/^\d{1,10}$/.test(number) || Number(number) > LARGEST_RUN_NUMBER)
+        throw refusal(404, 'this is no run number')
+      const runNumber = Number(number)
+      const uses = await findRuns(context.database, { tag, runNumber })
+      if (uses.length === 0) return await unknownRun(c, context, options, { tag, runNumber })
+      const asked = c.req.query('use')
+      const run = asked === undefined ? uses[0] : uses.find((use) => String(use.id) === asked)
+      if (run === undefined) throw refusal(404, `run ${runNumber} of ${tag} has no such use`)
+      const [details, neighbours, logs] = await Promise.all([
+        describeRun(context.database, run),
+        neighboursOf(context.database, { tag, runNumber }),
+        logSection(c, options, { tag, runNumber }),
+      ])
+      const body = html`${runHeading({ tag, runNumber }, neighbours)}
 <div data-live="${tag}/${runNumber}">
 ${usesNote(run, uses)}
 ${summary(details)}
@@ -57,15 +63,17 @@ ${copiesSection(details)}
 ${historySection(details)}
 ${logs}
 </div>`
-    return renderPage(c, options, { title: `Run ${runNumber} of ${tag}`, body, scripts: ['live.js'] })
-  })
+      return renderPage(c, options, { title: `Run ${runNumber} of ${tag}`, body, scripts: ['live.js'] })
+    },
+  )
 }
 
 /** Numbers are sometimes used again. */
 function usesNote(run: Run, uses: readonly Run[]): Html {
   if (uses.length < 2) return NOTHING
   return html`<div class="notice"><p>This number was used ${uses.length} times:</p><ul>${uses.map((use) => {
-    const path = use.is_current === 1 ? runPath({ tag: use.tag, runNumber: use.run_number }) : `?use=${use.id}`
+    const path =
+      use.is_current === 1 ? runPath({ tag: use.tag, runNumber: use.run_number }) : `?use=${use.id}`
     return html`<li><a href="${path}"${use.id === run.id ? html` aria-current="page"` : ''}>begun ${timeOf(use.started_at)}</a>${use.is_current === 1 ? ' (current)' : ''}</li>`
   })}</ul></div>`
 }

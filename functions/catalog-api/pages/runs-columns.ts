@@ -14,17 +14,24 @@ const NAMED: Readonly<Record<string, Column<Run> & { readonly head: string }>> =
   cloud: { head: 'Store', cell: ({ cloud }) => cloudMark(cloud) },
   events: { head: 'MIDAS events', numeric: true, cell: (run) => count(run.event_count) },
   size: { head: 'Size', numeric: true, cell: (run) => bytes(run.size_bytes) },
-  pedestal: { head: 'Pedestal', cell: (run) => (run.pedestal === 1 ? 'yes' : run.pedestal === 0 ? 'no' : '–') },
+  pedestal: {
+    head: 'Pedestal',
+    cell: (run) => (run.pedestal === 1 ? 'yes' : run.pedestal === 0 ? 'no' : '–'),
+  },
   description: { head: 'Description', prose: true, cell: (run) => sentence(run.description) },
   stop: { head: 'Stopped', cell: (run) => timeOf(run.stopped_at) },
   length: {
     head: 'Length',
     numeric: true,
-    cell: (run) => (run.started_at === null || run.stopped_at === null ? '–' : duration(run.started_at, run.stopped_at)),
+    cell: (run) =>
+      run.started_at === null || run.stopped_at === null ? '–' : duration(run.started_at, run.stopped_at),
   },
   files: { head: 'Files', numeric: true, cell: (run) => run.file_count },
   local: { head: 'DAQ disk', cell: ({ local }) => local ?? '–' },
-  checksums: { head: 'Checksums', cell: (run) => (run.integrity === 'mismatch' ? mark('bad', 'disagree') : run.integrity) },
+  checksums: {
+    head: 'Checksums',
+    cell: (run) => (run.integrity === 'mismatch' ? mark('bad', 'disagree') : run.integrity),
+  },
   problem: { head: 'Problem', prose: true, cell: (run) => sentence(run.problem) },
   catalogued: { head: 'Catalogued', cell: (run) => timeOf(run.catalogued_at) },
 }
@@ -33,13 +40,23 @@ const NAMED: Readonly<Record<string, Column<Run> & { readonly head: string }>> =
 const MOST_CHARACTERS = 160
 
 /** On one line as far as there is room. */
-const sentence = (text: string | null): Html => html`<span class="cut">${text === null ? '–' : cut(text, MOST_CHARACTERS)}</span>`
+const sentence = (text: string | null): Html =>
+  html`<span class="cut">${text === null ? '–' : cut(text, MOST_CHARACTERS)}</span>`
 
 /** Parameters that are not told by a column of their own already. */
 const PARAMETERS = shownColumns.filter(({ name }) => !/^(run_|start_time|stop_time|pedestal_run)/.test(name))
 
 export const COLUMN_NAMES = [...Object.keys(NAMED), ...PARAMETERS.map(({ name }) => name)]
-export const DEFAULT_COLUMNS = ['start', 'state', 'tape', 'cloud', 'events', 'size', 'pedestal', 'description'] as const
+export const DEFAULT_COLUMNS = [
+  'start',
+  'state',
+  'tape',
+  'cloud',
+  'events',
+  'size',
+  'pedestal',
+  'description',
+] as const
 
 /** What the name is in the head of the table. */
 export const headOf = (name: string): string => NAMED[name]?.head ?? name
@@ -49,7 +66,9 @@ export function columnOf(name: string): Column<Run> {
   if (named !== undefined) return named
   return {
     head: name,
-    numeric: !/^(TEXT|VARCHAR|DATETIME)/.test(PARAMETERS.find((column) => column.name === name)?.sqlType ?? ''),
+    numeric: !/^(TEXT|VARCHAR|DATETIME)/.test(
+      PARAMETERS.find((column) => column.name === name)?.sqlType ?? '',
+    ),
     cell: (run) => cut(parameter(run.parameters[name] ?? null), MOST_CHARACTERS),
   }
 }

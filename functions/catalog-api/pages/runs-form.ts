@@ -21,8 +21,19 @@ const OPERATORS: readonly Choice[] = [
   ['gt', '>'],
   ['gte', '≥'],
 ]
-const CLOUD_TEXTS = { present: 'there', deleted: 'left it', partly: 'in part', absent: 'not there', suspicious: 'suspicious' } as const
-const TAPE_TEXTS = { 'on-media': 'verified', 'under-way': 'on its way', none: 'no copy', failed: 'failed' } as const
+const CLOUD_TEXTS = {
+  present: 'there',
+  deleted: 'left it',
+  partly: 'in part',
+  absent: 'not there',
+  suspicious: 'suspicious',
+} as const
+const TAPE_TEXTS = {
+  'on-media': 'verified',
+  'under-way': 'on its way',
+  none: 'no copy',
+  failed: 'failed',
+} as const
 
 /** Fields that are folded away unless they are in use. */
 const SELDOM = ['until', 'pedestal', 'integrity', 'cloud', 'text']
@@ -93,6 +104,8 @@ function chips(address: URLSearchParams): Html {
   })}</ul>`
 }
 
-const columnBoxes = (chosen: readonly string[]): Html => html`<fieldset class="columns"><legend class="unseen">Columns of the table</legend>
+const columnBoxes = (
+  chosen: readonly string[],
+): Html => html`<fieldset class="columns"><legend class="unseen">Columns of the table</legend>
 ${COLUMN_NAMES.map((name) => html`<label><input type="checkbox" name="column" value="${name}"${(chosen.length === 0 ? DEFAULT_COLUMNS : chosen).includes(name) ? ' checked' : ''}> ${headOf(name)}</label>\n`)}
 </fieldset>`

@@ -1,6 +1,7 @@
 /**
- * What the page Runs is asked for. Its address is a query of the API (routes/run-query.ts) and the columns of the table; what a
- * form must write otherwise is put into that form by a redirect, so that an address can be kept, sent on, and asked of the API.
+ * What the page Runs is asked for. Its address is a query of the API (routes/run-query.ts) and the columns of
+ * the table; what a form must write otherwise is put into that form by a redirect, so that an address can be
+ * kept, sent on, and asked of the API.
  */
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { RunPosition, RunSearch } from '../../../shared/queries/search-runs.ts'
@@ -29,12 +30,16 @@ export function parseRunsPage(
   visible: RunSearch['tags'],
 ): { readonly query: RunsPageQuery } | { readonly problems: readonly string[] } {
   const parsed = runQuery.safeParse(apiFields(address))
-  if (!parsed.success) return { problems: parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'filter'}: ${message}`) }
+  if (!parsed.success)
+    return {
+      problems: parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'filter'}: ${message}`),
+    }
   const { tags, conditions, order } = searchOf(parsed.data)
   const sort = `${order.descending ? '-' : ''}${order.by}`
   const cursor = address.get('cursor')
   const after = cursor === null ? null : readCursor(sort, cursor)
-  if (cursor !== null && after === null) return { problems: ['cursor: this is no page of this order; begin with the first one'] }
+  if (cursor !== null && after === null)
+    return { problems: ['cursor: this is no page of this order; begin with the first one'] }
   const columns = address.getAll(COLUMN).filter((name) => COLUMN_NAMES.includes(name))
   return {
     query: {
@@ -50,7 +55,10 @@ const seen = (asked: readonly string[] | null, visible: RunSearch['tags']): RunS
   return visible === EVERY_TAG ? asked : asked.filter((tag) => visible.includes(tag))
 }
 
-/** The query of the API; a field that was given several times and cannot be is an array, which is refused there. */
+/**
+ * The query of the API; a field that was given several times and cannot be is an array, which is refused
+ * there.
+ */
 function apiFields(address: URLSearchParams): Readonly<Record<string, string | readonly string[]>> {
   const names = new Set(address.keys().filter((name) => name !== COLUMN && !API_FIELDS.includes(name)))
   return Object.fromEntries(
@@ -78,7 +86,10 @@ export function canonicalAddress(address: URLSearchParams): URLSearchParams {
   }
   const [parameter = '', operator, value = ''] = PARAMETER_FIELDS.map((name) => address.get(name)?.trim())
   if (parameter !== '' && value !== '')
-    canonical.set(`param.${parameter}${operator === undefined || operator === 'eq' ? '' : `.${operator}`}`, value)
+    canonical.set(
+      `param.${parameter}${operator === undefined || operator === 'eq' ? '' : `.${operator}`}`,
+      value,
+    )
   if (canonical.getAll(COLUMN).join() === DEFAULT_COLUMNS.join()) canonical.delete(COLUMN)
   return canonical
 }
@@ -93,7 +104,10 @@ export const nextAddress = (address: URLSearchParams, { sort }: RunsPageQuery, n
   addressWith(address, { cursor: writeCursor(sort, next) })
 
 /** The same address with other fields; null takes one away. */
-export function addressWith(address: URLSearchParams, changes: Readonly<Record<string, string | null>>): string {
+export function addressWith(
+  address: URLSearchParams,
+  changes: Readonly<Record<string, string | null>>,
+): string {
   const changed = new URLSearchParams(address)
   for (const [name, value] of Object.entries(changes)) {
     if (value === null) changed.delete(name)

@@ -15,7 +15,14 @@ import { type Column, type Html, NOTHING, runPath, table } from './parts.ts'
 import { chosenValue, fromField } from './run-links.ts'
 import { columnOf } from './runs-columns.ts'
 import { runsForm } from './runs-form.ts'
-import { addressWith, apiQuery, canonicalAddress, nextAddress, parseRunsPage, type RunsPageQuery } from './runs-query.ts'
+import {
+  addressWith,
+  apiQuery,
+  canonicalAddress,
+  nextAddress,
+  parseRunsPage,
+  type RunsPageQuery,
+} from './runs-query.ts'
 
 export function registerRuns(api: Api, context: TapeContext, options: PageOptions): void {
   addPage(api, 'GET', '/runs', { right: 'read', anyTag: true }, async (c) => {
@@ -62,8 +69,12 @@ async function results(c: ApiContext, { context, options, address, asked }: Aske
     empty: 'No run is like this.',
     columns: [...(mayLink ? [choice] : []), ...columnsOf(address, asked)],
   })
-  const first = asked.search.after === null ? NOTHING : html`<a href="${addressWith(address, { cursor: null })}">First page</a>`
-  const further = next === null ? NOTHING : html`<a rel="next" href="${nextAddress(address, asked, next)}">Next page</a>`
+  const first =
+    asked.search.after === null
+      ? NOTHING
+      : html`<a href="${addressWith(address, { cursor: null })}">First page</a>`
+  const further =
+    next === null ? NOTHING : html`<a rel="next" href="${nextAddress(address, asked, next)}">Next page</a>`
   const links = html`<p class="chosen"><button class="main">Links to the chosen runs</button> <span class="quiet" data-chosen role="status"></span></p>`
   return html`<form method="post" action="/runs/links" data-selection>${csrfField(csrfTokenOf(c, options))}${fromField(addressWith(address, {}))}
 ${found}
@@ -83,7 +94,8 @@ function columnsOf(address: URLSearchParams, asked: RunsPageQuery): readonly Col
     heads: true,
     head: 'Run',
     numeric: true,
-    cell: (run) => html`<a href="${runPath({ tag: run.tag, runNumber: run.run_number })}">${run.run_number}</a>`,
+    cell: (run) =>
+      html`<a href="${runPath({ tag: run.tag, runNumber: run.run_number })}">${run.run_number}</a>`,
   }
   const tag: Column<Run> = { head: 'Tag', cell: ({ tag }) => tag }
   const chosen = asked.columns.map((name) => sortable(columnOf(name), name, address, asked))
@@ -91,7 +103,12 @@ function columnsOf(address: URLSearchParams, asked: RunsPageQuery): readonly Col
 }
 
 /** With a link in its head that sorts by it, the other way round when it does already. */
-function sortable(column: Column<Run>, name: string, address: URLSearchParams, { search }: RunsPageQuery): Column<Run> {
+function sortable(
+  column: Column<Run>,
+  name: string,
+  address: URLSearchParams,
+  { search }: RunsPageQuery,
+): Column<Run> {
   const order = RUN_ORDERS.find((known) => known === name)
   if (order === undefined) return column
   const isOrder = search.order.by === order

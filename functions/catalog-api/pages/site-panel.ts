@@ -77,19 +77,51 @@ function arrivals({ arriving, refused }: SiteState): readonly Step[] {
       volume: '–',
       oldest: arriving.oldest,
     })
-  if (refused > 0) steps.push({ tone: 'bad', what: 'refused (last day)', live: count(refused), backlog: '–', volume: '–', oldest: null })
+  if (refused > 0)
+    steps.push({
+      tone: 'bad',
+      what: 'refused (last day)',
+      live: count(refused),
+      backlog: '–',
+      volume: '–',
+      oldest: null,
+    })
   return steps
 }
 
 /** Copies by what people call it, in the order in which they happen. */
-const STAGES: readonly { readonly what: string; readonly tone: Tone; readonly is: (row: CopiesInState) => boolean }[] = [
-  { what: 'waits for tape', tone: 'waiting', is: ({ kind, state }) => kind === 'tape' && state === 'requested' },
-  { what: 'to tape', tone: 'moving', is: ({ kind, state }) => kind === 'tape' && (state === 'copying' || state === 'submitted') },
-  { what: 'on the tape’s disk', tone: 'moving', is: ({ kind, state }) => kind === 'tape' && state === 'staged' },
+const STAGES: readonly {
+  readonly what: string
+  readonly tone: Tone
+  readonly is: (row: CopiesInState) => boolean
+}[] = [
+  {
+    what: 'waits for tape',
+    tone: 'waiting',
+    is: ({ kind, state }) => kind === 'tape' && state === 'requested',
+  },
+  {
+    what: 'to tape',
+    tone: 'moving',
+    is: ({ kind, state }) => kind === 'tape' && (state === 'copying' || state === 'submitted'),
+  },
+  {
+    what: 'on the tape’s disk',
+    tone: 'moving',
+    is: ({ kind, state }) => kind === 'tape' && state === 'staged',
+  },
   { what: 'tape failed', tone: 'bad', is: ({ kind, state }) => kind === 'tape' && state === 'failed' },
-  { what: 'back from tape', tone: 'moving', is: ({ kind, state }) => kind === 'recall' && state !== 'failed' },
+  {
+    what: 'back from tape',
+    tone: 'moving',
+    is: ({ kind, state }) => kind === 'recall' && state !== 'failed',
+  },
   { what: 'recall failed', tone: 'bad', is: ({ kind, state }) => kind === 'recall' && state === 'failed' },
-  { what: 'suspicious or missing', tone: 'bad', is: ({ state }) => state === 'suspicious' || state === 'missing' },
+  {
+    what: 'suspicious or missing',
+    tone: 'bad',
+    is: ({ state }) => state === 'suspicious' || state === 'missing',
+  },
 ]
 
 function copies(rows: readonly CopiesInState[]): readonly Step[] {
@@ -97,10 +129,20 @@ function copies(rows: readonly CopiesInState[]): readonly Step[] {
     const own = rows.filter(is)
     if (own.length === 0) return []
     const sum = (value: (row: CopiesInState) => number) => own.reduce((total, row) => total + value(row), 0)
-    const of = (priority: CopiesInState['priority']) => count(sum((row) => (row.priority === priority ? row.count : 0)))
+    const of = (priority: CopiesInState['priority']) =>
+      count(sum((row) => (row.priority === priority ? row.count : 0)))
     const oldest = new Date(Math.min(...own.map((row) => row.oldest.getTime())))
     const failing = sum((row) => row.failing)
-    const step = { live: of('live'), backlog: of('backlog'), volume: bytes(sum((row) => row.sizeBytes)), oldest }
-    return [failing === 0 ? { ...step, tone, what } : { ...step, tone: 'bad' as const, what: `${what}, ${count(failing)} failed so far` }]
+    const step = {
+      live: of('live'),
+      backlog: of('backlog'),
+      volume: bytes(sum((row) => row.sizeBytes)),
+      oldest,
+    }
+    return [
+      failing === 0
+        ? { ...step, tone, what }
+        : { ...step, tone: 'bad' as const, what: `${what}, ${count(failing)} failed so far` },
+    ]
   })
 }

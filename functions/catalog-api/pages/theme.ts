@@ -1,4 +1,7 @@
-/** Light, dark for the underground, or as the browser has it: kept in a cookie, so that no page flashes in the other one first. */
+/**
+ * Light, dark for the underground, or as the browser has it: kept in a cookie, so that no page flashes in the
+ * other one first.
+ */
 import { getCookie, setCookie } from 'hono/cookie'
 import * as z from 'zod'
 import { safePath } from '../access/safe-path.ts'

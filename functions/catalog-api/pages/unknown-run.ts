@@ -1,4 +1,7 @@
-/** A run that is not in the catalogue, to which alerts and dead letters lead all the same: what the ledger knows of its files. */
+/**
+ * A run that is not in the catalogue, to which alerts and dead letters lead all the same: what the ledger
+ * knows of its files.
+ */
 import { html } from 'hono/html'
 import { mayDo } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
@@ -19,7 +22,12 @@ import { wantsPage } from './problem-pages.ts'
 import { runHeading } from './run-heading.ts'
 
 /** @throws a 404 problem with the same contents for a program. */
-export async function unknownRun(c: ApiContext, { database }: Pick<TapeContext, 'database'>, options: PageOptions, run: RunName) {
+export async function unknownRun(
+  c: ApiContext,
+  { database }: Pick<TapeContext, 'database'>,
+  options: PageOptions,
+  run: RunName,
+) {
   const heard = await heardOfRun(database, run)
   if (!wantsPage(c)) throw refusal(404, notCataloguedText(run, heard))
   const [neighbours, logs] = await Promise.all([neighboursOf(database, run), logSection(c, options, run)])
@@ -30,7 +38,12 @@ ${advice(c, run, heard)}
 ${logs}
 </div>`
   // A title of its own: the script loads the page anew once the run is there.
-  return renderPage(c, options, { title: `Run ${run.runNumber} of ${run.tag} is not catalogued`, status: 404, body, scripts: ['live.js'] })
+  return renderPage(c, options, {
+    title: `Run ${run.runNumber} of ${run.tag} is not catalogued`,
+    status: 404,
+    body,
+    scripts: ['live.js'],
+  })
 }
 
 const neverHeard = html`<div class="notice"><p><strong>Not in the catalogue, and nobody has told of a file of it.</strong></p>
@@ -40,7 +53,10 @@ const neverHeard = html`<div class="notice"><p><strong>Not in the catalogue, and
 const HEADLINES: Readonly<Record<ArrivalState, readonly [tone: 'bad' | '', sentence: string]>> = {
   received: ['', 'Not in the catalogue yet: a file of it has arrived and waits to be read.'],
   processing: ['', 'Not in the catalogue yet: a file of it is being read.'],
-  done: ['', 'Not in the catalogue: what was heard of its files has been dealt with, and made no run of this number.'],
+  done: [
+    '',
+    'Not in the catalogue: what was heard of its files has been dealt with, and made no run of this number.',
+  ],
   invalid: ['bad', 'Not in the catalogue: its file was refused. It stays in the store as it is.'],
   failed: ['bad', 'Not in the catalogue: reading its file was given up.'],
 }
@@ -53,7 +69,11 @@ const STATES: Readonly<Record<ArrivalState, readonly [Tone, string]>> = {
   failed: ['bad', 'given up'],
 }
 
-const OUTCOMES = { catalogued: 'catalogued', superseded: 'replaced by a newer one', gone: 'gone from the store' } as const
+const OUTCOMES = {
+  catalogued: 'catalogued',
+  superseded: 'replaced by a newer one',
+  gone: 'gone from the store',
+} as const
 
 function ledger(tag: string, heard: readonly HeardFile[]): Html {
   const [tone, sentence] = HEADLINES[heard[0]?.state ?? 'done']
@@ -66,14 +86,22 @@ ${table<HeardFile>({
   rows: heard,
   empty: '',
   columns: [
-    { head: 'File', heads: true, cell: ({ bucket, key }) => html`<code class="address">${bucket}/${key}</code>` },
+    {
+      head: 'File',
+      heads: true,
+      cell: ({ bucket, key }) => html`<code class="address">${bucket}/${key}</code>`,
+    },
     { head: 'State', prose: heard.length > 1, cell: (file) => stateOf(tag, file, heard.length > 1) },
     { head: 'Since (UTC)', cell: ({ since }) => timeOf(since) },
   ],
 })}</section>`
 }
 
-const stateOf = (tag: string, { state, outcome, attempts, reason, cataloguedAs }: HeardFile, isOneOfMany: boolean): Html =>
+const stateOf = (
+  tag: string,
+  { state, outcome, attempts, reason, cataloguedAs }: HeardFile,
+  isOneOfMany: boolean,
+): Html =>
   html`${mark(...STATES[state])}${outcome === null ? NOTHING : html`: ${OUTCOMES[outcome]}`}${cataloguedAs === null ? NOTHING : html` as <a href="${runPath({ tag, runNumber: cataloguedAs })}">run ${cataloguedAs}</a>, the number in its begin of run`}${attempts === 0 ? NOTHING : html`, ${counted(attempts, 'try', 'tries')}`}${isOneOfMany && reason !== null ? html`<br>${reason}` : NOTHING}`
 
 /** What is done about it, by who may. */
@@ -86,7 +114,10 @@ function advice(c: ApiContext, { tag, runNumber }: RunName, heard: readonly Hear
   const [label, command] =
     heard.length === 0
       ? ['To search the store for it at once', `cygnet reconcile --prefix ${shellQuoted(`${tag}/`)}`]
-      : ['To have it tried again, once the cause is gone', `cygnet replay --run ${runNumber} --tag ${shellQuoted(tag)} --yes`]
+      : [
+          'To have it tried again, once the cause is gone',
+          `cygnet replay --run ${runNumber} --tag ${shellQuoted(tag)} --yes`,
+        ]
   return html`${heard[0]?.state === 'failed' ? letters : NOTHING}${copyable('what-to-do', label, command)}`
 }
 

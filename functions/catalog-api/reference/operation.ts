@@ -8,10 +8,13 @@ import { exampleOf, type Schema, type Schemas, typeParts } from './schema.ts'
 export type Html = ReturnType<typeof html>
 
 /** To be linked to: `get-api-v1-runs`. */
-export const anchorOf = ({ method, path }: Named): string => `${method}${path.replaceAll(/[^a-z0-9]+/gi, '-')}`.replace(/-$/, '')
+export const anchorOf = ({ method, path }: Named): string =>
+  `${method}${path.replaceAll(/[^a-z0-9]+/gi, '-')}`.replace(/-$/, '')
 
 export const typeOf = (schema: Schema): readonly (Html | string)[] =>
-  typeParts(schema).map((part) => (typeof part === 'string' ? part : html`<a href="#schema-${part.schema}">${part.schema}</a>`))
+  typeParts(schema).map((part) =>
+    typeof part === 'string' ? part : html`<a href="#schema-${part.schema}">${part.schema}</a>`,
+  )
 
 export const paragraphs = (text: string | undefined): readonly Html[] =>
   (text ?? '').split(/\n\n+/).flatMap((paragraph) => (paragraph === '' ? [] : [html`<p>${paragraph}</p>\n`]))
@@ -52,13 +55,15 @@ ${parameters.map(
 
 const body = (content: Content, schemas: Schemas): readonly Html[] =>
   Object.entries(content).map(
-    ([type, { schema = {} }]) => html`<p>Body, <code>${type}</code>: ${typeOf(schema)}</p>\n${example(schema, schemas)}`,
+    ([type, { schema = {} }]) =>
+      html`<p>Body, <code>${type}</code>: ${typeOf(schema)}</p>\n${example(schema, schemas)}`,
   )
 
 function responseTable({ responses = {} }: Operation, schemas: Schemas): Html {
   const rows = Object.entries(responses)
   const [, success] = rows.find(([status]) => status.startsWith('2')) ?? []
-  const [, { schema = undefined } = {}] = Object.entries(success?.content ?? {}).find(([type]) => type === 'application/json') ?? []
+  const [, { schema = undefined } = {}] =
+    Object.entries(success?.content ?? {}).find(([type]) => type === 'application/json') ?? []
   return html`<div class="wide"><table><caption>Answers</caption><thead><tr><th scope="col">Status</th><th scope="col">Meaning</th><th scope="col">Body</th></tr></thead><tbody>
 ${rows.map(
   ([status, { description, content = {} }]) =>

@@ -25,7 +25,10 @@ interface Description {
   readonly components?: { readonly schemas?: Schemas }
 }
 
-/** Adds the description, its page and the style. All routes that they are to show must be added before somebody first asks. */
+/**
+ * Adds the description, its page and the style. All routes that they are to show must be added before
+ * somebody first asks.
+ */
 export function registerReference(api: Api): void {
   const describe = () => api.app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO })
   const open = { open: true } as const
@@ -52,7 +55,10 @@ export function registerReference(api: Api): void {
   )
 }
 
-/** The same for everybody until the service is replaced by another version: to be kept, and asked about each time. */
+/**
+ * The same for everybody until the service is replaced by another version: to be kept, and asked about each
+ * time.
+ */
 function madeOnce(type: string, make: () => Html | string): Handler<ApiEnvironment> {
   let text: string | null = null
   return async (c) => {
@@ -66,7 +72,9 @@ const METHODS = ['get', 'post', 'put', 'patch', 'delete']
 function render({ info, paths, components }: Description): Html {
   const schemas = components?.schemas ?? {}
   const operations = Object.entries(paths).flatMap(([path, item]): readonly Named[] =>
-    Object.entries(item).flatMap(([method, operation]) => (METHODS.includes(method) ? [{ method, path, operation }] : [])),
+    Object.entries(item).flatMap(([method, operation]) =>
+      METHODS.includes(method) ? [{ method, path, operation }] : [],
+    ),
   )
   const groups = [...Map.groupBy(operations, ({ operation }) => operation.tags?.[0] ?? 'Others')]
   return html`<!doctype html>

@@ -61,7 +61,10 @@ export function typeParts(schema: Schema): readonly TypePart[] {
   if (schema.const !== undefined) return [JSON.stringify(schema.const)]
   if (schema.enum !== undefined) return [schema.enum.map((value) => JSON.stringify(value)).join(' or ')]
   const choices = schema.anyOf ?? schema.oneOf
-  if (choices !== undefined) return choices.flatMap((choice, index) => (index === 0 ? typeParts(choice) : [' or ', ...typeParts(choice)]))
+  if (choices !== undefined)
+    return choices.flatMap((choice, index) =>
+      index === 0 ? typeParts(choice) : [' or ', ...typeParts(choice)],
+    )
   if (schema.allOf !== undefined) return schema.allOf.flatMap(typeParts)
   const types = [schema.type ?? 'anything'].flat()
   const texts = types.map((type): readonly TypePart[] => {
@@ -88,7 +91,12 @@ export function exampleOf(schema: Schema, schemas: Schemas, depth = 0): unknown 
   if (choice !== undefined) return exampleOf(choice, schemas, depth + 1)
   switch ([schema.type].flat()[0]) {
     case 'object':
-      return Object.fromEntries(Object.entries(schema.properties ?? {}).map(([name, of]) => [name, exampleOf(of, schemas, depth + 1)]))
+      return Object.fromEntries(
+        Object.entries(schema.properties ?? {}).map(([name, of]) => [
+          name,
+          exampleOf(of, schemas, depth + 1),
+        ]),
+      )
     case 'array':
       return [exampleOf(schema.items ?? {}, schemas, depth + 1)]
     case 'integer':

@@ -1,10 +1,10 @@
 /**
- * A private MariaDB for development and tests: the machine's `mariadbd` program with a data folder, a port and accounts
- * of its own. A MariaDB that the system runs as a service is never touched.
+ * A private MariaDB for development and tests: the machine's `mariadbd` program with a data folder, a port
+ * and accounts of its own. A MariaDB that the system runs as a service is never touched.
  *
- * Passwords are random, kept in files of mode 0600, and reach the server by an init file: never by arguments, which any
- * user can read in the process list. The init file runs at every start, before the server listens, so that the accounts
- * are right whatever an earlier, interrupted start left behind.
+ * Passwords are random, kept in files of mode 0600, and reach the server by an init file: never by arguments,
+ * which any user can read in the process list. The init file runs at every start, before the server listens,
+ * so that the accounts are right whatever an earlier, interrupted start left behind.
  */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
@@ -24,7 +24,9 @@ const ADMIN = 'cygnet_admin'
 const ATTEMPTS_TO_FIND_A_PORT = 3
 
 export interface MariadbOptions {
-  /** The folder that holds everything of ours, normally `.cygnet`; an existing database in it is used again. */
+  /**
+   * The folder that holds everything of ours, normally `.cygnet`; an existing database in it is used again.
+   */
   readonly dataFolder: string
   /** Port on 127.0.0.1; a free one when absent. */
   readonly port?: number | undefined
@@ -35,7 +37,10 @@ export interface MariadbOptions {
 
 export interface Mariadb extends Service {
   readonly port: number
-  /** `mysql://cygnet:<password>@127.0.0.1:<port>/cygnet`: everything on databases whose name begins with `cygnet`. */
+  /**
+   * `mysql://cygnet:<password>@127.0.0.1:<port>/cygnet`: everything on databases whose name begins with
+   * `cygnet`.
+   */
   readonly url: string
   /** An account with all rights, for what an operator does (kill connections, read status). */
   readonly adminUrl: string
@@ -54,7 +59,8 @@ export async function startMariadb(options: MariadbOptions): Promise<Mariadb> {
     )
   const dataFolder = resolve(options.dataFolder)
   const folder = serviceFolder(dataFolder, 'mariadb')
-  // A server that starts removes the temporary tables of others in a shared folder, those of an installation among them.
+  // A server that starts removes the temporary tables of others in a shared folder, those of an installation
+  // among them.
   mkdirSync(temporaryOf(folder), { recursive: true, mode: 0o700 })
   await installOnce(installer, folder, options.signal)
   for (let attempt = 1; ; attempt += 1) {
@@ -80,7 +86,8 @@ async function startOn(
   const settings = join(folder, 'my.cnf')
   writePrivateFile(join(folder, 'init.sql'), accounts({ password, adminPassword }))
   writePrivateFile(settings, serverSettings({ folder, port, fast: options.fast ?? false }))
-  const address = (user: string, secret: string) => `mysql://${user}:${secret}@${LOOPBACK}:${port}/${DATABASE}`
+  const address = (user: string, secret: string) =>
+    `mysql://${user}:${secret}@${LOOPBACK}:${port}/${DATABASE}`
   const url = address(USER, password)
   const service = await startProcess({
     name: 'mariadb',
@@ -94,7 +101,11 @@ async function startOn(
 }
 
 /** Makes the system tables, once. A folder appears under its final name only when it is complete. */
-async function installOnce(installer: string, folder: string, signal: AbortSignal | undefined): Promise<void> {
+async function installOnce(
+  installer: string,
+  folder: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const data = join(folder, 'data')
   if (existsSync(data)) return
   const partial = join(folder, 'data.part')
@@ -116,7 +127,11 @@ async function installOnce(installer: string, folder: string, signal: AbortSigna
   } catch (cause) {
     signal?.throwIfAborted()
     const { stdout = '', stderr = '' } = cause as { readonly stdout?: string; readonly stderr?: string }
-    throw new TransientError(`mariadb-install-db failed: ${`${stdout}${stderr}`.trim().slice(-1500)}`, {}, { cause })
+    throw new TransientError(
+      `mariadb-install-db failed: ${`${stdout}${stderr}`.trim().slice(-1500)}`,
+      {},
+      { cause },
+    )
   }
   renameSync(partial, data)
 }
@@ -126,7 +141,10 @@ function asRoot<T>(...items: T[]): T[] {
   return process.getuid?.() === 0 ? items : []
 }
 
-/** One statement a line, as an init file must be. Accounts without a password (from the installation) are removed. */
+/**
+ * One statement a line, as an init file must be. Accounts without a password (from the installation) are
+ * removed.
+ */
 function accounts(options: { readonly password: string; readonly adminPassword: string }): string {
   const account = (user: string, secret: string, grants: string) => [
     `CREATE USER IF NOT EXISTS '${user}'@'${LOOPBACK}';`,
@@ -144,13 +162,23 @@ function accounts(options: { readonly password: string; readonly adminPassword: 
 }
 
 /**
- * Small and durable: a commit is on disk when it is answered, unless `fast`. No socket file: its path may not be longer
- * than 107 bytes, and nobody needs it. Names are not looked up, so an account is for 127.0.0.1 as written. Temporary tables have a
- * folder of their own: a server that starts removes those that it finds, another's too.
+ * Small and durable: a commit is on disk when it is answered, unless `fast`. No socket file: its path may not
+ * be longer than 107 bytes, and nobody needs it. Names are not looked up, so an account is for 127.0.0.1 as
+ * written. Temporary tables have a folder of their own: a server that starts removes those that it finds,
+ * another's too.
  */
-function serverSettings(options: { readonly folder: string; readonly port: number; readonly fast: boolean }): string {
+function serverSettings(options: {
+  readonly folder: string
+  readonly port: number
+  readonly fast: boolean
+}): string {
   const durability = options.fast
-    ? ['innodb_flush_log_at_trx_commit = 2', 'innodb_doublewrite = 0', 'innodb_flush_method = nosync', 'innodb_fast_shutdown = 2']
+    ? [
+        'innodb_flush_log_at_trx_commit = 2',
+        'innodb_doublewrite = 0',
+        'innodb_flush_method = nosync',
+        'innodb_fast_shutdown = 2',
+      ]
     : ['innodb_flush_log_at_trx_commit = 1']
   return [
     '[mariadbd]',

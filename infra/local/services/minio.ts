@@ -1,8 +1,9 @@
 /**
- * A private MinIO server: the real S3 store beside the embedded one, with its notifications sent to our webhook.
+ * A private MinIO server: the real S3 store beside the embedded one, with its notifications sent to our
+ * webhook.
  *
- * MinIO offers no binaries of its community edition any more; its documented way is `go install`. The program is built
- * once per user, into the cache folder.
+ * MinIO offers no binaries of its community edition any more; its documented way is `go install`. The program
+ * is built once per user, into the cache folder.
  */
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
@@ -16,7 +17,10 @@ import { type Service, serviceFolder, startProcess } from '../process.ts'
 import { findProgram } from '../programs.ts'
 import { keptSecret } from '../secrets.ts'
 
-/** The release first; then the same branch as the module proxy holds it, for proxies that do not have the release's tag. */
+/**
+ * The release first; then the same branch as the module proxy holds it, for proxies that do not have the
+ * release's tag.
+ */
 const VERSIONS = ['RELEASE.2025-10-15T17-29-55Z', 'v0.0.0-20260212201848-7aac2a2c5b7c'] as const
 const LONGEST_BUILD_MS = 30 * 60 * 1000
 const REGION = 'us-east-1'
@@ -37,13 +41,18 @@ export async function findMinio(): Promise<string | null> {
  * @throws TransientError when the build fails, with what the compiler said for each version tried.
  */
 export async function ensureMinio(
-  options: { readonly signal?: AbortSignal | undefined; readonly onProgress?: ((line: string) => void) | undefined } = {},
+  options: {
+    readonly signal?: AbortSignal | undefined
+    readonly onProgress?: ((line: string) => void) | undefined
+  } = {},
 ): Promise<string> {
   const found = await findMinio()
   if (found !== null) return found
   const go = await findProgram('go')
   if (go === null)
-    throw new InvalidInputError('MinIO is not installed, and building it needs Go 1.24 or later: see https://go.dev/doc/install')
+    throw new InvalidInputError(
+      'MinIO is not installed, and building it needs Go 1.24 or later: see https://go.dev/doc/install',
+    )
   const folder = join(cacheFolder(), 'bin')
   mkdirSync(folder, { recursive: true })
   const failures: string[] = []
@@ -57,7 +66,10 @@ export async function ensureMinio(
   throw new TransientError(`MinIO could not be built:\n${failures.join('\n')}`)
 }
 
-/** Builds one version; null when it worked, else what went wrong. The program appears under its name when it is whole. */
+/**
+ * Builds one version; null when it worked, else what went wrong. The program appears under its name when it
+ * is whole.
+ */
 async function build(options: {
   readonly go: string
   readonly version: string
@@ -69,7 +81,12 @@ async function build(options: {
   const module = `github.com/minio/minio@${version}`
   try {
     const env = buildEnvironment({ GOBIN: partial })
-    await promisify(execFile)(go, ['install', module], { env, cwd: partial, timeout: LONGEST_BUILD_MS, ...(signal && { signal }) })
+    await promisify(execFile)(go, ['install', module], {
+      env,
+      cwd: partial,
+      timeout: LONGEST_BUILD_MS,
+      ...(signal && { signal }),
+    })
     renameSync(join(partial, 'minio'), join(folder, 'minio'))
     return null
   } catch (error) {
@@ -95,12 +112,17 @@ export interface MinioOptions {
 }
 
 export interface Minio extends Service {
-  readonly s3: { readonly endpoint: string; readonly region: string; readonly accessKeyId: string; readonly secretAccessKey: string }
+  readonly s3: {
+    readonly endpoint: string
+    readonly region: string
+    readonly accessKeyId: string
+    readonly secretAccessKey: string
+  }
 }
 
 /**
- * Starts MinIO and makes the buckets. Events of a bucket are posted once its notifications are configured with
- * `MINIO_TARGET_ARN`; while nobody takes them they wait in a folder (queue_dir), also across restarts.
+ * Starts MinIO and makes the buckets. Events of a bucket are posted once its notifications are configured
+ * with `MINIO_TARGET_ARN`; while nobody takes them they wait in a folder (queue_dir), also across restarts.
  * @throws as `ensureMinio` and `startProcess`.
  */
 export async function startMinio(options: MinioOptions): Promise<Minio> {
@@ -159,13 +181,23 @@ function webhookSettings(folder: string, webhook: MinioOptions['webhook']): Read
   }
 }
 
-async function createBuckets(s3: Minio['s3'], buckets: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-  const client = new S3Client({ endpoint: s3.endpoint, region: s3.region, credentials: s3, forcePathStyle: true })
+async function createBuckets(
+  s3: Minio['s3'],
+  buckets: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const client = new S3Client({
+    endpoint: s3.endpoint,
+    region: s3.region,
+    credentials: s3,
+    forcePathStyle: true,
+  })
   const abort = signal === undefined ? {} : { abortSignal: signal }
   try {
     const { Buckets: existing = [] } = await client.send(new ListBucketsCommand({}), abort)
     for (const Bucket of buckets)
-      if (!existing.some(({ Name }) => Name === Bucket)) await client.send(new CreateBucketCommand({ Bucket }), abort)
+      if (!existing.some(({ Name }) => Name === Bucket))
+        await client.send(new CreateBucketCommand({ Bucket }), abort)
   } finally {
     client.destroy()
   }

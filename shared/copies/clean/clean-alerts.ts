@@ -20,14 +20,29 @@ export async function tellPeople(
   full: StoreIsFull | null,
   signal: AbortSignal,
 ): Promise<void> {
-  const about = { tag: null, runNumber: null, runId: null, object: null, occurrence: at.toISOString().slice(0, 10) }
+  const about = {
+    tag: null,
+    runNumber: null,
+    runId: null,
+    object: null,
+    occurrence: at.toISOString().slice(0, 10),
+  }
   const most = context.config.CYGNET_CLEAN_MOST_RUNS
   const capSummary = `the cleaner deleted ${most} files of runs, its limit for one run (CYGNET_CLEAN_MOST_RUNS), and more were due`
   const alerts = [
-    ...(cleaned.capReached ? [alertRequest({ rule: 'cleaner-cap-reached', severity: 'warning', summary: capSummary, ...about })] : []),
+    ...(cleaned.capReached
+      ? [alertRequest({ rule: 'cleaner-cap-reached', severity: 'warning', summary: capSummary, ...about })]
+      : []),
     ...(full === null
       ? []
-      : [alertRequest({ rule: 'store-is-full', severity: 'error', summary: fullSummary(context, full, cleaned), ...about })]),
+      : [
+          alertRequest({
+            rule: 'store-is-full',
+            severity: 'error',
+            summary: fullSummary(context, full, cleaned),
+            ...about,
+          }),
+        ]),
   ]
   if (alerts.length === 0) return
   await addRequests(context.database, alerts, at)
@@ -42,7 +57,9 @@ function fullSummary(
   const percent = (bytes: number) => `${Math.round((bytes / room.capacityBytes) * 100)} %`
   return [
     `the store is ${percent(room.usedBytes)} full, above its high-water mark of ${percent(room.highBytes)}, and no more runs may leave it now.`,
-    ...(tape === null ? ['No tape endpoint is configured (CYGNET_TAPE_DRIVER), so that no second copy can be verified.'] : []),
+    ...(tape === null
+      ? ['No tape endpoint is configured (CYGNET_TAPE_DRIVER), so that no second copy can be verified.']
+      : []),
     ...tried('could not be deleted', failed),
     ...tried('were refused just now', refused),
     `${reasonsText(why)}.`,

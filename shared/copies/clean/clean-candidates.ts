@@ -1,4 +1,7 @@
-/** The copies in the store that may be worth deleting, the oldest first, a page at a time. Whether one may go is decided elsewhere. */
+/**
+ * The copies in the store that may be worth deleting, the oldest first, a page at a time. Whether one may go
+ * is decided elsewhere.
+ */
 import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
@@ -21,7 +24,10 @@ export interface CandidateFilter {
 const PAGE = 200
 
 /** Ordered by when they were stored. What was refused lately is left out until it is looked at again. */
-export async function* deletionCandidates(database: Database, filter: CandidateFilter): AsyncGenerator<Replica> {
+export async function* deletionCandidates(
+  database: Database,
+  filter: CandidateFilter,
+): AsyncGenerator<Replica> {
   let after = { storedAt: new Date(0), id: 0 }
   for (;;) {
     const { storedAt, id } = after
@@ -29,7 +35,12 @@ export async function* deletionCandidates(database: Database, filter: CandidateF
       .selectFrom('replicas')
       .selectAll()
       .where(mayGo(filter))
-      .where((where) => where.or([where('stored_at', '>', storedAt), where.and([where('stored_at', '=', storedAt), where('id', '>', id)])]))
+      .where((where) =>
+        where.or([
+          where('stored_at', '>', storedAt),
+          where.and([where('stored_at', '=', storedAt), where('id', '>', id)]),
+        ]),
+      )
       .orderBy('stored_at')
       .orderBy('id')
       .limit(PAGE)
@@ -42,10 +53,14 @@ export async function* deletionCandidates(database: Database, filter: CandidateF
 }
 
 /**
- * Only what was deleted before (a tombstone says so), was brought back, and is not asked for any more; and was not dropped anew since.
- * From the recalls, of which there are few, to the copies in the store, of which there may be a million.
+ * Only what was deleted before (a tombstone says so), was brought back, and is not asked for any more; and
+ * was not dropped anew since. From the recalls, of which there are few, to the copies in the store, of which
+ * there may be a million.
  */
-export async function* recalledCandidates(database: Database, filter: CandidateFilter): AsyncGenerator<Replica> {
+export async function* recalledCandidates(
+  database: Database,
+  filter: CandidateFilter,
+): AsyncGenerator<Replica> {
   for (let after = 0; ; ) {
     const page = await database
       .selectFrom('replicas as recall')
@@ -58,7 +73,8 @@ export async function* recalledCandidates(database: Database, filter: CandidateF
       .modifyFront(sql`STRAIGHT_JOIN`)
       .selectAll('replicas')
       .where('recall.kind', '=', 'recall')
-      // Verified as it came back: neither a recall that failed, nor one that was asked for while the object was there all the time.
+      // Verified as it came back: neither a recall that failed, nor one that was asked for while the object
+      // was there all the time.
       .where('recall.state', 'in', ['present', 'expired'])
       .where('recall.reference', 'like', `${OBJECT_REFERENCE}%`)
       .where('recall.expires_at', '<=', filter.now)
@@ -96,7 +112,10 @@ function mayGo(filter: CandidateFilter) {
       eb('replicas.bucket', 'in', rawBuckets),
       ...(tag === null ? [] : [eb('replicas.tag', '=', tag)]),
       or([eb('replicas.next_attempt_at', 'is', null), eb('replicas.next_attempt_at', '<=', now)]),
-      or([eb('replicas.lease_until', 'is', null), eb('replicas.lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
+      or([
+        eb('replicas.lease_until', 'is', null),
+        eb('replicas.lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`),
+      ]),
       ...prefixes.map(
         (prefix) =>
           sql<SqlBool>`${prefix} NOT IN (LEFT(replicas.object_key, CHAR_LENGTH(${prefix})),
@@ -122,7 +141,9 @@ export const abandonedDeletions = (database: Database): Promise<readonly Replica
     .selectAll()
     .where('kind', '=', 'cloud')
     .where('state', '=', 'deleting')
-    .where((where) => where.or([where('lease_until', 'is', null), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]))
+    .where((where) =>
+      where.or([where('lease_until', 'is', null), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
+    )
     .orderBy('id')
     .limit(PAGE)
     .execute()

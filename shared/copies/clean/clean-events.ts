@@ -1,6 +1,7 @@
 /**
- * The buffer of single events: those that were looked at leave it soon, the others at an age. By the store's dates, never by what
- * the names say, and never because something is in a listing: what is not named like an event stays.
+ * The buffer of single events: those that were looked at leave it soon, the others at an age. By the store's
+ * dates, never by what the names say, and never because something is in a listing: what is not named like an
+ * event stays.
  */
 
 import type { Config } from '../../config/config.ts'
@@ -25,20 +26,31 @@ export interface EventKey {
 /** Both numbers have 32 bits in the header of an event. */
 const LARGEST_NUMBER = 0xffffffff
 
-/** `EVENTS/<TAG>_<unix-timestamp>_<serial>.dat`, read from the right: a tag may contain `_`. Null for anything else. */
+/**
+ * `EVENTS/<TAG>_<unix-timestamp>_<serial>.dat`, read from the right: a tag may contain `_`. Null for anything
+ * else.
+ */
 export function parseEventKey(key: string): EventKey | null {
-  const { tag, time, serial } = /^EVENTS\/(?<tag>.+)_(?<time>\d{1,10})_(?<serial>\d{1,10})\.dat$/.exec(key)?.groups ?? {}
-  if (tag === undefined || !isTag(tag) || Number(time) > LARGEST_NUMBER || Number(serial) > LARGEST_NUMBER) return null
+  const { tag, time, serial } =
+    /^EVENTS\/(?<tag>.+)_(?<time>\d{1,10})_(?<serial>\d{1,10})\.dat$/.exec(key)?.groups ?? {}
+  if (tag === undefined || !isTag(tag) || Number(time) > LARGEST_NUMBER || Number(serial) > LARGEST_NUMBER)
+    return null
   return { tag, timestamp: Number(time), serialNumber: Number(serial) }
 }
 
 /**
- * Notes that an event was looked at, so that it leaves the buffer early. The first look counts; for another object under the same
- * key the count begins anew.
+ * Notes that an event was looked at, so that it leaves the buffer early. The first look counts; for another
+ * object under the same key the count begins anew.
  * @throws InvalidInputError when the key is none of an event.
  */
-export async function markEventSeen(database: Database, object: ObjectName, etag: string, at: Date): Promise<void> {
-  if (parseEventKey(object.key) === null) throw new InvalidInputError(`${object.key} is not named like an event`)
+export async function markEventSeen(
+  database: Database,
+  object: ObjectName,
+  etag: string,
+  at: Date,
+): Promise<void> {
+  if (parseEventKey(object.key) === null)
+    throw new InvalidInputError(`${object.key} is not named like an event`)
   const row = { bucket: object.bucket, object_key: object.key, etag, seen_at: at }
   await inTransaction(database, async (trx) => {
     await trx.insertInto('seen_events').ignore().values(row).execute()
@@ -72,7 +84,15 @@ export interface CleanedEvents {
   readonly finished: boolean
 }
 
-const NOTHING: CleanedEvents = { listed: 0, deleted: 0, deletedBytes: 0, unrecognised: 0, changed: 0, failed: 0, finished: true }
+const NOTHING: CleanedEvents = {
+  listed: 0,
+  deleted: 0,
+  deletedBytes: 0,
+  unrecognised: 0,
+  changed: 0,
+  failed: 0,
+  finished: true,
+}
 
 /** DeleteObjects would take a thousand at once, and on most stores without a condition. */
 const AT_ONCE = 16
@@ -80,7 +100,8 @@ const AT_ONCE = 16
 const MOST_FAILURES = 64
 
 /**
- * Cleans the buffer of every raw bucket, page by page. One bad object, or one bad bucket, does not stop the rest.
+ * Cleans the buffer of every raw bucket, page by page. One bad object, or one bad bucket, does not stop the
+ * rest.
  * @throws what the store or the catalogue threw for a bucket in which nothing could be done any more.
  */
 export async function cleanEvents(
@@ -122,14 +143,30 @@ async function cleanBucket(
   do {
     if (signal.aborted) return { ...total, finished: false }
     const listedAt = context.now()
-    const page: Awaited<ReturnType<typeof listObjects>> = await listObjects(context.s3, { bucket, prefix, startAfter }, signal)
+    const page: Awaited<ReturnType<typeof listObjects>> = await listObjects(
+      context.s3,
+      { bucket, prefix, startAfter },
+      signal,
+    )
     const seen = await seenTimes(context.database, bucket, page.objects)
-    const due = page.objects.filter((object) => isDue(object, seen.get(object.key) ?? null, options, context.config))
+    const due = page.objects.filter((object) =>
+      isDue(object, seen.get(object.key) ?? null, options, context.config),
+    )
     const unrecognised = page.objects.filter((object) => parseEventKey(object.key) === null).length
-    const { gone, ...counts } = options.dryRun ? { gone: due, changed: 0, failed: 0 } : await deleteAll(context, due, signal, log)
+    const { gone, ...counts } = options.dryRun
+      ? { gone: due, changed: 0, failed: 0 }
+      : await deleteAll(context, due, signal, log)
     const deletedBytes = gone.reduce((sum, object) => sum + object.sizeBytes, 0)
     const listed = page.objects.length
-    total = added(total, { ...NOTHING, ...counts, deleted: gone.length, deletedBytes, listed, unrecognised, finished: !signal.aborted })
+    total = added(total, {
+      ...NOTHING,
+      ...counts,
+      deleted: gone.length,
+      deletedBytes,
+      listed,
+      unrecognised,
+      finished: !signal.aborted,
+    })
     const range = { after: startAfter ?? prefix, upTo: page.last ?? `${prefix}\u{10FFFF}`, listedAt }
     if (!options.dryRun) await forgetVanished(context.database, bucket, without(page.objects, gone), range)
     startAfter = page.last
@@ -147,13 +184,23 @@ const added = (a: CleanedEvents, b: CleanedEvents): CleanedEvents => ({
   finished: a.finished && b.finished,
 })
 
-/** What was seen has its own time, counted from the look; another object that has its key by now is unseen. */
-function isDue(object: ObjectVersion, seen: Seen | null, { tag, now }: CleanEventsOptions, config: Config): boolean {
+/**
+ * What was seen has its own time, counted from the look; another object that has its key by now is unseen.
+ */
+function isDue(
+  object: ObjectVersion,
+  seen: Seen | null,
+  { tag, now }: CleanEventsOptions,
+  config: Config,
+): boolean {
   const event = parseEventKey(object.key)
   if (event === null || (tag !== undefined && event.tag !== tag)) return false
   const past = (time: Date, seconds: number) => time.getTime() + seconds * 1000 <= now.getTime()
   if (seen !== null && seen.etag === object.etag) return past(seen.seen_at, config.CYGNET_EVENTS_SEEN_SECONDS)
-  return past(object.lastModified, config.CYGNET_EVENTS_UNSEEN_SECONDS_BY_TAG[event.tag] ?? config.CYGNET_EVENTS_UNSEEN_SECONDS)
+  return past(
+    object.lastModified,
+    config.CYGNET_EVENTS_UNSEEN_SECONDS_BY_TAG[event.tag] ?? config.CYGNET_EVENTS_UNSEEN_SECONDS,
+  )
 }
 
 interface Seen {
@@ -161,7 +208,11 @@ interface Seen {
   readonly seen_at: Date
 }
 
-async function seenTimes(database: Database, bucket: string, objects: readonly ObjectVersion[]): Promise<ReadonlyMap<string, Seen>> {
+async function seenTimes(
+  database: Database,
+  bucket: string,
+  objects: readonly ObjectVersion[],
+): Promise<ReadonlyMap<string, Seen>> {
   if (objects.length === 0) return new Map()
   const keys = objects.map((object) => object.key)
   const rows = await database
@@ -179,7 +230,12 @@ interface Outcome {
   readonly failed: number
 }
 
-async function deleteAll(context: StorageContext, due: readonly ObjectVersion[], signal: AbortSignal, log: Logger): Promise<Outcome> {
+async function deleteAll(
+  context: StorageContext,
+  due: readonly ObjectVersion[],
+  signal: AbortSignal,
+  log: Logger,
+): Promise<Outcome> {
   const gone: ObjectVersion[] = []
   const counts = { changed: 0, failed: 0 }
   const queue = due.values()

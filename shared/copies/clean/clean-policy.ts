@@ -22,7 +22,11 @@ export interface StoreRoom {
   readonly lowBytes: number
 }
 
-export async function cleanPolicy({ config, database, tape }: Pick<TapeContext, 'config' | 'database' | 'tape'>): Promise<CleanPolicy> {
+export async function cleanPolicy({
+  config,
+  database,
+  tape,
+}: Pick<TapeContext, 'config' | 'database' | 'tape'>): Promise<CleanPolicy> {
   return {
     afterDays: config.CYGNET_CLEAN_RUNS_AFTER_DAYS ?? null,
     room: await roomInStore(),
@@ -40,4 +44,5 @@ export async function cleanPolicy({ config, database, tape }: Pick<TapeContext, 
   }
 }
 
-export const isTooFull = (room: StoreRoom | null): room is StoreRoom => room !== null && room.usedBytes > room.highBytes
+export const isTooFull = (room: StoreRoom | null): room is StoreRoom =>
+  room !== null && room.usedBytes > room.highBytes

@@ -1,4 +1,7 @@
-/** Why the files of runs that are in the store stay there: what the cleaner answers who asks why the disk is filling. */
+/**
+ * Why the files of runs that are in the store stay there: what the cleaner answers who asks why the disk is
+ * filling.
+ */
 import { sql } from 'kysely'
 import type { TapeContext } from '../../context.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
@@ -14,7 +17,8 @@ export const STAY_REASONS = {
   'bad-on-tape': 'have a copy on tape that failed, is missing or suspicious',
   'not-on-tape': 'have no verified copy on tape yet',
   young: 'came within the last day: such never go, whatever is configured',
-  refused: 'were refused in the last hours, and are tried again by themselves (`cygnet clean --run N` says why one stays)',
+  refused:
+    'were refused in the last hours, and are tried again by themselves (`cygnet clean --run N` says why one stays)',
   'not-due': 'are safe on tape, and not due by the policy',
   due: 'are due, and go when their copy on tape is verified at that moment',
 } as const
@@ -38,7 +42,10 @@ export interface WhyTheyStay {
   readonly reasons: readonly Staying[]
 }
 
-/** What is deleted are the oldest, so these are what is in the way. However many there are, no more rows are read. */
+/**
+ * What is deleted are the oldest, so these are what is in the way. However many there are, no more rows are
+ * read.
+ */
 const MOST_LOOKED = 2000
 const DAY_MS = 86_400_000
 const BAD_STATES: readonly (ReplicaState | null)[] = ['failed', 'missing', 'suspicious']
@@ -56,7 +63,9 @@ export async function whyTheyStay(
     const [first] = files
     if (first === undefined) return []
     const sizeBytes = files.reduce((sum, file) => sum + file.size_bytes, 0)
-    return [{ reason, files: files.length, sizeBytes, example: { tag: first.tag, runNumber: first.run_number } }]
+    return [
+      { reason, files: files.length, sizeBytes, example: { tag: first.tag, runNumber: first.run_number } },
+    ]
   })
   return {
     looked: looked.length,
@@ -83,7 +92,16 @@ function oldestInStore(
       AND recall.state IN (${sql.join(WANTED_STATES)}) AND (recall.expires_at IS NULL OR recall.expires_at > ${now}))`
   return database
     .selectFrom('replicas')
-    .select(['tag', 'run_number', 'bucket', 'object_key', 'state', 'size_bytes', 'stored_at', 'next_attempt_at'])
+    .select([
+      'tag',
+      'run_number',
+      'bucket',
+      'object_key',
+      'state',
+      'size_bytes',
+      'stored_at',
+      'next_attempt_at',
+    ])
     .select([tapeState.as('tapeState'), isWanted.as('isWanted')])
     .where('kind', '=', 'cloud')
     .where('state', '=', state)
@@ -101,19 +119,25 @@ function reasonOf(file: FileInStore, { config }: TapeContext, policy: CleanPolic
   const object = { bucket: file.bucket, key: file.object_key }
   if (protectingPrefix(object, config.CYGNET_PROTECTED_PREFIXES) !== null) return 'protected'
   if (Number(file.isWanted) === 1) return 'recalled'
-  if (file.tapeState !== 'on-media') return BAD_STATES.includes(file.tapeState) ? 'bad-on-tape' : 'not-on-tape'
+  if (file.tapeState !== 'on-media')
+    return BAD_STATES.includes(file.tapeState) ? 'bad-on-tape' : 'not-on-tape'
   if (storedMs > now.getTime() - YOUNGEST_MS) return 'young'
   if (isLater(file, now)) return 'refused'
   const isOld = policy.afterDays !== null && storedMs <= now.getTime() - policy.afterDays * DAY_MS
   return isOld || isTooFull(policy.room) ? 'due' : 'not-due'
 }
 
-const isLater = ({ next_attempt_at: again }: Pick<Replica, 'next_attempt_at'>, now: Date) => again !== null && again > now
+const isLater = ({ next_attempt_at: again }: Pick<Replica, 'next_attempt_at'>, now: Date) =>
+  again !== null && again > now
 
-/** One sentence: `Of its 2000 oldest files 1500 have no verified copy on tape yet (e.g. run 12 of LNGS), 500 …`. */
+/**
+ * One sentence: `Of its 2000 oldest files 1500 have no verified copy on tape yet (e.g. run 12 of LNGS), 500
+ * …`.
+ */
 export function reasonsText({ looked, isAll, reasons }: WhyTheyStay): string {
   const parts = reasons.map(
-    ({ reason, files, example }) => `${files} ${STAY_REASONS[reason]} (e.g. run ${example.runNumber} of ${example.tag})`,
+    ({ reason, files, example }) =>
+      `${files} ${STAY_REASONS[reason]} (e.g. run ${example.runNumber} of ${example.tag})`,
   )
   return `Of its ${looked} ${isAll ? '' : 'oldest '}files ${parts.join('; ')}`
 }

@@ -1,7 +1,7 @@
 /**
- * Which runs leave the store: those that were brought back for a time that is over, those that have been in it for longer than the
- * policy says, and, while it is fuller than it should be, the oldest before their time. Only wishes are made here; whether a copy
- * may go is for deleteCloudCopy alone to say.
+ * Which runs leave the store: those that were brought back for a time that is over, those that have been in
+ * it for longer than the policy says, and, while it is fuller than it should be, the oldest before their
+ * time. Only wishes are made here; whether a copy may go is for deleteCloudCopy alone to say.
  */
 
 import type { TapeContext } from '../../context.ts'
@@ -15,7 +15,12 @@ import { endForgottenPermissions } from '../delete/permit-deletion.ts'
 import { refuseProtected } from '../delete/protected.ts'
 import { endStrandedTombstones } from '../delete/tombstones.ts'
 import { tellPeople } from './clean-alerts.ts'
-import { abandonedDeletions, cloudCopiesOfRun, deletionCandidates, recalledCandidates } from './clean-candidates.ts'
+import {
+  abandonedDeletions,
+  cloudCopiesOfRun,
+  deletionCandidates,
+  recalledCandidates,
+} from './clean-candidates.ts'
 import { type CleanPolicy, cleanPolicy, isTooFull } from './clean-policy.ts'
 import { whyTheyStay } from './clean-reasons.ts'
 import type { CleanedFile, CleanedRuns } from './clean-result.ts'
@@ -36,12 +41,18 @@ const MOST_FAILURES = 3
 const MOST_REFUSALS = 200
 
 /**
- * Deletes what is due, at most CYGNET_CLEAN_MOST_RUNS files. With neither an age (CYGNET_CLEAN_RUNS_AFTER_DAYS, counted from when
- * the object was stored) nor a capacity (CYGNET_CLOUD_CAPACITY_BYTES) configured only that is due whose recall is over.
- * @throws InvalidInputError when a run is named that is unknown, or known under several tags. What goes wrong with single files is
- * in `failed`.
+ * Deletes what is due, at most CYGNET_CLEAN_MOST_RUNS files. With neither an age
+ * (CYGNET_CLEAN_RUNS_AFTER_DAYS, counted from when the object was stored) nor a capacity
+ * (CYGNET_CLOUD_CAPACITY_BYTES) configured only that is due whose recall is over.
+ * @throws InvalidInputError when a run is named that is unknown, or known under several tags. What goes wrong
+ * with single files is in `failed`.
  */
-export async function cleanRuns(context: TapeContext, options: CleanRunsOptions, signal: AbortSignal, log: Logger): Promise<CleanedRuns> {
+export async function cleanRuns(
+  context: TapeContext,
+  options: CleanRunsOptions,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<CleanedRuns> {
   const tally = createTally(context, options, signal, log)
   if (options.run !== undefined) return await cleanNamedRun(context, options, options.run, tally)
   if (!options.dryRun) await settleAbandoned(context, tally, signal, log)
@@ -49,7 +60,8 @@ export async function cleanRuns(context: TapeContext, options: CleanRunsOptions,
   const result = await deleteWhatIsDue(context, options, policy, tally)
   if (!options.dryRun && !signal.aborted) {
     const { room } = policy
-    const full = result.storeIsFull && room !== null ? { room, why: await whyTheyStay(context, policy, options) } : null
+    const full =
+      result.storeIsFull && room !== null ? { room, why: await whyTheyStay(context, policy, options) } : null
     await tellPeople(context, options.now, result, full, signal)
   }
   return result
@@ -109,28 +121,48 @@ function createTally(context: TapeContext, { dryRun }: CleanRunsOptions, signal:
 
 const sumOf = (files: readonly CleanedFile[]) => files.reduce((sum, file) => sum + file.sizeBytes, 0)
 
-/** What the catalogue alone can say; null when it has nothing against it. The copy on tape is not read for a dry run. */
-async function wouldDelete({ database, config, now }: TapeContext, replica: Replica): Promise<CloudDeletion | null> {
+/**
+ * What the catalogue alone can say; null when it has nothing against it. The copy on tape is not read for a
+ * dry run.
+ */
+async function wouldDelete(
+  { database, config, now }: TapeContext,
+  replica: Replica,
+): Promise<CloudDeletion | null> {
   refuseProtected({ bucket: replica.bucket, key: replica.object_key }, config.CYGNET_PROTECTED_PREFIXES)
   const permitted = await permittedVersion(database, replica, now())
   return 'kind' in permitted ? permitted : null
 }
 
-async function settleAbandoned(context: TapeContext, tally: Tally, signal: AbortSignal, log: Logger): Promise<void> {
+async function settleAbandoned(
+  context: TapeContext,
+  tally: Tally,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<void> {
   const ended = await endStrandedTombstones(context.database, context.now())
   if (ended > 0) log.warn({ ended }, 'stranded-tombstones-ended')
   const forgotten = await endForgottenPermissions(context)
   if (forgotten > 0) log.warn({ forgotten }, 'forgotten-permissions-ended')
   for (const replica of await abandonedDeletions(context.database))
     if (tally.goesOn())
-      await tally.count(replica, 'deleted by a function that died before it could say so', () => settleDeletion(context, replica, signal))
+      await tally.count(replica, 'deleted by a function that died before it could say so', () =>
+        settleDeletion(context, replica, signal),
+      )
 }
 
-async function cleanNamedRun(context: TapeContext, options: CleanRunsOptions, run: number, tally: Tally): Promise<CleanedRuns> {
+async function cleanNamedRun(
+  context: TapeContext,
+  options: CleanRunsOptions,
+  run: number,
+  tally: Tally,
+): Promise<CleanedRuns> {
   for (const replica of await copiesOfNamedRun(context, options, run)) {
     if (tally.deletedCount() >= context.config.CYGNET_CLEAN_MOST_RUNS) return tally.result(true, false)
-    if (replica.state === 'suspicious' || replica.state === 'missing') tally.refuse(replica, notHandled(replica))
-    else if (tally.goesOn()) await tally.tryToDelete(replica, `run ${run} was named by an operator`, { youngestMs: 0 })
+    if (replica.state === 'suspicious' || replica.state === 'missing')
+      tally.refuse(replica, notHandled(replica))
+    else if (tally.goesOn())
+      await tally.tryToDelete(replica, `run ${run} was named by an operator`, { youngestMs: 0 })
   }
   return tally.result(false, false)
 }
@@ -142,12 +174,17 @@ function notHandled({ state, last_error: error }: Replica): string {
   return `its object in the store is suspicious (${error ?? 'no reason known'}) and is kept for people to look at: ${more}`
 }
 
-async function copiesOfNamedRun({ database }: TapeContext, { tag }: CleanRunsOptions, runNumber: number): Promise<readonly Replica[]> {
+async function copiesOfNamedRun(
+  { database }: TapeContext,
+  { tag }: CleanRunsOptions,
+  runNumber: number,
+): Promise<readonly Replica[]> {
   const tags = [...new Set((await findRuns(database, { runNumber, tag })).map((run) => run.tag))]
   const [found, ...others] = tags
   const named = `run ${runNumber}${tag === undefined ? '' : ` of ${tag}`}`
   if (found === undefined) throw new InvalidInputError(`${named} is not in the catalogue`)
-  if (others.length > 0) throw new InvalidInputError(`${named} is in the catalogue for ${tags.join(', ')}: say which with --tag`)
+  if (others.length > 0)
+    throw new InvalidInputError(`${named} is in the catalogue for ${tags.join(', ')}: say which with --tag`)
   return await cloudCopiesOfRun(database, { tag: found, runNumber })
 }
 
@@ -162,7 +199,8 @@ async function deleteWhatIsDue(
   const dueBefore = afterDays === null ? null : new Date(now.getTime() - afterDays * DAY_MS)
   const pressure = isTooFull(room) ? room : null
   const goneBefore = tally.deletedBytes()
-  const isOver = (bytes: number) => pressure !== null && pressure.usedBytes + goneBefore - tally.deletedBytes() > bytes
+  const isOver = (bytes: number) =>
+    pressure !== null && pressure.usedBytes + goneBefore - tally.deletedBytes() > bytes
   const filter = {
     tag: options.tag ?? null,
     tapeEndpoint: tape?.endpoint ?? '',
@@ -172,7 +210,8 @@ async function deleteWhatIsDue(
     now,
   }
   const hasPolicy = dueBefore !== null || pressure !== null
-  // Those that were brought back come first: their time is over, whatever their age, and whether or not there is a policy.
+  // Those that were brought back come first: their time is over, whatever their age, and whether or not there
+  // is a policy.
   const passes: readonly Pass[] = [
     { candidates: recalledCandidates, reasonFor: () => 'brought back from tape, and its time is over' },
     ...(hasPolicy ? [{ candidates: deletionCandidates, reasonFor }] : []),
@@ -188,7 +227,8 @@ async function deleteWhatIsDue(
 
   /** The oldest come first: when one is not due, none after it is. */
   function reasonFor({ stored_at: storedAt }: Replica): string | null {
-    if (dueBefore !== null && storedAt !== null && storedAt <= dueBefore) return `in the store for more than ${afterDays} days`
+    if (dueBefore !== null && storedAt !== null && storedAt <= dueBefore)
+      return `in the store for more than ${afterDays} days`
     return pressure !== null && isOver(pressure.lowBytes) ? 'the oldest, and the store is too full' : null
   }
 }

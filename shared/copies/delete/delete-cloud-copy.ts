@@ -1,9 +1,10 @@
 /**
  * The one place where the copy of a run in the store is deleted.
  *
- * In this order, in one call, under the claim on the copy's row: the rules of the catalogue; the object is the catalogued one; a
- * copy on tape is verified now; the rules again and the tombstone, committed; the object once more; the deletion, of this version
- * only; a look at what is there after it; the record. Nothing that an earlier call verified counts. docs/adr/0009-deletion.md.
+ * In this order, in one call, under the claim on the copy's row: the rules of the catalogue; the object is
+ * the catalogued one; a copy on tape is verified now; the rules again and the tombstone, committed; the
+ * object once more; the deletion, of this version only; a look at what is there after it; the record. Nothing
+ * that an earlier call verified counts. docs/adr/0009-deletion.md.
  */
 
 import { type Claim, claimReplica, noteStep, renewClaim, whileClaimed } from '../../catalogue/replica-work.ts'
@@ -15,7 +16,14 @@ import { parseRunKey } from '../../notifications/run-key.ts'
 import { deleteObject, lookForVersion } from '../../storage/delete-object.ts'
 import type { ObjectVersion } from '../../storage/objects.ts'
 import { claimOwner } from '../../work/claim-owner.ts'
-import { type CloudDeletion, permittedVersion, type Refusal, refused, versionInStore, YOUNGEST_MS } from './deletion-rules.ts'
+import {
+  type CloudDeletion,
+  permittedVersion,
+  type Refusal,
+  refused,
+  versionInStore,
+  YOUNGEST_MS,
+} from './deletion-rules.ts'
 import { endWhatWasBegun, inTime, isGone, recordDoubt, stays } from './end-deletion.ts'
 import { refuseProtected } from './protected.ts'
 import { findSurvivor, isStale, type Survivor } from './surviving-copy.ts'
@@ -23,19 +31,22 @@ import { withdrawTombstones, writeTombstone } from './tombstones.ts'
 
 export interface DeletionOptions {
   /**
-   * Objects younger than this stay, milliseconds; YOUNGEST_MS when absent. It is what narrows the moment between the last look and
-   * the deletion on stores that know no conditional deletion.
+   * Objects younger than this stay, milliseconds; YOUNGEST_MS when absent. It is what narrows the moment
+   * between the last look and the deletion on stores that know no conditional deletion.
    */
   readonly youngestMs?: number
 }
 
 /**
- * Deletes the copy of a run in the store, when everything holds; else says why it stays. Either way the row is free again and
- * says what is true; after a crash at any point the next call finds out what happened and begins from the verification.
+ * Deletes the copy of a run in the store, when everything holds; else says why it stays. Either way the row
+ * is free again and says what is true; after a crash at any point the next call finds out what happened and
+ * begins from the verification.
  * @param replica of kind `cloud`. @param reason goes into the tombstone.
- * @throws InvalidInputError for what is never deleted by this: protected prefixes, other buckets, what is no run.
- * @throws TransientError when the tape endpoint, the store or the catalogue do not answer. When it is not known whether the store
- * deleted the object, the copy stays `deleting` until its lease is over, and the next call looks.
+ * @throws InvalidInputError for what is never deleted by this: protected prefixes, other buckets, what is no
+ * run.
+ * @throws TransientError when the tape endpoint, the store or the catalogue do not answer. When it is not
+ * known whether the store deleted the object, the copy stays `deleting` until its lease is over, and the next
+ * call looks.
  */
 export async function deleteCloudCopy(
   context: TapeContext,
@@ -46,7 +57,11 @@ export async function deleteCloudCopy(
 ): Promise<CloudDeletion> {
   refuseOthers(context, replica)
   const doubted: Replica[] = []
-  const wish = { reason, youngestMs: options.youngestMs ?? YOUNGEST_MS, onDoubt: (tape: Replica) => void doubted.push(tape) }
+  const wish = {
+    reason,
+    youngestMs: options.youngestMs ?? YOUNGEST_MS,
+    onDoubt: (tape: Replica) => void doubted.push(tape),
+  }
   try {
     return await underClaim(context, replica, ['present', 'deleting'], signal, async (claim, held) => {
       const ended = await endWhatWasBegun(context, claim, held)
@@ -55,19 +70,27 @@ export async function deleteCloudCopy(
       return prepared.kind === 'refused' ? prepared : await carryOut(context, claim, prepared, held)
     })
   } finally {
-    // Not before: while the copy in the store is `deleting` it does not count, and people would be told of the last copy.
+    // Not before: while the copy in the store is `deleting` it does not count, and people would be told of
+    // the last copy.
     for (const tape of doubted) await recordDoubt(context, tape, 'if-needed', signal)
   }
 }
 
 /**
- * Ends a deletion whose function died: the object is gone, and that is recorded; or it is there, and the deletion is withdrawn.
- * Deletes nothing. @throws as deleteCloudCopy.
+ * Ends a deletion whose function died: the object is gone, and that is recorded; or it is there, and the
+ * deletion is withdrawn. Deletes nothing. @throws as deleteCloudCopy.
  */
-export async function settleDeletion(context: TapeContext, replica: Replica, signal: AbortSignal): Promise<CloudDeletion> {
+export async function settleDeletion(
+  context: TapeContext,
+  replica: Replica,
+  signal: AbortSignal,
+): Promise<CloudDeletion> {
   return await underClaim(context, replica, ['deleting'], signal, async (claim, held) => {
     const ended = await endWhatWasBegun(context, claim, held)
-    return ended ?? (await stays(context, claim, refused('busy', 'the function that was to delete it died before it did')))
+    return (
+      ended ??
+      (await stays(context, claim, refused('busy', 'the function that was to delete it died before it did')))
+    )
   })
 }
 
@@ -76,8 +99,10 @@ function refuseOthers({ config }: TapeContext, replica: Replica): void {
   refuseProtected(object, config.CYGNET_PROTECTED_PREFIXES)
   const named = `${object.bucket}/${object.key}`
   if (replica.kind !== 'cloud') throw new InvalidInputError(`${replica.url} is not a copy in the store`)
-  if (!config.CYGNET_RAW_BUCKETS.includes(object.bucket)) throw new InvalidInputError(`${named} is not in a bucket of raw runs`)
-  if (parseRunKey(object.key) === null) throw new InvalidInputError(`${named} is not named like a run: it is not deleted`)
+  if (!config.CYGNET_RAW_BUCKETS.includes(object.bucket))
+    throw new InvalidInputError(`${named} is not in a bucket of raw runs`)
+  if (parseRunKey(object.key) === null)
+    throw new InvalidInputError(`${named} is not named like a run: it is not deleted`)
 }
 
 /** One call at a time works on a copy; one that loses its claim stops before it deletes. */
@@ -122,14 +147,21 @@ async function prepare(
   held.throwIfAborted()
   const tombstoneId = await writeDown(context, claim, version, survivor, wish.reason)
   if (typeof tombstoneId !== 'number') return tombstoneId
-  // From here the deletion takes less than the lease, or the requests are given up: nobody else begins meanwhile.
+  // From here the deletion takes less than the lease, or the requests are given up: nobody else begins
+  // meanwhile.
   await renewClaim(database, claim, context.config.CYGNET_LEASE_SECONDS)
   const look = await lookForVersion(context.s3, version, inTime(context, held))
-  if (look !== 'there') return refused(look === 'other' ? 'changed' : 'not-in-store', 'the object was replaced or removed at this moment')
+  if (look !== 'there')
+    return refused(
+      look === 'other' ? 'changed' : 'not-in-store',
+      'the object was replaced or removed at this moment',
+    )
   return { kind: 'prepared', tombstoneId, version, survivor, reason: wish.reason }
 }
 
-/** The rules once more, the survivor's row and the tombstone in one transaction, under the lock of the run. */
+/**
+ * The rules once more, the survivor's row and the tombstone in one transaction, under the lock of the run.
+ */
 async function writeDown(
   context: TapeContext,
   claim: Claim,
@@ -168,7 +200,11 @@ async function writeDown(
           return
         }
         await withdrawTombstones(trx, replica.id, 'begun anew', at)
-        written = await writeTombstone(trx, { replica, version, survivor, reason, writtenBy: claim.owner }, at)
+        written = await writeTombstone(
+          trx,
+          { replica, version, survivor, reason, writtenBy: claim.owner },
+          at,
+        )
       },
     },
     at,
@@ -177,19 +213,30 @@ async function writeDown(
 }
 
 /** Deletes, looks, and records what is true then. */
-async function carryOut(context: TapeContext, claim: Claim, prepared: Prepared, held: AbortSignal): Promise<CloudDeletion> {
+async function carryOut(
+  context: TapeContext,
+  claim: Claim,
+  prepared: Prepared,
+  held: AbortSignal,
+): Promise<CloudDeletion> {
   const { version, tombstoneId, survivor } = prepared
   if (isStale(survivor, context.config.CYGNET_LEASE_SECONDS, context.now()))
-    return await stays(context, claim, refused('busy', 'it took too long after the copy on tape was verified'))
+    return await stays(
+      context,
+      claim,
+      refused('busy', 'it took too long after the copy on tape was verified'),
+    )
   const answer = await deleteObject(context.s3, version, inTime(context, held)).catch((error: unknown) => ({
     kind: 'unknown' as const,
     error,
   }))
-  if (answer.kind === 'changed') return await stays(context, claim, refused('changed', 'another object was dropped under the key'))
+  if (answer.kind === 'changed')
+    return await stays(context, claim, refused('changed', 'another object was dropped under the key'))
   // Asked also when the host's time is over: what was done has to be known.
   const look = await lookForVersion(context.s3, version, inTime(context))
   if (look === 'there') {
-    if (answer.kind !== 'unknown') return await stays(context, claim, refused('still-there', 'the store says it deleted it, and has it'))
+    if (answer.kind !== 'unknown')
+      return await stays(context, claim, refused('still-there', 'the store says it deleted it, and has it'))
     const error = classify(answer.error)
     if (passesWithTime(answer.error) || held.aborted)
       throw new TransientError(
@@ -207,7 +254,12 @@ async function carryOut(context: TapeContext, claim: Claim, prepared: Prepared, 
         ? 'the bucket keeps versions: it was hidden, its bytes leave by the rules of the bucket'
         : null
   const told = `${claim.replica.url}, ${version.sizeBytes} bytes: ${prepared.reason}; ${survivor.replica.url} was verified right before: ${survivor.verifiedBy}`
-  return await isGone(context, claim, { kind: 'deleted', tombstoneId, survivorUrl: survivor.replica.url, note }, told)
+  return await isGone(
+    context,
+    claim,
+    { kind: 'deleted', tombstoneId, survivorUrl: survivor.replica.url, note },
+    told,
+  )
 }
 
 /** Before the deletion nothing has happened: whatever goes wrong, the row is given back as it was. */
@@ -225,7 +277,9 @@ async function releasing(
     const lost = error instanceof ConflictError
     const refusal = refused(
       'busy',
-      lost ? 'another function took it over, or it was replaced at this moment' : withoutSecrets(error.message),
+      lost
+        ? 'another function took it over, or it was replaced at this moment'
+        : withoutSecrets(error.message),
     )
     await stays(context, claim, refusal, !lost).catch((failure) =>
       // Then the lease runs out, and the next call begins anew.

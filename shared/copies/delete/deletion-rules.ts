@@ -1,4 +1,7 @@
-/** What must hold before a run's copy in the store may be deleted by the catalogue and by the store, and how a call can end. */
+/**
+ * What must hold before a run's copy in the store may be deleted by the catalogue and by the store, and how a
+ * call can end.
+ */
 
 import type { Executor } from '../../catalogue/replicas.ts'
 import type { TapeContext } from '../../context.ts'
@@ -8,10 +11,11 @@ import { hasOtherVersions } from '../../storage/delete-object.ts'
 import { describeObject, type ObjectVersion } from '../../storage/objects.ts'
 
 /**
- * Why a copy stays. busy: somebody else is at it, or it changed meanwhile. not-live: the catalogue shows other contents for the
- * key. mismatch: a stated checksum disagrees. recalled: it was asked for. not-in-store: there is nothing to delete. changed: the
- * store holds another object. young: it came lately. other-versions: the bucket would show an older version in its place.
- * no-verified-copy: no copy on tape could be verified now. still-there: it was deleted and is there all the same.
+ * Why a copy stays. busy: somebody else is at it, or it changed meanwhile. not-live: the catalogue shows
+ * other contents for the key. mismatch: a stated checksum disagrees. recalled: it was asked for.
+ * not-in-store: there is nothing to delete. changed: the store holds another object. young: it came lately.
+ * other-versions: the bucket would show an older version in its place. no-verified-copy: no copy on tape
+ * could be verified now. still-there: it was deleted and is there all the same.
  */
 export interface Refusal {
   readonly kind: 'refused'
@@ -46,16 +50,28 @@ export type CloudDeletion = Deleted | Refusal
 export const refused = (code: RefusalCode, reason: string): Refusal => ({ kind: 'refused', code, reason })
 
 /**
- * What came later than a day ago leaves only when an operator names it, however full the store is: a drop that is repeated comes soon
- * after the first, and some stores know no conditional deletion (docs/adr/0009-deletion.md).
+ * What came later than a day ago leaves only when an operator names it, however full the store is: a drop
+ * that is repeated comes soon after the first, and some stores know no conditional deletion
+ * (docs/adr/0009-deletion.md).
  */
 export const YOUNGEST_MS = 86_400_000
 
 /** A recall in one of these states wants the object in the store, until its time is over. */
-export const WANTED_STATES: readonly ReplicaState[] = ['requested', 'copying', 'submitted', 'staged', 'staging', 'present']
+export const WANTED_STATES: readonly ReplicaState[] = [
+  'requested',
+  'copying',
+  'submitted',
+  'staged',
+  'staging',
+  'present',
+]
 
 /** The version of the object that may be deleted by what the catalogue knows, or why none may. */
-export async function permittedVersion(executor: Executor, replica: Replica, at: Date): Promise<ObjectVersion | Refusal> {
+export async function permittedVersion(
+  executor: Executor,
+  replica: Replica,
+  at: Date,
+): Promise<ObjectVersion | Refusal> {
   const live = await executor
     .selectFrom('run_files')
     .innerJoin('runs', 'runs.id', 'run_files.run_id')
@@ -66,13 +82,25 @@ export async function permittedVersion(executor: Executor, replica: Replica, at:
     .where('is_live', '=', 1)
     .execute()
   const [file, ...more] = live
-  if (file === undefined || more.length > 0 || file.sha256 !== replica.sha256 || file.run_id !== replica.run_id)
+  if (
+    file === undefined ||
+    more.length > 0 ||
+    file.sha256 !== replica.sha256 ||
+    file.run_id !== replica.run_id
+  )
     return refused('not-live', 'these are not the contents that the catalogue shows for the key')
   if (file.size_bytes !== replica.size_bytes || file.md5 !== replica.md5 || file.adler32 !== replica.adler32)
-    return refused('not-live', 'the catalogue contradicts itself about the size or checksums of these contents')
+    return refused(
+      'not-live',
+      'the catalogue contradicts itself about the size or checksums of these contents',
+    )
   if (file.integrity === 'mismatch' || file.runIntegrity === 'mismatch')
-    return refused('mismatch', 'a checksum of the run disagrees with what was stated for it: people have to look first')
-  if (await isRecalled(executor, replica, at)) return refused('recalled', 'the run was asked for and is wanted in the store')
+    return refused(
+      'mismatch',
+      'a checksum of the run disagrees with what was stated for it: people have to look first',
+    )
+  if (await isRecalled(executor, replica, at))
+    return refused('recalled', 'the run was asked for and is wanted in the store')
   return versionOfFile(file)
 }
 
@@ -88,7 +116,9 @@ export const versionOfFile = (file: RunFile): ObjectVersion => ({
 
 /** The bytes of a catalogued version were read whole then: while these are the same, it is that version. */
 export const isSameVersion = (object: ObjectVersion, version: ObjectVersion): boolean =>
-  object.etag === version.etag && object.versionId === version.versionId && object.sizeBytes === version.sizeBytes
+  object.etag === version.etag &&
+  object.versionId === version.versionId &&
+  object.sizeBytes === version.sizeBytes
 
 export const OTHER_OBJECT = 'the store holds another object than the one that was catalogued'
 
@@ -116,10 +146,19 @@ export async function versionInStore(
   const object = await describeObject(context.s3, version, signal)
   if (object === null) return refused('not-in-store', 'the store holds no object under the key')
   if (!isSameVersion(object, version)) return refused('changed', OTHER_OBJECT)
-  // A drop that is repeated comes soon after the first. The catalogue's date counts too, whatever the store makes of its own.
-  const ageMs = context.now().getTime() - Math.max(object.lastModified.getTime(), version.lastModified.getTime())
-  if (ageMs < youngestMs) return refused('young', `it has been in the store for ${Math.max(0, Math.round(ageMs / 60_000))} minutes only`)
+  // A drop that is repeated comes soon after the first. The catalogue's date counts too, whatever the store
+  // makes of its own.
+  const ageMs =
+    context.now().getTime() - Math.max(object.lastModified.getTime(), version.lastModified.getTime())
+  if (ageMs < youngestMs)
+    return refused(
+      'young',
+      `it has been in the store for ${Math.max(0, Math.round(ageMs / 60_000))} minutes only`,
+    )
   if (object.versionId !== null && (await hasOtherVersions(context.s3, object, signal)))
-    return refused('other-versions', 'the bucket keeps other versions of the key, and one of them would take its place')
+    return refused(
+      'other-versions',
+      'the bucket keeps other versions of the key, and one of them would take its place',
+    )
   return object
 }

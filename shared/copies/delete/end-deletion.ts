@@ -1,4 +1,7 @@
-/** How a deletion ends: the row, its tombstone and the run's history say what is true then, in one transaction. */
+/**
+ * How a deletion ends: the row, its tombstone and the run's history say what is true then, in one
+ * transaction.
+ */
 import type { Transaction } from 'kysely'
 import { type Claim, endClaim } from '../../catalogue/replica-work.ts'
 import type { TapeContext } from '../../context.ts'
@@ -22,14 +25,30 @@ export function inTime({ config }: TapeContext, held?: AbortSignal): AbortSignal
 }
 
 /** The object is gone. @param told the line of the run's history. */
-export async function isGone(context: TapeContext, claim: Claim, deletion: Deleted, told: string): Promise<Deleted> {
+export async function isGone(
+  context: TapeContext,
+  claim: Claim,
+  deletion: Deleted,
+  told: string,
+): Promise<Deleted> {
   const at = context.now()
   const { tombstoneId, note } = deletion
   const end = { state: 'deleted' as const, note }
-  const change = { state: 'deleted' as const, deleted_at: at, checked_at: at, next_attempt_at: null, last_error: null }
+  const change = {
+    state: 'deleted' as const,
+    deleted_at: at,
+    checked_at: at,
+    next_attempt_at: null,
+    last_error: null,
+  }
   const history = { what: 'deleted from the store', detail: note === null ? told : `${told} (${note})` }
   try {
-    await endClaim(context.database, claim, { change, note: history, also: (trx) => endTombstone(trx, tombstoneId, end, at) }, at)
+    await endClaim(
+      context.database,
+      claim,
+      { change, note: history, also: (trx) => endTombstone(trx, tombstoneId, end, at) },
+      at,
+    )
   } catch (error) {
     // Its row tells of another object by now; that this one was deleted is true all the same.
     if (!(error instanceof ConflictError)) throw error
@@ -39,18 +58,32 @@ export async function isGone(context: TapeContext, claim: Claim, deletion: Delet
 }
 
 /**
- * The copy stays: its row says so, and what was begun is withdrawn. Of a row that was lost to another only our tombstone is. What
- * `failed` the second time is left alone for as long as what was refused: it must not keep the cleaner from the others for ever.
+ * The copy stays: its row says so, and what was begun is withdrawn. Of a row that was lost to another only
+ * our tombstone is. What `failed` the second time is left alone for as long as what was refused: it must not
+ * keep the cleaner from the others for ever.
  */
-export async function stays(context: TapeContext, claim: Claim, refusal: Refusal, failed = false): Promise<Refusal> {
+export async function stays(
+  context: TapeContext,
+  claim: Claim,
+  refusal: Refusal,
+  failed = false,
+): Promise<Refusal> {
   const { database } = context
   const { id, attempts } = claim.replica
   const at = context.now()
   const isLater = failed ? attempts > 0 : refusal.code !== 'busy'
-  const change = { attempts: failed ? attempts + 1 : 0, next_attempt_at: isLater ? new Date(at.getTime() + AGAIN_MS) : null }
+  const change = {
+    attempts: failed ? attempts + 1 : 0,
+    next_attempt_at: isLater ? new Date(at.getTime() + AGAIN_MS) : null,
+  }
   const also = async (trx: Transaction<Schema>) => {
     // Catalogued again meanwhile, it may be suspicious: then that stands.
-    await trx.updateTable('replicas').set({ state: 'present' }).where('id', '=', id).where('state', '=', 'deleting').execute()
+    await trx
+      .updateTable('replicas')
+      .set({ state: 'present' })
+      .where('id', '=', id)
+      .where('state', '=', 'deleting')
+      .execute()
     await withdrawTombstones(trx, id, refusal.reason, at)
   }
   try {
@@ -64,20 +97,31 @@ export async function stays(context: TapeContext, claim: Claim, refusal: Refusal
 }
 
 /**
- * A copy that is missing or has other bytes is looked at twice and written down with its alert, by the code whose task that is: then
- * nobody counts on it any more, who would delete the DAQ's file neither. Nothing hangs on it here.
+ * A copy that is missing or has other bytes is looked at twice and written down with its alert, by the code
+ * whose task that is: then nobody counts on it any more, who would delete the DAQ's file neither. Nothing
+ * hangs on it here.
  */
-export async function recordDoubt(context: TapeContext, replica: Replica, readBack: ReadBack, signal: AbortSignal): Promise<void> {
+export async function recordDoubt(
+  context: TapeContext,
+  replica: Replica,
+  readBack: ReadBack,
+  signal: AbortSignal,
+): Promise<void> {
   await verifyReplica(context, replica.id, { readBack }, signal, context.log).catch((error) =>
     context.log.warn({ error, key: replica.object_key, url: replica.url }, 'doubtful-copy-not-recorded'),
   )
 }
 
 /**
- * What a call that died left behind. When the object is gone, the deletion is recorded as done, on the evidence of that call; null
- * when nothing was begun or the object is still there. @throws what passes with time, when the store does not answer.
+ * What a call that died left behind. When the object is gone, the deletion is recorded as done, on the
+ * evidence of that call; null when nothing was begun or the object is still there. @throws what passes with
+ * time, when the store does not answer.
  */
-export async function endWhatWasBegun(context: TapeContext, claim: Claim, held: AbortSignal): Promise<Deleted | null> {
+export async function endWhatWasBegun(
+  context: TapeContext,
+  claim: Claim,
+  held: AbortSignal,
+): Promise<Deleted | null> {
   const tombstone = (await openTombstones(context.database, claim.replica.id)).at(-1)
   if (tombstone === undefined) return null
   const version: ObjectVersion = {
@@ -90,9 +134,16 @@ export async function endWhatWasBegun(context: TapeContext, claim: Claim, held: 
   }
   const look = await lookForVersion(context.s3, version, inTime(context, held))
   if (look === 'there') return null
-  // Catalogued again since: the object that has the key may well be the same contents, uploaded in another way.
+  // Catalogued again since: the object that has the key may well be the same contents, uploaded in another
+  // way.
   if (look === 'other' && claim.replica.state !== 'deleting') return null
-  const note = look === 'other' ? 'found later: another object has the key' : 'found later: the object is gone'
+  const note =
+    look === 'other' ? 'found later: another object has the key' : 'found later: the object is gone'
   const told = `${claim.replica.url}: ${tombstone.reason}; ${tombstone.survivor_url} had been verified right before: ${tombstone.survivor_verified_by}`
-  return await isGone(context, claim, { kind: 'deleted', tombstoneId: tombstone.id, survivorUrl: tombstone.survivor_url, note }, told)
+  return await isGone(
+    context,
+    claim,
+    { kind: 'deleted', tombstoneId: tombstone.id, survivorUrl: tombstone.survivor_url, note },
+    told,
+  )
 }

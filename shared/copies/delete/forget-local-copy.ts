@@ -1,6 +1,7 @@
 /**
- * How a file of the DAQ leaves its disk where the program that removes it reaches the catalogue, the store and the tape itself: all
- * in one call. A crash anywhere leaves a row that says `deleting`, which the next start puts right.
+ * How a file of the DAQ leaves its disk where the program that removes it reaches the catalogue, the store
+ * and the tape itself: all in one call. A crash anywhere leaves a row that says `deleting`, which the next
+ * start puts right.
  */
 import { claimReplica, endClaim } from '../../catalogue/replica-work.ts'
 import type { TapeContext } from '../../context.ts'
@@ -16,10 +17,12 @@ export interface Forgotten {
 }
 
 /**
- * Removes the DAQ's file when the object in the store and a copy on tape are both found to be right in this very call.
- * @param remove removes the file, durably; called once the tombstone is written. Throws while the file is still there.
- * @throws what `remove` throws, and what passes with time: then nothing was deleted and the copy counts as present. ConflictError
- * when another process is at work on the file.
+ * Removes the DAQ's file when the object in the store and a copy on tape are both found to be right in this
+ * very call.
+ * @param remove removes the file, durably; called once the tombstone is written. Throws while the file is
+ * still there.
+ * @throws what `remove` throws, and what passes with time: then nothing was deleted and the copy counts as
+ * present. ConflictError when another process is at work on the file.
  */
 export async function forgetLocalCopy(
   context: TapeContext,
@@ -49,9 +52,10 @@ export async function forgetLocalCopy(
 }
 
 /**
- * Puts right what a crash left of deletions on this machine: a file that is still there counts as present again, one that is gone
- * as deleted. To be called when the program starts.
- * @param isThere null when that cannot be said now: the disk may not be mounted. @returns how many were ended.
+ * Puts right what a crash left of deletions on this machine: a file that is still there counts as present
+ * again, one that is gone as deleted. To be called when the program starts.
+ * @param isThere null when that cannot be said now: the disk may not be mounted. @returns how many were
+ * ended.
  */
 export async function endInterruptedForgetting(
   context: LocalContext,

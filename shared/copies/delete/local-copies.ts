@@ -1,10 +1,17 @@
 /**
- * The DAQ's own files as replicas: written by the program on the DAQ's machine that sees them, the only one that knows what is on
- * that disk. How a file leaves it is in local-deletion.ts.
+ * The DAQ's own files as replicas: written by the program on the DAQ's machine that sees them, the only one
+ * that knows what is on that disk. How a file leaves it is in local-deletion.ts.
  */
 import { sql, type Transaction } from 'kysely'
 import { claimReplica, endClaim } from '../../catalogue/replica-work.ts'
-import { type Content, contentOfFile, lockRunOfContent, refreshStorage, replicaIdentity, replicaRow } from '../../catalogue/replicas.ts'
+import {
+  type Content,
+  contentOfFile,
+  lockRunOfContent,
+  refreshStorage,
+  replicaIdentity,
+  replicaRow,
+} from '../../catalogue/replicas.ts'
 import type { TapeContext } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
@@ -31,12 +38,19 @@ function placeOf({ host, path }: LocalCopy) {
   const url = `file://${host}${path.split('/').map(encodeURIComponent).join('/')}`
   if (!path.startsWith('/') || path.length > LONGEST.name || url.length > LONGEST.url)
     throw new InvalidInputError(`"${path}" is not an absolute path, or is too long a one for the catalogue`)
-  return { kind: 'local', endpoint: host, url, name: path, requestedBy: `push on ${host}`.slice(0, 100) } as const
+  return {
+    kind: 'local',
+    endpoint: host,
+    url,
+    name: path,
+    requestedBy: `push on ${host}`.slice(0, 100),
+  } as const
 }
 
 /**
  * The file is there and has this SHA-256, read just now.
- * @returns the row's id; null while the contents are not catalogued: then there is no run to write it to, and it is said again later.
+ * @returns the row's id; null while the contents are not catalogued: then there is no run to write it to, and
+ * it is said again later.
  */
 export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Promise<number | null> {
   const place = placeOf(copy)
@@ -49,7 +63,12 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
     const row = replicaRow(content, place, at)
     const find = trx
       .selectFrom('replicas')
-      .select(['id', 'state', 'name', sql<number>`COALESCE(lease_until > UTC_TIMESTAMP(3), 0)`.as('isLeased')])
+      .select([
+        'id',
+        'state',
+        'name',
+        sql<number>`COALESCE(lease_until > UTC_TIMESTAMP(3), 0)`.as('isLeased'),
+      ])
       .where('identity', '=', row.identity)
     const before = await find.executeTakeFirst()
     if (before?.state === 'deleting') {
@@ -57,7 +76,11 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
       if (before.name === place.name || Number(before.isLeased) === 1) return before.id
       await withdrawTombstones(trx, before.id, `the file was read at ${place.name}`.slice(0, 255), at)
     }
-    const verified = { verified_at: at, verified_by: `sha256 read by push on ${copy.host}`.slice(0, 255), checked_at: at }
+    const verified = {
+      verified_at: at,
+      verified_by: `sha256 read by push on ${copy.host}`.slice(0, 255),
+      checked_at: at,
+    }
     const seen = {
       state: 'present' as const,
       url: place.url,
@@ -77,23 +100,37 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
 }
 
 /**
- * The file was not where this program had noted it, in a folder that could be looked through: somebody else removed it, or wrote over
- * it. @returns false while another process is at work on it; then it is said again later.
+ * The file was not where this program had noted it, in a folder that could be looked through: somebody else
+ * removed it, or wrote over it. @returns false while another process is at work on it; then it is said again
+ * later.
  */
 export async function noteVanishedCopy(context: LocalContext, copy: LocalCopy): Promise<boolean> {
   const row = await findLocalCopy(context, copy)
   if (row?.state !== 'present' || row.name !== copy.path) return true
-  const claim = await claimReplica(context.database, row.id, ['present'], { owner: context.owner.slice(0, 100), leaseSeconds: 60 })
+  const claim = await claimReplica(context.database, row.id, ['present'], {
+    owner: context.owner.slice(0, 100),
+    leaseSeconds: 60,
+  })
   if (claim === null) return false
   const at = context.now()
-  const change = { state: 'missing' as const, checked_at: at, last_error: 'push did not find it where it had been' }
-  const note = { what: 'local file gone', detail: `${claim.replica.url}: not removed by push; it was not there any more` }
+  const change = {
+    state: 'missing' as const,
+    checked_at: at,
+    last_error: 'push did not find it where it had been',
+  }
+  const note = {
+    what: 'local file gone',
+    detail: `${claim.replica.url}: not removed by push; it was not there any more`,
+  }
   await endClaim(context.database, claim, { change, note }, at)
   return true
 }
 
 /** The copy's row, wherever on its machine it says that the file is. */
-export const findLocalCopy = ({ database }: Pick<LocalContext, 'database'>, copy: LocalCopy): Promise<Replica | undefined> =>
+export const findLocalCopy = (
+  { database }: Pick<LocalContext, 'database'>,
+  copy: LocalCopy,
+): Promise<Replica | undefined> =>
   database
     .selectFrom('replicas')
     .selectAll()

@@ -1,10 +1,18 @@
 /**
- * The steps by which a file of the DAQ may leave its disk: claimed, judged by what is there now, given a tombstone under the run's
- * lock, and ended. Who removes the file goes through them in one call (forget-local-copy.ts), or in two (permit-deletion.ts).
+ * The steps by which a file of the DAQ may leave its disk: claimed, judged by what is there now, given a
+ * tombstone under the run's lock, and ended. Who removes the file goes through them in one call
+ * (forget-local-copy.ts), or in two (permit-deletion.ts).
  */
 
 import type { Transaction } from 'kysely'
-import { type Claim, claimReplica, endClaim, noteStep, renewClaim, whileClaimed } from '../../catalogue/replica-work.ts'
+import {
+  type Claim,
+  claimReplica,
+  endClaim,
+  noteStep,
+  renewClaim,
+  whileClaimed,
+} from '../../catalogue/replica-work.ts'
 import { replicasOfContent } from '../../catalogue/replicas.ts'
 import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
@@ -38,10 +46,17 @@ export const refused = (why: string): Refused => ({ is: 'refused', why })
 
 const LEASE_SECONDS = 300
 const REASON = 'copies in the store and on tape are verified'
-const NOT_HERE = 'no tape endpoint is configured here (CYGNET_TAPE_DRIVER), so that the copy on tape cannot be verified now'
+const NOT_HERE =
+  'no tape endpoint is configured here (CYGNET_TAPE_DRIVER), so that the copy on tape cannot be verified now'
 
-/** The copy's row, when what the catalogue knows speaks for a deletion; null when another process holds it. */
-export async function claimLocalCopy(context: TapeContext, copy: LocalCopy, states: Replica['state'][]): Promise<Claim | Refused | null> {
+/**
+ * The copy's row, when what the catalogue knows speaks for a deletion; null when another process holds it.
+ */
+export async function claimLocalCopy(
+  context: TapeContext,
+  copy: LocalCopy,
+  states: Replica['state'][],
+): Promise<Claim | Refused | null> {
   if (context.tape === null) return refused(NOT_HERE)
   const known = await safetyOf(context, copy)
   if (!known.safe) return refused(known.why)
@@ -59,12 +74,18 @@ export const claimOptions = (context: Pick<LocalContext, 'owner'>) => ({
 })
 
 /**
- * Looks at the object in the store and at a copy on tape, now. When both are right, the catalogue says from here on that the file
- * is being deleted, and the claim goes on; else the row is as it was, and free. What turns out to be missing or different is
- * written down, with its alert.
- * @throws what passes with time, and ConflictError when the claim was lost: the file is not to be removed then.
+ * Looks at the object in the store and at a copy on tape, now. When both are right, the catalogue says from
+ * here on that the file is being deleted, and the claim goes on; else the row is as it was, and free. What
+ * turns out to be missing or different is written down, with its alert.
+ * @throws what passes with time, and ConflictError when the claim was lost: the file is not to be removed
+ * then.
  */
-export async function permit(context: TapeContext, claim: Claim, copy: LocalCopy, signal: AbortSignal): Promise<Permitted | Refused> {
+export async function permit(
+  context: TapeContext,
+  claim: Claim,
+  copy: LocalCopy,
+  signal: AbortSignal,
+): Promise<Permitted | Refused> {
   const doubted: Replica[] = []
   try {
     const judged = await whileClaimed(context.database, claim, LEASE_SECONDS, signal, (held) =>
@@ -79,7 +100,8 @@ export async function permit(context: TapeContext, claim: Claim, copy: LocalCopy
     )
     throw error
   } finally {
-    for (const other of doubted) await recordDoubt(context, other, other.kind === 'tape' ? 'if-needed' : 'never', signal)
+    for (const other of doubted)
+      await recordDoubt(context, other, other.kind === 'tape' ? 'if-needed' : 'never', signal)
   }
 }
 
@@ -114,7 +136,12 @@ export const TOO_LATE = 'it took too long after the copies were looked at: they 
 class NotNow extends Error {}
 
 /** Judged once more under the run's lock, with the tombstone in the same transaction. */
-async function writeDown(context: TapeContext, claim: Claim, copy: LocalCopy, survivor: Survivor): Promise<Permitted | Refused> {
+async function writeDown(
+  context: TapeContext,
+  claim: Claim,
+  copy: LocalCopy,
+  survivor: Survivor,
+): Promise<Permitted | Refused> {
   const at = context.now()
   const writtenBy = claim.owner
   let tombstoneId = 0
@@ -130,7 +157,11 @@ async function writeDown(context: TapeContext, claim: Claim, copy: LocalCopy, su
     if (open !== undefined) await renewTombstone(trx, open.id, { survivor, writtenBy }, at)
     tombstoneId =
       open?.id ??
-      (await writeTombstone(trx, { replica: claim.replica, version: fileVersion(copy, at), survivor, reason: REASON, writtenBy }, at))
+      (await writeTombstone(
+        trx,
+        { replica: claim.replica, version: fileVersion(copy, at), survivor, reason: REASON, writtenBy },
+        at,
+      ))
   }
   try {
     await noteStep(context.database, claim, { change: { state: 'deleting' }, also }, at)
@@ -153,27 +184,48 @@ const fileVersion = ({ bucket, key, sizeBytes }: LocalCopy, at: Date): ObjectVer
 })
 
 /** Ends the deletion, its tombstone and the claim together, with a line of the run's history. */
-export async function endDeletion(context: LocalContext, claim: Claim, how: 'deleted' | 'withdrawn', note: string): Promise<void> {
+export async function endDeletion(
+  context: LocalContext,
+  claim: Claim,
+  how: 'deleted' | 'withdrawn',
+  note: string,
+): Promise<void> {
   const at = context.now()
   const change =
-    how === 'deleted' ? { state: 'deleted' as const, deleted_at: at } : { state: 'present' as const, last_error: note, deleted_at: null }
+    how === 'deleted'
+      ? { state: 'deleted' as const, deleted_at: at }
+      : { state: 'present' as const, last_error: note, deleted_at: null }
   const outcome = {
     change,
-    note: { what: how === 'deleted' ? 'local file deleted' : 'deletion withdrawn', detail: `${claim.replica.url}: ${note}` },
+    note: {
+      what: how === 'deleted' ? 'local file deleted' : 'deletion withdrawn',
+      detail: `${claim.replica.url}: ${note}`,
+    },
     also: (trx: Transaction<Schema>) => endTombstones(trx, claim, how, note, at),
   }
   await endClaim(context.database, claim, outcome, at)
 }
 
-async function endTombstones(trx: Transaction<Schema>, { replica }: Claim, state: 'deleted' | 'withdrawn', note: string, at: Date) {
+async function endTombstones(
+  trx: Transaction<Schema>,
+  { replica }: Claim,
+  state: 'deleted' | 'withdrawn',
+  note: string,
+  at: Date,
+) {
   for (const { id } of await openTombstones(trx, replica.id)) await endTombstone(trx, id, { state, note }, at)
 }
 
-/** The file stays. Also where the answer to the step that began the deletion was lost; of a claim that was lost nothing is ours. */
+/**
+ * The file stays. Also where the answer to the step that began the deletion was lost; of a claim that was
+ * lost nothing is ours.
+ */
 async function giveBack(context: LocalContext, claim: Claim, why: string): Promise<void> {
   const at = context.now()
   const also = (trx: Transaction<Schema>) => endTombstones(trx, claim, 'withdrawn', why, at)
-  await endClaim(context.database, claim, { change: { state: 'present' }, also }, at).catch((error: unknown) => {
-    if (!(error instanceof ConflictError)) throw error
-  })
+  await endClaim(context.database, claim, { change: { state: 'present' }, also }, at).catch(
+    (error: unknown) => {
+      if (!(error instanceof ConflictError)) throw error
+    },
+  )
 }

@@ -1,4 +1,7 @@
-/** Whether the store still holds the very object that was catalogued. What uploaders wrote beside it proves nothing of its bytes. */
+/**
+ * Whether the store still holds the very object that was catalogued. What uploaders wrote beside it proves
+ * nothing of its bytes.
+ */
 
 import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { TapeContext } from '../../context.ts'
@@ -10,7 +13,8 @@ import type { LocalContent } from './safety.ts'
 
 /**
  * Asks the store, now.
- * @param onDoubt gets the copy when it is not there. @returns what is wrong, in words; null when the object is as it was catalogued.
+ * @param onDoubt gets the copy when it is not there. @returns what is wrong, in words; null when the object
+ * is as it was catalogued.
  * @throws what passes with time: the store does not answer.
  */
 export async function flawInStore(
@@ -20,7 +24,12 @@ export async function flawInStore(
   signal: AbortSignal,
 ): Promise<string | null> {
   const [file, ...more] = await liveFiles(database, content)
-  if (file === undefined || more.length > 0 || file.sha256 !== content.sha256 || file.size_bytes !== content.sizeBytes)
+  if (
+    file === undefined ||
+    more.length > 0 ||
+    file.sha256 !== content.sha256 ||
+    file.size_bytes !== content.sizeBytes
+  )
     return 'these are not the contents that the catalogue shows under the key'
   const object = await describeObject(s3, { bucket: content.bucket, key: content.key }, signal)
   if (object === null) {
@@ -31,4 +40,10 @@ export async function flawInStore(
 }
 
 const liveFiles = (executor: Executor, { bucket, key }: LocalContent): Promise<readonly RunFile[]> =>
-  executor.selectFrom('run_files').selectAll().where('bucket', '=', bucket).where('object_key', '=', key).where('is_live', '=', 1).execute()
+  executor
+    .selectFrom('run_files')
+    .selectAll()
+    .where('bucket', '=', bucket)
+    .where('object_key', '=', key)
+    .where('is_live', '=', 1)
+    .execute()

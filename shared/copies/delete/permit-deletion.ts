@@ -1,6 +1,7 @@
 /**
- * The same for a program that reaches nothing but the API: it asks, removes the file while the permission lasts, and says what
- * came of it. In between the row says `deleting`, under a lease that outlasts the permission, so that nobody else puts it right.
+ * The same for a program that reaches nothing but the API: it asks, removes the file while the permission
+ * lasts, and says what came of it. In between the row says `deleting`, under a lease that outlasts the
+ * permission, so that nobody else puts it right.
  */
 
 import { type Claim, claimReplica, endClaim, takeOverClaim } from '../../catalogue/replica-work.ts'
@@ -9,7 +10,13 @@ import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError } from '../../errors.ts'
 import type { ObjectName } from '../../storage/objects.ts'
-import { findLocalCopy, type LocalContext, type LocalCopy, noteLocalCopy, noteVanishedCopy } from './local-copies.ts'
+import {
+  findLocalCopy,
+  type LocalContext,
+  type LocalCopy,
+  noteLocalCopy,
+  noteVanishedCopy,
+} from './local-copies.ts'
 import { claimLocalCopy, claimOptions, endDeletion, permit, type Refused, refused } from './local-deletion.ts'
 import { findTombstone, openTombstones, withdrawTombstones } from './tombstones.ts'
 
@@ -26,14 +33,19 @@ export interface Permission {
 const VALID_SECONDS = 60
 
 /**
- * May this file be removed now? The asker has just read it: so it is noted as a copy. Asked again while a permission was given, the
- * copies are looked at again, and the id is the same.
- * @throws what passes with time, and the signal's reason: then nothing is permitted, and what was permitted before is withdrawn.
- * InvalidInputError for a path that the catalogue cannot hold.
+ * May this file be removed now? The asker has just read it: so it is noted as a copy. Asked again while a
+ * permission was given, the copies are looked at again, and the id is the same.
+ * @throws what passes with time, and the signal's reason: then nothing is permitted, and what was permitted
+ * before is withdrawn. InvalidInputError for a path that the catalogue cannot hold.
  */
-export async function permitDeletion(context: TapeContext, copy: LocalCopy, signal: AbortSignal): Promise<Permission | Refused> {
+export async function permitDeletion(
+  context: TapeContext,
+  copy: LocalCopy,
+  signal: AbortSignal,
+): Promise<Permission | Refused> {
   if ((await noteLocalCopy(context, copy)) === null) return refused('these contents are not catalogued yet')
-  const claim = (await claimLocalCopy(context, copy, ['present', 'deleting'])) ?? (await ownClaim(context, copy))
+  const claim =
+    (await claimLocalCopy(context, copy, ['present', 'deleting'])) ?? (await ownClaim(context, copy))
   if (claim === null) return refused('another process is at work on this file just now')
   if ('is' in claim) return claim
   const judged = await permit(context, claim, copy, signal)
@@ -41,14 +53,20 @@ export async function permitDeletion(context: TapeContext, copy: LocalCopy, sign
   return { is: 'permitted', id: judged.tombstoneId, why: judged.why, validSeconds: VALID_SECONDS }
 }
 
-/** That of a permission in force for this file: who has it may ask again, since the answer may have been lost. */
+/**
+ * That of a permission in force for this file: who has it may ask again, since the answer may have been lost.
+ */
 async function ownClaim(context: TapeContext, copy: LocalCopy): Promise<Claim | null> {
   const replica = await findLocalCopy(context, copy)
   if (replica?.state !== 'deleting' || replica.name !== copy.path) return null
   const permission = (await openTombstones(context.database, replica.id)).at(-1)
   if (permission === undefined || permission.written_by !== replica.lease_owner) return null
   // An earlier question that is still being answered must not withdraw what is permitted now.
-  return await takeOverClaim(context.database, { replica, owner: permission.written_by }, claimOptions(context))
+  return await takeOverClaim(
+    context.database,
+    { replica, owner: permission.written_by },
+    claimOptions(context),
+  )
 }
 
 export interface EndOfPermission extends ObjectName {
@@ -59,21 +77,28 @@ export interface EndOfPermission extends ObjectName {
 }
 
 /**
- * What came of a permission. Told once more, it stays as it was told first; a file that is gone though the permission was withdrawn counts
- * as missing from then on.
+ * What came of a permission. Told once more, it stays as it was told first; a file that is gone though the
+ * permission was withdrawn counts as missing from then on.
  * @returns how the deletion ended; null when no such permission was given to this machine for this object.
  * @throws ConflictError while another process is at it.
  */
-export async function endPermission(context: LocalContext, end: EndOfPermission): Promise<'deleted' | 'withdrawn' | null> {
+export async function endPermission(
+  context: LocalContext,
+  end: EndOfPermission,
+): Promise<'deleted' | 'withdrawn' | null> {
   const { database } = context
   const tombstone = await findTombstone(database, end.id)
   const replica = tombstone === null ? null : await findReplica(database, tombstone.replica_id)
-  if (tombstone === null || replica === null || replica.kind !== 'local' || replica.endpoint !== end.host) return null
+  if (tombstone === null || replica === null || replica.kind !== 'local' || replica.endpoint !== end.host)
+    return null
   if (tombstone.bucket !== end.bucket || tombstone.object_key !== end.key) return null
   if (tombstone.state === 'withdrawn' && end.gone) await noteVanishedCopy(context, fileOf(replica))
   if (tombstone.state !== 'intended') return tombstone.state
   // The lease is over where the machine was away for long; else it is that of the permission.
-  const claim = (await claimReplica(database, replica.id, ['deleting'], claimOptions(context))) ?? { replica, owner: tombstone.written_by }
+  const claim = (await claimReplica(database, replica.id, ['deleting'], claimOptions(context))) ?? {
+    replica,
+    owner: tombstone.written_by,
+  }
   try {
     if (end.gone) await endDeletion(context, claim, 'deleted', 'removed from the disk of the DAQ')
     else await endDeletion(context, claim, 'withdrawn', 'the file is still there')
@@ -85,7 +110,14 @@ export async function endPermission(context: LocalContext, end: EndOfPermission)
   return end.gone ? 'deleted' : 'withdrawn'
 }
 
-const fileOf = ({ endpoint: host, name: path, bucket, object_key: key, sha256, size_bytes: sizeBytes }: Replica): LocalCopy => ({
+const fileOf = ({
+  endpoint: host,
+  name: path,
+  bucket,
+  object_key: key,
+  sha256,
+  size_bytes: sizeBytes,
+}: Replica): LocalCopy => ({
   host,
   path,
   bucket,
@@ -99,8 +131,9 @@ const FORGOTTEN_MS = 86_400_000
 const NOBODY_SAID = 'nobody said what came of its deletion'
 
 /**
- * Permissions of which nobody says what became, for a day: the machine is gone, or its watch never heard of them. The file counts as
- * missing, which is true or mended when it is read again. @returns how many were ended.
+ * Permissions of which nobody says what became, for a day: the machine is gone, or its watch never heard of
+ * them. The file counts as missing, which is true or mended when it is read again. @returns how many were
+ * ended.
  */
 export async function endForgottenPermissions({ database, now, owner }: LocalContext): Promise<number> {
   const at = now()
@@ -118,7 +151,12 @@ export async function endForgottenPermissions({ database, now, owner }: LocalCon
     if (claim === null) continue
     const change = { state: 'missing' as const, checked_at: at, last_error: NOBODY_SAID }
     const note = { what: 'local file not seen again', detail: `${claim.replica.url}: ${NOBODY_SAID}` }
-    await endClaim(database, claim, { change, note, also: (trx) => withdrawTombstones(trx, id, NOBODY_SAID, at) }, at)
+    await endClaim(
+      database,
+      claim,
+      { change, note, also: (trx) => withdrawTombstones(trx, id, NOBODY_SAID, at) },
+      at,
+    )
     ended += 1
   }
   return ended

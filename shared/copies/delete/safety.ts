@@ -1,4 +1,7 @@
-/** Whether the DAQ's file can go: two other copies of its very contents must be verified. Facts of the catalogue, changed by nobody here. */
+/**
+ * Whether the DAQ's file can go: two other copies of its very contents must be verified. Facts of the
+ * catalogue, changed by nobody here.
+ */
 
 import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
@@ -14,14 +17,21 @@ export interface Safety {
   /** One sentence: what makes it safe, or what is awaited. */
   readonly why: string
   readonly cloud: { readonly state: ReplicaState; readonly verifiedAt: Date | null } | null
-  readonly tape: readonly { readonly endpoint: string; readonly state: ReplicaState; readonly verifiedAt: Date | null }[]
+  readonly tape: readonly {
+    readonly endpoint: string
+    readonly state: ReplicaState
+    readonly verifiedAt: Date | null
+  }[]
 }
 
 /**
- * Safe only while a copy in the store and a copy on the tape's medium are both verified. Once the copy in the store was deleted,
- * the local file is the second copy beside the tape's, and stays.
+ * Safe only while a copy in the store and a copy on the tape's medium are both verified. Once the copy in the
+ * store was deleted, the local file is the second copy beside the tape's, and stays.
  */
-export async function safetyOf({ database }: { readonly database: Executor }, content: LocalContent): Promise<Safety> {
+export async function safetyOf(
+  { database }: { readonly database: Executor },
+  content: LocalContent,
+): Promise<Safety> {
   return judgeSafety(content, await replicasOfContent(database, content))
 }
 
@@ -34,10 +44,15 @@ export function judgeSafety(content: LocalContent, replicas: readonly Replica[])
     cloud: cloud === null ? null : { state: cloud.state, verifiedAt: cloud.verified_at },
     tape: tape.map(({ endpoint, state, verified_at }) => ({ endpoint, state, verifiedAt: verified_at })),
   }
-  if (cloud === null && tape.length === 0) return { safe: false, why: `these contents of ${named} are not catalogued yet`, ...facts }
+  if (cloud === null && tape.length === 0)
+    return { safe: false, why: `these contents of ${named} are not catalogued yet`, ...facts }
   const other = replicas.find(({ size_bytes }) => size_bytes !== content.sizeBytes)
   if (other !== undefined)
-    return { safe: false, why: `the file has ${content.sizeBytes} bytes, ${other.url} has ${other.size_bytes}`, ...facts }
+    return {
+      safe: false,
+      why: `the file has ${content.sizeBytes} bytes, ${other.url} has ${other.size_bytes}`,
+      ...facts,
+    }
   const awaited = [cloudAwaited(cloud), tapeAwaited(tape)].filter((reason) => reason !== null)
   if (awaited.length > 0) return { safe: false, why: awaited.join('; '), ...facts }
   return { safe: true, why: 'a copy in the store and one on tape are verified', ...facts }
@@ -83,5 +98,13 @@ function tapeAwaited(copies: readonly Replica[]): string | null {
 }
 
 /** Of several copies on tape, the one nearest to being verified is told of. */
-const NEAREST_FIRST: readonly ReplicaState[] = ['on-media', 'staged', 'submitted', 'copying', 'requested', 'failed']
-const nearness = ({ state }: Replica) => (NEAREST_FIRST.includes(state) ? NEAREST_FIRST.indexOf(state) : NEAREST_FIRST.length)
+const NEAREST_FIRST: readonly ReplicaState[] = [
+  'on-media',
+  'staged',
+  'submitted',
+  'copying',
+  'requested',
+  'failed',
+]
+const nearness = ({ state }: Replica) =>
+  NEAREST_FIRST.includes(state) ? NEAREST_FIRST.indexOf(state) : NEAREST_FIRST.length

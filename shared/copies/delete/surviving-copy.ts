@@ -1,4 +1,6 @@
-/** The copy on tape that makes a deletion safe: one that was verified now, not one that is said to be there. */
+/**
+ * The copy on tape that makes a deletion safe: one that was verified now, not one that is said to be there.
+ */
 
 import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { TapeContext } from '../../context.ts'
@@ -15,15 +17,20 @@ export interface Survivor {
 }
 
 /**
- * What was verified counts for so long, and the claim is ours until after that. A process that stood still meanwhile (its host was
- * suspended) finds its limits unspent: only the clock tells.
+ * What was verified counts for so long, and the claim is ours until after that. A process that stood still
+ * meanwhile (its host was suspended) finds its limits unspent: only the clock tells.
  */
-export const isStale = ({ verifiedAt }: Pick<Survivor, 'verifiedAt'>, leaseSeconds: number, now: Date): boolean =>
-  now.getTime() - verifiedAt.getTime() > leaseSeconds * 500
+export const isStale = (
+  { verifiedAt }: Pick<Survivor, 'verifiedAt'>,
+  leaseSeconds: number,
+  now: Date,
+): boolean => now.getTime() - verifiedAt.getTime() > leaseSeconds * 500
 
 /**
- * Verifies the tape copies of the same contents, one after another, until one is on the medium with the file's checksum.
- * @param onDoubt gets each that turns out to be missing or different: to be written down (recordDoubt) once the caller is done.
+ * Verifies the tape copies of the same contents, one after another, until one is on the medium with the
+ * file's checksum.
+ * @param onDoubt gets each that turns out to be missing or different: to be written down (recordDoubt) once
+ * the caller is done.
  * @throws what passes with time, when no copy was good and one of them could not be looked at.
  */
 export async function findSurvivor(
@@ -41,7 +48,12 @@ export async function findSurvivor(
     try {
       const check = await checkReplica(context, copy, 'if-needed', signal)
       if (check.state === 'verified' && check.onMedia && check.isHearsay !== true)
-        return { kind: 'survivor', replica: copy, verifiedBy: check.by.slice(0, 255), verifiedAt: context.now() }
+        return {
+          kind: 'survivor',
+          replica: copy,
+          verifiedBy: check.by.slice(0, 255),
+          verifiedAt: context.now(),
+        }
       reasons.push(`${copy.url}: ${flawOf(check)}`)
       if (check.state === 'missing' || check.state === 'different') onDoubt(copy)
     } catch (error) {
@@ -51,8 +63,12 @@ export async function findSurvivor(
     }
   }
   if (failure !== undefined) throw failure
-  if (reasons.length > 0) return { kind: 'none', reason: `no copy on tape is verified now: ${reasons.join('; ')}` }
-  return { kind: 'none', reason: onTape.length === 0 ? 'it has no copy on tape' : onTape.map(flawOfRow).join('; ') }
+  if (reasons.length > 0)
+    return { kind: 'none', reason: `no copy on tape is verified now: ${reasons.join('; ')}` }
+  return {
+    kind: 'none',
+    reason: onTape.length === 0 ? 'it has no copy on tape' : onTape.map(flawOfRow).join('; '),
+  }
 }
 
 /** All that is compared must be the same for both rows, not only the SHA-256 by which they were found. */
@@ -65,6 +81,7 @@ function flawOfRow({ url, state, last_error: error }: Replica): string {
 }
 
 function flawOf(check: Check): string {
-  if (check.state === 'verified') return check.onMedia ? `only said to be there (${check.by})` : "on the endpoint's disk buffer only"
+  if (check.state === 'verified')
+    return check.onMedia ? `only said to be there (${check.by})` : "on the endpoint's disk buffer only"
   return check.state === 'missing' ? 'it is not there' : check.detail
 }

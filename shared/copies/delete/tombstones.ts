@@ -15,7 +15,11 @@ export interface NewTombstone {
 }
 
 /** @returns the row's id. */
-export async function writeTombstone(executor: Executor, { replica, version, survivor, ...more }: NewTombstone, at: Date): Promise<number> {
+export async function writeTombstone(
+  executor: Executor,
+  { replica, version, survivor, ...more }: NewTombstone,
+  at: Date,
+): Promise<number> {
   const result = await executor
     .insertInto('tombstones')
     .values({
@@ -68,7 +72,13 @@ export const findTombstone = async (executor: Executor, id: number): Promise<Tom
 
 /** The tombstones of a copy whose deletion was begun and not ended, the latest last. */
 export const openTombstones = (executor: Executor, replicaId: number): Promise<readonly Tombstone[]> =>
-  executor.selectFrom('tombstones').selectAll().where('replica_id', '=', replicaId).where('state', '=', 'intended').orderBy('id').execute()
+  executor
+    .selectFrom('tombstones')
+    .selectAll()
+    .where('replica_id', '=', replicaId)
+    .where('state', '=', 'intended')
+    .orderBy('id')
+    .execute()
 
 /** Ends one tombstone; one that has ended stays as it is. */
 export async function endTombstone(
@@ -85,8 +95,17 @@ export async function endTombstone(
     .execute()
 }
 
-/** Withdraws what was begun for a copy and not ended, by this writer only when one is named: the copy is still there. */
-export async function withdrawTombstones(executor: Executor, replicaId: number, note: string, at: Date, writtenBy?: string): Promise<void> {
+/**
+ * Withdraws what was begun for a copy and not ended, by this writer only when one is named: the copy is still
+ * there.
+ */
+export async function withdrawTombstones(
+  executor: Executor,
+  replicaId: number,
+  note: string,
+  at: Date,
+  writtenBy?: string,
+): Promise<void> {
   await executor
     .updateTable('tombstones')
     .set({ state: 'withdrawn', note, ended_at: at })
@@ -100,8 +119,9 @@ export async function withdrawTombstones(executor: Executor, replicaId: number, 
 const STRANDED_MS = 3_600_000
 
 /**
- * Ends tombstones whose function died and whose copy has another story by now: another object was dropped under the key and
- * catalogued before anybody looked. Those of copies in `deleting` are left to `settleDeletion`. @returns how many.
+ * Ends tombstones whose function died and whose copy has another story by now: another object was dropped
+ * under the key and catalogued before anybody looked. Those of copies in `deleting` are left to
+ * `settleDeletion`. @returns how many.
  */
 export async function endStrandedTombstones(database: Database, at: Date): Promise<number> {
   const stranded = await database
@@ -119,7 +139,10 @@ export async function endStrandedTombstones(database: Database, at: Date): Promi
       id,
       state === 'present'
         ? { state: 'withdrawn', note: 'the contents were catalogued in the store again' }
-        : { state: 'deleted', note: `the copy is ${state}; whether the deletion or another drop came first is not known` },
+        : {
+            state: 'deleted',
+            note: `the copy is ${state}; whether the deletion or another drop came first is not known`,
+          },
       at,
     )
   return stranded.length

@@ -1,7 +1,7 @@
 /**
- * Links to the files of many runs at once, by what the catalogue says alone: three queries however many there are, and no look into
- * the store. What left the store or was replaced a moment ago may have a link that leads nowhere, or to bytes with other checksums;
- * `runLinks` looks first.
+ * Links to the files of many runs at once, by what the catalogue says alone: three queries however many there
+ * are, and no look into the store. What left the store or was replaced a moment ago may have a link that
+ * leads nowhere, or to bytes with other checksums; `runLinks` looks first.
  */
 import { sql } from 'kysely'
 import type { TapeContext } from '../../context.ts'
@@ -19,7 +19,10 @@ export interface RunName {
 
 export type FileOfRun = RunName & FileLink
 
-/** The files that count of the current uses of these numbers, and these files themselves; what is not known is left out. */
+/**
+ * The files that count of the current uses of these numbers, and these files themselves; what is not known is
+ * left out.
+ */
 export async function catalogueLinks(
   context: Pick<TapeContext, 'database' | 'publicS3' | 'config'>,
   wanted: { readonly runs: readonly RunName[]; readonly files: readonly ObjectName[] },
@@ -39,7 +42,12 @@ export async function catalogueLinks(
     files.map(async ({ runId: _, versionId, ...file }): Promise<FileOfRun> => {
       const why = notThere(file, replicas.get(contentName({ ...file, object_key: file.key })) ?? [])
       if (why !== null) return { ...file, ...why }
-      const link = await presignGet(context.publicS3, file, { seconds: valid, now, fileName: file.fileName, versionId })
+      const link = await presignGet(context.publicS3, file, {
+        seconds: valid,
+        now,
+        fileName: file.fileName,
+        versionId,
+      })
       return { ...file, kind: 'link', ...link }
     }),
   )
@@ -56,7 +64,14 @@ export async function findFiles(
   const query = database
     .selectFrom('runs as r')
     .innerJoin('run_files as f', 'f.run_id', 'r.id')
-    .select(['r.id as runId', 'r.tag', 'r.run_number as runNumber', 'f.bucket', 'f.object_key as key', 'f.version_id as versionId'])
+    .select([
+      'r.id as runId',
+      'r.tag',
+      'r.run_number as runNumber',
+      'f.bucket',
+      'f.object_key as key',
+      'f.version_id as versionId',
+    ])
     .select(['f.size_bytes as sizeBytes', 'f.md5', 'f.adler32', 'f.sha256', 'f.subrun'])
     .where('r.is_current', '=', 1)
     .where('f.is_live', '=', 1)
@@ -83,7 +98,13 @@ export async function findFiles(
   const rows = (await Promise.all([...ofRuns, ...named])).flat()
   const unique = [...new Map(rows.map((row) => [`${row.bucket}/${row.key}`, row])).values()]
   return unique
-    .toSorted((a, b) => compare(a.tag, b.tag) || a.runNumber - b.runNumber || (a.subrun ?? 0) - (b.subrun ?? 0) || compare(a.key, b.key))
+    .toSorted(
+      (a, b) =>
+        compare(a.tag, b.tag) ||
+        a.runNumber - b.runNumber ||
+        (a.subrun ?? 0) - (b.subrun ?? 0) ||
+        compare(a.key, b.key),
+    )
     .map(({ subrun: _, ...row }) => ({ ...row, fileName: row.key.slice(row.key.lastIndexOf('/') + 1) }))
 }
 
@@ -111,13 +132,25 @@ type NotThere =
 function notThere(file: LinkedFile, copies: readonly Replica[]): NotThere | null {
   const suspicious = copies.find((copy) => copy.kind !== 'tape' && copy.state === 'suspicious')
   if (suspicious !== undefined)
-    return { kind: 'unavailable', why: `its contents are suspicious: ${suspicious.last_error ?? 'they are not what they were'}` }
+    return {
+      kind: 'unavailable',
+      why: `its contents are suspicious: ${suspicious.last_error ?? 'they are not what they were'}`,
+    }
   const recall = copies.find((copy) => copy.kind === 'recall')
-  if (copies.some((copy) => copy.kind === 'cloud' && copy.state === 'present') || recall?.state === 'present') return null
+  if (copies.some((copy) => copy.kind === 'cloud' && copy.state === 'present') || recall?.state === 'present')
+    return null
   if (recall !== undefined && isRecalling(recall))
-    return { kind: 'recalling', state: recall.state, requestedAt: recall.requested_at, detail: recall.last_error }
+    return {
+      kind: 'recalling',
+      state: recall.state,
+      requestedAt: recall.requested_at,
+      detail: recall.last_error,
+    }
   const where = whereaboutsOf(copies, true)
   if (where.kind === 'on-tape')
-    return { kind: 'on-tape', how: onTapeText(copies.some((copy) => isStoreCopy(copy) && copy.state === 'missing')) }
+    return {
+      kind: 'on-tape',
+      how: onTapeText(copies.some((copy) => isStoreCopy(copy) && copy.state === 'missing')),
+    }
   return { kind: 'unavailable', why: 'why' in where ? where.why : `${file.fileName} is not in the store` }
 }

@@ -1,4 +1,7 @@
-/** Links to the files of a run: for each file one that works now, or why there is none and how it can come about. */
+/**
+ * Links to the files of a run: for each file one that works now, or why there is none and how it can come
+ * about.
+ */
 
 import { copiesOfFile, replicasOfRun } from '../../catalogue/replicas.ts'
 import type { TapeContext } from '../../context.ts'
@@ -35,7 +38,12 @@ export type FileLink = LinkedFile &
   (
     | { readonly kind: 'link'; readonly url: string; readonly expiresAt: Date }
     /** Being brought back from tape. `detail`: what it waits for, or what went wrong last. */
-    | { readonly kind: 'recalling'; readonly state: ReplicaState; readonly requestedAt: Date; readonly detail: string | null }
+    | {
+        readonly kind: 'recalling'
+        readonly state: ReplicaState
+        readonly requestedAt: Date
+        readonly detail: string | null
+      }
     | { readonly kind: 'on-tape'; readonly how: string }
     | { readonly kind: 'unavailable'; readonly why: string }
   )
@@ -47,9 +55,10 @@ export interface RunLinks {
 }
 
 /**
- * Every object is looked up in the store before a link to it is given: it must be the one that was verified. Whether who asks may
- * see the run is the caller's to decide.
- * @param confirmLoss of what is not there though the catalogue has it; of many runs in one answer, the same for all.
+ * Every object is looked up in the store before a link to it is given: it must be the one that was verified.
+ * Whether who asks may see the run is the caller's to decide.
+ * @param confirmLoss of what is not there though the catalogue has it; of many runs in one answer, the same
+ * for all.
  * @throws InvalidInputError when the run is unknown, its tag must be said, or the wish makes no sense.
  */
 export async function runLinks(
@@ -60,7 +69,8 @@ export async function runLinks(
   signal: AbortSignal,
   confirmLoss: ConfirmLoss = createConfirmLoss(context),
 ): Promise<RunLinks> {
-  if (!(wish.seconds >= 1)) throw new InvalidInputError(`a link is valid for a second at least, not for ${wish.seconds}`)
+  if (!(wish.seconds >= 1))
+    throw new InvalidInputError(`a link is valid for a second at least, not for ${wish.seconds}`)
   const chosen = await chooseRun(context.database, choice)
   const { run } = chosen
   const found = await findFiles(context, chosen, confirmLoss, signal)
@@ -70,7 +80,8 @@ export async function runLinks(
       ? found
       : await recall(context, chosen, { found, asleep, wish: wish.recall }, now, signal)
   const files: FileLink[] = []
-  for (const file of recalled) files.push(file.kind === 'there' ? await linkTo(context, file, wish.seconds, now) : file.link)
+  for (const file of recalled)
+    files.push(file.kind === 'there' ? await linkTo(context, file, wish.seconds, now) : file.link)
   return { run: { id: run.id, tag: run.tag, runNumber: run.run_number }, files }
 }
 
@@ -87,7 +98,8 @@ async function findFiles(
 ): Promise<readonly FoundFile[]> {
   const replicas = await replicasOfRun(context.database, run.id)
   const found: FoundFile[] = []
-  for (const file of files) found.push(await findFile(context, file, copiesOfFile(file, replicas), confirmLoss, signal))
+  for (const file of files)
+    found.push(await findFile(context, file, copiesOfFile(file, replicas), confirmLoss, signal))
   return found
 }
 
@@ -99,36 +111,55 @@ async function findFile(
   signal: AbortSignal,
 ): Promise<FoundFile> {
   const named = describeFile(file)
-  const unavailable = (why: string): FoundFile => ({ kind: 'other', file, link: { ...named, kind: 'unavailable', why } })
+  const unavailable = (why: string): FoundFile => ({
+    kind: 'other',
+    file,
+    link: { ...named, kind: 'unavailable', why },
+  })
   const cloud = copies.find((copy) => copy.kind === 'cloud')
   const recall = copies.find((copy) => copy.kind === 'recall')
   const suspicious = copies.find((copy) => copy.kind !== 'tape' && copy.state === 'suspicious')
-  if (suspicious !== undefined) return unavailable(`its contents are suspicious: ${suspicious.last_error ?? 'they are not what they were'}`)
+  if (suspicious !== undefined)
+    return unavailable(
+      `its contents are suspicious: ${suspicious.last_error ?? 'they are not what they were'}`,
+    )
   const object = await describeObject(context.s3, { bucket: file.bucket, key: file.object_key }, signal)
   // One that is being deleted is as good as gone.
-  if (object !== null && cloud?.state !== 'deleting' && isVerified(object, file, recall)) return { kind: 'there', file, object }
-  if (recall !== undefined && isRecalling(recall)) return { kind: 'other', file, link: recallingLink(named, recall) }
+  if (object !== null && cloud?.state !== 'deleting' && isVerified(object, file, recall))
+    return { kind: 'there', file, object }
+  if (recall !== undefined && isRecalling(recall))
+    return { kind: 'other', file, link: recallingLink(named, recall) }
   if (object !== null && cloud?.state !== 'deleting')
-    return unavailable('the store holds something else under its key, which is not catalogued (yet): try again in a minute')
+    return unavailable(
+      'the store holds something else under its key, which is not catalogued (yet): try again in a minute',
+    )
   const isLost = object === null && (await hasLost(copies, confirmLoss, signal))
   const where = whereaboutsOf(copies, true)
   if (where.kind !== 'on-tape') {
     const why = 'why' in where ? where.why : 'it is not in the store'
     return unavailable(isLost ? `the store has lost it: ${why}` : why)
   }
-  const failed = recall?.state === 'failed' ? ` (the last recall failed: ${recall.last_error ?? 'no reason known'})` : ''
+  const failed =
+    recall?.state === 'failed' ? ` (the last recall failed: ${recall.last_error ?? 'no reason known'})` : ''
   return { kind: 'on-tape', file, link: { ...named, kind: 'on-tape', how: onTapeText(isLost) + failed } }
 }
 
 /** Nobody deleted on purpose what the catalogue still has there, or knows to be missing. */
-async function hasLost(copies: readonly Replica[], confirmLoss: ConfirmLoss, signal: AbortSignal): Promise<boolean> {
+async function hasLost(
+  copies: readonly Replica[],
+  confirmLoss: ConfirmLoss,
+  signal: AbortSignal,
+): Promise<boolean> {
   const inStore = copies.filter(isStoreCopy)
   let isLost = inStore.some(({ state }) => state === 'missing')
   for (const copy of inStore) if (copy.state === 'present' && (await confirmLoss(copy, signal))) isLost = true
   return isLost
 }
 
-/** The object is the version that extraction or the recall has read whole, or the store itself states that it has the same bytes. */
+/**
+ * The object is the version that extraction or the recall has read whole, or the store itself states that it
+ * has the same bytes.
+ */
 function isVerified(object: ObjectDescription, file: RunFile, recall: Replica | undefined): boolean {
   if (object.sizeBytes !== file.size_bytes) return false
   if (object.etag === file.etag) return true
@@ -140,7 +171,11 @@ function isVerified(object: ObjectDescription, file: RunFile, recall: Replica | 
 async function recall(
   context: TapeContext,
   { run }: ChosenRun,
-  asked: { readonly found: readonly FoundFile[]; readonly asleep: readonly FoundFile[]; readonly wish: NonNullable<LinkWish['recall']> },
+  asked: {
+    readonly found: readonly FoundFile[]
+    readonly asleep: readonly FoundFile[]
+    readonly wish: NonNullable<LinkWish['recall']>
+  },
   now: Date,
   signal: AbortSignal,
 ): Promise<readonly FoundFile[]> {
@@ -150,7 +185,9 @@ async function recall(
   return asked.found.map((found) => {
     if (found.kind !== 'on-tape') return found
     const wished = copiesOfFile(found.file, replicas).find((copy) => copy.kind === 'recall')
-    return wished === undefined ? found : { kind: 'other', file: found.file, link: recallingLink(describeFile(found.file), wished) }
+    return wished === undefined
+      ? found
+      : { kind: 'other', file: found.file, link: recallingLink(describeFile(found.file), wished) }
   })
 }
 

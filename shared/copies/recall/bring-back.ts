@@ -1,13 +1,20 @@
 /**
- * A file that is online at the tape endpoint into the store under its key: sent by the endpoint itself where it can, else
- * through this process. Nothing that is there is ever replaced. What came of it is found out by looking at the key.
+ * A file that is online at the tape endpoint into the store under its key: sent by the endpoint itself where
+ * it can, else through this process. Nothing that is there is ever replaced. What came of it is found out by
+ * looking at the key.
  */
 
 import { type Claim, noteStep } from '../../catalogue/replica-work.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { TransientError } from '../../errors.ts'
 import { presignPut } from '../../storage/links.ts'
-import { abortMultipart, completeMultipart, createMultipart, type MultipartUpload, type StoredPart } from '../../storage/multipart.ts'
+import {
+  abortMultipart,
+  completeMultipart,
+  createMultipart,
+  type MultipartUpload,
+  type StoredPart,
+} from '../../storage/multipart.ts'
 import { describeObject, type ObjectDescription, type ObjectName } from '../../storage/objects.ts'
 import type { ObjectToSend } from '../../storage/upload.ts'
 import { LARGEST_PART_BYTES } from '../../storage/upload-layout.ts'
@@ -24,17 +31,36 @@ const ENDING_MS = 30_000
 
 export type Way = 'sent by the endpoint itself' | 'streamed'
 
-/** @throws TransientError when it failed or nobody knows how it ended: then the key is looked at before it is tried again. */
-export async function bringBack(context: WithTape, claim: Claim, file: TapeFile, signal: AbortSignal): Promise<Way> {
+/**
+ * @throws TransientError when it failed or nobody knows how it ended: then the key is looked at before it is
+ * tried again.
+ */
+export async function bringBack(
+  context: WithTape,
+  claim: Claim,
+  file: TapeFile,
+  signal: AbortSignal,
+): Promise<Way> {
   const { replica: recall } = claim
   await forgetUpload(context, recall, signal)
   const object = objectOf(recall)
   const temporary = await sentByEndpoint(context, recall, file, signal)
   if (temporary !== null) {
-    await inParts(context, claim, object, (upload) => copyAsPart(context, temporary, upload, file.md5, signal), signal)
+    await inParts(
+      context,
+      claim,
+      object,
+      (upload) => copyAsPart(context, temporary, upload, file.md5, signal),
+      signal,
+    )
     return 'sent by the endpoint itself'
   }
-  const streamed = { s3: context.s3, object, file, open: (reading: AbortSignal) => context.tape.read(file, reading) }
+  const streamed = {
+    s3: context.s3,
+    object,
+    file,
+    open: (reading: AbortSignal) => context.tape.read(file, reading),
+  }
   if (isSmall(file)) await putSmall(streamed, () => isTaken(context, object, signal), signal)
   else await inParts(context, claim, object, (upload) => sendParts(streamed, upload, signal), signal)
   return 'streamed'
@@ -49,17 +75,26 @@ const objectOf = ({ bucket, object_key: key, md5, sha256, adler32 }: Replica): O
 })
 
 /** The file under its temporary name, compared; null when the endpoint cannot send it. */
-async function sentByEndpoint(context: WithTape, recall: Replica, file: TapeFile, signal: AbortSignal): Promise<ObjectDescription | null> {
+async function sentByEndpoint(
+  context: WithTape,
+  recall: Replica,
+  file: TapeFile,
+  signal: AbortSignal,
+): Promise<ObjectDescription | null> {
   const { tape } = context
   if (tape.send === undefined || file.sizeBytes === 0 || file.sizeBytes > LARGEST_PART_BYTES) return null
   const left = await verifiedTemporary(context, recall, signal)
   if (left.state === 'verified') return left.object
   if (left.state === 'different') await removeTemporary(context, left.object, signal)
-  const link = await presignPut(context.publicS3, temporaryOf(recall), { seconds: LINK_SECONDS, now: context.now() })
+  const link = await presignPut(context.publicS3, temporaryOf(recall), {
+    seconds: LINK_SECONDS,
+    now: context.now(),
+  })
   if ((await tape.send(file, link.url, signal)) === 'unsupported') return null
   const sent = await verifiedTemporary(context, recall, signal)
   if (sent.state === 'verified') return sent.object
-  if (sent.state === 'missing') throw new TransientError('the tape endpoint says that it sent the file, yet the store has not got it')
+  if (sent.state === 'missing')
+    throw new TransientError('the tape endpoint says that it sent the file, yet the store has not got it')
   await removeTemporary(context, sent.object, signal)
   throw otherBytes(`other bytes than the catalogue has: ${sent.detail}`)
 }
@@ -69,7 +104,11 @@ type Temporary =
   | { readonly state: 'verified'; readonly object: ObjectDescription }
   | { readonly state: 'different'; readonly object: ObjectDescription; readonly detail: string }
 
-async function verifiedTemporary(context: WithTape, recall: Replica, signal: AbortSignal): Promise<Temporary> {
+async function verifiedTemporary(
+  context: WithTape,
+  recall: Replica,
+  signal: AbortSignal,
+): Promise<Temporary> {
   const object = await findTemporary(context, recall, signal)
   if (object === null) return { state: 'missing' }
   const check = await checkReplica(context, { ...recall, object_key: object.key }, 'if-needed', signal)
@@ -103,8 +142,8 @@ async function inParts(
 }
 
 /**
- * The store is asked to write on condition that nothing is under the key. Some stores pass over that condition in silence,
- * so the key is looked at in the last moment too.
+ * The store is asked to write on condition that nothing is under the key. Some stores pass over that
+ * condition in silence, so the key is looked at in the last moment too.
  */
 const isTaken = async ({ s3 }: WithTape, object: ObjectName, signal: AbortSignal): Promise<boolean> =>
   (await describeObject(s3, object, signal)) !== null
@@ -112,7 +151,8 @@ const isTaken = async ({ s3 }: WithTape, object: ObjectName, signal: AbortSignal
 /** Gives up the upload that a try which died has left. Uploads of others under the key are left alone. */
 async function forgetUpload(context: WithTape, recall: Replica, signal: AbortSignal): Promise<void> {
   const uploadId = uploadIdOf(recall)
-  if (uploadId !== null) await abortMultipart(context.s3, { bucket: recall.bucket, key: recall.object_key, uploadId }, signal)
+  if (uploadId !== null)
+    await abortMultipart(context.s3, { bucket: recall.bucket, key: recall.object_key, uploadId }, signal)
 }
 
 /** Clears away what a recall that has ended may have left: its temporary object and its unfinished upload. */

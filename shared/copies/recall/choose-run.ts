@@ -4,7 +4,9 @@ import type { Run, RunFile } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 
 /** A run as people name it, or one use of its number as the catalogue knows it. */
-export type RunChoice = { readonly runNumber: number; readonly tag?: string | undefined } | { readonly runId: number }
+export type RunChoice =
+  | { readonly runNumber: number; readonly tag?: string | undefined }
+  | { readonly runId: number }
 
 export interface ChosenRun {
   readonly run: Run
@@ -12,7 +14,10 @@ export interface ChosenRun {
   readonly files: readonly RunFile[]
 }
 
-/** @throws InvalidInputError when there is no such run, when its tag must be said, or when no file of it counts any more. */
+/**
+ * @throws InvalidInputError when there is no such run, when its tag must be said, or when no file of it
+ * counts any more.
+ */
 export async function chooseRun(executor: Executor, choice: RunChoice): Promise<ChosenRun> {
   const run = 'runId' in choice ? await findUse(executor, choice.runId) : await findCurrent(executor, choice)
   const files = await executor
@@ -25,7 +30,10 @@ export async function chooseRun(executor: Executor, choice: RunChoice): Promise<
     .execute()
   if (files.length > 0) return { run, files }
   const why = run.problem === null ? '' : `: ${run.problem}`
-  throw new InvalidInputError(`no file of run ${run.run_number} of ${run.tag} counts any more${why}`, { run: run.run_number, tag: run.tag })
+  throw new InvalidInputError(`no file of run ${run.run_number} of ${run.tag} counts any more${why}`, {
+    run: run.run_number,
+    tag: run.tag,
+  })
 }
 
 async function findUse(executor: Executor, id: number): Promise<Run> {
@@ -46,8 +54,13 @@ async function findCurrent(
     .$if(tag !== undefined, (query) => query.where('tag', '=', tag as string))
     .orderBy('tag')
     .execute()
-  if (run === undefined) throw new InvalidInputError(`run ${runNumber}${tag === undefined ? '' : ` of ${tag}`} is not in the catalogue`)
+  if (run === undefined)
+    throw new InvalidInputError(
+      `run ${runNumber}${tag === undefined ? '' : ` of ${tag}`} is not in the catalogue`,
+    )
   if (others.length === 0) return run
   const tags = [run, ...others].map((use) => use.tag)
-  throw new InvalidInputError(`there is a run ${runNumber} of ${tags.slice(0, -1).join(', ')} and of ${tags.at(-1)}: say of which tag`)
+  throw new InvalidInputError(
+    `there is a run ${runNumber} of ${tags.slice(0, -1).join(', ')} and of ${tags.at(-1)}: say of which tag`,
+  )
 }

@@ -1,4 +1,7 @@
-/** A message of `recall-requests`: one per file and wish. The row is the truth, the message only says that it is there. */
+/**
+ * A message of `recall-requests`: one per file and wish. The row is the truth, the message only says that it
+ * is there.
+ */
 import * as z from 'zod'
 import type { Replica } from '../../database/replica-schema.ts'
 import { InvalidInputError } from '../../errors.ts'
@@ -39,6 +42,7 @@ export function parseRecallMessage(body: string): RecallMessage {
     throw new InvalidInputError('a request for a recall is not JSON', {}, { cause })
   }
   const result = schema.safeParse(json)
-  if (!result.success) throw new InvalidInputError(`a request for a recall is malformed: ${z.prettifyError(result.error)}`)
+  if (!result.success)
+    throw new InvalidInputError(`a request for a recall is malformed: ${z.prettifyError(result.error)}`)
   return result.data
 }

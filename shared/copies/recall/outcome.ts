@@ -1,4 +1,6 @@
-/** What a step of a recall means for its row, its run's history and the people who should hear of it: pure. */
+/**
+ * What a step of a recall means for its row, its run's history and the people who should hear of it: pure.
+ */
 
 import type { ReplicaOutcome } from '../../catalogue/replica-work.ts'
 import type { Replica } from '../../database/replica-schema.ts'
@@ -12,7 +14,8 @@ import { objectReference, stageReference, stageReferenceOf } from './reference.t
 const WRONG_READINGS = 3
 
 /** When a recall that was asked for then has taken too long. */
-export const deadlineOf = (recall: Replica, hours: number): Date => new Date(recall.requested_at.getTime() + hours * 3_600_000)
+export const deadlineOf = (recall: Replica, hours: number): Date =>
+  new Date(recall.requested_at.getTime() + hours * 3_600_000)
 
 const notAfter = (time: Date, deadline: Date): Date => (time < deadline ? time : deadline)
 
@@ -66,7 +69,10 @@ export function stagingOutcome(
       checked_at: at,
       next_attempt_at: notAfter(nextLookAt(at, recall.requested_at), deadline),
     },
-    note: isNews && recall.state !== 'staging' ? { what: 'being staged from tape', detail: staging.detail } : null,
+    note:
+      isNews && recall.state !== 'staging'
+        ? { what: 'being staged from tape', detail: staging.detail }
+        : null,
   }
 }
 
@@ -76,7 +82,13 @@ export const waitingOutcome = (reason: string, at: Date): ReplicaOutcome => ({
 })
 
 /** It failed: tried again when that may help and there is time, else told. */
-export function failedOutcome(recall: Replica, error: Failure, reason: string, deadline: Date, at: Date): ReplicaOutcome {
+export function failedOutcome(
+  recall: Replica,
+  error: Failure,
+  reason: string,
+  deadline: Date,
+  at: Date,
+): ReplicaOutcome {
   const attempts = recall.attempts + 1
   if (error instanceof InvalidInputError) return givenUpOutcome(recall, reason, at)
   if (error.details.wrongBytes === true && attempts >= WRONG_READINGS)
@@ -97,7 +109,14 @@ export function failedOutcome(recall: Replica, error: Failure, reason: string, d
 /** The end of it, until somebody asks again. */
 function givenUpOutcome(recall: Replica, reason: string, at: Date): ReplicaOutcome {
   return {
-    change: { state: 'failed', attempts: recall.attempts + 1, last_error: reason, checked_at: at, next_attempt_at: null, reference: null },
+    change: {
+      state: 'failed',
+      attempts: recall.attempts + 1,
+      last_error: reason,
+      checked_at: at,
+      next_attempt_at: null,
+      reference: null,
+    },
     note: { what: 'recall failed', detail: reason },
     requests: [
       replicaAlert(
@@ -111,7 +130,10 @@ function givenUpOutcome(recall: Replica, reason: string, at: Date): ReplicaOutco
   }
 }
 
-/** The function was stopped from outside: no failure of the recall, and the row should not wait for the end of its lease. */
+/**
+ * The function was stopped from outside: no failure of the recall, and the row should not wait for the end of
+ * its lease.
+ */
 export const interruptedOutcome = (recall: Replica): ReplicaOutcome => ({
   change: {
     state: recall.state === 'staging' ? 'staging' : 'requested',

@@ -1,6 +1,7 @@
 /**
- * A run comes back from tape: staged at the endpoint, brought into the store under its key, verified there, and let go again when
- * its time is over. Each call takes a recall one step further; any number of calls, at once or repeated, bring a file back once.
+ * A run comes back from tape: staged at the endpoint, brought into the store under its key, verified there,
+ * and let go again when its time is over. Each call takes a recall one step further; any number of calls, at
+ * once or repeated, bring a file back once.
  */
 
 import {
@@ -24,11 +25,20 @@ import { checkReplica, tapeFileOf } from '../verify/check-replica.ts'
 import { verifyReplica } from '../verify/verify.ts'
 import { bringBack, tidyUp } from './bring-back.ts'
 import { letGo } from './let-go.ts'
-import { deadlineOf, failedOutcome, interruptedOutcome, presentOutcome, stagingOutcome, waitingOutcome } from './outcome.ts'
+import {
+  deadlineOf,
+  failedOutcome,
+  interruptedOutcome,
+  presentOutcome,
+  stagingOutcome,
+  waitingOutcome,
+} from './outcome.ts'
 import { onlineReference, stageReferenceOf } from './reference.ts'
 import { tapeCopyOf } from './whereabouts.ts'
 
-/** `busy`: another function is at it. `not-due`: its next look or try is later. Else the state it is in now. */
+/**
+ * `busy`: another function is at it. `not-due`: its next look or try is later. Else the state it is in now.
+ */
 export type RecallProgress = ReplicaState | 'busy' | 'not-due'
 
 const WORKABLE: readonly ReplicaState[] = ['requested', 'staging', 'copying', 'failed']
@@ -37,11 +47,16 @@ const STAGE_SECONDS = 86_400
 const ENDING_MS = 10_000
 
 /**
- * Takes one recall as far as it gets now. What goes wrong is written down with the time of the next try, and told when there is
- * none; only what keeps that from being written is thrown.
+ * Takes one recall as far as it gets now. What goes wrong is written down with the time of the next try, and
+ * told when there is none; only what keeps that from being written is thrown.
  * @throws InvalidInputError when there is no such recall.
  */
-export async function advanceRecall(context: TapeContext, replicaId: number, signal: AbortSignal, log: Logger): Promise<RecallProgress> {
+export async function advanceRecall(
+  context: TapeContext,
+  replicaId: number,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<RecallProgress> {
   const { CYGNET_LEASE_SECONDS: leaseSeconds, CYGNET_TAPE_COPY_SECONDS: copySeconds } = context.config
   const found = await findReplica(context.database, replicaId)
   if (found?.kind !== 'recall') throw new InvalidInputError(`there is no recall ${replicaId}`, { replicaId })
@@ -51,7 +66,12 @@ export async function advanceRecall(context: TapeContext, replicaId: number, sig
   const claim = await claimReplica(context.database, replicaId, WORKABLE, { owner, leaseSeconds })
   if (claim === null) return 'busy'
   const { replica: recall } = claim
-  const fields = log.child({ run: recall.run_number, tag: recall.tag, key: recall.object_key, attempt: recall.attempts + 1 })
+  const fields = log.child({
+    run: recall.run_number,
+    tag: recall.tag,
+    key: recall.object_key,
+    attempt: recall.attempts + 1,
+  })
   const started = performance.now()
   const outcome = await whileClaimed(context.database, claim, leaseSeconds, signal, async (held) => {
     // Another ended it between the look and the claim.
@@ -72,15 +92,21 @@ export async function advanceRecall(context: TapeContext, replicaId: number, sig
     return 'busy'
   }
   const { state = recall.state, last_error: reason, verified_by: verifiedBy } = outcome.change
-  fields.info({ state, reason, verifiedBy, sizeBytes: recall.size_bytes, ms: Math.round(performance.now() - started) }, 'recall')
+  fields.info(
+    { state, reason, verifiedBy, sizeBytes: recall.size_bytes, ms: Math.round(performance.now() - started) },
+    'recall',
+  )
   return state
 }
 
 const isOver = (recall: Replica): boolean => recall.state === 'failed' && recall.next_attempt_at === null
-const isEnd = ({ change }: ReplicaOutcome): boolean => change.state === 'failed' && change.next_attempt_at === null
+const isEnd = ({ change }: ReplicaOutcome): boolean =>
+  change.state === 'failed' && change.next_attempt_at === null
 /** It ended because of what is in the store: that says nothing of the copy on tape. */
-const isAboutStore = (thrown: unknown): boolean => thrown instanceof InvalidInputError && thrown.details.inStore === true
-const isDue = (recall: Replica, at: Date): boolean => recall.next_attempt_at === null || recall.next_attempt_at <= at
+const isAboutStore = (thrown: unknown): boolean =>
+  thrown instanceof InvalidInputError && thrown.details.inStore === true
+const isDue = (recall: Replica, at: Date): boolean =>
+  recall.next_attempt_at === null || recall.next_attempt_at <= at
 
 async function takeStep(context: TapeContext, claim: Claim, signal: AbortSignal): Promise<ReplicaOutcome> {
   const { replica: recall } = claim
@@ -90,15 +116,28 @@ async function takeStep(context: TapeContext, claim: Claim, signal: AbortSignal)
   const there = await lookInStore(context, recall, 'if-needed', 'found there', signal)
   if (there !== null) return there
   const deadline = deadlineOf(recall, context.config.CYGNET_RECALL_HOURS)
-  if (context.now() >= deadline) throw new TransientError(recall.last_error ?? 'the tape endpoint has not made it readable')
+  if (context.now() >= deadline)
+    throw new TransientError(recall.last_error ?? 'the tape endpoint has not made it readable')
   if (!hasTape(context)) throw new TransientError('no tape endpoint is configured (CYGNET_TAPE_DRIVER)')
   const copy = tapeCopyOf(copies, context.tape.endpoint)
-  if (copy === null) throw new InvalidInputError(`there is no verified copy of it at the tape endpoint ${context.tape.endpoint} any more`)
+  if (copy === null)
+    throw new InvalidInputError(
+      `there is no verified copy of it at the tape endpoint ${context.tape.endpoint} any more`,
+    )
   const file = tapeFileOf(copy)
-  const staged = await context.tape.stage(file, { reference: stageReferenceOf(recall), lifetimeSeconds: STAGE_SECONDS }, signal)
+  const staged = await context.tape.stage(
+    file,
+    { reference: stageReferenceOf(recall), lifetimeSeconds: STAGE_SECONDS },
+    signal,
+  )
   if (staged.kind === 'staging') return stagingOutcome(recall, staged, deadline, context.now())
   const reference = onlineReference(recall, staged.reference)
-  const copying = await noteStep(context.database, claim, { change: { state: 'copying', next_attempt_at: null, reference } }, context.now())
+  const copying = await noteStep(
+    context.database,
+    claim,
+    { change: { state: 'copying', next_attempt_at: null, reference } },
+    context.now(),
+  )
   const way = await bringBack(context, copying, file, signal)
   // What another wrote is as good as its word; what we streamed was compared on the way, part by part.
   const arrived = await lookInStore(context, recall, way === 'streamed' ? 'if-needed' : 'always', way, signal)
@@ -106,7 +145,10 @@ async function takeStep(context: TapeContext, claim: Claim, signal: AbortSignal)
   return arrived
 }
 
-/** What is under the key now, compared with the catalogue: the end of the recall, one way or the other; null when nothing is. */
+/**
+ * What is under the key now, compared with the catalogue: the end of the recall, one way or the other; null
+ * when nothing is.
+ */
 async function lookInStore(
   context: TapeContext,
   recall: Replica,
@@ -130,7 +172,13 @@ async function lookInStore(
   }
 }
 
-function whatFailed(context: TapeContext, recall: Replica, thrown: unknown, signal: AbortSignal, log: Logger): ReplicaOutcome {
+function whatFailed(
+  context: TapeContext,
+  recall: Replica,
+  thrown: unknown,
+  signal: AbortSignal,
+  log: Logger,
+): ReplicaOutcome {
   if (signal.aborted) return interruptedOutcome(recall)
   const error = classify(thrown)
   const deadline = deadlineOf(recall, context.config.CYGNET_RECALL_HOURS)
@@ -140,23 +188,38 @@ function whatFailed(context: TapeContext, recall: Replica, thrown: unknown, sign
 }
 
 /**
- * What was to come back does not: the copy on tape is read once more and what is seen is written down, so that nobody counts on wrong
- * bytes or on a file that is not there, and people hear of it when it was the last copy.
+ * What was to come back does not: the copy on tape is read once more and what is seen is written down, so
+ * that nobody counts on wrong bytes or on a file that is not there, and people hear of it when it was the
+ * last copy.
  */
-async function doubtTapeCopy(context: TapeContext, recall: Replica, signal: AbortSignal, log: Logger): Promise<void> {
+async function doubtTapeCopy(
+  context: TapeContext,
+  recall: Replica,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<void> {
   if (!hasTape(context)) return
   const copy = tapeCopyOf(await replicasOfContent(context.database, contentOf(recall)), context.tape.endpoint)
   if (copy !== null) await verifyReplica(context, copy.id, { readBack: 'always' }, signal, log)
 }
 
 /** Ends the claim, and sends what it asks for: also when the function is being stopped. */
-async function finish(context: TapeContext, claim: Claim, outcome: ReplicaOutcome, log: Logger): Promise<void> {
+async function finish(
+  context: TapeContext,
+  claim: Claim,
+  outcome: ReplicaOutcome,
+  log: Logger,
+): Promise<void> {
   if ((outcome.change.state === 'present' || isEnd(outcome)) && hasTape(context)) {
     // What is cleared away, another who has taken over would miss.
     await renewClaim(context.database, claim, context.config.CYGNET_LEASE_SECONDS)
     const left = (await findReplica(context.database, claim.replica.id)) ?? claim.replica
-    await tidyUp(context, left, AbortSignal.timeout(ENDING_MS)).catch((error) => log.warn({ error }, 'recall-not-tidied-up'))
-    await letGo(context, left, AbortSignal.timeout(ENDING_MS)).catch((error) => log.warn({ error }, 'recall-not-released'))
+    await tidyUp(context, left, AbortSignal.timeout(ENDING_MS)).catch((error) =>
+      log.warn({ error }, 'recall-not-tidied-up'),
+    )
+    await letGo(context, left, AbortSignal.timeout(ENDING_MS)).catch((error) =>
+      log.warn({ error }, 'recall-not-released'),
+    )
   }
   await endClaim(context.database, claim, outcome, context.now())
   await sendRequests(context, outcome.requests ?? [], AbortSignal.timeout(ENDING_MS))

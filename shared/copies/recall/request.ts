@@ -1,4 +1,7 @@
-/** The wish to have a run in the store until some day: one row a file, and a message for each that must be fetched. */
+/**
+ * The wish to have a run in the store until some day: one row a file, and a message for each that must be
+ * fetched.
+ */
 import type { Transaction } from 'kysely'
 import {
   type Content,
@@ -36,7 +39,10 @@ export interface RecalledFile {
   readonly bucket: string
   readonly key: string
   readonly sizeBytes: number
-  /** The catalogue says that it is in the store already: nothing is fetched, and it stays until `expiresAt` at least. */
+  /**
+   * The catalogue says that it is in the store already: nothing is fetched, and it stays until `expiresAt` at
+   * least.
+   */
   readonly alreadyThere: boolean
   readonly state: ReplicaState
   readonly requestedAt: Date
@@ -53,8 +59,10 @@ const LONGEST_DAYS = 366
 const DAY_MS = 86_400_000
 
 /**
- * Asks for all files of a run, or for none of them. Asked again, it stays longer; what had failed or expired is begun anew.
- * @throws InvalidInputError with a sentence when the run is unknown, its tag must be said, or a file of it can be had nowhere.
+ * Asks for all files of a run, or for none of them. Asked again, it stays longer; what had failed or expired
+ * is begun anew.
+ * @throws InvalidInputError with a sentence when the run is unknown, its tag must be said, or a file of it
+ * can be had nowhere.
  */
 export async function requestRecall(
   context: Context,
@@ -66,7 +74,10 @@ export async function requestRecall(
   return await recallFiles(context, await chooseRun(context.database, choice), wish, at, signal)
 }
 
-/** The same for some files of a run. `gone`: files that were looked for and are not in the store, whatever the catalogue says. */
+/**
+ * The same for some files of a run. `gone`: files that were looked for and are not in the store, whatever the
+ * catalogue says.
+ */
 export async function recallFiles(
   context: Context,
   { run, files }: ChosenRun,
@@ -79,15 +90,25 @@ export async function recallFiles(
     throw new InvalidInputError(`a run is brought back for up to ${LONGEST_DAYS} days, not for ${wish.days}`)
   const reference = { id: run.id, tag: run.tag, runNumber: run.run_number }
   const wished = await inTransaction(context.database, async (trx) => {
-    // The run before its replicas, as everybody locks: from here on the cleaner sees the wish or has deleted before it.
+    // The run before its replicas, as everybody locks: from here on the cleaner sees the wish or has deleted
+    // before it.
     await lockRun(trx, run.id)
     const rows: Wished[] = []
     for (const file of files)
-      rows.push(await wishFor(trx, await lockRunOfContent(trx, contentOfFile(file, reference)), wish, at, gone.has(file)))
+      rows.push(
+        await wishFor(
+          trx,
+          await lockRunOfContent(trx, contentOfFile(file, reference)),
+          wish,
+          at,
+          gone.has(file),
+        ),
+      )
     return rows
   })
   const names = wished.flatMap(({ request: name }) => (name === null ? [] : [{ name }]))
-  // Written down is enough: what is not sent now is sent by the next flush, and the schedule looks at the rows themselves.
+  // Written down is enough: what is not sent now is sent by the next flush, and the schedule looks at the
+  // rows themselves.
   await sendRequests(context, names, signal)
   return { run: reference, files: wished.map(({ file }) => file) }
 }
@@ -98,10 +119,18 @@ interface Wished {
   readonly request: string | null
 }
 
-async function wishFor(trx: Trx, content: Content, wish: RecallWish, at: Date, gone: boolean): Promise<Wished> {
+async function wishFor(
+  trx: Trx,
+  content: Content,
+  wish: RecallWish,
+  at: Date,
+  gone: boolean,
+): Promise<Wished> {
   const where = whereaboutsOf(await replicasOfContent(trx, content), gone)
   if (where.kind === 'nowhere')
-    throw new InvalidInputError(`${content.key} of run ${content.run.runNumber} of ${content.run.tag} cannot be brought back: ${where.why}`)
+    throw new InvalidInputError(
+      `${content.key} of run ${content.run.runNumber} of ${content.run.tag} cannot be brought back: ${where.why}`,
+    )
   const before = await findRecall(trx, content)
   const until = new Date(at.getTime() + wish.days * DAY_MS)
   const change = before === null ? null : changeOf(before, where, wish, until, at)
@@ -116,7 +145,11 @@ async function wishFor(trx: Trx, content: Content, wish: RecallWish, at: Date, g
   if (recall === null) throw new Error('a recall vanished while its run was locked')
   const begun = recall.state === 'requested' && (before === null || change?.state === 'requested')
   if (begun) {
-    await addHistory(trx, [{ runId: content.run.id, what: 'asked back from tape', detail: historyLine(content, wish) }], at)
+    await addHistory(
+      trx,
+      [{ runId: content.run.id, what: 'asked back from tape', detail: historyLine(content, wish) }],
+      at,
+    )
     await addRequests(trx, [recallMessage(recall)], at)
   }
   return { file: answerOf(recall, where), request: begun ? recallMessage(recall).name : null }
@@ -127,13 +160,31 @@ const historyLine = (content: Content, { days, requestedBy }: RecallWish) =>
 
 async function findRecall(trx: Trx, content: Content): Promise<Replica | null> {
   const identity = replicaIdentity('recall', '', content)
-  return (await trx.selectFrom('replicas').selectAll().where('identity', '=', identity).forUpdate().executeTakeFirst()) ?? null
+  return (
+    (await trx
+      .selectFrom('replicas')
+      .selectAll()
+      .where('identity', '=', identity)
+      .forUpdate()
+      .executeTakeFirst()) ?? null
+  )
 }
 
-async function insertRecall(trx: Trx, content: Content, where: Found, wish: RecallWish, until: Date, at: Date): Promise<void> {
+async function insertRecall(
+  trx: Trx,
+  content: Content,
+  where: Found,
+  wish: RecallWish,
+  until: Date,
+  at: Date,
+): Promise<void> {
   const name = `${content.bucket}/${content.key}`
   const requestedBy = wish.requestedBy.slice(0, 100)
-  const row = replicaRow(content, { kind: 'recall', endpoint: '', url: `s3://${name}`, name, requestedBy }, at)
+  const row = replicaRow(
+    content,
+    { kind: 'recall', endpoint: '', url: `s3://${name}`, name, requestedBy },
+    at,
+  )
   await trx
     .insertInto('replicas')
     .values({ ...row, ...stateOf(where), expires_at: until })
@@ -176,7 +227,8 @@ function changeOf(
     lease_until: null,
   }
   if (where.kind === 'in-store') return anew
-  // A stage request that goes on is followed, and an upload that was begun and not seen to end is still to be given up.
+  // A stage request that goes on is followed, and an upload that was begun and not seen to end is still to be
+  // given up.
   const reference = verifiedEtagOf(before) === null ? before.reference : null
   return { ...anew, expires_at: until, attempts: 0, generation: before.generation + 1, reference }
 }

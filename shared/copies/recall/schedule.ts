@@ -21,8 +21,14 @@ export interface RecallsAdvanced {
   readonly expired: number
 }
 
-/** Takes every recall that is due one step further. One that cannot even be written down holds back no other. */
-export async function advanceRecalls(context: TapeContext, signal: AbortSignal, log: Logger): Promise<RecallsAdvanced> {
+/**
+ * Takes every recall that is due one step further. One that cannot even be written down holds back no other.
+ */
+export async function advanceRecalls(
+  context: TapeContext,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<RecallsAdvanced> {
   const expired = await expireRecalls(context, context.now(), signal)
   const began = performance.now()
   const due = (await dueRecalls(context)).values()
@@ -38,7 +44,12 @@ export async function advanceRecalls(context: TapeContext, signal: AbortSignal, 
   }
   await Promise.all(Array.from({ length: AT_ONCE }, advance))
   const count = (state: string) => states.filter((other) => other === state).length
-  return { advanced: states.length - count('busy') - count('not-due'), present: count('present'), failed: count('failed'), expired }
+  return {
+    advanced: states.length - count('busy') - count('not-due'),
+    present: count('present'),
+    failed: count('failed'),
+    expired,
+  }
 }
 
 /** Those that wait longest first. A claim whose lease is over is one whose function died. */
@@ -56,7 +67,9 @@ const dueRecalls = (context: Context) =>
         where.and([where('state', '=', 'failed'), where('next_attempt_at', '<=', context.now())]),
       ]),
     )
-    .where((where) => where.or([where('lease_until', 'is', null), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]))
+    .where((where) =>
+      where.or([where('lease_until', 'is', null), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
+    )
     .orderBy('next_attempt_at')
     .orderBy('id')
     .limit(PAGE)

@@ -1,6 +1,6 @@
 /**
- * The bytes of a copy into the store, through this process: in parts, a few in memory at a time, and there is an object under
- * the key only after the checksums of all that was read were the catalogue's.
+ * The bytes of a copy into the store, through this process: in parts, a few in memory at a time, and there is
+ * an object under the key only after the checksums of all that was read were the catalogue's.
  */
 import { createHash } from 'node:crypto'
 import type { S3Client } from '@aws-sdk/client-s3'
@@ -29,7 +29,10 @@ export const isSmall = (file: TapeFile): boolean => partBytesOf(file) >= file.si
 
 const partBytesOf = (file: TapeFile): number => layUpload(file.sizeBytes, PART_BYTES).partSizeBytes
 
-/** Sends a small file whole, unless its key is taken by then. @throws TransientError with `wrongBytes` when what was read is not the file. */
+/**
+ * Sends a small file whole, unless its key is taken by then. @throws TransientError with `wrongBytes` when
+ * what was read is not the file.
+ */
 export async function putSmall(
   { s3, object, file, open }: StreamedFile,
   isTaken: () => Promise<boolean>,
@@ -42,7 +45,8 @@ export async function putSmall(
 }
 
 /**
- * Sends a file as the parts of an upload. The last part is sent only when all bytes before and in it make the file.
+ * Sends a file as the parts of an upload. The last part is sent only when all bytes before and in it make the
+ * file.
  * @throws TransientError with `wrongBytes` when what was read is not the file.
  */
 export async function sendParts(
@@ -76,9 +80,12 @@ export async function sendParts(
   return sent.toSorted((a, b) => a.number - b.number)
 }
 
-/** In pieces small enough that one that is slow to go is not taken for a store that has stopped taking bytes. */
+/**
+ * In pieces small enough that one that is slow to go is not taken for a store that has stopped taking bytes.
+ */
 async function* slices(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  for (const chunk of chunks) for (let at = 0; at < chunk.length; at += SLICE_BYTES) yield chunk.subarray(at, at + SLICE_BYTES)
+  for (const chunk of chunks)
+    for (let at = 0; at < chunk.length; at += SLICE_BYTES) yield chunk.subarray(at, at + SLICE_BYTES)
 }
 
 /** Passes the bytes on, and throws in place of the end when they are not the file's. */
@@ -86,17 +93,22 @@ async function* asCatalogued(file: TapeFile, bytes: AsyncIterable<Uint8Array>): 
   const checksums = createChecksums()
   for await (const chunk of bytes) {
     checksums.update(chunk)
-    if (checksums.sizeBytes > file.sizeBytes) throw otherBytes(`more than the ${file.sizeBytes} bytes of the catalogue`)
+    if (checksums.sizeBytes > file.sizeBytes)
+      throw otherBytes(`more than the ${file.sizeBytes} bytes of the catalogue`)
     yield chunk
   }
-  if (checksums.sizeBytes < file.sizeBytes) throw otherBytes(`${checksums.sizeBytes} bytes instead of ${file.sizeBytes}`)
+  if (checksums.sizeBytes < file.sizeBytes)
+    throw otherBytes(`${checksums.sizeBytes} bytes instead of ${file.sizeBytes}`)
   const { md5, adler32, sha256 } = await checksums.digest()
   if (md5 !== file.md5 || adler32 !== file.adler32 || sha256 !== file.sha256)
-    throw otherBytes(`other bytes than the catalogue has: md5 ${md5} instead of ${file.md5}, adler32 ${adler32} instead of ${file.adler32}`)
+    throw otherBytes(
+      `other bytes than the catalogue has: md5 ${md5} instead of ${file.md5}, adler32 ${adler32} instead of ${file.adler32}`,
+    )
 }
 
 /** `wrongBytes` in the details: read again, it may have been the way; then it is the endpoint's copy. */
-export const otherBytes = (what: string) => new TransientError(`the tape endpoint gives ${what}`, { wrongBytes: true })
+export const otherBytes = (what: string) =>
+  new TransientError(`the tape endpoint gives ${what}`, { wrongBytes: true })
 
 interface Piece {
   readonly buffer: Buffer
@@ -105,10 +117,14 @@ interface Piece {
 }
 
 /**
- * Pieces of exactly this size, the last one excepted, which comes when the end of the bytes was seen. Buffers that are given back
- * in `free` are filled again: new ones would pile up faster than they are collected.
+ * Pieces of exactly this size, the last one excepted, which comes when the end of the bytes was seen. Buffers
+ * that are given back in `free` are filled again: new ones would pile up faster than they are collected.
  */
-async function* cut(bytes: AsyncIterable<Uint8Array>, pieceBytes: number, free: Buffer[]): AsyncGenerator<Piece> {
+async function* cut(
+  bytes: AsyncIterable<Uint8Array>,
+  pieceBytes: number,
+  free: Buffer[],
+): AsyncGenerator<Piece> {
   let buffer: Buffer = Buffer.allocUnsafe(pieceBytes)
   let filled = 0
   for await (const chunk of bytes) {

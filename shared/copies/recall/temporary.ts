@@ -1,7 +1,8 @@
 /**
- * Where a tape endpoint sends a file by itself. Its PUT knows no condition and would replace whatever the DAQ has written under
- * the key meanwhile; so it goes beside the runs, is compared there, and the store itself then copies it to its key, on
- * condition that nothing is there. The name follows from the recall, and nobody else uses it: what lies there is ours to delete.
+ * Where a tape endpoint sends a file by itself. Its PUT knows no condition and would replace whatever the DAQ
+ * has written under the key meanwhile; so it goes beside the runs, is compared there, and the store itself
+ * then copies it to its key, on condition that nothing is there. The name follows from the recall, and nobody
+ * else uses it: what lies there is ours to delete.
  */
 import { UploadPartCopyCommand } from '@aws-sdk/client-s3'
 import type { StorageContext } from '../../context.ts'
@@ -24,12 +25,24 @@ export const temporaryOf = (recall: Replica): ObjectName => ({
 })
 
 /** What the endpoint has sent, or an earlier try has left there. */
-export const findTemporary = (context: StorageContext, recall: Replica, signal: AbortSignal): Promise<ObjectDescription | null> =>
+export const findTemporary = (
+  context: StorageContext,
+  recall: Replica,
+  signal: AbortSignal,
+): Promise<ObjectDescription | null> =>
   withinSeconds(ANSWER_SECONDS, signal, (limited) => describeObject(context.s3, temporaryOf(recall), limited))
 
-/** Deletes exactly the version that was seen under a recall's temporary name, and nothing under any other name. */
-export async function removeTemporary({ s3, config }: StorageContext, seen: ObjectDescription, signal: AbortSignal): Promise<void> {
-  if (!seen.key.startsWith(PREFIX)) throw new InvalidInputError(`${seen.key} is not a temporary object of a recall: it is not deleted`)
+/**
+ * Deletes exactly the version that was seen under a recall's temporary name, and nothing under any other
+ * name.
+ */
+export async function removeTemporary(
+  { s3, config }: StorageContext,
+  seen: ObjectDescription,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!seen.key.startsWith(PREFIX))
+    throw new InvalidInputError(`${seen.key} is not a temporary object of a recall: it is not deleted`)
   refuseProtected(seen, config.CYGNET_PROTECTED_PREFIXES)
   await withinSeconds(ANSWER_SECONDS, signal, (limited) => deleteObject(s3, seen, limited))
 }

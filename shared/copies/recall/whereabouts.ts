@@ -7,10 +7,15 @@ export type Whereabouts =
   | { readonly kind: 'on-tape'; readonly copy: Replica }
   | { readonly kind: 'nowhere'; readonly why: string }
 
-/** Copies that were verified at the endpoint; one on its disk buffer only (`staged`) can be read just as well. */
+/**
+ * Copies that were verified at the endpoint; one on its disk buffer only (`staged`) can be read just as well.
+ */
 const READABLE: readonly ReplicaState[] = ['on-media', 'staged']
 
-/** @param replicas all of the same contents. @param gone the object was looked for and is not in the store, whatever its row says. */
+/**
+ * @param replicas all of the same contents. @param gone the object was looked for and is not in the store,
+ * whatever its row says.
+ */
 export function whereaboutsOf(replicas: readonly Replica[], gone = false): Whereabouts {
   const cloud = replicas.find((replica) => replica.kind === 'cloud')
   if (cloud?.state === 'present' && !gone) return { kind: 'in-store', cloud }
@@ -23,14 +28,22 @@ export function whereaboutsOf(replicas: readonly Replica[], gone = false): Where
   const copy = tapeCopyOf(replicas)
   if (copy !== null) return { kind: 'on-tape', copy }
   const tape =
-    tapes.length === 0 ? 'it was never copied to tape' : `its copy on tape is ${tapes.map((replica) => replica.state).join(', ')}`
+    tapes.length === 0
+      ? 'it was never copied to tape'
+      : `its copy on tape is ${tapes.map((replica) => replica.state).join(', ')}`
   return { kind: 'nowhere', why: `it is not in the store, and ${tape}` }
 }
 
-/** The verified copy at a tape endpoint, at this one when it is named: one on the medium rather than one on a disk buffer. */
+/**
+ * The verified copy at a tape endpoint, at this one when it is named: one on the medium rather than one on a
+ * disk buffer.
+ */
 export function tapeCopyOf(replicas: readonly Replica[], endpoint?: string): Replica | null {
   const copies = replicas.filter(
-    (replica) => replica.kind === 'tape' && READABLE.includes(replica.state) && (endpoint === undefined || replica.endpoint === endpoint),
+    (replica) =>
+      replica.kind === 'tape' &&
+      READABLE.includes(replica.state) &&
+      (endpoint === undefined || replica.endpoint === endpoint),
   )
   return copies.find((copy) => copy.state === 'on-media') ?? copies[0] ?? null
 }

@@ -1,4 +1,7 @@
-/** What a step of a copy to tape means for its row, its run's history and the people who should hear of it: pure. */
+/**
+ * What a step of a copy to tape means for its row, its run's history and the people who should hear of it:
+ * pure.
+ */
 import { alertRequest, type Severity } from '../../catalogue/next-steps.ts'
 import type { ReplicaOutcome } from '../../catalogue/replica-work.ts'
 import type { Replica } from '../../database/replica-schema.ts'
@@ -11,12 +14,15 @@ import { type OtherCopies, whereToLook } from '../verify/other-copies.ts'
 /** After so many tries in vain people are told; it goes on being tried all the same. */
 const TRIES_BEFORE_TOLD = 6
 
-type Stored = Extract<CopyResult, { kind: 'stored' }> | (Extract<TapeLook, { state: 'present' }> & { readonly how: 'found' })
+type Stored =
+  | Extract<CopyResult, { kind: 'stored' }>
+  | (Extract<TapeLook, { state: 'present' }> & { readonly how: 'found' })
 
 /** Its checksum was compared at the endpoint. */
 export function storedOutcome(replica: Replica, copy: Stored, at: Date): ReplicaOutcome {
   const { verifiedBy, onMedia, how } = copy
-  const through = how === 'streamed' ? 'streamed' : how === 'third-party' ? 'fetched by the endpoint itself' : 'found there'
+  const through =
+    how === 'streamed' ? 'streamed' : how === 'third-party' ? 'fetched by the endpoint itself' : 'found there'
   const where = onMedia ? 'on tape' : "on the endpoint's disk buffer"
   const news = replica.state !== 'staged' || onMedia
   return {
@@ -51,11 +57,24 @@ export function submittedOutcome(replica: Replica, reference: string, at: Date):
 
 /** Another function is just writing it, without a service: looked at again soon, which is no try. */
 export const busyOutcome = (replica: Replica, detail: string, at: Date): ReplicaOutcome => ({
-  change: { state: 'requested', last_error: detail, attempts: Math.max(0, replica.attempts - 1), next_attempt_at: nextLookAt(at, null) },
+  change: {
+    state: 'requested',
+    last_error: detail,
+    attempts: Math.max(0, replica.attempts - 1),
+    next_attempt_at: nextLookAt(at, null),
+  },
 })
 
-/** Tried in vain: again later, and told when it does not stop. `endedInVain`: the service's job is over, the next is a new one. */
-export function failedOutcome(replica: Replica, reason: string, at: Date, endedInVain = false): ReplicaOutcome {
+/**
+ * Tried in vain: again later, and told when it does not stop. `endedInVain`: the service's job is over, the
+ * next is a new one.
+ */
+export function failedOutcome(
+  replica: Replica,
+  reason: string,
+  at: Date,
+  endedInVain = false,
+): ReplicaOutcome {
   const told = replica.attempts >= TRIES_BEFORE_TOLD
   const summary = `${nameOf(replica)} has no copy on tape after ${replica.attempts} tries: ${reason}`
   return {
@@ -66,13 +85,21 @@ export function failedOutcome(replica: Replica, reason: string, at: Date, endedI
       next_attempt_at: retryAt(at, replica.attempts),
       ...(endedInVain ? { reference: null, generation: replica.generation + 1 } : {}),
     },
-    note: replica.attempts === 1 || told ? { what: 'copy to tape failed', detail: `try ${replica.attempts}: ${reason}` } : null,
+    note:
+      replica.attempts === 1 || told
+        ? { what: 'copy to tape failed', detail: `try ${replica.attempts}: ${reason}` }
+        : null,
     requests: told ? [replicaAlert(replica, 'tape-copy-fails', 'error', summary, wishOf(replica))] : [],
   }
 }
 
 /** Nothing more can be done by trying: the store does not hold these contents any more. */
-export function sourceGoneOutcome(replica: Replica, detail: string, others: OtherCopies, at: Date): ReplicaOutcome {
+export function sourceGoneOutcome(
+  replica: Replica,
+  detail: string,
+  others: OtherCopies,
+  at: Date,
+): ReplicaOutcome {
   // What the rows say of the store is not what was just seen there.
   const otherCopy = others.verified.some(({ kind }) => kind === 'tape')
   const reason = `it cannot be copied: ${detail}`
@@ -80,17 +107,35 @@ export function sourceGoneOutcome(replica: Replica, detail: string, others: Othe
   return {
     change: { state: 'failed', last_error: reason, checked_at: at, next_attempt_at: null },
     note: { what: 'copy to tape impossible', detail },
-    requests: [replicaAlert(replica, 'tape-source-gone', otherCopy ? 'error' : 'page', summary, wishOf(replica))],
+    requests: [
+      replicaAlert(replica, 'tape-source-gone', otherCopy ? 'error' : 'page', summary, wishOf(replica)),
+    ],
   }
 }
 
 /** Something else has the name: the copy goes beside it. Null when it has moved aside before. */
-export function besideOutcome(replica: Replica, detail: string, url: (name: string) => string, at: Date): ReplicaOutcome | null {
+export function besideOutcome(
+  replica: Replica,
+  detail: string,
+  url: (name: string) => string,
+  at: Date,
+): ReplicaOutcome | null {
   const name = tapeNameBeside({ bucket: replica.bucket, key: replica.object_key }, replica.sha256)
   if (replica.name === name) return null
   return {
-    change: { name, url: url(name), state: 'requested', attempts: 0, next_attempt_at: null, last_error: detail, checked_at: at },
-    note: { what: 'name on tape taken', detail: `${replica.url}: ${detail}; it stays, the copy goes to ${url(name)}` },
+    change: {
+      name,
+      url: url(name),
+      state: 'requested',
+      attempts: 0,
+      next_attempt_at: null,
+      last_error: detail,
+      checked_at: at,
+    },
+    note: {
+      what: 'name on tape taken',
+      detail: `${replica.url}: ${detail}; it stays, the copy goes to ${url(name)}`,
+    },
     requests: [
       replicaAlert(
         replica,
@@ -109,7 +154,13 @@ export const nameOf = (replica: Pick<Replica, 'run_number' | 'tag' | 'object_key
 export const wishOf = (replica: Replica): string => String(Math.floor(replica.requested_at.getTime() / 1000))
 
 /** One alert a rule and copy; `again` tells a later occurrence from the first. */
-export function replicaAlert(replica: Replica, rule: string, severity: Severity, summary: string, again = ''): Request {
+export function replicaAlert(
+  replica: Replica,
+  rule: string,
+  severity: Severity,
+  summary: string,
+  again = '',
+): Request {
   return alertRequest({
     rule,
     severity,

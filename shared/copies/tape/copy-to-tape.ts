@@ -1,9 +1,15 @@
 /**
- * One copy to tape, from the wish to the verified file: look, copy, compare, write down. Any number of calls, at once or
- * repeated, make one copy.
+ * One copy to tape, from the wish to the verified file: look, copy, compare, write down. Any number of calls,
+ * at once or repeated, make one copy.
  */
 
-import { type Claim, claimTapeCopy, endClaim, type ReplicaOutcome, whileClaimed } from '../../catalogue/replica-work.ts'
+import {
+  type Claim,
+  claimTapeCopy,
+  endClaim,
+  type ReplicaOutcome,
+  whileClaimed,
+} from '../../catalogue/replica-work.ts'
 import { replicasOfContent } from '../../catalogue/replicas.ts'
 import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
@@ -15,7 +21,14 @@ import { sendRequests } from '../../work/send-requests.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
 import { otherCopies } from '../verify/other-copies.ts'
 import { verifyReplica } from '../verify/verify.ts'
-import { besideOutcome, busyOutcome, failedOutcome, sourceGoneOutcome, storedOutcome, submittedOutcome } from './copy-outcome.ts'
+import {
+  besideOutcome,
+  busyOutcome,
+  failedOutcome,
+  sourceGoneOutcome,
+  storedOutcome,
+  submittedOutcome,
+} from './copy-outcome.ts'
 import { noteEndpointFailure, noteEndpointSuccess } from './endpoint-health.ts'
 import { findSource } from './source.ts'
 
@@ -27,10 +40,15 @@ export const hasTape = (context: TapeContext): context is WithTape => context.ta
 export type CopyState = Replica['state'] | 'lost'
 
 /**
- * Makes the next copy that waits, live runs first. Null when none waits, or as many as allowed are under way, or the endpoint
- * rests after failures. Never throws for what goes wrong with the copy: that is written down, with the time of the next try.
+ * Makes the next copy that waits, live runs first. Null when none waits, or as many as allowed are under way,
+ * or the endpoint rests after failures. Never throws for what goes wrong with the copy: that is written down,
+ * with the time of the next try.
  */
-export async function copyNext(context: WithTape, signal: AbortSignal, log: Logger): Promise<CopyState | null> {
+export async function copyNext(
+  context: WithTape,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<CopyState | null> {
   const { config, database, tape } = context
   const claim = await claimTapeCopy(database, tape.endpoint, {
     owner: claimOwner(context),
@@ -44,8 +62,16 @@ export async function copyNext(context: WithTape, signal: AbortSignal, log: Logg
 /** After so long no further copy is begun in the same call: one copy may take most of a function's time. */
 const BEGIN_WITHIN_MS = 45_000
 
-/** Makes copies that wait, so many at once, until none is left that may be made now or the time to begin one is over. Returns how many. */
-export async function copyWaiting(context: WithTape, atOnce: number, signal: AbortSignal, log: Logger): Promise<{ readonly made: number }> {
+/**
+ * Makes copies that wait, so many at once, until none is left that may be made now or the time to begin one
+ * is over. Returns how many.
+ */
+export async function copyWaiting(
+  context: WithTape,
+  atOnce: number,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<{ readonly made: number }> {
   const began = performance.now()
   let made = 0
   const copy = async () => {
@@ -80,7 +106,16 @@ async function workOn(context: WithTape, claim: Claim, signal: AbortSignal, log:
     await noteEndpointSuccess(context.database, context.tape.endpoint, context.now())
     if (outcome.change.state === 'failed') await doubtSource(context, replica, signal, fields)
     const { state, verified_by: verifiedBy, reference } = outcome.change
-    fields.info({ state, verifiedBy, reference, sizeBytes: replica.size_bytes, ms: Math.round(performance.now() - started) }, 'tape-copy')
+    fields.info(
+      {
+        state,
+        verifiedBy,
+        reference,
+        sizeBytes: replica.size_bytes,
+        ms: Math.round(performance.now() - started),
+      },
+      'tape-copy',
+    )
     return state ?? replica.state
   } catch (error) {
     return await giveBack(context, claim, error, signal, fields)
@@ -96,14 +131,21 @@ async function makeCopy(context: WithTape, replica: Replica, signal: AbortSignal
     case 'present':
       return storedOutcome(replica, { ...look, how: 'found' }, at())
     case 'under-way':
-      return replica.reference === null ? busyOutcome(replica, look.detail, at()) : submittedOutcome(replica, replica.reference, at())
+      return replica.reference === null
+        ? busyOutcome(replica, look.detail, at())
+        : submittedOutcome(replica, replica.reference, at())
     case 'different':
       return beside(context, replica, look.detail)
     case 'unverified':
-      return failedOutcome(replica, `there is a file of this name that cannot be verified: ${look.detail}`, at())
+      return failedOutcome(
+        replica,
+        `there is a file of this name that cannot be verified: ${look.detail}`,
+        at(),
+      )
   }
   const found = await findSource(context, replica, signal)
-  if (found.kind === 'gone') return sourceGoneOutcome(replica, found.detail, await otherCopies(context.database, replica), at())
+  if (found.kind === 'gone')
+    return sourceGoneOutcome(replica, found.detail, await otherCopies(context.database, replica), at())
   const endedInVain = look.state === 'failed' && replica.reference !== null
   const attempt = endedInVain ? replica.generation + 1 : replica.generation
   const result = await tape.copy(file, found.source, { attempt }, signal)
@@ -123,27 +165,55 @@ const beside = (context: WithTape, replica: Replica, detail: string): ReplicaOut
   besideOutcome(replica, detail, (name) => context.tape.url(name), context.now()) ??
   failedOutcome(replica, `the name kept for these very contents holds others: ${detail}`, context.now())
 
-/** The store does not give the bytes it should: its copy is verified, so that the catalogue says what is seen. */
-async function doubtSource(context: WithTape, replica: Replica, signal: AbortSignal, log: Logger): Promise<void> {
+/**
+ * The store does not give the bytes it should: its copy is verified, so that the catalogue says what is seen.
+ */
+async function doubtSource(
+  context: WithTape,
+  replica: Replica,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<void> {
   const content = { bucket: replica.bucket, key: replica.object_key, sha256: replica.sha256 }
-  const stored = (await replicasOfContent(context.database, content)).find((copy) => copy.kind === 'cloud' && copy.state === 'present')
+  const stored = (await replicasOfContent(context.database, content)).find(
+    (copy) => copy.kind === 'cloud' && copy.state === 'present',
+  )
   if (stored !== undefined) await verifyReplica(context, stored.id, { readBack: 'always' }, signal, log)
 }
 
 /** Ends the claim and sends what it asks for. */
-export async function finish(context: TapeContext, claim: Claim, outcome: ReplicaOutcome, signal: AbortSignal): Promise<void> {
+export async function finish(
+  context: TapeContext,
+  claim: Claim,
+  outcome: ReplicaOutcome,
+  signal: AbortSignal,
+): Promise<void> {
   await endClaim(context.database, claim, outcome, context.now())
   await sendRequests(context, outcome.requests ?? [], signal)
 }
 
 /** The copy failed, or nobody knows how it ended: it is tried again, and looked for first. */
-async function giveBack(context: WithTape, claim: Claim, thrown: unknown, signal: AbortSignal, log: Logger): Promise<CopyState> {
+async function giveBack(
+  context: WithTape,
+  claim: Claim,
+  thrown: unknown,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<CopyState> {
   const { replica } = claim
   const error = classify(thrown)
   const reason = withoutSecrets(signal.aborted ? 'the function was stopped' : error.message)
-  // Stopped from outside: that is no failure of the copy, and the row should not wait for the end of its lease.
+  // Stopped from outside: that is no failure of the copy, and the row should not wait for the end of its
+  // lease.
   const outcome = signal.aborted
-    ? { change: { state: 'requested' as const, attempts: replica.attempts - 1, next_attempt_at: null, last_error: reason } }
+    ? {
+        change: {
+          state: 'requested' as const,
+          attempts: replica.attempts - 1,
+          next_attempt_at: null,
+          last_error: reason,
+        },
+      }
     : failedOutcome(replica, reason, context.now())
   const ending = AbortSignal.timeout(10_000)
   try {
@@ -153,7 +223,10 @@ async function giveBack(context: WithTape, claim: Claim, thrown: unknown, signal
     log.info({ error }, 'tape-copy-taken-over')
     return 'lost'
   }
-  log.error({ error, state: outcome.change.state, nextAttemptAt: outcome.change.next_attempt_at }, 'tape-copy-failed')
+  log.error(
+    { error, state: outcome.change.state, nextAttemptAt: outcome.change.next_attempt_at },
+    'tape-copy-failed',
+  )
   if (!signal.aborted && error instanceof InvalidInputError) await doubtSource(context, replica, signal, log)
   if (!signal.aborted && error instanceof TransientError) {
     const alerts = await noteEndpointFailure(context.database, context.tape.endpoint, reason, context.now())

@@ -1,4 +1,7 @@
-/** How a tape endpoint fares: while it fails, it is left alone for longer and longer, and people are told once. */
+/**
+ * How a tape endpoint fares: while it fails, it is left alone for longer and longer, and people are told
+ * once.
+ */
 
 import { alertRequest } from '../../catalogue/next-steps.ts'
 import { type Database, inTransaction } from '../../database/connect.ts'
@@ -22,17 +25,35 @@ export async function noteEndpointSuccess(database: Database, endpoint: string, 
 }
 
 /** Counts a failure that may be the endpoint's. Returns the alert that is due, already in the outbox. */
-export async function noteEndpointFailure(database: Database, endpoint: string, error: string, at: Date): Promise<readonly Request[]> {
+export async function noteEndpointFailure(
+  database: Database,
+  endpoint: string,
+  error: string,
+  at: Date,
+): Promise<readonly Request[]> {
   return await inTransaction(database, async (trx) => {
-    const found = await trx.selectFrom('tape_endpoints').selectAll().where('endpoint', '=', endpoint).forUpdate().executeTakeFirst()
+    const found = await trx
+      .selectFrom('tape_endpoints')
+      .selectAll()
+      .where('endpoint', '=', endpoint)
+      .forUpdate()
+      .executeTakeFirst()
     if (found === undefined) return []
     const failures = found.failures + 1
     const failingSince = found.failing_since ?? at
-    const pauseMs = failures <= FAILURES_OF_FILES ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** (failures - FAILURES_OF_FILES - 1), LONGEST_PAUSE_MS)
+    const pauseMs =
+      failures <= FAILURES_OF_FILES
+        ? 0
+        : Math.min(FIRST_PAUSE_MS * 2 ** (failures - FAILURES_OF_FILES - 1), LONGEST_PAUSE_MS)
     const pausedUntil = pauseMs === 0 ? null : new Date(at.getTime() + pauseMs)
     await trx
       .updateTable('tape_endpoints')
-      .set({ failures, paused_until: pausedUntil, failing_since: failingSince, last_error: error.slice(0, MOST_CHARACTERS) })
+      .set({
+        failures,
+        paused_until: pausedUntil,
+        failing_since: failingSince,
+        last_error: error.slice(0, MOST_CHARACTERS),
+      })
       .where('endpoint', '=', endpoint)
       .execute()
     if (failures < FAILURES_TOLD) return []

@@ -1,4 +1,7 @@
-/** Copies that a service works on, or that wait on a disk buffer, followed until they are verified on the medium. */
+/**
+ * Copies that a service works on, or that wait on a disk buffer, followed until they are verified on the
+ * medium.
+ */
 
 import { claimReplica, type ReplicaOutcome } from '../../catalogue/replica-work.ts'
 import type { Replica } from '../../database/replica-schema.ts'
@@ -15,7 +18,10 @@ const AT_ONCE = 8
 /** Rows read from the catalogue at a time. */
 const PAGE = 200
 
-/** Looks at every copy under way whose time has come. Returns how many were looked at, and how many are on the medium now. */
+/**
+ * Looks at every copy under way whose time has come. Returns how many were looked at, and how many are on the
+ * medium now.
+ */
 export async function followCopies(
   context: WithTape,
   signal: AbortSignal,
@@ -53,7 +59,12 @@ const dueCopies = (context: WithTape, after: number) =>
     .limit(PAGE)
     .execute()
 
-async function followCopy(context: WithTape, id: number, signal: AbortSignal, log: Logger): Promise<Replica['state'] | null> {
+async function followCopy(
+  context: WithTape,
+  id: number,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<Replica['state'] | null> {
   const { CYGNET_LEASE_SECONDS: leaseSeconds, CYGNET_TAPE_COPY_SECONDS: lookSeconds } = context.config
   const owner = claimOwner(context)
   const claim = await claimReplica(context.database, id, ['submitted', 'staged'], {
@@ -62,7 +73,12 @@ async function followCopy(context: WithTape, id: number, signal: AbortSignal, lo
   })
   if (claim === null) return null
   const { replica } = claim
-  const fields = log.child({ run: replica.run_number, tag: replica.tag, key: replica.object_key, url: replica.url })
+  const fields = log.child({
+    run: replica.run_number,
+    tag: replica.tag,
+    key: replica.object_key,
+    url: replica.url,
+  })
   const limited = AbortSignal.any([signal, AbortSignal.timeout(lookSeconds * 1000)])
   const outcome = await look(context, replica, limited).catch((error): ReplicaOutcome => {
     fields.warn({ error }, 'tape-copy-not-seen')
@@ -76,21 +92,34 @@ async function followCopy(context: WithTape, id: number, signal: AbortSignal, lo
     throw error
   }
   const state = outcome.change.state ?? replica.state
-  if (state !== replica.state) fields.info({ state, verifiedBy: outcome.change.verified_by, reference: replica.reference }, 'tape-copy')
+  if (state !== replica.state)
+    fields.info({ state, verifiedBy: outcome.change.verified_by, reference: replica.reference }, 'tape-copy')
   return state
 }
 
 async function look(context: WithTape, replica: Replica, signal: AbortSignal): Promise<ReplicaOutcome> {
   const { tape } = context
-  const seen = await tape.look(tapeFileOf(replica), { reference: replica.reference, readBack: 'if-needed' }, signal)
+  const seen = await tape.look(
+    tapeFileOf(replica),
+    { reference: replica.reference, readBack: 'if-needed' },
+    signal,
+  )
   const at = context.now()
   switch (seen.state) {
     case 'present':
       return storedOutcome(replica, { ...seen, how: 'found' }, at)
     case 'under-way':
-      return replica.reference === null ? busyOutcome(replica, seen.detail, at) : submittedOutcome(replica, replica.reference, at)
+      return replica.reference === null
+        ? busyOutcome(replica, seen.detail, at)
+        : submittedOutcome(replica, replica.reference, at)
     case 'unverified':
-      return { change: { last_error: seen.detail, checked_at: at, next_attempt_at: nextLookAt(at, replica.started_at) } }
+      return {
+        change: {
+          last_error: seen.detail,
+          checked_at: at,
+          next_attempt_at: nextLookAt(at, replica.started_at),
+        },
+      }
     case 'different':
       return (
         besideOutcome(replica, seen.detail, (name) => tape.url(name), at) ??

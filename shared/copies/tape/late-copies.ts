@@ -1,4 +1,7 @@
-/** Copies that are not verified on the medium in good time are told to people, each once for every time it was asked for. */
+/**
+ * Copies that are not verified on the medium in good time are told to people, each once for every time it was
+ * asked for.
+ */
 import { sql } from 'kysely'
 import { alertRequest } from '../../catalogue/next-steps.ts'
 import { addRequests, type Request } from '../../work/outbox.ts'
@@ -10,8 +13,8 @@ import type { WithTape } from './copy-to-tape.ts'
 const PAGE = 500
 
 /**
- * Once for every copy that is not verified on the medium so long after it was asked for. A long backlog that was not begun yet is
- * told in one sentence a day: a hundred thousand alerts would hide the one that matters.
+ * Once for every copy that is not verified on the medium so long after it was asked for. A long backlog that
+ * was not begun yet is told in one sentence a day: a hundred thousand alerts would hide the one that matters.
  * @returns how many were told one by one.
  */
 export async function tellLate(context: WithTape, signal: AbortSignal): Promise<number> {
@@ -53,10 +56,17 @@ export async function tellLate(context: WithTape, signal: AbortSignal): Promise<
   return alerts.length
 }
 
-async function backlogAlert({ database, tape, config }: WithTape, since: Date, at: Date): Promise<readonly Request[]> {
+async function backlogAlert(
+  { database, tape, config }: WithTape,
+  since: Date,
+  at: Date,
+): Promise<readonly Request[]> {
   const { files, oldest } = await database
     .selectFrom('replicas')
-    .select((of) => [of.fn.countAll<number>().as('files'), of.fn.min<Date | null>('requested_at').as('oldest')])
+    .select((of) => [
+      of.fn.countAll<number>().as('files'),
+      of.fn.min<Date | null>('requested_at').as('oldest'),
+    ])
     .where('kind', '=', 'tape')
     .where('state', '=', 'requested')
     .where('priority', '=', 'backlog')

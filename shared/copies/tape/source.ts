@@ -11,8 +11,15 @@ export type FoundSource =
   /** The store does not hold these contents any more. */
   | { readonly kind: 'gone'; readonly detail: string }
 
-/** Finds where the contents of a replica can be read. A bucket that keeps versions still has those that were replaced. */
-export async function findSource(context: TapeContext, replica: Replica, signal: AbortSignal): Promise<FoundSource> {
+/**
+ * Finds where the contents of a replica can be read. A bucket that keeps versions still has those that were
+ * replaced.
+ */
+export async function findSource(
+  context: TapeContext,
+  replica: Replica,
+  signal: AbortSignal,
+): Promise<FoundSource> {
   const name = { bucket: replica.bucket, key: replica.object_key }
   const files = await context.database
     .selectFrom('run_files')
@@ -36,7 +43,13 @@ export async function findSource(context: TapeContext, replica: Replica, signal:
     }
     return { kind: 'found', source: sourceOf(context, version) }
   }
-  return { kind: 'gone', detail: object === null ? 'the object is no longer in the store' : 'the store holds other contents under the key' }
+  return {
+    kind: 'gone',
+    detail:
+      object === null
+        ? 'the object is no longer in the store'
+        : 'the store holds other contents under the key',
+  }
 }
 
 const sourceOf = (context: TapeContext, version: ObjectVersion): CopySource => ({
@@ -44,7 +57,11 @@ const sourceOf = (context: TapeContext, version: ObjectVersion): CopySource => (
   open: (signal) => readObject(context.s3, version, signal),
   async presign(lifetimeSeconds) {
     const seconds = Math.min(lifetimeSeconds, LONGEST_LINK_SECONDS)
-    const link = await presignGet(context.publicS3, version, { seconds, now: context.now(), versionId: version.versionId })
+    const link = await presignGet(context.publicS3, version, {
+      seconds,
+      now: context.now(),
+      versionId: version.versionId,
+    })
     return link.url
   },
 })

@@ -1,6 +1,7 @@
 /**
- * The catalogue is the truth, a message is a hint: every file of a run gets its wish for a copy on tape, whether a message asked
- * for it or not, however old it is; a copy that vanished or went bad gets a successor; and one that is late is told.
+ * The catalogue is the truth, a message is a hint: every file of a run gets its wish for a copy on tape,
+ * whether a message asked for it or not, however old it is; a copy that vanished or went bad gets a
+ * successor; and one that is late is told.
  */
 import { alertRequest } from '../../catalogue/next-steps.ts'
 import { claimReplica, endClaim } from '../../catalogue/replica-work.ts'
@@ -53,7 +54,8 @@ export async function wishForCopy(context: WithTape, content: Content, wish: Wis
   const name = wish.beside === true ? tapeNameBeside(object, content.sha256) : tapeName(object)
   const { endpoint } = context.tape
   const url = context.tape.url(name)
-  if (url.length > LONGEST_URL) throw new InvalidInputError(`the address of a copy of ${content.key} is too long for the catalogue`)
+  if (url.length > LONGEST_URL)
+    throw new InvalidInputError(`the address of a copy of ${content.key} is too long for the catalogue`)
   const place = { endpoint, name, url, ...(wish.beside === true ? { variant: 'beside' } : {}) }
   return await requestTapeReplica(
     context.database,
@@ -101,7 +103,12 @@ async function requestMissing(context: WithTape, signal: AbortSignal): Promise<n
 }
 
 /** The wish; null when there can be none, which people are told: it must not keep the others from theirs. */
-async function wishOrTell(context: WithTape, content: Content, wish: Wish, signal: AbortSignal): Promise<Replica | null> {
+async function wishOrTell(
+  context: WithTape,
+  content: Content,
+  wish: Wish,
+  signal: AbortSignal,
+): Promise<Replica | null> {
   try {
     return await wishForCopy(context, content, wish)
   } catch (error) {
@@ -124,8 +131,9 @@ async function wishOrTell(context: WithTape, content: Content, wish: Wish, signa
 }
 
 /**
- * One that vanished is made again under its name; beside one that went bad another is made, and the bad one stays for people. One
- * that was given up because its source was gone is made when the source was verified since.
+ * One that vanished is made again under its name; beside one that went bad another is made, and the bad one
+ * stays for people. One that was given up because its source was gone is made when the source was verified
+ * since.
  */
 async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<number> {
   const { database, tape } = context
@@ -168,7 +176,10 @@ async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<nu
           .where('source.kind', '=', 'cloud')
           .where('source.state', '=', 'present')
           .where((either) =>
-            either.or([either('replicas.state', '!=', 'failed'), either('source.verified_at', '>', either.ref('replicas.checked_at'))]),
+            either.or([
+              either('replicas.state', '!=', 'failed'),
+              either('source.verified_at', '>', either.ref('replicas.checked_at')),
+            ]),
           ),
       ),
     )
@@ -180,17 +191,27 @@ async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<nu
     if (signal.aborted) break
     if (replica.state !== 'suspicious') renewed += (await askAgain(context, replica)) ? 1 : 0
     else {
-      const wish = await wishOrTell(context, contentOf(replica), { priority: 'live', requestedBy: 'sweep', beside: true }, signal)
+      const wish = await wishOrTell(
+        context,
+        contentOf(replica),
+        { priority: 'live', requestedBy: 'sweep', beside: true },
+        signal,
+      )
       renewed += wish === null ? 0 : 1
     }
   }
   return renewed
 }
 
-/** Puts a copy that cannot be counted on any more back among those to be made. False when somebody is at it. */
+/**
+ * Puts a copy that cannot be counted on any more back among those to be made. False when somebody is at it.
+ */
 export async function askAgain(context: WithTape, replica: Replica): Promise<boolean> {
   const owner = `${context.owner}-again`
-  const claim = await claimReplica(context.database, replica.id, ['missing', 'failed'], { owner, leaseSeconds: 30 })
+  const claim = await claimReplica(context.database, replica.id, ['missing', 'failed'], {
+    owner,
+    leaseSeconds: 30,
+  })
   if (claim === null) return false
   const at = context.now()
   const change = {

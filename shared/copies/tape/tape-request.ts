@@ -25,13 +25,14 @@ export function parseTapeRequest(body: string): TapeRequest {
     throw new InvalidInputError('a request for a tape copy is not JSON', {}, { cause })
   }
   const result = schema.safeParse(json)
-  if (!result.success) throw new InvalidInputError(`a request for a tape copy is malformed: ${z.prettifyError(result.error)}`)
+  if (!result.success)
+    throw new InvalidInputError(`a request for a tape copy is malformed: ${z.prettifyError(result.error)}`)
   return result.data
 }
 
 /**
- * Writes the wish down, so that the message may go: from then on the row is the truth. A copy that could not be made because
- * its source was gone is tried again: the contents may have come back.
+ * Writes the wish down, so that the message may go: from then on the row is the truth. A copy that could not
+ * be made because its source was gone is tried again: the contents may have come back.
  * @throws InvalidInputError when the catalogue has no such contents.
  */
 export async function acceptTapeRequest(context: WithTape, request: TapeRequest): Promise<Replica> {
@@ -49,7 +50,10 @@ export async function acceptTapeRequest(context: WithTape, request: TapeRequest)
     throw new InvalidInputError(
       `a tape copy was asked of contents that the catalogue does not know: ${request.key}, sha256 ${request.sha256}`,
     )
-  const wish = await wishForCopy(context, contentOfFile(file, file), { priority: request.priority, requestedBy: 'tape-requests' })
+  const wish = await wishForCopy(context, contentOfFile(file, file), {
+    priority: request.priority,
+    requestedBy: 'tape-requests',
+  })
   const givenUp = wish.state === 'failed' && wish.next_attempt_at === null
   if (givenUp || wish.state === 'missing') await askAgain(context, wish)
   return wish

@@ -7,7 +7,10 @@ import { describeObject, type ObjectDescription, readObject } from '../../storag
 import type { LookOptions, TapeFile } from '../../tape/driver.ts'
 
 export type Check =
-  /** `object`: the version in the store that was verified, for cloud copies. `isHearsay`: see TapeLook, no other copy is deleted on it. */
+  /**
+   * `object`: the version in the store that was verified, for cloud copies. `isHearsay`: see TapeLook, no
+   * other copy is deleted on it.
+   */
   | {
       readonly state: 'verified'
       readonly by: string
@@ -18,12 +21,14 @@ export type Check =
   | { readonly state: 'missing' }
   /** There, with other bytes. */
   | { readonly state: 'different'; readonly detail: string }
-  /** Nothing could be said: the endpoint is not the configured one, states no checksum, or cannot be read now. */
+  /**
+   * Nothing could be said: the endpoint is not the configured one, states no checksum, or cannot be read now.
+   */
   | { readonly state: 'unknown'; readonly detail: string }
 
 /**
- * `readBack`: whether the bytes are read. `never` trusts only what the place itself computed (a store's own checksum, an
- * endpoint's digest), `if-needed` reads where nothing is stated, `always` reads.
+ * `readBack`: whether the bytes are read. `never` trusts only what the place itself computed (a store's own
+ * checksum, an endpoint's digest), `if-needed` reads where nothing is stated, `always` reads.
  * @throws what passes with time: the place does not answer.
  */
 export async function checkReplica(
@@ -53,13 +58,24 @@ export const tapeFileOf = (replica: Replica): TapeFile => ({
   runNumber: replica.run_number,
 })
 
-async function checkTape({ tape }: TapeContext, replica: Replica, readBack: LookOptions['readBack'], signal: AbortSignal): Promise<Check> {
+async function checkTape(
+  { tape }: TapeContext,
+  replica: Replica,
+  readBack: LookOptions['readBack'],
+  signal: AbortSignal,
+): Promise<Check> {
   if (tape === null || tape.endpoint !== replica.endpoint)
     return { state: 'unknown', detail: `the tape endpoint ${replica.endpoint} is not the configured one` }
   const look = await tape.look(tapeFileOf(replica), { reference: replica.reference, readBack }, signal)
   switch (look.state) {
     case 'present':
-      return { state: 'verified', by: look.verifiedBy, onMedia: look.onMedia, object: null, ...(look.isHearsay && { isHearsay: true }) }
+      return {
+        state: 'verified',
+        by: look.verifiedBy,
+        onMedia: look.onMedia,
+        object: null,
+        ...(look.isHearsay && { isHearsay: true }),
+      }
     case 'different':
       return { state: 'different', detail: look.detail }
     case 'absent':
@@ -71,7 +87,12 @@ async function checkTape({ tape }: TapeContext, replica: Replica, readBack: Look
   }
 }
 
-async function checkObject(context: TapeContext, replica: Replica, readBack: LookOptions['readBack'], signal: AbortSignal): Promise<Check> {
+async function checkObject(
+  context: TapeContext,
+  replica: Replica,
+  readBack: LookOptions['readBack'],
+  signal: AbortSignal,
+): Promise<Check> {
   const object = await describeObject(context.s3, { bucket: replica.bucket, key: replica.object_key }, signal)
   if (object === null) return { state: 'missing' }
   if (object.sizeBytes !== replica.size_bytes)
@@ -81,18 +102,26 @@ async function checkObject(context: TapeContext, replica: Replica, readBack: Loo
     return stated.agrees
       ? { state: 'verified', by: stated.by, onMedia: true, object }
       : { state: 'different', detail: `${stated.by} is not that of the catalogue` }
-  if (readBack === 'never') return { state: 'unknown', detail: 'the store states no checksum of the whole object' }
+  if (readBack === 'never')
+    return { state: 'unknown', detail: 'the store states no checksum of the whole object' }
   const { md5, adler32, sha256 } = await digestsOf(readObject(context.s3, object, signal))
   const wrong = md5 !== replica.md5 || adler32 !== replica.adler32 || sha256 !== replica.sha256
   if (wrong) return { state: 'different', detail: `its md5 is ${md5} instead of ${replica.md5}` }
   return { state: 'verified', by: 'read back: md5, adler32, sha256', onMedia: true, object }
 }
 
-/** What the store itself says of the contents; what the uploader wrote beside them proves nothing of the bytes. */
-function statedByStore(object: ObjectDescription, replica: Replica): { readonly by: string; readonly agrees: boolean } | null {
+/**
+ * What the store itself says of the contents; what the uploader wrote beside them proves nothing of the
+ * bytes.
+ */
+function statedByStore(
+  object: ObjectDescription,
+  replica: Replica,
+): { readonly by: string; readonly agrees: boolean } | null {
   for (const { by, digests } of object.stated) {
     if (by === 'uploader') continue
-    if (digests.sha256 !== undefined) return { by: `sha256 of the ${by}`, agrees: digests.sha256 === replica.sha256 }
+    if (digests.sha256 !== undefined)
+      return { by: `sha256 of the ${by}`, agrees: digests.sha256 === replica.sha256 }
     if (digests.md5 !== undefined) return { by: `md5 of the ${by}`, agrees: digests.md5 === replica.md5 }
   }
   return null

@@ -1,6 +1,6 @@
 /**
- * A copy that the catalogue has in the store and somebody just did not find there: looked at again and written down as missing, with
- * the alert that is due, so that not only who asked knows of it.
+ * A copy that the catalogue has in the store and somebody just did not find there: looked at again and
+ * written down as missing, with the alert that is due, so that not only who asked knows of it.
  */
 
 import type { TapeContext } from '../../context.ts'
@@ -8,10 +8,16 @@ import type { Replica } from '../../database/replica-schema.ts'
 import { runWithin } from '../../time/limits.ts'
 import { verifyReplica } from './verify.ts'
 
-/** True when the copy is missing: it is not asked about again, because the catalogue has it as missing from now on. */
+/**
+ * True when the copy is missing: it is not asked about again, because the catalogue has it as missing from
+ * now on.
+ */
 export type ConfirmLoss = (copy: Replica, signal: AbortSignal) => Promise<boolean>
 
-/** For all copies of one answer together: somebody waits for it. The others are found by who asks next, or by the scrub. */
+/**
+ * For all copies of one answer together: somebody waits for it. The others are found by who asks next, or by
+ * the scrub.
+ */
 const WITHIN_MS = 2000
 /** What did not find it was the first look. */
 const SECOND_LOOK_MS = 200
@@ -28,7 +34,10 @@ export function createConfirmLoss(context: TapeContext, withinMs = WITHIN_MS): C
     const options = { readBack: 'never', secondLookMs: SECOND_LOOK_MS } as const
     const limits = { timeoutSeconds: (endsMs - nowMs) / 1000, stop: signal }
     try {
-      const seen = await runWithin((held) => verifyReplica(context, copy.id, options, held, context.log), limits)
+      const seen = await runWithin(
+        (held) => verifyReplica(context, copy.id, options, held, context.log),
+        limits,
+      )
       return seen?.outcome === 'missing'
     } catch (error) {
       signal.throwIfAborted()

@@ -1,4 +1,7 @@
-/** Whether a run is where it should be, after its copies were looked at: each file in the store and on tape. Pure. */
+/**
+ * Whether a run is where it should be, after its copies were looked at: each file in the store and on tape.
+ * Pure.
+ */
 import type { Replica } from '../../database/replica-schema.ts'
 import { timeText } from '../../time/text.ts'
 import type { FileOfRun } from './files-of-run.ts'
@@ -12,15 +15,20 @@ export interface Lacking {
 }
 
 /**
- * The files that have no copy in the store or none on the medium that was verified just now. One that was deleted from the store by
- * us is not wanted there.
+ * The files that have no copy in the store or none on the medium that was verified just now. One that was
+ * deleted from the store by us is not wanted there.
  * @param verified ids of the copies that were.
  */
-export function lackingCopies(files: readonly FileOfRun[], verified: ReadonlySet<number>): readonly Lacking[] {
+export function lackingCopies(
+  files: readonly FileOfRun[],
+  verified: ReadonlySet<number>,
+): readonly Lacking[] {
   return files.flatMap(({ tag, runNumber, file, copies }) => {
     const inStore = copies.filter(({ kind }) => kind === 'cloud')
     const onTape = copies.filter(({ kind }) => kind === 'tape')
-    const isInStore = copies.some(({ id, kind }) => kind !== 'tape' && verified.has(id)) || inStore.some(({ state }) => state === 'deleted')
+    const isInStore =
+      copies.some(({ id, kind }) => kind !== 'tape' && verified.has(id)) ||
+      inStore.some(({ state }) => state === 'deleted')
     const isOnTape = onTape.some(({ id, state }) => verified.has(id) && state === 'on-media')
     const why = [
       ...(isInStore ? [] : [`no verified copy in the store: ${statesOf(inStore, 'none is known')}`]),
@@ -30,15 +38,29 @@ export function lackingCopies(files: readonly FileOfRun[], verified: ReadonlySet
   })
 }
 
-/** Of copies at one place. One that counted when it was written down, and does not by what was just seen, was not verified now. */
+/**
+ * Of copies at one place. One that counted when it was written down, and does not by what was just seen, was
+ * not verified now.
+ */
 function statesOf(copies: readonly Replica[], none: string): string {
-  const states = copies.map(({ state }) => (state === 'on-media' || state === 'present' ? 'not verified now' : state))
+  const states = copies.map(({ state }) =>
+    state === 'on-media' || state === 'present' ? 'not verified now' : state,
+  )
   return states.length === 0 ? none : states.join(', ')
 }
 
 /** What people should know of a copy that is not where it can be looked at from here. */
-export function asCatalogued({ kind, state, last_error: error, verified_at: at, deleted_at: deletedAt }: Replica): string {
-  if (kind === 'local') return state === 'present' && at !== null ? `not seen from here; noted ${timeText(at)} UTC` : 'not seen from here'
+export function asCatalogued({
+  kind,
+  state,
+  last_error: error,
+  verified_at: at,
+  deleted_at: deletedAt,
+}: Replica): string {
+  if (kind === 'local')
+    return state === 'present' && at !== null
+      ? `not seen from here; noted ${timeText(at)} UTC`
+      : 'not seen from here'
   if (state === 'deleted') return `by us${deletedAt === null ? '' : `, ${timeText(deletedAt)} UTC`}`
   return error ?? NOT_THERE[state] ?? 'not looked at'
 }

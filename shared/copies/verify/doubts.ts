@@ -6,7 +6,10 @@ import type { Replica } from '../../database/replica-schema.ts'
 import { describeObject } from '../../storage/objects.ts'
 import { statusOf } from '../../storage/send-body.ts'
 
-/** An account that may not look at the bucket itself gets the benefit of the doubt: somebody must have made it. */
+/**
+ * An account that may not look at the bucket itself gets the benefit of the doubt: somebody must have made
+ * it.
+ */
 export async function bucketIsThere(s3: S3Client, bucket: string, signal: AbortSignal): Promise<boolean> {
   try {
     await s3.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: signal })
@@ -18,8 +21,14 @@ export async function bucketIsThere(s3: S3Client, bucket: string, signal: AbortS
   }
 }
 
-/** Whether the key holds a version that the ledger has heard of and that waits to be catalogued, or is being. */
-export async function newerVersion(context: TapeContext, replica: Replica, signal: AbortSignal): Promise<boolean> {
+/**
+ * Whether the key holds a version that the ledger has heard of and that waits to be catalogued, or is being.
+ */
+export async function newerVersion(
+  context: TapeContext,
+  replica: Replica,
+  signal: AbortSignal,
+): Promise<boolean> {
   const name = { bucket: replica.bucket, key: replica.object_key }
   const object = await describeObject(context.s3, name, signal)
   if (object === null) return false
@@ -36,8 +45,8 @@ export async function newerVersion(context: TapeContext, replica: Replica, signa
 }
 
 /**
- * What speaks against contents that are what was catalogued: their digest was not the stated one when they were catalogued, so
- * that the catalogue's checksums are those of the wrong bytes. Null where nothing does.
+ * What speaks against contents that are what was catalogued: their digest was not the stated one when they
+ * were catalogued, so that the catalogue's checksums are those of the wrong bytes. Null where nothing does.
  */
 export async function statedOtherwise(database: Database, replica: Replica): Promise<string | null> {
   const files = await database
@@ -50,5 +59,7 @@ export async function statedOtherwise(database: Database, replica: Replica): Pro
     .where('integrity', '=', 'mismatch')
     .limit(1)
     .execute()
-  return files.length === 0 ? null : 'its bytes are those that were catalogued, and a checksum stated for them disagrees'
+  return files.length === 0
+    ? null
+    : 'its bytes are those that were catalogued, and a checksum stated for them disagrees'
 }

@@ -1,4 +1,7 @@
-/** The files of a run that count, each with every copy of its contents: what people ask of a run by its number. */
+/**
+ * The files of a run that count, each with every copy of its contents: what people ask of a run by its
+ * number.
+ */
 
 import { copiesOfFile, replicasOfRun } from '../../catalogue/replicas.ts'
 import type { Database } from '../../database/connect.ts'
@@ -26,10 +29,14 @@ export async function filesOfRun(
 ): Promise<FilesOfRun> {
   const files: FileOfRun[] = []
   const copies: Replica[] = []
-  for (const { id, tag, run_number: runNumber } of await findRuns(database, { runNumber: run.run, tag: run.tag })) {
+  for (const { id, tag, run_number: runNumber } of await findRuns(database, {
+    runNumber: run.run,
+    tag: run.tag,
+  })) {
     const own = await replicasOfRun(database, id)
     copies.push(...own)
-    for (const file of await liveFiles(database, id)) files.push({ tag, runNumber, file, copies: copiesOfFile(file, own) })
+    for (const file of await liveFiles(database, id))
+      files.push({ tag, runNumber, file, copies: copiesOfFile(file, own) })
   }
   return { files, copies }
 }

@@ -10,14 +10,16 @@ export interface OtherCopies {
   /** Verified, at a place that Cygnet looks at itself: they make one bad copy less than a loss. */
   readonly verified: readonly Replica[]
   /**
-   * On the disk of the DAQ, where its own program saw them. Nobody notices from here when such a file is removed: it is where people
-   * should look, and no reason to keep quiet.
+   * On the disk of the DAQ, where its own program saw them. Nobody notices from here when such a file is
+   * removed: it is where people should look, and no reason to keep quiet.
    */
   readonly onDisk: readonly Replica[]
 }
 
 export async function otherCopies(executor: Executor, replica: Replica): Promise<OtherCopies> {
-  const others = (await replicasOfContent(executor, contentOf(replica))).filter((copy) => copy.id !== replica.id)
+  const others = (await replicasOfContent(executor, contentOf(replica))).filter(
+    (copy) => copy.id !== replica.id,
+  )
   return {
     verified: others.filter(
       (copy) =>
@@ -26,7 +28,9 @@ export async function otherCopies(executor: Executor, replica: Replica): Promise
         copy.verified_at !== null &&
         !(isStoreCopy(copy) && isStoreCopy(replica)),
     ),
-    onDisk: others.filter((copy) => copy.kind === 'local' && (copy.state === 'present' || copy.state === 'deleting')),
+    onDisk: others.filter(
+      (copy) => copy.kind === 'local' && (copy.state === 'present' || copy.state === 'deleting'),
+    ),
   }
 }
 

@@ -1,4 +1,6 @@
-/** What was seen of a copy, as its row, its run's history and the people who should hear of it get it: pure. */
+/**
+ * What was seen of a copy, as its row, its run's history and the people who should hear of it get it: pure.
+ */
 
 import type { ReplicaOutcome } from '../../catalogue/replica-work.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
@@ -8,18 +10,35 @@ import type { Seen } from './look.ts'
 import { type OtherCopies, whereToLook } from './other-copies.ts'
 
 /** States in which a copy is where it can be looked at. */
-export const VERIFIABLE_STATES = ['present', 'on-media', 'staged', 'missing', 'suspicious'] as const satisfies readonly ReplicaState[]
+export const VERIFIABLE_STATES = [
+  'present',
+  'on-media',
+  'staged',
+  'missing',
+  'suspicious',
+] as const satisfies readonly ReplicaState[]
 
 /** A line of the history tells of changes only: what is verified once more is in the row. */
 export function seenOutcome(replica: Replica, seen: Seen, at: Date): Pick<ReplicaOutcome, 'change' | 'note'> {
   switch (seen.state) {
     case 'verified': {
       const state = replica.kind !== 'tape' ? 'present' : seen.onMedia ? 'on-media' : 'staged'
-      const verified = { verified_at: at, verified_by: seen.by.slice(0, 255), checked_at: at, last_error: null }
+      const verified = {
+        verified_at: at,
+        verified_by: seen.by.slice(0, 255),
+        checked_at: at,
+        last_error: null,
+      }
       return {
-        change: { ...verified, ...changedTo(replica, state), ...(replica.kind === 'tape' ? followed(state, at) : {}) },
+        change: {
+          ...verified,
+          ...changedTo(replica, state),
+          ...(replica.kind === 'tape' ? followed(state, at) : {}),
+        },
         note:
-          replica.state === state ? null : { what: WORDS[state], detail: `${replica.url}: was ${replica.state}, verified by ${seen.by}` },
+          replica.state === state
+            ? null
+            : { what: WORDS[state], detail: `${replica.url}: was ${replica.state}, verified by ${seen.by}` },
       }
     }
     case 'missing':
@@ -31,7 +50,11 @@ export function seenOutcome(replica: Replica, seen: Seen, at: Date): Pick<Replic
   }
 }
 
-const WORDS = { present: 'copy verified again', 'on-media': 'on tape', staged: "on the endpoint's disk buffer" } as const
+const WORDS = {
+  present: 'copy verified again',
+  'on-media': 'on tape',
+  staged: "on the endpoint's disk buffer",
+} as const
 
 /** One that is on the disk buffer is followed from there to the medium. */
 const followed = (state: ReplicaState, at: Date) => ({ next_attempt_at: state === 'staged' ? at : null })
@@ -49,7 +72,11 @@ function badNews(replica: Replica, state: 'missing' | 'suspicious', detail: stri
  * The alert for a copy that is missing or suspicious; once for each time that it was good before.
  * @param others what else there is of the same contents.
  */
-export function doubtAlert(replica: Replica, seen: Extract<Seen, { state: 'missing' | 'suspicious' }>, others: OtherCopies): Request {
+export function doubtAlert(
+  replica: Replica,
+  seen: Extract<Seen, { state: 'missing' | 'suspicious' }>,
+  others: OtherCopies,
+): Request {
   const what = seen.state === 'missing' ? 'is missing' : `is suspicious (${seen.detail})`
   const about = `${nameOf(replica)}: ${replica.url} ${what}`
   const again = replica.verified_at?.toISOString() ?? 'never'
@@ -59,7 +86,13 @@ export function doubtAlert(replica: Replica, seen: Extract<Seen, { state: 'missi
     return replicaAlert(replica, 'last-copy-in-danger', 'page', summary, again)
   }
   const severity = replica.kind === 'recall' ? 'warning' : 'error'
-  return replicaAlert(replica, `copy-${seen.state}`, severity, `${about}; ${wayOut(replica, others.verified)}`, again)
+  return replicaAlert(
+    replica,
+    `copy-${seen.state}`,
+    severity,
+    `${about}; ${wayOut(replica, others.verified)}`,
+    again,
+  )
 }
 
 function wayOut(replica: Replica, others: readonly Replica[]): string {
@@ -67,5 +100,7 @@ function wayOut(replica: Replica, others: readonly Replica[]): string {
   const there = `${other?.url} was verified ${other?.verified_at?.toISOString() ?? ''}`
   if (other?.kind === 'tape')
     return `${there}: \`cygnet recall ${replica.run_number} --tag ${replica.tag}\` brings the run back from tape; keep that copy`
-  return replica.kind === 'tape' ? `${there}: keep it until a new copy on tape is verified` : `${there}: keep it`
+  return replica.kind === 'tape'
+    ? `${there}: keep it until a new copy on tape is verified`
+    : `${there}: keep it`
 }

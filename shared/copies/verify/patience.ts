@@ -1,4 +1,7 @@
-/** A place that does not answer several times in a row is left alone for the rest of the work, so that the others get their turn. */
+/**
+ * A place that does not answer several times in a row is left alone for the rest of the work, so that the
+ * others get their turn.
+ */
 import type { Replica } from '../../database/replica-schema.ts'
 
 const FAILURES_BORNE = 3

@@ -1,6 +1,7 @@
 /**
- * The scrub: every copy is verified again at least once in CYGNET_SCRUB_DAYS, the one looked at longest ago first, one at a time
- * and so many bytes a run, so that it never stands in the way of copies that are being made.
+ * The scrub: every copy is verified again at least once in CYGNET_SCRUB_DAYS, the one looked at longest ago
+ * first, one at a time and so many bytes a run, so that it never stands in the way of copies that are being
+ * made.
  */
 import { sql } from 'kysely'
 import type { TapeContext } from '../../context.ts'
@@ -12,7 +13,10 @@ import { createPatience } from './patience.ts'
 import { NOTHING_VERIFIED, summedUp, type VerifySummary, verifyReplica } from './verify.ts'
 
 const DAY_MS = 86_400_000
-/** What vanished, and what nothing could be said of, is looked at again after this long and not only at its next turn. */
+/**
+ * What vanished, and what nothing could be said of, is looked at again after this long and not only at its
+ * next turn.
+ */
 const DOUBT_MS = DAY_MS
 /** Rows looked up for one run: more than it gets through. */
 const MOST_AT_ONCE = 2000
@@ -24,7 +28,10 @@ export interface ScrubProgress extends VerifySummary {
 
 type Due = Pick<Replica, 'id' | 'kind' | 'endpoint' | 'size_bytes'>
 
-/** Ends, without throwing, when the signal aborts: the next run goes on there. @throws what the database throws. */
+/**
+ * Ends, without throwing, when the signal aborts: the next run goes on there. @throws what the database
+ * throws.
+ */
 export async function scrub(
   context: TapeContext,
   options: { readonly secondLookMs?: number },
@@ -72,7 +79,9 @@ async function dueReplicas({ database, tape, config, now }: TapeContext): Promis
     .where((where) =>
       where.or([
         where('kind', 'in', ['cloud', 'recall']),
-        ...(endpoint === null ? [] : [where.and([where('kind', '=', 'tape'), where('endpoint', '=', endpoint)])]),
+        ...(endpoint === null
+          ? []
+          : [where.and([where('kind', '=', 'tape'), where('endpoint', '=', endpoint)])]),
       ]),
     )
     .where((where) =>
@@ -81,11 +90,16 @@ async function dueReplicas({ database, tape, config, now }: TapeContext): Promis
         where('checked_at', '<', cycle),
         where.and([
           where('checked_at', '<', doubt),
-          where.or([where('state', '=', 'missing'), where.and([where('state', '!=', 'suspicious'), where('last_error', 'is not', null)])]),
+          where.or([
+            where('state', '=', 'missing'),
+            where.and([where('state', '!=', 'suspicious'), where('last_error', 'is not', null)]),
+          ]),
         ]),
       ]),
     )
-    .where((where) => where.or([where('lease_until', 'is', null), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]))
+    .where((where) =>
+      where.or([where('lease_until', 'is', null), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
+    )
     .orderBy('checked_at')
     .orderBy('id')
     .limit(MOST_AT_ONCE)
@@ -103,12 +117,19 @@ async function isResting(database: Database, endpoint: string, at: Date): Promis
   return health !== undefined
 }
 
-/** It had the whole time of a run and was not read to its end: it must not keep the others from their turn for ever. */
+/**
+ * It had the whole time of a run and was not read to its end: it must not keep the others from their turn for
+ * ever.
+ */
 async function noteTooSlow({ database, now }: TapeContext, { id }: Due): Promise<void> {
   const at = now()
   await database
     .updateTable('replicas')
-    .set({ checked_at: at, last_error: 'it could not be read to its end in the time of one run of the scrub', updated_at: at })
+    .set({
+      checked_at: at,
+      last_error: 'it could not be read to its end in the time of one run of the scrub',
+      updated_at: at,
+    })
     .where('id', '=', id)
     .where('lease_owner', 'is', null)
     .execute()

@@ -6,7 +6,10 @@ import { VERIFIABLE_STATES } from './outcome.ts'
 export type VerifySelection =
   /** Every copy of a run, in every tag that has the number unless one is named. */
   | { readonly run: number; readonly tag?: string | undefined }
-  /** This share of all copies; the same seed chooses the same of the same copies. At least one is chosen where there is any. */
+  /**
+   * This share of all copies; the same seed chooses the same of the same copies. At least one is chosen where
+   * there is any.
+   */
   | { readonly sample: number; readonly seed: string }
   | { readonly all: true }
 
@@ -19,7 +22,10 @@ export interface SelectedReplica {
 const PAGE = 500
 
 /** Copies on the DAQ's disk are left out: they are not seen from here. */
-export async function* selectReplicas(database: Database, selection: VerifySelection): AsyncGenerator<SelectedReplica> {
+export async function* selectReplicas(
+  database: Database,
+  selection: VerifySelection,
+): AsyncGenerator<SelectedReplica> {
   if (!('sample' in selection)) return yield* pages(database, selection)
   let chosen = 0
   let nearest: { readonly replica: SelectedReplica; readonly lot: number } | null = null
@@ -34,13 +40,17 @@ export async function* selectReplicas(database: Database, selection: VerifySelec
 }
 
 /** All uses of the run number: what another run has overwritten in the store may be on tape still. */
-function usesOf(database: Database, { run, tag }: { readonly run: number; readonly tag?: string | undefined }) {
+function usesOf(
+  database: Database,
+  { run, tag }: { readonly run: number; readonly tag?: string | undefined },
+) {
   const uses = database.selectFrom('runs').select('id').where('run_number', '=', run)
   return tag === undefined ? uses : uses.where('tag', '=', tag)
 }
 
 /** A number in [0, 1) that follows from the seed and the copy. */
-const lotOf = (seed: string, identity: Buffer) => createHash('sha256').update(seed).update(identity).digest().readUIntBE(0, 6) / 2 ** 48
+const lotOf = (seed: string, identity: Buffer) =>
+  createHash('sha256').update(seed).update(identity).digest().readUIntBE(0, 6) / 2 ** 48
 
 async function* pages(database: Database, selection: Exclude<VerifySelection, { sample: number }>) {
   for (let after = 0; ; ) {

@@ -1,7 +1,7 @@
 /**
- * Verification as a service: copies are looked at and their checksums compared with the catalogue's, and what was seen is
- * written down with its date. Nothing is ever deleted or called bad for good here: a copy is `missing` or `suspicious`, which
- * are facts of what was seen, and comes back when it is seen to be right.
+ * Verification as a service: copies are looked at and their checksums compared with the catalogue's, and what
+ * was seen is written down with its date. Nothing is ever deleted or called bad for good here: a copy is
+ * `missing` or `suspicious`, which are facts of what was seen, and comes back when it is seen to be right.
  */
 
 import { type Claim, claimReplica, endClaim, whileClaimed } from '../../catalogue/replica-work.ts'
@@ -31,9 +31,11 @@ export interface Verification {
 }
 
 /**
- * Verifies one copy now and writes down what was seen, with its history line, the alert that is due and the legacy statuses, in
- * one transaction. Null when there is nothing to be verified: the copy is not made yet, was deleted, is on the DAQ's disk.
- * @throws the signal's reason when it aborts (the row stays as it was), else only what the catalogue's database throws.
+ * Verifies one copy now and writes down what was seen, with its history line, the alert that is due and the
+ * legacy statuses, in one transaction. Null when there is nothing to be verified: the copy is not made yet,
+ * was deleted, is on the DAQ's disk.
+ * @throws the signal's reason when it aborts (the row stays as it was), else only what the catalogue's
+ * database throws.
  */
 export async function verifyReplica(
   context: TapeContext,
@@ -58,9 +60,19 @@ export async function verifyReplica(
     throw lost
   }
   const detail = detailOf(seen)
-  const fields = { run: replica.run_number, tag: replica.tag, key: replica.object_key, url: replica.url, detail, bytesRead }
+  const fields = {
+    run: replica.run_number,
+    tag: replica.tag,
+    key: replica.object_key,
+    url: replica.url,
+    detail,
+    bytesRead,
+  }
   const level = seen.state === 'verified' ? 'info' : 'warn'
-  log[level]({ ...fields, ...(error === undefined ? {} : { error }), ms: Math.round(performance.now() - started) }, `copy-${seen.state}`)
+  log[level](
+    { ...fields, ...(error === undefined ? {} : { error }), ms: Math.round(performance.now() - started) },
+    `copy-${seen.state}`,
+  )
   return { replica, outcome: seen.state, detail, bytesRead, answered: error === undefined }
 }
 
@@ -131,9 +143,19 @@ export interface VerifySummary {
   readonly bytes: number
 }
 
-export const NOTHING_VERIFIED: VerifySummary = { checked: 0, verified: 0, missing: 0, suspicious: 0, unknown: 0, bytes: 0 }
+export const NOTHING_VERIFIED: VerifySummary = {
+  checked: 0,
+  verified: 0,
+  missing: 0,
+  suspicious: 0,
+  unknown: 0,
+  bytes: 0,
+}
 
-export const summedUp = (summary: VerifySummary, { outcome, bytesRead }: Pick<Verification, 'outcome' | 'bytesRead'>): VerifySummary => ({
+export const summedUp = (
+  summary: VerifySummary,
+  { outcome, bytesRead }: Pick<Verification, 'outcome' | 'bytesRead'>,
+): VerifySummary => ({
   ...summary,
   checked: summary.checked + 1,
   [outcome]: summary[outcome] + 1,
@@ -146,8 +168,9 @@ export interface VerifyRunsOptions extends VerifyOptions {
 }
 
 /**
- * Verifies the copies that a selection means, some at once, and tells of each as it ends. A place that does not answer several
- * times in a row is not asked again: its other copies are `unknown`, and their rows stay as they are.
+ * Verifies the copies that a selection means, some at once, and tells of each as it ends. A place that does
+ * not answer several times in a row is not asked again: its other copies are `unknown`, and their rows stay
+ * as they are.
  * @throws the signal's reason when it aborts, and what the database throws.
  */
 export async function verifyRuns(
@@ -191,5 +214,11 @@ export async function verifyRuns(
 async function notAsked(context: TapeContext, { id }: SelectedReplica): Promise<Verification | null> {
   const replica = await findReplica(context.database, id)
   if (replica === null) return null
-  return { replica, outcome: 'unknown', detail: 'not asked: the place does not answer', bytesRead: 0, answered: false }
+  return {
+    replica,
+    outcome: 'unknown',
+    detail: 'not asked: the place does not answer',
+    bytesRead: 0,
+    answered: false,
+  }
 }

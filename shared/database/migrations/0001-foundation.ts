@@ -1,8 +1,8 @@
 /**
  * Ledger, runs, files, history, outbox and the legacy Runlog.
  *
- * Each statement may run again after a crash half-way: MariaDB commits every CREATE TABLE by itself.
- * Keys are compared byte by byte (utf8mb4_nopad_bin): `run1` and `RUN1`, or `a` and `a `, are different objects.
+ * Each statement may run again after a crash half-way: MariaDB commits every CREATE TABLE by itself. Keys are
+ * compared byte by byte (utf8mb4_nopad_bin): `run1` and `RUN1`, or `a` and `a `, are different objects.
  */
 import { type Kysely, sql } from 'kysely'
 
@@ -141,8 +141,8 @@ const TABLES = [
     enqueued BIGINT UNSIGNED NOT NULL DEFAULT 0,
     PRIMARY KEY (bucket, prefix)
   )`,
-  // The 38 columns of the production logbook in their order, then the tag that used to be a database of its own.
-  // file_size is BIGINT: the old INT lost every size over 2.1 GB.
+  // The 38 columns of the production logbook in their order, then the tag that used to be a database of its
+  // own. file_size is BIGINT: the old INT lost every size over 2.1 GB.
   `CREATE TABLE IF NOT EXISTS Runlog (
     run_number INT UNSIGNED NOT NULL,
     run_description TEXT NULL,
@@ -192,5 +192,6 @@ export async function up(database: Kysely<unknown>): Promise<void> {
 }
 
 export async function down(database: Kysely<unknown>): Promise<void> {
-  for (const table of TABLES.toReversed()) await sql.raw(`DROP TABLE IF EXISTS ${table.split(' ')[5]}`).execute(database)
+  for (const table of TABLES.toReversed())
+    await sql.raw(`DROP TABLE IF EXISTS ${table.split(' ')[5]}`).execute(database)
 }

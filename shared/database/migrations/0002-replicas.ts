@@ -1,8 +1,9 @@
 /**
- * Where the copies of every run are: replicas, what was deleted and on what evidence, the tape endpoints' health, single
- * events that were seen, and objects that nobody knows.
+ * Where the copies of every run are: replicas, what was deleted and on what evidence, the tape endpoints'
+ * health, single events that were seen, and objects that nobody knows.
  *
- * What stands in the catalogue already gets its replica in the store: the bytes were read whole when it was catalogued.
+ * What stands in the catalogue already gets its replica in the store: the bytes were read whole when it was
+ * catalogued.
  */
 import { type Kysely, sql } from 'kysely'
 
@@ -130,5 +131,6 @@ export async function up(database: Kysely<unknown>): Promise<void> {
 }
 
 export async function down(database: Kysely<unknown>): Promise<void> {
-  for (const table of TABLES.toReversed()) await sql.raw(`DROP TABLE IF EXISTS ${table.split(' ')[5]}`).execute(database)
+  for (const table of TABLES.toReversed())
+    await sql.raw(`DROP TABLE IF EXISTS ${table.split(' ')[5]}`).execute(database)
 }

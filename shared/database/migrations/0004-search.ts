@@ -1,6 +1,6 @@
 /**
- * Indexes for searching runs: one for each order, and for each property that few runs have. All begin with the tag and whether the
- * use of the number is current, as every search does (search-runs.ts).
+ * Indexes for searching runs: one for each order, and for each property that few runs have. All begin with
+ * the tag and whether the use of the number is current, as every search does (search-runs.ts).
  */
 import { type Kysely, sql } from 'kysely'
 
@@ -17,7 +17,8 @@ const INDEXES = {
 } as const
 
 export async function up(database: Kysely<unknown>): Promise<void> {
-  for (const [name, columns] of Object.entries(INDEXES)) await sql.raw(`CREATE INDEX IF NOT EXISTS ${name} ON ${columns}`).execute(database)
+  for (const [name, columns] of Object.entries(INDEXES))
+    await sql.raw(`CREATE INDEX IF NOT EXISTS ${name} ON ${columns}`).execute(database)
 }
 
 export async function down(database: Kysely<unknown>): Promise<void> {

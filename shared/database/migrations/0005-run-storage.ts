@@ -15,7 +15,13 @@ export async function up(database: Kysely<Schema>): Promise<void> {
     ADD INDEX IF NOT EXISTS by_tag_tape (tag, is_current, tape, run_number)`.execute(database)
   await sql`DROP INDEX IF EXISTS by_state_run ON replicas`.execute(database)
   for (let after = 0; ; ) {
-    const runs = await database.selectFrom('runs').select('id').where('id', '>', after).orderBy('id').limit(PAGE).execute()
+    const runs = await database
+      .selectFrom('runs')
+      .select('id')
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(PAGE)
+      .execute()
     if (runs.length === 0) return
     await fill(
       database,
@@ -27,7 +33,12 @@ export async function up(database: Kysely<Schema>): Promise<void> {
 
 async function fill(database: Kysely<Schema>, runIds: readonly number[]): Promise<void> {
   const content = ['run_id', 'bucket', 'object_key', 'sha256'] as const
-  const files = await database.selectFrom('run_files').select(content).where('run_id', 'in', runIds).where('is_live', '=', 1).execute()
+  const files = await database
+    .selectFrom('run_files')
+    .select(content)
+    .where('run_id', 'in', runIds)
+    .where('is_live', '=', 1)
+    .execute()
   const replicas = await database
     .selectFrom('replicas')
     .select([...content, 'kind', 'state'])
@@ -38,7 +49,8 @@ async function fill(database: Kysely<Schema>, runIds: readonly number[]): Promis
   const storageOf = (id: number) => summarizeStorage(filesOf.get(id) ?? [], replicasOf.get(id) ?? [])
   for (const alike of Map.groupBy(runIds, (id) => JSON.stringify(storageOf(id))).values()) {
     const [first] = alike
-    if (first !== undefined) await database.updateTable('runs').set(storageOf(first)).where('id', 'in', alike).execute()
+    if (first !== undefined)
+      await database.updateTable('runs').set(storageOf(first)).where('id', 'in', alike).execute()
   }
 }
 

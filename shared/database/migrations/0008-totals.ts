@@ -2,7 +2,9 @@
 import { type Kysely, sql } from 'kysely'
 
 export async function up(database: Kysely<unknown>): Promise<void> {
-  await sql`CREATE INDEX IF NOT EXISTS totals ON runs (is_current, tag, tape, cloud, size_bytes)`.execute(database)
+  await sql`CREATE INDEX IF NOT EXISTS totals ON runs (is_current, tag, tape, cloud, size_bytes)`.execute(
+    database,
+  )
 }
 
 export async function down(database: Kysely<unknown>): Promise<void> {

@@ -1,6 +1,7 @@
 /**
- * One bzip2 block: Huffman codes, move-to-front, run lengths, and the inverse of the Burrows-Wheeler transform.
- * The format follows the public description of bzip2's author (Julian Seward); randomised blocks, obsolete since 1999, are refused.
+ * One bzip2 block: Huffman codes, move-to-front, run lengths, and the inverse of the Burrows-Wheeler
+ * transform. The format follows the public description of bzip2's author (Julian Seward); randomised blocks,
+ * obsolete since 1999, are refused.
  */
 import type { BitReader } from './bit-reader.ts'
 import { Bzip2Error, HuffmanTable, readCodeLengths } from './bzip2-huffman.ts'
@@ -38,13 +39,21 @@ export class Bzip2Blocks {
     const tableCount = bits.read(3)
     if (tableCount < 2 || tableCount > 6) throw new Bzip2Error('a number of code tables that is not allowed')
     const selectors = readSelectors(bits, tableCount)
-    const tables = Array.from({ length: tableCount }, () => new HuffmanTable(readCodeLengths(bits, bytes.length + 2)))
+    const tables = Array.from(
+      { length: tableCount },
+      () => new HuffmanTable(readCodeLengths(bits, bytes.length + 2)),
+    )
     this.#readSymbols(bits, bytes, selectors, tables)
     if (this.#origin >= this.#count) throw new Bzip2Error('a block whose start lies outside of it')
     this.#invert()
   }
 
-  #readSymbols(bits: BitReader, used: readonly number[], selectors: Uint8Array, tables: readonly HuffmanTable[]): void {
+  #readSymbols(
+    bits: BitReader,
+    used: readonly number[],
+    selectors: Uint8Array,
+    tables: readonly HuffmanTable[],
+  ): void {
     const words = this.#words
     const front = Uint8Array.from(used)
     const endOfBlock = used.length + 1
@@ -92,7 +101,8 @@ export class Bzip2Blocks {
     const words = this.#words
     const count = this.#count
     const starts = new Uint32Array(256)
-    for (let i = 0; i < count; i += 1) starts[(words[i] as number) & 0xff] = (starts[(words[i] as number) & 0xff] as number) + 1
+    for (let i = 0; i < count; i += 1)
+      starts[(words[i] as number) & 0xff] = (starts[(words[i] as number) & 0xff] as number) + 1
     let sum = 0
     for (let byte = 0; byte < 256; byte += 1) {
       const occurrences = starts[byte] as number
@@ -107,7 +117,10 @@ export class Bzip2Blocks {
     }
   }
 
-  /** Hands the block's data to `sink`: four equal bytes are followed by a count of further ones. Returns the CRC of what came out. */
+  /**
+   * Hands the block's data to `sink`: four equal bytes are followed by a count of further ones. Returns the
+   * CRC of what came out.
+   */
   write(sink: Sink): number {
     const words = this.#words
     const output = this.#output
@@ -151,7 +164,8 @@ function readUsedBytes(bits: BitReader): number[] {
   for (let group = 0; group < 16; group += 1) {
     if ((groups & (0x8000 >>> group)) === 0) continue
     const members = bits.read(16)
-    for (let member = 0; member < 16; member += 1) if ((members & (0x8000 >>> member)) !== 0) used.push(16 * group + member)
+    for (let member = 0; member < 16; member += 1)
+      if ((members & (0x8000 >>> member)) !== 0) used.push(16 * group + member)
   }
   if (used.length === 0) throw new Bzip2Error('a block without bytes')
   return used

@@ -12,7 +12,10 @@ export class Bzip2Error extends Error {}
 export class HuffmanTable {
   /** For each possible next FAST_BITS bits: symbol * 32 + length, or 0 where the code is longer. */
   readonly #fast = new Uint16Array(1 << FAST_BITS)
-  /** Last code of each length, -1 where there is none; and what to subtract from a code to get its place in `#symbols`. */
+  /**
+   * Last code of each length, -1 where there is none; and what to subtract from a code to get its place in
+   * `#symbols`.
+   */
   readonly #lastCode = new Int32Array(MAX_CODE_BITS + 2).fill(-1)
   readonly #shift = new Int32Array(MAX_CODE_BITS + 2)
   readonly #symbols: Uint16Array

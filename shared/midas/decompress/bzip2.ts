@@ -1,4 +1,7 @@
-/** bzip2 streams, one after the other. About ten times slower than the bzip2 program: for machines that lack it, and for damaged files. */
+/**
+ * bzip2 streams, one after the other. About ten times slower than the bzip2 program: for machines that lack
+ * it, and for damaged files.
+ */
 import { InvalidInputError } from '../../errors.ts'
 import { BitReader, OutOfBits } from './bit-reader.ts'
 import type { ByteSource } from './byte-source.ts'
@@ -24,7 +27,8 @@ export async function decodeBzip2(source: ByteSource, sink: Sink): Promise<Decod
     const isThere = await source.fill(HEADER_BYTES)
     const level = streamLevel(source.peek(HEADER_BYTES))
     if (level === null) {
-      if (!isFirst) return { problem: checksumProblem, garbageOffset: (await isOnlyZeros(source)) ? null : start }
+      if (!isFirst)
+        return { problem: checksumProblem, garbageOffset: (await isOnlyZeros(source)) ? null : start }
       const problem = isThere ? corrupt(start, 'no stream starts here') : truncated(start + source.available)
       return { problem, garbageOffset: null }
     }
@@ -63,7 +67,10 @@ async function isOnlyZeros(source: ByteSource): Promise<boolean> {
   return true
 }
 
-/** One flipped bit scrambles a whole block, which then may look like no MIDAS at all: the damage is what is to be told. */
+/**
+ * One flipped bit scrambles a whole block, which then may look like no MIDAS at all: the damage is what is to
+ * be told.
+ */
 function handOut(pieces: readonly Uint8Array[], damage: DecodeProblem | null, sink: Sink): void {
   try {
     for (const piece of pieces) sink(piece)
@@ -73,7 +80,10 @@ function handOut(pieces: readonly Uint8Array[], damage: DecodeProblem | null, si
   }
 }
 
-/** Decodes the blocks of one stream; afterwards the source is at the byte behind it. Returns what was wrong, null for nothing. */
+/**
+ * Decodes the blocks of one stream; afterwards the source is at the byte behind it. Returns what was wrong,
+ * null for nothing.
+ */
 async function decodeStream(source: ByteSource, level: number, sink: Sink): Promise<DecodeProblem | null> {
   const blocks = new Bzip2Blocks(level)
   let checksumProblem: DecodeProblem | null = null
@@ -87,7 +97,8 @@ async function decodeStream(source: ByteSource, level: number, sink: Sink): Prom
     try {
       const [high, low] = [bits.read(24), bits.read(24)]
       const isEnd = high === END_MAGIC[0] && low === END_MAGIC[1]
-      if (!isEnd && (high !== BLOCK_MAGIC[0] || low !== BLOCK_MAGIC[1])) throw new Bzip2Error('no block starts here')
+      if (!isEnd && (high !== BLOCK_MAGIC[0] || low !== BLOCK_MAGIC[1]))
+        throw new Bzip2Error('no block starts here')
       const storedCrc = bits.readU32()
       if (isEnd) {
         const crcOffset = here() - 4
@@ -105,7 +116,8 @@ async function decodeStream(source: ByteSource, level: number, sink: Sink): Prom
       await source.skip(Math.floor(bits.position / 8))
       bitOffset = bits.position % 8
     } catch (error) {
-      if (error instanceof OutOfBits) return isMore ? corrupt(here(), 'a block without an end') : truncated(start + source.available)
+      if (error instanceof OutOfBits)
+        return isMore ? corrupt(here(), 'a block without an end') : truncated(start + source.available)
       if (error instanceof Bzip2Error) return corrupt(here(), error.message)
       throw error
     }

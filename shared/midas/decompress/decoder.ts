@@ -5,7 +5,10 @@ export type Sink = (bytes: Uint8Array) => void
 
 /** How the compressed stream went wrong; offsets are in the compressed file. */
 export interface DecodeProblem {
-  /** truncated: the file ends too early. corrupt: not decodable from the offset on. checksum: all decoded, but it is not what was compressed. */
+  /**
+   * truncated: the file ends too early. corrupt: not decodable from the offset on. checksum: all decoded, but
+   * it is not what was compressed.
+   */
   readonly kind: 'truncated' | 'corrupt' | 'checksum'
   readonly offset: number
   /** A sentence without the full stop. */
@@ -16,13 +19,17 @@ export interface DecodeProblem {
 export interface DecodeEnd {
   /** Null when the compressed stream is whole and sound. */
   readonly problem: DecodeProblem | null
-  /** Where bytes that belong to no compressed stream follow the last one (padding with zeros does not count); null when none do. */
+  /**
+   * Where bytes that belong to no compressed stream follow the last one (padding with zeros does not count);
+   * null when none do.
+   */
   readonly garbageOffset: number | null
 }
 
 export type Compression = 'none' | 'gzip' | 'lz4' | 'bzip2'
 
-const startsWith = (bytes: Uint8Array, signature: readonly number[]): boolean => signature.every((byte, index) => bytes[index] === byte)
+const startsWith = (bytes: Uint8Array, signature: readonly number[]): boolean =>
+  signature.every((byte, index) => bytes[index] === byte)
 
 /** Bytes `detectCompression` wants to see. */
 export const SIGNATURE_BYTES = 4
@@ -32,7 +39,10 @@ export function detectCompression(start: Uint8Array): Compression {
   if (startsWith(start, [0x1f, 0x8b])) return 'gzip'
   if (startsWith(start, [0x42, 0x5a, 0x68])) return 'bzip2'
   // A frame, or a skippable frame (0x184d2a50 to 0x184d2a5f) before the first one.
-  const isSkippable = start.length >= 4 && ((start[0] ?? 0) & 0xf0) === 0x50 && startsWith(start.subarray(1), [0x2a, 0x4d, 0x18])
+  const isSkippable =
+    start.length >= 4 &&
+    ((start[0] ?? 0) & 0xf0) === 0x50 &&
+    startsWith(start.subarray(1), [0x2a, 0x4d, 0x18])
   return isSkippable || startsWith(start, [0x04, 0x22, 0x4d, 0x18]) ? 'lz4' : 'none'
 }
 

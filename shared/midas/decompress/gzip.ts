@@ -1,7 +1,7 @@
 /**
  * gzip (RFC 1952): members one after the other, each a header, a deflate stream and its CRC-32 and length.
- * The member structure is read here and only the deflate streams are left to node:zlib, because its gunzip drops output
- * when the checksum at the end is wrong and fails on garbage behind the last member.
+ * The member structure is read here and only the deflate streams are left to node:zlib, because its gunzip
+ * drops output when the checksum at the end is wrong and fails on garbage behind the last member.
  */
 import { crc32 } from 'node:zlib'
 import { InvalidInputError } from '../../errors.ts'
@@ -18,7 +18,10 @@ const FIXED_BYTES = 10
 const TRAILER_BYTES = 8
 /** Names and comments are unbounded in the format; no honest header comes near. */
 const MAX_HEADER_BYTES = 128 * 1024
-/** Loggers write one member, concatenation makes a few. Each costs a fraction of a millisecond, whatever it holds. */
+/**
+ * Loggers write one member, concatenation makes a few. Each costs a fraction of a millisecond, whatever it
+ * holds.
+ */
 const MOST_TINY_MEMBERS = 20_000
 const TINY_MEMBER_BYTES = 1000
 
@@ -34,7 +37,8 @@ export function readGzipHeader(bytes: Uint8Array): GzipHeader {
   if (bytes.subarray(0, 3).some((byte, index) => byte !== signature[index])) return { kind: 'not-gzip' }
   if (bytes.length < FIXED_BYTES) return { kind: 'incomplete' }
   const flags = bytes[3] ?? 0
-  if ((flags & RESERVED_FLAGS) !== 0) return { kind: 'damaged', message: 'the gzip header has flags that do not exist' }
+  if ((flags & RESERVED_FLAGS) !== 0)
+    return { kind: 'damaged', message: 'the gzip header has flags that do not exist' }
   let at = FIXED_BYTES
   if ((flags & FLAG_EXTRA) !== 0) {
     if (bytes.length < at + 2) return { kind: 'incomplete' }
@@ -44,13 +48,16 @@ export function readGzipHeader(bytes: Uint8Array): GzipHeader {
     if ((flags & flag) === 0) continue
     const end = at <= bytes.length ? bytes.indexOf(0, at) : -1
     if (end < 0)
-      return bytes.length < MAX_HEADER_BYTES ? { kind: 'incomplete' } : { kind: 'damaged', message: 'the gzip header does not end' }
+      return bytes.length < MAX_HEADER_BYTES
+        ? { kind: 'incomplete' }
+        : { kind: 'damaged', message: 'the gzip header does not end' }
     at = end + 1
   }
   if ((flags & FLAG_HEADER_CRC) !== 0) {
     if (bytes.length < at + 2) return { kind: 'incomplete' }
     const stored = (bytes[at] ?? 0) + 256 * (bytes[at + 1] ?? 0)
-    if (stored !== (crc32(bytes.subarray(0, at)) & 0xffff)) return { kind: 'damaged', message: 'the checksum of the gzip header is wrong' }
+    if (stored !== (crc32(bytes.subarray(0, at)) & 0xffff))
+      return { kind: 'damaged', message: 'the checksum of the gzip header is wrong' }
     at += 2
   }
   return bytes.length < at ? { kind: 'incomplete' } : { kind: 'header', bytes: at }
@@ -58,11 +65,16 @@ export function readGzipHeader(bytes: Uint8Array): GzipHeader {
 
 /**
  * Decompresses a gzip file into `sink`.
- * @param reopen gives the file from its start once more, to find the exact place of damage; called up to twice, only then.
+ * @param reopen gives the file from its start once more, to find the exact place of damage; called up to
+ * twice, only then.
  * @param source the file from its start; afterwards at the first byte that was not looked at.
  * @throws whatever `sink` and `source` throw.
  */
-export async function decodeGzip(source: ByteSource, reopen: () => AsyncIterable<Uint8Array>, sink: Sink): Promise<DecodeEnd> {
+export async function decodeGzip(
+  source: ByteSource,
+  reopen: () => AsyncIterable<Uint8Array>,
+  sink: Sink,
+): Promise<DecodeEnd> {
   let checksumProblem: DecodeProblem | null = null
   let members = 0
   let outputBytes = 0
@@ -76,9 +88,15 @@ export async function decodeGzip(source: ByteSource, reopen: () => AsyncIterable
     }
     if (header.kind === 'damaged' && !isFirst) return { problem: checksumProblem, garbageOffset: start }
     if (header.kind === 'incomplete')
-      return { problem: truncated(source.position + source.available, 'inside a gzip header'), garbageOffset: null }
+      return {
+        problem: truncated(source.position + source.available, 'inside a gzip header'),
+        garbageOffset: null,
+      }
     if (header.kind !== 'header')
-      return { problem: { kind: 'corrupt', offset: start, message: headerMessage(header, start) }, garbageOffset: null }
+      return {
+        problem: { kind: 'corrupt', offset: start, message: headerMessage(header, start) },
+        garbageOffset: null,
+      }
     if (await skipEmptyMember(source)) {
       if (!(await source.fill(1))) return { problem: checksumProblem, garbageOffset: null }
       continue
@@ -88,15 +106,23 @@ export async function decodeGzip(source: ByteSource, reopen: () => AsyncIterable
     if (inflated.outcome === 'corrupt') inflated = await findDamage(reopen, dataStart, inflated, sink)
     if (inflated.outcome === 'corrupt') {
       const offset = dataStart + inflated.consumedBytes
-      return { problem: { kind: 'corrupt', offset, message: `the gzip stream is damaged at byte ${offset}` }, garbageOffset: null }
+      return {
+        problem: { kind: 'corrupt', offset, message: `the gzip stream is damaged at byte ${offset}` },
+        garbageOffset: null,
+      }
     }
     members += 1
     outputBytes += inflated.outputBytes
     if (members > MOST_TINY_MEMBERS && outputBytes < members * TINY_MEMBER_BYTES)
-      throw new InvalidInputError(`not a run: more than ${MOST_TINY_MEMBERS} gzip members of a few bytes each`)
+      throw new InvalidInputError(
+        `not a run: more than ${MOST_TINY_MEMBERS} gzip members of a few bytes each`,
+      )
     const hasTrailer = inflated.outcome === 'end' && (await source.fill(TRAILER_BYTES))
     if (!hasTrailer)
-      return { problem: truncated(source.position + source.available, 'before the end of its gzip stream'), garbageOffset: null }
+      return {
+        problem: truncated(source.position + source.available, 'before the end of its gzip stream'),
+        garbageOffset: null,
+      }
     const message = trailerMessage(source.peek(TRAILER_BYTES), inflated, source.position)
     if (message !== null) checksumProblem ??= { kind: 'checksum', offset: source.position, message }
     await source.skip(TRAILER_BYTES)
@@ -104,7 +130,10 @@ export async function decodeGzip(source: ByteSource, reopen: () => AsyncIterable
   }
 }
 
-/** A member of nothing: the shortest deflate block, a CRC and a length of zero. Skipped by hand: files may hold very many. */
+/**
+ * A member of nothing: the shortest deflate block, a CRC and a length of zero. Skipped by hand: files may
+ * hold very many.
+ */
 const EMPTY_MEMBER = Uint8Array.of(3, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 async function skipEmptyMember(source: ByteSource): Promise<boolean> {
@@ -122,7 +151,9 @@ const truncated = (offset: number, where: string): DecodeProblem => ({
 })
 
 const headerMessage = (header: GzipHeader, offset: number): string =>
-  header.kind === 'damaged' ? `${header.message} (at byte ${offset})` : `the gzip header at byte ${offset} is damaged`
+  header.kind === 'damaged'
+    ? `${header.message} (at byte ${offset})`
+    : `the gzip header at byte ${offset} is damaged`
 
 async function takeHeader(source: ByteSource): Promise<GzipHeader> {
   for (let wanted = FIXED_BYTES; ; wanted *= 4) {
@@ -134,7 +165,10 @@ async function takeHeader(source: ByteSource): Promise<GzipHeader> {
   }
 }
 
-/** Behind a member: zeros are padding (tape blocks). Says where anything else starts, 'member' when that is another member, null when nothing is. */
+/**
+ * Behind a member: zeros are padding (tape blocks). Says where anything else starts, 'member' when that is
+ * another member, null when nothing is.
+ */
 async function garbageAfterZeros(source: ByteSource): Promise<number | 'member' | null> {
   const start = source.position
   for (let piece = await source.take(65536); piece !== null; piece = await source.take(65536)) {
@@ -150,7 +184,8 @@ async function garbageAfterZeros(source: ByteSource): Promise<number | 'member' 
 
 function trailerMessage(trailer: Uint8Array, inflated: Inflated, offset: number): string | null {
   const view = new DataView(trailer.buffer, trailer.byteOffset, TRAILER_BYTES)
-  if (view.getUint32(0, true) !== inflated.crc32) return `the checksum of the compressed stream is wrong (CRC-32 at byte ${offset})`
+  if (view.getUint32(0, true) !== inflated.crc32)
+    return `the checksum of the compressed stream is wrong (CRC-32 at byte ${offset})`
   if (view.getUint32(4, true) !== inflated.outputBytes % 2 ** 32)
     return `the checksum of the compressed stream is wrong (its length at byte ${offset + 4})`
   return null
@@ -160,10 +195,15 @@ function trailerMessage(trailer: Uint8Array, inflated: Inflated, offset: number)
 const FINER_PIECES_BYTES = [64, 1]
 
 /**
- * Reads a member again that turned out corrupt, in small pieces around the damage, and hands to `sink` what can be decoded
- * before it and was not handed over yet.
+ * Reads a member again that turned out corrupt, in small pieces around the damage, and hands to `sink` what
+ * can be decoded before it and was not handed over yet.
  */
-async function findDamage(reopen: () => AsyncIterable<Uint8Array>, dataStart: number, first: Inflated, sink: Sink): Promise<Inflated> {
+async function findDamage(
+  reopen: () => AsyncIterable<Uint8Array>,
+  dataStart: number,
+  first: Inflated,
+  sink: Sink,
+): Promise<Inflated> {
   let found = first
   for (const pieceBytes of FINER_PIECES_BYTES) {
     const input = reopen()[Symbol.asyncIterator]()

@@ -1,18 +1,26 @@
-/** One raw deflate stream through node:zlib, so that damage is found to the byte and nothing before it is lost. */
+/**
+ * One raw deflate stream through node:zlib, so that damage is found to the byte and nothing before it is
+ * lost.
+ */
 import { crc32, createInflateRaw } from 'node:zlib'
 import type { ByteSource } from './byte-source.ts'
 import type { Sink } from './decoder.ts'
 
 export interface Inflated {
   readonly outcome: 'end' | 'truncated' | 'corrupt'
-  /** Compressed bytes that belong to the stream; when it is corrupt, those that were decoded without an error. */
+  /**
+   * Compressed bytes that belong to the stream; when it is corrupt, those that were decoded without an error.
+   */
   readonly consumedBytes: number
   readonly outputBytes: number
   /** Of the output. */
   readonly crc32: number
 }
 
-/** Pieces that keep the inflating thread busy while this thread hashes; larger ones are no faster and need more memory. */
+/**
+ * Pieces that keep the inflating thread busy while this thread hashes; larger ones are no faster and need
+ * more memory.
+ */
 const OUTPUT_BYTES = 1024 * 1024
 const SMALL_OUTPUT_BYTES = 64 * 1024
 const PIECE_BYTES = 1024 * 1024
@@ -20,9 +28,10 @@ const PIECE_BYTES = 1024 * 1024
 const PIECES_IN_FLIGHT = 2
 
 /**
- * Inflates from `source` up to the end of the deflate stream, an error, or the end of the source; gives back what was
- * taken beyond. Everything decoded reaches `sink`, except that at an error the output of the failing piece is lost
- * (node:zlib drops it): `pieceBytes` says how small the pieces are from `offset` on, one after the other.
+ * Inflates from `source` up to the end of the deflate stream, an error, or the end of the source; gives back
+ * what was taken beyond. Everything decoded reaches `sink`, except that at an error the output of the failing
+ * piece is lost (node:zlib drops it): `pieceBytes` says how small the pieces are from `offset` on, one after
+ * the other.
  */
 export async function inflate(
   source: ByteSource,
@@ -74,7 +83,11 @@ export async function inflate(
   const written = (): void => {
     inFlight -= 1
     // What is consumed need not be kept; what lies beyond the end of the deflate stream is given back.
-    for (let piece = unfinished[0]; piece !== undefined && unfinishedStart + piece.length <= stream.bytesWritten; piece = unfinished[0]) {
+    for (
+      let piece = unfinished[0];
+      piece !== undefined && unfinishedStart + piece.length <= stream.bytesWritten;
+      piece = unfinished[0]
+    ) {
       unfinishedStart += piece.length
       unfinished.shift()
     }
@@ -92,7 +105,11 @@ export async function inflate(
         })
         continue
       }
-      const wanted = isFine ? fine.pieceBytes : fine === null ? PIECE_BYTES : Math.min(PIECE_BYTES, fine.offset - source.position)
+      const wanted = isFine
+        ? fine.pieceBytes
+        : fine === null
+          ? PIECE_BYTES
+          : Math.min(PIECE_BYTES, fine.offset - source.position)
       const piece = await source.take(wanted)
       if (outcome !== undefined) {
         if (piece !== null) unfinished.push(piece)
@@ -110,6 +127,8 @@ export async function inflate(
   }
   if (failure !== undefined) throw failure
   const consumedBytes = stream.bytesWritten
-  source.unread(unfinished.map((piece, index) => (index === 0 ? piece.subarray(consumedBytes - unfinishedStart) : piece)))
+  source.unread(
+    unfinished.map((piece, index) => (index === 0 ? piece.subarray(consumedBytes - unfinishedStart) : piece)),
+  )
   return { outcome, consumedBytes: source.position - start, outputBytes, crc32: crc }
 }

@@ -13,11 +13,20 @@ const MIN_MATCH = 4
  * Decodes `input` into `output` from `start` on. Copies may reach back as far as `historyStart`.
  * @returns where it ended; never writes beyond `limit`, and stops at the first sequence that makes no sense.
  */
-export function decodeLz4Block(input: Uint8Array, output: Uint8Array, historyStart: number, start: number, limit: number): BlockDecoded {
+export function decodeLz4Block(
+  input: Uint8Array,
+  output: Uint8Array,
+  historyStart: number,
+  start: number,
+  limit: number,
+): BlockDecoded {
   const inputEnd = input.length
   let at = 0
   let to = start
-  const wrong = (kind: 'cut' | 'corrupt', where: number): BlockDecoded => ({ end: to, error: { kind, at: where } })
+  const wrong = (kind: 'cut' | 'corrupt', where: number): BlockDecoded => ({
+    end: to,
+    error: { kind, at: where },
+  })
   while (at < inputEnd) {
     const sequence = at
     const token = input[at++] as number

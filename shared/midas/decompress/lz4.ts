@@ -1,6 +1,7 @@
 /**
- * lz4 frames (the LZ4 Frame Format, version 1.6): frames one after the other, skippable ones among them; blocks linked or
- * independent, compressed or not, with or without checksums. Dictionaries are not supported: MIDAS writes none.
+ * lz4 frames (the LZ4 Frame Format, version 1.6): frames one after the other, skippable ones among them;
+ * blocks linked or independent, compressed or not, with or without checksums. Dictionaries are not supported:
+ * MIDAS writes none.
  */
 import type { ByteSource } from './byte-source.ts'
 import type { DecodeEnd, DecodeProblem, Sink } from './decoder.ts'
@@ -32,10 +33,16 @@ class FrameError extends Error {
   }
 }
 
-const corrupt = (offset: number, what: string) => new FrameError('corrupt', offset, `the lz4 stream is damaged at byte ${offset}: ${what}`)
+const corrupt = (offset: number, what: string) =>
+  new FrameError('corrupt', offset, `the lz4 stream is damaged at byte ${offset}: ${what}`)
 const cut = (offset: number) =>
-  new FrameError('truncated', offset, `the compressed file is cut at byte ${offset}, before the end of its lz4 stream`)
-const u32 = (bytes: Uint8Array, at = 0): number => new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true)
+  new FrameError(
+    'truncated',
+    offset,
+    `the compressed file is cut at byte ${offset}, before the end of its lz4 stream`,
+  )
+const u32 = (bytes: Uint8Array, at = 0): number =>
+  new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true)
 
 /**
  * Decompresses lz4 frames into `sink`.
@@ -52,7 +59,8 @@ export async function decodeLz4(source: ByteSource, sink: Sink): Promise<DecodeE
       if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) await decoder.skipFrame()
       else if (magic === FRAME_MAGIC) await decoder.frame()
       else if (isFirst) throw isThere ? corrupt(start, 'no frame starts here') : cut(start + source.available)
-      else return { problem: decoder.checksumProblem, garbageOffset: (await isOnlyZeros(source)) ? null : start }
+      else
+        return { problem: decoder.checksumProblem, garbageOffset: (await isOnlyZeros(source)) ? null : start }
     }
     return { problem: decoder.checksumProblem, garbageOffset: null }
   } catch (error) {
@@ -100,14 +108,16 @@ class Lz4Decoder {
       const size = await this.#u32()
       if (size === 0) break
       const length = size & ~UNCOMPRESSED_FLAG
-      if (length > header.maxBlockBytes) throw corrupt(blockStart, `a block of ${length} bytes, more than the frame allows`)
+      if (length > header.maxBlockBytes)
+        throw corrupt(blockStart, `a block of ${length} bytes, more than the frame allows`)
       contentBytes += BigInt(await this.#block(length, size >>> 31 === 1, header, content))
     }
     if (content !== null) {
       const at = source.position
       if ((await this.#u32()) !== content.digest()) this.#wrongChecksum(at, 'of the content')
     }
-    if (header.contentBytes !== null && header.contentBytes !== contentBytes) this.#wrongChecksum(source.position, 'its content size')
+    if (header.contentBytes !== null && header.contentBytes !== contentBytes)
+      this.#wrongChecksum(source.position, 'its content size')
   }
 
   async #header(): Promise<FrameHeader> {
@@ -126,7 +136,8 @@ class Lz4Decoder {
     if (((xxh32(bytes.subarray(4, length)) >>> 8) & 0xff) !== bytes[length])
       throw corrupt(start, 'the checksum of the frame header is wrong')
     const sizeCode = (descriptor >>> 4) & 7
-    if (sizeCode < 4 || (descriptor & 0x8f) !== 0 || (flags & 0x02) !== 0) throw corrupt(start, 'a frame header that means nothing')
+    if (sizeCode < 4 || (descriptor & 0x8f) !== 0 || (flags & 0x02) !== 0)
+      throw corrupt(start, 'a frame header that means nothing')
     if (hasDictionary) throw corrupt(start, 'a frame that needs a dictionary')
     return {
       bytes: length + 1,
@@ -139,31 +150,53 @@ class Lz4Decoder {
   }
 
   /** Decodes one block; returns its length decoded. */
-  async #block(length: number, isStored: boolean, header: FrameHeader, content: Xxh32 | null): Promise<number> {
+  async #block(
+    length: number,
+    isStored: boolean,
+    header: FrameHeader,
+    content: Xxh32 | null,
+  ): Promise<number> {
     const source = this.#source
     const start = source.position
     const isWhole = await source.fill(length)
     const block = source.peek(length)
     const history = header.linked ? this.#historyBytes : 0
     const limit = history + header.maxBlockBytes
-    this.#reserve(history + (isStored ? block.length : Math.min(header.maxBlockBytes, block.length * 255 + 64)), limit)
+    this.#reserve(
+      history + (isStored ? block.length : Math.min(header.maxBlockBytes, block.length * 255 + 64)),
+      limit,
+    )
     const historyStart = 0
     let end: number
     let error: { readonly kind: 'cut' | 'corrupt'; readonly at: number } | null = null
     if (isStored) {
       this.#output.set(block, history)
       end = history + block.length
-    } else ({ end, error } = decodeLz4Block(block, this.#output, historyStart, history, Math.min(limit, this.#output.length)))
+    } else
+      ({ end, error } = decodeLz4Block(
+        block,
+        this.#output,
+        historyStart,
+        history,
+        Math.min(limit, this.#output.length),
+      ))
     const decoded = this.#output.subarray(history, end)
     content?.update(decoded)
     this.#sink(decoded)
-    if (!isWhole) throw error?.kind === 'corrupt' ? corrupt(start + error.at, 'a sequence that makes no sense') : cut(start + block.length)
+    if (!isWhole)
+      throw error?.kind === 'corrupt'
+        ? corrupt(start + error.at, 'a sequence that makes no sense')
+        : cut(start + block.length)
     if (error !== null)
-      throw corrupt(start + error.at, error.kind === 'cut' ? 'a block that ends inside a sequence' : 'a sequence that makes no sense')
+      throw corrupt(
+        start + error.at,
+        error.kind === 'cut' ? 'a block that ends inside a sequence' : 'a sequence that makes no sense',
+      )
     const decodedBytes = decoded.length
     const checksum = header.blockChecksums ? xxh32(block) : 0
     await source.skip(length)
-    if (header.blockChecksums && (await this.#u32()) !== checksum) this.#wrongChecksum(source.position - 4, 'of a block')
+    if (header.blockChecksums && (await this.#u32()) !== checksum)
+      this.#wrongChecksum(source.position - 4, 'of a block')
     this.#keepHistory(end)
     return decodedBytes
   }

@@ -9,8 +9,12 @@ const STRIPE_BYTES = 16
 
 const rotate = (value: number, bits: number): number => (value << bits) | (value >>> (32 - bits))
 const word = (bytes: Uint8Array, at: number): number =>
-  (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24)
-const round = (lane: number, input: number): number => Math.imul(rotate((lane + Math.imul(input, PRIME2)) | 0, 13), PRIME1)
+  (bytes[at] as number) |
+  ((bytes[at + 1] as number) << 8) |
+  ((bytes[at + 2] as number) << 16) |
+  ((bytes[at + 3] as number) << 24)
+const round = (lane: number, input: number): number =>
+  Math.imul(rotate((lane + Math.imul(input, PRIME2)) | 0, 13), PRIME1)
 
 /** The hash of bytes that come in pieces, seed 0. */
 export class Xxh32 {
@@ -58,12 +62,15 @@ export class Xxh32 {
 
   /** The hash of everything so far, an unsigned 32-bit number. */
   digest(): number {
-    const lanes = rotate(this.#lane1, 1) + rotate(this.#lane2, 7) + rotate(this.#lane3, 12) + rotate(this.#lane4, 18)
+    const lanes =
+      rotate(this.#lane1, 1) + rotate(this.#lane2, 7) + rotate(this.#lane3, 12) + rotate(this.#lane4, 18)
     let hash = this.#totalBytes >= STRIPE_BYTES ? lanes | 0 : PRIME5
     hash = (hash + this.#totalBytes) | 0
     let at = 0
-    for (; at + 4 <= this.#heldBytes; at += 4) hash = Math.imul(rotate((hash + Math.imul(word(this.#held, at), PRIME3)) | 0, 17), PRIME4)
-    for (; at < this.#heldBytes; at += 1) hash = Math.imul(rotate((hash + Math.imul(this.#held[at] ?? 0, PRIME5)) | 0, 11), PRIME1)
+    for (; at + 4 <= this.#heldBytes; at += 4)
+      hash = Math.imul(rotate((hash + Math.imul(word(this.#held, at), PRIME3)) | 0, 17), PRIME4)
+    for (; at < this.#heldBytes; at += 1)
+      hash = Math.imul(rotate((hash + Math.imul(this.#held[at] ?? 0, PRIME5)) | 0, 11), PRIME1)
     hash = Math.imul(hash ^ (hash >>> 15), PRIME2)
     hash = Math.imul(hash ^ (hash >>> 13), PRIME3)
     return (hash ^ (hash >>> 16)) >>> 0

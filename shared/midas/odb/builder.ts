@@ -1,4 +1,7 @@
-/** Collects the keys of a dump into a tree, within limits that a real ODB never reaches and a hostile one must not pass. */
+/**
+ * Collects the keys of a dump into a tree, within limits that a real ODB never reaches and a hostile one must
+ * not pass.
+ */
 import { InvalidInputError } from '../../errors.ts'
 import type { Finding } from '../finding.ts'
 import type { OdbKey } from './tree.ts'
@@ -46,16 +49,19 @@ export function openDirectory(build: OdbBuild, parent: OpenDirectory, name: stri
 
 function countKey(build: OdbBuild): void {
   build.keys += 1
-  if (build.keys > odbLimits.keys) throw new InvalidInputError(`ODB dump: more than ${odbLimits.keys} keys; no ODB has so many`)
+  if (build.keys > odbLimits.keys)
+    throw new InvalidInputError(`ODB dump: more than ${odbLimits.keys} keys; no ODB has so many`)
 }
 
 export function countValues(build: OdbBuild, count: number): void {
   build.values += count
-  if (build.values > odbLimits.values) throw new InvalidInputError(`ODB dump: more than ${odbLimits.values} values; no ODB has so many`)
+  if (build.values > odbLimits.values)
+    throw new InvalidInputError(`ODB dump: more than ${odbLimits.values} values; no ODB has so many`)
 }
 
 export function checkDepth(depth: number): void {
-  if (depth > odbLimits.depth) throw new InvalidInputError(`ODB dump: directories nested more than ${odbLimits.depth} deep`)
+  if (depth > odbLimits.depth)
+    throw new InvalidInputError(`ODB dump: directories nested more than ${odbLimits.depth} deep`)
 }
 
 /** A key as the parsers make it. */

@@ -1,13 +1,23 @@
 /**
- * ODB dumps in JSON, in MIDAS's two dialects: the raw one of run files, where each key `X` has a sibling `X/key` with
- * its type, and the plain one of MIDAS clients.
+ * ODB dumps in JSON, in MIDAS's two dialects: the raw one of run files, where each key `X` has a sibling
+ * `X/key` with its type, and the plain one of MIDAS clients.
  *
- * A reader of its own, because real dumps are not quite JSON: decimal commas of a DAQ in an Italian locale, control
- * characters inside strings. It reads once from left to right; its work is linear in the dump and its depth is bounded.
+ * A reader of its own, because real dumps are not quite JSON: decimal commas of a DAQ in an Italian locale,
+ * control characters inside strings. It reads once from left to right; its work is linear in the dump and its
+ * depth is bounded.
  */
 import { InvalidInputError } from '../../errors.ts'
 import { TID } from '../tid.ts'
-import { addNode, checkDepth, countValues, newBuild, newDirectory, newKey, type OdbBuild, type OpenDirectory } from './builder.ts'
+import {
+  addNode,
+  checkDepth,
+  countValues,
+  newBuild,
+  newDirectory,
+  newKey,
+  type OdbBuild,
+  type OpenDirectory,
+} from './builder.ts'
 import type { OdbKey, OdbScalar } from './tree.ts'
 import { exact, valueOfJson } from './values.ts'
 
@@ -23,7 +33,10 @@ interface Scanner {
   at: number
 }
 
-/** Reads a dump; `raw` tells whether it carried `/key` metadata. Throws InvalidInputError with the place of the fault. */
+/**
+ * Reads a dump; `raw` tells whether it carried `/key` metadata. Throws InvalidInputError with the place of
+ * the fault.
+ */
 export function parseJsonOdb(text: string): { root: OpenDirectory; raw: boolean; build: OdbBuild } {
   const scanner: Scanner = { text, build: newBuild(), at: 0 }
   const value = readValue(scanner, 1)
@@ -35,7 +48,8 @@ export function parseJsonOdb(text: string): { root: OpenDirectory; raw: boolean;
   return { root, raw, build: scanner.build }
 }
 
-const isObject = (value: Json): value is JsonObject => typeof value === 'object' && value !== null && 'members' in value
+const isObject = (value: Json): value is JsonObject =>
+  typeof value === 'object' && value !== null && 'members' in value
 
 function fault(scanner: Scanner, what: string): InvalidInputError {
   return new InvalidInputError(`ODB dump: not valid JSON at character ${scanner.at}: ${what}`)
@@ -44,7 +58,8 @@ function fault(scanner: Scanner, what: string): InvalidInputError {
 // ---- text to JSON values
 
 const [TAB, LINE_FEED, CARRIAGE_RETURN, SPACE] = [9, 10, 13, 32]
-// MIDAS prints doubles with 16 and floats with 7 digits after the point; only those lengths can be a decimal comma.
+// MIDAS prints doubles with 16 and floats with 7 digits after the point; only those lengths can be a decimal
+// comma.
 const COMMA = /-?\d,(?:\d{16}|\d{7})e[+-]\d{2,3}/y
 const NUMBER = /-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?/y
 const WORD = /-?[A-Za-z]{1,9}/y
@@ -65,7 +80,10 @@ function skipBlanks(scanner: Scanner): void {
   const { text } = scanner
   let { at } = scanner
   // Most of a dump is indentation: this loop is what its reading costs.
-  for (let code = text.charCodeAt(at); code === SPACE || code === LINE_FEED || code === TAB || code === CARRIAGE_RETURN; )
+  for (
+    let code = text.charCodeAt(at);
+    code === SPACE || code === LINE_FEED || code === TAB || code === CARRIAGE_RETURN;
+  )
     code = text.charCodeAt(++at)
   scanner.at = at
 }
@@ -125,7 +143,10 @@ function readObject(scanner: Scanner, depth: number): JsonObject {
     members.set(name, readValue(scanner, depth + 1))
     if (takeChar(scanner, ',')) continue
     if (takeChar(scanner, '}')) return { members }
-    throw fault(scanner, scanner.at >= scanner.text.length ? 'it ends in the middle' : 'a comma or a closing brace was expected')
+    throw fault(
+      scanner,
+      scanner.at >= scanner.text.length ? 'it ends in the middle' : 'a comma or a closing brace was expected',
+    )
   }
 }
 
@@ -139,13 +160,20 @@ function readArray(scanner: Scanner): readonly OdbScalar[] {
     values.push(value ?? undefined)
     if (takeChar(scanner, ',')) continue
     if (takeChar(scanner, ']')) return values
-    throw fault(scanner, scanner.at >= scanner.text.length ? 'it ends in the middle' : 'a comma or a closing bracket was expected')
+    throw fault(
+      scanner,
+      scanner.at >= scanner.text.length
+        ? 'it ends in the middle'
+        : 'a comma or a closing bracket was expected',
+    )
   }
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }
 
-/** A string from its opening quote on. Control characters inside are kept: MIDAS does not escape all of them. */
+/**
+ * A string from its opening quote on. Control characters inside are kept: MIDAS does not escape all of them.
+ */
 function readString(scanner: Scanner): string {
   const { text } = scanner
   const from = scanner.at + 1
@@ -164,7 +192,9 @@ function readString(scanner: Scanner): string {
     at += 1
     const escaped = text[at] ?? ''
     const code = escaped === 'u' ? /^[0-9a-fA-F]{4}$/.exec(text.slice(at + 1, at + 5)) : null
-    parts.push(code === null ? (ESCAPES[escaped] ?? escaped) : String.fromCharCode(Number.parseInt(code[0], 16)))
+    parts.push(
+      code === null ? (ESCAPES[escaped] ?? escaped) : String.fromCharCode(Number.parseInt(code[0], 16)),
+    )
     if (code !== null) at += 4
     plain = at + 1
   }
@@ -186,7 +216,11 @@ function fillDirectory(build: OdbBuild, directory: OpenDirectory, object: JsonOb
       addNode(build, directory, child)
     } else {
       const metadata = object.members.get(`${name}/key`)
-      addNode(build, directory, keyOf(build, name, value, metadata !== undefined && isObject(metadata) ? metadata : null))
+      addNode(
+        build,
+        directory,
+        keyOf(build, name, value, metadata !== undefined && isObject(metadata) ? metadata : null),
+      )
     }
   }
   return raw
@@ -197,7 +231,12 @@ function isMetadata(name: string, value: Json, object: JsonObject): boolean {
   return name.endsWith('/key') && isObject(value) && object.members.has(name.slice(0, -'/key'.length))
 }
 
-function keyOf(build: OdbBuild, name: string, json: Exclude<Json, JsonObject>, metadata: JsonObject | null): OdbKey {
+function keyOf(
+  build: OdbBuild,
+  name: string,
+  json: Exclude<Json, JsonObject>,
+  metadata: JsonObject | null,
+): OdbKey {
   const number = (field: string) => {
     const value = metadata?.members.get(field)
     return typeof value === 'number' ? value : null
@@ -207,6 +246,7 @@ function keyOf(build: OdbBuild, name: string, json: Exclude<Json, JsonObject>, m
     ? json.map((item: OdbScalar) => valueOfJson(type, item, build))
     : valueOfJson(type, (json as Exclude<typeof json, readonly OdbScalar[]>) ?? undefined, build)
   const target = metadata?.members.get('link')
-  const link = typeof target === 'string' ? target : type === TID.link && typeof value === 'string' ? value : null
+  const link =
+    typeof target === 'string' ? target : type === TID.link && typeof value === 'string' ? value : null
   return newKey(name, type, value, link, number('item_size'))
 }

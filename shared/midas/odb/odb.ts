@@ -18,13 +18,16 @@ export interface ParsedOdb {
 }
 
 /**
- * Reads a dump of at most 16 MiB. What real dumps get wrong (decimal commas, broken UTF-8, control characters, trailing
- * NULs) is mended and told in `warnings`.
- * @throws InvalidInputError saying what is wrong and where, when it is none of the dialects or passes a limit.
+ * Reads a dump of at most 16 MiB. What real dumps get wrong (decimal commas, broken UTF-8, control
+ * characters, trailing NULs) is mended and told in `warnings`.
+ * @throws InvalidInputError saying what is wrong and where, when it is none of the dialects or passes a
+ * limit.
  */
 export function parseOdb(bytes: Uint8Array): ParsedOdb {
   if (bytes.length > odbLimits.sizeBytes)
-    throw new InvalidInputError(`ODB dump: ${bytes.length} bytes; the most accepted is ${odbLimits.sizeBytes}`)
+    throw new InvalidInputError(
+      `ODB dump: ${bytes.length} bytes; the most accepted is ${odbLimits.sizeBytes}`,
+    )
   const { text, warning } = decode(trimEnd(bytes))
   const first = /\S/.exec(text)?.[0]
   const warnings = warning === null ? [] : [warning]
@@ -52,8 +55,9 @@ function trimEnd(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * Bytes to text. The ODB holds whatever bytes its programs wrote, nearly always UTF-8 (also where the XML says
- * ISO-8859-1). An XML dump that is not UTF-8 is read as ISO-8859-1, which it announces; elsewhere bad bytes are dropped.
+ * Bytes to text. The ODB holds whatever bytes its programs wrote, nearly always UTF-8 (also where the XML
+ * says ISO-8859-1). An XML dump that is not UTF-8 is read as ISO-8859-1, which it announces; elsewhere bad
+ * bytes are dropped.
  */
 function decode(bytes: Uint8Array): { text: string; warning: Finding | null } {
   try {

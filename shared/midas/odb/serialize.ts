@@ -1,4 +1,7 @@
-/** Writes an ODB dump in the form MIDAS's logger writes it, in each of its dialects: for the simulator and for tests. */
+/**
+ * Writes an ODB dump in the form MIDAS's logger writes it, in each of its dialects: for the simulator and for
+ * tests.
+ */
 import { TID, tidInfo } from '../tid.ts'
 import type { OdbDirectory, OdbKey, OdbScalar } from './tree.ts'
 
@@ -12,15 +15,25 @@ export interface SerializeOptions {
 export type SerializeDialect = 'json' | 'json-plain' | 'xml' | 'text'
 
 /** The dump as the bytes of an event body; XML and text end with a NUL, JSON does not. */
-export function serializeOdb(root: OdbDirectory, dialect: SerializeDialect, options: SerializeOptions = {}): Uint8Array {
+export function serializeOdb(
+  root: OdbDirectory,
+  dialect: SerializeDialect,
+  options: SerializeOptions = {},
+): Uint8Array {
   return new TextEncoder().encode(serializers[dialect](root, options))
 }
 
-const serializers: Readonly<Record<SerializeDialect, (root: OdbDirectory, options: SerializeOptions) => string>> = {
+const serializers: Readonly<
+  Record<SerializeDialect, (root: OdbDirectory, options: SerializeOptions) => string>
+> = {
   json: (root, options) => jsonDirectory(root, options, '', true),
   'json-plain': (root, options) => jsonDirectory(root, options, '', false),
   xml: (root, options) => {
-    const lines = ['<?xml version="1.0" encoding="ISO-8859-1"?>', '<!-- created by MXML -->', '<odb root="/" filename="">']
+    const lines = [
+      '<?xml version="1.0" encoding="ISO-8859-1"?>',
+      '<!-- created by MXML -->',
+      '<odb root="/" filename="">',
+    ]
     xmlDirectory(root, options, ' ', lines)
     return `${lines.join('\n')}\n</odb>\n\0`
   },
@@ -35,17 +48,25 @@ const elements = (key: OdbKey): readonly OdbScalar[] | null => (Array.isArray(ke
 
 // ---- JSON
 
-function jsonDirectory(directory: OdbDirectory, options: SerializeOptions, indent: string, metadata: boolean): string {
+function jsonDirectory(
+  directory: OdbDirectory,
+  options: SerializeOptions,
+  indent: string,
+  metadata: boolean,
+): string {
   const inner = `${indent}  `
   const members = [...directory.children.values()].flatMap((node) => {
-    if (node.kind === 'directory') return `${inner}${JSON.stringify(node.name)} : ${jsonDirectory(node, options, inner, metadata)}`
+    if (node.kind === 'directory')
+      return `${inner}${JSON.stringify(node.name)} : ${jsonDirectory(node, options, inner, metadata)}`
     const values = elements(node)
     const value =
       values === null
         ? jsonValue(node.type, node.value as OdbScalar, options)
         : `[ ${values.map((item) => jsonValue(node.type, item, options)).join(', ')} ]`
     const own = `${inner}${JSON.stringify(node.name)} : ${value}`
-    return metadata && node.type !== null ? [`${inner}${JSON.stringify(`${node.name}/key`)} : ${jsonMetadata(node, options)}`, own] : own
+    return metadata && node.type !== null
+      ? [`${inner}${JSON.stringify(`${node.name}/key`)} : ${jsonMetadata(node, options)}`, own]
+      : own
   })
   return members.length === 0 ? `{\n${indent}}` : `{\n${members.join(',\n')}\n${indent}}`
 }
@@ -60,7 +81,10 @@ function jsonMetadata(key: OdbKey, options: SerializeOptions): string {
   return `{ ${fields.join(', ')} }`
 }
 
-/** Unsigned integers are hexadecimal strings, whole floats are printed as integers, others with 7 or 16 digits. */
+/**
+ * Unsigned integers are hexadecimal strings, whole floats are printed as integers, others with 7 or 16
+ * digits.
+ */
 function jsonValue(type: number | null, value: OdbScalar, options: SerializeOptions): string {
   if (value === undefined) return '"(TID_UNKNOWN value)"'
   if (typeof value === 'string') return JSON.stringify(value)
@@ -115,9 +139,19 @@ function typeName(key: OdbKey): string {
 }
 
 const escapeXml = (text: string) =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;').replaceAll("'", '&apos;')
+  text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll("'", '&apos;')
 
-function xmlDirectory(directory: OdbDirectory, options: SerializeOptions, indent: string, lines: string[]): void {
+function xmlDirectory(
+  directory: OdbDirectory,
+  options: SerializeOptions,
+  indent: string,
+  lines: string[],
+): void {
   for (const node of directory.children.values()) {
     const name = escapeXml(node.name)
     if (node.kind === 'directory') {
@@ -129,24 +163,38 @@ function xmlDirectory(directory: OdbDirectory, options: SerializeOptions, indent
     const size = node.itemSize === null ? '' : ` size="${node.itemSize}"`
     const values = elements(node)
     const text = (value: OdbScalar) => escapeXml(plainValue(node.type, value, options))
-    if (values === null) lines.push(`${indent}<key name="${name}" type="${typeName(node)}"${size}>${text(node.value as OdbScalar)}</key>`)
+    if (values === null)
+      lines.push(
+        `${indent}<key name="${name}" type="${typeName(node)}"${size}>${text(node.value as OdbScalar)}</key>`,
+      )
     else {
-      lines.push(`${indent}<keyarray name="${name}" type="${typeName(node)}"${size} num_values="${values.length}">`)
-      for (const [index, value] of values.entries()) lines.push(`${indent} <value index="${index}">${text(value)}</value>`)
+      lines.push(
+        `${indent}<keyarray name="${name}" type="${typeName(node)}"${size} num_values="${values.length}">`,
+      )
+      for (const [index, value] of values.entries())
+        lines.push(`${indent} <value index="${index}">${text(value)}</value>`)
       lines.push(`${indent}</keyarray>`)
     }
   }
 }
 
-/** A section for each directory that has keys of its own; sub-directories after them, with their full path. */
-function textDirectory(directory: OdbDirectory, options: SerializeOptions, path: string, lines: string[]): void {
+/**
+ * A section for each directory that has keys of its own; sub-directories after them, with their full path.
+ */
+function textDirectory(
+  directory: OdbDirectory,
+  options: SerializeOptions,
+  path: string,
+  lines: string[],
+): void {
   const keys = [...directory.children.values()].filter((node) => node.kind === 'key')
   if (keys.length > 0) {
     lines.push(`[${path === '' ? '.' : path}]`)
     for (const key of keys) lines.push(...textKey(key, options))
     lines.push('')
   }
-  for (const node of directory.children.values()) if (node.kind === 'directory') textDirectory(node, options, `${path}/${node.name}`, lines)
+  for (const node of directory.children.values())
+    if (node.kind === 'directory') textDirectory(node, options, `${path}/${node.name}`, lines)
 }
 
 function textKey(key: OdbKey, options: SerializeOptions): readonly string[] {
@@ -157,9 +205,12 @@ function textKey(key: OdbKey, options: SerializeOptions): readonly string[] {
   if (values !== null)
     return [
       `${key.name} = ${type}[${values.length}] :`,
-      ...values.map((value, index) => `${isText ? room : `[${index}]`} ${plainValue(key.type, value, options)}`),
+      ...values.map(
+        (value, index) => `${isText ? room : `[${index}]`} ${plainValue(key.type, value, options)}`,
+      ),
     ]
   const text = plainValue(key.type, key.value as OdbScalar, options)
-  if (isText && text.includes('\n')) return [`${key.name} = ${type} : [====#$@$#====]`, ...text.split('\n'), '====#$@$#====']
+  if (isText && text.includes('\n'))
+    return [`${key.name} = ${type} : [====#$@$#====]`, ...text.split('\n'), '====#$@$#====']
   return [`${key.name} = ${type} : ${isText ? `${room} ` : ''}${text}`]
 }

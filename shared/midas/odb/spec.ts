@@ -8,7 +8,13 @@ export interface OdbSpec {
   readonly [name: string]: KeySpec | OdbSpec
 }
 
-const key = (type: number, value: OdbValue, more: Partial<KeySpec> = {}): KeySpec => ({ type, value, link: null, itemSize: null, ...more })
+const key = (type: number, value: OdbValue, more: Partial<KeySpec> = {}): KeySpec => ({
+  type,
+  value,
+  link: null,
+  itemSize: null,
+  ...more,
+})
 
 export const odb = {
   int: (value: number | readonly number[]) => key(TID.int32, value),
@@ -29,7 +35,10 @@ export const odb = {
 export function odbDirectory(name: string, spec: OdbSpec): OdbDirectory {
   const children = new Map<string, OdbNode>()
   for (const [childName, child] of Object.entries(spec))
-    children.set(childName.toLowerCase(), isKey(child) ? { kind: 'key', name: childName, ...child } : odbDirectory(childName, child))
+    children.set(
+      childName.toLowerCase(),
+      isKey(child) ? { kind: 'key', name: childName, ...child } : odbDirectory(childName, child),
+    )
   return { kind: 'directory', name, children }
 }
 

@@ -37,7 +37,10 @@ const KEY = /^([^=]*[^=\s])\s*=\s*([A-Z][A-Z0-9_]{2,8})(?:\[(\d{1,9})\])?\s*:\s?
 const STRING_VALUE = /^\[(\d{1,9})\] ?(.*)$/s
 const MULTI_LINE = '====#$@$#===='
 
-/** The dump and how far it has been read. Lines are cut out one at a time: a list of all would cost more than the dump. */
+/**
+ * The dump and how far it has been read. Lines are cut out one at a time: a list of all would cost more than
+ * the dump.
+ */
 interface Lines {
   readonly text: string
   /** Where the next line begins. */
@@ -77,7 +80,8 @@ export function parseTextOdb(text: string): { root: OpenDirectory; build: OdbBui
     const key = KEY.exec(line)
     if (key !== null) readKey(build, directory, lines, key)
   }
-  if (build.values === 0) throw new InvalidInputError('ODB dump: it looks like the old text form but holds no key')
+  if (build.values === 0)
+    throw new InvalidInputError('ODB dump: it looks like the old text form but holds no key')
   return { root, build }
 }
 
@@ -101,7 +105,11 @@ function readKey(build: OdbBuild, directory: OpenDirectory, lines: Lines, match:
   }
   const string = STRING_VALUE.exec(rest)
   const value = string?.[2] ?? rest
-  addNode(build, directory, newKey(name, type, value, type === TID.link ? value : null, string === null ? null : Number(string[1])))
+  addNode(
+    build,
+    directory,
+    newKey(name, type, value, type === TID.link ? value : null, string === null ? null : Number(string[1])),
+  )
 }
 
 /** The elements that follow. The count is a claim: the array ends where a section or the next key begins. */
@@ -127,7 +135,8 @@ function readMultiLine(lines: Lines): string {
   // The mark stands on a line of its own; the text before it may be empty.
   const from = lines.at
   const end = lines.text.indexOf(`\n${MULTI_LINE}\n`, from - 1)
-  if (end === -1) throw new InvalidInputError(`ODB dump: the text at character ${from} has no end mark ${MULTI_LINE}`)
+  if (end === -1)
+    throw new InvalidInputError(`ODB dump: the text at character ${from} has no end mark ${MULTI_LINE}`)
   lines.at = end + MULTI_LINE.length + 2
   return lines.text.slice(from, Math.max(from, end))
 }

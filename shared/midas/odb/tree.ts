@@ -1,10 +1,14 @@
 /**
  * The MIDAS online database (ODB) as a tree of directories and keys, whatever dialect it was dumped in.
  *
- * Names are compared without regard to case, as MIDAS does: its versions write both `Start time` and `Start Time`.
+ * Names are compared without regard to case, as MIDAS does: its versions write both `Start time` and `Start
+ * Time`.
  */
 
-/** One value. 64-bit integers beyond 2^53 are bigint; undefined where the dump names a key but does not hold its value. */
+/**
+ * One value. 64-bit integers beyond 2^53 are bigint; undefined where the dump names a key but does not hold
+ * its value.
+ */
 export type OdbScalar = number | bigint | boolean | string | undefined
 export type OdbValue = Exclude<OdbScalar, undefined> | readonly OdbScalar[]
 
@@ -31,7 +35,10 @@ export type OdbNode = OdbKey | OdbDirectory
 
 export interface OdbTree {
   readonly root: OdbDirectory
-  /** The value at a path such as `/Equipment/HV/Variables/Demand[1]`; links are followed. Undefined when there is none. */
+  /**
+   * The value at a path such as `/Equipment/HV/Variables/Demand[1]`; links are followed. Undefined when there
+   * is none.
+   */
   get(path: string): OdbValue | undefined
   /** The directory or key at a path (no index); links are followed. */
   node(path: string): OdbNode | undefined
@@ -54,7 +61,11 @@ export function odbTree(root: OdbDirectory): OdbTree {
     return found
   }
 
-  const step = (directory: OdbDirectory, part: string, budget: { steps: number }): OdbNode | OdbValue | undefined => {
+  const step = (
+    directory: OdbDirectory,
+    part: string,
+    budget: { steps: number },
+  ): OdbNode | OdbValue | undefined => {
     const exact = directory.children.get(part.toLowerCase())
     if (exact !== undefined) return follow(exact, budget)
     const indexed = /^(.*)\[(\d{1,9})\]$/s.exec(part)
@@ -64,7 +75,10 @@ export function odbTree(root: OdbDirectory): OdbTree {
     return element(follow(array, budget), Number(indexed[2]))
   }
 
-  /** Replaces a link by what it points to. A link whose dump holds a resolved value (MIDAS does so for array elements) keeps that. */
+  /**
+   * Replaces a link by what it points to. A link whose dump holds a resolved value (MIDAS does so for array
+   * elements) keeps that.
+   */
   const follow = (node: OdbNode, budget: { steps: number }): OdbNode | OdbValue | undefined => {
     if (node.kind !== 'key' || node.link === null || node.value !== node.link) return node
     budget.steps += 1
@@ -85,7 +99,9 @@ export function odbTree(root: OdbDirectory): OdbTree {
     },
     entries(path) {
       const found = resolve(path)
-      return found !== undefined && isNode(found) && found.kind === 'directory' ? [...found.children.values()] : []
+      return found !== undefined && isNode(found) && found.kind === 'directory'
+        ? [...found.children.values()]
+        : []
     },
   }
 }

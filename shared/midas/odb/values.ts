@@ -23,12 +23,14 @@ const INTEGERS: ReadonlySet<number> = new Set([
 
 /** A number when it is exact as one, else a bigint. */
 export function exact(value: bigint): number | bigint {
-  return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value
+  return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER)
+    ? Number(value)
+    : value
 }
 
 /**
- * The value a text stands for. What does not fit its type becomes undefined: MIDAS itself writes `(TID_UNKNOWN value)`
- * for 64-bit integers in some versions, `<NULL>` and `<unknown>` in others.
+ * The value a text stands for. What does not fit its type becomes undefined: MIDAS itself writes
+ * `(TID_UNKNOWN value)` for 64-bit integers in some versions, `<NULL>` and `<unknown>` in others.
  */
 export function valueOfText(type: number, text: string, build: OdbBuild): OdbScalar {
   if (type === TID.string || type === TID.link || type === TID.char) return text
@@ -54,7 +56,9 @@ function booleanOfText(text: string): boolean | undefined {
   return INTEGER.test(text) ? Number(text) > 0 : undefined
 }
 
-/** C prints what is no number as nan, -nan, inf and -inf; MIDAS's JSON as "NaN", "Infinity" and "-Infinity". */
+/**
+ * C prints what is no number as nan, -nan, inf and -inf; MIDAS's JSON as "NaN", "Infinity" and "-Infinity".
+ */
 function floatOfText(text: string, build: OdbBuild): number | undefined {
   if (NUMBER.test(text)) return Number(text)
   if (/^[+-]?nan$/i.test(text)) return Number.NaN

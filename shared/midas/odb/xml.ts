@@ -1,8 +1,9 @@
 /**
- * ODB dumps in XML, as MIDAS writes them: `<odb root="/"><dir name=…><key name=… type=…>value</key>…`, arrays as
- * `<keyarray … num_values=…>` (older versions: a `<key>` with num_values) holding `<value>` elements.
+ * ODB dumps in XML, as MIDAS writes them: `<odb root="/"><dir name=…><key name=… type=…>value</key>…`, arrays
+ * as `<keyarray … num_values=…>` (older versions: a `<key>` with num_values) holding `<value>` elements.
  *
- * Only that much of XML is read. Document types are refused, so no entity can expand; work is linear, depth is bounded.
+ * Only that much of XML is read. Document types are refused, so no entity can expand; work is linear, depth
+ * is bounded.
  */
 import { InvalidInputError } from '../../errors.ts'
 import { tidOfName } from '../tid.ts'
@@ -79,8 +80,11 @@ function readKey(scanner: Scanner, directory: OpenDirectory, name: string, tag: 
     countValues(scanner.build, 1)
     return type === null ? undefined : valueOfText(type, text, scanner.build)
   }
-  const value = isArray ? readValues(scanner, tag, read) : read(tag.kind === 'empty' ? '' : readText(scanner, tag.name))
-  const link = type !== null && tag.attributes.get('type') === 'LINK' && typeof value === 'string' ? value : null
+  const value = isArray
+    ? readValues(scanner, tag, read)
+    : read(tag.kind === 'empty' ? '' : readText(scanner, tag.name))
+  const link =
+    type !== null && tag.attributes.get('type') === 'LINK' && typeof value === 'string' ? value : null
   addNode(scanner.build, directory, newKey(name, type, value, link, itemSize))
 }
 
@@ -115,7 +119,10 @@ function readText(scanner: Scanner, name: string): string {
 const TAG = /<(\/?)([A-Za-z]{1,20})((?:\s+[\w:.-]{1,60}\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>/y
 const ATTRIBUTE = /([\w:.-]{1,60})\s*=\s*(?:"([^"]*)"|'([^']*)')/g
 
-/** The next tag, past blanks, comments and processing instructions; undefined at the end. Text between tags is refused. */
+/**
+ * The next tag, past blanks, comments and processing instructions; undefined at the end. Text between tags is
+ * refused.
+ */
 function nextTag(scanner: Scanner): Tag | undefined {
   const { text } = scanner
   for (;;) {
@@ -130,7 +137,8 @@ function nextTag(scanner: Scanner): Tag | undefined {
     if (end === -1) throw fault(scanner, `a comment or instruction has no end`)
     scanner.at = end + skipped.length
   }
-  if (text.startsWith('<!', scanner.at)) throw fault(scanner, 'document types and CDATA are not part of an ODB and are refused')
+  if (text.startsWith('<!', scanner.at))
+    throw fault(scanner, 'document types and CDATA are not part of an ODB and are refused')
   TAG.lastIndex = scanner.at
   const match = TAG.exec(text)
   if (match === null) throw fault(scanner, 'a broken tag')
@@ -138,7 +146,11 @@ function nextTag(scanner: Scanner): Tag | undefined {
   const attributes = new Map<string, string>()
   for (const [, name = '', double, single] of (match[3] ?? '').matchAll(ATTRIBUTE))
     attributes.set(name, decodeEntities(double ?? single ?? ''))
-  return { name: match[2] ?? '', kind: match[1] === '/' ? 'close' : match[4] === '/' ? 'empty' : 'open', attributes }
+  return {
+    name: match[2] ?? '',
+    kind: match[1] === '/' ? 'close' : match[4] === '/' ? 'empty' : 'open',
+    attributes,
+  }
 }
 
 const ENTITIES: ReadonlyMap<string, string> = new Map([
@@ -149,12 +161,18 @@ const ENTITIES: ReadonlyMap<string, string> = new Map([
   ['apos', "'"],
 ])
 
-/** The five entities of XML and character numbers; anything else stays as it is (MIDAS did not always encode names). */
+/**
+ * The five entities of XML and character numbers; anything else stays as it is (MIDAS did not always encode
+ * names).
+ */
 function decodeEntities(text: string): string {
   if (!text.includes('&')) return text
-  return text.replace(/&(?:#(\d{1,7})|#x([0-9a-fA-F]{1,6})|([a-z]{2,4}));/g, (whole, decimal, hexadecimal, name) => {
-    if (name !== undefined) return ENTITIES.get(name) ?? whole
-    const code = decimal === undefined ? Number.parseInt(hexadecimal, 16) : Number(decimal)
-    return code <= 0x10ffff ? String.fromCodePoint(code) : whole
-  })
+  return text.replace(
+    /&(?:#(\d{1,7})|#x([0-9a-fA-F]{1,6})|([a-z]{2,4}));/g,
+    (whole, decimal, hexadecimal, name) => {
+      if (name !== undefined) return ENTITIES.get(name) ?? whole
+      const code = decimal === undefined ? Number.parseInt(hexadecimal, 16) : Number(decimal)
+      return code <= 0x10ffff ? String.fromCodePoint(code) : whole
+    },
+  )
 }

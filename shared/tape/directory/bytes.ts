@@ -11,10 +11,16 @@ const CHUNK_BYTES = 1024 ** 2
 const WASM_PAGE_BYTES = 64 * 1024
 
 /**
- * Writes the source's bytes, which must be the file's. While one megabyte is written the next one is collected and hashed.
+ * Writes the source's bytes, which must be the file's. While one megabyte is written the next one is
+ * collected and hashed.
  * @throws InvalidInputError when they are not; nothing more than the file's size is ever written.
  */
-export async function writeFile(handle: FileHandle, file: TapeFile, source: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+export async function writeFile(
+  handle: FileHandle,
+  file: TapeFile,
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
   const sha256 = createHash('sha256')
   const writer = createWriter(handle)
   let sizeBytes = 0
@@ -31,11 +37,14 @@ export async function writeFile(handle: FileHandle, file: TapeFile, source: Asyn
   }
   if (sizeBytes < file.sizeBytes) throw otherBytes(file, `ends after ${sizeBytes} of ${file.sizeBytes} bytes`)
   const found = sha256.digest('hex')
-  if (found !== file.sha256) throw otherBytes(file, `has the SHA-256 ${found}, the catalogue says ${file.sha256}`)
+  if (found !== file.sha256)
+    throw otherBytes(file, `has the SHA-256 ${found}, the catalogue says ${file.sha256}`)
 }
 
 const otherBytes = (file: TapeFile, how: string) =>
-  new InvalidInputError(`the source of ${file.name} ${how}: it is not the file that was catalogued`, { file: file.name })
+  new InvalidInputError(`the source of ${file.name} ${how}: it is not the file that was catalogued`, {
+    file: file.name,
+  })
 
 /** Collects chunks to whole megabytes, and writes one while the next is collected. */
 function createWriter(handle: FileHandle) {
@@ -77,12 +86,16 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
 }
 
 /**
- * The SHA-256 of what is under a path, and its size. Read past the page cache where the file system allows that (O_DIRECT:
- * local disks, NFS): then the bytes come from the device or the server. Elsewhere (LTFS and other FUSE, macOS) they may come
- * from the kernel's memory, and prove that what was handed over was whole and in order, no more; that it is on the medium is
- * then said by fsync alone, and the scrub, which comes weeks later, reads it from there.
+ * The SHA-256 of what is under a path, and its size. Read past the page cache where the file system allows
+ * that (O_DIRECT: local disks, NFS): then the bytes come from the device or the server. Elsewhere (LTFS and
+ * other FUSE, macOS) they may come from the kernel's memory, and prove that what was handed over was whole
+ * and in order, no more; that it is on the medium is then said by fsync alone, and the scrub, which comes
+ * weeks later, reads it from there.
  */
-export async function readBack(path: string, signal: AbortSignal): Promise<{ readonly sha256: string; readonly sizeBytes: number }> {
+export async function readBack(
+  path: string,
+  signal: AbortSignal,
+): Promise<{ readonly sha256: string; readonly sizeBytes: number }> {
   if (DIRECT !== 0) {
     try {
       return await hashFile(path, DIRECT, signal)
@@ -97,14 +110,18 @@ export async function readBack(path: string, signal: AbortSignal): Promise<{ rea
 const DIRECT = constants.O_DIRECT ?? 0
 
 /** Node has it; its types leave it out. */
-declare const WebAssembly: { readonly Memory: new (pages: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer } }
+declare const WebAssembly: {
+  readonly Memory: new (pages: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer }
+}
 
 async function hashFile(path: string, flags: number, signal: AbortSignal) {
   const sha256 = createHash('sha256')
   // O_DIRECT asks for memory aligned to a page: Node's buffers are not, WebAssembly's memory always is.
   const pages = CHUNK_BYTES / WASM_PAGE_BYTES
   const chunk =
-    flags === 0 ? Buffer.allocUnsafe(CHUNK_BYTES) : new Uint8Array(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer)
+    flags === 0
+      ? Buffer.allocUnsafe(CHUNK_BYTES)
+      : new Uint8Array(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer)
   const handle = await open(path, READ_PLAIN | flags)
   try {
     for (let sizeBytes = 0; ; ) {
@@ -123,7 +140,11 @@ async function hashFile(path: string, flags: number, signal: AbortSignal) {
 const READ_PLAIN = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /** The bytes of a file of this size. @throws TransientError when it has another. */
-export async function* readPlain(path: string, sizeBytes: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+export async function* readPlain(
+  path: string,
+  sizeBytes: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   const handle = await open(path, READ_PLAIN)
   try {
     const { size } = await handle.stat()

@@ -1,7 +1,8 @@
 /**
- * Copies in a folder: a tape library shown as a file system (LTFS), an NFS server, a second disk. A copy is written under a
- * temporary name beside its own, flushed, read back and compared, and only then gets its name, which is never taken from another
- * file. Give a folder inside the mount, not the mount point itself: it is the folder's absence that shows a missing mount.
+ * Copies in a folder: a tape library shown as a file system (LTFS), an NFS server, a second disk. A copy is
+ * written under a temporary name beside its own, flushed, read back and compared, and only then gets its
+ * name, which is never taken from another file. Give a folder inside the mount, not the mount point itself:
+ * it is the folder's absence that shows a missing mount.
  */
 import { link, lstat, opendir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -76,18 +77,31 @@ export function createDirectoryDriver(options: DirectoryOptions): TapeDriver {
   }
 }
 
-async function look({ root, now }: CopiesFolder, file: TapeFile, options: LookOptions, signal: AbortSignal): Promise<TapeLook> {
+async function look(
+  { root, now }: CopiesFolder,
+  file: TapeFile,
+  options: LookOptions,
+  signal: AbortSignal,
+): Promise<TapeLook> {
   signal.throwIfAborted()
   const place = await findPlace(root, file.name)
   const stat = place === null ? null : await lstat(place.path).catch(absent)
   if (place === null || stat === null) return { state: 'absent' }
   if (stat.isSymbolicLink()) return { state: 'different', detail: 'a symbolic link has its name' }
-  if (!stat.isFile()) return { state: 'different', detail: stat.isDirectory() ? 'a folder has its name' : 'a device or pipe has its name' }
-  if (stat.size !== file.sizeBytes && isReservation(stat, now())) return { state: 'under-way', detail: 'a copy is just taking its name' }
-  if (stat.size !== file.sizeBytes) return { state: 'different', detail: `it has ${stat.size} bytes instead of ${file.sizeBytes}` }
-  if (options.readBack === 'never') return { state: 'unverified', detail: 'it has the right size; a file system states no checksum' }
+  if (!stat.isFile())
+    return {
+      state: 'different',
+      detail: stat.isDirectory() ? 'a folder has its name' : 'a device or pipe has its name',
+    }
+  if (stat.size !== file.sizeBytes && isReservation(stat, now()))
+    return { state: 'under-way', detail: 'a copy is just taking its name' }
+  if (stat.size !== file.sizeBytes)
+    return { state: 'different', detail: `it has ${stat.size} bytes instead of ${file.sizeBytes}` }
+  if (options.readBack === 'never')
+    return { state: 'unverified', detail: 'it has the right size; a file system states no checksum' }
   const { sha256 } = await readBack(place.path, signal)
-  if (sha256 !== file.sha256) return { state: 'different', detail: `it has the SHA-256 ${sha256} instead of ${file.sha256}` }
+  if (sha256 !== file.sha256)
+    return { state: 'different', detail: `it has the SHA-256 ${sha256} instead of ${file.sha256}` }
   return { state: 'present', verifiedBy: VERIFIED_BY, onMedia: true }
 }
 
@@ -96,7 +110,12 @@ const absent = (error: unknown): null => {
   throw error
 }
 
-async function copy(folder: CopiesFolder, file: TapeFile, source: CopySource, signal: AbortSignal): Promise<CopyResult> {
+async function copy(
+  folder: CopiesFolder,
+  file: TapeFile,
+  source: CopySource,
+  signal: AbortSignal,
+): Promise<CopyResult> {
   const before = await foundAlready(folder, file, signal)
   if (before !== null) return before
   const place = await makePlace(folder.root, file.name)
@@ -104,12 +123,24 @@ async function copy(folder: CopiesFolder, file: TapeFile, source: CopySource, si
   await fill(temporary, file, source, signal)
   const claimed = await claimName(temporary.path, place.path, folder.hardLink)
   await syncFolder(place.folder)
-  if (claimed) return { kind: 'stored', how: 'streamed', bytesThroughUs: file.sizeBytes, verifiedBy: VERIFIED_BY, onMedia: true }
+  if (claimed)
+    return {
+      kind: 'stored',
+      how: 'streamed',
+      bytesThroughUs: file.sizeBytes,
+      verifiedBy: VERIFIED_BY,
+      onMedia: true,
+    }
   return (await foundAlready(folder, file, signal, file.sizeBytes)) ?? lostName(place)
 }
 
 /** The temporary holds the file's bytes, on the disk and compared, when this returns. */
-async function fill(temporary: Temporary, file: TapeFile, source: CopySource, signal: AbortSignal): Promise<void> {
+async function fill(
+  temporary: Temporary,
+  file: TapeFile,
+  source: CopySource,
+  signal: AbortSignal,
+): Promise<void> {
   await writeFile(temporary.handle, file, source.open(signal), signal)
   // A copy is edited by nobody. Not every file system keeps modes.
   await temporary.handle.chmod(0o440).catch((error: unknown) => {
@@ -120,14 +151,22 @@ async function fill(temporary: Temporary, file: TapeFile, source: CopySource, si
   await temporary.handle.close()
   const back = await readBack(temporary.path, signal)
   if (back.sha256 !== file.sha256)
-    throw new TransientError(`the disk gives back other bytes than were written for ${file.name}`, { sizeBytes: back.sizeBytes })
+    throw new TransientError(`the disk gives back other bytes than were written for ${file.name}`, {
+      sizeBytes: back.sizeBytes,
+    })
 }
 
 /** What a copy ends in when something has the name; null when nothing has. */
-async function foundAlready(folder: CopiesFolder, file: TapeFile, signal: AbortSignal, bytesThroughUs = 0): Promise<CopyResult | null> {
+async function foundAlready(
+  folder: CopiesFolder,
+  file: TapeFile,
+  signal: AbortSignal,
+  bytesThroughUs = 0,
+): Promise<CopyResult | null> {
   const found = await look(folder, file, { reference: null, readBack: 'if-needed' }, signal)
   if (found.state === 'absent') return null
-  if (found.state === 'present') return { kind: 'stored', how: 'streamed', bytesThroughUs, verifiedBy: found.verifiedBy, onMedia: true }
+  if (found.state === 'present')
+    return { kind: 'stored', how: 'streamed', bytesThroughUs, verifiedBy: found.verifiedBy, onMedia: true }
   if (found.state === 'different') return { kind: 'occupied', detail: found.detail }
   throw new TransientError(`${file.name}: ${found.detail}`)
 }
@@ -148,7 +187,8 @@ async function* list(root: string, prefix: string, signal: AbortSignal) {
       signal.throwIfAborted()
       const name = `${folder.name}${entry.name}`
       const path = join(folder.path, entry.name)
-      if (entry.isDirectory() && (`${name}/`.startsWith(prefix) || prefix.startsWith(`${name}/`))) waiting.push({ path, name: `${name}/` })
+      if (entry.isDirectory() && (`${name}/`.startsWith(prefix) || prefix.startsWith(`${name}/`)))
+        waiting.push({ path, name: `${name}/` })
       if (!entry.isFile() || isTemporary(entry.name) || !name.startsWith(prefix)) continue
       const stat = await lstat(path).catch(absent)
       if (stat !== null) yield { name, sizeBytes: stat.size }

@@ -42,12 +42,19 @@ const OPERATOR = new Set([
 export const hasCode = (error: unknown, ...codes: readonly string[]): error is NodeJS.ErrnoException =>
   error instanceof Error && 'code' in error && codes.includes(String(error.code))
 
-/** Any error as one of our three kinds; what the file system says becomes a TransientError: the copy is good, the place is not. */
+/**
+ * Any error as one of our three kinds; what the file system says becomes a TransientError: the copy is good,
+ * the place is not.
+ */
 export function explained(root: string, error: unknown): Failure {
   if (!(error instanceof Error && 'syscall' in error && 'code' in error)) return classify(error)
   const code = String(error.code)
   const reason = REASONS[code]
   if (reason === undefined) return classify(error)
   const path = 'path' in error ? String(error.path) : root
-  return new TransientError(`${path}: ${reason} (${code})`, { error: code, operator: OPERATOR.has(code) }, { cause: error })
+  return new TransientError(
+    `${path}: ${reason} (${code})`,
+    { error: code, operator: OPERATOR.has(code) },
+    { cause: error },
+  )
 }

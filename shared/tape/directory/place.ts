@@ -1,6 +1,7 @@
 /**
- * Where names of copies lie below the root. The root is never made by us: where a mount is missing, a copy on the local disk
- * would look like one on tape. Symbolic links are followed as long as they stay below the root.
+ * Where names of copies lie below the root. The root is never made by us: where a mount is missing, a copy on
+ * the local disk would look like one on tape. Symbolic links are followed as long as they stay below the
+ * root.
  */
 import { mkdir, open, realpath, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
@@ -14,10 +15,14 @@ export interface Place {
   readonly path: string
 }
 
-/** A name as the folders above it and its last part. @throws InvalidInputError for names that lead out, or that are those of our temporaries. */
+/**
+ * A name as the folders above it and its last part. @throws InvalidInputError for names that lead out, or
+ * that are those of our temporaries.
+ */
 export function parted(name: string): { readonly folders: readonly string[]; readonly last: string } {
   const segments = checkedName(name).split('/')
-  if (segments.some(isTemporary)) throw new InvalidInputError(`"${name}" cannot be the name of a copy: unfinished copies are called so`)
+  if (segments.some(isTemporary))
+    throw new InvalidInputError(`"${name}" cannot be the name of a copy: unfinished copies are called so`)
   return { folders: segments.slice(0, -1), last: segments.at(-1) ?? '' }
 }
 
@@ -25,9 +30,14 @@ export function parted(name: string): { readonly folders: readonly string[]; rea
 async function openRoot(root: string): Promise<string> {
   const real = await realpath(root).catch((error: unknown) => {
     if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error
-    throw new TransientError(`the folder of the copies, ${root}, is not there: is it mounted?`, { operator: true }, { cause: error })
+    throw new TransientError(
+      `the folder of the copies, ${root}, is not there: is it mounted?`,
+      { operator: true },
+      { cause: error },
+    )
   })
-  if (!(await stat(real)).isDirectory()) throw new TransientError(`the place of the copies, ${root}, is no folder`, { operator: true })
+  if (!(await stat(real)).isDirectory())
+    throw new TransientError(`the place of the copies, ${root}, is no folder`, { operator: true })
   return real
 }
 
@@ -70,13 +80,19 @@ export async function makePlace(root: string, name: string): Promise<Place> {
 function inside(root: string, folder: string): string {
   const way = relative(root, folder)
   if (way === '..' || way.startsWith(`..${sep}`))
-    throw new TransientError(`a symbolic link below ${root} leads out of it, to ${folder}: nothing is read or written there`, {
-      operator: true,
-    })
+    throw new TransientError(
+      `a symbolic link below ${root} leads out of it, to ${folder}: nothing is read or written there`,
+      {
+        operator: true,
+      },
+    )
   return folder
 }
 
-/** Has the entries of a folder written to the disk. Some file systems (LTFS, old NFS) cannot be asked for that, and do it by themselves. */
+/**
+ * Has the entries of a folder written to the disk. Some file systems (LTFS, old NFS) cannot be asked for
+ * that, and do it by themselves.
+ */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {

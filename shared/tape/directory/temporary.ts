@@ -1,4 +1,7 @@
-/** The temporary under which a copy is written, and how it gets its name without ever taking it from another file. */
+/**
+ * The temporary under which a copy is written, and how it gets its name without ever taking it from another
+ * file.
+ */
 import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { type FileHandle, lstat, open, opendir, rename, unlink } from 'node:fs/promises'
@@ -6,7 +9,10 @@ import { join } from 'node:path'
 import { isTemporary } from '../names.ts'
 import { hasCode } from './errors.ts'
 
-/** A name no other copy has, not even one of the same file: a temporary taken over by two would be neither's file. */
+/**
+ * A name no other copy has, not even one of the same file: a temporary taken over by two would be neither's
+ * file.
+ */
 const temporaryName = (runNumber: number) => `.cygnet-${runNumber}-${randomBytes(6).toString('hex')}.part`
 
 /** A temporary nobody wrote to for so long was left by a crash: no copy is allowed to take that long. */
@@ -17,7 +23,10 @@ export interface Temporary extends AsyncDisposable {
   readonly handle: FileHandle
 }
 
-/** A new file beside the one to be; gone when it is disposed of, unless it has its name by then. Left-overs of crashes go too. */
+/**
+ * A new file beside the one to be; gone when it is disposed of, unless it has its name by then. Left-overs of
+ * crashes go too.
+ */
 export async function createTemporary(folder: string, runNumber: number): Promise<Temporary> {
   const path = join(folder, temporaryName(runNumber))
   const handle = await open(path, 'wx', 0o640)
@@ -52,7 +61,9 @@ async function removeLeftOvers(folder: string, beforeMs: number): Promise<void> 
 const RESERVED_MODE = 0o200
 const RESERVED_MS = 60_000
 
-/** True for an empty file that another copy has put under the name just now, to replace it in the next moment. */
+/**
+ * True for an empty file that another copy has put under the name just now, to replace it in the next moment.
+ */
 export const isReservation = (stat: Stats, nowMs: number): boolean =>
   stat.size === 0 && (stat.mode & 0o777) === RESERVED_MODE && nowMs - stat.ctimeMs < RESERVED_MS
 
@@ -60,16 +71,17 @@ export const isReservation = (stat: Stats, nowMs: number): boolean =>
 export type HardLink = (existing: string, path: string) => Promise<void>
 
 /**
- * Gives the temporary its name, unless a file has it: false then. `link` decides that in one step, also between machines.
- * Where there are no hard links (LTFS, some NFS and FUSE), an empty file is made under the name, which fails just so when it is
- * taken, and the temporary replaces that empty file of ours.
+ * Gives the temporary its name, unless a file has it: false then. `link` decides that in one step, also
+ * between machines. Where there are no hard links (LTFS, some NFS and FUSE), an empty file is made under the
+ * name, which fails just so when it is taken, and the temporary replaces that empty file of ours.
  */
 export async function claimName(temporary: string, path: string, hardLink: HardLink): Promise<boolean> {
   try {
     await hardLink(temporary, path)
   } catch (error) {
     if (hasCode(error, 'EEXIST')) return false
-    if (hasCode(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL')) return await reserveAndRename(temporary, path)
+    if (hasCode(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EINVAL'))
+      return await reserveAndRename(temporary, path)
     throw error
   }
   await unlink(temporary).catch(() => {}) // another name of the same file, swept later

@@ -1,17 +1,27 @@
 /**
- * Copies made by FTS3: it fetches from a link to our store and writes to the tape endpoint, retries by itself, and waits until
- * the file is on media. No byte passes through us.
+ * Copies made by FTS3: it fetches from a link to our store and writes to the tape endpoint, retries by
+ * itself, and waits until the file is on media. No byte passes through us.
  *
- * FTS is told by a name of ours which copy a job is for, and makes the job's id from that: a submission whose reply was lost is
- * found again, and the same copy is never asked for twice. What FTS says of the end of a job is a reason to look, and no proof:
- * the tape endpoint itself (`destination`, a webdav driver) is asked what is there.
+ * FTS is told by a name of ours which copy a job is for, and makes the job's id from that: a submission whose
+ * reply was lost is found again, and the same copy is never asked for twice. What FTS says of the end of a
+ * job is a reason to look, and no proof: the tape endpoint itself (`destination`, a webdav driver) is asked
+ * what is there.
  *
- * Tokens: the bearer token of the submission only. FTS takes `source_tokens` and `destination_tokens` both or not at all, and a
- * presigned link needs none (gfal2, by which FTS copies, sends none to a link with a signature); without them it uses the
- * bearer token at the destination. So that needs storage.modify and storage.read there.
+ * Tokens: the bearer token of the submission only. FTS takes `source_tokens` and `destination_tokens` both or
+ * not at all, and a presigned link needs none (gfal2, by which FTS copies, sends none to a link with a
+ * signature); without them it uses the bearer token at the destination. So that needs storage.modify and
+ * storage.read there.
  */
 import { TransientError } from '../../errors.ts'
-import type { CopyOptions, CopyResult, CopySource, LookOptions, TapeDriver, TapeFile, TapeLook } from '../driver.ts'
+import type {
+  CopyOptions,
+  CopyResult,
+  CopySource,
+  LookOptions,
+  TapeDriver,
+  TapeFile,
+  TapeLook,
+} from '../driver.ts'
 import { checkedName } from '../names.ts'
 import { ftsJobId } from './job-id.ts'
 import { createFtsJobs, type FtsJob, type FtsJobs, type FtsJobsOptions } from './jobs.ts'
@@ -42,7 +52,8 @@ export function createFtsDriver(options: FtsOptions): TapeDriver {
     url: (name) => destination.url(checkedName(name)),
     copy: (file, source, copyOptions, signal) => copy(jobs, options, file, source, copyOptions, signal),
     look: (file, lookOptions, signal) => look(jobs, destination, file, lookOptions, signal),
-    // FTS could stage as well (`bring_online`), but refuses that with tokens, and only passes the request on to the endpoint.
+    // FTS could stage as well (`bring_online`), but refuses that with tokens, and only passes the request on
+    // to the endpoint.
     stage: (file, stageOptions, signal) => destination.stage(file, stageOptions, signal),
     release: (file, reference, signal) => destination.release(file, reference, signal),
     read: (file, signal) => destination.read(file, signal),
@@ -66,7 +77,8 @@ async function copy(
   const sid = `cygnet:${checkedName(file.name)}:${file.sha256.slice(0, 16)}:${attempt}`
   const jobId = ftsJobId(options.vo, sid)
   const link = await source.presign(LINK_SECONDS)
-  const job = (archiveSeconds: number) => describeJob(file, sid, link, options.destination.url(file.name), archiveSeconds)
+  const job = (archiveSeconds: number) =>
+    describeJob(file, sid, link, options.destination.url(file.name), archiveSeconds)
   let answer = await jobs.submit(job(options.archiveSeconds), signal)
   // Nothing was accepted; the destination's own word on what is on media does instead.
   if (answer.kind === 'archiving-refused') answer = await jobs.submit(job(0), signal)
@@ -76,16 +88,25 @@ async function copy(
   if (answer.kind === 'unknown') throw answer.error
   if (answer.kind === 'archiving-refused')
     throw new TransientError('FTS refuses to archive, though it was not asked to', { operator: true })
-  throw new TransientError(`FTS refuses the job: another one is writing to ${options.destination.url(file.name)} (${answer.detail})`, {
-    service: 'FTS',
-  })
+  throw new TransientError(
+    `FTS refuses the job: another one is writing to ${options.destination.url(file.name)} (${answer.detail})`,
+    {
+      service: 'FTS',
+    },
+  )
 }
 
 /**
- * The job of this name; null when there is none. FTS may take us for another VO than the settings do, and makes its ids from
- * that: then it is asked.
+ * The job of this name; null when there is none. FTS may take us for another VO than the settings do, and
+ * makes its ids from that: then it is asked.
  */
-async function findBySid(jobs: FtsJobs, vo: string, sid: string, jobId: string, signal: AbortSignal): Promise<string | null> {
+async function findBySid(
+  jobs: FtsJobs,
+  vo: string,
+  sid: string,
+  jobId: string,
+  signal: AbortSignal,
+): Promise<string | null> {
   if ((await jobs.find(jobId, signal)) !== null) return jobId
   const actual = await jobs.vo(signal)
   if (actual === vo) return null
@@ -94,7 +115,13 @@ async function findBySid(jobs: FtsJobs, vo: string, sid: string, jobId: string, 
 }
 
 /** The body of `POST /jobs`: fts-rest-flask, lib/JobBuilder.py. */
-function describeJob(file: TapeFile, sid: string, link: string, destination: string, archiveSeconds: number): object {
+function describeJob(
+  file: TapeFile,
+  sid: string,
+  link: string,
+  destination: string,
+  archiveSeconds: number,
+): object {
   const metadata = { issuer: 'cygnet', tag: file.tag, run: file.runNumber }
   return {
     files: [
@@ -128,15 +155,23 @@ function describeJob(file: TapeFile, sid: string, link: string, destination: str
 
 const ENDED_BADLY = new Set(['FAILED', 'CANCELED', 'FINISHEDDIRTY'])
 
-async function look(jobs: FtsJobs, destination: TapeDriver, file: TapeFile, options: LookOptions, signal: AbortSignal): Promise<TapeLook> {
+async function look(
+  jobs: FtsJobs,
+  destination: TapeDriver,
+  file: TapeFile,
+  options: LookOptions,
+  signal: AbortSignal,
+): Promise<TapeLook> {
   checkedName(file.name)
   const { reference, readBack } = options
   const atDestination = () => destination.look(file, { reference: null, readBack }, signal)
   if (reference === null) return await atDestination()
   const job = await jobs.find(reference, signal)
   if (job === null) return await atDestination()
-  if (job.state === 'FINISHED') return await afterEnd(atDestination, `FTS job ${reference} is FINISHED, but the file is not there`)
-  // A job that waited in vain for the medium has FAILED with its file on the endpoint's disk: copying again would only collide.
+  if (job.state === 'FINISHED')
+    return await afterEnd(atDestination, `FTS job ${reference} is FINISHED, but the file is not there`)
+  // A job that waited in vain for the medium has FAILED with its file on the endpoint's disk: copying again
+  // would only collide.
   if (ENDED_BADLY.has(job.state)) return await afterEnd(atDestination, describe(reference, job))
   return { state: 'under-way', detail: describe(reference, job) }
 }
@@ -146,4 +181,5 @@ async function afterEnd(atDestination: () => Promise<TapeLook>, whenAbsent: stri
   return found.state === 'absent' ? { state: 'failed', detail: whenAbsent } : found
 }
 
-const describe = (reference: string, job: FtsJob) => `FTS job ${reference} is ${job.state}${job.reason === '' ? '' : `: ${job.reason}`}`
+const describe = (reference: string, job: FtsJob) =>
+  `FTS job ${reference} is ${job.state}${job.reason === '' ? '' : `: ${job.reason}`}`

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 
 /**
- * The root of FTS's own identifiers: `BASE_ID` in fts-rest-flask, src/fts3rest/fts3rest/lib/JobBuilder_utils.py
- * (https://github.com/cern-fts/fts-rest-flask).
+ * The root of FTS's own identifiers: `BASE_ID` in fts-rest-flask,
+ * src/fts3rest/fts3rest/lib/JobBuilder_utils.py (https://github.com/cern-fts/fts-rest-flask).
  */
 const FTS_ROOT = '01874efb-4735-4595-bc9c-591aef8240c9'
 

@@ -1,4 +1,7 @@
-/** The part of the FTS3 REST interface (fts-rest-flask, controllers/jobs.py) that copies need: submit a job, find one, ask for its state. */
+/**
+ * The part of the FTS3 REST interface (fts-rest-flask, controllers/jobs.py) that copies need: submit a job,
+ * find one, ask for its state.
+ */
 import * as z from 'zod'
 import { TransientError } from '../../errors.ts'
 import { shown } from '../http/failures.ts'
@@ -21,7 +24,9 @@ export type Submission =
   | { readonly kind: 'accepted'; readonly jobId: string }
   /** 409: a job with this `sid` exists, or another one writes to the destination at this moment. */
   | { readonly kind: 'duplicate'; readonly detail: string }
-  /** FTS takes no `archive_timeout` with tokens (`submit` of fts-rest-flask has refused it in some releases). */
+  /**
+   * FTS takes no `archive_timeout` with tokens (`submit` of fts-rest-flask has refused it in some releases).
+   */
   | { readonly kind: 'archiving-refused' }
   /** No answer, or one that makes no sense: it may be accepted all the same. */
   | { readonly kind: 'unknown'; readonly error: TransientError }
@@ -60,13 +65,16 @@ export function createFtsJobs(options: FtsJobsOptions): FtsJobs {
   })
 
   const submit = async (body: object, signal: AbortSignal): Promise<Submission> => {
-    const sent = await service.call({ method: 'POST', path: 'jobs', accept: JSON_TYPE, body }, signal).catch((error: unknown) => error)
+    const sent = await service
+      .call({ method: 'POST', path: 'jobs', accept: JSON_TYPE, body }, signal)
+      .catch((error: unknown) => error)
     signal.throwIfAborted()
     if (sent instanceof TransientError) return { kind: 'unknown', error: sent }
     if (sent instanceof Error) throw sent
     const answer = sent as Awaited<ReturnType<typeof service.call>>
     if (answer.status === 409) return { kind: 'duplicate', detail: shown(messageOf(answer.text)) }
-    if (answer.status === 400 && /archive to tape using token/i.test(answer.text)) return { kind: 'archiving-refused' }
+    if (answer.status === 400 && /archive to tape using token/i.test(answer.text))
+      return { kind: 'archiving-refused' }
     const failure = service.failure('did not accept the job', answer)
     if (answer.status >= 500) return { kind: 'unknown', error: failure }
     if (answer.status !== 200) throw failure
@@ -86,8 +94,11 @@ export function createFtsJobs(options: FtsJobsOptions): FtsJobs {
       if (answer.status === 404 && isAbout(jobId, answer.text)) return null
       if (answer.status !== 200) throw service.failure(`does not tell the state of job ${jobId}`, answer)
       const found = service.parse(`told the state of job ${jobId}`, answer, job)
-      if (found.job_id !== jobId.toLowerCase()) throw new TransientError(`FTS was asked for job ${jobId} and told of another one`)
-      const reasons = [found.reason, ...(found.files ?? []).map((file) => file.reason)].filter((reason) => (reason ?? '') !== '')
+      if (found.job_id !== jobId.toLowerCase())
+        throw new TransientError(`FTS was asked for job ${jobId} and told of another one`)
+      const reasons = [found.reason, ...(found.files ?? []).map((file) => file.reason)].filter(
+        (reason) => (reason ?? '') !== '',
+      )
       return { state: found.job_state, reason: shown([...new Set(reasons)].join('; ')) }
     },
     async vo(signal) {
@@ -111,7 +122,9 @@ function messageOf(answer: string): string {
   }
 }
 
-/** A 404 of FTS names the job; one of a proxy, or of an address that is not FTS at all, says nothing about it. */
+/**
+ * A 404 of FTS names the job; one of a proxy, or of an address that is not FTS at all, says nothing about it.
+ */
 function isAbout(jobId: string, answer: string): boolean {
   try {
     return z.object({ job_id: z.literal(jobId) }).safeParse(JSON.parse(answer)).success

@@ -5,11 +5,17 @@ import { Agent as HttpsAgent } from 'node:https'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import { InvalidInputError } from '../../errors.ts'
 
-/** How a request reaches its endpoint: over a connection that may have been used before, or over one of its own. */
+/**
+ * How a request reaches its endpoint: over a connection that may have been used before, or over one of its
+ * own.
+ */
 export type Way = 'pooled' | 'fresh'
 
 export interface Connections {
-  /** An idle connection of the pool may be closed at any moment: what must not be sent twice takes a fresh one. */
+  /**
+   * An idle connection of the pool may be closed at any moment: what must not be sent twice takes a fresh
+   * one.
+   */
   agent(url: URL, way: Way): HttpAgent
   close(): void
 }
@@ -32,11 +38,18 @@ export function openConnections(caFile: string | undefined): Connections {
   }
 }
 
-/** One context for all connections: reading some hundred certificates for each of them would take longer than the request. */
+/**
+ * One context for all connections: reading some hundred certificates for each of them would take longer than
+ * the request.
+ */
 function trusting(caFile: string | undefined): { readonly secureContext?: SecureContext } {
   if (caFile === undefined) return {}
   try {
-    return { secureContext: createSecureContext({ ca: [...getCACertificates('default'), readFileSync(caFile, 'utf8')] }) }
+    return {
+      secureContext: createSecureContext({
+        ca: [...getCACertificates('default'), readFileSync(caFile, 'utf8')],
+      }),
+    }
   } catch (cause) {
     throw new InvalidInputError(`the file of certificate authorities ${caFile} cannot be read`, {}, { cause })
   }

@@ -1,6 +1,7 @@
 /**
- * One request and its answer, over Node's own client: it writes the names of headers as they are given, and can wait for
- * `100 Continue`. undici writes `content-length`, which XRootD 5.5 does not know in lower case: it would keep an empty file.
+ * One request and its answer, over Node's own client: it writes the names of headers as they are given, and
+ * can wait for `100 Continue`. undici writes `content-length`, which XRootD 5.5 does not know in lower case:
+ * it would keep an empty file.
  */
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
@@ -17,13 +18,18 @@ export interface Question {
   /** Names as they are written in the standards: XRootD 5.5 knows them in no other case. */
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: HttpBody
-  /** How long the endpoint may be silent before it answers (after the last byte of a body), and between two pieces of its answer. */
+  /**
+   * How long the endpoint may be silent before it answers (after the last byte of a body), and between two
+   * pieces of its answer.
+   */
   readonly silenceMs?: number
 }
 
 export type HttpBody =
   | { readonly text: string }
-  /** Opened anew for every attempt (a redirect, a refused token); `stop` fires when no more bytes are wanted. */
+  /**
+   * Opened anew for every attempt (a redirect, a refused token); `stop` fires when no more bytes are wanted.
+   */
   | {
       readonly sizeBytes: number
       /** Let the endpoint redirect or refuse (`100 Continue`) before the bytes are on their way. */
@@ -50,8 +56,9 @@ const MOST_UNSENT_BYTES = 1024 * 1024
 export const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PROPFIND', 'MKCOL', 'DELETE'])
 
 /**
- * Sends one request, with this bearer token; returns when the endpoint has answered, also while bytes of the body are still unsent.
- * The caller chooses `pooled` only for what may be sent twice: the endpoint may close such a connection just as the request leaves.
+ * Sends one request, with this bearer token; returns when the endpoint has answered, also while bytes of the
+ * body are still unsent. The caller chooses `pooled` only for what may be sent twice: the endpoint may close
+ * such a connection just as the request leaves.
  * @throws TransientError when there was no answer; what the body throws; the signal's reason.
  */
 export async function exchange(
@@ -72,7 +79,9 @@ export async function exchange(
   })
   limitWaiting(request, silenceMs)
   const stop = new AbortController()
-  const answered = new Promise<IncomingMessage>((resolve, reject) => request.once('response', resolve).on('error', reject))
+  const answered = new Promise<IncomingMessage>((resolve, reject) =>
+    request.once('response', resolve).on('error', reject),
+  )
   const sending = send(request, body, AbortSignal.any([stop.signal, signal]))
   try {
     // The sending fails first when the source of the bytes does; its error says more than the connection's.
@@ -104,7 +113,8 @@ function headersOf({ headers, body }: Question, token: string | null): Record<st
 }
 
 function answerOf(request: ClientRequest, response: IncomingMessage, url: URL): Answer {
-  // An answer before the last byte of the body: the rest is not wanted, and the connection is good for nothing else.
+  // An answer before the last byte of the body: the rest is not wanted, and the connection is good for
+  // nothing else.
   if (!request.writableEnded) response.once('close', () => request.destroy())
   return {
     status: response.statusCode ?? 0,
@@ -132,7 +142,10 @@ function limitWaiting(request: ClientRequest, silenceMs: number): void {
 /** What the source of a body threw. */
 class SourceFailure extends Error {}
 
-/** Sends the body, as fast as the endpoint takes it. Throws SourceFailure only: the connection's own errors are the request's. */
+/**
+ * Sends the body, as fast as the endpoint takes it. Throws SourceFailure only: the connection's own errors
+ * are the request's.
+ */
 async function send(request: ClientRequest, body: Question['body'], stop: AbortSignal): Promise<void> {
   if (body === undefined || 'text' in body) {
     request.end(body?.text)
@@ -177,13 +190,19 @@ async function drained(request: ClientRequest): Promise<void> {
  * The whole body as text.
  * @throws TransientError when it is longer than what can be of use, or breaks off; the signal's reason.
  */
-export async function textOf(answer: Answer, what: string, mostBytes: number, signal: AbortSignal): Promise<string> {
+export async function textOf(
+  answer: Answer,
+  what: string,
+  mostBytes: number,
+  signal: AbortSignal,
+): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
   try {
     for await (const chunk of answer.body) {
       length += chunk.length
-      if (length > mostBytes) throw new TransientError(`${answer.url.host}: ${what}: an answer of more than ${mostBytes} bytes`)
+      if (length > mostBytes)
+        throw new TransientError(`${answer.url.host}: ${what}: an answer of more than ${mostBytes} bytes`)
       chunks.push(chunk)
     }
   } catch (error) {

@@ -4,9 +4,15 @@ import { withoutSecrets } from '../../log.ts'
 
 const MOST_SHOWN = 300
 
-/** A connection that failed before the answer was there. `reset` in the details: it broke off, where it had stood. */
+/**
+ * A connection that failed before the answer was there. `reset` in the details: it broke off, where it had
+ * stood.
+ */
 export function lostConnection(host: string, what: string, error: unknown): TransientError {
-  const { code = 'unknown', message = '' } = (error ?? {}) as { readonly code?: string; readonly message?: string }
+  const { code = 'unknown', message = '' } = (error ?? {}) as {
+    readonly code?: string
+    readonly message?: string
+  }
   const reset = ['ECONNRESET', 'EPIPE'].includes(code)
   const sentence = SENTENCES[code] ?? `the connection failed (${shown(message === '' ? code : message)})`
   return new TransientError(`${host}: ${what}: ${sentence}`, { error: code, reset }, { cause: error })
@@ -26,18 +32,24 @@ const SENTENCES: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'its certificate has expired',
 }
 
-/** What gives access, in links as they stand, in those an HTML page or another link holds, and in rests of them. */
+/**
+ * What gives access, in links as they stand, in those an HTML page or another link holds, and in rests of
+ * them.
+ */
 const SECRET_PARAMETERS =
   /((?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId|authz|access_token)(?:=|%3D))[^&\s"'<>\\]*/gi
 const QUERY = /\b([a-z][a-z0-9+.-]*:\/\/[^\s?"'<>]*)\?[^\s"'<>]*/gi
 const JSON_WEB_TOKEN = /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g
 
 /**
- * A text from outside as it may stand in an error: one line, without tags and control characters, cut, without the queries of
- * links (they may be signed), tokens, and the secrets given (an endpoint may repeat the link it was to fetch from).
+ * A text from outside as it may stand in an error: one line, without tags and control characters, cut,
+ * without the queries of links (they may be signed), tokens, and the secrets given (an endpoint may repeat
+ * the link it was to fetch from).
  */
 export function shown(text: string, secrets: readonly string[] = []): string {
-  const bare = secrets.filter((secret) => secret !== '').reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
+  const bare = secrets
+    .filter((secret) => secret !== '')
+    .reduce((rest, secret) => rest.replaceAll(secret, '***'), text)
   return (
     withoutSecrets(bare)
       .replace(QUERY, '$1?***')

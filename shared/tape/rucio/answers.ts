@@ -1,4 +1,7 @@
-/** What Rucio answers: the forms of its replicas and rules, its streams of one object a line, and its errors by their class. */
+/**
+ * What Rucio answers: the forms of its replicas and rules, its streams of one object a line, and its errors
+ * by their class.
+ */
 import * as z from 'zod'
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import { shown } from '../http/failures.ts'
@@ -55,12 +58,15 @@ export const messageOf = (text: string): string => {
   return kind === '' ? '' : `${kind}: ${message.split('\n', 1)[0] ?? ''}`
 }
 
-/** Errors that time does not mend, with what an operator has to do. Rucio gives some of them the status 500. */
+/**
+ * Errors that time does not mend, with what an operator has to do. Rucio gives some of them the status 500.
+ */
 const FOR_OPERATORS = new Map(
   Object.entries({
     AccessDenied: 'the account lacks this permission',
     AccountNotFound: 'check CYGNET_RUCIO_ACCOUNT',
-    CannotAuthenticate: 'check the token: its audience, its scope, and whether its owner is mapped to the account',
+    CannotAuthenticate:
+      'check the token: its audience, its scope, and whether its owner is mapped to the account',
     InsufficientAccountLimit: 'the account needs a larger quota on the RSE',
     InsufficientTargetRSEs: 'check CYGNET_RUCIO_TAPE_RSE',
     InvalidPath: 'check CYGNET_RUCIO_SOURCE_PREFIX: the RSE has other addresses',
@@ -73,18 +79,31 @@ const FOR_OPERATORS = new Map(
   }),
 )
 
-/** What an answer that is of no use becomes: InvalidInputError for a name that Rucio does not take, TransientError for all else. */
-export function failure(service: Service, what: string, answer: HttpAnswer): TransientError | InvalidInputError {
+/**
+ * What an answer that is of no use becomes: InvalidInputError for a name that Rucio does not take,
+ * TransientError for all else.
+ */
+export function failure(
+  service: Service,
+  what: string,
+  answer: HttpAnswer,
+): TransientError | InvalidInputError {
   const { kind, message } = problemOf(answer.text)
-  if (kind === 'InvalidObject') return new InvalidInputError(`Rucio does not take this: ${shown(message.split('\n', 1)[0] ?? '')}`)
+  if (kind === 'InvalidObject')
+    return new InvalidInputError(`Rucio does not take this: ${shown(message.split('\n', 1)[0] ?? '')}`)
   const advice = FOR_OPERATORS.get(kind)
   if (advice === undefined) return service.failure(what, answer)
-  return new TransientError(`Rucio ${what}: ${shown(messageOf(answer.text))}; ${advice}`, { service: 'Rucio', error: kind, operator: true })
+  return new TransientError(`Rucio ${what}: ${shown(messageOf(answer.text))}; ${advice}`, {
+    service: 'Rucio',
+    error: kind,
+    operator: true,
+  })
 }
 
 /**
  * The objects of a stream with one on each line.
- * @throws TransientError for a line that is none: a stream that broke off, or an error that came in the middle of it.
+ * @throws TransientError for a line that is none: a stream that broke off, or an error that came in the
+ * middle of it.
  */
 export function parseLines<T>(what: string, answer: HttpAnswer, schema: z.ZodType<T>): T[] {
   const malformed = (why: string) => new TransientError(`Rucio ${what}: ${why}`, { service: 'Rucio' })

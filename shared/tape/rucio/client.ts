@@ -1,12 +1,22 @@
 /**
- * The part of Rucio's REST interface (rucio, web/rest/flaskapi/v1) that copies need: register a replica, say where it has to be besides, and
- * ask what became of that.
+ * The part of Rucio's REST interface (rucio, web/rest/flaskapi/v1) that copies need: register a replica, say
+ * where it has to be besides, and ask what became of that.
  */
 import { TransientError } from '../../errors.ts'
 import { checkedUrl, type HttpOptions } from '../tokens/http.ts'
 import { createService } from '../tokens/service.ts'
 import type { TokenSource } from '../tokens/token-source.ts'
-import { failure, messageOf, parseLines, problemOf, type RucioReplica, type RucioRule, replica, rule, ruleIds } from './answers.ts'
+import {
+  failure,
+  messageOf,
+  parseLines,
+  problemOf,
+  type RucioReplica,
+  type RucioRule,
+  replica,
+  rule,
+  ruleIds,
+} from './answers.ts'
 
 /** A data identifier. */
 export interface Did {
@@ -36,17 +46,30 @@ export interface RucioClientOptions extends HttpOptions {
 
 export interface RucioClient {
   readonly url: URL
-  /** Says that the RSE has the file. That Rucio takes it proves nothing: it also takes other checksums than those it knows, and keeps its own. */
+  /**
+   * Says that the RSE has the file. That Rucio takes it proves nothing: it also takes other checksums than
+   * those it knows, and keeps its own.
+   */
   register(rse: string, file: NewReplica, signal: AbortSignal): Promise<void>
-  /** What Rucio knows of a file, with its replica on this RSE (on all of them for null); null when it does not know the file. */
+  /**
+   * What Rucio knows of a file, with its replica on this RSE (on all of them for null); null when it does not
+   * know the file.
+   */
   find(did: Did, rse: string | null, signal: AbortSignal): Promise<RucioReplica | null>
-  /** The id of the new rule, or null when there is one already for this file, account and RSE. @throws TransientError also when it may have been made. */
+  /**
+   * The id of the new rule, or null when there is one already for this file, account and RSE. @throws
+   * TransientError also when it may have been made.
+   */
   addRule(did: Did, wanted: NewRule, signal: AbortSignal): Promise<string | null>
   rule(id: string, signal: AbortSignal): Promise<RucioRule | null>
   /** The rule of our account that keeps one copy of the file on this RSE. */
   findRule(did: Did, rse: string, signal: AbortSignal): Promise<RucioRule | null>
   /** `STUCK` has Rucio take up a rule again that it gave up; without a lifetime a rule stays. */
-  change(id: string, options: { readonly state: 'STUCK' } | { readonly lifetime: null }, signal: AbortSignal): Promise<void>
+  change(
+    id: string,
+    options: { readonly state: 'STUCK' } | { readonly lifetime: null },
+    signal: AbortSignal,
+  ): Promise<void>
   close(): Promise<void>
 }
 
@@ -74,26 +97,39 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
     url,
     async register(rse, file, signal) {
       const body = { rse, files: [file], ignore_availability: true }
-      const answer = await service.call({ method: 'POST', path: 'replicas/', accept: JSON_TYPE, body }, signal)
+      const answer = await service.call(
+        { method: 'POST', path: 'replicas/', accept: JSON_TYPE, body },
+        signal,
+      )
       const known = ['Duplicate', 'DataIdentifierAlreadyExists'].includes(problemOf(answer.text).kind)
-      if (answer.status !== 201 && !(answer.status === 409 && known)) throw failure(service, 'did not register the file', answer)
+      if (answer.status !== 201 && !(answer.status === 409 && known))
+        throw failure(service, 'did not register the file', answer)
     },
     async find(did, rse, signal) {
       const body = { dids: [did], all_states: true, ...(rse === null ? {} : { rse_expression: rse }) }
-      const answer = await service.call({ method: 'POST', path: 'replicas/list', accept: STREAM_TYPE, body }, signal)
+      const answer = await service.call(
+        { method: 'POST', path: 'replicas/list', accept: STREAM_TYPE, body },
+        signal,
+      )
       if (answer.status === 404 && problemOf(answer.text).kind === 'DataIdentifierNotFound') return null
       if (answer.status !== 200) throw failure(service, 'does not tell where the file is', answer)
       return parseLines('told where the file is', answer, replica).find(sameFile(did)) ?? null
     },
     async addRule(did, wanted, signal) {
-      const answer = await service.call({ method: 'POST', path: 'rules/', accept: JSON_TYPE, body: ruleBody(did, account, wanted) }, signal)
+      const answer = await service.call(
+        { method: 'POST', path: 'rules/', accept: JSON_TYPE, body: ruleBody(did, account, wanted) },
+        signal,
+      )
       if (answer.status === 409 && problemOf(answer.text).kind === 'DuplicateRule') return null
       if (answer.status !== 201) throw failure(service, 'did not make a rule', answer)
       const [id = ''] = service.parse('made a rule', answer, ruleIds)
       return id
     },
     async rule(id, signal) {
-      const answer = await service.call({ method: 'GET', path: `rules/${encodeURIComponent(id)}`, accept: JSON_TYPE }, signal)
+      const answer = await service.call(
+        { method: 'GET', path: `rules/${encodeURIComponent(id)}`, accept: JSON_TYPE },
+        signal,
+      )
       if (answer.status === 404 && problemOf(answer.text).kind === 'RuleNotFound') return null
       if (answer.status !== 200) throw failure(service, `does not tell the state of rule ${id}`, answer)
       const found = service.parse(`told the state of rule ${id}`, answer, rule)
@@ -102,7 +138,10 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
     },
     async findRule(did, rse, signal) {
       const query = new URLSearchParams({ ...did, account, rse_expression: rse })
-      const answer = await service.call({ method: 'GET', path: `rules/?${query}`, accept: STREAM_TYPE }, signal)
+      const answer = await service.call(
+        { method: 'GET', path: `rules/?${query}`, accept: STREAM_TYPE },
+        signal,
+      )
       if (answer.status === 404 && problemOf(answer.text).kind === 'RuleNotFound') return null
       if (answer.status !== 200) throw failure(service, 'does not tell which rules there are', answer)
       const rules = parseLines('told which rules there are', answer, rule).filter(sameFile(did))
@@ -112,7 +151,9 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
       const path = `rules/${encodeURIComponent(id)}`
       const answer = await service.call({ method: 'PUT', path, accept: JSON_TYPE, body: { options } }, signal)
       const what =
-        'state' in options ? `gave rule ${id} up and does not take it up again` : `lets rule ${id} end one day and does not keep it`
+        'state' in options
+          ? `gave rule ${id} up and does not take it up again`
+          : `lets rule ${id} end one day and does not keep it`
       if (answer.status !== 200) throw failure(service, what, answer)
     },
     close: () => service.close(),

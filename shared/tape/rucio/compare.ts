@@ -5,7 +5,10 @@ import { adler32Of, checkedName } from '../names.ts'
 import type { RucioReplica } from './answers.ts'
 import type { Did } from './client.ts'
 
-/** The first segment of our name (the bucket) is the scope, the rest (the key) the name in it, as the experiment has it. */
+/**
+ * The first segment of our name (the bucket) is the scope, the rest (the key) the name in it, as the
+ * experiment has it.
+ */
 export function didOf(name: string): Did {
   const [scope = '', ...rest] = checkedName(name).split('/')
   if (rest.length === 0) throw new InvalidInputError(`"${name}" is no name for Rucio: it has no scope`)
@@ -14,16 +17,21 @@ export function didOf(name: string): Did {
 
 /** What differs between a file and Rucio's entry of its name; null when nothing does. */
 export function differenceOf(file: TapeFile, known: RucioReplica): string | null {
-  if (known.bytes !== file.sizeBytes) return `Rucio knows it with ${known.bytes ?? 'no'} bytes instead of ${file.sizeBytes}`
+  if (known.bytes !== file.sizeBytes)
+    return `Rucio knows it with ${known.bytes ?? 'no'} bytes instead of ${file.sizeBytes}`
   const adler32 = adler32Of(known.adler32 ?? '')
-  if (adler32 !== null && adler32 !== file.adler32) return `Rucio knows it with adler32 ${adler32} instead of ${file.adler32}`
+  if (adler32 !== null && adler32 !== file.adler32)
+    return `Rucio knows it with adler32 ${adler32} instead of ${file.adler32}`
   const md5 = known.md5?.toLowerCase() ?? null
   if (md5 !== null && md5 !== file.md5) return `Rucio knows it with md5 ${md5} instead of ${file.md5}`
   // Some of the experiment's older files were registered by their size alone.
   return adler32 === null && md5 === null ? 'Rucio knows it without a checksum' : null
 }
 
-/** The name by which the tape endpoint's driver knows this address; null when it is not below the endpoint's root. */
+/**
+ * The name by which the tape endpoint's driver knows this address; null when it is not below the endpoint's
+ * root.
+ */
 export function nameAt(destination: TapeDriver, pfn: string): string | null {
   const root = normalized(destination.url('x'))?.replace(/x$/, '')
   const address = normalized(pfn)

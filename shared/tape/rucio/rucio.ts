@@ -1,30 +1,51 @@
 /**
- * Copies made by Rucio: our file is registered where it is (the source RSE), and a rule says that one copy has to be on the tape
- * RSE. Rucio transfers, verifies, retries and keeps it; no byte passes through us.
+ * Copies made by Rucio: our file is registered where it is (the source RSE), and a rule says that one copy
+ * has to be on the tape RSE. Rucio transfers, verifies, retries and keeps it; no byte passes through us.
  *
- * A rule that was made proves nothing, nor does it that Rucio took a registration: it takes one with other checksums too, and
- * keeps those it has. A copy counts when the rule is OK, all its locks are, the replica is AVAILABLE, and what Rucio knows of it
- * has our size and checksums, and the rule does not end one day; and, where the tape endpoint itself can be asked (`destination`), when that gives our checksum.
+ * A rule that was made proves nothing, nor does it that Rucio took a registration: it takes one with other
+ * checksums too, and keeps those it has. A copy counts when the rule is OK, all its locks are, the replica is
+ * AVAILABLE, and what Rucio knows of it has our size and checksums, and the rule does not end one day; and,
+ * where the tape endpoint itself can be asked (`destination`), when that gives our checksum.
  *
- * Rucio has one rule for a file, account and RSE, however often it is asked for: the number of an attempt means nothing to it. It
- * retries a transfer that fails (STUCK) for two weeks by itself before it gives the rule up (SUSPENDED); a new attempt then has it
- * taken up again.
+ * Rucio has one rule for a file, account and RSE, however often it is asked for: the number of an attempt
+ * means nothing to it. It retries a transfer that fails (STUCK) for two weeks by itself before it gives the
+ * rule up (SUSPENDED); a new attempt then has it taken up again.
  */
 import { InvalidInputError, TransientError } from '../../errors.ts'
-import type { CopyResult, CopySource, LookOptions, StageResult, TapeDriver, TapeFile, TapeLook } from '../driver.ts'
+import type {
+  CopyResult,
+  CopySource,
+  LookOptions,
+  StageResult,
+  TapeDriver,
+  TapeFile,
+  TapeLook,
+} from '../driver.ts'
 import { shown } from '../http/failures.ts'
 import { checkedName, encodedName, tapeName } from '../names.ts'
 import type { RucioReplica, RucioRule } from './answers.ts'
-import { createRucioClient, type Did, type NewRule, type RucioClient, type RucioClientOptions } from './client.ts'
+import {
+  createRucioClient,
+  type Did,
+  type NewRule,
+  type RucioClient,
+  type RucioClientOptions,
+} from './client.ts'
 import { didOf, differenceOf, nameAt } from './compare.ts'
 
 export interface RucioOptions extends RucioClientOptions {
   /** The RSE that is our store. */
   readonly sourceRse: string
-  /** Address of our store as the source RSE knows it, put before `<bucket>/<key>`; absent for a deterministic RSE, which makes addresses itself. */
+  /**
+   * Address of our store as the source RSE knows it, put before `<bucket>/<key>`; absent for a deterministic
+   * RSE, which makes addresses itself.
+   */
   readonly sourcePrefix?: string | undefined
   readonly tapeRse: string
-  /** The tape endpoint (a webdav driver), where it can be reached: verifies and reads. Closed together with this driver. */
+  /**
+   * The tape endpoint (a webdav driver), where it can be reached: verifies and reads. Closed together with
+   * this driver.
+   */
   readonly destination?: TapeDriver | undefined
   /** Longest life of a rule that brings a file back; absent means 90 days, what the experiment uses. */
   readonly stageSecondsMost?: number | undefined
@@ -49,18 +70,29 @@ export function createRucioDriver(options: RucioOptions): TapeDriver {
     look: (file, lookOptions, signal) => look(rucio, options, file, lookOptions, signal),
     async stage(file, stageOptions, signal) {
       if (destination === undefined) return await bringBack(rucio, options, file, stageOptions, signal)
-      return await destination.stage(await atEndpoint(rucio, tapeRse, destination, file, signal), stageOptions, signal)
+      return await destination.stage(
+        await atEndpoint(rucio, tapeRse, destination, file, signal),
+        stageOptions,
+        signal,
+      )
     },
     async release(file, reference, signal) {
-      // Without an endpoint the reference is a rule for our own store (see `bringBack`). It is left to its end: once no rule keeps a
-      // replica, Rucio may delete the file, and that file is what was just brought back.
+      // Without an endpoint the reference is a rule for our own store (see `bringBack`). It is left to its
+      // end: once no rule keeps a replica, Rucio may delete the file, and that file is what was just brought
+      // back.
       if (destination === undefined) return
-      await destination.release(await atEndpoint(rucio, tapeRse, destination, file, signal), reference, signal)
+      await destination.release(
+        await atEndpoint(rucio, tapeRse, destination, file, signal),
+        reference,
+        signal,
+      )
     },
     async *read(file, signal) {
       checkedName(file.name)
       if (destination === undefined)
-        throw new TransientError('the tape endpoint cannot be read from here: CYGNET_TAPE_URL is not set', { operator: true })
+        throw new TransientError('the tape endpoint cannot be read from here: CYGNET_TAPE_URL is not set', {
+          operator: true,
+        })
       yield* destination.read(await atEndpoint(rucio, tapeRse, destination, file, signal), signal)
     },
     async close() {
@@ -83,13 +115,18 @@ async function copy(
   const difference = known === null ? null : differenceOf(file, known)
   if (difference !== null) return { kind: 'occupied', detail: difference }
   const address = sourceAddress(options, file, source)
-  await rucio.register(options.sourceRse, { ...did, bytes: file.sizeBytes, adler32: file.adler32, md5: file.md5, ...address }, signal)
+  await rucio.register(
+    options.sourceRse,
+    { ...did, bytes: file.sizeBytes, adler32: file.adler32, md5: file.md5, ...address },
+    signal,
+  )
   const registered = await rucio.find(did, options.sourceRse, signal)
   // Another may have come first.
   const otherwise = registered === null ? null : differenceOf(file, registered)
   if (otherwise !== null) return { kind: 'occupied', detail: otherwise }
   const state = registered?.states?.[options.sourceRse] ?? 'not there'
-  if (state !== 'AVAILABLE') throw new TransientError(`the replica on ${options.sourceRse} is ${state}: Rucio cannot copy from it`)
+  if (state !== 'AVAILABLE')
+    throw new TransientError(`the replica on ${options.sourceRse} is ${state}: Rucio cannot copy from it`)
   const comment = `Cygnet: second copy of run ${file.runNumber} (${file.tag})`
   const rule = await ensureRule(rucio, did, { rse: options.tapeRse, lifetimeSeconds: null, comment }, signal)
   return { kind: 'submitted', reference: rule }
@@ -98,7 +135,8 @@ async function copy(
 /** `pfn` for a non-deterministic RSE. The object keeps its own address when its copy has another name. */
 function sourceAddress(options: RucioOptions, file: TapeFile, source: CopySource): { readonly pfn?: string } {
   const name = tapeName(source.object)
-  if (options.sourcePrefix !== undefined) return { pfn: options.sourcePrefix.replace(/\/*$/, '/') + encodedName(name) }
+  if (options.sourcePrefix !== undefined)
+    return { pfn: options.sourcePrefix.replace(/\/*$/, '/') + encodedName(name) }
   if (file.name === name) return {}
   throw new InvalidInputError(
     `the copy cannot be named ${file.name}: a deterministic source RSE has files by the names of their objects only (CYGNET_RUCIO_SOURCE_PREFIX)`,
@@ -106,7 +144,12 @@ function sourceAddress(options: RucioOptions, file: TapeFile, source: CopySource
 }
 
 /** The id of the rule, new or found. A reply that was lost is made up for by looking. */
-async function ensureRule(rucio: RucioClient, did: Did, wanted: NewRule, signal: AbortSignal): Promise<string> {
+async function ensureRule(
+  rucio: RucioClient,
+  did: Did,
+  wanted: NewRule,
+  signal: AbortSignal,
+): Promise<string> {
   const added = await rucio.addRule(did, wanted, signal).catch((error: unknown) => {
     signal.throwIfAborted()
     if (error instanceof TransientError && error.details.operator !== true) return error
@@ -115,9 +158,13 @@ async function ensureRule(rucio: RucioClient, did: Did, wanted: NewRule, signal:
   if (typeof added === 'string') return added
   const found = await rucio.findRule(did, wanted.rse, signal)
   if (found === null)
-    throw added ?? new TransientError('Rucio says that the rule exists, and does not show it: perhaps it is being deleted')
+    throw (
+      added ??
+      new TransientError('Rucio says that the rule exists, and does not show it: perhaps it is being deleted')
+    )
   if (found.state === 'SUSPENDED') await rucio.change(found.id, { state: 'STUCK' }, signal)
-  if (wanted.lifetimeSeconds === null && found.expires_at != null) await rucio.change(found.id, { lifetime: null }, signal)
+  if (wanted.lifetimeSeconds === null && found.expires_at != null)
+    await rucio.change(found.id, { lifetime: null }, signal)
   return found.id
 }
 
@@ -135,25 +182,39 @@ async function look(
   const difference = known === null ? null : differenceOf(file, known)
   if (difference !== null) return { state: 'different', detail: difference }
   const rule =
-    (reference === null ? null : await ruleOf(rucio, did, tapeRse, reference, signal)) ?? (await rucio.findRule(did, tapeRse, signal))
+    (reference === null ? null : await ruleOf(rucio, did, tapeRse, reference, signal)) ??
+    (await rucio.findRule(did, tapeRse, signal))
   // A replica that no rule keeps is Rucio's to delete: it is no copy.
   if (rule === null || known === null)
-    return reference === null ? { state: 'absent' } : { state: 'failed', detail: `rule ${reference} does not exist any more` }
+    return reference === null
+      ? { state: 'absent' }
+      : { state: 'failed', detail: `rule ${reference} does not exist any more` }
   if (rule.state === 'SUSPENDED') return { state: 'failed', detail: describe(rule) }
   // Somebody else's: Rucio would delete the copy with it. A new attempt has it stay.
-  if (rule.expires_at != null) return { state: 'failed', detail: `${describe(rule)}, and ends on ${shown(rule.expires_at)}` }
+  if (rule.expires_at != null)
+    return { state: 'failed', detail: `${describe(rule)}, and ends on ${shown(rule.expires_at)}` }
   if (!isFulfilled(rule)) return { state: 'under-way', detail: describe(rule) }
   return await verify(options, file, known, lookOptions, signal)
 }
 
-async function ruleOf(rucio: RucioClient, did: Did, rse: string, id: string, signal: AbortSignal): Promise<RucioRule | null> {
+async function ruleOf(
+  rucio: RucioClient,
+  did: Did,
+  rse: string,
+  id: string,
+  signal: AbortSignal,
+): Promise<RucioRule | null> {
   const rule = await rucio.rule(id, signal)
-  if (rule !== null && (rule.scope !== did.scope || rule.name !== did.name || rule.rse_expression !== rse)) return null
+  if (rule !== null && (rule.scope !== did.scope || rule.name !== did.name || rule.rse_expression !== rse))
+    return null
   return rule
 }
 
 const isFulfilled = (rule: RucioRule) =>
-  rule.state === 'OK' && rule.locks_ok_cnt === rule.copies && rule.locks_replicating_cnt === 0 && rule.locks_stuck_cnt === 0
+  rule.state === 'OK' &&
+  rule.locks_ok_cnt === rule.copies &&
+  rule.locks_replicating_cnt === 0 &&
+  rule.locks_stuck_cnt === 0
 
 const describe = (rule: RucioRule) =>
   `Rucio rule ${rule.id} is ${rule.state} (${rule.locks_ok_cnt} of ${rule.copies} done)${rule.error ? `: ${shown(rule.error)}` : ''}`
@@ -168,23 +229,41 @@ async function verify(
 ): Promise<TapeLook> {
   const state = known.states?.[tapeRse] ?? 'not there'
   if (state === 'COPYING') return { state: 'under-way', detail: `the replica on ${tapeRse} is COPYING` }
-  if (state !== 'AVAILABLE') return { state: 'unverified', detail: `the rule is OK, but the replica on ${tapeRse} is ${state}` }
+  if (state !== 'AVAILABLE')
+    return { state: 'unverified', detail: `the rule is OK, but the replica on ${tapeRse} is ${state}` }
   if (destination === undefined) {
     if (readBack === 'always')
-      return { state: 'unverified', detail: 'the tape endpoint cannot be read from here: CYGNET_TAPE_URL is not set' }
+      return {
+        state: 'unverified',
+        detail: 'the tape endpoint cannot be read from here: CYGNET_TAPE_URL is not set',
+      }
     // Rucio compares the checksum at the tape after it wrote, and its rules wait for the medium.
-    return { state: 'present', verifiedBy: 'Rucio: rule OK, replica AVAILABLE', onMedia: true, isHearsay: true }
+    return {
+      state: 'present',
+      verifiedBy: 'Rucio: rule OK, replica AVAILABLE',
+      onMedia: true,
+      isHearsay: true,
+    }
   }
   const [pfn = ''] = known.rses?.[tapeRse] ?? []
   const name = nameAt(destination, pfn)
   if (name === null)
-    return { state: 'unverified', detail: `Rucio has it at ${shown(pfn)}, which is not below ${destination.endpoint} (CYGNET_TAPE_URL)` }
+    return {
+      state: 'unverified',
+      detail: `Rucio has it at ${shown(pfn)}, which is not below ${destination.endpoint} (CYGNET_TAPE_URL)`,
+    }
   const found = await destination.look({ ...file, name }, { reference: null, readBack }, signal)
-  if (found.state === 'absent') return { state: 'failed', detail: `Rucio says that it is OK, but nothing is at ${destination.url(name)}` }
-  return found.state === 'present' ? { ...found, verifiedBy: `Rucio: rule OK, replica AVAILABLE; ${found.verifiedBy}` } : found
+  if (found.state === 'absent')
+    return { state: 'failed', detail: `Rucio says that it is OK, but nothing is at ${destination.url(name)}` }
+  return found.state === 'present'
+    ? { ...found, verifiedBy: `Rucio: rule OK, replica AVAILABLE; ${found.verifiedBy}` }
+    : found
 }
 
-/** The file under the name that it has at the tape endpoint. @throws InvalidInputError when Rucio knows no replica on the tape RSE. */
+/**
+ * The file under the name that it has at the tape endpoint. @throws InvalidInputError when Rucio knows no
+ * replica on the tape RSE.
+ */
 async function atEndpoint(
   rucio: RucioClient,
   rse: string,
@@ -197,14 +276,18 @@ async function atEndpoint(
   if (pfn === undefined) throw new InvalidInputError(`Rucio knows no replica of ${file.name} on ${rse}`)
   const name = nameAt(destination, pfn)
   if (name !== null) return { ...file, name }
-  throw new TransientError(`Rucio has ${file.name} at ${shown(pfn)}, which is not below ${destination.endpoint} (CYGNET_TAPE_URL)`, {
-    operator: true,
-  })
+  throw new TransientError(
+    `Rucio has ${file.name} at ${shown(pfn)}, which is not below ${destination.endpoint} (CYGNET_TAPE_URL)`,
+    {
+      operator: true,
+    },
+  )
 }
 
 /**
- * Without an endpoint that could be read, Rucio itself brings the file back to the source RSE, that is into our store: `online`
- * then means that it is there again. Rucio knows nothing of what others deleted from that RSE, and takes it to be there still.
+ * Without an endpoint that could be read, Rucio itself brings the file back to the source RSE, that is into
+ * our store: `online` then means that it is there again. Rucio knows nothing of what others deleted from that
+ * RSE, and takes it to be there still.
  */
 async function bringBack(
   rucio: RucioClient,
@@ -214,7 +297,8 @@ async function bringBack(
   signal: AbortSignal,
 ): Promise<StageResult> {
   const did = didOf(file.name)
-  if ((await rucio.find(did, options.tapeRse, signal)) === null) throw new InvalidInputError(`Rucio does not know ${file.name}`)
+  if ((await rucio.find(did, options.tapeRse, signal)) === null)
+    throw new InvalidInputError(`Rucio does not know ${file.name}`)
   const wanted: NewRule = {
     rse: options.sourceRse,
     lifetimeSeconds: Math.min(lifetimeSeconds, options.stageSecondsMost ?? STAGE_SECONDS_MOST),
@@ -224,5 +308,9 @@ async function bringBack(
   const id = asked?.id ?? (await ensureRule(rucio, did, wanted, signal))
   const rule = asked ?? (await rucio.rule(id, signal))
   if (rule !== null && isFulfilled(rule)) return { kind: 'online', reference: id }
-  return { kind: 'staging', reference: id, detail: rule === null ? `Rucio rule ${id} is being made` : describe(rule) }
+  return {
+    kind: 'staging',
+    reference: id,
+    detail: rule === null ? `Rucio rule ${id} is being made` : describe(rule),
+  }
 }

@@ -1,6 +1,7 @@
 /**
- * The file in which processes share a token. Only its owner may read it, from the moment it exists; it is replaced as a whole,
- * so that a reader sees the old contents or the new ones and never a half, whenever a writer dies.
+ * The file in which processes share a token. Only its owner may read it, from the moment it exists; it is
+ * replaced as a whole, so that a reader sees the old contents or the new ones and never a half, whenever a
+ * writer dies.
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -9,7 +10,9 @@ import * as z from 'zod'
 import { TransientError } from '../../errors.ts'
 
 const contents = z.object({
-  /** Which client, scope and configured refresh token this was obtained with: see `identityOf` in tokens.ts. */
+  /**
+   * Which client, scope and configured refresh token this was obtained with: see `identityOf` in tokens.ts.
+   */
   identity: z.string(),
   accessToken: z.string().min(1),
   obtainedAtMs: z.number(),
@@ -29,24 +32,34 @@ const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code
  * @throws TransientError when others could have read or written the file: whatever is in it is not used.
  */
 export async function readCache(path: string): Promise<CachedToken | null> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((error) => {
-    if (codeOf(error) === 'ENOENT') return null
-    throw unusable(path, codeOf(error) === 'ELOOP' ? 'it is a symbolic link' : `it cannot be read (${codeOf(error)})`)
-  })
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+    (error) => {
+      if (codeOf(error) === 'ENOENT') return null
+      throw unusable(
+        path,
+        codeOf(error) === 'ELOOP' ? 'it is a symbolic link' : `it cannot be read (${codeOf(error)})`,
+      )
+    },
+  )
   if (file === null) return null
   try {
     const found = await file.stat()
     const { uid, mode, size } = found
     if (!found.isFile()) throw unusable(path, 'it is no file')
-    if (process.getuid !== undefined && uid !== process.getuid()) throw unusable(path, 'it belongs to another user')
-    if ((mode & 0o077) !== 0) throw unusable(path, `others may read or write it (mode ${(mode & 0o777).toString(8)})`)
+    if (process.getuid !== undefined && uid !== process.getuid())
+      throw unusable(path, 'it belongs to another user')
+    if ((mode & 0o077) !== 0)
+      throw unusable(path, `others may read or write it (mode ${(mode & 0o777).toString(8)})`)
     return size > FILE_BYTES ? null : parse(await file.readFile('utf8'))
   } finally {
     await file.close()
   }
 }
 
-/** Writes beside the file, and then puts that in its place. Rejects with the file system's error when that fails. */
+/**
+ * Writes beside the file, and then puts that in its place. Rejects with the file system's error when that
+ * fails.
+ */
 export async function writeCache(path: string, token: CachedToken): Promise<void> {
   const temporary = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`
   try {
@@ -65,9 +78,10 @@ export async function writeCache(path: string, token: CachedToken): Promise<void
 }
 
 /**
- * Keeps other processes from asking the IAM at the same time: with rotating refresh tokens, the second to use one would lose
- * the client's access. Returns the way to unlock, or null while another process holds it. Where no lock can be made at all
- * (a folder that cannot be written), or none taken away that is left, everybody goes on without.
+ * Keeps other processes from asking the IAM at the same time: with rotating refresh tokens, the second to use
+ * one would lose the client's access. Returns the way to unlock, or null while another process holds it.
+ * Where no lock can be made at all (a folder that cannot be written), or none taken away that is left,
+ * everybody goes on without.
  */
 export async function lockCache(path: string, nowMs: number): Promise<(() => Promise<void>) | null> {
   const lock = `${path}.lock`
@@ -97,6 +111,9 @@ function parse(text: string): CachedToken | null {
 }
 
 const unusable = (path: string, why: string) =>
-  new TransientError(`the token file ${path} is not used: ${why}; remove it or make it the private file of this account (chmod 600)`, {
-    operator: true,
-  })
+  new TransientError(
+    `the token file ${path} is not used: ${why}; remove it or make it the private file of this account (chmod 600)`,
+    {
+      operator: true,
+    },
+  )

@@ -1,4 +1,7 @@
-/** Asking an IAM for an access token: OAuth2 (RFC 6749) refresh-token (§6) and client-credentials (§4.4) grants. */
+/**
+ * Asking an IAM for an access token: OAuth2 (RFC 6749) refresh-token (§6) and client-credentials (§4.4)
+ * grants.
+ */
 import * as z from 'zod'
 import { TransientError } from '../../errors.ts'
 import type { HttpClient } from './http.ts'
@@ -18,7 +21,9 @@ export interface Grant {
   readonly refreshToken: string | null
 }
 
-/** When neither `expires_in` nor the token itself says how long it lives, it is taken for a short-lived one. */
+/**
+ * When neither `expires_in` nor the token itself says how long it lives, it is taken for a short-lived one.
+ */
 const UNKNOWN_LIFETIME_SECONDS = 600
 /** What can stand in an HTTP header, and nothing that would start another one. */
 const headerSafe = z.string().regex(/^[\x21-\x7e]+$/)
@@ -37,8 +42,10 @@ const refusal = z.object({ error: z.string().regex(/^[\w.-]{1,60}$/) })
 const ADVICE = new Map(
   Object.entries({
     invalid_client: 'check the client id and secret (CYGNET_TAPE_CLIENT_ID, CYGNET_TAPE_CLIENT_SECRET)',
-    invalid_grant: 'the refresh token has expired or was revoked: obtain a new one and set CYGNET_TAPE_REFRESH_TOKEN',
-    invalid_scope: 'the client may not ask for these scopes: check CYGNET_TAPE_SCOPE and the registration of the client',
+    invalid_grant:
+      'the refresh token has expired or was revoked: obtain a new one and set CYGNET_TAPE_REFRESH_TOKEN',
+    invalid_scope:
+      'the client may not ask for these scopes: check CYGNET_TAPE_SCOPE and the registration of the client',
     invalid_target: 'the client may not ask for this audience: check CYGNET_TAPE_AUDIENCE',
     unauthorized_client: 'the client may not use this grant: allow it in its registration at the IAM',
     unsupported_grant_type: 'the IAM does not know this grant: check CYGNET_TAPE_TOKEN_URL',
@@ -47,8 +54,9 @@ const ADVICE = new Map(
 
 /**
  * Asks for a token; with a refresh token by that, else by the client's own credentials.
- * @throws TransientError for every other outcome (HTTP errors, an `error` in a reply of status 200, HTML, no token, one that
- * has expired already), saying what to do and nothing of what was sent or received but the error's code.
+ * @throws TransientError for every other outcome (HTTP errors, an `error` in a reply of status 200, HTML, no
+ * token, one that has expired already), saying what to do and nothing of what was sent or received but the
+ * error's code.
  */
 export async function requestToken(
   http: HttpClient,
@@ -57,7 +65,9 @@ export async function requestToken(
   nowMs: number,
   signal: AbortSignal,
 ): Promise<Grant> {
-  const form = new URLSearchParams({ grant_type: refreshToken === null ? 'client_credentials' : 'refresh_token' })
+  const form = new URLSearchParams({
+    grant_type: refreshToken === null ? 'client_credentials' : 'refresh_token',
+  })
   if (refreshToken !== null) form.set('refresh_token', refreshToken)
   if (client.scope !== undefined) form.set('scope', client.scope)
   if (client.audience !== undefined) form.set('audience', client.audience)
@@ -66,13 +76,20 @@ export async function requestToken(
     'content-type': 'application/x-www-form-urlencoded',
     accept: 'application/json',
   }
-  const answer = await http.send({ method: 'POST', url: client.tokenUrl, headers, body: form.toString() }, signal)
+  const answer = await http.send(
+    { method: 'POST', url: client.tokenUrl, headers, body: form.toString() },
+    signal,
+  )
   const json = parsed(answer.text)
   const granted = reply.safeParse(json)
-  if (answer.status !== 200 || refusal.safeParse(json).success || !granted.success) throw refused(client, answer.status, json)
+  if (answer.status !== 200 || refusal.safeParse(json).success || !granted.success)
+    throw refused(client, answer.status, json)
   const { access_token: accessToken, expires_in: expiresIn, refresh_token: rotated } = granted.data
   const lifetimeSeconds = expiresIn ?? statedLifetime(accessToken, nowMs) ?? UNKNOWN_LIFETIME_SECONDS
-  if (!(lifetimeSeconds > 0)) throw new TransientError(`${client.tokenUrl.host} gave a token that has already expired`, { operator: true })
+  if (!(lifetimeSeconds > 0))
+    throw new TransientError(`${client.tokenUrl.host} gave a token that has already expired`, {
+      operator: true,
+    })
   return { accessToken, lifetimeSeconds, refreshToken: rotated ?? null }
 }
 
@@ -86,7 +103,9 @@ function refused(client: OAuthClient, status: number, json: unknown): TransientE
   const code = refusal.safeParse(json).data?.error
   const said = code ?? (status === 200 ? 'an answer that holds no token' : `HTTP ${status}`)
   const advice =
-    code === undefined ? 'check CYGNET_TAPE_TOKEN_URL and the state of the IAM' : (ADVICE.get(code) ?? 'ask the operators of the IAM')
+    code === undefined
+      ? 'check CYGNET_TAPE_TOKEN_URL and the state of the IAM'
+      : (ADVICE.get(code) ?? 'ask the operators of the IAM')
   return new TransientError(`${client.tokenUrl.host} gave no token: ${said}; ${advice}`, {
     httpStatus: status,
     ...(code === undefined ? {} : { code }),

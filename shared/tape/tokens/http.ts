@@ -1,4 +1,7 @@
-/** HTTP to the services beside a tape endpoint (IAM, FTS, Rucio): short requests, short answers, and no secret in any error. */
+/**
+ * HTTP to the services beside a tape endpoint (IAM, FTS, Rucio): short requests, short answers, and no secret
+ * in any error.
+ */
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import { openConnections } from '../http/connections.ts'
 import { exchange, textOf } from '../http/exchange.ts'
@@ -43,14 +46,23 @@ export function createHttpClient(service: string, options: HttpOptions): HttpCli
     async send({ method, url, headers, body }, signal) {
       const limit = AbortSignal.timeout(timeoutMs)
       const limited = AbortSignal.any([signal, limit])
-      const question = { method, what: service, headers, silenceMs: timeoutMs, ...(body === undefined ? {} : { body: { text: body } }) }
+      const question = {
+        method,
+        what: service,
+        headers,
+        silenceMs: timeoutMs,
+        ...(body === undefined ? {} : { body: { text: body } }),
+      }
       try {
         // Calls are minutes apart: a pooled connection would be closed by then.
         const answer = await exchange(connections, question, 'fresh', url, null, limited)
         return { status: answer.status, text: await textOf(answer, service, ANSWER_BYTES, limited) }
       } catch (error) {
         signal.throwIfAborted()
-        if (limit.aborted) throw new TransientError(`${url.host}: ${service}: no whole answer within ${timeoutMs / 1000} s`, { service })
+        if (limit.aborted)
+          throw new TransientError(`${url.host}: ${service}: no whole answer within ${timeoutMs / 1000} s`, {
+            service,
+          })
         throw error
       }
     },
@@ -60,10 +72,15 @@ export function createHttpClient(service: string, options: HttpOptions): HttpCli
   }
 }
 
-/** @throws InvalidInputError for what is no http(s) address, or has credentials in it: addresses are shown in errors. */
+/**
+ * @throws InvalidInputError for what is no http(s) address, or has credentials in it: addresses are shown in
+ * errors.
+ */
 export function checkedUrl(setting: string, text: string): URL {
   const url = URL.parse(text)
-  if (url === null || !['http:', 'https:'].includes(url.protocol)) throw new InvalidInputError(`${setting} is not an http or https address`)
-  if (url.username !== '' || url.password !== '') throw new InvalidInputError(`${setting} must not contain a user name or password`)
+  if (url === null || !['http:', 'https:'].includes(url.protocol))
+    throw new InvalidInputError(`${setting} is not an http or https address`)
+  if (url.username !== '' || url.password !== '')
+    throw new InvalidInputError(`${setting} must not contain a user name or password`)
   return url
 }

@@ -1,4 +1,7 @@
-/** Short-lived tokens of an IAM: fetched when first needed, renewed before they expire, and never given up for a bad reply. */
+/**
+ * Short-lived tokens of an IAM: fetched when first needed, renewed before they expire, and never given up for
+ * a bad reply.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
@@ -20,7 +23,10 @@ export interface RenewedTokensOptions {
   readonly random: () => number
 }
 
-/** Renewed so long before it expires (as the experiment's scripts do), or a quarter of its life where that is shorter. */
+/**
+ * Renewed so long before it expires (as the experiment's scripts do), or a quarter of its life where that is
+ * shorter.
+ */
 const EARLY_SECONDS = 300
 /** Renewal is earlier still by up to this share of that. */
 const JITTER = 0.2
@@ -48,7 +54,11 @@ export class RenewedTokens implements TokenSource {
   async token(signal: AbortSignal): Promise<string> {
     signal.throwIfAborted()
     const good = this.#good()
-    if (good !== null && (this.#isFresh() || (this.#options.now() < this.#pausedUntilMs && good !== this.#refused))) return good
+    if (
+      good !== null &&
+      (this.#isFresh() || (this.#options.now() < this.#pausedUntilMs && good !== this.#refused))
+    )
+      return good
     this.#renewal ??= this.#renewOrKeep()
     return await abortable(this.#renewal, signal)
   }
@@ -117,14 +127,18 @@ export class RenewedTokens implements TokenSource {
       }
     }
     const good = this.#good()
-    if (good === null) throw new TransientError(`the token of ${this.#options.client.tokenUrl.host} expired before it could be used`)
+    if (good === null)
+      throw new TransientError(
+        `the token of ${this.#options.client.tokenUrl.host} expired before it could be used`,
+      )
     return good
   }
 
   async #takeOver(): Promise<void> {
     const { cacheFile, identity } = this.#options
     const found = cacheFile === null ? null : await readCache(cacheFile)
-    const isNewer = found !== null && found.obtainedAtMs > (this.#held?.obtainedAtMs ?? Number.NEGATIVE_INFINITY)
+    const isNewer =
+      found !== null && found.obtainedAtMs > (this.#held?.obtainedAtMs ?? Number.NEGATIVE_INFINITY)
     if (isNewer && found.identity === identity) this.#hold(found)
   }
 
@@ -132,7 +146,13 @@ export class RenewedTokens implements TokenSource {
     const { http, client, refreshToken: configured, identity, now } = this.#options
     const rotated = this.#held?.refreshToken ?? null
     const obtainedAtMs = now()
-    const grant = await requestToken(http, client, configured === null ? null : (rotated ?? configured), obtainedAtMs, untilItEnds)
+    const grant = await requestToken(
+      http,
+      client,
+      configured === null ? null : (rotated ?? configured),
+      obtainedAtMs,
+      untilItEnds,
+    )
     const expiresAtMs = obtainedAtMs + grant.lifetimeSeconds * 1000
     const refreshToken = configured === null ? null : (grant.refreshToken ?? rotated)
     this.#hold({ identity, accessToken: grant.accessToken, obtainedAtMs, expiresAtMs, refreshToken })

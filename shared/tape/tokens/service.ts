@@ -1,4 +1,7 @@
-/** A JSON service that is used with a token: the token is renewed once when it is refused, and failures have one form. */
+/**
+ * A JSON service that is used with a token: the token is renewed once when it is refused, and failures have
+ * one form.
+ */
 import type * as z from 'zod'
 import { TransientError } from '../../errors.ts'
 import { shown } from '../http/failures.ts'
@@ -12,7 +15,9 @@ export interface ServiceOptions extends HttpOptions {
   readonly tokens: TokenSource
   /** Headers besides those of the body; `token` is null where the service is used without one. */
   headers(token: string | null): Readonly<Record<string, string>>
-  /** Of an answer with status 401: whether it is the token that was refused; absent means that it always is. */
+  /**
+   * Of an answer with status 401: whether it is the token that was refused; absent means that it always is.
+   */
   readonly refusesToken?: (text: string) => boolean
   /** What an answer says in words, without markup. */
   messageOf(text: string): string
@@ -29,7 +34,9 @@ export interface ServiceCall {
 export interface Service {
   /** @throws TransientError when no answer came; for a POST it may have been done all the same. */
   call(call: ServiceCall, signal: AbortSignal): Promise<HttpAnswer>
-  /** What an answer that is of no use becomes. Statuses that time does not mend are marked for an operator. */
+  /**
+   * What an answer that is of no use becomes. Statuses that time does not mend are marked for an operator.
+   */
   failure(what: string, answer: HttpAnswer): TransientError
   /** @throws TransientError when the answer has another form (a login page, half an answer). */
   parse<T>(what: string, answer: HttpAnswer, schema: z.ZodType<T>): T
@@ -63,7 +70,8 @@ export function createService(options: ServiceOptions): Service {
     async call(call, signal) {
       const token = await tokens.token(signal)
       const answer = await send(call, signal, token)
-      if (answer.status !== 401 || token === null || options.refusesToken?.(answer.text) === false) return answer
+      if (answer.status !== 401 || token === null || options.refusesToken?.(answer.text) === false)
+        return answer
       tokens.refused(token)
       const other = await tokens.token(signal)
       return other === token ? answer : await send(call, signal, other)
@@ -71,7 +79,10 @@ export function createService(options: ServiceOptions): Service {
     failure,
     parse(what, answer, schema) {
       const malformed = () =>
-        new TransientError(`${name} ${what}: an answer that makes no sense`, { service: name, httpStatus: answer.status })
+        new TransientError(`${name} ${what}: an answer that makes no sense`, {
+          service: name,
+          httpStatus: answer.status,
+        })
       let json: unknown
       try {
         json = JSON.parse(answer.text)

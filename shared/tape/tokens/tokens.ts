@@ -1,9 +1,10 @@
 /**
- * Bearer tokens for tape endpoints, FTS and Rucio: a fixed one, or short-lived ones that are fetched from an IAM and renewed
- * before they expire.
+ * Bearer tokens for tape endpoints, FTS and Rucio: a fixed one, or short-lived ones that are fetched from an
+ * IAM and renewed before they expire.
  *
- * A good token is never given up for a bad reply: it is used until it expires, whatever the IAM says meanwhile. Tokens are held
- * in memory and, where a file is named, in that (shared/tape/tokens/cache-file.ts); they appear in no error and no log line.
+ * A good token is never given up for a bad reply: it is used until it expires, whatever the IAM says
+ * meanwhile. Tokens are held in memory and, where a file is named, in that
+ * (shared/tape/tokens/cache-file.ts); they appear in no error and no log line.
  *
  * @example
  * const tokens = createTokenSource({ tokenUrl: 'https://iam.example.org/token', clientId, clientSecret, scope: 'storage.read:/' })
@@ -56,15 +57,38 @@ export const tokenOptions = (config: Config): TokenSourceOptions => ({
   caFile: config.CYGNET_TAPE_CA_FILE,
 })
 
-/** @throws InvalidInputError when settings are missing or contradict each other, naming them and never their values. */
+/**
+ * @throws InvalidInputError when settings are missing or contradict each other, naming them and never their
+ * values.
+ */
 export function createTokenSource(options: TokenSourceOptions): TokenSource {
   const { fixed } = options
   const client = clientOf(options)
   if (client !== null) {
-    if (fixed !== undefined) throw new InvalidInputError('CYGNET_TAPE_TOKEN and CYGNET_TAPE_TOKEN_URL are both set: give one of them')
-    const { cacheFile = null, refreshToken = null, now = Date.now, random = Math.random, log, caFile, timeoutSeconds = 20 } = options
+    if (fixed !== undefined)
+      throw new InvalidInputError(
+        'CYGNET_TAPE_TOKEN and CYGNET_TAPE_TOKEN_URL are both set: give one of them',
+      )
+    const {
+      cacheFile = null,
+      refreshToken = null,
+      now = Date.now,
+      random = Math.random,
+      log,
+      caFile,
+      timeoutSeconds = 20,
+    } = options
     const http = createHttpClient('the IAM', { caFile, timeoutSeconds })
-    return new RenewedTokens({ http, client, refreshToken, identity: identityOf(client, refreshToken), cacheFile, log, now, random })
+    return new RenewedTokens({
+      http,
+      client,
+      refreshToken,
+      identity: identityOf(client, refreshToken),
+      cacheFile,
+      log,
+      now,
+      random,
+    })
   }
   if (fixed !== undefined && !/^[\x21-\x7e]+$/.test(fixed))
     throw new InvalidInputError('CYGNET_TAPE_TOKEN holds characters that no token has (blanks, line breaks)')
@@ -75,22 +99,36 @@ function clientOf(options: TokenSourceOptions): OAuthClient | null {
   const { tokenUrl, clientId, clientSecret, refreshToken, scope, audience } = options
   if (tokenUrl === undefined) {
     if ([clientId, clientSecret, refreshToken].every((part) => part === undefined)) return null
-    throw new InvalidInputError('CYGNET_TAPE_TOKEN_URL is missing: a client id, secret or refresh token is of no use without it')
+    throw new InvalidInputError(
+      'CYGNET_TAPE_TOKEN_URL is missing: a client id, secret or refresh token is of no use without it',
+    )
   }
   if (clientId === undefined)
-    throw new InvalidInputError('CYGNET_TAPE_CLIENT_ID is missing: the IAM gives tokens to registered clients only')
-  if (clientSecret === undefined) throw new InvalidInputError('CYGNET_TAPE_CLIENT_SECRET is missing: the client id alone proves nothing')
+    throw new InvalidInputError(
+      'CYGNET_TAPE_CLIENT_ID is missing: the IAM gives tokens to registered clients only',
+    )
+  if (clientSecret === undefined)
+    throw new InvalidInputError('CYGNET_TAPE_CLIENT_SECRET is missing: the client id alone proves nothing')
   const url = checkedUrl('CYGNET_TAPE_TOKEN_URL', tokenUrl)
   if (url.protocol === 'http:' && !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname))
-    throw new InvalidInputError('CYGNET_TAPE_TOKEN_URL must be https: the secret of the client would travel in clear text')
+    throw new InvalidInputError(
+      'CYGNET_TAPE_TOKEN_URL must be https: the secret of the client would travel in clear text',
+    )
   return { tokenUrl: url, clientId, clientSecret, scope, audience }
 }
 
 /**
- * Tokens of another client, scope or configured refresh token in the file are not ours. Of the secrets only a hash that cannot be
- * turned back is kept, so that a new refresh token in the settings puts an end to what came from the old one.
+ * Tokens of another client, scope or configured refresh token in the file are not ours. Of the secrets only a
+ * hash that cannot be turned back is kept, so that a new refresh token in the settings puts an end to what
+ * came from the old one.
  */
 function identityOf(client: OAuthClient, refreshToken: string | null): string {
-  const parts = [client.tokenUrl.href, client.clientId, client.scope ?? null, client.audience ?? null, refreshToken]
+  const parts = [
+    client.tokenUrl.href,
+    client.clientId,
+    client.scope ?? null,
+    client.audience ?? null,
+    refreshToken,
+  ]
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
 }

@@ -1,12 +1,22 @@
-/** What endpoints answer when something is wrong, as errors a person can act on. Nothing of a link or token gets in. */
+/**
+ * What endpoints answer when something is wrong, as errors a person can act on. Nothing of a link or token
+ * gets in.
+ */
 import { TransientError } from '../../errors.ts'
 import type { Answer } from '../http/exchange.ts'
 import { shown } from '../http/failures.ts'
 
 const MOST_TEXT_BYTES = 4096
 
-/** An answer that is not the one needed, as an error: the status, and what the endpoint says about it. Reads its body. */
-export async function refusal(answer: Answer, what: string, secrets: readonly string[] = []): Promise<TransientError> {
+/**
+ * An answer that is not the one needed, as an error: the status, and what the endpoint says about it. Reads
+ * its body.
+ */
+export async function refusal(
+  answer: Answer,
+  what: string,
+  secrets: readonly string[] = [],
+): Promise<TransientError> {
   const said = shown(await textOf(answer), secrets)
   const { status } = answer
   const details = { httpStatus: status, ...(status === 401 || status === 403 ? { operator: true } : {}) }
@@ -31,7 +41,10 @@ const MEANINGS: Readonly<Record<number, string>> = {
   507: 'no room is left there',
 }
 
-/** The beginning of a body as text; empty when it cannot be read. A problem document (RFC 9457) gives its title and detail. */
+/**
+ * The beginning of a body as text; empty when it cannot be read. A problem document (RFC 9457) gives its
+ * title and detail.
+ */
 async function textOf(answer: Answer): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0

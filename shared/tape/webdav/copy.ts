@@ -1,6 +1,6 @@
 /**
- * A copy from the first look to the last: filled under a temporary name and compared there (fill.ts), given its name where
- * nothing has it, and looked at once more.
+ * A copy from the first look to the last: filled under a temporary name and compared there (fill.ts), given
+ * its name where nothing has it, and looked at once more.
  */
 import { TransientError } from '../../errors.ts'
 import type { CopyResult, CopySource, TapeFile, TapeLook } from '../driver.ts'
@@ -15,7 +15,12 @@ import { temporaryName } from './places.ts'
 const LOOK = { reference: null, readBack: 'if-needed' } as const
 
 /** As TapeDriver.copy. */
-export async function copyFile(endpoint: Endpoint, file: TapeFile, source: CopySource, signal: AbortSignal): Promise<CopyResult> {
+export async function copyFile(
+  endpoint: Endpoint,
+  file: TapeFile,
+  source: CopySource,
+  signal: AbortSignal,
+): Promise<CopyResult> {
   const url = endpoint.places.url(file.name)
   const before = await lookAt(endpoint, file, LOOK, signal)
   if (before.state !== 'absent') return standing(file, before, { how: 'streamed', bytesThroughUs: 0 })
@@ -28,13 +33,20 @@ export async function copyFile(endpoint: Endpoint, file: TapeFile, source: CopyS
 }
 
 /** What a copy ends in when something has the name, lost or on tape as it may be. */
-function standing(file: TapeFile, found: TapeLook, { how, bytesThroughUs }: Pick<Transfer, 'how' | 'bytesThroughUs'>): CopyResult {
+function standing(
+  file: TapeFile,
+  found: TapeLook,
+  { how, bytesThroughUs }: Pick<Transfer, 'how' | 'bytesThroughUs'>,
+): CopyResult {
   if (found.state === 'different') return { kind: 'occupied', detail: found.detail }
-  if (found.state === 'present') return { kind: 'stored', how, bytesThroughUs, verifiedBy: found.verifiedBy, onMedia: found.onMedia }
+  if (found.state === 'present')
+    return { kind: 'stored', how, bytesThroughUs, verifiedBy: found.verifiedBy, onMedia: found.onMedia }
   throw new TransientError(`${file.name}: ${found.state === 'absent' ? 'it is gone again' : found.detail}`)
 }
 
-/** The copy is there; where the tape system cannot say now whether it is on media, it is asked again later. */
+/**
+ * The copy is there; where the tape system cannot say now whether it is on media, it is asked again later.
+ */
 async function mediaNow(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<boolean> {
   return await isOnMedia(endpoint, file, signal).catch((error: unknown) => {
     signal.throwIfAborted()
@@ -44,15 +56,17 @@ async function mediaNow(endpoint: Endpoint, file: TapeFile, signal: AbortSignal)
 }
 
 /**
- * Gives the compared copy its name; null when the endpoint says so, else why it may not be so. `Overwrite: F` takes no name
- * from another file; XRootD 5.5 ignores that header, so the name is also looked at right before.
+ * Gives the compared copy its name; null when the endpoint says so, else why it may not be so. `Overwrite: F`
+ * takes no name from another file; XRootD 5.5 ignores that header, so the name is also looked at right
+ * before.
  */
 async function move(
   endpoint: Endpoint,
   { file, url, temporary }: { readonly file: TapeFile; readonly url: string; readonly temporary: string },
   signal: AbortSignal,
 ): Promise<TransientError | null> {
-  if ((await sizeAt(endpoint.http, url, signal)) !== null) return new TransientError(`something has just taken the name ${file.name}`)
+  if ((await sizeAt(endpoint.http, url, signal)) !== null)
+    return new TransientError(`something has just taken the name ${file.name}`)
   const what = `giving ${file.name} its name`
   const headers = { Destination: url, Overwrite: 'F' }
   try {

@@ -1,8 +1,14 @@
-/** Checksums that endpoints state: the Digest header of RFC 3230 and its registry, as StoRM, dCache and XRootD send it. */
+/**
+ * Checksums that endpoints state: the Digest header of RFC 3230 and its registry, as StoRM, dCache and XRootD
+ * send it.
+ */
 import type { TapeFile } from '../driver.ts'
 import { adler32Of } from '../names.ts'
 
-/** What to ask for: adler32 is what tape systems keep; XRootD answers the first it is asked for, others the one they have. */
+/**
+ * What to ask for: adler32 is what tape systems keep; XRootD answers the first it is asked for, others the
+ * one they have.
+ */
 export const WANTED_DIGESTS = 'adler32, md5;q=0.5'
 
 export type Comparison =
@@ -12,7 +18,10 @@ export type Comparison =
   | { readonly kind: 'unknown' }
 
 /** Compares every checksum the header states with the file's. One that disagrees outweighs any that agree. */
-export function compareDigest(header: string | null, file: Pick<TapeFile, 'adler32' | 'md5' | 'sha256'>): Comparison {
+export function compareDigest(
+  header: string | null,
+  file: Pick<TapeFile, 'adler32' | 'md5' | 'sha256'>,
+): Comparison {
   const stated = (header ?? '').split(',').flatMap((item) => {
     const equals = item.indexOf('=')
     if (equals === -1) return []
@@ -27,12 +36,20 @@ export function compareDigest(header: string | null, file: Pick<TapeFile, 'adler
   })
   const wrong = stated.find(({ hex, expected }) => hex !== expected)
   if (wrong !== undefined)
-    return { kind: 'different', detail: `the endpoint states the ${wrong.name} ${wrong.hex} instead of ${wrong.expected}` }
+    return {
+      kind: 'different',
+      detail: `the endpoint states the ${wrong.name} ${wrong.hex} instead of ${wrong.expected}`,
+    }
   const [right] = stated
-  return right === undefined ? { kind: 'unknown' } : { kind: 'same', by: `${right.name} stated by the endpoint` }
+  return right === undefined
+    ? { kind: 'unknown' }
+    : { kind: 'same', by: `${right.name} stated by the endpoint` }
 }
 
-const KNOWN = new Map<string, { readonly name: 'adler32' | 'md5' | 'sha256'; readonly read: (text: string) => string | null }>(
+const KNOWN = new Map<
+  string,
+  { readonly name: 'adler32' | 'md5' | 'sha256'; readonly read: (text: string) => string | null }
+>(
   Object.entries({
     adler32: { name: 'adler32', read: adler32Of },
     adler: { name: 'adler32', read: adler32Of },

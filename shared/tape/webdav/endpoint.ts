@@ -10,7 +10,10 @@ export interface Patience {
   readonly copySeconds: number
   /** A third-party copy that sends nothing for so long is given up. */
   readonly silenceSeconds: number
-  /** A third-party copy of which no byte arrives for so long is given up: longer, since endpoints may queue it. */
+  /**
+   * A third-party copy of which no byte arrives for so long is given up: longer, since endpoints may queue
+   * it.
+   */
   readonly progressSeconds: number
   /** A file of unknown fate that did not grow for so long grows no more. */
   readonly settleSeconds: number
@@ -29,7 +32,10 @@ export interface Endpoint {
   readonly folders: Folders
   readonly patience: Patience
   readonly thirdParty: ThirdPartyMemory
-  /** The endpoint's Tape REST API; null where it has none. @throws TransientError when that cannot be found out. */
+  /**
+   * The endpoint's Tape REST API; null where it has none. @throws TransientError when that cannot be found
+   * out.
+   */
   tapeRest(signal: AbortSignal): Promise<TapeRest | null>
   readonly log: Logger | null
   /** Milliseconds that only grow. */

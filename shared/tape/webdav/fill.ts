@@ -1,4 +1,7 @@
-/** Brings a file's contents under its temporary name: the endpoint fetches them by itself, else they stream through this process. */
+/**
+ * Brings a file's contents under its temporary name: the endpoint fetches them by itself, else they stream
+ * through this process.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ConflictError, CygnetError, TransientError } from '../../errors.ts'
 import type { CopySource, TapeFile } from '../driver.ts'
@@ -25,7 +28,10 @@ interface Filling {
 /** The link outlives the copy: an endpoint may open it again towards the end. */
 const LINK_MARGIN_SECONDS = 300
 const TIDY_MS = 10_000
-/** In the details of an error: what has the temporary name may still become a whole file, or be another's. It is not removed. */
+/**
+ * In the details of an error: what has the temporary name may still become a whole file, or be another's. It
+ * is not removed.
+ */
 const LEFT = { left: true } as const
 
 /** The contents are under the temporary name, compared, when this returns. @throws as TapeDriver.copy. */
@@ -44,7 +50,10 @@ export async function fill(endpoint: Endpoint, filling: Filling, signal: AbortSi
   }
 }
 
-/** Third-party copy; null when the endpoint cannot, or gave other bytes: reading the source then shows who is wrong. */
+/**
+ * Third-party copy; null when the endpoint cannot, or gave other bytes: reading the source then shows who is
+ * wrong.
+ */
 async function pull(endpoint: Endpoint, filling: Filling, signal: AbortSignal): Promise<Transfer | null> {
   const { file, source, temporary } = filling
   if (!endpoint.thirdParty.isWorthTrying('pull')) return null
@@ -62,8 +71,12 @@ async function pull(endpoint: Endpoint, filling: Filling, signal: AbortSignal): 
     signal,
   )
   const verdict = await judge(endpoint, filling, outcome, signal)
-  if (verdict.kind === 'arrived') return { how: 'third-party', bytesThroughUs: verdict.bytesRead, verifiedBy: verdict.verifiedBy }
-  endpoint.log?.warn({ name: file.name, outcome: outcome.kind, detail: verdict.detail }, 'tape-third-party-failed')
+  if (verdict.kind === 'arrived')
+    return { how: 'third-party', bytesThroughUs: verdict.bytesRead, verifiedBy: verdict.verifiedBy }
+  endpoint.log?.warn(
+    { name: file.name, outcome: outcome.kind, detail: verdict.detail },
+    'tape-third-party-failed',
+  )
   if (verdict.kind === 'cannot') {
     endpoint.thirdParty.failed('pull')
     // Some say in this way that a folder is missing: one that was known may have been removed.
@@ -78,8 +91,16 @@ type Verdict =
   | { readonly kind: 'arrived'; readonly verifiedBy: string; readonly bytesRead: number }
   | { readonly kind: 'cannot' | 'wrong'; readonly detail: string }
 
-/** What a third-party copy really brought. @throws TransientError when it failed in the middle, or nobody can say. */
-async function judge(endpoint: Endpoint, filling: Filling, outcome: ThirdPartyOutcome, signal: AbortSignal): Promise<Verdict> {
+/**
+ * What a third-party copy really brought. @throws TransientError when it failed in the middle, or nobody can
+ * say.
+ */
+async function judge(
+  endpoint: Endpoint,
+  filling: Filling,
+  outcome: ThirdPartyOutcome,
+  signal: AbortSignal,
+): Promise<Verdict> {
   const { file, temporary } = filling
   const failed = `the third-party copy of ${file.name} failed`
   switch (outcome.kind) {
@@ -90,18 +111,22 @@ async function judge(endpoint: Endpoint, filling: Filling, outcome: ThirdPartyOu
       return { kind: 'cannot', detail: outcome.detail }
     case 'exists':
       // The temporary was removed before: another copy of the same file made it anew.
-      if ((await sizeAt(endpoint.http, temporary, signal)) === null) return { kind: 'cannot', detail: 'the endpoint answered 412' }
+      if ((await sizeAt(endpoint.http, temporary, signal)) === null)
+        return { kind: 'cannot', detail: 'the endpoint answered 412' }
       throw new ConflictError(`another copy of ${file.name} is just being made`, LEFT)
     case 'unknown':
       await settle(endpoint, file, temporary, signal)
   }
   const found = await inspect(endpoint.http, { url: temporary, file, readBack: 'if-needed' }, signal)
-  if (found.state === 'same') return { kind: 'arrived', verifiedBy: found.verifiedBy, bytesRead: found.bytesRead }
-  if (outcome.kind === 'unknown') throw new TransientError(`${failed}: ${outcome.detail}; ${saying(found)}`, LEFT)
+  if (found.state === 'same')
+    return { kind: 'arrived', verifiedBy: found.verifiedBy, bytesRead: found.bytesRead }
+  if (outcome.kind === 'unknown')
+    throw new TransientError(`${failed}: ${outcome.detail}; ${saying(found)}`, LEFT)
   return { kind: 'wrong', detail: saying(found) }
 }
 
-const saying = (found: Exclude<Found, { readonly state: 'same' }>) => (found.state === 'absent' ? 'nothing is there' : found.detail)
+const saying = (found: Exclude<Found, { readonly state: 'same' }>) =>
+  found.state === 'absent' ? 'nothing is there' : found.detail
 
 /** Waits until a file of unknown fate is whole, or does not grow any more. */
 async function settle(endpoint: Endpoint, file: TapeFile, url: string, signal: AbortSignal): Promise<void> {
@@ -126,17 +151,26 @@ async function stream(endpoint: Endpoint, filling: Filling, signal: AbortSignal)
     },
   )
   const found = await inspect(endpoint.http, { url: temporary, file, readBack: 'if-needed' }, signal)
-  if (found.state === 'same') return { how: 'streamed', bytesThroughUs: file.sizeBytes, verifiedBy: found.verifiedBy }
+  if (found.state === 'same')
+    return { how: 'streamed', bytesThroughUs: file.sizeBytes, verifiedBy: found.verifiedBy }
   throw lost ?? new TransientError(`the endpoint took ${file.name} and has something else: ${saying(found)}`)
 }
 
-async function put(endpoint: Endpoint, { file, source, temporary }: Filling, signal: AbortSignal): Promise<void> {
+async function put(
+  endpoint: Endpoint,
+  { file, source, temporary }: Filling,
+  signal: AbortSignal,
+): Promise<void> {
   const copy = { url: temporary, file, source }
   try {
     await putFile(endpoint.http, copy, signal)
   } catch (error) {
     // A folder that was there has been removed.
-    if (!(error instanceof TransientError) || (error.details.httpStatus !== 409 && error.details.httpStatus !== 404)) throw error
+    if (
+      !(error instanceof TransientError) ||
+      (error.details.httpStatus !== 409 && error.details.httpStatus !== 404)
+    )
+      throw error
     endpoint.folders.forget()
     await endpoint.folders.ensureAbove(file.name, signal)
     await putFile(endpoint.http, copy, signal)
@@ -153,5 +187,7 @@ async function remove(endpoint: Endpoint, url: string, signal: AbortSignal): Pro
 
 /** The same on the way out, also when the work was given up: what stays is replaced by the next try. */
 export async function tidy(endpoint: Endpoint, url: string): Promise<void> {
-  await remove(endpoint, url, AbortSignal.timeout(TIDY_MS)).catch((error: unknown) => endpoint.log?.info({ error }, 'tape-temporary-left'))
+  await remove(endpoint, url, AbortSignal.timeout(TIDY_MS)).catch((error: unknown) =>
+    endpoint.log?.info({ error }, 'tape-temporary-left'),
+  )
 }

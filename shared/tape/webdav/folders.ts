@@ -1,4 +1,7 @@
-/** Making the folders of a copy. Several copies make the same ones at once: that one is there is what counts, not who made it. */
+/**
+ * Making the folders of a copy. Several copies make the same ones at once: that one is there is what counts,
+ * not who made it.
+ */
 import { TransientError } from '../../errors.ts'
 import { refusal } from './answers.ts'
 import { discard, type TapeHttp } from './http.ts'
@@ -40,7 +43,8 @@ export function createFolders(http: TapeHttp, places: Places): Folders {
     if (folder === '' || known.has(folder)) return
     if ((await make(folder, signal)) === 'parent missing') {
       const parent = folderOf(folder.slice(0, -1))
-      if (parent === '') throw new TransientError(`the root ${places.root.href} is not there`, { operator: true })
+      if (parent === '')
+        throw new TransientError(`the root ${places.root.href} is not there`, { operator: true })
       known.delete(parent)
       await ensure(parent, signal)
       if ((await make(folder, signal)) !== 'there')

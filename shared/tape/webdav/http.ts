@@ -1,4 +1,7 @@
-/** Requests to one tape endpoint: its bearer token, redirects, and a second try where a connection had just been closed. */
+/**
+ * Requests to one tape endpoint: its bearer token, redirects, and a second try where a connection had just
+ * been closed.
+ */
 import { TransientError } from '../../errors.ts'
 import { type Connections, openConnections } from '../http/connections.ts'
 import { type Answer, exchange, type Question, REPEATABLE } from '../http/exchange.ts'
@@ -16,8 +19,8 @@ export interface HttpRequest extends Question {
 
 export interface TapeHttp {
   /**
-   * Sends a request with the token, follows redirects, and asks once more with a fresh token where one was refused (401).
-   * Any status is an answer: the caller judges. Its body must be read or discarded.
+   * Sends a request with the token, follows redirects, and asks once more with a fresh token where one was
+   * refused (401). Any status is an answer: the caller judges. Its body must be read or discarded.
    * @throws TransientError when there was no answer; what the body throws; the signal's reason.
    */
   request(request: HttpRequest, signal: AbortSignal): Promise<Answer>
@@ -45,7 +48,12 @@ export function createTapeHttp(options: HttpOptions): TapeHttp {
   }
 }
 
-async function follow(connections: Connections, request: HttpRequest, token: string | null, signal: AbortSignal) {
+async function follow(
+  connections: Connections,
+  request: HttpRequest,
+  token: string | null,
+  signal: AbortSignal,
+) {
   const start = new URL(request.url)
   let url = start
   for (let redirects = 0; ; redirects += 1) {
@@ -54,38 +62,53 @@ async function follow(connections: Connections, request: HttpRequest, token: str
     const target = redirectTarget(request, answer)
     if (target === null) return { answer, tokenSent }
     await discard(answer)
-    if (redirects === MOST_REDIRECTS) throw new TransientError(`${start.host} redirects ${request.what} in a circle`)
+    if (redirects === MOST_REDIRECTS)
+      throw new TransientError(`${start.host} redirects ${request.what} in a circle`)
     url = target
   }
 }
 
 /**
- * The token follows a redirect on the same host only, and never from TLS to plain text. Endpoints that send elsewhere (dCache's
- * pools, XRootD's data servers) put a ticket of their own in the address, and a store behind them would refuse a second credential.
+ * The token follows a redirect on the same host only, and never from TLS to plain text. Endpoints that send
+ * elsewhere (dCache's pools, XRootD's data servers) put a ticket of their own in the address, and a store
+ * behind them would refuse a second credential.
  */
 function mayCarryToken(from: URL, to: URL): boolean {
   return from.hostname === to.hostname && (to.protocol === 'https:' || from.protocol === 'http:')
 }
 
-/** Null when this is no redirect, or none to be followed. 303 turns anything into a GET, which only a GET survives. */
+/**
+ * Null when this is no redirect, or none to be followed. 303 turns anything into a GET, which only a GET
+ * survives.
+ */
 function redirectTarget(request: HttpRequest, answer: Answer): URL | null {
-  const followed = [301, 302, 307, 308].includes(answer.status) || (answer.status === 303 && request.method === 'GET')
+  const followed =
+    [301, 302, 307, 308].includes(answer.status) || (answer.status === 303 && request.method === 'GET')
   const location = answer.header('location')
   if (!followed || location === null) return null
   const target = URL.parse(location, answer.url.href)
   if (target === null || !/^https?:$/.test(target.protocol))
     throw new TransientError(`${answer.url.host} redirects ${request.what} to an address that is none`)
   // A COPY holds the link of the other side, which is not sent in clear text.
-  if (request.method === 'COPY' && answer.url.protocol === 'https:' && target.protocol === 'http:') return null
+  if (request.method === 'COPY' && answer.url.protocol === 'https:' && target.protocol === 'http:')
+    return null
   return target
 }
 
 /**
- * A request that may be sent twice travels over a pooled connection. Where the endpoint had closed that one before it answered, the
- * request is repeated once, over a fresh connection: others of the pool may have been closed with it.
+ * A request that may be sent twice travels over a pooled connection. Where the endpoint had closed that one
+ * before it answered, the request is repeated once, over a fresh connection: others of the pool may have been
+ * closed with it.
  */
-async function send(connections: Connections, request: HttpRequest, url: URL, token: string | null, signal: AbortSignal) {
-  if (!REPEATABLE.has(request.method)) return await exchange(connections, request, 'fresh', url, token, signal)
+async function send(
+  connections: Connections,
+  request: HttpRequest,
+  url: URL,
+  token: string | null,
+  signal: AbortSignal,
+) {
+  if (!REPEATABLE.has(request.method))
+    return await exchange(connections, request, 'fresh', url, token, signal)
   try {
     return await exchange(connections, request, 'pooled', url, token, signal)
   } catch (error) {

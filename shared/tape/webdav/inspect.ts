@@ -1,4 +1,7 @@
-/** What is under an address now, compared with the file it should be: by the checksum the endpoint states, else by reading it back. */
+/**
+ * What is under an address now, compared with the file it should be: by the checksum the endpoint states,
+ * else by reading it back.
+ */
 import { createHash } from 'node:crypto'
 import { TransientError } from '../../errors.ts'
 import type { TapeFile } from '../driver.ts'
@@ -36,8 +39,10 @@ export async function inspect(
     return { state: 'different', detail: `it has ${head.sizeBytes} bytes instead of ${file.sizeBytes}` }
   const stated = compareDigest(head.digest, file)
   if (stated.kind === 'different') return { state: 'different', detail: stated.detail }
-  if (stated.kind === 'same' && readBack !== 'always') return { state: 'same', verifiedBy: stated.by, bytesRead: 0 }
-  if (readBack === 'never') return { state: 'unverified', detail: 'it has the right size; the endpoint states no checksum' }
+  if (stated.kind === 'same' && readBack !== 'always')
+    return { state: 'same', verifiedBy: stated.by, bytesRead: 0 }
+  if (readBack === 'never')
+    return { state: 'unverified', detail: 'it has the right size; the endpoint states no checksum' }
   return await compareBytes(http, url, file, signal)
 }
 
@@ -49,7 +54,8 @@ async function describe(http: TapeHttp, url: string, name: string, signal: Abort
   await discard(answer)
   if (answer.status === 404 || answer.status === 410) return null
   if (answer.status !== 200) throw await refusal(answer, what)
-  const sizeBytes = statedLength(answer) ?? (await findProperties(http, url, 0, signal))?.[0]?.sizeBytes ?? null
+  const sizeBytes =
+    statedLength(answer) ?? (await findProperties(http, url, 0, signal))?.[0]?.sizeBytes ?? null
   if (sizeBytes === null) throw new TransientError(`${answer.url.host} does not say how large ${name} is`)
   return { sizeBytes, digest: answer.header('digest') }
 }
@@ -59,7 +65,10 @@ function statedLength(answer: Answer): number | null {
   return /^\d+$/.test(text) ? Number(text) : null
 }
 
-/** Whether something has this address, and how large it is; null when nothing has. For watching a file grow: no checksum is asked for. */
+/**
+ * Whether something has this address, and how large it is; null when nothing has. For watching a file grow:
+ * no checksum is asked for.
+ */
 export async function sizeAt(http: TapeHttp, url: string, signal: AbortSignal): Promise<number | null> {
   const what = `the size of ${new URL(url).pathname}`
   const answer = await http.request({ method: 'HEAD', url, what }, signal)
@@ -69,10 +78,16 @@ export async function sizeAt(http: TapeHttp, url: string, signal: AbortSignal): 
   return statedLength(answer) ?? (await findProperties(http, url, 0, signal))?.[0]?.sizeBytes ?? null
 }
 
-export async function compareBytes(http: TapeHttp, url: string, file: TapeFile, signal: AbortSignal): Promise<Read> {
+export async function compareBytes(
+  http: TapeHttp,
+  url: string,
+  file: TapeFile,
+  signal: AbortSignal,
+): Promise<Read> {
   const hash = createHash('sha256')
   for await (const chunk of readBytes(http, { url, file }, signal)) hash.update(chunk)
   const sha256 = hash.digest('hex')
-  if (sha256 === file.sha256) return { state: 'same', verifiedBy: 'sha256 read back', bytesRead: file.sizeBytes }
+  if (sha256 === file.sha256)
+    return { state: 'same', verifiedBy: 'sha256 read back', bytesRead: file.sizeBytes }
   return { state: 'different', detail: `it has the SHA-256 ${sha256} instead of ${file.sha256}` }
 }

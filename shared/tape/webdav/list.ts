@@ -12,12 +12,14 @@ const DEEPEST = 32
 export async function* listFiles(endpoint: Endpoint, prefix: string, signal: AbortSignal) {
   const waiting = [folderOf(prefix)]
   for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
-    if (folder.split('/').length > DEEPEST) throw new TransientError(`the endpoint shows folders without an end: ${folder.slice(0, 200)}`)
+    if (folder.split('/').length > DEEPEST)
+      throw new TransientError(`the endpoint shows folders without an end: ${folder.slice(0, 200)}`)
     for (const { segment, isFolder, sizeBytes } of await entriesOf(endpoint, folder, signal)) {
       const name = `${folder}${segment}`
       if (segment === '' || isTemporary(segment)) continue
       if (!isUsable(name)) endpoint.log?.warn({ name }, 'tape-name-not-usable')
-      else if (isFolder && (`${name}/`.startsWith(prefix) || prefix.startsWith(`${name}/`))) waiting.push(`${name}/`)
+      else if (isFolder && (`${name}/`.startsWith(prefix) || prefix.startsWith(`${name}/`)))
+        waiting.push(`${name}/`)
       else if (!isFolder && name.startsWith(prefix)) yield { name, sizeBytes: known(sizeBytes, name) }
     }
   }

@@ -1,6 +1,7 @@
 /**
- * The stream of performance markers that a third-party copy answers with, as StoRM, dCache and XRootD write it: blocks of
- * `Perf Marker … Stripe Bytes Transferred: <n> … End`, and a last line `success…`, `failure…`, `failed…` or `aborted…`.
+ * The stream of performance markers that a third-party copy answers with, as StoRM, dCache and XRootD write
+ * it: blocks of `Perf Marker … Stripe Bytes Transferred: <n> … End`, and a last line `success…`, `failure…`,
+ * `failed…` or `aborted…`.
  */
 
 export type Ending =
@@ -20,7 +21,10 @@ export interface MarkerOptions {
 const MOST_LINE_BYTES = 8192
 
 /** Reads to the last line or the end. @throws what the stream throws. */
-export async function readMarkers(stream: AsyncIterable<Uint8Array>, options: MarkerOptions): Promise<Ending> {
+export async function readMarkers(
+  stream: AsyncIterable<Uint8Array>,
+  options: MarkerOptions,
+): Promise<Ending> {
   let bytesMoved = 0
   let movedAt = options.now()
   for await (const line of lines(stream)) {
@@ -35,7 +39,8 @@ export async function readMarkers(stream: AsyncIterable<Uint8Array>, options: Ma
       movedAt = options.now()
     }
     const idleMs = options.now() - movedAt
-    if (idleMs > options.progressMs) return { kind: 'unknown', text: `nothing moved for ${Math.round(idleMs / 1000)} s`, bytesMoved }
+    if (idleMs > options.progressMs)
+      return { kind: 'unknown', text: `nothing moved for ${Math.round(idleMs / 1000)} s`, bytesMoved }
   }
   return { kind: 'unknown', text: 'the endpoint closed the connection without a last line', bytesMoved }
 }

@@ -1,4 +1,7 @@
-/** On media or not, staged or not: what the endpoint's Tape REST API says; an endpoint without one is itself the medium. */
+/**
+ * On media or not, staged or not: what the endpoint's Tape REST API says; an endpoint without one is itself
+ * the medium.
+ */
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import type { LookOptions, StageResult, TapeFile, TapeLook } from '../driver.ts'
 import type { Archived, Staged, TapeRest } from '../tape-rest.ts'
@@ -11,26 +14,48 @@ export async function isOnMedia(endpoint: Endpoint, file: TapeFile, signal: Abor
   return rest === null || hasTapeCopy(await archived(rest, endpoint.places.path(file.name), signal))
 }
 
-const hasTapeCopy = (found: Archived) => found.kind === 'locality' && (found.locality === 'TAPE' || found.locality === 'DISK_AND_TAPE')
+const hasTapeCopy = (found: Archived) =>
+  found.kind === 'locality' && (found.locality === 'TAPE' || found.locality === 'DISK_AND_TAPE')
 
 async function archived(rest: TapeRest, path: string, signal: AbortSignal): Promise<Archived> {
-  return (await rest.archiveInfo([path], signal)).get(path) ?? { kind: 'unknown', detail: 'the tape system says nothing about it' }
+  return (
+    (await rest.archiveInfo([path], signal)).get(path) ?? {
+      kind: 'unknown',
+      detail: 'the tape system says nothing about it',
+    }
+  )
 }
 
 /** As TapeDriver.look. A file on tape only is not read back: that would fetch it from tape. */
-export async function lookAt(endpoint: Endpoint, file: TapeFile, options: LookOptions, signal: AbortSignal): Promise<TapeLook> {
+export async function lookAt(
+  endpoint: Endpoint,
+  file: TapeFile,
+  options: LookOptions,
+  signal: AbortSignal,
+): Promise<TapeLook> {
   const url = endpoint.places.url(file.name)
   const found = await inspect(endpoint.http, { url, file, readBack: 'never' }, signal)
   if (found.state === 'absent' || found.state === 'different') return found
   const rest = await endpoint.tapeRest(signal)
   const place = rest === null ? null : await archived(rest, endpoint.places.path(file.name), signal)
   const locality = place?.kind === 'locality' ? place.locality : null
-  if (locality === 'LOST') return { state: 'different', detail: 'the endpoint has its name, and says that its contents are lost (LOST)' }
-  if (locality === 'UNAVAILABLE') return { state: 'unverified', detail: 'the endpoint says that it is out of reach now (UNAVAILABLE)' }
+  if (locality === 'LOST')
+    return {
+      state: 'different',
+      detail: 'the endpoint has its name, and says that its contents are lost (LOST)',
+    }
+  if (locality === 'UNAVAILABLE')
+    return { state: 'unverified', detail: 'the endpoint says that it is out of reach now (UNAVAILABLE)' }
   const onMedia = place === null || hasTapeCopy(place)
-  const mustRead = options.readBack === 'always' || (options.readBack === 'if-needed' && found.state === 'unverified')
-  if (!mustRead) return found.state === 'same' ? { state: 'present', verifiedBy: found.verifiedBy, onMedia } : found
-  if (locality === 'TAPE') return { state: 'unverified', detail: 'it is on tape only: it has to be staged before it can be read back' }
+  const mustRead =
+    options.readBack === 'always' || (options.readBack === 'if-needed' && found.state === 'unverified')
+  if (!mustRead)
+    return found.state === 'same' ? { state: 'present', verifiedBy: found.verifiedBy, onMedia } : found
+  if (locality === 'TAPE')
+    return {
+      state: 'unverified',
+      detail: 'it is on tape only: it has to be staged before it can be read back',
+    }
   const read = await compareBytes(endpoint.http, url, file, signal)
   return read.state === 'same' ? { state: 'present', verifiedBy: read.verifiedBy, onMedia } : read
 }
@@ -50,7 +75,8 @@ export async function stageFile(
   if (options.reference !== null) {
     const state = await followed(rest, options.reference, path, signal)
     if (state.kind === 'online') return { kind: 'online', reference: options.reference }
-    if (state.kind === 'waiting') return { kind: 'staging', reference: options.reference, detail: state.detail }
+    if (state.kind === 'waiting')
+      return { kind: 'staging', reference: options.reference, detail: state.detail }
     endpoint.log?.warn({ name, request: options.reference, detail: state.detail }, 'tape-stage-asked-anew')
   }
   await refuseWhatIsLost(rest, path, signal)
@@ -61,8 +87,16 @@ export async function stageFile(
   return { kind: 'staging', reference, detail: state.detail }
 }
 
-/** What became of a request. One that was COMPLETED stays so when its lifetime is over and the file has left the disk again. */
-async function followed(rest: TapeRest, reference: string, path: string, signal: AbortSignal): Promise<Staged> {
+/**
+ * What became of a request. One that was COMPLETED stays so when its lifetime is over and the file has left
+ * the disk again.
+ */
+async function followed(
+  rest: TapeRest,
+  reference: string,
+  path: string,
+  signal: AbortSignal,
+): Promise<Staged> {
   const state = await rest.staged(reference, path, signal)
   if (state.kind !== 'online') return state
   const place = await archived(rest, path, signal)
@@ -71,7 +105,12 @@ async function followed(rest: TapeRest, reference: string, path: string, signal:
 }
 
 /** As TapeDriver.release. */
-export async function releaseFile(endpoint: Endpoint, file: TapeFile, reference: string, signal: AbortSignal): Promise<void> {
+export async function releaseFile(
+  endpoint: Endpoint,
+  file: TapeFile,
+  reference: string,
+  signal: AbortSignal,
+): Promise<void> {
   const rest = await endpoint.tapeRest(signal)
   if (rest === null) return
   const path = endpoint.places.path((await nameInUse(endpoint, file, signal)) ?? file.name)
@@ -81,20 +120,28 @@ export async function releaseFile(endpoint: Endpoint, file: TapeFile, reference:
   if (state.kind === 'online') await rest.release(reference, [path], signal)
 }
 
-/** @throws InvalidInputError when no waiting brings the file back, TransientError when it is out of reach for now. */
+/**
+ * @throws InvalidInputError when no waiting brings the file back, TransientError when it is out of reach for
+ * now.
+ */
 async function refuseWhatIsLost(rest: TapeRest, path: string, signal: AbortSignal): Promise<void> {
   const place = await archived(rest, path, signal)
   if (place.kind === 'error') throw new InvalidInputError(`the tape system says of ${path}: ${place.detail}`)
   if (place.kind !== 'locality') return
   if (place.locality === 'LOST') throw new InvalidInputError(`the tape system has lost ${path} (LOST)`)
-  if (place.locality === 'UNAVAILABLE') throw new TransientError(`${path} is out of the tape system's reach now (UNAVAILABLE)`)
+  if (place.locality === 'UNAVAILABLE')
+    throw new TransientError(`${path} is out of the tape system's reach now (UNAVAILABLE)`)
 }
 
 /**
- * The name under which the endpoint has the file: its own, else that of the oldest layout, without the bucket, for runs that
- * were copied before Cygnet; null when it has neither.
+ * The name under which the endpoint has the file: its own, else that of the oldest layout, without the
+ * bucket, for runs that were copied before Cygnet; null when it has neither.
  */
-export async function nameInUse(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<string | null> {
+export async function nameInUse(
+  endpoint: Endpoint,
+  file: TapeFile,
+  signal: AbortSignal,
+): Promise<string | null> {
   if ((await sizeAt(endpoint.http, endpoint.places.url(file.name), signal)) !== null) return file.name
   const older = file.name.slice(file.name.indexOf('/') + 1)
   if (!older.includes('/')) return null

@@ -1,4 +1,7 @@
-/** Where the files of an endpoint are: addresses, paths, and the temporary names under which copies are written. */
+/**
+ * Where the files of an endpoint are: addresses, paths, and the temporary names under which copies are
+ * written.
+ */
 import { createHash } from 'node:crypto'
 import { InvalidInputError } from '../../errors.ts'
 import type { TapeFile } from '../driver.ts'
@@ -7,7 +10,10 @@ import { checkedName, encodedName } from '../names.ts'
 export interface Places {
   /** The root, ending in a slash; without credentials. */
   readonly root: URL
-  /** The address of a file or folder below the root. @throws InvalidInputError for a name that leads out of it. */
+  /**
+   * The address of a file or folder below the root. @throws InvalidInputError for a name that leads out of
+   * it.
+   */
   url(name: string): string
   /** The path of a file as the endpoint itself counts it, not encoded: what the Tape REST API calls it. */
   path(name: string): string
@@ -16,13 +22,20 @@ export interface Places {
 /** @throws InvalidInputError when the address is none, or holds what would end up in logs and replicas. */
 export function createPlaces(rootUrl: string): Places {
   const root = URL.parse(rootUrl.replace(/^dav(s?):/i, 'http$1:'))
-  if (root === null || !/^https?:$/.test(root.protocol)) throw new InvalidInputError('the address of the tape endpoint is none')
+  if (root === null || !/^https?:$/.test(root.protocol))
+    throw new InvalidInputError('the address of the tape endpoint is none')
   if (root.username !== '' || root.password !== '')
-    throw new InvalidInputError('the address of the tape endpoint holds a password: the endpoint takes a token instead')
-  if (root.search !== '' || root.hash !== '') throw new InvalidInputError('the address of the tape endpoint ends in a query')
+    throw new InvalidInputError(
+      'the address of the tape endpoint holds a password: the endpoint takes a token instead',
+    )
+  if (root.search !== '' || root.hash !== '')
+    throw new InvalidInputError('the address of the tape endpoint ends in a query')
   if (!root.pathname.endsWith('/')) root.pathname += '/'
   const rootPath = decoded(root.pathname)
-  if (rootPath === null) throw new InvalidInputError('the path in the address of the tape endpoint is not encoded as addresses are')
+  if (rootPath === null)
+    throw new InvalidInputError(
+      'the path in the address of the tape endpoint is not encoded as addresses are',
+    )
   return {
     root,
     url: (name) => `${root.href}${encodedName(checkedName(name))}`,
@@ -42,8 +55,8 @@ export function decoded(text: string): string | null {
 export const folderOf = (name: string): string => name.slice(0, name.lastIndexOf('/') + 1)
 
 /**
- * The name a copy is written under: the same for the same file, so that what a crash left behind is found and replaced, and
- * another for other contents.
+ * The name a copy is written under: the same for the same file, so that what a crash left behind is found and
+ * replaced, and another for other contents.
  */
 export function temporaryName(file: TapeFile): string {
   const mark = createHash('sha256').update(`${file.name}\n${file.sha256}`).digest('hex').slice(0, 12)

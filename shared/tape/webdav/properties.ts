@@ -20,13 +20,22 @@ const QUESTION =
   '<?xml version="1.0" encoding="utf-8"?><D:propfind xmlns:D="DAV:"><D:prop><D:resourcetype/><D:getcontentlength/></D:prop></D:propfind>'
 
 /**
- * Asks about a file or folder (depth 0), or about a folder and what is in it (depth 1); null when it is not there.
+ * Asks about a file or folder (depth 0), or about a folder and what is in it (depth 1); null when it is not
+ * there.
  * @throws TransientError for an answer that is malformed, too long, or about something else.
  */
-export async function findProperties(http: TapeHttp, url: string, depth: 0 | 1, signal: AbortSignal): Promise<readonly Entry[] | null> {
+export async function findProperties(
+  http: TapeHttp,
+  url: string,
+  depth: 0 | 1,
+  signal: AbortSignal,
+): Promise<readonly Entry[] | null> {
   const what = `the ${depth === 0 ? 'properties' : 'listing'} of ${new URL(url).pathname}`
   const headers = { Depth: String(depth), 'Content-Type': 'application/xml; charset=utf-8' }
-  const answer = await http.request({ method: 'PROPFIND', url, what, headers, body: { text: QUESTION } }, signal)
+  const answer = await http.request(
+    { method: 'PROPFIND', url, what, headers, body: { text: QUESTION } },
+    signal,
+  )
   if (answer.status === 404 || answer.status === 410) {
     await discard(answer)
     return null
@@ -40,19 +49,27 @@ const propstat = z.object({
   status: z.string().optional(),
   prop: z.union([
     z.literal(''),
-    z.object({ resourcetype: z.unknown().optional(), getcontentlength: z.union([z.string(), z.array(z.string())]).optional() }),
+    z.object({
+      resourcetype: z.unknown().optional(),
+      getcontentlength: z.union([z.string(), z.array(z.string())]).optional(),
+    }),
   ]),
 })
 const multistatus = z.object({
   multistatus: z.union([
     z.literal(''),
-    z.object({ response: z.array(z.object({ href: z.string().min(1), propstat: z.array(propstat).default([]) })).default([]) }),
+    z.object({
+      response: z
+        .array(z.object({ href: z.string().min(1), propstat: z.array(propstat).default([]) }))
+        .default([]),
+    }),
   ]),
 })
 
 /**
  * Reads a multistatus document about the folder or file at `path` (as in the address, encoded).
- * @throws TransientError when it is not well-formed, not what was asked for, or names what does not lie there.
+ * @throws TransientError when it is not well-formed, not what was asked for, or names what does not lie
+ * there.
  */
 export async function parseMultistatus(xml: string, path: string): Promise<readonly Entry[]> {
   const { XMLParser, XMLValidator } = await import('fast-xml-parser')
@@ -69,11 +86,14 @@ export async function parseMultistatus(xml: string, path: string): Promise<reado
     isArray: (name) => name === 'response' || name === 'propstat',
   })
   const parsed = multistatus.safeParse(parseWith(parser, xml))
-  if (!parsed.success) throw malformed(`${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`)
+  if (!parsed.success)
+    throw malformed(`${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`)
   const { multistatus: found } = parsed.data
   const asked = plainPath(path)
   return (found === '' ? [] : found.response).map((response) => {
-    const props = response.propstat.filter(({ status }) => status === undefined || / 200( |$)/.test(status)).map(({ prop }) => prop)
+    const props = response.propstat
+      .filter(({ status }) => status === undefined || / 200( |$)/.test(status))
+      .map(({ prop }) => prop)
     const lengths = props.flatMap((prop) => (prop === '' ? [] : [prop.getcontentlength ?? []].flat()))
     const length = lengths.find((text) => /^\d+$/.test(text))
     return {
@@ -106,8 +126,8 @@ function segmentBelow(asked: string, href: string): string {
 }
 
 /**
- * The path of an address, decoded, without a slash at its end. Some endpoints (XRootD 5.5) do not encode it: what cannot be an
- * encoded path is taken as it stands.
+ * The path of an address, decoded, without a slash at its end. Some endpoints (XRootD 5.5) do not encode it:
+ * what cannot be an encoded path is taken as it stands.
  */
 function plainPath(href: string): string {
   const afterHost = /^https?:\/\/[^/]*/i.exec(href)?.[0].length ?? 0

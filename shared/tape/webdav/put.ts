@@ -1,4 +1,6 @@
-/** Streaming a copy through this process: one PUT, its bytes compared with the file's checksums on the way. */
+/**
+ * Streaming a copy through this process: one PUT, its bytes compared with the file's checksums on the way.
+ */
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import { Adler32 } from '../../extraction/adler32.ts'
 import type { CopySource, TapeFile } from '../driver.ts'
@@ -11,19 +13,21 @@ const EARLY_BYTES = 16 * 1024 * 1024
 const SILENCE_MS = 180_000
 
 /**
- * Sends the file to an address of the endpoint. The last bytes go out only when the checksum of all is the file's, so a source
- * with other contents never becomes a whole file there.
- * @throws InvalidInputError when the source's bytes are not the file's; what the source throws; TransientError when the endpoint
- * refuses or the connection fails: then the outcome is not known.
+ * Sends the file to an address of the endpoint. The last bytes go out only when the checksum of all is the
+ * file's, so a source with other contents never becomes a whole file there.
+ * @throws InvalidInputError when the source's bytes are not the file's; what the source throws;
+ * TransientError when the endpoint refuses or the connection fails: then the outcome is not known.
  */
 export async function putFile(http: TapeHttp, copy: StreamedCopy, signal: AbortSignal): Promise<void> {
   const sent = { bytes: 0 }
   try {
     await put(http, copy, { sent, expectContinue: false }, signal)
   } catch (error) {
-    // Who redirects or refuses while bytes are under way may close the connection so that the answer is lost: ask first, then.
-    // Not always, since XRootD 5.5 says `Connection: Close` in its 100 Continue, after which nothing may follow.
-    const mayHaveAnswered = error instanceof TransientError && error.details.reset === true && sent.bytes <= EARLY_BYTES
+    // Who redirects or refuses while bytes are under way may close the connection so that the answer is lost:
+    // ask first, then. Not always, since XRootD 5.5 says `Connection: Close` in its 100 Continue, after which
+    // nothing may follow.
+    const mayHaveAnswered =
+      error instanceof TransientError && error.details.reset === true && sent.bytes <= EARLY_BYTES
     if (!mayHaveAnswered) throw error
     await put(http, copy, { sent, expectContinue: true }, signal)
   }
@@ -51,16 +55,24 @@ async function put(
   }
   const body = { sizeBytes: file.sizeBytes, expectContinue, open }
   const headers = { 'Content-Type': 'application/octet-stream' }
-  const answer = await http.request({ method: 'PUT', url, what, headers, body, silenceMs: SILENCE_MS }, signal)
+  const answer = await http.request(
+    { method: 'PUT', url, what, headers, body, silenceMs: SILENCE_MS },
+    signal,
+  )
   if (![200, 201, 202, 204].includes(answer.status)) throw await refusal(answer, what)
   await discard(answer)
 }
 
 /**
- * The source's bytes, the last piece held back until all are known to be the file's by size and adler32: what the endpoint is
- * going to be asked for, so that both ends of the copy are compared in the same. Which object they come from, its ETag says.
+ * The source's bytes, the last piece held back until all are known to be the file's by size and adler32: what
+ * the endpoint is going to be asked for, so that both ends of the copy are compared in the same. Which object
+ * they come from, its ETag says.
  */
-async function* checkedBytes(file: TapeFile, source: CopySource, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+async function* checkedBytes(
+  file: TapeFile,
+  source: CopySource,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   const adler32 = new Adler32()
   let sizeBytes = 0
   let last: Uint8Array | null = null

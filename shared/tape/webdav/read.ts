@@ -12,7 +12,8 @@ const FIRST_PAUSE_MS = 200
 
 /**
  * The bytes under an address, as many as the file has.
- * @throws TransientError when it is not there, has another length, changes while it is read, or breaks off too often.
+ * @throws TransientError when it is not there, has another length, changes while it is read, or breaks off
+ * too often.
  */
 export async function* readBytes(
   http: TapeHttp,
@@ -44,17 +45,24 @@ export async function* readBytes(
 }
 
 const wrongLength = (file: TapeFile, bytes: string) =>
-  new TransientError(`the endpoint gave ${bytes} bytes of ${file.name} instead of ${file.sizeBytes}`, { sizeBytes: file.sizeBytes })
+  new TransientError(`the endpoint gave ${bytes} bytes of ${file.name} instead of ${file.sizeBytes}`, {
+    sizeBytes: file.sizeBytes,
+  })
 
 const asTransient = (answer: Answer, file: TapeFile, error: unknown) =>
-  error instanceof TransientError ? error : lostConnection(answer.url.host, `the bytes of ${file.name}`, error)
+  error instanceof TransientError
+    ? error
+    : lostConnection(answer.url.host, `the bytes of ${file.name}`, error)
 
 const strongEtag = (answer: Answer) => {
   const etag = answer.header('etag')
   return etag === null || etag.startsWith('W/') ? null : etag
 }
 
-/** From the start a plain GET; afterwards a range with both ends (XRootD 5.5 mistakes one that is open), on condition of the same ETag. */
+/**
+ * From the start a plain GET; afterwards a range with both ends (XRootD 5.5 mistakes one that is open), on
+ * condition of the same ETag.
+ */
 async function open(
   http: TapeHttp,
   { url, file }: { readonly url: string; readonly file: TapeFile },
@@ -79,7 +87,11 @@ async function open(
   }
   if (answer.status !== 206) throw await refusal(answer, `${what} from byte ${offset}`)
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.header('content-range') ?? '')
-  if (range === null || Number(range[1]) !== offset || (range[2] !== '*' && Number(range[2]) !== file.sizeBytes)) {
+  if (
+    range === null ||
+    Number(range[1]) !== offset ||
+    (range[2] !== '*' && Number(range[2]) !== file.sizeBytes)
+  ) {
     answer.body.destroy()
     throw new TransientError(`${host} gave another part of ${file.name} than it was asked for`, { offset })
   }

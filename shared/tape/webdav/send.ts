@@ -1,12 +1,23 @@
-/** Having the endpoint send a file to a presigned link by itself: how a run comes back without passing through us. */
+/**
+ * Having the endpoint send a file to a presigned link by itself: how a run comes back without passing through
+ * us.
+ */
 import { TransientError } from '../../errors.ts'
 import type { TapeFile } from '../driver.ts'
 import type { Endpoint } from './endpoint.ts'
 import { nameInUse } from './media.ts'
 import { thirdPartyCopy } from './third-party.ts'
 
-/** As TapeDriver.send. An endpoint that cannot reach the link before the first byte counts as one that cannot, for some minutes. */
-export async function sendFile(endpoint: Endpoint, file: TapeFile, putUrl: string, signal: AbortSignal): Promise<'sent' | 'unsupported'> {
+/**
+ * As TapeDriver.send. An endpoint that cannot reach the link before the first byte counts as one that cannot,
+ * for some minutes.
+ */
+export async function sendFile(
+  endpoint: Endpoint,
+  file: TapeFile,
+  putUrl: string,
+  signal: AbortSignal,
+): Promise<'sent' | 'unsupported'> {
   const url = endpoint.places.url(file.name)
   if (!endpoint.thirdParty.isWorthTrying('push')) return 'unsupported'
   const name = await nameInUse(endpoint, file, signal)

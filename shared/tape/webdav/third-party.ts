@@ -1,4 +1,7 @@
-/** HTTP third-party copy: the endpoint fetches from, or sends to, a presigned link by itself, and tells how it goes. */
+/**
+ * HTTP third-party copy: the endpoint fetches from, or sends to, a presigned link by itself, and tells how it
+ * goes.
+ */
 
 import type { Answer } from '../http/exchange.ts'
 import { shown } from '../http/failures.ts'
@@ -31,9 +34,11 @@ export interface ThirdPartyRequest {
 /**
  * Asks for the copy and follows it to its end.
  *
- * `RequireChecksumVerification: false`: an object store states no checksum to compare with while copying, and an endpoint that
- * insists (dCache) would refuse; what arrived is compared afterwards. `Credential: none`: the link is all the endpoint needs.
- * @throws TransientError when the endpoint answers with a fault of its own or cannot be reached; the signal's reason.
+ * `RequireChecksumVerification: false`: an object store states no checksum to compare with while copying, and
+ * an endpoint that insists (dCache) would refuse; what arrived is compared afterwards. `Credential: none`:
+ * the link is all the endpoint needs.
+ * @throws TransientError when the endpoint answers with a fault of its own or cannot be reached; the signal's
+ * reason.
  */
 export async function thirdPartyCopy(
   http: TapeHttp,
@@ -45,7 +50,8 @@ export async function thirdPartyCopy(
   const headers = {
     [direction === 'pull' ? 'Source' : 'Destination']: link,
     Credential: 'none',
-    // Pulled: only under a name nobody has. Pushed: a link for one PUT replaces what an earlier try left there.
+    // Pulled: only under a name nobody has. Pushed: a link for one PUT replaces what an earlier try left
+    // there.
     Overwrite: direction === 'pull' ? 'F' : 'T',
     RequireChecksumVerification: 'false',
   }
@@ -59,9 +65,11 @@ export async function thirdPartyCopy(
   }
   const failure = await refusal(answer, what, secrets)
   const isRedirect = answer.status >= 300 && answer.status < 400
-  if (isRedirect || [400, 403, 405, 415, 501].includes(answer.status)) return { kind: 'unsupported', detail: failure.message }
+  if (isRedirect || [400, 403, 405, 415, 501].includes(answer.status))
+    return { kind: 'unsupported', detail: failure.message }
   // A missing parent or source, a conflict: nothing was begun.
-  if ([404, 409, 412].includes(answer.status)) return { kind: 'failure', detail: failure.message, bytesMoved: 0 }
+  if ([404, 409, 412].includes(answer.status))
+    return { kind: 'failure', detail: failure.message, bytesMoved: 0 }
   throw failure
 }
 
@@ -71,7 +79,11 @@ async function endingOf(answer: Answer, markers: MarkerOptions, signal: AbortSig
   } catch (error) {
     signal.throwIfAborted()
     const { message } = error as Error
-    return { kind: 'unknown', text: `the connection was lost in the middle of the copy (${shown(message)})`, bytesMoved: 0 }
+    return {
+      kind: 'unknown',
+      text: `the connection was lost in the middle of the copy (${shown(message)})`,
+      bytesMoved: 0,
+    }
   } finally {
     // Where the copy still runs, this is what tells the endpoint that nobody waits for it any more.
     answer.body.destroy()
@@ -81,7 +93,8 @@ async function endingOf(answer: Answer, markers: MarkerOptions, signal: AbortSig
 function outcomeOf(answer: Answer, ending: Ending, secrets: readonly string[]): ThirdPartyOutcome {
   if (ending.kind === 'success') return { kind: 'success' }
   const said = shown(ending.text, secrets)
-  if (ending.kind === 'failure') return { kind: 'failure', detail: `${answer.url.host}: ${said}`, bytesMoved: ending.bytesMoved }
+  if (ending.kind === 'failure')
+    return { kind: 'failure', detail: `${answer.url.host}: ${said}`, bytesMoved: ending.bytesMoved }
   return { kind: 'unknown', detail: `${answer.url.host}: ${said}` }
 }
 

@@ -1,9 +1,11 @@
 /**
- * Copies at a grid storage endpoint over HTTP: StoRM WebDAV, dCache, XRootD. The endpoint fetches a file by itself from a
- * presigned link where it can (third-party copy: no byte passes through us); else it streams through this process. Either way
- * it is written under a temporary name, its checksum compared there, and then renamed, never onto another file.
+ * Copies at a grid storage endpoint over HTTP: StoRM WebDAV, dCache, XRootD. The endpoint fetches a file by
+ * itself from a presigned link where it can (third-party copy: no byte passes through us); else it streams
+ * through this process. Either way it is written under a temporary name, its checksum compared there, and
+ * then renamed, never onto another file.
  *
- * Where the endpoint has a WLCG Tape REST API, that says what is on media and brings it back; one without is itself the medium.
+ * Where the endpoint has a WLCG Tape REST API, that says what is on media and brings it back; one without is
+ * itself the medium.
  */
 import { TransientError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
@@ -38,7 +40,12 @@ export interface WebdavOptions {
   readonly now?: () => number
 }
 
-const PATIENCE = { silenceSeconds: 90, progressSeconds: 300, settleSeconds: 5, withoutThirdPartySeconds: 600 } as const
+const PATIENCE = {
+  silenceSeconds: 90,
+  progressSeconds: 300,
+  settleSeconds: 5,
+  withoutThirdPartySeconds: 600,
+} as const
 /** That an endpoint has no Tape REST API is believed for so long. */
 const WITHOUT_TAPE_REST_MS = 600_000
 
@@ -51,7 +58,9 @@ export function createWebdavDriver(options: WebdavOptions): TapeDriver {
     endpoint: places.root.href,
     url: places.url,
     copy: (file, source, _, signal) =>
-      withinSeconds(patience.copySeconds, `the copy of ${file.name}`, signal, (limited) => copyFile(endpoint, file, source, limited)),
+      withinSeconds(patience.copySeconds, `the copy of ${file.name}`, signal, (limited) =>
+        copyFile(endpoint, file, source, limited),
+      ),
     look: (file, lookOptions, signal) => lookAt(endpoint, file, lookOptions, signal),
     stage: (file, stageOptions, signal) => stageFile(endpoint, file, stageOptions, signal),
     release: (file, reference, signal) => releaseFile(endpoint, file, reference, signal),
@@ -61,7 +70,9 @@ export function createWebdavDriver(options: WebdavOptions): TapeDriver {
       yield* readBytes(http, { url: places.url(name), file }, signal)
     },
     send: (file, putUrl, signal) =>
-      withinSeconds(patience.copySeconds, `sending ${file.name}`, signal, (limited) => sendFile(endpoint, file, putUrl, limited)),
+      withinSeconds(patience.copySeconds, `sending ${file.name}`, signal, (limited) =>
+        sendFile(endpoint, file, putUrl, limited),
+      ),
     list: (prefix, signal) => listFiles(endpoint, prefix, signal),
     async close() {
       http.close()
@@ -80,7 +91,11 @@ function openEndpoint(options: WebdavOptions): Endpoint {
     patience,
     now,
     folders: createFolders(http, places),
-    thirdParty: rememberThirdParty(options.thirdParty === 'auto', patience.withoutThirdPartySeconds * 1000, now),
+    thirdParty: rememberThirdParty(
+      options.thirdParty === 'auto',
+      patience.withoutThirdPartySeconds * 1000,
+      now,
+    ),
     tapeRest: options.tapeRest === 'never' ? async () => null : rememberTapeRest(http, places.root, now),
     log: options.log ?? null,
   }
@@ -108,9 +123,17 @@ function rememberTapeRest(http: TapeHttp, root: URL, now: () => number): Endpoin
 }
 
 /** @throws TransientError when the time is over. */
-async function withinSeconds<T>(seconds: number, what: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function withinSeconds<T>(
+  seconds: number,
+  what: string,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const limit = new AbortController()
-  const timer = setTimeout(() => limit.abort(new TransientError(`${what} took longer than ${seconds} s and was given up`)), seconds * 1000)
+  const timer = setTimeout(
+    () => limit.abort(new TransientError(`${what} took longer than ${seconds} s and was given up`)),
+    seconds * 1000,
+  )
   try {
     return await work(AbortSignal.any([signal, limit.signal]))
   } finally {

@@ -17,18 +17,28 @@ describe('a scope', () => {
     expect(parseScope('push:a:b')).toEqual({ right: 'push', tag: 'a:b' })
   })
 
-  it.each(['', 'push', 'push:', ':LNGS', 'write:LNGS', 'PUSH:LNGS', 'push:..', 'push:LNGS/', 'push:/LNGS', 'push:a//b', 'push:a\nb'])(
-    '"%s" is none',
-    (text) => {
-      expect(() => parseScope(text)).toThrow(InvalidInputError)
-    },
-  )
+  it.each([
+    '',
+    'push',
+    'push:',
+    ':LNGS',
+    'write:LNGS',
+    'PUSH:LNGS',
+    'push:..',
+    'push:LNGS/',
+    'push:/LNGS',
+    'push:a//b',
+    'push:a\nb',
+  ])('"%s" is none', (text) => {
+    expect(() => parseScope(text)).toThrow(InvalidInputError)
+  })
 
   it('holds for its tag alone; who may overwrite may push', () => {
     expect(allows(['push:LNGS'], 'push', 'LNGS')).toBe(true)
     expect(allows(['push:LNGS'], 'overwrite', 'LNGS')).toBe(false)
     expect(allows(['overwrite:LNGS'], 'push', 'LNGS')).toBe(true)
-    for (const tag of ['LNG', 'LNGS2', 'lngs', 'LNGS/x', '', '*']) expect(allows(['push:LNGS', 'overwrite:LNGS'], 'push', tag)).toBe(false)
+    for (const tag of ['LNG', 'LNGS2', 'lngs', 'LNGS/x', '', '*'])
+      expect(allows(['push:LNGS', 'overwrite:LNGS'], 'push', tag)).toBe(false)
     expect(tagsOf(['push:LNGS', 'overwrite:LNF', 'overwrite:LNGS'], 'push')).toEqual(['LNGS', 'LNF'])
   })
 })
@@ -47,7 +57,9 @@ describe('a token', () => {
     expect(secret).toMatch(/^cyg_[A-Za-z0-9_-]{43}$/)
     expect(Buffer.from(secret.slice(4), 'base64url')).toHaveLength(32)
     expect((expiresAt.getTime() - Date.now()) / DAY_MS).toBeCloseTo(90, 2)
-    const { rows } = await sql<Record<string, unknown>>`SELECT * FROM api_tokens WHERE id = ${id}`.execute(catalogue.database)
+    const { rows } = await sql<Record<string, unknown>>`SELECT * FROM api_tokens WHERE id = ${id}`.execute(
+      catalogue.database,
+    )
     expect(rows[0]?.token_hash).toEqual(createHash('sha256').update(secret).digest())
     expect(JSON.stringify(rows)).not.toContain(secret.slice(4))
     expect((await make()).secret).not.toBe(secret)
@@ -55,8 +67,22 @@ describe('a token', () => {
 
   it('is found by its secret alone, letter by letter', async () => {
     const { id, secret } = await make()
-    expect(await findToken(catalogue.database, secret)).toMatchObject({ id, name: 'daq', scopes: ['push:LNGS'], revoked_at: null })
-    for (const other of [secret.toLowerCase(), secret.slice(0, -1), `${secret} `, secret.slice(4), '', String(id), 'daq', "' OR 1=1 -- "])
+    expect(await findToken(catalogue.database, secret)).toMatchObject({
+      id,
+      name: 'daq',
+      scopes: ['push:LNGS'],
+      revoked_at: null,
+    })
+    for (const other of [
+      secret.toLowerCase(),
+      secret.slice(0, -1),
+      `${secret} `,
+      secret.slice(4),
+      '',
+      String(id),
+      'daq',
+      "' OR 1=1 -- ",
+    ])
       expect(await findToken(catalogue.database, other)).toBeNull()
   })
 
@@ -86,7 +112,15 @@ describe('a token', () => {
   it('is listed without what could lead to its secret', async () => {
     await make('listed')
     const [newest] = await listTokens(catalogue.database)
-    expect(Object.keys(newest ?? {})).toEqual(['id', 'name', 'scopes', 'created_at', 'expires_at', 'revoked_at', 'last_used_at'])
+    expect(Object.keys(newest ?? {})).toEqual([
+      'id',
+      'name',
+      'scopes',
+      'created_at',
+      'expires_at',
+      'revoked_at',
+      'last_used_at',
+    ])
   })
 
   it.each<[string, readonly string[], number]>([

@@ -4,7 +4,14 @@ import { findArrival } from '../../../shared/catalogue/arrivals.ts'
 import { recordInvalid } from '../../../shared/catalogue/record-file.ts'
 import { describeRun, findRuns } from '../../../shared/queries/runs.ts'
 import { searchRuns } from '../../../shared/queries/search-runs.ts'
-import { copyToTape, leaseOn, record, runlogRow, startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
+import {
+  copyToTape,
+  leaseOn,
+  record,
+  runlogRow,
+  startTestCatalogue,
+  type TestCatalogue,
+} from '../../support/catalogue.ts'
 import { BEGIN_OF_RUN, metadataOf, versionOf } from '../../support/metadata.ts'
 
 let catalogue: TestCatalogue
@@ -33,10 +40,21 @@ describe('a file is written down', () => {
     const recorded = await record(catalogue.database, version, metadataOf(run))
     expect(recorded).toMatchObject({ kind: 'recorded', reused: false })
     const details = await only(run)
-    expect(details.run).toMatchObject({ tag: 'LNGS', complete: 1, event_count: 21, pedestal: 0, is_current: 1, integrity: 'verified' })
+    expect(details.run).toMatchObject({
+      tag: 'LNGS',
+      complete: 1,
+      event_count: 21,
+      pedestal: 0,
+      is_current: 1,
+      integrity: 'verified',
+    })
     expect(details.banks).toContainEqual({ bank: 'CAM0', count: 20, bytes: 2000 })
     expect(details.requests.map((request) => request.queue)).toEqual(['tape-requests', 'reco-requests'])
-    expect(await findArrival(catalogue.database, version)).toMatchObject({ state: 'done', outcome: 'catalogued', lease_owner: null })
+    expect(await findArrival(catalogue.database, version)).toMatchObject({
+      state: 'done',
+      outcome: 'catalogued',
+      lease_owner: null,
+    })
     expect(await runlogRow(catalogue.database, run)).toMatchObject({
       run_number: run,
       run_description: 'test',
@@ -54,7 +72,9 @@ describe('a file is written down', () => {
 
   test('the Runlog keeps the local time of the DAQ as it stands in the ODB', async () => {
     await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
-    const { rows } = await sql<{ at: string }>`SELECT CAST(start_time AS CHAR) AS at FROM Runlog WHERE run_number = ${run}`.execute(
+    const { rows } = await sql<{
+      at: string
+    }>`SELECT CAST(start_time AS CHAR) AS at FROM Runlog WHERE run_number = ${run}`.execute(
       catalogue.database,
     )
     expect(rows[0]?.at).toBe('2023-12-14 23:33:17')
@@ -63,7 +83,9 @@ describe('a file is written down', () => {
 
   test('the same run number in two tags is two runs', async () => {
     await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
-    await record(catalogue.database, versionOf(`LNF/run${run}.mid.gz`, 'e'), metadataOf(run, {}, 'another'), { tag: 'LNF' })
+    await record(catalogue.database, versionOf(`LNF/run${run}.mid.gz`, 'e'), metadataOf(run, {}, 'another'), {
+      tag: 'LNF',
+    })
     expect(await findRuns(catalogue.database, { runNumber: run })).toHaveLength(2)
     expect((await runlogRow(catalogue.database, run, 'LNF'))?.file_checksum).not.toBe(
       (await runlogRow(catalogue.database, run))?.file_checksum,
@@ -79,7 +101,13 @@ describe('a file is written down', () => {
     for (const number of [1_000_001, 99_999])
       await record(catalogue.database, versionOf(`LNGS/run${number}.mid.gz`, 'e'), metadataOf(number))
     const order = { by: 'run', descending: true } as const
-    const { runs } = await searchRuns(catalogue.database, { tags: '*', conditions: { from: 99_999 }, order, after: null, limit: 10 })
+    const { runs } = await searchRuns(catalogue.database, {
+      tags: '*',
+      conditions: { from: 99_999 },
+      order,
+      after: null,
+      limit: 10,
+    })
     expect(runs.map((found) => found.run_number)).toEqual([1_000_001, 99_999])
   })
 })
@@ -114,7 +142,9 @@ describe('a file that comes again', () => {
 
   test('an older version that was read slowly never overwrites the newer one', async () => {
     await record(catalogue.database, versionOf(key, 'new'), metadataOf(run, {}, 'new'))
-    const late = await record(catalogue.database, versionOf(key, 'old'), metadataOf(run, {}, 'old'), { stillCurrent: async () => 'no' })
+    const late = await record(catalogue.database, versionOf(key, 'old'), metadataOf(run, {}, 'old'), {
+      stillCurrent: async () => 'no',
+    })
     expect(late.kind).toBe('superseded')
     expect((await only(run)).files.map((file) => file.etag)).toEqual(['new'])
   })
@@ -129,9 +159,17 @@ describe('a file that comes again', () => {
       { at: new Date(), stillCurrent: async () => 'yes' },
     )
     const details = await only(run)
-    expect(details.run).toMatchObject({ complete: 0, file_count: 0, problem: expect.stringContaining('not a MIDAS file') })
+    expect(details.run).toMatchObject({
+      complete: 0,
+      file_count: 0,
+      problem: expect.stringContaining('not a MIDAS file'),
+    })
     expect(details.run.description).toBe('test')
-    expect(await runlogRow(catalogue.database, run)).toMatchObject({ storage_cloud_status: -1, file_size: -1, file_checksum: null })
+    expect(await runlogRow(catalogue.database, run)).toMatchObject({
+      storage_cloud_status: -1,
+      file_size: -1,
+      file_checksum: null,
+    })
     expect(details.requests.map((request) => request.queue)).toContain('alerts')
   })
 })
@@ -164,8 +202,14 @@ describe('a run number that is used again', () => {
     expect(row?.exposure_sec).toBeNull()
     const old = await describeRun(catalogue.database, uses[1] as (typeof uses)[number])
     expect(old.history.map((line) => line.what)).toContain('overwritten')
-    expect(old.files[0]).toMatchObject({ etag: 'first', is_live: 0, md5: metadataOf(run, {}, 'first').checksums.md5 })
-    expect((await only(run)).requests.map((request) => request.name)).toContainEqual(expect.stringContaining('run-number-reused'))
+    expect(old.files[0]).toMatchObject({
+      etag: 'first',
+      is_live: 0,
+      md5: metadataOf(run, {}, 'first').checksums.md5,
+    })
+    expect((await only(run)).requests.map((request) => request.name)).toContainEqual(
+      expect.stringContaining('run-number-reused'),
+    )
   })
 
   test('leftover subruns of the first use never count for the second', async () => {
@@ -175,18 +219,28 @@ describe('a run number that is used again', () => {
         versionOf(`LNGS/run00${run}sub000${subrun}.mid.gz`, content),
         metadataOf(run, { subrun, ...begun }, content),
       )
-    for (const subrun of [0, 1, 2]) await sub(subrun, { stoppedAt: subrun === 2 ? BEGIN_OF_RUN + 60 : null }, `first ${subrun}`)
+    for (const subrun of [0, 1, 2])
+      await sub(subrun, { stoppedAt: subrun === 2 ? BEGIN_OF_RUN + 60 : null }, `first ${subrun}`)
     expect((await only(run)).run).toMatchObject({ complete: 1, event_count: 63, file_count: 3 })
     await sub(0, { ...later, stoppedAt: null }, 'second 0')
     expect((await only(run)).run).toMatchObject({ complete: 0, event_count: 21, file_count: 1 })
     await sub(1, later, 'second 1')
     expect((await only(run)).run).toMatchObject({ complete: 1, event_count: 42, file_count: 2 })
     const uses = await findRuns(catalogue.database, { runNumber: run })
-    expect(uses[1]).toMatchObject({ is_current: 0, file_count: 1, problem: expect.stringContaining('subruns missing') })
+    expect(uses[1]).toMatchObject({
+      is_current: 0,
+      file_count: 1,
+      problem: expect.stringContaining('subruns missing'),
+    })
   })
 
   test('a file that lost its ODB dump is filled in by its whole successor, not taken for another run', async () => {
-    const unknown = { startedAt: null, stoppedAt: null, complete: false, problem: { code: 'x', message: 'cut', offset: 5000 } }
+    const unknown = {
+      startedAt: null,
+      stoppedAt: null,
+      complete: false,
+      problem: { code: 'x', message: 'cut', offset: 5000 },
+    }
     await record(catalogue.database, versionOf(key, 'cut'), metadataOf(run, unknown, 'cut'))
     await record(catalogue.database, versionOf(key, 'whole'), metadataOf(run, {}, 'whole'))
     const uses = await findRuns(catalogue.database, { runNumber: run })
@@ -233,26 +287,43 @@ describe('many at once', () => {
 
 describe('what is asked for next', () => {
   const queuesOf = async () =>
-    (await only(run)).requests.map((request) => (request.queue === 'alerts' ? request.name.split(':')[1] : request.queue))
+    (await only(run)).requests.map((request) =>
+      request.queue === 'alerts' ? request.name.split(':')[1] : request.queue,
+    )
 
   test('an incomplete run is unique too: it gets its tape copy and an alert, no reconstruction', async () => {
-    const problem = { code: 'gzip-truncated', message: 'the stream ends in the middle; 4 whole events were read', offset: 7 }
+    const problem = {
+      code: 'gzip-truncated',
+      message: 'the stream ends in the middle; 4 whole events were read',
+      offset: 7,
+    }
     await record(catalogue.database, versionOf(key, 'e'), metadataOf(run, { complete: false, problem }))
     expect(await queuesOf()).toEqual(['incomplete-file', 'tape-requests'])
     expect((await only(run)).history.at(-1)?.detail ?? '').toContain('in the middle')
-    const alert = catalogue.database.selectFrom('outbox').select('body').where('queue', '=', 'alerts').orderBy('id', 'desc')
+    const alert = catalogue.database
+      .selectFrom('outbox')
+      .select('body')
+      .where('queue', '=', 'alerts')
+      .orderBy('id', 'desc')
     const { summary } = JSON.parse((await alert.executeTakeFirstOrThrow()).body)
     expect(summary).toBe(`run ${run} of LNGS is incomplete: ${problem.message}`)
   })
 
   test('a run without camera frames is not reconstructed and is told', async () => {
-    await record(catalogue.database, versionOf(key, 'e'), metadataOf(run, { banks: { DIG0: { count: 20, bytes: 5 } }, camera: null }))
+    await record(
+      catalogue.database,
+      versionOf(key, 'e'),
+      metadataOf(run, { banks: { DIG0: { count: 20, bytes: 5 } }, camera: null }),
+    )
     expect(await queuesOf()).toEqual(['no-camera-bank', 'tape-requests'])
   })
 
   test('a run whose checksum disagrees is never copied to tape as it is', async () => {
     const comparisons = [{ by: 'uploader', algorithm: 'md5', stated: 'f'.repeat(32), agrees: false }]
-    await record(catalogue.database, versionOf(key, 'e'), metadataOf(run), { integrity: 'mismatch', comparisons })
+    await record(catalogue.database, versionOf(key, 'e'), metadataOf(run), {
+      integrity: 'mismatch',
+      comparisons,
+    })
     expect(await queuesOf()).toEqual(['checksum-mismatch'])
     expect((await runlogRow(catalogue.database, run))?.storage_cloud_status).toBe(-2)
   })

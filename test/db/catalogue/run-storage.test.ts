@@ -1,14 +1,28 @@
-/** Where a run is by its own row and by the legacy Runlog is where its replicas are, whoever is at work on them at once. */
+/**
+ * Where a run is by its own row and by the legacy Runlog is where its replicas are, whoever is at work on
+ * them at once.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { claimReplica, claimTapeCopy, endClaim } from '../../../shared/catalogue/replica-work.ts'
-import { type Content, contentOfFile, lockRun, requestTapeReplica } from '../../../shared/catalogue/replicas.ts'
+import {
+  type Content,
+  contentOfFile,
+  lockRun,
+  requestTapeReplica,
+} from '../../../shared/catalogue/replicas.ts'
 import { noteLocalCopy } from '../../../shared/copies/delete/local-copies.ts'
 import { openDatabase } from '../../../shared/database/connect.ts'
 import { storageOf } from '../../../shared/database/storage-summary.ts'
 import { describeRun } from '../../../shared/queries/runs.ts'
-import { record, runlogRow, startTestCatalogue, TEST_LEASE_SECONDS, type TestCatalogue } from '../../support/catalogue.ts'
+import {
+  record,
+  runlogRow,
+  startTestCatalogue,
+  TEST_LEASE_SECONDS,
+  type TestCatalogue,
+} from '../../support/catalogue.ts'
 import { metadataOf, versionOf } from '../../support/metadata.ts'
 
 let catalogue: TestCatalogue
@@ -50,7 +64,12 @@ afterEach(async () => {
 
 const keyOf = (number: number, subrun?: number) =>
   `LNGS/run${String(number).padStart(5, '0')}${subrun === undefined ? '' : `sub${subrun}`}.mid.gz`
-const place = (key: string) => ({ endpoint: 'file:///tape', url: `file:///tape/${key}`, name: key, requestedBy: 'test' })
+const place = (key: string) => ({
+  endpoint: 'file:///tape',
+  url: `file:///tape/${key}`,
+  name: key,
+  requestedBy: 'test',
+})
 const wish = (content: Content, priority: 'live' | 'backlog' = 'live') =>
   requestTapeReplica(catalogue.database, content, { ...place(content.key), priority }, new Date())
 
@@ -70,7 +89,10 @@ async function contentOf(key: string): Promise<Content> {
 const contents = (number: number, startedAt: number, text: string) =>
   metadataOf(number, { startedAt, checksums: metadataOf(number, {}, text).checksums })
 
-/** Contents that do not say when they began, overwritten by two uses of the number: dropped again, they count for the later one. */
+/**
+ * Contents that do not say when they began, overwritten by two uses of the number: dropped again, they count
+ * for the later one.
+ */
 async function contentsThatMove() {
   const key = keyOf(++runNumber)
   const { database } = catalogue
@@ -94,15 +116,29 @@ async function contentsThatMove() {
 test('a copy that ends after its contents came to count for another use of the number is told of that use', async () => {
   const { before, dropAgain } = await contentsThatMove()
   const { id } = await wish(before)
-  const claim = await claimReplica(catalogue.database, id, ['requested'], { owner: 'one', leaseSeconds: TEST_LEASE_SECONDS })
+  const claim = await claimReplica(catalogue.database, id, ['requested'], {
+    owner: 'one',
+    leaseSeconds: TEST_LEASE_SECONDS,
+  })
   if (claim === null) throw new Error('not claimed')
   const after = await dropAgain()
   const at = new Date()
   const note = { what: 'copied to tape', detail: 'x' }
-  await endClaim(catalogue.database, claim, { change: { state: 'on-media', verified_at: at, verified_by: 'test' }, note }, at)
-  const run = await catalogue.database.selectFrom('runs').selectAll().where('id', '=', after.run.id).executeTakeFirstOrThrow()
+  await endClaim(
+    catalogue.database,
+    claim,
+    { change: { state: 'on-media', verified_at: at, verified_by: 'test' }, note },
+    at,
+  )
+  const run = await catalogue.database
+    .selectFrom('runs')
+    .selectAll()
+    .where('id', '=', after.run.id)
+    .executeTakeFirstOrThrow()
   expect(run.tape).toBe('on-media')
-  expect((await describeRun(catalogue.database, run)).history.map((line) => line.what)).toContain('copied to tape')
+  expect((await describeRun(catalogue.database, run)).history.map((line) => line.what)).toContain(
+    'copied to tape',
+  )
 })
 
 test('a wish for a copy belongs to the use that the contents count for when it is written', async () => {
@@ -162,7 +198,12 @@ test('many functions at once on the files of one run leave it where its copies a
   const copy = async (content: Content, index: number) => {
     for (let round = 0; round < 4; round++) {
       await wish(content, round % 2 === 0 ? 'live' : 'backlog')
-      const options = { owner: `copy ${index} ${round}`, leaseSeconds: TEST_LEASE_SECONDS, at: at(), mostAtOnce: 100 }
+      const options = {
+        owner: `copy ${index} ${round}`,
+        leaseSeconds: TEST_LEASE_SECONDS,
+        at: at(),
+        mostAtOnce: 100,
+      }
       const claim = await claimTapeCopy(database, 'file:///tape', options)
       if (claim === null) continue
       const failed = (index + round) % 2 === 0

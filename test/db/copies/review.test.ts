@@ -24,7 +24,11 @@ import { signal } from '../../support/context.ts'
 import { DAY_MS, removeByHand, replicaById, safeRun } from '../../support/deletions.ts'
 import { type FaultyTape, faultyTape } from '../../support/faulty-tape.ts'
 import { metadataOf, versionOf } from '../../support/metadata.ts'
-import { type CataloguedObject, startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import {
+  type CataloguedObject,
+  startTestTapeContext,
+  type TestTapeContext,
+} from '../../support/tape-context.ts'
 
 let context: TestTapeContext
 let tape: FaultyTape
@@ -52,17 +56,35 @@ const replicas = (kind: Replica['kind']) =>
 const alerts = async () => (await context.drain('alerts')).map(({ rule, severity }) => `${rule} ${severity}`)
 const configured = (environment: Readonly<Record<string, string>>) => ({
   ...context,
-  config: loadConfig({ CYGNET_DATABASE_URL: context.catalogue.url, ...context.store.environment, ...environment }),
+  config: loadConfig({
+    CYGNET_DATABASE_URL: context.catalogue.url,
+    ...context.store.environment,
+    ...environment,
+  }),
 })
 
 /** Many copies like one, each of contents of its own. */
-async function multiply(replica: Replica, count: number, changes: (index: number) => Partial<Replica> = () => ({})): Promise<void> {
+async function multiply(
+  replica: Replica,
+  count: number,
+  changes: (index: number) => Partial<Replica> = () => ({}),
+): Promise<void> {
   const { id: _, ...columns } = replica
   const rows = Array.from({ length: count }, (_unused, index) => {
-    const row = { ...columns, sha256: index.toString(16).padStart(64, '0'), object_key: keyOf(50_000 + index), ...changes(index) }
+    const row = {
+      ...columns,
+      sha256: index.toString(16).padStart(64, '0'),
+      object_key: keyOf(50_000 + index),
+      ...changes(index),
+    }
     return {
       ...row,
-      identity: replicaIdentity(row.kind, row.endpoint, { bucket: row.bucket, key: row.object_key, sha256: row.sha256 }, 'x'),
+      identity: replicaIdentity(
+        row.kind,
+        row.endpoint,
+        { bucket: row.bucket, key: row.object_key, sha256: row.sha256 },
+        'x',
+      ),
     }
   })
   await context.database.insertInto('replicas').values(rows).execute()
@@ -108,7 +130,10 @@ describe('copies to tape', () => {
   })
 
   test('stay with their contents when these come to count for another use of the run number', async () => {
-    const epochs = (startedAt: number) => ({ startedAt, checksums: metadataOf(1, {}, `${startedAt}`).checksums })
+    const epochs = (startedAt: number) => ({
+      startedAt,
+      checksums: metadataOf(1, {}, `${startedAt}`).checksums,
+    })
     const [undated, later] = [versionOf(keyOf(1), 'a'), versionOf(keyOf(1), 'b')]
     const bucket = context.bucket
     await record(context.database, { ...undated, bucket }, metadataOf(1, epochs(0)))
@@ -129,7 +154,10 @@ describe('copies to tape', () => {
     await record(context.database, { ...later, bucket }, metadataOf(1, epochs(1_700_000_000)))
     await record(context.database, { ...later, etag: 'c', bucket }, metadataOf(1, epochs(1_800_000_000)))
     await record(context.database, { ...undated, bucket }, metadataOf(1, epochs(0)), { reopen: true })
-    expect(await runlogRow(context.database, 1)).toMatchObject({ storage_cloud_status: 1, storage_tape_status: 1 })
+    expect(await runlogRow(context.database, 1)).toMatchObject({
+      storage_cloud_status: 1,
+      storage_tape_status: 1,
+    })
   })
 
   test('with a name that no endpoint can hold keep no other from being made', async () => {
@@ -138,15 +166,22 @@ describe('copies to tape', () => {
     await context.putRun(keyOf(2), 'good')
     time += 3_600_000
     await createTracker(context)(scheduledEvent('track-tape', new Date()), { signal, log: context.log })
-    expect((await replicas('tape')).map(({ state, run_number }) => [run_number, state])).toEqual([[2, 'on-media']])
+    expect((await replicas('tape')).map(({ state, run_number }) => [run_number, state])).toEqual([
+      [2, 'on-media'],
+    ])
     expect(await alerts()).toContain('tape-copy-impossible error')
   })
 
   test('go on while the queue of the alerts is down', async () => {
     await wish(await context.putRun(keyOf(1), 'x'))
     time += 30 * 3_600_000
-    const down = { ...context, queues: { ...context.queues, send: () => Promise.reject(new TransientError('the queue is down')) } }
-    await createTracker(down)(scheduledEvent('track-tape', new Date()), { signal, log: context.log }).catch(() => {})
+    const down = {
+      ...context,
+      queues: { ...context.queues, send: () => Promise.reject(new TransientError('the queue is down')) },
+    }
+    await createTracker(down)(scheduledEvent('track-tape', new Date()), { signal, log: context.log }).catch(
+      () => {},
+    )
     expect((await replicas('tape')).map(({ state }) => state)).toEqual(['on-media'])
   })
 
@@ -164,7 +199,9 @@ describe('copies to tape', () => {
     })
     const tracker = createTracker({ ...context, database: broken })
     // findSource needs the table too: the copy is tried, which is what counts here.
-    await expect(tracker(scheduledEvent('track-tape', new Date()), { signal, log: context.log })).rejects.toThrow('too long')
+    await expect(
+      tracker(scheduledEvent('track-tape', new Date()), { signal, log: context.log }),
+    ).rejects.toThrow('too long')
     expect((await replicas('tape'))[0]).toMatchObject({ attempts: 1 })
   })
 
@@ -223,7 +260,9 @@ describe('copies to tape', () => {
     await sweep()
     await sweep()
     const told = await context.drain('alerts')
-    expect(told).toEqual([expect.objectContaining({ rule: 'backlog-not-on-tape', summary: expect.stringContaining('30 files') })])
+    expect(told).toEqual([
+      expect.objectContaining({ rule: 'backlog-not-on-tape', summary: expect.stringContaining('30 files') }),
+    ])
   })
 
   test('have the tag and the number of the catalogue, whatever the message says', async () => {
@@ -252,7 +291,13 @@ describe('copies to tape', () => {
 describe('what counts as another copy', () => {
   const recalled = async (key: string) => {
     const cloud = (await replicas('cloud')).find(({ object_key }) => object_key === key)
-    await requestRecall(context, { runNumber: cloud?.run_number ?? 0 }, { days: 3, requestedBy: 'test' }, context.now(), signal)
+    await requestRecall(
+      context,
+      { runNumber: cloud?.run_number ?? 0 },
+      { days: 3, requestedBy: 'test' },
+      context.now(),
+      signal,
+    )
     return cloud as Replica
   }
 
@@ -279,7 +324,10 @@ describe('the copy in the store', () => {
     const run = await safeRun(context, keyOf(1))
     const metadata = metadataOf(1, { checksums: run.cloud, sizeBytes: run.cloud.size_bytes })
     const look: FaultyTape['look'] = async (...asked) => {
-      const found = await context.database.selectFrom('run_files').select(['etag', 'last_modified']).executeTakeFirstOrThrow()
+      const found = await context.database
+        .selectFrom('run_files')
+        .select(['etag', 'last_modified'])
+        .executeTakeFirstOrThrow()
       const version = versionOf(run.key, found.etag, {
         bucket: context.bucket,
         sizeBytes: run.cloud.size_bytes,
@@ -288,7 +336,12 @@ describe('the copy in the store', () => {
       await record(context.database, version, metadata, { reopen: true, integrity: 'mismatch' })
       return await tape.look(...asked)
     }
-    const outcome = await deleteCloudCopy({ ...context, tape: { ...tape, look } }, run.cloud, 'a test', signal)
+    const outcome = await deleteCloudCopy(
+      { ...context, tape: { ...tape, look } },
+      run.cloud,
+      'a test',
+      signal,
+    )
     expect(outcome).toMatchObject({ kind: 'refused', code: 'mismatch' })
     expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'suspicious', lease_owner: null })
     expect(await runlogRow(context.database, 1)).toMatchObject({ storage_cloud_status: -2 })
@@ -297,8 +350,15 @@ describe('the copy in the store', () => {
 
 test('a run that is deleted while it is read again is not in the store afterwards', async () => {
   const run = await safeRun(context, keyOf(1))
-  const { etag, last_modified: lastModified } = await context.database.selectFrom('run_files').selectAll().executeTakeFirstOrThrow()
-  const version = versionOf(run.key, etag, { bucket: context.bucket, sizeBytes: run.cloud.size_bytes, lastModified })
+  const { etag, last_modified: lastModified } = await context.database
+    .selectFrom('run_files')
+    .selectAll()
+    .executeTakeFirstOrThrow()
+  const version = versionOf(run.key, etag, {
+    bucket: context.bucket,
+    sizeBytes: run.cloud.size_bytes,
+    lastModified,
+  })
   // A replay has read the object to its end; before it writes that down, the cleaner deletes it.
   expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
   const metadata = metadataOf(1, { checksums: run.cloud, sizeBytes: run.cloud.size_bytes })
@@ -309,8 +369,17 @@ test('a run that is deleted while it is read again is not in the store afterward
 describe('the cleaner', () => {
   const policy = { CYGNET_CLEAN_RUNS_AFTER_DAYS: '1' }
   const clean = (environment: Readonly<Record<string, string>> = {}, on: Partial<TestTapeContext> = {}) =>
-    cleanRuns({ ...configured({ ...policy, ...environment }), ...on }, { dryRun: false, now: context.now() }, signal, context.log)
-  const both = async (run: Awaited<ReturnType<typeof safeRun>>, count: number, changes: (index: number) => Partial<Replica>) => {
+    cleanRuns(
+      { ...configured({ ...policy, ...environment }), ...on },
+      { dryRun: false, now: context.now() },
+      signal,
+      context.log,
+    )
+  const both = async (
+    run: Awaited<ReturnType<typeof safeRun>>,
+    count: number,
+    changes: (index: number) => Partial<Replica>,
+  ) => {
     await multiply({ ...run.cloud, stored_at: new Date(time - 400 * DAY_MS) }, count, changes)
     await multiply(run.tape, count, changes)
   }
@@ -342,7 +411,10 @@ describe('the cleaner', () => {
       return await tape.look(file, ...more)
     }
     for (let times = 0; times < 2; times++)
-      expect(await clean({}, { tape: { ...tape, look } })).toMatchObject({ deleted: [], failed: [{}, {}, {}] })
+      expect(await clean({}, { tape: { ...tape, look } })).toMatchObject({
+        deleted: [],
+        failed: [{}, {}, {}],
+      })
     expect(await clean({}, { tape: { ...tape, look } })).toMatchObject({ deleted: [{ runNumber: 4 }] })
     time += DAY_MS
     expect((await clean()).deleted).toHaveLength(3)
@@ -353,8 +425,18 @@ describe('the cleaner', () => {
 test('a recall whose endpoint gives a reference that the catalogue cannot hold is told, not tried for ever', async () => {
   const run = await safeRun(context, keyOf(1))
   expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
-  const { files } = await requestRecall(context, { runNumber: 1 }, { days: 1, requestedBy: 'test' }, context.now(), signal)
-  const stage: FaultyTape['stage'] = async () => ({ kind: 'staging', reference: 'r'.repeat(300), detail: 'queued' })
+  const { files } = await requestRecall(
+    context,
+    { runNumber: 1 },
+    { days: 1, requestedBy: 'test' },
+    context.now(),
+    signal,
+  )
+  const stage: FaultyTape['stage'] = async () => ({
+    kind: 'staging',
+    reference: 'r'.repeat(300),
+    detail: 'queued',
+  })
   const staging = { ...context, tape: { ...tape, stage } }
   const id = files[0]?.replicaId ?? 0
   expect(await advanceRecall(staging, id, signal, context.log)).toBe('failed')
@@ -378,7 +460,12 @@ describe('a catalogue from before there were replicas', () => {
   test('gets for every file the very row that cataloguing it again would find', async () => {
     for (const [index, key] of KEYS.entries()) {
       const tag = key.slice(0, key.lastIndexOf('/'))
-      await record(context.database, versionOf(key, `e${index}`, { bucket: context.bucket }), metadataOf(index, {}, key), { tag })
+      await record(
+        context.database,
+        versionOf(key, `e${index}`, { bucket: context.bucket }),
+        metadataOf(index, {}, key),
+        { tag },
+      )
     }
     const before = await replicas('cloud')
     await context.database.deleteFrom('replicas').execute()
@@ -388,21 +475,37 @@ describe('a catalogue from before there were replicas', () => {
     for (const row of after) expect(row.identity).toEqual(replicaIdentity('cloud', '', contentOf(row)))
     const facts = (rows: readonly Replica[]) =>
       rows
-        .map(({ identity, run_id, tag, bucket, object_key, url, name, size_bytes, md5, sha256, adler32, state, endpoint }) => ({
-          identity,
-          run_id,
-          tag,
-          bucket,
-          object_key,
-          url,
-          name,
-          size_bytes,
-          md5,
-          sha256,
-          adler32,
-          state,
-          endpoint,
-        }))
+        .map(
+          ({
+            identity,
+            run_id,
+            tag,
+            bucket,
+            object_key,
+            url,
+            name,
+            size_bytes,
+            md5,
+            sha256,
+            adler32,
+            state,
+            endpoint,
+          }) => ({
+            identity,
+            run_id,
+            tag,
+            bucket,
+            object_key,
+            url,
+            name,
+            size_bytes,
+            md5,
+            sha256,
+            adler32,
+            state,
+            endpoint,
+          }),
+        )
         .toSorted((a, b) => (a.object_key < b.object_key ? -1 : 1))
     expect(facts(after)).toEqual(facts(before))
   })

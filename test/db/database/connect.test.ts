@@ -2,7 +2,12 @@
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { startTestDatabase, type TestDatabase } from '../../../infra/local/testing.ts'
-import { type Database, inTransaction, openDatabase, WITHOUT_LIMITS } from '../../../shared/database/connect.ts'
+import {
+  type Database,
+  inTransaction,
+  openDatabase,
+  WITHOUT_LIMITS,
+} from '../../../shared/database/connect.ts'
 import { classify } from '../../../shared/errors.ts'
 import { type SilentProxy, startSilentProxy } from '../../support/silent-proxy.ts'
 import { until } from '../../support/waiting.ts'
@@ -45,7 +50,9 @@ it('a statement without an answer fails as something that passes, and the next h
 it('a change of the schema may take as long as it takes', async () => {
   const unhurried = openDatabase(server.url, 1, WITHOUT_LIMITS)
   try {
-    const { rows } = await sql<{ limit: number }>`SELECT @@SESSION.max_statement_time AS \`limit\``.execute(unhurried)
+    const { rows } = await sql<{ limit: number }>`SELECT @@SESSION.max_statement_time AS \`limit\``.execute(
+      unhurried,
+    )
     expect(rows[0]?.limit).toBe(0)
     await sql`SELECT SLEEP(1.2)`.execute(unhurried)
   } finally {
@@ -83,9 +90,16 @@ it('an answer that takes long is no silence', async () => {
 
 it('every connection has its session: UTC, strict, and statements that end', async () => {
   const ask = () =>
-    sql<Record<string, unknown>>`SELECT @@time_zone AS zone, @@sql_mode AS mode, @@max_statement_time AS seconds,
+    sql<
+      Record<string, unknown>
+    >`SELECT @@time_zone AS zone, @@sql_mode AS mode, @@max_statement_time AS seconds,
       @@tx_isolation AS isolation`.execute(database)
-  const expected = { zone: '+00:00', mode: expect.stringContaining('STRICT_ALL_TABLES'), seconds: 60, isolation: 'READ-COMMITTED' }
+  const expected = {
+    zone: '+00:00',
+    mode: expect.stringContaining('STRICT_ALL_TABLES'),
+    seconds: 60,
+    isolation: 'READ-COMMITTED',
+  }
   expect((await ask()).rows[0]).toMatchObject(expected)
   proxy.silence()
   await one().catch(() => {})

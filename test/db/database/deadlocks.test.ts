@@ -1,4 +1,7 @@
-/** Deadlocks are everyday in a database that several processes write to: whoever loses one does its work again, and nobody hears of it. */
+/**
+ * Deadlocks are everyday in a database that several processes write to: whoever loses one does its work
+ * again, and nobody hears of it.
+ */
 import { sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -24,7 +27,10 @@ afterAll(async () => {
   await server.drop()
 })
 
-const total = async () => Number((await sql<{ total: number }>`SELECT SUM(value) AS total FROM held`.execute(database)).rows[0]?.total)
+const total = async () =>
+  Number(
+    (await sql<{ total: number }>`SELECT SUM(value) AS total FROM held`.execute(database)).rows[0]?.total,
+  )
 /** Whether another holds the row. What information_schema says of waiting transactions may be old news. */
 async function isHeld(id: number): Promise<boolean> {
   const { rows } = await sql`SELECT id FROM held WHERE id = ${id} FOR UPDATE SKIP LOCKED`.execute(prober)
@@ -32,7 +38,8 @@ async function isHeld(id: number): Promise<boolean> {
 }
 
 /**
- * Holds row 1 and 150 more, then asks for row 200 once another holds that: who holds row 200 asks for row 1, and loses, having changed less.
+ * Holds row 1 and 150 more, then asks for row 200 once another holds that: who holds row 200 asks for row 1,
+ * and loses, having changed less.
  * @param other changes row 200 first, then row 1.
  */
 async function meet(other: () => Promise<unknown>): Promise<void> {

@@ -1,4 +1,7 @@
-/** The page for analysts: what it shows is what is in docs/python, and that works, against the real API and a real store. */
+/**
+ * The page for analysts: what it shows is what is in docs/python, and that works, against the real API and a
+ * real store.
+ */
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
@@ -47,7 +50,8 @@ afterAll(async () => {
   await context.close()
 })
 
-const python = async (...args: readonly string[]) => await run('python3', args, { env: environment, cwd: folder })
+const python = async (...args: readonly string[]) =>
+  await run('python3', args, { env: environment, cwd: folder })
 const snippet = (name: string) => join(DOCS, 'python', name)
 const missing = async (module: string): Promise<string | null> =>
   await python('-c', `import ${module}`).then(
@@ -58,7 +62,8 @@ const missing = async (module: string): Promise<string | null> =>
 test('the page is what is generated from docs/python, and shows every file there', () => {
   const page = pythonPage((name) => readFileSync(snippet(name), 'utf8'))
   expect(readFileSync(join(DOCS, 'python.md'), 'utf8'), 'stale; type: npm run generate').toBe(page)
-  for (const name of readdirSync(join(DOCS, 'python')).filter((name) => name.endsWith('.py'))) expect(page).toContain(`python/${name}`)
+  for (const name of readdirSync(join(DOCS, 'python')).filter((name) => name.endsWith('.py')))
+    expect(page).toContain(`python/${name}`)
 })
 
 describe('catalogue.py', () => {
@@ -128,7 +133,13 @@ describe('a ROOT file by a link', () => {
       `import numpy, uproot\nwith uproot.recreate("${path}") as f: f.mktree("Events", {"run": "int64"}).extend({"run": numpy.arange(5)})`,
     )
     await context.put('RECO/made.root', readFileSync(path))
-    return (await presignGet(context.publicS3, { bucket: context.bucket, key: 'RECO/made.root' }, { seconds: 600, now: new Date() })).url
+    return (
+      await presignGet(
+        context.publicS3,
+        { bucket: context.bucket, key: 'RECO/made.root' },
+        { seconds: 600, now: new Date() },
+      )
+    ).url
   }
 
   it('is read with uproot (open_root.py)', async (test) => {

@@ -9,12 +9,17 @@ import { startTestTapeContext, type TestTapeContext } from '../../support/tape-c
 let context: TestTapeContext
 beforeAll(async () => {
   const started = await startTestTapeContext({ now: inTwoDays })
-  const environment = { CYGNET_DATABASE_URL: started.catalogue.url, ...started.store.environment, CYGNET_CLEAN_RUNS_AFTER_DAYS: '1' }
+  const environment = {
+    CYGNET_DATABASE_URL: started.catalogue.url,
+    ...started.store.environment,
+    CYGNET_CLEAN_RUNS_AFTER_DAYS: '1',
+  }
   context = { ...started, config: loadConfig(environment) }
 })
 afterAll(() => context.close())
 
-const run = (on = context) => createHandler(on)(scheduledEvent('clean-buffer', new Date()), { signal, log: context.log })
+const run = (on = context) =>
+  createHandler(on)(scheduledEvent('clean-buffer', new Date()), { signal, log: context.log })
 
 test('by its schedule the buffer and the store are cleaned', async () => {
   const { key } = await safeRun(context, 'LNGS/run00001.mid.gz')

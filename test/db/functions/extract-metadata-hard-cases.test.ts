@@ -28,15 +28,20 @@ let key: string
 beforeEach(async () => {
   run += 1
   key = `LNGS/run00${run}.mid.gz`
-  for (const queue of ['tape-requests', 'reco-requests', 'alerts', 'runs'] as const) await context.drain(queue)
+  for (const queue of ['tape-requests', 'reco-requests', 'alerts', 'runs'] as const)
+    await context.drain(queue)
 })
 
-const content = (seed: number) => runFileBytes({ runNumber: run, seed, camera: 32, events: 12, digitizers: false })
-const process = (arrival: ObjectArrival, on: StorageContext = context) => processArrival(on, arrival, signal, context.log)
+const content = (seed: number) =>
+  runFileBytes({ runNumber: run, seed, camera: 32, events: 12, digitizers: false })
+const process = (arrival: ObjectArrival, on: StorageContext = context) =>
+  processArrival(on, arrival, signal, context.log)
 /** The context with a store whose requests of one kind fail. */
 const refusing = (kind: string): StorageContext => {
   const send = (command: { constructor: { name: string } }) =>
-    command.constructor.name === kind ? Promise.reject(new Error('refused')) : context.s3.send(command as never)
+    command.constructor.name === kind
+      ? Promise.reject(new Error('refused'))
+      : context.s3.send(command as never)
   return { ...context, s3: { send } as never }
 }
 
@@ -51,8 +56,13 @@ test('an object that cannot even be looked at is counted, failed and told', asyn
   const arrival = await context.put(key, await content(1))
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
     await expect(process(arrival, refusing('HeadObjectCommand'))).rejects.toThrow('refused')
-  expect(await findArrival(context.database, arrival)).toMatchObject({ state: 'failed', attempts: MAX_ATTEMPTS })
-  expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'arrival-failed', runNumber: run })])
+  expect(await findArrival(context.database, arrival)).toMatchObject({
+    state: 'failed',
+    attempts: MAX_ATTEMPTS,
+  })
+  expect(await context.drain('alerts')).toEqual([
+    expect.objectContaining({ rule: 'arrival-failed', runNumber: run }),
+  ])
   expect(await process(arrival)).toBe('catalogued')
 })
 
@@ -63,7 +73,9 @@ test('an older version, read slowly, does not come back when the newer one was c
     const answer = await context.s3.send(command as never)
     if (command.constructor.name !== 'GetObjectCommand' || !once) return answer
     once = false
-    const body = await (answer as { Body: { transformToByteArray(): Promise<Uint8Array> } }).Body.transformToByteArray()
+    const body = await (
+      answer as { Body: { transformToByteArray(): Promise<Uint8Array> } }
+    ).Body.transformToByteArray()
     expect(await process(await context.put(key, await content(2)))).toBe('catalogued')
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
     return { ...(answer as object), Body: [body] }
@@ -78,14 +90,17 @@ test('an object whose readers die without a word is given up and told, not annou
   await context.drain('runs')
   await sql`UPDATE arrivals SET state = 'processing', attempts = ${MAX_ATTEMPTS}, lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE
     WHERE object_key = ${key}`.execute(context.database)
-  expect(await reconcile(context, { bucket: context.bucket, prefix: key, graceSeconds: 0 }, signal)).toMatchObject({ announced: 0 })
+  expect(
+    await reconcile(context, { bucket: context.bucket, prefix: key, graceSeconds: 0 }, signal),
+  ).toMatchObject({ announced: 0 })
   expect(await process(arrival)).toBe('failed')
   expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'arrival-failed' })])
 })
 
 test('a version that was finished before has not failed before', async () => {
   const [one, two] = [await content(1), await content(2)]
-  for (let time = 0; time < MAX_ATTEMPTS; time++) for (const bytes of [one, two]) await process(await context.put(key, bytes))
+  for (let time = 0; time < MAX_ATTEMPTS; time++)
+    for (const bytes of [one, two]) await process(await context.put(key, bytes))
   const arrival = await context.put(key, one)
   await expect(process(arrival, refusing('GetObjectCommand'))).rejects.toThrow('refused')
   expect(await findArrival(context.database, arrival)).toMatchObject({ state: 'received', attempts: 1 })
@@ -93,7 +108,9 @@ test('a version that was finished before has not failed before', async () => {
 
 test('a message nobody can read, however deep, is kept and not delivered again', async () => {
   const Records = [{ messageId: '0', body: `${'['.repeat(60_000)}${']'.repeat(60_000)}` }]
-  expect(await createHandler(context)({ Records } as never, { signal, log: context.log })).toEqual({ batchItemFailures: [] })
+  expect(await createHandler(context)({ Records } as never, { signal, log: context.log })).toEqual({
+    batchItemFailures: [],
+  })
   expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'parked-notification' })])
 })
 
@@ -109,7 +126,9 @@ test('a request that can never be sent stops neither the others nor the listing'
     ],
     old,
   )
-  expect(await reconcile(context, { bucket: context.bucket, prefix: key, graceSeconds: 0 }, signal)).toMatchObject({
+  expect(
+    await reconcile(context, { bucket: context.bucket, prefix: key, graceSeconds: 0 }, signal),
+  ).toMatchObject({
     announced: 1,
     finished: true,
   })
@@ -119,7 +138,9 @@ test('a request that can never be sent stops neither the others nor the listing'
 
 test('a bucket that cannot be listed keeps no other from being reconciled', async () => {
   const config = { ...context.config, CYGNET_RAW_BUCKETS: ['no-such-bucket', context.bucket] }
-  await expect(createReconcile({ ...context, config })({} as never, { signal, log: context.log })).rejects.toThrow()
+  await expect(
+    createReconcile({ ...context, config })({} as never, { signal, log: context.log }),
+  ).rejects.toThrow()
   const place = await context.database
     .selectFrom('reconciliations')
     .select('finished_at')
@@ -131,9 +152,20 @@ test('a bucket that cannot be listed keeps no other from being reconciled', asyn
 
 test('the same key in two raw buckets: reconstruction is asked for the file that counts', async () => {
   const problem = { code: 'x', message: 'cut', offset: 1 }
-  await record(context.database, { ...versionOf(key, 'cut'), bucket: 'bucket-a' }, metadataOf(run, { complete: false, problem }))
-  const recorded = await record(context.database, { ...versionOf(key, 'whole'), bucket: 'bucket-b' }, metadataOf(run))
-  const reco = recorded.kind === 'recorded' ? recorded.requests.find((request) => request.queue === 'reco-requests') : undefined
+  await record(
+    context.database,
+    { ...versionOf(key, 'cut'), bucket: 'bucket-a' },
+    metadataOf(run, { complete: false, problem }),
+  )
+  const recorded = await record(
+    context.database,
+    { ...versionOf(key, 'whole'), bucket: 'bucket-b' },
+    metadataOf(run),
+  )
+  const reco =
+    recorded.kind === 'recorded'
+      ? recorded.requests.find((request) => request.queue === 'reco-requests')
+      : undefined
   expect(reco?.body.files).toEqual([expect.objectContaining({ bucket: 'bucket-b' })])
 })
 

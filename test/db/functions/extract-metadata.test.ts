@@ -20,9 +20,11 @@ beforeAll(async () => {
 })
 afterAll(() => context.close())
 
-const small = (runNumber: number, more: object = {}) => runFileBytes({ runNumber, camera: 32, events: 12, digitizers: false, ...more })
+const small = (runNumber: number, more: object = {}) =>
+  runFileBytes({ runNumber, camera: 32, events: 12, digitizers: false, ...more })
 const keyOf = (runNumber: number) => `LNGS/run${String(runNumber).padStart(5, '0')}.mid.gz`
-const process = (arrival: ObjectArrival, on: StorageContext = context) => processArrival(on, arrival, signal, context.log)
+const process = (arrival: ObjectArrival, on: StorageContext = context) =>
+  processArrival(on, arrival, signal, context.log)
 async function catalogued(runNumber: number) {
   const [run] = await findRuns(context.database, { runNumber })
   return run === undefined ? null : await describeRun(context.database, run)
@@ -49,7 +51,9 @@ describe('an object that arrives', () => {
     expect(await context.drain('tape-requests')).toEqual([
       expect.objectContaining({ runNumber: 1, tag: 'LNGS', key: keyOf(1), priority: 'live' }),
     ])
-    expect(await context.drain('reco-requests')).toEqual([expect.objectContaining({ runNumber: 1, triggerEvents: 12 })])
+    expect(await context.drain('reco-requests')).toEqual([
+      expect.objectContaining({ runNumber: 1, triggerEvents: 12 }),
+    ])
   })
 
   test('and is announced again is a quick no-op', async () => {
@@ -69,9 +73,12 @@ describe('an object that arrives', () => {
     const details = await catalogued(3)
     expect(details?.files).toHaveLength(1)
     for (const queue of ['tape-requests', 'reco-requests'] as const) {
-      const [name, ...more] = (details?.requests ?? []).flatMap((request) => (request.queue === queue ? [request.name] : []))
+      const [name, ...more] = (details?.requests ?? []).flatMap((request) =>
+        request.queue === queue ? [request.name] : [],
+      )
       expect(more).toEqual([])
-      // A request is sent at least once: one that comes between its writing and its sending sends it as well, under the same name.
+      // A request is sent at least once: one that comes between its writing and its sending sends it as well,
+      // under the same name.
       expect(new Set((await context.drain(queue)).map(({ request }) => request))).toEqual(new Set([name]))
     }
   })
@@ -108,7 +115,9 @@ describe('an object that arrives', () => {
     expect(await process(arrival)).toBe('invalid')
     expect(await process(arrival)).toBe('invalid')
     expect((await findArrival(context.database, arrival))?.attempts).toBe(1)
-    expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'invalid-file', runNumber: 6 })])
+    expect(await context.drain('alerts')).toEqual([
+      expect.objectContaining({ rule: 'invalid-file', runNumber: 6 }),
+    ])
     expect(await catalogued(6)).toBeNull()
   })
 
@@ -118,7 +127,9 @@ describe('an object that arrives', () => {
     await process(await context.put(keyOf(7), await small(7), { md5: 'f'.repeat(32) }))
     expect((await catalogued(7))?.files[0]).toMatchObject({ integrity: 'mismatch' })
     expect(await context.drain('tape-requests')).toHaveLength(0)
-    expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'checksum-mismatch', severity: 'page' })])
+    expect(await context.drain('alerts')).toEqual([
+      expect.objectContaining({ rule: 'checksum-mismatch', severity: 'page' }),
+    ])
     expect(await runlogRow(context.database, 7)).toMatchObject({ storage_cloud_status: -2 })
   })
 
@@ -163,8 +174,13 @@ describe('a key that is written again', () => {
         name !== 'send'
           ? Reflect.get(client, name)
           : async (command: { constructor: { name: string } }, ...rest: unknown[]) => {
-              if (command.constructor.name === 'GetObjectCommand' && replaced === null) replaced = await context.put(keyOf(22), two)
-              return await (client.send as (...args: unknown[]) => Promise<unknown>).call(client, command, ...rest)
+              if (command.constructor.name === 'GetObjectCommand' && replaced === null)
+                replaced = await context.put(keyOf(22), two)
+              return await (client.send as (...args: unknown[]) => Promise<unknown>).call(
+                client,
+                command,
+                ...rest,
+              )
             },
     })
     const outcome = await process(first, { ...context, s3 }).catch(() => process(first))
@@ -195,7 +211,9 @@ describe('when things fail', () => {
         reason: expect.stringContaining('on fire'),
       })
     }
-    expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'arrival-failed', runNumber: 30 })])
+    expect(await context.drain('alerts')).toEqual([
+      expect.objectContaining({ rule: 'arrival-failed', runNumber: 30 }),
+    ])
     expect(await process(arrival)).toBe('catalogued')
   })
 
@@ -222,10 +240,13 @@ describe('when things fail', () => {
 
 describe('the queue function', () => {
   const invoke = (bodies: readonly string[]) =>
-    createHandler(context)({ Records: bodies.map((body, index) => ({ messageId: String(index), body })) } as never, {
-      signal,
-      log: context.log,
-    })
+    createHandler(context)(
+      { Records: bodies.map((body, index) => ({ messageId: String(index), body })) } as never,
+      {
+        signal,
+        log: context.log,
+      },
+    )
 
   test('reports only the message that failed', async () => {
     const good = await context.put(keyOf(40), await small(40))
@@ -234,16 +255,24 @@ describe('the queue function', () => {
       ...context,
       s3: {
         send: (command: { input: { Key?: string } }) =>
-          command.input.Key === keyOf(41) ? Promise.reject(new Error('no')) : context.s3.send(command as never),
+          command.input.Key === keyOf(41)
+            ? Promise.reject(new Error('no'))
+            : context.s3.send(command as never),
       } as never,
     })
-    const Records = [good, locked].map((arrival, index) => ({ messageId: String(index), body: encodeNotification([arrival]) }))
-    expect(await handler({ Records } as never, { signal, log: context.log })).toEqual({ batchItemFailures: [{ itemIdentifier: '1' }] })
+    const Records = [good, locked].map((arrival, index) => ({
+      messageId: String(index),
+      body: encodeNotification([arrival]),
+    }))
+    expect(await handler({ Records } as never, { signal, log: context.log })).toEqual({
+      batchItemFailures: [{ itemIdentifier: '1' }],
+    })
   })
 
   test('keeps what it cannot understand, tells once, and does not ask for it again', async () => {
     await context.drain('alerts')
-    for (let time = 0; time < 2; time++) expect(await invoke(['{"Records": "what?"}'])).toEqual({ batchItemFailures: [] })
+    for (let time = 0; time < 2; time++)
+      expect(await invoke(['{"Records": "what?"}'])).toEqual({ batchItemFailures: [] })
     expect((await listParked(context.database, 10))[0]).toMatchObject({ times: 2 })
     expect(await context.drain('alerts')).toEqual([expect.objectContaining({ rule: 'parked-notification' })])
   })

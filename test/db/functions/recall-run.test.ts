@@ -26,7 +26,8 @@ const handle = (...bodies: readonly string[]) => {
   const Records = bodies.map((body, index) => ({ messageId: `m${index}`, body }) as SQSRecord)
   return createHandler(here)({ Records }, { signal, log: here.log })
 }
-const ask = () => requestRecall(here, { runNumber: number }, { days: 7, requestedBy: 'test' }, new Date(), signal)
+const ask = () =>
+  requestRecall(here, { runNumber: number }, { days: 7, requestedBy: 'test' }, new Date(), signal)
 
 test('the message that a request sends brings the file back; delivered again it does nothing', async () => {
   const run = await onlyOnTape(here, tape, number)
@@ -45,13 +46,19 @@ test('what takes longer is left to the schedule: the message has done its part',
   await ask()
   const [message] = await context.drain('recall-requests')
   expect(await handle(JSON.stringify(message))).toEqual({ batchItemFailures: [] })
-  expect(await replicaOf(here, run, 'recall')).toMatchObject({ state: 'staging', next_attempt_at: expect.any(Date) })
+  expect(await replicaOf(here, run, 'recall')).toMatchObject({
+    state: 'staging',
+    next_attempt_at: expect.any(Date),
+  })
 })
 
 test.each([
   ['not JSON', '{'],
   ['not an object', '[]'],
-  ['without a row', '{"request":"recall:1:1","tag":"LNGS","runNumber":1,"bucket":"b","key":"k","sizeBytes":1}'],
+  [
+    'without a row',
+    '{"request":"recall:1:1","tag":"LNGS","runNumber":1,"bucket":"b","key":"k","sizeBytes":1}',
+  ],
   [
     'with a row that is not there',
     '{"request":"recall:1:1","replicaId":987654,"tag":"LNGS","runNumber":1,"bucket":"b","key":"k","sizeBytes":1}',

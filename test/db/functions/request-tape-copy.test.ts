@@ -5,7 +5,11 @@ import { createHandler as createTracker } from '../../../functions/track-tape/ha
 import { createLogger } from '../../../shared/log.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { signal } from '../../support/context.ts'
-import { type CataloguedObject, startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
+import {
+  type CataloguedObject,
+  startTestTapeContext,
+  type TestTapeContext,
+} from '../../support/tape-context.ts'
 
 const invocation = { signal, log: createLogger({ function: 'test', level: 'silent' }) }
 let context: TestTapeContext
@@ -27,13 +31,20 @@ const requestFor = (object: CataloguedObject, changes: object = {}) => ({
   ...changes,
 })
 const copiesOf = (key: string) =>
-  context.database.selectFrom('replicas').selectAll().where('object_key', '=', key).where('kind', '=', 'tape').execute()
+  context.database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('object_key', '=', key)
+    .where('kind', '=', 'tape')
+    .execute()
 
 test('a request becomes a verified copy; the same request once more changes nothing', async () => {
   const object = await context.putRun('LNGS/run00001.mid.gz', 'one')
   const handler = createHandler(context)
   for (let times = 0; times < 2; times++)
-    expect(await handler({ Records: [message('a', requestFor(object))] }, invocation)).toEqual({ batchItemFailures: [] })
+    expect(await handler({ Records: [message('a', requestFor(object))] }, invocation)).toEqual({
+      batchItemFailures: [],
+    })
   expect(await copiesOf('LNGS/run00001.mid.gz')).toMatchObject([{ state: 'on-media', sha256: object.sha256 }])
 })
 
@@ -52,9 +63,13 @@ test('a request that cannot be understood, or is about nothing we know, fails al
 test('without a place for copies the request may go: the schedule asks for the copy once there is one', async () => {
   const object = await context.putRun('LNGS/run00003.mid.gz', 'three')
   const homeless = createHandler({ ...context, tape: null })
-  expect(await homeless({ Records: [message('a', requestFor(object))] }, invocation)).toEqual({ batchItemFailures: [] })
+  expect(await homeless({ Records: [message('a', requestFor(object))] }, invocation)).toEqual({
+    batchItemFailures: [],
+  })
   expect(await copiesOf('LNGS/run00003.mid.gz')).toEqual([])
   const tomorrow = { ...context, now: () => new Date(Date.now() + 86_400_000) }
   await createTracker(tomorrow)(scheduledEvent('track-tape', new Date()), invocation)
-  expect(await copiesOf('LNGS/run00003.mid.gz')).toMatchObject([{ state: 'on-media', priority: 'backlog', requested_by: 'sweep' }])
+  expect(await copiesOf('LNGS/run00003.mid.gz')).toMatchObject([
+    { state: 'on-media', priority: 'backlog', requested_by: 'sweep' },
+  ])
 })

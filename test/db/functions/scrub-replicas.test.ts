@@ -23,7 +23,8 @@ beforeEach(async () => {
   key = `LNGS/run000${run}.mid.gz`
   runs.time = Date.now()
   Object.assign(runs.tape, { fault: null, onMedia: true })
-  for (const table of ['tombstones', 'replicas', 'reconciliations'] as const) await runs.context.database.deleteFrom(table).execute()
+  for (const table of ['tombstones', 'replicas', 'reconciliations'] as const)
+    await runs.context.database.deleteFrom(table).execute()
 })
 
 async function invoke(context = runs.context, stop: AbortSignal = signal): Promise<readonly string[]> {
@@ -50,10 +51,15 @@ test('a place that cannot be listed keeps neither the others nor the scrub from 
   await runs.put(key)
   writeFileSync(join(runs.context.tapeFolder, 'stray'), 'x')
   await runs.context.database.updateTable('replicas').set({ checked_at: null }).execute()
-  const config = { ...runs.context.config, CYGNET_RAW_BUCKETS: ['no-such-bucket', ...runs.context.config.CYGNET_RAW_BUCKETS] }
+  const config = {
+    ...runs.context.config,
+    CYGNET_RAW_BUCKETS: ['no-such-bucket', ...runs.context.config.CYGNET_RAW_BUCKETS],
+  }
   await expect(invoke({ ...runs.context, config })).rejects.toThrow()
   expect(await runs.replica(key, 'cloud')).toMatchObject({ checked_at: new Date(runs.time) })
-  expect(await runs.context.database.selectFrom('dark_objects').select('name').execute()).toContainEqual({ name: 'stray' })
+  expect(await runs.context.database.selectFrom('dark_objects').select('name').execute()).toContainEqual({
+    name: 'stray',
+  })
 })
 
 test('a place that takes the whole time of a run waits for the next day, so that the scrub gets its turn', async () => {

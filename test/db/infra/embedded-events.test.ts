@@ -14,7 +14,12 @@ const QUEUES = [
 async function storeWith(rules: Parameters<typeof startTestStore>[0]) {
   const store = await startTestStore({ queues: QUEUES, ...rules })
   const queue = (name: string) => testQueue(store.connection, `${store.queuePrefix}${name}`)
-  return { ...store, s3: s3Client(store.connection), runs: await queue('runs'), pictures: await queue('pictures') }
+  return {
+    ...store,
+    s3: s3Client(store.connection),
+    runs: await queue('runs'),
+    pictures: await queue('pictures'),
+  }
 }
 
 test('when a PUT is answered its event is in the queue, in the shape AWS gives it', async () => {
@@ -35,7 +40,11 @@ test('when a PUT is answered its event is in the queue, in the shape AWS gives i
     s3: {
       s3SchemaVersion: '1.0',
       configurationId: expect.any(String),
-      bucket: { name: bucket, ownerIdentity: { principalId: expect.any(String) }, arn: `arn:aws:s3:::${bucket}` },
+      bucket: {
+        name: bucket,
+        ownerIdentity: { principalId: expect.any(String) },
+        arn: `arn:aws:s3:::${bucket}`,
+      },
       object: {
         key: 'LNGS/run+1%2B2%25%C3%BC.mid.gz',
         size: 5,
@@ -49,22 +58,27 @@ test('when a PUT is answered its event is in the queue, in the shape AWS gives i
 
 test('a multipart upload makes one event, at its completion, with the ETag of the whole', async () => {
   const { s3, bucket, runs } = await storeWith({ rules: [{ queue: 'runs' }] })
-  const { ETag } = await new Upload({ client: s3, params: { Bucket: bucket, Key: 'big', Body: Buffer.alloc(11_000_000, 7) } }).done()
+  const { ETag } = await new Upload({
+    client: s3,
+    params: { Bucket: bucket, Key: 'big', Body: Buffer.alloc(11_000_000, 7) },
+  }).done()
   const records = await runs.records()
-  expect(records.map(({ eventName, s3: { object } }) => [eventName, object.key, object.size, `"${object.eTag}"`])).toEqual([
-    ['ObjectCreated:CompleteMultipartUpload', 'big', 11_000_000, ETag],
-  ])
+  expect(
+    records.map(({ eventName, s3: { object } }) => [eventName, object.key, object.size, `"${object.eTag}"`]),
+  ).toEqual([['ObjectCreated:CompleteMultipartUpload', 'big', 11_000_000, ETag]])
   expect(ETag).toMatch(/^"[0-9a-f]{32}-3"$/)
 })
 
 test('a copy makes an event of its own, with size and ETag', async () => {
-  const { s3, bucket, runs } = await storeWith({ rules: [{ queue: 'runs', events: ['s3:ObjectCreated:Copy'] }] })
+  const { s3, bucket, runs } = await storeWith({
+    rules: [{ queue: 'runs', events: ['s3:ObjectCreated:Copy'] }],
+  })
   await s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'from', Body: 'hello' }))
   await s3.send(new CopyObjectCommand({ Bucket: bucket, Key: 'to', CopySource: `${bucket}/from` }))
   const records = await runs.records()
-  expect(records.map(({ eventName, s3: { object } }) => [eventName, object.key, object.size, object.eTag])).toEqual([
-    ['ObjectCreated:Copy', 'to', 5, '5d41402abc4b2a76b9719d911017c592'],
-  ])
+  expect(
+    records.map(({ eventName, s3: { object } }) => [eventName, object.key, object.size, object.eTag]),
+  ).toEqual([['ObjectCreated:Copy', 'to', 5, '5d41402abc4b2a76b9719d911017c592']])
 })
 
 test('rules choose the queue by prefix, suffix and kind of event', async () => {
@@ -80,7 +94,9 @@ test('rules choose the queue by prefix, suffix and kind of event', async () => {
   await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: 'LNGS/a.png' }))
   await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: 'LNGS/a.mid.gz' }))
   expect((await runs.records()).map(({ s3: { object } }) => object.key)).toEqual(['LNGS/a.mid.gz'])
-  expect((await pictures.records()).map(({ eventName, s3: { object } }) => [eventName, object.key, object.size])).toEqual([
+  expect(
+    (await pictures.records()).map(({ eventName, s3: { object } }) => [eventName, object.key, object.size]),
+  ).toEqual([
     ['ObjectCreated:Put', 'LNGS/a.png', 1],
     ['ObjectRemoved:Delete', 'LNGS/a.png', undefined],
   ])
@@ -88,7 +104,8 @@ test('rules choose the queue by prefix, suffix and kind of event', async () => {
 
 test('overwrites of one key have sequencers that grow, also within one millisecond', async () => {
   const { s3, bucket, runs } = await storeWith({ rules: [{ queue: 'runs' }] })
-  for (let i = 0; i < 30; i += 1) await s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'same', Body: String(i) }))
+  for (let i = 0; i < 30; i += 1)
+    await s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'same', Body: String(i) }))
   const sequencers = (await runs.records()).map(({ s3: { object } }) => object.sequencer)
   expect(sequencers).toHaveLength(30)
   expect(sequencers).toEqual([...new Set(sequencers)].sort())
@@ -116,7 +133,11 @@ test('with notifications off, from the start or while it runs, objects arrive an
     const [s3, runs] = [s3Client(embedded.connection), await testQueue(embedded.connection, 'runs')]
     const put = (Key: string) => s3.send(new PutObjectCommand({ Bucket: 'cygno-data', Key, Body: 'x' }))
     await put('one')
-    expect(await embedded.change({ notifications: true })).toMatchObject({ notifications: true, sent: 0, suppressed: 1 })
+    expect(await embedded.change({ notifications: true })).toMatchObject({
+      notifications: true,
+      sent: 0,
+      suppressed: 1,
+    })
     await put('two')
     await embedded.change({ notifications: false })
     await put('three')
@@ -136,7 +157,9 @@ test('an event for a queue that is not there is counted as failed, and the PUT s
   const rules = [{ bucket: 'cygno-data', queue: 'nowhere' }]
   const embedded = await startEmbedded({ dataFolder, buckets: ['cygno-data'], rules, keepMessages: false })
   try {
-    await s3Client(embedded.connection).send(new PutObjectCommand({ Bucket: 'cygno-data', Key: 'k', Body: 'x' }))
+    await s3Client(embedded.connection).send(
+      new PutObjectCommand({ Bucket: 'cygno-data', Key: 'k', Body: 'x' }),
+    )
     expect(await embedded.state()).toMatchObject({ failed: 1, sent: 0 })
   } finally {
     await embedded.stop()

@@ -1,12 +1,22 @@
 import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { ChangeMessageVisibilityCommand, GetQueueAttributesCommand, type Message, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
+import {
+  ChangeMessageVisibilityCommand,
+  GetQueueAttributesCommand,
+  type Message,
+  SendMessageCommand,
+  SQSClient,
+} from '@aws-sdk/client-sqs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Embedded, startEmbedded } from '../../../infra/local/services/embedded/embedded.ts'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
 import { type TestQueue, testQueue } from '../../support/infra/clients.ts'
 
-const queues = ['redriven', 'returned', 'kept', 'guarded'].map((name) => ({ name, visibilitySeconds: 1, maxReceiveCount: 2 }))
+const queues = ['redriven', 'returned', 'kept', 'guarded'].map((name) => ({
+  name,
+  visibilitySeconds: 1,
+  maxReceiveCount: 2,
+}))
 let dataFolder: string
 let embedded: Embedded
 
@@ -52,7 +62,11 @@ test('a message given back (visibility 0) is there again at once', async () => {
   const queue = await queueWith('returned', 'again')
   const [message] = await queue.receive({ visibilitySeconds: 600 })
   await queue.client.send(
-    new ChangeMessageVisibilityCommand({ QueueUrl: queue.url, ReceiptHandle: message?.ReceiptHandle, VisibilityTimeout: 0 }),
+    new ChangeMessageVisibilityCommand({
+      QueueUrl: queue.url,
+      ReceiptHandle: message?.ReceiptHandle,
+      VisibilityTimeout: 0,
+    }),
   )
   expect((await queue.receive()).map(({ Body }) => Body)).toEqual(['again'])
 })
@@ -65,18 +79,31 @@ test('messages survive a kill -9, with their receive counts, and queues keep the
   embedded = await startEmbedded({ dataFolder, queues })
   const again = await testQueue(embedded.connection, 'kept')
   expect(await next(again)).toMatchObject({ Body: 'precious', Attributes: { ApproximateReceiveCount: '2' } })
-  const { Attributes } = await again.client.send(new GetQueueAttributesCommand({ QueueUrl: again.url, AttributeNames: ['All'] }))
-  expect(Attributes).toMatchObject({ VisibilityTimeout: '1', RedrivePolicy: expect.stringContaining('kept-dead') })
+  const { Attributes } = await again.client.send(
+    new GetQueueAttributesCommand({ QueueUrl: again.url, AttributeNames: ['All'] }),
+  )
+  expect(Attributes).toMatchObject({
+    VisibilityTimeout: '1',
+    RedrivePolicy: expect.stringContaining('kept-dead'),
+  })
 })
 
 test('whoever does not know the access key is refused', async () => {
   const { endpoint, region } = embedded.connection.sqs
-  const stranger = new SQSClient({ endpoint, region, credentials: { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'x' }, maxAttempts: 1 })
+  const stranger = new SQSClient({
+    endpoint,
+    region,
+    credentials: { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'x' },
+    maxAttempts: 1,
+  })
   const queue = await testQueue(embedded.connection, 'guarded')
-  await expect(stranger.send(new SendMessageCommand({ QueueUrl: queue.url, MessageBody: 'x' }))).rejects.toMatchObject({
+  await expect(
+    stranger.send(new SendMessageCommand({ QueueUrl: queue.url, MessageBody: 'x' })),
+  ).rejects.toMatchObject({
     name: expect.stringMatching(/InvalidClientTokenId/),
   })
-  for (const path of ['/', '/_fauxqs/queues', '/bucket/key']) expect((await fetch(endpoint + path)).status).toBe(403)
+  for (const path of ['/', '/_fauxqs/queues', '/bucket/key'])
+    expect((await fetch(endpoint + path)).status).toBe(403)
 })
 
 test('credentials are in no process arguments and in no file that others can read', () => {

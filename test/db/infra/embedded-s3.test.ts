@@ -42,7 +42,8 @@ afterAll(async () => {
   rmSync(dataFolder, { recursive: true, force: true })
 })
 
-const put = (Key: string, Body: string | Buffer, more: object = {}) => s3.send(new PutObjectCommand({ Bucket, Key, Body, ...more }))
+const put = (Key: string, Body: string | Buffer, more: object = {}) =>
+  s3.send(new PutObjectCommand({ Bucket, Key, Body, ...more }))
 const read = async (Key: string, more: object = {}) => {
   const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key, ...more }))
   return Buffer.from((await Body?.transformToByteArray()) ?? [])
@@ -54,16 +55,35 @@ async function list(prefix: string, pageSize = 1000): Promise<readonly string[]>
   return keys
 }
 
-test.each(['WHEN_REQUIRED', 'WHEN_SUPPORTED'] as const)('bytes come back as they were sent, with SDK checksums %s', async (mode) => {
-  const client = s3Client(embedded.connection, { requestChecksumCalculation: mode, responseChecksumValidation: mode })
-  const body = randomBytes(3_000_001)
-  const stream = Readable.from([body.subarray(0, 1_000_000), body.subarray(1_000_000)])
-  await client.send(new PutObjectCommand({ Bucket, Key: mode, Body: stream, ContentLength: body.length, Metadata: { run: '12345' } }))
-  expect((await read(mode)).equals(body)).toBe(true)
-  await new Upload({ client, params: { Bucket, Key: `${mode}/parts`, Body: Readable.from([body, body, body]) } }).done()
-  expect((await read(`${mode}/parts`)).equals(Buffer.concat([body, body, body]))).toBe(true)
-  expect((await client.send(new HeadObjectCommand({ Bucket, Key: mode }))).Metadata).toEqual({ run: '12345' })
-})
+test.each(['WHEN_REQUIRED', 'WHEN_SUPPORTED'] as const)(
+  'bytes come back as they were sent, with SDK checksums %s',
+  async (mode) => {
+    const client = s3Client(embedded.connection, {
+      requestChecksumCalculation: mode,
+      responseChecksumValidation: mode,
+    })
+    const body = randomBytes(3_000_001)
+    const stream = Readable.from([body.subarray(0, 1_000_000), body.subarray(1_000_000)])
+    await client.send(
+      new PutObjectCommand({
+        Bucket,
+        Key: mode,
+        Body: stream,
+        ContentLength: body.length,
+        Metadata: { run: '12345' },
+      }),
+    )
+    expect((await read(mode)).equals(body)).toBe(true)
+    await new Upload({
+      client,
+      params: { Bucket, Key: `${mode}/parts`, Body: Readable.from([body, body, body]) },
+    }).done()
+    expect((await read(`${mode}/parts`)).equals(Buffer.concat([body, body, body]))).toBe(true)
+    expect((await client.send(new HeadObjectCommand({ Bucket, Key: mode }))).Metadata).toEqual({
+      run: '12345',
+    })
+  },
+)
 
 test('any key comes back as it was given: never another object, never another file', async () => {
   const part = fc.oneof(
@@ -86,7 +106,9 @@ test('any key comes back as it was given: never another object, never another fi
     }),
     { numRuns: 60 },
   )
-  expect(await list('any/')).toEqual([...written.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))))
+  expect(await list('any/')).toEqual(
+    [...written.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+  )
   for (const [Key, content] of written) expect((await read(Key)).toString()).toBe(content)
   expect(readdirSync(dataFolder).sort()).toEqual(['embedded', 'logs', 'owner.json'])
 })
@@ -98,7 +120,19 @@ test('a key longer than a file name is kept; one longer than S3 allows is refuse
 })
 
 test('a listing in pages names every key once, in the order of S3, however the keys nest', async () => {
-  const keys = ['p/a-b/1', 'p/a/b/1', 'p/a.b', 'p/a', 'p/a/', 'p/a/c', 'p/A', 'p/ü', 'p/\uffee', 'p/🦢', 'p/a0']
+  const keys = [
+    'p/a-b/1',
+    'p/a/b/1',
+    'p/a.b',
+    'p/a',
+    'p/a/',
+    'p/a/c',
+    'p/A',
+    'p/ü',
+    'p/\uffee',
+    'p/🦢',
+    'p/a0',
+  ]
   for (const key of keys) await put(key, 'x')
   const expected = keys.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
   for (const pageSize of [1, 2, 3, 1000]) expect(await list('p/', pageSize)).toEqual(expected)
@@ -111,14 +145,20 @@ test('a listing in pages names every key once, in the order of S3, however the k
 test('a conditional GET never gives another version', async () => {
   const { ETag: first } = await put('versions', 'first')
   const { ETag: second } = await put('versions', 'second')
-  await expect(read('versions', { IfMatch: first })).rejects.toMatchObject({ $metadata: { httpStatusCode: 412 } })
+  await expect(read('versions', { IfMatch: first })).rejects.toMatchObject({
+    $metadata: { httpStatusCode: 412 },
+  })
   expect((await read('versions', { IfMatch: second })).toString()).toBe('second')
 })
 
 test('conditional writes create once and replace only what they know', async () => {
   const { ETag } = await put('once', 'first', { IfNoneMatch: '*' })
-  await expect(put('once', 'second', { IfNoneMatch: '*' })).rejects.toMatchObject({ name: 'PreconditionFailed' })
-  await expect(put('once', 'second', { IfMatch: '"other"' })).rejects.toMatchObject({ name: 'PreconditionFailed' })
+  await expect(put('once', 'second', { IfNoneMatch: '*' })).rejects.toMatchObject({
+    name: 'PreconditionFailed',
+  })
+  await expect(put('once', 'second', { IfMatch: '"other"' })).rejects.toMatchObject({
+    name: 'PreconditionFailed',
+  })
   await put('once', 'third', { IfMatch: ETag })
   expect((await read('once')).toString()).toBe('third')
 })
@@ -150,7 +190,9 @@ test.each(['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const)(
   async (ChecksumAlgorithm) => {
     const name = `Checksum${ChecksumAlgorithm}` as const
     await put('summed', 'hello', { ChecksumAlgorithm })
-    const { [name]: kept, ChecksumType } = await s3.send(new HeadObjectCommand({ Bucket, Key: 'summed', ChecksumMode: 'ENABLED' }))
+    const { [name]: kept, ChecksumType } = await s3.send(
+      new HeadObjectCommand({ Bucket, Key: 'summed', ChecksumMode: 'ENABLED' }),
+    )
     expect(ChecksumType).toBe('FULL_OBJECT')
     await put('summed-again', 'hello', { [name]: kept })
     await expect(put('not-stored', 'hullo', { [name]: kept })).rejects.toMatchObject({ name: 'BadDigest' })
@@ -163,8 +205,11 @@ test('a PUT that breaks off leaves the object as it was', async () => {
   const { hostname, port } = new URL(embedded.connection.s3.endpoint)
   const { presign } = await presigned('PUT', 'broken')
   const socket = connect(Number(port), hostname)
-  socket.write(`PUT ${presign} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(500_000)}`)
-  const files = () => readdirSync(join(dataFolder, 'embedded', 'objects', Bucket)).filter((name) => name.startsWith('broken%'))
+  socket.write(
+    `PUT ${presign} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(500_000)}`,
+  )
+  const files = () =>
+    readdirSync(join(dataFolder, 'embedded', 'objects', Bucket)).filter((name) => name.startsWith('broken%'))
   await vi.waitFor(() => expect(files()).toHaveLength(3), LONGEST_WAIT_MS) // the new content is being written beside the old
   socket.destroy()
   await vi.waitFor(() => expect(files()).toHaveLength(2), LONGEST_WAIT_MS)
@@ -195,13 +240,17 @@ test('a multipart upload can be looked at, continued, given up; a wrong part lis
   const complete = (...Parts: { PartNumber: number; ETag: string | undefined }[]) =>
     s3.send(new CompleteMultipartUploadCommand({ Bucket, Key, UploadId, MultipartUpload: { Parts } }))
   await expect(complete({ PartNumber: 1, ETag: two })).rejects.toMatchObject({ name: 'InvalidPart' })
-  await expect(complete({ PartNumber: 2, ETag: two }, { PartNumber: 1, ETag: one })).rejects.toMatchObject({ name: 'InvalidPartOrder' })
+  await expect(complete({ PartNumber: 2, ETag: two }, { PartNumber: 1, ETag: one })).rejects.toMatchObject({
+    name: 'InvalidPartOrder',
+  })
   await complete({ PartNumber: 1, ETag: one }, { PartNumber: 2, ETag: two })
   expect((await read(Key, { Range: 'bytes=-4' })).toString()).toBe('\u0001end')
 
   const other = await s3.send(new CreateMultipartUploadCommand({ Bucket, Key }))
   await s3.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId: other.UploadId }))
-  await expect(s3.send(new ListPartsCommand({ Bucket, Key, UploadId: other.UploadId }))).rejects.toMatchObject({ name: 'NoSuchUpload' })
+  await expect(
+    s3.send(new ListPartsCommand({ Bucket, Key, UploadId: other.UploadId })),
+  ).rejects.toMatchObject({ name: 'NoSuchUpload' })
 })
 
 test('an upload in parts that may only create does not replace what came meanwhile', async () => {
@@ -209,14 +258,23 @@ test('an upload in parts that may only create does not replace what came meanwhi
   const { UploadId } = await s3.send(new CreateMultipartUploadCommand(name))
   const { ETag } = await s3.send(new UploadPartCommand({ ...name, UploadId, PartNumber: 1, Body: 'late' }))
   await put('parts-once', 'first')
-  const completion = { ...name, UploadId, IfNoneMatch: '*', MultipartUpload: { Parts: [{ ETag, PartNumber: 1 }] } }
-  await expect(s3.send(new CompleteMultipartUploadCommand(completion))).rejects.toMatchObject({ name: 'PreconditionFailed' })
+  const completion = {
+    ...name,
+    UploadId,
+    IfNoneMatch: '*',
+    MultipartUpload: { Parts: [{ ETag, PartNumber: 1 }] },
+  }
+  await expect(s3.send(new CompleteMultipartUploadCommand(completion))).rejects.toMatchObject({
+    name: 'PreconditionFailed',
+  })
   expect((await read('parts-once')).toString()).toBe('first')
 })
 
 test('copies keep bytes, metadata and awkward names', async () => {
   await put('from a+b%', 'hello', { Metadata: { run: '1' } })
-  await s3.send(new CopyObjectCommand({ Bucket, Key: 'to', CopySource: `${Bucket}/${encodeURIComponent('from a+b%')}` }))
+  await s3.send(
+    new CopyObjectCommand({ Bucket, Key: 'to', CopySource: `${Bucket}/${encodeURIComponent('from a+b%')}` }),
+  )
   const { Body, Metadata } = await s3.send(new GetObjectCommand({ Bucket, Key: 'to' }))
   expect([await Body?.transformToString(), Metadata]).toEqual(['hello', { run: '1' }])
 })
@@ -225,7 +283,12 @@ test('many keys are deleted at once, whatever they look like', async () => {
   const keys = ['007', '1e3', 'a&b<c>"d', "it's", 'new\nline']
   for (const key of keys) await put(`many/${key}`, 'x')
   await put('123', 'x')
-  await s3.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects: [...keys.map((key) => ({ Key: `many/${key}` })), { Key: '123' }] } }))
+  await s3.send(
+    new DeleteObjectsCommand({
+      Bucket,
+      Delete: { Objects: [...keys.map((key) => ({ Key: `many/${key}` })), { Key: '123' }] },
+    }),
+  )
   expect(await list('many/')).toEqual([])
   await expect(read('123')).rejects.toMatchObject({ name: 'NoSuchKey' })
 })
@@ -233,13 +296,18 @@ test('many keys are deleted at once, whatever they look like', async () => {
 test('nobody reads or writes without a valid signature, nor with one that has expired', async () => {
   await put('private', 'secret')
   const { endpoint } = embedded.connection.s3
-  for (const method of ['GET', 'PUT', 'DELETE']) expect((await fetch(`${endpoint}/${Bucket}/private`, { method })).status).toBe(403)
+  for (const method of ['GET', 'PUT', 'DELETE'])
+    expect((await fetch(`${endpoint}/${Bucket}/private`, { method })).status).toBe(403)
   const wrong = { credentials: { ...embedded.connection.s3, secretAccessKey: 'x'.repeat(40) } }
-  await expect(s3Client(embedded.connection, wrong).send(new GetObjectCommand({ Bucket, Key: 'private' }))).rejects.toMatchObject({
+  await expect(
+    s3Client(embedded.connection, wrong).send(new GetObjectCommand({ Bucket, Key: 'private' })),
+  ).rejects.toMatchObject({
     name: 'SignatureDoesNotMatch',
   })
   const s3rverDefault = { credentials: { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' } }
-  await expect(s3Client(embedded.connection, s3rverDefault).send(new GetObjectCommand({ Bucket, Key: 'private' }))).rejects.toMatchObject({
+  await expect(
+    s3Client(embedded.connection, s3rverDefault).send(new GetObjectCommand({ Bucket, Key: 'private' })),
+  ).rejects.toMatchObject({
     name: 'InvalidAccessKeyId',
   })
   const halfAnHourAgo = new Date(Date.now() - 1_800_000)
@@ -252,16 +320,23 @@ test('nobody reads or writes without a valid signature, nor with one that has ex
 
 test('no connection is closed because it is idle: a client could use it in that moment', async () => {
   const { s3, sqs, control } = embedded.connection
-  for (const { endpoint } of [s3, sqs, control]) expect((await fetch(endpoint)).headers.get('keep-alive'), endpoint).toBeNull()
+  for (const { endpoint } of [s3, sqs, control])
+    expect((await fetch(endpoint)).headers.get('keep-alive'), endpoint).toBeNull()
 })
 
 test('nothing outside the folder is reached through a bucket, a key or an upload id', async () => {
-  for (const path of ['/../embedded/credentials.json', '/..%2f..%2fetc/passwd', `/${Bucket}/..%2f..%2f..%2fcredentials.json`]) {
+  for (const path of [
+    '/../embedded/credentials.json',
+    '/..%2f..%2fetc/passwd',
+    `/${Bucket}/..%2f..%2f..%2fcredentials.json`,
+  ]) {
     const { status } = await fetch((await presigned('GET', 'x')).url.replace(`/${Bucket}/x`, path))
     expect([400, 403, 404]).toContain(status)
   }
   await expect(
-    s3.send(new UploadPartCommand({ Bucket, Key: 'x', UploadId: '../../../escaped', PartNumber: 1, Body: 'x' })),
+    s3.send(
+      new UploadPartCommand({ Bucket, Key: 'x', UploadId: '../../../escaped', PartNumber: 1, Body: 'x' }),
+    ),
   ).rejects.toMatchObject({ name: 'NoSuchUpload' })
   expect(existsSync(join(dataFolder, 'escaped'))).toBe(false)
 })
@@ -284,11 +359,24 @@ async function presigned(
     'X-Amz-SignedHeaders=host',
   ].join('&')
   const path = `/${Bucket}/${key}`
-  const canonical = [method, path, query, `host:${new URL(endpoint).host}`, '', 'host', 'UNSIGNED-PAYLOAD'].join('\n')
-  const toSign = ['AWS4-HMAC-SHA256', time, scope, createHash('sha256').update(canonical).digest('hex')].join('\n')
+  const canonical = [
+    method,
+    path,
+    query,
+    `host:${new URL(endpoint).host}`,
+    '',
+    'host',
+    'UNSIGNED-PAYLOAD',
+  ].join('\n')
+  const toSign = ['AWS4-HMAC-SHA256', time, scope, createHash('sha256').update(canonical).digest('hex')].join(
+    '\n',
+  )
   const keyOf = scope
     .split('/')
-    .reduce<Buffer | string>((secret, part) => createHmac('sha256', secret).update(part).digest(), `AWS4${secretAccessKey}`)
+    .reduce<Buffer | string>(
+      (secret, part) => createHmac('sha256', secret).update(part).digest(),
+      `AWS4${secretAccessKey}`,
+    )
   const presign = `${path}?${query}&X-Amz-Signature=${createHmac('sha256', keyOf).update(toSign).digest('hex')}`
   return { url: endpoint + presign, presign }
 }
@@ -296,12 +384,19 @@ async function presigned(
 test('a conditional DELETE removes this version only, and says when there is none', async () => {
   const { ETag = '' } = await put('conditional/delete', 'one')
   await put('conditional/delete', 'two')
-  const remove = (IfMatch: string) => s3.send(new DeleteObjectCommand({ Bucket, Key: 'conditional/delete', IfMatch }))
-  await expect(remove(ETag)).rejects.toMatchObject({ name: 'PreconditionFailed', $metadata: { httpStatusCode: 412 } })
+  const remove = (IfMatch: string) =>
+    s3.send(new DeleteObjectCommand({ Bucket, Key: 'conditional/delete', IfMatch }))
+  await expect(remove(ETag)).rejects.toMatchObject({
+    name: 'PreconditionFailed',
+    $metadata: { httpStatusCode: 412 },
+  })
   expect((await read('conditional/delete')).toString()).toBe('two')
   const { ETag: current = '' } = await s3.send(new HeadObjectCommand({ Bucket, Key: 'conditional/delete' }))
   expect((await remove(current)).$metadata.httpStatusCode).toBe(204)
-  await expect(remove(current)).rejects.toMatchObject({ name: 'NoSuchKey', $metadata: { httpStatusCode: 404 } })
+  await expect(remove(current)).rejects.toMatchObject({
+    name: 'NoSuchKey',
+    $metadata: { httpStatusCode: 404 },
+  })
 })
 
 test('of a PUT and a conditional DELETE of the version before it at once, the new version is left', async () => {

@@ -11,7 +11,8 @@ beforeAll(async () => {
 })
 afterAll(() => context.close())
 
-const run = (prefix: string, more: object = {}) => reconcile(context, { bucket: context.bucket, prefix, graceSeconds: 0, ...more }, signal)
+const run = (prefix: string, more: object = {}) =>
+  reconcile(context, { bucket: context.bucket, prefix, graceSeconds: 0, ...more }, signal)
 
 /** Keys announced on the queue, which is emptied. */
 async function announced(): Promise<string[]> {
@@ -25,7 +26,8 @@ const setState = (key: string, values: string) =>
 describe('the listing against the ledger', () => {
   test('announces what the ledger does not know, runs and what looks like runs, and nothing else', async () => {
     const keys = ['A/run1.mid.gz', 'A/run2.mid.lz4', 'A/Run3.mid.gz']
-    for (const key of [...keys, 'A/notes.txt', 'A/run1.mid.crc32c', 'A/histograms_Run00001.root']) await context.put(key, key)
+    for (const key of [...keys, 'A/notes.txt', 'A/run1.mid.crc32c', 'A/histograms_Run00001.root'])
+      await context.put(key, key)
     await context.put('EVENTS/LNGS_1_1.dat', 'x')
     expect(await run('A/')).toMatchObject({ listed: 6, runs: 3, announced: 3, finished: true })
     expect(await announced()).toEqual(keys.toSorted())
@@ -121,15 +123,24 @@ describe('a replay', () => {
   })
 
   test('says what is no longer in the store', async () => {
-    const plan = await planReplay(context, { by: 'key', bucket: context.bucket, key: 'F/run78.mid.gz' }, signal)
+    const plan = await planReplay(
+      context,
+      { by: 'key', bucket: context.bucket, key: 'F/run78.mid.gz' },
+      signal,
+    )
     expect(plan).toEqual({ objects: [], gone: [{ bucket: context.bucket, key: 'F/run78.mid.gz' }] })
   })
 
   test('finds a run by its number, not by a number that contains it', async () => {
-    for (const name of ['run5.mid.gz', 'run00005.mid', 'run55.mid.gz', 'run5sub0001.mid.gz']) await context.put(`G/${name}`, name)
+    for (const name of ['run5.mid.gz', 'run00005.mid', 'run55.mid.gz', 'run5sub0001.mid.gz'])
+      await context.put(`G/${name}`, name)
     await run('G/')
     await announced()
     const plan = await planReplay(context, { by: 'run', runNumber: 5, tag: 'G' }, signal)
-    expect(plan.objects.map((object) => object.key).toSorted()).toEqual(['G/run00005.mid', 'G/run5.mid.gz', 'G/run5sub0001.mid.gz'])
+    expect(plan.objects.map((object) => object.key).toSorted()).toEqual([
+      'G/run00005.mid',
+      'G/run5.mid.gz',
+      'G/run5sub0001.mid.gz',
+    ])
   })
 })

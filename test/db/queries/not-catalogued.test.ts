@@ -19,7 +19,10 @@ interface Heard {
   readonly reason?: string
 }
 
-const rowOf = (key: string, { bucket = 'cygno-data', state = 'failed', attempts = 1, reason }: Heard = {}) => ({
+const rowOf = (
+  key: string,
+  { bucket = 'cygno-data', state = 'failed', attempts = 1, reason }: Heard = {},
+) => ({
   identity: createHash('sha256').update(`${bucket}/${key}`).digest(),
   bucket,
   object_key: key,
@@ -35,7 +38,8 @@ const rowOf = (key: string, { bucket = 'cygno-data', state = 'failed', attempts 
   finished_at: state === 'received' ? null : AT,
 })
 
-const hear = (database: Database, rows: readonly ReturnType<typeof rowOf>[]) => database.insertInto('arrivals').values(rows).execute()
+const hear = (database: Database, rows: readonly ReturnType<typeof rowOf>[]) =>
+  database.insertInto('arrivals').values(rows).execute()
 
 beforeAll(async () => {
   catalogue = await startTestCatalogue()
@@ -43,7 +47,9 @@ beforeAll(async () => {
 afterAll(() => catalogue.close())
 
 const keysOf = async (tag: string, runNumber: number) =>
-  (await findArrivalsOfRun(catalogue.database, { tag, runNumber })).map(({ bucket, object_key: key }) => `${bucket}/${key}`).toSorted()
+  (await findArrivalsOfRun(catalogue.database, { tag, runNumber }))
+    .map(({ bucket, object_key: key }) => `${bucket}/${key}`)
+    .toSorted()
 
 describe('files of a run in the ledger', () => {
   const OF_RUN_12 = [
@@ -66,11 +72,16 @@ describe('files of a run in the ledger', () => {
   ]
 
   beforeAll(() =>
-    hear(catalogue.database, [...[...OF_RUN_12, ...OTHERS].map((key) => rowOf(key)), rowOf('LNGS/run00012.mid.gz', { bucket: 'another' })]),
+    hear(catalogue.database, [
+      ...[...OF_RUN_12, ...OTHERS].map((key) => rowOf(key)),
+      rowOf('LNGS/run00012.mid.gz', { bucket: 'another' }),
+    ]),
   )
 
   test('are found however their number is padded, in every bucket, and no others', async () => {
-    expect(await keysOf('LNGS', 12)).toEqual([...OF_RUN_12.map((key) => `cygno-data/${key}`), 'another/LNGS/run00012.mid.gz'].toSorted())
+    expect(await keysOf('LNGS', 12)).toEqual(
+      [...OF_RUN_12.map((key) => `cygno-data/${key}`), 'another/LNGS/run00012.mid.gz'].toSorted(),
+    )
     expect(await keysOf('LNGS/old', 12)).toEqual(['cygno-data/LNGS/old/run00012.mid.gz'])
     expect(await keysOf('L_GS', 12)).toEqual([])
     expect(await keysOf('lngs', 12)).toEqual([])
@@ -92,12 +103,16 @@ test('a question about a run does not go through the whole ledger', async () => 
   for (let first = 0; first < 20_000; first += 2000)
     await hear(
       database,
-      Array.from({ length: 2000 }, (_, index) => rowOf(`MANY/run${String(first + index).padStart(5, '0')}.mid.gz`, { state: 'done' })),
+      Array.from({ length: 2000 }, (_, index) =>
+        rowOf(`MANY/run${String(first + index).padStart(5, '0')}.mid.gz`, { state: 'done' }),
+      ),
     )
   await sql`ANALYZE TABLE arrivals`.execute(database)
   const [rowsRead, found] = await database.connection().execute(async (connection) => {
     const read = async () => {
-      const { rows } = await sql<{ Value: string }>`SHOW SESSION STATUS LIKE 'Handler_read%'`.execute(connection)
+      const { rows } = await sql<{ Value: string }>`SHOW SESSION STATUS LIKE 'Handler_read%'`.execute(
+        connection,
+      )
       return rows.reduce((sum, { Value }) => sum + Number(Value), 0)
     }
     const before = await read()
@@ -112,23 +127,31 @@ describe('one sentence', () => {
   const run = { tag: 'MAN', runNumber: 7 }
 
   test('is short of a run that nobody told of', async () => {
-    expect(notCataloguedText(run, await heardOfRun(catalogue.database, run))).toBe('run 7 of MAN is not in the catalogue')
+    expect(notCataloguedText(run, await heardOfRun(catalogue.database, run))).toBe(
+      'run 7 of MAN is not in the catalogue',
+    )
   })
 
   test('says of each file how it is, since when, after how many tries and why; of the latest three', async () => {
-    await hear(catalogue.database, [rowOf('MAN/run00007.mid.gz', { attempts: 6, reason: 'the store answered 503' })])
+    await hear(catalogue.database, [
+      rowOf('MAN/run00007.mid.gz', { attempts: 6, reason: 'the store answered 503' }),
+    ])
     const text = async () => notCataloguedText(run, await heardOfRun(catalogue.database, run))
     expect(await text()).toBe(
       'run 7 of MAN is not in the catalogue, but the ledger knows of it: cygno-data/MAN/run00007.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered 503',
     )
     await hear(
       catalogue.database,
-      Array.from({ length: 30 }, (_, index) => rowOf(`MAN/run00007sub${index}.mid.gz`, { state: 'received', attempts: index % 2 })),
+      Array.from({ length: 30 }, (_, index) =>
+        rowOf(`MAN/run00007sub${index}.mid.gz`, { state: 'received', attempts: index % 2 }),
+      ),
     )
     const heard = await heardOfRun(catalogue.database, run)
     expect(heard).toHaveLength(20)
     expect(heard[0]).toMatchObject({ key: 'MAN/run00007sub29.mid.gz', state: 'received', since: AT })
-    expect(await text()).toMatch(/sub29\.mid\.gz: received since 2026-01-15 08:00:03 UTC after 1 try; .*; and more$/)
+    expect(await text()).toMatch(
+      /sub29\.mid\.gz: received since 2026-01-15 08:00:03 UTC after 1 try; .*; and more$/,
+    )
   })
 
   test('of a file whose begin of run says another number, under which the run is found', async () => {

@@ -27,7 +27,8 @@ const viewOf = async (tag: string, on = database) => {
   made.add(name)
   return name
 }
-const rowsOf = async (name: string) => (await sql<Record<string, unknown>>`SELECT * FROM ${sql.id(name, 'Runlog')}`.execute(database)).rows
+const rowsOf = async (name: string) =>
+  (await sql<Record<string, unknown>>`SELECT * FROM ${sql.id(name, 'Runlog')}`.execute(database)).rows
 
 describe('the view of a tag', () => {
   it('has its rows and the 38 columns in their order, and shows what comes later', async () => {
@@ -56,9 +57,10 @@ describe('the view of a tag', () => {
 
   it('finds a run by the key of the table', async () => {
     const name = await viewOf('LNGS')
-    const { rows } = await sql<{ type: string; key: string }>`EXPLAIN SELECT * FROM ${sql.id(name, 'Runlog')} WHERE run_number = 5`.execute(
-      database,
-    )
+    const { rows } = await sql<{
+      type: string
+      key: string
+    }>`EXPLAIN SELECT * FROM ${sql.id(name, 'Runlog')} WHERE run_number = 5`.execute(database)
     expect(rows).toMatchObject([{ type: 'const', key: 'PRIMARY' }])
   })
 
@@ -66,7 +68,9 @@ describe('the view of a tag', () => {
     const name = await viewOf('LNGS')
     const last = sql`SELECT * FROM ${sql.id(name, 'Runlog')} ORDER BY run_number DESC LIMIT 10`
     const { rows } = await sql<Record<string, unknown>>`EXPLAIN ${last}`.execute(database)
-    expect(rows).toMatchObject([{ select_type: 'SIMPLE', key: 'PRIMARY', Extra: expect.not.stringMatching(/filesort|temporary/) }])
+    expect(rows).toMatchObject([
+      { select_type: 'SIMPLE', key: 'PRIMARY', Extra: expect.not.stringMatching(/filesort|temporary/) },
+    ])
   })
 
   it.each(["LNGS' OR '1'='1", 'a\\', 'x'.repeat(60), '', 'a`b'])('of a tag %j is refused', async (tag) => {
@@ -84,7 +88,10 @@ it('an account that may not make databases learns what an administrator has to d
   // GRANT ALL, by an administrator that may not grant.
   const grantAll = async (on: string) => {
     const columns = ['Host', 'Db', 'User', ...rights.map((right) => String(right.name))]
-    await admin.query('INSERT INTO mysql.db (??) VALUES (?)', [columns, ['127.0.0.1', on, user, ...rights.map(() => 'Y')]])
+    await admin.query('INSERT INTO mysql.db (??) VALUES (?)', [
+      columns,
+      ['127.0.0.1', on, user, ...rights.map(() => 'Y')],
+    ])
     await admin.query('FLUSH PRIVILEGES')
   }
   await admin.query(`CREATE USER '${user}'@'127.0.0.1' IDENTIFIED BY 'few'`)

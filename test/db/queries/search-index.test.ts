@@ -49,7 +49,10 @@ test('every index that a search may name is there and begins with the tag and wh
 
 test('migrations that are taken back and made again leave the same indexes', async () => {
   const before = await indexes()
-  expect(before).toMatchObject({ by_tag_cloud: 'tag,is_current,cloud,run_number', by_tag_tape: 'tag,is_current,tape,run_number' })
+  expect(before).toMatchObject({
+    by_tag_cloud: 'tag,is_current,cloud,run_number',
+    by_tag_tape: 'tag,is_current,tape,run_number',
+  })
   const untyped = catalogue.database as unknown as Kysely<unknown>
   for (const { down } of [totals, beginByNumber]) await down(untyped)
   await runStorage.down(catalogue.database)
@@ -63,7 +66,9 @@ const beginOf = (runNumber: number) => new Date((1_600_000_000 + runNumber * 300
 
 /** By the one connection of this database until now. */
 async function rowsRead(database: Database): Promise<number> {
-  const { rows } = await sql<{ Value: string }>`SHOW SESSION STATUS LIKE 'Handler\\_read\\_%'`.execute(database)
+  const { rows } = await sql<{ Value: string }>`SHOW SESSION STATUS LIKE 'Handler\\_read\\_%'`.execute(
+    database,
+  )
   return rows.reduce((sum, { Value }) => sum + Number(Value), 0)
 }
 
@@ -72,7 +77,9 @@ describe('among many runs, few that fit are found in any order without a look at
     await sql`INSERT INTO runs (tag, run_number, started_epoch, is_current, integrity, complete, size_bytes, event_count, started_at,
         description, tape, parameters, catalogued_at, updated_at)
       SELECT 'LNGS', seq, 1600000000 + seq * 300, 1, 'verified', 1, seq * 7919 % 10007, seq * 31 % 1009, FROM_UNIXTIME(1600000000 + seq * 300),
-        'AmBe', 'on-media', '{}', FROM_UNIXTIME(1600000000 + seq * 300), UTC_TIMESTAMP() FROM seq_1_to_20000`.execute(catalogue.database)
+        'AmBe', 'on-media', '{}', FROM_UNIXTIME(1600000000 + seq * 300), UTC_TIMESTAMP() FROM seq_1_to_20000`.execute(
+      catalogue.database,
+    )
     await sql`ANALYZE TABLE runs`.execute(catalogue.database)
   })
 
@@ -93,10 +100,18 @@ describe('among many runs, few that fit are found in any order without a look at
       for (const by of RUN_ORDERS)
         for (const descending of [true, false]) {
           const before = await rowsRead(database)
-          const { runs } = await searchRuns(database, { tags: ['LNGS'], conditions, order: { by, descending }, after: null, limit: 50 })
+          const { runs } = await searchRuns(database, {
+            tags: ['LNGS'],
+            conditions,
+            order: { by, descending },
+            after: null,
+            limit: 50,
+          })
           const read = (await rowsRead(database)) - before
           expect(runs, by).toHaveLength(10)
-          expect(read, `rows read for ${by}, ${descending ? 'descending' : 'ascending'}`).toBeLessThan(RUNS / 20)
+          expect(read, `rows read for ${by}, ${descending ? 'descending' : 'ascending'}`).toBeLessThan(
+            RUNS / 20,
+          )
         }
     } finally {
       await database.destroy()

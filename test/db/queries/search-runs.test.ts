@@ -4,10 +4,20 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { refreshStorage } from '../../../shared/catalogue/replicas.ts'
 import { up as fillRunStorage } from '../../../shared/database/migrations/0005-run-storage.ts'
 import type { ReplicaKind, ReplicaState } from '../../../shared/database/replica-schema.ts'
-import { CLOUD_WORDS, type StorageSummary, storageOf, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
+import {
+  CLOUD_WORDS,
+  type StorageSummary,
+  storageOf,
+  TAPE_WORDS,
+} from '../../../shared/database/storage-summary.ts'
 import { RUN_ORDERS } from '../../../shared/queries/run-conditions.ts'
 import { describeRun } from '../../../shared/queries/runs.ts'
-import { type RunPosition, type RunSearch, SearchTooLongError, searchRuns } from '../../../shared/queries/search-runs.ts'
+import {
+  type RunPosition,
+  type RunSearch,
+  SearchTooLongError,
+  searchRuns,
+} from '../../../shared/queries/search-runs.ts'
 import { startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
 
 let catalogue: TestCatalogue
@@ -16,7 +26,8 @@ beforeAll(async () => {
 })
 afterAll(() => catalogue.close())
 beforeEach(async () => {
-  for (const table of ['replicas', 'run_files', 'runs'] as const) await catalogue.database.deleteFrom(table).execute()
+  for (const table of ['replicas', 'run_files', 'runs'] as const)
+    await catalogue.database.deleteFrom(table).execute()
 })
 
 const AT = new Date('2026-01-15T08:00:00Z')
@@ -73,7 +84,13 @@ async function all(search: Omit<RunSearch, 'after'>) {
   return found
 }
 
-const COLUMNS = { run: 'run_number', start: 'started_at', size: 'size_bytes', events: 'event_count', catalogued: 'catalogued_at' } as const
+const COLUMNS = {
+  run: 'run_number',
+  start: 'started_at',
+  size: 'size_bytes',
+  events: 'event_count',
+  catalogued: 'catalogued_at',
+} as const
 
 describe('pages', () => {
   test('hold every run that fits exactly once and in order, with equal and unknown values too', async () => {
@@ -92,7 +109,12 @@ describe('pages', () => {
       fc.asyncProperty(search, async ({ rows, by, descending, limit, tags, complete, from, to, text }) => {
         await catalogue.database.deleteFrom('runs').execute()
         await insertRuns(rows)
-        const found = await all({ tags, conditions: { complete, from, to, text }, order: { by, descending }, limit })
+        const found = await all({
+          tags,
+          conditions: { complete, from, to, text },
+          order: { by, descending },
+          limit,
+        })
         const stored = await catalogue.database.selectFrom('runs').selectAll().execute()
         const value = (run: (typeof stored)[number]) => Number(run[COLUMNS[by]] ?? Number.NEGATIVE_INFINITY)
         const expected = stored
@@ -100,7 +122,10 @@ describe('pages', () => {
           .filter((run) => complete === undefined || run.complete === Number(complete))
           .filter((run) => run.run_number >= (from ?? 0) && run.run_number <= (to ?? 1e9))
           .filter((run) => text === undefined || run.description?.includes(text) === true)
-          .toSorted((a, b) => (descending ? -1 : 1) * (value(a) === value(b) ? a.id - b.id : value(a) < value(b) ? -1 : 1))
+          .toSorted(
+            (a, b) =>
+              (descending ? -1 : 1) * (value(a) === value(b) ? a.id - b.id : value(a) < value(b) ? -1 : 1),
+          )
         expect(found.map((run) => run.id)).toEqual(expected.map((run) => run.id))
       }),
       { numRuns: 120 },
@@ -166,30 +191,49 @@ describe('where runs are', () => {
     let number = 0
     await fc.assert(
       fc.asyncProperty(runs, async (all) => {
-        for (const table of ['replicas', 'run_files', 'runs'] as const) await catalogue.database.deleteFrom(table).execute()
-        await insertRuns(all.map(() => ({ tag: 'LNGS', current: true, startedS: null, size: 1, complete: true })))
+        for (const table of ['replicas', 'run_files', 'runs'] as const)
+          await catalogue.database.deleteFrom(table).execute()
+        await insertRuns(
+          all.map(() => ({ tag: 'LNGS', current: true, startedS: null, size: 1, complete: true })),
+        )
         const stored = await catalogue.database.selectFrom('runs').selectAll().orderBy('id').execute()
         for (const [index, files] of all.entries())
-          for (const [subrun, own] of files.entries()) number = await insertFile(stored[index]?.id ?? 0, subrun, own, number)
-        const told = await Promise.all(stored.map(async (run) => (await describeRun(catalogue.database, run)).storage))
-        const written = async () => (await catalogue.database.selectFrom('runs').selectAll().orderBy('id').execute()).map(storageOf)
+          for (const [subrun, own] of files.entries())
+            number = await insertFile(stored[index]?.id ?? 0, subrun, own, number)
+        const told = await Promise.all(
+          stored.map(async (run) => (await describeRun(catalogue.database, run)).storage),
+        )
+        const written = async () =>
+          (await catalogue.database.selectFrom('runs').selectAll().orderBy('id').execute()).map(storageOf)
         await fillRunStorage(catalogue.database)
         expect(await written()).toEqual(told)
-        await catalogue.database.updateTable('runs').set({ cloud: 'partly', tape: 'failed', local: 'present' }).execute()
+        await catalogue.database
+          .updateTable('runs')
+          .set({ cloud: 'partly', tape: 'failed', local: 'present' })
+          .execute()
         await catalogue.database.transaction().execute(async (trx) => {
           for (const { id } of stored) await refreshStorage(trx, id)
         })
         expect(await written()).toEqual(told)
-        const search = { tags: '*', order: { by: 'run', descending: false }, limit: 100, after: null } as const
+        const search = {
+          tags: '*',
+          order: { by: 'run', descending: false },
+          limit: 100,
+          after: null,
+        } as const
         const fitting = (fits: (storage: StorageSummary) => boolean) =>
           stored.flatMap((run, i) => (told[i] && fits(told[i]) ? [run.id] : []))
         for (const cloud of CLOUD_WORDS) {
           const { runs: found } = await searchRuns(catalogue.database, { ...search, conditions: { cloud } })
-          expect(new Set(found.map((run) => run.id)), cloud).toEqual(new Set(fitting((storage) => storage.cloud === cloud)))
+          expect(new Set(found.map((run) => run.id)), cloud).toEqual(
+            new Set(fitting((storage) => storage.cloud === cloud)),
+          )
         }
         for (const tape of TAPE_WORDS) {
           const { runs: found } = await searchRuns(catalogue.database, { ...search, conditions: { tape } })
-          expect(new Set(found.map((run) => run.id)), tape).toEqual(new Set(fitting((storage) => storage.tape === tape)))
+          expect(new Set(found.map((run) => run.id)), tape).toEqual(
+            new Set(fitting((storage) => storage.tape === tape)),
+          )
         }
       }),
       { numRuns: 25 },
@@ -204,7 +248,12 @@ describe('where runs are', () => {
   ): Promise<number> {
     let number = first
     const object = { bucket: 'b', object_key: `LNGS/run${runId}sub${subrun}.mid` }
-    const content = (live: boolean) => ({ md5: 'm', adler32: 'a', sha256: live ? 'live' : 'old', size_bytes: 1 })
+    const content = (live: boolean) => ({
+      md5: 'm',
+      adler32: 'a',
+      sha256: live ? 'live' : 'old',
+      size_bytes: 1,
+    })
     await catalogue.database
       .insertInto('run_files')
       .values({
@@ -264,12 +313,19 @@ test('a search that takes too long is given up with a sentence that says what to
   await insertRuns([{ tag: 'LNGS', current: true, startedS: null, size: 1, complete: true }])
   const interrupts: KyselyPlugin = {
     transformQuery: ({ node }) => {
-      if (node.kind === 'RawNode') throw Object.assign(new Error('Query execution was interrupted'), { errno: 1969 })
+      if (node.kind === 'RawNode')
+        throw Object.assign(new Error('Query execution was interrupted'), { errno: 1969 })
       return node
     },
     transformResult: async ({ result }) => result,
   }
-  const search = { tags: ['LNGS'], conditions: {}, order: { by: 'run', descending: true }, limit: 1, after: null } as const
+  const search = {
+    tags: ['LNGS'],
+    conditions: {},
+    order: { by: 'run', descending: true },
+    limit: 1,
+    after: null,
+  } as const
   const searching = searchRuns(catalogue.database.withPlugin(interrupts), search)
   await expect(searching).rejects.toThrow(SearchTooLongError)
   await expect(searching).rejects.toThrow(/narrow it by tag, run numbers or time/)

@@ -1,11 +1,20 @@
-/** What Now is made from: which run is the last, what counts as catalogued lately, how long files wait, which copies fail. */
+/**
+ * What Now is made from: which run is the last, what counts as catalogued lately, how long files wait, which
+ * copies fail.
+ */
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { FileMetadata } from '../../../shared/extraction/metadata.ts'
 import { openArrivals } from '../../../shared/queries/open-arrivals.ts'
 import { isFailingCopy, openCopies, siteStates } from '../../../shared/queries/site-state.ts'
 import { oldestMessages } from '../../../shared/queries/waiting-work.ts'
-import { copyToTape, leaseOn, record, startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
+import {
+  copyToTape,
+  leaseOn,
+  record,
+  startTestCatalogue,
+  type TestCatalogue,
+} from '../../support/catalogue.ts'
 import { metadataOf, versionOf } from '../../support/metadata.ts'
 
 let catalogue: TestCatalogue
@@ -26,14 +35,30 @@ const site = async (tag = 'LNGS') => {
   return sites.find((each) => each.tag === tag)
 }
 
-async function make(runNumber: number, begin: Date, changes: Partial<FileMetadata> = {}, tag = 'LNGS'): Promise<void> {
+async function make(
+  runNumber: number,
+  begin: Date,
+  changes: Partial<FileMetadata> = {},
+  tag = 'LNGS',
+): Promise<void> {
   const startedAt = seconds(begin)
-  const metadata = metadataOf(runNumber, { startedAt, stoppedAt: startedAt + 60, ...changes }, `${tag} ${runNumber}`)
-  await record(catalogue.database, versionOf(`${tag}/run${runNumber}.mid.gz`, `${tag}-${runNumber}`), metadata, { tag })
+  const metadata = metadataOf(
+    runNumber,
+    { startedAt, stoppedAt: startedAt + 60, ...changes },
+    `${tag} ${runNumber}`,
+  )
+  await record(
+    catalogue.database,
+    versionOf(`${tag}/run${runNumber}.mid.gz`, `${tag}-${runNumber}`),
+    metadata,
+    { tag },
+  )
 }
 
-const setRun = (runNumber: number, values: { readonly started_at?: Date | null; readonly catalogued_at?: Date }) =>
-  catalogue.database.updateTable('runs').set(values).where('run_number', '=', runNumber).execute()
+const setRun = (
+  runNumber: number,
+  values: { readonly started_at?: Date | null; readonly catalogued_at?: Date },
+) => catalogue.database.updateTable('runs').set(values).where('run_number', '=', runNumber).execute()
 
 describe('the last run of a site', () => {
   test('is the one that began last, whatever the numbers: one was mistyped, or the counter began anew', async () => {
@@ -81,7 +106,10 @@ describe('the last run of a site', () => {
 })
 
 describe('runs of the last day', () => {
-  const broken = { complete: false, problem: { code: 'truncated', message: 'it ends in the middle', offset: 1 } } as const
+  const broken = {
+    complete: false,
+    problem: { code: 'truncated', message: 'it ends in the middle', offset: 1 },
+  } as const
 
   test('are those catalogued in it, also what was uploaded late or has no time of its own', async () => {
     await make(1, hoursAgo(24 * 30), broken)
@@ -131,7 +159,8 @@ describe('files that wait', () => {
     const { database } = catalogue
     await leaseOn(database, versionOf('NEW/run1.mid.gz', 'a'))
     await leaseOn(database, versionOf('Run7.mid.gz', 'b'))
-    const elsewhere = async (tags: '*' | readonly string[]) => (await siteStates(database, tags, hoursAgo(24), new Date())).elsewhere
+    const elsewhere = async (tags: '*' | readonly string[]) =>
+      (await siteStates(database, tags, hoursAgo(24), new Date())).elsewhere
     expect((await elsewhere('*')).map(({ tag, arriving }) => [tag, arriving.count])).toEqual(
       expect.arrayContaining([
         ['NEW', 1],
@@ -160,15 +189,28 @@ describe('copies under way', () => {
     ['copying', 2, 'the endpoint answered 507', 1],
     // Told as failed already.
     ['failed', 6, 'the endpoint answered 507', 0],
-  ] as const)('%s after %i tries with the error %j: %i fail so far', async (state, attempts, error, failing) => {
-    await make(1, hoursAgo(1))
-    await copyToTape(catalogue.database, 1)
-    await setCopy({ state, attempts, last_error: error })
-    const [row] = await openCopies(catalogue.database, '*')
-    expect(row).toMatchObject({ kind: 'tape', state, count: 1, failing, lastError: failing === 1 ? error : null })
-    const copy = await catalogue.database.selectFrom('replicas').selectAll().where('kind', '=', 'tape').executeTakeFirstOrThrow()
-    expect(isFailingCopy(copy)).toBe(failing === 1)
-  })
+  ] as const)(
+    '%s after %i tries with the error %j: %i fail so far',
+    async (state, attempts, error, failing) => {
+      await make(1, hoursAgo(1))
+      await copyToTape(catalogue.database, 1)
+      await setCopy({ state, attempts, last_error: error })
+      const [row] = await openCopies(catalogue.database, '*')
+      expect(row).toMatchObject({
+        kind: 'tape',
+        state,
+        count: 1,
+        failing,
+        lastError: failing === 1 ? error : null,
+      })
+      const copy = await catalogue.database
+        .selectFrom('replicas')
+        .selectAll()
+        .where('kind', '=', 'tape')
+        .executeTakeFirstOrThrow()
+      expect(isFailingCopy(copy)).toBe(failing === 1)
+    },
+  )
 })
 
 describe('messages', () => {

@@ -41,8 +41,14 @@ describe('on a store that knows conditional deletion', () => {
 
   test('a version as a listing gives it is deleted, too', async () => {
     await context.put('d', 'one')
-    const { objects } = await listObjects(context.s3, { bucket: context.bucket, prefix: 'd', startAfter: null }, signal)
-    expect(await deleteObject(context.s3, objects[0] as ObjectVersion, signal)).toMatchObject({ kind: 'deleted' })
+    const { objects } = await listObjects(
+      context.s3,
+      { bucket: context.bucket, prefix: 'd', startAfter: null },
+      signal,
+    )
+    expect(await deleteObject(context.s3, objects[0] as ObjectVersion, signal)).toMatchObject({
+      kind: 'deleted',
+    })
   })
 
   test('a bucket that is not there is an error, not an object that is gone', async () => {
@@ -58,15 +64,27 @@ test('what nothing tells apart is not deleted', async () => {
 })
 
 /** A store that answers what a test wants, and remembers what it was asked. */
-async function recordingStore(answer: { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string }) {
+async function recordingStore(answer: {
+  readonly status: number
+  readonly headers?: Record<string, string>
+  readonly body?: string
+}) {
   const requests: IncomingMessage[] = []
   const server = await startHttpServer((request, response) => {
     requests.push(request)
-    response.writeHead(answer.status, { 'content-type': 'application/xml', ...answer.headers }).end(answer.body)
+    response
+      .writeHead(answer.status, { 'content-type': 'application/xml', ...answer.headers })
+      .end(answer.body)
   })
   onTestFinished(() => server.close())
   const credentials = { accessKeyId: 'a', secretAccessKey: 'b' }
-  const s3 = new S3Client({ endpoint: server.origin, region: 'r', forcePathStyle: true, maxAttempts: 1, credentials })
+  const s3 = new S3Client({
+    endpoint: server.origin,
+    region: 'r',
+    forcePathStyle: true,
+    maxAttempts: 1,
+    credentials,
+  })
   onTestFinished(() => s3.destroy())
   return { s3, requests }
 }
@@ -79,7 +97,8 @@ const VERSION: ObjectVersion = {
   sizeBytes: 1,
   lastModified: new Date('2026-01-15T08:00:00.750Z'),
 }
-const error = (code: string) => `<?xml version="1.0"?><Error><Code>${code}</Code><Message>no</Message></Error>`
+const error = (code: string) =>
+  `<?xml version="1.0"?><Error><Code>${code}</Code><Message>no</Message></Error>`
 
 describe('the request', () => {
   test('carries both conditions, signed: the ETag, and for Ceph before 20 the date', async () => {
@@ -94,7 +113,10 @@ describe('the request', () => {
 
   test('names the version where there is one, and nothing else: AWS refuses both at once', async () => {
     const { s3, requests } = await recordingStore({ status: 204 })
-    expect(await deleteObject(s3, { ...VERSION, versionId: 'v7' }, signal)).toEqual({ kind: 'deleted', marked: false })
+    expect(await deleteObject(s3, { ...VERSION, versionId: 'v7' }, signal)).toEqual({
+      kind: 'deleted',
+      marked: false,
+    })
     expect(requests[0]?.url).toContain('versionId=v7')
     expect(requests[0]?.headers['if-match']).toBeUndefined()
     expect(requests[0]?.headers['x-amz-delete-if-unmodified-since']).toBeUndefined()
@@ -138,18 +160,30 @@ describe('an answer', () => {
   })
 
   test('with a delete marker says that the bytes are still there', async () => {
-    const { s3 } = await recordingStore({ status: 204, headers: { 'x-amz-delete-marker': 'true', 'x-amz-version-id': 'm' } })
+    const { s3 } = await recordingStore({
+      status: 204,
+      headers: { 'x-amz-delete-marker': 'true', 'x-amz-version-id': 'm' },
+    })
     expect(await deleteObject(s3, VERSION, signal)).toEqual({ kind: 'deleted', marked: true })
   })
 })
 
 test('other versions of the very key are found, not those of longer keys, nor delete markers', async () => {
-  const entry = (kind: string, key: string, id: string) => `<${kind}><Key>${key}</Key><VersionId>${id}</VersionId></${kind}>`
-  const listing = (...entries: string[]) => `<?xml version="1.0"?><ListVersionsResult>${entries.join('')}</ListVersionsResult>`
+  const entry = (kind: string, key: string, id: string) =>
+    `<${kind}><Key>${key}</Key><VersionId>${id}</VersionId></${kind}>`
+  const listing = (...entries: string[]) =>
+    `<?xml version="1.0"?><ListVersionsResult>${entries.join('')}</ListVersionsResult>`
   const version = { ...VERSION, versionId: 'v2' }
-  const own = [entry('Version', VERSION.key, 'v2'), entry('DeleteMarker', VERSION.key, 'm'), entry('Version', `${VERSION.key}.bak`, 'v1')]
+  const own = [
+    entry('Version', VERSION.key, 'v2'),
+    entry('DeleteMarker', VERSION.key, 'm'),
+    entry('Version', `${VERSION.key}.bak`, 'v1'),
+  ]
   const alone = await recordingStore({ status: 200, body: listing(...own) })
   expect(await hasOtherVersions(alone.s3, version, signal)).toBe(false)
-  const more = await recordingStore({ status: 200, body: listing(...own, entry('Version', VERSION.key, 'null')) })
+  const more = await recordingStore({
+    status: 200,
+    body: listing(...own, entry('Version', VERSION.key, 'null')),
+  })
   expect(await hasOtherVersions(more.s3, version, signal)).toBe(true)
 })

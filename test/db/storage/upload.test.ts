@@ -6,13 +6,28 @@ import { createPushClient } from '../../../cli/push/push.ts'
 import { startTestStore } from '../../../infra/local/testing.ts'
 import { loadConfig } from '../../../shared/config/config.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
-import { abortMultipart, completeMultipart, createMultipart, listParts, listUploads, sendPart } from '../../../shared/storage/multipart.ts'
+import {
+  abortMultipart,
+  completeMultipart,
+  createMultipart,
+  listParts,
+  listUploads,
+  sendPart,
+} from '../../../shared/storage/multipart.ts'
 import { describeObject, readObject } from '../../../shared/storage/objects.ts'
 import { putWhole } from '../../../shared/storage/upload.ts'
-import { LARGEST_PART_BYTES, layUpload, multipartEtag, partRange, SMALLEST_PART_BYTES } from '../../../shared/storage/upload-layout.ts'
+import {
+  LARGEST_PART_BYTES,
+  layUpload,
+  multipartEtag,
+  partRange,
+  SMALLEST_PART_BYTES,
+} from '../../../shared/storage/upload-layout.ts'
 
 const store = await startTestStore()
-const s3 = createPushClient(loadConfig({ CYGNET_DATABASE_URL: 'mysql://none@localhost/none', ...store.environment }))
+const s3 = createPushClient(
+  loadConfig({ CYGNET_DATABASE_URL: 'mysql://none@localhost/none', ...store.environment }),
+)
 afterAll(() => s3.destroy())
 
 const signal = new AbortController().signal
@@ -30,7 +45,8 @@ function bodyOf(bytes: Uint8Array, md5 = md5Of(bytes)) {
     sizeBytes: bytes.length,
     md5,
     async *open() {
-      for (let offset = 0; offset < bytes.length; offset += 64 * 1024) yield bytes.subarray(offset, offset + 64 * 1024)
+      for (let offset = 0; offset < bytes.length; offset += 64 * 1024)
+        yield bytes.subarray(offset, offset + 64 * 1024)
     },
   }
 }
@@ -55,17 +71,21 @@ describe('the layout of an upload', () => {
       fc.maxSafeNat().map((value) => (value % (10_000 * LARGEST_PART_BYTES)) + 1),
     )
     fc.assert(
-      fc.property(size, fc.integer({ min: SMALLEST_PART_BYTES, max: LARGEST_PART_BYTES }), (sizeBytes, wanted) => {
-        const layout = layUpload(sizeBytes, wanted)
-        expect(layout.partCount).toBeLessThanOrEqual(10_000)
-        expect(layout.partSizeBytes).toBeLessThanOrEqual(LARGEST_PART_BYTES)
-        expect(layout.partSizeBytes).toBeGreaterThanOrEqual(wanted)
-        const last = partRange(sizeBytes, layout, layout.partCount)
-        expect(last.start + last.length).toBe(sizeBytes)
-        expect(last.length).toBeGreaterThan(0)
-        expect(last.length).toBeLessThanOrEqual(layout.partSizeBytes)
-        expect(partRange(sizeBytes, layout, 1).start).toBe(0)
-      }),
+      fc.property(
+        size,
+        fc.integer({ min: SMALLEST_PART_BYTES, max: LARGEST_PART_BYTES }),
+        (sizeBytes, wanted) => {
+          const layout = layUpload(sizeBytes, wanted)
+          expect(layout.partCount).toBeLessThanOrEqual(10_000)
+          expect(layout.partSizeBytes).toBeLessThanOrEqual(LARGEST_PART_BYTES)
+          expect(layout.partSizeBytes).toBeGreaterThanOrEqual(wanted)
+          const last = partRange(sizeBytes, layout, layout.partCount)
+          expect(last.start + last.length).toBe(sizeBytes)
+          expect(last.length).toBeGreaterThan(0)
+          expect(last.length).toBeLessThanOrEqual(layout.partSizeBytes)
+          expect(partRange(sizeBytes, layout, 1).start).toBe(0)
+        },
+      ),
     )
   })
 })
@@ -73,7 +93,10 @@ describe('the layout of an upload', () => {
 describe('a PUT', () => {
   test('stores the bytes and the metadata', async () => {
     const bytes = randomBytes(300_000)
-    expect(await putWhole(s3, object('put'), bodyOf(bytes), signal)).toEqual({ outcome: 'stored', etagIsMd5: true })
+    expect(await putWhole(s3, object('put'), bodyOf(bytes), signal)).toEqual({
+      outcome: 'stored',
+      etagIsMd5: true,
+    })
     expect((await contentOf('put')).equals(bytes)).toBe(true)
     const head = await s3.send(new HeadObjectCommand({ Bucket: store.bucket, Key: 'put' }))
     expect(head.Metadata).toEqual({ md5: 'aa' })
@@ -81,16 +104,18 @@ describe('a PUT', () => {
 
   test('replaces an object only when told to', async () => {
     await putWhole(s3, object('once'), bodyOf(Buffer.from('first')), signal)
-    expect((await putWhole(s3, object('once'), bodyOf(Buffer.from('second')), signal)).outcome).toBe('occupied')
+    expect((await putWhole(s3, object('once'), bodyOf(Buffer.from('second')), signal)).outcome).toBe(
+      'occupied',
+    )
     expect((await contentOf('once')).toString()).toBe('first')
     await putWhole(s3, object('once', { replace: true }), bodyOf(Buffer.from('second')), signal)
     expect((await contentOf('once')).toString()).toBe('second')
   })
 
   test('of other bytes than the checksum says is refused by the store, and no object appears', async () => {
-    await expect(putWhole(s3, object('damaged'), bodyOf(Buffer.from('abc'), md5Of(Buffer.from('abd'))), signal)).rejects.toThrow(
-      /BadDigest|MD5|Content-MD5/i,
-    )
+    await expect(
+      putWhole(s3, object('damaged'), bodyOf(Buffer.from('abc'), md5Of(Buffer.from('abd'))), signal),
+    ).rejects.toThrow(/BadDigest|MD5|Content-MD5/i)
     expect(await describeObject(s3, { bucket: store.bucket, key: 'damaged' }, signal)).toBeNull()
   })
 
@@ -126,7 +151,8 @@ describe('an upload in parts', () => {
   test('makes one object, whose ETag follows from the MD5s of the parts', async () => {
     const upload = await createMultipart(s3, object('parts'), signal)
     const stored = []
-    for (const [index, bytes] of parts.entries()) stored.push(await sendPart(s3, upload, index + 1, bodyOf(bytes), signal))
+    for (const [index, bytes] of parts.entries())
+      stored.push(await sendPart(s3, upload, index + 1, bodyOf(bytes), signal))
     expect(await completeMultipart(s3, upload, stored, { replace: false }, signal)).toBe('stored')
     expect((await contentOf('parts')).equals(Buffer.concat(parts))).toBe(true)
     const etag = (await describeObject(s3, { bucket: store.bucket, key: 'parts' }, signal))?.etag
@@ -139,9 +165,9 @@ describe('an upload in parts', () => {
     for (const number of [1, 2, 7]) await sendPart(s3, upload, number, bodyOf(parts[2]), signal)
     const listed = await listParts(s3, upload, signal, 2)
     expect([...(listed?.keys() ?? [])]).toEqual([1, 2, 7])
-    expect((await listUploads(s3, { bucket: store.bucket, key: 'found' }, signal)).map(({ uploadId }) => uploadId)).toEqual([
-      upload.uploadId,
-    ])
+    expect(
+      (await listUploads(s3, { bucket: store.bucket, key: 'found' }, signal)).map(({ uploadId }) => uploadId),
+    ).toEqual([upload.uploadId])
   })
 
   test('that was given up is gone, and giving it up again is no error', async () => {
@@ -151,7 +177,9 @@ describe('an upload in parts', () => {
     await abortMultipart(s3, upload, signal)
     expect(await listParts(s3, upload, signal)).toBeNull()
     expect(await completeMultipart(s3, upload, [part], { replace: false }, signal)).toBe('gone')
-    const { Uploads } = await s3.send(new ListMultipartUploadsCommand({ Bucket: store.bucket, Prefix: 'given-up' }))
+    const { Uploads } = await s3.send(
+      new ListMultipartUploadsCommand({ Bucket: store.bucket, Prefix: 'given-up' }),
+    )
     expect(Uploads ?? []).toEqual([])
   })
 })

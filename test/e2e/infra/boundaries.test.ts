@@ -1,4 +1,6 @@
-/** Every rule of .dependency-cruiser.cjs can fail: each is shown a small house in which one import is wrong. */
+/**
+ * Every rule of .dependency-cruiser.cjs can fail: each is shown a small house in which one import is wrong.
+ */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -6,7 +8,9 @@ import { dirname, join } from 'node:path'
 import { cruise, type ICruiseOptions, type ICruiseResult, type IFlattenedRuleSet } from 'dependency-cruiser'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-const rules = createRequire(import.meta.url)('../../../.dependency-cruiser.cjs') as IFlattenedRuleSet & { readonly options: ICruiseOptions }
+const rules = createRequire(import.meta.url)('../../../.dependency-cruiser.cjs') as IFlattenedRuleSet & {
+  readonly options: ICruiseOptions
+}
 
 /** A house in order; each case adds lines to some of its files. */
 const HOUSE: Readonly<Record<string, string>> = {
@@ -17,21 +21,27 @@ const HOUSE: Readonly<Record<string, string>> = {
   'shared/config/config.ts': "import { a } from '../errors.ts'\nexport const b = a",
   'shared/time/text.ts': "import type { b } from '../config/config.ts'\nexport type T = typeof b",
   'shared/midas/reader.ts': "import { a } from '../errors.ts'\nexport const c = a\nexport type C = typeof c",
-  'shared/notifications/run-key.ts': "import { a } from '../errors.ts'\nexport const d = a\nexport type D = typeof d",
+  'shared/notifications/run-key.ts':
+    "import { a } from '../errors.ts'\nexport const d = a\nexport type D = typeof d",
   'shared/notifications/parse.ts': "import { d } from './run-key.ts'\nexport const p = d",
-  'shared/queue/queues.ts': "import { b } from '../config/config.ts'\nexport const e = b\nexport type E = typeof e",
-  'shared/storage/objects.ts': "import { b } from '../config/config.ts'\nexport const f = b\nexport type F = typeof f",
+  'shared/queue/queues.ts':
+    "import { b } from '../config/config.ts'\nexport const e = b\nexport type E = typeof e",
+  'shared/storage/objects.ts':
+    "import { b } from '../config/config.ts'\nexport const f = b\nexport type F = typeof f",
   'shared/extraction/extract.ts':
     "import { c } from '../midas/reader.ts'\nimport { d } from '../notifications/run-key.ts'\nexport const g = c + d\nexport type G = typeof g",
-  'shared/tape/driver.ts': "import { f } from '../storage/objects.ts'\nexport const q = f\nexport type Q = typeof q",
+  'shared/tape/driver.ts':
+    "import { f } from '../storage/objects.ts'\nexport const q = f\nexport type Q = typeof q",
   'shared/database/schema.ts': "import type { G } from '../extraction/extract.ts'\nexport type S = G",
   'shared/context.ts':
     "import type { S } from './database/schema.ts'\nimport type { Q } from './tape/driver.ts'\nexport type Context = S | Q",
   'shared/access/tokens.ts': "import type { S } from '../database/schema.ts'\nexport type U = S",
   'shared/work/outbox.ts': "import type { Context } from '../context.ts'\nexport const w = 1 as Context",
-  'shared/catalogue/runs.ts': "import { w } from '../work/outbox.ts'\nimport { f } from '../storage/objects.ts'\nexport const h = [w, f]",
+  'shared/catalogue/runs.ts':
+    "import { w } from '../work/outbox.ts'\nimport { f } from '../storage/objects.ts'\nexport const h = [w, f]",
   'shared/queries/runs.ts': "import { h } from '../catalogue/runs.ts'\nexport const i = h",
-  'shared/ingest/reconcile.ts': "import { h } from '../catalogue/runs.ts'\nexport const j = h\nexport type J = typeof j",
+  'shared/ingest/reconcile.ts':
+    "import { h } from '../catalogue/runs.ts'\nexport const j = h\nexport type J = typeof j",
   'shared/copies/tape/copy.ts':
     "import { q } from '../../tape/driver.ts'\nimport { h } from '../../catalogue/runs.ts'\nexport const v = [q, h]\nexport type V = typeof v",
   'shared/runtime/http.ts': "import type { Context } from '../context.ts'\nexport const r = 1 as Context",
@@ -42,7 +52,8 @@ const HOUSE: Readonly<Record<string, string>> = {
   'infra/packaging/package.ts': "import { s } from '../local/stack.ts'\nexport const k = s",
   'cli/main.ts': "import { s } from '../infra/local/stack.ts'\nexport const m = s",
   'cli/output.ts': 'export const o = 1',
-  'test/one.test.ts': "import { one } from '../functions/one/handler.ts'\nimport { m } from '../cli/main.ts'\nexport const t = one + m",
+  'test/one.test.ts':
+    "import { one } from '../functions/one/handler.ts'\nimport { m } from '../cli/main.ts'\nexport const t = one + m",
   'bench/one.ts': "import { one } from '../functions/one/handler.ts'\nexport const n = one",
 }
 
@@ -88,7 +99,8 @@ const BREACHES: readonly (readonly [rule: string, file: string, line: string])[]
 let folder: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'cygnet-boundaries-'))
-  for (const [path, content] of Object.entries({ ...HOUSE, 'shared/elsewhere/new.ts': 'export const x = 1' })) await write(path, content)
+  for (const [path, content] of Object.entries({ ...HOUSE, 'shared/elsewhere/new.ts': 'export const x = 1' }))
+    await write(path, content)
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 

@@ -30,7 +30,9 @@ test('the command page shows every command of every depth, with the texts after 
   const program = () => {
     const command = new Command('tool').addHelpText('after', '\nExit codes: 0.')
     const group = command.command('dead').description('a group')
-    group.command('retry').option('--all', `a long text that would be wrapped elsewhere ${'word '.repeat(20)}`)
+    group
+      .command('retry')
+      .option('--all', `a long text that would be wrapped elsewhere ${'word '.repeat(20)}`)
     return command
   }
   const page = cliPage(program())

@@ -1,4 +1,7 @@
-/** The embedded IAM: sign-in with a code and PKCE, the device flow, tokens as the catalogue takes them, pages without a foreign resource. */
+/**
+ * The embedded IAM: sign-in with a code and PKCE, the device flow, tokens as the catalogue takes them, pages
+ * without a foreign resource.
+ */
 import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
@@ -20,13 +23,23 @@ describe('the embedded IAM', () => {
     return { name, password: found.password }
   }
   const configurationOf = (clientId: string, secret?: string) =>
-    openid.discovery(new URL(iam.issuer), clientId, secret, secret === undefined ? openid.None() : undefined, {
-      execute: [openid.allowInsecureRequests],
-    })
+    openid.discovery(
+      new URL(iam.issuer),
+      clientId,
+      secret,
+      secret === undefined ? openid.None() : undefined,
+      {
+        execute: [openid.allowInsecureRequests],
+      },
+    )
   /** Signs in up to the redirect back to the catalogue. */
   const signIn = async (name: string, password = user(name).password) => {
     const configuration = await configurationOf('cygnet', iam.environment.CYGNET_OIDC_CLIENT_SECRET)
-    const [verifier, state, nonce] = [openid.randomPKCECodeVerifier(), openid.randomState(), openid.randomNonce()]
+    const [verifier, state, nonce] = [
+      openid.randomPKCECodeVerifier(),
+      openid.randomState(),
+      openid.randomNonce(),
+    ]
     const url = openid.buildAuthorizationUrl(configuration, {
       redirect_uri: `${PUBLIC_URL}signed-in`,
       scope: 'openid profile wlcg.groups',
@@ -38,7 +51,12 @@ describe('the embedded IAM', () => {
     const browser = createFormBrowser({ follow: ({ origin }) => origin === iam.issuer })
     const form = await browser.open(url)
     const end = await browser.submit(form, { name, password })
-    return { configuration, form, end, checks: { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce } }
+    return {
+      configuration,
+      form,
+      end,
+      checks: { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce },
+    }
   }
 
   beforeAll(async () => {
@@ -65,10 +83,19 @@ describe('the embedded IAM', () => {
   it('gives access tokens that are signed JWTs for the catalogue, with groups', async () => {
     const { configuration, end, checks } = await signIn('shifter')
     const tokens = await openid.authorizationCodeGrant(configuration, end.url, checks)
-    const keys = createRemoteJWKSet(new URL(configuration.serverMetadata().jwks_uri ?? ''), { timeoutDuration: LONGEST_WAIT_MS })
-    const { payload, protectedHeader } = await jwtVerify(tokens.access_token, keys, { issuer: iam.issuer, audience: 'cygnet' })
+    const keys = createRemoteJWKSet(new URL(configuration.serverMetadata().jwks_uri ?? ''), {
+      timeoutDuration: LONGEST_WAIT_MS,
+    })
+    const { payload, protectedHeader } = await jwtVerify(tokens.access_token, keys, {
+      issuer: iam.issuer,
+      audience: 'cygnet',
+    })
     expect(protectedHeader).toMatchObject({ alg: 'ES256', typ: 'at+jwt' })
-    expect(payload).toMatchObject({ sub: 'shifter', 'wlcg.groups': ['/cygno', '/cygno/shifters'], groups: ['cygno', 'cygno/shifters'] })
+    expect(payload).toMatchObject({
+      sub: 'shifter',
+      'wlcg.groups': ['/cygno', '/cygno/shifters'],
+      groups: ['cygno', 'cygno/shifters'],
+    })
   })
 
   it('refuses a wrong password, and a code without its PKCE verifier', async () => {
@@ -77,14 +104,20 @@ describe('the embedded IAM', () => {
     expect(end.text).toContain('is wrong')
     const { configuration, end: good, checks } = await signIn('reader')
     const stolen = { ...checks, pkceCodeVerifier: openid.randomPKCECodeVerifier() }
-    await expect(openid.authorizationCodeGrant(configuration, good.url, stolen)).rejects.toMatchObject({ error: 'invalid_grant' })
+    await expect(openid.authorizationCodeGrant(configuration, good.url, stolen)).rejects.toMatchObject({
+      error: 'invalid_grant',
+    })
   })
 
   it('serves the device flow, with refresh and revocation', async () => {
     const configuration = await configurationOf('cygnet-cli')
-    const device = await openid.initiateDeviceAuthorization(configuration, { scope: 'openid profile wlcg.groups offline_access' })
+    const device = await openid.initiateDeviceAuthorization(configuration, {
+      scope: 'openid profile wlcg.groups offline_access',
+    })
     const browser = createFormBrowser()
-    const confirm = await browser.submit(await browser.open(device.verification_uri), { user_code: device.user_code })
+    const confirm = await browser.submit(await browser.open(device.verification_uri), {
+      user_code: device.user_code,
+    })
     expect(confirm.text).toContain(device.user_code)
     const done = await browser.submit(await browser.submit(confirm), user('operator'))
     expect(done.text).toContain('The command goes on')
@@ -92,7 +125,9 @@ describe('the embedded IAM', () => {
     const refreshed = await openid.refreshTokenGrant(configuration, tokens.refresh_token ?? '')
     expect(refreshed.access_token).not.toBe(tokens.access_token)
     await openid.tokenRevocation(configuration, refreshed.refresh_token ?? '')
-    await expect(openid.refreshTokenGrant(configuration, refreshed.refresh_token ?? '')).rejects.toMatchObject({ error: 'invalid_grant' })
+    await expect(
+      openid.refreshTokenGrant(configuration, refreshed.refresh_token ?? ''),
+    ).rejects.toMatchObject({ error: 'invalid_grant' })
   })
 
   it('asks once about a code that came with the address, and tells of one that is not known', async () => {
@@ -107,13 +142,18 @@ describe('the embedded IAM', () => {
     const unknown = await browser.submit(question, { user_code: 'BBBB-BBBB', confirm: 'yes' })
     expect(unknown.text).toContain('not (or no longer) known')
     const again = await browser.open(device.verification_uri_complete ?? '')
-    const done = await browser.submit(await browser.submit(again, { user_code: code, confirm: 'yes' }), user('reader'))
+    const done = await browser.submit(
+      await browser.submit(again, { user_code: code, confirm: 'yes' }),
+      user('reader'),
+    )
     expect(done.text).toContain('The command goes on')
   })
 
   it('a code that nobody gave is shown as text, whatever it is', async () => {
     const browser = createFormBrowser()
-    const { text, status } = await browser.open(`${iam.issuer}/device?user_code=${encodeURIComponent('"><script>alert(1)</script>$&')}`)
+    const { text, status } = await browser.open(
+      `${iam.issuer}/device?user_code=${encodeURIComponent('"><script>alert(1)</script>$&')}`,
+    )
     expect(status).toBe(200)
     expect(text).toContain('value="&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;$&amp;"')
     expect((await browser.open(`${iam.issuer}/device?user_code=A&user_code=B`)).text).toContain('value="A"')

@@ -98,9 +98,9 @@ test('our account may do everything in databases called cygnet…, and nothing e
 })
 
 test('times are UTC and texts are Unicode, whatever the machine is set to', async () => {
-  expect(await query(server.url, 'SELECT @@time_zone AS zone, @@character_set_database AS characters')).toEqual([
-    { zone: '+00:00', characters: 'utf8mb4' },
-  ])
+  expect(
+    await query(server.url, 'SELECT @@time_zone AS zone, @@character_set_database AS characters'),
+  ).toEqual([{ zone: '+00:00', characters: 'utf8mb4' }])
 })
 
 test('it listens on the loopback address alone', () => {

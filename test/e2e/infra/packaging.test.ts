@@ -71,7 +71,9 @@ describe('the stand-in for iconv-lite', () => {
   test('reads the name of the server version, which mysql2 takes for CESU-8, also when a character is cut in two', () => {
     const bytes = Buffer.from('10.11-MariaDB-ü')
     const decoder = getDecoder('cesu8')
-    expect(decoder.write(bytes.subarray(0, -1)) + decoder.write(bytes.subarray(-1)) + decoder.end()).toBe('10.11-MariaDB-ü')
+    expect(decoder.write(bytes.subarray(0, -1)) + decoder.write(bytes.subarray(-1)) + decoder.end()).toBe(
+      '10.11-MariaDB-ü',
+    )
   })
 
   test('reads other encodings that Node knows', () => {

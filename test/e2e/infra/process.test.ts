@@ -49,20 +49,30 @@ function startOther(script = FOREVER): ChildProcess & { readonly pid: number } {
   return other as ChildProcess & { readonly pid: number }
 }
 
-async function startedElsewhere(script: string): Promise<{ readonly starter: ChildProcess; readonly pid: number }> {
-  const starter = spawn(process.execPath, [fileURLToPath(new URL('../../support/infra/starter.ts', import.meta.url)), dataFolder, script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+async function startedElsewhere(
+  script: string,
+): Promise<{ readonly starter: ChildProcess; readonly pid: number }> {
+  const starter = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('../../support/infra/starter.ts', import.meta.url)), dataFolder, script],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
   others.push(starter)
-  const pid = await new Promise<number>((resolve) => starter.stdout.once('data', (data) => resolve(Number(data))))
+  const pid = await new Promise<number>((resolve) =>
+    starter.stdout.once('data', (data) => resolve(Number(data))),
+  )
   return { starter, pid }
 }
 
-const hasPrinted = (text: string) => readFileSync(join(dataFolder, 'logs', 'dummy.log'), 'utf8').includes(text)
+const hasPrinted = (text: string) =>
+  readFileSync(join(dataFolder, 'logs', 'dummy.log'), 'utf8').includes(text)
 const isDeaf = () => hasPrinted('deaf')
 
 test('a service answers when its start returns, and is gone, with its pid file, when its stop returns', async () => {
-  // The service says itself which port it has: one that is chosen before may be taken by somebody else until then.
+  // The service says itself which port it has: one that is chosen before may be taken by somebody else until
+  // then.
   const words = `yes from ${dataFolder}`
   const url = () => readFileSync(join(dataFolder, 'dummy', 'url'), 'utf8')
   const answer = async () => await (await fetch(url())).text()
@@ -80,17 +90,23 @@ test('a service answers when its start returns, and is gone, with its pid file, 
 })
 
 test('the error about a service that dies at once holds its last words', async () => {
-  const dying = start("console.error('the disk is on fire'); process.exit(3)", { probe: () => Promise.reject(new Error('no')) })
+  const dying = start("console.error('the disk is on fire'); process.exit(3)", {
+    probe: () => Promise.reject(new Error('no')),
+  })
   await expect(dying).rejects.toThrow(/exit code 3[\s\S]*the disk is on fire/)
 })
 
 test('a program that is not there is an error, not a crash', async () => {
-  await expect(start('', { program: '/nonexistent/program' })).rejects.toThrow('cannot run /nonexistent/program')
+  await expect(start('', { program: '/nonexistent/program' })).rejects.toThrow(
+    'cannot run /nonexistent/program',
+  )
 })
 
 test('a service that does not answer in time is stopped', async () => {
   const time = new AbortController()
-  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => (ms === 7000 ? time.signal : new AbortController().signal))
+  vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) =>
+    ms === 7000 ? time.signal : new AbortController().signal,
+  )
   const slow = start(`console.log('still thinking'); ${FOREVER}`, {
     timeoutSeconds: 7,
     // The time is over when it has said so, and not before.
@@ -147,7 +163,11 @@ test('a process that was given the number of our dead service is left alone', as
   const sameNumber = { service: { ...identify(stranger.pid), startTicks: '1' }, starter: dead, command }
   writeFileSync(join(dataFolder, 'dummy', 'pid'), JSON.stringify(sameNumber))
   await (await start(FOREVER)).stop()
-  const otherCommand = { service: identify(stranger.pid), starter: dead, command: ['/usr/sbin/mariadbd', '--defaults-file=x'] }
+  const otherCommand = {
+    service: identify(stranger.pid),
+    starter: dead,
+    command: ['/usr/sbin/mariadbd', '--defaults-file=x'],
+  }
   writeFileSync(join(dataFolder, 'dummy', 'pid'), JSON.stringify(otherCommand))
   await (await start(FOREVER)).stop()
   expect(isRunning(identify(stranger.pid))).toBe(true)
@@ -171,11 +191,14 @@ test('an orphan, left by a starter that was killed, is stopped by the next start
   expect(isRunning(orphan)).toBe(false)
 })
 
-test.skipIf((await findProgram('setpriv')) === null)('a service ends by itself when its starter is killed', async () => {
-  const { starter, pid } = await startedElsewhere(FOREVER)
-  // Before it runs, the kernel need not know yet with whom it is to end.
-  await until(() => hasPrinted('running'))
-  const service = identify(pid)
-  starter.kill('SIGKILL')
-  await until(() => !isRunning(service))
-})
+test.skipIf((await findProgram('setpriv')) === null)(
+  'a service ends by itself when its starter is killed',
+  async () => {
+    const { starter, pid } = await startedElsewhere(FOREVER)
+    // Before it runs, the kernel need not know yet with whom it is to end.
+    await until(() => hasPrinted('running'))
+    const service = identify(pid)
+    starter.kill('SIGKILL')
+    await until(() => !isRunning(service))
+  },
+)

@@ -37,8 +37,13 @@ test.skipIf((await missingXrootd()).length > 0)(
     const second = await startXrootd({ dataFolder })
     try {
       const [again, stranger] = [open(second, token), open(second, null)]
-      expect(await again.look(file, { reference: null, readBack: 'always' }, never)).toMatchObject({ state: 'present', onMedia: true })
-      await expect(stranger.look(file, { reference: null, readBack: 'never' }, never)).rejects.toThrow(/our token does not allow this/)
+      expect(await again.look(file, { reference: null, readBack: 'always' }, never)).toMatchObject({
+        state: 'present',
+        onMedia: true,
+      })
+      await expect(stranger.look(file, { reference: null, readBack: 'never' }, never)).rejects.toThrow(
+        /our token does not allow this/,
+      )
       await Promise.all([again.close(), stranger.close()])
       // Where the server runs as another user, the folders above its own are open for passing through only.
       expect(statSync(join(dataFolder, 'xrootd')).mode & 0o066).toBe(0)

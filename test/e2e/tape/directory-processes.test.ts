@@ -1,4 +1,7 @@
-/** Several processes at one folder, and processes that are killed: what a tape mount with more than one writer sees. */
+/**
+ * Several processes at one folder, and processes that are killed: what a tape mount with more than one writer
+ * sees.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -29,7 +32,9 @@ describe.each([
     for (const made of folders) rmSync(made, { recursive: true, force: true })
   })
   const start = (seed: string, ...more: readonly string[]) => {
-    const child = spawn(process.execPath, [COPIER, folder, name, seed, ...flags, ...more], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [COPIER, folder, name, seed, ...flags, ...more], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     return { child, output: text(child.stdout) }
   }
   const copy = async (seed: string) => (await start(seed).output).trim().split('\n').at(-1)
@@ -37,7 +42,8 @@ describe.each([
 
   it('takes one file from many processes at once', async () => {
     const outcomes = await Promise.all(['a', 'a', 'a', 'a'].map(copy))
-    for (const outcome of outcomes) expect(outcome).toMatch(/^stored$|^TransientError: .*just taking its name/)
+    for (const outcome of outcomes)
+      expect(outcome).toMatch(/^stored$|^TransientError: .*just taking its name/)
     expect(outcomes).toContain('stored')
     expect(readFileSync(join(folder, name)).equals(Buffer.alloc(2_000_000, 'a'))).toBe(true)
     expect(inFolder()).toEqual(['run12345.mid.gz'])
@@ -46,7 +52,8 @@ describe.each([
   it('gives a name that many want for other contents to one of them', async () => {
     const outcomes = await Promise.all(['a', 'b', 'c', 'd'].map(copy))
     expect(outcomes.filter((outcome) => outcome === 'stored')).toHaveLength(1)
-    for (const outcome of outcomes) expect(outcome).toMatch(/^stored$|^occupied$|^TransientError: .*just taking its name/)
+    for (const outcome of outcomes)
+      expect(outcome).toMatch(/^stored$|^occupied$|^TransientError: .*just taking its name/)
     const winner = 'abcd'[outcomes.indexOf('stored')] ?? ''
     expect(readFileSync(join(folder, name)).equals(Buffer.alloc(2_000_000, winner))).toBe(true)
     expect(inFolder()).toEqual(['run12345.mid.gz'])
@@ -54,7 +61,9 @@ describe.each([
 
   it('holds nothing under the name when a process is killed half-way, and the next copy succeeds', async () => {
     const { child, output } = start('a', 'hangs')
-    await new Promise<void>((resolve) => child.stdout.on('data', (chunk) => String(chunk).includes('half-way') && resolve()))
+    await new Promise<void>((resolve) =>
+      child.stdout.on('data', (chunk) => String(chunk).includes('half-way') && resolve()),
+    )
     child.kill('SIGKILL')
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
     expect(await output).not.toContain('stored')
@@ -82,7 +91,8 @@ describe.each([
         ...flags,
       ])
     const full = await inside('size=1m').catch(() => null)
-    if (full === null) return context.skip('needs unshare with user namespaces, to mount a small file system for itself')
+    if (full === null)
+      return context.skip('needs unshare with user namespaces, to mount a small file system for itself')
     expect(full.stdout).toMatch(/^half-way\nTransientError: .*no room left \(ENOSPC\)\n$/)
     expect((await inside('ro')).stdout).toMatch(/^TransientError: .*mounted read-only \(EROFS\)\n$/)
   })

@@ -1,5 +1,15 @@
 import { fork } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { temporaryFolder } from '../../../infra/local/testing.ts'
@@ -13,7 +23,14 @@ let folder: string
 let cacheFile: string
 let nowMs = Date.now()
 const source = (more: Partial<TokenSourceOptions> = {}) =>
-  createTokenSource({ tokenUrl: iam.url, ...IAM_CLIENT, cacheFile, now: () => nowMs, timeoutSeconds: LONGEST_WAIT_SECONDS, ...more })
+  createTokenSource({
+    tokenUrl: iam.url,
+    ...IAM_CLIENT,
+    cacheFile,
+    now: () => nowMs,
+    timeoutSeconds: LONGEST_WAIT_SECONDS,
+    ...more,
+  })
 
 beforeAll(async () => {
   iam = await startIamServer()
@@ -47,7 +64,13 @@ it('another process uses the token of the first', async () => {
 it('many processes that start at once, with a refresh token that may be used once only, all get a token', async () => {
   iam.setRotation(true)
   const timeoutSeconds = LONGEST_WAIT_SECONDS
-  const options = { tokenUrl: iam.url, ...IAM_CLIENT, cacheFile, refreshToken: iam.refreshToken, timeoutSeconds }
+  const options = {
+    tokenUrl: iam.url,
+    ...IAM_CLIENT,
+    cacheFile,
+    refreshToken: iam.refreshToken,
+    timeoutSeconds,
+  }
   const script = join(folder, 'child.ts')
   const module = new URL('../../../shared/tape/tokens/tokens.ts', import.meta.url).href
   writeFileSync(
@@ -110,11 +133,14 @@ it('a file behind a symbolic link, and a folder in its place, are refused', asyn
   await expect(source({ cacheFile: directory }).token(signal)).rejects.toThrow(/it is no file/)
 })
 
-it.each(['', '{', '{"identity":1}', 'null', 'a'.repeat(300_000)])('a damaged file is replaced by a good one', async (text) => {
-  writeFileSync(cacheFile, text, { mode: 0o600 })
-  expect(await source().token(signal)).toBe(iam.issued.at(-1))
-  expect(JSON.parse(readFileSync(cacheFile, 'utf8')).accessToken).toBe(iam.issued.at(-1))
-})
+it.each(['', '{', '{"identity":1}', 'null', 'a'.repeat(300_000)])(
+  'a damaged file is replaced by a good one',
+  async (text) => {
+    writeFileSync(cacheFile, text, { mode: 0o600 })
+    expect(await source().token(signal)).toBe(iam.issued.at(-1))
+    expect(JSON.parse(readFileSync(cacheFile, 'utf8')).accessToken).toBe(iam.issued.at(-1))
+  },
+)
 
 it('an error reply leaves the file as it is', async () => {
   const first = await source().token(signal)
@@ -129,7 +155,9 @@ it('a folder that cannot be written costs the sharing, not the token', async () 
   const warnings: string[] = []
   const log = { warn: (_fields: object, event: string) => void warnings.push(event) }
   const missing = join(folder, 'missing', 'tokens.json')
-  expect(await source({ cacheFile: missing, log: log as TokenSourceOptions['log'] }).token(signal)).toBe(iam.issued.at(-1))
+  expect(await source({ cacheFile: missing, log: log as TokenSourceOptions['log'] }).token(signal)).toBe(
+    iam.issued.at(-1),
+  )
   expect(warnings).toEqual(['token-file-not-written'])
 })
 

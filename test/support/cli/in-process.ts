@@ -52,7 +52,8 @@ type App = Parameters<typeof createAdaptorServer>[0]
 
 export async function serve(app: App): Promise<{ readonly url: string; close(): Promise<void> }> {
   const server = createAdaptorServer(app)
-  // A connection stays open until its client ends it: else one could be closed in the moment in which it is used again.
+  // A connection stays open until its client ends it: else one could be closed in the moment in which it is
+  // used again.
   if ('keepAliveTimeout' in server) server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {

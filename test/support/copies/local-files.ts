@@ -1,4 +1,6 @@
-/** Files of a DAQ's disk and the copies that they are deleted on account of, for tests of how they leave it. */
+/**
+ * Files of a DAQ's disk and the copies that they are deleted on account of, for tests of how they leave it.
+ */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
@@ -14,10 +16,17 @@ export interface LocalFiles {
   readonly key: string
   put(options?: { readonly onTape?: boolean; readonly body?: string }): Promise<LocalCopy>
   local(): ReturnType<VerifiedRuns['replica']>
-  tombstones(): Promise<readonly { readonly id: number; readonly state: string; readonly survivor_url: string }[]>
+  tombstones(): Promise<
+    readonly { readonly id: number; readonly state: string; readonly survivor_url: string }[]
+  >
   /** What can become of the other copies, without the catalogue knowing. */
-  readonly harm: Readonly<Record<'damageTape' | 'removeTape' | 'removeObject' | 'replaceObject', (copy: LocalCopy) => Promise<void>>>
-  /** Another row on tape of the same contents, first in order: good by the catalogue, and at an endpoint that nobody reaches. */
+  readonly harm: Readonly<
+    Record<'damageTape' | 'removeTape' | 'removeObject' | 'replaceObject', (copy: LocalCopy) => Promise<void>>
+  >
+  /**
+   * Another row on tape of the same contents, first in order: good by the catalogue, and at an endpoint that
+   * nobody reaches.
+   */
   addFormerEndpoint(): Promise<void>
   endLeases(): Promise<void>
 }
@@ -35,7 +44,8 @@ export function useLocalFiles(firstRun: number): LocalFiles {
     state.key = `LNGS/run${String(state.run).padStart(5, '0')}.mid.gz`
     runs.time = START
     Object.assign(runs.tape, { fault: null, onMedia: true })
-    for (const table of ['tombstones', 'replicas'] as const) await runs.context.database.deleteFrom(table).execute()
+    for (const table of ['tombstones', 'replicas'] as const)
+      await runs.context.database.deleteFrom(table).execute()
   })
   const onTape = async () => join(runs.context.tapeFolder, (await runs.replica(state.key, 'tape')).name)
   const object = ({ bucket, key }: LocalCopy) => ({ Bucket: bucket, Key: key })
@@ -52,7 +62,14 @@ export function useLocalFiles(firstRun: number): LocalFiles {
     async put(options = {}) {
       const { object: stored, sha256 } = await runs.put(state.key, options)
       const { sizeBytes } = stored
-      return { bucket: stored.bucket, key: state.key, sha256, sizeBytes, host: 'daq-1', path: `/data/run ${state.run}.mid.gz` }
+      return {
+        bucket: stored.bucket,
+        key: state.key,
+        sha256,
+        sizeBytes,
+        host: 'daq-1',
+        path: `/data/run ${state.run}.mid.gz`,
+      }
     },
     local: () => runs.replica(state.key, 'local'),
     tombstones: () => runs.context.database.selectFrom('tombstones').selectAll().orderBy('id').execute(),
@@ -72,13 +89,20 @@ export function useLocalFiles(firstRun: number): LocalFiles {
         const { sizeBytes, sha256 } = copy
         // With the same size, and metadata that says what the catalogue knows.
         const body = Buffer.alloc(sizeBytes, 7)
-        await runs.context.s3.send(new PutObjectCommand({ ...object(copy), Body: body, Metadata: { sha256 } }))
+        await runs.context.s3.send(
+          new PutObjectCommand({ ...object(copy), Body: body, Metadata: { sha256 } }),
+        )
       },
     },
     async addFormerEndpoint() {
       const { database } = runs.context
       const tape = await runs.replica(state.key, 'tape')
-      const place = { endpoint: 'davs://former', url: `davs://former/${tape.name}`, name: tape.name, requestedBy: 'a test' }
+      const place = {
+        endpoint: 'davs://former',
+        url: `davs://former/${tape.name}`,
+        name: tape.name,
+        requestedBy: 'a test',
+      }
       const { id } = await requestTapeReplica(database, contentOf(tape), place, new Date(START))
       await sql`UPDATE replicas SET state = 'on-media', verified_at = ${new Date(START)}, verified_by = 'then' WHERE id = ${id}`.execute(
         database,

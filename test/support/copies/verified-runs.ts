@@ -1,4 +1,7 @@
-/** Runs with verified copies in the store and on tape, made as the functions make them, and what tests ask of them afterwards. */
+/**
+ * Runs with verified copies in the store and on tape, made as the functions make them, and what tests ask of
+ * them afterwards.
+ */
 
 import { copyNext, type WithTape } from '../../../shared/copies/tape/copy-to-tape.ts'
 import { acceptTapeRequest } from '../../../shared/copies/tape/tape-request.ts'
@@ -17,13 +20,21 @@ export interface VerifiedRuns {
   /** Milliseconds, as the functions see the time. */
   time: number
   /** A run in the store, catalogued, and unless said otherwise copied to tape. */
-  put(key: string, options?: { readonly body?: string; readonly onTape?: boolean; readonly reopen?: boolean }): Promise<CataloguedObject>
-  replica(key: string, kind: 'cloud' | 'tape' | 'local'): Promise<Awaited<ReturnType<typeof replicasUnder>>[number]>
+  put(
+    key: string,
+    options?: { readonly body?: string; readonly onTape?: boolean; readonly reopen?: boolean },
+  ): Promise<CataloguedObject>
+  replica(
+    key: string,
+    kind: 'cloud' | 'tape' | 'local',
+  ): Promise<Awaited<ReturnType<typeof replicasUnder>>[number]>
   history(key: string): Promise<readonly string[]>
   alerts(): Promise<readonly { readonly rule: string; readonly severity: string; readonly summary: string }[]>
 }
 
-export async function startVerifiedRuns(environment: Readonly<Record<string, string>> = {}): Promise<VerifiedRuns> {
+export async function startVerifiedRuns(
+  environment: Readonly<Record<string, string>> = {},
+): Promise<VerifiedRuns> {
   const context = await startTestTapeContext({
     driver: (folder) => faultyTape(createDirectoryDriver({ folder })),
     environment,
@@ -64,7 +75,11 @@ export async function startVerifiedRuns(environment: Readonly<Record<string, str
     },
     async alerts() {
       const bodies = await context.drain('alerts')
-      return bodies.map(({ rule, severity, summary }) => ({ rule: String(rule), severity: String(severity), summary: String(summary) }))
+      return bodies.map(({ rule, severity, summary }) => ({
+        rule: String(rule),
+        severity: String(severity),
+        summary: String(summary),
+      }))
     },
   }
   return runs

@@ -1,4 +1,7 @@
-/** Strict stand-ins of the ledger and the queue: they keep what they are given and refuse what the real ones would. */
+/**
+ * Strict stand-ins of the ledger and the queue: they keep what they are given and refuse what the real ones
+ * would.
+ */
 import type { WebhookPorts } from '../../../functions/receive-notification/ports.ts'
 import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
 import { recordingLog } from '../runtime/recording-log.ts'
@@ -34,7 +37,8 @@ export function fakePorts(overrides: Partial<WebhookPorts> = {}) {
     queue: {
       async sendArrivals(arrivals) {
         unlessDown('queue')
-        for (const arrival of arrivals) if (!recorded.includes(arrival)) throw new Error('sent before it was in the ledger')
+        for (const arrival of arrivals)
+          if (!recorded.includes(arrival)) throw new Error('sent before it was in the ledger')
         sent.push(...arrivals)
       },
     },

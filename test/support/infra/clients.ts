@@ -1,15 +1,31 @@
 /** Clients of the embedded services for these tests, with the SDK's settings as a user would leave them. */
 import { S3Client } from '@aws-sdk/client-s3'
-import { DeleteMessageCommand, GetQueueUrlCommand, type Message, ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
+import {
+  DeleteMessageCommand,
+  GetQueueUrlCommand,
+  type Message,
+  ReceiveMessageCommand,
+  SQSClient,
+} from '@aws-sdk/client-sqs'
 import type { Connection } from '../../../infra/local/services/embedded/embedded.ts'
 
 export function s3Client({ s3 }: Connection, more: object = {}): S3Client {
-  return new S3Client({ endpoint: s3.endpoint, region: s3.region, credentials: s3, forcePathStyle: true, maxAttempts: 1, ...more })
+  return new S3Client({
+    endpoint: s3.endpoint,
+    region: s3.region,
+    credentials: s3,
+    forcePathStyle: true,
+    maxAttempts: 1,
+    ...more,
+  })
 }
 
 export interface TestQueue {
   /** Takes up to ten messages; waits for the first one for `waitSeconds` (0 when absent). */
-  receive(options?: { readonly waitSeconds?: number; readonly visibilitySeconds?: number }): Promise<readonly Message[]>
+  receive(options?: {
+    readonly waitSeconds?: number
+    readonly visibilitySeconds?: number
+  }): Promise<readonly Message[]>
   /** Takes and deletes messages until none comes, and returns the events' records. */
   records(options?: { readonly waitSeconds?: number }): Promise<readonly EventRecord[]>
   readonly url: string
@@ -32,7 +48,12 @@ export interface EventRecord {
 }
 
 export async function testQueue({ sqs }: Connection, name: string): Promise<TestQueue> {
-  const client = new SQSClient({ endpoint: sqs.endpoint, region: sqs.region, credentials: sqs, maxAttempts: 1 })
+  const client = new SQSClient({
+    endpoint: sqs.endpoint,
+    region: sqs.region,
+    credentials: sqs,
+    maxAttempts: 1,
+  })
   const { QueueUrl: url = '' } = await client.send(new GetQueueUrlCommand({ QueueName: name }))
   const receive: TestQueue['receive'] = async ({ waitSeconds = 0, visibilitySeconds } = {}) => {
     const { Messages = [] } = await client.send(

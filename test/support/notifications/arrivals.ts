@@ -13,7 +13,13 @@ export function record(object: object = {}, event: object = {}) {
     eventName: 'ObjectCreated:Put',
     s3: {
       bucket: { name: 'cygno-data', arn: 'arn:aws:s3:::cygno-data' },
-      object: { key: 'LNGS/run12345.mid.gz', size: 1588093, eTag: MD5, sequencer: '0066471F0F6C5A1B2C', ...object },
+      object: {
+        key: 'LNGS/run12345.mid.gz',
+        size: 1588093,
+        eTag: MD5,
+        sequencer: '0066471F0F6C5A1B2C',
+        ...object,
+      },
     },
     ...event,
   }
@@ -33,9 +39,12 @@ export const arrival: ObjectArrival = {
 }
 
 /** Any key that S3 takes: blanks, +, %, emoji and all. */
-export const keys = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 80 }).filter((key) => Buffer.byteLength(key) <= 1024)
+export const keys = fc
+  .string({ unit: 'grapheme', minLength: 1, maxLength: 80 })
+  .filter((key) => Buffer.byteLength(key) <= 1024)
 
-const hex = (length: number) => fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length })
+const hex = (length: number) =>
+  fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: length, maxLength: length })
 
 const etags = fc.oneof(
   hex(32),
@@ -50,7 +59,12 @@ export const arrivals: fc.Arbitrary<ObjectArrival> = fc.record({
   etag: fc.option(etags),
   versionId: fc.option(fc.uuid()),
   sequencer: fc.option(hex(16)),
-  eventName: fc.constantFrom('ObjectCreated:Put', 'ObjectCreated:Copy', 'ObjectCreated:CompleteMultipartUpload', 'ObjectCreated:Post'),
+  eventName: fc.constantFrom(
+    'ObjectCreated:Put',
+    'ObjectCreated:Copy',
+    'ObjectCreated:CompleteMultipartUpload',
+    'ObjectCreated:Post',
+  ),
   eventTime: fc.option(fc.date({ min: new Date(0), max: new Date('2999-12-31'), noInvalidDate: true })),
   source: fc.constantFrom(...ARRIVAL_SOURCES),
 })

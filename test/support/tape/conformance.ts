@@ -1,5 +1,6 @@
 /**
- * The promises of shared/tape/driver.ts, held against any driver. A driver's own test makes a fixture and adds what only it can do:
+ * The promises of shared/tape/driver.ts, held against any driver. A driver's own test makes a fixture and
+ * adds what only it can do:
  *
  * @example
  * driverConformance('directory', async () => ({ driver, plant, bytesAt, settle: async () => {}, makeSource: memorySource, close }))
@@ -15,14 +16,21 @@ export { freshName, tapeFileOf } from './files.ts'
 export interface DriverTraits {
   /** `copy` hands the work to a service and returns `submitted`. */
   readonly asynchronous?: boolean
-  /** The endpoint takes letters, digits, dots, dashes, underscores and slashes only (as Rucio does); else any name. */
+  /**
+   * The endpoint takes letters, digits, dots, dashes, underscores and slashes only (as Rucio does); else any
+   * name.
+   */
   readonly plainNames?: boolean
 }
 
 const never = new AbortController().signal
 const MB = 1_000_000
 
-export function driverConformance(kind: string, makeFixture: () => Promise<DriverFixture>, traits: DriverTraits = {}): void {
+export function driverConformance(
+  kind: string,
+  makeFixture: () => Promise<DriverFixture>,
+  traits: DriverTraits = {},
+): void {
   describe(`a ${kind} endpoint keeps the promises of every driver`, () => {
     let fixture: DriverFixture
     beforeAll(async () => {
@@ -63,7 +71,9 @@ export function driverConformance(kind: string, makeFixture: () => Promise<Drive
       const bytes = randomBytes(3 * MB)
       const file = await tapeFileOf(bytes)
       const source = () => fixture.makeSource(file.name, bytes)
-      const results = await Promise.allSettled([1, 2].map(() => fixture.driver.copy(file, source(), { attempt: 1 }, never)))
+      const results = await Promise.allSettled(
+        [1, 2].map(() => fixture.driver.copy(file, source(), { attempt: 1 }, never)),
+      )
       for (const result of results) {
         if (result.status === 'fulfilled') expect(result.value.kind).toMatch(/^(stored|submitted)$/)
         else
@@ -91,12 +101,16 @@ export function driverConformance(kind: string, makeFixture: () => Promise<Drive
       expect(await look(file)).toMatchObject({ state: 'different' })
       const result = await copy(file, bytes).catch((error: unknown) => error)
       if (traits.asynchronous !== true) expect(result).toMatchObject({ kind: 'occupied' })
-      else if (!(result instanceof TransientError)) expect(JSON.stringify(result)).toMatch(/"(occupied|different)"/)
+      else if (!(result instanceof TransientError))
+        expect(JSON.stringify(result)).toMatch(/"(occupied|different)"/)
       expect(fingerprint(await fixture.bytesAt(file.name))).toBe(fingerprint(occupant))
     })
 
     it.each([
-      ['other bytes of the same size', (bytes: Buffer) => Buffer.from(bytes).fill(7, 2000, 2001 + (bytes[2000] === 7 ? 3 : 0))],
+      [
+        'other bytes of the same size',
+        (bytes: Buffer) => Buffer.from(bytes).fill(7, 2000, 2001 + (bytes[2000] === 7 ? 3 : 0)),
+      ],
       ['too few bytes', (bytes: Buffer) => bytes.subarray(0, -1)],
       ['too many bytes', (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(1)])],
       ['no bytes', () => Buffer.alloc(0)],
@@ -172,7 +186,8 @@ export function driverConformance(kind: string, makeFixture: () => Promise<Drive
       const bytes = randomBytes(1000)
       const file = await tapeFileOf(bytes)
       const before = await listed('')
-      for (const readBack of ['never', 'if-needed', 'always'] as const) expect(await look(file, readBack)).toEqual({ state: 'absent' })
+      for (const readBack of ['never', 'if-needed', 'always'] as const)
+        expect(await look(file, readBack)).toEqual({ state: 'absent' })
       expect(await listed('')).toEqual(before)
       await fixture.plant(file.name, bytes)
       for (const readBack of ['never', 'if-needed', 'always'] as const) await look(file, readBack)
@@ -186,7 +201,11 @@ export function driverConformance(kind: string, makeFixture: () => Promise<Drive
       let staged = await fixture.driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, never)
       for (let asked = 0; staged.kind === 'staging' && asked < 10; asked += 1) {
         await fixture.settle()
-        staged = await fixture.driver.stage(file, { reference: staged.reference, lifetimeSeconds: 3600 }, never)
+        staged = await fixture.driver.stage(
+          file,
+          { reference: staged.reference, lifetimeSeconds: 3600 },
+          never,
+        )
       }
       expect(staged).toMatchObject({ kind: 'online' })
       const read = Buffer.concat(await Array.fromAsync(fixture.driver.read(file, never)))
@@ -206,7 +225,9 @@ export function driverConformance(kind: string, makeFixture: () => Promise<Drive
 
     it('a file that is not there can be neither staged nor read', async () => {
       const file = await tapeFileOf(randomBytes(100))
-      await expect(fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never)).rejects.toThrow()
+      await expect(
+        fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never),
+      ).rejects.toThrow()
       await expect(Array.fromAsync(fixture.driver.read(file, never))).rejects.toThrow()
     })
 
@@ -224,7 +245,9 @@ export function driverConformance(kind: string, makeFixture: () => Promise<Drive
       await copy(file, bytes)
       await copy(other, bytes)
       expect(await listed(folderOf(file))).toEqual([{ name: file.name, sizeBytes: 4321 }])
-      expect((await listed(''))?.map((entry) => entry.name)).toEqual(expect.arrayContaining([file.name, other.name]))
+      expect((await listed(''))?.map((entry) => entry.name)).toEqual(
+        expect.arrayContaining([file.name, other.name]),
+      )
       expect(await listed(`${folderOf(file)}nothing/here/`)).toEqual([])
     })
 
@@ -247,7 +270,9 @@ export function driverConformance(kind: string, makeFixture: () => Promise<Drive
       await expectPresent(file, bytes)
       const names = await listed(folderOf(file))
       if (names !== null) expect(names).toEqual([{ name: file.name, sizeBytes: 999 }])
-      expect(fingerprint(Buffer.concat(await Array.fromAsync(fixture.driver.read(file, never))))).toBe(fingerprint(bytes))
+      expect(fingerprint(Buffer.concat(await Array.fromAsync(fixture.driver.read(file, never))))).toBe(
+        fingerprint(bytes),
+      )
     })
 
     it.each([
@@ -263,7 +288,9 @@ export function driverConformance(kind: string, makeFixture: () => Promise<Drive
       const bytes = randomBytes(10)
       const file = await tapeFileOf(bytes, name)
       const source = fixture.makeSource('cygno-data/LNGS/run00012.mid.gz', bytes)
-      await expect(fixture.driver.copy(file, source, { attempt: 1 }, never)).rejects.toThrow(InvalidInputError)
+      await expect(fixture.driver.copy(file, source, { attempt: 1 }, never)).rejects.toThrow(
+        InvalidInputError,
+      )
       await expect(look(file)).rejects.toThrow(InvalidInputError)
       await expect(Array.fromAsync(fixture.driver.read(file, never))).rejects.toThrow(InvalidInputError)
       expect(() => fixture.driver.url(name)).toThrow(InvalidInputError)
@@ -271,7 +298,8 @@ export function driverConformance(kind: string, makeFixture: () => Promise<Drive
 
     it('the address of the endpoint and of a file carry no credentials', () => {
       const url = fixture.driver.url('cygno-data/LNGS/run00012.mid.gz')
-      for (const address of [fixture.driver.endpoint, url]) expect(address).not.toMatch(/\/\/[^/]*@|token|signature/i)
+      for (const address of [fixture.driver.endpoint, url])
+        expect(address).not.toMatch(/\/\/[^/]*@|token|signature/i)
     })
   })
 }

@@ -1,6 +1,7 @@
 /**
  * A process that copies one file into a folder, for tests of what processes do to each other:
- * `directory-copier.ts FOLDER NAME SEED [hangs] [no-links]`. Prints how it ended; `hangs`: it gets half-way and no further.
+ * `directory-copier.ts FOLDER NAME SEED [hangs] [no-links]`. Prints how it ended; `hangs`: it gets half-way
+ * and no further.
  */
 import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
 import { tapeFileOf } from './files.ts'
@@ -8,7 +9,8 @@ import { tapeFileOf } from './files.ts'
 const [folder = '', name = '', seed = '', ...flags] = process.argv.slice(2)
 const bytes = Buffer.alloc(2_000_000, seed)
 const file = await tapeFileOf(bytes, name)
-const noLinks = () => Promise.reject(Object.assign(new Error('made by the test'), { code: 'EPERM', syscall: 'link' }))
+const noLinks = () =>
+  Promise.reject(Object.assign(new Error('made by the test'), { code: 'EPERM', syscall: 'link' }))
 const driver = createDirectoryDriver({ folder, ...(flags.includes('no-links') ? { hardLink: noLinks } : {}) })
 
 const hang = () => new Promise(() => setInterval(() => {}, 1000))

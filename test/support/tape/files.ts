@@ -4,7 +4,8 @@ import { createChecksums } from '../../../shared/extraction/checksums.ts'
 import type { TapeFile } from '../../../shared/tape/driver.ts'
 
 /** A name in a folder of its own. */
-export const freshName = (file = 'run12345.mid.gz') => `cygno-data/LNGS/${randomBytes(6).toString('hex')}/${file}`
+export const freshName = (file = 'run12345.mid.gz') =>
+  `cygno-data/LNGS/${randomBytes(6).toString('hex')}/${file}`
 
 /** A file as the catalogue would describe it, under a name of its own. */
 export async function tapeFileOf(bytes: Uint8Array, name = freshName()): Promise<TapeFile> {
@@ -15,4 +16,5 @@ export async function tapeFileOf(bytes: Uint8Array, name = freshName()): Promise
 }
 
 /** Buffers of megabytes as hashes: a difference is then one line of the report. */
-export const fingerprint = (bytes: Uint8Array | null) => (bytes === null ? null : createHash('sha256').update(bytes).digest('hex'))
+export const fingerprint = (bytes: Uint8Array | null) =>
+  bytes === null ? null : createHash('sha256').update(bytes).digest('hex')

@@ -15,7 +15,10 @@ export interface DriverFixture {
   bytesAt(name: string): Promise<Uint8Array | null>
   /** Lets services end what they work on; a driver that works by itself has nothing to do here. */
   settle(): Promise<void>
-  /** See test/support/tape/sources.ts: `memorySource`, or `startSourceServer` where the endpoint fetches by itself. */
+  /**
+   * See test/support/tape/sources.ts: `memorySource`, or `startSourceServer` where the endpoint fetches by
+   * itself.
+   */
   makeSource(name: string, bytes: Uint8Array, fault?: SourceFault): TestSource
   close(): Promise<void>
 }
@@ -25,12 +28,28 @@ export const folderOf = (file: TapeFile) => file.name.split('/').slice(0, 3).joi
 
 /** The fixture is made before the first test runs: hence a function that gives it. */
 export function createActions(fixture: () => DriverFixture) {
-  const look = (file: TapeFile, readBack: 'never' | 'if-needed' | 'always' = 'if-needed', reference: string | null = null) =>
-    fixture().driver.look(file, { reference, readBack }, never)
+  const look = (
+    file: TapeFile,
+    readBack: 'never' | 'if-needed' | 'always' = 'if-needed',
+    reference: string | null = null,
+  ) => fixture().driver.look(file, { reference, readBack }, never)
 
-  /** Copies and waits for its end, as track-tape does. What a service could not do ends as a TransientError, as for a driver that copies by itself. */
-  const copy = async (file: TapeFile, bytes: Uint8Array, fault: SourceFault = {}, attempt = 1): Promise<CopyResult | TapeLook> => {
-    const result = await fixture().driver.copy(file, fixture().makeSource(file.name, bytes, fault), { attempt }, never)
+  /**
+   * Copies and waits for its end, as track-tape does. What a service could not do ends as a TransientError,
+   * as for a driver that copies by itself.
+   */
+  const copy = async (
+    file: TapeFile,
+    bytes: Uint8Array,
+    fault: SourceFault = {},
+    attempt = 1,
+  ): Promise<CopyResult | TapeLook> => {
+    const result = await fixture().driver.copy(
+      file,
+      fixture().makeSource(file.name, bytes, fault),
+      { attempt },
+      never,
+    )
     if (result.kind !== 'submitted') return result
     await fixture().settle()
     const found = await look(file, 'if-needed', result.reference)

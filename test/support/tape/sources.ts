@@ -1,4 +1,7 @@
-/** Sources of copies for tests: in memory, and served over HTTP for endpoints that fetch by themselves; both can break and hang. */
+/**
+ * Sources of copies for tests: in memory, and served over HTTP for endpoints that fetch by themselves; both
+ * can break and hang.
+ */
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../../shared/errors.ts'
@@ -51,7 +54,12 @@ export function memorySource(
   }
 }
 
-async function* faulty(bytes: Uint8Array, fault: SourceFault, signal: AbortSignal, onBytes: (count: number) => void) {
+async function* faulty(
+  bytes: Uint8Array,
+  fault: SourceFault,
+  signal: AbortSignal,
+  onBytes: (count: number) => void,
+) {
   const end = Math.min(bytes.length, fault.breaksAfter ?? Infinity, fault.hangsAfter ?? Infinity)
   for (let at = 0; at < end; at += CHUNK_BYTES) {
     signal.throwIfAborted()
@@ -74,10 +82,15 @@ export interface SourceServer {
 
 /** A store of links on 127.0.0.1: GET and HEAD of whole objects. */
 export async function startSourceServer(): Promise<SourceServer> {
-  const served: { readonly bytes: Uint8Array; readonly fault: SourceFault; readonly source: { opened: number } }[] = []
+  const served: {
+    readonly bytes: Uint8Array
+    readonly fault: SourceFault
+    readonly source: { opened: number }
+  }[] = []
   const http = await startHttpServer(async (request, response) => {
     const entry = served[Number(new URL(request.url ?? '/', 'http://store').searchParams.get('object') ?? -1)]
-    if (entry === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return void response.writeHead(404).end()
+    if (entry === undefined || (request.method !== 'GET' && request.method !== 'HEAD'))
+      return void response.writeHead(404).end()
     response.writeHead(200, { 'content-length': entry.bytes.length, etag: '"served"' })
     if (request.method === 'HEAD') return void response.end()
     entry.source.opened += 1

@@ -12,7 +12,9 @@ describe('CYGNET_ROLES', () => {
       { group: 'cygno', role: 'shifter', tag: 'FLASH/2024' },
     ])
     expect(parseRoles('')).toEqual([])
-    expect(parseRoles('cn=cygno,ou=groups=reader:LNGS')).toEqual([{ group: 'cn=cygno,ou=groups', role: 'reader', tag: 'LNGS' }])
+    expect(parseRoles('cn=cygno,ou=groups=reader:LNGS')).toEqual([
+      { group: 'cn=cygno,ou=groups', role: 'reader', tag: 'LNGS' },
+    ])
   })
 
   it.each([
@@ -31,7 +33,9 @@ describe('CYGNET_ROLES', () => {
 })
 
 describe('a person', () => {
-  const grants = parseRoles('/cygno=reader:LNGS;/cygno/shifters=shifter:LNGS;/cygno/ops=operator:*;/lnf=reader:LNF')
+  const grants = parseRoles(
+    '/cygno=reader:LNGS;/cygno/shifters=shifter:LNGS;/cygno/ops=operator:*;/lnf=reader:LNF',
+  )
 
   it.each<[readonly string[], readonly string[]]>([
     [[], []],
@@ -73,7 +77,10 @@ describe('a person', () => {
         for (const right of RIGHTS)
           for (const tag of ['LNGS', 'LNF', 'MAN']) {
             const expected = given.some(
-              (each) => groups.includes(each.group) && rights[each.role]?.includes(right) && ['*', tag].includes(each.tag),
+              (each) =>
+                groups.includes(each.group) &&
+                rights[each.role]?.includes(right) &&
+                ['*', tag].includes(each.tag),
             )
             expect(allows(scopes, right, tag)).toBe(expected)
           }

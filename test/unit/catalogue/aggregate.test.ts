@@ -19,13 +19,28 @@ const file = (changes: Partial<FileSummary> = {}): FileSummary => ({
   ...changes,
 })
 const goesOn = (subrun: number, changes: Partial<FileSummary> = {}) =>
-  file({ subrun, stoppedEpoch: null, parameters: { run_description: 'first', number_of_events: null, stop_time: null }, ...changes })
+  file({
+    subrun,
+    stoppedEpoch: null,
+    parameters: { run_description: 'first', number_of_events: null, stop_time: null },
+    ...changes,
+  })
 
 describe('a run summed up from its files', () => {
   test('a run of one file is what its file is', () => {
     const summary = aggregateRun([file()])
-    expect(summary).toMatchObject({ complete: true, problem: null, fileCount: 1, sizeBytes: 100, eventCount: 10, md5: 'a'.repeat(32) })
-    expect(aggregateRun([file({ complete: false, problem: 'cut' })])).toMatchObject({ complete: false, problem: 'cut' })
+    expect(summary).toMatchObject({
+      complete: true,
+      problem: null,
+      fileCount: 1,
+      sizeBytes: 100,
+      eventCount: 10,
+      md5: 'a'.repeat(32),
+    })
+    expect(aggregateRun([file({ complete: false, problem: 'cut' })])).toMatchObject({
+      complete: false,
+      problem: 'cut',
+    })
     expect(aggregateRun([])).toBeNull()
   })
 
@@ -33,17 +48,39 @@ describe('a run summed up from its files', () => {
     const parts = [
       goesOn(0),
       goesOn(1),
-      file({ subrun: 2, parameters: { run_description: 'last', number_of_events: 30, stop_time: '2026-01-15 09:03:00' } }),
+      file({
+        subrun: 2,
+        parameters: { run_description: 'last', number_of_events: 30, stop_time: '2026-01-15 09:03:00' },
+      }),
     ]
     const summary = aggregateRun(parts)
-    expect(summary).toMatchObject({ complete: true, problem: null, sizeBytes: 300, eventCount: 30, md5: null, stoppedEpoch: 1060 })
-    expect(summary?.parameters).toMatchObject({ run_description: 'first', number_of_events: 30, stop_time: '2026-01-15 09:03:00' })
-    expect(aggregateRun(parts.slice(0, 2))).toMatchObject({ complete: false, problem: expect.stringContaining('subrun 2 is awaited') })
-    expect(aggregateRun([goesOn(0), file({ subrun: 2 })])).toMatchObject({ complete: false, problem: 'subruns missing: 1' })
+    expect(summary).toMatchObject({
+      complete: true,
+      problem: null,
+      sizeBytes: 300,
+      eventCount: 30,
+      md5: null,
+      stoppedEpoch: 1060,
+    })
+    expect(summary?.parameters).toMatchObject({
+      run_description: 'first',
+      number_of_events: 30,
+      stop_time: '2026-01-15 09:03:00',
+    })
+    expect(aggregateRun(parts.slice(0, 2))).toMatchObject({
+      complete: false,
+      problem: expect.stringContaining('subrun 2 is awaited'),
+    })
+    expect(aggregateRun([goesOn(0), file({ subrun: 2 })])).toMatchObject({
+      complete: false,
+      problem: 'subruns missing: 1',
+    })
   })
 
   test('the order in which subruns arrive makes no difference, and ten come after nine', () => {
-    const parts = Array.from({ length: 12 }, (_, subrun) => (subrun === 11 ? file({ subrun }) : goesOn(subrun)))
+    const parts = Array.from({ length: 12 }, (_, subrun) =>
+      subrun === 11 ? file({ subrun }) : goesOn(subrun),
+    )
     const summary = aggregateRun(parts)
     expect(aggregateRun(parts.toReversed())).toEqual(summary)
     expect(summary?.complete).toBe(true)
@@ -51,7 +88,9 @@ describe('a run summed up from its files', () => {
   })
 
   test('an incomplete subrun makes the run incomplete and says why', () => {
-    expect(aggregateRun([goesOn(0, { complete: false, problem: 'the gzip stream is cut' }), file({ subrun: 1 })])).toMatchObject({
+    expect(
+      aggregateRun([goesOn(0, { complete: false, problem: 'the gzip stream is cut' }), file({ subrun: 1 })]),
+    ).toMatchObject({
       complete: false,
       problem: 'the gzip stream is cut',
     })
@@ -66,7 +105,13 @@ describe('a run summed up from its files', () => {
       lastModified: new Date('2026-02-01T00:00:00Z'),
     })
     const summary = aggregateRun([cut, file()])
-    expect(summary).toMatchObject({ complete: true, eventCount: 10, sizeBytes: 100, fileCount: 2, keys: ['LNGS/run00005.mid.gz'] })
+    expect(summary).toMatchObject({
+      complete: true,
+      eventCount: 10,
+      sizeBytes: 100,
+      fileCount: 2,
+      keys: ['LNGS/run00005.mid.gz'],
+    })
     expect(summary?.problem).toContain('several files')
   })
 
@@ -78,7 +123,11 @@ describe('a run summed up from its files', () => {
   })
 
   test('one disagreeing checksum makes the run a mismatch', () => {
-    expect(aggregateRun([goesOn(0, { integrity: 'mismatch' }), file({ subrun: 1 })])?.integrity).toBe('mismatch')
-    expect(aggregateRun([goesOn(0, { integrity: 'unstated' }), file({ subrun: 1 })])?.integrity).toBe('unstated')
+    expect(aggregateRun([goesOn(0, { integrity: 'mismatch' }), file({ subrun: 1 })])?.integrity).toBe(
+      'mismatch',
+    )
+    expect(aggregateRun([goesOn(0, { integrity: 'unstated' }), file({ subrun: 1 })])?.integrity).toBe(
+      'unstated',
+    )
   })
 })

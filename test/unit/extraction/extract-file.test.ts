@@ -39,34 +39,45 @@ const files = { '': run, '.gz': gzip, '.lz4': lz4(run), '.bz2': bzip2(run, 4000)
 const suffixes = Object.keys(files) as (keyof typeof files)[]
 
 describe('a sound file', () => {
-  it.each(suffixes)('named .mid%s is described completely, with the checksums of the file itself', async (suffix) => {
-    const file = files[suffix]
-    const metadata = await extract(file, `run${RUN_NUMBER}.mid${suffix}`)
-    expect(metadata).toMatchObject({
-      runNumber: RUN_NUMBER,
-      subrun: null,
-      complete: true,
-      problem: null,
-      warnings: [],
-      sizeBytes: file.length,
-      uncompressedBytes: run.length,
-      eventCount: 7,
-      camera: { width: 16, height: 16 },
-      digitizers: [
-        { model: 1742, samplesPerChannel: 1024 },
-        { model: 1720, samplesPerChannel: 4000 },
-      ],
-      odb: { exposure_sec: 0.3, run_number: RUN_NUMBER },
-    })
-    expect(metadata.checksums.md5).toBe(createHash('md5').update(file).digest('hex'))
-  })
+  it.each(suffixes)(
+    'named .mid%s is described completely, with the checksums of the file itself',
+    async (suffix) => {
+      const file = files[suffix]
+      const metadata = await extract(file, `run${RUN_NUMBER}.mid${suffix}`)
+      expect(metadata).toMatchObject({
+        runNumber: RUN_NUMBER,
+        subrun: null,
+        complete: true,
+        problem: null,
+        warnings: [],
+        sizeBytes: file.length,
+        uncompressedBytes: run.length,
+        eventCount: 7,
+        camera: { width: 16, height: 16 },
+        digitizers: [
+          { model: 1742, samplesPerChannel: 1024 },
+          { model: 1720, samplesPerChannel: 4000 },
+        ],
+        odb: { exposure_sec: 0.3, run_number: RUN_NUMBER },
+      })
+      expect(metadata.checksums.md5).toBe(createHash('md5').update(file).digest('hex'))
+    },
+  )
 
   it('of a subrun says which', async () => {
-    expect(await extract(gzip, `run${RUN_NUMBER}sub0003.mid.gz`)).toMatchObject({ runNumber: RUN_NUMBER, subrun: 3, warnings: [] })
+    expect(await extract(gzip, `run${RUN_NUMBER}sub0003.mid.gz`)).toMatchObject({
+      runNumber: RUN_NUMBER,
+      subrun: 3,
+      warnings: [],
+    })
   })
 
   it('may have any name: the begin-of-run event tells the run', async () => {
-    expect(await extract(gzip, 'something.mid.gz')).toMatchObject({ runNumber: RUN_NUMBER, subrun: null, complete: true })
+    expect(await extract(gzip, 'something.mid.gz')).toMatchObject({
+      runNumber: RUN_NUMBER,
+      subrun: null,
+      complete: true,
+    })
   })
 
   it('reports its progress up to its size', async () => {
@@ -77,8 +88,16 @@ describe('a sound file', () => {
   })
 
   it('renders as one JSON object with sentences', async () => {
-    const rendered = JSON.parse(JSON.stringify(renderMetadata(await extract(gzip.slice(0, -20), NAME), 'LNGS')))
-    expect(rendered).toMatchObject({ runNumber: RUN_NUMBER, tag: 'LNGS', complete: false, problemCode: 'gzip-truncated', warnings: [] })
+    const rendered = JSON.parse(
+      JSON.stringify(renderMetadata(await extract(gzip.slice(0, -20), NAME), 'LNGS')),
+    )
+    expect(rendered).toMatchObject({
+      runNumber: RUN_NUMBER,
+      tag: 'LNGS',
+      complete: false,
+      problemCode: 'gzip-truncated',
+      warnings: [],
+    })
     expect(rendered.problem).toContain(`cut at byte ${gzip.length - 20}`)
     expect(rendered.md5).toMatch(/^[0-9a-f]{32}$/)
   })
@@ -118,7 +137,9 @@ describe('a faulty file', () => {
   })
 
   it('a bit flipped inside the data, where only the checksum notices', async () => {
-    const stored = new Uint8Array(concat(gzip.slice(0, 10), deflateRawSync(run, { level: 0 }), gzip.slice(-8)))
+    const stored = new Uint8Array(
+      concat(gzip.slice(0, 10), deflateRawSync(run, { level: 0 }), gzip.slice(-8)),
+    )
     const pixelAt = 10 + 5 + eventOffset(run, THIRD_CAMERA_EVENT) + 200
     const metadata = await extract(
       withByte(stored, pixelAt, (byte) => byte ^ 4),
@@ -129,9 +150,22 @@ describe('a faulty file', () => {
 
   it('trailing zeros, an empty member, several members: fine', async () => {
     const half = eventOffset(run, THIRD_CAMERA_EVENT) + 3
-    const members = concat(gzipSync(run.subarray(0, half)), gzipSync(new Uint8Array(0)), gzipSync(run.subarray(half)))
-    for (const file of [concat(gzip, new Uint8Array(1000)), concat(gzip, gzipSync(new Uint8Array(0))), members])
-      expect(await extract(file, NAME)).toMatchObject({ complete: true, eventCount: 7, warnings: [], sizeBytes: file.length })
+    const members = concat(
+      gzipSync(run.subarray(0, half)),
+      gzipSync(new Uint8Array(0)),
+      gzipSync(run.subarray(half)),
+    )
+    for (const file of [
+      concat(gzip, new Uint8Array(1000)),
+      concat(gzip, gzipSync(new Uint8Array(0))),
+      members,
+    ])
+      expect(await extract(file, NAME)).toMatchObject({
+        complete: true,
+        eventCount: 7,
+        warnings: [],
+        sizeBytes: file.length,
+      })
   })
 
   it.each(['.gz', '.lz4', '.bz2'] as const)(
@@ -139,7 +173,11 @@ describe('a faulty file', () => {
     async (suffix) => {
       const file = files[suffix]
       const metadata = await extract(concat(file, noise(123)), `run${RUN_NUMBER}.mid${suffix}`)
-      expect(metadata).toMatchObject({ complete: true, eventCount: 7, warnings: [{ code: 'trailing-garbage', offset: file.length }] })
+      expect(metadata).toMatchObject({
+        complete: true,
+        eventCount: 7,
+        warnings: [{ code: 'trailing-garbage', offset: file.length }],
+      })
       expect(metadata.warnings[0]?.message).toContain('123 bytes')
     },
   )
@@ -161,7 +199,11 @@ describe('a faulty file', () => {
 
   it('cut at an event boundary: no end-of-run event', async () => {
     const file = run.slice(0, eventOffset(run, THIRD_CAMERA_EVENT))
-    expect(await extract(file)).toMatchObject({ complete: false, eventCount: 3, problem: { code: 'no-end-of-run', offset: file.length } })
+    expect(await extract(file)).toMatchObject({
+      complete: false,
+      eventCount: 3,
+      problem: { code: 'no-end-of-run', offset: file.length },
+    })
   })
 
   it('cut inside the begin-of-run dump: the run number is known, no run parameters', async () => {
@@ -176,15 +218,27 @@ describe('a faulty file', () => {
 
   it('cut inside an event: the whole events, the offset of the cut', async () => {
     const file = run.slice(0, eventOffset(run, THIRD_CAMERA_EVENT) + 100)
-    expect(await extract(file)).toMatchObject({ complete: false, eventCount: 3, problem: { code: 'cut-in-event', offset: file.length } })
+    expect(await extract(file)).toMatchObject({
+      complete: false,
+      eventCount: 3,
+      problem: { code: 'cut-in-event', offset: file.length },
+    })
   })
 
   it('an event or a bank larger than its container: that event is damaged, the others are kept', async () => {
     const start = eventOffset(run, THIRD_CAMERA_EVENT)
     const bank = await extract(withU32(run, start + 32, 0x00ffffff))
-    expect(bank).toMatchObject({ complete: false, eventCount: 6, problem: { code: 'event-damaged', offset: start } })
+    expect(bank).toMatchObject({
+      complete: false,
+      eventCount: 6,
+      problem: { code: 'event-damaged', offset: start },
+    })
     const whole = await extract(withU32(run, start + 12, 0x7fffffff))
-    expect(whole).toMatchObject({ complete: false, eventCount: 3, problem: { code: 'event-too-large', offset: start } })
+    expect(whole).toMatchObject({
+      complete: false,
+      eventCount: 3,
+      problem: { code: 'event-too-large', offset: start },
+    })
   })
 
   it('a wrong size of all banks or magic: warnings, complete', async () => {
@@ -202,14 +256,25 @@ describe('a faulty file', () => {
   })
 
   it('an unreadable dump is a warning, never fatal', async () => {
-    const metadata = await extract(concat(beginOfRun(RUN_NUMBER, text('{"Runinfo": ')), cameraEvent(0), endOfRun()))
-    expect(metadata).toMatchObject({ complete: true, eventCount: 1, runNumber: RUN_NUMBER, warnings: [{ code: 'odb-unreadable' }] })
+    const metadata = await extract(
+      concat(beginOfRun(RUN_NUMBER, text('{"Runinfo": ')), cameraEvent(0), endOfRun()),
+    )
+    expect(metadata).toMatchObject({
+      complete: true,
+      eventCount: 1,
+      runNumber: RUN_NUMBER,
+      warnings: [{ code: 'odb-unreadable' }],
+    })
     expect(metadata.warnings[0]?.message).toContain('begin-of-run')
   })
 
   it('a name with another run number: a warning, the header wins', async () => {
     const metadata = await extract(run, 'run00007.mid')
-    expect(metadata).toMatchObject({ complete: true, runNumber: RUN_NUMBER, warnings: [{ code: 'run-number-mismatch' }] })
+    expect(metadata).toMatchObject({
+      complete: true,
+      runNumber: RUN_NUMBER,
+      warnings: [{ code: 'run-number-mismatch' }],
+    })
     expect(metadata.warnings[0]?.message).toMatch(/run 7,.*run 12345/)
   })
 
@@ -232,7 +297,9 @@ describe('a faulty file', () => {
       { name: 'DGH0', type: TID.uint32, data: digitizerHeader().slice(0, 9) },
       { name: 'CAM0', type: TID.uint16, data: noise(7) },
     ]
-    const metadata = await extract(concat(beginOfRun(), event(1, 0, encodeBanks('bank32', banks)), endOfRun()))
+    const metadata = await extract(
+      concat(beginOfRun(), event(1, 0, encodeBanks('bank32', banks)), endOfRun()),
+    )
     expect(metadata).toMatchObject({ complete: true, camera: null, digitizers: null })
     expect(codes(metadata).toSorted()).toEqual(['camera-size-unknown', 'digitizer-header-unreadable'])
   })
@@ -250,16 +317,22 @@ describe('any cut of any compression', () => {
   it.each(suffixes)('of .mid%s gives a partial result or says that nothing is readable', async (suffix) => {
     const file = files[suffix]
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 0, max: file.length - 1 }), fc.integer({ min: 1, max: 5000 }), async (length, pieceBytes) => {
-        const cut = file.slice(0, length)
-        const result = await extract(cut, `run${RUN_NUMBER}.mid${suffix}`, { pieceBytes }).catch((error: unknown) => error)
-        if (result instanceof InvalidInputError) return
-        const metadata = result as FileMetadata
-        expect(metadata.complete).toBe(false)
-        expect(metadata.problem).not.toBeNull()
-        expect(metadata.eventCount).toBeLessThanOrEqual(7)
-        expect(metadata.checksums.md5).toBe(createHash('md5').update(cut).digest('hex'))
-      }),
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: file.length - 1 }),
+        fc.integer({ min: 1, max: 5000 }),
+        async (length, pieceBytes) => {
+          const cut = file.slice(0, length)
+          const result = await extract(cut, `run${RUN_NUMBER}.mid${suffix}`, { pieceBytes }).catch(
+            (error: unknown) => error,
+          )
+          if (result instanceof InvalidInputError) return
+          const metadata = result as FileMetadata
+          expect(metadata.complete).toBe(false)
+          expect(metadata.problem).not.toBeNull()
+          expect(metadata.eventCount).toBeLessThanOrEqual(7)
+          expect(metadata.checksums.md5).toBe(createHash('md5').update(cut).digest('hex'))
+        },
+      ),
       { numRuns: 60 },
     )
   })

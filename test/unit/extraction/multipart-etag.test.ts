@@ -16,7 +16,8 @@ describe('the ETag of a multipart upload', () => {
         fc.integer({ min: 1, max: 50 }),
         (bytes, partBytes, pieceBytes) => {
           const etag = new MultipartEtag(partBytes)
-          for (let at = 0; at < bytes.length; at += pieceBytes) etag.update(bytes.subarray(at, at + pieceBytes))
+          for (let at = 0; at < bytes.length; at += pieceBytes)
+            etag.update(bytes.subarray(at, at + pieceBytes))
           const parts = Array.from({ length: Math.max(1, Math.ceil(bytes.length / partBytes)) }, (_, part) =>
             md5(bytes.subarray(part * partBytes, (part + 1) * partBytes)),
           )
@@ -44,7 +45,11 @@ describe('the ETag of a multipart upload', () => {
 
   test('counts when it agrees; a wrong guess of the part size is no disagreement', () => {
     const computed = { md5: 'm', sha256: 's', adler32: 'a', multipartEtag: 'x-2' }
-    expect(integrityOf(compareDigests([{ by: 'etag', digests: { multipartEtag: 'x-2' } }], computed))).toBe('verified')
-    expect(integrityOf(compareDigests([{ by: 'etag', digests: { multipartEtag: 'y-2' } }], computed))).toBe('unstated')
+    expect(integrityOf(compareDigests([{ by: 'etag', digests: { multipartEtag: 'x-2' } }], computed))).toBe(
+      'verified',
+    )
+    expect(integrityOf(compareDigests([{ by: 'etag', digests: { multipartEtag: 'y-2' } }], computed))).toBe(
+      'unstated',
+    )
   })
 })

@@ -1,4 +1,7 @@
-/** Files decompressed by a program (igzip, bzip2) and in this process: the results must be the same, for sound and for damaged files. */
+/**
+ * Files decompressed by a program (igzip, bzip2) and in this process: the results must be the same, for sound
+ * and for damaged files.
+ */
 import { spawnSync } from 'node:child_process'
 import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -7,9 +10,19 @@ import { isOneGzipMember } from '../../../shared/extraction/gzip-tail.ts'
 import { BZIP2, IGZIP } from '../../../shared/extraction/walk-file.ts'
 import { ByteSource } from '../../../shared/midas/decompress/byte-source.ts'
 import { bzip2 } from '../../support/bzip2-encode.ts'
-import { concat, extract, inPieces, noise, RUN_NUMBER, smallRun, text, withByte } from '../../support/midas-run.ts'
+import {
+  concat,
+  extract,
+  inPieces,
+  noise,
+  RUN_NUMBER,
+  smallRun,
+  text,
+  withByte,
+} from '../../support/midas-run.ts'
 
-const isInstalled = (program: string): boolean => spawnSync(program, ['--help'], { stdio: 'ignore', input: '' }).error === undefined
+const isInstalled = (program: string): boolean =>
+  spawnSync(program, ['--help'], { stdio: 'ignore', input: '' }).error === undefined
 const hasIgzip = isInstalled('igzip')
 const hasBzip2 = isInstalled('bzip2')
 if (!hasIgzip) console.warn('skipped: igzip is not installed (apt-get install isal)')
@@ -45,14 +58,22 @@ function faultyFiles(file: Uint8Array, empty: Uint8Array): (readonly [string, Ui
   ]
 }
 
-const outcome = (file: Uint8Array, name: string, programs: typeof always | typeof never, pieceBytes = 1000): Promise<unknown> =>
+const outcome = (
+  file: Uint8Array,
+  name: string,
+  programs: typeof always | typeof never,
+  pieceBytes = 1000,
+): Promise<unknown> =>
   extract(file, name, { programs, pieceBytes }).catch((error: Error) => `${error.name}: ${error.message}`)
 
 describe.skipIf(!hasIgzip)('igzip gives what zlib gives', () => {
-  it.each(faultyFiles(new Uint8Array(gzipSync(run)), new Uint8Array(gzipSync(new Uint8Array(0)))))('a gzip file %s', async (_, file) => {
-    const name = `run${RUN_NUMBER}.mid.gz`
-    expect(await outcome(file, name, always)).toEqual(await outcome(file, name, never))
-  })
+  it.each(faultyFiles(new Uint8Array(gzipSync(run)), new Uint8Array(gzipSync(new Uint8Array(0)))))(
+    'a gzip file %s',
+    async (_, file) => {
+      const name = `run${RUN_NUMBER}.mid.gz`
+      expect(await outcome(file, name, always)).toEqual(await outcome(file, name, never))
+    },
+  )
 
   it('a file that is no MIDAS', async () => {
     const file = new Uint8Array(gzipSync(noise(500_000)))
@@ -74,10 +95,14 @@ describe('a program', () => {
   it('that is not installed reads nothing, and the file is decompressed here', async () => {
     const missing = { command: 'no-such-program-anywhere', arguments: [] }
     const bytes = source(noise(5000))
-    expect(await decompressByProcess(missing, bytes, () => {}, signal)).toMatchObject({ outcome: 'unavailable' })
+    expect(await decompressByProcess(missing, bytes, () => {}, signal)).toMatchObject({
+      outcome: 'unavailable',
+    })
     expect(bytes.position).toBe(0)
     const programs = { gzip: missing, bzip2: missing, minimumBytes: 1 }
-    expect(await extract(new Uint8Array(gzipSync(run)), `run${RUN_NUMBER}.mid.gz`, { programs })).toMatchObject({ complete: true })
+    expect(
+      await extract(new Uint8Array(gzipSync(run)), `run${RUN_NUMBER}.mid.gz`, { programs }),
+    ).toMatchObject({ complete: true })
   })
 
   it.each([
@@ -85,7 +110,12 @@ describe('a program', () => {
     ['complains', ['-c', 'cat; echo trouble >&2']],
     ['stops reading early', ['-c', 'head -c 10']],
   ])('that %s is not trusted', async (_, args) => {
-    const end = await decompressByProcess({ command: 'sh', arguments: args }, source(noise(3_000_000)), () => {}, signal)
+    const end = await decompressByProcess(
+      { command: 'sh', arguments: args },
+      source(noise(3_000_000)),
+      () => {},
+      signal,
+    )
     expect(end.outcome).toBe('failed')
   })
 
@@ -99,7 +129,9 @@ describe('a program', () => {
         if (how === 'throw') throw new Error('enough')
         stop.abort(new Error('enough'))
       }
-      await expect(decompressByProcess(shell, source(noise(3_000_000)), sink, stop.signal)).rejects.toThrow('enough')
+      await expect(decompressByProcess(shell, source(noise(3_000_000)), sink, stop.signal)).rejects.toThrow(
+        'enough',
+      )
       expect(() => process.kill(pid, 0)).toThrow(/ESRCH/)
     }
   })
@@ -109,10 +141,14 @@ describe('a program', () => {
     async function* stuck() {
       yield noise(10)
       setImmediate(() => stop.abort(new Error('enough')))
-      await new Promise((_, reject) => stop.signal.addEventListener('abort', () => reject(stop.signal.reason)))
+      await new Promise((_, reject) =>
+        stop.signal.addEventListener('abort', () => reject(stop.signal.reason)),
+      )
     }
     const bytes = new ByteSource(stuck())
-    await expect(decompressByProcess({ command: 'cat', arguments: [] }, bytes, () => {}, stop.signal)).rejects.toThrow('enough')
+    await expect(
+      decompressByProcess({ command: 'cat', arguments: [] }, bytes, () => {}, stop.signal),
+    ).rejects.toThrow('enough')
   })
 })
 

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { dateTimeOfCtime, runlogColumns, runParameters, runTimes } from '../../../shared/extraction/run-parameters.ts'
+import {
+  dateTimeOfCtime,
+  runlogColumns,
+  runParameters,
+  runTimes,
+} from '../../../shared/extraction/run-parameters.ts'
 import { type OdbSpec, odb, odbDirectory } from '../../../shared/midas/odb/spec.ts'
 import { odbTree } from '../../../shared/midas/odb/tree.ts'
 
@@ -28,20 +33,33 @@ function dump(runinfo: OdbSpec, more: OdbSpec = {}) {
       storage_flag_default: odb.int(-1),
       storage_flag_mid_written: odb.int(0),
       SourceState: { source_type: odb.int(1), source_position: odb.float(17.5) },
-      TriggerState: { discrimination_threshold: odb.int(2), trigger_veto_time: odb.float(100), trigger_logic: odb.int(7) },
+      TriggerState: {
+        discrimination_threshold: odb.int(2),
+        trigger_veto_time: odb.float(100),
+        trigger_logic: odb.int(7),
+      },
     },
     Equipment: {
       HV: { Variables: { Demand: odb.float(demand), ChState: odb.dword([1, 0]) } },
       GasSystem: { Variables: { Demand: odb.float(gas) } },
       Trigger: { Statistics: { 'Events sent': odb.double(402) } },
     },
-    Sequencer: { Command: { 'Load filename': odb.string('standard.msl') }, State: { Running: odb.bool(false) } },
+    Sequencer: {
+      Command: { 'Load filename': odb.string('standard.msl') },
+      State: { Running: odb.bool(false) },
+    },
     ...more,
   })
 }
 
-const atBegin = dump({ 'Stop time': odb.string('Mon May  1 18:40:00 2023'), 'Stop time binary': odb.dword(0) })
-const atEnd = dump({ 'Stop time': odb.string('Mon May  1 18:51:28 2023'), 'Stop time binary': odb.dword(START + 9) })
+const atBegin = dump({
+  'Stop time': odb.string('Mon May  1 18:40:00 2023'),
+  'Stop time binary': odb.dword(0),
+})
+const atEnd = dump({
+  'Stop time': odb.string('Mon May  1 18:51:28 2023'),
+  'Stop time binary': odb.dword(START + 9),
+})
 
 describe('the run parameters', () => {
   test('fill every Runlog column from its ODB path', () => {
@@ -102,19 +120,32 @@ describe('the run parameters', () => {
       storage_local_status: -1,
       run_number: 17159,
     })
-    const stale = dump({ 'Stop time': odb.string('Mon May  1 18:40:00 2023'), 'Stop time binary': odb.dword(START - 679) })
+    const stale = dump({
+      'Stop time': odb.string('Mon May  1 18:40:00 2023'),
+      'Stop time binary': odb.dword(START - 679),
+    })
     expect(runTimes(stale, null)).toEqual({ startedAt: START, stoppedAt: null })
     expect(runParameters(stale, null).stop_time).toBeNull()
   })
 
   test('of a subrun in the middle of a run have no stop and no number of events', () => {
-    const subrunEnd = dump({ 'Stop time': odb.string('Mon May  1 18:40:00 2023'), 'Stop time binary': odb.dword(0) })
-    expect(runParameters(atBegin, subrunEnd)).toMatchObject({ stop_time: null, number_of_events: null, storage_local_status: -1 })
+    const subrunEnd = dump({
+      'Stop time': odb.string('Mon May  1 18:40:00 2023'),
+      'Stop time binary': odb.dword(0),
+    })
+    expect(runParameters(atBegin, subrunEnd)).toMatchObject({
+      stop_time: null,
+      number_of_events: null,
+      storage_local_status: -1,
+    })
     expect(runTimes(atBegin, subrunEnd)).toEqual({ startedAt: START, stoppedAt: null })
   })
 
   test('do not take a stop before the start', () => {
-    const before = dump({ 'Stop time': odb.string('Mon May  1 18:40:00 2023'), 'Stop time binary': odb.dword(START - 1) })
+    const before = dump({
+      'Stop time': odb.string('Mon May  1 18:40:00 2023'),
+      'Stop time binary': odb.dword(START - 1),
+    })
     expect(runTimes(atBegin, before).stoppedAt).toBeNull()
     expect(runParameters(atBegin, before).stop_time).toBeNull()
   })
@@ -132,13 +163,16 @@ describe('the run parameters', () => {
 
 describe('a value that does not fit its column is null', () => {
   const column = (name: string, spec: OdbSpec) => runParameters(dump({}, spec), null)[name]
-  const exposure = (value: Parameters<typeof odb.double>[0]) => column('exposure_sec', { Configurations: { Exposure: odb.double(value) } })
+  const exposure = (value: Parameters<typeof odb.double>[0]) =>
+    column('exposure_sec', { Configurations: { Exposure: odb.double(value) } })
 
   test('numbers: never NaN or infinite', () => {
     expect(exposure(0.3)).toBe(0.3)
     expect(exposure(Number.NaN)).toBeNull()
     expect(exposure(Number.POSITIVE_INFINITY)).toBeNull()
-    expect(column('source_position', { Configurations: { SourceState: { source_position: odb.double(1e39) } } })).toBeNull()
+    expect(
+      column('source_position', { Configurations: { SourceState: { source_position: odb.double(1e39) } } }),
+    ).toBeNull()
   })
 
   test('an array where one value is meant, except an array of one', () => {
@@ -148,7 +182,9 @@ describe('a value that does not fit its column is null', () => {
 
   test('text for a number, a number for text, a fraction for an integer, an integer out of range', () => {
     expect(column('exposure_sec', { Configurations: { Exposure: odb.string('0.3') } })).toBeNull()
-    expect(column('run_description', { Experiment: { 'Run Parameters': { 'Run description': odb.int(3) } } })).toBeNull()
+    expect(
+      column('run_description', { Experiment: { 'Run Parameters': { 'Run description': odb.int(3) } } }),
+    ).toBeNull()
     expect(column('run_type', { Configurations: { run_type: odb.double(0.5) } })).toBeNull()
     expect(column('run_type', { Configurations: { run_type: odb.dword(0xffffffff) } })).toBeNull()
     expect(column('HV_STATE', { Equipment: { HV: { Variables: { ChState: odb.int([-1]) } } } })).toBeNull()
@@ -156,7 +192,12 @@ describe('a value that does not fit its column is null', () => {
 
   test('a boolean is 1 or 0, from a BOOL or from a number that is one', () => {
     const pedestal = (spec: OdbSpec[string]) => column('pedestal_run', { Configurations: { Pedestal: spec } })
-    expect([pedestal(odb.bool(true)), pedestal(odb.bool(false)), pedestal(odb.int(1)), pedestal(odb.int(2))]).toEqual([1, 0, 1, null])
+    expect([
+      pedestal(odb.bool(true)),
+      pedestal(odb.bool(false)),
+      pedestal(odb.int(1)),
+      pedestal(odb.int(2)),
+    ]).toEqual([1, 0, 1, null])
   })
 
   test('text is cut to what its column holds, never inside a character', () => {
@@ -164,9 +205,11 @@ describe('a value that does not fit its column is null', () => {
       Experiment: { 'Run Parameters': { 'Run description': odb.string('é'.repeat(40_000)) } },
     })
     expect(description).toBe('é'.repeat(32_767))
-    expect(column('sequence_filename', { Sequencer: { Command: { 'Load filename': odb.string('😀'.repeat(300)) } } })).toBe(
-      '😀'.repeat(255),
-    )
+    expect(
+      column('sequence_filename', {
+        Sequencer: { Command: { 'Load filename': odb.string('😀'.repeat(300)) } },
+      }),
+    ).toBe('😀'.repeat(255))
   })
 })
 

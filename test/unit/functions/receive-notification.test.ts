@@ -15,14 +15,18 @@ type RequestBody = string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>
 function webhook(overrides: Partial<WebhookPorts> = {}) {
   const fake = fakePorts(overrides)
   const app = createWebhook(fake.ports)
-  const post = async (body: RequestBody, { path = '/', headers = { authorization: `Bearer ${TOKEN}` } as Record<string, string> } = {}) => {
+  const post = async (
+    body: RequestBody,
+    { path = '/', headers = { authorization: `Bearer ${TOKEN}` } as Record<string, string> } = {},
+  ) => {
     const init: RequestInit & { duplex?: 'half' } = { method: 'POST', body, headers, duplex: 'half' }
     return await app.request(path, init)
   }
   return { ...fake, app, post }
 }
 
-const payload = (...keys: readonly string[]) => JSON.stringify({ Records: keys.map((key) => record({ key })) })
+const payload = (...keys: readonly string[]) =>
+  JSON.stringify({ Records: keys.map((key) => record({ key })) })
 const RUN = 'LNGS/run12345.mid.gz'
 
 /** A body that comes in pieces without a stated length, as a client with chunked encoding sends it. */
@@ -74,7 +78,11 @@ describe('an arrival is in the ledger and the queue before the store hears 200',
 
   test('objects that no function works on leave no trace', async () => {
     const { post, recorded, sent } = webhook({ concerns: ({ key }) => key.startsWith('LNGS/') })
-    expect(await (await post(payload('EVENTS/LNGS_1_2.dat', RUN))).json()).toEqual({ arrivals: 1, ignored: 1, parked: 0 })
+    expect(await (await post(payload('EVENTS/LNGS_1_2.dat', RUN))).json()).toEqual({
+      arrivals: 1,
+      ignored: 1,
+      parked: 0,
+    })
     expect(recorded).toEqual(sent)
     expect(sent.map((arrival) => arrival.key)).toEqual([RUN])
   })
@@ -120,7 +128,9 @@ describe('what is not understood is parked, and answered 200', () => {
     const body = payload('', RUN, '', '%')
     expect(await (await post(body)).json()).toEqual({ arrivals: 1, ignored: 0, parked: 3 })
     expect(sent.map((arrival) => arrival.key)).toEqual([RUN])
-    expect(parked).toEqual([{ body, reason: 'the object key is empty (2 records); the object key has a malformed % escape' }])
+    expect(parked).toEqual([
+      { body, reason: 'the object key is empty (2 records); the object key has a malformed % escape' },
+    ])
   })
 
   test('bytes that are no text are kept as base64', async () => {
@@ -151,7 +161,9 @@ describe('bodies', () => {
     const { post, parked } = webhook()
     const zipped = new Uint8Array(gzipSync(payload(RUN))).slice(0, 40)
     expect((await post(zipped)).status).toBe(200)
-    expect(parked).toEqual([{ body: Buffer.from(zipped).toString('base64'), reason: 'the body is damaged gzip (kept as base64)' }])
+    expect(parked).toEqual([
+      { body: Buffer.from(zipped).toString('base64'), reason: 'the body is damaged gzip (kept as base64)' },
+    ])
   })
 
   test('413 for a body over the limit, and for gzip that grows over it', async () => {
@@ -189,7 +201,11 @@ describe('who may post', () => {
     ['Ceph: the token in the path', `/ceph/${TOKEN}`, {}],
     ['the token alone in the path', `/${TOKEN}`, {}],
     ['Ceph behind an API Gateway', `/webhook/ceph/${TOKEN}`, {}],
-    ['the token in the path, and a wrong one in the header', `/ceph/${TOKEN}`, { authorization: 'Bearer wrong' }],
+    [
+      'the token in the path, and a wrong one in the header',
+      `/ceph/${TOKEN}`,
+      { authorization: 'Bearer wrong' },
+    ],
   ])('%s', async (_, path, headers) => {
     const { post, sent } = webhook()
     expect((await post(payload(RUN), { path, headers })).status).toBe(200)
@@ -218,7 +234,9 @@ describe('who may post', () => {
 
   test('a token with signs that paths encode', async () => {
     const { post, sent } = webhook({ token: 'a/b c+d%' })
-    expect((await post(payload(RUN), { path: `/ceph/${encodeURIComponent('a/b c+d%')}`, headers: {} })).status).toBe(200)
+    expect(
+      (await post(payload(RUN), { path: `/ceph/${encodeURIComponent('a/b c+d%')}`, headers: {} })).status,
+    ).toBe(200)
     expect(sent).toHaveLength(1)
   })
 

@@ -13,18 +13,31 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }))
 /** A program that notes how it was called and then does as the script says. */
 function fake(name: string, script = 'exit 0'): string {
   const path = join(folder, name)
-  writeFileSync(path, `#!/bin/sh\necho "${name} $DEBIAN_FRONTEND $*" >> ${join(folder, 'calls')}\n${script}\n`)
+  writeFileSync(
+    path,
+    `#!/bin/sh\necho "${name} $DEBIAN_FRONTEND $*" >> ${join(folder, 'calls')}\n${script}\n`,
+  )
   chmodSync(path, 0o755)
   return path
 }
 
-const calls = () => (existsSync(join(folder, 'calls')) ? readFileSync(join(folder, 'calls'), 'utf8').trimEnd().split('\n') : [])
+const calls = () =>
+  existsSync(join(folder, 'calls')) ? readFileSync(join(folder, 'calls'), 'utf8').trimEnd().split('\n') : []
 const request = { packages: ['mariadb-server-core'], reason: 'MariaDB' }
 
 test('as root it installs, without questions, and says so in one line', async () => {
   const lines: string[] = []
-  await installWithApt({ ...request, aptGet: fake('apt-get'), root: true, onProgress: (line) => lines.push(line) })
-  expect(calls()).toEqual([expect.stringMatching(/^apt-get noninteractive .*install -y --no-install-recommends mariadb-server-core$/)])
+  await installWithApt({
+    ...request,
+    aptGet: fake('apt-get'),
+    root: true,
+    onProgress: (line) => lines.push(line),
+  })
+  expect(calls()).toEqual([
+    expect.stringMatching(
+      /^apt-get noninteractive .*install -y --no-install-recommends mariadb-server-core$/,
+    ),
+  ])
   expect(lines).toEqual(['MariaDB is not installed: installing mariadb-server-core with apt'])
 })
 
@@ -45,13 +58,19 @@ test('where sudo wants a password, or there is none, it says the line to type an
 
 test('an old package list is refreshed once', async () => {
   const updated = join(folder, 'updated')
-  const aptGet = fake('apt-get', `case "$*" in *update*) touch ${updated};; esac; [ -e ${updated} ] || exit 100`)
+  const aptGet = fake(
+    'apt-get',
+    `case "$*" in *update*) touch ${updated};; esac; [ -e ${updated} ] || exit 100`,
+  )
   await installWithApt({ ...request, aptGet, root: true })
   expect(calls().map((call) => /install|update/.exec(call)?.[0])).toEqual(['install', 'update', 'install'])
 })
 
 test('when apt cannot, its last words are in the error, after one retry', async () => {
-  const aptGet = fake('apt-get', 'echo "E: Unable to locate package" >&2; case "$*" in *update*) exit 0;; esac; exit 100')
+  const aptGet = fake(
+    'apt-get',
+    'echo "E: Unable to locate package" >&2; case "$*" in *update*) exit 0;; esac; exit 100',
+  )
   await expect(installWithApt({ ...request, aptGet, root: true })).rejects.toThrow(/Unable to locate package/)
   expect(calls()).toHaveLength(3)
 })

@@ -7,7 +7,8 @@ import * as z from 'zod'
 import { readManifest } from '../../../infra/local/manifest.ts'
 import { variables } from '../../../shared/config/config.ts'
 
-const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../../infra/${path}`, import.meta.url)), 'utf8')
+const read = (path: string) =>
+  readFileSync(fileURLToPath(new URL(`../../../infra/${path}`, import.meta.url)), 'utf8')
 const httpFunctions = readManifest().functions.filter(({ trigger }) => trigger.kind === 'http')
 
 interface Deployed {
@@ -24,18 +25,24 @@ const stack = z
   .object({
     functions: z.record(
       z.string(),
-      z.object({ image: z.string(), environment: z.record(z.string(), z.string()), secrets: z.array(z.string()) }),
+      z.object({
+        image: z.string(),
+        environment: z.record(z.string(), z.string()),
+        secrets: z.array(z.string()),
+      }),
     ),
   })
   .parse(parse(read('openfaas/stack.yml')))
-const onOpenFaas: readonly Deployed[] = Object.entries(stack.functions).map(([name, { image, environment, secrets }]) => ({
-  name,
-  image,
-  environment,
-  secrets,
-  secretFolder: /^\/var\/openfaas\/secrets\/([a-z0-9-]+)$/,
-  timeoutSeconds: null,
-}))
+const onOpenFaas: readonly Deployed[] = Object.entries(stack.functions).map(
+  ([name, { image, environment, secrets }]) => ({
+    name,
+    image,
+    environment,
+    secrets,
+    secretFolder: /^\/var\/openfaas\/secrets\/([a-z0-9-]+)$/,
+    timeoutSeconds: null,
+  }),
+)
 
 const service = z.object({
   metadata: z.object({ name: z.string() }),
@@ -55,42 +62,50 @@ const service = z.object({
     }),
   }),
 })
-const onKnative: readonly Deployed[] = parseAllDocuments(read('knative/http-functions.yaml')).map((document) => {
-  const { metadata, spec } = service.parse(document.toJS())
-  const [container] = spec.template.spec.containers
-  return {
-    name: metadata.name,
-    image: container.image,
-    secretFolder: /^\/secrets\/([a-z0-9-]+)$/,
-    secrets: null,
-    environment: Object.fromEntries(container.env.map(({ name, value }) => [name, value])),
-    timeoutSeconds: spec.template.spec.timeoutSeconds,
-  }
-})
+const onKnative: readonly Deployed[] = parseAllDocuments(read('knative/http-functions.yaml')).map(
+  (document) => {
+    const { metadata, spec } = service.parse(document.toJS())
+    const [container] = spec.template.spec.containers
+    return {
+      name: metadata.name,
+      image: container.image,
+      secretFolder: /^\/secrets\/([a-z0-9-]+)$/,
+      secrets: null,
+      environment: Object.fromEntries(container.env.map(({ name, value }) => [name, value])),
+      timeoutSeconds: spec.template.spec.timeoutSeconds,
+    }
+  },
+)
 
 describe.each([
   { platform: 'OpenFaaS', deployed: onOpenFaas },
   { platform: 'Knative', deployed: onKnative },
 ])('$platform', ({ deployed }) => {
   test('has every HTTP function of the manifest', () => {
-    expect(deployed.map(({ name }) => name).toSorted()).toEqual(httpFunctions.map(({ name }) => name).toSorted())
+    expect(deployed.map(({ name }) => name).toSorted()).toEqual(
+      httpFunctions.map(({ name }) => name).toSorted(),
+    )
   })
 
-  test.each(deployed)('$name: its image, its settings and its secrets are those there are', ({ name, ...function_ }) => {
-    expect(function_.image).toContain(`/${name}:`)
-    const named: string[] = []
-    for (const [variable, value] of Object.entries(function_.environment)) {
-      const setting = variables[variable.replace(/_FILE$/, '') as keyof typeof variables]
-      expect(setting, variable).toBeDefined()
-      if (setting.meta()?.secret === true) expect(variable, 'a secret comes from a file').toMatch(/_FILE$/)
-      if (variable.endsWith('_FILE')) named.push(function_.secretFolder.exec(value)?.[1] ?? `${variable}=${value}`)
-      else expect(setting.safeParse(value).success, variable).toBe(true)
-    }
-    if (function_.secrets !== null) expect(named.toSorted()).toEqual(function_.secrets.toSorted())
-    expect(named.every((secret) => /^[a-z0-9-]+$/.test(secret))).toBe(true)
-    const limit = httpFunctions.find((entry) => entry.name === name)?.timeoutSeconds ?? 0
-    if (function_.timeoutSeconds !== null) expect(function_.timeoutSeconds).toBeGreaterThanOrEqual(limit)
-  })
+  test.each(deployed)(
+    '$name: its image, its settings and its secrets are those there are',
+    ({ name, ...function_ }) => {
+      expect(function_.image).toContain(`/${name}:`)
+      const named: string[] = []
+      for (const [variable, value] of Object.entries(function_.environment)) {
+        const setting = variables[variable.replace(/_FILE$/, '') as keyof typeof variables]
+        expect(setting, variable).toBeDefined()
+        if (setting.meta()?.secret === true) expect(variable, 'a secret comes from a file').toMatch(/_FILE$/)
+        if (variable.endsWith('_FILE'))
+          named.push(function_.secretFolder.exec(value)?.[1] ?? `${variable}=${value}`)
+        else expect(setting.safeParse(value).success, variable).toBe(true)
+      }
+      if (function_.secrets !== null) expect(named.toSorted()).toEqual(function_.secrets.toSorted())
+      expect(named.every((secret) => /^[a-z0-9-]+$/.test(secret))).toBe(true)
+      const limit = httpFunctions.find((entry) => entry.name === name)?.timeoutSeconds ?? 0
+      if (function_.timeoutSeconds !== null) expect(function_.timeoutSeconds).toBeGreaterThanOrEqual(limit)
+    },
+  )
 })
 
 test('the image runs the file that the package writes, and nothing of the folder but these goes to the builder', () => {

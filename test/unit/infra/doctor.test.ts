@@ -8,7 +8,18 @@ test('every finding says what needs it, and a remedy exactly when something is w
   const dataFolder = temporaryFolder()
   const findings = await diagnose({ dataFolder })
   expect(findings.map(({ name }) => name)).toEqual(
-    expect.arrayContaining(['node', 'mariadbd', 'igzip', 'bzip2', 'minio', 'go', 'xrootd', 'chromium', 'disk', 'ports']),
+    expect.arrayContaining([
+      'node',
+      'mariadbd',
+      'igzip',
+      'bzip2',
+      'minio',
+      'go',
+      'xrootd',
+      'chromium',
+      'disk',
+      'ports',
+    ]),
   )
   for (const { ok, found, neededFor, remedy } of findings) {
     expect(found).not.toBe('')

@@ -20,10 +20,13 @@ test('an event key decodes to the key, as AWS tells consumers to decode it', () 
 })
 
 test('different keys have different paths, all below the folder and all with names a file may have', () => {
-  const awkward = fc.array(fc.constantFrom('.', '..', '', '%', '%more', '%empty', '%2E', 'a', 'x'.repeat(200)), {
-    minLength: 1,
-    maxLength: 4,
-  })
+  const awkward = fc.array(
+    fc.constantFrom('.', '..', '', '%', '%more', '%empty', '%2E', 'a', 'x'.repeat(200)),
+    {
+      minLength: 1,
+      maxLength: 4,
+    },
+  )
   const anyKey = fc.oneof(
     key,
     awkward.map((parts) => parts.join('/')),
@@ -41,7 +44,13 @@ test('different keys have different paths, all below the folder and all with nam
 })
 
 test('keys are ordered as their UTF-8 bytes', () => {
-  fc.assert(fc.property(key, key, (a, b) => Math.sign(compareKeys(a, b)) === Math.sign(Buffer.compare(Buffer.from(a), Buffer.from(b)))))
+  fc.assert(
+    fc.property(
+      key,
+      key,
+      (a, b) => Math.sign(compareKeys(a, b)) === Math.sign(Buffer.compare(Buffer.from(a), Buffer.from(b))),
+    ),
+  )
 })
 
 /** A request as far as `checkedBody` looks at it. */
@@ -49,7 +58,10 @@ function request(chunks: readonly Buffer[], headers: Readonly<Record<string, str
   return Object.assign(Readable.from(chunks), { headers }) as unknown as IncomingMessage
 }
 
-async function received(chunks: readonly Buffer[], headers: Readonly<Record<string, string>>): Promise<Buffer> {
+async function received(
+  chunks: readonly Buffer[],
+  headers: Readonly<Record<string, string>>,
+): Promise<Buffer> {
   const parts: Buffer[] = []
   for await (const part of checkedBody(request(chunks, headers))) parts.push(part as Buffer)
   return Buffer.concat(parts)
@@ -64,10 +76,16 @@ test('chunked framing comes off wherever the network cuts it', async () => {
       fc.integer({ min: 1, max: 20 }),
       async (pieces, cut) => {
         const framed = Buffer.concat([
-          ...pieces.flatMap((piece) => [Buffer.from(`${piece.length.toString(16)};chunk-signature=abc\r\n`), piece, Buffer.from('\r\n')]),
+          ...pieces.flatMap((piece) => [
+            Buffer.from(`${piece.length.toString(16)};chunk-signature=abc\r\n`),
+            piece,
+            Buffer.from('\r\n'),
+          ]),
           Buffer.from('0\r\nx-amz-meta-ignored:1\r\n\r\n'),
         ])
-        const network = Array.from({ length: Math.ceil(framed.length / cut) }, (_, i) => framed.subarray(i * cut, (i + 1) * cut))
+        const network = Array.from({ length: Math.ceil(framed.length / cut) }, (_, i) =>
+          framed.subarray(i * cut, (i + 1) * cut),
+        )
         expect((await received(network, STREAMED)).equals(Buffer.concat(pieces))).toBe(true)
       },
     ),
@@ -88,11 +106,15 @@ test.each([
 
 test('a promised trailer must come and must fit', async () => {
   const headers = { ...STREAMED, 'x-amz-trailer': 'x-amz-checksum-crc32' }
-  await expect(received([Buffer.from('5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n')], headers)).resolves.toEqual(
-    Buffer.from('hello'),
-  )
-  await expect(received([Buffer.from('5\r\nhello\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n')], headers)).rejects.toMatchObject({
+  await expect(
+    received([Buffer.from('5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n')], headers),
+  ).resolves.toEqual(Buffer.from('hello'))
+  await expect(
+    received([Buffer.from('5\r\nhello\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n')], headers),
+  ).rejects.toMatchObject({
     code: 'BadDigest',
   })
-  await expect(received([Buffer.from('5\r\nhello\r\n0\r\n\r\n')], headers)).rejects.toMatchObject({ code: 'MalformedTrailerError' })
+  await expect(received([Buffer.from('5\r\nhello\r\n0\r\n\r\n')], headers)).rejects.toMatchObject({
+    code: 'MalformedTrailerError',
+  })
 })

@@ -33,23 +33,29 @@ test('every folder of functions/ is a function of the manifest, and the other wa
   expect(functions.map(({ name }) => name).toSorted()).toEqual(readdirSync(`${PROJECT}functions`).toSorted())
 })
 
-test.each(functions)('$name: the entry that the manifest names is there, and a handler beside it', ({ name }) => {
-  expect(manifest.functions[name]?.handler).toBe(`functions/${name}/lambda.handler`)
-  expect(existsSync(`${PROJECT}functions/${name}/lambda.ts`)).toBe(true)
-  expect(existsSync(`${PROJECT}functions/${name}/handler.ts`)).toBe(true)
-})
+test.each(functions)(
+  '$name: the entry that the manifest names is there, and a handler beside it',
+  ({ name }) => {
+    expect(manifest.functions[name]?.handler).toBe(`functions/${name}/lambda.handler`)
+    expect(existsSync(`${PROJECT}functions/${name}/lambda.ts`)).toBe(true)
+    expect(existsSync(`${PROJECT}functions/${name}/handler.ts`)).toBe(true)
+  },
+)
 
 test('the manifest declares the queues that the code knows', () => {
   expect(queues.map(({ name }) => name)).toEqual([...QUEUES])
 })
 
-test.each(QUEUES)('a message of %s that fails again and again ends in a dead-letter queue that keeps it for 14 days', (name) => {
-  const queue = Object.values(resources).find(({ Properties }) => Properties.QueueName === `cygnet-${name}`)
-  const { deadLetterTargetArn = '' } = queue?.Properties.RedrivePolicy ?? {}
-  const dead = resources[deadLetterTargetArn.replace(/[.]Arn$/, '')]
-  expect(dead?.Properties.QueueName).toBe(`cygnet-${name}-dead`)
-  expect(dead?.Properties.MessageRetentionPeriod).toBe(14 * 24 * 3600)
-})
+test.each(QUEUES)(
+  'a message of %s that fails again and again ends in a dead-letter queue that keeps it for 14 days',
+  (name) => {
+    const queue = Object.values(resources).find(({ Properties }) => Properties.QueueName === `cygnet-${name}`)
+    const { deadLetterTargetArn = '' } = queue?.Properties.RedrivePolicy ?? {}
+    const dead = resources[deadLetterTargetArn.replace(/[.]Arn$/, '')]
+    expect(dead?.Properties.QueueName).toBe(`cygnet-${name}-dead`)
+    expect(dead?.Properties.MessageRetentionPeriod).toBe(14 * 24 * 3600)
+  },
+)
 
 test('a run is delivered as often as extract-metadata tries it', () => {
   expect(queues.find(({ name }) => name === 'runs')?.maxReceiveCount).toBe(MAX_ATTEMPTS)

@@ -13,6 +13,9 @@ test.each([
   expect(cameraShape(sizeBytes)).toEqual({ model, width, height, sizeBytes })
 })
 
-test.each([0, 1, 3, 10, 10_616_833, 10_616_830, -2, 2.5, Number.NaN])('%d bytes are no frame', (sizeBytes) => {
-  expect(() => cameraShape(sizeBytes)).toThrow(InvalidInputError)
-})
+test.each([0, 1, 3, 10, 10_616_833, 10_616_830, -2, 2.5, Number.NaN])(
+  '%d bytes are no frame',
+  (sizeBytes) => {
+    expect(() => cameraShape(sizeBytes)).toThrow(InvalidInputError)
+  },
+)

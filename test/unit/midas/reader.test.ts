@@ -30,7 +30,8 @@ import {
 const run = smallRun(3)
 /** Begin, message, slow event, then three camera events, then end. */
 const CAMERA_EVENT = 3
-const codes = (findings: readonly { readonly code: string }[]): readonly string[] => findings.map(({ code }) => code)
+const codes = (findings: readonly { readonly code: string }[]): readonly string[] =>
+  findings.map(({ code }) => code)
 const banksEvent = (serial: number, name: string, type: number, data: Uint8Array): Uint8Array =>
   event(1, serial, encodeBanks('bank32', [{ name, type, data }]))
 
@@ -81,7 +82,13 @@ describe('a sound run', () => {
   })
 
   it('has its banks counted in events of different formats', () => {
-    const mixed = concat(beginOfRun(), slowEvent(0, 'bank16'), cameraEvent(0, 'bank32'), cameraEvent(1, 'bank32a'), endOfRun())
+    const mixed = concat(
+      beginOfRun(),
+      slowEvent(0, 'bank16'),
+      cameraEvent(0, 'bank32'),
+      cameraEvent(1, 'bank32a'),
+      endOfRun(),
+    )
     const walked = walkStream(mixed)
     expect(walked.eventsById).toEqual({ 1: 2, 5: 1 })
     expect(walked.banks.CAM0).toEqual({ count: 2, bytes: 1024 })
@@ -92,7 +99,12 @@ describe('a sound run', () => {
     const unpadded = body.slice(0, body.length - 3)
     new DataView(unpadded.buffer).setUint32(0, unpadded.length - 8, true)
     const walked = walkStream(concat(beginOfRun(), event(7, 0, unpadded), endOfRun()))
-    expect(walked).toMatchObject({ eventCount: 1, banks: { TCAM: { count: 1, bytes: 5 } }, damage: [], warnings: [] })
+    expect(walked).toMatchObject({
+      eventCount: 1,
+      banks: { TCAM: { count: 1, bytes: 5 } },
+      damage: [],
+      warnings: [],
+    })
   })
 
   it('may start with a message, and with a data event when the ODB is not dumped', () => {
@@ -104,7 +116,13 @@ describe('a sound run', () => {
   })
 
   it('tells how many serial numbers are missing, event id by event id', () => {
-    const stream = concat(beginOfRun(), ...[4, 5, 9, 10].map((serial) => cameraEvent(serial)), slowEvent(0), slowEvent(2), endOfRun())
+    const stream = concat(
+      beginOfRun(),
+      ...[4, 5, 9, 10].map((serial) => cameraEvent(serial)),
+      slowEvent(0),
+      slowEvent(2),
+      endOfRun(),
+    )
     expect(walkStream(stream).serialGaps).toEqual({ 1: 3, 5: 1 })
   })
 
@@ -119,8 +137,11 @@ describe('a sound run', () => {
   })
 
   it('counts an event that came in fragments once, under its own id', () => {
-    const fragment = (id: number) => encodeEvent({ id, mask: 0, serial: 1, timeSeconds: START_TIME, body: noise(40) })
-    const walked = walkStream(concat(beginOfRun(), fragment(0xc001), fragment(0xd001), fragment(0xd001), endOfRun()))
+    const fragment = (id: number) =>
+      encodeEvent({ id, mask: 0, serial: 1, timeSeconds: START_TIME, body: noise(40) })
+    const walked = walkStream(
+      concat(beginOfRun(), fragment(0xc001), fragment(0xd001), fragment(0xd001), endOfRun()),
+    )
     expect(walked).toMatchObject({ eventsById: { 1: 1 }, damage: [], ending: null })
     expect(codes(walked.warnings)).toEqual(['event-fragments'])
   })
@@ -132,7 +153,11 @@ describe('what is no run', () => {
     ['an event header alone', beginOfRun().slice(0, 16), /nothing readable/],
     ['a few bytes of an event header', beginOfRun().slice(0, 7), /nothing readable/],
     ['the first event cut, without a begin of run', cameraEvent(0).slice(0, 100), /nothing readable/],
-    ['text', text('hello, this is no run file at all'), /not a MIDAS file: it starts with the bytes 68 65 6c 6c/],
+    [
+      'text',
+      text('hello, this is no run file at all'),
+      /not a MIDAS file: it starts with the bytes 68 65 6c 6c/,
+    ],
     ['a ROOT file', text('root\0\0\x01\x02 and more bytes follow'), /a ROOT file/],
     ['zeros', new Uint8Array(5000), /zeros/],
     ['a big-endian run', Uint8Array.of(0x80, 0, 0x49, 0x4d, ...new Uint8Array(60)), /big-endian/],
@@ -173,7 +198,10 @@ describe('damage inside the stream', () => {
 
   it('an event that says more than the file has left is told from a cut one', () => {
     const walked = walkStream(withU32(run, second + 12, 1_000_000))
-    expect(walked).toMatchObject({ eventsById: { 1: 1, 5: 1 }, ending: { code: 'event-beyond-end', offset: second } })
+    expect(walked).toMatchObject({
+      eventsById: { 1: 1, 5: 1 },
+      ending: { code: 'event-beyond-end', offset: second },
+    })
   })
 
   it('a wrong size of all banks is a warning; the banks count', () => {
@@ -193,9 +221,17 @@ describe('damage inside the stream', () => {
 
   it('unknown bank types and names that are not ASCII are counted under an escaped name', () => {
     const walked = walkStream(
-      concat(beginOfRun(), banksEvent(0, 'ABCD', 241, noise(8)), banksEvent(1, 'A\xe9\0\\', 4, noise(10)), endOfRun()),
+      concat(
+        beginOfRun(),
+        banksEvent(0, 'ABCD', 241, noise(8)),
+        banksEvent(1, 'A\xe9\0\\', 4, noise(10)),
+        endOfRun(),
+      ),
     )
-    expect(walked.banks).toEqual({ ABCD: { count: 1, bytes: 8 }, 'A\\xe9\\x00\\x5c': { count: 1, bytes: 10 } })
+    expect(walked.banks).toEqual({
+      ABCD: { count: 1, bytes: 8 },
+      'A\\xe9\\x00\\x5c': { count: 1, bytes: 10 },
+    })
     expect(codes(walked.warnings)).toEqual(['bank-type', 'bank-name'])
     expect(walked.ending).toBeNull()
   })
@@ -209,7 +245,10 @@ describe('damage inside the stream', () => {
 describe('how a stream ends', () => {
   it('at an event boundary without an end of run', () => {
     const cut = run.slice(0, eventOffset(run, CAMERA_EVENT + 2))
-    expect(walkStream(cut)).toMatchObject({ eventCount: 3, ending: { code: 'no-end-of-run', offset: cut.length } })
+    expect(walkStream(cut)).toMatchObject({
+      eventCount: 3,
+      ending: { code: 'no-end-of-run', offset: cut.length },
+    })
   })
 
   it.each([
@@ -255,7 +294,12 @@ describe('how a stream ends', () => {
 
   it('with a second run: both are counted, the first gives the number', () => {
     const walked = walkStream(concat(run, smallRun(1, 'bank32', 12346)))
-    expect(walked).toMatchObject({ runNumber: RUN_NUMBER, eventCount: 6, ending: null, warnings: [{ code: 'several-runs' }] })
+    expect(walked).toMatchObject({
+      runNumber: RUN_NUMBER,
+      eventCount: 6,
+      ending: null,
+      warnings: [{ code: 'several-runs' }],
+    })
   })
 
   it('any cut gives whole events only, never more than the run has, never a throw but for nothing readable', () => {
@@ -267,7 +311,8 @@ describe('how a stream ends', () => {
       }
       const walked = walkStream(run.slice(0, length))
       const whole = offsets.filter(
-        (start, index) => index >= 2 && index < 6 && (offsets[index + 1] ?? run.length) <= length && start < length,
+        (start, index) =>
+          index >= 2 && index < 6 && (offsets[index + 1] ?? run.length) <= length && start < length,
       )
       expect(walked.eventCount).toBe(whole.length)
       expect(walked.ending).not.toBeNull()
@@ -313,7 +358,10 @@ describe('hostile streams', () => {
     const sound = event(
       1,
       1,
-      encodeBanks('bank32', [...cameraBanks(1).slice(0, 1), { name: 'DGH0', type: TID.uint32, data: Uint8Array.of(1, 0, 0, 0) }]),
+      encodeBanks('bank32', [
+        ...cameraBanks(1).slice(0, 1),
+        { name: 'DGH0', type: TID.uint32, data: Uint8Array.of(1, 0, 0, 0) },
+      ]),
     )
     const walked = walkStream(concat(beginOfRun(), broken, sound, endOfRun()))
     expect(walked.damage).toHaveLength(1)

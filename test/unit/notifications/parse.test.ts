@@ -31,7 +31,9 @@ describe('one bad record never spoils the others', () => {
       record({ key: 'LNGS/run2.mid.gz' }),
     )
     expect(parsed.arrivals.map(({ key }) => key)).toEqual(['LNGS/run1.mid.gz', 'LNGS/run2.mid.gz'])
-    expect(parsed.ignored).toEqual([{ reason: 'not the arrival of an object', eventName: 'ObjectRemoved:Delete' }])
+    expect(parsed.ignored).toEqual([
+      { reason: 'not the arrival of an object', eventName: 'ObjectRemoved:Delete' },
+    ])
     expect(parsed.rejected.map(({ reason }) => reason)).toEqual([
       'this is no S3 notification',
       'the object key has a malformed % escape',
@@ -78,16 +80,23 @@ describe('keys', () => {
   })
 
   test('MinIO encodes the slash too', () => {
-    expect(one(record({ key: 'LNGS%2Frun1.mid.gz' }, { eventSource: 'minio:s3', eventName: 's3:ObjectCreated:Put' }))).toMatchObject({
+    expect(
+      one(
+        record({ key: 'LNGS%2Frun1.mid.gz' }, { eventSource: 'minio:s3', eventName: 's3:ObjectCreated:Put' }),
+      ),
+    ).toMatchObject({
       key: 'LNGS/run1.mid.gz',
       eventName: 'ObjectCreated:Put',
       source: 'minio',
     })
   })
 
-  test.each(['a+b', '%41', '100%', 'è/日本', '%zz', 'a b'])('Ceph sends %s as it is, and it stays so', (key) => {
-    expect(one(record({ key }, { eventSource: 'ceph:s3' }))?.key).toBe(key)
-  })
+  test.each(['a+b', '%41', '100%', 'è/日本', '%zz', 'a b'])(
+    'Ceph sends %s as it is, and it stays so',
+    (key) => {
+      expect(one(record({ key }, { eventSource: 'ceph:s3' }))?.key).toBe(key)
+    },
+  )
 
   test('any key survives the encoding of AWS and of MinIO', () => {
     fc.assert(
@@ -161,9 +170,17 @@ describe('where the object is must be right', () => {
     ['no s3 part', { s3: undefined }, 'the record has no s3 part'],
     ['no bucket', { s3: { object: { key: 'a' } } }, 'the record names no bucket'],
     ['a bucket without name', { s3: { bucket: {}, object: { key: 'a' } } }, 'the bucket has no name'],
-    ['an empty bucket name', { s3: { bucket: { name: '' }, object: { key: 'a' } } }, 'the bucket has no name'],
+    [
+      'an empty bucket name',
+      { s3: { bucket: { name: '' }, object: { key: 'a' } } },
+      'the bucket has no name',
+    ],
     ['no object', { s3: { bucket: { name: 'b' } } }, 'the record names no object'],
-    ['a version that is no text', { s3: { bucket: { name: 'b' }, object: { key: 'a', versionId: 3 } } }, 'the version id is not a text'],
+    [
+      'a version that is no text',
+      { s3: { bucket: { name: 'b' }, object: { key: 'a', versionId: 3 } } },
+      'the version id is not a text',
+    ],
   ])('%s is rejected', (_, event, wanted) => {
     expect(reason({ ...record(), ...event })).toBe(wanted)
   })
@@ -191,7 +208,11 @@ describe('what is no arrival is ignored, not rejected', () => {
     's3:Scanner:ManyVersions',
   ])('%s', (eventName) => {
     const parsed = parse({ eventName, s3: { bucket: { name: 'b' } } })
-    expect(parsed).toMatchObject({ arrivals: [], rejected: [], ignored: [{ eventName: eventName.replace('s3:', '') }] })
+    expect(parsed).toMatchObject({
+      arrivals: [],
+      rejected: [],
+      ignored: [{ eventName: eventName.replace('s3:', '') }],
+    })
   })
 
   test.each([
@@ -215,34 +236,67 @@ describe('envelopes', () => {
     ['SNS in SQS', { Type: 'Notification', Message: text }],
     ['messages of Lambda (SQS)', { Records: [{ eventSource: 'aws:sqs', body: text }] }],
     ['messages of Lambda (SNS)', { Records: [{ EventSource: 'aws:sns', Sns: { Message: text } }] }],
-    ['SNS in messages of Lambda', { Records: [{ eventSource: 'aws:sqs', body: JSON.stringify({ Type: 'Notification', Message: text }) }] }],
+    [
+      'SNS in messages of Lambda',
+      {
+        Records: [{ eventSource: 'aws:sqs', body: JSON.stringify({ Type: 'Notification', Message: text }) }],
+      },
+    ],
     ['a CloudEvent', { specversion: '1.0', id: '1', type: 'x', source: 'y', data: body }],
-    ['a CloudEvent of bytes', { specversion: '1.0', id: '1', type: 'x', source: 'y', data_base64: Buffer.from(text).toString('base64') }],
+    [
+      'a CloudEvent of bytes',
+      {
+        specversion: '1.0',
+        id: '1',
+        type: 'x',
+        source: 'y',
+        data_base64: Buffer.from(text).toString('base64'),
+      },
+    ],
   ])('%s is opened', (_, payload) => {
     expect(parseNotification(payload).arrivals).toEqual([arrival])
   })
 
   test('EventBridge keys are not encoded, and what is no creation is ignored', () => {
     const detail = { bucket: { name: 'b' }, object: { key: 'a+b %41', 'version-id': 'null' } }
-    expect(parseNotification({ source: 'aws.s3', 'detail-type': 'Object Created', detail }).arrivals).toMatchObject([
+    expect(
+      parseNotification({ source: 'aws.s3', 'detail-type': 'Object Created', detail }).arrivals,
+    ).toMatchObject([
       { key: 'a+b %41', versionId: null, source: 'cloudevent', eventName: 'ObjectCreated:Put' },
     ])
-    expect(parseNotification({ source: 'aws.s3', 'detail-type': 'Object Deleted', detail }).ignored).toHaveLength(1)
-    expect(parseNotification({ source: 'aws.ec2', 'detail-type': 'Object Created', detail }).rejected).toHaveLength(1)
+    expect(
+      parseNotification({ source: 'aws.s3', 'detail-type': 'Object Deleted', detail }).ignored,
+    ).toHaveLength(1)
+    expect(
+      parseNotification({ source: 'aws.ec2', 'detail-type': 'Object Created', detail }).rejected,
+    ).toHaveLength(1)
   })
 
   test('envelopes without end are rejected, not followed', () => {
     let payload: unknown = body
     for (let depth = 0; depth < 1000; depth++) payload = [payload]
-    expect(parseNotification(payload).rejected).toMatchObject([{ reason: 'the notification is wrapped too deeply' }])
+    expect(parseNotification(payload).rejected).toMatchObject([
+      { reason: 'the notification is wrapped too deeply' },
+    ])
   })
 
-  test.each([[null], [undefined], [7], [true], [{}], [{ Records: 'none' }], [{ Records: null }], ['{"Records":'], ['']])(
-    '%j is rejected',
-    (payload) => {
-      expect(parseNotification(payload)).toMatchObject({ arrivals: [], ignored: [], rejected: [{ record: payload }] })
-    },
-  )
+  test.each([
+    [null],
+    [undefined],
+    [7],
+    [true],
+    [{}],
+    [{ Records: 'none' }],
+    [{ Records: null }],
+    ['{"Records":'],
+    [''],
+  ])('%j is rejected', (payload) => {
+    expect(parseNotification(payload)).toMatchObject({
+      arrivals: [],
+      ignored: [],
+      rejected: [{ record: payload }],
+    })
+  })
 
   test('anything at all gives a result', () => {
     fc.assert(
@@ -257,13 +311,19 @@ describe('our own messages', () => {
   test('arrivals come back as they were, whoever they came from', () => {
     fc.assert(
       fc.property(fc.array(arrivals, { maxLength: 5 }), (sent) => {
-        expect(parseNotification(encodeNotification(sent))).toEqual({ arrivals: sent, ignored: [], rejected: [] })
+        expect(parseNotification(encodeNotification(sent))).toEqual({
+          arrivals: sent,
+          ignored: [],
+          rejected: [],
+        })
       }),
     )
   })
 
   test('what would be ignored on the other side is not sent', () => {
-    expect(() => encodeNotification([{ ...arrival, eventName: 'ObjectRemoved:Delete' }])).toThrow('ObjectRemoved:Delete is not the arrival')
+    expect(() => encodeNotification([{ ...arrival, eventName: 'ObjectRemoved:Delete' }])).toThrow(
+      'ObjectRemoved:Delete is not the arrival',
+    )
   })
 
   test('a source that is none of ours is not believed', () => {

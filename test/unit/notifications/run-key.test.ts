@@ -1,16 +1,27 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isTag, parseRunKey, type RunCompression, runFileName } from '../../../shared/notifications/run-key.ts'
+import {
+  isTag,
+  parseRunKey,
+  type RunCompression,
+  runFileName,
+} from '../../../shared/notifications/run-key.ts'
 
 describe('run files', () => {
   test.each([
     ['LNGS/run12345.mid.gz', { tag: 'LNGS', runNumber: 12345, subrun: null, compression: 'gzip' }],
     ['LNGS/run114497.mid.gz', { tag: 'LNGS', runNumber: 114497, subrun: null, compression: 'gzip' }],
     ['MAN/run1.mid', { tag: 'MAN', runNumber: 1, subrun: null, compression: 'none' }],
-    ['FLASH/2024/run00104sub0001.mid.lz4', { tag: 'FLASH/2024', runNumber: 104, subrun: 1, compression: 'lz4' }],
+    [
+      'FLASH/2024/run00104sub0001.mid.lz4',
+      { tag: 'FLASH/2024', runNumber: 104, subrun: 1, compression: 'lz4' },
+    ],
     ['LNF/run00104sub000.mid.bz2', { tag: 'LNF', runNumber: 104, subrun: 0, compression: 'bzip2' }],
     ['LNGS/run4294967295.mid.gz', { tag: 'LNGS', runNumber: 4294967295, subrun: null, compression: 'gzip' }],
-    ['LNGS/run0000000000000000000042.mid.gz', { tag: 'LNGS', runNumber: 42, subrun: null, compression: 'gzip' }],
+    [
+      'LNGS/run0000000000000000000042.mid.gz',
+      { tag: 'LNGS', runNumber: 42, subrun: null, compression: 'gzip' },
+    ],
     ['prova è/run00000.mid.gz', { tag: 'prova è', runNumber: 0, subrun: null, compression: 'gzip' }],
   ])('%s', (key, wanted) => {
     expect(parseRunKey(key)).toEqual({ ...wanted, fileName: key.slice(key.lastIndexOf('/') + 1) })
@@ -64,7 +75,21 @@ describe('run files', () => {
   })
 
   test('whatever is read has a tag and numbers that the catalogue can hold', () => {
-    const part = fc.constantFrom('LNGS', '..', '.', '', '/', 'run', '7', '99999999999', 'sub', '.mid', '.gz', '\0', ' ')
+    const part = fc.constantFrom(
+      'LNGS',
+      '..',
+      '.',
+      '',
+      '/',
+      'run',
+      '7',
+      '99999999999',
+      'sub',
+      '.mid',
+      '.gz',
+      '\0',
+      ' ',
+    )
     fc.assert(
       fc.property(fc.array(part, { maxLength: 9 }), (parts) => {
         const run = parseRunKey(parts.join(''))

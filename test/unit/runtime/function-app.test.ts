@@ -9,13 +9,19 @@ const ok = { batchItemFailures: [] }
 
 function queueFunction(handler: QueueHandler, timeoutSeconds = LONGEST_WAIT_SECONDS) {
   const { log, lines } = recordingLog()
-  const app = queueApp(handler, { name: 'extract-metadata', log, timeoutSeconds, stop: new AbortController().signal })
+  const app = queueApp(handler, {
+    name: 'extract-metadata',
+    log,
+    timeoutSeconds,
+    stop: new AbortController().signal,
+  })
   const post = async (body: string, headers: Record<string, string> = {}, path = '/') =>
     await app.fetch(new Request(`http://function${path}`, { method: 'POST', body, headers }))
   return { post, lines, app }
 }
 
-const messages = (...bodies: string[]) => JSON.stringify({ Records: bodies.map((body, index) => ({ messageId: `m${index}`, body })) })
+const messages = (...bodies: string[]) =>
+  JSON.stringify({ Records: bodies.map((body, index) => ({ messageId: `m${index}`, body })) })
 
 test('messages are handed over as Lambda would, and the failed ones are named in the answer', async () => {
   const events: SQSEvent[] = []
@@ -26,7 +32,9 @@ test('messages are handed over as Lambda would, and the failed ones are named in
   const response = await post(messages('one', 'two'))
   expect(response.status).toBe(200)
   expect(await response.json()).toEqual({ batchItemFailures: [{ itemIdentifier: 'm1' }] })
-  expect(events[0]?.Records.map(({ body, attributes }) => [body, attributes.ApproximateReceiveCount])).toEqual([
+  expect(
+    events[0]?.Records.map(({ body, attributes }) => [body, attributes.ApproximateReceiveCount]),
+  ).toEqual([
     ['one', '1'],
     ['two', '1'],
   ])
@@ -34,9 +42,21 @@ test('messages are handed over as Lambda would, and the failed ones are named in
 
 test.each([
   ['binary', '{"run":1}', { 'ce-id': 'e1', 'ce-specversion': '1.0', 'ce-type': 't', 'ce-source': 's' }],
-  ['structured', JSON.stringify({ specversion: '1.0', id: 'e1', type: 't', source: 's', data: { run: 1 } }), {}],
-  ['structured text', JSON.stringify({ specversion: '1.0', id: 'e1', type: 't', source: 's', data: '{"run":1}' }), {}],
-  ['structured base64', JSON.stringify({ specversion: '1.0', id: 'e1', type: 't', source: 's', data_base64: 'eyJydW4iOjF9' }), {}],
+  [
+    'structured',
+    JSON.stringify({ specversion: '1.0', id: 'e1', type: 't', source: 's', data: { run: 1 } }),
+    {},
+  ],
+  [
+    'structured text',
+    JSON.stringify({ specversion: '1.0', id: 'e1', type: 't', source: 's', data: '{"run":1}' }),
+    {},
+  ],
+  [
+    'structured base64',
+    JSON.stringify({ specversion: '1.0', id: 'e1', type: 't', source: 's', data_base64: 'eyJydW4iOjF9' }),
+    {},
+  ],
 ] as const)('a CloudEvent (%s) is one message', async (_, body, headers) => {
   const seen: unknown[] = []
   const { post } = queueFunction(async (event) => {
@@ -49,7 +69,9 @@ test.each([
 
 test('a CloudEvent that fails is answered 503, so that Knative sends it again', async () => {
   const event = JSON.stringify({ specversion: '1.0', id: 'e1', data: {} })
-  const reporting = queueFunction(async (event) => ({ batchItemFailures: event.Records.map((r) => ({ itemIdentifier: r.messageId })) }))
+  const reporting = queueFunction(async (event) => ({
+    batchItemFailures: event.Records.map((r) => ({ itemIdentifier: r.messageId })),
+  }))
   expect((await reporting.post(event)).status).toBe(503)
   const throwing = queueFunction(async () => {
     throw new Error('mysql://user:password@host is down')
@@ -62,7 +84,8 @@ test('a CloudEvent that fails is answered 503, so that Knative sends it again', 
 
 test('a handler that takes too long is told and answered 503', async () => {
   const { post } = queueFunction(
-    (_, { signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    (_, { signal }) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     0.05,
   )
   expect((await post(messages('one'))).status).toBe(503)
@@ -92,7 +115,12 @@ test('a schedule function runs on any POST, and never twice at once', async () =
     await running.promise
   }
   const { log } = recordingLog()
-  const app = scheduleApp(handler, { name: 'reconcile', log, timeoutSeconds: LONGEST_WAIT_SECONDS, stop: new AbortController().signal })
+  const app = scheduleApp(handler, {
+    name: 'reconcile',
+    log,
+    timeoutSeconds: LONGEST_WAIT_SECONDS,
+    stop: new AbortController().signal,
+  })
   const post = async () => await app.fetch(new Request('http://function/', { method: 'POST' }))
   const first = post()
   expect((await post()).status).toBe(202)

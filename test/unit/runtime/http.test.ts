@@ -24,7 +24,13 @@ async function serve(app: HttpOptions['app'], options: Partial<HttpOptions> = {}
     graceSeconds: BEYOND_THE_TEST_SECONDS,
     ...options,
   })
-  return { host, lines, text, stop: () => controller.abort(), url: (path: string) => `http://127.0.0.1:${host.port}${path}` }
+  return {
+    host,
+    lines,
+    text,
+    stop: () => controller.abort(),
+    url: (path: string) => `http://127.0.0.1:${host.port}${path}`,
+  }
 }
 
 const hello = () => new Hono().get('/', (c) => c.text('hello'))
@@ -32,7 +38,8 @@ const hello = () => new Hono().get('/', (c) => c.text('hello'))
 test('serves the app, and its health beside it', async () => {
   const { url } = await serve(hello())
   expect(await (await fetch(url('/'))).text()).toBe('hello')
-  for (const path of ['/healthz', '/_/health', '/_/ready']) expect(await (await fetch(url(path))).json()).toEqual({ status: 'ok' })
+  for (const path of ['/healthz', '/_/health', '/_/ready'])
+    expect(await (await fetch(url(path))).json()).toEqual({ status: 'ok' })
 })
 
 test('a body sent in chunks reaches the function', async () => {
@@ -42,14 +49,22 @@ test('a body sent in chunks reaches the function', async () => {
       bodies.push(...event.Records.map((record) => record.body))
       return { batchItemFailures: [] }
     },
-    { name: 'test', log: recordingLog().log, timeoutSeconds: LONGEST_WAIT_SECONDS, stop: new AbortController().signal },
+    {
+      name: 'test',
+      log: recordingLog().log,
+      timeoutSeconds: LONGEST_WAIT_SECONDS,
+      stop: new AbortController().signal,
+    },
   )
   const { host } = await serve(app)
   const status = await new Promise((resolve, reject) => {
-    const outgoing = request({ port: host.port, host: '127.0.0.1', method: 'POST', path: '/' }, (response) => {
-      response.resume()
-      resolve(response.statusCode)
-    })
+    const outgoing = request(
+      { port: host.port, host: '127.0.0.1', method: 'POST', path: '/' },
+      (response) => {
+        response.resume()
+        resolve(response.statusCode)
+      },
+    )
     outgoing.on('error', reject)
     for (const part of ['{"Records":[{"messageId":"1",', '"body":"in parts"}]}']) outgoing.write(part)
     outgoing.end()

@@ -5,12 +5,18 @@ import { lambdaHttp, lambdaQueue, lambdaSchedule } from '../../../shared/runtime
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { recordingLog } from '../../support/runtime/recording-log.ts'
 
-const context = (remainingMs: number) => ({ awsRequestId: 'request-1', getRemainingTimeInMillis: () => remainingMs }) as Context
+const context = (remainingMs: number) =>
+  ({ awsRequestId: 'request-1', getRemainingTimeInMillis: () => remainingMs }) as Context
 const noMessages: SQSEvent = { Records: [] }
 
 /** An event of API Gateway's HTTP API, of which only the fields that count are filled. */
-function httpEvent(event: Partial<APIGatewayProxyEventV2> & { readonly method?: string }): APIGatewayProxyEventV2 {
-  const requestContext = { domainName: 'api.example', http: { method: event.method ?? 'GET' } } as APIGatewayProxyEventV2['requestContext']
+function httpEvent(
+  event: Partial<APIGatewayProxyEventV2> & { readonly method?: string },
+): APIGatewayProxyEventV2 {
+  const requestContext = {
+    domainName: 'api.example',
+    http: { method: event.method ?? 'GET' },
+  } as APIGatewayProxyEventV2['requestContext']
   return {
     version: '2.0',
     routeKey: '$default',
@@ -36,10 +42,13 @@ test('a queue function answers which messages failed, and logs under the request
 test('a function is told to end before Lambda ends it', async () => {
   const { log } = recordingLog()
   const handler = lambdaSchedule(
-    (_, { signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    (_, { signal }) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     log,
   )
-  await expect(handler(scheduledEvent('reconcile', new Date()), context(3050))).rejects.toThrow('not done within')
+  await expect(handler(scheduledEvent('reconcile', new Date()), context(3050))).rejects.toThrow(
+    'not done within',
+  )
 })
 
 test('an HTTP function sees method, path, query, headers, cookies and bytes, and its answer comes back whole', async () => {

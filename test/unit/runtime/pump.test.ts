@@ -38,42 +38,62 @@ afterAll(async () => {
 
 let queues = 0
 async function queue(attributes: Record<string, string> = {}): Promise<string> {
-  const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: `queue-${++queues}`, Attributes: attributes }))
+  const { QueueUrl = '' } = await sqs.send(
+    new CreateQueueCommand({ QueueName: `queue-${++queues}`, Attributes: attributes }),
+  )
   return QueueUrl
 }
 
 /** A queue that dead-letters after `maxReceiveCount` deliveries. */
 async function queueWithDeadLetters(maxReceiveCount: number) {
   const dead = await queue()
-  const { Attributes } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: dead, AttributeNames: ['QueueArn'] }))
+  const { Attributes } = await sqs.send(
+    new GetQueueAttributesCommand({ QueueUrl: dead, AttributeNames: ['QueueArn'] }),
+  )
   const RedrivePolicy = JSON.stringify({ deadLetterTargetArn: Attributes?.QueueArn, maxReceiveCount })
   return { url: await queue({ RedrivePolicy }), dead }
 }
 
 async function send(QueueUrl: string, bodies: readonly string[]) {
   for (let start = 0; start < bodies.length; start += 10) {
-    const Entries = bodies.slice(start, start + 10).map((MessageBody, index) => ({ Id: String(index), MessageBody }))
+    const Entries = bodies
+      .slice(start, start + 10)
+      .map((MessageBody, index) => ({ Id: String(index), MessageBody }))
     await sqs.send(new SendMessageBatchCommand({ QueueUrl, Entries }))
   }
 }
 
 async function waiting(QueueUrl: string) {
   const AttributeNames = ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'] as const
-  const { Attributes } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...AttributeNames] }))
-  return { visible: Number(Attributes?.ApproximateNumberOfMessages), hidden: Number(Attributes?.ApproximateNumberOfMessagesNotVisible) }
+  const { Attributes } = await sqs.send(
+    new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...AttributeNames] }),
+  )
+  return {
+    visible: Number(Attributes?.ApproximateNumberOfMessages),
+    hidden: Number(Attributes?.ApproximateNumberOfMessagesNotVisible),
+  }
 }
 
 const success = { batchItemFailures: [] }
 
 /** Runs a pump until `stop` is called, which resolves to its summary. */
-function pump(queueUrl: string, work: (record: SQSRecord, invocation: Invocation) => Promise<unknown>, options: Partial<PumpOptions> = {}) {
+function pump(
+  queueUrl: string,
+  work: (record: SQSRecord, invocation: Invocation) => Promise<unknown>,
+  options: Partial<PumpOptions> = {},
+) {
   const abort = new AbortController()
   const handler: QueueHandler = async (event, invocation) => {
     for (const record of event.Records) await work(record, invocation)
     return success
   }
   const { log, lines } = recordingLog()
-  const usual = { visibilitySeconds: 600, waitSeconds: 1, graceSeconds: LONGEST_WAIT_SECONDS, random: () => 0 }
+  const usual = {
+    visibilitySeconds: 600,
+    waitSeconds: 1,
+    graceSeconds: LONGEST_WAIT_SECONDS,
+    random: () => 0,
+  }
   const running = pumpQueue({ sqs, queueUrl, handler, log, signal: abort.signal, ...usual, ...options })
   const stop = () => {
     abort.abort()
@@ -91,7 +111,11 @@ test.concurrent('every message is handed over once as Lambda would, and is then 
   await until(() => seen.length >= 250)
   expect(await stop()).toEqual({ received: 250, succeeded: 250, failed: 0 })
   expect(seen.map((record) => record.body).sort()).toEqual([...bodies].sort())
-  expect(seen[0]).toMatchObject({ eventSource: 'aws:sqs', awsRegion: 'eu-south-1', attributes: { ApproximateReceiveCount: '1' } })
+  expect(seen[0]).toMatchObject({
+    eventSource: 'aws:sqs',
+    awsRegion: 'eu-south-1',
+    attributes: { ApproximateReceiveCount: '1' },
+  })
   expect(seen[0]?.eventSourceARN).toMatch(/^arn:aws:sqs:eu-south-1:\d+:queue-\d+$/)
   expect(await waiting(url)).toEqual({ visible: 0, hidden: 0 })
 })
@@ -100,7 +124,9 @@ test.concurrent('a quick message is acknowledged while a slow one of the same re
   const url = await queue()
   await send(url, ['slow', ...Array.from({ length: 9 }, () => 'quick')])
   const slow = Promise.withResolvers<void>()
-  const { stop } = pump(url, async (record) => (record.body === 'slow' ? slow.promise : undefined), { pollers: 1 })
+  const { stop } = pump(url, async (record) => (record.body === 'slow' ? slow.promise : undefined), {
+    pollers: 1,
+  })
   await until(async () => (await waiting(url)).hidden === 1)
   expect((await waiting(url)).visible).toBe(0)
   slow.resolve()
@@ -155,7 +181,8 @@ test.concurrent('a handler that reports the message as failed has it delivered a
   await send(url, ['twice'])
   let calls = 0
   const handler: QueueHandler = async (event) => ({
-    batchItemFailures: ++calls === 1 ? event.Records.map((record) => ({ itemIdentifier: record.messageId })) : [],
+    batchItemFailures:
+      ++calls === 1 ? event.Records.map((record) => ({ itemIdentifier: record.messageId })) : [],
   })
   const { stop } = pump(url, async () => {}, { handler, retrySeconds: 0 })
   await until(() => calls === 2)
@@ -194,7 +221,9 @@ test.concurrent('a handler past its time limit is told, given up, and its messag
   await until(() => signals.length === 2)
   expect(await stop()).toEqual({ received: 2, succeeded: 1, failed: 1 })
   expect(signals[0]?.aborted).toBe(true)
-  expect(lines.find((line) => line.event === 'message-failed')).toMatchObject({ error: { message: 'not done within 0.1 s' } })
+  expect(lines.find((line) => line.event === 'message-failed')).toMatchObject({
+    error: { message: 'not done within 0.1 s' },
+  })
 })
 
 test.concurrent('stopping finishes what is at work and takes nothing new', async () => {
@@ -236,7 +265,8 @@ test.concurrent('what does not finish within the grace period is given back at o
 })
 
 test.concurrent('a queue that goes away and comes back is pumped on, and nobody has to do anything', async () => {
-  // The address stays while the service behind it is another: the port of one that was stopped may be somebody else's by then.
+  // The address stays while the service behind it is another: the port of one that was stopped may be
+  // somebody else's by then.
   let other = await startFauxqs({ port: 0, logger: false })
   const gateway = await startGateway(other.port)
   const client = clientFor(gateway.port)

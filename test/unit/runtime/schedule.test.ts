@@ -52,7 +52,10 @@ describe('running', () => {
   beforeEach(() => vi.useFakeTimers({ now: START }))
   afterEach(() => vi.useRealTimers())
 
-  function schedule(work: (time: string, invocation: Invocation) => Promise<void>, options: Partial<ScheduleOptions> = {}) {
+  function schedule(
+    work: (time: string, invocation: Invocation) => Promise<void>,
+    options: Partial<ScheduleOptions> = {},
+  ) {
     const abort = new AbortController()
     const { log, lines } = recordingLog()
     const running = runSchedule({
@@ -78,7 +81,11 @@ describe('running', () => {
     await minutes(4.9)
     expect(times).toEqual([])
     await minutes(10.2)
-    expect(times).toEqual(['2024-05-17T09:17:31.000Z', '2024-05-17T09:22:31.000Z', '2024-05-17T09:27:31.000Z'])
+    expect(times).toEqual([
+      '2024-05-17T09:17:31.000Z',
+      '2024-05-17T09:22:31.000Z',
+      '2024-05-17T09:27:31.000Z',
+    ])
     await stop()
     await minutes(10)
     expect(times).toHaveLength(3)
@@ -118,7 +125,9 @@ describe('running', () => {
     })
     await minutes(10.1)
     expect(runs).toBe(2)
-    expect(lines.filter((line) => line.event === 'scheduled-run-failed')).toMatchObject([{ error: { message: 'the store is down' } }])
+    expect(lines.filter((line) => line.event === 'scheduled-run-failed')).toMatchObject([
+      { error: { message: 'the store is down' } },
+    ])
     await stop()
   })
 

@@ -18,11 +18,16 @@ const CEPH = 'arn:aws:sns:default::cygnet'
 const signal = new AbortController().signal
 
 /** A store that keeps one configuration, hands it back as `show` makes it, and counts what is written. */
-function store(configuration: NotificationConfiguration = {}, show = (kept: NotificationConfiguration) => kept) {
+function store(
+  configuration: NotificationConfiguration = {},
+  show = (kept: NotificationConfiguration) => kept,
+) {
   const puts: NotificationConfiguration[] = []
   const send = async (command: unknown) => {
-    if (command instanceof GetBucketNotificationConfigurationCommand) return { $metadata: {}, ...structuredClone(show(configuration)) }
-    if (!(command instanceof PutBucketNotificationConfigurationCommand)) throw new Error('not a call that this store knows')
+    if (command instanceof GetBucketNotificationConfigurationCommand)
+      return { $metadata: {}, ...structuredClone(show(configuration)) }
+    if (!(command instanceof PutBucketNotificationConfigurationCommand))
+      throw new Error('not a call that this store knows')
     configuration = command.input.NotificationConfiguration ?? {}
     puts.push(configuration)
     return { $metadata: {} }
@@ -31,10 +36,21 @@ function store(configuration: NotificationConfiguration = {}, show = (kept: Noti
 }
 
 const foreign: NotificationConfiguration = {
-  QueueConfigurations: [{ Id: 'somebody', QueueArn: 'arn:aws:sqs:eu-south-1:123456789012:theirs', Events: ['s3:ObjectRemoved:*'] }],
-  TopicConfigurations: [{ Id: 'else', TopicArn: 'arn:aws:sns:eu-south-1:123456789012:theirs', Events: ['s3:ObjectTagging:*'] }],
+  QueueConfigurations: [
+    {
+      Id: 'somebody',
+      QueueArn: 'arn:aws:sqs:eu-south-1:123456789012:theirs',
+      Events: ['s3:ObjectRemoved:*'],
+    },
+  ],
+  TopicConfigurations: [
+    { Id: 'else', TopicArn: 'arn:aws:sns:eu-south-1:123456789012:theirs', Events: ['s3:ObjectTagging:*'] },
+  ],
   LambdaFunctionConfigurations: [
-    { LambdaFunctionArn: 'arn:aws:lambda:eu-south-1:123456789012:function:f', Events: ['s3:ObjectCreated:*'] },
+    {
+      LambdaFunctionArn: 'arn:aws:lambda:eu-south-1:123456789012:function:f',
+      Events: ['s3:ObjectCreated:*'],
+    },
   ],
   EventBridgeConfiguration: {},
 }
@@ -60,9 +76,19 @@ describe('what is applied', () => {
 
   test('a rule for each pair of prefix and suffix', async () => {
     const { s3 } = store()
-    const wanted = { bucket: 'b', arn: MINIO, prefixes: ['LNGS/', 'MAN/', 'LNGS/'], suffixes: ['.mid', '.mid.gz'] }
+    const wanted = {
+      bucket: 'b',
+      arn: MINIO,
+      prefixes: ['LNGS/', 'MAN/', 'LNGS/'],
+      suffixes: ['.mid', '.mid.gz'],
+    }
     const { after } = await applyBucketNotifications(s3, wanted, signal)
-    expect(after.map(({ prefix, suffix }) => `${prefix}*${suffix}`)).toEqual(['LNGS/*.mid', 'LNGS/*.mid.gz', 'MAN/*.mid', 'MAN/*.mid.gz'])
+    expect(after.map(({ prefix, suffix }) => `${prefix}*${suffix}`)).toEqual([
+      'LNGS/*.mid',
+      'LNGS/*.mid.gz',
+      'MAN/*.mid',
+      'MAN/*.mid.gz',
+    ])
     expect(new Set(after.map(({ id }) => id)).size).toBe(4)
   })
 })
@@ -72,7 +98,11 @@ describe('applied again', () => {
     const { s3, puts } = store()
     const wanted = { bucket: 'b', arn: AWS, prefixes: ['LNGS/'] }
     const { after } = await applyBucketNotifications(s3, wanted, signal)
-    expect(await applyBucketNotifications(s3, wanted, signal)).toEqual({ changed: false, before: after, after })
+    expect(await applyBucketNotifications(s3, wanted, signal)).toEqual({
+      changed: false,
+      before: after,
+      after,
+    })
     expect(puts).toHaveLength(1)
   })
 
@@ -82,7 +112,14 @@ describe('applied again', () => {
       QueueConfigurations: kept.QueueConfigurations?.toReversed().map((queue) => ({
         ...queue,
         Events: queue.Events?.toReversed(),
-        Filter: { Key: { FilterRules: queue.Filter?.Key?.FilterRules?.map((rule) => ({ ...rule, Name: 'Prefix' as 'prefix' })) } },
+        Filter: {
+          Key: {
+            FilterRules: queue.Filter?.Key?.FilterRules?.map((rule) => ({
+              ...rule,
+              Name: 'Prefix' as 'prefix',
+            })),
+          },
+        },
       })),
     }))
     const wanted = { bucket: 'b', arn: AWS, prefixes: ['LNGS/', 'LNF/'] }
@@ -116,17 +153,24 @@ test('a plan changes nothing and shows the same as applying does', async () => {
 
 test('a store that answers 200 and keeps nothing is found out', async () => {
   const { s3 } = store({}, () => ({}))
-  await expect(applyBucketNotifications(s3, { bucket: 'b', arn: AWS }, signal)).rejects.toThrow('but shows something else')
+  await expect(applyBucketNotifications(s3, { bucket: 'b', arn: AWS }, signal)).rejects.toThrow(
+    'but shows something else',
+  )
 })
 
-test.each(['', 'runs', 'arn:aws:lambda:eu-south-1:123456789012:function:f', 'arn:aws:sqs', 'https://host/queue'])(
-  '%j is no target',
-  async (arn) => {
-    const { s3, puts } = store()
-    await expect(applyBucketNotifications(s3, { bucket: 'b', arn }, signal)).rejects.toThrow('is no target for notifications')
-    expect(puts).toEqual([])
-  },
-)
+test.each([
+  '',
+  'runs',
+  'arn:aws:lambda:eu-south-1:123456789012:function:f',
+  'arn:aws:sqs',
+  'https://host/queue',
+])('%j is no target', async (arn) => {
+  const { s3, puts } = store()
+  await expect(applyBucketNotifications(s3, { bucket: 'b', arn }, signal)).rejects.toThrow(
+    'is no target for notifications',
+  )
+  expect(puts).toEqual([])
+})
 
 test('a bucket without notifications has no rules', async () => {
   expect(await readBucketNotifications(store().s3, 'b', signal)).toEqual([])

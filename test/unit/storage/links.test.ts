@@ -9,11 +9,17 @@ const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEM
 const NOW = new Date('2026-01-15T08:00:00Z')
 
 const STORES: readonly (readonly [string, S3ClientConfig])[] = [
-  ['a store behind a path and a port', { endpoint: 'https://s3.example.org:9000/base', forcePathStyle: true, region: 'us-east-1' }],
+  [
+    'a store behind a path and a port',
+    { endpoint: 'https://s3.example.org:9000/base', forcePathStyle: true, region: 'us-east-1' },
+  ],
   ['a store on this machine', { endpoint: 'http://127.0.0.1:9000', forcePathStyle: true, region: 'garage' }],
   ['AWS', { region: 'eu-south-1' }],
   ['AWS over both families', { region: 'eu-central-1', useDualstackEndpoint: true }],
-  ['credentials with a session', { region: 'eu-south-1', credentials: { ...credentials, sessionToken: 'a+token/with=signs' } }],
+  [
+    'credentials with a session',
+    { region: 'eu-south-1', credentials: { ...credentials, sessionToken: 'a+token/with=signs' } },
+  ],
 ]
 
 describe('a link', () => {
@@ -26,7 +32,9 @@ describe('a link', () => {
     })
     const wanted = fc.record({
       bucket: fc.constantFrom('cygno-data', 'cygno.data', 'events'),
-      key: fc.string({ unit: 'binary', minLength: 1, maxLength: 40 }).filter((key) => !/(?:^|\/)\.{1,2}(?:\/|$)/.test(key)),
+      key: fc
+        .string({ unit: 'binary', minLength: 1, maxLength: 40 })
+        .filter((key) => !/(?:^|\/)\.{1,2}(?:\/|$)/.test(key)),
       versionId: fc.option(fc.string({ minLength: 1 })),
       fileName: fc.option(fc.stringMatching(/^[\w.-]+$/), { nil: undefined }),
       seconds: fc.integer({ min: 1, max: 604_800 }),
@@ -42,7 +50,9 @@ describe('a link', () => {
           Bucket: bucket,
           Key: key,
           ...(versionId === null ? {} : { VersionId: versionId }),
-          ...(fileName === undefined ? {} : { ResponseContentDisposition: `attachment; filename="${fileName}"` }),
+          ...(fileName === undefined
+            ? {}
+            : { ResponseContentDisposition: `attachment; filename="${fileName}"` }),
         })
         expect(link.url).toBe(await getSignedUrl(s3, command, { expiresIn: seconds, signingDate: NOW }))
         expect(link.expiresAt).toEqual(new Date(NOW.getTime() + seconds * 1000))

@@ -1,4 +1,7 @@
-/** Copies in a folder: the promises of every driver, with and without hard links, and what only file systems do. */
+/**
+ * Copies in a folder: the promises of every driver, with and without hard links, and what only file systems
+ * do.
+ */
 import { randomBytes } from 'node:crypto'
 import {
   existsSync,
@@ -35,7 +38,8 @@ function newFolder(): string {
   return folder
 }
 
-const errno = (code: string) => Object.assign(new Error(`${code}: made by the test`), { code, syscall: 'link' })
+const errno = (code: string) =>
+  Object.assign(new Error(`${code}: made by the test`), { code, syscall: 'link' })
 const noHardLinks: HardLink = () => Promise.reject(errno('EPERM'))
 
 async function makeFixture(hardLink?: HardLink): Promise<DriverFixture> {
@@ -81,9 +85,15 @@ describe('a folder of copies', () => {
     const driver = createDirectoryDriver({ folder: missing })
     const bytes = randomBytes(100)
     const file = await tapeFileOf(bytes)
-    await expect(driver.copy(file, memorySource(file.name, bytes), once, never)).rejects.toThrow(/is it mounted/)
-    await expect(driver.look(file, { reference: null, readBack: 'never' }, never)).rejects.toThrow(TransientError)
-    await expect(driver.stage(file, { reference: null, lifetimeSeconds: 1 }, never)).rejects.toThrow(TransientError)
+    await expect(driver.copy(file, memorySource(file.name, bytes), once, never)).rejects.toThrow(
+      /is it mounted/,
+    )
+    await expect(driver.look(file, { reference: null, readBack: 'never' }, never)).rejects.toThrow(
+      TransientError,
+    )
+    await expect(driver.stage(file, { reference: null, lifetimeSeconds: 1 }, never)).rejects.toThrow(
+      TransientError,
+    )
     await expect(Array.fromAsync(driver.read(file, never))).rejects.toThrow(TransientError)
     expect(existsSync(missing)).toBe(false)
   })
@@ -91,10 +101,15 @@ describe('a folder of copies', () => {
   it.each(['absolute', 'relative'])('is not left through an %s symbolic link', async (kind) => {
     const { folder, driver } = place()
     const outside = newFolder()
-    symlinkSync(kind === 'absolute' ? outside : join('..', outside.split('/').at(-1) ?? ''), join(folder, 'cygno-data'))
+    symlinkSync(
+      kind === 'absolute' ? outside : join('..', outside.split('/').at(-1) ?? ''),
+      join(folder, 'cygno-data'),
+    )
     const bytes = randomBytes(100)
     const file = await tapeFileOf(bytes)
-    await expect(driver.copy(file, memorySource(file.name, bytes), once, never)).rejects.toThrow(/leads out of it/)
+    await expect(driver.copy(file, memorySource(file.name, bytes), once, never)).rejects.toThrow(
+      /leads out of it/,
+    )
     expect(readdirSync(outside)).toEqual([])
     mkdirSync(dirname(join(folder, file.name)), { recursive: true })
     writeFileSync(join(folder, file.name), bytes)
@@ -120,8 +135,12 @@ describe('a folder of copies', () => {
     writeFileSync(join(folder, 'good'), bytes)
     if (kind === 'link') symlinkSync(join(folder, 'good'), join(folder, file.name))
     else mkdirSync(join(folder, file.name))
-    expect(await driver.look(file, { reference: null, readBack: 'always' }, never)).toMatchObject({ state: 'different' })
-    expect(await driver.copy(file, memorySource(file.name, bytes), once, never)).toMatchObject({ kind: 'occupied' })
+    expect(await driver.look(file, { reference: null, readBack: 'always' }, never)).toMatchObject({
+      state: 'different',
+    })
+    expect(await driver.copy(file, memorySource(file.name, bytes), once, never)).toMatchObject({
+      kind: 'occupied',
+    })
   })
 
   it('loses the left-overs of a crash with the next copy into the same folder, and not those of a copy at work', async () => {
@@ -132,7 +151,8 @@ describe('a folder of copies', () => {
     mkdirSync(inFolder('.'), { recursive: true })
     const names = ['.cygnet-12345-0123456789ab.part', '.cygnet-12345-ba9876543210.part', '.cygnet-notes.part']
     for (const name of names) writeFileSync(inFolder(name), bytes)
-    for (const name of [names[0], names[2]]) utimesSync(inFolder(name ?? ''), Date.now() / 1000, Date.now() / 1000 - 7200)
+    for (const name of [names[0], names[2]])
+      utimesSync(inFolder(name ?? ''), Date.now() / 1000, Date.now() / 1000 - 7200)
     await driver.copy(file, memorySource(file.name, bytes), once, never)
     expect(readdirSync(inFolder('.')).sort()).toEqual([names[1], names[2], 'run12345.mid.gz'])
   })
@@ -179,11 +199,19 @@ describe('a folder of copies', () => {
     const path = join(folder, file.name)
     mkdirSync(dirname(path), { recursive: true })
     writeFileSync(path, '', { mode: 0o200 })
-    expect(await driver.look(file, { reference: null, readBack: 'never' }, never)).toMatchObject({ state: 'under-way' })
-    await expect(driver.copy(file, memorySource(file.name, randomBytes(100)), once, never)).rejects.toThrow(TransientError)
+    expect(await driver.look(file, { reference: null, readBack: 'never' }, never)).toMatchObject({
+      state: 'under-way',
+    })
+    await expect(driver.copy(file, memorySource(file.name, randomBytes(100)), once, never)).rejects.toThrow(
+      TransientError,
+    )
     const later = createDirectoryDriver({ folder, now: () => Date.now() + 120_000 })
-    expect(await later.look(file, { reference: null, readBack: 'never' }, never)).toMatchObject({ state: 'different' })
-    expect(await later.copy(file, memorySource(file.name, randomBytes(100)), once, never)).toMatchObject({ kind: 'occupied' })
+    expect(await later.look(file, { reference: null, readBack: 'never' }, never)).toMatchObject({
+      state: 'different',
+    })
+    expect(await later.copy(file, memorySource(file.name, randomBytes(100)), once, never)).toMatchObject({
+      kind: 'occupied',
+    })
   })
 
   it('gives up a name it holds when the file cannot be moved there', async () => {

@@ -94,7 +94,8 @@ describe('submitting', () => {
   })
 
   it('the id of a job is known before it is submitted', () => {
-    // Python: uuid.uuid5(uuid.uuid5(uuid.UUID('01874efb-4735-4595-bc9c-591aef8240c9'), 'cygno'), 'cygnet:a/b:0123456789abcdef:1')
+    // Python: uuid.uuid5(uuid.uuid5(uuid.UUID('01874efb-4735-4595-bc9c-591aef8240c9'), 'cygno'),
+    // 'cygnet:a/b:0123456789abcdef:1')
     expect(ftsJobId('cygno', 'cygnet:a/b:0123456789abcdef:1')).toBe('197612bb-ab08-59f1-8e52-53fdccdab6a1')
   })
 
@@ -185,20 +186,30 @@ describe('submitting', () => {
 })
 
 describe('following', () => {
-  it.each(['SUBMITTED', 'STAGING', 'READY', 'ACTIVE', 'ARCHIVING', 'QOS_TRANSITION', 'TOKEN_PREP', 'ON_HOLD', 'A_STATE_OF_TOMORROW'])(
-    'a job that is %s is under way, whatever is at the destination',
-    async (state) => {
-      const reference = await submit()
-      endpoint.files.set(file.name, bytes)
-      fts.setState(reference, state)
-      expect(await look(reference)).toEqual({ state: 'under-way', detail: `FTS job ${reference} is ${state}` })
-    },
-  )
+  it.each([
+    'SUBMITTED',
+    'STAGING',
+    'READY',
+    'ACTIVE',
+    'ARCHIVING',
+    'QOS_TRANSITION',
+    'TOKEN_PREP',
+    'ON_HOLD',
+    'A_STATE_OF_TOMORROW',
+  ])('a job that is %s is under way, whatever is at the destination', async (state) => {
+    const reference = await submit()
+    endpoint.files.set(file.name, bytes)
+    fts.setState(reference, state)
+    expect(await look(reference)).toEqual({ state: 'under-way', detail: `FTS job ${reference} is ${state}` })
+  })
 
   it('a FINISHED job counts when the destination says so', async () => {
     const reference = await submit()
     fts.setState(reference, 'FINISHED')
-    expect(await look(reference)).toMatchObject({ state: 'failed', detail: expect.stringContaining('the file is not there') })
+    expect(await look(reference)).toMatchObject({
+      state: 'failed',
+      detail: expect.stringContaining('the file is not there'),
+    })
     endpoint.files.set(file.name, bytes)
     endpoint.onMedia = false
     expect(await look(reference)).toMatchObject({ state: 'present', onMedia: false })
@@ -255,7 +266,9 @@ describe('following', () => {
     const reference = await submit()
     fts.fail('404-page')
     await expect(look(reference)).rejects.toThrow(/HTTP 404/)
-    await expect(open({ url: `${fts.url}/elsewhere` }).look(file, { reference, readBack: 'never' }, signal)).rejects.toThrow(/HTTP 404/)
+    await expect(
+      open({ url: `${fts.url}/elsewhere` }).look(file, { reference, readBack: 'never' }, signal),
+    ).rejects.toThrow(/HTTP 404/)
   })
 })
 
@@ -277,13 +290,21 @@ describe('with an FTS that copies', async () => {
         async transfer({ source: link, destination: url, adler32, sizeBytes }) {
           const name = destination.nameOf(url) ?? ''
           const fetched = new Uint8Array(await (await fetch(link)).arrayBuffer())
-          if (destination.files.has(name)) throw new Error('Destination file exists and overwrite is not enabled')
+          if (destination.files.has(name))
+            throw new Error('Destination file exists and overwrite is not enabled')
           if (fetched.length !== sizeBytes) throw new Error('Source and destination file sizes do not match')
-          if ((await adler32Hex(fetched)) !== adler32) throw new Error('User-defined and destination ADLER32 do not match')
+          if ((await adler32Hex(fetched)) !== adler32)
+            throw new Error('User-defined and destination ADLER32 do not match')
           destination.files.set(name, fetched)
         },
       })
-      const made = createFtsDriver({ url: service.url, tokens: fixed('fts-token'), vo: 'cygno', archiveSeconds: 86_400, destination })
+      const made = createFtsDriver({
+        url: service.url,
+        tokens: fixed('fts-token'),
+        vo: 'cygno',
+        archiveSeconds: 86_400,
+        destination,
+      })
       return {
         driver: made,
         plant: async (name, planted) => void destination.files.set(name, planted),

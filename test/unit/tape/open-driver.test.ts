@@ -47,10 +47,16 @@ describe('the driver of the settings', () => {
     ['webdav', {}, ['CYGNET_TAPE_URL']],
     ['fts', {}, ['CYGNET_FTS_URL', 'CYGNET_TAPE_URL']],
     ['fts', TAPE, ['CYGNET_FTS_URL']],
-    ['rucio', { CYGNET_RUCIO_ACCOUNT: 'cygno' }, ['CYGNET_RUCIO_URL', 'CYGNET_RUCIO_SOURCE_RSE', 'CYGNET_RUCIO_TAPE_RSE']],
+    [
+      'rucio',
+      { CYGNET_RUCIO_ACCOUNT: 'cygno' },
+      ['CYGNET_RUCIO_URL', 'CYGNET_RUCIO_SOURCE_RSE', 'CYGNET_RUCIO_TAPE_RSE'],
+    ],
   ])('%s needs what is not set, and all of it is named at once', async (kind, environment, missing) => {
     const failure = open({ CYGNET_TAPE_DRIVER: kind, ...environment })
     await expect(failure).rejects.toThrow(InvalidInputError)
-    await expect(failure).rejects.toThrow(`CYGNET_TAPE_DRIVER is ${kind}: ${missing.join(', ')} must be set as well`)
+    await expect(failure).rejects.toThrow(
+      `CYGNET_TAPE_DRIVER is ${kind}: ${missing.join(', ')} must be set as well`,
+    )
   })
 })

@@ -17,7 +17,8 @@ describe('with a Rucio that transfers', async () => {
       const { rucio, endpoint, open, placeOf } = await startRucioFixture({
         async transfer({ source, destination, adler32, sizeBytes }) {
           const fetched = new Uint8Array(await (await fetch(links.get(source) ?? '')).arrayBuffer())
-          if (fetched.length !== sizeBytes || (await adler32Hex(fetched)) !== adler32) throw new Error('checksum validation failed')
+          if (fetched.length !== sizeBytes || (await adler32Hex(fetched)) !== adler32)
+            throw new Error('checksum validation failed')
           endpoint.files.set(endpoint.nameOf(destination) ?? '', fetched)
         },
       })

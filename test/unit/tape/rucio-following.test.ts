@@ -46,18 +46,30 @@ afterEach(async () => {
 describe('following', () => {
   it('a rule that was made proves nothing', async () => {
     const reference = await submit()
-    expect(await look(reference)).toMatchObject({ state: 'under-way', detail: expect.stringContaining('REPLICATING (0 of 1 done)') })
+    expect(await look(reference)).toMatchObject({
+      state: 'under-way',
+      detail: expect.stringContaining('REPLICATING (0 of 1 done)'),
+    })
     expect(await look(null)).toMatchObject({ state: 'under-way' })
   })
 
-  it.each(['STUCK', 'WAITING_APPROVAL', 'INJECT', 'A_STATE_OF_TOMORROW'])('a rule that is %s is under way', async (state) => {
-    const reference = await submit()
-    arrive()
-    rucio.setRule(reference, { state, error: 'could not read https://s3.example.org/a?X-Amz-Signature=0123456789' })
-    const found = await look(reference)
-    expect(found).toMatchObject({ state: 'under-way', detail: expect.stringContaining(`${state} (0 of 1 done)`) })
-    expect(JSON.stringify(found)).not.toContain('0123456789')
-  })
+  it.each(['STUCK', 'WAITING_APPROVAL', 'INJECT', 'A_STATE_OF_TOMORROW'])(
+    'a rule that is %s is under way',
+    async (state) => {
+      const reference = await submit()
+      arrive()
+      rucio.setRule(reference, {
+        state,
+        error: 'could not read https://s3.example.org/a?X-Amz-Signature=0123456789',
+      })
+      const found = await look(reference)
+      expect(found).toMatchObject({
+        state: 'under-way',
+        detail: expect.stringContaining(`${state} (0 of 1 done)`),
+      })
+      expect(JSON.stringify(found)).not.toContain('0123456789')
+    },
+  )
 
   it('an OK rule counts when its locks do, its replica is available, and the endpoint has our checksum', async () => {
     const reference = await submit()
@@ -92,7 +104,10 @@ describe('following', () => {
     arrive(Buffer.from('the bytes of a rum'))
     expect(await look(reference)).toMatchObject({ state: 'different' })
     endpoint.files.clear()
-    expect(await look(reference)).toMatchObject({ state: 'failed', detail: expect.stringContaining('nothing is at davs:') })
+    expect(await look(reference)).toMatchObject({
+      state: 'failed',
+      detail: expect.stringContaining('nothing is at davs:'),
+    })
     endpoint.down = true
     await expect(look(reference)).rejects.toThrow(TransientError)
   })
@@ -116,7 +131,10 @@ describe('following', () => {
     driver = open()
     const reference = await submit()
     await rucio.run()
-    expect(await look(reference)).toMatchObject({ state: 'unverified', detail: expect.stringContaining('CYGNET_TAPE_URL') })
+    expect(await look(reference)).toMatchObject({
+      state: 'unverified',
+      detail: expect.stringContaining('CYGNET_TAPE_URL'),
+    })
   })
 
   it.each(['https://tape.example.org:8443/cygno', 'davs://tape.example.org:8443//cygno/'])(
@@ -161,11 +179,16 @@ describe('following', () => {
   )
 
   it('a source that is another object by now is no copy: Rucio compares what it reads with what was registered', async () => {
-    const changed = await startRucioFixture({ transfer: () => Promise.reject(new Error('checksum mismatch')) })
+    const changed = await startRucioFixture({
+      transfer: () => Promise.reject(new Error('checksum mismatch')),
+    })
     driver = changed.open()
     const reference = await submit()
     await changed.rucio.run()
-    expect(await look(reference)).toMatchObject({ state: 'under-way', detail: expect.stringContaining('checksum mismatch') })
+    expect(await look(reference)).toMatchObject({
+      state: 'under-way',
+      detail: expect.stringContaining('checksum mismatch'),
+    })
     await changed.rucio.close()
   })
 })
@@ -174,7 +197,10 @@ describe('bringing back', () => {
   it('with an endpoint: from there, whatever place Rucio gave the file', async () => {
     await submit()
     await rucio.run()
-    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, signal)).toEqual({ kind: 'online', reference: null })
+    expect(await driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, signal)).toEqual({
+      kind: 'online',
+      reference: null,
+    })
     expect(Buffer.concat(await Array.fromAsync(driver.read(file, signal)))).toEqual(bytes)
     expect(rucio.rules.size).toBe(1)
     await driver.release(file, 'request-1', signal)
@@ -193,7 +219,9 @@ describe('bringing back', () => {
     const expiresAt = Date.parse(rucio.rules.get(asked.reference)?.expires_at ?? '')
     expect(expiresAt).toBeGreaterThanOrEqual(earliest)
     expect(expiresAt).toBeLessThanOrEqual(ninetyDaysFromNow())
-    expect(await driver.stage(file, { reference: asked.reference, lifetimeSeconds: 60 }, signal)).toMatchObject({ kind: 'staging' })
+    expect(
+      await driver.stage(file, { reference: asked.reference, lifetimeSeconds: 60 }, signal),
+    ).toMatchObject({ kind: 'staging' })
     await rucio.run()
     expect(await driver.stage(file, { reference: asked.reference, lifetimeSeconds: 60 }, signal)).toEqual({
       kind: 'online',
@@ -207,8 +235,12 @@ describe('bringing back', () => {
   })
 
   it('what Rucio does not know cannot be brought back', async () => {
-    await expect(driver.stage(file, { reference: null, lifetimeSeconds: 60 }, signal)).rejects.toThrow(InvalidInputError)
+    await expect(driver.stage(file, { reference: null, lifetimeSeconds: 60 }, signal)).rejects.toThrow(
+      InvalidInputError,
+    )
     driver = open({ destination: undefined })
-    await expect(driver.stage(file, { reference: null, lifetimeSeconds: 60 }, signal)).rejects.toThrow(InvalidInputError)
+    await expect(driver.stage(file, { reference: null, lifetimeSeconds: 60 }, signal)).rejects.toThrow(
+      InvalidInputError,
+    )
   })
 })

@@ -5,7 +5,14 @@ import { tapeNameBeside } from '../../../shared/tape/names.ts'
 import type { RucioOptions } from '../../../shared/tape/rucio/rucio.ts'
 import type { TokenSource } from '../../../shared/tape/tokens/token-source.ts'
 import type { MemoryEndpoint } from '../../support/memory-endpoint.ts'
-import { fixedToken, type RucioFixture, STORE, sourceOf, splitName, startRucioFixture } from '../../support/rucio-fixture.ts'
+import {
+  fixedToken,
+  type RucioFixture,
+  STORE,
+  sourceOf,
+  splitName,
+  startRucioFixture,
+} from '../../support/rucio-fixture.ts'
 import type { RucioServer } from '../../support/rucio-server.ts'
 import { tapeFileOf } from '../../support/tape/conformance.ts'
 
@@ -44,7 +51,10 @@ describe('asking for a copy', () => {
   it('registers the file where it is, with its size and checksums, and makes one rule for the tape', async () => {
     const reference = await submit()
     expect(rucio.file(did)).toMatchObject({ bytes: bytes.length, adler32: file.adler32, md5: file.md5 })
-    expect(rucio.file(did)?.replicas.get('STORE')).toEqual({ pfn: `${STORE}${file.name}`, state: 'AVAILABLE' })
+    expect(rucio.file(did)?.replicas.get('STORE')).toEqual({
+      pfn: `${STORE}${file.name}`,
+      state: 'AVAILABLE',
+    })
     expect(rucio.rules.get(reference)).toMatchObject({
       rse_expression: 'TAPE',
       copies: 1,
@@ -93,7 +103,9 @@ describe('asking for a copy', () => {
   it('a deterministic RSE makes the address itself', async () => {
     driver = open({ sourceRse: 'HERE', sourcePrefix: undefined })
     await submit()
-    expect(rucio.file(did)?.replicas.get('HERE')?.pfn).toMatch(/^https:\/\/here\.example\.org\/cygno-data\/../)
+    expect(rucio.file(did)?.replicas.get('HERE')?.pfn).toMatch(
+      /^https:\/\/here\.example\.org\/cygno-data\/../,
+    )
   })
 
   it('a rule whose reply is lost is found again, and not made twice', async () => {
@@ -117,7 +129,10 @@ describe('asking for a copy', () => {
   it('a rule that Rucio gave up is taken up again by a new attempt', async () => {
     const reference = await submit()
     rucio.setRule(reference, { state: 'SUSPENDED', error: 'no route' })
-    expect(await look(reference)).toMatchObject({ state: 'failed', detail: expect.stringContaining('no route') })
+    expect(await look(reference)).toMatchObject({
+      state: 'failed',
+      detail: expect.stringContaining('no route'),
+    })
     expect(await submit(2)).toBe(reference)
     expect(rucio.rules.get(reference)?.state).toBe('STUCK')
   })
@@ -129,7 +144,10 @@ describe('asking for a copy', () => {
     rucio.setReplica(did, 'TAPE', 'AVAILABLE')
     fixture.endpoint.files.set(fixture.placeOf(file.name), bytes)
     for (const known of [reference, null])
-      expect(await look(known)).toMatchObject({ state: 'failed', detail: expect.stringContaining('ends on Mon, 01 Jan 2099') })
+      expect(await look(known)).toMatchObject({
+        state: 'failed',
+        detail: expect.stringContaining('ends on Mon, 01 Jan 2099'),
+      })
     expect(await submit(2)).toBe(reference)
     expect(rucio.rules.get(reference)?.expires_at).toBeNull()
     expect(await look(reference)).toMatchObject({ state: 'present' })
@@ -151,7 +169,11 @@ describe('asking for a copy', () => {
   it.each<[string, Partial<RucioOptions>, RegExp]>([
     ['an RSE that does not exist', { sourceRse: 'NOWHERE' }, /RSENotFound.*CYGNET_RUCIO_SOURCE_RSE/],
     ['a tape RSE that does not exist', { tapeRse: 'NOWHERE' }, /InvalidRSEExpression.*CYGNET_RUCIO_TAPE_RSE/],
-    ['an address that the RSE does not have', { sourcePrefix: 'https://elsewhere/' }, /CYGNET_RUCIO_SOURCE_PREFIX/],
+    [
+      'an address that the RSE does not have',
+      { sourcePrefix: 'https://elsewhere/' },
+      /CYGNET_RUCIO_SOURCE_PREFIX/,
+    ],
     ['a missing address', { sourcePrefix: undefined }, /CYGNET_RUCIO_SOURCE_PREFIX/],
     ['a token that is none', { tokens: fixedToken('unknown') }, /CannotAuthenticate.*check the token/],
     ['an account that is not ours', { account: 'other' }, /CannotAuthenticate/],

@@ -1,4 +1,7 @@
-/** What a tape system says decides: what is on media, what is staged, what is lost; what it does not say is never guessed. */
+/**
+ * What a tape system says decides: what is on media, what is staged, what is lost; what it does not say is
+ * never guessed.
+ */
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { InvalidInputError, TransientError } from '../../../shared/errors.ts'
@@ -7,7 +10,13 @@ import { discoverTapeRest } from '../../../shared/tape/tape-rest.ts'
 import { createTapeHttp } from '../../../shared/tape/webdav/http.ts'
 import { tapeFileOf } from '../../support/tape/files.ts'
 import { startTapeRestServer, type TapeRestServer } from '../../support/tape-rest-server.ts'
-import { BYTES, never, startWebdavFixture, transientOf, type WebdavFixture } from '../../support/webdav-fixture.ts'
+import {
+  BYTES,
+  never,
+  startWebdavFixture,
+  transientOf,
+  type WebdavFixture,
+} from '../../support/webdav-fixture.ts'
 
 let fixture: WebdavFixture
 let tape: TapeRestServer
@@ -17,7 +26,9 @@ beforeEach(async () => {
   fixture = await startWebdavFixture({ tapeRest: 'auto' })
   tape = await startTapeRestServer()
   tape.token = 'first-token'
-  fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', () => fetch(`${tape.origin}/.well-known/wlcg-tape-rest-api`))
+  fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', () =>
+    fetch(`${tape.origin}/.well-known/wlcg-tape-rest-api`),
+  )
   file = await tapeFileOf(BYTES)
   path = `/cygno/${file.name}`
   fixture.server.files.set(file.name, BYTES)
@@ -26,7 +37,8 @@ beforeEach(async () => {
 afterEach(() => Promise.all([fixture.close(), tape.close()]))
 
 const transient = (error: unknown) => expect(error).toBeInstanceOf(TransientError)
-const look = (readBack: 'never' | 'if-needed' | 'always' = 'if-needed') => fixture.driver.look(file, { reference: null, readBack }, never)
+const look = (readBack: 'never' | 'if-needed' | 'always' = 'if-needed') =>
+  fixture.driver.look(file, { reference: null, readBack }, never)
 const stage = (reference: string | null = null, lifetimeSeconds = 86_400) =>
   fixture.driver.stage(file, { reference, lifetimeSeconds }, never)
 
@@ -60,15 +72,22 @@ describe('on media', () => {
     ['LOST', { kind: 'occupied' }],
     ['TAPE', 'on tape only'],
     ['UNAVAILABLE', 'out of reach'],
-  ] as const)('a copy that finds the file there, %s, says what a look says, and fetches nothing from tape', async (locality, expected) => {
-    tape.localities.set(path, locality)
-    fixture.server.digest = 'none'
-    if (typeof expected === 'string') expect((await transientOf(fixture.copy(BYTES, file))).message).toContain(expected)
-    else expect(await fixture.copy(BYTES, file)).toMatchObject(expected)
-    fixture.server.digest = 'adler32'
-    if (locality !== 'TAPE') await fixture.copy(BYTES, file).then((result) => expect(result).toMatchObject({ kind: 'occupied' }), transient)
-    expect(fixture.server.log.filter((line) => line === `GET ${file.name}`)).toEqual([])
-  })
+  ] as const)(
+    'a copy that finds the file there, %s, says what a look says, and fetches nothing from tape',
+    async (locality, expected) => {
+      tape.localities.set(path, locality)
+      fixture.server.digest = 'none'
+      if (typeof expected === 'string')
+        expect((await transientOf(fixture.copy(BYTES, file))).message).toContain(expected)
+      else expect(await fixture.copy(BYTES, file)).toMatchObject(expected)
+      fixture.server.digest = 'adler32'
+      if (locality !== 'TAPE')
+        await fixture
+          .copy(BYTES, file)
+          .then((result) => expect(result).toMatchObject({ kind: 'occupied' }), transient)
+      expect(fixture.server.log.filter((line) => line === `GET ${file.name}`)).toEqual([])
+    },
+  )
 
   it('a file the tape system says nothing about, or an error, or a word we do not know, is not on media', async () => {
     tape.omitted.add(path)
@@ -91,7 +110,11 @@ describe('on media', () => {
     expect(await look('always')).toMatchObject({ state: 'unverified' })
     expect(fixture.server.log).not.toContain(`GET ${file.name}`)
     tape.localities.set(path, 'DISK_AND_TAPE')
-    expect(await look('always')).toMatchObject({ state: 'present', verifiedBy: 'sha256 read back', onMedia: true })
+    expect(await look('always')).toMatchObject({
+      state: 'present',
+      verifiedBy: 'sha256 read back',
+      onMedia: true,
+    })
   })
 })
 
@@ -124,13 +147,16 @@ describe('staging', () => {
     expect(await stage()).toMatchObject({ kind })
   })
 
-  it.each([{ state: 'FAILED', error: 'no drive' }, { state: 'CANCELLED' }])('after %j it is asked anew', async (state) => {
-    const first = await stage()
-    tape.stageStates.set(path, state)
-    const second = await stage(first.kind === 'staging' ? first.reference : null)
-    expect(second).toMatchObject({ kind: 'staging', reference: tape.requests[1]?.id })
-    expect(tape.requests).toHaveLength(2)
-  })
+  it.each([{ state: 'FAILED', error: 'no drive' }, { state: 'CANCELLED' }])(
+    'after %j it is asked anew',
+    async (state) => {
+      const first = await stage()
+      tape.stageStates.set(path, state)
+      const second = await stage(first.kind === 'staging' ? first.reference : null)
+      expect(second).toMatchObject({ kind: 'staging', reference: tape.requests[1]?.id })
+      expect(tape.requests).toHaveLength(2)
+    },
+  )
 
   it('a request the tape system has forgotten is made anew', async () => {
     expect(await stage('gone')).toMatchObject({ kind: 'staging', reference: tape.requests[0]?.id })
@@ -163,13 +189,20 @@ describe('staging', () => {
     expect(tape.requests).toEqual([])
   })
 
-  it.each([{}, { onDisk: true, state: 'FAILED' }, { onDisk: false, state: 'COMPLETED' }])('%j is an error: nobody knows', async (state) => {
-    tape.stageStates.set(path, state)
-    expect((await transientOf(stage())).message).toContain('does not say clearly')
-  })
+  it.each([{}, { onDisk: true, state: 'FAILED' }, { onDisk: false, state: 'COMPLETED' }])(
+    '%j is an error: nobody knows',
+    async (state) => {
+      tape.stageStates.set(path, state)
+      expect((await transientOf(stage())).message).toContain('does not say clearly')
+    },
+  )
 
   it('an error is told in the words of the tape system', async () => {
-    tape.answerWith('POST /stage', 400, JSON.stringify({ title: 'Bad Request', detail: 'too many files', status: 400 }))
+    tape.answerWith(
+      'POST /stage',
+      400,
+      JSON.stringify({ title: 'Bad Request', detail: 'too many files', status: 400 }),
+    )
     expect((await transientOf(stage())).message).toContain('Bad Request: too many files')
   })
 })
@@ -234,7 +267,10 @@ describe('letting go', () => {
   })
 
   it('an endpoint without the API keeps nothing by requests', async () => {
-    fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', async () => new Response('', { status: 404 }))
+    fixture.server.elsewhere.set(
+      '/.well-known/wlcg-tape-rest-api',
+      async () => new Response('', { status: 404 }),
+    )
     await release('anything')
   })
 })
@@ -242,18 +278,26 @@ describe('letting go', () => {
 describe('finding the API', () => {
   const http = createTapeHttp({ token: { token: async () => 'first-token', refused: () => {} } })
   const answering = (status: number, body = '') =>
-    fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', async () => new Response(body, { status }))
+    fixture.server.elsewhere.set(
+      '/.well-known/wlcg-tape-rest-api',
+      async () => new Response(body, { status }),
+    )
 
-  it.each([404, 405, 501])('an endpoint that answers %i has none: it is itself the medium', async (status) => {
-    answering(status)
-    expect(await look()).toMatchObject({ state: 'present', onMedia: true })
-    expect(await stage()).toEqual({ kind: 'online', reference: null })
-  })
+  it.each([404, 405, 501])(
+    'an endpoint that answers %i has none: it is itself the medium',
+    async (status) => {
+      answering(status)
+      expect(await look()).toMatchObject({ state: 'present', onMedia: true })
+      expect(await stage()).toEqual({ kind: 'online', reference: null })
+    },
+  )
 
   it('that it has none is believed for some minutes only', async () => {
     answering(404)
     await look()
-    fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', () => fetch(`${tape.origin}/.well-known/wlcg-tape-rest-api`))
+    fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', () =>
+      fetch(`${tape.origin}/.well-known/wlcg-tape-rest-api`),
+    )
     tape.localities.set(path, 'DISK')
     expect(await look()).toMatchObject({ onMedia: true })
     fixture.clock.ms += 601_000
@@ -278,16 +322,23 @@ describe('finding the API', () => {
 
   it('one that leads out of TLS is refused: our token does not go there', async () => {
     const fake = {
-      request: async () => ({ ...answer, body: bodyOf({ endpoints: [{ uri: 'http://x.example.org/api', version: 'v1' }] }) }),
+      request: async () => ({
+        ...answer,
+        body: bodyOf({ endpoints: [{ uri: 'http://x.example.org/api', version: 'v1' }] }),
+      }),
       close: () => {},
     }
-    await expect(discoverTapeRest(fake, new URL('https://tape.example.org/'), never)).rejects.toThrow('without TLS')
+    await expect(discoverTapeRest(fake, new URL('https://tape.example.org/'), never)).rejects.toThrow(
+      'without TLS',
+    )
   })
 
   it('never asked where the settings say so', async () => {
     const without = await startWebdavFixture({ tapeRest: 'never' })
     without.server.files.set(file.name, BYTES)
-    expect(await without.driver.look(file, { reference: null, readBack: 'never' }, never)).toMatchObject({ onMedia: true })
+    expect(await without.driver.look(file, { reference: null, readBack: 'never' }, never)).toMatchObject({
+      onMedia: true,
+    })
     expect(without.server.log.some((line) => line.includes('well-known'))).toBe(false)
     await without.close()
   })
@@ -302,7 +353,13 @@ describe('finding the API', () => {
 
   it('answers of any size and kind are read without harm', async () => {
     const rest = await discoverTapeRest(http, new URL(tape.origin), never)
-    for (const body of ['null', '{}', '[{"locality":"TAPE"}]', '['.repeat(100_000), `["${randomBytes(3_000_000).toString('hex')}"]`]) {
+    for (const body of [
+      'null',
+      '{}',
+      '[{"locality":"TAPE"}]',
+      '['.repeat(100_000),
+      `["${randomBytes(3_000_000).toString('hex')}"]`,
+    ]) {
       tape.answerWith('POST /archiveinfo', 200, body)
       await transientOf(rest?.archiveInfo([path], never) ?? Promise.resolve())
     }

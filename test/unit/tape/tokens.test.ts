@@ -13,7 +13,14 @@ const pass = (seconds: number) => {
   nowMs += seconds * 1000
 }
 const source = (more: Partial<TokenSourceOptions> = {}) =>
-  createTokenSource({ tokenUrl: iam.url, ...IAM_CLIENT, now, random: () => 0, timeoutSeconds: LONGEST_WAIT_SECONDS, ...more })
+  createTokenSource({
+    tokenUrl: iam.url,
+    ...IAM_CLIENT,
+    now,
+    random: () => 0,
+    timeoutSeconds: LONGEST_WAIT_SECONDS,
+    ...more,
+  })
 
 beforeAll(async () => {
   iam = await startIamServer()
@@ -56,7 +63,10 @@ describe('getting a token', () => {
 
   it('a refresh token is exchanged for an access token', async () => {
     expect(await source({ refreshToken: iam.refreshToken }).token(signal)).toBe(iam.issued.at(-1))
-    expect(iam.requests.at(-1)).toMatchObject({ grant_type: 'refresh_token', refresh_token: iam.refreshToken })
+    expect(iam.requests.at(-1)).toMatchObject({
+      grant_type: 'refresh_token',
+      refresh_token: iam.refreshToken,
+    })
   })
 
   it('callers at the same time share one request', async () => {
@@ -119,18 +129,31 @@ describe('renewing', () => {
 })
 
 describe('bad replies', () => {
-  const answers: BadAnswer[] = ['html', 'error-with-200', 'no-token', 'expired', 'header-injection', '503', 'not-json', 'drop', 'hang']
+  const answers: BadAnswer[] = [
+    'html',
+    'error-with-200',
+    'no-token',
+    'expired',
+    'header-injection',
+    '503',
+    'not-json',
+    'drop',
+    'hang',
+  ]
 
-  it.each(answers)('%s never replaces a good token: that is used until it expires, and the next good reply is taken', async (answer) => {
-    const tokens = source()
-    const first = await tokens.token(signal)
-    pass(3400)
-    iam.misbehave(answer)
-    expect(await tokens.token(signal)).toBe(first)
-    pass(60)
-    expect(await tokens.token(signal)).toBe(iam.issued.at(-1))
-    expect(iam.issued.at(-1)).not.toBe(first)
-  })
+  it.each(answers)(
+    '%s never replaces a good token: that is used until it expires, and the next good reply is taken',
+    async (answer) => {
+      const tokens = source()
+      const first = await tokens.token(signal)
+      pass(3400)
+      iam.misbehave(answer)
+      expect(await tokens.token(signal)).toBe(first)
+      pass(60)
+      expect(await tokens.token(signal)).toBe(iam.issued.at(-1))
+      expect(iam.issued.at(-1)).not.toBe(first)
+    },
+  )
 
   it.each(answers)('%s without a good token is an error that holds no secret', async (answer) => {
     iam.misbehave(answer)
@@ -139,7 +162,8 @@ describe('bad replies', () => {
       .catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(TransientError)
     const told = `${(error as Error).message} ${JSON.stringify((error as TransientError).details)}`
-    for (const secret of [IAM_CLIENT.clientSecret, iam.refreshToken, 'not-a-token', 'Basic']) expect(told).not.toContain(secret)
+    for (const secret of [IAM_CLIENT.clientSecret, iam.refreshToken, 'not-a-token', 'Basic'])
+      expect(told).not.toContain(secret)
   })
 
   it('a renewal that fails is not tried again at every use', async () => {
@@ -162,7 +186,11 @@ describe('bad replies', () => {
 
   it.each([
     ['a wrong secret', { clientSecret: 'wrong-secret' }, /CYGNET_TAPE_CLIENT_SECRET/],
-    ['a revoked refresh token', { refreshToken: 'revoked-token' }, /refresh token has expired or was revoked/],
+    [
+      'a revoked refresh token',
+      { refreshToken: 'revoked-token' },
+      /refresh token has expired or was revoked/,
+    ],
     ['a scope that is not allowed', { scope: 'compute.create' }, /CYGNET_TAPE_SCOPE/],
   ])('%s is told with what to do', async (_, more, message) => {
     const error = await source(more)
@@ -199,12 +227,32 @@ describe('a token that was refused', () => {
 
 describe('settings that cannot work', () => {
   it.each<[string, TokenSourceOptions, RegExp]>([
-    ['a client without its secret', { tokenUrl: 'https://iam/token', clientId: 'a' }, /CYGNET_TAPE_CLIENT_SECRET is missing/],
-    ['a secret without a client', { tokenUrl: 'https://iam/token', clientSecret: 'hush' }, /CYGNET_TAPE_CLIENT_ID is missing/],
+    [
+      'a client without its secret',
+      { tokenUrl: 'https://iam/token', clientId: 'a' },
+      /CYGNET_TAPE_CLIENT_SECRET is missing/,
+    ],
+    [
+      'a secret without a client',
+      { tokenUrl: 'https://iam/token', clientSecret: 'hush' },
+      /CYGNET_TAPE_CLIENT_ID is missing/,
+    ],
     ['a refresh token without an IAM', { refreshToken: 'hush' }, /CYGNET_TAPE_TOKEN_URL is missing/],
-    ['two ways at once', { fixed: 'hush', tokenUrl: 'https://iam/token', clientId: 'a', clientSecret: 'hush' }, /both set/],
-    ['a secret sent in clear text', { tokenUrl: 'http://iam.example.org/token', clientId: 'a', clientSecret: 'hush' }, /must be https/],
-    ['an address with a password', { tokenUrl: 'https://u:hush@iam/token', clientId: 'a', clientSecret: 'b' }, /password/],
+    [
+      'two ways at once',
+      { fixed: 'hush', tokenUrl: 'https://iam/token', clientId: 'a', clientSecret: 'hush' },
+      /both set/,
+    ],
+    [
+      'a secret sent in clear text',
+      { tokenUrl: 'http://iam.example.org/token', clientId: 'a', clientSecret: 'hush' },
+      /must be https/,
+    ],
+    [
+      'an address with a password',
+      { tokenUrl: 'https://u:hush@iam/token', clientId: 'a', clientSecret: 'b' },
+      /password/,
+    ],
     ['no address', { tokenUrl: 'iam', clientId: 'a', clientSecret: 'hush' }, /not an http/],
     ['a token with a line break', { fixed: 'hush\n' }, /characters/],
     [

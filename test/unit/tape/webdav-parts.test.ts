@@ -27,10 +27,20 @@ describe('the stream of markers', () => {
         fc.boolean(),
         fc.array(fc.nat({ max: 400 }), { maxLength: 20 }),
         async (end, word, bytes, ended, cuts) => {
-          const lines = ['Perf Marker', 'Timestamp: 1', `Stripe Bytes Transferred: ${bytes}`, 'End', `${word}: why`]
+          const lines = [
+            'Perf Marker',
+            'Timestamp: 1',
+            `Stripe Bytes Transferred: ${bytes}`,
+            'End',
+            `${word}: why`,
+          ]
           const text = Buffer.from(lines.join(end) + (ended ? end : ''))
           const found = await readMarkers(inPieces(text, cuts), markers)
-          expect(found).toEqual({ kind: word === 'success' ? 'success' : 'failure', text: 'why', bytesMoved: bytes })
+          expect(found).toEqual({
+            kind: word === 'success' ? 'success' : 'failure',
+            text: 'why',
+            bytesMoved: bytes,
+          })
         },
       ),
     )
@@ -40,7 +50,8 @@ describe('the stream of markers', () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 3000 }), fc.array(fc.nat(3000)), async (noise, cuts) => {
         const found = await readMarkers(inPieces(Buffer.from(noise), cuts), markers)
-        if (found.kind === 'success') expect(Buffer.from(noise).toString('latin1')).toMatch(/(^|\n)\s*success/i)
+        if (found.kind === 'success')
+          expect(Buffer.from(noise).toString('latin1')).toMatch(/(^|\n)\s*success/i)
       }),
     )
     const inside = Buffer.from('RemoteConnections: success: Created\nsuccessful\nunsuccess: x\n')
@@ -72,14 +83,21 @@ describe('a stated checksum', () => {
   it('is understood in base64 and in hex', () => {
     const hash = (name: string, encoding: 'hex' | 'base64') => createHash(name).update('run').digest(encoding)
     const file = { adler32: '00000001', md5: hash('md5', 'hex'), sha256: hash('sha256', 'hex') }
-    for (const stated of [`MD5=${hash('md5', 'base64')}`, `md5=${file.md5}`, `SHA-256=${hash('sha256', 'base64')}`])
+    for (const stated of [
+      `MD5=${hash('md5', 'base64')}`,
+      `md5=${file.md5}`,
+      `SHA-256=${hash('sha256', 'base64')}`,
+    ])
       expect(compareDigest(stated, file).kind).toBe('same')
   })
 
   it('that is noise is none', () => {
     const file = { adler32: '00000001', md5: 'x', sha256: 'y' }
     fc.assert(
-      fc.property(fc.string(), (noise) => void expect(compareDigest(`md5=%${noise.replaceAll(',', '')}`, file).kind).toBe('unknown')),
+      fc.property(
+        fc.string(),
+        (noise) => void expect(compareDigest(`md5=%${noise.replaceAll(',', '')}`, file).kind).toBe('unknown'),
+      ),
     )
     for (const name of ['constructor', '__proto__', 'toString', 'valueOf'])
       expect(compareDigest(`${name}=00000001`, file).kind).toBe('unknown')
@@ -101,13 +119,18 @@ it('a listing that is noise is an error of ours, never another', async () => {
   )
   await fc.assert(
     fc.asyncProperty(fc.array(fc.oneof(pieces, fc.string()), { maxLength: 12 }), async (parts) => {
-      await parseMultistatus(parts.join(''), '/a/').catch((error: Error) => expect(error.name).toBe('TransientError'))
+      await parseMultistatus(parts.join(''), '/a/').catch((error: Error) =>
+        expect(error.name).toBe('TransientError'),
+      )
     }),
   )
 })
 
 it.each([
-  ['in a page', 'https://s3/b/k?X-Amz-Credential=AKID&amp;X-Amz-Security-Token=abc&amp;X-Amz-Signature=0123abc'],
+  [
+    'in a page',
+    'https://s3/b/k?X-Amz-Credential=AKID&amp;X-Amz-Security-Token=abc&amp;X-Amz-Signature=0123abc',
+  ],
   ['encoded once more', 'https%3A%2F%2Fs3%2Fb%2Fk%3FX-Amz-Credential%3DAKID%26X-Amz-Signature%3D0123abc'],
   ['in JSON', '{"url":"https://s3/b/k?X-Amz-Credential=AKID\\u0026X-Amz-Signature=0123abc"}'],
   ['as a rest', 'X-Amz-Credential=AKID&X-Amz-Signature=0123abc'],
@@ -120,7 +143,10 @@ it.each([
 
 it('texts from outside are one short line without secrets', () => {
   const link = 'https://s3/b/k?X-Amz-Credential=me&X-Amz-Signature=abc'
-  const text = shown(`<h1>Error</h1>\r\n\u001b[31mcannot read ${link} with Bearer abcdef.ghi\u0000${'!'.repeat(1000)}`, [link])
+  const text = shown(
+    `<h1>Error</h1>\r\n\u001b[31mcannot read ${link} with Bearer abcdef.ghi\u0000${'!'.repeat(1000)}`,
+    [link],
+  )
   expect(text).toMatch(/^Error \[31mcannot read \*\*\* with Bearer \*\*\* !+$/)
   expect(text.length).toBeLessThanOrEqual(300)
 })
@@ -139,7 +165,9 @@ describe('temporary names', () => {
 
   it('an endpoint without a slash at its end is the same endpoint', () => {
     const name = 'b/LNGS/run 1.mid.gz'
-    expect(createPlaces('davs://tape.example.org:8443/cygno').url(name)).toBe('https://tape.example.org:8443/cygno/b/LNGS/run%201.mid.gz')
+    expect(createPlaces('davs://tape.example.org:8443/cygno').url(name)).toBe(
+      'https://tape.example.org:8443/cygno/b/LNGS/run%201.mid.gz',
+    )
     expect(createPlaces('dav://tape.example.org/a%20b/').path(name)).toBe('/a b/b/LNGS/run 1.mid.gz')
   })
 })

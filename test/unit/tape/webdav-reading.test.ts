@@ -7,7 +7,13 @@ import { temporaryName } from '../../../shared/tape/webdav/places.ts'
 import { startHttpServer, type TestServer } from '../../support/http-server.ts'
 import { fingerprint, tapeFileOf } from '../../support/tape/files.ts'
 import { PLAIN_MARKERS } from '../../support/webdav-copy.ts'
-import { BYTES, never, startWebdavFixture, transientOf, type WebdavFixture } from '../../support/webdav-fixture.ts'
+import {
+  BYTES,
+  never,
+  startWebdavFixture,
+  transientOf,
+  type WebdavFixture,
+} from '../../support/webdav-fixture.ts'
 
 let fixture: WebdavFixture
 let file: TapeFile
@@ -18,7 +24,8 @@ beforeEach(async () => {
 })
 afterEach(() => fixture.close())
 
-const readAll = async (asked = file) => Buffer.concat(await Array.fromAsync(fixture.driver.read(asked, never)))
+const readAll = async (asked = file) =>
+  Buffer.concat(await Array.fromAsync(fixture.driver.read(asked, never)))
 
 describe('reading', () => {
   /** Gives so many bytes of what was asked for, then breaks off. */
@@ -28,7 +35,8 @@ describe('reading', () => {
       ({ request, response }) => {
         const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
         const headers = { 'content-length': BYTES.length - from, etag: '"1"' }
-        const range = from === 0 ? {} : { 'content-range': `bytes ${from}-${BYTES.length - 1}/${BYTES.length}` }
+        const range =
+          from === 0 ? {} : { 'content-range': `bytes ${from}-${BYTES.length - 1}/${BYTES.length}` }
         response.writeHead(from === 0 ? 200 : 206, { ...headers, ...range })
         response.write(BYTES.subarray(from, from + bytes), () => response.destroy())
       },
@@ -39,7 +47,9 @@ describe('reading', () => {
     breakAfter(100_000, 2)
     fixture.server.meet('GET', ({ request, response }) => {
       expect(request.headers).toMatchObject({ range: `bytes=200000-${BYTES.length - 1}`, 'if-match': '"1"' })
-      response.writeHead(206, { 'content-length': 100_000, 'content-range': `bytes 200000-299999/300000` }).end(BYTES.subarray(200_000))
+      response
+        .writeHead(206, { 'content-length': 100_000, 'content-range': `bytes 200000-299999/300000` })
+        .end(BYTES.subarray(200_000))
     })
     expect(fingerprint(await readAll())).toBe(fingerprint(BYTES))
   })
@@ -48,11 +58,19 @@ describe('reading', () => {
     ['412, since the file has changed', 412, {}, 'changed'],
     ['the whole file again', 200, {}, 'answered 200'],
     ['another part', 206, { 'content-range': 'bytes 0-9/300000' }, 'another part'],
-    ['a part of a file of another size', 206, { 'content-range': 'bytes 100000-299999/300001' }, 'another part'],
+    [
+      'a part of a file of another size',
+      206,
+      { 'content-range': 'bytes 100000-299999/300001' },
+      'another part',
+    ],
     ['a part it does not name', 206, {}, 'another part'],
   ])('ends when the endpoint answers, asked for the rest, with %s', async (_, status, headers, why) => {
     breakAfter(100_000)
-    fixture.server.meet('GET', ({ response }) => void response.writeHead(status, headers as Record<string, string>).end('x'))
+    fixture.server.meet(
+      'GET',
+      ({ response }) => void response.writeHead(status, headers as Record<string, string>).end('x'),
+    )
     expect((await transientOf(readAll())).message).toContain(why)
   })
 
@@ -65,14 +83,21 @@ describe('reading', () => {
     fixture.server.files.clear()
     fixture.server.files.set(file.name.replace(/^[^/]*\//, ''), BYTES)
     expect(fingerprint(await readAll())).toBe(fingerprint(BYTES))
-    expect(await fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never)).toEqual({ kind: 'online', reference: null })
+    expect(await fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never)).toEqual({
+      kind: 'online',
+      reference: null,
+    })
     // But a look is at the name itself.
-    expect(await fixture.driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toEqual({ state: 'absent' })
+    expect(await fixture.driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toEqual({
+      state: 'absent',
+    })
   })
 
   it('a file that is nowhere cannot be staged', async () => {
     fixture.server.files.clear()
-    await expect(fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never)).rejects.toThrow(InvalidInputError)
+    await expect(fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never)).rejects.toThrow(
+      InvalidInputError,
+    )
   })
 })
 

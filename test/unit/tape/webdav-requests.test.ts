@@ -1,4 +1,6 @@
-/** Tokens, redirects and addresses: how requests get to an endpoint, and where our token goes and does not go. */
+/**
+ * Tokens, redirects and addresses: how requests get to an endpoint, and where our token goes and does not go.
+ */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
@@ -29,7 +31,8 @@ beforeEach(async () => {
 afterEach(() => fixture.close())
 
 const stored = { kind: 'stored', how: 'streamed', bytesThroughUs: BYTES.length }
-const expectThere = () => expect(fingerprint(fixture.server.files.get(file.name) ?? null)).toBe(fingerprint(BYTES))
+const expectThere = () =>
+  expect(fingerprint(fixture.server.files.get(file.name) ?? null)).toBe(fingerprint(BYTES))
 
 describe('tokens', () => {
   it.each(['HEAD', 'PUT', 'MOVE', 'MKCOL'])(
@@ -56,37 +59,47 @@ describe('tokens', () => {
 })
 
 describe('redirects', () => {
-  it.each([307, 308])('a %i to another host is followed without our token, the bytes read anew', async (status) => {
-    const seen: { method: string | undefined; authorization: string | undefined }[] = []
-    const pool = await startHttpServer(async (request, response) => {
-      seen.push({ method: request.method, authorization: request.headers.authorization })
-      const chunks: Buffer[] = []
-      for await (const chunk of request) chunks.push(chunk)
-      fixture.server.files.set(temporaryName(file), Buffer.concat(chunks))
-      response.writeHead(201).end()
-    })
-    const location = `${pool.origin.replace('127.0.0.1', 'localhost')}/pool?ticket=7`
-    // Closed at once, as a door that never reads: the answer must get through all the same.
-    fixture.server.meet(
-      'PUT',
-      ({ response }) => {
-        response.writeHead(status, { location, connection: 'close' }).end()
-        response.socket?.destroySoon()
-      },
-      2,
-    )
-    expect(await fixture.copy(BYTES, file)).toMatchObject(stored)
-    expect(seen).toEqual([{ method: 'PUT', authorization: undefined }])
-    await pool.close()
-  })
+  it.each([307, 308])(
+    'a %i to another host is followed without our token, the bytes read anew',
+    async (status) => {
+      const seen: { method: string | undefined; authorization: string | undefined }[] = []
+      const pool = await startHttpServer(async (request, response) => {
+        seen.push({ method: request.method, authorization: request.headers.authorization })
+        const chunks: Buffer[] = []
+        for await (const chunk of request) chunks.push(chunk)
+        fixture.server.files.set(temporaryName(file), Buffer.concat(chunks))
+        response.writeHead(201).end()
+      })
+      const location = `${pool.origin.replace('127.0.0.1', 'localhost')}/pool?ticket=7`
+      // Closed at once, as a door that never reads: the answer must get through all the same.
+      fixture.server.meet(
+        'PUT',
+        ({ response }) => {
+          response.writeHead(status, { location, connection: 'close' }).end()
+          response.socket?.destroySoon()
+        },
+        2,
+      )
+      expect(await fixture.copy(BYTES, file)).toMatchObject(stored)
+      expect(seen).toEqual([{ method: 'PUT', authorization: undefined }])
+      await pool.close()
+    },
+  )
 
   it('in a circle is an error', async () => {
-    fixture.server.meet('HEAD', ({ request, response }) => void response.writeHead(307, { location: request.url }).end(), 100)
+    fixture.server.meet(
+      'HEAD',
+      ({ request, response }) => void response.writeHead(307, { location: request.url }).end(),
+      100,
+    )
     expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('in a circle')
   })
 
   it('to something that is no address is an error', async () => {
-    fixture.server.meet('HEAD', ({ response }) => void response.writeHead(307, { location: 'file:///etc/passwd' }).end())
+    fixture.server.meet(
+      'HEAD',
+      ({ response }) => void response.writeHead(307, { location: 'file:///etc/passwd' }).end(),
+    )
     expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('to an address that is none')
   })
 })
@@ -110,7 +123,10 @@ describe('a pooled connection that the endpoint closes just as a request leaves'
       heard,
       used,
       async ask(method: 'HEAD' | 'GET' | 'POST', path = '/') {
-        const answer = await http.request({ method, url: server.origin + path, what: 'a question' }, new AbortController().signal)
+        const answer = await http.request(
+          { method, url: server.origin + path, what: 'a question' },
+          new AbortController().signal,
+        )
         await discard(answer)
         await turn() // the connection is back in its pool
         return answer.status
@@ -124,7 +140,9 @@ describe('a pooled connection that the endpoint closes just as a request leaves'
 
   it('costs a repeatable request one repetition over a fresh connection, whatever else is in the pool', async () => {
     const endpoint = await forgetfulEndpoint()
-    expect(await Promise.all([endpoint.ask('GET', '/together'), endpoint.ask('GET', '/together')])).toEqual([200, 200])
+    expect(await Promise.all([endpoint.ask('GET', '/together'), endpoint.ask('GET', '/together')])).toEqual([
+      200, 200,
+    ])
     expect(await endpoint.ask('HEAD')).toBe(200)
     expect(endpoint.heard).toEqual(['GET', 'GET', 'HEAD', 'HEAD'])
     expect(endpoint.used.size).toBe(3)
@@ -133,7 +151,9 @@ describe('a pooled connection that the endpoint closes just as a request leaves'
 
   it('is never used for a request that must not be sent twice', async () => {
     const endpoint = await forgetfulEndpoint()
-    expect([await endpoint.ask('GET'), await endpoint.ask('POST'), await endpoint.ask('POST')]).toEqual([200, 200, 200])
+    expect([await endpoint.ask('GET'), await endpoint.ask('POST'), await endpoint.ask('POST')]).toEqual([
+      200, 200, 200,
+    ])
     expect(endpoint.heard).toEqual(['GET', 'POST', 'POST'])
     await endpoint.close()
   })
@@ -161,7 +181,14 @@ describe('over TLS', () => {
     await once(door, 'listening')
     const rootUrl = `davs://127.0.0.1:${(door.address() as AddressInfo).port}/cygno/`
     const token = { token: async () => 'first-token', refused: () => {} }
-    const driver = createWebdavDriver({ rootUrl, caFile, token, thirdParty: 'auto', tapeRest: 'never', copySeconds: LONGEST_WAIT_SECONDS })
+    const driver = createWebdavDriver({
+      rootUrl,
+      caFile,
+      token,
+      thirdParty: 'auto',
+      tapeRest: 'never',
+      copySeconds: LONGEST_WAIT_SECONDS,
+    })
     const source = fixture.store.source(file.name, BYTES)
     await transientOf(driver.copy(file, source, { attempt: 1 }, new AbortController().signal))
     expect(methods).toEqual(expect.arrayContaining(['COPY', 'PUT']))

@@ -1,4 +1,7 @@
-/** Streamed copies, names and tokens: whatever the endpoint does, a name holds the right file or what it held before. */
+/**
+ * Streamed copies, names and tokens: whatever the endpoint does, a name holds the right file or what it held
+ * before.
+ */
 import { createHash, randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ConflictError } from '../../../shared/errors.ts'
@@ -8,7 +11,13 @@ import { createWebdavDriver } from '../../../shared/tape/webdav/webdav.ts'
 import { fingerprint, tapeFileOf } from '../../support/tape/files.ts'
 import { memorySource } from '../../support/tape/sources.ts'
 import { LONGEST_WAIT_SECONDS } from '../../support/waiting.ts'
-import { BYTES, never, startWebdavFixture, transientOf, type WebdavFixture } from '../../support/webdav-fixture.ts'
+import {
+  BYTES,
+  never,
+  startWebdavFixture,
+  transientOf,
+  type WebdavFixture,
+} from '../../support/webdav-fixture.ts'
 
 let fixture: WebdavFixture
 let file: TapeFile
@@ -19,7 +28,8 @@ beforeEach(async () => {
 afterEach(() => fixture.close())
 
 const stored = { kind: 'stored', how: 'streamed', bytesThroughUs: BYTES.length }
-const expectThere = () => expect(fingerprint(fixture.server.files.get(file.name) ?? null)).toBe(fingerprint(BYTES))
+const expectThere = () =>
+  expect(fingerprint(fixture.server.files.get(file.name) ?? null)).toBe(fingerprint(BYTES))
 
 async function expectNothingLostAndTheNextSucceeds(): Promise<void> {
   expect(fixture.server.files.has(file.name)).toBe(false)
@@ -34,7 +44,9 @@ describe('the endpoint', () => {
       request.resume()
       response.writeHead(507, { 'content-type': 'text/plain' }).end('Disk quota exceeded')
     })
-    expect((await transientOf(fixture.copy(BYTES, file))).message).toMatch(/no room is left there.*Disk quota exceeded/)
+    expect((await transientOf(fixture.copy(BYTES, file))).message).toMatch(
+      /no room is left there.*Disk quota exceeded/,
+    )
     await expectNothingLostAndTheNextSucceeds()
   })
 
@@ -87,7 +99,10 @@ describe('the endpoint', () => {
 
   it('is not there', async () => {
     // Port 1 is nobody's; one that was just given back may be somebody else's.
-    const nowhere = await startWebdavFixture({ thirdParty: 'never', rootUrl: 'http://127.0.0.1:1/cygno/' }, fixture)
+    const nowhere = await startWebdavFixture(
+      { thirdParty: 'never', rootUrl: 'http://127.0.0.1:1/cygno/' },
+      fixture,
+    )
     expect((await transientOf(nowhere.copy(BYTES, file))).message).toContain('refuses connections')
     await nowhere.driver.close()
   })
@@ -109,14 +124,20 @@ describe('the endpoint', () => {
 
 describe('checksums the endpoint states', () => {
   const look = (digest: string, readBack: 'never' | 'if-needed' = 'never') => {
-    fixture.server.meet('HEAD', ({ response }) => void response.writeHead(200, { 'content-length': BYTES.length, digest }).end())
+    fixture.server.meet(
+      'HEAD',
+      ({ response }) => void response.writeHead(200, { 'content-length': BYTES.length, digest }).end(),
+    )
     return fixture.driver.look(file, { reference: null, readBack }, never)
   }
   const md5 = createHash('md5').update(BYTES).digest('base64')
   beforeEach(() => void fixture.server.files.set(file.name, BYTES))
 
   it.each([
-    ['in capitals and without leading zeros', () => `ADLER32=${file.adler32.replace(/^0+/, '').toUpperCase()}`],
+    [
+      'in capitals and without leading zeros',
+      () => `ADLER32=${file.adler32.replace(/^0+/, '').toUpperCase()}`,
+    ],
     ['md5 in base64', () => `md5=${md5}`],
     ['several', () => `md5=${md5},adler32=${file.adler32}`],
     ['one of another kind besides', () => `unixsum=30637, adler32=${file.adler32}`],
@@ -134,7 +155,10 @@ describe('checksums the endpoint states', () => {
     ['half a header', 'adler32'],
   ])('%s: not known, never "different"; read back where that is allowed', async (_, digest) => {
     expect(await look(digest)).toMatchObject({ state: 'unverified' })
-    expect(await look(digest, 'if-needed')).toMatchObject({ state: 'present', verifiedBy: 'sha256 read back' })
+    expect(await look(digest, 'if-needed')).toMatchObject({
+      state: 'present',
+      verifiedBy: 'sha256 read back',
+    })
   })
 })
 
@@ -155,7 +179,9 @@ describe('names', () => {
   it('nothing but temporaries of ours is ever removed', async () => {
     fixture.server.files.set(`${file.name}.part`, randomBytes(5))
     await fixture.copy(BYTES, file)
-    expect(fixture.server.log.filter((line) => line.startsWith('DELETE') && !line.endsWith('.part'))).toEqual([])
+    expect(fixture.server.log.filter((line) => line.startsWith('DELETE') && !line.endsWith('.part'))).toEqual(
+      [],
+    )
     expect(fixture.server.files.has(`${file.name}.part`)).toBe(true)
   })
 
@@ -192,7 +218,9 @@ describe('names', () => {
   })
 
   it('folders are made once, also where several copies need the same', async () => {
-    const files = await Promise.all([1, 2, 3].map((run) => tapeFileOf(BYTES, `bucket/TAG/a/b/run${run}.mid.gz`)))
+    const files = await Promise.all(
+      [1, 2, 3].map((run) => tapeFileOf(BYTES, `bucket/TAG/a/b/run${run}.mid.gz`)),
+    )
     await Promise.all(files.map((each) => fixture.copy(BYTES, each)))
     const made = fixture.count('MKCOL')
     await fixture.copy(BYTES, await tapeFileOf(BYTES, 'bucket/TAG/a/b/run4.mid.gz'))
@@ -210,7 +238,9 @@ describe('names', () => {
     })
     fixture.server.meet('MKCOL', ({ response }) => void response.writeHead(403).end())
     const second = await tapeFileOf(BYTES, 'bucket/TAG/run2.mid.gz')
-    expect(await other.copy(second, memorySource(second.name, BYTES), { attempt: 1 }, never)).toMatchObject(stored)
+    expect(await other.copy(second, memorySource(second.name, BYTES), { attempt: 1 }, never)).toMatchObject(
+      stored,
+    )
     await other.close()
   })
 })

@@ -1,4 +1,7 @@
-/** Third-party copies: every way they end is found out by looking, and an endpoint that cannot is fed by streaming. */
+/**
+ * Third-party copies: every way they end is found out by looking, and an endpoint that cannot is fed by
+ * streaming.
+ */
 import { randomBytes } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -6,7 +9,13 @@ import { ConflictError } from '../../../shared/errors.ts'
 import { fingerprint, tapeFileOf } from '../../support/tape/files.ts'
 import { memorySource } from '../../support/tape/sources.ts'
 import { PLAIN_MARKERS, tell } from '../../support/webdav-copy.ts'
-import { BYTES, never, startWebdavFixture, transientOf, type WebdavFixture } from '../../support/webdav-fixture.ts'
+import {
+  BYTES,
+  never,
+  startWebdavFixture,
+  transientOf,
+  type WebdavFixture,
+} from '../../support/webdav-fixture.ts'
 import type { Met } from '../../support/webdav-server.ts'
 
 let fixture: WebdavFixture
@@ -46,7 +55,11 @@ describe('a copy that ended well is found however its end was told', () => {
   ])('%s', async (lastLine, style) => {
     fixture.server.markers = { ...PLAIN_MARKERS, ...style, lastLine }
     const file = await tapeFileOf(BYTES)
-    expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', how: 'third-party', bytesThroughUs: 0 })
+    expect(await fixture.copy(BYTES, file)).toMatchObject({
+      kind: 'stored',
+      how: 'third-party',
+      bytesThroughUs: 0,
+    })
     expectThere(file.name)
   })
 
@@ -93,7 +106,12 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
     const file = await tapeFileOf(BYTES)
     fixture.server.meet('COPY', async ({ request, response }) => {
       response.writeHead(202)
-      await tell(PLAIN_MARKERS, response, 10, `failure: cannot read ${request.headers.source} with ${request.headers.authorization}`)
+      await tell(
+        PLAIN_MARKERS,
+        response,
+        10,
+        `failure: cannot read ${request.headers.source} with ${request.headers.authorization}`,
+      )
     })
     await transientOf(fixture.copy(BYTES, file)) // looks for secrets
   })
@@ -156,7 +174,10 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
   })
 
   it.each([500, 502, 503, 504, 507])('it answers %i', async (status) => {
-    fixture.server.meet('COPY', ({ response }) => void response.writeHead(status).end('<html><b>Sorry</b></html>'))
+    fixture.server.meet(
+      'COPY',
+      ({ response }) => void response.writeHead(status).end('<html><b>Sorry</b></html>'),
+    )
     expect((await transientOf(fixture.copy())).message).toMatch(new RegExp(`answered ${status} .*Sorry$`))
     expect(fixture.count('PUT')).toBe(0)
   })
@@ -166,7 +187,11 @@ describe('streaming takes over', () => {
   it('where "success" brought other bytes: then the source shows who is wrong', async () => {
     const file = await tapeFileOf(BYTES)
     fixture.server.markers = { ...PLAIN_MARKERS, stores: (bytes) => Buffer.from(bytes).fill(0, 0, 100) }
-    expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', how: 'streamed', bytesThroughUs: BYTES.length })
+    expect(await fixture.copy(BYTES, file)).toMatchObject({
+      kind: 'stored',
+      how: 'streamed',
+      bytesThroughUs: BYTES.length,
+    })
     expectThere(file.name)
   })
 
@@ -175,21 +200,29 @@ describe('streaming takes over', () => {
     expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'streamed' })
   })
 
-  it.each([400, 403, 405, 501])('where the endpoint answers %i to COPY; it is not asked again for some minutes', async (status) => {
-    fixture.server.meet('COPY', ({ response }) => void response.writeHead(status).end(), 2)
-    expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'streamed' })
-    expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'streamed' })
-    expect(fixture.count('COPY')).toBe(1)
-    fixture.clock.ms += 601_000
-    expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'streamed' })
-    expect(fixture.count('COPY')).toBe(2)
-    fixture.clock.ms += 601_000
-    expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'third-party' })
-  })
+  it.each([400, 403, 405, 501])(
+    'where the endpoint answers %i to COPY; it is not asked again for some minutes',
+    async (status) => {
+      fixture.server.meet('COPY', ({ response }) => void response.writeHead(status).end(), 2)
+      expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'streamed' })
+      expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'streamed' })
+      expect(fixture.count('COPY')).toBe(1)
+      fixture.clock.ms += 601_000
+      expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'streamed' })
+      expect(fixture.count('COPY')).toBe(2)
+      fixture.clock.ms += 601_000
+      expect(await fixture.copy()).toMatchObject({ kind: 'stored', how: 'third-party' })
+    },
+  )
 
   it('where the endpoint cannot reach the store', async () => {
     const file = await tapeFileOf(BYTES)
-    const source = memorySource(file.name, BYTES, {}, async () => 'http://127.0.0.1:1/nobody?X-Amz-Signature=secret')
+    const source = memorySource(
+      file.name,
+      BYTES,
+      {},
+      async () => 'http://127.0.0.1:1/nobody?X-Amz-Signature=secret',
+    )
     const result = await fixture.driver.copy(file, source, { attempt: 1 }, never)
     expect(result).toMatchObject({ kind: 'stored', how: 'streamed' })
   })

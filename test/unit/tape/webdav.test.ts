@@ -7,7 +7,11 @@ import { startWebdavServer, type WebdavServer } from '../../support/webdav-serve
 
 const TOKEN = 'a-token'
 
-function webdavConformance(kind: string, options: Pick<WebdavOptions, 'thirdParty'>, digest: WebdavServer['digest']): void {
+function webdavConformance(
+  kind: string,
+  options: Pick<WebdavOptions, 'thirdParty'>,
+  digest: WebdavServer['digest'],
+): void {
   driverConformance(kind, async () => {
     const [server, store] = await Promise.all([startWebdavServer(), startSourceServer()])
     server.token = TOKEN

@@ -6,17 +6,23 @@ import { pause } from '../../../shared/time/pause.ts'
 
 describe('back-off', () => {
   test('doubles with each failure up to its limit', () => {
-    const delays = [1, 2, 3, 4, 5, 6].map((failures) => backOffMs(failures, { firstMs: 100, maxMs: 1000, random: () => 1 }))
+    const delays = [1, 2, 3, 4, 5, 6].map((failures) =>
+      backOffMs(failures, { firstMs: 100, maxMs: 1000, random: () => 1 }),
+    )
     expect(delays).toEqual([100, 200, 400, 800, 1000, 1000])
   })
 
   test('is never less than half of it, never more than the limit, whatever the number of failures', () => {
     fc.assert(
-      fc.property(fc.integer({ min: -5, max: 1_000_000 }), fc.double({ min: 0, max: 1, noNaN: true }), (failures, chance) => {
-        const delay = backOffMs(failures, { firstMs: 100, maxMs: 5000, random: () => chance })
-        expect(delay).toBeGreaterThanOrEqual(50)
-        expect(delay).toBeLessThanOrEqual(5000)
-      }),
+      fc.property(
+        fc.integer({ min: -5, max: 1_000_000 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (failures, chance) => {
+          const delay = backOffMs(failures, { firstMs: 100, maxMs: 5000, random: () => chance })
+          expect(delay).toBeGreaterThanOrEqual(50)
+          expect(delay).toBeLessThanOrEqual(5000)
+        },
+      ),
     )
   })
 })
@@ -77,11 +83,16 @@ describe('runWithin', () => {
     const stop = new AbortController()
     const result = runWithin(() => new Promise(() => {}), { timeoutSeconds: 60, stop: stop.signal })
     stop.abort()
-    await expect(result).rejects.toMatchObject({ name: 'TransientError', message: 'the host stopped before the work was done' })
+    await expect(result).rejects.toMatchObject({
+      name: 'TransientError',
+      message: 'the host stopped before the work was done',
+    })
   })
 
   test('work begun after the stop is told at once', async () => {
     const work = async (signal: AbortSignal) => signal.throwIfAborted()
-    await expect(runWithin(work, { timeoutSeconds: 60, stop: AbortSignal.abort() })).rejects.toThrow('the host stopped')
+    await expect(runWithin(work, { timeoutSeconds: 60, stop: AbortSignal.abort() })).rejects.toThrow(
+      'the host stopped',
+    )
   })
 })

@@ -18,6 +18,10 @@ export function registerAssets(api: Api): void {
     // Under a former address it is a newer file than was meant: it is given, and not kept.
     const keep = asked === hash ? 'public, max-age=31536000, immutable' : 'no-store'
     const type = name.endsWith('.css') ? 'text/css; charset=utf-8' : 'text/javascript; charset=utf-8'
-    return c.body(text, 200, { 'content-type': type, 'cache-control': keep, 'x-content-type-options': 'nosniff' })
+    return c.body(text, 200, {
+      'content-type': type,
+      'cache-control': keep,
+      'x-content-type-options': 'nosniff',
+    })
   })
 }

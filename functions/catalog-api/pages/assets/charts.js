@@ -41,12 +41,27 @@ function axis(format, size) {
 const show = (value) => (_, shown) => value(shown)
 
 function line(label, name, value, dash) {
-  return { label, stroke: colour(name), width: 2, points: { show: data.days.length < 40, size: 5 }, value: show(value), dash }
+  return {
+    label,
+    stroke: colour(name),
+    width: 2,
+    points: { show: data.days.length < 40, size: 5 },
+    value: show(value),
+    dash,
+  }
 }
 
 function bar(label, name, value) {
   const bars = uPlot.paths.bars({ size: [0.7, 40] })
-  return { label, stroke: colour(name), fill: colour(name), width: 0, paths: bars, points: { show: false }, value: show(value) }
+  return {
+    label,
+    stroke: colour(name),
+    fill: colour(name),
+    width: 0,
+    paths: bars,
+    points: { show: false },
+    value: show(value),
+  }
 }
 
 function draw(name, lines, values, format, scale) {
@@ -71,7 +86,9 @@ function drawAll() {
   for (const place of holder.querySelectorAll('[data-chart]')) place.replaceChildren()
   const places = [line('Store', '--accent', bytes, [6, 4]), line('DAQ disk', '--ink', bytes, [2, 3])]
   const volumes = [bar('Taken', '--edge', bytes), bar('Tape', '--good', bytes), ...places]
-  draw('volume', volumes, [data.taken, data.tape, data.cloud, data.local], bytes, { range: (_, __, most) => [0, Math.max(most, 1) * 1.05] })
+  draw('volume', volumes, [data.taken, data.tape, data.cloud, data.local], bytes, {
+    range: (_, __, most) => [0, Math.max(most, 1) * 1.05],
+  })
   draw('share', [line('Verified on tape', '--good', percent)], [data.share], percent, { range: [0, 105] })
 }
 

@@ -1,6 +1,6 @@
 /**
- * The files that browsers load, as text: read once, when the service starts. A bundle has no files beside it, so that this
- * module is evaluated when the bundle is made, and its value put in its place (embed.cjs).
+ * The files that browsers load, as text: read once, when the service starts. A bundle has no files beside it,
+ * so that this module is evaluated when the bundle is made, and its value put in its place (embed.cjs).
  */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'

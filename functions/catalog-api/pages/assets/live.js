@@ -1,7 +1,7 @@
 /**
- * Follows the catalogue. A part of the page with data-live is fetched anew when something happened (`all`: anything; `TAG/12345`:
- * to this run; `time`: each minute alone, of what costs more to ask); a page without one says that there is news. The server makes
- * the HTML, here it only takes its place.
+ * Follows the catalogue. A part of the page with data-live is fetched anew when something happened (`all`:
+ * anything; `TAG/12345`: to this run; `time`: each minute alone, of what costs more to ask); a page without
+ * one says that there is news. The server makes the HTML, here it only takes its place.
  */
 
 const GATHER_MS = 400
@@ -12,8 +12,8 @@ const SILENCE_MS = 12_000
 /** After an answer that was none: a browser gives up by itself then. */
 const AGAIN_MS = 15_000
 /**
- * The server gives a sign of life every 15 s. A connection on which nothing comes for so long is dead, though no browser says so: of
- * a server that hangs, a network that is gone without a word, a laptop that slept.
+ * The server gives a sign of life every 15 s. A connection on which nothing comes for so long is dead, though
+ * no browser says so: of a server that hangs, a network that is gone without a word, a laptop that slept.
  */
 const DEAD_MS = 40_000
 /** A page that does not come in this time does not come. */
@@ -59,7 +59,11 @@ async function look() {
 async function refresh() {
   const tooLong = new AbortController()
   setTimeout(() => tooLong.abort(), ANSWER_MS)
-  const answer = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error', signal: tooLong.signal })
+  const answer = await fetch(location.href, {
+    headers: { accept: 'text/html' },
+    redirect: 'error',
+    signal: tooLong.signal,
+  })
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html')
   const fresh = page.querySelector('[data-live]')
   if (fresh === null) throw new Error(String(answer.status))
@@ -74,10 +78,14 @@ function keepingPlace(change) {
   const path = focused !== null && region.contains(focused) ? pathTo(focused) : null
   const open = [...region.querySelectorAll('details')].map((details) => details.open)
   const scrolled = new Map(
-    [...region.querySelectorAll('.frame[aria-labelledby]')].map((frame) => [frame.getAttribute('aria-labelledby'), frame.scrollLeft]),
+    [...region.querySelectorAll('.frame[aria-labelledby]')].map((frame) => [
+      frame.getAttribute('aria-labelledby'),
+      frame.scrollLeft,
+    ]),
   )
   change()
-  for (const [index, details] of region.querySelectorAll('details').entries()) if (open[index] !== undefined) details.open = open[index]
+  for (const [index, details] of region.querySelectorAll('details').entries())
+    if (open[index] !== undefined) details.open = open[index]
   for (const frame of region.querySelectorAll('.frame[aria-labelledby]'))
     frame.scrollLeft = scrolled.get(frame.getAttribute('aria-labelledby')) ?? 0
   if (path !== null) find(path)?.focus({ preventScroll: true })
@@ -93,7 +101,9 @@ function pathTo(element) {
 function find({ id, href, label }) {
   if (id !== undefined) return document.getElementById(id)
   return [...region.querySelectorAll('a, button, [tabindex], summary')].find((element) =>
-    href !== undefined ? element.href === href : (element.getAttribute('aria-labelledby') ?? element.textContent) === label,
+    href !== undefined
+      ? element.href === href
+      : (element.getAttribute('aria-labelledby') ?? element.textContent) === label,
   )
 }
 
@@ -176,7 +186,9 @@ function lookAnew() {
 
 /** The table stays as it is while somebody reads it. */
 function showNews({ tag, runNumber, what }) {
-  offer(`${news} ${news === 1 ? 'change' : 'changes'} since, the last: run ${runNumber} of ${tag} ${what}. Show`)
+  offer(
+    `${news} ${news === 1 ? 'change' : 'changes'} since, the last: run ${runNumber} of ${tag} ${what}. Show`,
+  )
 }
 
 function offer(text) {

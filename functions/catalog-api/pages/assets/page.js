@@ -17,10 +17,14 @@ function age(at) {
 }
 
 setInterval(() => {
-  for (const time of document.querySelectorAll('time[data-age]')) time.textContent = age(Date.parse(time.dateTime))
+  for (const time of document.querySelectorAll('time[data-age]'))
+    time.textContent = age(Date.parse(time.dateTime))
 }, EVERY_MS)
 
-/** Over plain http a browser has no clipboard but the old command; where that fails too, what is to be copied is selected. */
+/**
+ * Over plain http a browser has no clipboard but the old command; where that fails too, what is to be copied
+ * is selected.
+ */
 async function copy(element) {
   try {
     await navigator.clipboard.writeText(element.textContent)

@@ -15,7 +15,8 @@ function choose(event) {
   const index = boxes.indexOf(box)
   if (index < 0) return
   if (event.shiftKey && last !== null)
-    for (const between of boxes.slice(Math.min(last, index), Math.max(last, index) + 1)) between.checked = box.checked
+    for (const between of boxes.slice(Math.min(last, index), Math.max(last, index) + 1))
+      between.checked = box.checked
   last = index
   count()
 }

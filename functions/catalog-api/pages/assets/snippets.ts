@@ -1,6 +1,6 @@
 /**
- * How to use the catalogue from Python and ROOT: the page of docs/ and the programs in it, which tests run. As text, and put into
- * a bundle as files.ts is.
+ * How to use the catalogue from Python and ROOT: the page of docs/ and the programs in it, which tests run.
+ * As text, and put into a bundle as files.ts is.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 

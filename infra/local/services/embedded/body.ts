@@ -1,7 +1,8 @@
 /**
- * The body of an S3 request as the client meant it: the `aws-chunked` framing taken off, and every digest that came along
- * (payload hash, Content-MD5, x-amz-checksum-* in a header or in the trailer) checked before the object may be stored.
- * s3rver itself checks none of these and refuses the trailers that today's SDKs send by default.
+ * The body of an S3 request as the client meant it: the `aws-chunked` framing taken off, and every digest
+ * that came along (payload hash, Content-MD5, x-amz-checksum-* in a header or in the trailer) checked before
+ * the object may be stored. s3rver itself checks none of these and refuses the trailers that today's SDKs
+ * send by default.
  *
  * Framing: "Signature calculations for the authorization header: transferring payload in multiple chunks" and
  * "… for trailing headers", Amazon S3 API reference. The signature of each chunk is not checked.
@@ -32,7 +33,12 @@ export function checkedBody(request: IncomingMessage): CheckedBody {
   for (const name of [...KEPT_CHECKSUMS, 'content-md5', 'x-amz-content-sha256']) {
     const value = header(headers[name])
     const digest = digestFor(name)
-    if (value === undefined || digest === undefined || (name === 'x-amz-content-sha256' && !/^[0-9a-f]{64}$/i.test(value))) continue
+    if (
+      value === undefined ||
+      digest === undefined ||
+      (name === 'x-amz-content-sha256' && !/^[0-9a-f]{64}$/i.test(value))
+    )
+      continue
     expected[name] = name === 'x-amz-content-sha256' ? value.toLowerCase() : value
     digests[name] = digest
   }
@@ -43,7 +49,9 @@ export function checkedBody(request: IncomingMessage): CheckedBody {
 
   async function* checked(): AsyncGenerator<Buffer> {
     let sizeBytes = 0
-    for await (const chunk of chunked ? withoutFraming(request, trailers) : (request as AsyncIterable<Buffer>)) {
+    for await (const chunk of chunked
+      ? withoutFraming(request, trailers)
+      : (request as AsyncIterable<Buffer>)) {
       sizeBytes += chunk.length
       for (const digest of Object.values(digests)) digest.update(chunk)
       yield chunk
@@ -54,7 +62,10 @@ export function checkedBody(request: IncomingMessage): CheckedBody {
       const value = await digest.digest()
       const wanted = expected[name] ?? trailers[name]
       if (wanted === undefined)
-        throw new S3Error('MalformedTrailerError', `The request promised ${name} in its trailer and did not send it.`)
+        throw new S3Error(
+          'MalformedTrailerError',
+          `The request promised ${name} in its trailer and did not send it.`,
+        )
       if (wanted !== value) throw mismatch(name)
       if (KEPT_CHECKSUMS.includes(name)) checksums[name] = value
     }
@@ -69,18 +80,30 @@ function header(value: string | string[] | undefined): string | undefined {
 function mismatch(name: string): S3Error {
   const error =
     name === 'x-amz-content-sha256'
-      ? new S3Error('XAmzContentSHA256Mismatch', 'The provided x-amz-content-sha256 header does not match what was computed.')
+      ? new S3Error(
+          'XAmzContentSHA256Mismatch',
+          'The provided x-amz-content-sha256 header does not match what was computed.',
+        )
       : new S3Error('BadDigest', `The ${name} you specified did not match what we received.`)
   error.status = 400
   return error
 }
 
 function incomplete(): S3Error {
-  return new S3Error('IncompleteBody', 'You did not provide the number of bytes specified by the Content-Length HTTP header')
+  return new S3Error(
+    'IncompleteBody',
+    'You did not provide the number of bytes specified by the Content-Length HTTP header',
+  )
 }
 
-/** Takes off `<hex size>[;chunk-signature=…]\r\n<bytes>\r\n … 0\r\n[<name>:<value>\r\n …]\r\n`; fills in the trailers. */
-async function* withoutFraming(source: AsyncIterable<Buffer>, trailers: Record<string, string>): AsyncGenerator<Buffer> {
+/**
+ * Takes off `<hex size>[;chunk-signature=…]\r\n<bytes>\r\n … 0\r\n[<name>:<value>\r\n …]\r\n`; fills in the
+ * trailers.
+ */
+async function* withoutFraming(
+  source: AsyncIterable<Buffer>,
+  trailers: Record<string, string>,
+): AsyncGenerator<Buffer> {
   const chunks = source[Symbol.asyncIterator]()
   let pending: Buffer = NO_BYTES
   const more = async (): Promise<boolean> => {

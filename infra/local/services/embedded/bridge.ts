@@ -1,9 +1,10 @@
 /**
- * From the embedded S3 to the queues, as AWS does it: the rules of a bucket choose the queue, the message is an event of
- * the AWS record shape (event message structure 2.1, "Event message structure" in the Amazon S3 User Guide).
+ * From the embedded S3 to the queues, as AWS does it: the rules of a bucket choose the queue, the message is
+ * an event of the AWS record shape (event message structure 2.1, "Event message structure" in the Amazon S3
+ * User Guide).
  *
- * It runs inside the PUT: when the client has its answer, the event is in the queue. Like the real thing it is a hint
- * only: a kill between the write and the event loses the event, and the listing finds the object.
+ * It runs inside the PUT: when the client has its answer, the event is in the queue. Like the real thing it
+ * is a hint only: a kill between the write and the event loses the event, and the listing finds the object.
  */
 import { randomBytes } from 'node:crypto'
 import type { S3rverEventRecord } from '@20minutes/s3rver'
@@ -20,7 +21,12 @@ export interface Bridge {
 export function createBridge(options: {
   readonly region: string
   readonly send: (queue: string, body: string) => void
-  readonly onFailure: (failure: { readonly bucket: string; readonly key: string; readonly queue: string; readonly error: unknown }) => void
+  readonly onFailure: (failure: {
+    readonly bucket: string
+    readonly key: string
+    readonly queue: string
+    readonly error: unknown
+  }) => void
   /** The ETag of a stored object: s3rver leaves it out of a copy's event. */
   readonly etagOf: (bucket: string, key: string) => string | undefined
   readonly notifications: boolean
@@ -31,7 +37,10 @@ export function createBridge(options: {
   let notifications = options.notifications
   let lastSequence = 0n
 
-  /** Later events have greater sequencers, also within a millisecond and after a restart: compared as hexadecimal text. */
+  /**
+   * Later events have greater sequencers, also within a millisecond and after a restart: compared as
+   * hexadecimal text.
+   */
   const nextSequencer = (now: Date): string => {
     const clock = BigInt(now.getTime()) << 16n
     lastSequence = clock > lastSequence ? clock : lastSequence + 1n
@@ -48,7 +57,15 @@ export function createBridge(options: {
       const now = options.now?.() ?? new Date()
       const eTag = record.s3.object.eTag ?? options.etagOf(bucket, key)
       const { region } = options
-      const shaped = awsRecord({ record, eventName, eTag, region, configurationId: rule.queue, now, sequencer: nextSequencer(now) })
+      const shaped = awsRecord({
+        record,
+        eventName,
+        eTag,
+        region,
+        configurationId: rule.queue,
+        now,
+        sequencer: nextSequencer(now),
+      })
       try {
         options.send(rule.queue, JSON.stringify({ Records: [shaped] }))
         counts.sent += 1
@@ -62,7 +79,8 @@ export function createBridge(options: {
   return {
     handle: ({ Records }) => Records.forEach(handleRecord),
     addRules(more) {
-      for (const rule of more) if (!rules.some((known) => JSON.stringify(known) === JSON.stringify(rule))) rules.push(rule)
+      for (const rule of more)
+        if (!rules.some((known) => JSON.stringify(known) === JSON.stringify(rule))) rules.push(rule)
     },
     setNotifications(on) {
       notifications = on
@@ -73,11 +91,17 @@ export function createBridge(options: {
 
 /** s3rver calls the completion of a multipart upload `Post`; AWS keeps that name for HTML form uploads. */
 function eventNameOf(record: S3rverEventRecord): string {
-  return record.eventName === 'ObjectCreated:Post' ? 'ObjectCreated:CompleteMultipartUpload' : record.eventName
+  return record.eventName === 'ObjectCreated:Post'
+    ? 'ObjectCreated:CompleteMultipartUpload'
+    : record.eventName
 }
 
-function matches(rule: NotificationRule, event: { readonly bucket: string; readonly key: string; readonly eventName: string }): boolean {
-  if (rule.bucket !== event.bucket || !event.key.startsWith(rule.prefix) || !event.key.endsWith(rule.suffix)) return false
+function matches(
+  rule: NotificationRule,
+  event: { readonly bucket: string; readonly key: string; readonly eventName: string },
+): boolean {
+  if (rule.bucket !== event.bucket || !event.key.startsWith(rule.prefix) || !event.key.endsWith(rule.suffix))
+    return false
   return rule.events.some((name) => {
     const wanted = name.replace(/^s3:/, '')
     return wanted.endsWith('*') ? event.eventName.startsWith(wanted.slice(0, -1)) : event.eventName === wanted

@@ -4,7 +4,10 @@ import { crc32 } from 'node:zlib'
 import { AwsCrc32c } from '@aws-crypto/crc32c'
 import { Crc64Nvme } from '@aws-sdk/crc64-nvme'
 
-/** Takes the bytes in order; `digest` gives the value as the header carries it (base64, or hex for the payload hash). */
+/**
+ * Takes the bytes in order; `digest` gives the value as the header carries it (base64, or hex for the payload
+ * hash).
+ */
 export interface Digest {
   update(chunk: Uint8Array): void
   digest(): Promise<string>
@@ -16,7 +19,10 @@ function hash(algorithm: 'md5' | 'sha1' | 'sha256', encoding: 'base64' | 'hex'):
 }
 
 function crc(state: { update(chunk: Uint8Array): void; digest(): Promise<Uint8Array> }): Digest {
-  return { update: (chunk) => state.update(chunk), digest: async () => Buffer.from(await state.digest()).toString('base64') }
+  return {
+    update: (chunk) => state.update(chunk),
+    digest: async () => Buffer.from(await state.digest()).toString('base64'),
+  }
 }
 
 function zlibCrc32(): Digest {
@@ -33,7 +39,10 @@ function zlibCrc32(): Digest {
   }
 }
 
-/** By the name of the header that carries the value. `x-amz-content-sha256` is part of the signature, in hexadecimal. */
+/**
+ * By the name of the header that carries the value. `x-amz-content-sha256` is part of the signature, in
+ * hexadecimal.
+ */
 const DIGESTS: Readonly<Record<string, () => Digest>> = {
   'content-md5': () => hash('md5', 'base64'),
   'x-amz-content-sha256': () => hash('sha256', 'hex'),
@@ -44,8 +53,13 @@ const DIGESTS: Readonly<Record<string, () => Digest>> = {
   'x-amz-checksum-crc64nvme': () => crc(new Crc64Nvme()),
 }
 
-/** The headers whose value is kept with an object and given back when `x-amz-checksum-mode: ENABLED` asks for it. */
-export const KEPT_CHECKSUMS: readonly string[] = Object.keys(DIGESTS).filter((name) => name.startsWith('x-amz-checksum-'))
+/**
+ * The headers whose value is kept with an object and given back when `x-amz-checksum-mode: ENABLED` asks for
+ * it.
+ */
+export const KEPT_CHECKSUMS: readonly string[] = Object.keys(DIGESTS).filter((name) =>
+  name.startsWith('x-amz-checksum-'),
+)
 
 /** A digest for a header, or undefined when the header carries none that we know. */
 export function digestFor(header: string): Digest | undefined {

@@ -10,14 +10,20 @@ export interface WrittenContent {
   readonly md5: string
 }
 
-/** Up to here content is written in one call: most objects are small, and a stream costs them ten times the work. */
+/**
+ * Up to here content is written in one call: most objects are small, and a stream costs them ten times the
+ * work.
+ */
 const SMALL_BYTES = 256 * 1024
 
 /**
- * Writes the content to a file that must not exist. When the content fails (the client went away, a checksum was wrong)
- * the file is removed and the error passed on.
+ * Writes the content to a file that must not exist. When the content fails (the client went away, a checksum
+ * was wrong) the file is removed and the error passed on.
  */
-export async function writeContent(path: string, content: AsyncIterable<Buffer> | Buffer): Promise<WrittenContent> {
+export async function writeContent(
+  path: string,
+  content: AsyncIterable<Buffer> | Buffer,
+): Promise<WrittenContent> {
   const md5 = createHash('md5')
   let sizeBytes = 0
   const measured = async function* () {
@@ -37,7 +43,11 @@ export async function writeContent(path: string, content: AsyncIterable<Buffer> 
       else first.push(value)
     }
     if (ended) writeFileSync(path, Buffer.concat(first), { flag: 'wx' })
-    else await pipeline(Readable.from(joined(first, chunks), { objectMode: false }), createWriteStream(path, { flags: 'wx' }))
+    else
+      await pipeline(
+        Readable.from(joined(first, chunks), { objectMode: false }),
+        createWriteStream(path, { flags: 'wx' }),
+      )
   } catch (error) {
     rmSync(path, { force: true })
     throw error

@@ -1,4 +1,7 @@
-/** The control address of the embedded services: read the state, switch notifications, add queues, buckets and rules. */
+/**
+ * The control address of the embedded services: read the state, switch notifications, add queues, buckets and
+ * rules.
+ */
 
 import { timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
@@ -9,7 +12,10 @@ import { type Change, type Connection, changeSchema, type EmbeddedState, stateSc
 
 const LARGEST_CHANGE_BYTES = 256 * 1024
 
-/** Listens on the port: GET answers the state, PATCH with a `Change` makes the change and answers the state after it. */
+/**
+ * Listens on the port: GET answers the state, PATCH with a `Change` makes the change and answers the state
+ * after it.
+ */
 export async function serveControl(options: {
   readonly port: number
   readonly token: string
@@ -17,7 +23,8 @@ export async function serveControl(options: {
   readonly change: (change: z.output<typeof changeSchema>) => Promise<void>
 }): Promise<Server> {
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
-    if (!authorised(request.headers.authorization, options.token)) return reply(response, 401, { error: 'the token is missing or wrong' })
+    if (!authorised(request.headers.authorization, options.token))
+      return reply(response, 401, { error: 'the token is missing or wrong' })
     if (request.method === 'GET') return reply(response, 200, options.state())
     if (request.method !== 'PATCH') return reply(response, 405, { error: 'GET or PATCH' })
     const change = changeSchema.safeParse(await readJson(request))
@@ -57,7 +64,9 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-/** Asks the running services for their state, or changes it; from any process that can read `connection.json`. */
+/**
+ * Asks the running services for their state, or changes it; from any process that can read `connection.json`.
+ */
 export async function controlEmbedded(
   control: Connection['control'],
   options: { readonly change?: Change; readonly signal?: AbortSignal | undefined } = {},
@@ -68,6 +77,7 @@ export async function controlEmbedded(
     ...(options.change !== undefined && { body: JSON.stringify(options.change) }),
     signal: options.signal ?? AbortSignal.timeout(120_000),
   })
-  if (!response.ok) throw new Error(`the embedded services answered ${response.status}: ${await response.text()}`)
+  if (!response.ok)
+    throw new Error(`the embedded services answered ${response.status}: ${await response.text()}`)
   return stateSchema.parse(await response.json())
 }

@@ -1,7 +1,7 @@
 /**
- * Deletions of the embedded S3 that s3rver gets wrong. DeleteObjects: it reads the list of keys with an XML reader that takes
- * `123` for a number, and then finds no such key; here a key is a text, whatever it looks like. DELETE with If-Match: it
- * ignores the condition.
+ * Deletions of the embedded S3 that s3rver gets wrong. DeleteObjects: it reads the list of keys with an XML
+ * reader that takes `123` for a number, and then finds no such key; here a key is a text, whatever it looks
+ * like. DELETE with If-Match: it ignores the condition.
  */
 import type { Readable } from 'node:stream'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
@@ -13,7 +13,10 @@ const LARGEST_REQUEST_BYTES = 8 * 1024 * 1024
 const MOST_KEYS = 1000
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
 
-/** Answer to `POST /bucket?delete`: deletes every key named in the body. A key that is not there counts as deleted. */
+/**
+ * Answer to `POST /bucket?delete`: deletes every key named in the body. A key that is not there counts as
+ * deleted.
+ */
 export async function deleteObjects(store: EmbeddedStore, bucket: string, body: Readable): Promise<string> {
   const chunks: Buffer[] = []
   let sizeBytes = 0
@@ -31,10 +34,15 @@ export async function deleteObjects(store: EmbeddedStore, bucket: string, body: 
 }
 
 /**
- * DELETE on condition of an ETag, as S3's general purpose buckets do it: 412 when the key holds another object, 404 when it
- * holds none. Compared and deleted in one step: no PUT comes between.
+ * DELETE on condition of an ETag, as S3's general purpose buckets do it: 412 when the key holds another
+ * object, 404 when it holds none. Compared and deleted in one step: no PUT comes between.
  */
-export async function deleteIfMatch(store: EmbeddedStore, bucket: string, key: string, wanted: string): Promise<void> {
+export async function deleteIfMatch(
+  store: EmbeddedStore,
+  bucket: string,
+  key: string,
+  wanted: string,
+): Promise<void> {
   const found = store.find(bucket, key)
   if (found === undefined) throw new S3Error('NoSuchKey', 'The specified key does not exist.', { Key: key })
   if (wanted !== '*' && wanted.replaceAll('"', '') !== found.etag) throw preconditionFailed('If-Match')
@@ -42,18 +50,26 @@ export async function deleteIfMatch(store: EmbeddedStore, bucket: string, key: s
 }
 
 export function preconditionFailed(condition: string): S3Error {
-  return new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold', { Condition: condition })
+  return new S3Error('PreconditionFailed', 'At least one of the pre-conditions you specified did not hold', {
+    Condition: condition,
+  })
 }
 
 function malformed(): S3Error {
-  return new S3Error('MalformedXML', 'The XML you provided was not well-formed or did not validate against our published schema')
+  return new S3Error(
+    'MalformedXML',
+    'The XML you provided was not well-formed or did not validate against our published schema',
+  )
 }
 
 function unescapeXml(text: string): string {
-  return text.replace(/&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|(\w+));/gi, (whole, hex?: string, decimal?: string, name?: string) => {
-    if (name !== undefined) return ENTITIES[name] ?? whole
-    const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16)
-    if (code > 0x10ffff) throw malformed()
-    return String.fromCodePoint(code)
-  })
+  return text.replace(
+    /&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|(\w+));/gi,
+    (whole, hex?: string, decimal?: string, name?: string) => {
+      if (name !== undefined) return ENTITIES[name] ?? whole
+      const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16)
+      if (code > 0x10ffff) throw malformed()
+      return String.fromCodePoint(code)
+    },
+  )
 }

@@ -1,6 +1,6 @@
 /**
- * The embedded S3 and SQS: one process of their own, for development and tests without a container or an account.
- * Objects are files in the folder; events of a bucket go to the queues that the rules name.
+ * The embedded S3 and SQS: one process of their own, for development and tests without a container or an
+ * account. Objects are files in the folder; events of a bucket go to the queues that the rules name.
  */
 
 import { readFileSync } from 'node:fs'
@@ -11,21 +11,34 @@ import { freePort, LOOPBACK } from '../../ports.ts'
 import { type Service, serviceFolder, startProcess } from '../../process.ts'
 import { randomSecret, writePrivateFile } from '../../secrets.ts'
 import { controlEmbedded } from './control.ts'
-import type { Change, Connection, Credentials, EmbeddedState, NotificationRuleInput, QueueDefinition, StartSettings } from './settings.ts'
+import type {
+  Change,
+  Connection,
+  Credentials,
+  EmbeddedState,
+  NotificationRuleInput,
+  QueueDefinition,
+  StartSettings,
+} from './settings.ts'
 import { connectionSchema, credentialsSchema, ruleSchema } from './settings.ts'
 
 export { controlEmbedded } from './control.ts'
 export type { Change, Connection, EmbeddedState, NotificationRuleInput, QueueDefinition } from './settings.ts'
 
 export interface EmbeddedOptions {
-  /** The folder that holds everything of ours, normally `.cygnet`; objects (and kept messages) in it are used again. */
+  /**
+   * The folder that holds everything of ours, normally `.cygnet`; objects (and kept messages) in it are used
+   * again.
+   */
   readonly dataFolder: string
   readonly buckets?: readonly string[]
   readonly queues?: readonly QueueDefinition[]
   readonly rules?: readonly NotificationRuleInput[]
   /** False: the store stays silent, as a store that has lost its notifications. True when absent. */
   readonly notifications?: boolean
-  /** Keep messages on disk across restarts. True when absent; tests that need no restart are faster without. */
+  /**
+   * Keep messages on disk across restarts. True when absent; tests that need no restart are faster without.
+   */
   readonly keepMessages?: boolean
   /** Ports on 127.0.0.1; free ones when absent. */
   readonly s3Port?: number | undefined
@@ -92,10 +105,15 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   }
 }
 
-/** The addresses and credentials of the embedded services of this folder, as the last start wrote them; null if never. */
+/**
+ * The addresses and credentials of the embedded services of this folder, as the last start wrote them; null
+ * if never.
+ */
 export function readConnection(dataFolder: string): Connection | null {
   try {
-    return connectionSchema.parse(JSON.parse(readFileSync(join(dataFolder, 'embedded', 'connection.json'), 'utf8')))
+    return connectionSchema.parse(
+      JSON.parse(readFileSync(join(dataFolder, 'embedded', 'connection.json'), 'utf8')),
+    )
   } catch {
     return null
   }
@@ -105,7 +123,10 @@ function keptCredentials(path: string): Credentials {
   try {
     return credentialsSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
   } catch {
-    const credentials = { accessKeyId: `CYGNET${randomSecret(14).toUpperCase()}`, secretAccessKey: randomSecret(40) }
+    const credentials = {
+      accessKeyId: `CYGNET${randomSecret(14).toUpperCase()}`,
+      secretAccessKey: randomSecret(40),
+    }
     writePrivateFile(path, JSON.stringify(credentials))
     return credentials
   }

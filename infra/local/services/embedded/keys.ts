@@ -1,16 +1,22 @@
 /**
- * Object keys as file paths, both ways. A key is any text of up to 1024 bytes; a path is not: `.`, `..`, an empty part, a
- * part longer than 255 bytes or a control character would leave the folder, fall together or fail. Everything ordinary
- * stays as it is, so that `LNGS/run12345.mid.gz` is found under that name.
+ * Object keys as file paths, both ways. A key is any text of up to 1024 bytes; a path is not: `.`, `..`, an
+ * empty part, a part longer than 255 bytes or a control character would leave the folder, fall together or
+ * fail. Everything ordinary stays as it is, so that `LNGS/run12345.mid.gz` is found under that name.
  */
 import { join } from 'node:path'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 
 /** Longest key S3 allows, bytes of UTF-8. */
 const LONGEST_KEY_BYTES = 1024
-/** Characters of one part of a path: at most 3 bytes each (4 for two), so that a suffix still fits into 255 bytes. */
+/**
+ * Characters of one part of a path: at most 3 bytes each (4 for two), so that a suffix still fits into 255
+ * bytes.
+ */
 const LONGEST_PART = 70
-/** Ends the name of a folder whose content continues the same part of the key. A `%` of the key itself is written %25. */
+/**
+ * Ends the name of a folder whose content continues the same part of the key. A `%` of the key itself is
+ * written %25.
+ */
 const CONTINUED = '%more'
 const EMPTY_PART = '%empty'
 /** Control characters, and the percent sign with which they are written. */
@@ -29,7 +35,10 @@ export function keyToPath(key: string): string {
 
 function partToPath(part: string): string {
   if (part === '') return EMPTY_PART
-  const escaped = part.replace(UNSAFE, (character) => `%${character.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`)
+  const escaped = part.replace(
+    UNSAFE,
+    (character) => `%${character.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`,
+  )
   if (escaped === '.' || escaped === '..') return escaped.replaceAll('.', '%2E')
   const pieces = escaped.match(new RegExp(`(?:%[0-9A-F]{2}|[^%]){1,${LONGEST_PART}}`, 'gu')) ?? []
   return pieces.join(`${CONTINUED}/`)

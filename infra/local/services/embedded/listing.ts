@@ -1,7 +1,7 @@
 /**
- * Listings of the embedded S3: ListObjects (1 and 2), ListParts, ListMultipartUploads. s3rver's own listing continues with a
- * DES-encrypted token, a cipher that today's OpenSSL refuses, so it fails after the first 1000 keys; and it counts pages in
- * the order of folders, not of keys.
+ * Listings of the embedded S3: ListObjects (1 and 2), ListParts, ListMultipartUploads. s3rver's own listing
+ * continues with a DES-encrypted token, a cipher that today's OpenSSL refuses, so it fails after the first
+ * 1000 keys; and it counts pages in the order of folders, not of keys.
  */
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import type { MultipartStore } from './multipart.ts'
@@ -27,10 +27,17 @@ function limit(query: Query, name: string): number {
   return given === '' ? MOST_KEYS : Math.min(Number(given), MOST_KEYS)
 }
 
-/** Answer to `GET /bucket`, as XML. Keys come in the order of their UTF-8 bytes; a page ends after max-keys keys and prefixes. */
+/**
+ * Answer to `GET /bucket`, as XML. Keys come in the order of their UTF-8 bytes; a page ends after max-keys
+ * keys and prefixes.
+ */
 export function listObjects(store: EmbeddedStore, bucket: string, query: Query): string {
   const second = text(query, 'list-type') === '2'
-  const [prefix, delimiter, maximum] = [text(query, 'prefix'), text(query, 'delimiter'), limit(query, 'max-keys')]
+  const [prefix, delimiter, maximum] = [
+    text(query, 'prefix'),
+    text(query, 'delimiter'),
+    limit(query, 'max-keys'),
+  ]
   const token = text(query, 'continuation-token')
   const startAfter = second ? text(query, 'start-after') : text(query, 'marker')
   const after = token === '' ? startAfter : readToken(token)
@@ -73,10 +80,18 @@ export function listObjects(store: EmbeddedStore, bucket: string, query: Query):
   return xmlDocument(['ListBucketResult', elements])
 }
 
-/** Chooses one page. `after` may be a key or a common prefix: both end a page, and neither is repeated on the next. */
+/**
+ * Chooses one page. `after` may be a key or a common prefix: both end a page, and neither is repeated on the
+ * next.
+ */
 function selectPage(
   sorted: readonly string[],
-  options: { readonly prefix: string; readonly delimiter: string; readonly after: string; readonly maximum: number },
+  options: {
+    readonly prefix: string
+    readonly delimiter: string
+    readonly after: string
+    readonly maximum: number
+  },
 ) {
   const { prefix, delimiter, after, maximum } = options
   const keys: string[] = []
@@ -98,7 +113,9 @@ function selectPage(
 function readToken(token: string): string {
   const key = Buffer.from(token, 'base64url')
   if (key.toString('base64url') !== token)
-    throw new S3Error('InvalidArgument', 'The continuation token provided is incorrect', { ArgumentName: 'continuation-token' })
+    throw new S3Error('InvalidArgument', 'The continuation token provided is incorrect', {
+      ArgumentName: 'continuation-token',
+    })
   return key.toString('utf8')
 }
 
@@ -155,5 +172,8 @@ export function listUploads(store: MultipartStore, bucket: string, query: Query)
       ],
     ],
   )
-  return xmlDocument(['ListMultipartUploadsResult', [['Bucket', bucket], ['Prefix', prefix], ['IsTruncated', 'false'], ...elements]])
+  return xmlDocument([
+    'ListMultipartUploadsResult',
+    [['Bucket', bucket], ['Prefix', prefix], ['IsTruncated', 'false'], ...elements],
+  ])
 }

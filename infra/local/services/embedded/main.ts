@@ -1,6 +1,6 @@
 /**
- * The process of the embedded S3 and SQS. Its one argument is the path of a settings file (mode 0600): credentials never
- * stand in the arguments. It ends at SIGTERM, after the requests under way.
+ * The process of the embedded S3 and SQS. Its one argument is the path of a settings file (mode 0600):
+ * credentials never stand in the arguments. It ends at SIGTERM, after the requests under way.
  */
 import { readFileSync } from 'node:fs'
 import S3rver from '@20minutes/s3rver'
@@ -38,7 +38,13 @@ const bridge = createBridge({
 })
 bridge.addRules(settings.rules)
 
-const s3 = new S3rver({ address: LOOPBACK, port: settings.s3Port, silent: true, directory, vhostBuckets: false })
+const s3 = new S3rver({
+  address: LOOPBACK,
+  port: settings.s3Port,
+  silent: true,
+  directory,
+  vhostBuckets: false,
+})
 s3.store = store
 s3.context.store = store
 s3.middleware.splice(-1, 0, createProtocol({ store, credentials: settings.credentials }))

@@ -1,9 +1,20 @@
 /**
- * Multipart uploads of the embedded S3, kept on disk so that an upload may go on after a restart. Parts are checked against
- * the list of the completion, sizes and order as S3 does, and the ETag is S3's: md5 of the parts' md5s, `-`, their number.
+ * Multipart uploads of the embedded S3, kept on disk so that an upload may go on after a restart. Parts are
+ * checked against the list of the completion, sizes and order as S3 does, and the ETag is S3's: md5 of the
+ * parts' md5s, `-`, their number.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
@@ -38,10 +49,21 @@ export class MultipartStore extends EmbeddedStore {
     return join(this.rootDirectory, '.uploads', uploadId)
   }
 
-  async initiateUpload(bucket: string, key: string, uploadId: string, headers: Readonly<Record<string, unknown>>): Promise<void> {
+  async initiateUpload(
+    bucket: string,
+    key: string,
+    uploadId: string,
+    headers: Readonly<Record<string, unknown>>,
+  ): Promise<void> {
     checkKey(key)
     const { metadata } = new S3Object(bucket, key, null, headers)
-    const upload: Upload = { uploadId, bucket, key, initiated: new Date().toISOString(), metadata: kept(metadata) }
+    const upload: Upload = {
+      uploadId,
+      bucket,
+      key,
+      initiated: new Date().toISOString(),
+      metadata: kept(metadata),
+    }
     const partial = `${this.#folder(uploadId)}.part`
     mkdirSync(partial, { recursive: true })
     writeFileSync(join(partial, 'upload.json'), JSON.stringify(upload))
@@ -51,7 +73,10 @@ export class MultipartStore extends EmbeddedStore {
   /** @throws S3Error NoSuchUpload, also when the id is one of another bucket or key. */
   upload(bucket: string, uploadId: string, key?: string): Upload {
     const file = join(this.#folder(uploadId), 'upload.json')
-    const upload = /^[0-9a-f]{32}$/.test(uploadId) && existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Upload) : null
+    const upload =
+      /^[0-9a-f]{32}$/.test(uploadId) && existsSync(file)
+        ? (JSON.parse(readFileSync(file, 'utf8')) as Upload)
+        : null
     if (upload === null || upload.bucket !== bucket || (key !== undefined && upload.key !== key))
       throw new S3Error(
         'NoSuchUpload',
@@ -90,19 +115,30 @@ export class MultipartStore extends EmbeddedStore {
     this.upload(bucket, uploadId)
     const number = Number(partNumber)
     if (!Number.isInteger(number) || number < 1 || number > MOST_PARTS)
-      throw new S3Error('InvalidArgument', `Part number must be an integer between 1 and ${MOST_PARTS}, inclusive`, {
-        ArgumentName: 'partNumber',
-      })
+      throw new S3Error(
+        'InvalidArgument',
+        `Part number must be an integer between 1 and ${MOST_PARTS}, inclusive`,
+        {
+          ArgumentName: 'partNumber',
+        },
+      )
     const partial = join(this.#folder(uploadId), `${number}.${randomBytes(6).toString('hex')}.part`)
     const { sizeBytes: size, md5: digest } = await writeContent(partial, content)
-    for (const old of this.parts(uploadId).filter((part) => part.number === number)) rmSync(old.path, { force: true })
+    for (const old of this.parts(uploadId).filter((part) => part.number === number))
+      rmSync(old.path, { force: true })
     renameSync(partial, join(this.#folder(uploadId), `${number}-${digest}`))
     return { size, md5: digest }
   }
 
-  async putObjectMultipart(bucket: string, uploadId: string, wanted: readonly { readonly number: number; readonly etag: string }[]) {
+  async putObjectMultipart(
+    bucket: string,
+    uploadId: string,
+    wanted: readonly { readonly number: number; readonly etag: string }[],
+  ) {
     const upload = this.upload(bucket, uploadId)
-    const outOfOrder = wanted.some(({ number }, index) => index > 0 && number <= (wanted[index - 1]?.number ?? 0))
+    const outOfOrder = wanted.some(
+      ({ number }, index) => index > 0 && number <= (wanted[index - 1]?.number ?? 0),
+    )
     if (outOfOrder) throw new S3Error('InvalidPartOrder', 'The list of parts was not in ascending order.')
     const received = new Map(this.parts(uploadId).map((part) => [part.number, part]))
     const parts = wanted.map(({ number, etag }, index) => {
@@ -110,9 +146,13 @@ export class MultipartStore extends EmbeddedStore {
       // The quotes may come as &#34; (Go's clients), which s3rver's XML reader leaves as it is.
       const md5 = /[0-9a-f]{32}/.exec(etag)?.[0]
       if (part === undefined || part.md5 !== md5)
-        throw new S3Error('InvalidPart', 'One or more of the specified parts could not be found.', { PartNumber: number })
+        throw new S3Error('InvalidPart', 'One or more of the specified parts could not be found.', {
+          PartNumber: number,
+        })
       if (index < wanted.length - 1 && part.sizeBytes < SMALLEST_PART_BYTES)
-        throw new S3Error('EntityTooSmall', 'Your proposed upload is smaller than the minimum allowed size', { PartNumber: number })
+        throw new S3Error('EntityTooSmall', 'Your proposed upload is smaller than the minimum allowed size', {
+          PartNumber: number,
+        })
       return part
     })
     const file = this.newContentFile(bucket, upload.key)

@@ -1,7 +1,8 @@
 /**
- * What stands between the client and s3rver: one middleware that checks who asks and what they send, answers what s3rver
- * answers wrongly or not at all (listings, parts, abort, deletion of many), and adds conditional requests, which s3rver
- * ignores: an If-Match that does not hold must not be answered with another version's bytes, or delete another version.
+ * What stands between the client and s3rver: one middleware that checks who asks and what they send, answers
+ * what s3rver answers wrongly or not at all (listings, parts, abort, deletion of many), and adds conditional
+ * requests, which s3rver ignores: an If-Match that does not hold must not be answered with another version's
+ * bytes, or delete another version.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Context, Middleware } from '@20minutes/s3rver'
@@ -33,7 +34,9 @@ export function createProtocol(options: {
     // s3rver is told that this is done: it then checks no signature of its own.
     delete request.headers.authorization
     context.query = Object.fromEntries(
-      Object.entries(context.query).filter(([name]) => !/^x-amz-(algorithm|credential|date|expires|signedheaders|signature)$/i.test(name)),
+      Object.entries(context.query).filter(
+        ([name]) => !/^x-amz-(algorithm|credential|date|expires|signedheaders|signature)$/i.test(name),
+      ),
     )
     context.state.account = AWSAccount.DUMMY_ACCOUNT
     context.req = checkedBody(request)
@@ -44,10 +47,12 @@ export function createProtocol(options: {
     if (bucket !== '' && (await answer(context, { store, bucket, key }))) return
     const found = store.find(bucket, key)
     const completes = context.method === 'POST' && context.query.uploadId !== undefined
-    if ((context.method === 'PUT' || completes) && key !== '') checkWriteConditions(request.headers, found?.etag)
+    if ((context.method === 'PUT' || completes) && key !== '')
+      checkWriteConditions(request.headers, found?.etag)
     mendHeaders(request.headers, found?.sizeBytes ?? 0)
     await next()
-    if ((context.method === 'GET' || context.method === 'HEAD') && key !== '' && context.status < 300) afterRead(context)
+    if ((context.method === 'GET' || context.method === 'HEAD') && key !== '' && context.status < 300)
+      afterRead(context)
   }
 }
 
@@ -116,11 +121,20 @@ async function answer(
 function tellRemoved({ app, request }: Context, bucket: string, key: string): void {
   const requestParameters = { sourceIPAddress: request.req.socket.remoteAddress ?? '' }
   app.emit('event', {
-    Records: [{ eventName: 'ObjectRemoved:Delete', requestParameters, s3: { bucket: { name: bucket }, object: { key } } }],
+    Records: [
+      {
+        eventName: 'ObjectRemoved:Delete',
+        requestParameters,
+        s3: { bucket: { name: bucket }, object: { key } },
+      },
+    ],
   })
 }
 
-/** Says in s3rver's way what it would misunderstand: the last bytes of an object, and a copy's source with `%2B` in it. */
+/**
+ * Says in s3rver's way what it would misunderstand: the last bytes of an object, and a copy's source with
+ * `%2B` in it.
+ */
 function mendHeaders(headers: IncomingHttpHeaders, sizeBytes: number): void {
   const suffix = /^bytes=-(\d+)$/.exec(headers.range ?? '')?.[1]
   if (suffix !== undefined) headers.range = `bytes=${Math.max(0, sizeBytes - Number(suffix))}-`
@@ -132,15 +146,22 @@ function mendHeaders(headers: IncomingHttpHeaders, sizeBytes: number): void {
 function checkWriteConditions(headers: Readonly<IncomingHttpHeaders>, etag: string | undefined): void {
   const unquoted = (value: string | string[] | undefined) => String(value).replaceAll('"', '')
   if (headers['if-none-match'] === '*' && etag !== undefined) throw preconditionFailed('If-None-Match')
-  if (headers['if-match'] !== undefined && unquoted(headers['if-match']) !== etag) throw preconditionFailed('If-Match')
+  if (headers['if-match'] !== undefined && unquoted(headers['if-match']) !== etag)
+    throw preconditionFailed('If-Match')
 }
 
-/** Checks If-Match against the version that is about to be sent, and hides checksums that were not asked for. */
+/**
+ * Checks If-Match against the version that is about to be sent, and hides checksums that were not asked for.
+ */
 function afterRead(context: Context): void {
   const { headers } = context.request.req
   const wanted = headers['if-match']
   const etags = wanted?.split(',').map((etag) => etag.trim().replaceAll('"', ''))
-  if (etags !== undefined && wanted !== '*' && !etags.includes(context.response.get('ETag').replaceAll('"', ''))) {
+  if (
+    etags !== undefined &&
+    wanted !== '*' &&
+    !etags.includes(context.response.get('ETag').replaceAll('"', ''))
+  ) {
     if (typeof context.body === 'object' && context.body !== null && 'destroy' in context.body)
       (context.body as { destroy(): void }).destroy()
     throw preconditionFailed('If-Match')

@@ -1,8 +1,9 @@
 /**
  * The SQS half of the embedded services: fauxqs, listening on the loopback address alone.
  *
- * fauxqs's own start function listens on every address of the machine and checks no credentials, so its parts are put
- * together here. It does not export those parts; they are imported by path, and the version is pinned exactly.
+ * fauxqs's own start function listens on every address of the machine and checks no credentials, so its parts
+ * are put together here. It does not export those parts; they are imported by path, and the version is pinned
+ * exactly.
  */
 import { timingSafeEqual } from 'node:crypto'
 import { buildApp } from 'fauxqs'
@@ -37,7 +38,10 @@ interface Persistence {
 
 export interface QueueServer {
   readonly port: number
-  /** Puts a message into a queue, in this process: when it returns, the message is in (and on disk, if kept there). */
+  /**
+   * Puts a message into a queue, in this process: when it returns, the message is in (and on disk, if kept
+   * there).
+   */
   send(queue: string, body: string): void
   /** Creates each queue with its dead-letter queue `<name>-dead`, or brings an existing one up to date. */
   createQueues(queues: readonly QueueDefinition[]): void
@@ -50,15 +54,17 @@ async function part<T>(path: string): Promise<T> {
 }
 
 /**
- * Starts the queues. With `folder` the messages are kept there and survive a restart and a kill; without, they are in
- * memory. Requests must name our access key; fauxqs checks no signature.
+ * Starts the queues. With `folder` the messages are kept there and survive a restart and a kill; without,
+ * they are in memory. Requests must name our access key; fauxqs checks no signature.
  */
 export async function startQueues(options: {
   readonly port: number
   readonly folder: string | null
   readonly accessKeyId: string
 }): Promise<QueueServer> {
-  const { SqsStore } = await part<{ SqsStore: { new (): Store; createMessage(body: string): object } }>('./sqs/sqsStore.js')
+  const { SqsStore } = await part<{ SqsStore: { new (): Store; createMessage(body: string): object } }>(
+    './sqs/sqsStore.js',
+  )
   const { SnsStore } = await part<{ SnsStore: new () => object }>('./sns/snsStore.js')
   const { S3Store } = await part<{ S3Store: new () => object }>('./s3/s3Store.js')
   const store = new SqsStore()
@@ -68,9 +74,17 @@ export async function startQueues(options: {
   const app = buildApp({ logger: false, defaultRegion: REGION, stores: stores as never })
   store.host = '' // queue addresses then carry the address that the client used: names like sqs.us-east-1.localhost need a resolver
   app.addHook('onRequest', async (request, reply) => {
-    if (request.method === 'POST' && request.url === '/' && namesKey(request.headers.authorization, options.accessKeyId)) return
+    if (
+      request.method === 'POST' &&
+      request.url === '/' &&
+      namesKey(request.headers.authorization, options.accessKeyId)
+    )
+      return
     // Anything else fauxqs can do (its own S3, its inspection pages) is not part of the embedded services.
-    reply.code(403).header('content-type', 'application/x-amz-json-1.0').header('x-amzn-query-error', 'InvalidClientTokenId;Sender')
+    reply
+      .code(403)
+      .header('content-type', 'application/x-amz-json-1.0')
+      .header('x-amzn-query-error', 'InvalidClientTokenId;Sender')
     return reply.send({
       __type: 'com.amazonaws.sqs#InvalidClientTokenId',
       message: 'The security token included in the request is invalid.',
@@ -118,13 +132,22 @@ function namesKey(authorization: string | undefined, accessKeyId: string): boole
 }
 
 /** fauxqs's own store in SQLite, mended in two places. */
-async function openPersistence(folder: string, stores: { readonly sqsStore: Store; readonly snsStore: object }): Promise<Persistence> {
-  const { PersistenceManager } = await part<{ PersistenceManager: new (folder: string) => Persistence }>('./persistence.js')
+async function openPersistence(
+  folder: string,
+  stores: { readonly sqsStore: Store; readonly snsStore: object },
+): Promise<Persistence> {
+  const { PersistenceManager } = await part<{ PersistenceManager: new (folder: string) => Persistence }>(
+    './persistence.js',
+  )
   const persistence = new PersistenceManager(folder)
-  // Survives a kill of this process without a flush to disk per message; only a crash of the machine may lose the last ones.
+  // Survives a kill of this process without a flush to disk per message; only a crash of the machine may lose
+  // the last ones.
   persistence.db.exec('PRAGMA synchronous = NORMAL')
-  // The original sets the receive count to NULL in a column that forbids it: the call fails and the message is lost from memory.
-  const ready = persistence.db.prepare('UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL WHERE message_id = ?')
+  // The original sets the receive count to NULL in a column that forbids it: the call fails and the message
+  // is lost from memory.
+  const ready = persistence.db.prepare(
+    'UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL WHERE message_id = ?',
+  )
   persistence.updateMessageReady = (messageId) => {
     ready.run(messageId)
   }

@@ -5,7 +5,9 @@ declare module '@20minutes/s3rver' {
   import type { Readable } from 'node:stream'
   import type FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
 
-  /** The fields of Koa's context that we touch. `req` is what the controllers read the request's body from. */
+  /**
+   * The fields of Koa's context that we touch. `req` is what the controllers read the request's body from.
+   */
   export interface Context {
     req: Readable
     readonly request: { readonly req: IncomingMessage }
@@ -40,7 +42,9 @@ declare module '@20minutes/s3rver' {
       readonly directory: string
       readonly vhostBuckets: boolean
     })
-    /** Koa's list of middleware, in the order in which they see a request; the last one is s3rver's router. */
+    /**
+     * Koa's list of middleware, in the order in which they see a request; the last one is s3rver's router.
+     */
     readonly middleware: Middleware[]
     readonly context: { store: FilesystemStore }
     store: FilesystemStore
@@ -74,7 +78,12 @@ declare module '@20minutes/s3rver/lib/models/object.js' {
   export default class S3Object {
     /** Names of the headers that are kept with an object, beside x-amz-meta-*. */
     static readonly ALLOWED_METADATA: string[]
-    constructor(bucket: string, key: string, content: Readable | Buffer | null, metadata: Readonly<Record<string, unknown>>)
+    constructor(
+      bucket: string,
+      key: string,
+      content: Readable | Buffer | null,
+      metadata: Readonly<Record<string, unknown>>,
+    )
     readonly bucket: string
     readonly key: string
     readonly content: Readable | Buffer | null

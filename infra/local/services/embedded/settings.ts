@@ -1,9 +1,15 @@
-/** What the embedded services are told at their start, in a file only its owner can read, and what they tell back. */
+/**
+ * What the embedded services are told at their start, in a file only its owner can read, and what they tell
+ * back.
+ */
 import * as z from 'zod'
 
 const name = z.string().regex(/^[A-Za-z0-9_-]{1,75}$/, 'letters, digits, - and _, at most 75')
 
-/** A queue and, by its name, the dead-letter queue `<name>-dead` to which it moves what was received too often. */
+/**
+ * A queue and, by its name, the dead-letter queue `<name>-dead` to which it moves what was received too
+ * often.
+ */
 export const queueSchema = z.object({
   name,
   visibilitySeconds: z.int().min(0).max(43_200),
@@ -24,7 +30,10 @@ export type NotificationRule = Readonly<z.infer<typeof ruleSchema>>
 /** A rule as a caller writes it: prefix, suffix and events may be left out. */
 export type NotificationRuleInput = Readonly<z.input<typeof ruleSchema>>
 
-export const credentialsSchema = z.object({ accessKeyId: z.string().min(16), secretAccessKey: z.string().min(32) })
+export const credentialsSchema = z.object({
+  accessKeyId: z.string().min(16),
+  secretAccessKey: z.string().min(32),
+})
 export type Credentials = Readonly<z.infer<typeof credentialsSchema>>
 
 /** What embedded-main.ts reads at its start. */
@@ -55,7 +64,10 @@ export type Change = Readonly<z.input<typeof changeSchema>>
 /** What the control address answers. */
 export const stateSchema = z.object({
   notifications: z.boolean(),
-  /** Events sent to a queue, left out because notifications were off or no rule asked for them, and not sendable. */
+  /**
+   * Events sent to a queue, left out because notifications were off or no rule asked for them, and not
+   * sendable.
+   */
   sent: z.int(),
   suppressed: z.int(),
   failed: z.int(),

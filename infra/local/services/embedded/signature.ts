@@ -1,8 +1,9 @@
 /**
- * Who asks: the check of an S3 request's signature, version 4, in the Authorization header or presigned in the address
- * ("Authenticating Requests (AWS Signature Version 4)", Amazon S3 API reference).
+ * Who asks: the check of an S3 request's signature, version 4, in the Authorization header or presigned in
+ * the address ("Authenticating Requests (AWS Signature Version 4)", Amazon S3 API reference).
  *
- * s3rver lets unsigned requests pass, and signs a path without its trailing slash, so that MinIO's client is refused.
+ * s3rver lets unsigned requests pass, and signs a path without its trailing slash, so that MinIO's client is
+ * refused.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
@@ -26,18 +27,32 @@ interface Claim {
 
 /**
  * Returns when the request is signed with these credentials, at this time.
- * @throws S3Error AccessDenied, SignatureDoesNotMatch, InvalidAccessKeyId, RequestTimeTooSkewed …, as S3 answers.
+ * @throws S3Error AccessDenied, SignatureDoesNotMatch, InvalidAccessKeyId, RequestTimeTooSkewed …, as S3
+ * answers.
  */
-export function verifySignature(request: IncomingMessage, options: { readonly credentials: Credentials; readonly now: Date }): void {
+export function verifySignature(
+  request: IncomingMessage,
+  options: { readonly credentials: Credentials; readonly now: Date },
+): void {
   const [path = '/', query = ''] = split(request.url ?? '/', '?')
   const parameters = parseQuery(query)
   const claim = readClaim(request, parameters)
   const [accessKeyId, date, region, service, end] = claim.credential.split('/')
   if (!same(accessKeyId ?? '', options.credentials.accessKeyId))
-    throw new S3Error('InvalidAccessKeyId', 'The AWS Access Key Id you provided does not exist in our records.', {
-      AWSAccessKeyId: accessKeyId,
-    })
-  if (date === undefined || region === undefined || service === undefined || end !== 'aws4_request' || !claim.time.startsWith(date))
+    throw new S3Error(
+      'InvalidAccessKeyId',
+      'The AWS Access Key Id you provided does not exist in our records.',
+      {
+        AWSAccessKeyId: accessKeyId,
+      },
+    )
+  if (
+    date === undefined ||
+    region === undefined ||
+    service === undefined ||
+    end !== 'aws4_request' ||
+    !claim.time.startsWith(date)
+  )
     throw malformed()
   checkTime(claim, options.now)
 
@@ -50,7 +65,8 @@ export function verifySignature(request: IncomingMessage, options: { readonly cr
     claim.signedHeaders.join(';'),
     claim.payload,
   ].join('\n')
-  // Header values reach us as latin1 text, one character a byte: hashing them so gives the bytes that were sent.
+  // Header values reach us as latin1 text, one character a byte: hashing them so gives the bytes that were
+  // sent.
   const canonicalHash = createHash('sha256').update(canonical, 'latin1').digest('hex')
   const toSign = [ALGORITHM, claim.time, [date, region, service, end].join('/'), canonicalHash].join('\n')
   const key = signingKey(options.credentials.secretAccessKey, [date, region, service, end])
@@ -67,7 +83,10 @@ let lastKey: { readonly of: string; readonly key: Buffer } | null = null
 function signingKey(secret: string, scope: readonly string[]): Buffer {
   const of = [secret, ...scope].join('/')
   if (lastKey?.of === of) return lastKey.key
-  const key = scope.reduce<Buffer>((key, part) => createHmac('sha256', key).update(part).digest(), Buffer.from(`AWS4${secret}`))
+  const key = scope.reduce<Buffer>(
+    (key, part) => createHmac('sha256', key).update(part).digest(),
+    Buffer.from(`AWS4${secret}`),
+  )
   lastKey = { of, key }
   return key
 }
@@ -76,13 +95,17 @@ function readClaim(request: IncomingMessage, parameters: readonly (readonly [str
   const { headers } = request
   const get = (name: string) => parameters.find(([given]) => given === name)?.[1]
   if (headers.authorization !== undefined) {
-    const fields = /^AWS4-HMAC-SHA256\s+Credential=([^,\s]+)\s*,\s*SignedHeaders=([^,\s]+)\s*,\s*Signature=([0-9a-f]{64})$/.exec(
-      headers.authorization,
-    )
+    const fields =
+      /^AWS4-HMAC-SHA256\s+Credential=([^,\s]+)\s*,\s*SignedHeaders=([^,\s]+)\s*,\s*Signature=([0-9a-f]{64})$/.exec(
+        headers.authorization,
+      )
     const [, credential, signedHeaders, signature] = fields ?? []
     const [time, payload] = [headers['x-amz-date'], headers['x-amz-content-sha256']]
     if (!headers.authorization.startsWith(ALGORITHM))
-      throw new S3Error('InvalidRequest', `The authorization mechanism you have provided is not supported. Please use ${ALGORITHM}.`)
+      throw new S3Error(
+        'InvalidRequest',
+        `The authorization mechanism you have provided is not supported. Please use ${ALGORITHM}.`,
+      )
     if (
       credential === undefined ||
       signedHeaders === undefined ||
@@ -91,32 +114,66 @@ function readClaim(request: IncomingMessage, parameters: readonly (readonly [str
       typeof payload !== 'string'
     )
       throw malformed()
-    return { credential, signedHeaders: signedHeaders.split(';'), signature, time, payload, expiresSeconds: null }
+    return {
+      credential,
+      signedHeaders: signedHeaders.split(';'),
+      signature,
+      time,
+      payload,
+      expiresSeconds: null,
+    }
   }
   if (get('X-Amz-Algorithm') === undefined) throw new S3Error('AccessDenied', 'Access Denied')
-  const [credential, signedHeaders, signature] = [get('X-Amz-Credential'), get('X-Amz-SignedHeaders'), get('X-Amz-Signature')]
+  const [credential, signedHeaders, signature] = [
+    get('X-Amz-Credential'),
+    get('X-Amz-SignedHeaders'),
+    get('X-Amz-Signature'),
+  ]
   const [time, expires] = [get('X-Amz-Date'), Number(get('X-Amz-Expires'))]
-  const wrong = credential === undefined || signedHeaders === undefined || signature === undefined || time === undefined
+  const wrong =
+    credential === undefined || signedHeaders === undefined || signature === undefined || time === undefined
   if (wrong || get('X-Amz-Algorithm') !== ALGORITHM || !(expires > 0 && expires <= LONGEST_EXPIRY_SECONDS))
-    throw new S3Error('AuthorizationQueryParametersError', 'Query-string authentication version 4 requires valid X-Amz-* parameters')
+    throw new S3Error(
+      'AuthorizationQueryParametersError',
+      'Query-string authentication version 4 requires valid X-Amz-* parameters',
+    )
   const payload = get('X-Amz-Content-Sha256') ?? 'UNSIGNED-PAYLOAD'
-  return { credential, signedHeaders: signedHeaders.split(';'), signature, time, payload, expiresSeconds: expires }
+  return {
+    credential,
+    signedHeaders: signedHeaders.split(';'),
+    signature,
+    time,
+    payload,
+    expiresSeconds: expires,
+  }
 }
 
 function checkTime(claim: Claim, now: Date): void {
-  const time = Date.parse(claim.time.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'))
+  const time = Date.parse(
+    claim.time.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'),
+  )
   if (Number.isNaN(time)) throw malformed()
   const age = now.getTime() - time
   if (claim.expiresSeconds === null ? Math.abs(age) > LARGEST_SKEW_MS : -age > LARGEST_SKEW_MS)
-    throw new S3Error('RequestTimeTooSkewed', 'The difference between the request time and the current time is too large.', {
+    throw new S3Error(
+      'RequestTimeTooSkewed',
+      'The difference between the request time and the current time is too large.',
+      {
+        ServerTime: now.toISOString(),
+      },
+    )
+  if (claim.expiresSeconds !== null && age > claim.expiresSeconds * 1000)
+    throw new S3Error('AccessDenied', 'Request has expired', {
+      'X-Amz-Expires': claim.expiresSeconds,
       ServerTime: now.toISOString(),
     })
-  if (claim.expiresSeconds !== null && age > claim.expiresSeconds * 1000)
-    throw new S3Error('AccessDenied', 'Request has expired', { 'X-Amz-Expires': claim.expiresSeconds, ServerTime: now.toISOString() })
 }
 
 function malformed(): S3Error {
-  return new S3Error('AuthorizationHeaderMalformed', 'The authorization header that you provided is not valid.')
+  return new S3Error(
+    'AuthorizationHeaderMalformed',
+    'The authorization header that you provided is not valid.',
+  )
 }
 
 function same(given: string, expected: string): boolean {
@@ -145,9 +202,15 @@ function decode(text: string): string {
   }
 }
 
-/** Percent-encoding as signatures want it, whatever the client escaped on the wire: all but A-Z a-z 0-9 - . _ ~ */
+/**
+ * Percent-encoding as signatures want it, whatever the client escaped on the wire: all but A-Z a-z 0-9 - . _
+ * ~
+ */
 function encode(text: string): string {
-  return encodeURIComponent(text).replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
 }
 
 function recode(part: string): string {
@@ -166,6 +229,10 @@ function canonicalQuery(parameters: readonly (readonly [string, string])[]): str
 
 function headerValue(request: IncomingMessage, name: string): string {
   const value = request.headers[name]
-  if (value === undefined) throw new S3Error('AccessDenied', `There were headers signed which are not present in the request: ${name}`)
+  if (value === undefined)
+    throw new S3Error(
+      'AccessDenied',
+      `There were headers signed which are not present in the request: ${name}`,
+    )
   return (Array.isArray(value) ? value.join(',') : value).trim().replace(/ +/g, ' ')
 }

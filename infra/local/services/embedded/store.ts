@@ -1,10 +1,12 @@
 /**
- * The objects of the embedded S3 as files: what s3rver's own store does, made whole. There, a PUT writes over the object
- * while others read it, an aborted PUT leaves half an object behind, and the listing is not in the order of the keys.
+ * The objects of the embedded S3 as files: what s3rver's own store does, made whole. There, a PUT writes over
+ * the object while others read it, an aborted PUT leaves half an object behind, and the listing is not in the
+ * order of the keys.
  *
- * Each object is a content file with a name of its own and a small JSON file that points to it. An overwrite writes a new
- * content file and then replaces the JSON file, in one rename: whoever reads sees the old object or the new one, whole,
- * also after a kill. Nothing is flushed to disk: a crash of the machine may lose the last objects.
+ * Each object is a content file with a name of its own and a small JSON file that points to it. An overwrite
+ * writes a new content file and then replaces the JSON file, in one rename: whoever reads sees the old object
+ * or the new one, whole, also after a kill. Nothing is flushed to disk: a crash of the machine may lose the
+ * last objects.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -46,7 +48,9 @@ const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 S3Object.ALLOWED_METADATA.push(...KEPT_CHECKSUMS)
 
 export class EmbeddedStore extends FilesystemStore {
-  /** Everything known, by bucket and key: read once at the start, and this process alone changes the folder. */
+  /**
+   * Everything known, by bucket and key: read once at the start, and this process alone changes the folder.
+   */
   readonly #objects = new Map<string, Map<string, StoredObject>>()
   readonly #buckets = new Map<string, Bucket>()
   /** Keys in the order of a listing; thrown away when a key comes or goes. */
@@ -72,7 +76,10 @@ export class EmbeddedStore extends FilesystemStore {
     return objects
   }
 
-  /** Names that are not bucket names never reach the file system: `..` is one of them. s3rver asks at every request. */
+  /**
+   * Names that are not bucket names never reach the file system: `..` is one of them. s3rver asks at every
+   * request.
+   */
   override async getBucket(bucket: string): Promise<Bucket | null> {
     const known = this.#buckets.get(bucket)
     if (known !== undefined || !BUCKET_NAME.test(bucket)) return known ?? null
@@ -83,17 +90,22 @@ export class EmbeddedStore extends FilesystemStore {
 
   /** s3rver asks at every request for the bucket's CORS and website rules, which hardly any bucket has. */
   override async getSubresource(bucket: string, key: string | undefined, type: string): Promise<unknown> {
-    return existsSync(this.getResourcePath(bucket, key, `${type}.xml`)) ? super.getSubresource(bucket, key, type) : null
+    return existsSync(this.getResourcePath(bucket, key, `${type}.xml`))
+      ? super.getSubresource(bucket, key, type)
+      : null
   }
 
   override async putBucket(bucket: string): Promise<Bucket | null> {
-    if (!BUCKET_NAME.test(bucket)) throw new S3Error('InvalidBucketName', 'The specified bucket is not valid.', { BucketName: bucket })
+    if (!BUCKET_NAME.test(bucket))
+      throw new S3Error('InvalidBucketName', 'The specified bucket is not valid.', { BucketName: bucket })
     return super.putBucket(bucket)
   }
 
   override async deleteBucket(bucket: string): Promise<void> {
     if (this.#bucket(bucket).size > 0)
-      throw new S3Error('BucketNotEmpty', 'The bucket you tried to delete is not empty', { BucketName: bucket })
+      throw new S3Error('BucketNotEmpty', 'The bucket you tried to delete is not empty', {
+        BucketName: bucket,
+      })
     this.#objects.delete(bucket)
     this.#buckets.delete(bucket)
     this.#sorted.delete(bucket)
@@ -123,18 +135,29 @@ export class EmbeddedStore extends FilesystemStore {
   /** s3rver asks this before it deletes a bucket; listings are answered by listing.ts. */
   async listObjects(bucket: string, options: { readonly maxKeys?: number }) {
     const keys = this.sortedKeys(bucket)
-    return { objects: keys.slice(0, options.maxKeys ?? 1000).map((key) => ({ key })), commonPrefixes: [], isTruncated: false }
+    return {
+      objects: keys.slice(0, options.maxKeys ?? 1000).map((key) => ({ key })),
+      commonPrefixes: [],
+      isTruncated: false,
+    }
   }
 
-  async getObject(bucket: string, key: string, options: { readonly start?: number; readonly end?: number } = {}): Promise<S3Object | null> {
+  async getObject(
+    bucket: string,
+    key: string,
+    options: { readonly start?: number; readonly end?: number } = {},
+  ): Promise<S3Object | null> {
     const found = this.find(bucket, key)
     if (found === undefined) return null
     const last = Math.max(0, found.sizeBytes - 1)
     const range = { start: options.start ?? 0, end: Math.min(options.end ?? last, last) }
     const ranged = options.start !== undefined
     const satisfiable = range.start <= range.end && (!ranged || range.start < found.sizeBytes)
-    // Opened at once, in the same step as it was looked up: an overwrite from now on does not change what is read.
-    const content = satisfiable ? createReadStream('', { fd: openSync(join(this.getBucketPath(bucket), found.file), 'r'), ...range }) : null
+    // Opened at once, in the same step as it was looked up: an overwrite from now on does not change what is
+    // read.
+    const content = satisfiable
+      ? createReadStream('', { fd: openSync(join(this.getBucketPath(bucket), found.file), 'r'), ...range })
+      : null
     const object = new S3Object(bucket, key, content, describe(found))
     if (ranged) object.range = range
     return object
@@ -143,9 +166,17 @@ export class EmbeddedStore extends FilesystemStore {
   async putObject(object: S3Object): Promise<{ readonly size: number; readonly md5: string }> {
     checkKey(object.key)
     const file = this.newContentFile(object.bucket, object.key)
-    const { sizeBytes, md5 } = await writeContent(join(this.getBucketPath(object.bucket), file), object.content ?? Buffer.alloc(0))
+    const { sizeBytes, md5 } = await writeContent(
+      join(this.getBucketPath(object.bucket), file),
+      object.content ?? Buffer.alloc(0),
+    )
     const checksums = (object.content as Partial<CheckedBody> | null)?.checksums ?? {}
-    this.commit(object.bucket, object.key, { file, sizeBytes, etag: md5, metadata: { ...kept(object.metadata), ...checksums } })
+    this.commit(object.bucket, object.key, {
+      file,
+      sizeBytes,
+      etag: md5,
+      metadata: { ...kept(object.metadata), ...checksums },
+    })
     return { size: sizeBytes, md5 }
   }
 
@@ -157,7 +188,11 @@ export class EmbeddedStore extends FilesystemStore {
   }
 
   /** Makes written content the object of this key, in one step. */
-  commit(bucket: string, key: string, content: Pick<StoredObject, 'file' | 'sizeBytes' | 'etag' | 'metadata'>): StoredObject {
+  commit(
+    bucket: string,
+    key: string,
+    content: Pick<StoredObject, 'file' | 'sizeBytes' | 'etag' | 'metadata'>,
+  ): StoredObject {
     const objects = this.#bucket(bucket)
     const old = objects.get(key)
     const object: StoredObject = { key, lastModified: new Date().toISOString(), ...content }
@@ -179,11 +214,19 @@ export class EmbeddedStore extends FilesystemStore {
   ) {
     checkKey(key)
     const source = this.find(sourceBucket, sourceKey)
-    if (source === undefined) throw new S3Error('NoSuchKey', 'The specified key does not exist.', { Key: sourceKey })
+    if (source === undefined)
+      throw new S3Error('NoSuchKey', 'The specified key does not exist.', { Key: sourceKey })
     const file = this.newContentFile(bucket, key)
-    await copyFile(join(this.getBucketPath(sourceBucket), source.file), join(this.getBucketPath(bucket), file), constants.COPYFILE_FICLONE)
-    const metadata = replacement === null ? source.metadata : kept(new S3Object(bucket, key, null, replacement).metadata)
-    return describe(this.commit(bucket, key, { file, sizeBytes: source.sizeBytes, etag: source.etag, metadata }))
+    await copyFile(
+      join(this.getBucketPath(sourceBucket), source.file),
+      join(this.getBucketPath(bucket), file),
+      constants.COPYFILE_FICLONE,
+    )
+    const metadata =
+      replacement === null ? source.metadata : kept(new S3Object(bucket, key, null, replacement).metadata)
+    return describe(
+      this.commit(bucket, key, { file, sizeBytes: source.sizeBytes, etag: source.etag, metadata }),
+    )
   }
 
   async deleteObject(bucket: string, key: string): Promise<void> {
@@ -195,7 +238,11 @@ export class EmbeddedStore extends FilesystemStore {
     this.#sorted.delete(bucket)
     rmSync(join(root, found.file), { force: true })
     rmSync(this.getResourcePath(bucket, key, 'tagging.xml'), { force: true })
-    for (let folder = dirname(join(root, found.file)); folder !== root && readdirSync(folder).length === 0; folder = dirname(folder))
+    for (
+      let folder = dirname(join(root, found.file));
+      folder !== root && readdirSync(folder).length === 0;
+      folder = dirname(folder)
+    )
       rmdirSync(folder)
   }
 }
@@ -210,9 +257,17 @@ function describe(object: StoredObject): Readonly<Record<string, string>> {
   }
 }
 
-/** The part of an S3Object's metadata that is the client's. `aws-chunked` names the framing, not the content. */
+/**
+ * The part of an S3Object's metadata that is the client's. `aws-chunked` names the framing, not the content.
+ */
 export function kept(metadata: Readonly<Record<string, string>>): Record<string, string> {
-  const { etag: _, 'last-modified': __, 'content-length': ___, 'content-encoding': encoding, ...rest } = metadata
+  const {
+    etag: _,
+    'last-modified': __,
+    'content-length': ___,
+    'content-encoding': encoding,
+    ...rest
+  } = metadata
   const codings = (encoding ?? '').split(',').filter((coding) => !['', 'aws-chunked'].includes(coding.trim()))
   return codings.length === 0 ? rest : { ...rest, 'content-encoding': codings.join(',') }
 }

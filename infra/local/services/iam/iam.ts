@@ -1,6 +1,7 @@
 /**
- * The embedded IAM: an OpenID Connect provider (oidc-provider) as a process of its own, with a ready user for each role. It stands
- * in for INDIGO IAM on one machine: docs/deploy/iam.md tells how the real one is used instead.
+ * The embedded IAM: an OpenID Connect provider (oidc-provider) as a process of its own, with a ready user for
+ * each role. It stands in for INDIGO IAM on one machine: docs/deploy/iam.md tells how the real one is used
+ * instead.
  */
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -12,7 +13,9 @@ import { keptSecret, randomSecret, writePrivateFile } from '../../secrets.ts'
 import { AUDIENCE, addressOf, CLI_CLIENT, type IamUser, type StartSettings, WEB_CLIENT } from './settings.ts'
 
 export interface IamOptions {
-  /** The folder that holds everything of ours, normally `.cygnet`; keys and passwords in it are used again. */
+  /**
+   * The folder that holds everything of ours, normally `.cygnet`; keys and passwords in it are used again.
+   */
   readonly dataFolder: string
   /** Address of the catalogue as browsers reach it: where they are sent back to. */
   readonly publicUrl: string
@@ -88,7 +91,10 @@ export async function startIam(options: IamOptions): Promise<Iam> {
 function withPasswords(file: string, users: readonly IamUser[]): StartSettings['users'] {
   const kept = keptPasswords(file)
   const all = users.map((user) => ({ ...user, password: kept[user.name] ?? randomSecret(PASSWORD_LENGTH) }))
-  writePrivateFile(file, JSON.stringify({ ...kept, ...Object.fromEntries(all.map(({ name, password }) => [name, password])) }))
+  writePrivateFile(
+    file,
+    JSON.stringify({ ...kept, ...Object.fromEntries(all.map(({ name, password }) => [name, password])) }),
+  )
   return all.map((user) => ({ ...user, groups: [...user.groups] }))
 }
 

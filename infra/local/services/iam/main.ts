@@ -1,6 +1,6 @@
 /**
- * The process of the embedded IAM. Its one argument is the path of a settings file (mode 0600): passwords never stand in the
- * arguments. oidc-provider answers everything but the sign-in form, which is here.
+ * The process of the embedded IAM. Its one argument is the path of a settings file (mode 0600): passwords
+ * never stand in the arguments. oidc-provider answers everything but the sign-in form, which is here.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
@@ -37,17 +37,26 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 async function signIn(request: IncomingMessage, response: ServerResponse, place: string): Promise<void> {
   // Throws where the browser has no cookie of this sign-in.
   const { uid } = await provider.interactionDetails(request, response)
-  if (place !== `/interaction/${uid}`) return show(response, 400, page('Sign in', '<p>Begin again where you came from.</p>'))
+  if (place !== `/interaction/${uid}`)
+    return show(response, 400, page('Sign in', '<p>Begin again where you came from.</p>'))
   const names = settings.users.map(({ name }) => name)
   if (request.method !== 'POST') return show(response, 200, loginPage(place, names, false))
   const form = await readForm(request)
   const user = settings.users.find(({ name }) => name === form.get('name'))
-  if (user === undefined || !isSame(user.password, form.get('password') ?? '')) return show(response, 401, loginPage(place, names, true))
-  await provider.interactionFinished(request, response, { login: { accountId: user.name } }, { mergeWithLastSubmission: false })
+  if (user === undefined || !isSame(user.password, form.get('password') ?? ''))
+    return show(response, 401, loginPage(place, names, true))
+  await provider.interactionFinished(
+    request,
+    response,
+    { login: { accountId: user.name } },
+    { mergeWithLastSubmission: false },
+  )
 }
 
 function show(response: ServerResponse, status: number, html: string): void {
-  response.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).end(html)
+  response
+    .writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' })
+    .end(html)
 }
 
 async function readForm(request: IncomingMessage): Promise<URLSearchParams> {

@@ -10,8 +10,8 @@ code { font-size: 1.6em }
 `
 
 /**
- * No page may be framed, load from elsewhere or run a script. Where forms lead is not restricted: signing in ends with a redirect
- * to the catalogue, another origin, which browsers count as the form's target.
+ * No page may be framed, load from elsewhere or run a script. Where forms lead is not restricted: signing in
+ * ends with a redirect to the catalogue, another origin, which browsers count as the form's target.
  */
 export const PAGE_POLICY = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 
@@ -55,7 +55,10 @@ ${form}
 <button type="submit" form="op.deviceInputForm">Continue</button>`,
   )
 
-/** For who opens the address with the code in it: one question, whether it is theirs, and no second page that asks it again. */
+/**
+ * For who opens the address with the code in it: one question, whether it is theirs, and no second page that
+ * asks it again.
+ */
 export const deviceLinkPage = (form: string): string =>
   page(
     'Sign in on the command line',
@@ -85,6 +88,12 @@ ${form}
   )
 
 export function escaped(text: string): string {
-  const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+  const entities: Readonly<Record<string, string>> = {
+    '&': '&amp;',
+    '<': '&lt;',
+    '>': '&gt;',
+    '"': '&quot;',
+    "'": '&#39;',
+  }
   return text.replace(/[&<>"']/g, (character) => entities[character] ?? character)
 }

@@ -1,6 +1,7 @@
 /**
- * The embedded IAM as oidc-provider is told to be it: authorization code with PKCE for the catalogue's pages, the device flow for
- * the command, access tokens that are JWTs for the catalogue, groups as INDIGO IAM names them.
+ * The embedded IAM as oidc-provider is told to be it: authorization code with PKCE for the catalogue's pages,
+ * the device flow for the command, access tokens that are JWTs for the catalogue, groups as INDIGO IAM names
+ * them.
  */
 import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -22,7 +23,8 @@ const CODE = 'userCode'
 
 export function createProvider(settings: StartSettings): Provider {
   const provider = new Provider(addressOf(settings.port), configuration(settings))
-  // To an address with the code in it oidc-provider answers with a form that a script sends, and no page of ours runs one.
+  // To an address with the code in it oidc-provider answers with a form that a script sends, and no page of
+  // ours runs one.
   provider.use(async (ctx, next) => {
     if (ctx.method === 'GET' && ctx.path === DEVICE_PATH) {
       ctx.state[CODE] = [ctx.query.user_code].flat()[0] || undefined
@@ -40,17 +42,34 @@ function configuration(settings: StartSettings): Configuration {
     cookies: { keys: [settings.cookieSecret] },
     pkce: { required: () => true },
     scopes: SCOPES.split(' '),
-    claims: { openid: ['sub'], profile: ['name', 'preferred_username'], groups: ['groups'], 'wlcg.groups': ['wlcg.groups'] },
+    claims: {
+      openid: ['sub'],
+      profile: ['name', 'preferred_username'],
+      groups: ['groups'],
+      'wlcg.groups': ['wlcg.groups'],
+    },
     // The catalogue reads the groups from the ID token: there is no second question to ask.
     conformIdTokenClaims: false,
-    ttl: { AccessToken: settings.accessTokenSeconds, Session: 86_400, Grant: 14 * 86_400, RefreshToken: 14 * 86_400, DeviceCode: 600 },
+    ttl: {
+      AccessToken: settings.accessTokenSeconds,
+      Session: 86_400,
+      Grant: 14 * 86_400,
+      RefreshToken: 14 * 86_400,
+      DeviceCode: 600,
+    },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     findAccount(_, name) {
       const user = settings.users.find((known) => known.name === name)
-      return user && { accountId: name, claims: () => ({ sub: name, name, preferred_username: name, ...groupClaims(user.groups) }) }
+      return (
+        user && {
+          accountId: name,
+          claims: () => ({ sub: name, name, preferred_username: name, ...groupClaims(user.groups) }),
+        }
+      )
     },
     extraTokenClaims(_, token) {
-      const user = 'accountId' in token ? settings.users.find(({ name }) => name === token.accountId) : undefined
+      const user =
+        'accountId' in token ? settings.users.find(({ name }) => name === token.accountId) : undefined
       return user && groupClaims(user.groups)
     },
     // Both clients are ours: nobody is asked whether they may know a name and groups.
@@ -99,7 +118,10 @@ function configuration(settings: StartSettings): Configuration {
         userCodeInputSource(ctx, form, _, error) {
           const code: unknown = ctx.state[CODE]
           const input = withoutScript(form)
-          ctx.body = typeof code === 'string' ? deviceLinkPage(filledIn(input, code)) : deviceCodePage(input, problemOf(error))
+          ctx.body =
+            typeof code === 'string'
+              ? deviceLinkPage(filledIn(input, code))
+              : deviceCodePage(input, problemOf(error))
         },
         userCodeConfirmSource(ctx, form, _client, _device, code) {
           ctx.body = deviceConfirmPage(form, code)
@@ -146,11 +168,14 @@ const groupClaims = (groups: readonly string[]) => ({
 /** The policy of the pages runs no script, not even the one in this attribute. */
 const withoutScript = (form: string) => form.replace(/ onfocus="[^"]*"/, '')
 
-const filledIn = (form: string, code: string) => form.replace(' type="text"', () => ` type="text" value="${escaped(code)}"`)
+const filledIn = (form: string, code: string) =>
+  form.replace(' type="text"', () => ` type="text" value="${escaped(code)}"`)
 
 function problemOf(error: Error | undefined): string | null {
   if (error === undefined) return null
-  return error.name === 'AbortedError' ? 'The command is told to stop.' : 'This code is not (or no longer) known. Try again.'
+  return error.name === 'AbortedError'
+    ? 'The command is told to stop.'
+    : 'This code is not (or no longer) known. Try again.'
 }
 
 /** Kept, so that tokens and sessions outlive a restart of the catalogue's side. */

@@ -1,4 +1,7 @@
-/** A certificate authority of our own and a host certificate for the loopback address, made by the openssl program. */
+/**
+ * A certificate authority of our own and a host certificate for the loopback address, made by the openssl
+ * program.
+ */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { copyFile, writeFile } from 'node:fs/promises'
@@ -19,8 +22,8 @@ export interface Certificates {
 const VALID_DAYS = '3650'
 
 /**
- * Makes the authority in `folder` once, and the host's certificate and key in `hostFolder` (`certificate.pem`, `key.pem`) anew
- * each time: that takes a tenth of a second, and names may have changed.
+ * Makes the authority in `folder` once, and the host's certificate and key in `hostFolder`
+ * (`certificate.pem`, `key.pem`) anew each time: that takes a tenth of a second, and names may have changed.
  * @throws InvalidInputError when there is no openssl, TransientError when it fails.
  */
 export async function makeCertificates(
@@ -30,7 +33,8 @@ export async function makeCertificates(
   signal: AbortSignal | undefined,
 ): Promise<Certificates> {
   const program = await findProgram('openssl')
-  if (program === null) throw new InvalidInputError('openssl is not installed; type: apt-get install -y openssl')
+  if (program === null)
+    throw new InvalidInputError('openssl is not installed; type: apt-get install -y openssl')
   const openssl = (...args: string[]) => run(program, args, signal)
   const [authority, caFolder] = [join(folder, 'authority'), join(folder, 'served', 'authorities')]
   const [caFile, caKey] = [join(authority, 'ca.pem'), join(authority, 'ca-key.pem')]
@@ -39,9 +43,20 @@ export async function makeCertificates(
     const partial = `${authority}.part`
     rmSync(partial, { recursive: true, force: true })
     mkdirSync(partial, { mode: 0o700 })
-    const extensions = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign'].flatMap((text) => ['-addext', text])
+    const extensions = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign'].flatMap(
+      (text) => ['-addext', text],
+    )
     const subject = ['-subj', '/CN=Cygnet development authority', '-days', VALID_DAYS]
-    await openssl('req', '-x509', ...newKey, join(partial, 'ca-key.pem'), '-out', join(partial, 'ca.pem'), ...subject, ...extensions)
+    await openssl(
+      'req',
+      '-x509',
+      ...newKey,
+      join(partial, 'ca-key.pem'),
+      '-out',
+      join(partial, 'ca.pem'),
+      ...subject,
+      ...extensions,
+    )
     renameSync(partial, authority)
   }
   mkdirSync(hostFolder, { recursive: true, mode: 0o700 })
@@ -49,7 +64,17 @@ export async function makeCertificates(
   await openssl('req', ...newKey, join(hostFolder, 'key.pem'), '-out', asked, '-subj', `/CN=${names[0]}`)
   const alternatives = names.map((name) => `${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}`).join(',')
   await writeFile(extensions, `subjectAltName=${alternatives}\nextendedKeyUsage=serverAuth,clientAuth\n`)
-  const signed = ['-CA', caFile, '-CAkey', caKey, '-CAcreateserial', '-days', VALID_DAYS, '-extfile', extensions]
+  const signed = [
+    '-CA',
+    caFile,
+    '-CAkey',
+    caKey,
+    '-CAcreateserial',
+    '-days',
+    VALID_DAYS,
+    '-extfile',
+    extensions,
+  ]
   await openssl('x509', '-req', '-in', asked, '-out', join(hostFolder, 'certificate.pem'), ...signed)
   mkdirSync(caFolder, { recursive: true, mode: 0o755 })
   await copyFile(caFile, join(caFolder, 'ca.pem'))

@@ -1,6 +1,7 @@
 /**
- * An issuer of bearer tokens for the private XRootD: JSON Web Tokens in the WLCG profile, signed with a key of our own. The
- * server's token library would fetch that key over HTTPS from the issuer; it finds it in its cache instead, so nothing has to run.
+ * An issuer of bearer tokens for the private XRootD: JSON Web Tokens in the WLCG profile, signed with a key
+ * of our own. The server's token library would fetch that key over HTTPS from the issuer; it finds it in its
+ * cache instead, so nothing has to run.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
@@ -11,7 +12,9 @@ export interface Issuer {
   readonly name: string
   readonly audience: string
   token(lifetimeSeconds: number): string
-  /** Writes the key where the token library of a server with this XDG_CACHE_HOME keeps those it has fetched. */
+  /**
+   * Writes the key where the token library of a server with this XDG_CACHE_HOME keeps those it has fetched.
+   */
   writeKeyCache(cacheFolder: string): Promise<void>
 }
 
@@ -34,7 +37,15 @@ export function openIssuer(keyFile: string): Issuer {
     token(lifetimeSeconds) {
       const from = now() - BACKDATED_SECONDS
       const times = { nbf: from, iat: from, exp: now() + lifetimeSeconds }
-      const claims = { 'wlcg.ver': '1.0', iss: NAME, aud: AUDIENCE, sub: 'cygnet', jti: randomUUID(), scope: SCOPES, ...times }
+      const claims = {
+        'wlcg.ver': '1.0',
+        iss: NAME,
+        aud: AUDIENCE,
+        sub: 'cygnet',
+        jti: randomUUID(),
+        scope: SCOPES,
+        ...times,
+      }
       const content = `${part({ alg: 'ES256', kid: KEY_ID, typ: 'JWT' })}.${part(claims)}`
       const signature = sign('sha256', Buffer.from(content), { key, dsaEncoding: 'ieee-p1363' })
       return `${content}.${signature.toString('base64url')}`
@@ -48,7 +59,9 @@ export function openIssuer(keyFile: string): Issuer {
       const publicKey = createPublicKey(key).export({ format: 'jwk' })
       const jwks = { keys: [{ ...publicKey, kid: KEY_ID, alg: 'ES256', use: 'sig' }] }
       const kept = { expires: now() + CACHED_SECONDS, next_update: now() + CACHED_SECONDS, jwks }
-      database.exec('CREATE TABLE IF NOT EXISTS keycache (issuer text UNIQUE PRIMARY KEY NOT NULL, keys text NOT NULL)')
+      database.exec(
+        'CREATE TABLE IF NOT EXISTS keycache (issuer text UNIQUE PRIMARY KEY NOT NULL, keys text NOT NULL)',
+      )
       database.prepare('INSERT OR REPLACE INTO keycache VALUES (?, ?)').run(NAME, JSON.stringify(kept))
       database.close()
     },

@@ -1,6 +1,7 @@
 /**
- * A private XRootD server: a real grid storage endpoint as a second place for runs. HTTP with WebDAV over TLS (a certificate
- * authority of its own), checksums, third-party copy, and bearer tokens of an issuer of its own, checked offline.
+ * A private XRootD server: a real grid storage endpoint as a second place for runs. HTTP with WebDAV over TLS
+ * (a certificate authority of its own), checksums, third-party copy, and bearer tokens of an issuer of its
+ * own, checked offline.
  */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, globSync, lchownSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
@@ -18,7 +19,9 @@ import { writePrivateFile } from '../../secrets.ts'
 import { makeCertificates } from './certificates.ts'
 import { type Issuer, openIssuer } from './issuer.ts'
 
-/** The server with its plug-ins for HTTP, third-party copy and tokens, and gfal2-util, the client of the grid. */
+/**
+ * The server with its plug-ins for HTTP, third-party copy and tokens, and gfal2-util, the client of the grid.
+ */
 const XROOTD_PACKAGES = [
   'xrootd-server',
   'xrootd-server-plugins',
@@ -38,17 +41,26 @@ const USER = 'xrootd'
 
 /** What of XRootD and its client this machine does not have. */
 export async function missingXrootd(): Promise<readonly string[]> {
-  const programs = await Promise.all(PROGRAMS.map(async (name) => ((await findProgram(name)) === null ? [name] : [])))
+  const programs = await Promise.all(
+    PROGRAMS.map(async (name) => ((await findProgram(name)) === null ? [name] : [])),
+  )
   const plugins = PLUGINS.filter((name) => globSync(`/usr/{lib,lib64}/{${name},*/${name}}`).length === 0)
   return [...programs.flat(), ...plugins]
 }
 
 /** Installs XRootD where it is missing. @throws as `installWithApt`. */
 export async function ensureXrootd(
-  options: { readonly signal?: AbortSignal | undefined; readonly onProgress?: ((line: string) => void) | undefined } = {},
+  options: {
+    readonly signal?: AbortSignal | undefined
+    readonly onProgress?: ((line: string) => void) | undefined
+  } = {},
 ): Promise<void> {
   if ((await missingXrootd()).length > 0)
-    await installWithApt({ ...options, packages: [...XROOTD_PACKAGES, 'openssl'], reason: 'XRootD and its client gfal2' })
+    await installWithApt({
+      ...options,
+      packages: [...XROOTD_PACKAGES, 'openssl'],
+      reason: 'XRootD and its client gfal2',
+    })
 }
 
 export interface XrootdOptions {
@@ -68,13 +80,17 @@ export interface Xrootd extends Service {
   readonly caFolder: string
   /** The folder that is `/` at the endpoint: what tests plant and look at. */
   readonly filesFolder: string
-  /** A bearer token (WLCG profile) that may read, write and delete everywhere below `/`; valid for so long, a day when absent. */
+  /**
+   * A bearer token (WLCG profile) that may read, write and delete everywhere below `/`; valid for so long, a
+   * day when absent.
+   */
   token(lifetimeSeconds?: number): string
 }
 
 /**
  * Starts XRootD and waits until it answers: about 0.5 s.
- * @throws InvalidInputError when it is not installed, or when we are root and its own user cannot reach the folder.
+ * @throws InvalidInputError when it is not installed, or when we are root and its own user cannot reach the
+ * folder.
  * @throws TransientError when it does not start; the message holds the end of its log.
  */
 export async function startXrootd(options: XrootdOptions): Promise<Xrootd> {
@@ -87,15 +103,25 @@ export async function startXrootd(options: XrootdOptions): Promise<Xrootd> {
   const dataFolder = resolve(options.dataFolder)
   const folder = serviceFolder(dataFolder, 'xrootd')
   const port = options.port ?? (await freePort())
-  // The issuer's name is the same at every start, whatever the port, so that tokens given out before stay good.
+  // The issuer's name is the same at every start, whatever the port, so that tokens given out before stay
+  // good.
   const issuer = openIssuer(join(folder, 'issuer-key.pem'))
   const served = join(folder, 'served')
   rmSync(join(served, 'admin'), { recursive: true, force: true }) // sockets and links of an earlier start
-  for (const name of ['files', 'admin', 'cache']) mkdirSync(join(served, name), { recursive: true, mode: 0o700 })
-  const certificates = await makeCertificates(folder, join(served, 'host'), [LOOPBACK, 'localhost', hostname()], options.signal)
+  for (const name of ['files', 'admin', 'cache'])
+    mkdirSync(join(served, name), { recursive: true, mode: 0o700 })
+  const certificates = await makeCertificates(
+    folder,
+    join(served, 'host'),
+    [LOOPBACK, 'localhost', hostname()],
+    options.signal,
+  )
   await issuer.writeKeyCache(join(served, 'cache'))
   writePrivateFile(join(served, 'scitokens.cfg'), issuerSettings(issuer))
-  writePrivateFile(join(served, 'xrootd.cfg'), serverSettings({ folder: served, caFolder: certificates.caFolder, port }))
+  writePrivateFile(
+    join(served, 'xrootd.cfg'),
+    serverSettings({ folder: served, caFolder: certificates.caFolder, port }),
+  )
   const asRoot = process.getuid?.() === 0
   if (asRoot) handOver(served)
   const url = `https://${LOOPBACK}:${port}/cygno/`
@@ -120,7 +146,11 @@ export async function startXrootd(options: XrootdOptions): Promise<Xrootd> {
 }
 
 /** Listening on this machine only is not among its settings; refusing everybody else is. */
-function serverSettings(options: { readonly folder: string; readonly caFolder: string; readonly port: number }): string {
+function serverSettings(options: {
+  readonly folder: string
+  readonly caFolder: string
+  readonly port: number
+}): string {
   const { folder } = options
   return [
     `xrd.port ${options.port}`,
@@ -144,11 +174,19 @@ function serverSettings(options: { readonly folder: string; readonly caFolder: s
 }
 
 const issuerSettings = (issuer: Issuer) =>
-  ['[Global]', `audience = ${issuer.audience}`, '', '[Issuer Cygnet]', `issuer = ${issuer.name}`, 'base_path = /', ''].join('\n')
+  [
+    '[Global]',
+    `audience = ${issuer.audience}`,
+    '',
+    '[Issuer Cygnet]',
+    `issuer = ${issuer.name}`,
+    'base_path = /',
+    '',
+  ].join('\n')
 
 /**
- * As root, xrootd changes to a user of its own: that user gets what it serves, and may pass through the folders above, which
- * stay closed otherwise.
+ * As root, xrootd changes to a user of its own: that user gets what it serves, and may pass through the
+ * folders above, which stay closed otherwise.
  * @throws InvalidInputError when a folder outside ours is closed to it: that one is not ours to open.
  */
 function handOver(served: string): void {
@@ -168,18 +206,29 @@ function handOver(served: string): void {
 }
 
 function userOf(name: string): { readonly uid: number; readonly gid: number } {
-  const ask = (flag: string) => Number(execFileSync('id', [flag, name], { env: childEnvironment(), encoding: 'utf8' }))
+  const ask = (flag: string) =>
+    Number(execFileSync('id', [flag, name], { env: childEnvironment(), encoding: 'utf8' }))
   try {
     return { uid: ask('-u'), gid: ask('-g') }
   } catch (cause) {
-    throw new InvalidInputError(`there is no user ${name} on this machine, which the package xrootd-server makes`, {}, { cause })
+    throw new InvalidInputError(
+      `there is no user ${name} on this machine, which the package xrootd-server makes`,
+      {},
+      { cause },
+    )
   }
 }
 
 /** True when the endpoint answers a request that needs a token, whether the folder is there or not. */
 async function answers(url: string, ca: Buffer, token: string, signal: AbortSignal): Promise<boolean> {
   const status = await new Promise<number>((done, fail) => {
-    const asked = request(url, { method: 'HEAD', ca, agent: false, signal, headers: { Authorization: `Bearer ${token}` } })
+    const asked = request(url, {
+      method: 'HEAD',
+      ca,
+      agent: false,
+      signal,
+      headers: { Authorization: `Bearer ${token}` },
+    })
     asked.once('response', (response) => done(response.resume().statusCode ?? 0)).once('error', fail)
     asked.end()
   })

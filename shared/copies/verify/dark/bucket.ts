@@ -1,4 +1,7 @@
-/** One raw bucket against the catalogue, page by page in the order of the listing: what only the one or only the other has. */
+/**
+ * One raw bucket against the catalogue, page by page in the order of the listing: what only the one or only
+ * the other has.
+ */
 
 import type { TapeContext } from '../../../context.ts'
 import { pastIgnored, routeKey } from '../../../notifications/route-key.ts'
@@ -12,11 +15,17 @@ export interface BucketPage {
   readonly listed: number
   /** Named like runs, and unknown to the ledger and the catalogue. */
   readonly dark: readonly ObjectVersion[]
-  /** Copies that the catalogue believes present in this stretch of keys, and that the listing did not show. */
+  /**
+   * Copies that the catalogue believes present in this stretch of keys, and that the listing did not show.
+   */
   readonly unlisted: readonly number[]
 }
 
-export async function* compareBucket(context: TapeContext, bucket: string, signal: AbortSignal): AsyncGenerator<BucketPage> {
+export async function* compareBucket(
+  context: TapeContext,
+  bucket: string,
+  signal: AbortSignal,
+): AsyncGenerator<BucketPage> {
   const { CYGNET_IGNORED_PREFIXES: ignored } = context.config
   const before = context.now().getTime() - YOUNG_MS
   for (let startAfter: string | null = null; ; ) {
@@ -25,17 +34,27 @@ export async function* compareBucket(context: TapeContext, bucket: string, signa
     const old = runs.filter((object) => object.lastModified.getTime() < before)
     const keys = new Set(objects.map((object) => object.key))
     yield { listed: objects.length, dark: await unknownOf(context, bucket, old), unlisted: [] }
-    for await (const unlisted of unlistedCopies(context, { bucket, after: startAfter, last }, keys)) yield { listed: 0, dark: [], unlisted }
+    for await (const unlisted of unlistedCopies(context, { bucket, after: startAfter, last }, keys))
+      yield { listed: 0, dark: [], unlisted }
     if (last === null) return
     startAfter = pastIgnored(last, ignored)
   }
 }
 
-async function unknownOf({ database }: TapeContext, bucket: string, objects: readonly ObjectVersion[]): Promise<readonly ObjectVersion[]> {
+async function unknownOf(
+  { database }: TapeContext,
+  bucket: string,
+  objects: readonly ObjectVersion[],
+): Promise<readonly ObjectVersion[]> {
   if (objects.length === 0) return []
   const keys = objects.map((object) => object.key)
   const of = (table: 'arrivals' | 'run_files') =>
-    database.selectFrom(table).select(['object_key', 'etag']).where('bucket', '=', bucket).where('object_key', 'in', keys).execute()
+    database
+      .selectFrom(table)
+      .select(['object_key', 'etag'])
+      .where('bucket', '=', bucket)
+      .where('object_key', 'in', keys)
+      .execute()
   const [arrivals, files] = await Promise.all([of('arrivals'), of('run_files')])
   const versions = new Set([...arrivals, ...files].map(({ object_key, etag }) => `${object_key}\0${etag}`))
   // An arrival without an ETag stands for whatever is under the key.
@@ -43,8 +62,8 @@ async function unknownOf({ database }: TapeContext, bucket: string, objects: rea
 }
 
 /**
- * The catalogue's copies in a stretch of keys, `after` exclusive to `last` inclusive (null: to the end), less those that were listed. The
- * database compares keys byte by byte as stores do.
+ * The catalogue's copies in a stretch of keys, `after` exclusive to `last` inclusive (null: to the end), less
+ * those that were listed. The database compares keys byte by byte as stores do.
  */
 async function* unlistedCopies(
   { database }: TapeContext,

@@ -1,6 +1,7 @@
 /**
- * Dark copies: what a place holds and the catalogue does not know; and the other way round, copies that the catalogue believes in
- * the store and that its listing does not show. Found page by page, told once a day; nothing is ever deleted for being dark.
+ * Dark copies: what a place holds and the catalogue does not know; and the other way round, copies that the
+ * catalogue believes in the store and that its listing does not show. Found page by page, told once a day;
+ * nothing is ever deleted for being dark.
  */
 import { alertRequest } from '../../../catalogue/next-steps.ts'
 import type { TapeContext } from '../../../context.ts'
@@ -8,7 +9,13 @@ import { InvalidInputError } from '../../../errors.ts'
 import type { Logger } from '../../../log.ts'
 import { addRequests } from '../../../work/outbox.ts'
 import { sendRequests } from '../../../work/send-requests.ts'
-import { NOTHING_VERIFIED, summedUp, type Verification, type VerifySummary, verifyReplica } from '../verify.ts'
+import {
+  NOTHING_VERIFIED,
+  summedUp,
+  type Verification,
+  type VerifySummary,
+  verifyReplica,
+} from '../verify.ts'
 import { compareBucket } from './bucket.ts'
 import { noteDark, noteDarkPass, resolveDark } from './rows.ts'
 import { compareTape } from './tape.ts'
@@ -34,12 +41,16 @@ export interface DarkOptions {
 }
 
 const EXAMPLES = 5
-/** A listing that lacks more than this tells of the store; the rest has its turn with the next pass or the scrub. */
+/**
+ * A listing that lacks more than this tells of the store; the rest has its turn with the next pass or the
+ * scrub.
+ */
 const MOST_LOOKED_AT = 1000
 
 /**
  * Goes through a place. Null where the tape endpoint cannot list what it holds, or none is configured.
- * @throws the signal's reason when it aborts: what was found until then is written down; what the place throws.
+ * @throws the signal's reason when it aborts: what was found until then is written down; what the place
+ * throws.
  */
 export async function findDark(
   context: TapeContext,
@@ -52,7 +63,15 @@ export async function findDark(
   const endpoint = darkEndpoint(context, place)
   if (endpoint === null) return null
   const begunAt = context.now()
-  const report = { endpoint, listed: 0, dark: 0, darkBytes: 0, examples: [] as string[], resolved: 0, unlisted: NOTHING_VERIFIED }
+  const report = {
+    endpoint,
+    listed: 0,
+    dark: 0,
+    darkBytes: 0,
+    examples: [] as string[],
+    resolved: 0,
+    unlisted: NOTHING_VERIFIED,
+  }
   for await (const page of pagesOf(context, place, signal)) {
     signal.throwIfAborted()
     await noteDark(database, endpoint, page.dark, context.now())
@@ -75,11 +94,16 @@ export async function findDark(
   return report
 }
 
-/** How the place is named in the catalogue; null where it cannot be gone through. @throws InvalidInputError for a bucket without runs. */
+/**
+ * How the place is named in the catalogue; null where it cannot be gone through. @throws InvalidInputError
+ * for a bucket without runs.
+ */
 export function darkEndpoint({ config, tape }: TapeContext, place: DarkPlace): string | null {
   if ('tape' in place) return tape?.list === undefined ? null : tape.endpoint
   if (!config.CYGNET_RAW_BUCKETS.includes(place.bucket))
-    throw new InvalidInputError(`${place.bucket} is not among the buckets whose runs are catalogued (CYGNET_RAW_BUCKETS)`)
+    throw new InvalidInputError(
+      `${place.bucket} is not among the buckets whose runs are catalogued (CYGNET_RAW_BUCKETS)`,
+    )
   return `s3://${place.bucket}`
 }
 
@@ -97,7 +121,8 @@ async function* pagesOf(context: TapeContext, place: DarkPlace, signal: AbortSig
   }
   const { tape } = context
   if (tape?.list === undefined) return
-  for await (const page of compareTape(context, tape.endpoint, tape.list('', signal))) yield { ...page, unlisted: [] }
+  for await (const page of compareTape(context, tape.endpoint, tape.list('', signal)))
+    yield { ...page, unlisted: [] }
 }
 
 /** One alert a place and day. */
@@ -109,7 +134,10 @@ async function tell(
   signal: AbortSignal,
 ): Promise<void> {
   const [many, more] = [dark === 1 ? '1 file' : `${dark} files`, dark > examples.length ? ', …' : '']
-  const next = 'bucket' in place ? '`cygnet reconcile` has those that are runs catalogued' : 'another program may have put them there'
+  const next =
+    'bucket' in place
+      ? '`cygnet reconcile` has those that are runs catalogued'
+      : 'another program may have put them there'
   const alert = alertRequest({
     rule: 'dark-copies',
     severity: 'warning',

@@ -4,10 +4,14 @@ import { sql } from 'kysely'
 import type { Database } from '../../../database/connect.ts'
 
 const LONGEST_NAME = 1300
-/** In the table of listings, beside those of reconcile: no bucket has a colon in its name, no key of ours begins so. */
+/**
+ * In the table of listings, beside those of reconcile: no bucket has a colon in its name, no key of ours
+ * begins so.
+ */
 const PASS = 'dark:'
 
-const identityOf = (endpoint: string, name: string) => createHash('sha256').update(`${endpoint}\0${name}`).digest()
+const identityOf = (endpoint: string, name: string) =>
+  createHash('sha256').update(`${endpoint}\0${name}`).digest()
 
 export async function noteDark(
   database: Database,
@@ -27,12 +31,24 @@ export async function noteDark(
   await database
     .insertInto('dark_objects')
     .values(rows)
-    .onDuplicateKeyUpdate({ size_bytes: sql<number>`VALUES(size_bytes)`, last_seen_at: at, resolved_at: null })
+    .onDuplicateKeyUpdate({
+      size_bytes: sql<number>`VALUES(size_bytes)`,
+      last_seen_at: at,
+      resolved_at: null,
+    })
     .execute()
 }
 
-/** A whole pass that began at `begunAt` did not find these dark any more: they are known by now, or gone. Returns how many. */
-export async function resolveDark(database: Database, endpoint: string, begunAt: Date, at: Date): Promise<number> {
+/**
+ * A whole pass that began at `begunAt` did not find these dark any more: they are known by now, or gone.
+ * Returns how many.
+ */
+export async function resolveDark(
+  database: Database,
+  endpoint: string,
+  begunAt: Date,
+  at: Date,
+): Promise<number> {
   const result = await database
     .updateTable('dark_objects')
     .set({ resolved_at: at })
@@ -60,7 +76,13 @@ export async function noteDarkPass(
   pass: { readonly begunAt: Date; readonly at: Date; readonly listed: number; readonly finished: boolean },
 ): Promise<void> {
   const finishedAt = pass.finished ? pass.at : null
-  const place = { started_at: pass.begunAt, updated_at: pass.at, finished_at: finishedAt, listed: pass.listed, enqueued: 0 }
+  const place = {
+    started_at: pass.begunAt,
+    updated_at: pass.at,
+    finished_at: finishedAt,
+    listed: pass.listed,
+    enqueued: 0,
+  }
   await database
     .insertInto('reconciliations')
     .values({ bucket: endpoint, prefix: PASS, start_after: null, ...place })

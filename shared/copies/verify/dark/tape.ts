@@ -14,7 +14,11 @@ export interface TapePage {
 const PAGE = 500
 
 /** A copy is in the catalogue before its first byte is written, so that even the youngest file is known. */
-export async function* compareTape(context: TapeContext, endpoint: string, entries: AsyncIterable<TapeEntry>): AsyncGenerator<TapePage> {
+export async function* compareTape(
+  context: TapeContext,
+  endpoint: string,
+  entries: AsyncIterable<TapeEntry>,
+): AsyncGenerator<TapePage> {
   let page: TapeEntry[] = []
   for await (const entry of entries) {
     page.push(entry)
@@ -25,7 +29,11 @@ export async function* compareTape(context: TapeContext, endpoint: string, entri
   yield await compare(context, endpoint, page)
 }
 
-async function compare({ database }: TapeContext, endpoint: string, entries: readonly TapeEntry[]): Promise<TapePage> {
+async function compare(
+  { database }: TapeContext,
+  endpoint: string,
+  entries: readonly TapeEntry[],
+): Promise<TapePage> {
   if (entries.length === 0) return { listed: 0, dark: [] }
   const named = await database
     .selectFrom('replicas')

@@ -18,7 +18,11 @@ beforeEach(() => {
     return true
   })
   const tape = { CYGNET_TAPE_DRIVER: 'directory', CYGNET_TAPE_DIRECTORY: context.tapeFolder }
-  for (const [name, value] of Object.entries({ CYGNET_DATABASE_URL: context.catalogue.url, ...context.store.environment, ...tape }))
+  for (const [name, value] of Object.entries({
+    CYGNET_DATABASE_URL: context.catalogue.url,
+    ...context.store.environment,
+    ...tape,
+  }))
     vi.stubEnv(name, value)
 })
 afterEach(() => {
@@ -36,11 +40,17 @@ async function clean(...args: string[]): Promise<string> {
 
 test('a run that is named goes only with --yes', async () => {
   const { key } = await safeRun(context, 'LNGS/run00001.mid.gz')
-  expect(await clean('--run', '1', '--tag', 'LNGS')).toMatch(/1 file would be deleted.*LNGS\/run00001.*add --yes/s)
+  expect(await clean('--run', '1', '--tag', 'LNGS')).toMatch(
+    /1 file would be deleted.*LNGS\/run00001.*add --yes/s,
+  )
   expect(await isStored(context, key)).toBe(true)
   printed = ''
   expect(await clean('--run', '1', '--yes', '--json')).toContain('"runNumber":1')
-  expect(JSON.parse(printed)).toMatchObject({ dryRun: false, events: null, runs: { deleted: [{ key }], refused: [] } })
+  expect(JSON.parse(printed)).toMatchObject({
+    dryRun: false,
+    events: null,
+    runs: { deleted: [{ key }], refused: [] },
+  })
   expect(await isStored(context, key)).toBe(false)
 })
 
@@ -62,24 +72,34 @@ test('without a policy runs stay, and the buffer is looked at', async () => {
 test('what is shown has the policy in force, how full the store is, and why what is in it stays', async () => {
   const { key } = await safeRun(context, 'LNGS/run00004.mid.gz')
   const none = await clean('--dry-run', '--runs')
-  expect(none).toMatch(/policy +none \(neither CYGNET_CLEAN_RUNS_AFTER_DAYS nor CYGNET_CLOUD_CAPACITY_BYTES is set\)/)
+  expect(none).toMatch(
+    /policy +none \(neither CYGNET_CLEAN_RUNS_AFTER_DAYS nor CYGNET_CLOUD_CAPACITY_BYTES is set\)/,
+  )
   expect(none).toMatch(/used +not known/)
   vi.stubEnv('CYGNET_CLEAN_RUNS_AFTER_DAYS', '30')
   vi.stubEnv('CYGNET_CLOUD_CAPACITY_BYTES', '100000000')
   printed = ''
   const shown = await clean('--dry-run', '--runs')
-  expect(shown).toMatch(/policy +runs leave the store 30 days after they came.*; above 85 % the oldest leave early, until 75 %/)
+  expect(shown).toMatch(
+    /policy +runs leave the store 30 days after they came.*; above 85 % the oldest leave early, until 75 %/,
+  )
   expect(shown).toMatch(/always +what came within the last day stays; at most 100 files at a time/)
   expect(shown).toMatch(/used +\d+ B of 100 MB, 0 %/)
   expect(shown).toMatch(/\d+ +\d+ B +came within the last day: such never go/)
   expect(shown).toMatch(/\d+ +\d+ B +have no verified copy on tape yet +run 2 of LNGS/)
   printed = ''
-  expect(JSON.parse(await clean('--runs', '--json'))).toMatchObject({ policy: { afterDays: 30 }, stay: { isAll: true } })
+  expect(JSON.parse(await clean('--runs', '--json'))).toMatchObject({
+    policy: { afterDays: 30 },
+    stay: { isAll: true },
+  })
   expect(await isStored(context, key)).toBe(true)
 })
 
 test('a run that is named is shown with where each file is, and why it stays', async () => {
-  const [suspicious, gone] = [await safeRun(context, 'MAN/run00005.mid.gz'), await safeRun(context, 'MAN/run00005sub0001.mid.gz')]
+  const [suspicious, gone] = [
+    await safeRun(context, 'MAN/run00005.mid.gz'),
+    await safeRun(context, 'MAN/run00005sub0001.mid.gz'),
+  ]
   await context.database
     .updateTable('replicas')
     .set({ state: 'suspicious', last_error: 'its md5 is another' })
@@ -89,7 +109,9 @@ test('a run that is named is shown with where each file is, and why it stays', a
   expect(shown).toMatch(
     /MAN\/run00005.mid.gz.*in the store +suspicious, verified last .*: its md5 is another.*on tape +on-media, verified last/s,
   )
-  expect(shown).toMatch(/stays +its object in the store is suspicious \(its md5 is another\) and is kept for people/)
+  expect(shown).toMatch(
+    /stays +its object in the store is suspicious \(its md5 is another\) and is kept for people/,
+  )
   expect(shown).toMatch(/run00005sub0001.mid.gz.*gone +its copy on tape was verified right before/s)
   expect(process.exitCode).toBe(1)
   expect(await isStored(context, gone.key)).toBe(false)
@@ -99,7 +121,9 @@ test('a run that has left the store already can be named again', async () => {
   await safeRun(context, 'LNGS/run00006.mid.gz')
   await clean('--run', '6', '--yes')
   printed = ''
-  expect(await clean('--run', '6', '--yes')).toMatch(/in the store +deleted by us \d.*nothing +to be deleted in the store/s)
+  expect(await clean('--run', '6', '--yes')).toMatch(
+    /in the store +deleted by us \d.*nothing +to be deleted in the store/s,
+  )
   expect(process.exitCode).toBeUndefined()
 })
 
@@ -108,5 +132,8 @@ test.each([
   [['--run', '99'], /run 99 is not in the catalogue/],
   [['--tag', '../LNGS'], /is not a tag/],
 ])('%j is refused with a sentence', async (args, reason) => {
-  await expect(clean(...args)).rejects.toMatchObject({ name: 'InvalidInputError', message: expect.stringMatching(reason) })
+  await expect(clean(...args)).rejects.toMatchObject({
+    name: 'InvalidInputError',
+    message: expect.stringMatching(reason),
+  })
 })

@@ -1,4 +1,7 @@
-/** `cygnet login` against the embedded IAM and a served API: the code, the kept sign-in, its renewal, and its end. */
+/**
+ * `cygnet login` against the embedded IAM and a served API: the code, the kept sign-in, its renewal, and its
+ * end.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -19,7 +22,13 @@ import { createAccessApi } from '../../../support/functions/catalog-api/access-f
 
 const execute = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url))
-const script = (body: string) => ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', body, '--']
+const script = (body: string) => [
+  '--disable-warning=ExperimentalWarning',
+  '--input-type=module',
+  '-e',
+  body,
+  '--',
+]
 const COMMAND = `
 import { Command } from 'commander'
 import { register } from ${JSON.stringify(join(ROOT, 'cli/commands/login.ts'))}
@@ -78,7 +87,10 @@ describe('cygnet login', () => {
     execute(process.execPath, [...script(COMMAND), ...args], { cwd: ROOT, env: environment(more) })
   const ask = (more = {}) => execute(process.execPath, script(ASK), { cwd: ROOT, env: environment(more) })
   const login = async (name: string, answer: Readonly<Record<string, string>> = {}) => {
-    const child = spawn(process.execPath, [...script(COMMAND), 'login', '--api', url], { cwd: ROOT, env: environment() })
+    const child = spawn(process.execPath, [...script(COMMAND), 'login', '--api', url], {
+      cwd: ROOT,
+      env: environment(),
+    })
     const said = { out: '', error: '' }
     child.stdout.on('data', (bytes: Buffer) => (said.out += bytes))
     const ended = once(child, 'exit')
@@ -98,7 +110,8 @@ describe('cygnet login', () => {
     const [exitCode] = await ended
     return { exitCode, ...said }
   }
-  const kept = () => JSON.parse(readFileSync(file, 'utf8')).logins[url] as { accessToken: string; refreshToken: string }
+  const kept = () =>
+    JSON.parse(readFileSync(file, 'utf8')).logins[url] as { accessToken: string; refreshToken: string }
 
   it('without it, commands say what to do', async () => {
     await expect(ask()).rejects.toMatchObject({ stderr: expect.stringContaining('cygnet login --api https') })
@@ -119,7 +132,10 @@ describe('cygnet login', () => {
 
   it('signs a person in by a code, and keeps that in a file of its own alone', async () => {
     const { exitCode, out, error } = await login('shifter')
-    expect({ exitCode, out }).toEqual({ exitCode: 0, out: `signed in to ${new URL(url).host} as shifter: read:* link:* recall:*\n` })
+    expect({ exitCode, out }).toEqual({
+      exitCode: 0,
+      out: `signed in to ${new URL(url).host} as shifter: read:* link:* recall:*\n`,
+    })
     for (const secret of [kept().accessToken, kept().refreshToken]) expect(out + error).not.toContain(secret)
     expect(statSync(file).mode & 0o777).toBe(0o600)
     expect(statSync(join(config, 'cygnet')).mode & 0o777).toBe(0o700)
@@ -128,7 +144,8 @@ describe('cygnet login', () => {
   it('is renewed by itself, once also by several commands at the same time', async () => {
     const before = kept()
     // The IAM ends the sign-in when a refresh token is used twice.
-    for (const answer of await Promise.all([ask(), ask(), ask()])) expect(JSON.parse(answer.stdout)).toMatchObject({ name: 'shifter' })
+    for (const answer of await Promise.all([ask(), ask(), ask()]))
+      expect(JSON.parse(answer.stdout)).toMatchObject({ name: 'shifter' })
     expect(kept().refreshToken).not.toBe(before.refreshToken)
     expect(JSON.parse((await ask()).stdout)).toMatchObject({ name: 'shifter' })
   })
@@ -142,7 +159,9 @@ describe('cygnet login', () => {
     other.keepAliveTimeout = 0
     await once(other, 'listening')
     const address = `http://127.0.0.1:${(other.address() as AddressInfo).port}`
-    await expect(ask({ CYGNET_API_URL: address })).rejects.toMatchObject({ stderr: expect.stringContaining('cannot be reached') })
+    await expect(ask({ CYGNET_API_URL: address })).rejects.toMatchObject({
+      stderr: expect.stringContaining('cannot be reached'),
+    })
     expect(new Set(seen)).toEqual(new Set([undefined]))
     other.close()
     other.closeAllConnections()
@@ -150,7 +169,9 @@ describe('cygnet login', () => {
 
   it('gives way to an API token, which is not shown when it is refused', async () => {
     const refused = ask({ CYGNET_API_TOKEN: 'cyg_not-a-good-one' })
-    await expect(refused).rejects.toMatchObject({ stderr: expect.stringMatching(/does not accept CYGNET_API_TOKEN/) })
+    await expect(refused).rejects.toMatchObject({
+      stderr: expect.stringMatching(/does not accept CYGNET_API_TOKEN/),
+    })
     await expect(refused).rejects.toMatchObject({ stderr: expect.not.stringContaining('not-a-good-one') })
   })
 
@@ -170,7 +191,14 @@ describe('cygnet login', () => {
       JSON.stringify({
         last: url,
         logins: {
-          [url]: { issuer: iam.issuer, clientId: 'cygnet-cli', audience: 'cygnet', accessToken: 'x', expiresAtMs: 0, refreshToken },
+          [url]: {
+            issuer: iam.issuer,
+            clientId: 'cygnet-cli',
+            audience: 'cygnet',
+            accessToken: 'x',
+            expiresAtMs: 0,
+            refreshToken,
+          },
         },
       }),
     )

@@ -28,7 +28,11 @@ afterEach(() => {
 })
 
 const cygnet = (command: 'recall' | 'link', ...args: readonly string[]) => {
-  const environment = { ...context.store.environment, CYGNET_DATABASE_URL: context.catalogue.url, CYGNET_FOLDER: temporaryFolder() }
+  const environment = {
+    ...context.store.environment,
+    CYGNET_DATABASE_URL: context.catalogue.url,
+    CYGNET_FOLDER: temporaryFolder(),
+  }
   return run([recall, link], environment, command, ...args, String(number))
 }
 
@@ -109,7 +113,10 @@ describe('cygnet link', () => {
     expect(without.stderr).toContain('add --recall')
     const asked = await cygnet('link', '--recall', '--json')
     expect(asked.code).toBe(3)
-    expect(JSON.parse(asked.stdout)).toMatchObject({ runNumber: number, files: [{ kind: 'recalling', state: 'requested' }] })
+    expect(JSON.parse(asked.stdout)).toMatchObject({
+      runNumber: number,
+      files: [{ kind: 'recalling', state: 'requested' }],
+    })
     expect((await cygnet('link')).stderr).toMatch(/recalling since .* \(requested\)/)
   })
 })

@@ -1,4 +1,7 @@
-/** `cygnet runs` for analysts, who have a token for the API alone, and for ops, who have the catalogue: both see the same. */
+/**
+ * `cygnet runs` for analysts, who have a token for the API alone, and for ops, who have the catalogue: both
+ * see the same.
+ */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test, vi } from 'vitest'
 import * as link from '../../../../cli/commands/link.ts'
 import * as recall from '../../../../cli/commands/recall.ts'
@@ -30,7 +33,11 @@ beforeAll(async () => {
   all = await token('ana', ['read:*', 'link:*', 'recall:*'])
   lnf = await token('bob', ['read:LNF'])
   const rows = [
-    { n: 1, tag: 'LNGS', odb: { GEM1_V: 440, exposure_sec: 0.30000001192092896, run_description: 'AmBe, 5 cm lead' } },
+    {
+      n: 1,
+      tag: 'LNGS',
+      odb: { GEM1_V: 440, exposure_sec: 0.30000001192092896, run_description: 'AmBe, 5 cm lead' },
+    },
     { n: 2, tag: 'LNGS', odb: { GEM1_V: 430, run_description: '=1+1, "quoted"\n\u001b[31mred' } },
     { n: 3, tag: 'LNGS', odb: { GEM1_V: -1, pedestal_run: 1 } },
     { n: 4, tag: 'LNF', odb: { GEM1_V: 440 } },
@@ -52,7 +59,13 @@ afterEach(() => {
   vi.unstubAllEnvs()
 })
 
-async function recordRun(n: number, tag: string, odb: object, startedAt = BEGIN_OF_RUN + n * HOUR, content = `run ${n} of ${tag}`) {
+async function recordRun(
+  n: number,
+  tag: string,
+  odb: object,
+  startedAt = BEGIN_OF_RUN + n * HOUR,
+  content = `run ${n} of ${tag}`,
+) {
   const metadata = metadataOf(n, {}, content)
   await record(
     context.database,
@@ -71,7 +84,8 @@ async function recordRun(n: number, tag: string, odb: object, startedAt = BEGIN_
 
 const viaApi = (token = all) => ({ CYGNET_API_URL: api.url, CYGNET_API_TOKEN: token })
 const viaCatalogue = () => ({ ...context.store.environment, CYGNET_DATABASE_URL: context.catalogue.url })
-const ls = (environment: Readonly<Record<string, string>>, ...args: readonly string[]) => cygnet([runs], environment, 'runs', 'ls', ...args)
+const ls = (environment: Readonly<Record<string, string>>, ...args: readonly string[]) =>
+  cygnet([runs], environment, 'runs', 'ls', ...args)
 const lines = (text: string) =>
   text
     .trim()
@@ -163,11 +177,19 @@ test('several pages of the API follow each other', async () => {
       const url = new URL(request.url)
       asked.push(`${url.searchParams.get('limit')} ${url.searchParams.get('cursor')}`)
       const run = { ...item, runNumber: asked.length }
-      return Response.json({ runs: url.searchParams.get('limit') === '500' ? Array(500).fill(run) : [run], next: 'further' })
+      return Response.json({
+        runs: url.searchParams.get('limit') === '500' ? Array(500).fill(run) : [run],
+        next: 'further',
+      })
     },
   })
   const item = lines((await ls(viaApi(), '--json', '--limit', '1')).stdout)[0]
-  const { stdout } = await ls({ CYGNET_API_URL: pages.url, CYGNET_API_TOKEN: all }, '--json', '--limit', '1001')
+  const { stdout } = await ls(
+    { CYGNET_API_URL: pages.url, CYGNET_API_TOKEN: all },
+    '--json',
+    '--limit',
+    '1001',
+  )
   await pages.close()
   expect(lines(stdout)).toHaveLength(1001)
   expect(asked).toEqual(['500 null', '500 further', '1 further'])
@@ -251,7 +273,9 @@ describe('who asks', () => {
   it('sees the runs of their tags, and a sentence about others', async () => {
     expect(names((await ls(viaApi(lnf), '--json')).stdout)).toEqual(['LNF/4'])
     expect((await ls(viaApi(lnf), '--tag', 'LNGS')).error).toBe('bob may not see runs of LNGS')
-    expect((await cygnet([runs], viaApi(lnf), 'runs', 'show', '1')).error).toMatch(/not in the catalogue, or of a tag that you may not see/)
+    expect((await cygnet([runs], viaApi(lnf), 'runs', 'show', '1')).error).toMatch(
+      /not in the catalogue, or of a tag that you may not see/,
+    )
     expect((await cygnet([link], viaApi(lnf), 'link', '4')).error).toMatch(/^bob may not/)
     expect((await cygnet([recall], viaApi(lnf), 'recall', '4')).error).toMatch(/^bob may not/)
   })
@@ -298,6 +322,8 @@ describe('cygnet link and cygnet recall through the API', () => {
     const asked = await cygnet([recall], viaApi(), 'recall', '901', '--json')
     expect(asked.code).toBe(3)
     expect(JSON.parse(asked.stdout).files).toMatchObject([{ key: run.key, state: 'requested' }])
-    expect((await cygnet([recall], viaApi(), 'recall', '902')).error).toMatch(/^run 902 is not in the catalogue/)
+    expect((await cygnet([recall], viaApi(), 'recall', '902')).error).toMatch(
+      /^run 902 is not in the catalogue/,
+    )
   })
 })

@@ -29,12 +29,26 @@ describe('cygnet token', () => {
     })
 
   it('makes, lists and revokes', async () => {
-    const made = await token('create', '--name', 'daq-lngs', '--scope', 'push:LNGS', 'push:LNF', '--days', '90')
+    const made = await token(
+      'create',
+      '--name',
+      'daq-lngs',
+      '--scope',
+      'push:LNGS',
+      'push:LNF',
+      '--days',
+      '90',
+    )
     const secret = made.stdout.trim()
     expect(made.stdout).toBe(`${secret}\n`)
-    expect(made.stderr).toMatch(/token \d+ "daq-lngs" for push:LNGS, push:LNF, until .* UTC\. It is shown only now:/)
+    expect(made.stderr).toMatch(
+      /token \d+ "daq-lngs" for push:LNGS, push:LNF, until .* UTC\. It is shown only now:/,
+    )
     expect(made.stderr).not.toContain(secret)
-    expect(await findToken(catalogue.database, secret)).toMatchObject({ name: 'daq-lngs', scopes: ['push:LNGS', 'push:LNF'] })
+    expect(await findToken(catalogue.database, secret)).toMatchObject({
+      name: 'daq-lngs',
+      scopes: ['push:LNGS', 'push:LNF'],
+    })
 
     const listed = await token('ls')
     expect(listed.stdout).toMatch(/daq-lngs +valid +push:LNGS push:LNF/)
@@ -46,13 +60,22 @@ describe('cygnet token', () => {
   })
 
   it('gives a program everything as JSON', async () => {
-    const made = JSON.parse((await token('create', '--name', 'json', '--scope', 'overwrite:LNGS', '--json')).stdout)
-    expect(made).toMatchObject({ name: 'json', token: expect.stringMatching(/^cyg_/), expiresAt: expect.stringMatching(/Z$/) })
+    const made = JSON.parse(
+      (await token('create', '--name', 'json', '--scope', 'overwrite:LNGS', '--json')).stdout,
+    )
+    expect(made).toMatchObject({
+      name: 'json',
+      token: expect.stringMatching(/^cyg_/),
+      expiresAt: expect.stringMatching(/Z$/),
+    })
     const rows = (await token('ls', '--json')).stdout
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line))
-    expect(rows.find((row) => row.id === made.id)).toMatchObject({ state: 'valid', scopes: ['overwrite:LNGS'] })
+    expect(rows.find((row) => row.id === made.id)).toMatchObject({
+      state: 'valid',
+      scopes: ['overwrite:LNGS'],
+    })
   })
 
   it.each([
@@ -61,6 +84,9 @@ describe('cygnet token', () => {
     [['create', '--name', 'x'], /--scope/],
     [['revoke', 'nobody'], /there is no token "nobody"/],
   ])('%j is refused in words', async (args, sentence) => {
-    await expect(token(...args)).rejects.toMatchObject({ stderr: expect.stringMatching(sentence), stdout: '' })
+    await expect(token(...args)).rejects.toMatchObject({
+      stderr: expect.stringMatching(sentence),
+      stdout: '',
+    })
   })
 })

@@ -18,7 +18,8 @@ let key: string
 beforeEach(async () => {
   run += 1
   key = `LNGS/run00${run}.mid.gz`
-  for (const table of ['tombstones', 'replicas'] as const) await runs.context.database.deleteFrom(table).execute()
+  for (const table of ['tombstones', 'replicas'] as const)
+    await runs.context.database.deleteFrom(table).execute()
   const settings = {
     CYGNET_DATABASE_URL: runs.context.catalogue.url,
     ...runs.context.store.environment,
@@ -47,7 +48,9 @@ async function cygnet(...args: readonly string[]) {
   const program = new Command('cygnet').exitOverride()
   register(program)
   for (const command of [program, ...program.commands])
-    command.exitOverride().configureOutput({ writeErr: (text) => (error += text), writeOut: (text) => (out += text) })
+    command
+      .exitOverride()
+      .configureOutput({ writeErr: (text) => (error += text), writeOut: (text) => (out += text) })
   let code: number | string | undefined
   try {
     await program.parseAsync(['verify', ...args], { from: 'user' })
@@ -112,37 +115,58 @@ describe('cygnet verify', () => {
   test.each([
     ['was asked for and is not made', 'requested', 'asked for, not made yet'],
     ['is tried in vain', 'failed', 'no space left'],
-  ] as const)('of a run whose copy on tape %s ends with 3, and shows that copy with its state', async (_, state, detail) => {
-    await runs.put(key)
-    const error = state === 'failed' ? 'no space left' : null
-    await runs.context.database.updateTable('replicas').set({ state, last_error: error }).where('kind', '=', 'tape').execute()
-    const { out, code } = await cygnet('--run', String(run))
-    expect(code).toBe(3)
-    expect(out).toContain('1 copy looked at')
-    expect(out).toMatch(new RegExp(`run00${run}.mid.gz +${state} +${detail}`))
-    expect(out).toContain(`${key}: no verified copy on tape: ${state}`)
-    expect(JSON.parse((await cygnet('--run', String(run), '--json')).out)).toMatchObject({
-      notLookedAt: [{ kind: 'tape', state, detail }],
-      lacking: [{ key, why: [expect.stringContaining('no verified copy on tape')] }],
-    })
-  })
+  ] as const)(
+    'of a run whose copy on tape %s ends with 3, and shows that copy with its state',
+    async (_, state, detail) => {
+      await runs.put(key)
+      const error = state === 'failed' ? 'no space left' : null
+      await runs.context.database
+        .updateTable('replicas')
+        .set({ state, last_error: error })
+        .where('kind', '=', 'tape')
+        .execute()
+      const { out, code } = await cygnet('--run', String(run))
+      expect(code).toBe(3)
+      expect(out).toContain('1 copy looked at')
+      expect(out).toMatch(new RegExp(`run00${run}.mid.gz +${state} +${detail}`))
+      expect(out).toContain(`${key}: no verified copy on tape: ${state}`)
+      expect(JSON.parse((await cygnet('--run', String(run), '--json')).out)).toMatchObject({
+        notLookedAt: [{ kind: 'tape', state, detail }],
+        lacking: [{ key, why: [expect.stringContaining('no verified copy on tape')] }],
+      })
+    },
+  )
 
   test('of a run for which no copy on tape was ever asked ends with 3, and says so', async () => {
     await runs.put(key, { onTape: false })
     const { out, code } = await cygnet('--run', String(run))
-    expect({ code, out }).toMatchObject({ code: 3, out: expect.stringContaining('no verified copy on tape: none was asked for yet') })
+    expect({ code, out }).toMatchObject({
+      code: 3,
+      out: expect.stringContaining('no verified copy on tape: none was asked for yet'),
+    })
   })
 
   test('of a run that the cleaner deleted from the store ends with 0 when its copy on tape is verified', async () => {
     await runs.put(key)
-    await runs.context.database.updateTable('replicas').set({ state: 'deleted' }).where('kind', '=', 'cloud').execute()
+    await runs.context.database
+      .updateTable('replicas')
+      .set({ state: 'deleted' })
+      .where('kind', '=', 'cloud')
+      .execute()
     const { out, code } = await cygnet('--run', String(run))
     expect({ code, out }).toMatchObject({ code: 0, out: expect.stringMatching(/ deleted +by us/) })
   })
 
   test('shows a file that the DAQ was seen to have, and does not take it for a verified copy', async () => {
     const { sha256 } = await runs.put(key, { onTape: false })
-    const copy = { bucket: runs.context.bucket, key, sha256, sizeBytes: key.length, host: 'daq01', path: '/data/x.mid.gz' }
+    const copy = {
+      bucket: runs.context.bucket,
+      key,
+      sha256,
+      sizeBytes: key.length,
+      host: 'daq01',
+      path: '/data/x.mid.gz',
+    }
     await noteLocalCopy(runs.context, copy)
     const { out, code } = await cygnet('--run', String(run))
     expect({ code, out }).toMatchObject({
@@ -159,7 +183,8 @@ describe('cygnet verify', () => {
   })
 
   test('of dark copies tells what only the places and what only the catalogue have', async () => {
-    for (const name of readdirSync(runs.context.tapeFolder)) rmSync(join(runs.context.tapeFolder, name), { recursive: true })
+    for (const name of readdirSync(runs.context.tapeFolder))
+      rmSync(join(runs.context.tapeFolder, name), { recursive: true })
     await runs.put(key)
     expect(await cygnet('--dark')).toMatchObject({ code: 0 })
     writeFileSync(join(runs.context.tapeFolder, 'stray.tar'), 'x')

@@ -66,7 +66,14 @@ const viaApi = { CYGNET_API_URL: '' }
 const viaCatalogue = () => ({ ...context.store.environment, CYGNET_DATABASE_URL: context.catalogue.url })
 
 const cygnet = (environment: Readonly<Record<string, string>>, ...args: readonly string[]) =>
-  run([get], environment === viaApi ? { CYGNET_API_URL: api.url } : environment, 'get', '--out', folder, ...args)
+  run(
+    [get],
+    environment === viaApi ? { CYGNET_API_URL: api.url } : environment,
+    'get',
+    '--out',
+    folder,
+    ...args,
+  )
 const files = () => readdirSync(folder).filter((name) => name !== 'owner.json')
 
 describe.each([
@@ -80,21 +87,33 @@ describe.each([
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${path}\n` })
     expect(stderr).toContain(`md5 ${made.md5}`)
     expect(readFileSync(path).equals(Buffer.from(made.bytes))).toBe(true)
-    expect(await cygnet(environment(), String(number))).toMatchObject({ code: 0, stderr: expect.stringContaining('already there') })
+    expect(await cygnet(environment(), String(number))).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('already there'),
+    })
   })
 
   it('all runs of a range come, and those the catalogue does not have are not waited for', async () => {
     for (const more of [0, 2, 5]) await makeRun(context, number + more, 100)
     await makeRun(context, number + 6, 100)
-    const { code, stdout, stderr } = await cygnet(environment(), '--range', `${number}..${number + 5}`, '--json')
+    const { code, stdout, stderr } = await cygnet(
+      environment(),
+      '--range',
+      `${number}..${number + 5}`,
+      '--json',
+    )
     const rows = stdout
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>)
     expect(code).toBe(0)
-    expect(rows.map(({ runNumber, state }) => [runNumber, state])).toEqual([0, 2, 5].map((more) => [number + more, 'fetched']))
+    expect(rows.map(({ runNumber, state }) => [runNumber, state])).toEqual(
+      [0, 2, 5].map((more) => [number + more, 'fetched']),
+    )
     expect(files()).toHaveLength(3)
-    expect(stderr).toContain(`3 numbers of it are not in the catalogue: ${number + 1}, ${number + 3}..${number + 4}\n`)
+    expect(stderr).toContain(
+      `3 numbers of it are not in the catalogue: ${number + 1}, ${number + 3}..${number + 4}\n`,
+    )
   })
 
   it('a range of which the catalogue has every number says nothing of missing ones', async () => {
@@ -108,7 +127,9 @@ describe.each([
   it('a number that two tags have must be said of which', async () => {
     await makeRun(context, number, 100)
     await makeRun(context, number, 200, 'FLASH/2024')
-    expect((await cygnet(environment(), String(number))).error).toContain(`there is a run ${number} of FLASH/2024 and of LNGS: say --tag`)
+    expect((await cygnet(environment(), String(number))).error).toContain(
+      `there is a run ${number} of FLASH/2024 and of LNGS: say --tag`,
+    )
     expect(files()).toEqual([])
     expect((await cygnet(environment(), String(number), '--tag', 'FLASH/2024')).code).toBe(0)
     expect(readFileSync(join(folder, files()[0] ?? ''))).toHaveLength(200)
@@ -126,8 +147,18 @@ describe.each([
       stdout: '',
       stderr: expect.stringMatching(/only on tape.*--recall asks for it/),
     })
-    await requestRecall(context, { runNumber: number, tag: 'LNGS' }, { days: 7, requestedBy: 'test' }, new Date(), signal)
-    expect(await cygnet(environment(), String(number))).toMatchObject({ code: 3, stdout: '', stderr: expect.stringContaining('recalling') })
+    await requestRecall(
+      context,
+      { runNumber: number, tag: 'LNGS' },
+      { days: 7, requestedBy: 'test' },
+      new Date(),
+      signal,
+    )
+    expect(await cygnet(environment(), String(number))).toMatchObject({
+      code: 3,
+      stdout: '',
+      stderr: expect.stringContaining('recalling'),
+    })
   })
 
   it('a run that is not in the catalogue is refused with a sentence', async () => {
@@ -151,7 +182,9 @@ test.each([
   ['1', '--concurrency', '0'],
   ['1', '--tag', '../x'],
 ])('the command line %s %s %s is refused before anything is asked', async (...args) => {
-  expect((await cygnet(viaApi, ...args.filter((arg) => arg !== undefined))).error).toMatch(/error|expected|It is|smaller/)
+  expect((await cygnet(viaApi, ...args.filter((arg) => arg !== undefined))).error).toMatch(
+    /error|expected|It is|smaller/,
+  )
 })
 
 test('what is no API of the catalogue is told as such', async () => {
@@ -173,7 +206,12 @@ test('a process that was killed leaves what had come: the next one fetches the r
   const made = await makeRun(context, number, 60_000_000)
   const name = made.key.slice(5)
   const main = fileURLToPath(new URL('../../../../cli/main.ts', import.meta.url))
-  const environment = { PATH: '/usr/bin:/bin', HOME: folder, CYGNET_FOLDER: '/nonexistent', CYGNET_API_URL: api.url }
+  const environment = {
+    PATH: '/usr/bin:/bin',
+    HOME: folder,
+    CYGNET_FOLDER: '/nonexistent',
+    CYGNET_API_URL: api.url,
+  }
   // More than a piece, and not all: it cannot end before it is killed.
   proxy.letThrough(20_000_000)
   const args = [main, 'get', String(number), '--out', folder, '--concurrency', '1']
@@ -201,10 +239,17 @@ test('what is only on tape is asked for and waited for, and comes', async () => 
   }
   // When the command has heard that it has to wait.
   const isAsked = () => answered.some((path) => path.endsWith(`/${number}/links`))
-  const bringing = vi.waitUntil(async () => isAsked() && (await isThere()), { timeout: LONGEST_WAIT_MS, interval: 50 })
+  const bringing = vi.waitUntil(async () => isAsked() && (await isThere()), {
+    timeout: LONGEST_WAIT_MS,
+    interval: 50,
+  })
   const got = await cygnet(viaApi, String(number), '--recall', '--wait')
   await bringing
-  expect(got).toMatchObject({ code: 0, stdout: `${join(folder, made.key.slice(5))}\n`, stderr: expect.stringContaining('waiting') })
+  expect(got).toMatchObject({
+    code: 0,
+    stdout: `${join(folder, made.key.slice(5))}\n`,
+    stderr: expect.stringContaining('waiting'),
+  })
 })
 
 test('--recall needs the right to recall, and says so', async () => {

@@ -1,4 +1,7 @@
-/** Runs pushed with an API token alone: the push is the one with store credentials, only the signatures come from the API. */
+/**
+ * Runs pushed with an API token alone: the push is the one with store credentials, only the signatures come
+ * from the API.
+ */
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -41,13 +44,22 @@ describe('with an API token and no other credentials', () => {
         await isReady
         if (outage-- > 0) return new Response('down', { status: 503 })
         if (request.method === 'POST') {
-          const { method, query } = (await request.clone().json()) as { method: string; query: Record<string, string> }
+          const { method, query } = (await request.clone().json()) as {
+            method: string
+            query: Record<string, string>
+          }
           asked.push([method, ...Object.keys(query).filter((name) => name !== 'x-id')].join(' '))
         }
         return await api.fetch(request)
       },
     }
-    const host = await serveHttp({ app, log: context.log, signal: stop.signal, hostname: '127.0.0.1', idleSeconds: 0 })
+    const host = await serveHttp({
+      app,
+      log: context.log,
+      signal: stop.signal,
+      hostname: '127.0.0.1',
+      idleSeconds: 0,
+    })
     url = `http://127.0.0.1:${host.port}`
   })
   afterAll(async () => {
@@ -57,18 +69,28 @@ describe('with an API token and no other credentials', () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  const makeToken = (scopes: readonly string[], at = new Date()) => createToken(context.database, { name: 'daq', scopes, days: 1 }, at)
+  const makeToken = (scopes: readonly string[], at = new Date()) =>
+    createToken(context.database, { name: 'daq', scopes, days: 1 }, at)
 
   /** What the DAQ machine has: an address and a token; its store settings lead nowhere. */
   const open = async (token: string, apiUrl = url) => {
-    const environment = { CYGNET_DATABASE_URL: 'mysql://none@localhost/none', CYGNET_API_URL: apiUrl, CYGNET_API_TOKEN: token }
+    const environment = {
+      CYGNET_DATABASE_URL: 'mysql://none@localhost/none',
+      CYGNET_API_URL: apiUrl,
+      CYGNET_API_TOKEN: token,
+    }
     const store = await openRemoteStore(loadConfig(environment), never)
     opened.push(store)
     return store
   }
   const openFor = async (...scopes: readonly string[]) => await open((await makeToken(scopes)).secret)
   const push = async (store: RemoteStore, path: string, key: string, options: Partial<PushOptions> = {}) => {
-    const pushing: PushContext = { s3: store.s3, store: 'api', stateFolder: join(folder, 'state'), signal: never }
+    const pushing: PushContext = {
+      s3: store.s3,
+      store: 'api',
+      stateFolder: join(folder, 'state'),
+      signal: never,
+    }
     return await pushFile(path, { bucket: store.buckets[0] ?? '', key }, { ...OPTIONS, ...options }, pushing)
   }
 
@@ -85,14 +107,20 @@ describe('with an API token and no other credentials', () => {
     return Buffer.from((await Body?.transformToByteArray()) ?? [])
   }
   const keys = async (prefix: string) => {
-    const { Contents = [] } = await context.s3.send(new ListObjectsV2Command({ Bucket: context.bucket, Prefix: prefix }))
+    const { Contents = [] } = await context.s3.send(
+      new ListObjectsV2Command({ Bucket: context.bucket, Prefix: prefix }),
+    )
     return Contents.map(({ Key }) => Key)
   }
 
   it('a small file is sent and compared', async () => {
     const { path, bytes, key } = newRun(300_000)
     const store = await openFor('push:LNGS')
-    expect(await push(store, path, key)).toMatchObject({ state: 'uploaded', error: null, sentBytes: bytes.length })
+    expect(await push(store, path, key)).toMatchObject({
+      state: 'uploaded',
+      error: null,
+      sentBytes: bytes.length,
+    })
     expect((await stored(key)).equals(bytes)).toBe(true)
     expect(await push(store, path, key)).toMatchObject({ state: 'already-there', sentBytes: 0 })
   })
@@ -119,9 +147,15 @@ describe('with an API token and no other credentials', () => {
     const [first, second] = [newRun(10_000), newRun(12 * MIB)]
     await push(await openFor('push:LNGS'), first.path, first.key)
     const store = await openFor('push:LNGS')
-    expect(await push(store, second.path, first.key)).toMatchObject({ state: 'refused', error: expect.stringContaining('another object') })
+    expect(await push(store, second.path, first.key)).toMatchObject({
+      state: 'refused',
+      error: expect.stringContaining('another object'),
+    })
     const forbidden = await push(store, second.path, first.key, { overwrite: true })
-    expect(forbidden).toMatchObject({ state: 'refused', error: expect.stringMatching(/may not replace objects of LNGS.*overwrite:LNGS/) })
+    expect(forbidden).toMatchObject({
+      state: 'refused',
+      error: expect.stringMatching(/may not replace objects of LNGS.*overwrite:LNGS/),
+    })
     expect((await stored(first.key)).equals(first.bytes)).toBe(true)
     const allowed = await push(await openFor('overwrite:LNGS'), second.path, first.key, { overwrite: true })
     expect(allowed).toMatchObject({ state: 'uploaded', error: null })
@@ -132,13 +166,17 @@ describe('with an API token and no other credentials', () => {
     const { path } = newRun(1000)
     const result = await push(await openFor('push:LNF', 'push:MAN'), path, 'LNGS/run00009.mid.gz')
     expect(result).toMatchObject({ state: 'refused', sentBytes: 0 })
-    expect(result.error).toBe('the API refuses this: this token may not push runs of LNGS; it has push:LNF, push:MAN')
+    expect(result.error).toBe(
+      'the API refuses this: this token may not push runs of LNGS; it has push:LNF, push:MAN',
+    )
     expect(await keys('LNGS/run00009')).toEqual([])
   })
 
   it('a token that ended is told before anything else is done', async () => {
     const { secret } = await makeToken(['push:LNGS'], new Date(Date.now() - 48 * 3_600_000))
-    await expect(open(secret)).rejects.toThrow(/does not accept CYGNET_API_TOKEN: the API token "daq" expired on .*cygnet token create/)
+    await expect(open(secret)).rejects.toThrow(
+      /does not accept CYGNET_API_TOKEN: the API token "daq" expired on .*cygnet token create/,
+    )
     await expect(open(secret)).rejects.toMatchObject({ name: 'TransientError', details: { operator: true } })
   })
 
@@ -153,11 +191,20 @@ describe('with an API token and no other credentials', () => {
       stateFolder: join(folder, 'state'),
       signal: never,
       onProgress({ phase, doneBytes }) {
-        if (phase === 'sending' && doneBytes >= 6 * MIB && parts++ === 0) isReady = revokeTokens(context.database, String(id), new Date())
+        if (phase === 'sending' && doneBytes >= 6 * MIB && parts++ === 0)
+          isReady = revokeTokens(context.database, String(id), new Date())
       },
     }
-    const broken = await pushFile(path, { bucket: context.bucket, key }, { ...OPTIONS, concurrency: 1 }, pushing)
-    expect(broken).toMatchObject({ state: 'failed', error: expect.stringMatching(/"daq" was revoked.*the parts that arrived are kept/s) })
+    const broken = await pushFile(
+      path,
+      { bucket: context.bucket, key },
+      { ...OPTIONS, concurrency: 1 },
+      pushing,
+    )
+    expect(broken).toMatchObject({
+      state: 'failed',
+      error: expect.stringMatching(/"daq" was revoked.*the parts that arrived are kept/s),
+    })
     const resumed = await push(await openFor('push:LNGS'), path, key)
     expect(resumed).toMatchObject({ state: 'uploaded', error: null })
     expect(resumed.sentBytes).toBeLessThan(bytes.length)
@@ -173,7 +220,9 @@ describe('with an API token and no other credentials', () => {
   })
 
   it('an API that stays away, or is something else, is named', async () => {
-    await expect(open('cyg_x', 'http://127.0.0.1:9')).rejects.toThrow(/the API at 127\.0\.0\.1:9 cannot be reached/)
+    await expect(open('cyg_x', 'http://127.0.0.1:9')).rejects.toThrow(
+      /the API at 127\.0\.0\.1:9 cannot be reached/,
+    )
     await expect(open('cyg_x', 'http://127.0.0.1:9')).rejects.toThrow(TransientError)
     const other = await serveHttp({
       app: { fetch: () => new Response('<html>') },
@@ -182,9 +231,17 @@ describe('with an API token and no other credentials', () => {
       hostname: '127.0.0.1',
       idleSeconds: 0,
     })
-    await expect(open('cyg_x', `http://127.0.0.1:${other.port}`)).rejects.toThrow(/does not answer as the API/)
+    await expect(open('cyg_x', `http://127.0.0.1:${other.port}`)).rejects.toThrow(
+      /does not answer as the API/,
+    )
     const away = { fetch: () => new Response(null, { status: 302, headers: { location: url } }) }
-    const redirecting = await serveHttp({ app: away, log: context.log, signal: stop.signal, hostname: '127.0.0.1', idleSeconds: 0 })
+    const redirecting = await serveHttp({
+      app: away,
+      log: context.log,
+      signal: stop.signal,
+      hostname: '127.0.0.1',
+      idleSeconds: 0,
+    })
     const { secret } = await makeToken(['push:LNGS'])
     await expect(open(secret, `http://127.0.0.1:${redirecting.port}`)).rejects.toThrow(/cannot be reached/)
   })
@@ -226,12 +283,22 @@ describe('with an API token and no other credentials', () => {
           pull: (controller) => controller.enqueue(new Uint8Array(65_536).fill(32)),
         }),
       )
-    const bomb = await serveHttp({ app: { fetch: endless }, log: context.log, signal: stop.signal, hostname: '127.0.0.1', idleSeconds: 0 })
+    const bomb = await serveHttp({
+      app: { fetch: endless },
+      log: context.log,
+      signal: stop.signal,
+      hostname: '127.0.0.1',
+      idleSeconds: 0,
+    })
     await expect(open('cyg_x', `http://127.0.0.1:${bomb.port}`)).rejects.toThrow(/more than \d+ bytes/)
   })
 
   it('its tags and buckets are known beforehand', async () => {
     const store = await openFor('push:LNGS', 'push:LNF')
-    expect(store).toMatchObject({ tags: ['LNGS', 'LNF'], buckets: [context.bucket], endpoint: context.config.CYGNET_S3_ENDPOINT })
+    expect(store).toMatchObject({
+      tags: ['LNGS', 'LNF'],
+      buckets: [context.bucket],
+      endpoint: context.config.CYGNET_S3_ENDPOINT,
+    })
   })
 })

@@ -15,7 +15,12 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { deflateSync } from 'node:zlib'
-import { AbortMultipartUploadCommand, type HeadObjectCommandOutput, PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3'
+import {
+  AbortMultipartUploadCommand,
+  type HeadObjectCommandOutput,
+  PutObjectCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
 import { Command, CommanderError } from 'commander'
 import { afterAll, describe, expect, test } from 'vitest'
 import { register } from '../../../../cli/commands/push.ts'
@@ -54,7 +59,11 @@ function newRun(sizeBytes: number) {
 }
 const throughProxy = () =>
   createPushClient(
-    loadConfig({ CYGNET_DATABASE_URL: 'mysql://none@localhost/none', ...fixture.store.environment, CYGNET_S3_ENDPOINT: proxy.endpoint }),
+    loadConfig({
+      CYGNET_DATABASE_URL: 'mysql://none@localhost/none',
+      ...fixture.store.environment,
+      CYGNET_S3_ENDPOINT: proxy.endpoint,
+    }),
   )
 
 describe('a file that is pushed', () => {
@@ -92,7 +101,11 @@ describe('a file that is pushed', () => {
     expect((await fixture.content(key))?.equals(bytes)).toBe(true)
     const head = await fixture.head(key)
     expect(head.ETag).toBe(`"${multipartEtag(md5sOfParts(bytes))}"`)
-    expect(head.Metadata).toEqual({ md5: digest('md5', bytes), sha256: digest('sha256', bytes), adler32: adler32(bytes) })
+    expect(head.Metadata).toEqual({
+      md5: digest('md5', bytes),
+      sha256: digest('sha256', bytes),
+      adler32: adler32(bytes),
+    })
     expect(readdirSync(context.stateFolder)).toEqual([])
   })
 
@@ -100,21 +113,37 @@ describe('a file that is pushed', () => {
     for (const size of [1000, 6 * MIB]) {
       const { path, target } = newRun(size)
       await pushFile(path, target, options, context)
-      expect(await pushFile(path, target, options, context)).toMatchObject({ state: 'already-there', sentBytes: 0, error: null })
-      expect((await pushFile(path, target, { ...options, overwrite: true }, context)).state).toBe('already-there')
+      expect(await pushFile(path, target, options, context)).toMatchObject({
+        state: 'already-there',
+        sentBytes: 0,
+        error: null,
+      })
+      expect((await pushFile(path, target, { ...options, overwrite: true }, context)).state).toBe(
+        'already-there',
+      )
     }
   })
 
   test('that another tool has sent counts as there by its ETag, without metadata', async () => {
     const { path, bytes, target } = newRun(5000)
     await fixture.s3.send(new PutObjectCommand({ Bucket: bucket, Key: target.key, Body: bytes }))
-    expect(await pushFile(path, target, options, context)).toMatchObject({ state: 'already-there', verifiedBy: ['size', 'md5 in ETag'] })
+    expect(await pushFile(path, target, options, context)).toMatchObject({
+      state: 'already-there',
+      verifiedBy: ['size', 'md5 in ETag'],
+    })
   })
 
   test('does not count as there because metadata says so when the ETag says otherwise', async () => {
     const { path, bytes, target } = newRun(5000)
     const other = Buffer.alloc(bytes.length)
-    await fixture.s3.send(new PutObjectCommand({ Bucket: bucket, Key: target.key, Body: other, Metadata: { md5: digest('md5', bytes) } }))
+    await fixture.s3.send(
+      new PutObjectCommand({
+        Bucket: bucket,
+        Key: target.key,
+        Body: other,
+        Metadata: { md5: digest('md5', bytes) },
+      }),
+    )
     expect((await pushFile(path, target, options, context)).state).toBe('refused')
   })
 })
@@ -132,7 +161,9 @@ describe('another object under the key, of a run number used again,', () => {
       error: expect.stringMatching(/another object.*--overwrite/),
     })
     expect((await fixture.content(earlier.key))?.equals(earlier.bytes)).toBe(true)
-    expect(await pushFile(path, earlier.target, { ...options, overwrite: true }, context)).toMatchObject({ state: 'uploaded' })
+    expect(await pushFile(path, earlier.target, { ...options, overwrite: true }, context)).toMatchObject({
+      state: 'uploaded',
+    })
     expect((await fixture.content(earlier.key))?.equals(bytes)).toBe(true)
   })
 
@@ -217,7 +248,10 @@ describe('an interrupted push', () => {
     const [stale] = await fixture.unfinished(key)
     expect(stale).toBeDefined()
     const { bytes } = fixture.file(key.replace('LNGS/', ''), 21 * MIB)
-    expect(await pushFile(path, target, options, context)).toMatchObject({ state: 'uploaded', sentBytes: 21 * MIB })
+    expect(await pushFile(path, target, options, context)).toMatchObject({
+      state: 'uploaded',
+      sentBytes: 21 * MIB,
+    })
     expect((await fixture.content(key))?.equals(bytes)).toBe(true)
     expect(await fixture.unfinished(key)).toEqual([])
   })
@@ -228,7 +262,13 @@ describe('an interrupted push', () => {
     await killedAt(13 * MIB, args)
     const [upload] = await fixture.unfinished(key)
     await fixture.s3.send(
-      new UploadPartCommand({ Bucket: bucket, Key: key, UploadId: upload?.UploadId, PartNumber: 1, Body: Buffer.alloc(5 * MIB) }),
+      new UploadPartCommand({
+        Bucket: bucket,
+        Key: key,
+        UploadId: upload?.UploadId,
+        PartNumber: 1,
+        Body: Buffer.alloc(5 * MIB),
+      }),
     )
     expect(await pushFile(path, target, options, context)).toMatchObject({ state: 'uploaded' })
     expect((await fixture.content(key))?.equals(bytes)).toBe(true)
@@ -239,14 +279,20 @@ describe('an interrupted push', () => {
     const args = ['--tag', 'LNGS', path, '--json', '--part-size', '5MiB', '--concurrency', '2']
     await killedAt(8 * MIB, args)
     const [upload] = await fixture.unfinished(key)
-    await fixture.s3.send(new AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: upload?.UploadId }))
-    expect(await pushFile(path, target, options, context)).toMatchObject({ state: 'uploaded', sentBytes: 21 * MIB })
+    await fixture.s3.send(
+      new AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId: upload?.UploadId }),
+    )
+    expect(await pushFile(path, target, options, context)).toMatchObject({
+      state: 'uploaded',
+      sentBytes: 21 * MIB,
+    })
     expect((await fixture.content(key))?.equals(bytes)).toBe(true)
   })
 
   test('that died before it wrote down the id of its upload gives up that one, and leaves those of others alone', async () => {
     const { path, bytes, key, target } = newRun(11 * MIB)
-    const upload = () => createMultipart(fixture.s3, { ...target, metadata: {}, replace: false }, context.signal)
+    const upload = () =>
+      createMultipart(fixture.s3, { ...target, metadata: {}, replace: false }, context.signal)
     const [others] = [await upload(), await upload()]
     const part = {
       sizeBytes: 3,
@@ -275,32 +321,39 @@ describe('an interrupted push', () => {
     expect(readdirSync(context.stateFolder)).toEqual([])
   })
 
-  test.each(['PutObjectCommand', 'CompleteMultipartUploadCommand'])('whose last answer was lost (%s) finds its object', async (lost) => {
-    const { path, bytes, key, target } = newRun(lost === 'PutObjectCommand' ? 1000 : 11 * MIB)
-    const s3 = throughProxy()
-    let count = 0
-    s3.middlewareStack.add(
-      (next, { commandName }) =>
-        async (args) => {
-          const answer = await next(args)
-          if (commandName === lost && ++count === 1)
-            throw Object.assign(new Error('socket hang up'), { code: 'ECONNRESET', name: 'TimeoutError' })
-          return answer
-        },
-      { step: 'finalizeRequest', priority: 'low' },
-    )
-    expect(await pushFile(path, target, options, { ...context, s3 })).toMatchObject({ state: 'uploaded', error: null })
-    expect(count).toBeGreaterThan(0)
-    expect((await fixture.content(key))?.equals(bytes)).toBe(true)
-    expect(readdirSync(context.stateFolder)).toEqual([])
-    s3.destroy()
-  })
+  test.each(['PutObjectCommand', 'CompleteMultipartUploadCommand'])(
+    'whose last answer was lost (%s) finds its object',
+    async (lost) => {
+      const { path, bytes, key, target } = newRun(lost === 'PutObjectCommand' ? 1000 : 11 * MIB)
+      const s3 = throughProxy()
+      let count = 0
+      s3.middlewareStack.add(
+        (next, { commandName }) =>
+          async (args) => {
+            const answer = await next(args)
+            if (commandName === lost && ++count === 1)
+              throw Object.assign(new Error('socket hang up'), { code: 'ECONNRESET', name: 'TimeoutError' })
+            return answer
+          },
+        { step: 'finalizeRequest', priority: 'low' },
+      )
+      expect(await pushFile(path, target, options, { ...context, s3 })).toMatchObject({
+        state: 'uploaded',
+        error: null,
+      })
+      expect(count).toBeGreaterThan(0)
+      expect((await fixture.content(key))?.equals(bytes)).toBe(true)
+      expect(readdirSync(context.stateFolder)).toEqual([])
+      s3.destroy()
+    },
+  )
 
   test('leaves a state that was damaged out of account', async () => {
     const { path, bytes, key, target } = newRun(11 * MIB)
     const args = ['--tag', 'LNGS', path, '--json', '--part-size', '5MiB', '--concurrency', '1']
     await killedAt(6 * MIB, args)
-    for (const name of readdirSync(context.stateFolder)) writeFileSync(join(context.stateFolder, name), '{"half')
+    for (const name of readdirSync(context.stateFolder))
+      writeFileSync(join(context.stateFolder, name), '{"half')
     expect(await pushFile(path, target, options, context)).toMatchObject({ state: 'uploaded' })
     expect((await fixture.content(key))?.equals(bytes)).toBe(true)
   })
@@ -325,9 +378,15 @@ describe('a store or network that fails', () => {
     const { path } = newRun(100)
     const away = await fixture.push(['--tag', 'LNGS', path, '--json'], 'http://127.0.0.1:9')
     expect(away).toMatchObject({ code: 1 })
-    expect(away.results()[0]).toMatchObject({ state: 'failed', error: expect.stringContaining('ECONNREFUSED') })
+    expect(away.results()[0]).toMatchObject({
+      state: 'failed',
+      error: expect.stringContaining('ECONNREFUSED'),
+    })
     const nowhere = await fixture.push(['--tag', 'LNGS', '--bucket', 'no-such-bucket', path, '--json'])
-    expect(nowhere.results()[0]).toMatchObject({ state: 'failed', error: 'there is no bucket no-such-bucket in this store' })
+    expect(nowhere.results()[0]).toMatchObject({
+      state: 'failed',
+      error: 'there is no bucket no-such-bucket in this store',
+    })
   })
 
   test.each([
@@ -385,7 +444,10 @@ describe('a file that changes while it is read', () => {
         change(path)
       }
       const result = await pushFile(path, target, { ...options, concurrency: 1 }, { ...context, onProgress })
-      expect(result).toMatchObject({ state: 'failed', error: expect.stringMatching(/changed|removed or renamed/) })
+      expect(result).toMatchObject({
+        state: 'failed',
+        error: expect.stringMatching(/changed|removed or renamed/),
+      })
       expect(await fixture.content(key)).toBeNull()
       expect(await fixture.unfinished(key)).toEqual([])
     }
@@ -414,7 +476,17 @@ describe('what cannot be pushed', () => {
     symlinkSync(good.path, link)
     const missing = join(fixture.folder, 'run00004.mid.gz')
     const notes = fixture.file('notes.txt', 10).path
-    const pushed = await fixture.push(['--tag', 'LNGS', folder, empty, link, missing, notes, good.path, '--json'])
+    const pushed = await fixture.push([
+      '--tag',
+      'LNGS',
+      folder,
+      empty,
+      link,
+      missing,
+      notes,
+      good.path,
+      '--json',
+    ])
     expect(pushed.code).toBe(1)
     expect(pushed.results().map(({ state, error }) => [state, error])).toEqual([
       ['refused', expect.stringContaining('is a directory')],
@@ -440,7 +512,11 @@ describe('what cannot be pushed', () => {
   })
 
   test('of two files with one key none is sent, and a file given twice is sent once', async () => {
-    const plan = planFiles(['a/run00001.mid', 'b/run00001.mid', './run00002.mid', 'run00002.mid', 'run00003.mid'], { tag: 'LNGS' }, false)
+    const plan = planFiles(
+      ['a/run00001.mid', 'b/run00001.mid', './run00002.mid', 'run00002.mid', 'run00003.mid'],
+      { tag: 'LNGS' },
+      false,
+    )
     expect(plan.map(({ refusal }) => refusal)).toEqual([
       expect.stringContaining('b/run00001.mid has the same key'),
       expect.stringContaining('a/run00001.mid has the same key'),
@@ -482,7 +558,16 @@ test('a dry run says what would happen and writes nothing to the store', async (
   const there = newRun(100)
   await pushFile(there.path, there.target, options, context)
   const other = newRun(12 * MIB)
-  const pushed = await fixture.push(['--tag', 'LNGS', '--dry-run', '--part-size', '5MiB', there.path, other.path, '--json'])
+  const pushed = await fixture.push([
+    '--tag',
+    'LNGS',
+    '--dry-run',
+    '--part-size',
+    '5MiB',
+    there.path,
+    other.path,
+    '--json',
+  ])
   expect(pushed.code).toBe(0)
   expect(pushed.results().map(({ state, partCount }) => [state, partCount])).toEqual([
     ['already-there', 1],
@@ -495,7 +580,10 @@ test('a dry run says what would happen and writes nothing to the store', async (
 test('a full disk under the memory of uploads does not stop a push: it may be the push that makes room', async () => {
   const { path, target, bytes, key } = newRun(11 * MIB)
   mkdirSync(context.stateFolder, { recursive: true })
-  const name = digest('sha256', Buffer.from(JSON.stringify(['127.0.0.1', target.bucket, target.key]))).slice(0, 32)
+  const name = digest('sha256', Buffer.from(JSON.stringify(['127.0.0.1', target.bucket, target.key]))).slice(
+    0,
+    32,
+  )
   const partial = join(context.stateFolder, `${name}.json.${process.pid}.part`)
   symlinkSync('/dev/full', partial)
   expect(await pushFile(path, target, options, context)).toMatchObject({ state: 'uploaded', partCount: 3 })

@@ -1,4 +1,7 @@
-/** `cygnet push --watch --delete-when-safe` as a process that reaches the catalogue, the store and the tape itself. */
+/**
+ * `cygnet push --watch --delete-when-safe` as a process that reaches the catalogue, the store and the tape
+ * itself.
+ */
 import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
@@ -17,9 +20,21 @@ afterEach(() => {
   vi.unstubAllEnvs()
 })
 
-/** Does not delete: it is told to keep everything. In this process: starting one for each pass would take most of the time. */
+/**
+ * Does not delete: it is told to keep everything. In this process: starting one for each pass would take most
+ * of the time.
+ */
 async function look(watched: string) {
-  const answer = await cygnet([push], world.byDatabase, 'push', '--watch', watched, ...ONE_PASS, '--keep-hours', '1000000')
+  const answer = await cygnet(
+    [push],
+    world.byDatabase,
+    'push',
+    '--watch',
+    watched,
+    ...ONE_PASS,
+    '--keep-hours',
+    '1000000',
+  )
   expect(answer).toMatchObject({ code: 0, error: null })
   return answer
 }
@@ -30,7 +45,8 @@ const local = async ({ object }: RunOnDisk) =>
     .where('object_key', '=', object.key)
     .where('kind', '=', 'local')
     .executeTakeFirst()
-const localStatus = async ({ runNumber }: RunOnDisk) => (await runlogRow(world.context.database, runNumber))?.storage_local_status
+const localStatus = async ({ runNumber }: RunOnDisk) =>
+  (await runlogRow(world.context.database, runNumber))?.storage_local_status
 
 test('files go when the object is the catalogued one and the copy on tape is right, and only those', async () => {
   const { watched, runs } = await world.safeRuns(world.byDatabase, 3)

@@ -1,4 +1,7 @@
-/** `cygnet push --watch --delete-when-safe` as a process that has an API token and nothing else, against the real API. */
+/**
+ * `cygnet push --watch --delete-when-safe` as a process that has an API token and nothing else, against the
+ * real API.
+ */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -17,10 +20,20 @@ afterEach(() => {
 
 const once = (watched: string, more: readonly string[] = []) => world.start(watched, world.byApi, more).ended
 const rows = (run: RunOnDisk) =>
-  world.context.database.selectFrom('replicas').selectAll().where('object_key', '=', run.object.key).orderBy('id').execute()
+  world.context.database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('object_key', '=', run.object.key)
+    .orderBy('id')
+    .execute()
 const local = async (run: RunOnDisk) => (await rows(run)).find(({ kind }) => kind === 'local')
 const tombstones = (run: RunOnDisk) =>
-  world.context.database.selectFrom('tombstones').selectAll().where('object_key', '=', run.object.key).orderBy('id').execute()
+  world.context.database
+    .selectFrom('tombstones')
+    .selectAll()
+    .where('object_key', '=', run.object.key)
+    .orderBy('id')
+    .execute()
 const logged = (run: RunOnDisk) =>
   (existsSync(world.deletionLog) ? readFileSync(world.deletionLog, 'utf8') : '')
     .split('\n')
@@ -49,18 +62,29 @@ test('files go when both other copies are right, with a tombstone and a line of 
   expect(stdout).not.toContain('not looked at yet')
   for (const run of [...runs, big]) {
     expect(await local(run)).toMatchObject({ state: 'deleted', name: run.path })
-    expect(await tombstones(run)).toMatchObject([{ state: 'deleted', survivor_verified_by: 'sha256 read back' }])
+    expect(await tombstones(run)).toMatchObject([
+      { state: 'deleted', survivor_verified_by: 'sha256 read back' },
+    ])
     expect(logged(run)).toEqual(['intended', 'deleted', 'told'])
   }
 })
 
 describe('a file stays', () => {
   test.each<[string, (run: RunOnDisk) => unknown, RegExp]>([
-    ['its copy on tape has other bytes', (run) => corruptOnTape(world.context, run.object), /no copy on tape is verified now/],
-    ['its copy on tape is gone', (run) => writeFileSync(`${onTape(world.context, run.object)}`, ''), /no copy on tape is verified now/],
+    [
+      'its copy on tape has other bytes',
+      (run) => corruptOnTape(world.context, run.object),
+      /no copy on tape is verified now/,
+    ],
+    [
+      'its copy on tape is gone',
+      (run) => writeFileSync(`${onTape(world.context, run.object)}`, ''),
+      /no copy on tape is verified now/,
+    ],
     [
       'its object is gone',
-      ({ object }) => world.context.s3.send(new DeleteObjectCommand({ Bucket: object.bucket, Key: object.key })),
+      ({ object }) =>
+        world.context.s3.send(new DeleteObjectCommand({ Bucket: object.bucket, Key: object.key })),
       /has it in the store, and it is not there/,
     ],
     [
@@ -68,7 +92,9 @@ describe('a file stays', () => {
       async ({ object, path }) => {
         const { sha256 = '' } = (await rows({ object } as RunOnDisk))[0] ?? {}
         const Body = Buffer.alloc(readFileSync(path).length, 7)
-        await world.context.s3.send(new PutObjectCommand({ Bucket: object.bucket, Key: object.key, Body, Metadata: { sha256 } }))
+        await world.context.s3.send(
+          new PutObjectCommand({ Bucket: object.bucket, Key: object.key, Body, Metadata: { sha256 } }),
+        )
       },
       /is not this file|another object than the one that was catalogued/,
     ],
@@ -87,7 +113,9 @@ describe('a file stays', () => {
     for (const status of [404, 405]) {
       world.meddling.answer = async (request) =>
         isQuestion(request) ? Response.json({ detail: 'there is nothing here' }, { status }) : null
-      expect((await once(watched)).stdout).toContain('the API is of an earlier version, which cannot look at the copies')
+      expect((await once(watched)).stdout).toContain(
+        'the API is of an earlier version, which cannot look at the copies',
+      )
     }
     expect(existsSync(run.path)).toBe(true)
   })
@@ -95,7 +123,8 @@ describe('a file stays', () => {
   test('while a gateway answers for the API, which is no word of the API', async () => {
     const { watched, run } = await one()
     const html = { status: 404, headers: { 'content-type': 'text/html' } }
-    world.meddling.answer = async (request) => (isQuestion(request) ? new Response('<html>no backend</html>', html) : null)
+    world.meddling.answer = async (request) =>
+      isQuestion(request) ? new Response('<html>no backend</html>', html) : null
     const { stdout } = await once(watched)
     expect(stdout).toContain('does not answer as the API of the catalogue')
     expect(stdout).not.toContain('earlier version')
@@ -104,7 +133,8 @@ describe('a file stays', () => {
 
   test('while the API does not answer that question', async () => {
     const { watched, run } = await one()
-    world.meddling.answer = async (request) => (isQuestion(request) ? new Response(null, { status: 503 }) : null)
+    world.meddling.answer = async (request) =>
+      isQuestion(request) ? new Response(null, { status: 503 }) : null
     expect((await once(watched)).stdout).toMatch(/catalogue: the API at \S+ answers 503/)
     expect(existsSync(run.path)).toBe(true)
   })
@@ -126,7 +156,11 @@ describe('a file stays', () => {
 
 describe('a process that is killed with kill -9', () => {
   /** The child is gone before the API has answered, or heard, what it asked. */
-  async function killedAt(watched: string, when: (request: Request) => boolean, isHeard: boolean): Promise<void> {
+  async function killedAt(
+    watched: string,
+    when: (request: Request) => boolean,
+    isHeard: boolean,
+  ): Promise<void> {
     const { child, ended } = world.start(watched, world.byApi)
     world.meddling.answer = async (request) => {
       if (!when(request)) return null
@@ -149,26 +183,37 @@ describe('a process that is killed with kill -9', () => {
     expect(await local(run)).toMatchObject({ state: 'deleted' })
   })
 
-  test.each([true, false])('between the removal and its report tells it at the next start (the API had heard it: %s)', async (isHeard) => {
-    const { watched, run } = await one()
-    await killedAt(watched, isReport, isHeard)
-    expect(existsSync(run.path)).toBe(false)
-    expect(logged(run)).toEqual(['intended', 'deleted'])
-    expect((await local(run))?.state).toBe(isHeard ? 'deleted' : 'deleting')
-    await once(watched)
-    expect(await local(run)).toMatchObject({ state: 'deleted' })
-    expect(await tombstones(run)).toMatchObject([{ state: 'deleted' }])
-    expect(logged(run)).toEqual(['intended', 'deleted', 'told'])
-  })
+  test.each([true, false])(
+    'between the removal and its report tells it at the next start (the API had heard it: %s)',
+    async (isHeard) => {
+      const { watched, run } = await one()
+      await killedAt(watched, isReport, isHeard)
+      expect(existsSync(run.path)).toBe(false)
+      expect(logged(run)).toEqual(['intended', 'deleted'])
+      expect((await local(run))?.state).toBe(isHeard ? 'deleted' : 'deleting')
+      await once(watched)
+      expect(await local(run)).toMatchObject({ state: 'deleted' })
+      expect(await tombstones(run)).toMatchObject([{ state: 'deleted' }])
+      expect(logged(run)).toEqual(['intended', 'deleted', 'told'])
+    },
+  )
 
   test.each([
-    ['refused by the API: the others go on', () => Response.json({ detail: 'this token may not' }, { status: 403 }), false],
+    [
+      'refused by the API: the others go on',
+      () => Response.json({ detail: 'this token may not' }, { status: 403 }),
+      false,
+    ],
     ['lost in a gateway: all wait', () => new Response('<html>no backend</html>', { status: 404 }), true],
   ])('and its report is %s; it stays to be told', async (_, refuse, isWaitedFor) => {
     const { watched, runs } = await world.safeRuns(world.byApi, 2)
     await killedAt(watched, isReport, false)
-    const [run, other] = runs.toSorted((a, b) => Number(existsSync(a.path)) - Number(existsSync(b.path))) as [RunOnDisk, RunOnDisk]
-    world.meddling.answer = async (request) => (isReport(request) && request.url.includes(run.object.key) ? refuse() : null)
+    const [run, other] = runs.toSorted((a, b) => Number(existsSync(a.path)) - Number(existsSync(b.path))) as [
+      RunOnDisk,
+      RunOnDisk,
+    ]
+    world.meddling.answer = async (request) =>
+      isReport(request) && request.url.includes(run.object.key) ? refuse() : null
     await once(watched)
     expect(logged(run)).toEqual(['intended', 'deleted'])
     expect(existsSync(other.path)).toBe(isWaitedFor)
@@ -208,13 +253,21 @@ describe('a process that is killed with kill -9', () => {
 test('a token that ended: the table says why files wait', async () => {
   const watched = world.newFolder()
   world.runFile(watched)
-  const { code, stdout } = await world.start(watched, { ...world.byApi, CYGNET_API_TOKEN: `cyg_${'a'.repeat(43)}` }).ended
+  const { code, stdout } = await world.start(watched, {
+    ...world.byApi,
+    CYGNET_API_TOKEN: `cyg_${'a'.repeat(43)}`,
+  }).ended
   expect(code).toBe(1)
-  expect(stdout).toMatch(/run\d+\.mid\.gz +waiting .* it waits for the store: the API does not accept CYGNET_API_TOKEN/)
+  expect(stdout).toMatch(
+    /run\d+\.mid\.gz +waiting .* it waits for the store: the API does not accept CYGNET_API_TOKEN/,
+  )
 })
 
 test('files that are named are sent too', async () => {
   const { path, object } = world.runFile(world.newFolder(), 100)
   const pushed = await startPush(['--tag', 'LNGS', path], world.byApi).ended
-  expect(pushed).toMatchObject({ code: 0, stdout: expect.stringContaining(`s3://${object.bucket}/${object.key}`) })
+  expect(pushed).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining(`s3://${object.bucket}/${object.key}`),
+  })
 })

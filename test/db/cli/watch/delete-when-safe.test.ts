@@ -29,7 +29,10 @@ afterAll(() => fixture.close())
 const SAFE: Answer = { safe: true, why: 'two copies are verified' }
 const UNSAFE: Answer = { safe: false, why: 'the copy on tape is under way' }
 
-/** A catalogue that gives these answers one after the other, then the last one for ever. `before` is called before a file goes. */
+/**
+ * A catalogue that gives these answers one after the other, then the last one for ever. `before` is called
+ * before a file goes.
+ */
 function answering(answers: readonly Answer[], before: () => void = () => {}): SafetyPort {
   const left = [...answers]
   const next = async () => (left.length > 1 ? left.shift() : left[0]) ?? UNSAFE
@@ -76,16 +79,19 @@ const logged = (path: string) =>
     .map(({ state }) => state)
 
 describe('a file that is verified in the store and on tape', () => {
-  test.each([1, 2000, 6 * MIB])('of %i bytes is removed, and that is written down before and after', async (size) => {
-    const { path, found, known } = await pushedFile(size)
-    expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({
-      is: 'deleted',
-      sha256: known.sha256,
-      warning: null,
-    })
-    expect(existsSync(path)).toBe(false)
-    expect(logged(path)).toEqual(['intended', 'deleted'])
-  })
+  test.each([1, 2000, 6 * MIB])(
+    'of %i bytes is removed, and that is written down before and after',
+    async (size) => {
+      const { path, found, known } = await pushedFile(size)
+      expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({
+        is: 'deleted',
+        sha256: known.sha256,
+        warning: null,
+      })
+      expect(existsSync(path)).toBe(false)
+      expect(logged(path)).toEqual(['intended', 'deleted'])
+    },
+  )
 
   test('is asked about by the SHA-256 of its bytes as they are on the disk now', async () => {
     const { found, known } = await pushedFile()
@@ -113,7 +119,10 @@ describe('a file stays', () => {
   test('while the catalogue says no, before its bytes are read or after', async () => {
     for (const answers of [[UNSAFE], [SAFE, UNSAFE]]) {
       const { path, found, known } = await pushedFile()
-      expect(await deleteWhenSafe(found, known, tools(answering(answers)))).toEqual({ is: 'kept', why: UNSAFE.why })
+      expect(await deleteWhenSafe(found, known, tools(answering(answers)))).toEqual({
+        is: 'kept',
+        why: UNSAFE.why,
+      })
       expect(existsSync(path)).toBe(true)
       expect(logged(path)).toEqual([])
     }
@@ -126,7 +135,10 @@ describe('a file stays', () => {
     }
     const silent: SafetyPort = { safetyOf: down, forget: down, close: async () => {} }
     for (const safety of [silent, { ...answering([SAFE]), forget: down }])
-      expect(await deleteWhenSafe(found, known, tools(safety))).toMatchObject({ is: 'failed', with: 'others' })
+      expect(await deleteWhenSafe(found, known, tools(safety))).toMatchObject({
+        is: 'failed',
+        with: 'others',
+      })
     expect(existsSync(path)).toBe(true)
   })
 
@@ -156,8 +168,13 @@ describe('a file stays', () => {
 
   test('when another object lies under its key', async () => {
     const { path, found, known, target } = await pushedFile()
-    await fixture.s3.send(new PutObjectCommand({ Bucket: target.bucket, Key: target.key, Body: Buffer.alloc(2000) }))
-    expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({ is: 'failed', with: 'file' })
+    await fixture.s3.send(
+      new PutObjectCommand({ Bucket: target.bucket, Key: target.key, Body: Buffer.alloc(2000) }),
+    )
+    expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({
+      is: 'failed',
+      with: 'file',
+    })
     expect(existsSync(path)).toBe(true)
   })
 
@@ -199,7 +216,10 @@ describe('a file stays', () => {
         throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
       },
     }
-    expect(await deleteWhenSafe(found, known, tools(answering([SAFE]), { log }))).toMatchObject({ is: 'failed', with: 'file' })
+    expect(await deleteWhenSafe(found, known, tools(answering([SAFE]), { log }))).toMatchObject({
+      is: 'failed',
+      with: 'file',
+    })
     expect(existsSync(path)).toBe(true)
   })
 
@@ -217,13 +237,23 @@ describe('a file stays', () => {
       if (isRoot) process.seteuid?.(0)
       chmodSync(data, 0o755)
     })
-    expect(deletion).toMatchObject({ is: 'failed', with: 'file', error: expect.stringMatching(/cannot be removed: E(ACCES|PERM|ROFS)/) })
+    expect(deletion).toMatchObject({
+      is: 'failed',
+      with: 'file',
+      error: expect.stringMatching(/cannot be removed: E(ACCES|PERM|ROFS)/),
+    })
     expect(existsSync(path)).toBe(true)
   })
 
   test('when the work is interrupted', async () => {
     const { path, found, known } = await pushedFile()
-    expect(await deleteWhenSafe(found, known, tools(answering([SAFE]), { signal: AbortSignal.abort(new Error('stop')) }))).toMatchObject({
+    expect(
+      await deleteWhenSafe(
+        found,
+        known,
+        tools(answering([SAFE]), { signal: AbortSignal.abort(new Error('stop')) }),
+      ),
+    ).toMatchObject({
       is: 'kept',
     })
     expect(existsSync(path)).toBe(true)
@@ -247,7 +277,10 @@ describe('under a permission that lasts for a while', () => {
       unfinished.push(logged(path))
       return false
     }
-    expect(await deleteWhenSafe(found, known, tools(permitting(isOver), { log }))).toMatchObject({ is: 'deleted', warning: null })
+    expect(await deleteWhenSafe(found, known, tools(permitting(isOver), { log }))).toMatchObject({
+      is: 'deleted',
+      warning: null,
+    })
     expect(unfinished).toEqual([['intended']])
     expect(logged(path)).toEqual(['intended', 'deleted', 'told'])
     expect(await log.untold()).toEqual([])
@@ -269,7 +302,9 @@ describe('under a permission that lasts for a while', () => {
     expect(existsSync(path)).toBe(true)
     expect(logged(path)).toEqual(['intended', 'not-deleted'])
     expect(await log.untold()).toMatchObject([{ permission: 7, state: 'not-deleted', path }])
-    expect(await openDeletionLog(logPath).untold()).toMatchObject([{ permission: 7, state: 'not-deleted', path }])
+    expect(await openDeletionLog(logPath).untold()).toMatchObject([
+      { permission: 7, state: 'not-deleted', path },
+    ])
   })
 })
 
@@ -282,6 +317,9 @@ test('a file that is gone when the catalogue cannot be told counts as deleted, w
       throw new Error('the database went away')
     },
   }
-  expect(await deleteWhenSafe(found, known, tools(safety))).toMatchObject({ is: 'deleted', warning: expect.stringContaining('went away') })
+  expect(await deleteWhenSafe(found, known, tools(safety))).toMatchObject({
+    is: 'deleted',
+    warning: expect.stringContaining('went away'),
+  })
   expect(existsSync(path)).toBe(false)
 })

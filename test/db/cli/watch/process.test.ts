@@ -35,7 +35,20 @@ const eventsOf = (stdout: string, name: string) => linesOf(stdout).filter(({ eve
 test('killed with kill -9 in the middle of a file goes on with the parts that are missing', async () => {
   const folder = newFolder()
   const { bytes, key } = runFile(folder, 'run00001.mid.gz', 28 * MIB)
-  const args = ['--watch', folder, '--tag', 'LNGS', '--once', '--idle', '0', '--json', '--part-size', '5MiB', '--concurrency', '2']
+  const args = [
+    '--watch',
+    folder,
+    '--tag',
+    'LNGS',
+    '--once',
+    '--idle',
+    '0',
+    '--json',
+    '--part-size',
+    '5MiB',
+    '--concurrency',
+    '2',
+  ]
   proxy.limit(20 * MIB)
   const { child, ended } = fixture.start(args, proxy.endpoint)
   await until(() => proxy.passedBytes() > 18 * MIB || child.exitCode !== null)
@@ -47,7 +60,14 @@ test('killed with kill -9 in the middle of a file goes on with the parts that ar
   const again = await fixture.push(args)
   expect(again).toMatchObject({ code: 0, stderr: '' })
   const [pushed] = eventsOf(again.stdout, 'file-pushed')
-  expect(pushed).toMatchObject({ function: 'push', run: 1, tag: 'LNGS', key, state: 'uploaded', sizeBytes: bytes.length })
+  expect(pushed).toMatchObject({
+    function: 'push',
+    run: 1,
+    tag: 'LNGS',
+    key,
+    state: 'uploaded',
+    sizeBytes: bytes.length,
+  })
   expect(pushed?.sentBytes).toBeLessThanOrEqual(18 * MIB)
   expect((await fixture.content(key))?.equals(bytes)).toBe(true)
   expect(await fixture.unfinished(key)).toEqual([])
@@ -82,7 +102,12 @@ test('goes on until it is told to end, then ends in order', async () => {
   expect(linesOf(stdout).map(({ event }) => event)).toEqual(
     expect.arrayContaining(['watch-started', 'watch-pending', 'file-closed', 'file-pushed', 'watch-stopped']),
   )
-  expect(eventsOf(stdout, 'watch-pending')[0]).toMatchObject({ files: 1, bytes: 100, open: 1, oldestSeconds: expect.any(Number) })
+  expect(eventsOf(stdout, 'watch-pending')[0]).toMatchObject({
+    files: 1,
+    bytes: 100,
+    open: 1,
+    oldestSeconds: expect.any(Number),
+  })
 })
 
 test('deletes nothing where no catalogue is configured, and says what to set', async () => {
@@ -90,15 +115,24 @@ test('deletes nothing where no catalogue is configured, and says what to set', a
   const { path } = runFile(folder, 'run00031.mid.gz', 100)
   const refused = await fixture.push(['--watch', folder, '--tag', 'LNGS', '--once', '--delete-when-safe'])
   expect(refused.code).toBe(1)
-  expect(refused.stderr).toContain('--delete-when-safe needs the catalogue, which knows what is verified on tape: set CYGNET_DATABASE_URL')
+  expect(refused.stderr).toContain(
+    '--delete-when-safe needs the catalogue, which knows what is verified on tape: set CYGNET_DATABASE_URL',
+  )
   expect(existsSync(path)).toBe(true)
 })
 
 test('deletes nothing where the catalogue is reached and no tape, and says what to set', async () => {
   const folder = newFolder()
   const { path } = runFile(folder, 'run00032.mid.gz', 100)
-  const environment = { ...fixture.store.environment, CYGNET_DATABASE_URL: 'mysql://none@localhost/none', CYGNET_FOLDER: newFolder() }
-  const refused = await startPush(['--watch', folder, '--tag', 'LNGS', '--once', '--delete-when-safe'], environment).ended
+  const environment = {
+    ...fixture.store.environment,
+    CYGNET_DATABASE_URL: 'mysql://none@localhost/none',
+    CYGNET_FOLDER: newFolder(),
+  }
+  const refused = await startPush(
+    ['--watch', folder, '--tag', 'LNGS', '--once', '--delete-when-safe'],
+    environment,
+  ).ended
   expect(refused).toMatchObject({ code: 1, stdout: '' })
   expect(refused.stderr).toMatch(
     /no tape endpoint is configured here: set CYGNET_TAPE_DRIVER .* or only CYGNET_API_URL and CYGNET_API_TOKEN/,

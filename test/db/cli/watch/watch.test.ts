@@ -34,7 +34,8 @@ describe('runs of a folder', () => {
       ...Array.from({ length: 20 }, (_, i) => 1_000_000 + i),
     ]
     const names = numbers.map((number) => `run${number}.mid.gz`)
-    for (const [index, name] of names.entries()) runFile(folder, name, `content of ${name}`, HOUR_S * 10 - index * 60)
+    for (const [index, name] of names.entries())
+      runFile(folder, name, `content of ${name}`, HOUR_S * 10 - index * 60)
     const { done, pushed, network } = watch(folder, ONCE)
     // The first waits for the second: they are on their way at the same time, whichever ends first.
     const first: (string | undefined)[] = []
@@ -54,14 +55,18 @@ describe('runs of a folder', () => {
   test('go when the DAQ closes them, not before', async () => {
     const folder = newFolder()
     const name = `run${nextRun()}.mid`
-    const bytes = Buffer.from(await runFileBytes({ camera: 32, digitizers: false, events: 20 }, null, { compression: 'none' }))
+    const bytes = Buffer.from(
+      await runFileBytes({ camera: 32, digitizers: false, events: 20 }, null, { compression: 'none' }),
+    )
     const { clock, pass } = createStillClock()
     const watching = watch(folder, {}, { clock })
     const path = join(folder, name)
     const step = Math.ceil(bytes.length / 12)
     for (let end = step; ; end += step) {
       appendFileSync(path, bytes.subarray(end - step, end))
-      const isSeen = () => watching.lastPending()?.bytes === Math.min(end, bytes.length) && watching.reason(name) !== MAYBE_WRITTEN
+      const isSeen = () =>
+        watching.lastPending()?.bytes === Math.min(end, bytes.length) &&
+        watching.reason(name) !== MAYBE_WRITTEN
       await until(isSeen)
       expect(watching.of('file-closed')).toEqual([])
       pass(SETTLED_MS)
@@ -88,7 +93,9 @@ describe('runs of a folder', () => {
     runFile(folder, cut, whole.subarray(0, -9), HOUR_S)
     const watching = watch(folder, ONCE)
     expect((await watching.done)?.files).toEqual([])
-    expect(watching.of('file-closed').map(({ file, evidence, warning }) => [file.name, evidence, warning])).toEqual([
+    expect(
+      watching.of('file-closed').map(({ file, evidence, warning }) => [file.name, evidence, warning]),
+    ).toEqual([
       [crashed, 'later-run', null],
       [cut, 'idle', 'its compressed data end in the middle'],
     ])
@@ -106,10 +113,15 @@ describe('runs of a folder', () => {
     writeFileSync(gz, gzip.subarray(0, 1000))
     const { clock, pass } = createStillClock()
     const watching = watch(folder, {}, { clock })
-    await until(() => watching.reason(`run${run}.mid`) === MOMENT_AGO && watching.reason(`run${run}.mid.gz`) === MOMENT_AGO)
+    await until(
+      () =>
+        watching.reason(`run${run}.mid`) === MOMENT_AGO && watching.reason(`run${run}.mid.gz`) === MOMENT_AGO,
+    )
     pass(SETTLED_MS)
     await until(() => watching.reason(`run${run}.mid`) === `it is being compressed into run${run}.mid.gz`)
-    await until(() => watching.reason(`run${run}.mid.gz`) === `run${run}.mid is still being compressed into it`)
+    await until(
+      () => watching.reason(`run${run}.mid.gz`) === `run${run}.mid is still being compressed into it`,
+    )
     expect(watching.of('file-closed')).toEqual([])
     appendFileSync(gz, gzip.subarray(1000))
     const { atime, mtime } = statSync(mid)
@@ -135,7 +147,9 @@ describe('runs of a folder', () => {
     await until(() => watching.reason(live) === MOMENT_AGO)
     time.pass(60_000)
     await until(() => watching.reason(live) === MAYBE_WRITTEN && watching.pushed().length > 0)
-    expect(watching.of('file-closed').map(({ file, evidence }) => [file.name, evidence])).toEqual([[old, 'later-run']])
+    expect(watching.of('file-closed').map(({ file, evidence }) => [file.name, evidence])).toEqual([
+      [old, 'later-run'],
+    ])
     await watching.end()
   })
 })
@@ -193,7 +207,10 @@ describe('the watch goes on', () => {
     const watching = watch(folder)
     watching.network.isDown = true
     await until(() => watching.of('file-push-failed').length >= 6)
-    expect(watching.of('file-push-failed')[0]).toMatchObject({ state: 'failed', error: expect.stringContaining('ECONNREFUSED') })
+    expect(watching.of('file-push-failed')[0]).toMatchObject({
+      state: 'failed',
+      error: expect.stringContaining('ECONNREFUSED'),
+    })
     const waits = watching.of('file-push-failed').map(({ againSeconds }) => againSeconds)
     expect(Math.max(...waits)).toBeGreaterThan(Math.min(...waits))
     await until(() => watching.lastPending()?.counts.open === 0)
@@ -218,18 +235,27 @@ describe('the watch goes on', () => {
       },
     )
     await until(() => watching.of('watch-failing').length >= 3)
-    expect(watching.of('watch-failing')[0]).toMatchObject({ what: 'store', error: expect.stringContaining('does not answer') })
+    expect(watching.of('watch-failing')[0]).toMatchObject({
+      what: 'store',
+      error: expect.stringContaining('does not answer'),
+    })
     await watching.end()
   })
 
   test('past a file that cannot go, with all others', async () => {
     const folder = newFolder()
-    const [taken, empty, good] = [`run${nextRun()}.mid.gz`, `run${nextRun()}.mid.gz`, `run${nextRun()}.mid.gz`]
+    const [taken, empty, good] = [
+      `run${nextRun()}.mid.gz`,
+      `run${nextRun()}.mid.gz`,
+      `run${nextRun()}.mid.gz`,
+    ]
     runFile(folder, taken, 'ours', 3 * HOUR_S)
     runFile(folder, empty, '', 2 * HOUR_S)
     runFile(folder, good, 'good', HOUR_S)
     mkdirSync(join(folder, `run${nextRun()}.mid.gz`))
-    await fixture.s3.send(new PutObjectCommand({ Bucket: fixture.bucket, Key: `LNGS/${taken}`, Body: 'of others' }))
+    await fixture.s3.send(
+      new PutObjectCommand({ Bucket: fixture.bucket, Key: `LNGS/${taken}`, Body: 'of others' }),
+    )
     const watching = watch(folder, ONCE)
     const pending = await watching.done
     expect(watching.pushed()).toEqual([good])
@@ -244,7 +270,9 @@ describe('the watch goes on', () => {
   test('past files that vanish or are replaced while they are sent', async () => {
     const folder = newFolder()
     const [gone, replaced] = [`run${nextRun()}.mid.gz`, `run${nextRun()}.mid.gz`]
-    const paths = [gone, replaced].map((name) => runFile(folder, name, Buffer.alloc(6 * MIB, name), 2 * HOUR_S))
+    const paths = [gone, replaced].map((name) =>
+      runFile(folder, name, Buffer.alloc(6 * MIB, name), 2 * HOUR_S),
+    )
     const [goneFile = '', replacedFile = ''] = paths
     const changed = new Set<string>()
     const watching = watch(folder, QUICK, {
@@ -287,7 +315,9 @@ describe('the watch goes on', () => {
     await until(() => watching.reason(name) === MOMENT_AGO)
     pass(SETTLED_MS)
     await until(() => watching.of('file-closed').length === 1)
-    await until(() => watching.lastPending()?.bytes === 'begin, '.length && watching.reason(name) === MOMENT_AGO)
+    await until(
+      () => watching.lastPending()?.bytes === 'begin, '.length && watching.reason(name) === MOMENT_AGO,
+    )
     pass(SETTLED_MS)
     await until(() => watching.reason(name) === MAYBE_WRITTEN)
     expect(watching.pushed()).toEqual([])
@@ -303,7 +333,10 @@ describe('the watch goes on', () => {
     const folder = join(newFolder(), 'not-mounted')
     const watching = watch(folder, QUICK)
     await until(() => watching.of('watch-failing').length > 1)
-    expect(watching.of('watch-failing')[0]).toMatchObject({ what: 'folder', error: expect.stringContaining('is its disk mounted?') })
+    expect(watching.of('watch-failing')[0]).toMatchObject({
+      what: 'folder',
+      error: expect.stringContaining('is its disk mounted?'),
+    })
     mkdirSync(folder)
     const name = `run${nextRun()}.mid.gz`
     runFile(folder, name, 'x', HOUR_S)
@@ -330,7 +363,12 @@ test('a folder is watched by one process; the lock of a killed one does not coun
   await until(() => first.of('watch-pending').length > 0)
   await expect(watch(folder).done).rejects.toThrow(/process \d+ is watching .* already/)
   await first.end()
-  const lock = join(fixture.folder, 'stack', 'watch', `${digest('sha256', Buffer.from(JSON.stringify([folder]))).slice(0, 32)}.lock`)
+  const lock = join(
+    fixture.folder,
+    'stack',
+    'watch',
+    `${digest('sha256', Buffer.from(JSON.stringify([folder]))).slice(0, 32)}.lock`,
+  )
   writeFileSync(lock, JSON.stringify({ pid: process.pid, startTicks: '1', bootId: 'another' }))
   expect((await watch(folder, ONCE).done)?.files).toEqual([])
 })
@@ -339,7 +377,9 @@ describe('files that may be deleted', () => {
   /** Safe are the files whose names are in the set. */
   const catalogue = (safe: ReadonlySet<string>): SafetyPort => {
     const safetyOf = async ({ key }: { readonly key: string }) =>
-      safe.has(key.replace('LNGS/', '')) ? { safe: true, why: 'two copies are verified' } : { safe: false, why: 'not on tape yet' }
+      safe.has(key.replace('LNGS/', ''))
+        ? { safe: true, why: 'two copies are verified' }
+        : { safe: false, why: 'not on tape yet' }
     return {
       safetyOf,
       async forget(file, remove) {
@@ -355,13 +395,26 @@ describe('files that may be deleted', () => {
   test('go when they are safe, old, and not among the newest; the others say why they stay', async () => {
     const folder = newFolder()
     const names = Array.from({ length: 6 }, () => `run${nextRun()}.mid.gz`)
-    const paths = names.map((name, index) => runFile(folder, name, name, HOUR_S * (index < 4 ? 100 - index : 6 - index)))
+    const paths = names.map((name, index) =>
+      runFile(folder, name, name, HOUR_S * (index < 4 ? 100 - index : 6 - index)),
+    )
     const [first, , third, fourth] = names
     const safe = new Set([first, third, fourth, ...names.slice(4)].filter((name) => name !== undefined))
-    const watching = watch(folder, { deletion: { newestRuns: 1, hours: 24 } }, { openSafety: async () => catalogue(safe) })
+    const watching = watch(
+      folder,
+      { deletion: { newestRuns: 1, hours: 24 } },
+      { openSafety: async () => catalogue(safe) },
+    )
     await until(() => watching.of('file-deleted').length === 3)
-    const reasons = { 'not on tape yet': 1, 'it is younger than 24 h': 1, 'it is among the newest runs (1)': 1 }
-    await vi.waitFor(() => expect(watching.lastPending()?.kept).toMatchObject({ count: 3, reasons }), LONGEST_WAIT_MS)
+    const reasons = {
+      'not on tape yet': 1,
+      'it is younger than 24 h': 1,
+      'it is among the newest runs (1)': 1,
+    }
+    await vi.waitFor(
+      () => expect(watching.lastPending()?.kept).toMatchObject({ count: 3, reasons }),
+      LONGEST_WAIT_MS,
+    )
     expect(watching.lastPending()?.kept.reasons).toEqual(reasons)
     expect(paths.map(isThere)).toEqual([false, true, false, false, true, true])
     await watching.end()
@@ -385,7 +438,11 @@ describe('files that may be deleted', () => {
     await patient.end()
     await watch(folder, ONCE, { openSafety: async () => catalogue(safe) }).done
     expect(isThere(path)).toBe(true)
-    const again = watch(folder, { ...ONCE, deletion: { newestRuns: 0, hours: 0 } }, { openSafety: async () => catalogue(safe) })
+    const again = watch(
+      folder,
+      { ...ONCE, deletion: { newestRuns: 0, hours: 0 } },
+      { openSafety: async () => catalogue(safe) },
+    )
     expect((await again.done)?.kept).toEqual({ count: 0, bytes: 0, reasons: {} })
     expect(isThere(path)).toBe(false)
     expect(again.of('file-deleted').length).toBe(1)

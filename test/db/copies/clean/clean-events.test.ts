@@ -2,7 +2,12 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadConfig } from '../../../../shared/config/config.ts'
 import type { StorageContext } from '../../../../shared/context.ts'
-import { type CleanEventsOptions, cleanEvents, markEventSeen, parseEventKey } from '../../../../shared/copies/clean/clean-events.ts'
+import {
+  type CleanEventsOptions,
+  cleanEvents,
+  markEventSeen,
+  parseEventKey,
+} from '../../../../shared/copies/clean/clean-events.ts'
 import { describeObject, listObjects } from '../../../../shared/storage/objects.ts'
 import { signal } from '../../../support/context.ts'
 import { removeByHand, withInterference } from '../../../support/deletions.ts'
@@ -38,7 +43,8 @@ async function see(key: string, at: Date, etag?: string) {
   await markEventSeen(context.database, { bucket: context.bucket, key }, etag ?? object?.etag ?? '', at)
 }
 
-const seenRows = () => context.database.selectFrom('seen_events').selectAll().where('bucket', '=', context.bucket).execute()
+const seenRows = () =>
+  context.database.selectFrom('seen_events').selectAll().where('bucket', '=', context.bucket).execute()
 async function emptied() {
   await clean({ now: after(100_000) })
   expect(await keys()).toEqual([])
@@ -75,7 +81,11 @@ describe('the name of an event', () => {
     const tag = fc.stringMatching(/^[A-Za-z0-9_-]{1,20}$/)
     fc.assert(
       fc.property(tag, number, number, (tag, timestamp, serialNumber) => {
-        expect(parseEventKey(`EVENTS/${tag}_${timestamp}_${serialNumber}.dat`)).toEqual({ tag, timestamp, serialNumber })
+        expect(parseEventKey(`EVENTS/${tag}_${timestamp}_${serialNumber}.dat`)).toEqual({
+          tag,
+          timestamp,
+          serialNumber,
+        })
       }),
     )
   })
@@ -134,15 +144,20 @@ describe('the buffer', () => {
       ...context.store.environment,
       CYGNET_EVENTS_UNSEEN_SECONDS_BY_TAG: 'LNF=7200',
     })
-    expect(await clean({ now: after(3700), tag: 'LNF' }, { ...context, config })).toMatchObject({ deleted: 0 })
-    expect(await clean({ now: after(7300), tag: 'LNF' }, { ...context, config })).toMatchObject({ deleted: 1 })
+    expect(await clean({ now: after(3700), tag: 'LNF' }, { ...context, config })).toMatchObject({
+      deleted: 0,
+    })
+    expect(await clean({ now: after(7300), tag: 'LNF' }, { ...context, config })).toMatchObject({
+      deleted: 1,
+    })
     expect(await keys()).toEqual(['EVENTS/LNF_2_1_1.dat', 'EVENTS/LNGS_1_1.dat'])
     await emptied()
   })
 
   test('holds things that are no events: they are counted and stay for ever', async () => {
     const strange = ['EVENTS/run00001.mid.gz', 'EVENTS/notes.txt', 'EVENTS/LNGS_1.dat']
-    for (const key of [...strange, 'TMP/LNGS_1_1.dat', 'LNGS/run00001.mid.gz', 'EVENTSX/LNGS_1_1.dat']) await context.put(key, key)
+    for (const key of [...strange, 'TMP/LNGS_1_1.dat', 'LNGS/run00001.mid.gz', 'EVENTSX/LNGS_1_1.dat'])
+      await context.put(key, key)
     expect(await clean({ now: after(10_000_000) })).toMatchObject({ listed: 3, deleted: 0, unrecognised: 3 })
     expect(await keys('')).toHaveLength(6)
     for (const key of strange) await removeByHand(context, key)
@@ -151,14 +166,20 @@ describe('the buffer', () => {
   test('of thousands is emptied page by page, and looks at what is gone are forgotten', async () => {
     const all = Array.from({ length: 2500 }, (_, index) => `EVENTS/LNGS_1702593197_${index}.dat`)
     await context.putAll(all, 'an event')
-    for (const serial of [3, 1200, 2499, 5000, 9999]) await see(`EVENTS/LNGS_1702593197_${serial}.dat`, after(-100), 'e')
+    for (const serial of [3, 1200, 2499, 5000, 9999])
+      await see(`EVENTS/LNGS_1702593197_${serial}.dat`, after(-100), 'e')
     await context.put('EVENTS/LNGS_1702593197_30000.dat', 'stays')
     await see('EVENTS/LNGS_1702593197_30000.dat', after(3650))
     expect(await clean({ now: after(10) })).toMatchObject({ listed: 2501, deleted: 0 })
     expect((await seenRows()).map((row) => row.object_key).toSorted()).toEqual(
       [3, 1200, 2499, 30_000].map((serial) => `EVENTS/LNGS_1702593197_${serial}.dat`).toSorted(),
     )
-    expect(await clean({ now: after(3700) })).toMatchObject({ listed: 2501, deleted: 2500, failed: 0, finished: true })
+    expect(await clean({ now: after(3700) })).toMatchObject({
+      listed: 2501,
+      deleted: 2500,
+      failed: 0,
+      finished: true,
+    })
     expect(await keys()).toEqual(['EVENTS/LNGS_1702593197_30000.dat'])
     expect((await seenRows()).map((row) => row.object_key)).toEqual(['EVENTS/LNGS_1702593197_30000.dat'])
     await emptied()
@@ -182,15 +203,25 @@ describe('what goes wrong', () => {
 
   test('one that cannot be deleted does not hold back the rest', async () => {
     for (let serial = 0; serial < 40; serial++) await context.put(`EVENTS/LNGS_1_${serial}.dat`, 'x')
-    const denied = Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } })
-    const other = withInterference(context, { at: 'DeleteObjectCommand', nth: 5, act: () => Promise.reject(denied) })
+    const denied = Object.assign(new Error('no'), {
+      name: 'AccessDenied',
+      $metadata: { httpStatusCode: 403 },
+    })
+    const other = withInterference(context, {
+      at: 'DeleteObjectCommand',
+      nth: 5,
+      act: () => Promise.reject(denied),
+    })
     expect(await clean({ now: after(3700) }, other)).toMatchObject({ deleted: 39, failed: 1 })
     await emptied()
   })
 
   test('a store that refuses every deletion is not asked for each of them', async () => {
     for (let serial = 0; serial < 200; serial++) await context.put(`EVENTS/LNGS_1_${serial}.dat`, 'x')
-    const denied = Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } })
+    const denied = Object.assign(new Error('no'), {
+      name: 'AccessDenied',
+      $metadata: { httpStatusCode: 403 },
+    })
     const other = withInterference(context, { at: 'DeleteObjectCommand', act: () => Promise.reject(denied) })
     await expect(clean({ now: after(3700) }, other)).rejects.toMatchObject({ name: 'AccessDenied' })
     expect(other.requests('DeleteObjectCommand')).toBeLessThan(100)
@@ -200,14 +231,22 @@ describe('what goes wrong', () => {
   test('a bucket that is not there keeps no other from being cleaned, and is told', async () => {
     await context.put('EVENTS/LNGS_1_1.dat', 'x')
     const buckets = `no-such-bucket,${context.bucket}`
-    const config = loadConfig({ CYGNET_DATABASE_URL: context.catalogue.url, ...context.store.environment, CYGNET_RAW_BUCKETS: buckets })
-    await expect(clean({ now: after(3700) }, { ...context, config })).rejects.toMatchObject({ name: 'NoSuchBucket' })
+    const config = loadConfig({
+      CYGNET_DATABASE_URL: context.catalogue.url,
+      ...context.store.environment,
+      CYGNET_RAW_BUCKETS: buckets,
+    })
+    await expect(clean({ now: after(3700) }, { ...context, config })).rejects.toMatchObject({
+      name: 'NoSuchBucket',
+    })
     expect(await keys()).toEqual([])
   })
 
   test('a look at what is no event is refused', async () => {
     const object = { bucket: context.bucket, key: 'LNGS/run00001.mid.gz' }
-    await expect(markEventSeen(context.database, object, 'e', new Date())).rejects.toMatchObject({ name: 'InvalidInputError' })
+    await expect(markEventSeen(context.database, object, 'e', new Date())).rejects.toMatchObject({
+      name: 'InvalidInputError',
+    })
   })
 
   test('a buffer that is protected by the configuration is left alone', async () => {
@@ -224,7 +263,12 @@ describe('what goes wrong', () => {
 
   test('a signal that aborts stops it, and it says so', async () => {
     await context.put('EVENTS/LNGS_1_1.dat', 'x')
-    const stopped = await cleanEvents(context, { dryRun: false, now: after(3700) }, AbortSignal.abort(), context.log)
+    const stopped = await cleanEvents(
+      context,
+      { dryRun: false, now: after(3700) },
+      AbortSignal.abort(),
+      context.log,
+    )
     expect(stopped).toMatchObject({ deleted: 0, finished: false })
     await emptied()
   })

@@ -48,7 +48,11 @@ async function aged(runNumber: number, days: number, tag = 'LNGS'): Promise<Safe
 }
 
 function configured(environment: Readonly<Record<string, string>>, on = context): TestTapeContext {
-  const config = loadConfig({ CYGNET_DATABASE_URL: context.catalogue.url, ...context.store.environment, ...environment })
+  const config = loadConfig({
+    CYGNET_DATABASE_URL: context.catalogue.url,
+    ...context.store.environment,
+    ...environment,
+  })
   return { ...on, config }
 }
 
@@ -63,7 +67,12 @@ const storedNumbers = async (...runs: readonly SafeRun[]) => {
 describe('with no policy', () => {
   test('nothing is ever deleted', async () => {
     const runs = [await aged(1, 5000), await aged(2, 10)]
-    expect(await clean(configured({}))).toMatchObject({ deleted: [], refused: [], capReached: false, storeIsFull: false })
+    expect(await clean(configured({}))).toMatchObject({
+      deleted: [],
+      refused: [],
+      capReached: false,
+      storeIsFull: false,
+    })
     expect(await storedNumbers(...runs)).toEqual([1, 2])
   })
 })
@@ -85,7 +94,11 @@ describe('by age', () => {
     const other = withInterference(configured(policy))
     expect(numbers((await clean(other, { dryRun: true })).deleted)).toEqual([1])
     expect(other.requests('DeleteObjectCommand')).toBe(0)
-    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'present', lease_until: null, next_attempt_at: null })
+    expect(await replicaById(context, run.cloud.id)).toMatchObject({
+      state: 'present',
+      lease_until: null,
+      next_attempt_at: null,
+    })
     expect(await tombstonesOf(context, run.cloud.id)).toEqual([])
   })
 
@@ -97,7 +110,9 @@ describe('by age', () => {
 
   test('a run without a copy on tape, or below a protected prefix, is no candidate', async () => {
     const runs = [await aged(1, 40), await aged(2, 40, 'LAB')]
-    await sql`UPDATE replicas SET state = 'requested' WHERE id = ${runs[0]?.tape.id}`.execute(context.database)
+    await sql`UPDATE replicas SET state = 'requested' WHERE id = ${runs[0]?.tape.id}`.execute(
+      context.database,
+    )
     expect(await clean(configured(policy))).toMatchObject({ deleted: [], refused: [] })
     expect(await storedNumbers(...runs)).toEqual([1, 2])
   })
@@ -110,7 +125,9 @@ describe('by age', () => {
     expect(await clean(capped)).toMatchObject({ capReached: false, deleted: [{ runNumber: 3 }] })
     expect(await storedNumbers(...runs)).toEqual([])
     const alerts = await context.drain('alerts')
-    expect(alerts.filter((alert) => alert.rule === 'cleaner-cap-reached')).toEqual([expect.objectContaining({ severity: 'warning' })])
+    expect(alerts.filter((alert) => alert.rule === 'cleaner-cap-reached')).toEqual([
+      expect.objectContaining({ severity: 'warning' }),
+    ])
   })
 
   test('one that is refused says why, holds back no other, and is left alone for some hours', async () => {
@@ -118,14 +135,22 @@ describe('by age', () => {
     rmSync(join(context.tapeFolder, bad.tape.name))
     const result = await clean(configured(policy))
     expect(numbers(result.deleted)).toEqual([2])
-    expect(result.refused).toEqual([expect.objectContaining({ runNumber: 1, reason: expect.stringContaining('it is not there') })])
+    expect(result.refused).toEqual([
+      expect.objectContaining({ runNumber: 1, reason: expect.stringContaining('it is not there') }),
+    ])
     expect(await storedNumbers(bad, good)).toEqual([1])
     const { next_attempt_at: again } = await replicaById(context, bad.cloud.id)
     expect(again?.getTime()).toBeGreaterThan(inTwoDays().getTime() + 3_600_000)
   })
 
   test('when the tape endpoint is down it gives up soon, and nothing went', async () => {
-    const runs = [await aged(1, 50), await aged(2, 49), await aged(3, 48), await aged(4, 47), await aged(5, 46)]
+    const runs = [
+      await aged(1, 50),
+      await aged(2, 49),
+      await aged(3, 48),
+      await aged(4, 47),
+      await aged(5, 46),
+    ]
     tape.fault = 'down'
     const result = await clean(configured(policy))
     expect(numbers(result.failed)).toEqual([1, 2, 3])
@@ -172,7 +197,11 @@ describe('by age', () => {
 })
 
 describe('above the high-water mark', () => {
-  const policy = { CYGNET_CLOUD_CAPACITY_BYTES: '5000', CYGNET_CLOUD_HIGH_WATER: '0.7', CYGNET_CLOUD_LOW_WATER: '0.5' }
+  const policy = {
+    CYGNET_CLOUD_CAPACITY_BYTES: '5000',
+    CYGNET_CLOUD_HIGH_WATER: '0.7',
+    CYGNET_CLOUD_LOW_WATER: '0.5',
+  }
 
   test('the oldest go until the low-water mark, however young they are', async () => {
     const runs = [await aged(1, 3), await aged(2, 9), await aged(3, 5), await aged(4, 4)]
@@ -196,11 +225,15 @@ describe('above the high-water mark', () => {
     expect(await storedNumbers(...runs)).toEqual([1, 2, 3, 4])
     const alerts = await context.drain('alerts')
     expect(alerts.filter((alert) => alert.rule === 'store-is-full')).toEqual([
-      expect.objectContaining({ severity: 'error', summary: expect.stringContaining('80 % full, above its high-water mark of 70 %') }),
+      expect.objectContaining({
+        severity: 'error',
+        summary: expect.stringContaining('80 % full, above its high-water mark of 70 %'),
+      }),
     ])
   })
 
-  const summary = async () => (await context.drain('alerts')).find(({ rule }) => rule === 'store-is-full')?.summary
+  const summary = async () =>
+    (await context.drain('alerts')).find(({ rule }) => rule === 'store-is-full')?.summary
 
   test('and nothing may go people are told what the reasons are, how often each, and of which run', async () => {
     const runs = [await aged(1, 9), await aged(2, 8), await aged(3, 7), await aged(4, 0.5), await aged(5, 6)]
@@ -220,7 +253,9 @@ describe('above the high-water mark', () => {
     const text = await summary()
     expect(text).toContain('Of its 5 files 2 have no verified copy on tape yet (e.g. run 1 of LNGS)')
     expect(text).toContain('1 have a copy on tape that failed, is missing or suspicious (e.g. run 3 of LNGS)')
-    expect(text).toContain('1 came within the last day: such never go, whatever is configured (e.g. run 4 of LNGS)')
+    expect(text).toContain(
+      '1 came within the last day: such never go, whatever is configured (e.g. run 4 of LNGS)',
+    )
     expect(text).toContain('1 were refused in the last hours')
     expect(text).not.toContain('recall')
   })
@@ -230,7 +265,9 @@ describe('above the high-water mark', () => {
     tape.fault = 'down'
     await clean(configured(policy))
     tape.fault = null
-    expect(await summary()).toContain('3 could not be deleted, e.g. run 1 of LNGS: the endpoint does not answer.')
+    expect(await summary()).toContain(
+      '3 could not be deleted, e.g. run 1 of LNGS: the endpoint does not answer.',
+    )
   })
 
   test('without a tape endpoint nothing may go', async () => {
@@ -245,7 +282,11 @@ describe('above the high-water mark', () => {
 describe('a run that was brought back', () => {
   const policy = { CYGNET_CLEAN_RUNS_AFTER_DAYS: '300' }
 
-  async function broughtBack(runNumber: number, expiresInDays: number, changes: Partial<Replica> = {}): Promise<SafeRun> {
+  async function broughtBack(
+    runNumber: number,
+    expiresInDays: number,
+    changes: Partial<Replica> = {},
+  ): Promise<SafeRun> {
     const run = await aged(runNumber, 400)
     expect(await deleteCloudCopy(context, run.cloud, 'a test', signal)).toMatchObject({ kind: 'deleted' })
     await context.putRun(run.key, run.bytes, { reopen: true })
@@ -280,7 +321,8 @@ describe('a run that was brought back', () => {
 
   test('and was dropped anew since counts as new', async () => {
     const run = await broughtBack(1, -3)
-    for (const environment of [policy, {}]) expect(await clean(configured(environment))).toMatchObject({ deleted: [], refused: [] })
+    for (const environment of [policy, {}])
+      expect(await clean(configured(environment))).toMatchObject({ deleted: [], refused: [] })
     expect(await storedNumbers(run)).toEqual([1])
   })
 
@@ -296,16 +338,26 @@ describe('a run that was brought back', () => {
   test('stays when its copy on tape is not good any more, or is elsewhere', async () => {
     const [bad, elsewhere] = [await broughtBack(1, -0.5), await broughtBack(2, -0.5)]
     rmSync(join(context.tapeFolder, bad.tape.name))
-    await sql`UPDATE replicas SET endpoint = 'davs://former.example.org/' WHERE id = ${elsewhere.tape.id}`.execute(context.database)
+    await sql`UPDATE replicas SET endpoint = 'davs://former.example.org/' WHERE id = ${elsewhere.tape.id}`.execute(
+      context.database,
+    )
     const result = await clean(configured({}))
-    expect(result).toMatchObject({ deleted: [], refused: [{ runNumber: 1, reason: expect.stringContaining('it is not there') }] })
+    expect(result).toMatchObject({
+      deleted: [],
+      refused: [{ runNumber: 1, reason: expect.stringContaining('it is not there') }],
+    })
     expect(await storedNumbers(bad, elsewhere)).toEqual([1, 2])
   })
 
   test('that was in the store all the time when it was asked for stays, without a policy', async () => {
     const run = await aged(1, 40)
     const { id: _, ...cloud } = await replicaById(context, run.cloud.id)
-    const recall = { ...cloud, identity: Buffer.alloc(32, 1), kind: 'recall' as const, state: 'expired' as const }
+    const recall = {
+      ...cloud,
+      identity: Buffer.alloc(32, 1),
+      kind: 'recall' as const,
+      state: 'expired' as const,
+    }
     await context.database
       .insertInto('replicas')
       .values({ ...recall, expires_at: new Date(inTwoDays().getTime() - DAY_MS) })
@@ -338,7 +390,9 @@ describe('a run that an operator names', () => {
   test('stays while what is in the store is suspicious or vanished, with the reason', async () => {
     const [suspicious, missing] = [await aged(1, 40), await aged(2, 40)]
     const set = (run: SafeRun, state: string) =>
-      sql`UPDATE replicas SET state = ${state}, last_error = 'its md5 is another' WHERE id = ${run.cloud.id}`.execute(context.database)
+      sql`UPDATE replicas SET state = ${state}, last_error = 'its md5 is another' WHERE id = ${run.cloud.id}`.execute(
+        context.database,
+      )
     await set(suspicious, 'suspicious')
     await set(missing, 'missing')
     expect(await clean(configured({}), { run: 1 })).toMatchObject({
@@ -355,7 +409,10 @@ describe('a run that an operator names', () => {
     const key = (subrun: number) => `LNGS/run00001sub000${subrun}.mid.gz`
     for (const subrun of [0, 1, 2]) await safeRun(context, key(subrun))
     const capped = configured({ CYGNET_CLEAN_MOST_RUNS: '2' })
-    expect(await clean(capped, { run: 1 })).toMatchObject({ capReached: true, deleted: [{ key: key(0) }, { key: key(1) }] })
+    expect(await clean(capped, { run: 1 })).toMatchObject({
+      capReached: true,
+      deleted: [{ key: key(0) }, { key: key(1) }],
+    })
     expect(await clean(capped, { run: 1 })).toMatchObject({ capReached: false, deleted: [{ key: key(2) }] })
   })
 
@@ -366,7 +423,9 @@ describe('a run that an operator names', () => {
       name: 'InvalidInputError',
       message: expect.stringContaining('--tag'),
     })
-    await expect(clean(configured({}), { run: 8 })).rejects.toMatchObject({ message: 'run 8 is not in the catalogue' })
+    await expect(clean(configured({}), { run: 8 })).rejects.toMatchObject({
+      message: 'run 8 is not in the catalogue',
+    })
   })
 })
 
@@ -375,7 +434,9 @@ test('a deletion whose function died is settled first, also with no policy', asy
   const lost = () => Promise.reject(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' }))
   const dying = withInterference(context, { at: 'HeadObjectCommand', nth: 3, act: lost })
   await expect(deleteCloudCopy(dying, run.cloud, 'a test', signal)).rejects.toThrow()
-  await sql`UPDATE replicas SET lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ${run.cloud.id}`.execute(context.database)
+  await sql`UPDATE replicas SET lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ${run.cloud.id}`.execute(
+    context.database,
+  )
   expect(numbers((await clean(configured({}))).deleted)).toEqual([1])
   expect((await replicaById(context, run.cloud.id)).state).toBe('deleted')
 })
@@ -384,7 +445,10 @@ describe('why the files that are in the store stay', () => {
   const why = async (environment: Readonly<Record<string, string>>, tag?: string) => {
     const on = configured(environment)
     const found = await whyTheyStay(on, await cleanPolicy(on), { tag, now: inTwoDays() })
-    return { ...found, reasons: Object.fromEntries(found.reasons.map(({ reason, files }) => [reason, files])) }
+    return {
+      ...found,
+      reasons: Object.fromEntries(found.reasons.map(({ reason, files }) => [reason, files])),
+    }
   }
 
   test('is one reason for each, with how many there are', async () => {
@@ -397,13 +461,24 @@ describe('why the files that are in the store stay', () => {
     const { id: _, ...cloud } = await replicaById(context, wanted.cloud.id)
     await context.database
       .insertInto('replicas')
-      .values({ ...cloud, identity: Buffer.alloc(32, 6), kind: 'recall', expires_at: new Date(inTwoDays().getTime() + DAY_MS) })
+      .values({
+        ...cloud,
+        identity: Buffer.alloc(32, 6),
+        kind: 'recall',
+        expires_at: new Date(inTwoDays().getTime() + DAY_MS),
+      })
       .execute()
     const suspicious = await aged(7, 40)
-    await sql`UPDATE replicas SET state = 'suspicious' WHERE id = ${suspicious.cloud.id}`.execute(context.database)
+    await sql`UPDATE replicas SET state = 'suspicious' WHERE id = ${suspicious.cloud.id}`.execute(
+      context.database,
+    )
     const always = { young: 1, protected: 1, 'not-on-tape': 1, recalled: 1, suspicious: 1 }
     expect(await why({})).toMatchObject({ looked: 7, isAll: true, reasons: { ...always, 'not-due': 2 } })
-    expect((await why({ CYGNET_CLEAN_RUNS_AFTER_DAYS: '30' })).reasons).toEqual({ ...always, due: 1, 'not-due': 1 })
+    expect((await why({ CYGNET_CLEAN_RUNS_AFTER_DAYS: '30' })).reasons).toEqual({
+      ...always,
+      due: 1,
+      'not-due': 1,
+    })
     expect((await why({ CYGNET_CLOUD_CAPACITY_BYTES: '5000' })).reasons).toEqual({ ...always, due: 2 })
     expect((await why({}, 'LAB')).reasons).toEqual({ protected: 1 })
   })
@@ -419,6 +494,10 @@ describe('why the files that are in the store stay', () => {
       stored_at: younger,
     }))
     await context.database.insertInto('replicas').values(copies).execute()
-    expect(await why({})).toMatchObject({ looked: 2000, isAll: false, reasons: { 'not-due': 1, 'not-on-tape': 1999 } })
+    expect(await why({})).toMatchObject({
+      looked: 2000,
+      isAll: false,
+      reasons: { 'not-due': 1, 'not-on-tape': 1999 },
+    })
   })
 })

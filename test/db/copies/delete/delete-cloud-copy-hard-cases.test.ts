@@ -33,7 +33,8 @@ const nextKey = (tag = 'LNGS') => `${tag}/run${String(++next).padStart(5, '0')}.
 const fresh = (tag?: string) => safeRun(context, nextKey(tag))
 const remove = (run: SafeRun, on = context) => deleteCloudCopy(on, run.cloud, 'a test', signal)
 const onTape = (run: SafeRun) => join(context.tapeFolder, run.tape.name)
-const set = (id: number, values: string) => sql`UPDATE replicas SET ${sql.raw(values)} WHERE id = ${id}`.execute(context.database)
+const set = (id: number, values: string) =>
+  sql`UPDATE replicas SET ${sql.raw(values)} WHERE id = ${id}`.execute(context.database)
 
 describe('at the very moment', () => {
   test('when another object is dropped between the last look and the deletion, it stays', async () => {
@@ -47,7 +48,9 @@ describe('at the very moment', () => {
     })
     expect(await remove(run, other)).toMatchObject({ code: 'changed' })
     await expectUntouched(context, run)
-    expect((await tombstonesOf(context, run.cloud.id)).map((tombstone) => tombstone.state)).toEqual(['withdrawn'])
+    expect((await tombstonesOf(context, run.cloud.id)).map((tombstone) => tombstone.state)).toEqual([
+      'withdrawn',
+    ])
   })
 
   test('when another object is dropped right after the deletion, it stays, and the tombstone tells of it', async () => {
@@ -60,7 +63,10 @@ describe('at the very moment', () => {
         return answer
       },
     })
-    expect(await remove(run, other)).toMatchObject({ kind: 'deleted', note: expect.stringContaining('another object') })
+    expect(await remove(run, other)).toMatchObject({
+      kind: 'deleted',
+      note: expect.stringContaining('another object'),
+    })
     expect(await isStored(context, run.key)).toBe(true)
   })
 
@@ -73,7 +79,12 @@ describe('at the very moment', () => {
         const metadata = metadataOf(run.cloud.run_number, {}, 'dropped and read')
         await record(
           context.database,
-          { ...(await context.put(run.key, 'dropped and read')), sizeBytes: 16, lastModified: new Date(), etag: 'e' },
+          {
+            ...(await context.put(run.key, 'dropped and read')),
+            sizeBytes: 16,
+            lastModified: new Date(),
+            etag: 'e',
+          },
           metadata,
         )
         return answer
@@ -81,7 +92,9 @@ describe('at the very moment', () => {
     })
     expect(await remove(run, other)).toMatchObject({ kind: 'deleted' })
     expect((await replicaById(context, run.cloud.id)).state).toBe('replaced')
-    expect((await tombstonesOf(context, run.cloud.id)).map((tombstone) => tombstone.state)).toEqual(['deleted'])
+    expect((await tombstonesOf(context, run.cloud.id)).map((tombstone) => tombstone.state)).toEqual([
+      'deleted',
+    ])
     const now = await context.database
       .selectFrom('replicas')
       .selectAll()
@@ -138,7 +151,10 @@ describe('at the very moment', () => {
     const other = withInterference({ ...context, tape: robbed })
     expect(await remove(run, other)).toMatchObject({ code: 'busy' })
     expect(other.requests('DeleteObjectCommand')).toBe(0)
-    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'deleting', lease_owner: 'another' })
+    expect(await replicaById(context, run.cloud.id)).toMatchObject({
+      state: 'deleting',
+      lease_owner: 'another',
+    })
   })
 
   test('when the object vanishes before it is deleted, that is no deletion of ours', async () => {
@@ -153,27 +169,38 @@ describe('at the very moment', () => {
     })
     expect(await remove(run, other)).toMatchObject({ code: 'not-in-store' })
     expect((await replicaById(context, run.cloud.id)).state).toBe('missing')
-    expect((await tombstonesOf(context, run.cloud.id)).map((tombstone) => tombstone.state)).toEqual(['withdrawn'])
+    expect((await tombstonesOf(context, run.cloud.id)).map((tombstone) => tombstone.state)).toEqual([
+      'withdrawn',
+    ])
     await context.drain('alerts')
   })
 
   test('when the store says it deleted the object and has it all the same, that is said', async () => {
     const run = await fresh()
-    const other = withInterference(context, { at: 'DeleteObjectCommand', act: async () => ({ $metadata: {} }) })
+    const other = withInterference(context, {
+      at: 'DeleteObjectCommand',
+      act: async () => ({ $metadata: {} }),
+    })
     expect(await remove(run, other)).toMatchObject({ code: 'still-there' })
     await expectUntouched(context, run)
   })
 
   test('when the store forbids it, that is thrown, and the row is free again', async () => {
     const run = await fresh()
-    const denied = Object.assign(new Error('no'), { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } })
+    const denied = Object.assign(new Error('no'), {
+      name: 'AccessDenied',
+      $metadata: { httpStatusCode: 403 },
+    })
     const other = withInterference(context, { at: 'DeleteObjectCommand', act: () => Promise.reject(denied) })
-    await expect(remove(run, other)).rejects.toMatchObject({ details: expect.objectContaining({ operator: true }) })
+    await expect(remove(run, other)).rejects.toMatchObject({
+      details: expect.objectContaining({ operator: true }),
+    })
     await expectUntouched(context, run)
   })
 })
 
-const lostConnection = () => Promise.reject(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' }))
+const lostConnection = () =>
+  Promise.reject(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' }))
 /** The lease of a function that died. */
 const leaseOver = (run: SafeRun) => set(run.cloud.id, 'lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND')
 
@@ -198,7 +225,10 @@ describe('a crash', () => {
     await expect(remove(run, dying)).rejects.toThrow()
     await leaseOver(run)
     expect(await remove(run)).toMatchObject({ kind: 'deleted' })
-    expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['withdrawn', 'deleted'])
+    expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual([
+      'withdrawn',
+      'deleted',
+    ])
   })
 
   test('after the deletion, its answer lost too: the look tells, and it is recorded in the same call', async () => {
@@ -222,7 +252,10 @@ describe('a crash', () => {
     expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'deleting' })
     await leaseOver(run)
     const other = withInterference(context)
-    expect(await settleDeletion(other, run.cloud, signal)).toMatchObject({ kind: 'deleted', note: expect.stringContaining('found later') })
+    expect(await settleDeletion(other, run.cloud, signal)).toMatchObject({
+      kind: 'deleted',
+      note: expect.stringContaining('found later'),
+    })
     expect(other.requests('DeleteObjectCommand')).toBe(0)
     expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'deleted', lease_owner: null })
     expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['deleted'])
@@ -240,7 +273,10 @@ describe('a crash', () => {
 
   test('right after the claim: settled, the run is as it was', async () => {
     const run = await fresh()
-    await set(run.cloud.id, "state = 'deleting', lease_owner = 'dead', lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND")
+    await set(
+      run.cloud.id,
+      "state = 'deleting', lease_owner = 'dead', lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND",
+    )
     expect(await settleDeletion(context, run.cloud, signal)).toMatchObject({ kind: 'refused' })
     await expectUntouched(context, run)
   })
@@ -252,7 +288,12 @@ describe('a crash', () => {
     const metadata = metadataOf(run.cloud.run_number, {}, 'dropped later')
     await record(
       context.database,
-      { ...(await context.put(run.key, 'dropped later')), sizeBytes: 13, lastModified: new Date(), etag: 'e' },
+      {
+        ...(await context.put(run.key, 'dropped later')),
+        sizeBytes: 13,
+        lastModified: new Date(),
+        etag: 'e',
+      },
       metadata,
     )
     expect(await endStrandedTombstones(context.database, inTwoDays())).toBe(0)
@@ -290,7 +331,10 @@ describe('a crash', () => {
 describe('a bucket that keeps versions', () => {
   const versioned = async (run: SafeRun, others: readonly string[] = []) => {
     await sql`UPDATE run_files SET version_id = 'v2' WHERE object_key = ${run.key}`.execute(context.database)
-    const asVersion = async (send: () => Promise<unknown>) => ({ ...((await send()) as object), VersionId: 'v2' })
+    const asVersion = async (send: () => Promise<unknown>) => ({
+      ...((await send()) as object),
+      VersionId: 'v2',
+    })
     const Versions = ['v2', ...others].map((VersionId) => ({ Key: run.key, VersionId }))
     return withInterference(
       context,
@@ -302,7 +346,10 @@ describe('a bucket that keeps versions', () => {
   test('loses exactly the version that was catalogued', async () => {
     const run = await fresh()
     expect(await remove(run, await versioned(run))).toMatchObject({ kind: 'deleted' })
-    expect((await tombstonesOf(context, run.cloud.id)).at(-1)).toMatchObject({ state: 'deleted', version_id: 'v2' })
+    expect((await tombstonesOf(context, run.cloud.id)).at(-1)).toMatchObject({
+      state: 'deleted',
+      version_id: 'v2',
+    })
   })
 
   test('keeps it while an older version would come to light in its place', async () => {

@@ -40,7 +40,8 @@ const nextKey = (tag = 'LNGS') => `${tag}/run${String(++next).padStart(5, '0')}.
 const fresh = (tag?: string) => safeRun(context, nextKey(tag))
 const remove = (run: SafeRun, on = context) => deleteCloudCopy(on, run.cloud, 'a test', signal)
 const onTape = (run: SafeRun) => join(context.tapeFolder, run.tape.name)
-const set = (id: number, values: string) => sql`UPDATE replicas SET ${sql.raw(values)} WHERE id = ${id}`.execute(context.database)
+const set = (id: number, values: string) =>
+  sql`UPDATE replicas SET ${sql.raw(values)} WHERE id = ${id}`.execute(context.database)
 
 describe('a run with a verified copy on tape', () => {
   test('leaves the store; the tombstone, the row, the history and the Runlog say so', async () => {
@@ -54,7 +55,9 @@ describe('a run with a verified copy on tape', () => {
     expect(cloud.deleted_at).not.toBeNull()
     const survivor = await replicaById(context, run.tape.id)
     expect(survivor.state).toBe('on-media')
-    expect(survivor.verified_at?.getTime()).toBeGreaterThanOrEqual(before?.getTime() ?? Number.POSITIVE_INFINITY)
+    expect(survivor.verified_at?.getTime()).toBeGreaterThanOrEqual(
+      before?.getTime() ?? Number.POSITIVE_INFINITY,
+    )
     const [tombstone, ...more] = await tombstonesOf(context, run.cloud.id)
     expect(more).toEqual([])
     expect(tombstone).toMatchObject({
@@ -69,9 +72,19 @@ describe('a run with a verified copy on tape', () => {
     expect(tombstone?.etag).not.toBeNull()
     expect(tombstone?.survivor_verified_at).toEqual(survivor.verified_at)
     expect(tombstone?.written_at.getTime()).toBeLessThanOrEqual(tombstone?.ended_at?.getTime() ?? 0)
-    expect(await runlogRow(context.database, run.cloud.run_number)).toMatchObject({ storage_cloud_status: 2, storage_tape_status: 1 })
-    const history = await context.database.selectFrom('run_history').selectAll().where('run_id', '=', run.cloud.run_id).execute()
-    expect(history.at(-1)).toMatchObject({ what: 'deleted from the store', detail: expect.stringContaining(run.tape.url) })
+    expect(await runlogRow(context.database, run.cloud.run_number)).toMatchObject({
+      storage_cloud_status: 2,
+      storage_tape_status: 1,
+    })
+    const history = await context.database
+      .selectFrom('run_history')
+      .selectAll()
+      .where('run_id', '=', run.cloud.run_id)
+      .execute()
+    expect(history.at(-1)).toMatchObject({
+      what: 'deleted from the store',
+      detail: expect.stringContaining(run.tape.url),
+    })
     expect(readFileSync(onTape(run), 'utf8')).toBe(run.bytes)
   })
 
@@ -101,10 +114,26 @@ describe('a run with a verified copy on tape', () => {
 
   test('counts when only one of its copies on tape is good', async () => {
     const run = await fresh()
-    const content = { run: { id: run.cloud.run_id, tag: 'LNGS', runNumber: run.cloud.run_number }, bucket: context.bucket, key: run.key }
+    const content = {
+      run: { id: run.cloud.run_id, tag: 'LNGS', runNumber: run.cloud.run_number },
+      bucket: context.bucket,
+      key: run.key,
+    }
     const row = replicaRow(
-      { ...content, sizeBytes: run.cloud.size_bytes, md5: run.cloud.md5, adler32: run.cloud.adler32, sha256: run.cloud.sha256 },
-      { kind: 'tape', endpoint: 'davs://closed.example.org/', url: 'davs://closed.example.org/x', name: 'x', requestedBy: 'test' },
+      {
+        ...content,
+        sizeBytes: run.cloud.size_bytes,
+        md5: run.cloud.md5,
+        adler32: run.cloud.adler32,
+        sha256: run.cloud.sha256,
+      },
+      {
+        kind: 'tape',
+        endpoint: 'davs://closed.example.org/',
+        url: 'davs://closed.example.org/x',
+        name: 'x',
+        requestedBy: 'test',
+      },
       new Date(),
     )
     await context.database
@@ -118,7 +147,10 @@ describe('a run with a verified copy on tape', () => {
 describe('nothing is deleted', () => {
   test('below a protected prefix, also when asked for directly', async () => {
     const run = await fresh('LAB')
-    await expect(remove(run)).rejects.toMatchObject({ name: 'InvalidInputError', message: expect.stringContaining('"LAB/" is protected') })
+    await expect(remove(run)).rejects.toMatchObject({
+      name: 'InvalidInputError',
+      message: expect.stringContaining('"LAB/" is protected'),
+    })
     await expectUntouched(context, run)
   })
 
@@ -130,7 +162,9 @@ describe('nothing is deleted', () => {
   ])('that is %s', async (_, changes) => {
     const run = await fresh()
     const other = withInterference(context)
-    await expect(deleteCloudCopy(other, { ...run.cloud, ...changes }, 'a test', signal)).rejects.toMatchObject({
+    await expect(
+      deleteCloudCopy(other, { ...run.cloud, ...changes }, 'a test', signal),
+    ).rejects.toMatchObject({
       name: 'InvalidInputError',
     })
     expect(other.requests('DeleteObjectCommand')).toBe(0)
@@ -140,7 +174,11 @@ describe('nothing is deleted', () => {
   test('without a copy on tape', async () => {
     const key = nextKey()
     const { object } = await context.putRun(key, 'alone')
-    const cloud = await context.database.selectFrom('replicas').selectAll().where('object_key', '=', key).executeTakeFirstOrThrow()
+    const cloud = await context.database
+      .selectFrom('replicas')
+      .selectAll()
+      .where('object_key', '=', key)
+      .executeTakeFirstOrThrow()
     expect(await deleteCloudCopy(context, cloud, 'a test', signal)).toMatchObject({
       code: 'no-verified-copy',
       reason: 'it has no copy on tape',
@@ -164,7 +202,12 @@ describe('nothing is deleted', () => {
 
   test('on the word of a service that compared nothing now', async () => {
     const run = await fresh()
-    const look: FaultyTape['look'] = async () => ({ state: 'present', verifiedBy: 'a rule is OK', onMedia: true, isHearsay: true })
+    const look: FaultyTape['look'] = async () => ({
+      state: 'present',
+      verifiedBy: 'a rule is OK',
+      onMedia: true,
+      isHearsay: true,
+    })
     expect(await remove(run, { ...context, tape: { ...tape, look } })).toMatchObject({
       code: 'no-verified-copy',
       reason: expect.stringContaining('only said to be there (a rule is OK)'),
@@ -178,12 +221,17 @@ describe('nothing is deleted', () => {
     bytes[3] = (bytes[3] ?? 0) ^ 1
     chmodSync(onTape(run), 0o640)
     writeFileSync(onTape(run), bytes)
-    expect(await remove(run)).toMatchObject({ code: 'no-verified-copy', reason: expect.stringContaining('SHA-256') })
+    expect(await remove(run)).toMatchObject({
+      code: 'no-verified-copy',
+      reason: expect.stringContaining('SHA-256'),
+    })
     await expectUntouched(context, run)
     expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'suspicious', lease_owner: null })
     expect(await runlogRow(context.database, run.cloud.run_number)).toMatchObject({ storage_cloud_status: 1 })
     // The copy in the store is good, and was kept by this very call: that is no page.
-    const alerts = (await context.drain('alerts')).filter(({ runNumber }) => runNumber === run.cloud.run_number)
+    const alerts = (await context.drain('alerts')).filter(
+      ({ runNumber }) => runNumber === run.cloud.run_number,
+    )
     expect(alerts).toEqual([expect.objectContaining({ rule: 'copy-suspicious', severity: 'error' })])
   })
 
@@ -210,7 +258,9 @@ describe('nothing is deleted', () => {
   test('when the tape endpoint does not answer: that is thrown, and the row is free again', async () => {
     const run = await fresh()
     tape.fault = 'down'
-    await expect(remove(run).finally(() => (tape.fault = null))).rejects.toMatchObject({ name: 'TransientError' })
+    await expect(remove(run).finally(() => (tape.fault = null))).rejects.toMatchObject({
+      name: 'TransientError',
+    })
     await expectUntouched(context, run)
     expect(await remove(run)).toMatchObject({ kind: 'deleted' })
   })
@@ -218,30 +268,45 @@ describe('nothing is deleted', () => {
   test('when no tape endpoint is configured', async () => {
     const run = await fresh()
     const result = await deleteCloudCopy({ ...context, tape: null }, run.cloud, 'a test', signal)
-    expect(result).toMatchObject({ code: 'no-verified-copy', reason: expect.stringContaining('is not the configured one') })
+    expect(result).toMatchObject({
+      code: 'no-verified-copy',
+      reason: expect.stringContaining('is not the configured one'),
+    })
     await expectUntouched(context, run)
   })
 
-  test.each(['requested', 'staging', 'copying', 'present'])('while a recall wants it (%s), and after its time it is', async (state) => {
-    const run = await fresh()
-    const { id: _, identity: __, ...columns } = run.cloud
-    const recall = { ...columns, identity: Buffer.alloc(32, run.key), kind: 'recall' as const, state: state as Replica['state'] }
-    await context.database
-      .insertInto('replicas')
-      .values({ ...recall, expires_at: new Date(inTwoDays().getTime() + DAY_MS) })
-      .execute()
-    expect(await remove(run)).toMatchObject({ code: 'recalled' })
-    await expectUntouched(context, run)
-    await sql`UPDATE replicas SET expires_at = ${new Date(Date.now() + DAY_MS)} WHERE kind = 'recall' AND object_key = ${run.key}`.execute(
-      context.database,
-    )
-    expect(await remove(run)).toMatchObject({ kind: 'deleted' })
-  })
+  test.each(['requested', 'staging', 'copying', 'present'])(
+    'while a recall wants it (%s), and after its time it is',
+    async (state) => {
+      const run = await fresh()
+      const { id: _, identity: __, ...columns } = run.cloud
+      const recall = {
+        ...columns,
+        identity: Buffer.alloc(32, run.key),
+        kind: 'recall' as const,
+        state: state as Replica['state'],
+      }
+      await context.database
+        .insertInto('replicas')
+        .values({ ...recall, expires_at: new Date(inTwoDays().getTime() + DAY_MS) })
+        .execute()
+      expect(await remove(run)).toMatchObject({ code: 'recalled' })
+      await expectUntouched(context, run)
+      await sql`UPDATE replicas SET expires_at = ${new Date(Date.now() + DAY_MS)} WHERE kind = 'recall' AND object_key = ${run.key}`.execute(
+        context.database,
+      )
+      expect(await remove(run)).toMatchObject({ kind: 'deleted' })
+    },
+  )
 
   test('when a checksum disagreed, of this file or of another of the run', async () => {
     const [own, other] = [await fresh(), await fresh()]
-    await sql`UPDATE run_files SET integrity = 'mismatch' WHERE object_key = ${own.key}`.execute(context.database)
-    await sql`UPDATE runs SET integrity = 'mismatch' WHERE id = ${other.cloud.run_id}`.execute(context.database)
+    await sql`UPDATE run_files SET integrity = 'mismatch' WHERE object_key = ${own.key}`.execute(
+      context.database,
+    )
+    await sql`UPDATE runs SET integrity = 'mismatch' WHERE id = ${other.cloud.run_id}`.execute(
+      context.database,
+    )
     for (const run of [own, other]) {
       expect(await remove(run)).toMatchObject({ code: 'mismatch' })
       await expectUntouched(context, run)
@@ -250,7 +315,9 @@ describe('nothing is deleted', () => {
 
   test('when the catalogue shows other contents for the key, or none', async () => {
     const [replaced, superseded] = [await fresh(), await fresh()]
-    await sql`UPDATE run_files SET sha256 = REPEAT('0', 64) WHERE object_key = ${replaced.key}`.execute(context.database)
+    await sql`UPDATE run_files SET sha256 = REPEAT('0', 64) WHERE object_key = ${replaced.key}`.execute(
+      context.database,
+    )
     await sql`UPDATE run_files SET is_live = 0 WHERE object_key = ${superseded.key}`.execute(context.database)
     for (const run of [replaced, superseded]) {
       expect(await remove(run)).toMatchObject({ code: 'not-live' })
@@ -260,7 +327,9 @@ describe('nothing is deleted', () => {
 
   test('when the object is younger than a day', async () => {
     const run = await fresh()
-    expect(await deleteCloudCopy({ ...context, now: () => new Date() }, run.cloud, 'a test', signal)).toMatchObject({ code: 'young' })
+    expect(
+      await deleteCloudCopy({ ...context, now: () => new Date() }, run.cloud, 'a test', signal),
+    ).toMatchObject({ code: 'young' })
     await expectUntouched(context, run)
   })
 
@@ -274,9 +343,13 @@ describe('nothing is deleted', () => {
   test('when the tombstone cannot be written', async () => {
     const run = await fresh()
     const other = withInterference(context)
-    await sql`ALTER TABLE tombstones ADD CONSTRAINT no_more CHECK (replica_id <> ${sql.lit(run.cloud.id)})`.execute(context.database)
+    await sql`ALTER TABLE tombstones ADD CONSTRAINT no_more CHECK (replica_id <> ${sql.lit(run.cloud.id)})`.execute(
+      context.database,
+    )
     await expect(
-      remove(run, other).finally(() => sql`ALTER TABLE tombstones DROP CONSTRAINT no_more`.execute(context.database)),
+      remove(run, other).finally(() =>
+        sql`ALTER TABLE tombstones DROP CONSTRAINT no_more`.execute(context.database),
+      ),
     ).rejects.toThrow()
     expect(other.requests('DeleteObjectCommand')).toBe(0)
     await expectUntouched(context, run)
@@ -286,7 +359,9 @@ describe('nothing is deleted', () => {
   test('when the signal has aborted', async () => {
     const run = await fresh()
     const other = withInterference(context)
-    await expect(deleteCloudCopy(other, run.cloud, 'a test', AbortSignal.abort(new Error('stop')))).rejects.toThrow()
+    await expect(
+      deleteCloudCopy(other, run.cloud, 'a test', AbortSignal.abort(new Error('stop'))),
+    ).rejects.toThrow()
     expect(other.requests('DeleteObjectCommand')).toBe(0)
     await expectUntouched(context, run)
   })

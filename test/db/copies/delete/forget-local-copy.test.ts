@@ -1,8 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import { claimReplica, endClaim } from '../../../../shared/catalogue/replica-work.ts'
 import type { TapeContext } from '../../../../shared/context.ts'
-import { endInterruptedForgetting, forgetLocalCopy } from '../../../../shared/copies/delete/forget-local-copy.ts'
-import { type LocalCopy, noteLocalCopy, noteVanishedCopy } from '../../../../shared/copies/delete/local-copies.ts'
+import {
+  endInterruptedForgetting,
+  forgetLocalCopy,
+} from '../../../../shared/copies/delete/forget-local-copy.ts'
+import {
+  type LocalCopy,
+  noteLocalCopy,
+  noteVanishedCopy,
+} from '../../../../shared/copies/delete/local-copies.ts'
 import { ConflictError, InvalidInputError } from '../../../../shared/errors.ts'
 import { runlogRow, TEST_LEASE_SECONDS } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
@@ -12,11 +19,15 @@ import { until } from '../../../support/waiting.ts'
 
 const files = useLocalFiles(400)
 const { harm, local, put, tombstones } = files
-const localStatus = async () => (await runlogRow(files.runs.context.database, files.run))?.storage_local_status
+const localStatus = async () =>
+  (await runlogRow(files.runs.context.database, files.run))?.storage_local_status
 
 const neverRemove = () => Promise.reject(new Error('must not be removed'))
-const forget = (copy: LocalCopy, remove: () => Promise<void> = async () => {}, context: TapeContext = files.runs.context) =>
-  forgetLocalCopy(context, copy, remove, signal)
+const forget = (
+  copy: LocalCopy,
+  remove: () => Promise<void> = async () => {},
+  context: TapeContext = files.runs.context,
+) => forgetLocalCopy(context, copy, remove, signal)
 
 async function noted(options: Parameters<typeof put>[0] = {}): Promise<LocalCopy> {
   const copy = await put(options)
@@ -44,8 +55,12 @@ describe("the DAQ's own copy", () => {
   test('of contents that are not catalogued yet is noted later; a path that is none is refused', async () => {
     const copy = await put({ onTape: false })
     expect(await noteLocalCopy(files.runs.context, { ...copy, sha256: 'f'.repeat(64) })).toBeNull()
-    await expect(noteLocalCopy(files.runs.context, { ...copy, path: 'data/run.mid' })).rejects.toThrow(InvalidInputError)
-    await expect(noteLocalCopy(files.runs.context, { ...copy, path: `/${'x'.repeat(5000)}` })).rejects.toThrow(InvalidInputError)
+    await expect(noteLocalCopy(files.runs.context, { ...copy, path: 'data/run.mid' })).rejects.toThrow(
+      InvalidInputError,
+    )
+    await expect(
+      noteLocalCopy(files.runs.context, { ...copy, path: `/${'x'.repeat(5000)}` }),
+    ).rejects.toThrow(InvalidInputError)
   })
 
   test('that somebody else removed is missing from then on, until it is seen again', async () => {
@@ -53,7 +68,11 @@ describe("the DAQ's own copy", () => {
     expect(await noteVanishedCopy(files.runs.context, { ...copy, path: '/data/other.mid.gz' })).toBe(true)
     expect(await local()).toMatchObject({ state: 'present' })
     expect(await noteVanishedCopy(files.runs.context, copy)).toBe(true)
-    expect(await local()).toMatchObject({ state: 'missing', last_error: expect.stringContaining('did not find it'), lease_owner: null })
+    expect(await local()).toMatchObject({
+      state: 'missing',
+      last_error: expect.stringContaining('did not find it'),
+      lease_owner: null,
+    })
     expect(await localStatus()).toBe(0)
     expect(await files.runs.history(files.key)).toContain('local file gone')
     await noteLocalCopy(files.runs.context, copy)
@@ -63,7 +82,10 @@ describe("the DAQ's own copy", () => {
 
   test('at which another process is just now is not called missing', async () => {
     const copy = await noted()
-    await claimReplica(files.runs.context.database, (await local()).id, ['present'], { owner: 'another', leaseSeconds: TEST_LEASE_SECONDS })
+    await claimReplica(files.runs.context.database, (await local()).id, ['present'], {
+      owner: 'another',
+      leaseSeconds: TEST_LEASE_SECONDS,
+    })
     expect(await noteVanishedCopy(files.runs.context, copy)).toBe(false)
     expect(await local()).toMatchObject({ state: 'present', lease_owner: 'another' })
   })
@@ -80,7 +102,10 @@ describe('a removal', () => {
         (await local()).state,
       )
     }
-    expect(await forget(copy, remove)).toEqual({ deleted: true, why: expect.stringContaining('was verified just now: sha256 read back') })
+    expect(await forget(copy, remove)).toEqual({
+      deleted: true,
+      why: expect.stringContaining('was verified just now: sha256 read back'),
+    })
     expect(seen).toEqual([['intended'], 'deleting'])
     const tape = await files.runs.replica(files.key, 'tape')
     expect(await tombstones()).toMatchObject([
@@ -95,20 +120,30 @@ describe('a removal', () => {
         ended_at: new Date(START + 60_000),
       },
     ])
-    expect(await local()).toMatchObject({ state: 'deleted', deleted_at: new Date(START + 60_000), lease_owner: null })
+    expect(await local()).toMatchObject({
+      state: 'deleted',
+      deleted_at: new Date(START + 60_000),
+      lease_owner: null,
+    })
     expect(await localStatus()).toBe(0)
     expect(await files.runs.history(files.key)).toContain('local file deleted')
   })
 
   test('is not done while the file was not compared, or lies elsewhere', async () => {
     const copy = await noted({ onTape: false })
-    expect(await forget(copy, neverRemove)).toMatchObject({ deleted: false, why: 'no copy on tape was asked for yet' })
+    expect(await forget(copy, neverRemove)).toMatchObject({
+      deleted: false,
+      why: 'no copy on tape was asked for yet',
+    })
     await files.runs.put(files.key, { reopen: true })
     for (const other of [
       { ...copy, host: 'daq-2' },
       { ...copy, path: '/data/other.mid.gz' },
     ])
-      expect(await forget(other, neverRemove)).toMatchObject({ deleted: false, why: expect.stringContaining('not told of this file') })
+      expect(await forget(other, neverRemove)).toMatchObject({
+        deleted: false,
+        why: expect.stringContaining('not told of this file'),
+      })
     expect(await tombstones()).toEqual([])
     expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
   })
@@ -118,17 +153,20 @@ describe('a removal', () => {
     ['removeTape', 'it is not there', 'missing', 'present'],
     ['removeObject', 'it is not there', 'on-media', 'missing'],
     ['replaceObject', 'another object than the one that was catalogued', 'on-media', 'present'],
-  ] as const)('is not done after %s, whatever the catalogue believes, and what is bad is written down', async (how, why, tape, cloud) => {
-    const copy = await noted()
-    await harm[how](copy)
-    expect(await forget(copy, neverRemove)).toEqual({ deleted: false, why: expect.stringContaining(why) })
-    expect(await tombstones()).toEqual([])
-    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
-    expect([(await files.runs.replica(files.key, 'tape')).state, (await files.runs.replica(files.key, 'cloud')).state]).toEqual([
-      tape,
-      cloud,
-    ])
-  })
+  ] as const)(
+    'is not done after %s, whatever the catalogue believes, and what is bad is written down',
+    async (how, why, tape, cloud) => {
+      const copy = await noted()
+      await harm[how](copy)
+      expect(await forget(copy, neverRemove)).toEqual({ deleted: false, why: expect.stringContaining(why) })
+      expect(await tombstones()).toEqual([])
+      expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+      expect([
+        (await files.runs.replica(files.key, 'tape')).state,
+        (await files.runs.replica(files.key, 'cloud')).state,
+      ]).toEqual([tape, cloud])
+    },
+  )
 
   test('is not done where no tape endpoint is configured, nor from a disk buffer, nor while the tape does not answer', async () => {
     const copy = await noted()
@@ -137,7 +175,10 @@ describe('a removal', () => {
       why: expect.stringContaining('no tape endpoint is configured here'),
     })
     files.runs.tape.onMedia = false
-    expect(await forget(copy, neverRemove)).toMatchObject({ deleted: false, why: expect.stringContaining('disk buffer only') })
+    expect(await forget(copy, neverRemove)).toMatchObject({
+      deleted: false,
+      why: expect.stringContaining('disk buffer only'),
+    })
     files.runs.tape.fault = 'down'
     await expect(forget(copy, neverRemove)).rejects.toThrow('does not answer')
     expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
@@ -163,7 +204,8 @@ describe('a removal', () => {
           owner: 'the cleaner',
           leaseSeconds: TEST_LEASE_SECONDS,
         })
-        if (claim !== null) await endClaim(files.runs.context.database, claim, { change: { state: 'deleting' } }, new Date())
+        if (claim !== null)
+          await endClaim(files.runs.context.database, claim, { change: { state: 'deleting' } }, new Date())
         return await tape.look(...about)
       },
     }
@@ -178,7 +220,11 @@ describe('a removal', () => {
   test('that fails leaves the copy present, and its tombstone withdrawn', async () => {
     const copy = await noted()
     await expect(forget(copy, () => Promise.reject(new Error('EACCES')))).rejects.toThrow('EACCES')
-    expect(await local()).toMatchObject({ state: 'present', last_error: 'the file could not be removed', lease_owner: null })
+    expect(await local()).toMatchObject({
+      state: 'present',
+      last_error: 'the file could not be removed',
+      lease_owner: null,
+    })
     expect(await tombstones()).toMatchObject([{ state: 'withdrawn' }])
     expect(await localStatus()).toBe(1)
   })
@@ -193,7 +239,8 @@ describe('a removal', () => {
     expect(removals).toBe(1)
     const others = results.filter((result) => result.status === 'rejected' || !result.value.deleted)
     expect(others).toHaveLength(2)
-    for (const result of others) if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(ConflictError)
+    for (const result of others)
+      if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(ConflictError)
   })
 
   test.each([
@@ -206,7 +253,9 @@ describe('a removal', () => {
       forget(copy, () => new Promise<void>(() => {})).catch(() => {})
       await until(async () => (await local()).state === 'deleting')
       const settle = (answer: boolean | null) =>
-        endInterruptedForgetting(files.runs.context, 'daq-1', async (path) => (path === copy.path ? answer : false))
+        endInterruptedForgetting(files.runs.context, 'daq-1', async (path) =>
+          path === copy.path ? answer : false,
+        )
       expect(await settle(there)).toBe(0) // the lease of the process that died
       expect(await noteLocalCopy(files.runs.context, copy)).toBe((await local()).id)
       expect((await local()).state).toBe('deleting')

@@ -3,7 +3,11 @@ import type { TapeContext } from '../../../../shared/context.ts'
 import { endInterruptedForgetting } from '../../../../shared/copies/delete/forget-local-copy.ts'
 import type { LocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
 import { noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
-import { endForgottenPermissions, endPermission, permitDeletion } from '../../../../shared/copies/delete/permit-deletion.ts'
+import {
+  endForgottenPermissions,
+  endPermission,
+  permitDeletion,
+} from '../../../../shared/copies/delete/permit-deletion.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import type { TapeDriver } from '../../../../shared/tape/driver.ts'
 import { beginCall } from '../../../never-lost/call.ts'
@@ -14,7 +18,8 @@ import { useLocalFiles } from '../../../support/copies/local-files.ts'
 const files = useLocalFiles(500)
 const { harm, local, put, tombstones } = files
 
-const ask = (copy: LocalCopy, context: TapeContext = files.runs.context) => permitDeletion(context, copy, signal)
+const ask = (copy: LocalCopy, context: TapeContext = files.runs.context) =>
+  permitDeletion(context, copy, signal)
 async function permitted(copy: LocalCopy): Promise<number> {
   const answer = await ask(copy)
   if (answer.is !== 'permitted') throw new Error(answer.why)
@@ -44,15 +49,25 @@ describe('a permission to remove a file', () => {
     ] as const) {
       const answer = await ask(copy)
       const open = (await tombstones()).at(-1)
-      expect(answer).toEqual({ is: 'permitted', id: open?.id, why: expect.stringContaining('verified just now'), validSeconds: 60 })
-      expect(open).toMatchObject({ state: 'intended', survivor_url: (await files.runs.replica(files.key, 'tape')).url })
+      expect(answer).toEqual({
+        is: 'permitted',
+        id: open?.id,
+        why: expect.stringContaining('verified just now'),
+        validSeconds: 60,
+      })
+      expect(open).toMatchObject({
+        state: 'intended',
+        survivor_url: (await files.runs.replica(files.key, 'tape')).url,
+      })
       expect(await local()).toMatchObject({ state: 'deleting' })
       expect(await tell(copy, open?.id ?? 0, gone)).toBe(end)
       expect(await local()).toMatchObject({ state, lease_owner: null })
       expect((await tombstones()).at(-1)).toMatchObject({ state: end })
       await files.runs.context.database.deleteFrom('tombstones').execute()
     }
-    expect(await files.runs.history(files.key)).toEqual(expect.arrayContaining(['deletion withdrawn', 'local file deleted']))
+    expect(await files.runs.history(files.key)).toEqual(
+      expect.arrayContaining(['deletion withdrawn', 'local file deleted']),
+    )
   })
 
   test.each([
@@ -76,14 +91,20 @@ describe('a permission to remove a file', () => {
       is: 'refused',
       why: expect.stringContaining('no tape endpoint is configured here'),
     })
-    expect(await ask({ ...copy, sha256: 'f'.repeat(64) })).toMatchObject({ is: 'refused', why: expect.stringContaining('not catalogued') })
+    expect(await ask({ ...copy, sha256: 'f'.repeat(64) })).toMatchObject({
+      is: 'refused',
+      why: expect.stringContaining('not catalogued'),
+    })
     expect(await tombstones()).toEqual([])
   })
 
   test('is not given when the object went while the tape was read', async () => {
     const copy = await put()
     const context = whileLooking(async () => harm.removeObject(copy))
-    expect(await ask(copy, context)).toEqual({ is: 'refused', why: expect.stringContaining('it is not there') })
+    expect(await ask(copy, context)).toEqual({
+      is: 'refused',
+      why: expect.stringContaining('it is not there'),
+    })
     expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
     expect(await tombstones()).toEqual([])
   })
@@ -100,7 +121,10 @@ describe('a permission to remove a file', () => {
     })
     const earlier = ask(copy, slow)
     await reached.promise
-    expect(await ask(copy)).toEqual({ is: 'refused', why: 'another process is at work on this file just now' })
+    expect(await ask(copy)).toEqual({
+      is: 'refused',
+      why: 'another process is at work on this file just now',
+    })
     await files.endLeases()
     expect(await permitted(copy)).toBe(id)
     hung.resolve()
@@ -126,7 +150,11 @@ describe('a permission to remove a file', () => {
     expect(await endForgottenPermissions(files.runs.context)).toBe(0)
     files.runs.time += 2 * 3_600_000
     expect(await endForgottenPermissions(files.runs.context)).toBe(1)
-    expect(await local()).toMatchObject({ state: 'missing', lease_owner: null, last_error: expect.stringContaining('nobody said') })
+    expect(await local()).toMatchObject({
+      state: 'missing',
+      lease_owner: null,
+      last_error: expect.stringContaining('nobody said'),
+    })
     expect(await tombstones()).toMatchObject([{ state: 'withdrawn' }])
     expect(await permitted(copy)).toBeGreaterThan(0)
   })
@@ -152,7 +180,9 @@ describe('a permission to remove a file', () => {
         return await tape.look(about[0], about[1], signal)
       },
     }
-    await expect(permitDeletion({ ...files.runs.context, tape: slow }, copy, stop.signal)).rejects.toThrow('25 seconds are over')
+    await expect(permitDeletion({ ...files.runs.context, tape: slow }, copy, stop.signal)).rejects.toThrow(
+      '25 seconds are over',
+    )
     expect(await tombstones()).toEqual([])
     expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
   })
@@ -164,7 +194,9 @@ describe('a permission to remove a file', () => {
     expect(await permitted(copy)).toBe(id)
     await files.endLeases()
     expect(await permitted(copy)).toBe(id)
-    expect(await tombstones()).toMatchObject([{ id, state: 'intended', survivor_verified_at: new Date(files.runs.time) }])
+    expect(await tombstones()).toMatchObject([
+      { id, state: 'intended', survivor_verified_at: new Date(files.runs.time) },
+    ])
     expect(await tell(copy, id, true)).toBe('deleted')
   })
 
@@ -175,7 +207,9 @@ describe('a permission to remove a file', () => {
     expect(await tell(copy, id, true)).toBe('deleted')
     expect(await tell(copy, id, false)).toBe('deleted')
     expect(await local()).toMatchObject({ state: 'deleted' })
-    expect((await files.runs.history(files.key)).filter((what) => what === 'local file deleted')).toHaveLength(1)
+    expect(
+      (await files.runs.history(files.key)).filter((what) => what === 'local file deleted'),
+    ).toHaveLength(1)
   })
 
   test('is only of the machine and the object that it was given for', async () => {
@@ -190,7 +224,11 @@ describe('a permission to remove a file', () => {
     expect(await tell(copy, id + 1000, true)).toBeNull()
     expect(await tombstones()).toMatchObject([{ state: 'intended' }])
     // Nor is that of a deletion from the store.
-    await files.runs.context.database.updateTable('replicas').set({ kind: 'cloud' }).where('kind', '=', 'local').execute()
+    await files.runs.context.database
+      .updateTable('replicas')
+      .set({ kind: 'cloud' })
+      .where('kind', '=', 'local')
+      .execute()
     expect(await tell(copy, id, true)).toBeNull()
   })
 

@@ -17,15 +17,25 @@ beforeEach(async () => {
   key = `LNGS/run00${run}.mid.gz`
   runs.time = START
   Object.assign(runs.tape, { fault: null, onMedia: true })
-  for (const table of ['tombstones', 'replicas'] as const) await runs.context.database.deleteFrom(table).execute()
+  for (const table of ['tombstones', 'replicas'] as const)
+    await runs.context.database.deleteFrom(table).execute()
 })
 
 const set = (kind: 'cloud' | 'tape', values: string) =>
-  sql`UPDATE replicas SET ${sql.raw(values)} WHERE object_key = ${key} AND kind = ${kind}`.execute(runs.context.database)
+  sql`UPDATE replicas SET ${sql.raw(values)} WHERE object_key = ${key} AND kind = ${kind}`.execute(
+    runs.context.database,
+  )
 
 async function put(options: { readonly onTape?: boolean; readonly body?: string } = {}): Promise<LocalCopy> {
   const { object, sha256 } = await runs.put(key, options)
-  return { bucket: object.bucket, key, sha256, sizeBytes: object.sizeBytes, host: 'daq-1', path: `/data/run ${run}.mid.gz` }
+  return {
+    bucket: object.bucket,
+    key,
+    sha256,
+    sizeBytes: object.sizeBytes,
+    host: 'daq-1',
+    path: `/data/run ${run}.mid.gz`,
+  }
 }
 
 describe('a file of the DAQ', () => {
@@ -57,14 +67,25 @@ describe('a file of the DAQ', () => {
   ] as const)('is not safe while of the copies that of the %s has %s', async (kind, values, why) => {
     const copy = await put()
     await set(kind, values)
-    expect(await safetyOf(runs.context, copy)).toMatchObject({ safe: false, why: expect.stringContaining(why) })
+    expect(await safetyOf(runs.context, copy)).toMatchObject({
+      safe: false,
+      why: expect.stringContaining(why),
+    })
   })
 
   test('is not safe before it is catalogued, before its copy on tape is asked for, or when other contents are meant', async () => {
     const copy = await put({ onTape: false })
-    expect(await safetyOf(runs.context, copy)).toMatchObject({ safe: false, why: 'no copy on tape was asked for yet', tape: [] })
+    expect(await safetyOf(runs.context, copy)).toMatchObject({
+      safe: false,
+      why: 'no copy on tape was asked for yet',
+      tape: [],
+    })
     const other = { ...copy, sha256: 'f'.repeat(64) }
-    expect(await safetyOf(runs.context, other)).toMatchObject({ safe: false, why: expect.stringContaining('not catalogued'), cloud: null })
+    expect(await safetyOf(runs.context, other)).toMatchObject({
+      safe: false,
+      why: expect.stringContaining('not catalogued'),
+      cloud: null,
+    })
     const shorter = await safetyOf(runs.context, { ...copy, sizeBytes: copy.sizeBytes - 1 })
     expect(shorter).toMatchObject({ safe: false, why: expect.stringContaining('bytes') })
     await sql`DELETE FROM replicas`.execute(runs.context.database)

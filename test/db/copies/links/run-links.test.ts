@@ -10,7 +10,15 @@ import { LONGEST_LINK_SECONDS } from '../../../../shared/storage/links.ts'
 import { TEST_LEASE_SECONDS } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
 import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
-import { deleteFromStore, makeRun, onlyOnTape, putOnTape, replicaOf, setState, type TestRun } from '../../../support/recalled-runs.ts'
+import {
+  deleteFromStore,
+  makeRun,
+  onlyOnTape,
+  putOnTape,
+  replicaOf,
+  setState,
+  type TestRun,
+} from '../../../support/recalled-runs.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 import { LONGEST_WAIT_MS } from '../../../support/waiting.ts'
 
@@ -59,7 +67,13 @@ describe('a file in the store', () => {
     const before = Date.now()
     const link = await only()
     const after = Date.now()
-    expect(link).toMatchObject({ kind: 'link', fileName: run.key.slice(5), sizeBytes: 3000, md5: run.md5, adler32: run.adler32 })
+    expect(link).toMatchObject({
+      kind: 'link',
+      fileName: run.key.slice(5),
+      sizeBytes: 3000,
+      md5: run.md5,
+      adler32: run.adler32,
+    })
     const expiresAt = link.kind === 'link' ? link.expiresAt.getTime() : 0
     expect(expiresAt - before).toBeGreaterThanOrEqual(59_000)
     expect(expiresAt).toBeLessThanOrEqual(after + 60_000)
@@ -88,7 +102,10 @@ describe('a file in the store', () => {
   test('that was written over has none until the new contents are catalogued', async () => {
     const run = await makeRun(here, number)
     await context.put(run.key, 'x'.repeat(3000))
-    expect(await only()).toMatchObject({ kind: 'unavailable', why: expect.stringContaining('something else under its key') })
+    expect(await only()).toMatchObject({
+      kind: 'unavailable',
+      why: expect.stringContaining('something else under its key'),
+    })
   })
 
   test('with bytes appended has none either', async () => {
@@ -111,7 +128,11 @@ describe('a file that is only on tape', () => {
     expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'requested', md5: run.md5 })
     const { id = 0 } = (await replicaOf(here, run, 'recall')) ?? {}
     await advanceRecall(here, id, signal, here.log)
-    expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'staging', requestedAt: expect.any(Date) })
+    expect(await only({ recall })).toMatchObject({
+      kind: 'recalling',
+      state: 'staging',
+      requestedAt: expect.any(Date),
+    })
     await advanceRecall({ ...here, now: () => new Date(Date.now() + 600_000) }, id, signal, here.log)
     // Before the store's notification was worked on.
     const answer = await fetched(await only())
@@ -148,9 +169,16 @@ describe('a file that is only on tape', () => {
     const { files } = await requestRecall(here, { runNumber: number }, recall, new Date(), signal)
     await context.put(run.key, 'other contents')
     await advanceRecall(here, files[0]?.replicaId ?? 0, signal, here.log)
-    await context.database.deleteFrom('replicas').where('kind', '=', 'cloud').where('sha256', '=', run.sha256).execute()
+    await context.database
+      .deleteFrom('replicas')
+      .where('kind', '=', 'cloud')
+      .where('sha256', '=', run.sha256)
+      .execute()
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: run.key }))
-    expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringContaining('the last recall failed: the store holds other') })
+    expect(await only()).toMatchObject({
+      kind: 'on-tape',
+      how: expect.stringContaining('the last recall failed: the store holds other'),
+    })
   })
 })
 
@@ -172,7 +200,10 @@ describe('a file that vanished from the store behind our back', () => {
     expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'missing', lease_owner: null })
     expect(await alerts()).toEqual([['copy-missing', 'error']])
     const checkedAt = (await replicaOf(here, run, 'cloud'))?.checked_at
-    expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringContaining('the store has lost it') })
+    expect(await only()).toMatchObject({
+      kind: 'on-tape',
+      how: expect.stringContaining('the store has lost it'),
+    })
     expect((await replicaOf(here, run, 'cloud'))?.checked_at).toEqual(checkedAt)
     expect(await alerts()).toEqual([])
     expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'requested' })
@@ -181,7 +212,10 @@ describe('a file that vanished from the store behind our back', () => {
   test('and is nowhere else is told so, and somebody is called', async () => {
     const run = await makeRun(here, number)
     await vanish(run)
-    expect(await only()).toMatchObject({ kind: 'unavailable', why: expect.stringMatching(/the store has lost it: .*never copied to tape/) })
+    expect(await only()).toMatchObject({
+      kind: 'unavailable',
+      why: expect.stringMatching(/the store has lost it: .*never copied to tape/),
+    })
     expect(await alerts()).toEqual([['last-copy-in-danger', 'page']])
   })
 
@@ -198,7 +232,10 @@ describe('a file that vanished from the store behind our back', () => {
     await putOnTape(here, tape, run)
     const cloud = await replicaOf(here, run, 'cloud')
     // The cleaner holds it, and has not written down yet that it deletes.
-    await claimReplica(context.database, cloud?.id ?? 0, ['present'], { owner: 'cleaner', leaseSeconds: TEST_LEASE_SECONDS })
+    await claimReplica(context.database, cloud?.id ?? 0, ['present'], {
+      owner: 'cleaner',
+      leaseSeconds: TEST_LEASE_SECONDS,
+    })
     await vanish(run)
     expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringMatching(/^it is only on tape/) })
     expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'present', lease_owner: 'cleaner' })
@@ -220,10 +257,12 @@ describe('a file that vanished from the store behind our back', () => {
   })
 
   test('of many is looked for as long as an answer may take, and the others are told as before', async () => {
-    const key = (subrun: number) => `LNGS/run${String(number).padStart(5, '0')}sub${String(subrun).padStart(6, '0')}.mid.gz`
+    const key = (subrun: number) =>
+      `LNGS/run${String(number).padStart(5, '0')}sub${String(subrun).padStart(6, '0')}.mid.gz`
     const keys = Array.from({ length: 20 }, (_, subrun) => key(subrun))
     for (const [subrun, name] of keys.entries()) await here.putRun(name, `subrun ${subrun} of ${number}`)
-    for (const name of keys) await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: name }))
+    for (const name of keys)
+      await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: name }))
     // The time for it is over once five were found to be lost.
     const clock = vi.spyOn(performance, 'now').mockReturnValue(1000)
     let lost = 0
@@ -232,7 +271,9 @@ describe('a file that vanished from the store behind our back', () => {
     }
     const log = createLogger({ function: 'test', level: 'info', destination: { write } })
     const found = await links({}, { ...here, log })
-    const isLost = found.map((link) => link.kind === 'unavailable' && link.why.startsWith('the store has lost it'))
+    const isLost = found.map(
+      (link) => link.kind === 'unavailable' && link.why.startsWith('the store has lost it'),
+    )
     expect(isLost).toEqual([...Array(5).fill(true), ...Array(15).fill(false)])
     expect(found.every((link) => link.kind === 'unavailable')).toBe(true)
     await context.drain('alerts')
@@ -243,13 +284,17 @@ describe('a file that can be had nowhere', () => {
   test('says what is known of it, and a recall does not pretend otherwise', async () => {
     const run = await makeRun(here, number)
     await deleteFromStore(here, run)
-    expect(await only({ recall })).toMatchObject({ kind: 'unavailable', why: expect.stringContaining('never copied to tape') })
+    expect(await only({ recall })).toMatchObject({
+      kind: 'unavailable',
+      why: expect.stringContaining('never copied to tape'),
+    })
   })
 })
 
 test('of a run in several files each says where it is', async () => {
   const { randomBytes } = await import('node:crypto')
-  const key = (subrun: number) => `LNGS/run${String(number).padStart(5, '0')}sub${String(subrun).padStart(6, '0')}.mid.gz`
+  const key = (subrun: number) =>
+    `LNGS/run${String(number).padStart(5, '0')}sub${String(subrun).padStart(6, '0')}.mid.gz`
   for (const subrun of [1, 0]) await here.putRun(key(subrun), randomBytes(100 + subrun))
   expect((await links()).map((link) => [link.kind, link.fileName, link.sizeBytes])).toEqual([
     ['link', key(0).slice(5), 100],

@@ -1,16 +1,31 @@
-/** What the tape endpoint has staged for a recall is kept while it is needed, and let go when the recall is over. */
+/**
+ * What the tape endpoint has staged for a recall is kept while it is needed, and let go when the recall is
+ * over.
+ */
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { findReplica } from '../../../../shared/catalogue/replicas.ts'
 import { advanceRecall } from '../../../../shared/copies/recall/recall.ts'
-import { onlineReference, stageReferenceOf, uploadIdOf, uploadReference } from '../../../../shared/copies/recall/reference.ts'
+import {
+  onlineReference,
+  stageReferenceOf,
+  uploadIdOf,
+  uploadReference,
+} from '../../../../shared/copies/recall/reference.ts'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import type { Replica } from '../../../../shared/database/replica-schema.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import { listUploads } from '../../../../shared/storage/multipart.ts'
 import { signal } from '../../../support/context.ts'
 import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
-import { bytesInStore, deleteFromStore, makeRun, onlyOnTape, putOnTape, type TestRun } from '../../../support/recalled-runs.ts'
+import {
+  bytesInStore,
+  deleteFromStore,
+  makeRun,
+  onlyOnTape,
+  putOnTape,
+  type TestRun,
+} from '../../../support/recalled-runs.ts'
 import { recordingLog } from '../../../support/runtime/recording-log.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
@@ -37,7 +52,13 @@ beforeEach(async () => {
 })
 
 const ask = async (tag = 'LNGS'): Promise<number> => {
-  const { files } = await requestRecall(here, { runNumber: number, tag }, { days: 7, requestedBy: 'a shifter' }, here.now(), signal)
+  const { files } = await requestRecall(
+    here,
+    { runNumber: number, tag },
+    { days: 7, requestedBy: 'a shifter' },
+    here.now(),
+    signal,
+  )
   return files[0]?.replicaId ?? 0
 }
 const advance = (id: number, until = signal) => advanceRecall(here, id, until, here.log)
@@ -50,7 +71,12 @@ const row = async (id: number): Promise<Replica> => {
 const dieAt = (id: number, reference: string) =>
   context.database
     .updateTable('replicas')
-    .set({ state: 'copying', reference, lease_owner: 'dead', lease_until: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND` })
+    .set({
+      state: 'copying',
+      reference,
+      lease_owner: 'dead',
+      lease_until: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`,
+    })
     .where('id', '=', id)
     .execute()
 const next = async (id: number) => {
@@ -102,7 +128,11 @@ describe('what was staged', () => {
     await ask()
     tape.meanwhile = async () => {}
     expect(await advance(id)).toBe('present')
-    expect(tape.asked.filter((what) => what.startsWith('stage'))).toEqual(['stage anew', 'stage request-1', 'stage request-1'])
+    expect(tape.asked.filter((what) => what.startsWith('stage'))).toEqual([
+      'stage anew',
+      'stage request-1',
+      'stage request-1',
+    ])
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])
   })
 
@@ -138,7 +168,9 @@ describe('what was staged', () => {
     const { log, lines } = recordingLog()
     const id = await ask()
     expect(await advanceRecall(here, id, signal, log)).toBe('present')
-    expect(lines).toContainEqual(expect.objectContaining({ event: 'recall-not-released', level: 'warn', run: number }))
+    expect(lines).toContainEqual(
+      expect.objectContaining({ event: 'recall-not-released', level: 'warn', run: number }),
+    )
     expect(await row(id)).toMatchObject({ state: 'present', last_error: null, lease_owner: null })
     expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
     expect(await context.drain('alerts')).toEqual([])
@@ -148,7 +180,8 @@ describe('what was staged', () => {
     const run = await onlyOnTape(here, tape, number)
     const id = await ask()
     const taken = { lease_owner: 'another', lease_until: new Date(Date.now() + HOUR) }
-    tape.meanwhile = async () => void (await context.database.updateTable('replicas').set(taken).where('id', '=', id).execute())
+    tape.meanwhile = async () =>
+      void (await context.database.updateTable('replicas').set(taken).where('id', '=', id).execute())
     expect(await advance(id)).toBe('busy')
     expect(tape.released).toEqual([])
     tape.meanwhile = async () => {}

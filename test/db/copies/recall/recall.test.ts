@@ -49,7 +49,11 @@ beforeEach(async () => {
   tape = recallTape()
   clockMs = Date.now()
   here = { ...context, tape, now: () => new Date(clockMs) }
-  await context.database.updateTable('replicas').set({ state: 'expired', lease_until: null }).where('kind', '=', 'recall').execute()
+  await context.database
+    .updateTable('replicas')
+    .set({ state: 'expired', lease_until: null })
+    .where('kind', '=', 'recall')
+    .execute()
   await context.drain('alerts')
   await context.drain('recall-requests')
 })
@@ -66,16 +70,25 @@ const row = async (id: number): Promise<Replica> => {
 const allAlerts = () => context.drain('alerts')
 const alerts = async () => (await allAlerts()).filter((alert) => alert.rule === 'recall-failed')
 const historyOf = async (run: TestRun) =>
-  (await context.database.selectFrom('run_history').select('what').where('run_id', '=', run.runId).execute()).map(({ what }) => what)
+  (
+    await context.database.selectFrom('run_history').select('what').where('run_id', '=', run.runId).execute()
+  ).map(({ what }) => what)
 /** As a killed function leaves it, its lease over. */
 const dieAt = (id: number, change: Partial<Replica>) =>
   context.database
     .updateTable('replicas')
-    .set({ state: 'copying', lease_owner: 'dead', lease_until: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`, ...change })
+    .set({
+      state: 'copying',
+      lease_owner: 'dead',
+      lease_until: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`,
+      ...change,
+    })
     .where('id', '=', id)
     .execute()
 const leftovers = async (key: string) => ({
-  temporary: (await listObjects(context.s3, { bucket: context.bucket, prefix: 'TMP/', startAfter: null }, signal)).objects.length,
+  temporary: (
+    await listObjects(context.s3, { bucket: context.bucket, prefix: 'TMP/', startAfter: null }, signal)
+  ).objects.length,
   uploads: (await listUploads(context.s3, { bucket: context.bucket, key }, signal)).length,
 })
 const NOTHING_LEFT = { temporary: 0, uploads: 0 }
@@ -94,14 +107,24 @@ describe('a run that was deleted from the store', () => {
     expect(await advance(id)).toBe('present')
     expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
     const recall = await row(id)
-    expect(recall).toMatchObject({ state: 'present', lease_owner: null, last_error: null, verified_at: expect.any(Date) })
+    expect(recall).toMatchObject({
+      state: 'present',
+      lease_owner: null,
+      last_error: null,
+      verified_at: expect.any(Date),
+    })
     // Seven days in the store, not seven days from when it was asked for.
     expect(recall.expires_at?.getTime()).toBe(clockMs + 7 * DAY)
-    expect(await historyOf(run)).toEqual(expect.arrayContaining(['asked back from tape', 'back in the store']))
+    expect(await historyOf(run)).toEqual(
+      expect.arrayContaining(['asked back from tape', 'back in the store']),
+    )
     expect(tape.asked.filter((what) => what !== 'stage anew')).toEqual([sends ? 'send' : 'read'])
     expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
     const object = await describeObject(context.s3, { bucket: context.bucket, key: run.key }, signal)
-    expect(object?.stated).toContainEqual({ by: 'uploader', digests: { md5: run.md5, sha256: run.sha256, adler32: run.adler32 } })
+    expect(object?.stated).toContainEqual({
+      by: 'uploader',
+      digests: { md5: run.md5, sha256: run.sha256, adler32: run.adler32 },
+    })
   })
 
   test.each([
@@ -111,16 +134,36 @@ describe('a run that was deleted from the store', () => {
     const key = `LNGS/run${String(number).padStart(5, '0')}.mid.gz`
     const bytes = await runFileBytes({ runNumber: number, camera: 32, events: 12, digitizers: false })
     expect(await processArrival(here, await context.put(key, bytes), signal, here.log)).toBe('catalogued')
-    const file = await context.database.selectFrom('run_files').selectAll().where('object_key', '=', key).executeTakeFirstOrThrow()
-    const run = { ...file, object: {}, runNumber: number, tag: 'LNGS', key, runId: file.run_id, bytes } as unknown as TestRun
+    const file = await context.database
+      .selectFrom('run_files')
+      .selectAll()
+      .where('object_key', '=', key)
+      .executeTakeFirstOrThrow()
+    const run = {
+      ...file,
+      object: {},
+      runNumber: number,
+      tag: 'LNGS',
+      key,
+      runId: file.run_id,
+      bytes,
+    } as unknown as TestRun
     await putOnTape(here, tape, run)
     await deleteFromStore(here, run)
-    expect(await runlogRow(context.database, number)).toMatchObject({ storage_cloud_status: 2, storage_tape_status: 1 })
+    expect(await runlogRow(context.database, number)).toMatchObject({
+      storage_cloud_status: 2,
+      storage_tape_status: 1,
+    })
     tape.sends = sends
     expect(await advance(await askOne())).toBe('present')
-    expect(await processArrival(here, arrivalOf(context.bucket, key, null), signal, here.log)).toBe('catalogued')
+    expect(await processArrival(here, arrivalOf(context.bucket, key, null), signal, here.log)).toBe(
+      'catalogued',
+    )
     expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'present' })
-    expect(await runlogRow(context.database, number)).toMatchObject({ storage_cloud_status: 1, file_checksum: run.md5 })
+    expect(await runlogRow(context.database, number)).toMatchObject({
+      storage_cloud_status: 1,
+      file_checksum: run.md5,
+    })
   })
 
   test('comes back from a folder too', async () => {
@@ -191,13 +234,21 @@ describe('staging', () => {
       clockMs = (await row(id)).next_attempt_at?.getTime() ?? clockMs
     }
     expect(clockMs).toBe((await row(id)).requested_at.getTime() + context.config.CYGNET_RECALL_HOURS * HOUR)
-    expect(await row(id)).toMatchObject({ state: 'failed', next_attempt_at: null, last_error: expect.stringContaining('in time') })
-    expect(await alerts()).toEqual([expect.objectContaining({ severity: 'error', runNumber: number, key: run.key })])
+    expect(await row(id)).toMatchObject({
+      state: 'failed',
+      next_attempt_at: null,
+      last_error: expect.stringContaining('in time'),
+    })
+    expect(await alerts()).toEqual([
+      expect.objectContaining({ severity: 'error', runNumber: number, key: run.key }),
+    ])
     expect(await advance(id)).toBe('failed')
     tape.looksUntilOnline = 0
     clockMs += HOUR
     expect((await ask()).files[0]).toMatchObject({ replicaId: id, state: 'requested', alreadyThere: false })
-    expect(await context.drain('recall-requests')).toContainEqual(expect.objectContaining({ request: `recall:${id}:2` }))
+    expect(await context.drain('recall-requests')).toContainEqual(
+      expect.objectContaining({ request: `recall:${id}:2` }),
+    )
     expect(await advance(id)).toBe('present')
     expect((await row(id)).expires_at?.getTime()).toBe(clockMs + 7 * DAY)
   })
@@ -208,7 +259,10 @@ describe('staging', () => {
     tape.stage = () => Promise.reject(new InvalidInputError('the endpoint says that it is lost'))
     const id = await askOne()
     expect(await advance(id)).toBe('failed')
-    expect(await row(id)).toMatchObject({ next_attempt_at: null, last_error: 'the endpoint says that it is lost' })
+    expect(await row(id)).toMatchObject({
+      next_attempt_at: null,
+      last_error: 'the endpoint says that it is lost',
+    })
     expect(await alerts()).toHaveLength(1)
   })
 })
@@ -219,7 +273,10 @@ describe('nothing in the store is overwritten', () => {
     await context.put(run.key, 'another run of the same number')
     const id = await askOne()
     expect(await advance(id)).toBe('failed')
-    expect(await row(id)).toMatchObject({ next_attempt_at: null, last_error: expect.stringContaining('other contents under') })
+    expect(await row(id)).toMatchObject({
+      next_attempt_at: null,
+      last_error: expect.stringContaining('other contents under'),
+    })
     expect(String(await bytesInStore(here, run.key))).toBe('another run of the same number')
     expect(tape.asked).toEqual([])
     expect(await alerts()).toHaveLength(1)
@@ -259,35 +316,47 @@ describe('wrong bytes', () => {
     ['too many', false, 3000, (bytes: Uint8Array) => Buffer.concat([bytes, bytes])],
     ['flipped, sent by the endpoint', true, 3000, flipped],
     ['cut, sent by the endpoint', true, 3000, (bytes: Uint8Array) => bytes.subarray(0, 2000)],
-  ])('never get under the key, and are told when they come again and again: %s', async (_, sends, sizeBytes, damage) => {
-    const run = await onlyOnTape(here, tape, number, sizeBytes)
-    tape.sends = sends
-    tape.damage = damage
-    const id = await askOne()
-    for (const attempts of [1, 2, 3]) {
-      expect(await advance(id)).toBe('failed')
-      expect(await bytesInStore(here, run.key)).toBeNull()
-      const recall = await row(id)
-      expect(recall.attempts).toBe(attempts)
-      expect(recall.next_attempt_at === null).toBe(attempts === 3)
-      // Damage on the way passes: until the end nothing is said of the copy.
-      expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: attempts === 3 ? 'suspicious' : 'on-media', lease_owner: null })
-      clockMs = recall.next_attempt_at?.getTime() ?? clockMs
-    }
-    const told = await allAlerts()
-    expect(told).toContainEqual(
-      expect.objectContaining({ rule: 'recall-failed', summary: expect.stringContaining('the tape endpoint gives') }),
-    )
-    expect(told).toContainEqual(expect.objectContaining({ rule: 'last-copy-in-danger', severity: 'page' }))
-    expect(told).toHaveLength(2)
-    expect(await runlogRow(context.database, number)).toMatchObject({ storage_cloud_status: 2, storage_tape_status: -2 })
-    expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
-    expect(tape.released).toEqual([expect.stringContaining(run.key)])
-    await expect(ask()).rejects.toMatchObject({
-      name: 'InvalidInputError',
-      message: expect.stringContaining('its copy on tape is suspicious'),
-    })
-  })
+  ])(
+    'never get under the key, and are told when they come again and again: %s',
+    async (_, sends, sizeBytes, damage) => {
+      const run = await onlyOnTape(here, tape, number, sizeBytes)
+      tape.sends = sends
+      tape.damage = damage
+      const id = await askOne()
+      for (const attempts of [1, 2, 3]) {
+        expect(await advance(id)).toBe('failed')
+        expect(await bytesInStore(here, run.key)).toBeNull()
+        const recall = await row(id)
+        expect(recall.attempts).toBe(attempts)
+        expect(recall.next_attempt_at === null).toBe(attempts === 3)
+        // Damage on the way passes: until the end nothing is said of the copy.
+        expect(await replicaOf(here, run, 'tape')).toMatchObject({
+          state: attempts === 3 ? 'suspicious' : 'on-media',
+          lease_owner: null,
+        })
+        clockMs = recall.next_attempt_at?.getTime() ?? clockMs
+      }
+      const told = await allAlerts()
+      expect(told).toContainEqual(
+        expect.objectContaining({
+          rule: 'recall-failed',
+          summary: expect.stringContaining('the tape endpoint gives'),
+        }),
+      )
+      expect(told).toContainEqual(expect.objectContaining({ rule: 'last-copy-in-danger', severity: 'page' }))
+      expect(told).toHaveLength(2)
+      expect(await runlogRow(context.database, number)).toMatchObject({
+        storage_cloud_status: 2,
+        storage_tape_status: -2,
+      })
+      expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
+      expect(tape.released).toEqual([expect.stringContaining(run.key)])
+      await expect(ask()).rejects.toMatchObject({
+        name: 'InvalidInputError',
+        message: expect.stringContaining('its copy on tape is suspicious'),
+      })
+    },
+  )
 
   test('that only the way to us has do not speak against the copy: it is read again, and is right', async () => {
     const run = await onlyOnTape(here, tape, number)
@@ -303,7 +372,11 @@ describe('wrong bytes', () => {
       clockMs = (await row(id)).next_attempt_at?.getTime() ?? clockMs
     }
     expect(await row(id)).toMatchObject({ state: 'failed', next_attempt_at: null })
-    expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'on-media', verified_by: 'sha256 read back', last_error: null })
+    expect(await replicaOf(here, run, 'tape')).toMatchObject({
+      state: 'on-media',
+      verified_by: 'sha256 read back',
+      last_error: null,
+    })
     expect(await allAlerts()).toEqual([expect.objectContaining({ rule: 'recall-failed' })])
   })
 
@@ -334,7 +407,10 @@ test('a file that is not at the endpoint any more is missing from then on, and p
   tape.files.clear()
   const id = await askOne()
   expect(await advance(id)).toBe('failed')
-  expect(await row(id)).toMatchObject({ next_attempt_at: null, last_error: expect.stringContaining('has no') })
+  expect(await row(id)).toMatchObject({
+    next_attempt_at: null,
+    last_error: expect.stringContaining('has no'),
+  })
   expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'missing' })
   expect(await runlogRow(context.database, number)).toMatchObject({ storage_tape_status: -2 })
   expect((await allAlerts()).map(({ rule, severity }) => `${rule} ${severity}`).toSorted()).toEqual([
@@ -407,7 +483,9 @@ describe('asking', () => {
     const run = await makeRun(here, number)
     await putOnTape(here, tape, run)
     const asked = await ask(number, 3)
-    expect(asked.files).toEqual([expect.objectContaining({ alreadyThere: true, state: 'present', key: run.key })])
+    expect(asked.files).toEqual([
+      expect.objectContaining({ alreadyThere: true, state: 'present', key: run.key }),
+    ])
     expect((await replicaOf(here, run, 'recall'))?.expires_at?.getTime()).toBe(clockMs + 3 * DAY)
     expect(await context.drain('recall-requests')).toEqual([])
   })
@@ -448,7 +526,9 @@ describe('asking', () => {
     ['an unknown use of a number', { runId: 999_999 }, 7, 'no run with the id 999999'],
   ])('for %s is refused with a sentence', async (_, choice, days, sentence) => {
     const asked = requestRecall(here, choice, { days, requestedBy: 'test' }, here.now(), signal)
-    await expect(asked).rejects.toThrow(expect.objectContaining({ name: 'InvalidInputError', message: expect.stringContaining(sentence) }))
+    await expect(asked).rejects.toThrow(
+      expect.objectContaining({ name: 'InvalidInputError', message: expect.stringContaining(sentence) }),
+    )
   })
 
   test.each([0, -1, Number.NaN, 5000])('for %s days is refused', async (days) => {
@@ -459,14 +539,22 @@ describe('asking', () => {
   test('for a number that two tags use says that the tag is missing', async () => {
     await makeRun(here, number)
     await makeRun(here, number, 100, 'LNF')
-    const asked = requestRecall(here, { runNumber: number }, { days: 1, requestedBy: 'test' }, here.now(), signal)
+    const asked = requestRecall(
+      here,
+      { runNumber: number },
+      { days: 1, requestedBy: 'test' },
+      here.now(),
+      signal,
+    )
     await expect(asked).rejects.toThrow(`there is a run ${number} of LNF and of LNGS: say of which tag`)
   })
 
   test('for a run without a verified copy is refused, and nothing is written', async () => {
     const run = await makeRun(here, number)
     await deleteFromStore(here, run)
-    await expect(ask()).rejects.toThrow(/cannot be brought back: it is not in the store, and it was never copied to tape/)
+    await expect(ask()).rejects.toThrow(
+      /cannot be brought back: it is not in the store, and it was never copied to tape/,
+    )
     await putOnTape(here, tape, run, 'suspicious')
     await expect(ask()).rejects.toThrow(/its copy on tape is suspicious/)
     expect(await replicaOf(here, run, 'recall')).toBeUndefined()

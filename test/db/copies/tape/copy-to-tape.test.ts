@@ -13,7 +13,11 @@ import { createDirectoryDriver } from '../../../../shared/tape/directory/directo
 import { runlogRow } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
 import { type FaultyTape, faultyTape } from '../../../support/faulty-tape.ts'
-import { type CataloguedObject, startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+import {
+  type CataloguedObject,
+  startTestTapeContext,
+  type TestTapeContext,
+} from '../../../support/tape-context.ts'
 import { until } from '../../../support/waiting.ts'
 
 const log = createLogger({ function: 'test', level: 'silent' })
@@ -38,9 +42,16 @@ beforeEach(async () => {
   run++
   key = `LNGS/run00${run}.mid.gz`
   time = START
-  Object.assign(tape, { fault: null, asynchronous: false, onMedia: true, mostBusy: 0, before: async () => {} })
+  Object.assign(tape, {
+    fault: null,
+    asynchronous: false,
+    onMedia: true,
+    mostBusy: 0,
+    before: async () => {},
+  })
   tape.copied.length = 0
-  for (const table of ['tombstones', 'replicas', 'tape_endpoints'] as const) await context.database.deleteFrom(table).execute()
+  for (const table of ['tombstones', 'replicas', 'tape_endpoints'] as const)
+    await context.database.deleteFrom(table).execute()
 })
 
 const withTape = () => context as WithTape
@@ -56,7 +67,11 @@ const requestOf = (object: CataloguedObject, priority: 'live' | 'backlog' = 'liv
 const wish = async (object: CataloguedObject, priority: 'live' | 'backlog' = 'live') =>
   await acceptTapeRequest(withTape(), requestOf(object, priority))
 const only = async (): Promise<Replica> =>
-  await context.database.selectFrom('replicas').selectAll().where('kind', '=', 'tape').executeTakeFirstOrThrow()
+  await context.database
+    .selectFrom('replicas')
+    .selectAll()
+    .where('kind', '=', 'tape')
+    .executeTakeFirstOrThrow()
 const history = async () =>
   (
     await context.database
@@ -75,13 +90,25 @@ const later = (seconds: number) => {
 describe('a copy to tape', () => {
   test('is there with the same bytes, verified, and the old tools see it', async () => {
     const object = await context.putRun(key, 'the bytes of a run')
-    expect(await runlogRow(context.database, run)).toMatchObject({ storage_cloud_status: 1, storage_tape_status: -1 })
+    expect(await runlogRow(context.database, run)).toMatchObject({
+      storage_cloud_status: 1,
+      storage_tape_status: -1,
+    })
     await wish(object)
     expect(await copy()).toBe('on-media')
     expect(onTape(`${context.bucket}/${key}`)).toBe('the bytes of a run')
-    expect(await only()).toMatchObject({ state: 'on-media', verified_at: new Date(time), attempts: 0, lease_owner: null, last_error: null })
+    expect(await only()).toMatchObject({
+      state: 'on-media',
+      verified_at: new Date(time),
+      attempts: 0,
+      lease_owner: null,
+      last_error: null,
+    })
     expect((await only()).verified_by).not.toBe('')
-    expect(await runlogRow(context.database, run)).toMatchObject({ storage_cloud_status: 1, storage_tape_status: 1 })
+    expect(await runlogRow(context.database, run)).toMatchObject({
+      storage_cloud_status: 1,
+      storage_tape_status: 1,
+    })
     expect(await history()).toContain('on tape')
     expect(await copy()).toBeNull()
   })
@@ -151,7 +178,9 @@ describe('a copy to tape', () => {
       waits.push((next?.getTime() ?? 0) - time)
       time = next?.getTime() ?? time
     }
-    expect(waits.every((wait, index) => index === 0 || wait > (waits[index - 1] ?? 0) || wait > 5 * 3_600_000)).toBe(true)
+    expect(
+      waits.every((wait, index) => index === 0 || wait > (waits[index - 1] ?? 0) || wait > 5 * 3_600_000),
+    ).toBe(true)
     expect(await alerts()).toContain('tape-copy-fails')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -2 })
     tape.fault = null
@@ -198,7 +227,10 @@ describe('a copy to tape', () => {
     await wish(object)
     await context.putRun(key, 'the second contents')
     expect(await copy()).toBe('failed')
-    expect(await only()).toMatchObject({ next_attempt_at: null, last_error: expect.stringContaining('other contents') })
+    expect(await only()).toMatchObject({
+      next_attempt_at: null,
+      last_error: expect.stringContaining('other contents'),
+    })
     expect(await alerts()).toContain('tape-source-gone')
     later(86_400 * 30)
     expect(await copy()).toBeNull()
@@ -210,7 +242,14 @@ describe('a copy to tape', () => {
   test('of contents that only the DAQ was seen to have still is told as a loss, with where to look', async () => {
     const object = await context.putRun(key, 'the first contents')
     await wish(object)
-    const seen = { bucket: context.bucket, key, sha256: object.sha256, sizeBytes: 18, host: 'daq01', path: '/data/old.mid.gz' }
+    const seen = {
+      bucket: context.bucket,
+      key,
+      sha256: object.sha256,
+      sizeBytes: 18,
+      host: 'daq01',
+      path: '/data/old.mid.gz',
+    }
     await noteLocalCopy(context, seen)
     await context.putRun(key, 'the second contents')
     expect(await copy()).toBe('failed')
@@ -243,7 +282,12 @@ describe('the order of copies', () => {
       later(1)
     }
     while ((await copy()) !== null);
-    expect(tape.copied.map((name) => name.slice(context.bucket.length + 1))).toEqual([names[1], names[3], names[0], names[2]])
+    expect(tape.copied.map((name) => name.slice(context.bucket.length + 1))).toEqual([
+      names[1],
+      names[3],
+      names[0],
+      names[2],
+    ])
   })
 
   test('no more are under way at once than allowed, however many functions ask', async () => {
@@ -297,7 +341,8 @@ describe('a copy that a service makes', () => {
   beforeEach(() => {
     tape.asynchronous = true
   })
-  const jobsOf = (name: string) => [...tape.jobs].filter(([job]) => job.includes(name)).map(([, state]) => state)
+  const jobsOf = (name: string) =>
+    [...tape.jobs].filter(([job]) => job.includes(name)).map(([, state]) => state)
   const follow = async () => {
     later(1800)
     await followCopies(withTape(), signal, log)
@@ -332,7 +377,12 @@ describe('a copy that a service makes', () => {
     await wish(await context.putRun(key, 'x'))
     await copy()
     await tape.work(true)
-    expect(await follow()).toMatchObject({ state: 'requested', reference: null, generation: 2, last_error: 'the job failed' })
+    expect(await follow()).toMatchObject({
+      state: 'requested',
+      reference: null,
+      generation: 2,
+      last_error: 'the job failed',
+    })
     later(600)
     expect(await copy()).toBe('submitted')
     expect(jobsOf(key)).toEqual(['failed', 'queued'])
@@ -376,15 +426,28 @@ describe('the sweep', () => {
     const object = await context.putRun(key, 'x')
     await wish(object)
     await copy()
-    await context.database.updateTable('replicas').set({ state: 'missing' }).where('kind', '=', 'tape').execute()
+    await context.database
+      .updateTable('replicas')
+      .set({ state: 'missing' })
+      .where('kind', '=', 'tape')
+      .execute()
     expect((await sweepCopies(withTape(), signal)).renewed).toBe(1)
     expect((await only()).state).toBe('requested')
     await copy()
-    await context.database.updateTable('replicas').set({ state: 'suspicious' }).where('kind', '=', 'tape').execute()
+    await context.database
+      .updateTable('replicas')
+      .set({ state: 'suspicious' })
+      .where('kind', '=', 'tape')
+      .execute()
     expect((await sweepCopies(withTape(), signal)).renewed).toBe(1)
     expect(await copy()).toBe('on-media')
     const names = (
-      await context.database.selectFrom('replicas').select(['name', 'state']).where('kind', '=', 'tape').orderBy('id').execute()
+      await context.database
+        .selectFrom('replicas')
+        .select(['name', 'state'])
+        .where('kind', '=', 'tape')
+        .orderBy('id')
+        .execute()
     ).map((row) => row.state)
     expect(names).toEqual(['suspicious', 'on-media'])
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
@@ -401,13 +464,26 @@ describe('the sweep', () => {
 
 test.each([
   ['not JSON', 'nonsense'],
-  ['without a key', JSON.stringify({ tag: 'LNGS', runNumber: 1, bucket: 'b', sha256: 'a'.repeat(64), priority: 'live' })],
-  ['with a malformed checksum', JSON.stringify({ tag: 'LNGS', runNumber: 1, bucket: 'b', key: 'k', sha256: 'abc', priority: 'live' })],
+  [
+    'without a key',
+    JSON.stringify({ tag: 'LNGS', runNumber: 1, bucket: 'b', sha256: 'a'.repeat(64), priority: 'live' }),
+  ],
+  [
+    'with a malformed checksum',
+    JSON.stringify({ tag: 'LNGS', runNumber: 1, bucket: 'b', key: 'k', sha256: 'abc', priority: 'live' }),
+  ],
 ])('a request %s is refused with a sentence', (_what, body) => {
   expect(() => parseTapeRequest(body)).toThrow(/a request for a tape copy is/)
 })
 
 test('a request for contents that the catalogue does not know is refused', async () => {
-  const unknown = { tag: 'LNGS', runNumber: 1, bucket: 'b', key: 'LNGS/run00001.mid.gz', sha256: 'a'.repeat(64), priority: 'live' as const }
+  const unknown = {
+    tag: 'LNGS',
+    runNumber: 1,
+    bucket: 'b',
+    key: 'LNGS/run00001.mid.gz',
+    sha256: 'a'.repeat(64),
+    priority: 'live' as const,
+  }
   await expect(acceptTapeRequest(withTape(), unknown)).rejects.toThrow('does not know')
 })

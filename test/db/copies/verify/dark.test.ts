@@ -27,15 +27,19 @@ beforeEach(async () => {
 
 /** The bucket is empty again. */
 afterEach(async () => {
-  for (let left = await listed(); left.length > 0; left = await listed()) for (const { key } of left) await remove(key)
+  for (let left = await listed(); left.length > 0; left = await listed())
+    for (const { key } of left) await remove(key)
 })
 const listed = async () =>
-  (await listObjects(runs.context.s3, { bucket: runs.context.bucket, prefix: '', startAfter: null }, signal)).objects
+  (await listObjects(runs.context.s3, { bucket: runs.context.bucket, prefix: '', startAfter: null }, signal))
+    .objects
 
-const inBucket = () => findDark(runs.context, { bucket: runs.context.bucket }, { secondLookMs: 1 }, signal, log)
+const inBucket = () =>
+  findDark(runs.context, { bucket: runs.context.bucket }, { secondLookMs: 1 }, signal, log)
 const onTape = () => findDark(runs.context, { tape: true }, {}, signal, log)
 const rows = () => runs.context.database.selectFrom('dark_objects').selectAll().orderBy('name').execute()
-const remove = (key: string) => runs.context.s3.send(new DeleteObjectCommand({ Bucket: runs.context.bucket, Key: key }))
+const remove = (key: string) =>
+  runs.context.s3.send(new DeleteObjectCommand({ Bucket: runs.context.bucket, Key: key }))
 function writeTape(name: string, text = 'x'): void {
   const path = join(runs.context.tapeFolder, name)
   mkdirSync(dirname(path), { recursive: true })
@@ -47,10 +51,19 @@ describe('in a bucket', () => {
     await runs.put('A/run1.mid.gz', { onTape: false })
     await runs.context.put('A/run2.mid.gz', 'dark')
     const { etag } = await runs.context.put('A/run3.mid.gz', 'announced')
-    await recordArrivals(runs.context.database, [arrivalOf(runs.context.bucket, 'A/run3.mid.gz', etag)], new Date())
+    await recordArrivals(
+      runs.context.database,
+      [arrivalOf(runs.context.bucket, 'A/run3.mid.gz', etag)],
+      new Date(),
+    )
     await runs.context.put('A/run4.mid.gz', 'announced without a version')
-    await recordArrivals(runs.context.database, [arrivalOf(runs.context.bucket, 'A/run4.mid.gz', null)], new Date())
-    for (const other of ['A/notes.txt', 'EVENTS/LNGS_1_1.dat', 'A/run2.mid.crc32c']) await runs.context.put(other, 'x')
+    await recordArrivals(
+      runs.context.database,
+      [arrivalOf(runs.context.bucket, 'A/run4.mid.gz', null)],
+      new Date(),
+    )
+    for (const other of ['A/notes.txt', 'EVENTS/LNGS_1_1.dat', 'A/run2.mid.crc32c'])
+      await runs.context.put(other, 'x')
     runs.time = Date.now()
     expect(await inBucket()).toMatchObject({ dark: 0, listed: 7 })
     runs.time += 2 * HOUR
@@ -62,7 +75,9 @@ describe('in a bucket', () => {
       examples: ['A/run2.mid.gz'],
     })
     const at = new Date(runs.time)
-    expect(await rows()).toMatchObject([{ name: 'A/run2.mid.gz', size_bytes: 4, first_seen_at: at, last_seen_at: at, resolved_at: null }])
+    expect(await rows()).toMatchObject([
+      { name: 'A/run2.mid.gz', size_bytes: 4, first_seen_at: at, last_seen_at: at, resolved_at: null },
+    ])
   })
 
   test('a version that nobody has heard of is dark although its key is known', async () => {
@@ -77,7 +92,9 @@ describe('in a bucket', () => {
     await inBucket()
     await inBucket()
     const told = await runs.alerts()
-    expect(told).toMatchObject([{ rule: 'dark-copies', severity: 'warning', summary: expect.stringContaining('C/run1.mid.gz') }])
+    expect(told).toMatchObject([
+      { rule: 'dark-copies', severity: 'warning', summary: expect.stringContaining('C/run1.mid.gz') },
+    ])
     runs.time += 24 * HOUR
     await inBucket()
     expect(await runs.alerts()).toHaveLength(1)
@@ -95,7 +112,10 @@ describe('in a bucket', () => {
     expect(await inBucket()).toMatchObject({ dark: 0, unlisted: { checked: 2, missing: 2 } })
     expect(await runs.replica('D/run2.mid.gz', 'cloud')).toMatchObject({ state: 'missing' })
     expect(await runs.replica('D/run1.mid.gz', 'cloud')).toMatchObject({ state: 'present' })
-    expect((await runs.alerts()).map(({ rule }) => rule)).toEqual(['last-copy-in-danger', 'last-copy-in-danger'])
+    expect((await runs.alerts()).map(({ rule }) => rule)).toEqual([
+      'last-copy-in-danger',
+      'last-copy-in-danger',
+    ])
   })
 
   test('a copy that came after its page was listed is not missing', async () => {
@@ -104,7 +124,9 @@ describe('in a bucket', () => {
     const s3 = Object.assign(Object.create(runs.context.s3) as typeof runs.context.s3, {
       send: async (command: object, ...rest: unknown[]) => {
         const answer = await send(command, ...rest)
-        return command.constructor.name === 'ListObjectsV2Command' ? { ...answer, Contents: [], IsTruncated: false } : answer
+        return command.constructor.name === 'ListObjectsV2Command'
+          ? { ...answer, Contents: [], IsTruncated: false }
+          : answer
       },
     })
     const report = await findDark({ ...runs.context, s3 }, { bucket: runs.context.bucket }, {}, signal, log)
@@ -124,11 +146,18 @@ describe('in a bucket', () => {
       await runs.put(key, { onTape: false })
       await remove(key)
     }
-    expect(await inBucket()).toMatchObject({ listed: 1100, dark: 1, examples: ['F/run00000.mid.gz'], unlisted: { checked: 2, missing: 2 } })
+    expect(await inBucket()).toMatchObject({
+      listed: 1100,
+      dark: 1,
+      examples: ['F/run00000.mid.gz'],
+      unlisted: { checked: 2, missing: 2 },
+    })
   })
 
   test('that is none of the raw buckets, it is said', async () => {
-    await expect(findDark(runs.context, { bucket: 'scratch' }, {}, signal, log)).rejects.toThrow(InvalidInputError)
+    await expect(findDark(runs.context, { bucket: 'scratch' }, {}, signal, log)).rejects.toThrow(
+      InvalidInputError,
+    )
   })
 })
 
@@ -137,12 +166,20 @@ describe('on tape', () => {
     await runs.put('G/run1.mid.gz')
     writeTape(`${runs.context.bucket}/G/run2.mid.gz`, 'dark')
     writeTape('backup/old.tar', 'of another program')
-    expect(await onTape()).toMatchObject({ endpoint: runs.tape.endpoint, listed: 3, dark: 2, darkBytes: 22, unlisted: { checked: 0 } })
+    expect(await onTape()).toMatchObject({
+      endpoint: runs.tape.endpoint,
+      listed: 3,
+      dark: 2,
+      darkBytes: 22,
+      unlisted: { checked: 0 },
+    })
     expect((await rows()).map(({ name, endpoint }) => [name, endpoint])).toEqual([
       ['backup/old.tar', runs.tape.endpoint],
       [`${runs.context.bucket}/G/run2.mid.gz`, runs.tape.endpoint],
     ])
-    expect(await runs.alerts()).toMatchObject([{ rule: 'dark-copies', summary: expect.stringContaining('backup/old.tar') }])
+    expect(await runs.alerts()).toMatchObject([
+      { rule: 'dark-copies', summary: expect.stringContaining('backup/old.tar') },
+    ])
     rmSync(join(runs.context.tapeFolder, 'backup'), { recursive: true })
     runs.time += HOUR
     expect(await onTape()).toMatchObject({ dark: 1, resolved: 1 })

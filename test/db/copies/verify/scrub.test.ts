@@ -21,16 +21,24 @@ beforeEach(async () => {
   run += 10
   runs.time = START
   Object.assign(runs.tape, { fault: null, onMedia: true })
-  for (const table of ['tombstones', 'replicas', 'tape_endpoints'] as const) await runs.context.database.deleteFrom(table).execute()
+  for (const table of ['tombstones', 'replicas', 'tape_endpoints'] as const)
+    await runs.context.database.deleteFrom(table).execute()
 })
 
 const keyOf = (index: number) => `LNGS/run00${run + index}.mid.gz`
-const once = (context: TapeContext = runs.context, stop = signal) => scrub(context, { secondLookMs: 1 }, stop, log)
+const once = (context: TapeContext = runs.context, stop = signal) =>
+  scrub(context, { secondLookMs: 1 }, stop, log)
 const setRow = (
   key: string,
   kind: 'cloud' | 'tape',
   change: { checked_at?: Date | null; last_error?: string; state?: 'missing' | 'suspicious' },
-) => runs.context.database.updateTable('replicas').set(change).where('object_key', '=', key).where('kind', '=', kind).execute()
+) =>
+  runs.context.database
+    .updateTable('replicas')
+    .set(change)
+    .where('object_key', '=', key)
+    .where('kind', '=', kind)
+    .execute()
 /** When each copy was looked at, in days after the start. */
 const checked = async (index: number, kind: 'cloud' | 'tape') =>
   (((await runs.replica(keyOf(index), kind)).checked_at?.getTime() ?? Number.NaN) - START) / DAY
@@ -45,7 +53,15 @@ describe('the scrub', () => {
     await setRow(keyOf(1), 'tape', { checked_at: null })
     runs.time += DAY
     const size = keyOf(0).length
-    expect(await once()).toEqual({ checked: 3, verified: 3, missing: 0, suspicious: 0, unknown: 0, bytes: 3 * size, finished: true })
+    expect(await once()).toEqual({
+      checked: 3,
+      verified: 3,
+      missing: 0,
+      suspicious: 0,
+      unknown: 0,
+      bytes: 3 * size,
+      finished: true,
+    })
     expect([await checked(0, 'cloud'), await checked(0, 'tape'), await checked(1, 'tape')]).toEqual([1, 1, 1])
     expect((await runs.replica(keyOf(1), 'cloud')).checked_at?.getTime()).not.toBe(runs.time)
     expect(await once()).toMatchObject({ checked: 0, finished: true })
@@ -84,7 +100,10 @@ describe('the scrub', () => {
     expect(await once()).toMatchObject({ checked: 2, verified: 2 })
     expect(await runs.replica(keyOf(0), 'cloud')).toMatchObject({ state: 'present' })
     expect(await runs.replica(keyOf(1), 'tape')).toMatchObject({ last_error: null })
-    expect(await runs.replica(keyOf(2), 'cloud')).toMatchObject({ state: 'suspicious', checked_at: yesterday })
+    expect(await runs.replica(keyOf(2), 'cloud')).toMatchObject({
+      state: 'suspicious',
+      checked_at: yesterday,
+    })
   })
 
   test('is not kept from the other places by an endpoint that does not answer', async () => {
@@ -95,7 +114,11 @@ describe('the scrub', () => {
     }
     runs.tape.fault = 'down'
     expect(await once()).toMatchObject({ checked: 8, verified: 5, unknown: 3, finished: false })
-    const tapes = await runs.context.database.selectFrom('replicas').select('state').where('kind', '=', 'tape').execute()
+    const tapes = await runs.context.database
+      .selectFrom('replicas')
+      .select('state')
+      .where('kind', '=', 'tape')
+      .execute()
     expect(new Set(tapes.map(({ state }) => state))).toEqual(new Set(['on-media']))
   })
 
@@ -124,7 +147,10 @@ describe('the scrub', () => {
     await runs.put(keyOf(0), { onTape: false })
     await setRow(keyOf(0), 'cloud', { checked_at: null })
     const { id } = await runs.replica(keyOf(0), 'cloud')
-    await claimReplica(runs.context.database, id, ['present'], { owner: 'the cleaner', leaseSeconds: TEST_LEASE_SECONDS })
+    await claimReplica(runs.context.database, id, ['present'], {
+      owner: 'the cleaner',
+      leaseSeconds: TEST_LEASE_SECONDS,
+    })
     expect(await once()).toMatchObject({ checked: 0, finished: true })
   })
 
@@ -151,7 +177,9 @@ describe('the scrub', () => {
 })
 
 function endsWithTime(stop: AbortController, held: AbortSignal): Promise<never> {
-  const ended = new Promise<never>((_, reject) => held.addEventListener('abort', () => reject(held.reason as Error)))
+  const ended = new Promise<never>((_, reject) =>
+    held.addEventListener('abort', () => reject(held.reason as Error)),
+  )
   stop.abort(new TransientError('not done within 900 s'))
   return ended
 }

@@ -26,12 +26,16 @@ beforeEach(async () => {
   key = `LNGS/run00${run}.mid.gz`
   runs.time = START
   Object.assign(runs.tape, { fault: null, onMedia: true })
-  for (const table of ['tombstones', 'replicas'] as const) await runs.context.database.deleteFrom(table).execute()
+  for (const table of ['tombstones', 'replicas'] as const)
+    await runs.context.database.deleteFrom(table).execute()
   await runs.alerts()
 })
 
 const options = { readBack: 'always', secondLookMs: 1 } as const
-async function verify(kind: 'cloud' | 'tape', context: TapeContext = runs.context): Promise<Verification | null> {
+async function verify(
+  kind: 'cloud' | 'tape',
+  context: TapeContext = runs.context,
+): Promise<Verification | null> {
   return await verifyReplica(context, (await runs.replica(key, kind)).id, options, signal, log)
 }
 const remove = () => runs.context.s3.send(new DeleteObjectCommand({ Bucket: runs.context.bucket, Key: key }))
@@ -47,7 +51,9 @@ function withLooks(...looks: readonly ('absent' | 'different' | 'fails')[]): Tap
     const next = left.shift()
     if (next === 'fails') throw new TransientError('the endpoint says no')
     if (next === 'absent') return { state: 'absent' }
-    return next === 'different' ? { state: 'different', detail: 'a wrong digest' } : await runs.tape.look(file, lookOptions, held)
+    return next === 'different'
+      ? { state: 'different', detail: 'a wrong digest' }
+      : await runs.tape.look(file, lookOptions, held)
   }
   return { ...runs.context, tape: { ...runs.tape, look } }
 }
@@ -74,7 +80,11 @@ describe('a copy that is right', () => {
     await runs.put(key)
     const { id } = await runs.replica(key, 'cloud')
     const result = await verifyReplica(runs.context, id, { readBack: 'if-needed' }, signal, log)
-    expect(result).toMatchObject({ outcome: 'verified', bytesRead: 0, detail: expect.stringContaining('etag') })
+    expect(result).toMatchObject({
+      outcome: 'verified',
+      bytesRead: 0,
+      detail: expect.stringContaining('etag'),
+    })
   })
 
   test('does not count as on tape while it is on the disk buffer, and is followed from there', async () => {
@@ -100,7 +110,11 @@ describe('a copy that vanished', () => {
     await runs.put(key)
     await remove()
     expect(await verify('cloud')).toMatchObject({ outcome: 'missing', bytesRead: 0 })
-    expect(await runs.replica(key, 'cloud')).toMatchObject({ state: 'missing', verified_at: expect.any(Date), checked_at: new Date(START) })
+    expect(await runs.replica(key, 'cloud')).toMatchObject({
+      state: 'missing',
+      verified_at: expect.any(Date),
+      checked_at: new Date(START),
+    })
     expect((await runlogRow(runs.context.database, run))?.storage_cloud_status).toBe(-1)
     expect(await runs.history(key)).toContain('copy missing')
     await verify('cloud')
@@ -130,17 +144,27 @@ describe('a copy that vanished', () => {
   test('for a moment only is not called missing', async () => {
     await runs.put(key)
     expect(await verify('tape', withLooks('absent'))).toMatchObject({ outcome: 'verified' })
-    expect(await verify('tape', withLooks('absent', 'fails'))).toMatchObject({ outcome: 'unknown', answered: false })
+    expect(await verify('tape', withLooks('absent', 'fails'))).toMatchObject({
+      outcome: 'unknown',
+      answered: false,
+    })
     expect(await runs.replica(key, 'tape')).toMatchObject({ state: 'on-media' })
   })
 
   test('with its whole bucket is not called missing: it may be another store', async () => {
     await runs.put(key)
     const { id } = await runs.replica(key, 'cloud')
-    await runs.context.database.updateTable('replicas').set({ bucket: 'no-such-bucket' }).where('id', '=', id).execute()
+    await runs.context.database
+      .updateTable('replicas')
+      .set({ bucket: 'no-such-bucket' })
+      .where('id', '=', id)
+      .execute()
     const result = await verify('cloud')
     expect(result).toMatchObject({ outcome: 'unknown', detail: expect.stringContaining('no bucket') })
-    expect(await runs.replica(key, 'cloud')).toMatchObject({ state: 'present', last_error: expect.stringContaining('no bucket') })
+    expect(await runs.replica(key, 'cloud')).toMatchObject({
+      state: 'present',
+      last_error: expect.stringContaining('no bucket'),
+    })
   })
 })
 
@@ -149,7 +173,10 @@ describe('a copy with other bytes', () => {
     await runs.put(key)
     damageTape()
     expect(await verify('tape')).toMatchObject({ outcome: 'suspicious', bytesRead: 2 * key.length })
-    expect(await runs.replica(key, 'tape')).toMatchObject({ state: 'suspicious', last_error: expect.stringContaining('SHA-256') })
+    expect(await runs.replica(key, 'tape')).toMatchObject({
+      state: 'suspicious',
+      last_error: expect.stringContaining('SHA-256'),
+    })
     expect((await runlogRow(runs.context.database, run))?.storage_tape_status).toBe(-2)
     expect(existsSync(tapeFile())).toBe(true)
     const alerts = await runs.alerts()
@@ -162,7 +189,10 @@ describe('a copy with other bytes', () => {
     await runs.context.put(key, 'x'.repeat(key.length))
     expect(await verify('cloud')).toMatchObject({ outcome: 'suspicious' })
     expect((await runlogRow(runs.context.database, run))?.storage_cloud_status).toBe(-2)
-    expect((await runs.alerts())[0]).toMatchObject({ rule: 'copy-suspicious', summary: expect.stringContaining('cygnet recall') })
+    expect((await runs.alerts())[0]).toMatchObject({
+      rule: 'copy-suspicious',
+      summary: expect.stringContaining('cygnet recall'),
+    })
   })
 
   test('at the first reading only is right', async () => {
@@ -176,7 +206,10 @@ describe('a copy with other bytes', () => {
     await runs.put(key)
     const arrival = await runs.context.put(key, 'a newer version')
     await recordArrivals(runs.context.database, [arrival], new Date())
-    expect(await verify('cloud')).toMatchObject({ outcome: 'unknown', detail: expect.stringContaining('newer version') })
+    expect(await verify('cloud')).toMatchObject({
+      outcome: 'unknown',
+      detail: expect.stringContaining('newer version'),
+    })
     expect(await runs.replica(key, 'cloud')).toMatchObject({ state: 'present' })
     expect(await runs.alerts()).toEqual([])
   })
@@ -184,8 +217,16 @@ describe('a copy with other bytes', () => {
   test('than were stated when it was catalogued never becomes a verified copy by comparing it with itself', async () => {
     await runs.put(key, { onTape: false })
     const { database } = runs.context
-    await database.updateTable('run_files').set({ integrity: 'mismatch' }).where('object_key', '=', key).execute()
-    await database.updateTable('replicas').set({ state: 'suspicious', verified_at: null }).where('object_key', '=', key).execute()
+    await database
+      .updateTable('run_files')
+      .set({ integrity: 'mismatch' })
+      .where('object_key', '=', key)
+      .execute()
+    await database
+      .updateTable('replicas')
+      .set({ state: 'suspicious', verified_at: null })
+      .where('object_key', '=', key)
+      .execute()
     expect(await verify('cloud')).toMatchObject({ outcome: 'suspicious' })
     expect(await runs.replica(key, 'cloud')).toMatchObject({ state: 'suspicious', verified_at: null })
   })
@@ -208,12 +249,22 @@ describe('the last verified copy of a run', () => {
     await remove()
     renameSync(tapeFile(), `${tapeFile()}.gone`)
     await Promise.all([verify('cloud'), verify('tape')])
-    expect((await runs.alerts()).map(({ rule }) => rule).toSorted()).toEqual(['copy-missing', 'last-copy-in-danger'])
+    expect((await runs.alerts()).map(({ rule }) => rule).toSorted()).toEqual([
+      'copy-missing',
+      'last-copy-in-danger',
+    ])
   })
 
   test('is not made two by a file that was on the DAQ once: it is named as the place to look at', async () => {
     const { sha256 } = await runs.put(key)
-    const copy = { bucket: runs.context.bucket, key, sha256, sizeBytes: key.length, host: 'daq01', path: `/data/run00${run}.mid.gz` }
+    const copy = {
+      bucket: runs.context.bucket,
+      key,
+      sha256,
+      sizeBytes: key.length,
+      host: 'daq01',
+      path: `/data/run00${run}.mid.gz`,
+    }
     await noteLocalCopy(runs.context, copy)
     runs.time += 30 * 86_400_000
     await remove()
@@ -226,7 +277,9 @@ describe('the last verified copy of a run', () => {
       { rule: 'last-copy-in-danger', severity: 'page' },
     ])
     const seen = new Date(START).toISOString().slice(0, 19).replace('T', ' ')
-    expect(alerts[1]?.summary).toContain(`(${copy.path} on daq01: it was seen there last ${seen} UTC and may be gone since)`)
+    expect(alerts[1]?.summary).toContain(
+      `(${copy.path} on daq01: it was seen there last ${seen} UTC and may be gone since)`,
+    )
   })
 
   test('counts copies of the same contents only', async () => {
@@ -263,14 +316,27 @@ describe('when nothing can be said', () => {
   test('because another function is at work on it, nothing is written', async () => {
     await runs.put(key)
     const before = await runs.replica(key, 'cloud')
-    await claimReplica(runs.context.database, before.id, ['present'], { owner: 'the cleaner', leaseSeconds: TEST_LEASE_SECONDS })
-    expect(await verify('cloud')).toMatchObject({ outcome: 'unknown', detail: expect.stringContaining('at work') })
-    expect(await runs.replica(key, 'cloud')).toMatchObject({ checked_at: before.checked_at, lease_owner: 'the cleaner' })
+    await claimReplica(runs.context.database, before.id, ['present'], {
+      owner: 'the cleaner',
+      leaseSeconds: TEST_LEASE_SECONDS,
+    })
+    expect(await verify('cloud')).toMatchObject({
+      outcome: 'unknown',
+      detail: expect.stringContaining('at work'),
+    })
+    expect(await runs.replica(key, 'cloud')).toMatchObject({
+      checked_at: before.checked_at,
+      lease_owner: 'the cleaner',
+    })
   })
 
   test('because it was deleted by us, it is no result', async () => {
     await runs.put(key)
-    await runs.context.database.updateTable('replicas').set({ state: 'deleted' }).where('kind', '=', 'cloud').execute()
+    await runs.context.database
+      .updateTable('replicas')
+      .set({ state: 'deleted' })
+      .where('kind', '=', 'cloud')
+      .execute()
     expect(await verify('cloud')).toBeNull()
     expect(await verifyReplica(runs.context, 987_654_321, options, signal, log)).toBeNull()
   })
@@ -285,7 +351,9 @@ describe('when nothing can be said', () => {
         stop.abort(new TransientError('the host stops'))
       })
     const context = { ...runs.context, tape: { ...runs.tape, look } }
-    await expect(verifyReplica(context, before.id, options, stop.signal, log)).rejects.toThrow('the host stops')
+    await expect(verifyReplica(context, before.id, options, stop.signal, log)).rejects.toThrow(
+      'the host stops',
+    )
     const { lease_owner, lease_until, checked_at, state } = await runs.replica(key, 'tape')
     expect({ lease_owner, lease_until, checked_at, state }).toEqual({
       lease_owner: null,
@@ -299,8 +367,12 @@ describe('when nothing can be said', () => {
 describe('the copies that are verified', () => {
   async function outcomes(selection: VerifySelection, more: { readonly concurrency?: number } = {}) {
     const results: string[] = []
-    const summary = await verifyRuns(runs.context, selection, { ...options, ...more }, signal, ({ replica, outcome }) =>
-      results.push(`${replica.kind} ${replica.object_key} ${outcome}`),
+    const summary = await verifyRuns(
+      runs.context,
+      selection,
+      { ...options, ...more },
+      signal,
+      ({ replica, outcome }) => results.push(`${replica.kind} ${replica.object_key} ${outcome}`),
     )
     return { results: results.toSorted(), summary }
   }
@@ -310,9 +382,19 @@ describe('the copies that are verified', () => {
     await runs.put(key)
     await runs.put(other)
     await runs.put(`LNGS/run9${run}.mid.gz`)
-    expect((await outcomes({ run, tag: 'LNF' })).results).toEqual([`cloud ${other} verified`, `tape ${other} verified`])
+    expect((await outcomes({ run, tag: 'LNF' })).results).toEqual([
+      `cloud ${other} verified`,
+      `tape ${other} verified`,
+    ])
     expect(await outcomes({ run })).toMatchObject({
-      summary: { checked: 4, verified: 4, missing: 0, suspicious: 0, unknown: 0, bytes: 2 * (key.length + other.length) },
+      summary: {
+        checked: 4,
+        verified: 4,
+        missing: 0,
+        suspicious: 0,
+        unknown: 0,
+        bytes: 2 * (key.length + other.length),
+      },
     })
     expect((await outcomes({ run: 4_000_000_000 })).summary.checked).toBe(0)
   })
@@ -320,16 +402,25 @@ describe('the copies that are verified', () => {
   test('of all runs include what was replaced in the store and is on tape still', async () => {
     await runs.put(key, { body: 'the former contents' })
     await runs.put(key, { body: 'the contents by now' })
-    expect((await outcomes({ all: true })).results).toEqual([`cloud ${key} verified`, `tape ${key} verified`, `tape ${key} verified`])
+    expect((await outcomes({ all: true })).results).toEqual([
+      `cloud ${key} verified`,
+      `tape ${key} verified`,
+      `tape ${key} verified`,
+    ])
   })
 
   test('of a sample are the same for the same seed, about as many as asked for, and never none', async () => {
-    const keys = Array.from({ length: 40 }, (_, index) => `LAB2/run${run}${String(index).padStart(2, '0')}.mid.gz`)
+    const keys = Array.from(
+      { length: 40 },
+      (_, index) => `LAB2/run${run}${String(index).padStart(2, '0')}.mid.gz`,
+    )
     for (const each of keys) await runs.put(each, { onTape: false })
     const quick = { readBack: 'if-needed' } as const
     const sample = async (share: number, seed: string) => {
       const chosen: string[] = []
-      await verifyRuns(runs.context, { sample: share, seed }, quick, signal, ({ replica }) => chosen.push(replica.object_key))
+      await verifyRuns(runs.context, { sample: share, seed }, quick, signal, ({ replica }) =>
+        chosen.push(replica.object_key),
+      )
       return chosen.toSorted()
     }
     const half = await sample(0.5, 'a')
@@ -347,14 +438,18 @@ describe('the copies that are verified', () => {
     runs.tape.fault = 'down'
     const { summary } = await outcomes({ all: true }, { concurrency: 1 })
     expect(summary).toMatchObject({ checked: 16, verified: 8, unknown: 8, missing: 0 })
-    const rows = await runs.context.database.selectFrom('replicas').select('last_error').where('kind', '=', 'tape').execute()
+    const rows = await runs.context.database
+      .selectFrom('replicas')
+      .select('last_error')
+      .where('kind', '=', 'tape')
+      .execute()
     expect(rows.filter(({ last_error }) => last_error !== null)).toHaveLength(3)
   })
 
   test('stop with the signal', async () => {
     await runs.put(key)
-    await expect(verifyRuns(runs.context, { all: true }, options, AbortSignal.abort(new TransientError('enough')))).rejects.toThrow(
-      'enough',
-    )
+    await expect(
+      verifyRuns(runs.context, { all: true }, options, AbortSignal.abort(new TransientError('enough'))),
+    ).rejects.toThrow('enough')
   })
 })

@@ -67,8 +67,13 @@ describe('a request', () => {
     const answer = await waited
     expect([answer.status, answer.headers.get('content-type')]).toEqual([503, 'application/problem+json'])
     expect(answer.headers.get('retry-after')).toBe('5')
-    expect(await answer.json()).toMatchObject({ status: 503, detail: 'the service did not answer in time; try again' })
-    expect(recorded.lines).toMatchObject([{ event: 'request-not-answered-in-time', path: '/silent', method: 'GET', ms: ANSWER_MS }])
+    expect(await answer.json()).toMatchObject({
+      status: 503,
+      detail: 'the service did not answer in time; try again',
+    })
+    expect(recorded.lines).toMatchObject([
+      { event: 'request-not-answered-in-time', path: '/silent', method: 'GET', ms: ANSWER_MS },
+    ])
     expect(recorded.text()).not.toContain('secret')
   })
 
@@ -92,22 +97,34 @@ describe('a request', () => {
     expect(events()).toEqual([])
   })
 
-  it.each(['/silent', '/fails-late'])('%s that is answered too late changes nothing any more, and harms nobody', async (path) => {
-    const end = new AbortController()
-    const host = await serveHttp({ app: api.app, log: recorded.log, signal: end.signal, hostname: '127.0.0.1', idleSeconds: 0 })
-    const waited = fetch(`http://127.0.0.1:${host.port}${path}`)
-    await waiting.begun.promise
-    await vi.advanceTimersByTimeAsync(ANSWER_MS)
-    const answer = await waited
-    expect([answer.status, (await answer.json()) as object]).toMatchObject([503, { status: 503 }])
-    await nextTurn()
-    waiting.release()
-    expect(await (await fetch(`http://127.0.0.1:${host.port}/quick`)).text()).toBe('quick')
-    end.abort()
-    await host.closed
-    const expected = path === '/silent' ? ['request-not-answered-in-time'] : ['request-not-answered-in-time', 'request-failed']
-    expect(events().filter((event) => event.startsWith('request-'))).toEqual(expected)
-  })
+  it.each(['/silent', '/fails-late'])(
+    '%s that is answered too late changes nothing any more, and harms nobody',
+    async (path) => {
+      const end = new AbortController()
+      const host = await serveHttp({
+        app: api.app,
+        log: recorded.log,
+        signal: end.signal,
+        hostname: '127.0.0.1',
+        idleSeconds: 0,
+      })
+      const waited = fetch(`http://127.0.0.1:${host.port}${path}`)
+      await waiting.begun.promise
+      await vi.advanceTimersByTimeAsync(ANSWER_MS)
+      const answer = await waited
+      expect([answer.status, (await answer.json()) as object]).toMatchObject([503, { status: 503 }])
+      await nextTurn()
+      waiting.release()
+      expect(await (await fetch(`http://127.0.0.1:${host.port}/quick`)).text()).toBe('quick')
+      end.abort()
+      await host.closed
+      const expected =
+        path === '/silent'
+          ? ['request-not-answered-in-time']
+          : ['request-not-answered-in-time', 'request-failed']
+      expect(events().filter((event) => event.startsWith('request-'))).toEqual(expected)
+    },
+  )
 })
 
 describe('with a database that is silent', () => {
@@ -123,7 +140,8 @@ describe('with a database that is silent', () => {
     proxy = await startSilentProxy(Number(url.port))
     url.port = String(proxy.port)
     const database = openDatabase(url.href, 2, { statementSeconds: 60, silenceMs: 5000 })
-    secret = (await createToken(context.database, { name: 'daq', scopes: ['read:*'], days: 1 }, new Date())).secret
+    secret = (await createToken(context.database, { name: 'daq', scopes: ['read:*'], days: 1 }, new Date()))
+      .secret
     hurried = createApi({ ...context, database }, { answerMs: 500 })
     unhurried = createApi({ ...context, database })
     expect((await ask(unhurried, '/api/v1/runs?limit=1')).status).toBe(200)
@@ -134,8 +152,11 @@ describe('with a database that is silent', () => {
     }
   })
   afterEach(() => end())
-  const ask = async ({ app }: Api, path: string, headers: Readonly<Record<string, string>> = { authorization: `Bearer ${secret}` }) =>
-    await app.request(path, { headers })
+  const ask = async (
+    { app }: Api,
+    path: string,
+    headers: Readonly<Record<string, string>> = { authorization: `Bearer ${secret}` },
+  ) => await app.request(path, { headers })
 
   it('every request is answered, with and without a credential, and served again afterwards', async () => {
     proxy.silence()

@@ -6,7 +6,11 @@ import { createToken, revokeTokens } from '../../../../shared/access/tokens.ts'
 import { loadConfig } from '../../../../shared/config/config.ts'
 import { createLogger } from '../../../../shared/log.ts'
 import { startTestContext, type TestContext } from '../../../support/context.ts'
-import { createAccessApi, startTestIssuer, type TestIssuer } from '../../../support/functions/catalog-api/access-fixture.ts'
+import {
+  createAccessApi,
+  startTestIssuer,
+  type TestIssuer,
+} from '../../../support/functions/catalog-api/access-fixture.ts'
 
 const DAY_MS = 86_400_000
 
@@ -26,15 +30,26 @@ describe('the token of a request', () => {
       CYGNET_ROLES: '/cygno=reader:LNGS;/cygno/ops=operator:*',
       ...more,
     })
-    const log = createLogger({ function: 'test', level: 'debug', destination: { write: (line) => lines.push(line) } })
+    const log = createLogger({
+      function: 'test',
+      level: 'debug',
+      destination: { write: (line) => lines.push(line) },
+    })
     return createAccessApi({ config, database: context.database, log, now })
   }
   const me = async (authorization: string | null, more: Readonly<Record<string, string>> = {}) => {
     if (authorization !== null) sent.push(authorization)
-    const answer = await api.app.request('/api/v1/me', { headers: { ...(authorization === null ? {} : { authorization }), ...more } })
-    return { status: answer.status, headers: answer.headers, json: (await answer.json()) as Record<string, unknown> }
+    const answer = await api.app.request('/api/v1/me', {
+      headers: { ...(authorization === null ? {} : { authorization }), ...more },
+    })
+    return {
+      status: answer.status,
+      headers: answer.headers,
+      json: (await answer.json()) as Record<string, unknown>,
+    }
   }
-  const bearer = async (...args: Parameters<TestIssuer['token']>) => await me(`Bearer ${await issuer.token(...args)}`)
+  const bearer = async (...args: Parameters<TestIssuer['token']>) =>
+    await me(`Bearer ${await issuer.token(...args)}`)
 
   beforeAll(async () => {
     context = await startTestContext()
@@ -50,21 +65,30 @@ describe('the token of a request', () => {
   })
 
   it('of the IAM makes its person a caller, with the rights of the groups', async () => {
-    expect(await bearer()).toMatchObject({ status: 200, json: { kind: 'person', name: 'Alice', scopes: ['read:LNGS', 'link:LNGS'] } })
+    expect(await bearer()).toMatchObject({
+      status: 200,
+      json: { kind: 'person', name: 'Alice', scopes: ['read:LNGS', 'link:LNGS'] },
+    })
     expect(await bearer({ 'wlcg.groups': ['/cygno', '/cygno/ops'] })).toMatchObject({
       json: { scopes: ['read:*', 'link:*', 'recall:*', 'operate:*'] },
     })
     // INDIGO's own profile: another claim, no slash in front.
-    expect(await bearer({ 'wlcg.groups': undefined, groups: ['cygno'] })).toMatchObject({ json: { scopes: ['read:LNGS', 'link:LNGS'] } })
+    expect(await bearer({ 'wlcg.groups': undefined, groups: ['cygno'] })).toMatchObject({
+      json: { scopes: ['read:LNGS', 'link:LNGS'] },
+    })
     expect(await bearer({ aud: ['other', 'cygnet'] })).toMatchObject({ status: 200 })
-    for (const typ of ['at+jwt', 'application/at+jwt', 'JWT']) expect(await bearer({}, { typ })).toMatchObject({ status: 200 })
+    for (const typ of ['at+jwt', 'application/at+jwt', 'JWT'])
+      expect(await bearer({}, { typ })).toMatchObject({ status: 200 })
   })
 
   it.each<[string, Readonly<Record<string, unknown>>]>([
     ['no groups', { 'wlcg.groups': undefined }],
     ['other groups', { 'wlcg.groups': ['/cygno-friends', '/CYGNO', '/other/cygno', 'cygno/'] }],
     ['a group below one', { 'wlcg.groups': ['/cygno/students'] }],
-    ['groups that look like ours', { 'wlcg.groups': ['cygno ', ' cygno', '//cygno', '/cygno\0', '/x/../cygno', '\u00a0/cygno'] }],
+    [
+      'groups that look like ours',
+      { 'wlcg.groups': ['cygno ', ' cygno', '//cygno', '/cygno\0', '/x/../cygno', '\u00a0/cygno'] },
+    ],
     ['groups of another shape', { 'wlcg.groups': [{ name: '/cygno' }, 7, null, ['/cygno']] }],
     ['an object of groups', { 'wlcg.groups': { 0: '/cygno' } }],
     ['a nested claim', { 'wlcg.groups': undefined, wlcg: { groups: ['/cygno'] } }],
@@ -98,17 +122,25 @@ describe('the token of a request', () => {
     ['of a key that nobody has', () => issuer.token({}, { kid: 'other' }), /not signed/],
     [
       'without a signature',
-      async () => new UnsecuredJWT({ sub: 'alice', aud: 'cygnet', iss: issuer.url, exp: seconds(60) }).encode(),
+      async () =>
+        new UnsecuredJWT({ sub: 'alice', aud: 'cygnet', iss: issuer.url, exp: seconds(60) }).encode(),
       /not known/,
     ],
     ['signed with the public key as a secret', signedWithPublicKey, /not signed/],
     ['that was changed', async () => tampered(await issuer.token()), /not signed/],
-    ['with its signature cut off', async () => `${(await issuer.token()).split('.').slice(0, 2).join('.')}.AA`, /not signed/],
+    [
+      'with its signature cut off',
+      async () => `${(await issuer.token()).split('.').slice(0, 2).join('.')}.AA`,
+      /not signed/,
+    ],
     ['that is none', async () => 'abc', /not known/],
     ['that is overlong', async () => `a.${'b'.repeat(20_000)}.c`, /not known/],
   ])('%s is refused, in words', async (_, make, detail) => {
     const answer = await me(`Bearer ${await make()}`)
-    expect(answer).toMatchObject({ status: 401, json: { status: 401, detail: expect.stringMatching(detail) } })
+    expect(answer).toMatchObject({
+      status: 401,
+      json: { status: 401, detail: expect.stringMatching(detail) },
+    })
     expect(answer.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
   })
 
@@ -169,22 +201,35 @@ describe('the token of a request', () => {
     expect(await me(null)).toMatchObject({ status: 200, json: { kind: 'anonymous', scopes: ['read:*'] } })
     issuer.setAway(false)
     nowMs += 11_000
-    expect(await bearer()).toMatchObject({ status: 200, json: { scopes: ['read:LNGS', 'link:LNGS', 'read:*'] } })
+    expect(await bearer()).toMatchObject({
+      status: 200,
+      json: { scopes: ['read:LNGS', 'link:LNGS', 'read:*'] },
+    })
   })
 
   it('of our own works beside, for as long as it lives', async () => {
-    const made = async (name: string, at = now()) => await createToken(context.database, { name, scopes: ['push:LNGS'], days: 1 }, at)
+    const made = async (name: string, at = now()) =>
+      await createToken(context.database, { name, scopes: ['push:LNGS'], days: 1 }, at)
     const good = await made('daq')
-    expect(await me(`Bearer ${good.secret}`)).toMatchObject({ status: 200, json: { kind: 'token', name: 'daq', scopes: ['push:LNGS'] } })
+    expect(await me(`Bearer ${good.secret}`)).toMatchObject({
+      status: 200,
+      json: { kind: 'token', name: 'daq', scopes: ['push:LNGS'] },
+    })
     const expired = await made('old', new Date(nowMs - 2 * DAY_MS))
     expect(await me(`Bearer ${expired.secret}`)).toMatchObject({
       status: 401,
       json: { detail: expect.stringMatching(/"old" expired on 2/) },
     })
     await revokeTokens(context.database, String(good.id), now())
-    expect(await me(`Bearer ${good.secret}`)).toMatchObject({ status: 401, json: { detail: expect.stringMatching(/"daq" was revoked/) } })
+    expect(await me(`Bearer ${good.secret}`)).toMatchObject({
+      status: 401,
+      json: { detail: expect.stringMatching(/"daq" was revoked/) },
+    })
     const unknown = `cyg_${randomBytes(32).toString('base64url')}`
-    expect(await me(`Bearer ${unknown}`)).toMatchObject({ status: 401, json: { detail: 'this API token is not known' } })
+    expect(await me(`Bearer ${unknown}`)).toMatchObject({
+      status: 401,
+      json: { detail: 'this API token is not known' },
+    })
   })
 
   it('is in no log line, good or bad', () => {
@@ -192,7 +237,8 @@ describe('the token of a request', () => {
     const texts = sent.map((header) => header.replace(/^\S+ */, '')).filter((token) => token.length > 20)
     expect(texts.length).toBeGreaterThan(50)
     for (const token of texts)
-      for (const part of token.split('.').filter((piece) => piece.length > 20)) expect(lines.join('')).not.toContain(part)
+      for (const part of token.split('.').filter((piece) => piece.length > 20))
+        expect(lines.join('')).not.toContain(part)
   })
 
   const seconds = (from: number) => Math.floor(nowMs / 1000) + from
@@ -204,7 +250,11 @@ describe('the token of a request', () => {
   function tampered(token: string): string {
     const [header = '', body = '', signature = ''] = token.split('.')
     const claims = JSON.parse(Buffer.from(body, 'base64url').toString()) as object
-    return [header, Buffer.from(JSON.stringify({ ...claims, 'wlcg.groups': ['/cygno/ops'] })).toString('base64url'), signature].join('.')
+    return [
+      header,
+      Buffer.from(JSON.stringify({ ...claims, 'wlcg.groups': ['/cygno/ops'] })).toString('base64url'),
+      signature,
+    ].join('.')
   }
 })
 

@@ -3,7 +3,10 @@ import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { HTTPException } from 'hono/http-exception'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { allowedRequest, type RequestToSign } from '../../../../functions/catalog-api/access/allowed-request.ts'
+import {
+  allowedRequest,
+  type RequestToSign,
+} from '../../../../functions/catalog-api/access/allowed-request.ts'
 import { createHandler } from '../../../../functions/catalog-api/handler.ts'
 import { createToken, listTokens, revokeTokens } from '../../../../shared/access/tokens.ts'
 import { contentOf, requestTapeReplica } from '../../../../shared/catalogue/replicas.ts'
@@ -29,9 +32,21 @@ describe('of the requests to the store, only those that send a run of the token 
   it.each<[string, Partial<RequestToSign>]>([
     ['HeadObject', { method: 'HEAD', headers: { host: 'store:9000', 'x-amz-checksum-mode': 'ENABLED' } }],
     ['PutObject', { query: { 'x-id': 'PutObject' } }],
-    ['CreateMultipartUpload', { method: 'POST', query: { uploads: '' }, headers: { 'x-amz-meta-md5': 'ab', 'content-length': '0' } }],
-    ['UploadPart', { query: { partNumber: '10000', uploadId: 'u/+=', 'x-id': 'UploadPart' }, headers: { 'content-length': '5' } }],
-    ['ListParts', { method: 'GET', query: { uploadId: 'u', 'max-parts': '1000', 'part-number-marker': '7' } }],
+    [
+      'CreateMultipartUpload',
+      { method: 'POST', query: { uploads: '' }, headers: { 'x-amz-meta-md5': 'ab', 'content-length': '0' } },
+    ],
+    [
+      'UploadPart',
+      {
+        query: { partNumber: '10000', uploadId: 'u/+=', 'x-id': 'UploadPart' },
+        headers: { 'content-length': '5' },
+      },
+    ],
+    [
+      'ListParts',
+      { method: 'GET', query: { uploadId: 'u', 'max-parts': '1000', 'part-number-marker': '7' } },
+    ],
     ['CompleteMultipartUpload', { method: 'POST', query: { uploadId: 'u' } }],
     ['AbortMultipartUpload', { method: 'DELETE', query: { uploadId: 'u' } }],
   ])('%s is', (operation, changes) => {
@@ -39,7 +54,10 @@ describe('of the requests to the store, only those that send a run of the token 
   })
 
   it.each(['/cygno-data', '/cygno-data/'])('asking whether the bucket %s is there is', (path) => {
-    expect(allowedRequest({ method: 'HEAD', path, query: {}, headers: {} }, RULES)).toMatchObject({ operation: 'HeadBucket', key: null })
+    expect(allowedRequest({ method: 'HEAD', path, query: {}, headers: {} }, RULES)).toMatchObject({
+      operation: 'HeadBucket',
+      key: null,
+    })
   })
 
   it('below the path of the address of the store too', () => {
@@ -63,18 +81,33 @@ describe('of the requests to the store, only those that send a run of the token 
     ['writing without a condition', { headers: { host: 'store:9000' } }],
     ['another condition', { headers: { 'if-none-match': '"abc"' } }],
     ['completing without a condition', { method: 'POST', query: { uploadId: 'u' }, headers: {} }],
-    ['copying another object', { headers: { 'if-none-match': '*', 'x-amz-copy-source': '/cygno-data/LNF/run1.mid' } }],
-    ['copying into a part', { query: { partNumber: '1', uploadId: 'u' }, headers: { 'x-amz-copy-source': '/b/k' } }],
+    [
+      'copying another object',
+      { headers: { 'if-none-match': '*', 'x-amz-copy-source': '/cygno-data/LNF/run1.mid' } },
+    ],
+    [
+      'copying into a part',
+      { query: { partNumber: '1', uploadId: 'u' }, headers: { 'x-amz-copy-source': '/b/k' } },
+    ],
     ['making it public', { headers: { 'if-none-match': '*', 'x-amz-acl': 'public-read' } }],
     ['setting its ACL', { query: { acl: '' } }],
     ['setting tags', { query: { tagging: '' } }],
     ['a retention', { headers: { 'if-none-match': '*', 'x-amz-object-lock-mode': 'GOVERNANCE' } }],
-    ['having an archive unpacked', { headers: { 'if-none-match': '*', 'x-amz-meta-snowball-auto-extract': 'true' } }],
-    ['having it unpacked elsewhere', { headers: { 'if-none-match': '*', 'x-amz-meta-minio-snowball-prefix': 'LNF' } }],
+    [
+      'having an archive unpacked',
+      { headers: { 'if-none-match': '*', 'x-amz-meta-snowball-auto-extract': 'true' } },
+    ],
+    [
+      'having it unpacked elsewhere',
+      { headers: { 'if-none-match': '*', 'x-amz-meta-minio-snowball-prefix': 'LNF' } },
+    ],
     ['a condition of a copy', { headers: { 'if-none-match': '*', 'x-amz-copy-source-if-match': '"a"' } }],
     ['another method in a header', { headers: { 'if-none-match': '*', 'x-http-method-override': 'DELETE' } }],
     ['a header in capitals', { headers: { 'If-None-Match': '*' } }],
-    ['a header with a line break', { headers: { 'if-none-match': '*', 'x-amz-meta-md5': 'a\r\nx-amz-acl: public-read' } }],
+    [
+      'a header with a line break',
+      { headers: { 'if-none-match': '*', 'x-amz-meta-md5': 'a\r\nx-amz-acl: public-read' } },
+    ],
     ['another host', { headers: { 'if-none-match': '*', host: 'elsewhere' } }],
     ['a part of number 0', { query: { partNumber: '0', uploadId: 'u' } }],
     ['a part of number 10001', { query: { partNumber: '10001', uploadId: 'u' } }],
@@ -110,11 +143,14 @@ describe('of the requests to the store, only those that send a run of the token 
     expect(() => allowedRequest(put(changes), RULES)).toThrow()
   })
 
-  it.each(['constructor', '__proto__', 'toString', 'valueOf'])('a header %s is refused as any other', (name) => {
-    const headers = Object.fromEntries([[name, 'x']])
-    expect(() => allowedRequest(put({ headers }), RULES)).toThrow(HTTPException)
-    expect(() => allowedRequest(put({ query: headers }), RULES)).toThrow(HTTPException)
-  })
+  it.each(['constructor', '__proto__', 'toString', 'valueOf'])(
+    'a header %s is refused as any other',
+    (name) => {
+      const headers = Object.fromEntries([[name, 'x']])
+      expect(() => allowedRequest(put({ headers }), RULES)).toThrow(HTTPException)
+      expect(() => allowedRequest(put({ query: headers }), RULES)).toThrow(HTTPException)
+    },
+  )
 
   it('writing over an object is, for a token of that scope', () => {
     const rules = { ...RULES, scopes: ['overwrite:LNGS'] }
@@ -123,8 +159,25 @@ describe('of the requests to the store, only those that send a run of the token 
   })
 
   it('whatever the request, what is allowed is a run of the tag in the bucket', () => {
-    const piece = fc.constantFrom('cygno-data', 'LNGS', 'LNF', '..', '.', '', '%2e%2e', '%2F', 'run1.mid', 'run1.mid.gz', '%', '?acl', '#')
-    const query = fc.dictionary(fc.constantFrom('uploads', 'uploadId', 'partNumber', 'acl', 'delete', 'versionId', 'x-id'), fc.string())
+    const piece = fc.constantFrom(
+      'cygno-data',
+      'LNGS',
+      'LNF',
+      '..',
+      '.',
+      '',
+      '%2e%2e',
+      '%2F',
+      'run1.mid',
+      'run1.mid.gz',
+      '%',
+      '?acl',
+      '#',
+    )
+    const query = fc.dictionary(
+      fc.constantFrom('uploads', 'uploadId', 'partNumber', 'acl', 'delete', 'versionId', 'x-id'),
+      fc.string(),
+    )
     const request = fc.record({
       method: fc.constantFrom('GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'PATCH'),
       path: fc.array(piece, { maxLength: 6 }).map((pieces) => `/${pieces.join('/')}`),
@@ -139,7 +192,11 @@ describe('of the requests to the store, only those that send a run of the token 
         } catch {
           return
         }
-        expect(Object.keys(tried.query).filter((name) => !['uploads', 'uploadId', 'partNumber', 'x-id'].includes(name))).toEqual([])
+        expect(
+          Object.keys(tried.query).filter(
+            (name) => !['uploads', 'uploadId', 'partNumber', 'x-id'].includes(name),
+          ),
+        ).toEqual([])
         if (allowed.key === null) {
           expect(tried).toMatchObject({ method: 'HEAD', path: expect.stringMatching(/^\/cygno-data\/?$/) })
         } else {
@@ -158,19 +215,36 @@ describe('the API', () => {
   const api = () =>
     createHandler({
       ...context,
-      log: createLogger({ function: 'test', level: 'debug', destination: { write: (line) => lines.push(line) } }),
+      log: createLogger({
+        function: 'test',
+        level: 'debug',
+        destination: { write: (line) => lines.push(line) },
+      }),
     })
   const token = async (scopes = ['push:LNGS'], days = 1, at = new Date()) =>
     (await createToken(context.database, { name: 'daq-lngs', scopes, days }, at)).secret
-  const ask = async (path: string, secret: string | null, body?: unknown, headers: Record<string, string> = {}) => {
+  const ask = async (
+    path: string,
+    secret: string | null,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ) => {
     const method = body === undefined ? 'GET' : 'POST'
     const authorization: Record<string, string> = secret === null ? {} : { authorization: `Bearer ${secret}` }
     const text = typeof body === 'string' ? body : JSON.stringify(body)
     const all = { 'content-type': 'application/json', ...authorization, ...headers }
     const answer = await api().fetch(
-      new Request(`http://api${path}`, { method, headers: all, ...(body === undefined ? {} : { body: text }) }),
+      new Request(`http://api${path}`, {
+        method,
+        headers: all,
+        ...(body === undefined ? {} : { body: text }),
+      }),
     )
-    return { status: answer.status, headers: answer.headers, json: (await answer.json()) as Record<string, unknown> }
+    return {
+      status: answer.status,
+      headers: answer.headers,
+      json: (await answer.json()) as Record<string, unknown>,
+    }
   }
   const signing = (changes: Partial<RequestToSign> = {}) => ({
     ...put({ headers: { 'if-none-match': '*' } }),
@@ -187,11 +261,19 @@ describe('the API', () => {
     ['no token', async () => null, /API token/],
     ['a token nobody made', async () => `cyg_${randomBytes(32).toString('base64url')}`, /not known/],
     ['something else', async () => 'x'.repeat(5000), /not known/],
-    ['an expired token', () => token(['push:LNGS'], 1, new Date(Date.now() - 2 * DAY_MS)), /"daq-lngs" expired on \d{4}-\d\d-\d\d/],
+    [
+      'an expired token',
+      () => token(['push:LNGS'], 1, new Date(Date.now() - 2 * DAY_MS)),
+      /"daq-lngs" expired on \d{4}-\d\d-\d\d/,
+    ],
     [
       'a revoked token',
       async () => {
-        const { id, secret } = await createToken(context.database, { name: 'gone', scopes: ['push:LNGS'], days: 1 }, new Date())
+        const { id, secret } = await createToken(
+          context.database,
+          { name: 'gone', scopes: ['push:LNGS'], days: 1 },
+          new Date(),
+        )
         expect(await revokeTokens(context.database, String(id), new Date())).toBe(1)
         return secret
       },
@@ -206,7 +288,12 @@ describe('the API', () => {
       expect(answer.status).toBe(401)
       expect(answer.headers.get('content-type')).toBe('application/problem+json')
       expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer/)
-      expect(answer.json).toMatchObject({ type: 'about:blank', title: 'Unauthorized', status: 401, detail: expect.stringMatching(detail) })
+      expect(answer.json).toMatchObject({
+        type: 'about:blank',
+        title: 'Unauthorized',
+        status: 401,
+        detail: expect.stringMatching(detail),
+      })
     }
   })
 
@@ -216,13 +303,18 @@ describe('the API', () => {
     await ask('/api/v1/uploads/sign', secret, signing({ path: '/cygno-data/x' }))
     const rows = JSON.stringify(await listTokens(context.database))
     expect(rows).toContain('daq-lngs')
-    for (const text of [rows, lines.join('')]) for (const hidden of [secret, secret.slice(4)]) expect(text).not.toContain(hidden)
+    for (const text of [rows, lines.join('')])
+      for (const hidden of [secret, secret.slice(4)]) expect(text).not.toContain(hidden)
     expect(lines.join('')).toContain('upload-signed')
     expect(lines.join('')).not.toMatch(/Signature=|AWS4-HMAC/)
   })
 
   it('notes when a token was last used', async () => {
-    const { id, secret } = await createToken(context.database, { name: 'used', scopes: ['push:LNGS'], days: 1 }, new Date())
+    const { id, secret } = await createToken(
+      context.database,
+      { name: 'used', scopes: ['push:LNGS'], days: 1 },
+      new Date(),
+    )
     const used = async () => (await listTokens(context.database)).find((row) => row.id === id)?.last_used_at
     expect(await used()).toBeNull()
     const before = Date.now()
@@ -251,7 +343,9 @@ describe('the API', () => {
     const { headers } = json as { readonly headers: Record<string, string> }
     const url = `${context.config.CYGNET_S3_ENDPOINT}/${context.bucket}/${KEY}`
     const send = (changes: Record<string, string | undefined>, to = url) => {
-      const all = Object.entries({ ...headers, 'if-none-match': '*', ...changes }).filter(([, value]) => value !== undefined)
+      const all = Object.entries({ ...headers, 'if-none-match': '*', ...changes }).filter(
+        ([, value]) => value !== undefined,
+      )
       return fetch(to, { method: 'PUT', body: 'a run', headers: all as [string, string][] })
     }
     expect((await send({ 'if-none-match': undefined })).status).toBe(403)
@@ -262,11 +356,20 @@ describe('the API', () => {
   })
 
   it('what a signed PUT was not asked to be, it cannot be made by a header that is added', async () => {
-    const { json } = await ask('/api/v1/uploads/sign', await token(), signing({ path: `/${context.bucket}/LNGS/run00900.mid.gz` }))
+    const { json } = await ask(
+      '/api/v1/uploads/sign',
+      await token(),
+      signing({ path: `/${context.bucket}/LNGS/run00900.mid.gz` }),
+    )
     const { headers } = json as { readonly headers: Record<string, string> }
     const signed = /SignedHeaders=([^,]*)/.exec(headers.authorization ?? '')?.[1]?.split(';')
     expect(signed).toEqual(
-      expect.arrayContaining(['if-none-match', 'x-amz-copy-source-if-match', 'x-amz-copy-if-match', 'x-amz-meta-snowball-auto-extract']),
+      expect.arrayContaining([
+        'if-none-match',
+        'x-amz-copy-source-if-match',
+        'x-amz-copy-if-match',
+        'x-amz-meta-snowball-auto-extract',
+      ]),
     )
     const url = `${context.config.CYGNET_S3_ENDPOINT}/${context.bucket}/LNGS/run00900.mid.gz`
     const send = (changes: Record<string, string>) =>
@@ -304,7 +407,12 @@ describe('the API', () => {
     })
     expect(answer.status).toBe(status)
     expect(answer.headers.get('content-type')).toBe('application/problem+json')
-    expect(answer.json).toMatchObject({ type: 'about:blank', status, title: expect.any(String), detail: expect.stringMatching(/\w/) })
+    expect(answer.json).toMatchObject({
+      type: 'about:blank',
+      status,
+      title: expect.any(String),
+      detail: expect.stringMatching(/\w/),
+    })
     expect(JSON.stringify(answer.json)).not.toMatch(/Signature|stack/)
   })
 
@@ -312,7 +420,12 @@ describe('the API', () => {
     ['no JSON', '{"method":', {}, 400],
     ['an empty body', '', {}, 400],
     ['another type', '<x/>', { 'content-type': 'text/xml' }, 415],
-    ['too large a body', JSON.stringify({ ...put(), headers: { 'x-amz-meta-a': 'a'.repeat(300_000) } }), {}, 413],
+    [
+      'too large a body',
+      JSON.stringify({ ...put(), headers: { 'x-amz-meta-a': 'a'.repeat(300_000) } }),
+      {},
+      413,
+    ],
   ])('refuses %s', async (_, body, headers, status) => {
     const answer = await ask('/api/v1/uploads/sign', await token(), body, headers)
     expect(answer.status).toBe(status)
@@ -324,12 +437,18 @@ describe('the API', () => {
     const { status, json } = await ask('/api/v1/openapi.json', null)
     expect(status).toBe(200)
     expect(Object.keys(json.paths as object)).toEqual(
-      expect.arrayContaining(['/api/v1/upload-settings', '/api/v1/uploads/sign', '/api/v1/files/{bucket}/{key}/copies']),
+      expect.arrayContaining([
+        '/api/v1/upload-settings',
+        '/api/v1/uploads/sign',
+        '/api/v1/files/{bucket}/{key}/copies',
+      ]),
     )
     const secret = await token()
     const broken = createHandler({
       ...context,
-      s3: { config: { ...context.s3.config, credentials: () => Promise.reject(new Error('/root/secret-file')) } } as never,
+      s3: {
+        config: { ...context.s3.config, credentials: () => Promise.reject(new Error('/root/secret-file')) },
+      } as never,
     })
     const answer = await broken.fetch(
       new Request('http://api/api/v1/uploads/sign', {
@@ -344,11 +463,16 @@ describe('the API', () => {
 
   describe('tells where the copies of a file are', () => {
     const object = { versionId: null, etag: 'a'.repeat(32), sizeBytes: 1010, lastModified: new Date() }
-    const copies = async (key: string, secret: string) => await ask(`/api/v1/files/${context.bucket}/${key}/copies`, secret)
+    const copies = async (key: string, secret: string) =>
+      await ask(`/api/v1/files/${context.bucket}/${key}/copies`, secret)
 
     it('and that one’s own must stay while there is none on tape', async () => {
       const metadata = metadataOf(777)
-      await record(context.database, { ...object, bucket: context.bucket, key: 'LNGS/run00777.mid.gz' }, metadata)
+      await record(
+        context.database,
+        { ...object, bucket: context.bucket, key: 'LNGS/run00777.mid.gz' },
+        metadata,
+      )
       for (const key of ['LNGS/run00777.mid.gz', 'LNGS%2Frun00777.mid.gz']) {
         const { status, json } = await copies(key, await token())
         expect(status).toBe(200)
@@ -371,10 +495,20 @@ describe('the API', () => {
       const wish = { endpoint: 'file:///tape', url: 'file:///tape/x', name: 'x', requestedBy: 'test' }
       const tape = await requestTapeReplica(context.database, contentOf(cloud), wish, new Date())
       const { json: before } = await copies('LNGS/run00777.mid.gz', await token())
-      expect(before).toMatchObject({ safe: false, tape: [{ endpoint: 'file:///tape', state: 'requested', verifiedAt: null }] })
-      await context.database.updateTable('replicas').set({ state: 'on-media', verified_at: new Date() }).where('id', '=', tape.id).execute()
+      expect(before).toMatchObject({
+        safe: false,
+        tape: [{ endpoint: 'file:///tape', state: 'requested', verifiedAt: null }],
+      })
+      await context.database
+        .updateTable('replicas')
+        .set({ state: 'on-media', verified_at: new Date() })
+        .where('id', '=', tape.id)
+        .execute()
       const { json } = await copies('LNGS/run00777.mid.gz', await token())
-      expect(json).toMatchObject({ safe: true, tape: [{ endpoint: 'file:///tape', state: 'on-media', verifiedAt: expect.any(String) }] })
+      expect(json).toMatchObject({
+        safe: true,
+        tape: [{ endpoint: 'file:///tape', state: 'on-media', verifiedAt: expect.any(String) }],
+      })
     })
 
     it('only of tags the token is for, and only of what it knows', async () => {

@@ -6,7 +6,11 @@ import { createDirectoryDriver } from '../../../../shared/tape/directory/directo
 import { type FaultyTape, faultyTape } from '../../../support/faulty-tape.ts'
 import { ANONYMOUS, caller, type RestApp, restApp } from '../../../support/functions/catalog-api/rest-app.ts'
 import { bringToTape, corruptOnTape } from '../../../support/on-tape.ts'
-import { type CataloguedObject, startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+import {
+  type CataloguedObject,
+  startTestTapeContext,
+  type TestTapeContext,
+} from '../../../support/tape-context.ts'
 
 const DAQ = caller('push:LNGS')
 
@@ -28,17 +32,29 @@ beforeEach(async () => {
 afterEach(() => vi.restoreAllMocks())
 
 const path = (more = '') => `/api/v1/files/${context.bucket}/${run.object.key}/deletions${more}`
-const wish = () => ({ sha256: run.sha256, sizeBytes: run.object.sizeBytes, host: 'daq-1', path: '/data/run.mid.gz' })
+const wish = () => ({
+  sha256: run.sha256,
+  sizeBytes: run.object.sizeBytes,
+  host: 'daq-1',
+  path: '/data/run.mid.gz',
+})
 const ask = (who = DAQ) => app.post(path(), wish(), who)
-const rows = () => context.database.selectFrom('replicas').selectAll().where('object_key', '=', run.object.key).execute()
+const rows = () =>
+  context.database.selectFrom('replicas').selectAll().where('object_key', '=', run.object.key).execute()
 const local = async () => (await rows()).find(({ kind }) => kind === 'local')
-const tombstones = () => context.database.selectFrom('tombstones').selectAll().where('object_key', '=', run.object.key).execute()
+const tombstones = () =>
+  context.database.selectFrom('tombstones').selectAll().where('object_key', '=', run.object.key).execute()
 
 describe('POST …/deletions', () => {
   test('allows what is verified now, for a minute, with a tombstone; the end of it is told once', async () => {
     const { status, json } = await ask()
     expect(status).toBe(200)
-    expect(json).toEqual({ allowed: true, why: expect.stringContaining('verified just now'), id: expect.any(Number), validSeconds: 60 })
+    expect(json).toEqual({
+      allowed: true,
+      why: expect.stringContaining('verified just now'),
+      id: expect.any(Number),
+      validSeconds: 60,
+    })
     expect(await tombstones()).toMatchObject([{ id: json.id, state: 'intended' }])
     expect((await ask()).json.id).toBe(json.id)
     const end = () => app.post(path(`/${json.id}`), { host: 'daq-1', gone: true }, DAQ)
@@ -47,7 +63,10 @@ describe('POST …/deletions', () => {
     expect(await local()).toMatchObject({ state: 'deleted', endpoint: 'daq-1', name: '/data/run.mid.gz' })
     const history = await context.database.selectFrom('run_history').select(['what', 'detail']).execute()
     expect(
-      history.filter(({ what, detail }) => what === 'local file deleted' && detail.includes('file://daq-1/data/run.mid.gz')),
+      history.filter(
+        ({ what, detail }) =>
+          what === 'local file deleted' && detail.includes('file://daq-1/data/run.mid.gz'),
+      ),
     ).toHaveLength(1)
   })
 
@@ -70,7 +89,10 @@ describe('POST …/deletions', () => {
 
   test('does not allow it when the object is gone', async () => {
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: run.object.key }))
-    expect((await ask()).json).toEqual({ allowed: false, why: 'the catalogue has it in the store, and it is not there' })
+    expect((await ask()).json).toEqual({
+      allowed: false,
+      why: 'the catalogue has it in the store, and it is not there',
+    })
   })
 
   test('does not allow it, and says why, while the tape does not answer or refuses', async () => {
@@ -85,13 +107,18 @@ describe('POST …/deletions', () => {
 
   test('does not allow it when it takes longer than 25 s; then nothing is written', async () => {
     const limit = new AbortController()
-    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => (ms === 25_000 ? limit.signal : new AbortController().signal))
+    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) =>
+      ms === 25_000 ? limit.signal : new AbortController().signal,
+    )
     vi.spyOn(context.tape, 'look').mockImplementation(async (_file, _options, signal) => {
       limit.abort(new DOMException('timed out', 'TimeoutError'))
       signal.throwIfAborted()
       throw new TransientError('unreachable')
     })
-    expect(await ask()).toMatchObject({ status: 200, json: { allowed: false, why: expect.stringContaining('within 25 s') } })
+    expect(await ask()).toMatchObject({
+      status: 200,
+      json: { allowed: false, why: expect.stringContaining('within 25 s') },
+    })
     expect(await tombstones()).toEqual([])
     expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
   })
@@ -123,7 +150,9 @@ describe('POST …/deletions', () => {
   test('is for who may push the tag', async () => {
     expect((await ask(caller('push:LNF', 'read:*', 'operate:*'))).status).toBe(403)
     expect((await ask(ANONYMOUS)).status).toBe(401)
-    expect((await app.post(`/api/v1/files/${context.bucket}/LNGS/notes.txt/deletions`, wish(), DAQ)).status).toBe(404)
+    expect(
+      (await app.post(`/api/v1/files/${context.bucket}/LNGS/notes.txt/deletions`, wish(), DAQ)).status,
+    ).toBe(404)
   })
 })
 
@@ -141,7 +170,9 @@ describe('POST …/deletions/{id}', () => {
     expect((await tell(path('/x'))).status).toBe(404)
     expect((await app.post(path(`/${id}`), { gone: true }, DAQ)).status).toBe(400)
     expect(await local()).toMatchObject({ state: 'deleting' })
-    expect((await app.post(path(`/${id}`), { host: 'daq-1', gone: false }, DAQ)).json).toEqual({ state: 'withdrawn' })
+    expect((await app.post(path(`/${id}`), { host: 'daq-1', gone: false }, DAQ)).json).toEqual({
+      state: 'withdrawn',
+    })
     expect(await local()).toMatchObject({ state: 'present' })
   })
 })

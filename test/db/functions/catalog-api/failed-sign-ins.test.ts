@@ -1,10 +1,18 @@
-/** Who guesses tokens, or ends sign-ins that it did not begin, is soon not listened to; nobody else is kept out by that. */
+/**
+ * Who guesses tokens, or ends sign-ins that it did not begin, is soon not listened to; nobody else is kept
+ * out by that.
+ */
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createToken, revokeTokens } from '../../../../shared/access/tokens.ts'
 import { loadConfig } from '../../../../shared/config/config.ts'
 import { startTestContext, type TestContext } from '../../../support/context.ts'
-import { beginSignIn, createAccessApi, startTestIssuer, type TestIssuer } from '../../../support/functions/catalog-api/access-fixture.ts'
+import {
+  beginSignIn,
+  createAccessApi,
+  startTestIssuer,
+  type TestIssuer,
+} from '../../../support/functions/catalog-api/access-fixture.ts'
 
 const LIMIT = 60
 const STRANGER = '192.0.2.66'
@@ -29,7 +37,11 @@ const start = (environment: Readonly<Record<string, string>> = {}) =>
     log: context.log,
     now,
   })
-const ask = async (token: string | null, from: string | undefined = STRANGER, headers: Readonly<Record<string, string>> = {}) =>
+const ask = async (
+  token: string | null,
+  from: string | undefined = STRANGER,
+  headers: Readonly<Record<string, string>> = {},
+) =>
   await api.app.request(
     '/api/v1/me',
     { headers: { ...(token === null ? {} : { authorization: `Bearer ${token}` }), ...headers } },
@@ -40,7 +52,8 @@ const guesses = async (count: number, from?: string) => {
   const answers = await Promise.all(Array.from({ length: count }, () => ask(guess(), from)))
   return answers.map(({ status }) => status)
 }
-const good = async () => (await createToken(context.database, { name: 'daq', scopes: ['push:LNGS'], days: 1 }, now())).secret
+const good = async () =>
+  (await createToken(context.database, { name: 'daq', scopes: ['push:LNGS'], days: 1 }, now())).secret
 
 beforeAll(async () => {
   context = await startTestContext()
@@ -79,7 +92,11 @@ it('a token that was never seen here is not tried from there either: it might be
 it('a token is not believed to be good because it asked after the health of the service', async () => {
   await guesses(LIMIT)
   const token = guess()
-  const answer = await api.app.request('/healthz', { headers: { authorization: `Bearer ${token}` } }, { clientAddress: STRANGER })
+  const answer = await api.app.request(
+    '/healthz',
+    { headers: { authorization: `Bearer ${token}` } },
+    { clientAddress: STRANGER },
+  )
   expect(answer.status).toBe(404)
   expect((await ask(token)).status).toBe(429)
 })
@@ -100,14 +117,17 @@ it('other addresses go on, and good tokens use up nothing', async () => {
   await guesses(LIMIT)
   expect((await ask(await good(), '192.0.2.67')).status).toBe(200)
   const from = '192.0.2.68'
-  for (let index = 0; index < LIMIT + 5; index++) expect((await ask(await issuer.token({ jti: String(index) }), from)).status).toBe(200)
+  for (let index = 0; index < LIMIT + 5; index++)
+    expect((await ask(await issuer.token({ jti: String(index) }), from)).status).toBe(200)
 })
 
 it('an address that a client only says it has is not believed', async () => {
-  for (let index = 0; index < LIMIT; index++) await ask(guess(), STRANGER, { 'x-forwarded-for': `203.0.113.${index}` })
+  for (let index = 0; index < LIMIT; index++)
+    await ask(guess(), STRANGER, { 'x-forwarded-for': `203.0.113.${index}` })
   expect((await ask(guess(), STRANGER, { 'x-forwarded-for': '203.0.113.99' })).status).toBe(429)
   api = start({ CYGNET_TRUSTED_PROXIES: '1' })
-  for (let index = 0; index < LIMIT; index++) await ask(guess(), STRANGER, { 'x-forwarded-for': `198.51.100.${index}, 203.0.113.1` })
+  for (let index = 0; index < LIMIT; index++)
+    await ask(guess(), STRANGER, { 'x-forwarded-for': `198.51.100.${index}, 203.0.113.1` })
   expect((await ask(guess(), STRANGER, { 'x-forwarded-for': '203.0.113.1' })).status).toBe(429)
   expect((await ask(guess(), STRANGER, { 'x-forwarded-for': '203.0.113.2' })).status).toBe(401)
 })
@@ -121,7 +141,13 @@ it('an IAM that is away is nobody’s failure', async () => {
 it('answers to sign-ins that nobody began here count, and are no more asked about at the IAM', async () => {
   const end = async () => {
     const { cookie, state } = await beginSignIn(api, STRANGER)
-    return (await api.app.request(`/signed-in?code=made-up&state=${state}`, { headers: { cookie } }, { clientAddress: STRANGER })).status
+    return (
+      await api.app.request(
+        `/signed-in?code=made-up&state=${state}`,
+        { headers: { cookie } },
+        { clientAddress: STRANGER },
+      )
+    ).status
   }
   issuer.setSignIn({ nonce: 'of another' })
   const before = issuer.authorizations.length
@@ -131,6 +157,7 @@ it('answers to sign-ins that nobody began here count, and are no more asked abou
 })
 
 it('nothing is limited where the host says no address: one stranger would lock out all', async () => {
-  for (let index = 0; index < LIMIT + 5; index++) expect((await api.app.request('/api/v1/me', bad())).status).toBe(401)
+  for (let index = 0; index < LIMIT + 5; index++)
+    expect((await api.app.request('/api/v1/me', bad())).status).toBe(401)
 })
 const bad = () => ({ headers: { authorization: `Bearer ${guess()}` } })

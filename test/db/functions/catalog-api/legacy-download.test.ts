@@ -39,13 +39,21 @@ const refused = async (path: string, scopes: readonly string[] = MAY) => {
 describe('a run in the store', () => {
   it.each([
     ['<base>/<TAG>/<file>', (_: string, key: string) => `/${key}`],
-    ['of Swift', (bucket: string, key: string) => `/v1/AUTH_2ebf769785574195bde2ff418deac08a/${bucket}/${key}`],
+    [
+      'of Swift',
+      (bucket: string, key: string) => `/v1/AUTH_2ebf769785574195bde2ff418deac08a/${bucket}/${key}`,
+    ],
     ['of a tenant', (bucket: string, key: string) => `/cygno:${bucket}/${key}`],
     ['of a tenant, encoded', (bucket: string, key: string) => `/cygno%3A${bucket}/${key}`],
     ['of S3', (bucket: string, key: string) => `/${bucket}/${key}`],
     ['with a query', (bucket: string, key: string) => `/${bucket}/${key}?x=1`],
   ])('at the address %s leads by GET to its bytes and by HEAD to its headers', async (_, path) => {
-    const run = (await context.database.selectFrom('runs').select('id').where('run_number', '=', 12_345).executeTakeFirst()) ?? null
+    const run =
+      (await context.database
+        .selectFrom('runs')
+        .select('id')
+        .where('run_number', '=', 12_345)
+        .executeTakeFirst()) ?? null
     if (run === null) await makeRun(context, 12_345, 4000)
     const got = await redirected(path(context.bucket, 'LNGS/run12345.mid.gz'))
     expect(got.status).toBe(302)
@@ -139,7 +147,13 @@ describe('a run that is not in the store', () => {
 
   it('and on its way back says that it is recalling', async () => {
     await onlyOnTape({ ...context, tape }, tape, 602)
-    await requestRecall(context, { runNumber: 602, tag: 'LNGS' }, { days: 7, requestedBy: 'test' }, new Date(), signal)
+    await requestRecall(
+      context,
+      { runNumber: 602, tag: 'LNGS' },
+      { days: 7, requestedBy: 'test' },
+      new Date(),
+      signal,
+    )
     expect(await refused('/LNGS/run00602.mid.gz')).toMatchObject({
       status: 503,
       retryAfter: '600',
@@ -160,14 +174,26 @@ describe('a run that is not in the store', () => {
 test('whatever an address is, it is of a run file in a bucket of runs, or of nothing', () => {
   const piece = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 5 }),
-    fc.constantFrom('LNGS', '..', '.', 'cygno-data', 'cygno:cygno-data', 'v1', 'AUTH_x', 'run1.mid.gz', 'other'),
+    fc.constantFrom(
+      'LNGS',
+      '..',
+      '.',
+      'cygno-data',
+      'cygno:cygno-data',
+      'v1',
+      'AUTH_x',
+      'run1.mid.gz',
+      'other',
+    ),
   )
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 6 }), (pieces) => {
       const wanted = parseDownloadPath([...pieces, 'run00001.mid.gz'].join('/'), ['cygno-data'])
       if (wanted === null) return
       expect(wanted.key).toBe(`${wanted.tag}/run00001.mid.gz`)
-      expect(wanted.tag.split('/').some((segment) => segment === '' || segment === '.' || segment === '..')).toBe(false)
+      expect(
+        wanted.tag.split('/').some((segment) => segment === '' || segment === '.' || segment === '..'),
+      ).toBe(false)
       expect([null, 'cygno-data']).toContain(wanted.bucket)
     }),
   )

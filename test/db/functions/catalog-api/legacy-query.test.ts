@@ -38,7 +38,15 @@ beforeAll(async () => {
   catalogue = await startTestCatalogue()
   api = partOn(catalogue.database)
   plain = await createConnection({ uri: catalogue.url, charset: 'utf8mb4_unicode_520_ci' })
-  await insert({ run_number: 1, exposure_sec: 1e-5, GEM3_V: 440.1, T1_V: 1e10, T2_V: 1e-7, PMT1_V: 0.30000001, number_of_events: 1e20 })
+  await insert({
+    run_number: 1,
+    exposure_sec: 1e-5,
+    GEM3_V: 440.1,
+    T1_V: 1e10,
+    T2_V: 1e-7,
+    PMT1_V: 0.30000001,
+    number_of_events: 1e20,
+  })
   await insert({
     run_number: 100_005,
     run_description: 'AmBe / "campagna" \\ Città 𝄞\n<script>alert(1)</script> & \'x\'\u007f',
@@ -63,7 +71,9 @@ afterAll(async () => {
 async function insert(row: Readonly<Record<string, string | number | null>>): Promise<void> {
   const full: Record<string, string | number | null> = { tag: 'LNGS', ...row }
   const names = sql.join(Object.keys(full).map((name) => sql.id(name)))
-  await sql`INSERT INTO Runlog (${names}) VALUES (${sql.join(Object.values(full))})`.execute(catalogue.database)
+  await sql`INSERT INTO Runlog (${names}) VALUES (${sql.join(Object.values(full))})`.execute(
+    catalogue.database,
+  )
 }
 
 const get = async (query: string, part = api) => {
@@ -72,7 +82,9 @@ const get = async (query: string, part = api) => {
 }
 const numbers = async (query: string, part = api) => {
   const { text } = await get(query, part)
-  return text === '' ? null : (JSON.parse(text) as { run_number: string }[]).map((row) => Number(row.run_number))
+  return text === ''
+    ? null
+    : (JSON.parse(text) as { run_number: string }[]).map((row) => Number(row.run_number))
 }
 const ALL = [1, 99_998, 99_999, 100_000, 100_001, 100_005]
 
@@ -122,7 +134,9 @@ describe('one run', () => {
   })
 
   it('wins over everything else, also over table', async () => {
-    expect(JSON.parse((await get('?run=1&start=99998&end=100006&table=on')).text)).toMatchObject({ run_number: '1' })
+    expect(JSON.parse((await get('?run=1&start=99998&end=100006&table=on')).text)).toMatchObject({
+      run_number: '1',
+    })
   })
 
   it('given twice is the last one, as in PHP', async () => {
@@ -169,7 +183,9 @@ describe('several runs', () => {
   })
 
   it('far more than are read at once are all there, once', async () => {
-    await sql`INSERT INTO Runlog (tag, run_number) SELECT 'MANY', seq FROM seq_1_to_2001`.execute(catalogue.database)
+    await sql`INSERT INTO Runlog (tag, run_number) SELECT 'MANY', seq FROM seq_1_to_2001`.execute(
+      catalogue.database,
+    )
     const many = partOn(catalogue.database, { CYGNET_LEGACY_SITES: '=MANY' })
     expect(await numbers('', many)).toEqual(Array.from({ length: 2001 }, (_, at) => at + 1))
     expect(await numbers('?start=1&end=501', many)).toHaveLength(500)
@@ -183,15 +199,21 @@ describe('the site', () => {
     ['man', 'of Mango'],
     ['MAN', 'of Mango'],
   ])('%s has its own runs', async (site, description) => {
-    expect(JSON.parse((await get(`?site=${site}&run=7`)).text)).toMatchObject({ run_description: description })
+    expect(JSON.parse((await get(`?site=${site}&run=7`)).text)).toMatchObject({
+      run_description: description,
+    })
   })
 
-  it.each(['lngs', 'LNGS', 'Lnf', 'mango', '', 'constructor', "x' OR '1'='1"])('"%s" is LNGS', async (site) => {
-    expect(await numbers(`?site=${encodeURIComponent(site)}`)).toEqual(ALL)
-  })
+  it.each(['lngs', 'LNGS', 'Lnf', 'mango', '', 'constructor', "x' OR '1'='1"])(
+    '"%s" is LNGS',
+    async (site) => {
+      expect(await numbers(`?site=${encodeURIComponent(site)}`)).toEqual(ALL)
+    },
+  )
 
   it('decides who may read', async () => {
-    const status = async (query: string, scopes: readonly string[]) => (await api.ask(`/cygno_sql_query.php${query}`, { scopes })).status
+    const status = async (query: string, scopes: readonly string[]) =>
+      (await api.ask(`/cygno_sql_query.php${query}`, { scopes })).status
     expect(await status('?site=lnf', [])).toBe(401)
     expect(await status('?site=lnf', ['read:LNGS'])).toBe(403)
     expect(await status('?site=lnf', ['read:LNF'])).toBe(200)
@@ -207,13 +229,18 @@ describe('the site', () => {
 })
 
 describe('nothing of a request gets into SQL', () => {
-  it.each(['api_tokens', 'runs', 'Runlog` WHERE 1=1 -- ', 'runlog', '', 'mysql.user', 'information_schema.tables'])(
-    'db=%s is refused without a row',
-    async (db) => {
-      const { status, text } = await get(`?db=${encodeURIComponent(db)}`)
-      expect({ status, text }).toEqual({ status: 400, text: 'db: there is no such table; there is Runlog' })
-    },
-  )
+  it.each([
+    'api_tokens',
+    'runs',
+    'Runlog` WHERE 1=1 -- ',
+    'runlog',
+    '',
+    'mysql.user',
+    'information_schema.tables',
+  ])('db=%s is refused without a row', async (db) => {
+    const { status, text } = await get(`?db=${encodeURIComponent(db)}`)
+    expect({ status, text }).toEqual({ status: 400, text: 'db: there is no such table; there is Runlog' })
+  })
 
   it.each([
     '12abc',
@@ -232,30 +259,62 @@ describe('nothing of a request gets into SQL', () => {
   ])('run=%s is refused, as start and as end too', async (text) => {
     const value = encodeURIComponent(text)
     expect(await get(`?run=${value}`)).toMatchObject({ status: 400, text: 'run: a whole number is expected' })
-    expect(await get(`?start=${value}&end=5`)).toMatchObject({ status: 400, text: 'start: a whole number is expected' })
-    expect(await get(`?start=1&end=${value}`)).toMatchObject({ status: 400, text: 'end: a whole number is expected' })
+    expect(await get(`?start=${value}&end=5`)).toMatchObject({
+      status: 400,
+      text: 'start: a whole number is expected',
+    })
+    expect(await get(`?start=1&end=${value}`)).toMatchObject({
+      status: 400,
+      text: 'end: a whole number is expected',
+    })
   })
 
   test('whatever the parameters are, the answer is rows of the site, or says what is expected', async () => {
     const piece = fc.oneof(
       fc.string({ unit: 'binary' }),
-      fc.constantFrom("'", '"', '`', ';', '--', '/*', ')', 'OR 1=1', 'UNION SELECT tag FROM Runlog', '0', '7'),
+      fc.constantFrom(
+        "'",
+        '"',
+        '`',
+        ';',
+        '--',
+        '/*',
+        ')',
+        'OR 1=1',
+        'UNION SELECT tag FROM Runlog',
+        '0',
+        '7',
+      ),
     )
     const text = fc.array(piece, { maxLength: 4 }).map((pieces) => pieces.join(' '))
     await fc.assert(
-      fc.asyncProperty(fc.record({ run: text, start: text, end: text }, { requiredKeys: [] }), async (query) => {
-        const { text: body, status } = await get(`?${new URLSearchParams({ site: 'lnf', ...query })}`)
-        if (status === 400) expect(body).toMatch(/^(?:run|start|end): a whole number is expected$/)
-        else expect(body === 'null' || body === '' || /^(?:\[ )?\{"run_number":"7","run_description":"of Frascati"/.test(body)).toBe(true)
-      }),
+      fc.asyncProperty(
+        fc.record({ run: text, start: text, end: text }, { requiredKeys: [] }),
+        async (query) => {
+          const { text: body, status } = await get(`?${new URLSearchParams({ site: 'lnf', ...query })}`)
+          if (status === 400) expect(body).toMatch(/^(?:run|start|end): a whole number is expected$/)
+          else
+            expect(
+              body === 'null' ||
+                body === '' ||
+                /^(?:\[ )?\{"run_number":"7","run_description":"of Frascati"/.test(body),
+            ).toBe(true)
+        },
+      ),
       { numRuns: 150 },
     )
     expect(await numbers('')).toEqual(ALL)
   })
 
   it('a table of the list that has no key by tag and run is not shown', async () => {
-    const { status, text } = await get('?db=api_tokens', partOn(catalogue.database, { CYGNET_LEGACY_TABLES: 'Runlog,api_tokens' }))
-    expect({ status, text }).toEqual({ status: 400, text: 'the catalogue has no table api_tokens with the key (tag, run_number)' })
+    const { status, text } = await get(
+      '?db=api_tokens',
+      partOn(catalogue.database, { CYGNET_LEGACY_TABLES: 'Runlog,api_tokens' }),
+    )
+    expect({ status, text }).toEqual({
+      status: 400,
+      text: 'the catalogue has no table api_tokens with the key (tag, run_number)',
+    })
   })
 
   it('another table of the list is shown in the same way', async () => {
@@ -263,22 +322,28 @@ describe('nothing of a request gets into SQL', () => {
       catalogue.database,
     )
     await sql`INSERT INTO tmpTable VALUES ('x', 5, 3, 'LNGS'), ('y', 6, 3, 'LNF')`.execute(catalogue.database)
-    const { text } = await get('?db=tmpTable', partOn(catalogue.database, { CYGNET_LEGACY_TABLES: 'Runlog,tmpTable' }))
+    const { text } = await get(
+      '?db=tmpTable',
+      partOn(catalogue.database, { CYGNET_LEGACY_TABLES: 'Runlog,tmpTable' }),
+    )
     expect(text).toBe('[ {"note":"x","a`b.c":"5","run_number":"3"} ]')
   })
 })
 
 describe('table=on', () => {
-  it.each(['on', '1', 'false', '0.0'])('(%s) is a page with one table whose cells are escaped', async (value) => {
-    const { text } = await get(`?table=${value}&start=100001&end=100006`)
-    expect(text.match(/<table/g)).toHaveLength(1)
-    expect(text.match(/<html/g)).toHaveLength(1)
-    expect(text.match(/<tr>/g)).toHaveLength(3)
-    expect(text).toContain('<tr><th>run_number</th><th>run_description</th><th>start_time</th>')
-    expect(text).toContain('&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#039;x&#039;')
-    expect(text).not.toContain('<script')
-    expect(text.trimEnd().endsWith('</table></body></html>')).toBe(true)
-  })
+  it.each(['on', '1', 'false', '0.0'])(
+    '(%s) is a page with one table whose cells are escaped',
+    async (value) => {
+      const { text } = await get(`?table=${value}&start=100001&end=100006`)
+      expect(text.match(/<table/g)).toHaveLength(1)
+      expect(text.match(/<html/g)).toHaveLength(1)
+      expect(text.match(/<tr>/g)).toHaveLength(3)
+      expect(text).toContain('<tr><th>run_number</th><th>run_description</th><th>start_time</th>')
+      expect(text).toContain('&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#039;x&#039;')
+      expect(text).not.toContain('<script')
+      expect(text.trimEnd().endsWith('</table></body></html>')).toBe(true)
+    },
+  )
 
   it('runs nothing in a browser, as the JSON under the type of a page does not either', async () => {
     for (const query of ['?run=100005', '?table=on', '?run=<script>'])
@@ -304,7 +369,8 @@ describe('the library that the experiment uses', () => {
   beforeAll(async () => {
     const config = loadConfig({ CYGNET_DATABASE_URL: catalogue.url })
     const open = partOfApi(
-      (part) => registerLegacyQuery(part, { database: catalogue.database, log, now: () => new Date(), config }),
+      (part) =>
+        registerLegacyQuery(part, { database: catalogue.database, log, now: () => new Date(), config }),
       ['read:LNGS'],
     )
     server = createAdaptorServer({ fetch: open.app.fetch }) as Server
@@ -314,15 +380,24 @@ describe('the library that the experiment uses', () => {
   })
   afterAll(() => new Promise((resolve) => server.close(resolve)))
 
-  /** What read_cygno_logbook does: a probe, then the same address again through pandas, whose columns become numbers where they can. */
+  /**
+   * What read_cygno_logbook does: a probe, then the same address again through pandas, whose columns become
+   * numbers where they can.
+   */
   async function readLogbook(start: number, end: number): Promise<Readonly<Record<string, unknown>>[]> {
     const url = `${base}?site=lngs&start=${start}&end=${end}`
     await fetch(url)
     try {
       const rows = (await (await fetch(url)).json()) as Record<string, string | null>[]
-      const isNumeric = (name: string) => rows.every((row) => row[name] === null || !Number.isNaN(Number(row[name] || Number.NaN)))
+      const isNumeric = (name: string) =>
+        rows.every((row) => row[name] === null || !Number.isNaN(Number(row[name] || Number.NaN)))
       return rows.map((row) =>
-        Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value !== null && isNumeric(name) ? Number(value) : value])),
+        Object.fromEntries(
+          Object.entries(row).map(([name, value]) => [
+            name,
+            value !== null && isNumeric(name) ? Number(value) : value,
+          ]),
+        ),
       )
     } catch {
       return []
@@ -366,9 +441,17 @@ try:
 except Exception:
     print("no rows")
 `
-    const { stdout } = await python('python3', ['-c', script, `${base}?site=lngs&start=0&end=100000000`, `${base}?start=42&end=43`])
+    const { stdout } = await python('python3', [
+      '-c',
+      script,
+      `${base}?site=lngs&start=0&end=100000000`,
+      `${base}?start=42&end=43`,
+    ])
     expect(stdout.split('\n').slice(0, 2)).toEqual([
-      JSON.stringify([6, 100_005, 0.3, 5_400_000_000, 'datetime64', '2023-12-14 23:33:17']).replaceAll(',', ', '),
+      JSON.stringify([6, 100_005, 0.3, 5_400_000_000, 'datetime64', '2023-12-14 23:33:17']).replaceAll(
+        ',',
+        ', ',
+      ),
       'no rows',
     ])
   })

@@ -8,7 +8,13 @@ import { LIST_COMMANDS } from '../../../../functions/catalog-api/api/link-lists.
 import { linksAnswer, recallAnswer } from '../../../../functions/catalog-api/api/link-schemas.ts'
 import { registerLinks } from '../../../../functions/catalog-api/api/links.ts'
 import { temporaryFolder } from '../../../../infra/local/testing.ts'
-import { ANONYMOUS, caller, READER, type RestApp, restApp } from '../../../support/functions/catalog-api/rest-app.ts'
+import {
+  ANONYMOUS,
+  caller,
+  READER,
+  type RestApp,
+  restApp,
+} from '../../../support/functions/catalog-api/rest-app.ts'
 import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
 import { makeRun, onlyOnTape, replicaOf, setState, type TestRun } from '../../../support/recalled-runs.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
@@ -51,9 +57,17 @@ describe('links to a run', () => {
     expect(headers.get('cache-control')).toBe('no-store')
     const [file] = linksAnswer.parse(json).files
     if (file?.kind !== 'link') throw new Error(JSON.stringify(json))
-    expect(file).toMatchObject({ tag: 'LNGS', runNumber: 1, fileName: 'run00001.mid.gz', adler32: here.adler32, sizeBytes: 3000 })
+    expect(file).toMatchObject({
+      tag: 'LNGS',
+      runNumber: 1,
+      fileName: 'run00001.mid.gz',
+      adler32: here.adler32,
+      sizeBytes: 3000,
+    })
     expect(await md5(file.url)).toBe(file.md5)
-    const { 'X-Amz-Date': signed = '', 'X-Amz-Expires': seconds } = Object.fromEntries(new URL(file.url).searchParams)
+    const { 'X-Amz-Date': signed = '', 'X-Amz-Expires': seconds } = Object.fromEntries(
+      new URL(file.url).searchParams,
+    )
     const signedAt = Date.parse(signed.replace(/^(....)(..)(..T..)(..)(..Z)$/, '$1-$2-$3:$4:$5'))
     expect(Date.parse(file.expiresAt)).toBe(signedAt + Number(seconds) * 1000)
     expect(Date.parse(file.expiresAt) - before).toBeGreaterThanOrEqual(59_000)
@@ -99,7 +113,9 @@ describe('links to many runs', () => {
       [3, 'on-tape'],
       [4, 'link'],
     ])
-    expect(json.unknown).toEqual([{ tag: 'LNGS', run: 99, why: expect.stringContaining('not in the catalogue') }])
+    expect(json.unknown).toEqual([
+      { tag: 'LNGS', run: 99, why: expect.stringContaining('not in the catalogue') },
+    ])
     for (const file of json.files) if (file.kind === 'link') expect(await md5(file.url)).toBe(file.md5)
   })
 
@@ -112,7 +128,9 @@ describe('links to many runs', () => {
     ]
     const { json } = await link({ files, check })
     expect(json.files.map((file: { key: string }) => file.key)).toEqual([here.key])
-    expect(json.unknown.map((each: { key: string }) => each.key)).toEqual(files.slice(1).map((file) => file.key))
+    expect(json.unknown.map((each: { key: string }) => each.key)).toEqual(
+      files.slice(1).map((file) => file.key),
+    )
   })
 
   test('are looked up in the store when that is asked for', async () => {
@@ -205,13 +223,22 @@ describe('lists', () => {
   })
 
   test('for md5sum say what the files are', async () => {
-    expect((await link({ runs: [run(1)], format: 'md5sum' })).text).toBe(`${here.md5}  LNGS/run00001.mid.gz\n`)
+    expect((await link({ runs: [run(1)], format: 'md5sum' })).text).toBe(
+      `${here.md5}  LNGS/run00001.mid.gz\n`,
+    )
   })
 
   test('are refused when a file has no link, unless a part will do', async () => {
     const { status, json } = await link({ runs: [run(1), run(3), run(99)], format: 'wget' })
-    expect([status, json.detail]).toEqual([409, expect.stringMatching(/run 99 of LNGS.*run00003.*only on tape/)])
-    const { status: partly, text } = await link({ runs: [run(1), run(3), run(99)], format: 'wget', partial: true })
+    expect([status, json.detail]).toEqual([
+      409,
+      expect.stringMatching(/run 99 of LNGS.*run00003.*only on tape/),
+    ])
+    const { status: partly, text } = await link({
+      runs: [run(1), run(3), run(99)],
+      format: 'wget',
+      partial: true,
+    })
     expect([partly, text.trimEnd().split('\n').length]).toEqual([200, 1])
   })
 })
@@ -232,18 +259,26 @@ describe('recalls', () => {
     expect((await app.post('/api/v1/runs/LNGS/3/recall', { days: 3 })).status).toBe(403)
     const { status, json } = await app.post('/api/v1/runs/LNGS/3/recall', { days: 3 }, SHIFTER)
     expect(status).toBe(202)
-    expect(recallAnswer.parse(json).files).toEqual([expect.objectContaining({ key: asleep.key, alreadyThere: false, state: 'requested' })])
+    expect(recallAnswer.parse(json).files).toEqual([
+      expect.objectContaining({ key: asleep.key, alreadyThere: false, state: 'requested' }),
+    ])
     expect(Date.parse(json.files[0].expiresAt) - Date.now()).toBeGreaterThan(2.9 * 86_400_000)
     const { json: links } = await link({ runs: [run(3)] })
     expect(linksAnswer.parse(links).files[0]).toMatchObject({ kind: 'recalling', state: 'requested' })
-    const history = await context.database.selectFrom('run_history').select('detail').where('what', '=', 'asked back from tape').execute()
+    const history = await context.database
+      .selectFrom('run_history')
+      .select('detail')
+      .where('what', '=', 'asked back from tape')
+      .execute()
     expect(history[0]?.detail).toContain('by Ada')
   })
 
   test('come with links when they are asked for', async () => {
     await onlyOnTape({ ...context, tape }, tape, 5)
     expect((await link({ runs: [run(5)], recall: true })).status).toBe(403)
-    expect((await link({ runs: [run(5)], recall: true }, SHIFTER)).json.files[0]).toMatchObject({ kind: 'recalling' })
+    expect((await link({ runs: [run(5)], recall: true }, SHIFTER)).json.files[0]).toMatchObject({
+      kind: 'recalling',
+    })
   })
 
   test('of what can be had nowhere, or of no run, are refused with a sentence', async () => {

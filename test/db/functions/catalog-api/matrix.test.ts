@@ -1,6 +1,6 @@
 /**
- * Who may do what: every route of the API with every kind of caller and several tags, made from the rules that the routes were
- * added with. A route without a rule, or one that does not keep to its rule, fails here.
+ * Who may do what: every route of the API with every kind of caller and several tags, made from the rules
+ * that the routes were added with. A route without a rule, or one that does not keep to its rule, fails here.
  */
 import { type Context, Hono } from 'hono'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -12,7 +12,8 @@ import { startTestIssuer, type TestIssuer } from '../../../support/functions/cat
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 const TAGS = ['LNGS', 'LNF', 'FLASH/2024'] as const
-const ROLES = '/lngs=reader:LNGS;/all=reader:*;/flash=reader:FLASH/2024;/shifters=shifter:LNGS;/ops-lngs=operator:LNGS;/ops=operator:*'
+const ROLES =
+  '/lngs=reader:LNGS;/all=reader:*;/flash=reader:FLASH/2024;/shifters=shifter:LNGS;/ops-lngs=operator:LNGS;/ops=operator:*'
 
 /** Written out, not computed: what each caller may, by right, and for which tags. */
 type Rights = Readonly<Partial<Record<string, '*' | readonly string[]>>>
@@ -23,7 +24,10 @@ const PEOPLE: Readonly<Record<string, { readonly groups: readonly string[]; read
   'a reader of a tag with a slash': { groups: ['/flash'], may: READER(['FLASH/2024']) },
   'a reader of all': { groups: ['/all'], may: READER('*') },
   'a shifter of LNGS': { groups: ['/shifters'], may: { ...READER(['LNGS']), recall: ['LNGS'] } },
-  'an operator of LNGS': { groups: ['/ops-lngs'], may: { ...READER(['LNGS']), recall: ['LNGS'], operate: ['LNGS'] } },
+  'an operator of LNGS': {
+    groups: ['/ops-lngs'],
+    may: { ...READER(['LNGS']), recall: ['LNGS'], operate: ['LNGS'] },
+  },
   'an operator of all': { groups: ['/ops'], may: { ...READER('*'), recall: '*', operate: '*' } },
 }
 const TOKENS: Readonly<Record<string, { readonly scopes: readonly string[]; readonly may: Rights }>> = {
@@ -34,7 +38,8 @@ const TOKENS: Readonly<Record<string, { readonly scopes: readonly string[]; read
 }
 
 const anyTag = (may: Rights, right: string) => may[right] === '*' || (may[right]?.length ?? 0) > 0
-const forTag = (may: Rights, right: string, tag: string) => may[right] === '*' || (may[right]?.includes(tag) ?? false)
+const forTag = (may: Rights, right: string, tag: string) =>
+  may[right] === '*' || (may[right]?.includes(tag) ?? false)
 
 function isAllowed(may: Rights, rule: Rule, tag: string): boolean {
   if ('open' in rule) return true
@@ -73,7 +78,11 @@ describe('whoever asks, for whatever tag, on whichever route', () => {
   beforeAll(async () => {
     issuer = await startTestIssuer(now)
     context = await startTestTapeContext({
-      environment: { CYGNET_OIDC_ISSUER: issuer.url, CYGNET_ROLES: ROLES, CYGNET_REQUESTS_PER_MINUTE: '1000000' },
+      environment: {
+        CYGNET_OIDC_ISSUER: issuer.url,
+        CYGNET_ROLES: ROLES,
+        CYGNET_REQUESTS_PER_MINUTE: '1000000',
+      },
     })
     api = createApi(context)
   })
@@ -94,13 +103,17 @@ describe('whoever asks, for whatever tag, on whichever route', () => {
         const refused = authorization === null ? 401 : 403
         const kept = allowed ? answer.status !== 401 && answer.status !== 403 : answer.status === refused
         if (!kept)
-          found.push(`${route.method} ${route.path} of ${seen || tag}: ${answer.status}, ${allowed ? 'allowed' : `not ${refused}`}`)
+          found.push(
+            `${route.method} ${route.path} of ${seen || tag}: ${answer.status}, ${allowed ? 'allowed' : `not ${refused}`}`,
+          )
       }
     return found
   }
 
   it('every route has a rule, and each rule a route', () => {
-    const routes = new Set(api.app.routes.filter(({ method }) => method !== 'ALL').map(({ method, path }) => `${method} ${path}`))
+    const routes = new Set(
+      api.app.routes.filter(({ method }) => method !== 'ALL').map(({ method, path }) => `${method} ${path}`),
+    )
     const ruled = new Set(api.rules.map(({ method, path }) => `${method} ${path}`))
     expect([...routes].filter((route) => !ruled.has(route))).toEqual([])
     expect([...ruled].filter((route) => !routes.has(route))).toEqual([])
@@ -146,14 +159,17 @@ describe('whoever asks, for whatever tag, on whichever route', () => {
     ['an API token nobody made', async () => `cyg_${'a'.repeat(43)}`],
     ['an expired token of the IAM', () => issuer.token({ exp: 1, 'wlcg.groups': ['/ops'] })],
     ['a token of the IAM for another service', () => issuer.token({ aud: 'other', 'wlcg.groups': ['/ops'] })],
-  ])('%s opens no route at all, not even those for everybody; but for those of the health, which look at none', async (_, make) => {
-    const authorization = `Bearer ${await make()}`
-    for (const route of api.rules) {
-      const answer = await api.app.fetch(requestFor(route, 'LNGS', authorization))
-      await answer.body?.cancel()
-      expect([answer.status, route.path]).toEqual([HEALTH_PATHS.has(route.path) ? 200 : 401, route.path])
-    }
-  })
+  ])(
+    '%s opens no route at all, not even those for everybody; but for those of the health, which look at none',
+    async (_, make) => {
+      const authorization = `Bearer ${await make()}`
+      for (const route of api.rules) {
+        const answer = await api.app.fetch(requestFor(route, 'LNGS', authorization))
+        await answer.body?.cancel()
+        expect([answer.status, route.path]).toEqual([HEALTH_PATHS.has(route.path) ? 200 : 401, route.path])
+      }
+    },
+  )
 
   const apiToken = async (at: Date) => {
     const scopes = ['read:*', 'link:*', 'recall:*', 'operate:*', 'overwrite:*']

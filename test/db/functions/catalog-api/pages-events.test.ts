@@ -1,4 +1,7 @@
-/** Events: what is told to whom, when a stream ends, and that many watched pages cost the catalogue no more than one. */
+/**
+ * Events: what is told to whom, when a stream ends, and that many watched pages cost the catalogue no more
+ * than one.
+ */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createChangeFeed } from '../../../../functions/catalog-api/pages/change-feed.ts'
 import type { Caller } from '../../../../shared/access/caller.ts'
@@ -44,7 +47,8 @@ async function arrive(tag: string): Promise<number> {
   return runNumber
 }
 
-const site = (lastsSeconds = BEYOND_THE_TEST_SECONDS) => siteApp(context, () => who, { live: { lastsSeconds, pollMs: POLL_MS } }).app
+const site = (lastsSeconds = BEYOND_THE_TEST_SECONDS) =>
+  siteApp(context, () => who, { live: { lastsSeconds, pollMs: POLL_MS } }).app
 const stays = { ending: new AbortController().signal }
 
 /** Until the text is there, or the end. */
@@ -58,7 +62,8 @@ async function read(answer: Response, until: string): Promise<string> {
 }
 
 const lastId = (text: string) => [...text.matchAll(/^id: (\d+)$/gm)].at(-1)?.[1] ?? ''
-const told = (text: string) => [...text.matchAll(/"tag":"(\w+)","runNumber":(\d+)/g)].map(([, tag, run]) => `${tag} ${run}`)
+const told = (text: string) =>
+  [...text.matchAll(/"tag":"(\w+)","runNumber":(\d+)/g)].map(([, tag, run]) => `${tag} ${run}`)
 
 describe('a stream', () => {
   test('tells of a run that is catalogued to who may see it, and a reader goes on where it was', async () => {
@@ -72,7 +77,10 @@ describe('a stream', () => {
     expect(text).toMatch(/^retry: 2000\nid: \d+\nevent: ready\n/)
     expect(told(text)).not.toContain(`LNF ${hidden}`)
     const next = await arrive('LNGS')
-    const resumed = await read(await app.request(PATH, { headers: { 'last-event-id': lastId(text) } }, stays), `"runNumber":${next}`)
+    const resumed = await read(
+      await app.request(PATH, { headers: { 'last-event-id': lastId(text) } }, stays),
+      `"runNumber":${next}`,
+    )
     expect(resumed).toContain('"what":"')
     expect(new Set(told(resumed))).toEqual(new Set([`LNGS ${next}`]))
   })
@@ -102,8 +110,16 @@ describe('a stream', () => {
   test('ends at once when its host goes away, which then need not wait for it', async () => {
     const end = new AbortController()
     const times = { idleSeconds: 0.1, graceSeconds: BEYOND_THE_TEST_SECONDS }
-    const host = await serveHttp({ app: site(), log: context.log, signal: end.signal, hostname: '127.0.0.1', ...times })
-    const answers = await Promise.all(Array.from({ length: 5 }, () => fetch(`http://127.0.0.1:${host.port}${PATH}`)))
+    const host = await serveHttp({
+      app: site(),
+      log: context.log,
+      signal: end.signal,
+      hostname: '127.0.0.1',
+      ...times,
+    })
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, () => fetch(`http://127.0.0.1:${host.port}${PATH}`)),
+    )
     const texts = Promise.all(answers.map((answer) => answer.text()))
     end.abort()
     for (const text of await texts) expect(text).toMatch(/id: \d+\n\n$/)
@@ -129,21 +145,28 @@ describe('on a host that hands on answers only as a whole, or goes away', () => 
   test.each([
     ['as a whole', undefined, 5000],
     ['goes away', leaves, 2000],
-  ] as const)('(%s) an answer ends at once with what happened since the last one', async (_, host, retryMs) => {
-    const app = site()
-    who = caller('read:LNGS')
-    const first = await (await app.request(PATH, {}, host)).text()
-    expect(first).toContain(`retry: ${retryMs}\n`)
-    expect(told(first)).toEqual([])
-    await arrive('LNF')
-    const seen = await arrive('LNGS')
-    // What was asked a moment ago is not asked again.
-    await new Promise((resolve) => setTimeout(resolve, 3 * POLL_MS))
-    const second = await (await app.request(PATH, { headers: { 'last-event-id': lastId(first) } }, host)).text()
-    expect(new Set(told(second))).toEqual(new Set([`LNGS ${seen}`]))
-    const third = await (await app.request(PATH, { headers: { 'last-event-id': lastId(second) } }, host)).text()
-    expect(told(third)).toEqual([])
-  })
+  ] as const)(
+    '(%s) an answer ends at once with what happened since the last one',
+    async (_, host, retryMs) => {
+      const app = site()
+      who = caller('read:LNGS')
+      const first = await (await app.request(PATH, {}, host)).text()
+      expect(first).toContain(`retry: ${retryMs}\n`)
+      expect(told(first)).toEqual([])
+      await arrive('LNF')
+      const seen = await arrive('LNGS')
+      // What was asked a moment ago is not asked again.
+      await new Promise((resolve) => setTimeout(resolve, 3 * POLL_MS))
+      const second = await (
+        await app.request(PATH, { headers: { 'last-event-id': lastId(first) } }, host)
+      ).text()
+      expect(new Set(told(second))).toEqual(new Set([`LNGS ${seen}`]))
+      const third = await (
+        await app.request(PATH, { headers: { 'last-event-id': lastId(second) } }, host)
+      ).text()
+      expect(told(third)).toEqual([])
+    },
+  )
 
   test('another process knows what the first one told, and says so when it does not', async () => {
     const id = lastId(await (await site().request(PATH)).text())
@@ -152,7 +175,12 @@ describe('on a host that hands on answers only as a whole, or goes away', () => 
     expect(told(await (await site().request(PATH, { headers })).text())).toContain(`LNGS ${seen}`)
     for (let index = 0; index < 110; index++) {
       const [run] = await context.database.selectFrom('runs').select('id').limit(1).execute()
-      const lines = Array.from({ length: 4 }, () => ({ run_id: run?.id ?? 0, at: new Date(), what: 'noted', detail: '' }))
+      const lines = Array.from({ length: 4 }, () => ({
+        run_id: run?.id ?? 0,
+        at: new Date(),
+        what: 'noted',
+        detail: '',
+      }))
       await context.database.insertInto('run_history').values(lines).execute()
     }
     const late = await (await site().request(PATH, { headers })).text()
@@ -160,11 +188,14 @@ describe('on a host that hands on answers only as a whole, or goes away', () => 
     expect(told(late)).toEqual([])
   })
 
-  test.each(['-1', 'abc', '99999999999999', '1e3'])('an id that is none of ours (%s) begins anew', async (id) => {
-    const text = await (await site().request(PATH, { headers: { 'last-event-id': id } })).text()
-    expect(text).toContain('data: {"missed":false}')
-    expect(told(text)).toEqual([])
-  })
+  test.each(['-1', 'abc', '99999999999999', '1e3'])(
+    'an id that is none of ours (%s) begins anew',
+    async (id) => {
+      const text = await (await site().request(PATH, { headers: { 'last-event-id': id } })).text()
+      expect(text).toContain('data: {"missed":false}')
+      expect(told(text)).toEqual([])
+    },
+  )
 })
 
 describe('the catalogue', () => {
@@ -208,7 +239,9 @@ describe('the catalogue', () => {
       await feed.next()
       seen.push(...watcher.take().map(({ what }) => what))
     }
-    expect(seen).toEqual(Array.from({ length: 1800 }, (_, index) => `${Math.floor(index / 300)}-${index % 300}`))
+    expect(seen).toEqual(
+      Array.from({ length: 1800 }, (_, index) => `${Math.floor(index / 300)}-${index % 300}`),
+    )
   })
 
   test('a line that is committed after a later one is told, too', async () => {

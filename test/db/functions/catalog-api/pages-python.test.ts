@@ -1,4 +1,7 @@
-/** Use from Python and ROOT, on the site: the same programs that docs/python.md shows and the tests run, for this catalogue. */
+/**
+ * Use from Python and ROOT, on the site: the same programs that docs/python.md shows and the tests run, for
+ * this catalogue.
+ */
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -28,9 +31,15 @@ afterAll(() => context.close())
 
 const pageAt = async (path: string) => (await site.app.request(`https://cygnet.lngs.infn.it${path}`)).text()
 const unescaped = (text: string) =>
-  text.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&#39;', "'").replaceAll('&amp;', '&')
+  text
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&#39;', "'")
+    .replaceAll('&amp;', '&')
 /** What the buttons copy. */
-const copied = (page: string) => [...page.matchAll(/<pre [^>]*>(.*?)<\/pre>/gs)].map(([, text]) => unescaped(text ?? ''))
+const copied = (page: string) =>
+  [...page.matchAll(/<pre [^>]*>(.*?)<\/pre>/gs)].map(([, text]) => unescaped(text ?? ''))
 
 test('shows every program of docs/python to the letter, and all that docs/python.md says, with the address of this catalogue', async () => {
   const page = await pageAt('/python')
@@ -48,7 +57,8 @@ test('is for everybody, and every page leads there', async () => {
   const answer = await site.app.request('/python')
   who = OPERATOR
   expect(answer.status).toBe(200)
-  for (const path of ['/', '/runs', '/replicas', '/queues', '/python']) expect(await pageAt(path)).toContain('<a href="/python">')
+  for (const path of ['/', '/runs', '/replicas', '/queues', '/python'])
+    expect(await pageAt(path)).toContain('<a href="/python">')
   expect(await pageAt('/runs/LNGS/12345')).toContain('<a href="/python?tag=LNGS&amp;run=12345">')
 })
 
@@ -72,12 +82,16 @@ test.each(["x'; touch /tmp/pwned #", '$(id)', 'a\nrm -rf ~', '`id`', 'FLASH/2024
   },
 )
 
-test.each(['?tag=LNGS', '?run=5', '?tag=LNGS&run=abc', '?tag=LNGS&run=-1', '?tag=&run=1', '?tag=LNGS&run=99999999999'])(
-  '%s names no run',
-  async (query) => {
-    expect(await pageAt(`/python${query}`)).not.toContain('id="of-run"')
-  },
-)
+test.each([
+  '?tag=LNGS',
+  '?run=5',
+  '?tag=LNGS&run=abc',
+  '?tag=LNGS&run=-1',
+  '?tag=&run=1',
+  '?tag=LNGS&run=99999999999',
+])('%s names no run', async (query) => {
+  expect(await pageAt(`/python${query}`)).not.toContain('id="of-run"')
+})
 
 test('its programs can be fetched as files, and nothing else', async () => {
   for (const name of PROGRAMS) {
@@ -99,7 +113,8 @@ console.log(JSON.stringify([PYTHON_PAGE, PYTHON_PROGRAMS]))`
 })
 
 test('a page of docs is taken apart into headings, paragraphs and code', () => {
-  const page = '# Title\n\nTwo\nlines.\n\n## Part\n\n[docs/python/a.py](python/a.py):\n\n```python\n# no heading\n\nx = 1\n```\n\nEnd.\n'
+  const page =
+    '# Title\n\nTwo\nlines.\n\n## Part\n\n[docs/python/a.py](python/a.py):\n\n```python\n# no heading\n\nx = 1\n```\n\nEnd.\n'
   expect(parseMarkdown(page)).toEqual([
     { kind: 'paragraph', text: 'Two lines.' },
     { kind: 'heading', text: 'Part' },

@@ -23,13 +23,23 @@ beforeAll(async () => {
   await fillSite(context)
   await stirCopies(context)
   for (let index = 0; index < 100; index++)
-    await makeRun(context, { tag: 'LONG', runNumber: 1 + index, ago: 1e6, odb: { run_description: 'ö'.repeat(20_000) } })
+    await makeRun(context, {
+      tag: 'LONG',
+      runNumber: 1 + index,
+      ago: 1e6,
+      odb: { run_description: 'ö'.repeat(20_000) },
+    })
   const serve = async (who: typeof OPERATOR, browser: Parameters<typeof siteApp>[2]) => {
     const { app } = siteApp(context, () => who, browser)
-    return (await serveHttp({ app, log: context.log, signal: end.signal, hostname: '127.0.0.1', idleSeconds: 0.1 })).port
+    return (
+      await serveHttp({ app, log: context.log, signal: end.signal, hostname: '127.0.0.1', idleSeconds: 0.1 })
+    ).port
   }
   ports.open = await serve(OPERATOR, { live: { lastsSeconds: BEYOND_THE_TEST_SECONDS, pollMs: 50 } })
-  const csrf = { tokenFor: () => TOKEN, protect: async (_: unknown, next: () => Promise<void>) => await next() }
+  const csrf = {
+    tokenFor: () => TOKEN,
+    protect: async (_: unknown, next: () => Promise<void>) => await next(),
+  }
   ports.signedIn = await serve(ADA, { browser: { csrf } })
 })
 afterAll(async () => {
@@ -48,20 +58,34 @@ interface Sent {
 /** fetch would take apart what was compressed. */
 async function get(port: number, path: string, encoding = 'gzip, deflate, br'): Promise<Sent> {
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-    request({ host: '127.0.0.1', port, path, headers: { 'accept-encoding': encoding, accept: 'text/html' } }, resolve)
+    request(
+      { host: '127.0.0.1', port, path, headers: { 'accept-encoding': encoding, accept: 'text/html' } },
+      resolve,
+    )
       .on('error', reject)
       .end()
   })
   const body = await buffer(answer)
   const { 'content-encoding': sent } = answer.headers
-  return { encoding: sent, headers: answer.headers, bytes: body.length, text: String(sent === 'gzip' ? gunzipSync(body) : body) }
+  return {
+    encoding: sent,
+    headers: answer.headers,
+    bytes: body.length,
+    text: String(sent === 'gzip' ? gunzipSync(body) : body),
+  }
 }
 
 async function firstLook(port: number, path: string, encoding?: string) {
   const page = await get(port, path, encoding)
-  const loaded = [...page.text.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, address]) => address ?? '')
+  const loaded = [...page.text.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(
+    ([, address]) => address ?? '',
+  )
   const assets = await Promise.all(loaded.map((address) => get(port, address, encoding)))
-  return { page: page.bytes, assets: assets.reduce((sum, { bytes }) => sum + bytes, 0), loaded: loaded.length }
+  return {
+    page: page.bytes,
+    assets: assets.reduce((sum, { bytes }) => sum + bytes, 0),
+    loaded: loaded.length,
+  }
 }
 
 const PAGES = ['/', '/runs', '/runs?tag=LONG', '/runs/LNGS/60019', '/replicas', '/queues', '/python'] as const
@@ -96,7 +120,9 @@ describe('compression', () => {
   test('never holds back events', async () => {
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const headers = { 'accept-encoding': 'gzip' }
-      request({ host: '127.0.0.1', port: ports.open, path: '/api/v1/events', headers }, resolve).on('error', reject).end()
+      request({ host: '127.0.0.1', port: ports.open, path: '/api/v1/events', headers }, resolve)
+        .on('error', reject)
+        .end()
     })
     expect(answer.headers['content-encoding']).toBeUndefined()
     expect(answer.headers['cache-control']).toBe('no-store, no-transform')

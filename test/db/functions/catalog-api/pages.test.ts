@@ -1,4 +1,7 @@
-/** The pages without a browser: who sees what, that nothing from outside is taken for HTML, and how heavy they are. */
+/**
+ * The pages without a browser: who sees what, that nothing from outside is taken for HTML, and how heavy they
+ * are.
+ */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -37,7 +40,12 @@ beforeAll(async () => {
   site = siteApp(context, () => who, { logFolder })
   await fillSite(context)
   await stirCopies(context)
-  await makeRun(context, { tag: 'FLASH/2024 <b>', runNumber: 5, ago: 100, odb: { run_description: HOSTILE, sequence_filename: HOSTILE } })
+  await makeRun(context, {
+    tag: 'FLASH/2024 <b>',
+    runNumber: 5,
+    ago: 100,
+    odb: { run_description: HOSTILE, sequence_filename: HOSTILE },
+  })
 })
 afterAll(() => context.close())
 beforeEach(() => {
@@ -49,7 +57,14 @@ const pageAt = async (path: string) => (await get(path)).text()
 const post = (path: string, fields: readonly (readonly [string, string])[]) =>
   site.app.request(path, { method: 'POST', body: new URLSearchParams(fields as [string, string][]) })
 
-const PAGES = ['/', '/runs', '/runs/LNGS/60020', '/runs/FLASH%2F2024%20%3Cb%3E/5', '/replicas', '/queues'] as const
+const PAGES = [
+  '/',
+  '/runs',
+  '/runs/LNGS/60020',
+  '/runs/FLASH%2F2024%20%3Cb%3E/5',
+  '/replicas',
+  '/queues',
+] as const
 
 describe('every page', () => {
   test.each(PAGES)('%s is whole HTML with one heading, landmarks and no script of its own', async (path) => {
@@ -59,7 +74,8 @@ describe('every page', () => {
     expect(answer.headers.get('content-type')).toContain('text/html')
     expect(answer.headers.get('cache-control')).toBe('no-store')
     expect(text.match(/<h1/g)).toHaveLength(1)
-    for (const landmark of ['<main id="content"', '<header', '<nav ', '<footer']) expect(text).toContain(landmark)
+    for (const landmark of ['<main id="content"', '<header', '<nav ', '<footer'])
+      expect(text).toContain(landmark)
     expect(text).not.toMatch(/<script(?![^>]*(src="\/assets\/|type="application\/json"))/)
     expect(text).not.toMatch(/ on[a-z]+="| style="|<style|href="javascript:/i)
     expect(text).not.toMatch(/(src|href|action)="(https?:)?\/\//)
@@ -73,13 +89,20 @@ describe('every page', () => {
     const text = await pageAt(path)
     const loaded = [...text.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, address]) => address ?? '')
     expect(loaded.length).toBeGreaterThan(1)
-    const sizes = await Promise.all(loaded.map(async (address) => (await (await get(address)).arrayBuffer()).byteLength))
+    const sizes = await Promise.all(
+      loaded.map(async (address) => (await (await get(address)).arrayBuffer()).byteLength),
+    )
     expect(Buffer.byteLength(text) + sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(150_000)
   })
 
   test('a full table of a hundred runs with endless descriptions stays below 150 kB, too', async () => {
     for (let index = 0; index < 100; index++)
-      await makeRun(context, { tag: 'LONG', runNumber: 1 + index, ago: 1e6, odb: { run_description: 'ö'.repeat(20_000) } })
+      await makeRun(context, {
+        tag: 'LONG',
+        runNumber: 1 + index,
+        ago: 1e6,
+        odb: { run_description: 'ö'.repeat(20_000) },
+      })
     const text = await pageAt('/runs?tag=LONG')
     expect(text.match(/name="run"/g)).toHaveLength(100)
     const loaded = [FILES['style.css'], FILES['page.js'], FILES['live.js'], FILES['runs.js']].join('')
@@ -92,7 +115,8 @@ describe('every page', () => {
     )
     const own = [...new Set(links)].filter((address) => !/^\/(?:api\/v1|sign-in)/.test(address))
     expect(own.length).toBeGreaterThan(4)
-    for (const address of own) expect({ address, status: (await get(address)).status }).toMatchObject({ status: 200 })
+    for (const address of own)
+      expect({ address, status: (await get(address)).status }).toMatchObject({ status: 200 })
   })
 
   test('text from files, names and addresses is shown and never taken for HTML', async () => {
@@ -111,7 +135,9 @@ describe('every page', () => {
       expect(text).not.toContain('<img')
       expect(text).not.toContain('<b>')
     }
-    expect(await pageAt('/runs/FLASH%2F2024%20%3Cb%3E/5')).toContain('&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;')
+    expect(await pageAt('/runs/FLASH%2F2024%20%3Cb%3E/5')).toContain(
+      '&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;',
+    )
   })
 
   test('who may see nothing is asked to sign in, and sees no navigation', async () => {
@@ -160,12 +186,16 @@ describe('what is refused', () => {
     expect(await refused('/queues', 'read:LNF', 'link:*', 'link:LNF')).toBe(
       'Ada Lovelace may not do this, which takes the right operate for all tags (operate:*); Ada Lovelace has read:LNF, link:*',
     )
-    expect(await refused('/runs/FLASH%2F2024/5', 'read:LNF')).toContain('the right read for FLASH/2024 (read:FLASH/2024); ')
+    expect(await refused('/runs/FLASH%2F2024/5', 'read:LNF')).toContain(
+      'the right read for FLASH/2024 (read:FLASH/2024); ',
+    )
     expect(await refused('/runs', 'push:LNF')).toContain('the right read for some tag; ')
     expect(await refused('/runs')).toMatch(/ has none$/)
     // What was made up in an address is not told on, and nobody's rights fill a page.
     expect(await refused('/runs/%1B%5B31m/5', 'read:LNF')).toContain('the right read for all tags (read:*); ')
-    expect(await refused('/queues', ...Array.from({ length: 50 }, (_, index) => `read:T${index}`))).toMatch(/read:T19 and 30 more$/)
+    expect(await refused('/queues', ...Array.from({ length: 50 }, (_, index) => `read:T${index}`))).toMatch(
+      /read:T19 and 30 more$/,
+    )
     const page = await (await get('/queues', browser)).text()
     expect(page).toContain('<h1>Forbidden</h1>')
     expect(page).toContain('operate:*')
@@ -173,7 +203,10 @@ describe('what is refused', () => {
 
   test('who has lost the session in a form comes back from the sign-in to the page of the form', async () => {
     who = NOBODY
-    const csrf = { tokenFor: () => '', protect: async (_: unknown, next: () => Promise<void>) => await next() }
+    const csrf = {
+      tokenFor: () => '',
+      protect: async (_: unknown, next: () => Promise<void>) => await next(),
+    }
     const withSignIn = siteApp(context, () => who, { browser: { csrf } })
     const retry = (referer: string) =>
       withSignIn.app.request('/queues/runs/retry', {
@@ -181,8 +214,15 @@ describe('what is refused', () => {
         headers: { ...browser, referer },
         body: new URLSearchParams({ all: 'yes' }),
       })
-    expect(await (await retry('http://localhost/queues?retried=1')).text()).toContain('href="/sign-in?to=%2Fqueues%3Fretried%3D1"')
-    for (const referer of ['', 'nonsense', 'https://evil.example//evil.example/x', 'http://localhost/sign-in?to=/'])
+    expect(await (await retry('http://localhost/queues?retried=1')).text()).toContain(
+      'href="/sign-in?to=%2Fqueues%3Fretried%3D1"',
+    )
+    for (const referer of [
+      '',
+      'nonsense',
+      'https://evil.example//evil.example/x',
+      'http://localhost/sign-in?to=/',
+    ])
       expect(await (await retry(referer)).text()).toContain('href="/sign-in?to=%2F"')
     expect(await (await get('/runs', browser)).text()).toContain('no IAM is configured')
   })
@@ -193,7 +233,9 @@ describe('what is refused', () => {
     expect(page.status).toBe(401)
     expect(page.headers.get('www-authenticate')).toBe('Bearer')
     expect(await page.text()).toContain('<h1>Unauthorized</h1>')
-    expect((await get('/api/v1/events', browser)).headers.get('content-type')).toBe('application/problem+json')
+    expect((await get('/api/v1/events', browser)).headers.get('content-type')).toBe(
+      'application/problem+json',
+    )
   })
 })
 
@@ -222,7 +264,8 @@ describe('Now', () => {
   })
 
   test('shows when the last run began, as a time in UTC beside its age', async () => {
-    const panel = (await pageAt('/')).split('<section class="site"').find((part) => part.includes('id="site-MAN"')) ?? ''
+    const panel =
+      (await pageAt('/')).split('<section class="site"').find((part) => part.includes('id="site-MAN"')) ?? ''
     expect(panel).toMatch(
       /begun <time [^>]*>40 d<\/time> ago <span class="quiet"><time [^>]*><span>\d{4}-\d\d-\d\d<\/span> <span>[\d:]{8}<\/span><\/time> UTC/,
     )
@@ -256,7 +299,10 @@ describe('Now', () => {
   })
 
   test('works while the queues do not answer', async () => {
-    const broken = siteApp({ ...context, queues: { ...context.queues, depth: () => Promise.reject(new Error('down')) } }, () => OPERATOR)
+    const broken = siteApp(
+      { ...context, queues: { ...context.queues, depth: () => Promise.reject(new Error('down')) } },
+      () => OPERATOR,
+    )
     const answer = await broken.app.request('/')
     expect(answer.status).toBe(200)
     expect(await answer.text()).toContain('does not answer')
@@ -265,7 +311,9 @@ describe('Now', () => {
 
 describe('Runs', () => {
   const runNumbers = (text: string) =>
-    [...text.matchAll(/<th scope="row" class="number"><a href="[^"]*">(\d+)<\/a>/g)].map(([, run]) => Number(run))
+    [...text.matchAll(/<th scope="row" class="number"><a href="[^"]*">(\d+)<\/a>/g)].map(([, run]) =>
+      Number(run),
+    )
 
   test('the form of the page asks the API, and an address without ballast is what one gets', async () => {
     const answer = await get(
@@ -281,8 +329,22 @@ describe('Runs', () => {
   })
 
   test('an address that was put in order stays as it is, whatever it was', () => {
-    const names = fc.constantFrom('tag', 'from', 'since', 'until', 'parameter', 'operator', 'value', 'column', 'param.GEM1_V', 'x')
-    const values = fc.oneof(fc.string(), fc.constantFrom('', ' ', '2026-01-15T08:00', 'GEM1_V', 'gte', 'start'))
+    const names = fc.constantFrom(
+      'tag',
+      'from',
+      'since',
+      'until',
+      'parameter',
+      'operator',
+      'value',
+      'column',
+      'param.GEM1_V',
+      'x',
+    )
+    const values = fc.oneof(
+      fc.string(),
+      fc.constantFrom('', ' ', '2026-01-15T08:00', 'GEM1_V', 'gte', 'start'),
+    )
     fc.assert(
       fc.property(fc.array(fc.tuple(names, values)), (pairs) => {
         const once = canonicalAddress(new URLSearchParams(pairs))
@@ -299,11 +361,14 @@ describe('Runs', () => {
   })
 
   test('leads on, page by page, without repeating or leaving out a run', async () => {
-    for (let index = 0; index < 110; index++) await makeRun(context, { tag: 'MANY', runNumber: 1 + index, ago: 10 * 86_400 + index })
+    for (let index = 0; index < 110; index++)
+      await makeRun(context, { tag: 'MANY', runNumber: 1 + index, ago: 10 * 86_400 + index })
     const first = await pageAt('/runs?tag=MANY&column=events')
     const next = /rel="next" href="([^"]*)"/.exec(first)?.[1]?.replaceAll('&amp;', '&') ?? ''
     const second = await pageAt(next)
-    expect([...runNumbers(first), ...runNumbers(second)]).toEqual(Array.from({ length: 110 }, (_, index) => 110 - index))
+    expect([...runNumbers(first), ...runNumbers(second)]).toEqual(
+      Array.from({ length: 110 }, (_, index) => 110 - index),
+    )
     expect(second).toContain('First page')
     expect(second).not.toContain('rel="next"')
   })
@@ -336,7 +401,8 @@ describe('Links', () => {
     expect(text).toContain(adler32)
     expect(text).toContain('run 4711 of LNGS is not in the catalogue')
     expect(text).toContain(`out=LNGS/run00017.mid.gz\n  checksum=sha-256=${sha256}`)
-    const url = /<a href="([^"]*run00017[^"]*)" rel="noreferrer"/.exec(text)?.[1]?.replaceAll('&amp;', '&') ?? ''
+    const url =
+      /<a href="([^"]*run00017[^"]*)" rel="noreferrer"/.exec(text)?.[1]?.replaceAll('&amp;', '&') ?? ''
     expect(await (await fetch(url)).text()).toBe('bytes of run 17')
   })
 
@@ -357,8 +423,12 @@ describe('Links', () => {
   })
 
   test('know the page on which they were asked for', async () => {
-    expect(await pageAt('/runs?tag=LNGS&sort=run')).toContain('name="from" value="/runs?tag=LNGS&amp;sort=run"')
-    expect(await pageAt('/runs/FLASH%2F2024%20%3Cb%3E/5')).toContain('name="from" value="/runs/FLASH%2F2024%20%3Cb%3E/5"')
+    expect(await pageAt('/runs?tag=LNGS&sort=run')).toContain(
+      'name="from" value="/runs?tag=LNGS&amp;sort=run"',
+    )
+    expect(await pageAt('/runs/FLASH%2F2024%20%3Cb%3E/5')).toContain(
+      'name="from" value="/runs/FLASH%2F2024%20%3Cb%3E/5"',
+    )
   })
 
   test('are only given for tags that the caller may have them for', async () => {
@@ -398,11 +468,15 @@ describe('Run', () => {
 
   test('whose copy to tape fails and is tried again says so at its head, and why; so does the page of replicas', async () => {
     const text = await pageAt('/runs/LNGS/60018')
-    expect(text).toMatch(/<dt>Tape<\/dt><dd><span class="mark bad">.{0,80}failed so far, tried again<\/span><\/dd>/)
+    expect(text).toMatch(
+      /<dt>Tape<\/dt><dd><span class="mark bad">.{0,80}failed so far, tried again<\/span><\/dd>/,
+    )
     expect(text).toContain('<span class="problem">the endpoint answered 403 Forbidden (attempt 2)</span>')
     expect(await pageAt('/runs/LNGS/60020')).toMatch(/<dt>Tape<\/dt><dd><span class="mark moving">/)
     const replicas = await pageAt('/replicas')
-    expect(replicas).toContain('requested, 1 failed so far</span><br><span class="problem">the endpoint answered 403 Forbidden</span>')
+    expect(replicas).toContain(
+      'requested, 1 failed so far</span><br><span class="problem">the endpoint answered 403 Forbidden</span>',
+    )
   })
 
   test('tells triggers from all that MIDAS calls events', async () => {
@@ -429,9 +503,12 @@ describe('Run', () => {
     expect(await pageAt('/runs/LNGS/60020')).not.toContain('Log lines')
   })
 
-  test.each(['/runs/LNGS/4711', '/runs/LNGS/abc', '/runs/LNGS/99999999999', '/runs/LNGS/60020?use=1'])('%s is not there', async (path) => {
-    expect((await get(path)).status).toBe(404)
-  })
+  test.each(['/runs/LNGS/4711', '/runs/LNGS/abc', '/runs/LNGS/99999999999', '/runs/LNGS/60020?use=1'])(
+    '%s is not there',
+    async (path) => {
+      expect((await get(path)).status).toBe(404)
+    },
+  )
 })
 
 describe('a run that is not in the catalogue', () => {
@@ -487,7 +564,9 @@ describe('a run that is not in the catalogue', () => {
     const text = await (await get('/runs/LNGS/4711', browser)).text()
     expect(text).toContain('nobody has told of a file of it')
     expect(text).toContain('cygnet reconcile --prefix LNGS/')
-    expect(await (await get('/runs/LNGS/4711')).json()).toMatchObject({ detail: 'run 4711 of LNGS is not in the catalogue' })
+    expect(await (await get('/runs/LNGS/4711')).json()).toMatchObject({
+      detail: 'run 4711 of LNGS is not in the catalogue',
+    })
   })
 })
 
@@ -495,10 +574,9 @@ describe('Replicas', () => {
   test('counts what is where, by tag and day, in a table and for the charts', async () => {
     const text = await pageAt('/replicas?days=7&tag=LNGS')
     expect(text).toContain('Taken in the last 7 days')
-    const data = JSON.parse(/<script type="application\/json" id="chart-data">(.*?)<\/script>/.exec(text)?.[1] ?? '') as Record<
-      string,
-      number[]
-    >
+    const data = JSON.parse(
+      /<script type="application\/json" id="chart-data">(.*?)<\/script>/.exec(text)?.[1] ?? '',
+    ) as Record<string, number[]>
     expect(data.days).toHaveLength(7)
     const sum = (values: readonly number[] = []) => values.reduce((total, value) => total + value, 0)
     const taken = await context.database
@@ -523,7 +601,9 @@ describe('all data', () => {
       ['under-way', 4],
       ['failed', 1],
     ] as const)
-      expect(lngs).toMatch(new RegExp(`href="/runs\\?tag=LNGS&(?:amp;)?tape=${tape}"[^>]*>.*?${count}</span>`))
+      expect(lngs).toMatch(
+        new RegExp(`href="/runs\\?tag=LNGS&(?:amp;)?tape=${tape}"[^>]*>.*?${count}</span>`),
+      )
     expect(section).toContain('tag=MAN')
     expect(lngs).not.toContain('tape=none')
   })
@@ -533,7 +613,9 @@ describe('Queues', () => {
   test('a dead letter is shown with what went wrong, and goes back to its queue', async () => {
     await addDeadLetter(context, { bucket: 'cygno-data', key: 'LNGS/run60017.mid.gz', text: HOSTILE })
     const text = await pageAt('/queues')
-    expect(text).toContain('<a href="/runs/LNGS/60017"><code class="address">cygno-data/LNGS/run60017.mid.gz</code></a>')
+    expect(text).toContain(
+      '<a href="/runs/LNGS/60017"><code class="address">cygno-data/LNGS/run60017.mid.gz</code></a>',
+    )
     expect(text).toContain('507 Insufficient Storage')
     const message = /name="message" value="([^"]+)"/.exec(text)?.[1] ?? ''
     const answer = await post('/queues/tape-requests/retry', [['message', message]])
@@ -545,7 +627,8 @@ describe('Queues', () => {
 
   describe('the age of work', () => {
     const ageOf = async (queue: string) => {
-      const row = (await pageAt('/queues')).split('<tr>').find((part) => part.includes(`<span id="${queue}">`)) ?? ''
+      const row =
+        (await pageAt('/queues')).split('<tr>').find((part) => part.includes(`<span id="${queue}">`)) ?? ''
       return /<td class="number">(?!\d)(.*?)<\/td><\/tr>/.exec(row)?.[1] ?? ''
     }
     const send = (queue: 'reco-requests' | 'recall-requests', messages: number) =>
@@ -578,7 +661,9 @@ describe('Queues', () => {
 
     test('is not known of what nobody noted', async () => {
       await send('recall-requests', 1)
-      expect(await ageOf('recall-requests')).toMatch(/title="[^"]*ApproximateAgeOfOldestMessage[^"]*">not known</)
+      expect(await ageOf('recall-requests')).toMatch(
+        /title="[^"]*ApproximateAgeOfOldestMessage[^"]*">not known</,
+      )
       await context.drain('recall-requests')
     })
   })
@@ -608,38 +693,67 @@ describe('the theme', () => {
     expect(await (await get('/', { cookie: 'theme="><script>' })).text()).toContain('data-theme="system"')
   })
 
-  test.each(['https://evil.example', '//evil.example', '/\\evil.example', 'javascript:alert(1)'])('does not lead to %s', async (to) => {
-    expect(
-      (
-        await post('/theme', [
-          ['theme', 'light'],
-          ['to', to],
-        ])
-      ).headers.get('location'),
-    ).toBe('/')
-  })
+  test.each(['https://evil.example', '//evil.example', '/\\evil.example', 'javascript:alert(1)'])(
+    'does not lead to %s',
+    async (to) => {
+      expect(
+        (
+          await post('/theme', [
+            ['theme', 'light'],
+            ['to', to],
+          ])
+        ).headers.get('location'),
+      ).toBe('/')
+    },
+  )
 })
 
 describe('assets', () => {
   test('are kept for good under an address that names their contents, and not under another', async () => {
     const address = /href="(\/assets\/[^"]+style\.css)"/.exec(await pageAt('/'))?.[1] ?? ''
     expect((await get(address)).headers.get('cache-control')).toContain('immutable')
-    expect((await get(address.replace(/assets\/\w+/, 'assets/0'))).headers.get('cache-control')).toBe('no-store')
-    for (const name of ['nothing.js', '__proto__', 'constructor']) expect((await get(`/assets/0/${name}`)).status).toBe(404)
+    expect((await get(address.replace(/assets\/\w+/, 'assets/0'))).headers.get('cache-control')).toBe(
+      'no-store',
+    )
+    for (const name of ['nothing.js', '__proto__', 'constructor'])
+      expect((await get(`/assets/0/${name}`)).status).toBe(404)
   })
 
   test('are all in a bundle, which has no files beside it', async () => {
     const path = await bundleOfAssets('assets.ts')
     const here = /assets\/(\w+)\//.exec(await pageAt('/'))?.[1]
-    expect(await runInFreshNode(`console.log(require(${JSON.stringify(path)}).assetUrl('style.css'))`)).toBe(`/assets/${here}/style.css`)
+    expect(await runInFreshNode(`console.log(require(${JSON.stringify(path)}).assetUrl('style.css'))`)).toBe(
+      `/assets/${here}/style.css`,
+    )
   })
 })
 
 test('numbers are written for people', () => {
   const now = new Date('2026-01-15T12:00:00Z')
   const ago = (seconds: number) => age(new Date(now.getTime() - seconds * 1000), now)
-  expect([0, 89, 90, 5399, 5400, 36 * 3600, -5].map(ago)).toEqual(['0 s', '89 s', '1 min', '89 min', '1 h', '1 d', '0 s'])
-  expect([0, 999, 1000, 999_999, 412_000_000, 1.5e15].map(bytes)).toEqual(['0 B', '999 B', '1.00 kB', '1.00 MB', '412 MB', '1.50 PB'])
-  expect([cut('', 3), cut('abc', 3), cut('abcd', 3), cut('🦢🦢🦢', 3), cut('🦢🦢🦢🦢', 3)]).toEqual(['', 'abc', 'ab…', '🦢🦢🦢', '🦢🦢…'])
+  expect([0, 89, 90, 5399, 5400, 36 * 3600, -5].map(ago)).toEqual([
+    '0 s',
+    '89 s',
+    '1 min',
+    '89 min',
+    '1 h',
+    '1 d',
+    '0 s',
+  ])
+  expect([0, 999, 1000, 999_999, 412_000_000, 1.5e15].map(bytes)).toEqual([
+    '0 B',
+    '999 B',
+    '1.00 kB',
+    '1.00 MB',
+    '412 MB',
+    '1.50 PB',
+  ])
+  expect([cut('', 3), cut('abc', 3), cut('abcd', 3), cut('🦢🦢🦢', 3), cut('🦢🦢🦢🦢', 3)]).toEqual([
+    '',
+    'abc',
+    'ab…',
+    '🦢🦢🦢',
+    '🦢🦢…',
+  ])
   expect([0, 999, 1000, 1_234_567].map(count)).toEqual(['0', '999', '1\u202f000', '1\u202f234\u202f567'])
 })

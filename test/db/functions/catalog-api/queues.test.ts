@@ -17,7 +17,14 @@ beforeAll(async () => {
 afterAll(() => context.close())
 
 const request = (key: string) =>
-  JSON.stringify({ tag: 'LNGS', runNumber: 1, bucket: 'cygno-data', key, sha256: 'a'.repeat(64), priority: 'live' })
+  JSON.stringify({
+    tag: 'LNGS',
+    runNumber: 1,
+    bucket: 'cygno-data',
+    key,
+    sha256: 'a'.repeat(64),
+    priority: 'live',
+  })
 const letters = async () => (await app.get('/api/v1/dead/tape-requests', OPERATOR)).json.letters
 
 describe('the queues', () => {
@@ -26,17 +33,33 @@ describe('the queues', () => {
     await context.queues.send('runs', ['{}', '{}'], signal)
     await context.database
       .insertInto('outbox')
-      .values({ name: 'tape-1', queue: 'tape-requests', body: '{}', run_id: null, created_at: waits, sent_at: null })
+      .values({
+        name: 'tape-1',
+        queue: 'tape-requests',
+        body: '{}',
+        run_id: null,
+        created_at: waits,
+        sent_at: null,
+      })
       .execute()
     const { status, json } = await app.get('/api/v1/queues', OPERATOR)
     expect(status).toBe(200)
     expect(json.queues.map((each: { queue: string }) => each.queue)).toEqual([...QUEUES])
     expect(json.queues).toContainEqual({ queue: 'runs', waiting: 2, inFlight: 0, dead: 0, oldest: null })
-    expect(json.queues).toContainEqual({ queue: 'tape-requests', waiting: 0, inFlight: 0, dead: 0, oldest: waits.toISOString() })
+    expect(json.queues).toContainEqual({
+      queue: 'tape-requests',
+      waiting: 0,
+      inFlight: 0,
+      dead: 0,
+      oldest: waits.toISOString(),
+    })
   })
 
   test('say so when they do not answer, and the others are told all the same', async () => {
-    const silent = restApp({ ...context, queues: { ...context.queues, depth: () => Promise.reject(new Error('refused')) } }, registerQueues)
+    const silent = restApp(
+      { ...context, queues: { ...context.queues, depth: () => Promise.reject(new Error('refused')) } },
+      registerQueues,
+    )
     const { status, json } = await silent.get('/api/v1/queues', OPERATOR)
     expect(status).toBe(200)
     expect(json.queues[0]).toMatchObject({ queue: 'runs', waiting: null, inFlight: null, dead: null })
@@ -53,7 +76,11 @@ describe('the queues', () => {
 
 describe('dead letters', () => {
   test('are told with what they are about, and one alone is sent back', async () => {
-    await context.queues.send('tape-requests-dead', [request('LNGS/run1.mid.gz'), request('LNGS/run2.mid.gz')], signal)
+    await context.queues.send(
+      'tape-requests-dead',
+      [request('LNGS/run1.mid.gz'), request('LNGS/run2.mid.gz')],
+      signal,
+    )
     const before = await letters()
     expect(before.map((letter: { about: string }) => letter.about).toSorted()).toEqual([
       'cygno-data/LNGS/run1.mid.gz',
@@ -62,8 +89,12 @@ describe('dead letters', () => {
     const chosen = before.find((letter: { about: string }) => letter.about.includes('run2'))
     const { status, json } = await app.post(`/api/v1/dead/tape-requests/${chosen.id}/retry`, {}, OPERATOR)
     expect([status, json]).toEqual([200, { queue: 'tape-requests', retried: 1 }])
-    expect(await context.drain('tape-requests')).toEqual([expect.objectContaining({ key: 'LNGS/run2.mid.gz' })])
-    expect((await letters()).map((letter: { about: string }) => letter.about)).toEqual(['cygno-data/LNGS/run1.mid.gz'])
+    expect(await context.drain('tape-requests')).toEqual([
+      expect.objectContaining({ key: 'LNGS/run2.mid.gz' }),
+    ])
+    expect((await letters()).map((letter: { about: string }) => letter.about)).toEqual([
+      'cygno-data/LNGS/run1.mid.gz',
+    ])
   })
 
   test('that are not there cannot be sent back', async () => {
@@ -78,7 +109,10 @@ describe('health', () => {
   test('is told to everybody, and readiness with it', async () => {
     const health = restApp(context, registerHealth)
     expect(await health.get('/healthz', ANONYMOUS)).toMatchObject({ status: 200, json: { status: 'ok' } })
-    expect(await health.get('/readyz', ANONYMOUS)).toMatchObject({ status: 200, json: { status: 'ok', database: 'ok', store: 'ok' } })
+    expect(await health.get('/readyz', ANONYMOUS)).toMatchObject({
+      status: 200,
+      json: { status: 'ok', database: 'ok', store: 'ok' },
+    })
   })
 
   test('says which part does not answer, and nothing else of it', async () => {

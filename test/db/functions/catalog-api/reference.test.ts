@@ -43,12 +43,18 @@ interface Operation {
     readonly description?: string
     readonly schema?: { readonly type?: string; readonly description?: string }
   }[]
-  readonly responses: Record<string, { readonly description: string; readonly content?: Record<string, { readonly schema?: object }> }>
+  readonly responses: Record<
+    string,
+    { readonly description: string; readonly content?: Record<string, { readonly schema?: object }> }
+  >
 }
 const operations = () => {
   const { paths = {} } = app.api.app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO })
   return Object.entries(paths).flatMap(([path, item]) =>
-    Object.entries(item as Record<string, Operation>).map(([method, operation]) => ({ name: `${method} ${path}`, operation })),
+    Object.entries(item as Record<string, Operation>).map(([method, operation]) => ({
+      name: `${method} ${path}`,
+      operation,
+    })),
   )
 }
 
@@ -74,7 +80,9 @@ describe('the description of the API', () => {
       'get /api/v1/sign-in-settings',
       'delete /api/v1/sessions',
     ])
-    const ruled = app.api.rules.map(({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)(?:\{[^}]*\})?/g, '{$1}')}`)
+    const ruled = app.api.rules.map(
+      ({ method, path }) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)(?:\{[^}]*\})?/g, '{$1}')}`,
+    )
     expect(ruled).toEqual(expect.arrayContaining(operations().map(({ name }) => name)))
   })
 
@@ -84,7 +92,8 @@ describe('the description of the API', () => {
       const answers = Object.entries(operation.responses)
       for (const [status, { description, content = {} }] of answers) {
         expect(description, name).toMatch(/\w/)
-        if (status !== '304' && status !== '204') expect(Object.values(content)[0]?.schema, `${name} ${status}`).toBeDefined()
+        if (status !== '304' && status !== '204')
+          expect(Object.values(content)[0]?.schema, `${name} ${status}`).toBeDefined()
       }
       if (operation.security === undefined) continue
       expect(
@@ -101,7 +110,9 @@ describe('the description of the API', () => {
 
   test('has only patterns that other languages read: JSON Schema has no flags', () => {
     const text = JSON.stringify(app.api.app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO }))
-    const patterns = [...text.matchAll(/"pattern":("(?:[^"\\\\]|\\\\.)*")/g)].map(([, pattern = '""']) => JSON.parse(pattern) as string)
+    const patterns = [...text.matchAll(/"pattern":("(?:[^"\\\\]|\\\\.)*")/g)].map(
+      ([, pattern = '""']) => JSON.parse(pattern) as string,
+    )
     for (const pattern of patterns) expect(pattern).not.toMatch(/^\/|\/[a-z]+$|\\p\{/)
   })
 
@@ -114,14 +125,15 @@ describe('the description of the API', () => {
   test('names every filter of runs with its type', () => {
     const [{ operation } = { operation: undefined }] = operations()
     const types = new Map(operation?.parameters?.map(({ name, schema }) => [name, schema?.type]))
-    expect([types.get('from'), types.get('complete'), types.get('tag'), types.get('param.GEM1_V'), types.get('param.start_time')]).toEqual([
-      'integer',
-      'boolean',
-      'array',
-      'number',
-      'string',
-    ])
-    for (const { name, schema } of operation?.parameters ?? []) expect(schema?.description, name).toMatch(/\w/)
+    expect([
+      types.get('from'),
+      types.get('complete'),
+      types.get('tag'),
+      types.get('param.GEM1_V'),
+      types.get('param.start_time'),
+    ]).toEqual(['integer', 'boolean', 'array', 'number', 'string'])
+    for (const { name, schema } of operation?.parameters ?? [])
+      expect(schema?.description, name).toMatch(/\w/)
   })
 })
 
@@ -129,7 +141,8 @@ describe('the reference page', () => {
   test('is for everybody, names every route and schema, and loads nothing from elsewhere', async () => {
     const { status, headers, text } = await app.get('/api/v1', ANONYMOUS)
     expect([status, headers.get('content-type')]).toEqual([200, 'text/html; charset=UTF-8'])
-    for (const { name } of operations()) expect(text).toContain(`<b>${name.split(' ')[0]?.toUpperCase()}</b> ${name.split(' ')[1]}`)
+    for (const { name } of operations())
+      expect(text).toContain(`<b>${name.split(' ')[0]?.toUpperCase()}</b> ${name.split(' ')[1]}`)
     expect(text).toContain('id="schema-RunDetails"')
     expect(text).not.toMatch(/<script|<style|style=|onclick|src="http|href="http/)
     expect(Buffer.byteLength(text)).toBeLessThan(150_000)
@@ -148,13 +161,19 @@ describe('the reference page', () => {
       line.replaceAll('&quot;', '"').replaceAll('&#39;', "'"),
     )
     expect(lines).toHaveLength(operations().length)
-    expect(lines).toContain('curl -H "Authorization: Bearer $CYGNET_API_TOKEN" "$CYGNET_API_URL/api/v1/runs/LNGS/12345"')
+    expect(lines).toContain(
+      'curl -H "Authorization: Bearer $CYGNET_API_TOKEN" "$CYGNET_API_URL/api/v1/runs/LNGS/12345"',
+    )
     for (const line of lines) {
       const path = /\$CYGNET_API_URL([^"]*)/.exec(line)?.[1] ?? ''
       const method = /-X (\w+)/.exec(line)?.[1] ?? (line.includes(' -d ') ? 'POST' : 'GET')
       const body = / -d '([^']*)'/.exec(line)?.[1]
       const headers = { 'content-type': 'application/json' }
-      const { status } = await app.api.app.request(path, { method, headers, ...(body === undefined ? {} : { body }) })
+      const { status } = await app.api.app.request(path, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body }),
+      })
       // Nobody in particular asks: what is not open is refused for that, and for nothing else.
       expect([200, 401, 403, 503], line).toContain(status)
     }

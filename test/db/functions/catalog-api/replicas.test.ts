@@ -27,13 +27,23 @@ beforeAll(async () => {
   }
   await copyToTape(context.database, 1)
   await copyToTape(context.database, 3)
-  await context.database.updateTable('replicas').set({ state: 'failed' }).where('run_number', '=', 3).where('kind', '=', 'tape').execute()
-  const { id } = await context.database.selectFrom('runs').select('id').where('run_number', '=', 3).executeTakeFirstOrThrow()
+  await context.database
+    .updateTable('replicas')
+    .set({ state: 'failed' })
+    .where('run_number', '=', 3)
+    .where('kind', '=', 'tape')
+    .execute()
+  const { id } = await context.database
+    .selectFrom('runs')
+    .select('id')
+    .where('run_number', '=', 3)
+    .executeTakeFirstOrThrow()
   await context.database.transaction().execute((trx) => refreshStorage(trx, id))
 })
 afterAll(() => context.close())
 
-const summary = async (query = '', who = caller('read:*')) => await app.get(`/api/v1/replicas/summary${query}`, who)
+const summary = async (query = '', who = caller('read:*')) =>
+  await app.get(`/api/v1/replicas/summary${query}`, who)
 
 describe('the summary of copies', () => {
   test('tells for each day and tag how much was taken and how much of it is where', async () => {
@@ -41,15 +51,41 @@ describe('the summary of copies', () => {
     expect(status).toBe(200)
     expect(json.since).toBe('2026-01-14T00:00:00.000Z')
     expect(json.days).toEqual([
-      { tag: 'LNF', day: '2026-01-15', runs: 1, takenBytes: 4000, localBytes: 0, cloudBytes: 4000, tapeBytes: 0 },
-      { tag: 'LNGS', day: '2026-01-15', runs: 1, takenBytes: 1000, localBytes: 0, cloudBytes: 1000, tapeBytes: 1000 },
-      { tag: 'LNGS', day: '2026-01-14', runs: 1, takenBytes: 2000, localBytes: 0, cloudBytes: 2000, tapeBytes: 0 },
+      {
+        tag: 'LNF',
+        day: '2026-01-15',
+        runs: 1,
+        takenBytes: 4000,
+        localBytes: 0,
+        cloudBytes: 4000,
+        tapeBytes: 0,
+      },
+      {
+        tag: 'LNGS',
+        day: '2026-01-15',
+        runs: 1,
+        takenBytes: 1000,
+        localBytes: 0,
+        cloudBytes: 1000,
+        tapeBytes: 1000,
+      },
+      {
+        tag: 'LNGS',
+        day: '2026-01-14',
+        runs: 1,
+        takenBytes: 2000,
+        localBytes: 0,
+        cloudBytes: 2000,
+        tapeBytes: 0,
+      },
     ])
   })
 
   test('tells where everything is that was ever catalogued', async () => {
     const { json } = await summary('?days=1')
-    const byTag = json.all.toSorted((a: { sizeBytes: number }, b: { sizeBytes: number }) => a.sizeBytes - b.sizeBytes)
+    const byTag = json.all.toSorted(
+      (a: { sizeBytes: number }, b: { sizeBytes: number }) => a.sizeBytes - b.sizeBytes,
+    )
     expect(byTag).toEqual([
       { tag: 'LNGS', cloud: 'present', tape: 'on-media', runs: 1, sizeBytes: 1000 },
       { tag: 'LNGS', cloud: 'present', tape: 'none', runs: 1, sizeBytes: 2000 },
@@ -78,11 +114,17 @@ describe('the summary of copies', () => {
     expect(json.backlog).toEqual([])
     expect(json.all.map((row: { tag: string }) => row.tag)).toEqual(['LNF'])
     expect((await summary('?tag=LNGS', caller('read:LNF'))).status).toBe(403)
-    expect((await summary('?tag=LNGS')).json.days.map((day: { tag: string }) => day.tag)).toEqual(['LNGS', 'LNGS'])
+    expect((await summary('?tag=LNGS')).json.days.map((day: { tag: string }) => day.tag)).toEqual([
+      'LNGS',
+      'LNGS',
+    ])
     expect((await summary('', ANONYMOUS)).status).toBe(401)
   })
 
-  test.each(['?days=0', '?days=367', '?days=x', '?tag=a//b', '?since=2024-01-01'])('refuses %s', async (query) => {
-    expect((await summary(query)).status).toBe(400)
-  })
+  test.each(['?days=0', '?days=367', '?days=x', '?tag=a//b', '?since=2024-01-01'])(
+    'refuses %s',
+    async (query) => {
+      expect((await summary(query)).status).toBe(400)
+    },
+  )
 })

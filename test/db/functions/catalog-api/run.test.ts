@@ -15,10 +15,15 @@ beforeAll(async () => {
   app = restApp(context, registerRun)
   await record(context.database, versionOf('LNGS/run00010.mid.gz', 'one'), metadataOf(10))
   await copyToTape(context.database, 10)
-  await record(context.database, versionOf('FLASH/2024/run00011.mid.gz', 'two'), metadataOf(11), { tag: 'FLASH/2024' })
+  await record(context.database, versionOf('FLASH/2024/run00011.mid.gz', 'two'), metadataOf(11), {
+    tag: 'FLASH/2024',
+  })
   // The number is used again; the earlier use keeps its file under another name.
   await record(context.database, versionOf('LNGS/run00012.mid.gz', 'a'), metadataOf(12))
-  await record(context.database, versionOf('LNGS/run12.mid.gz', 'b'), { ...metadataOf(12, {}, 'other'), startedAt: BEGIN_OF_RUN + 86_400 })
+  await record(context.database, versionOf('LNGS/run12.mid.gz', 'b'), {
+    ...metadataOf(12, {}, 'other'),
+    startedAt: BEGIN_OF_RUN + 86_400,
+  })
 })
 afterAll(() => context.close())
 
@@ -66,7 +71,11 @@ describe('one run', () => {
     expect(json.uses).toHaveLength(2)
     expect(json.use).toBe(json.uses[0].use)
     const { json: earlier } = await app.get(`/api/v1/runs/LNGS/12?use=${json.uses[1].use}`)
-    expect(earlier).toMatchObject({ current: false, use: json.uses[1].use, files: [{ key: 'LNGS/run00012.mid.gz' }] })
+    expect(earlier).toMatchObject({
+      current: false,
+      use: json.uses[1].use,
+      files: [{ key: 'LNGS/run00012.mid.gz' }],
+    })
     const { json: other } = await app.get('/api/v1/runs/LNGS/10')
     expect((await app.get(`/api/v1/runs/LNGS/12?use=${other.use}`)).status).toBe(404)
   })
@@ -76,7 +85,11 @@ describe('one run', () => {
     const etag = headers.get('etag') ?? ''
     expect((await app.get('/api/v1/runs/LNGS/10', undefined, { 'if-none-match': etag })).status).toBe(304)
     expect((await app.get('/api/v1/runs/LNGS/10', undefined, { 'if-none-match': '*' })).status).toBe(304)
-    await context.database.updateTable('runs').set({ description: 'changed' }).where('run_number', '=', 10).execute()
+    await context.database
+      .updateTable('runs')
+      .set({ description: 'changed' })
+      .where('run_number', '=', 10)
+      .execute()
     expect((await app.get('/api/v1/runs/LNGS/10', undefined, { 'if-none-match': etag })).status).toBe(200)
   })
 
@@ -102,14 +115,21 @@ describe('one run', () => {
 })
 
 test('the files of a run are told with their checksums, those that count first', async () => {
-  await record(context.database, versionOf('LNGS/run00010.mid.gz', 'again'), metadataOf(10, {}, 'written anew'))
+  await record(
+    context.database,
+    versionOf('LNGS/run00010.mid.gz', 'again'),
+    metadataOf(10, {}, 'written anew'),
+  )
   const { status, json, headers } = await app.get('/api/v1/runs/LNGS/10/files')
   expect(status).toBe(200)
   expect(runFiles.parse(json).files.map((file) => [file.live, file.etag])).toEqual([
     [true, 'again'],
     [false, 'one'],
   ])
-  expect((await app.get('/api/v1/runs/LNGS/10/files', undefined, { 'if-none-match': headers.get('etag') ?? '' })).status).toBe(304)
+  expect(
+    (await app.get('/api/v1/runs/LNGS/10/files', undefined, { 'if-none-match': headers.get('etag') ?? '' }))
+      .status,
+  ).toBe(304)
   expect((await app.get('/api/v1/runs/LNGS/999/files')).status).toBe(404)
 })
 

@@ -18,10 +18,26 @@ const HOUR = 3600
 beforeAll(async () => {
   context = await startTestTapeContext()
   app = restApp(context, registerRuns)
-  const runs: readonly { readonly n: number; readonly tag: string; readonly odb: Record<string, string | number> }[] = [
-    { n: 1, tag: 'LNGS', odb: { GEM1_V: 440, exposure_sec: 0.30000001192092896, run_description: 'AmBe, 5 cm lead' } },
-    { n: 2, tag: 'LNGS', odb: { GEM1_V: 430, exposure_sec: 0.5, run_description: '=HYPERLINK("http://x","y"), "quoted"' } },
-    { n: 3, tag: 'LNGS', odb: { GEM1_V: -1, exposure_sec: 0.2, pedestal_run: 1, run_description: '100%_done' } },
+  const runs: readonly {
+    readonly n: number
+    readonly tag: string
+    readonly odb: Record<string, string | number>
+  }[] = [
+    {
+      n: 1,
+      tag: 'LNGS',
+      odb: { GEM1_V: 440, exposure_sec: 0.30000001192092896, run_description: 'AmBe, 5 cm lead' },
+    },
+    {
+      n: 2,
+      tag: 'LNGS',
+      odb: { GEM1_V: 430, exposure_sec: 0.5, run_description: '=HYPERLINK("http://x","y"), "quoted"' },
+    },
+    {
+      n: 3,
+      tag: 'LNGS',
+      odb: { GEM1_V: -1, exposure_sec: 0.2, pedestal_run: 1, run_description: '100%_done' },
+    },
     { n: 4, tag: 'LNF', odb: { GEM1_V: 440, exposure_sec: 0.3, run_description: 'at home' } },
     { n: 5, tag: 'FLASH/2024', odb: { sequence_filename: 'scan.msl' } },
   ]
@@ -58,7 +74,9 @@ describe('what the ODB said of copies when a run began', () => {
     const { json } = await app.get('/api/v1/runs?tag=LNGS&to=1', EVERYBODY)
     expect(json.runs[0].storage).toMatchObject({ cloud: 'present', tape: 'on-media' })
     expect(Object.keys(json.runs[0].parameters).filter((name) => name.startsWith('storage_'))).toEqual([])
-    expect((await app.get('/api/v1/runs?format=csv&to=1', EVERYBODY)).text.split('\r\n')[0]).not.toContain('storage_')
+    expect((await app.get('/api/v1/runs?format=csv&to=1', EVERYBODY)).text.split('\r\n')[0]).not.toContain(
+      'storage_',
+    )
     expect((await app.get('/api/v1/runs?fields=param.storage_tape_status', EVERYBODY)).status).toBe(400)
   })
 
@@ -179,7 +197,10 @@ describe('the list of runs', () => {
     'cursor=abc',
     'from=1&from=2',
     `text=${'x'.repeat(201)}`,
-    Array.from({ length: 11 }, (_, index) => `param.GEM${1 + (index % 3)}_V.${['lt', 'gt', 'ne', 'eq'][index % 4]}=${index}`).join('&'),
+    Array.from(
+      { length: 11 },
+      (_, index) => `param.GEM${1 + (index % 3)}_V.${['lt', 'gt', 'ne', 'eq'][index % 4]}=${index}`,
+    ).join('&'),
   ])('refuses %s', async (query) => {
     const { status, json, headers } = await app.get(`/api/v1/runs?${query}`, EVERYBODY)
     expect(status).toBe(400)
@@ -188,7 +209,10 @@ describe('the list of runs', () => {
   })
 
   test('has only the fields that are asked for', async () => {
-    const { json } = await app.get('/api/v1/runs?tag=LNGS&limit=1&fields=runNumber,param.GEM1_V,param.PMT1_V', EVERYBODY)
+    const { json } = await app.get(
+      '/api/v1/runs?tag=LNGS&limit=1&fields=runNumber,param.GEM1_V,param.PMT1_V',
+      EVERYBODY,
+    )
     expect(json.runs).toEqual([{ runNumber: 3, parameters: { GEM1_V: -1, PMT1_V: null } }])
     const { json: stored } = await app.get('/api/v1/runs?tag=LNGS&to=1&fields=storage', EVERYBODY)
     expect(stored.runs).toEqual([{ storage: { cloud: 'present', tape: 'on-media', local: null } }])
@@ -228,7 +252,11 @@ describe('the list of runs', () => {
   })
 
   test('takes the first and the last times that there are', async () => {
-    for (const query of ['since=0000-01-01&until=9999-12-31', 'since=9999-12-31T23:59:59-14:00', 'until=0000-01-01T00:00:00%2B14:00'])
+    for (const query of [
+      'since=0000-01-01&until=9999-12-31',
+      'since=9999-12-31T23:59:59-14:00',
+      'until=0000-01-01T00:00:00%2B14:00',
+    ])
       expect((await app.get(`/api/v1/runs?${query}`, EVERYBODY)).status, query).toBe(200)
     const cursor = Buffer.from(JSON.stringify(['-start', 253_402_300_799_999, 1])).toString('base64url')
     expect((await app.get(`/api/v1/runs?sort=-start&cursor=${cursor}`, EVERYBODY)).json.runs).toHaveLength(5)
@@ -246,7 +274,10 @@ describe('the list of runs', () => {
 
   test('leads on at the public address where there is one', async () => {
     const published = restApp(
-      { ...context, config: { ...context.config, CYGNET_PUBLIC_URL: 'https://cygnet.example.org/catalogue' } },
+      {
+        ...context,
+        config: { ...context.config, CYGNET_PUBLIC_URL: 'https://cygnet.example.org/catalogue' },
+      },
       registerRuns,
     )
     const { headers } = await published.get('/api/v1/runs?limit=1&sort=run', EVERYBODY)
@@ -258,7 +289,9 @@ describe('the list of runs', () => {
 
 describe('as lines and as a table', () => {
   test('NDJSON holds all runs, a run a line', async () => {
-    const { status, headers, text } = await app.get('/api/v1/runs', EVERYBODY, { accept: 'application/x-ndjson' })
+    const { status, headers, text } = await app.get('/api/v1/runs', EVERYBODY, {
+      accept: 'application/x-ndjson',
+    })
     expect([status, headers.get('content-type')]).toEqual([200, 'application/x-ndjson'])
     const runs = text
       .trimEnd()
@@ -273,7 +306,9 @@ describe('as lines and as a table', () => {
   })
 
   test('browsers get JSON', async () => {
-    const { headers } = await app.get('/api/v1/runs', EVERYBODY, { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' })
+    const { headers } = await app.get('/api/v1/runs', EVERYBODY, {
+      accept: 'text/html,application/xhtml+xml,*/*;q=0.8',
+    })
     expect(headers.get('content-type')).toBe('application/json')
   })
 
@@ -316,14 +351,20 @@ describe('as lines and as a table', () => {
     }))
     await context.database.insertInto('runs').values(rows).execute()
     for (const sort of ['run', '-start', 'size']) {
-      const { text } = await app.get(`/api/v1/runs?format=ndjson&tag=MANY&fields=runNumber&sort=${sort}`, EVERYBODY)
+      const { text } = await app.get(
+        `/api/v1/runs?format=ndjson&tag=MANY&fields=runNumber&sort=${sort}`,
+        EVERYBODY,
+      )
       const seen = text
         .trimEnd()
         .split('\n')
         .map((line) => JSON.parse(line).runNumber)
       expect([seen.length, new Set(seen).size]).toEqual([1203, 1203])
     }
-    const { text } = await app.get('/api/v1/runs?format=csv&tag=MANY&fields=runNumber&sort=run&limit=701', EVERYBODY)
+    const { text } = await app.get(
+      '/api/v1/runs?format=csv&tag=MANY&fields=runNumber&sort=run&limit=701',
+      EVERYBODY,
+    )
     expect(text.trimEnd().split('\r\n').slice(-1)).toEqual(['701'])
   })
 
@@ -351,9 +392,17 @@ describe('as lines and as a table', () => {
         const database = openDatabase(url.href, 1, { statementSeconds: 60, silenceMs: 5000 })
         const cut = restApp({ ...context, database }, registerRuns)
         const end = new AbortController()
-        const host = await serveHttp({ app: cut.api.app, log: context.log, signal: end.signal, hostname: '127.0.0.1', idleSeconds: 0 })
+        const host = await serveHttp({
+          app: cut.api.app,
+          log: context.log,
+          signal: end.signal,
+          hostname: '127.0.0.1',
+          idleSeconds: 0,
+        })
         await cut.get('/api/v1/runs?limit=1', EVERYBODY)
-        const answer = await fetch(`http://127.0.0.1:${host.port}/api/v1/runs?format=${format}&tag=LOTS&sort=run`)
+        const answer = await fetch(
+          `http://127.0.0.1:${host.port}/api/v1/runs?format=${format}&tag=LOTS&sort=run`,
+        )
         proxy.silence()
         expect(answer.status).toBe(200)
         await expect(answer.text()).rejects.toThrow()

@@ -1,12 +1,17 @@
 /**
- * The whole API against requests that somebody made up to get at what is not theirs: none is answered with more than the caller may
- * see, none breaks anything (a 5xx would be a handler that did not expect it), and every answer has the headers of all.
+ * The whole API against requests that somebody made up to get at what is not theirs: none is answered with
+ * more than the caller may see, none breaks anything (a 5xx would be a handler that did not expect it), and
+ * every answer has the headers of all.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createApi } from '../../../../functions/catalog-api/handler.ts'
 import { createToken } from '../../../../shared/access/tokens.ts'
 import { createLogger } from '../../../../shared/log.ts'
-import { beginSignIn, startTestIssuer, type TestIssuer } from '../../../support/functions/catalog-api/access-fixture.ts'
+import {
+  beginSignIn,
+  startTestIssuer,
+  type TestIssuer,
+} from '../../../support/functions/catalog-api/access-fixture.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 const HIDDEN = 'hidden-description'
@@ -43,7 +48,11 @@ describe('a request', () => {
   })
   beforeEach(() => {
     lines.length = 0
-    const log = createLogger({ function: 'test', level: 'error', destination: { write: (line) => lines.push(line) } })
+    const log = createLogger({
+      function: 'test',
+      level: 'error',
+      destination: { write: (line) => lines.push(line) },
+    })
     api = createApi({ ...context, log })
   })
   afterAll(async () => {
@@ -60,15 +69,27 @@ describe('a request', () => {
     if (token !== null) headers.set('authorization', `Bearer ${token}`)
     const answer = await api.app.request(path, { ...init, headers })
     const text = await answer.text()
-    expect([answer.status, path, lines], path).toEqual([expect.toSatisfy((status: number) => status < 500), path, []])
-    expect(answer.headers.get('content-security-policy'), path).toMatch(/^default-src 'none'; script-src 'self'/)
+    expect([answer.status, path, lines], path).toEqual([
+      expect.toSatisfy((status: number) => status < 500),
+      path,
+      [],
+    ])
+    expect(answer.headers.get('content-security-policy'), path).toMatch(
+      /^default-src 'none'; script-src 'self'/,
+    )
     expect(answer.headers.get('strict-transport-security'), path).toBe('max-age=31536000')
     expect(answer.headers.get('x-content-type-options'), path).toBe('nosniff')
-    expect(answer.headers.get('cache-control'), path).toMatch(/^(?:no-store|private, no-cache|public, max-age=\d+(?:, immutable)?)/)
+    expect(answer.headers.get('cache-control'), path).toMatch(
+      /^(?:no-store|private, no-cache|public, max-age=\d+(?:, immutable)?)/,
+    )
     return { status: answer.status, headers: answer.headers, text }
   }
-  const post = (path: string, body: string, headers: Readonly<Record<string, string>> = JSON_TYPE, token = everything) =>
-    ask(path, { method: 'POST', body, headers, token })
+  const post = (
+    path: string,
+    body: string,
+    headers: Readonly<Record<string, string>> = JSON_TYPE,
+    token = everything,
+  ) => ask(path, { method: 'POST', body, headers, token })
 
   it.each([
     `cursor=${cursor('-run', "1' OR 1=1", 1)}`,
@@ -97,7 +118,8 @@ describe('a request', () => {
     Array.from({ length: 51 }, (_, index) => `tag=T${index}`).join('&'),
     Array.from(
       { length: 11 },
-      (_, index) => `param.GEM1_V.${['eq', 'ne', 'lt', 'lte', 'gt', 'gte'][index % 6]}=${index}&param.GEM2_V=${index}`,
+      (_, index) =>
+        `param.GEM1_V.${['eq', 'ne', 'lt', 'lte', 'gt', 'gte'][index % 6]}=${index}&param.GEM2_V=${index}`,
     ).join('&'),
   ])('for a list that is none is refused: %s', async (query) => {
     expect((await ask(`/api/v1/runs?${query.replaceAll(' ', '%20')}`)).status).toBe(400)
@@ -116,11 +138,16 @@ describe('a request', () => {
     'text=%00',
     'text=|',
     'tag=%ff',
-  ])('for a list at the edge of what can be asked is answered, by what the caller may see: %s', async (query) => {
-    const { status, text } = await ask(`/api/v1/runs?${query}`, { token: query.startsWith('tag=') ? everything : ofLngs })
-    expect(status).toBe(200)
-    expect(text).not.toContain(HIDDEN)
-  })
+  ])(
+    'for a list at the edge of what can be asked is answered, by what the caller may see: %s',
+    async (query) => {
+      const { status, text } = await ask(`/api/v1/runs?${query}`, {
+        token: query.startsWith('tag=') ? everything : ofLngs,
+      })
+      expect(status).toBe(200)
+      expect(text).not.toContain(HIDDEN)
+    },
+  )
 
   it.each([
     'run=7%20OR%201=1',
@@ -184,7 +211,10 @@ describe('a request', () => {
     '/assets/%2e%2e%2fhandler.ts',
   ])('for what is of another tag, or of nobody, shows and redirects to nothing: %s', async (place) => {
     const path = place.replace('BUCKET', context.bucket)
-    const [got, head] = [await ask(path, { token: ofLngs }), await ask(path, { token: ofLngs, method: 'HEAD' })]
+    const [got, head] = [
+      await ask(path, { token: ofLngs }),
+      await ask(path, { token: ofLngs, method: 'HEAD' }),
+    ]
     expect(head.status).toBe(got.status)
     for (const { text, headers } of [got, head]) {
       expect(headers.get('location') ?? '').not.toContain('LNF/run')
@@ -201,7 +231,12 @@ describe('a request', () => {
     [{ files: [{ bucket: 'another', key: 'LNGS/run00007.mid.gz' }], check: true }, /no such file/],
     [{ files: [{ bucket: 'BUCKET', key: 'LNGS/run00007.mid.gz\0' }] }, /no such file/],
   ])('for links to what is not the caller’s, or not catalogued, gets none: %j', async (body, answer) => {
-    const { text } = await post('/api/v1/links', JSON.stringify(body).replace('BUCKET', context.bucket), JSON_TYPE, ofLngs)
+    const { text } = await post(
+      '/api/v1/links',
+      JSON.stringify(body).replace('BUCKET', context.bucket),
+      JSON_TYPE,
+      ofLngs,
+    )
     expect(text).toMatch(answer)
     expect(text).not.toContain('X-Amz')
   })
@@ -223,18 +258,34 @@ describe('a request', () => {
     for (const path of ['/api/v1/links', '/api/v1/uploads/sign', '/queues/runs/retry', '/runs/links']) {
       const { status } = await post(path, body, headers)
       // The page of links shows its form again to who has chosen no run.
-      expect([path, status]).toEqual([path, path === '/runs/links' ? expect.any(Number) : expect.toSatisfy((code: number) => code >= 400)])
+      expect([path, status]).toEqual([
+        path,
+        path === '/runs/links' ? expect.any(Number) : expect.toSatisfy((code: number) => code >= 400),
+      ])
     }
   })
 
-  it.each(['PUT', 'PATCH', 'OPTIONS', 'PROPFIND', 'QUERY', 'POST'])('by %s does nothing that a GET or DELETE would', async (method) => {
-    const headers = { 'x-http-method-override': 'GET', 'x-method-override': 'DELETE', origin: 'https://evil.example' }
-    for (const path of ['/api/v1/runs', '/api/v1/sessions?subject=person:x', '/queues', '/LNGS/run00007.mid.gz', '/?_method=GET']) {
-      const answer = await ask(path, { method, headers })
-      expect([path, answer.status]).toEqual([path, method === 'OPTIONS' ? 204 : 405])
-      expect([...answer.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
-    }
-  })
+  it.each(['PUT', 'PATCH', 'OPTIONS', 'PROPFIND', 'QUERY', 'POST'])(
+    'by %s does nothing that a GET or DELETE would',
+    async (method) => {
+      const headers = {
+        'x-http-method-override': 'GET',
+        'x-method-override': 'DELETE',
+        origin: 'https://evil.example',
+      }
+      for (const path of [
+        '/api/v1/runs',
+        '/api/v1/sessions?subject=person:x',
+        '/queues',
+        '/LNGS/run00007.mid.gz',
+        '/?_method=GET',
+      ]) {
+        const answer = await ask(path, { method, headers })
+        expect([path, answer.status]).toEqual([path, method === 'OPTIONS' ? 204 : 405])
+        expect([...answer.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
+      }
+    },
+  )
 
   it('with another host in it leads nowhere but to ours', async () => {
     const headers = {
@@ -244,11 +295,19 @@ describe('a request', () => {
       forwarded: 'host=evil.example',
       accept: 'text/html',
     }
-    for (const path of ['/runs', '/sign-in', '/sign-in?to=//evil.example', '//evil.example/', '/LNGS/run00007.mid.gz']) {
+    for (const path of [
+      '/runs',
+      '/sign-in',
+      '/sign-in?to=//evil.example',
+      '//evil.example/',
+      '/LNGS/run00007.mid.gz',
+    ]) {
       const { headers: answer } = await ask(`http://evil.example${path}`, { token: null, headers })
       expect(decodeURIComponent(answer.get('location') ?? '')).not.toMatch(/evil\.example|^http:\/\/cygnet/)
     }
-    const { headers: answer, text } = await ask('http://evil.example/api/v1/runs?limit=1', { headers: { host: 'evil.example' } })
+    const { headers: answer, text } = await ask('http://evil.example/api/v1/runs?limit=1', {
+      headers: { host: 'evil.example' },
+    })
     expect(answer.get('link')).toMatch(/^<https:\/\/cygnet\.example\/api\/v1\/runs\?/)
     expect(text + (await ask('http://evil.example/runs', { headers })).text).not.toContain('evil.example')
   })
@@ -259,7 +318,9 @@ describe('a request', () => {
     expect(headers.get('vary')).toContain('Authorization, Cookie')
     expect((await ask('/api/v1/runs/LNF/9', { headers: { 'if-none-match': etag } })).status).toBe(304)
     for (const tag of [etag, '*'])
-      expect((await ask('/api/v1/runs/LNF/9', { token: ofLngs, headers: { 'if-none-match': tag } })).status).toBe(403)
+      expect(
+        (await ask('/api/v1/runs/LNF/9', { token: ofLngs, headers: { 'if-none-match': tag } })).status,
+      ).toBe(403)
   })
 
   describe('of a signed-in browser', () => {
@@ -275,20 +336,28 @@ describe('a request', () => {
       const recall = '/api/v1/runs/LNGS/7/links?recall=true'
       // What browsers send with a link that is followed: SameSite=Lax lets the cookie through.
       const headers = { cookie, 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }
-      for (const method of ['GET', 'HEAD']) expect((await ask(recall, { token: null, method, headers })).status).toBe(403)
+      for (const method of ['GET', 'HEAD'])
+        expect((await ask(recall, { token: null, method, headers })).status).toBe(403)
       expect((await ask('/api/v1/runs/LNGS/7/links', { token: null, headers })).status).toBe(200)
       expect((await ask(recall, { token: ofLngs })).status).toBe(200)
     })
 
-    it.each(['id_token=x', 'code=c&code=d', 'response=x.y.z', 'error=%3Cscript%3E', 'code=c&iss=https://evil.example', '%'])(
-      'that comes back from the IAM with %s is told to begin again',
-      async (query) => {
-        const { cookie, state } = await beginSignIn(api)
-        const { status, text } = await ask(`/signed-in?${query}&state=${state}`, { token: null, headers: { cookie } })
-        expect([400, 403]).toContain(status)
-        expect(text).toContain('begin again')
-        expect(text).not.toContain('script')
-      },
-    )
+    it.each([
+      'id_token=x',
+      'code=c&code=d',
+      'response=x.y.z',
+      'error=%3Cscript%3E',
+      'code=c&iss=https://evil.example',
+      '%',
+    ])('that comes back from the IAM with %s is told to begin again', async (query) => {
+      const { cookie, state } = await beginSignIn(api)
+      const { status, text } = await ask(`/signed-in?${query}&state=${state}`, {
+        token: null,
+        headers: { cookie },
+      })
+      expect([400, 403]).toContain(status)
+      expect(text).toContain('begin again')
+      expect(text).not.toContain('script')
+    })
   })
 })

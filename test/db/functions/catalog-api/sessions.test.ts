@@ -8,7 +8,12 @@ import { loadConfig } from '../../../../shared/config/config.ts'
 import { openDatabase } from '../../../../shared/database/connect.ts'
 import { createLogger } from '../../../../shared/log.ts'
 import { startTestContext, type TestContext } from '../../../support/context.ts'
-import { beginSignIn, createAccessApi, startTestIssuer, type TestIssuer } from '../../../support/functions/catalog-api/access-fixture.ts'
+import {
+  beginSignIn,
+  createAccessApi,
+  startTestIssuer,
+  type TestIssuer,
+} from '../../../support/functions/catalog-api/access-fixture.ts'
 
 const SITE = 'http://127.0.0.1:9'
 const HOUR_MS = 3_600_000
@@ -31,7 +36,11 @@ describe('a session', () => {
       CYGNET_ROLES: '/cygno=reader:LNGS;/ops=operator:*;/lngs-ops=operator:LNGS',
       CYGNET_ANONYMOUS_SCOPES: 'read:LNF',
     })
-    const log = createLogger({ function: 'test', level: 'info', destination: { write: (line) => lines.push(line) } })
+    const log = createLogger({
+      function: 'test',
+      level: 'info',
+      destination: { write: (line) => lines.push(line) },
+    })
     return createAccessApi({ config, database, log, now }, (added, identity) => {
       addPage(added, 'GET', '/csrf', { open: true }, (c) => c.text(csrfTokenOf(c, identity) ?? ''))
     })
@@ -45,14 +54,21 @@ describe('a session', () => {
     return /(cygnet=[^;]+)/.exec(answer.headers.getSetCookie().join('\n'))?.[1] ?? ''
   }
   const kindOf = async (cookie: string) =>
-    ((await (await api.app.request('/api/v1/me', { headers: { cookie } })).json()) as { readonly kind: string }).kind
+    (
+      (await (await api.app.request('/api/v1/me', { headers: { cookie } })).json()) as {
+        readonly kind: string
+      }
+    ).kind
   const signOut = async (cookie: string) => {
     const csrf = await (await api.app.request('/csrf', { headers: { cookie } })).text()
     const headers = { cookie, origin: SITE, 'content-type': 'application/x-www-form-urlencoded' }
     return await api.app.request('/sign-out', { method: 'POST', headers, body: `csrf=${csrf}` })
   }
   const endAll = async (subject: string, headers: Readonly<Record<string, string>>) =>
-    await api.app.request(`/api/v1/sessions?subject=${encodeURIComponent(subject)}`, { method: 'DELETE', headers })
+    await api.app.request(`/api/v1/sessions?subject=${encodeURIComponent(subject)}`, {
+      method: 'DELETE',
+      headers,
+    })
 
   beforeAll(async () => {
     context = await startTestContext()
@@ -116,7 +132,11 @@ describe('a session', () => {
   it('of another person is ended by operators of everything alone, and by no other site', async () => {
     const alice = await signIn('alice')
     const operator = await signIn('olga', ['/ops'])
-    const { secret } = await createToken(context.database, { name: 'x', scopes: ['operate:LNGS', 'read:*'], days: 1 }, now())
+    const { secret } = await createToken(
+      context.database,
+      { name: 'x', scopes: ['operate:LNGS', 'read:*'], days: 1 },
+      now(),
+    )
     nowMs += 1000
     const refused: readonly Readonly<Record<string, string>>[] = [
       { cookie: await signIn('rita', ['/lngs-ops']), origin: SITE },
@@ -142,7 +162,9 @@ describe('a session', () => {
       await api.app.request('/sign-out', { method: 'POST', headers, body: `csrf=${csrf}` }),
     ]) {
       expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '5'])
-      expect(await answer.json()).toMatchObject({ detail: 'whether you are still signed in cannot be looked up now; try again' })
+      expect(await answer.json()).toMatchObject({
+        detail: 'whether you are still signed in cannot be looked up now; try again',
+      })
       expect(answer.headers.has('set-cookie')).toBe(false)
     }
     expect(await kindOf('')).toBe('anonymous')
@@ -153,9 +175,13 @@ describe('a session', () => {
   it('that was ended is remembered for as long as its cookie would be good, and not much longer', async () => {
     const { database } = context
     const rows = async () =>
-      (await database.withTables<{ ended_sessions: { name: string } }>().selectFrom('ended_sessions').select('name').execute()).map(
-        ({ name }) => name,
-      )
+      (
+        await database
+          .withTables<{ ended_sessions: { name: string } }>()
+          .selectFrom('ended_sessions')
+          .select('name')
+          .execute()
+      ).map(({ name }) => name)
     const until = new Date(nowMs + 8 * HOUR_MS)
     await endSession(database, 'old', now(), until)
     nowMs += 8 * HOUR_MS
@@ -164,7 +190,13 @@ describe('a session', () => {
     nowMs += 2 * HOUR_MS
     // Ended again by a clock that is behind: that takes nothing back.
     await endSessionsOf(database, 'person:somebody', new Date(nowMs - 5 * HOUR_MS), new Date(nowMs - HOUR_MS))
-    expect(await isEnded(database, { id: 'x', subject: 'person:somebody', begunAt: new Date(nowMs - 2 * HOUR_MS) })).toBe(true)
+    expect(
+      await isEnded(database, {
+        id: 'x',
+        subject: 'person:somebody',
+        begunAt: new Date(nowMs - 2 * HOUR_MS),
+      }),
+    ).toBe(true)
     expect(await isEnded(database, { id: 'x', subject: 'person:somebody', begunAt: now() })).toBe(false)
     await endSession(database, 'new', now(), new Date(nowMs + HOUR_MS))
     expect(await rows()).not.toContain('session:old')

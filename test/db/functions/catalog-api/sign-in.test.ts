@@ -1,4 +1,6 @@
-/** Signing in with a browser: through the embedded IAM, and against answers of an IAM that somebody made up. */
+/**
+ * Signing in with a browser: through the embedded IAM, and against answers of an IAM that somebody made up.
+ */
 import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { addPage } from '../../../../functions/catalog-api/http/route.ts'
@@ -10,7 +12,12 @@ import { openDatabase } from '../../../../shared/database/connect.ts'
 import { migrate } from '../../../../shared/database/migrate.ts'
 import { createLogger } from '../../../../shared/log.ts'
 import { createFormBrowser, type FormBrowser } from '../../../support/form-browser.ts'
-import { beginSignIn, createAccessApi, startTestIssuer, type TestIssuer } from '../../../support/functions/catalog-api/access-fixture.ts'
+import {
+  beginSignIn,
+  createAccessApi,
+  startTestIssuer,
+  type TestIssuer,
+} from '../../../support/functions/catalog-api/access-fixture.ts'
 
 const HOUR_MS = 3_600_000
 const SITE = 'http://127.0.0.1:9'
@@ -27,20 +34,37 @@ describe('a browser', () => {
 
   const start = (environment: Readonly<Record<string, string>> = {}) => {
     const config = loadConfig({ CYGNET_DATABASE_URL: server.url, ...iam.environment, ...environment })
-    const log = createLogger({ function: 'test', level: 'debug', destination: { write: (line) => lines.push(line) } })
+    const log = createLogger({
+      function: 'test',
+      level: 'debug',
+      destination: { write: (line) => lines.push(line) },
+    })
     return createAccessApi({ config, database, log, now }, (api, identity) => {
       for (const path of ['/runs', '/'])
-        addPage(api, 'GET', path, { right: 'read', anyTag: true }, (c) => c.text(`${c.get('caller').name} at ${new URL(c.req.url).search}`))
+        addPage(api, 'GET', path, { right: 'read', anyTag: true }, (c) =>
+          c.text(`${c.get('caller').name} at ${new URL(c.req.url).search}`),
+        )
       addPage(api, 'GET', '/token', { open: true }, (c) => c.text(csrfTokenOf(c, identity) ?? 'none'))
-      addPage(api, 'POST', '/act', { right: 'read', anyTag: true }, async (c) => c.json({ got: await c.req.parseBody() }))
+      addPage(api, 'POST', '/act', { right: 'read', anyTag: true }, async (c) =>
+        c.json({ got: await c.req.parseBody() }),
+      )
     })
   }
   let api: ReturnType<typeof start>
   const open = () =>
-    createFormBrowser({ fetchOf: async (request) => (request.url.startsWith(SITE) ? await api.app.fetch(request) : await fetch(request)) })
-  const user = (name: string) => ({ name, password: iam.users.find((known) => known.name === name)?.password ?? '' })
+    createFormBrowser({
+      fetchOf: async (request) =>
+        request.url.startsWith(SITE) ? await api.app.fetch(request) : await fetch(request),
+    })
+  const user = (name: string) => ({
+    name,
+    password: iam.users.find((known) => known.name === name)?.password ?? '',
+  })
   const signIn = async (name: string, to = '/runs?tag=LNGS', browser = open()) => {
-    const page = await browser.submit(await browser.open(`${SITE}/sign-in?to=${encodeURIComponent(to)}`), user(name))
+    const page = await browser.submit(
+      await browser.open(`${SITE}/sign-in?to=${encodeURIComponent(to)}`),
+      user(name),
+    )
     return { browser, page }
   }
   const cookieOf = (browser: FormBrowser, name = 'cygnet') => browser.cookies.get(SITE)?.get(name) ?? ''
@@ -84,14 +108,22 @@ describe('a browser', () => {
     expect(page.url.href).toBe(`${SITE}/runs?sort=-run&from=1`)
     const answer = await api.app.request(`${SITE}/runs`)
     expect(answer.status).toBe(401)
-    expect((await api.app.request(`${SITE}/runs`, { headers: { accept: 'text/html', authorization: 'Bearer cyg_x' } })).status).toBe(401)
+    expect(
+      (
+        await api.app.request(`${SITE}/runs`, {
+          headers: { accept: 'text/html', authorization: 'Bearer cyg_x' },
+        })
+      ).status,
+    ).toBe(401)
   })
 
   it('keeps a session that scripts cannot read, that says nothing to it, and that ends after eight hours', async () => {
     const { browser } = await signIn('shifter')
     const session = cookieOf(browser)
     expect(session.length).toBeLessThan(1000)
-    expect(Buffer.from(session.split('.')[0] ?? '', 'base64url').toString()).toBe('{"alg":"dir","enc":"A256GCM"}')
+    expect(Buffer.from(session.split('.')[0] ?? '', 'base64url').toString()).toBe(
+      '{"alg":"dir","enc":"A256GCM"}',
+    )
     expect(Buffer.from(session, 'base64url').toString('latin1')).not.toContain('shifter')
     nowMs += 8 * HOUR_MS - 60_000
     expect(await me({ cookie: `cygnet=${session}` })).toMatchObject({ kind: 'person' })
@@ -102,7 +134,10 @@ describe('a browser', () => {
   it('gets cookies of this host alone, sent only over TLS, where the site has it', async () => {
     for (const [home, cookie] of [
       [`${SITE}/`, /^cygnet-sign-in=[\w.-]+; Max-Age=600; Path=\/; HttpOnly; SameSite=Lax$/],
-      ['https://cygnet.example/', /^__Host-cygnet-sign-in=[\w.-]+; Max-Age=600; Path=\/; HttpOnly; Secure; SameSite=Lax$/],
+      [
+        'https://cygnet.example/',
+        /^__Host-cygnet-sign-in=[\w.-]+; Max-Age=600; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+      ],
     ] as const) {
       api = start({ CYGNET_PUBLIC_URL: home })
       const answer = await api.app.request('/sign-in')
@@ -137,14 +172,17 @@ describe('a browser', () => {
   it('with a token in a header is who the token says; a bad one is not made good by the cookie', async () => {
     const { browser } = await signIn('operator')
     const headers = { cookie: `cygnet=${cookieOf(browser)}`, accept: 'application/json' }
-    const answer = await api.app.request(`${SITE}/api/v1/me`, { headers: { ...headers, authorization: 'Bearer a.b.c' } })
+    const answer = await api.app.request(`${SITE}/api/v1/me`, {
+      headers: { ...headers, authorization: 'Bearer a.b.c' },
+    })
     expect(answer.status).toBe(401)
   })
 
   it('that did not begin the sign-in cannot end it, nor can the one that did, twice', async () => {
     let answerUrl = ''
     const browser = createFormBrowser({
-      fetchOf: async (request) => (request.url.startsWith(SITE) ? await api.app.fetch(request) : await fetch(request)),
+      fetchOf: async (request) =>
+        request.url.startsWith(SITE) ? await api.app.fetch(request) : await fetch(request),
       follow: (url) => {
         if (url.pathname === '/signed-in') answerUrl = url.href
         return url.pathname !== '/signed-in'
@@ -152,7 +190,8 @@ describe('a browser', () => {
     })
     await browser.submit(await browser.open(`${SITE}/sign-in`), user('operator'))
     const attempt = cookieOf(browser, 'cygnet-sign-in')
-    const end = (url: string, cookie = attempt) => api.app.request(url, { headers: { cookie: `cygnet-sign-in=${cookie}` } })
+    const end = (url: string, cookie = attempt) =>
+      api.app.request(url, { headers: { cookie: `cygnet-sign-in=${cookie}` } })
     const other = new URL(answerUrl)
     other.searchParams.set('state', 'another')
     for (const answer of [
@@ -160,7 +199,9 @@ describe('a browser', () => {
       await end(answerUrl, 'x.y.z'),
       await end(other.href),
       await end(`${SITE}/signed-in`),
-      await end(`${SITE}/signed-in?code=made-up&state=${new URL(answerUrl).searchParams.get('state')}&iss=https://evil.example`),
+      await end(
+        `${SITE}/signed-in?code=made-up&state=${new URL(answerUrl).searchParams.get('state')}&iss=https://evil.example`,
+      ),
     ]) {
       expect(answer.status).toBe(400)
       expect(await answer.json()).toMatchObject({ detail: expect.stringContaining('begin again') })
@@ -179,24 +220,39 @@ describe('a browser', () => {
       away.setSignIn({ nonce, ...changes }, userinfo)
       return await api.app.request(`/signed-in?code=c&state=${state}`, { headers: { cookie } })
     }
-    const sessionOf = (answer: Response) => /(cygnet=[^;]+)/.exec(answer.headers.getSetCookie().join('\n'))?.[1] ?? ''
+    const sessionOf = (answer: Response) =>
+      /(cygnet=[^;]+)/.exec(answer.headers.getSetCookie().join('\n'))?.[1] ?? ''
 
     it('is signed in by its ID token', async () => {
       const answer = await ended({ sub: 'bob', name: 'Bob\u202e <b>\n' })
       expect(answer.status).toBe(302)
-      expect(await me({ cookie: sessionOf(answer) })).toEqual({ kind: 'person', name: 'Bob <b>', scopes: ['read:*', 'link:*'] })
+      expect(await me({ cookie: sessionOf(answer) })).toEqual({
+        kind: 'person',
+        name: 'Bob <b>',
+        scopes: ['read:*', 'link:*'],
+      })
     })
 
     it('hears from us who we are as INDIGO IAM understands it: it decodes nothing', async () => {
       await ended({})
       const secret = iam.environment.CYGNET_OIDC_CLIENT_SECRET
-      expect(away.authorizations.at(-1)).toBe(`Basic ${Buffer.from(`cygnet-web:${secret}`).toString('base64')}`)
+      expect(away.authorizations.at(-1)).toBe(
+        `Basic ${Buffer.from(`cygnet-web:${secret}`).toString('base64')}`,
+      )
     })
 
     it('has the groups that only the IAM’s address about persons tells', async () => {
-      const answer = await ended({ sub: 'bob', 'wlcg.groups': undefined }, { sub: 'bob', groups: ['cygno/shifters'] })
-      expect(await me({ cookie: sessionOf(answer) })).toMatchObject({ scopes: ['read:*', 'link:*', 'recall:*'] })
-      const mixed = await ended({ sub: 'bob', 'wlcg.groups': undefined }, { sub: 'eve', groups: ['cygno/operators'] })
+      const answer = await ended(
+        { sub: 'bob', 'wlcg.groups': undefined },
+        { sub: 'bob', groups: ['cygno/shifters'] },
+      )
+      expect(await me({ cookie: sessionOf(answer) })).toMatchObject({
+        scopes: ['read:*', 'link:*', 'recall:*'],
+      })
+      const mixed = await ended(
+        { sub: 'bob', 'wlcg.groups': undefined },
+        { sub: 'eve', groups: ['cygno/operators'] },
+      )
       expect(mixed.status).toBeGreaterThanOrEqual(400)
     })
 
@@ -230,13 +286,18 @@ describe('a browser', () => {
       away.setAway(false)
       nowMs += 11_000
       const { cookie, state } = await beginSignIn(api)
-      const refused = await api.app.request(`/signed-in?error=access_denied&error_description=Call+0800+<b>now</b>&state=${state}`, {
-        headers: { cookie },
-      })
+      const refused = await api.app.request(
+        `/signed-in?error=access_denied&error_description=Call+0800+<b>now</b>&state=${state}`,
+        {
+          headers: { cookie },
+        },
+      )
       expect(refused.status).toBe(403)
       expect(await refused.text()).toMatch(/did not sign you in \(access_denied\)(?!.*0800)/)
       away.setAway(true)
-      expect((await api.app.request(`/signed-in?code=c&state=${state}`, { headers: { cookie } })).status).toBe(503)
+      expect(
+        (await api.app.request(`/signed-in?code=c&state=${state}`, { headers: { cookie } })).status,
+      ).toBe(503)
       away.setAway(false)
     })
   })
@@ -271,11 +332,18 @@ describe('a browser', () => {
 
     it('changes something by a form of its session, or a script of our page', async () => {
       const [{ browser }, { browser: other }] = [await signIn('operator'), await signIn('operator')]
-      const ways: readonly Readonly<Record<string, string>>[] = [{ 'sec-fetch-site': 'same-origin' }, { origin: SITE }]
+      const ways: readonly Readonly<Record<string, string>>[] = [
+        { 'sec-fetch-site': 'same-origin' },
+        { origin: SITE },
+      ]
       for (const here of ways) {
-        expect(await act(browser, { ...here, 'content-type': FORM }, `csrf=${await tokenOf(browser)}&x=1`)).toBe(200)
+        expect(
+          await act(browser, { ...here, 'content-type': FORM }, `csrf=${await tokenOf(browser)}&x=1`),
+        ).toBe(200)
         expect(await act(browser, { ...here, 'content-type': FORM }, 'x=1')).toBe(403)
-        expect(await act(browser, { ...here, 'content-type': FORM }, `csrf=${await tokenOf(other)}`)).toBe(403)
+        expect(await act(browser, { ...here, 'content-type': FORM }, `csrf=${await tokenOf(other)}`)).toBe(
+          403,
+        )
         expect(await act(browser, { ...here, 'content-type': 'text/plain' }, 'csrf=x')).toBe(403)
         expect(await act(browser, { ...here, 'content-type': 'application/json' }, '{}')).toBe(200)
       }
@@ -285,7 +353,10 @@ describe('a browser', () => {
       const { browser, page } = await signIn('shifter')
       const cookie = `cygnet=${cookieOf(browser)}`
       const text = `<form action="/sign-out"><input type="hidden" name="csrf" value="${await tokenOf(browser)}"/>`
-      const refused = await api.app.request(`${SITE}/sign-out`, { method: 'POST', headers: { cookie, origin: 'https://evil.example' } })
+      const refused = await api.app.request(`${SITE}/sign-out`, {
+        method: 'POST',
+        headers: { cookie, origin: 'https://evil.example' },
+      })
       expect(refused.status).toBe(403)
       const ask = await browser.submit({ ...page, text })
       expect(ask.url.origin).toBe(iam.issuer)

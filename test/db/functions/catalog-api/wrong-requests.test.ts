@@ -15,9 +15,17 @@ afterAll(() => context?.close())
 const ask = async (path: string, init: RequestInit = {}) => {
   const answer = await app.fetch(new Request(new URL(path, 'http://api'), init))
   const text = await answer.text()
-  return { status: answer.status, allow: answer.headers.get('allow'), detail: text === '' ? null : JSON.parse(text).detail }
+  return {
+    status: answer.status,
+    allow: answer.headers.get('allow'),
+    detail: text === '' ? null : JSON.parse(text).detail,
+  }
 }
-const post = (body: unknown) => ({ method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } })
+const post = (body: unknown) => ({
+  method: 'POST',
+  body: JSON.stringify(body),
+  headers: { 'content-type': 'application/json' },
+})
 
 test.each([
   ['bogus=1', 'bogus: there is no such filter'],
@@ -37,7 +45,10 @@ test.each<[unknown, string]>([
   [{ runs: 'LNGS' }, 'runs: an array is expected'],
   [{ runs: [{ tag: 'LNGS', run: 5, subrun: 1 }] }, 'runs[0]: there is no subrun'],
   [{ runs: [{ tag: 'LNGS', run: 5 }], seconds: 0 }, 'seconds: at least 1 is expected'],
-  [{ runs: Array.from({ length: 1001 }, (_, run) => ({ tag: 'LNGS', run })) }, 'runs: at most 1000 entries are expected'],
+  [
+    { runs: Array.from({ length: 1001 }, (_, run) => ({ tag: 'LNGS', run })) },
+    'runs: at most 1000 entries are expected',
+  ],
   [{ runs: [{ tag: 'LNGS', run: 1.5 }] }, 'runs[0].run: a whole number is expected'],
   [[], 'an object is expected'],
   [{}, 'name at least one run or file'],
@@ -57,7 +68,11 @@ test.each([
   ['PUT', '/cygno_sql_query.php', 'GET, HEAD, OPTIONS'],
   ['DELETE', '/v1/AUTH_x/cygno-data/LNGS/run00005.mid.gz', 'GET, HEAD, OPTIONS'],
 ])('%s %s is answered with the methods that there are: %s', async (method, path, allow) => {
-  expect(await ask(path, { method })).toMatchObject({ status: 405, allow, detail: expect.stringContaining(method) })
+  expect(await ask(path, { method })).toMatchObject({
+    status: 405,
+    allow,
+    detail: expect.stringContaining(method),
+  })
   expect(await ask(path, { method: 'OPTIONS' })).toEqual({ status: 204, allow, detail: null })
 })
 

@@ -39,7 +39,9 @@ describe('a file is whole', () => {
 
   test.each(['gzip', 'lz4'] as const)('when its %s stream is', async (compression) => {
     const bytes = await runFileBytes(shape, null, { compression })
-    expect(await endingOf(`run00003.mid.${compression === 'gzip' ? 'gz' : 'lz4'}`, bytes)).toEqual({ whole: true })
+    expect(await endingOf(`run00003.mid.${compression === 'gzip' ? 'gz' : 'lz4'}`, bytes)).toEqual({
+      whole: true,
+    })
   })
 
   test('when its bzip2 stream is, at whatever bit it ends', async () => {
@@ -54,8 +56,14 @@ describe('a file is not whole', () => {
     const lz4 = await runFileBytes(shape, null, { compression: 'lz4' })
     for (const share of [0.1, 0.5, 0.9, 1]) {
       const cut = (bytes: Uint8Array) => bytes.subarray(0, Math.floor((bytes.length - 1) * share))
-      expect(await endingOf('run00005.mid', cut(plain))).toEqual({ whole: false, doubt: 'it does not end in an end-of-run event' })
-      expect(await endingOf('run00005.mid.gz', cut(gzip))).toEqual({ whole: false, doubt: 'its compressed data end in the middle' })
+      expect(await endingOf('run00005.mid', cut(plain))).toEqual({
+        whole: false,
+        doubt: 'it does not end in an end-of-run event',
+      })
+      expect(await endingOf('run00005.mid.gz', cut(gzip))).toEqual({
+        whole: false,
+        doubt: 'its compressed data end in the middle',
+      })
       expect(await endingOf('run00005.mid.lz4', cut(lz4))).toMatchObject({ whole: false })
       expect(await endingOf('run00005.mid.bz2', cut(bzip2(plain)))).toMatchObject({ whole: false })
     }
@@ -82,7 +90,13 @@ describe.runIf(process.platform === 'linux')('a process that has a file open', (
   })
   async function holding(mode: string, path: string, lock = false): Promise<void> {
     const script = `const fd = require('node:fs').openSync(process.argv[1], '${mode}'); console.log('open'); setInterval(() => fd, 1e6)`
-    const command = [...(lock ? ['flock', '--no-fork', '--exclusive', path] : []), process.execPath, '-e', script, path]
+    const command = [
+      ...(lock ? ['flock', '--no-fork', '--exclusive', path] : []),
+      process.execPath,
+      '-e',
+      script,
+      path,
+    ]
     const child = spawn(command[0] ?? '', command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] })
     children.push(child)
     await once(child.stdout as NodeJS.ReadableStream, 'data')
@@ -95,7 +109,11 @@ describe.runIf(process.platform === 'linux')('a process that has a file open', (
   }
 
   test('for writing is found and named; one that reads is not', async () => {
-    const [written, read, untouched] = [onDisk('run00010.mid'), onDisk('run00011.mid'), onDisk('run00012.mid')]
+    const [written, read, untouched] = [
+      onDisk('run00010.mid'),
+      onDisk('run00011.mid'),
+      onDisk('run00012.mid'),
+    ]
     await holding('a', written.path)
     await holding('r', read.path)
     const writers = findWriters([written, read, untouched])

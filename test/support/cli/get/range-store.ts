@@ -38,10 +38,12 @@ export async function startRangeStore(content: Buffer): Promise<RangeStore> {
     }
     store.asked.push(asked)
     if (await store.misbehave(request, response, asked)) return
-    if (token !== store.token) return void response.writeHead(403).end('<Error><Code>AccessDenied</Code></Error>')
+    if (token !== store.token)
+      return void response.writeHead(403).end('<Error><Code>AccessDenied</Code></Error>')
     answer(store, request, response, asked)
   })
-  // A connection stays open until its client ends it: else one could be closed in the moment in which it is used again.
+  // A connection stays open until its client ends it: else one could be closed in the moment in which it is
+  // used again.
   server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const store: RangeStore = {
@@ -62,7 +64,12 @@ export async function startRangeStore(content: Buffer): Promise<RangeStore> {
 
 const etagOf = (content: Buffer) => `"${createHash('md5').update(content).digest('hex')}"`
 
-function answer({ content, ignoresIfRange }: RangeStore, request: IncomingMessage, response: ServerResponse, asked: Asked): void {
+function answer(
+  { content, ignoresIfRange }: RangeStore,
+  request: IncomingMessage,
+  response: ServerResponse,
+  asked: Asked,
+): void {
   const etag = etagOf(content)
   const [, start, end] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
   const holds = asked.ifRange === null || asked.ifRange === etag || ignoresIfRange
@@ -82,7 +89,11 @@ function answer({ content, ignoresIfRange }: RangeStore, request: IncomingMessag
     .end(bytes)
 }
 
-export async function offered(store: RangeStore, fileName: string, expiresAt = new Date(Date.now() + 3_600_000)) {
+export async function offered(
+  store: RangeStore,
+  fileName: string,
+  expiresAt = new Date(Date.now() + 3_600_000),
+) {
   const checksums = createChecksums()
   checksums.update(store.content)
   const { md5, adler32 } = await checksums.digest()

@@ -18,9 +18,15 @@ import { describeObject, readObject } from '../../../../shared/storage/objects.t
 export const MIB = 1024 ** 2
 const CYGNET = fileURLToPath(new URL('../../../../cli/cygnet', import.meta.url))
 
-export const digest = (algorithm: string, bytes: Uint8Array) => createHash(algorithm).update(bytes).digest('hex')
+export const digest = (algorithm: string, bytes: Uint8Array) =>
+  createHash(algorithm).update(bytes).digest('hex')
 
-export const options: PushOptions = { partSizeBytes: 5 * MIB, concurrency: 2, overwrite: false, dryRun: false }
+export const options: PushOptions = {
+  partSizeBytes: 5 * MIB,
+  concurrency: 2,
+  overwrite: false,
+  dryRun: false,
+}
 
 export interface Pushed {
   readonly code: number | null
@@ -35,9 +41,16 @@ export async function createFixture() {
   const store = await startTestStore()
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-push-'))
   const environment = { ...store.environment, CYGNET_FOLDER: join(folder, 'stack') }
-  const s3 = createPushClient(loadConfig({ CYGNET_DATABASE_URL: 'mysql://none@localhost/none', ...environment }))
+  const s3 = createPushClient(
+    loadConfig({ CYGNET_DATABASE_URL: 'mysql://none@localhost/none', ...environment }),
+  )
   const never = new AbortController().signal
-  const context: PushContext = { s3, store: '127.0.0.1', stateFolder: join(environment.CYGNET_FOLDER, 'push'), signal: never }
+  const context: PushContext = {
+    s3,
+    store: '127.0.0.1',
+    stateFolder: join(environment.CYGNET_FOLDER, 'push'),
+    signal: never,
+  }
 
   /** Starts `cygnet push`, through another address of the store when one is given. */
   const start = (args: readonly string[], endpoint?: string) =>
@@ -66,7 +79,9 @@ export async function createFixture() {
       return version === null ? null : Buffer.concat(await Array.fromAsync(readObject(s3, version, never)))
     },
     async unfinished(key: string) {
-      const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket: store.bucket, Prefix: key }))
+      const { Uploads = [] } = await s3.send(
+        new ListMultipartUploadsCommand({ Bucket: store.bucket, Prefix: key }),
+      )
       return Uploads
     },
     close() {
@@ -87,7 +102,10 @@ export function startPush(args: readonly string[], environment: Readonly<Record<
 }
 
 async function endOf(child: ChildProcess): Promise<Pushed> {
-  const output = Promise.all([text(child.stdout as NodeJS.ReadableStream), text(child.stderr as NodeJS.ReadableStream)])
+  const output = Promise.all([
+    text(child.stdout as NodeJS.ReadableStream),
+    text(child.stderr as NodeJS.ReadableStream),
+  ])
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
   const [stdout, stderr] = await output
   const results = () =>

@@ -1,4 +1,7 @@
-/** A way to a store that can be slow or broken: TCP, byte by byte the same, with limits on what goes to the store and comes from it. */
+/**
+ * A way to a store that can be slow or broken: TCP, byte by byte the same, with limits on what goes to the
+ * store and comes from it.
+ */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,7 +12,10 @@ export interface SlowProxy {
   passedBytes(): number
   /** From now on so many bytes a second go to the store, over all connections. */
   limit(bytesPerSecond: number): void
-  /** So many bytes more come from the store, over all connections; the others wait until another number is given. */
+  /**
+   * So many bytes more come from the store, over all connections; the others wait until another number is
+   * given.
+   */
   letThrough(answerBytes: number): void
   /** Ends all connections as a failing network does; new ones work. */
   cut(): void

@@ -1,4 +1,7 @@
-/** A catalogue with a store and a tape, the API before them, and runs of a folder that go there, for `push --watch` in both its ways. */
+/**
+ * A catalogue with a store and a tape, the API before them, and runs of a folder that go there, for `push
+ * --watch` in both its ways.
+ */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,7 +23,18 @@ export interface RunOnDisk {
   readonly object: { readonly bucket: string; readonly key: string }
 }
 
-export const ONE_PASS = ['--tag', 'LNGS', '--once', '--idle', '0', '--delete-when-safe', '--keep-newest', '0', '--part-size', '5MiB']
+export const ONE_PASS = [
+  '--tag',
+  'LNGS',
+  '--once',
+  '--idle',
+  '0',
+  '--delete-when-safe',
+  '--keep-newest',
+  '0',
+  '--part-size',
+  '5MiB',
+]
 
 export async function startCatalogued() {
   const context = await startTestTapeContext()
@@ -36,10 +50,24 @@ export async function startCatalogued() {
       return (await meddling.answer(request)) ?? (await api.fetch(request))
     },
   }
-  const host = await serveHttp({ app, log: context.log, signal: stop.signal, hostname: '127.0.0.1', idleSeconds: 0 })
-  const { secret } = await createToken(context.database, { name: 'daq', scopes: ['push:LNGS'], days: 1 }, new Date())
+  const host = await serveHttp({
+    app,
+    log: context.log,
+    signal: stop.signal,
+    hostname: '127.0.0.1',
+    idleSeconds: 0,
+  })
+  const { secret } = await createToken(
+    context.database,
+    { name: 'daq', scopes: ['push:LNGS'], days: 1 },
+    new Date(),
+  )
   const stack = join(folder, 'stack')
-  const byApi = { CYGNET_API_URL: `http://127.0.0.1:${host.port}`, CYGNET_API_TOKEN: secret, CYGNET_FOLDER: stack }
+  const byApi = {
+    CYGNET_API_URL: `http://127.0.0.1:${host.port}`,
+    CYGNET_API_TOKEN: secret,
+    CYGNET_FOLDER: stack,
+  }
   const byDatabase = {
     ...context.store.environment,
     CYGNET_DATABASE_URL: context.catalogue.url,
@@ -79,7 +107,11 @@ export async function startCatalogued() {
       const sums = createChecksums()
       sums.update(bytes)
       const { md5, adler32, sha256 } = await sums.digest()
-      await record(context.database, version, metadataOf(runNumber, { sizeBytes: bytes.length, checksums: { md5, adler32, sha256 } }))
+      await record(
+        context.database,
+        version,
+        metadataOf(runNumber, { sizeBytes: bytes.length, checksums: { md5, adler32, sha256 } }),
+      )
       await bringToTape(context, { ...object, sha256 })
     },
     /** Runs of a new folder that are in the store, catalogued and on tape; the folder holds them still. */

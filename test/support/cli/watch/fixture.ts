@@ -13,7 +13,9 @@ import { createFixture, MIB } from '../push/fixture.ts'
 /** Of the clock that never jumps, against the true one: waits of minutes pass in seconds. */
 const HASTE = 60
 
-/** A clock that stands still until the test lets time pass: then no pause of the machine makes a file idle. */
+/**
+ * A clock that stands still until the test lets time pass: then no pause of the machine makes a file idle.
+ */
 export function createStillClock(): { readonly clock: Clock; wallMs: () => number; pass(ms: number): void } {
   let steadyMs = 0
   const still = {
@@ -30,21 +32,32 @@ type Named<E extends WatchEvent['event']> = Extract<WatchEvent, { readonly event
 
 export async function createWatchFixture() {
   const fixture = await createFixture()
-  const config = loadConfig({ CYGNET_DATABASE_URL: 'mysql://none@localhost/none', ...fixture.store.environment })
+  const config = loadConfig({
+    CYGNET_DATABASE_URL: 'mysql://none@localhost/none',
+    ...fixture.store.environment,
+  })
   const stop = new AbortController()
   const newFolder = () => mkdtempSync(join(fixture.folder, 'data-'))
 
   /** Starts a watch; it ends with the test file at the latest. */
-  const watch = (folder: string, request: Partial<WatchRequest> = {}, context: Partial<WatchContext> = {}) => {
+  const watch = (
+    folder: string,
+    request: Partial<WatchRequest> = {},
+    context: Partial<WatchContext> = {},
+  ) => {
     const events: WatchEvent[] = []
     const commands: string[] = []
-    const network = { isDown: false, beforeRequest: async (_command: string, _key: string | undefined): Promise<void> => {} }
+    const network = {
+      isDown: false,
+      beforeRequest: async (_command: string, _key: string | undefined): Promise<void> => {},
+    }
     const ending = new AbortController()
     const s3 = createPushClient(config)
     s3.middlewareStack.add(
       (next, { commandName }) =>
         async (args) => {
-          if (network.isDown) throw Object.assign(new Error('connect ECONNREFUSED 192.0.2.1:443'), { code: 'ECONNREFUSED' })
+          if (network.isDown)
+            throw Object.assign(new Error('connect ECONNREFUSED 192.0.2.1:443'), { code: 'ECONNREFUSED' })
           commands.push(commandName ?? '')
           await network.beforeRequest(commandName ?? '', 'Key' in args.input ? args.input.Key : undefined)
           return await next(args)
@@ -79,7 +92,8 @@ export async function createWatchFixture() {
         ...context,
       },
     )
-    const of = <E extends WatchEvent['event']>(name: E) => events.filter((event): event is Named<E> => event.event === name)
+    const of = <E extends WatchEvent['event']>(name: E) =>
+      events.filter((event): event is Named<E> => event.event === name)
     return {
       done,
       events,

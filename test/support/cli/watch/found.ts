@@ -6,11 +6,25 @@ import { parseRunKey } from '../../../../shared/notifications/run-key.ts'
 export const HOUR_S = 3600
 
 /** `begun` and `written`: seconds since 1970. */
-export function foundFile(name: string, { begun = 0, written = 1000, sizeBytes = 1000, ino = 1n } = {}): RunFileFound {
+export function foundFile(
+  name: string,
+  { begun = 0, written = 1000, sizeBytes = 1000, ino = 1n } = {},
+): RunFileFound {
   const run = parseRunKey(`LNGS/${name}`)
   if (run === null) throw new Error(`${name} is no run's name`)
   const [mtimeNs, begunNs] = [BigInt(written) * 1_000_000_000n, BigInt(begun) * 1_000_000_000n]
-  return { name, path: `/data/${name}`, key: `LNGS/${name}`, run, dev: 1n, ino, sizeBytes, mtimeNs, folder: '2:5', begunNs }
+  return {
+    name,
+    path: `/data/${name}`,
+    key: `LNGS/${name}`,
+    run,
+    dev: 1n,
+    ino,
+    sizeBytes,
+    mtimeNs,
+    folder: '2:5',
+    begunNs,
+  }
 }
 
 /** Watched for a minute without a change, written to two minutes ago, unless said otherwise. */

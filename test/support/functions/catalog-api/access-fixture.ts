@@ -9,7 +9,10 @@ import { startHttpServer } from '../../http-server.ts'
 
 export type AccessContext = Pick<Context, 'config' | 'database' | 'log' | 'now'>
 
-export function createAccessApi(context: AccessContext, add: (api: Api, identity: Identity) => void = () => {}): Api {
+export function createAccessApi(
+  context: AccessContext,
+  add: (api: Api, identity: Identity) => void = () => {},
+): Api {
   const api = createEmptyApi(context.log)
   add(api, registerAccess(api, context))
   return api
@@ -30,7 +33,10 @@ export interface TestIssuer {
   /** How clients said who they are when they asked for tokens. */
   readonly authorizations: readonly (string | undefined)[]
   /** A token with good claims but for the changes; `undefined` leaves one out. */
-  token(changes?: Readonly<Record<string, unknown>>, header?: Readonly<Record<string, unknown>>): Promise<string>
+  token(
+    changes?: Readonly<Record<string, unknown>>,
+    header?: Readonly<Record<string, unknown>>,
+  ): Promise<string>
   /** Signs with a new key from now on; the old one is no longer published. */
   rotate(): Promise<void>
   setAway(away: boolean): void
@@ -46,7 +52,10 @@ export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
   let keyRequests = 0
   let away = false
   const authorizations: (string | undefined)[] = []
-  let signIn: { readonly claims: Readonly<Record<string, unknown>>; readonly userinfo: object } = { claims: {}, userinfo: {} }
+  let signIn: { readonly claims: Readonly<Record<string, unknown>>; readonly userinfo: object } = {
+    claims: {},
+    userinfo: {},
+  }
   const newKey = async () => {
     serial += 1
     return { ...(await generateKeyPair('ES256', { extractable: true })), kid: `key-${serial}` }
@@ -54,9 +63,21 @@ export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
   let key = await newKey()
   const token: TestIssuer['token'] = async (changes = {}, header = {}) => {
     const seconds = Math.floor(now().getTime() / 1000)
-    const good = { iss: url, aud: 'cygnet', sub: 'alice', name: 'Alice', iat: seconds, exp: seconds + 3600, 'wlcg.groups': ['/cygno'] }
-    const claims = Object.fromEntries(Object.entries({ ...good, ...changes }).filter(([, value]) => value !== undefined))
-    return await new SignJWT(claims as JWTPayload).setProtectedHeader({ alg: 'ES256', kid: key.kid, ...header }).sign(key.privateKey)
+    const good = {
+      iss: url,
+      aud: 'cygnet',
+      sub: 'alice',
+      name: 'Alice',
+      iat: seconds,
+      exp: seconds + 3600,
+      'wlcg.groups': ['/cygno'],
+    }
+    const claims = Object.fromEntries(
+      Object.entries({ ...good, ...changes }).filter(([, value]) => value !== undefined),
+    )
+    return await new SignJWT(claims as JWTPayload)
+      .setProtectedHeader({ alg: 'ES256', kid: key.kid, ...header })
+      .sign(key.privateKey)
   }
   const http = await startHttpServer(async (request, response) => {
     if (request.url === '/keys') keyRequests += 1
@@ -64,11 +85,20 @@ export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
     if (away) return void response.writeHead(503).end()
     response.setHeader('content-type', 'application/json')
     if (request.url === '/keys')
-      response.end(JSON.stringify({ keys: [{ ...(await exportJWK(key.publicKey)), kid: key.kid, use: 'sig', alg: 'ES256' }] }))
-    else if (request.url === '/.well-known/openid-configuration') response.end(JSON.stringify(descriptionOf(url)))
+      response.end(
+        JSON.stringify({
+          keys: [{ ...(await exportJWK(key.publicKey)), kid: key.kid, use: 'sig', alg: 'ES256' }],
+        }),
+      )
+    else if (request.url === '/.well-known/openid-configuration')
+      response.end(JSON.stringify(descriptionOf(url)))
     else if (request.url === '/token')
       response.end(
-        JSON.stringify({ access_token: 'at', token_type: 'Bearer', id_token: await token({ aud: 'cygnet-web', ...signIn.claims }) }),
+        JSON.stringify({
+          access_token: 'at',
+          token_type: 'Bearer',
+          id_token: await token({ aud: 'cygnet-web', ...signIn.claims }),
+        }),
       )
     else if (request.url === '/userinfo') response.end(JSON.stringify(signIn.userinfo))
     else response.writeHead(404).end('{}')

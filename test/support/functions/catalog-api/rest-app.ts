@@ -5,7 +5,12 @@ import type { Caller } from '../../../../shared/access/caller.ts'
 import type { TapeContext } from '../../../../shared/context.ts'
 
 export const ANONYMOUS: Caller = { kind: 'anonymous', subject: 'anonymous', name: 'anonymous', scopes: [] }
-export const caller = (...scopes: string[]): Caller => ({ kind: 'person', subject: `person:${scopes.join()}`, name: 'Ada', scopes })
+export const caller = (...scopes: string[]): Caller => ({
+  kind: 'person',
+  subject: `person:${scopes.join()}`,
+  name: 'Ada',
+  scopes,
+})
 export const READER = caller('read:LNGS', 'link:LNGS')
 
 export interface Answer {
@@ -23,7 +28,10 @@ export interface RestApp {
   post(path: string, body: unknown, who?: Caller): Promise<Answer>
 }
 
-export function restApp(context: TapeContext, ...parts: readonly ((api: Api, context: TapeContext) => void)[]): RestApp {
+export function restApp(
+  context: TapeContext,
+  ...parts: readonly ((api: Api, context: TapeContext) => void)[]
+): RestApp {
   const api = createEmptyApi(context.log)
   const { app } = api
   let who: Caller = READER
@@ -37,13 +45,23 @@ export function restApp(context: TapeContext, ...parts: readonly ((api: Api, con
     const response = await app.request(path, init)
     const text = await response.text()
     const isJson =
-      response.headers.get('content-type')?.includes('json') === true && !response.headers.get('content-type')?.includes('ndjson')
-    return { status: response.status, headers: response.headers, text, json: isJson && text !== '' ? JSON.parse(text) : null }
+      response.headers.get('content-type')?.includes('json') === true &&
+      !response.headers.get('content-type')?.includes('ndjson')
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      json: isJson && text !== '' ? JSON.parse(text) : null,
+    }
   }
   return {
     api,
     get: (path, as = READER, headers = {}) => ask(path, as, { headers }),
     post: (path, body, as = READER) =>
-      ask(path, as, { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+      ask(path, as, {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: { 'content-type': 'application/json' },
+      }),
   }
 }

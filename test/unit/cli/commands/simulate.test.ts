@@ -10,7 +10,9 @@ import { dumpsOf, folder, walk } from '../../../support/simulated-runs.ts'
 describe('cygnet simulate', () => {
   afterEach(() => vi.restoreAllMocks())
 
-  async function cygnet(...args: readonly string[]): Promise<{ readonly out: string; readonly error: string }> {
+  async function cygnet(
+    ...args: readonly string[]
+  ): Promise<{ readonly out: string; readonly error: string }> {
     let [out, error] = ['', '']
     vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
       out += text
@@ -19,7 +21,9 @@ describe('cygnet simulate', () => {
     const program = new Command('cygnet').exitOverride()
     register(program)
     for (const command of [program, ...program.commands])
-      command.exitOverride().configureOutput({ writeErr: (text) => (error += text), writeOut: (text) => (out += text) })
+      command
+        .exitOverride()
+        .configureOutput({ writeErr: (text) => (error += text), writeOut: (text) => (out += text) })
     await program.parseAsync(['simulate', ...args], { from: 'user' }).catch((thrown: unknown) => {
       if (!(thrown instanceof Error && 'exitCode' in thrown)) throw thrown
     })
@@ -43,10 +47,14 @@ describe('cygnet simulate', () => {
       '--no-digitizers',
       '--json',
     )
-    const { files } = JSON.parse(out) as { files: readonly { key: string; path: string; sizeBytes: number }[] }
+    const { files } = JSON.parse(out) as {
+      files: readonly { key: string; path: string; sizeBytes: number }[]
+    }
     expect(files.map((file) => file.key)).toEqual(['LNGS/run99999.mid.gz', 'LNGS/run100000.mid.gz'])
     const dumps = await Promise.all(
-      files.map(async (file) => dumpsOf(walk(new Uint8Array(gunzipSync(await readFile(file.path))))).at(-1)?.tree),
+      files.map(
+        async (file) => dumpsOf(walk(new Uint8Array(gunzipSync(await readFile(file.path))))).at(-1)?.tree,
+      ),
     )
     expect(dumps.map((tree) => tree?.get('/Runinfo/Run number'))).toEqual([99999, 100000])
     const [first, second] = dumps.map((tree) => runTimes(null, tree ?? null))
@@ -55,7 +63,8 @@ describe('cygnet simulate', () => {
 
   test('writes the same files again with the same seed', async () => {
     const [one, two] = [await folder(), await folder()]
-    for (const directory of [one, two]) await cygnet('--out', directory, '--events', '2', '--camera', '64', '--seed', '5')
+    for (const directory of [one, two])
+      await cygnet('--out', directory, '--events', '2', '--camera', '64', '--seed', '5')
     const read = (directory: string) => readFile(join(directory, 'LNGS/run00001.mid.gz'))
     expect(Buffer.compare(await read(one), await read(two))).toBe(0)
   })

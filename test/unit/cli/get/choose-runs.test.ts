@@ -16,8 +16,14 @@ describe('which numbers of a range have no run', () => {
   })
 
   test('of very many, the first ranges are named and the others counted', () => {
-    const text = missingText({ from: 1, to: 4_294_967_295 }, runs(...Array.from({ length: 50 }, (_, index) => 2 * (index + 1)))) ?? ''
-    expect(text).toMatch(/^4294967245 numbers of it are not in the catalogue: 1, 3, 5, .*, 39, and 31 more such ranges$/)
+    const text =
+      missingText(
+        { from: 1, to: 4_294_967_295 },
+        runs(...Array.from({ length: 50 }, (_, index) => 2 * (index + 1))),
+      ) ?? ''
+    expect(text).toMatch(
+      /^4294967245 numbers of it are not in the catalogue: 1, 3, 5, .*, 39, and 31 more such ranges$/,
+    )
   })
 
   test('what is named and what is there make up the range', () => {
@@ -32,7 +38,9 @@ describe('which numbers of a range have no run', () => {
           const [from = 0, to = from] = text.split('..').map(Number)
           return Array.from({ length: to - from + 1 }, (_, index) => from + index)
         })
-        expect([...there, ...named].toSorted((a, b) => a - b)).toEqual(Array.from({ length: 31 }, (_, index) => 10 + index))
+        expect([...there, ...named].toSorted((a, b) => a - b)).toEqual(
+          Array.from({ length: 31 }, (_, index) => 10 + index),
+        )
       }),
     )
   })

@@ -1,4 +1,7 @@
-/** What `cygnet get` promises of a file: all of its bytes or an honest part of them, whatever the store, the network and the disk do. */
+/**
+ * What `cygnet get` promises of a file: all of its bytes or an honest part of them, whatever the store, the
+ * network and the disk do.
+ */
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
@@ -10,7 +13,12 @@ import { type GetOptions, getRuns } from '../../../../cli/get/get-runs.ts'
 import type { LinkSource, LinkWish, OfferedFile } from '../../../../cli/get/link-source.ts'
 import type { RunName } from '../../../../cli/runs/run-source.ts'
 import { temporaryFolder } from '../../../../infra/local/testing.ts'
-import { fakeSource, offered, type RangeStore, startRangeStore } from '../../../support/cli/get/range-store.ts'
+import {
+  fakeSource,
+  offered,
+  type RangeStore,
+  startRangeStore,
+} from '../../../support/cli/get/range-store.ts'
 import { until } from '../../../support/waiting.ts'
 
 const RUN = { tag: 'LNGS', runNumber: 12_345 }
@@ -37,7 +45,11 @@ afterEach(async () => {
 const usual = () => fakeSource(async () => [await offered(store, NAME)])
 const path = () => join(folder, NAME)
 
-async function get(source: LinkSource = usual(), more: Partial<GetOptions> = {}, runs: readonly RunName[] = [RUN]): Promise<GetResult[]> {
+async function get(
+  source: LinkSource = usual(),
+  more: Partial<GetOptions> = {},
+  runs: readonly RunName[] = [RUN],
+): Promise<GetResult[]> {
   const options: GetOptions = {
     folder,
     fetchRange: fetcher.fetchRange,
@@ -55,12 +67,18 @@ async function get(source: LinkSource = usual(), more: Partial<GetOptions> = {},
   }
   return await Array.fromAsync(getRuns(source, runs, options))
 }
-const one = async (source?: LinkSource, more?: Partial<GetOptions>) => (await get(source, more))[0] as GetResult
+const one = async (source?: LinkSource, more?: Partial<GetOptions>) =>
+  (await get(source, more))[0] as GetResult
 const left = () => readdirSync(folder).filter((name) => name !== 'owner.json')
 
 describe('a file', () => {
   it('comes whole under its name, and nothing else stays', async () => {
-    expect(await one()).toMatchObject({ state: 'fetched', receivedBytes: SIZE, sizeBytes: SIZE, path: path() })
+    expect(await one()).toMatchObject({
+      state: 'fetched',
+      receivedBytes: SIZE,
+      sizeBytes: SIZE,
+      path: path(),
+    })
     expect(readFileSync(path()).equals(store.content)).toBe(true)
     expect(left()).toEqual([NAME])
     expect(store.asked).toHaveLength(26)
@@ -90,11 +108,17 @@ describe('a file', () => {
 
   it.each<[string, (content: Buffer) => Buffer]>([
     ['of another size', (content) => content.subarray(1)],
-    ['with one other byte', (content) => Buffer.concat([Buffer.from([(content[0] ?? 0) ^ 1]), content.subarray(1)])],
+    [
+      'with one other byte',
+      (content) => Buffer.concat([Buffer.from([(content[0] ?? 0) ^ 1]), content.subarray(1)]),
+    ],
   ])('that is there %s is never written over', async (_, change) => {
     const mine = change(store.content)
     writeFileSync(path(), mine)
-    expect(await one()).toMatchObject({ state: 'failed', reason: expect.stringMatching(/is there with other contents .*--out/) })
+    expect(await one()).toMatchObject({
+      state: 'failed',
+      reason: expect.stringMatching(/is there with other contents .*--out/),
+    })
     expect(readFileSync(path()).equals(mine)).toBe(true)
   })
 
@@ -116,7 +140,9 @@ describe('a file', () => {
     'whose name would be %j is not written anywhere',
     async (fileName) => {
       const source = fakeSource(async () => [{ ...(await offered(store, NAME)), fileName }])
-      await expect(get(source)).resolves.toMatchObject([{ state: 'failed', reason: expect.stringContaining('not the name of a run file') }])
+      await expect(get(source)).resolves.toMatchObject([
+        { state: 'failed', reason: expect.stringContaining('not the name of a run file') },
+      ])
       expect(left()).toEqual([])
     },
   )
@@ -126,12 +152,16 @@ describe('an interruption', () => {
   /** Until so many pieces are there. */
   async function interrupted(pieces: number): Promise<GetResult> {
     const stop = new AbortController()
-    const onProgress = ({ doneBytes }: GetProgress) => doneBytes >= pieces * PIECE && stop.abort(new Error('interrupted'))
+    const onProgress = ({ doneBytes }: GetProgress) =>
+      doneBytes >= pieces * PIECE && stop.abort(new Error('interrupted'))
     return await one(usual(), { onProgress, concurrency: 1, signal: stop.signal })
   }
 
   it('leaves no file under the name, and the next time only what is missing comes', async () => {
-    expect(await interrupted(10)).toMatchObject({ state: 'failed', reason: expect.stringContaining('the same command goes on') })
+    expect(await interrupted(10)).toMatchObject({
+      state: 'failed',
+      reason: expect.stringContaining('the same command goes on'),
+    })
     expect(existsSync(path())).toBe(false)
     const before = store.asked.length
     const result = await one()
@@ -160,7 +190,8 @@ describe('an interruption', () => {
     }
     // Only when the bytes have come: a broken connection may take with it what nobody has read yet.
     const onProgress = ({ doneBytes }: GetProgress) => doneBytes === cuts * 400 && open?.destroy()
-    // One version for all: the answers above say another ETag, which the first of them makes the one that is expected.
+    // One version for all: the answers above say another ETag, which the first of them makes the one that is
+    // expected.
     store.ignoresIfRange = true
     const options = { concurrency: 1, pieceBytes: SIZE, onProgress }
     expect(await one(usual(), options)).toMatchObject({ state: 'fetched', receivedBytes: SIZE })
@@ -189,7 +220,10 @@ describe('an interruption', () => {
       response.destroy()
       return true
     }
-    expect(await one(usual(), { concurrency: 1 })).toMatchObject({ state: 'failed', reason: expect.stringContaining('cannot be reached') })
+    expect(await one(usual(), { concurrency: 1 })).toMatchObject({
+      state: 'failed',
+      reason: expect.stringContaining('cannot be reached'),
+    })
     expect(left()).toEqual([`${NAME}.part`, `${NAME}.part.json`])
     store.misbehave = () => false
     expect((await one()).receivedBytes).toBeLessThan(SIZE - 5 * PIECE)
@@ -223,7 +257,10 @@ describe('an interruption', () => {
     }
     const first = one()
     await until(() => store.asked.length > 0)
-    expect(await one()).toMatchObject({ state: 'failed', reason: expect.stringContaining(`by the process ${process.pid}`) })
+    expect(await one()).toMatchObject({
+      state: 'failed',
+      reason: expect.stringContaining(`by the process ${process.pid}`),
+    })
     release()
     expect(await first).toMatchObject({ state: 'fetched' })
   })
@@ -253,7 +290,9 @@ describe('a link', () => {
   })
 
   it('that the store never takes is told, soon', async () => {
-    const source = fakeSource(async () => [{ ...(await offered(store, NAME)), url: `${store.url}?token=wrong` }])
+    const source = fakeSource(async () => [
+      { ...(await offered(store, NAME)), url: `${store.url}?token=wrong` },
+    ])
     expect(await one(source, { concurrency: 1 })).toMatchObject({
       state: 'failed',
       reason: expect.stringContaining('refuses the link, also a new one (status 403)'),
@@ -271,7 +310,10 @@ describe('a link', () => {
         if (store.asked.length === 12) store.content = other
         return false
       }
-      expect(await one(usual(), { concurrency: 2 })).toMatchObject({ state: 'failed', reason: expect.stringContaining('was replaced') })
+      expect(await one(usual(), { concurrency: 2 })).toMatchObject({
+        state: 'failed',
+        reason: expect.stringContaining('was replaced'),
+      })
       expect(existsSync(path())).toBe(false)
       expect(await one()).toMatchObject({ state: 'fetched' })
       expect(readFileSync(path()).equals(other)).toBe(true)
@@ -321,7 +363,9 @@ describe('what is not in the store', () => {
     [{ kind: 'on-tape', how: 'it is only on tape; ask for it' } as const, 'on-tape', /--recall asks for it/],
     [{ kind: 'unavailable', why: 'it was never copied' } as const, 'unavailable', /never copied/],
   ])('is told: %o', async (offer, state, reason) => {
-    expect(await one(fakeSource(async () => [{ ...(await named()), ...offer } as OfferedFile]))).toMatchObject({
+    expect(
+      await one(fakeSource(async () => [{ ...(await named()), ...offer } as OfferedFile])),
+    ).toMatchObject({
       state,
       reason: expect.stringMatching(reason),
     })
@@ -329,7 +373,9 @@ describe('what is not in the store', () => {
 
   it('but is here already counts as there', async () => {
     writeFileSync(path(), store.content)
-    expect(await one(fakeSource(async () => [{ ...(await named()), kind: 'on-tape', how: 'x' }]))).toMatchObject({ state: 'already-there' })
+    expect(
+      await one(fakeSource(async () => [{ ...(await named()), kind: 'on-tape', how: 'x' }])),
+    ).toMatchObject({ state: 'already-there' })
   })
 })
 
@@ -379,7 +425,10 @@ describe('what is only on tape', () => {
 
   it('of which a file is there already is not compared again at each look', async () => {
     let looks = 0
-    const source = fakeSource(async () => [await files('link', 1), await files(++looks > 2 ? 'link' : 'recalling', 2)])
+    const source = fakeSource(async () => [
+      await files('link', 1),
+      await files(++looks > 2 ? 'link' : 'recalling', 2),
+    ])
     expect((await get(source, { waitUntil: soon() })).map(({ file, state }) => [file, state])).toEqual([
       ['run00001.mid.gz', 'fetched'],
       ['run00002.mid.gz', 'fetched'],
@@ -388,10 +437,16 @@ describe('what is only on tape', () => {
 
   it('is told as such when it is not there in time, or cannot come any more', async () => {
     const never = fakeSource(async ({ runNumber }) => [await files('recalling', runNumber)])
-    expect(states(await get(never, { waitUntil: new Date(Date.now() + 100) }, runs.slice(0, 1)))).toEqual([[1, 'recalling']])
+    expect(states(await get(never, { waitUntil: new Date(Date.now() + 100) }, runs.slice(0, 1)))).toEqual([
+      [1, 'recalling'],
+    ])
     let looks = 0
-    const fails = fakeSource(async ({ runNumber }) => [await files(++looks > 2 ? 'on-tape' : 'recalling', runNumber)])
-    expect(states(await get(fails, { recall: true, waitUntil: soon() }, runs.slice(0, 1)))).toEqual([[1, 'on-tape']])
+    const fails = fakeSource(async ({ runNumber }) => [
+      await files(++looks > 2 ? 'on-tape' : 'recalling', runNumber),
+    ])
+    expect(states(await get(fails, { recall: true, waitUntil: soon() }, runs.slice(0, 1)))).toEqual([
+      [1, 'on-tape'],
+    ])
   })
 
   it('is given up by an interruption', async () => {
@@ -408,7 +463,9 @@ describe('what is only on tape', () => {
       onWaiting: () => ++told === runs.length && setImmediate(() => stop.abort(new Error('x'))),
       signal: stop.signal,
     }
-    expect(await get(source, options, runs)).toMatchObject([{ state: 'failed', reason: expect.stringContaining('interrupted') }])
+    expect(await get(source, options, runs)).toMatchObject([
+      { state: 'failed', reason: expect.stringContaining('interrupted') },
+    ])
   })
 })
 
@@ -430,12 +487,19 @@ it('a run that fails does not keep the others from coming', async () => {
 })
 
 describe('a disk that is full', () => {
-  it.skipIf(!existsSync('/dev/full'))('ends everything with a clear word (where there is /dev/full)', async () => {
-    symlinkSync('/dev/full', `${path()}.part`)
-    const source = fakeSource(async ({ runNumber }) => [await offered(store, runNumber === RUN.runNumber ? NAME : 'run00002.mid.gz')])
-    const results = await get(source, {}, [RUN, { tag: 'LNGS', runNumber: 2 }])
-    expect(results).toMatchObject([{ state: 'failed', reason: expect.stringMatching(/^no room on the disk of .*it is full/) }])
-  })
+  it.skipIf(!existsSync('/dev/full'))(
+    'ends everything with a clear word (where there is /dev/full)',
+    async () => {
+      symlinkSync('/dev/full', `${path()}.part`)
+      const source = fakeSource(async ({ runNumber }) => [
+        await offered(store, runNumber === RUN.runNumber ? NAME : 'run00002.mid.gz'),
+      ])
+      const results = await get(source, {}, [RUN, { tag: 'LNGS', runNumber: 2 }])
+      expect(results).toMatchObject([
+        { state: 'failed', reason: expect.stringMatching(/^no room on the disk of .*it is full/) },
+      ])
+    },
+  )
 
   it('or would be is found before anything is fetched', async () => {
     const source = fakeSource(async () => [{ ...(await offered(store, NAME)), sizeBytes: 2 ** 52 }])

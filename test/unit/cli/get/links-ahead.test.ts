@@ -18,10 +18,18 @@ interface Question {
 const { signal } = new AbortController()
 const runsOf = (tag: string, first: number, count: number): readonly RunName[] =>
   Array.from({ length: count }, (_, index) => ({ tag, runNumber: first + index }))
-const problem = (status: number, detail: string) => Response.json({ detail }, { status, headers: { 'retry-after': '0' } })
+const problem = (status: number, detail: string) =>
+  Response.json({ detail }, { status, headers: { 'retry-after': '0' } })
 
-/** The API as far as links go. `refuse` may answer instead of it; run numbers that end with 13 are not in its catalogue. */
-function fakeApi({ linkSeconds = 3600, refuse = (_: Question): Response | null => null, now = () => Date.now() } = {}) {
+/**
+ * The API as far as links go. `refuse` may answer instead of it; run numbers that end with 13 are not in its
+ * catalogue.
+ */
+function fakeApi({
+  linkSeconds = 3600,
+  refuse = (_: Question): Response | null => null,
+  now = () => Date.now(),
+} = {}) {
   const asked: Question[] = []
   const linkTo = (runNumber: number) => ({
     runNumber,
@@ -45,8 +53,14 @@ function fakeApi({ linkSeconds = 3600, refuse = (_: Question): Response | null =
       const refusal = refuse(question)
       if (refusal !== null) return refusal
       if (question.method === 'GET') return problem(404, `${path} is not in the catalogue`)
-      const [known, unknown] = [runs.filter((run) => run % 100 !== 13), runs.filter((run) => run % 100 === 13)]
-      return Response.json({ files: known.map(linkTo), unknown: unknown.map((run) => ({ tag: 'LNGS', run, why: 'it is not there' })) })
+      const [known, unknown] = [
+        runs.filter((run) => run % 100 !== 13),
+        runs.filter((run) => run % 100 === 13),
+      ]
+      return Response.json({
+        files: known.map(linkTo),
+        unknown: unknown.map((run) => ({ tag: 'LNGS', run, why: 'it is not there' })),
+      })
     },
   })
   return { source, asked }
@@ -55,19 +69,30 @@ function fakeApi({ linkSeconds = 3600, refuse = (_: Question): Response | null =
 it('a range of many runs is asked for a hundred at a time, each object looked up, and answered in order', async () => {
   const { source, asked } = fakeApi()
   const runs = [3000, 3020, 3100, 3120, 3200].flatMap((first) => runsOf('LNGS', first, 10))
-  const many = [...runs, ...runs.map((run) => ({ ...run, runNumber: run.runNumber + 50 })), ...runsOf('LNGS', 9020, 50)]
+  const many = [
+    ...runs,
+    ...runs.map((run) => ({ ...run, runNumber: run.runNumber + 50 })),
+    ...runsOf('LNGS', 9020, 50),
+  ]
   const linksOf = linksAhead(source, many, () => new Date())
-  for (const run of many) expect((await linksOf(run, signal)).map(({ fileName }) => fileName)).toEqual([`run${run.runNumber}.mid.gz`])
+  for (const run of many)
+    expect((await linksOf(run, signal)).map(({ fileName }) => fileName)).toEqual([
+      `run${run.runNumber}.mid.gz`,
+    ])
   expect(asked.map(({ method, path, runs: { length } }) => [method, path, length])).toEqual([
     ['POST', '/api/v1/links', 100],
     ['POST', '/api/v1/links', 50],
   ])
-  expect(asked[0]?.body).toMatchObject({ check: true, runs: many.slice(0, 100).map(({ tag, runNumber }) => ({ tag, run: runNumber })) })
+  expect(asked[0]?.body).toMatchObject({
+    check: true,
+    runs: many.slice(0, 100).map(({ tag, runNumber }) => ({ tag, run: runNumber })),
+  })
 })
 
 it('runs of several tags are asked for tag by tag: one that may not be seen does not keep the others from coming', async () => {
   const { source, asked } = fakeApi({
-    refuse: ({ body }) => (JSON.stringify(body).includes('"LNF"') ? problem(403, 'ada may not have links to runs of LNF') : null),
+    refuse: ({ body }) =>
+      JSON.stringify(body).includes('"LNF"') ? problem(403, 'ada may not have links to runs of LNF') : null,
   })
   const runs = [...runsOf('LNGS', 1, 3), ...runsOf('LNF', 4, 2), ...runsOf('LNGS', 6, 2)]
   const linksOf = linksAhead(source, runs, () => new Date())
@@ -89,7 +114,9 @@ it('a run without files is asked for by itself, which says why', async () => {
   const runs = runsOf('LNGS', 12, 3)
   const linksOf = linksAhead(source, runs, () => new Date())
   await linksOf(runs[0] as RunName, signal)
-  await expect(linksOf(runs[1] as RunName, signal)).rejects.toThrow('/api/v1/runs/LNGS/13/links? is not in the catalogue')
+  await expect(linksOf(runs[1] as RunName, signal)).rejects.toThrow(
+    '/api/v1/runs/LNGS/13/links? is not in the catalogue',
+  )
   await linksOf(runs[2] as RunName, signal)
   expect(asked.map(({ method }) => method)).toEqual(['POST', 'GET'])
 })
@@ -117,11 +144,15 @@ it('links that are about to end, or were asked for some minutes ago, are asked f
 })
 
 it('when the service cannot look up so many in time, fewer are asked for; when it is away, that is told', async () => {
-  const slow = fakeApi({ refuse: ({ runs }) => (runs.length > 10 ? problem(503, 'the service cannot answer now') : null) })
+  const slow = fakeApi({
+    refuse: ({ runs }) => (runs.length > 10 ? problem(503, 'the service cannot answer now') : null),
+  })
   const runs = runsOf('LNGS', 200, 12)
   const linksOf = linksAhead(slow.source, runs, () => new Date())
   for (const run of runs) await linksOf(run, signal)
-  expect(slow.asked.filter(({ runs: { length } }) => length <= 10).map(({ runs: numbers }) => numbers.length)).toEqual([2, 2, 2, 2, 2, 2])
+  expect(
+    slow.asked.filter(({ runs: { length } }) => length <= 10).map(({ runs: numbers }) => numbers.length),
+  ).toEqual([2, 2, 2, 2, 2, 2])
   const away = fakeApi({ refuse: () => problem(503, 'the service cannot answer now') })
   const first = linksAhead(away.source, runs, () => new Date())
   await expect(first(runs[0] as RunName, signal)).rejects.toThrow('cannot answer now')

@@ -9,7 +9,15 @@ import { InvalidInputError } from '../../../../shared/errors.ts'
 import { ByteSource } from '../../../../shared/midas/decompress/byte-source.ts'
 import { decodeBzip2 } from '../../../../shared/midas/decompress/bzip2.ts'
 import { decodeLz4 } from '../../../../shared/midas/decompress/lz4.ts'
-import { dumpsOf, eventsOf, folder, type Options, small, streamOf, walk } from '../../../support/simulated-runs.ts'
+import {
+  dumpsOf,
+  eventsOf,
+  folder,
+  type Options,
+  small,
+  streamOf,
+  walk,
+} from '../../../support/simulated-runs.ts'
 
 describe('a fault', () => {
   test('crash leaves whole events and no end of run', async () => {
@@ -30,7 +38,8 @@ describe('a fault', () => {
 
   test('no-camera leaves the digitizers alone', async () => {
     const events = await eventsOf({ events: 2, fault: 'no-camera' })
-    for (const event of events.filter(({ id }) => id === 1)) expect([...event.banks.keys()]).toEqual(['DIG0', 'DGH0'])
+    for (const event of events.filter(({ id }) => id === 1))
+      expect([...event.banks.keys()]).toEqual(['DIG0', 'DGH0'])
   })
 
   test('wrong-run-number puts another number into header and ODB than into the name', async () => {
@@ -62,13 +71,18 @@ describe('a run file', () => {
     return new Uint8Array(Buffer.concat(pieces))
   }
 
-  test.each(['none', 'gzip', 'lz4', 'bzip2'] as const)('compressed with %s holds the stream', async (compression) => {
-    const options: Options = { ...small, camera: 512, events: 30 }
-    const bytes = await runFileBytes(options, null, { compression }).catch((error: unknown) => error)
-    // bzip2 is done by a program that need not be installed: then the error says so.
-    if (bytes instanceof InvalidInputError) return expect(bytes.message).toContain('apt-get install bzip2')
-    expect(Buffer.compare(await decoders[compression](bytes as Uint8Array), await streamOf(options))).toBe(0)
-  })
+  test.each(['none', 'gzip', 'lz4', 'bzip2'] as const)(
+    'compressed with %s holds the stream',
+    async (compression) => {
+      const options: Options = { ...small, camera: 512, events: 30 }
+      const bytes = await runFileBytes(options, null, { compression }).catch((error: unknown) => error)
+      // bzip2 is done by a program that need not be installed: then the error says so.
+      if (bytes instanceof InvalidInputError) return expect(bytes.message).toContain('apt-get install bzip2')
+      expect(Buffer.compare(await decoders[compression](bytes as Uint8Array), await streamOf(options))).toBe(
+        0,
+      )
+    },
+  )
 
   test('lz4 blocks refer to the block before: a stream that repeats itself all but vanishes', async () => {
     const pattern = Uint8Array.from({ length: 9_000_001 }, (_, at) => (at * at) & 0x3f)
@@ -86,14 +100,25 @@ describe('a run file', () => {
 
   test('is written under its key, whole or not at all, and never over another', async () => {
     const directory = await folder()
-    const written = await writeRunFile(directory, { ...small, tag: 'LNF', subruns: 2 }, 1, { compression: 'lz4' })
-    expect(written).toMatchObject({ key: 'LNF/run00001sub0001.mid.lz4', subrun: 1, path: join(directory, 'LNF/run00001sub0001.mid.lz4') })
+    const written = await writeRunFile(directory, { ...small, tag: 'LNF', subruns: 2 }, 1, {
+      compression: 'lz4',
+    })
+    expect(written).toMatchObject({
+      key: 'LNF/run00001sub0001.mid.lz4',
+      subrun: 1,
+      path: join(directory, 'LNF/run00001sub0001.mid.lz4'),
+    })
     expect((await readFile(written.path)).length).toBe(written.sizeBytes)
-    await expect(writeRunFile(directory, { ...small, tag: 'LNF', subruns: 2 }, 1, { compression: 'lz4' })).rejects.toThrow(/--force/)
+    await expect(
+      writeRunFile(directory, { ...small, tag: 'LNF', subruns: 2 }, 1, { compression: 'lz4' }),
+    ).rejects.toThrow(/--force/)
 
     const stop = new AbortController()
     const onProgress = () => stop.abort()
-    const interrupted = writeRunFile(directory, { ...small, runNumber: 2, tag: 'LNF' }, null, { signal: stop.signal, onProgress })
+    const interrupted = writeRunFile(directory, { ...small, runNumber: 2, tag: 'LNF' }, null, {
+      signal: stop.signal,
+      onProgress,
+    })
     await expect(interrupted).rejects.toThrow(/abort/i)
     expect(await readdir(join(directory, 'LNF'))).toEqual(['run00001sub0001.mid.lz4'])
   })

@@ -36,7 +36,9 @@ describe('a simulated run', () => {
     expect(events.filter((event) => event.id === 7)).toHaveLength(3)
     expect(first(7)?.banks.get('TCAM')).toMatchObject({ type: 10, data: { length: 8 } })
     expect(new TextDecoder().decode(first(0x8002)?.body)).toBe('[Logger,INFO] Run #1 started\0')
-    expect((await eventsOf({ ...small, slowEvents: false })).map((event) => event.id)).toEqual([0x8000, 1, 1, 1, 1, 1, 0x8001])
+    expect((await eventsOf({ ...small, slowEvents: false })).map((event) => event.id)).toEqual([
+      0x8000, 1, 1, 1, 1, 1, 0x8001,
+    ])
   })
 
   test.each([
@@ -57,8 +59,13 @@ describe('a simulated run', () => {
       const events = await eventsOf({ camera: 64, events: 3, bankFormat })
       for (const { banks } of events.filter((event) => event.id === 1)) {
         expect([...banks.keys()]).toEqual(['DIG0', 'DGH0', 'CAM0'])
-        const header = decodeDigitizerHeader(banks.get('DGH0')?.data ?? new Uint8Array(), banks.get('DGH0')?.type ?? 0)
-        expect(header.boards.map(({ model, channels, resolutionBits }) => [model, channels, resolutionBits])).toEqual([
+        const header = decodeDigitizerHeader(
+          banks.get('DGH0')?.data ?? new Uint8Array(),
+          banks.get('DGH0')?.type ?? 0,
+        )
+        expect(
+          header.boards.map(({ model, channels, resolutionBits }) => [model, channels, resolutionBits]),
+        ).toEqual([
           [1742, 32, 12],
           [1720, 8, 12],
         ])
@@ -78,7 +85,8 @@ describe('a simulated run', () => {
           const from = Math.floor(block / 64) * 8 * 512 + (block % 64) * 8
           let sum = 0
           for (let row = 0; row < 8; row++)
-            for (let column = 0; column < 8; column++) sum += Math.min(200, pixels[from + row * 512 + column] ?? 0)
+            for (let column = 0; column < 8; column++)
+              sum += Math.min(200, pixels[from + row * 512 + column] ?? 0)
           return sum / 64
         }).toSorted((a, b) => a - b)
         return [{ median: blocks[2048] ?? 0, most: blocks.at(-1) ?? 0 }]
@@ -128,12 +136,19 @@ describe('the ODB of a simulated run', () => {
 
   test('tells a pedestal run from others as the reconstruction looks for it', async () => {
     const [begin, end] = dumpsOf(await eventsOf({ ...small, pedestal: true }))
-    expect(runParameters(begin?.tree ?? null, end?.tree ?? null)).toMatchObject({ pedestal_run: 1, HV_STATE: 0, GEM1_V: 0 })
+    expect(runParameters(begin?.tree ?? null, end?.tree ?? null)).toMatchObject({
+      pedestal_run: 1,
+      HV_STATE: 0,
+      GEM1_V: 0,
+    })
   })
 
   test('has decimal commas where they are asked for', async () => {
     const dumps = dumpsOf(await eventsOf({ ...small, odb: 'json-commas' }))
-    expect(dumps.map((dump) => dump.warnings.map((warning) => warning.code))).toEqual([['odb-decimal-commas'], ['odb-decimal-commas']])
+    expect(dumps.map((dump) => dump.warnings.map((warning) => warning.code))).toEqual([
+      ['odb-decimal-commas'],
+      ['odb-decimal-commas'],
+    ])
   })
 
   test('gives local time of the DAQ in summer and in winter', () => {
@@ -147,9 +162,9 @@ describe('a run of several files', () => {
   test('shares its events out, ends only in the last one, and never shows the stop of the run before', async () => {
     const options: Options = { ...small, events: 10, subruns: 3 }
     const files = [await eventsOf(options, 0), await eventsOf(options, 1), await eventsOf(options, 2)]
-    expect(files.flatMap((events) => events.filter((event) => event.id === 1).map((event) => event.serial))).toEqual([
-      0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
-    ])
+    expect(
+      files.flatMap((events) => events.filter((event) => event.id === 1).map((event) => event.serial)),
+    ).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     const results = files.map((events) => {
       const [begin, end] = dumpsOf(events)
       return {

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import type { EndOfRemoval, RemoteCopies, RemotePermission, RemoteStore } from '../../../../cli/push/remote-store.ts'
+import type {
+  EndOfRemoval,
+  RemoteCopies,
+  RemotePermission,
+  RemoteStore,
+} from '../../../../cli/push/remote-store.ts'
 import { createApiSafety } from '../../../../cli/watch/api-safety.ts'
 
 const at = '2026-05-01T12:00:00.000Z'
@@ -60,7 +65,9 @@ describe('what the API has of a file', () => {
     ['tape', { ...copies, tape: [] }],
     ["the tape's medium", { ...copies, tape: [{ endpoint: '', state: 'staged', verifiedAt: at }] }],
   ])('is not believed when it is called safe without a copy in %s', async (_, found) => {
-    await expect(world(null, found).safety.safetyOf(content, never)).rejects.toThrow('without naming two verified copies')
+    await expect(world(null, found).safety.safetyOf(content, never)).rejects.toThrow(
+      'without naming two verified copies',
+    )
   })
 })
 
@@ -79,13 +86,20 @@ describe('a file goes by the word of the API', () => {
 
   test('not when it is an API of before, which does not look', async () => {
     const { state, forget } = world(null)
-    expect(await forget()).toMatchObject({ safe: false, why: expect.stringContaining('of an earlier version') })
+    expect(await forget()).toMatchObject({
+      safe: false,
+      why: expect.stringContaining('of an earlier version'),
+    })
     expect(state).toMatchObject({ isThere: true, ended: [] })
   })
 
   test.each([
     ['the answer took as long as it is valid', { steadyMs: 60_000, wallMs: 60_000 }, false],
-    ['the machine slept meanwhile, and its steady clock with it', { steadyMs: 1000, wallMs: 3_600_000 }, false],
+    [
+      'the machine slept meanwhile, and its steady clock with it',
+      { steadyMs: 1000, wallMs: 3_600_000 },
+      false,
+    ],
     ['the clock on the wall was set back', { steadyMs: 61_000, wallMs: -3_600_000 }, false],
     ['the answer took almost as long', { steadyMs: 59_000, wallMs: 59_000 }, true],
   ])('only in time: %s', async (_, passed, goes) => {

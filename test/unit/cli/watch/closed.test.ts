@@ -16,7 +16,10 @@ function verdicts(files: readonly Observed[], ending: Parameters<typeof judge>[2
 
 describe('a file counts as closed', () => {
   test('when a later run was begun after its last write', () => {
-    const files = [foundFile('run00007.mid.gz', { begun: 0, written: 100 }), foundFile('run00008.mid.gz', { begun: 113, written: 200 })]
+    const files = [
+      foundFile('run00007.mid.gz', { begun: 0, written: 100 }),
+      foundFile('run00008.mid.gz', { begun: 113, written: 200 }),
+    ]
     expect(verdicts(files.map((file) => observed(file)))).toEqual([
       { is: 'closed', evidence: 'later-run', warning: null },
       { is: 'undecided' },
@@ -28,17 +31,27 @@ describe('a file counts as closed', () => {
       foundFile('run00007sub0009.mid.lz4', { written: 100 }),
       foundFile('run00007sub0010.mid.lz4', { begun: 100, written: 200 }),
     ]
-    expect(verdicts(files.map((file) => observed(file)))[0]).toMatchObject({ is: 'closed', evidence: 'later-run' })
+    expect(verdicts(files.map((file) => observed(file)))[0]).toMatchObject({
+      is: 'closed',
+      evidence: 'later-run',
+    })
   })
 
   test('at 99999 when run 100000 is there, whatever the order of their names', () => {
-    const files = [foundFile('run99999.mid.gz', { written: 100 }), foundFile('run100000.mid.gz', { begun: 101, written: 200 })]
+    const files = [
+      foundFile('run99999.mid.gz', { written: 100 }),
+      foundFile('run100000.mid.gz', { begun: 101, written: 200 }),
+    ]
     expect(verdicts(files.map((file) => observed(file)))[0]).toMatchObject({ is: 'closed' })
   })
 
   test('when it ends as a whole run does', () => {
-    expect(verdicts([observed(foundFile('run00007.mid'))], whole)).toEqual([{ is: 'closed', evidence: 'end-of-run', warning: null }])
-    expect(verdicts([observed(foundFile('run00007.mid.gz'))], whole)).toEqual([{ is: 'closed', evidence: 'whole', warning: null }])
+    expect(verdicts([observed(foundFile('run00007.mid'))], whole)).toEqual([
+      { is: 'closed', evidence: 'end-of-run', warning: null },
+    ])
+    expect(verdicts([observed(foundFile('run00007.mid.gz'))], whole)).toEqual([
+      { is: 'closed', evidence: 'whole', warning: null },
+    ])
   })
 
   test('after a crash, when nobody wrote to it for so long, with a word about its end', () => {
@@ -50,22 +63,32 @@ describe('a file counts as closed', () => {
 
   test('by our own watching when its date lies in the future', () => {
     const odd = { unchangedMs: 900_000, ageMs: -5_000_000 }
-    expect(verdicts([observed(foundFile('run00007.mid'), odd)], { whole: false, doubt: null })).toMatchObject([{ is: 'closed' }])
+    expect(verdicts([observed(foundFile('run00007.mid'), odd)], { whole: false, doubt: null })).toMatchObject(
+      [{ is: 'closed' }],
+    )
   })
 })
 
 describe('a file waits', () => {
   test('while a higher number is there that was begun before its last write: the numbers began again, or an old run is copied in', () => {
-    const files = [foundFile('run00007.mid.gz', { begun: 500, written: 900 }), foundFile('run00008.mid.gz', { begun: 300, written: 950 })]
+    const files = [
+      foundFile('run00007.mid.gz', { begun: 500, written: 900 }),
+      foundFile('run00008.mid.gz', { begun: 300, written: 950 }),
+    ]
     expect(verdicts(files.map((file) => observed(file)))[0]).toEqual({ is: 'undecided' })
   })
 
   test('while it is not idle and its end does not say that it is whole', () => {
-    expect(verdicts([observed(foundFile('run00007.mid'))], { whole: false, doubt: 'x' })).toMatchObject([{ is: 'open' }])
+    expect(verdicts([observed(foundFile('run00007.mid'))], { whole: false, doubt: 'x' })).toMatchObject([
+      { is: 'open' },
+    ])
   })
 
   test('for its compression: neither of both goes, and a .mid among compressed runs is not sent on its own', () => {
-    const pair = [observed(foundFile('run00007.mid', { written: 10 })), observed(foundFile('run00007.mid.gz', { written: 20 }))]
+    const pair = [
+      observed(foundFile('run00007.mid', { written: 10 })),
+      observed(foundFile('run00007.mid.gz', { written: 20 })),
+    ]
     const later = observed(foundFile('run00008.mid', { begun: 30, written: 40 }))
     expect(verdicts([...pair, later], whole)).toMatchObject([
       { is: 'open', why: 'it is being compressed into run00007.mid.gz' },
@@ -85,23 +108,39 @@ test('when a compressor died, the .mid is the run and its .gz is left', () => {
   const [mid, gz] = [observed(foundFile('run00007.mid'), IDLE), observed(foundFile('run00007.mid.gz'), IDLE)]
   expect(verdicts([mid, gz], whole)).toEqual([
     { is: 'closed', evidence: 'end-of-run', warning: null },
-    { is: 'left', why: 'run00007.mid beside it is the run: while that is there, its compression was not finished' },
+    {
+      is: 'left',
+      why: 'run00007.mid beside it is the run: while that is there, its compression was not finished',
+    },
   ])
 })
 
 test('a .mid that was unpacked beside its .gz in the store is not sent as well', () => {
-  const [mid, gz] = [observed(foundFile('run00007.mid'), IDLE), observed(foundFile('run00007.mid.gz'), { ...IDLE, isInStore: true })]
-  expect(verdicts([mid, gz], whole)[0]).toEqual({ is: 'left', why: 'run00007.mid.gz beside it is the same run, and in the store' })
+  const [mid, gz] = [
+    observed(foundFile('run00007.mid'), IDLE),
+    observed(foundFile('run00007.mid.gz'), { ...IDLE, isInStore: true }),
+  ]
+  expect(verdicts([mid, gz], whole)[0]).toEqual({
+    is: 'left',
+    why: 'run00007.mid.gz beside it is the same run, and in the store',
+  })
 })
 
 test('a .mid that nothing compresses goes as it is in the end, also among compressed runs', () => {
-  const files = [observed(foundFile('run00006.mid.gz')), observed(foundFile('run00007.mid', { written: 2000 }), IDLE)]
+  const files = [
+    observed(foundFile('run00006.mid.gz')),
+    observed(foundFile('run00007.mid', { written: 2000 }), IDLE),
+  ]
   expect(verdicts(files, whole)[1]).toMatchObject({ is: 'closed' })
 })
 
 test('nothing is closed that somebody has open for writing or that changed a moment ago, whatever else is said', () => {
   const milliseconds = fc.integer({ min: -1e9, max: 1e9 })
-  const surroundings = fc.record({ siblings: fc.constant([]), hasLater: fc.boolean(), isCompressedHere: fc.boolean() })
+  const surroundings = fc.record({
+    siblings: fc.constant([]),
+    hasLater: fc.boolean(),
+    isCompressedHere: fc.boolean(),
+  })
   const ending = fc.constantFrom(null, whole, { whole: false, doubt: 'x' } as const)
   fc.assert(
     fc.property(
@@ -112,7 +151,9 @@ test('nothing is closed that somebody has open for writing or that changed a mom
       fc.constantFrom('run1.mid', 'run1.mid.gz'),
       (ageMs, isNew, around, end, name) => {
         const file = foundFile(name)
-        const busy = isNew ? observed(file, { ageMs, unchangedMs: 9_999 }) : observed(file, { ageMs, writer: 'mlogger (process 3)' })
+        const busy = isNew
+          ? observed(file, { ageMs, unchangedMs: 9_999 })
+          : observed(file, { ageMs, writer: 'mlogger (process 3)' })
         expect(judge(busy, around, end, limits).is).toBe('open')
       },
     ),

@@ -1,4 +1,14 @@
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -40,7 +50,9 @@ describe('the journal', () => {
     const journal = reopen()
     expect(journal.write(entry('run1.mid'))).toBe(true)
     expect(journal.write(entry('run1.mid', { isNoted: true }))).toBe(true)
-    expect(reopen(['run1.mid']).find('run1.mid', file('run1.mid'))).toEqual(entry('run1.mid', { isNoted: true }))
+    expect(reopen(['run1.mid']).find('run1.mid', file('run1.mid'))).toEqual(
+      entry('run1.mid', { isNoted: true }),
+    )
     const others = [{ ino: 8n }, { sizeBytes: 11 }, { written: 6 }].map((more) =>
       foundFile('run1.mid', { ino: 7n, sizeBytes: 10, written: 5, ...more }),
     )
@@ -55,7 +67,8 @@ describe('the journal', () => {
       reopen(['run1.mid', 'run2.mid', 'run3.mid']).write(entry('run3.mid'))
       const again = reopen(['run1.mid', 'run2.mid', 'run3.mid'])
       expect(again.find('run3.mid', file('run3.mid'))).not.toBeNull()
-      if (length >= JSON.stringify(entry('run1.mid')).length) expect(again.find('run1.mid', file('run1.mid'))).not.toBeNull()
+      if (length >= JSON.stringify(entry('run1.mid')).length)
+        expect(again.find('run1.mid', file('run1.mid'))).not.toBeNull()
     }
   })
 
@@ -102,21 +115,33 @@ describe('the journal', () => {
 
   test('remembers files of a disk that is not mounted today, for three months', () => {
     reopen().write(entry('run1.mid'))
-    for (let times = 0; times < 3; times++) expect(reopen([], NOW + 80 * DAY_MS).find('run1.mid', file('run1.mid'))).not.toBeNull()
+    for (let times = 0; times < 3; times++)
+      expect(reopen([], NOW + 80 * DAY_MS).find('run1.mid', file('run1.mid'))).not.toBeNull()
     expect(reopen([], NOW + 100 * DAY_MS).find('run1.mid', file('run1.mid'))).toBeNull()
   })
 })
 
 describe('the log of deletions', () => {
   test('has what was begun under a permission and not told of, also of a program that was killed', async () => {
-    const begun = (permission: number, state: 'intended' | 'deleted' | 'not-deleted' | 'told' = 'intended') => ({
+    const begun = (
+      permission: number,
+      state: 'intended' | 'deleted' | 'not-deleted' | 'told' = 'intended',
+    ) => ({
       ...record,
       permission,
       state,
     })
     const log = openDeletionLog(path)
     log.append(record)
-    for (const line of [begun(1), begun(1, 'deleted'), begun(1, 'told'), begun(2), begun(3), begun(3, 'deleted')]) log.append(line)
+    for (const line of [
+      begun(1),
+      begun(1, 'deleted'),
+      begun(1, 'told'),
+      begun(2),
+      begun(3),
+      begun(3, 'deleted'),
+    ])
+      log.append(line)
     const open = [begun(2), begun(3, 'deleted')]
     expect(await log.untold()).toEqual(open)
     appendFileSync(path, JSON.stringify(begun(4)).slice(0, -5))
@@ -128,7 +153,16 @@ describe('the log of deletions', () => {
     expect(await openDeletionLog(path).untold()).toEqual([begun(3, 'deleted'), begun(5)])
   })
 
-  const record = { at: '', state: 'intended', path: '/data/run1.mid', bucket: 'b', key: 'k', sizeBytes: 1, sha256: 'aa', why: '' } as const
+  const record = {
+    at: '',
+    state: 'intended',
+    path: '/data/run1.mid',
+    bucket: 'b',
+    key: 'k',
+    sizeBytes: 1,
+    sha256: 'aa',
+    why: '',
+  } as const
 
   test('only grows', () => {
     openDeletionLog(path).append(record)
@@ -143,7 +177,8 @@ describe('the log of deletions', () => {
   test('has room of its own on a full disk: else nothing could be removed from it', () => {
     let isFull = true
     const log = openDeletionLog(path, (target, line, options) => {
-      if (isFull && existsSync(`${path}.reserve`)) throw Object.assign(new Error('no space left'), { code: 'ENOSPC' })
+      if (isFull && existsSync(`${path}.reserve`))
+        throw Object.assign(new Error('no space left'), { code: 'ENOSPC' })
       appendFileSync(target, line, options)
     })
     expect(statSync(`${path}.reserve`).size).toBeGreaterThan(100_000)

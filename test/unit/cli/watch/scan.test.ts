@@ -19,7 +19,14 @@ const names = async () => (await scanFolder(folder, 'LNGS')).files.map(({ name }
 
 describe('the files of a folder', () => {
   test('come in the order of their numbers: five digits, six and seven, and subruns', async () => {
-    put('run1000000.mid.gz', 'run100000.mid.gz', 'run99999.mid.gz', 'run00002sub0010.mid', 'run00002sub0009.mid', 'run00002.mid.lz4')
+    put(
+      'run1000000.mid.gz',
+      'run100000.mid.gz',
+      'run99999.mid.gz',
+      'run00002sub0010.mid',
+      'run00002sub0009.mid',
+      'run00002.mid.lz4',
+    )
     expect(await names()).toEqual([
       'run00002.mid.lz4',
       'run00002sub0009.mid',
@@ -77,7 +84,9 @@ describe('the files of a folder', () => {
   })
 
   test('cannot be listed where there is no folder, which is said in words', async () => {
-    await expect(scanFolder(join(folder, 'away'), 'LNGS')).rejects.toThrow('there is no such folder (is its disk mounted?)')
+    await expect(scanFolder(join(folder, 'away'), 'LNGS')).rejects.toThrow(
+      'there is no such folder (is its disk mounted?)',
+    )
   })
 })
 
@@ -97,7 +106,12 @@ describe('files that stay on the disk', () => {
   const old = (name: string, hoursAgo: number) => foundFile(name, { written: now - hoursAgo * HOUR_S })
 
   test('are those of the newest runs, all their files, by number and not by text', () => {
-    const files = [old('run99998.mid', 50), old('run99999.mid', 49), old('run100000sub0000.mid', 48), old('run100000sub0001.mid', 47)]
+    const files = [
+      old('run99998.mid', 50),
+      old('run99999.mid', 49),
+      old('run100000sub0000.mid', 48),
+      old('run100000sub0001.mid', 47),
+    ]
     expect([...filesToKeep(files, { newestRuns: 2, hours: 24 }, now * 1000).keys()]).toEqual([
       'run99999.mid',
       'run100000sub0000.mid',
@@ -106,12 +120,23 @@ describe('files that stay on the disk', () => {
   })
 
   test('are also those written last where the numbers began again', () => {
-    const files = [old('run90000.mid', 500), old('run90001.mid', 499), old('run00001.mid', 30), old('run00002.mid', 29)]
-    expect([...filesToKeep(files, { newestRuns: 1, hours: 24 }, now * 1000).keys()]).toEqual(['run90001.mid', 'run00002.mid'])
+    const files = [
+      old('run90000.mid', 500),
+      old('run90001.mid', 499),
+      old('run00001.mid', 30),
+      old('run00002.mid', 29),
+    ]
+    expect([...filesToKeep(files, { newestRuns: 1, hours: 24 }, now * 1000).keys()]).toEqual([
+      'run90001.mid',
+      'run00002.mid',
+    ])
   })
 
   test('are the young ones, and those that say they come from the future', () => {
     const files = [old('run00001.mid', 25), old('run00002.mid', 23), old('run00003.mid', -100)]
-    expect([...filesToKeep(files, { newestRuns: 0, hours: 24 }, now * 1000).keys()]).toEqual(['run00002.mid', 'run00003.mid'])
+    expect([...filesToKeep(files, { newestRuns: 0, hours: 24 }, now * 1000).keys()]).toEqual([
+      'run00002.mid',
+      'run00003.mid',
+    ])
   })
 })

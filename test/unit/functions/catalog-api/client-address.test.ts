@@ -1,4 +1,7 @@
-/** From where a request comes: what a client says of itself counts only where a proxy that is known of has said it. */
+/**
+ * From where a request comes: what a client says of itself counts only where a proxy that is known of has
+ * said it.
+ */
 import { describe, expect, it } from 'vitest'
 import { clientAddress } from '../../../../functions/catalog-api/access/client-address.ts'
 
@@ -22,7 +25,9 @@ describe('the address of a client', () => {
   })
 
   it('is one for all that a subscriber of IPv6 has', () => {
-    const addresses = ['2001:db8:1:2::1', '2001:db8:1:2:ffff:ffff:ffff:ffff'].map((each) => clientAddress(each, undefined, 0))
+    const addresses = ['2001:db8:1:2::1', '2001:db8:1:2:ffff:ffff:ffff:ffff'].map((each) =>
+      clientAddress(each, undefined, 0),
+    )
     expect(new Set(addresses).size).toBe(1)
     expect(clientAddress('2001:db8:1:3::1', undefined, 0)).not.toBe(addresses[0])
   })

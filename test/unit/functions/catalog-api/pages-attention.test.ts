@@ -55,9 +55,12 @@ const looked = (changes: Partial<Looked> = {}): Looked => ({
   now: NOW,
   ...changes,
 })
-const ofSite = (changes: Partial<SiteState>) => troublesOf(looked({ sites: { sites: [siteWith(changes)], elsewhere: [] } }))
+const ofSite = (changes: Partial<SiteState>) =>
+  troublesOf(looked({ sites: { sites: [siteWith(changes)], elsewhere: [] } }))
 const words = (troubles: ReturnType<typeof troublesOf>) => troubles.map(({ what }) => what)
-const arriving = (minutes: number) => ({ arriving: { count: 3, oldest: minutesAgo(minutes), atLeast: false } })
+const arriving = (minutes: number) => ({
+  arriving: { count: 3, oldest: minutesAgo(minutes), atLeast: false },
+})
 
 describe('a site', () => {
   test('that is silent for months is no trouble: it may be meant to', () => {
@@ -73,7 +76,11 @@ describe('a site', () => {
     ['a file that was refused', { refused: 1 }, 'LNGS: 1 file refused in the last day'],
     ['files that wait too long', arriving(150), 'LNGS: 3 not catalogued yet, the oldest waits for 2 h'],
     ['a copy that failed', { copies: [copy({ state: 'failed' })] }, 'LNGS: 1 copy failed'],
-    ['a copy that is gone', { copies: [copy({ kind: 'cloud', state: 'missing', count: 2 })] }, 'LNGS: 2 copies suspicious or missing'],
+    [
+      'a copy that is gone',
+      { copies: [copy({ kind: 'cloud', state: 'missing', count: 2 })] },
+      'LNGS: 2 copies suspicious or missing',
+    ],
     [
       'a copy that fails and is tried again',
       { copies: [copy({ count: 9, failing: 2, lastError: 'the endpoint answered 507' })] },
@@ -96,7 +103,10 @@ describe('a site', () => {
   test.each([
     ['files on their way', arriving(20)],
     ['copies on their way', { copies: [copy({}), copy({ state: 'copying' }), copy({ kind: 'recall' })] }],
-    ['an archive that is copied to tape for days', { copies: [copy({ priority: 'backlog', oldest: minutesAgo(60 * 100) })] }],
+    [
+      'an archive that is copied to tape for days',
+      { copies: [copy({ priority: 'backlog', oldest: minutesAgo(60 * 100) })] },
+    ],
   ] satisfies readonly (readonly [string, Partial<SiteState>])[])('with %s is well', (_, changes) => {
     expect(ofSite(changes)).toEqual([])
   })
@@ -123,18 +133,23 @@ describe('alerts', () => {
   })
 
   test('beyond those that are shown are not counted as if there were none', () => {
-    expect(words(troublesOf(looked({ alerts: [alert('error'), alert('error')], mostAlerts: 2 })))).toEqual(['2+ errors in the last day'])
+    expect(words(troublesOf(looked({ alerts: [alert('error'), alert('error')], mostAlerts: 2 })))).toEqual([
+      '2+ errors in the last day',
+    ])
   })
 })
 
 describe('a queue', () => {
-  const ofQueue = (changes: Partial<QueueState>) => words(troublesOf(looked({ queues: [queueWith(changes)] })))
+  const ofQueue = (changes: Partial<QueueState>) =>
+    words(troublesOf(looked({ queues: [queueWith(changes)] })))
   const waits = { depth: { waiting: 2, inFlight: 1 }, oldest: minutesAgo(40) }
 
   test('that does not answer, has dead letters, or is not read', () => {
     expect(ofQueue({ depth: null })).toEqual(['runs does not answer'])
     expect(ofQueue({ dead: 2 })).toEqual(['runs: 2 dead letters'])
-    expect(ofQueue({ queue: 'tape-requests', ...waits })).toEqual(['tape-requests: 3 messages, the oldest waits for 40 min'])
+    expect(ofQueue({ queue: 'tape-requests', ...waits })).toEqual([
+      'tape-requests: 3 messages, the oldest waits for 40 min',
+    ])
   })
 
   test('of which nobody says that its messages are read soon is well', () => {

@@ -24,14 +24,20 @@ const copy = (changes: Partial<Replica>): Replica => ({
 
 const line = (seconds: number, what: string, detail = '') => ({ at: at(seconds), what, detail })
 const told = (details: Partial<RunDetails>) =>
-  stepsOf({ history: [], requests: [], replicas: [], ...details }).map((step) => [step.what, String(step.detail), step.by])
+  stepsOf({ history: [], requests: [], replicas: [], ...details }).map((step) => [
+    step.what,
+    String(step.detail),
+    step.by,
+  ])
 
 describe('the steps of a run', () => {
   test('stand in the order of time, whoever noted them', () => {
     const steps = told({
       history: [line(5, 'catalogued', `cygno-data/${KEY}, 12 bytes`), line(30, 'copied', 'elsewhere')],
       requests: [{ queue: 'tape-requests', name: 'tape:1', createdAt: at(6), sentAt: at(7) }],
-      replicas: [copy({ started_at: at(20), stored_at: at(40), verified_at: at(40), verified_by: 'sha256 read back' })],
+      replicas: [
+        copy({ started_at: at(20), stored_at: at(40), verified_at: at(40), verified_by: 'sha256 read back' }),
+      ],
     })
     expect(steps).toEqual([
       ['catalogued', `cygno-data/${KEY}, 12 bytes`, null],
@@ -45,8 +51,12 @@ describe('the steps of a run', () => {
 
   test('of a copy are not told again where the history tells of the same file in the same second', () => {
     const history = [line(40, 'on tape', `davs://tape.example.org/cygno-data/${KEY}, streamed`)]
-    expect(told({ history, replicas: [copy({ requested_at: at(40), stored_at: at(40), verified_at: at(40) })] })).toHaveLength(1)
-    expect(told({ history, replicas: [copy({ requested_at: at(39), stored_at: at(40), verified_at: at(41) })] })).toHaveLength(3)
+    expect(
+      told({ history, replicas: [copy({ requested_at: at(40), stored_at: at(40), verified_at: at(40) })] }),
+    ).toHaveLength(1)
+    expect(
+      told({ history, replicas: [copy({ requested_at: at(39), stored_at: at(40), verified_at: at(41) })] }),
+    ).toHaveLength(3)
     const other = [line(40, 'on tape', 'LNGS/run12346.mid.gz')]
     expect(told({ history: other, replicas: [copy({ requested_at: at(40) })] })).toHaveLength(2)
   })

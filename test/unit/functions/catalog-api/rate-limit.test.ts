@@ -16,7 +16,14 @@ function limited(requestsPerMinute: number) {
     c.set('caller', caller)
     await next()
   })
-  app.use(rateLimit({ requestsPerMinute, now: () => new Date(at), addressOf: () => address, exempt: new Set(['/healthz']) }))
+  app.use(
+    rateLimit({
+      requestsPerMinute,
+      now: () => new Date(at),
+      addressOf: () => address,
+      exempt: new Set(['/healthz']),
+    }),
+  )
   app.get('*', (c) => c.text('ok'))
   return {
     ask: async (path = '/', as = 'person:ada', from: string | null = null) => {
@@ -68,7 +75,11 @@ describe('who asks too often', () => {
     const { ask } = limited(60)
     await ask()
     const { headers } = await ask()
-    expect([headers.get('ratelimit-limit'), headers.get('ratelimit-remaining'), headers.get('ratelimit-reset')]).toEqual(['60', '58', '2'])
+    expect([
+      headers.get('ratelimit-limit'),
+      headers.get('ratelimit-remaining'),
+      headers.get('ratelimit-reset'),
+    ]).toEqual(['60', '58', '2'])
     expect(headers.get('ratelimit-policy')).toBe('60;w=60')
   })
 })

@@ -3,7 +3,14 @@ import { describe, expect, it } from 'vitest'
 import { safePath } from '../../../../functions/catalog-api/access/safe-path.ts'
 
 describe('after signing in one goes', () => {
-  it.each(['/', '/runs', '/runs?tag=LNGS&from=1#x', '/runs/FLASH%2F2024/123', '/runs?next=//evil.example', '/a//b'])('to %s', (path) => {
+  it.each([
+    '/',
+    '/runs',
+    '/runs?tag=LNGS&from=1#x',
+    '/runs/FLASH%2F2024/123',
+    '/runs?next=//evil.example',
+    '/a//b',
+  ])('to %s', (path) => {
     expect(safePath(path)).toBe(path)
   })
 

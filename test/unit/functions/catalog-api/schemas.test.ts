@@ -8,5 +8,7 @@ test('what MIDAS calls events is told from triggers', () => {
   app.openAPIRegistry.register('Run', runItem)
   const { components } = app.getOpenAPI31Document({ openapi: '3.1.0', info: { title: 'Runs', version: '1' } })
   const described = JSON.stringify(components?.schemas?.Run)
-  expect(/"eventCount":\{[^}]*"description":"([^"]*)"/.exec(described)?.[1]).toMatch(/^MIDAS events of all ids.*triggers.*id 1$/)
+  expect(/"eventCount":\{[^}]*"description":"([^"]*)"/.exec(described)?.[1]).toMatch(
+    /^MIDAS events of all ids.*triggers.*id 1$/,
+  )
 })

@@ -3,7 +3,11 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ByteSource } from '../../../../shared/midas/decompress/byte-source.ts'
 import { decodeBzip2 } from '../../../../shared/midas/decompress/bzip2.ts'
-import { type DecodeEnd, detectCompression, namedCompression } from '../../../../shared/midas/decompress/decoder.ts'
+import {
+  type DecodeEnd,
+  detectCompression,
+  namedCompression,
+} from '../../../../shared/midas/decompress/decoder.ts'
 import { decodeGzip, readGzipHeader } from '../../../../shared/midas/decompress/gzip.ts'
 import { decodeLz4 } from '../../../../shared/midas/decompress/lz4.ts'
 import { Xxh32, xxh32 } from '../../../../shared/midas/decompress/xxh32.ts'
@@ -48,17 +52,32 @@ describe.each(codecs)('%s', (codec) => {
 
   it('gives back what was compressed, however the file comes in pieces', async () => {
     for (const pieceBytes of [1, 7, 1000, 1 << 20])
-      expect(await decode(codec, file, pieceBytes)).toEqual({ output: plain, problem: null, garbageOffset: null })
+      expect(await decode(codec, file, pieceBytes)).toEqual({
+        output: plain,
+        problem: null,
+        garbageOffset: null,
+      })
   })
 
   it('gives back any bytes', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.tuple(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 1, max: 600 })), { maxLength: 12 }),
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 1, max: 600 })), {
+          maxLength: 12,
+        }),
         async (runs) => {
           const bytes = Uint8Array.from(runs.flatMap(([byte, count]) => Array<number>(count).fill(byte)))
-          const packed = codec === 'gzip' ? gzipSync(bytes) : codec === 'lz4' ? lz4(bytes, { blockBytes: 500 }) : bzip2(bytes, 700)
-          expect(await decode(codec, new Uint8Array(packed))).toEqual({ output: bytes, problem: null, garbageOffset: null })
+          const packed =
+            codec === 'gzip'
+              ? gzipSync(bytes)
+              : codec === 'lz4'
+                ? lz4(bytes, { blockBytes: 500 })
+                : bzip2(bytes, 700)
+          expect(await decode(codec, new Uint8Array(packed))).toEqual({
+            output: bytes,
+            problem: null,
+            garbageOffset: null,
+          })
         },
       ),
       { numRuns: 50 },
@@ -77,18 +96,31 @@ describe.each(codecs)('%s', (codec) => {
     for (let at = 3; at < file.length; at += Math.max(1, Math.floor(file.length / 100))) {
       const damaged = withByte(file, at, (byte) => byte ^ (1 << (at % 8)))
       const decoded = await decode(codec, damaged)
-      if (decoded.problem === null && decoded.garbageOffset === null) expect(Buffer.compare(decoded.output, plain)).toBe(0)
+      if (decoded.problem === null && decoded.garbageOffset === null)
+        expect(Buffer.compare(decoded.output, plain)).toBe(0)
       expectSame(await decode(codec, damaged, 33), decoded)
     }
   })
 
   it('garbage behind the end is told with its offset, zeros are padding', async () => {
-    expect(await decode(codec, concat(file, text('garbage')))).toEqual({ output: plain, problem: null, garbageOffset: file.length })
-    expect(await decode(codec, concat(file, new Uint8Array(70_000)))).toEqual({ output: plain, problem: null, garbageOffset: null })
+    expect(await decode(codec, concat(file, text('garbage')))).toEqual({
+      output: plain,
+      problem: null,
+      garbageOffset: file.length,
+    })
+    expect(await decode(codec, concat(file, new Uint8Array(70_000)))).toEqual({
+      output: plain,
+      problem: null,
+      garbageOffset: null,
+    })
   })
 
   it('reads one compressed stream after the other', async () => {
-    expect(await decode(codec, concat(file, file))).toEqual({ output: concat(plain, plain), problem: null, garbageOffset: null })
+    expect(await decode(codec, concat(file, file))).toEqual({
+      output: concat(plain, plain),
+      problem: null,
+      garbageOffset: null,
+    })
   })
 
   it('is recognised by its first bytes, whatever the name', () => {
@@ -103,7 +135,9 @@ describe.each(codecs)('%s', (codec) => {
     }
     const source = new ByteSource(inPieces(file))
     const decoding =
-      codec === 'gzip' ? decodeGzip(source, () => inPieces(file), sink) : (codec === 'lz4' ? decodeLz4 : decodeBzip2)(source, sink)
+      codec === 'gzip'
+        ? decodeGzip(source, () => inPieces(file), sink)
+        : (codec === 'lz4' ? decodeLz4 : decodeBzip2)(source, sink)
     await expect(decoding).rejects.toBe(stop)
   })
 })
@@ -113,7 +147,11 @@ describe('gzip members', () => {
   const empty = new Uint8Array(gzipSync(new Uint8Array(0)))
 
   it('an empty member at the end, as older loggers write it, is fine', async () => {
-    expect(await decode('gzip', concat(gzip, empty))).toEqual({ output: plain, problem: null, garbageOffset: null })
+    expect(await decode('gzip', concat(gzip, empty))).toEqual({
+      output: plain,
+      problem: null,
+      garbageOffset: null,
+    })
   })
 
   it('headers with every optional field are read, their checksum verified', async () => {
@@ -127,11 +165,15 @@ describe('gzip members', () => {
     const header = concat(fields, Uint8Array.of(check & 0xff, check >>> 8))
     expect(readGzipHeader(header)).toEqual({ kind: 'header', bytes: header.length })
     expect((await decode('gzip', concat(header, gzip.subarray(10)), 3)).output).toEqual(plain)
-    expect((await decode('gzip', concat(fields, Uint8Array.of(check & 0xff, ~check >>> 8), gzip.subarray(10)))).problem).toMatchObject({
+    expect(
+      (await decode('gzip', concat(fields, Uint8Array.of(check & 0xff, ~check >>> 8), gzip.subarray(10))))
+        .problem,
+    ).toMatchObject({
       kind: 'corrupt',
       offset: 0,
     })
-    for (let length = 3; length < header.length; length += 1) expect(readGzipHeader(header.subarray(0, length)).kind).toBe('incomplete')
+    for (let length = 3; length < header.length; length += 1)
+      expect(readGzipHeader(header.subarray(0, length)).kind).toBe('incomplete')
   })
 
   it('a wrong CRC or length hands out everything and is told, and the next member is still read', async () => {
@@ -149,7 +191,10 @@ describe('gzip members', () => {
     const large = noise(3_000_000)
     const blocks = Array.from({ length: 40 }, (_, index) => {
       const data = large.subarray(index * 60_000, (index + 1) * 60_000)
-      return concat(Uint8Array.of(0, ...new Uint8Array(Uint16Array.of(data.length, ~data.length).buffer)), data)
+      return concat(
+        Uint8Array.of(0, ...new Uint8Array(Uint16Array.of(data.length, ~data.length).buffer)),
+        data,
+      )
     })
     const header = gzipSync(new Uint8Array(0)).subarray(0, 10)
     const lengthAt = header.length + 30 * 60_005 + 1
@@ -164,7 +209,11 @@ describe('gzip members', () => {
 
   it('an end of the deflate stream exactly at the end of a piece is found', async () => {
     const raw = deflateRawSync(plain)
-    expect(await decode('gzip', gzip, 10 + raw.length)).toEqual({ output: plain, problem: null, garbageOffset: null })
+    expect(await decode('gzip', gzip, 10 + raw.length)).toEqual({
+      output: plain,
+      problem: null,
+      garbageOffset: null,
+    })
   })
 
   it('flushes between events change nothing', async () => {
@@ -183,7 +232,11 @@ describe('lz4 frames', () => {
     ['stored blocks', { stored: true, blockBytes: 777 }],
     ['no checksums', { contentChecksum: false }],
   ])('%s', async (_, options) => {
-    expect(await decode('lz4', lz4(plain, options), 100)).toEqual({ output: plain, problem: null, garbageOffset: null })
+    expect(await decode('lz4', lz4(plain, options), 100)).toEqual({
+      output: plain,
+      problem: null,
+      garbageOffset: null,
+    })
   })
 
   it('skippable frames are skipped, before and after', async () => {
@@ -204,16 +257,36 @@ describe('lz4 frames', () => {
     concat(lz4Header({ contentChecksum: false, ...options }, 0), u32(block.length), block, u32(0))
 
   it.each([
-    ['a copy from before the start', frame(concat(sequence(text('abc'), { distance: 4, length: 8 }), sequence(text('end')))), 'sequence'],
-    ['a copy from distance 0', frame(concat(sequence(text('abc'), { distance: 0, length: 8 }), sequence(text('end')))), 'sequence'],
+    [
+      'a copy from before the start',
+      frame(concat(sequence(text('abc'), { distance: 4, length: 8 }), sequence(text('end')))),
+      'sequence',
+    ],
+    [
+      'a copy from distance 0',
+      frame(concat(sequence(text('abc'), { distance: 0, length: 8 }), sequence(text('end')))),
+      'sequence',
+    ],
     [
       'output larger than the block may be',
       frame(concat(sequence(text('a'), { distance: 1, length: 70_000 }), sequence(text('end')))),
       'sequence',
     ],
-    ['a block larger than the frame allows', concat(lz4Header({}, 0), u32(70_000), noise(70_000)), 'more than the frame allows'],
-    ['a length that never ends', frame(Uint8Array.of(0xf0, ...Array<number>(50).fill(255))), 'ends inside a sequence'],
-    ['a header with a wrong checksum', withByte(compressed.lz4, 6, (byte) => byte ^ 1), 'checksum of the frame header'],
+    [
+      'a block larger than the frame allows',
+      concat(lz4Header({}, 0), u32(70_000), noise(70_000)),
+      'more than the frame allows',
+    ],
+    [
+      'a length that never ends',
+      frame(Uint8Array.of(0xf0, ...Array<number>(50).fill(255))),
+      'ends inside a sequence',
+    ],
+    [
+      'a header with a wrong checksum',
+      withByte(compressed.lz4, 6, (byte) => byte ^ 1),
+      'checksum of the frame header',
+    ],
   ])('%s is refused', async (_, file, reason) => {
     const { problem } = await decode('lz4', file)
     expect(problem?.kind).toBe('corrupt')
@@ -262,7 +335,11 @@ describe('bzip2 blocks', () => {
   })
 
   it('an empty stream is empty', async () => {
-    expect(await decode('bzip2', bzip2(new Uint8Array(0)))).toEqual({ output: new Uint8Array(0), problem: null, garbageOffset: null })
+    expect(await decode('bzip2', bzip2(new Uint8Array(0)))).toEqual({
+      output: new Uint8Array(0),
+      problem: null,
+      garbageOffset: null,
+    })
   })
 })
 

@@ -42,7 +42,9 @@ describe('a raw JSON dump', () => {
   })
 
   test('gives arrays element by element', () => {
-    const { tree } = parse('{ "A/key" : { "type" : 6, "num_values" : 2 }, "A" : [ "0x00000001", "0x00000002" ] }')
+    const { tree } = parse(
+      '{ "A/key" : { "type" : 6, "num_values" : 2 }, "A" : [ "0x00000001", "0x00000002" ] }',
+    )
     expect(tree.get('/A')).toEqual([1, 2])
     expect(tree.get('/A[1]')).toBe(2)
     expect(tree.get('/A[2]')).toBeUndefined()
@@ -141,7 +143,11 @@ describe('an XML dump', () => {
   })
 
   test.each([
-    ['a document type with entities', '<!DOCTYPE odb [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><odb root="/"/>', /document types/],
+    [
+      'a document type with entities',
+      '<!DOCTYPE odb [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><odb root="/"/>',
+      /document types/,
+    ],
     ['a closing tag that does not match', xml('<dir name="A"></odb>'), /closes <dir>/],
     ['an end in the middle', '<odb root="/"><dir name="A">', /ends inside/],
     ['elements that are no ODB', xml('<script name="x">1</script>'), /not part of an ODB/],

@@ -8,8 +8,12 @@ import { type KeySpec, type OdbSpec, odbDirectory } from '../../../../shared/mid
 import type { OdbDirectory, OdbScalar, OdbValue } from '../../../../shared/midas/odb/tree.ts'
 import { TID } from '../../../../shared/midas/tid.ts'
 
-/** Any text an ODB key may hold; carriage returns, NULs and the end mark of the text form do not occur in it. */
-const text = fc.string({ unit: 'grapheme', maxLength: 40 }).map((value) => value.replace(/[\0\r\ufffd]|[\ud800-\udfff]/gu, '?'))
+/**
+ * Any text an ODB key may hold; carriage returns, NULs and the end mark of the text form do not occur in it.
+ */
+const text = fc
+  .string({ unit: 'grapheme', maxLength: 40 })
+  .map((value) => value.replace(/[\0\r\ufffd]|[\ud800-\udfff]/gu, '?'))
 const name = fc
   .string({ unit: fc.constantFrom(...'abcXYZ019 ._-&<>"\'é'), minLength: 1, maxLength: 12 })
   .map((value) => value.trim())
@@ -31,7 +35,12 @@ const scalars: ReadonlyArray<readonly [number, fc.Arbitrary<OdbScalar>]> = [
 ]
 
 const key: fc.Arbitrary<KeySpec> = fc.constantFrom(...scalars).chain(([type, value]) => {
-  const spec = (given: OdbValue): KeySpec => ({ type, value: given, link: null, itemSize: type === TID.string ? 256 : null })
+  const spec = (given: OdbValue): KeySpec => ({
+    type,
+    value: given,
+    link: null,
+    itemSize: type === TID.string ? 256 : null,
+  })
   const many = fc.array(value, { minLength: 2, maxLength: 5 }).map((values) => spec(values))
   const one = (type === TID.string ? text : value).map((given) => spec(given as OdbValue))
   return fc.oneof(one, many)
@@ -52,13 +61,19 @@ function valuesOf(directory: OdbDirectory, dialect: SerializeDialect, path = '')
   const found = new Map<string, unknown>()
   for (const node of directory.children.values()) {
     const childPath = `${path}/${node.name}`
-    if (node.kind === 'key') found.set(childPath, [node.type, [node.value].flat().map((value) => printed(value, node.type, dialect))])
+    if (node.kind === 'key')
+      found.set(childPath, [
+        node.type,
+        [node.value].flat().map((value) => printed(value, node.type, dialect)),
+      ])
     else for (const [below, value] of valuesOf(node, dialect, childPath)) found.set(below, value)
   }
   return found
 }
 
-/** What a print can carry: MIDAS's JSON gives a FLOAT eight digits, one less than it needs; zero has no sign. */
+/**
+ * What a print can carry: MIDAS's JSON gives a FLOAT eight digits, one less than it needs; zero has no sign.
+ */
 function printed(value: OdbScalar, type: number | null, dialect: SerializeDialect): OdbScalar {
   if (value === 0) return 0
   if (type !== TID.float32 || typeof value !== 'number') return value
@@ -138,13 +153,19 @@ describe('a hostile dump is refused or read in bounded time', () => {
     ['JSON of digits and commas', (bytes) => `{"a":${fill('1,2345678', bytes)}}`],
     ['JSON of backslashes', (bytes) => `{"a":"${fill('\\', bytes)}`],
     ['JSON of blanks', (bytes) => `{${fill(' ', bytes)}`],
-    ['JSON of a million keys', (bytes) => `{${Array.from({ length: bytes / 4 }, (_, index) => `"${index}":1`).join(',')}}`],
+    [
+      'JSON of a million keys',
+      (bytes) => `{${Array.from({ length: bytes / 4 }, (_, index) => `"${index}":1`).join(',')}}`,
+    ],
     ['XML nested', (bytes) => fill('<dir name="a">', bytes)],
     ['XML of a tag that never ends', (bytes) => `<odb ${fill('a="b" ', bytes)}`],
     ['XML of blanks in a tag', (bytes) => `<odb${fill(' ', bytes)}x`],
     ['XML of comments', (bytes) => `<odb root="/">${fill('<!-- -->', bytes)}`],
     ['XML of open comments', (bytes) => `<odb root="/"><!-- ${fill('<!-- ', bytes)}`],
-    ['XML of ampersands', (bytes) => `<odb root="/"><key name="a" type="STRING">${fill('&#1', bytes)}</key></odb>`],
+    [
+      'XML of ampersands',
+      (bytes) => `<odb root="/"><key name="a" type="STRING">${fill('&#1', bytes)}</key></odb>`,
+    ],
     ['XML with a deep root', (bytes) => `<odb root="${fill('/a', bytes)}"></odb>`],
     ['text of empty lines', (bytes) => `[A]${fill('\n', bytes)}`],
     ['text of equal signs', (bytes) => `[A]\n${fill('=', bytes)}`],
@@ -153,10 +174,13 @@ describe('a hostile dump is refused or read in bounded time', () => {
     ['text with a deep section', (bytes) => `[${fill('a/', bytes)}]\nX = INT : 1\n`],
     ['text of open texts', (bytes) => fill('[A]\nN = STRING : [====#$@$#====]\n', bytes)],
   ])('%s', (_, textOf) => {
-    const [small, large] = [SMALL_BYTES, TIMES * SMALL_BYTES].map((bytes) => new TextEncoder().encode(textOf(bytes)))
+    const [small, large] = [SMALL_BYTES, TIMES * SMALL_BYTES].map((bytes) =>
+      new TextEncoder().encode(textOf(bytes)),
+    )
     const smallMs = cpuMs(() => onlyInvalidInput(() => parseOdb(small as Uint8Array)))
     const largeMs = cpuMs(() => onlyInvalidInput(() => parseOdb(large as Uint8Array)))
-    // Linear work takes about 32 times as long, quadratic work a thousand times: this tells the one from the other on any machine.
+    // Linear work takes about 32 times as long, quadratic work a thousand times: this tells the one from the
+    // other on any machine.
     expect(largeMs).toBeLessThan(8 * TIMES * Math.max(smallMs, 4))
   })
 

@@ -59,7 +59,12 @@ describe('a link', () => {
   })
 
   test('that leads nowhere or in a circle gives nothing', () => {
-    const tree = treeOf({ A: odb.link('/B'), B: odb.link('/A'), C: odb.link('/Nowhere'), D: { Self: odb.link('/D/Self/Self') } })
+    const tree = treeOf({
+      A: odb.link('/B'),
+      B: odb.link('/A'),
+      C: odb.link('/Nowhere'),
+      D: { Self: odb.link('/D/Self/Self') },
+    })
     expect(tree.get('/A')).toBeUndefined()
     expect(tree.get('/C')).toBeUndefined()
     expect(tree.get('/D/Self/Self')).toBeUndefined()
