@@ -17,6 +17,7 @@ const INHERITED = [
   'LC_ALL',
   'TZ',
   'TMPDIR',
+  'NODE_COMPILE_CACHE',
   'http_proxy',
   'https_proxy',
   'no_proxy',
