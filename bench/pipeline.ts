@@ -117,10 +117,10 @@ async function measureLatency(
 
 async function isThere(context: StorageContext, key: string): Promise<boolean> {
   const row = await context.database
-    .selectFrom('run_files')
+    .selectFrom('runFiles')
     .select('id')
     .where('bucket', '=', context.config.CYGNET_RAW_BUCKETS[0] ?? '')
-    .where('object_key', '=', key)
+    .where('objectKey', '=', key)
     .executeTakeFirst()
   return row !== undefined
 }
@@ -140,7 +140,7 @@ async function pour(
 
 async function count(context: StorageContext): Promise<number> {
   const row = await context.database
-    .selectFrom('run_files')
+    .selectFrom('runFiles')
     .select((of) => of.fn.countAll<number>().as('files'))
     .executeTakeFirstOrThrow()
   return Number(row.files)

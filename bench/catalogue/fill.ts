@@ -50,7 +50,7 @@ export async function fillCatalogue(
   await sql`DELETE FROM Runlog WHERE tag = ${TEMPLATE}`.execute(database)
   await sql`DELETE FROM runs WHERE tag = ${TEMPLATE}`.execute(database)
   for (const table of ['runs', 'run_files', 'replicas', 'Runlog'] as const)
-    await sql`ANALYZE TABLE ${sql.table(table)}`.execute(database)
+    await sql`ANALYZE TABLE ${sql.table(table)}`.execute(database.withoutPlugins())
 }
 
 const pick = <T>(values: readonly [T, ...T[]], index: number): T => values[index % values.length] ?? values[0]
@@ -62,7 +62,7 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
   const inStore = number % 3 === 0
   const parameters: RunParameters = {
     ...metadata.odb,
-    run_number: number,
+    runNumber: number,
     pedestal_run: Number(pedestal),
     HV_STATE: Number(!pedestal),
     GEM1_V: pick([440, 430, 420], number),
@@ -87,15 +87,15 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
   const digests = { md5: 'm'.repeat(32), adler32: 'a'.repeat(8), sha256: 's'.repeat(64) }
   await inTransaction(database, async (trx) => {
     const common = {
-      complete: Number(complete),
+      complete,
       integrity: 'verified' as const,
-      size_bytes: sizeBytes,
-      started_epoch: startedEpoch,
+      sizeBytes: sizeBytes,
+      startedEpoch: startedEpoch,
     }
     const counted = {
-      event_count: 402,
-      first_event_at: startedAt,
-      last_event_at: new Date(startedAt.getTime() + 243_000),
+      eventCount: 402,
+      firstEventAt: startedAt,
+      lastEventAt: new Date(startedAt.getTime() + 243_000),
     }
     const run = await trx
       .insertInto('runs')
@@ -104,44 +104,44 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
         ...counted,
         ...storage,
         tag: TEMPLATE,
-        run_number: number,
-        is_current: 1,
+        runNumber: number,
+        isCurrent: true,
         problem: complete ? null : 'the file ends in the middle of an event',
-        file_count: 1,
-        started_at: startedAt,
-        stopped_at: counted.last_event_at,
-        pedestal: Number(pedestal),
+        fileCount: 1,
+        startedAt: startedAt,
+        stoppedAt: counted.lastEventAt,
+        pedestal,
         description: String(parameters.run_description),
         parameters: JSON.stringify(parameters),
-        catalogued_at: AT,
-        updated_at: AT,
+        cataloguedAt: AT,
+        updatedAt: AT,
       })
       .executeTakeFirstOrThrow()
     const runId = Number(run.insertId)
     await trx
-      .insertInto('run_files')
+      .insertInto('runFiles')
       .values({
         ...common,
         ...counted,
         ...digests,
-        run_id: runId,
+        runId: runId,
         bucket: BUCKET,
-        object_key: key,
+        objectKey: key,
         etag: digests.md5,
-        last_modified: counted.last_event_at,
+        lastModified: counted.lastEventAt,
         compression: metadata.compression,
-        uncompressed_bytes: sizeBytes * 3,
-        digests_compared: '[]',
+        uncompressedBytes: sizeBytes * 3,
+        digestsCompared: '[]',
         warnings: '[]',
-        events_by_id: JSON.stringify(metadata.eventsById),
-        serial_gaps: '{}',
+        eventsById: JSON.stringify(metadata.eventsById),
+        serialGaps: '{}',
         banks: JSON.stringify(metadata.banks),
-        internal_events: JSON.stringify(metadata.internalEvents),
+        internalEvents: JSON.stringify(metadata.internalEvents),
         camera: JSON.stringify(metadata.camera),
         digitizers: JSON.stringify(metadata.digitizers),
         parameters: JSON.stringify(parameters),
-        is_live: 1,
-        catalogued_at: AT,
+        isLive: true,
+        cataloguedAt: AT,
       })
       .execute()
     const content: Content = {
@@ -151,7 +151,7 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
       sizeBytes,
       ...digests,
     }
-    const verified = { verified_at: AT, verified_by: 'bench', checked_at: AT, started_at: AT, stored_at: AT }
+    const verified = { verifiedAt: AT, verifiedBy: 'bench', checkedAt: AT, startedAt: AT, storedAt: AT }
     const copies = [
       {
         kind: 'cloud',
@@ -174,8 +174,8 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
       .execute()
     const history = ['catalogued', 'asked for a copy on tape', 'copied to tape']
     await trx
-      .insertInto('run_history')
-      .values(history.map((what) => ({ run_id: runId, at: AT, what, detail: key })))
+      .insertInto('runHistory')
+      .values(history.map((what) => ({ runId: runId, at: AT, what, detail: key })))
       .execute()
     const file = { sizeBytes, md5: digests.md5 }
     await writeRunlog(trx, { tag: TEMPLATE, runNumber: number, parameters, storage, file, resetReco: true })

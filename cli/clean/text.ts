@@ -113,7 +113,7 @@ export function namedText(files: readonly FileOfRun[], runs: CleanedRuns, dryRun
   for (const file of runs.refused) became.set(nameOf(file), ['stays', file.reason])
   for (const file of runs.failed) became.set(nameOf(file), ['failed', file.reason])
   const texts = files.map(({ tag, runNumber, file, copies }) => {
-    const [what, reason] = became.get(nameOf({ tag, key: file.object_key })) ?? [
+    const [what, reason] = became.get(nameOf({ tag, key: file.objectKey })) ?? [
       'nothing',
       'to be deleted in the store',
     ]
@@ -122,7 +122,7 @@ export function namedText(files: readonly FileOfRun[], runs: CleanedRuns, dryRun
       ['on tape', copiesText(copies, 'tape', 'no copy was asked for yet')],
       [what, reason],
     ])
-    return `run ${runNumber} of ${tag}: ${file.object_key}, ${bytes(file.size_bytes)}\n${rows.replaceAll(/^/gm, '  ')}`
+    return `run ${runNumber} of ${tag}: ${file.objectKey}, ${bytes(file.sizeBytes)}\n${rows.replaceAll(/^/gm, '  ')}`
   })
   return [
     runsLine(runs, dryRun),
@@ -139,12 +139,7 @@ const copiesText = (copies: readonly Replica[], kind: Replica['kind'], none: str
     .map(stateText)
     .join('; ') || none
 
-function stateText({
-  state,
-  verified_at: verifiedAt,
-  deleted_at: deletedAt,
-  last_error: error,
-}: Replica): string {
+function stateText({ state, verifiedAt, deletedAt, lastError: error }: Replica): string {
   if (state === 'deleted') return `deleted by us ${time(deletedAt)} UTC`
   const verified = verifiedAt === null ? '' : `, verified last ${time(verifiedAt)} UTC`
   return `${state}${verified}${error === null ? '' : `: ${error}`}`

@@ -97,8 +97,8 @@ const hasLeft = ({ copies }: FileOfRun) =>
 const fileJson = ({ tag, runNumber, file, copies }: FileOfRun) => ({
   tag,
   runNumber,
-  key: file.object_key,
-  copies: copies.map(({ kind, url, state, verified_at: verifiedAt, last_error: error }) => ({
+  key: file.objectKey,
+  copies: copies.map(({ kind, url, state, verifiedAt, lastError: error }) => ({
     kind,
     url,
     state,

@@ -35,7 +35,7 @@ export function register(program: Command): void {
             print(
               JSON.stringify({
                 parked: row.id,
-                receivedAt: row.received_at,
+                receivedAt: row.receivedAt,
                 reason: row.reason,
                 times: row.times,
               }),
@@ -60,7 +60,7 @@ export function register(program: Command): void {
           print(
             `\nnotifications kept because nobody could understand them\n${table(
               ['id', 'received (UTC)', 'times', 'reason'],
-              parked.map((row) => [`p${row.id}`, time(row.received_at), row.times, row.reason]),
+              parked.map((row) => [`p${row.id}`, time(row.receivedAt), row.times, row.reason]),
             )}`,
           )
       })
@@ -127,7 +127,7 @@ async function describe(context: StorageContext, message: QueuedMessage) {
           .selectFrom('arrivals')
           .select(['state', 'reason', 'attempts'])
           .where('bucket', '=', arrival.bucket)
-          .where('object_key', '=', arrival.key)
+          .where('objectKey', '=', arrival.key)
           .orderBy('id', 'desc')
           .limit(1)
           .executeTakeFirst()
@@ -143,13 +143,13 @@ async function describe(context: StorageContext, message: QueuedMessage) {
 
 async function parkedBody(context: StorageContext, id: number): Promise<string> {
   const row = await context.database
-    .selectFrom('parked_notifications')
+    .selectFrom('parkedNotifications')
     .selectAll()
     .where('id', '=', id)
     .executeTakeFirst()
   if (row === undefined) throw new InvalidInputError(`there is no parked notification p${id}`)
   return JSON.stringify(
-    { id, receivedAt: row.received_at, times: row.times, reason: row.reason, body: parsedOr(row.body) },
+    { id, receivedAt: row.receivedAt, times: row.times, reason: row.reason, body: parsedOr(row.body) },
     null,
     2,
   )

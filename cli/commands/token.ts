@@ -89,9 +89,9 @@ const tokenTable = (tokens: readonly Shown[]) =>
       token.name,
       token.state,
       token.scopes.join(' '),
-      time(token.created_at),
-      time(token.expires_at),
-      time(token.last_used_at),
+      time(token.createdAt),
+      time(token.expiresAt),
+      time(token.lastUsedAt),
     ]),
   )
 

@@ -122,7 +122,7 @@ async function verify(
     if (told.length < MOST_TOLD && ('run' in selection || result.outcome !== 'verified')) told.push(result)
   })
   progress(null)
-  told.sort((a, b) => a.replica.run_number - b.replica.run_number || a.replica.id - b.replica.id)
+  told.sort((a, b) => a.replica.runNumber - b.replica.runNumber || a.replica.id - b.replica.id)
   const rest = 'run' in selection ? await notVerified(context, selection, told, verified) : NOTHING_ELSE
   if (flags.json === true)
     printJson({
@@ -235,21 +235,21 @@ const copyTable = (results: readonly Verification[], others: readonly Replica[] 
     ['run', 'tag', 'copy', 'is', ''],
     [
       ...results.map(({ replica, outcome, detail }) => [
-        replica.run_number,
+        replica.runNumber,
         replica.tag,
         replica.url,
         outcome,
         detail,
       ]),
-      ...others.map((copy) => [copy.run_number, copy.tag, copy.url, copy.state, asCatalogued(copy)]),
+      ...others.map((copy) => [copy.runNumber, copy.tag, copy.url, copy.state, asCatalogued(copy)]),
     ],
   )
 
-const whichCopy = ({ run_number: runNumber, tag, kind, url }: Replica) => ({ runNumber, tag, kind, url })
+const whichCopy = ({ runNumber, tag, kind, url }: Replica) => ({ runNumber, tag, kind, url })
 
 const copyJson = ({ replica, outcome, detail }: Verification) => ({
   ...whichCopy(replica),
   outcome,
   detail,
-  verifiedBefore: replica.verified_at,
+  verifiedBefore: replica.verifiedAt,
 })

@@ -132,31 +132,31 @@ async function watchRun(
   const latencySeconds = catalogued === null ? null : (performance.now() - putAt) / 1000
   if (catalogued !== null)
     options.onProgress(
-      `run ${file.runNumber}  catalogued after ${duration(latencySeconds ?? 0)}: ${catalogued.run.event_count} events, ${catalogued.run.complete === 1 ? 'complete' : 'incomplete'}`,
+      `run ${file.runNumber}  catalogued after ${duration(latencySeconds ?? 0)}: ${catalogued.run.eventCount} events, ${catalogued.run.complete ? 'complete' : 'incomplete'}`,
     )
   const details = await untilOnTape(context, run, putAt, options.signal)
   const copy = details?.replicas.find((replica) => replica.kind === 'tape')
   if (copy?.state === 'on-media')
     options.onProgress(
-      `run ${file.runNumber}  on tape after ${duration((performance.now() - putAt) / 1000)}, verified: ${copy.verified_by}`,
+      `run ${file.runNumber}  on tape after ${duration((performance.now() - putAt) / 1000)}, verified: ${copy.verifiedBy}`,
     )
-  const live = details?.files.find((candidate) => candidate.is_live === 1)
+  const live = details?.files.find((candidate) => candidate.isLive)
   const alert = details?.requests.find((request) => request.queue === 'alerts')
   const seen = {
     runNumber: file.runNumber,
     tag: run.simulation.tag,
     story: run.story,
     key: file.key,
-    eventCount: details?.run.event_count ?? null,
-    sizeBytes: live?.size_bytes ?? file.sizeBytes,
+    eventCount: details?.run.eventCount ?? null,
+    sizeBytes: live?.sizeBytes ?? file.sizeBytes,
     md5: live?.md5 ?? null,
     adler32: live?.adler32 ?? null,
     sha256: live?.sha256 ?? null,
     integrity: live?.integrity ?? null,
-    complete: details === null ? null : details.run.complete === 1,
+    complete: details === null ? null : details.run.complete,
     latencySeconds,
     tape: details?.storage.tape ?? null,
-    tapeVerifiedBy: copy?.verified_by ?? null,
+    tapeVerifiedBy: copy?.verifiedBy ?? null,
     requests: (details?.requests ?? []).map((request) => request.queue).toSorted(),
     problem:
       details?.run.problem ??
@@ -224,7 +224,7 @@ async function differences(
       run.expected.complete ? triggers : triggers > 0 && triggers < run.simulation.events,
       run.expected.complete ? run.simulation.events : true,
     ],
-    ['pedestal', details.run.pedestal === 1, run.simulation.pedestal],
+    ['pedestal', details.run.pedestal === true, run.simulation.pedestal],
     ['requests', seen.requests.join(', '), run.expected.requests.join(', ')],
     ['the copy on tape', seen.tape, 'on-media'],
     ['a problem', seen.problem !== null, run.expected.problem],

@@ -21,13 +21,13 @@ export function createCatalogueLinks(context: TapeContext): LinkSource {
     async runsIn({ from, to, tag }) {
       const rows = await database
         .selectFrom('runs')
-        .select(['tag', 'run_number as runNumber'])
-        .where('is_current', '=', 1)
-        .where('run_number', '>=', from)
-        .where('run_number', '<=', to)
+        .select(['tag', 'runNumber as runNumber'])
+        .where('isCurrent', '=', true)
+        .where('runNumber', '>=', from)
+        .where('runNumber', '<=', to)
         .$if(tag !== undefined, (query) => query.where('tag', '=', tag as string))
         .orderBy('tag')
-        .orderBy('run_number')
+        .orderBy('runNumber')
         .execute()
       return rows
     },

@@ -19,17 +19,17 @@ const KEPT_LONGER_MS = 3_600_000
 /** Rows past their time, of which one that ends a session removes some. */
 const REMOVED_AT_ONCE = 100
 
-const tables = (database: Database) => database.withTables<{ ended_sessions: EndedSessionsTable }>()
+const tables = (database: Database) => database.withTables<{ endedSessions: EndedSessionsTable }>()
 const nameOf = (id: string) => `session:${id}`
 
 /** True when the session was ended, or all sessions of its person when it had begun. */
 export async function isEnded(database: Database, { id, subject, begunAt }: BegunSession): Promise<boolean> {
   const rows = await tables(database)
-    .selectFrom('ended_sessions')
-    .select(['name', 'ended_at'])
+    .selectFrom('endedSessions')
+    .select(['name', 'endedAt'])
     .where('name', 'in', [nameOf(id), subject])
     .execute()
-  return rows.some((row) => row.name === nameOf(id) || row.ended_at >= begunAt)
+  return rows.some((row) => row.name === nameOf(id) || row.endedAt >= begunAt)
 }
 
 /** @param expiresAt when it would have ended by itself. */
@@ -50,16 +50,16 @@ export const endSessionsOf = (
 /** A row only ever ends more: of two that are written at the same time, the later counts. */
 async function end(database: Database, name: string, at: Date, expiresAt: Date): Promise<void> {
   await tables(database)
-    .insertInto('ended_sessions')
-    .values({ name, ended_at: at, expires_at: expiresAt })
+    .insertInto('endedSessions')
+    .values({ name, endedAt: at, expiresAt: expiresAt })
     .onDuplicateKeyUpdate({
-      ended_at: sql<Date>`GREATEST(ended_at, VALUES(ended_at))`,
-      expires_at: sql<Date>`GREATEST(expires_at, VALUES(expires_at))`,
+      endedAt: sql<Date>`GREATEST(ended_at, VALUES(ended_at))`,
+      expiresAt: sql<Date>`GREATEST(expires_at, VALUES(expires_at))`,
     })
     .execute()
   await tables(database)
-    .deleteFrom('ended_sessions')
-    .where('expires_at', '<', new Date(at.getTime() - KEPT_LONGER_MS))
+    .deleteFrom('endedSessions')
+    .where('expiresAt', '<', new Date(at.getTime() - KEPT_LONGER_MS))
     .limit(REMOVED_AT_ONCE)
     .execute()
 }

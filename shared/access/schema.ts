@@ -6,13 +6,13 @@ export interface ApiTokensTable {
   id: Generated<number>
   /** For people: which machine or person has it. */
   name: string
-  token_hash: Buffer
+  tokenHash: Buffer
   /** `push:LNGS`, `overwrite:LNGS`: see shared/access/scopes.ts. */
   scopes: ColumnType<readonly string[], string, string>
-  created_at: Date
-  expires_at: Date
-  revoked_at: ColumnType<Date | null, Date | null | undefined, Date | null>
-  last_used_at: ColumnType<Date | null, Date | null | undefined, Date | null>
+  createdAt: Date
+  expiresAt: Date
+  revokedAt: ColumnType<Date | null, Date | null | undefined, Date | null>
+  lastUsedAt: ColumnType<Date | null, Date | null | undefined, Date | null>
 }
 
 export type ApiToken = Selectable<ApiTokensTable>
@@ -21,7 +21,7 @@ export type ApiToken = Selectable<ApiTokensTable>
 export interface EndedSessionsTable {
   /** `session:<id>` for one session; `person:<subject>` for all of a person that began until `ended_at`. */
   name: string
-  ended_at: Date
+  endedAt: Date
   /** When the last session that the row ends would have ended by itself. */
-  expires_at: Date
+  expiresAt: Date
 }

@@ -20,7 +20,7 @@ const USE_NOTED_MS = 60_000
 
 export type TokenState = 'valid' | 'expired' | 'revoked'
 
-const tables = (database: Database) => database.withTables<{ api_tokens: ApiTokensTable }>()
+const tables = (database: Database) => database.withTables<{ apiTokens: ApiTokensTable }>()
 const hashOf = (secret: string) => createHash('sha256').update(secret).digest()
 
 /**
@@ -44,13 +44,13 @@ export async function createToken(
   const secret = `${PREFIX}${randomBytes(32).toString('base64url')}`
   const expiresAt = new Date(at.getTime() + wanted.days * DAY_MS)
   const { insertId } = await tables(database)
-    .insertInto('api_tokens')
+    .insertInto('apiTokens')
     .values({
       name: wanted.name,
-      token_hash: hashOf(secret),
+      tokenHash: hashOf(secret),
       scopes: JSON.stringify([...new Set(wanted.scopes)]),
-      created_at: at,
-      expires_at: expiresAt,
+      createdAt: at,
+      expiresAt: expiresAt,
     })
     .executeTakeFirstOrThrow()
   return { id: Number(insertId), secret, expiresAt }
@@ -62,30 +62,26 @@ export async function createToken(
  */
 export async function findToken(database: Database, secret: string): Promise<ApiToken | null> {
   if (!FORM.test(secret)) return null
-  const query = tables(database).selectFrom('api_tokens').selectAll().where('token_hash', '=', hashOf(secret))
+  const query = tables(database).selectFrom('apiTokens').selectAll().where('tokenHash', '=', hashOf(secret))
   return (await query.executeTakeFirst()) ?? null
 }
 
-export function stateOf(token: Pick<ApiToken, 'expires_at' | 'revoked_at'>, at: Date): TokenState {
-  if (token.revoked_at !== null) return 'revoked'
-  return token.expires_at <= at ? 'expired' : 'valid'
+export function stateOf(token: Pick<ApiToken, 'expiresAt' | 'revokedAt'>, at: Date): TokenState {
+  if (token.revokedAt !== null) return 'revoked'
+  return token.expiresAt <= at ? 'expired' : 'valid'
 }
 
 /** Notes that a token was used, to the minute. */
 export async function noteUse(database: Database, token: ApiToken, at: Date): Promise<void> {
-  if (token.last_used_at !== null && at.getTime() - token.last_used_at.getTime() < USE_NOTED_MS) return
-  await tables(database)
-    .updateTable('api_tokens')
-    .set({ last_used_at: at })
-    .where('id', '=', token.id)
-    .execute()
+  if (token.lastUsedAt !== null && at.getTime() - token.lastUsedAt.getTime() < USE_NOTED_MS) return
+  await tables(database).updateTable('apiTokens').set({ lastUsedAt: at }).where('id', '=', token.id).execute()
 }
 
 /** All tokens, also those that are over: the newest first. */
-export const listTokens = (database: Database): Promise<readonly Omit<ApiToken, 'token_hash'>[]> =>
+export const listTokens = (database: Database): Promise<readonly Omit<ApiToken, 'tokenHash'>[]> =>
   tables(database)
-    .selectFrom('api_tokens')
-    .select(['id', 'name', 'scopes', 'created_at', 'expires_at', 'revoked_at', 'last_used_at'])
+    .selectFrom('apiTokens')
+    .select(['id', 'name', 'scopes', 'createdAt', 'expiresAt', 'revokedAt', 'lastUsedAt'])
     .orderBy('id', 'desc')
     .execute()
 
@@ -98,17 +94,17 @@ export async function revokeTokens(database: Database, idOrName: string, at: Dat
   const column = /^\d+$/.test(idOrName) ? 'id' : 'name'
   const value = column === 'id' ? Number(idOrName) : idOrName
   const known = await tables(database)
-    .selectFrom('api_tokens')
+    .selectFrom('apiTokens')
     .select('id')
     .where(column, '=', value)
     .executeTakeFirst()
   if (known === undefined)
     throw new InvalidInputError(`there is no token "${idOrName}"; \`cygnet token ls\` shows all`)
   const ended = await tables(database)
-    .updateTable('api_tokens')
-    .set({ revoked_at: at })
+    .updateTable('apiTokens')
+    .set({ revokedAt: at })
     .where(column, '=', value)
-    .where('revoked_at', 'is', null)
+    .where('revokedAt', 'is', null)
     .executeTakeFirstOrThrow()
   return Number(ended.numUpdatedRows)
 }

@@ -38,17 +38,17 @@ export function identityOf(version: VersionName): Buffer {
 const rowOf = (arrival: ObjectArrival, at: Date) => ({
   identity: identityOf(arrival),
   bucket: arrival.bucket,
-  object_key: arrival.key,
-  version_id: arrival.versionId,
+  objectKey: arrival.key,
+  versionId: arrival.versionId,
   etag: arrival.etag ?? '',
-  size_bytes: arrival.sizeBytes,
-  event_name: arrival.eventName,
-  event_time: arrival.eventTime,
+  sizeBytes: arrival.sizeBytes,
+  eventName: arrival.eventName,
+  eventTime: arrival.eventTime,
   sequencer: arrival.sequencer,
   source: arrival.source,
   state: 'received' as const,
-  received_at: at,
-  announced_at: at,
+  receivedAt: at,
+  announcedAt: at,
 })
 
 /** Writes arrivals into the ledger as `received`; one that is there already stays as it is. */
@@ -75,9 +75,9 @@ export async function claimNewArrival(
   const claim = {
     state: 'processing' as const,
     attempts: 1,
-    lease_owner: options.owner,
-    lease_until: leaseEnd(options.leaseSeconds),
-    last_modified: version.lastModified,
+    leaseOwner: options.owner,
+    leaseUntil: leaseEnd(options.leaseSeconds),
+    lastModified: version.lastModified,
   }
   const row = { ...rowOf({ ...arrival, ...version }, options.at), ...claim }
   const result = await database.insertInto('arrivals').ignore().values(row).executeTakeFirst()
@@ -94,7 +94,7 @@ export async function lockVersions(trx: Transaction<Schema>, object: ObjectName)
     .selectFrom('arrivals')
     .select('id')
     .where('bucket', '=', object.bucket)
-    .where('object_key', '=', object.key)
+    .where('objectKey', '=', object.key)
     .forUpdate()
     .execute()
   return versions.length
@@ -129,25 +129,25 @@ export async function lookUpArrival(
 ): Promise<{ readonly arrival: Arrival; readonly live: LiveVersion | null } | null> {
   const row = await database
     .selectFrom('arrivals')
-    .leftJoin('run_files', (join) =>
+    .leftJoin('runFiles', (join) =>
       join
-        .onRef('run_files.bucket', '=', 'arrivals.bucket')
-        .onRef('run_files.object_key', '=', 'arrivals.object_key')
-        .on('run_files.is_live', '=', 1),
+        .onRef('runFiles.bucket', '=', 'arrivals.bucket')
+        .onRef('runFiles.objectKey', '=', 'arrivals.objectKey')
+        .on('runFiles.isLive', '=', true),
     )
     .leftJoin('replicas', (join) =>
       join
-        .onRef('replicas.bucket', '=', 'run_files.bucket')
-        .onRef('replicas.object_key', '=', 'run_files.object_key')
-        .onRef('replicas.sha256', '=', 'run_files.sha256')
+        .onRef('replicas.bucket', '=', 'runFiles.bucket')
+        .onRef('replicas.objectKey', '=', 'runFiles.objectKey')
+        .onRef('replicas.sha256', '=', 'runFiles.sha256')
         .on('replicas.kind', '=', 'cloud'),
     )
     .selectAll('arrivals')
     .select([
-      'run_files.etag as liveEtag',
-      'run_files.run_id as runId',
-      'run_files.integrity',
-      'run_files.last_modified as storedAt',
+      'runFiles.etag as liveEtag',
+      'runFiles.runId as runId',
+      'runFiles.integrity',
+      'runFiles.lastModified as storedAt',
     ])
     .select('replicas.state as replicaState')
     .where('arrivals.identity', '=', identityOf(version))
@@ -187,11 +187,11 @@ export async function claimArrival(
       outcome: null,
       reason: null,
       attempts: attempt,
-      lease_owner: options.owner,
-      lease_until: leaseEnd(options.leaseSeconds),
-      last_modified: version.lastModified,
-      size_bytes: version.sizeBytes,
-      finished_at: null,
+      leaseOwner: options.owner,
+      leaseUntil: leaseEnd(options.leaseSeconds),
+      lastModified: version.lastModified,
+      sizeBytes: version.sizeBytes,
+      finishedAt: null,
     })
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)
@@ -203,10 +203,7 @@ export async function claimArrival(
           'failed',
           ...(options.reopen ? (['done', 'invalid'] as const) : []),
         ]),
-        where.and([
-          where('state', '=', 'processing'),
-          where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`),
-        ]),
+        where.and([where('state', '=', 'processing'), where('leaseUntil', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
       ]),
     )
   const result = await claim.executeTakeFirst()
@@ -219,9 +216,9 @@ const leaseEnd = (seconds: number) => sql<Date>`UTC_TIMESTAMP(3) + INTERVAL ${se
 export async function renewLease(database: Database, lease: Lease, leaseSeconds: number): Promise<void> {
   const result = await database
     .updateTable('arrivals')
-    .set({ lease_until: leaseEnd(leaseSeconds) })
+    .set({ leaseUntil: leaseEnd(leaseSeconds) })
     .where('id', '=', lease.arrivalId)
-    .where('lease_owner', '=', lease.owner)
+    .where('leaseOwner', '=', lease.owner)
     .where('state', '=', 'processing')
     .executeTakeFirst()
   if (result.numUpdatedRows === 0n)
@@ -237,7 +234,7 @@ export async function countFailedLook(database: Executor, found: Arrival, reason
   const state = attempts >= MAX_ATTEMPTS ? ('failed' as const) : found.state
   const result = await database
     .updateTable('arrivals')
-    .set({ attempts, reason, state, finished_at: state === 'failed' ? sql<Date>`UTC_TIMESTAMP(3)` : null })
+    .set({ attempts, reason, state, finishedAt: state === 'failed' ? sql<Date>`UTC_TIMESTAMP(3)` : null })
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)
     .where('state', '=', found.state)
@@ -254,14 +251,14 @@ export async function failDeadArrival(database: Executor, found: Arrival, reason
     .set({
       state: 'failed',
       reason,
-      lease_owner: null,
-      lease_until: null,
-      finished_at: sql<Date>`UTC_TIMESTAMP(3)`,
+      leaseOwner: null,
+      leaseUntil: null,
+      finishedAt: sql<Date>`UTC_TIMESTAMP(3)`,
     })
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)
     .where('state', '=', 'processing')
-    .where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)
+    .where('leaseUntil', '<', sql<Date>`UTC_TIMESTAMP(3)`)
     .executeTakeFirst()
   return result.numUpdatedRows === 1n
 }
@@ -282,12 +279,12 @@ export async function endAttempt(
       state: end.state,
       outcome: end.outcome ?? null,
       reason: end.reason ?? null,
-      lease_owner: null,
-      lease_until: null,
-      finished_at: end.state === 'received' ? null : sql<Date>`UTC_TIMESTAMP(3)`,
+      leaseOwner: null,
+      leaseUntil: null,
+      finishedAt: end.state === 'received' ? null : sql<Date>`UTC_TIMESTAMP(3)`,
     })
     .where('id', '=', lease.arrivalId)
-    .where('lease_owner', '=', lease.owner)
+    .where('leaseOwner', '=', lease.owner)
     .executeTakeFirst()
   if (result.numUpdatedRows === 0n)
     throw new ConflictError('the lease on this object was lost to another function')
@@ -309,7 +306,7 @@ export async function closeArrival(
       state: outcome === 'gone' ? 'failed' : 'done',
       outcome,
       reason,
-      finished_at: sql<Date>`UTC_TIMESTAMP(3)`,
+      finishedAt: sql<Date>`UTC_TIMESTAMP(3)`,
     })
     .where('identity', '=', identityOf(version))
     .where('state', 'in', ['received', 'failed'])
@@ -326,7 +323,7 @@ export async function rejectArrival(
   await recordArrivals(database, [arrival], at)
   await database
     .updateTable('arrivals')
-    .set({ state: 'invalid', reason, finished_at: at })
+    .set({ state: 'invalid', reason, finishedAt: at })
     .where('identity', '=', identityOf(arrival))
     .where('state', '=', 'received')
     .execute()

@@ -18,9 +18,9 @@ export async function parkNotification(
   const digest = createHash('sha256').update(body).digest()
   const cut = body.length > MAX_BODY_CHARACTERS
   await database
-    .insertInto('parked_notifications')
+    .insertInto('parkedNotifications')
     .values({
-      received_at: at,
+      receivedAt: at,
       reason: cut ? `${reason} (cut from ${body.length} characters)` : reason,
       body: body.slice(0, MAX_BODY_CHARACTERS),
       digest,
@@ -43,7 +43,7 @@ export async function parkNotification(
 
 export async function listParked(database: Database, limit: number) {
   return await database
-    .selectFrom('parked_notifications')
+    .selectFrom('parkedNotifications')
     .selectAll()
     .orderBy('id', 'desc')
     .limit(limit)

@@ -101,8 +101,8 @@ export async function recordFile(
     const before = await findLiveFile(trx, version, true)
     const run: CataloguedRun = { id: locked.use.id, ...key }
     const sameContent =
-      before !== null && before.sha256 === metadata.checksums.sha256 && before.run_id === run.id
-    const reused = before !== null && before.run_id !== run.id
+      before !== null && before.sha256 === metadata.checksums.sha256 && before.runId === run.id
+    const reused = before !== null && before.runId !== run.id
     const otherContents = await countOtherContents(trx, version, metadata.checksums.sha256)
     if (before !== null) await supersedeFile(trx, before.id, at)
     await insertFile(trx, file, run.id, at)
@@ -121,7 +121,7 @@ export async function recordFile(
       otherContents,
       recoMinimumEvents: options.recoMinimumEvents,
     })
-    const firstFile = locked.use.file_count === 0
+    const firstFile = locked.use.fileCount === 0
     const requests =
       reused || (firstFile && locked.uses.length > 1)
         ? [...next.requests, reuseAlert(file, run)]
@@ -158,7 +158,7 @@ export async function recordInvalid(
       await replaceCloudReplicas(trx, file.version, null, options.at)
       await addHistory(
         trx,
-        [{ runId: before.run_id, what: 'replaced by an unreadable file', detail: problem }],
+        [{ runId: before.runId, what: 'replaced by an unreadable file', detail: problem }],
         options.at,
       )
       await refreshRun(trx, await lockRunOfFile(trx, before), { at: options.at, newContent: true, problem })
@@ -169,7 +169,7 @@ export async function recordInvalid(
       summary: `${file.version.key} is not a readable run: ${file.reason}`,
       tag: file.tag,
       runNumber: file.runNumber,
-      runId: before?.run_id ?? null,
+      runId: before?.runId ?? null,
       object: { bucket: file.version.bucket, key: file.version.key },
       occurrence: identityOf(file.version).toString('hex'),
     })
@@ -197,7 +197,7 @@ async function currencyOf(
   // Read whole and deleted since: worth keeping, unless a later version was written down before that one was
   // deleted.
   const live = await findLiveFile(trx, version, true)
-  return live === null || live.etag === version.etag || live.last_modified < version.lastModified
+  return live === null || live.etag === version.etag || live.lastModified < version.lastModified
     ? 'gone'
     : 'no'
 }
@@ -205,43 +205,43 @@ async function currencyOf(
 async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date): Promise<void> {
   const { version, metadata } = file
   await trx
-    .insertInto('run_files')
+    .insertInto('runFiles')
     .values({
-      run_id: runId,
+      runId: runId,
       bucket: version.bucket,
-      object_key: version.key,
-      version_id: version.versionId,
+      objectKey: version.key,
+      versionId: version.versionId,
       etag: version.etag,
-      last_modified: version.lastModified,
+      lastModified: version.lastModified,
       subrun: metadata.subrun,
       compression: metadata.compression,
-      size_bytes: metadata.sizeBytes,
-      uncompressed_bytes: metadata.uncompressedBytes,
+      sizeBytes: metadata.sizeBytes,
+      uncompressedBytes: metadata.uncompressedBytes,
       md5: metadata.checksums.md5,
       sha256: metadata.checksums.sha256,
       adler32: metadata.checksums.adler32,
       crc64nvme: metadata.checksums.crc64nvme ?? null,
       integrity: file.integrity,
-      digests_compared: JSON.stringify(file.comparisons),
-      complete: Number(metadata.complete),
-      problem_code: metadata.problem?.code ?? null,
+      digestsCompared: JSON.stringify(file.comparisons),
+      complete: metadata.complete,
+      problemCode: metadata.problem?.code ?? null,
       problem: metadata.problem?.message ?? null,
-      problem_offset: metadata.problem?.offset ?? null,
+      problemOffset: metadata.problem?.offset ?? null,
       warnings: JSON.stringify(metadata.warnings),
-      event_count: metadata.eventCount,
-      events_by_id: JSON.stringify(metadata.eventsById),
-      serial_gaps: JSON.stringify(metadata.serialGaps),
+      eventCount: metadata.eventCount,
+      eventsById: JSON.stringify(metadata.eventsById),
+      serialGaps: JSON.stringify(metadata.serialGaps),
       banks: JSON.stringify(metadata.banks),
-      internal_events: JSON.stringify(metadata.internalEvents),
-      first_event_at: dateOf(metadata.firstEventTime),
-      last_event_at: dateOf(metadata.lastEventTime),
-      started_epoch: metadata.startedAt ?? 0,
-      stopped_epoch: metadata.stoppedAt,
+      internalEvents: JSON.stringify(metadata.internalEvents),
+      firstEventAt: dateOf(metadata.firstEventTime),
+      lastEventAt: dateOf(metadata.lastEventTime),
+      startedEpoch: metadata.startedAt ?? 0,
+      stoppedEpoch: metadata.stoppedAt,
       camera: JSON.stringify(metadata.camera),
       digitizers: JSON.stringify(metadata.digitizers),
       parameters: JSON.stringify(metadata.odb),
-      is_live: 1,
-      catalogued_at: at,
+      isLive: true,
+      cataloguedAt: at,
     })
     .execute()
 }
@@ -272,8 +272,8 @@ const seenOf = ({ version, integrity, comparisons }: FileToRecord) => ({
  */
 async function leaveFormerRun(trx: Trx, before: RunFile, file: FileToRecord, at: Date): Promise<void> {
   const problem = `${file.version.key} was overwritten by another run`
-  const detail = `${problem}; md5 was ${before.md5}, ${before.size_bytes} bytes`
-  await addHistory(trx, [{ runId: before.run_id, what: 'overwritten', detail }], at)
+  const detail = `${problem}; md5 was ${before.md5}, ${before.sizeBytes} bytes`
+  await addHistory(trx, [{ runId: before.runId, what: 'overwritten', detail }], at)
   await refreshRun(trx, await lockRunOfFile(trx, before), { at, newContent: false, problem })
 }
 
@@ -293,10 +293,10 @@ function reuseAlert(file: FileToRecord, run: CataloguedRun): Request {
 /** How many files with other contents were catalogued under the same key before. */
 async function countOtherContents(trx: Trx, version: ObjectVersion, sha256: string): Promise<number> {
   const row = await trx
-    .selectFrom('run_files')
+    .selectFrom('runFiles')
     .select((of) => of.fn.countAll<number>().as('others'))
     .where('bucket', '=', version.bucket)
-    .where('object_key', '=', version.key)
+    .where('objectKey', '=', version.key)
     .where('sha256', '!=', sha256)
     .executeTakeFirstOrThrow()
   return Number(row.others)
@@ -323,14 +323,14 @@ function nextSteps(
 
 const inputOf = (file: RunFile): RunInput => ({
   bucket: file.bucket,
-  key: file.object_key,
+  key: file.objectKey,
   etag: file.etag,
-  versionId: file.version_id,
-  sizeBytes: file.size_bytes,
-  lastModified: file.last_modified,
+  versionId: file.versionId,
+  sizeBytes: file.sizeBytes,
+  lastModified: file.lastModified,
   md5: file.md5,
   banks: file.banks,
-  eventsById: file.events_by_id,
+  eventsById: file.eventsById,
 })
 
 function historyLine(file: FileToRecord): string {

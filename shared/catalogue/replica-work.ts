@@ -40,7 +40,7 @@ export async function claimTapeCopy(
 ): Promise<Claim | null> {
   return await inTransaction(database, async (trx) => {
     const health = await lockEndpoint(trx, endpoint)
-    if ((health.paused_until?.getTime() ?? 0) > options.at.getTime()) return null
+    if ((health.pausedUntil?.getTime() ?? 0) > options.at.getTime()) return null
     const { busy } = await trx
       .selectFrom('replicas')
       .select((of) => of.fn.countAll<number>().as('busy'))
@@ -49,7 +49,7 @@ export async function claimTapeCopy(
       .where((where) =>
         where.or([
           where('state', '=', 'submitted'),
-          where.and([where('state', '=', 'copying'), where('lease_until', '>', now)]),
+          where.and([where('state', '=', 'copying'), where('leaseUntil', '>', now)]),
         ]),
       )
       .executeTakeFirstOrThrow()
@@ -61,15 +61,15 @@ export async function claimTapeCopy(
     const taken = {
       state: 'copying' as const,
       attempts: next.attempts + 1,
-      started_at: options.at,
-      lease_owner: options.owner,
+      startedAt: options.at,
+      leaseOwner: options.owner,
     }
     await trx
       .updateTable('replicas')
-      .set({ ...taken, lease_until: leaseEnd(options.leaseSeconds), updated_at: options.at })
+      .set({ ...taken, leaseUntil: leaseEnd(options.leaseSeconds), updatedAt: options.at })
       .where('id', '=', next.id)
       .execute()
-    if (next.state === 'failed') await refreshStorage(trx, next.run_id)
+    if (next.state === 'failed') await refreshStorage(trx, next.runId)
     return { replica: { ...next, ...taken }, owner: options.owner }
   })
 }
@@ -93,7 +93,7 @@ async function nextToCopy(
       .where('priority', '=', priority)
       .where('endpoint', '=', endpoint)
       .where(isDue)
-      .orderBy('requested_at')
+      .orderBy('requestedAt')
       .orderBy('id')
       .limit(1)
       .forUpdate()
@@ -104,9 +104,7 @@ async function nextToCopy(
     // Its function died.
     await first('copying', sql`lease_until < ${now}`),
   ].filter((replica) => replica !== undefined)
-  return (
-    found.toSorted((a, b) => a.requested_at.getTime() - b.requested_at.getTime() || a.id - b.id)[0] ?? null
-  )
+  return found.toSorted((a, b) => a.requestedAt.getTime() - b.requestedAt.getTime() || a.id - b.id)[0] ?? null
 }
 
 /** Takes one replica, when it is in one of these states and nobody else holds it. Its state stays. */
@@ -118,10 +116,10 @@ export async function claimReplica(
 ): Promise<Claim | null> {
   const result = await database
     .updateTable('replicas')
-    .set({ lease_owner: options.owner, lease_until: leaseEnd(options.leaseSeconds) })
+    .set({ leaseOwner: options.owner, leaseUntil: leaseEnd(options.leaseSeconds) })
     .where('id', '=', id)
     .where('state', 'in', states)
-    .where((where) => where.or([where('lease_until', 'is', null), where('lease_until', '<', now)]))
+    .where((where) => where.or([where('leaseUntil', 'is', null), where('leaseUntil', '<', now)]))
     .executeTakeFirst()
   if (result.numUpdatedRows !== 1n) return null
   const replica = await database
@@ -142,9 +140,9 @@ export async function takeOverClaim(
 ): Promise<Claim | null> {
   const result = await database
     .updateTable('replicas')
-    .set({ lease_owner: options.owner, lease_until: leaseEnd(options.leaseSeconds) })
+    .set({ leaseOwner: options.owner, leaseUntil: leaseEnd(options.leaseSeconds) })
     .where('id', '=', replica.id)
-    .where('lease_owner', '=', former)
+    .where('leaseOwner', '=', former)
     .executeTakeFirst()
   return result.numUpdatedRows === 1n ? { replica, owner: options.owner } : null
 }
@@ -153,9 +151,9 @@ export async function takeOverClaim(
 export async function renewClaim(database: Database, claim: Claim, leaseSeconds: number): Promise<void> {
   const result = await database
     .updateTable('replicas')
-    .set({ lease_until: leaseEnd(leaseSeconds) })
+    .set({ leaseUntil: leaseEnd(leaseSeconds) })
     .where('id', '=', claim.replica.id)
-    .where('lease_owner', '=', claim.owner)
+    .where('leaseOwner', '=', claim.owner)
     .executeTakeFirst()
   if (result.numUpdatedRows === 0n) throw lost()
 }
@@ -191,19 +189,19 @@ export type ReplicaChange = Partial<
     | 'state'
     | 'name'
     | 'url'
-    | 'stored_at'
-    | 'verified_at'
-    | 'verified_by'
-    | 'checked_at'
-    | 'expires_at'
-    | 'deleted_at'
+    | 'storedAt'
+    | 'verifiedAt'
+    | 'verifiedBy'
+    | 'checkedAt'
+    | 'expiresAt'
+    | 'deletedAt'
     | 'reference'
     | 'generation'
     | 'attempts'
-    | 'next_attempt_at'
-    | 'last_error'
+    | 'nextAttemptAt'
+    | 'lastError'
     | 'priority'
-    | 'requested_at'
+    | 'requestedAt'
   >
 >
 
@@ -231,9 +229,9 @@ export async function endClaim(
     const runId = await lockRunOfReplica(trx, claim.replica)
     const result = await trx
       .updateTable('replicas')
-      .set({ ...fitting(outcome.change), lease_owner: null, lease_until: null, updated_at: at })
+      .set({ ...fitting(outcome.change), leaseOwner: null, leaseUntil: null, updatedAt: at })
       .where('id', '=', claim.replica.id)
-      .where('lease_owner', '=', claim.owner)
+      .where('leaseOwner', '=', claim.owner)
       .executeTakeFirst()
     if (result.numUpdatedRows === 0n) throw lost()
     await writeOutcome(trx, runId, outcome, at)
@@ -251,9 +249,9 @@ export async function noteStep(
     const runId = await lockRunOfReplica(trx, claim.replica)
     const result = await trx
       .updateTable('replicas')
-      .set({ ...fitting(outcome.change), updated_at: at })
+      .set({ ...fitting(outcome.change), updatedAt: at })
       .where('id', '=', claim.replica.id)
-      .where('lease_owner', '=', claim.owner)
+      .where('leaseOwner', '=', claim.owner)
       .executeTakeFirst()
     if (result.numUpdatedRows === 0n) throw lost()
     await writeOutcome(trx, runId, outcome, at)
@@ -264,7 +262,7 @@ export async function noteStep(
 /** Endpoints answer with whole pages at times: the row must be freed all the same. */
 const MOST_CHARACTERS = 4000
 const fitting = (change: ReplicaChange): ReplicaChange =>
-  change.last_error == null ? change : { ...change, last_error: change.last_error.slice(0, MOST_CHARACTERS) }
+  change.lastError == null ? change : { ...change, lastError: change.lastError.slice(0, MOST_CHARACTERS) }
 
 async function writeOutcome(trx: Trx, runId: number, outcome: ReplicaOutcome, at: Date): Promise<void> {
   const { note } = outcome
@@ -282,9 +280,9 @@ const lost = () => new ConflictError('the claim on this copy was lost to another
  * cannot go on.
  */
 async function lockEndpoint(trx: Trx, endpoint: string) {
-  const locked = trx.selectFrom('tape_endpoints').selectAll().where('endpoint', '=', endpoint).forUpdate()
+  const locked = trx.selectFrom('tapeEndpoints').selectAll().where('endpoint', '=', endpoint).forUpdate()
   const found = await locked.executeTakeFirst()
   if (found !== undefined) return found
-  await trx.insertInto('tape_endpoints').ignore().values({ endpoint }).execute()
+  await trx.insertInto('tapeEndpoints').ignore().values({ endpoint }).execute()
   return await locked.executeTakeFirstOrThrow()
 }

@@ -48,10 +48,10 @@ export function replicaIdentity(
 }
 
 export const contentOf = (replica: Replica): Content => ({
-  run: { id: replica.run_id, tag: replica.tag, runNumber: replica.run_number },
+  run: { id: replica.runId, tag: replica.tag, runNumber: replica.runNumber },
   bucket: replica.bucket,
-  key: replica.object_key,
-  sizeBytes: replica.size_bytes,
+  key: replica.objectKey,
+  sizeBytes: replica.sizeBytes,
   md5: replica.md5,
   adler32: replica.adler32,
   sha256: replica.sha256,
@@ -59,10 +59,10 @@ export const contentOf = (replica: Replica): Content => ({
 
 export function contentOfFile(file: RunFile, run: Omit<RunReference, 'id'>): Content {
   return {
-    run: { id: file.run_id, tag: run.tag, runNumber: run.runNumber },
+    run: { id: file.runId, tag: run.tag, runNumber: run.runNumber },
     bucket: file.bucket,
-    key: file.object_key,
-    sizeBytes: file.size_bytes,
+    key: file.objectKey,
+    sizeBytes: file.sizeBytes,
     md5: file.md5,
     adler32: file.adler32,
     sha256: file.sha256,
@@ -83,23 +83,23 @@ export interface NewReplica {
 export function replicaRow(content: Content, replica: NewReplica, at: Date) {
   return {
     identity: replicaIdentity(replica.kind, replica.endpoint, content, replica.variant),
-    run_id: content.run.id,
+    runId: content.run.id,
     tag: content.run.tag,
-    run_number: content.run.runNumber,
+    runNumber: content.run.runNumber,
     bucket: content.bucket,
-    object_key: content.key,
+    objectKey: content.key,
     kind: replica.kind,
     endpoint: replica.endpoint,
     url: replica.url,
     name: replica.name,
-    size_bytes: content.sizeBytes,
+    sizeBytes: content.sizeBytes,
     md5: content.md5,
     adler32: content.adler32,
     sha256: content.sha256,
     priority: replica.priority ?? ('live' as const),
-    requested_at: at,
-    requested_by: replica.requestedBy,
-    updated_at: at,
+    requestedAt: at,
+    requestedBy: replica.requestedBy,
+    updatedAt: at,
   }
 }
 
@@ -121,20 +121,20 @@ export async function recordCloudReplica(
       : `read whole, agrees with ${seen.comparedWith.join(', ')}`
   const found = {
     state: suspicious ? ('suspicious' as const) : ('present' as const),
-    run_id: content.run.id,
+    runId: content.run.id,
     tag: content.run.tag,
-    run_number: content.run.runNumber,
-    stored_at: seen.storedAt,
-    checked_at: at,
-    deleted_at: null,
-    last_error: suspicious ? 'a stated checksum disagrees' : null,
-    updated_at: at,
-    ...(suspicious ? {} : { verified_at: at, verified_by: verifiedBy.slice(0, 255) }),
+    runNumber: content.run.runNumber,
+    storedAt: seen.storedAt,
+    checkedAt: at,
+    deletedAt: null,
+    lastError: suspicious ? 'a stated checksum disagrees' : null,
+    updatedAt: at,
+    ...(suspicious ? {} : { verifiedAt: at, verifiedBy: verifiedBy.slice(0, 255) }),
   }
   const row = cloudRow(content, at)
   await trx
     .insertInto('replicas')
-    .values({ ...row, started_at: seen.storedAt, ...found })
+    .values({ ...row, startedAt: seen.storedAt, ...found })
     .onDuplicateKeyUpdate(found)
     .execute()
   await keepTogether(trx, content)
@@ -163,7 +163,7 @@ export async function hasCloudReplica(trx: Trx, content: Content): Promise<boole
  * it is missing.
  */
 export async function recordAbsentReplica(trx: Trx, content: Content, at: Date): Promise<void> {
-  const seen = { state: 'missing' as const, checked_at: at, last_error: 'it was deleted while it was read' }
+  const seen = { state: 'missing' as const, checkedAt: at, lastError: 'it was deleted while it was read' }
   await trx
     .insertInto('replicas')
     .ignore()
@@ -175,10 +175,10 @@ export async function recordAbsentReplica(trx: Trx, content: Content, at: Date):
 /** All copies of contents belong to the use of the run number that these count for now; its lock is held. */
 async function keepTogether(trx: Trx, { run, ...content }: Content): Promise<void> {
   const copies = await replicasOfContent(trx, content)
-  const elsewhere = new Set(copies.map((copy) => copy.run_id).filter((id) => id !== run.id))
+  const elsewhere = new Set(copies.map((copy) => copy.runId).filter((id) => id !== run.id))
   if (elsewhere.size === 0) return
   const ids = copies.map((copy) => copy.id)
-  await trx.updateTable('replicas').set({ run_id: run.id }).where('id', 'in', ids).execute()
+  await trx.updateTable('replicas').set({ runId: run.id }).where('id', 'in', ids).execute()
   for (const former of elsewhere) await refreshStorage(trx, former)
 }
 
@@ -191,9 +191,9 @@ export async function replaceCloudReplicas(
 ): Promise<void> {
   await trx
     .updateTable('replicas')
-    .set({ state: 'replaced', lease_owner: null, lease_until: null, updated_at: at })
+    .set({ state: 'replaced', leaseOwner: null, leaseUntil: null, updatedAt: at })
     .where('bucket', '=', object.bucket)
-    .where('object_key', '=', object.key)
+    .where('objectKey', '=', object.key)
     .where('kind', '=', 'cloud')
     .where('state', 'not in', ['replaced', 'deleted'])
     .$if(sha256 !== null, (query) => query.where('sha256', '!=', sha256 as string))
@@ -236,8 +236,8 @@ export const lockRun = (trx: Trx, runId: number) =>
 /**
  * Locks the run that a copy belongs to now, which need not be that of when it was claimed. @returns its id.
  */
-export const lockRunOfReplica = (trx: Trx, replica: Pick<Replica, 'id' | 'run_id'>): Promise<number> =>
-  lockRunNow(trx, replica.run_id, trx.selectFrom('replicas').select('run_id').where('id', '=', replica.id))
+export const lockRunOfReplica = (trx: Trx, replica: Pick<Replica, 'id' | 'runId'>): Promise<number> =>
+  lockRunNow(trx, replica.runId, trx.selectFrom('replicas').select('runId').where('id', '=', replica.id))
 
 /**
  * Locks the run that contents, whether the store holds them or not, count for now. @returns the contents of
@@ -249,12 +249,12 @@ export async function lockRunOfContent(trx: Trx, content: Content): Promise<Cont
     trx,
     run.id,
     trx
-      .selectFrom('run_files')
-      .select('run_id')
+      .selectFrom('runFiles')
+      .select('runId')
       .where('bucket', '=', bucket)
-      .where('object_key', '=', key)
+      .where('objectKey', '=', key)
       .where('sha256', '=', sha256)
-      .orderBy('is_live', 'desc')
+      .orderBy('isLive', 'desc')
       .orderBy('id', 'desc')
       .limit(1),
   )
@@ -268,10 +268,10 @@ export async function lockRunOfContent(trx: Trx, content: Content): Promise<Cont
 async function lockRunNow(
   trx: Trx,
   runId: number,
-  query: { executeTakeFirst(): Promise<{ readonly run_id: number } | undefined> },
+  query: { executeTakeFirst(): Promise<{ readonly runId: number } | undefined> },
 ): Promise<number> {
   await lockRun(trx, runId)
-  const now = (await query.executeTakeFirst())?.run_id ?? runId
+  const now = (await query.executeTakeFirst())?.runId ?? runId
   return now === runId ? runId : await lockRunNow(trx, now, query)
 }
 
@@ -280,7 +280,7 @@ export const findReplica = async (executor: Executor, id: number): Promise<Repli
 
 /** All replicas of a run, by what they are copies of. */
 export const replicasOfRun = (executor: Executor, runId: number): Promise<readonly Replica[]> =>
-  executor.selectFrom('replicas').selectAll().where('run_id', '=', runId).orderBy('id').execute()
+  executor.selectFrom('replicas').selectAll().where('runId', '=', runId).orderBy('id').execute()
 
 /** All replicas of the same contents of an object. */
 export const replicasOfContent = (
@@ -291,7 +291,7 @@ export const replicasOfContent = (
     .selectFrom('replicas')
     .selectAll()
     .where('bucket', '=', content.bucket)
-    .where('object_key', '=', content.key)
+    .where('objectKey', '=', content.key)
     .where('sha256', '=', content.sha256)
     .orderBy('id')
     .execute()
@@ -300,7 +300,7 @@ export const replicasOfContent = (
 export async function storageOfRun(
   executor: Executor,
   runId: number,
-  files: readonly Pick<RunFile, 'bucket' | 'object_key' | 'sha256'>[],
+  files: readonly Pick<RunFile, 'bucket' | 'objectKey' | 'sha256'>[],
 ): Promise<StorageSummary> {
   return summarizeStorage(files, await replicasOfRun(executor, runId))
 }
@@ -309,24 +309,24 @@ export async function storageOfRun(
 export async function refreshStorage(trx: Trx, runId: number): Promise<void> {
   const run = await trx
     .selectFrom('runs')
-    .select(['tag', 'run_number', 'is_current', 'parameters'])
+    .select(['tag', 'runNumber', 'isCurrent', 'parameters'])
     .where('id', '=', runId)
     .forUpdate()
     .executeTakeFirst()
   if (run === undefined) return
   const files = await trx
-    .selectFrom('run_files')
-    .select(['bucket', 'object_key', 'sha256'])
-    .where('run_id', '=', runId)
-    .where('is_live', '=', 1)
+    .selectFrom('runFiles')
+    .select(['bucket', 'objectKey', 'sha256'])
+    .where('runId', '=', runId)
+    .where('isLive', '=', true)
     .execute()
   const storage = await storageOfRun(trx, runId, files)
   await trx.updateTable('runs').set(storage).where('id', '=', runId).execute()
   // The Runlog has the use of a number that is shown.
-  if (run.is_current === 1)
+  if (run.isCurrent)
     await writeRunlogStorage(trx, {
       tag: run.tag,
-      runNumber: run.run_number,
+      runNumber: run.runNumber,
       parameters: run.parameters,
       storage,
     })
@@ -334,12 +334,12 @@ export async function refreshStorage(trx: Trx, runId: number): Promise<void> {
 
 /** Those of the contents of a file, of all copies of its run. */
 export const copiesOfFile = (
-  file: Pick<RunFile, 'bucket' | 'object_key' | 'sha256'>,
+  file: Pick<RunFile, 'bucket' | 'objectKey' | 'sha256'>,
   replicas: readonly Replica[],
 ): readonly Replica[] =>
   replicas.filter(
     (replica) =>
       replica.bucket === file.bucket &&
-      replica.object_key === file.object_key &&
+      replica.objectKey === file.objectKey &&
       replica.sha256 === file.sha256,
   )

@@ -66,7 +66,9 @@ export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry):
   const names = sql.join(columns.map((column) => sql.ref(column)))
   const values = sql.join(Object.values(row))
   const updates = sql.join(columns.map((column) => sql`${sql.ref(column)} = VALUES(${sql.ref(column)})`))
-  await sql`INSERT INTO Runlog (${names}) VALUES (${values}) ON DUPLICATE KEY UPDATE ${updates}`.execute(trx)
+  await sql`INSERT INTO Runlog (${names}) VALUES (${values}) ON DUPLICATE KEY UPDATE ${updates}`.execute(
+    trx.withoutPlugins(),
+  )
 }
 
 /** The statuses of the copies alone. */

@@ -42,13 +42,13 @@ export async function lockRunOf(
   at: Date,
 ): Promise<LockedRun> {
   const uses = await lockUses(trx, run)
-  const exact = uses.find((use) => use.started_epoch === file.startedEpoch)
+  const exact = uses.find((use) => use.startedEpoch === file.startedEpoch)
   if (exact !== undefined) return { ...run, use: exact, uses }
   if (file.startedEpoch === 0) {
-    const current = uses.find((use) => use.is_current === 1)
+    const current = uses.find((use) => use.isCurrent)
     if (current !== undefined) return { ...run, use: current, uses }
   }
-  const unknown = uses.find((use) => use.started_epoch === 0)
+  const unknown = uses.find((use) => use.startedEpoch === 0)
   if (
     unknown !== undefined &&
     ((await onlyHolds(trx, unknown.id, file)) ||
@@ -56,39 +56,39 @@ export async function lockRunOf(
   ) {
     await trx
       .updateTable('runs')
-      .set({ started_epoch: file.startedEpoch })
+      .set({ startedEpoch: file.startedEpoch })
       .where('id', '=', unknown.id)
       .execute()
-    const taken = { ...unknown, started_epoch: file.startedEpoch }
+    const taken = { ...unknown, startedEpoch: file.startedEpoch }
     return { ...run, use: taken, uses: uses.map((use) => (use.id === taken.id ? taken : use)) }
   }
   const row = {
     tag: run.tag,
-    run_number: run.runNumber,
-    started_epoch: file.startedEpoch,
+    runNumber: run.runNumber,
+    startedEpoch: file.startedEpoch,
     integrity: 'unstated' as const,
     parameters: '{}',
-    catalogued_at: at,
-    updated_at: at,
+    cataloguedAt: at,
+    updatedAt: at,
   }
   await trx.insertInto('runs').ignore().values(row).execute()
   // Looked at again, not taken for made: another transaction may have made the same use at this moment, or
   // another one.
   const now = await lockUses(trx, run)
-  const made = now.find((use) => use.started_epoch === file.startedEpoch)
+  const made = now.find((use) => use.startedEpoch === file.startedEpoch)
   if (made === undefined) throw new Error('a run vanished while it was locked')
   return { ...run, use: made, uses: now }
 }
 
 /** The same for the run that a catalogued file belongs to. */
 export async function lockRunOfFile(trx: Trx, file: RunFile): Promise<LockedRun> {
-  const { tag, run_number: runNumber } = await trx
+  const { tag, runNumber } = await trx
     .selectFrom('runs')
-    .select(['tag', 'run_number'])
-    .where('id', '=', file.run_id)
+    .select(['tag', 'runNumber'])
+    .where('id', '=', file.runId)
     .executeTakeFirstOrThrow()
   const uses = await lockUses(trx, { tag, runNumber })
-  const use = uses.find((candidate) => candidate.id === file.run_id)
+  const use = uses.find((candidate) => candidate.id === file.runId)
   if (use === undefined) throw new Error(`run ${runNumber} of ${tag} vanished while it was locked`)
   return { tag, runNumber, use, uses }
 }
@@ -98,7 +98,7 @@ const lockUses = (trx: Trx, run: RunKey) =>
     .selectFrom('runs')
     .selectAll()
     .where('tag', '=', run.tag)
-    .where('run_number', '=', run.runNumber)
+    .where('runNumber', '=', run.runNumber)
     .orderBy('id')
     .forUpdate()
     .execute()
@@ -107,10 +107,10 @@ const lockUses = (trx: Trx, run: RunKey) =>
 async function lacksSubrun(trx: Trx, runId: number, subrun: number | null): Promise<boolean> {
   if (subrun === null) return false
   const files = await trx
-    .selectFrom('run_files')
+    .selectFrom('runFiles')
     .select('subrun')
-    .where('run_id', '=', runId)
-    .where('is_live', '=', 1)
+    .where('runId', '=', runId)
+    .where('isLive', '=', true)
     .execute()
   return files.every((file) => file.subrun !== null && file.subrun !== subrun)
 }
@@ -121,10 +121,10 @@ async function onlyHolds(
   file: { readonly bucket: string; readonly key: string },
 ): Promise<boolean> {
   const others = await trx
-    .selectFrom('run_files')
+    .selectFrom('runFiles')
     .select('id')
-    .where('run_id', '=', runId)
-    .where((where) => where.or([where('bucket', '!=', file.bucket), where('object_key', '!=', file.key)]))
+    .where('runId', '=', runId)
+    .where((where) => where.or([where('bucket', '!=', file.bucket), where('objectKey', '!=', file.key)]))
     .limit(1)
     .execute()
   return others.length === 0
@@ -140,17 +140,21 @@ export async function findLiveFile(
   lock = false,
 ): Promise<RunFile | null> {
   const query = executor
-    .selectFrom('run_files')
+    .selectFrom('runFiles')
     .selectAll()
     .where('bucket', '=', object.bucket)
-    .where('object_key', '=', object.key)
-    .where('is_live', '=', 1)
+    .where('objectKey', '=', object.key)
+    .where('isLive', '=', true)
   return (await (lock ? query.forUpdate() : query).executeTakeFirst()) ?? null
 }
 
 /** The store no longer holds this version: the row stays as history. */
 export async function supersedeFile(trx: Trx, fileId: number, at: Date): Promise<void> {
-  await trx.updateTable('run_files').set({ is_live: 0, superseded_at: at }).where('id', '=', fileId).execute()
+  await trx
+    .updateTable('runFiles')
+    .set({ isLive: false, supersededAt: at })
+    .where('id', '=', fileId)
+    .execute()
 }
 
 export interface HistoryLine {
@@ -161,13 +165,13 @@ export interface HistoryLine {
 
 export async function addHistory(trx: Trx, lines: readonly HistoryLine[], at: Date): Promise<void> {
   await trx
-    .insertInto('run_history')
-    .values(lines.map(({ runId, what, detail }) => ({ run_id: runId, at, what, detail })))
+    .insertInto('runHistory')
+    .values(lines.map(({ runId, what, detail }) => ({ runId: runId, at, what, detail })))
     .execute()
 }
 
 const liveFiles = (trx: Trx, runId: number): Promise<RunFile[]> =>
-  trx.selectFrom('run_files').selectAll().where('run_id', '=', runId).where('is_live', '=', 1).execute()
+  trx.selectFrom('runFiles').selectAll().where('runId', '=', runId).where('isLive', '=', true).execute()
 
 export interface RefreshedRun {
   readonly summary: RunSummary
@@ -192,26 +196,26 @@ export async function refreshRun(
     summary === null ? (options.problem ?? 'no file of this run is in the store any more') : summary.problem
   const storage = await storageOfRun(trx, run.use.id, files)
   const values = {
-    ...(summary === null ? { complete: 0, file_count: 0 } : valuesOf(summary)),
+    ...(summary === null ? { complete: false, fileCount: 0 } : valuesOf(summary)),
     ...storage,
     problem,
-    updated_at: options.at,
+    updatedAt: options.at,
   }
   const fileCount = summary?.fileCount ?? 0
   const current = electCurrentUse(
-    run.uses.map((use) => (use.id === run.use.id ? { ...use, file_count: fileCount } : use)),
+    run.uses.map((use) => (use.id === run.use.id ? { ...use, fileCount: fileCount } : use)),
   )
   await trx
     .updateTable('runs')
-    .set({ ...values, is_current: Number(current.id === run.use.id) })
+    .set({ ...values, isCurrent: current.id === run.use.id })
     .where('id', '=', run.use.id)
     .execute()
-  const before = run.uses.find((use) => use.is_current === 1)
+  const before = run.uses.find((use) => use.isCurrent)
   for (const use of [before, current]) {
     if (use === undefined || use.id === run.use.id || before?.id === current.id) continue
     await trx
       .updateTable('runs')
-      .set({ is_current: Number(use.id === current.id) })
+      .set({ isCurrent: use.id === current.id })
       .where('id', '=', use.id)
       .execute()
   }
@@ -234,9 +238,9 @@ export async function refreshRun(
 
 /** The use of the number that is shown: the latest begun that still has a file, else the latest begun. */
 function electCurrentUse(uses: readonly Run[]): Run {
-  const alive = uses.filter((use) => use.file_count > 0)
+  const alive = uses.filter((use) => use.fileCount > 0)
   const [current] = (alive.length > 0 ? alive : uses).toSorted(
-    (a, b) => b.started_epoch - a.started_epoch || b.id - a.id,
+    (a, b) => b.startedEpoch - a.startedEpoch || b.id - a.id,
   )
   if (current === undefined) throw new Error('a run number without a use')
   return current
@@ -257,39 +261,39 @@ async function showOtherUse(trx: Trx, run: RunKey, use: Run): Promise<void> {
 function valuesOf(summary: RunSummary) {
   const { pedestal_run: pedestal, run_description: description } = summary.parameters
   return {
-    complete: Number(summary.complete),
+    complete: summary.complete,
     integrity: summary.integrity,
-    file_count: summary.fileCount,
-    size_bytes: summary.sizeBytes,
-    event_count: summary.eventCount,
-    first_event_at: summary.firstEventAt,
-    last_event_at: summary.lastEventAt,
-    started_at: dateOf(summary.startedEpoch),
-    stopped_at: dateOf(summary.stoppedEpoch),
-    pedestal: typeof pedestal === 'number' ? pedestal : null,
+    fileCount: summary.fileCount,
+    sizeBytes: summary.sizeBytes,
+    eventCount: summary.eventCount,
+    firstEventAt: summary.firstEventAt,
+    lastEventAt: summary.lastEventAt,
+    startedAt: dateOf(summary.startedEpoch),
+    stoppedAt: dateOf(summary.stoppedEpoch),
+    pedestal: typeof pedestal === 'number' ? pedestal !== 0 : null,
     description: typeof description === 'string' ? description : null,
     parameters: JSON.stringify(summary.parameters),
   }
 }
 
 /** The same key may stand in several raw buckets. */
-const nameOf = (file: Selectable<RunFilesTable>) => `${file.bucket}/${file.object_key}`
+const nameOf = (file: Selectable<RunFilesTable>) => `${file.bucket}/${file.objectKey}`
 
 function summaryOf(file: Selectable<RunFilesTable>): FileSummary {
   return {
     key: nameOf(file),
     subrun: file.subrun,
-    lastModified: file.last_modified,
-    sizeBytes: file.size_bytes,
+    lastModified: file.lastModified,
+    sizeBytes: file.sizeBytes,
     md5: file.md5,
     integrity: file.integrity,
-    complete: file.complete === 1,
+    complete: file.complete,
     problem: file.problem,
-    eventCount: file.event_count,
-    firstEventAt: file.first_event_at,
-    lastEventAt: file.last_event_at,
-    startedEpoch: file.started_epoch,
-    stoppedEpoch: file.stopped_epoch,
+    eventCount: file.eventCount,
+    firstEventAt: file.firstEventAt,
+    lastEventAt: file.lastEventAt,
+    startedEpoch: file.startedEpoch,
+    stoppedEpoch: file.stoppedEpoch,
     parameters: file.parameters,
   }
 }

@@ -36,47 +36,47 @@ export interface ReplicasTable {
   id: Generated<number>
   /** SHA-256 of kind, endpoint, object and contents: see `replicaIdentity`. */
   identity: Buffer
-  run_id: number
+  runId: number
   tag: string
-  run_number: number
+  runNumber: number
   /** The object whose contents these are. */
   bucket: string
-  object_key: string
+  objectKey: string
   kind: ReplicaKind
   endpoint: string
   /** Without credentials. */
   url: string
   /** Below the endpoint's root. */
   name: string
-  size_bytes: number
+  sizeBytes: number
   md5: string
   adler32: string
   sha256: string
   state: ReplicaState
   priority: Defaulted<'live' | 'backlog'>
-  requested_at: Date
-  requested_by: string
-  started_at: Optional<Date>
+  requestedAt: Date
+  requestedBy: string
+  startedAt: Optional<Date>
   /** When the bytes were first there. */
-  stored_at: Optional<Date>
+  storedAt: Optional<Date>
   /** When its checksum was last compared and agreed. */
-  verified_at: Optional<Date>
-  verified_by: Optional<string>
+  verifiedAt: Optional<Date>
+  verifiedBy: Optional<string>
   /** When it was last looked at, whatever was seen. */
-  checked_at: Optional<Date>
+  checkedAt: Optional<Date>
   /** Recall: until when it stays. */
-  expires_at: Optional<Date>
-  deleted_at: Optional<Date>
-  updated_at: Date
+  expiresAt: Optional<Date>
+  deletedAt: Optional<Date>
+  updatedAt: Date
   /** Job or rule at a service. */
   reference: Optional<string>
   /** Counts the jobs asked of a service; a new one is asked only after the one before ended in vain. */
   generation: Defaulted<number>
   attempts: Defaulted<number>
-  next_attempt_at: Optional<Date>
-  last_error: Optional<string>
-  lease_owner: Optional<string>
-  lease_until: Optional<Date>
+  nextAttemptAt: Optional<Date>
+  lastError: Optional<string>
+  leaseOwner: Optional<string>
+  leaseUntil: Optional<Date>
 }
 
 /**
@@ -84,25 +84,25 @@ export interface ReplicasTable {
  */
 export interface TombstonesTable {
   id: Generated<number>
-  replica_id: number
-  run_id: number
+  replicaId: number
+  runId: number
   bucket: string
-  object_key: string
+  objectKey: string
   url: string
   etag: Optional<string>
-  version_id: Optional<string>
-  size_bytes: number
+  versionId: Optional<string>
+  sizeBytes: number
   sha256: string
   reason: string
   /** The copy that was verified in the call that deleted. */
-  survivor_id: number
-  survivor_url: string
-  survivor_verified_by: string
-  survivor_verified_at: Date
-  written_by: string
-  written_at: Date
+  survivorId: number
+  survivorUrl: string
+  survivorVerifiedBy: string
+  survivorVerifiedAt: Date
+  writtenBy: string
+  writtenAt: Date
   state: 'intended' | 'deleted' | 'withdrawn'
-  ended_at: Optional<Date>
+  endedAt: Optional<Date>
   note: Optional<string>
 }
 
@@ -110,18 +110,18 @@ export interface TombstonesTable {
 export interface TapeEndpointsTable {
   endpoint: string
   failures: Defaulted<number>
-  paused_until: Optional<Date>
-  failing_since: Optional<Date>
-  last_error: Optional<string>
-  last_success_at: Optional<Date>
+  pausedUntil: Optional<Date>
+  failingSince: Optional<Date>
+  lastError: Optional<string>
+  lastSuccessAt: Optional<Date>
 }
 
 /** Single events of the buffer that were looked at. */
 export interface SeenEventsTable {
   bucket: string
-  object_key: string
+  objectKey: string
   etag: string
-  seen_at: Date
+  seenAt: Date
 }
 
 /** What is at an endpoint and unknown to the catalogue. */
@@ -129,10 +129,10 @@ export interface DarkObjectsTable {
   identity: Buffer
   endpoint: string
   name: string
-  size_bytes: number
-  first_seen_at: Date
-  last_seen_at: Date
-  resolved_at: Optional<Date>
+  sizeBytes: number
+  firstSeenAt: Date
+  lastSeenAt: Date
+  resolvedAt: Optional<Date>
 }
 
 export type Replica = Selectable<ReplicasTable>

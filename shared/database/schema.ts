@@ -30,13 +30,13 @@ export interface ArrivalsTable {
   /** SHA-256 of bucket, key and version (version id, else ETag): the row's true key, of fixed size. */
   identity: Buffer
   bucket: string
-  object_key: string
-  version_id: string | null
+  objectKey: string
+  versionId: string | null
   etag: string
-  size_bytes: number | null
-  last_modified: Date | null
-  event_name: string
-  event_time: Date | null
+  sizeBytes: number | null
+  lastModified: Date | null
+  eventName: string
+  eventTime: Date | null
   sequencer: string | null
   source: string
   state: ArrivalState
@@ -44,12 +44,12 @@ export interface ArrivalsTable {
   /** Why it is invalid or failed, or what the last error was. */
   reason: string | null
   attempts: Defaulted<number>
-  lease_owner: string | null
-  lease_until: Date | null
-  received_at: Date
+  leaseOwner: string | null
+  leaseUntil: Date | null
+  receivedAt: Date
   /** When a message about it was last put into the queue, as far as is known. */
-  announced_at: Date
-  finished_at: Date | null
+  announcedAt: Date
+  finishedAt: Date | null
 }
 
 export type ArrivalState = 'received' | 'processing' | 'done' | 'invalid' | 'failed'
@@ -60,22 +60,22 @@ export type ArrivalOutcome = 'catalogued' | 'superseded' | 'gone'
 export interface RunsTable {
   id: Generated<number>
   tag: string
-  run_number: number
+  runNumber: number
   /** Begin of run by the ODB, Unix seconds; 0 when unknown. Tells one use of a number from the next. */
-  started_epoch: number
-  /** 1 for the use of the number that the run pages and the Runlog show. */
-  is_current: Defaulted<number>
-  complete: Defaulted<number>
+  startedEpoch: number
+  /** True for the use of the number that the run pages and the Runlog show. */
+  isCurrent: Defaulted<boolean>
+  complete: Defaulted<boolean>
   problem: string | null
   integrity: Integrity
-  file_count: Defaulted<number>
-  size_bytes: Defaulted<number>
-  event_count: Defaulted<number>
-  first_event_at: Date | null
-  last_event_at: Date | null
-  started_at: Date | null
-  stopped_at: Date | null
-  pedestal: number | null
+  fileCount: Defaulted<number>
+  sizeBytes: Defaulted<number>
+  eventCount: Defaulted<number>
+  firstEventAt: Date | null
+  lastEventAt: Date | null
+  startedAt: Date | null
+  stoppedAt: Date | null
+  pedestal: boolean | null
   description: string | null
   /** Run parameters by Runlog column. */
   parameters: Json<Parameters>
@@ -86,8 +86,8 @@ export interface RunsTable {
   cloud: Defaulted<StorageSummary['cloud']>
   tape: Defaulted<StorageSummary['tape']>
   local: StorageSummary['local']
-  catalogued_at: Date
-  updated_at: Date
+  cataloguedAt: Date
+  updatedAt: Date
 }
 
 /**
@@ -99,47 +99,47 @@ export type Integrity = 'verified' | 'unstated' | 'mismatch'
 /** One version of one file of a run. */
 export interface RunFilesTable {
   id: Generated<number>
-  run_id: number
+  runId: number
   bucket: string
-  object_key: string
-  version_id: string | null
+  objectKey: string
+  versionId: string | null
   etag: string
-  last_modified: Date
+  lastModified: Date
   subrun: number | null
   compression: string
-  size_bytes: number
-  uncompressed_bytes: number
+  sizeBytes: number
+  uncompressedBytes: number
   md5: string
   sha256: string
   adler32: string
   crc64nvme: string | null
   integrity: Integrity
   /** Who stated which digest, and whether it agreed. */
-  digests_compared: Json<readonly DigestComparison[]>
-  complete: number
-  problem_code: string | null
+  digestsCompared: Json<readonly DigestComparison[]>
+  complete: boolean
+  problemCode: string | null
   problem: string | null
-  problem_offset: number | null
+  problemOffset: number | null
   warnings: Json<readonly StoredFinding[]>
-  event_count: number
+  eventCount: number
   /** Event id → data events. */
-  events_by_id: Json<Readonly<Record<string, number>>>
+  eventsById: Json<Readonly<Record<string, number>>>
   /** Event id → serial numbers missing; only ids that miss some. */
-  serial_gaps: Json<Readonly<Record<string, number>>>
+  serialGaps: Json<Readonly<Record<string, number>>>
   /** Bank name → count and bytes. */
   banks: Json<Readonly<Record<string, BankStatistics>>>
-  internal_events: Json<Readonly<Record<string, number>>>
-  first_event_at: Date | null
-  last_event_at: Date | null
-  started_epoch: number
-  stopped_epoch: number | null
+  internalEvents: Json<Readonly<Record<string, number>>>
+  firstEventAt: Date | null
+  lastEventAt: Date | null
+  startedEpoch: number
+  stoppedEpoch: number | null
   camera: Json<CameraShape | null>
   digitizers: Json<readonly DigitizerBoard[] | null>
   parameters: Json<Parameters>
-  /** 1 while this version is what the store holds under the key, as far as is known. */
-  is_live: number
-  superseded_at: Date | null
-  catalogued_at: Date
+  /** True while this version is what the store holds under the key, as far as is known. */
+  isLive: boolean
+  supersededAt: Date | null
+  cataloguedAt: Date
 }
 
 export interface DigestComparison {
@@ -152,7 +152,7 @@ export interface DigestComparison {
 /** What happened to a run, for people: one line an occurrence. */
 export interface RunHistoryTable {
   id: Generated<number>
-  run_id: number
+  runId: number
   at: Date
   what: string
   detail: string
@@ -167,15 +167,15 @@ export interface OutboxTable {
   name: string
   queue: string
   body: string
-  run_id: number | null
-  created_at: Date
-  sent_at: Date | null
+  runId: number | null
+  createdAt: Date
+  sentAt: Date | null
 }
 
 /** Notifications nobody could understand, kept for a human. */
 export interface ParkedNotificationsTable {
   id: Generated<number>
-  received_at: Date
+  receivedAt: Date
   reason: string
   body: string
   /** SHA-256 of the body: a store that repeats the same nonsense fills one row. */
@@ -187,10 +187,10 @@ export interface ParkedNotificationsTable {
 export interface ReconciliationsTable {
   bucket: string
   prefix: string
-  start_after: string | null
-  started_at: Date
-  updated_at: Date
-  finished_at: Date | null
+  startAfter: string | null
+  startedAt: Date
+  updatedAt: Date
+  finishedAt: Date | null
   listed: number
   enqueued: number
 }
@@ -198,16 +198,16 @@ export interface ReconciliationsTable {
 export interface Schema {
   arrivals: ArrivalsTable
   runs: RunsTable
-  run_files: RunFilesTable
-  run_history: RunHistoryTable
+  runFiles: RunFilesTable
+  runHistory: RunHistoryTable
   outbox: OutboxTable
-  parked_notifications: ParkedNotificationsTable
+  parkedNotifications: ParkedNotificationsTable
   reconciliations: ReconciliationsTable
   replicas: ReplicasTable
   tombstones: TombstonesTable
-  tape_endpoints: TapeEndpointsTable
-  seen_events: SeenEventsTable
-  dark_objects: DarkObjectsTable
+  tapeEndpoints: TapeEndpointsTable
+  seenEvents: SeenEventsTable
+  darkObjects: DarkObjectsTable
 }
 
 export type Arrival = Selectable<ArrivalsTable>

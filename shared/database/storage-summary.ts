@@ -20,7 +20,7 @@ const NOWHERE: StorageSummary = { cloud: 'absent', tape: 'none', local: null }
 /** Verified copies: those that count. `deleting` is not among them. */
 export const VERIFIED_STATES: readonly ReplicaState[] = ['present', 'on-media']
 
-type Content = Pick<Replica, 'bucket' | 'object_key' | 'sha256'>
+type Content = Pick<Replica, 'bucket' | 'objectKey' | 'sha256'>
 
 /**
  * @param files the contents that count for the run; @param replicas all replicas of the run, whatever their
@@ -28,7 +28,7 @@ type Content = Pick<Replica, 'bucket' | 'object_key' | 'sha256'>
  */
 export function summarizeStorage(
   files: readonly Content[],
-  replicas: readonly Pick<Replica, 'bucket' | 'object_key' | 'sha256' | 'kind' | 'state'>[],
+  replicas: readonly Pick<Replica, 'bucket' | 'objectKey' | 'sha256' | 'kind' | 'state'>[],
 ): StorageSummary {
   if (files.length === 0) return NOWHERE
   const byContent = Map.groupBy(replicas, contentOf)
@@ -55,7 +55,7 @@ export function summarizeStorage(
   }
 }
 
-const contentOf = ({ bucket, object_key, sha256 }: Content) => `${bucket}/${object_key}\0${sha256}`
+const contentOf = ({ bucket, objectKey, sha256 }: Content) => `${bucket}/${objectKey}\0${sha256}`
 
 function cloudOf(states: readonly ReplicaState[]): 'absent' | 'present' | 'suspicious' | 'deleted' {
   // One that is being deleted is there until it is not.

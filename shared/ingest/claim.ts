@@ -56,7 +56,7 @@ async function isDeadly(
   object: ObjectDescription,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const leaseOver = (arrival.lease_until?.getTime() ?? 0) < context.now().getTime()
+  const leaseOver = (arrival.leaseUntil?.getTime() ?? 0) < context.now().getTime()
   if (arrival.state !== 'processing' || arrival.attempts < MAX_ATTEMPTS || !leaseOver) return false
   const reason = `its reader died ${arrival.attempts} times`
   const given = { arrivalId: arrival.id, attempts: arrival.attempts, reason, run, object }
@@ -76,7 +76,7 @@ function isStoredAgain(arrival: Arrival, live: LiveVersion | null, object: Objec
   if (arrival.state !== 'invalid') return false
   return (
     (live !== null && live.etag !== object.etag) ||
-    (arrival.last_modified?.getTime() ?? 0) < object.lastModified.getTime()
+    (arrival.lastModified?.getTime() ?? 0) < object.lastModified.getTime()
   )
 }
 
@@ -94,7 +94,7 @@ async function waitForOther(
     const arrival = await findArrival(context.database, object)
     if (arrival?.state === 'done') return 'unchanged'
     if (arrival?.state === 'invalid') return 'invalid'
-    const leaseOver = (arrival?.lease_until?.getTime() ?? 0) < context.now().getTime()
+    const leaseOver = (arrival?.leaseUntil?.getTime() ?? 0) < context.now().getTime()
     if (arrival?.state !== 'processing' || leaseOver) return 'look-again'
   }
   throw new ConflictError(`${object.key} is being worked on`)

@@ -111,13 +111,13 @@ async function announcePart(
   await context.queues.send('runs', messages, signal)
   await context.database
     .updateTable('arrivals')
-    .set({ announced_at: now })
+    .set({ announcedAt: now })
     .where((where) =>
       where.or(
         objects.map((object) =>
           where.and([
             where('bucket', '=', object.bucket),
-            where('object_key', '=', object.key),
+            where('objectKey', '=', object.key),
             where('etag', '=', object.etag),
           ]),
         ),
@@ -139,30 +139,30 @@ async function missingOf(
       .selectFrom('arrivals')
       .selectAll()
       .where('bucket', '=', first.bucket)
-      .where('object_key', 'in', keys)
+      .where('objectKey', 'in', keys)
       .execute(),
     context.database
-      .selectFrom('run_files')
+      .selectFrom('runFiles')
       .leftJoin('replicas', (join) =>
         join
-          .onRef('replicas.bucket', '=', 'run_files.bucket')
-          .onRef('replicas.object_key', '=', 'run_files.object_key')
-          .onRef('replicas.sha256', '=', 'run_files.sha256')
+          .onRef('replicas.bucket', '=', 'runFiles.bucket')
+          .onRef('replicas.objectKey', '=', 'runFiles.objectKey')
+          .onRef('replicas.sha256', '=', 'runFiles.sha256')
           .on('replicas.kind', '=', 'cloud'),
       )
-      .select(['run_files.object_key', 'run_files.etag', 'replicas.state'])
-      .where('run_files.bucket', '=', first.bucket)
-      .where('run_files.object_key', 'in', keys)
-      .where('is_live', '=', 1)
+      .select(['runFiles.objectKey', 'runFiles.etag', 'replicas.state'])
+      .where('runFiles.bucket', '=', first.bucket)
+      .where('runFiles.objectKey', 'in', keys)
+      .where('isLive', '=', true)
       .execute(),
   ])
   const now = context.now().getTime()
   const inStore = live.filter((file) => file.state !== 'deleted' && file.state !== 'missing')
-  const liveEtag = new Map(inStore.map((file) => [file.object_key, file.etag]))
+  const liveEtag = new Map(inStore.map((file) => [file.objectKey, file.etag]))
   return objects.filter((object) => {
     if (object.lastModified.getTime() > now - graceSeconds * 1000) return false
     const known = arrivals.filter(
-      (arrival) => arrival.object_key === object.key && arrival.etag === object.etag,
+      (arrival) => arrival.objectKey === object.key && arrival.etag === object.etag,
     )
     return (
       known.length === 0 || known.every((arrival) => wantsAnnouncing(arrival, liveEtag.get(object.key), now))
@@ -175,7 +175,7 @@ async function missingOf(
  * knows of none.
  */
 function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: number): boolean {
-  const announcedLongAgo = arrival.announced_at.getTime() < now - LOST_MESSAGE_MS
+  const announcedLongAgo = arrival.announcedAt.getTime() < now - LOST_MESSAGE_MS
   switch (arrival.state) {
     case 'done':
       // Read before, but the catalogue shows another version, or none in the store: this one was put back, or
@@ -189,13 +189,13 @@ function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: nu
       // Its own message brings it back; one whose readers keep dying is left to the hourly pace, and then to
       // people.
       return (
-        (arrival.lease_until?.getTime() ?? 0) < now &&
+        (arrival.leaseUntil?.getTime() ?? 0) < now &&
         (arrival.attempts < MAX_ATTEMPTS || (announcedLongAgo && arrival.attempts < FAILED_RETRY_ATTEMPTS))
       )
     case 'failed':
       return (
         arrival.outcome === 'gone' ||
-        ((arrival.finished_at?.getTime() ?? 0) < now - FAILED_RETRY_MS &&
+        ((arrival.finishedAt?.getTime() ?? 0) < now - FAILED_RETRY_MS &&
           announcedLongAgo &&
           arrival.attempts < FAILED_RETRY_ATTEMPTS)
       )
@@ -205,12 +205,12 @@ function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: nu
 async function resumePoint(context: StorageContext, options: ReconcileOptions): Promise<string | null> {
   const row = await context.database
     .selectFrom('reconciliations')
-    .select('start_after')
+    .select('startAfter')
     .where('bucket', '=', options.bucket)
     .where('prefix', '=', options.prefix)
-    .where('finished_at', 'is', null)
+    .where('finishedAt', 'is', null)
     .executeTakeFirst()
-  return row?.start_after ?? null
+  return row?.startAfter ?? null
 }
 
 async function savePlace(
@@ -222,15 +222,15 @@ async function savePlace(
 ): Promise<void> {
   const now = context.now()
   const place = {
-    start_after: startAfter,
-    updated_at: now,
-    finished_at: progress.finished ? now : null,
+    startAfter: startAfter,
+    updatedAt: now,
+    finishedAt: progress.finished ? now : null,
     listed: progress.listed,
     enqueued: progress.announced,
   }
   await context.database
     .insertInto('reconciliations')
-    .values({ bucket: options.bucket, prefix: options.prefix, started_at: now, ...place })
-    .onDuplicateKeyUpdate(beginning ? { ...place, started_at: now } : place)
+    .values({ bucket: options.bucket, prefix: options.prefix, startedAt: now, ...place })
+    .onDuplicateKeyUpdate(beginning ? { ...place, startedAt: now } : place)
     .execute()
 }

@@ -29,14 +29,14 @@ export async function recentAlerts(
 ): Promise<readonly Alert[]> {
   const rows = await database
     .selectFrom('outbox')
-    .select(['id', 'created_at as at', 'body'])
+    .select(['id', 'createdAt as at', 'body'])
     .where(
       'id',
       '>',
       sql<number>`(SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) - ${LOOKED_THROUGH} FROM outbox)`,
     )
     .where('queue', '=', 'alerts')
-    .where('created_at', '>=', since)
+    .where('createdAt', '>=', since)
     .$if(tags !== '*', (query) => query.where(sql<boolean>`JSON_VALUE(body, '$.tag') IN (${namesOf(tags)})`))
     .orderBy('id', 'desc')
     .limit(limit)

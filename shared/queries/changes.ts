@@ -43,16 +43,9 @@ export async function readChanges(
     lastId: () => last,
     async next() {
       const rows = await database
-        .selectFrom('run_history as line')
-        .innerJoin('runs', 'runs.id', 'line.run_id')
-        .select([
-          'line.id',
-          'line.at',
-          'runs.tag',
-          'runs.run_number as runNumber',
-          'line.what',
-          'line.detail',
-        ])
+        .selectFrom('runHistory as line')
+        .innerJoin('runs', 'runs.id', 'line.runId')
+        .select(['line.id', 'line.at', 'runs.tag', 'runs.runNumber as runNumber', 'line.what', 'line.detail'])
         .where('line.id', '>', last - LOOKED_AT_AGAIN)
         .orderBy('line.id')
         .limit(MOST_CHANGES)
@@ -68,7 +61,7 @@ export async function readChanges(
 
 async function newestId(database: Database): Promise<number> {
   const row = await database
-    .selectFrom('run_history')
+    .selectFrom('runHistory')
     .select((select) => select.fn.max('id').as('id'))
     .executeTakeFirst()
   return Number(row?.id ?? 0)
@@ -76,7 +69,7 @@ async function newestId(database: Database): Promise<number> {
 
 async function idsBetween(database: Database, after: number, to: number): Promise<readonly number[]> {
   const rows = await database
-    .selectFrom('run_history')
+    .selectFrom('runHistory')
     .select('id')
     .where('id', '>', after)
     .where('id', '<=', to)

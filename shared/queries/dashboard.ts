@@ -28,7 +28,7 @@ export async function storageByDay(
   const day = sql<string>`DATE_FORMAT(runs.started_at, '%Y-%m-%d')`
   const rows = await database
     .selectFrom('runs')
-    .innerJoin('run_files as f', (join) => join.onRef('f.run_id', '=', 'runs.id').on('f.is_live', '=', 1))
+    .innerJoin('runFiles as f', (join) => join.onRef('f.runId', '=', 'runs.id').on('f.isLive', '=', true))
     .select([
       'runs.tag',
       day.as('day'),
@@ -38,8 +38,8 @@ export async function storageByDay(
       sql<number>`SUM(IF(${hasCopy('cloud', 'present')}, f.size_bytes, 0))`.as('cloudBytes'),
       sql<number>`SUM(IF(${hasCopy('tape', 'on-media')}, f.size_bytes, 0))`.as('tapeBytes'),
     ])
-    .where('runs.is_current', '=', 1)
-    .where('runs.started_at', '>=', since)
+    .where('runs.isCurrent', '=', true)
+    .where('runs.startedAt', '>=', since)
     .$if(tags !== '*', (query) =>
       query.where('runs.tag', 'in', tags.length === 0 ? [''] : (tags as readonly string[])),
     )
@@ -79,7 +79,7 @@ export async function runsByPlace(database: Database): Promise<readonly RunsByPl
       sql<number>`COUNT(*)`.as('runs'),
       sql<number>`SUM(size_bytes)`.as('sizeBytes'),
     ])
-    .where('is_current', '=', 1)
+    .where('isCurrent', '=', true)
     .groupBy(['tag', 'tape', 'cloud'])
     .execute()
   return rows.map((row) => ({ ...row, runs: Number(row.runs), sizeBytes: Number(row.sizeBytes) }))

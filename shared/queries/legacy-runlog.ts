@@ -107,7 +107,7 @@ async function readRows(
   const texts = sql.join(columns.map((column) => sql`CAST(${sql.id(column)} AS CHAR) AS ${sql.id(column)}`))
   const { rows } = await sql<Readonly<Record<string, string | null>>>`SELECT ${texts} FROM ${sql.table(name)}
     WHERE tag = ${tag} AND run_number >= ${from} AND run_number < ${before} ORDER BY ${sql.table(name)}.run_number LIMIT ${limit}`.execute(
-    database,
+    database.withoutPlugins(),
   )
   return rows.map((row) => columns.map((column) => row[column] ?? null))
 }

@@ -5,15 +5,15 @@ export async function neighboursOf(
   database: Database,
   { tag, runNumber }: { readonly tag: string; readonly runNumber: number },
 ): Promise<{ readonly before: number | null; readonly after: number | null }> {
-  const current = database.selectFrom('runs').where('tag', '=', tag).where('is_current', '=', 1)
+  const current = database.selectFrom('runs').where('tag', '=', tag).where('isCurrent', '=', true)
   const [before, after] = await Promise.all([
     current
-      .select((select) => select.fn.max('run_number').as('number'))
-      .where('run_number', '<', runNumber)
+      .select((select) => select.fn.max('runNumber').as('number'))
+      .where('runNumber', '<', runNumber)
       .executeTakeFirst(),
     current
-      .select((select) => select.fn.min('run_number').as('number'))
-      .where('run_number', '>', runNumber)
+      .select((select) => select.fn.min('runNumber').as('number'))
+      .where('runNumber', '>', runNumber)
       .executeTakeFirst(),
   ])
   return { before: before?.number ?? null, after: after?.number ?? null }

@@ -44,13 +44,13 @@ export async function heardOfRun(
   return arrivals.map(
     ({
       bucket,
-      object_key: key,
+      objectKey: key,
       state,
       outcome,
       attempts,
       reason,
-      finished_at: finished,
-      received_at: received,
+      finishedAt: finished,
+      receivedAt: received,
     }) => {
       const number = numbers.get(`${bucket}/${key}`) ?? run.runNumber
       const cataloguedAs = number === run.runNumber ? null : number
@@ -66,13 +66,13 @@ async function numbersWithin(
 ): Promise<ReadonlyMap<string, number>> {
   if (objects.length === 0) return new Map()
   const rows = await database
-    .selectFrom('run_files')
-    .innerJoin('runs', 'runs.id', 'run_files.run_id')
-    .select(['bucket', 'object_key', 'run_number'])
-    .where('is_live', '=', 1)
-    .where((where) => where.or(objects.map(({ bucket, object_key }) => where.and({ bucket, object_key }))))
+    .selectFrom('runFiles')
+    .innerJoin('runs', 'runs.id', 'runFiles.runId')
+    .select(['bucket', 'objectKey', 'runNumber'])
+    .where('isLive', '=', true)
+    .where((where) => where.or(objects.map(({ bucket, objectKey }) => where.and({ bucket, objectKey }))))
     .execute()
-  return new Map(rows.map(({ bucket, object_key: key, run_number: number }) => [`${bucket}/${key}`, number]))
+  return new Map(rows.map(({ bucket, objectKey: key, runNumber: number }) => [`${bucket}/${key}`, number]))
 }
 
 /**

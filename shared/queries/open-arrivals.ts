@@ -46,9 +46,9 @@ async function waitingArrivals(database: Database): Promise<ReadonlyMap<string |
     (['received', 'processing'] as const).map((state) =>
       database
         .selectFrom('arrivals')
-        .select(['object_key', 'state', 'attempts', 'reason', 'received_at', 'announced_at'])
+        .select(['objectKey', 'state', 'attempts', 'reason', 'receivedAt', 'announcedAt'])
         .where('state', '=', state)
-        .orderBy('received_at')
+        .orderBy('receivedAt')
         .limit(MOST_ARRIVALS)
         .execute(),
     ),
@@ -70,8 +70,8 @@ interface Waits {
   readonly state: string
   readonly attempts: number
   readonly reason: string | null
-  readonly received_at: Date
-  readonly announced_at: Date
+  readonly receivedAt: Date
+  readonly announcedAt: Date
 }
 
 /**
@@ -79,13 +79,7 @@ interface Waits {
  * it has a reason without having been tried, or is read by now. One that waits in vain is announced again and
  * again, and waits since the first time.
  */
-function waitsSince({
-  state,
-  attempts,
-  reason,
-  received_at: received,
-  announced_at: announced,
-}: Waits): Date {
+function waitsSince({ state, attempts, reason, receivedAt: received, announcedAt: announced }: Waits): Date {
   const isAgain = state === 'processing' || (attempts === 0 && reason !== null)
   return isAgain ? announced : received
 }
@@ -94,12 +88,12 @@ const refusedArrivals = async (database: Database, since: Date) =>
   byTag(
     await database
       .selectFrom('arrivals')
-      .select('object_key')
+      .select('objectKey')
       .where('state', 'in', ['invalid', 'failed'])
-      .where('received_at', '>=', since)
+      .where('receivedAt', '>=', since)
       .limit(MOST_ARRIVALS)
       .execute(),
   )
 
-const byTag = <Row extends { readonly object_key: string }>(rows: readonly Row[]) =>
-  Map.groupBy(rows, (row) => parseRunKey(row.object_key)?.tag ?? null)
+const byTag = <Row extends { readonly objectKey: string }>(rows: readonly Row[]) =>
+  Map.groupBy(rows, (row) => parseRunKey(row.objectKey)?.tag ?? null)

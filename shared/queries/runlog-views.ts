@@ -55,10 +55,14 @@ export async function createRunlogView(database: Database, tag: string): Promise
   const { columns } = await findLegacyTable(database, 'Runlog')
   try {
     if (!(await exists(database, name)))
-      await sql`CREATE DATABASE IF NOT EXISTS ${sql.id(name)} CHARACTER SET utf8mb4`.execute(database)
+      await sql`CREATE DATABASE IF NOT EXISTS ${sql.id(name)} CHARACTER SET utf8mb4`.execute(
+        database.withoutPlugins(),
+      )
     const shown = sql.join(columns.map((column) => sql.id(column)))
     await sql`CREATE OR REPLACE ALGORITHM = MERGE SQL SECURITY DEFINER VIEW ${sql.id(name, 'Runlog')} AS
-      SELECT ${shown} FROM ${sql.id(here, 'Runlog')} WHERE tag = ${sql.lit(tag)}`.execute(database)
+      SELECT ${shown} FROM ${sql.id(here, 'Runlog')} WHERE tag = ${sql.lit(tag)}`.execute(
+      database.withoutPlugins(),
+    )
   } catch (error) {
     if (error instanceof Error && 'code' in error && DENIED.has(String(error.code)))
       throw notAllowed(name, account, error)

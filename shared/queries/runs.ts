@@ -14,11 +14,11 @@ export async function findRuns(
   return await database
     .selectFrom('runs')
     .selectAll()
-    .where('run_number', '=', run.runNumber)
+    .where('runNumber', '=', run.runNumber)
     .$if(run.tag !== undefined, (query) => query.where('tag', '=', run.tag as string))
     .orderBy('tag')
-    .orderBy('is_current', 'desc')
-    .orderBy('started_epoch', 'desc')
+    .orderBy('isCurrent', 'desc')
+    .orderBy('startedEpoch', 'desc')
     .execute()
 }
 
@@ -35,7 +35,7 @@ export async function findArrivalsOfRun(
   const arrivals = database.selectFrom('arrivals').selectAll().orderBy('id', 'desc')
   const some = limit === undefined ? arrivals : arrivals.limit(limit)
   if (tag === undefined)
-    return await some.where('object_key', 'regexp', `/run0*${runNumber}(sub[0-9]+)?[.]mid`).execute()
+    return await some.where('objectKey', 'regexp', `/run0*${runNumber}(sub[0-9]+)?[.]mid`).execute()
   const buckets = await bucketsOfLedger(database)
   if (buckets.length === 0) return []
   const found = await some
@@ -43,12 +43,12 @@ export async function findArrivalsOfRun(
     .where((where) =>
       where.or(
         keyRanges(tag, runNumber).map(([from, to]) =>
-          where.and([where('object_key', '>=', from), where('object_key', '<', to)]),
+          where.and([where('objectKey', '>=', from), where('objectKey', '<', to)]),
         ),
       ),
     )
     .execute()
-  return found.filter(({ object_key: key }) =>
+  return found.filter(({ objectKey: key }) =>
     /^run[0-9]+(sub[0-9]+)?[.]mid[^/]*$/.test(key.slice(tag.length + 1)),
   )
 }
@@ -109,28 +109,28 @@ export interface RunDetails {
 export async function describeRun(database: Database, run: Run): Promise<RunDetails> {
   const [files, requests, history, replicas] = await Promise.all([
     database
-      .selectFrom('run_files')
+      .selectFrom('runFiles')
       .selectAll()
-      .where('run_id', '=', run.id)
-      .orderBy('is_live', 'desc')
+      .where('runId', '=', run.id)
+      .orderBy('isLive', 'desc')
       .orderBy('subrun')
       .orderBy('id', 'desc')
       .execute(),
     database
       .selectFrom('outbox')
-      .select(['queue', 'name', 'created_at as createdAt', 'sent_at as sentAt'])
-      .where('run_id', '=', run.id)
+      .select(['queue', 'name', 'createdAt as createdAt', 'sentAt as sentAt'])
+      .where('runId', '=', run.id)
       .orderBy('id')
       .execute(),
     database
-      .selectFrom('run_history')
+      .selectFrom('runHistory')
       .select(['at', 'what', 'detail'])
-      .where('run_id', '=', run.id)
+      .where('runId', '=', run.id)
       .orderBy('id')
       .execute(),
     replicasOfRun(database, run.id),
   ])
-  const live = files.filter((file) => file.is_live === 1)
+  const live = files.filter((file) => file.isLive)
   const storage = summarizeStorage(live, replicas)
   return { run, files, banks: sumBanks(live), events: sumEvents(live), requests, replicas, storage, history }
 }
@@ -149,12 +149,12 @@ function sumBanks(files: readonly RunFile[]): RunDetails['banks'] {
 }
 
 function sumEvents(files: readonly RunFile[]): RunDetails['events'] {
-  const ids = new Set(files.flatMap((file) => Object.keys(file.events_by_id)))
+  const ids = new Set(files.flatMap((file) => Object.keys(file.eventsById)))
   return [...ids]
     .map((id) => ({
       eventId: Number(id),
-      events: sum(files.map((file) => file.events_by_id[id] ?? 0)),
-      serialGaps: sum(files.map((file) => file.serial_gaps[id] ?? 0)),
+      events: sum(files.map((file) => file.eventsById[id] ?? 0)),
+      serialGaps: sum(files.map((file) => file.serialGaps[id] ?? 0)),
     }))
     .toSorted((a, b) => a.eventId - b.eventId)
 }

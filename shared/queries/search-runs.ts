@@ -18,11 +18,11 @@ import { searchIndexes } from './search-index.ts'
 import { tagsWithRuns, type VisibleTags } from './site-state.ts'
 
 const ORDER_COLUMNS = {
-  run: 'run_number',
-  start: 'started_at',
-  size: 'size_bytes',
-  events: 'event_count',
-  catalogued: 'catalogued_at',
+  run: 'runNumber',
+  start: 'startedAt',
+  size: 'sizeBytes',
+  events: 'eventCount',
+  catalogued: 'cataloguedAt',
 } as const satisfies Record<RunOrder, keyof Run>
 
 export interface RunSearch {

@@ -59,9 +59,9 @@ function candidates(tag: string, ahead: Date) {
 }
 
 function dated(run: Run, ahead: Date): LastRun {
-  const begin = run.started_at
+  const begin = run.startedAt
   return begin === null || begin > ahead
-    ? { run, at: run.catalogued_at, isBegin: false }
+    ? { run, at: run.cataloguedAt, isBegin: false }
     : { run, at: begin, isBegin: true }
 }
 

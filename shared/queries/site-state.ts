@@ -151,8 +151,8 @@ export const isFailingCopy = ({
   kind,
   state,
   attempts,
-  last_error: error,
-}: Pick<Replica, 'kind' | 'state' | 'attempts' | 'last_error'>) =>
+  lastError: error,
+}: Pick<Replica, 'kind' | 'state' | 'attempts' | 'lastError'>) =>
   // A copy to tape counts the try that is under way.
   UNDER_WAY.includes(state) && attempts > Number(kind === 'tape' && state === 'copying') && error !== null
 

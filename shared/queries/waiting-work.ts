@@ -34,7 +34,7 @@ export async function oldestWork(database: Database): Promise<ReadonlyMap<QueueN
 async function oldestArrival(database: Database): Promise<Date | null> {
   const row = await database
     .selectFrom('arrivals')
-    .select((select) => select.fn.min('received_at').as('at'))
+    .select((select) => select.fn.min('receivedAt').as('at'))
     .where('state', 'in', ['received', 'processing'])
     .executeTakeFirst()
   return row?.at ?? null
@@ -47,7 +47,7 @@ async function oldestReplica(
 ): Promise<Date | null> {
   const row = await database
     .selectFrom('replicas')
-    .select((select) => select.fn.min('requested_at').as('at'))
+    .select((select) => select.fn.min('requestedAt').as('at'))
     .where('kind', '=', kind)
     .where('state', 'in', states)
     .executeTakeFirst()
@@ -57,8 +57,8 @@ async function oldestReplica(
 const unsentRequests = (database: Database) =>
   database
     .selectFrom('outbox')
-    .select(['queue', (select) => select.fn.min('created_at').as('at')])
-    .where('sent_at', 'is', null)
+    .select(['queue', (select) => select.fn.min('createdAt').as('at')])
+    .where('sentAt', 'is', null)
     .groupBy('queue')
     .execute()
 
@@ -81,19 +81,19 @@ export async function oldestMessages(
         .selectFrom((last) =>
           last
             .selectFrom('outbox')
-            .select('sent_at')
+            .select('sentAt')
             .where(
               'id',
               '>',
               sql<number>`(SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) - ${LOOKED_THROUGH} FROM outbox)`,
             )
             .where('queue', '=', queue)
-            .where('sent_at', 'is not', null)
+            .where('sentAt', 'is not', null)
             .orderBy('id', 'desc')
             .limit(count)
             .as('last'),
         )
-        .select((select) => select.fn.min<Date | null>('sent_at').as('at'))
+        .select((select) => select.fn.min<Date | null>('sentAt').as('at'))
         .executeTakeFirstOrThrow()
       return at === null ? [] : [[queue, at] as const]
     }),
@@ -119,15 +119,15 @@ export async function errorOfObject(
           .selectFrom('arrivals')
           .select(['attempts', 'reason as error'])
           .where('bucket', '=', bucket)
-          .where('object_key', '=', key)
+          .where('objectKey', '=', key)
           .orderBy('id', 'desc')
           .limit(1)
           .executeTakeFirst()
       : await database
           .selectFrom('replicas')
-          .select(['attempts', 'last_error as error'])
+          .select(['attempts', 'lastError as error'])
           .where('bucket', '=', bucket)
-          .where('object_key', '=', key)
+          .where('objectKey', '=', key)
           .where('kind', '=', kind)
           .orderBy('id', 'desc')
           .limit(1)

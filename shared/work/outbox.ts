@@ -31,8 +31,8 @@ export async function addRequests(
         name: request.name,
         queue: request.queue,
         body: JSON.stringify({ request: request.name, ...request.body }),
-        run_id: request.runId,
-        created_at: at,
+        runId: request.runId,
+        createdAt: at,
       })),
     )
     .execute()
@@ -52,10 +52,10 @@ export async function flushOutbox(
   const rows = await database
     .selectFrom('outbox')
     .select(['id', 'queue', 'body'])
-    .where('sent_at', 'is', null)
+    .where('sentAt', 'is', null)
     .where((where) => {
       if ('names' in which) return where('name', 'in', which.names)
-      return 'runId' in which ? where('run_id', '=', which.runId) : where('created_at', '<', which.olderThan)
+      return 'runId' in which ? where('runId', '=', which.runId) : where('createdAt', '<', which.olderThan)
     })
     .orderBy('id')
     .limit(500)
@@ -64,7 +64,7 @@ export async function flushOutbox(
   const outcomes = await Promise.all(groups.map(([queue, group]) => sendGroup(queues, queue, group, signal)))
   const sent = outcomes.flatMap((outcome) => outcome.sent)
   if (sent.length > 0)
-    await database.updateTable('outbox').set({ sent_at: new Date() }).where('id', 'in', sent).execute()
+    await database.updateTable('outbox').set({ sentAt: new Date() }).where('id', 'in', sent).execute()
   const [failure] = outcomes.flatMap((outcome) => outcome.failures)
   if (failure !== undefined) throw failure
   return sent.length

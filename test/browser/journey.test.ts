@@ -46,7 +46,7 @@ async function catalogued(runNumber: number): Promise<void> {
     stack.context.database
       .selectFrom('runs')
       .select('id')
-      .where('run_number', '=', runNumber)
+      .where('runNumber', '=', runNumber)
       .executeTakeFirst(),
   )
 }

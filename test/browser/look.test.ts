@@ -69,16 +69,16 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
       .selectFrom('runs')
       .select('id')
       .where('tag', '=', 'LNGS')
-      .where('run_number', '=', runNumber)
+      .where('runNumber', '=', runNumber)
       .executeTakeFirstOrThrow()
     const line = (index: number) => ({
-      run_id: run.id,
+      runId: run.id,
       at: new Date(Date.now() - 60_000 * (lines - index)),
       what: 'copy to tape failed',
       detail: `try ${index + 1}: the endpoint answered 507 Insufficient Storage`,
     })
     await database
-      .insertInto('run_history')
+      .insertInto('runHistory')
       .values(Array.from({ length: lines }, (_, index) => line(index)))
       .execute()
   }

@@ -25,25 +25,25 @@ const keyOf = (runNumber: number) => `LNGS/run${String(runNumber).padStart(5, '0
 async function catalogued(from: number) {
   return await stack.context.database
     .selectFrom('runs')
-    .innerJoin('run_files', 'run_files.run_id', 'runs.id')
-    .select(['run_number', 'runs.complete', 'runs.event_count', 'md5', 'run_files.size_bytes'])
-    .where('run_number', '>=', from)
-    .where('run_number', '<', from + RUNS)
-    .where('is_live', '=', 1)
-    .where('is_current', '=', 1)
-    .orderBy('run_number')
+    .innerJoin('runFiles', 'runFiles.runId', 'runs.id')
+    .select(['runNumber', 'runs.complete', 'runs.eventCount', 'md5', 'runFiles.sizeBytes'])
+    .where('runNumber', '>=', from)
+    .where('runNumber', '<', from + RUNS)
+    .where('isLive', '=', true)
+    .where('isCurrent', '=', true)
+    .orderBy('runNumber')
     .execute()
 }
 
 /** What the catalogue says, without what differs from one hundred of run numbers to the other. */
 const shape = (rows: Awaited<ReturnType<typeof catalogued>>) =>
-  rows.map((row) => ({ complete: row.complete, events: row.event_count }))
+  rows.map((row) => ({ complete: row.complete, events: row.eventCount }))
 
 /** What is not done, for the message of a failing test. */
 async function unfinished(): Promise<string> {
   const rows = await stack.context.database
     .selectFrom('arrivals')
-    .select(['object_key', 'state', 'attempts', 'reason', 'lease_until', 'announced_at'])
+    .select(['objectKey', 'state', 'attempts', 'reason', 'leaseUntil', 'announcedAt'])
     .where('state', '!=', 'done')
     .execute()
   const depths = await Promise.all(
@@ -91,7 +91,7 @@ describe('an object dropped is catalogued', () => {
   test('undisturbed', async () => {
     await drop(1000)
     await announceAll(1000, (runs) => runs)
-    expect((await allDone(1000)).every((run) => run.complete === 1)).toBe(true)
+    expect((await allDone(1000)).every((run) => run.complete)).toBe(true)
   })
 
   test('although the function is killed while it works, again and again', async () => {
@@ -137,20 +137,15 @@ describe('an object dropped is catalogued', () => {
   test('and every request for what comes next was made once for each run', async () => {
     const made = await stack.context.database
       .selectFrom('outbox')
-      .select(['queue', 'sent_at'])
+      .select(['queue', 'sentAt'])
       .where('queue', '=', 'tape-requests')
       .execute()
     expect(made).toHaveLength(4 * RUNS)
     await eventually(
       'all are sent',
       async () =>
-        (
-          await stack.context.database
-            .selectFrom('outbox')
-            .select('id')
-            .where('sent_at', 'is', null)
-            .execute()
-        ).length === 0,
+        (await stack.context.database.selectFrom('outbox').select('id').where('sentAt', 'is', null).execute())
+          .length === 0,
     )
   })
 })

@@ -38,7 +38,7 @@ const tapeCopies = () =>
     .selectFrom('replicas')
     .selectAll()
     .where('kind', '=', 'tape')
-    .orderBy('run_number')
+    .orderBy('runNumber')
     .execute()
 
 test('functions that copy are killed again and again: every run is on tape in the end, whole and once', async () => {
@@ -55,7 +55,7 @@ test('functions that copy are killed again and again: every run is on tape in th
   const copies = await eventually(
     async () =>
       JSON.stringify(
-        (await tapeCopies()).map(({ run_number, state, last_error }) => ({ run_number, state, last_error })),
+        (await tapeCopies()).map(({ runNumber, state, lastError }) => ({ runNumber, state, lastError })),
       ),
     async () => {
       const rows = await tapeCopies()
@@ -70,7 +70,7 @@ test('functions that copy are killed again and again: every run is on tape in th
       .update(readFileSync(join(folder, copy.name)))
       .digest('hex')
     expect(digest).toBe(dropped.get(copy.name))
-    expect(copy).toMatchObject({ sha256: digest, verified_at: expect.any(Date), lease_owner: null })
+    expect(copy).toMatchObject({ sha256: digest, verifiedAt: expect.any(Date), leaseOwner: null })
   }
   // A copy that was being written when its function was killed is left under its temporary name, until it is
   // too old to be one.
@@ -118,7 +118,7 @@ test('an endpoint that takes connections and never answers delays no run on its 
       const rows = await slow.context.database
         .selectFrom('runs')
         .select('id')
-        .where('complete', '=', 1)
+        .where('complete', '=', true)
         .execute()
       return rows.length === 8
     })

@@ -70,7 +70,7 @@ test('a webhook call, a queue message and a scheduled run do their work from the
     const Records = [{ messageId: '1', body: JSON.stringify(message) }]
     expect(await call(pathOf('extract-metadata'), { Records })).toEqual({ batchItemFailures: [] })
     const [run] = await findRuns(context.database, { runNumber: 1 })
-    expect(run).toMatchObject({ complete: 1, tag: 'LNGS', description: 'Ωmega, naïve – 55Fe' })
+    expect(run).toMatchObject({ complete: true, tag: 'LNGS', description: 'Ωmega, naïve – 55Fe' })
     expect(await context.drain('tape-requests')).toHaveLength(1)
     await context.put('LNGS/run00002.mid.gz', await small(2))
     await call(pathOf('reconcile'), { time: new Date().toISOString() })
@@ -79,6 +79,6 @@ test('a webhook call, a queue message and a scheduled run do their work from the
       .selectAll()
       .where('bucket', '=', context.bucket)
       .executeTakeFirst()
-    expect(place).toMatchObject({ listed: 2, finished_at: expect.any(Date) })
+    expect(place).toMatchObject({ listed: 2, finishedAt: expect.any(Date) })
   })
 })

@@ -124,11 +124,11 @@ test('a webhook, a queue function that takes messages and CloudEvents, a schedul
     .selectAll()
     .where('bucket', '=', context.bucket)
     .executeTakeFirst()
-  expect(place).toMatchObject({ listed: 2, finished_at: expect.any(Date) })
+  expect(place).toMatchObject({ listed: 2, finishedAt: expect.any(Date) })
   const found = await Promise.all([1, 2].map((runNumber) => findRuns(context.database, { runNumber })))
   expect(found.flat()).toMatchObject([
-    { run_number: 1, complete: 1 },
-    { run_number: 2, complete: 1 },
+    { runNumber: 1, complete: true },
+    { runNumber: 2, complete: true },
   ])
 })
 

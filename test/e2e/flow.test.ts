@@ -177,7 +177,7 @@ describe('with every notification lost', () => {
     await eventually(
       'all thirty',
       async () =>
-        (await silent.context.database.selectFrom('runs').select('id').where('complete', '=', 1).execute())
+        (await silent.context.database.selectFrom('runs').select('id').where('complete', '=', true).execute())
           .length === 30,
     )
     expect(JSON.parse((await silent.cygnet('reconcile', '--json')).stdout)).toMatchObject({ announced: 0 })
@@ -191,7 +191,7 @@ describe('with every notification lost', () => {
       async () =>
         (
           await silent.context.database
-            .selectFrom('run_history')
+            .selectFrom('runHistory')
             .select('id')
             .where('what', '=', 'catalogued again')
             .execute()

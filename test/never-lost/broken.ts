@@ -16,7 +16,7 @@ async function rowsOf({ context }: Given) {
   const rows = await context.database
     .selectFrom('replicas')
     .selectAll()
-    .where('object_key', '=', KEY)
+    .where('objectKey', '=', KEY)
     .execute()
   const [cloud, tape] = [rows.find((row) => row.kind === 'cloud'), rows.find((row) => row.kind === 'tape')]
   if (cloud === undefined || tape === undefined) throw new Error('the run is not on tape')
@@ -35,7 +35,7 @@ async function look(given: Given) {
 async function bury(given: Given) {
   const { cloud, tape } = await rowsOf(given)
   const at = given.context.now()
-  const { bucket, md5: etag, size_bytes: sizeBytes } = cloud
+  const { bucket, md5: etag, sizeBytes } = cloud
   const version = { bucket, key: KEY, etag, versionId: null, sizeBytes, lastModified: at }
   const survivor = { kind: 'survivor' as const, replica: tape, verifiedBy: 'nobody', verifiedAt: at }
   await writeTombstone(
@@ -137,7 +137,7 @@ export const BROKEN: readonly Case[] = [
     before: (world, name) => harmTape(world, name, 'damage'),
     async does(given) {
       const { tape } = await rowsOf(given)
-      const verified = { verified_at: given.context.now(), verified_by: 'nobody' }
+      const verified = { verifiedAt: given.context.now(), verifiedBy: 'nobody' }
       await given.context.database.updateTable('replicas').set(verified).where('id', '=', tape.id).execute()
     },
     said: /when these bytes were not there/,

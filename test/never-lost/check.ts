@@ -28,7 +28,7 @@ const isCounted = ({ state }: Replica) => state === 'present' || state === 'on-m
 /** What a row says of its verification must have been so at that time. */
 function checkClaim(world: World, claims: Claims, replica: Replica, since: number): void {
   const { violations, truth } = world
-  const { id, kind, state, name, object_key: key, sha256, verified_at: verifiedAt } = replica
+  const { id, kind, state, name, objectKey: key, sha256, verifiedAt } = replica
   const what = `${kind} ${name}, ${state}`
   if (verifiedAt === null) {
     if (isCounted(replica)) violations.add(`${what}: counts, and was never verified`)
@@ -53,26 +53,23 @@ function checkClaim(world: World, claims: Claims, replica: Replica, since: numbe
 async function checkRunlog(world: World, replicas: readonly Replica[]): Promise<void> {
   const { rows } = await sql<{
     tag: string
-    run_number: number
+    runNumber: number
   }>`SELECT tag, run_number FROM Runlog WHERE storage_tape_status = 1`.execute(world.context.database)
-  for (const { tag, run_number: runNumber } of rows) {
+  for (const { tag, runNumber } of rows) {
     const files = await world.context.database
-      .selectFrom('run_files')
-      .innerJoin('runs', 'runs.id', 'run_files.run_id')
-      .select(['object_key as key', 'sha256'])
+      .selectFrom('runFiles')
+      .innerJoin('runs', 'runs.id', 'runFiles.runId')
+      .select(['objectKey as key', 'sha256'])
       .where('tag', '=', tag)
-      .where('run_number', '=', runNumber)
-      .where('is_current', '=', 1)
-      .where('is_live', '=', 1)
+      .where('runNumber', '=', runNumber)
+      .where('isCurrent', '=', true)
+      .where('isLive', '=', true)
       .execute()
     for (const { key, sha256 } of files)
       if (
         !replicas.some(
           (row) =>
-            row.kind === 'tape' &&
-            row.state === 'on-media' &&
-            row.object_key === key &&
-            row.sha256 === sha256,
+            row.kind === 'tape' && row.state === 'on-media' && row.objectKey === key && row.sha256 === sha256,
         )
       )
         world.violations.add(`Runlog has run ${runNumber} of ${tag} on tape, and ${key} is not`)
@@ -85,6 +82,6 @@ async function checkRuns({ context: { database }, violations }: World): Promise<
     const { storage } = await describeRun(database, run)
     const [said, is] = [JSON.stringify(storageOf(run)), JSON.stringify(storageOf(storage))]
     if (said !== is)
-      violations.add(`run ${run.run_number} of ${run.tag} is ${is} by its replicas, and its row says ${said}`)
+      violations.add(`run ${run.runNumber} of ${run.tag} is ${is} by its replicas, and its row says ${said}`)
   }
 }

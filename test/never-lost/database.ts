@@ -13,12 +13,13 @@ import {
   type QueryResult,
   sql,
 } from 'kysely'
-import type { Database } from '../../shared/database/connect.ts'
+import { type Database, ROW_NAMES } from '../../shared/database/connect.ts'
 import type { Schema } from '../../shared/database/schema.ts'
 import type { Call } from './call.ts'
 
 export function databaseOf(base: Database, now: () => number, call: Call): Database {
   return new Kysely<Schema>({
+    plugins: [ROW_NAMES],
     dialect: {
       createAdapter: () => new MysqlAdapter(),
       createQueryCompiler: () => new MysqlQueryCompiler(),

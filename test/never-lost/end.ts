@@ -50,9 +50,9 @@ async function bringBack(world: World): Promise<void> {
 
 async function onlyOnTape({ context: { database }, truth }: World) {
   const live = await database
-    .selectFrom('run_files')
-    .select(['object_key as key', 'sha256'])
-    .where('is_live', '=', 1)
+    .selectFrom('runFiles')
+    .select(['objectKey as key', 'sha256'])
+    .where('isLive', '=', true)
     .execute()
   const inMedia = (content: Content) =>
     truth.tapeNames(content).some((name) => truth.now(`media/${name}`) === content.sha256)
@@ -90,7 +90,7 @@ async function unfinished({ clock, store, context: { database } }: World): Promi
     .where((where) =>
       where.or([
         where('state', 'in', ['copying', 'submitted', 'staged', 'staging', 'deleting']),
-        where('lease_until', '>', clock.now()),
+        where('leaseUntil', '>', clock.now()),
       ]),
     )
     .execute()
@@ -103,17 +103,17 @@ async function unfinished({ clock, store, context: { database } }: World): Promi
     await Promise.all(KEYS.map(async (key) => [key as string, md5Of(await store.read(key))] as const)),
   )
   // Of a version that the store does not hold any more nobody needs to know.
-  const arrivals = waiting.filter((row) => etags.get(row.object_key) === row.etag)
+  const arrivals = waiting.filter((row) => etags.get(row.objectKey) === row.etag)
   const tombstones = await database
     .selectFrom('tombstones')
-    .innerJoin('replicas', 'replicas.id', 'replica_id')
+    .innerJoin('replicas', 'replicas.id', 'replicaId')
     .select(['tombstones.url', 'replicas.state'])
     .where('tombstones.state', '=', 'intended')
     .execute()
-  const requests = await database.selectFrom('outbox').select('name').where('sent_at', 'is', null).execute()
+  const requests = await database.selectFrom('outbox').select('name').where('sentAt', 'is', null).execute()
   return [
-    ...replicas.map((row) => `${row.kind} ${row.name} is ${row.state}: ${row.last_error}`),
-    ...arrivals.map((row) => `the arrival of ${row.object_key} is ${row.state}: ${row.reason}`),
+    ...replicas.map((row) => `${row.kind} ${row.name} is ${row.state}: ${row.lastError}`),
+    ...arrivals.map((row) => `the arrival of ${row.objectKey} is ${row.state}: ${row.reason}`),
     ...tombstones.map(
       (row) => `the deletion of ${row.url} was begun and not ended, its copy is ${row.state}`,
     ),
@@ -136,7 +136,7 @@ async function notCopied(world: World): Promise<readonly string[]> {
       wrongOf(
         world,
         content,
-        rows.filter((row) => row.object_key === content.key && row.sha256 === content.sha256),
+        rows.filter((row) => row.objectKey === content.key && row.sha256 === content.sha256),
       ).map((what) => `${content.key} (${content.sha256.slice(0, 12)}) ${what}`),
     )
 }
@@ -156,7 +156,7 @@ function wrongOf({ truth }: World, content: Content, rows: readonly Replica[]): 
   // told.
   const holder = truth.now(`tape/${truth.tapeNames(content).at(-1)}`)
   const hasName = holder === null || holder === content.sha256
-  const said = tapes.map((row) => `${row.name} ${row.state} ${row.last_error}`).join('; ')
+  const said = tapes.map((row) => `${row.name} ${row.state} ${row.lastError}`).join('; ')
   if (!isOnTape && hasName) wrong.push(`is not on tape: ${said}`)
   return wrong
 }

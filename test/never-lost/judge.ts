@@ -47,16 +47,16 @@ export function createJudge({ database, bucket, truth, violations, nowMs, count 
     async tombstones(kind, { key, sha256 }) {
       return await database
         .selectFrom('tombstones')
-        .innerJoin('replicas as copy', 'copy.id', 'tombstones.replica_id')
-        .innerJoin('replicas as survivor', 'survivor.id', 'tombstones.survivor_id')
+        .innerJoin('replicas as copy', 'copy.id', 'tombstones.replicaId')
+        .innerJoin('replicas as survivor', 'survivor.id', 'tombstones.survivorId')
         .select([
           'survivor.name as survivorName',
           'survivor.sha256 as survivorSha256',
-          'survivor_verified_at as survivorVerifiedAt',
+          'survivorVerifiedAt as survivorVerifiedAt',
         ])
         .where('copy.kind', '=', kind)
         .where('tombstones.bucket', '=', bucket)
-        .where('tombstones.object_key', '=', key)
+        .where('tombstones.objectKey', '=', key)
         .where('tombstones.sha256', '=', sha256)
         .where('tombstones.state', '=', 'intended')
         .execute()

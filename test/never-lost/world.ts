@@ -125,7 +125,7 @@ const TABLES = [
 async function emptyCatalogue({ context: { database } }: Stage): Promise<void> {
   await database.connection().execute(async (session) => {
     await sql`SET FOREIGN_KEY_CHECKS = 0`.execute(session)
-    for (const table of TABLES) await sql`DELETE FROM ${sql.table(table)}`.execute(session)
+    for (const table of TABLES) await sql`DELETE FROM ${sql.table(table)}`.execute(session.withoutPlugins())
     await sql`SET FOREIGN_KEY_CHECKS = 1`.execute(session)
   })
 }

@@ -33,9 +33,9 @@ describe('on a real MinIO', () => {
     const bytes = await small(1)
     await stack.put(keyOf(1), bytes)
     const { run, files } = await catalogued(1)
-    expect(run).toMatchObject({ complete: 1, tag: 'LNGS', integrity: 'verified' })
+    expect(run).toMatchObject({ complete: true, tag: 'LNGS', integrity: 'verified' })
     expect(files[0]).toMatchObject({ md5: createHash('md5').update(bytes).digest('hex') })
-    expect(files[0]?.digests_compared.map((comparison) => comparison.by)).toEqual(
+    expect(files[0]?.digestsCompared.map((comparison) => comparison.by)).toEqual(
       expect.arrayContaining(['etag', 'store']),
     )
   })
@@ -125,7 +125,7 @@ describe('on a real MinIO', () => {
       '--json',
     )
     expect(pushed).toMatchObject({ code: 0 })
-    expect((await catalogued(5)).files[0]?.digests_compared).toContainEqual(
+    expect((await catalogued(5)).files[0]?.digestsCompared).toContainEqual(
       expect.objectContaining({ by: 'uploader', algorithm: 'md5', agrees: true }),
     )
     const inspected = await stack.cygnet('inspect', `s3://${stack.bucket}/${keyOf(5)}`, '--json')

@@ -90,22 +90,22 @@ export async function runlogRow(
 ): Promise<Record<string, unknown> | undefined> {
   const { rows } = await sql<
     Record<string, unknown>
-  >`SELECT * FROM Runlog WHERE tag = ${tag} AND run_number = ${runNumber}`.execute(database)
+  >`SELECT * FROM Runlog WHERE tag = ${tag} AND run_number = ${runNumber}`.execute(database.withoutPlugins())
   return rows[0]
 }
 
 /** A copy on tape of every file that counts for the run, verified, as request-tape-copy leaves it. */
 export async function copyToTape(database: Database, runNumber: number, tag = 'LNGS'): Promise<void> {
   const files = await database
-    .selectFrom('run_files')
-    .innerJoin('runs', 'runs.id', 'run_files.run_id')
-    .selectAll('run_files')
-    .where('runs.run_number', '=', runNumber)
+    .selectFrom('runFiles')
+    .innerJoin('runs', 'runs.id', 'runFiles.runId')
+    .selectAll('runFiles')
+    .where('runs.runNumber', '=', runNumber)
     .where('runs.tag', '=', tag)
-    .where('is_live', '=', 1)
+    .where('isLive', '=', true)
     .execute()
   for (const file of files) {
-    const name = `${file.bucket}/${file.object_key}`
+    const name = `${file.bucket}/${file.objectKey}`
     const content = contentOfFile(file, { tag, runNumber })
     const place = { endpoint: 'file:///tape', url: `file:///tape/${name}`, name, requestedBy: 'test' }
     const { id } = await requestTapeReplica(database, content, place, new Date())
@@ -115,11 +115,6 @@ export async function copyToTape(database: Database, runNumber: number, tag = 'L
     })
     if (claim === null) throw new InvalidInputError('the copy is claimed')
     const at = new Date()
-    await endClaim(
-      database,
-      claim,
-      { change: { state: 'on-media', verified_at: at, verified_by: 'test' } },
-      at,
-    )
+    await endClaim(database, claim, { change: { state: 'on-media', verifiedAt: at, verifiedBy: 'test' } }, at)
   }
 }

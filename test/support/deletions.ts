@@ -50,7 +50,7 @@ export const tombstonesOf = (context: TestTapeContext, replicaId: number): Promi
   context.database
     .selectFrom('tombstones')
     .selectAll()
-    .where('replica_id', '=', replicaId)
+    .where('replicaId', '=', replicaId)
     .orderBy('id')
     .execute()
 
@@ -66,7 +66,7 @@ export async function removeByHand(context: TestTapeContext, key: string): Promi
 export async function expectUntouched(context: TestTapeContext, run: SafeRun): Promise<void> {
   expect(await isStored(context, run.key)).toBe(true)
   const cloud = await replicaById(context, run.cloud.id)
-  expect(cloud).toMatchObject({ state: 'present', lease_owner: null, lease_until: null, deleted_at: null })
+  expect(cloud).toMatchObject({ state: 'present', leaseOwner: null, leaseUntil: null, deletedAt: null })
   for (const tombstone of await tombstonesOf(context, run.cloud.id)) expect(tombstone.state).toBe('withdrawn')
 }
 

@@ -28,7 +28,7 @@ export async function makeRun(
     .selectFrom('runs')
     .select('id')
     .where('tag', '=', tag)
-    .where('run_number', '=', runNumber)
+    .where('runNumber', '=', runNumber)
     .executeTakeFirstOrThrow()
   return { ...catalogued, key, runId: id, bytes }
 }
@@ -87,8 +87,7 @@ export async function setState(
     leaseSeconds: TEST_LEASE_SECONDS,
   })
   if (claim === null) throw new Error(`replica ${id} is not ${from}`)
-  const verified =
-    to === 'on-media' || to === 'staged' ? { verified_at: new Date(), verified_by: 'test' } : {}
+  const verified = to === 'on-media' || to === 'staged' ? { verifiedAt: new Date(), verifiedBy: 'test' } : {}
   await endClaim(context.database, claim, { change: { state: to, ...verified } }, new Date())
 }
 

@@ -83,7 +83,7 @@ export async function makeRun(
         DGH0: { count: 1000, bytes: 72_000 },
         DIG0: { count: 1000, bytes: 64_000_000 },
       },
-      odb: { ...PARAMETERS, run_number: runNumber, ...odb },
+      odb: { ...PARAMETERS, runNumber: runNumber, ...odb },
       ...changes,
     },
     `${tag} ${runNumber}`,
@@ -160,41 +160,41 @@ export async function fillSite(context: TestTapeContext): Promise<void> {
 export async function stirCopies({ database }: TestTapeContext): Promise<void> {
   const runs = await database
     .selectFrom('runs')
-    .select(['id', 'run_number'])
+    .select(['id', 'runNumber'])
     .where('tag', '=', 'LNGS')
-    .where('run_number', '>', 60_015)
+    .where('runNumber', '>', 60_015)
     .execute()
   for (const run of runs) {
     const cloud = await database
       .selectFrom('replicas')
       .selectAll()
-      .where('run_id', '=', run.id)
+      .where('runId', '=', run.id)
       .where('kind', '=', 'cloud')
       .executeTakeFirstOrThrow()
     const { id: _, ...row } = cloud
-    const failed = run.run_number === 60_017
-    const again = run.run_number === 60_018
+    const failed = run.runNumber === 60_017
+    const again = run.runNumber === 60_018
     await database
       .insertInto('replicas')
       .values({
         ...row,
-        identity: Buffer.alloc(32, run.run_number % 256),
+        identity: Buffer.alloc(32, run.runNumber % 256),
         kind: 'tape',
         endpoint: 'davs://tape.example.org',
         url: `davs://tape.example.org:8443/cygno/${row.name}`,
-        state: failed ? 'failed' : run.run_number === 60_016 ? 'copying' : 'requested',
-        priority: run.run_number === 60_018 ? 'backlog' : 'live',
-        requested_at: new Date(Date.now() - 3_600_000 * (60_021 - run.run_number)),
-        stored_at: null,
-        verified_at: null,
-        verified_by: null,
+        state: failed ? 'failed' : run.runNumber === 60_016 ? 'copying' : 'requested',
+        priority: run.runNumber === 60_018 ? 'backlog' : 'live',
+        requestedAt: new Date(Date.now() - 3_600_000 * (60_021 - run.runNumber)),
+        storedAt: null,
+        verifiedAt: null,
+        verifiedBy: null,
         attempts: failed ? 4 : again ? 2 : 0,
-        last_error: failed
+        lastError: failed
           ? 'the endpoint answered 507 Insufficient Storage'
           : again
             ? 'the endpoint answered 403 Forbidden'
             : null,
-        next_attempt_at: failed || again ? new Date(Date.now() + 600_000) : null,
+        nextAttemptAt: failed || again ? new Date(Date.now() + 600_000) : null,
       })
       .execute()
     await database.transaction().execute((trx) => refreshStorage(trx, run.id))
@@ -215,8 +215,8 @@ export async function giveUpArrival(
     source: 'minio',
   } as const
   await recordArrivals(database, [{ ...arrival, ...notified }], new Date())
-  const failed = { state: 'failed', attempts: 6, reason, finished_at: new Date() } as const
-  await database.updateTable('arrivals').set(failed).where('object_key', '=', key).execute()
+  const failed = { state: 'failed', attempts: 6, reason, finishedAt: new Date() } as const
+  await database.updateTable('arrivals').set(failed).where('objectKey', '=', key).execute()
 }
 
 /** A message on a queue's dead letters; `about` is in its body. */

@@ -50,9 +50,9 @@ async function holderOf(
   const token = await findToken(database, secret)
   if (token === null) throw badToken('this API token is not known')
   const state = stateOf(token, now())
-  if (state === 'expired') throw badToken(`the API token "${token.name}" expired on ${day(token.expires_at)}`)
+  if (state === 'expired') throw badToken(`the API token "${token.name}" expired on ${day(token.expiresAt)}`)
   if (state === 'revoked')
-    throw badToken(`the API token "${token.name}" was revoked on ${day(token.revoked_at ?? now())}`)
+    throw badToken(`the API token "${token.name}" was revoked on ${day(token.revokedAt ?? now())}`)
   // A catalogue that takes no writes at the moment refuses nobody.
   await noteUse(database, token, now()).catch((error) => log.warn({ error }, 'token-use-not-noted'))
   return { kind: 'token', subject: `token:${token.id}`, name: token.name, scopes: token.scopes }

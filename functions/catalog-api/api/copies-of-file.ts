@@ -11,11 +11,11 @@ export function findCopiesIn(database: Database): FindCopies {
   return async ({ bucket, key }) => {
     // What the store holds under the key, or held last.
     const file = await database
-      .selectFrom('run_files')
-      .select(['sha256', 'md5', 'size_bytes as sizeBytes'])
+      .selectFrom('runFiles')
+      .select(['sha256', 'md5', 'sizeBytes as sizeBytes'])
       .where('bucket', '=', bucket)
-      .where('object_key', '=', key)
-      .orderBy('is_live', 'desc')
+      .where('objectKey', '=', key)
+      .orderBy('isLive', 'desc')
       .orderBy('id', 'desc')
       .executeTakeFirst()
     if (file === undefined) return null

@@ -50,6 +50,6 @@ export function registerRun(api: Api, { database }: Pick<TapeContext, 'database'
   addRoute(api, filesRoute, forTagInPath('read'), async (c) => {
     const { run } = await findUse(database, c.req.valid('param'), c.req.valid('query').use)
     const { files } = await describeRun(database, run)
-    return taggedJson(c, { tag: run.tag, runNumber: run.run_number, files: files.map(fileView) })
+    return taggedJson(c, { tag: run.tag, runNumber: run.runNumber, files: files.map(fileView) })
   })
 }

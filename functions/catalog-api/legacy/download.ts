@@ -33,7 +33,7 @@ export function registerLegacyDownload(api: Api, context: TapeContext): void {
     const file = await findFile(database, wanted, config.CYGNET_RAW_BUCKETS)
     if (file === null) throw refusal(404, `the catalogue has no file ${wanted.key} (yet)`)
     const wish = { seconds: config.CYGNET_LINK_SECONDS }
-    const { files } = await runLinks(context, { runId: file.run_id }, wish, now(), c.req.raw.signal)
+    const { files } = await runLinks(context, { runId: file.runId }, wish, now(), c.req.raw.signal)
     const link = files.find(({ bucket, key }) => bucket === file.bucket && key === wanted.key)
     // Between the two looks another version of the file may have been catalogued.
     if (link === undefined)

@@ -162,7 +162,7 @@ const parkedTable = (parked: readonly Parked[]): Html =>
     empty: 'None.',
     columns: [
       { head: 'Id', heads: true, cell: ({ id }) => `p${id}` },
-      { head: 'First at (UTC)', cell: ({ received_at: at }) => timeOf(at) },
+      { head: 'First at (UTC)', cell: ({ receivedAt: at }) => timeOf(at) },
       { head: 'Times', numeric: true, cell: ({ times }) => times },
       { head: 'Why', prose: true, cell: ({ reason }) => reason },
       { head: 'Begins with', cell: ({ body }) => html`<code class="address">${body.slice(0, 200)}</code>` },

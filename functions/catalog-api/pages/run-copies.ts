@@ -18,20 +18,20 @@ ${table<Replica>({
   empty: 'No copy is known.',
   columns: [
     { head: 'Where', heads: true, cell: ({ kind }) => PLACES[kind] },
-    { head: 'State', prose: replicas.some((replica) => replica.last_error !== null), cell: stateOf },
+    { head: 'State', prose: replicas.some((replica) => replica.lastError !== null), cell: stateOf },
     {
       head: 'Verified (UTC)',
-      cell: ({ verified_at: at, verified_by: by }) =>
+      cell: ({ verifiedAt: at, verifiedBy: by }) =>
         html`${timeOf(at)}${by === null ? NOTHING : html`<br>${by}`}`,
     },
-    { head: 'Size', numeric: true, roomy: true, cell: ({ size_bytes: size }) => bytes(size) },
+    { head: 'Size', numeric: true, roomy: true, cell: ({ sizeBytes: size }) => bytes(size) },
     { head: 'Address', cell: ({ url }) => html`<code class="address">${url}</code>` },
   ],
 })}</section>`
 
 /** With what went wrong last, and what comes. */
 function stateOf(replica: Replica): Html {
-  const { state, last_error: error, attempts, expires_at: until, next_attempt_at: next } = replica
+  const { state, lastError: error, attempts, expiresAt: until, nextAttemptAt: next } = replica
   const tone = isFailingCopy(replica) ? 'bad' : replicaTone(state)
   return html`${mark(tone, state)}${error === null ? NOTHING : html`<br><span class="${tone === 'bad' ? 'problem' : 'quiet'}">${error} (attempt ${attempts})</span>`}${until === null ? NOTHING : html`<br>stays until ${timeOf(until)}`}${next === null ? NOTHING : html`<br>tried again ${timeOf(next)}`}`
 }

@@ -10,18 +10,18 @@ export const filesSection = ({
 }: RunDetails): Html => html`<section aria-labelledby="files"><h2 id="files">Files</h2>
 ${files.length === 0 ? html`<p class="empty">No file of it could be read.</p>` : files.map(fileItem)}</section>`
 
-const fileItem = (file: RunFile): Html => html`<article class="file${file.is_live === 1 ? '' : ' former'}">
-<h3><code>${file.bucket}/${file.object_key}</code>${file.is_live === 1 ? NOTHING : html` <span class="label">replaced</span>`}</h3>
-${file.problem === null ? NOTHING : html`<p class="problem">${file.problem}${file.problem_offset === null ? '' : ` (at byte ${count(file.problem_offset)})`}</p>`}
+const fileItem = (file: RunFile): Html => html`<article class="file${file.isLive ? '' : ' former'}">
+<h3><code>${file.bucket}/${file.objectKey}</code>${file.isLive ? NOTHING : html` <span class="label">replaced</span>`}</h3>
+${file.problem === null ? NOTHING : html`<p class="problem">${file.problem}${file.problemOffset === null ? '' : ` (at byte ${count(file.problemOffset)})`}</p>`}
 ${file.warnings.length === 0 ? NOTHING : html`<ul class="warnings">${file.warnings.map((warning) => html`<li>${mark('waiting', warning.message)}</li>`)}</ul>`}
 ${facts([
   [
     'Size',
-    `${bytes(file.size_bytes)} (${count(file.size_bytes)} B), ${bytes(file.uncompressed_bytes)} of events, ${file.compression}`,
+    `${bytes(file.sizeBytes)} (${count(file.sizeBytes)} B), ${bytes(file.uncompressedBytes)} of events, ${file.compression}`,
   ],
-  ['Stored', timeOf(file.last_modified)],
-  ['Catalogued', timeOf(file.catalogued_at)],
-  ['Replaced', file.superseded_at === null ? null : timeOf(file.superseded_at)],
+  ['Stored', timeOf(file.lastModified)],
+  ['Catalogued', timeOf(file.cataloguedAt)],
+  ['Replaced', file.supersededAt === null ? null : timeOf(file.supersededAt)],
   ['Compared', comparisons(file)],
   [
     'Camera',
@@ -35,7 +35,7 @@ ${checksums(file)}</article>`
 const checksums = ({ md5, adler32, sha256 }: RunFile): Html => html`<dl class="sums">
 <dt>MD5</dt><dd><code>${md5}</code></dd><dt>Adler-32</dt><dd><code>${adler32}</code></dd><dt>SHA-256</dt><dd><code>${sha256}</code></dd></dl>`
 
-function comparisons({ digests_compared: compared }: RunFile): Html {
+function comparisons({ digestsCompared: compared }: RunFile): Html {
   if (compared.length === 0) return html`nothing was stated to compare with`
   return html`${compared.map(({ by, algorithm, agrees }) => html`${mark(agrees ? 'good' : 'bad', `${algorithm} of the ${by} ${agrees ? 'agrees' : 'disagrees'}`)} `)}`
 }

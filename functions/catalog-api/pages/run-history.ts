@@ -86,20 +86,20 @@ function stepOfRequest({ queue, name, createdAt, sentAt }: RunDetails['requests'
  */
 function stepsOfCopy(replica: Replica, history: RunDetails['history']): readonly Step[] {
   const isTold = (at: Date) =>
-    history.some((line) => timeText(line.at) === timeText(at) && line.detail.includes(replica.object_key))
+    history.some((line) => timeText(line.at) === timeText(at) && line.detail.includes(replica.objectKey))
   const times = [
-    ['asked for', replica.requested_at],
-    ['begun', replica.started_at],
-    ['stored', replica.stored_at],
-    ['verified', replica.verified_at],
-    ['deleted', replica.deleted_at],
+    ['asked for', replica.requestedAt],
+    ['begun', replica.startedAt],
+    ['stored', replica.storedAt],
+    ['verified', replica.verifiedAt],
+    ['deleted', replica.deletedAt],
   ] as const
   const untold = times.flatMap(([word, at]) => (at === null || isTold(at) ? [] : [{ word, at }]))
   return [...Map.groupBy(untold, ({ at }) => timeText(at)).values()].flatMap((same) => {
     const words = same.map(({ word }) => word)
     const [first] = same
     if (first === undefined) return []
-    const how = words.includes('verified') ? replica.verified_by : null
+    const how = words.includes('verified') ? replica.verifiedBy : null
     // Of one second it needs not be told that it was begun.
     const told = words.includes('stored') ? words.filter((word) => word !== 'begun') : words
     const what = `${PLACES[replica.kind]}: ${told.join(', ')}`
@@ -108,7 +108,7 @@ function stepsOfCopy(replica: Replica, history: RunDetails['history']): readonly
         at: first.at,
         what,
         detail: how ?? html`<code class="name">${replica.url}</code>`,
-        by: words.includes('asked for') ? replica.requested_by : null,
+        by: words.includes('asked for') ? replica.requestedBy : null,
       },
     ]
   })

@@ -7,7 +7,7 @@ import { type Html, mark, type Tone } from './parts.ts'
 
 export function runMark(run: Pick<Run, 'complete' | 'integrity'>): Html {
   if (run.integrity === 'mismatch') return mark('bad', 'checksum disagrees')
-  return run.complete === 1 ? mark('good', 'complete') : mark('bad', 'not complete')
+  return run.complete ? mark('good', 'complete') : mark('bad', 'not complete')
 }
 
 const CLOUD: Readonly<Record<StorageSummary['cloud'], readonly [Tone, string]>> = {

@@ -72,14 +72,13 @@ ${logs}
 function usesNote(run: Run, uses: readonly Run[]): Html {
   if (uses.length < 2) return NOTHING
   return html`<div class="notice"><p>This number was used ${uses.length} times:</p><ul>${uses.map((use) => {
-    const path =
-      use.is_current === 1 ? runPath({ tag: use.tag, runNumber: use.run_number }) : `?use=${use.id}`
-    return html`<li><a href="${path}"${use.id === run.id ? html` aria-current="page"` : ''}>begun ${timeOf(use.started_at)}</a>${use.is_current === 1 ? ' (current)' : ''}</li>`
+    const path = use.isCurrent ? runPath({ tag: use.tag, runNumber: use.runNumber }) : `?use=${use.id}`
+    return html`<li><a href="${path}"${use.id === run.id ? html` aria-current="page"` : ''}>begun ${timeOf(use.startedAt)}</a>${use.isCurrent ? ' (current)' : ''}</li>`
   })}</ul></div>`
 }
 
 function summary({ run, storage, events, replicas }: RunDetails): Html {
-  const { started_at: started, stopped_at: stopped } = run
+  const { startedAt: started, stoppedAt: stopped } = run
   const triggers = events.find(({ eventId }) => eventId === EVENT_TRIGGER)
   return html`<section aria-labelledby="summary"><h2 id="summary" class="unseen">Summary</h2>
 ${run.description ? html`<p class="description">${run.description}</p>` : NOTHING}
@@ -90,20 +89,20 @@ ${facts([
   ['Stopped', timeOf(stopped)],
   ['Length', started === null || stopped === null ? null : duration(started, stopped)],
   ['Triggers', triggers === undefined ? null : count(triggers.events)],
-  ['MIDAS events, all ids', count(run.event_count)],
-  ['Size', `${bytes(run.size_bytes)} in ${counted(run.file_count, 'file')}`],
-  ['Pedestal', run.pedestal === null ? null : run.pedestal === 1 ? 'yes' : 'no'],
+  ['MIDAS events, all ids', count(run.eventCount)],
+  ['Size', `${bytes(run.sizeBytes)} in ${counted(run.fileCount, 'file')}`],
+  ['Pedestal', run.pedestal === null ? null : run.pedestal === true ? 'yes' : 'no'],
   ['Store', cloudMark(storage.cloud)],
   ['Tape', tapeMarkOf(storage.tape, replicas)],
   ['DAQ disk', storage.local],
   ['Checksums', run.integrity],
-  ['Catalogued', timeOf(run.catalogued_at)],
+  ['Catalogued', timeOf(run.cataloguedAt)],
 ])}</section>`
 }
 
 function linksForm(c: ApiContext, context: TapeContext, options: PageOptions, run: Run): Html {
-  if (run.is_current !== 1 || !mayDo(c.get('caller'), 'link', run.tag)) return NOTHING
-  const name = { tag: run.tag, runNumber: run.run_number }
+  if (!run.isCurrent || !mayDo(c.get('caller'), 'link', run.tag)) return NOTHING
+  const name = { tag: run.tag, runNumber: run.runNumber }
   const links = `/api/v1${runPath(name)}/links`
   return html`<form method="post" action="/runs/links" class="actions">${csrfField(csrfTokenOf(c, options))}${fromField(runPath(name))}
 <input type="hidden" name="run" value="${chosenValue(name)}"><button class="main">Get links</button></form>

@@ -8,32 +8,32 @@ import { cloudMark, runMark, tapeMark } from './run-marks.ts'
 
 /** Those that are shown unless others are chosen come first, in their order. */
 const NAMED: Readonly<Record<string, Column<Run> & { readonly head: string }>> = {
-  start: { head: 'Started', cell: (run) => timeOf(run.started_at) },
+  start: { head: 'Started', cell: (run) => timeOf(run.startedAt) },
   state: { head: 'State', cell: (run) => runMark(run) },
   tape: { head: 'Tape', cell: ({ tape }) => tapeMark(tape) },
   cloud: { head: 'Store', cell: ({ cloud }) => cloudMark(cloud) },
-  events: { head: 'MIDAS events', numeric: true, cell: (run) => count(run.event_count) },
-  size: { head: 'Size', numeric: true, cell: (run) => bytes(run.size_bytes) },
+  events: { head: 'MIDAS events', numeric: true, cell: (run) => count(run.eventCount) },
+  size: { head: 'Size', numeric: true, cell: (run) => bytes(run.sizeBytes) },
   pedestal: {
     head: 'Pedestal',
-    cell: (run) => (run.pedestal === 1 ? 'yes' : run.pedestal === 0 ? 'no' : '–'),
+    cell: (run) => (run.pedestal === true ? 'yes' : run.pedestal === false ? 'no' : '–'),
   },
   description: { head: 'Description', prose: true, cell: (run) => sentence(run.description) },
-  stop: { head: 'Stopped', cell: (run) => timeOf(run.stopped_at) },
+  stop: { head: 'Stopped', cell: (run) => timeOf(run.stoppedAt) },
   length: {
     head: 'Length',
     numeric: true,
     cell: (run) =>
-      run.started_at === null || run.stopped_at === null ? '–' : duration(run.started_at, run.stopped_at),
+      run.startedAt === null || run.stoppedAt === null ? '–' : duration(run.startedAt, run.stoppedAt),
   },
-  files: { head: 'Files', numeric: true, cell: (run) => run.file_count },
+  files: { head: 'Files', numeric: true, cell: (run) => run.fileCount },
   local: { head: 'DAQ disk', cell: ({ local }) => local ?? '–' },
   checksums: {
     head: 'Checksums',
     cell: (run) => (run.integrity === 'mismatch' ? mark('bad', 'disagree') : run.integrity),
   },
   problem: { head: 'Problem', prose: true, cell: (run) => sentence(run.problem) },
-  catalogued: { head: 'Catalogued', cell: (run) => timeOf(run.catalogued_at) },
+  catalogued: { head: 'Catalogued', cell: (run) => timeOf(run.cataloguedAt) },
 }
 
 /** A hundred rows of these must not make a page heavy: the page of the run has all of it. */

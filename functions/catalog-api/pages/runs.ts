@@ -86,7 +86,7 @@ ${apiSnippets(originOf(c, context), '/api/v1/runs', apiQuery(address))}`
 const choice: Column<Run> = {
   head: html`<span class="unseen">Choose</span>`,
   cell: (run) =>
-    html`<input type="checkbox" name="run" value="${chosenValue({ tag: run.tag, runNumber: run.run_number })}" aria-label="Choose run ${run.run_number} of ${run.tag}">`,
+    html`<input type="checkbox" name="run" value="${chosenValue({ tag: run.tag, runNumber: run.runNumber })}" aria-label="Choose run ${run.runNumber} of ${run.tag}">`,
 }
 
 function columnsOf(address: URLSearchParams, asked: RunsPageQuery): readonly Column<Run>[] {
@@ -95,7 +95,7 @@ function columnsOf(address: URLSearchParams, asked: RunsPageQuery): readonly Col
     head: 'Run',
     numeric: true,
     cell: (run) =>
-      html`<a href="${runPath({ tag: run.tag, runNumber: run.run_number })}">${run.run_number}</a>`,
+      html`<a href="${runPath({ tag: run.tag, runNumber: run.runNumber })}">${run.runNumber}</a>`,
   }
   const tag: Column<Run> = { head: 'Tag', cell: ({ tag }) => tag }
   const chosen = asked.columns.map((name) => sortable(columnOf(name), name, address, asked))

@@ -16,10 +16,10 @@ export function sitePanel(site: SiteState, now: Date): Html {
   const id = siteId(tag)
   return html`<section class="site" aria-labelledby="${id}">
 <h2 id="${id}"><a href="/runs?tag=${encodeURIComponent(tag)}">${tag}</a></h2>
-<p class="last"><a class="run" href="${runPath({ tag, runNumber: run.run_number })}"><span class="unseen">Last run </span>${run.run_number}</a>
+<p class="last"><a class="run" href="${runPath({ tag, runNumber: run.runNumber })}"><span class="unseen">Last run </span>${run.runNumber}</a>
 <span class="ago">${last.isBegin ? 'begun' : 'catalogued'} ${ageOf(last.at, now)} ago <span class="quiet">${timeOf(last.at)} UTC</span></span></p>
-<p>${runMark(run)}${run.pedestal === 1 ? html` <span class="label">pedestal</span>` : ''}</p>
-<p class="quiet">${counted(run.event_count, 'MIDAS event')} · ${bytes(run.size_bytes)}${lasted(run)}</p>
+<p>${runMark(run)}${run.pedestal === true ? html` <span class="label">pedestal</span>` : ''}</p>
+<p class="quiet">${counted(run.eventCount, 'MIDAS event')} · ${bytes(run.sizeBytes)}${lasted(run)}</p>
 ${run.description ? html`<p class="description">${cut(run.description, MOST_CHARACTERS)}</p>` : NOTHING}
 ${run.problem === null ? NOTHING : html`<p class="problem">${run.problem}</p>`}
 <p class="quiet">catalogued in the last day: ${recentText(site)}</p>
@@ -35,8 +35,8 @@ function recentText({ tag, recent }: SiteState): Html {
   return html`${count(runs)}${more} ${runs === 1 ? 'run' : 'runs'}, ${bytes(sizeBytes)}${more}${incomplete > 0 ? html`, <a href="/runs?${query}">${mark('bad', `${count(incomplete)} not complete`)}</a>` : ''}`
 }
 
-const lasted = ({ started_at, stopped_at }: Run): string =>
-  started_at === null || stopped_at === null ? '' : ` · ${duration(started_at, stopped_at)}`
+const lasted = ({ startedAt, stoppedAt }: Run): string =>
+  startedAt === null || stoppedAt === null ? '' : ` · ${duration(startedAt, stoppedAt)}`
 
 interface Step {
   readonly tone: Tone

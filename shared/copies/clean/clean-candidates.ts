@@ -37,18 +37,18 @@ export async function* deletionCandidates(
       .where(mayGo(filter))
       .where((where) =>
         where.or([
-          where('stored_at', '>', storedAt),
-          where.and([where('stored_at', '=', storedAt), where('id', '>', id)]),
+          where('storedAt', '>', storedAt),
+          where.and([where('storedAt', '=', storedAt), where('id', '>', id)]),
         ]),
       )
-      .orderBy('stored_at')
+      .orderBy('storedAt')
       .orderBy('id')
       .limit(PAGE)
       .execute()
     yield* page
     const last = page.at(-1)
     if (last === undefined || page.length < PAGE) return
-    after = { storedAt: last.stored_at ?? storedAt, id: last.id }
+    after = { storedAt: last.storedAt ?? storedAt, id: last.id }
   }
 }
 
@@ -67,7 +67,7 @@ export async function* recalledCandidates(
       .innerJoin('replicas', (join) =>
         join
           .onRef('replicas.bucket', '=', 'recall.bucket')
-          .onRef('replicas.object_key', '=', 'recall.object_key')
+          .onRef('replicas.objectKey', '=', 'recall.objectKey')
           .onRef('replicas.sha256', '=', 'recall.sha256'),
       )
       .modifyFront(sql`STRAIGHT_JOIN`)
@@ -77,15 +77,15 @@ export async function* recalledCandidates(
       // was there all the time.
       .where('recall.state', 'in', ['present', 'expired'])
       .where('recall.reference', 'like', `${OBJECT_REFERENCE}%`)
-      .where('recall.expires_at', '<=', filter.now)
-      .whereRef('recall.expires_at', '>=', 'replicas.stored_at')
+      .where('recall.expiresAt', '<=', filter.now)
+      .whereRef('recall.expiresAt', '>=', 'replicas.storedAt')
       .where(mayGo(filter))
       .where((where) =>
         where.exists(
           where
             .selectFrom('tombstones')
             .select('tombstones.id')
-            .whereRef('tombstones.replica_id', '=', 'replicas.id')
+            .whereRef('tombstones.replicaId', '=', 'replicas.id')
             .where('tombstones.state', '=', 'deleted'),
         ),
       )
@@ -108,13 +108,13 @@ function mayGo(filter: CandidateFilter) {
     and([
       eb('replicas.kind', '=', 'cloud'),
       eb('replicas.state', '=', 'present'),
-      eb('replicas.stored_at', '<=', until),
+      eb('replicas.storedAt', '<=', until),
       eb('replicas.bucket', 'in', rawBuckets),
       ...(tag === null ? [] : [eb('replicas.tag', '=', tag)]),
-      or([eb('replicas.next_attempt_at', 'is', null), eb('replicas.next_attempt_at', '<=', now)]),
+      or([eb('replicas.nextAttemptAt', 'is', null), eb('replicas.nextAttemptAt', '<=', now)]),
       or([
-        eb('replicas.lease_until', 'is', null),
-        eb('replicas.lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`),
+        eb('replicas.leaseUntil', 'is', null),
+        eb('replicas.leaseUntil', '<', sql<Date>`UTC_TIMESTAMP(3)`),
       ]),
       ...prefixes.map(
         (prefix) =>
@@ -125,7 +125,7 @@ function mayGo(filter: CandidateFilter) {
         selectFrom('replicas as copy')
           .select('copy.id')
           .whereRef('copy.bucket', '=', 'replicas.bucket')
-          .whereRef('copy.object_key', '=', 'replicas.object_key')
+          .whereRef('copy.objectKey', '=', 'replicas.objectKey')
           .whereRef('copy.sha256', '=', 'replicas.sha256')
           .where('copy.kind', '=', 'tape')
           .where('copy.state', '=', 'on-media')
@@ -142,7 +142,7 @@ export const abandonedDeletions = (database: Database): Promise<readonly Replica
     .where('kind', '=', 'cloud')
     .where('state', '=', 'deleting')
     .where((where) =>
-      where.or([where('lease_until', 'is', null), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
+      where.or([where('leaseUntil', 'is', null), where('leaseUntil', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
     )
     .orderBy('id')
     .limit(PAGE)
@@ -158,7 +158,7 @@ export const cloudCopiesOfRun = (
     .selectAll()
     .where('kind', '=', 'cloud')
     .where('tag', '=', run.tag)
-    .where('run_number', '=', run.runNumber)
+    .where('runNumber', '=', run.runNumber)
     .where('state', 'in', ['present', 'deleting', 'suspicious', 'missing'])
     .orderBy('id')
     .execute()
@@ -167,7 +167,7 @@ export const cloudCopiesOfRun = (
 export async function bytesInStore(database: Database): Promise<number> {
   const { bytes } = await database
     .selectFrom('replicas')
-    .select((of) => of.fn.sum<number | string | null>('size_bytes').as('bytes'))
+    .select((of) => of.fn.sum<number | string | null>('sizeBytes').as('bytes'))
     .where('kind', '=', 'cloud')
     .where('state', 'in', ['present', 'deleting', 'suspicious'])
     .executeTakeFirstOrThrow()

@@ -51,14 +51,14 @@ export async function markEventSeen(
 ): Promise<void> {
   if (parseEventKey(object.key) === null)
     throw new InvalidInputError(`${object.key} is not named like an event`)
-  const row = { bucket: object.bucket, object_key: object.key, etag, seen_at: at }
+  const row = { bucket: object.bucket, objectKey: object.key, etag, seenAt: at }
   await inTransaction(database, async (trx) => {
-    await trx.insertInto('seen_events').ignore().values(row).execute()
+    await trx.insertInto('seenEvents').ignore().values(row).execute()
     await trx
-      .updateTable('seen_events')
-      .set({ etag, seen_at: at })
+      .updateTable('seenEvents')
+      .set({ etag, seenAt: at })
       .where('bucket', '=', object.bucket)
-      .where('object_key', '=', object.key)
+      .where('objectKey', '=', object.key)
       .where('etag', '!=', etag)
       .execute()
   })
@@ -196,7 +196,7 @@ function isDue(
   const event = parseEventKey(object.key)
   if (event === null || (tag !== undefined && event.tag !== tag)) return false
   const past = (time: Date, seconds: number) => time.getTime() + seconds * 1000 <= now.getTime()
-  if (seen !== null && seen.etag === object.etag) return past(seen.seen_at, config.CYGNET_EVENTS_SEEN_SECONDS)
+  if (seen !== null && seen.etag === object.etag) return past(seen.seenAt, config.CYGNET_EVENTS_SEEN_SECONDS)
   return past(
     object.lastModified,
     config.CYGNET_EVENTS_UNSEEN_SECONDS_BY_TAG[event.tag] ?? config.CYGNET_EVENTS_UNSEEN_SECONDS,
@@ -205,7 +205,7 @@ function isDue(
 
 interface Seen {
   readonly etag: string
-  readonly seen_at: Date
+  readonly seenAt: Date
 }
 
 async function seenTimes(
@@ -216,12 +216,12 @@ async function seenTimes(
   if (objects.length === 0) return new Map()
   const keys = objects.map((object) => object.key)
   const rows = await database
-    .selectFrom('seen_events')
-    .select(['object_key', 'etag', 'seen_at'])
+    .selectFrom('seenEvents')
+    .select(['objectKey', 'etag', 'seenAt'])
     .where('bucket', '=', bucket)
-    .where('object_key', 'in', keys)
+    .where('objectKey', 'in', keys)
     .execute()
-  return new Map(rows.map((row) => [row.object_key, row]))
+  return new Map(rows.map((row) => [row.objectKey, row]))
 }
 
 interface Outcome {
@@ -278,11 +278,11 @@ async function forgetVanished(
 ): Promise<void> {
   const keys = objects.map((object) => object.key)
   await database
-    .deleteFrom('seen_events')
+    .deleteFrom('seenEvents')
     .where('bucket', '=', bucket)
-    .where('object_key', '>', range.after)
-    .where('object_key', '<=', range.upTo)
-    .where('seen_at', '<', new Date(range.listedAt.getTime() - LISTING_MARGIN_MS))
-    .$if(keys.length > 0, (query) => query.where('object_key', 'not in', keys))
+    .where('objectKey', '>', range.after)
+    .where('objectKey', '<=', range.upTo)
+    .where('seenAt', '<', new Date(range.listedAt.getTime() - LISTING_MARGIN_MS))
+    .$if(keys.length > 0, (query) => query.where('objectKey', 'not in', keys))
     .execute()
 }

@@ -62,9 +62,9 @@ export async function whyTheyStay(
   const reasons = [...byReason].flatMap(([reason, files]): Staying[] => {
     const [first] = files
     if (first === undefined) return []
-    const sizeBytes = files.reduce((sum, file) => sum + file.size_bytes, 0)
+    const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
     return [
-      { reason, files: files.length, sizeBytes, example: { tag: first.tag, runNumber: first.run_number } },
+      { reason, files: files.length, sizeBytes, example: { tag: first.tag, runNumber: first.runNumber } },
     ]
   })
   return {
@@ -92,22 +92,13 @@ function oldestInStore(
       AND recall.state IN (${sql.join(WANTED_STATES)}) AND (recall.expires_at IS NULL OR recall.expires_at > ${now}))`
   return database
     .selectFrom('replicas')
-    .select([
-      'tag',
-      'run_number',
-      'bucket',
-      'object_key',
-      'state',
-      'size_bytes',
-      'stored_at',
-      'next_attempt_at',
-    ])
+    .select(['tag', 'runNumber', 'bucket', 'objectKey', 'state', 'sizeBytes', 'storedAt', 'nextAttemptAt'])
     .select([tapeState.as('tapeState'), isWanted.as('isWanted')])
     .where('kind', '=', 'cloud')
     .where('state', '=', state)
     .where('bucket', 'in', config.CYGNET_RAW_BUCKETS)
     .$if(tag !== null, (query) => query.where('tag', '=', tag as string))
-    .orderBy('stored_at')
+    .orderBy('storedAt')
     .orderBy('id')
     .limit(MOST_LOOKED + 1)
     .execute()
@@ -115,8 +106,8 @@ function oldestInStore(
 
 function reasonOf(file: FileInStore, { config }: TapeContext, policy: CleanPolicy, now: Date): StayReason {
   if (file.state === 'suspicious') return 'suspicious'
-  const storedMs = (file.stored_at ?? now).getTime()
-  const object = { bucket: file.bucket, key: file.object_key }
+  const storedMs = (file.storedAt ?? now).getTime()
+  const object = { bucket: file.bucket, key: file.objectKey }
   if (protectingPrefix(object, config.CYGNET_PROTECTED_PREFIXES) !== null) return 'protected'
   if (Number(file.isWanted) === 1) return 'recalled'
   if (file.tapeState !== 'on-media')
@@ -127,7 +118,7 @@ function reasonOf(file: FileInStore, { config }: TapeContext, policy: CleanPolic
   return isOld || isTooFull(policy.room) ? 'due' : 'not-due'
 }
 
-const isLater = ({ next_attempt_at: again }: Pick<Replica, 'next_attempt_at'>, now: Date) =>
+const isLater = ({ nextAttemptAt: again }: Pick<Replica, 'nextAttemptAt'>, now: Date) =>
   again !== null && again > now
 
 /**

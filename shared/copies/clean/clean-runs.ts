@@ -76,7 +76,7 @@ function createTally(context: TapeContext, { dryRun }: CleanRunsOptions, signal:
   const failed: CleanedFile[] = []
   let failuresInARow = 0
   const note = (replica: Replica, reason: string, list: CleanedFile[], event: string) => {
-    const { tag, run_number: runNumber, object_key: key, size_bytes: sizeBytes } = replica
+    const { tag, runNumber, objectKey: key, sizeBytes } = replica
     list.push({ tag, runNumber, key, sizeBytes, reason })
     log[list === failed ? 'error' : 'info']({ run: runNumber, tag, key, sizeBytes, reason, dryRun }, event)
   }
@@ -129,7 +129,7 @@ async function wouldDelete(
   { database, config, now }: TapeContext,
   replica: Replica,
 ): Promise<CloudDeletion | null> {
-  refuseProtected({ bucket: replica.bucket, key: replica.object_key }, config.CYGNET_PROTECTED_PREFIXES)
+  refuseProtected({ bucket: replica.bucket, key: replica.objectKey }, config.CYGNET_PROTECTED_PREFIXES)
   const permitted = await permittedVersion(database, replica, now())
   return 'kind' in permitted ? permitted : null
 }
@@ -168,7 +168,7 @@ async function cleanNamedRun(
 }
 
 /** What is wrong in the store is for people to look at: it is the one trace of what happened. */
-function notHandled({ state, last_error: error }: Replica): string {
+function notHandled({ state, lastError: error }: Replica): string {
   const more = 'docs/runbook.md, "a copy is missing or suspicious"'
   if (state === 'missing') return `it vanished from the store, and not by us: ${more}`
   return `its object in the store is suspicious (${error ?? 'no reason known'}) and is kept for people to look at: ${more}`
@@ -226,7 +226,7 @@ async function deleteWhatIsDue(
   return tally.result(false, options.tag === undefined && pressure !== null && isOver(pressure.highBytes))
 
   /** The oldest come first: when one is not due, none after it is. */
-  function reasonFor({ stored_at: storedAt }: Replica): string | null {
+  function reasonFor({ storedAt }: Replica): string | null {
     if (dueBefore !== null && storedAt !== null && storedAt <= dueBefore)
       return `in the store for more than ${afterDays} days`
     return pressure !== null && isOver(pressure.lowBytes) ? 'the oldest, and the store is too full' : null

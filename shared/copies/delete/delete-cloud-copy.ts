@@ -95,7 +95,7 @@ export async function settleDeletion(
 }
 
 function refuseOthers({ config }: TapeContext, replica: Replica): void {
-  const object = { bucket: replica.bucket, key: replica.object_key }
+  const object = { bucket: replica.bucket, key: replica.objectKey }
   refuseProtected(object, config.CYGNET_PROTECTED_PREFIXES)
   const named = `${object.bucket}/${object.key}`
   if (replica.kind !== 'cloud') throw new InvalidInputError(`${replica.url} is not a copy in the store`)
@@ -186,11 +186,11 @@ async function writeDown(
         const verified = await trx
           .updateTable('replicas')
           .set({
-            verified_at: survivor.verifiedAt,
-            verified_by: survivor.verifiedBy,
-            checked_at: survivor.verifiedAt,
-            last_error: null,
-            updated_at: at,
+            verifiedAt: survivor.verifiedAt,
+            verifiedBy: survivor.verifiedBy,
+            checkedAt: survivor.verifiedAt,
+            lastError: null,
+            updatedAt: at,
           })
           .where('id', '=', survivor.replica.id)
           .where('state', '=', 'on-media')
@@ -283,7 +283,7 @@ async function releasing(
     )
     await stays(context, claim, refusal, !lost).catch((failure) =>
       // Then the lease runs out, and the next call begins anew.
-      context.log.warn({ error: failure, key: claim.replica.object_key }, 'deletion-not-withdrawn'),
+      context.log.warn({ error: failure, key: claim.replica.objectKey }, 'deletion-not-withdrawn'),
     )
     if (lost) return refusal
     throw error

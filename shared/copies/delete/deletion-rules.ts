@@ -73,23 +73,18 @@ export async function permittedVersion(
   at: Date,
 ): Promise<ObjectVersion | Refusal> {
   const live = await executor
-    .selectFrom('run_files')
-    .innerJoin('runs', 'runs.id', 'run_files.run_id')
-    .selectAll('run_files')
+    .selectFrom('runFiles')
+    .innerJoin('runs', 'runs.id', 'runFiles.runId')
+    .selectAll('runFiles')
     .select('runs.integrity as runIntegrity')
     .where('bucket', '=', replica.bucket)
-    .where('object_key', '=', replica.object_key)
-    .where('is_live', '=', 1)
+    .where('objectKey', '=', replica.objectKey)
+    .where('isLive', '=', true)
     .execute()
   const [file, ...more] = live
-  if (
-    file === undefined ||
-    more.length > 0 ||
-    file.sha256 !== replica.sha256 ||
-    file.run_id !== replica.run_id
-  )
+  if (file === undefined || more.length > 0 || file.sha256 !== replica.sha256 || file.runId !== replica.runId)
     return refused('not-live', 'these are not the contents that the catalogue shows for the key')
-  if (file.size_bytes !== replica.size_bytes || file.md5 !== replica.md5 || file.adler32 !== replica.adler32)
+  if (file.sizeBytes !== replica.sizeBytes || file.md5 !== replica.md5 || file.adler32 !== replica.adler32)
     return refused(
       'not-live',
       'the catalogue contradicts itself about the size or checksums of these contents',
@@ -107,11 +102,11 @@ export async function permittedVersion(
 /** The version of the object that was catalogued. */
 export const versionOfFile = (file: RunFile): ObjectVersion => ({
   bucket: file.bucket,
-  key: file.object_key,
+  key: file.objectKey,
   etag: file.etag,
-  versionId: file.version_id,
-  sizeBytes: file.size_bytes,
-  lastModified: file.last_modified,
+  versionId: file.versionId,
+  sizeBytes: file.sizeBytes,
+  lastModified: file.lastModified,
 })
 
 /** The bytes of a catalogued version were read whole then: while these are the same, it is that version. */
@@ -127,10 +122,10 @@ async function isRecalled(executor: Executor, replica: Replica, at: Date): Promi
     .selectFrom('replicas')
     .select('id')
     .where('bucket', '=', replica.bucket)
-    .where('object_key', '=', replica.object_key)
+    .where('objectKey', '=', replica.objectKey)
     .where('kind', '=', 'recall')
     .where('state', 'in', WANTED_STATES)
-    .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', at)]))
+    .where((where) => where.or([where('expiresAt', 'is', null), where('expiresAt', '>', at)]))
     .limit(1)
     .executeTakeFirst()
   return wish !== undefined

@@ -36,10 +36,10 @@ export async function isGone(
   const end = { state: 'deleted' as const, note }
   const change = {
     state: 'deleted' as const,
-    deleted_at: at,
-    checked_at: at,
-    next_attempt_at: null,
-    last_error: null,
+    deletedAt: at,
+    checkedAt: at,
+    nextAttemptAt: null,
+    lastError: null,
   }
   const history = { what: 'deleted from the store', detail: note === null ? told : `${told} (${note})` }
   try {
@@ -74,7 +74,7 @@ export async function stays(
   const isLater = failed ? attempts > 0 : refusal.code !== 'busy'
   const change = {
     attempts: failed ? attempts + 1 : 0,
-    next_attempt_at: isLater ? new Date(at.getTime() + AGAIN_MS) : null,
+    nextAttemptAt: isLater ? new Date(at.getTime() + AGAIN_MS) : null,
   }
   const also = async (trx: Transaction<Schema>) => {
     // Catalogued again meanwhile, it may be suspicious: then that stands.
@@ -108,7 +108,7 @@ export async function recordDoubt(
   signal: AbortSignal,
 ): Promise<void> {
   await verifyReplica(context, replica.id, { readBack }, signal, context.log).catch((error) =>
-    context.log.warn({ error, key: replica.object_key, url: replica.url }, 'doubtful-copy-not-recorded'),
+    context.log.warn({ error, key: replica.objectKey, url: replica.url }, 'doubtful-copy-not-recorded'),
   )
 }
 
@@ -126,11 +126,11 @@ export async function endWhatWasBegun(
   if (tombstone === undefined) return null
   const version: ObjectVersion = {
     bucket: tombstone.bucket,
-    key: tombstone.object_key,
+    key: tombstone.objectKey,
     etag: tombstone.etag ?? '',
-    versionId: tombstone.version_id,
-    sizeBytes: tombstone.size_bytes,
-    lastModified: tombstone.written_at,
+    versionId: tombstone.versionId,
+    sizeBytes: tombstone.sizeBytes,
+    lastModified: tombstone.writtenAt,
   }
   const look = await lookForVersion(context.s3, version, inTime(context, held))
   if (look === 'there') return null
@@ -139,11 +139,11 @@ export async function endWhatWasBegun(
   if (look === 'other' && claim.replica.state !== 'deleting') return null
   const note =
     look === 'other' ? 'found later: another object has the key' : 'found later: the object is gone'
-  const told = `${claim.replica.url}: ${tombstone.reason}; ${tombstone.survivor_url} had been verified right before: ${tombstone.survivor_verified_by}`
+  const told = `${claim.replica.url}: ${tombstone.reason}; ${tombstone.survivorUrl} had been verified right before: ${tombstone.survivorVerifiedBy}`
   return await isGone(
     context,
     claim,
-    { kind: 'deleted', tombstoneId: tombstone.id, survivorUrl: tombstone.survivor_url, note },
+    { kind: 'deleted', tombstoneId: tombstone.id, survivorUrl: tombstone.survivorUrl, note },
     told,
   )
 }

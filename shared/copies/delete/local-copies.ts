@@ -77,21 +77,21 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
       await withdrawTombstones(trx, before.id, `the file was read at ${place.name}`.slice(0, 255), at)
     }
     const verified = {
-      verified_at: at,
-      verified_by: `sha256 read by push on ${copy.host}`.slice(0, 255),
-      checked_at: at,
+      verifiedAt: at,
+      verifiedBy: `sha256 read by push on ${copy.host}`.slice(0, 255),
+      checkedAt: at,
     }
     const seen = {
       state: 'present' as const,
       url: place.url,
       name: place.name,
       ...verified,
-      deleted_at: null,
-      last_error: null,
-      updated_at: at,
-      ...(before?.state === 'deleting' ? { lease_owner: null, lease_until: null } : {}),
+      deletedAt: null,
+      lastError: null,
+      updatedAt: at,
+      ...(before?.state === 'deleting' ? { leaseOwner: null, leaseUntil: null } : {}),
     }
-    const values = { ...row, started_at: at, stored_at: at, ...seen }
+    const values = { ...row, startedAt: at, storedAt: at, ...seen }
     await trx.insertInto('replicas').values(values).onDuplicateKeyUpdate(seen).execute()
     if (before?.state !== 'present') await refreshStorage(trx, content.run.id)
     return (await find.executeTakeFirstOrThrow()).id
@@ -115,8 +115,8 @@ export async function noteVanishedCopy(context: LocalContext, copy: LocalCopy): 
   const at = context.now()
   const change = {
     state: 'missing' as const,
-    checked_at: at,
-    last_error: 'push did not find it where it had been',
+    checkedAt: at,
+    lastError: 'push did not find it where it had been',
   }
   const note = {
     what: 'local file gone',
@@ -140,16 +140,16 @@ export const findLocalCopy = (
 /** The contents as they were catalogued, whether the store still holds them or not. */
 async function cataloguedContent(trx: Transaction<Schema>, copy: LocalContent): Promise<Content | null> {
   const file = await trx
-    .selectFrom('run_files')
-    .innerJoin('runs', 'runs.id', 'run_files.run_id')
-    .selectAll('run_files')
-    .select(['runs.tag', 'runs.run_number as runNumber'])
+    .selectFrom('runFiles')
+    .innerJoin('runs', 'runs.id', 'runFiles.runId')
+    .selectAll('runFiles')
+    .select(['runs.tag', 'runs.runNumber as runNumber'])
     .where('bucket', '=', copy.bucket)
-    .where('object_key', '=', copy.key)
+    .where('objectKey', '=', copy.key)
     .where('sha256', '=', copy.sha256)
-    .where('run_files.size_bytes', '=', copy.sizeBytes)
-    .orderBy('is_live', 'desc')
-    .orderBy('run_files.id', 'desc')
+    .where('runFiles.sizeBytes', '=', copy.sizeBytes)
+    .orderBy('isLive', 'desc')
+    .orderBy('runFiles.id', 'desc')
     .limit(1)
     .executeTakeFirst()
   return file === undefined ? null : contentOfFile(file, file)

@@ -193,8 +193,8 @@ export async function endDeletion(
   const at = context.now()
   const change =
     how === 'deleted'
-      ? { state: 'deleted' as const, deleted_at: at }
-      : { state: 'present' as const, last_error: note, deleted_at: null }
+      ? { state: 'deleted' as const, deletedAt: at }
+      : { state: 'present' as const, lastError: note, deletedAt: null }
   const outcome = {
     change,
     note: {

@@ -28,7 +28,7 @@ export async function flawInStore(
     file === undefined ||
     more.length > 0 ||
     file.sha256 !== content.sha256 ||
-    file.size_bytes !== content.sizeBytes
+    file.sizeBytes !== content.sizeBytes
   )
     return 'these are not the contents that the catalogue shows under the key'
   const object = await describeObject(s3, { bucket: content.bucket, key: content.key }, signal)
@@ -41,9 +41,9 @@ export async function flawInStore(
 
 const liveFiles = (executor: Executor, { bucket, key }: LocalContent): Promise<readonly RunFile[]> =>
   executor
-    .selectFrom('run_files')
+    .selectFrom('runFiles')
     .selectAll()
     .where('bucket', '=', bucket)
-    .where('object_key', '=', key)
-    .where('is_live', '=', 1)
+    .where('objectKey', '=', key)
+    .where('isLive', '=', true)
     .execute()

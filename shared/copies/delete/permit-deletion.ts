@@ -60,11 +60,11 @@ async function ownClaim(context: TapeContext, copy: LocalCopy): Promise<Claim | 
   const replica = await findLocalCopy(context, copy)
   if (replica?.state !== 'deleting' || replica.name !== copy.path) return null
   const permission = (await openTombstones(context.database, replica.id)).at(-1)
-  if (permission === undefined || permission.written_by !== replica.lease_owner) return null
+  if (permission === undefined || permission.writtenBy !== replica.leaseOwner) return null
   // An earlier question that is still being answered must not withdraw what is permitted now.
   return await takeOverClaim(
     context.database,
-    { replica, owner: permission.written_by },
+    { replica, owner: permission.writtenBy },
     claimOptions(context),
   )
 }
@@ -88,16 +88,16 @@ export async function endPermission(
 ): Promise<'deleted' | 'withdrawn' | null> {
   const { database } = context
   const tombstone = await findTombstone(database, end.id)
-  const replica = tombstone === null ? null : await findReplica(database, tombstone.replica_id)
+  const replica = tombstone === null ? null : await findReplica(database, tombstone.replicaId)
   if (tombstone === null || replica === null || replica.kind !== 'local' || replica.endpoint !== end.host)
     return null
-  if (tombstone.bucket !== end.bucket || tombstone.object_key !== end.key) return null
+  if (tombstone.bucket !== end.bucket || tombstone.objectKey !== end.key) return null
   if (tombstone.state === 'withdrawn' && end.gone) await noteVanishedCopy(context, fileOf(replica))
   if (tombstone.state !== 'intended') return tombstone.state
   // The lease is over where the machine was away for long; else it is that of the permission.
   const claim = (await claimReplica(database, replica.id, ['deleting'], claimOptions(context))) ?? {
     replica,
-    owner: tombstone.written_by,
+    owner: tombstone.writtenBy,
   }
   try {
     if (end.gone) await endDeletion(context, claim, 'deleted', 'removed from the disk of the DAQ')
@@ -114,9 +114,9 @@ const fileOf = ({
   endpoint: host,
   name: path,
   bucket,
-  object_key: key,
+  objectKey: key,
   sha256,
-  size_bytes: sizeBytes,
+  sizeBytes,
 }: Replica): LocalCopy => ({
   host,
   path,
@@ -142,14 +142,14 @@ export async function endForgottenPermissions({ database, now, owner }: LocalCon
     .select('id')
     .where('kind', '=', 'local')
     .where('state', '=', 'deleting')
-    .where('updated_at', '<', new Date(at.getTime() - FORGOTTEN_MS))
+    .where('updatedAt', '<', new Date(at.getTime() - FORGOTTEN_MS))
     .limit(500)
     .execute()
   let ended = 0
   for (const { id } of rows) {
     const claim = await claimReplica(database, id, ['deleting'], claimOptions({ owner }))
     if (claim === null) continue
-    const change = { state: 'missing' as const, checked_at: at, last_error: NOBODY_SAID }
+    const change = { state: 'missing' as const, checkedAt: at, lastError: NOBODY_SAID }
     const note = { what: 'local file not seen again', detail: `${claim.replica.url}: ${NOBODY_SAID}` }
     await endClaim(
       database,

@@ -41,16 +41,16 @@ export function judgeSafety(content: LocalContent, replicas: readonly Replica[])
   const tape = replicas.filter(({ kind }) => kind === 'tape')
   const named = `${content.bucket}/${content.key}`
   const facts = {
-    cloud: cloud === null ? null : { state: cloud.state, verifiedAt: cloud.verified_at },
-    tape: tape.map(({ endpoint, state, verified_at }) => ({ endpoint, state, verifiedAt: verified_at })),
+    cloud: cloud === null ? null : { state: cloud.state, verifiedAt: cloud.verifiedAt },
+    tape: tape.map(({ endpoint, state, verifiedAt }) => ({ endpoint, state, verifiedAt: verifiedAt })),
   }
   if (cloud === null && tape.length === 0)
     return { safe: false, why: `these contents of ${named} are not catalogued yet`, ...facts }
-  const other = replicas.find(({ size_bytes }) => size_bytes !== content.sizeBytes)
+  const other = replicas.find(({ sizeBytes }) => sizeBytes !== content.sizeBytes)
   if (other !== undefined)
     return {
       safe: false,
-      why: `the file has ${content.sizeBytes} bytes, ${other.url} has ${other.size_bytes}`,
+      why: `the file has ${content.sizeBytes} bytes, ${other.url} has ${other.sizeBytes}`,
       ...facts,
     }
   const awaited = [cloudAwaited(cloud), tapeAwaited(tape)].filter((reason) => reason !== null)
@@ -60,13 +60,13 @@ export function judgeSafety(content: LocalContent, replicas: readonly Replica[])
 
 /** The copy on tape that counts. */
 export const verifiedOnTape = (replica: Replica): boolean =>
-  replica.kind === 'tape' && replica.state === 'on-media' && replica.verified_at !== null
+  replica.kind === 'tape' && replica.state === 'on-media' && replica.verifiedAt !== null
 
 function cloudAwaited(copy: Replica | null): string | null {
   if (copy === null) return 'no copy in the store is known'
   switch (copy.state) {
     case 'present':
-      return copy.verified_at === null ? 'the copy in the store was not compared yet' : null
+      return copy.verifiedAt === null ? 'the copy in the store was not compared yet' : null
     case 'deleting':
     case 'deleted':
       return 'the copy in the store was deleted to make room, so that the local file is the second copy beside that on tape: keep it'
@@ -89,9 +89,9 @@ function tapeAwaited(copies: readonly Replica[]): string | null {
     case 'requested':
     case 'copying':
     case 'submitted':
-      return `the copy on tape is under way (${copy.state})${copy.last_error === null ? '' : `: ${copy.last_error}`}`
+      return `the copy on tape is under way (${copy.state})${copy.lastError === null ? '' : `: ${copy.lastError}`}`
     case 'failed':
-      return `the copy on tape failed: ${copy.last_error ?? 'no reason known'}`
+      return `the copy on tape failed: ${copy.lastError ?? 'no reason known'}`
     default:
       return `the copy on tape is ${copy.state}`
   }

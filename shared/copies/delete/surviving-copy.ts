@@ -73,9 +73,9 @@ export async function findSurvivor(
 
 /** All that is compared must be the same for both rows, not only the SHA-256 by which they were found. */
 const sameContents = (a: Replica, b: Replica) =>
-  a.size_bytes === b.size_bytes && a.sha256 === b.sha256 && a.md5 === b.md5 && a.adler32 === b.adler32
+  a.sizeBytes === b.sizeBytes && a.sha256 === b.sha256 && a.md5 === b.md5 && a.adler32 === b.adler32
 
-function flawOfRow({ url, state, last_error: error }: Replica): string {
+function flawOfRow({ url, state, lastError: error }: Replica): string {
   if (state === 'on-media') return `its copy on tape has another size or checksum by the catalogue (${url})`
   return `its copy on tape is "${state}"${error === null ? '' : `: ${error}`} (${url})`
 }

@@ -23,22 +23,22 @@ export async function writeTombstone(
   const result = await executor
     .insertInto('tombstones')
     .values({
-      replica_id: replica.id,
-      run_id: replica.run_id,
+      replicaId: replica.id,
+      runId: replica.runId,
       bucket: replica.bucket,
-      object_key: replica.object_key,
+      objectKey: replica.objectKey,
       url: replica.url,
       etag: version.etag,
-      version_id: version.versionId,
-      size_bytes: replica.size_bytes,
+      versionId: version.versionId,
+      sizeBytes: replica.sizeBytes,
       sha256: replica.sha256,
       reason: more.reason.slice(0, 255),
-      survivor_id: survivor.replica.id,
-      survivor_url: survivor.replica.url,
-      survivor_verified_by: survivor.verifiedBy,
-      survivor_verified_at: survivor.verifiedAt,
-      written_by: more.writtenBy,
-      written_at: at,
+      survivorId: survivor.replica.id,
+      survivorUrl: survivor.replica.url,
+      survivorVerifiedBy: survivor.verifiedBy,
+      survivorVerifiedAt: survivor.verifiedAt,
+      writtenBy: more.writtenBy,
+      writtenAt: at,
       state: 'intended',
     })
     .executeTakeFirstOrThrow()
@@ -55,12 +55,12 @@ export async function renewTombstone(
   await executor
     .updateTable('tombstones')
     .set({
-      survivor_id: survivor.replica.id,
-      survivor_url: survivor.replica.url,
-      survivor_verified_by: survivor.verifiedBy,
-      survivor_verified_at: survivor.verifiedAt,
-      written_by: writtenBy,
-      written_at: at,
+      survivorId: survivor.replica.id,
+      survivorUrl: survivor.replica.url,
+      survivorVerifiedBy: survivor.verifiedBy,
+      survivorVerifiedAt: survivor.verifiedAt,
+      writtenBy: writtenBy,
+      writtenAt: at,
     })
     .where('id', '=', id)
     .where('state', '=', 'intended')
@@ -75,7 +75,7 @@ export const openTombstones = (executor: Executor, replicaId: number): Promise<r
   executor
     .selectFrom('tombstones')
     .selectAll()
-    .where('replica_id', '=', replicaId)
+    .where('replicaId', '=', replicaId)
     .where('state', '=', 'intended')
     .orderBy('id')
     .execute()
@@ -89,7 +89,7 @@ export async function endTombstone(
 ): Promise<void> {
   await executor
     .updateTable('tombstones')
-    .set({ ...end, ended_at: at })
+    .set({ ...end, endedAt: at })
     .where('id', '=', id)
     .where('state', '=', 'intended')
     .execute()
@@ -108,10 +108,10 @@ export async function withdrawTombstones(
 ): Promise<void> {
   await executor
     .updateTable('tombstones')
-    .set({ state: 'withdrawn', note, ended_at: at })
-    .where('replica_id', '=', replicaId)
+    .set({ state: 'withdrawn', note, endedAt: at })
+    .where('replicaId', '=', replicaId)
     .where('state', '=', 'intended')
-    .$if(writtenBy !== undefined, (query) => query.where('written_by', '=', writtenBy as string))
+    .$if(writtenBy !== undefined, (query) => query.where('writtenBy', '=', writtenBy as string))
     .execute()
 }
 
@@ -126,10 +126,10 @@ const STRANDED_MS = 3_600_000
 export async function endStrandedTombstones(database: Database, at: Date): Promise<number> {
   const stranded = await database
     .selectFrom('tombstones')
-    .innerJoin('replicas', 'replicas.id', 'tombstones.replica_id')
+    .innerJoin('replicas', 'replicas.id', 'tombstones.replicaId')
     .select(['tombstones.id', 'replicas.state'])
     .where('tombstones.state', '=', 'intended')
-    .where('tombstones.written_at', '<', new Date(at.getTime() - STRANDED_MS))
+    .where('tombstones.writtenAt', '<', new Date(at.getTime() - STRANDED_MS))
     .where('replicas.state', '!=', 'deleting')
     .limit(500)
     .execute()

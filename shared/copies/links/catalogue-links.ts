@@ -40,7 +40,7 @@ export async function catalogueLinks(
   const valid = Math.min(Math.floor(seconds), context.config.CYGNET_LINK_SECONDS)
   return await Promise.all(
     files.map(async ({ runId: _, versionId, ...file }): Promise<FileOfRun> => {
-      const why = notThere(file, replicas.get(contentName({ ...file, object_key: file.key })) ?? [])
+      const why = notThere(file, replicas.get(contentName({ ...file, objectKey: file.key })) ?? [])
       if (why !== null) return { ...file, ...why }
       const link = await presignGet(context.publicS3, file, {
         seconds: valid,
@@ -63,23 +63,23 @@ export async function findFiles(
   if (runs.length === 0 && files.length === 0) return []
   const query = database
     .selectFrom('runs as r')
-    .innerJoin('run_files as f', 'f.run_id', 'r.id')
+    .innerJoin('runFiles as f', 'f.runId', 'r.id')
     .select([
       'r.id as runId',
       'r.tag',
-      'r.run_number as runNumber',
+      'r.runNumber as runNumber',
       'f.bucket',
-      'f.object_key as key',
-      'f.version_id as versionId',
+      'f.objectKey as key',
+      'f.versionId as versionId',
     ])
-    .select(['f.size_bytes as sizeBytes', 'f.md5', 'f.adler32', 'f.sha256', 'f.subrun'])
-    .where('r.is_current', '=', 1)
-    .where('f.is_live', '=', 1)
+    .select(['f.sizeBytes as sizeBytes', 'f.md5', 'f.adler32', 'f.sha256', 'f.subrun'])
+    .where('r.isCurrent', '=', true)
+    .where('f.isLive', '=', true)
   const ofRuns = [...Map.groupBy(runs, (run) => run.tag)].map(([tag, own]) =>
     query
       .where('r.tag', '=', tag)
       .where(
-        'r.run_number',
+        'r.runNumber',
         'in',
         own.map((run) => run.runNumber),
       )
@@ -89,7 +89,7 @@ export async function findFiles(
     query
       .where('f.bucket', '=', bucket)
       .where(
-        'f.object_key',
+        'f.objectKey',
         'in',
         own.map((file) => file.key),
       )
@@ -115,13 +115,13 @@ async function copiesOf(database: Database, runIds: readonly number[]): Promise<
   return await database
     .selectFrom('replicas')
     .selectAll()
-    .where('run_id', 'in', [...new Set(runIds)])
+    .where('runId', 'in', [...new Set(runIds)])
     .where('kind', '!=', sql.lit('local' as const))
     .execute()
 }
 
-const contentName = ({ bucket, object_key, sha256 }: Pick<Replica, 'bucket' | 'object_key' | 'sha256'>) =>
-  `${bucket}/${object_key}\0${sha256}`
+const contentName = ({ bucket, objectKey, sha256 }: Pick<Replica, 'bucket' | 'objectKey' | 'sha256'>) =>
+  `${bucket}/${objectKey}\0${sha256}`
 
 type NotThere =
   | Pick<Extract<FileLink, { kind: 'recalling' }>, 'kind' | 'state' | 'requestedAt' | 'detail'>
@@ -134,7 +134,7 @@ function notThere(file: LinkedFile, copies: readonly Replica[]): NotThere | null
   if (suspicious !== undefined)
     return {
       kind: 'unavailable',
-      why: `its contents are suspicious: ${suspicious.last_error ?? 'they are not what they were'}`,
+      why: `its contents are suspicious: ${suspicious.lastError ?? 'they are not what they were'}`,
     }
   const recall = copies.find((copy) => copy.kind === 'recall')
   if (copies.some((copy) => copy.kind === 'cloud' && copy.state === 'present') || recall?.state === 'present')
@@ -143,8 +143,8 @@ function notThere(file: LinkedFile, copies: readonly Replica[]): NotThere | null
     return {
       kind: 'recalling',
       state: recall.state,
-      requestedAt: recall.requested_at,
-      detail: recall.last_error,
+      requestedAt: recall.requestedAt,
+      detail: recall.lastError,
     }
   const where = whereaboutsOf(copies, true)
   if (where.kind === 'on-tape')

@@ -82,7 +82,7 @@ export async function runLinks(
   const files: FileLink[] = []
   for (const file of recalled)
     files.push(file.kind === 'there' ? await linkTo(context, file, wish.seconds, now) : file.link)
-  return { run: { id: run.id, tag: run.tag, runNumber: run.run_number }, files }
+  return { run: { id: run.id, tag: run.tag, runNumber: run.runNumber }, files }
 }
 
 type FoundFile = { readonly file: RunFile } & (
@@ -121,9 +121,9 @@ async function findFile(
   const suspicious = copies.find((copy) => copy.kind !== 'tape' && copy.state === 'suspicious')
   if (suspicious !== undefined)
     return unavailable(
-      `its contents are suspicious: ${suspicious.last_error ?? 'they are not what they were'}`,
+      `its contents are suspicious: ${suspicious.lastError ?? 'they are not what they were'}`,
     )
-  const object = await describeObject(context.s3, { bucket: file.bucket, key: file.object_key }, signal)
+  const object = await describeObject(context.s3, { bucket: file.bucket, key: file.objectKey }, signal)
   // One that is being deleted is as good as gone.
   if (object !== null && cloud?.state !== 'deleting' && isVerified(object, file, recall))
     return { kind: 'there', file, object }
@@ -140,7 +140,7 @@ async function findFile(
     return unavailable(isLost ? `the store has lost it: ${why}` : why)
   }
   const failed =
-    recall?.state === 'failed' ? ` (the last recall failed: ${recall.last_error ?? 'no reason known'})` : ''
+    recall?.state === 'failed' ? ` (the last recall failed: ${recall.lastError ?? 'no reason known'})` : ''
   return { kind: 'on-tape', file, link: { ...named, kind: 'on-tape', how: onTapeText(isLost) + failed } }
 }
 
@@ -161,7 +161,7 @@ async function hasLost(
  * has the same bytes.
  */
 function isVerified(object: ObjectDescription, file: RunFile, recall: Replica | undefined): boolean {
-  if (object.sizeBytes !== file.size_bytes) return false
+  if (object.sizeBytes !== file.sizeBytes) return false
   if (object.etag === file.etag) return true
   if (recall !== undefined && verifiedEtagOf(recall) === object.etag) return true
   const stated = object.stated.filter(({ by }) => by !== 'uploader')
@@ -195,8 +195,8 @@ const recallingLink = (named: LinkedFile, recall: Replica): FileLink => ({
   ...named,
   kind: 'recalling',
   state: recall.state,
-  requestedAt: recall.requested_at,
-  detail: recall.last_error,
+  requestedAt: recall.requestedAt,
+  detail: recall.lastError,
 })
 
 async function linkTo(
@@ -213,9 +213,9 @@ async function linkTo(
 
 const describeFile = (file: RunFile): LinkedFile => ({
   bucket: file.bucket,
-  key: file.object_key,
-  fileName: file.object_key.slice(file.object_key.lastIndexOf('/') + 1),
-  sizeBytes: file.size_bytes,
+  key: file.objectKey,
+  fileName: file.objectKey.slice(file.objectKey.lastIndexOf('/') + 1),
+  sizeBytes: file.sizeBytes,
   md5: file.md5,
   adler32: file.adler32,
   sha256: file.sha256,

@@ -67,7 +67,7 @@ export async function bringBack(
 }
 
 /** The checksums go with it as metadata, as `cygnet push` writes them. */
-const objectOf = ({ bucket, object_key: key, md5, sha256, adler32 }: Replica): ObjectToSend => ({
+const objectOf = ({ bucket, objectKey: key, md5, sha256, adler32 }: Replica): ObjectToSend => ({
   bucket,
   key,
   metadata: { md5, sha256, adler32 },
@@ -111,7 +111,7 @@ async function verifiedTemporary(
 ): Promise<Temporary> {
   const object = await findTemporary(context, recall, signal)
   if (object === null) return { state: 'missing' }
-  const check = await checkReplica(context, { ...recall, object_key: object.key }, 'if-needed', signal)
+  const check = await checkReplica(context, { ...recall, objectKey: object.key }, 'if-needed', signal)
   if (check.state === 'verified' && check.object?.etag === object.etag) return { state: 'verified', object }
   if (check.state === 'different') return { state: 'different', object, detail: check.detail }
   throw new TransientError('what the tape endpoint sent changed while it was compared')
@@ -152,7 +152,7 @@ const isTaken = async ({ s3 }: WithTape, object: ObjectName, signal: AbortSignal
 async function forgetUpload(context: WithTape, recall: Replica, signal: AbortSignal): Promise<void> {
   const uploadId = uploadIdOf(recall)
   if (uploadId !== null)
-    await abortMultipart(context.s3, { bucket: recall.bucket, key: recall.object_key, uploadId }, signal)
+    await abortMultipart(context.s3, { bucket: recall.bucket, key: recall.objectKey, uploadId }, signal)
 }
 
 /** Clears away what a recall that has ended may have left: its temporary object and its unfinished upload. */

@@ -21,17 +21,17 @@ export interface ChosenRun {
 export async function chooseRun(executor: Executor, choice: RunChoice): Promise<ChosenRun> {
   const run = 'runId' in choice ? await findUse(executor, choice.runId) : await findCurrent(executor, choice)
   const files = await executor
-    .selectFrom('run_files')
+    .selectFrom('runFiles')
     .selectAll()
-    .where('run_id', '=', run.id)
-    .where('is_live', '=', 1)
+    .where('runId', '=', run.id)
+    .where('isLive', '=', true)
     .orderBy('subrun')
     .orderBy('id')
     .execute()
   if (files.length > 0) return { run, files }
   const why = run.problem === null ? '' : `: ${run.problem}`
-  throw new InvalidInputError(`no file of run ${run.run_number} of ${run.tag} counts any more${why}`, {
-    run: run.run_number,
+  throw new InvalidInputError(`no file of run ${run.runNumber} of ${run.tag} counts any more${why}`, {
+    run: run.runNumber,
     tag: run.tag,
   })
 }
@@ -49,8 +49,8 @@ async function findCurrent(
   const [run, ...others] = await executor
     .selectFrom('runs')
     .selectAll()
-    .where('run_number', '=', runNumber)
-    .where('is_current', '=', 1)
+    .where('runNumber', '=', runNumber)
+    .where('isCurrent', '=', true)
     .$if(tag !== undefined, (query) => query.where('tag', '=', tag as string))
     .orderBy('tag')
     .execute()

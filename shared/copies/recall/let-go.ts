@@ -35,7 +35,7 @@ export async function letGo(context: WithTape, recall: Replica, signal: AbortSig
 async function isReadForAnother({ database }: WithTape, { id, sha256 }: Replica): Promise<boolean> {
   const others = await database
     .selectFrom('replicas')
-    .select(['state', 'next_attempt_at'])
+    .select(['state', 'nextAttemptAt'])
     .where('kind', '=', 'recall')
     .where('state', 'in', ['requested', 'staging', 'copying', 'failed'])
     .where('sha256', '=', sha256)

@@ -22,14 +22,14 @@ export type RecallMessage = Readonly<z.infer<typeof schema>>
 export const recallMessage = (recall: Replica): Request => ({
   name: `recall:${recall.id}:${recall.generation}`,
   queue: 'recall-requests',
-  runId: recall.run_id,
+  runId: recall.runId,
   body: {
     replicaId: recall.id,
     tag: recall.tag,
-    runNumber: recall.run_number,
+    runNumber: recall.runNumber,
     bucket: recall.bucket,
-    key: recall.object_key,
-    sizeBytes: recall.size_bytes,
+    key: recall.objectKey,
+    sizeBytes: recall.sizeBytes,
   },
 })
 

@@ -15,7 +15,7 @@ const WRONG_READINGS = 3
 
 /** When a recall that was asked for then has taken too long. */
 export const deadlineOf = (recall: Replica, hours: number): Date =>
-  new Date(recall.requested_at.getTime() + hours * 3_600_000)
+  new Date(recall.requestedAt.getTime() + hours * 3_600_000)
 
 const notAfter = (time: Date, deadline: Date): Date => (time < deadline ? time : deadline)
 
@@ -26,18 +26,18 @@ export function presentOutcome(
   at: Date,
 ): ReplicaOutcome {
   const { object, by, how } = seen
-  const wishedMs = (recall.expires_at ?? recall.requested_at).getTime() - recall.requested_at.getTime()
+  const wishedMs = (recall.expiresAt ?? recall.requestedAt).getTime() - recall.requestedAt.getTime()
   const until = new Date(at.getTime() + Math.max(0, wishedMs))
   return {
     change: {
       state: 'present',
-      stored_at: object?.lastModified ?? at,
-      verified_at: at,
-      verified_by: by.slice(0, 255),
-      checked_at: at,
+      storedAt: object?.lastModified ?? at,
+      verifiedAt: at,
+      verifiedBy: by.slice(0, 255),
+      checkedAt: at,
       attempts: 0,
-      next_attempt_at: null,
-      last_error: null,
+      nextAttemptAt: null,
+      lastError: null,
       reference: object === null ? null : objectReference(object.etag),
     },
     note: { what: 'back in the store', detail: `${recall.url}, ${how}, verified: ${by}` },
@@ -45,9 +45,9 @@ export function presentOutcome(
     also: async (trx) => {
       await trx
         .updateTable('replicas')
-        .set({ expires_at: until })
+        .set({ expiresAt: until })
         .where('id', '=', recall.id)
-        .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '<', until)]))
+        .where((where) => where.or([where('expiresAt', 'is', null), where('expiresAt', '<', until)]))
         .execute()
     },
   }
@@ -65,9 +65,9 @@ export function stagingOutcome(
     change: {
       state: 'staging',
       reference: stageReference(staging.reference),
-      last_error: null,
-      checked_at: at,
-      next_attempt_at: notAfter(nextLookAt(at, recall.requested_at), deadline),
+      lastError: null,
+      checkedAt: at,
+      nextAttemptAt: notAfter(nextLookAt(at, recall.requestedAt), deadline),
     },
     note:
       isNews && recall.state !== 'staging'
@@ -78,7 +78,7 @@ export function stagingOutcome(
 
 /** Nothing can be done just now, and nothing went wrong. */
 export const waitingOutcome = (reason: string, at: Date): ReplicaOutcome => ({
-  change: { last_error: reason, next_attempt_at: nextLookAt(at, null) },
+  change: { lastError: reason, nextAttemptAt: nextLookAt(at, null) },
 })
 
 /** It failed: tried again when that may help and there is time, else told. */
@@ -98,9 +98,9 @@ export function failedOutcome(
     change: {
       state: 'failed',
       attempts,
-      last_error: reason,
-      checked_at: at,
-      next_attempt_at: notAfter(retryAt(at, attempts), deadline),
+      lastError: reason,
+      checkedAt: at,
+      nextAttemptAt: notAfter(retryAt(at, attempts), deadline),
     },
     note: attempts === 1 ? { what: 'recall failed, tried again', detail: reason } : null,
   }
@@ -112,9 +112,9 @@ function givenUpOutcome(recall: Replica, reason: string, at: Date): ReplicaOutco
     change: {
       state: 'failed',
       attempts: recall.attempts + 1,
-      last_error: reason,
-      checked_at: at,
-      next_attempt_at: null,
+      lastError: reason,
+      checkedAt: at,
+      nextAttemptAt: null,
       reference: null,
     },
     note: { what: 'recall failed', detail: reason },
@@ -137,7 +137,7 @@ function givenUpOutcome(recall: Replica, reason: string, at: Date): ReplicaOutco
 export const interruptedOutcome = (recall: Replica): ReplicaOutcome => ({
   change: {
     state: recall.state === 'staging' ? 'staging' : 'requested',
-    next_attempt_at: null,
-    last_error: 'the function was stopped',
+    nextAttemptAt: null,
+    lastError: 'the function was stopped',
   },
 })

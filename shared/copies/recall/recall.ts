@@ -67,9 +67,9 @@ export async function advanceRecall(
   if (claim === null) return 'busy'
   const { replica: recall } = claim
   const fields = log.child({
-    run: recall.run_number,
+    run: recall.runNumber,
     tag: recall.tag,
-    key: recall.object_key,
+    key: recall.objectKey,
     attempt: recall.attempts + 1,
   })
   const started = performance.now()
@@ -91,22 +91,22 @@ export async function advanceRecall(
     fields.info('recall-taken-over')
     return 'busy'
   }
-  const { state = recall.state, last_error: reason, verified_by: verifiedBy } = outcome.change
+  const { state = recall.state, lastError: reason, verifiedBy } = outcome.change
   fields.info(
-    { state, reason, verifiedBy, sizeBytes: recall.size_bytes, ms: Math.round(performance.now() - started) },
+    { state, reason, verifiedBy, sizeBytes: recall.sizeBytes, ms: Math.round(performance.now() - started) },
     'recall',
   )
   return state
 }
 
-const isOver = (recall: Replica): boolean => recall.state === 'failed' && recall.next_attempt_at === null
+const isOver = (recall: Replica): boolean => recall.state === 'failed' && recall.nextAttemptAt === null
 const isEnd = ({ change }: ReplicaOutcome): boolean =>
-  change.state === 'failed' && change.next_attempt_at === null
+  change.state === 'failed' && change.nextAttemptAt === null
 /** It ended because of what is in the store: that says nothing of the copy on tape. */
 const isAboutStore = (thrown: unknown): boolean =>
   thrown instanceof InvalidInputError && thrown.details.inStore === true
 const isDue = (recall: Replica, at: Date): boolean =>
-  recall.next_attempt_at === null || recall.next_attempt_at <= at
+  recall.nextAttemptAt === null || recall.nextAttemptAt <= at
 
 async function takeStep(context: TapeContext, claim: Claim, signal: AbortSignal): Promise<ReplicaOutcome> {
   const { replica: recall } = claim
@@ -117,7 +117,7 @@ async function takeStep(context: TapeContext, claim: Claim, signal: AbortSignal)
   if (there !== null) return there
   const deadline = deadlineOf(recall, context.config.CYGNET_RECALL_HOURS)
   if (context.now() >= deadline)
-    throw new TransientError(recall.last_error ?? 'the tape endpoint has not made it readable')
+    throw new TransientError(recall.lastError ?? 'the tape endpoint has not made it readable')
   if (!hasTape(context)) throw new TransientError('no tape endpoint is configured (CYGNET_TAPE_DRIVER)')
   const copy = tapeCopyOf(copies, context.tape.endpoint)
   if (copy === null)
@@ -135,7 +135,7 @@ async function takeStep(context: TapeContext, claim: Claim, signal: AbortSignal)
   const copying = await noteStep(
     context.database,
     claim,
-    { change: { state: 'copying', next_attempt_at: null, reference } },
+    { change: { state: 'copying', nextAttemptAt: null, reference } },
     context.now(),
   )
   const way = await bringBack(context, copying, file, signal)
@@ -164,7 +164,7 @@ async function lookInStore(
       return null
     case 'different':
       throw new InvalidInputError(
-        `the store holds other contents under ${recall.object_key} (${check.detail}); they stay, a recall overwrites nothing`,
+        `the store holds other contents under ${recall.objectKey} (${check.detail}); they stay, a recall overwrites nothing`,
         { inStore: true },
       )
     case 'unknown':
@@ -183,7 +183,7 @@ function whatFailed(
   const error = classify(thrown)
   const deadline = deadlineOf(recall, context.config.CYGNET_RECALL_HOURS)
   const outcome = failedOutcome(recall, error, withoutSecrets(error.message), deadline, context.now())
-  log.error({ error, nextAttemptAt: outcome.change.next_attempt_at }, 'recall-failed')
+  log.error({ error, nextAttemptAt: outcome.change.nextAttemptAt }, 'recall-failed')
   return outcome
 }
 

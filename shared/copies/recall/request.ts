@@ -88,7 +88,7 @@ export async function recallFiles(
 ): Promise<RequestedRecall> {
   if (!(wish.days > 0 && wish.days <= LONGEST_DAYS))
     throw new InvalidInputError(`a run is brought back for up to ${LONGEST_DAYS} days, not for ${wish.days}`)
-  const reference = { id: run.id, tag: run.tag, runNumber: run.run_number }
+  const reference = { id: run.id, tag: run.tag, runNumber: run.runNumber }
   const wished = await inTransaction(context.database, async (trx) => {
     // The run before its replicas, as everybody locks: from here on the cleaner sees the wish or has deleted
     // before it.
@@ -138,7 +138,7 @@ async function wishFor(
   else
     await trx
       .updateTable('replicas')
-      .set({ ...change, updated_at: at })
+      .set({ ...change, updatedAt: at })
       .where('id', '=', before.id)
       .execute()
   const recall = await findRecall(trx, content)
@@ -187,7 +187,7 @@ async function insertRecall(
   )
   await trx
     .insertInto('replicas')
-    .values({ ...row, ...stateOf(where), expires_at: until })
+    .values({ ...row, ...stateOf(where), expiresAt: until })
     .execute()
 }
 
@@ -198,9 +198,9 @@ const stateOf = (where: Found) =>
   where.kind === 'in-store'
     ? {
         state: 'present' as const,
-        stored_at: where.cloud.stored_at,
-        verified_at: where.cloud.verified_at,
-        verified_by: where.cloud.verified_by,
+        storedAt: where.cloud.storedAt,
+        verifiedAt: where.cloud.verifiedAt,
+        verifiedBy: where.cloud.verifiedBy,
       }
     : { state: 'requested' as const }
 
@@ -211,35 +211,35 @@ function changeOf(
   wish: RecallWish,
   until: Date,
   at: Date,
-): Partial<Replica> & { readonly expires_at: Date } {
-  const later = before.expires_at !== null && before.expires_at > until ? before.expires_at : until
-  const held = before.lease_until !== null && before.lease_until > at
+): Partial<Replica> & { readonly expiresAt: Date } {
+  const later = before.expiresAt !== null && before.expiresAt > until ? before.expiresAt : until
+  const held = before.leaseUntil !== null && before.leaseUntil > at
   const waits = isRecalling(before) && before.state !== 'failed'
-  if (held || (waits && where.kind === 'on-tape')) return { expires_at: later }
+  if (held || (waits && where.kind === 'on-tape')) return { expiresAt: later }
   const anew = {
     ...stateOf(where),
-    expires_at: later,
-    requested_at: at,
-    requested_by: wish.requestedBy.slice(0, 100),
-    last_error: null,
-    next_attempt_at: null,
-    lease_owner: null,
-    lease_until: null,
+    expiresAt: later,
+    requestedAt: at,
+    requestedBy: wish.requestedBy.slice(0, 100),
+    lastError: null,
+    nextAttemptAt: null,
+    leaseOwner: null,
+    leaseUntil: null,
   }
   if (where.kind === 'in-store') return anew
   // A stage request that goes on is followed, and an upload that was begun and not seen to end is still to be
   // given up.
   const reference = verifiedEtagOf(before) === null ? before.reference : null
-  return { ...anew, expires_at: until, attempts: 0, generation: before.generation + 1, reference }
+  return { ...anew, expiresAt: until, attempts: 0, generation: before.generation + 1, reference }
 }
 
 const answerOf = (recall: Replica, where: Found): RecalledFile => ({
   replicaId: recall.id,
   bucket: recall.bucket,
-  key: recall.object_key,
-  sizeBytes: recall.size_bytes,
+  key: recall.objectKey,
+  sizeBytes: recall.sizeBytes,
   alreadyThere: where.kind === 'in-store',
   state: recall.state,
-  requestedAt: recall.requested_at,
-  expiresAt: recall.expires_at ?? recall.requested_at,
+  requestedAt: recall.requestedAt,
+  expiresAt: recall.expiresAt ?? recall.requestedAt,
 })

@@ -62,15 +62,15 @@ const dueRecalls = (context: Context) =>
       where.or([
         where.and([
           where('state', 'in', ['requested', 'staging', 'copying']),
-          where.or([where('next_attempt_at', 'is', null), where('next_attempt_at', '<=', context.now())]),
+          where.or([where('nextAttemptAt', 'is', null), where('nextAttemptAt', '<=', context.now())]),
         ]),
-        where.and([where('state', '=', 'failed'), where('next_attempt_at', '<=', context.now())]),
+        where.and([where('state', '=', 'failed'), where('nextAttemptAt', '<=', context.now())]),
       ]),
     )
     .where((where) =>
-      where.or([where('lease_until', 'is', null), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
+      where.or([where('leaseUntil', 'is', null), where('leaseUntil', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
     )
-    .orderBy('next_attempt_at')
+    .orderBy('nextAttemptAt')
     .orderBy('id')
     .limit(PAGE)
     .execute()
@@ -79,25 +79,25 @@ const dueRecalls = (context: Context) =>
 export async function expireRecalls({ database }: Context, at: Date, signal: AbortSignal): Promise<number> {
   const over = await database
     .selectFrom('replicas')
-    .select(['id', 'run_id', 'url'])
+    .select(['id', 'runId', 'url'])
     .where('kind', '=', 'recall')
     .where('state', '=', 'present')
-    .where('expires_at', '<=', at)
-    .orderBy('expires_at')
+    .where('expiresAt', '<=', at)
+    .orderBy('expiresAt')
     .limit(PAGE)
     .execute()
   let expired = 0
-  for (const { id, run_id: runId, url } of over) {
+  for (const { id, runId, url } of over) {
     if (signal.aborted) break
     expired += await inTransaction(database, async (trx) => {
       await lockRun(trx, runId)
       // Somebody may have asked for it to stay longer since.
       const result = await trx
         .updateTable('replicas')
-        .set({ state: 'expired', updated_at: at })
+        .set({ state: 'expired', updatedAt: at })
         .where('id', '=', id)
         .where('state', '=', 'present')
-        .where('expires_at', '<=', at)
+        .where('expiresAt', '<=', at)
         .executeTakeFirst()
       if (result.numUpdatedRows === 0n) return 0
       await addHistory(trx, [{ runId, what: 'recall over', detail: `${url} may leave the store again` }], at)

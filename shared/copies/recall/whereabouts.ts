@@ -22,7 +22,7 @@ export function whereaboutsOf(replicas: readonly Replica[], gone = false): Where
   if (cloud?.state === 'suspicious' && !gone)
     return {
       kind: 'nowhere',
-      why: `the object in the store is suspicious (${cloud.last_error ?? 'no reason known'}) and is not overwritten`,
+      why: `the object in the store is suspicious (${cloud.lastError ?? 'no reason known'}) and is not overwritten`,
     }
   const tapes = replicas.filter((replica) => replica.kind === 'tape')
   const copy = tapeCopyOf(replicas)
@@ -49,11 +49,11 @@ export function tapeCopyOf(replicas: readonly Replica[], endpoint?: string): Rep
 }
 
 /** Under way, or tried again later by itself. */
-export const isRecalling = (recall: Pick<Replica, 'state' | 'next_attempt_at'>): boolean =>
+export const isRecalling = (recall: Pick<Replica, 'state' | 'nextAttemptAt'>): boolean =>
   recall.state === 'requested' ||
   recall.state === 'staging' ||
   recall.state === 'copying' ||
-  (recall.state === 'failed' && recall.next_attempt_at !== null)
+  (recall.state === 'failed' && recall.nextAttemptAt !== null)
 
 /** A recall is no other copy than that in the store: there is one object under the key. */
 export const isStoreCopy = ({ kind }: Pick<Replica, 'kind'>): boolean => kind === 'cloud' || kind === 'recall'

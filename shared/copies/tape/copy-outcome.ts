@@ -28,12 +28,12 @@ export function storedOutcome(replica: Replica, copy: Stored, at: Date): Replica
   return {
     change: {
       state: onMedia ? 'on-media' : 'staged',
-      stored_at: replica.stored_at ?? at,
-      verified_at: at,
-      verified_by: verifiedBy.slice(0, 255),
-      checked_at: at,
-      last_error: null,
-      next_attempt_at: onMedia ? null : nextLookAt(at, replica.stored_at),
+      storedAt: replica.storedAt ?? at,
+      verifiedAt: at,
+      verifiedBy: verifiedBy.slice(0, 255),
+      checkedAt: at,
+      lastError: null,
+      nextAttemptAt: onMedia ? null : nextLookAt(at, replica.storedAt),
       ...(onMedia ? { attempts: 0 } : {}),
     },
     note: news ? { what: where, detail: `${replica.url}, ${through}, verified: ${verifiedBy}` } : null,
@@ -47,9 +47,9 @@ export function submittedOutcome(replica: Replica, reference: string, at: Date):
     change: {
       state: 'submitted',
       reference,
-      checked_at: at,
-      next_attempt_at: nextLookAt(at, known ? replica.started_at : null),
-      last_error: null,
+      checkedAt: at,
+      nextAttemptAt: nextLookAt(at, known ? replica.startedAt : null),
+      lastError: null,
     },
     note: known ? null : { what: 'copy to tape submitted', detail: `${replica.endpoint}, ${reference}` },
   }
@@ -59,9 +59,9 @@ export function submittedOutcome(replica: Replica, reference: string, at: Date):
 export const busyOutcome = (replica: Replica, detail: string, at: Date): ReplicaOutcome => ({
   change: {
     state: 'requested',
-    last_error: detail,
+    lastError: detail,
     attempts: Math.max(0, replica.attempts - 1),
-    next_attempt_at: nextLookAt(at, null),
+    nextAttemptAt: nextLookAt(at, null),
   },
 })
 
@@ -80,9 +80,9 @@ export function failedOutcome(
   return {
     change: {
       state: told ? 'failed' : 'requested',
-      last_error: reason,
-      checked_at: at,
-      next_attempt_at: retryAt(at, replica.attempts),
+      lastError: reason,
+      checkedAt: at,
+      nextAttemptAt: retryAt(at, replica.attempts),
       ...(endedInVain ? { reference: null, generation: replica.generation + 1 } : {}),
     },
     note:
@@ -105,7 +105,7 @@ export function sourceGoneOutcome(
   const reason = `it cannot be copied: ${detail}`
   const summary = `${nameOf(replica)} (md5 ${replica.md5}) was not copied to tape in time: ${detail}${otherCopy ? '' : `; no verified copy of these contents is known, ${whereToLook(others)} and push it again`}`
   return {
-    change: { state: 'failed', last_error: reason, checked_at: at, next_attempt_at: null },
+    change: { state: 'failed', lastError: reason, checkedAt: at, nextAttemptAt: null },
     note: { what: 'copy to tape impossible', detail },
     requests: [
       replicaAlert(replica, 'tape-source-gone', otherCopy ? 'error' : 'page', summary, wishOf(replica)),
@@ -120,7 +120,7 @@ export function besideOutcome(
   url: (name: string) => string,
   at: Date,
 ): ReplicaOutcome | null {
-  const name = tapeNameBeside({ bucket: replica.bucket, key: replica.object_key }, replica.sha256)
+  const name = tapeNameBeside({ bucket: replica.bucket, key: replica.objectKey }, replica.sha256)
   if (replica.name === name) return null
   return {
     change: {
@@ -128,9 +128,9 @@ export function besideOutcome(
       url: url(name),
       state: 'requested',
       attempts: 0,
-      next_attempt_at: null,
-      last_error: detail,
-      checked_at: at,
+      nextAttemptAt: null,
+      lastError: detail,
+      checkedAt: at,
     },
     note: {
       what: 'name on tape taken',
@@ -147,11 +147,11 @@ export function besideOutcome(
   }
 }
 
-export const nameOf = (replica: Pick<Replica, 'run_number' | 'tag' | 'object_key'>) =>
-  `run ${replica.run_number} of ${replica.tag} (${replica.object_key})`
+export const nameOf = (replica: Pick<Replica, 'runNumber' | 'tag' | 'objectKey'>) =>
+  `run ${replica.runNumber} of ${replica.tag} (${replica.objectKey})`
 
 /** Tells the wish for a copy from one that was made again after the copy was lost: Unix seconds. */
-export const wishOf = (replica: Replica): string => String(Math.floor(replica.requested_at.getTime() / 1000))
+export const wishOf = (replica: Replica): string => String(Math.floor(replica.requestedAt.getTime() / 1000))
 
 /** One alert a rule and copy; `again` tells a later occurrence from the first. */
 export function replicaAlert(
@@ -166,9 +166,9 @@ export function replicaAlert(
     severity,
     summary,
     tag: replica.tag,
-    runNumber: replica.run_number,
-    runId: replica.run_id,
-    object: { bucket: replica.bucket, key: replica.object_key },
+    runNumber: replica.runNumber,
+    runId: replica.runId,
+    object: { bucket: replica.bucket, key: replica.objectKey },
     occurrence: `${replica.identity.toString('hex').slice(0, 32)}${again === '' ? '' : `:${again}`}`,
   })
 }

@@ -91,9 +91,9 @@ async function workOn(context: WithTape, claim: Claim, signal: AbortSignal, log:
   const started = performance.now()
   const { replica } = claim
   const fields = log.child({
-    run: replica.run_number,
+    run: replica.runNumber,
     tag: replica.tag,
-    key: replica.object_key,
+    key: replica.objectKey,
     url: replica.url,
     attempt: replica.attempts,
   })
@@ -105,13 +105,13 @@ async function workOn(context: WithTape, claim: Claim, signal: AbortSignal, log:
     await finish(context, claim, outcome, signal)
     await noteEndpointSuccess(context.database, context.tape.endpoint, context.now())
     if (outcome.change.state === 'failed') await doubtSource(context, replica, signal, fields)
-    const { state, verified_by: verifiedBy, reference } = outcome.change
+    const { state, verifiedBy, reference } = outcome.change
     fields.info(
       {
         state,
         verifiedBy,
         reference,
-        sizeBytes: replica.size_bytes,
+        sizeBytes: replica.sizeBytes,
         ms: Math.round(performance.now() - started),
       },
       'tape-copy',
@@ -174,7 +174,7 @@ async function doubtSource(
   signal: AbortSignal,
   log: Logger,
 ): Promise<void> {
-  const content = { bucket: replica.bucket, key: replica.object_key, sha256: replica.sha256 }
+  const content = { bucket: replica.bucket, key: replica.objectKey, sha256: replica.sha256 }
   const stored = (await replicasOfContent(context.database, content)).find(
     (copy) => copy.kind === 'cloud' && copy.state === 'present',
   )
@@ -210,8 +210,8 @@ async function giveBack(
         change: {
           state: 'requested' as const,
           attempts: replica.attempts - 1,
-          next_attempt_at: null,
-          last_error: reason,
+          nextAttemptAt: null,
+          lastError: reason,
         },
       }
     : failedOutcome(replica, reason, context.now())
@@ -224,7 +224,7 @@ async function giveBack(
     return 'lost'
   }
   log.error(
-    { error, state: outcome.change.state, nextAttemptAt: outcome.change.next_attempt_at },
+    { error, state: outcome.change.state, nextAttemptAt: outcome.change.nextAttemptAt },
     'tape-copy-failed',
   )
   if (!signal.aborted && error instanceof InvalidInputError) await doubtSource(context, replica, signal, log)

@@ -18,8 +18,8 @@ const MOST_CHARACTERS = 4000
 
 export async function noteEndpointSuccess(database: Database, endpoint: string, at: Date): Promise<void> {
   await database
-    .updateTable('tape_endpoints')
-    .set({ failures: 0, paused_until: null, failing_since: null, last_success_at: at })
+    .updateTable('tapeEndpoints')
+    .set({ failures: 0, pausedUntil: null, failingSince: null, lastSuccessAt: at })
     .where('endpoint', '=', endpoint)
     .execute()
 }
@@ -33,26 +33,26 @@ export async function noteEndpointFailure(
 ): Promise<readonly Request[]> {
   return await inTransaction(database, async (trx) => {
     const found = await trx
-      .selectFrom('tape_endpoints')
+      .selectFrom('tapeEndpoints')
       .selectAll()
       .where('endpoint', '=', endpoint)
       .forUpdate()
       .executeTakeFirst()
     if (found === undefined) return []
     const failures = found.failures + 1
-    const failingSince = found.failing_since ?? at
+    const failingSince = found.failingSince ?? at
     const pauseMs =
       failures <= FAILURES_OF_FILES
         ? 0
         : Math.min(FIRST_PAUSE_MS * 2 ** (failures - FAILURES_OF_FILES - 1), LONGEST_PAUSE_MS)
     const pausedUntil = pauseMs === 0 ? null : new Date(at.getTime() + pauseMs)
     await trx
-      .updateTable('tape_endpoints')
+      .updateTable('tapeEndpoints')
       .set({
         failures,
-        paused_until: pausedUntil,
-        failing_since: failingSince,
-        last_error: error.slice(0, MOST_CHARACTERS),
+        pausedUntil: pausedUntil,
+        failingSince: failingSince,
+        lastError: error.slice(0, MOST_CHARACTERS),
       })
       .where('endpoint', '=', endpoint)
       .execute()

@@ -53,7 +53,7 @@ const dueCopies = (context: WithTape, after: number) =>
     .where('kind', '=', 'tape')
     .where('state', 'in', ['submitted', 'staged'])
     .where('endpoint', '=', context.tape.endpoint)
-    .where('next_attempt_at', '<=', context.now())
+    .where('nextAttemptAt', '<=', context.now())
     .where('id', '>', after)
     .orderBy('id')
     .limit(PAGE)
@@ -74,16 +74,16 @@ async function followCopy(
   if (claim === null) return null
   const { replica } = claim
   const fields = log.child({
-    run: replica.run_number,
+    run: replica.runNumber,
     tag: replica.tag,
-    key: replica.object_key,
+    key: replica.objectKey,
     url: replica.url,
   })
   const limited = AbortSignal.any([signal, AbortSignal.timeout(lookSeconds * 1000)])
   const outcome = await look(context, replica, limited).catch((error): ReplicaOutcome => {
     fields.warn({ error }, 'tape-copy-not-seen')
     const reason = withoutSecrets(classify(error).message)
-    return { change: { last_error: reason, next_attempt_at: nextLookAt(context.now(), replica.started_at) } }
+    return { change: { lastError: reason, nextAttemptAt: nextLookAt(context.now(), replica.startedAt) } }
   })
   try {
     await finish(context, claim, outcome, AbortSignal.timeout(10_000))
@@ -93,7 +93,7 @@ async function followCopy(
   }
   const state = outcome.change.state ?? replica.state
   if (state !== replica.state)
-    fields.info({ state, verifiedBy: outcome.change.verified_by, reference: replica.reference }, 'tape-copy')
+    fields.info({ state, verifiedBy: outcome.change.verifiedBy, reference: replica.reference }, 'tape-copy')
   return state
 }
 
@@ -115,9 +115,9 @@ async function look(context: WithTape, replica: Replica, signal: AbortSignal): P
     case 'unverified':
       return {
         change: {
-          last_error: seen.detail,
-          checked_at: at,
-          next_attempt_at: nextLookAt(at, replica.started_at),
+          lastError: seen.detail,
+          checkedAt: at,
+          nextAttemptAt: nextLookAt(at, replica.startedAt),
         },
       }
     case 'different':

@@ -27,7 +27,7 @@ export async function tellLate(context: WithTape, signal: AbortSignal): Promise<
     .where('kind', '=', 'tape')
     .where('state', 'in', ['requested', 'copying', 'submitted', 'staged', 'failed'])
     .where('endpoint', '=', tape.endpoint)
-    .where('requested_at', '<', since)
+    .where('requestedAt', '<', since)
     .where((where) => where.or([where('priority', '=', 'live'), where('attempts', '>', 0)]))
     .where((where) =>
       where.not(
@@ -46,7 +46,7 @@ export async function tellLate(context: WithTape, signal: AbortSignal): Promise<
     .limit(PAGE)
     .execute()
   const alerts = late.map((replica) => {
-    const why = replica.last_error === null ? '' : `: ${replica.last_error}`
+    const why = replica.lastError === null ? '' : `: ${replica.lastError}`
     const summary = `${nameOf(replica)} is not verified on tape ${config.CYGNET_TAPE_LATE_HOURS} hours after it was asked for (${replica.state})${why}`
     return replicaAlert(replica, 'not-on-tape', 'error', summary, wishOf(replica))
   })
@@ -65,12 +65,12 @@ async function backlogAlert(
     .selectFrom('replicas')
     .select((of) => [
       of.fn.countAll<number>().as('files'),
-      of.fn.min<Date | null>('requested_at').as('oldest'),
+      of.fn.min<Date | null>('requestedAt').as('oldest'),
     ])
     .where('kind', '=', 'tape')
     .where('state', '=', 'requested')
     .where('priority', '=', 'backlog')
-    .where('requested_at', '<', since)
+    .where('requestedAt', '<', since)
     .where('endpoint', '=', tape.endpoint)
     .where('attempts', '=', 0)
     .executeTakeFirstOrThrow()

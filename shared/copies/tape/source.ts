@@ -20,26 +20,26 @@ export async function findSource(
   replica: Replica,
   signal: AbortSignal,
 ): Promise<FoundSource> {
-  const name = { bucket: replica.bucket, key: replica.object_key }
+  const name = { bucket: replica.bucket, key: replica.objectKey }
   const files = await context.database
-    .selectFrom('run_files')
-    .select(['etag', 'version_id', 'last_modified'])
+    .selectFrom('runFiles')
+    .select(['etag', 'versionId', 'lastModified'])
     .where('bucket', '=', name.bucket)
-    .where('object_key', '=', name.key)
+    .where('objectKey', '=', name.key)
     .where('sha256', '=', replica.sha256)
     .orderBy('id', 'desc')
     .execute()
   const object = await describeObject(context.s3, name, signal)
   const same = object !== null && files.some((file) => file.etag === object.etag)
   if (same) return { kind: 'found', source: sourceOf(context, object) }
-  const kept = files.find((file) => file.version_id !== null)
+  const kept = files.find((file) => file.versionId !== null)
   if (kept !== undefined) {
     const version = {
       ...name,
       etag: kept.etag,
-      versionId: kept.version_id,
-      sizeBytes: replica.size_bytes,
-      lastModified: kept.last_modified,
+      versionId: kept.versionId,
+      sizeBytes: replica.sizeBytes,
+      lastModified: kept.lastModified,
     }
     return { kind: 'found', source: sourceOf(context, version) }
   }

@@ -71,24 +71,24 @@ async function requestMissing(context: WithTape, signal: AbortSignal): Promise<n
   let after = 0
   while (!signal.aborted) {
     const page = await database
-      .selectFrom('run_files')
-      .innerJoin('runs', 'runs.id', 'run_files.run_id')
+      .selectFrom('runFiles')
+      .innerJoin('runs', 'runs.id', 'runFiles.runId')
       .leftJoin('replicas', (join) =>
         join
-          .onRef('replicas.bucket', '=', 'run_files.bucket')
-          .onRef('replicas.object_key', '=', 'run_files.object_key')
-          .onRef('replicas.sha256', '=', 'run_files.sha256')
+          .onRef('replicas.bucket', '=', 'runFiles.bucket')
+          .onRef('replicas.objectKey', '=', 'runFiles.objectKey')
+          .onRef('replicas.sha256', '=', 'runFiles.sha256')
           .on('replicas.kind', '=', 'tape')
           .on('replicas.endpoint', '=', tape.endpoint),
       )
-      .selectAll('run_files')
-      .select(['runs.tag', 'runs.run_number as runNumber'])
-      .where('run_files.is_live', '=', 1)
-      .where('run_files.integrity', '!=', 'mismatch')
-      .where('run_files.catalogued_at', '<', new Date(context.now().getTime() - GRACE_MS))
-      .where('run_files.id', '>', after)
+      .selectAll('runFiles')
+      .select(['runs.tag', 'runs.runNumber as runNumber'])
+      .where('runFiles.isLive', '=', true)
+      .where('runFiles.integrity', '!=', 'mismatch')
+      .where('runFiles.cataloguedAt', '<', new Date(context.now().getTime() - GRACE_MS))
+      .where('runFiles.id', '>', after)
       .where('replicas.id', 'is', null)
-      .orderBy('run_files.id')
+      .orderBy('runFiles.id')
       .limit(PAGE)
       .execute()
     for (const { tag, runNumber, ...file } of page) {
@@ -145,7 +145,7 @@ async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<nu
     .where((where) =>
       where.or([
         where('state', '=', 'missing'),
-        where.and([where('state', '=', 'failed'), where('next_attempt_at', 'is', null)]),
+        where.and([where('state', '=', 'failed'), where('nextAttemptAt', 'is', null)]),
         where.and([
           where('state', '=', 'suspicious'),
           where.not(
@@ -154,7 +154,7 @@ async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<nu
                 .selectFrom('replicas as other')
                 .select('other.id')
                 .whereRef('other.bucket', '=', 'replicas.bucket')
-                .whereRef('other.object_key', '=', 'replicas.object_key')
+                .whereRef('other.objectKey', '=', 'replicas.objectKey')
                 .whereRef('other.sha256', '=', 'replicas.sha256')
                 .whereRef('other.endpoint', '=', 'replicas.endpoint')
                 .whereRef('other.id', '!=', 'replicas.id')
@@ -171,14 +171,14 @@ async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<nu
           .selectFrom('replicas as source')
           .select('source.id')
           .whereRef('source.bucket', '=', 'replicas.bucket')
-          .whereRef('source.object_key', '=', 'replicas.object_key')
+          .whereRef('source.objectKey', '=', 'replicas.objectKey')
           .whereRef('source.sha256', '=', 'replicas.sha256')
           .where('source.kind', '=', 'cloud')
           .where('source.state', '=', 'present')
           .where((either) =>
             either.or([
               either('replicas.state', '!=', 'failed'),
-              either('source.verified_at', '>', either.ref('replicas.checked_at')),
+              either('source.verifiedAt', '>', either.ref('replicas.checkedAt')),
             ]),
           ),
       ),
@@ -216,16 +216,16 @@ export async function askAgain(context: WithTape, replica: Replica): Promise<boo
   const at = context.now()
   const change = {
     state: 'requested' as const,
-    requested_at: at,
+    requestedAt: at,
     attempts: 0,
-    next_attempt_at: null,
+    nextAttemptAt: null,
     reference: null,
     generation: replica.generation + 1,
   }
   await endClaim(
     context.database,
     claim,
-    { change, note: { what: 'copy to tape asked for again', detail: replica.last_error ?? replica.state } },
+    { change, note: { what: 'copy to tape asked for again', detail: replica.lastError ?? replica.state } },
     at,
   )
   return true

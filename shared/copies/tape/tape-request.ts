@@ -37,14 +37,14 @@ export function parseTapeRequest(body: string): TapeRequest {
  */
 export async function acceptTapeRequest(context: WithTape, request: TapeRequest): Promise<Replica> {
   const file = await context.database
-    .selectFrom('run_files')
-    .innerJoin('runs', 'runs.id', 'run_files.run_id')
-    .selectAll('run_files')
-    .select(['runs.tag', 'runs.run_number as runNumber'])
+    .selectFrom('runFiles')
+    .innerJoin('runs', 'runs.id', 'runFiles.runId')
+    .selectAll('runFiles')
+    .select(['runs.tag', 'runs.runNumber as runNumber'])
     .where('bucket', '=', request.bucket)
-    .where('object_key', '=', request.key)
+    .where('objectKey', '=', request.key)
     .where('sha256', '=', request.sha256)
-    .orderBy('run_files.id', 'desc')
+    .orderBy('runFiles.id', 'desc')
     .executeTakeFirst()
   if (file === undefined)
     throw new InvalidInputError(
@@ -54,7 +54,7 @@ export async function acceptTapeRequest(context: WithTape, request: TapeRequest)
     priority: request.priority,
     requestedBy: 'tape-requests',
   })
-  const givenUp = wish.state === 'failed' && wish.next_attempt_at === null
+  const givenUp = wish.state === 'failed' && wish.nextAttemptAt === null
   if (givenUp || wish.state === 'missing') await askAgain(context, wish)
   return wish
 }

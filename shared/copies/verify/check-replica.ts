@@ -50,12 +50,12 @@ export async function checkReplica(
 
 export const tapeFileOf = (replica: Replica): TapeFile => ({
   name: replica.name,
-  sizeBytes: replica.size_bytes,
+  sizeBytes: replica.sizeBytes,
   adler32: replica.adler32,
   md5: replica.md5,
   sha256: replica.sha256,
   tag: replica.tag,
-  runNumber: replica.run_number,
+  runNumber: replica.runNumber,
 })
 
 async function checkTape(
@@ -93,10 +93,10 @@ async function checkObject(
   readBack: LookOptions['readBack'],
   signal: AbortSignal,
 ): Promise<Check> {
-  const object = await describeObject(context.s3, { bucket: replica.bucket, key: replica.object_key }, signal)
+  const object = await describeObject(context.s3, { bucket: replica.bucket, key: replica.objectKey }, signal)
   if (object === null) return { state: 'missing' }
-  if (object.sizeBytes !== replica.size_bytes)
-    return { state: 'different', detail: `${object.sizeBytes} bytes instead of ${replica.size_bytes}` }
+  if (object.sizeBytes !== replica.sizeBytes)
+    return { state: 'different', detail: `${object.sizeBytes} bytes instead of ${replica.sizeBytes}` }
   const stated = readBack === 'always' ? null : statedByStore(object, replica)
   if (stated !== null)
     return stated.agrees

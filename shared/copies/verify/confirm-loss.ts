@@ -41,11 +41,11 @@ export function createConfirmLoss(context: TapeContext, withinMs = WITHIN_MS): C
       return seen?.outcome === 'missing'
     } catch (error) {
       signal.throwIfAborted()
-      context.log.warn({ error, run: copy.run_number, tag: copy.tag, url: copy.url }, 'loss-not-confirmed')
+      context.log.warn({ error, run: copy.runNumber, tag: copy.tag, url: copy.url }, 'loss-not-confirmed')
       return false
     }
   }
 }
 
-const toldNothingLately = ({ last_error, checked_at }: Replica, now: Date): boolean =>
-  last_error !== null && checked_at !== null && now.getTime() - checked_at.getTime() < PAUSE_MS
+const toldNothingLately = ({ lastError, checkedAt }: Replica, now: Date): boolean =>
+  lastError !== null && checkedAt !== null && now.getTime() - checkedAt.getTime() < PAUSE_MS

@@ -34,7 +34,7 @@ export function lackingCopies(
       ...(isInStore ? [] : [`no verified copy in the store: ${statesOf(inStore, 'none is known')}`]),
       ...(isOnTape ? [] : [`no verified copy on tape: ${statesOf(onTape, 'none was asked for yet')}`]),
     ]
-    return why.length === 0 ? [] : [{ tag, runNumber, key: file.object_key, why }]
+    return why.length === 0 ? [] : [{ tag, runNumber, key: file.objectKey, why }]
   })
 }
 
@@ -50,13 +50,7 @@ function statesOf(copies: readonly Replica[], none: string): string {
 }
 
 /** What people should know of a copy that is not where it can be looked at from here. */
-export function asCatalogued({
-  kind,
-  state,
-  last_error: error,
-  verified_at: at,
-  deleted_at: deletedAt,
-}: Replica): string {
+export function asCatalogued({ kind, state, lastError: error, verifiedAt: at, deletedAt }: Replica): string {
   if (kind === 'local')
     return state === 'present' && at !== null
       ? `not seen from here; noted ${timeText(at)} UTC`

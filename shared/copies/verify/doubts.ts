@@ -29,14 +29,14 @@ export async function newerVersion(
   replica: Replica,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const name = { bucket: replica.bucket, key: replica.object_key }
+  const name = { bucket: replica.bucket, key: replica.objectKey }
   const object = await describeObject(context.s3, name, signal)
   if (object === null) return false
   const waiting = await context.database
     .selectFrom('arrivals')
     .select('id')
     .where('bucket', '=', name.bucket)
-    .where('object_key', '=', name.key)
+    .where('objectKey', '=', name.key)
     .where('etag', '=', object.etag)
     .where('state', 'in', ['received', 'processing'])
     .limit(1)
@@ -50,12 +50,12 @@ export async function newerVersion(
  */
 export async function statedOtherwise(database: Database, replica: Replica): Promise<string | null> {
   const files = await database
-    .selectFrom('run_files')
+    .selectFrom('runFiles')
     .select('id')
     .where('bucket', '=', replica.bucket)
-    .where('object_key', '=', replica.object_key)
+    .where('objectKey', '=', replica.objectKey)
     .where('sha256', '=', replica.sha256)
-    .where('is_live', '=', 1)
+    .where('isLive', '=', true)
     .where('integrity', '=', 'mismatch')
     .limit(1)
     .execute()

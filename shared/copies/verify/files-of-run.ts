@@ -29,7 +29,7 @@ export async function filesOfRun(
 ): Promise<FilesOfRun> {
   const files: FileOfRun[] = []
   const copies: Replica[] = []
-  for (const { id, tag, run_number: runNumber } of await findRuns(database, {
+  for (const { id, tag, runNumber } of await findRuns(database, {
     runNumber: run.run,
     tag: run.tag,
   })) {
@@ -43,10 +43,10 @@ export async function filesOfRun(
 
 const liveFiles = (database: Database, runId: number) =>
   database
-    .selectFrom('run_files')
+    .selectFrom('runFiles')
     .selectAll()
-    .where('run_id', '=', runId)
-    .where('is_live', '=', 1)
+    .where('runId', '=', runId)
+    .where('isLive', '=', true)
     .orderBy('subrun')
     .orderBy('id')
     .execute()

@@ -46,7 +46,7 @@ export async function lookTwice(
   let bytesRead = 0
   const look = async (readBack: ReadBack): Promise<Check> => {
     const { check, read } = await lookOnce(context, replica, readBack, signal)
-    if (read) bytesRead += replica.size_bytes
+    if (read) bytesRead += replica.sizeBytes
     return check
   }
   const believed = await believe(await look(options.readBack))

@@ -25,7 +25,7 @@ export async function otherCopies(executor: Executor, replica: Replica): Promise
       (copy) =>
         copy.kind !== 'local' &&
         VERIFIED_STATES.includes(copy.state) &&
-        copy.verified_at !== null &&
+        copy.verifiedAt !== null &&
         !(isStoreCopy(copy) && isStoreCopy(replica)),
     ),
     onDisk: others.filter(
@@ -36,8 +36,8 @@ export async function otherCopies(executor: Executor, replica: Replica): Promise
 
 /** Where people look for the file: the last place where it was seen, when there is one. */
 export function whereToLook({ onDisk }: OtherCopies): string {
-  const [seen] = onDisk.toSorted((a, b) => (b.verified_at?.getTime() ?? 0) - (a.verified_at?.getTime() ?? 0))
+  const [seen] = onDisk.toSorted((a, b) => (b.verifiedAt?.getTime() ?? 0) - (a.verifiedAt?.getTime() ?? 0))
   if (seen === undefined) return "look for the file on the DAQ's disk"
-  const when = seen.verified_at === null ? '' : ` ${timeText(seen.verified_at)} UTC`
+  const when = seen.verifiedAt === null ? '' : ` ${timeText(seen.verifiedAt)} UTC`
   return `look for the file on the DAQ's disk (${seen.name} on ${seen.endpoint}: it was seen there last${when} and may be gone since)`
 }

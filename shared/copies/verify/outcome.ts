@@ -24,10 +24,10 @@ export function seenOutcome(replica: Replica, seen: Seen, at: Date): Pick<Replic
     case 'verified': {
       const state = replica.kind !== 'tape' ? 'present' : seen.onMedia ? 'on-media' : 'staged'
       const verified = {
-        verified_at: at,
-        verified_by: seen.by.slice(0, 255),
-        checked_at: at,
-        last_error: null,
+        verifiedAt: at,
+        verifiedBy: seen.by.slice(0, 255),
+        checkedAt: at,
+        lastError: null,
       }
       return {
         change: {
@@ -46,7 +46,7 @@ export function seenOutcome(replica: Replica, seen: Seen, at: Date): Pick<Replic
     case 'suspicious':
       return badNews(replica, 'suspicious', seen.detail, at)
     case 'unknown':
-      return { change: { checked_at: at, last_error: seen.detail }, note: null }
+      return { change: { checkedAt: at, lastError: seen.detail }, note: null }
   }
 }
 
@@ -57,13 +57,13 @@ const WORDS = {
 } as const
 
 /** One that is on the disk buffer is followed from there to the medium. */
-const followed = (state: ReplicaState, at: Date) => ({ next_attempt_at: state === 'staged' ? at : null })
+const followed = (state: ReplicaState, at: Date) => ({ nextAttemptAt: state === 'staged' ? at : null })
 
 const changedTo = (replica: Replica, state: ReplicaState) => (replica.state === state ? {} : { state })
 
 function badNews(replica: Replica, state: 'missing' | 'suspicious', detail: string, at: Date) {
   return {
-    change: { checked_at: at, last_error: detail, ...changedTo(replica, state) },
+    change: { checkedAt: at, lastError: detail, ...changedTo(replica, state) },
     note: replica.state === state ? null : { what: `copy ${state}`, detail: `${replica.url}: ${detail}` },
   }
 }
@@ -79,9 +79,9 @@ export function doubtAlert(
 ): Request {
   const what = seen.state === 'missing' ? 'is missing' : `is suspicious (${seen.detail})`
   const about = `${nameOf(replica)}: ${replica.url} ${what}`
-  const again = replica.verified_at?.toISOString() ?? 'never'
+  const again = replica.verifiedAt?.toISOString() ?? 'never'
   if (others.verified.length === 0) {
-    const verify = `cygnet verify --run ${replica.run_number} --tag ${replica.tag}`
+    const verify = `cygnet verify --run ${replica.runNumber} --tag ${replica.tag}`
     const summary = `${about}, and no other verified copy is known. Delete nothing of this run anywhere: ${whereToLook(others)} and push it again, have the place looked at, then run \`${verify}\``
     return replicaAlert(replica, 'last-copy-in-danger', 'page', summary, again)
   }
@@ -97,9 +97,9 @@ export function doubtAlert(
 
 function wayOut(replica: Replica, others: readonly Replica[]): string {
   const other = others.find(({ kind }) => kind === (replica.kind === 'tape' ? 'cloud' : 'tape')) ?? others[0]
-  const there = `${other?.url} was verified ${other?.verified_at?.toISOString() ?? ''}`
+  const there = `${other?.url} was verified ${other?.verifiedAt?.toISOString() ?? ''}`
   if (other?.kind === 'tape')
-    return `${there}: \`cygnet recall ${replica.run_number} --tag ${replica.tag}\` brings the run back from tape; keep that copy`
+    return `${there}: \`cygnet recall ${replica.runNumber} --tag ${replica.tag}\` brings the run back from tape; keep that copy`
   return replica.kind === 'tape'
     ? `${there}: keep it until a new copy on tape is verified`
     : `${there}: keep it`

@@ -26,7 +26,7 @@ export interface ScrubProgress extends VerifySummary {
   readonly finished: boolean
 }
 
-type Due = Pick<Replica, 'id' | 'kind' | 'endpoint' | 'size_bytes'>
+type Due = Pick<Replica, 'id' | 'kind' | 'endpoint' | 'sizeBytes'>
 
 /**
  * Ends, without throwing, when the signal aborts: the next run goes on there. @throws what the database
@@ -46,7 +46,7 @@ export async function scrub(
   for (const [index, replica] of due.entries()) {
     if (signal.aborted) return { ...summary, finished: false }
     // A file larger than all that a run may read has a run of its own.
-    const tooMuch = summary.bytes > 0 && summary.bytes + replica.size_bytes > mostBytes
+    const tooMuch = summary.bytes > 0 && summary.bytes + replica.sizeBytes > mostBytes
     if (tooMuch || patience.isLost(replica)) {
       finished = false
       if (tooMuch) break
@@ -74,7 +74,7 @@ async function dueReplicas({ database, tape, config, now }: TapeContext): Promis
   const endpoint = tape === null || (await isResting(database, tape.endpoint, now())) ? null : tape.endpoint
   return await database
     .selectFrom('replicas')
-    .select(['id', 'kind', 'endpoint', 'size_bytes'])
+    .select(['id', 'kind', 'endpoint', 'sizeBytes'])
     .where('state', 'in', VERIFIABLE_STATES)
     .where((where) =>
       where.or([
@@ -86,21 +86,21 @@ async function dueReplicas({ database, tape, config, now }: TapeContext): Promis
     )
     .where((where) =>
       where.or([
-        where('checked_at', 'is', null),
-        where('checked_at', '<', cycle),
+        where('checkedAt', 'is', null),
+        where('checkedAt', '<', cycle),
         where.and([
-          where('checked_at', '<', doubt),
+          where('checkedAt', '<', doubt),
           where.or([
             where('state', '=', 'missing'),
-            where.and([where('state', '!=', 'suspicious'), where('last_error', 'is not', null)]),
+            where.and([where('state', '!=', 'suspicious'), where('lastError', 'is not', null)]),
           ]),
         ]),
       ]),
     )
     .where((where) =>
-      where.or([where('lease_until', 'is', null), where('lease_until', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
+      where.or([where('leaseUntil', 'is', null), where('leaseUntil', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
     )
-    .orderBy('checked_at')
+    .orderBy('checkedAt')
     .orderBy('id')
     .limit(MOST_AT_ONCE)
     .execute()
@@ -109,10 +109,10 @@ async function dueReplicas({ database, tape, config, now }: TapeContext): Promis
 /** While copies to an endpoint rest after failures, the scrub leaves it alone too. */
 async function isResting(database: Database, endpoint: string, at: Date): Promise<boolean> {
   const health = await database
-    .selectFrom('tape_endpoints')
-    .select('paused_until')
+    .selectFrom('tapeEndpoints')
+    .select('pausedUntil')
     .where('endpoint', '=', endpoint)
-    .where('paused_until', '>', at)
+    .where('pausedUntil', '>', at)
     .executeTakeFirst()
   return health !== undefined
 }
@@ -126,11 +126,11 @@ async function noteTooSlow({ database, now }: TapeContext, { id }: Due): Promise
   await database
     .updateTable('replicas')
     .set({
-      checked_at: at,
-      last_error: 'it could not be read to its end in the time of one run of the scrub',
-      updated_at: at,
+      checkedAt: at,
+      lastError: 'it could not be read to its end in the time of one run of the scrub',
+      updatedAt: at,
     })
     .where('id', '=', id)
-    .where('lease_owner', 'is', null)
+    .where('leaseOwner', 'is', null)
     .execute()
 }

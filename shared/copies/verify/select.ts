@@ -44,7 +44,7 @@ function usesOf(
   database: Database,
   { run, tag }: { readonly run: number; readonly tag?: string | undefined },
 ) {
-  const uses = database.selectFrom('runs').select('id').where('run_number', '=', run)
+  const uses = database.selectFrom('runs').select('id').where('runNumber', '=', run)
   return tag === undefined ? uses : uses.where('tag', '=', tag)
 }
 
@@ -60,7 +60,7 @@ async function* pages(database: Database, selection: Exclude<VerifySelection, { 
       .where('id', '>', after)
       .where('kind', 'in', ['cloud', 'recall', 'tape'])
       .where('state', 'in', VERIFIABLE_STATES)
-    if ('run' in selection) query = query.where('run_id', 'in', usesOf(database, selection))
+    if ('run' in selection) query = query.where('runId', 'in', usesOf(database, selection))
     const page = await query.orderBy('id').limit(PAGE).execute()
     for (const replica of page) yield replica as typeof replica & SelectedReplica
     const last = page.at(-1)

@@ -61,9 +61,9 @@ export async function verifyReplica(
   }
   const detail = detailOf(seen)
   const fields = {
-    run: replica.run_number,
+    run: replica.runNumber,
     tag: replica.tag,
-    key: replica.object_key,
+    key: replica.objectKey,
     url: replica.url,
     detail,
     bytesRead,

@@ -32,20 +32,20 @@ export async function up(database: Kysely<Schema>): Promise<void> {
 }
 
 async function fill(database: Kysely<Schema>, runIds: readonly number[]): Promise<void> {
-  const content = ['run_id', 'bucket', 'object_key', 'sha256'] as const
+  const content = ['runId', 'bucket', 'objectKey', 'sha256'] as const
   const files = await database
-    .selectFrom('run_files')
+    .selectFrom('runFiles')
     .select(content)
-    .where('run_id', 'in', runIds)
-    .where('is_live', '=', 1)
+    .where('runId', 'in', runIds)
+    .where('isLive', '=', true)
     .execute()
   const replicas = await database
     .selectFrom('replicas')
     .select([...content, 'kind', 'state'])
-    .where('run_id', 'in', runIds)
+    .where('runId', 'in', runIds)
     .execute()
-  const filesOf = Map.groupBy(files, (file) => file.run_id)
-  const replicasOf = Map.groupBy(replicas, (replica) => replica.run_id)
+  const filesOf = Map.groupBy(files, (file) => file.runId)
+  const replicasOf = Map.groupBy(replicas, (replica) => replica.runId)
   const storageOf = (id: number) => summarizeStorage(filesOf.get(id) ?? [], replicasOf.get(id) ?? [])
   for (const alike of Map.groupBy(runIds, (id) => JSON.stringify(storageOf(id))).values()) {
     const [first] = alike

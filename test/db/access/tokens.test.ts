@@ -60,7 +60,7 @@ describe('a token', () => {
     const { rows } = await sql<Record<string, unknown>>`SELECT * FROM api_tokens WHERE id = ${id}`.execute(
       catalogue.database,
     )
-    expect(rows[0]?.token_hash).toEqual(createHash('sha256').update(secret).digest())
+    expect(rows[0]?.tokenHash).toEqual(createHash('sha256').update(secret).digest())
     expect(JSON.stringify(rows)).not.toContain(secret.slice(4))
     expect((await make()).secret).not.toBe(secret)
   })
@@ -71,7 +71,7 @@ describe('a token', () => {
       id,
       name: 'daq',
       scopes: ['push:LNGS'],
-      revoked_at: null,
+      revokedAt: null,
     })
     for (const other of [
       secret.toLowerCase(),
@@ -87,12 +87,12 @@ describe('a token', () => {
   })
 
   it('is over at its end and not before', () => {
-    const expires_at = new Date('2026-11-22T12:00:00Z')
+    const expiresAt = new Date('2026-11-22T12:00:00Z')
     const at = fc.date({ min: new Date('2026-01-01'), max: new Date('2027-12-31'), noInvalidDate: true })
     fc.assert(
       fc.property(at, (now) => {
-        expect(stateOf({ expires_at, revoked_at: null }, now)).toBe(now < expires_at ? 'valid' : 'expired')
-        expect(stateOf({ expires_at, revoked_at: new Date(0) }, now)).toBe('revoked')
+        expect(stateOf({ expiresAt, revokedAt: null }, now)).toBe(now < expiresAt ? 'valid' : 'expired')
+        expect(stateOf({ expiresAt, revokedAt: new Date(0) }, now)).toBe('revoked')
       }),
     )
   })
@@ -103,8 +103,8 @@ describe('a token', () => {
     expect(await revokeTokens(catalogue.database, String(first.id), before)).toBe(1)
     expect(await revokeTokens(catalogue.database, 'lab', new Date())).toBe(1)
     expect(await revokeTokens(catalogue.database, 'lab', new Date())).toBe(0)
-    expect((await findToken(catalogue.database, first.secret))?.revoked_at).toEqual(before)
-    expect((await findToken(catalogue.database, second.secret))?.revoked_at).not.toBeNull()
+    expect((await findToken(catalogue.database, first.secret))?.revokedAt).toEqual(before)
+    expect((await findToken(catalogue.database, second.secret))?.revokedAt).not.toBeNull()
     for (const nobody of ['4000000', 'nobody', ''])
       await expect(revokeTokens(catalogue.database, nobody, new Date())).rejects.toThrow(InvalidInputError)
   })
@@ -116,10 +116,10 @@ describe('a token', () => {
       'id',
       'name',
       'scopes',
-      'created_at',
-      'expires_at',
-      'revoked_at',
-      'last_used_at',
+      'createdAt',
+      'expiresAt',
+      'revokedAt',
+      'lastUsedAt',
     ])
   })
 

@@ -42,10 +42,10 @@ describe('a file is written down', () => {
     const details = await only(run)
     expect(details.run).toMatchObject({
       tag: 'LNGS',
-      complete: 1,
-      event_count: 21,
-      pedestal: 0,
-      is_current: 1,
+      complete: true,
+      eventCount: 21,
+      pedestal: false,
+      isCurrent: true,
       integrity: 'verified',
     })
     expect(details.banks).toContainEqual({ bank: 'CAM0', count: 20, bytes: 2000 })
@@ -53,7 +53,7 @@ describe('a file is written down', () => {
     expect(await findArrival(catalogue.database, version)).toMatchObject({
       state: 'done',
       outcome: 'catalogued',
-      lease_owner: null,
+      leaseOwner: null,
     })
     expect(await runlogRow(catalogue.database, run)).toMatchObject({
       run_number: run,
@@ -64,7 +64,7 @@ describe('a file is written down', () => {
       storage_tape_status: -1,
       online_reco_status: -1,
       number_of_events: 20,
-      file_size: details.run.size_bytes,
+      file_size: details.run.sizeBytes,
       file_checksum: details.files[0]?.md5,
       file_s3_tag: 'LNGS',
     })
@@ -78,7 +78,7 @@ describe('a file is written down', () => {
       catalogue.database,
     )
     expect(rows[0]?.at).toBe('2023-12-14 23:33:17')
-    expect((await only(run)).run.started_at).toEqual(new Date(BEGIN_OF_RUN * 1000))
+    expect((await only(run)).run.startedAt).toEqual(new Date(BEGIN_OF_RUN * 1000))
   })
 
   test('the same run number in two tags is two runs', async () => {
@@ -108,7 +108,7 @@ describe('a file is written down', () => {
       after: null,
       limit: 10,
     })
-    expect(runs.map((found) => found.run_number)).toEqual([1_000_001, 99_999])
+    expect(runs.map((found) => found.runNumber)).toEqual([1_000_001, 99_999])
   })
 })
 
@@ -120,7 +120,7 @@ describe('a file that comes again', () => {
     await record(catalogue.database, version, metadataOf(run), { reopen: true })
     const details = await only(run)
     expect(details.requests).toHaveLength(2)
-    expect(details.files.filter((file) => file.is_live === 1)).toHaveLength(1)
+    expect(details.files.filter((file) => file.isLive)).toHaveLength(1)
     expect((await runlogRow(catalogue.database, run))?.storage_tape_status).toBe(1)
   })
 
@@ -129,9 +129,9 @@ describe('a file that comes again', () => {
     await copyToTape(catalogue.database, run)
     await record(catalogue.database, versionOf(key, 'new'), metadataOf(run, {}, 'new'))
     const details = await only(run)
-    expect(details.files.map((file) => [file.etag, file.is_live])).toEqual([
-      ['new', 1],
-      ['old', 0],
+    expect(details.files.map((file) => [file.etag, file.isLive])).toEqual([
+      ['new', true],
+      ['old', false],
     ])
     expect(details.requests.filter((request) => request.queue === 'tape-requests')).toHaveLength(2)
     expect(await runlogRow(catalogue.database, run)).toMatchObject({
@@ -160,8 +160,8 @@ describe('a file that comes again', () => {
     )
     const details = await only(run)
     expect(details.run).toMatchObject({
-      complete: 0,
-      file_count: 0,
+      complete: false,
+      fileCount: 0,
       problem: expect.stringContaining('not a MIDAS file'),
     })
     expect(details.run.description).toBe('test')
@@ -188,9 +188,9 @@ describe('a run number that is used again', () => {
     )
     expect(recorded).toMatchObject({ kind: 'recorded', reused: true })
     const uses = await findRuns(catalogue.database, { runNumber: run })
-    expect(uses.map((use) => [use.is_current, use.description, use.file_count])).toEqual([
-      [1, 'again', 1],
-      [0, 'test', 0],
+    expect(uses.map((use) => [use.isCurrent, use.description, use.fileCount])).toEqual([
+      [true, 'again', 1],
+      [false, 'test', 0],
     ])
     const row = await runlogRow(catalogue.database, run)
     expect(row).toMatchObject({
@@ -204,7 +204,7 @@ describe('a run number that is used again', () => {
     expect(old.history.map((line) => line.what)).toContain('overwritten')
     expect(old.files[0]).toMatchObject({
       etag: 'first',
-      is_live: 0,
+      isLive: false,
       md5: metadataOf(run, {}, 'first').checksums.md5,
     })
     expect((await only(run)).requests.map((request) => request.name)).toContainEqual(
@@ -221,15 +221,15 @@ describe('a run number that is used again', () => {
       )
     for (const subrun of [0, 1, 2])
       await sub(subrun, { stoppedAt: subrun === 2 ? BEGIN_OF_RUN + 60 : null }, `first ${subrun}`)
-    expect((await only(run)).run).toMatchObject({ complete: 1, event_count: 63, file_count: 3 })
+    expect((await only(run)).run).toMatchObject({ complete: true, eventCount: 63, fileCount: 3 })
     await sub(0, { ...later, stoppedAt: null }, 'second 0')
-    expect((await only(run)).run).toMatchObject({ complete: 0, event_count: 21, file_count: 1 })
+    expect((await only(run)).run).toMatchObject({ complete: false, eventCount: 21, fileCount: 1 })
     await sub(1, later, 'second 1')
-    expect((await only(run)).run).toMatchObject({ complete: 1, event_count: 42, file_count: 2 })
+    expect((await only(run)).run).toMatchObject({ complete: true, eventCount: 42, fileCount: 2 })
     const uses = await findRuns(catalogue.database, { runNumber: run })
     expect(uses[1]).toMatchObject({
-      is_current: 0,
-      file_count: 1,
+      isCurrent: false,
+      fileCount: 1,
       problem: expect.stringContaining('subruns missing'),
     })
   })
@@ -245,7 +245,7 @@ describe('a run number that is used again', () => {
     await record(catalogue.database, versionOf(key, 'whole'), metadataOf(run, {}, 'whole'))
     const uses = await findRuns(catalogue.database, { runNumber: run })
     expect(uses).toHaveLength(1)
-    expect(uses[0]).toMatchObject({ complete: 1, started_epoch: BEGIN_OF_RUN })
+    expect(uses[0]).toMatchObject({ complete: true, startedEpoch: BEGIN_OF_RUN })
   })
 })
 
@@ -261,7 +261,7 @@ describe('many at once', () => {
       ),
     )
     const details = await only(run)
-    expect(details.run).toMatchObject({ complete: 1, file_count: 12, event_count: 12 * 21 })
+    expect(details.run).toMatchObject({ complete: true, fileCount: 12, eventCount: 12 * 21 })
     expect(details.requests.filter((request) => request.queue === 'reco-requests')).toHaveLength(1)
     expect(await findRuns(catalogue.database, { runNumber: run })).toHaveLength(1)
   })

@@ -40,24 +40,24 @@ afterEach(async () => {
   const { database } = catalogue
   for (const run of await database.selectFrom('runs').selectAll().execute()) {
     const { storage } = await describeRun(database, run)
-    expect(storageOf(run), `run ${run.run_number}, use ${run.id}`).toEqual(storage)
-    if (run.is_current === 1)
-      expect(await runlogRow(database, run.run_number)).toMatchObject({
+    expect(storageOf(run), `run ${run.runNumber}, use ${run.id}`).toEqual(storage)
+    if (run.isCurrent)
+      expect(await runlogRow(database, run.runNumber)).toMatchObject({
         storage_cloud_status: CLOUD[storage.cloud],
         storage_tape_status: TAPE[storage.tape],
       })
   }
   const strays = await database
-    .selectFrom('run_files')
+    .selectFrom('runFiles')
     .innerJoin('replicas', (join) =>
       join
-        .onRef('replicas.bucket', '=', 'run_files.bucket')
-        .onRef('replicas.object_key', '=', 'run_files.object_key')
-        .onRef('replicas.sha256', '=', 'run_files.sha256')
-        .onRef('replicas.run_id', '!=', 'run_files.run_id'),
+        .onRef('replicas.bucket', '=', 'runFiles.bucket')
+        .onRef('replicas.objectKey', '=', 'runFiles.objectKey')
+        .onRef('replicas.sha256', '=', 'runFiles.sha256')
+        .onRef('replicas.runId', '!=', 'runFiles.runId'),
     )
     .select(['replicas.id', 'replicas.kind'])
-    .where('is_live', '=', 1)
+    .where('isLive', '=', true)
     .execute()
   expect(strays, 'copies that belong to another run than their contents').toEqual([])
 })
@@ -76,12 +76,12 @@ const wish = (content: Content, priority: 'live' | 'backlog' = 'live') =>
 /** The contents of the key that count now. */
 async function contentOf(key: string): Promise<Content> {
   const file = await catalogue.database
-    .selectFrom('run_files')
-    .innerJoin('runs', 'runs.id', 'run_files.run_id')
-    .selectAll('run_files')
-    .select(['tag', 'run_number as runNumber'])
-    .where('object_key', '=', key)
-    .where('is_live', '=', 1)
+    .selectFrom('runFiles')
+    .innerJoin('runs', 'runs.id', 'runFiles.runId')
+    .selectAll('runFiles')
+    .select(['tag', 'runNumber as runNumber'])
+    .where('objectKey', '=', key)
+    .where('isLive', '=', true)
     .executeTakeFirstOrThrow()
   return contentOfFile(file, file)
 }
@@ -127,7 +127,7 @@ test('a copy that ends after its contents came to count for another use of the n
   await endClaim(
     catalogue.database,
     claim,
-    { change: { state: 'on-media', verified_at: at, verified_by: 'test' }, note },
+    { change: { state: 'on-media', verifiedAt: at, verifiedBy: 'test' }, note },
     at,
   )
   const run = await catalogue.database
@@ -208,8 +208,8 @@ test('many functions at once on the files of one run leave it where its copies a
       if (claim === null) continue
       const failed = (index + round) % 2 === 0
       const change = failed
-        ? ({ state: 'failed', next_attempt_at: new Date(0) } as const)
-        : ({ state: 'on-media', verified_at: at(), verified_by: 'test' } as const)
+        ? ({ state: 'failed', nextAttemptAt: new Date(0) } as const)
+        : ({ state: 'on-media', verifiedAt: at(), verifiedBy: 'test' } as const)
       await endClaim(database, claim, { change, note: { what: 'tried', detail: '' } }, at())
     }
   }

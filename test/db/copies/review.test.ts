@@ -74,7 +74,7 @@ async function multiply(
     const row = {
       ...columns,
       sha256: index.toString(16).padStart(64, '0'),
-      object_key: keyOf(50_000 + index),
+      objectKey: keyOf(50_000 + index),
       ...changes(index),
     }
     return {
@@ -82,7 +82,7 @@ async function multiply(
       identity: replicaIdentity(
         row.kind,
         row.endpoint,
-        { bucket: row.bucket, key: row.object_key, sha256: row.sha256 },
+        { bucket: row.bucket, key: row.objectKey, sha256: row.sha256 },
         'x',
       ),
     }
@@ -137,7 +137,7 @@ describe('copies to tape', () => {
     const [undated, later] = [versionOf(keyOf(1), 'a'), versionOf(keyOf(1), 'b')]
     const bucket = context.bucket
     await record(context.database, { ...undated, bucket }, metadataOf(1, epochs(0)))
-    const file = await context.database.selectFrom('run_files').selectAll().executeTakeFirstOrThrow()
+    const file = await context.database.selectFrom('runFiles').selectAll().executeTakeFirstOrThrow()
     const asked = await acceptTapeRequest(withTape(), {
       tag: 'LNGS',
       runNumber: 1,
@@ -148,7 +148,7 @@ describe('copies to tape', () => {
     })
     await context.database
       .updateTable('replicas')
-      .set({ state: 'on-media', verified_at: new Date(), attempts: 0 })
+      .set({ state: 'on-media', verifiedAt: new Date(), attempts: 0 })
       .where('id', '=', asked.id)
       .execute()
     await record(context.database, { ...later, bucket }, metadataOf(1, epochs(1_700_000_000)))
@@ -166,7 +166,7 @@ describe('copies to tape', () => {
     await context.putRun(keyOf(2), 'good')
     time += 3_600_000
     await createTracker(context)(scheduledEvent('track-tape', new Date()), { signal, log: context.log })
-    expect((await replicas('tape')).map(({ state, run_number }) => [run_number, state])).toEqual([
+    expect((await replicas('tape')).map(({ state, runNumber }) => [runNumber, state])).toEqual([
       [2, 'on-media'],
     ])
     expect(await alerts()).toContain('tape-copy-impossible error')
@@ -192,7 +192,7 @@ describe('copies to tape', () => {
         const found: unknown = Reflect.get(target, property)
         if (property !== 'selectFrom') return typeof found === 'function' ? found.bind(target) : found
         return (table: string) => {
-          if (table === 'run_files') throw new TransientError('it takes too long')
+          if (table === 'runFiles') throw new TransientError('it takes too long')
           return target.selectFrom(table as 'replicas')
         }
       },
@@ -209,7 +209,7 @@ describe('copies to tape', () => {
     await wish(await context.putRun(keyOf(1), 'x'))
     const wordy = { ...tape, look: () => Promise.reject(new TransientError('no '.repeat(50_000))) }
     expect(await copyNext({ ...withTape(), tape: wordy }, signal, context.log)).toBe('requested')
-    expect((await replicas('tape'))[0]).toMatchObject({ state: 'requested', attempts: 1, lease_owner: null })
+    expect((await replicas('tape'))[0]).toMatchObject({ state: 'requested', attempts: 1, leaseOwner: null })
   })
 
   test('are told again when they fail again after they had been made', async () => {
@@ -217,7 +217,7 @@ describe('copies to tape', () => {
     const failSixTimes = async () => {
       tape.fault = 'fails'
       for (let attempt = 0; attempt < 6; attempt++) {
-        await context.database.deleteFrom('tape_endpoints').execute()
+        await context.database.deleteFrom('tapeEndpoints').execute()
         await copy()
         time += 7 * 3_600_000
       }
@@ -226,7 +226,7 @@ describe('copies to tape', () => {
     await failSixTimes()
     await sweep()
     expect((await alerts()).sort()).toEqual(['not-on-tape error', 'tape-copy-fails error'])
-    await context.database.deleteFrom('tape_endpoints').execute()
+    await context.database.deleteFrom('tapeEndpoints').execute()
     expect(await copy()).toBe('on-media')
     const [made] = await replicas('tape')
     if (made === undefined) throw new Error('no copy')
@@ -252,7 +252,7 @@ describe('copies to tape', () => {
       state: 'requested' as const,
       priority: 'backlog' as const,
       attempts: 0,
-      requested_at: new Date(time),
+      requestedAt: new Date(time),
     }))
     await sweep()
     expect(await alerts()).toEqual([])
@@ -268,7 +268,7 @@ describe('copies to tape', () => {
   test('have the tag and the number of the catalogue, whatever the message says', async () => {
     const object = await context.putRun(keyOf(1), 'x')
     await wish({ ...object, tag: 'LNF', runNumber: 7 })
-    expect((await replicas('tape'))[0]).toMatchObject({ tag: 'LNGS', run_number: 1 })
+    expect((await replicas('tape'))[0]).toMatchObject({ tag: 'LNGS', runNumber: 1 })
   })
 
   test('that are followed are not held up by one that cannot be written down', async () => {
@@ -290,10 +290,10 @@ describe('copies to tape', () => {
 
 describe('what counts as another copy', () => {
   const recalled = async (key: string) => {
-    const cloud = (await replicas('cloud')).find(({ object_key }) => object_key === key)
+    const cloud = (await replicas('cloud')).find(({ objectKey }) => objectKey === key)
     await requestRecall(
       context,
-      { runNumber: cloud?.run_number ?? 0 },
+      { runNumber: cloud?.runNumber ?? 0 },
       { days: 3, requestedBy: 'test' },
       context.now(),
       signal,
@@ -322,16 +322,16 @@ describe('what counts as another copy', () => {
 describe('the copy in the store', () => {
   test('stays suspicious when it was catalogued so while it was looked at for deletion', async () => {
     const run = await safeRun(context, keyOf(1))
-    const metadata = metadataOf(1, { checksums: run.cloud, sizeBytes: run.cloud.size_bytes })
+    const metadata = metadataOf(1, { checksums: run.cloud, sizeBytes: run.cloud.sizeBytes })
     const look: FaultyTape['look'] = async (...asked) => {
       const found = await context.database
-        .selectFrom('run_files')
-        .select(['etag', 'last_modified'])
+        .selectFrom('runFiles')
+        .select(['etag', 'lastModified'])
         .executeTakeFirstOrThrow()
       const version = versionOf(run.key, found.etag, {
         bucket: context.bucket,
-        sizeBytes: run.cloud.size_bytes,
-        lastModified: found.last_modified,
+        sizeBytes: run.cloud.sizeBytes,
+        lastModified: found.lastModified,
       })
       await record(context.database, version, metadata, { reopen: true, integrity: 'mismatch' })
       return await tape.look(...asked)
@@ -343,25 +343,25 @@ describe('the copy in the store', () => {
       signal,
     )
     expect(outcome).toMatchObject({ kind: 'refused', code: 'mismatch' })
-    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'suspicious', lease_owner: null })
+    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'suspicious', leaseOwner: null })
     expect(await runlogRow(context.database, 1)).toMatchObject({ storage_cloud_status: -2 })
   })
 })
 
 test('a run that is deleted while it is read again is not in the store afterwards', async () => {
   const run = await safeRun(context, keyOf(1))
-  const { etag, last_modified: lastModified } = await context.database
-    .selectFrom('run_files')
+  const { etag, lastModified } = await context.database
+    .selectFrom('runFiles')
     .selectAll()
     .executeTakeFirstOrThrow()
   const version = versionOf(run.key, etag, {
     bucket: context.bucket,
-    sizeBytes: run.cloud.size_bytes,
+    sizeBytes: run.cloud.sizeBytes,
     lastModified,
   })
   // A replay has read the object to its end; before it writes that down, the cleaner deletes it.
   expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
-  const metadata = metadataOf(1, { checksums: run.cloud, sizeBytes: run.cloud.size_bytes })
+  const metadata = metadataOf(1, { checksums: run.cloud, sizeBytes: run.cloud.sizeBytes })
   await record(context.database, version, metadata, { reopen: true, stillCurrent: async () => 'gone' })
   expect((await replicaById(context, run.cloud.id)).state).not.toBe('present')
 })
@@ -380,13 +380,13 @@ describe('the cleaner', () => {
     count: number,
     changes: (index: number) => Partial<Replica>,
   ) => {
-    await multiply({ ...run.cloud, stored_at: new Date(time - 400 * DAY_MS) }, count, changes)
+    await multiply({ ...run.cloud, storedAt: new Date(time - 400 * DAY_MS) }, count, changes)
     await multiply(run.tape, count, changes)
   }
 
   test('is not kept from its work by runs below a prefix that is protected with its bucket', async () => {
     const run = await safeRun(context, keyOf(1))
-    await both(run, 201, (index) => ({ object_key: keyOf(index, 'LAB') }))
+    await both(run, 201, (index) => ({ objectKey: keyOf(index, 'LAB') }))
     const result = await clean({ CYGNET_PROTECTED_PREFIXES: `${context.bucket}/LAB/` })
     expect(result.deleted).toMatchObject([{ runNumber: 1 }])
   })
@@ -402,8 +402,8 @@ describe('the cleaner', () => {
     for (const number of [1, 2, 3, 4]) runs.push(await safeRun(context, keyOf(number)))
     await context.database
       .updateTable('replicas')
-      .set({ stored_at: new Date(time - 9 * DAY_MS) })
-      .where('run_number', '<', 4)
+      .set({ storedAt: new Date(time - 9 * DAY_MS) })
+      .where('runNumber', '<', 4)
       .where('kind', '=', 'cloud')
       .execute()
     const look: FaultyTape['look'] = async (file, ...more) => {
@@ -440,7 +440,7 @@ test('a recall whose endpoint gives a reference that the catalogue cannot hold i
   const staging = { ...context, tape: { ...tape, stage } }
   const id = files[0]?.replicaId ?? 0
   expect(await advanceRecall(staging, id, signal, context.log)).toBe('failed')
-  expect(await replicaById(context, id)).toMatchObject({ state: 'failed', lease_owner: null })
+  expect(await replicaById(context, id)).toMatchObject({ state: 'failed', leaseOwner: null })
 })
 
 describe('a catalogue from before there were replicas', () => {
@@ -478,13 +478,13 @@ describe('a catalogue from before there were replicas', () => {
         .map(
           ({
             identity,
-            run_id,
+            runId,
             tag,
             bucket,
-            object_key,
+            objectKey,
             url,
             name,
-            size_bytes,
+            sizeBytes,
             md5,
             sha256,
             adler32,
@@ -492,13 +492,13 @@ describe('a catalogue from before there were replicas', () => {
             endpoint,
           }) => ({
             identity,
-            run_id,
+            runId,
             tag,
             bucket,
-            object_key,
+            objectKey,
             url,
             name,
-            size_bytes,
+            sizeBytes,
             md5,
             sha256,
             adler32,
@@ -506,7 +506,7 @@ describe('a catalogue from before there were replicas', () => {
             endpoint,
           }),
         )
-        .toSorted((a, b) => (a.object_key < b.object_key ? -1 : 1))
+        .toSorted((a, b) => (a.objectKey < b.objectKey ? -1 : 1))
     expect(facts(after)).toEqual(facts(before))
   })
 })

@@ -143,11 +143,11 @@ test('a bucket that cannot be listed keeps no other from being reconciled', asyn
   ).rejects.toThrow()
   const place = await context.database
     .selectFrom('reconciliations')
-    .select('finished_at')
+    .select('finishedAt')
     .where('bucket', '=', context.bucket)
     .where('prefix', '=', '')
     .executeTakeFirst()
-  expect(place?.finished_at).toBeInstanceOf(Date)
+  expect(place?.finishedAt).toBeInstanceOf(Date)
 })
 
 test('the same key in two raw buckets: reconstruction is asked for the file that counts', async () => {
@@ -179,6 +179,6 @@ test('subruns make one run in whatever order they come, also when one has lost i
   await drop(1, null)
   await drop(0, 1000)
   expect(await findRuns(context.database, { runNumber: run })).toEqual([
-    expect.objectContaining({ file_count: 2, complete: 1, started_epoch: 1000 }),
+    expect.objectContaining({ fileCount: 2, complete: true, startedEpoch: 1000 }),
   ])
 })

@@ -38,9 +38,9 @@ describe('an object that arrives', () => {
     expect(details?.files[0]).toMatchObject({
       md5: createHash('md5').update(bytes).digest('hex'),
       sha256: createHash('sha256').update(bytes).digest('hex'),
-      size_bytes: bytes.length,
+      sizeBytes: bytes.length,
       integrity: 'verified',
-      complete: 1,
+      complete: true,
     })
     expect(details?.events).toContainEqual({ eventId: 1, events: 12, serialGaps: 0 })
     expect(await runlogRow(context.database, 1)).toMatchObject({
@@ -150,7 +150,7 @@ describe('a key that is written again', () => {
     expect(await process(second)).toBe('catalogued')
     expect(await process(first)).toBe('unchanged')
     const files = (await catalogued(20))?.files ?? []
-    expect(files.filter((file) => file.is_live === 1).map((file) => file.etag)).toEqual([second.etag])
+    expect(files.filter((file) => file.isLive).map((file) => file.etag)).toEqual([second.etag])
     expect(await findArrival(context.database, first)).toMatchObject({ state: 'done', outcome: 'superseded' })
   })
 
@@ -160,7 +160,7 @@ describe('a key that is written again', () => {
     await process(first)
     await process(await context.put(keyOf(21), two))
     expect(await process(await context.put(keyOf(21), one))).toBe('catalogued')
-    const live = (await catalogued(21))?.files.filter((file) => file.is_live === 1)
+    const live = (await catalogued(21))?.files.filter((file) => file.isLive)
     expect(live?.map((file) => file.etag)).toEqual([first.etag])
   })
 
@@ -185,7 +185,7 @@ describe('a key that is written again', () => {
     })
     const outcome = await process(first, { ...context, s3 }).catch(() => process(first))
     expect(outcome).toBe('catalogued')
-    const live = (await catalogued(22))?.files.filter((file) => file.is_live === 1)
+    const live = (await catalogued(22))?.files.filter((file) => file.isLive)
     expect(live?.map((file) => file.md5)).toEqual([createHash('md5').update(two).digest('hex')])
   })
 })
@@ -222,7 +222,7 @@ describe('when things fail', () => {
     const arrival = await context.put(keyOf(31), await small(31))
     const queues = { ...context.queues, send: () => Promise.reject(new Error('the queue is down')) }
     await expect(process(arrival, { ...context, queues })).rejects.toThrow('the queue is down')
-    expect((await catalogued(31))?.run.complete).toBe(1)
+    expect((await catalogued(31))?.run.complete).toBe(true)
     expect(await context.drain('tape-requests')).toHaveLength(0)
     expect(await process(arrival)).toBe('unchanged')
     expect(await context.drain('tape-requests')).toEqual([expect.objectContaining({ runNumber: 31 })])

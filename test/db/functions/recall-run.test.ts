@@ -48,7 +48,7 @@ test('what takes longer is left to the schedule: the message has done its part',
   expect(await handle(JSON.stringify(message))).toEqual({ batchItemFailures: [] })
   expect(await replicaOf(here, run, 'recall')).toMatchObject({
     state: 'staging',
-    next_attempt_at: expect.any(Date),
+    nextAttemptAt: expect.any(Date),
   })
 })
 

@@ -34,7 +34,7 @@ const copiesOf = (key: string) =>
   context.database
     .selectFrom('replicas')
     .selectAll()
-    .where('object_key', '=', key)
+    .where('objectKey', '=', key)
     .where('kind', '=', 'tape')
     .execute()
 
@@ -70,6 +70,6 @@ test('without a place for copies the request may go: the schedule asks for the c
   const tomorrow = { ...context, now: () => new Date(Date.now() + 86_400_000) }
   await createTracker(tomorrow)(scheduledEvent('track-tape', new Date()), invocation)
   expect(await copiesOf('LNGS/run00003.mid.gz')).toMatchObject([
-    { state: 'on-media', priority: 'backlog', requested_by: 'sweep' },
+    { state: 'on-media', priority: 'backlog', requestedBy: 'sweep' },
   ])
 })

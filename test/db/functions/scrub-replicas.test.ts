@@ -36,7 +36,7 @@ async function invoke(context = runs.context, stop: AbortSignal = signal): Promi
 
 test('verifies what is due every time, and goes through every place once a day', async () => {
   await runs.put(key)
-  await runs.context.database.updateTable('replicas').set({ checked_at: null }).execute()
+  await runs.context.database.updateTable('replicas').set({ checkedAt: null }).execute()
   const first = await invoke()
   expect(first.filter((event) => event === 'dark-copies')).toHaveLength(2)
   expect(first.filter((event) => event === 'copy-verified')).toHaveLength(2)
@@ -50,14 +50,14 @@ test('verifies what is due every time, and goes through every place once a day',
 test('a place that cannot be listed keeps neither the others nor the scrub from their turn, and the run fails', async () => {
   await runs.put(key)
   writeFileSync(join(runs.context.tapeFolder, 'stray'), 'x')
-  await runs.context.database.updateTable('replicas').set({ checked_at: null }).execute()
+  await runs.context.database.updateTable('replicas').set({ checkedAt: null }).execute()
   const config = {
     ...runs.context.config,
     CYGNET_RAW_BUCKETS: ['no-such-bucket', ...runs.context.config.CYGNET_RAW_BUCKETS],
   }
   await expect(invoke({ ...runs.context, config })).rejects.toThrow()
-  expect(await runs.replica(key, 'cloud')).toMatchObject({ checked_at: new Date(runs.time) })
-  expect(await runs.context.database.selectFrom('dark_objects').select('name').execute()).toContainEqual({
+  expect(await runs.replica(key, 'cloud')).toMatchObject({ checkedAt: new Date(runs.time) })
+  expect(await runs.context.database.selectFrom('darkObjects').select('name').execute()).toContainEqual({
     name: 'stray',
   })
 })

@@ -79,10 +79,10 @@ describe('the listing against the ledger', () => {
       .values({
         bucket: context.bucket,
         prefix: 'D/',
-        start_after: 'D/run1.mid.gz',
-        started_at: now,
-        updated_at: now,
-        finished_at: null,
+        startAfter: 'D/run1.mid.gz',
+        startedAt: now,
+        updatedAt: now,
+        finishedAt: null,
         listed: 1,
         enqueued: 1,
       })
@@ -117,7 +117,7 @@ describe('a replay', () => {
     const row = await context.database
       .selectFrom('arrivals')
       .select(['state', 'attempts'])
-      .where('object_key', '=', arrival.key)
+      .where('objectKey', '=', arrival.key)
       .executeTakeFirst()
     expect(row).toEqual({ state: 'received', attempts: 0 })
   })

@@ -25,17 +25,17 @@ const rowOf = (
 ) => ({
   identity: createHash('sha256').update(`${bucket}/${key}`).digest(),
   bucket,
-  object_key: key,
-  version_id: null,
+  objectKey: key,
+  versionId: null,
   etag: 'e',
-  event_name: 'ObjectCreated:Put',
+  eventName: 'ObjectCreated:Put',
   source: 'aws',
   state,
   attempts,
   reason: reason ?? null,
-  received_at: AT,
-  announced_at: AT,
-  finished_at: state === 'received' ? null : AT,
+  receivedAt: AT,
+  announcedAt: AT,
+  finishedAt: state === 'received' ? null : AT,
 })
 
 const hear = (database: Database, rows: readonly ReturnType<typeof rowOf>[]) =>
@@ -48,7 +48,7 @@ afterAll(() => catalogue.close())
 
 const keysOf = async (tag: string, runNumber: number) =>
   (await findArrivalsOfRun(catalogue.database, { tag, runNumber }))
-    .map(({ bucket, object_key: key }) => `${bucket}/${key}`)
+    .map(({ bucket, objectKey: key }) => `${bucket}/${key}`)
     .toSorted()
 
 describe('files of a run in the ledger', () => {
@@ -91,7 +91,7 @@ describe('files of a run in the ledger', () => {
 
   test('are those that a search without a tag finds, too', async () => {
     const found = await findArrivalsOfRun(catalogue.database, { runNumber: 12 })
-    const keys = new Set(found.map(({ object_key: key }) => key))
+    const keys = new Set(found.map(({ objectKey: key }) => key))
     expect(OF_RUN_12.every((key) => keys.has(key))).toBe(true)
     expect(keys.has('LNF/run00012.mid.gz')).toBe(true)
     expect(keys.has('LNGS/run00120.mid.gz')).toBe(false)

@@ -14,11 +14,12 @@ beforeAll(async () => {
   catalogue = await startTestCatalogue()
   database = catalogue.database
   await sql`INSERT INTO Runlog (tag, run_number, run_description) VALUES ('LNGS', 5, 'a'), ('LNGS', 100000, 'b'), ('LNF', 5, 'c')`.execute(
-    database,
+    database.withoutPlugins(),
   )
 })
 afterAll(async () => {
-  for (const name of made) await sql`DROP DATABASE IF EXISTS ${sql.id(name)}`.execute(database)
+  for (const name of made)
+    await sql`DROP DATABASE IF EXISTS ${sql.id(name)}`.execute(database.withoutPlugins())
   await catalogue.close()
 })
 
@@ -28,7 +29,11 @@ const viewOf = async (tag: string, on = database) => {
   return name
 }
 const rowsOf = async (name: string) =>
-  (await sql<Record<string, unknown>>`SELECT * FROM ${sql.id(name, 'Runlog')}`.execute(database)).rows
+  (
+    await sql<Record<string, unknown>>`SELECT * FROM ${sql.id(name, 'Runlog')}`.execute(
+      database.withoutPlugins(),
+    )
+  ).rows
 
 describe('the view of a tag', () => {
   it('has its rows and the 38 columns in their order, and shows what comes later', async () => {
@@ -40,7 +45,7 @@ describe('the view of a tag', () => {
     ])
     expect(Object.keys(rows[0] ?? {})).toEqual((await findLegacyTable(database, 'Runlog')).columns)
     expect(Object.keys(rows[0] ?? {})).toHaveLength(38)
-    await sql`INSERT INTO Runlog (tag, run_number) VALUES ('LNGS', 6)`.execute(database)
+    await sql`INSERT INTO Runlog (tag, run_number) VALUES ('LNGS', 6)`.execute(database.withoutPlugins())
     expect(await rowsOf(name)).toHaveLength(3)
   })
 
@@ -50,7 +55,9 @@ describe('the view of a tag', () => {
   })
 
   it('may have a slash in its name', async () => {
-    await sql`INSERT INTO Runlog (tag, run_number) VALUES ('FLASH/2024', 1)`.execute(database)
+    await sql`INSERT INTO Runlog (tag, run_number) VALUES ('FLASH/2024', 1)`.execute(
+      database.withoutPlugins(),
+    )
     expect(await rowsOf(await viewOf('FLASH/2024'))).toHaveLength(1)
     expect(await tagsOfRunlog(database)).toEqual(['FLASH/2024', 'LNF', 'LNGS'])
   })
@@ -60,14 +67,16 @@ describe('the view of a tag', () => {
     const { rows } = await sql<{
       type: string
       key: string
-    }>`EXPLAIN SELECT * FROM ${sql.id(name, 'Runlog')} WHERE run_number = 5`.execute(database)
+    }>`EXPLAIN SELECT * FROM ${sql.id(name, 'Runlog')} WHERE run_number = 5`.execute(
+      database.withoutPlugins(),
+    )
     expect(rows).toMatchObject([{ type: 'const', key: 'PRIMARY' }])
   })
 
   it('shows the last runs without copying or sorting the others', async () => {
     const name = await viewOf('LNGS')
     const last = sql`SELECT * FROM ${sql.id(name, 'Runlog')} ORDER BY run_number DESC LIMIT 10`
-    const { rows } = await sql<Record<string, unknown>>`EXPLAIN ${last}`.execute(database)
+    const { rows } = await sql<Record<string, unknown>>`EXPLAIN ${last}`.execute(database.withoutPlugins())
     expect(rows).toMatchObject([
       { select_type: 'SIMPLE', key: 'PRIMARY', Extra: expect.not.stringMatching(/filesort|temporary/) },
     ])

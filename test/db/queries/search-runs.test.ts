@@ -26,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => catalogue.close())
 beforeEach(async () => {
-  for (const table of ['replicas', 'run_files', 'runs'] as const)
+  for (const table of ['replicas', 'runFiles', 'runs'] as const)
     await catalogue.database.deleteFrom(table).execute()
 })
 
@@ -54,18 +54,18 @@ const insertRuns = (rows: readonly Row[]) =>
     .values(
       rows.map((row, index) => ({
         tag: row.tag,
-        run_number: index % 7,
-        started_epoch: index,
-        is_current: Number(row.current),
-        complete: Number(row.complete),
+        runNumber: index % 7,
+        startedEpoch: index,
+        isCurrent: row.current,
+        complete: row.complete,
         integrity: 'verified' as const,
-        size_bytes: row.size,
-        event_count: row.size,
+        sizeBytes: row.size,
+        eventCount: row.size,
         description: row.size === 1 ? '100 % Ar' : 'He/CF4',
-        started_at: row.startedS === null ? null : new Date(row.startedS * 1000),
+        startedAt: row.startedS === null ? null : new Date(row.startedS * 1000),
         parameters: '{}',
-        catalogued_at: new Date(AT.getTime() + (index % 3)),
-        updated_at: AT,
+        cataloguedAt: new Date(AT.getTime() + (index % 3)),
+        updatedAt: AT,
       })),
     )
     .execute()
@@ -85,11 +85,11 @@ async function all(search: Omit<RunSearch, 'after'>) {
 }
 
 const COLUMNS = {
-  run: 'run_number',
-  start: 'started_at',
-  size: 'size_bytes',
-  events: 'event_count',
-  catalogued: 'catalogued_at',
+  run: 'runNumber',
+  start: 'startedAt',
+  size: 'sizeBytes',
+  events: 'eventCount',
+  catalogued: 'cataloguedAt',
 } as const
 
 describe('pages', () => {
@@ -118,9 +118,9 @@ describe('pages', () => {
         const stored = await catalogue.database.selectFrom('runs').selectAll().execute()
         const value = (run: (typeof stored)[number]) => Number(run[COLUMNS[by]] ?? Number.NEGATIVE_INFINITY)
         const expected = stored
-          .filter((run) => run.is_current === 1 && (tags === '*' || tags.some((tag) => tag === run.tag)))
-          .filter((run) => complete === undefined || run.complete === Number(complete))
-          .filter((run) => run.run_number >= (from ?? 0) && run.run_number <= (to ?? 1e9))
+          .filter((run) => run.isCurrent && (tags === '*' || tags.some((tag) => tag === run.tag)))
+          .filter((run) => complete === undefined || run.complete === complete)
+          .filter((run) => run.runNumber >= (from ?? 0) && run.runNumber <= (to ?? 1e9))
           .filter((run) => text === undefined || run.description?.includes(text) === true)
           .toSorted(
             (a, b) =>
@@ -142,10 +142,10 @@ describe('pages', () => {
     const { id: _, ...copy } = newest
     await catalogue.database
       .insertInto('runs')
-      .values({ ...copy, run_number: 99, parameters: '{}' })
+      .values({ ...copy, runNumber: 99, parameters: '{}' })
       .execute()
     const second = await searchRuns(catalogue.database, { ...search, after: first.next })
-    expect([...first.runs, ...second.runs].map((run) => run.run_number)).toEqual([5, 4, 3, 2, 1, 0])
+    expect([...first.runs, ...second.runs].map((run) => run.runNumber)).toEqual([5, 4, 3, 2, 1, 0])
   })
 })
 
@@ -191,7 +191,7 @@ describe('where runs are', () => {
     let number = 0
     await fc.assert(
       fc.asyncProperty(runs, async (all) => {
-        for (const table of ['replicas', 'run_files', 'runs'] as const)
+        for (const table of ['replicas', 'runFiles', 'runs'] as const)
           await catalogue.database.deleteFrom(table).execute()
         await insertRuns(
           all.map(() => ({ tag: 'LNGS', current: true, startedS: null, size: 1, complete: true })),
@@ -247,39 +247,39 @@ describe('where runs are', () => {
     first: number,
   ): Promise<number> {
     let number = first
-    const object = { bucket: 'b', object_key: `LNGS/run${runId}sub${subrun}.mid` }
+    const object = { bucket: 'b', objectKey: `LNGS/run${runId}sub${subrun}.mid` }
     const content = (live: boolean) => ({
       md5: 'm',
       adler32: 'a',
       sha256: live ? 'live' : 'old',
-      size_bytes: 1,
+      sizeBytes: 1,
     })
     await catalogue.database
-      .insertInto('run_files')
+      .insertInto('runFiles')
       .values({
         ...object,
         ...content(true),
-        run_id: runId,
+        runId: runId,
         subrun,
         etag: 'e',
-        last_modified: AT,
+        lastModified: AT,
         compression: 'none',
-        uncompressed_bytes: 1,
+        uncompressedBytes: 1,
         integrity: 'verified',
-        digests_compared: '[]',
-        complete: 1,
+        digestsCompared: '[]',
+        complete: true,
         warnings: '[]',
-        event_count: 1,
-        events_by_id: '{}',
-        serial_gaps: '{}',
+        eventCount: 1,
+        eventsById: '{}',
+        serialGaps: '{}',
         banks: '{}',
-        internal_events: '{}',
-        started_epoch: 1,
+        internalEvents: '{}',
+        startedEpoch: 1,
         camera: 'null',
         digitizers: 'null',
         parameters: '{}',
-        is_live: 1,
-        catalogued_at: AT,
+        isLive: true,
+        cataloguedAt: AT,
       })
       .execute()
     for (const { kind, state, live } of own) {
@@ -291,17 +291,17 @@ describe('where runs are', () => {
           ...object,
           ...content(live),
           identity,
-          run_id: runId,
+          runId: runId,
           tag: 'LNGS',
-          run_number: 1,
+          runNumber: 1,
           kind,
           endpoint: String(number),
           url: 'u',
           name: 'n',
           state,
-          requested_at: AT,
-          requested_by: 'test',
-          updated_at: AT,
+          requestedAt: AT,
+          requestedBy: 'test',
+          updatedAt: AT,
         })
         .execute()
     }

@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => catalogue.close())
 afterEach(async () => {
   for (const table of ['run_history', 'replicas', 'outbox', 'run_files', 'arrivals', 'Runlog', 'runs'])
-    await sql`DELETE FROM ${sql.table(table)}`.execute(catalogue.database)
+    await sql`DELETE FROM ${sql.table(table)}`.execute(catalogue.database.withoutPlugins())
 })
 
 const HOUR_MS = 3_600_000
@@ -57,40 +57,44 @@ async function make(
 
 const setRun = (
   runNumber: number,
-  values: { readonly started_at?: Date | null; readonly catalogued_at?: Date },
-) => catalogue.database.updateTable('runs').set(values).where('run_number', '=', runNumber).execute()
+  values: { readonly startedAt?: Date | null; readonly cataloguedAt?: Date },
+) => catalogue.database.updateTable('runs').set(values).where('runNumber', '=', runNumber).execute()
 
 describe('the last run of a site', () => {
   test('is the one that began last, whatever the numbers: one was mistyped, or the counter began anew', async () => {
     await make(1_234_567, hoursAgo(24 * 1073))
     await make(30_000, hoursAgo(2))
     await make(30_001, hoursAgo(1))
-    expect((await site())?.last).toMatchObject({ run: { run_number: 30_001 }, isBegin: true })
+    expect((await site())?.last).toMatchObject({ run: { runNumber: 30_001 }, isBegin: true })
   })
 
   test('without a begin counts by when it was catalogued', async () => {
     await make(1, hoursAgo(5))
     await make(2, hoursAgo(400))
-    await setRun(2, { started_at: null })
+    await setRun(2, { startedAt: null })
     const { last } = (await site()) ?? {}
-    expect(last).toMatchObject({ run: { run_number: 2 }, isBegin: false })
-    expect(last?.at).toEqual(last?.run.catalogued_at)
-    await setRun(2, { catalogued_at: hoursAgo(6) })
-    expect((await site())?.last.run.run_number).toBe(1)
+    expect(last).toMatchObject({ run: { runNumber: 2 }, isBegin: false })
+    expect(last?.at).toEqual(last?.run.cataloguedAt)
+    await setRun(2, { cataloguedAt: hoursAgo(6) })
+    expect((await site())?.last.run.runNumber).toBe(1)
   })
 
   test('is not pinned by a clock that was wrong', async () => {
     await make(1, hoursAgo(-24 * 365))
-    await setRun(1, { catalogued_at: hoursAgo(3) })
+    await setRun(1, { cataloguedAt: hoursAgo(3) })
     await make(2, hoursAgo(1))
-    expect((await site())?.last.run.run_number).toBe(2)
+    expect((await site())?.last.run.runNumber).toBe(2)
   })
 
   test('is a use of its number that counts', async () => {
     await make(1, hoursAgo(9))
     await make(2, hoursAgo(1))
-    await catalogue.database.updateTable('runs').set({ is_current: 0 }).where('run_number', '=', 2).execute()
-    expect((await site())?.last.run.run_number).toBe(1)
+    await catalogue.database
+      .updateTable('runs')
+      .set({ isCurrent: false })
+      .where('runNumber', '=', 2)
+      .execute()
+    expect((await site())?.last.run.runNumber).toBe(1)
   })
 
   test('is told of every tag that may be seen', async () => {
@@ -115,13 +119,13 @@ describe('runs of the last day', () => {
     await make(1, hoursAgo(24 * 30), broken)
     await make(2, hoursAgo(1))
     await make(3, hoursAgo(2), broken)
-    await setRun(3, { started_at: null })
+    await setRun(3, { startedAt: null })
     expect((await site())?.recent).toMatchObject({ runs: 3, incomplete: 2, atLeast: false })
   })
 
   test('are not those that were catalogued before it', async () => {
     await make(1, hoursAgo(1), broken)
-    await setRun(1, { catalogued_at: hoursAgo(25) })
+    await setRun(1, { cataloguedAt: hoursAgo(25) })
     expect((await site())?.recent).toEqual({ runs: 0, incomplete: 0, sizeBytes: 0, atLeast: false })
   })
 })
@@ -129,8 +133,8 @@ describe('runs of the last day', () => {
 describe('files that wait', () => {
   const setArrivals = (values: {
     readonly state?: 'received' | 'processing' | 'failed'
-    readonly received_at?: Date
-    readonly announced_at?: Date
+    readonly receivedAt?: Date
+    readonly announcedAt?: Date
     readonly attempts?: number
     readonly reason?: string | null
   }) => catalogue.database.updateTable('arrivals').set(values).execute()
@@ -139,7 +143,7 @@ describe('files that wait', () => {
   test('wait since they were received, though they are announced again while nobody takes them', async () => {
     await leaseOn(catalogue.database, versionOf('LNGS/run1.mid.gz', 'a'))
     const received = hoursAgo(5)
-    await setArrivals({ state: 'received', received_at: received, announced_at: hoursAgo(0), attempts: 0 })
+    await setArrivals({ state: 'received', receivedAt: received, announcedAt: hoursAgo(0), attempts: 0 })
     expect((await waiting())?.oldest).toEqual(received)
     await setArrivals({ attempts: 2, reason: 'the store did not answer' })
     expect((await waiting())?.oldest).toEqual(received)
@@ -148,7 +152,7 @@ describe('files that wait', () => {
   test('wait since they were announced again, when they are read once more after they were done', async () => {
     await leaseOn(catalogue.database, versionOf('LNGS/run1.mid.gz', 'a'))
     const announced = hoursAgo(1)
-    const again = { received_at: hoursAgo(500), announced_at: announced }
+    const again = { receivedAt: hoursAgo(500), announcedAt: announced }
     await setArrivals({ state: 'received', attempts: 0, reason: 'to be replayed', ...again })
     expect((await waiting())?.oldest).toEqual(announced)
     await setArrivals({ state: 'processing', attempts: 1, reason: null })
@@ -176,7 +180,7 @@ describe('copies under way', () => {
   const setCopy = (values: {
     readonly state: 'requested' | 'copying' | 'failed'
     readonly attempts: number
-    readonly last_error: string | null
+    readonly lastError: string | null
   }) => catalogue.database.updateTable('replicas').set(values).where('kind', '=', 'tape').execute()
 
   test.each([
@@ -194,7 +198,7 @@ describe('copies under way', () => {
     async (state, attempts, error, failing) => {
       await make(1, hoursAgo(1))
       await copyToTape(catalogue.database, 1)
-      await setCopy({ state, attempts, last_error: error })
+      await setCopy({ state, attempts, lastError: error })
       const [row] = await openCopies(catalogue.database, '*')
       expect(row).toMatchObject({
         kind: 'tape',
@@ -219,16 +223,16 @@ describe('messages', () => {
       name: String(index),
       queue: 'alerts',
       body: '{}',
-      run_id: null,
-      created_at: hoursAgo(9),
-      sent_at: hoursAgo(minutes / 60),
+      runId: null,
+      createdAt: hoursAgo(9),
+      sentAt: hoursAgo(minutes / 60),
     }))
     await catalogue.database.insertInto('outbox').values(sent).execute()
     const oldest = async (count: number, queue: 'alerts' | 'runs' = 'alerts') =>
       (await oldestMessages(catalogue.database, new Map([[queue, count]]))).get(queue)
-    expect(await oldest(1)).toEqual(sent[4]?.sent_at)
-    expect(await oldest(3)).toEqual(sent[2]?.sent_at)
-    expect(await oldest(100)).toEqual(sent[0]?.sent_at)
+    expect(await oldest(1)).toEqual(sent[4]?.sentAt)
+    expect(await oldest(3)).toEqual(sent[2]?.sentAt)
+    expect(await oldest(100)).toEqual(sent[0]?.sentAt)
     expect(await oldest(0)).toBeUndefined()
     expect(await oldest(3, 'runs')).toBeUndefined()
   })

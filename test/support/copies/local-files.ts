@@ -17,7 +17,7 @@ export interface LocalFiles {
   put(options?: { readonly onTape?: boolean; readonly body?: string }): Promise<LocalCopy>
   local(): ReturnType<VerifiedRuns['replica']>
   tombstones(): Promise<
-    readonly { readonly id: number; readonly state: string; readonly survivor_url: string }[]
+    readonly { readonly id: number; readonly state: string; readonly survivorUrl: string }[]
   >
   /** What can become of the other copies, without the catalogue knowing. */
   readonly harm: Readonly<
@@ -113,8 +113,8 @@ export function useLocalFiles(firstRun: number): LocalFiles {
     async endLeases() {
       await runs.context.database
         .updateTable('replicas')
-        .set({ lease_until: new Date(0) })
-        .where('lease_until', 'is not', null)
+        .set({ leaseUntil: new Date(0) })
+        .where('leaseUntil', 'is not', null)
         .execute()
     },
   }

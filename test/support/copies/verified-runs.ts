@@ -64,12 +64,12 @@ export async function startVerifiedRuns(
     },
     async history(key) {
       const lines = await context.database
-        .selectFrom('run_history')
-        .innerJoin('run_files', 'run_files.run_id', 'run_history.run_id')
+        .selectFrom('runHistory')
+        .innerJoin('runFiles', 'runFiles.runId', 'runHistory.runId')
         .select('what')
-        .where('object_key', '=', key)
-        .where('is_live', '=', 1)
-        .orderBy('run_history.id')
+        .where('objectKey', '=', key)
+        .where('isLive', '=', true)
+        .orderBy('runHistory.id')
         .execute()
       return lines.map((line) => line.what)
     },
@@ -86,4 +86,4 @@ export async function startVerifiedRuns(
 }
 
 const replicasUnder = (context: TestTapeContext, key: string) =>
-  context.database.selectFrom('replicas').selectAll().where('object_key', '=', key).orderBy('id').execute()
+  context.database.selectFrom('replicas').selectAll().where('objectKey', '=', key).orderBy('id').execute()

@@ -48,15 +48,15 @@ async function unknownOf(
 ): Promise<readonly ObjectVersion[]> {
   if (objects.length === 0) return []
   const keys = objects.map((object) => object.key)
-  const of = (table: 'arrivals' | 'run_files') =>
+  const of = (table: 'arrivals' | 'runFiles') =>
     database
       .selectFrom(table)
-      .select(['object_key', 'etag'])
+      .select(['objectKey', 'etag'])
       .where('bucket', '=', bucket)
-      .where('object_key', 'in', keys)
+      .where('objectKey', 'in', keys)
       .execute()
-  const [arrivals, files] = await Promise.all([of('arrivals'), of('run_files')])
-  const versions = new Set([...arrivals, ...files].map(({ object_key, etag }) => `${object_key}\0${etag}`))
+  const [arrivals, files] = await Promise.all([of('arrivals'), of('runFiles')])
+  const versions = new Set([...arrivals, ...files].map(({ objectKey, etag }) => `${objectKey}\0${etag}`))
   // An arrival without an ETag stands for whatever is under the key.
   return objects.filter(({ key, etag }) => !versions.has(`${key}\0${etag}`) && !versions.has(`${key}\0`))
 }
@@ -73,17 +73,17 @@ async function* unlistedCopies(
   for (let after = stretch.after; ; ) {
     let query = database
       .selectFrom('replicas')
-      .select(['id', 'object_key'])
+      .select(['id', 'objectKey'])
       .where('bucket', '=', stretch.bucket)
       .where('kind', '=', 'cloud')
       .where('state', '=', 'present')
-    if (after !== null) query = query.where('object_key', '>', after)
-    if (stretch.last !== null) query = query.where('object_key', '<=', stretch.last)
-    const page = await query.orderBy('object_key').limit(PAGE).execute()
-    const unlisted = page.filter(({ object_key }) => !listed.has(object_key)).map(({ id }) => id)
+    if (after !== null) query = query.where('objectKey', '>', after)
+    if (stretch.last !== null) query = query.where('objectKey', '<=', stretch.last)
+    const page = await query.orderBy('objectKey').limit(PAGE).execute()
+    const unlisted = page.filter(({ objectKey }) => !listed.has(objectKey)).map(({ id }) => id)
     if (unlisted.length > 0) yield unlisted
     const lastRow = page.at(-1)
     if (lastRow === undefined || page.length < PAGE) return
-    after = lastRow.object_key
+    after = lastRow.objectKey
   }
 }

@@ -24,17 +24,17 @@ export async function noteDark(
     identity: identityOf(endpoint, name),
     endpoint,
     name: name.slice(0, LONGEST_NAME).toWellFormed(),
-    size_bytes: sizeBytes,
-    first_seen_at: at,
-    last_seen_at: at,
+    sizeBytes: sizeBytes,
+    firstSeenAt: at,
+    lastSeenAt: at,
   }))
   await database
-    .insertInto('dark_objects')
+    .insertInto('darkObjects')
     .values(rows)
     .onDuplicateKeyUpdate({
-      size_bytes: sql<number>`VALUES(size_bytes)`,
-      last_seen_at: at,
-      resolved_at: null,
+      sizeBytes: sql<number>`VALUES(size_bytes)`,
+      lastSeenAt: at,
+      resolvedAt: null,
     })
     .execute()
 }
@@ -50,11 +50,11 @@ export async function resolveDark(
   at: Date,
 ): Promise<number> {
   const result = await database
-    .updateTable('dark_objects')
-    .set({ resolved_at: at })
+    .updateTable('darkObjects')
+    .set({ resolvedAt: at })
     .where('endpoint', '=', endpoint)
-    .where('resolved_at', 'is', null)
-    .where('last_seen_at', '<', begunAt)
+    .where('resolvedAt', 'is', null)
+    .where('lastSeenAt', '<', begunAt)
     .executeTakeFirst()
   return Number(result.numUpdatedRows)
 }
@@ -63,11 +63,11 @@ export async function resolveDark(
 export async function lastDarkPass(database: Database, endpoint: string): Promise<Date | null> {
   const pass = await database
     .selectFrom('reconciliations')
-    .select('updated_at')
+    .select('updatedAt')
     .where('bucket', '=', endpoint)
     .where('prefix', '=', PASS)
     .executeTakeFirst()
-  return pass?.updated_at ?? null
+  return pass?.updatedAt ?? null
 }
 
 export async function noteDarkPass(
@@ -77,15 +77,15 @@ export async function noteDarkPass(
 ): Promise<void> {
   const finishedAt = pass.finished ? pass.at : null
   const place = {
-    started_at: pass.begunAt,
-    updated_at: pass.at,
-    finished_at: finishedAt,
+    startedAt: pass.begunAt,
+    updatedAt: pass.at,
+    finishedAt: finishedAt,
     listed: pass.listed,
     enqueued: 0,
   }
   await database
     .insertInto('reconciliations')
-    .values({ bucket: endpoint, prefix: PASS, start_after: null, ...place })
+    .values({ bucket: endpoint, prefix: PASS, startAfter: null, ...place })
     .onDuplicateKeyUpdate(place)
     .execute()
 }

@@ -102,7 +102,7 @@ test('a run that is named is shown with where each file is, and why it stays', a
   ]
   await context.database
     .updateTable('replicas')
-    .set({ state: 'suspicious', last_error: 'its md5 is another' })
+    .set({ state: 'suspicious', lastError: 'its md5 is another' })
     .where('id', '=', suspicious.cloud.id)
     .execute()
   const shown = await clean('--run', '5', '--tag', 'MAN', '--yes')

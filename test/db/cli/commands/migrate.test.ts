@@ -16,12 +16,16 @@ afterEach(() => {
 
 it('a tag that no database can be named after does not keep the others from their views, and is told', async () => {
   const { database } = catalogue
-  await sql`INSERT INTO Runlog (tag, run_number) VALUES ('A/été', 1), ('LNGS', 1)`.execute(database)
+  await sql`INSERT INTO Runlog (tag, run_number) VALUES ('A/été', 1), ('LNGS', 1)`.execute(
+    database.withoutPlugins(),
+  )
   const environment = { CYGNET_DATABASE_URL: catalogue.url, CYGNET_FOLDER: '/nonexistent' }
   const { code, stdout, stderr } = await cygnet([migrate], environment, 'migrate', '--views')
-  const { rows } = await sql<{ readonly here: string }>`SELECT DATABASE() AS here`.execute(database)
+  const { rows } = await sql<{ readonly here: string }>`SELECT DATABASE() AS here`.execute(
+    database.withoutPlugins(),
+  )
   const view = `${rows[0]?.here}_LNGS`
   expect({ code, stdout }).toEqual({ code: 1, stdout: expect.stringContaining(`view: ${view}.Runlog`) })
   expect(stderr).toMatch(/no view of A\/été: .*cannot be the name of a database/)
-  await sql`DROP DATABASE ${sql.id(view)}`.execute(database)
+  await sql`DROP DATABASE ${sql.id(view)}`.execute(database.withoutPlugins())
 })

@@ -53,7 +53,7 @@ describe('cygnet recall', () => {
       tag: 'LNGS',
       files: [{ key: run.key, state: 'requested', md5: run.md5 }],
     })
-    expect(await replicaOf(here, run, 'recall')).toMatchObject({ requested_by: expect.stringContaining('@') })
+    expect(await replicaOf(here, run, 'recall')).toMatchObject({ requestedBy: expect.stringContaining('@') })
   })
 
   test('--wait tells what happens, and ends with 0 when it is there', async () => {

@@ -122,7 +122,7 @@ describe('cygnet verify', () => {
       const error = state === 'failed' ? 'no space left' : null
       await runs.context.database
         .updateTable('replicas')
-        .set({ state, last_error: error })
+        .set({ state, lastError: error })
         .where('kind', '=', 'tape')
         .execute()
       const { out, code } = await cygnet('--run', String(run))

@@ -42,7 +42,7 @@ const local = async ({ object }: RunOnDisk) =>
   await world.context.database
     .selectFrom('replicas')
     .selectAll()
-    .where('object_key', '=', object.key)
+    .where('objectKey', '=', object.key)
     .where('kind', '=', 'local')
     .executeTakeFirst()
 const localStatus = async ({ runNumber }: RunOnDisk) =>
@@ -64,11 +64,11 @@ test('files go when the object is the catalogued one and the copy on tape is rig
     const tombstones = await world.context.database
       .selectFrom('tombstones')
       .selectAll()
-      .where('replica_id', '=', file?.id ?? 0)
+      .where('replicaId', '=', file?.id ?? 0)
       .execute()
-    expect(tombstones).toMatchObject([{ state: 'deleted', survivor_verified_by: 'sha256 read back' }])
+    expect(tombstones).toMatchObject([{ state: 'deleted', survivorVerifiedBy: 'sha256 read back' }])
   }
-  const history = await world.context.database.selectFrom('run_history').select(['what']).execute()
+  const history = await world.context.database.selectFrom('runHistory').select(['what']).execute()
   expect(history.filter(({ what }) => what === 'local file deleted')).toHaveLength(2)
 })
 

@@ -23,7 +23,7 @@ const rows = (run: RunOnDisk) =>
   world.context.database
     .selectFrom('replicas')
     .selectAll()
-    .where('object_key', '=', run.object.key)
+    .where('objectKey', '=', run.object.key)
     .orderBy('id')
     .execute()
 const local = async (run: RunOnDisk) => (await rows(run)).find(({ kind }) => kind === 'local')
@@ -31,7 +31,7 @@ const tombstones = (run: RunOnDisk) =>
   world.context.database
     .selectFrom('tombstones')
     .selectAll()
-    .where('object_key', '=', run.object.key)
+    .where('objectKey', '=', run.object.key)
     .orderBy('id')
     .execute()
 const logged = (run: RunOnDisk) =>
@@ -63,7 +63,7 @@ test('files go when both other copies are right, with a tombstone and a line of 
   for (const run of [...runs, big]) {
     expect(await local(run)).toMatchObject({ state: 'deleted', name: run.path })
     expect(await tombstones(run)).toMatchObject([
-      { state: 'deleted', survivor_verified_by: 'sha256 read back' },
+      { state: 'deleted', survivorVerifiedBy: 'sha256 read back' },
     ])
     expect(logged(run)).toEqual(['intended', 'deleted', 'told'])
   }

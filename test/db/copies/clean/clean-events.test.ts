@@ -44,7 +44,7 @@ async function see(key: string, at: Date, etag?: string) {
 }
 
 const seenRows = () =>
-  context.database.selectFrom('seen_events').selectAll().where('bucket', '=', context.bucket).execute()
+  context.database.selectFrom('seenEvents').selectAll().where('bucket', '=', context.bucket).execute()
 async function emptied() {
   await clean({ now: after(100_000) })
   expect(await keys()).toEqual([])
@@ -124,7 +124,7 @@ describe('the buffer', () => {
     expect(await clean({ now: after(700) })).toMatchObject({ deleted: 0 })
     const shown = after(0)
     await see('EVENTS/LNGS_1_1.dat', shown)
-    expect((await seenRows()).map((row) => row.seen_at)).toEqual([shown])
+    expect((await seenRows()).map((row) => row.seenAt)).toEqual([shown])
     expect(await clean({ now: after(700) })).toMatchObject({ deleted: 1 })
   })
 
@@ -133,7 +133,7 @@ describe('the buffer', () => {
     const first = after(-900)
     await see('EVENTS/LNGS_1_1.dat', first)
     await see('EVENTS/LNGS_1_1.dat', after(0))
-    expect((await seenRows())[0]?.seen_at).toEqual(first)
+    expect((await seenRows())[0]?.seenAt).toEqual(first)
     expect(await clean()).toMatchObject({ deleted: 1 })
   })
 
@@ -171,7 +171,7 @@ describe('the buffer', () => {
     await context.put('EVENTS/LNGS_1702593197_30000.dat', 'stays')
     await see('EVENTS/LNGS_1702593197_30000.dat', after(3650))
     expect(await clean({ now: after(10) })).toMatchObject({ listed: 2501, deleted: 0 })
-    expect((await seenRows()).map((row) => row.object_key).toSorted()).toEqual(
+    expect((await seenRows()).map((row) => row.objectKey).toSorted()).toEqual(
       [3, 1200, 2499, 30_000].map((serial) => `EVENTS/LNGS_1702593197_${serial}.dat`).toSorted(),
     )
     expect(await clean({ now: after(3700) })).toMatchObject({
@@ -181,7 +181,7 @@ describe('the buffer', () => {
       finished: true,
     })
     expect(await keys()).toEqual(['EVENTS/LNGS_1702593197_30000.dat'])
-    expect((await seenRows()).map((row) => row.object_key)).toEqual(['EVENTS/LNGS_1702593197_30000.dat'])
+    expect((await seenRows()).map((row) => row.objectKey)).toEqual(['EVENTS/LNGS_1702593197_30000.dat'])
     await emptied()
   })
 })

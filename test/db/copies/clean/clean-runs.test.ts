@@ -61,7 +61,7 @@ const clean = (on: TestTapeContext, options: Partial<CleanRunsOptions> = {}) =>
 const numbers = (files: readonly { readonly runNumber: number }[]) => files.map((file) => file.runNumber)
 const storedNumbers = async (...runs: readonly SafeRun[]) => {
   const there = await Promise.all(runs.map((run) => isStored(context, run.key)))
-  return runs.filter((_, index) => there[index]).map((run) => run.cloud.run_number)
+  return runs.filter((_, index) => there[index]).map((run) => run.cloud.runNumber)
 }
 
 describe('with no policy', () => {
@@ -96,8 +96,8 @@ describe('by age', () => {
     expect(other.requests('DeleteObjectCommand')).toBe(0)
     expect(await replicaById(context, run.cloud.id)).toMatchObject({
       state: 'present',
-      lease_until: null,
-      next_attempt_at: null,
+      leaseUntil: null,
+      nextAttemptAt: null,
     })
     expect(await tombstonesOf(context, run.cloud.id)).toEqual([])
   })
@@ -139,7 +139,7 @@ describe('by age', () => {
       expect.objectContaining({ runNumber: 1, reason: expect.stringContaining('it is not there') }),
     ])
     expect(await storedNumbers(bad, good)).toEqual([1])
-    const { next_attempt_at: again } = await replicaById(context, bad.cloud.id)
+    const { nextAttemptAt: again } = await replicaById(context, bad.cloud.id)
     expect(again?.getTime()).toBeGreaterThan(inTwoDays().getTime() + 3_600_000)
   })
 
@@ -174,7 +174,7 @@ describe('by age', () => {
     const copies = Array.from({ length: 450 }, (_, index) => ({
       ...template,
       id: undefined,
-      object_key: `LNGS/run9${String(index).padStart(5, '0')}.mid.gz`,
+      objectKey: `LNGS/run9${String(index).padStart(5, '0')}.mid.gz`,
     }))
     for (const kind of ['cloud', 'tape'] as const)
       await context.database
@@ -186,7 +186,7 @@ describe('by age', () => {
             identity: Buffer.from(`${kind}${index}`.padEnd(32)),
             state: kind === 'cloud' ? ('present' as const) : ('on-media' as const),
             endpoint: kind === 'cloud' ? '' : context.tape.endpoint,
-            stored_at: new Date(inTwoDays().getTime() - 30.5 * DAY_MS),
+            storedAt: new Date(inTwoDays().getTime() - 30.5 * DAY_MS),
           })),
         )
         .execute()
@@ -242,12 +242,12 @@ describe('above the high-water mark', () => {
         .updateTable('replicas')
         .set(values)
         .where('kind', '=', kind as 'tape')
-        .where('run_number', '=', run)
+        .where('runNumber', '=', run)
         .execute()
     await set(1, 'tape', { state: 'requested' })
     await set(2, 'tape', { state: 'requested' })
     await set(3, 'tape', { state: 'suspicious' })
-    await set(5, 'cloud', { next_attempt_at: new Date(inTwoDays().getTime() + 3_600_000) })
+    await set(5, 'cloud', { nextAttemptAt: new Date(inTwoDays().getTime() + 3_600_000) })
     expect(await clean(configured(policy))).toMatchObject({ deleted: [], refused: [], storeIsFull: true })
     expect(await storedNumbers(...runs)).toEqual([1, 2, 3, 4, 5])
     const text = await summary()
@@ -299,7 +299,7 @@ describe('a run that was brought back', () => {
         kind: 'recall',
         state: 'present',
         reference: 'object:the-etag',
-        expires_at: new Date(inTwoDays().getTime() + expiresInDays * DAY_MS),
+        expiresAt: new Date(inTwoDays().getTime() + expiresInDays * DAY_MS),
         ...changes,
       })
       .execute()
@@ -360,7 +360,7 @@ describe('a run that was brought back', () => {
     }
     await context.database
       .insertInto('replicas')
-      .values({ ...recall, expires_at: new Date(inTwoDays().getTime() - DAY_MS) })
+      .values({ ...recall, expiresAt: new Date(inTwoDays().getTime() - DAY_MS) })
       .execute()
     expect(await clean(configured({}))).toMatchObject({ deleted: [], refused: [] })
     expect(await storedNumbers(run)).toEqual([1])
@@ -465,7 +465,7 @@ describe('why the files that are in the store stay', () => {
         ...cloud,
         identity: Buffer.alloc(32, 6),
         kind: 'recall',
-        expires_at: new Date(inTwoDays().getTime() + DAY_MS),
+        expiresAt: new Date(inTwoDays().getTime() + DAY_MS),
       })
       .execute()
     const suspicious = await aged(7, 40)
@@ -489,9 +489,9 @@ describe('why the files that are in the store stay', () => {
     const younger = new Date(inTwoDays().getTime() - 20 * DAY_MS)
     const copies = Array.from({ length: 2100 }, (_, index) => ({
       ...template,
-      object_key: keyOf(10_000 + index),
+      objectKey: keyOf(10_000 + index),
       identity: Buffer.from(`${index}`.padEnd(32)),
-      stored_at: younger,
+      storedAt: younger,
     }))
     await context.database.insertInto('replicas').values(copies).execute()
     expect(await why({})).toMatchObject({

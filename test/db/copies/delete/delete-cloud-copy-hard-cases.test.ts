@@ -76,7 +76,7 @@ describe('at the very moment', () => {
       at: 'DeleteObjectCommand',
       act: async (send) => {
         const answer = await send()
-        const metadata = metadataOf(run.cloud.run_number, {}, 'dropped and read')
+        const metadata = metadataOf(run.cloud.runNumber, {}, 'dropped and read')
         await record(
           context.database,
           {
@@ -98,7 +98,7 @@ describe('at the very moment', () => {
     const now = await context.database
       .selectFrom('replicas')
       .selectAll()
-      .where('object_key', '=', run.key)
+      .where('objectKey', '=', run.key)
       .where('state', '=', 'present')
       .execute()
     expect(now).toHaveLength(1)
@@ -153,7 +153,7 @@ describe('at the very moment', () => {
     expect(other.requests('DeleteObjectCommand')).toBe(0)
     expect(await replicaById(context, run.cloud.id)).toMatchObject({
       state: 'deleting',
-      lease_owner: 'another',
+      leaseOwner: 'another',
     })
   })
 
@@ -257,9 +257,9 @@ describe('a crash', () => {
       note: expect.stringContaining('found later'),
     })
     expect(other.requests('DeleteObjectCommand')).toBe(0)
-    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'deleted', lease_owner: null })
+    expect(await replicaById(context, run.cloud.id)).toMatchObject({ state: 'deleted', leaseOwner: null })
     expect((await tombstonesOf(context, run.cloud.id)).map(({ state }) => state)).toEqual(['deleted'])
-    expect(await runlogRow(context.database, run.cloud.run_number)).toMatchObject({ storage_cloud_status: 2 })
+    expect(await runlogRow(context.database, run.cloud.runNumber)).toMatchObject({ storage_cloud_status: 2 })
   })
 
   test('after the deletion, the row marked present by a reading that was under way: it is our deletion all the same', async () => {
@@ -285,7 +285,7 @@ describe('a crash', () => {
     const run = await fresh()
     const dying = withInterference(context, { at: 'HeadObjectCommand', nth: 3, act: lostConnection })
     await expect(remove(run, dying)).rejects.toThrow()
-    const metadata = metadataOf(run.cloud.run_number, {}, 'dropped later')
+    const metadata = metadataOf(run.cloud.runNumber, {}, 'dropped later')
     await record(
       context.database,
       {
@@ -348,7 +348,7 @@ describe('a bucket that keeps versions', () => {
     expect(await remove(run, await versioned(run))).toMatchObject({ kind: 'deleted' })
     expect((await tombstonesOf(context, run.cloud.id)).at(-1)).toMatchObject({
       state: 'deleted',
-      version_id: 'v2',
+      versionId: 'v2',
     })
   })
 

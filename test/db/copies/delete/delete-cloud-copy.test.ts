@@ -46,16 +46,16 @@ const set = (id: number, values: string) =>
 describe('a run with a verified copy on tape', () => {
   test('leaves the store; the tombstone, the row, the history and the Runlog say so', async () => {
     const run = await fresh()
-    const before = run.tape.verified_at
+    const before = run.tape.verifiedAt
     const result = await remove(run)
     expect(result).toMatchObject({ kind: 'deleted', survivorUrl: run.tape.url, note: null })
     expect(await isStored(context, run.key)).toBe(false)
     const cloud = await replicaById(context, run.cloud.id)
-    expect(cloud).toMatchObject({ state: 'deleted', lease_owner: null })
-    expect(cloud.deleted_at).not.toBeNull()
+    expect(cloud).toMatchObject({ state: 'deleted', leaseOwner: null })
+    expect(cloud.deletedAt).not.toBeNull()
     const survivor = await replicaById(context, run.tape.id)
     expect(survivor.state).toBe('on-media')
-    expect(survivor.verified_at?.getTime()).toBeGreaterThanOrEqual(
+    expect(survivor.verifiedAt?.getTime()).toBeGreaterThanOrEqual(
       before?.getTime() ?? Number.POSITIVE_INFINITY,
     )
     const [tombstone, ...more] = await tombstonesOf(context, run.cloud.id)
@@ -63,23 +63,23 @@ describe('a run with a verified copy on tape', () => {
     expect(tombstone).toMatchObject({
       state: 'deleted',
       reason: 'a test',
-      object_key: run.key,
+      objectKey: run.key,
       sha256: run.cloud.sha256,
-      size_bytes: run.bytes.length,
-      survivor_id: run.tape.id,
-      survivor_verified_by: 'sha256 read back',
+      sizeBytes: run.bytes.length,
+      survivorId: run.tape.id,
+      survivorVerifiedBy: 'sha256 read back',
     })
     expect(tombstone?.etag).not.toBeNull()
-    expect(tombstone?.survivor_verified_at).toEqual(survivor.verified_at)
-    expect(tombstone?.written_at.getTime()).toBeLessThanOrEqual(tombstone?.ended_at?.getTime() ?? 0)
-    expect(await runlogRow(context.database, run.cloud.run_number)).toMatchObject({
+    expect(tombstone?.survivorVerifiedAt).toEqual(survivor.verifiedAt)
+    expect(tombstone?.writtenAt.getTime()).toBeLessThanOrEqual(tombstone?.endedAt?.getTime() ?? 0)
+    expect(await runlogRow(context.database, run.cloud.runNumber)).toMatchObject({
       storage_cloud_status: 2,
       storage_tape_status: 1,
     })
     const history = await context.database
-      .selectFrom('run_history')
+      .selectFrom('runHistory')
       .selectAll()
-      .where('run_id', '=', run.cloud.run_id)
+      .where('runId', '=', run.cloud.runId)
       .execute()
     expect(history.at(-1)).toMatchObject({
       what: 'deleted from the store',
@@ -109,20 +109,20 @@ describe('a run with a verified copy on tape', () => {
     const run = await fresh()
     await set(run.tape.id, "last_error = 'is it mounted?'")
     expect(await remove(run)).toMatchObject({ kind: 'deleted' })
-    expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'on-media', last_error: null })
+    expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'on-media', lastError: null })
   })
 
   test('counts when only one of its copies on tape is good', async () => {
     const run = await fresh()
     const content = {
-      run: { id: run.cloud.run_id, tag: 'LNGS', runNumber: run.cloud.run_number },
+      run: { id: run.cloud.runId, tag: 'LNGS', runNumber: run.cloud.runNumber },
       bucket: context.bucket,
       key: run.key,
     }
     const row = replicaRow(
       {
         ...content,
-        sizeBytes: run.cloud.size_bytes,
+        sizeBytes: run.cloud.sizeBytes,
         md5: run.cloud.md5,
         adler32: run.cloud.adler32,
         sha256: run.cloud.sha256,
@@ -156,8 +156,8 @@ describe('nothing is deleted', () => {
 
   test.each([
     ['a copy on tape', { kind: 'tape' as const }],
-    ['an object that is no run', { object_key: 'LNGS/notes.txt' }],
-    ['a key that is a path to elsewhere', { object_key: 'LNGS/../LAB/run00001.mid.gz' }],
+    ['an object that is no run', { objectKey: 'LNGS/notes.txt' }],
+    ['a key that is a path to elsewhere', { objectKey: 'LNGS/../LAB/run00001.mid.gz' }],
     ['another bucket', { bucket: 'cygno-analysis' }],
   ])('that is %s', async (_, changes) => {
     const run = await fresh()
@@ -177,7 +177,7 @@ describe('nothing is deleted', () => {
     const cloud = await context.database
       .selectFrom('replicas')
       .selectAll()
-      .where('object_key', '=', key)
+      .where('objectKey', '=', key)
       .executeTakeFirstOrThrow()
     expect(await deleteCloudCopy(context, cloud, 'a test', signal)).toMatchObject({
       code: 'no-verified-copy',
@@ -226,11 +226,11 @@ describe('nothing is deleted', () => {
       reason: expect.stringContaining('SHA-256'),
     })
     await expectUntouched(context, run)
-    expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'suspicious', lease_owner: null })
-    expect(await runlogRow(context.database, run.cloud.run_number)).toMatchObject({ storage_cloud_status: 1 })
+    expect(await replicaById(context, run.tape.id)).toMatchObject({ state: 'suspicious', leaseOwner: null })
+    expect(await runlogRow(context.database, run.cloud.runNumber)).toMatchObject({ storage_cloud_status: 1 })
     // The copy in the store is good, and was kept by this very call: that is no page.
     const alerts = (await context.drain('alerts')).filter(
-      ({ runNumber }) => runNumber === run.cloud.run_number,
+      ({ runNumber }) => runNumber === run.cloud.runNumber,
     )
     expect(alerts).toEqual([expect.objectContaining({ rule: 'copy-suspicious', severity: 'error' })])
   })
@@ -288,7 +288,7 @@ describe('nothing is deleted', () => {
       }
       await context.database
         .insertInto('replicas')
-        .values({ ...recall, expires_at: new Date(inTwoDays().getTime() + DAY_MS) })
+        .values({ ...recall, expiresAt: new Date(inTwoDays().getTime() + DAY_MS) })
         .execute()
       expect(await remove(run)).toMatchObject({ code: 'recalled' })
       await expectUntouched(context, run)
@@ -304,7 +304,7 @@ describe('nothing is deleted', () => {
     await sql`UPDATE run_files SET integrity = 'mismatch' WHERE object_key = ${own.key}`.execute(
       context.database,
     )
-    await sql`UPDATE runs SET integrity = 'mismatch' WHERE id = ${other.cloud.run_id}`.execute(
+    await sql`UPDATE runs SET integrity = 'mismatch' WHERE id = ${other.cloud.runId}`.execute(
       context.database,
     )
     for (const run of [own, other]) {

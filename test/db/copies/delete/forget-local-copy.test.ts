@@ -47,7 +47,7 @@ describe("the DAQ's own copy", () => {
       endpoint: 'daq-1',
       url: 'file://daq-1/data2/moved.mid.gz',
       name: '/data2/moved.mid.gz',
-      verified_at: new Date(files.runs.time),
+      verifiedAt: new Date(files.runs.time),
     })
     expect(await localStatus()).toBe(1)
   })
@@ -70,13 +70,13 @@ describe("the DAQ's own copy", () => {
     expect(await noteVanishedCopy(files.runs.context, copy)).toBe(true)
     expect(await local()).toMatchObject({
       state: 'missing',
-      last_error: expect.stringContaining('did not find it'),
-      lease_owner: null,
+      lastError: expect.stringContaining('did not find it'),
+      leaseOwner: null,
     })
     expect(await localStatus()).toBe(0)
     expect(await files.runs.history(files.key)).toContain('local file gone')
     await noteLocalCopy(files.runs.context, copy)
-    expect(await local()).toMatchObject({ state: 'present', last_error: null })
+    expect(await local()).toMatchObject({ state: 'present', lastError: null })
     expect(await localStatus()).toBe(1)
   })
 
@@ -87,7 +87,7 @@ describe("the DAQ's own copy", () => {
       leaseSeconds: TEST_LEASE_SECONDS,
     })
     expect(await noteVanishedCopy(files.runs.context, copy)).toBe(false)
-    expect(await local()).toMatchObject({ state: 'present', lease_owner: 'another' })
+    expect(await local()).toMatchObject({ state: 'present', leaseOwner: 'another' })
   })
 })
 
@@ -113,17 +113,17 @@ describe('a removal', () => {
         state: 'deleted',
         url: (await local()).url,
         sha256: copy.sha256,
-        survivor_id: tape.id,
-        survivor_url: tape.url,
-        survivor_verified_by: 'sha256 read back',
-        survivor_verified_at: new Date(START + 60_000),
-        ended_at: new Date(START + 60_000),
+        survivorId: tape.id,
+        survivorUrl: tape.url,
+        survivorVerifiedBy: 'sha256 read back',
+        survivorVerifiedAt: new Date(START + 60_000),
+        endedAt: new Date(START + 60_000),
       },
     ])
     expect(await local()).toMatchObject({
       state: 'deleted',
-      deleted_at: new Date(START + 60_000),
-      lease_owner: null,
+      deletedAt: new Date(START + 60_000),
+      leaseOwner: null,
     })
     expect(await localStatus()).toBe(0)
     expect(await files.runs.history(files.key)).toContain('local file deleted')
@@ -145,7 +145,7 @@ describe('a removal', () => {
         why: expect.stringContaining('not told of this file'),
       })
     expect(await tombstones()).toEqual([])
-    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+    expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
   })
 
   test.each([
@@ -160,7 +160,7 @@ describe('a removal', () => {
       await harm[how](copy)
       expect(await forget(copy, neverRemove)).toEqual({ deleted: false, why: expect.stringContaining(why) })
       expect(await tombstones()).toEqual([])
-      expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+      expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
       expect([
         (await files.runs.replica(files.key, 'tape')).state,
         (await files.runs.replica(files.key, 'cloud')).state,
@@ -181,7 +181,7 @@ describe('a removal', () => {
     })
     files.runs.tape.fault = 'down'
     await expect(forget(copy, neverRemove)).rejects.toThrow('does not answer')
-    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+    expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
     expect(await tombstones()).toEqual([])
   })
 
@@ -189,7 +189,7 @@ describe('a removal', () => {
     const copy = await noted()
     await files.addFormerEndpoint()
     expect(await forget(copy)).toMatchObject({ deleted: true })
-    expect(await tombstones()).toMatchObject([{ survivor_url: expect.stringContaining('file://') }])
+    expect(await tombstones()).toMatchObject([{ survivorUrl: expect.stringContaining('file://') }])
   })
 
   test('is not done when another copy goes at the same time, found under the lock', async () => {
@@ -214,7 +214,7 @@ describe('a removal', () => {
       why: expect.stringContaining('the local file is the second copy'),
     })
     expect(await tombstones()).toEqual([])
-    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+    expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
   })
 
   test('that fails leaves the copy present, and its tombstone withdrawn', async () => {
@@ -222,8 +222,8 @@ describe('a removal', () => {
     await expect(forget(copy, () => Promise.reject(new Error('EACCES')))).rejects.toThrow('EACCES')
     expect(await local()).toMatchObject({
       state: 'present',
-      last_error: 'the file could not be removed',
-      lease_owner: null,
+      lastError: 'the file could not be removed',
+      leaseOwner: null,
     })
     expect(await tombstones()).toMatchObject([{ state: 'withdrawn' }])
     expect(await localStatus()).toBe(1)
@@ -261,10 +261,10 @@ describe('a removal', () => {
       expect((await local()).state).toBe('deleting')
       await files.endLeases()
       expect(await settle(null)).toBe(0)
-      expect(await local()).toMatchObject({ state: 'deleting', lease_owner: null })
+      expect(await local()).toMatchObject({ state: 'deleting', leaseOwner: null })
       expect(await settle(there)).toBe(1)
-      expect(await local()).toMatchObject({ state, lease_owner: null })
-      expect(await tombstones()).toMatchObject([{ state: tombstone, ended_at: expect.any(Date) }])
+      expect(await local()).toMatchObject({ state, leaseOwner: null })
+      expect(await tombstones()).toMatchObject([{ state: tombstone, endedAt: expect.any(Date) }])
       expect(await settle(there)).toBe(0)
     },
   )

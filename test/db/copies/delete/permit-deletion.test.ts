@@ -57,11 +57,11 @@ describe('a permission to remove a file', () => {
       })
       expect(open).toMatchObject({
         state: 'intended',
-        survivor_url: (await files.runs.replica(files.key, 'tape')).url,
+        survivorUrl: (await files.runs.replica(files.key, 'tape')).url,
       })
       expect(await local()).toMatchObject({ state: 'deleting' })
       expect(await tell(copy, open?.id ?? 0, gone)).toBe(end)
-      expect(await local()).toMatchObject({ state, lease_owner: null })
+      expect(await local()).toMatchObject({ state, leaseOwner: null })
       expect((await tombstones()).at(-1)).toMatchObject({ state: end })
       await files.runs.context.database.deleteFrom('tombstones').execute()
     }
@@ -80,7 +80,7 @@ describe('a permission to remove a file', () => {
     const id = await permitted(copy)
     await harm[how](copy)
     expect(await ask(copy)).toEqual({ is: 'refused', why: expect.stringContaining(why) })
-    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+    expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
     expect(await tombstones()).toMatchObject([{ id, state: 'withdrawn' }])
     expect((await ask(copy)).is).toBe('refused')
   })
@@ -105,7 +105,7 @@ describe('a permission to remove a file', () => {
       is: 'refused',
       why: expect.stringContaining('it is not there'),
     })
-    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+    expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
     expect(await tombstones()).toEqual([])
   })
 
@@ -152,8 +152,8 @@ describe('a permission to remove a file', () => {
     expect(await endForgottenPermissions(files.runs.context)).toBe(1)
     expect(await local()).toMatchObject({
       state: 'missing',
-      lease_owner: null,
-      last_error: expect.stringContaining('nobody said'),
+      leaseOwner: null,
+      lastError: expect.stringContaining('nobody said'),
     })
     expect(await tombstones()).toMatchObject([{ state: 'withdrawn' }])
     expect(await permitted(copy)).toBeGreaterThan(0)
@@ -184,7 +184,7 @@ describe('a permission to remove a file', () => {
       '25 seconds are over',
     )
     expect(await tombstones()).toEqual([])
-    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+    expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
   })
 
   test('asked for again has the same id, and the evidence of now', async () => {
@@ -195,7 +195,7 @@ describe('a permission to remove a file', () => {
     await files.endLeases()
     expect(await permitted(copy)).toBe(id)
     expect(await tombstones()).toMatchObject([
-      { id, state: 'intended', survivor_verified_at: new Date(files.runs.time) },
+      { id, state: 'intended', survivorVerifiedAt: new Date(files.runs.time) },
     ])
     expect(await tell(copy, id, true)).toBe('deleted')
   })
@@ -277,7 +277,7 @@ describe('an API that dies', () => {
       const id = await permitted(copy)
       expect(await tombstones()).toMatchObject([{ id, state: 'intended' }])
       expect(await tell(copy, id, false)).toBe('withdrawn')
-      expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+      expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
       await files.runs.context.database.deleteFrom('tombstones').execute()
       if (!dying.died()) return expect(at).toBeGreaterThan(15)
     }
@@ -291,7 +291,7 @@ describe('an API that dies', () => {
       const { host, bucket, key } = copy
       await endPermission(dying.context, { host, bucket, key, id, gone: true }).catch(() => {})
       expect(await tell(copy, id, true)).toBe('deleted')
-      expect(await local()).toMatchObject({ state: 'deleted', lease_owner: null })
+      expect(await local()).toMatchObject({ state: 'deleted', leaseOwner: null })
       expect((await tombstones()).at(-1)).toMatchObject({ id, state: 'deleted' })
       if (!dying.died()) return expect(at).toBeGreaterThan(8)
       await files.runs.context.database.deleteFrom('tombstones').execute()

@@ -197,14 +197,14 @@ describe('a file that vanished from the store behind our back', () => {
       kind: 'on-tape',
       how: 'the store has lost it: a copy is on tape; ask for it with a recall, and it is in the store some time later',
     })
-    expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'missing', lease_owner: null })
+    expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'missing', leaseOwner: null })
     expect(await alerts()).toEqual([['copy-missing', 'error']])
-    const checkedAt = (await replicaOf(here, run, 'cloud'))?.checked_at
+    const checkedAt = (await replicaOf(here, run, 'cloud'))?.checkedAt
     expect(await only()).toMatchObject({
       kind: 'on-tape',
       how: expect.stringContaining('the store has lost it'),
     })
-    expect((await replicaOf(here, run, 'cloud'))?.checked_at).toEqual(checkedAt)
+    expect((await replicaOf(here, run, 'cloud'))?.checkedAt).toEqual(checkedAt)
     expect(await alerts()).toEqual([])
     expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'requested' })
   })
@@ -238,7 +238,7 @@ describe('a file that vanished from the store behind our back', () => {
     })
     await vanish(run)
     expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringMatching(/^it is only on tape/) })
-    expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'present', lease_owner: 'cleaner' })
+    expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'present', leaseOwner: 'cleaner' })
     expect(await alerts()).toEqual([])
   })
 
@@ -246,13 +246,13 @@ describe('a file that vanished from the store behind our back', () => {
     const run = await makeRun(here, number)
     await putOnTape(here, tape, run)
     const bucket = 'no-such-bucket'
-    for (const table of ['run_files', 'replicas'] as const)
-      await context.database.updateTable(table).set({ bucket }).where('object_key', '=', run.key).execute()
+    for (const table of ['runFiles', 'replicas'] as const)
+      await context.database.updateTable(table).set({ bucket }).where('objectKey', '=', run.key).execute()
     expect(await only()).toMatchObject({ kind: 'on-tape', how: expect.stringMatching(/^it is only on tape/) })
     const cloud = await replicaOf(here, run, 'cloud')
-    expect(cloud).toMatchObject({ state: 'present', last_error: expect.stringContaining('no bucket') })
+    expect(cloud).toMatchObject({ state: 'present', lastError: expect.stringContaining('no bucket') })
     expect((await only()).kind).toBe('on-tape')
-    expect((await replicaOf(here, run, 'cloud'))?.checked_at).toEqual(cloud?.checked_at)
+    expect((await replicaOf(here, run, 'cloud'))?.checkedAt).toEqual(cloud?.checkedAt)
     expect(await alerts()).toEqual([])
   })
 

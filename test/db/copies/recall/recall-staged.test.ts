@@ -74,13 +74,13 @@ const dieAt = (id: number, reference: string) =>
     .set({
       state: 'copying',
       reference,
-      lease_owner: 'dead',
-      lease_until: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`,
+      leaseOwner: 'dead',
+      leaseUntil: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`,
     })
     .where('id', '=', id)
     .execute()
 const next = async (id: number) => {
-  clockMs = (await row(id)).next_attempt_at?.getTime() ?? clockMs
+  clockMs = (await row(id)).nextAttemptAt?.getTime() ?? clockMs
   return await advance(id)
 }
 const nameOf = (run: TestRun) => `${context.bucket}/${run.key}`
@@ -143,7 +143,7 @@ describe('what was staged', () => {
     await advance(id)
     clockMs += context.config.CYGNET_RECALL_HOURS * HOUR
     expect(await advance(id)).toBe('failed')
-    expect(await row(id)).toMatchObject({ next_attempt_at: null, reference: null })
+    expect(await row(id)).toMatchObject({ nextAttemptAt: null, reference: null })
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])
     tape.looksUntilOnline = 0
     await ask()
@@ -171,7 +171,7 @@ describe('what was staged', () => {
     expect(lines).toContainEqual(
       expect.objectContaining({ event: 'recall-not-released', level: 'warn', run: number }),
     )
-    expect(await row(id)).toMatchObject({ state: 'present', last_error: null, lease_owner: null })
+    expect(await row(id)).toMatchObject({ state: 'present', lastError: null, leaseOwner: null })
     expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
     expect(await context.drain('alerts')).toEqual([])
   })
@@ -179,7 +179,7 @@ describe('what was staged', () => {
   test('is not let go by a function that has lost its claim meanwhile: another reads it', async () => {
     const run = await onlyOnTape(here, tape, number)
     const id = await ask()
-    const taken = { lease_owner: 'another', lease_until: new Date(Date.now() + HOUR) }
+    const taken = { leaseOwner: 'another', leaseUntil: new Date(Date.now() + HOUR) }
     tape.meanwhile = async () =>
       void (await context.database.updateTable('replicas').set(taken).where('id', '=', id).execute())
     expect(await advance(id)).toBe('busy')

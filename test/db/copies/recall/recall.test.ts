@@ -51,7 +51,7 @@ beforeEach(async () => {
   here = { ...context, tape, now: () => new Date(clockMs) }
   await context.database
     .updateTable('replicas')
-    .set({ state: 'expired', lease_until: null })
+    .set({ state: 'expired', leaseUntil: null })
     .where('kind', '=', 'recall')
     .execute()
   await context.drain('alerts')
@@ -71,7 +71,7 @@ const allAlerts = () => context.drain('alerts')
 const alerts = async () => (await allAlerts()).filter((alert) => alert.rule === 'recall-failed')
 const historyOf = async (run: TestRun) =>
   (
-    await context.database.selectFrom('run_history').select('what').where('run_id', '=', run.runId).execute()
+    await context.database.selectFrom('runHistory').select('what').where('runId', '=', run.runId).execute()
   ).map(({ what }) => what)
 /** As a killed function leaves it, its lease over. */
 const dieAt = (id: number, change: Partial<Replica>) =>
@@ -79,8 +79,8 @@ const dieAt = (id: number, change: Partial<Replica>) =>
     .updateTable('replicas')
     .set({
       state: 'copying',
-      lease_owner: 'dead',
-      lease_until: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`,
+      leaseOwner: 'dead',
+      leaseUntil: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`,
       ...change,
     })
     .where('id', '=', id)
@@ -109,12 +109,12 @@ describe('a run that was deleted from the store', () => {
     const recall = await row(id)
     expect(recall).toMatchObject({
       state: 'present',
-      lease_owner: null,
-      last_error: null,
-      verified_at: expect.any(Date),
+      leaseOwner: null,
+      lastError: null,
+      verifiedAt: expect.any(Date),
     })
     // Seven days in the store, not seven days from when it was asked for.
-    expect(recall.expires_at?.getTime()).toBe(clockMs + 7 * DAY)
+    expect(recall.expiresAt?.getTime()).toBe(clockMs + 7 * DAY)
     expect(await historyOf(run)).toEqual(
       expect.arrayContaining(['asked back from tape', 'back in the store']),
     )
@@ -135,9 +135,9 @@ describe('a run that was deleted from the store', () => {
     const bytes = await runFileBytes({ runNumber: number, camera: 32, events: 12, digitizers: false })
     expect(await processArrival(here, await context.put(key, bytes), signal, here.log)).toBe('catalogued')
     const file = await context.database
-      .selectFrom('run_files')
+      .selectFrom('runFiles')
       .selectAll()
-      .where('object_key', '=', key)
+      .where('objectKey', '=', key)
       .executeTakeFirstOrThrow()
     const run = {
       ...file,
@@ -145,7 +145,7 @@ describe('a run that was deleted from the store', () => {
       runNumber: number,
       tag: 'LNGS',
       key,
-      runId: file.run_id,
+      runId: file.runId,
       bytes,
     } as unknown as TestRun
     await putOnTape(here, tape, run)
@@ -215,10 +215,10 @@ describe('staging', () => {
     tape.looksUntilOnline = 2
     const id = await askOne()
     expect(await advance(id)).toBe('staging')
-    expect(await row(id)).toMatchObject({ state: 'staging', reference: 'request-1', lease_owner: null })
+    expect(await row(id)).toMatchObject({ state: 'staging', reference: 'request-1', leaseOwner: null })
     expect(await advance(id)).toBe('not-due')
     for (const state of ['staging', 'present']) {
-      clockMs = (await row(id)).next_attempt_at?.getTime() ?? 0
+      clockMs = (await row(id)).nextAttemptAt?.getTime() ?? 0
       await advanceRecalls(here, signal, here.log)
       expect((await row(id)).state).toBe(state)
     }
@@ -231,13 +231,13 @@ describe('staging', () => {
     const id = await askOne()
     for (let look = 0; look < 1000 && (await row(id)).state !== 'failed'; look++) {
       await advance(id)
-      clockMs = (await row(id)).next_attempt_at?.getTime() ?? clockMs
+      clockMs = (await row(id)).nextAttemptAt?.getTime() ?? clockMs
     }
-    expect(clockMs).toBe((await row(id)).requested_at.getTime() + context.config.CYGNET_RECALL_HOURS * HOUR)
+    expect(clockMs).toBe((await row(id)).requestedAt.getTime() + context.config.CYGNET_RECALL_HOURS * HOUR)
     expect(await row(id)).toMatchObject({
       state: 'failed',
-      next_attempt_at: null,
-      last_error: expect.stringContaining('in time'),
+      nextAttemptAt: null,
+      lastError: expect.stringContaining('in time'),
     })
     expect(await alerts()).toEqual([
       expect.objectContaining({ severity: 'error', runNumber: number, key: run.key }),
@@ -250,7 +250,7 @@ describe('staging', () => {
       expect.objectContaining({ request: `recall:${id}:2` }),
     )
     expect(await advance(id)).toBe('present')
-    expect((await row(id)).expires_at?.getTime()).toBe(clockMs + 7 * DAY)
+    expect((await row(id)).expiresAt?.getTime()).toBe(clockMs + 7 * DAY)
   })
 
   test('of a file that the endpoint has lost is told at once', async () => {
@@ -260,8 +260,8 @@ describe('staging', () => {
     const id = await askOne()
     expect(await advance(id)).toBe('failed')
     expect(await row(id)).toMatchObject({
-      next_attempt_at: null,
-      last_error: 'the endpoint says that it is lost',
+      nextAttemptAt: null,
+      lastError: 'the endpoint says that it is lost',
     })
     expect(await alerts()).toHaveLength(1)
   })
@@ -274,8 +274,8 @@ describe('nothing in the store is overwritten', () => {
     const id = await askOne()
     expect(await advance(id)).toBe('failed')
     expect(await row(id)).toMatchObject({
-      next_attempt_at: null,
-      last_error: expect.stringContaining('other contents under'),
+      nextAttemptAt: null,
+      lastError: expect.stringContaining('other contents under'),
     })
     expect(String(await bytesInStore(here, run.key))).toBe('another run of the same number')
     expect(tape.asked).toEqual([])
@@ -293,7 +293,7 @@ describe('nothing in the store is overwritten', () => {
     const id = await askOne()
     expect(await advance(id)).toBe('failed')
     expect(String(await bytesInStore(here, run.key))).toBe('the DAQ was quicker')
-    expect((await row(id)).next_attempt_at).toBeNull()
+    expect((await row(id)).nextAttemptAt).toBeNull()
     expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
   })
 
@@ -328,13 +328,13 @@ describe('wrong bytes', () => {
         expect(await bytesInStore(here, run.key)).toBeNull()
         const recall = await row(id)
         expect(recall.attempts).toBe(attempts)
-        expect(recall.next_attempt_at === null).toBe(attempts === 3)
+        expect(recall.nextAttemptAt === null).toBe(attempts === 3)
         // Damage on the way passes: until the end nothing is said of the copy.
         expect(await replicaOf(here, run, 'tape')).toMatchObject({
           state: attempts === 3 ? 'suspicious' : 'on-media',
-          lease_owner: null,
+          leaseOwner: null,
         })
-        clockMs = recall.next_attempt_at?.getTime() ?? clockMs
+        clockMs = recall.nextAttemptAt?.getTime() ?? clockMs
       }
       const told = await allAlerts()
       expect(told).toContainEqual(
@@ -369,13 +369,13 @@ describe('wrong bytes', () => {
     const id = await askOne()
     for (let attempts = 0; attempts < 3; attempts++) {
       await advance(id)
-      clockMs = (await row(id)).next_attempt_at?.getTime() ?? clockMs
+      clockMs = (await row(id)).nextAttemptAt?.getTime() ?? clockMs
     }
-    expect(await row(id)).toMatchObject({ state: 'failed', next_attempt_at: null })
+    expect(await row(id)).toMatchObject({ state: 'failed', nextAttemptAt: null })
     expect(await replicaOf(here, run, 'tape')).toMatchObject({
       state: 'on-media',
-      verified_by: 'sha256 read back',
-      last_error: null,
+      verifiedBy: 'sha256 read back',
+      lastError: null,
     })
     expect(await allAlerts()).toEqual([expect.objectContaining({ rule: 'recall-failed' })])
   })
@@ -386,7 +386,7 @@ describe('wrong bytes', () => {
     const id = await askOne()
     await context.put(run.key, 'another run of the same number')
     expect(await advance(id)).toBe('failed')
-    expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'on-media', last_error: null })
+    expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'on-media', lastError: null })
   })
 
   test('once are no harm: the next reading is right', async () => {
@@ -395,7 +395,7 @@ describe('wrong bytes', () => {
     const id = await askOne()
     await advance(id)
     tape.damage = (bytes) => bytes
-    clockMs = (await row(id)).next_attempt_at?.getTime() ?? 0
+    clockMs = (await row(id)).nextAttemptAt?.getTime() ?? 0
     expect(await advanceRecalls(here, signal, here.log)).toMatchObject({ present: 1, failed: 0 })
     expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
     expect(await alerts()).toEqual([])
@@ -408,8 +408,8 @@ test('a file that is not at the endpoint any more is missing from then on, and p
   const id = await askOne()
   expect(await advance(id)).toBe('failed')
   expect(await row(id)).toMatchObject({
-    next_attempt_at: null,
-    last_error: expect.stringContaining('has no'),
+    nextAttemptAt: null,
+    lastError: expect.stringContaining('has no'),
   })
   expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'missing' })
   expect(await runlogRow(context.database, number)).toMatchObject({ storage_tape_status: -2 })
@@ -424,10 +424,10 @@ describe('a function that dies', () => {
     await onlyOnTape(here, tape, number)
     const id = await askOne()
     await advance(id)
-    await dieAt(id, { verified_at: null, verified_by: null, reference: null })
+    await dieAt(id, { verifiedAt: null, verifiedBy: null, reference: null })
     tape.asked.length = 0
     expect(await advanceRecalls(here, signal, here.log)).toMatchObject({ present: 1 })
-    expect(await row(id)).toMatchObject({ state: 'present', verified_at: expect.any(Date) })
+    expect(await row(id)).toMatchObject({ state: 'present', verifiedAt: expect.any(Date) })
     expect(tape.asked).toEqual([])
   })
 
@@ -458,7 +458,7 @@ describe('a function that dies', () => {
   test('while it holds the lease: nobody else begins', async () => {
     await onlyOnTape(here, tape, number)
     const id = await askOne()
-    await dieAt(id, { lease_until: new Date(Date.now() + HOUR) })
+    await dieAt(id, { leaseUntil: new Date(Date.now() + HOUR) })
     expect(await advance(id)).toBe('busy')
     expect(await advanceRecalls(here, signal, here.log)).toMatchObject({ advanced: 0 })
     expect(tape.asked).toEqual([])
@@ -470,7 +470,7 @@ describe('a function that dies', () => {
     const stop = new AbortController()
     tape.meanwhile = async () => stop.abort()
     expect(await advance(id, here, stop.signal)).toBe('requested')
-    expect(await row(id)).toMatchObject({ attempts: 0, lease_owner: null, next_attempt_at: null })
+    expect(await row(id)).toMatchObject({ attempts: 0, leaseOwner: null, nextAttemptAt: null })
     expect(await bytesInStore(here, run.key)).toBeNull()
     expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
     tape.meanwhile = async () => {}
@@ -486,7 +486,7 @@ describe('asking', () => {
     expect(asked.files).toEqual([
       expect.objectContaining({ alreadyThere: true, state: 'present', key: run.key }),
     ])
-    expect((await replicaOf(here, run, 'recall'))?.expires_at?.getTime()).toBe(clockMs + 3 * DAY)
+    expect((await replicaOf(here, run, 'recall'))?.expiresAt?.getTime()).toBe(clockMs + 3 * DAY)
     expect(await context.drain('recall-requests')).toEqual([])
   })
 
@@ -496,9 +496,9 @@ describe('asking', () => {
     await advance(id)
     await ask(number, 30)
     const until = clockMs + 30 * DAY
-    expect((await row(id)).expires_at?.getTime()).toBe(until)
+    expect((await row(id)).expiresAt?.getTime()).toBe(until)
     await ask(number, 1)
-    expect((await row(id)).expires_at?.getTime()).toBe(until)
+    expect((await row(id)).expiresAt?.getTime()).toBe(until)
   })
 
   test('again while it is on its way is not forgotten when it arrives', async () => {
@@ -506,7 +506,7 @@ describe('asking', () => {
     const id = await askOne(1)
     tape.meanwhile = async () => void (await ask(number, 60))
     expect(await advance(id)).toBe('present')
-    expect((await row(id)).expires_at?.getTime()).toBe(clockMs + 60 * DAY)
+    expect((await row(id)).expiresAt?.getTime()).toBe(clockMs + 60 * DAY)
   })
 
   test('for what was deleted after it had come back fetches it anew', async () => {
@@ -568,7 +568,7 @@ test('a recall waits while the object is being deleted, so that what goes away i
   await setState(here, cloud?.id ?? 0, 'present', 'deleting')
   const id = await askOne()
   expect(await advance(id)).toBe('requested')
-  expect((await row(id)).next_attempt_at?.getTime()).toBeGreaterThan(clockMs)
+  expect((await row(id)).nextAttemptAt?.getTime()).toBeGreaterThan(clockMs)
 })
 
 test('without a tape endpoint a recall waits, and goes on when there is one', async () => {
@@ -577,8 +577,8 @@ test('without a tape endpoint a recall waits, and goes on when there is one', as
   const without = { ...here, tape: null }
   expect(await advanceRecall(without, id, signal, here.log)).toBe('failed')
   const waiting = await row(id)
-  expect(waiting.last_error).toMatch(/no tape endpoint is configured/)
-  clockMs = waiting.next_attempt_at?.getTime() ?? 0
+  expect(waiting.lastError).toMatch(/no tape endpoint is configured/)
+  clockMs = waiting.nextAttemptAt?.getTime() ?? 0
   expect(await advance(id)).toBe('present')
 })
 

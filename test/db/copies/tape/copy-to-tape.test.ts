@@ -50,7 +50,7 @@ beforeEach(async () => {
     before: async () => {},
   })
   tape.copied.length = 0
-  for (const table of ['tombstones', 'replicas', 'tape_endpoints'] as const)
+  for (const table of ['tombstones', 'replicas', 'tapeEndpoints'] as const)
     await context.database.deleteFrom(table).execute()
 })
 
@@ -75,10 +75,10 @@ const only = async (): Promise<Replica> =>
 const history = async () =>
   (
     await context.database
-      .selectFrom('run_history')
-      .innerJoin('runs', 'runs.id', 'run_id')
+      .selectFrom('runHistory')
+      .innerJoin('runs', 'runs.id', 'runId')
       .select('what')
-      .where('run_number', '=', run)
+      .where('runNumber', '=', run)
       .execute()
   ).map((line) => line.what)
 const alerts = async () => (await context.drain('alerts')).map((body) => body.rule)
@@ -99,12 +99,12 @@ describe('a copy to tape', () => {
     expect(onTape(`${context.bucket}/${key}`)).toBe('the bytes of a run')
     expect(await only()).toMatchObject({
       state: 'on-media',
-      verified_at: new Date(time),
+      verifiedAt: new Date(time),
       attempts: 0,
-      lease_owner: null,
-      last_error: null,
+      leaseOwner: null,
+      lastError: null,
     })
-    expect((await only()).verified_by).not.toBe('')
+    expect((await only()).verifiedBy).not.toBe('')
     expect(await runlogRow(context.database, run)).toMatchObject({
       storage_cloud_status: 1,
       storage_tape_status: 1,
@@ -143,7 +143,7 @@ describe('a copy to tape', () => {
     expect(await copy()).toBeNull()
     await context.database
       .updateTable('replicas')
-      .set({ lease_until: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`, lease_owner: 'dead' })
+      .set({ leaseUntil: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`, leaseOwner: 'dead' })
       .where('kind', '=', 'tape')
       .execute()
     tape.fault = null
@@ -161,7 +161,7 @@ describe('a copy to tape', () => {
     await until(() => tape.busy === 1)
     stop.abort()
     expect(await stopped).toBe('requested')
-    expect(await only()).toMatchObject({ attempts: 0, lease_owner: null })
+    expect(await only()).toMatchObject({ attempts: 0, leaseOwner: null })
     tape.fault = null
     expect(await copy()).toBe('on-media')
   })
@@ -171,10 +171,10 @@ describe('a copy to tape', () => {
     tape.fault = 'fails'
     const waits: number[] = []
     for (let attempt = 1; attempt <= 12; attempt++) {
-      await context.database.deleteFrom('tape_endpoints').execute()
+      await context.database.deleteFrom('tapeEndpoints').execute()
       expect(await copy()).toBe(attempt < 6 ? 'requested' : 'failed')
       expect(await copy()).toBeNull()
-      const { next_attempt_at: next } = await only()
+      const { nextAttemptAt: next } = await only()
       waits.push((next?.getTime() ?? 0) - time)
       time = next?.getTime() ?? time
     }
@@ -184,7 +184,7 @@ describe('a copy to tape', () => {
     expect(await alerts()).toContain('tape-copy-fails')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -2 })
     tape.fault = null
-    await context.database.deleteFrom('tape_endpoints').execute()
+    await context.database.deleteFrom('tapeEndpoints').execute()
     expect(await copy()).toBe('on-media')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
   })
@@ -228,8 +228,8 @@ describe('a copy to tape', () => {
     await context.putRun(key, 'the second contents')
     expect(await copy()).toBe('failed')
     expect(await only()).toMatchObject({
-      next_attempt_at: null,
-      last_error: expect.stringContaining('other contents'),
+      nextAttemptAt: null,
+      lastError: expect.stringContaining('other contents'),
     })
     expect(await alerts()).toContain('tape-source-gone')
     later(86_400 * 30)
@@ -262,11 +262,11 @@ describe('a copy to tape', () => {
   test('is not made of bytes that are not those of the catalogue, and the copy in the store is doubted', async () => {
     const object = await context.putRun(key, 'as catalogued')
     const others = { sha256: 'f'.repeat(64), adler32: '00000001' }
-    for (const table of ['run_files', 'replicas'] as const)
-      await context.database.updateTable(table).set(others).where('object_key', '=', key).execute()
+    for (const table of ['runFiles', 'replicas'] as const)
+      await context.database.updateTable(table).set(others).where('objectKey', '=', key).execute()
     await wish({ ...object, sha256: 'f'.repeat(64) })
     expect(await copy()).toBe('requested')
-    expect(await only()).toMatchObject({ verified_at: null, attempts: 1 })
+    expect(await only()).toMatchObject({ verifiedAt: null, attempts: 1 })
     expect(() => onTape(`${context.bucket}/${key}`)).toThrow('ENOENT')
     expect(await alerts()).toContain('last-copy-in-danger')
   })
@@ -356,7 +356,7 @@ describe('a copy that a service makes', () => {
     expect((await follow()).state).toBe('submitted')
     tape.onMedia = false
     await tape.work()
-    expect(await follow()).toMatchObject({ state: 'staged', verified_by: expect.any(String) })
+    expect(await follow()).toMatchObject({ state: 'staged', verifiedBy: expect.any(String) })
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -1 })
     tape.onMedia = true
     expect((await follow()).state).toBe('on-media')
@@ -381,7 +381,7 @@ describe('a copy that a service makes', () => {
       state: 'requested',
       reference: null,
       generation: 2,
-      last_error: 'the job failed',
+      lastError: 'the job failed',
     })
     later(600)
     expect(await copy()).toBe('submitted')
@@ -416,7 +416,7 @@ describe('the sweep', () => {
     const rows = await context.database
       .selectFrom('replicas')
       .selectAll()
-      .where('object_key', '=', key)
+      .where('objectKey', '=', key)
       .where('kind', '=', 'tape')
       .execute()
     expect(rows).toMatchObject([{ state: 'requested', priority: 'backlog', sha256: object.sha256 }])

@@ -20,7 +20,7 @@ afterAll(() => runs?.context.close())
 beforeEach(async () => {
   // The store's own clock dates the objects: two hours later they are old.
   runs.time = Date.now() + 2 * HOUR
-  for (const table of ['tombstones', 'replicas', 'dark_objects', 'reconciliations', 'outbox'] as const)
+  for (const table of ['tombstones', 'replicas', 'darkObjects', 'reconciliations', 'outbox'] as const)
     await runs.context.database.deleteFrom(table).execute()
   await runs.alerts()
 })
@@ -37,7 +37,7 @@ const listed = async () =>
 const inBucket = () =>
   findDark(runs.context, { bucket: runs.context.bucket }, { secondLookMs: 1 }, signal, log)
 const onTape = () => findDark(runs.context, { tape: true }, {}, signal, log)
-const rows = () => runs.context.database.selectFrom('dark_objects').selectAll().orderBy('name').execute()
+const rows = () => runs.context.database.selectFrom('darkObjects').selectAll().orderBy('name').execute()
 const remove = (key: string) =>
   runs.context.s3.send(new DeleteObjectCommand({ Bucket: runs.context.bucket, Key: key }))
 function writeTape(name: string, text = 'x'): void {
@@ -76,7 +76,7 @@ describe('in a bucket', () => {
     })
     const at = new Date(runs.time)
     expect(await rows()).toMatchObject([
-      { name: 'A/run2.mid.gz', size_bytes: 4, first_seen_at: at, last_seen_at: at, resolved_at: null },
+      { name: 'A/run2.mid.gz', sizeBytes: 4, firstSeenAt: at, lastSeenAt: at, resolvedAt: null },
     ])
   })
 
@@ -98,11 +98,11 @@ describe('in a bucket', () => {
     runs.time += 24 * HOUR
     await inBucket()
     expect(await runs.alerts()).toHaveLength(1)
-    expect(await rows()).toMatchObject([{ first_seen_at: first, last_seen_at: new Date(runs.time) }])
+    expect(await rows()).toMatchObject([{ firstSeenAt: first, lastSeenAt: new Date(runs.time) }])
     runs.time += HOUR
     await runs.put('C/run1.mid.gz', { onTape: false })
     expect(await inBucket()).toMatchObject({ dark: 0, resolved: 1 })
-    expect(await rows()).toMatchObject([{ first_seen_at: first, resolved_at: new Date(runs.time) }])
+    expect(await rows()).toMatchObject([{ firstSeenAt: first, resolvedAt: new Date(runs.time) }])
   })
 
   test('copies that the listing does not show are looked at, and missing when they are', async () => {

@@ -21,7 +21,7 @@ beforeEach(async () => {
   run += 10
   runs.time = START
   Object.assign(runs.tape, { fault: null, onMedia: true })
-  for (const table of ['tombstones', 'replicas', 'tape_endpoints'] as const)
+  for (const table of ['tombstones', 'replicas', 'tapeEndpoints'] as const)
     await runs.context.database.deleteFrom(table).execute()
 })
 
@@ -31,26 +31,26 @@ const once = (context: TapeContext = runs.context, stop = signal) =>
 const setRow = (
   key: string,
   kind: 'cloud' | 'tape',
-  change: { checked_at?: Date | null; last_error?: string; state?: 'missing' | 'suspicious' },
+  change: { checkedAt?: Date | null; lastError?: string; state?: 'missing' | 'suspicious' },
 ) =>
   runs.context.database
     .updateTable('replicas')
     .set(change)
-    .where('object_key', '=', key)
+    .where('objectKey', '=', key)
     .where('kind', '=', kind)
     .execute()
 /** When each copy was looked at, in days after the start. */
 const checked = async (index: number, kind: 'cloud' | 'tape') =>
-  (((await runs.replica(keyOf(index), kind)).checked_at?.getTime() ?? Number.NaN) - START) / DAY
+  (((await runs.replica(keyOf(index), kind)).checkedAt?.getTime() ?? Number.NaN) - START) / DAY
 
 describe('the scrub', () => {
   test('verifies what was not looked at for so many days, and nothing else', async () => {
     await runs.put(keyOf(0))
     await runs.put(keyOf(1))
     const old = new Date(START - (DAYS + 1) * DAY)
-    await setRow(keyOf(0), 'cloud', { checked_at: old })
-    await setRow(keyOf(0), 'tape', { checked_at: old })
-    await setRow(keyOf(1), 'tape', { checked_at: null })
+    await setRow(keyOf(0), 'cloud', { checkedAt: old })
+    await setRow(keyOf(0), 'tape', { checkedAt: old })
+    await setRow(keyOf(1), 'tape', { checkedAt: null })
     runs.time += DAY
     const size = keyOf(0).length
     expect(await once()).toEqual({
@@ -63,14 +63,14 @@ describe('the scrub', () => {
       finished: true,
     })
     expect([await checked(0, 'cloud'), await checked(0, 'tape'), await checked(1, 'tape')]).toEqual([1, 1, 1])
-    expect((await runs.replica(keyOf(1), 'cloud')).checked_at?.getTime()).not.toBe(runs.time)
+    expect((await runs.replica(keyOf(1), 'cloud')).checkedAt?.getTime()).not.toBe(runs.time)
     expect(await once()).toMatchObject({ checked: 0, finished: true })
   })
 
   test('begins with the copy looked at longest ago and ends at so many bytes; the next run goes on', async () => {
     for (const index of [0, 1, 2]) {
       await runs.put(keyOf(index), { body: `${index}`.repeat(400), onTape: false })
-      await setRow(keyOf(index), 'cloud', { checked_at: new Date(START - (DAYS + index + 1) * DAY) })
+      await setRow(keyOf(index), 'cloud', { checkedAt: new Date(START - (DAYS + index + 1) * DAY) })
     }
     expect(await once()).toMatchObject({ checked: 2, bytes: 800, finished: false })
     expect([await checked(2, 'cloud'), await checked(1, 'cloud')]).toEqual([0, 0])
@@ -81,7 +81,7 @@ describe('the scrub', () => {
   test('reads a file that is larger than a whole run may read, alone', async () => {
     for (const index of [0, 1]) {
       await runs.put(keyOf(index), { body: `${index}`.repeat(3000), onTape: false })
-      await setRow(keyOf(index), 'cloud', { checked_at: new Date(START - 200 * DAY) })
+      await setRow(keyOf(index), 'cloud', { checkedAt: new Date(START - 200 * DAY) })
     }
     expect(await once()).toMatchObject({ checked: 1, verified: 1, finished: false })
     expect(await once()).toMatchObject({ checked: 1, verified: 1, finished: true })
@@ -91,26 +91,26 @@ describe('the scrub', () => {
     for (const index of [0, 1, 2]) await runs.put(keyOf(index))
     const yesterday = new Date(START - 25 * 3_600_000)
     for (const index of [0, 1, 2]) {
-      await setRow(keyOf(index), 'cloud', { checked_at: yesterday })
-      await setRow(keyOf(index), 'tape', { checked_at: yesterday })
+      await setRow(keyOf(index), 'cloud', { checkedAt: yesterday })
+      await setRow(keyOf(index), 'tape', { checkedAt: yesterday })
     }
     await setRow(keyOf(0), 'cloud', { state: 'missing' })
-    await setRow(keyOf(1), 'tape', { last_error: 'the endpoint says no' })
-    await setRow(keyOf(2), 'cloud', { state: 'suspicious', last_error: 'other bytes' })
+    await setRow(keyOf(1), 'tape', { lastError: 'the endpoint says no' })
+    await setRow(keyOf(2), 'cloud', { state: 'suspicious', lastError: 'other bytes' })
     expect(await once()).toMatchObject({ checked: 2, verified: 2 })
     expect(await runs.replica(keyOf(0), 'cloud')).toMatchObject({ state: 'present' })
-    expect(await runs.replica(keyOf(1), 'tape')).toMatchObject({ last_error: null })
+    expect(await runs.replica(keyOf(1), 'tape')).toMatchObject({ lastError: null })
     expect(await runs.replica(keyOf(2), 'cloud')).toMatchObject({
       state: 'suspicious',
-      checked_at: yesterday,
+      checkedAt: yesterday,
     })
   })
 
   test('is not kept from the other places by an endpoint that does not answer', async () => {
     for (const index of [0, 1, 2, 3, 4]) {
       await runs.put(keyOf(index), { body: 'x' })
-      await setRow(keyOf(index), 'tape', { checked_at: new Date(START - 300 * DAY) })
-      await setRow(keyOf(index), 'cloud', { checked_at: new Date(START - 200 * DAY) })
+      await setRow(keyOf(index), 'tape', { checkedAt: new Date(START - 300 * DAY) })
+      await setRow(keyOf(index), 'cloud', { checkedAt: new Date(START - 200 * DAY) })
     }
     runs.tape.fault = 'down'
     expect(await once()).toMatchObject({ checked: 8, verified: 5, unknown: 3, finished: false })
@@ -126,17 +126,17 @@ describe('the scrub', () => {
     await runs.put(keyOf(0))
     await runs.put(keyOf(1))
     const { database } = runs.context
-    await database.updateTable('replicas').set({ checked_at: null }).where('kind', '=', 'tape').execute()
+    await database.updateTable('replicas').set({ checkedAt: null }).where('kind', '=', 'tape').execute()
     await database
-      .updateTable('tape_endpoints')
-      .set({ paused_until: new Date(START + DAY) })
+      .updateTable('tapeEndpoints')
+      .set({ pausedUntil: new Date(START + DAY) })
       .execute()
     expect(await once()).toMatchObject({ checked: 0, finished: true })
-    await database.updateTable('tape_endpoints').set({ paused_until: null }).execute()
+    await database.updateTable('tapeEndpoints').set({ pausedUntil: null }).execute()
     await database
       .updateTable('replicas')
       .set({ endpoint: 'davs://elsewhere' })
-      .where('object_key', '=', keyOf(0))
+      .where('objectKey', '=', keyOf(0))
       .where('kind', '=', 'tape')
       .execute()
     expect(await once()).toMatchObject({ checked: 1, verified: 1 })
@@ -145,7 +145,7 @@ describe('the scrub', () => {
 
   test('passes over what another function is at work on', async () => {
     await runs.put(keyOf(0), { onTape: false })
-    await setRow(keyOf(0), 'cloud', { checked_at: null })
+    await setRow(keyOf(0), 'cloud', { checkedAt: null })
     const { id } = await runs.replica(keyOf(0), 'cloud')
     await claimReplica(runs.context.database, id, ['present'], {
       owner: 'the cleaner',
@@ -157,7 +157,7 @@ describe('the scrub', () => {
   test('ends with its time and goes on the next time; a file too large for any run gives way to the others', async () => {
     for (const index of [0, 1]) {
       await runs.put(keyOf(index))
-      await setRow(keyOf(index), 'tape', { checked_at: new Date(START - (300 - index) * DAY) })
+      await setRow(keyOf(index), 'tape', { checkedAt: new Date(START - (300 - index) * DAY) })
     }
     const stop = new AbortController()
     const look: typeof runs.tape.look = (file, options, held) =>
@@ -166,9 +166,9 @@ describe('the scrub', () => {
     expect(await once(slow, stop.signal)).toMatchObject({ checked: 0, finished: false })
     expect(await runs.replica(keyOf(0), 'tape')).toMatchObject({
       state: 'on-media',
-      checked_at: new Date(START),
-      last_error: expect.stringContaining('could not be read to its end'),
-      lease_owner: null,
+      checkedAt: new Date(START),
+      lastError: expect.stringContaining('could not be read to its end'),
+      leaseOwner: null,
     })
     expect(await once(slow)).toMatchObject({ checked: 1, verified: 1, finished: true })
     runs.time += 2 * DAY

@@ -66,11 +66,11 @@ describe('a copy that is right', () => {
     const at = new Date(runs.time)
     expect(await runs.replica(key, kind)).toMatchObject({
       state: kind === 'cloud' ? 'present' : 'on-media',
-      verified_at: at,
-      checked_at: at,
-      verified_by: expect.stringContaining('read back'),
-      last_error: null,
-      lease_owner: null,
+      verifiedAt: at,
+      checkedAt: at,
+      verifiedBy: expect.stringContaining('read back'),
+      lastError: null,
+      leaseOwner: null,
     })
     expect(await runs.history(key)).not.toContain('copy verified again')
     expect(await runs.alerts()).toEqual([])
@@ -93,13 +93,13 @@ describe('a copy that is right', () => {
     await verify('tape')
     expect(await runs.replica(key, 'tape')).toMatchObject({
       state: 'staged',
-      verified_at: new Date(START),
-      next_attempt_at: new Date(START),
+      verifiedAt: new Date(START),
+      nextAttemptAt: new Date(START),
     })
     expect((await runlogRow(runs.context.database, run))?.storage_tape_status).toBe(-1)
     runs.tape.onMedia = true
     await verify('tape')
-    expect(await runs.replica(key, 'tape')).toMatchObject({ state: 'on-media', next_attempt_at: null })
+    expect(await runs.replica(key, 'tape')).toMatchObject({ state: 'on-media', nextAttemptAt: null })
     expect((await runlogRow(runs.context.database, run))?.storage_tape_status).toBe(1)
     expect((await runs.history(key)).slice(-2)).toEqual(["on the endpoint's disk buffer", 'on tape'])
   })
@@ -112,8 +112,8 @@ describe('a copy that vanished', () => {
     expect(await verify('cloud')).toMatchObject({ outcome: 'missing', bytesRead: 0 })
     expect(await runs.replica(key, 'cloud')).toMatchObject({
       state: 'missing',
-      verified_at: expect.any(Date),
-      checked_at: new Date(START),
+      verifiedAt: expect.any(Date),
+      checkedAt: new Date(START),
     })
     expect((await runlogRow(runs.context.database, run))?.storage_cloud_status).toBe(-1)
     expect(await runs.history(key)).toContain('copy missing')
@@ -131,7 +131,7 @@ describe('a copy that vanished', () => {
     expect(await runs.replica(key, 'tape')).toMatchObject({ state: 'missing' })
     renameSync(aside, tapeFile())
     await verify('tape')
-    expect(await runs.replica(key, 'tape')).toMatchObject({ state: 'on-media', last_error: null })
+    expect(await runs.replica(key, 'tape')).toMatchObject({ state: 'on-media', lastError: null })
     expect((await runs.history(key)).slice(-2)).toEqual(['copy missing', 'on tape'])
     // Another time is another alert.
     runs.time += 1000
@@ -163,7 +163,7 @@ describe('a copy that vanished', () => {
     expect(result).toMatchObject({ outcome: 'unknown', detail: expect.stringContaining('no bucket') })
     expect(await runs.replica(key, 'cloud')).toMatchObject({
       state: 'present',
-      last_error: expect.stringContaining('no bucket'),
+      lastError: expect.stringContaining('no bucket'),
     })
   })
 })
@@ -175,7 +175,7 @@ describe('a copy with other bytes', () => {
     expect(await verify('tape')).toMatchObject({ outcome: 'suspicious', bytesRead: 2 * key.length })
     expect(await runs.replica(key, 'tape')).toMatchObject({
       state: 'suspicious',
-      last_error: expect.stringContaining('SHA-256'),
+      lastError: expect.stringContaining('SHA-256'),
     })
     expect((await runlogRow(runs.context.database, run))?.storage_tape_status).toBe(-2)
     expect(existsSync(tapeFile())).toBe(true)
@@ -218,17 +218,17 @@ describe('a copy with other bytes', () => {
     await runs.put(key, { onTape: false })
     const { database } = runs.context
     await database
-      .updateTable('run_files')
+      .updateTable('runFiles')
       .set({ integrity: 'mismatch' })
-      .where('object_key', '=', key)
+      .where('objectKey', '=', key)
       .execute()
     await database
       .updateTable('replicas')
-      .set({ state: 'suspicious', verified_at: null })
-      .where('object_key', '=', key)
+      .set({ state: 'suspicious', verifiedAt: null })
+      .where('objectKey', '=', key)
       .execute()
     expect(await verify('cloud')).toMatchObject({ outcome: 'suspicious' })
-    expect(await runs.replica(key, 'cloud')).toMatchObject({ state: 'suspicious', verified_at: null })
+    expect(await runs.replica(key, 'cloud')).toMatchObject({ state: 'suspicious', verifiedAt: null })
   })
 })
 
@@ -289,7 +289,7 @@ describe('the last verified copy of a run', () => {
     const cloud = await runs.context.database
       .selectFrom('replicas')
       .select('id')
-      .where('object_key', '=', key)
+      .where('objectKey', '=', key)
       .where('state', '=', 'present')
       .executeTakeFirstOrThrow()
     await verifyReplica(runs.context, cloud.id, options, signal, log)
@@ -305,10 +305,10 @@ describe('when nothing can be said', () => {
     expect(await verify('tape')).toMatchObject({ outcome: 'unknown', answered: false })
     expect(await runs.replica(key, 'tape')).toMatchObject({
       state: 'on-media',
-      verified_at: new Date(START),
-      checked_at: new Date(START + 5000),
-      last_error: expect.stringContaining('does not answer'),
-      lease_owner: null,
+      verifiedAt: new Date(START),
+      checkedAt: new Date(START + 5000),
+      lastError: expect.stringContaining('does not answer'),
+      leaseOwner: null,
     })
     expect(await runs.alerts()).toEqual([])
   })
@@ -325,8 +325,8 @@ describe('when nothing can be said', () => {
       detail: expect.stringContaining('at work'),
     })
     expect(await runs.replica(key, 'cloud')).toMatchObject({
-      checked_at: before.checked_at,
-      lease_owner: 'the cleaner',
+      checkedAt: before.checkedAt,
+      leaseOwner: 'the cleaner',
     })
   })
 
@@ -354,11 +354,11 @@ describe('when nothing can be said', () => {
     await expect(verifyReplica(context, before.id, options, stop.signal, log)).rejects.toThrow(
       'the host stops',
     )
-    const { lease_owner, lease_until, checked_at, state } = await runs.replica(key, 'tape')
-    expect({ lease_owner, lease_until, checked_at, state }).toEqual({
-      lease_owner: null,
-      lease_until: null,
-      checked_at: before.checked_at,
+    const { leaseOwner, leaseUntil, checkedAt, state } = await runs.replica(key, 'tape')
+    expect({ leaseOwner, leaseUntil, checkedAt, state }).toEqual({
+      leaseOwner: null,
+      leaseUntil: null,
+      checkedAt: before.checkedAt,
       state: 'on-media',
     })
   })
@@ -372,7 +372,7 @@ describe('the copies that are verified', () => {
       selection,
       { ...options, ...more },
       signal,
-      ({ replica, outcome }) => results.push(`${replica.kind} ${replica.object_key} ${outcome}`),
+      ({ replica, outcome }) => results.push(`${replica.kind} ${replica.objectKey} ${outcome}`),
     )
     return { results: results.toSorted(), summary }
   }
@@ -419,7 +419,7 @@ describe('the copies that are verified', () => {
     const sample = async (share: number, seed: string) => {
       const chosen: string[] = []
       await verifyRuns(runs.context, { sample: share, seed }, quick, signal, ({ replica }) =>
-        chosen.push(replica.object_key),
+        chosen.push(replica.objectKey),
       )
       return chosen.toSorted()
     }
@@ -440,10 +440,10 @@ describe('the copies that are verified', () => {
     expect(summary).toMatchObject({ checked: 16, verified: 8, unknown: 8, missing: 0 })
     const rows = await runs.context.database
       .selectFrom('replicas')
-      .select('last_error')
+      .select('lastError')
       .where('kind', '=', 'tape')
       .execute()
-    expect(rows.filter(({ last_error }) => last_error !== null)).toHaveLength(3)
+    expect(rows.filter(({ lastError }) => lastError !== null)).toHaveLength(3)
   })
 
   test('stop with the signal', async () => {

@@ -315,7 +315,7 @@ describe('the API', () => {
       { name: 'used', scopes: ['push:LNGS'], days: 1 },
       new Date(),
     )
-    const used = async () => (await listTokens(context.database)).find((row) => row.id === id)?.last_used_at
+    const used = async () => (await listTokens(context.database)).find((row) => row.id === id)?.lastUsedAt
     expect(await used()).toBeNull()
     const before = Date.now()
     await ask('/api/v1/upload-settings', secret)
@@ -490,7 +490,7 @@ describe('the API', () => {
       const cloud = await context.database
         .selectFrom('replicas')
         .selectAll()
-        .where('object_key', '=', 'LNGS/run00777.mid.gz')
+        .where('objectKey', '=', 'LNGS/run00777.mid.gz')
         .executeTakeFirstOrThrow()
       const wish = { endpoint: 'file:///tape', url: 'file:///tape/x', name: 'x', requestedBy: 'test' }
       const tape = await requestTapeReplica(context.database, contentOf(cloud), wish, new Date())
@@ -501,7 +501,7 @@ describe('the API', () => {
       })
       await context.database
         .updateTable('replicas')
-        .set({ state: 'on-media', verified_at: new Date() })
+        .set({ state: 'on-media', verifiedAt: new Date() })
         .where('id', '=', tape.id)
         .execute()
       const { json } = await copies('LNGS/run00777.mid.gz', await token())

@@ -40,10 +40,10 @@ const wish = () => ({
 })
 const ask = (who = DAQ) => app.post(path(), wish(), who)
 const rows = () =>
-  context.database.selectFrom('replicas').selectAll().where('object_key', '=', run.object.key).execute()
+  context.database.selectFrom('replicas').selectAll().where('objectKey', '=', run.object.key).execute()
 const local = async () => (await rows()).find(({ kind }) => kind === 'local')
 const tombstones = () =>
-  context.database.selectFrom('tombstones').selectAll().where('object_key', '=', run.object.key).execute()
+  context.database.selectFrom('tombstones').selectAll().where('objectKey', '=', run.object.key).execute()
 
 describe('POST …/deletions', () => {
   test('allows what is verified now, for a minute, with a tombstone; the end of it is told once', async () => {
@@ -61,7 +61,7 @@ describe('POST …/deletions', () => {
     expect(await end()).toMatchObject({ status: 200, json: { state: 'deleted' } })
     expect(await end()).toMatchObject({ status: 200, json: { state: 'deleted' } })
     expect(await local()).toMatchObject({ state: 'deleted', endpoint: 'daq-1', name: '/data/run.mid.gz' })
-    const history = await context.database.selectFrom('run_history').select(['what', 'detail']).execute()
+    const history = await context.database.selectFrom('runHistory').select(['what', 'detail']).execute()
     expect(
       history.filter(
         ({ what, detail }) =>
@@ -102,7 +102,7 @@ describe('POST …/deletions', () => {
       200,
       { allowed: false, why: 'its copies could not be looked at just now: the endpoint does not answer' },
     ])
-    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+    expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
   })
 
   test('does not allow it when it takes longer than 25 s; then nothing is written', async () => {
@@ -120,7 +120,7 @@ describe('POST …/deletions', () => {
       json: { allowed: false, why: expect.stringContaining('within 25 s') },
     })
     expect(await tombstones()).toEqual([])
-    expect(await local()).toMatchObject({ state: 'present', lease_owner: null })
+    expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
   })
 
   test('does not allow it where the API has no tape endpoint, and says what to set', async () => {

@@ -52,7 +52,7 @@ describe('a run in the store', () => {
       (await context.database
         .selectFrom('runs')
         .select('id')
-        .where('run_number', '=', 12_345)
+        .where('runNumber', '=', 12_345)
         .executeTakeFirst()) ?? null
     if (run === null) await makeRun(context, 12_345, 4000)
     const got = await redirected(path(context.bucket, 'LNGS/run12345.mid.gz'))

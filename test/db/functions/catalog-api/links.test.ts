@@ -266,7 +266,7 @@ describe('recalls', () => {
     const { json: links } = await link({ runs: [run(3)] })
     expect(linksAnswer.parse(links).files[0]).toMatchObject({ kind: 'recalling', state: 'requested' })
     const history = await context.database
-      .selectFrom('run_history')
+      .selectFrom('runHistory')
       .select('detail')
       .where('what', '=', 'asked back from tape')
       .execute()

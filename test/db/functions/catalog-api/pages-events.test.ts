@@ -176,12 +176,12 @@ describe('on a host that hands on answers only as a whole, or goes away', () => 
     for (let index = 0; index < 110; index++) {
       const [run] = await context.database.selectFrom('runs').select('id').limit(1).execute()
       const lines = Array.from({ length: 4 }, () => ({
-        run_id: run?.id ?? 0,
+        runId: run?.id ?? 0,
         at: new Date(),
         what: 'noted',
         detail: '',
       }))
-      await context.database.insertInto('run_history').values(lines).execute()
+      await context.database.insertInto('runHistory').values(lines).execute()
     }
     const late = await (await site().request(PATH, { headers })).text()
     expect(late).toContain('data: {"missed":true}')
@@ -226,12 +226,12 @@ describe('the catalogue', () => {
     const [run] = await context.database.selectFrom('runs').select('id').limit(1).execute()
     for (let round = 0; round < 6; round++) {
       const lines = Array.from({ length: 300 }, (_, index) => ({
-        run_id: run?.id ?? 0,
+        runId: run?.id ?? 0,
         at: new Date(),
         what: `${round}-${index}`,
         detail: '',
       }))
-      await context.database.insertInto('run_history').values(lines).execute()
+      await context.database.insertInto('runHistory').values(lines).execute()
       await Promise.all([feed.next(), feed.next()])
       seen.push(...watcher.take().map(({ what }) => what))
     }
@@ -247,15 +247,15 @@ describe('the catalogue', () => {
   test('a line that is committed after a later one is told, too', async () => {
     const { database } = context
     const [run] = await database.selectFrom('runs').select('id').limit(1).execute()
-    const line = { run_id: run?.id ?? 0, at: new Date(), detail: '' }
+    const line = { runId: run?.id ?? 0, at: new Date(), detail: '' }
     const changes = await readChanges(database, '*', null)
     await database
-      .insertInto('run_history')
+      .insertInto('runHistory')
       .values({ ...line, id: changes.lastId() + 5, what: 'later' })
       .execute()
     expect((await changes.next()).map(({ what }) => what)).toEqual(['later'])
     await database
-      .insertInto('run_history')
+      .insertInto('runHistory')
       .values({ ...line, id: changes.lastId() - 2, what: 'earlier' })
       .execute()
     expect((await changes.next()).map(({ what }) => what)).toEqual(['earlier'])

@@ -520,8 +520,8 @@ describe('a run that is not in the catalogue', () => {
     await giveUpArrival(context, 'LNF/run07777.mid.gz', '')
     await context.database
       .updateTable('arrivals')
-      .set({ state: 'received', attempts: 0, reason: null, finished_at: null })
-      .where('object_key', '=', 'LNF/run07777.mid.gz')
+      .set({ state: 'received', attempts: 0, reason: null, finishedAt: null })
+      .where('objectKey', '=', 'LNF/run07777.mid.gz')
       .execute()
   })
 
@@ -581,9 +581,9 @@ describe('Replicas', () => {
     const sum = (values: readonly number[] = []) => values.reduce((total, value) => total + value, 0)
     const taken = await context.database
       .selectFrom('runs')
-      .select((select) => select.fn.sum<number>('size_bytes').as('bytes'))
+      .select((select) => select.fn.sum<number>('sizeBytes').as('bytes'))
       .where('tag', '=', 'LNGS')
-      .where('started_at', '>=', new Date((data.days?.[0] ?? 0) * 1000))
+      .where('startedAt', '>=', new Date((data.days?.[0] ?? 0) * 1000))
       .executeTakeFirstOrThrow()
     expect(sum(data.taken)).toBe(Number(taken.bytes))
     expect(sum(data.cloud)).toBe(sum(data.taken))
@@ -637,9 +637,9 @@ describe('Queues', () => {
 
     test('is told by what was not sent, and by when what waits was sent; of none there is none', async () => {
       const { database } = context
-      await database.updateTable('outbox').set({ sent_at: new Date() }).execute()
+      await database.updateTable('outbox').set({ sentAt: new Date() }).execute()
       expect(await ageOf('reco-requests')).toBe('–')
-      await database.updateTable('outbox').set({ sent_at: null }).where('queue', '=', 'alerts').execute()
+      await database.updateTable('outbox').set({ sentAt: null }).where('queue', '=', 'alerts').execute()
       expect(await ageOf('alerts')).toContain('data-age')
       const sent = await database
         .selectFrom('outbox')
@@ -651,7 +651,7 @@ describe('Queues', () => {
       for (const [index, { id }] of sent.entries())
         await database
           .updateTable('outbox')
-          .set({ sent_at: minutesAgo(10 * (index + 1)) })
+          .set({ sentAt: minutesAgo(10 * (index + 1)) })
           .where('id', '=', id)
           .execute()
       await send('reco-requests', 2)

@@ -37,9 +37,9 @@ describe('the queues', () => {
         name: 'tape-1',
         queue: 'tape-requests',
         body: '{}',
-        run_id: null,
-        created_at: waits,
-        sent_at: null,
+        runId: null,
+        createdAt: waits,
+        sentAt: null,
       })
       .execute()
     const { status, json } = await app.get('/api/v1/queues', OPERATOR)

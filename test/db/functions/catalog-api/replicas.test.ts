@@ -30,13 +30,13 @@ beforeAll(async () => {
   await context.database
     .updateTable('replicas')
     .set({ state: 'failed' })
-    .where('run_number', '=', 3)
+    .where('runNumber', '=', 3)
     .where('kind', '=', 'tape')
     .execute()
   const { id } = await context.database
     .selectFrom('runs')
     .select('id')
-    .where('run_number', '=', 3)
+    .where('runNumber', '=', 3)
     .executeTakeFirstOrThrow()
   await context.database.transaction().execute((trx) => refreshStorage(trx, id))
 })

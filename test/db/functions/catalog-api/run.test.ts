@@ -88,7 +88,7 @@ describe('one run', () => {
     await context.database
       .updateTable('runs')
       .set({ description: 'changed' })
-      .where('run_number', '=', 10)
+      .where('runNumber', '=', 10)
       .execute()
     expect((await app.get('/api/v1/runs/LNGS/10', undefined, { 'if-none-match': etag })).status).toBe(200)
   })

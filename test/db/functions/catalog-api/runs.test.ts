@@ -339,15 +339,15 @@ describe('as lines and as a table', () => {
   test('follow one another over many pages, up to the limit', async () => {
     const rows = Array.from({ length: 1203 }, (_, index) => ({
       tag: 'MANY',
-      run_number: index + 1,
-      started_epoch: 1,
-      is_current: 1,
+      runNumber: index + 1,
+      startedEpoch: 1,
+      isCurrent: true,
       integrity: 'verified' as const,
-      started_at: new Date(1_700_000_000_000 + (index % 7) * 1000),
-      size_bytes: index % 5,
+      startedAt: new Date(1_700_000_000_000 + (index % 7) * 1000),
+      sizeBytes: index % 5,
       parameters: '{}',
-      catalogued_at: new Date(),
-      updated_at: new Date(),
+      cataloguedAt: new Date(),
+      updatedAt: new Date(),
     }))
     await context.database.insertInto('runs').values(rows).execute()
     for (const sort of ['run', '-start', 'size']) {

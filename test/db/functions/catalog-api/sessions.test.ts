@@ -177,8 +177,8 @@ describe('a session', () => {
     const rows = async () =>
       (
         await database
-          .withTables<{ ended_sessions: { name: string } }>()
-          .selectFrom('ended_sessions')
+          .withTables<{ endedSessions: { name: string } }>()
+          .selectFrom('endedSessions')
           .select('name')
           .execute()
       ).map(({ name }) => name)

@@ -10,15 +10,15 @@ const KEY = 'LNGS/run12345.mid.gz'
 const copy = (changes: Partial<Replica>): Replica => ({
   ...({} as Replica),
   kind: 'tape',
-  object_key: KEY,
+  objectKey: KEY,
   url: `davs://tape.example.org/cygno-data/${KEY}`,
-  requested_at: at(10),
-  requested_by: 'tape-requests',
-  started_at: null,
-  stored_at: null,
-  verified_at: null,
-  verified_by: null,
-  deleted_at: null,
+  requestedAt: at(10),
+  requestedBy: 'tape-requests',
+  startedAt: null,
+  storedAt: null,
+  verifiedAt: null,
+  verifiedBy: null,
+  deletedAt: null,
   ...changes,
 })
 
@@ -36,7 +36,7 @@ describe('the steps of a run', () => {
       history: [line(5, 'catalogued', `cygno-data/${KEY}, 12 bytes`), line(30, 'copied', 'elsewhere')],
       requests: [{ queue: 'tape-requests', name: 'tape:1', createdAt: at(6), sentAt: at(7) }],
       replicas: [
-        copy({ started_at: at(20), stored_at: at(40), verified_at: at(40), verified_by: 'sha256 read back' }),
+        copy({ startedAt: at(20), storedAt: at(40), verifiedAt: at(40), verifiedBy: 'sha256 read back' }),
       ],
     })
     expect(steps).toEqual([
@@ -52,13 +52,13 @@ describe('the steps of a run', () => {
   test('of a copy are not told again where the history tells of the same file in the same second', () => {
     const history = [line(40, 'on tape', `davs://tape.example.org/cygno-data/${KEY}, streamed`)]
     expect(
-      told({ history, replicas: [copy({ requested_at: at(40), stored_at: at(40), verified_at: at(40) })] }),
+      told({ history, replicas: [copy({ requestedAt: at(40), storedAt: at(40), verifiedAt: at(40) })] }),
     ).toHaveLength(1)
     expect(
-      told({ history, replicas: [copy({ requested_at: at(39), stored_at: at(40), verified_at: at(41) })] }),
+      told({ history, replicas: [copy({ requestedAt: at(39), storedAt: at(40), verifiedAt: at(41) })] }),
     ).toHaveLength(3)
     const other = [line(40, 'on tape', 'LNGS/run12346.mid.gz')]
-    expect(told({ history: other, replicas: [copy({ requested_at: at(40) })] })).toHaveLength(2)
+    expect(told({ history: other, replicas: [copy({ requestedAt: at(40) })] })).toHaveLength(2)
   })
 
   test('that were asked and not sent say so', () => {
