@@ -7,8 +7,8 @@
  * Inside shared, LAYERS states what each folder may import besides itself; imports of types count like all
  * others.
  */
-const FOUNDATION = 'shared/(errors|log|csv)[.]ts$|^shared/(config|time)/'
-const PURE = 'shared/errors[.]ts$'
+const FOUNDATION = 'shared/(errors|log|csv|run)[.]ts$|^shared/(config|time)/'
+const PURE = 'shared/(errors|run)[.]ts$'
 
 /**
  * Formats and ports, then rows and what is done with them, then use cases (which never import each other),

@@ -1,6 +1,6 @@
 /** Arguments and options that several commands take, read and checked. */
 import { InvalidArgumentError, Option } from 'commander'
-import { isTag, LARGEST_RUN_NUMBER } from '../shared/notifications/run-key.ts'
+import { isTag, LARGEST_RUN_NUMBER } from '../shared/run.ts'
 
 /** Both ends included. */
 export interface RunRange {

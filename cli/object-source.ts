@@ -1,6 +1,6 @@
 /** An object in S3 as something to read: for `cygnet inspect s3://bucket/key`. */
 import { InvalidInputError } from '../shared/errors.ts'
-import { parseRunKey } from '../shared/notifications/run-key.ts'
+import { parseRunKey } from '../shared/run.ts'
 
 export interface ReadableSource {
   readonly fileName: string

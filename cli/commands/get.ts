@@ -1,6 +1,7 @@
 /** `cygnet get`: runs onto this machine, through links, compared with the catalogue. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
+import type { RunId } from '../../shared/run.ts'
 import { parseRange, parseRunNumber, type RunRange, several, tagOption, wholeNumber } from '../arguments.ts'
 import { apiOption, WAY_HELP } from '../catalogue-way.ts'
 import { chooseRange, chooseRun, missingText } from '../get/choose-runs.ts'
@@ -11,7 +12,7 @@ import type { LinkSource } from '../get/link-source.ts'
 import { withLinks } from '../get/open-links.ts'
 import type { GetBar } from '../get/progress.ts'
 import { bytes, duration, print, tell, time } from '../output.ts'
-import type { RunName } from '../runs/run-source.ts'
+
 import { ON_ITS_WAY } from './recall.ts'
 
 interface Flags {
@@ -149,15 +150,15 @@ async function chooseRuns(
   numbers: readonly number[],
   { range, tag }: Flags,
   signal: AbortSignal,
-): Promise<readonly RunName[]> {
+): Promise<readonly RunId[]> {
   if (range !== undefined) return await chooseRange(source, range, tag, signal)
-  const chosen: RunName[] = []
+  const chosen: RunId[] = []
   for (const number of new Set(numbers)) chosen.push(await chooseRun(source, number, tag, signal))
   return chosen
 }
 
 /** Numbers without a run are no failure, but who wanted all of the range should know. */
-function tellRange(range: RunRange, runs: readonly RunName[]): void {
+function tellRange(range: RunRange, runs: readonly RunId[]): void {
   tell(`${runs.length} ${runs.length === 1 ? 'run' : 'runs'} of ${runs[0]?.tag} in this range`)
   const missing = missingText(range, runs)
   if (missing !== null) tell(missing)

@@ -1,10 +1,11 @@
 /** Links from the catalogue's API: no credentials of the catalogue or the store are needed. */
 import * as z from 'zod'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
+import type { RunId } from '../../shared/run.ts'
 import { askJson } from '../api/answer.ts'
 import type { ApiClient } from '../api/client.ts'
 import { namesIn } from '../runs/api-runs.ts'
-import type { RunName } from '../runs/run-source.ts'
+
 import type { LinkSource, OfferedFile, OfferedRun } from './link-source.ts'
 
 const named = {
@@ -70,15 +71,15 @@ export function createApiLinks(api: ApiClient): LinkSource {
 }
 
 /** Of one tag: whoever may have links to some of them may have links to all. */
-function firstOf(runs: readonly [RunName, ...RunName[]], most: number): readonly [RunName, ...RunName[]] {
-  const [first, ...others] = runs.slice(0, most) as [RunName, ...RunName[]]
+function firstOf(runs: readonly [RunId, ...RunId[]], most: number): readonly [RunId, ...RunId[]] {
+  const [first, ...others] = runs.slice(0, most) as [RunId, ...RunId[]]
   const end = others.findIndex((run) => run.tag !== first.tag)
   return [first, ...(end < 0 ? others : others.slice(0, end))]
 }
 
 async function linksOfTag(
   api: ApiClient,
-  runs: readonly [RunName, ...RunName[]],
+  runs: readonly [RunId, ...RunId[]],
   signal: AbortSignal,
 ): Promise<readonly OfferedRun[]> {
   const body = { runs: runs.map(({ tag, runNumber }) => ({ tag, run: runNumber })), check: true }

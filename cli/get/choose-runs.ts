@@ -1,8 +1,9 @@
 /** Which runs are meant by numbers or a range. */
 import { InvalidInputError } from '../../shared/errors.ts'
+import type { RunId } from '../../shared/run.ts'
 import type { RunRange } from '../arguments.ts'
 import { checkOneTag, named } from '../runs/one-tag.ts'
-import type { RunName } from '../runs/run-source.ts'
+
 import type { LinkSource } from './link-source.ts'
 
 /**
@@ -14,7 +15,7 @@ export async function chooseRun(
   number: number,
   tag: string | undefined,
   signal: AbortSignal,
-): Promise<RunName> {
+): Promise<RunId> {
   const runs = await source.runsIn({ from: number, to: number, tag }, signal)
   checkOneTag(runs, `is a run ${number}`)
   const [run] = runs
@@ -28,7 +29,7 @@ export async function chooseRange(
   range: RunRange,
   tag: string | undefined,
   signal: AbortSignal,
-): Promise<readonly RunName[]> {
+): Promise<readonly RunId[]> {
   const what = `from ${range.from} to ${range.to}`
   const runs = await source.runsIn({ ...range, tag }, signal)
   if (runs.length === 0)
@@ -45,7 +46,7 @@ const NAMED = 20
  * Null when all have one.
  * @param runs of the range, by number.
  */
-export function missingText({ from, to }: RunRange, runs: readonly RunName[]): string | null {
+export function missingText({ from, to }: RunRange, runs: readonly RunId[]): string | null {
   const gaps: RunRange[] = []
   let next = from
   for (const { runNumber } of runs) {

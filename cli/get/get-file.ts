@@ -2,8 +2,9 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { classify, InvalidInputError } from '../../shared/errors.ts'
+import type { RunId } from '../../shared/run.ts'
 import { releaseLock, takeLock } from '../push/lock.ts'
-import type { RunName } from '../runs/run-source.ts'
+
 import { type DownloadOptions, download } from './download.ts'
 import type { LinkSource, LinkWish, OfferedFile } from './link-source.ts'
 import { difference } from './partial-file.ts'
@@ -15,9 +16,7 @@ import type { Link, LinkGiver } from './wanted-file.ts'
  */
 export type GetState = 'fetched' | 'already-there' | 'recalling' | 'on-tape' | 'unavailable' | 'failed'
 
-export interface GetResult {
-  readonly tag: string
-  readonly runNumber: number
+export interface GetResult extends RunId {
   /** Null when it is not known which files the run has. */
   readonly file: string | null
   /** Where it is, or would be; null when it failed. */
@@ -53,7 +52,7 @@ export const INTERRUPTED = 'interrupted; the same command goes on with it'
 /** Never throws: what goes wrong is told in the result. */
 export async function getFile(
   source: LinkSource,
-  run: RunName,
+  run: RunId,
   file: OfferedFile,
   options: GetFileOptions,
 ): Promise<Attempt> {
@@ -137,7 +136,7 @@ async function fetchLocked(
 }
 
 /** The link at hand first, then new ones for the same contents. */
-function giverOf(source: LinkSource, run: RunName, file: OfferedFile & { readonly kind: 'link' }): LinkGiver {
+function giverOf(source: LinkSource, run: RunId, file: OfferedFile & { readonly kind: 'link' }): LinkGiver {
   let first: Link | null = file
   return {
     async renew(signal) {
@@ -150,7 +149,7 @@ function giverOf(source: LinkSource, run: RunName, file: OfferedFile & { readonl
 
 async function newLink(
   source: LinkSource,
-  run: RunName,
+  run: RunId,
   file: OfferedFile,
   signal: AbortSignal,
 ): Promise<Link> {
@@ -163,7 +162,7 @@ async function newLink(
 /** @throws InvalidInputError when it has other contents by now. */
 async function offerNow(
   source: LinkSource,
-  run: RunName,
+  run: RunId,
   file: OfferedFile,
   signal: AbortSignal,
   wish?: LinkWish,

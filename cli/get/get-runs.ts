@@ -4,8 +4,9 @@
  */
 import { mkdirSync } from 'node:fs'
 import { classify } from '../../shared/errors.ts'
+import type { RunId } from '../../shared/run.ts'
 import { pause } from '../../shared/time/pause.ts'
-import type { RunName } from '../runs/run-source.ts'
+
 import { type Attempt, type GetFileOptions, type GetResult, getFile, INTERRUPTED } from './get-file.ts'
 import type { LinkSource, OfferedFile } from './link-source.ts'
 import { type LinksAhead, linksAhead } from './links-ahead.ts'
@@ -24,7 +25,7 @@ export interface GetOptions extends GetFileOptions {
  */
 export async function* getRuns(
   source: LinkSource,
-  runs: readonly RunName[],
+  runs: readonly RunId[],
   options: GetOptions,
 ): AsyncGenerator<GetResult> {
   const { signal, waitUntil, now } = options
@@ -35,7 +36,7 @@ export async function* getRuns(
     const waits = waitUntil !== null && now() < waitUntil
     // Asked for once: what has failed since is told, not asked for again and again.
     const recall = options.recall && look === 0
-    const later = new Set<RunName>()
+    const later = new Set<RunId>()
     const linksOf = linksAhead(source, waiting, now)
     for (const run of waiting)
       for await (const { noRoom, ...result } of getRun(
@@ -59,7 +60,7 @@ export async function* getRuns(
 /** @param settled names of files that need not be looked at again; what is done here is added. */
 async function* getRun(
   { source, linksOf }: { readonly source: LinkSource; readonly linksOf: LinksAhead },
-  run: RunName,
+  run: RunId,
   options: GetFileOptions,
   settled: Set<string>,
 ): AsyncGenerator<Attempt> {

@@ -1,7 +1,7 @@
 /** Where links come from: the catalogue's API, or the catalogue itself for who has its credentials. */
-
+import type { RunId } from '../../shared/run.ts'
 import type { RunRange } from '../arguments.ts'
-import type { RunName } from '../runs/run-source.ts'
+
 import type { Link, WantedFile } from './wanted-file.ts'
 
 /**
@@ -28,7 +28,7 @@ export interface LinkWish {
   readonly recall?: boolean | undefined
 }
 
-export interface OfferedRun extends RunName {
+export interface OfferedRun extends RunId {
   /** Null when there are none: asked for by itself, the run says why. */
   readonly files: readonly OfferedFile[] | null
 }
@@ -38,16 +38,16 @@ export interface LinkSource {
   runsIn(
     range: RunRange & { readonly tag: string | undefined },
     signal: AbortSignal,
-  ): Promise<readonly RunName[]>
+  ): Promise<readonly RunId[]>
   /**
    * In the order of the subruns. @throws InvalidInputError when no file of the run counts any more, or who
    * asks may not have them.
    */
-  linksOf(run: RunName, signal: AbortSignal, wish?: LinkWish): Promise<readonly OfferedFile[]>
+  linksOf(run: RunId, signal: AbortSignal, wish?: LinkWish): Promise<readonly OfferedFile[]>
   /**
    * The same of the first of these runs, in their order: of as many as one question is good for, one at
    * least.
    * @throws InvalidInputError when they are refused.
    */
-  linksOfFirst(runs: readonly [RunName, ...RunName[]], signal: AbortSignal): Promise<readonly OfferedRun[]>
+  linksOfFirst(runs: readonly [RunId, ...RunId[]], signal: AbortSignal): Promise<readonly OfferedRun[]>
 }

@@ -1,6 +1,6 @@
 /** Which file goes under which key, and which cannot go. */
 import { basename, resolve } from 'node:path'
-import { isTag, parseRunKey } from '../../shared/notifications/run-key.ts'
+import { isTag, parseRunKey } from '../../shared/run.ts'
 
 export type PlannedFile =
   | { readonly file: string; readonly key: string; readonly refusal: null }

@@ -8,7 +8,7 @@ import type { S3Client } from '@aws-sdk/client-s3'
 import * as z from 'zod'
 import type { Config } from '../../shared/config/config.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
-import type { ObjectName } from '../../shared/storage/objects.ts'
+import type { ObjectName } from '../../shared/run.ts'
 import { type Api, createApi } from './api.ts'
 import { createPushClient } from './push.ts'
 

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import * as z from 'zod'
 import { writePrivateFile } from '../../infra/local/secrets.ts'
 import { ConflictError, InvalidInputError } from '../../shared/errors.ts'
-import type { ObjectName } from '../../shared/storage/objects.ts'
+import type { ObjectName } from '../../shared/run.ts'
 import { isDiskFull, releaseLock, takeLock } from './lock.ts'
 
 const schema = z.object({

@@ -1,8 +1,8 @@
 /**
  * Who is asked to bring runs back: the catalogue's API, or the catalogue itself for who has its credentials.
  */
+import type { RunId } from '../../shared/run.ts'
 import type { ShownReplica } from '../runs/run-shapes.ts'
-import type { RunName } from '../runs/run-source.ts'
 
 export interface RecallWish {
   readonly runNumber: number
@@ -20,7 +20,7 @@ export interface RecallSource {
 }
 
 export interface AskedRecall {
-  readonly run: RunName
+  readonly run: RunId
   /** How far each file is now. */
   look(signal: AbortSignal): Promise<readonly ShownReplica[]>
 }

@@ -1,13 +1,13 @@
 /** Runs read through the catalogue's API: no credentials of the catalogue are needed. */
 import * as z from 'zod'
 import { InvalidInputError } from '../../shared/errors.ts'
-import { isTag } from '../../shared/notifications/run-key.ts'
+import { isTag, type RunId } from '../../shared/run.ts'
 import { askJson } from '../api/answer.ts'
 import type { ApiClient } from '../api/client.ts'
 import type { RunRange } from '../arguments.ts'
 import { checkOneTag, named } from './one-tag.ts'
 import { RUN_FIELDS, runItem, type ShownRun, shownRun } from './run-shapes.ts'
-import type { RunName, RunSource } from './run-source.ts'
+import type { RunSource } from './run-source.ts'
 import type { RunWish } from './run-wish.ts'
 
 /** The longest page of the API. */
@@ -39,7 +39,7 @@ export async function namesIn(
   api: ApiClient,
   { from, to, tag }: RunRange & { readonly tag: string | undefined },
   signal: AbortSignal,
-): Promise<readonly RunName[]> {
+): Promise<readonly RunId[]> {
   const query = new URLSearchParams({
     from: String(from),
     to: String(to),
@@ -47,7 +47,7 @@ export async function namesIn(
     fields: 'tag,runNumber',
   })
   if (tag !== undefined) query.set('tag', tag)
-  const names: RunName[] = []
+  const names: RunId[] = []
   for await (const { runs } of pagesOf(api, query, Number.POSITIVE_INFINITY, runName, signal))
     names.push(...runs)
   return names.toSorted((a, b) => (a.tag === b.tag ? a.runNumber - b.runNumber : a.tag < b.tag ? -1 : 1))
@@ -62,7 +62,7 @@ export async function findRunName(
   runNumber: number,
   tag: string | undefined,
   signal: AbortSignal,
-): Promise<RunName> {
+): Promise<RunId> {
   if (tag !== undefined) return { tag, runNumber }
   const runs = await namesIn(api, { from: runNumber, to: runNumber, tag }, signal)
   checkOneTag(runs, `is a run ${runNumber}`)

@@ -5,11 +5,6 @@
 import type { RunItem, ShownRun } from './run-shapes.ts'
 import type { RunWish } from './run-wish.ts'
 
-export interface RunName {
-  readonly tag: string
-  readonly runNumber: number
-}
-
 export interface RunPage {
   readonly runs: readonly RunItem[]
   /** More fit than were found so far. */

@@ -2,7 +2,7 @@
  * Who says whether a file of the DAQ's disk may go: the catalogue, asked in its database or through its API.
  */
 import type { LocalContent } from '../../shared/copies/delete/safety.ts'
-import type { ObjectName } from '../../shared/storage/objects.ts'
+import type { ObjectName } from '../../shared/run.ts'
 
 /** A file on this machine's disk, its SHA-256 as it was read. */
 export interface FileOnDisk extends LocalContent {

@@ -7,7 +7,7 @@ import { lstatSync } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { InvalidInputError } from '../../shared/errors.ts'
-import { parseRunKey, type RunKey } from '../../shared/notifications/run-key.ts'
+import { parseRunKey, type RunFileId } from '../../shared/run.ts'
 import { folderIdentity } from './on-disk.ts'
 
 /** One state of a file on disk. The same name with other values here is another file, or other contents. */
@@ -24,7 +24,7 @@ export interface RunFileFound extends FileVersion {
   readonly path: string
   /** `TAG/NAME`. */
   readonly key: string
-  readonly run: RunKey
+  readonly run: RunFileId
   /** Which folder it lies in: see on-disk.ts. */
   readonly folder: string
   /**
@@ -109,7 +109,7 @@ const LISTING_FAILED: Readonly<Record<string, string>> = {
 async function look(
   folder: string,
   name: string,
-  run: RunKey,
+  run: RunFileId,
   identity: string,
 ): Promise<RunFileFound | Unreadable | null> {
   const path = join(folder, name)

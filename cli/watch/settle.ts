@@ -5,7 +5,7 @@
 import { lstatSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { classify, TransientError } from '../../shared/errors.ts'
-import { parseRunKey } from '../../shared/notifications/run-key.ts'
+import { parseRunKey } from '../../shared/run.ts'
 import type { Untold } from './deletion-log.ts'
 import type { JournalEntry } from './journal.ts'
 import { folderIdentity, isOnDisk } from './on-disk.ts'

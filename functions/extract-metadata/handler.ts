@@ -1,11 +1,10 @@
 /** Queue `runs`: an object that arrived becomes a catalogued run. */
-
 import { parkNotification } from '../../shared/catalogue/parked.ts'
 import type { StorageContext } from '../../shared/context.ts'
 import { ConflictError, classify, type Failure } from '../../shared/errors.ts'
 import { processArrival } from '../../shared/ingest/process-arrival.ts'
 import { parseNotification } from '../../shared/notifications/parse.ts'
-import { parseRunKey } from '../../shared/notifications/run-key.ts'
+import { parseRunKey } from '../../shared/run.ts'
 import type { Invocation, QueueHandler } from '../../shared/runtime/handler.ts'
 import { flushOutbox } from '../../shared/work/outbox.ts'
 

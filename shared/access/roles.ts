@@ -1,6 +1,6 @@
 /** What the groups of an IAM stand for: the setting CYGNET_ROLES, and the scopes that a person has by it. */
 import { InvalidInputError } from '../errors.ts'
-import { isTag } from '../notifications/run-key.ts'
+import { isTag } from '../run.ts'
 import { ROLE_RIGHTS, type Role } from './caller.ts'
 import { EVERY_TAG } from './scopes.ts'
 

@@ -1,6 +1,6 @@
 /** What a token is good for, as text: a right and the tag it holds for, `push:LNGS`. */
 import { InvalidInputError } from '../errors.ts'
-import { isTag } from '../notifications/run-key.ts'
+import { isTag } from '../run.ts'
 
 /**
  * `read`: see runs and where their copies are. `link`: get links to their files. `recall`: have them brought

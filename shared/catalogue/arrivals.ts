@@ -5,7 +5,7 @@ import type { Database } from '../database/connect.ts'
 import type { Arrival, ArrivalOutcome, ArrivalState, Integrity, Schema } from '../database/schema.ts'
 import { ConflictError } from '../errors.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
-import type { ObjectName, ObjectVersion } from '../storage/objects.ts'
+import type { ObjectName, ObjectVersion } from '../run.ts'
 
 type Executor = Database | Transaction<Schema>
 

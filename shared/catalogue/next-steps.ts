@@ -2,10 +2,9 @@
  * What should happen next to a run that was catalogued: pure decisions, each with its reason. The bodies
  * built here are the contract with the functions that consume the queues; docs/messages.md describes them.
  */
-
-import type { DigestComparison, Integrity } from '../database/schema.ts'
+import type { CataloguedRun, DigestComparison, Integrity } from '../database/schema.ts'
 import type { FileMetadata } from '../extraction/metadata.ts'
-import type { ObjectVersion } from '../storage/objects.ts'
+import type { ObjectVersion } from '../run.ts'
 import type { Request } from '../work/outbox.ts'
 import type { RunSummary } from './aggregate.ts'
 import { identityOf } from './arrivals.ts'
@@ -13,12 +12,6 @@ import { identityOf } from './arrivals.ts'
 /** The event id of the trigger, whose events carry the camera frame and the digitizers. */
 const TRIGGER_EVENT_ID = '1'
 const CAMERA_BANK = 'CAM0'
-
-export interface CataloguedRun {
-  readonly id: number
-  readonly tag: string
-  readonly runNumber: number
-}
 
 export interface CataloguedFile {
   readonly run: CataloguedRun

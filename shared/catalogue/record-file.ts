@@ -4,20 +4,13 @@
  */
 import type { Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
-import type { DigestComparison, Integrity, RunFile, Schema } from '../database/schema.ts'
+import type { CataloguedRun, DigestComparison, Integrity, RunFile, Schema } from '../database/schema.ts'
 import type { FileMetadata } from '../extraction/metadata.ts'
-import type { ObjectVersion } from '../storage/objects.ts'
+import type { ObjectVersion } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import type { RunSummary } from './aggregate.ts'
 import { endAttempt, identityOf, type Lease, lockVersions } from './arrivals.ts'
-import {
-  alertRequest,
-  type CataloguedRun,
-  fileAlerts,
-  type RunInput,
-  recoRequest,
-  tapeRequest,
-} from './next-steps.ts'
+import { alertRequest, fileAlerts, type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
 import {
   type Content,
   hasCloudReplica,

@@ -3,23 +3,17 @@ import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
 import type { Replica, ReplicaKind } from '../database/replica-schema.ts'
-import type { Integrity, RunFile, Schema } from '../database/schema.ts'
+import type { CataloguedRun, Integrity, RunFile, Schema } from '../database/schema.ts'
 import { type StorageSummary, summarizeStorage } from '../database/storage-summary.ts'
-import type { ObjectName } from '../storage/objects.ts'
+import type { ObjectName, RunId } from '../run.ts'
 import { writeRunlogStorage } from './runlog.ts'
 
 type Trx = Transaction<Schema>
 export type Executor = Database | Trx
 
-export interface RunReference {
-  readonly id: number
-  readonly tag: string
-  readonly runNumber: number
-}
-
 /** What a copy is a copy of: the contents that an object of a run has, or had. */
 export interface Content extends ObjectName {
-  readonly run: RunReference
+  readonly run: CataloguedRun
   readonly sizeBytes: number
   readonly md5: string
   readonly adler32: string
@@ -57,7 +51,7 @@ export const contentOf = (replica: Replica): Content => ({
   sha256: replica.sha256,
 })
 
-export function contentOfFile(file: RunFile, run: Omit<RunReference, 'id'>): Content {
+export function contentOfFile(file: RunFile, run: RunId): Content {
   return {
     run: { id: file.runId, tag: run.tag, runNumber: run.runNumber },
     bucket: file.bucket,

@@ -11,6 +11,7 @@ import { sql, type Transaction } from 'kysely'
 import type { Parameters, Schema } from '../database/schema.ts'
 import type { StorageSummary } from '../database/storage-summary.ts'
 import { runlogColumns } from '../extraction/run-parameters.ts'
+import type { RunId } from '../run.ts'
 
 /** Columns that Cygnet itself answers for, whatever the ODB says. */
 const OWN_COLUMNS = new Set([
@@ -24,9 +25,7 @@ const OWN_COLUMNS = new Set([
   'file_s3_tag',
 ])
 
-interface RunlogStorage {
-  readonly tag: string
-  readonly runNumber: number
+interface RunlogStorage extends RunId {
   readonly parameters: Parameters
   readonly storage: StorageSummary
 }

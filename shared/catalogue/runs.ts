@@ -5,19 +5,15 @@
 import type { Selectable, Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Run, RunFile, RunFilesTable, Schema } from '../database/schema.ts'
+import type { RunId } from '../run.ts'
 import { aggregateRun, type FileSummary, type RunSummary } from './aggregate.ts'
 import { storageOfRun } from './replicas.ts'
 import { writeRunlog } from './runlog.ts'
 
 type Trx = Transaction<Schema>
 
-export interface RunKey {
-  readonly tag: string
-  readonly runNumber: number
-}
-
 /** All uses of a run number, locked until the transaction ends, and the one that is at hand. */
-export interface LockedRun extends RunKey {
+export interface LockedRun extends RunId {
   readonly use: Run
   readonly uses: readonly Run[]
 }
@@ -32,7 +28,7 @@ export interface LockedRun extends RunKey {
  */
 export async function lockRunOf(
   trx: Trx,
-  run: RunKey,
+  run: RunId,
   file: {
     readonly bucket: string
     readonly key: string
@@ -93,7 +89,7 @@ export async function lockRunOfFile(trx: Trx, file: RunFile): Promise<LockedRun>
   return { tag, runNumber, use, uses }
 }
 
-const lockUses = (trx: Trx, run: RunKey) =>
+const lockUses = (trx: Trx, run: RunId) =>
   trx
     .selectFrom('runs')
     .selectAll()
@@ -246,7 +242,7 @@ function electCurrentUse(uses: readonly Run[]): Run {
   return current
 }
 
-async function showOtherUse(trx: Trx, run: RunKey, use: Run): Promise<void> {
+async function showOtherUse(trx: Trx, run: RunId, use: Run): Promise<void> {
   const files = await liveFiles(trx, use.id)
   const storage = await storageOfRun(trx, use.id, files)
   await writeRunlog(trx, {

@@ -1,9 +1,9 @@
 /** The catalogue's tables as TypeScript sees them. Times are UTC unless a column says otherwise. */
-
 import type { ColumnType, Generated, Selectable } from 'kysely'
 import type { BankStatistics } from '../extraction/metadata.ts'
 import type { CameraShape } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
+import type { RunId } from '../run.ts'
 import type {
   DarkObjectsTable,
   ReplicasTable,
@@ -208,6 +208,11 @@ export interface Schema {
   tapeEndpoints: TapeEndpointsTable
   seenEvents: SeenEventsTable
   darkObjects: DarkObjectsTable
+}
+
+/** A run by its row. */
+export interface CataloguedRun extends RunId {
+  readonly id: number
 }
 
 export type Arrival = Selectable<ArrivalsTable>

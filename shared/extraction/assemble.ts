@@ -6,7 +6,7 @@ import { type DigitizerBoard, decodeDigitizerHeader, digitizerBoards } from '../
 import type { Finding } from '../midas/finding.ts'
 import { type OdbTree, parseOdb } from '../midas/odb/odb.ts'
 import type { WalkResult } from '../midas/walk-result.ts'
-import { parseRunKey } from '../notifications/run-key.ts'
+import { parseRunKey } from '../run.ts'
 import type { Checksums, FileMetadata } from './metadata.ts'
 import { runParameters, runTimes } from './run-parameters.ts'
 import type { WalkedFile } from './walk-file.ts'

@@ -13,7 +13,7 @@ import {
 import type { StorageContext } from '../context.ts'
 import type { Arrival } from '../database/schema.ts'
 import { ConflictError, TransientError } from '../errors.ts'
-import type { RunKey } from '../notifications/run-key.ts'
+import type { RunFileId } from '../run.ts'
 import type { ObjectDescription } from '../storage/objects.ts'
 import { flushOutbox } from '../work/outbox.ts'
 import type { Outcome } from './outcome.ts'
@@ -27,7 +27,7 @@ const WAIT_STEP_MS = 250
 export async function claimKnown(
   context: StorageContext,
   object: ObjectDescription,
-  run: RunKey,
+  run: RunFileId,
   options: { readonly owner: string; readonly leaseSeconds: number },
   signal: AbortSignal,
 ): Promise<Lease | Outcome | 'look-again'> {
@@ -52,7 +52,7 @@ export async function claimKnown(
 async function isDeadly(
   context: StorageContext,
   arrival: Arrival,
-  run: RunKey,
+  run: RunFileId,
   object: ObjectDescription,
   signal: AbortSignal,
 ): Promise<boolean> {

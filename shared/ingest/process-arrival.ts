@@ -2,7 +2,6 @@
  * From "something arrived" to "the run stands in the catalogue": what the store holds now is read, once, and
  * written down.
  */
-
 import {
   claimNewArrival,
   closeArrival,
@@ -19,7 +18,7 @@ import { likelyPartBytes } from '../extraction/multipart-etag.ts'
 import type { Logger } from '../log.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import { routeKey } from '../notifications/route-key.ts'
-import type { RunKey } from '../notifications/run-key.ts'
+import type { RunFileId } from '../run.ts'
 import { describeObject, type ObjectDescription, readObject } from '../storage/objects.ts'
 import { claimOwner } from '../work/claim-owner.ts'
 import { flushOutbox, type Request } from '../work/outbox.ts'
@@ -59,7 +58,7 @@ export async function processArrival(
 async function processCurrentVersion(
   context: StorageContext,
   hint: ObjectArrival,
-  run: RunKey,
+  run: RunFileId,
   signal: AbortSignal,
   log: Logger,
 ): Promise<Outcome | 'look-again'> {
@@ -113,7 +112,7 @@ async function supersedeHint(
 
 interface Claimed {
   readonly hint: ObjectArrival
-  readonly run: RunKey
+  readonly run: RunFileId
   readonly object: ObjectDescription
   readonly lease: Lease
 }
@@ -182,7 +181,7 @@ async function extractAndRecord(
 async function extractAndCompare(
   context: StorageContext,
   object: ObjectDescription,
-  run: RunKey,
+  run: RunFileId,
   signal: AbortSignal,
 ) {
   const read = async () => {

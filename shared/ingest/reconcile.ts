@@ -3,13 +3,13 @@
  * through the same queue and handler as a live event. Page by page, its place kept in the catalogue, so that
  * it resumes after a crash.
  */
-
 import { MAX_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
 import type { StorageContext } from '../context.ts'
 import type { Arrival } from '../database/schema.ts'
 import { encodeNotification } from '../notifications/encode.ts'
 import { pastIgnored, routeKey } from '../notifications/route-key.ts'
-import { listObjects, type ObjectVersion } from '../storage/objects.ts'
+import type { ObjectVersion } from '../run.ts'
+import { listObjects } from '../storage/objects.ts'
 import { flushOutbox } from '../work/outbox.ts'
 
 export interface ReconcileOptions {

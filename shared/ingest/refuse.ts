@@ -17,8 +17,8 @@ import type { StorageContext } from '../context.ts'
 import type { Schema } from '../database/schema.ts'
 import { ConflictError, classify } from '../errors.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
-import type { RunKey } from '../notifications/run-key.ts'
-import type { ObjectDescription, ObjectName } from '../storage/objects.ts'
+import type { ObjectName, RunFileId } from '../run.ts'
+import type { ObjectDescription } from '../storage/objects.ts'
 import { addRequests, flushOutbox, type Request } from '../work/outbox.ts'
 
 /** Writes an alert and sends it. */
@@ -32,7 +32,7 @@ interface GivenUp {
   readonly arrivalId: number
   readonly attempts: number
   readonly reason: string
-  readonly run: RunKey
+  readonly run: RunFileId
   readonly object: ObjectName
 }
 
@@ -72,7 +72,7 @@ export async function giveUp(
 export async function reportUnseen(
   context: StorageContext,
   hint: ObjectArrival,
-  run: RunKey,
+  run: RunFileId,
   thrown: unknown,
   signal: AbortSignal,
 ): Promise<void> {
@@ -99,7 +99,7 @@ export async function giveBack(
   context: StorageContext,
   lease: Lease,
   object: ObjectDescription,
-  run: RunKey,
+  run: RunFileId,
   thrown: unknown,
   signal: AbortSignal,
 ): Promise<void> {
@@ -150,7 +150,7 @@ export async function rejectMisnamed(
 export async function reportGone(
   context: StorageContext,
   hint: ObjectArrival,
-  run: RunKey,
+  run: RunFileId,
   signal: AbortSignal,
 ): Promise<'gone'> {
   const reason = 'the object was no longer in the bucket when it was looked at'

@@ -2,12 +2,11 @@
  * Replay: what was processed before, or never, is put through the same queue again. First a plan, then the
  * deed.
  */
-
 import type { StorageContext } from '../context.ts'
 import { routeKey } from '../notifications/route-key.ts'
-import { parseRunKey } from '../notifications/run-key.ts'
 import { findArrivalsOfRun } from '../queries/runs.ts'
-import { describeObject, listObjects, type ObjectVersion } from '../storage/objects.ts'
+import { type ObjectVersion, parseRunKey } from '../run.ts'
+import { describeObject, listObjects } from '../storage/objects.ts'
 import { announce } from './reconcile.ts'
 
 export type ReplaySelection =

@@ -2,14 +2,14 @@
  * Which objects of a raw bucket are runs: decided from the key alone, the same way for notifications and for
  * listings.
  */
-import { parseRunKey, type RunKey } from './run-key.ts'
+import { parseRunKey, type RunFileId } from '../run.ts'
 
 /**
  * `misnamed` looks like a run but is not named like one: a human must hear of it, or a run is lost in
  * silence.
  */
 export type Route =
-  | { readonly kind: 'run'; readonly run: RunKey }
+  | { readonly kind: 'run'; readonly run: RunFileId }
   | { readonly kind: 'misnamed'; readonly reason: string }
   | { readonly kind: 'ignored' }
 

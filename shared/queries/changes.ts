@@ -1,12 +1,11 @@
 /** What changed lately, for pages that are watched: lines of the runs' histories, by their ids. */
 import type { Database } from '../database/connect.ts'
+import type { RunId } from '../run.ts'
 import type { VisibleTags } from './site-state.ts'
 
-export interface Change {
+export interface Change extends RunId {
   readonly id: number
   readonly at: Date
-  readonly tag: string
-  readonly runNumber: number
   readonly what: string
   readonly detail: string
 }

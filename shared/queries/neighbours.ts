@@ -1,9 +1,10 @@
 /** The runs before and after a run, by number, among those of its tag that are current. */
 import type { Database } from '../database/connect.ts'
+import type { RunId } from '../run.ts'
 
 export async function neighboursOf(
   database: Database,
-  { tag, runNumber }: { readonly tag: string; readonly runNumber: number },
+  { tag, runNumber }: RunId,
 ): Promise<{ readonly before: number | null; readonly after: number | null }> {
   const current = database.selectFrom('runs').where('tag', '=', tag).where('isCurrent', '=', true)
   const [before, after] = await Promise.all([

@@ -2,9 +2,9 @@
  * Of a run that is not in the catalogue: what the ledger has heard of its files. The API, its pages and the
  * command tell the same.
  */
-
 import type { Database } from '../database/connect.ts'
 import type { Arrival, ArrivalOutcome, ArrivalState } from '../database/schema.ts'
+import type { RunId } from '../run.ts'
 import { timeText } from '../time/text.ts'
 import { findArrivalsOfRun } from './runs.ts'
 
@@ -25,11 +25,6 @@ export interface HeardFile {
   readonly cataloguedAs: number | null
 }
 
-interface RunName {
-  readonly runNumber: number
-  readonly tag: string
-}
-
 const MOST_FILES = 20
 /** In one sentence. */
 const MOST_TOLD = 3
@@ -37,7 +32,7 @@ const MOST_TOLD = 3
 /** The latest first, at most 20; empty when nobody has ever told of the run. */
 export async function heardOfRun(
   database: Database,
-  run: Pick<RunName, 'runNumber'> & Partial<RunName>,
+  run: Pick<RunId, 'runNumber'> & Partial<RunId>,
 ): Promise<readonly HeardFile[]> {
   const arrivals = await findArrivalsOfRun(database, run, MOST_FILES)
   const numbers = await numbersWithin(database, arrivals)
@@ -98,7 +93,7 @@ export function heardText({
 const triesText = (attempts: number): string => (attempts === 1 ? '1 try' : `${attempts} tries`)
 
 /** One sentence, which begins with `run 12345 of LNGS is not in the catalogue`. */
-export function notCataloguedText({ tag, runNumber }: RunName, heard: readonly HeardFile[]): string {
+export function notCataloguedText({ tag, runNumber }: RunId, heard: readonly HeardFile[]): string {
   const told = `run ${runNumber} of ${tag} is not in the catalogue`
   if (heard.length === 0) return told
   const more = heard.length > MOST_TOLD ? '; and more' : ''

@@ -2,9 +2,8 @@
  * Objects that were announced and are not catalogued: those that wait, and those that were refused; by the
  * tag in their key.
  */
-
 import type { Database } from '../database/connect.ts'
-import { parseRunKey } from '../notifications/run-key.ts'
+import { parseRunKey } from '../run.ts'
 
 export interface Arriving {
   readonly count: number

@@ -7,13 +7,11 @@
  * (search-index.ts), and the pages of the tags are merged: one index for `tag IN (…)` there is not, and
  * sorting a million runs takes seconds.
  */
-
 import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Run } from '../database/schema.ts'
 import { InvalidInputError } from '../errors.ts'
-import type { RunOrder } from './run-conditions.ts'
-import { matches, type RunConditions } from './run-conditions.ts'
+import { matches, type RunConditions, type RunOrder } from './run-conditions.ts'
 import { searchIndexes } from './search-index.ts'
 import { tagsWithRuns, type VisibleTags } from './site-state.ts'
 

@@ -6,7 +6,7 @@ import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { ReplicaKind, ReplicaState } from '../database/replica-schema.ts'
 import type { QueueName } from '../queue/queues.ts'
-import type { ObjectName } from '../storage/objects.ts'
+import type { ObjectName } from '../run.ts'
 
 /**
  * The oldest work that is not done: of `runs` the oldest arrival, of the copies the oldest wish, of all a

@@ -9,7 +9,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3'
 import { InvalidInputError } from '../errors.ts'
-import type { ObjectVersion } from './objects.ts'
+import type { ObjectVersion } from '../run.ts'
 
 export type Deletion =
   /** `marked`: the bucket keeps versions and only hid this one; its bytes leave by the bucket's own rules. */

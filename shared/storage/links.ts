@@ -2,7 +2,7 @@
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { SignatureV4 } from '@smithy/signature-v4'
-import type { ObjectName } from './objects.ts'
+import type { ObjectName } from '../run.ts'
 
 /** What S3's signature version 4 allows. */
 export const LONGEST_LINK_SECONDS = 7 * 86_400

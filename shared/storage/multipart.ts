@@ -14,7 +14,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { TransientError } from '../errors.ts'
-import type { ObjectName } from './objects.ts'
+import type { ObjectName } from '../run.ts'
 import { type Body, base64OfHex, sendBody, statusOf, withinSeconds } from './send-body.ts'
 import { hasMd5Etag, type ObjectToSend, unlessOccupied } from './upload.ts'
 

@@ -5,21 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
 import { ConflictError, passesWithTime, TransientError } from '../errors.ts'
-
-export interface ObjectName {
-  readonly bucket: string
-  readonly key: string
-}
-
-/** One version of an object, as the store describes it. */
-export interface ObjectVersion extends ObjectName {
-  /** Without quotes. */
-  readonly etag: string
-  /** Null where the bucket keeps no versions. */
-  readonly versionId: string | null
-  readonly sizeBytes: number
-  readonly lastModified: Date
-}
+import type { ObjectName, ObjectVersion } from '../run.ts'
 
 /** Digests the store or the uploader states for an object, lower-case hex; absent where none is stated. */
 export interface StatedDigests {

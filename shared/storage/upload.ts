@@ -3,7 +3,7 @@
  * whose checksums are known, or none. Larger objects: multipart.ts.
  */
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
-import type { ObjectName } from './objects.ts'
+import type { ObjectName } from '../run.ts'
 import { type Body, base64OfHex, sendBody, statusOf } from './send-body.ts'
 
 export interface ObjectToSend extends ObjectName {

@@ -14,10 +14,10 @@
  *   TransientError: then the caller looks before it acts again;
  * - credentials appear in no error, reference or URL that is returned.
  */
-import type { ObjectName } from '../storage/objects.ts'
+import type { ObjectName, RunId } from '../run.ts'
 
 /** A file as it should be at the endpoint. Checksums are lower-case hex, `adler32` of 8 digits. */
-export interface TapeFile {
+export interface TapeFile extends RunId {
   /** Path below the endpoint's root, `<bucket>/<TAG>/<file>`: see `tapeName`. */
   readonly name: string
   readonly sizeBytes: number
@@ -25,8 +25,6 @@ export interface TapeFile {
   readonly md5: string
   readonly sha256: string
   /** For endpoints that keep a note of what a file is. */
-  readonly tag: string
-  readonly runNumber: number
 }
 
 /** Where the bytes of a copy come from. */

@@ -3,7 +3,7 @@
  * over.
  */
 import { InvalidInputError } from '../errors.ts'
-import type { ObjectName } from '../storage/objects.ts'
+import type { ObjectName } from '../run.ts'
 
 /** `<bucket>/<TAG>/<file>`, the layout of Rucio's scope and name. */
 export const tapeName = (object: ObjectName): string => checkedName(`${object.bucket}/${object.key}`)

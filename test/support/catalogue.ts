@@ -10,7 +10,7 @@ import { type Database, openDatabase } from '../../shared/database/connect.ts'
 import { migrate } from '../../shared/database/migrate.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
-import type { ObjectVersion } from '../../shared/storage/objects.ts'
+import type { ObjectVersion } from '../../shared/run.ts'
 
 /** No lease of a test runs out by itself: one that is to be over is ended by the test. */
 export const TEST_LEASE_SECONDS = 3600

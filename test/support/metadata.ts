@@ -1,7 +1,7 @@
 /** Inputs for catalogue tests: metadata of files as extraction would give it. */
 import { createHash } from 'node:crypto'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
-import type { ObjectVersion } from '../../shared/storage/objects.ts'
+import type { ObjectVersion } from '../../shared/run.ts'
 
 export const BEGIN_OF_RUN = 1_702_593_197
 

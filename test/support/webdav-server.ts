@@ -2,13 +2,11 @@
  * A small WebDAV endpoint with third-party copy, strict like the real ones: it refuses what StoRM WebDAV,
  * dCache or XRootD would. What goes wrong is put in its way request by request with `meet`.
  */
-
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Adler32 } from '../../shared/extraction/adler32.ts'
 import { startHttpServer } from './http-server.ts'
-import type { Answering } from './webdav-copy.ts'
-import { type MarkerStyle, PLAIN_MARKERS, thirdPartyCopy } from './webdav-copy.ts'
+import { type Answering, type MarkerStyle, PLAIN_MARKERS, thirdPartyCopy } from './webdav-copy.ts'
 
 export interface Met {
   readonly request: IncomingMessage

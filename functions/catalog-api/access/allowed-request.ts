@@ -4,7 +4,7 @@
  * signature covers each of these parts, so that nothing can be taken away or changed afterwards.
  */
 import { allows } from '../../../shared/access/scopes.ts'
-import { parseRunKey } from '../../../shared/notifications/run-key.ts'
+import { parseRunKey } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 
 /** A request to the store, as it will be sent: the path encoded, query values not. */

@@ -4,7 +4,7 @@
  */
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
-import type { ObjectName } from '../../../shared/storage/objects.ts'
+import type { ObjectName } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
 import { FILE_PATH, fileParams, PUSHERS, runFileOf } from './file-in-path.ts'

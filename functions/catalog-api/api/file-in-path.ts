@@ -3,8 +3,7 @@
  * some gateways decode.
  */
 import * as z from 'zod'
-import { parseRunKey } from '../../../shared/notifications/run-key.ts'
-import type { ObjectName } from '../../../shared/storage/objects.ts'
+import { type ObjectName, parseRunKey } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import type { ApiContext, Rule } from '../http/route.ts'
 

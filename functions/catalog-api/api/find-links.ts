@@ -2,22 +2,16 @@
 import { type Caller, mayDo } from '../../../shared/access/caller.ts'
 import type { Right } from '../../../shared/access/scopes.ts'
 import type { TapeContext } from '../../../shared/context.ts'
-import {
-  catalogueLinks,
-  type FileOfRun,
-  findFiles,
-  type RunName,
-} from '../../../shared/copies/links/catalogue-links.ts'
+import { catalogueLinks, type FileOfRun, findFiles } from '../../../shared/copies/links/catalogue-links.ts'
 import { runLinks } from '../../../shared/copies/links/run-links.ts'
 import { createConfirmLoss } from '../../../shared/copies/verify/confirm-loss.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
-import { parseRunKey } from '../../../shared/notifications/run-key.ts'
-import type { ObjectName } from '../../../shared/storage/objects.ts'
+import { type ObjectName, parseRunKey, type RunId } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import { notFor } from './readable-tags.ts'
 
 export interface WantedLinks {
-  readonly runs: readonly RunName[]
+  readonly runs: readonly RunId[]
   readonly files: readonly ObjectName[]
   readonly seconds: number
   readonly check: boolean
@@ -78,7 +72,7 @@ async function trustedLinks(context: TapeContext, wanted: WantedLinks, now: Date
   return { files, unknown: unknownOf(wanted, files) }
 }
 
-function unknownOf(wanted: WantedLinks, found: readonly (RunName & ObjectName)[]): readonly Unknown[] {
+function unknownOf(wanted: WantedLinks, found: readonly (RunId & ObjectName)[]): readonly Unknown[] {
   const runs = new Set(found.map((file) => `${file.tag}/${file.runNumber}`))
   const files = new Set(found.map((file) => `${file.bucket}/${file.key}`))
   return [

@@ -1,6 +1,6 @@
 /** What is asked and answered about links, for the OpenAPI document. */
 import { z } from '@hono/zod-openapi'
-import { isTag } from '../../../shared/notifications/run-key.ts'
+import { isTag } from '../../../shared/run.ts'
 import { LONGEST_LINK_SECONDS } from '../../../shared/storage/links.ts'
 import { LIST_COMMANDS, LIST_FORMATS } from './link-lists.ts'
 import { runNumber } from './run-params.ts'

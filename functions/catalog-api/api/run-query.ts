@@ -6,7 +6,6 @@
 import { z } from '@hono/zod-openapi'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
 import type { RunlogColumn } from '../../../shared/extraction/run-parameters.ts'
-import { isTag, LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
 import {
   PARAMETER_OPERATORS,
   type ParameterCondition,
@@ -15,6 +14,7 @@ import {
 } from '../../../shared/queries/run-conditions.ts'
 import type { RunPosition, RunSearch } from '../../../shared/queries/search-runs.ts'
 import { isStorageStatus, shownColumns } from '../../../shared/queries/shown-parameters.ts'
+import { isTag, LARGEST_RUN_NUMBER } from '../../../shared/run.ts'
 import { parseTimeText } from '../../../shared/time/text.ts'
 
 export const LONGEST_PAGE = 500

@@ -8,7 +8,7 @@ import type { Context, Handler, MiddlewareHandler } from 'hono'
 import type { HTTPException } from 'hono/http-exception'
 import { type Caller, mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG, type Right } from '../../../shared/access/scopes.ts'
-import { isTag } from '../../../shared/notifications/run-key.ts'
+import { isTag } from '../../../shared/run.ts'
 import type { HostOfRequest } from '../../../shared/runtime/handler.ts'
 import { refusal } from './problem.ts'
 

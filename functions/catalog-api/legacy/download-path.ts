@@ -3,14 +3,12 @@
  * (`/v1/AUTH_<project>/<bucket>/<key>`), that of its tenants (`/<tenant>:<bucket>/<key>`), the plain one of
  * S3 (`/<bucket>/<key>`), and `/<TAG>/run12345.mid.gz`. Pure.
  */
-import { parseRunKey } from '../../../shared/notifications/run-key.ts'
+import { parseRunKey, type RunId } from '../../../shared/run.ts'
 
-export interface WantedFile {
+export interface WantedFile extends RunId {
   /** Null where the address names none: any bucket of runs. */
   readonly bucket: string | null
   readonly key: string
-  readonly tag: string
-  readonly runNumber: number
 }
 
 const SWIFT = /^v1\/AUTH_[\w-]+\/([^/]+)\/(.+)$/s

@@ -1,6 +1,6 @@
 /** Which tag a site of the old tools is: what used to be a database of its own. */
 import { InvalidInputError } from '../../../shared/errors.ts'
-import { isTag } from '../../../shared/notifications/run-key.ts'
+import { isTag } from '../../../shared/run.ts'
 
 /** Gives the tag of what a request calls its site; of any other name, and of none, that of the empty name. */
 export type SiteTag = (site: string | null) => string

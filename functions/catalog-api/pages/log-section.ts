@@ -1,7 +1,8 @@
 /** The log lines about a run on its page, for operators. */
 import { html } from 'hono/html'
 import { mayDo } from '../../../shared/access/caller.ts'
-import type { RunName } from '../../../shared/copies/links/catalogue-links.ts'
+import type { RunId } from '../../../shared/run.ts'
+
 import type { ApiContext } from '../http/route.ts'
 import type { PageOptions } from './options.ts'
 import { type Html, mark, NOTHING, type Tone, table } from './parts.ts'
@@ -11,14 +12,14 @@ import { type LogLine, logLinesOf } from './run-logs.ts'
 export async function logSection(
   c: ApiContext,
   { logFolder }: Pick<PageOptions, 'logFolder'>,
-  run: RunName,
+  run: RunId,
 ): Promise<Html> {
   if (!mayDo(c.get('caller'), 'operate', run.tag)) return NOTHING
   const lines = logFolder === null ? elsewhere(run) : logTable(await logLinesOf(logFolder, run))
   return html`<section aria-labelledby="logs"><h2 id="logs">Log lines of the functions</h2>\n${lines}</section>`
 }
 
-const elsewhere = ({ tag, runNumber }: RunName): Html =>
+const elsewhere = ({ tag, runNumber }: RunId): Html =>
   html`<p>Each line about this run has <code>"run":${runNumber}</code> and <code>"tag":"${tag}"</code>: filter the logs of the platform by these (CloudWatch: <code>{ $.run = ${runNumber} }</code>).</p>`
 
 const TONES: Readonly<Record<string, Tone>> = { error: 'bad', fatal: 'bad', warn: 'waiting' }

@@ -3,6 +3,7 @@
  * that comes from outside.
  */
 import { html, raw } from 'hono/html'
+import type { RunId } from '../../../shared/run.ts'
 import { timeText } from '../../../shared/time/text.ts'
 import { age } from './format.ts'
 
@@ -94,5 +95,4 @@ export const copyable = (id: string, label: Content, text: string): Html =>
 export const dataBlock = (id: string, value: unknown): Html =>
   html`<script type="application/json" id="${id}">${raw(JSON.stringify(value).replaceAll('<', '\\u003c'))}</script>`
 
-export const runPath = (run: { readonly tag: string; readonly runNumber: number }): string =>
-  `/runs/${encodeURIComponent(run.tag)}/${run.runNumber}`
+export const runPath = (run: RunId): string => `/runs/${encodeURIComponent(run.tag)}/${run.runNumber}`

@@ -5,8 +5,9 @@
 import { html } from 'hono/html'
 import * as z from 'zod'
 import type { TapeContext } from '../../../shared/context.ts'
-import type { RunName } from '../../../shared/copies/links/catalogue-links.ts'
-import { LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
+import type { RunId } from '../../../shared/run.ts'
+
+import { LARGEST_RUN_NUMBER } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
 import { shellQuoted } from './api-snippets.ts'
@@ -53,11 +54,11 @@ ${blocks.map((block, index) => blockOf(block, `code-${index}`, origin))}</div>`
 }
 
 /** Where this page says how to use a run. */
-export const pythonPath = ({ tag, runNumber }: RunName): string =>
+export const pythonPath = ({ tag, runNumber }: RunId): string =>
   `/python?${new URLSearchParams({ tag, run: String(runNumber) })}`
 
 /** Whether there is such a run is not looked up: the page is for everybody. */
-function ofRun({ tag, runNumber }: RunName, origin: string): Html {
+function ofRun({ tag, runNumber }: RunId, origin: string): Html {
   const program = `export CYGNET_API_URL=${origin}
 curl -sSO "$CYGNET_API_URL/python/catalogue.py"
 python3 catalogue.py ${shellQuoted(tag)} ${runNumber}`

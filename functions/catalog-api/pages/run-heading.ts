@@ -1,11 +1,11 @@
 /** The head of a run's page: which run it is, and those before and after it. */
 import { html } from 'hono/html'
-import type { RunName } from '../../../shared/copies/links/catalogue-links.ts'
 import type { neighboursOf } from '../../../shared/queries/neighbours.ts'
+import type { RunId } from '../../../shared/run.ts'
 import { type Html, NOTHING, runPath } from './parts.ts'
 
 export function runHeading(
-  { tag, runNumber }: RunName,
+  { tag, runNumber }: RunId,
   { before, after }: Awaited<ReturnType<typeof neighboursOf>>,
 ): Html {
   const pathOf = (number: number) => runPath({ tag, runNumber: number })

@@ -6,8 +6,8 @@ import { html } from 'hono/html'
 import * as z from 'zod'
 import { mayDo } from '../../../shared/access/caller.ts'
 import type { TapeContext } from '../../../shared/context.ts'
-import type { FileOfRun, RunName } from '../../../shared/copies/links/catalogue-links.ts'
-import { LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
+import type { FileOfRun } from '../../../shared/copies/links/catalogue-links.ts'
+import { LARGEST_RUN_NUMBER, type RunId } from '../../../shared/run.ts'
 import { safePath } from '../access/safe-path.ts'
 import { findLinks } from '../api/find-links.ts'
 import { LIST_COMMANDS, LIST_FORMATS, listOf } from '../api/link-lists.ts'
@@ -27,7 +27,7 @@ const chosenRun = z
   .string()
   .max(700)
   .regex(/^[^/]+\/\d{1,10}$/)
-  .transform((text, context): RunName => {
+  .transform((text, context): RunId => {
     const [tag = '', number = ''] = text.split('/')
     const runNumber = Number(number)
     try {
@@ -42,7 +42,7 @@ const form = z.object({
   from: z.string().catch('/runs'),
 })
 
-export const chosenValue = ({ tag, runNumber }: RunName): string => `${encodeURIComponent(tag)}/${runNumber}`
+export const chosenValue = ({ tag, runNumber }: RunId): string => `${encodeURIComponent(tag)}/${runNumber}`
 
 export function registerRunLinks(api: Api, context: TapeContext, options: PageOptions): void {
   addPage(api, 'POST', '/runs/links', { right: 'link', anyTag: true }, async (c) => {

@@ -5,6 +5,7 @@
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as z from 'zod'
+import type { RunId } from '../../../shared/run.ts'
 
 export interface LogLine {
   readonly time: string
@@ -32,10 +33,7 @@ const LOOKED_THROUGH_BYTES = 2 * 1024 * 1024
 const MOST_LINES = 200
 
 /** The last lines about the run, in the order of time; an unreadable folder has none. */
-export async function logLinesOf(
-  folder: string,
-  run: { readonly tag: string; readonly runNumber: number },
-): Promise<readonly LogLine[]> {
+export async function logLinesOf(folder: string, run: RunId): Promise<readonly LogLine[]> {
   const names = await readdir(folder).catch(() => [])
   const files = names.filter((name) => /^[a-z-]+([0-9]+)?[.]log([.]1)?$/.test(name))
   const lines: LogLine[] = []
@@ -48,10 +46,7 @@ export async function logLinesOf(
   return lines.toSorted((a, b) => (a.time < b.time ? -1 : 1)).slice(-MOST_LINES)
 }
 
-function parseLine(
-  text: string,
-  { tag, runNumber }: { readonly tag: string; readonly runNumber: number },
-): readonly LogLine[] {
+function parseLine(text: string, { tag, runNumber }: RunId): readonly LogLine[] {
   const parsed = logLine.safeParse(jsonOf(text))
   if (!parsed.success) return []
   const { time, level, function: name, event, run, tag: ofTag, error, ...more } = parsed.data

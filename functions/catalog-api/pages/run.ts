@@ -1,13 +1,12 @@
 /** One run: what it is, where it is, and all that happened to it. */
-
 import { html } from 'hono/html'
 import { mayDo } from '../../../shared/access/caller.ts'
 import type { TapeContext } from '../../../shared/context.ts'
 import type { Run } from '../../../shared/database/schema.ts'
 import { EVENT_TRIGGER } from '../../../shared/midas/format.ts'
-import { LARGEST_RUN_NUMBER } from '../../../shared/notifications/run-key.ts'
 import { neighboursOf } from '../../../shared/queries/neighbours.ts'
 import { describeRun, findRuns, type RunDetails } from '../../../shared/queries/runs.ts'
+import { LARGEST_RUN_NUMBER } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
 import { apiSnippets } from './api-snippets.ts'

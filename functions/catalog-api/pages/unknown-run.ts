@@ -6,10 +6,10 @@ import { html } from 'hono/html'
 import { mayDo } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { TapeContext } from '../../../shared/context.ts'
-import type { RunName } from '../../../shared/copies/links/catalogue-links.ts'
 import type { ArrivalState } from '../../../shared/database/schema.ts'
 import { neighboursOf } from '../../../shared/queries/neighbours.ts'
 import { type HeardFile, heardOfRun, notCataloguedText } from '../../../shared/queries/not-catalogued.ts'
+import type { RunId } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import type { ApiContext } from '../http/route.ts'
 import { shellQuoted } from './api-snippets.ts'
@@ -26,7 +26,7 @@ export async function unknownRun(
   c: ApiContext,
   { database }: Pick<TapeContext, 'database'>,
   options: PageOptions,
-  run: RunName,
+  run: RunId,
 ) {
   const heard = await heardOfRun(database, run)
   if (!wantsPage(c)) throw refusal(404, notCataloguedText(run, heard))
@@ -105,7 +105,7 @@ const stateOf = (
   html`${mark(...STATES[state])}${outcome === null ? NOTHING : html`: ${OUTCOMES[outcome]}`}${cataloguedAs === null ? NOTHING : html` as <a href="${runPath({ tag, runNumber: cataloguedAs })}">run ${cataloguedAs}</a>, the number in its begin of run`}${attempts === 0 ? NOTHING : html`, ${counted(attempts, 'try', 'tries')}`}${isOneOfMany && reason !== null ? html`<br>${reason}` : NOTHING}`
 
 /** What is done about it, by who may. */
-function advice(c: ApiContext, { tag, runNumber }: RunName, heard: readonly HeardFile[]): Html {
+function advice(c: ApiContext, { tag, runNumber }: RunId, heard: readonly HeardFile[]): Html {
   if (!mayDo(c.get('caller'), 'operate', tag))
     return heard.some(isStuck) ? html`<p class="quiet">Operators can have it tried again.</p>` : NOTHING
   const letters = mayDo(c.get('caller'), 'operate', EVERY_TAG)

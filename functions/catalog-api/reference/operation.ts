@@ -1,9 +1,16 @@
 /** One operation of the API as HTML: what it is for, what it takes, what it answers. */
-
 import { html } from 'hono/html'
 import { curlLine } from './curl.ts'
-import type { Content, Named, Operation, Parameter } from './schema.ts'
-import { exampleOf, type Schema, type Schemas, typeParts } from './schema.ts'
+import {
+  type Content,
+  exampleOf,
+  type Named,
+  type Operation,
+  type Parameter,
+  type Schema,
+  type Schemas,
+  typeParts,
+} from './schema.ts'
 
 export type Html = ReturnType<typeof html>
 

@@ -6,6 +6,7 @@ import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
+import type { RunId } from '../../run.ts'
 import { plainPrefix } from '../delete/protected.ts'
 import { OBJECT_REFERENCE } from '../recall/reference.ts'
 
@@ -149,10 +150,7 @@ export const abandonedDeletions = (database: Database): Promise<readonly Replica
     .execute()
 
 /** What is in the store of a run, or should be, under every use of its number. */
-export const cloudCopiesOfRun = (
-  database: Database,
-  run: { readonly tag: string; readonly runNumber: number },
-): Promise<readonly Replica[]> =>
+export const cloudCopiesOfRun = (database: Database, run: RunId): Promise<readonly Replica[]> =>
   database
     .selectFrom('replicas')
     .selectAll()

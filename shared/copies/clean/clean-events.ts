@@ -3,15 +3,14 @@
  * dates, never by what the names say, and never because something is in a listing: what is not named like an
  * event stays.
  */
-
 import type { Config } from '../../config/config.ts'
 import type { StorageContext } from '../../context.ts'
 import { type Database, inTransaction } from '../../database/connect.ts'
 import { classify, InvalidInputError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
-import { isTag } from '../../notifications/run-key.ts'
+import { isTag, type ObjectName, type ObjectVersion } from '../../run.ts'
 import { deleteObject } from '../../storage/delete-object.ts'
-import { listObjects, type ObjectName, type ObjectVersion } from '../../storage/objects.ts'
+import { listObjects } from '../../storage/objects.ts'
 import { type CleanablePrefix, protectingPrefix, refuseUncleanable } from '../delete/protected.ts'
 
 const PREFIX: CleanablePrefix = 'EVENTS/'

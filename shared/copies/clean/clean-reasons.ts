@@ -5,6 +5,7 @@
 import { sql } from 'kysely'
 import type { TapeContext } from '../../context.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
+import type { RunId } from '../../run.ts'
 import { WANTED_STATES, YOUNGEST_MS } from '../delete/deletion-rules.ts'
 import { protectingPrefix } from '../delete/protected.ts'
 import { type CleanPolicy, isTooFull } from './clean-policy.ts'
@@ -30,7 +31,7 @@ export interface Staying {
   readonly files: number
   readonly sizeBytes: number
   /** The oldest of them. */
-  readonly example: { readonly tag: string; readonly runNumber: number }
+  readonly example: RunId
 }
 
 export interface WhyTheyStay {

@@ -1,7 +1,6 @@
 /** What the cleaner did to runs. */
-export interface CleanedFile {
-  readonly tag: string
-  readonly runNumber: number
+import type { RunId } from '../../run.ts'
+export interface CleanedFile extends RunId {
   readonly key: string
   readonly sizeBytes: number
   /** Why it went, or why it stays. */

@@ -6,15 +6,13 @@
  * object once more; the deletion, of this version only; a look at what is there after it; the record. Nothing
  * that an earlier call verified counts. docs/adr/0009-deletion.md.
  */
-
 import { type Claim, claimReplica, noteStep, renewClaim, whileClaimed } from '../../catalogue/replica-work.ts'
 import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, passesWithTime, TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
-import { parseRunKey } from '../../notifications/run-key.ts'
+import { type ObjectVersion, parseRunKey } from '../../run.ts'
 import { deleteObject, lookForVersion } from '../../storage/delete-object.ts'
-import type { ObjectVersion } from '../../storage/objects.ts'
 import { claimOwner } from '../../work/claim-owner.ts'
 import {
   type CloudDeletion,

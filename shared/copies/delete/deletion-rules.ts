@@ -2,13 +2,13 @@
  * What must hold before a run's copy in the store may be deleted by the catalogue and by the store, and how a
  * call can end.
  */
-
 import type { Executor } from '../../catalogue/replicas.ts'
 import type { TapeContext } from '../../context.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
+import type { ObjectVersion } from '../../run.ts'
 import { hasOtherVersions } from '../../storage/delete-object.ts'
-import { describeObject, type ObjectVersion } from '../../storage/objects.ts'
+import { describeObject } from '../../storage/objects.ts'
 
 /**
  * Why a copy stays. busy: somebody else is at it, or it changed meanwhile. not-live: the catalogue shows

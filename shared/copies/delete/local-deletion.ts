@@ -3,7 +3,6 @@
  * tombstone under the run's lock, and ended. Who removes the file goes through them in one call
  * (forget-local-copy.ts), or in two (permit-deletion.ts).
  */
-
 import type { Transaction } from 'kysely'
 import {
   type Claim,
@@ -18,7 +17,7 @@ import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import { ConflictError } from '../../errors.ts'
-import type { ObjectVersion } from '../../storage/objects.ts'
+import type { ObjectVersion } from '../../run.ts'
 import { claimOwner } from '../../work/claim-owner.ts'
 import { recordDoubt } from './end-deletion.ts'
 import { findLocalCopy, type LocalContext, type LocalCopy } from './local-copies.ts'

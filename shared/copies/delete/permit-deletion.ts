@@ -3,13 +3,12 @@
  * lasts, and says what came of it. In between the row says `deleting`, under a lease that outlasts the
  * permission, so that nobody else puts it right.
  */
-
 import { type Claim, claimReplica, endClaim, takeOverClaim } from '../../catalogue/replica-work.ts'
 import { findReplica } from '../../catalogue/replicas.ts'
 import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError } from '../../errors.ts'
-import type { ObjectName } from '../../storage/objects.ts'
+import type { ObjectName } from '../../run.ts'
 import {
   findLocalCopy,
   type LocalContext,

@@ -3,7 +3,7 @@
  * deletes.
  */
 import { InvalidInputError } from '../../errors.ts'
-import type { ObjectName } from '../../storage/objects.ts'
+import type { ObjectName } from '../../run.ts'
 
 /**
  * Below these prefixes, and nowhere else, objects may be deleted because of what they are called. They stand

@@ -2,10 +2,9 @@
  * Whether the DAQ's file can go: two other copies of its very contents must be verified. Facts of the
  * catalogue, changed by nobody here.
  */
-
 import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
-import type { ObjectName } from '../../storage/objects.ts'
+import type { ObjectName } from '../../run.ts'
 
 export interface LocalContent extends ObjectName {
   readonly sha256: string

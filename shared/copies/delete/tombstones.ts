@@ -1,9 +1,8 @@
 /** Tombstones: a deletion is written down with its evidence before it is done, and ended after it. */
-
 import type { Executor } from '../../catalogue/replicas.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica, Tombstone } from '../../database/replica-schema.ts'
-import type { ObjectVersion } from '../../storage/objects.ts'
+import type { ObjectVersion } from '../../run.ts'
 import type { Survivor } from './surviving-copy.ts'
 
 export interface NewTombstone {

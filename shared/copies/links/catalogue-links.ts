@@ -7,17 +7,12 @@ import { sql } from 'kysely'
 import type { TapeContext } from '../../context.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
+import type { ObjectName, RunId } from '../../run.ts'
 import { presignGet } from '../../storage/links.ts'
-import type { ObjectName } from '../../storage/objects.ts'
 import { isRecalling, isStoreCopy, onTapeText, whereaboutsOf } from '../recall/whereabouts.ts'
 import type { FileLink, LinkedFile } from './run-links.ts'
 
-export interface RunName {
-  readonly tag: string
-  readonly runNumber: number
-}
-
-export type FileOfRun = RunName & FileLink
+export type FileOfRun = RunId & FileLink
 
 /**
  * The files that count of the current uses of these numbers, and these files themselves; what is not known is
@@ -25,7 +20,7 @@ export type FileOfRun = RunName & FileLink
  */
 export async function catalogueLinks(
   context: Pick<TapeContext, 'database' | 'publicS3' | 'config'>,
-  wanted: { readonly runs: readonly RunName[]; readonly files: readonly ObjectName[] },
+  wanted: { readonly runs: readonly RunId[]; readonly files: readonly ObjectName[] },
   seconds: number,
   now: Date,
 ): Promise<readonly FileOfRun[]> {
@@ -53,12 +48,12 @@ export async function catalogueLinks(
   )
 }
 
-type FoundFile = RunName & LinkedFile & { readonly runId: number; readonly versionId: string | null }
+type FoundFile = RunId & LinkedFile & { readonly runId: number; readonly versionId: string | null }
 
 /** The runs and files that are named, or none. A file is found under whichever run it counts for. */
 export async function findFiles(
   database: Database,
-  { runs, files }: { readonly runs: readonly RunName[]; readonly files: readonly ObjectName[] },
+  { runs, files }: { readonly runs: readonly RunId[]; readonly files: readonly ObjectName[] },
 ): Promise<readonly FoundFile[]> {
   if (runs.length === 0 && files.length === 0) return []
   const query = database

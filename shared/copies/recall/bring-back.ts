@@ -3,10 +3,10 @@
  * it can, else through this process. Nothing that is there is ever replaced. What came of it is found out by
  * looking at the key.
  */
-
 import { type Claim, noteStep } from '../../catalogue/replica-work.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { TransientError } from '../../errors.ts'
+import type { ObjectName } from '../../run.ts'
 import { presignPut } from '../../storage/links.ts'
 import {
   abortMultipart,
@@ -15,7 +15,7 @@ import {
   type MultipartUpload,
   type StoredPart,
 } from '../../storage/multipart.ts'
-import { describeObject, type ObjectDescription, type ObjectName } from '../../storage/objects.ts'
+import { describeObject, type ObjectDescription } from '../../storage/objects.ts'
 import type { ObjectToSend } from '../../storage/upload.ts'
 import { LARGEST_PART_BYTES } from '../../storage/upload-layout.ts'
 import type { TapeFile } from '../../tape/driver.ts'

@@ -1,9 +1,9 @@
 /** The bytes of a copy: the object in the store that has these contents, as long as it has them. */
-
 import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
+import type { ObjectVersion } from '../../run.ts'
 import { LONGEST_LINK_SECONDS, presignGet } from '../../storage/links.ts'
-import { describeObject, type ObjectVersion, readObject } from '../../storage/objects.ts'
+import { describeObject, readObject } from '../../storage/objects.ts'
 import type { CopySource } from '../../tape/driver.ts'
 
 export type FoundSource =

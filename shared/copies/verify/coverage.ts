@@ -3,12 +3,11 @@
  * Pure.
  */
 import type { Replica } from '../../database/replica-schema.ts'
+import type { RunId } from '../../run.ts'
 import { timeText } from '../../time/text.ts'
 import type { FileOfRun } from './files-of-run.ts'
 
-export interface Lacking {
-  readonly tag: string
-  readonly runNumber: number
+export interface Lacking extends RunId {
   readonly key: string
   /** A sentence for people, one for each place that has no verified copy. */
   readonly why: readonly string[]

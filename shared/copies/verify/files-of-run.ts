@@ -2,16 +2,14 @@
  * The files of a run that count, each with every copy of its contents: what people ask of a run by its
  * number.
  */
-
 import { copiesOfFile, replicasOfRun } from '../../catalogue/replicas.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
 import { findRuns } from '../../queries/runs.ts'
+import type { RunId } from '../../run.ts'
 
-export interface FileOfRun {
-  readonly tag: string
-  readonly runNumber: number
+export interface FileOfRun extends RunId {
   readonly file: RunFile
   readonly copies: readonly Replica[]
 }

@@ -1,8 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import { S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import type { ObjectVersion } from '../../../shared/run.ts'
 import { deleteObject, hasOtherVersions, lookForVersion } from '../../../shared/storage/delete-object.ts'
-import { describeObject, listObjects, type ObjectVersion } from '../../../shared/storage/objects.ts'
+import { describeObject, listObjects } from '../../../shared/storage/objects.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 import { startHttpServer } from '../../support/http-server.ts'
 

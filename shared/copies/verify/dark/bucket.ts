@@ -2,10 +2,10 @@
  * One raw bucket against the catalogue, page by page in the order of the listing: what only the one or only
  * the other has.
  */
-
 import type { TapeContext } from '../../../context.ts'
 import { pastIgnored, routeKey } from '../../../notifications/route-key.ts'
-import { listObjects, type ObjectVersion } from '../../../storage/objects.ts'
+import type { ObjectVersion } from '../../../run.ts'
+import { listObjects } from '../../../storage/objects.ts'
 
 /** Younger objects are on their way into the catalogue. */
 const YOUNG_MS = 3_600_000

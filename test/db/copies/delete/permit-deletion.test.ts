@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { TapeContext } from '../../../../shared/context.ts'
 import { endInterruptedForgetting } from '../../../../shared/copies/delete/forget-local-copy.ts'
-import type { LocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
-import { noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
+import { type LocalCopy, noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
 import {
   endForgottenPermissions,
   endPermission,

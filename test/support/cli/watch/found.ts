@@ -1,7 +1,7 @@
 /** Run files as a scan finds them, without a disk. */
 import type { Observed } from '../../../../cli/watch/closed.ts'
 import type { RunFileFound } from '../../../../cli/watch/scan.ts'
-import { parseRunKey } from '../../../../shared/notifications/run-key.ts'
+import { parseRunKey } from '../../../../shared/run.ts'
 
 export const HOUR_S = 3600
 

@@ -11,8 +11,8 @@ import { createRangeFetcher } from '../../../../cli/get/fetch-range.ts'
 import type { GetProgress, GetResult } from '../../../../cli/get/get-file.ts'
 import { type GetOptions, getRuns } from '../../../../cli/get/get-runs.ts'
 import type { LinkSource, LinkWish, OfferedFile } from '../../../../cli/get/link-source.ts'
-import type { RunName } from '../../../../cli/runs/run-source.ts'
 import { temporaryFolder } from '../../../../infra/local/testing.ts'
+import type { RunId } from '../../../../shared/run.ts'
 import {
   fakeSource,
   offered,
@@ -48,7 +48,7 @@ const path = () => join(folder, NAME)
 async function get(
   source: LinkSource = usual(),
   more: Partial<GetOptions> = {},
-  runs: readonly RunName[] = [RUN],
+  runs: readonly RunId[] = [RUN],
 ): Promise<GetResult[]> {
   const options: GetOptions = {
     folder,

@@ -2,7 +2,7 @@
 import { expect, it, vi } from 'vitest'
 import { createApiLinks } from '../../../../cli/get/api-links.ts'
 import { linksAhead } from '../../../../cli/get/links-ahead.ts'
-import type { RunName } from '../../../../cli/runs/run-source.ts'
+import type { RunId } from '../../../../shared/run.ts'
 
 // The pauses between attempts are somebody else's promise.
 vi.mock('node:timers/promises', () => ({ setTimeout: async () => {} }))
@@ -16,7 +16,7 @@ interface Question {
 }
 
 const { signal } = new AbortController()
-const runsOf = (tag: string, first: number, count: number): readonly RunName[] =>
+const runsOf = (tag: string, first: number, count: number): readonly RunId[] =>
   Array.from({ length: count }, (_, index) => ({ tag, runNumber: first + index }))
 const problem = (status: number, detail: string) =>
   Response.json({ detail }, { status, headers: { 'retry-after': '0' } })
@@ -113,11 +113,11 @@ it('a run without files is asked for by itself, which says why', async () => {
   const { source, asked } = fakeApi()
   const runs = runsOf('LNGS', 12, 3)
   const linksOf = linksAhead(source, runs, () => new Date())
-  await linksOf(runs[0] as RunName, signal)
-  await expect(linksOf(runs[1] as RunName, signal)).rejects.toThrow(
+  await linksOf(runs[0] as RunId, signal)
+  await expect(linksOf(runs[1] as RunId, signal)).rejects.toThrow(
     '/api/v1/runs/LNGS/13/links? is not in the catalogue',
   )
-  await linksOf(runs[2] as RunName, signal)
+  await linksOf(runs[2] as RunId, signal)
   expect(asked.map(({ method }) => method)).toEqual(['POST', 'GET'])
 })
 
@@ -131,11 +131,11 @@ it('links that are about to end, or were asked for some minutes ago, are asked f
     const { source, asked } = fakeApi({ linkSeconds, now })
     const runs = runsOf('LNGS', 1, 3)
     const linksOf = linksAhead(source, runs, () => new Date(now()))
-    await linksOf(runs[0] as RunName, signal)
+    await linksOf(runs[0] as RunId, signal)
     at += passMs
-    const [file] = await linksOf(runs[1] as RunName, signal)
+    const [file] = await linksOf(runs[1] as RunId, signal)
     expect(file).toMatchObject({ url: 'https://store/2?signed=2' })
-    await linksOf(runs[2] as RunName, signal)
+    await linksOf(runs[2] as RunId, signal)
     expect(asked.map(({ runs: numbers }) => numbers)).toEqual([
       [1, 2, 3],
       [2, 3],
@@ -155,6 +155,6 @@ it('when the service cannot look up so many in time, fewer are asked for; when i
   ).toEqual([2, 2, 2, 2, 2, 2])
   const away = fakeApi({ refuse: () => problem(503, 'the service cannot answer now') })
   const first = linksAhead(away.source, runs, () => new Date())
-  await expect(first(runs[0] as RunName, signal)).rejects.toThrow('cannot answer now')
+  await expect(first(runs[0] as RunId, signal)).rejects.toThrow('cannot answer now')
   expect(new Set(away.asked.map(({ runs: { length } }) => length))).toEqual(new Set([12, 2, 1]))
 })

@@ -1,11 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  isTag,
-  parseRunKey,
-  type RunCompression,
-  runFileName,
-} from '../../../shared/notifications/run-key.ts'
+import { isTag, parseRunKey, type RunCompression, runFileName } from '../../shared/run.ts'
 
 describe('run files', () => {
   test.each([

@@ -1,22 +1,43 @@
 /**
- * The names of run files: `LNGS/run12345.mid.gz` is run 12345 of tag LNGS, `LNGS/run00104sub0001.mid.lz4` the
- * second file of run 104.
+ * The one identity: which run, which file of it, which object, which version. A key is parsed once, here:
+ * `LNGS/run12345.mid.gz` is run 12345 of tag LNGS, `LNGS/run00104sub0001.mid.lz4` the second file of run 104.
  *
  * The numbers are MIDAS's (printf formats of the ODB, `run%05d.mid` unless configured): padding is a minimum,
  * so that names are never compared as text.
  */
-import { InvalidInputError } from '../errors.ts'
+import { InvalidInputError } from './errors.ts'
+
+/** Which run: numbers repeat between tags, have up to seven digits, and are never compared as text. */
+export interface RunId {
+  /** Site or detector, may contain `/`: everything before the file name of a key. */
+  readonly tag: string
+  readonly runNumber: number
+}
 
 export type RunCompression = 'none' | 'gzip' | 'lz4' | 'bzip2'
 
-export interface RunKey {
-  /** Site or detector, may contain `/`: everything before the file name. */
-  readonly tag: string
-  readonly runNumber: number
+/** A file of a run, by its name. */
+export interface RunFileId extends RunId {
   /** null when the run is one file; else the number of this file of the run, from 0. */
   readonly subrun: number | null
   readonly fileName: string
   readonly compression: RunCompression
+}
+
+/** Where an object is. */
+export interface ObjectName {
+  readonly bucket: string
+  readonly key: string
+}
+
+/** One version of an object, as the store describes it. */
+export interface ObjectVersion extends ObjectName {
+  /** Without quotes. */
+  readonly etag: string
+  /** Null where the bucket keeps no versions. */
+  readonly versionId: string | null
+  readonly sizeBytes: number
+  readonly lastModified: Date
 }
 
 const FILE_NAME = /^run(?<run>\d+)(?:sub(?<sub>\d+))?\.mid(?:\.(?<suffix>gz|lz4|bz2))?$/
@@ -50,7 +71,7 @@ const UNSAFE_SEGMENTS = new Set(['', '.', '..'])
  * more than 200 characters or with empty, `.` or `..` segments or control characters, a number larger than
  * 4294967295.
  */
-export function parseRunKey(key: string): RunKey | null {
+export function parseRunKey(key: string): RunFileId | null {
   const slash = key.lastIndexOf('/')
   const tag = key.slice(0, Math.max(slash, 0))
   const fileName = key.slice(slash + 1)
