@@ -22,8 +22,8 @@ export interface LockedRun extends RunId {
  * Finds or makes the use of the run number that a file belongs to, and locks all uses of the number until the
  * transaction ends. `startedEpoch` is the begin of run by the ODB, 0 when the file does not say:
  * - known: the use that began then. One that was catalogued without a known start is taken over when it has
- * no other file
- *   than this key's, or is the only use and lacks this subrun: a subrun that lost its dump may come before the others;
+ *   no other file than this key's, or is the only use and lacks this subrun: a subrun that lost its dump may
+ *   come before the others;
  * - unknown: the current use, for want of better.
  */
 export async function lockRunOf(

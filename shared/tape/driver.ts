@@ -4,19 +4,19 @@
  *
  * The promises every driver keeps:
  * - nothing that is there under a name is ever overwritten or removed by a copy; only what the driver itself
- * left behind
- *   under a temporary name is;
+ *   left behind under a temporary name is;
  * - `stored` and `present` are said only after the checksum of what is at the endpoint was compared, after it
- * was written,
- *   with the file's: neither a success message nor a size is a proof;
+ *   was written, with the file's: neither a success message nor a size is a proof;
  * - an outcome that is not known (a connection lost, an answer without its last line) is found out by
- * looking, or else is a
- *   TransientError: then the caller looks before it acts again;
+ *   looking, or else is a TransientError: then the caller looks before it acts again;
  * - credentials appear in no error, reference or URL that is returned.
  */
 import type { ObjectName, RunId } from '../run.ts'
 
-/** A file as it should be at the endpoint. Checksums are lower-case hex, `adler32` of 8 digits. */
+/**
+ * A file as it should be at the endpoint. Checksums are lower-case hex, `adler32` of 8 digits; tag and run
+ * number are for endpoints that keep a note of what a file is.
+ */
 export interface TapeFile extends RunId {
   /** Path below the endpoint's root, `<bucket>/<TAG>/<file>`: see `tapeName`. */
   readonly name: string
@@ -24,7 +24,6 @@ export interface TapeFile extends RunId {
   readonly adler32: string
   readonly md5: string
   readonly sha256: string
-  /** For endpoints that keep a note of what a file is. */
 }
 
 /** Where the bytes of a copy come from. */

@@ -32,10 +32,10 @@ export type SignRequest = (request: RequestToSign, at: Date) => Promise<Readonly
  * headers are signed (AWS does): they would make it another request. Signed with a value that has no effect,
  * none of them can be given another.
  * - x-amz-copy-source (MinIO, Ceph) copies any object over any other, without regard to If-None-Match; on
- * condition of an ETag that
- *   no object has, it copies nothing. Ceph has a name of its own for that condition.
+ *   condition of an ETag that no object has, it copies nothing. Ceph has a name of its own for that
+ *   condition.
  * - x-amz-meta-snowball-auto-extract (MinIO) unpacks the body, an archive, to keys of any tag. With `false`
- * it is metadata.
+ *   it is metadata.
  */
 const PINNED: Readonly<Record<string, string>> = {
   'x-amz-copy-source-if-match': '"none"',
