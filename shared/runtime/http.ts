@@ -25,6 +25,12 @@ export interface HttpHost {
   readonly closed: Promise<void>
 }
 
+/**
+ * Longer than gateways and their proxies keep a connection that is idle (nginx 60 s, Go's transport 90 s): the
+ * side that sends requests closes first, and none is lost on a connection that is just being closed.
+ */
+const KEEP_ALIVE_MS = 600_000
+
 /** Of Kubernetes by custom, and of OpenFaaS (https://docs.openfaas.com/reference/workloads/). */
 const HEALTH_PATHS: readonly string[] = ['/healthz', '/_/health', '/_/ready']
 
@@ -46,6 +52,7 @@ export async function serveHttp(options: HttpOptions): Promise<HttpHost> {
   const server = createAdaptorServer({
     fetch: (request, env) => fetch(request, env as HttpBindings),
   }) as Server
+  server.keepAliveTimeout = KEEP_ALIVE_MS
   server.on('request', (request, response) => {
     const counts = !HEALTH_PATHS.includes(request.url?.split('?')[0] ?? '')
     if (!counts) return

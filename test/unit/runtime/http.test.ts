@@ -42,6 +42,11 @@ test('serves the app, and its health beside it', async () => {
     expect(await (await fetch(url(path))).json()).toEqual({ status: 'ok' })
 })
 
+test('idle connections are kept for longer than gateways keep theirs', async () => {
+  const { url } = await serve(hello())
+  expect((await fetch(url('/'))).headers.get('keep-alive')).toBe('timeout=600')
+})
+
 test('a body sent in chunks reaches the function', async () => {
   const bodies: string[] = []
   const app = queueApp(
