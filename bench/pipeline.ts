@@ -91,9 +91,7 @@ export async function benchPipeline(
 const keyOf = (index: number, prefix = 'BENCH') => `${prefix}${index}/run00001.mid.gz`
 
 const put = (context: StorageContext, key: string, body: Uint8Array) =>
-  context.s3.send(
-    new PutObjectCommand({ Bucket: context.config.CYGNET_RAW_BUCKETS[0], Key: key, Body: body }),
-  )
+  context.s3.send(new PutObjectCommand({ Bucket: context.config.store.rawBuckets[0], Key: key, Body: body }))
 
 async function measureLatency(
   context: StorageContext,
@@ -119,7 +117,7 @@ async function isThere(context: StorageContext, key: string): Promise<boolean> {
   const row = await context.database
     .selectFrom('runFiles')
     .select('id')
-    .where('bucket', '=', context.config.CYGNET_RAW_BUCKETS[0] ?? '')
+    .where('bucket', '=', context.config.store.rawBuckets[0] ?? '')
     .where('objectKey', '=', key)
     .executeTakeFirst()
   return row !== undefined
@@ -174,7 +172,7 @@ async function measureBacklog(
 ): Promise<Throughput> {
   await controlEmbedded(embedded.control, { change: { notifications: false } })
   await pour(context, body, from, signal)
-  const bucket = context.config.CYGNET_RAW_BUCKETS[0] ?? ''
+  const bucket = context.config.store.rawBuckets[0] ?? ''
   const announceAll = async () => {
     await reconcile(context, { bucket, prefix: '', graceSeconds: 0 }, signal)
   }

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { createPool } from 'mysql2/promise'
 import { loadConfig } from '../../shared/config/config.ts'
 
-const pool = createPool({ uri: loadConfig().CYGNET_DATABASE_URL, connectionLimit: 8, dateStrings: true })
+const pool = createPool({ uri: loadConfig().database.url, connectionLimit: 8, dateStrings: true })
 
 const server = createServer(async (request, response) => {
   const query = new URL(request.url ?? '/', 'http://localhost').searchParams

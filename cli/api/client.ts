@@ -56,8 +56,7 @@ export async function apiSettings(named?: string): Promise<Settings> {
   const { lastApi } = await import('../login/store.ts')
   const stack = readStack(stackFolder())
   const config = loadConfig({ CYGNET_DATABASE_URL: NO_DATABASE, ...processEnvironment() })
-  const found =
-    named ?? config.CYGNET_API_URL ?? stack?.CYGNET_API_URL ?? stack?.CYGNET_PUBLIC_URL ?? lastApi()
+  const found = named ?? config.api.url ?? stack?.CYGNET_API_URL ?? stack?.CYGNET_PUBLIC_URL ?? lastApi()
   if (found === null)
     throw new InvalidInputError(
       'no catalogue is known: sign in to one (cygnet login --api https://…), name its API (CYGNET_API_URL), or start the local stack (npm start)',
@@ -66,7 +65,7 @@ export async function apiSettings(named?: string): Promise<Settings> {
   if (address === null) throw new InvalidInputError(`"${found}" is not the address of a catalogue`)
   if (!isSafeAddress(address))
     throw new InvalidInputError(`${address.origin} is not https: a token would travel in clear text`)
-  return { address, token: config.CYGNET_API_TOKEN ?? null }
+  return { address, token: config.api.token ?? null }
 }
 
 async function loginToken(address: URL, signal: AbortSignal, refused: string | null): Promise<string | null> {

@@ -26,7 +26,7 @@ export function register(program: Command): void {
         import('../../shared/database/connect.ts'),
       ])
       await withContext(async ({ config }) => {
-        const database = openDatabase(config.CYGNET_DATABASE_URL, 1, WITHOUT_LIMITS)
+        const database = openDatabase(config.database.url, 1, WITHOUT_LIMITS)
         try {
           const done = await migrate(database)
           print(done.length === 0 ? 'the schema is up to date' : `migrated: ${done.join(', ')}`)

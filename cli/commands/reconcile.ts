@@ -28,7 +28,7 @@ export function register(program: Command): void {
         const { reconcile } = await import('../../shared/ingest/reconcile.ts')
         await withContext(async (context, signal) => {
           for (const bucket of options.bucket === undefined
-            ? context.config.CYGNET_RAW_BUCKETS
+            ? context.config.store.rawBuckets
             : [options.bucket]) {
             const result = await reconcile(
               context,

@@ -190,7 +190,7 @@ async function goThrough(context: TapeContext, flags: Flags, signal: AbortSignal
   }
   let failed = false
   for (const place of [
-    ...context.config.CYGNET_RAW_BUCKETS.map((bucket) => ({ bucket })),
+    ...context.config.store.rawBuckets.map((bucket) => ({ bucket })),
     { tape: true } as const,
   ]) {
     const name = 'bucket' in place ? `s3://${place.bucket}` : (context.tape?.endpoint ?? 'tape')

@@ -111,7 +111,7 @@ async function dropRun(context: StorageContext, run: DemoRun, options: DemoOptio
   const name = `run ${file.runNumber}`
   options.onProgress(`${name}  written by the DAQ: ${run.story}, ${bytes(file.sizeBytes)}`)
   const put = {
-    Bucket: context.config.CYGNET_RAW_BUCKETS[0],
+    Bucket: context.config.store.rawBuckets[0],
     Key: file.key,
     Body: createReadStream(file.path),
     ContentLength: file.sizeBytes,

@@ -8,12 +8,12 @@ export function createCatalogueLinks(context: TapeContext): LinkSource {
   const linksOf: LinkSource['linksOf'] = async (
     run,
     signal,
-    { seconds = config.CYGNET_LINK_SECONDS, recall = false } = {},
+    { seconds = config.store.linkSeconds, recall = false } = {},
   ) => {
     const { runLinks } = await import('../../shared/copies/links/run-links.ts')
     const wish = {
       seconds,
-      recall: recall ? { days: config.CYGNET_RECALL_DAYS, requestedBy: whoAsks() } : undefined,
+      recall: recall ? { days: config.recall.days, requestedBy: whoAsks() } : undefined,
     }
     return (await runLinks(context, run, wish, now(), signal)).files
   }

@@ -43,7 +43,7 @@ export async function loadPushSettings(): Promise<PushSettings> {
       return {
         config,
         throughApi: true,
-        place: `api ${config.CYGNET_API_URL}`,
+        place: `api ${config.api.url}`,
         open: (signal) => openThroughApi(config, signal),
       }
   }
@@ -51,7 +51,7 @@ export async function loadPushSettings(): Promise<PushSettings> {
   return {
     config,
     throughApi: false,
-    place: nameOf(config.CYGNET_S3_ENDPOINT),
+    place: nameOf(config.store.endpoint),
     open: async () => openDirectly(config),
   }
 }
@@ -61,8 +61,8 @@ const nameOf = (endpoint: string | undefined) => (endpoint === undefined ? 'aws'
 
 function openDirectly(config: Config): PushStore {
   const s3 = createPushClient(config)
-  const bucket = config.CYGNET_RAW_BUCKETS[0] ?? 'cygno-data'
-  return { s3, name: nameOf(config.CYGNET_S3_ENDPOINT), bucket, remote: null, close: () => s3.destroy() }
+  const bucket = config.store.rawBuckets[0] ?? 'cygno-data'
+  return { s3, name: nameOf(config.store.endpoint), bucket, remote: null, close: () => s3.destroy() }
 }
 
 async function openThroughApi(config: Config, signal: AbortSignal): Promise<PushStore> {

@@ -34,7 +34,7 @@ export async function* pushFiles(request: PushRequest, context: PushContext): As
  * some stores refuse.
  */
 export function createPushClient(config: Config): S3Client {
-  const s3 = createS3Client({ ...config, CYGNET_S3_SDK_CHECKSUMS: 'WHEN_REQUIRED' })
+  const s3 = createS3Client({ ...config, store: { ...config.store, sdkChecksums: 'WHEN_REQUIRED' } })
   const silent = () => {}
   // Else the SDK writes to the terminal about each attempt that is made again.
   s3.config.logger = { trace: silent, debug: silent, info: silent, warn: silent, error: silent }

@@ -73,7 +73,7 @@ export interface RemoteStore {
 
 /** True when the settings say that requests are to be signed by the API. */
 export const hasApiToken = (config: Config): boolean =>
-  config.CYGNET_API_URL !== undefined && config.CYGNET_API_TOKEN !== undefined
+  config.api.url !== undefined && config.api.token !== undefined
 
 /**
  * Asks the API where the store is, and makes the client. The signal ends whatever waits for the API, also
@@ -82,19 +82,24 @@ export const hasApiToken = (config: Config): boolean =>
  * or not accept the token.
  */
 export async function openRemoteStore(config: Config, signal: AbortSignal): Promise<RemoteStore> {
-  const { CYGNET_API_URL: url, CYGNET_API_TOKEN: token } = config
+  const {
+    api: { url, token },
+  } = config
   if (url === undefined || token === undefined)
     throw new InvalidInputError('CYGNET_API_URL and CYGNET_API_TOKEN have to be set, both')
   const api = createApi(url, token, signal)
   const settings = await api.get('api/v1/upload-settings', uploadSettings)
   const s3 = createPushClient({
     ...config,
-    CYGNET_S3_ENDPOINT: settings.endpoint,
-    CYGNET_S3_REGION: settings.region,
-    // Never sent. Without them the SDK would look for some, in the end at addresses that do not answer
-    // outside AWS.
-    CYGNET_S3_ACCESS_KEY_ID: 'signed-by-the-api',
-    CYGNET_S3_SECRET_ACCESS_KEY: 'signed-by-the-api',
+    store: {
+      ...config.store,
+      endpoint: settings.endpoint,
+      region: settings.region,
+      // Never sent. Without them the SDK would look for some, in the end at addresses that do not answer
+      // outside AWS.
+      accessKeyId: 'signed-by-the-api',
+      secretAccessKey: 'signed-by-the-api',
+    },
   })
   const signer = createRemoteSigner(api)
   s3.config.signer = async () => signer

@@ -9,7 +9,7 @@ import type { RecallSource } from './recall-source.ts'
 export function createCatalogueRecalls(context: StorageContext): RecallSource {
   const { config, database, now } = context
   return {
-    async request({ runNumber, tag, days = config.CYGNET_RECALL_DAYS }, signal) {
+    async request({ runNumber, tag, days = config.recall.days }, signal) {
       const asked = await requestRecall(
         context,
         { runNumber, tag },

@@ -48,7 +48,7 @@ export async function runWatch(flags: WatchFlags): Promise<void> {
   const settings = await loadPushSettings()
   const log = createLogger({
     function: 'push',
-    level: settings.config.CYGNET_LOG_LEVEL,
+    level: settings.config.host.logLevel,
     destination: { write: writeLogLine },
   })
   const openSafety = await safetyOpener(settings, flags.deleteWhenSafe, log)
@@ -114,7 +114,7 @@ async function safetyOpener(
   log: Logger,
 ): Promise<((store: PushStore, signal: AbortSignal) => Promise<SafetyPort>) | null> {
   const database = await databaseSettings(throughApi)
-  if (isNeeded && database?.CYGNET_TAPE_DRIVER === 'none') throw new InvalidInputError(NO_TAPE)
+  if (isNeeded && database?.tape.driver === 'none') throw new InvalidInputError(NO_TAPE)
   if (database !== null) return (store) => openDatabaseSafety(database, store.s3, log)
   if (hasApiToken(config)) return (store, signal) => openApiSafety(config, store, signal)
   if (!isNeeded) return null

@@ -59,9 +59,9 @@ export function createApi(
     answerInTime({ answerMs, log, exempt: HEALTH_PATHS }),
     bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: tooLarge }),
   ])
-  const addressOf = createAddressOf(config.CYGNET_TRUSTED_PROXIES)
+  const addressOf = createAddressOf(config.access.trustedProxies)
   app.use(
-    rateLimit({ requestsPerMinute: config.CYGNET_REQUESTS_PER_MINUTE, now, addressOf, exempt: HEALTH_PATHS }),
+    rateLimit({ requestsPerMinute: config.access.requestsPerMinute, now, addressOf, exempt: HEALTH_PATHS }),
   )
 
   app.use(compressed)
@@ -80,7 +80,7 @@ export function createApi(
   registerLegacyDownload(api, context)
   registerPages(api, context, {
     browser: identity.browser,
-    logFolder: config.CYGNET_LOG_FOLDER ?? null,
+    logFolder: config.host.logFolder ?? null,
     live: LIVE,
   })
   return api

@@ -36,10 +36,10 @@ export function createHandler(context: Context): Hono {
         ),
     },
     concerns: ({ bucket, key }) =>
-      config.CYGNET_RAW_BUCKETS.includes(bucket) &&
-      routeKey(key, config.CYGNET_IGNORED_PREFIXES).kind !== 'ignored',
-    token: config.CYGNET_NOTIFICATION_TOKEN ?? '',
-    bodyLimitBytes: config.CYGNET_NOTIFICATION_BODY_BYTES,
+      config.store.rawBuckets.includes(bucket) &&
+      routeKey(key, config.store.ignoredPrefixes).kind !== 'ignored',
+    token: config.ingest.notificationToken ?? '',
+    bodyLimitBytes: config.ingest.notificationBodyBytes,
     log,
     now: context.now,
   })

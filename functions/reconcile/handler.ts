@@ -10,7 +10,7 @@ const GRACE_SECONDS = 120
 export function createHandler(context: StorageContext): ScheduleHandler {
   return async (_event, { signal, log }) => {
     const failures: unknown[] = []
-    for (const bucket of context.config.CYGNET_RAW_BUCKETS) {
+    for (const bucket of context.config.store.rawBuckets) {
       const started = performance.now()
       // One bucket that cannot be listed must not keep the others from it.
       try {

@@ -38,7 +38,7 @@ async function goThroughPlaces(
 ): Promise<readonly unknown[]> {
   const { database } = context
   const places: readonly DarkPlace[] = [
-    ...context.config.CYGNET_RAW_BUCKETS.map((bucket) => ({ bucket })),
+    ...context.config.store.rawBuckets.map((bucket) => ({ bucket })),
     { tape: true },
   ]
   const failures: unknown[] = []

@@ -39,9 +39,7 @@ export function createHandler(context: TapeContext): ScheduleHandler {
           return swept
         })
       await part('copies-followed', () => followCopies(context, signal, log))
-      await part('copies-made', () =>
-        copyWaiting(context, context.config.CYGNET_TAPE_COPIES_AT_ONCE, signal, log),
-      )
+      await part('copies-made', () => copyWaiting(context, context.config.tape.copiesAtOnce, signal, log))
     }
     // The bytes of a recall may pass for many minutes: copies are made meanwhile.
     await Promise.all([part('recalls-advanced', () => advanceRecalls(context, signal, log)), tapeParts()])

@@ -1,21 +1,27 @@
 /** docs/configuration.md: every setting with its default, from the schema that checks it. */
 import type * as z from 'zod'
+import type { Setting } from '../../shared/config/setting.ts'
 
-export function configurationPage(variables: Readonly<Record<string, z.ZodType>>): string {
-  const rows = Object.entries(variables).map(([name, schema]) => {
-    const { description = '', secret } = schema.meta() ?? {}
-    return `| \`${name}\` | ${defaultOf(schema)} | ${secret === true ? 'yes' : ''} | ${cell(description)} |`
-  })
-  return `# Configuration
-
-Generated from shared/config/config.ts by \`npm run generate\`. Every process reads these variables from its environment. Any of them may be
-given as \`NAME_FILE\` instead, the path of a file that holds the value: that is how OpenFaaS, Knative and Docker hand over secrets. An empty
-variable counts as absent. \`cygnet config\` shows what is in force, secrets as stars.
+export function configurationPage(
+  concerns: Readonly<Record<string, Readonly<Record<string, Setting>>>>,
+): string {
+  const rowOf = ({ variable, schema, description, secret }: Setting) =>
+    `| \`${variable}\` | ${defaultOf(schema)} | ${secret ? 'yes' : ''} | ${cell(description)} |`
+  const sections = Object.entries(concerns).map(
+    ([concern, settings]) => `## ${concern}
 
 | variable | default | secret | meaning |
 |---|---|---|---|
-${rows.join('\n')}
-`
+${Object.values(settings).map(rowOf).join('\n')}
+`,
+  )
+  return `# Configuration
+
+Generated from shared/config/ by \`npm run generate\`. Every process reads these variables from its environment. Any of them may be
+given as \`NAME_FILE\` instead, the path of a file that holds the value: that is how OpenFaaS, Knative and Docker hand over secrets. An empty
+variable counts as absent. \`cygnet config\` shows what is in force, secrets as stars.
+
+${sections.join('\n')}`
 }
 
 /** What the schema makes of an absent variable. */

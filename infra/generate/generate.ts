@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createProgram } from '../../cli/main.ts'
-import { variables } from '../../shared/config/config.ts'
+import { concerns } from '../../shared/config/config.ts'
 import { cliPage } from './cli-page.ts'
 import { configurationPage } from './configuration-page.ts'
 import { pythonPage } from './python-page.ts'
@@ -15,7 +15,7 @@ const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
 
 const pages: Readonly<Record<string, () => string>> = {
   'docs/cli.md': () => cliPage(createProgram()),
-  'docs/configuration.md': () => configurationPage(variables),
+  'docs/configuration.md': () => configurationPage(concerns),
   'docs/python.md': () => pythonPage((name) => readFileSync(`${PROJECT}docs/python/${name}`, 'utf8')),
 }
 

@@ -108,7 +108,9 @@ export async function withLease<T>(
   work: (held: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const lost = new AbortController()
-  const { CYGNET_LEASE_SECONDS: leaseSeconds } = context.config
+  const {
+    work: { leaseSeconds },
+  } = context.config
   const renewal = setInterval(
     () => {
       renewLease(context.database, lease, leaseSeconds).catch((error) => {

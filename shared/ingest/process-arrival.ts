@@ -43,8 +43,8 @@ export async function processArrival(
   signal: AbortSignal,
   log: Logger,
 ): Promise<Outcome> {
-  const route = context.config.CYGNET_RAW_BUCKETS.includes(hint.bucket)
-    ? routeKey(hint.key, context.config.CYGNET_IGNORED_PREFIXES)
+  const route = context.config.store.rawBuckets.includes(hint.bucket)
+    ? routeKey(hint.key, context.config.store.ignoredPrefixes)
     : ({ kind: 'ignored' } as const)
   if (route.kind === 'ignored') return 'ignored'
   if (route.kind === 'misnamed') return await rejectMisnamed(context, hint, route.reason, signal)
@@ -69,7 +69,9 @@ async function processCurrentVersion(
   if (object === null) return await reportGone(context, hint, run, signal)
   if (hint.etag !== object.etag || hint.versionId !== object.versionId)
     await supersedeHint(context, hint, object)
-  const { CYGNET_LEASE_SECONDS: leaseSeconds } = context.config
+  const {
+    work: { leaseSeconds },
+  } = context.config
   const owner = claimOwner(context)
   const fresh = await claimNewArrival(context.database, hint, object, {
     owner,
@@ -141,7 +143,7 @@ async function extractAndRecord(
     const priority = hint.source === 'reconcile' || hint.source === 'replay' ? 'backlog' : 'live'
     const options = {
       at: context.now(),
-      recoMinimumEvents: context.config.CYGNET_RECO_MINIMUM_EVENTS,
+      recoMinimumEvents: context.config.reco.minimumEvents,
       stillCurrent,
     }
     const recorded = await recordFile(context.database, { ...common, ...read, priority }, options)
@@ -188,8 +190,8 @@ async function extractAndCompare(
     const metadata = await extractFile(
       { fileName: run.fileName, open: (opened) => readObject(context.s3, object, opened) },
       {
-        igzip: context.config.CYGNET_IGZIP,
-        maxEventBytes: context.config.CYGNET_MAX_EVENT_BYTES,
+        igzip: context.config.ingest.igzip,
+        maxEventBytes: context.config.ingest.maxEventBytes,
         digests: furtherDigests(object.stated),
         partBytes: likelyPartBytes(object.etag, object.sizeBytes),
         signal,

@@ -60,11 +60,11 @@ export async function reconcile(
       signal,
     )
     const runs = page.objects.filter(
-      (object) => routeKey(object.key, context.config.CYGNET_IGNORED_PREFIXES).kind !== 'ignored',
+      (object) => routeKey(object.key, context.config.store.ignoredPrefixes).kind !== 'ignored',
     )
     const missing = await missingOf(context, runs, options.graceSeconds)
     await announce(context, missing, 'reconcile', signal)
-    startAfter = page.last === null ? null : pastIgnored(page.last, context.config.CYGNET_IGNORED_PREFIXES)
+    startAfter = page.last === null ? null : pastIgnored(page.last, context.config.store.ignoredPrefixes)
     progress = {
       listed: progress.listed + page.objects.length,
       runs: progress.runs + runs.length,

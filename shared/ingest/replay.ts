@@ -105,7 +105,7 @@ async function listRuns(
     )
     found.push(
       ...page.objects.filter(
-        (object) => routeKey(object.key, context.config.CYGNET_IGNORED_PREFIXES).kind !== 'ignored',
+        (object) => routeKey(object.key, context.config.store.ignoredPrefixes).kind !== 'ignored',
       ),
     )
     startAfter = page.last

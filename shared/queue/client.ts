@@ -4,16 +4,16 @@ import type { Config } from '../config/config.ts'
 
 export function createSqsClient(config: Config): SQSClient {
   return new SQSClient({
-    region: config.CYGNET_SQS_REGION,
+    region: config.queue.region,
     maxAttempts: 4,
     requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
-    ...(config.CYGNET_SQS_ENDPOINT === undefined ? {} : { endpoint: config.CYGNET_SQS_ENDPOINT }),
-    ...(config.CYGNET_SQS_ACCESS_KEY_ID === undefined || config.CYGNET_SQS_SECRET_ACCESS_KEY === undefined
+    ...(config.queue.endpoint === undefined ? {} : { endpoint: config.queue.endpoint }),
+    ...(config.queue.accessKeyId === undefined || config.queue.secretAccessKey === undefined
       ? {}
       : {
           credentials: {
-            accessKeyId: config.CYGNET_SQS_ACCESS_KEY_ID,
-            secretAccessKey: config.CYGNET_SQS_SECRET_ACCESS_KEY,
+            accessKeyId: config.queue.accessKeyId,
+            secretAccessKey: config.queue.secretAccessKey,
           },
         }),
   })

@@ -54,7 +54,9 @@ async function serveFunction(served: ServedFunction, config: Config): Promise<vo
   try {
     const { log } = context
     const app = appOf(served, context, interrupt.signal)
-    const { CYGNET_LISTEN_PORT: port, CYGNET_LISTEN_ADDRESS: hostname } = config
+    const {
+      host: { listenPort: port, listenAddress: hostname },
+    } = config
     const host = await serveHttp({
       app,
       log,

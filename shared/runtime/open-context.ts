@@ -13,16 +13,16 @@ import { openTapeDriver } from '../tape/open-driver.ts'
 export function createContext(
   config: Config,
   name: string,
-  log: Logger = createLogger({ function: name, level: config.CYGNET_LOG_LEVEL }),
+  log: Logger = createLogger({ function: name, level: config.host.logLevel }),
 ): Context {
-  const database = openDatabase(config.CYGNET_DATABASE_URL, config.CYGNET_DATABASE_CONNECTIONS)
+  const database = openDatabase(config.database.url, config.database.connections)
   const sqs = createSqsClient(config)
   return {
     config,
     log,
     database,
     sqs,
-    queues: createQueues(sqs, config.CYGNET_QUEUE_PREFIX),
+    queues: createQueues(sqs, config.queue.prefix),
     now: () => new Date(),
     owner: `${name}-${process.pid}-${randomUUID().slice(0, 8)}`,
     async close() {

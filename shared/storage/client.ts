@@ -9,8 +9,11 @@ import type { Config } from '../config/config.ts'
 export const createPublicS3Client = (config: Config): S3Client =>
   createS3Client({
     ...config,
-    CYGNET_S3_ENDPOINT: config.CYGNET_S3_PUBLIC_ENDPOINT ?? config.CYGNET_S3_ENDPOINT,
-    CYGNET_S3_SDK_CHECKSUMS: 'WHEN_REQUIRED',
+    store: {
+      ...config.store,
+      endpoint: config.store.publicEndpoint ?? config.store.endpoint,
+      sdkChecksums: 'WHEN_REQUIRED',
+    },
   })
 
 /**
@@ -19,20 +22,20 @@ export const createPublicS3Client = (config: Config): S3Client =>
  */
 export function createS3Client(config: Config): S3Client {
   return new S3Client({
-    region: config.CYGNET_S3_REGION,
-    forcePathStyle: config.CYGNET_S3_ENDPOINT !== undefined,
-    requestChecksumCalculation: config.CYGNET_S3_SDK_CHECKSUMS,
+    region: config.store.region,
+    forcePathStyle: config.store.endpoint !== undefined,
+    requestChecksumCalculation: config.store.sdkChecksums,
     responseChecksumValidation: 'WHEN_REQUIRED',
     maxAttempts: 4,
     // A store that falls silent in the middle of an answer must not hold a function for ever.
     requestHandler: { connectionTimeout: 5_000, socketTimeout: 60_000 },
-    ...(config.CYGNET_S3_ENDPOINT === undefined ? {} : { endpoint: config.CYGNET_S3_ENDPOINT }),
-    ...(config.CYGNET_S3_ACCESS_KEY_ID === undefined || config.CYGNET_S3_SECRET_ACCESS_KEY === undefined
+    ...(config.store.endpoint === undefined ? {} : { endpoint: config.store.endpoint }),
+    ...(config.store.accessKeyId === undefined || config.store.secretAccessKey === undefined
       ? {}
       : {
           credentials: {
-            accessKeyId: config.CYGNET_S3_ACCESS_KEY_ID,
-            secretAccessKey: config.CYGNET_S3_SECRET_ACCESS_KEY,
+            accessKeyId: config.store.accessKeyId,
+            secretAccessKey: config.store.secretAccessKey,
           },
         }),
   })

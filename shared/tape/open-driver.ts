@@ -13,53 +13,61 @@ import type { TokenSource } from './tokens/token-source.ts'
  * missing.
  */
 export async function openTapeDriver(config: Config, log: Logger): Promise<TapeDriver | null> {
-  switch (config.CYGNET_TAPE_DRIVER) {
+  switch (config.tape.driver) {
     case 'none':
       return null
     case 'directory': {
-      const [folder] = needed(config, 'CYGNET_TAPE_DIRECTORY')
+      const { CYGNET_TAPE_DIRECTORY: folder } = needed(config, {
+        CYGNET_TAPE_DIRECTORY: config.tape.directory,
+      })
       const { createDirectoryDriver } = await import('./directory/directory.ts')
       return createDirectoryDriver({ folder })
     }
     case 'webdav': {
-      const [rootUrl] = needed(config, 'CYGNET_TAPE_URL')
+      const { CYGNET_TAPE_URL: rootUrl } = needed(config, { CYGNET_TAPE_URL: config.tape.url })
       return await openWebdav(config, rootUrl, await openTokens(config, log), log)
     }
     case 'fts': {
-      const [url, rootUrl] = needed(config, 'CYGNET_FTS_URL', 'CYGNET_TAPE_URL')
+      const { CYGNET_FTS_URL: url, CYGNET_TAPE_URL: rootUrl } = needed(config, {
+        CYGNET_FTS_URL: config.fts.url,
+        CYGNET_TAPE_URL: config.tape.url,
+      })
       const { createFtsDriver } = await import('./fts/fts.ts')
       const tokens = await openTokens(config, log)
       return createFtsDriver({
         url,
         tokens,
-        caFile: config.CYGNET_TAPE_CA_FILE,
-        vo: config.CYGNET_FTS_VO,
-        archiveSeconds: config.CYGNET_FTS_ARCHIVE_SECONDS,
+        caFile: config.tape.caFile,
+        vo: config.fts.vo,
+        archiveSeconds: config.fts.archiveSeconds,
         destination: await openWebdav(config, rootUrl, tokens, log),
       })
     }
     case 'rucio': {
-      const [url, account, sourceRse, tapeRse] = needed(
-        config,
-        'CYGNET_RUCIO_URL',
-        'CYGNET_RUCIO_ACCOUNT',
-        'CYGNET_RUCIO_SOURCE_RSE',
-        'CYGNET_RUCIO_TAPE_RSE',
-      )
+      const { rucio } = config
+      const {
+        CYGNET_RUCIO_URL: url,
+        CYGNET_RUCIO_ACCOUNT: account,
+        CYGNET_RUCIO_SOURCE_RSE: sourceRse,
+        CYGNET_RUCIO_TAPE_RSE: tapeRse,
+      } = needed(config, {
+        CYGNET_RUCIO_URL: rucio.url,
+        CYGNET_RUCIO_ACCOUNT: rucio.account,
+        CYGNET_RUCIO_SOURCE_RSE: rucio.sourceRse,
+        CYGNET_RUCIO_TAPE_RSE: rucio.tapeRse,
+      })
       const { createRucioDriver } = await import('./rucio/rucio.ts')
       const tokens = await openTokens(config, log)
       return createRucioDriver({
         url,
         tokens,
-        caFile: config.CYGNET_TAPE_CA_FILE,
+        caFile: config.tape.caFile,
         account,
         sourceRse,
-        sourcePrefix: config.CYGNET_RUCIO_SOURCE_PREFIX,
+        sourcePrefix: config.rucio.sourcePrefix,
         tapeRse,
         destination:
-          config.CYGNET_TAPE_URL === undefined
-            ? undefined
-            : await openWebdav(config, config.CYGNET_TAPE_URL, tokens, log),
+          config.tape.url === undefined ? undefined : await openWebdav(config, config.tape.url, tokens, log),
       })
     }
   }
@@ -74,11 +82,11 @@ async function openWebdav(
   const { createWebdavDriver } = await import('./webdav/webdav.ts')
   return createWebdavDriver({
     rootUrl,
-    caFile: config.CYGNET_TAPE_CA_FILE,
+    caFile: config.tape.caFile,
     token,
-    thirdParty: config.CYGNET_TAPE_THIRD_PARTY,
-    tapeRest: config.CYGNET_TAPE_REST,
-    copySeconds: config.CYGNET_TAPE_COPY_SECONDS,
+    thirdParty: config.tape.thirdParty,
+    tapeRest: config.tape.rest,
+    copySeconds: config.tape.copySeconds,
     log,
   })
 }
@@ -88,19 +96,13 @@ async function openTokens(config: Config, log: Logger): Promise<TokenSource> {
   return createTokenSource({ ...tokenOptions(config), log })
 }
 
-type Values<Names extends readonly (keyof Config)[]> = {
-  readonly [At in keyof Names]: NonNullable<Config[Names[At]]>
-}
-
 /** The values of these settings. @throws InvalidInputError naming all that are not set. */
-function needed<const Names extends readonly (keyof Config)[]>(
-  config: Config,
-  ...names: Names
-): Values<Names> {
-  const missing = names.filter((name) => config[name] === undefined)
+function needed<T extends Readonly<Record<string, string | undefined>>>(
+  { tape: { driver } }: Config,
+  settings: T,
+): { readonly [Name in keyof T]: NonNullable<T[Name]> } {
+  const missing = Object.keys(settings).filter((variable) => settings[variable] === undefined)
   if (missing.length > 0)
-    throw new InvalidInputError(
-      `CYGNET_TAPE_DRIVER is ${config.CYGNET_TAPE_DRIVER}: ${missing.join(', ')} must be set as well`,
-    )
-  return names.map((name) => config[name]) as unknown as Values<Names>
+    throw new InvalidInputError(`CYGNET_TAPE_DRIVER is ${driver}: ${missing.join(', ')} must be set as well`)
+  return settings as { readonly [Name in keyof T]: NonNullable<T[Name]> }
 }

@@ -60,7 +60,7 @@ export async function functionFor(
       return async ({ context, signal }) => {
         await findDark(
           context,
-          { bucket: context.config.CYGNET_RAW_BUCKETS[0] ?? '' },
+          { bucket: context.config.store.rawBuckets[0] ?? '' },
           SECOND_LOOK,
           signal,
           log,

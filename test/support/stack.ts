@@ -49,7 +49,7 @@ export async function startTestStack(
     'test',
     createLogger({ function: 'test', level: 'silent' }),
   )
-  const bucket = context.config.CYGNET_RAW_BUCKETS[0] ?? ''
+  const bucket = context.config.store.rawBuckets[0] ?? ''
   return {
     ...stack,
     folder,

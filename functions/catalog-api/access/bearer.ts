@@ -52,13 +52,13 @@ export function createBearerCheck(
   grants: readonly Grant[],
   now: () => Date,
 ): (token: string) => Promise<Caller> {
-  const groupClaims = config.CYGNET_OIDC_GROUP_CLAIMS
+  const groupClaims = config.access.oidcGroupClaims
   return async (token) => {
     if (token.length > LONGEST_TOKEN || !JWT.test(token)) throw badToken('this token is not known')
     const { issuer: name } = (await issuer.configuration()).serverMetadata()
     const claims = await verified(token, issuer, {
       issuer: name,
-      audience: config.CYGNET_OIDC_AUDIENCE,
+      audience: config.access.oidcAudience,
       algorithms: ALGORITHMS,
       clockTolerance: TOLERANCE_SECONDS,
       currentDate: now(),

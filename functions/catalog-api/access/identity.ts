@@ -39,9 +39,9 @@ export interface BrowserSignIn {
  */
 export function createIdentity(context: Pick<Context, 'config' | 'database' | 'log' | 'now'>): Identity {
   const { config, now } = context
-  const scopes = config.CYGNET_ANONYMOUS_SCOPES
+  const scopes = config.access.anonymousScopes
   for (const scope of scopes) parseScope(scope)
-  const grants = parseRoles(config.CYGNET_ROLES)
+  const grants = parseRoles(config.access.roles)
   const issuer = createIssuer(config, now)
   const browser = issuer && createBrowserSignIn(context, issuer)
   return {
@@ -58,9 +58,7 @@ function createBrowserSignIn(
   issuer: Issuer,
 ): BrowserSignIn | null {
   const {
-    CYGNET_OIDC_CLIENT_ID: clientId,
-    CYGNET_PUBLIC_URL: url,
-    CYGNET_SESSION_SECRET: secret,
+    access: { oidcClientId: clientId, publicUrl: url, sessionSecret: secret },
   } = context.config
   if (clientId === undefined) return null
   if (url === undefined || secret === undefined)

@@ -39,18 +39,18 @@ const NO_CLIENT = 'cygnet'
  * machine itself may.
  */
 export function createIssuer(config: Config, now: () => Date): Issuer | null {
-  if (config.CYGNET_OIDC_ISSUER === undefined) return null
-  const address = new URL(config.CYGNET_OIDC_ISSUER)
+  if (config.access.oidcIssuer === undefined) return null
+  const address = new URL(config.access.oidcIssuer)
   if (!isSafeAddress(address)) throw new InvalidInputError('CYGNET_OIDC_ISSUER must be an https address')
   const insecure = address.protocol === 'http:'
-  const secret = config.CYGNET_OIDC_CLIENT_SECRET
+  const secret = config.access.oidcClientSecret
 
   const metadata = createKept(
     'the description of the IAM',
     () =>
       openid.discovery(
         address,
-        config.CYGNET_OIDC_CLIENT_ID ?? NO_CLIENT,
+        config.access.oidcClientId ?? NO_CLIENT,
         undefined,
         secret === undefined ? openid.None() : basic(secret),
         { timeout: ANSWER_SECONDS, execute: insecure ? [openid.allowInsecureRequests] : [] },

@@ -27,11 +27,11 @@ export function registerAccess(
 ): Identity {
   const identity = createIdentity(context)
   const { issuer, browser } = identity
-  const https = context.config.CYGNET_PUBLIC_URL?.startsWith('https:') === true
+  const https = context.config.access.publicUrl?.startsWith('https:') === true
   api.app.use(securityHeaders({ https, issuerOrigin: issuer?.origin ?? null }))
   for (const limit of limits) api.app.use(limit)
   api.app.use(signInFirst(identity))
-  api.app.use(limitFailures(createAddressOf(context.config.CYGNET_TRUSTED_PROXIES), context.now))
+  api.app.use(limitFailures(createAddressOf(context.config.access.trustedProxies), context.now))
   api.app.use(authenticate(context, identity))
   api.app.use(readableForms)
   if (browser !== null) api.app.use(browser.csrf.protect)

@@ -39,7 +39,7 @@ export function registerSignIn(
   }
   const { home, cookies, sessions } = browser
   const attempts = createSeal(browser.secret, 'sign-in', now)
-  const rules = { groupClaims: config.CYGNET_OIDC_GROUP_CLAIMS, grants }
+  const rules = { groupClaims: config.access.oidcGroupClaims, grants }
 
   addPage(api, 'GET', '/sign-in', { open: true }, async (c) => {
     const issuer = await browser.issuer.configuration()

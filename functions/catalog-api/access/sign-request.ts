@@ -14,9 +14,9 @@ export interface StoreAddress {
 }
 
 export function storeAddress(config: Config): StoreAddress {
-  const region = config.CYGNET_S3_REGION
+  const region = config.store.region
   const endpoint =
-    config.CYGNET_S3_PUBLIC_ENDPOINT ?? config.CYGNET_S3_ENDPOINT ?? `https://s3.${region}.amazonaws.com`
+    config.store.publicEndpoint ?? config.store.endpoint ?? `https://s3.${region}.amazonaws.com`
   const { host, pathname } = new URL(endpoint)
   return { endpoint, region, host, basePath: pathname.replace(/\/+$/, '') }
 }

@@ -103,7 +103,7 @@ async function checkedLinks(
   )
   const wish = {
     seconds: wanted.seconds,
-    recall: wanted.recall ? { days: context.config.CYGNET_RECALL_DAYS, requestedBy: caller.name } : undefined,
+    recall: wanted.recall ? { days: context.config.recall.days, requestedBy: caller.name } : undefined,
   }
   const runs = [
     ...new Map(named.map(({ tag, runNumber }) => [`${tag}/${runNumber}`, { tag, runNumber }])).values(),

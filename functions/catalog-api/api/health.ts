@@ -51,7 +51,7 @@ export function registerHealth(api: Api, context: TapeContext): void {
 }
 
 async function look({ database, s3, config, log }: TapeContext): Promise<Readiness> {
-  const [bucket] = config.CYGNET_RAW_BUCKETS
+  const [bucket] = config.store.rawBuckets
   const signal = AbortSignal.timeout(ANSWER_MS)
   const answers = async (part: string, asked: Promise<unknown>) => {
     try {

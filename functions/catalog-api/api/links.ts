@@ -81,7 +81,7 @@ export function registerLinks(api: Api, context: TapeContext): void {
   addRoute(api, runLinksRoute, forTagInPath('link'), async (c) => {
     const { tag, run } = c.req.valid('param')
     const {
-      seconds = config.CYGNET_LINK_SECONDS,
+      seconds = config.store.linkSeconds,
       recall = false,
       format = 'json',
       partial = false,
@@ -99,7 +99,7 @@ export function registerLinks(api: Api, context: TapeContext): void {
     const {
       runs,
       files,
-      seconds = config.CYGNET_LINK_SECONDS,
+      seconds = config.store.linkSeconds,
       recall,
       check,
       format,
@@ -118,7 +118,7 @@ export function registerLinks(api: Api, context: TapeContext): void {
   addRoute(api, recallRoute, forTagInPath('recall'), async (c) => {
     const { tag, run: runNumber } = c.req.valid('param')
     const { run } = await findUse(database, { tag, run: runNumber }, undefined)
-    const { days = config.CYGNET_RECALL_DAYS } = c.req.valid('json')
+    const { days = config.recall.days } = c.req.valid('json')
     const wish = { days, requestedBy: c.get('caller').name }
     const { files } = await requestRecall(
       context,

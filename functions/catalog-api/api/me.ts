@@ -55,9 +55,7 @@ export function registerMe(api: Api, config: Config): void {
     return c.json({ kind, name, scopes: [...scopes] }, 200)
   })
   const {
-    CYGNET_OIDC_ISSUER: issuer = null,
-    CYGNET_OIDC_CLI_CLIENT_ID: clientId = null,
-    CYGNET_OIDC_AUDIENCE: audience,
+    access: { oidcIssuer: issuer = null, oidcCliClientId: clientId = null, oidcAudience: audience },
   } = config
   addRoute(api, settingsRoute, { open: true }, (c) => c.json({ issuer, clientId, audience }, 200))
 }

@@ -158,9 +158,9 @@ function nextAddress(c: ApiContext, { config }: Context, cursor: string): string
   const url = new URL(c.req.url)
   url.searchParams.set('cursor', cursor)
   const path = `${url.pathname}${url.search}`
-  return config.CYGNET_PUBLIC_URL === undefined
+  return config.access.publicUrl === undefined
     ? path
-    : new URL(path.slice(1), withSlash(config.CYGNET_PUBLIC_URL)).href
+    : new URL(path.slice(1), withSlash(config.access.publicUrl)).href
 }
 
 const withSlash = (address: string) => (address.endsWith('/') ? address : `${address}/`)

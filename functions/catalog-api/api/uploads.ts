@@ -83,8 +83,8 @@ export function registerUploads(api: Api, context: StorageContext): void {
     const settings = {
       endpoint: address.endpoint,
       region: address.region,
-      buckets: [...config.CYGNET_RAW_BUCKETS],
-      sdkChecksums: config.CYGNET_S3_SDK_CHECKSUMS,
+      buckets: [...config.store.rawBuckets],
+      sdkChecksums: config.store.sdkChecksums,
       tags: [...tagsOf(scopes, 'push')],
       overwriteTags: [...tagsOf(scopes, 'overwrite')],
     }
@@ -95,7 +95,7 @@ export function registerUploads(api: Api, context: StorageContext): void {
     const { subject, name, scopes } = c.get('caller')
     const request = c.req.valid('json')
     const rules = {
-      buckets: config.CYGNET_RAW_BUCKETS,
+      buckets: config.store.rawBuckets,
       scopes,
       host: address.host,
       basePath: address.basePath,

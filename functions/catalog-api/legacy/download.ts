@@ -23,16 +23,16 @@ export function registerLegacyDownload(api: Api, context: TapeContext): void {
   const { config, database, log, now, publicS3 } = context
 
   const wantedBy = (c: ApiContext): WantedFile => {
-    const wanted = parseDownloadPath(c.req.param('path') ?? '', config.CYGNET_RAW_BUCKETS)
+    const wanted = parseDownloadPath(c.req.param('path') ?? '', config.store.rawBuckets)
     if (wanted === null) throw refusal(404, 'there is nothing here')
     return wanted
   }
 
   addPage(api, 'GET', PATH, { right: 'link', tagOf: (c) => wantedBy(c).tag }, async (c) => {
     const wanted = wantedBy(c)
-    const file = await findFile(database, wanted, config.CYGNET_RAW_BUCKETS)
+    const file = await findFile(database, wanted, config.store.rawBuckets)
     if (file === null) throw refusal(404, `the catalogue has no file ${wanted.key} (yet)`)
-    const wish = { seconds: config.CYGNET_LINK_SECONDS }
+    const wish = { seconds: config.store.linkSeconds }
     const { files } = await runLinks(context, { runId: file.runId }, wish, now(), c.req.raw.signal)
     const link = files.find(({ bucket, key }) => bucket === file.bucket && key === wanted.key)
     // Between the two looks another version of the file may have been catalogued.

@@ -46,13 +46,13 @@ export function registerLegacyQuery(
   { config, database, log, now }: Pick<Context, 'config' | 'database' | 'log' | 'now'>,
 ): void {
   const findTable = createTableFinder(database, now)
-  const tagOfSite = parseSites(config.CYGNET_LEGACY_SITES)
+  const tagOfSite = parseSites(config.legacy.sites)
   const tagOf = (c: ApiContext) => tagOfSite(lastOf(queryOf(c), 'site'))
 
   addPage(api, 'GET', ROUTE, { right: 'read', tagOf }, async (c) => {
     const tag = tagOf(c)
     try {
-      const question = readQuestion(queryOf(c), config.CYGNET_LEGACY_TABLES)
+      const question = readQuestion(queryOf(c), config.legacy.tables)
       const table = await findTable(question.table)
       if (question.run !== null) {
         const row = await findLegacyRow(database, table, tag, question.run)

@@ -50,7 +50,7 @@ async function look(context: TapeContext, { tags, withQueues }: Who): Promise<Lo
     alerts,
     mostAlerts: MOST_ALERTS,
     queues,
-    tapeLateHours: context.config.CYGNET_TAPE_LATE_HOURS,
+    tapeLateHours: context.config.tape.lateHours,
     now,
   }
 }

@@ -33,4 +33,4 @@ export function csrfTokenOf(c: ApiContext, { browser }: Pick<PageOptions, 'brows
 
 /** Of the catalogue as browsers reach it. */
 export const originOf = (c: ApiContext, { config }: Pick<TapeContext, 'config'>): string =>
-  new URL(config.CYGNET_PUBLIC_URL ?? c.req.url).origin
+  new URL(config.access.publicUrl ?? c.req.url).origin

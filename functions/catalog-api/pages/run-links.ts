@@ -56,7 +56,7 @@ export function registerRunLinks(api: Api, context: TapeContext, options: PageOp
     const wanted = {
       runs,
       files: [],
-      seconds: context.config.CYGNET_LINK_SECONDS,
+      seconds: context.config.store.linkSeconds,
       check: true,
       recall: recall === 'yes',
     }

@@ -27,7 +27,7 @@ export async function tellPeople(
     object: null,
     occurrence: at.toISOString().slice(0, 10),
   }
-  const most = context.config.CYGNET_CLEAN_MOST_RUNS
+  const most = context.config.clean.mostRuns
   const capSummary = `the cleaner deleted ${most} files of runs, its limit for one run (CYGNET_CLEAN_MOST_RUNS), and more were due`
   const alerts = [
     ...(cleaned.capReached

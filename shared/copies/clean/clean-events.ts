@@ -111,8 +111,8 @@ export async function cleanEvents(
 ): Promise<CleanedEvents> {
   let total = NOTHING
   const failures: unknown[] = []
-  for (const bucket of context.config.CYGNET_RAW_BUCKETS) {
-    const protecting = protectingPrefix({ bucket, key: PREFIX }, context.config.CYGNET_PROTECTED_PREFIXES)
+  for (const bucket of context.config.store.rawBuckets) {
+    const protecting = protectingPrefix({ bucket, key: PREFIX }, context.config.store.protectedPrefixes)
     if (protecting !== null) {
       log.warn({ bucket, protecting }, 'events-are-protected')
       continue
@@ -195,10 +195,10 @@ function isDue(
   const event = parseEventKey(object.key)
   if (event === null || (tag !== undefined && event.tag !== tag)) return false
   const past = (time: Date, seconds: number) => time.getTime() + seconds * 1000 <= now.getTime()
-  if (seen !== null && seen.etag === object.etag) return past(seen.seenAt, config.CYGNET_EVENTS_SEEN_SECONDS)
+  if (seen !== null && seen.etag === object.etag) return past(seen.seenAt, config.clean.eventsSeenSeconds)
   return past(
     object.lastModified,
-    config.CYGNET_EVENTS_UNSEEN_SECONDS_BY_TAG[event.tag] ?? config.CYGNET_EVENTS_UNSEEN_SECONDS,
+    config.clean.eventsUnseenSecondsByTag[event.tag] ?? config.clean.eventsUnseenSeconds,
   )
 }
 
@@ -242,7 +242,7 @@ async function deleteAll(
     for (const object of queue) {
       if (signal.aborted) return
       try {
-        refuseUncleanable(object, context.config.CYGNET_PROTECTED_PREFIXES)
+        refuseUncleanable(object, context.config.store.protectedPrefixes)
         const deletion = await deleteObject(context.s3, object, signal)
         if (deletion.kind === 'changed') counts.changed += 1
         else gone.push(object)

@@ -28,18 +28,18 @@ export async function cleanPolicy({
   tape,
 }: Pick<TapeContext, 'config' | 'database' | 'tape'>): Promise<CleanPolicy> {
   return {
-    afterDays: config.CYGNET_CLEAN_RUNS_AFTER_DAYS ?? null,
+    afterDays: config.clean.runsAfterDays ?? null,
     room: await roomInStore(),
-    mostFiles: config.CYGNET_CLEAN_MOST_RUNS,
+    mostFiles: config.clean.mostRuns,
     tapeEndpoint: tape?.endpoint ?? null,
   }
 
   async function roomInStore(): Promise<StoreRoom | null> {
-    const capacityBytes = config.CYGNET_CLOUD_CAPACITY_BYTES
+    const capacityBytes = config.clean.capacityBytes
     if (capacityBytes === undefined) return null
-    const highBytes = capacityBytes * config.CYGNET_CLOUD_HIGH_WATER
+    const highBytes = capacityBytes * config.clean.highWater
     // A low-water mark above the high one is taken for it.
-    const lowBytes = Math.min(capacityBytes * config.CYGNET_CLOUD_LOW_WATER, highBytes)
+    const lowBytes = Math.min(capacityBytes * config.clean.lowWater, highBytes)
     return { usedBytes: await bytesInStore(database), capacityBytes, highBytes, lowBytes }
   }
 }

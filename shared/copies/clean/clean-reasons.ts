@@ -97,7 +97,7 @@ function oldestInStore(
     .select([tapeState.as('tapeState'), isWanted.as('isWanted')])
     .where('kind', '=', 'cloud')
     .where('state', '=', state)
-    .where('bucket', 'in', config.CYGNET_RAW_BUCKETS)
+    .where('bucket', 'in', config.store.rawBuckets)
     .$if(tag !== null, (query) => query.where('tag', '=', tag as string))
     .orderBy('storedAt')
     .orderBy('id')
@@ -109,7 +109,7 @@ function reasonOf(file: FileInStore, { config }: TapeContext, policy: CleanPolic
   if (file.state === 'suspicious') return 'suspicious'
   const storedMs = (file.storedAt ?? now).getTime()
   const object = { bucket: file.bucket, key: file.objectKey }
-  if (protectingPrefix(object, config.CYGNET_PROTECTED_PREFIXES) !== null) return 'protected'
+  if (protectingPrefix(object, config.store.protectedPrefixes) !== null) return 'protected'
   if (Number(file.isWanted) === 1) return 'recalled'
   if (file.tapeState !== 'on-media')
     return BAD_STATES.includes(file.tapeState) ? 'bad-on-tape' : 'not-on-tape'

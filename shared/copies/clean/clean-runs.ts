@@ -129,7 +129,7 @@ async function wouldDelete(
   { database, config, now }: TapeContext,
   replica: Replica,
 ): Promise<CloudDeletion | null> {
-  refuseProtected({ bucket: replica.bucket, key: replica.objectKey }, config.CYGNET_PROTECTED_PREFIXES)
+  refuseProtected({ bucket: replica.bucket, key: replica.objectKey }, config.store.protectedPrefixes)
   const permitted = await permittedVersion(database, replica, now())
   return 'kind' in permitted ? permitted : null
 }
@@ -158,7 +158,7 @@ async function cleanNamedRun(
   tally: Tally,
 ): Promise<CleanedRuns> {
   for (const replica of await copiesOfNamedRun(context, options, run)) {
-    if (tally.deletedCount() >= context.config.CYGNET_CLEAN_MOST_RUNS) return tally.result(true, false)
+    if (tally.deletedCount() >= context.config.clean.mostRuns) return tally.result(true, false)
     if (replica.state === 'suspicious' || replica.state === 'missing')
       tally.refuse(replica, notHandled(replica))
     else if (tally.goesOn())
@@ -204,8 +204,8 @@ async function deleteWhatIsDue(
   const filter = {
     tag: options.tag ?? null,
     tapeEndpoint: tape?.endpoint ?? '',
-    rawBuckets: config.CYGNET_RAW_BUCKETS,
-    protectedPrefixes: config.CYGNET_PROTECTED_PREFIXES,
+    rawBuckets: config.store.rawBuckets,
+    protectedPrefixes: config.store.protectedPrefixes,
     until: new Date(now.getTime() - YOUNGEST_MS),
     now,
   }

@@ -94,10 +94,10 @@ export async function settleDeletion(
 
 function refuseOthers({ config }: TapeContext, replica: Replica): void {
   const object = { bucket: replica.bucket, key: replica.objectKey }
-  refuseProtected(object, config.CYGNET_PROTECTED_PREFIXES)
+  refuseProtected(object, config.store.protectedPrefixes)
   const named = `${object.bucket}/${object.key}`
   if (replica.kind !== 'cloud') throw new InvalidInputError(`${replica.url} is not a copy in the store`)
-  if (!config.CYGNET_RAW_BUCKETS.includes(object.bucket))
+  if (!config.store.rawBuckets.includes(object.bucket))
     throw new InvalidInputError(`${named} is not in a bucket of raw runs`)
   if (parseRunKey(object.key) === null)
     throw new InvalidInputError(`${named} is not named like a run: it is not deleted`)
@@ -112,7 +112,7 @@ async function underClaim(
   work: (claim: Claim, held: AbortSignal) => Promise<CloudDeletion>,
 ): Promise<CloudDeletion> {
   const { database } = context
-  const leaseSeconds = context.config.CYGNET_LEASE_SECONDS
+  const leaseSeconds = context.config.work.leaseSeconds
   const owner = claimOwner(context)
   const claim = await claimReplica(database, replica.id, states, { owner, leaseSeconds })
   if (claim === null) return refused('busy', 'it is not in the store any more, or another function is at it')
@@ -147,7 +147,7 @@ async function prepare(
   if (typeof tombstoneId !== 'number') return tombstoneId
   // From here the deletion takes less than the lease, or the requests are given up: nobody else begins
   // meanwhile.
-  await renewClaim(database, claim, context.config.CYGNET_LEASE_SECONDS)
+  await renewClaim(database, claim, context.config.work.leaseSeconds)
   const look = await lookForVersion(context.s3, version, inTime(context, held))
   if (look !== 'there')
     return refused(
@@ -218,7 +218,7 @@ async function carryOut(
   held: AbortSignal,
 ): Promise<CloudDeletion> {
   const { version, tombstoneId, survivor } = prepared
-  if (isStale(survivor, context.config.CYGNET_LEASE_SECONDS, context.now()))
+  if (isStale(survivor, context.config.work.leaseSeconds, context.now()))
     return await stays(
       context,
       claim,

@@ -20,7 +20,7 @@ const AGAIN_MS = 6 * 3_600_000
 
 /** A limit well below the lease: a request of ours is over before another function may take the copy. */
 export function inTime({ config }: TapeContext, held?: AbortSignal): AbortSignal {
-  const limit = AbortSignal.timeout(config.CYGNET_LEASE_SECONDS * 250)
+  const limit = AbortSignal.timeout(config.work.leaseSeconds * 250)
   return held === undefined ? limit : AbortSignal.any([held, limit])
 }
 

@@ -32,7 +32,7 @@ export async function catalogueLinks(
     ),
     contentName,
   )
-  const valid = Math.min(Math.floor(seconds), context.config.CYGNET_LINK_SECONDS)
+  const valid = Math.min(Math.floor(seconds), context.config.store.linkSeconds)
   return await Promise.all(
     files.map(async ({ runId: _, versionId, ...file }): Promise<FileOfRun> => {
       const why = notThere(file, replicas.get(contentName({ ...file, objectKey: file.key })) ?? [])

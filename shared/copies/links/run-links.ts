@@ -206,7 +206,7 @@ async function linkTo(
   now: Date,
 ): Promise<FileLink> {
   const named = describeFile(file)
-  const valid = Math.min(Math.floor(seconds), context.config.CYGNET_LINK_SECONDS)
+  const valid = Math.min(Math.floor(seconds), context.config.store.linkSeconds)
   const options = { seconds: valid, now, fileName: named.fileName, versionId: object.versionId }
   return { ...named, kind: 'link', ...(await presignGet(context.publicS3, object, options)) }
 }

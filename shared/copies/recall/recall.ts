@@ -57,7 +57,10 @@ export async function advanceRecall(
   signal: AbortSignal,
   log: Logger,
 ): Promise<RecallProgress> {
-  const { CYGNET_LEASE_SECONDS: leaseSeconds, CYGNET_TAPE_COPY_SECONDS: copySeconds } = context.config
+  const {
+    work: { leaseSeconds },
+    tape: { copySeconds },
+  } = context.config
   const found = await findReplica(context.database, replicaId)
   if (found?.kind !== 'recall') throw new InvalidInputError(`there is no recall ${replicaId}`, { replicaId })
   if (!WORKABLE.includes(found.state) || isOver(found)) return found.state
@@ -115,7 +118,7 @@ async function takeStep(context: TapeContext, claim: Claim, signal: AbortSignal)
     return waitingOutcome('the object is just being deleted from the store', context.now())
   const there = await lookInStore(context, recall, 'if-needed', 'found there', signal)
   if (there !== null) return there
-  const deadline = deadlineOf(recall, context.config.CYGNET_RECALL_HOURS)
+  const deadline = deadlineOf(recall, context.config.recall.hours)
   if (context.now() >= deadline)
     throw new TransientError(recall.lastError ?? 'the tape endpoint has not made it readable')
   if (!hasTape(context)) throw new TransientError('no tape endpoint is configured (CYGNET_TAPE_DRIVER)')
@@ -181,7 +184,7 @@ function whatFailed(
 ): ReplicaOutcome {
   if (signal.aborted) return interruptedOutcome(recall)
   const error = classify(thrown)
-  const deadline = deadlineOf(recall, context.config.CYGNET_RECALL_HOURS)
+  const deadline = deadlineOf(recall, context.config.recall.hours)
   const outcome = failedOutcome(recall, error, withoutSecrets(error.message), deadline, context.now())
   log.error({ error, nextAttemptAt: outcome.change.nextAttemptAt }, 'recall-failed')
   return outcome
@@ -212,7 +215,7 @@ async function finish(
 ): Promise<void> {
   if ((outcome.change.state === 'present' || isEnd(outcome)) && hasTape(context)) {
     // What is cleared away, another who has taken over would miss.
-    await renewClaim(context.database, claim, context.config.CYGNET_LEASE_SECONDS)
+    await renewClaim(context.database, claim, context.config.work.leaseSeconds)
     const left = (await findReplica(context.database, claim.replica.id)) ?? claim.replica
     await tidyUp(context, left, AbortSignal.timeout(ENDING_MS)).catch((error) =>
       log.warn({ error }, 'recall-not-tidied-up'),

@@ -44,7 +44,7 @@ export async function removeTemporary(
 ): Promise<void> {
   if (!seen.key.startsWith(PREFIX))
     throw new InvalidInputError(`${seen.key} is not a temporary object of a recall: it is not deleted`)
-  refuseProtected(seen, config.CYGNET_PROTECTED_PREFIXES)
+  refuseProtected(seen, config.store.protectedPrefixes)
   await withinSeconds(ANSWER_SECONDS, signal, (limited) => deleteObject(s3, seen, limited))
 }
 

@@ -52,8 +52,8 @@ export async function copyNext(
   const { config, database, tape } = context
   const claim = await claimTapeCopy(database, tape.endpoint, {
     owner: claimOwner(context),
-    leaseSeconds: config.CYGNET_LEASE_SECONDS,
-    mostAtOnce: config.CYGNET_TAPE_COPIES_AT_ONCE,
+    leaseSeconds: config.work.leaseSeconds,
+    mostAtOnce: config.tape.copiesAtOnce,
     at: context.now(),
   })
   return claim === null ? null : await workOn(context, claim, signal, log)
@@ -97,7 +97,10 @@ async function workOn(context: WithTape, claim: Claim, signal: AbortSignal, log:
     url: replica.url,
     attempt: replica.attempts,
   })
-  const { CYGNET_LEASE_SECONDS: leaseSeconds, CYGNET_TAPE_COPY_SECONDS: copySeconds } = context.config
+  const {
+    work: { leaseSeconds },
+    tape: { copySeconds },
+  } = context.config
   try {
     const outcome = await whileClaimed(context.database, claim, leaseSeconds, signal, (held) =>
       makeCopy(context, replica, AbortSignal.any([held, AbortSignal.timeout(copySeconds * 1000)])),

@@ -65,7 +65,10 @@ async function followCopy(
   signal: AbortSignal,
   log: Logger,
 ): Promise<Replica['state'] | null> {
-  const { CYGNET_LEASE_SECONDS: leaseSeconds, CYGNET_TAPE_COPY_SECONDS: lookSeconds } = context.config
+  const {
+    work: { leaseSeconds },
+    tape: { copySeconds: lookSeconds },
+  } = context.config
   const owner = claimOwner(context)
   const claim = await claimReplica(context.database, id, ['submitted', 'staged'], {
     owner,

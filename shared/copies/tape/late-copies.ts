@@ -20,7 +20,7 @@ const PAGE = 500
 export async function tellLate(context: WithTape, signal: AbortSignal): Promise<number> {
   const { database, config, tape } = context
   const at = context.now()
-  const since = new Date(at.getTime() - config.CYGNET_TAPE_LATE_HOURS * 3_600_000)
+  const since = new Date(at.getTime() - config.tape.lateHours * 3_600_000)
   const late = await database
     .selectFrom('replicas')
     .selectAll()
@@ -47,7 +47,7 @@ export async function tellLate(context: WithTape, signal: AbortSignal): Promise<
     .execute()
   const alerts = late.map((replica) => {
     const why = replica.lastError === null ? '' : `: ${replica.lastError}`
-    const summary = `${nameOf(replica)} is not verified on tape ${config.CYGNET_TAPE_LATE_HOURS} hours after it was asked for (${replica.state})${why}`
+    const summary = `${nameOf(replica)} is not verified on tape ${config.tape.lateHours} hours after it was asked for (${replica.state})${why}`
     return replicaAlert(replica, 'not-on-tape', 'error', summary, wishOf(replica))
   })
   const all = [...alerts, ...(await backlogAlert(context, since, at))]
@@ -77,6 +77,6 @@ async function backlogAlert(
   if (oldest === null) return []
   const about = { tag: null, runNumber: null, runId: null, object: null }
   const occurrence = `${tape.endpoint.slice(0, 200)}:${at.toISOString().slice(0, 10)}`
-  const summary = `${files} files of the backlog wait for their copy on tape (${tape.endpoint}) for more than ${config.CYGNET_TAPE_LATE_HOURS} hours, the oldest since ${oldest.toISOString()}`
+  const summary = `${files} files of the backlog wait for their copy on tape (${tape.endpoint}) for more than ${config.tape.lateHours} hours, the oldest since ${oldest.toISOString()}`
   return [alertRequest({ rule: 'backlog-not-on-tape', severity: 'warning', summary, occurrence, ...about })]
 }

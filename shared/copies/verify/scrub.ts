@@ -39,7 +39,7 @@ export async function scrub(
   log: Logger,
 ): Promise<ScrubProgress> {
   const due = await dueReplicas(context)
-  const mostBytes = context.config.CYGNET_SCRUB_BYTES
+  const mostBytes = context.config.scrub.bytes
   const patience = createPatience()
   let summary = NOTHING_VERIFIED
   let finished = due.length < MOST_AT_ONCE
@@ -70,7 +70,7 @@ export async function scrub(
 /** Those that are due and can be looked at from here, the one looked at longest ago first. */
 async function dueReplicas({ database, tape, config, now }: TapeContext): Promise<readonly Due[]> {
   const at = now().getTime()
-  const [cycle, doubt] = [new Date(at - config.CYGNET_SCRUB_DAYS * DAY_MS), new Date(at - DOUBT_MS)]
+  const [cycle, doubt] = [new Date(at - config.scrub.days * DAY_MS), new Date(at - DOUBT_MS)]
   const endpoint = tape === null || (await isResting(database, tape.endpoint, now())) ? null : tape.endpoint
   return await database
     .selectFrom('replicas')

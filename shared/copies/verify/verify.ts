@@ -45,7 +45,7 @@ export async function verifyReplica(
   log: Logger,
 ): Promise<Verification | null> {
   const started = performance.now()
-  const leaseSeconds = context.config.CYGNET_LEASE_SECONDS
+  const leaseSeconds = context.config.work.leaseSeconds
   const owner = claimOwner(context)
   const before = await findReplica(context.database, replicaId)
   if (before === null || before.kind === 'local') return null
@@ -95,7 +95,7 @@ async function lookAt(
   signal: AbortSignal,
 ): Promise<LookedAt & { readonly error?: Error }> {
   try {
-    return await whileClaimed(context.database, claim, context.config.CYGNET_LEASE_SECONDS, signal, (held) =>
+    return await whileClaimed(context.database, claim, context.config.work.leaseSeconds, signal, (held) =>
       lookTwice(context, claim.replica, options, held),
     )
   } catch (thrown) {

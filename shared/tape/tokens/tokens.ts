@@ -46,15 +46,15 @@ export interface TokenSourceOptions {
 
 /** The settings of the environment as options. */
 export const tokenOptions = (config: Config): TokenSourceOptions => ({
-  fixed: config.CYGNET_TAPE_TOKEN,
-  tokenUrl: config.CYGNET_TAPE_TOKEN_URL,
-  clientId: config.CYGNET_TAPE_CLIENT_ID,
-  clientSecret: config.CYGNET_TAPE_CLIENT_SECRET,
-  refreshToken: config.CYGNET_TAPE_REFRESH_TOKEN,
-  scope: config.CYGNET_TAPE_SCOPE,
-  audience: config.CYGNET_TAPE_AUDIENCE,
-  cacheFile: config.CYGNET_TAPE_TOKEN_CACHE,
-  caFile: config.CYGNET_TAPE_CA_FILE,
+  fixed: config.tape.token,
+  tokenUrl: config.tape.tokenUrl,
+  clientId: config.tape.clientId,
+  clientSecret: config.tape.clientSecret,
+  refreshToken: config.tape.refreshToken,
+  scope: config.tape.scope,
+  audience: config.tape.audience,
+  cacheFile: config.tape.tokenCache,
+  caFile: config.tape.caFile,
 })
 
 /**

@@ -98,7 +98,10 @@ describe('copies to tape', () => {
     if (requested === undefined) throw new Error('no wish')
     await multiply(requested, 500)
     tape.fault = 'down'
-    const many = { ...withTape(), config: { ...context.config, CYGNET_TAPE_COPIES_AT_ONCE: 100 } }
+    const many = {
+      ...withTape(),
+      config: { ...context.config, tape: { ...context.config.tape, copiesAtOnce: 100 } },
+    }
     const states = await Promise.all(Array.from({ length: 20 }, () => copyNext(many, signal, context.log)))
     expect(new Set(states)).not.toContain('lost')
     const tried = (await replicas('tape')).filter(({ attempts }) => attempts > 0)

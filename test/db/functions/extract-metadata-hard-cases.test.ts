@@ -137,7 +137,10 @@ test('a request that can never be sent stops neither the others nor the listing'
 })
 
 test('a bucket that cannot be listed keeps no other from being reconciled', async () => {
-  const config = { ...context.config, CYGNET_RAW_BUCKETS: ['no-such-bucket', context.bucket] }
+  const config = {
+    ...context.config,
+    store: { ...context.config.store, rawBuckets: ['no-such-bucket', context.bucket] },
+  }
   await expect(
     createReconcile({ ...context, config })({} as never, { signal, log: context.log }),
   ).rejects.toThrow()

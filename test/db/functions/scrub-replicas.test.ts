@@ -53,7 +53,10 @@ test('a place that cannot be listed keeps neither the others nor the scrub from 
   await runs.context.database.updateTable('replicas').set({ checkedAt: null }).execute()
   const config = {
     ...runs.context.config,
-    CYGNET_RAW_BUCKETS: ['no-such-bucket', ...runs.context.config.CYGNET_RAW_BUCKETS],
+    store: {
+      ...runs.context.config.store,
+      rawBuckets: ['no-such-bucket', ...runs.context.config.store.rawBuckets],
+    },
   }
   await expect(invoke({ ...runs.context, config })).rejects.toThrow()
   expect(await runs.replica(key, 'cloud')).toMatchObject({ checkedAt: new Date(runs.time) })
@@ -63,7 +66,7 @@ test('a place that cannot be listed keeps neither the others nor the scrub from 
 })
 
 test('a place that takes the whole time of a run waits for the next day, so that the scrub gets its turn', async () => {
-  const config = { ...runs.context.config, CYGNET_RAW_BUCKETS: [] }
+  const config = { ...runs.context.config, store: { ...runs.context.config.store, rawBuckets: [] } }
   const stop = new AbortController()
   const list: NonNullable<typeof runs.tape.list> = async function* (_prefix, held) {
     stop.abort(new TransientError('not done within 900 s'))

@@ -4,25 +4,31 @@ import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { cliPage } from '../../../infra/generate/cli-page.ts'
 import { configurationPage } from '../../../infra/generate/configuration-page.ts'
+import { setting } from '../../../shared/config/setting.ts'
 
 test('the configuration page tells what is required, what the defaults are and what is secret', () => {
+  const several = z
+    .string()
+    .transform((text) => text.split(','))
+    .default(['a', 'b'])
   const page = configurationPage({
-    NEEDED: z.string().meta({ description: 'must be there', secret: true }),
-    COUNT: z.coerce.number().default(8).meta({ description: 'one | two', secret: false }),
-    LIST: z
-      .string()
-      .transform((text) => text.split(','))
-      .default(['a', 'b'])
-      .meta({ description: 'several' }),
-    PREFIX: z.string().default('').meta({ description: 'may be nothing' }),
-    OPTIONAL: z.string().optional().meta({ description: 'may be absent' }),
+    one: {
+      needed: setting('CYGNET_NEEDED', z.string(), 'must be there', true),
+      count: setting('CYGNET_COUNT', z.coerce.number().default(8), 'one | two'),
+    },
+    two: {
+      list: setting('CYGNET_LIST', several, 'several'),
+      prefix: setting('CYGNET_PREFIX', z.string().default(''), 'may be nothing'),
+      optional: setting('CYGNET_OPTIONAL', z.string().optional(), 'may be absent'),
+    },
   })
+  expect(page.match(/^## .*$/gm)).toEqual(['## one', '## two'])
   expect(page.split('\n').filter((line) => line.startsWith('| `'))).toEqual([
-    '| `NEEDED` | **required** | yes | must be there |',
-    '| `COUNT` | `8` |  | one \\| two |',
-    '| `LIST` | `a,b` |  | several |',
-    '| `PREFIX` | empty |  | may be nothing |',
-    '| `OPTIONAL` |  |  | may be absent |',
+    '| `CYGNET_NEEDED` | **required** | yes | must be there |',
+    '| `CYGNET_COUNT` | `8` |  | one \\| two |',
+    '| `CYGNET_LIST` | `a,b` |  | several |',
+    '| `CYGNET_PREFIX` | empty |  | may be nothing |',
+    '| `CYGNET_OPTIONAL` |  |  | may be absent |',
   ])
 })
 

@@ -10,8 +10,8 @@ const CYGNET_DATABASE_URL = 'mysql://cygnet:hunter2@127.0.0.1:3306/cygnet'
 describe('settings', () => {
   test('have defaults for all but the database', () => {
     expect(loadConfig({ CYGNET_DATABASE_URL })).toMatchObject({
-      CYGNET_RAW_BUCKETS: ['cygno-data'],
-      CYGNET_LEASE_SECONDS: 120,
+      store: { rawBuckets: ['cygno-data'] },
+      work: { leaseSeconds: 120 },
     })
     expect(() => loadConfig({})).toThrow(/CYGNET_DATABASE_URL/)
   })
@@ -30,13 +30,12 @@ describe('settings', () => {
       CYGNET_S3_ENDPOINT: empty,
       CYGNET_CLEAN_RUNS_AFTER_DAYS: empty,
     })
-    expect(config.CYGNET_S3_ENDPOINT).toBeUndefined()
-    expect(config.CYGNET_CLEAN_RUNS_AFTER_DAYS).toBeUndefined()
+    expect(config.store.endpoint).toBeUndefined()
+    expect(config.clean.runsAfterDays).toBeUndefined()
     const path = join(temporaryFolder(), 'days')
     writeFileSync(path, empty)
     expect(
-      loadConfig({ CYGNET_DATABASE_URL, CYGNET_CLEAN_RUNS_AFTER_DAYS_FILE: path })
-        .CYGNET_CLEAN_RUNS_AFTER_DAYS,
+      loadConfig({ CYGNET_DATABASE_URL, CYGNET_CLEAN_RUNS_AFTER_DAYS_FILE: path }).clean.runsAfterDays,
     ).toBeUndefined()
   })
 
@@ -63,7 +62,7 @@ describe('settings', () => {
     const path = join(temporaryFolder(), 'token')
     writeFileSync(path, 'from-a-file\n')
     expect(
-      loadConfig({ CYGNET_DATABASE_URL, CYGNET_NOTIFICATION_TOKEN_FILE: path }).CYGNET_NOTIFICATION_TOKEN,
+      loadConfig({ CYGNET_DATABASE_URL, CYGNET_NOTIFICATION_TOKEN_FILE: path }).ingest.notificationToken,
     ).toBe('from-a-file')
     expect(() => loadConfig({ CYGNET_DATABASE_URL, CYGNET_NOTIFICATION_TOKEN_FILE: '/not/there' })).toThrow(
       /CYGNET_NOTIFICATION_TOKEN_FILE/,

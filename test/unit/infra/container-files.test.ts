@@ -5,10 +5,12 @@ import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import * as z from 'zod'
 import { readManifest } from '../../../infra/local/manifest.ts'
-import { variables } from '../../../shared/config/config.ts'
+import { concerns } from '../../../shared/config/config.ts'
+import type { Setting } from '../../../shared/config/setting.ts'
 
 const read = (path: string) =>
   readFileSync(fileURLToPath(new URL(`../../../infra/${path}`, import.meta.url)), 'utf8')
+const settings = Object.values(concerns).flatMap((settings) => Object.values<Setting>(settings))
 const httpFunctions = readManifest().functions.filter(({ trigger }) => trigger.kind === 'http')
 
 interface Deployed {
@@ -93,12 +95,12 @@ describe.each([
       expect(function_.image).toContain(`/${name}:`)
       const named: string[] = []
       for (const [variable, value] of Object.entries(function_.environment)) {
-        const setting = variables[variable.replace(/_FILE$/, '') as keyof typeof variables]
-        expect(setting, variable).toBeDefined()
-        if (setting.meta()?.secret === true) expect(variable, 'a secret comes from a file').toMatch(/_FILE$/)
+        const setting = settings.find((known) => known.variable === variable.replace(/_FILE$/, ''))
+        if (setting === undefined) throw new Error(`there is no setting ${variable}`)
+        if (setting.secret) expect(variable, 'a secret comes from a file').toMatch(/_FILE$/)
         if (variable.endsWith('_FILE'))
           named.push(function_.secretFolder.exec(value)?.[1] ?? `${variable}=${value}`)
-        else expect(setting.safeParse(value).success, variable).toBe(true)
+        else expect(setting.schema.safeParse(value).success, variable).toBe(true)
       }
       if (function_.secrets !== null) expect(named.toSorted()).toEqual(function_.secrets.toSorted())
       expect(named.every((secret) => /^[a-z0-9-]+$/.test(secret))).toBe(true)

@@ -26,7 +26,9 @@ export async function* compareBucket(
   bucket: string,
   signal: AbortSignal,
 ): AsyncGenerator<BucketPage> {
-  const { CYGNET_IGNORED_PREFIXES: ignored } = context.config
+  const {
+    store: { ignoredPrefixes: ignored },
+  } = context.config
   const before = context.now().getTime() - YOUNG_MS
   for (let startAfter: string | null = null; ; ) {
     const { objects, last } = await listObjects(context.s3, { bucket, prefix: '', startAfter }, signal)

@@ -100,7 +100,7 @@ export async function findDark(
  */
 export function darkEndpoint({ config, tape }: TapeContext, place: DarkPlace): string | null {
   if ('tape' in place) return tape?.list === undefined ? null : tape.endpoint
-  if (!config.CYGNET_RAW_BUCKETS.includes(place.bucket))
+  if (!config.store.rawBuckets.includes(place.bucket))
     throw new InvalidInputError(
       `${place.bucket} is not among the buckets whose runs are catalogued (CYGNET_RAW_BUCKETS)`,
     )

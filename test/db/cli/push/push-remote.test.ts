@@ -298,7 +298,7 @@ describe('with an API token and no other credentials', () => {
     expect(store).toMatchObject({
       tags: ['LNGS', 'LNF'],
       buckets: [context.bucket],
-      endpoint: context.config.CYGNET_S3_ENDPOINT,
+      endpoint: context.config.store.endpoint,
     })
   })
 })

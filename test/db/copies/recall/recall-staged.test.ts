@@ -141,7 +141,7 @@ describe('what was staged', () => {
     tape.looksUntilOnline = 1000
     const id = await ask()
     await advance(id)
-    clockMs += context.config.CYGNET_RECALL_HOURS * HOUR
+    clockMs += context.config.recall.hours * HOUR
     expect(await advance(id)).toBe('failed')
     expect(await row(id)).toMatchObject({ nextAttemptAt: null, reference: null })
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])

@@ -233,7 +233,7 @@ describe('staging', () => {
       await advance(id)
       clockMs = (await row(id)).nextAttemptAt?.getTime() ?? clockMs
     }
-    expect(clockMs).toBe((await row(id)).requestedAt.getTime() + context.config.CYGNET_RECALL_HOURS * HOUR)
+    expect(clockMs).toBe((await row(id)).requestedAt.getTime() + context.config.recall.hours * HOUR)
     expect(await row(id)).toMatchObject({
       state: 'failed',
       nextAttemptAt: null,

@@ -328,10 +328,10 @@ describe('the API', () => {
     const { status, json } = await ask('/api/v1/upload-settings', await token(['push:LNGS', 'overwrite:LNF']))
     expect(status).toBe(200)
     expect(json).toEqual({
-      endpoint: context.config.CYGNET_S3_ENDPOINT,
-      region: context.config.CYGNET_S3_REGION,
+      endpoint: context.config.store.endpoint,
+      region: context.config.store.region,
       buckets: [context.bucket],
-      sdkChecksums: context.config.CYGNET_S3_SDK_CHECKSUMS,
+      sdkChecksums: context.config.store.sdkChecksums,
       tags: ['LNGS', 'LNF'],
       overwriteTags: ['LNF'],
     })
@@ -341,7 +341,7 @@ describe('the API', () => {
     const { status, json } = await ask('/api/v1/uploads/sign', await token(), signing())
     expect(status).toBe(200)
     const { headers } = json as { readonly headers: Record<string, string> }
-    const url = `${context.config.CYGNET_S3_ENDPOINT}/${context.bucket}/${KEY}`
+    const url = `${context.config.store.endpoint}/${context.bucket}/${KEY}`
     const send = (changes: Record<string, string | undefined>, to = url) => {
       const all = Object.entries({ ...headers, 'if-none-match': '*', ...changes }).filter(
         ([, value]) => value !== undefined,
@@ -371,7 +371,7 @@ describe('the API', () => {
         'x-amz-meta-snowball-auto-extract',
       ]),
     )
-    const url = `${context.config.CYGNET_S3_ENDPOINT}/${context.bucket}/LNGS/run00900.mid.gz`
+    const url = `${context.config.store.endpoint}/${context.bucket}/LNGS/run00900.mid.gz`
     const send = (changes: Record<string, string>) =>
       fetch(url, { method: 'PUT', body: 'a run', headers: { ...headers, 'if-none-match': '*', ...changes } })
     expect((await send({ 'x-amz-meta-snowball-auto-extract': 'true' })).status).toBe(403)

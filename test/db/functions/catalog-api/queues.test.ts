@@ -116,7 +116,10 @@ describe('health', () => {
   })
 
   test('says which part does not answer, and nothing else of it', async () => {
-    const config = { ...context.config, CYGNET_RAW_BUCKETS: ['there-is-no-such-bucket'] }
+    const config = {
+      ...context.config,
+      store: { ...context.config.store, rawBuckets: ['there-is-no-such-bucket'] },
+    }
     const { status, json } = await restApp({ ...context, config }, registerHealth).get('/readyz', ANONYMOUS)
     expect([status, json]).toEqual([503, { status: 'unavailable', database: 'ok', store: 'unavailable' }])
   })

@@ -276,7 +276,10 @@ describe('the list of runs', () => {
     const published = restApp(
       {
         ...context,
-        config: { ...context.config, CYGNET_PUBLIC_URL: 'https://cygnet.example.org/catalogue' },
+        config: {
+          ...context.config,
+          access: { ...context.config.access, publicUrl: 'https://cygnet.example.org/catalogue' },
+        },
       },
       registerRuns,
     )
