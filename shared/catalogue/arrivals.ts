@@ -1,11 +1,12 @@
 /** The ledger: what was heard of, who works on it, how it ended. */
+
 import { createHash } from 'node:crypto'
-import { sql, type Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Arrival, ArrivalOutcome, ArrivalState, Integrity, Schema } from '../database/schema.ts'
-import { ConflictError } from '../errors.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import type { ObjectName, ObjectVersion } from '../run.ts'
+import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, NO_LEASE } from '../work/lease.ts'
 
 type Executor = Database | Transaction<Schema>
 
@@ -71,18 +72,17 @@ export async function claimNewArrival(
   arrival: ObjectArrival,
   version: ObjectVersion,
   options: { readonly owner: string; readonly leaseSeconds: number; readonly at: Date },
-): Promise<Lease | null> {
+): Promise<ArrivalLease | null> {
   const claim = {
     state: 'processing' as const,
     attempts: 1,
-    leaseOwner: options.owner,
-    leaseUntil: leaseEnd(options.leaseSeconds),
+    ...leaseFor(options.owner, options.leaseSeconds),
     lastModified: version.lastModified,
   }
   const row = { ...rowOf({ ...arrival, ...version }, options.at), ...claim }
   const result = await database.insertInto('arrivals').ignore().values(row).executeTakeFirst()
   if (result.numInsertedOrUpdatedRows !== 1n) return null
-  return { arrivalId: Number(result.insertId), owner: options.owner, attempt: 1 }
+  return { table: 'arrivals', id: Number(result.insertId), owner: options.owner, attempt: 1 }
 }
 
 /**
@@ -160,10 +160,9 @@ export async function lookUpArrival(
   return { arrival, live: { etag: liveEtag, runId, integrity, storedAt, inStore } }
 }
 
-export interface Lease {
-  readonly arrivalId: number
-  /** Names this attempt, so that a holder who lost the lease cannot finish what another has begun. */
-  readonly owner: string
+/** The lease on an arrival. */
+export interface ArrivalLease extends Lease {
+  readonly table: 'arrivals'
   /** 1 for the first try. */
   readonly attempt: number
 }
@@ -177,7 +176,7 @@ export async function claimArrival(
   found: Arrival,
   version: ObjectVersion,
   options: { readonly owner: string; readonly leaseSeconds: number; readonly reopen: boolean },
-): Promise<Lease | null> {
+): Promise<ArrivalLease | null> {
   // A version that is read once more after it was finished has not failed before.
   const attempt = found.state === 'done' || found.state === 'invalid' ? 1 : found.attempts + 1
   const claim = database
@@ -187,8 +186,7 @@ export async function claimArrival(
       outcome: null,
       reason: null,
       attempts: attempt,
-      leaseOwner: options.owner,
-      leaseUntil: leaseEnd(options.leaseSeconds),
+      ...leaseFor(options.owner, options.leaseSeconds),
       lastModified: version.lastModified,
       sizeBytes: version.sizeBytes,
       finishedAt: null,
@@ -203,26 +201,13 @@ export async function claimArrival(
           'failed',
           ...(options.reopen ? (['done', 'invalid'] as const) : []),
         ]),
-        where.and([where('state', '=', 'processing'), where('leaseUntil', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
+        where.and([where('state', '=', 'processing'), isFree()]),
       ]),
     )
   const result = await claim.executeTakeFirst()
-  return result.numUpdatedRows === 0n ? null : { arrivalId: found.id, owner: options.owner, attempt }
-}
-
-const leaseEnd = (seconds: number) => sql<Date>`UTC_TIMESTAMP(3) + INTERVAL ${seconds} SECOND`
-
-/** Holds the lease for `leaseSeconds` more. @throws ConflictError when it was lost to another. */
-export async function renewLease(database: Database, lease: Lease, leaseSeconds: number): Promise<void> {
-  const result = await database
-    .updateTable('arrivals')
-    .set({ leaseUntil: leaseEnd(leaseSeconds) })
-    .where('id', '=', lease.arrivalId)
-    .where('leaseOwner', '=', lease.owner)
-    .where('state', '=', 'processing')
-    .executeTakeFirst()
-  if (result.numUpdatedRows === 0n)
-    throw new ConflictError('the lease on this object was lost to another function')
+  return result.numUpdatedRows === 0n
+    ? null
+    : { table: 'arrivals', id: found.id, owner: options.owner, attempt }
 }
 
 /**
@@ -234,7 +219,7 @@ export async function countFailedLook(database: Executor, found: Arrival, reason
   const state = attempts >= MAX_ATTEMPTS ? ('failed' as const) : found.state
   const result = await database
     .updateTable('arrivals')
-    .set({ attempts, reason, state, finishedAt: state === 'failed' ? sql<Date>`UTC_TIMESTAMP(3)` : null })
+    .set({ attempts, reason, state, finishedAt: state === 'failed' ? DATABASE_NOW : null })
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)
     .where('state', '=', found.state)
@@ -251,14 +236,13 @@ export async function failDeadArrival(database: Executor, found: Arrival, reason
     .set({
       state: 'failed',
       reason,
-      leaseOwner: null,
-      leaseUntil: null,
-      finishedAt: sql<Date>`UTC_TIMESTAMP(3)`,
+      ...NO_LEASE,
+      finishedAt: DATABASE_NOW,
     })
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)
     .where('state', '=', 'processing')
-    .where('leaseUntil', '<', sql<Date>`UTC_TIMESTAMP(3)`)
+    .where(isFree())
     .executeTakeFirst()
   return result.numUpdatedRows === 1n
 }
@@ -266,7 +250,7 @@ export async function failDeadArrival(database: Executor, found: Arrival, reason
 /** Ends an attempt. @throws ConflictError when the lease was lost meanwhile: then nothing is written. */
 export async function endAttempt(
   database: Executor,
-  lease: Lease,
+  lease: ArrivalLease,
   end: {
     readonly state: Exclude<ArrivalState, 'processing'>
     readonly outcome?: ArrivalOutcome
@@ -279,15 +263,13 @@ export async function endAttempt(
       state: end.state,
       outcome: end.outcome ?? null,
       reason: end.reason ?? null,
-      leaseOwner: null,
-      leaseUntil: null,
-      finishedAt: end.state === 'received' ? null : sql<Date>`UTC_TIMESTAMP(3)`,
+      ...NO_LEASE,
+      finishedAt: end.state === 'received' ? null : DATABASE_NOW,
     })
-    .where('id', '=', lease.arrivalId)
+    .where('id', '=', lease.id)
     .where('leaseOwner', '=', lease.owner)
     .executeTakeFirst()
-  if (result.numUpdatedRows === 0n)
-    throw new ConflictError('the lease on this object was lost to another function')
+  assertHeld(result)
 }
 
 /**
@@ -306,7 +288,7 @@ export async function closeArrival(
       state: outcome === 'gone' ? 'failed' : 'done',
       outcome,
       reason,
-      finishedAt: sql<Date>`UTC_TIMESTAMP(3)`,
+      finishedAt: DATABASE_NOW,
     })
     .where('identity', '=', identityOf(version))
     .where('state', 'in', ['received', 'failed'])

@@ -9,7 +9,7 @@ import type { FileMetadata } from '../extraction/metadata.ts'
 import type { ObjectVersion } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import type { RunSummary } from './aggregate.ts'
-import { endAttempt, identityOf, type Lease, lockVersions } from './arrivals.ts'
+import { type ArrivalLease, endAttempt, identityOf, lockVersions } from './arrivals.ts'
 import { alertRequest, fileAlerts, type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
 import {
   type Content,
@@ -32,7 +32,7 @@ import {
 type Trx = Transaction<Schema>
 
 export interface FileToRecord {
-  readonly lease: Lease
+  readonly lease: ArrivalLease
   readonly tag: string
   readonly version: ObjectVersion
   readonly metadata: FileMetadata
@@ -134,7 +134,7 @@ export async function recordFile(
 export async function recordInvalid(
   database: Database,
   file: {
-    readonly lease: Lease
+    readonly lease: ArrivalLease
     readonly tag: string
     readonly runNumber: number
     readonly version: ObjectVersion

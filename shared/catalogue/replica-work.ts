@@ -3,11 +3,21 @@
  * row first; the side effect comes after it, under a name that follows from the row, and is looked up before
  * it is repeated.
  */
+
 import { type Expression, type SqlBool, sql, type Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
 import type { Replica, ReplicaState } from '../database/replica-schema.ts'
 import type { Schema } from '../database/schema.ts'
-import { ConflictError } from '../errors.ts'
+import {
+  assertHeld,
+  DATABASE_NOW,
+  isFree,
+  type Lease,
+  leaseFor,
+  NO_LEASE,
+  renew,
+  whileHeld,
+} from '../work/lease.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import { lockRunOfReplica, refreshStorage } from './replicas.ts'
 import { addHistory } from './runs.ts'
@@ -20,8 +30,7 @@ export interface Claim {
   readonly owner: string
 }
 
-const now = sql<Date>`UTC_TIMESTAMP(3)`
-const leaseEnd = (seconds: number) => sql<Date>`UTC_TIMESTAMP(3) + INTERVAL ${seconds} SECOND`
+const leaseOf = ({ replica: { id }, owner }: Claim): Lease => ({ table: 'replicas', id, owner })
 
 export interface ClaimOptions {
   readonly owner: string
@@ -49,7 +58,7 @@ export async function claimTapeCopy(
       .where((where) =>
         where.or([
           where('state', '=', 'submitted'),
-          where.and([where('state', '=', 'copying'), where('leaseUntil', '>', now)]),
+          where.and([where('state', '=', 'copying'), where('leaseUntil', '>', DATABASE_NOW)]),
         ]),
       )
       .executeTakeFirstOrThrow()
@@ -66,7 +75,7 @@ export async function claimTapeCopy(
     }
     await trx
       .updateTable('replicas')
-      .set({ ...taken, leaseUntil: leaseEnd(options.leaseSeconds), updatedAt: options.at })
+      .set({ ...taken, ...leaseFor(options.owner, options.leaseSeconds), updatedAt: options.at })
       .where('id', '=', next.id)
       .execute()
     if (next.state === 'failed') await refreshStorage(trx, next.runId)
@@ -102,7 +111,7 @@ async function nextToCopy(
     await first('requested', sql`(next_attempt_at IS NULL OR next_attempt_at <= ${at})`),
     await first('failed', sql`next_attempt_at <= ${at}`),
     // Its function died.
-    await first('copying', sql`lease_until < ${now}`),
+    await first('copying', sql`lease_until < ${DATABASE_NOW}`),
   ].filter((replica) => replica !== undefined)
   return found.toSorted((a, b) => a.requestedAt.getTime() - b.requestedAt.getTime() || a.id - b.id)[0] ?? null
 }
@@ -116,10 +125,10 @@ export async function claimReplica(
 ): Promise<Claim | null> {
   const result = await database
     .updateTable('replicas')
-    .set({ leaseOwner: options.owner, leaseUntil: leaseEnd(options.leaseSeconds) })
+    .set(leaseFor(options.owner, options.leaseSeconds))
     .where('id', '=', id)
     .where('state', 'in', states)
-    .where((where) => where.or([where('leaseUntil', 'is', null), where('leaseUntil', '<', now)]))
+    .where(isFree())
     .executeTakeFirst()
   if (result.numUpdatedRows !== 1n) return null
   const replica = await database
@@ -140,47 +149,25 @@ export async function takeOverClaim(
 ): Promise<Claim | null> {
   const result = await database
     .updateTable('replicas')
-    .set({ leaseOwner: options.owner, leaseUntil: leaseEnd(options.leaseSeconds) })
+    .set(leaseFor(options.owner, options.leaseSeconds))
     .where('id', '=', replica.id)
     .where('leaseOwner', '=', former)
     .executeTakeFirst()
   return result.numUpdatedRows === 1n ? { replica, owner: options.owner } : null
 }
 
-/** @throws ConflictError when the lease was lost to another. */
-export async function renewClaim(database: Database, claim: Claim, leaseSeconds: number): Promise<void> {
-  const result = await database
-    .updateTable('replicas')
-    .set({ leaseUntil: leaseEnd(leaseSeconds) })
-    .where('id', '=', claim.replica.id)
-    .where('leaseOwner', '=', claim.owner)
-    .executeTakeFirst()
-  if (result.numUpdatedRows === 0n) throw lost()
-}
+/** @throws ConflictError when the claim was lost to another. */
+export const renewClaim = (database: Database, claim: Claim, leaseSeconds: number): Promise<void> =>
+  renew(database, leaseOf(claim), leaseSeconds)
 
 /** Keeps the claim while `work` runs; the signal that work gets aborts when the claim is lost. */
-export async function whileClaimed<T>(
+export const whileClaimed = <T>(
   database: Database,
   claim: Claim,
   leaseSeconds: number,
   signal: AbortSignal,
   work: (held: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const gone = new AbortController()
-  const renewal = setInterval(
-    () => {
-      renewClaim(database, claim, leaseSeconds).catch((error) => {
-        if (error instanceof ConflictError) gone.abort(error)
-      })
-    },
-    (leaseSeconds * 1000) / 4,
-  )
-  try {
-    return await work(AbortSignal.any([signal, gone.signal]))
-  } finally {
-    clearInterval(renewal)
-  }
-}
+): Promise<T> => whileHeld(database, leaseOf(claim), leaseSeconds, signal, work)
 
 /** What is known of a replica now. Columns left out stay as they are. */
 export type ReplicaChange = Partial<
@@ -229,11 +216,11 @@ export async function endClaim(
     const runId = await lockRunOfReplica(trx, claim.replica)
     const result = await trx
       .updateTable('replicas')
-      .set({ ...fitting(outcome.change), leaseOwner: null, leaseUntil: null, updatedAt: at })
+      .set({ ...fitting(outcome.change), ...NO_LEASE, updatedAt: at })
       .where('id', '=', claim.replica.id)
       .where('leaseOwner', '=', claim.owner)
       .executeTakeFirst()
-    if (result.numUpdatedRows === 0n) throw lost()
+    assertHeld(result)
     await writeOutcome(trx, runId, outcome, at)
   })
 }
@@ -253,7 +240,7 @@ export async function noteStep(
       .where('id', '=', claim.replica.id)
       .where('leaseOwner', '=', claim.owner)
       .executeTakeFirst()
-    if (result.numUpdatedRows === 0n) throw lost()
+    assertHeld(result)
     await writeOutcome(trx, runId, outcome, at)
   })
   return { ...claim, replica: { ...claim.replica, ...outcome.change } }
@@ -272,8 +259,6 @@ async function writeOutcome(trx: Trx, runId: number, outcome: ReplicaOutcome, at
   await outcome.also?.(trx)
   if (outcome.change.state !== undefined) await refreshStorage(trx, runId)
 }
-
-const lost = () => new ConflictError('the claim on this copy was lost to another function')
 
 /**
  * Locked before it is inserted: an insertion that finds the row takes a shared lock, from which two at once

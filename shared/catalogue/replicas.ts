@@ -1,4 +1,5 @@
 /** Replicas: the rows that say where a copy of which contents is. What changes them is in replica-work.ts. */
+
 import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
@@ -6,6 +7,7 @@ import type { Replica, ReplicaKind } from '../database/replica-schema.ts'
 import type { CataloguedRun, Integrity, RunFile, Schema } from '../database/schema.ts'
 import { type StorageSummary, summarizeStorage } from '../database/storage-summary.ts'
 import type { ObjectName, RunId } from '../run.ts'
+import { NO_LEASE } from '../work/lease.ts'
 import { writeRunlogStorage } from './runlog.ts'
 
 type Trx = Transaction<Schema>
@@ -185,7 +187,7 @@ export async function replaceCloudReplicas(
 ): Promise<void> {
   await trx
     .updateTable('replicas')
-    .set({ state: 'replaced', leaseOwner: null, leaseUntil: null, updatedAt: at })
+    .set({ state: 'replaced', ...NO_LEASE, updatedAt: at })
     .where('bucket', '=', object.bucket)
     .where('objectKey', '=', object.key)
     .where('kind', '=', 'cloud')

@@ -1,14 +1,13 @@
 /** Who works on an object version: the lease, and what a duplicate does that meets a colleague at work. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  type ArrivalLease,
   claimArrival,
   failDeadArrival,
   findArrival,
-  type Lease,
   type LiveVersion,
   lookUpArrival,
   MAX_ATTEMPTS,
-  renewLease,
 } from '../catalogue/arrivals.ts'
 import type { StorageContext } from '../context.ts'
 import type { Arrival } from '../database/schema.ts'
@@ -30,7 +29,7 @@ export async function claimKnown(
   run: RunFileId,
   options: { readonly owner: string; readonly leaseSeconds: number },
   signal: AbortSignal,
-): Promise<Lease | Outcome | 'look-again'> {
+): Promise<ArrivalLease | Outcome | 'look-again'> {
   const found = await lookUpArrival(context.database, object)
   if (found === null) throw new TransientError(`the ledger lost the arrival of ${object.key}`)
   const { arrival, live } = found
@@ -98,31 +97,4 @@ async function waitForOther(
     if (arrival?.state !== 'processing' || leaseOver) return 'look-again'
   }
   throw new ConflictError(`${object.key} is being worked on`)
-}
-
-/** Keeps the lease alive while `work` runs; the signal it gets aborts when the lease is lost. */
-export async function withLease<T>(
-  context: StorageContext,
-  lease: Lease,
-  signal: AbortSignal,
-  work: (held: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const lost = new AbortController()
-  const {
-    work: { leaseSeconds },
-  } = context.config
-  const renewal = setInterval(
-    () => {
-      renewLease(context.database, lease, leaseSeconds).catch((error) => {
-        if (error instanceof ConflictError) lost.abort(error)
-        else context.log.warn({ error }, 'lease-not-renewed')
-      })
-    },
-    (leaseSeconds * 1000) / 4,
-  )
-  try {
-    return await work(AbortSignal.any([signal, lost.signal]))
-  } finally {
-    clearInterval(renewal)
-  }
 }

@@ -3,10 +3,10 @@
  * written down.
  */
 import {
+  type ArrivalLease,
   claimNewArrival,
   closeArrival,
   endAttempt,
-  type Lease,
   recordArrivals,
 } from '../catalogue/arrivals.ts'
 import { recordFile, recordInvalid } from '../catalogue/record-file.ts'
@@ -20,9 +20,9 @@ import type { ObjectArrival } from '../notifications/arrival.ts'
 import { routeKey } from '../notifications/route-key.ts'
 import type { RunFileId } from '../run.ts'
 import { describeObject, type ObjectDescription, readObject } from '../storage/objects.ts'
-import { claimOwner } from '../work/claim-owner.ts'
+import { leaseOwner, whileHeld } from '../work/lease.ts'
 import { flushOutbox, type Request } from '../work/outbox.ts'
-import { claimKnown, withLease } from './claim.ts'
+import { claimKnown } from './claim.ts'
 import type { Outcome } from './outcome.ts'
 import { giveBack, rejectMisnamed, reportGone, reportUnseen } from './refuse.ts'
 
@@ -72,7 +72,7 @@ async function processCurrentVersion(
   const {
     work: { leaseSeconds },
   } = context.config
-  const owner = claimOwner(context)
+  const owner = leaseOwner(context)
   const fresh = await claimNewArrival(context.database, hint, object, {
     owner,
     leaseSeconds,
@@ -80,7 +80,7 @@ async function processCurrentVersion(
   })
   const claim = fresh ?? (await claimKnown(context, object, run, { owner, leaseSeconds }, signal))
   if (typeof claim === 'string') return claim
-  const recorded = await withLease(context, claim, signal, async (held) => {
+  const recorded = await whileHeld(context.database, claim, leaseSeconds, signal, async (held) => {
     try {
       return await extractAndRecord(context, { hint, run, object, lease: claim }, held, log)
     } catch (error) {
@@ -116,7 +116,7 @@ interface Claimed {
   readonly hint: ObjectArrival
   readonly run: RunFileId
   readonly object: ObjectDescription
-  readonly lease: Lease
+  readonly lease: ArrivalLease
 }
 
 /** What was written down, and the requests that were written with it, still to be sent. */
@@ -204,7 +204,7 @@ async function extractAndCompare(
   return first.integrity === 'mismatch' ? await read() : first
 }
 
-async function superseded(context: StorageContext, lease: Lease): Promise<RecordedArrival> {
+async function superseded(context: StorageContext, lease: ArrivalLease): Promise<RecordedArrival> {
   await endAttempt(context.database, lease, {
     state: 'done',
     outcome: 'superseded',

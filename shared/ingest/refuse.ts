@@ -1,12 +1,12 @@
 /** How an arrival ends that does not become a run, and what a human is told of it. */
 import type { Transaction } from 'kysely'
 import {
+  type ArrivalLease,
   closeArrival,
   countFailedLook,
   endAttempt,
   findArrival,
   identityOf,
-  type Lease,
   MAX_ATTEMPTS,
   recordArrivals,
   rejectArrival,
@@ -97,7 +97,7 @@ export async function reportUnseen(
  */
 export async function giveBack(
   context: StorageContext,
-  lease: Lease,
+  lease: ArrivalLease,
   object: ObjectDescription,
   run: RunFileId,
   thrown: unknown,
@@ -108,7 +108,7 @@ export async function giveBack(
   try {
     if (last) {
       const given = {
-        arrivalId: lease.arrivalId,
+        arrivalId: lease.id,
         attempts: lease.attempt,
         reason: error.message,
         run,

@@ -2,11 +2,13 @@
  * The copies in the store that may be worth deleting, the oldest first, a page at a time. Whether one may go
  * is decided elsewhere.
  */
+
 import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import type { RunId } from '../../run.ts'
+import { isFree } from '../../work/lease.ts'
 import { plainPrefix } from '../delete/protected.ts'
 import { OBJECT_REFERENCE } from '../recall/reference.ts'
 
@@ -113,10 +115,7 @@ function mayGo(filter: CandidateFilter) {
       eb('replicas.bucket', 'in', rawBuckets),
       ...(tag === null ? [] : [eb('replicas.tag', '=', tag)]),
       or([eb('replicas.nextAttemptAt', 'is', null), eb('replicas.nextAttemptAt', '<=', now)]),
-      or([
-        eb('replicas.leaseUntil', 'is', null),
-        eb('replicas.leaseUntil', '<', sql<Date>`UTC_TIMESTAMP(3)`),
-      ]),
+      isFree('replicas'),
       ...prefixes.map(
         (prefix) =>
           sql<SqlBool>`${prefix} NOT IN (LEFT(replicas.object_key, CHAR_LENGTH(${prefix})),
@@ -142,9 +141,7 @@ export const abandonedDeletions = (database: Database): Promise<readonly Replica
     .selectAll()
     .where('kind', '=', 'cloud')
     .where('state', '=', 'deleting')
-    .where((where) =>
-      where.or([where('leaseUntil', 'is', null), where('leaseUntil', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
-    )
+    .where(isFree())
     .orderBy('id')
     .limit(PAGE)
     .execute()

@@ -13,7 +13,7 @@ import { ConflictError, classify, InvalidInputError, passesWithTime, TransientEr
 import { withoutSecrets } from '../../log.ts'
 import { type ObjectVersion, parseRunKey } from '../../run.ts'
 import { deleteObject, lookForVersion } from '../../storage/delete-object.ts'
-import { claimOwner } from '../../work/claim-owner.ts'
+import { leaseOwner } from '../../work/lease.ts'
 import {
   type CloudDeletion,
   permittedVersion,
@@ -113,7 +113,7 @@ async function underClaim(
 ): Promise<CloudDeletion> {
   const { database } = context
   const leaseSeconds = context.config.work.leaseSeconds
-  const owner = claimOwner(context)
+  const owner = leaseOwner(context)
   const claim = await claimReplica(database, replica.id, states, { owner, leaseSeconds })
   if (claim === null) return refused('busy', 'it is not in the store any more, or another function is at it')
   return await whileClaimed(database, claim, leaseSeconds, signal, (held) => work(claim, held))

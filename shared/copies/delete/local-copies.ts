@@ -2,6 +2,7 @@
  * The DAQ's own files as replicas: written by the program on the DAQ's machine that sees them, the only one
  * that knows what is on that disk. How a file leaves it is in local-deletion.ts.
  */
+
 import { sql, type Transaction } from 'kysely'
 import { claimReplica, endClaim } from '../../catalogue/replica-work.ts'
 import {
@@ -17,6 +18,7 @@ import { inTransaction } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
+import { isFree, NO_LEASE } from '../../work/lease.ts'
 import type { LocalContent } from './safety.ts'
 import { withdrawTombstones } from './tombstones.ts'
 
@@ -63,12 +65,7 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
     const row = replicaRow(content, place, at)
     const find = trx
       .selectFrom('replicas')
-      .select([
-        'id',
-        'state',
-        'name',
-        sql<number>`COALESCE(lease_until > UTC_TIMESTAMP(3), 0)`.as('isLeased'),
-      ])
+      .select(['id', 'state', 'name', sql<number>`NOT ${isFree()}`.as('isLeased')])
       .where('identity', '=', row.identity)
     const before = await find.executeTakeFirst()
     if (before?.state === 'deleting') {
@@ -89,7 +86,7 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
       deletedAt: null,
       lastError: null,
       updatedAt: at,
-      ...(before?.state === 'deleting' ? { leaseOwner: null, leaseUntil: null } : {}),
+      ...(before?.state === 'deleting' ? NO_LEASE : {}),
     }
     const values = { ...row, startedAt: at, storedAt: at, ...seen }
     await trx.insertInto('replicas').values(values).onDuplicateKeyUpdate(seen).execute()

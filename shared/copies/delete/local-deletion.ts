@@ -18,7 +18,7 @@ import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import { ConflictError } from '../../errors.ts'
 import type { ObjectVersion } from '../../run.ts'
-import { claimOwner } from '../../work/claim-owner.ts'
+import { leaseOwner } from '../../work/lease.ts'
 import { recordDoubt } from './end-deletion.ts'
 import { findLocalCopy, type LocalContext, type LocalCopy } from './local-copies.ts'
 import { flawInStore } from './object-now.ts'
@@ -68,7 +68,7 @@ export async function claimLocalCopy(
 }
 
 export const claimOptions = (context: Pick<LocalContext, 'owner'>) => ({
-  owner: claimOwner(context),
+  owner: leaseOwner(context),
   leaseSeconds: LEASE_SECONDS,
 })
 

@@ -18,7 +18,7 @@ import type { TapeContext } from '../../context.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../../errors.ts'
 import { type Logger, withoutSecrets } from '../../log.ts'
-import { claimOwner } from '../../work/claim-owner.ts'
+import { leaseOwner } from '../../work/lease.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { hasTape } from '../tape/copy-to-tape.ts'
 import { checkReplica, tapeFileOf } from '../verify/check-replica.ts'
@@ -65,7 +65,7 @@ export async function advanceRecall(
   if (found?.kind !== 'recall') throw new InvalidInputError(`there is no recall ${replicaId}`, { replicaId })
   if (!WORKABLE.includes(found.state) || isOver(found)) return found.state
   if (!isDue(found, context.now())) return 'not-due'
-  const owner = claimOwner(context)
+  const owner = leaseOwner(context)
   const claim = await claimReplica(context.database, replicaId, WORKABLE, { owner, leaseSeconds })
   if (claim === null) return 'busy'
   const { replica: recall } = claim

@@ -2,6 +2,7 @@
  * The wish to have a run in the store until some day: one row a file, and a message for each that must be
  * fetched.
  */
+
 import type { Transaction } from 'kysely'
 import {
   type Content,
@@ -18,6 +19,7 @@ import { inTransaction } from '../../database/connect.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import type { RunFile, Schema } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
+import { NO_LEASE } from '../../work/lease.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { type ChosenRun, chooseRun, type RunChoice } from './choose-run.ts'
@@ -223,8 +225,7 @@ function changeOf(
     requestedBy: wish.requestedBy.slice(0, 100),
     lastError: null,
     nextAttemptAt: null,
-    leaseOwner: null,
-    leaseUntil: null,
+    ...NO_LEASE,
   }
   if (where.kind === 'in-store') return anew
   // A stage request that goes on is followed, and an upload that was begun and not seen to end is still to be

@@ -1,10 +1,11 @@
 /** What a schedule does about recalls: those that are due go on, those whose time is over end. */
-import { sql } from 'kysely'
+
 import { lockRun } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { Context, TapeContext } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { Logger } from '../../log.ts'
+import { isFree } from '../../work/lease.ts'
 import { advanceRecall } from './recall.ts'
 
 const PAGE = 500
@@ -67,9 +68,7 @@ const dueRecalls = (context: Context) =>
         where.and([where('state', '=', 'failed'), where('nextAttemptAt', '<=', context.now())]),
       ]),
     )
-    .where((where) =>
-      where.or([where('leaseUntil', 'is', null), where('leaseUntil', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
-    )
+    .where(isFree())
     .orderBy('nextAttemptAt')
     .orderBy('id')
     .limit(PAGE)

@@ -16,7 +16,7 @@ import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../../errors.ts'
 import { type Logger, withoutSecrets } from '../../log.ts'
 import type { TapeDriver } from '../../tape/driver.ts'
-import { claimOwner } from '../../work/claim-owner.ts'
+import { leaseOwner } from '../../work/lease.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
 import { otherCopies } from '../verify/other-copies.ts'
@@ -51,7 +51,7 @@ export async function copyNext(
 ): Promise<CopyState | null> {
   const { config, database, tape } = context
   const claim = await claimTapeCopy(database, tape.endpoint, {
-    owner: claimOwner(context),
+    owner: leaseOwner(context),
     leaseSeconds: config.work.leaseSeconds,
     mostAtOnce: config.tape.copiesAtOnce,
     at: context.now(),

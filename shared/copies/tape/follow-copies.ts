@@ -8,7 +8,7 @@ import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify } from '../../errors.ts'
 import { type Logger, withoutSecrets } from '../../log.ts'
 import { nextLookAt } from '../../work/back-off.ts'
-import { claimOwner } from '../../work/claim-owner.ts'
+import { leaseOwner } from '../../work/lease.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
 import { besideOutcome, busyOutcome, failedOutcome, storedOutcome, submittedOutcome } from './copy-outcome.ts'
 import { finish, type WithTape } from './copy-to-tape.ts'
@@ -69,7 +69,7 @@ async function followCopy(
     work: { leaseSeconds },
     tape: { copySeconds: lookSeconds },
   } = context.config
-  const owner = claimOwner(context)
+  const owner = leaseOwner(context)
   const claim = await claimReplica(context.database, id, ['submitted', 'staged'], {
     owner,
     leaseSeconds: Math.max(leaseSeconds, lookSeconds),

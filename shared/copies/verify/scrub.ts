@@ -3,11 +3,12 @@
  * first, one at a time and so many bytes a run, so that it never stands in the way of copies that are being
  * made.
  */
-import { sql } from 'kysely'
+
 import type { TapeContext } from '../../context.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Logger } from '../../log.ts'
+import { isFree } from '../../work/lease.ts'
 import { VERIFIABLE_STATES } from './outcome.ts'
 import { createPatience } from './patience.ts'
 import { NOTHING_VERIFIED, summedUp, type VerifySummary, verifyReplica } from './verify.ts'
@@ -97,9 +98,7 @@ async function dueReplicas({ database, tape, config, now }: TapeContext): Promis
         ]),
       ]),
     )
-    .where((where) =>
-      where.or([where('leaseUntil', 'is', null), where('leaseUntil', '<', sql<Date>`UTC_TIMESTAMP(3)`)]),
-    )
+    .where(isFree())
     .orderBy('checkedAt')
     .orderBy('id')
     .limit(MOST_AT_ONCE)

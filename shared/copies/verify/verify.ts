@@ -10,7 +10,7 @@ import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify } from '../../errors.ts'
 import { type Logger, withoutSecrets } from '../../log.ts'
-import { claimOwner } from '../../work/claim-owner.ts'
+import { leaseOwner } from '../../work/lease.ts'
 import { addRequests, type Request } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { type LookedAt, lookTwice, type Seen, type VerifyOptions } from './look.ts'
@@ -46,7 +46,7 @@ export async function verifyReplica(
 ): Promise<Verification | null> {
   const started = performance.now()
   const leaseSeconds = context.config.work.leaseSeconds
-  const owner = claimOwner(context)
+  const owner = leaseOwner(context)
   const before = await findReplica(context.database, replicaId)
   if (before === null || before.kind === 'local') return null
   const claim = await claimReplica(context.database, replicaId, VERIFIABLE_STATES, { owner, leaseSeconds })

@@ -269,7 +269,7 @@ describe('many at once', () => {
   test('a holder that lost its lease writes nothing', async () => {
     const version = versionOf(key, 'e')
     const lost = await leaseOn(catalogue.database, version)
-    await sql`UPDATE arrivals SET lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ${lost.arrivalId}`.execute(
+    await sql`UPDATE arrivals SET lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ${lost.id}`.execute(
       catalogue.database,
     )
     await leaseOn(catalogue.database, version)

@@ -1,0 +1,127 @@
+/** Leases on any table whose rows are work: one holder at a time, and a holder who lost it notices. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { recordArrivals } from '../../../shared/catalogue/arrivals.ts'
+import { ConflictError } from '../../../shared/errors.ts'
+import {
+  isFree,
+  type Lease,
+  leaseFor,
+  leaseOwner,
+  NO_LEASE,
+  renew,
+  whileHeld,
+} from '../../../shared/work/lease.ts'
+import { startTestCatalogue, TEST_LEASE_SECONDS, type TestCatalogue } from '../../support/catalogue.ts'
+import { arrivalOf } from '../../support/context.ts'
+
+let catalogue: TestCatalogue
+let id: number
+beforeAll(async () => {
+  catalogue = await startTestCatalogue()
+})
+beforeEach(async () => {
+  await catalogue.database.deleteFrom('arrivals').execute()
+  await recordArrivals(catalogue.database, [arrivalOf('bucket', 'LNGS/run00001.mid.gz', 'e')], new Date())
+  id = (await catalogue.database.selectFrom('arrivals').select('id').executeTakeFirstOrThrow()).id
+})
+afterAll(() => catalogue.close())
+
+const process = { owner: 'extract-metadata-1' }
+const never = new AbortController().signal
+
+async function claim(owner = leaseOwner(process), seconds = TEST_LEASE_SECONDS): Promise<Lease | null> {
+  const { numUpdatedRows } = await catalogue.database
+    .updateTable('arrivals')
+    .set(leaseFor(owner, seconds))
+    .where('id', '=', id)
+    .where(isFree())
+    .executeTakeFirst()
+  return numUpdatedRows === 1n ? { table: 'arrivals', id, owner } : null
+}
+/** As when whoever holds it dies: its time passes. */
+const runOut = () =>
+  catalogue.database
+    .updateTable('arrivals')
+    .set({ leaseUntil: new Date('2020-01-01') })
+    .where('id', '=', id)
+    .execute()
+const held = async () =>
+  await catalogue.database
+    .selectFrom('arrivals')
+    .select(['leaseOwner', 'leaseUntil'])
+    .executeTakeFirstOrThrow()
+
+describe('a lease', () => {
+  test('is taken by one of many who ask at once', async () => {
+    const claims = await Promise.all(Array.from({ length: 12 }, () => claim()))
+    expect(claims.filter((each) => each !== null)).toHaveLength(1)
+  })
+
+  test('is free again when it was given back, and when its holder has died', async () => {
+    await claim()
+    expect(await claim()).toBeNull()
+    await catalogue.database.updateTable('arrivals').set(NO_LEASE).where('id', '=', id).execute()
+    expect(await claim()).not.toBeNull()
+    await runOut()
+    expect(await claim()).not.toBeNull()
+  })
+
+  test('has owners of its own, though one process asks for them', () => {
+    expect(leaseOwner(process)).not.toBe(leaseOwner(process))
+    expect(leaseOwner({ owner: 'x'.repeat(300) }).length).toBeLessThanOrEqual(100)
+  })
+
+  test('lasts longer when it is renewed, also when it had run out and nobody took it', async () => {
+    const lease = (await claim()) as Lease
+    await runOut()
+    await renew(catalogue.database, lease, TEST_LEASE_SECONDS)
+    expect((await held()).leaseUntil?.getTime()).toBeGreaterThan(Date.now())
+    expect(await claim()).toBeNull()
+  })
+
+  test('that another took is not renewed', async () => {
+    const lease = (await claim()) as Lease
+    await runOut()
+    const other = (await claim()) as Lease
+    await expect(renew(catalogue.database, lease, TEST_LEASE_SECONDS)).rejects.toBeInstanceOf(ConflictError)
+    expect((await held()).leaseOwner).toBe(other.owner)
+  })
+})
+
+describe('work under a lease', () => {
+  test('is told when the lease is lost', async () => {
+    const lease = (await claim()) as Lease
+    const noticed = whileHeld(catalogue.database, lease, 1, never, async (signal) => {
+      await catalogue.database.updateTable('arrivals').set({ leaseOwner: 'another' }).execute()
+      await sleep(3_600_000, undefined, { signal }).catch(() => {})
+      return signal.reason
+    })
+    expect(await noticed).toBeInstanceOf(ConflictError)
+  })
+
+  test('keeps its lease for as long as it takes', async () => {
+    const lease = (await claim(undefined, 1)) as Lease
+    await whileHeld(catalogue.database, lease, 2, never, async () => {
+      const before = await held()
+      while ((await held()).leaseUntil?.getTime() === before.leaseUntil?.getTime()) await sleep(20)
+    })
+    expect((await held()).leaseOwner).toBe(lease.owner)
+  })
+
+  test('is stopped from outside, and gives what it gives', async () => {
+    const stop = new AbortController()
+    const lease = (await claim()) as Lease
+    const result = await whileHeld(
+      catalogue.database,
+      lease,
+      TEST_LEASE_SECONDS,
+      stop.signal,
+      async (signal) => {
+        stop.abort(new Error('enough'))
+        return signal.reason.message
+      },
+    )
+    expect(result).toBe('enough')
+  })
+})
