@@ -14,18 +14,21 @@ const project = (name: string, include: string[], more: object = {}) => ({
 /**
  * Time limits end what hangs, on however slow a machine; no test is about them.
  *
- * unit: no service. db: the MariaDB, S3 and SQS of the test run. never-lost: random stories on them. e2e,
- * chaos: whole stacks and commands as processes. browser: pages in Chromium. conformance: peer-written
+ * unit: no server and no process. fuzz: thousands of damaged inputs. db: the MariaDB, S3 and SQS of the test
+ * run. never-lost: random stories on them. e2e, chaos: servers of other kinds, whole stacks, commands as
+ * processes. browser: pages in Chromium. conformance: peer-written
  * inputs. real: real MinIO and the like; a server that is not ours (XRootD answers 500 now and then under
  * load) gets a second chance, ours do not.
  */
 export default defineConfig({
   test: {
+    maxWorkers: 3,
     projects: [
-      project('unit', ['test/unit/**/*.test.ts']),
-      project('db', ['test/db/**/*.test.ts']),
+      project('unit', ['test/unit/**/*.test.ts'], { isolate: false }),
+      project('db', ['test/db/**/*.test.ts'], { isolate: false }),
+      project('fuzz', ['test/fuzz/*.test.ts'], { isolate: false }),
       project('never-lost', ['test/never-lost/*.test.ts']),
-      project('e2e', ['test/{e2e,chaos}/**/*.test.ts'], { fileParallelism: false, testTimeout: 600_000 }),
+      project('e2e', ['test/{e2e,chaos}/**/*.test.ts'], { testTimeout: 600_000 }),
       project('browser', ['test/browser/**/*.test.ts'], { fileParallelism: false, testTimeout: 600_000 }),
       project('conformance', ['test/conformance/**/*.test.ts']),
       project('real', ['test/real/**/*.test.ts'], {

@@ -22,8 +22,8 @@ const CONNECT_MS = 10_000
 
 /**
  * Rows are camelCase (`runNumber` is the column run_number), also those that raw SQL returns; inside a raw
- * `sql` fragment names stay as the tables have them, and keys within JSON columns stay as they are. The legacy
- * Runlog, whose column names are others' contract, is read through `withoutPlugins()`.
+ * `sql` fragment names stay as the tables have them, and keys within JSON columns stay as they are. The
+ * legacy Runlog, whose column names are others' contract, is read through `withoutPlugins()`.
  */
 export const ROW_NAMES = new CamelCasePlugin({ maintainNestedObjectKeys: true })
 

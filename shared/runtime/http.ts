@@ -26,8 +26,8 @@ export interface HttpHost {
 }
 
 /**
- * Longer than gateways and their proxies keep a connection that is idle (nginx 60 s, Go's transport 90 s): the
- * side that sends requests closes first, and none is lost on a connection that is just being closed.
+ * Longer than gateways and their proxies keep a connection that is idle (nginx 60 s, Go's transport 90 s):
+ * the side that sends requests closes first, and none is lost on a connection that is just being closed.
  */
 const KEEP_ALIVE_MS = 600_000
 

@@ -1,6 +1,6 @@
 /**
- * Leases: who works on a row, until when. One way for every table whose rows are work (columns lease_owner and
- * lease_until): a claim writes owner and end, whoever holds it renews it while working, and writes of the
+ * Leases: who works on a row, until when. One way for every table whose rows are work (columns lease_owner
+ * and lease_until): a claim writes owner and end, whoever holds it renews it while working, and writes of the
  * outcome name the owner, so that a holder who lost the lease cannot write over what another has begun. The
  * database's clock decides, since those of processes differ.
  *
@@ -41,13 +41,18 @@ export const NO_LEASE = { leaseOwner: null, leaseUntil: null } as const
 
 const leaseEnd = (seconds: number) => sql<Date>`UTC_TIMESTAMP(3) + INTERVAL ${seconds} SECOND`
 
-/** Nobody holds the row, or whoever did has died. @param table as the statement names it, where it names several. */
+/**
+ * Nobody holds the row, or whoever did has died. @param table as the statement names it, where it names
+ * several.
+ */
 export const isFree = (table?: string): RawBuilder<SqlBool> => {
   const until = table === undefined ? sql`lease_until` : sql`${sql.table(table)}.lease_until`
   return sql<SqlBool>`(${until} IS NULL OR ${until} < UTC_TIMESTAMP(3))`
 }
 
-/** @throws ConflictError when a statement that names the owner found no row: the lease was lost to another. */
+/**
+ * @throws ConflictError when a statement that names the owner found no row: the lease was lost to another.
+ */
 export function assertHeld({ numUpdatedRows }: { readonly numUpdatedRows: bigint }): void {
   if (numUpdatedRows === 0n) throw new ConflictError('the lease was lost to another function')
 }

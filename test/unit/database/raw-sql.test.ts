@@ -1,6 +1,6 @@
 /**
- * Rows are camelCase, and a plugin turns their names into those of the columns; in raw SQL it does not. So raw
- * SQL names columns as the tables have them, and this test knows every fragment of it.
+ * Rows are camelCase, and a plugin turns their names into those of the columns; in raw SQL it does not. So
+ * raw SQL names columns as the tables have them, and this test knows every fragment of it.
  */
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

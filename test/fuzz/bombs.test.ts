@@ -1,12 +1,12 @@
 /** Decompression bombs end as invalid after little of them was read, in little memory. */
 import { constants, deflateRawSync, gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { InvalidInputError } from '../../../shared/errors.ts'
-import { extractFile } from '../../../shared/extraction/extract-file.ts'
-import { encodeEvent } from '../../../shared/midas/encode.ts'
-import { bzip2 } from '../../support/bzip2-encode.ts'
-import { lz4Header, sequence } from '../../support/lz4-encode.ts'
-import { beginOfRun, concat, extract } from '../../support/midas-run.ts'
+import { InvalidInputError } from '../../shared/errors.ts'
+import { extractFile } from '../../shared/extraction/extract-file.ts'
+import { encodeEvent } from '../../shared/midas/encode.ts'
+import { bzip2 } from '../support/bzip2-encode.ts'
+import { lz4Header, sequence } from '../support/lz4-encode.ts'
+import { beginOfRun, concat, extract } from '../support/midas-run.ts'
 
 const MIB = 1024 * 1024
 const never = { igzip: 'never', maxEventBytes: 256 * MIB, signal: new AbortController().signal } as const

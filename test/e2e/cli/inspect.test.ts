@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, it } from 'vitest'
-import { RUN_NUMBER, smallRun } from '../../../support/midas-run.ts'
+import { RUN_NUMBER, smallRun } from '../../support/midas-run.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'cygnet-inspect-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const command = new URL('../../../../cli/cygnet', import.meta.url).pathname
+const command = new URL('../../../cli/cygnet', import.meta.url).pathname
 const cygnet = (...args: string[]) => spawnSync(command, ['inspect', ...args], { encoding: 'utf8' })
 
 function write(place: string, bytes: Uint8Array): string {

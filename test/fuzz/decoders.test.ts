@@ -1,19 +1,15 @@
 import { constants, crc32, deflateRawSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ByteSource } from '../../../../shared/midas/decompress/byte-source.ts'
-import { decodeBzip2 } from '../../../../shared/midas/decompress/bzip2.ts'
-import {
-  type DecodeEnd,
-  detectCompression,
-  namedCompression,
-} from '../../../../shared/midas/decompress/decoder.ts'
-import { decodeGzip, readGzipHeader } from '../../../../shared/midas/decompress/gzip.ts'
-import { decodeLz4 } from '../../../../shared/midas/decompress/lz4.ts'
-import { Xxh32, xxh32 } from '../../../../shared/midas/decompress/xxh32.ts'
-import { bzip2 } from '../../../support/bzip2-encode.ts'
-import { lz4, lz4Header, sequence, skippableFrame } from '../../../support/lz4-encode.ts'
-import { concat, inPieces, noise, smallRun, text, withByte } from '../../../support/midas-run.ts'
+import { ByteSource } from '../../shared/midas/decompress/byte-source.ts'
+import { decodeBzip2 } from '../../shared/midas/decompress/bzip2.ts'
+import { type DecodeEnd, detectCompression, namedCompression } from '../../shared/midas/decompress/decoder.ts'
+import { decodeGzip, readGzipHeader } from '../../shared/midas/decompress/gzip.ts'
+import { decodeLz4 } from '../../shared/midas/decompress/lz4.ts'
+import { Xxh32, xxh32 } from '../../shared/midas/decompress/xxh32.ts'
+import { bzip2 } from '../support/bzip2-encode.ts'
+import { lz4, lz4Header, sequence, skippableFrame } from '../support/lz4-encode.ts'
+import { concat, inPieces, noise, smallRun, text, withByte } from '../support/midas-run.ts'
 
 type Codec = 'gzip' | 'lz4' | 'bzip2'
 interface Decoded extends DecodeEnd {

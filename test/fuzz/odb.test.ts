@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { InvalidInputError } from '../../../../shared/errors.ts'
-import { odbLimits } from '../../../../shared/midas/odb/builder.ts'
-import { parseOdb } from '../../../../shared/midas/odb/odb.ts'
-import { type SerializeDialect, serializeOdb } from '../../../../shared/midas/odb/serialize.ts'
-import { type KeySpec, type OdbSpec, odbDirectory } from '../../../../shared/midas/odb/spec.ts'
-import type { OdbDirectory, OdbScalar, OdbValue } from '../../../../shared/midas/odb/tree.ts'
-import { TID } from '../../../../shared/midas/tid.ts'
+import { InvalidInputError } from '../../shared/errors.ts'
+import { odbLimits } from '../../shared/midas/odb/builder.ts'
+import { parseOdb } from '../../shared/midas/odb/odb.ts'
+import { type SerializeDialect, serializeOdb } from '../../shared/midas/odb/serialize.ts'
+import { type KeySpec, type OdbSpec, odbDirectory } from '../../shared/midas/odb/spec.ts'
+import type { OdbDirectory, OdbScalar, OdbValue } from '../../shared/midas/odb/tree.ts'
+import { TID } from '../../shared/midas/tid.ts'
 
 /**
  * Any text an ODB key may hold; carriage returns, NULs and the end mark of the text form do not occur in it.

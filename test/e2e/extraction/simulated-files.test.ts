@@ -2,13 +2,13 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
-import type { Compression } from '../../../../cli/simulate/compress.ts'
-import { lz4Frame } from '../../../../cli/simulate/lz4.ts'
-import { eventsForSize, runFileBytes, writeRunFile } from '../../../../cli/simulate/write.ts'
-import { InvalidInputError } from '../../../../shared/errors.ts'
-import { ByteSource } from '../../../../shared/midas/decompress/byte-source.ts'
-import { decodeBzip2 } from '../../../../shared/midas/decompress/bzip2.ts'
-import { decodeLz4 } from '../../../../shared/midas/decompress/lz4.ts'
+import type { Compression } from '../../../cli/simulate/compress.ts'
+import { lz4Frame } from '../../../cli/simulate/lz4.ts'
+import { eventsForSize, runFileBytes, writeRunFile } from '../../../cli/simulate/write.ts'
+import { InvalidInputError } from '../../../shared/errors.ts'
+import { ByteSource } from '../../../shared/midas/decompress/byte-source.ts'
+import { decodeBzip2 } from '../../../shared/midas/decompress/bzip2.ts'
+import { decodeLz4 } from '../../../shared/midas/decompress/lz4.ts'
 import {
   dumpsOf,
   eventsOf,
@@ -17,7 +17,7 @@ import {
   small,
   streamOf,
   walk,
-} from '../../../support/simulated-runs.ts'
+} from '../../support/simulated-runs.ts'
 
 describe('a fault', () => {
   test('crash leaves whole events and no end of run', async () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { fuzz } from '../../../bench/fuzz.ts'
+import { fuzz } from '../../bench/fuzz.ts'
 
 it('three thousand damaged files end as a result or a refusal, none with an error or a contradiction', async () => {
   const result = await fuzz({ count: 3000, seed: 20261122 })
