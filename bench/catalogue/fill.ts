@@ -89,8 +89,8 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
     const common = {
       complete,
       integrity: 'verified' as const,
-      sizeBytes: sizeBytes,
-      startedEpoch: startedEpoch,
+      sizeBytes,
+      startedEpoch,
     }
     const counted = {
       eventCount: 402,
@@ -108,7 +108,7 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
         isCurrent: true,
         problem: complete ? null : 'the file ends in the middle of an event',
         fileCount: 1,
-        startedAt: startedAt,
+        startedAt,
         stoppedAt: counted.lastEventAt,
         pedestal,
         description: String(parameters.run_description),
@@ -124,7 +124,7 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
         ...common,
         ...counted,
         ...digests,
-        runId: runId,
+        runId,
         bucket: BUCKET,
         objectKey: key,
         etag: digests.md5,
@@ -175,7 +175,7 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
     const history = ['catalogued', 'asked for a copy on tape', 'copied to tape']
     await trx
       .insertInto('runHistory')
-      .values(history.map((what) => ({ runId: runId, at: AT, what, detail: key })))
+      .values(history.map((what) => ({ runId, at: AT, what, detail: key })))
       .execute()
     const file = { sizeBytes, md5: digests.md5 }
     await writeRunlog(trx, { tag: TEMPLATE, runNumber: number, parameters, storage, file, resetReco: true })

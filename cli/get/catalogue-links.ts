@@ -21,7 +21,7 @@ export function createCatalogueLinks(context: TapeContext): LinkSource {
     async runsIn({ from, to, tag }) {
       const rows = await database
         .selectFrom('runs')
-        .select(['tag', 'runNumber as runNumber'])
+        .select(['tag', 'runNumber'])
         .where('isCurrent', '=', true)
         .where('runNumber', '>=', from)
         .where('runNumber', '<=', to)

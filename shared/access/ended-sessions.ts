@@ -51,7 +51,7 @@ export const endSessionsOf = (
 async function end(database: Database, name: string, at: Date, expiresAt: Date): Promise<void> {
   await tables(database)
     .insertInto('endedSessions')
-    .values({ name, endedAt: at, expiresAt: expiresAt })
+    .values({ name, endedAt: at, expiresAt })
     .onDuplicateKeyUpdate({
       endedAt: sql<Date>`GREATEST(ended_at, VALUES(ended_at))`,
       expiresAt: sql<Date>`GREATEST(expires_at, VALUES(expires_at))`,

@@ -50,7 +50,7 @@ export async function createToken(
       tokenHash: hashOf(secret),
       scopes: JSON.stringify([...new Set(wanted.scopes)]),
       createdAt: at,
-      expiresAt: expiresAt,
+      expiresAt,
     })
     .executeTakeFirstOrThrow()
   return { id: Number(insertId), secret, expiresAt }

@@ -200,7 +200,7 @@ async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date)
   await trx
     .insertInto('runFiles')
     .values({
-      runId: runId,
+      runId,
       bucket: version.bucket,
       objectKey: version.key,
       versionId: version.versionId,

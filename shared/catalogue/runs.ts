@@ -162,7 +162,7 @@ export interface HistoryLine {
 export async function addHistory(trx: Trx, lines: readonly HistoryLine[], at: Date): Promise<void> {
   await trx
     .insertInto('runHistory')
-    .values(lines.map(({ runId, what, detail }) => ({ runId: runId, at, what, detail })))
+    .values(lines.map(({ runId, what, detail }) => ({ runId, at, what, detail })))
     .execute()
 }
 
@@ -199,7 +199,7 @@ export async function refreshRun(
   }
   const fileCount = summary?.fileCount ?? 0
   const current = electCurrentUse(
-    run.uses.map((use) => (use.id === run.use.id ? { ...use, fileCount: fileCount } : use)),
+    run.uses.map((use) => (use.id === run.use.id ? { ...use, fileCount } : use)),
   )
   await trx
     .updateTable('runs')

@@ -222,7 +222,7 @@ async function savePlace(
 ): Promise<void> {
   const now = context.now()
   const place = {
-    startAfter: startAfter,
+    startAfter,
     updatedAt: now,
     finishedAt: progress.finished ? now : null,
     listed: progress.listed,

@@ -44,7 +44,7 @@ export async function readChanges(
       const rows = await database
         .selectFrom('runHistory as line')
         .innerJoin('runs', 'runs.id', 'line.runId')
-        .select(['line.id', 'line.at', 'runs.tag', 'runs.runNumber as runNumber', 'line.what', 'line.detail'])
+        .select(['line.id', 'line.at', 'runs.tag', 'runs.runNumber', 'line.what', 'line.detail'])
         .where('line.id', '>', last - LOOKED_AT_AGAIN)
         .orderBy('line.id')
         .limit(MOST_CHANGES)

@@ -118,7 +118,7 @@ export async function describeRun(database: Database, run: Run): Promise<RunDeta
       .execute(),
     database
       .selectFrom('outbox')
-      .select(['queue', 'name', 'createdAt as createdAt', 'sentAt as sentAt'])
+      .select(['queue', 'name', 'createdAt', 'sentAt'])
       .where('runId', '=', run.id)
       .orderBy('id')
       .execute(),

@@ -49,11 +49,7 @@ export function createJudge({ database, bucket, truth, violations, nowMs, count 
         .selectFrom('tombstones')
         .innerJoin('replicas as copy', 'copy.id', 'tombstones.replicaId')
         .innerJoin('replicas as survivor', 'survivor.id', 'tombstones.survivorId')
-        .select([
-          'survivor.name as survivorName',
-          'survivor.sha256 as survivorSha256',
-          'survivorVerifiedAt as survivorVerifiedAt',
-        ])
+        .select(['survivor.name as survivorName', 'survivor.sha256 as survivorSha256', 'survivorVerifiedAt'])
         .where('copy.kind', '=', kind)
         .where('tombstones.bucket', '=', bucket)
         .where('tombstones.objectKey', '=', key)

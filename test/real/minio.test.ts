@@ -90,7 +90,7 @@ describe('on a real MinIO', () => {
     const pid = stack.pid('receive-notification')
     process.kill(pid, 'SIGKILL')
     await stack.put(keyOf(4), await small(4))
-    expect((await catalogued(4)).run.complete).toBe(1)
+    expect((await catalogued(4)).run.complete).toBe(true)
     expect(stack.pid('receive-notification')).not.toBe(pid)
   })
 

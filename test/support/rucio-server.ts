@@ -43,7 +43,7 @@ export interface RucioServer {
     change: Partial<
       Pick<
         StoredRule,
-        'state' | 'error' | 'expiresAt' | 'locks_ok_cnt' | 'locks_replicating_cnt' | 'locks_stuck_cnt'
+        'state' | 'error' | 'expires_at' | 'locks_ok_cnt' | 'locks_replicating_cnt' | 'locks_stuck_cnt'
       >
     >,
   ): void

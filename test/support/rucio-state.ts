@@ -31,7 +31,7 @@ export interface StoredRule {
   readonly rse_expression: string
   readonly copies: number
   /** As the real one says it: `Mon, 01 Jan 2024 00:00:00 UTC`. */
-  expiresAt: string | null
+  expires_at: string | null
   readonly comments: string | null
   state: string
   error: string | null
@@ -234,7 +234,7 @@ export function createRucioState(options: RucioSetup) {
         account,
         rse_expression: rseName,
         copies,
-        expiresAt: expiry(lifetime),
+        expires_at: expiry(lifetime),
         comments: comment,
         error: null,
       },
@@ -257,7 +257,7 @@ export function createRucioState(options: RucioSetup) {
     if (rule === undefined) return problem(404, 'RuleNotFound', `No rule with the id ${id} found`)
     const { state, lifetime } = body.data.options
     if (state?.toUpperCase() === 'STUCK') rule.state = 'STUCK'
-    if (lifetime !== undefined) rule.expiresAt = expiry(lifetime)
+    if (lifetime !== undefined) rule.expires_at = expiry(lifetime)
     return { status: 200, body: '' }
   }
 

@@ -83,7 +83,7 @@ export async function makeRun(
         DGH0: { count: 1000, bytes: 72_000 },
         DIG0: { count: 1000, bytes: 64_000_000 },
       },
-      odb: { ...PARAMETERS, runNumber: runNumber, ...odb },
+      odb: { ...PARAMETERS, runNumber, ...odb },
       ...changes,
     },
     `${tag} ${runNumber}`,

@@ -12,7 +12,7 @@ export function findCopiesIn(database: Database): FindCopies {
     // What the store holds under the key, or held last.
     const file = await database
       .selectFrom('runFiles')
-      .select(['sha256', 'md5', 'sizeBytes as sizeBytes'])
+      .select(['sha256', 'md5', 'sizeBytes'])
       .where('bucket', '=', bucket)
       .where('objectKey', '=', key)
       .orderBy('isLive', 'desc')

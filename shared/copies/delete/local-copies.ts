@@ -140,7 +140,7 @@ async function cataloguedContent(trx: Transaction<Schema>, copy: LocalContent): 
     .selectFrom('runFiles')
     .innerJoin('runs', 'runs.id', 'runFiles.runId')
     .selectAll('runFiles')
-    .select(['runs.tag', 'runs.runNumber as runNumber'])
+    .select(['runs.tag', 'runs.runNumber'])
     .where('bucket', '=', copy.bucket)
     .where('objectKey', '=', copy.key)
     .where('sha256', '=', copy.sha256)

@@ -41,7 +41,7 @@ export function judgeSafety(content: LocalContent, replicas: readonly Replica[])
   const named = `${content.bucket}/${content.key}`
   const facts = {
     cloud: cloud === null ? null : { state: cloud.state, verifiedAt: cloud.verifiedAt },
-    tape: tape.map(({ endpoint, state, verifiedAt }) => ({ endpoint, state, verifiedAt: verifiedAt })),
+    tape: tape.map(({ endpoint, state, verifiedAt }) => ({ endpoint, state, verifiedAt })),
   }
   if (cloud === null && tape.length === 0)
     return { safe: false, why: `these contents of ${named} are not catalogued yet`, ...facts }

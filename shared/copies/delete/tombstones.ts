@@ -58,7 +58,7 @@ export async function renewTombstone(
       survivorUrl: survivor.replica.url,
       survivorVerifiedBy: survivor.verifiedBy,
       survivorVerifiedAt: survivor.verifiedAt,
-      writtenBy: writtenBy,
+      writtenBy,
       writtenAt: at,
     })
     .where('id', '=', id)

@@ -59,15 +59,8 @@ export async function findFiles(
   const query = database
     .selectFrom('runs as r')
     .innerJoin('runFiles as f', 'f.runId', 'r.id')
-    .select([
-      'r.id as runId',
-      'r.tag',
-      'r.runNumber as runNumber',
-      'f.bucket',
-      'f.objectKey as key',
-      'f.versionId as versionId',
-    ])
-    .select(['f.sizeBytes as sizeBytes', 'f.md5', 'f.adler32', 'f.sha256', 'f.subrun'])
+    .select(['r.id as runId', 'r.tag', 'r.runNumber', 'f.bucket', 'f.objectKey as key', 'f.versionId'])
+    .select(['f.sizeBytes', 'f.md5', 'f.adler32', 'f.sha256', 'f.subrun'])
     .where('r.isCurrent', '=', true)
     .where('f.isLive', '=', true)
   const ofRuns = [...Map.groupBy(runs, (run) => run.tag)].map(([tag, own]) =>

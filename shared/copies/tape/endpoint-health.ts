@@ -50,8 +50,8 @@ export async function noteEndpointFailure(
       .updateTable('tapeEndpoints')
       .set({
         failures,
-        pausedUntil: pausedUntil,
-        failingSince: failingSince,
+        pausedUntil,
+        failingSince,
         lastError: error.slice(0, MOST_CHARACTERS),
       })
       .where('endpoint', '=', endpoint)

@@ -82,7 +82,7 @@ async function requestMissing(context: WithTape, signal: AbortSignal): Promise<n
           .on('replicas.endpoint', '=', tape.endpoint),
       )
       .selectAll('runFiles')
-      .select(['runs.tag', 'runs.runNumber as runNumber'])
+      .select(['runs.tag', 'runs.runNumber'])
       .where('runFiles.isLive', '=', true)
       .where('runFiles.integrity', '!=', 'mismatch')
       .where('runFiles.cataloguedAt', '<', new Date(context.now().getTime() - GRACE_MS))

@@ -31,7 +31,7 @@ export const rule = z.object({
   error: z.string().nullish(),
   rse_expression: z.string(),
   /** When Rucio removes the rule, and then what only it kept; null: it stays. */
-  expiresAt: z.string().nullish(),
+  expires_at: z.string().nullish(),
   copies: z.number(),
   locks_ok_cnt: z.number(),
   locks_replicating_cnt: z.number(),

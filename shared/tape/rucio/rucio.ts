@@ -163,7 +163,7 @@ async function ensureRule(
       new TransientError('Rucio says that the rule exists, and does not show it: perhaps it is being deleted')
     )
   if (found.state === 'SUSPENDED') await rucio.change(found.id, { state: 'STUCK' }, signal)
-  if (wanted.lifetimeSeconds === null && found.expiresAt != null)
+  if (wanted.lifetimeSeconds === null && found.expires_at != null)
     await rucio.change(found.id, { lifetime: null }, signal)
   return found.id
 }
@@ -191,8 +191,8 @@ async function look(
       : { state: 'failed', detail: `rule ${reference} does not exist any more` }
   if (rule.state === 'SUSPENDED') return { state: 'failed', detail: describe(rule) }
   // Somebody else's: Rucio would delete the copy with it. A new attempt has it stay.
-  if (rule.expiresAt != null)
-    return { state: 'failed', detail: `${describe(rule)}, and ends on ${shown(rule.expiresAt)}` }
+  if (rule.expires_at != null)
+    return { state: 'failed', detail: `${describe(rule)}, and ends on ${shown(rule.expires_at)}` }
   if (!isFulfilled(rule)) return { state: 'under-way', detail: describe(rule) }
   return await verify(options, file, known, lookOptions, signal)
 }

@@ -79,7 +79,7 @@ async function contentOf(key: string): Promise<Content> {
     .selectFrom('runFiles')
     .innerJoin('runs', 'runs.id', 'runFiles.runId')
     .selectAll('runFiles')
-    .select(['tag', 'runNumber as runNumber'])
+    .select(['tag', 'runNumber'])
     .where('objectKey', '=', key)
     .where('isLive', '=', true)
     .executeTakeFirstOrThrow()

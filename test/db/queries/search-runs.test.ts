@@ -259,7 +259,7 @@ describe('where runs are', () => {
       .values({
         ...object,
         ...content(true),
-        runId: runId,
+        runId,
         subrun,
         etag: 'e',
         lastModified: AT,
@@ -291,7 +291,7 @@ describe('where runs are', () => {
           ...object,
           ...content(live),
           identity,
-          runId: runId,
+          runId,
           tag: 'LNGS',
           runNumber: 1,
           kind,

@@ -216,7 +216,7 @@ describe('bringing back', () => {
     const asked = await driver.stage(file, { reference: null, lifetimeSeconds: 10 ** 9 }, signal)
     if (asked.kind !== 'staging') throw new Error('not staging')
     expect(rucio.rules.get(asked.reference)).toMatchObject({ rse_expression: 'HERE' })
-    const expiresAt = Date.parse(rucio.rules.get(asked.reference)?.expiresAt ?? '')
+    const expiresAt = Date.parse(rucio.rules.get(asked.reference)?.expires_at ?? '')
     expect(expiresAt).toBeGreaterThanOrEqual(earliest)
     expect(expiresAt).toBeLessThanOrEqual(ninetyDaysFromNow())
     expect(

@@ -59,7 +59,7 @@ describe('asking for a copy', () => {
       rse_expression: 'TAPE',
       copies: 1,
       account: 'cygno-daq',
-      expiresAt: null,
+      expires_at: null,
       comments: 'Cygnet: second copy of run 12345 (LNGS)',
     })
   })
@@ -140,7 +140,7 @@ describe('asking for a copy', () => {
   it('a rule that ends one day is no copy until it is made to stay', async () => {
     const reference = await submit()
     const ended = { state: 'OK', locks_ok_cnt: 1, locks_replicating_cnt: 0 }
-    rucio.setRule(reference, { ...ended, expiresAt: 'Mon, 01 Jan 2099 00:00:00 UTC' })
+    rucio.setRule(reference, { ...ended, expires_at: 'Mon, 01 Jan 2099 00:00:00 UTC' })
     rucio.setReplica(did, 'TAPE', 'AVAILABLE')
     fixture.endpoint.files.set(fixture.placeOf(file.name), bytes)
     for (const known of [reference, null])
@@ -149,7 +149,7 @@ describe('asking for a copy', () => {
         detail: expect.stringContaining('ends on Mon, 01 Jan 2099'),
       })
     expect(await submit(2)).toBe(reference)
-    expect(rucio.rules.get(reference)?.expiresAt).toBeNull()
+    expect(rucio.rules.get(reference)?.expires_at).toBeNull()
     expect(await look(reference)).toMatchObject({ state: 'present' })
   })
 

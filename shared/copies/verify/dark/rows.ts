@@ -24,7 +24,7 @@ export async function noteDark(
     identity: identityOf(endpoint, name),
     endpoint,
     name: name.slice(0, LONGEST_NAME).toWellFormed(),
-    sizeBytes: sizeBytes,
+    sizeBytes,
     firstSeenAt: at,
     lastSeenAt: at,
   }))
@@ -79,7 +79,7 @@ export async function noteDarkPass(
   const place = {
     startedAt: pass.begunAt,
     updatedAt: pass.at,
-    finishedAt: finishedAt,
+    finishedAt,
     listed: pass.listed,
     enqueued: 0,
   }
