@@ -20,14 +20,15 @@ const LAYERS = {
   tape: ['extraction', 'storage'],
   database: ['extraction', 'midas'],
   access: ['database', 'notifications'],
-  work: ['context', 'database', 'queue'],
-  catalogue: ['database', 'extraction', 'notifications', 'queue', 'storage', 'work'],
-  queries: ['catalogue', 'database', 'extraction', 'notifications', 'queue', 'storage'],
+  work: ['context', 'database', 'messages', 'queue'],
+  catalogue: ['database', 'extraction', 'messages', 'notifications', 'queue', 'storage', 'work'],
+  queries: ['catalogue', 'database', 'extraction', 'messages', 'notifications', 'queue', 'storage'],
   ingest: [
     'catalogue',
     'context',
     'database',
     'extraction',
+    'messages',
     'notifications',
     'queries',
     'queue',
@@ -39,6 +40,7 @@ const LAYERS = {
     'context',
     'database',
     'extraction',
+    'messages',
     'notifications',
     'queries',
     'queue',
@@ -83,6 +85,12 @@ module.exports = {
       ['^shared/notifications/', '^shared/(errors|run)[.]ts$'],
     ),
     only(
+      'messages-are-pure',
+      'shared/messages: text in, messages out; of ours it knows notifications, the errors and run.ts',
+      '^shared/messages/',
+      ['^shared/(messages|notifications)/', '^shared/(errors|run)[.]ts$'],
+    ),
+    only(
       'foundation-first',
       'errors, log, csv, config and time import no layer',
       `^${FOUNDATION}`,
@@ -101,7 +109,7 @@ module.exports = {
       '^shared/',
       {
         path: '^shared/[^/]+/',
-        pathNot: `^shared/(midas|notifications|config|time|${Object.keys(LAYERS).join('|')})/`,
+        pathNot: `^shared/(midas|notifications|messages|config|time|${Object.keys(LAYERS).join('|')})/`,
       },
     ),
     only(

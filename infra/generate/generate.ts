@@ -9,6 +9,7 @@ import { createProgram } from '../../cli/main.ts'
 import { concerns } from '../../shared/config/config.ts'
 import { cliPage } from './cli-page.ts'
 import { configurationPage } from './configuration-page.ts'
+import { messagesPage } from './messages-page.ts'
 import { pythonPage } from './python-page.ts'
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
@@ -16,6 +17,7 @@ const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
 const pages: Readonly<Record<string, () => string>> = {
   'docs/cli.md': () => cliPage(createProgram()),
   'docs/configuration.md': () => configurationPage(concerns),
+  'docs/messages.md': messagesPage,
   'docs/python.md': () => pythonPage((name) => readFileSync(`${PROJECT}docs/python/${name}`, 'utf8')),
 }
 

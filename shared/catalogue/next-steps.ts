@@ -1,9 +1,9 @@
 /**
- * What should happen next to a run that was catalogued: pure decisions, each with its reason. The bodies
- * built here are the contract with the functions that consume the queues; docs/messages.md describes them.
+ * What should happen next to a run that was catalogued: pure decisions, each with its reason.
  */
 import type { CataloguedRun, DigestComparison, Integrity } from '../database/schema.ts'
 import type { FileMetadata } from '../extraction/metadata.ts'
+import type { AlertRule, SeverityOf } from '../messages/alert-rules.ts'
 import type { ObjectVersion } from '../run.ts'
 import type { Request } from '../work/outbox.ts'
 import type { RunSummary } from './aggregate.ts'
@@ -26,12 +26,10 @@ export interface CataloguedFile {
   readonly otherContents: number
 }
 
-export type Severity = 'info' | 'warning' | 'error' | 'page'
-
 /** A message for `alerts`: the fingerprint names the condition, so that it is told once and cleared once. */
-export function alertRequest(alert: {
-  readonly rule: string
-  readonly severity: Severity
+export function alertRequest<Rule extends AlertRule>(alert: {
+  readonly rule: Rule
+  readonly severity: SeverityOf<Rule>
   readonly summary: string
   readonly tag: string | null
   readonly runNumber: number | null

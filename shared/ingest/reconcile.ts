@@ -6,7 +6,7 @@
 import { MAX_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
 import type { StorageContext } from '../context.ts'
 import type { Arrival } from '../database/schema.ts'
-import { encodeNotification } from '../notifications/encode.ts'
+import { encodeNotification } from '../messages/runs.ts'
 import { pastIgnored, routeKey } from '../notifications/route-key.ts'
 import type { ObjectVersion } from '../run.ts'
 import { listObjects } from '../storage/objects.ts'

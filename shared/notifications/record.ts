@@ -26,7 +26,7 @@ const record = z.object({
   eventName: z.string(),
   eventSource: z.string().optional().catch(undefined),
   eventTime,
-  /** Written by encodeNotification: who the message came from before it was put into our queue. */
+  /** Written by messages/runs.ts: who the message came from before it was put into our queue. */
   cygnet: z
     .object({ source: z.enum(ARRIVAL_SOURCES) })
     .optional()

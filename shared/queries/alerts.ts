@@ -1,18 +1,11 @@
 /** What people were told, read from the outbox: an alert is a request to the queue `alerts`. */
 import { sql } from 'kysely'
-import * as z from 'zod'
+import type * as z from 'zod'
 import type { Database } from '../database/connect.ts'
+import { shownAlert } from '../messages/alerts.ts'
 import type { VisibleTags } from './site-state.ts'
 
-const alertBody = z.object({
-  rule: z.string(),
-  severity: z.enum(['info', 'warning', 'error', 'page']),
-  summary: z.string(),
-  tag: z.string().nullable(),
-  runNumber: z.number().nullable(),
-})
-
-export type Alert = z.infer<typeof alertBody> & { readonly id: number; readonly at: Date }
+export type Alert = z.infer<typeof shownAlert> & { readonly id: number; readonly at: Date }
 
 /**
  * The outbox has no order but that of its ids, and most of it are no alerts: so much of its end is looked
@@ -42,7 +35,7 @@ export async function recentAlerts(
     .limit(limit)
     .execute()
   return rows.flatMap(({ id, at, body }) => {
-    const parsed = alertBody.safeParse(JSON.parse(body))
+    const parsed = shownAlert.safeParse(JSON.parse(body))
     return parsed.success ? [{ ...parsed.data, id, at }] : []
   })
 }

@@ -6,15 +6,10 @@
 import type { Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
+import { encodeRequest, type Request } from '../messages/requests.ts'
 import type { QueueName, Queues } from '../queue/queues.ts'
 
-export interface Request {
-  /** Deterministic: the same cause makes the same name, and a name is taken once. */
-  readonly name: string
-  readonly queue: QueueName
-  readonly body: Readonly<Record<string, unknown>>
-  readonly runId: number | null
-}
+export type { Request } from '../messages/requests.ts'
 
 /** Writes requests; those whose name was taken before are left as they were. */
 export async function addRequests(
@@ -30,7 +25,7 @@ export async function addRequests(
       requests.map((request) => ({
         name: request.name,
         queue: request.queue,
-        body: JSON.stringify({ request: request.name, ...request.body }),
+        body: encodeRequest(request),
         runId: request.runId,
         createdAt: at,
       })),

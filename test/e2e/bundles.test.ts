@@ -10,7 +10,7 @@ import { runFileBytes } from '../../cli/simulate/write.ts'
 import { childEnvironment } from '../../infra/local/environment.ts'
 import { withBundles } from '../../infra/packaging/bundles.ts'
 import { runOsls } from '../../infra/packaging/osls.ts'
-import { encodeNotification } from '../../shared/notifications/encode.ts'
+import { encodeNotification } from '../../shared/messages/runs.ts'
 import { findRuns } from '../../shared/queries/runs.ts'
 import { startTestContext, type TestContext } from '../support/context.ts'
 

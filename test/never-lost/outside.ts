@@ -2,7 +2,7 @@
  * What others do than the functions: the DAQ, and strangers. What is lost by them is no fault of ours, and
  * excused.
  */
-import { encodeNotification } from '../../shared/notifications/encode.ts'
+import { encodeNotification } from '../../shared/messages/runs.ts'
 import { arrivalOf } from '../support/context.ts'
 import { type Content, sha256Of } from './truth.ts'
 import type { World } from './world.ts'

@@ -2,9 +2,10 @@
  * What a step of a copy to tape means for its row, its run's history and the people who should hear of it:
  * pure.
  */
-import { alertRequest, type Severity } from '../../catalogue/next-steps.ts'
+import { alertRequest } from '../../catalogue/next-steps.ts'
 import type { ReplicaOutcome } from '../../catalogue/replica-work.ts'
 import type { Replica } from '../../database/replica-schema.ts'
+import type { AlertRule, SeverityOf } from '../../messages/alert-rules.ts'
 import type { CopyResult, TapeLook } from '../../tape/driver.ts'
 import { tapeNameBeside } from '../../tape/names.ts'
 import { nextLookAt, retryAt } from '../../work/back-off.ts'
@@ -154,10 +155,10 @@ export const nameOf = (replica: Pick<Replica, 'runNumber' | 'tag' | 'objectKey'>
 export const wishOf = (replica: Replica): string => String(Math.floor(replica.requestedAt.getTime() / 1000))
 
 /** One alert a rule and copy; `again` tells a later occurrence from the first. */
-export function replicaAlert(
+export function replicaAlert<Rule extends AlertRule>(
   replica: Replica,
-  rule: string,
-  severity: Severity,
+  rule: Rule,
+  severity: SeverityOf<Rule>,
   summary: string,
   again = '',
 ): Request {

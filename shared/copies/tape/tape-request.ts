@@ -1,34 +1,10 @@
-/** A message of `tape-requests`: as next-steps.ts writes it, checked. */
-import * as z from 'zod'
+/** A message of `tape-requests` becomes a row. */
 import { contentOfFile } from '../../catalogue/replicas.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { InvalidInputError } from '../../errors.ts'
+import type { TapeRequest } from '../../messages/tape-requests.ts'
 import type { WithTape } from './copy-to-tape.ts'
 import { askAgain, wishForCopy } from './sweep-copies.ts'
-
-const schema = z.object({
-  tag: z.string().min(1),
-  runNumber: z.int().nonnegative(),
-  bucket: z.string().min(1),
-  key: z.string().min(1),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  priority: z.enum(['live', 'backlog']),
-})
-export type TapeRequest = z.infer<typeof schema>
-
-/** @throws InvalidInputError naming what in the message is wrong. */
-export function parseTapeRequest(body: string): TapeRequest {
-  let json: unknown
-  try {
-    json = JSON.parse(body)
-  } catch (cause) {
-    throw new InvalidInputError('a request for a tape copy is not JSON', {}, { cause })
-  }
-  const result = schema.safeParse(json)
-  if (!result.success)
-    throw new InvalidInputError(`a request for a tape copy is malformed: ${z.prettifyError(result.error)}`)
-  return result.data
-}
 
 /**
  * Writes the wish down, so that the message may go: from then on the row is the truth. A copy that could not

@@ -10,6 +10,7 @@ import { findLiveFile } from '../../../shared/catalogue/runs.ts'
 import type { StorageContext } from '../../../shared/context.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
 import { reconcile } from '../../../shared/ingest/reconcile.ts'
+import { alerts } from '../../../shared/messages/alerts.ts'
 import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
 import { findRuns } from '../../../shared/queries/runs.ts'
 import { addRequests } from '../../../shared/work/outbox.ts'
@@ -116,13 +117,13 @@ test('a message nobody can read, however deep, is kept and not delivered again',
 
 test('a request that can never be sent stops neither the others nor the listing', async () => {
   await context.put(key, await content(1))
-  const body = { files: 'x'.repeat(1_100_000) }
+  const { request: _, ...body } = JSON.parse(alerts.example)
   const old = new Date(Date.now() - 3_600_000)
   await addRequests(
     context.database,
     [
-      { name: 'too-big', queue: 'alerts', runId: null, body },
-      { name: 'fits', queue: 'alerts', runId: null, body: {} },
+      { name: 'too-big', queue: 'alerts', runId: null, body: { ...body, summary: 'x'.repeat(1_100_000) } },
+      { name: 'fits', queue: 'alerts', runId: null, body },
     ],
     old,
   )

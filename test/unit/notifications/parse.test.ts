@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { encodeNotification } from '../../../shared/messages/runs.ts'
 import { distinctArrivals } from '../../../shared/notifications/arrival.ts'
-import { encodeNotification } from '../../../shared/notifications/encode.ts'
 import { parseNotification } from '../../../shared/notifications/parse.ts'
 import { arrival, arrivals, keys, record } from '../../support/notifications/arrivals.ts'
 

@@ -6,9 +6,10 @@ import { noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
 import { copyNext, type WithTape } from '../../../../shared/copies/tape/copy-to-tape.ts'
 import { followCopies } from '../../../../shared/copies/tape/follow-copies.ts'
 import { sweepCopies } from '../../../../shared/copies/tape/sweep-copies.ts'
-import { acceptTapeRequest, parseTapeRequest } from '../../../../shared/copies/tape/tape-request.ts'
+import { acceptTapeRequest } from '../../../../shared/copies/tape/tape-request.ts'
 import type { Replica } from '../../../../shared/database/replica-schema.ts'
 import { createLogger } from '../../../../shared/log.ts'
+import { tapeRequests } from '../../../../shared/messages/tape-requests.ts'
 import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
 import { runlogRow } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
@@ -473,7 +474,7 @@ test.each([
     JSON.stringify({ tag: 'LNGS', runNumber: 1, bucket: 'b', key: 'k', sha256: 'abc', priority: 'live' }),
   ],
 ])('a request %s is refused with a sentence', (_what, body) => {
-  expect(() => parseTapeRequest(body)).toThrow(/a request for a tape copy is/)
+  expect(() => tapeRequests.parse(body)).toThrow(/a request for a tape copy is/)
 })
 
 test('a request for contents that the catalogue does not know is refused', async () => {

@@ -1,0 +1,100 @@
+/** Every rule that raises an alert: its severity, the most severe first where it depends, and its meaning. */
+
+export const SEVERITIES = ['info', 'warning', 'error', 'page'] as const
+export type Severity = (typeof SEVERITIES)[number]
+
+export const ALERT_RULES = {
+  'checksum-mismatch': {
+    severities: ['page'],
+    meaning:
+      "a digest stated by the store or the uploader disagrees with the bytes, read twice: keep the DAQ's file",
+  },
+  'invalid-file': { severities: ['error'], meaning: 'the object is not a readable run' },
+  'arrival-failed': {
+    severities: ['error'],
+    meaning: 'the object could not be catalogued after six attempts',
+  },
+  'object-gone': {
+    severities: ['error'],
+    meaning: 'the object was announced, and missing before it was ever catalogued',
+  },
+  'run-number-reused': { severities: ['error'], meaning: 'another run has the same number' },
+  'run-number-mismatch': {
+    severities: ['error'],
+    meaning: "the file's name and its begin-of-run event disagree on the run number",
+  },
+  'incomplete-file': { severities: ['warning'], meaning: 'cut, damaged, or without end of run' },
+  'no-camera-bank': { severities: ['warning'], meaning: 'triggers, but no camera frame' },
+  'misnamed-object': {
+    severities: ['warning'],
+    meaning: 'the object looks like a run, but is not named like one',
+  },
+  'tape-copy-fails': {
+    severities: ['error'],
+    meaning: 'a copy to tape failed six times; further attempts follow',
+  },
+  'tape-source-gone': {
+    severities: ['page', 'error'],
+    meaning:
+      'the contents were overwritten or deleted before they were copied to tape; error where another copy on tape is verified',
+  },
+  'tape-name-taken': {
+    severities: ['warning'],
+    meaning: 'other contents have the name on tape: they are kept, the copy gets an alternate name',
+  },
+  'tape-endpoint-fails': {
+    severities: ['error'],
+    meaning: 'the tape endpoint fails repeatedly, and is tried again after longer and longer pauses',
+  },
+  'tape-copy-impossible': { severities: ['error'], meaning: 'no endpoint can hold a file of this name' },
+  'backlog-not-on-tape': {
+    severities: ['warning'],
+    meaning:
+      'copies of the backlog have waited longer than CYGNET_TAPE_LATE_HOURS, with their number; once a day',
+  },
+  'not-on-tape': {
+    severities: ['error'],
+    meaning: 'a copy is not verified on tape CYGNET_TAPE_LATE_HOURS after it was requested',
+  },
+  'recall-failed': {
+    severities: ['error'],
+    meaning: 'a file was not brought back; a new request begins anew',
+  },
+  'last-copy-in-danger': {
+    severities: ['page'],
+    meaning:
+      'the only verified copy of a file is missing or has other bytes: nothing may be deleted; a file that the DAQ was seen to have does not count, and is named as the place to inspect',
+  },
+  'copy-missing': {
+    severities: ['error', 'warning'],
+    meaning: 'a copy is missing, another one is verified; warning for a recalled copy',
+  },
+  'copy-suspicious': {
+    severities: ['error', 'warning'],
+    meaning: 'a copy has other bytes, another one is verified; warning for a recalled copy',
+  },
+  'dark-copies': {
+    severities: ['warning'],
+    meaning: 'files that look like runs and that the catalogue does not know; once a place and day',
+  },
+  'cleaner-cap-reached': {
+    severities: ['warning'],
+    meaning: 'the cleaner stopped at CYGNET_CLEAN_MOST_RUNS; once a day',
+  },
+  'store-is-full': {
+    severities: ['error'],
+    meaning:
+      'the store is above its high-water mark, and nothing more may be deleted now; states why, with counts; once a day',
+  },
+  'parked-notification': {
+    severities: ['warning'],
+    meaning: 'a notification that could not be understood was kept (`cygnet dead ls`)',
+  },
+} as const satisfies Readonly<
+  Record<string, { readonly severities: readonly Severity[]; readonly meaning: string }>
+>
+
+export type AlertRule = keyof typeof ALERT_RULES
+
+/** The severities that alerts of a rule may have. */
+export type SeverityOf<Rule extends AlertRule> = (typeof ALERT_RULES)[Rule]['severities'][number]

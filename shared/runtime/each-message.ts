@@ -1,0 +1,60 @@
+/** A queue function as work on one message at a time. */
+import type { SQSRecord } from 'aws-lambda'
+import { ConflictError, classify, type Failure } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { Invocation, QueueHandler } from './handler.ts'
+
+/** How messages are read: a format of shared/messages. */
+interface Format<Message> {
+  /** Throws what is wrong with the body. */
+  parse(body: string): Message
+  /** What names the message in log lines. */
+  fields(message: Message): object
+}
+
+/** What the work on one message is given; the log carries the fields of the message. */
+export interface MessageInvocation extends Invocation {
+  /** The message as it came. */
+  readonly body: string
+}
+
+/**
+ * Makes a queue function of the work on one message. The messages of a batch are worked on one after another;
+ * one that cannot be parsed or whose work throws is logged and reported as failed, and the others go on. After
+ * the signal aborted (the time is up, or the host stops) no further message is begun: those left are reported
+ * as failed too, and are delivered again.
+ *
+ *     export const createHandler = (context: TapeContext) =>
+ *       eachMessage(tapeRequests, (request) => acceptTapeRequest(context, request))
+ */
+export function eachMessage<Message>(
+  format: Format<Message>,
+  work: (message: Message, invocation: MessageInvocation) => Promise<unknown>,
+): QueueHandler {
+  const succeeds = async ({ messageId, body }: SQSRecord, { signal, log: hostLog }: Invocation) => {
+    let log = hostLog.child({ message: messageId })
+    try {
+      signal.throwIfAborted()
+      const message = format.parse(body)
+      log = log.child(format.fields(message))
+      await work(message, { signal, log, body })
+      return true
+    } catch (error) {
+      logFailure(log, error, 'message-not-processed')
+      return false
+    }
+  }
+  return async ({ Records }, invocation) => {
+    const batchItemFailures: { itemIdentifier: string }[] = []
+    for (const record of Records)
+      if (!(await succeeds(record, invocation))) batchItemFailures.push({ itemIdentifier: record.messageId })
+    return { batchItemFailures }
+  }
+}
+
+/** Logs what work threw, and returns its kind. That another process holds the lease is no error. */
+export function logFailure(log: Logger, thrown: unknown, event: string): Failure {
+  const error = classify(thrown)
+  log[error instanceof ConflictError ? 'info' : 'error']({ error }, event)
+  return error
+}
