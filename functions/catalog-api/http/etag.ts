@@ -1,46 +1,36 @@
-/**
- * Answers that a client may keep and ask about again: the same bytes have the same tag, and are not sent
- * twice.
- */
-import { createHash } from 'node:crypto'
+/** Answers with an ETag: the same bytes have the same tag, and a client that has them gets 304 instead. */
 import type { Context } from 'hono'
-
-/** A weak tag: a proxy may have compressed what it belongs to. */
-const tagOf = (body: string) => `W/"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`
-
-/** True when `If-None-Match` names the tag, compared weakly as RFC 9110 wants it. */
-function isKnown(ifNoneMatch: string | undefined, tag: string): boolean {
-  if (ifNoneMatch === undefined) return false
-  const opaque = (text: string) => text.trim().replace(/^W\//, '')
-  return ifNoneMatch.trim() === '*' || ifNoneMatch.split(',').some((each) => opaque(each) === opaque(tag))
-}
+import { etag } from 'hono/etag'
 
 /**
- * A text with a tag, or 304 to who has it already. Among the headers: of which type it is, and who may keep
- * it.
+ * Weak tags: a proxy may have compressed what they belong to. Called by the handlers, not added to a path: it
+ * reads the whole answer, and a list of runs may be a stream.
  */
-export function tagged(
+const addTag = etag({ weak: true })
+
+/** The text with its tag, or 304. `headers` name its type, and who may cache it. */
+export async function tagged(
   c: Context,
   body: string,
-  { 'content-type': type = '', ...headers }: Readonly<Record<string, string>>,
-): Response {
-  const etag = tagOf(body)
+  headers: Readonly<Record<string, string>>,
+): Promise<Response> {
   // Also where nothing is compressed: 304 varies by what the whole answer would (RFC 9110, section 15.4.5).
   const vary = [headers.vary, 'accept-encoding'].filter(Boolean).join(', ')
-  const all = { ...headers, vary, etag }
-  if (isKnown(c.req.header('if-none-match'), etag)) return new Response(null, { status: 304, headers: all })
-  return new Response(body, { headers: { ...all, 'content-type': type } })
+  await addTag(c, async () => {
+    c.res = new Response(body, { headers: { ...headers, vary } })
+  })
+  return c.res
 }
 
 /**
- * The value as JSON with a tag, or 304 to who has it already. It is to be kept by who asked alone, since
- * others may see less, and to be asked about each time.
+ * The value as JSON with its tag, or 304. To be cached by the caller alone, since others may see less, and
+ * revalidated each time.
  */
 export const taggedJson = (
   c: Context,
   value: unknown,
   headers: Readonly<Record<string, string>> = {},
-): Response =>
+): Promise<Response> =>
   tagged(c, JSON.stringify(value), {
     ...headers,
     'content-type': 'application/json',
