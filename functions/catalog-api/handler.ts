@@ -43,20 +43,22 @@ const ANSWER_MS = 27_000
  */
 const LIVE = { lastsSeconds: 25, pollMs: 1000 } as const
 
-export const createHandler = (context: TapeContext): HttpApp => createApi(context).app
+export const createHandler = (context: TapeContext): HttpApp => createApi(context).http
 
-/** The app with the list of its rules, which the authorization matrix of the tests is made from. */
+/**
+ * The app with the list of its rules, which the authorization matrix of the tests is made from; `http` is the
+ * same app with the time limit.
+ */
 export function createApi(
   context: TapeContext,
   { answerMs = ANSWER_MS }: { readonly answerMs?: number } = {},
-): Api {
+): Api & { readonly http: HttpApp } {
   const { config, database, log, now } = context
   const api = createEmptyApi(log)
   const { app } = api
 
   const tooLarge = () => problem(413, `a request has at most ${BODY_LIMIT_BYTES} bytes`)
-  const identity = registerAccess(api, context, [
-    answerInTime({ answerMs, log, exempt: HEALTH_PATHS }),
+  const { identity, headers } = registerAccess(api, context, [
     bodyLimit({ maxSize: BODY_LIMIT_BYTES, onError: tooLarge }),
   ])
   const addressOf = createAddressOf(config.access.trustedProxies)
@@ -83,5 +85,5 @@ export function createApi(
     logFolder: config.host.logFolder ?? null,
     live: LIVE,
   })
-  return api
+  return { ...api, http: answerInTime(app, { answerMs, log, exempt: HEALTH_PATHS, headers }) }
 }

@@ -18,17 +18,19 @@ import { registerSignIn, signInFirst } from './sign-in.ts'
 /**
  * @param limits on what a request may be: they come before anything reads it (csrf.ts reads forms), and after
  * the headers, which their refusals have too.
+ * @returns also the middleware that adds the headers, for answers made elsewhere.
  * @throws InvalidInputError for settings of access that cannot be.
  */
 export function registerAccess(
   api: Api,
   context: Pick<Context, 'config' | 'database' | 'log' | 'now'>,
   limits: readonly MiddlewareHandler[] = [],
-): Identity {
+): { readonly identity: Identity; readonly headers: MiddlewareHandler } {
   const identity = createIdentity(context)
   const { issuer, browser } = identity
   const https = context.config.access.publicUrl?.startsWith('https:') === true
-  api.app.use(securityHeaders({ https, issuerOrigin: issuer?.origin ?? null }))
+  const headers = securityHeaders({ https, issuerOrigin: issuer?.origin ?? null })
+  api.app.use(headers)
   for (const limit of limits) api.app.use(limit)
   api.app.use(signInFirst(identity))
   api.app.use(limitFailures(createAddressOf(context.config.access.trustedProxies), context.now))
@@ -38,5 +40,5 @@ export function registerAccess(
   registerSignIn(api, context, identity)
   registerMe(api, context.config)
   registerSessions(api, context)
-  return identity
+  return { identity, headers }
 }

@@ -1,13 +1,13 @@
 /** Who asks is answered, also when the database or the store is silent. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createApi } from '../../../../functions/catalog-api/handler.ts'
+import { createApi, createHandler } from '../../../../functions/catalog-api/handler.ts'
 import { answerInTime } from '../../../../functions/catalog-api/http/answer-in-time.ts'
 import { createEmptyApi } from '../../../../functions/catalog-api/http/empty-api.ts'
 import { rateLimit } from '../../../../functions/catalog-api/http/rate-limit.ts'
-import type { Api } from '../../../../functions/catalog-api/http/route.ts'
 import { createToken } from '../../../../shared/access/tokens.ts'
 import { openDatabase } from '../../../../shared/database/connect.ts'
+import type { HttpApp } from '../../../../shared/runtime/handler.ts'
 import { serveHttp } from '../../../../shared/runtime/http.ts'
 import { ANONYMOUS } from '../../../support/functions/catalog-api/rest-app.ts'
 import { recordingLog } from '../../../support/runtime/recording-log.ts'
@@ -19,15 +19,14 @@ const ANSWER_MS = 100
 
 describe('a request', () => {
   let recorded: ReturnType<typeof recordingLog>
-  let api: Api
+  let app: HttpApp
   const waiting = { release: () => {}, begun: Promise.withResolvers<void>() }
   beforeEach(() => {
     // Time passes only where a test lets it: an answer is in time or too late, however slow the machine is.
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     waiting.begun = Promise.withResolvers()
     recorded = recordingLog()
-    api = createEmptyApi(recorded.log)
-    api.app.use(answerInTime({ answerMs: ANSWER_MS, log: recorded.log, exempt: new Set(['/readyz']) }))
+    const api = createEmptyApi(recorded.log)
     api.app.use(async (c, next) => {
       c.set('caller', ANONYMOUS)
       await next()
@@ -57,12 +56,19 @@ describe('a request', () => {
       }
       return new Response(ReadableStream.from(lines()))
     })
+    app = answerInTime(api.app, {
+      answerMs: ANSWER_MS,
+      log: recorded.log,
+      exempt: new Set(['/readyz']),
+      headers: (_, next) => next(),
+    })
   })
   afterEach(() => void vi.useRealTimers())
+  const get = async (path: string) => await app.fetch(new Request(new URL(path, 'http://api')))
   const events = () => recorded.lines.map(({ event }) => event)
 
   it('that gets no answer is told to come again, and the log names it', async () => {
-    const waited = api.app.request('/silent?token=secret')
+    const waited = get('/silent?token=secret')
     await vi.advanceTimersByTimeAsync(ANSWER_MS)
     const answer = await waited
     expect([answer.status, answer.headers.get('content-type')]).toEqual([503, 'application/problem+json'])
@@ -78,20 +84,20 @@ describe('a request', () => {
   })
 
   it('that is answered in time is answered as ever', async () => {
-    expect(await (await api.app.request('/quick')).text()).toBe('quick')
+    expect(await (await get('/quick')).text()).toBe('quick')
     await vi.advanceTimersByTimeAsync(ANSWER_MS * 1.5)
     expect(events()).toEqual([])
   })
 
   it('of the platform after our health has a time limit of its own', async () => {
-    const answer = Promise.resolve(api.app.request('/readyz'))
+    const answer = get('/readyz')
     await vi.advanceTimersByTimeAsync(ANSWER_MS * 2)
     waiting.release()
     expect(await (await answer).text()).toBe('at last')
   })
 
   it('whose answer has begun is not cut off', async () => {
-    const text = (await api.app.request('/stream')).text()
+    const text = (await get('/stream')).text()
     await vi.advanceTimersByTimeAsync(ANSWER_MS * 4)
     expect(await text).toBe('one\ntwo\nthree\n')
     expect(events()).toEqual([])
@@ -102,7 +108,7 @@ describe('a request', () => {
     async (path) => {
       const end = new AbortController()
       const host = await serveHttp({
-        app: api.app,
+        app,
         log: recorded.log,
         signal: end.signal,
         hostname: '127.0.0.1',
@@ -125,6 +131,27 @@ describe('a request', () => {
       expect(events().filter((event) => event.startsWith('request-'))).toEqual(expected)
     },
   )
+
+  it('whose answer comes in the same turn as the refusal is refused and logged once', async () => {
+    const end = new AbortController()
+    const host = await serveHttp({
+      app,
+      log: recorded.log,
+      signal: end.signal,
+      hostname: '127.0.0.1',
+      idleSeconds: 0,
+    })
+    const waited = fetch(`http://127.0.0.1:${host.port}/silent`)
+    await waiting.begun.promise
+    vi.advanceTimersByTime(ANSWER_MS)
+    waiting.release()
+    const answer = await waited
+    expect([answer.status, (await answer.json()) as object]).toMatchObject([503, { status: 503 }])
+    expect(answer.headers.get('ratelimit-limit')).toBeNull()
+    end.abort()
+    await host.closed
+    expect(events().filter((event) => event.startsWith('request-'))).toEqual(['request-not-answered-in-time'])
+  })
 })
 
 describe('with a database that is silent', () => {
@@ -132,8 +159,8 @@ describe('with a database that is silent', () => {
   let proxy: SilentProxy
   let secret: string
   let end: () => Promise<void>
-  let hurried: Api
-  let unhurried: Api
+  let hurried: HttpApp
+  let unhurried: HttpApp
   beforeEach(async () => {
     context = await startTestTapeContext()
     const url = new URL(context.catalogue.url)
@@ -142,8 +169,8 @@ describe('with a database that is silent', () => {
     const database = openDatabase(url.href, 2, { statementSeconds: 60, silenceMs: 5000 })
     secret = (await createToken(context.database, { name: 'daq', scopes: ['read:*'], days: 1 }, new Date()))
       .secret
-    hurried = createApi({ ...context, database }, { answerMs: 500 })
-    unhurried = createApi({ ...context, database })
+    hurried = createApi({ ...context, database }, { answerMs: 500 }).http
+    unhurried = createHandler({ ...context, database })
     expect((await ask(unhurried, '/api/v1/runs?limit=1')).status).toBe(200)
     end = async () => {
       await database.destroy()
@@ -153,10 +180,10 @@ describe('with a database that is silent', () => {
   })
   afterEach(() => end())
   const ask = async (
-    { app }: Api,
+    app: HttpApp,
     path: string,
     headers: Readonly<Record<string, string>> = { authorization: `Bearer ${secret}` },
-  ) => await app.request(path, { headers })
+  ) => await app.fetch(new Request(new URL(path, 'http://api'), { headers }))
 
   it('every request is answered, with and without a credential, and served again afterwards', async () => {
     proxy.silence()

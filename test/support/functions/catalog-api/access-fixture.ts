@@ -14,7 +14,7 @@ export function createAccessApi(
   add: (api: Api, identity: Identity) => void = () => {},
 ): Api {
   const api = createEmptyApi(context.log)
-  add(api, registerAccess(api, context))
+  add(api, registerAccess(api, context).identity)
   return api
 }
 
