@@ -19,7 +19,7 @@ import { registerRuns } from './api/runs.ts'
 import { registerUploads } from './api/uploads.ts'
 import { answerInTime } from './http/answer-in-time.ts'
 import { compressed } from './http/compressed.ts'
-import { createEmptyApi } from './http/empty-api.ts'
+import { addOtherMethods, createEmptyApi } from './http/empty-api.ts'
 import { problem } from './http/problem.ts'
 import { rateLimit } from './http/rate-limit.ts'
 import type { Api } from './http/route.ts'
@@ -85,5 +85,6 @@ export function createApi(
     logFolder: config.host.logFolder ?? null,
     live: LIVE,
   })
+  addOtherMethods(api)
   return { ...api, http: answerInTime(app, { answerMs, log, exempt: HEALTH_PATHS, headers }) }
 }

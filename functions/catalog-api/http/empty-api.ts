@@ -1,10 +1,7 @@
-/**
- * The API before anything is added to it: what is wrong is told as problems, and a path that has no such
- * method by those it has.
- */
+/** The API before anything is added to it: errors are answered as problems. */
 import { OpenAPIHono } from '@hono/zod-openapi'
+import { methodNotAllowed } from 'hono/method-not-allowed'
 import type { Logger } from '../../../shared/log.ts'
-import { createMethodsOf } from './other-methods.ts'
 import { problem, problemHandler, refusal } from './problem.ts'
 import type { Api, ApiEnvironment } from './route.ts'
 import { whatIsWrong } from './what-is-wrong.ts'
@@ -17,15 +14,23 @@ export function createEmptyApi(log: Logger): Api {
   })
   app.onError(problemHandler(log))
   app.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' })
-  const api: Api = { app, rules: [] }
-  const methodsOf = createMethodsOf(api.rules)
-  app.notFound((c) => {
-    const methods = methodsOf(c.req.path)
-    if (methods.length === 0 || (methods.includes(c.req.method) && c.req.method !== 'OPTIONS'))
-      return problem(404, 'there is nothing here')
-    const allow = methods.join(', ')
-    if (c.req.method === 'OPTIONS') return c.body(null, 204, { allow })
-    return problem(405, `${c.req.method} is not for this address; ${allow} is`, { allow })
-  })
-  return api
+  app.notFound(() => problem(404, 'there is nothing here'))
+  return { app, rules: [] }
+}
+
+/**
+ * Answers a method that a path does not have, and OPTIONS, with those it has (RFC 9110, section 15.5.6). To
+ * be added last, so that the other middleware sees this answer.
+ */
+export function addOtherMethods({ app }: Api): void {
+  app.use(
+    methodNotAllowed({
+      app,
+      onMethodNotAllowed(c, methods) {
+        const allow = [...methods, 'OPTIONS'].toSorted().join(', ')
+        if (c.req.method === 'OPTIONS') return new Response(null, { status: 204, headers: { allow } })
+        return problem(405, `${c.req.method} is not for this address; ${allow} is`, { allow })
+      },
+    }),
+  )
 }
