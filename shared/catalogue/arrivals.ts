@@ -119,15 +119,38 @@ export interface LiveVersion {
   readonly inStore: boolean
 }
 
-/**
- * The arrival of an object version, and the version that the catalogue believes the store to hold under the
- * same key: null when it knows of none.
- */
-export async function lookUpArrival(
+/** An arrival, and the version that the catalogue believes the store to hold under its key: null for none. */
+export interface KnownArrival {
+  readonly arrival: Arrival
+  readonly live: LiveVersion | null
+}
+
+/** The arrival of an object version. */
+export async function lookUpArrival(database: Database, version: VersionName): Promise<KnownArrival | null> {
+  const row = await selectKnown(database)
+    .where('arrivals.identity', '=', identityOf(version))
+    .executeTakeFirst()
+  return row === undefined ? null : knownArrival(row)
+}
+
+/** The arrivals of all versions of objects of a bucket. */
+export async function lookUpArrivals(
   database: Database,
-  version: VersionName,
-): Promise<{ readonly arrival: Arrival; readonly live: LiveVersion | null } | null> {
-  const row = await database
+  bucket: string,
+  keys: readonly string[],
+): Promise<readonly KnownArrival[]> {
+  if (keys.length === 0) return []
+  const rows = await selectKnown(database)
+    .where('arrivals.bucket', '=', bucket)
+    .where('arrivals.objectKey', 'in', keys)
+    .execute()
+  return rows.map(knownArrival)
+}
+
+type KnownRow = Awaited<ReturnType<ReturnType<typeof selectKnown>['execute']>>[number]
+
+const selectKnown = (database: Database) =>
+  database
     .selectFrom('arrivals')
     .leftJoin('runFiles', (join) =>
       join
@@ -150,9 +173,8 @@ export async function lookUpArrival(
       'runFiles.lastModified as storedAt',
     ])
     .select('replicas.state as replicaState')
-    .where('arrivals.identity', '=', identityOf(version))
-    .executeTakeFirst()
-  if (row === undefined) return null
+
+function knownArrival(row: KnownRow): KnownArrival {
   const { liveEtag, runId, integrity, storedAt, replicaState, ...arrival } = row
   if (liveEtag === null || runId === null || integrity === null || storedAt === null)
     return { arrival, live: null }
@@ -168,14 +190,14 @@ export interface ArrivalLease extends Lease {
 }
 
 /**
- * Takes the lease on an arrival as it was found, or null when another took it since, holds it, or it is
- * finished. `reopen` takes finished ones again: the store holds this version once more after it held another.
+ * Takes the lease on an arrival as it was found, or null when another took it since or holds it. A finished
+ * one is begun again: whether it is to be is the caller's to decide.
  */
 export async function claimArrival(
   database: Database,
   found: Arrival,
   version: ObjectVersion,
-  options: { readonly owner: string; readonly leaseSeconds: number; readonly reopen: boolean },
+  options: { readonly owner: string; readonly leaseSeconds: number },
 ): Promise<ArrivalLease | null> {
   // A version that is read once more after it was finished has not failed before.
   const attempt = found.state === 'done' || found.state === 'invalid' ? 1 : found.attempts + 1
@@ -194,16 +216,7 @@ export async function claimArrival(
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)
     .where('state', '=', found.state)
-    .where((where) =>
-      where.or([
-        where('state', 'in', [
-          'received',
-          'failed',
-          ...(options.reopen ? (['done', 'invalid'] as const) : []),
-        ]),
-        where.and([where('state', '=', 'processing'), isFree()]),
-      ]),
-    )
+    .where((where) => where.or([where('state', '!=', 'processing'), isFree()]))
   const result = await claim.executeTakeFirst()
   return result.numUpdatedRows === 0n
     ? null

@@ -5,7 +5,6 @@ import {
   claimArrival,
   failDeadArrival,
   findArrival,
-  type LiveVersion,
   lookUpArrival,
   MAX_ATTEMPTS,
 } from '../catalogue/arrivals.ts'
@@ -15,6 +14,7 @@ import { ConflictError, TransientError } from '../errors.ts'
 import type { RunFileId } from '../run.ts'
 import type { ObjectDescription } from '../storage/objects.ts'
 import { flushOutbox } from '../work/outbox.ts'
+import { isCurrent } from './is-current.ts'
 import type { Outcome } from './outcome.ts'
 import { giveUp } from './refuse.ts'
 
@@ -33,14 +33,13 @@ export async function claimKnown(
   const found = await lookUpArrival(context.database, object)
   if (found === null) throw new TransientError(`the ledger lost the arrival of ${object.key}`)
   const { arrival, live } = found
-  const storedAgain = isStoredAgain(arrival, live, object)
-  if ((arrival.state === 'done' || arrival.state === 'invalid') && !storedAgain) {
+  if (isCurrent(arrival, live, object)) {
     // Killed between commit and sending, the last call left its requests behind.
     if (live !== null) await flushOutbox(context.database, context.queues, { runId: live.runId }, signal)
     return arrival.state === 'invalid' ? 'invalid' : 'unchanged'
   }
   if (await isDeadly(context, arrival, run, object, signal)) return 'failed'
-  const lease = await claimArrival(context.database, arrival, object, { ...options, reopen: storedAgain })
+  const lease = await claimArrival(context.database, arrival, object, options)
   return lease ?? (await waitForOther(context, object, signal))
 }
 
@@ -60,23 +59,6 @@ async function isDeadly(
   const reason = `its reader died ${arrival.attempts} times`
   const given = { arrivalId: arrival.id, attempts: arrival.attempts, reason, run, object }
   return await giveUp(context, given, (trx) => failDeadArrival(trx, arrival, reason), signal)
-}
-
-/**
- * The store holds a finished version again after it held another: the catalogue shows something else by now.
- */
-function isStoredAgain(arrival: Arrival, live: LiveVersion | null, object: ObjectDescription): boolean {
-  // Deleted after its copy on tape was verified, or missing, and here once more: brought back, or sent again.
-  if (live !== null && live.etag === object.etag && !live.inStore) return arrival.state === 'done'
-  // The same bytes sent once more after a digest disagreed: what is stated about them may have been put
-  // right.
-  const restated = live?.integrity === 'mismatch' && live.storedAt < object.lastModified
-  if (arrival.state === 'done') return live?.etag !== object.etag || restated
-  if (arrival.state !== 'invalid') return false
-  return (
-    (live !== null && live.etag !== object.etag) ||
-    (arrival.lastModified?.getTime() ?? 0) < object.lastModified.getTime()
-  )
 }
 
 /**

@@ -3,14 +3,14 @@
  * through the same queue and handler as a live event. Page by page, its place kept in the catalogue, so that
  * it resumes after a crash.
  */
-import { MAX_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
+import { type KnownArrival, lookUpArrivals, MAX_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
 import type { StorageContext } from '../context.ts'
-import type { Arrival } from '../database/schema.ts'
 import { encodeNotification } from '../messages/runs.ts'
 import { pastIgnored, routeKey } from '../notifications/route-key.ts'
 import type { ObjectVersion } from '../run.ts'
 import { listObjects } from '../storage/objects.ts'
 import { flushOutbox } from '../work/outbox.ts'
+import { isCurrent } from './is-current.ts'
 
 export interface ReconcileOptions {
   readonly bucket: string
@@ -133,56 +133,26 @@ async function missingOf(
 ): Promise<readonly ObjectVersion[]> {
   const [first] = objects
   if (first === undefined) return []
-  const keys = objects.map((object) => object.key)
-  const [arrivals, live] = await Promise.all([
-    context.database
-      .selectFrom('arrivals')
-      .selectAll()
-      .where('bucket', '=', first.bucket)
-      .where('objectKey', 'in', keys)
-      .execute(),
-    context.database
-      .selectFrom('runFiles')
-      .leftJoin('replicas', (join) =>
-        join
-          .onRef('replicas.bucket', '=', 'runFiles.bucket')
-          .onRef('replicas.objectKey', '=', 'runFiles.objectKey')
-          .onRef('replicas.sha256', '=', 'runFiles.sha256')
-          .on('replicas.kind', '=', 'cloud'),
-      )
-      .select(['runFiles.objectKey', 'runFiles.etag', 'replicas.state'])
-      .where('runFiles.bucket', '=', first.bucket)
-      .where('runFiles.objectKey', 'in', keys)
-      .where('isLive', '=', true)
-      .execute(),
-  ])
+  const arrivals = await lookUpArrivals(
+    context.database,
+    first.bucket,
+    objects.map((object) => object.key),
+  )
   const now = context.now().getTime()
-  const inStore = live.filter((file) => file.state !== 'deleted' && file.state !== 'missing')
-  const liveEtag = new Map(inStore.map((file) => [file.objectKey, file.etag]))
   return objects.filter((object) => {
     if (object.lastModified.getTime() > now - graceSeconds * 1000) return false
-    const known = arrivals.filter(
-      (arrival) => arrival.objectKey === object.key && arrival.etag === object.etag,
-    )
-    return (
-      known.length === 0 || known.every((arrival) => wantsAnnouncing(arrival, liveEtag.get(object.key), now))
-    )
+    return arrivals
+      .filter(({ arrival }) => arrival.objectKey === object.key && arrival.etag === object.etag)
+      .every((known) => wantsAnnouncing(known, object, now))
   })
 }
 
-/**
- * @param liveEtag the ETag of the version that the catalogue believes to be in the store; undefined when it
- * knows of none.
- */
-function wantsAnnouncing(arrival: Arrival, liveEtag: string | undefined, now: number): boolean {
+function wantsAnnouncing({ arrival, live }: KnownArrival, object: ObjectVersion, now: number): boolean {
   const announcedLongAgo = arrival.announcedAt.getTime() < now - LOST_MESSAGE_MS
   switch (arrival.state) {
     case 'done':
-      // Read before, but the catalogue shows another version, or none in the store: this one was put back, or
-      // its writing was overtaken.
-      return liveEtag !== arrival.etag
     case 'invalid':
-      return liveEtag !== undefined && liveEtag !== arrival.etag
+      return !isCurrent(arrival, live, object)
     case 'received':
       return announcedLongAgo
     case 'processing':

@@ -38,7 +38,7 @@ export async function startTestCatalogue(): Promise<TestCatalogue> {
 }
 
 /** The lease on an object version, as extraction takes it. */
-export async function leaseOn(database: Database, version: ObjectVersion, reopen = false) {
+export async function leaseOn(database: Database, version: ObjectVersion) {
   const arrival = {
     ...version,
     sequencer: null,
@@ -52,7 +52,6 @@ export async function leaseOn(database: Database, version: ObjectVersion, reopen
   const lease = await claimArrival(database, found, version, {
     owner: randomUUID(),
     leaseSeconds: TEST_LEASE_SECONDS,
-    reopen,
   })
   if (lease === null) throw new InvalidInputError('the lease is taken')
   return lease
@@ -65,11 +64,10 @@ export async function record(
   metadata: FileMetadata,
   more: Partial<FileToRecord> & {
     readonly stillCurrent?: () => Promise<Currency>
-    readonly reopen?: boolean
   } = {},
 ) {
-  const { stillCurrent = async () => 'yes', reopen = false, ...changes } = more
-  const lease = await leaseOn(database, version, reopen)
+  const { stillCurrent = async () => 'yes', ...changes } = more
+  const lease = await leaseOn(database, version)
   const file: FileToRecord = {
     lease,
     tag: 'LNGS',

@@ -21,11 +21,7 @@ export interface TestTapeContext extends TestContext, TapeContext {
   /** The root of the directory driver. */
   readonly tapeFolder: string
   /** Puts bytes into the store and catalogues them as the run of the key, the way extraction does. */
-  putRun(
-    key: string,
-    body: Uint8Array | string,
-    options?: { readonly reopen?: boolean },
-  ): Promise<CataloguedObject>
+  putRun(key: string, body: Uint8Array | string): Promise<CataloguedObject>
 }
 
 export interface CataloguedObject {
@@ -56,7 +52,7 @@ export async function startTestTapeContext(
     publicS3,
     tape,
     tapeFolder,
-    async putRun(key, body, { reopen = false } = {}) {
+    async putRun(key, body) {
       await context.put(key, body)
       const object = await describeObject(context.s3, { bucket: context.bucket, key }, signal)
       const run = parseRunKey(key)
@@ -69,7 +65,7 @@ export async function startTestTapeContext(
         sizeBytes: object.sizeBytes,
         subrun: run.subrun,
       })
-      await record(context.database, object, metadata, { tag: run.tag, reopen })
+      await record(context.database, object, metadata, { tag: run.tag })
       return { object, runNumber: run.runNumber, tag: run.tag, sha256, md5, adler32 }
     },
     async close() {

@@ -117,7 +117,7 @@ describe('a file that comes again', () => {
     const version = versionOf(key, 'e')
     await record(catalogue.database, version, metadataOf(run))
     await copyToTape(catalogue.database, run)
-    await record(catalogue.database, version, metadataOf(run), { reopen: true })
+    await record(catalogue.database, version, metadataOf(run))
     const details = await only(run)
     expect(details.requests).toHaveLength(2)
     expect(details.files.filter((file) => file.isLive)).toHaveLength(1)

@@ -104,7 +104,7 @@ async function contentsThatMove() {
   return {
     before,
     async dropAgain() {
-      await record(database, versionOf(key, 'a'), undated, { reopen: true })
+      await record(database, versionOf(key, 'a'), undated)
       const after = await contentOf(key)
       expect(after.sha256).toBe(before.sha256)
       expect(after.run.id).not.toBe(before.run.id)
@@ -185,12 +185,11 @@ test('many functions at once on the files of one run leave it where its copies a
   const { database } = catalogue
   const number = ++runNumber
   const subruns = [0, 1, 2, 3]
-  const drop = (subrun: number, etag: string, text: string, reopen = false) =>
+  const drop = (subrun: number, etag: string, text: string) =>
     record(
       database,
       versionOf(keyOf(number, subrun), etag),
       metadataOf(number, { subrun, checksums: metadataOf(number, {}, text).checksums }, text),
-      { reopen },
     )
   await Promise.all(subruns.map((subrun) => drop(subrun, `e${subrun}`, `first ${subrun}`)))
   const files = await Promise.all(subruns.map((subrun) => contentOf(keyOf(number, subrun))))
@@ -230,7 +229,7 @@ test('many functions at once on the files of one run leave it where its copies a
   const drops = async () => {
     for (let round = 0; round < 3; round++) {
       await drop(0, `again${round}`, `other ${round}`)
-      await drop(0, 'e0', 'first 0', true)
+      await drop(0, 'e0', 'first 0')
     }
   }
   await Promise.all([drops(), ...files.map(copy), ...files.map(copy), ...files.map(push)])

@@ -117,7 +117,7 @@ describe('copies to tape', () => {
     expect(await copy()).toBe('failed')
     await sweep()
     expect(await copy()).toBeNull()
-    await context.putRun(keyOf(1), 'x', { reopen: true })
+    await context.putRun(keyOf(1), 'x')
     time += 3_600_000
     await sweep()
     expect(await copy()).toBe('on-media')
@@ -156,7 +156,7 @@ describe('copies to tape', () => {
       .execute()
     await record(context.database, { ...later, bucket }, metadataOf(1, epochs(1_700_000_000)))
     await record(context.database, { ...later, etag: 'c', bucket }, metadataOf(1, epochs(1_800_000_000)))
-    await record(context.database, { ...undated, bucket }, metadataOf(1, epochs(0)), { reopen: true })
+    await record(context.database, { ...undated, bucket }, metadataOf(1, epochs(0)))
     expect(await runlogRow(context.database, 1)).toMatchObject({
       storage_cloud_status: 1,
       storage_tape_status: 1,
@@ -336,7 +336,7 @@ describe('the copy in the store', () => {
         sizeBytes: run.cloud.sizeBytes,
         lastModified: found.lastModified,
       })
-      await record(context.database, version, metadata, { reopen: true, integrity: 'mismatch' })
+      await record(context.database, version, metadata, { integrity: 'mismatch' })
       return await tape.look(...asked)
     }
     const outcome = await deleteCloudCopy(
@@ -365,7 +365,7 @@ test('a run that is deleted while it is read again is not in the store afterward
   // A replay has read the object to its end; before it writes that down, the cleaner deletes it.
   expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
   const metadata = metadataOf(1, { checksums: run.cloud, sizeBytes: run.cloud.sizeBytes })
-  await record(context.database, version, metadata, { reopen: true, stillCurrent: async () => 'gone' })
+  await record(context.database, version, metadata, { stillCurrent: async () => 'gone' })
   expect((await replicaById(context, run.cloud.id)).state).not.toBe('present')
 })
 

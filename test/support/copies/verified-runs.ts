@@ -20,10 +20,7 @@ export interface VerifiedRuns {
   /** Milliseconds, as the functions see the time. */
   time: number
   /** A run in the store, catalogued, and unless said otherwise copied to tape. */
-  put(
-    key: string,
-    options?: { readonly body?: string; readonly onTape?: boolean; readonly reopen?: boolean },
-  ): Promise<CataloguedObject>
+  put(key: string, options?: { readonly body?: string; readonly onTape?: boolean }): Promise<CataloguedObject>
   replica(
     key: string,
     kind: 'cloud' | 'tape' | 'local',
@@ -44,8 +41,8 @@ export async function startVerifiedRuns(
     context,
     tape: context.tape as FaultyTape,
     time: START,
-    async put(key, { body = key, onTape = true, reopen = false } = {}) {
-      const object = await context.putRun(key, body, { reopen })
+    async put(key, { body = key, onTape = true } = {}) {
+      const object = await context.putRun(key, body)
       if (!onTape) return object
       const { tag, runNumber, sha256 } = object
       const request = { tag, runNumber, bucket: context.bucket, key, sha256, priority: 'live' as const }

@@ -78,7 +78,7 @@ async function recordRun(
       stoppedAt: startedAt + 60,
       odb: { ...metadata.odb, ...odb },
     },
-    { tag, reopen: false },
+    { tag },
   )
 }
 

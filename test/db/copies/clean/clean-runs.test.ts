@@ -289,7 +289,7 @@ describe('a run that was brought back', () => {
   ): Promise<SafeRun> {
     const run = await aged(runNumber, 400)
     expect(await deleteCloudCopy(context, run.cloud, 'a test', signal)).toMatchObject({ kind: 'deleted' })
-    await context.putRun(run.key, run.bytes, { reopen: true })
+    await context.putRun(run.key, run.bytes)
     const { id: _, ...cloud } = await replicaById(context, run.cloud.id)
     await context.database
       .insertInto('replicas')

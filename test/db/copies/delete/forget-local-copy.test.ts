@@ -135,7 +135,7 @@ describe('a removal', () => {
       deleted: false,
       why: 'no copy on tape was asked for yet',
     })
-    await files.runs.put(files.key, { reopen: true })
+    await files.runs.put(files.key)
     for (const other of [
       { ...copy, host: 'daq-2' },
       { ...copy, path: '/data/other.mid.gz' },

@@ -235,7 +235,7 @@ describe('a copy to tape', () => {
     expect(await alerts()).toContain('tape-source-gone')
     later(86_400 * 30)
     expect(await copy()).toBeNull()
-    await context.putRun(key, 'the first contents', { reopen: true })
+    await context.putRun(key, 'the first contents')
     await wish(object)
     expect(await copy()).toBe('on-media')
   })
