@@ -1,6 +1,6 @@
 /**
  * The catalogue's API for commands: finds its address, and adds who asks: CYGNET_API_TOKEN, else the login of
- * `cygnet login`.
+ * `cygnet login`, else the token that the local stack made for itself.
  */
 
 import { isSafeAddress } from '../../shared/access/safe-address.ts'
@@ -24,9 +24,9 @@ export function apiClient(named?: string): ApiClient {
   return {
     async fetch(path, init = {}) {
       settings ??= apiSettings(named)
-      const { address, token } = await settings
+      const { address, token, stackToken } = await settings
       const signal = init.signal ?? new AbortController().signal
-      const bearer = token ?? (await loginToken(address, signal, null))
+      const bearer = token ?? (await loginToken(address, signal, null)) ?? stackToken
       const answer = await askApi(address, path, init, bearer)
       if (answer.status !== 401) return answer
       const other =
@@ -43,7 +43,10 @@ export function apiClient(named?: string): ApiClient {
 interface Settings {
   /** With a slash at its end. */
   readonly address: URL
+  /** CYGNET_API_TOKEN. */
   readonly token: string | null
+  /** That of the local stack, where it is the stack's API that is asked. */
+  readonly stackToken: string | null
 }
 
 /**
@@ -56,7 +59,7 @@ export async function apiSettings(named?: string): Promise<Settings> {
   const { lastApi } = await import('../login/store.ts')
   const stack = readStack(stackFolder())
   const config = loadConfig({ CYGNET_DATABASE_URL: NO_DATABASE, ...processEnvironment() })
-  const found = named ?? config.api.url ?? stack?.CYGNET_API_URL ?? stack?.CYGNET_PUBLIC_URL ?? lastApi()
+  const found = named ?? config.api.url ?? stack?.CYGNET_API_URL ?? lastApi()
   if (found === null)
     throw new InvalidInputError(
       'no catalogue is known: sign in to one (cygnet login --api https://…), name its API (CYGNET_API_URL), or start the local stack (npm start)',
@@ -65,7 +68,12 @@ export async function apiSettings(named?: string): Promise<Settings> {
   if (address === null) throw new InvalidInputError(`"${found}" is not the address of a catalogue`)
   if (!isSafeAddress(address))
     throw new InvalidInputError(`${address.origin} is not https: a token would travel in clear text`)
-  return { address, token: config.api.token ?? null }
+  const isOfStack = found === stack?.CYGNET_API_URL
+  return {
+    address,
+    token: config.api.token ?? null,
+    stackToken: isOfStack ? (stack?.CYGNET_API_TOKEN ?? null) : null,
+  }
 }
 
 async function loginToken(address: URL, signal: AbortSignal, refused: string | null): Promise<string | null> {

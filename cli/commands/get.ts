@@ -2,17 +2,18 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { RunId } from '../../shared/run.ts'
+import { apiClient } from '../api/client.ts'
+import { API_HELP, apiOption } from '../api/option.ts'
 import { parseRange, parseRunNumber, type RunRange, several, tagOption, wholeNumber } from '../arguments.ts'
-import { apiOption, WAY_HELP } from '../catalogue-way.ts'
+import { createApiLinks } from '../get/api-links.ts'
 import { chooseRange, chooseRun, missingText } from '../get/choose-runs.ts'
 import type { FetchRange } from '../get/fetch-range.ts'
 import type { GetResult, GetState } from '../get/get-file.ts'
 import type { GetOptions } from '../get/get-runs.ts'
 import type { LinkSource } from '../get/link-source.ts'
-import { withLinks } from '../get/open-links.ts'
 import type { GetBar } from '../get/progress.ts'
 import { bytes, duration, print, tell, time } from '../output.ts'
-
+import { interruption } from '../settings.ts'
 import { ON_ITS_WAY } from './recall.ts'
 
 interface Flags {
@@ -38,7 +39,7 @@ Examples:
 Large files come in several pieces at once. A file has its name when all of it is there and agrees with the catalogue in md5 and
 adler32; until then it is NAME.part, and after an interruption the same command goes on with it. A file that is there and agrees is
 not fetched again; nothing is ever written over. Paths of files that are there stand on standard output, all else on standard error.
-${WAY_HELP}
+${API_HELP}
 
 Exit codes: 0 every file is there, 3 some are being brought back from tape, 1 some cannot be had, or failed.`
 
@@ -85,7 +86,7 @@ async function run(numbers: readonly number[], flags: Flags, command: Command): 
     throw new InvalidInputError(
       'there are no reconstructed files yet: runs are catalogued and copied, and not reconstructed',
     )
-  await withLinks(flags.api, (source, signal) => getAll(source, numbers, flags, signal))
+  await getAll(createApiLinks(apiClient(flags.api)), numbers, flags, interruption())
 }
 
 async function getAll(

@@ -1,11 +1,13 @@
 /** `cygnet link`: links by which anybody can fetch the files of a run for a while. */
 import type { Command } from 'commander'
+import { apiClient } from '../api/client.ts'
+import { API_HELP, apiOption } from '../api/option.ts'
 import { parseRunNumber, tagOption, wholeNumber } from '../arguments.ts'
-import { apiOption, WAY_HELP } from '../catalogue-way.ts'
+import { createApiLinks } from '../get/api-links.ts'
 import { chooseRun } from '../get/choose-runs.ts'
 import type { OfferedFile } from '../get/link-source.ts'
-import { withLinks } from '../get/open-links.ts'
 import { bytes, print, printJson, tell, time } from '../output.ts'
+import { interruption } from '../settings.ts'
 import { ON_ITS_WAY } from './recall.ts'
 
 interface Flags {
@@ -23,7 +25,7 @@ Examples:
   cygnet link 12345 --recall              asks for it when it is only on tape
 
 Whoever has a link can fetch the file until the link ends; CYGNET_LINK_SECONDS of the service is the longest it lasts.
-${WAY_HELP}
+${API_HELP}
 
 Exit codes: 0 a link for every file, 3 some file is being brought back from tape, 1 some file is only on tape or not available.`
 
@@ -42,13 +44,13 @@ export function register(program: Command): void {
 }
 
 async function run(runNumber: number, flags: Flags): Promise<void> {
-  await withLinks(flags.api, async (source, signal) => {
-    const chosen = await chooseRun(source, runNumber, flags.tag, signal)
-    const files = await source.linksOf(chosen, signal, { seconds: flags.seconds, recall: flags.recall })
-    if (flags.json === true) printJson({ ...chosen, files })
-    else for (const file of files) show(file)
-    process.exitCode = exitCode(files)
-  })
+  const source = createApiLinks(apiClient(flags.api))
+  const signal = interruption()
+  const chosen = await chooseRun(source, runNumber, flags.tag, signal)
+  const files = await source.linksOf(chosen, signal, { seconds: flags.seconds, recall: flags.recall })
+  if (flags.json === true) printJson({ ...chosen, files })
+  else for (const file of files) show(file)
+  process.exitCode = exitCode(files)
 }
 
 function show(file: OfferedFile): void {

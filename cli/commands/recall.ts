@@ -1,11 +1,12 @@
 /** `cygnet recall`: bring a run back from tape into the store, for a while. */
 import type { Command } from 'commander'
+import { apiClient } from '../api/client.ts'
+import { API_HELP, apiOption } from '../api/option.ts'
 import { parseRunNumber, tagOption, wholeNumber } from '../arguments.ts'
-import { apiOption, WAY_HELP } from '../catalogue-way.ts'
 import { bytes, print, printJson, table, tell, time } from '../output.ts'
-import { withRecalls } from '../recall/open-recalls.ts'
-import type { AskedRecall } from '../recall/recall-source.ts'
+import { type AskedRecall, requestRecall } from '../recall/recalls.ts'
 import type { ShownReplica } from '../runs/run-shapes.ts'
+import { interruption } from '../settings.ts'
 
 interface Flags {
   readonly api?: string
@@ -23,7 +24,7 @@ Examples:
 
 The files come back under their old keys, compared with the catalogue's checksums; nothing that is in the store is overwritten.
 A run that is in the store already is kept there for so long. When the time is over, the cleaner may delete it again.
-${WAY_HELP}
+${API_HELP}
 
 Exit codes: 0 every file is in the store, 3 on its way, 1 refused or failed (the reason is printed).`
 
@@ -43,17 +44,16 @@ export function register(program: Command): void {
     .addOption(apiOption())
     .addHelpText('after', EXAMPLES)
     .action(async (runNumber: number, { api, tag, days, wait, json }: Flags) => {
-      await withRecalls(api, async (source, signal) => {
-        const asked = await source.request({ runNumber, tag, days }, signal)
-        const files = wait === true ? await waitFor(asked, signal) : await asked.look(signal)
-        if (json === true) printJson({ ...asked.run, files: files.map(fileJson) })
-        else print(filesTable(files))
-        process.exitCode = exitCode(files)
-        if (process.exitCode === ON_ITS_WAY && json !== true)
-          tell(
-            `The functions go on with it; \`cygnet link ${runNumber} --tag ${asked.run.tag}\` gives links when it is there.`,
-          )
-      })
+      const signal = interruption()
+      const asked = await requestRecall(apiClient(api), { runNumber, tag, days }, signal)
+      const files = wait === true ? await waitFor(asked, signal) : await asked.look(signal)
+      if (json === true) printJson({ ...asked.run, files: files.map(fileJson) })
+      else print(filesTable(files))
+      process.exitCode = exitCode(files)
+      if (process.exitCode === ON_ITS_WAY && json !== true)
+        tell(
+          `The functions go on with it; \`cygnet link ${runNumber} --tag ${asked.run.tag}\` gives links when it is there.`,
+        )
     })
 }
 

@@ -1,20 +1,21 @@
 /** `cygnet runs`: what the catalogue knows. */
 import { type Command, Option } from 'commander'
+import { type ApiClient, apiClient } from '../api/client.ts'
+import { API_HELP, apiOption } from '../api/option.ts'
 import { parseRunNumber, tagOption } from '../arguments.ts'
-import { apiOption, WAY_HELP } from '../catalogue-way.ts'
 import { print, printJson, tell } from '../output.ts'
-import { withRuns } from '../runs/open-runs.ts'
+import { findRuns, type RunPage, showRun } from '../runs/api-runs.ts'
 import type { RunItem } from '../runs/run-shapes.ts'
-import type { RunPage, RunSource } from '../runs/run-source.ts'
 import { csvHeader, csvRow, detailsText, runTable } from '../runs/run-text.ts'
 import { addWishOptions, type WishFlags, wishOf } from '../runs/run-wish.ts'
+import { interruption } from '../settings.ts'
 
 const LS_HELP = `
 Examples:
   cygnet runs ls --tag LNGS --range 12000..12100
   cygnet runs ls --since 2024-05-01 --param 'GEM1_V>=440' --tape on-media
   cygnet runs ls --text AmBe --limit 100000 --csv > ambe.csv
-${WAY_HELP}`
+${API_HELP}`
 
 interface ListFlags extends WishFlags {
   readonly api?: string
@@ -40,12 +41,10 @@ export function register(program: Command): void {
     .addHelpText('after', LS_HELP)
     .action(async (flags: ListFlags) => {
       const wish = wishOf(flags, flags.json === true || flags.csv === true)
-      await withRuns(flags.api, async (source, signal) => {
-        const found = source.find(wish, signal)
-        if (flags.json === true) await write(found, (run) => `${JSON.stringify(run)}\n`)
-        else if (flags.csv === true) await write(found, csvRow, csvHeader())
-        else await showTable(found)
-      })
+      const found = findRuns(apiClient(flags.api), wish, interruption())
+      if (flags.json === true) await write(found, (run) => `${JSON.stringify(run)}\n`)
+      else if (flags.csv === true) await write(found, csvRow, csvHeader())
+      else await showTable(found)
     })
   runs
     .command('show')
@@ -55,10 +54,10 @@ export function register(program: Command): void {
     .option('--all', 'also earlier uses of the same run number')
     .option('--json', 'one JSON object')
     .addOption(apiOption())
-    .addHelpText('after', WAY_HELP)
-    .action(async (runNumber: number, flags: ShowFlags) => {
-      await withRuns(flags.api, (source, signal) => show(source, runNumber, flags, signal))
-    })
+    .addHelpText('after', API_HELP)
+    .action((runNumber: number, flags: ShowFlags) =>
+      show(apiClient(flags.api), runNumber, flags, interruption()),
+    )
 }
 
 /** A page at a time, as fast as it is read. */
@@ -88,12 +87,12 @@ async function showTable(found: AsyncIterable<RunPage>): Promise<void> {
 }
 
 async function show(
-  source: RunSource,
+  api: ApiClient,
   runNumber: number,
   { tag, all = false, json }: ShowFlags,
   signal: AbortSignal,
 ): Promise<void> {
-  const { runs, uses } = await source.show({ runNumber, tag }, all, signal)
+  const { runs, uses } = await showRun(api, { runNumber, tag }, all, signal)
   if (json === true) return void printJson(runs.length === 1 ? runs[0] : runs)
   print(runs.map(detailsText).join('\n\n'))
   if (uses > runs.length) print(`\nThis number was used ${uses} times; --all shows the others too.`)

@@ -1,4 +1,4 @@
-/** Links from the catalogue's API: no credentials of the catalogue or the store are needed. */
+/** Links from the catalogue's API. */
 import * as z from 'zod'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import type { RunId } from '../../shared/run.ts'

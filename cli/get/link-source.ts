@@ -1,4 +1,4 @@
-/** Where links come from: the catalogue's API, or the catalogue itself for who has its credentials. */
+/** Where links come from: the catalogue's API, or in tests what plays it. */
 import type { RunId } from '../../shared/run.ts'
 import type { RunRange } from '../arguments.ts'
 

@@ -1,4 +1,4 @@
-/** Runs read through the catalogue's API: no credentials of the catalogue are needed. */
+/** Runs as the catalogue's API gives them. */
 import * as z from 'zod'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { isTag, type RunId } from '../../shared/run.ts'
@@ -6,8 +6,7 @@ import { askJson } from '../api/answer.ts'
 import type { ApiClient } from '../api/client.ts'
 import type { RunRange } from '../arguments.ts'
 import { checkOneTag, named } from './one-tag.ts'
-import { RUN_FIELDS, runItem, type ShownRun, shownRun } from './run-shapes.ts'
-import type { RunSource } from './run-source.ts'
+import { RUN_FIELDS, type RunItem, runItem, type ShownRun, shownRun } from './run-shapes.ts'
 import type { RunWish } from './run-wish.ts'
 
 /** The longest page of the API. */
@@ -15,20 +14,39 @@ const PAGE = 500
 
 const runName = z.object({ tag: z.string().refine(isTag), runNumber: z.int().nonnegative() }).readonly()
 
-export function createApiRuns(api: ApiClient): RunSource {
-  return {
-    find: (wish, signal) => pagesOf(api, queryOf(wish), wish.limit, runItem, signal),
-    async show({ runNumber, tag }, all, signal) {
-      const run = await findRunName(api, runNumber, tag, signal)
-      const path = `/api/v1/runs/${encodeURIComponent(run.tag)}/${runNumber}`
-      const current = await askJson(api, path, shownRun, signal)
-      const runs: ShownRun[] = [current]
-      if (all)
-        for (const { use } of current.uses)
-          if (use !== current.use) runs.push(await askJson(api, `${path}?use=${use}`, shownRun, signal))
-      return { runs, uses: current.uses.length }
-    },
-  }
+export interface RunPage {
+  readonly runs: readonly RunItem[]
+  /** More fit than were found so far. */
+  readonly more: boolean
+}
+
+/**
+ * Page after page by keyset, up to the limit of the wish; runs that arrive meanwhile are neither repeated nor
+ * make others missing.
+ * @throws InvalidInputError when the caller may not see a tag, or the search takes too long.
+ */
+export const findRuns = (api: ApiClient, wish: RunWish, signal: AbortSignal): AsyncIterable<RunPage> =>
+  pagesOf(api, queryOf(wish), wish.limit, runItem, signal)
+
+/**
+ * The current use of a run number, and with `all` the earlier ones after it; `uses` is how often the number
+ * was used.
+ * @throws InvalidInputError when there is no such run, or several tags have it.
+ */
+export async function showRun(
+  api: ApiClient,
+  { runNumber, tag }: { readonly runNumber: number; readonly tag: string | undefined },
+  all: boolean,
+  signal: AbortSignal,
+): Promise<{ readonly runs: readonly ShownRun[]; readonly uses: number }> {
+  const run = await findRunName(api, runNumber, tag, signal)
+  const path = `/api/v1/runs/${encodeURIComponent(run.tag)}/${runNumber}`
+  const current = await askJson(api, path, shownRun, signal)
+  const runs: ShownRun[] = [current]
+  if (all)
+    for (const { use } of current.uses)
+      if (use !== current.use) runs.push(await askJson(api, `${path}?use=${use}`, shownRun, signal))
+  return { runs, uses: current.uses.length }
 }
 
 /**
@@ -69,7 +87,7 @@ export async function findRunName(
   const [run] = runs
   if (run === undefined)
     throw new InvalidInputError(
-      `${named(runNumber, tag)} is not in the catalogue, or of a tag that you may not see`,
+      `${named(runNumber, tag)} is not in the catalogue, or of a tag that you may not see; with --tag the answer states what the ledger knows of it`,
     )
   return run
 }

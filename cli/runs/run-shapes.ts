@@ -1,6 +1,6 @@
 /**
  * Runs as the API tells them (shared/queries/run-view.ts): what of it is shown is checked, and what else
- * comes is passed on as JSON. Values of the catalogue itself have the same shapes.
+ * comes is passed on as JSON.
  */
 import * as z from 'zod'
 

@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { createToken, listTokens, revokeTokens } from '../../shared/access/tokens.ts'
 import { loadConfig } from '../../shared/config/config.ts'
 import { openDatabase, WITHOUT_LIMITS } from '../../shared/database/connect.ts'
 import { migrate } from '../../shared/database/migrate.ts'
@@ -51,7 +52,7 @@ export interface StackOptions {
 }
 
 export interface Stack {
-  /** CYGNET_* settings of every process of the stack. */
+  /** CYGNET_* settings of every process of the stack, and the token of its CLI. */
   readonly environment: Readonly<Record<string, string>>
   /** Address of an HTTP function. */
   address(functionName: string): string
@@ -136,7 +137,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         : tapeEnvironment(xrootd)),
       ...options.environment,
     }
-    await migrateSchema(mariadb.url)
+    const token = await prepareCatalogue(mariadb.url)
     const minioPort = await freePort()
     const runFunction = (
       entry: FunctionEntry,
@@ -157,6 +158,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       : null
     if (store !== null) tell(`S3 (MinIO) at ${store.s3.endpoint}`)
     const environment = { ...base, ...(store === null ? {} : storeEnvironment(store)) }
+    const cliEnvironment = { ...environment, CYGNET_API_TOKEN: token }
     if (store !== null && options.notifications) await announceToWebhook(environment, signal)
     await Promise.all(
       others.flatMap((entry) =>
@@ -164,10 +166,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ),
     )
     tell(`functions: ${manifest.functions.map((entry) => entry.name).join(', ')}`)
-    writePrivateFile(join(dataFolder, STACK_FILE), JSON.stringify({ pid: process.pid, environment }))
+    writePrivateFile(
+      join(dataFolder, STACK_FILE),
+      JSON.stringify({ pid: process.pid, environment: cliEnvironment }),
+    )
     writePrivateFile(join(dataFolder, S3_ENV_FILE), s3Variables(environment))
     return {
-      environment,
+      environment: cliEnvironment,
       address,
       users: iam.users,
       pid(name) {
@@ -199,10 +204,18 @@ function tapeFolder(dataFolder: string): string {
   return folder
 }
 
-async function migrateSchema(url: string): Promise<void> {
+/** What the CLI may do with the stack's own token: all that its commands ask the API for. */
+const TOKEN = { name: 'local-stack', scopes: ['read:*', 'link:*', 'recall:*', 'push:*'], days: 365 } as const
+
+/** The schema, and the secret of a token for the CLI; those of earlier starts end. */
+async function prepareCatalogue(url: string): Promise<string> {
   const database = openDatabase(url, 1, WITHOUT_LIMITS)
   try {
     await migrate(database)
+    const at = new Date()
+    const hasEarlier = (await listTokens(database)).some(({ name }) => name === TOKEN.name)
+    if (hasEarlier) await revokeTokens(database, TOKEN.name, at)
+    return (await createToken(database, TOKEN, at)).secret
   } finally {
     await database.destroy()
   }

@@ -66,7 +66,7 @@ export function fileView(file: RunFile) {
   }
 }
 
-export function replicaView(replica: Replica) {
+function replicaView(replica: Replica) {
   return {
     kind: replica.kind,
     endpoint: replica.endpoint,

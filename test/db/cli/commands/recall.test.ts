@@ -1,9 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import * as link from '../../../../cli/commands/link.ts'
 import * as recall from '../../../../cli/commands/recall.ts'
+import { createHandler } from '../../../../functions/catalog-api/handler.ts'
 import { temporaryFolder } from '../../../../infra/local/testing.ts'
+import { createToken } from '../../../../shared/access/tokens.ts'
 import { advanceRecalls } from '../../../../shared/copies/recall/schedule.ts'
-import { cygnet as run } from '../../../support/cli/in-process.ts'
+import { cygnet as run, serve } from '../../../support/cli/in-process.ts'
 import { signal } from '../../../support/context.ts'
 import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
 import { deleteFromStore, makeRun, onlyOnTape, replicaOf } from '../../../support/recalled-runs.ts'
@@ -13,11 +15,20 @@ import { LONGEST_WAIT_MS } from '../../../support/waiting.ts'
 let context: TestTapeContext
 let here: TestTapeContext
 let tape: RecallTape
+let api: Awaited<ReturnType<typeof serve>>
+let token: string
 let number = 800
 beforeAll(async () => {
-  context = await startTestTapeContext()
+  context = await startTestTapeContext({ environment: { CYGNET_REQUESTS_PER_MINUTE: '0' } })
+  const app = createHandler(context)
+  api = await serve({ fetch: (request) => app.fetch(request) })
+  const wanted = { name: 'ana', scopes: ['read:*', 'link:*', 'recall:*'], days: 1 }
+  token = (await createToken(context.database, wanted, new Date())).secret
 })
-afterAll(() => context.close())
+afterAll(async () => {
+  await api?.close()
+  await context.close()
+})
 beforeEach(() => {
   number++
   tape = recallTape()
@@ -29,8 +40,8 @@ afterEach(() => {
 
 const cygnet = (command: 'recall' | 'link', ...args: readonly string[]) => {
   const environment = {
-    ...context.store.environment,
-    CYGNET_DATABASE_URL: context.catalogue.url,
+    CYGNET_API_URL: api.url,
+    CYGNET_API_TOKEN: token,
     CYGNET_FOLDER: temporaryFolder(),
   }
   return run([recall, link], environment, command, ...args, String(number))
@@ -53,7 +64,7 @@ describe('cygnet recall', () => {
       tag: 'LNGS',
       files: [{ key: run.key, state: 'requested', md5: run.md5 }],
     })
-    expect(await replicaOf(here, run, 'recall')).toMatchObject({ requestedBy: expect.stringContaining('@') })
+    expect(await replicaOf(here, run, 'recall')).toMatchObject({ requestedBy: 'ana' })
   })
 
   test('--wait tells what happens, and ends with 0 when it is there', async () => {

@@ -1,4 +1,4 @@
-/** `cygnet get` as analysts use it: through the API, or with the credentials of the catalogue. */
+/** `cygnet get` as analysts use it: through the API. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -63,7 +63,6 @@ afterEach(() => {
 })
 
 const viaApi = { CYGNET_API_URL: '' }
-const viaCatalogue = () => ({ ...context.store.environment, CYGNET_DATABASE_URL: context.catalogue.url })
 
 const cygnet = (environment: Readonly<Record<string, string>>, ...args: readonly string[]) =>
   run(
@@ -76,18 +75,15 @@ const cygnet = (environment: Readonly<Record<string, string>>, ...args: readonly
   )
 const files = () => readdirSync(folder).filter((name) => name !== 'owner.json')
 
-describe.each([
-  ['through the API', () => viaApi],
-  ['with the credentials of the catalogue', viaCatalogue],
-] as const)('%s', (_, environment) => {
+describe('through the API', () => {
   it('a run comes, and its path is printed', async () => {
     const made = await makeRun(context, number, 40_000)
-    const { code, stdout, stderr } = await cygnet(environment(), String(number))
+    const { code, stdout, stderr } = await cygnet(viaApi, String(number))
     const path = join(folder, made.key.slice(5))
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${path}\n` })
     expect(stderr).toContain(`md5 ${made.md5}`)
     expect(readFileSync(path).equals(Buffer.from(made.bytes))).toBe(true)
-    expect(await cygnet(environment(), String(number))).toMatchObject({
+    expect(await cygnet(viaApi, String(number))).toMatchObject({
       code: 0,
       stderr: expect.stringContaining('already there'),
     })
@@ -96,12 +92,7 @@ describe.each([
   it('all runs of a range come, and those the catalogue does not have are not waited for', async () => {
     for (const more of [0, 2, 5]) await makeRun(context, number + more, 100)
     await makeRun(context, number + 6, 100)
-    const { code, stdout, stderr } = await cygnet(
-      environment(),
-      '--range',
-      `${number}..${number + 5}`,
-      '--json',
-    )
+    const { code, stdout, stderr } = await cygnet(viaApi, '--range', `${number}..${number + 5}`, '--json')
     const rows = stdout
       .trim()
       .split('\n')
@@ -118,7 +109,7 @@ describe.each([
 
   it('a range of which the catalogue has every number says nothing of missing ones', async () => {
     for (const more of [0, 1]) await makeRun(context, number + more, 100)
-    const { code, stderr } = await cygnet(environment(), '--range', `${number}..${number + 1}`)
+    const { code, stderr } = await cygnet(viaApi, '--range', `${number}..${number + 1}`)
     expect(code).toBe(0)
     expect(stderr).toContain('2 runs of LNGS in this range')
     expect(stderr).not.toContain('not in the catalogue')
@@ -127,14 +118,14 @@ describe.each([
   it('a number that two tags have must be said of which', async () => {
     await makeRun(context, number, 100)
     await makeRun(context, number, 200, 'FLASH/2024')
-    expect((await cygnet(environment(), String(number))).error).toContain(
+    expect((await cygnet(viaApi, String(number))).error).toContain(
       `there is a run ${number} of FLASH/2024 and of LNGS: say --tag`,
     )
     expect(files()).toEqual([])
-    expect((await cygnet(environment(), String(number), '--tag', 'FLASH/2024')).code).toBe(0)
+    expect((await cygnet(viaApi, String(number), '--tag', 'FLASH/2024')).code).toBe(0)
     expect(readFileSync(join(folder, files()[0] ?? ''))).toHaveLength(200)
     // The same name with other contents is never written over.
-    expect(await cygnet(environment(), String(number), '--tag', 'LNGS')).toMatchObject({
+    expect(await cygnet(viaApi, String(number), '--tag', 'LNGS')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('other contents'),
     })
@@ -142,7 +133,7 @@ describe.each([
 
   it('a run that is only on tape ends with 1 and says how it can come back; one that is on its way with 3', async () => {
     await onlyOnTape({ ...context, tape }, tape, number)
-    expect(await cygnet(environment(), String(number))).toMatchObject({
+    expect(await cygnet(viaApi, String(number))).toMatchObject({
       code: 1,
       stdout: '',
       stderr: expect.stringMatching(/only on tape.*--recall asks for it/),
@@ -154,7 +145,7 @@ describe.each([
       new Date(),
       signal,
     )
-    expect(await cygnet(environment(), String(number))).toMatchObject({
+    expect(await cygnet(viaApi, String(number))).toMatchObject({
       code: 3,
       stdout: '',
       stderr: expect.stringContaining('recalling'),
@@ -162,8 +153,8 @@ describe.each([
   })
 
   it('a run that is not in the catalogue is refused with a sentence', async () => {
-    expect((await cygnet(environment(), '4000000')).error).toBe('run 4000000 is not in the catalogue')
-    expect((await cygnet(environment(), '--range', '4000000..4000009', '--tag', 'LNGS')).error).toBe(
+    expect((await cygnet(viaApi, '4000000')).error).toBe('run 4000000 is not in the catalogue')
+    expect((await cygnet(viaApi, '--range', '4000000..4000009', '--tag', 'LNGS')).error).toBe(
       'the catalogue has no runs from 4000000 to 4000009 of LNGS',
     )
   })
