@@ -37,6 +37,8 @@ export async function loadSettings(): Promise<Config> {
 /** Never opened; the configuration wants an address. */
 export const NO_DATABASE = 'mysql://none@localhost/none'
 
+const API_NAMES = ['CYGNET_API_URL', 'CYGNET_API_URL_FILE', 'CYGNET_API_TOKEN', 'CYGNET_API_TOKEN_FILE']
+
 /**
  * Settings for what needs only the store, so that a DAQ machine works without an address of the catalogue.
  * @throws InvalidInputError saying what to do when neither the environment nor a running stack names a store.
@@ -45,6 +47,9 @@ export async function loadStoreSettings(): Promise<Config> {
   const { readStack } = await import('../infra/local/stack.ts')
   const environment = processEnvironment()
   const stack = readStack(stackFolder())
+  const { CYGNET_API_TOKEN: stackToken, ...stackSettings } = stack ?? {}
+  // The stack's own token is for its own API alone, and gives way to another.
+  const isOtherApi = API_NAMES.some((name) => environment[name] !== undefined)
   const isSet = Object.entries(environment).some(
     ([name, value]) => name.startsWith('CYGNET_S3_') && value !== '',
   )
@@ -55,7 +60,8 @@ export async function loadStoreSettings(): Promise<Config> {
   const hasDatabase = environment.CYGNET_DATABASE_URL_FILE !== undefined
   return loadConfig({
     ...(hasDatabase ? {} : { CYGNET_DATABASE_URL: NO_DATABASE }),
-    ...stack,
+    ...stackSettings,
+    ...(stackToken === undefined || isOtherApi ? {} : { CYGNET_API_TOKEN: stackToken }),
     ...environment,
   })
 }

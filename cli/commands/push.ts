@@ -48,9 +48,9 @@ A run is closed when a later one was begun, when it ends with an end of run, or 
 (a crash; it is sent as it is). A .mid beside its .mid.gz is being compressed, and in a folder of compressed runs a .mid waits
 to be; elsewhere it is sent as it is. Nothing but run files is looked at, links are not followed. The newest run goes first,
 beside it the oldest. --delete-when-safe removes a file when its contents, read again, are those that the catalogue has,
-the object in the store is the catalogued one, and a copy on tape is verified in that moment: by this program where
-CYGNET_TAPE_DRIVER is set, else by the API; never one of the --keep-newest runs, nor one younger than --keep-hours. With
-CYGNET_API_URL and CYGNET_API_TOKEN no other credentials are needed.`
+the object in the store is the catalogued one, and a copy on tape is verified in that moment, by the API; never one
+of the --keep-newest runs, nor one younger than --keep-hours. With CYGNET_API_URL and CYGNET_API_TOKEN no other credentials are
+needed.`
 
 const MIB = 1024 ** 2
 

@@ -19,7 +19,6 @@ export interface PushStore {
 /** Loaded once; `open` may be tried again while the API does not answer. */
 export interface PushSettings {
   readonly config: Config
-  readonly throughApi: boolean
   /** Where `open` leads, in what is remembered of it; known without a network. */
   readonly place: string
   /** @throws InvalidInputError when the API refuses the token, TransientError when it does not answer. */
@@ -42,7 +41,6 @@ export async function loadPushSettings(): Promise<PushSettings> {
     if (hasApiToken(config))
       return {
         config,
-        throughApi: true,
         place: `api ${config.api.url}`,
         open: (signal) => openThroughApi(config, signal),
       }
@@ -50,7 +48,6 @@ export async function loadPushSettings(): Promise<PushSettings> {
   const config = await loadStoreSettings()
   return {
     config,
-    throughApi: false,
     place: nameOf(config.store.endpoint),
     open: async () => openDirectly(config),
   }

@@ -39,8 +39,8 @@ const permission = z.discriminatedUnion('allowed', [
 /** Whether a file may be removed now: its other copies were looked at for this answer. */
 export type RemotePermission = z.infer<typeof permission>
 
-/** A file of a machine, to be removed there. */
-export interface FileToRemove extends ObjectName {
+/** A file of a machine. */
+export interface FileOfMachine extends ObjectName {
   readonly sha256: string
   readonly sizeBytes: number
   readonly host: string
@@ -55,6 +55,13 @@ export interface EndOfRemoval extends ObjectName {
   readonly gone: boolean
 }
 
+/** What a machine found where a file of its own is, or was. */
+export interface LocalReport extends FileOfMachine {
+  readonly there: boolean
+  /** Of a file that is there. */
+  readonly readAt?: Date
+}
+
 export interface RemoteStore {
   readonly s3: S3Client
   readonly endpoint: string
@@ -65,7 +72,9 @@ export interface RemoteStore {
   /** The copies of what the catalogue knows under this key; null when it does not know it (yet). */
   copiesOf(object: ObjectName, signal: AbortSignal): Promise<RemoteCopies | null>
   /** Asks to remove a file; null when the API is of before and cannot look at the copies. */
-  mayRemove(file: FileToRemove, signal: AbortSignal): Promise<RemotePermission | null>
+  mayRemove(file: FileOfMachine, signal: AbortSignal): Promise<RemotePermission | null>
+  /** Reports a file of this machine; false when that is to be done again later, also by an API of before. */
+  noteLocal(report: LocalReport, signal: AbortSignal): Promise<boolean>
   /** Says what came of a permission; one that the catalogue knows nothing of has nothing to be ended. */
   endRemoval(end: EndOfRemoval, signal: AbortSignal): Promise<void>
   close(): void
@@ -111,6 +120,10 @@ export async function openRemoteStore(config: Config, signal: AbortSignal): Prom
     copiesOf: (object, callSignal) => api.find(`${pathOf(object)}/copies`, fileCopies, callSignal),
     mayRemove: ({ bucket, key, ...file }, callSignal) =>
       api.tell(`${pathOf({ bucket, key })}/deletions`, file, permission, callSignal),
+    async noteLocal({ bucket, key, ...report }, callSignal) {
+      const path = `${pathOf({ bucket, key })}/local-copies`
+      return (await api.tell(path, report, z.object({ noted: z.boolean() }), callSignal))?.noted ?? false
+    },
     async endRemoval({ bucket, key, id, host, gone }, callSignal) {
       await api.tell(
         `${pathOf({ bucket, key })}/deletions/${id}`,

@@ -1,6 +1,6 @@
 /**
- * The catalogue's word where only its API is reached: the API looks at the copies and gives a permission that
- * lasts for a minute; the file is removed within it, and the API is told.
+ * The catalogue's word through its API: the API looks at the copies and gives a permission that lasts for a
+ * minute; the file is removed within it, and the API is told.
  */
 import { hostname } from 'node:os'
 import type { LocalContent } from '../../shared/copies/delete/safety.ts'
@@ -15,7 +15,7 @@ const TOO_OLD =
 
 /** @param isThere whether a file of this size lies under the path. */
 export function createApiSafety(
-  remote: Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'endRemoval'>,
+  remote: Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'noteLocal' | 'endRemoval'>,
   clock: Clock,
   { host, isThere }: { readonly host: string; readonly isThere: typeof isOnDisk } = {
     host: hostname(),
@@ -54,7 +54,8 @@ export function createApiSafety(
     },
     endRemoval: ({ bucket, key }, id, gone, signal) =>
       remote.endRemoval({ bucket, key, host, id, gone }, signal),
-    close: async () => {},
+    note: (file, readAt, signal) => remote.noteLocal({ ...file, host, there: true, readAt }, signal),
+    vanished: (file, signal) => remote.noteLocal({ ...file, host, there: false }, signal),
   }
 }
 

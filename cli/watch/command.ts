@@ -1,15 +1,14 @@
 /** `cygnet push --watch`: settings, ways out, and what the exit code says. */
 import { writeSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type Config, processEnvironment } from '../../shared/config/config.ts'
+import type { Config } from '../../shared/config/config.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
-import { createLogger, type Logger } from '../../shared/log.ts'
+import { createLogger } from '../../shared/log.ts'
 import { print } from '../output.ts'
-import { loadPushSettings, type PushSettings, type PushStore } from '../push/open-store.ts'
+import { loadPushSettings, type PushStore } from '../push/open-store.ts'
 import { hasApiToken, openRemoteStore } from '../push/remote-store.ts'
-import { interruption, loadSettings, stackFolder } from '../settings.ts'
+import { interruption, stackFolder } from '../settings.ts'
 import { createApiSafety } from './api-safety.ts'
-import { openDatabaseSafety } from './database-safety.ts'
 import { reportToLog } from './events.ts'
 import type { SafetyPort } from './safety.ts'
 import { createTerminal, pendingTable, type Terminal } from './terminal.ts'
@@ -51,7 +50,7 @@ export async function runWatch(flags: WatchFlags): Promise<void> {
     level: settings.config.host.logLevel,
     destination: { write: writeLogLine },
   })
-  const openSafety = await safetyOpener(settings, flags.deleteWhenSafe, log)
+  const openSafety = safetyOpener(settings.config, flags.deleteWhenSafe)
   const signal = interruption()
   const terminal = terminalFor(flags)
   const pending = await watchFolder(requestOf(flags), {
@@ -104,42 +103,18 @@ function writeLogLine(line: string): void {
 }
 
 /**
- * The catalogue, when the settings lead to one.
- * @throws InvalidInputError when files are to be deleted and there is none, or the copies on tape cannot be
- * looked at from here.
+ * The catalogue, when the settings lead to its API.
+ * @throws InvalidInputError when files are to be deleted and they do not.
  */
-async function safetyOpener(
-  { config, throughApi }: PushSettings,
+function safetyOpener(
+  config: Config,
   isNeeded: boolean,
-  log: Logger,
-): Promise<((store: PushStore, signal: AbortSignal) => Promise<SafetyPort>) | null> {
-  const database = await databaseSettings(throughApi)
-  if (isNeeded && database?.tape.driver === 'none') throw new InvalidInputError(NO_TAPE)
-  if (database !== null) return (store) => openDatabaseSafety(database, store.s3, log)
-  if (hasApiToken(config)) return (store, signal) => openApiSafety(config, store, signal)
+): ((store: PushStore, signal: AbortSignal) => Promise<SafetyPort>) | null {
+  if (hasApiToken(config))
+    return async (store, signal) =>
+      createApiSafety(store.remote ?? (await openRemoteStore(config, signal)), CLOCK)
   if (!isNeeded) return null
   throw new InvalidInputError(
-    '--delete-when-safe needs the catalogue, which knows what is verified on tape: set CYGNET_DATABASE_URL, or CYGNET_API_URL and CYGNET_API_TOKEN',
+    '--delete-when-safe needs the catalogue, which knows what is verified on tape: set CYGNET_API_URL and CYGNET_API_TOKEN',
   )
-}
-
-const NO_TAPE =
-  '--delete-when-safe looks at the copy on tape before a file goes, and no tape endpoint is configured here: set CYGNET_TAPE_DRIVER and its settings, or only CYGNET_API_URL and CYGNET_API_TOKEN, then the API looks'
-
-async function openApiSafety(config: Config, store: PushStore, signal: AbortSignal): Promise<SafetyPort> {
-  const remote = store.remote ?? (await openRemoteStore(config, signal))
-  return createApiSafety(remote, CLOCK)
-}
-
-/**
- * Null when no database is named: neither here nor, unless the API is the way, by a local stack that is
- * running.
- */
-async function databaseSettings(throughApi: boolean): Promise<Config | null> {
-  const { CYGNET_DATABASE_URL: url, CYGNET_DATABASE_URL_FILE: file } = processEnvironment()
-  if (url === undefined && file === undefined) {
-    const { readStack } = await import('../../infra/local/stack.ts')
-    if (throughApi || readStack(stackFolder()) === null) return null
-  }
-  return await loadSettings()
 }

@@ -75,8 +75,7 @@ export async function deleteWhenSafe(
     await assertInStore({ bucket, key }, file, checksums, context)
     await file.assertUnchanged()
     const onDisk = { bucket, key, sha256: checksums.sha256, sizeBytes: file.sizeBytes, path: found.path }
-    const remove = (permission: Permission | null) =>
-      removeFile(found, { ...onDisk, why: permission?.why ?? before.why }, permission, context, removal)
+    const remove = (permission: Permission) => removeFile(found, onDisk, permission, context, removal)
     const { safe, why } = await context.safety.forget(onDisk, remove, context.signal)
     noteTold(removal, context)
     return safe ? { is: 'deleted', sha256, why, warning: removal.warning } : { is: 'kept', why }
@@ -135,8 +134,8 @@ interface Removal {
 /** Writes it down, looks a last time, unlinks, and looks at the result. */
 function removeFile(
   found: RunFileFound,
-  about: FileOnDisk & { readonly why: string },
-  permission: Permission | null,
+  about: FileOnDisk,
+  permission: Permission,
   { log, now }: DeletionContext,
   removal: Removal,
 ): void {
@@ -148,15 +147,15 @@ function removeFile(
       at: now().toISOString(),
       state,
       why,
-      ...(permission === null ? {} : { permission: permission.id }),
+      permission: permission.id,
     }
     orSay('the log of deletions cannot be written to', () => log.append(line))
-    if (permission !== null) removal.toTell = line
+    removal.toTell = line
   }
-  record('intended', about.why)
+  record('intended', permission.why)
   try {
     // Nothing of ours runs between the looks and the removal: they follow each other within microseconds.
-    if (permission?.isOver() === true) throw new Kept(TOO_LATE)
+    if (permission.isOver()) throw new Kept(TOO_LATE)
     assertThere(found)
     orSay(`${found.path} cannot be removed`, () => unlinkSync(found.path))
     if (isThere(found))
@@ -167,7 +166,7 @@ function removeFile(
   }
   removal.isDone = true
   try {
-    record('deleted', about.why)
+    record('deleted', permission.why)
   } catch (error) {
     removal.warning = sentence(error) // the line before this one says enough
   }

@@ -1,5 +1,5 @@
 /**
- * Who says whether a file of the DAQ's disk may go: the catalogue, asked in its database or through its API.
+ * Who says whether a file of the DAQ's disk may go: the catalogue, asked through its API.
  */
 import type { LocalContent } from '../../shared/copies/delete/safety.ts'
 import type { ObjectName } from '../../shared/run.ts'
@@ -16,7 +16,7 @@ export interface Answer {
   readonly why: string
 }
 
-/** What allows a removal for a while, where that has to be ended afterwards. */
+/** What allows a removal for a while; what came of it is reported afterwards. */
 export interface Permission {
   /** To be on this disk before the file goes. */
   readonly id: number
@@ -29,7 +29,7 @@ export interface Permission {
 export const TOO_LATE = 'the permission came too late, or this machine stood still: it is asked for anew'
 
 /** Removes the file, or throws while it is there. */
-export type Remove = (permission: Permission | null) => void | Promise<void>
+export type Remove = (permission: Permission) => void | Promise<void>
 
 /** All throw when the catalogue does not answer, or not in a way that can be understood. */
 export interface SafetyPort {
@@ -44,19 +44,13 @@ export interface SafetyPort {
    * @throws also what `remove` throws.
    */
   forget(file: FileOnDisk, remove: Remove, signal: AbortSignal): Promise<Answer>
-  /** Says what came of a permission, where it could not be said at once. Absent where there are none. */
-  endRemoval?(object: ObjectName, permission: number, gone: boolean, signal: AbortSignal): Promise<void>
-  /**
-   * Writes down that the file is here; false when the catalogue does not know its contents yet. Absent where
-   * only the API is reached.
-   */
-  note?(file: FileOnDisk, readAt: Date): Promise<boolean>
+  /** Says what came of a permission, where it could not be said at once. */
+  endRemoval(object: ObjectName, permission: number, gone: boolean, signal: AbortSignal): Promise<void>
+  /** Writes down that the file is here; false when the catalogue does not know its contents yet. */
+  note(file: FileOnDisk, readAt: Date, signal: AbortSignal): Promise<boolean>
   /**
    * A file that was noted is not there any more, and was not removed by us. False when that is to be said
    * again later.
    */
-  vanished?(file: FileOnDisk): Promise<boolean>
-  /** Puts right what a crash or an outage left half done. `isThere`: null where that cannot be said now. */
-  settle?(isThere: (path: string) => Promise<boolean | null>): Promise<void>
-  close(): Promise<void>
+  vanished(file: FileOnDisk, signal: AbortSignal): Promise<boolean>
 }

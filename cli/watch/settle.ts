@@ -2,7 +2,6 @@
  * What became of files since the catalogue was told of them last: removed by us before a crash, or by
  * somebody else.
  */
-import { lstatSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { classify, TransientError } from '../../shared/errors.ts'
 import { parseRunKey } from '../../shared/run.ts'
@@ -15,17 +14,8 @@ import { sentenceOf, type Watch } from './watch-state.ts'
 
 /** Throws when the catalogue does not answer: then the rest waits. */
 export async function settle(watch: Watch, safety: SafetyPort): Promise<void> {
-  await safety.settle?.((path) => isStillThere(watch, path))
   await endRemovals(watch, safety)
   await tellVanished(watch, safety)
-}
-
-/** Null where that cannot be said: a file that is not seen may lie on a disk that is not mounted now. */
-async function isStillThere(watch: Watch, path: string): Promise<boolean | null> {
-  // Another watch's folder may not be ours to look into, and is for that one to say.
-  if (dirname(path) !== watch.request.folder) return null
-  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return true
-  return (await isOfThisFolder(watch, path)) ? false : null
 }
 
 async function isOfThisFolder({ request, journal }: Watch, path: string): Promise<boolean> {
@@ -38,7 +28,7 @@ async function isOfThisFolder({ request, journal }: Watch, path: string): Promis
 /** Permissions whose end was not told: the program was killed, or the API was away. */
 async function endRemovals(watch: Watch, safety: SafetyPort): Promise<void> {
   const { deletions, context } = watch
-  if (safety.endRemoval === undefined || deletions === null) return
+  if (deletions === null) return
   for (const record of await deletions.untold()) {
     // Another folder's are for who watches that one: he may be at it just now.
     if (dirname(record.path) !== watch.request.folder) continue
@@ -69,13 +59,13 @@ async function isGone(watch: Watch, record: Untold): Promise<boolean | null> {
 
 /** Files that the catalogue counts, and that are not in the folder any more. */
 async function tellVanished(watch: Watch, safety: SafetyPort): Promise<void> {
-  if (safety.vanished === undefined) return
   for (const entry of watch.journal.noted()) {
     if (watch.context.signal.aborted) return
     if (!(await hasVanished(watch, entry))) continue
     const { name, bucket, key, sha256, sizeBytes } = entry
     const path = join(watch.request.folder, name)
-    if (!(await safety.vanished({ bucket, key, sha256, sizeBytes, path }))) continue
+    const file = { bucket, key, sha256, sizeBytes, path }
+    if (!(await safety.vanished(file, watch.context.signal))) continue
     remember(watch, { ...entry, state: 'gone' })
     const run = parseRunKey(key)
     if (run !== null)

@@ -46,7 +46,6 @@ async function openSafety(watch: Watch): Promise<SafetyPort> {
  * often.
  */
 async function noteFiles(watch: Watch, safety: SafetyPort): Promise<void> {
-  if (safety.note === undefined) return
   const { context, files } = watch
   for (const tracked of files.all()) {
     const { file, pushed, noting } = tracked
@@ -54,7 +53,7 @@ async function noteFiles(watch: Watch, safety: SafetyPort): Promise<void> {
     if (pushed === null || pushed.isNoted || !isDue(watch, noting)) continue
     const { bucket, key, sha256, sizeBytes, at } = pushed
     const isNoted = await safety
-      .note({ bucket, key, sha256, sizeBytes, path: file.path }, new Date(at))
+      .note({ bucket, key, sha256, sizeBytes, path: file.path }, new Date(at), context.signal)
       .catch((error: unknown) => {
         if (classify(error) instanceof TransientError) throw error
         return false // about this file alone

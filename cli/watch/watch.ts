@@ -46,7 +46,6 @@ export async function watchFolder(request: WatchRequest, context: WatchContext):
     return pendingNow(watch)
   } finally {
     watch?.store.close()
-    await watch?.safety?.close().catch(() => {})
     releaseLock(lock)
     context.report({ event: 'watch-stopped' })
   }

@@ -12,6 +12,7 @@ import { findCopiesIn } from './api/copies-of-file.ts'
 import { registerDeletions } from './api/deletions.ts'
 import { HEALTH_PATHS, registerHealth } from './api/health.ts'
 import { registerLinks } from './api/links.ts'
+import { registerLocalCopies } from './api/local-copies.ts'
 import { registerQueues } from './api/queues.ts'
 import { registerReplicaSummary } from './api/replicas.ts'
 import { registerRun } from './api/run.ts'
@@ -77,6 +78,7 @@ export function createApi(
   registerUploads(api, context)
   registerCopies(api, findCopiesIn(database))
   registerDeletions(api, context)
+  registerLocalCopies(api, context)
   registerReference(api)
   registerLegacyQuery(api, context)
   registerLegacyDownload(api, context)

@@ -2,7 +2,7 @@
  * The life of a run's copies, as an operator sees it: on tape, out of the store, asked for, back, verified.
  */
 import { createHash } from 'node:crypto'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runFileBytes } from '../../cli/simulate/write.ts'
@@ -41,6 +41,24 @@ test('a run is dropped: it is on tape, verified, and both tools and Runlog say s
   expect(await statuses()).toEqual([1, 1])
   expect((await stack.cygnet('runs', 'show', '4711')).stdout).toMatch(/on tape +verified/)
   expect((await stack.cygnet('verify', '--run', '4711')).code).toBe(0)
+})
+
+test('a file of the DAQ goes from its disk when it is safe, with no settings but the token that the stack made for itself', async () => {
+  expect(statSync(join(stack.folder, 'stack.json')).mode & 0o777).toBe(0o600)
+  const watched = join(stack.folder, 'daq')
+  mkdirSync(watched)
+  const path = join(watched, 'run04712.mid.gz')
+  writeFileSync(path, await runFileBytes({ runNumber: 4712, camera: 32, events: 2, digitizers: false }))
+  const push = (...more: readonly string[]) =>
+    stack.cygnet('push', '--watch', watched, '--tag', 'LNGS', '--once', '--idle', '0', ...more)
+  expect((await push()).code).toBe(0)
+  const deleting = ['--delete-when-safe', '--keep-newest', '0', '--keep-hours', '0']
+  await eventually('the file is gone', async () => {
+    const { stdout } = await push(...deleting)
+    return stdout.includes('deleted ') ? true : null
+  })
+  expect(existsSync(path)).toBe(false)
+  expect((await stack.cygnet('runs', 'show', '4712', '--json')).stdout).toContain('"local file deleted"')
 })
 
 test('the cleaner deletes nothing without a policy, and what it is told only when the copy on tape is good now', async () => {

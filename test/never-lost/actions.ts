@@ -22,13 +22,13 @@ export type Work =
   | { readonly do: 'verify'; readonly which: number; readonly readBack: 'never' | 'if-needed' | 'always' }
   /**
    * What `cygnet push --delete-when-safe` does on the DAQ's machine: tells of a file, or that it is gone,
-   * removes it, and puts right what a crash left; by the database, or by nothing but the API.
+   * removes it by the API's permission, and reports what a crash left untold.
    */
   | {
-      readonly do: 'tell of file' | 'miss file' | 'remove file' | 'remove file through the API'
+      readonly do: 'tell of file' | 'miss file' | 'remove file'
       readonly key: number
     }
-  | { readonly do: 'start push' | 'start push through the API' }
+  | { readonly do: 'start push' }
   | { readonly do: 'ask back'; readonly key: number; readonly days: number }
   /** The cleaner for one copy, and what puts right a deletion that was begun. */
   | { readonly do: 'delete' | 'settle'; readonly which: number }
@@ -81,17 +81,11 @@ const work: fc.Arbitrary<Work> = fc.oneof(
   {
     weight: 6,
     arbitrary: record({
-      do: word(
-        'tell of file',
-        'miss file',
-        'remove file',
-        'remove file through the API',
-        'remove file through the API',
-      ),
+      do: word('tell of file', 'miss file', 'remove file', 'remove file', 'remove file'),
       key,
     }),
   },
-  { weight: 1, arbitrary: record({ do: word('start push', 'start push through the API') }) },
+  { weight: 1, arbitrary: record({ do: word('start push') }) },
   {
     weight: 2,
     arbitrary: record({

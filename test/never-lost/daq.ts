@@ -1,5 +1,5 @@
 /**
- * The DAQ's program that reaches nothing but the API: it asks by HTTP, removes the file, tells what came of
+ * The DAQ's program: it asks by HTTP, removes the file, tells what came of
  * it, and after a crash finds in its log what it has not told. The client and the routes are the real ones.
  */
 
@@ -13,18 +13,16 @@ import { HOST } from './disk.ts'
 import type { Given, World } from './world.ts'
 
 /** Removes a file when the API permits it. */
-export const removeThroughApi = (world: World, copy: LocalCopy) => async (given: Given) => {
+export const removeFile = (world: World, copy: LocalCopy) => async (given: Given) => {
   await tellUntold(world)(given)
   let permissionId: number | null = null
   const remove: Parameters<SafetyPort['forget']>[1] = async (permission) => {
-    if (permission === null) throw new Error('it is removed without a permission')
     permissionId = permission.id
     await given.call.through(
       'disk',
       async () => void world.disk.untold.set(permission.id, { copy, isDone: false }),
     )
     await world.disk.removeFor(given.call, copy, permission.isOver)
-    world.count('a file of the DAQ was removed through the API')
     await given.call.through(
       'disk',
       async () => void world.disk.untold.set(permission.id, { copy, isDone: true }),
@@ -38,7 +36,7 @@ export const removeThroughApi = (world: World, copy: LocalCopy) => async (given:
 export const tellUntold = (world: World) => async (given: Given) => {
   const { untold } = world.disk
   for (const [id, { copy, isDone }] of untold) {
-    await safetyOf(world, given).endRemoval?.(copy, id, isDone || !world.disk.isOnDisk(copy), given.signal)
+    await safetyOf(world, given).endRemoval(copy, id, isDone || !world.disk.isOnDisk(copy), given.signal)
     untold.delete(id)
   }
 }
@@ -51,7 +49,10 @@ function safetyOf({ clock, disk }: World, given: Given): SafetyPort {
   )
 }
 
-function remoteOf({ context, call }: Given): Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'endRemoval'> {
+function remoteOf({
+  context,
+  call,
+}: Given): Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'noteLocal' | 'endRemoval'> {
   const api = createEmptyApi(context.log)
   api.app.use(async (c, next) => {
     c.set('caller', { kind: 'token', subject: 'token:1', name: 'daq', scopes: ['push:*'] })
@@ -73,6 +74,7 @@ function remoteOf({ context, call }: Given): Pick<RemoteStore, 'copiesOf' | 'may
     copiesOf: () => Promise.reject(new Error('nothing is deleted on this word')),
     mayRemove: ({ bucket, key, sha256, sizeBytes, host, path }) =>
       post(`${bucket}/${key}/deletions`, { sha256, sizeBytes, host, path }),
+    noteLocal: () => Promise.reject(new Error('it is told by another action')),
     async endRemoval({ bucket, key, id, host, gone }) {
       await post(`${bucket}/${key}/deletions/${id}`, { host, gone })
     },

@@ -13,7 +13,6 @@ export interface Disk {
   write(key: string, bytes: Uint8Array): void
   /** What `cygnet push` finds there. */
   find(key: string): LocalCopy | null
-  isThere(path: string): boolean
   /** A file of this size under the path. */
   isOnDisk(copy: { readonly path: string; readonly sizeBytes: number }): boolean
   /** As `cygnet push` does it: only the file that was judged, and in time. Throws while it is still there. */
@@ -32,7 +31,6 @@ export function createDisk(bucket: string, truth: Truth, judge: Judge): Disk {
     },
     find: (key) => files.get(key) ?? null,
     untold: new Map(),
-    isThere: (path) => [...files.values()].some((file) => file.path === path),
     isOnDisk: ({ path, sizeBytes }) =>
       [...files.values()].some((file) => file.path === path && file.sizeBytes === sizeBytes),
     async removeFor(call, copy, isOver = () => false) {

@@ -37,19 +37,9 @@ export const ENDINGS: readonly Ending[] = [
     reaches: ['a run was deleted from the store', 'a run was brought back'],
   },
   {
-    name: 'a file leaves the disk of the DAQ by the database',
+    name: 'a file leaves the disk of the DAQ',
     story: [drop, hour, step({ do: 'tell of file', key: 0 }), step({ do: 'remove file', key: 0 })],
     reaches: ['a file of the DAQ was removed'],
-  },
-  {
-    name: 'a file leaves the disk of the DAQ through the API',
-    story: [
-      drop,
-      hour,
-      step({ do: 'tell of file', key: 0 }),
-      step({ do: 'remove file through the API', key: 0 }),
-    ],
-    reaches: ['a file of the DAQ was removed through the API'],
   },
 ]
 
@@ -77,7 +67,7 @@ export function lifeWith(kind: Accident['kind']): Ending {
       ...at('tape', { do: 'deliver', which: 0, stays: true }),
       hour,
       step({ do: 'tell of file', key: 0 }),
-      ...at('network', { do: 'remove file through the API', key: 0 }),
+      ...at('network', { do: 'remove file', key: 0 }),
       step({ do: 'tell of file', key: 2 }),
       ...at('disk', { do: 'remove file', key: 2 }),
     ],

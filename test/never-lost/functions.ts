@@ -5,7 +5,6 @@ import { createHandler as createRecallRun } from '../../functions/recall-run/han
 import { createHandler as createRequestTapeCopy } from '../../functions/request-tape-copy/handler.ts'
 import { cleanRuns } from '../../shared/copies/clean/clean-runs.ts'
 import { deleteCloudCopy, settleDeletion } from '../../shared/copies/delete/delete-cloud-copy.ts'
-import { endInterruptedForgetting, forgetLocalCopy } from '../../shared/copies/delete/forget-local-copy.ts'
 import { noteLocalCopy, noteVanishedCopy } from '../../shared/copies/delete/local-copies.ts'
 import { requestRecall } from '../../shared/copies/recall/request.ts'
 import { advanceRecalls } from '../../shared/copies/recall/schedule.ts'
@@ -20,7 +19,7 @@ import { reconcile } from '../../shared/ingest/reconcile.ts'
 import { createLogger } from '../../shared/log.ts'
 import type { Work } from './actions.ts'
 import { KEYS } from './contents.ts'
-import { removeThroughApi, tellUntold } from './daq.ts'
+import { removeFile, tellUntold } from './daq.ts'
 import { HOST } from './disk.ts'
 import type { Message } from './queues.ts'
 import type { Given, World } from './world.ts'
@@ -95,20 +94,12 @@ export async function functionFor(
     }
     case 'remove file': {
       const copy = world.disk.find(KEYS[work.key] ?? '')
-      return async ({ context, signal, call }) =>
-        copy && forgetLocalCopy(context, copy, () => world.disk.removeFor(call, copy), signal)
-    }
-    case 'remove file through the API': {
-      const copy = world.disk.find(KEYS[work.key] ?? '')
-      return async (given) => copy && removeThroughApi(world, copy)(given)
+      return async (given) => copy && removeFile(world, copy)(given)
     }
     case 'miss file':
       return ({ context }) => missFile(world, context, KEYS[work.key] ?? '')
-    case 'start push through the API':
-      return tellUntold(world)
     case 'start push':
-      return ({ context }) =>
-        endInterruptedForgetting(context, HOST, async (path) => world.disk.isThere(path))
+      return tellUntold(world)
     case 'ask back': {
       const [tag = '', file = ''] = (KEYS[work.key] ?? '').split('/')
       const wish = { days: work.days, requestedBy: 'a test' }

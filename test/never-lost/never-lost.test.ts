@@ -102,8 +102,6 @@ describe('no run is lost', () => {
     ['from the store', true],
     ['from the disk of the DAQ', false],
     ['from the disk of the DAQ', true],
-    ['from the disk of the DAQ through the API', false],
-    ['from the disk of the DAQ through the API', true],
   ] as const)(
     'by a deletion %s that stands still for two days, wherever it does; put right meanwhile: %s',
     { timeout: 40 * SLOW_STORY_MS },

@@ -66,7 +66,6 @@ export async function anHour(world: World): Promise<void> {
     await run({ do: 'follow' })
   }
   await run({ do: 'advance recalls' })
-  await run({ do: 'start push through the API' })
   await run({ do: 'start push' })
   for (const key of KEYS.keys()) await run({ do: 'tell of file', key })
 }

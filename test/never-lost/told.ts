@@ -26,7 +26,6 @@ export const TOLD: readonly { readonly name: string; readonly story: readonly Ac
 const DELETIONS = {
   'from the store': { do: 'delete', which: 0 },
   'from the disk of the DAQ': { do: 'remove file', key: 0 },
-  'from the disk of the DAQ through the API': { do: 'remove file through the API', key: 0 },
 } as const
 
 /**

@@ -1,5 +1,5 @@
 /** The API with only some of its parts, and a caller that the test chooses. */
-import { createEmptyApi } from '../../functions/catalog-api/http/empty-api.ts'
+import { addOtherMethods, createEmptyApi } from '../../functions/catalog-api/http/empty-api.ts'
 import type { Api } from '../../functions/catalog-api/http/route.ts'
 import { createLogger } from '../../shared/log.ts'
 
@@ -23,6 +23,7 @@ export function partOfApi(register: (api: Api) => void, anybody: readonly string
     await next()
   })
   register(api)
+  addOtherMethods(api)
   return {
     ...api,
     ask: async (path, { scopes = [], method = 'GET' } = {}) =>

@@ -11,32 +11,12 @@ import { endPermission, permitDeletion } from '../../../shared/copies/delete/per
 import { ConflictError, CygnetError } from '../../../shared/errors.ts'
 import { withoutSecrets } from '../../../shared/log.ts'
 import { refusal } from '../http/problem.ts'
-import { type Api, type ApiContext, addPage } from '../http/route.ts'
-import { whatIsWrong } from '../http/what-is-wrong.ts'
-import { FILE_PATH, fileParams, PUSHERS, runFileOf } from './file-in-path.ts'
+import { type Api, addPage } from '../http/route.ts'
+import { bodyOf, FILE_PATH, fileOnDisk, fileParams, machine, PUSHERS, runFileOf } from './file-in-path.ts'
 import { problems, SECURITY } from './problems.ts'
 
 /** Below what gateways and AWS Lambda wait for an answer. */
 const LOOK_SECONDS = 25
-
-const host = z
-  .string()
-  .regex(/^[A-Za-z0-9._-]{1,253}$/, 'this is no name of a machine')
-  .openapi({ description: 'The machine, by its name', example: 'daq01' })
-
-const wish = z.strictObject({
-  sha256: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/, 'a SHA-256 in lower-case hexadecimal is expected')
-    .openapi({ description: 'Of the file as it was read just now' }),
-  sizeBytes: z.int().min(0),
-  host,
-  path: z
-    .string()
-    .max(1300)
-    .regex(/^\//, 'an absolute path is expected')
-    .openapi({ description: 'Absolute', example: '/data/run12345.mid.gz' }),
-})
 
 const decision = z.object({
   allowed: z.boolean(),
@@ -52,7 +32,7 @@ const decision = z.object({
 })
 
 const outcome = z.strictObject({
-  host,
+  host: machine,
   gone: z.boolean().openapi({ description: 'The file is not there any more' }),
 })
 const ended = z.object({ state: z.enum(['deleted', 'withdrawn']) })
@@ -66,7 +46,7 @@ const askRoute = createRoute({
   security: SECURITY,
   request: {
     params: fileParams,
-    body: { required: true, content: { 'application/json': { schema: wish } } },
+    body: { required: true, content: { 'application/json': { schema: fileOnDisk } } },
   },
   responses: {
     200: { description: 'Whether, and why', content: { 'application/json': { schema: decision } } },
@@ -96,7 +76,7 @@ export function registerDeletions(api: Api, context: TapeContext): void {
   api.app.openAPIRegistry.registerPath(endRoute)
 
   addPage(api, 'POST', `${FILE_PATH}/deletions`, PUSHERS, async (c) => {
-    const copy = { ...runFileOf(c), ...(await bodyOf(c, wish)) }
+    const copy = { ...runFileOf(c), ...(await bodyOf(c, fileOnDisk)) }
     const answer = await decide(context, copy)
     const { bucket, key, path } = copy
     context.log.info(
@@ -140,10 +120,4 @@ async function decide(context: TapeContext, copy: LocalCopy): Promise<z.infer<ty
   }
 }
 
-const TOO_SLOW = `its copy on tape could not be verified within ${LOOK_SECONDS} s: where the endpoint states no checksum it is read whole. If that happens always, let the machine reach the catalogue and the tape itself (CYGNET_DATABASE_URL, CYGNET_TAPE_*)`
-
-async function bodyOf<T>(c: ApiContext, schema: z.ZodType<T>): Promise<T> {
-  const parsed = schema.safeParse(await c.req.json().catch(() => undefined))
-  if (!parsed.success) throw refusal(400, whatIsWrong(parsed.error))
-  return parsed.data
-}
+const TOO_SLOW = `its copy on tape could not be verified within ${LOOK_SECONDS} s: where the endpoint states no checksum it is read whole, which takes too long for a large file`

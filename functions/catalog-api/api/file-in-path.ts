@@ -1,11 +1,12 @@
 /**
- * The object that a path names. The key keeps its slashes, whether they are written as such or as %2F, which
+ * The object that a path names, and the file of a machine that a body names. The key keeps its slashes, whether they are written as such or as %2F, which
  * some gateways decode.
  */
 import * as z from 'zod'
 import { type ObjectName, parseRunKey } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import type { ApiContext, Rule } from '../http/route.ts'
+import { whatIsWrong } from '../http/what-is-wrong.ts'
 
 /** As hono matches it. */
 export const FILE_PATH = '/api/v1/files/:bucket/:key{.+}'
@@ -14,6 +15,27 @@ export const FILE_PATH = '/api/v1/files/:bucket/:key{.+}'
 export const fileParams = z.object({
   bucket: z.string().openapi({ description: 'Of the store', example: 'cygno-data' }),
   key: z.string().openapi({ description: 'With its slashes', example: 'LNGS/run12345.mid.gz' }),
+})
+
+/** A machine that holds files of runs. */
+export const machine = z
+  .string()
+  .regex(/^[A-Za-z0-9._-]{1,253}$/, 'this is no name of a machine')
+  .openapi({ description: 'The machine, by its name', example: 'daq01' })
+
+/** What such a machine read on its disk, for a body. */
+export const fileOnDisk = z.strictObject({
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'a SHA-256 in lower-case hexadecimal is expected')
+    .openapi({ description: 'Of the file as it was read just now' }),
+  sizeBytes: z.int().min(0),
+  host: machine,
+  path: z
+    .string()
+    .max(1300)
+    .regex(/^\//, 'an absolute path is expected')
+    .openapi({ description: 'Absolute', example: '/data/run12345.mid.gz' }),
 })
 
 /** For whoever sends files of the tag. */
@@ -36,4 +58,11 @@ const objectOf = (c: ApiContext): ObjectName => ({
  */
 function tagOf(c: ApiContext): string {
   return objectOf(c).key.replace(/\/?[^/]*$/, '')
+}
+
+/** The body, checked. @throws the answer 400. */
+export async function bodyOf<T>(c: ApiContext, schema: z.ZodType<T>): Promise<T> {
+  const parsed = schema.safeParse(await c.req.json().catch(() => undefined))
+  if (!parsed.success) throw refusal(400, whatIsWrong(parsed.error))
+  return parsed.data
 }

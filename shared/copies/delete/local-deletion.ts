@@ -1,7 +1,6 @@
 /**
  * The steps by which a file of the DAQ may leave its disk: claimed, judged by what is there now, given a
- * tombstone under the run's lock, and ended. Who removes the file goes through them in one call
- * (forget-local-copy.ts), or in two (permit-deletion.ts).
+ * tombstone under the run's lock, and ended. permit-deletion.ts takes them.
  */
 import type { Transaction } from 'kysely'
 import {
@@ -31,8 +30,6 @@ export interface Permitted {
   readonly tombstoneId: number
   /** One sentence: what makes it safe. */
   readonly why: string
-  /** When the copy on tape was verified. */
-  readonly verifiedAt: Date
 }
 
 export interface Refused {
@@ -48,23 +45,20 @@ const REASON = 'copies in the store and on tape are verified'
 const NOT_HERE =
   'no tape endpoint is configured here (CYGNET_TAPE_DRIVER), so that the copy on tape cannot be verified now'
 
+/** `deleting`: a permission that was given before and not used is given anew. */
+const REMOVABLE: Replica['state'][] = ['present', 'deleting']
+
 /**
  * The copy's row, when what the catalogue knows speaks for a deletion; null when another process holds it.
  */
-export async function claimLocalCopy(
-  context: TapeContext,
-  copy: LocalCopy,
-  states: Replica['state'][],
-): Promise<Claim | Refused | null> {
+export async function claimLocalCopy(context: TapeContext, copy: LocalCopy): Promise<Claim | Refused | null> {
   if (context.tape === null) return refused(NOT_HERE)
   const known = await safetyOf(context, copy)
   if (!known.safe) return refused(known.why)
   const row = await findLocalCopy(context, copy)
-  if (row?.state === 'deleting' && !states.includes('deleting'))
-    return refused('it was being removed before, and what came of that is not known yet')
-  if (row === undefined || !states.includes(row.state) || row.name !== copy.path)
+  if (row === undefined || !REMOVABLE.includes(row.state) || row.name !== copy.path)
     return refused('the catalogue was not told of this file yet: it is read and compared first')
-  return await claimReplica(context.database, row.id, states, claimOptions(context))
+  return await claimReplica(context.database, row.id, REMOVABLE, claimOptions(context))
 }
 
 export const claimOptions = (context: Pick<LocalContext, 'owner'>) => ({
@@ -125,11 +119,7 @@ async function judge(
   return await writeDown(context, claim, copy, survivor)
 }
 
-/** Whether the file may not be removed any more on what was permitted. */
-export const isTooLate = ({ now }: LocalContext, permitted: Pick<Permitted, 'verifiedAt'>): boolean =>
-  isStale(permitted, LEASE_SECONDS, now())
-
-export const TOO_LATE = 'it took too long after the copies were looked at: they are looked at anew'
+const TOO_LATE = 'it took too long after the copies were looked at: they are looked at anew'
 
 /** Carries a refusal out of the transaction that it rolls back. */
 class NotNow extends Error {}
@@ -150,7 +140,7 @@ async function writeDown(
     if (!safe) throw new NotNow(why)
     if (!copies.some((other) => other.id === survivor.replica.id && verifiedOnTape(other)))
       throw new NotNow('the copy on tape changed while it was looked at')
-    if (isTooLate(context, survivor)) throw new NotNow(TOO_LATE)
+    if (isStale(survivor, LEASE_SECONDS, at)) throw new NotNow(TOO_LATE)
     // Asked for again: what was permitted before and not used is permitted anew.
     const open = (await openTombstones(trx, claim.replica.id)).at(-1)
     if (open !== undefined) await renewTombstone(trx, open.id, { survivor, writtenBy }, at)
@@ -169,7 +159,7 @@ async function writeDown(
     throw error
   }
   const why = `its object in the store is the catalogued one, and ${survivor.replica.url} was verified just now: ${survivor.verifiedBy}`
-  return { is: 'permitted', tombstoneId, why, verifiedAt: survivor.verifiedAt }
+  return { is: 'permitted', tombstoneId, why }
 }
 
 /** A file is no version of an object. */

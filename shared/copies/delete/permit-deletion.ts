@@ -1,6 +1,6 @@
 /**
- * The same for a program that reaches nothing but the API: it asks, removes the file while the permission
- * lasts, and says what came of it. In between the row says `deleting`, under a lease that outlasts the
+ * The one way in which a file of the DAQ leaves its disk: the program on its machine asks the API, removes the
+ * file while the permission lasts, and reports what came of it. In between the row says `deleting`, under a lease that outlasts the
  * permission, so that nobody else puts it right.
  */
 import { type Claim, claimReplica, endClaim, takeOverClaim } from '../../catalogue/replica-work.ts'
@@ -43,8 +43,7 @@ export async function permitDeletion(
   signal: AbortSignal,
 ): Promise<Permission | Refused> {
   if ((await noteLocalCopy(context, copy)) === null) return refused('these contents are not catalogued yet')
-  const claim =
-    (await claimLocalCopy(context, copy, ['present', 'deleting'])) ?? (await ownClaim(context, copy))
+  const claim = (await claimLocalCopy(context, copy)) ?? (await ownClaim(context, copy))
   if (claim === null) return refused('another process is at work on this file just now')
   if ('is' in claim) return claim
   const judged = await permit(context, claim, copy, signal)

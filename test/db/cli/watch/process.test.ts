@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { afterAll, expect, test } from 'vitest'
 import { register } from '../../../../cli/commands/push.ts'
-import { createFixture, MIB, startPush } from '../../../support/cli/push/fixture.ts'
+import { createFixture, MIB } from '../../../support/cli/push/fixture.ts'
 import { startSlowProxy } from '../../../support/cli/push/slow-proxy.ts'
 import { until } from '../../../support/waiting.ts'
 
@@ -116,26 +116,7 @@ test('deletes nothing where no catalogue is configured, and says what to set', a
   const refused = await fixture.push(['--watch', folder, '--tag', 'LNGS', '--once', '--delete-when-safe'])
   expect(refused.code).toBe(1)
   expect(refused.stderr).toContain(
-    '--delete-when-safe needs the catalogue, which knows what is verified on tape: set CYGNET_DATABASE_URL',
-  )
-  expect(existsSync(path)).toBe(true)
-})
-
-test('deletes nothing where the catalogue is reached and no tape, and says what to set', async () => {
-  const folder = newFolder()
-  const { path } = runFile(folder, 'run00032.mid.gz', 100)
-  const environment = {
-    ...fixture.store.environment,
-    CYGNET_DATABASE_URL: 'mysql://none@localhost/none',
-    CYGNET_FOLDER: newFolder(),
-  }
-  const refused = await startPush(
-    ['--watch', folder, '--tag', 'LNGS', '--once', '--delete-when-safe'],
-    environment,
-  ).ended
-  expect(refused).toMatchObject({ code: 1, stdout: '' })
-  expect(refused.stderr).toMatch(
-    /no tape endpoint is configured here: set CYGNET_TAPE_DRIVER .* or only CYGNET_API_URL and CYGNET_API_TOKEN/,
+    '--delete-when-safe needs the catalogue, which knows what is verified on tape: set CYGNET_API_URL and CYGNET_API_TOKEN',
   )
   expect(existsSync(path)).toBe(true)
 })

@@ -13,6 +13,8 @@ afterAll(() => fixture.close())
 const { watch, runFile, newFolder, content } = fixture
 
 const HOUR_S = 3600
+/** Of a catalogue that has nothing to be told. */
+const silent = { endRemoval: async () => {}, note: async () => false, vanished: async () => false }
 const ONCE = { once: true, limits: { idleMs: 900_000, settleMs: 5 } } as const
 /** Files are closed after a second here, a minute of the watch. */
 const QUICK = { limits: { idleMs: 60_000, settleMs: 6_000 } } as const
@@ -384,10 +386,10 @@ describe('files that may be deleted', () => {
       safetyOf,
       async forget(file, remove) {
         const answer = await safetyOf(file)
-        if (answer.safe) await remove(null)
+        if (answer.safe) await remove({ id: 1, why: answer.why, isOver: () => false })
         return answer
       },
-      close: async () => {},
+      ...silent,
     }
   }
   const isThere = (path: string) => statSync(path, { throwIfNoEntry: false }) !== undefined
@@ -459,7 +461,7 @@ describe('files that may be deleted', () => {
       folder,
       { deletion: { newestRuns: 0, hours: 0 } },
       {
-        openSafety: async () => ({ safetyOf: down, forget: down, close: async () => {} }),
+        openSafety: async () => ({ ...silent, safetyOf: down, forget: down }),
       },
     )
     await until(() => watching.pushed().length === 2 && watching.of('watch-failing').length > 1)
@@ -472,22 +474,29 @@ describe('files that may be deleted', () => {
 describe('files that the catalogue was told of', () => {
   function catalogue() {
     const told: string[] = []
-    let rounds = 0
+    const markers = new Set<string>()
+    const marked = new Set<string>()
     const name = ({ path }: { readonly path: string }) => path.replace(/.*\//, '')
     const safety: SafetyPort = {
-      settle: async () => {
-        rounds++
-      },
+      ...silent,
       safetyOf: async () => ({ safe: false, why: 'not on tape yet' }),
       forget: async () => ({ safe: false, why: 'not on tape yet' }),
-      note: async (file) => told.push(`here ${name(file)}`) > 0,
+      note: async (file) => {
+        if (markers.has(name(file))) marked.add(name(file))
+        else told.push(`here ${name(file)}`)
+        return true
+      },
       vanished: async (file) => told.push(`gone ${name(file)}`) > 0,
-      close: async () => {},
     }
-    /** Until the folder and what the catalogue knows of it were compared anew, from beginning to end. */
-    const compared = async () => {
-      const before = rounds
-      await until(() => rounds >= before + 3)
+    /**
+     * Until the folder and what the catalogue knows of it were compared anew: a file that comes now is told of
+     * only after that.
+     */
+    const compared = async (folder: string) => {
+      const marker = `run${nextRun()}.mid.gz`
+      markers.add(marker)
+      runFile(folder, marker, marker, HOUR_S)
+      await until(() => marked.has(marker))
     }
     return { told, compared, openSafety: async () => safety }
   }
@@ -506,7 +515,7 @@ describe('files that the catalogue was told of', () => {
     rmSync(join(folder, first))
     writeFileSync(join(folder, second), 'something else')
     await until(() => told.length === 4)
-    await compared()
+    await compared(folder)
     await watching.end()
     // Of two files that are sent at the same time either may be told of first.
     expect(told.slice(0, 2).toSorted()).toEqual([`here ${first}`, `here ${second}`])
@@ -526,10 +535,10 @@ describe('files that the catalogue was told of', () => {
     const third = `run${nextRun()}.mid.gz`
     runFile(folder, third, 'written below the mount point', HOUR_S)
     await until(() => told.length === 3)
-    await compared()
+    await compared(folder)
     renameSync(folder, `${folder}-below`)
     renameSync(`${folder}-disk`, folder)
-    await compared()
+    await compared(folder)
     await watching.end()
     const again = watch(folder, ONCE, { openSafety })
     await again.done

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import type { TapeContext } from '../../../../shared/context.ts'
-import { endInterruptedForgetting } from '../../../../shared/copies/delete/forget-local-copy.ts'
 import { type LocalCopy, noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
 import {
   endForgottenPermissions,
@@ -234,8 +233,7 @@ describe('a permission to remove a file', () => {
   test('in force is left alone by who puts right what crashes left; a machine that was away for long can end it', async () => {
     const copy = await put()
     const id = await permitted(copy)
-    const settle = () => endInterruptedForgetting(files.runs.context, copy.host, async () => true)
-    expect(await settle()).toBe(0)
+    expect(await endForgottenPermissions(files.runs.context)).toBe(0)
     expect(await noteLocalCopy(files.runs.context, copy)).not.toBeNull()
     expect(await local()).toMatchObject({ state: 'deleting' })
     await files.endLeases()

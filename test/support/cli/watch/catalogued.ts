@@ -1,6 +1,6 @@
 /**
  * A catalogue with a store and a tape, the API before them, and runs of a folder that go there, for `push
- * --watch` in both its ways.
+ * --watch`.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
@@ -68,20 +68,12 @@ export async function startCatalogued() {
     CYGNET_API_TOKEN: secret,
     CYGNET_FOLDER: stack,
   }
-  const byDatabase = {
-    ...context.store.environment,
-    CYGNET_DATABASE_URL: context.catalogue.url,
-    CYGNET_TAPE_DRIVER: 'directory',
-    CYGNET_TAPE_DIRECTORY: context.tapeFolder,
-    CYGNET_FOLDER: stack,
-  }
   const newFolder = () => mkdtempSync(join(folder, 'data-'))
   let lastRun = 700
   const catalogued = {
     context,
     api,
     byApi,
-    byDatabase,
     meddling,
     asked,
     newFolder,

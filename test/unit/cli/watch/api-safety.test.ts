@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type {
   EndOfRemoval,
+  LocalReport,
   RemoteCopies,
   RemotePermission,
   RemoteStore,
@@ -24,12 +25,22 @@ const PERMITTED: RemotePermission = { allowed: true, why: 'verified just now', i
 /** The API with these answers, a clock, and a disk with one file. */
 function world(answer: RemotePermission | null, found: RemoteCopies | null = copies) {
   const time = { wallMs: 1_000_000, steadyMs: 0 }
-  const state = { isThere: true, ended: [] as EndOfRemoval[], whileAsked: () => {}, endFails: false }
-  const remote: Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'endRemoval'> = {
+  const state = {
+    isThere: true,
+    ended: [] as EndOfRemoval[],
+    reported: [] as LocalReport[],
+    whileAsked: () => {},
+    endFails: false,
+  }
+  const remote: Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'noteLocal' | 'endRemoval'> = {
     copiesOf: async () => found,
     async mayRemove() {
       state.whileAsked()
       return answer
+    },
+    async noteLocal(report) {
+      state.reported.push(report)
+      return report.there
     },
     async endRemoval(end) {
       if (state.endFails) throw new Error('the API went away')
@@ -69,6 +80,16 @@ describe('what the API has of a file', () => {
       'without naming two verified copies',
     )
   })
+})
+
+test('a file that is there is reported with this machine and the time of its reading, one that vanished without', async () => {
+  const { safety, state } = world(null)
+  expect(await safety.note(file, new Date(at), never)).toBe(true)
+  expect(await safety.vanished(file, never)).toBe(false)
+  expect(state.reported).toEqual([
+    { ...file, host: 'daq', there: true, readAt: new Date(at) },
+    { ...file, host: 'daq', there: false },
+  ])
 })
 
 describe('a file goes by the word of the API', () => {

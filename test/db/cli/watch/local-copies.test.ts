@@ -1,7 +1,4 @@
-/**
- * `cygnet push --watch --delete-when-safe` as a process that reaches the catalogue, the store and the tape
- * itself.
- */
+/** What `cygnet push --watch` tells the catalogue, through its API, of the files on the DAQ's disk. */
 import { existsSync, mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
@@ -27,7 +24,7 @@ afterEach(() => {
 async function look(watched: string) {
   const answer = await cygnet(
     [push],
-    world.byDatabase,
+    world.byApi,
     'push',
     '--watch',
     watched,
@@ -49,10 +46,10 @@ const localStatus = async ({ runNumber }: RunOnDisk) =>
   (await runlogRow(world.context.database, runNumber))?.storage_local_status
 
 test('files go when the object is the catalogued one and the copy on tape is right, and only those', async () => {
-  const { watched, runs } = await world.safeRuns(world.byDatabase, 3)
+  const { watched, runs } = await world.safeRuns(world.byApi, 3)
   const [bad, ...good] = runs as [RunOnDisk, ...RunOnDisk[]]
   corruptOnTape(world.context, bad.object)
-  const { code, stdout } = await world.start(watched, world.byDatabase).ended
+  const { code, stdout } = await world.start(watched, world.byApi).ended
   expect(code).toBe(0)
   expect([bad, ...good].map(({ path }) => existsSync(path))).toEqual([true, false, false])
   expect(stdout).toMatch(/^ +1 +no copy on tape is verified now: /m)
@@ -73,7 +70,7 @@ test('files go when the object is the catalogued one and the copy on tape is rig
 })
 
 test('a file that somebody else removed is missing from the next look on, not while its disk is not mounted, and present again when it is back', async () => {
-  const { watched, runs } = await world.safeRuns(world.byDatabase)
+  const { watched, runs } = await world.safeRuns(world.byApi)
   const run = runs[0] as RunOnDisk
   await look(watched)
   expect([await local(run), await localStatus(run)]).toMatchObject([{ state: 'present' }, 1])

@@ -2,20 +2,16 @@ import { describe, expect, test } from 'vitest'
 import { claimReplica, endClaim } from '../../../../shared/catalogue/replica-work.ts'
 import type { TapeContext } from '../../../../shared/context.ts'
 import {
-  endInterruptedForgetting,
-  forgetLocalCopy,
-} from '../../../../shared/copies/delete/forget-local-copy.ts'
-import {
   type LocalCopy,
   noteLocalCopy,
   noteVanishedCopy,
 } from '../../../../shared/copies/delete/local-copies.ts'
-import { ConflictError, InvalidInputError } from '../../../../shared/errors.ts'
+import { endPermission, permitDeletion } from '../../../../shared/copies/delete/permit-deletion.ts'
+import { InvalidInputError } from '../../../../shared/errors.ts'
 import { runlogRow, TEST_LEASE_SECONDS } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
 import { useLocalFiles } from '../../../support/copies/local-files.ts'
 import { START } from '../../../support/copies/verified-runs.ts'
-import { until } from '../../../support/waiting.ts'
 
 const files = useLocalFiles(400)
 const { harm, local, put, tombstones } = files
@@ -23,11 +19,25 @@ const localStatus = async () =>
   (await runlogRow(files.runs.context.database, files.run))?.storage_local_status
 
 const neverRemove = () => Promise.reject(new Error('must not be removed'))
-const forget = (
+/** What the program on the machine does: it asks, removes the file, and reports what came of it. */
+async function forget(
   copy: LocalCopy,
   remove: () => Promise<void> = async () => {},
   context: TapeContext = files.runs.context,
-) => forgetLocalCopy(context, copy, remove, signal)
+): Promise<{ readonly deleted: boolean; readonly why: string }> {
+  const answer = await permitDeletion(context, copy, signal)
+  if (answer.is === 'refused') return { deleted: false, why: answer.why }
+  const { host, bucket, key } = copy
+  const end = (gone: boolean) => endPermission(context, { host, bucket, key, id: answer.id, gone })
+  try {
+    await remove()
+  } catch (error) {
+    await end(false)
+    throw error
+  }
+  await end(true)
+  return { deleted: true, why: answer.why }
+}
 
 async function noted(options: Parameters<typeof put>[0] = {}): Promise<LocalCopy> {
   const copy = await put(options)
@@ -129,21 +139,12 @@ describe('a removal', () => {
     expect(await files.runs.history(files.key)).toContain('local file deleted')
   })
 
-  test('is not done while the file was not compared, or lies elsewhere', async () => {
+  test('is not done while no copy on tape was asked for', async () => {
     const copy = await noted({ onTape: false })
     expect(await forget(copy, neverRemove)).toMatchObject({
       deleted: false,
       why: 'no copy on tape was asked for yet',
     })
-    await files.runs.put(files.key)
-    for (const other of [
-      { ...copy, host: 'daq-2' },
-      { ...copy, path: '/data/other.mid.gz' },
-    ])
-      expect(await forget(other, neverRemove)).toMatchObject({
-        deleted: false,
-        why: expect.stringContaining('not told of this file'),
-      })
     expect(await tombstones()).toEqual([])
     expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
   })
@@ -222,50 +223,10 @@ describe('a removal', () => {
     await expect(forget(copy, () => Promise.reject(new Error('EACCES')))).rejects.toThrow('EACCES')
     expect(await local()).toMatchObject({
       state: 'present',
-      lastError: 'the file could not be removed',
+      lastError: 'the file is still there',
       leaseOwner: null,
     })
     expect(await tombstones()).toMatchObject([{ state: 'withdrawn' }])
     expect(await localStatus()).toBe(1)
   })
-
-  test('that two processes are at is done by one', async () => {
-    const copy = await noted()
-    let removals = 0
-    const remove = async () => {
-      removals += 1
-    }
-    const results = await Promise.allSettled([1, 2, 3].map(() => forget(copy, remove)))
-    expect(removals).toBe(1)
-    const others = results.filter((result) => result.status === 'rejected' || !result.value.deleted)
-    expect(others).toHaveLength(2)
-    for (const result of others)
-      if (result.status === 'rejected') expect(result.reason).toBeInstanceOf(ConflictError)
-  })
-
-  test.each([
-    [true, 'present', 'withdrawn'],
-    [false, 'deleted', 'deleted'],
-  ] as const)(
-    'that was interrupted is put right by the disk, once the disk can tell (still there: %s)',
-    async (there, state, tombstone) => {
-      const copy = await noted()
-      forget(copy, () => new Promise<void>(() => {})).catch(() => {})
-      await until(async () => (await local()).state === 'deleting')
-      const settle = (answer: boolean | null) =>
-        endInterruptedForgetting(files.runs.context, 'daq-1', async (path) =>
-          path === copy.path ? answer : false,
-        )
-      expect(await settle(there)).toBe(0) // the lease of the process that died
-      expect(await noteLocalCopy(files.runs.context, copy)).toBe((await local()).id)
-      expect((await local()).state).toBe('deleting')
-      await files.endLeases()
-      expect(await settle(null)).toBe(0)
-      expect(await local()).toMatchObject({ state: 'deleting', leaseOwner: null })
-      expect(await settle(there)).toBe(1)
-      expect(await local()).toMatchObject({ state, leaseOwner: null })
-      expect(await tombstones()).toMatchObject([{ state: tombstone, endedAt: expect.any(Date) }])
-      expect(await settle(there)).toBe(0)
-    },
-  )
 })
