@@ -5,7 +5,7 @@ import { isTag, type RunId } from '../../shared/run.ts'
 import { askJson } from '../api/answer.ts'
 import type { ApiClient } from '../api/client.ts'
 import type { RunRange } from '../arguments.ts'
-import { checkOneTag, named } from './one-tag.ts'
+import { checkOneTag } from './one-tag.ts'
 import { RUN_FIELDS, type RunItem, runItem, type ShownRun, shownRun } from './run-shapes.ts'
 import type { RunWish } from './run-wish.ts'
 
@@ -85,11 +85,21 @@ export async function findRunName(
   const runs = await namesIn(api, { from: runNumber, to: runNumber, tag }, signal)
   checkOneTag(runs, `is a run ${runNumber}`)
   const [run] = runs
-  if (run === undefined)
-    throw new InvalidInputError(
-      `${named(runNumber, tag)} is not in the catalogue, or of a tag that you may not see; with --tag the answer states what the ledger knows of it`,
-    )
+  if (run === undefined) throw await unknownRun(api, runNumber, signal)
   return run
+}
+
+const heardSchema = z.object({ heard: z.array(z.string()).default([]) })
+
+/** What the ledger knows of a run that is not in the catalogue, and what to do. */
+async function unknownRun(api: ApiClient, number: number, signal: AbortSignal): Promise<InvalidInputError> {
+  const { heard } = await askJson(api, `/api/v1/runs?from=${number}&to=${number}`, heardSchema, signal)
+  const missing = `run ${number} is not in the catalogue`
+  return new InvalidInputError(
+    heard.length === 0
+      ? `${missing}, or of a tag that you may not see; \`cygnet reconcile\` looks for it in the store, docs/runbook.md says where else`
+      : `${missing}, but the ledger knows of it:\n${heard.map((line) => `  ${line}`).join('\n')}\n\`cygnet logs --run ${number}\` tells more, \`cygnet replay --run ${number}\` tries again`,
+  )
 }
 
 /** Each page leads to the next, so that none is missed or repeated while runs arrive. */

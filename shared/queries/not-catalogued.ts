@@ -74,7 +74,7 @@ async function numbersWithin(
  * `cygno-data/LNGS/run12345.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered
  * 503`
  */
-function heardText({
+export function heardText({
   bucket,
   key,
   state,

@@ -1,8 +1,10 @@
 /** Lists of runs: pages of JSON, or all of them as NDJSON or CSV, sent as they are read. */
 import { createRoute } from '@hono/zod-openapi'
 import { accepts } from 'hono/accepts'
+import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { TapeContext } from '../../../shared/context.ts'
 import { csvLine } from '../../../shared/csv.ts'
+import { heardOfRun, heardText } from '../../../shared/queries/not-catalogued.ts'
 import {
   type RunPage,
   type RunSearch,
@@ -145,11 +147,21 @@ async function page(
   fields: FieldChoice,
 ): Promise<Response> {
   const cursor = next === null ? null : writeCursor(sortOf(search), next)
-  const answer = { runs: itemsOf(runs, fields), next: cursor }
+  const heard = runs.length === 0 ? await heardOf(context, search) : []
+  const answer = { runs: itemsOf(runs, fields), next: cursor, ...(heard.length > 0 ? { heard } : {}) }
   const link: Readonly<Record<string, string>> =
     cursor === null ? {} : { link: `<${nextAddress(c, context, cursor)}>; rel="next"` }
   return taggedJson(c, answer, { vary: 'accept', ...link })
 }
+
+/** What the ledger knows of the files of the one number that was asked for, of tags that the caller may see. */
+async function heardOf({ database }: Context, { tags, conditions: { from, to } }: Search) {
+  if (from === undefined || from !== to) return []
+  const files = await heardOfRun(database, { runNumber: from })
+  return files.filter(({ key }) => tags === EVERY_TAG || tags.includes(tagOfKey(key))).map(heardText)
+}
+
+const tagOfKey = (key: string) => key.slice(0, Math.max(key.lastIndexOf('/'), 0))
 
 /**
  * Relative where nobody has said how others reach us: the host of a request behind a proxy may be another.

@@ -73,6 +73,9 @@ export const runPage = z
       .string()
       .nullable()
       .openapi({ description: 'To be given as `cursor` for the next page; null when this is the last' }),
+    heard: z.array(z.string()).optional().openapi({
+      description: 'Of one number that no run has: what the ledger knows of its files, a sentence each',
+    }),
   })
   .openapi('RunPage')
 

@@ -227,7 +227,7 @@ describe('cygnet runs show', () => {
   it('names the tags when several have the number, and the run that there is not', async () => {
     expect((await show('3')).error).toBe('there is a run 3 of FLASH/2024 and of LNGS: say --tag')
     expect((await show('3', '--tag', 'FLASH/2024')).stdout).toMatch(/^run +3 of FLASH\/2024$/m)
-    expect((await show('99')).error).toMatch(/^run 99 is not in the catalogue.*with --tag/)
+    expect((await show('99')).error).toMatch(/^run 99 is not in the catalogue.*cygnet reconcile/)
     expect((await show('99', '--tag', 'LNF')).error).toMatch(/^run 99 of LNF is not in the catalogue/)
   })
 })
