@@ -157,11 +157,10 @@ async function page(
 /** What the ledger knows of the files of the one number that was asked for, of tags that the caller may see. */
 async function heardOf({ database }: Context, { tags, conditions: { from, to } }: Search) {
   if (from === undefined || from !== to) return []
-  const files = await heardOfRun(database, { runNumber: from })
-  return files.filter(({ key }) => tags === EVERY_TAG || tags.includes(tagOfKey(key))).map(heardText)
+  const runs = tags === EVERY_TAG ? [{ runNumber: from }] : tags.map((tag) => ({ tag, runNumber: from }))
+  const files = await Promise.all(runs.map((run) => heardOfRun(database, run)))
+  return files.flat().map(heardText)
 }
-
-const tagOfKey = (key: string) => key.slice(0, Math.max(key.lastIndexOf('/'), 0))
 
 /**
  * Relative where nobody has said how others reach us: the host of a request behind a proxy may be another.

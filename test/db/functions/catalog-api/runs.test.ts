@@ -2,9 +2,11 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { registerRuns } from '../../../../functions/catalog-api/api/runs.ts'
 import { runItem, runPage } from '../../../../functions/catalog-api/api/schemas.ts'
+import { recordArrivals } from '../../../../shared/catalogue/arrivals.ts'
 import { openDatabase } from '../../../../shared/database/connect.ts'
 import { serveHttp } from '../../../../shared/runtime/http.ts'
 import { copyToTape, record } from '../../../support/catalogue.ts'
+import { arrivalOf } from '../../../support/context.ts'
 import { ANONYMOUS, caller, type RestApp, restApp } from '../../../support/functions/catalog-api/rest-app.ts'
 import { BEGIN_OF_RUN, metadataOf, versionOf } from '../../../support/metadata.ts'
 import { startSilentProxy } from '../../../support/silent-proxy.ts'
@@ -103,6 +105,25 @@ describe('the list of runs', () => {
       storage: { cloud: 'present', tape: 'on-media', local: null },
       parameters: { GEM1_V: 440 },
     })
+  })
+
+  test('of one number that no run has state what the ledger knows, of tags that the caller may see', async () => {
+    const key = (tag: string, subrun: number) => `${tag}/run04242sub${String(subrun).padStart(4, '0')}.mid.gz`
+    const arrivals = [key('LNGS', 0), ...Array.from({ length: 25 }, (_, subrun) => key('LNF', subrun))]
+    await recordArrivals(
+      context.database,
+      arrivals.map((each) => arrivalOf('cygno-data', each, 'e')),
+      new Date(),
+    )
+    const heard = async (query: string, as = caller('read:*')): Promise<readonly string[] | undefined> =>
+      (await app.get(`/api/v1/runs?${query}`, as)).json.heard
+    expect(await heard('from=4242&to=4242', caller('read:LNGS'))).toEqual([
+      expect.stringContaining(key('LNGS', 0)),
+    ])
+    expect(await heard('from=4242&to=4242')).toHaveLength(20)
+    expect(await heard('from=4242&to=4242', caller('read:MAN'))).toBeUndefined()
+    expect(await heard('from=4242&to=4243')).toBeUndefined()
+    expect(await heard('from=2&to=2')).toBeUndefined()
   })
 
   test('shows nobody runs of tags that are not theirs', async () => {
