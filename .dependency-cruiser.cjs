@@ -9,6 +9,20 @@
  */
 const FOUNDATION = 'shared/(errors|log|csv|run)[.]ts$|^shared/(config|time)/'
 
+/** What every use case may import. */
+const USE_CASE = [
+  'catalogue',
+  'context',
+  'database',
+  'extraction',
+  'messages',
+  'notifications',
+  'queries',
+  'queue',
+  'storage',
+  'work',
+]
+
 /**
  * Formats and ports, then rows and what is done with them, then use cases (which never import each other),
  * then their hosts.
@@ -23,31 +37,8 @@ const LAYERS = {
   work: ['context', 'database', 'messages', 'queue'],
   catalogue: ['database', 'extraction', 'messages', 'notifications', 'queue', 'storage', 'work'],
   queries: ['catalogue', 'database', 'extraction', 'messages', 'notifications', 'queue', 'storage'],
-  ingest: [
-    'catalogue',
-    'context',
-    'database',
-    'extraction',
-    'messages',
-    'notifications',
-    'queries',
-    'queue',
-    'storage',
-    'work',
-  ],
-  copies: [
-    'catalogue',
-    'context',
-    'database',
-    'extraction',
-    'messages',
-    'notifications',
-    'queries',
-    'queue',
-    'storage',
-    'tape',
-    'work',
-  ],
+  ingest: USE_CASE,
+  copies: [...USE_CASE, 'tape'],
   runtime: ['context', 'database', 'queue', 'storage', 'tape'],
 }
 

@@ -16,9 +16,8 @@ const project = (name: string, include: string[], more: object = {}) => ({
  *
  * unit: no server and no process. fuzz: thousands of damaged inputs. db: the MariaDB, S3 and SQS of the test
  * run. never-lost: random stories on them. e2e, chaos: servers of other kinds, whole stacks, commands as
- * processes. browser: pages in Chromium. conformance: peer-written
- * inputs. real: real MinIO and the like; a server that is not ours (XRootD answers 500 now and then under
- * load) gets a second chance, ours do not.
+ * processes. browser: pages in Chromium. conformance: peer-written inputs. real: real MinIO and the like; a
+ * server that is not ours (XRootD answers 500 now and then under load) gets a second chance, ours do not.
  */
 export default defineConfig({
   test: {

@@ -4,7 +4,7 @@ import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import type { RunId } from '../../shared/run.ts'
 import { askJson } from '../api/answer.ts'
 import type { ApiClient } from '../api/client.ts'
-import { namesIn } from '../runs/api-runs.ts'
+import { namesIn, pathOfRun } from '../runs/api-runs.ts'
 
 import type { LinkSource, OfferedFile, OfferedRun } from './link-source.ts'
 
@@ -47,7 +47,7 @@ export function createApiLinks(api: ApiClient): LinkSource {
     async linksOf({ tag, runNumber }, signal, { seconds, recall = false } = {}) {
       const query = new URLSearchParams(recall ? { recall: 'true' } : {})
       if (seconds !== undefined) query.set('seconds', String(seconds))
-      const path = `/api/v1/runs/${encodeURIComponent(tag)}/${runNumber}/links?${query}`
+      const path = `${pathOfRun({ tag, runNumber })}/links?${query}`
       const { files, unknown } = await askJson(api, path, offered, signal)
       if (files.length === 0)
         throw new InvalidInputError(unknown[0]?.why ?? `run ${runNumber} of ${tag} has no files`)

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import type { RunId } from '../../shared/run.ts'
 import { askJson } from '../api/answer.ts'
 import type { ApiClient } from '../api/client.ts'
-import { findRunName } from '../runs/api-runs.ts'
+import { findRunName, pathOfRun } from '../runs/api-runs.ts'
 import { type ShownReplica, shownRun } from '../runs/run-shapes.ts'
 
 const askedSchema = z.object({ files: z.array(z.object({ bucket: z.string(), key: z.string() })) })
@@ -27,7 +27,7 @@ export async function requestRecall(
 ): Promise<AskedRecall> {
   const { runNumber, days } = wish
   const run = await findRunName(api, runNumber, wish.tag, signal)
-  const path = `/api/v1/runs/${encodeURIComponent(run.tag)}/${runNumber}`
+  const path = pathOfRun(run)
   const body = days === undefined ? {} : { days }
   const asked = await askJson(api, `${path}/recall`, askedSchema, signal, body)
   return {

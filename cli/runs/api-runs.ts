@@ -40,7 +40,7 @@ export async function showRun(
   signal: AbortSignal,
 ): Promise<{ readonly runs: readonly ShownRun[]; readonly uses: number }> {
   const run = await findRunName(api, runNumber, tag, signal)
-  const path = `/api/v1/runs/${encodeURIComponent(run.tag)}/${runNumber}`
+  const path = pathOfRun(run)
   const current = await askJson(api, path, shownRun, signal)
   const runs: ShownRun[] = [current]
   if (all)
@@ -70,6 +70,10 @@ export async function namesIn(
     names.push(...runs)
   return names.toSorted((a, b) => (a.tag === b.tag ? a.runNumber - b.runNumber : a.tag < b.tag ? -1 : 1))
 }
+
+/** Where the API has a run. */
+export const pathOfRun = ({ tag, runNumber }: RunId): string =>
+  `/api/v1/runs/${encodeURIComponent(tag)}/${runNumber}`
 
 /**
  * The run that is meant. One whose tag is said is not looked up: the question that follows does that.

@@ -1,21 +1,12 @@
 /** docs/messages.md: what each queue carries, from the schemas that encode and parse it. */
 import * as z from 'zod'
 import { ALERT_RULES } from '../../shared/messages/alert-rules.ts'
-import { alerts } from '../../shared/messages/alerts.ts'
 import type { QueueDescription } from '../../shared/messages/format.ts'
-import { recallRequests } from '../../shared/messages/recall-requests.ts'
-import { recoRequests } from '../../shared/messages/reco-requests.ts'
+import { REQUEST_FORMATS } from '../../shared/messages/requests.ts'
 import { runs } from '../../shared/messages/runs.ts'
-import { tapeRequests } from '../../shared/messages/tape-requests.ts'
 import type { QueueName } from '../../shared/queue/queues.ts'
 
-const FORMATS: Readonly<Record<QueueName, QueueDescription>> = {
-  runs,
-  'tape-requests': tapeRequests,
-  'recall-requests': recallRequests,
-  'reco-requests': recoRequests,
-  alerts,
-}
+const FORMATS: Readonly<Record<QueueName, QueueDescription>> = { runs, ...REQUEST_FORMATS }
 
 export function messagesPage(): string {
   const rules = Object.entries(ALERT_RULES).map(

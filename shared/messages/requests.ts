@@ -5,7 +5,8 @@ import { recallRequests } from './recall-requests.ts'
 import { recoRequests } from './reco-requests.ts'
 import { tapeRequests } from './tape-requests.ts'
 
-const REQUEST_FORMATS = {
+/** The format of each queue that is written through the outbox. */
+export const REQUEST_FORMATS = {
   'tape-requests': tapeRequests,
   'recall-requests': recallRequests,
   'reco-requests': recoRequests,
