@@ -3,7 +3,7 @@
  * copies are made.
  */
 import type { TapeContext } from '../../shared/context.ts'
-import { copyWaiting, hasTape } from '../../shared/copies/tape/copy-to-tape.ts'
+import { copyWaiting, hasTape } from '../../shared/copies/tape/tape-copy.ts'
 import { acceptTapeRequest } from '../../shared/copies/tape/tape-request.ts'
 import { tapeRequests } from '../../shared/messages/tape-requests.ts'
 import { eachMessage } from '../../shared/runtime/each-message.ts'

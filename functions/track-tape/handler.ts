@@ -4,9 +4,8 @@
  */
 import type { TapeContext } from '../../shared/context.ts'
 import { advanceRecalls } from '../../shared/copies/recall/schedule.ts'
-import { copyWaiting, hasTape, type WithTape } from '../../shared/copies/tape/copy-to-tape.ts'
-import { followCopies } from '../../shared/copies/tape/follow-copies.ts'
 import { sweepCopies } from '../../shared/copies/tape/sweep-copies.ts'
+import { copyWaiting, followCopies, hasTape, type WithTape } from '../../shared/copies/tape/tape-copy.ts'
 import { eachPart, type Part } from '../../shared/runtime/each-part.ts'
 import type { Invocation, ScheduleHandler } from '../../shared/runtime/handler.ts'
 

@@ -4,20 +4,11 @@
  * it is repeated.
  */
 
-import { type Expression, type SqlBool, sql, type Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
 import type { Replica, ReplicaState } from '../database/replica-schema.ts'
 import type { Schema } from '../database/schema.ts'
-import {
-  assertHeld,
-  DATABASE_NOW,
-  isFree,
-  type Lease,
-  leaseFor,
-  NO_LEASE,
-  renew,
-  whileHeld,
-} from '../work/lease.ts'
+import { assertHeld, isFree, type Lease, leaseFor, NO_LEASE, renew, whileHeld } from '../work/lease.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import { lockRunOfReplica, refreshStorage } from './replicas.ts'
 import { addHistory } from './runs.ts'
@@ -36,84 +27,6 @@ export interface ClaimOptions {
   readonly owner: string
   readonly leaseSeconds: number
   readonly at: Date
-}
-
-/**
- * Takes the next copy that is to be made at an endpoint: live runs before the backlog, the oldest wish first.
- * Null when there is none, when `mostAtOnce` are under way, or while the endpoint rests.
- */
-export async function claimTapeCopy(
-  database: Database,
-  endpoint: string,
-  options: ClaimOptions & { readonly mostAtOnce: number },
-): Promise<Claim | null> {
-  return await inTransaction(database, async (trx) => {
-    const health = await lockEndpoint(trx, endpoint)
-    if ((health.pausedUntil?.getTime() ?? 0) > options.at.getTime()) return null
-    const { busy } = await trx
-      .selectFrom('replicas')
-      .select((of) => of.fn.countAll<number>().as('busy'))
-      .where('kind', '=', 'tape')
-      .where('endpoint', '=', endpoint)
-      .where((where) =>
-        where.or([
-          where('state', '=', 'submitted'),
-          where.and([where('state', '=', 'copying'), where('leaseUntil', '>', DATABASE_NOW)]),
-        ]),
-      )
-      .executeTakeFirstOrThrow()
-    if (Number(busy) >= options.mostAtOnce) return null
-    const next =
-      (await nextToCopy(trx, endpoint, 'live', options.at)) ??
-      (await nextToCopy(trx, endpoint, 'backlog', options.at))
-    if (next === null) return null
-    const taken = {
-      state: 'copying' as const,
-      attempts: next.attempts + 1,
-      startedAt: options.at,
-      leaseOwner: options.owner,
-    }
-    await trx
-      .updateTable('replicas')
-      .set({ ...taken, ...leaseFor(options.owner, options.leaseSeconds), updatedAt: options.at })
-      .where('id', '=', next.id)
-      .execute()
-    if (next.state === 'failed') await refreshStorage(trx, next.runId)
-    return { replica: { ...next, ...taken }, owner: options.owner }
-  })
-}
-
-/**
- * The oldest wish of a priority whose time has come. Each state by itself, in the order of the index: a
- * hundred thousand that wait are neither sorted nor locked for the one that is taken.
- */
-async function nextToCopy(
-  trx: Trx,
-  endpoint: string,
-  priority: Replica['priority'],
-  at: Date,
-): Promise<Replica | null> {
-  const first = async (state: ReplicaState, isDue: Expression<SqlBool>) =>
-    await trx
-      .selectFrom('replicas')
-      .selectAll()
-      .where('kind', '=', 'tape')
-      .where('state', '=', state)
-      .where('priority', '=', priority)
-      .where('endpoint', '=', endpoint)
-      .where(isDue)
-      .orderBy('requestedAt')
-      .orderBy('id')
-      .limit(1)
-      .forUpdate()
-      .executeTakeFirst()
-  const found = [
-    await first('requested', sql`(next_attempt_at IS NULL OR next_attempt_at <= ${at})`),
-    await first('failed', sql`next_attempt_at <= ${at}`),
-    // Its function died.
-    await first('copying', sql`lease_until < ${DATABASE_NOW}`),
-  ].filter((replica) => replica !== undefined)
-  return found.toSorted((a, b) => a.requestedAt.getTime() - b.requestedAt.getTime() || a.id - b.id)[0] ?? null
 }
 
 /** Takes one replica, when it is in one of these states and nobody else holds it. Its state stays. */
@@ -258,16 +171,4 @@ async function writeOutcome(trx: Trx, runId: number, outcome: ReplicaOutcome, at
   await addRequests(trx, outcome.requests ?? [], at)
   await outcome.also?.(trx)
   if (outcome.change.state !== undefined) await refreshStorage(trx, runId)
-}
-
-/**
- * Locked before it is inserted: an insertion that finds the row takes a shared lock, from which two at once
- * cannot go on.
- */
-async function lockEndpoint(trx: Trx, endpoint: string) {
-  const locked = trx.selectFrom('tapeEndpoints').selectAll().where('endpoint', '=', endpoint).forUpdate()
-  const found = await locked.executeTakeFirst()
-  if (found !== undefined) return found
-  await trx.insertInto('tapeEndpoints').ignore().values({ endpoint }).execute()
-  return await locked.executeTakeFirstOrThrow()
 }

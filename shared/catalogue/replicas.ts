@@ -7,7 +7,9 @@ import type { Replica, ReplicaKind } from '../database/replica-schema.ts'
 import type { CataloguedRun, Integrity, RunFile, Schema } from '../database/schema.ts'
 import { type StorageSummary, summarizeStorage } from '../database/storage-summary.ts'
 import type { ObjectName, RunId } from '../run.ts'
+import { tapeBreaker } from '../work/breaker.ts'
 import { NO_LEASE } from '../work/lease.ts'
+import { addTask, type NewTask } from '../work/tasks.ts'
 import { writeRunlogStorage } from './runlog.ts'
 
 type Trx = Transaction<Schema>
@@ -196,9 +198,23 @@ export async function replaceCloudReplicas(
     .execute()
 }
 
+export const TAPE_COPY = 'tape-copy'
+
+/** The task that makes a copy on tape. */
+export const tapeCopyTask = (
+  replica: Pick<Replica, 'id' | 'runId' | 'endpoint' | 'priority' | 'requestedBy'>,
+): NewTask => ({
+  kind: TAPE_COPY,
+  subjectId: replica.id,
+  runId: replica.runId,
+  dependency: tapeBreaker(replica.endpoint),
+  priority: replica.priority,
+  requestedBy: replica.requestedBy,
+})
+
 /**
- * Writes the wish for a copy on tape; one that is wished for already stays as it is, but a live wish makes it
- * live.
+ * Requests a copy on tape: its row, and the task that makes it. One that is requested already stays as it is,
+ * but a live request makes it live.
  */
 export async function requestTapeReplica(
   database: Database,
@@ -211,17 +227,18 @@ export async function requestTapeReplica(
     const row = replicaRow(content, { ...replica, kind: 'tape' }, at)
     await trx
       .insertInto('replicas')
-      .values({ ...row, state: 'requested' })
-      .onDuplicateKeyUpdate(
-        replica.priority === 'backlog' ? { identity: row.identity } : { priority: 'live' },
-      )
+      .ignore()
+      .values({ ...row, state: 'planned' })
       .execute()
-    await refreshStorage(trx, content.run.id)
-    return await trx
+    const { id, state } = await trx
       .selectFrom('replicas')
-      .selectAll()
+      .select(['id', 'state'])
       .where('identity', '=', row.identity)
       .executeTakeFirstOrThrow()
+    const runId = content.run.id
+    if (state === 'planned' || state === 'staged') await addTask(trx, tapeCopyTask({ ...row, id }), at)
+    await refreshStorage(trx, runId)
+    return await trx.selectFrom('copies').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
   })
 }
 
@@ -272,11 +289,11 @@ async function lockRunNow(
 }
 
 export const findReplica = async (executor: Executor, id: number): Promise<Replica | null> =>
-  (await executor.selectFrom('replicas').selectAll().where('id', '=', id).executeTakeFirst()) ?? null
+  (await executor.selectFrom('copies').selectAll().where('id', '=', id).executeTakeFirst()) ?? null
 
 /** All replicas of a run, by what they are copies of. */
 export const replicasOfRun = (executor: Executor, runId: number): Promise<readonly Replica[]> =>
-  executor.selectFrom('replicas').selectAll().where('runId', '=', runId).orderBy('id').execute()
+  executor.selectFrom('copies').selectAll().where('runId', '=', runId).orderBy('id').execute()
 
 /** All replicas of the same contents of an object. */
 export const replicasOfContent = (
@@ -284,7 +301,7 @@ export const replicasOfContent = (
   content: ObjectName & { readonly sha256: string },
 ): Promise<readonly Replica[]> =>
   executor
-    .selectFrom('replicas')
+    .selectFrom('copies')
     .selectAll()
     .where('bucket', '=', content.bucket)
     .where('objectKey', '=', content.key)

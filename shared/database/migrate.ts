@@ -10,6 +10,7 @@ import * as runStorage from './migrations/0005-run-storage.ts'
 import * as endedSessions from './migrations/0006-ended-sessions.ts'
 import * as beginByNumber from './migrations/0007-begin-by-number.ts'
 import * as totals from './migrations/0008-totals.ts'
+import * as tasks from './migrations/0010-tasks.ts'
 
 const migrations = {
   '0001-foundation': foundation,
@@ -20,6 +21,7 @@ const migrations = {
   '0006-ended-sessions': endedSessions,
   '0007-begin-by-number': beginByNumber,
   '0008-totals': totals,
+  '0010-tasks': tasks,
 }
 
 /** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */

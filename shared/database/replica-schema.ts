@@ -8,7 +8,8 @@ type Optional<T> = ColumnType<T | null, T | null | undefined, T | null>
 export type ReplicaKind = 'local' | 'cloud' | 'tape' | 'recall'
 
 /**
- * requested: to be made. copying: a function is at it (lease). submitted: a service (FTS, Rucio) is at it.
+ * planned: not there yet, its task says how the work stands (readers see that: `shownState`). requested: to be
+ * made. copying: a function is at it (lease). submitted: a service (FTS, Rucio) is at it.
  * staged: its checksum was compared, but it is on the endpoint's disk buffer only. staging: being brought
  * from the medium (recall). on-media: verified on tape. present: verified on disk. failed: tried in vain;
  * tried again at `next_attempt_at`, unless that is null. missing: not where it was. suspicious: there, with
@@ -16,6 +17,7 @@ export type ReplicaKind = 'local' | 'cloud' | 'tape' | 'recall'
  * contents by now. deleting, deleted: by us, with a tombstone. expired: a recall whose time is over.
  */
 export type ReplicaState =
+  | 'planned'
   | 'requested'
   | 'copying'
   | 'submitted'
@@ -104,16 +106,6 @@ export interface TombstonesTable {
   state: 'intended' | 'deleted' | 'withdrawn'
   endedAt: Optional<Date>
   note: Optional<string>
-}
-
-/** How a tape endpoint fares: while it does not answer, nothing more is tried there for a while. */
-export interface TapeEndpointsTable {
-  endpoint: string
-  failures: Defaulted<number>
-  pausedUntil: Optional<Date>
-  failingSince: Optional<Date>
-  lastError: Optional<string>
-  lastSuccessAt: Optional<Date>
 }
 
 /** Single events of the buffer that were looked at. */

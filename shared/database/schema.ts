@@ -4,14 +4,9 @@ import type { BankStatistics } from '../extraction/metadata.ts'
 import type { CameraShape } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
 import type { RunId } from '../run.ts'
-import type {
-  DarkObjectsTable,
-  ReplicasTable,
-  SeenEventsTable,
-  TapeEndpointsTable,
-  TombstonesTable,
-} from './replica-schema.ts'
+import type { DarkObjectsTable, ReplicasTable, SeenEventsTable, TombstonesTable } from './replica-schema.ts'
 import type { StorageSummary } from './storage-summary.ts'
+import type { BreakersTable, TasksTable } from './work-schema.ts'
 
 /** Written as JSON text, read back parsed. */
 type Json<T> = ColumnType<T, string, string>
@@ -205,7 +200,10 @@ export interface Schema {
   reconciliations: ReconciliationsTable
   replicas: ReplicasTable
   tombstones: TombstonesTable
-  tapeEndpoints: TapeEndpointsTable
+  /** The view of replicas for readers: with the state of the work on each. */
+  copies: ReplicasTable
+  tasks: TasksTable
+  breakers: BreakersTable
   seenEvents: SeenEventsTable
   darkObjects: DarkObjectsTable
 }

@@ -44,7 +44,12 @@ export const ALERT_RULES = {
   },
   'tape-endpoint-fails': {
     severities: ['error'],
-    meaning: 'the tape endpoint fails repeatedly, and is tried again after longer and longer pauses',
+    meaning:
+      'the tape endpoint has failed for a minute; copies wait and lose no attempt, one at a time tries every minute',
+  },
+  'store-fails': {
+    severities: ['error'],
+    meaning: 'the store has failed for a minute when copies were read from it; they wait and lose no attempt',
   },
   'tape-copy-impossible': { severities: ['error'], meaning: 'no endpoint can hold a file of this name' },
   'backlog-not-on-tape': {

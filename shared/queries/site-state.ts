@@ -2,9 +2,11 @@
  * The state of every site at a moment: its last run, what arrives, what is being copied, and what wants
  * attention.
  */
-import { sql } from 'kysely'
+import { type ExpressionBuilder, sql } from 'kysely'
+import { TAPE_COPY } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
 import type { Replica, ReplicaKind, ReplicaState } from '../database/replica-schema.ts'
+import type { Schema } from '../database/schema.ts'
 import { type ArrivalsOfTag, NO_ARRIVALS, openArrivals } from './open-arrivals.ts'
 import { type LastRun, lastRuns, type RecentRuns, recentRuns } from './site-runs.ts'
 
@@ -105,7 +107,7 @@ export async function openCopies(
   tags: VisibleTags,
 ): Promise<readonly (CopiesInState & { readonly tag: string })[]> {
   const rows = await database
-    .selectFrom('replicas')
+    .selectFrom((from) => copiesInProgress(from).unionAll(copiesOtherwise(from)).as('open'))
     .select([
       'tag',
       'kind',
@@ -119,13 +121,6 @@ export async function openCopies(
         'lastError',
       ),
     ])
-    .where((where) =>
-      where.or([
-        where.and([where('kind', '=', 'tape'), where('state', 'in', [...UNDER_WAY, 'failed', ...WRONG])]),
-        where.and([where('kind', '=', 'recall'), where('state', 'in', [...UNDER_WAY, 'failed'])]),
-        where.and([where('kind', '=', 'cloud'), where('state', 'in', WRONG)]),
-      ]),
-    )
     .where(inTags(tags))
     .groupBy(['tag', 'kind', 'state', 'priority'])
     .orderBy('tag')
@@ -140,6 +135,38 @@ export async function openCopies(
     failing: Number(row.failing),
   }))
 }
+
+const COLUMNS = [
+  'tag',
+  'kind',
+  'state',
+  'priority',
+  'sizeBytes',
+  'requestedAt',
+  'attempts',
+  'lastError',
+] as const
+
+/** From the tasks, of which few are open, to their copies, of which there may be a million. */
+const copiesInProgress = (from: ExpressionBuilder<Schema, never>) =>
+  from
+    .selectFrom('tasks')
+    .innerJoin('copies', 'copies.id', 'tasks.subjectId')
+    .select(COLUMNS.map((column) => `copies.${column}` as const))
+    .where('tasks.kind', '=', TAPE_COPY)
+    .where('tasks.state', '!=', 'done')
+    .where('copies.state', 'in', [...UNDER_WAY, 'failed'])
+
+const copiesOtherwise = (from: ExpressionBuilder<Schema, never>) =>
+  from
+    .selectFrom('replicas')
+    .select(COLUMNS)
+    .where((where) =>
+      where.or([
+        where.and([where('kind', 'in', ['tape', 'cloud']), where('state', 'in', WRONG)]),
+        where.and([where('kind', '=', 'recall'), where('state', 'in', [...UNDER_WAY, 'failed'])]),
+      ]),
+    )
 
 const isFailing = sql<boolean>`(state IN (${sql.join(UNDER_WAY)}) AND attempts > (kind = 'tape' AND state = 'copying') AND last_error IS NOT NULL)`
 

@@ -3,6 +3,7 @@
  * tells neither.
  */
 import { sql } from 'kysely'
+import { TAPE_COPY } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
 import type { ReplicaKind, ReplicaState } from '../database/replica-schema.ts'
 import type { QueueName } from '../queue/queues.ts'
@@ -15,7 +16,7 @@ import type { ObjectName } from '../run.ts'
 export async function oldestWork(database: Database): Promise<ReadonlyMap<QueueName, Date>> {
   const [arrival, tape, recall, unsent] = await Promise.all([
     oldestArrival(database),
-    oldestReplica(database, 'tape', ['requested', 'copying']),
+    oldestTask(database, TAPE_COPY),
     oldestReplica(database, 'recall', ['requested', 'copying']),
     unsentRequests(database),
   ])
@@ -36,6 +37,16 @@ async function oldestArrival(database: Database): Promise<Date | null> {
     .selectFrom('arrivals')
     .select((select) => select.fn.min('receivedAt').as('at'))
     .where('state', 'in', ['received', 'processing'])
+    .executeTakeFirst()
+  return row?.at ?? null
+}
+
+async function oldestTask(database: Database, kind: string): Promise<Date | null> {
+  const row = await database
+    .selectFrom('tasks')
+    .select((select) => select.fn.min('requestedAt').as('at'))
+    .where('kind', '=', kind)
+    .where('state', 'in', ['waiting', 'running'])
     .executeTakeFirst()
   return row?.at ?? null
 }
@@ -124,7 +135,7 @@ export async function errorOfObject(
           .limit(1)
           .executeTakeFirst()
       : await database
-          .selectFrom('replicas')
+          .selectFrom('copies')
           .select(['attempts', 'lastError as error'])
           .where('bucket', '=', bucket)
           .where('objectKey', '=', key)

@@ -16,7 +16,7 @@ import type { Database } from '../database/connect.ts'
 import { ConflictError } from '../errors.ts'
 
 export interface Lease {
-  readonly table: 'arrivals' | 'replicas'
+  readonly table: 'arrivals' | 'replicas' | 'tasks'
   /** Of the row. */
   readonly id: number
   /** Names this piece of work; see `leaseOwner`. */

@@ -35,7 +35,7 @@ function kill(name: string): boolean {
 
 const tapeCopies = () =>
   stack.context.database
-    .selectFrom('replicas')
+    .selectFrom('copies')
     .selectAll()
     .where('kind', '=', 'tape')
     .orderBy('runNumber')
@@ -124,7 +124,7 @@ test('an endpoint that takes connections and never answers delays no run on its 
     })
     expect(first?.destroyed).toBe(false)
     const copies = await slow.context.database
-      .selectFrom('replicas')
+      .selectFrom('copies')
       .select('state')
       .where('kind', '=', 'tape')
       .execute()

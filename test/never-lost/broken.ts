@@ -13,11 +13,7 @@ type Broken = (given: Given, world: World) => Promise<unknown>
 const KEY = KEYS[0]
 
 async function rowsOf({ context }: Given) {
-  const rows = await context.database
-    .selectFrom('replicas')
-    .selectAll()
-    .where('objectKey', '=', KEY)
-    .execute()
+  const rows = await context.database.selectFrom('copies').selectAll().where('objectKey', '=', KEY).execute()
   const [cloud, tape] = [rows.find((row) => row.kind === 'cloud'), rows.find((row) => row.kind === 'tape')]
   if (cloud === undefined || tape === undefined) throw new Error('the run is not on tape')
   return { cloud, tape }

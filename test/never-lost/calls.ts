@@ -2,7 +2,7 @@
  * How functions are called in a story: each time with a context of its own, as a process of its own would
  * have it.
  */
-import type { WithTape } from '../../shared/copies/tape/copy-to-tape.ts'
+import type { WithTape } from '../../shared/copies/tape/tape-copy.ts'
 import { type Accident, beginCall } from './call.ts'
 import { databaseOf } from './database.ts'
 import type { Given, World } from './world.ts'

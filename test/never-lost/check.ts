@@ -17,7 +17,7 @@ export async function check(world: World, claims: Claims): Promise<void> {
     if (truth.copies(content).length === 0)
       violations.add(`${content.key} (${content.sha256.slice(0, 12)}) is lost`)
   const since = oldestCallSince(world)
-  const replicas = await world.context.database.selectFrom('replicas').selectAll().orderBy('id').execute()
+  const replicas = await world.context.database.selectFrom('copies').selectAll().orderBy('id').execute()
   for (const replica of replicas) checkClaim(world, claims, replica, since)
   await checkRunlog(world, replicas)
   await checkRuns(world)

@@ -66,11 +66,7 @@ async function oneRound(world: World, round: number): Promise<void> {
   // The cleaner ends what others had begun to delete; every other time only, so that what is in the store is
   // looked at too.
   if (round % 2 === 0) await take(world, { work: { do: 'clean' }, ...UNDISTURBED })
-  for (const { id } of await world.context.database
-    .selectFrom('replicas')
-    .select('id')
-    .orderBy('id')
-    .execute())
+  for (const { id } of await world.context.database.selectFrom('copies').select('id').orderBy('id').execute())
     await verify(world, id)
 }
 
@@ -85,7 +81,7 @@ const verify = (world: World, id: number) =>
 /** Rows that somebody has begun and nobody ends. */
 async function unfinished({ clock, store, context: { database } }: World): Promise<readonly string[]> {
   const replicas = await database
-    .selectFrom('replicas')
+    .selectFrom('copies')
     .selectAll()
     .where((where) =>
       where.or([
@@ -124,7 +120,7 @@ async function unfinished({ clock, store, context: { database } }: World): Promi
 /** Of all contents that are left: what the store holds must be catalogued so, and all must be on tape. */
 async function notCopied(world: World): Promise<readonly string[]> {
   const { truth, context } = world
-  const rows = await context.database.selectFrom('replicas').selectAll().execute()
+  const rows = await context.database.selectFrom('copies').selectAll().execute()
   const unreadable = KEYS.map((_, index) => sha256Of(bytesOf(index, CONTENTS.length - 1)))
   // What only the DAQ has left cannot be copied from here.
   const isLeft = (content: Content) =>

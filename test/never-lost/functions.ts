@@ -8,15 +8,15 @@ import { deleteCloudCopy, settleDeletion } from '../../shared/copies/delete/dele
 import { noteLocalCopy, noteVanishedCopy } from '../../shared/copies/delete/local-copies.ts'
 import { requestRecall } from '../../shared/copies/recall/request.ts'
 import { advanceRecalls } from '../../shared/copies/recall/schedule.ts'
-import { copyNext } from '../../shared/copies/tape/copy-to-tape.ts'
-import { followCopies } from '../../shared/copies/tape/follow-copies.ts'
 import { sweepCopies } from '../../shared/copies/tape/sweep-copies.ts'
+import { followCopies } from '../../shared/copies/tape/tape-copy.ts'
 import { findDark } from '../../shared/copies/verify/dark/dark.ts'
 import { scrub } from '../../shared/copies/verify/scrub.ts'
 import { verifyReplica } from '../../shared/copies/verify/verify.ts'
 import type { Replica } from '../../shared/database/replica-schema.ts'
 import { reconcile } from '../../shared/ingest/reconcile.ts'
 import { createLogger } from '../../shared/log.ts'
+import { copyNext } from '../support/tape-copies.ts'
 import type { Work } from './actions.ts'
 import { KEYS } from './contents.ts'
 import { removeFile, tellUntold } from './daq.ts'
@@ -112,7 +112,7 @@ export async function functionFor(
 /** Contents that were noted, and are not what lies there now. */
 async function missFile({ disk }: World, context: Given['context'], key: string): Promise<void> {
   const rows = await context.database
-    .selectFrom('replicas')
+    .selectFrom('copies')
     .selectAll()
     .where('kind', '=', 'local')
     .where('objectKey', '=', key)
@@ -124,7 +124,7 @@ async function missFile({ disk }: World, context: Given['context'], key: string)
 
 async function chosen(world: World, which: number, kind?: 'cloud'): Promise<Replica | undefined> {
   const rows = await world.context.database
-    .selectFrom('replicas')
+    .selectFrom('copies')
     .selectAll()
     .$if(kind !== undefined, (query) =>
       query.where('kind', '=', 'cloud').where('state', 'in', ['present', 'deleting']),

@@ -3,7 +3,7 @@
  * and the time.
  */
 import { sql } from 'kysely'
-import type { WithTape } from '../../shared/copies/tape/copy-to-tape.ts'
+import type { WithTape } from '../../shared/copies/tape/tape-copy.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 import type { Call } from './call.ts'
 import { type Clock, createClock } from './clock.ts'
@@ -110,7 +110,8 @@ export async function leaveWorld({ stalled }: World): Promise<void> {
 const TABLES = [
   'tombstones',
   'replicas',
-  'tape_endpoints',
+  'tasks',
+  'breakers',
   'run_history',
   'outbox',
   'run_files',

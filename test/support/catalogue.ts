@@ -8,6 +8,7 @@ import { claimReplica, endClaim } from '../../shared/catalogue/replica-work.ts'
 import { contentOfFile, requestTapeReplica } from '../../shared/catalogue/replicas.ts'
 import { type Database, openDatabase } from '../../shared/database/connect.ts'
 import { migrate } from '../../shared/database/migrate.ts'
+import type { ReplicaState } from '../../shared/database/replica-schema.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import type { ObjectVersion } from '../../shared/run.ts'
@@ -107,12 +108,28 @@ export async function copyToTape(database: Database, runNumber: number, tag = 'L
     const content = contentOfFile(file, { tag, runNumber })
     const place = { endpoint: 'file:///tape', url: `file:///tape/${name}`, name, requestedBy: 'test' }
     const { id } = await requestTapeReplica(database, content, place, new Date())
-    const claim = await claimReplica(database, id, ['requested'], {
-      owner: randomUUID(),
-      leaseSeconds: TEST_LEASE_SECONDS,
-    })
-    if (claim === null) throw new InvalidInputError('the copy is claimed')
-    const at = new Date()
-    await endClaim(database, claim, { change: { state: 'on-media', verifiedAt: at, verifiedBy: 'test' } }, at)
+    await finishCopy(database, id, 'on-media')
   }
+}
+
+/** The copy is at its endpoint and verified: the facts, and its task done. */
+export async function finishCopy(database: Database, id: number, state: ReplicaState): Promise<void> {
+  const claim = await claimReplica(database, id, ['planned'], {
+    owner: randomUUID(),
+    leaseSeconds: TEST_LEASE_SECONDS,
+  })
+  if (claim === null) throw new InvalidInputError('the copy is claimed')
+  const at = new Date()
+  await endClaim(
+    database,
+    claim,
+    {
+      change: { state, verifiedAt: at, verifiedBy: 'test' },
+      also: async (trx) => {
+        const done = { state: 'done' as const, finishedAt: at }
+        await trx.updateTable('tasks').set(done).where('subjectId', '=', id).execute()
+      },
+    },
+    at,
+  )
 }

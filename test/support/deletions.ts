@@ -5,12 +5,12 @@ import { DeleteObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { expect } from 'vitest'
 import { contentOfFile, replicasOfContent } from '../../shared/catalogue/replicas.ts'
 import { findLiveFile } from '../../shared/catalogue/runs.ts'
-import { copyNext } from '../../shared/copies/tape/copy-to-tape.ts'
 import { wishForCopy } from '../../shared/copies/tape/sweep-copies.ts'
 import type { Replica, Tombstone } from '../../shared/database/replica-schema.ts'
 import { describeObject } from '../../shared/storage/objects.ts'
 import { signal } from './context.ts'
 import type { TestTapeContext } from './tape-context.ts'
+import { copyNext } from './tape-copies.ts'
 
 export const DAY_MS = 86_400_000
 export const inTwoDays = () => new Date(Date.now() + 2 * DAY_MS)
@@ -44,7 +44,7 @@ export async function safeRun(
 }
 
 export const replicaById = (context: TestTapeContext, id: number): Promise<Replica> =>
-  context.database.selectFrom('replicas').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
+  context.database.selectFrom('copies').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
 
 export const tombstonesOf = (context: TestTapeContext, replicaId: number): Promise<Tombstone[]> =>
   context.database

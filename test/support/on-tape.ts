@@ -3,11 +3,11 @@
  */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { copyNext } from '../../shared/copies/tape/copy-to-tape.ts'
 import { acceptTapeRequest } from '../../shared/copies/tape/tape-request.ts'
 import { type ObjectName, parseRunKey } from '../../shared/run.ts'
 import { signal } from './context.ts'
 import type { TestTapeContext } from './tape-context.ts'
+import { copyNext } from './tape-copies.ts'
 
 export async function bringToTape(
   context: TestTapeContext,

@@ -4,7 +4,7 @@ import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { claimReplica, endClaim } from '../../shared/catalogue/replica-work.ts'
 import { type Content, replicasOfRun, requestTapeReplica } from '../../shared/catalogue/replicas.ts'
 import type { Replica, ReplicaState } from '../../shared/database/replica-schema.ts'
-import { TEST_LEASE_SECONDS } from './catalogue.ts'
+import { finishCopy, TEST_LEASE_SECONDS } from './catalogue.ts'
 import { signal } from './context.ts'
 import type { RecallTape } from './recall-tape.ts'
 import type { CataloguedObject, TestTapeContext } from './tape-context.ts'
@@ -54,7 +54,7 @@ export async function putOnTape(
   tape.files.set(name, run.bytes)
   const place = { endpoint: tape.endpoint, url: tape.url(name), name, requestedBy: 'test' }
   const { id } = await requestTapeReplica(context.database, contentOfRun(context, run), place, new Date())
-  await setState(context, id, 'requested', state)
+  await finishCopy(context.database, id, state)
 }
 
 /** Deleted from the store as the cleaner leaves it. */

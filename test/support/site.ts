@@ -14,6 +14,7 @@ import { refreshStorage } from '../../shared/catalogue/replicas.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import { copyToTape, record } from './catalogue.ts'
 import { signal } from './context.ts'
+import { giveTasks } from './copy-tasks.ts'
 import { metadataOf, versionOf } from './metadata.ts'
 import type { TestTapeContext } from './tape-context.ts'
 
@@ -166,7 +167,7 @@ export async function stirCopies({ database }: TestTapeContext): Promise<void> {
     .execute()
   for (const run of runs) {
     const cloud = await database
-      .selectFrom('replicas')
+      .selectFrom('copies')
       .selectAll()
       .where('runId', '=', run.id)
       .where('kind', '=', 'cloud')
@@ -197,6 +198,7 @@ export async function stirCopies({ database }: TestTapeContext): Promise<void> {
         nextAttemptAt: failed || again ? new Date(Date.now() + 600_000) : null,
       })
       .execute()
+    await giveTasks(database)
     await database.transaction().execute((trx) => refreshStorage(trx, run.id))
   }
 }

@@ -85,7 +85,7 @@ function oldestInStore(
   tag: string | null,
   now: Date,
 ) {
-  const tapeState = sql<ReplicaState | null>`(SELECT copy.state FROM replicas AS copy
+  const tapeState = sql<ReplicaState | null>`(SELECT copy.state FROM copies AS copy
     WHERE copy.bucket = replicas.bucket AND copy.object_key = replicas.object_key AND copy.sha256 = replicas.sha256
       AND copy.kind = 'tape' AND copy.endpoint = ${tapeEndpoint ?? ''} ORDER BY copy.state = 'on-media' DESC, copy.id DESC LIMIT 1)`
   const isWanted = sql<number>`EXISTS (SELECT 1 FROM replicas AS recall

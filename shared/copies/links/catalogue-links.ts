@@ -101,7 +101,7 @@ const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b))
 async function copiesOf(database: Database, runIds: readonly number[]): Promise<readonly Replica[]> {
   if (runIds.length === 0) return []
   return await database
-    .selectFrom('replicas')
+    .selectFrom('copies')
     .selectAll()
     .where('runId', 'in', [...new Set(runIds)])
     .where('kind', '!=', sql.lit('local' as const))

@@ -19,7 +19,7 @@ import { describeObject, type ObjectDescription } from '../../storage/objects.ts
 import type { ObjectToSend } from '../../storage/upload.ts'
 import { LARGEST_PART_BYTES } from '../../storage/upload-layout.ts'
 import type { TapeFile } from '../../tape/driver.ts'
-import type { WithTape } from '../tape/copy-to-tape.ts'
+import type { WithTape } from '../tape/tape-copy.ts'
 import { checkReplica } from '../verify/check-replica.ts'
 import { stageReferenceOf, uploadIdOf, uploadReference } from './reference.ts'
 import { isSmall, otherBytes, putSmall, sendParts } from './stream.ts'

@@ -5,7 +5,7 @@
 
 import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Replica } from '../../database/replica-schema.ts'
-import type { WithTape } from '../tape/copy-to-tape.ts'
+import type { WithTape } from '../tape/tape-copy.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
 import { stageReferenceOf } from './reference.ts'
 import { isRecalling } from './whereabouts.ts'

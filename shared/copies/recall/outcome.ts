@@ -7,7 +7,7 @@ import type { Replica } from '../../database/replica-schema.ts'
 import { type Failure, InvalidInputError } from '../../errors.ts'
 import type { ObjectDescription } from '../../storage/objects.ts'
 import { nextLookAt, retryAt } from '../../work/back-off.ts'
-import { nameOf, replicaAlert } from '../tape/copy-outcome.ts'
+import { nameOf, replicaAlert } from '../tape/alerts.ts'
 import { objectReference, stageReference, stageReferenceOf } from './reference.ts'
 
 /** Damage on the way passes; what is wrong after so many readings is wrong at the endpoint. */

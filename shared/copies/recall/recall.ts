@@ -20,7 +20,7 @@ import { ConflictError, classify, InvalidInputError, TransientError } from '../.
 import { type Logger, withoutSecrets } from '../../log.ts'
 import { leaseOwner } from '../../work/lease.ts'
 import { sendRequests } from '../../work/send-requests.ts'
-import { hasTape } from '../tape/copy-to-tape.ts'
+import { hasTape } from '../tape/tape-copy.ts'
 import { checkReplica, tapeFileOf } from '../verify/check-replica.ts'
 import { verifyReplica } from '../verify/verify.ts'
 import { bringBack, tidyUp } from './bring-back.ts'

@@ -4,10 +4,12 @@
  */
 import { sql } from 'kysely'
 import { alertRequest } from '../../catalogue/next-steps.ts'
+import { TAPE_COPY } from '../../catalogue/replicas.ts'
+import { tapeBreaker } from '../../work/breaker.ts'
 import { addRequests, type Request } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
-import { nameOf, replicaAlert, wishOf } from './copy-outcome.ts'
-import type { WithTape } from './copy-to-tape.ts'
+import { nameOf, replicaAlert, requestOf } from './alerts.ts'
+import type { WithTape } from './tape-copy.ts'
 
 /** Told in one call; the next tells of more. */
 const PAGE = 500
@@ -22,13 +24,14 @@ export async function tellLate(context: WithTape, signal: AbortSignal): Promise<
   const at = context.now()
   const since = new Date(at.getTime() - config.tape.lateHours * 3_600_000)
   const late = await database
-    .selectFrom('replicas')
-    .selectAll()
-    .where('kind', '=', 'tape')
-    .where('state', 'in', ['requested', 'copying', 'submitted', 'staged', 'failed'])
-    .where('endpoint', '=', tape.endpoint)
-    .where('requestedAt', '<', since)
-    .where((where) => where.or([where('priority', '=', 'live'), where('attempts', '>', 0)]))
+    .selectFrom('tasks')
+    .innerJoin('copies', 'copies.id', 'tasks.subjectId')
+    .selectAll('copies')
+    .where('tasks.kind', '=', TAPE_COPY)
+    .where('tasks.dependency', '=', tapeBreaker(tape.endpoint))
+    .where('tasks.state', '!=', 'done')
+    .where('tasks.requestedAt', '<', since)
+    .where((where) => where.or([where('tasks.priority', '=', 'live'), where('tasks.attempts', '>', 0)]))
     .where((where) =>
       where.not(
         where.exists(
@@ -38,7 +41,7 @@ export async function tellLate(context: WithTape, signal: AbortSignal): Promise<
             .where(
               'outbox.name',
               '=',
-              sql<string>`CONCAT('alert:not-on-tape:', LOWER(LEFT(HEX(replicas.identity), 32)), ':', FLOOR(UNIX_TIMESTAMP(replicas.requested_at)))`,
+              sql<string>`CONCAT('alert:not-on-tape:', LOWER(LEFT(HEX(copies.identity), 32)), ':', FLOOR(UNIX_TIMESTAMP(tasks.requested_at)))`,
             ),
         ),
       ),
@@ -48,7 +51,7 @@ export async function tellLate(context: WithTape, signal: AbortSignal): Promise<
   const alerts = late.map((replica) => {
     const why = replica.lastError === null ? '' : `: ${replica.lastError}`
     const summary = `${nameOf(replica)} is not verified on tape ${config.tape.lateHours} hours after it was asked for (${replica.state})${why}`
-    return replicaAlert(replica, 'not-on-tape', 'error', summary, wishOf(replica))
+    return replicaAlert(replica, 'not-on-tape', 'error', summary, requestOf(replica))
   })
   const all = [...alerts, ...(await backlogAlert(context, since, at))]
   await addRequests(database, all, at)
@@ -62,16 +65,16 @@ async function backlogAlert(
   at: Date,
 ): Promise<readonly Request[]> {
   const { files, oldest } = await database
-    .selectFrom('replicas')
+    .selectFrom('tasks')
     .select((of) => [
       of.fn.countAll<number>().as('files'),
       of.fn.min<Date | null>('requestedAt').as('oldest'),
     ])
-    .where('kind', '=', 'tape')
-    .where('state', '=', 'requested')
+    .where('kind', '=', TAPE_COPY)
+    .where('dependency', '=', tapeBreaker(tape.endpoint))
+    .where('state', '=', 'waiting')
     .where('priority', '=', 'backlog')
     .where('requestedAt', '<', since)
-    .where('endpoint', '=', tape.endpoint)
     .where('attempts', '=', 0)
     .executeTakeFirstOrThrow()
   if (oldest === null) return []

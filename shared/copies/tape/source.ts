@@ -5,6 +5,7 @@ import type { ObjectVersion } from '../../run.ts'
 import { LONGEST_LINK_SECONDS, presignGet } from '../../storage/links.ts'
 import { describeObject, readObject } from '../../storage/objects.ts'
 import type { CopySource } from '../../tape/driver.ts'
+import { blame, storeBreaker } from '../../work/breaker.ts'
 
 export type FoundSource =
   | { readonly kind: 'found'; readonly source: CopySource }
@@ -29,7 +30,10 @@ export async function findSource(
     .where('sha256', '=', replica.sha256)
     .orderBy('id', 'desc')
     .execute()
-  const object = await describeObject(context.s3, name, signal)
+  const dependency = storeBreaker(name.bucket)
+  const object = await describeObject(context.s3, name, signal).catch((error) => {
+    throw blame(dependency, error)
+  })
   const same = object !== null && files.some((file) => file.etag === object.etag)
   if (same) return { kind: 'found', source: sourceOf(context, object) }
   const kept = files.find((file) => file.versionId !== null)
@@ -54,7 +58,13 @@ export async function findSource(
 
 const sourceOf = (context: TapeContext, version: ObjectVersion): CopySource => ({
   object: { bucket: version.bucket, key: version.key },
-  open: (signal) => readObject(context.s3, version, signal),
+  async *open(signal) {
+    try {
+      yield* readObject(context.s3, version, signal)
+    } catch (error) {
+      throw blame(storeBreaker(version.bucket), error)
+    }
+  },
   async presign(lifetimeSeconds) {
     const seconds = Math.min(lifetimeSeconds, LONGEST_LINK_SECONDS)
     const link = await presignGet(context.publicS3, version, {

@@ -4,16 +4,27 @@
  * successor; and one that is late is told.
  */
 import { alertRequest } from '../../catalogue/next-steps.ts'
-import { claimReplica, endClaim } from '../../catalogue/replica-work.ts'
-import { type Content, contentOf, contentOfFile, requestTapeReplica } from '../../catalogue/replicas.ts'
+import {
+  type Content,
+  contentOf,
+  contentOfFile,
+  lockRunOfReplica,
+  refreshStorage,
+  requestTapeReplica,
+  tapeCopyTask,
+} from '../../catalogue/replicas.ts'
+import { addHistory } from '../../catalogue/runs.ts'
+import { inTransaction } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 import { tapeName, tapeNameBeside } from '../../tape/names.ts'
+import { isFree } from '../../work/lease.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
-import type { WithTape } from './copy-to-tape.ts'
+import { purgeTasks, restartTask } from '../../work/tasks.ts'
 import { tellLate } from './late-copies.ts'
+import type { WithTape } from './tape-copy.ts'
 
 const PAGE = 500
 /** A file's own message has so long to ask for the copy. */
@@ -29,6 +40,8 @@ export interface Swept {
 }
 
 export async function sweepCopies(context: WithTape, signal: AbortSignal): Promise<Swept> {
+  const { keptDays } = context.config.work
+  await purgeTasks(context.database, new Date(context.now().getTime() - keptDays * 86_400_000))
   return {
     requested: await requestMissing(context, signal),
     renewed: await renewDoubtful(context, signal),
@@ -60,7 +73,11 @@ export async function wishForCopy(context: WithTape, content: Content, wish: Wis
   return await requestTapeReplica(
     context.database,
     content,
-    { ...place, priority: wish.priority, requestedBy: wish.requestedBy },
+    {
+      ...place,
+      priority: wish.priority,
+      requestedBy: wish.requestedBy,
+    },
     context.now(),
   )
 }
@@ -138,7 +155,7 @@ async function wishOrTell(
 async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<number> {
   const { database, tape } = context
   const doubtful = await database
-    .selectFrom('replicas')
+    .selectFrom('copies as replicas')
     .selectAll()
     .where('kind', '=', 'tape')
     .where('endpoint', '=', tape.endpoint)
@@ -204,29 +221,31 @@ async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<nu
 }
 
 /**
- * Puts a copy that cannot be counted on any more back among those to be made. False when somebody is at it.
+ * Requests a copy anew that cannot be counted on any more, or was given up. False when somebody works on it.
  */
-export async function askAgain(context: WithTape, replica: Replica): Promise<boolean> {
-  const owner = `${context.owner}-again`
-  const claim = await claimReplica(context.database, replica.id, ['missing', 'failed'], {
-    owner,
-    leaseSeconds: 30,
+export async function askAgain({ database, now }: WithTape, replica: Replica): Promise<boolean> {
+  const at = now()
+  return await inTransaction(database, async (trx) => {
+    const runId = await lockRunOfReplica(trx, replica)
+    const found = await trx
+      .selectFrom('replicas')
+      .select('id')
+      .where('id', '=', replica.id)
+      .where('state', 'in', ['missing', 'planned'])
+      .where(isFree())
+      .forUpdate()
+      .executeTakeFirst()
+    if (found === undefined) return false
+    const task = tapeCopyTask({ ...replica, runId })
+    if (!(await restartTask(trx, task, at))) return false
+    await trx
+      .updateTable('replicas')
+      .set({ state: 'planned', requestedAt: at, updatedAt: at })
+      .where('id', '=', replica.id)
+      .execute()
+    const detail = replica.lastError ?? replica.state
+    await addHistory(trx, [{ runId, what: 'copy to tape asked for again', detail }], at)
+    await refreshStorage(trx, runId)
+    return true
   })
-  if (claim === null) return false
-  const at = context.now()
-  const change = {
-    state: 'requested' as const,
-    requestedAt: at,
-    attempts: 0,
-    nextAttemptAt: null,
-    reference: null,
-    generation: replica.generation + 1,
-  }
-  await endClaim(
-    context.database,
-    claim,
-    { change, note: { what: 'copy to tape asked for again', detail: replica.lastError ?? replica.state } },
-    at,
-  )
-  return true
 }

@@ -3,8 +3,8 @@ import { contentOfFile } from '../../catalogue/replicas.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 import type { TapeRequest } from '../../messages/tape-requests.ts'
-import type { WithTape } from './copy-to-tape.ts'
 import { askAgain, wishForCopy } from './sweep-copies.ts'
+import type { WithTape } from './tape-copy.ts'
 
 /**
  * Writes the wish down, so that the message may go: from then on the row is the truth. A copy that could not

@@ -3,9 +3,11 @@
  */
 
 import type { ReplicaOutcome } from '../../catalogue/replica-work.ts'
+import { tapeCopyTask } from '../../catalogue/replicas.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import type { Request } from '../../work/outbox.ts'
-import { nameOf, replicaAlert } from '../tape/copy-outcome.ts'
+import { followTask } from '../../work/tasks.ts'
+import { nameOf, replicaAlert } from '../tape/alerts.ts'
 import type { Seen } from './look.ts'
 import { type OtherCopies, whereToLook } from './other-copies.ts'
 
@@ -19,7 +21,11 @@ export const VERIFIABLE_STATES = [
 ] as const satisfies readonly ReplicaState[]
 
 /** A line of the history tells of changes only: what is verified once more is in the row. */
-export function seenOutcome(replica: Replica, seen: Seen, at: Date): Pick<ReplicaOutcome, 'change' | 'note'> {
+export function seenOutcome(
+  replica: Replica,
+  seen: Seen,
+  at: Date,
+): Pick<ReplicaOutcome, 'change' | 'note' | 'also'> {
   switch (seen.state) {
     case 'verified': {
       const state = replica.kind !== 'tape' ? 'present' : seen.onMedia ? 'on-media' : 'staged'
@@ -33,8 +39,9 @@ export function seenOutcome(replica: Replica, seen: Seen, at: Date): Pick<Replic
         change: {
           ...verified,
           ...changedTo(replica, state),
-          ...(replica.kind === 'tape' ? followed(state, at) : {}),
         },
+        // From the disk buffer it is followed to the medium.
+        ...(state === 'staged' ? { also: (trx) => followTask(trx, tapeCopyTask(replica), at) } : {}),
         note:
           replica.state === state
             ? null
@@ -55,9 +62,6 @@ const WORDS = {
   'on-media': 'on tape',
   staged: "on the endpoint's disk buffer",
 } as const
-
-/** One that is on the disk buffer is followed from there to the medium. */
-const followed = (state: ReplicaState, at: Date) => ({ nextAttemptAt: state === 'staged' ? at : null })
 
 const changedTo = (replica: Replica, state: ReplicaState) => (replica.state === state ? {} : { state })
 

@@ -5,9 +5,9 @@
  */
 
 import type { TapeContext } from '../../context.ts'
-import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Logger } from '../../log.ts'
+import { isOpen, tapeBreaker } from '../../work/breaker.ts'
 import { isFree } from '../../work/lease.ts'
 import { VERIFIABLE_STATES } from './outcome.ts'
 import { createPatience } from './patience.ts'
@@ -72,7 +72,9 @@ export async function scrub(
 async function dueReplicas({ database, tape, config, now }: TapeContext): Promise<readonly Due[]> {
   const at = now().getTime()
   const [cycle, doubt] = [new Date(at - config.scrub.days * DAY_MS), new Date(at - DOUBT_MS)]
-  const endpoint = tape === null || (await isResting(database, tape.endpoint, now())) ? null : tape.endpoint
+  // While copies to the endpoint wait for it, it is not scrubbed either.
+  const isWaitedFor = tape !== null && (await isOpen(database, tapeBreaker(tape.endpoint), now()))
+  const endpoint = tape === null || isWaitedFor ? null : tape.endpoint
   return await database
     .selectFrom('replicas')
     .select(['id', 'kind', 'endpoint', 'sizeBytes'])
@@ -103,17 +105,6 @@ async function dueReplicas({ database, tape, config, now }: TapeContext): Promis
     .orderBy('id')
     .limit(MOST_AT_ONCE)
     .execute()
-}
-
-/** While copies to an endpoint rest after failures, the scrub leaves it alone too. */
-async function isResting(database: Database, endpoint: string, at: Date): Promise<boolean> {
-  const health = await database
-    .selectFrom('tapeEndpoints')
-    .select('pausedUntil')
-    .where('endpoint', '=', endpoint)
-    .where('pausedUntil', '>', at)
-    .executeTakeFirst()
-  return health !== undefined
 }
 
 /**

@@ -112,7 +112,7 @@ async function lookAt(
 async function writeDown(context: TapeContext, claim: Claim, seen: Seen): Promise<void> {
   const { replica } = claim
   const at = context.now()
-  const { change, note } = seenOutcome(replica, seen, at)
+  const { change, note, also } = seenOutcome(replica, seen, at)
   let alerts: readonly Request[] = []
   await endClaim(
     context.database,
@@ -121,6 +121,7 @@ async function writeDown(context: TapeContext, claim: Claim, seen: Seen): Promis
       change,
       note: note ?? null,
       async also(trx) {
+        await also?.(trx)
         if (seen.state !== 'missing' && seen.state !== 'suspicious') return
         // Under the run's lock: two copies that vanish at once do not count on each other.
         alerts = [doubtAlert(replica, seen, await otherCopies(trx, replica))]

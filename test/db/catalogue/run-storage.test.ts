@@ -5,17 +5,23 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { claimReplica, claimTapeCopy, endClaim } from '../../../shared/catalogue/replica-work.ts'
+import { claimReplica, endClaim as endReplicaClaim } from '../../../shared/catalogue/replica-work.ts'
 import {
   type Content,
   contentOfFile,
+  findReplica,
   lockRun,
+  lockRunOfReplica,
+  refreshStorage,
   requestTapeReplica,
+  TAPE_COPY,
 } from '../../../shared/catalogue/replicas.ts'
 import { noteLocalCopy } from '../../../shared/copies/delete/local-copies.ts'
-import { openDatabase } from '../../../shared/database/connect.ts'
+import { inTransaction, openDatabase } from '../../../shared/database/connect.ts'
 import { storageOf } from '../../../shared/database/storage-summary.ts'
 import { describeRun } from '../../../shared/queries/runs.ts'
+import { tapeBreaker } from '../../../shared/work/breaker.ts'
+import { claimTask, endClaim } from '../../../shared/work/tasks.ts'
 import {
   record,
   runlogRow,
@@ -116,7 +122,7 @@ async function contentsThatMove() {
 test('a copy that ends after its contents came to count for another use of the number is told of that use', async () => {
   const { before, dropAgain } = await contentsThatMove()
   const { id } = await wish(before)
-  const claim = await claimReplica(catalogue.database, id, ['requested'], {
+  const claim = await claimReplica(catalogue.database, id, ['planned'], {
     owner: 'one',
     leaseSeconds: TEST_LEASE_SECONDS,
   })
@@ -124,7 +130,7 @@ test('a copy that ends after its contents came to count for another use of the n
   const after = await dropAgain()
   const at = new Date()
   const note = { what: 'copied to tape', detail: 'x' }
-  await endClaim(
+  await endReplicaClaim(
     catalogue.database,
     claim,
     { change: { state: 'on-media', verifiedAt: at, verifiedBy: 'test' }, note },
@@ -197,19 +203,33 @@ test('many functions at once on the files of one run leave it where its copies a
   const copy = async (content: Content, index: number) => {
     for (let round = 0; round < 4; round++) {
       await wish(content, round % 2 === 0 ? 'live' : 'backlog')
-      const options = {
-        owner: `copy ${index} ${round}`,
-        leaseSeconds: TEST_LEASE_SECONDS,
-        at: at(),
-        mostAtOnce: 100,
-      }
-      const claim = await claimTapeCopy(database, 'file:///tape', options)
+      const turn = { of: 'due', mostAtOnce: 100 } as const
+      const claim = await claimTask(
+        { database, owner: `copy ${index} ${round}` },
+        {
+          kind: TAPE_COPY,
+          dependency: tapeBreaker('file:///tape'),
+          turn,
+          leaseSeconds: TEST_LEASE_SECONDS,
+          at: at(),
+        },
+      )
       if (claim === null) continue
       const failed = (index + round) % 2 === 0
-      const change = failed
-        ? ({ state: 'failed', nextAttemptAt: new Date(0) } as const)
-        : ({ state: 'on-media', verifiedAt: at(), verifiedBy: 'test' } as const)
-      await endClaim(database, claim, { change, note: { what: 'tried', detail: '' } }, at())
+      const replica = await findReplica(database, claim.task.subjectId)
+      if (replica === null) throw new Error('a copy without a replica')
+      await inTransaction(database, async (trx) => {
+        const runId = await lockRunOfReplica(trx, replica)
+        await endClaim(
+          trx,
+          claim,
+          failed ? { state: 'failing', nextAttemptAt: new Date(0) } : { state: 'done' },
+          at(),
+        )
+        const verified = { state: 'on-media' as const, verifiedAt: at(), verifiedBy: 'test' }
+        if (!failed) await trx.updateTable('replicas').set(verified).where('id', '=', replica.id).execute()
+        await refreshStorage(trx, runId)
+      })
     }
   }
   const push = async (content: Content) => {

@@ -9,9 +9,9 @@ import { cleanRuns } from '../../../shared/copies/clean/clean-runs.ts'
 import { deleteCloudCopy } from '../../../shared/copies/delete/delete-cloud-copy.ts'
 import { advanceRecall } from '../../../shared/copies/recall/recall.ts'
 import { requestRecall } from '../../../shared/copies/recall/request.ts'
-import { copyNext, type WithTape } from '../../../shared/copies/tape/copy-to-tape.ts'
-import { followCopies } from '../../../shared/copies/tape/follow-copies.ts'
 import { sweepCopies } from '../../../shared/copies/tape/sweep-copies.ts'
+import type { WithTape } from '../../../shared/copies/tape/tape-copy.ts'
+import { followCopies } from '../../../shared/copies/tape/tape-copy.ts'
 import { acceptTapeRequest } from '../../../shared/copies/tape/tape-request.ts'
 import { verifyReplica } from '../../../shared/copies/verify/verify.ts'
 import { up as migrateReplicas } from '../../../shared/database/migrations/0002-replicas.ts'
@@ -21,6 +21,7 @@ import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
 import { record, runlogRow } from '../../support/catalogue.ts'
 import { signal } from '../../support/context.ts'
+import { giveTasks } from '../../support/copy-tasks.ts'
 import { DAY_MS, removeByHand, replicaById, safeRun } from '../../support/deletions.ts'
 import { type FaultyTape, faultyTape } from '../../support/faulty-tape.ts'
 import { metadataOf, versionOf } from '../../support/metadata.ts'
@@ -29,6 +30,7 @@ import {
   startTestTapeContext,
   type TestTapeContext,
 } from '../../support/tape-context.ts'
+import { copyNext } from '../../support/tape-copies.ts'
 
 let context: TestTapeContext
 let tape: FaultyTape
@@ -52,7 +54,7 @@ const keyOf = (runNumber: number, tag = 'LNGS') => `${tag}/run${String(runNumber
 const wish = ({ tag, runNumber, sha256, object: { key } }: CataloguedObject) =>
   acceptTapeRequest(withTape(), { tag, runNumber, bucket: context.bucket, key, sha256, priority: 'live' })
 const replicas = (kind: Replica['kind']) =>
-  context.database.selectFrom('replicas').selectAll().where('kind', '=', kind).orderBy('id').execute()
+  context.database.selectFrom('copies').selectAll().where('kind', '=', kind).orderBy('id').execute()
 const alerts = async () => (await context.drain('alerts')).map(({ rule, severity }) => `${rule} ${severity}`)
 const configured = (environment: Readonly<Record<string, string>>) => ({
   ...context,
@@ -88,6 +90,7 @@ async function multiply(
     }
   })
   await context.database.insertInto('replicas').values(rows).execute()
+  await giveTasks(context.database)
 }
 
 describe('copies to tape', () => {
@@ -104,7 +107,7 @@ describe('copies to tape', () => {
     }
     const states = await Promise.all(Array.from({ length: 20 }, () => copyNext(many, signal, context.log)))
     expect(new Set(states)).not.toContain('lost')
-    const tried = (await replicas('tape')).filter(({ attempts }) => attempts > 0)
+    const tried = (await replicas('tape')).filter(({ lastError }) => lastError !== null)
     expect(tried.length).toBe(states.filter((state) => state !== null).length)
   })
 
@@ -220,7 +223,7 @@ describe('copies to tape', () => {
     const failSixTimes = async () => {
       tape.fault = 'fails'
       for (let attempt = 0; attempt < 6; attempt++) {
-        await context.database.deleteFrom('tapeEndpoints').execute()
+        await context.database.deleteFrom('breakers').execute()
         await copy()
         time += 7 * 3_600_000
       }
@@ -229,7 +232,7 @@ describe('copies to tape', () => {
     await failSixTimes()
     await sweep()
     expect((await alerts()).sort()).toEqual(['not-on-tape error', 'tape-copy-fails error'])
-    await context.database.deleteFrom('tapeEndpoints').execute()
+    await context.database.deleteFrom('breakers').execute()
     expect(await copy()).toBe('on-media')
     const [made] = await replicas('tape')
     if (made === undefined) throw new Error('no copy')

@@ -32,7 +32,7 @@ const requestFor = (object: CataloguedObject, changes: object = {}) => ({
 })
 const copiesOf = (key: string) =>
   context.database
-    .selectFrom('replicas')
+    .selectFrom('copies')
     .selectAll()
     .where('objectKey', '=', key)
     .where('kind', '=', 'tape')

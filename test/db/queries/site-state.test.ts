@@ -181,7 +181,20 @@ describe('copies under way', () => {
     readonly state: 'requested' | 'copying' | 'failed'
     readonly attempts: number
     readonly lastError: string | null
-  }) => catalogue.database.updateTable('replicas').set(values).where('kind', '=', 'tape').execute()
+  }) => {
+    const states = { requested: 'waiting', copying: 'running', failed: 'failing' } as const
+    return Promise.all([
+      catalogue.database
+        .updateTable('tasks')
+        .set({ ...values, state: states[values.state] })
+        .execute(),
+      catalogue.database
+        .updateTable('replicas')
+        .set({ state: 'planned' })
+        .where('kind', '=', 'tape')
+        .execute(),
+    ])
+  }
 
   test.each([
     ['requested', 0, null, 0],
@@ -208,7 +221,7 @@ describe('copies under way', () => {
         lastError: failing === 1 ? error : null,
       })
       const copy = await catalogue.database
-        .selectFrom('replicas')
+        .selectFrom('copies')
         .selectAll()
         .where('kind', '=', 'tape')
         .executeTakeFirstOrThrow()

@@ -3,13 +3,14 @@
  * them afterwards.
  */
 
-import { copyNext, type WithTape } from '../../../shared/copies/tape/copy-to-tape.ts'
+import type { WithTape } from '../../../shared/copies/tape/tape-copy.ts'
 import { acceptTapeRequest } from '../../../shared/copies/tape/tape-request.ts'
 import { createLogger } from '../../../shared/log.ts'
 import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
 import { signal } from '../context.ts'
 import { type FaultyTape, faultyTape } from '../faulty-tape.ts'
 import { type CataloguedObject, startTestTapeContext, type TestTapeContext } from '../tape-context.ts'
+import { copyNext } from '../tape-copies.ts'
 
 export const log = createLogger({ function: 'test', level: 'silent' })
 export const START = new Date('2026-03-01T12:00:00Z').getTime()
@@ -83,4 +84,4 @@ export async function startVerifiedRuns(
 }
 
 const replicasUnder = (context: TestTapeContext, key: string) =>
-  context.database.selectFrom('replicas').selectAll().where('objectKey', '=', key).orderBy('id').execute()
+  context.database.selectFrom('copies').selectAll().where('objectKey', '=', key).orderBy('id').execute()

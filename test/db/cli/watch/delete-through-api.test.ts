@@ -21,7 +21,7 @@ afterEach(() => {
 const once = (watched: string, more: readonly string[] = []) => world.start(watched, world.byApi, more).ended
 const rows = (run: RunOnDisk) =>
   world.context.database
-    .selectFrom('replicas')
+    .selectFrom('copies')
     .selectAll()
     .where('objectKey', '=', run.object.key)
     .orderBy('id')

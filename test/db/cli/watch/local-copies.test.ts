@@ -37,7 +37,7 @@ async function look(watched: string) {
 }
 const local = async ({ object }: RunOnDisk) =>
   await world.context.database
-    .selectFrom('replicas')
+    .selectFrom('copies')
     .selectAll()
     .where('objectKey', '=', object.key)
     .where('kind', '=', 'local')

@@ -96,7 +96,7 @@ describe('at the very moment', () => {
       'deleted',
     ])
     const now = await context.database
-      .selectFrom('replicas')
+      .selectFrom('copies')
       .selectAll()
       .where('objectKey', '=', run.key)
       .where('state', '=', 'present')

@@ -175,7 +175,7 @@ describe('nothing is deleted', () => {
     const key = nextKey()
     const { object } = await context.putRun(key, 'alone')
     const cloud = await context.database
-      .selectFrom('replicas')
+      .selectFrom('copies')
       .selectAll()
       .where('objectKey', '=', key)
       .executeTakeFirstOrThrow()

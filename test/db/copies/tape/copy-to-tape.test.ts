@@ -3,9 +3,8 @@ import { join } from 'node:path'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
-import { copyNext, type WithTape } from '../../../../shared/copies/tape/copy-to-tape.ts'
-import { followCopies } from '../../../../shared/copies/tape/follow-copies.ts'
 import { sweepCopies } from '../../../../shared/copies/tape/sweep-copies.ts'
+import { followCopies, type WithTape } from '../../../../shared/copies/tape/tape-copy.ts'
 import { acceptTapeRequest } from '../../../../shared/copies/tape/tape-request.ts'
 import type { Replica } from '../../../../shared/database/replica-schema.ts'
 import { createLogger } from '../../../../shared/log.ts'
@@ -19,6 +18,7 @@ import {
   startTestTapeContext,
   type TestTapeContext,
 } from '../../../support/tape-context.ts'
+import { copyNext } from '../../../support/tape-copies.ts'
 import { until } from '../../../support/waiting.ts'
 
 const log = createLogger({ function: 'test', level: 'silent' })
@@ -51,7 +51,7 @@ beforeEach(async () => {
     before: async () => {},
   })
   tape.copied.length = 0
-  for (const table of ['tombstones', 'replicas', 'tapeEndpoints'] as const)
+  for (const table of ['tombstones', 'tasks', 'replicas', 'breakers'] as const)
     await context.database.deleteFrom(table).execute()
 })
 
@@ -68,11 +68,7 @@ const requestOf = (object: CataloguedObject, priority: 'live' | 'backlog' = 'liv
 const wish = async (object: CataloguedObject, priority: 'live' | 'backlog' = 'live') =>
   await acceptTapeRequest(withTape(), requestOf(object, priority))
 const only = async (): Promise<Replica> =>
-  await context.database
-    .selectFrom('replicas')
-    .selectAll()
-    .where('kind', '=', 'tape')
-    .executeTakeFirstOrThrow()
+  await context.database.selectFrom('copies').selectAll().where('kind', '=', 'tape').executeTakeFirstOrThrow()
 const history = async () =>
   (
     await context.database
@@ -143,9 +139,8 @@ describe('a copy to tape', () => {
     await until(() => tape.busy === 1)
     expect(await copy()).toBeNull()
     await context.database
-      .updateTable('replicas')
+      .updateTable('tasks')
       .set({ leaseUntil: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`, leaseOwner: 'dead' })
-      .where('kind', '=', 'tape')
       .execute()
     tape.fault = null
     expect(await copy()).toBe('on-media')
@@ -172,7 +167,7 @@ describe('a copy to tape', () => {
     tape.fault = 'fails'
     const waits: number[] = []
     for (let attempt = 1; attempt <= 12; attempt++) {
-      await context.database.deleteFrom('tapeEndpoints').execute()
+      await context.database.deleteFrom('breakers').execute()
       expect(await copy()).toBe(attempt < 6 ? 'requested' : 'failed')
       expect(await copy()).toBeNull()
       const { nextAttemptAt: next } = await only()
@@ -185,7 +180,7 @@ describe('a copy to tape', () => {
     expect(await alerts()).toContain('tape-copy-fails')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -2 })
     tape.fault = null
-    await context.database.deleteFrom('tapeEndpoints').execute()
+    await context.database.deleteFrom('breakers').execute()
     expect(await copy()).toBe('on-media')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
   })
@@ -308,7 +303,7 @@ describe('the order of copies', () => {
       Number(
         (
           await context.database
-            .selectFrom('replicas')
+            .selectFrom('copies')
             .select((of) => of.fn.countAll().as('n'))
             .where('kind', '=', 'tape')
             .where('state', '!=', 'on-media')
@@ -320,7 +315,7 @@ describe('the order of copies', () => {
     expect(tape.copied).toHaveLength(6)
   })
 
-  test('an endpoint that is down is left alone for longer and longer, told once, and taken up again', async () => {
+  test('an endpoint that is down is tried once a minute, alerted once, costs no attempts, and is taken up again within a minute', async () => {
     for (let index = 0; index < 40; index++)
       await wish(await context.putRun(`MAN/run${20_000 + run * 50 + index}.mid.gz`, `${run} ${index}`))
     tape.fault = 'down'
@@ -329,10 +324,13 @@ describe('the order of copies', () => {
       if ((await copy()) === null) rests++
       later(20)
     }
-    expect(rests).toBeGreaterThan(40)
+    expect(rests).toBeGreaterThan(35)
     expect((await alerts()).filter((rule) => rule === 'tape-endpoint-fails')).toHaveLength(1)
+    // The two failures before it opened count.
+    const tried = await context.database.selectFrom('tasks').select('attempts').execute()
+    expect(tried.reduce((sum, { attempts }) => sum + attempts, 0)).toBe(2)
     tape.fault = null
-    later(900)
+    later(60)
     expect(await copy()).toBe('on-media')
     expect(await copy()).toBe('on-media')
   })
@@ -362,6 +360,32 @@ describe('a copy that a service makes', () => {
     tape.onMedia = true
     expect((await follow()).state).toBe('on-media')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
+  })
+
+  test('that a verification found missing while it was checked is not called there', async () => {
+    await wish(await context.putRun(key, 'x'))
+    tape.onMedia = false
+    expect(await copy()).toBe('submitted')
+    await tape.work()
+    expect((await follow()).state).toBe('staged')
+    later(1800)
+    const slow: WithTape = {
+      ...withTape(),
+      tape: {
+        ...tape,
+        async look(...asked) {
+          const seen = await tape.look(...asked)
+          await context.database
+            .updateTable('replicas')
+            .set({ state: 'missing', updatedAt: new Date(time + 1) })
+            .where('kind', '=', 'tape')
+            .execute()
+          return seen
+        },
+      },
+    }
+    await followCopies(slow, signal, log)
+    expect((await only()).state).toBe('missing')
   })
 
   test('whose request was not answered is one job all the same', async () => {
@@ -415,7 +439,7 @@ describe('the sweep', () => {
     expect((await sweepCopies(withTape(), signal)).requested).toBeGreaterThanOrEqual(1)
     expect((await sweepCopies(withTape(), signal)).requested).toBe(0)
     const rows = await context.database
-      .selectFrom('replicas')
+      .selectFrom('copies')
       .selectAll()
       .where('objectKey', '=', key)
       .where('kind', '=', 'tape')
@@ -444,7 +468,7 @@ describe('the sweep', () => {
     expect(await copy()).toBe('on-media')
     const names = (
       await context.database
-        .selectFrom('replicas')
+        .selectFrom('copies')
         .select(['name', 'state'])
         .where('kind', '=', 'tape')
         .orderBy('id')

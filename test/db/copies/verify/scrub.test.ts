@@ -3,6 +3,7 @@ import { claimReplica } from '../../../../shared/catalogue/replica-work.ts'
 import type { TapeContext } from '../../../../shared/context.ts'
 import { scrub } from '../../../../shared/copies/verify/scrub.ts'
 import { TransientError } from '../../../../shared/errors.ts'
+import { tapeBreaker } from '../../../../shared/work/breaker.ts'
 import { TEST_LEASE_SECONDS } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
 import { log, START, startVerifiedRuns, type VerifiedRuns } from '../../../support/copies/verified-runs.ts'
@@ -21,7 +22,7 @@ beforeEach(async () => {
   run += 10
   runs.time = START
   Object.assign(runs.tape, { fault: null, onMedia: true })
-  for (const table of ['tombstones', 'replicas', 'tapeEndpoints'] as const)
+  for (const table of ['tombstones', 'tasks', 'replicas', 'breakers'] as const)
     await runs.context.database.deleteFrom(table).execute()
 })
 
@@ -115,7 +116,7 @@ describe('the scrub', () => {
     runs.tape.fault = 'down'
     expect(await once()).toMatchObject({ checked: 8, verified: 5, unknown: 3, finished: false })
     const tapes = await runs.context.database
-      .selectFrom('replicas')
+      .selectFrom('copies')
       .select('state')
       .where('kind', '=', 'tape')
       .execute()
@@ -128,11 +129,17 @@ describe('the scrub', () => {
     const { database } = runs.context
     await database.updateTable('replicas').set({ checkedAt: null }).where('kind', '=', 'tape').execute()
     await database
-      .updateTable('tapeEndpoints')
-      .set({ pausedUntil: new Date(START + DAY) })
+      .insertInto('breakers')
+      .values({
+        dependency: tapeBreaker(runs.tape.endpoint),
+        failures: 9,
+        openSince: new Date(START),
+        probeAt: new Date(START + DAY),
+      })
+      .onDuplicateKeyUpdate({ failures: 9, openSince: new Date(START), probeAt: new Date(START + DAY) })
       .execute()
     expect(await once()).toMatchObject({ checked: 0, finished: true })
-    await database.updateTable('tapeEndpoints').set({ pausedUntil: null }).execute()
+    await database.deleteFrom('breakers').execute()
     await database
       .updateTable('replicas')
       .set({ endpoint: 'davs://elsewhere' })

@@ -287,7 +287,7 @@ describe('the last verified copy of a run', () => {
     await runs.put(key, { body: 'the contents by now', onTape: false })
     await remove()
     const cloud = await runs.context.database
-      .selectFrom('replicas')
+      .selectFrom('copies')
       .select('id')
       .where('objectKey', '=', key)
       .where('state', '=', 'present')
@@ -439,7 +439,7 @@ describe('the copies that are verified', () => {
     const { summary } = await outcomes({ all: true }, { concurrency: 1 })
     expect(summary).toMatchObject({ checked: 16, verified: 8, unknown: 8, missing: 0 })
     const rows = await runs.context.database
-      .selectFrom('replicas')
+      .selectFrom('copies')
       .select('lastError')
       .where('kind', '=', 'tape')
       .execute()

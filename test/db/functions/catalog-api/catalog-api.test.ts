@@ -488,7 +488,7 @@ describe('the API', () => {
 
     it('and that it may go once both are verified', async () => {
       const cloud = await context.database
-        .selectFrom('replicas')
+        .selectFrom('copies')
         .selectAll()
         .where('objectKey', '=', 'LNGS/run00777.mid.gz')
         .executeTakeFirstOrThrow()

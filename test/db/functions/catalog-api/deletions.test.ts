@@ -40,7 +40,7 @@ const wish = () => ({
 })
 const ask = (who = DAQ) => app.post(path(), wish(), who)
 const rows = () =>
-  context.database.selectFrom('replicas').selectAll().where('objectKey', '=', run.object.key).execute()
+  context.database.selectFrom('copies').selectAll().where('objectKey', '=', run.object.key).execute()
 const local = async () => (await rows()).find(({ kind }) => kind === 'local')
 const tombstones = () =>
   context.database.selectFrom('tombstones').selectAll().where('objectKey', '=', run.object.key).execute()

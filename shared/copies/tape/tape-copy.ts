@@ -1,0 +1,315 @@
+/**
+ * A copy of a file to tape, as a kind of task: from the request to the file verified on the medium. Any number
+ * of functions, at once or repeated, make one copy.
+ */
+import { alertRequest } from '../../catalogue/next-steps.ts'
+import {
+  findReplica,
+  lockRunOfReplica,
+  refreshStorage,
+  replicasOfContent,
+  TAPE_COPY,
+} from '../../catalogue/replicas.ts'
+import { addHistory } from '../../catalogue/runs.ts'
+import type { TapeContext } from '../../context.ts'
+import type { Replica } from '../../database/replica-schema.ts'
+import type { Reference, Task } from '../../database/work-schema.ts'
+import { ConflictError } from '../../errors.ts'
+import type { Logger } from '../../log.ts'
+import type { AlertRule, SeverityOf } from '../../messages/alert-rules.ts'
+import type { CopyResult, TapeDriver, TapeLook } from '../../tape/driver.ts'
+import { tapeNameBeside } from '../../tape/names.ts'
+import {
+  ATTEMPTS_BEFORE_FAILING,
+  advance,
+  type Ending,
+  type TaskKind,
+  type Work,
+} from '../../work/advance.ts'
+import { storeBreaker, tapeBreaker } from '../../work/breaker.ts'
+import type { Request } from '../../work/outbox.ts'
+import type { TaskChange } from '../../work/tasks.ts'
+import { tapeFileOf } from '../verify/check-replica.ts'
+import { type OtherCopies, otherCopies, whereToLook } from '../verify/other-copies.ts'
+import { verifyReplica } from '../verify/verify.ts'
+import { nameOf, replicaAlert, requestOf } from './alerts.ts'
+import { findSource } from './source.ts'
+
+/** A context that has a place for copies. */
+export type WithTape = TapeContext & { readonly tape: TapeDriver }
+
+export const hasTape = (context: TapeContext): context is WithTape => context.tape !== null
+
+/** What is known of the copy after an attempt. */
+type Result =
+  | (Extract<CopyResult, { kind: 'stored' }> & { readonly at: 'endpoint' })
+  | (Extract<TapeLook, { state: 'present' }> & { readonly at: 'endpoint'; readonly how: 'found' })
+  /** Another file has its name: the copy goes under another one. */
+  | { readonly at: 'other-name'; readonly name: string; readonly url: string; readonly detail: string }
+  | { readonly at: 'nowhere'; readonly detail: string; readonly others: OtherCopies }
+
+type Stored = Extract<Result, { at: 'endpoint' }>
+
+const referenceOf = (job: string): Reference => ({ job })
+
+export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
+  kind: TAPE_COPY,
+  load: async ({ database }, { subjectId }) => {
+    const replica = await findReplica(database, subjectId)
+    if (replica === null) throw new Error(`there is no replica ${subjectId}`)
+    return replica
+  },
+  fields: ({ runNumber, tag, objectKey, url }) => ({ run: runNumber, tag, key: objectKey, url }),
+  alsoNeeds: ({ bucket }) => [storeBreaker(bucket)],
+  lock: lockRunOfReplica,
+
+  async check(context, { task, subject: replica }, signal) {
+    const job = task.reference?.job ?? null
+    const file = tapeFileOf(replica)
+    const seen = await context.tape.look(file, { reference: job, readBack: 'if-needed' }, signal)
+    switch (seen.state) {
+      case 'present':
+        return stored({ ...seen, at: 'endpoint', how: 'found' }, task)
+      case 'under-way':
+        return job === null
+          ? { kind: 'busy', reason: seen.detail }
+          : { kind: 'pending', reference: task.reference, reason: null, result: null }
+      case 'different':
+        return underOtherName(context, replica, seen.detail)
+      case 'unverified':
+        // What a service brought there may be compared later.
+        return task.state === 'pending'
+          ? { kind: 'pending', reference: task.reference, reason: seen.detail, result: null }
+          : failed(`there is a file of this name that cannot be verified: ${seen.detail}`)
+      case 'failed':
+        return { kind: 'to-do', jobEnded: job === null ? null : seen.detail }
+      case 'absent':
+        return {
+          kind: 'to-do',
+          jobEnded: job === null ? null : 'it is not at the endpoint, and no job works on it',
+        }
+    }
+  },
+
+  async act(context, { task, subject: replica }, generation, signal) {
+    const found = await findSource(context, replica, signal)
+    if (found.kind === 'gone') {
+      const others = await otherCopies(context.database, replica)
+      const result = { at: 'nowhere', detail: found.detail, others } as const
+      return { kind: 'given-up', reason: `it cannot be copied: ${found.detail}`, result }
+    }
+    const copy = await context.tape.copy(tapeFileOf(replica), found.source, { attempt: generation }, signal)
+    switch (copy.kind) {
+      case 'stored':
+        return stored({ ...copy, at: 'endpoint' }, task)
+      case 'occupied':
+        return underOtherName(context, replica, copy.detail)
+      case 'submitted':
+        return { kind: 'pending', reference: referenceOf(copy.reference), reason: null, result: null }
+    }
+  },
+
+  async outcome(trx, _context, work, { ending, change, runId, at }) {
+    const { subject: replica } = work
+    const facts = factsOf(replica, ending, at)
+    const result = await trx
+      .updateTable('replicas')
+      .set({ ...facts, updatedAt: at })
+      .where('id', '=', replica.id)
+      .where('updatedAt', '=', replica.updatedAt)
+      .executeTakeFirst()
+    // A verification that came between may have seen something else since: the copy is checked once more.
+    if (result.numUpdatedRows === 0n) throw new ConflictError('the copy was changed by another function')
+    const note = noteOf(work, ending, change)
+    if (note !== null)
+      await addHistory(trx, [{ runId, ...note, detail: note.detail.slice(0, MOST_CHARACTERS) }], at)
+    await refreshStorage(trx, runId)
+    return alertsOf(work, ending, change)
+  },
+
+  /**
+   * Where the store does not give the bytes it should, its copy is verified, so that the catalogue says what is
+   * there.
+   */
+  async afterwards(context, { task, subject: replica }, ending, signal, log) {
+    const isOften = ending.kind === 'failed' && task.attempts >= ATTEMPTS_BEFORE_FAILING
+    const isInvalid = ending.kind === 'failed' && ending.isInvalid === true
+    if (signal.aborted || !(isOften || isInvalid || ending.kind === 'given-up')) return
+    const content = { bucket: replica.bucket, key: replica.objectKey, sha256: replica.sha256 }
+    const source = (await replicasOfContent(context.database, content)).find(
+      (copy) => copy.kind === 'cloud' && copy.state === 'present',
+    )
+    if (source !== undefined) await verifyReplica(context, source.id, { readBack: 'always' }, signal, log)
+  },
+
+  dependencyAlert(dependency, since, reason) {
+    const isTape = dependency.startsWith('tape:')
+    const what = isTape ? `the tape endpoint ${dependency.slice('tape:'.length)}` : dependency
+    return alertRequest({
+      rule: isTape ? 'tape-endpoint-fails' : 'store-fails',
+      severity: 'error',
+      summary: `${what} fails since ${since.toISOString()}: ${reason}; copies wait, nothing is lost`,
+      tag: null,
+      runNumber: null,
+      runId: null,
+      object: null,
+      occurrence: `${dependency.slice(0, 200)}:${since.toISOString()}`,
+    })
+  },
+}
+
+const MOST_CHARACTERS = 4000
+
+const failed = (reason: string): Ending<Result> => ({ kind: 'failed', reason, jobEnded: false })
+
+/** Done when it is on the medium; on the endpoint's disk buffer it waits for the endpoint. */
+const stored = (result: Stored, { reference }: Task): Ending<Result> =>
+  result.onMedia ? { kind: 'done', result } : { kind: 'pending', reference, reason: null, result }
+
+/** Another file has the name: the copy goes beside it, unless its own second name is taken as well. */
+function underOtherName(context: WithTape, replica: Replica, detail: string): Ending<Result> {
+  const name = tapeNameBeside({ bucket: replica.bucket, key: replica.objectKey }, replica.sha256)
+  if (replica.name === name) return failed(`the name kept for these very contents holds others: ${detail}`)
+  return {
+    kind: 'restarted',
+    reason: detail,
+    result: { at: 'other-name', name, url: context.tape.url(name), detail },
+  }
+}
+
+function factsOf(replica: Replica, ending: Ending<Result>, at: Date): Partial<Replica> {
+  switch (ending.kind) {
+    case 'interrupted':
+    case 'unavailable':
+    case 'busy':
+      return {}
+    case 'failed':
+      return { checkedAt: at }
+  }
+  const { result } = ending
+  switch (result?.at) {
+    case undefined:
+    case 'nowhere':
+      return { checkedAt: at }
+    case 'other-name':
+      return { state: 'planned', name: result.name, url: result.url, checkedAt: at }
+    case 'endpoint':
+      return {
+        state: result.onMedia ? 'on-media' : 'staged',
+        storedAt: replica.storedAt ?? at,
+        verifiedAt: at,
+        verifiedBy: result.verifiedBy.slice(0, 255),
+        checkedAt: at,
+        lastError: null,
+      }
+  }
+}
+
+/** The line of the run's history, where people should read of it. */
+function noteOf(
+  { task, subject: replica }: Work<Replica>,
+  ending: Ending<Result>,
+  change: TaskChange,
+): { readonly what: string; readonly detail: string } | null {
+  if (ending.kind === 'failed') {
+    const isNews = task.attempts === 1 || change.state === 'failing'
+    return isNews ? { what: 'copy to tape failed', detail: `try ${task.attempts}: ${ending.reason}` } : null
+  }
+  const result = 'result' in ending ? ending.result : null
+  switch (result?.at) {
+    case undefined: {
+      const job = ending.kind === 'pending' ? ending.reference?.job : undefined
+      return job === undefined || job === task.reference?.job
+        ? null
+        : { what: 'copy to tape submitted', detail: `${replica.endpoint}, ${job}` }
+    }
+    case 'nowhere':
+      return { what: 'copy to tape impossible', detail: result.detail }
+    case 'other-name':
+      return {
+        what: 'name on tape taken',
+        detail: `${replica.url}: ${result.detail}; it stays, the copy goes to ${result.url}`,
+      }
+    case 'endpoint': {
+      if (replica.state === 'staged' && !result.onMedia) return null
+      const where = result.onMedia ? 'on tape' : "on the endpoint's disk buffer"
+      return { what: where, detail: `${replica.url}, ${HOW[result.how]}, verified: ${result.verifiedBy}` }
+    }
+  }
+}
+
+const HOW = {
+  streamed: 'streamed',
+  'third-party': 'fetched by the endpoint itself',
+  found: 'found there',
+} as const
+
+function alertsOf(
+  { task, subject: replica }: Work<Replica>,
+  ending: Ending<Result>,
+  change: TaskChange,
+): readonly Request[] {
+  const alert = <Rule extends AlertRule>(
+    rule: Rule,
+    severity: SeverityOf<Rule>,
+    summary: string,
+    again = '',
+  ) => [replicaAlert(replica, rule, severity, summary, again)]
+  if (ending.kind === 'failed' && change.state === 'failing') {
+    const summary = `${nameOf(replica)} has no copy on tape after ${task.attempts} tries: ${ending.reason}`
+    return alert('tape-copy-fails', 'error', summary, requestOf(task))
+  }
+  const result = 'result' in ending ? ending.result : null
+  if (result?.at === 'nowhere') {
+    // What the rows say of the store is not what was just seen there.
+    const { others, detail } = result
+    const otherCopy = others.verified.some(({ kind }) => kind === 'tape')
+    const rest = otherCopy
+      ? ''
+      : `; no verified copy of these contents is known, ${whereToLook(others)} and push it again`
+    const summary = `${nameOf(replica)} (md5 ${replica.md5}) was not copied to tape in time: ${detail}${rest}`
+    return alert('tape-source-gone', otherCopy ? 'error' : 'page', summary, requestOf(task))
+  }
+  if (result?.at === 'other-name') {
+    const summary = `${replica.url} holds other contents than ${nameOf(replica)}; they stay, and the copy goes beside them`
+    return alert('tape-name-taken', 'warning', summary)
+  }
+  return []
+}
+
+/** Makes copies that wait, so many at once, live runs first. Returns how many were tried. */
+export async function copyWaiting(
+  context: WithTape,
+  atOnce: number,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<{ readonly made: number }> {
+  const { copySeconds, copiesAtOnce } = context.config.tape
+  const turn = { of: 'due', mostAtOnce: copiesAtOnce } as const
+  const options = { ...endpointOf(context), turn, atOnce, limitSeconds: copySeconds }
+  const ends = await advance(context, tapeCopy, options, signal, log)
+  return { made: ends.length }
+}
+
+/** Checked at once: each is a short question. */
+const CHECKS_AT_ONCE = 8
+
+/** Checks every copy that a service makes, or that waits on a disk buffer, and whose time has come. */
+export async function followCopies(
+  context: WithTape,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<{ readonly looked: number; readonly onMedia: number }> {
+  const turn = { of: 'pending' } as const
+  const limitSeconds = context.config.tape.copySeconds
+  const ends = await advance(
+    context,
+    tapeCopy,
+    { ...endpointOf(context), turn, atOnce: CHECKS_AT_ONCE, limitSeconds },
+    signal,
+    log,
+  )
+  return { looked: ends.length, onMedia: ends.filter(({ ending }) => ending.kind === 'done').length }
+}
+
+const endpointOf = ({ tape }: WithTape) => ({ dependency: tapeBreaker(tape.endpoint) })

@@ -1,0 +1,142 @@
+/**
+ * Circuit breakers: what several pieces of work need (a tape endpoint, a bucket, a batch system) is left alone
+ * while it fails. One row per dependency, shared by all processes. After a few failures in a row the breaker
+ * opens: work that needs it waits and loses no attempt. Then one piece of work at a time may try (half-open),
+ * at least every minute; when it succeeds the breaker closes.
+ *
+ * @example
+ * const gate = await lockBreaker(trx, tapeBreaker('davs://tape.example'), at)
+ * if (gate === 'open') return null
+ */
+import type { Transaction } from 'kysely'
+import { type Database, inTransaction } from '../database/connect.ts'
+import type { Schema } from '../database/schema.ts'
+import { classify, TransientError } from '../errors.ts'
+import { addRequests, type Request } from './outbox.ts'
+
+/** So many failures in a row may be those of single files; more are the dependency's. */
+const FAILURES_OF_FILES = 3
+const FIRST_PROBE_MS = 15_000
+/** Recovery is noticed within a minute. */
+const LONGEST_PROBE_MS = 60_000
+/** A restart of a server alerts nobody. */
+const ALERTED_AFTER_MS = 60_000
+
+const MOST_CHARACTERS = 4000
+
+export const tapeBreaker = (endpoint: string): string => `tape:${endpoint}`
+export const storeBreaker = (bucket: string): string => `store:${bucket}`
+
+export type Gate = 'closed' | 'open' | 'half-open'
+
+/**
+ * Whether work that needs the dependency may begin; locks the breaker's row until the transaction ends, so
+ * that claims of work for one dependency take turns. `half-open`: one piece of work may try, and `beginProbe`
+ * keeps the others from it.
+ */
+export async function lockBreaker(trx: Transaction<Schema>, dependency: string, at: Date): Promise<Gate> {
+  const locked = trx.selectFrom('breakers').selectAll().where('dependency', '=', dependency).forUpdate()
+  const found = await locked.executeTakeFirst()
+  if (found === undefined) {
+    // Locked before it is inserted: an insertion that finds the row takes a shared lock, from which two at
+    // once cannot go on.
+    await trx.insertInto('breakers').ignore().values({ dependency }).execute()
+    await locked.executeTakeFirstOrThrow()
+    return 'closed'
+  }
+  if (found.openSince === null) return 'closed'
+  return found.probeAt !== null && found.probeAt > at ? 'open' : 'half-open'
+}
+
+/** Whoever asks next finds the breaker open until this probe must have ended. */
+export async function beginProbe(trx: Transaction<Schema>, dependency: string, at: Date): Promise<void> {
+  await trx
+    .updateTable('breakers')
+    .set({ probeAt: new Date(at.getTime() + LONGEST_PROBE_MS) })
+    .where('dependency', '=', dependency)
+    .execute()
+}
+
+/** Whether work that needs the dependency waits now. */
+export async function isOpen(database: Database, dependency: string, at: Date): Promise<boolean> {
+  const row = await database
+    .selectFrom('breakers')
+    .select('dependency')
+    .where('dependency', '=', dependency)
+    .where('openSince', 'is not', null)
+    .where('probeAt', '>', at)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/**
+ * Whether work that was claimed for another dependency may use this one too. While the breaker is half-open one
+ * caller may, and is the probe.
+ */
+export async function mayUse(database: Database, dependency: string, at: Date): Promise<boolean> {
+  return await inTransaction(database, async (trx) => {
+    const gate = await lockBreaker(trx, dependency, at)
+    if (gate === 'half-open') await beginProbe(trx, dependency, at)
+    return gate !== 'open'
+  })
+}
+
+export async function noteSuccess(database: Database, dependency: string): Promise<void> {
+  await database
+    .updateTable('breakers')
+    .set({ failures: 0, openSince: null, probeAt: null })
+    .where('dependency', '=', dependency)
+    .where('failures', '>', 0)
+    .execute()
+}
+
+/** The same error, which is this dependency's and not that of the work that met it. */
+export function blame(dependency: string, thrown: unknown): unknown {
+  const error = classify(thrown)
+  if (!(error instanceof TransientError) || error.details.dependency !== undefined) return thrown
+  return new TransientError(error.message, { ...error.details, dependency }, { cause: thrown })
+}
+
+/**
+ * Counts a failure that may be the dependency's.
+ * @param alert made once for each time the breaker has been open for a minute.
+ * @returns whether the breaker is open now, and the alert that is due, already in the outbox.
+ */
+export async function noteFailure(
+  database: Database,
+  dependency: string,
+  failure: { readonly reason: string; readonly at: Date },
+  alert: (since: Date) => Request,
+): Promise<{ readonly isOpen: boolean; readonly requests: readonly Request[] }> {
+  const { reason, at } = failure
+  return await inTransaction(database, async (trx) => {
+    await lockBreaker(trx, dependency, at)
+    const { failures: before, openSince: since } = await trx
+      .selectFrom('breakers')
+      .select(['failures', 'openSince'])
+      .where('dependency', '=', dependency)
+      .executeTakeFirstOrThrow()
+    const failures = before + 1
+    const opens = failures >= FAILURES_OF_FILES
+    const openSince = opens ? (since ?? at) : null
+    const probeMs = Math.min(
+      FIRST_PROBE_MS * 2 ** Math.min(failures - FAILURES_OF_FILES, 10),
+      LONGEST_PROBE_MS,
+    )
+    await trx
+      .updateTable('breakers')
+      .set({
+        failures,
+        openSince,
+        probeAt: opens ? new Date(at.getTime() + probeMs) : null,
+        lastError: reason.slice(0, MOST_CHARACTERS),
+      })
+      .where('dependency', '=', dependency)
+      .execute()
+    const isDue = openSince !== null && at.getTime() - openSince.getTime() >= ALERTED_AFTER_MS
+    const requests = isDue ? [alert(openSince)] : []
+    // Its name holds since when: what was alerted before is not alerted again.
+    await addRequests(trx, requests, at)
+    return { isOpen: opens, requests }
+  })
+}

@@ -1,0 +1,128 @@
+/** Circuit breakers: open after failures in a row, half-open for one, one alert, closed by a success. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
+import { inTransaction } from '../../../shared/database/connect.ts'
+import { InvalidInputError, TransientError } from '../../../shared/errors.ts'
+import {
+  beginProbe,
+  blame,
+  type Gate,
+  isOpen,
+  lockBreaker,
+  mayUse,
+  noteFailure,
+  noteSuccess,
+} from '../../../shared/work/breaker.ts'
+import { startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
+
+const NAME = 'tape:davs://tape.example'
+const START = new Date('2026-03-01T12:00:00Z').getTime()
+
+let catalogue: TestCatalogue
+let time: number
+beforeAll(async () => {
+  catalogue = await startTestCatalogue()
+})
+afterAll(() => catalogue.close())
+beforeEach(async () => {
+  time = START
+  for (const table of ['breakers', 'outbox'] as const) await catalogue.database.deleteFrom(table).execute()
+})
+
+const at = () => new Date(time)
+const alert = (since: Date) =>
+  alertRequest({
+    rule: 'tape-endpoint-fails',
+    severity: 'error',
+    summary: 'it fails',
+    tag: null,
+    runNumber: null,
+    runId: null,
+    object: null,
+    occurrence: since.toISOString(),
+  })
+const fail = (name = NAME) => noteFailure(catalogue.database, name, { reason: 'no answer', at: at() }, alert)
+const gate = (name = NAME): Promise<Gate> =>
+  inTransaction(catalogue.database, (trx) => lockBreaker(trx, name, at()))
+const alerts = async () => (await catalogue.database.selectFrom('outbox').select('name').execute()).length
+const failTimes = async (times: number) => {
+  for (let index = 0; index < times; index++) await fail()
+}
+
+describe('a circuit breaker', () => {
+  test('stays closed for failures that may be those of single files', async () => {
+    await failTimes(2)
+    expect(await gate()).toBe('closed')
+    await noteSuccess(catalogue.database, NAME)
+    await failTimes(2)
+    expect(await gate()).toBe('closed')
+  })
+
+  test('opens at the third failure in a row, for its own dependency only', async () => {
+    await failTimes(2)
+    expect(await fail()).toMatchObject({ isOpen: true })
+    expect(await gate()).toBe('open')
+    expect(await isOpen(catalogue.database, NAME, at())).toBe(true)
+    expect(await gate('tape:davs://another.example')).toBe('closed')
+  })
+
+  test('lets one piece of work try within a minute, however long it has been open', async () => {
+    for (let hour = 0; hour < 5; hour++) {
+      await failTimes(4)
+      time += 60_000
+      expect(await gate()).toBe('half-open')
+      time += 3_540_000
+    }
+  })
+
+  test('lets only one of many try', async () => {
+    await failTimes(3)
+    time += 60_000
+    const tries = await Promise.all(Array.from({ length: 10 }, () => mayUse(catalogue.database, NAME, at())))
+    expect(tries.filter(Boolean)).toHaveLength(1)
+    await inTransaction(catalogue.database, (trx) => beginProbe(trx, NAME, at()))
+    expect(await gate()).toBe('open')
+    // The one that tried has died.
+    time += 60_000
+    expect(await gate()).toBe('half-open')
+  })
+
+  test('is alerted once for each time that it stays open for a minute', async () => {
+    await failTimes(3)
+    expect(await alerts()).toBe(0)
+    for (let minute = 0; minute < 20; minute++) {
+      time += 60_000
+      await fail()
+    }
+    expect(await alerts()).toBe(1)
+    await noteSuccess(catalogue.database, NAME)
+    expect(await gate()).toBe('closed')
+    time += 60_000
+    await failTimes(3)
+    time += 60_000
+    await fail()
+    expect(await alerts()).toBe(2)
+  })
+
+  test('counts the failures of many processes at once', async () => {
+    await Promise.all(Array.from({ length: 10 }, () => fail()))
+    const { failures } = await catalogue.database
+      .selectFrom('breakers')
+      .select('failures')
+      .executeTakeFirstOrThrow()
+    expect(failures).toBe(10)
+  })
+})
+
+describe('blame', () => {
+  test('names the dependency that an error is about, once', () => {
+    const blamed = blame('store:cygno-data', new TransientError('503'))
+    expect(blamed).toMatchObject({ message: '503', details: { dependency: 'store:cygno-data' } })
+    expect(blame(NAME, blamed)).toBe(blamed)
+  })
+
+  test('leaves alone what is wrong with the input', () => {
+    const error = new InvalidInputError('the bytes are others')
+    expect(blame(NAME, error)).toBe(error)
+  })
+})

@@ -1,0 +1,156 @@
+/**
+ * The promise of shared/work/advance.ts, tried on a kind of task: whatever moment its function dies at, another
+ * function goes on with the task; in the end it is done, and its side effect has happened once. Every kind of
+ * task runs through it.
+ */
+import { sql } from 'kysely'
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { Context } from '../../../shared/context.ts'
+import { createLogger } from '../../../shared/log.ts'
+import { type AdvanceOptions, advanceNext, type TaskKind } from '../../../shared/work/advance.ts'
+import { signal } from '../context.ts'
+import { until } from '../waiting.ts'
+
+const log = createLogger({ function: 'test', level: 'silent' })
+
+/** Where a function dies. `outcome` is within the transaction: what it has written goes with its connection. */
+const MOMENTS = [
+  'before check',
+  'after check',
+  'before act',
+  'after act',
+  'before outcome',
+  'after outcome',
+] as const
+type Moment = (typeof MOMENTS)[number]
+
+export interface Killable<Host extends Context, Subject, Result> {
+  readonly context: Host
+  readonly kind: TaskKind<Host, Subject, Result>
+  readonly options: Omit<AdvanceOptions, 'atOnce'>
+  /** Requests one task whose side effect has not happened. */
+  request(): Promise<void>
+  /** How often the side effect was asked for since the request. */
+  acts(): number
+  /** How often it is there. */
+  effects(): number
+  /** Whether the facts say so. */
+  isRecorded(): Promise<boolean>
+}
+
+export function killSuite<Host extends Context, Subject, Result>(
+  name: string,
+  killable: () => Killable<Host, Subject, Result>,
+): void {
+  describe(`${name}, whose function dies`, () => {
+    let of: Killable<Host, Subject, Result>
+    beforeEach(async () => {
+      of = killable()
+      await of.context.database.deleteFrom('tasks').execute()
+      await of.context.database.deleteFrom('breakers').execute()
+      await of.request()
+    })
+
+    const advanceWith = (kind: TaskKind<Host, Subject, Result>, stop: AbortSignal = signal) =>
+      advanceNext(of.context, kind, of.options, stop, log)
+    const task = () => of.context.database.selectFrom('tasks').selectAll().executeTakeFirstOrThrow()
+    /** As when its lease has run out: nobody renews it any more. */
+    const runOut = () =>
+      of.context.database
+        .updateTable('tasks')
+        .set({ leaseUntil: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`, leaseOwner: 'dead' })
+        .execute()
+
+    /** A function that stood still right before it acts asks once more, in vain: see the drivers' promises. */
+    const expectDoneOnce = async ({ isActRepeated = false } = {}) => {
+      expect(await of.isRecorded()).toBe(true)
+      expect(of.effects()).toBe(1)
+      if (!isActRepeated) expect(of.acts()).toBe(1)
+      expect(await task()).toMatchObject({ state: 'done', leaseOwner: null })
+      expect(await advanceWith(of.kind)).toBeNull()
+    }
+
+    test.each(MOMENTS)('%s: the next function does it, once', async (moment) => {
+      const dying = dyingAt(of.kind, moment)
+      const dead = advanceWith(dying.kind)
+      await until(() => dying.isThere())
+      if (moment.endsWith('outcome')) {
+        // Its connection goes with it, and the transaction with the connection.
+        dying.fall()
+        await dead.catch(() => {})
+        await of.context.database
+          .updateTable('tasks')
+          .set({ state: 'running', nextAttemptAt: new Date(0) })
+          .execute()
+      } else {
+        expect(await advanceWith(of.kind)).toBeNull()
+      }
+      await runOut()
+      expect((await advanceWith(of.kind))?.ending.kind).toBe('done')
+      await expectDoneOnce()
+      dying.fall()
+    })
+
+    test.each(MOMENTS.filter((moment) => !moment.endsWith('outcome')))(
+      '%s, and comes back after another has done it: nothing is written over',
+      async (moment) => {
+        const sleeping = dyingAt(of.kind, moment)
+        const late = advanceWith(sleeping.kind)
+        await until(() => sleeping.isThere())
+        await runOut()
+        expect((await advanceWith(of.kind))?.ending.kind).toBe('done')
+        const before = await task()
+        sleeping.goOn()
+        expect((await late)?.ending.kind).toBe('lost')
+        expect(await task()).toEqual(before)
+        await expectDoneOnce({ isActRepeated: moment === 'before act' })
+      },
+    )
+
+    test('because it is stopped from outside: that is no failed attempt, and the next begins at once', async () => {
+      const stop = new AbortController()
+      const hanging = dyingAt(of.kind, 'before act')
+      const stopped = advanceWith(hanging.kind, stop.signal)
+      await until(() => hanging.isThere())
+      stop.abort()
+      hanging.fall()
+      expect((await stopped)?.ending.kind).toBe('interrupted')
+      expect(await task()).toMatchObject({ attempts: 0, state: 'waiting', leaseOwner: null })
+      expect((await advanceWith(of.kind))?.ending.kind).toBe('done')
+      await expectDoneOnce()
+    })
+  })
+}
+
+/** The same kind, whose function stands still at a moment, until it goes on or falls. */
+function dyingAt<Host extends Context, Subject, Result>(
+  kind: TaskKind<Host, Subject, Result>,
+  moment: Moment,
+) {
+  const gate = Promise.withResolvers<void>()
+  gate.promise.catch(() => {})
+  let there = false
+  const pass = async (at: Moment) => {
+    if (at !== moment) return
+    there = true
+    await gate.promise
+  }
+  const around = async <T>(step: 'check' | 'act' | 'outcome', work: () => Promise<T>): Promise<T> => {
+    await pass(`before ${step}`)
+    const result = await work()
+    await pass(`after ${step}`)
+    return result
+  }
+  const dying: TaskKind<Host, Subject, Result> = {
+    ...kind,
+    check: (...args) => around('check', () => kind.check(...args)),
+    act: (...args) => around('act', () => kind.act(...args)),
+    outcome: (...args) => around('outcome', () => kind.outcome(...args)),
+  }
+  return {
+    kind: dying,
+    isThere: () => there,
+    goOn: () => gate.resolve(),
+    fall: () => gate.reject(new Error('the function dies')),
+  }
+}
