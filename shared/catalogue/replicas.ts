@@ -7,7 +7,7 @@ import type { Replica, ReplicaKind } from '../database/replica-schema.ts'
 import type { CataloguedRun, Integrity, RunFile, Schema } from '../database/schema.ts'
 import { type StorageSummary, summarizeStorage } from '../database/storage-summary.ts'
 import type { ObjectName, RunId } from '../run.ts'
-import { tapeBreaker } from '../work/breaker.ts'
+import { storeBreaker, tapeBreaker } from '../work/breaker.ts'
 import { NO_LEASE } from '../work/lease.ts'
 import { addTask, type NewTask } from '../work/tasks.ts'
 import { writeRunlogStorage } from './runlog.ts'
@@ -202,12 +202,13 @@ export const TAPE_COPY = 'tape-copy'
 
 /** The task that makes a copy on tape. */
 export const tapeCopyTask = (
-  replica: Pick<Replica, 'id' | 'runId' | 'endpoint' | 'priority' | 'requestedBy'>,
+  replica: Pick<Replica, 'id' | 'runId' | 'bucket' | 'endpoint' | 'priority' | 'requestedBy'>,
 ): NewTask => ({
   kind: TAPE_COPY,
   subjectId: replica.id,
   runId: replica.runId,
   dependency: tapeBreaker(replica.endpoint),
+  needs: storeBreaker(replica.bucket),
   priority: replica.priority,
   requestedBy: replica.requestedBy,
 })

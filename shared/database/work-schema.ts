@@ -23,8 +23,10 @@ export interface TasksTable {
   /** The row that the work is about, in the table that its kind names. */
   subjectId: number
   runId: number | null
-  /** The circuit breaker of what the work needs. */
+  /** The circuit breaker of what the work needs: tasks are claimed for it. */
   dependency: string
+  /** A second one: no task is claimed while it is open. */
+  needs: Optional<string>
   state: TaskState
   priority: Defaulted<'live' | 'backlog'>
   requestedAt: Date
@@ -40,6 +42,8 @@ export interface TasksTable {
   reference: ColumnType<Reference | null, string | null | undefined, string | null>
   /** Counts the jobs asked of the outside; a new one is asked only after the one before has failed. */
   generation: Defaulted<number>
+  /** While it is pending: whether it counts towards the most that may be in progress at once. */
+  takesTurn: Defaulted<boolean>
   leaseOwner: Optional<string>
   leaseUntil: Optional<Date>
 }
@@ -50,8 +54,10 @@ export interface TasksTable {
  */
 export interface BreakersTable {
   dependency: string
-  /** In a row. */
+  /** In a row; those of one piece of work alone count once. */
   failures: Defaulted<number>
+  /** The name of the task that failed last. */
+  failedTask: Optional<string>
   openSince: Optional<Date>
   probeAt: Optional<Date>
   lastError: Optional<string>

@@ -25,13 +25,16 @@ import { type Claim, type ClaimOptions, claimTask, endClaim, type TaskChange } f
 
 /** How an attempt ended. `Result` is what the kind knows of it. */
 export type Ending<Result> =
-  | { readonly kind: 'done'; readonly result: Result }
+  /** `result` null: the facts said so already. */
+  | { readonly kind: 'done'; readonly result: Result | null }
   /** Something outside works on it, or it waits for something there: checked again later, no failure. */
   | {
       readonly kind: 'pending'
       readonly reference: Reference | null
       readonly reason: string | null
       readonly result: Result | null
+      /** It counts towards the most that may be in progress at once. */
+      readonly takesTurn: boolean
     }
   /** Somebody else does the same just now: tried again soon, no failure. */
   | { readonly kind: 'busy'; readonly reason: string }
@@ -66,10 +69,12 @@ export interface Work<Subject> {
 /** A kind of work. All that is special about it; never when or how often it is tried. */
 export interface TaskKind<Host extends Context, Subject, Result> {
   readonly kind: string
-  /** What the task is about, read after the claim. */
-  load(context: Host, task: Task): Promise<Subject>
+  /** What the task is about, read after the claim; null when it is gone: then the task is given up. */
+  load(context: Host, task: Task): Promise<Subject | null>
   /** Fields for every log line of the task: run, tag, key. */
   fields(subject: Subject): Readonly<Record<string, unknown>>
+  /** How the task ends when the facts want no work any more: somebody else has seen to it, or found it wrong. */
+  settled(subject: Subject): Ending<Result> | null
   /** Whether the side effect has happened already, or is happening. Changes nothing. */
   check(context: Host, work: Work<Subject>, signal: AbortSignal): Promise<Ending<Result> | ToDo>
   /**
@@ -90,6 +95,8 @@ export interface TaskKind<Host extends Context, Subject, Result> {
     ended: {
       readonly ending: Ending<Result>
       readonly change: TaskChange
+      /** Check found that the side effect has not happened: facts that say otherwise are wrong. */
+      readonly wasToDo: boolean
       readonly runId: number
       readonly at: Date
     },
@@ -102,8 +109,6 @@ export interface TaskKind<Host extends Context, Subject, Result> {
     signal: AbortSignal,
     log: Logger,
   ): Promise<void>
-  /** Breakers of what the subject needs besides the dependency that it was claimed for. */
-  alsoNeeds(subject: Subject): readonly string[]
   /** The alert when what the work needs fails; its name must hold since when. */
   dependencyAlert(dependency: string, since: Date, reason: string): Request
 }
@@ -154,6 +159,19 @@ export async function advance<Host extends Context, Subject, Result>(
   return ends
 }
 
+/** One attempt at one task, and what was found out in it so far. */
+interface Attempt<Host extends Context, Subject, Result> {
+  readonly context: Host
+  readonly kind: TaskKind<Host, Subject, Result>
+  readonly claim: Claim
+  readonly work: Work<Subject>
+  readonly log: Logger
+  /** Check said so. */
+  wasToDo: boolean
+  /** That of the job that was asked for, once act has returned. */
+  generation: number
+}
+
 /**
  * Advances one task. Null when none is due. Never throws for what goes wrong with the work: that is written
  * down, with the time of the next attempt.
@@ -166,82 +184,100 @@ export async function advanceNext<Host extends Context, Subject, Result>(
   log: Logger,
 ): Promise<Advanced<Result> | null> {
   const { leaseSeconds } = context.config.work
-  const { dependency, turn } = options
-  const claim = await claimTask(context, {
-    kind: kind.kind,
-    dependency,
-    turn,
-    leaseSeconds,
-    at: context.now(),
-  })
+  const { dependency, turn, limitSeconds } = options
+  const at = context.now()
+  const claim = await claimTask(context, { kind: kind.kind, dependency, turn, leaseSeconds, at })
   if (claim === null) return null
-  const started = performance.now()
   const { task } = claim
-  const work = { task, subject: await kind.load(context, task) }
-  const fields = log.child({ ...kind.fields(work.subject), attempt: task.attempts })
-  const needs = kind.alsoNeeds(work.subject)
-  const used = [dependency]
-  const attempt = async (held: AbortSignal): Promise<Ending<Result>> => {
-    for (const other of needs)
-      if (!(await mayUse(context.database, other, context.now())))
-        return { kind: 'unavailable', reason: `${other} does not work at present` }
-    const limited = AbortSignal.any([held, AbortSignal.timeout(options.limitSeconds * 1000)])
-    // Whoever stood still for longer than the lease while checking must not act.
-    const mayAct = async () => {
-      await renew(context.database, claim.lease, leaseSeconds)
-      used.push(...needs)
-    }
-    return await checkAndAct(context, kind, work, turn.of === 'due' && mayAct, limited)
-  }
+  const loaded = await loadOrEnd(context, kind, claim, log)
+  if (loaded.kind !== 'loaded') return { task, ending: loaded }
+  const { subject } = loaded
+  const fields = log.child({ ...kind.fields(subject), attempt: task.attempts })
+  const { generation } = task
+  const work = { task, subject }
+  const attempt = { context, kind, claim, work, log: fields, wasToDo: false, generation }
+  const started = performance.now()
   try {
-    const ending = await whileHeld(context.database, claim.lease, leaseSeconds, signal, attempt)
-    await record(context, kind, claim, work, ending, signal)
-    if (ending.kind !== 'unavailable') for (const works of used) await noteSuccess(context.database, works)
+    const ending = await whileHeld(context.database, claim.lease, leaseSeconds, signal, (held) =>
+      checkAndAct(attempt, AbortSignal.any([held, AbortSignal.timeout(limitSeconds * 1000)])),
+    )
+    await record(attempt, ending, signal)
     const { reference = null, reason = null } = { reference: null, reason: null, ...ending }
     const ms = Math.round(performance.now() - started)
     fields.info({ ended: ending.kind, reference, reason, ms }, kind.kind)
     await kind.afterwards?.(context, work, ending, signal, fields)
     return { task, ending }
   } catch (thrown) {
-    return await giveBack(context, kind, claim, work, dependency, thrown, signal, fields)
+    return await giveBack(attempt, thrown, signal)
   }
 }
 
-/**
- * @param mayAct throws when the lease is lost; false where something outside does the work: then it is only
- * checked.
- */
-async function checkAndAct<Host extends Context, Subject, Result>(
-  context: Host,
-  kind: TaskKind<Host, Subject, Result>,
-  work: Work<Subject>,
-  mayAct: (() => Promise<void>) | false,
-  signal: AbortSignal,
-): Promise<Ending<Result>> {
-  const checked = await kind.check(context, work, signal)
-  if (checked.kind !== 'to-do') return checked
-  const { jobEnded } = checked
-  if (mayAct === false)
-    return { kind: 'failed', reason: jobEnded ?? 'no job works on it any more', jobEnded: true }
-  await mayAct()
-  const generation = jobEnded === null ? work.task.generation : work.task.generation + 1
-  return await kind.act(context, { ...work, task: { ...work.task, generation } }, generation, signal)
-}
-
-async function record<Host extends Context, Subject, Result>(
+/** Ends the task at once when what it is about is gone, or cannot be read. */
+async function loadOrEnd<Host extends Context, Subject, Result>(
   context: Host,
   kind: TaskKind<Host, Subject, Result>,
   claim: Claim,
-  work: Work<Subject>,
+  log: Logger,
+): Promise<{ readonly kind: 'loaded'; readonly subject: Subject } | Ending<Result>> {
+  const { task } = claim
+  const end = async (ending: Ending<Result>) => {
+    const at = context.now()
+    await inTransaction(context.database, (trx) => endClaim(trx, claim, changeOf(task, ending, at), at))
+    return ending
+  }
+  try {
+    const subject = await kind.load(context, task)
+    if (subject !== null) return { kind: 'loaded', subject }
+  } catch (error) {
+    log.error({ task: task.name, error }, `${kind.kind}-not-begun`)
+    return await end({ kind: 'failed', reason: withoutSecrets(classify(error).message), jobEnded: false })
+  }
+  log.warn({ task: task.name }, `${kind.kind}-without-subject`)
+  return await end({ kind: 'given-up', reason: 'what it was about is gone', result: null })
+}
+
+async function checkAndAct<Host extends Context, Subject, Result>(
+  attempt: Attempt<Host, Subject, Result>,
+  signal: AbortSignal,
+): Promise<Ending<Result>> {
+  const { context, kind, claim, work } = attempt
+  const { task } = work
+  const { database } = context
+  // It may be what the function died of: this one was not tried for nothing, the next try comes later.
+  if (claim.wasLeft && task.attempts > ATTEMPTS_BEFORE_FAILING)
+    return { kind: 'failed', reason: 'the function that worked on it died', jobEnded: false }
+  const settled = kind.settled(work.subject)
+  if (settled !== null) return settled
+  const checked = await kind.check(context, work, signal)
+  // Questions may be answered while nothing can be written: they close a breaker as its probe only.
+  if (claim.isProbe) await noteSuccess(database, task.dependency)
+  if (checked.kind !== 'to-do') return checked
+  attempt.wasToDo = true
+  const { jobEnded } = checked
+  if (task.state === 'pending')
+    return { kind: 'failed', reason: jobEnded ?? 'no job works on it any more', jobEnded: true }
+  if (task.needs !== null && !(await mayUse(database, task.needs, context.now())))
+    return { kind: 'unavailable', reason: `${task.needs} does not work at present` }
+  // Whoever stood still for longer than the lease while checking must not act.
+  await renew(database, claim.lease, context.config.work.leaseSeconds)
+  const generation = jobEnded === null ? task.generation : task.generation + 1
+  const ending = await kind.act(context, { ...work, task: { ...task, generation } }, generation, signal)
+  attempt.generation = generation
+  for (const used of [task.dependency, task.needs]) if (used !== null) await noteSuccess(database, used)
+  return ending
+}
+
+async function record<Host extends Context, Subject, Result>(
+  { context, kind, claim, work, wasToDo, generation }: Attempt<Host, Subject, Result>,
   ending: Ending<Result>,
   signal: AbortSignal,
 ): Promise<void> {
   const at = context.now()
-  const change = changeOf(work.task, ending, at)
+  const change = changeOf({ ...work.task, generation }, ending, at)
   const requests = await inTransaction(context.database, async (trx) => {
     const runId = await kind.lock(trx, work.subject)
     await endClaim(trx, claim, change, at)
-    const follow = await kind.outcome(trx, context, work, { ending, change, runId, at })
+    const follow = await kind.outcome(trx, context, work, { ending, change, wasToDo, runId, at })
     await addRequests(trx, follow, at)
     return follow
   })
@@ -250,47 +286,48 @@ async function record<Host extends Context, Subject, Result>(
 
 /** What an ending means for the row: the retry policy of all kinds. */
 function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskChange {
+  const { generation } = task
   const uncounted = Math.max(0, task.attempts - 1)
+  const stateOf = (attempts: number) => (attempts >= ATTEMPTS_BEFORE_FAILING ? 'failing' : 'waiting')
   switch (ending.kind) {
     case 'done':
-      return { state: 'done', attempts: 0, lastError: null }
+      return { state: 'done', attempts: 0, lastError: null, generation }
     case 'pending': {
-      const { reference, reason } = ending
+      const { reference, reason, takesTurn } = ending
       const isSame = JSON.stringify(reference) === JSON.stringify(task.reference)
-      const since = isSame ? task.startedAt : null
-      return { state: 'pending', reference, lastError: reason, nextAttemptAt: nextLookAt(at, since) }
+      const next = nextLookAt(at, isSame ? task.startedAt : null)
+      return { state: 'pending', reference, generation, takesTurn, lastError: reason, nextAttemptAt: next }
     }
     case 'busy':
       return {
-        state: 'waiting',
+        state: stateOf(uncounted),
         attempts: uncounted,
         lastError: ending.reason,
         nextAttemptAt: nextLookAt(at, null),
       }
     case 'restarted':
-      return { state: 'waiting', attempts: 0, lastError: ending.reason, nextAttemptAt: at }
+      return { state: 'waiting', attempts: 0, lastError: ending.reason, nextAttemptAt: at, generation }
     case 'interrupted':
     case 'unavailable': {
       const isPending = task.state === 'pending'
-      const isFailing = uncounted >= ATTEMPTS_BEFORE_FAILING
       return {
-        state: isPending ? 'pending' : isFailing ? 'failing' : 'waiting',
+        state: isPending ? 'pending' : stateOf(uncounted),
         attempts: isPending ? task.attempts : uncounted,
         lastError: ending.reason,
         nextAttemptAt: ending.kind === 'interrupted' ? at : new Date(at.getTime() + UNAVAILABLE_MS),
       }
     }
     case 'given-up':
-      return { state: 'given-up', lastError: ending.reason }
+      return { state: 'given-up', lastError: ending.reason, generation }
     case 'failed': {
       if (task.deadlineAt !== null && at >= task.deadlineAt)
         return { state: 'given-up', lastError: `it was not done in time: ${ending.reason}` }
       const next = retryAt(at, task.attempts)
       return {
-        state: task.attempts >= ATTEMPTS_BEFORE_FAILING ? 'failing' : 'waiting',
+        state: stateOf(task.attempts),
         lastError: ending.reason,
         nextAttemptAt: task.deadlineAt !== null && task.deadlineAt < next ? task.deadlineAt : next,
-        ...(ending.jobEnded ? { reference: null, generation: task.generation + 1 } : {}),
+        ...(ending.jobEnded ? { reference: null, generation: generation + 1 } : {}),
       }
     }
   }
@@ -298,24 +335,20 @@ function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskChange {
 
 /** The attempt failed, or nobody knows how it ended: it is tried again, and checked first. */
 async function giveBack<Host extends Context, Subject, Result>(
-  context: Host,
-  kind: TaskKind<Host, Subject, Result>,
-  claim: Claim,
-  work: Work<Subject>,
-  dependency: string,
+  attempt: Attempt<Host, Subject, Result>,
   thrown: unknown,
   signal: AbortSignal,
-  log: Logger,
 ): Promise<Advanced<Result>> {
-  const { task } = claim
+  const { context, kind, work, log } = attempt
+  const { task } = work
   const error = classify(thrown)
-  const ending = AbortSignal.timeout(ENDING_MS)
+  const lastMoments = AbortSignal.timeout(ENDING_MS)
   try {
-    const end = await howItFailed(context, kind, dependency, task, error, signal, ending)
-    await record(context, kind, claim, work, end, ending)
-    log.error({ error, ended: end.kind }, `${kind.kind}-failed`)
-    await kind.afterwards?.(context, work, end, signal, log)
-    return { task, ending: end }
+    const ending = await howItFailed(attempt, error, signal, lastMoments)
+    await record(attempt, ending, lastMoments)
+    log.error({ error, ended: ending.kind }, `${kind.kind}-failed`)
+    await kind.afterwards?.(context, work, ending, signal, log)
+    return { task, ending }
   } catch (lost) {
     if (!(lost instanceof ConflictError)) throw lost
     log.info({ error }, `${kind.kind}-taken-over`)
@@ -324,26 +357,25 @@ async function giveBack<Host extends Context, Subject, Result>(
 }
 
 async function howItFailed<Host extends Context, Subject, Result>(
-  context: Host,
-  kind: TaskKind<Host, Subject, Result>,
-  dependency: string,
-  task: Task,
+  { context, kind, work: { task } }: Attempt<Host, Subject, Result>,
   error: ReturnType<typeof classify>,
   signal: AbortSignal,
-  ending: AbortSignal,
+  lastMoments: AbortSignal,
 ): Promise<Ending<Result>> {
   if (signal.aborted) return { kind: 'interrupted', reason: 'the function was stopped' }
   const reason = withoutSecrets(error.message)
   if (error instanceof TransientError) {
     const at = context.now()
-    const blamed = typeof error.details.dependency === 'string' ? error.details.dependency : dependency
-    const { isOpen, requests } = await noteFailure(context.database, blamed, { reason, at }, (since) =>
-      kind.dependencyAlert(blamed, since, reason),
+    const { dependency: blamed = task.dependency } = error.details
+    const failure = { task: task.name, error, reason, at }
+    const { isOpen, requests } = await noteFailure(context.database, String(blamed), failure, (since) =>
+      kind.dependencyAlert(String(blamed), since, reason),
     )
-    await sendRequests(context, requests, ending)
+    await sendRequests(context, requests, lastMoments)
     if (isOpen) return { kind: 'unavailable', reason }
   }
+  const { reference, takesTurn } = task
   return task.state === 'pending'
-    ? { kind: 'pending', reference: task.reference, reason, result: null }
+    ? { kind: 'pending', reference, reason, result: null, takesTurn }
     : { kind: 'failed', reason, jobEnded: false, isInvalid: error instanceof InvalidInputError }
 }

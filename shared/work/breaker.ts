@@ -2,7 +2,8 @@
  * Circuit breakers: what several pieces of work need (a tape endpoint, a bucket, a batch system) is left alone
  * while it fails. One row per dependency, shared by all processes. After a few failures in a row the breaker
  * opens: work that needs it waits and loses no attempt. Then one piece of work at a time may try (half-open),
- * at least every minute; when it succeeds the breaker closes.
+ * at least every minute; when it succeeds the breaker closes. A piece of work that fails again and again by
+ * itself opens no breaker, unless the dependency cannot be reached at all.
  *
  * @example
  * const gate = await lockBreaker(trx, tapeBreaker('davs://tape.example'), at)
@@ -14,8 +15,8 @@ import type { Schema } from '../database/schema.ts'
 import { classify, TransientError } from '../errors.ts'
 import { addRequests, type Request } from './outbox.ts'
 
-/** So many failures in a row may be those of single files; more are the dependency's. */
-const FAILURES_OF_FILES = 3
+/** Fewer failures in a row may be those of single pieces of work; so many are the dependency's. */
+const FAILURES_TO_OPEN = 3
 const FIRST_PROBE_MS = 15_000
 /** Recovery is noticed within a minute. */
 const LONGEST_PROBE_MS = 60_000
@@ -57,16 +58,15 @@ export async function beginProbe(trx: Transaction<Schema>, dependency: string, a
     .execute()
 }
 
-/** Whether work that needs the dependency waits now. */
-export async function isOpen(database: Database, dependency: string, at: Date): Promise<boolean> {
-  const row = await database
+/** The dependencies whose work waits now. */
+export async function openBreakers(executor: Database | Transaction<Schema>, at: Date): Promise<string[]> {
+  const rows = await executor
     .selectFrom('breakers')
     .select('dependency')
-    .where('dependency', '=', dependency)
     .where('openSince', 'is not', null)
     .where('probeAt', '>', at)
-    .executeTakeFirst()
-  return row !== undefined
+    .execute()
+  return rows.map(({ dependency }) => dependency)
 }
 
 /**
@@ -84,7 +84,7 @@ export async function mayUse(database: Database, dependency: string, at: Date): 
 export async function noteSuccess(database: Database, dependency: string): Promise<void> {
   await database
     .updateTable('breakers')
-    .set({ failures: 0, openSince: null, probeAt: null })
+    .set({ failures: 0, failedTask: null, openSince: null, probeAt: null })
     .where('dependency', '=', dependency)
     .where('failures', '>', 0)
     .execute()
@@ -97,6 +97,15 @@ export function blame(dependency: string, thrown: unknown): unknown {
   return new TransientError(error.message, { ...error.details, dependency }, { cause: thrown })
 }
 
+export interface DependencyFailure {
+  /** Names the piece of work. */
+  readonly task: string
+  readonly error: TransientError
+  /** The error in words, without secrets. */
+  readonly reason: string
+  readonly at: Date
+}
+
 /**
  * Counts a failure that may be the dependency's.
  * @param alert made once for each time the breaker has been open for a minute.
@@ -105,28 +114,29 @@ export function blame(dependency: string, thrown: unknown): unknown {
 export async function noteFailure(
   database: Database,
   dependency: string,
-  failure: { readonly reason: string; readonly at: Date },
+  { task, error, reason, at }: DependencyFailure,
   alert: (since: Date) => Request,
 ): Promise<{ readonly isOpen: boolean; readonly requests: readonly Request[] }> {
-  const { reason, at } = failure
   return await inTransaction(database, async (trx) => {
     await lockBreaker(trx, dependency, at)
-    const { failures: before, openSince: since } = await trx
+    const before = await trx
       .selectFrom('breakers')
-      .select(['failures', 'openSince'])
+      .select(['failures', 'failedTask', 'openSince'])
       .where('dependency', '=', dependency)
       .executeTakeFirstOrThrow()
-    const failures = before + 1
-    const opens = failures >= FAILURES_OF_FILES
-    const openSince = opens ? (since ?? at) : null
+    const isRepeated = before.openSince === null && before.failedTask === task && !isOutOfReach(error)
+    const failures = isRepeated ? before.failures : before.failures + 1
+    const opens = failures >= FAILURES_TO_OPEN
+    const openSince = opens ? (before.openSince ?? at) : null
     const probeMs = Math.min(
-      FIRST_PROBE_MS * 2 ** Math.min(failures - FAILURES_OF_FILES, 10),
+      FIRST_PROBE_MS * 2 ** Math.min(failures - FAILURES_TO_OPEN, 10),
       LONGEST_PROBE_MS,
     )
     await trx
       .updateTable('breakers')
       .set({
         failures,
+        failedTask: task,
         openSince,
         probeAt: opens ? new Date(at.getTime() + probeMs) : null,
         lastError: reason.slice(0, MOST_CHARACTERS),
@@ -140,3 +150,16 @@ export async function noteFailure(
     return { isOpen: opens, requests }
   })
 }
+
+const OUT_OF_REACH = new Set<unknown>([
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+])
+const UNAVAILABLE_STATUSES = new Set<unknown>([429, 502, 503, 504])
+
+/** Whatever the work was, it would have failed. */
+const isOutOfReach = ({ details }: TransientError): boolean =>
+  OUT_OF_REACH.has(details.error) || UNAVAILABLE_STATUSES.has(details.httpStatus)

@@ -7,7 +7,7 @@ import { type Expression, type SqlBool, sql, type Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import type { Reference, Task, TaskState } from '../database/work-schema.ts'
-import { beginProbe, lockBreaker } from './breaker.ts'
+import { beginProbe, lockBreaker, openBreakers } from './breaker.ts'
 import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, leaseOwner, NO_LEASE } from './lease.ts'
 
 type Trx = Transaction<Schema>
@@ -16,7 +16,10 @@ export interface NewTask {
   readonly kind: string
   readonly subjectId: number
   readonly runId: number | null
+  /** The breaker that its claims go by, such as that of a tape endpoint. */
   readonly dependency: string
+  /** Another one that must be closed as well; null: none. */
+  readonly needs: string | null
   readonly priority: 'live' | 'backlog'
   readonly requestedBy: string
   readonly deadlineAt?: Date
@@ -49,6 +52,7 @@ export async function restartTask(trx: Trx, task: NewTask, at: Date): Promise<bo
       attempts: 0,
       nextAttemptAt: at,
       reference: null,
+      deadlineAt: task.deadlineAt ?? null,
       generation: sql<number>`generation + 1`,
     })
     .where('name', '=', nameOf(task))
@@ -58,12 +62,13 @@ export async function restartTask(trx: Trx, task: NewTask, at: Date): Promise<bo
   return numUpdatedRows === 1n || (await insertTask(trx, task, 'waiting', at))
 }
 
-/** The outside works on it, whether it was requested or not: it is checked from now on. */
+/** The outside has its result, whether it was requested or not, and it is checked until it is final. */
 export async function followTask(trx: Trx, task: NewTask, at: Date): Promise<void> {
   if (await insertTask(trx, task, 'pending', at)) return
+  const followed = { state: 'pending', takesTurn: false, startedAt: at, nextAttemptAt: at } as const
   await trx
     .updateTable('tasks')
-    .set({ state: 'pending', nextAttemptAt: at, finishedAt: null, lastError: null })
+    .set({ ...followed, finishedAt: null, lastError: null })
     .where('name', '=', nameOf(task))
     .where('state', 'in', ['done', 'given-up'])
     .execute()
@@ -71,7 +76,8 @@ export async function followTask(trx: Trx, task: NewTask, at: Date): Promise<voi
 
 /** False when there is one: done tasks are purged after a time. */
 async function insertTask(trx: Trx, task: NewTask, state: 'waiting' | 'pending', at: Date): Promise<boolean> {
-  const row = { ...task, name: nameOf(task), state, requestedAt: at, nextAttemptAt: at }
+  const followed = state === 'pending' ? { takesTurn: false, startedAt: at } : {}
+  const row = { ...task, ...followed, name: nameOf(task), state, requestedAt: at, nextAttemptAt: at }
   const { numInsertedOrUpdatedRows = 0n } = await trx
     .insertInto('tasks')
     .ignore()
@@ -83,7 +89,10 @@ async function insertTask(trx: Trx, task: NewTask, state: 'waiting' | 'pending',
 export interface ClaimOptions {
   readonly kind: string
   readonly dependency: string
-  /** `due`: work to be done, running or pending at most so much at once. `pending`: work that the outside does. */
+  /**
+   * `due`: work to be done; so much at most is in progress at once, here and outside. `pending`: work that the
+   * outside does, to be checked.
+   */
   readonly turn: { readonly of: 'due'; readonly mostAtOnce: number } | { readonly of: 'pending' }
   readonly leaseSeconds: number
   readonly at: Date
@@ -92,11 +101,15 @@ export interface ClaimOptions {
 export interface Claim {
   readonly task: Task
   readonly lease: Lease
+  /** The function that had it before has died, or stood still for longer than its lease. */
+  readonly wasLeft: boolean
+  /** It is the one that may try while the breaker of its dependency is half-open. */
+  readonly isProbe: boolean
 }
 
 /**
  * Takes the next task whose turn it is: live before backlog, the oldest request first. Null when there is
- * none, when as much as allowed is in progress, or while the breaker is open.
+ * none, when as much as allowed is in progress, or while a breaker that it depends on is open.
  */
 export async function claimTask(
   context: { readonly database: Database; readonly owner: string },
@@ -107,10 +120,12 @@ export async function claimTask(
     const gate = await lockBreaker(trx, dependency, at)
     if (gate === 'open') return null
     if (turn.of === 'due' && (await countInProgress(trx, options)) >= turn.mostAtOnce) return null
+    const isProbe = gate === 'half-open'
+    const without = turn.of === 'due' ? await openBreakers(trx, at) : []
     // A probe takes what was tried longest ago: a task that always fails must not be the only one to try.
-    const next = gate === 'half-open' ? await leastTried(trx, options) : await nextInTurn(trx, options)
+    const next = await (isProbe ? leastTried : nextInTurn)(trx, options, without)
     if (next === null) return null
-    if (gate === 'half-open') await beginProbe(trx, dependency, at)
+    if (isProbe) await beginProbe(trx, dependency, at)
     const owner = leaseOwner(context)
     const taken =
       turn.of === 'pending'
@@ -121,7 +136,8 @@ export async function claimTask(
       .set({ ...taken, ...leaseFor(owner, options.leaseSeconds) })
       .where('id', '=', next.id)
       .execute()
-    return { task: { ...next, ...taken }, lease: { table: 'tasks', id: next.id, owner } }
+    const lease: Lease = { table: 'tasks', id: next.id, owner }
+    return { task: { ...next, ...taken }, lease, wasLeft: next.state === 'running', isProbe }
   })
 }
 
@@ -133,7 +149,7 @@ async function countInProgress(trx: Trx, { kind, dependency }: ClaimOptions): Pr
     .where('dependency', '=', dependency)
     .where((where) =>
       where.or([
-        where('state', '=', 'pending'),
+        where.and([where('state', '=', 'pending'), where('takesTurn', '=', true)]),
         where.and([where('state', '=', 'running'), where('leaseUntil', '>', DATABASE_NOW)]),
       ]),
     )
@@ -148,7 +164,13 @@ const isTakeable = (state: TaskState, at: Date): Expression<SqlBool> =>
 const statesOf = ({ turn }: ClaimOptions): readonly TaskState[] =>
   turn.of === 'pending' ? ['pending'] : ['waiting', 'failing', 'running']
 
-const takeable = (trx: Trx, { kind, dependency, at }: ClaimOptions, state: TaskState) =>
+/** @param without breakers that are open: what needs them is passed over, so that it blocks nothing else. */
+const takeable = (
+  trx: Trx,
+  { kind, dependency, at }: ClaimOptions,
+  without: readonly string[],
+  state: TaskState,
+) =>
   trx
     .selectFrom('tasks')
     .selectAll()
@@ -156,6 +178,9 @@ const takeable = (trx: Trx, { kind, dependency, at }: ClaimOptions, state: TaskS
     .where('dependency', '=', dependency)
     .where('state', '=', state)
     .where(isTakeable(state, at))
+    .$if(without.length > 0, (query) =>
+      query.where((where) => where.or([where('needs', 'is', null), where('needs', 'not in', without)])),
+    )
     .limit(1)
     .forUpdate()
 
@@ -163,12 +188,12 @@ const takeable = (trx: Trx, { kind, dependency, at }: ClaimOptions, state: TaskS
  * Each state and priority by itself, in the order of the index: a hundred thousand that wait are neither sorted
  * nor locked for the one that is taken.
  */
-async function nextInTurn(trx: Trx, options: ClaimOptions): Promise<Task | null> {
+async function nextInTurn(trx: Trx, options: ClaimOptions, without: readonly string[]): Promise<Task | null> {
   for (const priority of ['live', 'backlog'] as const) {
     const found: Task[] = []
     for (const state of statesOf(options))
       found.push(
-        ...(await takeable(trx, options, state)
+        ...(await takeable(trx, options, without, state)
           .where('priority', '=', priority)
           .orderBy('requestedAt')
           .orderBy('id')
@@ -180,10 +205,12 @@ async function nextInTurn(trx: Trx, options: ClaimOptions): Promise<Task | null>
   return null
 }
 
-async function leastTried(trx: Trx, options: ClaimOptions): Promise<Task | null> {
+async function leastTried(trx: Trx, options: ClaimOptions, without: readonly string[]): Promise<Task | null> {
   const found: Task[] = []
   for (const state of statesOf(options))
-    found.push(...(await takeable(trx, options, state).orderBy('nextAttemptAt').orderBy('id').execute()))
+    found.push(
+      ...(await takeable(trx, options, without, state).orderBy('nextAttemptAt').orderBy('id').execute()),
+    )
   const [first] = found.toSorted(
     (a, b) => a.nextAttemptAt.getTime() - b.nextAttemptAt.getTime() || a.id - b.id,
   )
@@ -198,6 +225,7 @@ export interface TaskChange {
   readonly lastError?: string | null
   readonly reference?: Reference | null
   readonly generation?: number
+  readonly takesTurn?: boolean
 }
 
 /** Endpoints answer with whole pages at times: the row must be freed all the same. */

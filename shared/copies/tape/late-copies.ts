@@ -13,6 +13,7 @@ import type { WithTape } from './tape-copy.ts'
 
 /** Told in one call; the next tells of more. */
 const PAGE = 500
+const NOT_YET_VERIFIED = ['requested', 'copying', 'submitted', 'staged', 'failed'] as const
 
 /**
  * Once for every copy that is not verified on the medium so long after it was asked for. A long backlog that
@@ -30,6 +31,8 @@ export async function tellLate(context: WithTape, signal: AbortSignal): Promise<
     .where('tasks.kind', '=', TAPE_COPY)
     .where('tasks.dependency', '=', tapeBreaker(tape.endpoint))
     .where('tasks.state', '!=', 'done')
+    // What a verification has settled since, for better or worse, is told by it.
+    .where('copies.state', 'in', NOT_YET_VERIFIED)
     .where('tasks.requestedAt', '<', since)
     .where((where) => where.or([where('tasks.priority', '=', 'live'), where('tasks.attempts', '>', 0)]))
     .where((where) =>

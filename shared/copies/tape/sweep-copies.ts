@@ -11,6 +11,7 @@ import {
   lockRunOfReplica,
   refreshStorage,
   requestTapeReplica,
+  TAPE_COPY,
   tapeCopyTask,
 } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
@@ -22,7 +23,7 @@ import { tapeName, tapeNameBeside } from '../../tape/names.ts'
 import { isFree } from '../../work/lease.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
-import { purgeTasks, restartTask } from '../../work/tasks.ts'
+import { followTask, purgeTasks, restartTask } from '../../work/tasks.ts'
 import { tellLate } from './late-copies.ts'
 import type { WithTape } from './tape-copy.ts'
 
@@ -35,6 +36,8 @@ export interface Swept {
   readonly requested: number
   /** Copies that vanished or went bad and are made anew. */
   readonly renewed: number
+  /** Copies that nobody would have worked on any more: their task was missing. */
+  readonly resumed: number
   /** Copies that people are told of now, because they are late. */
   readonly late: number
 }
@@ -45,6 +48,7 @@ export async function sweepCopies(context: WithTape, signal: AbortSignal): Promi
   return {
     requested: await requestMissing(context, signal),
     renewed: await renewDoubtful(context, signal),
+    resumed: await resumeWithoutTask(context, signal),
     late: await tellLate(context, signal),
   }
 }
@@ -218,6 +222,31 @@ async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<nu
     }
   }
   return renewed
+}
+
+/** The row is the work: one that is not verified on the medium has an open task, whatever became of it. */
+async function resumeWithoutTask({ database, tape, now }: WithTape, signal: AbortSignal): Promise<number> {
+  const found = await database
+    .selectFrom('replicas')
+    .leftJoin('tasks', (join) =>
+      join.on('tasks.kind', '=', TAPE_COPY).onRef('tasks.subjectId', '=', 'replicas.id'),
+    )
+    .selectAll('replicas')
+    .where('replicas.kind', '=', 'tape')
+    .where('replicas.endpoint', '=', tape.endpoint)
+    .where('replicas.state', 'in', ['planned', 'staged'])
+    .where((where) => where.or([where('tasks.id', 'is', null), where('tasks.state', '=', 'done')]))
+    .limit(PAGE)
+    .execute()
+  for (const replica of found) {
+    if (signal.aborted) break
+    await inTransaction(database, async (trx) => {
+      const task = tapeCopyTask({ ...replica, runId: await lockRunOfReplica(trx, replica) })
+      if (replica.state === 'staged') await followTask(trx, task, now())
+      else await restartTask(trx, task, now())
+    })
+  }
+  return found.length
 }
 
 /**

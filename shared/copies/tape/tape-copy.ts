@@ -3,13 +3,7 @@
  * of functions, at once or repeated, make one copy.
  */
 import { alertRequest } from '../../catalogue/next-steps.ts'
-import {
-  findReplica,
-  lockRunOfReplica,
-  refreshStorage,
-  replicasOfContent,
-  TAPE_COPY,
-} from '../../catalogue/replicas.ts'
+import { lockRunOfReplica, refreshStorage, replicasOfContent, TAPE_COPY } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
@@ -26,7 +20,7 @@ import {
   type TaskKind,
   type Work,
 } from '../../work/advance.ts'
-import { storeBreaker, tapeBreaker } from '../../work/breaker.ts'
+import { tapeBreaker } from '../../work/breaker.ts'
 import type { Request } from '../../work/outbox.ts'
 import type { TaskChange } from '../../work/tasks.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
@@ -54,14 +48,17 @@ const referenceOf = (job: string): Reference => ({ job })
 
 export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
   kind: TAPE_COPY,
-  load: async ({ database }, { subjectId }) => {
-    const replica = await findReplica(database, subjectId)
-    if (replica === null) throw new Error(`there is no replica ${subjectId}`)
-    return replica
-  },
+  load: async ({ database }, { subjectId }) =>
+    (await database.selectFrom('replicas').selectAll().where('id', '=', subjectId).executeTakeFirst()) ??
+    null,
   fields: ({ runNumber, tag, objectKey, url }) => ({ run: runNumber, tag, key: objectKey, url }),
-  alsoNeeds: ({ bucket }) => [storeBreaker(bucket)],
   lock: lockRunOfReplica,
+
+  settled({ state }) {
+    if (state === 'planned' || state === 'staged') return null
+    if (state === 'on-media') return { kind: 'done', result: null }
+    return { kind: 'given-up', reason: `a verification found the copy ${state}`, result: null }
+  },
 
   async check(context, { task, subject: replica }, signal) {
     const job = task.reference?.job ?? null
@@ -73,13 +70,19 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
       case 'under-way':
         return job === null
           ? { kind: 'busy', reason: seen.detail }
-          : { kind: 'pending', reference: task.reference, reason: null, result: null }
+          : { kind: 'pending', reference: task.reference, reason: null, result: null, takesTurn: true }
       case 'different':
         return underOtherName(context, replica, seen.detail)
       case 'unverified':
         // What a service brought there may be compared later.
         return task.state === 'pending'
-          ? { kind: 'pending', reference: task.reference, reason: seen.detail, result: null }
+          ? {
+              kind: 'pending',
+              reference: task.reference,
+              reason: seen.detail,
+              result: null,
+              takesTurn: false,
+            }
           : failed(`there is a file of this name that cannot be verified: ${seen.detail}`)
       case 'failed':
         return { kind: 'to-do', jobEnded: job === null ? null : seen.detail }
@@ -105,13 +108,21 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
       case 'occupied':
         return underOtherName(context, replica, copy.detail)
       case 'submitted':
-        return { kind: 'pending', reference: referenceOf(copy.reference), reason: null, result: null }
+        return {
+          kind: 'pending',
+          reference: referenceOf(copy.reference),
+          reason: null,
+          result: null,
+          takesTurn: true,
+        }
     }
   },
 
-  async outcome(trx, _context, work, { ending, change, runId, at }) {
+  async outcome(trx, _context, work, { ending, change, wasToDo, runId, at }) {
     const { subject: replica } = work
-    const facts = factsOf(replica, ending, at)
+    // What was on the disk buffer is not there any more.
+    const gone = wasToDo && replica.state === 'staged' ? GONE : {}
+    const facts = { ...gone, ...factsOf(replica, ending, at) }
     const result = await trx
       .updateTable('replicas')
       .set({ ...facts, updatedAt: at })
@@ -120,7 +131,7 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
       .executeTakeFirst()
     // A verification that came between may have seen something else since: the copy is checked once more.
     if (result.numUpdatedRows === 0n) throw new ConflictError('the copy was changed by another function')
-    const note = noteOf(work, ending, change)
+    const note = noteOf(work, ending, change, wasToDo)
     if (note !== null)
       await addHistory(trx, [{ runId, ...note, detail: note.detail.slice(0, MOST_CHARACTERS) }], at)
     await refreshStorage(trx, runId)
@@ -159,12 +170,15 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
 }
 
 const MOST_CHARACTERS = 4000
+const GONE = { state: 'planned', storedAt: null, verifiedAt: null, verifiedBy: null } as const
 
 const failed = (reason: string): Ending<Result> => ({ kind: 'failed', reason, jobEnded: false })
 
 /** Done when it is on the medium; on the endpoint's disk buffer it waits for the endpoint. */
 const stored = (result: Stored, { reference }: Task): Ending<Result> =>
-  result.onMedia ? { kind: 'done', result } : { kind: 'pending', reference, reason: null, result }
+  result.onMedia
+    ? { kind: 'done', result }
+    : { kind: 'pending', reference, reason: null, result, takesTurn: false }
 
 /** Another file has the name: the copy goes beside it, unless its own second name is taken as well. */
 function underOtherName(context: WithTape, replica: Replica, detail: string): Ending<Result> {
@@ -189,6 +203,7 @@ function factsOf(replica: Replica, ending: Ending<Result>, at: Date): Partial<Re
   const { result } = ending
   switch (result?.at) {
     case undefined:
+      return ending.kind === 'pending' ? { checkedAt: at } : {}
     case 'nowhere':
       return { checkedAt: at }
     case 'other-name':
@@ -210,12 +225,15 @@ function noteOf(
   { task, subject: replica }: Work<Replica>,
   ending: Ending<Result>,
   change: TaskChange,
+  wasToDo: boolean,
 ): { readonly what: string; readonly detail: string } | null {
+  const result = 'result' in ending ? ending.result : null
+  if (wasToDo && replica.state === 'staged' && result?.at !== 'endpoint')
+    return { what: 'copy missing', detail: `${replica.url} is not on the endpoint's disk buffer any more` }
   if (ending.kind === 'failed') {
     const isNews = task.attempts === 1 || change.state === 'failing'
     return isNews ? { what: 'copy to tape failed', detail: `try ${task.attempts}: ${ending.reason}` } : null
   }
-  const result = 'result' in ending ? ending.result : null
   switch (result?.at) {
     case undefined: {
       const job = ending.kind === 'pending' ? ending.reference?.job : undefined

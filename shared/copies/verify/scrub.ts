@@ -7,7 +7,7 @@
 import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Logger } from '../../log.ts'
-import { isOpen, tapeBreaker } from '../../work/breaker.ts'
+import { openBreakers, tapeBreaker } from '../../work/breaker.ts'
 import { isFree } from '../../work/lease.ts'
 import { VERIFIABLE_STATES } from './outcome.ts'
 import { createPatience } from './patience.ts'
@@ -73,8 +73,8 @@ async function dueReplicas({ database, tape, config, now }: TapeContext): Promis
   const at = now().getTime()
   const [cycle, doubt] = [new Date(at - config.scrub.days * DAY_MS), new Date(at - DOUBT_MS)]
   // While copies to the endpoint wait for it, it is not scrubbed either.
-  const isWaitedFor = tape !== null && (await isOpen(database, tapeBreaker(tape.endpoint), now()))
-  const endpoint = tape === null || isWaitedFor ? null : tape.endpoint
+  const open = await openBreakers(database, now())
+  const endpoint = tape === null || open.includes(tapeBreaker(tape.endpoint)) ? null : tape.endpoint
   return await database
     .selectFrom('replicas')
     .select(['id', 'kind', 'endpoint', 'sizeBytes'])

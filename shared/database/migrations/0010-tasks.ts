@@ -14,6 +14,7 @@ const STATEMENTS = [
     subject_id BIGINT UNSIGNED NOT NULL,
     run_id BIGINT UNSIGNED NULL,
     dependency VARCHAR(300) NOT NULL,
+    needs VARCHAR(300) NULL,
     state VARCHAR(16) NOT NULL,
     priority VARCHAR(8) NOT NULL DEFAULT 'live',
     requested_at DATETIME(3) NOT NULL,
@@ -26,6 +27,7 @@ const STATEMENTS = [
     last_error TEXT NULL,
     reference JSON NULL,
     generation INT UNSIGNED NOT NULL DEFAULT 1,
+    takes_turn BOOLEAN NOT NULL DEFAULT TRUE,
     lease_owner VARCHAR(100) NULL,
     lease_until DATETIME(3) NULL,
     KEY by_subject (kind, subject_id),
@@ -37,6 +39,7 @@ const STATEMENTS = [
   `CREATE TABLE IF NOT EXISTS breakers (
     dependency VARCHAR(300) NOT NULL PRIMARY KEY,
     failures INT UNSIGNED NOT NULL DEFAULT 0,
+    failed_task VARCHAR(255) NULL,
     open_since DATETIME(3) NULL,
     probe_at DATETIME(3) NULL,
     last_error TEXT NULL
@@ -46,14 +49,14 @@ const STATEMENTS = [
   `ALTER TABLE replicas ADD CONSTRAINT replica_state CHECK (state IN ('planned','requested','copying','submitted','staged',
     'staging','on-media','present','failed','missing','suspicious','replaced','deleting','deleted','expired'))`,
   // A copy that was requested, is in progress or has failed becomes a task.
-  `INSERT IGNORE INTO tasks (kind, name, subject_id, run_id, dependency, state, priority, requested_at, requested_by, started_at,
-      attempts, next_attempt_at, last_error, reference, generation)
-    SELECT 'tape-copy', CONCAT('tape-copy:', id), id, run_id, CONCAT('tape:', endpoint),
+  `INSERT IGNORE INTO tasks (kind, name, subject_id, run_id, dependency, needs, state, takes_turn, priority,
+      requested_at, requested_by, started_at, attempts, next_attempt_at, last_error, reference, generation)
+    SELECT 'tape-copy', CONCAT('tape-copy:', id), id, run_id, CONCAT('tape:', endpoint), CONCAT('store:', bucket),
       CASE WHEN state IN ('submitted','staged') THEN 'pending'
         WHEN state = 'failed' AND next_attempt_at IS NULL THEN 'given-up'
         WHEN state = 'failed' THEN 'failing' ELSE 'waiting' END,
-      priority, requested_at, requested_by, started_at, attempts, COALESCE(next_attempt_at, requested_at), last_error,
-      IF(reference IS NULL, NULL, JSON_OBJECT('job', reference)), generation
+      state <> 'staged', priority, requested_at, requested_by, started_at, attempts,
+      COALESCE(next_attempt_at, requested_at), last_error, IF(reference IS NULL, NULL, JSON_OBJECT('job', reference)), generation
     FROM replicas WHERE kind = 'tape' AND state IN ('requested','copying','submitted','staged','failed')`,
   `UPDATE replicas SET state = IF(state = 'staged', state, 'planned'), lease_owner = NULL, lease_until = NULL, attempts = 0,
       next_attempt_at = NULL, last_error = NULL, reference = NULL

@@ -2,16 +2,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
 import { inTransaction } from '../../../shared/database/connect.ts'
-import { InvalidInputError, TransientError } from '../../../shared/errors.ts'
+import { type ErrorDetails, InvalidInputError, TransientError } from '../../../shared/errors.ts'
 import {
   beginProbe,
   blame,
   type Gate,
-  isOpen,
   lockBreaker,
   mayUse,
   noteFailure,
   noteSuccess,
+  openBreakers,
 } from '../../../shared/work/breaker.ts'
 import { startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
 
@@ -41,7 +41,13 @@ const alert = (since: Date) =>
     object: null,
     occurrence: since.toISOString(),
   })
-const fail = (name = NAME) => noteFailure(catalogue.database, name, { reason: 'no answer', at: at() }, alert)
+let tasks = 0
+const failure = (task: string, details: ErrorDetails = {}) => {
+  const error = new TransientError('no answer', details)
+  return noteFailure(catalogue.database, NAME, { task, error, reason: 'no answer', at: at() }, alert)
+}
+/** Of another piece of work each time. */
+const fail = () => failure(`tape-copy:${++tasks}`)
 const gate = (name = NAME): Promise<Gate> =>
   inTransaction(catalogue.database, (trx) => lockBreaker(trx, name, at()))
 const alerts = async () => (await catalogue.database.selectFrom('outbox').select('name').execute()).length
@@ -62,9 +68,24 @@ describe('a circuit breaker', () => {
     await failTimes(2)
     expect(await fail()).toMatchObject({ isOpen: true })
     expect(await gate()).toBe('open')
-    expect(await isOpen(catalogue.database, NAME, at())).toBe(true)
+    expect(await openBreakers(catalogue.database, at())).toEqual([NAME])
     expect(await gate('tape:davs://another.example')).toBe('closed')
   })
+
+  test('is not opened by one piece of work that always fails, in whatever order with one other', async () => {
+    for (let time = 0; time < 10; time++)
+      expect(await failure('tape-copy:1')).toMatchObject({ isOpen: false })
+    expect(await failure('tape-copy:2')).toMatchObject({ isOpen: false })
+    expect(await failure('tape-copy:1')).toMatchObject({ isOpen: true })
+  })
+
+  test.each<ErrorDetails>([{ error: 'ECONNREFUSED' }, { error: 'ENOTFOUND' }, { httpStatus: 503 }])(
+    'is opened by one piece of work alone when nothing answers (%o)',
+    async (details) => {
+      for (let time = 0; time < 2; time++) await failure('tape-copy:1', details)
+      expect(await failure('tape-copy:1', details)).toMatchObject({ isOpen: true })
+    },
+  )
 
   test('lets one piece of work try within a minute, however long it has been open', async () => {
     for (let hour = 0; hour < 5; hour++) {

@@ -1,5 +1,6 @@
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
@@ -167,7 +168,6 @@ describe('a copy to tape', () => {
     tape.fault = 'fails'
     const waits: number[] = []
     for (let attempt = 1; attempt <= 12; attempt++) {
-      await context.database.deleteFrom('breakers').execute()
       expect(await copy()).toBe(attempt < 6 ? 'requested' : 'failed')
       expect(await copy()).toBeNull()
       const { nextAttemptAt: next } = await only()
@@ -180,7 +180,6 @@ describe('a copy to tape', () => {
     expect(await alerts()).toContain('tape-copy-fails')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: -2 })
     tape.fault = null
-    await context.database.deleteFrom('breakers').execute()
     expect(await copy()).toBe('on-media')
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
   })
@@ -362,6 +361,62 @@ describe('a copy that a service makes', () => {
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
   })
 
+  test('takes no turn of others while it waits on the disk buffer', async () => {
+    tape.asynchronous = false
+    tape.onMedia = false
+    for (let index = 0; index < 4; index++) {
+      await wish(await context.putRun(`LNF/run${40_000 + run * 10 + index}.mid.gz`, `${run} ${index}`))
+      expect(await copy()).toBe('staged')
+    }
+  })
+
+  test('that vanishes from the disk buffer is no copy any more, and is made again', async () => {
+    tape.asynchronous = false
+    tape.onMedia = false
+    await wish(await context.putRun(key, 'x'))
+    expect(await copy()).toBe('staged')
+    unlinkSync(join(context.tapeFolder, context.bucket, key))
+    expect(await follow()).toMatchObject({ state: 'requested', storedAt: null, verifiedAt: null })
+    expect(await history()).toContain('copy missing')
+    tape.onMedia = true
+    later(600)
+    expect(await copy()).toBe('on-media')
+  })
+
+  test('that vanishes from the disk buffer when its source is gone is given up, and asked for anew it is made', async () => {
+    tape.asynchronous = false
+    tape.onMedia = false
+    const object = await context.putRun(key, 'x')
+    await wish(object)
+    await copy()
+    unlinkSync(join(context.tapeFolder, context.bucket, key))
+    await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
+    await follow()
+    later(600)
+    expect(await copy()).toBe('failed')
+    expect(await only()).toMatchObject({ state: 'failed', nextAttemptAt: null, verifiedAt: null })
+    await context.putRun(key, 'x')
+    await wish(object)
+    tape.onMedia = true
+    expect(await copy()).toBe('on-media')
+  })
+
+  test.each([
+    ['suspicious', 'given-up'],
+    ['on-media', 'done'],
+  ] as const)('that a verification found %s is not asked about any more', async (state, ended) => {
+    await wish(await context.putRun(key, 'x'))
+    tape.onMedia = false
+    await copy()
+    await tape.work()
+    await follow()
+    await context.database.updateTable('replicas').set({ state }).where('kind', '=', 'tape').execute()
+    tape.onMedia = true
+    expect((await follow()).state).toBe(state)
+    const task = await context.database.selectFrom('tasks').select('state').executeTakeFirstOrThrow()
+    expect(task.state).toBe(ended)
+  })
+
   test('that a verification found missing while it was checked is not called there', async () => {
     await wish(await context.putRun(key, 'x'))
     tape.onMedia = false
@@ -476,6 +531,26 @@ describe('the sweep', () => {
     ).map((row) => row.state)
     expect(names).toEqual(['suspicious', 'on-media'])
     expect(await runlogRow(context.database, run)).toMatchObject({ storage_tape_status: 1 })
+  })
+
+  test.each([
+    ['purged', 'requested'],
+    ['purged', 'staged'],
+    ['done', 'requested'],
+  ] as const)('goes on with a copy whose task was %s while it was %s', async (task, state) => {
+    await wish(await context.putRun(key, 'x'))
+    if (state === 'staged') {
+      tape.onMedia = false
+      await copy()
+      tape.onMedia = true
+    }
+    if (task === 'purged') await context.database.deleteFrom('tasks').execute()
+    else await context.database.updateTable('tasks').set({ state: 'done' }).execute()
+    expect((await sweepCopies(withTape(), signal)).resumed).toBe(1)
+    expect((await sweepCopies(withTape(), signal)).resumed).toBe(0)
+    await followCopies(withTape(), signal, log)
+    await copy()
+    expect((await only()).state).toBe('on-media')
   })
 
   test('tells once of a copy that is late', async () => {

@@ -1,0 +1,282 @@
+/** What the engine promises of any kind of task, tried on one whose side effect is a number. */
+import { sql } from 'kysely'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
+import type { Context } from '../../../shared/context.ts'
+import { inTransaction } from '../../../shared/database/connect.ts'
+import { TransientError } from '../../../shared/errors.ts'
+import { createLogger } from '../../../shared/log.ts'
+import { advance, advanceNext, type Ending, type TaskKind, type ToDo } from '../../../shared/work/advance.ts'
+import { blame, noteFailure } from '../../../shared/work/breaker.ts'
+import { addTask, restartTask } from '../../../shared/work/tasks.ts'
+import { signal, startTestContext, type TestContext } from '../../support/context.ts'
+
+const log = createLogger({ function: 'test', level: 'silent' })
+const DEPENDENCY = 'tape:place'
+const MOST_AT_ONCE = 3
+
+let context: TestContext
+let host: Context
+let time: number
+let checked: number[]
+let acted: { readonly subject: number; readonly generation: number }[]
+let check: (subject: number) => Promise<Ending<string> | ToDo>
+let act: (subject: number) => Promise<Ending<string>>
+let outcomes: string[]
+beforeAll(async () => {
+  context = await startTestContext()
+  host = { ...context, now: () => new Date(time) }
+})
+afterAll(() => context?.close())
+beforeEach(async () => {
+  time = new Date('2026-03-01T12:00:00Z').getTime()
+  checked = []
+  acted = []
+  outcomes = []
+  check = async () => ({ kind: 'to-do', jobEnded: null })
+  act = async () => ({ kind: 'done', result: 'made' })
+  for (const table of ['tasks', 'breakers', 'outbox'] as const)
+    await context.database.deleteFrom(table).execute()
+})
+
+/** Subjects from 1000 on are gone, those from 500 on cannot be read, those from 100 on were seen to already. */
+const kind: TaskKind<Context, number, string> = {
+  kind: 'count',
+  async load(_context, { subjectId }) {
+    if (subjectId >= 1000) return null
+    if (subjectId >= 500) throw new Error('the row cannot be read')
+    return subjectId
+  },
+  fields: () => ({}),
+  settled: (subject) => (subject >= 100 ? { kind: 'done', result: null } : null),
+  async check(_context, { subject }) {
+    checked.push(subject)
+    return await check(subject)
+  },
+  async act(_context, { subject }, generation) {
+    acted.push({ subject, generation })
+    return await act(subject)
+  },
+  lock: async (_trx, subject) => subject,
+  async outcome(_trx, _context, { subject }, { ending, change, wasToDo }) {
+    outcomes.push(`${subject} ${ending.kind} ${change.state}${wasToDo ? ' was to do' : ''}`)
+    return []
+  },
+  dependencyAlert: (dependency, since, reason) =>
+    alertRequest({
+      rule: 'tape-endpoint-fails',
+      severity: 'error',
+      summary: reason,
+      tag: null,
+      runNumber: null,
+      runId: null,
+      object: null,
+      occurrence: `${dependency}:${since.toISOString()}`,
+    }),
+}
+
+const newTask = (subjectId: number, needs: string | null = null) =>
+  ({
+    kind: kind.kind,
+    subjectId,
+    runId: null,
+    dependency: DEPENDENCY,
+    needs,
+    priority: 'live',
+    requestedBy: 'test',
+  }) as const
+const add = (subjectId: number, needs: string | null = null) =>
+  inTransaction(context.database, (trx) => addTask(trx, newTask(subjectId, needs), host.now()))
+const options = {
+  dependency: DEPENDENCY,
+  turn: { of: 'due', mostAtOnce: MOST_AT_ONCE },
+  limitSeconds: 60,
+} as const
+const next = () => advanceNext(host, kind, options, signal, log)
+const look = () => advanceNext(host, kind, { ...options, turn: { of: 'pending' } }, signal, log)
+const all = () => advance(host, kind, { ...options, atOnce: 2 }, signal, log)
+const task = (subjectId: number) =>
+  context.database
+    .selectFrom('tasks')
+    .selectAll()
+    .where('subjectId', '=', subjectId)
+    .executeTakeFirstOrThrow()
+const later = (seconds: number) => {
+  time += seconds * 1000
+}
+const pending = (job: string, takesTurn = true): Ending<string> => ({
+  kind: 'pending',
+  reference: { job },
+  reason: null,
+  result: null,
+  takesTurn,
+})
+/** Opens a breaker; it lets one try from 15 s later on. */
+const breakDown = async (dependency: string) => {
+  for (const name of ['x:1', 'x:2', 'x:3'])
+    await noteFailure(
+      context.database,
+      dependency,
+      { task: name, error: new TransientError('no'), reason: 'no', at: host.now() },
+      (since) => kind.dependencyAlert(dependency, since, 'no'),
+    )
+}
+
+describe('a task', () => {
+  test('whose subject is gone is given up, whose subject cannot be read is tried again; neither blocks others', async () => {
+    for (const subject of [1000, 500, 1]) await add(subject)
+    expect((await all()).map(({ ending }) => ending.kind).toSorted()).toEqual(['done', 'failed', 'given-up'])
+    expect(await task(1000)).toMatchObject({ state: 'given-up', leaseOwner: null })
+    expect(await task(500)).toMatchObject({ state: 'waiting', attempts: 1, leaseOwner: null })
+    expect((await task(500)).nextAttemptAt.getTime()).toBeGreaterThan(time)
+  })
+
+  test('that the facts want no more ends without a question outside', async () => {
+    await add(100)
+    expect((await next())?.ending.kind).toBe('done')
+    expect(checked).toEqual([])
+    expect(await task(100)).toMatchObject({ state: 'done' })
+  })
+
+  test('whose function died again and again is tried later and later, and told as failing', async () => {
+    await add(1)
+    const die = () =>
+      context.database
+        .updateTable('tasks')
+        .set({ state: 'running', leaseOwner: 'dead', leaseUntil: sql`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND` })
+        .execute()
+    await context.database.updateTable('tasks').set({ attempts: 5 }).execute()
+    await die()
+    act = async () => ({ kind: 'busy', reason: 'another' })
+    // The sixth goes on at once.
+    expect((await next())?.ending.kind).toBe('busy')
+    await context.database.updateTable('tasks').set({ attempts: 6 }).execute()
+    await die()
+    expect((await next())?.ending.kind).toBe('failed')
+    expect(outcomes.at(-1)).toBe('1 failed failing')
+    expect(await next()).toBeNull()
+    later(7 * 3600)
+    act = async () => ({ kind: 'done', result: 'made' })
+    expect((await next())?.ending.kind).toBe('done')
+  })
+
+  test('asks for another job only after the one before has ended, and says which', async () => {
+    await add(1)
+    act = async () => pending('first')
+    await next()
+    expect(await task(1)).toMatchObject({ state: 'pending', reference: { job: 'first' }, generation: 1 })
+    check = async () => ({ kind: 'to-do', jobEnded: 'it failed' })
+    later(60)
+    expect((await look())?.ending).toMatchObject({ kind: 'failed', jobEnded: true })
+    expect(await task(1)).toMatchObject({ state: 'waiting', reference: null, generation: 2 })
+    // It has ended while nobody looked.
+    await context.database.updateTable('tasks').set({ reference: '{"job":"second"}' }).execute()
+    later(600)
+    act = async () => {
+      throw new TransientError('the answer was lost')
+    }
+    await next()
+    act = async () => pending('third')
+    later(1200)
+    await next()
+    expect(acted.map(({ generation }) => generation)).toEqual([1, 3, 3])
+    expect(await task(1)).toMatchObject({ state: 'pending', reference: { job: 'third' }, generation: 3 })
+  })
+
+  test('requested anew asks for another job than before', async () => {
+    await add(1)
+    await next()
+    await inTransaction(context.database, (trx) => restartTask(trx, newTask(1), host.now()))
+    await next()
+    expect(acted.map(({ generation }) => generation)).toEqual([1, 2])
+  })
+
+  test('tells the facts that what they say is there was not there', async () => {
+    await add(1)
+    act = async () => {
+      throw new TransientError('no')
+    }
+    await next()
+    expect(outcomes).toEqual(['1 failed waiting was to do'])
+  })
+})
+
+describe('turns', () => {
+  test('are taken by jobs outside, not by what only waits there', async () => {
+    for (let subject = 1; subject <= 8; subject++) await add(subject)
+    act = async (subject) => pending(`job ${subject}`, subject > 2)
+    expect(await all()).toHaveLength(2 + MOST_AT_ONCE)
+    check = async () => ({ kind: 'done', result: 'there' })
+    later(60)
+    while ((await look()) !== null);
+    expect(await all()).toHaveLength(3)
+  })
+})
+
+describe('a breaker that is open', () => {
+  test('of what some tasks need leaves those alone, writes nothing, and lets others go on', async () => {
+    for (const subject of [1, 2, 3]) await add(subject, 'store:dead')
+    await add(4, 'store:alive')
+    await add(5)
+    await breakDown('store:dead')
+    expect((await all()).map(({ task: { subjectId } }) => subjectId).toSorted()).toEqual([4, 5])
+    expect(await task(1)).toMatchObject({ state: 'waiting', attempts: 0, lastError: null })
+    // One tries.
+    later(20)
+    await all()
+    expect(acted.filter(({ subject }) => subject <= 3).length).toBe(3)
+  })
+
+  test('is asked of what a task needs only when it is to be used', async () => {
+    await add(1, 'store:dead')
+    await breakDown('store:dead')
+    later(20)
+    check = async () => ({ kind: 'done', result: 'there' })
+    await next()
+    const { openSince, probeAt } = await context.database
+      .selectFrom('breakers')
+      .selectAll()
+      .where('dependency', '=', 'store:dead')
+      .executeTakeFirstOrThrow()
+    expect(openSince).not.toBeNull()
+    expect(probeAt?.getTime()).toBeLessThan(time)
+  })
+
+  test('is not closed by answers to questions while nothing can be written, but for its probe', async () => {
+    await add(1)
+    act = async () => pending('job')
+    await next()
+    for (const name of ['x:1', 'x:2'])
+      await noteFailure(
+        context.database,
+        DEPENDENCY,
+        { task: name, error: new TransientError('no'), reason: 'no', at: host.now() },
+        (since) => kind.dependencyAlert(DEPENDENCY, since, 'no'),
+      )
+    check = async () => pending('job')
+    later(60)
+    await look()
+    const failures = async () =>
+      (await context.database.selectFrom('breakers').select('failures').executeTakeFirstOrThrow()).failures
+    expect(await failures()).toBe(2)
+    await breakDown(DEPENDENCY)
+    later(60)
+    await look()
+    expect(await failures()).toBe(0)
+  })
+
+  test('costs no attempts, and the task that fails by itself does not keep the others from trying', async () => {
+    for (let subject = 1; subject <= 5; subject++) await add(subject)
+    act = async (subject) => {
+      if (subject === 1) throw blame(DEPENDENCY, new TransientError('this one always fails'))
+      return { kind: 'done', result: 'made' }
+    }
+    await breakDown(DEPENDENCY)
+    for (let minute = 0; minute < 4; minute++) {
+      later(60)
+      await all()
+    }
+    expect((await task(1)).state).not.toBe('done')
+    for (let subject = 2; subject <= 5; subject++) expect((await task(subject)).state).toBe('done')
+  })
+})
