@@ -16,6 +16,9 @@ export interface ConnectionOptions {
   readonly silenceMs: number
 }
 
+/** A process that ends waits no longer for statements that are still not answered. */
+const END_MS = 5000
+
 type Answer = (error: unknown, result: MysqlQueryResult) => void
 
 export const DEADLOCK_RETRIES = 4
@@ -53,9 +56,12 @@ const refuseToStream = (): never => {
 export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOptions): MysqlPool {
   const begun = new WeakMap<PoolConnection, MysqlPoolConnection>()
   const lost = new WeakMap<PoolConnection, unknown>()
+  const busy = new Set<PoolConnection>()
 
-  const ask = (connection: PoolConnection, sql: string, values: unknown[], answer: Answer) =>
+  const ask = (connection: PoolConnection, sql: string, values: unknown[], answer: Answer) => {
+    busy.add(connection)
     connection.query({ sql, values, timeout: silenceMs }, (error, result) => {
+      busy.delete(connection)
       if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') {
         lost.set(connection, error)
         giveUp(connection)
@@ -63,6 +69,7 @@ export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOption
       // Of the rollback on what was given up: the first reason is the one to be told.
       answer(error && (lost.get(connection) ?? error), result as unknown as MysqlQueryResult)
     })
+  }
 
   function watched(connection: PoolConnection): MysqlPoolConnection {
     let inTransaction = false
@@ -116,6 +123,16 @@ export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOption
         )
       })
     },
-    end: (callback) => pool.end(callback),
+    end(callback) {
+      // mysql2 waits for ever for a connection that is given up while it waits for its statement.
+      const limit = setTimeout(() => {
+        for (const connection of busy) giveUp(connection)
+        callback(null)
+      }, END_MS)
+      pool.end((error) => {
+        clearTimeout(limit)
+        callback(error)
+      })
+    },
   }
 }

@@ -47,6 +47,24 @@ it('a statement without an answer fails as something that passes, and the next h
   await until(() => proxy.open === 1)
 })
 
+it('a process ends while a statement has no answer', async () => {
+  const url = new URL(server.url)
+  url.port = String(proxy.port)
+  const ending = openDatabase(url.href, 1, { statementSeconds: 60, silenceMs: SILENCE_MS })
+  const observer = openDatabase(server.url, 1)
+  try {
+    const silenced = sql`SELECT SLEEP(50) AS waits_for_ever`.execute(ending)
+    silenced.catch(() => {})
+    const begun = sql`SELECT id FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(50)%'`
+    await until(async () => (await begun.execute(observer)).rows.length === 1)
+    proxy.silence()
+    await ending.destroy()
+    await expect(silenced).rejects.toThrow()
+  } finally {
+    await observer.destroy()
+  }
+})
+
 it('a change of the schema may take as long as it takes', async () => {
   const unhurried = openDatabase(server.url, 1, WITHOUT_LIMITS)
   try {
