@@ -79,6 +79,23 @@ test('a place that takes the whole time of a run waits for the next day, so that
   expect(await invoke(context)).toEqual(['copies-scrubbed'])
 })
 
+test('a place that is interrupted after others had their turn is searched again by the next run', async () => {
+  const stop = new AbortController()
+  const list: NonNullable<typeof runs.tape.list> = async function* (_prefix, held) {
+    stop.abort(new TransientError('not done within 900 s'))
+    held.throwIfAborted()
+    yield { name: 'never', sizeBytes: 0 }
+  }
+  const context = { ...runs.context, tape: { ...runs.tape, list } }
+  expect(await invoke(context, stop.signal)).toEqual([
+    'dark-copies',
+    'place-not-gone-through',
+    'copies-scrubbed',
+  ])
+  runs.time += HOUR
+  expect(await invoke()).toEqual(['dark-copies', 'copies-scrubbed'])
+})
+
 test('a run whose time is over before it begins fails at nothing', async () => {
   await runs.put(key)
   expect(await invoke(runs.context, AbortSignal.abort(new Error('over')))).toEqual(['copies-scrubbed'])
