@@ -2,8 +2,9 @@
 import { type Caller, mayDo } from '../../../shared/access/caller.ts'
 import type { Right } from '../../../shared/access/scopes.ts'
 import type { TapeContext } from '../../../shared/context.ts'
-import { catalogueLinks, type FileOfRun, findFiles } from '../../../shared/copies/links/catalogue-links.ts'
-import { runLinks } from '../../../shared/copies/links/run-links.ts'
+import { catalogueLinks } from '../../../shared/copies/links/catalogue-links.ts'
+import { checkedLinks } from '../../../shared/copies/links/checked-links.ts'
+import { type FileLink, type FoundFile, findFiles } from '../../../shared/copies/links/find-files.ts'
 import { createConfirmLoss } from '../../../shared/copies/verify/confirm-loss.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import { type ObjectName, parseRunKey, type RunId } from '../../../shared/run.ts'
@@ -21,11 +22,11 @@ export interface WantedLinks {
 type Unknown = { readonly why: string } & ({ readonly tag: string; readonly run: number } | ObjectName)
 
 export interface FoundLinks {
-  readonly files: readonly FileOfRun[]
+  readonly files: readonly FileLink[]
   readonly unknown: readonly Unknown[]
 }
 
-/** Looked up in the store at once, each. */
+/** Runs that are looked up in the store at the same time. */
 const AT_ONCE = 8
 
 /** A recall is a transaction, and brings hundreds of megabytes. */
@@ -62,19 +63,20 @@ export async function findLinks(
   if (wanted.recall && wanted.runs.length + wanted.files.length > MOST_RECALLS)
     throw refusal(400, `at most ${MOST_RECALLS} runs and files are recalled at once`)
   const now = context.now()
-  if (wanted.check || wanted.recall) return await checkedLinks(context, caller, wanted, now, signal)
-  const found = await trustedLinks(context, wanted, now)
-  return { ...found, files: found.files.filter((file) => mayHave(caller, wanted, file.tag)) }
+  // By the tag of the run that a file counts for, not by that of its key.
+  const found = (await findFiles(context.database, wanted)).filter(
+    ({ isCurrent, file }) => isCurrent && mayHave(caller, wanted, file.tag),
+  )
+  const unknown = unknownOf(wanted, found)
+  if (!wanted.check && !wanted.recall)
+    return { files: await catalogueLinks(context, found, wanted.seconds, now), unknown }
+  const checked = await linksOfRuns(context, caller, { found, wanted }, now, signal)
+  return { files: checked.files, unknown: [...unknown, ...checked.unknown] }
 }
 
-async function trustedLinks(context: TapeContext, wanted: WantedLinks, now: Date): Promise<FoundLinks> {
-  const files = await catalogueLinks(context, wanted, wanted.seconds, now)
-  return { files, unknown: unknownOf(wanted, files) }
-}
-
-function unknownOf(wanted: WantedLinks, found: readonly (RunId & ObjectName)[]): readonly Unknown[] {
-  const runs = new Set(found.map((file) => `${file.tag}/${file.runNumber}`))
-  const files = new Set(found.map((file) => `${file.bucket}/${file.key}`))
+function unknownOf(wanted: WantedLinks, found: readonly FoundFile[]): readonly Unknown[] {
+  const runs = new Set(found.map(({ file }) => `${file.tag}/${file.runNumber}`))
+  const files = new Set(found.map(({ file }) => `${file.bucket}/${file.key}`))
   return [
     ...wanted.runs
       .filter((run) => !runs.has(`${run.tag}/${run.runNumber}`))
@@ -89,46 +91,33 @@ function unknownOf(wanted: WantedLinks, found: readonly (RunId & ObjectName)[]):
   ]
 }
 
-async function checkedLinks(
+/** Some runs at the same time; what is refused for one of them names it among the unknown. */
+async function linksOfRuns(
   context: TapeContext,
   caller: Caller,
-  wanted: WantedLinks,
+  { found, wanted }: { readonly found: readonly FoundFile[]; readonly wanted: WantedLinks },
   now: Date,
   signal: AbortSignal,
 ): Promise<FoundLinks> {
-  // Before anything is asked of the tape: by the tag of the run that a file counts for, not by that of its
-  // key.
-  const named = (await findFiles(context.database, wanted)).filter((file) =>
-    mayHave(caller, wanted, file.tag),
-  )
   const wish = {
     seconds: wanted.seconds,
     recall: wanted.recall ? { days: context.config.recall.days, requestedBy: caller.name } : undefined,
   }
-  const runs = [
-    ...new Map(named.map(({ tag, runNumber }) => [`${tag}/${runNumber}`, { tag, runNumber }])).values(),
-  ]
-  const names = new Set(named.map(({ bucket, key }) => `${bucket}/${key}`))
   const confirmLoss = createConfirmLoss(context)
-  const files: FileOfRun[] = []
-  const unknown: Unknown[] = [...unknownOf(wanted, named)]
+  const unknown: Unknown[] = []
+  const linksOfRun = async (files: readonly FoundFile[]): Promise<readonly FileLink[]> => {
+    try {
+      return await checkedLinks(context, files, wish, now, signal, confirmLoss)
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error
+      const why = error.message
+      unknown.push(...files.slice(0, 1).map(({ file }) => ({ tag: file.tag, run: file.runNumber, why })))
+      return []
+    }
+  }
+  const runs = [...Map.groupBy(found, ({ runId }) => runId).values()]
+  const files: FileLink[] = []
   for (let first = 0; first < runs.length; first += AT_ONCE)
-    await Promise.all(
-      runs.slice(first, first + AT_ONCE).map(async (run) => {
-        try {
-          const links = await runLinks(context, run, wish, now, signal, confirmLoss)
-          files.push(
-            ...links.files
-              .filter((file) => names.has(`${file.bucket}/${file.key}`))
-              .map((file) => ({ ...run, ...file })),
-          )
-        } catch (error) {
-          if (!(error instanceof InvalidInputError)) throw error
-          unknown.push({ tag: run.tag, run: run.runNumber, why: error.message })
-        }
-      }),
-    )
-  const order = new Map(named.map(({ bucket, key }, index) => [`${bucket}/${key}`, index]))
-  const place = (file: FileOfRun) => order.get(`${file.bucket}/${file.key}`) ?? 0
-  return { files: files.toSorted((a, b) => place(a) - place(b)), unknown }
+    files.push(...(await Promise.all(runs.slice(first, first + AT_ONCE).map(linksOfRun))).flat())
+  return { files, unknown }
 }

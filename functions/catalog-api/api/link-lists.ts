@@ -1,10 +1,10 @@
 /** Lists of links for programs that fetch many files. */
-import type { FileOfRun } from '../../../shared/copies/links/catalogue-links.ts'
+import type { FileLink } from '../../../shared/copies/links/find-files.ts'
 
 export const LIST_FORMATS = ['wget', 'aria2', 'md5sum'] as const
 export type ListFormat = (typeof LIST_FORMATS)[number]
 
-type There = Extract<FileOfRun, { readonly kind: 'link' }>
+type There = Extract<FileLink, { readonly kind: 'link' }>
 
 /**
  * What makes files of a list, each below the folder of its tag. Not `wget -c`: with --content-disposition it

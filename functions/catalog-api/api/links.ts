@@ -1,13 +1,13 @@
 /** Presigned links to files of runs: one run, or many runs and files; and runs brought back from tape. */
 import { createRoute } from '@hono/zod-openapi'
 import type { TapeContext } from '../../../shared/context.ts'
-import type { FileOfRun } from '../../../shared/copies/links/catalogue-links.ts'
+import type { FileLink } from '../../../shared/copies/links/find-files.ts'
 import { requestRecall } from '../../../shared/copies/recall/request.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import { isSignedIn } from '../access/session.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addRoute } from '../http/route.ts'
-import { type FoundLinks, findLinks, type WantedLinks } from './find-links.ts'
+import { type FoundLinks, findLinks } from './find-links.ts'
 import { type ListFormat, listOf } from './link-lists.ts'
 import {
   linksAnswer,
@@ -90,9 +90,11 @@ export function registerLinks(api: Api, context: TapeContext): void {
     // changes by its method.
     if (recall && isSignedIn(c.get('caller')))
       throw refusal(403, 'with a cookie a recall is asked for by POST …/recall')
-    await findUse(database, { tag, run }, undefined)
     const wanted = { runs: [{ tag, runNumber: run }], files: [], seconds, recall, check: true }
-    return await answer(c, context, wanted, format, partial, withinTime(c))
+    const found = await findLinks(context, c.get('caller'), wanted, withinTime(c))
+    // Ends with 404 where there is no such run; one may have no file that counts.
+    if (found.unknown.length > 0) await findUse(database, { tag, run }, undefined)
+    return answer(c, context, { found, recall, format, partial })
   })
 
   addRoute(api, linksRoute, { right: 'link', anyTag: true }, async (c) => {
@@ -112,7 +114,8 @@ export function registerLinks(api: Api, context: TapeContext): void {
       recall,
       check,
     }
-    return await answer(c, context, wanted, format, partial, withinTime(c))
+    const found = await findLinks(context, c.get('caller'), wanted, withinTime(c))
+    return answer(c, context, { found, recall, format, partial })
   })
 
   addRoute(api, recallRoute, forTagInPath('recall'), async (c) => {
@@ -137,20 +140,18 @@ export function registerLinks(api: Api, context: TapeContext): void {
   })
 }
 
-async function answer(
-  c: ApiContext,
-  context: TapeContext,
-  wanted: WantedLinks,
-  format: ListFormat | 'json',
-  partial: boolean,
-  signal: AbortSignal,
-): Promise<Response> {
-  const caller = c.get('caller')
-  const found = await findLinks(context, caller, wanted, signal)
+interface Answered {
+  readonly found: FoundLinks
+  readonly recall: boolean
+  readonly format: ListFormat | 'json'
+  readonly partial: boolean
+}
+
+function answer(c: ApiContext, context: TapeContext, { found, recall, format, partial }: Answered): Response {
   const links = found.files.flatMap((file) => (file.kind === 'link' ? [file] : []))
   // The links themselves are keys to the data, and stand in no log.
   context.log.info(
-    { links: links.length, files: found.files.length, recall: wanted.recall, by: caller.subject },
+    { links: links.length, files: found.files.length, recall, by: c.get('caller').subject },
     'links-given',
   )
   c.header('cache-control', 'no-store')
@@ -171,7 +172,7 @@ function incomplete({ files, unknown }: FoundLinks) {
   )
 }
 
-function lackOf(file: FileOfRun): string | null {
+function lackOf(file: FileLink): string | null {
   switch (file.kind) {
     case 'link':
       return null

@@ -3,11 +3,10 @@
  * a presigned link for who may have one. Nothing is looked for in the store that the catalogue does not have.
  */
 
-import { findLiveFile } from '../../../shared/catalogue/runs.ts'
 import type { TapeContext } from '../../../shared/context.ts'
-import { type FileLink, runLinks } from '../../../shared/copies/links/run-links.ts'
+import { checkedLink } from '../../../shared/copies/links/checked-links.ts'
+import { type FileLink, type FoundFile, findFiles } from '../../../shared/copies/links/find-files.ts'
 import type { Database } from '../../../shared/database/connect.ts'
-import type { RunFile } from '../../../shared/database/schema.ts'
 import { presignHead } from '../../../shared/storage/links.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
@@ -32,12 +31,8 @@ export function registerLegacyDownload(api: Api, context: TapeContext): void {
     const wanted = wantedBy(c)
     const file = await findFile(database, wanted, config.store.rawBuckets)
     if (file === null) throw refusal(404, `the catalogue has no file ${wanted.key} (yet)`)
-    const wish = { seconds: config.store.linkSeconds }
-    const { files } = await runLinks(context, { runId: file.runId }, wish, now(), c.req.raw.signal)
-    const link = files.find(({ bucket, key }) => bucket === file.bucket && key === wanted.key)
-    // Between the two looks another version of the file may have been catalogued.
-    if (link === undefined)
-      throw refusal(503, 'the file is being catalogued anew; try again', { 'retry-after': '5' })
+    const seconds = config.store.linkSeconds
+    const link = await checkedLink(context, file, seconds, now(), c.req.raw.signal)
     if (link.kind !== 'link') throw notNow(link)
     log.info(
       { run: wanted.runNumber, tag: wanted.tag, key: wanted.key, subject: c.get('caller').subject },
@@ -45,7 +40,7 @@ export function registerLegacyDownload(api: Api, context: TapeContext): void {
     )
     if (c.req.method !== 'HEAD') return c.redirect(link.url, 302)
     const versionId = new URL(link.url).searchParams.get('versionId')
-    return c.redirect((await presignHead(publicS3, link, { ...wish, now: now(), versionId })).url, 302)
+    return c.redirect((await presignHead(publicS3, link, { seconds, now: now(), versionId })).url, 302)
   })
 }
 
@@ -56,13 +51,12 @@ export function registerLegacyDownload(api: Api, context: TapeContext): void {
 async function findFile(
   database: Database,
   { bucket, key }: WantedFile,
-  buckets: readonly string[],
-): Promise<RunFile | null> {
-  for (const name of bucket === null ? buckets : [bucket]) {
-    const file = await findLiveFile(database, { bucket: name, key })
-    if (file !== null) return file
-  }
-  return null
+  rawBuckets: readonly string[],
+): Promise<FoundFile | null> {
+  const buckets = bucket === null ? rawBuckets : [bucket]
+  const found = await findFiles(database, { files: buckets.map((name) => ({ bucket: name, key })) })
+  const inOrder = buckets.flatMap((name) => found.filter(({ file }) => file.bucket === name))
+  return inOrder[0] ?? null
 }
 
 /** Why there is no link now; only who knows the run by its key and may have it learns this. */

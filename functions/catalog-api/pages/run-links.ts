@@ -6,7 +6,7 @@ import { html } from 'hono/html'
 import * as z from 'zod'
 import { mayDo } from '../../../shared/access/caller.ts'
 import type { TapeContext } from '../../../shared/context.ts'
-import type { FileOfRun } from '../../../shared/copies/links/catalogue-links.ts'
+import type { FileLink } from '../../../shared/copies/links/find-files.ts'
 import { LARGEST_RUN_NUMBER, type RunId } from '../../../shared/run.ts'
 import { safePath } from '../access/safe-path.ts'
 import { findLinks } from '../api/find-links.ts'
@@ -79,7 +79,7 @@ export const fromField = (path: string): Html => html`<input type="hidden" name=
 const backTo = (from: string): string => (/^\/runs(?:[/?]|$)/.test(safePath(from)) ? safePath(from) : '/runs')
 
 interface FoundFiles {
-  readonly files: readonly FileOfRun[]
+  readonly files: readonly FileLink[]
   /** Why there is none, for each run that has no file here. */
   readonly without: readonly string[]
   readonly from: string
@@ -102,8 +102,8 @@ ${linkTable(files)}
 ${links.length === 0 ? NOTHING : lists(links)}`
 }
 
-const linkTable = (files: readonly FileOfRun[]): Html =>
-  table<FileOfRun>({
+const linkTable = (files: readonly FileLink[]): Html =>
+  table<FileLink>({
     id: 'links',
     caption: 'Files of the chosen runs',
     captionHidden: true,
@@ -123,7 +123,7 @@ const linkTable = (files: readonly FileOfRun[]): Html =>
     ],
   })
 
-function linkOf(file: FileOfRun): Content {
+function linkOf(file: FileLink): Content {
   switch (file.kind) {
     case 'link':
       return html`<a href="${file.url}" rel="noreferrer" download>${file.fileName}</a>`
@@ -148,7 +148,7 @@ ${csrfField(token)}${fromField(from)}<input type="hidden" name="recall" value="y
 ${runs.map((run) => html`<input type="hidden" name="run" value="${run}">`)}
 <p>${counted(runs.length, 'run')} can be brought back from tape. <button class="main">Bring back</button></p></form>`
 
-type There = Extract<FileOfRun, { readonly kind: 'link' }>
+type There = Extract<FileLink, { readonly kind: 'link' }>
 
 const lists = (
   links: readonly There[],

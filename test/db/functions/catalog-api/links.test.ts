@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { LIST_COMMANDS } from '../../../../functions/catalog-api/api/link-lists.ts'
 import { linksAnswer, recallAnswer } from '../../../../functions/catalog-api/api/link-schemas.ts'
 import { registerLinks } from '../../../../functions/catalog-api/api/links.ts'
@@ -185,6 +185,40 @@ describe('links to many runs', () => {
     expect(status).toBe(200)
     expect(json.files.length + json.unknown.length).toBe(1000)
   })
+})
+
+describe('the catalogue is asked in two statements', () => {
+  let statements = 0
+  let counted: RestApp
+  beforeAll(() => {
+    const database = context.database.withPlugin({
+      transformQuery: ({ node }) => node,
+      async transformResult({ result }) {
+        statements++
+        return result
+      },
+    })
+    counted = restApp({ ...context, database, tape }, registerLinks)
+  })
+  beforeEach(() => {
+    statements = 0
+  })
+
+  test('for the links to one run', async () => {
+    const { json } = await counted.get('/api/v1/runs/LNGS/1/links')
+    expect([json.files[0].kind, statements]).toEqual(['link', 2])
+  })
+
+  test.each([false, true])(
+    'for runs of several tags and single files (looked up in the store: %s)',
+    async (check) => {
+      const files = [{ bucket: context.bucket, key: here.key }]
+      const body = { runs: [run(1), run(2, 'LNF'), run(3)], files, check }
+      const { json } = await counted.post('/api/v1/links', body, caller('link:*'))
+      expect(json.files.map((file: { readonly runNumber: number }) => file.runNumber)).toEqual([2, 1, 3])
+      expect(statements).toBe(2)
+    },
+  )
 })
 
 describe('lists', () => {

@@ -1,7 +1,8 @@
 import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { claimReplica } from '../../../../shared/catalogue/replica-work.ts'
-import { type FileLink, type LinkWish, runLinks } from '../../../../shared/copies/links/run-links.ts'
+import { checkedLinks, type LinkWish } from '../../../../shared/copies/links/checked-links.ts'
+import { type FileLink, findFiles } from '../../../../shared/copies/links/find-files.ts'
 import { advanceRecall } from '../../../../shared/copies/recall/recall.ts'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { createConfirmLoss } from '../../../../shared/copies/verify/confirm-loss.ts'
@@ -40,16 +41,14 @@ beforeEach(() => {
 afterEach(() => void vi.restoreAllMocks())
 
 const links = async (wish: Partial<LinkWish> = {}, on = here): Promise<readonly FileLink[]> =>
-  (
-    await runLinks(
-      on,
-      { runNumber: number, tag: 'LNGS' },
-      { seconds: 60, ...wish },
-      new Date(),
-      signal,
-      createConfirmLoss(on, LONGEST_WAIT_MS),
-    )
-  ).files
+  await checkedLinks(
+    on,
+    await findFiles(on.database, { runs: [{ runNumber: number, tag: 'LNGS' }] }),
+    { seconds: 60, ...wish },
+    new Date(),
+    signal,
+    createConfirmLoss(on, LONGEST_WAIT_MS),
+  )
 const only = async (wish: Partial<LinkWish> = {}, on = here): Promise<FileLink> => {
   const files = await links(wish, on)
   expect(files).toHaveLength(1)
@@ -302,6 +301,21 @@ test('of a run in several files each says where it is', async () => {
   ])
 })
 
-test('an unknown run is refused with a sentence', async () => {
-  await expect(links()).rejects.toThrow(`run ${number} of LNGS is not in the catalogue`)
+test('an unknown run has no file, and its recall is refused with a sentence', async () => {
+  expect(await links()).toEqual([])
+  await expect(
+    requestRecall(here, { runNumber: number, tag: 'LNGS' }, recall, new Date(), signal),
+  ).rejects.toThrow(`run ${number} of LNGS is not in the catalogue`)
+})
+
+test('a file that is named is found under an earlier use of its run number too', async () => {
+  const run = await makeRun(here, number)
+  const file = { bucket: here.bucket, key: run.key }
+  const find = () => findFiles(here.database, { files: [file] })
+  expect(await find()).toMatchObject([{ runId: run.runId, isCurrent: true, file }])
+  const setCurrent = (isCurrent: boolean) =>
+    here.database.updateTable('runs').set({ isCurrent }).where('id', '=', run.runId).execute()
+  await setCurrent(false)
+  expect(await find()).toMatchObject([{ runId: run.runId, isCurrent: false, file }])
+  expect(await links()).toEqual([])
 })

@@ -1,0 +1,150 @@
+/**
+ * Links to files of a run, each looked up in the store first: one that works now, or why there is none and how
+ * it can come about.
+ */
+import { copiesOfFile, replicasOfRun } from '../../catalogue/replicas.ts'
+import type { TapeContext } from '../../context.ts'
+import type { Replica } from '../../database/replica-schema.ts'
+import { InvalidInputError } from '../../errors.ts'
+import { presignGet } from '../../storage/links.ts'
+import { describeObject, type ObjectDescription } from '../../storage/objects.ts'
+import { chooseRun } from '../recall/choose-run.ts'
+import { verifiedEtagOf } from '../recall/reference.ts'
+import { type RecallWish, recallFiles } from '../recall/request.ts'
+import { isRecalling, isStoreCopy, onTapeText, whereaboutsOf } from '../recall/whereabouts.ts'
+import { type ConfirmLoss, createConfirmLoss } from '../verify/confirm-loss.ts'
+import type { FileLink, FoundFile, LinkedFile } from './find-files.ts'
+
+export interface LinkWish {
+  /** Wished validity; CYGNET_LINK_SECONDS and the end of our own credentials limit it. */
+  readonly seconds: number
+  /** Asks for what is only on tape to be brought back. */
+  readonly recall?: RecallWish | undefined
+}
+
+/**
+ * Links to files of one run. The object under a file's key must be the one that was verified. Whether who asks
+ * may see the run is the caller's to decide.
+ * @param confirmLoss of what is not there though the catalogue has it; of many runs in one answer, the same
+ * for all.
+ * @throws InvalidInputError when the wish makes no sense, or a recall is refused.
+ */
+export async function checkedLinks(
+  context: TapeContext,
+  files: readonly FoundFile[],
+  wish: LinkWish,
+  now: Date,
+  signal: AbortSignal,
+  confirmLoss: ConfirmLoss = createConfirmLoss(context),
+): Promise<readonly FileLink[]> {
+  if (!(wish.seconds >= 1))
+    throw new InvalidInputError(`a link is valid for a second at least, not for ${wish.seconds}`)
+  const links: FileLink[] = []
+  for (const found of files)
+    links.push(await checkedLink(context, found, wish.seconds, now, signal, confirmLoss))
+  const [first] = files
+  if (wish.recall === undefined || first === undefined) return links
+  return await withRecall(context, { runId: first.runId, links, wish: wish.recall }, now, signal)
+}
+
+/** The same for one file, without a recall. */
+export async function checkedLink(
+  context: TapeContext,
+  found: FoundFile,
+  seconds: number,
+  now: Date,
+  signal: AbortSignal,
+  confirmLoss: ConfirmLoss = createConfirmLoss(context),
+): Promise<FileLink> {
+  const { file, copies } = found
+  const unavailable = (why: string): FileLink => ({ ...file, kind: 'unavailable', why })
+  const cloud = copies.find((copy) => copy.kind === 'cloud')
+  const recall = copies.find((copy) => copy.kind === 'recall')
+  const suspicious = copies.find((copy) => copy.kind !== 'tape' && copy.state === 'suspicious')
+  if (suspicious !== undefined)
+    return unavailable(
+      `its contents are suspicious: ${suspicious.lastError ?? 'they are not what they were'}`,
+    )
+  const object = await describeObject(context.s3, file, signal)
+  // One that is being deleted is as good as gone.
+  const isThere = object !== null && cloud?.state !== 'deleting'
+  if (isThere && isVerified(object, found, recall)) {
+    const valid = Math.min(Math.floor(seconds), context.config.store.linkSeconds)
+    const options = { seconds: valid, now, fileName: file.fileName, versionId: object.versionId }
+    return { ...file, kind: 'link', ...(await presignGet(context.publicS3, file, options)) }
+  }
+  if (recall !== undefined && isRecalling(recall)) return recallingLink(file, recall)
+  if (isThere)
+    return unavailable(
+      'the store holds something else under its key, which is not catalogued (yet): try again in a minute',
+    )
+  const isLost = object === null && (await hasLost(copies, confirmLoss, signal))
+  const where = whereaboutsOf(copies, true)
+  if (where.kind !== 'on-tape') {
+    const why = 'why' in where ? where.why : 'it is not in the store'
+    return unavailable(isLost ? `the store has lost it: ${why}` : why)
+  }
+  const failed =
+    recall?.state === 'failed' ? ` (the last recall failed: ${recall.lastError ?? 'no reason known'})` : ''
+  return { ...file, kind: 'on-tape', how: onTapeText(isLost) + failed }
+}
+
+/** Nobody deleted on purpose what the catalogue still has there, or knows to be missing. */
+async function hasLost(
+  copies: readonly Replica[],
+  confirmLoss: ConfirmLoss,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const inStore = copies.filter(isStoreCopy)
+  let isLost = inStore.some(({ state }) => state === 'missing')
+  for (const copy of inStore) if (copy.state === 'present' && (await confirmLoss(copy, signal))) isLost = true
+  return isLost
+}
+
+/**
+ * The object is the version that extraction or the recall has read whole, or the store itself states that it
+ * has the same bytes.
+ */
+function isVerified(
+  object: ObjectDescription,
+  { file, etag }: FoundFile,
+  recall: Replica | undefined,
+): boolean {
+  if (object.sizeBytes !== file.sizeBytes) return false
+  if (object.etag === etag) return true
+  if (recall !== undefined && verifiedEtagOf(recall) === object.etag) return true
+  const stated = object.stated.filter(({ by }) => by !== 'uploader')
+  return stated.some(({ digests }) => digests.md5 === file.md5 || digests.sha256 === file.sha256)
+}
+
+/** Asks for those of the files that are only on tape to be brought back. */
+async function withRecall(
+  context: TapeContext,
+  { runId, links, wish }: { runId: number; links: readonly FileLink[]; wish: RecallWish },
+  now: Date,
+  signal: AbortSignal,
+): Promise<readonly FileLink[]> {
+  const asleep = links.filter(({ kind }) => kind === 'on-tape')
+  if (asleep.length === 0) return links
+  const { run, files } = await chooseRun(context.database, { runId })
+  const gone = files.filter((file) =>
+    asleep.some(({ bucket, key }) => bucket === file.bucket && key === file.objectKey),
+  )
+  await recallFiles(context, { run, files: gone }, wish, now, signal, new Set(gone))
+  const replicas = await replicasOfRun(context.database, runId)
+  return links.map((link) => {
+    if (link.kind !== 'on-tape') return link
+    const { kind: _, how: __, ...file } = link
+    const copies = copiesOfFile({ ...file, objectKey: file.key }, replicas)
+    const wished = copies.find((copy) => copy.kind === 'recall')
+    return wished === undefined ? link : recallingLink(file, wished)
+  })
+}
+
+const recallingLink = (file: LinkedFile, recall: Replica): FileLink => ({
+  ...file,
+  kind: 'recalling',
+  state: recall.state,
+  requestedAt: recall.requestedAt,
+  detail: recall.lastError,
+})

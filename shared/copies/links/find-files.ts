@@ -1,0 +1,113 @@
+/** The one look-up for links: files that count for runs, with the copies of their contents, in two statements. */
+import { sql } from 'kysely'
+import type { Database } from '../../database/connect.ts'
+import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
+import type { ObjectName, RunId } from '../../run.ts'
+
+/** A file by the catalogue; checksums in lower-case hex. */
+export interface LinkedFile extends RunId, ObjectName {
+  readonly fileName: string
+  readonly sizeBytes: number
+  readonly md5: string
+  readonly adler32: string
+  readonly sha256: string
+}
+
+export type FileLink = LinkedFile &
+  (
+    | { readonly kind: 'link'; readonly url: string; readonly expiresAt: Date }
+    /** Being brought back from tape. `detail`: what it waits for, or what went wrong last. */
+    | {
+        readonly kind: 'recalling'
+        readonly state: ReplicaState
+        readonly requestedAt: Date
+        readonly detail: string | null
+      }
+    | { readonly kind: 'on-tape'; readonly how: string }
+    | { readonly kind: 'unavailable'; readonly why: string }
+  )
+
+export interface FoundFile {
+  readonly file: LinkedFile
+  readonly runId: number
+  /** False: the run number was used again since. */
+  readonly isCurrent: boolean
+  readonly etag: string
+  readonly versionId: string | null
+  /** Copies of these contents in the store and on tape, the oldest row first. */
+  readonly copies: readonly Replica[]
+}
+
+/**
+ * The files that count for the current uses of these run numbers, and these files themselves under whichever
+ * run they count for; what is not known is left out. In the order of tag, run number and subrun.
+ */
+export async function findFiles(
+  database: Database,
+  { runs = [], files = [] }: { readonly runs?: readonly RunId[]; readonly files?: readonly ObjectName[] },
+): Promise<readonly FoundFile[]> {
+  const live = database
+    .selectFrom('runs as r')
+    .innerJoin('runFiles as f', 'f.runId', 'r.id')
+    .select('f.id')
+    .where('f.isLive', '=', true)
+  const ofRuns = live.where('r.isCurrent', '=', true).where((where) =>
+    where.or(
+      [...Map.groupBy(runs, (run) => run.tag)].map(([tag, own]) => {
+        const numbers = own.map((run) => run.runNumber)
+        return where.and([where('r.tag', '=', tag), where('r.runNumber', 'in', numbers)])
+      }),
+    ),
+  )
+  const named = live.where((where) =>
+    where.or(
+      [...Map.groupBy(files, (file) => file.bucket)].map(([bucket, own]) => {
+        const keys = own.map((file) => file.key)
+        return where.and([where('f.bucket', '=', bucket), where('f.objectKey', 'in', keys)])
+      }),
+    ),
+  )
+  const found = await database
+    .selectFrom(ofRuns.union(named).as('wanted'))
+    .innerJoin('runFiles as f', 'f.id', 'wanted.id')
+    .innerJoin('runs as r', 'r.id', 'f.runId')
+    .select(['r.id as runId', 'r.tag', 'r.runNumber', 'r.isCurrent', 'f.bucket', 'f.objectKey', 'f.etag'])
+    .select(['f.versionId', 'f.sizeBytes', 'f.md5', 'f.adler32', 'f.sha256', 'f.subrun'])
+    .execute()
+  const rows = found.toSorted(
+    (a, b) =>
+      compare(a.tag, b.tag) ||
+      a.runNumber - b.runNumber ||
+      (a.subrun ?? 0) - (b.subrun ?? 0) ||
+      compare(a.objectKey, b.objectKey),
+  )
+  const copies = Map.groupBy(
+    await copiesOf(
+      database,
+      rows.map((row) => row.runId),
+    ),
+    contentName,
+  )
+  return rows.map((row) => {
+    const { runId, isCurrent, etag, versionId, objectKey: key, subrun: _, ...file } = row
+    const fileName = key.slice(key.lastIndexOf('/') + 1)
+    const content = { runId, isCurrent, etag, versionId, copies: copies.get(contentName(row)) ?? [] }
+    return { file: { ...file, key, fileName }, ...content }
+  })
+}
+
+const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b))
+
+async function copiesOf(database: Database, runIds: readonly number[]): Promise<readonly Replica[]> {
+  if (runIds.length === 0) return []
+  return await database
+    .selectFrom('copies')
+    .selectAll()
+    .where('runId', 'in', [...new Set(runIds)])
+    .where('kind', '!=', sql.lit('local' as const))
+    .orderBy('id')
+    .execute()
+}
+
+const contentName = ({ bucket, objectKey, sha256 }: Pick<Replica, 'bucket' | 'objectKey' | 'sha256'>) =>
+  `${bucket}/${objectKey}\0${sha256}`
