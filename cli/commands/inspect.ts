@@ -11,7 +11,7 @@ import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import { renderMetadata } from '../../shared/extraction/render.ts'
 import { withoutSecrets } from '../../shared/log.ts'
 import { DEFAULT_MAX_EVENT_BYTES } from '../../shared/midas/reader.ts'
-import { objectSource, type ReadableSource } from '../object-source.ts'
+import { parseRunKey } from '../../shared/run.ts'
 import { bytes, list, print, printJson, table, tell, time } from '../output.ts'
 
 interface Flags {
@@ -79,6 +79,13 @@ async function run(target: string, flags: Flags): Promise<void> {
   }
 }
 
+interface ReadableSource {
+  readonly fileName: string
+  readonly tag: string | null
+  readonly sizeBytes: number
+  open(signal: AbortSignal): AsyncIterable<Uint8Array>
+}
+
 async function inspect(source: ReadableSource, flags: Flags): Promise<FileMetadata> {
   const { extractFile } = await import('../../shared/extraction/extract-file.ts')
   const stop = new AbortController()
@@ -95,6 +102,27 @@ async function inspect(source: ReadableSource, flags: Flags): Promise<FileMetada
   } finally {
     bar?.stop()
     process.removeListener('SIGINT', interrupt)
+  }
+}
+
+/** @throws InvalidInputError when the address is not s3://bucket/key or nothing is there. */
+async function objectSource(address: string): Promise<ReadableSource> {
+  const { bucket, key } = /^s3:\/\/(?<bucket>[^/]+)\/(?<key>.+)$/.exec(address)?.groups ?? {}
+  if (bucket === undefined || key === undefined)
+    throw new InvalidInputError(`${address} is not s3://<bucket>/<key>`)
+  const [{ loadStoreSettings }, { createS3Client }, { describeObject, readObject }] = await Promise.all([
+    import('../settings.ts'),
+    import('../../shared/storage/client.ts'),
+    import('../../shared/storage/objects.ts'),
+  ])
+  const s3 = createS3Client(await loadStoreSettings())
+  const object = await describeObject(s3, { bucket, key }, AbortSignal.timeout(30_000))
+  if (object === null) throw new InvalidInputError(`there is no object ${address}`)
+  return {
+    fileName: key.slice(key.lastIndexOf('/') + 1),
+    tag: parseRunKey(key)?.tag ?? null,
+    sizeBytes: object.sizeBytes,
+    open: (signal) => readObject(s3, object, signal),
   }
 }
 

@@ -1,11 +1,14 @@
 /** `cygnet recall`: bring a run back from tape into the store, for a while. */
 import type { Command } from 'commander'
-import { apiClient } from '../api/client.ts'
+import * as z from 'zod'
+import type { RunId } from '../../shared/run.ts'
+import { askJson } from '../api/answer.ts'
+import { type ApiClient, apiClient } from '../api/client.ts'
 import { API_HELP, apiOption } from '../api/option.ts'
 import { parseRunNumber, tagOption, wholeNumber } from '../arguments.ts'
 import { bytes, print, printJson, table, tell, time } from '../output.ts'
-import { type AskedRecall, requestRecall } from '../recall/recalls.ts'
-import type { ShownReplica } from '../runs/run-shapes.ts'
+import { findRunName, pathOfRun } from '../runs/api-runs.ts'
+import { type ShownReplica, shownRun } from '../runs/run-shapes.ts'
 import { interruption } from '../settings.ts'
 
 interface Flags {
@@ -55,6 +58,48 @@ export function register(program: Command): void {
           `The functions go on with it; \`cygnet link ${runNumber} --tag ${asked.run.tag}\` gives links when it is there.`,
         )
     })
+}
+
+const askedSchema = z.object({ files: z.array(z.object({ bucket: z.string(), key: z.string() })) })
+
+interface AskedRecall {
+  readonly run: RunId
+  /** How far each file is now. */
+  look(signal: AbortSignal): Promise<readonly ShownReplica[]>
+}
+
+/**
+ * Asks for a run to be brought back.
+ * @param wish `days`: how long it is to stay; undefined for what the service is set to.
+ * @throws InvalidInputError when there is no such run, several tags have it, the caller may not, or a file of
+ * it can be had nowhere.
+ */
+async function requestRecall(
+  api: ApiClient,
+  wish: { readonly runNumber: number; readonly tag: string | undefined; readonly days: number | undefined },
+  signal: AbortSignal,
+): Promise<AskedRecall> {
+  const { runNumber, days } = wish
+  const run = await findRunName(api, runNumber, wish.tag, signal)
+  const path = pathOfRun(run)
+  const body = days === undefined ? {} : { days }
+  const asked = await askJson(api, `${path}/recall`, askedSchema, signal, body)
+  return {
+    run,
+    async look(during) {
+      const { files, replicas } = await askJson(api, path, shownRun, during)
+      return asked.files.flatMap(({ bucket, key }) => {
+        const file = files.find((each) => each.live && each.bucket === bucket && each.key === key)
+        return replicas.filter(
+          (copy) =>
+            copy.kind === 'recall' &&
+            copy.bucket === bucket &&
+            copy.key === key &&
+            copy.sha256 === file?.sha256,
+        )
+      })
+    },
+  }
 }
 
 async function waitFor(asked: AskedRecall, signal: AbortSignal): Promise<readonly ShownReplica[]> {

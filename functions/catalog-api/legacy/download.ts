@@ -7,16 +7,22 @@ import type { TapeContext } from '../../../shared/context.ts'
 import { checkedLink } from '../../../shared/copies/links/checked-links.ts'
 import { type FileLink, type FoundFile, findFiles } from '../../../shared/copies/links/find-files.ts'
 import type { Database } from '../../../shared/database/connect.ts'
+import { parseRunKey, type RunId } from '../../../shared/run.ts'
 import { presignHead } from '../../../shared/storage/links.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
-import { parseDownloadPath, type WantedFile } from './download-path.ts'
 
 /** Everything that ends like the name of a run file; the routes that were added before come first. */
 const PATH = '/:path{.+/run[0-9]+(?:sub[0-9]+)?\\.mid(?:\\.(?:gz|lz4|bz2))?}'
 
 /** A tape is mounted, read and given back in minutes at best. */
 const RECALL_RETRY_SECONDS = '600'
+
+interface WantedFile extends RunId {
+  /** Null where the address names none: any bucket of runs. */
+  readonly bucket: string | null
+  readonly key: string
+}
 
 export function registerLegacyDownload(api: Api, context: TapeContext): void {
   const { config, database, log, now, publicS3 } = context
@@ -42,6 +48,35 @@ export function registerLegacyDownload(api: Api, context: TapeContext): void {
     const versionId = new URL(link.url).searchParams.get('versionId')
     return c.redirect((await presignHead(publicS3, link, { seconds, now: now(), versionId })).url, 302)
   })
+}
+
+const SWIFT = /^v1\/AUTH_[\w-]+\/([^/]+)\/(.+)$/s
+const TENANT = /^[\w-]+:([^/]+)\/(.+)$/s
+
+/**
+ * Addresses of run files as they were used before: that of the Swift door of the store
+ * (`/v1/AUTH_<project>/<bucket>/<key>`), that of its tenants (`/<tenant>:<bucket>/<key>`), the plain one of S3
+ * (`/<bucket>/<key>`), and `/<TAG>/run12345.mid.gz`. Pure.
+ * @param path decoded, without the slash before it. @param buckets of runs.
+ * @returns null for an address that is not of a run file in one of the buckets.
+ */
+export function parseDownloadPath(path: string, buckets: readonly string[]): WantedFile | null {
+  const { bucket, key } = placeOf(path, buckets)
+  const run = parseRunKey(key)
+  if (run === null || (bucket !== null && !buckets.includes(bucket))) return null
+  return { bucket, key, tag: run.tag, runNumber: run.runNumber }
+}
+
+function placeOf(
+  path: string,
+  buckets: readonly string[],
+): { readonly bucket: string | null; readonly key: string } {
+  const [, bucket, key] = SWIFT.exec(path) ?? TENANT.exec(path) ?? []
+  if (bucket !== undefined && key !== undefined) return { bucket, key }
+  const plain = buckets.find((name) => path.startsWith(`${name}/`))
+  return plain === undefined
+    ? { bucket: null, key: path }
+    : { bucket: plain, key: path.slice(plain.length + 1) }
 }
 
 /**

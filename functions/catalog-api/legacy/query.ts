@@ -10,13 +10,14 @@ import type { Logger } from '../../../shared/log.ts'
 import {
   createTableFinder,
   findLegacyRow,
+  type LegacyRow,
+  type LegacyTable,
   NO_END,
   readLegacyRows,
 } from '../../../shared/queries/legacy-runlog.ts'
+import { isTag } from '../../../shared/run.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
-import { isTruthy, jsonRowEncoder, lastOf, parseInteger } from './php-text.ts'
-import { htmlText, jsonText } from './rows-text.ts'
-import { parseSites } from './sites.ts'
+import { htmlSpecialChars, isTruthy, jsonRowEncoder, lastOf, parseInteger } from './php-text.ts'
 
 const ROUTE = '/cygno_sql_query.php'
 
@@ -69,6 +70,26 @@ export function registerLegacyQuery(
   })
 }
 
+/** Gives the tag of what a request calls its site; of any other name, and of none, that of the empty name. */
+type SiteTag = (site: string | null) => string
+
+/**
+ * Which tag a site of the old tools is: what used to be a database of its own.
+ * @param setting `lnf=LNF,LNF=LNF,=LNGS`: only these very letters, any other name means the empty one.
+ * @throws InvalidInputError for a text of another form, or without the empty name.
+ */
+export function parseSites(setting: string): SiteTag {
+  const pairs = setting.split(',').map((pair) => pair.split('=').map((part) => part.trim()))
+  const wrong = pairs.find(([, tag = '', ...more]) => !isTag(tag) || more.length > 0)
+  if (wrong !== undefined)
+    throw new InvalidInputError(`CYGNET_LEGACY_SITES: "${wrong.join('=')}" is not NAME=TAG`)
+  const tags = new Map(pairs.map(([name = '', tag = '']) => [name, tag]))
+  const other = tags.get('')
+  if (other === undefined)
+    throw new InvalidInputError('CYGNET_LEGACY_SITES: the tag of any other site is missing, e.g. =LNGS')
+  return (site) => tags.get(site ?? '') ?? other
+}
+
 const queryOf = (c: ApiContext): URLSearchParams => new URL(c.req.url).searchParams
 
 /** @throws InvalidInputError with a sentence that repeats nothing of the request. */
@@ -111,4 +132,34 @@ async function streamed(pieces: AsyncGenerator<string>, log: Logger): Promise<Re
     }
   }
   return answer(ReadableStream.from(encoded()) as ReadableStream<Uint8Array>)
+}
+
+/** Rows as they are read, so many at a time; the texts follow piece by piece. */
+type Batches = AsyncIterable<readonly LegacyRow[]>
+
+/** `[ {…},{…} ]`, and nothing at all for no rows. */
+async function* jsonText({ columns }: LegacyTable, batches: Batches): AsyncGenerator<string> {
+  const encode = jsonRowEncoder(columns)
+  let before = '[ '
+  for await (const rows of batches) {
+    yield before + rows.map(encode).join(',')
+    before = ','
+  }
+  if (before === ',') yield ' ]'
+}
+
+/** A page with one table, and nothing at all for no rows. */
+async function* htmlText({ name, columns }: LegacyTable, batches: Batches): AsyncGenerator<string> {
+  const line = (cell: 'th' | 'td', values: LegacyRow) =>
+    `<tr>${values.map((value) => `<${cell}>${htmlSpecialChars(value)}</${cell}>`).join('')}</tr>\n`
+  const title = htmlSpecialChars(name)
+  let before = `<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><table border="1">\n`
+  before += line('th', columns)
+  let some = false
+  for await (const rows of batches) {
+    yield before + rows.map((row) => line('td', row)).join('')
+    before = ''
+    some = true
+  }
+  if (some) yield '</table></body></html>\n'
 }

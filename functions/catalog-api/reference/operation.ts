@@ -1,6 +1,5 @@
 /** One operation of the API as HTML: what it is for, what it takes, what it answers. */
 import { html } from 'hono/html'
-import { curlLine } from './curl.ts'
 import {
   type Content,
   exampleOf,
@@ -38,6 +37,29 @@ ${operation.requestBody === undefined ? '' : body(operation.requestBody.content,
 ${responseTable(operation, schemas)}
 </section>
 `
+}
+
+/**
+ * A request to paste into a shell, with the variables of the page for Python. Made of the examples in the
+ * schemas: what a path needs, what a query must have, and a body where there is one.
+ */
+function curlLine({ method, path, operation }: Named, schemas: Schemas): string {
+  const { parameters = [], requestBody, security } = operation
+  const example = ({ schema = {} }: Parameter) => String(exampleOf(schema, schemas))
+  const place = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    const parameter = parameters.find((each) => each.in === 'path' && each.name === name)
+    return parameter === undefined ? name : encodeURI(example(parameter))
+  })
+  const needed = parameters.filter((each) => each.in === 'query' && each.required === true)
+  const query = needed.map((each) => `${each.name}=${encodeURIComponent(example(each))}`).join('&')
+  const json = requestBody?.content['application/json']?.schema
+  const body =
+    json === undefined
+      ? ''
+      : ` \\\n  -H 'Content-Type: application/json' -d '${JSON.stringify(exampleOf(json, schemas))}'`
+  const request = method === 'get' || (method === 'post' && body !== '') ? '' : ` -X ${method.toUpperCase()}`
+  const who = security === undefined ? '' : ' -H "Authorization: Bearer $CYGNET_API_TOKEN"'
+  return `curl${request}${who} "$CYGNET_API_URL${place}${query === '' ? '' : `?${query}`}"${body}`
 }
 
 /** There is one for each run parameter: these are shown when somebody wants to see them. */

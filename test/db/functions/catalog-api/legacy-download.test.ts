@@ -1,8 +1,10 @@
 /** The addresses that the experiment's tools build: who gets to the bytes by them, and who learns nothing. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
-import { registerLegacyDownload } from '../../../../functions/catalog-api/legacy/download.ts'
-import { parseDownloadPath } from '../../../../functions/catalog-api/legacy/download-path.ts'
+import {
+  parseDownloadPath,
+  registerLegacyDownload,
+} from '../../../../functions/catalog-api/legacy/download.ts'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { signal } from '../../../support/context.ts'
 import { type PartOfApi, partOfApi } from '../../../support/part-of-api.ts'
