@@ -16,7 +16,7 @@ import { type FunctionEntry, readManifest } from './manifest.ts'
 import { freePort } from './ports.ts'
 import { type Service, serviceFolder, startProcess } from './process.ts'
 import { keptSecret, writePrivateFile } from './secrets.ts'
-import { serviceEnvironment, startEmbedded } from './services/embedded/embedded.ts'
+import { queueArn, serviceEnvironment, startEmbedded } from './services/embedded/embedded.ts'
 import { type Iam, startIam } from './services/iam/iam.ts'
 import { startMariadb } from './services/mariadb.ts'
 import { MINIO_TARGET_ARN, type Minio, startMinio } from './services/minio.ts'
@@ -96,7 +96,6 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         sqsPort,
         buckets: minio ? [] : [RAW_BUCKET],
         queues: manifest.queues,
-        rules: minio ? [] : [{ bucket: RAW_BUCKET, queue: 'runs', events: ['ObjectCreated:*'] }],
         notifications: options.notifications,
         signal,
       }),
@@ -159,7 +158,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     if (store !== null) tell(`S3 (MinIO) at ${store.s3.endpoint}`)
     const environment = { ...base, ...(store === null ? {} : storeEnvironment(store)) }
     const cliEnvironment = { ...environment, CYGNET_API_TOKEN: token }
-    if (store !== null && options.notifications) await announceToWebhook(environment, signal)
+    if (options.notifications)
+      await sendArrivals(environment, store === null ? queueArn('runs') : MINIO_TARGET_ARN, signal)
     await Promise.all(
       others.flatMap((entry) =>
         workersOf(entry, options.workers ?? 1).map((worker) => runFunction(entry, environment, worker)),
@@ -240,13 +240,15 @@ function storeEnvironment({ s3 }: Minio) {
   }
 }
 
-async function announceToWebhook(
+/** Has the store send the arrivals in the bucket of runs to a queue or a webhook. */
+async function sendArrivals(
   environment: Readonly<Record<string, string>>,
+  arn: string,
   signal: AbortSignal,
 ): Promise<void> {
   const s3 = createS3Client(loadConfig(environment))
   try {
-    await applyBucketNotifications(s3, { bucket: RAW_BUCKET, arn: MINIO_TARGET_ARN }, signal)
+    await applyBucketNotifications(s3, { bucket: RAW_BUCKET, arn }, signal)
   } finally {
     s3.destroy()
   }

@@ -12,7 +12,6 @@ import { inject } from 'vitest'
 import {
   type Connection,
   controlEmbedded,
-  type NotificationRuleInput,
   type QueueDefinition,
   serviceEnvironment,
 } from './services/embedded/embedded.ts'
@@ -74,35 +73,23 @@ export interface TestStore {
   readonly queuePrefix: string
   /** The CYGNET_* variables that lead to this store and these queues; give them to `loadConfig`. */
   readonly environment: Readonly<Record<string, string>>
-  /** Adds events of the bucket to a queue, named without its prefix. */
-  addRule(rule: Omit<NotificationRuleInput, 'bucket'>): Promise<void>
 }
 
 /**
  * A bucket and queues of its own on the test run's embedded S3 and SQS. Queue names are given without the
- * prefix; each has its `<name>-dead`. Rules say which events of the bucket go to which queue; without any,
- * the bucket is silent.
+ * prefix; each has its `<name>-dead`. The bucket is silent until its notifications are configured.
  */
 export async function startTestStore(
-  options: {
-    readonly queues?: readonly QueueDefinition[]
-    readonly rules?: readonly Omit<NotificationRuleInput, 'bucket'>[]
-  } = {},
+  options: { readonly queues?: readonly QueueDefinition[] } = {},
 ): Promise<TestStore> {
   const connection = await ask<Connection>('/embedded')
   const unique = randomBytes(6).toString('hex')
   const bucket = `test-${unique}`
   const queuePrefix = `t${unique}-`
-  const prefixed = <T extends Omit<NotificationRuleInput, 'bucket'>>(rule: T) => ({
-    ...rule,
-    bucket,
-    queue: `${queuePrefix}${rule.queue}`,
-  })
   await controlEmbedded(connection.control, {
     change: {
       buckets: [bucket],
       queues: (options.queues ?? []).map((queue) => ({ ...queue, name: `${queuePrefix}${queue.name}` })),
-      rules: (options.rules ?? []).map(prefixed),
     },
   })
   return {
@@ -113,9 +100,6 @@ export async function startTestStore(
       ...serviceEnvironment(connection),
       CYGNET_QUEUE_PREFIX: queuePrefix,
       CYGNET_RAW_BUCKETS: bucket,
-    },
-    async addRule(rule) {
-      await controlEmbedded(connection.control, { change: { rules: [prefixed(rule)] } })
     },
   }
 }

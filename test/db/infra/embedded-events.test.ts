@@ -1,29 +1,37 @@
 import { rmSync } from 'node:fs'
-import { CopyObjectCommand, DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
+import {
+  CopyObjectCommand,
+  DeleteBucketCommand,
+  DeleteObjectCommand,
+  type Event,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
 import { expect, test } from 'vitest'
-import { controlEmbedded, startEmbedded } from '../../../infra/local/services/embedded/embedded.ts'
+import { controlEmbedded, queueArn, startEmbedded } from '../../../infra/local/services/embedded/embedded.ts'
 import { startTestStore, temporaryFolder } from '../../../infra/local/testing.ts'
-import { s3Client, testQueue } from '../../support/infra/clients.ts'
+import { readBucketNotifications } from '../../../shared/storage/bucket-notifications.ts'
+import { signal } from '../../support/context.ts'
+import { configureEvents, type EventsWanted, s3Client, testQueue } from '../../support/infra/clients.ts'
 
 const QUEUES = [
   { name: 'runs', visibilitySeconds: 3600, maxReceiveCount: 3 },
   { name: 'pictures', visibilitySeconds: 3600, maxReceiveCount: 3 },
 ]
 
-async function storeWith(rules: Parameters<typeof startTestStore>[0]) {
-  const store = await startTestStore({ queues: QUEUES, ...rules })
+type RuleOfQueue = Omit<EventsWanted, 'arn'> & { readonly queue: string }
+
+async function storeWith(rules: readonly RuleOfQueue[]) {
+  const store = await startTestStore({ queues: QUEUES })
   const queue = (name: string) => testQueue(store.connection, `${store.queuePrefix}${name}`)
-  return {
-    ...store,
-    s3: s3Client(store.connection),
-    runs: await queue('runs'),
-    pictures: await queue('pictures'),
-  }
+  const s3 = s3Client(store.connection)
+  const wanted = rules.map((rule) => ({ ...rule, arn: queueArn(`${store.queuePrefix}${rule.queue}`) }))
+  await configureEvents(s3, store.bucket, wanted)
+  return { ...store, s3, runs: await queue('runs'), pictures: await queue('pictures') }
 }
 
 test('when a PUT is answered its event is in the queue, in the shape AWS gives it', async () => {
-  const { s3, bucket, runs } = await storeWith({ rules: [{ queue: 'runs' }] })
+  const { s3, bucket, runs } = await storeWith([{ queue: 'runs' }])
   const before = Date.now()
   await s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'LNGS/run 1+2%ü.mid.gz', Body: 'hello' }))
   const [record, ...rest] = await runs.records() // no waiting: it must be there already
@@ -57,7 +65,7 @@ test('when a PUT is answered its event is in the queue, in the shape AWS gives i
 })
 
 test('a multipart upload makes one event, at its completion, with the ETag of the whole', async () => {
-  const { s3, bucket, runs } = await storeWith({ rules: [{ queue: 'runs' }] })
+  const { s3, bucket, runs } = await storeWith([{ queue: 'runs' }])
   const { ETag } = await new Upload({
     client: s3,
     params: { Bucket: bucket, Key: 'big', Body: Buffer.alloc(11_000_000, 7) },
@@ -70,9 +78,7 @@ test('a multipart upload makes one event, at its completion, with the ETag of th
 })
 
 test('a copy makes an event of its own, with size and ETag', async () => {
-  const { s3, bucket, runs } = await storeWith({
-    rules: [{ queue: 'runs', events: ['s3:ObjectCreated:Copy'] }],
-  })
+  const { s3, bucket, runs } = await storeWith([{ queue: 'runs', events: ['s3:ObjectCreated:Copy'] }])
   await s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'from', Body: 'hello' }))
   await s3.send(new CopyObjectCommand({ Bucket: bucket, Key: 'to', CopySource: `${bucket}/from` }))
   const records = await runs.records()
@@ -82,13 +88,11 @@ test('a copy makes an event of its own, with size and ETag', async () => {
 })
 
 test('rules choose the queue by prefix, suffix and kind of event', async () => {
-  const { s3, bucket, runs, pictures } = await storeWith({
-    rules: [
-      { queue: 'runs', prefix: 'LNGS/', suffix: '.mid.gz' },
-      { queue: 'pictures', suffix: '.png' },
-      { queue: 'pictures', suffix: '.png', events: ['ObjectRemoved:*'] },
-    ],
-  })
+  const { s3, bucket, runs, pictures } = await storeWith([
+    { queue: 'runs', prefix: 'LNGS/', suffix: '.mid.gz' },
+    { queue: 'pictures', suffix: '.png' },
+    { queue: 'pictures', suffix: '.png', events: ['s3:ObjectRemoved:*'] },
+  ])
   for (const Key of ['LNGS/a.mid.gz', 'LNGS/a.png', 'LNF/a.mid.gz', 'LNGS/a.mid.gz.part'])
     await s3.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x' }))
   await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: 'LNGS/a.png' }))
@@ -103,7 +107,7 @@ test('rules choose the queue by prefix, suffix and kind of event', async () => {
 })
 
 test('overwrites of one key have sequencers that grow, also within one millisecond', async () => {
-  const { s3, bucket, runs } = await storeWith({ rules: [{ queue: 'runs' }] })
+  const { s3, bucket, runs } = await storeWith([{ queue: 'runs' }])
   for (let i = 0; i < 30; i += 1)
     await s3.send(new PutObjectCommand({ Bucket: bucket, Key: 'same', Body: String(i) }))
   const sequencers = (await runs.records()).map(({ s3: { object } }) => object.sequencer)
@@ -112,7 +116,7 @@ test('overwrites of one key have sequencers that grow, also within one milliseco
 })
 
 test('a refused PUT makes no event', async () => {
-  const { s3, bucket, runs } = await storeWith({ rules: [{ queue: 'runs' }] })
+  const { s3, bucket, runs } = await storeWith([{ queue: 'runs' }])
   const bad = new PutObjectCommand({ Bucket: bucket, Key: 'bad', Body: 'x', ChecksumCRC32: 'AAAAAA==' })
   await expect(s3.send(bad)).rejects.toMatchObject({ name: 'BadDigest' })
   expect(await runs.records()).toEqual([])
@@ -125,12 +129,12 @@ test('with notifications off, from the start or while it runs, objects arrive an
     dataFolder,
     buckets: ['cygno-data'],
     queues,
-    rules: [{ bucket: 'cygno-data', queue: 'runs' }],
     notifications: false,
     keepMessages: false,
   })
   try {
     const [s3, runs] = [s3Client(embedded.connection), await testQueue(embedded.connection, 'runs')]
+    await configureEvents(s3, 'cygno-data', [{ arn: queueArn('runs') }])
     const put = (Key: string) => s3.send(new PutObjectCommand({ Bucket: 'cygno-data', Key, Body: 'x' }))
     await put('one')
     expect(await embedded.change({ notifications: true })).toMatchObject({
@@ -154,15 +158,51 @@ test('with notifications off, from the start or while it runs, objects arrive an
 test('an event for a queue that is not there is counted as failed, and the PUT succeeds', async () => {
   // Services of its own: those that tests share count what others send, too.
   const dataFolder = temporaryFolder()
-  const rules = [{ bucket: 'cygno-data', queue: 'nowhere' }]
-  const embedded = await startEmbedded({ dataFolder, buckets: ['cygno-data'], rules, keepMessages: false })
+  const embedded = await startEmbedded({ dataFolder, buckets: ['cygno-data'], keepMessages: false })
   try {
-    await s3Client(embedded.connection).send(
-      new PutObjectCommand({ Bucket: 'cygno-data', Key: 'k', Body: 'x' }),
-    )
+    const s3 = s3Client(embedded.connection)
+    await configureEvents(s3, 'cygno-data', [{ arn: queueArn('nowhere') }])
+    await s3.send(new PutObjectCommand({ Bucket: 'cygno-data', Key: 'k', Body: 'x' }))
     expect(await embedded.state()).toMatchObject({ failed: 1, sent: 0 })
   } finally {
     await embedded.stop()
     rmSync(dataFolder, { recursive: true, force: true })
   }
+})
+
+test('the configuration of a bucket holds after a kill, and ends with the bucket', async () => {
+  const dataFolder = temporaryFolder()
+  const settings = { dataFolder, queues: QUEUES, buckets: ['cygno-data'], keepMessages: false }
+  let embedded = await startEmbedded(settings)
+  try {
+    await configureEvents(s3Client(embedded.connection), 'cygno-data', [{ arn: queueArn('runs') }])
+    process.kill(embedded.pid, 'SIGKILL')
+    await embedded.ended
+    embedded = await startEmbedded(settings)
+    const s3 = s3Client(embedded.connection)
+    await s3.send(new PutObjectCommand({ Bucket: 'cygno-data', Key: 'k', Body: 'x' }))
+    expect(await embedded.state()).toMatchObject({ sent: 1, suppressed: 0 })
+    await s3.send(new DeleteObjectCommand({ Bucket: 'cygno-data', Key: 'k' }))
+    await s3.send(new DeleteBucketCommand({ Bucket: 'cygno-data' }))
+    await embedded.change({ buckets: ['cygno-data'] })
+    await s3.send(new PutObjectCommand({ Bucket: 'cygno-data', Key: 'k', Body: 'x' }))
+    expect(await embedded.state()).toMatchObject({ sent: 1, suppressed: 2 })
+  } finally {
+    await embedded.stop()
+    rmSync(dataFolder, { recursive: true, force: true })
+  }
+})
+
+test.each([
+  ['a topic as target', 'arn:aws:sns:us-east-1:000000000000:runs', 's3:ObjectCreated:*', 'InvalidArgument'],
+  ['a queue of another account', 'arn:aws:sqs:us-east-1:1:runs', 's3:ObjectCreated:*', 'InvalidArgument'],
+  ['an event that there is not', queueArn('runs'), 'created', 'InvalidArgument'],
+])('%s is refused, and the configuration stays', async (_, arn, event, name) => {
+  const { s3, bucket } = await storeWith([{ queue: 'runs' }])
+  const before = await readBucketNotifications(s3, bucket, signal)
+  await expect(configureEvents(s3, bucket, [{ arn, events: [event as Event] }])).rejects.toMatchObject({
+    name,
+  })
+  expect(await readBucketNotifications(s3, bucket, signal)).toEqual(before)
+  expect(before).toHaveLength(1)
 })

@@ -1,5 +1,5 @@
 /** Clients of the embedded services for these tests, with the SDK's settings as a user would leave them. */
-import { S3Client } from '@aws-sdk/client-s3'
+import { type Event, PutBucketNotificationConfigurationCommand, S3Client } from '@aws-sdk/client-s3'
 import {
   DeleteMessageCommand,
   GetQueueUrlCommand,
@@ -9,7 +9,7 @@ import {
 } from '@aws-sdk/client-sqs'
 import type { Connection } from '../../../infra/local/services/embedded/embedded.ts'
 
-export function s3Client({ s3 }: Connection, more: object = {}): S3Client {
+export function s3Client({ s3 }: Pick<Connection, 's3'>, more: object = {}): S3Client {
   return new S3Client({
     endpoint: s3.endpoint,
     region: s3.region,
@@ -18,6 +18,39 @@ export function s3Client({ s3 }: Connection, more: object = {}): S3Client {
     maxAttempts: 1,
     ...more,
   })
+}
+
+export interface EventsWanted {
+  /** The ARN of the queue or webhook. */
+  readonly arn: string
+  readonly prefix?: string
+  readonly suffix?: string
+  readonly events?: readonly Event[]
+}
+
+/** Has a bucket send these of its events, and no others; all creations of objects unless said otherwise. */
+export async function configureEvents(
+  s3: S3Client,
+  Bucket: string,
+  wanted: readonly EventsWanted[],
+): Promise<void> {
+  const QueueConfigurations = wanted.map(
+    ({ arn, prefix = '', suffix = '', events = ['s3:ObjectCreated:*'] }, index) => ({
+      Id: `rule-${index}`,
+      QueueArn: arn,
+      Events: [...events],
+      Filter: {
+        Key: {
+          FilterRules: [
+            { Name: 'prefix' as const, Value: prefix },
+            { Name: 'suffix' as const, Value: suffix },
+          ].filter(({ Value }) => Value !== ''),
+        },
+      },
+    }),
+  )
+  const NotificationConfiguration = { QueueConfigurations }
+  await s3.send(new PutBucketNotificationConfigurationCommand({ Bucket, NotificationConfiguration }))
 }
 
 export interface TestQueue {

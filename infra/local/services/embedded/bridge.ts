@@ -1,5 +1,5 @@
 /**
- * From the embedded S3 to the queues, as AWS does it: the rules of a bucket choose the queue, the message is
+ * From the embedded S3 to the queues, as AWS does it: the bucket's configuration chooses the queue, the message is
  * an event of the AWS record shape (event message structure 2.1, "Event message structure" in the Amazon S3
  * User Guide).
  *
@@ -8,18 +8,19 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { S3rverEventRecord } from '@20minutes/s3rver'
-import type { EmbeddedState, NotificationRule } from './settings.ts'
+import type { NotificationRule } from './notifications.ts'
+import type { EmbeddedState } from './settings.ts'
 
 export interface Bridge {
   /** Takes what s3rver emits. Never throws: the object is stored, whatever becomes of its event. */
   handle(event: { readonly Records: readonly S3rverEventRecord[] }): void
-  addRules(rules: readonly NotificationRule[]): void
   setNotifications(on: boolean): void
   state(): EmbeddedState
 }
 
 export function createBridge(options: {
   readonly region: string
+  readonly rulesOf: (bucket: string) => readonly NotificationRule[]
   readonly send: (queue: string, body: string) => void
   readonly onFailure: (failure: {
     readonly bucket: string
@@ -32,7 +33,6 @@ export function createBridge(options: {
   readonly notifications: boolean
   readonly now?: () => Date
 }): Bridge {
-  const rules: NotificationRule[] = []
   const counts = { sent: 0, suppressed: 0, failed: 0 }
   let notifications = options.notifications
   let lastSequence = 0n
@@ -51,7 +51,9 @@ export function createBridge(options: {
     const eventName = eventNameOf(record)
     const { name: bucket } = record.s3.bucket
     const { key } = record.s3.object
-    const matching = notifications ? rules.filter((rule) => matches(rule, { bucket, key, eventName })) : []
+    const matching = notifications
+      ? options.rulesOf(bucket).filter((rule) => matches(rule, key, eventName))
+      : []
     if (matching.length === 0) counts.suppressed += 1
     for (const rule of matching) {
       const now = options.now?.() ?? new Date()
@@ -62,7 +64,7 @@ export function createBridge(options: {
         eventName,
         eTag,
         region,
-        configurationId: rule.queue,
+        configurationId: rule.id,
         now,
         sequencer: nextSequencer(now),
       })
@@ -78,10 +80,6 @@ export function createBridge(options: {
 
   return {
     handle: ({ Records }) => Records.forEach(handleRecord),
-    addRules(more) {
-      for (const rule of more)
-        if (!rules.some((known) => JSON.stringify(known) === JSON.stringify(rule))) rules.push(rule)
-    },
     setNotifications(on) {
       notifications = on
     },
@@ -96,16 +94,12 @@ function eventNameOf(record: S3rverEventRecord): string {
     : record.eventName
 }
 
-function matches(
-  rule: NotificationRule,
-  event: { readonly bucket: string; readonly key: string; readonly eventName: string },
-): boolean {
-  if (rule.bucket !== event.bucket || !event.key.startsWith(rule.prefix) || !event.key.endsWith(rule.suffix))
-    return false
-  return rule.events.some((name) => {
-    const wanted = name.replace(/^s3:/, '')
-    return wanted.endsWith('*') ? event.eventName.startsWith(wanted.slice(0, -1)) : event.eventName === wanted
-  })
+function matches(rule: NotificationRule, key: string, eventName: string): boolean {
+  if (!key.startsWith(rule.prefix) || !key.endsWith(rule.suffix)) return false
+  const name = `s3:${eventName}`
+  return rule.events.some(
+    (event) => event === name || (event.endsWith('*') && name.startsWith(event.slice(0, -1))),
+  )
 }
 
 /**

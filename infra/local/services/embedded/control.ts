@@ -1,6 +1,5 @@
 /**
- * The control address of the embedded services: read the state, switch notifications, add queues, buckets and
- * rules.
+ * The control address of the embedded services: read the state, switch notifications, add queues and buckets.
  */
 
 import { timingSafeEqual } from 'node:crypto'

@@ -6,7 +6,7 @@
 import type { Readable } from 'node:stream'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import type { EmbeddedStore } from './store.ts'
-import { type Element, xmlDocument } from './xml.ts'
+import { type Element, malformedXml, xmlDocument, xmlText } from './xml.ts'
 
 /** S3's limits: 1000 keys of 1024 bytes, each byte escaped at worst, and some XML around them. */
 const LARGEST_REQUEST_BYTES = 8 * 1024 * 1024
@@ -18,16 +18,9 @@ const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>',
  * deleted.
  */
 export async function deleteObjects(store: EmbeddedStore, bucket: string, body: Readable): Promise<string> {
-  const chunks: Buffer[] = []
-  let sizeBytes = 0
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length
-    if (sizeBytes > LARGEST_REQUEST_BYTES) throw malformed()
-    chunks.push(chunk)
-  }
-  const xml = Buffer.concat(chunks).toString('utf8')
+  const xml = await xmlText(body, LARGEST_REQUEST_BYTES)
   const keys = [...xml.matchAll(/<Key>([^<]*)<\/Key>/g)].map((match) => unescapeXml(match[1] ?? ''))
-  if (!xml.includes('<Delete') || keys.length === 0 || keys.length > MOST_KEYS) throw malformed()
+  if (!xml.includes('<Delete') || keys.length === 0 || keys.length > MOST_KEYS) throw malformedXml()
   for (const key of keys) await store.deleteObject(bucket, key)
   const quiet = /<Quiet>\s*true\s*<\/Quiet>/.test(xml)
   return xmlDocument(['DeleteResult', quiet ? [] : keys.map((key): Element => ['Deleted', [['Key', key]]])])
@@ -55,20 +48,13 @@ export function preconditionFailed(condition: string): S3Error {
   })
 }
 
-function malformed(): S3Error {
-  return new S3Error(
-    'MalformedXML',
-    'The XML you provided was not well-formed or did not validate against our published schema',
-  )
-}
-
 function unescapeXml(text: string): string {
   return text.replace(
     /&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|(\w+));/gi,
     (whole, hex?: string, decimal?: string, name?: string) => {
       if (name !== undefined) return ENTITIES[name] ?? whole
       const code = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16)
-      if (code > 0x10ffff) throw malformed()
+      if (code > 0x10ffff) throw malformedXml()
       return String.fromCodePoint(code)
     },
   )

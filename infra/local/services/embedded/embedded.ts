@@ -1,6 +1,7 @@
 /**
  * The embedded S3 and SQS: one process of their own, for development and tests without a container or an
- * account. Objects are files in the folder; events of a bucket go to the queues that the rules name.
+ * account. Objects are files in the folder; events of a bucket go to the queues that its
+ * notification configuration names, by their `queueArn`.
  */
 
 import { readFileSync } from 'node:fs'
@@ -16,14 +17,14 @@ import type {
   Connection,
   Credentials,
   EmbeddedState,
-  NotificationRuleInput,
   QueueDefinition,
   StartSettings,
 } from './settings.ts'
-import { connectionSchema, credentialsSchema, ruleSchema } from './settings.ts'
+import { connectionSchema, credentialsSchema, REGION } from './settings.ts'
 
 export { controlEmbedded } from './control.ts'
-export type { Change, Connection, EmbeddedState, NotificationRuleInput, QueueDefinition } from './settings.ts'
+export type { Change, Connection, EmbeddedState, QueueDefinition } from './settings.ts'
+export { queueArn } from './settings.ts'
 
 export interface EmbeddedOptions {
   /**
@@ -33,7 +34,6 @@ export interface EmbeddedOptions {
   readonly dataFolder: string
   readonly buckets?: readonly string[]
   readonly queues?: readonly QueueDefinition[]
-  readonly rules?: readonly NotificationRuleInput[]
   /** False: the store stays silent, as a store that has lost its notifications. True when absent. */
   readonly notifications?: boolean
   /**
@@ -48,13 +48,12 @@ export interface EmbeddedOptions {
 
 export interface Embedded extends Service {
   readonly connection: Connection
-  /** Adds buckets, queues and rules, or switches notifications, while it runs. */
+  /** Adds buckets and queues, or switches notifications, while it runs. */
   change(change: Change): Promise<EmbeddedState>
   state(): Promise<EmbeddedState>
 }
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
-const REGION = 'us-east-1'
 
 /**
  * Starts the embedded services and waits until they answer (0.5 s).
@@ -76,7 +75,6 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     notifications: options.notifications ?? true,
     buckets: [...(options.buckets ?? [])],
     queues: [...(options.queues ?? [])],
-    rules: (options.rules ?? []).map((rule) => ruleSchema.parse(rule)),
   }
   const address = (port: number) => `http://${LOOPBACK}:${port}`
   const connection: Connection = {

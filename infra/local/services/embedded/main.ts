@@ -11,9 +11,10 @@ import { serviceFolder } from '../../process.ts'
 import { createBridge } from './bridge.ts'
 import { serveControl } from './control.ts'
 import { MultipartStore } from './multipart.ts'
+import { createNotifications } from './notifications.ts'
 import { createProtocol } from './protocol.ts'
-import { REGION, startQueues } from './queues.ts'
-import { startSchema } from './settings.ts'
+import { startQueues } from './queues.ts'
+import { REGION, startSchema } from './settings.ts'
 
 const [path] = process.argv.slice(2)
 if (path === undefined) throw new Error('usage: main.ts SETTINGS-FILE')
@@ -29,14 +30,15 @@ queues.createQueues(settings.queues)
 
 const directory = serviceFolder(settings.folder, 'objects')
 const store = new MultipartStore(directory)
+const notifications = createNotifications(store)
 const bridge = createBridge({
   region: REGION,
+  rulesOf: notifications.rulesOf,
   send: queues.send,
   onFailure: ({ error, ...failure }) => log.error({ ...failure, error }, 'notification_lost'),
   etagOf: (bucket, key) => store.find(bucket, key)?.etag,
   notifications: settings.notifications,
 })
-bridge.addRules(settings.rules)
 
 const s3 = new S3rver({
   address: LOOPBACK,
@@ -47,7 +49,7 @@ const s3 = new S3rver({
 })
 s3.store = store
 s3.context.store = store
-s3.middleware.splice(-1, 0, createProtocol({ store, credentials: settings.credentials }))
+s3.middleware.splice(-1, 0, createProtocol({ store, notifications, credentials: settings.credentials }))
 s3.on('event', bridge.handle)
 s3.on('error', (error) => {
   if (!(error instanceof S3Error)) log.error({ error }, 's3_request_failed')
@@ -63,7 +65,6 @@ const control = await serveControl({
   async change(change) {
     for (const bucket of change.buckets ?? []) await store.putBucket(bucket)
     queues.createQueues(change.queues ?? [])
-    bridge.addRules(change.rules ?? [])
     if (change.notifications !== undefined) bridge.setNotifications(change.notifications)
   },
 })

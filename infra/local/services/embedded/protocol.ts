@@ -1,7 +1,7 @@
 /**
  * What stands between the client and s3rver: one middleware that checks who asks and what they send, answers
- * what s3rver answers wrongly or not at all (listings, parts, abort, deletion of many), and adds conditional
- * requests, which s3rver ignores: an If-Match that does not hold must not be answered with another version's
+ * what s3rver answers wrongly or not at all (listings, parts, abort, deletion of many, notifications), and adds
+ * conditional requests, which s3rver ignores: an If-Match that does not hold must not be answered with another version's
  * bytes, or delete another version.
  */
 import type { IncomingHttpHeaders } from 'node:http'
@@ -13,21 +13,27 @@ import { KEPT_CHECKSUMS } from './checksums.ts'
 import { deleteIfMatch, deleteObjects, preconditionFailed } from './deletion.ts'
 import { listObjects, listParts, listUploads } from './listing.ts'
 import type { MultipartStore } from './multipart.ts'
+import type { BucketNotifications } from './notifications.ts'
 import type { Credentials } from './settings.ts'
 import { verifySignature } from './signature.ts'
+import { xmlText } from './xml.ts'
+
+/** S3 allows 100 configurations of a bucket. */
+const LARGEST_NOTIFICATIONS_BYTES = 1024 * 1024
 
 /** Sub-resources of a bucket that are not a listing of its objects: s3rver answers them itself. */
 const BUCKET_SUBRESOURCES = (
-  'acl cors encryption lifecycle location logging notification object-lock policy replication requestPayment tagging versioning ' +
+  'acl cors encryption lifecycle location logging object-lock policy replication requestPayment tagging versioning ' +
   'versions website'
 ).split(' ')
 
 export function createProtocol(options: {
   readonly store: MultipartStore
+  readonly notifications: BucketNotifications
   readonly credentials: Credentials
   readonly now?: () => Date
 }): Middleware {
-  const { store } = options
+  const { store, notifications } = options
   return async (context, next) => {
     const { req: request } = context.request
     verifySignature(request, { credentials: options.credentials, now: options.now?.() ?? new Date() })
@@ -44,7 +50,7 @@ export function createProtocol(options: {
     request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
 
     const { bucket, key } = parsePath(context.path)
-    if (bucket !== '' && (await answer(context, { store, bucket, key }))) return
+    if (bucket !== '' && (await answer(context, { store, notifications, bucket, key }))) return
     const found = store.find(bucket, key)
     const completes = context.method === 'POST' && context.query.uploadId !== undefined
     if ((context.method === 'PUT' || completes) && key !== '')
@@ -69,11 +75,15 @@ function decode(text: string): string {
   }
 }
 
+interface Asked {
+  readonly store: MultipartStore
+  readonly notifications: BucketNotifications
+  readonly bucket: string
+  readonly key: string
+}
+
 /** Answers what is answered here; false leaves the request to s3rver. */
-async function answer(
-  context: Context,
-  { store, bucket, key }: { readonly store: MultipartStore; readonly bucket: string; readonly key: string },
-): Promise<boolean> {
+async function answer(context: Context, { store, notifications, bucket, key }: Asked): Promise<boolean> {
   const { method, query } = context
   const has = (name: string) => query[name] !== undefined
   const xml = (body: string) => {
@@ -88,6 +98,14 @@ async function answer(
   if (method === 'HEAD' && key === '') {
     await existing()
     context.status = 200
+    return true
+  }
+  if (key === '' && has('notification') && (method === 'GET' || method === 'PUT')) {
+    await existing()
+    if (method === 'GET') return xml(notifications.get(bucket))
+    notifications.put(bucket, await xmlText(context.req, LARGEST_NOTIFICATIONS_BYTES))
+    context.status = 200
+    context.body = ''
     return true
   }
   if (method === 'GET' && key === '' && !BUCKET_SUBRESOURCES.some(has)) {

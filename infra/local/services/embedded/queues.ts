@@ -8,10 +8,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { buildApp } from 'fauxqs'
 import { KEEP_IDLE_CONNECTIONS, LOOPBACK } from '../../ports.ts'
-import type { QueueDefinition } from './settings.ts'
-
-export const REGION = 'us-east-1'
-const ACCOUNT = '000000000000'
+import { ACCOUNT, type QueueDefinition, queueArn, REGION } from './settings.ts'
 
 interface Queue {
   readonly name: string
@@ -97,7 +94,7 @@ export async function startQueues(options: {
   const create = (name: string, attributes: Record<string, string>) => {
     const existing = store.getQueueByName(name)
     if (existing !== undefined) existing.setAttributes(attributes)
-    else store.createQueue(name, `http://${LOOPBACK}:${port}/${ACCOUNT}/${name}`, arn(name), attributes)
+    else store.createQueue(name, `http://${LOOPBACK}:${port}/${ACCOUNT}/${name}`, queueArn(name), attributes)
   }
   return {
     port,
@@ -109,7 +106,7 @@ export async function startQueues(options: {
     createQueues(queues) {
       for (const { name, visibilitySeconds, maxReceiveCount } of queues) {
         create(`${name}-dead`, { MessageRetentionPeriod: '1209600' })
-        const redrive = JSON.stringify({ deadLetterTargetArn: arn(`${name}-dead`), maxReceiveCount })
+        const redrive = JSON.stringify({ deadLetterTargetArn: queueArn(`${name}-dead`), maxReceiveCount })
         create(name, { VisibilityTimeout: String(visibilitySeconds), RedrivePolicy: redrive })
       }
     },
@@ -118,10 +115,6 @@ export async function startQueues(options: {
       persistence?.close()
     },
   }
-}
-
-function arn(queue: string): string {
-  return `arn:aws:sqs:${REGION}:${ACCOUNT}:${queue}`
 }
 
 /** `Authorization: AWS4-HMAC-SHA256 Credential=<access key>/<date>/…` */

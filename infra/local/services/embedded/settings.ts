@@ -4,6 +4,13 @@
  */
 import * as z from 'zod'
 
+export const REGION = 'us-east-1'
+/** The account that stands in the addresses and ARNs of the queues. */
+export const ACCOUNT = '000000000000'
+
+/** How a bucket's notification configuration names a queue of the embedded SQS. */
+export const queueArn = (queue: string): string => `arn:aws:sqs:${REGION}:${ACCOUNT}:${queue}`
+
 const name = z.string().regex(/^[A-Za-z0-9_-]{1,75}$/, 'letters, digits, - and _, at most 75')
 
 /**
@@ -16,19 +23,6 @@ export const queueSchema = z.object({
   maxReceiveCount: z.int().min(1).max(1000),
 })
 export type QueueDefinition = Readonly<z.infer<typeof queueSchema>>
-
-/** Like one QueueConfiguration of a bucket's notifications: which events go to which queue. */
-export const ruleSchema = z.object({
-  bucket: z.string().min(3).max(63),
-  prefix: z.string().default(''),
-  suffix: z.string().default(''),
-  queue: name,
-  /** As S3 names them, with or without `s3:` in front; `*` at the end stands for any. */
-  events: z.array(z.string().regex(/^(s3:)?[A-Za-z]+(:([A-Za-z]+|\*))?$/)).default(['ObjectCreated:*']),
-})
-export type NotificationRule = Readonly<z.infer<typeof ruleSchema>>
-/** A rule as a caller writes it: prefix, suffix and events may be left out. */
-export type NotificationRuleInput = Readonly<z.input<typeof ruleSchema>>
 
 export const credentialsSchema = z.object({
   accessKeyId: z.string().min(16),
@@ -48,7 +42,6 @@ export const startSchema = z.object({
   notifications: z.boolean(),
   buckets: z.array(z.string()),
   queues: z.array(queueSchema),
-  rules: z.array(ruleSchema),
 })
 export type StartSettings = Readonly<z.infer<typeof startSchema>>
 
@@ -57,7 +50,6 @@ export const changeSchema = z.object({
   notifications: z.boolean().optional(),
   buckets: z.array(z.string()).optional(),
   queues: z.array(queueSchema).optional(),
-  rules: z.array(ruleSchema).optional(),
 })
 export type Change = Readonly<z.input<typeof changeSchema>>
 
@@ -65,7 +57,7 @@ export type Change = Readonly<z.input<typeof changeSchema>>
 export const stateSchema = z.object({
   notifications: z.boolean(),
   /**
-   * Events sent to a queue, left out because notifications were off or no rule asked for them, and not
+   * Events sent to a queue, left out because notifications were off or the bucket asks for none, and not
    * sendable.
    */
   sent: z.int(),

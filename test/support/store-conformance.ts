@@ -1,0 +1,400 @@
+/**
+ * What Cygnet needs of an S3 store, held against any: the embedded one that is developed on, and real ones. A
+ * store's own test makes a fixture and says what the store is known to do otherwise:
+ *
+ * @example
+ * storeConformance('MinIO', startMinioFixture, { conditionalDeletes: false })
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
+import {
+  CopyObjectCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3'
+import { Upload } from '@aws-sdk/lib-storage'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseNotification } from '../../shared/notifications/parse.ts'
+import {
+  ARRIVAL_EVENTS,
+  applyBucketNotifications,
+  readBucketNotifications,
+} from '../../shared/storage/bucket-notifications.ts'
+import { deleteObject, lookForVersion } from '../../shared/storage/delete-object.ts'
+import { presignGet } from '../../shared/storage/links.ts'
+import {
+  abortMultipart,
+  completeMultipart,
+  createMultipart,
+  listParts,
+  listUploads,
+  sendPart,
+} from '../../shared/storage/multipart.ts'
+import { describeObject, listObjects, readObject } from '../../shared/storage/objects.ts'
+import { multipartEtag } from '../../shared/storage/upload-layout.ts'
+import { configureEvents } from './infra/clients.ts'
+import { until } from './waiting.ts'
+
+export interface StoreFixture {
+  readonly bucket: string
+  /** A bucket whose versions the suite may turn on; absent where a store keeps none. */
+  readonly versionedBucket?: string
+  /** @param more settings of the SDK; those of a user by default. */
+  client(more?: object): S3Client
+  /** Where the store can send events: a queue or a webhook. */
+  readonly arn: string
+  /** Texts of the notifications that came there since it was last asked. */
+  delivered(): Promise<readonly string[]>
+  close(): Promise<void>
+}
+
+export interface StoreTraits {
+  /** False: a DELETE with If-Match deletes whatever is there. */
+  readonly conditionalDeletes?: boolean
+}
+
+const signal = new AbortController().signal
+const MIB = 1024 ** 2
+const md5Of = (bytes: Uint8Array) => createHash('md5').update(bytes).digest('hex')
+const byBytes = (keys: readonly string[]) =>
+  keys.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+
+export function storeConformance(
+  kind: string,
+  makeFixture: () => Promise<StoreFixture>,
+  { conditionalDeletes = true }: StoreTraits = {},
+): void {
+  describe(`the store ${kind} does what Cygnet needs of any`, () => {
+    let fixture: StoreFixture
+    let Bucket: string
+    let s3: S3Client
+    beforeAll(async () => {
+      fixture = await makeFixture()
+      Bucket = fixture.bucket
+      s3 = fixture.client()
+    })
+    afterAll(async () => {
+      s3?.destroy()
+      await fixture?.close()
+    })
+
+    const put = (Key: string, Body: string | Buffer, more: object = {}) =>
+      s3.send(new PutObjectCommand({ Bucket, Key, Body, ...more }))
+    const read = async (Key: string, more: object = {}) => {
+      const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key, ...more }))
+      return Buffer.from((await Body?.transformToByteArray()) ?? [])
+    }
+    const described = async (key: string) => {
+      const object = await describeObject(s3, { bucket: Bucket, key }, signal)
+      if (object === null) throw new Error(`there is no ${key}`)
+      return object
+    }
+
+    test.each(['WHEN_REQUIRED', 'WHEN_SUPPORTED'] as const)(
+      'bytes come back as they were sent, whole and in parts, with SDK checksums %s',
+      async (mode) => {
+        const client = fixture.client({ requestChecksumCalculation: mode, responseChecksumValidation: mode })
+        const body = randomBytes(3_000_001)
+        const Body = Readable.from([body.subarray(0, 1_000_000), body.subarray(1_000_000)])
+        const Metadata = { run: '12345' }
+        await client.send(
+          new PutObjectCommand({ Bucket, Key: mode, Body, ContentLength: body.length, Metadata }),
+        )
+        expect((await read(mode)).equals(body)).toBe(true)
+        const { Metadata: kept } = await client.send(new HeadObjectCommand({ Bucket, Key: mode }))
+        expect(kept).toEqual(Metadata)
+        const Key = `parts/${mode}`
+        await new Upload({ client, params: { Bucket, Key, Body: Readable.from([body, body, body]) } }).done()
+        expect((await read(Key)).equals(Buffer.concat([body, body, body]))).toBe(true)
+        client.destroy()
+      },
+    )
+
+    test('an object is described with its size, its MD5 as ETag and the checksum that came with it', async () => {
+      const bytes = randomBytes(100_000)
+      await put('described', bytes, { ChecksumAlgorithm: 'SHA256' })
+      const sha256 = createHash('sha256').update(bytes).digest('hex')
+      expect(await described('described')).toMatchObject({
+        sizeBytes: bytes.length,
+        etag: md5Of(bytes),
+        stated: expect.arrayContaining([
+          { by: 'etag', digests: { md5: md5Of(bytes) } },
+          { by: 'store', digests: expect.objectContaining({ sha256 }) },
+        ]),
+      })
+      expect(await describeObject(s3, { bucket: Bucket, key: 'nothing' }, signal)).toBeNull()
+    })
+
+    test.each(['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const)(
+      'a body with a wrong %s checksum is refused',
+      async (ChecksumAlgorithm) => {
+        const name = `Checksum${ChecksumAlgorithm}` as const
+        await put('summed', 'hello', { ChecksumAlgorithm })
+        const { [name]: kept, ChecksumType } = await s3.send(
+          new HeadObjectCommand({ Bucket, Key: 'summed', ChecksumMode: 'ENABLED' }),
+        )
+        expect(ChecksumType).toBe('FULL_OBJECT')
+        await put('summed-again', 'hello', { [name]: kept })
+        await expect(put('not-stored', 'hullo', { [name]: kept })).rejects.toMatchObject({
+          $metadata: { httpStatusCode: 400 },
+        })
+        await expect(read('not-stored')).rejects.toMatchObject({ name: 'NoSuchKey' })
+      },
+    )
+
+    test('ranges are given from, to, and of the last bytes', async () => {
+      await put('ranges', '0123456789')
+      for (const [Range, expected] of [
+        ['bytes=2-4', '234'],
+        ['bytes=7-', '789'],
+        ['bytes=-3', '789'],
+        ['bytes=-30', '0123456789'],
+      ] as const)
+        expect((await read('ranges', { Range })).toString()).toBe(expected)
+      await expect(read('ranges', { Range: 'bytes=10-' })).rejects.toMatchObject({ name: 'InvalidRange' })
+    })
+
+    test('whoever reads while the object is overwritten reads the old one to its end', async () => {
+      const old = randomBytes(4_000_000)
+      await put('busy', old)
+      const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key: 'busy' }))
+      await put('busy', Buffer.alloc(5_000_000))
+      await put('busy', Buffer.from('short'))
+      expect(Buffer.from((await Body?.transformToByteArray()) ?? []).equals(old)).toBe(true)
+      expect((await read('busy')).toString()).toBe('short')
+    })
+
+    test('a conditional GET never gives another version', async () => {
+      const { ETag: first } = await put('versions', 'first')
+      const { ETag: second } = await put('versions', 'second')
+      await expect(read('versions', { IfMatch: first })).rejects.toMatchObject({
+        $metadata: { httpStatusCode: 412 },
+      })
+      expect((await read('versions', { IfMatch: second })).toString()).toBe('second')
+    })
+
+    test('conditional writes create once and replace only what they know', async () => {
+      const { ETag } = await put('once', 'first', { IfNoneMatch: '*' })
+      await expect(put('once', 'second', { IfNoneMatch: '*' })).rejects.toMatchObject({
+        name: 'PreconditionFailed',
+      })
+      await expect(put('once', 'second', { IfMatch: '"other"' })).rejects.toMatchObject({
+        name: 'PreconditionFailed',
+      })
+      await put('once', 'third', { IfMatch: ETag })
+      expect((await read('once')).toString()).toBe('third')
+    })
+
+    test('a listing in pages names every key once, in the order of their bytes', async () => {
+      const keys = ['A', 'a', 'a b', 'a+b', 'a%2Fb', 'a-b/1', 'c/b/1', 'c.b', 'c/', 'c0', 'ü', '\uffee', '🦢']
+      const wanted = byBytes(keys.map((key) => `p/${key}`))
+      for (const key of wanted) await put(key, 'x')
+      const listed: string[] = []
+      for (let startAfter: string | null = null; ; ) {
+        const page = await listObjects(s3, { bucket: Bucket, prefix: 'p/', startAfter, pageSize: 3 }, signal)
+        listed.push(...page.objects.map(({ key }) => key))
+        startAfter = page.last
+        if (startAfter === null) break
+      }
+      expect(listed).toEqual(wanted)
+      for (const key of wanted) expect((await read(key)).toString()).toBe('x')
+      const after = { bucket: Bucket, prefix: 'p/', startAfter: 'p/c.b' }
+      const { objects } = await listObjects(s3, after, signal)
+      expect(objects.map(({ key }) => key)).toEqual(
+        wanted.filter((key) => byBytes([key, 'p/c.b'])[0] !== key),
+      )
+    })
+
+    test('an upload in parts is found again, continued, completed with the ETag of its parts, and read in order', async () => {
+      const object = { bucket: Bucket, key: 'LNGS/run00001.mid.gz', metadata: { md5: 'aa' }, replace: false }
+      const bodies = [randomBytes(5 * MIB), randomBytes(1000)].map(bodyOf)
+      const [one, two] = bodies as [PartBody, PartBody]
+      const upload = await createMultipart(s3, object, signal)
+      const second = await sendPart(s3, upload, 2, two, signal)
+      expect(await listUploads(s3, object, signal)).toMatchObject([{ uploadId: upload.uploadId }])
+      const first = await sendPart(s3, upload, 1, one, signal)
+      for (const pageSize of [1, 1000]) {
+        const parts = await listParts(s3, upload, signal, pageSize)
+        expect([...(parts?.entries() ?? [])]).toEqual([
+          [1, first],
+          [2, second],
+        ])
+      }
+      const wrong = [{ ...first, etag: second.etag }, second]
+      await expect(completeMultipart(s3, upload, wrong, object, signal)).rejects.toMatchObject({
+        name: 'InvalidPart',
+      })
+      expect(await completeMultipart(s3, upload, [first, second], object, signal)).toBe('stored')
+      expect(await listUploads(s3, object, signal)).toEqual([])
+      const stored = await described(object.key)
+      expect(stored.etag).toBe(multipartEtag(bodies.map(({ md5 }) => md5)))
+      const back = Buffer.concat(await Array.fromAsync(readObject(s3, stored, signal)))
+      expect(back.equals(Buffer.concat(bodies.map(({ bytes }) => bytes)))).toBe(true)
+    })
+
+    test('an upload that was given up is known no more and leaves no object', async () => {
+      const object = { bucket: Bucket, key: 'given-up', metadata: {}, replace: false }
+      const upload = await createMultipart(s3, object, signal)
+      await sendPart(s3, upload, 1, bodyOf(Buffer.from('late')), signal)
+      await abortMultipart(s3, upload, signal)
+      expect(await listParts(s3, upload, signal)).toBeNull()
+      expect(await describeObject(s3, object, signal)).toBeNull()
+    })
+
+    test('an upload in parts that may only create does not replace what came meanwhile', async () => {
+      const object = { bucket: Bucket, key: 'parts-once', metadata: {}, replace: false }
+      const upload = await createMultipart(s3, object, signal)
+      const part = await sendPart(s3, upload, 1, bodyOf(Buffer.from('late')), signal)
+      await put('parts-once', 'first')
+      expect(await completeMultipart(s3, upload, [part], object, signal)).toBe('occupied')
+      expect((await read('parts-once')).toString()).toBe('first')
+    })
+
+    test('copies keep bytes, metadata and awkward names', async () => {
+      await put('from a+b%', 'hello', { Metadata: { run: '1' } })
+      const CopySource = `${Bucket}/${encodeURIComponent('from a+b%')}`
+      await s3.send(new CopyObjectCommand({ Bucket, Key: 'to', CopySource }))
+      const { Body, Metadata } = await s3.send(new GetObjectCommand({ Bucket, Key: 'to' }))
+      expect([await Body?.transformToString(), Metadata]).toEqual(['hello', { run: '1' }])
+    })
+
+    test('whoever has a presigned link fetches the object under its name, and no other', async () => {
+      await put('LNGS/run 2+ü.mid', 'linked')
+      const name = { bucket: Bucket, key: 'LNGS/run 2+ü.mid' }
+      const { url } = await presignGet(s3, name, { seconds: 60, now: new Date(), fileName: 'run2.mid' })
+      const answer = await fetch(url)
+      expect(answer.headers.get('content-disposition')).toContain('run2.mid')
+      expect(await answer.text()).toBe('linked')
+      expect((await fetch(url.replace('LNGS/run', 'LNGS/fun'))).status).toBe(403)
+      expect((await fetch(url, { method: 'DELETE' })).status).toBe(403)
+    })
+
+    test('a version is deleted, and one that is gone already is no error', async () => {
+      await put('deleted', 'one')
+      const version = await described('deleted')
+      expect(await deleteObject(s3, version, signal)).toEqual({ kind: 'deleted', marked: false })
+      expect(await lookForVersion(s3, version, signal)).toBe('absent')
+    })
+
+    test.runIf(conditionalDeletes)('a conditional DELETE leaves another version alone', async () => {
+      await put('changed', 'one')
+      const version = await described('changed')
+      await put('changed', 'two')
+      expect(await deleteObject(s3, version, signal)).toEqual({ kind: 'changed' })
+      expect((await read('changed')).toString()).toBe('two')
+      const name = { Bucket, Key: 'changed' }
+      const { ETag: IfMatch } = await s3.send(new HeadObjectCommand(name))
+      await s3.send(new DeleteObjectCommand({ ...name, IfMatch }))
+      expect(await deleteObject(s3, version, signal)).toEqual({ kind: 'absent' })
+    })
+
+    test('a bucket that keeps versions gives and deletes each by its id', async (context) => {
+      const { versionedBucket: bucket } = fixture
+      if (bucket === undefined) return context.skip('the store keeps no versions')
+      const VersioningConfiguration = { Status: 'Enabled' } as const
+      await s3.send(new PutBucketVersioningCommand({ Bucket: bucket, VersioningConfiguration }))
+      const name = { bucket, key: 'kept' }
+      const write = async (Body: string) => {
+        await s3.send(new PutObjectCommand({ Bucket: bucket, Key: name.key, Body }))
+        const version = await describeObject(s3, name, signal)
+        if (version === null) throw new Error('it is not there')
+        return version
+      }
+      const [one, two] = [await write('one'), await write('two')]
+      expect(one.versionId).not.toBeNull()
+      expect(await deleteObject(s3, two, signal)).toEqual({ kind: 'deleted', marked: false })
+      expect(await lookForVersion(s3, two, signal)).toBe('absent')
+      expect(await lookForVersion(s3, one, signal)).toBe('there')
+      expect(await describeObject(s3, name, signal)).toMatchObject({ versionId: one.versionId })
+    })
+
+    describe('notifications', () => {
+      /** Keys and ETags of what was announced, as our functions read it. */
+      const announced = async (count: number) => {
+        const arrivals: (readonly [string, string | null])[] = []
+        await until(async () => {
+          for (const text of await fixture.delivered()) {
+            const parsed = parseNotification(text)
+            expect(parsed.rejected).toEqual([])
+            arrivals.push(...parsed.arrivals.map(({ key, etag }) => [key, etag] as const))
+          }
+          return arrivals.length >= count
+        })
+        return arrivals.toSorted(([a], [b]) => (a < b ? -1 : 1))
+      }
+
+      test('are configured by the S3 API, once however often, and read back', async () => {
+        const wanted = { bucket: Bucket, arn: fixture.arn, prefixes: ['LNGS/'], suffixes: ['.mid.gz'] }
+        const applied = await applyBucketNotifications(s3, wanted, signal)
+        expect(applied.changed).toBe(true)
+        expect(await readBucketNotifications(s3, Bucket, signal)).toEqual([
+          {
+            id: expect.stringMatching(/^cygnet-/),
+            ours: true,
+            arn: fixture.arn,
+            events: ARRIVAL_EVENTS,
+            prefix: 'LNGS/',
+            suffix: '.mid.gz',
+          },
+        ])
+        expect((await applyBucketNotifications(s3, wanted, signal)).changed).toBe(false)
+      })
+
+      test('name each arrival that the configuration asks for: a PUT, a copy, an upload in parts', async () => {
+        await configureEvents(s3, Bucket, [
+          { arn: fixture.arn, prefix: 'told/', suffix: '.mid.gz', events: ARRIVAL_EVENTS },
+        ])
+        await fixture.delivered()
+        const etags = new Map<string, string>()
+        await put('told/other.png', 'x')
+        await put('untold/run1.mid.gz', 'x')
+        for (const key of ['told/run 1+2%ü.mid.gz', 'told/🦢.mid.gz']) await put(key, key)
+        const CopySource = `${Bucket}/untold/run1.mid.gz`
+        await s3.send(new CopyObjectCommand({ Bucket, Key: 'told/copied.mid.gz', CopySource }))
+        const Body = Buffer.alloc(6 * MIB, 1)
+        const params = { Bucket, Key: 'told/parts.mid.gz', Body }
+        await new Upload({ client: s3, partSize: 5 * MIB, params }).done()
+        await s3.send(new DeleteObjectCommand({ Bucket, Key: 'told/other.png' }))
+        const keys = ['told/run 1+2%ü.mid.gz', 'told/🦢.mid.gz', 'told/copied.mid.gz', 'told/parts.mid.gz']
+        for (const key of keys) etags.set(key, (await described(key)).etag)
+        expect(await announced(keys.length)).toEqual([...etags].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      })
+
+      test('end when the configuration is emptied, and come again with it', async () => {
+        await configureEvents(s3, Bucket, [{ arn: fixture.arn, events: ARRIVAL_EVENTS }])
+        await put('told/last.mid.gz', 'x')
+        expect((await announced(1)).map(([key]) => key)).toEqual(['told/last.mid.gz'])
+        await configureEvents(s3, Bucket, [])
+        expect(await readBucketNotifications(s3, Bucket, signal)).toEqual([])
+        await put('told/silent.mid.gz', 'x')
+        await configureEvents(s3, Bucket, [{ arn: fixture.arn, events: ARRIVAL_EVENTS }])
+        await put('told/again.mid.gz', 'x')
+        expect((await announced(1)).map(([key]) => key)).toEqual(['told/again.mid.gz'])
+      })
+
+      test('to a target that there cannot be are refused', async () => {
+        const arn = fixture.arn.replace(/[^:]+:[^:]+$/, 'other:nothing')
+        await expect(configureEvents(s3, Bucket, [{ arn, events: ARRIVAL_EVENTS }])).rejects.toMatchObject({
+          $metadata: { httpStatusCode: 400 },
+        })
+      })
+    })
+  })
+}
+
+type PartBody = ReturnType<typeof bodyOf>
+
+function bodyOf(bytes: Buffer) {
+  return {
+    bytes,
+    sizeBytes: bytes.length,
+    md5: md5Of(bytes),
+    async *open() {
+      yield bytes
+    },
+  }
+}
