@@ -1,6 +1,5 @@
 /** The DAQ's clock on the wall: MIDAS writes times as C's `ctime` does, in local time and without a zone. */
-
-const DAQ_TIME_ZONE = 'Europe/Rome'
+import { DAQ_TIME_ZONE } from '../../shared/time/daq-time.ts'
 
 const format = new Intl.DateTimeFormat('en-GB', {
   timeZone: DAQ_TIME_ZONE,

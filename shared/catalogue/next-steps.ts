@@ -4,7 +4,7 @@
 import type { CataloguedRun, DigestComparison, Integrity } from '../database/schema.ts'
 import type { FileMetadata } from '../extraction/metadata.ts'
 import type { AlertRule, SeverityOf } from '../messages/alert-rules.ts'
-import type { ObjectVersion } from '../run.ts'
+import type { ObjectName, ObjectVersion } from '../run.ts'
 import type { Request } from '../work/outbox.ts'
 import type { RunSummary } from './aggregate.ts'
 import { identityOf } from './arrivals.ts'
@@ -34,7 +34,7 @@ export function alertRequest<Rule extends AlertRule>(alert: {
   readonly tag: string | null
   readonly runNumber: number | null
   readonly runId: number | null
-  readonly object: { readonly bucket: string; readonly key: string } | null
+  readonly object: ObjectName | null
   /** What tells this occurrence from another of the same rule, e.g. the object version. */
   readonly occurrence: string
 }): Request {
@@ -46,6 +46,28 @@ export function alertRequest<Rule extends AlertRule>(alert: {
     runId,
     body: { fingerprint, ...body, bucket: object?.bucket ?? null, key: object?.key ?? null },
   }
+}
+
+/** Another run has the same number. `object`: the file of the new one, null while the logger alone knows it. */
+export function reusedNumberAlert(
+  run: CataloguedRun,
+  startedEpoch: number,
+  object: ObjectName | null,
+): Request {
+  const name = `run number ${run.runNumber} of ${run.tag}`
+  return alertRequest({
+    rule: 'run-number-reused',
+    severity: 'error',
+    summary:
+      object === null
+        ? `${name} is used again: the earlier run's entry is kept, its file will be overwritten where the new one has the same name`
+        : `${name} was used again; the earlier run's entry is kept, its file under ${object.key} may be gone`,
+    tag: run.tag,
+    runNumber: run.runNumber,
+    runId: run.id,
+    object,
+    occurrence: `${run.tag}/${run.runNumber}/${startedEpoch}`,
+  })
 }
 
 /** Names this version under its key, and a return of it after other contents as another. */

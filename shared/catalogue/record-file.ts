@@ -10,7 +10,14 @@ import type { ObjectVersion } from '../run.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import type { RunSummary } from './aggregate.ts'
 import { type ArrivalLease, endAttempt, identityOf, lockVersions } from './arrivals.ts'
-import { alertRequest, fileAlerts, type RunInput, recoRequest, tapeRequest } from './next-steps.ts'
+import {
+  alertRequest,
+  fileAlerts,
+  type RunInput,
+  recoRequest,
+  reusedNumberAlert,
+  tapeRequest,
+} from './next-steps.ts'
 import {
   type Content,
   hasCloudReplica,
@@ -18,16 +25,8 @@ import {
   recordCloudReplica,
   replaceCloudReplicas,
 } from './replicas.ts'
-import {
-  addHistory,
-  dateOf,
-  findLiveFile,
-  lockRunOf,
-  lockRunOfFile,
-  type RefreshedRun,
-  refreshRun,
-  supersedeFile,
-} from './runs.ts'
+import { lockRunOf, lockRunOfFile } from './run-uses.ts'
+import { addHistory, dateOf, findLiveFile, type RefreshedRun, refreshRun, supersedeFile } from './runs.ts'
 
 type Trx = Transaction<Schema>
 
@@ -88,6 +87,7 @@ export async function recordFile(
         key: version.key,
         subrun: metadata.subrun,
         startedEpoch: metadata.startedAt ?? 0,
+        startTime: metadata.odb.start_time,
       },
       at,
     )
@@ -117,7 +117,7 @@ export async function recordFile(
     const firstFile = locked.use.fileCount === 0
     const requests =
       reused || (firstFile && locked.uses.length > 1)
-        ? [...next.requests, reuseAlert(file, run)]
+        ? [...next.requests, reusedNumberAlert(run, metadata.startedAt ?? 0, version)]
         : next.requests
     const what = before === null ? 'catalogued' : sameContent ? 'catalogued again' : 'replaced'
     await addHistory(trx, [{ runId: run.id, what, detail: historyLine(file) }, ...next.notes], at)
@@ -154,7 +154,11 @@ export async function recordInvalid(
         [{ runId: before.runId, what: 'replaced by an unreadable file', detail: problem }],
         options.at,
       )
-      await refreshRun(trx, await lockRunOfFile(trx, before), { at: options.at, newContent: true, problem })
+      await refreshRun(trx, await lockRunOfFile(trx, before, options.at), {
+        at: options.at,
+        newContent: true,
+        problem,
+      })
     }
     const alert = alertRequest({
       rule: 'invalid-file',
@@ -267,20 +271,7 @@ async function leaveFormerRun(trx: Trx, before: RunFile, file: FileToRecord, at:
   const problem = `${file.version.key} was overwritten by another run`
   const detail = `${problem}; md5 was ${before.md5}, ${before.sizeBytes} bytes`
   await addHistory(trx, [{ runId: before.runId, what: 'overwritten', detail }], at)
-  await refreshRun(trx, await lockRunOfFile(trx, before), { at, newContent: false, problem })
-}
-
-function reuseAlert(file: FileToRecord, run: CataloguedRun): Request {
-  return alertRequest({
-    rule: 'run-number-reused',
-    severity: 'error',
-    summary: `run number ${run.runNumber} of ${run.tag} was used again; the earlier run's entry is kept, its file under ${file.version.key} may be gone`,
-    tag: run.tag,
-    runNumber: run.runNumber,
-    runId: run.id,
-    object: { bucket: file.version.bucket, key: file.version.key },
-    occurrence: `${run.tag}/${run.runNumber}/${file.metadata.startedAt ?? 0}`,
-  })
+  await refreshRun(trx, await lockRunOfFile(trx, before, at), { at, newContent: false, problem })
 }
 
 /** How many files with other contents were catalogued under the same key before. */

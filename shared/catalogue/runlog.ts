@@ -61,6 +61,7 @@ export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry):
   row.file_checksum = entry.file?.md5 ?? null
   row.file_s3_tag = entry.file === null ? null : entry.tag
   if (entry.resetReco) row.online_reco_status = -1
+  row.logged_at = null
   const columns = Object.keys(row)
   const names = sql.join(columns.map((column) => sql.ref(column)))
   const values = sql.join(Object.values(row))
@@ -70,6 +71,62 @@ export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry):
   )
 }
 
+/**
+ * What the DAQ's logger wrote into a run's row since Cygnet last wrote or took it, null when nothing; the row
+ * counts as taken, and is locked until the transaction ends.
+ *
+ * Cygnet's own statements name the column `logged_at`, the logger's don't: theirs leave the time there. The
+ * row still holds what Cygnet wrote before (`written`: the parameters it wrote; null for none): of the same
+ * run, what is unchanged is not the logger's; of another run, that holds for the columns of the end of run,
+ * which the logger leaves alone when a run begins.
+ */
+export async function takeLoggedRow(
+  trx: Transaction<Schema>,
+  run: RunId,
+  written: Parameters | null,
+): Promise<{ readonly startTime: Parameters[string]; readonly values: Parameters } | null> {
+  const columns = runlogColumns.filter(({ name }) => !OWN_COLUMNS.has(name))
+  // Times as text: they are local times of the DAQ, which the driver would take for UTC.
+  const selected = sql.join(
+    columns.map(({ name, sqlType }) =>
+      sqlType === 'DATETIME'
+        ? sql`NULLIF(CAST(${sql.id(name)} AS CHAR), '0000-00-00 00:00:00') AS ${sql.id(name)}`
+        : sql.id(name),
+    ),
+  )
+  const { rows } = await sql<Parameters>`SELECT ${selected} FROM Runlog
+    WHERE tag = ${run.tag} AND run_number = ${run.runNumber} AND logged_at IS NOT NULL FOR UPDATE`.execute(
+    trx.withoutPlugins(),
+  )
+  const [row] = rows
+  if (row === undefined) return null
+  await sql`UPDATE Runlog SET logged_at = NULL
+    WHERE tag = ${run.tag} AND run_number = ${run.runNumber}`.execute(trx)
+  const sameRun = row.start_time === written?.start_time
+  const news = columns.filter(
+    ({ name, dump, sqlType }) =>
+      !isUnset(row[name]) && ((dump === 'begin' && !sameRun) || !isSame(row[name], written?.[name], sqlType)),
+  )
+  return news.length === 0
+    ? null
+    : {
+        startTime: row.start_time ?? null,
+        values: Object.fromEntries(news.map(({ name }) => [name, row[name] ?? null])),
+      }
+}
+
+const isUnset = (value: Parameters[string] | undefined) => value === null || value === undefined
+
+/** A FLOAT is read back with six digits. */
+function isSame(
+  value: Parameters[string] | undefined,
+  written: Parameters[string] | undefined,
+  sqlType: string,
+) {
+  if (sqlType !== 'FLOAT' || isUnset(value) || isUnset(written)) return value === written
+  return Number(value).toPrecision(6) === Number(written).toPrecision(6)
+}
+
 /** The statuses of the copies alone. */
 export async function writeRunlogStorage(trx: Transaction<Schema>, entry: RunlogStorage): Promise<void> {
   const {
@@ -77,6 +134,6 @@ export async function writeRunlogStorage(trx: Transaction<Schema>, entry: Runlog
     storage_cloud_status: cloud,
     storage_tape_status: tape,
   } = statusColumns(entry)
-  await sql`UPDATE Runlog SET storage_local_status = ${local}, storage_cloud_status = ${cloud}, storage_tape_status = ${tape}
+  await sql`UPDATE Runlog SET storage_local_status = ${local}, storage_cloud_status = ${cloud}, storage_tape_status = ${tape}, logged_at = logged_at
     WHERE tag = ${entry.tag} AND run_number = ${entry.runNumber}`.execute(trx)
 }

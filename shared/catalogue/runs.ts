@@ -1,11 +1,9 @@
-/**
- * Runs and their files: which use of a run number a file belongs to, and the run's values kept in step with
- * its files.
- */
+/** Runs and their files: the run's values kept in step with its files and with what the logger wrote. */
 import type { Selectable, Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
-import type { Run, RunFile, RunFilesTable, Schema } from '../database/schema.ts'
+import type { Parameters, Run, RunFile, RunFilesTable, Schema } from '../database/schema.ts'
 import type { RunId } from '../run.ts'
+import { epochOfDaqTime } from '../time/daq-time.ts'
 import { aggregateRun, type FileSummary, type RunSummary } from './aggregate.ts'
 import { storageOfRun } from './replicas.ts'
 import { writeRunlog } from './runlog.ts'
@@ -16,114 +14,6 @@ type Trx = Transaction<Schema>
 export interface LockedRun extends RunId {
   readonly use: Run
   readonly uses: readonly Run[]
-}
-
-/**
- * Finds or makes the use of the run number that a file belongs to, and locks all uses of the number until the
- * transaction ends. `startedEpoch` is the begin of run by the ODB, 0 when the file does not say:
- * - known: the use that began then. One that was catalogued without a known start is taken over when it has
- *   no other file than this key's, or is the only use and lacks this subrun: a subrun that lost its dump may
- *   come before the others;
- * - unknown: the current use, for want of better.
- */
-export async function lockRunOf(
-  trx: Trx,
-  run: RunId,
-  file: {
-    readonly bucket: string
-    readonly key: string
-    readonly subrun: number | null
-    readonly startedEpoch: number
-  },
-  at: Date,
-): Promise<LockedRun> {
-  const uses = await lockUses(trx, run)
-  const exact = uses.find((use) => use.startedEpoch === file.startedEpoch)
-  if (exact !== undefined) return { ...run, use: exact, uses }
-  if (file.startedEpoch === 0) {
-    const current = uses.find((use) => use.isCurrent)
-    if (current !== undefined) return { ...run, use: current, uses }
-  }
-  const unknown = uses.find((use) => use.startedEpoch === 0)
-  if (
-    unknown !== undefined &&
-    ((await onlyHolds(trx, unknown.id, file)) ||
-      (uses.length === 1 && (await lacksSubrun(trx, unknown.id, file.subrun))))
-  ) {
-    await trx
-      .updateTable('runs')
-      .set({ startedEpoch: file.startedEpoch })
-      .where('id', '=', unknown.id)
-      .execute()
-    const taken = { ...unknown, startedEpoch: file.startedEpoch }
-    return { ...run, use: taken, uses: uses.map((use) => (use.id === taken.id ? taken : use)) }
-  }
-  const row = {
-    tag: run.tag,
-    runNumber: run.runNumber,
-    startedEpoch: file.startedEpoch,
-    integrity: 'unstated' as const,
-    parameters: '{}',
-    cataloguedAt: at,
-    updatedAt: at,
-  }
-  await trx.insertInto('runs').ignore().values(row).execute()
-  // Looked at again, not taken for made: another transaction may have made the same use at this moment, or
-  // another one.
-  const now = await lockUses(trx, run)
-  const made = now.find((use) => use.startedEpoch === file.startedEpoch)
-  if (made === undefined) throw new Error('a run vanished while it was locked')
-  return { ...run, use: made, uses: now }
-}
-
-/** The same for the run that a catalogued file belongs to. */
-export async function lockRunOfFile(trx: Trx, file: RunFile): Promise<LockedRun> {
-  const { tag, runNumber } = await trx
-    .selectFrom('runs')
-    .select(['tag', 'runNumber'])
-    .where('id', '=', file.runId)
-    .executeTakeFirstOrThrow()
-  const uses = await lockUses(trx, { tag, runNumber })
-  const use = uses.find((candidate) => candidate.id === file.runId)
-  if (use === undefined) throw new Error(`run ${runNumber} of ${tag} vanished while it was locked`)
-  return { tag, runNumber, use, uses }
-}
-
-const lockUses = (trx: Trx, run: RunId) =>
-  trx
-    .selectFrom('runs')
-    .selectAll()
-    .where('tag', '=', run.tag)
-    .where('runNumber', '=', run.runNumber)
-    .orderBy('id')
-    .forUpdate()
-    .execute()
-
-/** True when the run consists of subruns, and this one is not among them. */
-async function lacksSubrun(trx: Trx, runId: number, subrun: number | null): Promise<boolean> {
-  if (subrun === null) return false
-  const files = await trx
-    .selectFrom('runFiles')
-    .select('subrun')
-    .where('runId', '=', runId)
-    .where('isLive', '=', true)
-    .execute()
-  return files.every((file) => file.subrun !== null && file.subrun !== subrun)
-}
-
-async function onlyHolds(
-  trx: Trx,
-  runId: number,
-  file: { readonly bucket: string; readonly key: string },
-): Promise<boolean> {
-  const others = await trx
-    .selectFrom('runFiles')
-    .select('id')
-    .where('runId', '=', runId)
-    .where((where) => where.or([where('bucket', '!=', file.bucket), where('objectKey', '!=', file.key)]))
-    .limit(1)
-    .execute()
-  return others.length === 0
 }
 
 /**
@@ -177,7 +67,7 @@ export interface RefreshedRun {
 
 /**
  * Brings a run's values in step with its live files, decides which use of the number is the current one (the
- * latest begun of those that still have a file; all keep their rows) and writes the legacy Runlog from it.
+ * latest begun of those that still have or await a file; all keep their rows) and writes the legacy Runlog from it.
  * `newContent` resets the reconstruction's status: what was done with other bytes does not count for these.
  * @returns null when no live file is left.
  */
@@ -188,18 +78,24 @@ export async function refreshRun(
 ): Promise<RefreshedRun | null> {
   const files = await liveFiles(trx, run.use.id)
   const summary = aggregateRun(files.map(summaryOf))
-  const problem =
-    summary === null ? (options.problem ?? 'no file of this run is in the store any more') : summary.problem
+  const parameters = parametersOf(run.use, summary)
   const storage = await storageOfRun(trx, run.use.id, files)
+  const firstFileAt = run.use.firstFileAt ?? (summary === null ? null : options.at)
   const values = {
     ...(summary === null ? { complete: false, fileCount: 0 } : valuesOf(summary)),
+    ...valuesOfParameters(parameters),
+    ...timesOf(run.use, summary, parameters),
     ...storage,
-    problem,
+    firstFileAt,
+    problem:
+      summary === null
+        ? (options.problem ?? NO_FILE[firstFileAt === null ? 'awaited' : 'lost'])
+        : summary.problem,
     updatedAt: options.at,
   }
   const fileCount = summary?.fileCount ?? 0
   const current = electCurrentUse(
-    run.uses.map((use) => (use.id === run.use.id ? { ...use, fileCount } : use)),
+    run.uses.map((use) => (use.id === run.use.id ? { ...use, fileCount, firstFileAt } : use)),
   )
   await trx
     .updateTable('runs')
@@ -216,7 +112,6 @@ export async function refreshRun(
       .execute()
   }
   if (current.id === run.use.id) {
-    const parameters = summary?.parameters ?? run.use.parameters
     await writeRunlog(trx, {
       ...run,
       parameters,
@@ -224,17 +119,22 @@ export async function refreshRun(
       file: summary,
       resetReco: options.newContent || before?.id !== current.id,
     })
-  } else if (before?.id !== current.id) await showOtherUse(trx, run, current)
+  } else await showOtherUse(trx, run, current, before?.id !== current.id)
   if (summary === null) return null
   return {
-    summary,
+    summary: { ...summary, parameters },
     files: summary.keys.flatMap((key) => files.filter((file) => nameOf(file) === key).slice(0, 1)),
   }
 }
 
-/** The use of the number that is shown: the latest begun that still has a file, else the latest begun. */
+const NO_FILE = {
+  awaited: 'no file of this run has arrived yet',
+  lost: 'no file of this run is in the store any more',
+}
+
+/** The use of the number that is shown: the latest begun of those that did not lose their files, else of all. */
 function electCurrentUse(uses: readonly Run[]): Run {
-  const alive = uses.filter((use) => use.fileCount > 0)
+  const alive = uses.filter((use) => use.fileCount > 0 || use.firstFileAt === null)
   const [current] = (alive.length > 0 ? alive : uses).toSorted(
     (a, b) => b.startedEpoch - a.startedEpoch || b.id - a.id,
   )
@@ -242,7 +142,7 @@ function electCurrentUse(uses: readonly Run[]): Run {
   return current
 }
 
-async function showOtherUse(trx: Trx, run: RunId, use: Run): Promise<void> {
+async function showOtherUse(trx: Trx, run: RunId, use: Run, resetReco: boolean): Promise<void> {
   const files = await liveFiles(trx, use.id)
   const storage = await storageOfRun(trx, use.id, files)
   await writeRunlog(trx, {
@@ -250,12 +150,11 @@ async function showOtherUse(trx: Trx, run: RunId, use: Run): Promise<void> {
     parameters: use.parameters,
     storage,
     file: aggregateRun(files.map(summaryOf)),
-    resetReco: true,
+    resetReco,
   })
 }
 
 function valuesOf(summary: RunSummary) {
-  const { pedestal_run: pedestal, run_description: description } = summary.parameters
   return {
     complete: summary.complete,
     integrity: summary.integrity,
@@ -264,11 +163,33 @@ function valuesOf(summary: RunSummary) {
     eventCount: summary.eventCount,
     firstEventAt: summary.firstEventAt,
     lastEventAt: summary.lastEventAt,
-    startedAt: dateOf(summary.startedEpoch),
-    stoppedAt: dateOf(summary.stoppedEpoch),
+  }
+}
+
+/** What the files state, or stated while there were some; for the rest, what the logger wrote. */
+function parametersOf(use: Run, summary: RunSummary | null): Parameters {
+  const ofFiles = summary?.parameters ?? (use.firstFileAt === null ? {} : use.parameters)
+  const stated = Object.entries(ofFiles).filter(([, value]) => value !== null)
+  return { ...ofFiles, ...use.loggerParameters, ...Object.fromEntries(stated) }
+}
+
+function valuesOfParameters(parameters: Parameters) {
+  const { pedestal_run: pedestal, run_description: description } = parameters
+  return {
     pedestal: typeof pedestal === 'number' ? pedestal !== 0 : null,
     description: typeof description === 'string' ? description : null,
-    parameters: JSON.stringify(summary.parameters),
+    parameters: JSON.stringify(parameters),
+  }
+}
+
+/** Begin and end by the files' own clock readings, else by the local times that the logger wrote. */
+function timesOf(use: Run, summary: RunSummary | null, { stop_time: stopTime }: Parameters) {
+  const startedEpoch = summary?.startedEpoch || use.startedEpoch
+  const logged = typeof stopTime === 'string' ? epochOfDaqTime(stopTime, startedEpoch) : null
+  const stoppedAt = dateOf(summary?.stoppedEpoch ?? logged)
+  return {
+    startedAt: dateOf(startedEpoch),
+    stoppedAt: summary === null ? (use.stoppedAt ?? stoppedAt) : stoppedAt,
   }
 }
 

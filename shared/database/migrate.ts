@@ -10,6 +10,7 @@ import * as runStorage from './migrations/0005-run-storage.ts'
 import * as endedSessions from './migrations/0006-ended-sessions.ts'
 import * as beginByNumber from './migrations/0007-begin-by-number.ts'
 import * as totals from './migrations/0008-totals.ts'
+import * as loggedRuns from './migrations/0009-logged-runs.ts'
 import * as tasks from './migrations/0010-tasks.ts'
 
 const migrations = {
@@ -21,6 +22,7 @@ const migrations = {
   '0006-ended-sessions': endedSessions,
   '0007-begin-by-number': beginByNumber,
   '0008-totals': totals,
+  '0009-logged-runs': loggedRuns,
   '0010-tasks': tasks,
 }
 

@@ -63,6 +63,8 @@ export interface RunsTable {
   complete: Defaulted<boolean>
   problem: string | null
   integrity: Integrity
+  /** When its first file was catalogued; null while one is awaited: only the logger knows the run. */
+  firstFileAt: ColumnType<Date | null, Date | null | undefined, Date | null>
   fileCount: Defaulted<number>
   sizeBytes: Defaulted<number>
   eventCount: Defaulted<number>
@@ -72,8 +74,10 @@ export interface RunsTable {
   stoppedAt: Date | null
   pedestal: boolean | null
   description: string | null
-  /** Run parameters by Runlog column. */
+  /** Run parameters by Runlog column: what the files state, else what the logger wrote. */
   parameters: Json<Parameters>
+  /** What the DAQ's logger wrote into the Runlog; null when it wrote nothing. */
+  loggerParameters: ColumnType<Parameters | null, string | null | undefined, string | null>
   /**
    * Where the run is: what `summarizeStorage` says of its replicas, kept in step with them so that it can be
    * searched for.

@@ -10,7 +10,9 @@ import { pastIgnored, routeKey } from '../notifications/route-key.ts'
 import type { ObjectVersion } from '../run.ts'
 import { listObjects } from '../storage/objects.ts'
 import { flushOutbox } from '../work/outbox.ts'
+import { alertAwaitedFiles } from './awaited-files.ts'
 import { isCurrent } from './is-current.ts'
+import { takeLoggedRuns } from './logged-runs.ts'
 
 export interface ReconcileOptions {
   readonly bucket: string
@@ -50,6 +52,10 @@ export async function reconcile(
   await flushOutbox(context.database, context.queues, stranded, signal).catch((error) =>
     context.log.error({ error }, 'requests-wait'),
   )
+  // Nor must a Runlog that cannot be read.
+  await takeLoggedRuns(context)
+    .then(() => alertAwaitedFiles(context, signal))
+    .catch((error) => context.log.error({ error }, 'logged-runs-wait'))
   let startAfter = options.resume === true ? await resumePoint(context, options) : null
   let progress: ReconcileProgress = { listed: 0, runs: 0, announced: 0, finished: false }
   if (startAfter === null) await savePlace(context, options, null, progress, true)

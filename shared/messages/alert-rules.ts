@@ -18,6 +18,11 @@ export const ALERT_RULES = {
     severities: ['error'],
     meaning: 'the object was announced, and missing before it was ever catalogued',
   },
+  'file-awaited': {
+    severities: ['warning'],
+    meaning:
+      "runs that the DAQ's logger wrote down have no file a day after they ended, in the last seven days; once a tag and day",
+  },
   'run-number-reused': { severities: ['error'], meaning: 'another run has the same number' },
   'run-number-mismatch': {
     severities: ['error'],

@@ -39,7 +39,7 @@ export async function findLegacyTable(database: Database, name: string): Promise
     readonly name: string
     readonly isKey: number
   }>`SELECT column_name AS name, column_key = 'PRI' AS isKey
-    FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ${name} ORDER BY ordinal_position`.execute(
+    FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ${name} AND extra NOT LIKE '%INVISIBLE%' ORDER BY ordinal_position`.execute(
     database,
   )
   const keys = rows.filter((row) => row.isKey === 1).map((row) => row.name)

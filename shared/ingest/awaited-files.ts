@@ -1,0 +1,45 @@
+/** Runs that the DAQ's logger wrote down and that have no file long after they ended are reported. */
+import { alertRequest } from '../catalogue/next-steps.ts'
+import type { Context } from '../context.ts'
+import { addRequests } from '../work/outbox.ts'
+import { sendRequests } from '../work/send-requests.ts'
+
+const DAY_MS = 86_400_000
+/** Longer than any run takes whose end the logger did not see. */
+const LATE_MS = DAY_MS
+/** Runs that are older were never meant to have a file here, or were reported day after day. */
+const REPORTED_MS = 7 * DAY_MS
+const MOST_RUNS = 1000
+const MOST_NAMED = 10
+
+/** One alert a tag and day: a broken uploader is one condition, however many runs it holds up. */
+export async function alertAwaitedFiles(context: Context, signal: AbortSignal): Promise<void> {
+  const at = context.now()
+  const before = new Date(at.getTime() - LATE_MS)
+  const runs = await context.database
+    .selectFrom('runs')
+    .select(['tag', 'runNumber'])
+    .where('firstFileAt', 'is', null)
+    .where('startedAt', '>=', new Date(at.getTime() - REPORTED_MS))
+    .where('startedAt', '<', before)
+    .where((where) => where.or([where('stoppedAt', 'is', null), where('stoppedAt', '<', before)]))
+    .orderBy('startedAt')
+    .limit(MOST_RUNS)
+    .execute()
+  const alerts = [...Map.groupBy(runs, (run) => run.tag)].map(([tag, own]) => {
+    const named = own.slice(0, MOST_NAMED).map((run) => run.runNumber)
+    const more = own.length > named.length ? ` and ${own.length - named.length} more` : ''
+    return alertRequest({
+      rule: 'file-awaited',
+      severity: 'warning',
+      summary: `runs of ${tag} that the DAQ's logger wrote down have no file a day after they ended: ${named.join(', ')}${more}`,
+      tag,
+      runNumber: null,
+      runId: null,
+      object: null,
+      occurrence: `${tag}:${at.toISOString().slice(0, 10)}`,
+    })
+  })
+  await addRequests(context.database, alerts, at)
+  await sendRequests(context, alerts, signal)
+}

@@ -1,0 +1,48 @@
+import { sql } from 'kysely'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { alertAwaitedFiles } from '../../../shared/ingest/awaited-files.ts'
+import { takeLoggedRuns } from '../../../shared/ingest/logged-runs.ts'
+import { record } from '../../support/catalogue.ts'
+import { signal, startTestContext, type TestContext } from '../../support/context.ts'
+import { metadataOf, versionOf } from '../../support/metadata.ts'
+
+let context: TestContext
+beforeAll(async () => {
+  context = await startTestContext()
+})
+afterAll(() => context.close())
+
+const log = (tag: string, run: number, start: string, stop: string | null) =>
+  sql`INSERT INTO Runlog (tag, run_number, start_time, stop_time)
+    VALUES (${tag}, ${run}, ${start}, ${stop})`.execute(context.database)
+
+test('runs without a file a day after they ended are reported, once a tag and day', async () => {
+  await log('LNGS', 1, '2026-01-01 10:00:00', '2026-01-01 10:10:00') // a week ago and more
+  await log('LNGS', 2, '2026-01-10 10:00:00', '2026-01-10 10:10:00')
+  await log('LNGS', 3, '2026-01-10 10:20:00', null) // the logger never saw its end
+  await log('LNGS', 4, '2026-01-10 23:50:00', '2026-01-11 12:50:00') // ended within the day
+  await log('LNF', 2, '2026-01-11 12:00:00', null) // may still be taken
+  await log('MAN', 5, '2026-01-10 10:00:00', '2026-01-10 10:10:00')
+  const startedAt = Date.parse('2026-01-10T09:00:00Z') / 1000
+  const odb = { start_time: '2026-01-10 10:00:00' }
+  await takeLoggedRuns(context)
+  await record(context.database, versionOf('MAN/run00005.mid.gz', 'e'), metadataOf(5, { startedAt, odb }), {
+    tag: 'MAN',
+  })
+  const told = async (now: string) => {
+    await alertAwaitedFiles({ ...context, now: () => new Date(now) }, signal)
+    return await context.drain('alerts')
+  }
+  expect(await told('2026-01-11T12:00:00Z')).toMatchObject([
+    {
+      rule: 'file-awaited',
+      tag: 'LNGS',
+      summary: "runs of LNGS that the DAQ's logger wrote down have no file a day after they ended: 2, 3",
+    },
+  ])
+  expect(await told('2026-01-11T13:00:00Z')).toEqual([])
+  expect(await told('2026-01-12T13:00:00Z')).toMatchObject([
+    { tag: 'LNGS', summary: expect.stringMatching(/: 2, 3, 4$/) },
+    { tag: 'LNF' },
+  ])
+})

@@ -1,0 +1,269 @@
+import { sql } from 'kysely'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { takeLoggedRuns } from '../../../shared/ingest/logged-runs.ts'
+import { createLogger } from '../../../shared/log.ts'
+import { neighboursOf } from '../../../shared/queries/neighbours.ts'
+import { runDetailsView } from '../../../shared/queries/run-view.ts'
+import { describeRun, findRuns } from '../../../shared/queries/runs.ts'
+import { searchRuns } from '../../../shared/queries/search-runs.ts'
+import {
+  copyToTape,
+  record,
+  runlogRow,
+  startTestCatalogue,
+  type TestCatalogue,
+} from '../../support/catalogue.ts'
+import { BEGIN_OF_RUN, metadataOf, versionOf } from '../../support/metadata.ts'
+
+let catalogue: TestCatalogue
+beforeAll(async () => {
+  catalogue = await startTestCatalogue()
+})
+afterAll(() => catalogue.close())
+
+const log = createLogger({ function: 'test', level: 'silent' })
+let run = 500
+let key: string
+beforeEach(() => {
+  run++
+  key = `LNGS/run${String(run).padStart(5, '0')}.mid.gz`
+})
+
+/** What mlogger writes at the begin of run. */
+const logBegin = (start = '2023-12-14 23:33:17') =>
+  sql`INSERT INTO Runlog (tag, run_number, run_description, start_time, exposure_sec, GEM3_V, pedestal_run)
+    VALUES ('LNGS', ${run}, 'by the logger', ${start}, 0.5, 440, 1)`.execute(catalogue.database)
+const logEnd = () =>
+  sql`UPDATE Runlog SET stop_time = '2023-12-14 23:34:17', number_of_events = 33
+    WHERE tag = 'LNGS' AND run_number = ${run}`.execute(catalogue.database)
+const adopt = () => takeLoggedRuns({ database: catalogue.database, now: () => new Date(), log })
+const usesOf = () => findRuns(catalogue.database, { runNumber: run })
+const onlyUse = async () => {
+  const [use, ...more] = await usesOf()
+  if (use === undefined || more.length > 0) throw new Error('not one use of the number')
+  return use
+}
+
+test('a Runlog row of the logger becomes a run without a file, once', async () => {
+  await logBegin()
+  expect(await adopt()).toBe(1)
+  expect(await adopt()).toBe(0)
+  expect(await onlyUse()).toMatchObject({
+    isCurrent: true,
+    complete: false,
+    fileCount: 0,
+    startedEpoch: BEGIN_OF_RUN,
+    startedAt: new Date(BEGIN_OF_RUN * 1000),
+    stoppedAt: null,
+    pedestal: true,
+    description: 'by the logger',
+    problem: 'no file of this run has arrived yet',
+    cloud: 'absent',
+    tape: 'none',
+  })
+  expect(await runlogRow(catalogue.database, run)).toMatchObject({
+    run_description: 'by the logger',
+    exposure_sec: 0.5,
+    GEM3_V: 440,
+    file_size: -1,
+    storage_cloud_status: -1,
+  })
+})
+
+test('a run without a file is described, found and has neighbours', async () => {
+  await logBegin()
+  await adopt()
+  const use = await onlyUse()
+  const view = runDetailsView(await describeRun(catalogue.database, use), [use])
+  expect(view).toMatchObject({ fileCount: 0, files: [], banks: [], events: [] })
+  const order = { by: 'run', descending: true } as const
+  const search = { tags: '*', conditions: { from: run }, order, after: null, limit: 10 } as const
+  expect((await searchRuns(catalogue.database, search)).runs.map((found) => found.id)).toEqual([use.id])
+  expect(await neighboursOf(catalogue.database, { tag: 'LNGS', runNumber: run - 1 })).toMatchObject({
+    after: run,
+  })
+})
+
+test('the end of run that the logger writes later reaches a run without a file, once', async () => {
+  await logBegin()
+  await adopt()
+  await logEnd()
+  expect(await adopt()).toBe(1)
+  expect(await adopt()).toBe(0)
+  const use = await onlyUse()
+  expect(use.stoppedAt).toEqual(new Date((BEGIN_OF_RUN + 60) * 1000))
+  expect(use.parameters.number_of_events).toBe(33)
+})
+
+test('a file joins the run of the logger, and its values come before the logger’s', async () => {
+  await logBegin()
+  await adopt()
+  expect(await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))).toMatchObject({
+    reused: false,
+    requests: expect.not.arrayContaining([expect.objectContaining({ queue: 'alerts' })]),
+  })
+  expect(await onlyUse()).toMatchObject({ fileCount: 1, complete: true, problem: null, description: 'test' })
+  expect(await runlogRow(catalogue.database, run)).toMatchObject({
+    run_description: 'test',
+    exposure_sec: 0.3,
+    GEM3_V: 440,
+  })
+})
+
+test('a file that arrives before the row was adopted keeps what only the logger wrote', async () => {
+  await logBegin()
+  await logEnd()
+  const metadata = metadataOf(run, { odb: {}, startedAt: null, stoppedAt: null })
+  await record(catalogue.database, versionOf(key, 'e'), metadata)
+  expect(await adopt()).toBe(0)
+  const use = await onlyUse()
+  expect(use).toMatchObject({ fileCount: 1, startedEpoch: BEGIN_OF_RUN, description: 'by the logger' })
+  expect(use.startedAt).toEqual(new Date(BEGIN_OF_RUN * 1000))
+  expect(await runlogRow(catalogue.database, run)).toMatchObject({ GEM3_V: 440, number_of_events: 33 })
+  const { rows } = await sql<{ at: string }>`SELECT CAST(start_time AS CHAR) AS at FROM Runlog
+    WHERE run_number = ${run}`.execute(catalogue.database)
+  expect(rows[0]?.at).toBe('2023-12-14 23:33:17')
+})
+
+test('a file of another begin of run is another use, and the logger’s run is kept', async () => {
+  await logBegin('2023-12-13 10:00:00')
+  await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
+  const uses = await usesOf()
+  expect(uses.map((use) => [use.isCurrent, use.description, use.fileCount])).toEqual([
+    [true, 'test', 1],
+    [false, 'by the logger', 0],
+  ])
+  expect((await runlogRow(catalogue.database, run))?.GEM3_V).toBeNull()
+})
+
+test('a run is one although its file arrives while its row is adopted by two workers', async () => {
+  await logBegin()
+  await Promise.all([adopt(), record(catalogue.database, versionOf(key, 'e'), metadataOf(run)), adopt()])
+  expect(await onlyUse()).toMatchObject({ fileCount: 1, complete: true, isCurrent: true, problem: null })
+  expect(await runlogRow(catalogue.database, run)).toMatchObject({ GEM3_V: 440, file_size: 1007 })
+})
+
+describe('a number that is used again', () => {
+  beforeEach(async () => {
+    const odb = { ...metadataOf(run).odb, run_description: 'the first', stop_time: '2023-12-13 11:00:00' }
+    const first = { odb: { ...odb, start_time: '2023-12-13 10:00:00' }, startedAt: BEGIN_OF_RUN - 48_797 }
+    await record(catalogue.database, versionOf(key, 'first'), metadataOf(run, first, 'first'))
+    // The row exists: mlogger updates the columns of its links.
+    await sql`UPDATE Runlog SET run_description = 'by the logger', start_time = '2023-12-14 23:33:17', GEM3_V = 440
+      WHERE tag = 'LNGS' AND run_number = ${run}`.execute(catalogue.database)
+  })
+
+  test('is another run as soon as the logger writes it down, and the Runlog shows it alone', async () => {
+    expect(await adopt()).toBe(1)
+    expect(await adopt()).toBe(0)
+    expect((await usesOf()).map((use) => [use.isCurrent, use.description, use.fileCount])).toEqual([
+      [true, 'by the logger', 0],
+      [false, 'the first', 1],
+    ])
+    expect(await runlogRow(catalogue.database, run)).toMatchObject({
+      run_description: 'by the logger',
+      exposure_sec: 0.3,
+      GEM3_V: 440,
+      stop_time: null,
+      number_of_events: null,
+      file_size: -1,
+      file_checksum: null,
+    })
+  })
+
+  test('is reported once, before the file of the earlier run is overwritten', async () => {
+    await adopt()
+    await record(catalogue.database, versionOf(key, 'second'), metadataOf(run))
+    const alerts = await catalogue.database
+      .selectFrom('outbox')
+      .select('name')
+      .where('name', 'like', `alert:run-number-reused:LNGS/${run}/%`)
+      .execute()
+    expect(alerts).toEqual([{ name: `alert:run-number-reused:LNGS/${run}/${BEGIN_OF_RUN}` }])
+  })
+
+  test('keeps what only the logger wrote although its file comes before the row was taken', async () => {
+    await record(catalogue.database, versionOf(key, 'second'), metadataOf(run))
+    expect(await adopt()).toBe(0)
+    expect((await usesOf()).map((use) => [use.isCurrent, use.description, use.fileCount])).toEqual([
+      [true, 'test', 1],
+      [false, 'the first', 0],
+    ])
+    expect(await runlogRow(catalogue.database, run)).toMatchObject({ run_description: 'test', GEM3_V: 440 })
+  })
+
+  test('leaves the earlier run the end that it had', async () => {
+    await adopt()
+    await logEnd()
+    await adopt()
+    const [second, first] = await usesOf()
+    expect(second?.stoppedAt).toEqual(new Date((BEGIN_OF_RUN + 60) * 1000))
+    expect(first?.parameters.stop_time).toBe('2023-12-13 11:00:00')
+  })
+})
+
+test('a file joins the run of the logger by the text of its begin, in the hour that autumn repeats, too', async () => {
+  await logBegin('2024-10-27 02:30:00')
+  await adopt()
+  expect((await onlyUse()).startedAt).toEqual(new Date('2024-10-27T00:30:00Z'))
+  const startedAt = Date.parse('2024-10-27T01:30:00Z') / 1000
+  const odb = { ...metadataOf(run).odb, start_time: '2024-10-27 02:30:00' }
+  await record(catalogue.database, versionOf(key, 'e'), metadataOf(run, { startedAt, odb }))
+  expect(await onlyUse()).toMatchObject({ fileCount: 1, startedAt: new Date('2024-10-27T01:30:00Z') })
+})
+
+test('a time that there was not at the DAQ is taken once, and is no time', async () => {
+  await logBegin('2024-03-31 01:30:00')
+  await sql`UPDATE Runlog SET stop_time = '2024-03-31 02:30:00' WHERE run_number = ${run}`.execute(
+    catalogue.database,
+  )
+  expect(await adopt()).toBe(1)
+  expect(await adopt()).toBe(0)
+  expect((await onlyUse()).stoppedAt).toBeNull()
+})
+
+test('a DATETIME of zeros is no time', async () => {
+  await logBegin()
+  await sql`SET STATEMENT sql_mode = '' FOR UPDATE Runlog SET stop_time = '0000-00-00 00:00:00'
+    WHERE run_number = ${run}`.execute(catalogue.database)
+  expect(await adopt()).toBe(1)
+  expect((await onlyUse()).stoppedAt).toBeNull()
+})
+
+test('the end that the logger writes after the file came takes nothing from the file', async () => {
+  const odb = { ...metadataOf(run).odb, stop_time: null, number_of_events: null, GEM3_V: 440.123456 }
+  await record(catalogue.database, versionOf(key, 'e'), metadataOf(run, { odb, stoppedAt: null }))
+  await logEnd()
+  expect(await adopt()).toBe(1)
+  const use = await onlyUse()
+  expect(use.loggerParameters).toEqual({ stop_time: '2023-12-14 23:34:17', number_of_events: 33 })
+  expect(use.parameters).toMatchObject({ number_of_events: 33, GEM3_V: 440.123456 })
+  expect(use.stoppedAt).toEqual(new Date((BEGIN_OF_RUN + 60) * 1000))
+})
+
+test('what others write into columns of Cygnet is not taken for the logger’s', async () => {
+  await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
+  await sql`UPDATE Runlog SET online_reco_status = 1 WHERE run_number = ${run}`.execute(catalogue.database)
+  expect(await adopt()).toBe(0)
+  expect((await onlyUse()).loggerParameters).toBeNull()
+})
+
+test('what the logger wrote is taken although the statuses of copies changed since', async () => {
+  await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
+  await sql`UPDATE Runlog SET GEM3_V = 441 WHERE run_number = ${run}`.execute(catalogue.database)
+  await copyToTape(catalogue.database, run)
+  expect(await adopt()).toBe(1)
+  expect((await onlyUse()).parameters.GEM3_V).toBe(441)
+})
+
+test('a row that cannot be taken holds up no other', async () => {
+  await logBegin()
+  // A day that there is not: the row can be read, and not be written by a strict session.
+  await sql`SET STATEMENT sql_mode = 'ALLOW_INVALID_DATES' FOR UPDATE Runlog SET stop_time = '2024-02-31 10:00:00'
+    WHERE run_number = ${run}`.execute(catalogue.database)
+  run++
+  await logBegin()
+  expect(await adopt()).toBe(1)
+  expect(await usesOf()).toHaveLength(1)
+  await sql`DELETE FROM Runlog WHERE run_number = ${run - 1}`.execute(catalogue.database)
+})
