@@ -6,9 +6,10 @@ import { bytes, count } from './format.ts'
 import { facts, type Html, mark, NOTHING, timeOf } from './parts.ts'
 
 export const filesSection = ({
+  run,
   files,
 }: RunDetails): Html => html`<section aria-labelledby="files"><h2 id="files">Files</h2>
-${files.length === 0 ? html`<p class="empty">No file of it could be read.</p>` : files.map(fileItem)}</section>`
+${files.length === 0 ? html`<p class="empty">${run.firstFileAt === null ? 'No file of it has arrived yet.' : 'No file of it could be read.'}</p>` : files.map(fileItem)}</section>`
 
 const fileItem = (file: RunFile): Html => html`<article class="file${file.isLive ? '' : ' former'}">
 <h3><code>${file.bucket}/${file.objectKey}</code>${file.isLive ? NOTHING : html` <span class="label">replaced</span>`}</h3>

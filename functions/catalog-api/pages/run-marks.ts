@@ -5,7 +5,8 @@ import type { StorageSummary } from '../../../shared/database/storage-summary.ts
 import { isFailingCopy } from '../../../shared/queries/site-state.ts'
 import { type Html, mark, type Tone } from './parts.ts'
 
-export function runMark(run: Pick<Run, 'complete' | 'integrity'>): Html {
+export function runMark(run: Pick<Run, 'complete' | 'integrity' | 'firstFileAt'>): Html {
+  if (run.firstFileAt === null) return mark('waiting', 'no file yet')
   if (run.integrity === 'mismatch') return mark('bad', 'checksum disagrees')
   return run.complete ? mark('good', 'complete') : mark('bad', 'not complete')
 }

@@ -78,6 +78,7 @@ function usesNote(run: Run, uses: readonly Run[]): Html {
 
 function summary({ run, storage, events, replicas }: RunDetails): Html {
   const { startedAt: started, stoppedAt: stopped } = run
+  const awaited = run.firstFileAt === null
   const triggers = events.find(({ eventId }) => eventId === EVENT_TRIGGER)
   return html`<section aria-labelledby="summary"><h2 id="summary" class="unseen">Summary</h2>
 ${run.description ? html`<p class="description">${run.description}</p>` : NOTHING}
@@ -88,19 +89,19 @@ ${facts([
   ['Stopped', timeOf(stopped)],
   ['Length', started === null || stopped === null ? null : duration(started, stopped)],
   ['Triggers', triggers === undefined ? null : count(triggers.events)],
-  ['MIDAS events, all ids', count(run.eventCount)],
-  ['Size', `${bytes(run.sizeBytes)} in ${counted(run.fileCount, 'file')}`],
+  ['MIDAS events, all ids', awaited ? null : count(run.eventCount)],
+  ['Size', awaited ? null : `${bytes(run.sizeBytes)} in ${counted(run.fileCount, 'file')}`],
   ['Pedestal', run.pedestal === null ? null : run.pedestal === true ? 'yes' : 'no'],
   ['Store', cloudMark(storage.cloud)],
   ['Tape', tapeMarkOf(storage.tape, replicas)],
   ['DAQ disk', storage.local],
-  ['Checksums', run.integrity],
+  ['Checksums', awaited ? null : run.integrity],
   ['Catalogued', timeOf(run.cataloguedAt)],
 ])}</section>`
 }
 
 function linksForm(c: ApiContext, context: TapeContext, options: PageOptions, run: Run): Html {
-  if (!run.isCurrent || !mayDo(c.get('caller'), 'link', run.tag)) return NOTHING
+  if (!run.isCurrent || run.firstFileAt === null || !mayDo(c.get('caller'), 'link', run.tag)) return NOTHING
   const name = { tag: run.tag, runNumber: run.runNumber }
   const links = `/api/v1${runPath(name)}/links`
   return html`<form method="post" action="/runs/links" class="actions">${csrfField(csrfTokenOf(c, options))}${fromField(runPath(name))}
