@@ -107,6 +107,7 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
         runNumber: number,
         isCurrent: true,
         problem: complete ? null : 'the file ends in the middle of an event',
+        firstFileAt: AT,
         fileCount: 1,
         startedAt,
         stoppedAt: counted.lastEventAt,
@@ -177,12 +178,12 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
       .insertInto('runHistory')
       .values(history.map((what) => ({ runId, at: AT, what, detail: key })))
       .execute()
-    const file = { sizeBytes, md5: digests.md5 }
+    const file = { fileCount: 1, sizeBytes, md5: digests.md5 }
     await writeRunlog(trx, { tag: TEMPLATE, runNumber: number, parameters, storage, file, resetReco: true })
   })
 }
 
-const RUN_COLUMNS = `is_current, complete, problem, integrity, file_count, event_count, pedestal, description, parameters, cloud, tape,
+const RUN_COLUMNS = `is_current, complete, problem, integrity, first_file_at, file_count, event_count, pedestal, description, parameters, cloud, tape,
   local, catalogued_at, updated_at`
 const FILE_COLUMNS = `bucket, last_modified, compression, size_bytes, uncompressed_bytes, integrity, digests_compared, complete, warnings,
   event_count, events_by_id, serial_gaps, banks, internal_events, first_event_at, last_event_at, started_epoch, camera, digitizers,

@@ -41,6 +41,23 @@ export interface RunSummary {
 /** Columns that the end-of-run dump fills: they come from the run's last file, all others from its first. */
 const END_COLUMNS = ['stop_time', 'number_of_events', 'storage_local_status'] as const
 
+/** Of a run without a file: nothing is known by its files. */
+const NO_FILES: RunSummary = {
+  complete: false,
+  problem: null,
+  integrity: 'unstated',
+  fileCount: 0,
+  keys: [],
+  sizeBytes: 0,
+  eventCount: 0,
+  firstEventAt: null,
+  lastEventAt: null,
+  startedEpoch: 0,
+  stoppedEpoch: null,
+  md5: null,
+  parameters: {},
+}
+
 /**
  * Sums a run up. One file a subrun counts: where several claim the same subrun (the same run once as `.gz`
  * and once as `.lz4`), a complete one before an incomplete one, then the newest, and the run says so.
@@ -48,14 +65,14 @@ const END_COLUMNS = ['stop_time', 'number_of_events', 'storage_local_status'] as
  * A run of one file is complete when the file is. A run of subruns is complete when subruns 0 to the last are
  * there, each complete, and the last one's end-of-run dump says that the run stopped.
  */
-export function aggregateRun(files: readonly FileSummary[]): RunSummary | null {
+export function aggregateRun(files: readonly FileSummary[]): RunSummary {
   const chosen = [...Map.groupBy(files, (file) => file.subrun ?? -1).values()].flatMap((claims) =>
     claims.toSorted(bestFirst).slice(0, 1),
   )
   chosen.sort((a, b) => (a.subrun ?? -1) - (b.subrun ?? -1))
   const first = chosen[0]
   const last = chosen.at(-1)
-  if (first === undefined || last === undefined) return null
+  if (first === undefined || last === undefined) return NO_FILES
   const problem = missingParts(chosen) ?? chosen.find((file) => file.problem !== null)?.problem ?? null
   const withParameters =
     chosen.find((file) => Object.values(file.parameters).some((value) => value !== null)) ?? first

@@ -25,7 +25,7 @@ import {
   recordCloudReplica,
   replaceCloudReplicas,
 } from './replicas.ts'
-import { lockRunOf, lockRunOfFile } from './run-uses.ts'
+import { lockRunOf, lockRunOfFile, lockUses } from './run-uses.ts'
 import { addHistory, dateOf, findLiveFile, type RefreshedRun, refreshRun, supersedeFile } from './runs.ts'
 
 type Trx = Transaction<Schema>
@@ -108,7 +108,6 @@ export async function recordFile(
     if (inStore) await recordCloudReplica(trx, content, seenOf(file), at)
     else await recordAbsentReplica(trx, content, at)
     const refreshed = await refreshRun(trx, locked, { at, newContent: !sameContent })
-    if (refreshed === null) throw new Error('a run has no file right after one was written')
     if (before !== null && reused) await leaveFormerRun(trx, before, file, at)
     const next = nextSteps(file, run, refreshed, {
       otherContents,
@@ -159,7 +158,7 @@ export async function recordInvalid(
         newContent: true,
         problem,
       })
-    }
+    } else await refuseAwaited(trx, file, options.at)
     const alert = alertRequest({
       rule: 'invalid-file',
       severity: 'error',
@@ -174,6 +173,20 @@ export async function recordInvalid(
     await endAttempt(trx, file.lease, { state: 'invalid', reason: file.reason })
     return [alert]
   })
+}
+
+/** A run that only the logger knows says what became of its file. */
+async function refuseAwaited(
+  trx: Trx,
+  { tag, runNumber, version, reason }: Parameters<typeof recordInvalid>[1],
+  at: Date,
+): Promise<void> {
+  const { uses } = await lockUses(trx, { tag, runNumber }, at)
+  const use = uses.find(({ isCurrent, firstFileAt }) => isCurrent && firstFileAt === null)
+  if (use === undefined) return
+  const problem = `${version.key} cannot be read: ${reason}`
+  await addHistory(trx, [{ runId: use.id, what: 'file refused', detail: problem }], at)
+  await refreshRun(trx, { tag, runNumber, use, uses }, { at, newContent: false, problem })
 }
 
 /**

@@ -31,12 +31,12 @@ interface RunlogStorage extends RunId {
 }
 
 export interface RunlogEntry extends RunlogStorage {
-  /** Null when the run has no readable file. */
   readonly file: {
+    readonly fileCount: number
     readonly sizeBytes: number
     /** Null for a run of several files: the old column has room for one. */
     readonly md5: string | null
-  } | null
+  }
   /** Forget what was reconstructed from other bytes. */
   readonly resetReco: boolean
 }
@@ -57,9 +57,10 @@ export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry):
   for (const column of runlogColumns)
     if (!OWN_COLUMNS.has(column.name)) row[column.name] = entry.parameters[column.name] ?? null
   Object.assign(row, statusColumns(entry))
-  row.file_size = entry.file?.sizeBytes ?? -1
-  row.file_checksum = entry.file?.md5 ?? null
-  row.file_s3_tag = entry.file === null ? null : entry.tag
+  const { fileCount, sizeBytes, md5 } = entry.file
+  row.file_size = fileCount === 0 ? -1 : sizeBytes
+  row.file_checksum = md5
+  row.file_s3_tag = fileCount === 0 ? null : entry.tag
   if (entry.resetReco) row.online_reco_status = -1
   row.logged_at = null
   const columns = Object.keys(row)

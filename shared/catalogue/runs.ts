@@ -69,31 +69,27 @@ export interface RefreshedRun {
  * Brings a run's values in step with its live files, decides which use of the number is the current one (the
  * latest begun of those that still have or await a file; all keep their rows) and writes the legacy Runlog from it.
  * `newContent` resets the reconstruction's status: what was done with other bytes does not count for these.
- * @returns null when no live file is left.
  */
 export async function refreshRun(
   trx: Trx,
   run: LockedRun,
   options: { readonly at: Date; readonly newContent: boolean; readonly problem?: string },
-): Promise<RefreshedRun | null> {
+): Promise<RefreshedRun> {
   const files = await liveFiles(trx, run.use.id)
   const summary = aggregateRun(files.map(summaryOf))
   const parameters = parametersOf(run.use, summary)
   const storage = await storageOfRun(trx, run.use.id, files)
-  const firstFileAt = run.use.firstFileAt ?? (summary === null ? null : options.at)
+  const { fileCount } = summary
+  const firstFileAt = run.use.firstFileAt ?? (fileCount === 0 ? null : options.at)
   const values = {
-    ...(summary === null ? { complete: false, fileCount: 0 } : valuesOf(summary)),
+    ...valuesOf(summary),
     ...valuesOfParameters(parameters),
     ...timesOf(run.use, summary, parameters),
     ...storage,
     firstFileAt,
-    problem:
-      summary === null
-        ? (options.problem ?? NO_FILE[firstFileAt === null ? 'awaited' : 'lost'])
-        : summary.problem,
+    problem: fileCount === 0 ? (options.problem ?? problemOfNone(run.use)) : summary.problem,
     updatedAt: options.at,
   }
-  const fileCount = summary?.fileCount ?? 0
   const current = electCurrentUse(
     run.uses.map((use) => (use.id === run.use.id ? { ...use, fileCount, firstFileAt } : use)),
   )
@@ -120,17 +116,17 @@ export async function refreshRun(
       resetReco: options.newContent || before?.id !== current.id,
     })
   } else await showOtherUse(trx, run, current, before?.id !== current.id)
-  if (summary === null) return null
   return {
     summary: { ...summary, parameters },
     files: summary.keys.flatMap((key) => files.filter((file) => nameOf(file) === key).slice(0, 1)),
   }
 }
 
-const NO_FILE = {
-  awaited: 'no file of this run has arrived yet',
-  lost: 'no file of this run is in the store any more',
-}
+/** Why a run has no file: what became of one that was refused stays until another one comes. */
+const problemOfNone = ({ firstFileAt, problem }: Run): string =>
+  firstFileAt === null
+    ? (problem ?? 'no file of this run has arrived yet')
+    : 'no file of this run is in the store any more'
 
 /** The use of the number that is shown: the latest begun of those that did not lose their files, else of all. */
 function electCurrentUse(uses: readonly Run[]): Run {
@@ -154,7 +150,9 @@ async function showOtherUse(trx: Trx, run: RunId, use: Run, resetReco: boolean):
   })
 }
 
+/** A run that lost its files keeps the sizes that they had. */
 function valuesOf(summary: RunSummary) {
+  if (summary.fileCount === 0) return { complete: false, fileCount: 0 }
   return {
     complete: summary.complete,
     integrity: summary.integrity,
@@ -167,8 +165,9 @@ function valuesOf(summary: RunSummary) {
 }
 
 /** What the files state, or stated while there were some; for the rest, what the logger wrote. */
-function parametersOf(use: Run, summary: RunSummary | null): Parameters {
-  const ofFiles = summary?.parameters ?? (use.firstFileAt === null ? {} : use.parameters)
+function parametersOf(use: Run, summary: RunSummary): Parameters {
+  const hasLostFiles = summary.fileCount === 0 && use.firstFileAt !== null
+  const ofFiles = hasLostFiles ? use.parameters : summary.parameters
   const stated = Object.entries(ofFiles).filter(([, value]) => value !== null)
   return { ...ofFiles, ...use.loggerParameters, ...Object.fromEntries(stated) }
 }
@@ -183,13 +182,13 @@ function valuesOfParameters(parameters: Parameters) {
 }
 
 /** Begin and end by the files' own clock readings, else by the local times that the logger wrote. */
-function timesOf(use: Run, summary: RunSummary | null, { stop_time: stopTime }: Parameters) {
-  const startedEpoch = summary?.startedEpoch || use.startedEpoch
+function timesOf(use: Run, summary: RunSummary, { stop_time: stopTime }: Parameters) {
+  const startedEpoch = summary.startedEpoch || use.startedEpoch
   const logged = typeof stopTime === 'string' ? epochOfDaqTime(stopTime, startedEpoch) : null
-  const stoppedAt = dateOf(summary?.stoppedEpoch ?? logged)
+  const stoppedAt = dateOf(summary.stoppedEpoch ?? logged)
   return {
     startedAt: dateOf(startedEpoch),
-    stoppedAt: summary === null ? (use.stoppedAt ?? stoppedAt) : stoppedAt,
+    stoppedAt: summary.fileCount === 0 ? (use.stoppedAt ?? stoppedAt) : stoppedAt,
   }
 }
 

@@ -29,8 +29,9 @@ export async function chooseRun(executor: Executor, choice: RunChoice): Promise<
     .orderBy('id')
     .execute()
   if (files.length > 0) return { run, files }
+  const none = run.firstFileAt === null ? 'was catalogued yet' : 'counts any more'
   const why = run.problem === null ? '' : `: ${run.problem}`
-  throw new InvalidInputError(`no file of run ${run.runNumber} of ${run.tag} counts any more${why}`, {
+  throw new InvalidInputError(`no file of run ${run.runNumber} of ${run.tag} ${none}${why}`, {
     run: run.runNumber,
     tag: run.tag,
   })

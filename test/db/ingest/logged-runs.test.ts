@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { recordInvalid } from '../../../shared/catalogue/record-file.ts'
 import { takeLoggedRuns } from '../../../shared/ingest/logged-runs.ts'
 import { createLogger } from '../../../shared/log.ts'
 import { neighboursOf } from '../../../shared/queries/neighbours.ts'
@@ -8,6 +9,7 @@ import { describeRun, findRuns } from '../../../shared/queries/runs.ts'
 import { searchRuns } from '../../../shared/queries/search-runs.ts'
 import {
   copyToTape,
+  leaseOn,
   record,
   runlogRow,
   startTestCatalogue,
@@ -254,6 +256,23 @@ test('what the logger wrote is taken although the statuses of copies changed sin
   await copyToTape(catalogue.database, run)
   expect(await adopt()).toBe(1)
   expect((await onlyUse()).parameters.GEM3_V).toBe(441)
+})
+
+test('a run whose file cannot be read says so, until one comes that can', async () => {
+  await logBegin()
+  const version = versionOf(key, 'unreadable')
+  const lease = await leaseOn(catalogue.database, version)
+  const refused = { lease, tag: 'LNGS', runNumber: run, version, reason: 'it is no gzip file' }
+  await recordInvalid(catalogue.database, refused, { at: new Date(), stillCurrent: async () => 'yes' })
+  await logEnd()
+  await adopt()
+  expect(await onlyUse()).toMatchObject({
+    fileCount: 0,
+    problem: `${key} cannot be read: it is no gzip file`,
+    stoppedAt: expect.any(Date),
+  })
+  await record(catalogue.database, versionOf(key, 'readable'), metadataOf(run))
+  expect(await onlyUse()).toMatchObject({ fileCount: 1, problem: null })
 })
 
 test('a row that cannot be taken holds up no other', async () => {
