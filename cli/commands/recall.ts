@@ -1,6 +1,8 @@
 /** `cygnet recall`: bring a run back from tape into the store, for a while. */
+
 import type { Command } from 'commander'
 import * as z from 'zod'
+import { RECALLING } from '../../shared/catalogue/replica-states.ts'
 import type { RunId } from '../../shared/run.ts'
 import { askJson } from '../api/answer.ts'
 import { type ApiClient, apiClient } from '../api/client.ts'
@@ -118,9 +120,7 @@ async function waitFor(asked: AskedRecall, signal: AbortSignal): Promise<readonl
 }
 
 const givenUp = (file: ShownReplica) =>
-  file.state !== 'present' &&
-  file.nextAttemptAt === null &&
-  !['requested', 'staging', 'copying'].includes(file.state)
+  file.state !== 'present' && file.nextAttemptAt === null && !RECALLING.some((state) => state === file.state)
 
 function exitCode(files: readonly ShownReplica[]): number {
   if (files.some(givenUp)) return 1

@@ -1,10 +1,10 @@
 /** `cygnet verify`: copies are looked at now, and their checksums compared with the catalogue's. */
 import { randomUUID } from 'node:crypto'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { VERIFIABLE } from '../../shared/catalogue/replica-states.ts'
 import type { TapeContext } from '../../shared/context.ts'
 import { asCatalogued, type Lacking, lackingCopies } from '../../shared/copies/verify/coverage.ts'
 import { filesOfRun } from '../../shared/copies/verify/files-of-run.ts'
-import { VERIFIABLE_STATES } from '../../shared/copies/verify/outcome.ts'
 import type { VerifySelection } from '../../shared/copies/verify/select.ts'
 import type { Verification, VerifySummary } from '../../shared/copies/verify/verify.ts'
 import type { Replica } from '../../shared/database/replica-schema.ts'
@@ -169,8 +169,7 @@ async function notVerified(
 ): Promise<NotVerified> {
   const { files, copies } = await filesOfRun(database, selection)
   const looked = new Set(told.map(({ replica }) => replica.id))
-  const cannotBe = ({ kind, state }: Replica) =>
-    kind === 'local' || !VERIFIABLE_STATES.some((verifiable) => verifiable === state)
+  const cannotBe = ({ kind, state }: Replica) => kind === 'local' || !VERIFIABLE.includes(state)
   const others = copies.filter((copy) => !looked.has(copy.id) && cannotBe(copy))
   return { others: others.slice(0, MOST_TOLD), lacking: lackingCopies(files, verified) }
 }

@@ -10,6 +10,7 @@ import type { ObjectName, RunId } from '../run.ts'
 import { storeBreaker, tapeBreaker } from '../work/breaker.ts'
 import { NO_LEASE } from '../work/lease.ts'
 import { addTask, type NewTask } from '../work/tasks.ts'
+import { LEFT_STORE } from './replica-states.ts'
 import { writeRunlogStorage } from './runlog.ts'
 
 type Trx = Transaction<Schema>
@@ -193,7 +194,7 @@ export async function replaceCloudReplicas(
     .where('bucket', '=', object.bucket)
     .where('objectKey', '=', object.key)
     .where('kind', '=', 'cloud')
-    .where('state', 'not in', ['replaced', 'deleted'])
+    .where('state', 'not in', LEFT_STORE)
     .$if(sha256 !== null, (query) => query.where('sha256', '!=', sha256 as string))
     .execute()
 }

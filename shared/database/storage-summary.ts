@@ -17,9 +17,6 @@ export const storageOf = ({ cloud, tape, local }: StorageSummary): StorageSummar
 
 const NOWHERE: StorageSummary = { cloud: 'absent', tape: 'none', local: null }
 
-/** Verified copies: those that count. `deleting` is not among them. */
-export const VERIFIED_STATES: readonly ReplicaState[] = ['present', 'on-media']
-
 type Content = Pick<Replica, 'bucket' | 'objectKey' | 'sha256'>
 
 /**

@@ -3,6 +3,7 @@
  * attention.
  */
 import { type ExpressionBuilder, sql } from 'kysely'
+import { UNDER_WAY, WRONG } from '../catalogue/replica-states.ts'
 import { TAPE_COPY } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
 import type { Replica, ReplicaKind, ReplicaState } from '../database/replica-schema.ts'
@@ -49,10 +50,6 @@ export interface CopiesInState {
 
 /** Of what went wrong: the page of the run has all of it. */
 const MOST_CHARACTERS = 300
-
-/** Of a copy to tape or of a recall, of which each knows all but one. */
-const UNDER_WAY: readonly ReplicaState[] = ['requested', 'copying', 'submitted', 'staged', 'staging']
-const WRONG: readonly ReplicaState[] = ['missing', 'suspicious']
 
 const NO_RUNS: RecentRuns = { runs: 0, incomplete: 0, sizeBytes: 0, atLeast: false }
 

@@ -2,7 +2,9 @@
  * How long the work of each queue waits, and why some of it failed: by the rows it is about, since a queue
  * tells neither.
  */
+
 import { sql } from 'kysely'
+import { QUEUED } from '../catalogue/replica-states.ts'
 import { TAPE_COPY } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
 import type { ReplicaKind, ReplicaState } from '../database/replica-schema.ts'
@@ -17,7 +19,7 @@ export async function oldestWork(database: Database): Promise<ReadonlyMap<QueueN
   const [arrival, tape, recall, unsent] = await Promise.all([
     oldestArrival(database),
     oldestTask(database, TAPE_COPY),
-    oldestReplica(database, 'recall', ['requested', 'copying']),
+    oldestReplica(database, 'recall', QUEUED),
     unsentRequests(database),
   ])
   const known: readonly (readonly [QueueName, Date | null])[] = [

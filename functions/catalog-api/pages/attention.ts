@@ -2,7 +2,9 @@
  * What is wrong, at the top of the page Now: to be seen before anything is read. Where nothing is, it says
  * what was looked at.
  */
+
 import { html } from 'hono/html'
+import { NOT_ON_MEDIA, WRONG } from '../../../shared/catalogue/replica-states.ts'
 import type { Alert } from '../../../shared/queries/alerts.ts'
 import type { ArrivalsOfTag } from '../../../shared/queries/open-arrivals.ts'
 import type { CopiesInState, SiteState, Sites } from '../../../shared/queries/site-state.ts'
@@ -88,14 +90,14 @@ function ofCopies({ tag, copies }: SiteState, tapeLateHours: number, now: Date):
       'copy',
       'copies',
     )
-  const doubtful = those(({ state }) => state === 'suspicious' || state === 'missing')
+  const doubtful = those(({ state }) => WRONG.includes(state))
   const failed = those(({ state }) => state === 'failed')
   const again = those(({ failing }) => failing > 0).map((row) => ({ ...row, count: row.failing }))
   const late = those(
     (row) =>
       row.kind === 'tape' &&
       row.priority === 'live' &&
-      STILL_TO_TAPE.has(row.state) &&
+      NOT_ON_MEDIA.includes(row.state) &&
       isOlder(row.oldest, tapeLateHours * HOUR_MS, now),
   )
   const unbegun = those(
@@ -119,7 +121,6 @@ function ofCopies({ tag, copies }: SiteState, tapeLateHours: number, now: Date):
 const HOUR_MS = 3_600_000
 const oldestOf = (copies: readonly CopiesInState[]) =>
   new Date(Math.min(...copies.map(({ oldest }) => oldest.getTime())))
-const STILL_TO_TAPE: ReadonlySet<string> = new Set(['requested', 'copying', 'submitted', 'staged'])
 const isOlder = (at: Date, ms: number, now: Date): boolean => now.getTime() - at.getTime() > ms
 
 function ofArrivals(

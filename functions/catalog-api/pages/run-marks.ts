@@ -1,4 +1,5 @@
 /** In marks and words: how a run is, and where its copies are. */
+import { FAILED_OR_WRONG, OVER, VERIFIED } from '../../../shared/catalogue/replica-states.ts'
 import type { Replica, ReplicaKind, ReplicaState } from '../../../shared/database/replica-schema.ts'
 import type { Run } from '../../../shared/database/schema.ts'
 import type { StorageSummary } from '../../../shared/database/storage-summary.ts'
@@ -43,13 +44,9 @@ export const PLACES: Readonly<Record<ReplicaKind, string>> = {
   recall: 'back from tape',
 }
 
-const GOOD: readonly ReplicaState[] = ['present', 'on-media']
-const BAD: readonly ReplicaState[] = ['failed', 'missing', 'suspicious']
-const OVER: readonly ReplicaState[] = ['deleted', 'expired', 'replaced']
-
 export function replicaTone(state: ReplicaState): Tone {
-  if (GOOD.includes(state)) return 'good'
-  if (BAD.includes(state)) return 'bad'
+  if (VERIFIED.includes(state)) return 'good'
+  if (FAILED_OR_WRONG.includes(state)) return 'bad'
   if (OVER.includes(state)) return 'none'
   return state === 'requested' ? 'waiting' : 'moving'
 }

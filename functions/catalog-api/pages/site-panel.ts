@@ -1,5 +1,7 @@
 /** One site on the page Now. */
+
 import { html } from 'hono/html'
+import { TO_TAPE, WRONG } from '../../../shared/catalogue/replica-states.ts'
 import type { Run } from '../../../shared/database/schema.ts'
 import type { CopiesInState, SiteState } from '../../../shared/queries/site-state.ts'
 import { siteId } from './attention.ts'
@@ -103,7 +105,7 @@ const STAGES: readonly {
   {
     what: 'to tape',
     tone: 'moving',
-    is: ({ kind, state }) => kind === 'tape' && (state === 'copying' || state === 'submitted'),
+    is: ({ kind, state }) => kind === 'tape' && TO_TAPE.includes(state),
   },
   {
     what: 'on the tape’s disk',
@@ -120,7 +122,7 @@ const STAGES: readonly {
   {
     what: 'suspicious or missing',
     tone: 'bad',
-    is: ({ state }) => state === 'suspicious' || state === 'missing',
+    is: ({ state }) => WRONG.includes(state),
   },
 ]
 

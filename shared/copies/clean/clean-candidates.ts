@@ -4,6 +4,7 @@
  */
 
 import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
+import { IN_STORE, RECALLED, SHOULD_BE_IN_STORE } from '../../catalogue/replica-states.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
@@ -78,7 +79,7 @@ export async function* recalledCandidates(
       .where('recall.kind', '=', 'recall')
       // Verified as it came back: neither a recall that failed, nor one that was asked for while the object
       // was there all the time.
-      .where('recall.state', 'in', ['present', 'expired'])
+      .where('recall.state', 'in', RECALLED)
       .where('recall.reference', 'like', `${OBJECT_REFERENCE}%`)
       .where('recall.expiresAt', '<=', filter.now)
       .whereRef('recall.expiresAt', '>=', 'replicas.storedAt')
@@ -154,7 +155,7 @@ export const cloudCopiesOfRun = (database: Database, run: RunId): Promise<readon
     .where('kind', '=', 'cloud')
     .where('tag', '=', run.tag)
     .where('runNumber', '=', run.runNumber)
-    .where('state', 'in', ['present', 'deleting', 'suspicious', 'missing'])
+    .where('state', 'in', SHOULD_BE_IN_STORE)
     .orderBy('id')
     .execute()
 
@@ -164,7 +165,7 @@ export async function bytesInStore(database: Database): Promise<number> {
     .selectFrom('replicas')
     .select((of) => of.fn.sum<number | string | null>('sizeBytes').as('bytes'))
     .where('kind', '=', 'cloud')
-    .where('state', 'in', ['present', 'deleting', 'suspicious'])
+    .where('state', 'in', IN_STORE)
     .executeTakeFirstOrThrow()
   return Number(bytes ?? 0)
 }

@@ -2,11 +2,13 @@
  * Why the files of runs that are in the store stay there: what the cleaner answers who asks why the disk is
  * filling.
  */
+
 import { sql } from 'kysely'
+import { FAILED_OR_WRONG, RECALL_WANTED } from '../../catalogue/replica-states.ts'
 import type { TapeContext } from '../../context.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import type { RunId } from '../../run.ts'
-import { WANTED_STATES, YOUNGEST_MS } from '../delete/deletion-rules.ts'
+import { YOUNGEST_MS } from '../delete/deletion-rules.ts'
 import { protectingPrefix } from '../delete/protected.ts'
 import { type CleanPolicy, isTooFull } from './clean-policy.ts'
 
@@ -49,7 +51,6 @@ export interface WhyTheyStay {
  */
 const MOST_LOOKED = 2000
 const DAY_MS = 86_400_000
-const BAD_STATES: readonly (ReplicaState | null)[] = ['failed', 'missing', 'suspicious']
 
 export async function whyTheyStay(
   context: TapeContext,
@@ -90,7 +91,7 @@ function oldestInStore(
       AND copy.kind = 'tape' AND copy.endpoint = ${tapeEndpoint ?? ''} ORDER BY copy.state = 'on-media' DESC, copy.id DESC LIMIT 1)`
   const isWanted = sql<number>`EXISTS (SELECT 1 FROM replicas AS recall
     WHERE recall.bucket = replicas.bucket AND recall.object_key = replicas.object_key AND recall.kind = 'recall'
-      AND recall.state IN (${sql.join(WANTED_STATES)}) AND (recall.expires_at IS NULL OR recall.expires_at > ${now}))`
+      AND recall.state IN (${sql.join(RECALL_WANTED)}) AND (recall.expires_at IS NULL OR recall.expires_at > ${now}))`
   return database
     .selectFrom('replicas')
     .select(['tag', 'runNumber', 'bucket', 'objectKey', 'state', 'sizeBytes', 'storedAt', 'nextAttemptAt'])
@@ -112,7 +113,7 @@ function reasonOf(file: FileInStore, { config }: TapeContext, policy: CleanPolic
   if (protectingPrefix(object, config.store.protectedPrefixes) !== null) return 'protected'
   if (Number(file.isWanted) === 1) return 'recalled'
   if (file.tapeState !== 'on-media')
-    return BAD_STATES.includes(file.tapeState) ? 'bad-on-tape' : 'not-on-tape'
+    return file.tapeState !== null && FAILED_OR_WRONG.includes(file.tapeState) ? 'bad-on-tape' : 'not-on-tape'
   if (storedMs > now.getTime() - YOUNGEST_MS) return 'young'
   if (isLater(file, now)) return 'refused'
   const isOld = policy.afterDays !== null && storedMs <= now.getTime() - policy.afterDays * DAY_MS

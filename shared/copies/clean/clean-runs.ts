@@ -4,6 +4,7 @@
  * time. Only wishes are made here; whether a copy may go is for deleteCloudCopy alone to say.
  */
 
+import { WRONG } from '../../catalogue/replica-states.ts'
 import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { classify, InvalidInputError } from '../../errors.ts'
@@ -159,8 +160,7 @@ async function cleanNamedRun(
 ): Promise<CleanedRuns> {
   for (const replica of await copiesOfNamedRun(context, options, run)) {
     if (tally.deletedCount() >= context.config.clean.mostRuns) return tally.result(true, false)
-    if (replica.state === 'suspicious' || replica.state === 'missing')
-      tally.refuse(replica, notHandled(replica))
+    if (WRONG.includes(replica.state)) tally.refuse(replica, notHandled(replica))
     else if (tally.goesOn())
       await tally.tryToDelete(replica, `run ${run} was named by an operator`, { youngestMs: 0 })
   }

@@ -6,9 +6,10 @@
  * object once more; the deletion, of this version only; a look at what is there after it; the record. Nothing
  * that an earlier call verified counts. docs/adr/0009-deletion.md.
  */
+import { ON_DISK } from '../../catalogue/replica-states.ts'
 import { type Claim, claimReplica, noteStep, renewClaim, whileClaimed } from '../../catalogue/replica-work.ts'
 import type { TapeContext } from '../../context.ts'
-import type { Replica } from '../../database/replica-schema.ts'
+import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, passesWithTime, TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
 import { type ObjectVersion, parseRunKey } from '../../run.ts'
@@ -61,7 +62,7 @@ export async function deleteCloudCopy(
     onDoubt: (tape: Replica) => void doubted.push(tape),
   }
   try {
-    return await underClaim(context, replica, ['present', 'deleting'], signal, async (claim, held) => {
+    return await underClaim(context, replica, ON_DISK, signal, async (claim, held) => {
       const ended = await endWhatWasBegun(context, claim, held)
       if (ended !== null) return ended
       const prepared = await releasing(context, claim, held, () => prepare(context, claim, wish, held))
@@ -107,7 +108,7 @@ function refuseOthers({ config }: TapeContext, replica: Replica): void {
 async function underClaim(
   context: TapeContext,
   replica: Replica,
-  states: readonly ('present' | 'deleting')[],
+  states: readonly ReplicaState[],
   signal: AbortSignal,
   work: (claim: Claim, held: AbortSignal) => Promise<CloudDeletion>,
 ): Promise<CloudDeletion> {

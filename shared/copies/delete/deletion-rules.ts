@@ -2,9 +2,10 @@
  * What must hold before a run's copy in the store may be deleted by the catalogue and by the store, and how a
  * call can end.
  */
+import { RECALL_WANTED } from '../../catalogue/replica-states.ts'
 import type { Executor } from '../../catalogue/replicas.ts'
 import type { TapeContext } from '../../context.ts'
-import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
+import type { Replica } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
 import type { ObjectVersion } from '../../run.ts'
 import { hasOtherVersions } from '../../storage/delete-object.ts'
@@ -55,16 +56,6 @@ export const refused = (code: RefusalCode, reason: string): Refusal => ({ kind: 
  * (docs/adr/0009-deletion.md).
  */
 export const YOUNGEST_MS = 86_400_000
-
-/** A recall in one of these states wants the object in the store, until its time is over. */
-export const WANTED_STATES: readonly ReplicaState[] = [
-  'requested',
-  'copying',
-  'submitted',
-  'staged',
-  'staging',
-  'present',
-]
 
 /** The version of the object that may be deleted by what the catalogue knows, or why none may. */
 export async function permittedVersion(
@@ -124,7 +115,7 @@ async function isRecalled(executor: Executor, replica: Replica, at: Date): Promi
     .where('bucket', '=', replica.bucket)
     .where('objectKey', '=', replica.objectKey)
     .where('kind', '=', 'recall')
-    .where('state', 'in', WANTED_STATES)
+    .where('state', 'in', RECALL_WANTED)
     .where((where) => where.or([where('expiresAt', 'is', null), where('expiresAt', '>', at)]))
     .limit(1)
     .executeTakeFirst()

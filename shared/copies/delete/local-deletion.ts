@@ -2,7 +2,9 @@
  * The steps by which a file of the DAQ may leave its disk: claimed, judged by what is there now, given a
  * tombstone under the run's lock, and ended. permit-deletion.ts takes them.
  */
+
 import type { Transaction } from 'kysely'
+import { ON_DISK } from '../../catalogue/replica-states.ts'
 import {
   type Claim,
   claimReplica,
@@ -45,9 +47,6 @@ const REASON = 'copies in the store and on tape are verified'
 const NOT_HERE =
   'no tape endpoint is configured here (CYGNET_TAPE_DRIVER), so that the copy on tape cannot be verified now'
 
-/** `deleting`: a permission that was given before and not used is given anew. */
-const REMOVABLE: Replica['state'][] = ['present', 'deleting']
-
 /**
  * The copy's row, when what the catalogue knows speaks for a deletion; null when another process holds it.
  */
@@ -56,9 +55,9 @@ export async function claimLocalCopy(context: TapeContext, copy: LocalCopy): Pro
   const known = await safetyOf(context, copy)
   if (!known.safe) return refused(known.why)
   const row = await findLocalCopy(context, copy)
-  if (row === undefined || !REMOVABLE.includes(row.state) || row.name !== copy.path)
+  if (row === undefined || !ON_DISK.includes(row.state) || row.name !== copy.path)
     return refused('the catalogue was not told of this file yet: it is read and compared first')
-  return await claimReplica(context.database, row.id, REMOVABLE, claimOptions(context))
+  return await claimReplica(context.database, row.id, ON_DISK, claimOptions(context))
 }
 
 export const claimOptions = (context: Pick<LocalContext, 'owner'>) => ({

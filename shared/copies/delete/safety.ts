@@ -2,6 +2,7 @@
  * Whether the DAQ's file can go: two other copies of its very contents must be verified. Facts of the
  * catalogue, changed by nobody here.
  */
+import { NEAREST_TO_MEDIA_FIRST } from '../../catalogue/replica-states.ts'
 import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import type { ObjectName } from '../../run.ts'
@@ -97,13 +98,7 @@ function tapeAwaited(copies: readonly Replica[]): string | null {
 }
 
 /** Of several copies on tape, the one nearest to being verified is told of. */
-const NEAREST_FIRST: readonly ReplicaState[] = [
-  'on-media',
-  'staged',
-  'submitted',
-  'copying',
-  'requested',
-  'failed',
-]
 const nearness = ({ state }: Replica) =>
-  NEAREST_FIRST.includes(state) ? NEAREST_FIRST.indexOf(state) : NEAREST_FIRST.length
+  NEAREST_TO_MEDIA_FIRST.includes(state)
+    ? NEAREST_TO_MEDIA_FIRST.indexOf(state)
+    : NEAREST_TO_MEDIA_FIRST.length

@@ -3,6 +3,7 @@
  * wait for its place.
  */
 
+import { RECALL_WORKABLE } from '../../catalogue/replica-states.ts'
 import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { WithTape } from '../tape/tape-copy.ts'
@@ -37,7 +38,7 @@ async function isReadForAnother({ database }: WithTape, { id, sha256 }: Replica)
     .selectFrom('replicas')
     .select(['state', 'nextAttemptAt'])
     .where('kind', '=', 'recall')
-    .where('state', 'in', ['requested', 'staging', 'copying', 'failed'])
+    .where('state', 'in', RECALL_WORKABLE)
     .where('sha256', '=', sha256)
     .where('id', '!=', id)
     .execute()

@@ -4,6 +4,7 @@
  * once or repeated, bring a file back once.
  */
 
+import { RECALL_WORKABLE } from '../../catalogue/replica-states.ts'
 import {
   type Claim,
   claimReplica,
@@ -41,7 +42,6 @@ import { tapeCopyOf } from './whereabouts.ts'
  */
 export type RecallProgress = ReplicaState | 'busy' | 'not-due'
 
-const WORKABLE: readonly ReplicaState[] = ['requested', 'staging', 'copying', 'failed']
 /** How long the endpoint is asked to keep a staged file where it can be read, should nobody release it. */
 const STAGE_SECONDS = 86_400
 const ENDING_MS = 10_000
@@ -63,10 +63,10 @@ export async function advanceRecall(
   } = context.config
   const found = await findReplica(context.database, replicaId)
   if (found?.kind !== 'recall') throw new InvalidInputError(`there is no recall ${replicaId}`, { replicaId })
-  if (!WORKABLE.includes(found.state) || isOver(found)) return found.state
+  if (!RECALL_WORKABLE.includes(found.state) || isOver(found)) return found.state
   if (!isDue(found, context.now())) return 'not-due'
   const owner = leaseOwner(context)
-  const claim = await claimReplica(context.database, replicaId, WORKABLE, { owner, leaseSeconds })
+  const claim = await claimReplica(context.database, replicaId, RECALL_WORKABLE, { owner, leaseSeconds })
   if (claim === null) return 'busy'
   const { replica: recall } = claim
   const fields = log.child({

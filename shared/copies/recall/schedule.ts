@@ -1,5 +1,6 @@
 /** What a schedule does about recalls: those that are due go on, those whose time is over end. */
 
+import { RECALLING } from '../../catalogue/replica-states.ts'
 import { lockRun } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { Context, TapeContext } from '../../context.ts'
@@ -62,7 +63,7 @@ const dueRecalls = (context: Context) =>
     .where((where) =>
       where.or([
         where.and([
-          where('state', 'in', ['requested', 'staging', 'copying']),
+          where('state', 'in', RECALLING),
           where.or([where('nextAttemptAt', 'is', null), where('nextAttemptAt', '<=', context.now())]),
         ]),
         where.and([where('state', '=', 'failed'), where('nextAttemptAt', '<=', context.now())]),

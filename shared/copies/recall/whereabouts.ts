@@ -1,16 +1,12 @@
 /** Where the contents of a file can be had, by the catalogue's rows: pure. */
-import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
+import { READABLE_ON_TAPE, RECALLING } from '../../catalogue/replica-states.ts'
+import type { Replica } from '../../database/replica-schema.ts'
 
 export type Whereabouts =
   | { readonly kind: 'in-store'; readonly cloud: Replica }
   /** Not in the store, or about to leave it, and verified at the tape endpoint. */
   | { readonly kind: 'on-tape'; readonly copy: Replica }
   | { readonly kind: 'nowhere'; readonly why: string }
-
-/**
- * Copies that were verified at the endpoint; one on its disk buffer only (`staged`) can be read just as well.
- */
-const READABLE: readonly ReplicaState[] = ['on-media', 'staged']
 
 /**
  * @param replicas all of the same contents. @param gone the object was looked for and is not in the store,
@@ -42,7 +38,7 @@ export function tapeCopyOf(replicas: readonly Replica[], endpoint?: string): Rep
   const copies = replicas.filter(
     (replica) =>
       replica.kind === 'tape' &&
-      READABLE.includes(replica.state) &&
+      READABLE_ON_TAPE.includes(replica.state) &&
       (endpoint === undefined || replica.endpoint === endpoint),
   )
   return copies.find((copy) => copy.state === 'on-media') ?? copies[0] ?? null
@@ -50,10 +46,7 @@ export function tapeCopyOf(replicas: readonly Replica[], endpoint?: string): Rep
 
 /** Under way, or tried again later by itself. */
 export const isRecalling = (recall: Pick<Replica, 'state' | 'nextAttemptAt'>): boolean =>
-  recall.state === 'requested' ||
-  recall.state === 'staging' ||
-  recall.state === 'copying' ||
-  (recall.state === 'failed' && recall.nextAttemptAt !== null)
+  RECALLING.includes(recall.state) || (recall.state === 'failed' && recall.nextAttemptAt !== null)
 
 /** A recall is no other copy than that in the store: there is one object under the key. */
 export const isStoreCopy = ({ kind }: Pick<Replica, 'kind'>): boolean => kind === 'cloud' || kind === 'recall'

@@ -2,8 +2,10 @@
  * Copies that are not verified on the medium in good time are told to people, each once for every time it was
  * asked for.
  */
+
 import { sql } from 'kysely'
 import { alertRequest } from '../../catalogue/next-steps.ts'
+import { NOT_ON_MEDIA } from '../../catalogue/replica-states.ts'
 import { TAPE_COPY } from '../../catalogue/replicas.ts'
 import { tapeBreaker } from '../../work/breaker.ts'
 import { addRequests, type Request } from '../../work/outbox.ts'
@@ -13,7 +15,6 @@ import type { WithTape } from './tape-copy.ts'
 
 /** Told in one call; the next tells of more. */
 const PAGE = 500
-const NOT_YET_VERIFIED = ['requested', 'copying', 'submitted', 'staged', 'failed'] as const
 
 /**
  * Once for every copy that is not verified on the medium so long after it was asked for. A long backlog that
@@ -32,7 +33,7 @@ export async function tellLate(context: WithTape, signal: AbortSignal): Promise<
     .where('tasks.dependency', '=', tapeBreaker(tape.endpoint))
     .where('tasks.state', '!=', 'done')
     // What a verification has settled since, for better or worse, is told by it.
-    .where('copies.state', 'in', NOT_YET_VERIFIED)
+    .where('copies.state', 'in', [...NOT_ON_MEDIA, 'failed'])
     .where('tasks.requestedAt', '<', since)
     .where((where) => where.or([where('tasks.priority', '=', 'live'), where('tasks.attempts', '>', 0)]))
     .where((where) =>

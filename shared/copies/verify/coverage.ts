@@ -2,6 +2,7 @@
  * Whether a run is where it should be, after its copies were looked at: each file in the store and on tape.
  * Pure.
  */
+import { VERIFIED } from '../../catalogue/replica-states.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { RunId } from '../../run.ts'
 import { timeText } from '../../time/text.ts'
@@ -42,9 +43,7 @@ export function lackingCopies(
  * not verified now.
  */
 function statesOf(copies: readonly Replica[], none: string): string {
-  const states = copies.map(({ state }) =>
-    state === 'on-media' || state === 'present' ? 'not verified now' : state,
-  )
+  const states = copies.map(({ state }) => (VERIFIED.includes(state) ? 'not verified now' : state))
   return states.length === 0 ? none : states.join(', ')
 }
 

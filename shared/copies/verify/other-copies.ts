@@ -1,8 +1,8 @@
 /** What else there is of the same contents when a copy turns out to be bad. */
 
+import { ON_DISK, VERIFIED } from '../../catalogue/replica-states.ts'
 import { contentOf, type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Replica } from '../../database/replica-schema.ts'
-import { VERIFIED_STATES } from '../../database/storage-summary.ts'
 import { timeText } from '../../time/text.ts'
 import { isStoreCopy } from '../recall/whereabouts.ts'
 
@@ -24,13 +24,11 @@ export async function otherCopies(executor: Executor, replica: Replica): Promise
     verified: others.filter(
       (copy) =>
         copy.kind !== 'local' &&
-        VERIFIED_STATES.includes(copy.state) &&
+        VERIFIED.includes(copy.state) &&
         copy.verifiedAt !== null &&
         !(isStoreCopy(copy) && isStoreCopy(replica)),
     ),
-    onDisk: others.filter(
-      (copy) => copy.kind === 'local' && (copy.state === 'present' || copy.state === 'deleting'),
-    ),
+    onDisk: others.filter((copy) => copy.kind === 'local' && ON_DISK.includes(copy.state)),
   }
 }
 

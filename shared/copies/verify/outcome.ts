@@ -11,15 +11,6 @@ import { nameOf, replicaAlert } from '../tape/alerts.ts'
 import type { Seen } from './look.ts'
 import { type OtherCopies, whereToLook } from './other-copies.ts'
 
-/** States in which a copy is where it can be looked at. */
-export const VERIFIABLE_STATES = [
-  'present',
-  'on-media',
-  'staged',
-  'missing',
-  'suspicious',
-] as const satisfies readonly ReplicaState[]
-
 /** A line of the history tells of changes only: what is verified once more is in the row. */
 export function seenOutcome(
   replica: Replica,

@@ -4,12 +4,12 @@
  * made.
  */
 
+import { VERIFIABLE } from '../../catalogue/replica-states.ts'
 import type { TapeContext } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Logger } from '../../log.ts'
 import { openBreakers, tapeBreaker } from '../../work/breaker.ts'
 import { isFree } from '../../work/lease.ts'
-import { VERIFIABLE_STATES } from './outcome.ts'
 import { createPatience } from './patience.ts'
 import { NOTHING_VERIFIED, summedUp, type VerifySummary, verifyReplica } from './verify.ts'
 
@@ -78,7 +78,7 @@ async function dueReplicas({ database, tape, config, now }: TapeContext): Promis
   return await database
     .selectFrom('replicas')
     .select(['id', 'kind', 'endpoint', 'sizeBytes'])
-    .where('state', 'in', VERIFIABLE_STATES)
+    .where('state', 'in', VERIFIABLE)
     .where((where) =>
       where.or([
         where('kind', 'in', ['cloud', 'recall']),

@@ -1,7 +1,8 @@
 /** Which copies a verification is about, page by page: those that are where they can be looked at. */
+
 import { createHash } from 'node:crypto'
+import { VERIFIABLE } from '../../catalogue/replica-states.ts'
 import type { Database } from '../../database/connect.ts'
-import { VERIFIABLE_STATES } from './outcome.ts'
 
 export type VerifySelection =
   /** Every copy of a run, in every tag that has the number unless one is named. */
@@ -59,7 +60,7 @@ async function* pages(database: Database, selection: Exclude<VerifySelection, { 
       .select(['id', 'kind', 'endpoint', 'identity'])
       .where('id', '>', after)
       .where('kind', 'in', ['cloud', 'recall', 'tape'])
-      .where('state', 'in', VERIFIABLE_STATES)
+      .where('state', 'in', VERIFIABLE)
     if ('run' in selection) query = query.where('runId', 'in', usesOf(database, selection))
     const page = await query.orderBy('id').limit(PAGE).execute()
     for (const replica of page) yield replica as typeof replica & SelectedReplica

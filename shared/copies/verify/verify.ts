@@ -4,6 +4,7 @@
  * `missing` or `suspicious`, which are facts of what was seen, and comes back when it is seen to be right.
  */
 
+import { VERIFIABLE } from '../../catalogue/replica-states.ts'
 import { type Claim, claimReplica, endClaim, whileClaimed } from '../../catalogue/replica-work.ts'
 import { findReplica } from '../../catalogue/replicas.ts'
 import type { TapeContext } from '../../context.ts'
@@ -15,7 +16,7 @@ import { addRequests, type Request } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { type LookedAt, lookTwice, type Seen, type VerifyOptions } from './look.ts'
 import { otherCopies } from './other-copies.ts'
-import { doubtAlert, seenOutcome, VERIFIABLE_STATES } from './outcome.ts'
+import { doubtAlert, seenOutcome } from './outcome.ts'
 import { createPatience } from './patience.ts'
 import { type SelectedReplica, selectReplicas, type VerifySelection } from './select.ts'
 
@@ -49,7 +50,7 @@ export async function verifyReplica(
   const owner = leaseOwner(context)
   const before = await findReplica(context.database, replicaId)
   if (before === null || before.kind === 'local') return null
-  const claim = await claimReplica(context.database, replicaId, VERIFIABLE_STATES, { owner, leaseSeconds })
+  const claim = await claimReplica(context.database, replicaId, VERIFIABLE, { owner, leaseSeconds })
   if (claim === null) return isVerifiable(before) ? inOtherHands(before) : null
   const { replica } = claim
   const { seen, bytesRead, error } = await lookAt(context, claim, options, signal)
@@ -76,7 +77,7 @@ export async function verifyReplica(
   return { replica, outcome: seen.state, detail, bytesRead, answered: error === undefined }
 }
 
-const isVerifiable = ({ state }: Replica) => VERIFIABLE_STATES.some((verifiable) => verifiable === state)
+const isVerifiable = ({ state }: Replica) => VERIFIABLE.includes(state)
 
 const inOtherHands = (replica: Replica): Verification => {
   const detail = 'another function is at work on this copy just now'
