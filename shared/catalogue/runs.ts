@@ -6,6 +6,7 @@ import type { RunId } from '../run.ts'
 import { epochOfDaqTime } from '../time/daq-time.ts'
 import { aggregateRun, type FileSummary, type RunSummary } from './aggregate.ts'
 import { storageOfRun } from './replicas.ts'
+import { mergeParameters } from './run-parameters.ts'
 import { writeRunlog } from './runlog.ts'
 
 type Trx = Transaction<Schema>
@@ -77,13 +78,15 @@ export async function refreshRun(
 ): Promise<RefreshedRun> {
   const files = await liveFiles(trx, run.use.id)
   const summary = aggregateRun(files.map(summaryOf))
-  const parameters = parametersOf(run.use, summary)
+  const fileParameters = summary.fileCount === 0 ? run.use.fileParameters : summary.parameters
+  const parameters = mergeParameters({ ...run.use, fileParameters })
   const storage = await storageOfRun(trx, run.use.id, files)
   const { fileCount } = summary
   const firstFileAt = run.use.firstFileAt ?? (fileCount === 0 ? null : options.at)
   const values = {
     ...valuesOf(summary),
     ...valuesOfParameters(parameters),
+    fileParameters: fileParameters === null ? null : JSON.stringify(fileParameters),
     ...timesOf(run.use, summary, parameters),
     ...storage,
     firstFileAt,
@@ -162,14 +165,6 @@ function valuesOf(summary: RunSummary) {
     firstEventAt: summary.firstEventAt,
     lastEventAt: summary.lastEventAt,
   }
-}
-
-/** What the files state, or stated while there were some; for the rest, what the logger wrote. */
-function parametersOf(use: Run, summary: RunSummary): Parameters {
-  const hasLostFiles = summary.fileCount === 0 && use.firstFileAt !== null
-  const ofFiles = hasLostFiles ? use.parameters : summary.parameters
-  const stated = Object.entries(ofFiles).filter(([, value]) => value !== null)
-  return { ...ofFiles, ...use.loggerParameters, ...Object.fromEntries(stated) }
 }
 
 function valuesOfParameters(parameters: Parameters) {

@@ -12,6 +12,7 @@ import * as beginByNumber from './migrations/0007-begin-by-number.ts'
 import * as totals from './migrations/0008-totals.ts'
 import * as loggedRuns from './migrations/0009-logged-runs.ts'
 import * as tasks from './migrations/0010-tasks.ts'
+import * as parameterSources from './migrations/0011-parameter-sources.ts'
 
 const migrations = {
   '0001-foundation': foundation,
@@ -24,6 +25,7 @@ const migrations = {
   '0008-totals': totals,
   '0009-logged-runs': loggedRuns,
   '0010-tasks': tasks,
+  '0011-parameter-sources': parameterSources,
 }
 
 /** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */

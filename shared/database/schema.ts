@@ -11,6 +11,16 @@ import type { BreakersTable, TasksTable } from './work-schema.ts'
 /** Written as JSON text, read back parsed. */
 type Json<T> = ColumnType<T, string, string>
 
+type OptionalJson<T> = ColumnType<T | null, string | null | undefined, string | null>
+
+/** A parameter that a person corrected. */
+export interface Correction {
+  readonly value: number | string
+  readonly by: string
+  /** ISO 8601, UTC. */
+  readonly at: string
+}
+
 export type Parameters = Readonly<Record<string, number | string | null>>
 export interface StoredFinding {
   readonly code: string
@@ -74,10 +84,13 @@ export interface RunsTable {
   stoppedAt: Date | null
   pedestal: boolean | null
   description: string | null
-  /** Run parameters by Runlog column: what the files state, else what the logger wrote. */
+  /** Run parameters by Runlog column: a person's corrections, else what the files state, else the logger's. */
   parameters: Json<Parameters>
+  /** What the files state, or stated while there were some; null before the first. */
+  fileParameters: OptionalJson<Parameters>
   /** What the DAQ's logger wrote into the Runlog; null when it wrote nothing. */
-  loggerParameters: ColumnType<Parameters | null, string | null | undefined, string | null>
+  loggerParameters: OptionalJson<Parameters>
+  corrections: OptionalJson<Readonly<Record<string, Correction>>>
   /**
    * Where the run is: what `summarizeStorage` says of its replicas, kept in step with them so that it can be
    * searched for.

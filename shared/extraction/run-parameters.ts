@@ -105,9 +105,9 @@ export function runParameters(beginDump: OdbTree | null, endDump: OdbTree | null
   const ended = stopOf(beginDump, endDump) === null ? null : endDump
   const entries = runlogColumns.map((column) => {
     const source = column.dump === 'begin' ? atBegin : ended
-    const value = coerce(source?.get(column.odbPath), column.sqlType)
+    const value = coerceParameter(source?.get(column.odbPath), column.sqlType)
     const later =
-      column.odbPathAtEnd === null ? null : coerce(ended?.get(column.odbPathAtEnd), column.sqlType)
+      column.odbPathAtEnd === null ? null : coerceParameter(ended?.get(column.odbPathAtEnd), column.sqlType)
     return [column.name, later ?? value] as const
   })
   return Object.fromEntries(entries)
@@ -159,7 +159,8 @@ const FLOAT_MAX = 3.402823466e38
 const TEXT_BYTES = 65_535
 const VARCHAR_CHARACTERS = 255
 
-function coerce(value: OdbValue | undefined, sqlType: RunlogSqlType): RunParameter {
+/** The value as a column holds it; null for what is of another type or out of its range. */
+export function coerceParameter(value: OdbValue | undefined, sqlType: RunlogSqlType): RunParameter {
   const given = scalar(value)
   switch (sqlType) {
     case 'INT':

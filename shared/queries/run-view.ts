@@ -3,6 +3,7 @@
  * values as such. Pure.
  */
 
+import { parameterSources } from '../catalogue/run-parameters.ts'
 import type { Replica } from '../database/replica-schema.ts'
 import type { Run, RunFile } from '../database/schema.ts'
 import type { RunDetails } from './runs.ts'
@@ -95,6 +96,13 @@ function replicaView(replica: Replica) {
   }
 }
 
+/** Parameters with who states each. */
+export const parametersView = (run: Run) => ({
+  parameters: shownParameters(run.parameters),
+  parameterSources: shownParameters(parameterSources(run)),
+  corrections: run.corrections ?? {},
+})
+
 /**
  * One use of a run number with all that is known of it. `uses`: all of them, this one too, the current one
  * first.
@@ -106,7 +114,7 @@ export function runDetailsView(
   return {
     ...runView(run),
     ...useView(run),
-    parameters: shownParameters(run.parameters),
+    ...parametersView(run),
     ...more,
     files: files.map(fileView),
     replicas: replicas.map(replicaView),

@@ -3,7 +3,6 @@
  * were written when it began, and say for ever that it is nowhere; where it is now is its storage. Pure.
  */
 
-import type { Parameters } from '../database/schema.ts'
 import { type RunlogColumn, runlogColumns } from '../extraction/run-parameters.ts'
 
 /** True for `storage_cloud_status` and the like. */
@@ -14,5 +13,5 @@ export const shownColumns: readonly RunlogColumn[] = runlogColumns.filter(
   ({ name }) => !isStorageStatus(name),
 )
 
-export const shownParameters = (parameters: Parameters): Parameters =>
+export const shownParameters = <T>(parameters: Readonly<Record<string, T>>): Readonly<Record<string, T>> =>
   Object.fromEntries(Object.entries(parameters).filter(([name]) => !isStorageStatus(name)))

@@ -1,13 +1,16 @@
-/** One run with everything that is known of it, and its files. */
+/** One run with everything that is known of it, its files, and corrections of its parameters. */
 import { createRoute, z } from '@hono/zod-openapi'
+import { correctParameters } from '../../../shared/catalogue/correct-parameters.ts'
 import type { TapeContext } from '../../../shared/context.ts'
-import { fileView, runDetailsView } from '../../../shared/queries/run-view.ts'
+import { InvalidInputError } from '../../../shared/errors.ts'
+import { fileView, parametersView, runDetailsView } from '../../../shared/queries/run-view.ts'
 import { describeRun } from '../../../shared/queries/runs.ts'
 import { taggedJson } from '../http/etag.ts'
+import { refusal } from '../http/problem.ts'
 import { type Api, addRoute } from '../http/route.ts'
 import { problems, SECURITY } from './problems.ts'
 import { findUse, forTagInPath, runParams, useQuery } from './run-params.ts'
-import { runDetails, runFiles } from './schemas.ts'
+import { runDetails, runFiles, runParameters } from './schemas.ts'
 
 const NOT_MODIFIED = { description: 'The caller has it already: the ETag is the one in If-None-Match' }
 
@@ -41,7 +44,45 @@ const filesRoute = createRoute({
   },
 })
 
-export function registerRun(api: Api, { database }: Pick<TapeContext, 'database'>): void {
+const correction = z
+  .strictObject({
+    parameters: z
+      .record(z.string().max(64), z.union([z.number(), z.string().max(10_000), z.null()]))
+      .refine((values) => Object.keys(values).length > 0, 'name one at least')
+      .openapi({
+        description: 'By column of the Runlog; booleans are 1 and 0. Null withdraws the correction of before',
+        example: { GEM1_V: 440, source_type: null },
+      }),
+    reason: z.string().trim().min(1).max(500).openapi({ example: 'mistyped by the shifter' }),
+  })
+  .openapi('Correction')
+
+const correctRoute = createRoute({
+  method: 'patch',
+  path: '/api/v1/runs/{tag}/{run}/parameters',
+  tags: ['Runs'],
+  summary: 'Correct parameters of a run',
+  description:
+    'A correction counts more than what the DAQ wrote, also when the file is read again; what the DAQ wrote is kept, and comes back when it is withdrawn. The history of the run states who corrected what. Run number, start_time and stop_time cannot be corrected.',
+  security: SECURITY,
+  request: {
+    params: runParams,
+    query: z.strictObject({ use: useQuery }),
+    body: { required: true, content: { 'application/json': { schema: correction } } },
+  },
+  responses: {
+    200: {
+      description: 'The parameters as they are now',
+      content: { 'application/json': { schema: runParameters } },
+    },
+    ...problems(404, 413, 415),
+  },
+})
+
+export function registerRun(
+  api: Api,
+  { database, log, now }: Pick<TapeContext, 'database' | 'log' | 'now'>,
+): void {
   addRoute(api, runRoute, forTagInPath('read'), async (c) => {
     const { run, uses } = await findUse(database, c.req.valid('param'), c.req.valid('query').use)
     return taggedJson(c, runDetailsView(await describeRun(database, run), uses))
@@ -51,5 +92,24 @@ export function registerRun(api: Api, { database }: Pick<TapeContext, 'database'
     const { run } = await findUse(database, c.req.valid('param'), c.req.valid('query').use)
     const { files } = await describeRun(database, run)
     return taggedJson(c, { tag: run.tag, runNumber: run.runNumber, files: files.map(fileView) })
+  })
+
+  addRoute(api, correctRoute, forTagInPath('operate'), async (c) => {
+    const { use } = c.req.valid('query')
+    const { run } = await findUse(database, c.req.valid('param'), use)
+    const { parameters, reason } = c.req.valid('json')
+    const { name, subject } = c.get('caller')
+    try {
+      await correctParameters(database, run, { values: parameters, by: name, reason }, now())
+    } catch (error) {
+      throw error instanceof InvalidInputError ? refusal(400, error.message) : error
+    }
+    const { tag, runNumber } = run
+    log.info(
+      { tag, run: runNumber, parameters: Object.keys(parameters), by: subject },
+      'parameters-corrected',
+    )
+    const corrected = await findUse(database, c.req.valid('param'), run.id)
+    return c.json(parametersView(corrected.run), 200)
   })
 }

@@ -144,12 +144,29 @@ const replica = z
   })
   .openapi('Replica')
 
+/** A run's parameters with who states them. */
+const parameterFields = {
+  parameters,
+  parameterSources: z.record(z.string(), z.enum(['person', 'file', 'logger'])).openapi({
+    description:
+      "Who states each parameter: a person who corrected it, before the file's ODB, before the DAQ's logger",
+    example: { GEM1_V: 'person', exposure_sec: 'file' },
+  }),
+  corrections: z
+    .record(
+      z.string(),
+      z.strictObject({ value: z.union([z.number(), z.string()]), by: z.string(), at: time }),
+    )
+    .openapi({ description: 'Parameters that a person corrected', example: {} }),
+}
+export const runParameters = z.strictObject(parameterFields).openapi('RunParameters')
+
 export const runDetails = z
   .strictObject({
     ...runShape,
     use: z.int().openapi({ description: 'Tells one use of a run number from another' }),
     current: z.boolean().openapi({ description: 'Whether lists show this use of the number' }),
-    parameters,
+    ...parameterFields,
     storage,
     files: z.array(file),
     replicas: z.array(replica),

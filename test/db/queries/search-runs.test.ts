@@ -142,7 +142,14 @@ describe('pages', () => {
     const { id: _, ...copy } = newest
     await catalogue.database
       .insertInto('runs')
-      .values({ ...copy, runNumber: 99, parameters: '{}', loggerParameters: null })
+      .values({
+        ...copy,
+        runNumber: 99,
+        parameters: '{}',
+        fileParameters: null,
+        loggerParameters: null,
+        corrections: null,
+      })
       .execute()
     const second = await searchRuns(catalogue.database, { ...search, after: first.next })
     expect([...first.runs, ...second.runs].map((run) => run.runNumber)).toEqual([5, 4, 3, 2, 1, 0])

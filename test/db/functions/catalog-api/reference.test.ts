@@ -64,6 +64,7 @@ describe('the description of the API', () => {
       'get /api/v1/runs',
       'get /api/v1/runs/{tag}/{run}',
       'get /api/v1/runs/{tag}/{run}/files',
+      'patch /api/v1/runs/{tag}/{run}/parameters',
       'get /api/v1/runs/{tag}/{run}/links',
       'post /api/v1/links',
       'post /api/v1/runs/{tag}/{run}/recall',
