@@ -138,7 +138,7 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
         serialGaps: '{}',
         banks: JSON.stringify(metadata.banks),
         internalEvents: JSON.stringify(metadata.internalEvents),
-        camera: JSON.stringify(metadata.camera),
+        cameras: JSON.stringify(metadata.cameras),
         digitizers: JSON.stringify(metadata.digitizers),
         parameters: JSON.stringify(parameters),
         isLive: true,
@@ -186,7 +186,7 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
 const RUN_COLUMNS = `is_current, complete, problem, integrity, first_file_at, file_count, event_count, pedestal, description, parameters, cloud, tape,
   local, catalogued_at, updated_at`
 const FILE_COLUMNS = `bucket, last_modified, compression, size_bytes, uncompressed_bytes, integrity, digests_compared, complete, warnings,
-  event_count, events_by_id, serial_gaps, banks, internal_events, first_event_at, last_event_at, started_epoch, camera, digitizers,
+  event_count, events_by_id, serial_gaps, banks, internal_events, first_event_at, last_event_at, started_epoch, cameras, digitizers,
   parameters, is_live, catalogued_at`
 const COPY_COLUMNS = `bucket, kind, endpoint, size_bytes, state, requested_at, requested_by, started_at, stored_at, verified_at,
   verified_by, checked_at, updated_at`

@@ -13,6 +13,7 @@ import { withoutSecrets } from '../../shared/log.ts'
 import { DEFAULT_MAX_EVENT_BYTES } from '../../shared/midas/reader.ts'
 import { parseRunKey } from '../../shared/run.ts'
 import { bytes, list, print, printJson, table, tell, time } from '../output.ts'
+import { cameraRows } from '../runs/run-text.ts'
 
 interface Flags {
   readonly json: boolean
@@ -174,7 +175,7 @@ function progressBar(sizeBytes: number): SingleBar | null {
 const at = (seconds: number | null) => time(seconds === null ? null : new Date(seconds * 1000))
 
 function describe(metadata: FileMetadata, tag: string | null): string {
-  const { problem, warnings, checksums, camera, digitizers, internalEvents } = metadata
+  const { problem, warnings, checksums, cameras, digitizers, internalEvents } = metadata
   const entries = (record: Readonly<Record<string, number>>) =>
     Object.entries(record)
       .map(([name, count]) => `${name}: ${count}`)
@@ -201,7 +202,7 @@ function describe(metadata: FileMetadata, tag: string | null): string {
       ['events by id', entries(metadata.eventsById) || null],
       ['serial gaps', entries(metadata.serialGaps) || 'none'],
       ['internal', entries(internalEvents) || null],
-      ['camera', camera === null ? null : `${camera.model}, ${camera.width} × ${camera.height}`],
+      ...cameraRows(cameras),
       ...(digitizers ?? []).map((board) => ['digitizer', describeBoard(board)] as const),
     ]),
   ]

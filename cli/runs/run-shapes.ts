@@ -56,7 +56,7 @@ const file = open({
   problem: textOrNull,
   problemOffset: count.nullable(),
   warnings: z.array(open({ message: text })).readonly(),
-  camera: open({ model: text, width: count, height: count }).nullable(),
+  cameras: z.array(open({ number: count, model: text, width: count, height: count })).readonly(),
   lastModified: time,
   cataloguedAt: time,
 }).readonly()

@@ -115,15 +115,17 @@ function fileText(file: ShownFile): string {
     ['compared', comparisons(file)],
     ['problem', file.problem === null ? null : `${file.problem} (offset ${file.problemOffset ?? '-'})`],
     ['warnings', file.warnings.map((warning) => oneLine(warning.message)).join('; ') || null],
-    [
-      'camera',
-      file.camera === null ? null : `${file.camera.model}, ${file.camera.width} × ${file.camera.height}`,
-    ],
+    ...cameraRows(file.cameras),
     ['stored', time(file.lastModified)],
     ['catalogued', time(file.cataloguedAt)],
   ])
   return `\n\n${file.live ? 'file' : 'replaced file'} ${file.bucket}/${file.key}\n${body}`
 }
+
+export const cameraRows = (cameras: ShownFile['cameras']) =>
+  cameras.map(
+    ({ number, model, width, height }) => [`camera ${number}`, `${model}, ${width} × ${height}`] as const,
+  )
 
 function replicaTable(replicas: readonly ShownReplica[]): string {
   return table(

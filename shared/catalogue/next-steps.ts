@@ -11,7 +11,8 @@ import { identityOf } from './arrivals.ts'
 
 /** The event id of the trigger, whose events carry the camera frame and the digitizers. */
 const TRIGGER_EVENT_ID = '1'
-const CAMERA_BANK = 'CAM0'
+/** One a camera. */
+const CAMERA_BANK = /^CAM\d$/
 
 export interface CataloguedFile {
   readonly run: CataloguedRun
@@ -189,7 +190,7 @@ export function fileAlerts(file: CataloguedFile): readonly Request[] {
       }),
     )
   if (metadata.problem === null && triggerEvents(metadata) > 0 && cameraBanks(metadata) === 0) {
-    const summary = `${named} has ${triggerEvents(metadata)} triggers and no camera frame (bank ${CAMERA_BANK})`
+    const summary = `${named} has ${triggerEvents(metadata)} triggers and no camera frame (bank CAM0 to CAM9)`
     alerts.push(alertRequest({ rule: 'no-camera-bank', severity: 'warning', summary, occurrence, ...about }))
   }
   return alerts
@@ -197,4 +198,7 @@ export function fileAlerts(file: CataloguedFile): readonly Request[] {
 
 const triggerEvents = (metadata: Pick<FileMetadata, 'eventsById'>) =>
   metadata.eventsById[TRIGGER_EVENT_ID] ?? 0
-const cameraBanks = (metadata: Pick<FileMetadata, 'banks'>) => metadata.banks[CAMERA_BANK]?.count ?? 0
+const cameraBanks = (metadata: Pick<FileMetadata, 'banks'>) =>
+  Object.entries(metadata.banks)
+    .filter(([name]) => CAMERA_BANK.test(name))
+    .reduce((total, [, { count }]) => total + count, 0)

@@ -247,7 +247,7 @@ async function insertFile(trx: Trx, file: FileToRecord, runId: number, at: Date)
       lastEventAt: dateOf(metadata.lastEventTime),
       startedEpoch: metadata.startedAt ?? 0,
       stoppedEpoch: metadata.stoppedAt,
-      camera: JSON.stringify(metadata.camera),
+      cameras: JSON.stringify(metadata.cameras),
       digitizers: JSON.stringify(metadata.digitizers),
       parameters: JSON.stringify(metadata.odb),
       isLive: true,

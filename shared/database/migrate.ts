@@ -13,6 +13,7 @@ import * as totals from './migrations/0008-totals.ts'
 import * as loggedRuns from './migrations/0009-logged-runs.ts'
 import * as tasks from './migrations/0010-tasks.ts'
 import * as parameterSources from './migrations/0011-parameter-sources.ts'
+import * as cameras from './migrations/0012-cameras.ts'
 
 const migrations = {
   '0001-foundation': foundation,
@@ -26,6 +27,7 @@ const migrations = {
   '0009-logged-runs': loggedRuns,
   '0010-tasks': tasks,
   '0011-parameter-sources': parameterSources,
+  '0012-cameras': cameras,
 }
 
 /** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */

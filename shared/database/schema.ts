@@ -1,7 +1,7 @@
 /** The catalogue's tables as TypeScript sees them. Times are UTC unless a column says otherwise. */
 import type { ColumnType, Generated, Selectable } from 'kysely'
 import type { BankStatistics } from '../extraction/metadata.ts'
-import type { CameraShape } from '../midas/camera.ts'
+import type { Camera } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
 import type { RunId } from '../run.ts'
 import type { DarkObjectsTable, ReplicasTable, SeenEventsTable, TombstonesTable } from './replica-schema.ts'
@@ -145,7 +145,7 @@ export interface RunFilesTable {
   lastEventAt: Date | null
   startedEpoch: number
   stoppedEpoch: number | null
-  camera: Json<CameraShape | null>
+  cameras: Json<readonly Camera[]>
   digitizers: Json<readonly DigitizerBoard[] | null>
   parameters: Json<Parameters>
   /** True while this version is what the store holds under the key, as far as is known. */

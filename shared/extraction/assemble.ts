@@ -1,6 +1,6 @@
 /** From what was read in a file to what is kept about it. */
 import { InvalidInputError } from '../errors.ts'
-import { type CameraShape, cameraShape } from '../midas/camera.ts'
+import { type Camera, cameraOf } from '../midas/camera.ts'
 import { namedCompression } from '../midas/decompress/decoder.ts'
 import { type DigitizerBoard, decodeDigitizerHeader, digitizerBoards } from '../midas/digitizer.ts'
 import type { Finding } from '../midas/finding.ts'
@@ -57,7 +57,7 @@ export function assembleMetadata(
     lastEventTime: walked.lastEventTime,
     serialGaps: walked.serialGaps,
     banks: walked.banks,
-    camera: readCamera(walked, warnings),
+    cameras: readCameras(walked, warnings),
     digitizers: readDigitizers(walked, warnings),
     odb: runParameters(begin, end),
     ...runTimes(begin, end),
@@ -129,8 +129,13 @@ function readDump(
   return parsed?.tree ?? null
 }
 
-function readCamera({ cameraBytes }: WalkResult, warnings: Finding[]): CameraShape | null {
-  return cameraBytes === null ? null : orWarn('camera-size-unknown', warnings, () => cameraShape(cameraBytes))
+function readCameras({ cameraBytes }: WalkResult, warnings: Finding[]): readonly Camera[] {
+  return [...cameraBytes]
+    .toSorted(([a], [b]) => a - b)
+    .flatMap(
+      ([number, sizeBytes]) =>
+        orWarn('camera-size-unknown', warnings, () => cameraOf(number, sizeBytes)) ?? [],
+    )
 }
 
 function readDigitizers(

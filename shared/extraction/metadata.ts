@@ -1,5 +1,5 @@
 /** What one pass over a run file gives: the answer of extraction, before anything is stored. */
-import type { CameraShape } from '../midas/camera.ts'
+import type { Camera } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
 import type { Finding } from '../midas/finding.ts'
 import type { RunParameters } from './run-parameters.ts'
@@ -54,7 +54,8 @@ export interface FileMetadata {
   readonly serialGaps: Readonly<Record<string, number>>
   /** Bank name (escaped where it is not printable ASCII) → count and bytes over all data events. */
   readonly banks: Readonly<Record<string, BankStatistics>>
-  readonly camera: CameraShape | null
+  /** By their numbers; none where no bank has frames of a size that is known. */
+  readonly cameras: readonly Camera[]
   /** The digitizer boards of the first event that has a DGH0 bank; null when none has. */
   readonly digitizers: readonly DigitizerBoard[] | null
   /** Run parameters by Runlog column; null for every column when there is no readable ODB dump. */

@@ -1,6 +1,6 @@
 /** A file's metadata as one JSON object, for the CLI and for programs that read it. */
 
-import type { CameraShape } from '../midas/camera.ts'
+import type { Camera } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
 import type { BankStatistics, FileMetadata } from './metadata.ts'
 import type { RunParameters } from './run-parameters.ts'
@@ -34,7 +34,7 @@ export interface RenderedMetadata {
   readonly lastEventTime: number | null
   readonly serialGaps: Readonly<Record<string, number>>
   readonly banks: Readonly<Record<string, BankStatistics>>
-  readonly camera: CameraShape | null
+  readonly cameras: readonly Camera[]
   readonly digitizers: readonly DigitizerBoard[] | null
   /** Run parameters by column of the Runlog. */
   readonly odb: RunParameters

@@ -1,7 +1,10 @@
-/** Camera frames: the CAM0 bank, one frame of 16-bit pixels, row after row. */
+/**
+ * Camera frames: banks CAM0 to CAM9, one a camera, each with one frame of 16-bit pixels, row after row. The
+ * detectors of today have camera 0 alone, the next ones several.
+ */
 import { InvalidInputError } from '../errors.ts'
 
-export interface CameraShape {
+interface CameraShape {
   readonly model: 'ORCA Fusion' | 'ORCA Flash' | 'ORCA Quest' | 'unknown'
   /** Columns, pixels. */
   readonly width: number
@@ -9,6 +12,12 @@ export interface CameraShape {
   readonly height: number
   /** Of one frame. */
   readonly sizeBytes: number
+}
+
+/** A camera of a run. */
+export interface Camera extends CameraShape {
+  /** That of its bank: 0 for CAM0. */
+  readonly number: number
 }
 
 const BYTES_PER_PIXEL = 2
@@ -23,18 +32,18 @@ const sensors: readonly CameraShape[] = (
 ).map(([model, width, height]) => ({ model, width, height, sizeBytes: width * height * BYTES_PER_PIXEL }))
 
 /**
- * The frame behind a CAM0 bank of `sizeBytes`. The bank carries no dimensions: a size that is no known
+ * The camera behind a bank CAM<number> of `sizeBytes`. The bank carries no dimensions: a size that is no known
  * sensor's is taken for a square region of an unknown one.
  * @throws InvalidInputError when the size is no known sensor's and no square of whole 16-bit pixels.
  */
-export function cameraShape(sizeBytes: number): CameraShape {
+export function cameraOf(number: number, sizeBytes: number): Camera {
   const known = sensors.find((sensor) => sensor.sizeBytes === sizeBytes)
-  if (known !== undefined) return known
+  if (known !== undefined) return { number, ...known }
   const side = Math.round(Math.sqrt(sizeBytes / BYTES_PER_PIXEL))
   if (side >= 1 && side * side * BYTES_PER_PIXEL === sizeBytes)
-    return { model: 'unknown', width: side, height: side, sizeBytes }
+    return { number, model: 'unknown', width: side, height: side, sizeBytes }
   throw new InvalidInputError(
-    `camera bank CAM0: ${sizeBytes} bytes are neither a frame of a known sensor nor a square one`,
+    `camera bank CAM${number}: ${sizeBytes} bytes are neither a frame of a known sensor nor a square one`,
     { sizeBytes },
   )
 }

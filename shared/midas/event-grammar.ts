@@ -29,7 +29,8 @@ import type { BankContents, Limits, Stop } from './walk-result.ts'
 /** A header of 128 triggers on many boards has a few kilobytes. */
 const MAX_DIGITIZER_HEADER_BYTES = 1024 * 1024
 
-const CAMERA = bankNameCode('CAM0')
+/** Camera numbers by the codes of their banks' names. */
+const CAMERAS = new Map(Array.from({ length: 10 }, (_, number) => [bankNameCode(`CAM${number}`), number]))
 const DIGITIZER_HEADER = bankNameCode('DGH0')
 
 /** The event being read. */
@@ -54,7 +55,8 @@ export class EventGrammar implements Grammar {
   beginDump: Uint8Array | null = null
   endDump: Uint8Array | null = null
   digitizerHeader: BankContents | null = null
-  cameraBytes: number | null = null
+  /** Camera number → size of its frames. */
+  readonly cameraBytes = new Map<number, number>()
   stop: Stop | null = null
   /** Where garbage behind the end of the run starts. */
   garbageOffset: number | null = null
@@ -74,7 +76,7 @@ export class EventGrammar implements Grammar {
   #declaredLeft = 0
   /** Of the event being read: they count once it is whole. */
   #newHeader: { readonly type: number; readonly capture: Capture } | null = null
-  #newCameraBytes: number | null = null
+  readonly #newCameraBytes = new Map<number, number>()
 
   constructor(limits: Limits) {
     this.#limits = limits
@@ -120,7 +122,7 @@ export class EventGrammar implements Grammar {
     this.capture = null
     this.current = null
     this.#newHeader = null
-    this.#newCameraBytes = null
+    this.#newCameraBytes.clear()
   }
 
   #count(kind: EventKind, header: EventHeader, offset: number): void {
@@ -128,7 +130,8 @@ export class EventGrammar implements Grammar {
     this.banks.commit()
     if (this.#newHeader !== null)
       this.digitizerHeader = { type: this.#newHeader.type, data: this.#newHeader.capture.bytes }
-    this.cameraBytes ??= this.#newCameraBytes
+    for (const [camera, sizeBytes] of this.#newCameraBytes)
+      if (!this.cameraBytes.has(camera)) this.cameraBytes.set(camera, sizeBytes)
     if (this.ended)
       this.warnings.add(
         'events-after-end',
@@ -267,17 +270,18 @@ export class EventGrammar implements Grammar {
       this.capture = new Capture(Math.min(sizeBytes, MAX_DIGITIZER_HEADER_BYTES))
       this.#newHeader = { type, capture: this.capture }
     }
-    if (sizeBytes > 0 && nameCode === CAMERA) this.#noteCamera(sizeBytes, offset)
+    const camera = CAMERAS.get(nameCode)
+    if (sizeBytes > 0 && camera !== undefined) this.#noteCamera(camera, sizeBytes, offset)
     const taken = Math.min(paddedBankBytes(sizeBytes), this.#left)
     this.#left -= taken
     this.#declaredLeft -= taken
     return taken
   }
 
-  #noteCamera(sizeBytes: number, offset: number): void {
-    const known = this.cameraBytes ?? this.#newCameraBytes
-    this.#newCameraBytes ??= sizeBytes
-    if (known !== null && known !== sizeBytes)
+  #noteCamera(camera: number, sizeBytes: number, offset: number): void {
+    const known = this.cameraBytes.get(camera) ?? this.#newCameraBytes.get(camera)
+    if (!this.#newCameraBytes.has(camera)) this.#newCameraBytes.set(camera, sizeBytes)
+    if (known !== undefined && known !== sizeBytes)
       this.warnings.add(
         'camera-size',
         offset,

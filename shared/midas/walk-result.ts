@@ -46,8 +46,8 @@ export interface WalkResult {
   readonly endDump: Uint8Array | null
   /** The first DGH0 bank that is not empty. */
   readonly digitizerHeader: BankContents | null
-  /** Size of the first CAM0 bank that is not empty. */
-  readonly cameraBytes: number | null
+  /** Camera number → size of the first of its banks (CAM0 for camera 0) that is not empty. */
+  readonly cameraBytes: ReadonlyMap<number, number>
   /** Events that are damaged; empty when none is. */
   readonly damage: readonly Finding[]
   /**

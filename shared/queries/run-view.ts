@@ -60,7 +60,7 @@ export function fileView(file: RunFile) {
     warnings: file.warnings,
     eventCount: file.eventCount,
     internalEvents: file.internalEvents,
-    camera: file.camera,
+    cameras: file.cameras,
     digitizers: file.digitizers,
     cataloguedAt: iso(file.cataloguedAt),
     supersededAt: isoOrNull(file.supersededAt),

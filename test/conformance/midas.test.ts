@@ -98,7 +98,7 @@ describe.skipIf(!there)("the experiment's and MIDAS's own run files", () => {
 
   it('knows the camera and the digitizers of a full-size event', async () => {
     const metadata = await extract(read('run00002.mid.gz'), 'run00002.mid.gz')
-    expect(metadata.camera).toMatchObject({ model: 'ORCA Fusion', width: 2304, height: 2304 })
+    expect(metadata.cameras[0]).toMatchObject({ number: 0, model: 'ORCA Fusion', width: 2304, height: 2304 })
     expect(metadata.digitizers?.map(({ model }) => model)).toEqual([1742, 1720])
     expect(metadata.warnings).toEqual([])
   })

@@ -33,7 +33,7 @@ export function metadataOf(
     lastEventTime: BEGIN_OF_RUN + 60,
     serialGaps: { '1': 0, '5': 0 },
     banks: { CAM0: { count: 20, bytes: 2000 }, DIG0: { count: 20, bytes: 500 } },
-    camera: { model: 'ORCA Fusion', width: 2304, height: 2304, sizeBytes: 10_616_832 },
+    cameras: [{ number: 0, model: 'ORCA Fusion', width: 2304, height: 2304, sizeBytes: 10_616_832 }],
     digitizers: null,
     odb: {
       runNumber,

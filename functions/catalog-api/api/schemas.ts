@@ -109,7 +109,9 @@ const file = z
     internalEvents: z
       .record(z.string(), z.int())
       .openapi({ description: 'Begins and ends of run and messages, by id; they are no data' }),
-    camera: z.looseObject({ model: z.string(), width: z.int(), height: z.int() }).nullable(),
+    cameras: z
+      .array(z.looseObject({ number: z.int(), model: z.string(), width: z.int(), height: z.int() }))
+      .openapi({ description: 'Those with frames in the file; number 0 is that of bank CAM0' }),
     digitizers: z.array(z.looseObject({})).nullable(),
     cataloguedAt: time,
     supersededAt: timeOrNull,

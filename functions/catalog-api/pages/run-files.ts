@@ -24,12 +24,10 @@ ${facts([
   ['Catalogued', timeOf(file.cataloguedAt)],
   ['Replaced', file.supersededAt === null ? null : timeOf(file.supersededAt)],
   ['Compared', comparisons(file)],
-  [
-    'Camera',
-    file.camera === null
-      ? null
-      : `${file.camera.model}, ${file.camera.width}\u00a0×\u00a0${file.camera.height}`,
-  ],
+  ...file.cameras.map(
+    ({ number, model, width, height }) =>
+      [`Camera ${number}`, `${model}, ${width}\u00a0×\u00a0${height}`] as const,
+  ),
 ])}
 ${checksums(file)}</article>`
 

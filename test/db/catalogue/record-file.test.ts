@@ -313,9 +313,18 @@ describe('what is asked for next', () => {
     await record(
       catalogue.database,
       versionOf(key, 'e'),
-      metadataOf(run, { banks: { DIG0: { count: 20, bytes: 5 } }, camera: null }),
+      metadataOf(run, { banks: { DIG0: { count: 20, bytes: 5 } }, cameras: [] }),
     )
     expect(await queuesOf()).toEqual(['no-camera-bank', 'tape-requests'])
+  })
+
+  test('a run with frames of another camera than the first is reconstructed', async () => {
+    await record(
+      catalogue.database,
+      versionOf(key, 'e'),
+      metadataOf(run, { banks: { CAM2: { count: 20, bytes: 2000 } } }),
+    )
+    expect(await queuesOf()).toEqual(['tape-requests', 'reco-requests'])
   })
 
   test('a run whose checksum disagrees is never copied to tape as it is', async () => {

@@ -282,7 +282,7 @@ describe('where runs are', () => {
         banks: '{}',
         internalEvents: '{}',
         startedEpoch: 1,
-        camera: 'null',
+        cameras: '[]',
         digitizers: 'null',
         parameters: '{}',
         isLive: true,

@@ -53,7 +53,7 @@ describe('a sound file', () => {
         sizeBytes: file.length,
         uncompressedBytes: run.length,
         eventCount: 7,
-        camera: { width: 16, height: 16 },
+        cameras: [{ number: 0, width: 16, height: 16 }],
         digitizers: [
           { model: 1742, samplesPerChannel: 1024 },
           { model: 1720, samplesPerChannel: 4000 },
@@ -292,6 +292,24 @@ describe('a faulty file', () => {
     await expect(extract(file, 'data.mid')).rejects.toThrow(/no run number/)
   })
 
+  it('has each camera of the run by its number, whatever their order and the sizes of their frames', async () => {
+    const frame = (name: string, pixels: number) => ({ name, type: TID.uint16, data: noise(2 * pixels) })
+    const events = [
+      [frame('CAM1', 32 * 32)],
+      [frame('CAM3', 7), frame('CAM0', 16 * 16), frame('CAM1', 32 * 32), frame('CAMX', 64)],
+      [frame('CAM1', 16 * 16)],
+    ].map((banks, serial) => event(1, serial, encodeBanks('bank32', banks)))
+    const metadata = await extract(concat(beginOfRun(), ...events, endOfRun()))
+    expect(metadata.cameras).toEqual([
+      { number: 0, model: 'unknown', width: 16, height: 16, sizeBytes: 512 },
+      { number: 1, model: 'unknown', width: 32, height: 32, sizeBytes: 2048 },
+    ])
+    expect(metadata.warnings.map(({ code, message }) => [code, message])).toEqual([
+      ['camera-size', expect.stringContaining('512 instead of 2048')],
+      ['camera-size-unknown', expect.stringContaining('camera bank CAM3: 14 bytes')],
+    ])
+  })
+
   it('a camera bank of a senseless size and an unreadable digitizer header are warnings', async () => {
     const banks = [
       { name: 'DGH0', type: TID.uint32, data: digitizerHeader().slice(0, 9) },
@@ -300,7 +318,7 @@ describe('a faulty file', () => {
     const metadata = await extract(
       concat(beginOfRun(), event(1, 0, encodeBanks('bank32', banks)), endOfRun()),
     )
-    expect(metadata).toMatchObject({ complete: true, camera: null, digitizers: null })
+    expect(metadata).toMatchObject({ complete: true, cameras: [], digitizers: null })
     expect(codes(metadata).toSorted()).toEqual(['camera-size-unknown', 'digitizer-header-unreadable'])
   })
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { InvalidInputError } from '../../../shared/errors.ts'
-import { cameraShape } from '../../../shared/midas/camera.ts'
+import { cameraOf } from '../../../shared/midas/camera.ts'
 
 test.each([
   [10_616_832, 'ORCA Fusion', 2304, 2304],
@@ -10,12 +10,12 @@ test.each([
   [8192, 'unknown', 64, 64],
   [2, 'unknown', 1, 1],
 ])('a frame of %i bytes is that of a sensor: %s, %i × %i', (sizeBytes, model, width, height) => {
-  expect(cameraShape(sizeBytes)).toEqual({ model, width, height, sizeBytes })
+  expect(cameraOf(1, sizeBytes)).toEqual({ number: 1, model, width, height, sizeBytes })
 })
 
 test.each([0, 1, 3, 10, 10_616_833, 10_616_830, -2, 2.5, Number.NaN])(
   '%d bytes are no frame',
   (sizeBytes) => {
-    expect(() => cameraShape(sizeBytes)).toThrow(InvalidInputError)
+    expect(() => cameraOf(0, sizeBytes)).toThrow(InvalidInputError)
   },
 )

@@ -4,7 +4,7 @@ import { midasFileName, type OdbForm, odbForms } from '../../../../cli/simulate/
 import { simulateRun } from '../../../../cli/simulate/run.ts'
 import { runFileBytes } from '../../../../cli/simulate/write.ts'
 import { runParameters, runTimes } from '../../../../shared/extraction/run-parameters.ts'
-import { cameraShape } from '../../../../shared/midas/camera.ts'
+import { cameraOf } from '../../../../shared/midas/camera.ts'
 import { decodeDigitizerHeader, digitizerSampleCount } from '../../../../shared/midas/digitizer.ts'
 import { dumpsOf, eventsOf, type Options, START, small, streamOf } from '../../../support/simulated-runs.ts'
 
@@ -50,7 +50,7 @@ describe('a simulated run', () => {
     const events = await eventsOf({ ...small, camera, events: 1 })
     const frame = events.find((event) => event.id === 1)?.banks.get('CAM0')
     expect(frame?.type).toBe(4)
-    expect(cameraShape(frame?.data.length ?? 0)).toMatchObject({ width, height })
+    expect(cameraOf(0, frame?.data.length ?? 0)).toMatchObject({ width, height })
   })
 
   test.each(['bank16', 'bank32', 'bank32a'] as const)(
