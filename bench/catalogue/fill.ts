@@ -114,6 +114,7 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
         pedestal,
         description: String(parameters.run_description),
         parameters: JSON.stringify(parameters),
+        fileParameters: JSON.stringify(parameters),
         cataloguedAt: AT,
         updatedAt: AT,
       })
@@ -183,7 +184,7 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
   })
 }
 
-const RUN_COLUMNS = `is_current, complete, problem, integrity, first_file_at, file_count, event_count, pedestal, description, parameters, cloud, tape,
+const RUN_COLUMNS = `is_current, complete, problem, integrity, first_file_at, file_count, event_count, pedestal, description, parameters, file_parameters, cloud, tape,
   local, catalogued_at, updated_at`
 const FILE_COLUMNS = `bucket, last_modified, compression, size_bytes, uncompressed_bytes, integrity, digests_compared, complete, warnings,
   event_count, events_by_id, serial_gaps, banks, internal_events, first_event_at, last_event_at, started_epoch, cameras, digitizers,
@@ -219,6 +220,7 @@ function repeated(tag: string, first: number, last: number) {
     ...Array.from({ length: last - first + 1 }, (_, index) => [
       sql`UPDATE block SET tag = ${tag}, run_number = (run_number - 1) MOD ${BLOCK} + 1 + ${(first + index) * BLOCK}`,
       sql`INSERT INTO Runlog SELECT * FROM block`,
+      sql`UPDATE Runlog SET logged_at = NULL WHERE logged_at IS NOT NULL`,
     ]).flat(),
   ]
 }

@@ -73,7 +73,7 @@ export async function lockUses(
 /** What the logger wrote makes a run, or is kept with the run that it is about. */
 async function takeLogged(trx: Trx, run: RunId, before: readonly Run[], at: Date): Promise<boolean> {
   const shown = before.find((use) => use.isCurrent)
-  const row = await takeLoggedRow(trx, run, shown?.parameters ?? null)
+  const row = await takeLoggedRow(trx, run, shown ?? null)
   if (row === null) return false
   const { startTime, values } = row
   const startedEpoch = typeof startTime === 'string' ? (epochOfDaqTime(startTime) ?? 0) : 0

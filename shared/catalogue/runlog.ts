@@ -8,8 +8,8 @@
  * reset when the run's bytes change.
  */
 import { sql, type Transaction } from 'kysely'
-import type { Parameters, Schema } from '../database/schema.ts'
-import type { StorageSummary } from '../database/storage-summary.ts'
+import type { Parameters, Run, Schema } from '../database/schema.ts'
+import { type StorageSummary, storageOf } from '../database/storage-summary.ts'
 import { runlogColumns } from '../extraction/run-parameters.ts'
 import type { RunId } from '../run.ts'
 
@@ -24,6 +24,9 @@ const OWN_COLUMNS = new Set([
   'file_checksum',
   'file_s3_tag',
 ])
+
+/** The logger writes it, too, until a program on the DAQ's machine tells of the file. */
+const LOCAL_STATUS = 'storage_local_status'
 
 interface RunlogStorage extends RunId {
   readonly parameters: Parameters
@@ -77,16 +80,16 @@ export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry):
  * counts as taken, and is locked until the transaction ends.
  *
  * Cygnet's own statements name the column `logged_at`, the logger's don't: theirs leave the time there. The
- * row still holds what Cygnet wrote before (`written`: the parameters it wrote; null for none): of the same
- * run, what is unchanged is not the logger's; of another run, that holds for the columns of the end of run,
- * which the logger leaves alone when a run begins.
+ * row still holds what Cygnet wrote before, of the run that is `shown` (null for none): of the same run, what
+ * is unchanged is not the logger's; of another run, that holds for the columns of the end of run, which the
+ * logger leaves alone when a run begins.
  */
 export async function takeLoggedRow(
   trx: Transaction<Schema>,
   run: RunId,
-  written: Parameters | null,
+  shown: Run | null,
 ): Promise<{ readonly startTime: Parameters[string]; readonly values: Parameters } | null> {
-  const columns = runlogColumns.filter(({ name }) => !OWN_COLUMNS.has(name))
+  const columns = runlogColumns.filter(({ name }) => !OWN_COLUMNS.has(name) || name === LOCAL_STATUS)
   // Times as text: they are local times of the DAQ, which the driver would take for UTC.
   const selected = sql.join(
     columns.map(({ name, sqlType }) =>
@@ -103,6 +106,10 @@ export async function takeLoggedRow(
   if (row === undefined) return null
   await sql`UPDATE Runlog SET logged_at = NULL
     WHERE tag = ${run.tag} AND run_number = ${run.runNumber}`.execute(trx)
+  const written: Parameters | null = shown && {
+    ...shown.parameters,
+    ...statusColumns({ ...run, parameters: shown.parameters, storage: storageOf(shown) }),
+  }
   const sameRun = row.start_time === written?.start_time
   const news = columns.filter(
     ({ name, dump, sqlType }) =>

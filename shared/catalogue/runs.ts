@@ -68,7 +68,8 @@ export interface RefreshedRun {
 
 /**
  * Brings a run's values in step with its live files, decides which use of the number is the current one (the
- * latest begun of those that still have or await a file; all keep their rows) and writes the legacy Runlog from it.
+ * latest begun of those that still have or await a file; all keep their rows) and writes the legacy Runlog
+ * from it.
  * `newContent` resets the reconstruction's status: what was done with other bytes does not count for these.
  */
 export async function refreshRun(

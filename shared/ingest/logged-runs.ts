@@ -1,6 +1,6 @@
 /**
  * Runs whose first sign is what the DAQ's logger wrote into the legacy Runlog, before any file of theirs
- * arrives.
+ * arrives. How it writes: docs/deploy/logger.md.
  */
 import { sql } from 'kysely'
 import { lockUses } from '../catalogue/run-uses.ts'
@@ -22,7 +22,7 @@ export async function takeLoggedRuns({
   log,
 }: Pick<Context, 'database' | 'now' | 'log'>): Promise<number> {
   const { rows } = await sql<RunId>`SELECT tag, run_number FROM Runlog
-    WHERE logged_at IS NOT NULL ORDER BY logged_at LIMIT ${TAKEN_AT_ONCE}`.execute(database)
+    WHERE logged_at IS NOT NULL AND tag <> '' ORDER BY logged_at LIMIT ${TAKEN_AT_ONCE}`.execute(database)
   let taken = 0
   for (const run of rows)
     try {

@@ -36,7 +36,7 @@ const logBegin = (start = '2023-12-14 23:33:17') =>
   sql`INSERT INTO Runlog (tag, run_number, run_description, start_time, exposure_sec, GEM3_V, pedestal_run)
     VALUES ('LNGS', ${run}, 'by the logger', ${start}, 0.5, 440, 1)`.execute(catalogue.database)
 const logEnd = () =>
-  sql`UPDATE Runlog SET stop_time = '2023-12-14 23:34:17', number_of_events = 33
+  sql`UPDATE Runlog SET stop_time = '2023-12-14 23:34:17', number_of_events = 33, storage_local_status = 0
     WHERE tag = 'LNGS' AND run_number = ${run}`.execute(catalogue.database)
 const adopt = () => takeLoggedRuns({ database: catalogue.database, now: () => new Date(), log })
 const usesOf = () => findRuns(catalogue.database, { runNumber: run })
@@ -95,6 +95,7 @@ test('the end of run that the logger writes later reaches a run without a file, 
   const use = await onlyUse()
   expect(use.stoppedAt).toEqual(new Date((BEGIN_OF_RUN + 60) * 1000))
   expect(use.parameters.number_of_events).toBe(33)
+  expect((await runlogRow(catalogue.database, run))?.storage_local_status).toBe(0)
 })
 
 test('a file joins the run of the logger, and its values come before the logger’s', async () => {
@@ -273,6 +274,30 @@ test('a run whose file cannot be read says so, until one comes that can', async 
   })
   await record(catalogue.database, versionOf(key, 'readable'), metadataOf(run))
   expect(await onlyUse()).toMatchObject({ fileCount: 1, problem: null })
+})
+
+test('a logger with a view of its tag writes runs of this tag alone', async () => {
+  const { database } = catalogue
+  const view = sql.id(`logger_${run}`)
+  await record(database, versionOf(key, 'e'), metadataOf(run))
+  // As in docs/deploy/logger.md.
+  await sql`CREATE VIEW ${view} AS SELECT * FROM Runlog WHERE tag = 'LNF' WITH CHECK OPTION`.execute(database)
+  await sql`INSERT INTO ${view} (run_number, start_time, GEM3_V, tag)
+    VALUES (${run}, '2023-12-14 23-33-17', 440, 'LNF')`.execute(database)
+  await sql`UPDATE ${view} SET stop_time = '2023-12-14 23-34-17' WHERE run_number = ${run}`.execute(database)
+  expect(await adopt()).toBe(1)
+  const [lnf, lngs] = await usesOf()
+  expect(lnf).toMatchObject({ tag: 'LNF', fileCount: 0, parameters: { GEM3_V: 440 } })
+  expect(lnf?.stoppedAt).toEqual(new Date((BEGIN_OF_RUN + 60) * 1000))
+  expect(lngs).toMatchObject({ tag: 'LNGS', fileCount: 1, loggerParameters: null })
+})
+
+test('a row without a tag is left alone', async () => {
+  await sql`INSERT INTO Runlog (tag, run_number, start_time) VALUES ('', ${run}, '2023-12-14 23:33:17')`.execute(
+    catalogue.database,
+  )
+  expect(await adopt()).toBe(0)
+  expect(await usesOf()).toEqual([])
 })
 
 test('a row that cannot be taken holds up no other', async () => {
