@@ -31,7 +31,9 @@ export const SHOULD_BE_IN_STORE: States = [...IN_STORE, 'missing']
 /** The store holds other contents under the key, or none, and that is known. */
 export const LEFT_STORE: States = ['replaced', 'deleted']
 
-/** Requested on tape, and not on the medium yet. */
+/** The facts of a copy to tape that is not on the medium yet: a task works on it. */
+export const IN_WORK_ON_TAPE: States = ['planned', 'staged']
+/** Requested on tape, and not on the medium yet, as readers see it. */
 export const NOT_ON_MEDIA: States = ['requested', 'copying', 'submitted', 'staged']
 /** Of copies on tape, the one nearest to being verified on the medium first. */
 export const NEAREST_TO_MEDIA_FIRST: States = [
@@ -44,8 +46,6 @@ export const NEAREST_TO_MEDIA_FIRST: States = [
 ]
 /** On its way to tape. */
 export const TO_TAPE: States = ['copying', 'submitted']
-/** At a tape endpoint, which is asked how far it is. */
-export const FOLLOWED: States = ['submitted', 'staged']
 /** Verified at a tape endpoint: one on its disk buffer can be read just as well. */
 export const READABLE_ON_TAPE: States = ['on-media', 'staged']
 

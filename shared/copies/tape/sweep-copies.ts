@@ -4,6 +4,7 @@
  * successor; and one that is late is told.
  */
 import { alertRequest } from '../../catalogue/next-steps.ts'
+import { IN_WORK_ON_TAPE } from '../../catalogue/replica-states.ts'
 import {
   type Content,
   contentOf,
@@ -234,7 +235,7 @@ async function resumeWithoutTask({ database, tape, now }: WithTape, signal: Abor
     .selectAll('replicas')
     .where('replicas.kind', '=', 'tape')
     .where('replicas.endpoint', '=', tape.endpoint)
-    .where('replicas.state', 'in', ['planned', 'staged'])
+    .where('replicas.state', 'in', IN_WORK_ON_TAPE)
     .where((where) => where.or([where('tasks.id', 'is', null), where('tasks.state', '=', 'done')]))
     .limit(PAGE)
     .execute()
