@@ -14,10 +14,10 @@ import {
 } from '../infra/local/services/embedded/embedded.ts'
 import { startStack } from '../infra/local/stack.ts'
 import { loadConfig } from '../shared/config/config.ts'
-import type { StorageContext } from '../shared/context.ts'
+import type { Context } from '../shared/context.ts'
 import { reconcile } from '../shared/ingest/reconcile.ts'
 import { createLogger } from '../shared/log.ts'
-import { createStorageContext } from '../shared/runtime/open-context.ts'
+import { database, openContext, queues, s3 } from '../shared/runtime/open-context.ts'
 
 export interface PipelineResult {
   readonly objectBytes: number
@@ -58,9 +58,10 @@ export async function benchPipeline(
     workers: availableParallelism(),
     signal,
   })
-  const context = createStorageContext(
+  const context = await openContext(
     loadConfig(stack.environment),
     'bench',
+    [database, queues, s3],
     createLogger({ function: 'bench', level: 'silent' }),
   )
   try {
@@ -90,11 +91,11 @@ export async function benchPipeline(
 // Every object has the same content, so the tag tells them apart: the run number inside stays the same.
 const keyOf = (index: number, prefix = 'BENCH') => `${prefix}${index}/run00001.mid.gz`
 
-const put = (context: StorageContext, key: string, body: Uint8Array) =>
+const put = (context: Context<'s3'>, key: string, body: Uint8Array) =>
   context.s3.send(new PutObjectCommand({ Bucket: context.config.store.rawBuckets[0], Key: key, Body: body }))
 
 async function measureLatency(
-  context: StorageContext,
+  context: Context<'database' | 's3'>,
   body: Uint8Array,
   from: number,
   samples: number,
@@ -113,7 +114,7 @@ async function measureLatency(
   return { p50: at(0.5), p99: at(0.99), max: at(1), samples }
 }
 
-async function isThere(context: StorageContext, key: string): Promise<boolean> {
+async function isThere(context: Context<'database'>, key: string): Promise<boolean> {
   const row = await context.database
     .selectFrom('runFiles')
     .select('id')
@@ -124,7 +125,7 @@ async function isThere(context: StorageContext, key: string): Promise<boolean> {
 }
 
 async function pour(
-  context: StorageContext,
+  context: Context<'s3'>,
   body: Uint8Array,
   from: number,
   signal: AbortSignal,
@@ -136,7 +137,7 @@ async function pour(
   await Promise.all(Array.from({ length: UPLOADS_AT_ONCE }, upload))
 }
 
-async function count(context: StorageContext): Promise<number> {
+async function count(context: Context<'database'>): Promise<number> {
   const row = await context.database
     .selectFrom('runFiles')
     .select((of) => of.fn.countAll<number>().as('files'))
@@ -145,7 +146,7 @@ async function count(context: StorageContext): Promise<number> {
 }
 
 async function measureThroughput(
-  context: StorageContext,
+  context: Context<'database'>,
   from: number,
   work: (from: number) => Promise<void>,
   signal: AbortSignal,
@@ -164,7 +165,7 @@ async function measureThroughput(
 
 /** The objects are in the store, silent, until the listing announces them all at once. */
 async function measureBacklog(
-  context: StorageContext,
+  context: Context<'database' | 'queues' | 's3'>,
   embedded: Connection,
   body: Uint8Array,
   from: number,

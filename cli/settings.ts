@@ -4,9 +4,10 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Config, loadConfig, processEnvironment } from '../shared/config/config.ts'
-import type { StorageContext, TapeContext } from '../shared/context.ts'
+import type { Capability, Context } from '../shared/context.ts'
 import { InvalidInputError } from '../shared/errors.ts'
 import { createLogger } from '../shared/log.ts'
+import type { Opener } from '../shared/runtime/open-context.ts'
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -66,39 +67,18 @@ export async function loadStoreSettings(): Promise<Config> {
   })
 }
 
-/**
- * Runs `work` with connections to the catalogue, the queues and the store, and closes them. Ctrl-C aborts the
- * signal.
- */
-export async function withContext<T>(
-  work: (context: StorageContext, signal: AbortSignal) => Promise<T>,
+/** Runs `work` with the capabilities it needs, and closes them. Ctrl-C aborts the signal. */
+export async function withContext<Needs extends Capability, T>(
+  needs: readonly Needs[],
+  work: (context: Context<Needs>, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const { createStorageContext } = await import('../shared/runtime/open-context.ts')
+  const { openContext, OPENERS } = await import('../shared/runtime/open-context.ts')
   const destination = { write: (line: string) => process.stderr.write(line) }
-  const config = await loadSettings()
-  const context = createStorageContext(
-    config,
-    'cli',
-    createLogger({ function: 'cli', level: 'warn', destination }),
-  )
-  try {
-    return await work(context, interruption())
-  } finally {
-    await context.close()
-  }
-}
-
-/** The same with the place for second copies. */
-export async function withTapeContext<T>(
-  work: (context: TapeContext, signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const { createTapeContext } = await import('../shared/runtime/open-context.ts')
-  const destination = { write: (line: string) => process.stderr.write(line) }
-  const context = await createTapeContext(
-    await loadSettings(),
-    'cli',
-    createLogger({ function: 'cli', level: 'error', destination }),
-  )
+  // What goes wrong with single copies stands in the command's own report.
+  const level = needs.some((need) => need === 'tape') ? 'error' : 'warn'
+  const log = createLogger({ function: 'cli', level, destination })
+  const openers = needs.map((need): Opener<Needs> => OPENERS[need])
+  const context = await openContext(await loadSettings(), 'cli', openers, log)
   try {
     return await work(context, interruption())
   } finally {

@@ -1,38 +1,36 @@
 /**
  * What a process needs, made once by its host (shared/runtime/open-context.ts) and handed down: no module
- * opens a connection of its own.
+ * opens a connection of its own. A function names the capabilities it needs; its host opens only those.
+ *
+ * @example
+ * async function findOpenRuns({ database, now }: Context<'database'>): Promise<Run[]>
  */
 import type { S3Client } from '@aws-sdk/client-s3'
-import type { SQSClient } from '@aws-sdk/client-sqs'
 import type { Config } from './config/config.ts'
 import type { Database } from './database/connect.ts'
 import type { Logger } from './log.ts'
 import type { Queues } from './queue/queues.ts'
 import type { TapeDriver } from './tape/driver.ts'
 
-/** For functions that only write down and pass on. */
-export interface Context {
-  readonly config: Config
-  readonly log: Logger
+export interface Capabilities {
   readonly database: Database
   readonly queues: Queues
-  /** For the queue pump; functions use `queues`. */
-  readonly sqs: SQSClient
-  readonly now: () => Date
-  /** Names this process in leases. */
-  readonly owner: string
-  close(): Promise<void>
-}
-
-/** For functions that also read objects. */
-export interface StorageContext extends Context {
   readonly s3: S3Client
-}
-
-/** For functions that also deal with second copies. */
-export interface TapeContext extends StorageContext {
   /** Signs links: the store as others reach it. */
   readonly publicS3: S3Client
   /** Null where none is configured: then requests for copies wait. */
   readonly tape: TapeDriver | null
 }
+
+export type Capability = keyof Capabilities
+
+/** What every process has. */
+interface Process {
+  readonly config: Config
+  readonly log: Logger
+  readonly now: () => Date
+  /** Names this process in leases. */
+  readonly owner: string
+}
+
+export type Context<Needs extends Capability = never> = Process & Pick<Capabilities, Needs>

@@ -1,10 +1,10 @@
 /** catalog-api in a process of its own: prints its port. Its settings come in the environment. */
-import { createHandler } from '../../functions/catalog-api/handler.ts'
+import { createHandler, needs } from '../../functions/catalog-api/handler.ts'
 import { loadConfig } from '../../shared/config/config.ts'
 import { serveHttp } from '../../shared/runtime/http.ts'
-import { createTapeContext } from '../../shared/runtime/open-context.ts'
+import { openContext } from '../../shared/runtime/open-context.ts'
 
-const context = await createTapeContext(loadConfig(), 'catalog-api')
+const context = await openContext(loadConfig(), 'catalog-api', needs)
 const end = new AbortController()
 process.on('SIGTERM', () => end.abort())
 const host = await serveHttp({

@@ -1,12 +1,12 @@
 /** `cygnet clean`: what the cleaner does by its schedule, on demand; and one run by name. */
 import type { Command } from 'commander'
-import type { TapeContext } from '../../shared/context.ts'
+import type { Context } from '../../shared/context.ts'
 import type { FileOfRun } from '../../shared/copies/verify/files-of-run.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { isTag } from '../../shared/run.ts'
 import { parseRunNumber } from '../arguments.ts'
 import { print, printJson } from '../output.ts'
-import { withTapeContext } from '../settings.ts'
+import { withContext } from '../settings.ts'
 
 interface Options {
   readonly dryRun?: boolean
@@ -59,7 +59,7 @@ async function clean(options: Options): Promise<void> {
   const { cleanRuns } = await import('../../shared/copies/clean/clean-runs.ts')
   const { filesOfRun } = await import('../../shared/copies/verify/files-of-run.ts')
   const { eventsText, namedText, runsText, whyText } = await import('../clean/text.ts')
-  await withTapeContext(async (context, signal) => {
+  await withContext(['database', 'queues', 's3', 'publicS3', 'tape'], async (context, signal) => {
     const how = { dryRun, tag, now: context.now() }
     const cleansEvents = run === undefined && (both || options.events === true)
     const cleansRuns = run !== undefined || both || options.runs === true
@@ -82,7 +82,7 @@ async function clean(options: Options): Promise<void> {
 }
 
 async function whatStays(
-  context: TapeContext,
+  context: Context<'database' | 'tape'>,
   how: { readonly tag: string | undefined; readonly now: Date },
 ) {
   const { cleanPolicy } = await import('../../shared/copies/clean/clean-policy.ts')

@@ -1,7 +1,7 @@
 /** `cygnet dead`: dead letters, and notifications that nobody could understand. */
 import { Argument, type Command } from 'commander'
 import { listParked } from '../../shared/catalogue/parked.ts'
-import type { StorageContext } from '../../shared/context.ts'
+import type { Context } from '../../shared/context.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { parseNotification } from '../../shared/notifications/parse.ts'
 import { retryDeadLetters, withDeadLetters } from '../../shared/queue/dead-letters.ts'
@@ -24,7 +24,7 @@ export function register(program: Command): void {
     .addArgument(queueArgument())
     .option('--json', 'one JSON object a line')
     .action(async (queue: QueueName, options: { json?: boolean }) => {
-      await withContext(async (context, signal) => {
+      await withContext(['database', 'queues'], async (context, signal) => {
         const rows = await withDeadLetters(context.queues, queue, MOST_SHOWN, signal, (messages) =>
           Promise.all(messages.map((message) => describe(context, message))),
         )
@@ -71,7 +71,7 @@ export function register(program: Command): void {
     .argument('<id>', 'its id, or the first characters of it, as `dead ls` shows it')
     .addArgument(queueArgument())
     .action(async (id: string, queue: QueueName) => {
-      await withContext(async (context, signal) => {
+      await withContext(['database', 'queues'], async (context, signal) => {
         if (/^p\d+$/.test(id)) return print(await parkedBody(context, Number(id.slice(1))))
         await withDeadLetters(context.queues, queue, MOST_SHOWN, signal, async (messages) => {
           const message = messages.find((candidate) => candidate.messageId.startsWith(id))
@@ -102,7 +102,7 @@ export async function retryDead(
 ): Promise<void> {
   if (ids.length === 0 && !options.all) throw new InvalidInputError('say which: ids, or --all')
   const chosen = (message: QueuedMessage) => options.all || ids.some((id) => message.messageId.startsWith(id))
-  await withContext(async (context, signal) => {
+  await withContext(['database', 'queues'], async (context, signal) => {
     if (!options.yes) {
       const count = await withDeadLetters(
         context.queues,
@@ -118,7 +118,7 @@ export async function retryDead(
   })
 }
 
-async function describe(context: StorageContext, message: QueuedMessage) {
+async function describe(context: Context<'database'>, message: QueuedMessage) {
   const arrival = parseNotification(message.body).arrivals[0]
   const known =
     arrival === undefined
@@ -141,7 +141,7 @@ async function describe(context: StorageContext, message: QueuedMessage) {
   }
 }
 
-async function parkedBody(context: StorageContext, id: number): Promise<string> {
+async function parkedBody(context: Context<'database'>, id: number): Promise<string> {
   const row = await context.database
     .selectFrom('parkedNotifications')
     .selectAll()

@@ -25,7 +25,7 @@ export function register(program: Command): void {
         import('../../shared/database/migrate.ts'),
         import('../../shared/database/connect.ts'),
       ])
-      await withContext(async ({ config }) => {
+      await withContext([], async ({ config }) => {
         const database = openDatabase(config.database.url, 1, WITHOUT_LIMITS)
         try {
           const done = await migrate(database)

@@ -26,7 +26,7 @@ export function register(program: Command): void {
         json?: boolean
       }) => {
         const { reconcile } = await import('../../shared/ingest/reconcile.ts')
-        await withContext(async (context, signal) => {
+        await withContext(['database', 'queues', 's3'], async (context, signal) => {
           for (const bucket of options.bucket === undefined
             ? context.config.store.rawBuckets
             : [options.bucket]) {

@@ -45,7 +45,7 @@ export function register(program: Command): void {
         })
       const selection = selectionOf(options)
       const { planReplay, replay } = await import('../../shared/ingest/replay.ts')
-      await withContext(async (context, signal) => {
+      await withContext(['database', 'queues', 's3'], async (context, signal) => {
         const plan = await planReplay(context, selection, signal)
         if (options.json === true) printJson(plan)
         else {

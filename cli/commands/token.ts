@@ -36,7 +36,7 @@ export function register(program: Command): void {
     .option('--json', 'one JSON object')
     .addHelpText('after', EXAMPLES)
     .action(async (options: { name: string; scope: readonly string[]; days: number; json?: boolean }) => {
-      const made = await withContext((context) =>
+      const made = await withContext(['database'], (context) =>
         createToken(
           context.database,
           { name: options.name, scopes: options.scope, days: options.days },
@@ -59,7 +59,7 @@ export function register(program: Command): void {
     .description('list the tokens, without their secrets')
     .option('--json', 'one JSON object a line')
     .action(async (options: { json?: boolean }) => {
-      const tokens = await withContext(async ({ database, now }) =>
+      const tokens = await withContext(['database'], async ({ database, now }) =>
         (await listTokens(database)).map((row) => ({ ...row, state: stateOf(row, now()) })),
       )
       if (options.json === true) for (const row of tokens) print(JSON.stringify(row))
@@ -70,7 +70,9 @@ export function register(program: Command): void {
     .description('end a token at once')
     .argument('<id-or-name>', 'its number, or its name (then all of that name)')
     .action(async (idOrName: string) => {
-      const count = await withContext(({ database, now }) => revokeTokens(database, idOrName, now()))
+      const count = await withContext(['database'], ({ database, now }) =>
+        revokeTokens(database, idOrName, now()),
+      )
       print(
         count === 0
           ? `"${idOrName}" was revoked before`

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { VERIFIABLE } from '../../shared/catalogue/replica-states.ts'
-import type { TapeContext } from '../../shared/context.ts'
+import type { Context } from '../../shared/context.ts'
 import { asCatalogued, type Lacking, lackingCopies } from '../../shared/copies/verify/coverage.ts'
 import { filesOfRun } from '../../shared/copies/verify/files-of-run.ts'
 import type { VerifySelection } from '../../shared/copies/verify/select.ts'
@@ -13,7 +13,7 @@ import { withoutSecrets } from '../../shared/log.ts'
 import { findRuns } from '../../shared/queries/runs.ts'
 import { parseRunNumber } from '../arguments.ts'
 import { bytes, print, printJson, table, tell } from '../output.ts'
-import { withTapeContext } from '../settings.ts'
+import { withContext } from '../settings.ts'
 
 interface Flags {
   readonly run?: number
@@ -67,7 +67,7 @@ export function register(program: Command): void {
     .addHelpText('after', EXAMPLES)
     .action(async (flags: Flags, command: Command) => {
       const selection = selectionOf(flags, command)
-      await withTapeContext(async (context, signal) => {
+      await withContext(['database', 'queues', 's3', 'publicS3', 'tape'], async (context, signal) => {
         const outcome =
           selection === 'dark'
             ? await goThrough(context, flags, signal)
@@ -101,7 +101,7 @@ function selectionOf(
 
 /** The log says to functions what the results say to people; of it only failures are shown. */
 async function verify(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   selection: VerifySelection,
   flags: Flags,
   signal: AbortSignal,
@@ -144,7 +144,10 @@ async function verify(
 
 type RunSelection = Extract<VerifySelection, { readonly run: number }>
 
-async function assertCatalogued({ database }: TapeContext, { run, tag }: RunSelection): Promise<void> {
+async function assertCatalogued(
+  { database }: Context<'database'>,
+  { run, tag }: RunSelection,
+): Promise<void> {
   if ((await findRuns(database, { runNumber: run, tag })).length > 0) return
   const named = `run ${run}${tag === undefined ? '' : ` of ${tag}`}`
   throw new InvalidInputError(
@@ -162,7 +165,7 @@ const NOTHING_ELSE: NotVerified = { others: [], lacking: [] }
 
 /** What is to be said of a run besides the copies that were looked at. */
 async function notVerified(
-  { database }: TapeContext,
+  { database }: Context<'database'>,
   selection: RunSelection,
   told: readonly Verification[],
   verified: ReadonlySet<number>,
@@ -179,7 +182,11 @@ const restJson = ({ others, lacking }: NotVerified) => ({
   lacking,
 })
 
-async function goThrough(context: TapeContext, flags: Flags, signal: AbortSignal): Promise<number> {
+async function goThrough(
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
+  flags: Flags,
+  signal: AbortSignal,
+): Promise<number> {
   const { findDark } = await import('../../shared/copies/verify/dark/dark.ts')
   const vanished: Verification[] = []
   const reports = []

@@ -9,11 +9,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { startStack } from '../../infra/local/stack.ts'
 import { loadConfig } from '../../shared/config/config.ts'
-import type { StorageContext } from '../../shared/context.ts'
+import type { Context } from '../../shared/context.ts'
 import { createLogger } from '../../shared/log.ts'
 import { describeRun, findRuns, type RunDetails } from '../../shared/queries/runs.ts'
 import { QUEUES } from '../../shared/queue/queues.ts'
-import { createStorageContext } from '../../shared/runtime/open-context.ts'
+import { database, openContext, queues, s3 } from '../../shared/runtime/open-context.ts'
 import { bytes, duration } from '../output.ts'
 import { type WrittenRunFile, writeRunFile } from '../simulate/write.ts'
 import { type DemoRun, demoRuns } from './stories.ts'
@@ -68,9 +68,10 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     signal: options.signal,
     onProgress: options.onProgress,
   })
-  const context = createStorageContext(
+  const context = await openContext(
     loadConfig(stack.environment),
     'demo',
+    [database, queues, s3],
     createLogger({ function: 'demo', level: 'silent' }),
   )
   try {
@@ -102,7 +103,7 @@ interface Dropped {
 }
 
 /** What the DAQ does: writes a run and puts it into the bucket, knowing nothing of us. */
-async function dropRun(context: StorageContext, run: DemoRun, options: DemoOptions): Promise<Dropped> {
+async function dropRun(context: Context<'s3'>, run: DemoRun, options: DemoOptions): Promise<Dropped> {
   const file = await writeRunFile(join(options.folder, 'daq'), run.simulation, null, {
     compression: run.compression,
     overwrite: true,
@@ -123,7 +124,7 @@ async function dropRun(context: StorageContext, run: DemoRun, options: DemoOptio
 }
 
 async function watchRun(
-  context: StorageContext,
+  context: Context<'database'>,
   run: DemoRun,
   { file, putAt }: Dropped,
   options: DemoOptions,
@@ -172,7 +173,7 @@ async function watchRun(
 
 const POLL_MS = 20
 
-const untilCatalogued = (context: StorageContext, run: DemoRun, putAt: number, signal: AbortSignal) =>
+const untilCatalogued = (context: Context<'database'>, run: DemoRun, putAt: number, signal: AbortSignal) =>
   until(
     context,
     run,
@@ -182,12 +183,12 @@ const untilCatalogued = (context: StorageContext, run: DemoRun, putAt: number, s
   )
 
 /** What is known when its copy on tape was verified, or, when patience ends before, what is known then. */
-const untilOnTape = async (context: StorageContext, run: DemoRun, putAt: number, signal: AbortSignal) =>
+const untilOnTape = async (context: Context<'database'>, run: DemoRun, putAt: number, signal: AbortSignal) =>
   (await until(context, run, putAt, (details) => details.storage.tape === 'on-media', signal)) ??
   (await until(context, run, performance.now(), () => true, signal))
 
 async function until(
-  context: StorageContext,
+  context: Context<'database'>,
   run: DemoRun,
   since: number,
   reached: (details: RunDetails) => boolean,
@@ -235,7 +236,7 @@ async function differences(
 }
 
 async function waitingMessages(
-  context: StorageContext,
+  context: Context<'queues'>,
   signal: AbortSignal,
 ): Promise<Record<string, number>> {
   const queues = QUEUES.filter(

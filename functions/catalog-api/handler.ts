@@ -3,8 +3,8 @@
  * old tools call.
  */
 import { bodyLimit } from 'hono/body-limit'
-import type { TapeContext } from '../../shared/context.ts'
 import type { HttpApp } from '../../shared/runtime/handler.ts'
+import { type ContextOf, database, publicS3, queues, s3, tape } from '../../shared/runtime/open-context.ts'
 import { createAddressOf } from './access/client-address.ts'
 import { registerAccess } from './access/register.ts'
 import { registerCopies } from './api/copies.ts'
@@ -44,14 +44,16 @@ const ANSWER_MS = 27_000
  */
 const LIVE = { lastsSeconds: 25, pollMs: 1000 } as const
 
-export const createHandler = (context: TapeContext): HttpApp => createApi(context).http
+export const needs = [database, queues, s3, publicS3, tape]
+
+export const createHandler = (context: ContextOf<typeof needs>): HttpApp => createApi(context).http
 
 /**
  * The app with the list of its rules, which the authorization matrix of the tests is made from; `http` is the
  * same app with the time limit.
  */
 export function createApi(
-  context: TapeContext,
+  context: ContextOf<typeof needs>,
   { answerMs = ANSWER_MS }: { readonly answerMs?: number } = {},
 ): Api & { readonly http: HttpApp } {
   const { config, database, log, now } = context

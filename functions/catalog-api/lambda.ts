@@ -1,10 +1,10 @@
 /** catalog-api as AWS Lambda runs it. */
 import { loadConfig } from '../../shared/config/config.ts'
 import { lambdaHttp } from '../../shared/runtime/lambda.ts'
-import { createTapeContext } from '../../shared/runtime/open-context.ts'
-import { createHandler } from './handler.ts'
+import { openContext } from '../../shared/runtime/open-context.ts'
+import { createHandler, needs } from './handler.ts'
 
-const opened = createTapeContext(loadConfig(), 'catalog-api').then((context) =>
+const opened = openContext(loadConfig(), 'catalog-api', needs).then((context) =>
   lambdaHttp(createHandler(context)),
 )
 

@@ -2,13 +2,15 @@
  * Schedule: single events are deleted from the buffer, and runs with a verified copy on tape from the store, as
  * the policy states.
  */
-import type { TapeContext } from '../../shared/context.ts'
 import { cleanEvents } from '../../shared/copies/clean/clean-events.ts'
 import { cleanRuns } from '../../shared/copies/clean/clean-runs.ts'
 import { eachPart } from '../../shared/runtime/each-part.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
+import { type ContextOf, database, queues, s3, tape } from '../../shared/runtime/open-context.ts'
 
-export function createHandler(context: TapeContext): ScheduleHandler {
+export const needs = [database, queues, s3, tape]
+
+export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler {
   return async (_event, invocation) => {
     const { signal, log } = invocation
     const options = { dryRun: false, now: context.now() }

@@ -1,10 +1,10 @@
 /** clean-buffer as AWS Lambda runs it. */
 import { loadConfig } from '../../shared/config/config.ts'
 import { lambdaSchedule } from '../../shared/runtime/lambda.ts'
-import { createTapeContext } from '../../shared/runtime/open-context.ts'
-import { createHandler } from './handler.ts'
+import { openContext } from '../../shared/runtime/open-context.ts'
+import { createHandler, needs } from './handler.ts'
 
-const opened = createTapeContext(loadConfig(), 'clean-buffer').then((context) =>
+const opened = openContext(loadConfig(), 'clean-buffer', needs).then((context) =>
   lambdaSchedule(createHandler(context), context.log),
 )
 

@@ -1,9 +1,11 @@
 /** extract-metadata as AWS Lambda runs it. */
 import { loadConfig } from '../../shared/config/config.ts'
 import { lambdaQueue } from '../../shared/runtime/lambda.ts'
-import { createStorageContext } from '../../shared/runtime/open-context.ts'
-import { createHandler } from './handler.ts'
+import { openContext } from '../../shared/runtime/open-context.ts'
+import { createHandler, needs } from './handler.ts'
 
-const context = createStorageContext(loadConfig(), 'extract-metadata')
+const opened = openContext(loadConfig(), 'extract-metadata', needs).then((context) =>
+  lambdaQueue(createHandler(context), context.log),
+)
 
-export const handler = lambdaQueue(createHandler(context), context.log)
+export const handler: ReturnType<typeof lambdaQueue> = async (event, call) => (await opened)(event, call)

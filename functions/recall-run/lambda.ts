@@ -1,10 +1,10 @@
 /** recall-run as AWS Lambda runs it. */
 import { loadConfig } from '../../shared/config/config.ts'
 import { lambdaQueue } from '../../shared/runtime/lambda.ts'
-import { createTapeContext } from '../../shared/runtime/open-context.ts'
-import { createHandler } from './handler.ts'
+import { openContext } from '../../shared/runtime/open-context.ts'
+import { createHandler, needs } from './handler.ts'
 
-const opened = createTapeContext(loadConfig(), 'recall-run').then((context) =>
+const opened = openContext(loadConfig(), 'recall-run', needs).then((context) =>
   lambdaQueue(createHandler(context), context.log),
 )
 

@@ -2,17 +2,19 @@
 import type { Hono } from 'hono'
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { parkNotification } from '../../shared/catalogue/parked.ts'
-import type { Context } from '../../shared/context.ts'
 import { encodeNotification } from '../../shared/messages/runs.ts'
 import { routeKey } from '../../shared/notifications/route-key.ts'
+import { type ContextOf, database, queues } from '../../shared/runtime/open-context.ts'
 import { sendRequests } from '../../shared/work/send-requests.ts'
 import { createWebhook } from './webhook.ts'
 
 /** A queue that has not answered by then is down; the store keeps the notification and sends it again. */
 const QUEUE_TIMEOUT_MS = 10_000
 
+export const needs = [database, queues]
+
 /** @throws InvalidInputError when no token is configured. */
-export function createHandler(context: Context): Hono {
+export function createHandler(context: ContextOf<typeof needs>): Hono {
   const { config, database, queues, log, now } = context
   const { rawBuckets, ignoredPrefixes } = config.store
   const timeLimit = () => AbortSignal.timeout(QUEUE_TIMEOUT_MS)

@@ -4,9 +4,11 @@
  */
 import { loadConfig } from '../../shared/config/config.ts'
 import { lambdaHttp } from '../../shared/runtime/lambda.ts'
-import { createContext } from '../../shared/runtime/open-context.ts'
-import { createHandler } from './handler.ts'
+import { openContext } from '../../shared/runtime/open-context.ts'
+import { createHandler, needs } from './handler.ts'
 
-const context = createContext(loadConfig(), 'receive-notification')
+const opened = openContext(loadConfig(), 'receive-notification', needs).then((context) =>
+  lambdaHttp(createHandler(context)),
+)
 
-export const handler = lambdaHttp(createHandler(context))
+export const handler: ReturnType<typeof lambdaHttp> = async (event) => (await opened)(event)

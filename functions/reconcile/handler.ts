@@ -1,13 +1,15 @@
 /** Schedule: the buckets are listed against the ledger, and objects without a notification are enqueued. */
-import type { StorageContext } from '../../shared/context.ts'
 import { reconcile } from '../../shared/ingest/reconcile.ts'
 import { eachPart } from '../../shared/runtime/each-part.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
+import { type ContextOf, database, queues, s3 } from '../../shared/runtime/open-context.ts'
 
 /** A run's own notification gets this long before the listing speaks for it. */
 const GRACE_SECONDS = 120
 
-export function createHandler(context: StorageContext): ScheduleHandler {
+export const needs = [database, queues, s3]
+
+export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler {
   return (_event, invocation) =>
     eachPart(
       invocation,

@@ -1,9 +1,11 @@
 /** reconcile as AWS Lambda runs it. */
 import { loadConfig } from '../../shared/config/config.ts'
 import { lambdaSchedule } from '../../shared/runtime/lambda.ts'
-import { createStorageContext } from '../../shared/runtime/open-context.ts'
-import { createHandler } from './handler.ts'
+import { openContext } from '../../shared/runtime/open-context.ts'
+import { createHandler, needs } from './handler.ts'
 
-const context = createStorageContext(loadConfig(), 'reconcile')
+const opened = openContext(loadConfig(), 'reconcile', needs).then((context) =>
+  lambdaSchedule(createHandler(context), context.log),
+)
 
-export const handler = lambdaSchedule(createHandler(context), context.log)
+export const handler: ReturnType<typeof lambdaSchedule> = async (event, call) => (await opened)(event, call)

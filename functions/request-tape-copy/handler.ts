@@ -2,14 +2,16 @@
  * Queue `tape-requests`: every file of a run gets a verified copy on tape. The request becomes a row, then
  * copies are made.
  */
-import type { TapeContext } from '../../shared/context.ts'
 import { copyWaiting, hasTape } from '../../shared/copies/tape/tape-copy.ts'
 import { acceptTapeRequest } from '../../shared/copies/tape/tape-request.ts'
 import { tapeRequests } from '../../shared/messages/tape-requests.ts'
 import { eachMessage } from '../../shared/runtime/each-message.ts'
 import type { QueueHandler } from '../../shared/runtime/handler.ts'
+import { type ContextOf, database, publicS3, queues, s3, tape } from '../../shared/runtime/open-context.ts'
 
-export function createHandler(context: TapeContext): QueueHandler {
+export const needs = [database, queues, s3, publicS3, tape]
+
+export function createHandler(context: ContextOf<typeof needs>): QueueHandler {
   return async (event, invocation) => {
     const { signal, log } = invocation
     if (!hasTape(context)) {

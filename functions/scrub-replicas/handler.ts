@@ -2,18 +2,20 @@
  * Schedule: copies are verified again, the one looked at longest ago first; once a day every place is gone
  * through for what nobody knows.
  */
-import type { TapeContext } from '../../shared/context.ts'
 import { duePlaces, searchPlace } from '../../shared/copies/verify/dark/daily.ts'
 import { scrub } from '../../shared/copies/verify/scrub.ts'
 import { eachPart } from '../../shared/runtime/each-part.ts'
 import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
+import { type ContextOf, database, queues, s3, tape } from '../../shared/runtime/open-context.ts'
 
 interface Options {
   /** Between two looks at what seems to be missing. */
   readonly secondLookMs?: number
 }
 
-export function createHandler(context: TapeContext, options: Options = {}): ScheduleHandler {
+export const needs = [database, queues, s3, tape]
+
+export function createHandler(context: ContextOf<typeof needs>, options: Options = {}): ScheduleHandler {
   return async (_event, invocation) => {
     const { signal, log } = invocation
     const places = await duePlaces(context)

@@ -1,10 +1,10 @@
 /** scrub-replicas as AWS Lambda runs it. */
 import { loadConfig } from '../../shared/config/config.ts'
 import { lambdaSchedule } from '../../shared/runtime/lambda.ts'
-import { createTapeContext } from '../../shared/runtime/open-context.ts'
-import { createHandler } from './handler.ts'
+import { openContext } from '../../shared/runtime/open-context.ts'
+import { createHandler, needs } from './handler.ts'
 
-const opened = createTapeContext(loadConfig(), 'scrub-replicas').then((context) =>
+const opened = openContext(loadConfig(), 'scrub-replicas', needs).then((context) =>
   lambdaSchedule(createHandler(context), context.log),
 )
 

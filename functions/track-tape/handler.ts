@@ -2,17 +2,19 @@
  * Schedule: copies in progress are followed to the medium, waiting ones are made, none is forgotten, recalls
  * advance.
  */
-import type { TapeContext } from '../../shared/context.ts'
 import { advanceRecalls } from '../../shared/copies/recall/schedule.ts'
 import { sweepCopies } from '../../shared/copies/tape/sweep-copies.ts'
 import { copyWaiting, followCopies, hasTape, type WithTape } from '../../shared/copies/tape/tape-copy.ts'
 import { eachPart, type Part } from '../../shared/runtime/each-part.ts'
 import type { Invocation, ScheduleHandler } from '../../shared/runtime/handler.ts'
+import { type ContextOf, database, publicS3, queues, s3, tape } from '../../shared/runtime/open-context.ts'
 
 /** The whole catalogue is compared this often, not every minute. */
 const SWEEP_EVERY_MS = 600_000
 
-export function createHandler(context: TapeContext): ScheduleHandler {
+export const needs = [database, queues, s3, publicS3, tape]
+
+export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler {
   let sweptAt = Number.NEGATIVE_INFINITY
   const part = (done: string, work: Part['work']): Part => ({ done, failed: `not-${done}`, work })
   const copies = (tapeContext: WithTape, { signal, log }: Invocation) => [

@@ -7,12 +7,13 @@
  */
 import { writeFileSync } from 'node:fs'
 import { loadConfig } from '../../shared/config/config.ts'
-import type { TapeContext } from '../../shared/context.ts'
+import type { Capability, Context } from '../../shared/context.ts'
 import { InvalidInputError } from '../../shared/errors.ts'
-import type { QueueName } from '../../shared/queue/queues.ts'
+import { createSqsClient } from '../../shared/queue/client.ts'
+import { createQueues, type QueueName } from '../../shared/queue/queues.ts'
 import type { HttpApp, QueueHandler, ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { serveHttp } from '../../shared/runtime/http.ts'
-import { createTapeContext } from '../../shared/runtime/open-context.ts'
+import { type Opener, openContext } from '../../shared/runtime/open-context.ts'
 import { pumpQueue } from '../../shared/runtime/pump.ts'
 import { runSchedule } from '../../shared/runtime/schedule.ts'
 import { type FunctionEntry, readManifest } from './manifest.ts'
@@ -24,14 +25,20 @@ const VISIBILITY_SECONDS = 15
 /** An HTTP function stops serving when no request came for so long after SIGTERM. */
 const IDLE_SECONDS = 0.1
 
+interface FunctionCode {
+  readonly needs: readonly Opener<Capability>[]
+  createHandler(context: Context<Capability>): unknown
+}
+
 async function main(name = '', readyFile = '', port = '0'): Promise<void> {
   const entry = readManifest().functions.find((candidate) => candidate.name === name)
   if (entry === undefined) throw new InvalidInputError(`there is no function "${name}" in serverless.yml`)
   const stop = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort())
-  const context = await createTapeContext(loadConfig(), name)
+  const code = (await import(`../../functions/${name}/handler.ts`)) as FunctionCode
+  const context = await openContext(loadConfig(), name, code.needs)
   try {
-    await host(entry, context, {
+    await host(entry, context, code.createHandler(context), {
       signal: stop.signal,
       port: Number(port),
       ready: () => writeFileSync(readyFile, String(process.pid)),
@@ -43,29 +50,26 @@ async function main(name = '', readyFile = '', port = '0'): Promise<void> {
 
 async function host(
   entry: FunctionEntry,
-  context: TapeContext,
+  { config, log }: Context,
+  handler: unknown,
   {
     signal,
     port,
     ready,
   }: { readonly signal: AbortSignal; readonly port: number; readonly ready: () => void },
 ): Promise<void> {
-  const { createHandler } = (await import(`../../functions/${entry.name}/handler.ts`)) as {
-    createHandler: (context: TapeContext) => unknown
-  }
-  const handler = createHandler(context)
-  const common = { log: context.log, signal, timeoutSeconds: entry.timeoutSeconds }
+  const common = { log, signal, timeoutSeconds: entry.timeoutSeconds }
   switch (entry.trigger.kind) {
     case 'queue': {
-      const queueUrl = await context.queues.url(entry.trigger.queue as QueueName, signal)
+      const sqs = createSqsClient(config)
+      const queueUrl = await createQueues(sqs, config.queue.prefix).url(
+        entry.trigger.queue as QueueName,
+        signal,
+      )
       ready()
-      const pump = {
-        sqs: context.sqs,
-        queueUrl,
-        concurrency: CONCURRENCY,
-        visibilitySeconds: VISIBILITY_SECONDS,
-      }
+      const pump = { sqs, queueUrl, concurrency: CONCURRENCY, visibilitySeconds: VISIBILITY_SECONDS }
       await pumpQueue({ ...common, ...pump, handler: handler as QueueHandler })
+      sqs.destroy()
       return
     }
     case 'schedule':

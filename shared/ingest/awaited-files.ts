@@ -13,7 +13,10 @@ const MOST_RUNS = 1000
 const MOST_NAMED = 10
 
 /** One alert a tag and day: a broken uploader is one condition, however many runs it holds up. */
-export async function alertAwaitedFiles(context: Context, signal: AbortSignal): Promise<void> {
+export async function alertAwaitedFiles(
+  context: Context<'database' | 'queues'>,
+  signal: AbortSignal,
+): Promise<void> {
   const at = context.now()
   const before = new Date(at.getTime() - LATE_MS)
   const runs = await context.database

@@ -8,7 +8,7 @@ import {
   lookUpArrival,
   MAX_ATTEMPTS,
 } from '../catalogue/arrivals.ts'
-import type { StorageContext } from '../context.ts'
+import type { Context } from '../context.ts'
 import type { Arrival } from '../database/schema.ts'
 import { ConflictError, TransientError } from '../errors.ts'
 import type { RunFileId } from '../run.ts'
@@ -24,7 +24,7 @@ const WAIT_STEP_MS = 250
 
 /** The lease on a version that the ledger knows; or, when there is nothing to do for us, the outcome. */
 export async function claimKnown(
-  context: StorageContext,
+  context: Context<'database' | 'queues'>,
   object: ObjectDescription,
   run: RunFileId,
   options: { readonly owner: string; readonly leaseSeconds: number },
@@ -48,7 +48,7 @@ export async function claimKnown(
  * another along.
  */
 async function isDeadly(
-  context: StorageContext,
+  context: Context<'database' | 'queues'>,
   arrival: Arrival,
   run: RunFileId,
   object: ObjectDescription,
@@ -66,7 +66,7 @@ async function isDeadly(
  * longer than we wait.
  */
 async function waitForOther(
-  context: StorageContext,
+  context: Context<'database'>,
   object: ObjectDescription,
   signal: AbortSignal,
 ): Promise<Outcome | 'look-again'> {

@@ -20,7 +20,7 @@ export async function takeLoggedRuns({
   database,
   now,
   log,
-}: Pick<Context, 'database' | 'now' | 'log'>): Promise<number> {
+}: Pick<Context<'database'>, 'database' | 'now' | 'log'>): Promise<number> {
   const { rows } = await sql<RunId>`SELECT tag, run_number FROM Runlog
     WHERE logged_at IS NOT NULL AND tag <> '' ORDER BY logged_at LIMIT ${TAKEN_AT_ONCE}`.execute(database)
   let taken = 0

@@ -10,7 +10,7 @@ import {
   recordArrivals,
 } from '../catalogue/arrivals.ts'
 import { recordFile, recordInvalid } from '../catalogue/record-file.ts'
-import type { StorageContext } from '../context.ts'
+import type { Context } from '../context.ts'
 import { InvalidInputError, TransientError } from '../errors.ts'
 import { extractFile } from '../extraction/extract-file.ts'
 import { compareDigests, furtherDigests, integrityOf } from '../extraction/integrity.ts'
@@ -38,7 +38,7 @@ const LOOKS = 3
  * help.
  */
 export async function processArrival(
-  context: StorageContext,
+  context: Context<'database' | 'queues' | 's3'>,
   hint: ObjectArrival,
   signal: AbortSignal,
   log: Logger,
@@ -56,7 +56,7 @@ export async function processArrival(
 }
 
 async function processCurrentVersion(
-  context: StorageContext,
+  context: Context<'database' | 'queues' | 's3'>,
   hint: ObjectArrival,
   run: RunFileId,
   signal: AbortSignal,
@@ -99,7 +99,7 @@ async function processCurrentVersion(
 
 /** The notification was of another version than the store holds by now, or did not say of which. */
 async function supersedeHint(
-  context: StorageContext,
+  context: Context<'database'>,
   hint: ObjectArrival,
   object: ObjectDescription,
 ): Promise<void> {
@@ -126,7 +126,7 @@ interface RecordedArrival {
 }
 
 async function extractAndRecord(
-  context: StorageContext,
+  context: Context<'database' | 's3'>,
   claimed: Claimed,
   signal: AbortSignal,
   log: Logger,
@@ -181,7 +181,7 @@ async function extractAndRecord(
  * wrong.
  */
 async function extractAndCompare(
-  context: StorageContext,
+  context: Context<'s3'>,
   object: ObjectDescription,
   run: RunFileId,
   signal: AbortSignal,
@@ -204,7 +204,7 @@ async function extractAndCompare(
   return first.integrity === 'mismatch' ? await read() : first
 }
 
-async function superseded(context: StorageContext, lease: ArrivalLease): Promise<RecordedArrival> {
+async function superseded(context: Context<'database'>, lease: ArrivalLease): Promise<RecordedArrival> {
   await endAttempt(context.database, lease, {
     state: 'done',
     outcome: 'superseded',

@@ -4,7 +4,7 @@
  * it resumes after a crash.
  */
 import { type KnownArrival, lookUpArrivals, MAX_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
-import type { StorageContext } from '../context.ts'
+import type { Context } from '../context.ts'
 import { encodeNotification } from '../messages/runs.ts'
 import { pastIgnored, routeKey } from '../notifications/route-key.ts'
 import type { ObjectVersion } from '../run.ts'
@@ -43,7 +43,7 @@ const FAILED_RETRY_ATTEMPTS = 30
 const STRANDED_REQUEST_MS = 60_000
 
 export async function reconcile(
-  context: StorageContext,
+  context: Context<'database' | 'queues' | 's3'>,
   options: ReconcileOptions,
   signal: AbortSignal,
 ): Promise<ReconcileProgress> {
@@ -89,7 +89,7 @@ const ANNOUNCED_AT_ONCE = 100
 
 /** Writes objects into the ledger and puts a message for each into the queue of the live events. */
 export async function announce(
-  context: StorageContext,
+  context: Context<'database' | 'queues'>,
   objects: readonly ObjectVersion[],
   source: 'reconcile' | 'replay',
   signal: AbortSignal,
@@ -99,7 +99,7 @@ export async function announce(
 }
 
 async function announcePart(
-  context: StorageContext,
+  context: Context<'database' | 'queues'>,
   objects: readonly ObjectVersion[],
   source: 'reconcile' | 'replay',
   signal: AbortSignal,
@@ -133,7 +133,7 @@ async function announcePart(
 }
 
 async function missingOf(
-  context: StorageContext,
+  context: Context<'database'>,
   objects: readonly ObjectVersion[],
   graceSeconds: number,
 ): Promise<readonly ObjectVersion[]> {
@@ -178,7 +178,7 @@ function wantsAnnouncing({ arrival, live }: KnownArrival, object: ObjectVersion,
   }
 }
 
-async function resumePoint(context: StorageContext, options: ReconcileOptions): Promise<string | null> {
+async function resumePoint(context: Context<'database'>, options: ReconcileOptions): Promise<string | null> {
   const row = await context.database
     .selectFrom('reconciliations')
     .select('startAfter')
@@ -190,7 +190,7 @@ async function resumePoint(context: StorageContext, options: ReconcileOptions): 
 }
 
 async function savePlace(
-  context: StorageContext,
+  context: Context<'database'>,
   options: ReconcileOptions,
   startAfter: string | null,
   progress: ReconcileProgress,

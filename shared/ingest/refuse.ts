@@ -13,7 +13,7 @@ import {
 } from '../catalogue/arrivals.ts'
 import { alertRequest } from '../catalogue/next-steps.ts'
 import { findLiveFile } from '../catalogue/runs.ts'
-import type { StorageContext } from '../context.ts'
+import type { Context } from '../context.ts'
 import type { Schema } from '../database/schema.ts'
 import { ConflictError, classify } from '../errors.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
@@ -22,7 +22,11 @@ import type { ObjectDescription } from '../storage/objects.ts'
 import { addRequests, flushOutbox, type Request } from '../work/outbox.ts'
 
 /** Writes an alert and sends it. */
-async function alert(context: StorageContext, request: Request, signal: AbortSignal): Promise<void> {
+async function alert(
+  context: Context<'database' | 'queues'>,
+  request: Request,
+  signal: AbortSignal,
+): Promise<void> {
   await addRequests(context.database, [request], context.now())
   await flushOutbox(context.database, context.queues, { names: [request.name] }, signal)
 }
@@ -41,7 +45,7 @@ interface GivenUp {
  * says whether it still was to be failed. Returns that.
  */
 export async function giveUp(
-  context: StorageContext,
+  context: Context<'database' | 'queues'>,
   { arrivalId, attempts, reason, run, object }: GivenUp,
   fail: (trx: Transaction<Schema>) => Promise<boolean>,
   signal: AbortSignal,
@@ -70,7 +74,7 @@ export async function giveUp(
  * which is told.
  */
 export async function reportUnseen(
-  context: StorageContext,
+  context: Context<'database' | 'queues'>,
   hint: ObjectArrival,
   run: RunFileId,
   thrown: unknown,
@@ -96,7 +100,7 @@ export async function reportUnseen(
  * which is told.
  */
 export async function giveBack(
-  context: StorageContext,
+  context: Context<'database' | 'queues'>,
   lease: ArrivalLease,
   object: ObjectDescription,
   run: RunFileId,
@@ -126,7 +130,7 @@ export async function giveBack(
 
 /** A key that only looks like a run. */
 export async function rejectMisnamed(
-  context: StorageContext,
+  context: Context<'database' | 'queues'>,
   hint: ObjectArrival,
   reason: string,
   signal: AbortSignal,
@@ -148,7 +152,7 @@ export async function rejectMisnamed(
 
 /** The object was announced, but is not there. */
 export async function reportGone(
-  context: StorageContext,
+  context: Context<'database' | 'queues'>,
   hint: ObjectArrival,
   run: RunFileId,
   signal: AbortSignal,

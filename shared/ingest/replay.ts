@@ -2,7 +2,7 @@
  * Replay: what was processed before, or never, is put through the same queue again. First a plan, then the
  * deed.
  */
-import type { StorageContext } from '../context.ts'
+import type { Context } from '../context.ts'
 import { routeKey } from '../notifications/route-key.ts'
 import { findArrivalsOfRun } from '../queries/runs.ts'
 import { type ObjectVersion, parseRunKey } from '../run.ts'
@@ -24,7 +24,7 @@ export interface ReplayPlan {
 
 /** Finds what a selection means today, asking the store. Nothing is changed. */
 export async function planReplay(
-  context: StorageContext,
+  context: Context<'database' | 's3'>,
   selection: ReplaySelection,
   signal: AbortSignal,
 ): Promise<ReplayPlan> {
@@ -47,7 +47,11 @@ export async function planReplay(
  * Opens the ledger's rows again and announces the objects; one that is being worked on just now is left to
  * that.
  */
-export async function replay(context: StorageContext, plan: ReplayPlan, signal: AbortSignal): Promise<void> {
+export async function replay(
+  context: Context<'database' | 'queues'>,
+  plan: ReplayPlan,
+  signal: AbortSignal,
+): Promise<void> {
   for (let start = 0; start < plan.objects.length; start += 100) {
     const part = plan.objects.slice(start, start + 100)
     for (const object of part)
@@ -64,7 +68,7 @@ export async function replay(context: StorageContext, plan: ReplayPlan, signal: 
 }
 
 async function namesOf(
-  context: StorageContext,
+  context: Context<'database'>,
   selection: Extract<ReplaySelection, { by: 'run' | 'since' }>,
 ): Promise<readonly { readonly bucket: string; readonly key: string }[]> {
   if (selection.by === 'since')
@@ -91,7 +95,7 @@ async function namesOf(
 }
 
 async function listRuns(
-  context: StorageContext,
+  context: Context<'s3'>,
   where: { bucket: string; prefix: string },
   signal: AbortSignal,
 ): Promise<readonly ObjectVersion[]> {

@@ -4,18 +4,22 @@
  * function-app.ts. SIGTERM ends it in order.
  */
 import { type Config, loadConfig } from '../config/config.ts'
-import type { TapeContext } from '../context.ts'
+import type { Capability, Context } from '../context.ts'
 import { createLogger } from '../log.ts'
 import { queueApp, scheduleApp } from './function-app.ts'
 import type { HttpApp, QueueHandler, ScheduleHandler } from './handler.ts'
 import { serveHttp } from './http.ts'
-import { createTapeContext } from './open-context.ts'
+import { type Opener, openContext } from './open-context.ts'
 
-/** Of the manifest, and the function's own `createHandler`. */
-export type ServedFunction = { readonly name: string; readonly timeoutSeconds: number } & (
-  | { readonly kind: 'http'; readonly createHandler: (context: TapeContext) => HttpApp }
-  | { readonly kind: 'queue'; readonly createHandler: (context: TapeContext) => QueueHandler }
-  | { readonly kind: 'schedule'; readonly createHandler: (context: TapeContext) => ScheduleHandler }
+/** Of the manifest, and the function's own `needs` and `createHandler`. */
+export type ServedFunction<Needs extends Capability> = {
+  readonly name: string
+  readonly timeoutSeconds: number
+  readonly needs: readonly Opener<Needs>[]
+} & (
+  | { readonly kind: 'http'; readonly createHandler: (context: Context<Needs>) => HttpApp }
+  | { readonly kind: 'queue'; readonly createHandler: (context: Context<Needs>) => QueueHandler }
+  | { readonly kind: 'schedule'; readonly createHandler: (context: Context<Needs>) => ScheduleHandler }
 )
 
 /**
@@ -28,7 +32,7 @@ const GRACE_SECONDS = 25
  * The whole process: serves the function with the settings of the environment, or says in a log line why it
  * cannot.
  */
-export async function runFunction(served: ServedFunction): Promise<void> {
+export async function runFunction<Needs extends Capability>(served: ServedFunction<Needs>): Promise<void> {
   try {
     await serveFunction(served, loadConfig())
   } catch (error) {
@@ -42,7 +46,10 @@ export async function runFunction(served: ServedFunction): Promise<void> {
  * @returns when the last request was answered and all connections are closed.
  * @throws what the system says when the port cannot be opened.
  */
-async function serveFunction(served: ServedFunction, config: Config): Promise<void> {
+async function serveFunction<Needs extends Capability>(
+  served: ServedFunction<Needs>,
+  config: Config,
+): Promise<void> {
   const ending = new AbortController()
   const interrupt = new AbortController()
   const end = () => {
@@ -50,7 +57,7 @@ async function serveFunction(served: ServedFunction, config: Config): Promise<vo
     setTimeout(() => interrupt.abort(), INTERRUPT_AFTER_MS).unref()
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, end)
-  const context = await createTapeContext(config, served.name)
+  const context = await openContext(config, served.name, served.needs)
   try {
     const { log } = context
     const app = appOf(served, context, interrupt.signal)
@@ -71,7 +78,11 @@ async function serveFunction(served: ServedFunction, config: Config): Promise<vo
   }
 }
 
-function appOf(served: ServedFunction, context: TapeContext, stop: AbortSignal): HttpApp {
+function appOf<Needs extends Capability>(
+  served: ServedFunction<Needs>,
+  context: Context<Needs>,
+  stop: AbortSignal,
+): HttpApp {
   const { name, timeoutSeconds } = served
   const options = { name, timeoutSeconds, stop, log: context.log }
   switch (served.kind) {

@@ -24,7 +24,7 @@ export interface MessageInvocation extends Invocation {
  * the signal aborted (the time is up, or the host stops) no further message is begun: those left are reported
  * as failed too, and are delivered again.
  *
- *     export const createHandler = (context: TapeContext) =>
+ *     export const createHandler = (context: ContextOf<typeof needs>) =>
  *       eachMessage(tapeRequests, (request) => acceptTapeRequest(context, request))
  */
 export function eachMessage<Message>(

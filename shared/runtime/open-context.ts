@@ -1,7 +1,7 @@
 /** Opens what a process needs (shared/context.ts), once. */
 import { randomUUID } from 'node:crypto'
 import type { Config } from '../config/config.ts'
-import type { Context, StorageContext, TapeContext } from '../context.ts'
+import type { Capabilities, Capability, Context } from '../context.ts'
 import { openDatabase } from '../database/connect.ts'
 import { createLogger, type Logger } from '../log.ts'
 import { createSqsClient } from '../queue/client.ts'
@@ -9,56 +9,100 @@ import { createQueues } from '../queue/queues.ts'
 import { createPublicS3Client, createS3Client } from '../storage/client.ts'
 import { openTapeDriver } from '../tape/open-driver.ts'
 
-/** Connects to the catalogue and the queues (both lazily, on first use). */
-export function createContext(
+interface Opened<Value> {
+  readonly value: Value
+  close(): unknown
+}
+
+/** Makes one capability. Functions name theirs by these, so that their bundles carry no other clients. */
+export interface Opener<Name extends Capability> {
+  readonly name: Name
+  open(config: Config, log: Logger): Opened<Capabilities[Name]> | Promise<Opened<Capabilities[Name]>>
+}
+
+/** Connects lazily, on first use; as all of them do. */
+export const database: Opener<'database'> = {
+  name: 'database',
+  open({ database: { url, connections } }) {
+    const value = openDatabase(url, connections)
+    return { value, close: () => value.destroy() }
+  },
+}
+
+export const queues: Opener<'queues'> = {
+  name: 'queues',
+  open(config) {
+    const sqs = createSqsClient(config)
+    return { value: createQueues(sqs, config.queue.prefix), close: () => sqs.destroy() }
+  },
+}
+
+export const s3: Opener<'s3'> = {
+  name: 's3',
+  open(config) {
+    const value = createS3Client(config)
+    return { value, close: () => value.destroy() }
+  },
+}
+
+export const publicS3: Opener<'publicS3'> = {
+  name: 'publicS3',
+  open(config) {
+    const value = createPublicS3Client(config)
+    return { value, close: () => value.destroy() }
+  },
+}
+
+export const tape: Opener<'tape'> = {
+  name: 'tape',
+  async open(config, log) {
+    const value = await openTapeDriver(config, log)
+    return { value, close: () => value?.close() }
+  },
+}
+
+/** For a host that learns at run time what is needed. */
+export const OPENERS: { readonly [Name in Capability]: Opener<Name> } = {
+  database,
+  queues,
+  s3,
+  publicS3,
+  tape,
+}
+
+/** What a function gets that names these. */
+export type ContextOf<Needs extends readonly Opener<Capability>[]> = Context<Needs[number]['name']>
+
+export type OpenContext<Name extends Capability> = Context<Name> & { close(): Promise<void> }
+
+/**
+ * @example
+ * const context = await openContext(loadConfig(), 'extract-metadata', [database, queues, s3])
+ */
+export async function openContext<Name extends Capability>(
   config: Config,
   name: string,
+  needs: readonly Opener<Name>[],
   log: Logger = createLogger({ function: name, level: config.host.logLevel }),
-): Context {
-  const database = openDatabase(config.database.url, config.database.connections)
-  const sqs = createSqsClient(config)
+): Promise<OpenContext<Name>> {
+  const opened: [Name, Opened<unknown>][] = []
+  const close = async () => {
+    for (const [, one] of opened.toReversed()) await one.close()
+  }
+  try {
+    for (const need of needs) opened.push([need.name, await need.open(config, log)])
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const capabilities = Object.fromEntries(opened.map(([need, { value }]) => [need, value]))
+  const owner = `${name}-${process.pid}-${randomUUID().slice(0, 8)}`
   return {
     config,
     log,
-    database,
-    sqs,
-    queues: createQueues(sqs, config.queue.prefix),
     now: () => new Date(),
-    owner: `${name}-${process.pid}-${randomUUID().slice(0, 8)}`,
-    async close() {
-      sqs.destroy()
-      await database.destroy()
-    },
-  }
-}
-
-/** The same with the object store. */
-export function createStorageContext(config: Config, name: string, log?: Logger): StorageContext {
-  const context = createContext(config, name, log)
-  const s3 = createS3Client(config)
-  return {
-    ...context,
-    s3,
-    async close() {
-      s3.destroy()
-      await context.close()
-    },
-  }
-}
-
-/** The same with the place for second copies. */
-export async function createTapeContext(config: Config, name: string, log?: Logger): Promise<TapeContext> {
-  const context = createStorageContext(config, name, log)
-  const publicS3 = createPublicS3Client(config)
-  const tape = await openTapeDriver(config, context.log)
-  return {
-    ...context,
-    publicS3,
-    tape,
-    async close() {
-      publicS3.destroy()
-      await tape?.close()
-      await context.close()
-    },
+    owner,
+    ...(capabilities as unknown as Pick<Capabilities, Name>),
+    close,
   }
 }

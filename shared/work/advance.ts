@@ -66,8 +66,11 @@ export interface Work<Subject> {
   readonly subject: Subject
 }
 
+/** What every kind of work needs; each may need more. */
+export type TaskContext = Context<'database' | 'queues'>
+
 /** A kind of work. All that is special about it; never when or how often it is tried. */
-export interface TaskKind<Host extends Context, Subject, Result> {
+export interface TaskKind<Host extends TaskContext, Subject, Result> {
   readonly kind: string
   /** What the task is about, read after the claim; null when it is gone: then the task is given up. */
   load(context: Host, task: Task): Promise<Subject | null>
@@ -136,7 +139,7 @@ const UNAVAILABLE_MS = 30_000
 export const ATTEMPTS_BEFORE_FAILING = 6
 
 /** Advances tasks until none is due or the time to begin one is over. Returns how each ended. */
-export async function advance<Host extends Context, Subject, Result>(
+export async function advance<Host extends TaskContext, Subject, Result>(
   context: Host,
   kind: TaskKind<Host, Subject, Result>,
   options: AdvanceOptions,
@@ -160,7 +163,7 @@ export async function advance<Host extends Context, Subject, Result>(
 }
 
 /** One attempt at one task, and what was found out in it so far. */
-interface Attempt<Host extends Context, Subject, Result> {
+interface Attempt<Host extends TaskContext, Subject, Result> {
   readonly context: Host
   readonly kind: TaskKind<Host, Subject, Result>
   readonly claim: Claim
@@ -176,7 +179,7 @@ interface Attempt<Host extends Context, Subject, Result> {
  * Advances one task. Null when none is due. Never throws for what goes wrong with the work: that is written
  * down, with the time of the next attempt.
  */
-export async function advanceNext<Host extends Context, Subject, Result>(
+export async function advanceNext<Host extends TaskContext, Subject, Result>(
   context: Host,
   kind: TaskKind<Host, Subject, Result>,
   options: Omit<AdvanceOptions, 'atOnce'>,
@@ -213,7 +216,7 @@ export async function advanceNext<Host extends Context, Subject, Result>(
 }
 
 /** Ends the task at once when what it is about is gone, or cannot be read. */
-async function loadOrEnd<Host extends Context, Subject, Result>(
+async function loadOrEnd<Host extends TaskContext, Subject, Result>(
   context: Host,
   kind: TaskKind<Host, Subject, Result>,
   claim: Claim,
@@ -236,7 +239,7 @@ async function loadOrEnd<Host extends Context, Subject, Result>(
   return await end({ kind: 'given-up', reason: 'what it was about is gone', result: null })
 }
 
-async function checkAndAct<Host extends Context, Subject, Result>(
+async function checkAndAct<Host extends TaskContext, Subject, Result>(
   attempt: Attempt<Host, Subject, Result>,
   signal: AbortSignal,
 ): Promise<Ending<Result>> {
@@ -267,7 +270,7 @@ async function checkAndAct<Host extends Context, Subject, Result>(
   return ending
 }
 
-async function record<Host extends Context, Subject, Result>(
+async function record<Host extends TaskContext, Subject, Result>(
   { context, kind, claim, work, wasToDo, generation }: Attempt<Host, Subject, Result>,
   ending: Ending<Result>,
   signal: AbortSignal,
@@ -334,7 +337,7 @@ function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskChange {
 }
 
 /** The attempt failed, or nobody knows how it ended: it is tried again, and checked first. */
-async function giveBack<Host extends Context, Subject, Result>(
+async function giveBack<Host extends TaskContext, Subject, Result>(
   attempt: Attempt<Host, Subject, Result>,
   thrown: unknown,
   signal: AbortSignal,
@@ -356,7 +359,7 @@ async function giveBack<Host extends Context, Subject, Result>(
   }
 }
 
-async function howItFailed<Host extends Context, Subject, Result>(
+async function howItFailed<Host extends TaskContext, Subject, Result>(
   { context, kind, work: { task } }: Attempt<Host, Subject, Result>,
   error: ReturnType<typeof classify>,
   signal: AbortSignal,

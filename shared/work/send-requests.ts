@@ -8,7 +8,7 @@ import { flushOutbox, type Request } from './outbox.ts'
 
 /** Never throws: the work that a request tells of is done, and the next must not wait for a queue. */
 export async function sendRequests(
-  { database, queues, log }: Context,
+  { database, queues, log }: Context<'database' | 'queues'>,
   requests: readonly Pick<Request, 'name'>[],
   signal: AbortSignal,
 ): Promise<void> {

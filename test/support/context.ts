@@ -2,14 +2,13 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { startTestStore, type TestStore } from '../../infra/local/testing.ts'
 import { loadConfig } from '../../shared/config/config.ts'
-import type { StorageContext } from '../../shared/context.ts'
 import { createLogger } from '../../shared/log.ts'
 import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
 import { QUEUES, type QueueName } from '../../shared/queue/queues.ts'
-import { createStorageContext } from '../../shared/runtime/open-context.ts'
+import { database, type OpenContext, openContext, queues, s3 } from '../../shared/runtime/open-context.ts'
 import { startTestCatalogue, type TestCatalogue } from './catalogue.ts'
 
-export interface TestContext extends StorageContext {
+export interface TestContext extends OpenContext<'database' | 'queues' | 's3'> {
   readonly store: TestStore
   readonly catalogue: TestCatalogue
   readonly bucket: string
@@ -41,7 +40,12 @@ export async function startTestContext(
     }),
   ])
   const config = loadConfig({ CYGNET_DATABASE_URL: catalogue.url, ...store.environment, ...environment })
-  const context = createStorageContext(config, 'test', createLogger({ function: 'test', level: 'silent' }))
+  const context = await openContext(
+    config,
+    'test',
+    [database, queues, s3],
+    createLogger({ function: 'test', level: 'silent' }),
+  )
   const put: TestContext['put'] = async (key, body, metadata = {}) => {
     const answer = await context.s3.send(
       new PutObjectCommand({ Bucket: store.bucket, Key: key, Body: body, Metadata: metadata }),

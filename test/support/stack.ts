@@ -8,17 +8,17 @@ import type { Extra } from '../../infra/local/setup.ts'
 import { type Stack, startStack } from '../../infra/local/stack.ts'
 import { temporaryFolder } from '../../infra/local/testing.ts'
 import { loadConfig } from '../../shared/config/config.ts'
-import type { StorageContext } from '../../shared/context.ts'
+import type { Context } from '../../shared/context.ts'
 import { passesWithTime } from '../../shared/errors.ts'
 import { createLogger } from '../../shared/log.ts'
-import { createStorageContext } from '../../shared/runtime/open-context.ts'
+import { database, openContext, queues, s3 } from '../../shared/runtime/open-context.ts'
 import { LONGEST_WAIT_MS } from './waiting.ts'
 
 const CYGNET = fileURLToPath(new URL('../../cli/cygnet', import.meta.url))
 
 export interface TestStack extends Stack {
   readonly folder: string
-  readonly context: StorageContext
+  readonly context: Context<'database' | 'queues' | 's3'>
   readonly bucket: string
   put(key: string, body: Uint8Array): Promise<void>
   /** Runs the command; never throws for its exit code. */
@@ -44,9 +44,10 @@ export async function startTestStack(
     signal: new AbortController().signal,
     environment: options.environment ?? {},
   })
-  const context = createStorageContext(
+  const context = await openContext(
     loadConfig(stack.environment),
     'test',
+    [database, queues, s3],
     createLogger({ function: 'test', level: 'silent' }),
   )
   const bucket = context.config.store.rawBuckets[0] ?? ''

@@ -5,7 +5,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { temporaryFolder } from '../../infra/local/testing.ts'
-import type { TapeContext } from '../../shared/context.ts'
+import type { Context } from '../../shared/context.ts'
 import { createChecksums } from '../../shared/extraction/checksums.ts'
 import { parseRunKey } from '../../shared/run.ts'
 import { createPublicS3Client } from '../../shared/storage/client.ts'
@@ -16,7 +16,7 @@ import { record } from './catalogue.ts'
 import { signal, startTestContext, type TestContext } from './context.ts'
 import { metadataOf } from './metadata.ts'
 
-export interface TestTapeContext extends TestContext, TapeContext {
+export interface TestTapeContext extends TestContext, Context<'publicS3' | 'tape'> {
   readonly tape: TapeDriver
   /** The root of the directory driver. */
   readonly tapeFolder: string

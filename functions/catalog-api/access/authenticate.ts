@@ -20,7 +20,7 @@ const API_TOKEN = /^cyg_/
  * logged or answered.
  */
 export function authenticate(
-  context: Pick<ServiceContext, 'database' | 'log' | 'now'>,
+  context: Pick<ServiceContext<'database'>, 'database' | 'log' | 'now'>,
   { anonymous, checkBearer, browser }: Identity,
 ): MiddlewareHandler<ApiEnvironment> {
   const callerOf = async (c: Context<ApiEnvironment>): Promise<Caller> => {
@@ -45,7 +45,7 @@ export function authenticate(
 /** The holder of an API token that is good now. */
 async function holderOf(
   secret: string,
-  { database, log, now }: Pick<ServiceContext, 'database' | 'log' | 'now'>,
+  { database, log, now }: Pick<ServiceContext<'database'>, 'database' | 'log' | 'now'>,
 ): Promise<Caller> {
   const token = await findToken(database, secret)
   if (token === null) throw badToken('this API token is not known')

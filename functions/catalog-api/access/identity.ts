@@ -37,7 +37,9 @@ export interface BrowserSignIn {
  * @throws InvalidInputError for settings that contradict each other, or are only there in part: nobody should
  * believe that they work.
  */
-export function createIdentity(context: Pick<Context, 'config' | 'database' | 'log' | 'now'>): Identity {
+export function createIdentity(
+  context: Pick<Context<'database'>, 'config' | 'database' | 'log' | 'now'>,
+): Identity {
   const { config, now } = context
   const scopes = config.access.anonymousScopes
   for (const scope of scopes) parseScope(scope)
@@ -54,7 +56,7 @@ export function createIdentity(context: Pick<Context, 'config' | 'database' | 'l
 }
 
 function createBrowserSignIn(
-  context: Pick<Context, 'config' | 'database' | 'log' | 'now'>,
+  context: Pick<Context<'database'>, 'config' | 'database' | 'log' | 'now'>,
   issuer: Issuer,
 ): BrowserSignIn | null {
   const {

@@ -23,7 +23,7 @@ import { registerSignIn, signInFirst } from './sign-in.ts'
  */
 export function registerAccess(
   api: Api,
-  context: Pick<Context, 'config' | 'database' | 'log' | 'now'>,
+  context: Pick<Context<'database'>, 'config' | 'database' | 'log' | 'now'>,
   limits: readonly MiddlewareHandler[] = [],
 ): { readonly identity: Identity; readonly headers: MiddlewareHandler } {
   const identity = createIdentity(context)

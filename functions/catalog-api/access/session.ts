@@ -60,7 +60,7 @@ const schema = z.object({
 export function createSessions(
   secret: string,
   cookies: SealedCookies,
-  { database, log, now }: Pick<ServiceContext, 'database' | 'log' | 'now'>,
+  { database, log, now }: Pick<ServiceContext<'database'>, 'database' | 'log' | 'now'>,
 ): Sessions {
   const seal = createSeal(secret, 'session', now)
   const sessionOf = async (c: Context) => schema.safeParse(await cookies.read(c, SESSION_COOKIE, seal)).data

@@ -3,7 +3,7 @@
  * knows.
  */
 import * as z from 'zod'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { parseNotification } from '../../../shared/notifications/parse.ts'
 import { errorOfObject } from '../../../shared/queries/waiting-work.ts'
 import { withDeadLetters } from '../../../shared/queue/dead-letters.ts'
@@ -24,7 +24,7 @@ const MOST_SHOWN = 50
 const WORDS = 80
 
 export const readDeadLetters = (
-  context: Pick<TapeContext, 'queues' | 'database'>,
+  context: Context<'database' | 'queues'>,
   queue: QueueName,
   signal: AbortSignal,
 ): Promise<readonly DeadLetter[]> =>
@@ -35,7 +35,7 @@ export const readDeadLetters = (
 const request = z.looseObject({ bucket: z.string(), key: z.string() })
 
 async function describe(
-  { database }: Pick<TapeContext, 'database'>,
+  { database }: Context<'database'>,
   queue: QueueName,
   message: QueuedMessage,
 ): Promise<DeadLetter> {

@@ -5,7 +5,7 @@
  */
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import type { LocalCopy } from '../../../shared/copies/delete/local-copies.ts'
 import { endPermission, permitDeletion } from '../../../shared/copies/delete/permit-deletion.ts'
 import { ConflictError, CygnetError } from '../../../shared/errors.ts'
@@ -71,7 +71,7 @@ const endRoute = createRoute({
   },
 })
 
-export function registerDeletions(api: Api, context: TapeContext): void {
+export function registerDeletions(api: Api, context: Context<'database' | 'queues' | 's3' | 'tape'>): void {
   api.app.openAPIRegistry.registerPath(askRoute)
   api.app.openAPIRegistry.registerPath(endRoute)
 
@@ -102,7 +102,10 @@ export function registerDeletions(api: Api, context: TapeContext): void {
 }
 
 /** Never allowed because something did not answer in time, or not at all. */
-async function decide(context: TapeContext, copy: LocalCopy): Promise<z.infer<typeof decision>> {
+async function decide(
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
+  copy: LocalCopy,
+): Promise<z.infer<typeof decision>> {
   // Not given up when the caller goes away: what is begun is to be ended in order.
   const limit = AbortSignal.timeout(LOOK_SECONDS * 1000)
   try {

@@ -1,7 +1,7 @@
 /** Links to what a caller asks for: by the catalogue alone, or each looked up in the store first. */
 import { type Caller, mayDo } from '../../../shared/access/caller.ts'
 import type { Right } from '../../../shared/access/scopes.ts'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { catalogueLinks } from '../../../shared/copies/links/catalogue-links.ts'
 import { checkedLinks } from '../../../shared/copies/links/checked-links.ts'
 import { type FileLink, type FoundFile, findFiles } from '../../../shared/copies/links/find-files.ts'
@@ -54,7 +54,7 @@ function checkRights(caller: Caller, wanted: Pick<WantedLinks, 'runs' | 'files' 
 }
 
 export async function findLinks(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   caller: Caller,
   wanted: WantedLinks,
   signal: AbortSignal,
@@ -93,7 +93,7 @@ function unknownOf(wanted: WantedLinks, found: readonly FoundFile[]): readonly U
 
 /** Some runs at the same time; what is refused for one of them names it among the unknown. */
 async function linksOfRuns(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   caller: Caller,
   { found, wanted }: { readonly found: readonly FoundFile[]; readonly wanted: WantedLinks },
   now: Date,

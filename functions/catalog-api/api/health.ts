@@ -4,7 +4,7 @@
 import { HeadBucketCommand } from '@aws-sdk/client-s3'
 import { createRoute, z } from '@hono/zod-openapi'
 import { sql } from 'kysely'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { type Api, addRoute } from '../http/route.ts'
 
 export const HEALTH_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
@@ -37,7 +37,7 @@ const readyRoute = createRoute({
   },
 })
 
-export function registerHealth(api: Api, context: TapeContext): void {
+export function registerHealth(api: Api, context: Context<'database' | 's3'>): void {
   let kept: { readonly at: number; readonly answer: Promise<Readiness> } | null = null
 
   addRoute(api, healthRoute, { open: true }, (c) => c.json({ status: 'ok' as const }, 200))
@@ -50,7 +50,7 @@ export function registerHealth(api: Api, context: TapeContext): void {
   })
 }
 
-async function look({ database, s3, config, log }: TapeContext): Promise<Readiness> {
+async function look({ database, s3, config, log }: Context<'database' | 's3'>): Promise<Readiness> {
   const [bucket] = config.store.rawBuckets
   const signal = AbortSignal.timeout(ANSWER_MS)
   const answers = async (part: string, asked: Promise<unknown>) => {

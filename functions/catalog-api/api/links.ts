@@ -1,6 +1,6 @@
 /** Presigned links to files of runs: one run, or many runs and files; and runs brought back from tape. */
 import { createRoute } from '@hono/zod-openapi'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import type { FileLink } from '../../../shared/copies/links/find-files.ts'
 import { requestRecall } from '../../../shared/copies/recall/request.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
@@ -74,7 +74,10 @@ const recallRoute = createRoute({
   },
 })
 
-export function registerLinks(api: Api, context: TapeContext): void {
+export function registerLinks(
+  api: Api,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
+): void {
   const { database, config } = context
   const withinTime = (c: ApiContext) => AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
 
@@ -147,7 +150,7 @@ interface Answered {
   readonly partial: boolean
 }
 
-function answer(c: ApiContext, context: TapeContext, { found, recall, format, partial }: Answered): Response {
+function answer(c: ApiContext, context: Context, { found, recall, format, partial }: Answered): Response {
   const links = found.files.flatMap((file) => (file.kind === 'link' ? [file] : []))
   // The links themselves are keys to the data, and stand in no log.
   context.log.info(

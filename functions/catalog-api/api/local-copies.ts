@@ -1,7 +1,7 @@
 /** For machines that hold files of runs: what they find on their own disks, told to the catalogue. */
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { noteLocalCopy, noteVanishedCopy } from '../../../shared/copies/delete/local-copies.ts'
 import { type Api, addPage } from '../http/route.ts'
 import { bodyOf, FILE_PATH, fileOnDisk, fileParams, PUSHERS, runFileOf } from './file-in-path.ts'
@@ -36,7 +36,7 @@ const route = createRoute({
   },
 })
 
-export function registerLocalCopies(api: Api, context: TapeContext): void {
+export function registerLocalCopies(api: Api, context: Context<'database'>): void {
   api.app.openAPIRegistry.registerPath(route)
   addPage(api, 'POST', `${FILE_PATH}/local-copies`, PUSHERS, async (c) => {
     const object = runFileOf(c)

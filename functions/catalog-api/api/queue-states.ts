@@ -1,6 +1,6 @@
 /** How full the queues are, and since when they are; one that does not answer says so and holds up nobody. */
 
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { oldestMessages } from '../../../shared/queries/waiting-work.ts'
 import { deadLetterQueue, QUEUES, type QueueDepth, type QueueName } from '../../../shared/queue/queues.ts'
 
@@ -18,7 +18,7 @@ export interface QueueState {
 }
 
 export async function queueStates(
-  { queues, database, log }: Pick<TapeContext, 'queues' | 'database' | 'log'>,
+  { queues, database, log }: Context<'database' | 'queues'>,
   signal: AbortSignal,
 ): Promise<readonly QueueState[]> {
   const states = await Promise.all(

@@ -1,6 +1,6 @@
 /** The queues for programs: how full, how old, and what died on them, which may be sent back. */
 import { createRoute, z } from '@hono/zod-openapi'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { oldestWork } from '../../../shared/queries/waiting-work.ts'
 import { retryDeadLetters } from '../../../shared/queue/dead-letters.ts'
 import { QUEUES } from '../../../shared/queue/queues.ts'
@@ -102,7 +102,7 @@ const retryRoute = createRoute({
 const earliest = (...times: readonly (Date | null | undefined)[]): Date | undefined =>
   times.filter((at) => at != null).toSorted((a, b) => a.getTime() - b.getTime())[0]
 
-export function registerQueues(api: Api, context: TapeContext): void {
+export function registerQueues(api: Api, context: Context<'database' | 'queues'>): void {
   const withinTime = (c: ApiContext) => AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
 
   addRoute(api, queuesRoute, OPERATORS, async (c) => {

@@ -1,6 +1,6 @@
 /** Where the data is, by day and tag, and which copies are not where they should be. */
 import { createRoute, z } from '@hono/zod-openapi'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
 import { storageByDay } from '../../../shared/queries/dashboard.ts'
 import { openCopies } from '../../../shared/queries/site-state.ts'
@@ -101,10 +101,7 @@ const summaryRoute = createRoute({
   },
 })
 
-export function registerReplicaSummary(
-  api: Api,
-  { database, now }: Pick<TapeContext, 'database' | 'now'>,
-): void {
+export function registerReplicaSummary(api: Api, { database, now }: Context<'database'>): void {
   const allRuns = createAllRuns({ database, now })
   addRoute(api, summaryRoute, { right: 'read', anyTag: true }, async (c) => {
     const { tag = null, days = USUAL_DAYS } = c.req.valid('query')

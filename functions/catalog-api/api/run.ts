@@ -1,7 +1,7 @@
 /** One run with everything that is known of it, its files, and corrections of its parameters. */
 import { createRoute, z } from '@hono/zod-openapi'
 import { correctParameters } from '../../../shared/catalogue/correct-parameters.ts'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
 import { fileView, parametersView, runDetailsView } from '../../../shared/queries/run-view.ts'
 import { describeRun } from '../../../shared/queries/runs.ts'
@@ -79,10 +79,7 @@ const correctRoute = createRoute({
   },
 })
 
-export function registerRun(
-  api: Api,
-  { database, log, now }: Pick<TapeContext, 'database' | 'log' | 'now'>,
-): void {
+export function registerRun(api: Api, { database, log, now }: Context<'database'>): void {
   addRoute(api, runRoute, forTagInPath('read'), async (c) => {
     const { run, uses } = await findUse(database, c.req.valid('param'), c.req.valid('query').use)
     return taggedJson(c, runDetailsView(await describeRun(database, run), uses))

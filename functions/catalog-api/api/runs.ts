@@ -2,7 +2,7 @@
 import { createRoute } from '@hono/zod-openapi'
 import { accepts } from 'hono/accepts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context as ServiceContext } from '../../../shared/context.ts'
 import { csvLine } from '../../../shared/csv.ts'
 import { heardOfRun, heardText } from '../../../shared/queries/not-catalogued.ts'
 import {
@@ -36,7 +36,7 @@ import {
 } from './run-query.ts'
 import { runItem, runPage } from './schemas.ts'
 
-type Context = Pick<TapeContext, 'database' | 'config' | 'log'>
+type Context = ServiceContext<'database'>
 type Format = 'json' | 'ndjson' | 'csv'
 
 const CONTENT_TYPES = {

@@ -31,7 +31,7 @@ const route = createRoute({
 
 export function registerSessions(
   api: Api,
-  { database, log, now }: Pick<Context, 'database' | 'log' | 'now'>,
+  { database, log, now }: Pick<Context<'database'>, 'database' | 'log' | 'now'>,
 ): void {
   addRoute(api, route, { right: 'operate', everyTag: true }, async (c) => {
     const { subject } = c.req.valid('query')

@@ -2,7 +2,7 @@
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import { tagsOf } from '../../../shared/access/scopes.ts'
-import type { StorageContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { allowedRequest } from '../access/allowed-request.ts'
 import { createRequestSigner, storeAddress } from '../access/sign-request.ts'
 import { type Api, addRoute, type Rule } from '../http/route.ts'
@@ -73,7 +73,7 @@ const signRoute = createRoute({
   },
 })
 
-export function registerUploads(api: Api, context: StorageContext): void {
+export function registerUploads(api: Api, context: Context<'s3'>): void {
   const { config, s3, log, now } = context
   const address = storeAddress(config)
   const sign = createRequestSigner(s3, address)

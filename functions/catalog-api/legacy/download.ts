@@ -3,7 +3,7 @@
  * a presigned link for who may have one. Nothing is looked for in the store that the catalogue does not have.
  */
 
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { checkedLink } from '../../../shared/copies/links/checked-links.ts'
 import { type FileLink, type FoundFile, findFiles } from '../../../shared/copies/links/find-files.ts'
 import type { Database } from '../../../shared/database/connect.ts'
@@ -24,7 +24,10 @@ interface WantedFile extends RunId {
   readonly key: string
 }
 
-export function registerLegacyDownload(api: Api, context: TapeContext): void {
+export function registerLegacyDownload(
+  api: Api,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
+): void {
   const { config, database, log, now, publicS3 } = context
 
   const wantedBy = (c: ApiContext): WantedFile => {

@@ -44,7 +44,7 @@ interface Question {
 
 export function registerLegacyQuery(
   api: Api,
-  { config, database, log, now }: Pick<Context, 'config' | 'database' | 'log' | 'now'>,
+  { config, database, log, now }: Pick<Context<'database'>, 'config' | 'database' | 'log' | 'now'>,
 ): void {
   const findTable = createTableFinder(database, now)
   const tagOfSite = parseSites(config.legacy.sites)

@@ -8,7 +8,7 @@
  * host that is going away, or has too many.
  */
 import { tagsAllowed } from '../../../shared/access/caller.ts'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { type Api, addPage } from '../http/route.ts'
 import { type ChangeFeed, createChangeFeed, type Watcher } from './change-feed.ts'
 import type { PageOptions } from './options.ts'
@@ -37,7 +37,7 @@ const HEADERS = {
 
 export function registerEvents(
   api: Api,
-  context: TapeContext,
+  context: Context<'database'>,
   { live: { lastsSeconds, pollMs, aliveMs = ALIVE_MS } }: PageOptions,
 ): void {
   const feed = createChangeFeed(context, pollMs)

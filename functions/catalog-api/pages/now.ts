@@ -4,7 +4,7 @@
 import { html } from 'hono/html'
 import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { type Alert, recentAlerts } from '../../../shared/queries/alerts.ts'
 import { siteStates, type VisibleTags } from '../../../shared/queries/site-state.ts'
 import { type QueueState, queueStates } from '../api/queue-states.ts'
@@ -22,7 +22,7 @@ const MOST_ALERTS = 50
 /** Where the queues do not answer, the page is not held up by them. */
 const QUEUES_MS = 5000
 
-export function registerNow(api: Api, context: TapeContext, options: PageOptions): void {
+export function registerNow(api: Api, context: Context<'database' | 'queues'>, options: PageOptions): void {
   const askedOnce = createAskedOnce<Looked>()
   addPage(api, 'GET', '/', { right: 'read', anyTag: true }, async (c) => {
     const caller = c.get('caller')
@@ -37,7 +37,7 @@ interface Who {
   readonly withQueues: boolean
 }
 
-async function look(context: TapeContext, { tags, withQueues }: Who): Promise<Looked> {
+async function look(context: Context<'database' | 'queues'>, { tags, withQueues }: Who): Promise<Looked> {
   const now = context.now()
   const since = new Date(now.getTime() - DAY_MS)
   const [sites, alerts, queues] = await Promise.all([

@@ -1,5 +1,5 @@
 /** What the pages need besides the context. */
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import type { BrowserSignIn } from '../access/identity.ts'
 import { isSignedIn } from '../access/session.ts'
 import type { ApiContext } from '../http/route.ts'
@@ -32,5 +32,5 @@ export function csrfTokenOf(c: ApiContext, { browser }: Pick<PageOptions, 'brows
 }
 
 /** Of the catalogue as browsers reach it. */
-export const originOf = (c: ApiContext, { config }: Pick<TapeContext, 'config'>): string =>
+export const originOf = (c: ApiContext, { config }: Context): string =>
   new URL(config.access.publicUrl ?? c.req.url).origin

@@ -4,7 +4,7 @@
  */
 import { html } from 'hono/html'
 import * as z from 'zod'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import type { RunId } from '../../../shared/run.ts'
 
 import { LARGEST_RUN_NUMBER } from '../../../shared/run.ts'
@@ -27,7 +27,7 @@ const wanted = z.object({
   run: z.coerce.number().int().min(0).max(LARGEST_RUN_NUMBER),
 })
 
-export function registerPython(api: Api, context: TapeContext, options: PageOptions): void {
+export function registerPython(api: Api, context: Context, options: PageOptions): void {
   const blocks = parseMarkdown(PYTHON_PAGE).filter(
     ({ kind, text }) => kind !== 'paragraph' || !OF_THE_REPOSITORY.test(text),
   )

@@ -2,7 +2,7 @@
 import { html } from 'hono/html'
 import * as z from 'zod'
 import { listParked } from '../../../shared/catalogue/parked.ts'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { oldestWork } from '../../../shared/queries/waiting-work.ts'
 import { retryDeadLetters } from '../../../shared/queue/dead-letters.ts'
 import { QUEUES, type QueueName } from '../../../shared/queue/queues.ts'
@@ -22,7 +22,11 @@ const ANSWER_MS = 10_000
 
 const retryForm = z.object({ message: z.string().max(200).optional(), all: z.literal('yes').optional() })
 
-export function registerQueues(api: Api, context: TapeContext, options: PageOptions): void {
+export function registerQueues(
+  api: Api,
+  context: Context<'database' | 'queues'>,
+  options: PageOptions,
+): void {
   addPage(api, 'GET', '/queues', OPERATORS, async (c) => {
     const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(ANSWER_MS)])
     const [states, oldest, parked] = await Promise.all([

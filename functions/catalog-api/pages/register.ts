@@ -1,5 +1,5 @@
 /** All pages, and what they load. */
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import type { Api } from '../http/route.ts'
 import { registerAssets } from './assets/assets.ts'
 import { registerEvents } from './events.ts'
@@ -14,7 +14,11 @@ import { registerRunLinks } from './run-links.ts'
 import { registerRuns } from './runs.ts'
 import { registerTheme } from './theme.ts'
 
-export function registerPages(api: Api, context: TapeContext, options: PageOptions): void {
+export function registerPages(
+  api: Api,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
+  options: PageOptions,
+): void {
   api.app.use(problemPages(options))
   registerAssets(api)
   registerTheme(api)

@@ -2,7 +2,7 @@
 import { html } from 'hono/html'
 import * as z from 'zod'
 import { tagsAllowed } from '../../../shared/access/caller.ts'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { type DayOfTag, type RunsByPlace, storageByDay } from '../../../shared/queries/dashboard.ts'
 import { type CopiesInState, openCopies, type VisibleTags } from '../../../shared/queries/site-state.ts'
 import { createAllRuns } from '../api/all-runs.ts'
@@ -24,7 +24,7 @@ const query = z.object({
   tag: z.string().max(200).optional(),
 })
 
-export function registerReplicas(api: Api, context: TapeContext, options: PageOptions): void {
+export function registerReplicas(api: Api, context: Context<'database'>, options: PageOptions): void {
   const allRuns = createAllRuns(context)
   addPage(api, 'GET', '/replicas', { right: 'read', anyTag: true }, async (c) => {
     const asked = query.parse(c.req.query())

@@ -5,7 +5,7 @@
 import { html } from 'hono/html'
 import * as z from 'zod'
 import { mayDo } from '../../../shared/access/caller.ts'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import type { FileLink } from '../../../shared/copies/links/find-files.ts'
 import { LARGEST_RUN_NUMBER, type RunId } from '../../../shared/run.ts'
 import { safePath } from '../access/safe-path.ts'
@@ -44,7 +44,11 @@ const form = z.object({
 
 export const chosenValue = ({ tag, runNumber }: RunId): string => `${encodeURIComponent(tag)}/${runNumber}`
 
-export function registerRunLinks(api: Api, context: TapeContext, options: PageOptions): void {
+export function registerRunLinks(
+  api: Api,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
+  options: PageOptions,
+): void {
   addPage(api, 'POST', '/runs/links', { right: 'link', anyTag: true }, async (c) => {
     const body = await c.req.parseBody({ all: true })
     const parsed = form.safeParse({ run: [body.run ?? []].flat(), recall: body.recall, from: body.from })

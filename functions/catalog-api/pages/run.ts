@@ -1,7 +1,7 @@
 /** One run: what it is, where it is, and all that happened to it. */
 import { html } from 'hono/html'
 import { mayDo } from '../../../shared/access/caller.ts'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import type { Run } from '../../../shared/database/schema.ts'
 import { EVENT_TRIGGER } from '../../../shared/midas/format.ts'
 import { neighboursOf } from '../../../shared/queries/neighbours.ts'
@@ -26,7 +26,7 @@ import { parametersSection } from './run-parameters.ts'
 import { statisticsSection } from './run-statistics.ts'
 import { unknownRun } from './unknown-run.ts'
 
-export function registerRun(api: Api, context: TapeContext, options: PageOptions): void {
+export function registerRun(api: Api, context: Context<'database'>, options: PageOptions): void {
   addPage(
     api,
     'GET',
@@ -100,7 +100,7 @@ ${facts([
 ])}</section>`
 }
 
-function linksForm(c: ApiContext, context: TapeContext, options: PageOptions, run: Run): Html {
+function linksForm(c: ApiContext, context: Context, options: PageOptions, run: Run): Html {
   if (!run.isCurrent || run.firstFileAt === null || !mayDo(c.get('caller'), 'link', run.tag)) return NOTHING
   const name = { tag: run.tag, runNumber: run.runNumber }
   const links = `/api/v1${runPath(name)}/links`

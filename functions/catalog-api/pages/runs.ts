@@ -1,7 +1,7 @@
 /** Runs: the table in which they are found, and from which links to them are got. */
 import { html } from 'hono/html'
 import { tagsAllowed } from '../../../shared/access/caller.ts'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import type { Run } from '../../../shared/database/schema.ts'
 import { RUN_ORDERS } from '../../../shared/queries/run-conditions.ts'
 import { SearchTooLongError, searchRuns } from '../../../shared/queries/search-runs.ts'
@@ -24,7 +24,7 @@ import {
   type RunsPageQuery,
 } from './runs-query.ts'
 
-export function registerRuns(api: Api, context: TapeContext, options: PageOptions): void {
+export function registerRuns(api: Api, context: Context<'database'>, options: PageOptions): void {
   addPage(api, 'GET', '/runs', { right: 'read', anyTag: true }, async (c) => {
     const address = new URL(c.req.url).searchParams
     const canonical = canonicalAddress(address)
@@ -53,7 +53,7 @@ const problems = (sentences: readonly string[]): Html =>
   html`<div class="notice bad" role="alert">${sentences.map((sentence) => html`<p>${sentence}</p>`)}</div>`
 
 interface Asked {
-  readonly context: TapeContext
+  readonly context: Context<'database'>
   readonly options: PageOptions
   readonly address: URLSearchParams
   readonly asked: RunsPageQuery

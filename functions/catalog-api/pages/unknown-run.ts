@@ -5,7 +5,7 @@
 import { html } from 'hono/html'
 import { mayDo } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
-import type { TapeContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import type { ArrivalState } from '../../../shared/database/schema.ts'
 import { neighboursOf } from '../../../shared/queries/neighbours.ts'
 import { type HeardFile, heardOfRun, notCataloguedText } from '../../../shared/queries/not-catalogued.ts'
@@ -24,7 +24,7 @@ import { runHeading } from './run-heading.ts'
 /** @throws a 404 problem with the same contents for a program. */
 export async function unknownRun(
   c: ApiContext,
-  { database }: Pick<TapeContext, 'database'>,
+  { database }: Context<'database'>,
   options: PageOptions,
   run: RunId,
 ) {

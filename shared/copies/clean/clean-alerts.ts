@@ -1,6 +1,6 @@
 /** What people are told of a run of the cleaner, each at most once a day. */
 import { alertRequest } from '../../catalogue/next-steps.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import type { StoreRoom } from './clean-policy.ts'
@@ -14,7 +14,7 @@ export interface StoreIsFull {
 
 /** @param full null while the store has room, or room is being made. */
 export async function tellPeople(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 'tape'>,
   at: Date,
   cleaned: Pick<CleanedRuns, 'capReached' | 'refused' | 'failed'>,
   full: StoreIsFull | null,
@@ -50,7 +50,7 @@ export async function tellPeople(
 }
 
 function fullSummary(
-  { tape }: TapeContext,
+  { tape }: Context<'tape'>,
   { room, why }: StoreIsFull,
   { refused, failed }: Pick<CleanedRuns, 'refused' | 'failed'>,
 ): string {

@@ -4,7 +4,7 @@
  * event stays.
  */
 import type { Config } from '../../config/config.ts'
-import type { StorageContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import { type Database, inTransaction } from '../../database/connect.ts'
 import { classify, InvalidInputError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
@@ -104,7 +104,7 @@ const MOST_FAILURES = 64
  * @throws what the store or the catalogue threw for a bucket in which nothing could be done any more.
  */
 export async function cleanEvents(
-  context: StorageContext,
+  context: Context<'database' | 's3'>,
   options: CleanEventsOptions,
   signal: AbortSignal,
   log: Logger,
@@ -130,7 +130,7 @@ export async function cleanEvents(
 }
 
 async function cleanBucket(
-  context: StorageContext,
+  context: Context<'database' | 's3'>,
   bucket: string,
   options: CleanEventsOptions,
   signal: AbortSignal,
@@ -230,7 +230,7 @@ interface Outcome {
 }
 
 async function deleteAll(
-  context: StorageContext,
+  context: Context<'s3'>,
   due: readonly ObjectVersion[],
   signal: AbortSignal,
   log: Logger,

@@ -1,5 +1,5 @@
 /** When runs leave the store by the configuration, and how full it is. */
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import { bytesInStore } from './clean-candidates.ts'
 
 export interface CleanPolicy {
@@ -26,7 +26,7 @@ export async function cleanPolicy({
   config,
   database,
   tape,
-}: Pick<TapeContext, 'config' | 'database' | 'tape'>): Promise<CleanPolicy> {
+}: Context<'database' | 'tape'>): Promise<CleanPolicy> {
   return {
     afterDays: config.clean.runsAfterDays ?? null,
     room: await roomInStore(),

@@ -5,7 +5,7 @@
 
 import { sql } from 'kysely'
 import { FAILED_OR_WRONG, RECALL_WANTED } from '../../catalogue/replica-states.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import type { RunId } from '../../run.ts'
 import { YOUNGEST_MS } from '../delete/deletion-rules.ts'
@@ -53,7 +53,7 @@ const MOST_LOOKED = 2000
 const DAY_MS = 86_400_000
 
 export async function whyTheyStay(
-  context: TapeContext,
+  context: Context<'database'>,
   policy: CleanPolicy,
   { tag, now }: { readonly tag?: string | undefined; readonly now: Date },
 ): Promise<WhyTheyStay> {
@@ -80,7 +80,7 @@ type FileInStore = Awaited<ReturnType<typeof oldestInStore>>[number]
 
 /** Along the index by age; the copies of each are a look into another. */
 function oldestInStore(
-  { database, config }: TapeContext,
+  { database, config }: Context<'database'>,
   state: 'present' | 'suspicious',
   { tapeEndpoint }: CleanPolicy,
   tag: string | null,
@@ -106,7 +106,7 @@ function oldestInStore(
     .execute()
 }
 
-function reasonOf(file: FileInStore, { config }: TapeContext, policy: CleanPolicy, now: Date): StayReason {
+function reasonOf(file: FileInStore, { config }: Context, policy: CleanPolicy, now: Date): StayReason {
   if (file.state === 'suspicious') return 'suspicious'
   const storedMs = (file.storedAt ?? now).getTime()
   const object = { bucket: file.bucket, key: file.objectKey }

@@ -5,7 +5,7 @@
  */
 
 import { WRONG } from '../../catalogue/replica-states.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { classify, InvalidInputError } from '../../errors.ts'
 import { type Logger, withoutSecrets } from '../../log.ts'
@@ -49,7 +49,7 @@ const MOST_REFUSALS = 200
  * with single files is in `failed`.
  */
 export async function cleanRuns(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   options: CleanRunsOptions,
   signal: AbortSignal,
   log: Logger,
@@ -71,7 +71,12 @@ export async function cleanRuns(
 type Tally = ReturnType<typeof createTally>
 
 /** Tries one file after another and keeps count. */
-function createTally(context: TapeContext, { dryRun }: CleanRunsOptions, signal: AbortSignal, log: Logger) {
+function createTally(
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
+  { dryRun }: CleanRunsOptions,
+  signal: AbortSignal,
+  log: Logger,
+) {
   const deleted: CleanedFile[] = []
   const refused: CleanedFile[] = []
   const failed: CleanedFile[] = []
@@ -127,7 +132,7 @@ const sumOf = (files: readonly CleanedFile[]) => files.reduce((sum, file) => sum
  * dry run.
  */
 async function wouldDelete(
-  { database, config, now }: TapeContext,
+  { database, config, now }: Context<'database'>,
   replica: Replica,
 ): Promise<CloudDeletion | null> {
   refuseProtected({ bucket: replica.bucket, key: replica.objectKey }, config.store.protectedPrefixes)
@@ -136,7 +141,7 @@ async function wouldDelete(
 }
 
 async function settleAbandoned(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   tally: Tally,
   signal: AbortSignal,
   log: Logger,
@@ -153,7 +158,7 @@ async function settleAbandoned(
 }
 
 async function cleanNamedRun(
-  context: TapeContext,
+  context: Context<'database'>,
   options: CleanRunsOptions,
   run: number,
   tally: Tally,
@@ -175,7 +180,7 @@ function notHandled({ state, lastError: error }: Replica): string {
 }
 
 async function copiesOfNamedRun(
-  { database }: TapeContext,
+  { database }: Context<'database'>,
   { tag }: CleanRunsOptions,
   runNumber: number,
 ): Promise<readonly Replica[]> {
@@ -189,7 +194,7 @@ async function copiesOfNamedRun(
 }
 
 async function deleteWhatIsDue(
-  context: TapeContext,
+  context: Context<'database' | 'tape'>,
   options: CleanRunsOptions,
   { afterDays, room, mostFiles }: CleanPolicy,
   tally: Tally,

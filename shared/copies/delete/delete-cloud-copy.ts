@@ -8,7 +8,7 @@
  */
 import { ON_DISK } from '../../catalogue/replica-states.ts'
 import { type Claim, claimReplica, noteStep, renewClaim, whileClaimed } from '../../catalogue/replica-work.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, passesWithTime, TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
@@ -48,7 +48,7 @@ export interface DeletionOptions {
  * call looks.
  */
 export async function deleteCloudCopy(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   replica: Replica,
   reason: string,
   signal: AbortSignal,
@@ -80,7 +80,7 @@ export async function deleteCloudCopy(
  * deletion is withdrawn. Deletes nothing. @throws as deleteCloudCopy.
  */
 export async function settleDeletion(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   replica: Replica,
   signal: AbortSignal,
 ): Promise<CloudDeletion> {
@@ -93,7 +93,7 @@ export async function settleDeletion(
   })
 }
 
-function refuseOthers({ config }: TapeContext, replica: Replica): void {
+function refuseOthers({ config }: Context, replica: Replica): void {
   const object = { bucket: replica.bucket, key: replica.objectKey }
   refuseProtected(object, config.store.protectedPrefixes)
   const named = `${object.bucket}/${object.key}`
@@ -106,7 +106,7 @@ function refuseOthers({ config }: TapeContext, replica: Replica): void {
 
 /** One call at a time works on a copy; one that loses its claim stops before it deletes. */
 async function underClaim(
-  context: TapeContext,
+  context: Context<'database'>,
   replica: Replica,
   states: readonly ReplicaState[],
   signal: AbortSignal,
@@ -130,7 +130,7 @@ interface Prepared {
 
 /** Everything that has to hold, up to the moment before the deletion. */
 async function prepare(
-  context: TapeContext,
+  context: Context<'database' | 's3' | 'tape'>,
   claim: Claim,
   wish: { readonly reason: string; readonly youngestMs: number; readonly onDoubt: (tape: Replica) => void },
   held: AbortSignal,
@@ -162,7 +162,7 @@ async function prepare(
  * The rules once more, the survivor's row and the tombstone in one transaction, under the lock of the run.
  */
 async function writeDown(
-  context: TapeContext,
+  context: Context<'database'>,
   claim: Claim,
   version: ObjectVersion,
   survivor: Survivor,
@@ -213,7 +213,7 @@ async function writeDown(
 
 /** Deletes, looks, and records what is true then. */
 async function carryOut(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   claim: Claim,
   prepared: Prepared,
   held: AbortSignal,
@@ -263,7 +263,7 @@ async function carryOut(
 
 /** Before the deletion nothing has happened: whatever goes wrong, the row is given back as it was. */
 async function releasing(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   claim: Claim,
   held: AbortSignal,
   work: () => Promise<Prepared | Refusal>,

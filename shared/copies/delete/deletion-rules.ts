@@ -4,7 +4,7 @@
  */
 import { RECALL_WANTED } from '../../catalogue/replica-states.ts'
 import type { Executor } from '../../catalogue/replicas.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
 import type { ObjectVersion } from '../../run.ts'
@@ -124,7 +124,7 @@ async function isRecalled(executor: Executor, replica: Replica, at: Date): Promi
 
 /** The object as the store describes it now when it is the version that may go; else why it may not. */
 export async function versionInStore(
-  context: TapeContext,
+  context: Context<'s3'>,
   version: ObjectVersion,
   youngestMs: number,
   signal: AbortSignal,

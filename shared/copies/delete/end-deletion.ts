@@ -4,7 +4,7 @@
  */
 import type { Transaction } from 'kysely'
 import { type Claim, endClaim } from '../../catalogue/replica-work.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import { ConflictError } from '../../errors.ts'
@@ -19,14 +19,14 @@ import { endTombstone, openTombstones, withdrawTombstones } from './tombstones.t
 const AGAIN_MS = 6 * 3_600_000
 
 /** A limit well below the lease: a request of ours is over before another function may take the copy. */
-export function inTime({ config }: TapeContext, held?: AbortSignal): AbortSignal {
+export function inTime({ config }: Context, held?: AbortSignal): AbortSignal {
   const limit = AbortSignal.timeout(config.work.leaseSeconds * 250)
   return held === undefined ? limit : AbortSignal.any([held, limit])
 }
 
 /** The object is gone. @param told the line of the run's history. */
 export async function isGone(
-  context: TapeContext,
+  context: Context<'database'>,
   claim: Claim,
   deletion: Deleted,
   told: string,
@@ -63,7 +63,7 @@ export async function isGone(
  * keep the cleaner from the others for ever.
  */
 export async function stays(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   claim: Claim,
   refusal: Refusal,
   failed = false,
@@ -102,7 +102,7 @@ export async function stays(
  * hangs on it here.
  */
 export async function recordDoubt(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   replica: Replica,
   readBack: ReadBack,
   signal: AbortSignal,
@@ -118,7 +118,7 @@ export async function recordDoubt(
  * time, when the store does not answer.
  */
 export async function endWhatWasBegun(
-  context: TapeContext,
+  context: Context<'database' | 's3'>,
   claim: Claim,
   held: AbortSignal,
 ): Promise<Deleted | null> {

@@ -13,7 +13,7 @@ import {
   replicaIdentity,
   replicaRow,
 } from '../../catalogue/replicas.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
@@ -22,7 +22,7 @@ import { isFree, NO_LEASE } from '../../work/lease.ts'
 import type { LocalContent } from './safety.ts'
 import { withdrawTombstones } from './tombstones.ts'
 
-export type LocalContext = Pick<TapeContext, 'database' | 'now' | 'owner'>
+export type LocalContext = Pick<Context<'database'>, 'database' | 'now' | 'owner'>
 
 /** A file on the DAQ's disk and what it is a copy of. */
 export interface LocalCopy extends LocalContent {

@@ -14,7 +14,7 @@ import {
   whileClaimed,
 } from '../../catalogue/replica-work.ts'
 import { replicasOfContent } from '../../catalogue/replicas.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import { ConflictError } from '../../errors.ts'
@@ -50,7 +50,10 @@ const NOT_HERE =
 /**
  * The copy's row, when what the catalogue knows speaks for a deletion; null when another process holds it.
  */
-export async function claimLocalCopy(context: TapeContext, copy: LocalCopy): Promise<Claim | Refused | null> {
+export async function claimLocalCopy(
+  context: Context<'database' | 'tape'>,
+  copy: LocalCopy,
+): Promise<Claim | Refused | null> {
   if (context.tape === null) return refused(NOT_HERE)
   const known = await safetyOf(context, copy)
   if (!known.safe) return refused(known.why)
@@ -73,7 +76,7 @@ export const claimOptions = (context: Pick<LocalContext, 'owner'>) => ({
  * then.
  */
 export async function permit(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   claim: Claim,
   copy: LocalCopy,
   signal: AbortSignal,
@@ -98,7 +101,7 @@ export async function permit(
 }
 
 async function judge(
-  context: TapeContext,
+  context: Context<'database' | 's3' | 'tape'>,
   claim: Claim,
   copy: LocalCopy,
   onDoubt: (other: Replica) => void,
@@ -125,7 +128,7 @@ class NotNow extends Error {}
 
 /** Judged once more under the run's lock, with the tombstone in the same transaction. */
 async function writeDown(
-  context: TapeContext,
+  context: Context<'database'>,
   claim: Claim,
   copy: LocalCopy,
   survivor: Survivor,

@@ -4,7 +4,7 @@
  */
 
 import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
 import { describeObject } from '../../storage/objects.ts'
@@ -18,7 +18,7 @@ import type { LocalContent } from './safety.ts'
  * @throws what passes with time: the store does not answer.
  */
 export async function flawInStore(
-  { database, s3 }: Pick<TapeContext, 'database' | 's3'>,
+  { database, s3 }: Context<'database' | 's3'>,
   content: LocalContent,
   onDoubt: (copy: Replica) => void,
   signal: AbortSignal,

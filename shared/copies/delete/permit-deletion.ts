@@ -5,7 +5,7 @@
  */
 import { type Claim, claimReplica, endClaim, takeOverClaim } from '../../catalogue/replica-work.ts'
 import { findReplica } from '../../catalogue/replicas.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError } from '../../errors.ts'
 import type { ObjectName } from '../../run.ts'
@@ -38,7 +38,7 @@ const VALID_SECONDS = 60
  * before is withdrawn. InvalidInputError for a path that the catalogue cannot hold.
  */
 export async function permitDeletion(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   copy: LocalCopy,
   signal: AbortSignal,
 ): Promise<Permission | Refused> {
@@ -54,7 +54,7 @@ export async function permitDeletion(
 /**
  * That of a permission in force for this file: who has it may ask again, since the answer may have been lost.
  */
-async function ownClaim(context: TapeContext, copy: LocalCopy): Promise<Claim | null> {
+async function ownClaim(context: Context<'database'>, copy: LocalCopy): Promise<Claim | null> {
   const replica = await findLocalCopy(context, copy)
   if (replica?.state !== 'deleting' || replica.name !== copy.path) return null
   const permission = (await openTombstones(context.database, replica.id)).at(-1)

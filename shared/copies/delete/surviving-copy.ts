@@ -3,7 +3,7 @@
  */
 
 import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { classify } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
@@ -34,7 +34,7 @@ export const isStale = (
  * @throws what passes with time, when no copy was good and one of them could not be looked at.
  */
 export async function findSurvivor(
-  context: TapeContext,
+  context: Context<'database' | 's3' | 'tape'>,
   replica: Replica,
   onDoubt: (tape: Replica) => void,
   signal: AbortSignal,

@@ -2,13 +2,13 @@
  * Links by what the catalogue says alone, without a look into the store. What left the store or was replaced a
  * moment ago may have a link that leads nowhere, or to bytes with other checksums; `checkedLinks` looks first.
  */
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import { presignGet } from '../../storage/links.ts'
 import { isRecalling, isStoreCopy, onTapeText, whereaboutsOf } from '../recall/whereabouts.ts'
 import type { FileLink, FoundFile } from './find-files.ts'
 
 export async function catalogueLinks(
-  context: Pick<TapeContext, 'publicS3' | 'config'>,
+  context: Context<'publicS3'>,
   files: readonly FoundFile[],
   seconds: number,
   now: Date,

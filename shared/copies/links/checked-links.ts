@@ -3,7 +3,7 @@
  * it can come about.
  */
 import { copiesOfFile, replicasOfRun } from '../../catalogue/replicas.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 import { presignGet } from '../../storage/links.ts'
@@ -30,7 +30,7 @@ export interface LinkWish {
  * @throws InvalidInputError when the wish makes no sense, or a recall is refused.
  */
 export async function checkedLinks(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   files: readonly FoundFile[],
   wish: LinkWish,
   now: Date,
@@ -49,7 +49,7 @@ export async function checkedLinks(
 
 /** The same for one file, without a recall. */
 export async function checkedLink(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   found: FoundFile,
   seconds: number,
   now: Date,
@@ -119,7 +119,7 @@ function isVerified(
 
 /** Asks for those of the files that are only on tape to be brought back. */
 async function withRecall(
-  context: TapeContext,
+  context: Context<'database' | 'queues'>,
   { runId, links, wish }: { runId: number; links: readonly FileLink[]; wish: RecallWish },
   now: Date,
   signal: AbortSignal,

@@ -15,7 +15,7 @@ import {
   whileClaimed,
 } from '../../catalogue/replica-work.ts'
 import { contentOf, findReplica, replicasOfContent } from '../../catalogue/replicas.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../../errors.ts'
 import { type Logger, withoutSecrets } from '../../log.ts'
@@ -52,7 +52,7 @@ const ENDING_MS = 10_000
  * @throws InvalidInputError when there is no such recall.
  */
 export async function advanceRecall(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   replicaId: number,
   signal: AbortSignal,
   log: Logger,
@@ -111,7 +111,11 @@ const isAboutStore = (thrown: unknown): boolean =>
 const isDue = (recall: Replica, at: Date): boolean =>
   recall.nextAttemptAt === null || recall.nextAttemptAt <= at
 
-async function takeStep(context: TapeContext, claim: Claim, signal: AbortSignal): Promise<ReplicaOutcome> {
+async function takeStep(
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
+  claim: Claim,
+  signal: AbortSignal,
+): Promise<ReplicaOutcome> {
   const { replica: recall } = claim
   const copies = await replicasOfContent(context.database, contentOf(recall))
   if (copies.some((copy) => copy.kind === 'cloud' && copy.state === 'deleting'))
@@ -153,7 +157,7 @@ async function takeStep(context: TapeContext, claim: Claim, signal: AbortSignal)
  * when nothing is.
  */
 async function lookInStore(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   recall: Replica,
   readBack: 'if-needed' | 'always',
   how: string,
@@ -176,7 +180,7 @@ async function lookInStore(
 }
 
 function whatFailed(
-  context: TapeContext,
+  context: Context,
   recall: Replica,
   thrown: unknown,
   signal: AbortSignal,
@@ -196,7 +200,7 @@ function whatFailed(
  * last copy.
  */
 async function doubtTapeCopy(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   recall: Replica,
   signal: AbortSignal,
   log: Logger,
@@ -208,7 +212,7 @@ async function doubtTapeCopy(
 
 /** Ends the claim, and sends what it asks for: also when the function is being stopped. */
 async function finish(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   claim: Claim,
   outcome: ReplicaOutcome,
   log: Logger,

@@ -67,7 +67,7 @@ const DAY_MS = 86_400_000
  * can be had nowhere.
  */
 export async function requestRecall(
-  context: Context,
+  context: Context<'database' | 'queues'>,
   choice: RunChoice,
   wish: RecallWish,
   at: Date,
@@ -81,7 +81,7 @@ export async function requestRecall(
  * catalogue says.
  */
 export async function recallFiles(
-  context: Context,
+  context: Context<'database' | 'queues'>,
   { run, files }: ChosenRun,
   wish: RecallWish,
   at: Date,

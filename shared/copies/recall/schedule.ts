@@ -3,7 +3,7 @@
 import { RECALLING } from '../../catalogue/replica-states.ts'
 import { lockRun } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
-import type { Context, TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { Logger } from '../../log.ts'
 import { isFree } from '../../work/lease.ts'
@@ -27,7 +27,7 @@ export interface RecallsAdvanced {
  * Takes every recall that is due one step further. One that cannot even be written down holds back no other.
  */
 export async function advanceRecalls(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   signal: AbortSignal,
   log: Logger,
 ): Promise<RecallsAdvanced> {
@@ -55,7 +55,7 @@ export async function advanceRecalls(
 }
 
 /** Those that wait longest first. A claim whose lease is over is one whose function died. */
-const dueRecalls = (context: Context) =>
+const dueRecalls = (context: Context<'database'>) =>
   context.database
     .selectFrom('replicas')
     .select('id')
@@ -76,7 +76,11 @@ const dueRecalls = (context: Context) =>
     .execute()
 
 /** From then on the file in the store falls under the cleaner's rules again; nothing is deleted here. */
-export async function expireRecalls({ database }: Context, at: Date, signal: AbortSignal): Promise<number> {
+export async function expireRecalls(
+  { database }: Context<'database'>,
+  at: Date,
+  signal: AbortSignal,
+): Promise<number> {
   const over = await database
     .selectFrom('replicas')
     .select(['id', 'runId', 'url'])

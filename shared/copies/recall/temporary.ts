@@ -5,7 +5,7 @@
  * else uses it: what lies there is ours to delete.
  */
 import { UploadPartCopyCommand } from '@aws-sdk/client-s3'
-import type { StorageContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import type { ObjectName } from '../../run.ts'
@@ -27,7 +27,7 @@ export const temporaryOf = (recall: Replica): ObjectName => ({
 
 /** What the endpoint has sent, or an earlier try has left there. */
 export const findTemporary = (
-  context: StorageContext,
+  context: Context<'s3'>,
   recall: Replica,
   signal: AbortSignal,
 ): Promise<ObjectDescription | null> =>
@@ -38,7 +38,7 @@ export const findTemporary = (
  * name.
  */
 export async function removeTemporary(
-  { s3, config }: StorageContext,
+  { s3, config }: Context<'s3'>,
   seen: ObjectDescription,
   signal: AbortSignal,
 ): Promise<void> {
@@ -53,7 +53,7 @@ export async function removeTemporary(
  * @throws TransientError when the store's copy has another MD5.
  */
 export async function copyAsPart(
-  { s3 }: StorageContext,
+  { s3 }: Context<'s3'>,
   temporary: ObjectDescription,
   upload: MultipartUpload,
   md5: string,

@@ -1,5 +1,5 @@
 /** The bytes of a copy: the object in the store that has these contents, as long as it has them. */
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { ObjectVersion } from '../../run.ts'
 import { LONGEST_LINK_SECONDS, presignGet } from '../../storage/links.ts'
@@ -17,7 +17,7 @@ export type FoundSource =
  * replaced.
  */
 export async function findSource(
-  context: TapeContext,
+  context: Context<'database' | 's3' | 'publicS3'>,
   replica: Replica,
   signal: AbortSignal,
 ): Promise<FoundSource> {
@@ -56,7 +56,7 @@ export async function findSource(
   }
 }
 
-const sourceOf = (context: TapeContext, version: ObjectVersion): CopySource => ({
+const sourceOf = (context: Context<'s3' | 'publicS3'>, version: ObjectVersion): CopySource => ({
   object: { bucket: version.bucket, key: version.key },
   async *open(signal) {
     try {

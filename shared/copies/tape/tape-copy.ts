@@ -5,7 +5,7 @@
 import { alertRequest } from '../../catalogue/next-steps.ts'
 import { lockRunOfReplica, refreshStorage, replicasOfContent, TAPE_COPY } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Reference, Task } from '../../database/work-schema.ts'
 import { ConflictError } from '../../errors.ts'
@@ -30,9 +30,11 @@ import { nameOf, replicaAlert, requestOf } from './alerts.ts'
 import { findSource } from './source.ts'
 
 /** A context that has a place for copies. */
-export type WithTape = TapeContext & { readonly tape: TapeDriver }
+export type WithTape = Context<'database' | 'queues' | 's3' | 'publicS3'> & { readonly tape: TapeDriver }
 
-export const hasTape = (context: TapeContext): context is WithTape => context.tape !== null
+export const hasTape = <Host extends Context<'tape'>>(
+  context: Host,
+): context is Host & { readonly tape: TapeDriver } => context.tape !== null
 
 /** What is known of the copy after an attempt. */
 type Result =

@@ -1,6 +1,6 @@
 /** Looks at one copy now and compares its checksum with the catalogue's. Writes nothing. */
 
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { createChecksums } from '../../extraction/checksums.ts'
 import { describeObject, type ObjectDescription, readObject } from '../../storage/objects.ts'
@@ -32,7 +32,7 @@ export type Check =
  * @throws what passes with time: the place does not answer.
  */
 export async function checkReplica(
-  context: TapeContext,
+  context: Context<'s3' | 'tape'>,
   replica: Replica,
   readBack: LookOptions['readBack'],
   signal: AbortSignal,
@@ -59,7 +59,7 @@ export const tapeFileOf = (replica: Replica): TapeFile => ({
 })
 
 async function checkTape(
-  { tape }: TapeContext,
+  { tape }: Context<'tape'>,
   replica: Replica,
   readBack: LookOptions['readBack'],
   signal: AbortSignal,
@@ -88,7 +88,7 @@ async function checkTape(
 }
 
 async function checkObject(
-  context: TapeContext,
+  context: Context<'s3'>,
   replica: Replica,
   readBack: LookOptions['readBack'],
   signal: AbortSignal,

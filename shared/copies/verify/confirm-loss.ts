@@ -3,7 +3,7 @@
  * written down as missing, with the alert that is due, so that not only who asked knows of it.
  */
 
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { runWithin } from '../../time/limits.ts'
 import { verifyReplica } from './verify.ts'
@@ -25,7 +25,10 @@ const SECOND_LOOK_MS = 200
 const PAUSE_MS = 60_000
 
 /** One for each answer, since its time is counted from the first copy on. What cannot be told is no loss. */
-export function createConfirmLoss(context: TapeContext, withinMs = WITHIN_MS): ConfirmLoss {
+export function createConfirmLoss(
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
+  withinMs = WITHIN_MS,
+): ConfirmLoss {
   let endsMs: number | null = null
   return async (copy, signal) => {
     const nowMs = performance.now()

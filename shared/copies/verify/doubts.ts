@@ -1,6 +1,6 @@
 /** Questions that decide whether what was seen of a copy in the store means what it seems to. */
 import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { describeObject } from '../../storage/objects.ts'
@@ -25,7 +25,7 @@ export async function bucketIsThere(s3: S3Client, bucket: string, signal: AbortS
  * Whether the key holds a version that the ledger has heard of and that waits to be catalogued, or is being.
  */
 export async function newerVersion(
-  context: TapeContext,
+  context: Context<'database' | 's3'>,
   replica: Replica,
   signal: AbortSignal,
 ): Promise<boolean> {

@@ -2,7 +2,7 @@
  * What is believed of a copy: bad news only after a second look, and never while something else explains it.
  */
 
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { LookOptions } from '../../tape/driver.ts'
 import { pause } from '../../time/pause.ts'
@@ -38,7 +38,7 @@ const SECOND_LOOK_MS = 2000
 
 /** @throws what passes with time: the place does not answer. */
 export async function lookTwice(
-  context: TapeContext,
+  context: Context<'database' | 's3' | 'tape'>,
   replica: Replica,
   options: VerifyOptions,
   signal: AbortSignal,
@@ -82,7 +82,7 @@ function seenIn(check: Check): Seen {
 
 /** Reads only where the cheaper look says nothing, so that what was read is known. */
 async function lookOnce(
-  context: TapeContext,
+  context: Context<'s3' | 'tape'>,
   replica: Replica,
   readBack: ReadBack,
   signal: AbortSignal,
@@ -102,7 +102,7 @@ async function lookOnce(
 
 /** What else may be behind it than the copy itself. */
 async function explained(
-  context: TapeContext,
+  context: Context<'database' | 's3'>,
   replica: Replica,
   seen: Seen,
   signal: AbortSignal,

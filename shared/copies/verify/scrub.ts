@@ -5,7 +5,7 @@
  */
 
 import { VERIFIABLE } from '../../catalogue/replica-states.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Logger } from '../../log.ts'
 import { openBreakers, tapeBreaker } from '../../work/breaker.ts'
@@ -34,7 +34,7 @@ type Due = Pick<Replica, 'id' | 'kind' | 'endpoint' | 'sizeBytes'>
  * throws.
  */
 export async function scrub(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   options: { readonly secondLookMs?: number },
   signal: AbortSignal,
   log: Logger,
@@ -69,7 +69,12 @@ export async function scrub(
 }
 
 /** Those that are due and can be looked at from here, the one looked at longest ago first. */
-async function dueReplicas({ database, tape, config, now }: TapeContext): Promise<readonly Due[]> {
+async function dueReplicas({
+  database,
+  tape,
+  config,
+  now,
+}: Context<'database' | 'tape'>): Promise<readonly Due[]> {
   const at = now().getTime()
   const [cycle, doubt] = [new Date(at - config.scrub.days * DAY_MS), new Date(at - DOUBT_MS)]
   // While copies to the endpoint wait for it, it is not scrubbed either.
@@ -111,7 +116,7 @@ async function dueReplicas({ database, tape, config, now }: TapeContext): Promis
  * It had the whole time of a run and was not read to its end: it must not keep the others from their turn for
  * ever.
  */
-async function noteTooSlow({ database, now }: TapeContext, { id }: Due): Promise<void> {
+async function noteTooSlow({ database, now }: Context<'database'>, { id }: Due): Promise<void> {
   const at = now()
   await database
     .updateTable('replicas')

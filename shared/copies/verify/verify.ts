@@ -7,7 +7,7 @@
 import { VERIFIABLE } from '../../catalogue/replica-states.ts'
 import { type Claim, claimReplica, endClaim, whileClaimed } from '../../catalogue/replica-work.ts'
 import { findReplica } from '../../catalogue/replicas.ts'
-import type { TapeContext } from '../../context.ts'
+import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify } from '../../errors.ts'
 import { type Logger, withoutSecrets } from '../../log.ts'
@@ -39,7 +39,7 @@ export interface Verification {
  * database throws.
  */
 export async function verifyReplica(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   replicaId: number,
   options: VerifyOptions,
   signal: AbortSignal,
@@ -90,7 +90,7 @@ function detailOf(seen: Seen): string {
 }
 
 async function lookAt(
-  context: TapeContext,
+  context: Context<'database' | 's3' | 'tape'>,
   claim: Claim,
   options: VerifyOptions,
   signal: AbortSignal,
@@ -110,7 +110,7 @@ async function lookAt(
 }
 
 /** @throws ConflictError when the claim was lost. */
-async function writeDown(context: TapeContext, claim: Claim, seen: Seen): Promise<void> {
+async function writeDown(context: Context<'database' | 'queues'>, claim: Claim, seen: Seen): Promise<void> {
   const { replica } = claim
   const at = context.now()
   const { change, note, also } = seenOutcome(replica, seen, at)
@@ -176,7 +176,7 @@ export interface VerifyRunsOptions extends VerifyOptions {
  * @throws the signal's reason when it aborts, and what the database throws.
  */
 export async function verifyRuns(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   selection: VerifySelection,
   options: VerifyRunsOptions,
   signal: AbortSignal,
@@ -213,7 +213,7 @@ export async function verifyRuns(
   return summary
 }
 
-async function notAsked(context: TapeContext, { id }: SelectedReplica): Promise<Verification | null> {
+async function notAsked(context: Context<'database'>, { id }: SelectedReplica): Promise<Verification | null> {
   const replica = await findReplica(context.database, id)
   if (replica === null) return null
   return {

@@ -7,7 +7,7 @@ import { createHandler } from '../../../functions/extract-metadata/handler.ts'
 import { createHandler as createReconcile } from '../../../functions/reconcile/handler.ts'
 import { findArrival, MAX_ATTEMPTS } from '../../../shared/catalogue/arrivals.ts'
 import { findLiveFile } from '../../../shared/catalogue/runs.ts'
-import type { StorageContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
 import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import { alerts } from '../../../shared/messages/alerts.ts'
@@ -35,10 +35,10 @@ beforeEach(async () => {
 
 const content = (seed: number) =>
   runFileBytes({ runNumber: run, seed, camera: 32, events: 12, digitizers: false })
-const process = (arrival: ObjectArrival, on: StorageContext = context) =>
+const process = (arrival: ObjectArrival, on: Context<'database' | 'queues' | 's3'> = context) =>
   processArrival(on, arrival, signal, context.log)
 /** The context with a store whose requests of one kind fail. */
-const refusing = (kind: string): StorageContext => {
+const refusing = (kind: string): Context<'database' | 'queues' | 's3'> => {
   const send = (command: { constructor: { name: string } }) =>
     command.constructor.name === kind
       ? Promise.reject(new Error('refused'))

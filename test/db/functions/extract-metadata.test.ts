@@ -6,7 +6,7 @@ import { runFileBytes } from '../../../cli/simulate/write.ts'
 import { createHandler } from '../../../functions/extract-metadata/handler.ts'
 import { findArrival, MAX_ATTEMPTS } from '../../../shared/catalogue/arrivals.ts'
 import { listParked } from '../../../shared/catalogue/parked.ts'
-import type { StorageContext } from '../../../shared/context.ts'
+import type { Context } from '../../../shared/context.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
 import { encodeNotification } from '../../../shared/messages/runs.ts'
 import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
@@ -23,7 +23,7 @@ afterAll(() => context.close())
 const small = (runNumber: number, more: object = {}) =>
   runFileBytes({ runNumber, camera: 32, events: 12, digitizers: false, ...more })
 const keyOf = (runNumber: number) => `LNGS/run${String(runNumber).padStart(5, '0')}.mid.gz`
-const process = (arrival: ObjectArrival, on: StorageContext = context) =>
+const process = (arrival: ObjectArrival, on: Context<'database' | 'queues' | 's3'> = context) =>
   processArrival(on, arrival, signal, context.log)
 async function catalogued(runNumber: number) {
   const [run] = await findRuns(context.database, { runNumber })

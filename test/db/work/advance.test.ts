@@ -2,11 +2,17 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
-import type { Context } from '../../../shared/context.ts'
 import { inTransaction } from '../../../shared/database/connect.ts'
 import { TransientError } from '../../../shared/errors.ts'
 import { createLogger } from '../../../shared/log.ts'
-import { advance, advanceNext, type Ending, type TaskKind, type ToDo } from '../../../shared/work/advance.ts'
+import {
+  advance,
+  advanceNext,
+  type Ending,
+  type TaskContext,
+  type TaskKind,
+  type ToDo,
+} from '../../../shared/work/advance.ts'
 import { blame, noteFailure } from '../../../shared/work/breaker.ts'
 import { addTask, restartTask } from '../../../shared/work/tasks.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
@@ -16,7 +22,7 @@ const DEPENDENCY = 'tape:place'
 const MOST_AT_ONCE = 3
 
 let context: TestContext
-let host: Context
+let host: TaskContext
 let time: number
 let checked: number[]
 let acted: { readonly subject: number; readonly generation: number }[]
@@ -40,7 +46,7 @@ beforeEach(async () => {
 })
 
 /** Subjects from 1000 on are gone, those from 500 on cannot be read, those from 100 on were seen to already. */
-const kind: TaskKind<Context, number, string> = {
+const kind: TaskKind<TaskContext, number, string> = {
   kind: 'count',
   async load(_context, { subjectId }) {
     if (subjectId >= 1000) return null

@@ -5,9 +5,13 @@
  */
 import { sql } from 'kysely'
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { Context } from '../../../shared/context.ts'
 import { createLogger } from '../../../shared/log.ts'
-import { type AdvanceOptions, advanceNext, type TaskKind } from '../../../shared/work/advance.ts'
+import {
+  type AdvanceOptions,
+  advanceNext,
+  type TaskContext,
+  type TaskKind,
+} from '../../../shared/work/advance.ts'
 import { signal } from '../context.ts'
 import { until } from '../waiting.ts'
 
@@ -24,7 +28,7 @@ const MOMENTS = [
 ] as const
 type Moment = (typeof MOMENTS)[number]
 
-export interface Killable<Host extends Context, Subject, Result> {
+export interface Killable<Host extends TaskContext, Subject, Result> {
   readonly context: Host
   readonly kind: TaskKind<Host, Subject, Result>
   readonly options: Omit<AdvanceOptions, 'atOnce'>
@@ -38,7 +42,7 @@ export interface Killable<Host extends Context, Subject, Result> {
   isRecorded(): Promise<boolean>
 }
 
-export function killSuite<Host extends Context, Subject, Result>(
+export function killSuite<Host extends TaskContext, Subject, Result>(
   name: string,
   killable: () => Killable<Host, Subject, Result>,
 ): void {
@@ -123,7 +127,7 @@ export function killSuite<Host extends Context, Subject, Result>(
 }
 
 /** The same kind, whose function stands still at a moment, until it goes on or falls. */
-function dyingAt<Host extends Context, Subject, Result>(
+function dyingAt<Host extends TaskContext, Subject, Result>(
   kind: TaskKind<Host, Subject, Result>,
   moment: Moment,
 ) {

@@ -2,7 +2,7 @@
  * One raw bucket against the catalogue, page by page in the order of the listing: what only the one or only
  * the other has.
  */
-import type { TapeContext } from '../../../context.ts'
+import type { Context } from '../../../context.ts'
 import { pastIgnored, routeKey } from '../../../notifications/route-key.ts'
 import type { ObjectVersion } from '../../../run.ts'
 import { listObjects } from '../../../storage/objects.ts'
@@ -22,7 +22,7 @@ export interface BucketPage {
 }
 
 export async function* compareBucket(
-  context: TapeContext,
+  context: Context<'database' | 's3'>,
   bucket: string,
   signal: AbortSignal,
 ): AsyncGenerator<BucketPage> {
@@ -44,7 +44,7 @@ export async function* compareBucket(
 }
 
 async function unknownOf(
-  { database }: TapeContext,
+  { database }: Context<'database'>,
   bucket: string,
   objects: readonly ObjectVersion[],
 ): Promise<readonly ObjectVersion[]> {
@@ -68,7 +68,7 @@ async function unknownOf(
  * those that were listed. The database compares keys byte by byte as stores do.
  */
 async function* unlistedCopies(
-  { database }: TapeContext,
+  { database }: Context<'database'>,
   stretch: { readonly bucket: string; readonly after: string | null; readonly last: string | null },
   listed: ReadonlySet<string>,
 ): AsyncGenerator<readonly number[]> {

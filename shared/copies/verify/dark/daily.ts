@@ -1,5 +1,5 @@
 /** Once a day every raw bucket and the tape endpoint are searched for dark copies. */
-import type { TapeContext } from '../../../context.ts'
+import type { Context } from '../../../context.ts'
 import type { Logger } from '../../../log.ts'
 import { type DarkOptions, type DarkPlace, darkEndpoint, findDark } from './dark.ts'
 import { lastDarkPass, noteDarkPass } from './rows.ts'
@@ -13,7 +13,7 @@ export interface DuePlace {
 }
 
 /** The places whose last search is a day ago or more. */
-export async function duePlaces(context: TapeContext): Promise<readonly DuePlace[]> {
+export async function duePlaces(context: Context<'database' | 'tape'>): Promise<readonly DuePlace[]> {
   const buckets = context.config.store.rawBuckets.map((bucket) => ({ bucket }))
   const latest = context.now().getTime() - DARK_PASS_MS
   const due: DuePlace[] = []
@@ -33,7 +33,7 @@ export async function duePlaces(context: TapeContext): Promise<readonly DuePlace
  * @throws what the place throws.
  */
 export async function searchPlace(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   { place, endpoint }: DuePlace,
   { wholeTime, ...options }: DarkOptions & { readonly wholeTime: boolean },
   signal: AbortSignal,

@@ -4,7 +4,7 @@
  * nothing is ever deleted for being dark.
  */
 import { alertRequest } from '../../../catalogue/next-steps.ts'
-import type { TapeContext } from '../../../context.ts'
+import type { Context } from '../../../context.ts'
 import { InvalidInputError } from '../../../errors.ts'
 import type { Logger } from '../../../log.ts'
 import { addRequests } from '../../../work/outbox.ts'
@@ -53,7 +53,7 @@ const MOST_LOOKED_AT = 1000
  * throws.
  */
 export async function findDark(
-  context: TapeContext,
+  context: Context<'database' | 'queues' | 's3' | 'tape'>,
   place: DarkPlace,
   options: DarkOptions,
   signal: AbortSignal,
@@ -98,7 +98,7 @@ export async function findDark(
  * How the place is named in the catalogue; null where it cannot be gone through. @throws InvalidInputError
  * for a bucket without runs.
  */
-export function darkEndpoint({ config, tape }: TapeContext, place: DarkPlace): string | null {
+export function darkEndpoint({ config, tape }: Context<'tape'>, place: DarkPlace): string | null {
   if ('tape' in place) return tape?.list === undefined ? null : tape.endpoint
   if (!config.store.rawBuckets.includes(place.bucket))
     throw new InvalidInputError(
@@ -113,7 +113,11 @@ interface Page {
   readonly unlisted: readonly number[]
 }
 
-async function* pagesOf(context: TapeContext, place: DarkPlace, signal: AbortSignal): AsyncGenerator<Page> {
+async function* pagesOf(
+  context: Context<'database' | 's3' | 'tape'>,
+  place: DarkPlace,
+  signal: AbortSignal,
+): AsyncGenerator<Page> {
   if ('bucket' in place) {
     for await (const { listed, dark, unlisted } of compareBucket(context, place.bucket, signal))
       yield { listed, dark: dark.map(({ key, sizeBytes }) => ({ name: key, sizeBytes })), unlisted }
@@ -127,7 +131,7 @@ async function* pagesOf(context: TapeContext, place: DarkPlace, signal: AbortSig
 
 /** One alert a place and day. */
 async function tell(
-  context: TapeContext,
+  context: Context<'database' | 'queues'>,
   place: DarkPlace,
   { endpoint, dark, darkBytes, examples }: Pick<DarkReport, 'endpoint' | 'dark' | 'darkBytes' | 'examples'>,
   at: Date,

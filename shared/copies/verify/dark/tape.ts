@@ -1,5 +1,5 @@
 /** What lies at the tape endpoint against the replicas that name it. */
-import type { TapeContext } from '../../../context.ts'
+import type { Context } from '../../../context.ts'
 
 export interface TapeEntry {
   readonly name: string
@@ -15,7 +15,7 @@ const PAGE = 500
 
 /** A copy is in the catalogue before its first byte is written, so that even the youngest file is known. */
 export async function* compareTape(
-  context: TapeContext,
+  context: Context<'database'>,
   endpoint: string,
   entries: AsyncIterable<TapeEntry>,
 ): AsyncGenerator<TapePage> {
@@ -30,7 +30,7 @@ export async function* compareTape(
 }
 
 async function compare(
-  { database }: TapeContext,
+  { database }: Context<'database'>,
   endpoint: string,
   entries: readonly TapeEntry[],
 ): Promise<TapePage> {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadConfig } from '../../../../shared/config/config.ts'
-import type { StorageContext } from '../../../../shared/context.ts'
+import type { Context } from '../../../../shared/context.ts'
 import {
   type CleanEventsOptions,
   cleanEvents,
@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => context.close())
 
 const after = (seconds: number) => new Date(Date.now() + seconds * 1000)
-const clean = (options: Partial<CleanEventsOptions> = {}, on: StorageContext = context) =>
+const clean = (options: Partial<CleanEventsOptions> = {}, on: Context<'database' | 's3'> = context) =>
   cleanEvents(on, { dryRun: false, now: new Date(), ...options }, signal, context.log)
 
 async function keys(prefix = 'EVENTS/'): Promise<string[]> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { claimReplica, endClaim } from '../../../../shared/catalogue/replica-work.ts'
-import type { TapeContext } from '../../../../shared/context.ts'
+import type { Context } from '../../../../shared/context.ts'
 import {
   type LocalCopy,
   noteLocalCopy,
@@ -23,7 +23,7 @@ const neverRemove = () => Promise.reject(new Error('must not be removed'))
 async function forget(
   copy: LocalCopy,
   remove: () => Promise<void> = async () => {},
-  context: TapeContext = files.runs.context,
+  context: Context<'database' | 'queues' | 's3' | 'tape'> = files.runs.context,
 ): Promise<{ readonly deleted: boolean; readonly why: string }> {
   const answer = await permitDeletion(context, copy, signal)
   if (answer.is === 'refused') return { deleted: false, why: answer.why }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { TapeContext } from '../../../../shared/context.ts'
+import type { Context } from '../../../../shared/context.ts'
 import { type LocalCopy, noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
 import {
   endForgottenPermissions,
@@ -16,7 +16,7 @@ import { useLocalFiles } from '../../../support/copies/local-files.ts'
 const files = useLocalFiles(500)
 const { harm, local, put, tombstones } = files
 
-const ask = (copy: LocalCopy, context: TapeContext = files.runs.context) =>
+const ask = (copy: LocalCopy, context: Context<'database' | 'queues' | 's3' | 'tape'> = files.runs.context) =>
   permitDeletion(context, copy, signal)
 async function permitted(copy: LocalCopy): Promise<number> {
   const answer = await ask(copy)
@@ -27,7 +27,7 @@ const tell = ({ host, bucket, key }: LocalCopy, id: number, gone: boolean) =>
   endPermission(files.runs.context, { host, bucket, key, id, gone })
 
 /** A tape that does something before it is looked at. */
-function whileLooking(work: () => Promise<void>): TapeContext {
+function whileLooking(work: () => Promise<void>): Context<'database' | 'queues' | 's3' | 'tape'> {
   const { context } = files.runs
   const tape: TapeDriver = Object.assign(Object.create(context.tape), {
     async look(...about: Parameters<TapeDriver['look']>) {

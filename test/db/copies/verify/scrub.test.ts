@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { claimReplica } from '../../../../shared/catalogue/replica-work.ts'
-import type { TapeContext } from '../../../../shared/context.ts'
+import type { Context } from '../../../../shared/context.ts'
 import { scrub } from '../../../../shared/copies/verify/scrub.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import { tapeBreaker } from '../../../../shared/work/breaker.ts'
@@ -27,7 +27,7 @@ beforeEach(async () => {
 })
 
 const keyOf = (index: number) => `LNGS/run00${run + index}.mid.gz`
-const once = (context: TapeContext = runs.context, stop = signal) =>
+const once = (context: Context<'database' | 'queues' | 's3' | 'tape'> = runs.context, stop = signal) =>
   scrub(context, { secondLookMs: 1 }, stop, log)
 const setRow = (
   key: string,

@@ -4,7 +4,7 @@ import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { recordArrivals } from '../../../../shared/catalogue/arrivals.ts'
 import { claimReplica } from '../../../../shared/catalogue/replica-work.ts'
-import type { TapeContext } from '../../../../shared/context.ts'
+import type { Context } from '../../../../shared/context.ts'
 import { noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
 import type { VerifySelection } from '../../../../shared/copies/verify/select.ts'
 import { type Verification, verifyReplica, verifyRuns } from '../../../../shared/copies/verify/verify.ts'
@@ -34,7 +34,7 @@ beforeEach(async () => {
 const options = { readBack: 'always', secondLookMs: 1 } as const
 async function verify(
   kind: 'cloud' | 'tape',
-  context: TapeContext = runs.context,
+  context: Context<'database' | 'queues' | 's3' | 'tape'> = runs.context,
 ): Promise<Verification | null> {
   return await verifyReplica(context, (await runs.replica(key, kind)).id, options, signal, log)
 }
@@ -45,7 +45,9 @@ function damageTape(): void {
   writeFileSync(tapeFile(), 'x'.repeat(key.length))
 }
 /** The same context with a tape whose next looks are these, and then as they are. */
-function withLooks(...looks: readonly ('absent' | 'different' | 'fails')[]): TapeContext {
+function withLooks(
+  ...looks: readonly ('absent' | 'different' | 'fails')[]
+): Context<'database' | 'queues' | 's3' | 'tape'> {
   const left = [...looks]
   const look: typeof runs.tape.look = async (file, lookOptions, held) => {
     const next = left.shift()

@@ -7,7 +7,7 @@ import type { Api } from '../../../../functions/catalog-api/http/route.ts'
 import type { Context } from '../../../../shared/context.ts'
 import { startHttpServer } from '../../http-server.ts'
 
-export type AccessContext = Pick<Context, 'config' | 'database' | 'log' | 'now'>
+export type AccessContext = Pick<Context<'database'>, 'config' | 'database' | 'log' | 'now'>
 
 export function createAccessApi(
   context: AccessContext,

@@ -2,7 +2,7 @@
 import { createEmptyApi } from '../../../../functions/catalog-api/http/empty-api.ts'
 import type { Api } from '../../../../functions/catalog-api/http/route.ts'
 import type { Caller } from '../../../../shared/access/caller.ts'
-import type { TapeContext } from '../../../../shared/context.ts'
+import type { Capability, Context } from '../../../../shared/context.ts'
 
 export const ANONYMOUS: Caller = { kind: 'anonymous', subject: 'anonymous', name: 'anonymous', scopes: [] }
 export const caller = (...scopes: string[]): Caller => ({
@@ -29,8 +29,8 @@ export interface RestApp {
 }
 
 export function restApp(
-  context: TapeContext,
-  ...parts: readonly ((api: Api, context: TapeContext) => void)[]
+  context: Context<Capability>,
+  ...parts: readonly ((api: Api, context: Context<Capability>) => void)[]
 ): RestApp {
   const api = createEmptyApi(context.log)
   const { app } = api
