@@ -8,7 +8,7 @@ type Optional<T> = ColumnType<T | null, T | null | undefined, T | null>
 export type ReplicaKind = 'local' | 'cloud' | 'tape' | 'recall'
 
 /**
- * planned: not there yet, its task says how the work stands (readers see that: `shownState`). requested: to be
+ * planned: not there yet, its task says how the work stands (readers see both in the view `copies`). requested: to be
  * made. copying: a function is at it (lease). submitted: a service (FTS, Rucio) is at it.
  * staged: its checksum was compared, but it is on the endpoint's disk buffer only. staging: being brought
  * from the medium (recall). on-media: verified on tape. present: verified on disk. failed: tried in vain;

@@ -58,6 +58,8 @@ export interface BreakersTable {
   failures: Defaulted<number>
   /** The name of the task that failed last. */
   failedTask: Optional<string>
+  /** What failed last: a question, or a side effect. */
+  failedStep: Optional<'check' | 'act'>
   openSince: Optional<Date>
   probeAt: Optional<Date>
   lastError: Optional<string>

@@ -17,7 +17,7 @@ import type { Reference, Task } from '../database/work-schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
 import { nextLookAt, retryAt } from './back-off.ts'
-import { mayUse, noteFailure, noteSuccess } from './breaker.ts'
+import { noteFailure, noteSuccess } from './breaker.ts'
 import { renew, whileHeld } from './lease.ts'
 import { addRequests, type Request } from './outbox.ts'
 import { sendRequests } from './send-requests.ts'
@@ -133,8 +133,6 @@ export interface Advanced<Result> {
 const BEGIN_WITHIN_MS = 45_000
 /** For what is still to be written when the function is being stopped. */
 const ENDING_MS = 10_000
-/** After the breaker was found open: recovery is noticed within a minute. */
-const UNAVAILABLE_MS = 30_000
 /** From then on the state says that the work fails, and the kind alerts; it goes on being tried all the same. */
 export const ATTEMPTS_BEFORE_FAILING = 6
 
@@ -171,6 +169,10 @@ interface Attempt<Host extends TaskContext, Subject, Result> {
   readonly log: Logger
   /** Check said so. */
   wasToDo: boolean
+  /** What is being asked of the outside at this moment; null: what fails is ours. */
+  step: 'check' | 'act' | null
+  /** Aborted when the lease is lost. */
+  held: AbortSignal
   /** That of the job that was asked for, once act has returned. */
   generation: number
 }
@@ -198,17 +200,28 @@ export async function advanceNext<Host extends TaskContext, Subject, Result>(
   const fields = log.child({ ...kind.fields(subject), attempt: task.attempts })
   const { generation } = task
   const work = { task, subject }
-  const attempt = { context, kind, claim, work, log: fields, wasToDo: false, generation }
+  const attempt: Attempt<Host, Subject, Result> = {
+    context,
+    kind,
+    claim,
+    work,
+    log: fields,
+    wasToDo: false,
+    step: null,
+    held: signal,
+    generation,
+  }
   const started = performance.now()
   try {
-    const ending = await whileHeld(context.database, claim.lease, leaseSeconds, signal, (held) =>
-      checkAndAct(attempt, AbortSignal.any([held, AbortSignal.timeout(limitSeconds * 1000)])),
-    )
+    const ending = await whileHeld(context.database, claim.lease, leaseSeconds, signal, (held) => {
+      attempt.held = held
+      return checkAndAct(attempt, AbortSignal.any([held, AbortSignal.timeout(limitSeconds * 1000)]))
+    })
     await record(attempt, ending, signal)
     const { reference = null, reason = null } = { reference: null, reason: null, ...ending }
     const ms = Math.round(performance.now() - started)
     fields.info({ ended: ending.kind, reference, reason, ms }, kind.kind)
-    await kind.afterwards?.(context, work, ending, signal, fields)
+    await followUp(attempt, ending, signal)
     return { task, ending }
   } catch (thrown) {
     return await giveBack(attempt, thrown, signal)
@@ -221,12 +234,17 @@ async function loadOrEnd<Host extends TaskContext, Subject, Result>(
   kind: TaskKind<Host, Subject, Result>,
   claim: Claim,
   log: Logger,
-): Promise<{ readonly kind: 'loaded'; readonly subject: Subject } | Ending<Result>> {
+): Promise<{ readonly kind: 'loaded'; readonly subject: Subject } | Advanced<Result>['ending']> {
   const { task } = claim
   const end = async (ending: Ending<Result>) => {
     const at = context.now()
-    await inTransaction(context.database, (trx) => endClaim(trx, claim, changeOf(task, ending, at), at))
-    return ending
+    try {
+      await inTransaction(context.database, (trx) => endClaim(trx, claim, changeOf(task, ending, at), at))
+      return ending
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error
+      return { kind: 'lost' } as const
+    }
   }
   try {
     const subject = await kind.load(context, task)
@@ -251,22 +269,26 @@ async function checkAndAct<Host extends TaskContext, Subject, Result>(
     return { kind: 'failed', reason: 'the function that worked on it died', jobEnded: false }
   const settled = kind.settled(work.subject)
   if (settled !== null) return settled
+  attempt.step = 'check'
   const checked = await kind.check(context, work, signal)
-  // Questions may be answered while nothing can be written: they close a breaker as its probe only.
-  if (claim.isProbe) await noteSuccess(database, task.dependency)
+  attempt.step = null
+  if (checked.kind !== 'to-do' || task.state === 'pending')
+    await noteSuccess(database, task.dependency, 'check', context.now())
   if (checked.kind !== 'to-do') return checked
   attempt.wasToDo = true
   const { jobEnded } = checked
   if (task.state === 'pending')
     return { kind: 'failed', reason: jobEnded ?? 'no job works on it any more', jobEnded: true }
-  if (task.needs !== null && !(await mayUse(database, task.needs, context.now())))
-    return { kind: 'unavailable', reason: `${task.needs} does not work at present` }
   // Whoever stood still for longer than the lease while checking must not act.
   await renew(database, claim.lease, context.config.work.leaseSeconds)
   const generation = jobEnded === null ? task.generation : task.generation + 1
+  attempt.step = 'act'
   const ending = await kind.act(context, { ...work, task: { ...task, generation } }, generation, signal)
+  attempt.step = null
   attempt.generation = generation
-  for (const used of [task.dependency, task.needs]) if (used !== null) await noteSuccess(database, used)
+  if (ending.kind === 'done' || ending.kind === 'pending')
+    for (const used of [task.dependency, task.needs])
+      if (used !== null) await noteSuccess(database, used, 'act', context.now())
   return ending
 }
 
@@ -301,15 +323,9 @@ function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskChange {
       const next = nextLookAt(at, isSame ? task.startedAt : null)
       return { state: 'pending', reference, generation, takesTurn, lastError: reason, nextAttemptAt: next }
     }
-    case 'busy':
-      return {
-        state: stateOf(uncounted),
-        attempts: uncounted,
-        lastError: ending.reason,
-        nextAttemptAt: nextLookAt(at, null),
-      }
     case 'restarted':
       return { state: 'waiting', attempts: 0, lastError: ending.reason, nextAttemptAt: at, generation }
+    case 'busy':
     case 'interrupted':
     case 'unavailable': {
       const isPending = task.state === 'pending'
@@ -317,7 +333,7 @@ function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskChange {
         state: isPending ? 'pending' : stateOf(uncounted),
         attempts: isPending ? task.attempts : uncounted,
         lastError: ending.reason,
-        nextAttemptAt: ending.kind === 'interrupted' ? at : new Date(at.getTime() + UNAVAILABLE_MS),
+        nextAttemptAt: ending.kind === 'interrupted' ? at : nextLookAt(at, null),
       }
     }
     case 'given-up':
@@ -342,7 +358,7 @@ async function giveBack<Host extends TaskContext, Subject, Result>(
   thrown: unknown,
   signal: AbortSignal,
 ): Promise<Advanced<Result>> {
-  const { context, kind, work, log } = attempt
+  const { kind, work, log } = attempt
   const { task } = work
   const error = classify(thrown)
   const lastMoments = AbortSignal.timeout(ENDING_MS)
@@ -350,7 +366,7 @@ async function giveBack<Host extends TaskContext, Subject, Result>(
     const ending = await howItFailed(attempt, error, signal, lastMoments)
     await record(attempt, ending, lastMoments)
     log.error({ error, ended: ending.kind }, `${kind.kind}-failed`)
-    await kind.afterwards?.(context, work, ending, signal, log)
+    await followUp(attempt, ending, signal)
     return { task, ending }
   } catch (lost) {
     if (!(lost instanceof ConflictError)) throw lost
@@ -359,18 +375,32 @@ async function giveBack<Host extends TaskContext, Subject, Result>(
   }
 }
 
+/** The attempt is recorded: what goes wrong from here on changes nothing of it. */
+async function followUp<Host extends TaskContext, Subject, Result>(
+  { context, kind, work, log }: Attempt<Host, Subject, Result>,
+  ending: Ending<Result>,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await kind.afterwards?.(context, work, ending, signal, log)
+  } catch (error) {
+    log.error({ error }, `${kind.kind}-not-followed-up`)
+  }
+}
+
 async function howItFailed<Host extends TaskContext, Subject, Result>(
-  { context, kind, work: { task } }: Attempt<Host, Subject, Result>,
+  { context, kind, work: { task }, step, held }: Attempt<Host, Subject, Result>,
   error: ReturnType<typeof classify>,
   signal: AbortSignal,
   lastMoments: AbortSignal,
 ): Promise<Ending<Result>> {
   if (signal.aborted) return { kind: 'interrupted', reason: 'the function was stopped' }
   const reason = withoutSecrets(error.message)
-  if (error instanceof TransientError) {
+  // What the database did not take, and what ended with the lease, is no fault of the outside.
+  if (error instanceof TransientError && step !== null && !held.aborted && !isOfDatabase(error)) {
     const at = context.now()
     const { dependency: blamed = task.dependency } = error.details
-    const failure = { task: task.name, error, reason, at }
+    const failure = { task: task.name, step, error, reason, at }
     const { isOpen, requests } = await noteFailure(context.database, String(blamed), failure, (since) =>
       kind.dependencyAlert(String(blamed), since, reason),
     )
@@ -382,3 +412,7 @@ async function howItFailed<Host extends TaskContext, Subject, Result>(
     ? { kind: 'pending', reference, reason, result: null, takesTurn }
     : { kind: 'failed', reason, jobEnded: false, isInvalid: error instanceof InvalidInputError }
 }
+
+/** Codes of MariaDB and of its client. */
+const isOfDatabase = ({ details: { error } }: TransientError): boolean =>
+  /^(ER|PROTOCOL)_/.test(String(error))

@@ -18,8 +18,8 @@ import { addRequests, type Request } from './outbox.ts'
 /** Fewer failures in a row may be those of single pieces of work; so many are the dependency's. */
 const FAILURES_TO_OPEN = 3
 const FIRST_PROBE_MS = 15_000
-/** Recovery is noticed within a minute. */
-const LONGEST_PROBE_MS = 60_000
+/** Below the minute between two beats of the schedule, so that each beat may try. */
+const LONGEST_PROBE_MS = 40_000
 /** A restart of a server alerts nobody. */
 const ALERTED_AFTER_MS = 60_000
 
@@ -58,36 +58,53 @@ export async function beginProbe(trx: Transaction<Schema>, dependency: string, a
     .execute()
 }
 
-/** The dependencies whose work waits now. */
-export async function openBreakers(executor: Database | Transaction<Schema>, at: Date): Promise<string[]> {
+export interface OpenBreakers {
+  /** Work that needs these waits. */
+  readonly open: readonly string[]
+  /** Of these one piece of work may try. */
+  readonly halfOpen: readonly string[]
+}
+
+export async function openBreakers(
+  executor: Database | Transaction<Schema>,
+  at: Date,
+): Promise<OpenBreakers> {
   const rows = await executor
     .selectFrom('breakers')
-    .select('dependency')
+    .select(['dependency', 'probeAt'])
     .where('openSince', 'is not', null)
-    .where('probeAt', '>', at)
     .execute()
-  return rows.map(({ dependency }) => dependency)
+  const namesOf = (isOpen: boolean) =>
+    rows
+      .filter(({ probeAt }) => (probeAt !== null && probeAt > at) === isOpen)
+      .map(({ dependency }) => dependency)
+  return { open: namesOf(true), halfOpen: namesOf(false) }
 }
 
 /**
- * Whether work that was claimed for another dependency may use this one too. While the breaker is half-open one
- * caller may, and is the probe.
+ * A dependency that takes side effects works. One that answers questions may take none: an answer closes the
+ * breaker only where questions had failed; else it lets the next one try at once.
  */
-export async function mayUse(database: Database, dependency: string, at: Date): Promise<boolean> {
-  return await inTransaction(database, async (trx) => {
-    const gate = await lockBreaker(trx, dependency, at)
-    if (gate === 'half-open') await beginProbe(trx, dependency, at)
-    return gate !== 'open'
-  })
-}
-
-export async function noteSuccess(database: Database, dependency: string): Promise<void> {
+export async function noteSuccess(
+  database: Database,
+  dependency: string,
+  step: 'check' | 'act',
+  at: Date,
+): Promise<void> {
   await database
     .updateTable('breakers')
-    .set({ failures: 0, failedTask: null, openSince: null, probeAt: null })
+    .set({ failures: 0, failedTask: null, failedStep: null, openSince: null, probeAt: null })
     .where('dependency', '=', dependency)
     .where('failures', '>', 0)
+    .$if(step === 'check', (query) => query.where('failedStep', '=', 'check'))
     .execute()
+  if (step === 'check')
+    await database
+      .updateTable('breakers')
+      .set({ probeAt: at })
+      .where('dependency', '=', dependency)
+      .where('openSince', 'is not', null)
+      .execute()
 }
 
 /** The same error, which is this dependency's and not that of the work that met it. */
@@ -100,6 +117,7 @@ export function blame(dependency: string, thrown: unknown): unknown {
 export interface DependencyFailure {
   /** Names the piece of work. */
   readonly task: string
+  readonly step: 'check' | 'act'
   readonly error: TransientError
   /** The error in words, without secrets. */
   readonly reason: string
@@ -114,7 +132,7 @@ export interface DependencyFailure {
 export async function noteFailure(
   database: Database,
   dependency: string,
-  { task, error, reason, at }: DependencyFailure,
+  { task, step, error, reason, at }: DependencyFailure,
   alert: (since: Date) => Request,
 ): Promise<{ readonly isOpen: boolean; readonly requests: readonly Request[] }> {
   return await inTransaction(database, async (trx) => {
@@ -137,6 +155,7 @@ export async function noteFailure(
       .set({
         failures,
         failedTask: task,
+        failedStep: step,
         openSince,
         probeAt: opens ? new Date(at.getTime() + probeMs) : null,
         lastError: reason.slice(0, MOST_CHARACTERS),

@@ -7,6 +7,7 @@ import { type Expression, type SqlBool, sql, type Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
 import type { Schema } from '../database/schema.ts'
 import type { Reference, Task, TaskState } from '../database/work-schema.ts'
+import { nextLookAt } from './back-off.ts'
 import { beginProbe, lockBreaker, openBreakers } from './breaker.ts'
 import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, leaseOwner, NO_LEASE } from './lease.ts'
 
@@ -103,8 +104,6 @@ export interface Claim {
   readonly lease: Lease
   /** The function that had it before has died, or stood still for longer than its lease. */
   readonly wasLeft: boolean
-  /** It is the one that may try while the breaker of its dependency is half-open. */
-  readonly isProbe: boolean
 }
 
 /**
@@ -120,16 +119,13 @@ export async function claimTask(
     const gate = await lockBreaker(trx, dependency, at)
     if (gate === 'open') return null
     if (turn.of === 'due' && (await countInProgress(trx, options)) >= turn.mostAtOnce) return null
-    const isProbe = gate === 'half-open'
-    const without = turn.of === 'due' ? await openBreakers(trx, at) : []
-    // A probe takes what was tried longest ago: a task that always fails must not be the only one to try.
-    const next = await (isProbe ? leastTried : nextInTurn)(trx, options, without)
+    const next = await choose(trx, options, gate === 'half-open')
     if (next === null) return null
-    if (isProbe) await beginProbe(trx, dependency, at)
     const owner = leaseOwner(context)
     const taken =
       turn.of === 'pending'
-        ? {}
+        ? // Should its function die, others come first.
+          { nextAttemptAt: nextLookAt(at, next.startedAt) }
         : { state: 'running' as const, attempts: next.attempts + 1, startedAt: at, leaseOwner: owner }
     await trx
       .updateTable('tasks')
@@ -137,8 +133,31 @@ export async function claimTask(
       .where('id', '=', next.id)
       .execute()
     const lease: Lease = { table: 'tasks', id: next.id, owner }
-    return { task: { ...next, ...taken }, lease, wasLeft: next.state === 'running', isProbe }
+    return { task: { ...next, ...taken }, lease, wasLeft: next.state === 'running' }
   })
+}
+
+/**
+ * The next in turn. Where a breaker is half-open, what was tried longest ago is its probe: a task that always
+ * fails must not be the only one to try.
+ */
+async function choose(trx: Trx, options: ClaimOptions, isHalfOpen: boolean): Promise<Task | null> {
+  const { dependency, turn, at } = options
+  const needed = turn.of === 'due' ? await openBreakers(trx, at) : { open: [], halfOpen: [] }
+  if (isHalfOpen) {
+    const probe = await leastTried(trx, options, (query) => without(query, needed.open))
+    if (probe === null) return null
+    await beginProbe(trx, dependency, at)
+    if (probe.needs !== null && needed.halfOpen.includes(probe.needs)) await beginProbe(trx, probe.needs, at)
+    return probe
+  }
+  for (const needs of needed.halfOpen) {
+    const probe = await leastTried(trx, options, (query) => query.where('needs', '=', needs))
+    if (probe === null) continue
+    await beginProbe(trx, needs, at)
+    return probe
+  }
+  return await nextInTurn(trx, options, (query) => without(query, [...needed.open, ...needed.halfOpen]))
 }
 
 async function countInProgress(trx: Trx, { kind, dependency }: ClaimOptions): Promise<number> {
@@ -164,13 +183,7 @@ const isTakeable = (state: TaskState, at: Date): Expression<SqlBool> =>
 const statesOf = ({ turn }: ClaimOptions): readonly TaskState[] =>
   turn.of === 'pending' ? ['pending'] : ['waiting', 'failing', 'running']
 
-/** @param without breakers that are open: what needs them is passed over, so that it blocks nothing else. */
-const takeable = (
-  trx: Trx,
-  { kind, dependency, at }: ClaimOptions,
-  without: readonly string[],
-  state: TaskState,
-) =>
+const takeable = (trx: Trx, { kind, dependency, at }: ClaimOptions, state: TaskState) =>
   trx
     .selectFrom('tasks')
     .selectAll()
@@ -178,22 +191,31 @@ const takeable = (
     .where('dependency', '=', dependency)
     .where('state', '=', state)
     .where(isTakeable(state, at))
-    .$if(without.length > 0, (query) =>
-      query.where((where) => where.or([where('needs', 'is', null), where('needs', 'not in', without)])),
-    )
     .limit(1)
     .forUpdate()
+
+type Query = ReturnType<typeof takeable>
+
+/** Passes over what needs these, so that it blocks nothing else. */
+const without = (query: Query, breakers: readonly string[]): Query =>
+  breakers.length === 0
+    ? query
+    : query.where((where) => where.or([where('needs', 'is', null), where('needs', 'not in', breakers)]))
 
 /**
  * Each state and priority by itself, in the order of the index: a hundred thousand that wait are neither sorted
  * nor locked for the one that is taken.
  */
-async function nextInTurn(trx: Trx, options: ClaimOptions, without: readonly string[]): Promise<Task | null> {
+async function nextInTurn(
+  trx: Trx,
+  options: ClaimOptions,
+  narrowed: (query: Query) => Query,
+): Promise<Task | null> {
   for (const priority of ['live', 'backlog'] as const) {
     const found: Task[] = []
     for (const state of statesOf(options))
       found.push(
-        ...(await takeable(trx, options, without, state)
+        ...(await narrowed(takeable(trx, options, state))
           .where('priority', '=', priority)
           .orderBy('requestedAt')
           .orderBy('id')
@@ -205,11 +227,18 @@ async function nextInTurn(trx: Trx, options: ClaimOptions, without: readonly str
   return null
 }
 
-async function leastTried(trx: Trx, options: ClaimOptions, without: readonly string[]): Promise<Task | null> {
+async function leastTried(
+  trx: Trx,
+  options: ClaimOptions,
+  narrowed: (query: Query) => Query,
+): Promise<Task | null> {
   const found: Task[] = []
   for (const state of statesOf(options))
     found.push(
-      ...(await takeable(trx, options, without, state).orderBy('nextAttemptAt').orderBy('id').execute()),
+      ...(await narrowed(takeable(trx, options, state))
+        .orderBy('nextAttemptAt')
+        .orderBy('id')
+        .execute()),
     )
   const [first] = found.toSorted(
     (a, b) => a.nextAttemptAt.getTime() - b.nextAttemptAt.getTime() || a.id - b.id,

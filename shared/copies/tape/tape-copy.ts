@@ -209,7 +209,7 @@ function factsOf(replica: Replica, ending: Ending<Result>, at: Date): Partial<Re
     case 'nowhere':
       return { checkedAt: at }
     case 'other-name':
-      return { state: 'planned', name: result.name, url: result.url, checkedAt: at }
+      return { ...GONE, name: result.name, url: result.url, checkedAt: at }
     case 'endpoint':
       return {
         state: result.onMedia ? 'on-media' : 'staged',

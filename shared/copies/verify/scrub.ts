@@ -78,7 +78,7 @@ async function dueReplicas({
   const at = now().getTime()
   const [cycle, doubt] = [new Date(at - config.scrub.days * DAY_MS), new Date(at - DOUBT_MS)]
   // While copies to the endpoint wait for it, it is not scrubbed either.
-  const open = await openBreakers(database, now())
+  const { open } = await openBreakers(database, now())
   const endpoint = tape === null || open.includes(tapeBreaker(tape.endpoint)) ? null : tape.endpoint
   return await database
     .selectFrom('replicas')

@@ -40,6 +40,7 @@ const STATEMENTS = [
     dependency VARCHAR(300) NOT NULL PRIMARY KEY,
     failures INT UNSIGNED NOT NULL DEFAULT 0,
     failed_task VARCHAR(255) NULL,
+    failed_step VARCHAR(8) NULL,
     open_since DATETIME(3) NULL,
     probe_at DATETIME(3) NULL,
     last_error TEXT NULL

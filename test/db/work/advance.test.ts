@@ -16,10 +16,12 @@ import {
 import { blame, noteFailure } from '../../../shared/work/breaker.ts'
 import { addTask, restartTask } from '../../../shared/work/tasks.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
+import { until } from '../../support/waiting.ts'
 
 const log = createLogger({ function: 'test', level: 'silent' })
 const DEPENDENCY = 'tape:place'
 const MOST_AT_ONCE = 3
+const FAILURES_TO_OPEN = 3
 
 let context: TestContext
 let host: TaskContext
@@ -123,7 +125,7 @@ const breakDown = async (dependency: string) => {
     await noteFailure(
       context.database,
       dependency,
-      { task: name, error: new TransientError('no'), reason: 'no', at: host.now() },
+      { task: name, step: 'act', error: new TransientError('no'), reason: 'no', at: host.now() },
       (since) => kind.dependencyAlert(dependency, since, 'no'),
     )
 }
@@ -135,6 +137,33 @@ describe('a task', () => {
     expect(await task(1000)).toMatchObject({ state: 'given-up', leaseOwner: null })
     expect(await task(500)).toMatchObject({ state: 'waiting', attempts: 1, leaseOwner: null })
     expect((await task(500)).nextAttemptAt.getTime()).toBeGreaterThan(time)
+  })
+
+  test('that its function dies of while it only checks lets others go first', async () => {
+    for (const subject of [1, 2]) await add(subject)
+    act = async (subject) => pending(`job ${subject}`)
+    await all()
+    later(60)
+    const dying = advanceNext(
+      host,
+      { ...kind, check: () => new Promise<never>(() => {}) },
+      { ...options, turn: { of: 'pending' } },
+      signal,
+      log,
+    )
+    dying.catch(() => {})
+    const held = () =>
+      context.database.selectFrom('tasks').select('subjectId').where('leaseOwner', 'is not', null).execute()
+    await until(async () => (await held()).length === 1)
+    const [first] = await held()
+    await context.database
+      .updateTable('tasks')
+      .set({ leaseUntil: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`, leaseOwner: 'dead' })
+      .where('leaseOwner', 'is not', null)
+      .execute()
+    check = async () => ({ kind: 'done', result: 'there' })
+    expect((await look())?.task.subjectId).not.toBe(first?.subjectId)
+    expect(await look()).toBeNull()
   })
 
   test('that the facts want no more ends without a question outside', async () => {
@@ -233,42 +262,78 @@ describe('a breaker that is open', () => {
     expect(acted.filter(({ subject }) => subject <= 3).length).toBe(3)
   })
 
-  test('is asked of what a task needs only when it is to be used', async () => {
-    await add(1, 'store:dead')
-    await breakDown('store:dead')
-    later(20)
-    check = async () => ({ kind: 'done', result: 'there' })
-    await next()
-    const { openSince, probeAt } = await context.database
-      .selectFrom('breakers')
-      .selectAll()
-      .where('dependency', '=', 'store:dead')
-      .executeTakeFirstOrThrow()
-    expect(openSince).not.toBeNull()
-    expect(probeAt?.getTime()).toBeLessThan(time)
-  })
-
-  test('is not closed by answers to questions while nothing can be written, but for its probe', async () => {
+  test('by side effects is not closed by answers to questions', async () => {
     await add(1)
     act = async () => pending('job')
     await next()
-    for (const name of ['x:1', 'x:2'])
-      await noteFailure(
-        context.database,
-        DEPENDENCY,
-        { task: name, error: new TransientError('no'), reason: 'no', at: host.now() },
-        (since) => kind.dependencyAlert(DEPENDENCY, since, 'no'),
-      )
+    await breakDown(DEPENDENCY)
     check = async () => pending('job')
     later(60)
     await look()
-    const failures = async () =>
-      (await context.database.selectFrom('breakers').select('failures').executeTakeFirstOrThrow()).failures
-    expect(await failures()).toBe(2)
-    await breakDown(DEPENDENCY)
+    const { failures, openSince } = await context.database
+      .selectFrom('breakers')
+      .selectAll()
+      .executeTakeFirstOrThrow()
+    expect([failures, openSince === null]).toEqual([3, false])
+    // The next side effect may try at once.
+    await add(2)
+    act = async () => ({ kind: 'done', result: 'made' })
+    check = async () => ({ kind: 'to-do', jobEnded: null })
+    expect((await next())?.task.subjectId).toBe(2)
     later(60)
-    await look()
-    expect(await failures()).toBe(0)
+    expect((await look())?.task.subjectId).toBe(1)
+  })
+
+  test('of a place that answers questions and takes nothing is alerted, and costs no attempts', async () => {
+    for (let subject = 1; subject <= 9; subject++) await add(subject)
+    act = async () => {
+      throw new TransientError('no space')
+    }
+    for (let minute = 0; minute < 180; minute++) {
+      await all()
+      later(60)
+    }
+    const names = await context.database.selectFrom('outbox').select('name').execute()
+    expect(names).toHaveLength(1)
+    const tasks = await context.database.selectFrom('tasks').select('attempts').execute()
+    expect(tasks.reduce((sum, { attempts }) => sum + attempts, 0)).toBeLessThan(FAILURES_TO_OPEN)
+    // One a minute.
+    expect(acted.length).toBeGreaterThan(170)
+    expect(acted.length).toBeLessThan(190)
+  })
+
+  test.each([[[1]], [[1, 2]]])(
+    'of a store where objects %o always fail lets the others through within some minutes',
+    async (bad) => {
+      for (let subject = 1; subject <= 8; subject++) await add(subject, 'store:one')
+      act = async (subject) => {
+        if (bad.includes(subject)) throw blame('store:one', new TransientError('500'))
+        return { kind: 'done', result: 'made' }
+      }
+      await breakDown('store:one')
+      for (let minute = 0; minute < 5; minute++) {
+        later(60)
+        await all()
+      }
+      const states = await context.database.selectFrom('tasks').select(['subjectId', 'state']).execute()
+      const done = states.filter(({ state }) => state === 'done').map(({ subjectId }) => subjectId)
+      expect(done).toHaveLength(8 - bad.length)
+    },
+  )
+
+  test('is not opened by the database, nor by what is done after an attempt', async () => {
+    for (let subject = 1; subject <= 4; subject++) await add(subject)
+    act = async () => {
+      throw Object.assign(new Error('Lock wait timeout exceeded'), { code: 'ER_LOCK_WAIT_TIMEOUT' })
+    }
+    await all()
+    expect(await context.database.selectFrom('breakers').select('failures').executeTakeFirst()).toEqual({
+      failures: 0,
+    })
+    later(600)
+    act = async () => ({ kind: 'done', result: 'made' })
+    const failing = { ...kind, afterwards: () => Promise.reject(new Error('no')) }
+    expect((await advanceNext(host, failing, options, signal, log))?.ending.kind).toBe('done')
   })
 
   test('costs no attempts, and the task that fails by itself does not keep the others from trying', async () => {

@@ -8,7 +8,6 @@ import {
   blame,
   type Gate,
   lockBreaker,
-  mayUse,
   noteFailure,
   noteSuccess,
   openBreakers,
@@ -42,9 +41,9 @@ const alert = (since: Date) =>
     occurrence: since.toISOString(),
   })
 let tasks = 0
-const failure = (task: string, details: ErrorDetails = {}) => {
+const failure = (task: string, details: ErrorDetails = {}, step: 'check' | 'act' = 'act') => {
   const error = new TransientError('no answer', details)
-  return noteFailure(catalogue.database, NAME, { task, error, reason: 'no answer', at: at() }, alert)
+  return noteFailure(catalogue.database, NAME, { task, step, error, reason: 'no answer', at: at() }, alert)
 }
 /** Of another piece of work each time. */
 const fail = () => failure(`tape-copy:${++tasks}`)
@@ -59,7 +58,7 @@ describe('a circuit breaker', () => {
   test('stays closed for failures that may be those of single files', async () => {
     await failTimes(2)
     expect(await gate()).toBe('closed')
-    await noteSuccess(catalogue.database, NAME)
+    await noteSuccess(catalogue.database, NAME, 'act', at())
     await failTimes(2)
     expect(await gate()).toBe('closed')
   })
@@ -68,7 +67,10 @@ describe('a circuit breaker', () => {
     await failTimes(2)
     expect(await fail()).toMatchObject({ isOpen: true })
     expect(await gate()).toBe('open')
-    expect(await openBreakers(catalogue.database, at())).toEqual([NAME])
+    expect(await openBreakers(catalogue.database, at())).toEqual({ open: [NAME], halfOpen: [] })
+    time += 60_000
+    expect(await openBreakers(catalogue.database, at())).toEqual({ open: [], halfOpen: [NAME] })
+    time -= 60_000
     expect(await gate('tape:davs://another.example')).toBe('closed')
   })
 
@@ -99,13 +101,37 @@ describe('a circuit breaker', () => {
   test('lets only one of many try', async () => {
     await failTimes(3)
     time += 60_000
-    const tries = await Promise.all(Array.from({ length: 10 }, () => mayUse(catalogue.database, NAME, at())))
-    expect(tries.filter(Boolean)).toHaveLength(1)
-    await inTransaction(catalogue.database, (trx) => beginProbe(trx, NAME, at()))
+    const tries = await Promise.all(
+      Array.from({ length: 10 }, () =>
+        inTransaction(catalogue.database, async (trx) => {
+          const found = await lockBreaker(trx, NAME, at())
+          if (found === 'half-open') await beginProbe(trx, NAME, at())
+          return found
+        }),
+      ),
+    )
+    expect(tries.filter((found) => found === 'half-open')).toHaveLength(1)
     expect(await gate()).toBe('open')
     // The one that tried has died.
     time += 60_000
     expect(await gate()).toBe('half-open')
+  })
+
+  test('that side effects opened is closed by one, not by an answer, which lets the next one try', async () => {
+    await failTimes(3)
+    await noteSuccess(catalogue.database, NAME, 'check', at())
+    expect(await gate()).toBe('half-open')
+    await fail()
+    expect(await gate()).toBe('open')
+    await noteSuccess(catalogue.database, NAME, 'act', at())
+    expect(await gate()).toBe('closed')
+  })
+
+  test('that questions opened is closed by an answer', async () => {
+    for (const task of ['a', 'b', 'c']) await failure(task, {}, 'check')
+    expect(await gate()).toBe('open')
+    await noteSuccess(catalogue.database, NAME, 'check', at())
+    expect(await gate()).toBe('closed')
   })
 
   test('is alerted once for each time that it stays open for a minute', async () => {
@@ -116,7 +142,7 @@ describe('a circuit breaker', () => {
       await fail()
     }
     expect(await alerts()).toBe(1)
-    await noteSuccess(catalogue.database, NAME)
+    await noteSuccess(catalogue.database, NAME, 'act', at())
     expect(await gate()).toBe('closed')
     time += 60_000
     await failTimes(3)

@@ -318,12 +318,13 @@ describe('the order of copies', () => {
     for (let index = 0; index < 40; index++)
       await wish(await context.putRun(`MAN/run${20_000 + run * 50 + index}.mid.gz`, `${run} ${index}`))
     tape.fault = 'down'
-    let rests = 0
-    for (let step = 0; step < 60; step++) {
-      if ((await copy()) === null) rests++
-      later(20)
+    // As the schedule does, every minute.
+    let tries = 0
+    for (let minute = 0; minute < 20; minute++) {
+      while ((await copy()) !== null) tries++
+      later(60)
     }
-    expect(rests).toBeGreaterThan(35)
+    expect(tries).toBe(3 + 19)
     expect((await alerts()).filter((rule) => rule === 'tape-endpoint-fails')).toHaveLength(1)
     // The two failures before it opened count.
     const tried = await context.database.selectFrom('tasks').select('attempts').execute()
