@@ -9,112 +9,17 @@
  * await advance(context, tapeCopy, { dependency: `tape:${endpoint}`, turn: { of: 'due', mostAtOnce: 3 },
  *   atOnce: 2, limitSeconds: 3600 }, signal, log)
  */
-import type { Transaction } from 'kysely'
-import type { Context } from '../context.ts'
 import { inTransaction } from '../database/connect.ts'
-import type { Schema } from '../database/schema.ts'
-import type { Reference, Task } from '../database/work-schema.ts'
+import type { Task } from '../database/work-schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
-import { nextLookAt, retryAt } from './back-off.ts'
 import { noteFailure, noteSuccess } from './breaker.ts'
 import { renew, whileHeld } from './lease.ts'
-import { addRequests, type Request } from './outbox.ts'
+import { addRequests } from './outbox.ts'
+import { ATTEMPTS_BEFORE_FAILING, changeOf } from './retry-policy.ts'
 import { sendRequests } from './send-requests.ts'
-import { type Claim, type ClaimOptions, claimTask, endClaim, type TaskChange } from './tasks.ts'
-
-/** How an attempt ended. `Result` is what the kind knows of it. */
-export type Ending<Result> =
-  /** `result` null: the facts said so already. */
-  | { readonly kind: 'done'; readonly result: Result | null }
-  /** Something outside works on it, or it waits for something there: checked again later, no failure. */
-  | {
-      readonly kind: 'pending'
-      readonly reference: Reference | null
-      readonly reason: string | null
-      readonly result: Result | null
-      /** It counts towards the most that may be in progress at once. */
-      readonly takesTurn: boolean
-    }
-  /** Somebody else does the same just now: tried again soon, no failure. */
-  | { readonly kind: 'busy'; readonly reason: string }
-  /** It goes on at once in another way, without the failures of before. */
-  | { readonly kind: 'restarted'; readonly reason: string; readonly result: Result }
-  /** `jobEnded`: the job outside is over, the next attempt asks for another. */
-  | {
-      readonly kind: 'failed'
-      readonly reason: string
-      readonly jobEnded: boolean
-      /** What the task is about is wrong, not the place. */
-      readonly isInvalid?: boolean
-    }
-  /** No further attempt can help. */
-  | { readonly kind: 'given-up'; readonly reason: string; readonly result: Result | null }
-  /** The function was stopped from outside: the attempt does not count. */
-  | { readonly kind: 'interrupted'; readonly reason: string }
-  /** What the task needs fails, and its breaker is open: the attempt does not count. */
-  | { readonly kind: 'unavailable'; readonly reason: string }
-
-/** To be done: `jobEnded` when a job outside that should have done it is over. */
-export interface ToDo {
-  readonly kind: 'to-do'
-  readonly jobEnded: string | null
-}
-
-export interface Work<Subject> {
-  readonly task: Task
-  readonly subject: Subject
-}
-
-/** What every kind of work needs; each may need more. */
-export type TaskContext = Context<'database' | 'queues'>
-
-/** A kind of work. All that is special about it; never when or how often it is tried. */
-export interface TaskKind<Host extends TaskContext, Subject, Result> {
-  readonly kind: string
-  /** What the task is about, read after the claim; null when it is gone: then the task is given up. */
-  load(context: Host, task: Task): Promise<Subject | null>
-  /** Fields for every log line of the task: run, tag, key. */
-  fields(subject: Subject): Readonly<Record<string, unknown>>
-  /** How the task ends when the facts want no work any more: somebody else has seen to it, or found it wrong. */
-  settled(subject: Subject): Ending<Result> | null
-  /** Whether the side effect has happened already, or is happening. Changes nothing. */
-  check(context: Host, work: Work<Subject>, signal: AbortSignal): Promise<Ending<Result> | ToDo>
-  /**
-   * Makes the side effect. `generation` tells a new job from a request that is repeated because its answer was
-   * lost.
-   */
-  act(context: Host, work: Work<Subject>, generation: number, signal: AbortSignal): Promise<Ending<Result>>
-  /** Locks the run of the subject, before any of its rows is written. @returns its id. */
-  lock(trx: Transaction<Schema>, subject: Subject): Promise<number>
-  /**
-   * Writes the facts and the run's history, in the transaction that has ended the attempt.
-   * @returns the requests that follow.
-   */
-  outcome(
-    trx: Transaction<Schema>,
-    context: Host,
-    work: Work<Subject>,
-    ended: {
-      readonly ending: Ending<Result>
-      readonly change: TaskChange
-      /** Check found that the side effect has not happened: facts that say otherwise are wrong. */
-      readonly wasToDo: boolean
-      readonly runId: number
-      readonly at: Date
-    },
-  ): Promise<readonly Request[]>
-  /** After an attempt was recorded: what else is to be checked now, given how it ended. Never repeated. */
-  afterwards?(
-    context: Host,
-    work: Work<Subject>,
-    ending: Ending<Result>,
-    signal: AbortSignal,
-    log: Logger,
-  ): Promise<void>
-  /** The alert when what the work needs fails; its name must hold since when. */
-  dependencyAlert(dependency: string, since: Date, reason: string): Request
-}
+import type { Ending, TaskContext, TaskKind, Work } from './task-kind.ts'
+import { type Claim, type ClaimOptions, claimTask, endClaim } from './tasks.ts'
 
 export interface AdvanceOptions extends Pick<ClaimOptions, 'dependency' | 'turn'> {
   /** Tasks in progress at once in this call. */
@@ -133,8 +38,6 @@ export interface Advanced<Result> {
 const BEGIN_WITHIN_MS = 45_000
 /** For what is still to be written when the function is being stopped. */
 const ENDING_MS = 10_000
-/** From then on the state says that the work fails, and the kind alerts; it goes on being tried all the same. */
-export const ATTEMPTS_BEFORE_FAILING = 6
 
 /** Advances tasks until none is due or the time to begin one is over. Returns how each ended. */
 export async function advance<Host extends TaskContext, Subject, Result>(
@@ -307,49 +210,6 @@ async function record<Host extends TaskContext, Subject, Result>(
     return follow
   })
   await sendRequests(context, requests, signal)
-}
-
-/** What an ending means for the row: the retry policy of all kinds. */
-function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskChange {
-  const { generation } = task
-  const uncounted = Math.max(0, task.attempts - 1)
-  const stateOf = (attempts: number) => (attempts >= ATTEMPTS_BEFORE_FAILING ? 'failing' : 'waiting')
-  switch (ending.kind) {
-    case 'done':
-      return { state: 'done', attempts: 0, lastError: null, generation }
-    case 'pending': {
-      const { reference, reason, takesTurn } = ending
-      const isSame = JSON.stringify(reference) === JSON.stringify(task.reference)
-      const next = nextLookAt(at, isSame ? task.startedAt : null)
-      return { state: 'pending', reference, generation, takesTurn, lastError: reason, nextAttemptAt: next }
-    }
-    case 'restarted':
-      return { state: 'waiting', attempts: 0, lastError: ending.reason, nextAttemptAt: at, generation }
-    case 'busy':
-    case 'interrupted':
-    case 'unavailable': {
-      const isPending = task.state === 'pending'
-      return {
-        state: isPending ? 'pending' : stateOf(uncounted),
-        attempts: isPending ? task.attempts : uncounted,
-        lastError: ending.reason,
-        nextAttemptAt: ending.kind === 'interrupted' ? at : nextLookAt(at, null),
-      }
-    }
-    case 'given-up':
-      return { state: 'given-up', lastError: ending.reason, generation }
-    case 'failed': {
-      if (task.deadlineAt !== null && at >= task.deadlineAt)
-        return { state: 'given-up', lastError: `it was not done in time: ${ending.reason}` }
-      const next = retryAt(at, task.attempts)
-      return {
-        state: stateOf(task.attempts),
-        lastError: ending.reason,
-        nextAttemptAt: task.deadlineAt !== null && task.deadlineAt < next ? task.deadlineAt : next,
-        ...(ending.jobEnded ? { reference: null, generation: generation + 1 } : {}),
-      }
-    }
-  }
 }
 
 /** The attempt failed, or nobody knows how it ended: it is tried again, and checked first. */

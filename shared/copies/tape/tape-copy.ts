@@ -13,15 +13,11 @@ import type { Logger } from '../../log.ts'
 import type { AlertRule, SeverityOf } from '../../messages/alert-rules.ts'
 import type { CopyResult, TapeDriver, TapeLook } from '../../tape/driver.ts'
 import { tapeNameBeside } from '../../tape/names.ts'
-import {
-  ATTEMPTS_BEFORE_FAILING,
-  advance,
-  type Ending,
-  type TaskKind,
-  type Work,
-} from '../../work/advance.ts'
+import { advance } from '../../work/advance.ts'
 import { tapeBreaker } from '../../work/breaker.ts'
 import type { Request } from '../../work/outbox.ts'
+import { ATTEMPTS_BEFORE_FAILING } from '../../work/retry-policy.ts'
+import type { Ending, TaskKind, Work } from '../../work/task-kind.ts'
 import type { TaskChange } from '../../work/tasks.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
 import { type OtherCopies, otherCopies, whereToLook } from '../verify/other-copies.ts'

@@ -5,15 +5,9 @@ import { alertRequest } from '../../../shared/catalogue/next-steps.ts'
 import { inTransaction } from '../../../shared/database/connect.ts'
 import { TransientError } from '../../../shared/errors.ts'
 import { createLogger } from '../../../shared/log.ts'
-import {
-  advance,
-  advanceNext,
-  type Ending,
-  type TaskContext,
-  type TaskKind,
-  type ToDo,
-} from '../../../shared/work/advance.ts'
+import { advance, advanceNext } from '../../../shared/work/advance.ts'
 import { blame, noteFailure } from '../../../shared/work/breaker.ts'
+import type { Ending, TaskContext, TaskKind, ToDo } from '../../../shared/work/task-kind.ts'
 import { addTask, restartTask } from '../../../shared/work/tasks.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 import { until } from '../../support/waiting.ts'

@@ -6,12 +6,8 @@
 import { sql } from 'kysely'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createLogger } from '../../../shared/log.ts'
-import {
-  type AdvanceOptions,
-  advanceNext,
-  type TaskContext,
-  type TaskKind,
-} from '../../../shared/work/advance.ts'
+import { type AdvanceOptions, advanceNext } from '../../../shared/work/advance.ts'
+import type { TaskContext, TaskKind } from '../../../shared/work/task-kind.ts'
 import { signal } from '../context.ts'
 import { until } from '../waiting.ts'
 

@@ -1,0 +1,51 @@
+/** The retry policy of all kinds of task: what an ending means for its row. Pure but for the jitter. */
+import type { Task } from '../database/work-schema.ts'
+import { nextLookAt, retryAt } from './back-off.ts'
+import type { Ending } from './task-kind.ts'
+import type { TaskChange } from './tasks.ts'
+
+/** From then on the state says that the work fails, and the kind alerts; it goes on being tried all the same. */
+export const ATTEMPTS_BEFORE_FAILING = 6
+
+/** What an ending means for the row: the retry policy of all kinds. */
+export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskChange {
+  const { generation } = task
+  const uncounted = Math.max(0, task.attempts - 1)
+  const stateOf = (attempts: number) => (attempts >= ATTEMPTS_BEFORE_FAILING ? 'failing' : 'waiting')
+  switch (ending.kind) {
+    case 'done':
+      return { state: 'done', attempts: 0, lastError: null, generation }
+    case 'pending': {
+      const { reference, reason, takesTurn } = ending
+      const isSame = JSON.stringify(reference) === JSON.stringify(task.reference)
+      const next = nextLookAt(at, isSame ? task.startedAt : null)
+      return { state: 'pending', reference, generation, takesTurn, lastError: reason, nextAttemptAt: next }
+    }
+    case 'restarted':
+      return { state: 'waiting', attempts: 0, lastError: ending.reason, nextAttemptAt: at, generation }
+    case 'busy':
+    case 'interrupted':
+    case 'unavailable': {
+      const isPending = task.state === 'pending'
+      return {
+        state: isPending ? 'pending' : stateOf(uncounted),
+        attempts: isPending ? task.attempts : uncounted,
+        lastError: ending.reason,
+        nextAttemptAt: ending.kind === 'interrupted' ? at : nextLookAt(at, null),
+      }
+    }
+    case 'given-up':
+      return { state: 'given-up', lastError: ending.reason, generation }
+    case 'failed': {
+      if (task.deadlineAt !== null && at >= task.deadlineAt)
+        return { state: 'given-up', lastError: `it was not done in time: ${ending.reason}` }
+      const next = retryAt(at, task.attempts)
+      return {
+        state: stateOf(task.attempts),
+        lastError: ending.reason,
+        nextAttemptAt: task.deadlineAt !== null && task.deadlineAt < next ? task.deadlineAt : next,
+        ...(ending.jobEnded ? { reference: null, generation: generation + 1 } : {}),
+      }
+    }
+  }
+}
