@@ -29,8 +29,18 @@ function defaultOf(schema: z.ZodType): string {
   const absent = schema.safeParse(undefined)
   if (!absent.success) return '**required**'
   if (absent.data === undefined) return ''
-  const text = Array.isArray(absent.data) ? absent.data.join(',') : String(absent.data)
+  const text = textOf(absent.data)
   return text === '' ? 'empty' : `\`${cell(text)}\``
+}
+
+/** As the variable would hold it. */
+function textOf(value: unknown): string {
+  if (Array.isArray(value)) return value.join(',')
+  if (typeof value === 'object' && value !== null)
+    return Object.entries(value)
+      .map(([name, part]) => `${name}=${part}`)
+      .join(',')
+  return String(value)
 }
 
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
