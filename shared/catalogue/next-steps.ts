@@ -71,6 +71,20 @@ export function reusedNumberAlert(
   })
 }
 
+/** The Runlog states another begin of a run than its file: its times as they stand there. */
+export function differingStartAlert(run: CataloguedRun, inRunlog: string, inFile: string): Request {
+  return alertRequest({
+    rule: 'runlog-start-differs',
+    severity: 'warning',
+    summary: `the Runlog stated ${inRunlog} as the begin of run ${run.runNumber} of ${run.tag}, its file states ${inFile}, which counts`,
+    tag: run.tag,
+    runNumber: run.runNumber,
+    runId: run.id,
+    object: null,
+    occurrence: `${run.tag}/${run.runNumber}/${inRunlog}`,
+  })
+}
+
 /** Names this version under its key, and a return of it after other contents as another. */
 function occurrenceOf({ version, otherContents }: Pick<CataloguedFile, 'version' | 'otherContents'>): string {
   return `${identityOf(version).toString('hex')}${otherContents === 0 ? '' : `:${otherContents}`}`

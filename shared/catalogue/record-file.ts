@@ -26,7 +26,15 @@ import {
   replaceCloudReplicas,
 } from './replicas.ts'
 import { lockRunOf, lockRunOfFile, lockUses } from './run-uses.ts'
-import { addHistory, dateOf, findLiveFile, type RefreshedRun, refreshRun, supersedeFile } from './runs.ts'
+import {
+  addHistory,
+  dateOf,
+  findLiveFile,
+  notedUse,
+  type RefreshedRun,
+  refreshRun,
+  supersedeFile,
+} from './runs.ts'
 
 type Trx = Transaction<Schema>
 
@@ -182,8 +190,9 @@ async function refuseAwaited(
   at: Date,
 ): Promise<void> {
   const { uses } = await lockUses(trx, { tag, runNumber }, at)
-  const use = uses.find(({ isCurrent, firstFileAt }) => isCurrent && firstFileAt === null)
-  if (use === undefined) return
+  if (uses.length === 0) return
+  const use = notedUse(uses)
+  if (use.firstFileAt !== null) return
   const problem = `${version.key} cannot be read: ${reason}`
   await addHistory(trx, [{ runId: use.id, what: 'file refused', detail: problem }], at)
   await refreshRun(trx, { tag, runNumber, use, uses }, { at, newContent: false, problem })

@@ -34,6 +34,8 @@ interface RunlogStorage extends RunId {
 }
 
 export interface RunlogEntry extends RunlogStorage {
+  /** What the other columns show: parameters of the same run, or of one that awaits its file. */
+  readonly noted: Parameters
   readonly file: {
     readonly fileCount: number
     readonly sizeBytes: number
@@ -58,7 +60,7 @@ const statusColumns = ({ storage, parameters }: RunlogStorage) => ({
 export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry): Promise<void> {
   const row: Record<string, number | string | null> = { tag: entry.tag, run_number: entry.runNumber }
   for (const column of runlogColumns)
-    if (!OWN_COLUMNS.has(column.name)) row[column.name] = entry.parameters[column.name] ?? null
+    if (!OWN_COLUMNS.has(column.name)) row[column.name] = entry.noted[column.name] ?? null
   Object.assign(row, statusColumns(entry))
   const { fileCount, sizeBytes, md5 } = entry.file
   row.file_size = fileCount === 0 ? -1 : sizeBytes
@@ -75,20 +77,28 @@ export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry):
   )
 }
 
+export interface LoggedRow {
+  readonly startTime: Parameters[string]
+  /**
+   * What is the logger's when the row is about this run. What the row held before is not, except for the
+   * begin of another run: the logger leaves the columns of the end alone then.
+   */
+  readonly valuesFor: (use: Pick<Run, 'parameters'>) => Parameters
+}
+
 /**
  * What the DAQ's logger wrote into a run's row since Cygnet last wrote or took it, null when nothing; the row
  * counts as taken, and is locked until the transaction ends.
  *
  * Cygnet's own statements name the column `logged_at`, the logger's don't: theirs leave the time there. The
- * row still holds what Cygnet wrote before, of the run that is `shown` (null for none): of the same run, what
- * is unchanged is not the logger's; of another run, that holds for the columns of the end of run, which the
- * logger leaves alone when a run begins.
+ * row still holds what Cygnet wrote before: where the copies of the `current` run are, and the parameters of
+ * the one that is `noted` in it (null for none).
  */
 export async function takeLoggedRow(
   trx: Transaction<Schema>,
   run: RunId,
-  shown: Run | null,
-): Promise<{ readonly startTime: Parameters[string]; readonly values: Parameters } | null> {
+  before: { readonly current: Run; readonly noted: Run } | null,
+): Promise<LoggedRow | null> {
   const columns = runlogColumns.filter(({ name }) => !OWN_COLUMNS.has(name) || name === LOCAL_STATUS)
   // Times as text: they are local times of the DAQ, which the driver would take for UTC.
   const selected = sql.join(
@@ -106,22 +116,27 @@ export async function takeLoggedRow(
   if (row === undefined) return null
   await sql`UPDATE Runlog SET logged_at = NULL
     WHERE tag = ${run.tag} AND run_number = ${run.runNumber}`.execute(trx)
-  const written: Parameters | null = shown && {
-    ...shown.parameters,
-    ...statusColumns({ ...run, parameters: shown.parameters, storage: storageOf(shown) }),
+  const written: Parameters = before === null ? {} : writtenOf(run, before)
+  const differing = (values: Parameters) =>
+    columns.filter(({ name, sqlType }) => !isUnset(row[name]) && !isSame(row[name], values[name], sqlType))
+  const news = differing(written)
+  if (news.length === 0) return null
+  return {
+    startTime: row.start_time ?? null,
+    valuesFor: ({ parameters }) => {
+      const stated = differing(parameters).filter(
+        ({ name, dump }) => dump === 'begin' && name !== LOCAL_STATUS,
+      )
+      const others = news.filter(({ name, dump }) => dump === 'end' || name === LOCAL_STATUS)
+      return Object.fromEntries([...stated, ...others].map(({ name }) => [name, row[name] ?? null]))
+    },
   }
-  const sameRun = row.start_time === written?.start_time
-  const news = columns.filter(
-    ({ name, dump, sqlType }) =>
-      !isUnset(row[name]) && ((dump === 'begin' && !sameRun) || !isSame(row[name], written?.[name], sqlType)),
-  )
-  return news.length === 0
-    ? null
-    : {
-        startTime: row.start_time ?? null,
-        values: Object.fromEntries(news.map(({ name }) => [name, row[name] ?? null])),
-      }
 }
+
+const writtenOf = (run: RunId, { current, noted }: { readonly current: Run; readonly noted: Run }) => ({
+  ...noted.parameters,
+  ...statusColumns({ ...run, parameters: current.parameters, storage: storageOf(current) }),
+})
 
 const isUnset = (value: Parameters[string] | undefined) => value === null || value === undefined
 

@@ -67,9 +67,8 @@ export interface RefreshedRun {
 }
 
 /**
- * Brings a run's values in step with its live files, decides which use of the number is the current one (the
- * latest begun of those that still have or await a file; all keep their rows) and writes the legacy Runlog
- * from it.
+ * Brings a run's values in step with its live files, decides which use of the number is the current one and
+ * writes the legacy Runlog from it.
  * `newContent` resets the reconstruction's status: what was done with other bytes does not count for these.
  */
 export async function refreshRun(
@@ -94,9 +93,10 @@ export async function refreshRun(
     problem: fileCount === 0 ? (options.problem ?? problemOfNone(run.use)) : summary.problem,
     updatedAt: options.at,
   }
-  const current = electCurrentUse(
-    run.uses.map((use) => (use.id === run.use.id ? { ...use, fileCount, firstFileAt } : use)),
+  const uses = run.uses.map((use) =>
+    use.id === run.use.id ? { ...run.use, fileCount, firstFileAt, parameters } : use,
   )
+  const current = electCurrentUse(uses)
   await trx
     .updateTable('runs')
     .set({ ...values, isCurrent: current.id === run.use.id })
@@ -111,15 +111,14 @@ export async function refreshRun(
       .where('id', '=', use.id)
       .execute()
   }
-  if (current.id === run.use.id) {
-    await writeRunlog(trx, {
-      ...run,
-      parameters,
-      storage,
-      file: summary,
-      resetReco: options.newContent || before?.id !== current.id,
-    })
-  } else await showOtherUse(trx, run, current, before?.id !== current.id)
+  const isCurrent = current.id === run.use.id
+  await writeRunlog(trx, {
+    ...run,
+    parameters: current.parameters,
+    noted: notedUse(uses).parameters,
+    ...(isCurrent ? { storage, file: summary } : await filesOf(trx, current.id)),
+    resetReco: (isCurrent && options.newContent) || before?.id !== current.id,
+  })
   return {
     summary: { ...summary, parameters },
     files: summary.keys.flatMap((key) => files.filter((file) => nameOf(file) === key).slice(0, 1)),
@@ -132,26 +131,34 @@ const problemOfNone = ({ firstFileAt, problem }: Run): string =>
     ? (problem ?? 'no file of this run has arrived yet')
     : 'no file of this run is in the store any more'
 
-/** The use of the number that is shown: the latest begun of those that did not lose their files, else of all. */
+/**
+ * The use of the number that is shown: the latest begun of those that have files, else of those that had some,
+ * else of those that await one. What is only written in the Runlog hides no run that was catalogued.
+ */
 function electCurrentUse(uses: readonly Run[]): Run {
-  const alive = uses.filter((use) => use.fileCount > 0 || use.firstFileAt === null)
-  const [current] = (alive.length > 0 ? alive : uses).toSorted(
-    (a, b) => b.startedEpoch - a.startedEpoch || b.id - a.id,
-  )
-  if (current === undefined) throw new Error('a run number without a use')
-  return current
+  const holding = uses.filter((use) => use.fileCount > 0)
+  const catalogued = holding.length > 0 ? holding : uses.filter((use) => use.firstFileAt !== null)
+  return latestBegun(catalogued.length > 0 ? catalogued : uses)
 }
 
-async function showOtherUse(trx: Trx, run: RunId, use: Run, resetReco: boolean): Promise<void> {
-  const files = await liveFiles(trx, use.id)
-  const storage = await storageOfRun(trx, use.id, files)
-  await writeRunlog(trx, {
-    ...run,
-    parameters: use.parameters,
-    storage,
-    file: aggregateRun(files.map(summaryOf)),
-    resetReco,
-  })
+/**
+ * The use whose parameters the Runlog shows: the one that the logger began after the current one and that
+ * awaits its file, else the current one. So its end of run is known from that of the current one.
+ */
+export function notedUse(uses: readonly Run[]): Run {
+  const current = electCurrentUse(uses)
+  return latestBegun([current, ...uses.filter((use) => use.firstFileAt === null)])
+}
+
+function latestBegun(uses: readonly Run[]): Run {
+  const [latest] = uses.toSorted((a, b) => b.startedEpoch - a.startedEpoch || b.id - a.id)
+  if (latest === undefined) throw new Error('a run number without a use')
+  return latest
+}
+
+async function filesOf(trx: Trx, runId: number) {
+  const files = await liveFiles(trx, runId)
+  return { storage: await storageOfRun(trx, runId, files), file: aggregateRun(files.map(summaryOf)) }
 }
 
 /** A run that lost its files keeps the sizes that they had. */

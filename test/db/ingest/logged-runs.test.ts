@@ -38,6 +38,18 @@ const logBegin = (start = '2023-12-14 23:33:17') =>
 const logEnd = () =>
   sql`UPDATE Runlog SET stop_time = '2023-12-14 23:34:17', number_of_events = 33, storage_local_status = 0
     WHERE tag = 'LNGS' AND run_number = ${run}`.execute(catalogue.database)
+const logStart = (start: string) =>
+  sql`UPDATE Runlog SET start_time = ${start} WHERE tag = 'LNGS' AND run_number = ${run}`.execute(
+    catalogue.database,
+  )
+const alertsOf = async () => {
+  const alerts = await catalogue.database
+    .selectFrom('outbox')
+    .select('name')
+    .where('name', 'like', `alert:%:LNGS/${run}/%`)
+    .execute()
+  return alerts.map(({ name }) => name)
+}
 const adopt = () => takeLoggedRuns({ database: catalogue.database, now: () => new Date(), log })
 const usesOf = () => findRuns(catalogue.database, { runNumber: run })
 const onlyUse = async () => {
@@ -147,21 +159,27 @@ test('a run is one although its file arrives while its row is adopted by two wor
 })
 
 describe('a number that is used again', () => {
-  beforeEach(async () => {
+  const dropFirst = async () => {
     const odb = { ...metadataOf(run).odb, run_description: 'the first', stop_time: '2023-12-13 11:00:00' }
     const first = { odb: { ...odb, start_time: '2023-12-13 10:00:00' }, startedAt: BEGIN_OF_RUN - 48_797 }
     await record(catalogue.database, versionOf(key, 'first'), metadataOf(run, first, 'first'))
+  }
+
+  beforeEach(async () => {
+    await dropFirst()
     // The row exists: mlogger updates the columns of its links.
     await sql`UPDATE Runlog SET run_description = 'by the logger', start_time = '2023-12-14 23:33:17', GEM3_V = 440
       WHERE tag = 'LNGS' AND run_number = ${run}`.execute(catalogue.database)
   })
 
-  test('is another run as soon as the logger writes it down, and the Runlog shows it alone', async () => {
+  test('is another run as soon as the logger writes it down, and current once its file came', async () => {
+    const { file_checksum } = (await runlogRow(catalogue.database, run)) ?? {}
+    expect(file_checksum).toEqual(expect.any(String))
     expect(await adopt()).toBe(1)
     expect(await adopt()).toBe(0)
     expect((await usesOf()).map((use) => [use.isCurrent, use.description, use.fileCount])).toEqual([
-      [true, 'by the logger', 0],
-      [false, 'the first', 1],
+      [true, 'the first', 1],
+      [false, 'by the logger', 0],
     ])
     expect(await runlogRow(catalogue.database, run)).toMatchObject({
       run_description: 'by the logger',
@@ -169,20 +187,47 @@ describe('a number that is used again', () => {
       GEM3_V: 440,
       stop_time: null,
       number_of_events: null,
-      file_size: -1,
-      file_checksum: null,
+      file_size: 1005,
+      file_checksum,
+      storage_cloud_status: 1,
     })
+    await record(catalogue.database, versionOf(key, 'second'), metadataOf(run))
+    expect((await usesOf()).map((use) => [use.isCurrent, use.description, use.fileCount])).toEqual([
+      [true, 'test', 1],
+      [false, 'the first', 0],
+    ])
+    expect(await runlogRow(catalogue.database, run)).toMatchObject({ run_description: 'test', GEM3_V: 440 })
+  })
+
+  test('hides nothing of the earlier run while its file is read again', async () => {
+    await adopt()
+    await dropFirst()
+    await logEnd()
+    await adopt()
+    expect((await usesOf()).map((use) => [use.isCurrent, use.fileCount, use.loggerParameters])).toEqual([
+      [true, 1, null],
+      [false, 0, expect.objectContaining({ GEM3_V: 440, number_of_events: 33 })],
+    ])
+    expect(await runlogRow(catalogue.database, run)).toMatchObject({
+      run_description: 'by the logger',
+      number_of_events: 33,
+      file_size: 1005,
+    })
+  })
+
+  test('is used no more once the Runlog states the begin of the earlier run again', async () => {
+    await adopt()
+    await logStart('2023-12-13 10:00:00')
+    expect(await adopt()).toBe(1)
+    expect(await onlyUse()).toMatchObject({ isCurrent: true, fileCount: 1, description: 'the first' })
+    const row = await runlogRow(catalogue.database, run)
+    expect(row).toMatchObject({ run_description: 'the first', number_of_events: 20, file_size: 1005 })
   })
 
   test('is reported once, before the file of the earlier run is overwritten', async () => {
     await adopt()
     await record(catalogue.database, versionOf(key, 'second'), metadataOf(run))
-    const alerts = await catalogue.database
-      .selectFrom('outbox')
-      .select('name')
-      .where('name', 'like', `alert:run-number-reused:LNGS/${run}/%`)
-      .execute()
-    expect(alerts).toEqual([{ name: `alert:run-number-reused:LNGS/${run}/${BEGIN_OF_RUN}` }])
+    expect(await alertsOf()).toEqual([`alert:run-number-reused:LNGS/${run}/${BEGIN_OF_RUN}`])
   })
 
   test('keeps what only the logger wrote although its file comes before the row was taken', async () => {
@@ -199,10 +244,69 @@ describe('a number that is used again', () => {
     await adopt()
     await logEnd()
     await adopt()
-    const [second, first] = await usesOf()
+    const [first, second] = await usesOf()
     expect(second?.stoppedAt).toEqual(new Date((BEGIN_OF_RUN + 60) * 1000))
     expect(first?.parameters.stop_time).toBe('2023-12-13 11:00:00')
   })
+})
+
+test.each([
+  ['a second later', '2023-12-14 23:33:18'],
+  ['an hour earlier', '2023-12-14 22:33:17'],
+])('a begin of run that someone writes into the Runlog %s is no other run', async (_, start) => {
+  await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
+  const before = await runlogRow(catalogue.database, run)
+  await logStart(start)
+  expect(await adopt()).toBe(1)
+  expect(await adopt()).toBe(0)
+  expect(await onlyUse()).toMatchObject({ isCurrent: true, fileCount: 1, startedEpoch: BEGIN_OF_RUN })
+  expect(await runlogRow(catalogue.database, run)).toEqual(before)
+  expect(await alertsOf()).toEqual([`alert:runlog-start-differs:LNGS/${run}/${start}`])
+})
+
+test('a run of the logger whose begin is put right before its file came is one run', async () => {
+  await logBegin('2023-12-15 10:00:00')
+  await adopt()
+  await logStart('2023-12-14 23:33:16')
+  await adopt()
+  const startedAt = new Date((BEGIN_OF_RUN - 1) * 1000)
+  expect(await onlyUse()).toMatchObject({ isCurrent: true, startedAt })
+  await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
+  expect(await onlyUse()).toMatchObject({ isCurrent: true, startedEpoch: BEGIN_OF_RUN, fileCount: 1 })
+})
+
+test('a run of the logger keeps its end although its begin was another one meanwhile', async () => {
+  await logBegin()
+  await adopt()
+  await logStart('2023-12-15 10:00:00')
+  await adopt()
+  expect(await usesOf()).toHaveLength(2)
+  await logEnd()
+  await adopt()
+  await logStart('2023-12-14 23:33:17')
+  await adopt()
+  expect(await onlyUse()).toMatchObject({ isCurrent: true, startedEpoch: BEGIN_OF_RUN })
+  expect((await onlyUse()).parameters).toMatchObject({
+    start_time: '2023-12-14 23:33:17',
+    number_of_events: 33,
+  })
+})
+
+test('a run that lost its file is not hidden by what someone writes into the Runlog', async () => {
+  await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
+  const version = versionOf(key, 'unreadable')
+  const lease = await leaseOn(catalogue.database, version)
+  const refused = { lease, tag: 'LNGS', runNumber: run, version, reason: 'it is no gzip file' }
+  await recordInvalid(catalogue.database, refused, { at: new Date(), stillCurrent: async () => 'yes' })
+  await logStart('2023-12-15 10:00:00')
+  await adopt()
+  expect((await usesOf()).map((use) => [use.isCurrent, use.startedEpoch])).toEqual([
+    [true, BEGIN_OF_RUN],
+    [false, BEGIN_OF_RUN + 37_603],
+  ])
+  await logStart('2023-12-14 23:33:17')
+  await adopt()
+  expect(await onlyUse()).toMatchObject({ isCurrent: true, startedEpoch: BEGIN_OF_RUN })
 })
 
 test('a file joins the run of the logger by the text of its begin, in the hour that autumn repeats, too', async () => {
