@@ -11,6 +11,9 @@ const CORRECTABLE = runlogColumns.filter(
   ({ name }) => !/^(run_number|start_time|stop_time|storage_)/.test(name),
 )
 
+/** So many characters of a value stand in the history: descriptions may be as long as a whole line of it. */
+const LONGEST_IN_HISTORY = 200
+
 export interface WantedCorrection {
   /** By Runlog column; null withdraws the correction of before. */
   readonly values: Parameters
@@ -43,7 +46,7 @@ export async function correctParameters(
       lines.push(
         value === null
           ? `${name}: correction withdrawn`
-          : `${name}: ${value} instead of ${use.parameters[name] ?? 'nothing'}`,
+          : `${name}: ${inHistory(value)} instead of ${inHistory(use.parameters[name] ?? 'nothing')}`,
       )
       if (value === null) corrections.delete(name)
       else corrections.set(name, { value, by: wanted.by, at: at.toISOString() })
@@ -67,5 +70,13 @@ function checked(name: string, value: Parameters[string]): Correction['value'] |
   const coerced = value === null ? null : coerceParameter(value, column.sqlType)
   if (coerced === null && value !== null)
     throw new InvalidInputError(`${name} cannot be ${JSON.stringify(value)}: it is ${column.sqlType}`)
+  if (typeof value === 'string' && coerced !== value)
+    throw new InvalidInputError(`${name} is longer than its column holds: it is ${column.sqlType}`)
   return coerced
+}
+
+function inHistory(value: number | string): string {
+  const characters = [...String(value)]
+  if (characters.length <= LONGEST_IN_HISTORY) return String(value)
+  return `${characters.slice(0, LONGEST_IN_HISTORY - 1).join('')}…`
 }

@@ -122,6 +122,17 @@ test('without its correction the run has what the DAQ wrote', async () => {
   )
 })
 
+test('a value may be as long as its column holds; the history has the first of it', async () => {
+  await drop('second', { ...ODB, run_description: 'd'.repeat(65_535) })
+  const long = { run_description: 'e'.repeat(10_000), sequence_filename: 'é'.repeat(255) }
+  expect((await correct(long)).status).toBe(200)
+  expect(await runlogRow(context.database, run)).toMatchObject(long)
+  const cut = (letter: string) => `${letter.repeat(199)}…`
+  expect((await shown()).history.at(-1)?.detail).toBe(
+    `run_description: ${cut('e')} instead of ${cut('d')}; sequence_filename: ${cut('é')} instead of nothing; by ana: mistyped`,
+  )
+})
+
 test('the same correction again writes nothing', async () => {
   await correct({ GEM1_V: 440 })
   const before = (await shown()).history.length
@@ -132,6 +143,10 @@ test('the same correction again writes nothing', async () => {
 test.each([
   [{ GEM1_V: 'high' }, 'GEM1_V cannot be "high": it is FLOAT'],
   [{ pedestal_run: 2 }, 'pedestal_run cannot be 2: it is BOOLEAN'],
+  [
+    { sequence_filename: 'f'.repeat(256) },
+    'sequence_filename is longer than its column holds: it is VARCHAR(255)',
+  ],
   [{ nothing: 1 }, 'nothing is no parameter that can be corrected'],
   [{ run_number: 1 }, 'run_number is no parameter that can be corrected'],
   [{ start_time: '2024-01-01 00:00:00' }, 'start_time is no parameter that can be corrected'],
