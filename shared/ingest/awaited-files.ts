@@ -19,14 +19,26 @@ export async function alertAwaitedFiles(
 ): Promise<void> {
   const at = context.now()
   const before = new Date(at.getTime() - LATE_MS)
+  const earliest = new Date(at.getTime() - REPORTED_MS)
   const runs = await context.database
     .selectFrom('runs')
     .select(['tag', 'runNumber'])
+    .where('isCurrent', '=', true)
     .where('firstFileAt', 'is', null)
-    .where('startedAt', '>=', new Date(at.getTime() - REPORTED_MS))
-    .where('startedAt', '<', before)
+    // Where the logger wrote no begin, the run is as old as its row.
+    .where((where) =>
+      where.or([
+        where.and([where('startedAt', '>=', earliest), where('startedAt', '<', before)]),
+        where.and([
+          where('startedAt', 'is', null),
+          where('cataloguedAt', '>=', earliest),
+          where('cataloguedAt', '<', before),
+        ]),
+      ]),
+    )
     .where((where) => where.or([where('stoppedAt', 'is', null), where('stoppedAt', '<', before)]))
     .orderBy('startedAt')
+    .orderBy('id')
     .limit(MOST_RUNS)
     .execute()
   const alerts = [...Map.groupBy(runs, (run) => run.tag)].map(([tag, own]) => {

@@ -3,18 +3,21 @@
  * arrives. How it writes: docs/deploy/logger.md.
  */
 import { sql } from 'kysely'
+import { alertRequest } from '../catalogue/next-steps.ts'
 import { lockUses } from '../catalogue/run-uses.ts'
 import type { Context } from '../context.ts'
-import { inTransaction } from '../database/connect.ts'
-import type { RunId } from '../run.ts'
+import { type Database, inTransaction } from '../database/connect.ts'
+import { isTag, type RunId } from '../run.ts'
+import { addRequests } from '../work/outbox.ts'
 
 /** The next beat takes the rest. */
 const TAKEN_AT_ONCE = 500
 
 /**
  * Takes every row of the Runlog that the logger wrote to since Cygnet last did: the run exists from then on,
- * and its end is noted. Each is a transaction of its own: one that fails is logged and holds up no other.
- * @returns how many rows had anything new.
+ * and its end is noted. Each is a transaction of its own: one that fails is logged, and tried again after
+ * those that wait; one whose tag no run can have is reported.
+ * @returns how many rows had anything new of a run.
  */
 export async function takeLoggedRuns({
   database,
@@ -22,14 +25,37 @@ export async function takeLoggedRuns({
   log,
 }: Pick<Context<'database'>, 'database' | 'now' | 'log'>): Promise<number> {
   const { rows } = await sql<RunId>`SELECT tag, run_number FROM Runlog
-    WHERE logged_at IS NOT NULL AND tag <> '' ORDER BY logged_at LIMIT ${TAKEN_AT_ONCE}`.execute(database)
+    WHERE logged_at IS NOT NULL ORDER BY logged_at LIMIT ${TAKEN_AT_ONCE}`.execute(database)
   let taken = 0
   for (const run of rows)
     try {
-      const { logged } = await inTransaction(database, (trx) => lockUses(trx, run, now()))
-      if (logged) taken++
+      if (!isTag(run.tag)) await refuseRow(database, run, now())
+      else if ((await inTransaction(database, (trx) => lockUses(trx, run, now()))).logged) taken++
     } catch (error) {
       log.error({ error, tag: run.tag, run: run.runNumber }, 'logged-run-waits')
+      await sql`UPDATE Runlog SET logged_at = CURRENT_TIMESTAMP(3)
+        WHERE tag = ${run.tag} AND run_number = ${run.runNumber} AND logged_at IS NOT NULL`.execute(database)
     }
   return taken
+}
+
+/** Alerted once a tag and day: a logger without its tag is one condition, however many runs it writes down. */
+async function refuseRow(database: Database, { tag, runNumber }: RunId, at: Date): Promise<void> {
+  const named = JSON.stringify(tag)
+  const alert = alertRequest({
+    rule: 'runlog-tag-unusable',
+    severity: 'error',
+    summary: `the Runlog has rows of the tag ${named}, which no run can have: they make no run, e.g. ${runNumber}`,
+    tag: null,
+    runNumber,
+    runId: null,
+    object: null,
+    occurrence: `${named.slice(0, 200)}:${at.toISOString().slice(0, 10)}`,
+  })
+  await inTransaction(database, async (trx) => {
+    await addRequests(trx, [alert], at)
+    await sql`UPDATE Runlog SET logged_at = NULL WHERE tag = ${tag} AND run_number = ${runNumber}`.execute(
+      trx,
+    )
+  })
 }

@@ -24,6 +24,10 @@ export const ALERT_RULES = {
       "runs that the DAQ's logger wrote down have no file a day after they ended, in the last seven days; once a tag and day",
   },
   'run-number-reused': { severities: ['error'], meaning: 'another run has the same number' },
+  'runlog-tag-unusable': {
+    severities: ['error'],
+    meaning: 'the Runlog has rows without a tag that a run can have: they make no run; once a tag and day',
+  },
   'runlog-start-differs': {
     severities: ['warning'],
     meaning: "the Runlog was given another begin of a run than its file states: the file's counts",

@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => context.close())
 
-const log = (tag: string, run: number, start: string, stop: string | null) =>
+const log = (tag: string, run: number, start: string | null, stop: string | null) =>
   sql`INSERT INTO Runlog (tag, run_number, start_time, stop_time)
     VALUES (${tag}, ${run}, ${start}, ${stop})`.execute(context.database)
 
@@ -44,5 +44,18 @@ test('runs without a file a day after they ended are reported, once a tag and da
   expect(await told('2026-01-12T13:00:00Z')).toMatchObject([
     { tag: 'LNGS', summary: expect.stringMatching(/: 2, 3, 4$/) },
     { tag: 'LNF' },
+  ])
+})
+
+test('runs without a start are reported by when they were known, those of a number taken since never', async () => {
+  const known = new Date('2026-02-10T10:00:00Z')
+  const metadata = metadataOf(7, { startedAt: Date.parse('2026-02-10T11:00:00Z') / 1000 })
+  await log('LNF', 6, null, null)
+  await log('LNF', 7, '2026-02-10 11:00:00', null)
+  await takeLoggedRuns({ ...context, now: () => known })
+  await record(context.database, versionOf('LNF/run00007.mid.gz', 'e'), metadata, { tag: 'LNF' })
+  await alertAwaitedFiles({ ...context, now: () => new Date('2026-02-11T12:00:00Z') }, signal)
+  expect(await context.drain('alerts')).toMatchObject([
+    { tag: 'LNF', summary: expect.stringMatching(/: 6$/) },
   ])
 })

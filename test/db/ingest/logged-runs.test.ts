@@ -396,22 +396,43 @@ test('a logger with a view of its tag writes runs of this tag alone', async () =
   expect(lngs).toMatchObject({ tag: 'LNGS', fileCount: 1, loggerParameters: null })
 })
 
-test('a row without a tag is left alone', async () => {
-  await sql`INSERT INTO Runlog (tag, run_number, start_time) VALUES ('', ${run}, '2023-12-14 23:33:17')`.execute(
-    catalogue.database,
-  )
+test('rows whose tag no run can have make none, and are reported once', async () => {
+  for (const tag of ['', '../../x'])
+    for (const number of [run, run + 10_000])
+      await sql`INSERT INTO Runlog (tag, run_number, start_time)
+        VALUES (${tag}, ${number}, '2023-12-14 23:33:17')`.execute(catalogue.database)
+  expect(await adopt()).toBe(0)
+  await sql`UPDATE Runlog SET stop_time = '2023-12-14 23:34:17' WHERE tag = ''`.execute(catalogue.database)
   expect(await adopt()).toBe(0)
   expect(await usesOf()).toEqual([])
+  const alerts = await catalogue.database
+    .selectFrom('outbox')
+    .select('body')
+    .where('name', 'like', 'alert:runlog-tag-unusable:%')
+    .orderBy('id')
+    .execute()
+  expect(alerts.map(({ body }) => JSON.parse(body).summary)).toEqual([
+    `the Runlog has rows of the tag "", which no run can have: they make no run, e.g. ${run}`,
+    `the Runlog has rows of the tag "../../x", which no run can have: they make no run, e.g. ${run}`,
+  ])
 })
 
-test('a row that cannot be taken holds up no other', async () => {
+test('a row that cannot be taken holds up no other, and is tried again after those that wait', async () => {
   await logBegin()
   // A day that there is not: the row can be read, and not be written by a strict session.
   await sql`SET STATEMENT sql_mode = 'ALLOW_INVALID_DATES' FOR UPDATE Runlog SET stop_time = '2024-02-31 10:00:00'
     WHERE run_number = ${run}`.execute(catalogue.database)
+  const failing = run
+  const loggedAt = async () => {
+    const { rows } = await sql<{ at: string | null }>`SELECT CAST(logged_at AS CHAR) AS at FROM Runlog
+      WHERE run_number = ${failing}`.execute(catalogue.database)
+    return rows[0]?.at ?? ''
+  }
+  const before = await loggedAt()
   run++
   await logBegin()
   expect(await adopt()).toBe(1)
   expect(await usesOf()).toHaveLength(1)
-  await sql`DELETE FROM Runlog WHERE run_number = ${run - 1}`.execute(catalogue.database)
+  expect((await loggedAt()) > before).toBe(true)
+  await sql`DELETE FROM Runlog WHERE run_number = ${failing}`.execute(catalogue.database)
 })
