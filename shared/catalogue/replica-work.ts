@@ -1,7 +1,6 @@
 /**
- * Who works on a replica: claims with a lease, what comes of them, and the endpoint's health. A claim is a
- * row first; the side effect comes after it, under a name that follows from the row, and is looked up before
- * it is repeated.
+ * Who works on a replica (verifications, deletions, recalls): claims with a lease, and their outcomes. Copies
+ * to tape are tasks: shared/work.
  */
 
 import type { Transaction } from 'kysely'

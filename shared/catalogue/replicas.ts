@@ -10,7 +10,7 @@ import type { ObjectName, RunId } from '../run.ts'
 import { storeBreaker, tapeBreaker } from '../work/breaker.ts'
 import { NO_LEASE } from '../work/lease.ts'
 import { addTask, type NewTask } from '../work/tasks.ts'
-import { LEFT_STORE } from './replica-states.ts'
+import { IN_WORK_ON_TAPE, LEFT_STORE } from './replica-states.ts'
 import { writeRunlogStorage } from './runlog.ts'
 
 type Trx = Transaction<Schema>
@@ -238,7 +238,7 @@ export async function requestTapeReplica(
       .where('identity', '=', row.identity)
       .executeTakeFirstOrThrow()
     const runId = content.run.id
-    if (state === 'planned' || state === 'staged') await addTask(trx, tapeCopyTask({ ...row, id }), at)
+    if (IN_WORK_ON_TAPE.includes(state)) await addTask(trx, tapeCopyTask({ ...row, id }), at)
     await refreshStorage(trx, runId)
     return await trx.selectFrom('copies').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
   })

@@ -36,7 +36,7 @@ export function metadataOf(
     cameras: [{ number: 0, model: 'ORCA Fusion', width: 2304, height: 2304, sizeBytes: 10_616_832 }],
     digitizers: null,
     odb: {
-      runNumber,
+      run_number: runNumber,
       run_description: 'test',
       start_time: '2023-12-14 23:33:17',
       exposure_sec: 0.3,

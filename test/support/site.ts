@@ -84,7 +84,7 @@ export async function makeRun(
         DGH0: { count: 1000, bytes: 72_000 },
         DIG0: { count: 1000, bytes: 64_000_000 },
       },
-      odb: { ...PARAMETERS, runNumber, ...odb },
+      odb: { ...PARAMETERS, run_number: runNumber, ...odb },
       ...changes,
     },
     `${tag} ${runNumber}`,

@@ -3,6 +3,7 @@
  * of functions, at once or repeated, make one copy.
  */
 import { alertRequest } from '../../catalogue/next-steps.ts'
+import { IN_WORK_ON_TAPE } from '../../catalogue/replica-states.ts'
 import { lockRunOfReplica, refreshStorage, replicasOfContent, TAPE_COPY } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
@@ -53,7 +54,7 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
   lock: lockRunOfReplica,
 
   settled({ state }) {
-    if (state === 'planned' || state === 'staged') return null
+    if (IN_WORK_ON_TAPE.includes(state)) return null
     if (state === 'on-media') return { kind: 'done', result: null }
     return { kind: 'given-up', reason: `a verification found the copy ${state}`, result: null }
   },
