@@ -1,8 +1,10 @@
 /**
- * Queue `recall-requests`: a file of a run comes back from tape, as far as it gets now. Whatever the outcome, it
+ * Queue `recall-requests`: files of runs come back from tape, as far as they get now. Whatever the outcome, it
  * is in the row with the time of the next step: track-tape continues there.
  */
-import { advanceRecall } from '../../shared/copies/recall/recall.ts'
+import { findRecall } from '../../shared/catalogue/recalls.ts'
+import { fetchRecalls } from '../../shared/copies/recall/schedule.ts'
+import { InvalidInputError } from '../../shared/errors.ts'
 import { recallRequests } from '../../shared/messages/recall-requests.ts'
 import { eachMessage } from '../../shared/runtime/each-message.ts'
 import type { QueueHandler } from '../../shared/runtime/handler.ts'
@@ -11,7 +13,14 @@ import { type ContextOf, database, publicS3, queues, s3, tape } from '../../shar
 export const needs = [database, queues, s3, publicS3, tape]
 
 export function createHandler(context: ContextOf<typeof needs>): QueueHandler {
-  return eachMessage(recallRequests, ({ replicaId }, { signal, log }) =>
-    advanceRecall(context, replicaId, signal, log),
-  )
+  return async (event, invocation) => {
+    const accept = eachMessage(recallRequests, async ({ replicaId }) => {
+      if ((await findRecall(context.database, replicaId)) === null)
+        throw new InvalidInputError(`there is no recall ${replicaId}`, { replicaId })
+    })
+    const outcome = await accept(event, invocation)
+    // Those that are next, which need not be those of the messages.
+    await fetchRecalls(context, invocation.signal, invocation.log)
+    return outcome
+  }
 }

@@ -2,9 +2,9 @@
  * Every list of states of a copy, by the question that it answers. What each state means stands in
  * database/replica-schema.ts. Pure.
  */
-import type { ReplicaState } from '../database/replica-schema.ts'
+import type { CopyState } from '../database/replica-schema.ts'
 
-type States = readonly ReplicaState[]
+type States = readonly CopyState[]
 
 /** Verified at its place: those that count. `deleting` is not among them. */
 export const VERIFIED: States = ['present', 'on-media']
@@ -51,11 +51,5 @@ export const READABLE_ON_TAPE: States = ['on-media', 'staged']
 
 /** A recall that waits for work, or is worked on. */
 export const RECALLING: States = ['requested', 'staging', 'copying']
-/** A recall that may be worked on: one that failed, too, when its next attempt is due. */
-export const RECALL_WORKABLE: States = [...RECALLING, 'failed']
 /** A recall that wants the object in the store until its time is over. */
 export const RECALL_WANTED: States = [...UNDER_WAY, 'present']
-/** A recall that brought the object back, verified. */
-export const RECALLED: States = ['present', 'expired']
-/** The message about it may still be in its queue, or in work. */
-export const QUEUED: States = ['requested', 'copying']

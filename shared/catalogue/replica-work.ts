@@ -5,7 +5,7 @@
 
 import type { Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
-import type { Replica, ReplicaState } from '../database/replica-schema.ts'
+import type { CopyState, Replica, ReplicaState } from '../database/replica-schema.ts'
 import type { Schema } from '../database/schema.ts'
 import { assertHeld, isFree, type Lease, leaseFor, NO_LEASE, renew, whileHeld } from '../work/lease.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
@@ -32,7 +32,7 @@ export interface ClaimOptions {
 export async function claimReplica(
   database: Database,
   id: number,
-  states: readonly ReplicaState[],
+  states: readonly CopyState[],
   options: Omit<ClaimOptions, 'at'>,
 ): Promise<Claim | null> {
   const result = await database
@@ -82,25 +82,19 @@ export const whileClaimed = <T>(
 ): Promise<T> => whileHeld(database, leaseOf(claim), leaseSeconds, signal, work)
 
 /** What is known of a replica now. Columns left out stay as they are. */
-export type ReplicaChange = Partial<
+export type ReplicaChange = { readonly state?: ReplicaState } & Partial<
   Pick<
     Replica,
-    | 'state'
     | 'name'
     | 'url'
     | 'storedAt'
     | 'verifiedAt'
     | 'verifiedBy'
     | 'checkedAt'
-    | 'expiresAt'
     | 'deletedAt'
-    | 'reference'
-    | 'generation'
     | 'attempts'
     | 'nextAttemptAt'
     | 'lastError'
-    | 'priority'
-    | 'requestedAt'
   >
 >
 

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
-import type { Replica, ReplicaKind } from '../database/replica-schema.ts'
+import type { Copy, Replica, ReplicaKind } from '../database/replica-schema.ts'
 import type { CataloguedRun, Integrity, RunFile, Schema } from '../database/schema.ts'
 import { type StorageSummary, summarizeStorage } from '../database/storage-summary.ts'
 import type { ObjectName, RunId } from '../run.ts'
@@ -171,8 +171,19 @@ export async function recordAbsentReplica(trx: Trx, content: Content, at: Date):
   await keepTogether(trx, content)
 }
 
-/** All copies of contents belong to the use of the run number that these count for now; its lock is held. */
+/**
+ * All copies of contents, and their recall, belong to the use of the run number that these count for now; its
+ * lock is held.
+ */
 async function keepTogether(trx: Trx, { run, ...content }: Content): Promise<void> {
+  await trx
+    .updateTable('recalls')
+    .set({ runId: run.id })
+    .where('bucket', '=', content.bucket)
+    .where('objectKey', '=', content.key)
+    .where('sha256', '=', content.sha256)
+    .where('runId', '!=', run.id)
+    .execute()
   const copies = await replicasOfContent(trx, content)
   const elsewhere = new Set(copies.map((copy) => copy.runId).filter((id) => id !== run.id))
   if (elsewhere.size === 0) return
@@ -223,7 +234,7 @@ export async function requestTapeReplica(
   wanted: Content,
   replica: Omit<NewReplica, 'kind'>,
   at: Date,
-): Promise<Replica> {
+): Promise<Copy> {
   return await inTransaction(database, async (trx) => {
     const content = await lockRunOfContent(trx, wanted)
     const row = replicaRow(content, { ...replica, kind: 'tape' }, at)
@@ -290,18 +301,18 @@ async function lockRunNow(
   return now === runId ? runId : await lockRunNow(trx, now, query)
 }
 
-export const findReplica = async (executor: Executor, id: number): Promise<Replica | null> =>
+export const findReplica = async (executor: Executor, id: number): Promise<Copy | null> =>
   (await executor.selectFrom('copies').selectAll().where('id', '=', id).executeTakeFirst()) ?? null
 
 /** All replicas of a run, by what they are copies of. */
-export const replicasOfRun = (executor: Executor, runId: number): Promise<readonly Replica[]> =>
+export const replicasOfRun = (executor: Executor, runId: number): Promise<readonly Copy[]> =>
   executor.selectFrom('copies').selectAll().where('runId', '=', runId).orderBy('id').execute()
 
 /** All replicas of the same contents of an object. */
 export const replicasOfContent = (
   executor: Executor,
   content: ObjectName & { readonly sha256: string },
-): Promise<readonly Replica[]> =>
+): Promise<readonly Copy[]> =>
   executor
     .selectFrom('copies')
     .selectAll()
@@ -347,11 +358,11 @@ export async function refreshStorage(trx: Trx, runId: number): Promise<void> {
     })
 }
 
-/** Those of the contents of a file, of all copies of its run. */
-export const copiesOfFile = (
+/** Those of the contents of a file, of all copies (or recalls) of its run. */
+export const copiesOfFile = <Copy extends Pick<Replica, 'bucket' | 'objectKey' | 'sha256'>>(
   file: Pick<RunFile, 'bucket' | 'objectKey' | 'sha256'>,
-  replicas: readonly Replica[],
-): readonly Replica[] =>
+  replicas: readonly Copy[],
+): readonly Copy[] =>
   replicas.filter(
     (replica) =>
       replica.bucket === file.bucket &&

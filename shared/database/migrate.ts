@@ -14,6 +14,8 @@ import * as loggedRuns from './migrations/0009-logged-runs.ts'
 import * as tasks from './migrations/0010-tasks.ts'
 import * as parameterSources from './migrations/0011-parameter-sources.ts'
 import * as cameras from './migrations/0012-cameras.ts'
+import * as recalls from './migrations/0013-recalls.ts'
+import * as replicaFacts from './migrations/0014-replica-facts.ts'
 
 const migrations = {
   '0001-foundation': foundation,
@@ -28,6 +30,8 @@ const migrations = {
   '0010-tasks': tasks,
   '0011-parameter-sources': parameterSources,
   '0012-cameras': cameras,
+  '0013-recalls': recalls,
+  '0014-replica-facts': replicaFacts,
 }
 
 /** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */

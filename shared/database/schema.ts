@@ -4,7 +4,15 @@ import type { BankStatistics } from '../extraction/metadata.ts'
 import type { Camera } from '../midas/camera.ts'
 import type { DigitizerBoard } from '../midas/digitizer.ts'
 import type { RunId } from '../run.ts'
-import type { DarkObjectsTable, ReplicasTable, SeenEventsTable, TombstonesTable } from './replica-schema.ts'
+import type {
+  CopiesTable,
+  DarkObjectsTable,
+  RecallsTable,
+  ReplicasTable,
+  SeenEventsTable,
+  ShownRecallsTable,
+  TombstonesTable,
+} from './replica-schema.ts'
 import type { StorageSummary } from './storage-summary.ts'
 import type { BreakersTable, TasksTable } from './work-schema.ts'
 
@@ -218,7 +226,10 @@ export interface Schema {
   replicas: ReplicasTable
   tombstones: TombstonesTable
   /** The view of replicas for readers: with the state of the work on each. */
-  copies: ReplicasTable
+  copies: CopiesTable
+  recalls: RecallsTable
+  /** The view of recalls for readers, in the form of copies: with the state of the work on each. */
+  shownRecalls: ShownRecallsTable
   tasks: TasksTable
   breakers: BreakersTable
   seenEvents: SeenEventsTable

@@ -1,5 +1,5 @@
 /** Where a run is, in one word a place: summed up over its files from their replicas. Pure. */
-import type { Replica, ReplicaState } from './replica-schema.ts'
+import type { CopyState, Replica } from './replica-schema.ts'
 
 export const CLOUD_WORDS = ['present', 'deleted', 'partly', 'absent', 'suspicious'] as const
 export const TAPE_WORDS = ['on-media', 'under-way', 'none', 'failed'] as const
@@ -54,21 +54,21 @@ export function summarizeStorage(
 
 const contentOf = ({ bucket, objectKey, sha256 }: Content) => `${bucket}/${objectKey}\0${sha256}`
 
-function cloudOf(states: readonly ReplicaState[]): 'absent' | 'present' | 'suspicious' | 'deleted' {
+function cloudOf(states: readonly CopyState[]): 'absent' | 'present' | 'suspicious' | 'deleted' {
   // One that is being deleted is there until it is not.
   if (states.includes('present') || states.includes('deleting')) return 'present'
   if (states.includes('suspicious')) return 'suspicious'
   return states.includes('deleted') ? 'deleted' : 'absent'
 }
 
-function tapeOf(states: readonly ReplicaState[]): StorageSummary['tape'] {
+function tapeOf(states: readonly CopyState[]): StorageSummary['tape'] {
   if (states.includes('on-media')) return 'on-media'
   if (states.some((state) => state === 'failed' || state === 'suspicious' || state === 'missing'))
     return 'failed'
   return states.length > 0 ? 'under-way' : 'none'
 }
 
-function localOf(states: readonly ReplicaState[]): StorageSummary['local'] {
+function localOf(states: readonly CopyState[]): StorageSummary['local'] {
   if (states.includes('present')) return 'present'
   return states.includes('deleted') ? 'deleted' : null
 }

@@ -84,12 +84,12 @@ export const ALERT_RULES = {
       'the only verified copy of a file is missing or has other bytes: nothing may be deleted; a file that the DAQ was seen to have does not count, and is named as the place to inspect',
   },
   'copy-missing': {
-    severities: ['error', 'warning'],
-    meaning: 'a copy is missing, another one is verified; warning for a recalled copy',
+    severities: ['error'],
+    meaning: 'a copy is missing, another one is verified',
   },
   'copy-suspicious': {
-    severities: ['error', 'warning'],
-    meaning: 'a copy has other bytes, another one is verified; warning for a recalled copy',
+    severities: ['error'],
+    meaning: 'a copy has other bytes, another one is verified',
   },
   'dark-copies': {
     severities: ['warning'],

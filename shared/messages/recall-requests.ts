@@ -5,9 +5,9 @@ import { requestFormat } from './format.ts'
 
 const schema = z.object({
   ...requestField(
-    '`recall:<replica id>:<generation>`: the same recall has the same name; requested again after it ended, it has the next generation',
+    '`recall:<recall id>:<generation>`: the same recall has the same name; requested again after it ended, it has the next generation',
   ),
-  replicaId: z.int().positive().describe('id of the row of kind `recall`, which holds the state of the work'),
+  replicaId: z.int().positive().describe('id of the recall'),
   ...runFields,
   ...objectNameFields,
   sizeBytes: objectVersionFields.sizeBytes,
@@ -17,9 +17,9 @@ export const recallRequests = requestFormat({
   named: 'a request for a recall',
   purpose: 'One message per file that is to come back from tape, and request.',
   writer: 'catalog-api and `cygnet recall`, with the row',
-  reader: 'recall-run, which advances the row as far as it gets now',
+  reader: 'recall-run, which advances the recalls that are due as far as they get now',
   promise:
-    'The row exists before the message does. track-tape advances the same rows every minute, so a lost message only delays the recall.',
+    'The row and its task exist before the message does. track-tape advances the same tasks every minute, so a lost message only delays the recall.',
   schema,
   relied: schema,
   example: {

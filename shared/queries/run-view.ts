@@ -4,7 +4,7 @@
  */
 
 import { parameterSources } from '../catalogue/run-parameters.ts'
-import type { Replica } from '../database/replica-schema.ts'
+import type { ShownCopy } from '../database/replica-schema.ts'
 import type { Run, RunFile } from '../database/schema.ts'
 import type { RunDetails } from './runs.ts'
 import { shownParameters } from './shown-parameters.ts'
@@ -67,7 +67,7 @@ export function fileView(file: RunFile) {
   }
 }
 
-function replicaView(replica: Replica) {
+function replicaView(replica: ShownCopy) {
   return {
     kind: replica.kind,
     endpoint: replica.endpoint,

@@ -1,8 +1,9 @@
 /** Reading the catalogue: one run with everything that is known of it. Lists are in search-runs.ts. */
 
+import { recallsOfRuns } from '../catalogue/recalls.ts'
 import { replicasOfRun } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
-import type { Replica } from '../database/replica-schema.ts'
+import type { ShownCopy } from '../database/replica-schema.ts'
 import type { Arrival, Run, RunFile } from '../database/schema.ts'
 import { type StorageSummary, summarizeStorage } from '../database/storage-summary.ts'
 
@@ -98,8 +99,8 @@ export interface RunDetails {
     readonly createdAt: Date
     readonly sentAt: Date | null
   }[]
-  /** In the order in which they came to be known. */
-  readonly replicas: readonly Replica[]
+  /** In the order in which they came to be known; then what was asked back from tape. */
+  readonly replicas: readonly ShownCopy[]
   /** Where the run is, by the contents that count for it. */
   readonly storage: StorageSummary
   readonly history: readonly { readonly at: Date; readonly what: string; readonly detail: string }[]
@@ -107,7 +108,7 @@ export interface RunDetails {
 
 /** Everything about one use of a run number; banks and events are summed over its live files. */
 export async function describeRun(database: Database, run: Run): Promise<RunDetails> {
-  const [files, requests, history, replicas] = await Promise.all([
+  const [files, requests, history, replicas, recalls] = await Promise.all([
     database
       .selectFrom('runFiles')
       .selectAll()
@@ -129,10 +130,20 @@ export async function describeRun(database: Database, run: Run): Promise<RunDeta
       .orderBy('id')
       .execute(),
     replicasOfRun(database, run.id),
+    recallsOfRuns(database, [run.id]),
   ])
   const live = files.filter((file) => file.isLive)
   const storage = summarizeStorage(live, replicas)
-  return { run, files, banks: sumBanks(live), events: sumEvents(live), requests, replicas, storage, history }
+  return {
+    run,
+    files,
+    banks: sumBanks(live),
+    events: sumEvents(live),
+    requests,
+    replicas: [...replicas, ...recalls],
+    storage,
+    history,
+  }
 }
 
 function sumBanks(files: readonly RunFile[]): RunDetails['banks'] {

@@ -3,10 +3,11 @@
  * attention.
  */
 import { type ExpressionBuilder, sql } from 'kysely'
+import { RECALL } from '../catalogue/recalls.ts'
 import { UNDER_WAY, WRONG } from '../catalogue/replica-states.ts'
 import { TAPE_COPY } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
-import type { Replica, ReplicaKind, ReplicaState } from '../database/replica-schema.ts'
+import type { CopyKind, CopyState, ShownCopy } from '../database/replica-schema.ts'
 import type { Schema } from '../database/schema.ts'
 import { type ArrivalsOfTag, NO_ARRIVALS, openArrivals } from './open-arrivals.ts'
 import { type LastRun, lastRuns, type RecentRuns, recentRuns } from './site-runs.ts'
@@ -35,8 +36,8 @@ export interface Sites {
 
 /** Copies that are not where they should be yet. */
 export interface CopiesInState {
-  readonly kind: ReplicaKind
-  readonly state: ReplicaState
+  readonly kind: CopyKind
+  readonly state: CopyState
   readonly priority: 'live' | 'backlog'
   readonly count: number
   readonly sizeBytes: number
@@ -104,7 +105,9 @@ export async function openCopies(
   tags: VisibleTags,
 ): Promise<readonly (CopiesInState & { readonly tag: string })[]> {
   const rows = await database
-    .selectFrom((from) => copiesInProgress(from).unionAll(copiesOtherwise(from)).as('open'))
+    .selectFrom((from) =>
+      copiesInProgress(from).unionAll(copiesOtherwise(from)).unionAll(recallsInProgress(from)).as('open'),
+    )
     .select([
       'tag',
       'kind',
@@ -144,6 +147,8 @@ const COLUMNS = [
   'lastError',
 ] as const
 
+type OpenCopy = Pick<ShownCopy, (typeof COLUMNS)[number]>
+
 /** From the tasks, of which few are open, to their copies, of which there may be a million. */
 const copiesInProgress = (from: ExpressionBuilder<Schema, never>) =>
   from
@@ -153,17 +158,25 @@ const copiesInProgress = (from: ExpressionBuilder<Schema, never>) =>
     .where('tasks.kind', '=', TAPE_COPY)
     .where('tasks.state', '!=', 'done')
     .where('copies.state', 'in', [...UNDER_WAY, 'failed'])
+    .$castTo<OpenCopy>()
 
 const copiesOtherwise = (from: ExpressionBuilder<Schema, never>) =>
   from
     .selectFrom('replicas')
     .select(COLUMNS)
-    .where((where) =>
-      where.or([
-        where.and([where('kind', 'in', ['tape', 'cloud']), where('state', 'in', WRONG)]),
-        where.and([where('kind', '=', 'recall'), where('state', 'in', [...UNDER_WAY, 'failed'])]),
-      ]),
-    )
+    .where('kind', 'in', ['tape', 'cloud'])
+    .where('state', 'in', WRONG)
+    .$castTo<OpenCopy>()
+
+const recallsInProgress = (from: ExpressionBuilder<Schema, never>) =>
+  from
+    .selectFrom('tasks')
+    .innerJoin('shownRecalls', 'shownRecalls.id', 'tasks.subjectId')
+    .select(COLUMNS.map((column) => `shownRecalls.${column}` as const))
+    .where('tasks.kind', '=', RECALL)
+    .where('tasks.state', '!=', 'done')
+    .where('shownRecalls.state', 'in', [...UNDER_WAY, 'failed'])
+    .$castTo<OpenCopy>()
 
 const isFailing = sql<boolean>`(state IN (${sql.join(UNDER_WAY)}) AND attempts > (kind = 'tape' AND state = 'copying') AND last_error IS NOT NULL)`
 
@@ -176,7 +189,7 @@ export const isFailingCopy = ({
   state,
   attempts,
   lastError: error,
-}: Pick<Replica, 'kind' | 'state' | 'attempts' | 'lastError'>) =>
+}: Pick<ShownCopy, 'kind' | 'state' | 'attempts' | 'lastError'>) =>
   // A copy to tape counts the try that is under way.
   UNDER_WAY.includes(state) && attempts > Number(kind === 'tape' && state === 'copying') && error !== null
 

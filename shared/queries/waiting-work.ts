@@ -2,12 +2,10 @@
  * How long the work of each queue waits, and why some of it failed: by the rows it is about, since a queue
  * tells neither.
  */
-
-import { sql } from 'kysely'
-import { QUEUED } from '../catalogue/replica-states.ts'
+import { type RawBuilder, sql } from 'kysely'
+import { RECALL } from '../catalogue/recalls.ts'
 import { TAPE_COPY } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
-import type { ReplicaKind, ReplicaState } from '../database/replica-schema.ts'
 import type { QueueName } from '../queue/queues.ts'
 import type { ObjectName } from '../run.ts'
 
@@ -19,7 +17,7 @@ export async function oldestWork(database: Database): Promise<ReadonlyMap<QueueN
   const [arrival, tape, recall, unsent] = await Promise.all([
     oldestArrival(database),
     oldestTask(database, TAPE_COPY),
-    oldestReplica(database, 'recall', QUEUED),
+    oldestTask(database, RECALL),
     unsentRequests(database),
   ])
   const known: readonly (readonly [QueueName, Date | null])[] = [
@@ -49,20 +47,6 @@ async function oldestTask(database: Database, kind: string): Promise<Date | null
     .select((select) => select.fn.min('requestedAt').as('at'))
     .where('kind', '=', kind)
     .where('state', 'in', ['waiting', 'running'])
-    .executeTakeFirst()
-  return row?.at ?? null
-}
-
-async function oldestReplica(
-  database: Database,
-  kind: ReplicaKind,
-  states: readonly ReplicaState[],
-): Promise<Date | null> {
-  const row = await database
-    .selectFrom('replicas')
-    .select((select) => select.fn.min('requestedAt').as('at'))
-    .where('kind', '=', kind)
-    .where('state', 'in', states)
     .executeTakeFirst()
   return row?.at ?? null
 }
@@ -114,10 +98,12 @@ export async function oldestMessages(
   return new Map(found.flat())
 }
 
-const COPIES: Readonly<Partial<Record<QueueName, ReplicaKind>>> = {
-  'tape-requests': 'tape',
-  'recall-requests': 'recall',
+/** The rows that the work of a queue is about; of all other queues these are the arrivals. */
+const ROWS: Readonly<Partial<Record<QueueName, RawBuilder<unknown>>>> = {
+  'tape-requests': sql`SELECT attempts, last_error AS error FROM copies WHERE kind = 'tape'`,
+  'recall-requests': sql`SELECT attempts, last_error AS error FROM shown_recalls WHERE TRUE`,
 }
+const ARRIVALS = sql`SELECT attempts, reason AS error FROM arrivals WHERE TRUE`
 
 /** What went wrong last with an object on its way through a queue; null when nothing is known of it. */
 export async function errorOfObject(
@@ -125,25 +111,9 @@ export async function errorOfObject(
   queue: QueueName,
   { bucket, key }: ObjectName,
 ): Promise<{ readonly attempts: number; readonly error: string | null } | null> {
-  const kind = COPIES[queue]
-  const found =
-    kind === undefined
-      ? await database
-          .selectFrom('arrivals')
-          .select(['attempts', 'reason as error'])
-          .where('bucket', '=', bucket)
-          .where('objectKey', '=', key)
-          .orderBy('id', 'desc')
-          .limit(1)
-          .executeTakeFirst()
-      : await database
-          .selectFrom('copies')
-          .select(['attempts', 'lastError as error'])
-          .where('bucket', '=', bucket)
-          .where('objectKey', '=', key)
-          .where('kind', '=', kind)
-          .orderBy('id', 'desc')
-          .limit(1)
-          .executeTakeFirst()
-  return found ?? null
+  const { rows } = await sql<{ readonly attempts: number; readonly error: string | null }>`
+    ${ROWS[queue] ?? ARRIVALS} AND bucket = ${bucket} AND object_key = ${key} ORDER BY id DESC LIMIT 1`.execute(
+    database,
+  )
+  return rows[0] ?? null
 }

@@ -175,7 +175,7 @@ async function checkAndAct<Host extends TaskContext, Subject, Result>(
   attempt.step = 'check'
   const checked = await kind.check(context, work, signal)
   attempt.step = null
-  if (checked.kind !== 'to-do' || task.state === 'pending')
+  if (checked.unasked !== true && (checked.kind !== 'to-do' || task.state === 'pending'))
     await noteSuccess(database, task.dependency, 'check', context.now())
   if (checked.kind !== 'to-do') return checked
   attempt.wasToDo = true

@@ -12,40 +12,49 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
   const { generation } = task
   const uncounted = Math.max(0, task.attempts - 1)
   const stateOf = (attempts: number) => (attempts >= ATTEMPTS_BEFORE_FAILING ? 'failing' : 'waiting')
+  const { deadlineAt } = task
+  const isTooLate = deadlineAt !== null && at >= deadlineAt
+  const inTime = (next: Date) => (deadlineAt !== null && !isTooLate && deadlineAt < next ? deadlineAt : next)
   switch (ending.kind) {
     case 'done':
       return { state: 'done', attempts: 0, lastError: null, generation }
     case 'pending': {
       const { reference, reason, takesTurn } = ending
       const isSame = JSON.stringify(reference) === JSON.stringify(task.reference)
-      const next = nextLookAt(at, isSame ? task.startedAt : null)
+      const next = inTime(nextLookAt(at, isSame ? task.startedAt : null))
       return { state: 'pending', reference, generation, takesTurn, lastError: reason, nextAttemptAt: next }
     }
+    case 'ready':
+      return { state: 'waiting', attempts: uncounted, lastError: null, nextAttemptAt: at }
     case 'restarted':
       return { state: 'waiting', attempts: 0, lastError: ending.reason, nextAttemptAt: at, generation }
     case 'busy':
     case 'interrupted':
     case 'unavailable': {
+      if (isTooLate && ending.kind === 'unavailable') return notInTime(ending)
       const isPending = task.state === 'pending'
       return {
         state: isPending ? 'pending' : stateOf(uncounted),
         attempts: isPending ? task.attempts : uncounted,
         lastError: ending.reason,
-        nextAttemptAt: ending.kind === 'interrupted' ? at : nextLookAt(at, null),
+        nextAttemptAt: ending.kind === 'interrupted' ? at : inTime(nextLookAt(at, null)),
       }
     }
     case 'given-up':
       return { state: 'given-up', lastError: ending.reason, generation }
     case 'failed': {
-      if (task.deadlineAt !== null && at >= task.deadlineAt)
-        return { state: 'given-up', lastError: `it was not done in time: ${ending.reason}` }
-      const next = retryAt(at, task.attempts)
+      if (isTooLate) return notInTime(ending)
       return {
         state: stateOf(task.attempts),
         lastError: ending.reason,
-        nextAttemptAt: task.deadlineAt !== null && task.deadlineAt < next ? task.deadlineAt : next,
+        nextAttemptAt: inTime(retryAt(at, task.attempts)),
         ...(ending.jobEnded ? { reference: null, generation: generation + 1 } : {}),
       }
     }
   }
 }
+
+const notInTime = ({ reason }: { readonly reason: string }): TaskChange => ({
+  state: 'given-up',
+  lastError: `it was not done in time: ${reason}`,
+})

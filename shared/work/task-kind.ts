@@ -24,6 +24,8 @@ export type Ending<Result> =
   | { readonly kind: 'busy'; readonly reason: string }
   /** It goes on at once in another way, without the failures of before. */
   | { readonly kind: 'restarted'; readonly reason: string; readonly result: Result }
+  /** The outside has done its part: the task goes on here, at once. */
+  | { readonly kind: 'ready' }
   /** `jobEnded`: the job outside is over, the next attempt asks for another. */
   | {
       readonly kind: 'failed'
@@ -45,6 +47,9 @@ export interface ToDo {
   readonly jobEnded: string | null
 }
 
+/** What check found. `unasked`: without the dependency, of which it says nothing. */
+export type Checked<Result> = (Ending<Result> | ToDo) & { readonly unasked?: true }
+
 export interface Work<Subject> {
   readonly task: Task
   readonly subject: Subject
@@ -63,7 +68,7 @@ export interface TaskKind<Host extends TaskContext, Subject, Result> {
   /** How the task ends when the facts want no work any more: somebody else has seen to it, or found it wrong. */
   settled(subject: Subject): Ending<Result> | null
   /** Whether the side effect has happened already, or is happening. Changes nothing. */
-  check(context: Host, work: Work<Subject>, signal: AbortSignal): Promise<Ending<Result> | ToDo>
+  check(context: Host, work: Work<Subject>, signal: AbortSignal): Promise<Checked<Result>>
   /**
    * Makes the side effect. `generation` tells a new job from a request that is repeated because its answer was
    * lost.

@@ -9,7 +9,16 @@ import type { Schema } from '../database/schema.ts'
 import type { Reference, Task, TaskState } from '../database/work-schema.ts'
 import { nextLookAt } from './back-off.ts'
 import { beginProbe, lockBreaker, openBreakers } from './breaker.ts'
-import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, leaseOwner, NO_LEASE } from './lease.ts'
+import {
+  assertHeld,
+  DATABASE_NOW,
+  isFree,
+  type Lease,
+  leaseFor,
+  leaseOwner,
+  NO_LEASE,
+  renew,
+} from './lease.ts'
 
 type Trx = Transaction<Schema>
 
@@ -41,19 +50,30 @@ export async function addTask(trx: Trx, task: NewTask, at: Date): Promise<void> 
 
 /**
  * Requests work anew that has ended, or waits for its next attempt. The next job asked of the outside is
- * another than the one before. False when somebody works on it.
+ * another than the one before, unless the kind goes on with that (`keepsReference`). False when somebody works
+ * on it.
  */
-export async function restartTask(trx: Trx, task: NewTask, at: Date): Promise<boolean> {
+export async function restartTask(
+  trx: Trx,
+  task: NewTask,
+  at: Date,
+  { keepsReference = false }: { readonly keepsReference?: boolean } = {},
+): Promise<boolean> {
+  const { dependency, needs, requestedBy, deadlineAt = null } = task
   const { numUpdatedRows } = await trx
     .updateTable('tasks')
     .set({
+      dependency,
+      needs,
+      requestedBy,
+      deadlineAt,
       state: 'waiting',
       requestedAt: at,
       finishedAt: null,
       attempts: 0,
       nextAttemptAt: at,
-      reference: null,
-      deadlineAt: task.deadlineAt ?? null,
+      lastError: null,
+      ...(keepsReference ? {} : { reference: null }),
       generation: sql<number>`generation + 1`,
     })
     .where('name', '=', nameOf(task))
@@ -132,8 +152,8 @@ export async function claimTask(
       .set({ ...taken, ...leaseFor(owner, options.leaseSeconds) })
       .where('id', '=', next.id)
       .execute()
-    const lease: Lease = { table: 'tasks', id: next.id, owner }
-    return { task: { ...next, ...taken }, lease, wasLeft: next.state === 'running' }
+    const lease = leaseOfTask(next.id, owner)
+    return { task: { ...next, ...taken, leaseOwner: owner }, lease, wasLeft: next.state === 'running' }
   })
 }
 
@@ -159,6 +179,11 @@ async function choose(trx: Trx, options: ClaimOptions, isHalfOpen: boolean): Pro
   }
   return await nextInTurn(trx, options, (query) => without(query, [...needed.open, ...needed.halfOpen]))
 }
+const leaseOfTask = (id: number, owner: string): Lease => ({ table: 'tasks', id, owner })
+
+/** Holds a claimed task for so long from now on. @throws ConflictError when the lease was lost. */
+export const renewTask = (database: Database, { id, leaseOwner }: Task, seconds: number): Promise<void> =>
+  renew(database, leaseOfTask(id, leaseOwner ?? ''), seconds)
 
 async function countInProgress(trx: Trx, { kind, dependency }: ClaimOptions): Promise<number> {
   const { busy } = await trx
@@ -277,6 +302,24 @@ export async function endClaim(trx: Trx, { lease }: Claim, change: TaskChange, a
     })
     .where('id', '=', lease.id)
     .where('leaseOwner', '=', lease.owner)
+    .executeTakeFirst()
+  assertHeld(result)
+}
+
+/**
+ * Writes down what leads back to the outside, while the attempt goes on: a function that dies leaves it to the
+ * next. @throws ConflictError when the lease was lost.
+ */
+export async function noteReference(
+  database: Database,
+  { id, leaseOwner: owner }: Task,
+  reference: Reference | null,
+): Promise<void> {
+  const result = await database
+    .updateTable('tasks')
+    .set({ reference: reference === null ? null : JSON.stringify(reference) })
+    .where('id', '=', id)
+    .where('leaseOwner', '=', owner)
     .executeTakeFirst()
   assertHeld(result)
 }

@@ -141,7 +141,7 @@ export const BROKEN: readonly Case[] = [
   {
     what: 'says of a run that is not on tape that it is',
     does: ({ context }) =>
-      context.database.updateTable('replicas').set({ state: 'failed' }).where('kind', '=', 'tape').execute(),
+      context.database.updateTable('replicas').set({ state: 'missing' }).where('kind', '=', 'tape').execute(),
     said: /Runlog has run 11 of LNGS on tape/,
   },
   {

@@ -1,13 +1,13 @@
 /** What must hold after every action: the catalogue against what is really there. */
 import { sql } from 'kysely'
-import type { Replica } from '../../shared/database/replica-schema.ts'
+import type { Replica, ShownCopy } from '../../shared/database/replica-schema.ts'
 import { storageOf } from '../../shared/database/storage-summary.ts'
 import { describeRun } from '../../shared/queries/runs.ts'
 import { oldestCallSince } from './calls.ts'
 import type { World } from './world.ts'
 
-/** When each copy said last that it was verified, by the row's id, milliseconds. */
-export type Claims = Map<number, number>
+/** When each copy or recall said last that it was verified, by kind and id of the row, milliseconds. */
+export type Claims = Map<string, number>
 
 /** Adds what is wrong to the world's violations. `claims` are those that were looked into before. */
 export async function check(world: World, claims: Claims): Promise<void> {
@@ -18,15 +18,16 @@ export async function check(world: World, claims: Claims): Promise<void> {
       violations.add(`${content.key} (${content.sha256.slice(0, 12)}) is lost`)
   const since = oldestCallSince(world)
   const replicas = await world.context.database.selectFrom('copies').selectAll().orderBy('id').execute()
-  for (const replica of replicas) checkClaim(world, claims, replica, since)
+  const recalls = await world.context.database.selectFrom('shownRecalls').selectAll().orderBy('id').execute()
+  for (const copy of [...replicas, ...recalls]) checkClaim(world, claims, copy, since)
   await checkRunlog(world, replicas)
   await checkRuns(world)
 }
 
-const isCounted = ({ state }: Replica) => state === 'present' || state === 'on-media'
+const isCounted = ({ state }: ShownCopy) => state === 'present' || state === 'on-media'
 
 /** What a row says of its verification must have been so at that time. */
-function checkClaim(world: World, claims: Claims, replica: Replica, since: number): void {
+function checkClaim(world: World, claims: Claims, replica: ShownCopy, since: number): void {
   const { violations, truth } = world
   const { id, kind, state, name, objectKey: key, sha256, verifiedAt } = replica
   const what = `${kind} ${name}, ${state}`
@@ -36,8 +37,8 @@ function checkClaim(world: World, claims: Claims, replica: Replica, since: numbe
   }
   const at = verifiedAt.getTime()
   if (at > world.clock.nowMs()) violations.add(`${what}: verified in the future`)
-  if (claims.get(id) === at) return
-  claims.set(id, at)
+  if (claims.get(`${kind} ${id}`) === at) return
+  claims.set(`${kind} ${id}`, at)
   const location =
     kind === 'tape'
       ? (`${state === 'on-media' ? 'media' : 'tape'}/${name}` as const)

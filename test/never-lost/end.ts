@@ -85,10 +85,15 @@ async function unfinished({ clock, store, context: { database } }: World): Promi
     .selectAll()
     .where((where) =>
       where.or([
-        where('state', 'in', ['copying', 'submitted', 'staged', 'staging', 'deleting']),
+        where('state', 'in', ['copying', 'submitted', 'staged', 'deleting']),
         where('leaseUntil', '>', clock.now()),
       ]),
     )
+    .execute()
+  const recalls = await database
+    .selectFrom('shownRecalls')
+    .selectAll()
+    .where('state', 'in', ['copying', 'staging'])
     .execute()
   const waiting = await database
     .selectFrom('arrivals')
@@ -108,7 +113,7 @@ async function unfinished({ clock, store, context: { database } }: World): Promi
     .execute()
   const requests = await database.selectFrom('outbox').select('name').where('sentAt', 'is', null).execute()
   return [
-    ...replicas.map((row) => `${row.kind} ${row.name} is ${row.state}: ${row.lastError}`),
+    ...[...replicas, ...recalls].map((row) => `${row.kind} ${row.name} is ${row.state}: ${row.lastError}`),
     ...arrivals.map((row) => `the arrival of ${row.objectKey} is ${row.state}: ${row.reason}`),
     ...tombstones.map(
       (row) => `the deletion of ${row.url} was begun and not ended, its copy is ${row.state}`,

@@ -110,6 +110,7 @@ export async function leaveWorld({ stalled }: World): Promise<void> {
 const TABLES = [
   'tombstones',
   'replicas',
+  'recalls',
   'tasks',
   'breakers',
   'run_history',

@@ -1,19 +1,67 @@
 /** Copies to tape in every state of their work, for tests that write rows instead of playing what led there. */
-import { sql } from 'kysely'
-import type { Database } from '../../shared/database/connect.ts'
 
-/** Gives copies on tape that were written in a state of work their task, as the functions leave it. */
-export async function giveTasks(database: Database): Promise<void> {
-  await sql`INSERT INTO tasks (kind, name, subject_id, run_id, dependency, state, priority, requested_at,
-      requested_by, started_at, attempts, next_attempt_at, last_error, generation)
-    SELECT 'tape-copy', CONCAT('tape-copy:', id), id, run_id, CONCAT('tape:', endpoint),
-      CASE state WHEN 'submitted' THEN 'pending' WHEN 'copying' THEN 'running' WHEN 'failed' THEN 'failing' ELSE 'waiting' END,
-      priority, requested_at, requested_by, started_at, attempts, COALESCE(next_attempt_at, requested_at), last_error,
-      generation
-    FROM replicas WHERE kind = 'tape' AND state IN ('requested','copying','submitted','failed')
-    ON DUPLICATE KEY UPDATE state = VALUES(state), attempts = VALUES(attempts), last_error = VALUES(last_error)`.execute(
-    database,
+import { tapeCopyTask } from '../../shared/catalogue/replicas.ts'
+import type { Database } from '../../shared/database/connect.ts'
+import type { Copy, CopyState, ReplicaState } from '../../shared/database/replica-schema.ts'
+import type { TaskState } from '../../shared/database/work-schema.ts'
+
+const WORK: Readonly<Partial<Record<CopyState, TaskState>>> = {
+  requested: 'waiting',
+  copying: 'running',
+  submitted: 'pending',
+  failed: 'failing',
+}
+
+/** Writes copies as readers see them: facts, and where work goes on its task, as the functions leave both. */
+export async function insertCopies(database: Database, copies: readonly Omit<Copy, 'id'>[]): Promise<void> {
+  const rows = copies.map((copy) => {
+    const { expiresAt: _, reference: __, generation: ___, state, ...facts } = copy
+    const rest = WORK[state] === undefined ? {} : { attempts: 0, nextAttemptAt: null, lastError: null }
+    return {
+      ...facts,
+      ...rest,
+      state: WORK[state] === undefined ? (state as ReplicaState) : ('planned' as const),
+    }
+  })
+  await database.insertInto('replicas').values(rows).execute()
+  const identities = copies.map(({ identity }) => identity)
+  const ids = new Map(
+    (
+      await database
+        .selectFrom('replicas')
+        .select(['id', 'identity'])
+        .where('identity', 'in', identities)
+        .execute()
+    ).map(({ id, identity }) => [identity.toString('hex'), id]),
   )
-  await sql`UPDATE replicas SET state = 'planned', lease_owner = NULL, lease_until = NULL
-    WHERE kind = 'tape' AND state IN ('requested','copying','submitted','failed')`.execute(database)
+  for (const copy of copies)
+    await giveWork(database, { ...copy, id: ids.get(copy.identity.toString('hex')) ?? 0 })
+}
+
+/** Has readers see a copy in this state, with this error. */
+export async function showAs(database: Database, copy: Copy): Promise<void> {
+  const { state, lastError } = copy
+  const facts = {
+    state: WORK[state] === undefined ? (state as ReplicaState) : ('planned' as const),
+    lastError,
+  }
+  await database.updateTable('replicas').set(facts).where('id', '=', copy.id).execute()
+  await giveWork(database, copy)
+}
+
+async function giveWork(database: Database, copy: Copy): Promise<void> {
+  const state = WORK[copy.state]
+  if (state === undefined) return
+  const { requestedAt, startedAt, attempts, lastError } = copy
+  const work = { state, requestedAt, startedAt, attempts, lastError }
+  await database
+    .insertInto('tasks')
+    .values({
+      ...tapeCopyTask(copy),
+      ...work,
+      name: `tape-copy:${copy.id}`,
+      nextAttemptAt: copy.nextAttemptAt ?? requestedAt,
+    })
+    .onDuplicateKeyUpdate(work)
+    .execute()
 }

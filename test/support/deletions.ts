@@ -6,7 +6,7 @@ import { expect } from 'vitest'
 import { contentOfFile, replicasOfContent } from '../../shared/catalogue/replicas.ts'
 import { findLiveFile } from '../../shared/catalogue/runs.ts'
 import { wishForCopy } from '../../shared/copies/tape/sweep-copies.ts'
-import type { Replica, Tombstone } from '../../shared/database/replica-schema.ts'
+import type { Copy, Tombstone } from '../../shared/database/replica-schema.ts'
 import { describeObject } from '../../shared/storage/objects.ts'
 import { signal } from './context.ts'
 import type { TestTapeContext } from './tape-context.ts'
@@ -18,8 +18,8 @@ export const inTwoDays = () => new Date(Date.now() + 2 * DAY_MS)
 export interface SafeRun {
   readonly key: string
   readonly bytes: string
-  readonly cloud: Replica
-  readonly tape: Replica
+  readonly cloud: Copy
+  readonly tape: Copy
 }
 
 /** A run in the store, catalogued, and with a verified copy on tape. */
@@ -43,7 +43,7 @@ export async function safeRun(
   return { key, bytes, cloud, tape }
 }
 
-export const replicaById = (context: TestTapeContext, id: number): Promise<Replica> =>
+export const replicaById = (context: TestTapeContext, id: number): Promise<Copy> =>
   context.database.selectFrom('copies').selectAll().where('id', '=', id).executeTakeFirstOrThrow()
 
 export const tombstonesOf = (context: TestTapeContext, replicaId: number): Promise<Tombstone[]> =>

@@ -1,9 +1,10 @@
 /** Runs that are only on tape any more: catalogued, copied, verified, and deleted from the store. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { DeleteObjectCommand } from '@aws-sdk/client-s3'
+import { recallsOfRuns } from '../../shared/catalogue/recalls.ts'
 import { claimReplica, endClaim } from '../../shared/catalogue/replica-work.ts'
 import { type Content, replicasOfRun, requestTapeReplica } from '../../shared/catalogue/replicas.ts'
-import type { Replica, ReplicaState } from '../../shared/database/replica-schema.ts'
+import type { CopyKind, CopyState, ReplicaState, ShownCopy } from '../../shared/database/replica-schema.ts'
 import { finishCopy, TEST_LEASE_SECONDS } from './catalogue.ts'
 import { signal } from './context.ts'
 import type { RecallTape } from './recall-tape.ts'
@@ -79,7 +80,7 @@ export async function onlyOnTape(
 export async function setState(
   context: TestTapeContext,
   id: number,
-  from: ReplicaState,
+  from: CopyState,
   to: ReplicaState,
 ): Promise<void> {
   const claim = await claimReplica(context.database, id, [from], {
@@ -94,9 +95,10 @@ export async function setState(
 export async function replicaOf(
   context: TestTapeContext,
   run: TestRun,
-  kind: Replica['kind'],
-): Promise<Replica | undefined> {
-  return (await replicasOfRun(context.database, run.runId)).find(
+  kind: CopyKind,
+): Promise<ShownCopy | undefined> {
+  const copies = await replicasOfRun(context.database, run.runId)
+  return [...copies, ...(await recallsOfRuns(context.database, [run.runId]))].find(
     (replica) => replica.kind === kind && replica.sha256 === run.sha256,
   )
 }

@@ -14,7 +14,7 @@ import { refreshStorage } from '../../shared/catalogue/replicas.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import { copyToTape, record } from './catalogue.ts'
 import { signal } from './context.ts'
-import { giveTasks } from './copy-tasks.ts'
+import { insertCopies } from './copy-tasks.ts'
 import { metadataOf, versionOf } from './metadata.ts'
 import type { TestTapeContext } from './tape-context.ts'
 
@@ -175,9 +175,8 @@ export async function stirCopies({ database }: TestTapeContext): Promise<void> {
     const { id: _, ...row } = cloud
     const failed = run.runNumber === 60_017
     const again = run.runNumber === 60_018
-    await database
-      .insertInto('replicas')
-      .values({
+    await insertCopies(database, [
+      {
         ...row,
         identity: Buffer.alloc(32, run.runNumber % 256),
         kind: 'tape',
@@ -196,9 +195,8 @@ export async function stirCopies({ database }: TestTapeContext): Promise<void> {
             ? 'the endpoint answered 403 Forbidden'
             : null,
         nextAttemptAt: failed || again ? new Date(Date.now() + 600_000) : null,
-      })
-      .execute()
-    await giveTasks(database)
+      },
+    ])
     await database.transaction().execute((trx) => refreshStorage(trx, run.id))
   }
 }

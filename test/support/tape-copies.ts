@@ -1,7 +1,7 @@
 /** One step of copies to tape, as tests look at it. */
 import { findReplica } from '../../shared/catalogue/replicas.ts'
 import { tapeCopy, type WithTape } from '../../shared/copies/tape/tape-copy.ts'
-import type { ReplicaState } from '../../shared/database/replica-schema.ts'
+import type { CopyState } from '../../shared/database/replica-schema.ts'
 import type { Logger } from '../../shared/log.ts'
 import { advanceNext } from '../../shared/work/advance.ts'
 import { tapeBreaker } from '../../shared/work/breaker.ts'
@@ -14,7 +14,7 @@ export async function copyNext(
   context: WithTape,
   signal: AbortSignal,
   log: Logger,
-): Promise<ReplicaState | 'lost' | null> {
+): Promise<CopyState | 'lost' | null> {
   const { copySeconds, copiesAtOnce } = context.config.tape
   const options = {
     dependency: tapeBreaker(context.tape.endpoint),

@@ -19,7 +19,7 @@ const diagrams = [...read('docs/concepts.md').matchAll(/```mermaid\n(.*?)```/gs)
 
 test.each([
   ['shared/database/schema.ts', 'ArrivalState'],
-  ['shared/database/replica-schema.ts', 'ReplicaState'],
+  ['shared/database/replica-schema.ts', 'CopyState'],
 ])('a diagram has each state of %s, %s', (path, type) => {
   const states = wordsOf(path, type)
   expect(states.length).toBeGreaterThan(4)

@@ -1,6 +1,6 @@
 /** Where a run is and was: every copy of its files; when what happened to them stands in the history. */
 import { html } from 'hono/html'
-import type { Replica } from '../../../shared/database/replica-schema.ts'
+import type { ShownCopy } from '../../../shared/database/replica-schema.ts'
 import type { RunDetails } from '../../../shared/queries/runs.ts'
 import { isFailingCopy } from '../../../shared/queries/site-state.ts'
 import { bytes } from './format.ts'
@@ -10,7 +10,7 @@ import { PLACES, replicaTone } from './run-marks.ts'
 export const copiesSection = ({
   replicas,
 }: RunDetails): Html => html`<section aria-labelledby="copies"><h2 id="copies">Copies</h2>
-${table<Replica>({
+${table<ShownCopy>({
   id: 'copy-table',
   caption: 'Copies',
   captionHidden: true,
@@ -30,7 +30,7 @@ ${table<Replica>({
 })}</section>`
 
 /** With what went wrong last, and what comes. */
-function stateOf(replica: Replica): Html {
+function stateOf(replica: ShownCopy): Html {
   const { state, lastError: error, attempts, expiresAt: until, nextAttemptAt: next } = replica
   const tone = isFailingCopy(replica) ? 'bad' : replicaTone(state)
   return html`${mark(tone, state)}${error === null ? NOTHING : html`<br><span class="${tone === 'bad' ? 'problem' : 'quiet'}">${error} (attempt ${attempts})</span>`}${until === null ? NOTHING : html`<br>stays until ${timeOf(until)}`}${next === null ? NOTHING : html`<br>tried again ${timeOf(next)}`}`

@@ -3,7 +3,7 @@
  * its copies.
  */
 import { html } from 'hono/html'
-import type { Replica } from '../../../shared/database/replica-schema.ts'
+import type { ShownCopy } from '../../../shared/database/replica-schema.ts'
 import type { RunDetails } from '../../../shared/queries/runs.ts'
 import { timeText } from '../../../shared/time/text.ts'
 import { counted } from './format.ts'
@@ -84,7 +84,7 @@ function stepOfRequest({ queue, name, createdAt, sentAt }: RunDetails['requests'
  * One step for all that is of one second; what a line of the history tells of the same second is not told
  * again.
  */
-function stepsOfCopy(replica: Replica, history: RunDetails['history']): readonly Step[] {
+function stepsOfCopy(replica: ShownCopy, history: RunDetails['history']): readonly Step[] {
   const isTold = (at: Date) =>
     history.some((line) => timeText(line.at) === timeText(at) && line.detail.includes(replica.objectKey))
   const times = [

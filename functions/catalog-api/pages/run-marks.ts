@@ -1,6 +1,6 @@
 /** In marks and words: how a run is, and where its copies are. */
 import { FAILED_OR_WRONG, OVER, VERIFIED } from '../../../shared/catalogue/replica-states.ts'
-import type { Replica, ReplicaKind, ReplicaState } from '../../../shared/database/replica-schema.ts'
+import type { CopyKind, CopyState, ShownCopy } from '../../../shared/database/replica-schema.ts'
 import type { Run } from '../../../shared/database/schema.ts'
 import type { StorageSummary } from '../../../shared/database/storage-summary.ts'
 import { isFailingCopy } from '../../../shared/queries/site-state.ts'
@@ -30,21 +30,21 @@ export const cloudMark = (cloud: StorageSummary['cloud']): Html => mark(...CLOUD
 export const tapeMark = (tape: StorageSummary['tape']): Html => mark(...TAPE[tape])
 
 /** With what goes wrong on the way, which is no state of the run yet. */
-export function tapeMarkOf(tape: StorageSummary['tape'], replicas: readonly Replica[]): Html {
+export function tapeMarkOf(tape: StorageSummary['tape'], replicas: readonly ShownCopy[]): Html {
   const failing = replicas.find((replica) => replica.kind === 'tape' && isFailingCopy(replica))
   return tape === 'under-way' && failing !== undefined
     ? mark('bad', 'failed so far, tried again')
     : tapeMark(tape)
 }
 
-export const PLACES: Readonly<Record<ReplicaKind, string>> = {
+export const PLACES: Readonly<Record<CopyKind, string>> = {
   local: 'DAQ disk',
   cloud: 'store',
   tape: 'tape',
   recall: 'back from tape',
 }
 
-export function replicaTone(state: ReplicaState): Tone {
+export function replicaTone(state: CopyState): Tone {
   if (VERIFIED.includes(state)) return 'good'
   if (FAILED_OR_WRONG.includes(state)) return 'bad'
   if (OVER.includes(state)) return 'none'

@@ -4,14 +4,13 @@
  */
 
 import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
-import { IN_STORE, RECALLED, SHOULD_BE_IN_STORE } from '../../catalogue/replica-states.ts'
+import { IN_STORE, SHOULD_BE_IN_STORE } from '../../catalogue/replica-states.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { Schema } from '../../database/schema.ts'
 import type { RunId } from '../../run.ts'
 import { isFree } from '../../work/lease.ts'
 import { plainPrefix } from '../delete/protected.ts'
-import { OBJECT_REFERENCE } from '../recall/reference.ts'
 
 export interface CandidateFilter {
   /** Stored at this time or before. */
@@ -67,7 +66,7 @@ export async function* recalledCandidates(
 ): AsyncGenerator<Replica> {
   for (let after = 0; ; ) {
     const page = await database
-      .selectFrom('replicas as recall')
+      .selectFrom('recalls as recall')
       .innerJoin('replicas', (join) =>
         join
           .onRef('replicas.bucket', '=', 'recall.bucket')
@@ -76,11 +75,10 @@ export async function* recalledCandidates(
       )
       .modifyFront(sql`STRAIGHT_JOIN`)
       .selectAll('replicas')
-      .where('recall.kind', '=', 'recall')
       // Verified as it came back: neither a recall that failed, nor one that was asked for while the object
       // was there all the time.
-      .where('recall.state', 'in', RECALLED)
-      .where('recall.reference', 'like', `${OBJECT_REFERENCE}%`)
+      .where('recall.state', '!=', 'planned')
+      .where('recall.etag', 'is not', null)
       .where('recall.expiresAt', '<=', filter.now)
       .whereRef('recall.expiresAt', '>=', 'replicas.storedAt')
       .where(mayGo(filter))

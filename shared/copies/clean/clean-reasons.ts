@@ -6,7 +6,7 @@
 import { sql } from 'kysely'
 import { FAILED_OR_WRONG, RECALL_WANTED } from '../../catalogue/replica-states.ts'
 import type { Context } from '../../context.ts'
-import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
+import type { CopyState, Replica } from '../../database/replica-schema.ts'
 import type { RunId } from '../../run.ts'
 import { YOUNGEST_MS } from '../delete/deletion-rules.ts'
 import { protectingPrefix } from '../delete/protected.ts'
@@ -86,12 +86,12 @@ function oldestInStore(
   tag: string | null,
   now: Date,
 ) {
-  const tapeState = sql<ReplicaState | null>`(SELECT copy.state FROM copies AS copy
+  const tapeState = sql<CopyState | null>`(SELECT copy.state FROM copies AS copy
     WHERE copy.bucket = replicas.bucket AND copy.object_key = replicas.object_key AND copy.sha256 = replicas.sha256
       AND copy.kind = 'tape' AND copy.endpoint = ${tapeEndpoint ?? ''} ORDER BY copy.state = 'on-media' DESC, copy.id DESC LIMIT 1)`
-  const isWanted = sql<number>`EXISTS (SELECT 1 FROM replicas AS recall
-    WHERE recall.bucket = replicas.bucket AND recall.object_key = replicas.object_key AND recall.kind = 'recall'
-      AND recall.state IN (${sql.join(RECALL_WANTED)}) AND (recall.expires_at IS NULL OR recall.expires_at > ${now}))`
+  const isWanted = sql<number>`EXISTS (SELECT 1 FROM shown_recalls AS recall
+    WHERE recall.bucket = replicas.bucket AND recall.object_key = replicas.object_key
+      AND recall.state IN (${sql.join(RECALL_WANTED)}) AND recall.expires_at > ${now})`
   return database
     .selectFrom('replicas')
     .select(['tag', 'runNumber', 'bucket', 'objectKey', 'state', 'sizeBytes', 'storedAt', 'nextAttemptAt'])

@@ -9,7 +9,7 @@
 import { ON_DISK } from '../../catalogue/replica-states.ts'
 import { type Claim, claimReplica, noteStep, renewClaim, whileClaimed } from '../../catalogue/replica-work.ts'
 import type { Context } from '../../context.ts'
-import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
+import type { CopyState, Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, passesWithTime, TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
 import { type ObjectVersion, parseRunKey } from '../../run.ts'
@@ -108,7 +108,7 @@ function refuseOthers({ config }: Context, replica: Replica): void {
 async function underClaim(
   context: Context<'database'>,
   replica: Replica,
-  states: readonly ReplicaState[],
+  states: readonly CopyState[],
   signal: AbortSignal,
   work: (claim: Claim, held: AbortSignal) => Promise<CloudDeletion>,
 ): Promise<CloudDeletion> {

@@ -110,13 +110,12 @@ export const OTHER_OBJECT = 'the store holds another object than the one that wa
 
 async function isRecalled(executor: Executor, replica: Replica, at: Date): Promise<boolean> {
   const wish = await executor
-    .selectFrom('replicas')
+    .selectFrom('shownRecalls')
     .select('id')
     .where('bucket', '=', replica.bucket)
     .where('objectKey', '=', replica.objectKey)
-    .where('kind', '=', 'recall')
     .where('state', 'in', RECALL_WANTED)
-    .where((where) => where.or([where('expiresAt', 'is', null), where('expiresAt', '>', at)]))
+    .where('expiresAt', '>', at)
     .limit(1)
     .executeTakeFirst()
   return wish !== undefined

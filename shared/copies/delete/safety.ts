@@ -4,7 +4,7 @@
  */
 import { NEAREST_TO_MEDIA_FIRST } from '../../catalogue/replica-states.ts'
 import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
-import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
+import type { CopyState, Replica } from '../../database/replica-schema.ts'
 import type { ObjectName } from '../../run.ts'
 
 export interface LocalContent extends ObjectName {
@@ -16,10 +16,10 @@ export interface Safety {
   readonly safe: boolean
   /** One sentence: what makes it safe, or what is awaited. */
   readonly why: string
-  readonly cloud: { readonly state: ReplicaState; readonly verifiedAt: Date | null } | null
+  readonly cloud: { readonly state: CopyState; readonly verifiedAt: Date | null } | null
   readonly tape: readonly {
     readonly endpoint: string
-    readonly state: ReplicaState
+    readonly state: CopyState
     readonly verifiedAt: Date | null
   }[]
 }

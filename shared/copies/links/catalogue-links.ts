@@ -4,7 +4,7 @@
  */
 import type { Context } from '../../context.ts'
 import { presignGet } from '../../storage/links.ts'
-import { isRecalling, isStoreCopy, onTapeText, whereaboutsOf } from '../recall/whereabouts.ts'
+import { isBackInStore, isRecalling, onTapeText, whereaboutsOf } from '../recall/whereabouts.ts'
 import type { FileLink, FoundFile } from './find-files.ts'
 
 export async function catalogueLinks(
@@ -31,16 +31,15 @@ type NotThere =
   | { readonly kind: 'unavailable'; readonly why: string }
 
 /** Why there is no link, by the copies of these contents; null when they are in the store. */
-function notThere({ file, copies }: FoundFile): NotThere | null {
+function notThere({ file, copies, recall }: FoundFile): NotThere | null {
   const suspicious = copies.find((copy) => copy.kind !== 'tape' && copy.state === 'suspicious')
   if (suspicious !== undefined)
     return {
       kind: 'unavailable',
       why: `its contents are suspicious: ${suspicious.lastError ?? 'they are not what they were'}`,
     }
-  const recall = copies.find((copy) => copy.kind === 'recall')
-  if (copies.some((copy) => copy.kind === 'cloud' && copy.state === 'present') || recall?.state === 'present')
-    return null
+  const cloud = copies.find((copy) => copy.kind === 'cloud')
+  if (cloud?.state === 'present' || isBackInStore(recall, cloud)) return null
   if (recall !== undefined && isRecalling(recall))
     return {
       kind: 'recalling',
@@ -49,10 +48,6 @@ function notThere({ file, copies }: FoundFile): NotThere | null {
       detail: recall.lastError,
     }
   const where = whereaboutsOf(copies, true)
-  if (where.kind === 'on-tape')
-    return {
-      kind: 'on-tape',
-      how: onTapeText(copies.some((copy) => isStoreCopy(copy) && copy.state === 'missing')),
-    }
+  if (where.kind === 'on-tape') return { kind: 'on-tape', how: onTapeText(cloud?.state === 'missing') }
   return { kind: 'unavailable', why: 'why' in where ? where.why : `${file.fileName} is not in the store` }
 }

@@ -2,16 +2,16 @@
  * Links to files of a run, each looked up in the store first: one that works now, or why there is none and how
  * it can come about.
  */
-import { copiesOfFile, replicasOfRun } from '../../catalogue/replicas.ts'
+import { recallsOfRuns } from '../../catalogue/recalls.ts'
+import { copiesOfFile } from '../../catalogue/replicas.ts'
 import type { Context } from '../../context.ts'
-import type { Replica } from '../../database/replica-schema.ts'
+import type { Replica, ShownRecall } from '../../database/replica-schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 import { presignGet } from '../../storage/links.ts'
 import { describeObject, type ObjectDescription } from '../../storage/objects.ts'
 import { chooseRun } from '../recall/choose-run.ts'
-import { verifiedEtagOf } from '../recall/reference.ts'
 import { type RecallWish, recallFiles } from '../recall/request.ts'
-import { isRecalling, isStoreCopy, onTapeText, whereaboutsOf } from '../recall/whereabouts.ts'
+import { isRecalling, onTapeText, whereaboutsOf } from '../recall/whereabouts.ts'
 import { type ConfirmLoss, createConfirmLoss } from '../verify/confirm-loss.ts'
 import type { FileLink, FoundFile, LinkedFile } from './find-files.ts'
 
@@ -56,10 +56,9 @@ export async function checkedLink(
   signal: AbortSignal,
   confirmLoss: ConfirmLoss = createConfirmLoss(context),
 ): Promise<FileLink> {
-  const { file, copies } = found
+  const { file, copies, recall } = found
   const unavailable = (why: string): FileLink => ({ ...file, kind: 'unavailable', why })
   const cloud = copies.find((copy) => copy.kind === 'cloud')
-  const recall = copies.find((copy) => copy.kind === 'recall')
   const suspicious = copies.find((copy) => copy.kind !== 'tape' && copy.state === 'suspicious')
   if (suspicious !== undefined)
     return unavailable(
@@ -68,7 +67,7 @@ export async function checkedLink(
   const object = await describeObject(context.s3, file, signal)
   // One that is being deleted is as good as gone.
   const isThere = object !== null && cloud?.state !== 'deleting'
-  if (isThere && isVerified(object, found, recall)) {
+  if (isThere && isVerified(object, found)) {
     const valid = Math.min(Math.floor(seconds), context.config.store.linkSeconds)
     const options = { seconds: valid, now, fileName: file.fileName, versionId: object.versionId }
     return { ...file, kind: 'link', ...(await presignGet(context.publicS3, file, options)) }
@@ -78,7 +77,7 @@ export async function checkedLink(
     return unavailable(
       'the store holds something else under its key, which is not catalogued (yet): try again in a minute',
     )
-  const isLost = object === null && (await hasLost(copies, confirmLoss, signal))
+  const isLost = object === null && (await hasLost(cloud, confirmLoss, signal))
   const where = whereaboutsOf(copies, true)
   if (where.kind !== 'on-tape') {
     const why = 'why' in where ? where.why : 'it is not in the store'
@@ -91,28 +90,20 @@ export async function checkedLink(
 
 /** Nobody deleted on purpose what the catalogue still has there, or knows to be missing. */
 async function hasLost(
-  copies: readonly Replica[],
+  cloud: Replica | undefined,
   confirmLoss: ConfirmLoss,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const inStore = copies.filter(isStoreCopy)
-  let isLost = inStore.some(({ state }) => state === 'missing')
-  for (const copy of inStore) if (copy.state === 'present' && (await confirmLoss(copy, signal))) isLost = true
-  return isLost
+  return cloud?.state === 'missing' || (cloud?.state === 'present' && (await confirmLoss(cloud, signal)))
 }
 
 /**
  * The object is the version that extraction or the recall has read whole, or the store itself states that it
  * has the same bytes.
  */
-function isVerified(
-  object: ObjectDescription,
-  { file, etag }: FoundFile,
-  recall: Replica | undefined,
-): boolean {
+function isVerified(object: ObjectDescription, { file, etag, recall }: FoundFile): boolean {
   if (object.sizeBytes !== file.sizeBytes) return false
-  if (object.etag === etag) return true
-  if (recall !== undefined && verifiedEtagOf(recall) === object.etag) return true
+  if (object.etag === etag || object.etag === recall?.etag) return true
   const stated = object.stated.filter(({ by }) => by !== 'uploader')
   return stated.some(({ digests }) => digests.md5 === file.md5 || digests.sha256 === file.sha256)
 }
@@ -131,17 +122,16 @@ async function withRecall(
     asleep.some(({ bucket, key }) => bucket === file.bucket && key === file.objectKey),
   )
   await recallFiles(context, { run, files: gone }, wish, now, signal, new Set(gone))
-  const replicas = await replicasOfRun(context.database, runId)
+  const recalls = await recallsOfRuns(context.database, [runId])
   return links.map((link) => {
     if (link.kind !== 'on-tape') return link
     const { kind: _, how: __, ...file } = link
-    const copies = copiesOfFile({ ...file, objectKey: file.key }, replicas)
-    const wished = copies.find((copy) => copy.kind === 'recall')
+    const [wished] = copiesOfFile({ ...file, objectKey: file.key }, recalls)
     return wished === undefined ? link : recallingLink(file, wished)
   })
 }
 
-const recallingLink = (file: LinkedFile, recall: Replica): FileLink => ({
+const recallingLink = (file: LinkedFile, recall: ShownRecall): FileLink => ({
   ...file,
   kind: 'recalling',
   state: recall.state,

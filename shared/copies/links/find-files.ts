@@ -1,7 +1,10 @@
-/** The one look-up for links: files that count for runs, with the copies of their contents, in two statements. */
+/**
+ * The one look-up for links: files that count for runs, with the copies of their contents and their recall, in two
+ * statements.
+ */
 import { sql } from 'kysely'
 import type { Database } from '../../database/connect.ts'
-import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
+import type { Copy, CopyState, ShownCopy, ShownRecall } from '../../database/replica-schema.ts'
 import type { ObjectName, RunId } from '../../run.ts'
 
 /** A file by the catalogue; checksums in lower-case hex. */
@@ -19,7 +22,7 @@ export type FileLink = LinkedFile &
     /** Being brought back from tape. `detail`: what it waits for, or what went wrong last. */
     | {
         readonly kind: 'recalling'
-        readonly state: ReplicaState
+        readonly state: CopyState
         readonly requestedAt: Date
         readonly detail: string | null
       }
@@ -35,7 +38,8 @@ export interface FoundFile {
   readonly etag: string
   readonly versionId: string | null
   /** Copies of these contents in the store and on tape, the oldest row first. */
-  readonly copies: readonly Replica[]
+  readonly copies: readonly Copy[]
+  readonly recall: ShownRecall | undefined
 }
 
 /**
@@ -91,23 +95,35 @@ export async function findFiles(
   return rows.map((row) => {
     const { runId, isCurrent, etag, versionId, objectKey: key, subrun: _, ...file } = row
     const fileName = key.slice(key.lastIndexOf('/') + 1)
-    const content = { runId, isCurrent, etag, versionId, copies: copies.get(contentName(row)) ?? [] }
-    return { file: { ...file, key, fileName }, ...content }
+    const own = copies.get(contentName(row)) ?? []
+    return {
+      file: { ...file, key, fileName },
+      ...{ runId, isCurrent, etag, versionId },
+      copies: own.filter((copy): copy is Copy => copy.kind !== 'recall'),
+      recall: own.find((copy) => copy.kind === 'recall'),
+    }
   })
 }
 
 const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b))
 
-async function copiesOf(database: Database, runIds: readonly number[]): Promise<readonly Replica[]> {
+async function copiesOf(database: Database, runIds: readonly number[]): Promise<readonly ShownCopy[]> {
   if (runIds.length === 0) return []
-  return await database
+  const ofRuns = [...new Set(runIds)]
+  const copies = database
     .selectFrom('copies')
     .selectAll()
-    .where('runId', 'in', [...new Set(runIds)])
+    .select(sql<string | null>`NULL`.as('etag'))
+    .where('runId', 'in', ofRuns)
     .where('kind', '!=', sql.lit('local' as const))
-    .orderBy('id')
-    .execute()
+    .$castTo<ShownCopy>()
+  const recalls = database
+    .selectFrom('shownRecalls')
+    .selectAll()
+    .where('runId', 'in', ofRuns)
+    .$castTo<ShownCopy>()
+  return await copies.unionAll(recalls).orderBy('id').execute()
 }
 
-const contentName = ({ bucket, objectKey, sha256 }: Pick<Replica, 'bucket' | 'objectKey' | 'sha256'>) =>
+const contentName = ({ bucket, objectKey, sha256 }: Pick<Copy, 'bucket' | 'objectKey' | 'sha256'>) =>
   `${bucket}/${objectKey}\0${sha256}`

@@ -3,8 +3,7 @@
  * it can, else through this process. Nothing that is there is ever replaced. What came of it is found out by
  * looking at the key.
  */
-import { type Claim, noteStep } from '../../catalogue/replica-work.ts'
-import type { Replica } from '../../database/replica-schema.ts'
+import type { Recall } from '../../database/replica-schema.ts'
 import { TransientError } from '../../errors.ts'
 import type { ObjectName } from '../../run.ts'
 import { presignPut } from '../../storage/links.ts'
@@ -19,11 +18,12 @@ import { describeObject, type ObjectDescription } from '../../storage/objects.ts
 import type { ObjectToSend } from '../../storage/upload.ts'
 import { LARGEST_PART_BYTES } from '../../storage/upload-layout.ts'
 import type { TapeFile } from '../../tape/driver.ts'
+import { blame, storeBreaker, tapeBreaker } from '../../work/breaker.ts'
 import type { WithTape } from '../tape/tape-copy.ts'
-import { checkReplica } from '../verify/check-replica.ts'
-import { stageReferenceOf, uploadIdOf, uploadReference } from './reference.ts'
+import { checkObject } from '../verify/check-replica.ts'
 import { isSmall, otherBytes, putSmall, sendParts } from './stream.ts'
 import { copyAsPart, findTemporary, removeTemporary, temporaryOf } from './temporary.ts'
+import type { Trail } from './trail.ts'
 
 /** The endpoint may have others to serve first. */
 const LINK_SECONDS = 6 * 3600
@@ -37,18 +37,33 @@ export type Way = 'sent by the endpoint itself' | 'streamed'
  */
 export async function bringBack(
   context: WithTape,
-  claim: Claim,
+  recall: Recall,
+  trail: Trail,
   file: TapeFile,
   signal: AbortSignal,
 ): Promise<Way> {
-  const { replica: recall } = claim
-  await forgetUpload(context, recall, signal)
+  try {
+    return await intoStore(context, recall, trail, file, signal)
+  } catch (error) {
+    // What was the endpoint's is blamed on it already.
+    throw blame(storeBreaker(recall.bucket), error)
+  }
+}
+
+async function intoStore(
+  context: WithTape,
+  recall: Recall,
+  trail: Trail,
+  file: TapeFile,
+  signal: AbortSignal,
+): Promise<Way> {
+  await forgetUpload(context, recall, trail, signal)
   const object = objectOf(recall)
   const temporary = await sentByEndpoint(context, recall, file, signal)
   if (temporary !== null) {
     await inParts(
       context,
-      claim,
+      trail,
       object,
       (upload) => copyAsPart(context, temporary, upload, file.md5, signal),
       signal,
@@ -59,15 +74,23 @@ export async function bringBack(
     s3: context.s3,
     object,
     file,
-    open: (reading: AbortSignal) => context.tape.read(file, reading),
+    open: (reading: AbortSignal) => readFromTape(context, file, reading),
   }
   if (isSmall(file)) await putSmall(streamed, () => isTaken(context, object, signal), signal)
-  else await inParts(context, claim, object, (upload) => sendParts(streamed, upload, signal), signal)
+  else await inParts(context, trail, object, (upload) => sendParts(streamed, upload, signal), signal)
   return 'streamed'
 }
 
+async function* readFromTape({ tape }: WithTape, file: TapeFile, signal: AbortSignal) {
+  try {
+    yield* tape.read(file, signal)
+  } catch (error) {
+    throw blame(tapeBreaker(tape.endpoint), error)
+  }
+}
+
 /** The checksums go with it as metadata, as `cygnet push` writes them. */
-const objectOf = ({ bucket, objectKey: key, md5, sha256, adler32 }: Replica): ObjectToSend => ({
+const objectOf = ({ bucket, objectKey: key, md5, sha256, adler32 }: Recall): ObjectToSend => ({
   bucket,
   key,
   metadata: { md5, sha256, adler32 },
@@ -77,7 +100,7 @@ const objectOf = ({ bucket, objectKey: key, md5, sha256, adler32 }: Replica): Ob
 /** The file under its temporary name, compared; null when the endpoint cannot send it. */
 async function sentByEndpoint(
   context: WithTape,
-  recall: Replica,
+  recall: Recall,
   file: TapeFile,
   signal: AbortSignal,
 ): Promise<ObjectDescription | null> {
@@ -90,7 +113,10 @@ async function sentByEndpoint(
     seconds: LINK_SECONDS,
     now: context.now(),
   })
-  if ((await tape.send(file, link.url, signal)) === 'unsupported') return null
+  const sending = tape.send(file, link.url, signal).catch((error) => {
+    throw blame(tapeBreaker(tape.endpoint), error)
+  })
+  if ((await sending) === 'unsupported') return null
   const sent = await verifiedTemporary(context, recall, signal)
   if (sent.state === 'verified') return sent.object
   if (sent.state === 'missing')
@@ -104,31 +130,26 @@ type Temporary =
   | { readonly state: 'verified'; readonly object: ObjectDescription }
   | { readonly state: 'different'; readonly object: ObjectDescription; readonly detail: string }
 
-async function verifiedTemporary(
-  context: WithTape,
-  recall: Replica,
-  signal: AbortSignal,
-): Promise<Temporary> {
+async function verifiedTemporary(context: WithTape, recall: Recall, signal: AbortSignal): Promise<Temporary> {
   const object = await findTemporary(context, recall, signal)
   if (object === null) return { state: 'missing' }
-  const check = await checkReplica(context, { ...recall, objectKey: object.key }, 'if-needed', signal)
+  const check = await checkObject(context, { ...recall, objectKey: object.key }, 'if-needed', signal)
   if (check.state === 'verified' && check.object?.etag === object.etag) return { state: 'verified', object }
   if (check.state === 'different') return { state: 'different', object, detail: check.detail }
   throw new TransientError('what the tape endpoint sent changed while it was compared')
 }
 
-/** An upload in parts: remembered in the row while it lasts, and given up when it cannot be completed. */
+/** An upload in parts: remembered in the task while it lasts, and given up when it cannot be completed. */
 async function inParts(
   context: WithTape,
-  claim: Claim,
+  trail: Trail,
   object: ObjectToSend,
   fill: (upload: MultipartUpload) => Promise<readonly StoredPart[]>,
   signal: AbortSignal,
 ): Promise<void> {
   const upload = await createMultipart(context.s3, object, signal)
   try {
-    const reference = uploadReference(upload.uploadId, stageReferenceOf(claim.replica))
-    await noteStep(context.database, claim, { change: { reference } }, context.now())
+    await trail.note({ ...trail.reference, upload: upload.uploadId })
     const parts = await fill(upload)
     const taken = await isTaken(context, object, signal)
     const outcome = taken ? 'occupied' : await completeMultipart(context.s3, upload, parts, object, signal)
@@ -149,15 +170,25 @@ const isTaken = async ({ s3 }: WithTape, object: ObjectName, signal: AbortSignal
   (await describeObject(s3, object, signal)) !== null
 
 /** Gives up the upload that a try which died has left. Uploads of others under the key are left alone. */
-async function forgetUpload(context: WithTape, recall: Replica, signal: AbortSignal): Promise<void> {
-  const uploadId = uploadIdOf(recall)
-  if (uploadId !== null)
+async function forgetUpload(
+  context: WithTape,
+  recall: Recall,
+  { reference }: Trail,
+  signal: AbortSignal,
+): Promise<void> {
+  const uploadId = reference?.upload
+  if (uploadId !== undefined)
     await abortMultipart(context.s3, { bucket: recall.bucket, key: recall.objectKey, uploadId }, signal)
 }
 
 /** Clears away what a recall that has ended may have left: its temporary object and its unfinished upload. */
-export async function tidyUp(context: WithTape, recall: Replica, signal: AbortSignal): Promise<void> {
-  await forgetUpload(context, recall, signal)
+export async function tidyUp(
+  context: WithTape,
+  recall: Recall,
+  trail: Trail,
+  signal: AbortSignal,
+): Promise<void> {
+  await forgetUpload(context, recall, trail, signal)
   if (context.tape.send === undefined) return
   const left = await findTemporary(context, recall, signal)
   if (left !== null) await removeTemporary(context, left, signal)

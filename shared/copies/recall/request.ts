@@ -1,30 +1,29 @@
 /**
- * The wish to have a run in the store until some day: one row a file, and a message for each that must be
- * fetched.
+ * The request to have a run in the store until some day: one row a file, and a task and a message for each that
+ * must be fetched.
  */
 
 import type { Transaction } from 'kysely'
+import { RECALL, recallIdentity, recallOfContent } from '../../catalogue/recalls.ts'
 import {
   type Content,
   contentOfFile,
   lockRun,
   lockRunOfContent,
-  replicaIdentity,
-  replicaRow,
   replicasOfContent,
 } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
-import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
+import type { CopyState, Recall, ShownRecall } from '../../database/replica-schema.ts'
 import type { RunFile, Schema } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
-import { NO_LEASE } from '../../work/lease.ts'
+import { storeBreaker, tapeBreaker } from '../../work/breaker.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
+import { addTask, type NewTask, restartTask } from '../../work/tasks.ts'
 import { type ChosenRun, chooseRun, type RunChoice } from './choose-run.ts'
 import { recallMessage } from './message.ts'
-import { verifiedEtagOf } from './reference.ts'
 import { isRecalling, type Whereabouts, whereaboutsOf } from './whereabouts.ts'
 
 type Trx = Transaction<Schema>
@@ -46,7 +45,7 @@ export interface RecalledFile {
    * least.
    */
   readonly alreadyThere: boolean
-  readonly state: ReplicaState
+  readonly state: CopyState
   readonly requestedAt: Date
   /** Preliminary until the file is there. */
   readonly expiresAt: Date
@@ -59,6 +58,7 @@ export interface RequestedRecall {
 
 const LONGEST_DAYS = 366
 const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
 
 /**
  * Asks for all files of a run, or for none of them. Asked again, it stays longer; what had failed or expired
@@ -100,6 +100,7 @@ export async function recallFiles(
       rows.push(
         await wishFor(
           trx,
+          context,
           await lockRunOfContent(trx, contentOfFile(file, reference)),
           wish,
           at,
@@ -123,6 +124,7 @@ interface Wished {
 
 async function wishFor(
   trx: Trx,
+  { config }: Context,
   content: Content,
   wish: RecallWish,
   at: Date,
@@ -133,19 +135,12 @@ async function wishFor(
     throw new InvalidInputError(
       `${content.key} of run ${content.run.runNumber} of ${content.run.tag} cannot be brought back: ${where.why}`,
     )
-  const before = await findRecall(trx, content)
+  const before = await recallOfContent(trx, content)
   const until = new Date(at.getTime() + wish.days * DAY_MS)
-  const change = before === null ? null : changeOf(before, where, wish, until, at)
-  if (before === null) await insertRecall(trx, content, where, wish, until, at)
-  else
-    await trx
-      .updateTable('replicas')
-      .set({ ...change, updatedAt: at })
-      .where('id', '=', before.id)
-      .execute()
-  const recall = await findRecall(trx, content)
+  const deadlineAt = new Date(at.getTime() + config.recall.hours * HOUR_MS)
+  const begun = await begin(trx, content, before, where, { ...wish, until, deadlineAt }, at)
+  const recall = await recallOfContent(trx, content)
   if (recall === null) throw new Error('a recall vanished while its run was locked')
-  const begun = recall.state === 'requested' && (before === null || change?.state === 'requested')
   if (begun) {
     await addHistory(
       trx,
@@ -160,43 +155,95 @@ async function wishFor(
 const historyLine = (content: Content, { days, requestedBy }: RecallWish) =>
   `${content.bucket}/${content.key}, ${content.sizeBytes} bytes, for ${days} ${days === 1 ? 'day' : 'days'}, by ${requestedBy}`
 
-async function findRecall(trx: Trx, content: Content): Promise<Replica | null> {
-  const identity = replicaIdentity('recall', '', content)
-  return (
-    (await trx
-      .selectFrom('replicas')
-      .selectAll()
-      .where('identity', '=', identity)
-      .forUpdate()
-      .executeTakeFirst()) ?? null
-  )
+type Found = Exclude<Whereabouts, { kind: 'nowhere' }>
+
+interface Wanted extends RecallWish {
+  readonly until: Date
+  readonly deadlineAt: Date
 }
+
+/**
+ * Writes the request down. Asked again while somebody works on it, only the end changes; else the whole recall.
+ * @returns whether it is to be fetched, and nobody had begun that before.
+ */
+async function begin(
+  trx: Trx,
+  content: Content,
+  before: ShownRecall | null,
+  where: Found,
+  { until, deadlineAt, requestedBy: by }: Wanted,
+  at: Date,
+): Promise<boolean> {
+  const requestedBy = by.slice(0, 100)
+  const anew = { requestedAt: at, requestedBy, updatedAt: at, ...factsOf(where) }
+  if (before === null) {
+    const id = await insertRecall(trx, content, { ...anew, expiresAt: until })
+    if (where.kind === 'on-tape')
+      await addTask(trx, taskOf(id, content, where, { requestedBy, deadlineAt }), at)
+    return where.kind === 'on-tape'
+  }
+  const change = (facts: Partial<Recall>) =>
+    trx.updateTable('recalls').set(facts).where('id', '=', before.id).execute()
+  const expiresAt = before.expiresAt !== null && before.expiresAt > until ? before.expiresAt : until
+  const isOnItsWay = isRecalling(before) && before.state !== 'failed'
+  if (before.state === 'copying' || (isOnItsWay && where.kind === 'on-tape')) {
+    await change({ expiresAt, updatedAt: at })
+    return false
+  }
+  if (where.kind === 'in-store') {
+    await change({ ...anew, expiresAt })
+    return false
+  }
+  // A stage request that goes on is followed, and an upload that was begun and not seen to end is still to be
+  // given up.
+  const task = taskOf(before.id, content, where, { requestedBy, deadlineAt })
+  const restarted = await restartTask(trx, task, at, { keepsReference: true })
+  await change(
+    restarted
+      ? { ...anew, expiresAt: until, generation: before.generation + 1, etag: null }
+      : { expiresAt, updatedAt: at },
+  )
+  return restarted
+}
+
+const taskOf = (
+  subjectId: number,
+  content: Content,
+  { copy }: Extract<Found, { kind: 'on-tape' }>,
+  rest: Pick<NewTask, 'requestedBy' | 'deadlineAt'>,
+): NewTask => ({
+  ...rest,
+  kind: RECALL,
+  subjectId,
+  runId: content.run.id,
+  dependency: tapeBreaker(copy.endpoint),
+  needs: storeBreaker(content.bucket),
+  priority: 'live',
+})
 
 async function insertRecall(
   trx: Trx,
   content: Content,
-  where: Found,
-  wish: RecallWish,
-  until: Date,
-  at: Date,
-): Promise<void> {
-  const name = `${content.bucket}/${content.key}`
-  const requestedBy = wish.requestedBy.slice(0, 100)
-  const row = replicaRow(
-    content,
-    { kind: 'recall', endpoint: '', url: `s3://${name}`, name, requestedBy },
-    at,
-  )
-  await trx
-    .insertInto('replicas')
-    .values({ ...row, ...stateOf(where), expiresAt: until })
-    .execute()
+  facts: ReturnType<typeof factsOf> & Pick<Recall, 'requestedAt' | 'requestedBy' | 'updatedAt' | 'expiresAt'>,
+): Promise<number> {
+  const { run, key, ...contents } = content
+  const { insertId } = await trx
+    .insertInto('recalls')
+    .values({
+      ...contents,
+      ...facts,
+      identity: recallIdentity(content),
+      runId: run.id,
+      tag: run.tag,
+      runNumber: run.runNumber,
+      objectKey: key,
+    })
+    .executeTakeFirstOrThrow()
+  return Number(insertId)
 }
 
-type Found = Exclude<Whereabouts, { kind: 'nowhere' }>
-
 /** What is in the store by the catalogue counts as brought back: so the cleaner leaves it alone. */
-const stateOf = (where: Found) =>
+const factsOf = (where: Found) =>
   where.kind === 'in-store'
     ? {
         state: 'present' as const,
@@ -204,37 +251,9 @@ const stateOf = (where: Found) =>
         verifiedAt: where.cloud.verifiedAt,
         verifiedBy: where.cloud.verifiedBy,
       }
-    : { state: 'requested' as const }
+    : { state: 'planned' as const }
 
-/** What asking again changes: the end, and where nobody is at work on it any more the whole recall. */
-function changeOf(
-  before: Replica,
-  where: Found,
-  wish: RecallWish,
-  until: Date,
-  at: Date,
-): Partial<Replica> & { readonly expiresAt: Date } {
-  const later = before.expiresAt !== null && before.expiresAt > until ? before.expiresAt : until
-  const held = before.leaseUntil !== null && before.leaseUntil > at
-  const waits = isRecalling(before) && before.state !== 'failed'
-  if (held || (waits && where.kind === 'on-tape')) return { expiresAt: later }
-  const anew = {
-    ...stateOf(where),
-    expiresAt: later,
-    requestedAt: at,
-    requestedBy: wish.requestedBy.slice(0, 100),
-    lastError: null,
-    nextAttemptAt: null,
-    ...NO_LEASE,
-  }
-  if (where.kind === 'in-store') return anew
-  // A stage request that goes on is followed, and an upload that was begun and not seen to end is still to be
-  // given up.
-  const reference = verifiedEtagOf(before) === null ? before.reference : null
-  return { ...anew, expiresAt: until, attempts: 0, generation: before.generation + 1, reference }
-}
-
-const answerOf = (recall: Replica, where: Found): RecalledFile => ({
+const answerOf = (recall: ShownRecall, where: Found): RecalledFile => ({
   replicaId: recall.id,
   bucket: recall.bucket,
   key: recall.objectKey,

@@ -1,19 +1,18 @@
-/** What a schedule does about recalls: those that are due go on, those whose time is over end. */
-
-import { RECALLING } from '../../catalogue/replica-states.ts'
+/** What functions do about recalls: those that are due go on, those whose time is over end. */
+import { RECALL, urlOfRecall } from '../../catalogue/recalls.ts'
 import { lockRun } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { Logger } from '../../log.ts'
-import { isFree } from '../../work/lease.ts'
-import { advanceRecall } from './recall.ts'
+import { type Advanced, advance } from '../../work/advance.ts'
+import { type RecallContext, recallTask } from './recall.ts'
 
 const PAGE = 500
 /** Bytes may pass through us: a few at once fill the line. */
 const AT_ONCE = 3
-/** After so long no further one is begun: the schedule comes back. */
-const BEGIN_WITHIN_MS = 45_000
+/** Checked at once: each is a short question. */
+const CHECKS_AT_ONCE = 8
 
 export interface RecallsAdvanced {
   /** Looked at or worked on. */
@@ -23,57 +22,62 @@ export interface RecallsAdvanced {
   readonly expired: number
 }
 
-/**
- * Takes every recall that is due one step further. One that cannot even be written down holds back no other.
- */
+/** Ends recalls whose time is over, and takes every one that is due as far as it gets now. */
 export async function advanceRecalls(
-  context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
+  context: RecallContext,
   signal: AbortSignal,
   log: Logger,
 ): Promise<RecallsAdvanced> {
   const expired = await expireRecalls(context, context.now(), signal)
-  const began = performance.now()
-  const due = (await dueRecalls(context)).values()
-  const states: string[] = []
-  const advance = async () => {
-    for (const { id } of due) {
-      if (signal.aborted || performance.now() - began > BEGIN_WITHIN_MS) return
-      await advanceRecall(context, id, signal, log).then(
-        (state) => void states.push(state),
-        (error) => log.error({ error, replicaId: id }, 'recall-not-advanced'),
-      )
-    }
-  }
-  await Promise.all(Array.from({ length: AT_ONCE }, advance))
-  const count = (state: string) => states.filter((other) => other === state).length
+  const ends = [...(await followRecalls(context, signal, log)), ...(await fetchRecalls(context, signal, log))]
+  const count = (...kinds: readonly string[]) =>
+    ends.filter(({ ending }) => kinds.includes(ending.kind)).length
   return {
-    advanced: states.length - count('busy') - count('not-due'),
-    present: count('present'),
-    failed: count('failed'),
+    advanced: ends.length - count('lost'),
+    present: count('done'),
+    failed: count('failed', 'given-up'),
     expired,
   }
 }
 
-/** Those that wait longest first. A claim whose lease is over is one whose function died. */
-const dueRecalls = (context: Context<'database'>) =>
-  context.database
-    .selectFrom('replicas')
-    .select('id')
-    .where('kind', '=', 'recall')
-    .where((where) =>
-      where.or([
-        where.and([
-          where('state', 'in', RECALLING),
-          where.or([where('nextAttemptAt', 'is', null), where('nextAttemptAt', '<=', context.now())]),
-        ]),
-        where.and([where('state', '=', 'failed'), where('nextAttemptAt', '<=', context.now())]),
-      ]),
-    )
-    .where(isFree())
-    .orderBy('nextAttemptAt')
-    .orderBy('id')
-    .limit(PAGE)
+type Ends = readonly Advanced<unknown>[]
+
+/** Checks those that the endpoint is staging. */
+async function followRecalls(context: RecallContext, signal: AbortSignal, log: Logger): Promise<Ends> {
+  const turn = { of: 'pending' } as const
+  return await advanceAll(context, { turn, atOnce: CHECKS_AT_ONCE }, signal, log)
+}
+
+/** Has files staged, and brings those into the store that can be read. */
+export async function fetchRecalls(context: RecallContext, signal: AbortSignal, log: Logger): Promise<Ends> {
+  // An endpoint that knows of all that is wanted chooses their order by their places on the medium.
+  const turn = { of: 'due', mostAtOnce: Number.POSITIVE_INFINITY } as const
+  return await advanceAll(context, { turn, atOnce: AT_ONCE }, signal, log)
+}
+
+/**
+ * At every endpoint, also one that is not the configured one any more: what cannot be had there is to be given
+ * up and not to be forgotten.
+ */
+async function advanceAll(
+  context: RecallContext,
+  options: Pick<Parameters<typeof advance>[2], 'turn' | 'atOnce'>,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<Ends> {
+  const limitSeconds = context.config.tape.copySeconds
+  const endpoints = await context.database
+    .selectFrom('tasks')
+    .select('dependency')
+    .distinct()
+    .where('kind', '=', RECALL)
+    .where('state', 'not in', ['done', 'given-up'])
     .execute()
+  const ends: Advanced<unknown>[] = []
+  for (const { dependency } of endpoints)
+    ends.push(...(await advance(context, recallTask, { ...options, dependency, limitSeconds }, signal, log)))
+  return ends
+}
 
 /** From then on the file in the store falls under the cleaner's rules again; nothing is deleted here. */
 export async function expireRecalls(
@@ -82,29 +86,29 @@ export async function expireRecalls(
   signal: AbortSignal,
 ): Promise<number> {
   const over = await database
-    .selectFrom('replicas')
-    .select(['id', 'runId', 'url'])
-    .where('kind', '=', 'recall')
+    .selectFrom('recalls')
+    .select(['id', 'runId', 'bucket', 'objectKey'])
     .where('state', '=', 'present')
     .where('expiresAt', '<=', at)
     .orderBy('expiresAt')
     .limit(PAGE)
     .execute()
   let expired = 0
-  for (const { id, runId, url } of over) {
+  for (const recall of over) {
     if (signal.aborted) break
     expired += await inTransaction(database, async (trx) => {
-      await lockRun(trx, runId)
+      await lockRun(trx, recall.runId)
       // Somebody may have asked for it to stay longer since.
       const result = await trx
-        .updateTable('replicas')
+        .updateTable('recalls')
         .set({ state: 'expired', updatedAt: at })
-        .where('id', '=', id)
+        .where('id', '=', recall.id)
         .where('state', '=', 'present')
         .where('expiresAt', '<=', at)
         .executeTakeFirst()
       if (result.numUpdatedRows === 0n) return 0
-      await addHistory(trx, [{ runId, what: 'recall over', detail: `${url} may leave the store again` }], at)
+      const detail = `${urlOfRecall(recall)} may leave the store again`
+      await addHistory(trx, [{ runId: recall.runId, what: 'recall over', detail }], at)
       return 1
     })
   }

@@ -6,7 +6,7 @@
  */
 import { UploadPartCopyCommand } from '@aws-sdk/client-s3'
 import type { Context } from '../../context.ts'
-import type { Replica } from '../../database/replica-schema.ts'
+import type { Recall } from '../../database/replica-schema.ts'
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import type { ObjectName } from '../../run.ts'
 import { deleteObject } from '../../storage/delete-object.ts'
@@ -20,7 +20,7 @@ const PREFIX = 'TMP/recall/'
 const COPY_SECONDS = 1800
 const ANSWER_SECONDS = 60
 
-export const temporaryOf = (recall: Replica): ObjectName => ({
+export const temporaryOf = (recall: Recall): ObjectName => ({
   bucket: recall.bucket,
   key: `${PREFIX}${recall.identity.toString('hex').slice(0, 32)}`,
 })
@@ -28,7 +28,7 @@ export const temporaryOf = (recall: Replica): ObjectName => ({
 /** What the endpoint has sent, or an earlier try has left there. */
 export const findTemporary = (
   context: Context<'s3'>,
-  recall: Replica,
+  recall: Recall,
   signal: AbortSignal,
 ): Promise<ObjectDescription | null> =>
   withinSeconds(ANSWER_SECONDS, signal, (limited) => describeObject(context.s3, temporaryOf(recall), limited))

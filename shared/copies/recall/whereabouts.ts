@@ -1,6 +1,6 @@
 /** Where the contents of a file can be had, by the catalogue's rows: pure. */
 import { READABLE_ON_TAPE, RECALLING } from '../../catalogue/replica-states.ts'
-import type { Replica } from '../../database/replica-schema.ts'
+import type { Replica, ShownRecall } from '../../database/replica-schema.ts'
 
 export type Whereabouts =
   | { readonly kind: 'in-store'; readonly cloud: Replica }
@@ -45,11 +45,15 @@ export function tapeCopyOf(replicas: readonly Replica[], endpoint?: string): Rep
 }
 
 /** Under way, or tried again later by itself. */
-export const isRecalling = (recall: Pick<Replica, 'state' | 'nextAttemptAt'>): boolean =>
+export const isRecalling = (recall: Pick<ShownRecall, 'state' | 'nextAttemptAt'>): boolean =>
   RECALLING.includes(recall.state) || (recall.state === 'failed' && recall.nextAttemptAt !== null)
 
-/** A recall is no other copy than that in the store: there is one object under the key. */
-export const isStoreCopy = ({ kind }: Pick<Replica, 'kind'>): boolean => kind === 'cloud' || kind === 'recall'
+/**
+ * Whether the contents are in the store because they were brought back, which their copy there does not say
+ * yet: it was looked at before.
+ */
+export const isBackInStore = (recall: ShownRecall | undefined, cloud: Replica | undefined): boolean =>
+  recall?.state === 'present' && (cloud?.checkedAt?.getTime() ?? 0) <= (recall.verifiedAt?.getTime() ?? 0)
 
 /** What to do about a file that is on tape. @param isLost nobody meant it to leave the store. */
 export const onTapeText = (isLost: boolean): string =>

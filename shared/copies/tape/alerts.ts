@@ -11,9 +11,12 @@ export const nameOf = (replica: Pick<Replica, 'runNumber' | 'tag' | 'objectKey'>
 export const requestOf = ({ requestedAt }: { readonly requestedAt: Date }): string =>
   String(Math.floor(requestedAt.getTime() / 1000))
 
+/** What an alert is about: a copy, or a recall. */
+type Subject = Pick<Replica, 'identity' | 'tag' | 'runNumber' | 'runId' | 'bucket' | 'objectKey'>
+
 /** One alert a rule and copy; `again` tells a later occurrence from the first. */
 export function replicaAlert<Rule extends AlertRule>(
-  replica: Replica,
+  replica: Subject,
   rule: Rule,
   severity: SeverityOf<Rule>,
   summary: string,
@@ -28,5 +31,21 @@ export function replicaAlert<Rule extends AlertRule>(
     runId: replica.runId,
     object: { bucket: replica.bucket, key: replica.objectKey },
     occurrence: `${replica.identity.toString('hex').slice(0, 32)}${again === '' ? '' : `:${again}`}`,
+  })
+}
+
+/** The alert when a tape endpoint or a store fails for every file: one for each time. */
+export function dependencyAlert(dependency: string, since: Date, reason: string): Request {
+  const isTape = dependency.startsWith('tape:')
+  const what = isTape ? `the tape endpoint ${dependency.slice('tape:'.length)}` : dependency
+  return alertRequest({
+    rule: isTape ? 'tape-endpoint-fails' : 'store-fails',
+    severity: 'error',
+    summary: `${what} fails since ${since.toISOString()}: ${reason}; copies wait, nothing is lost`,
+    tag: null,
+    runNumber: null,
+    runId: null,
+    object: null,
+    occurrence: `${dependency.slice(0, 200)}:${since.toISOString()}`,
   })
 }

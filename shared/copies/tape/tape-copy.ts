@@ -2,8 +2,8 @@
  * A copy of a file to tape, as a kind of task: from the request to the file verified on the medium. Any number
  * of functions, at once or repeated, make one copy.
  */
-import { alertRequest } from '../../catalogue/next-steps.ts'
 import { IN_WORK_ON_TAPE } from '../../catalogue/replica-states.ts'
+import type { ReplicaChange } from '../../catalogue/replica-work.ts'
 import { lockRunOfReplica, refreshStorage, replicasOfContent, TAPE_COPY } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
@@ -23,7 +23,7 @@ import type { TaskChange } from '../../work/tasks.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
 import { type OtherCopies, otherCopies, whereToLook } from '../verify/other-copies.ts'
 import { verifyReplica } from '../verify/verify.ts'
-import { nameOf, replicaAlert, requestOf } from './alerts.ts'
+import { dependencyAlert, nameOf, replicaAlert, requestOf } from './alerts.ts'
 import { findSource } from './source.ts'
 
 /** A context that has a place for copies. */
@@ -152,20 +152,7 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
     if (source !== undefined) await verifyReplica(context, source.id, { readBack: 'always' }, signal, log)
   },
 
-  dependencyAlert(dependency, since, reason) {
-    const isTape = dependency.startsWith('tape:')
-    const what = isTape ? `the tape endpoint ${dependency.slice('tape:'.length)}` : dependency
-    return alertRequest({
-      rule: isTape ? 'tape-endpoint-fails' : 'store-fails',
-      severity: 'error',
-      summary: `${what} fails since ${since.toISOString()}: ${reason}; copies wait, nothing is lost`,
-      tag: null,
-      runNumber: null,
-      runId: null,
-      object: null,
-      occurrence: `${dependency.slice(0, 200)}:${since.toISOString()}`,
-    })
-  },
+  dependencyAlert,
 }
 
 const MOST_CHARACTERS = 4000
@@ -190,11 +177,12 @@ function underOtherName(context: WithTape, replica: Replica, detail: string): En
   }
 }
 
-function factsOf(replica: Replica, ending: Ending<Result>, at: Date): Partial<Replica> {
+function factsOf(replica: Replica, ending: Ending<Result>, at: Date): ReplicaChange {
   switch (ending.kind) {
     case 'interrupted':
     case 'unavailable':
     case 'busy':
+    case 'ready':
       return {}
     case 'failed':
       return { checkedAt: at }

@@ -39,7 +39,6 @@ export async function checkReplica(
 ): Promise<Check> {
   switch (replica.kind) {
     case 'cloud':
-    case 'recall':
       return await checkObject(context, replica, readBack, signal)
     case 'tape':
       return await checkTape(context, replica, readBack, signal)
@@ -58,6 +57,8 @@ export const tapeFileOf = (replica: Replica): TapeFile => ({
   runNumber: replica.runNumber,
 })
 
+type StoredContent = Pick<Replica, 'bucket' | 'objectKey' | 'sizeBytes' | 'md5' | 'adler32' | 'sha256'>
+
 async function checkTape(
   { tape }: Context<'tape'>,
   replica: Replica,
@@ -66,7 +67,8 @@ async function checkTape(
 ): Promise<Check> {
   if (tape === null || tape.endpoint !== replica.endpoint)
     return { state: 'unknown', detail: `the tape endpoint ${replica.endpoint} is not the configured one` }
-  const look = await tape.look(tapeFileOf(replica), { reference: replica.reference, readBack }, signal)
+  // What is there counts, whatever became of the job that brought it.
+  const look = await tape.look(tapeFileOf(replica), { reference: null, readBack }, signal)
   switch (look.state) {
     case 'present':
       return {
@@ -87,9 +89,10 @@ async function checkTape(
   }
 }
 
-async function checkObject(
+/** The same of what is in the store under the key of a copy or of a recall. */
+export async function checkObject(
   context: Context<'s3'>,
-  replica: Replica,
+  replica: StoredContent,
   readBack: LookOptions['readBack'],
   signal: AbortSignal,
 ): Promise<Check> {
@@ -116,7 +119,7 @@ async function checkObject(
  */
 function statedByStore(
   object: ObjectDescription,
-  replica: Replica,
+  replica: StoredContent,
 ): { readonly by: string; readonly agrees: boolean } | null {
   for (const { by, digests } of object.stated) {
     if (by === 'uploader') continue

@@ -4,7 +4,6 @@ import { ON_DISK, VERIFIED } from '../../catalogue/replica-states.ts'
 import { contentOf, type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { timeText } from '../../time/text.ts'
-import { isStoreCopy } from '../recall/whereabouts.ts'
 
 export interface OtherCopies {
   /** Verified, at a place that Cygnet looks at itself: they make one bad copy less than a loss. */
@@ -22,11 +21,7 @@ export async function otherCopies(executor: Executor, replica: Replica): Promise
   )
   return {
     verified: others.filter(
-      (copy) =>
-        copy.kind !== 'local' &&
-        VERIFIED.includes(copy.state) &&
-        copy.verifiedAt !== null &&
-        !(isStoreCopy(copy) && isStoreCopy(replica)),
+      (copy) => copy.kind !== 'local' && VERIFIED.includes(copy.state) && copy.verifiedAt !== null,
     ),
     onDisk: others.filter((copy) => copy.kind === 'local' && ON_DISK.includes(copy.state)),
   }

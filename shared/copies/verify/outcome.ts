@@ -80,11 +80,10 @@ export function doubtAlert(
     const summary = `${about}, and no other verified copy is known. Delete nothing of this run anywhere: ${whereToLook(others)} and push it again, have the place looked at, then run \`${verify}\``
     return replicaAlert(replica, 'last-copy-in-danger', 'page', summary, again)
   }
-  const severity = replica.kind === 'recall' ? 'warning' : 'error'
   return replicaAlert(
     replica,
     `copy-${seen.state}`,
-    severity,
+    'error',
     `${about}; ${wayOut(replica, others.verified)}`,
     again,
   )

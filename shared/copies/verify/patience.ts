@@ -15,7 +15,6 @@ type Place = Pick<Replica, 'kind' | 'endpoint'>
 
 export function createPatience(): Patience {
   const failures = new Map<string, number>()
-  // Copies in the store and those recalled into it are at one place.
   const placeOf = ({ kind, endpoint }: Place) => (kind === 'tape' ? endpoint : '')
   return {
     isLost: (replica) => (failures.get(placeOf(replica)) ?? 0) >= FAILURES_BORNE,

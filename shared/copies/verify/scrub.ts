@@ -86,7 +86,7 @@ async function dueReplicas({
     .where('state', 'in', VERIFIABLE)
     .where((where) =>
       where.or([
-        where('kind', 'in', ['cloud', 'recall']),
+        where('kind', '=', 'cloud'),
         ...(endpoint === null
           ? []
           : [where.and([where('kind', '=', 'tape'), where('endpoint', '=', endpoint)])]),

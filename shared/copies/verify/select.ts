@@ -16,7 +16,7 @@ export type VerifySelection =
 
 export interface SelectedReplica {
   readonly id: number
-  readonly kind: 'cloud' | 'recall' | 'tape'
+  readonly kind: 'cloud' | 'tape'
   readonly endpoint: string
 }
 
@@ -59,7 +59,7 @@ async function* pages(database: Database, selection: Exclude<VerifySelection, { 
       .selectFrom('replicas')
       .select(['id', 'kind', 'endpoint', 'identity'])
       .where('id', '>', after)
-      .where('kind', 'in', ['cloud', 'recall', 'tape'])
+      .where('kind', 'in', ['cloud', 'tape'])
       .where('state', 'in', VERIFIABLE)
     if ('run' in selection) query = query.where('runId', 'in', usesOf(database, selection))
     const page = await query.orderBy('id').limit(PAGE).execute()

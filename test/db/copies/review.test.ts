@@ -7,7 +7,6 @@ import { contentOf, replicaIdentity } from '../../../shared/catalogue/replicas.t
 import { loadConfig } from '../../../shared/config/config.ts'
 import { cleanRuns } from '../../../shared/copies/clean/clean-runs.ts'
 import { deleteCloudCopy } from '../../../shared/copies/delete/delete-cloud-copy.ts'
-import { advanceRecall } from '../../../shared/copies/recall/recall.ts'
 import { requestRecall } from '../../../shared/copies/recall/request.ts'
 import { sweepCopies } from '../../../shared/copies/tape/sweep-copies.ts'
 import type { WithTape } from '../../../shared/copies/tape/tape-copy.ts'
@@ -15,16 +14,17 @@ import { followCopies } from '../../../shared/copies/tape/tape-copy.ts'
 import { acceptTapeRequest } from '../../../shared/copies/tape/tape-request.ts'
 import { verifyReplica } from '../../../shared/copies/verify/verify.ts'
 import { up as migrateReplicas } from '../../../shared/database/migrations/0002-replicas.ts'
-import type { Replica } from '../../../shared/database/replica-schema.ts'
+import type { Copy, Replica } from '../../../shared/database/replica-schema.ts'
 import { TransientError } from '../../../shared/errors.ts'
 import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
 import { record, runlogRow } from '../../support/catalogue.ts'
 import { signal } from '../../support/context.ts'
-import { giveTasks } from '../../support/copy-tasks.ts'
+import { insertCopies } from '../../support/copy-tasks.ts'
 import { DAY_MS, removeByHand, replicaById, safeRun } from '../../support/deletions.ts'
 import { type FaultyTape, faultyTape } from '../../support/faulty-tape.ts'
 import { metadataOf, versionOf } from '../../support/metadata.ts'
+import { advanceRecall } from '../../support/recalls.ts'
 import {
   type CataloguedObject,
   startTestTapeContext,
@@ -67,9 +67,9 @@ const configured = (environment: Readonly<Record<string, string>>) => ({
 
 /** Many copies like one, each of contents of its own. */
 async function multiply(
-  replica: Replica,
+  replica: Copy,
   count: number,
-  changes: (index: number) => Partial<Replica> = () => ({}),
+  changes: (index: number) => Partial<Copy> = () => ({}),
 ): Promise<void> {
   const { id: _, ...columns } = replica
   const rows = Array.from({ length: count }, (_unused, index) => {
@@ -89,8 +89,7 @@ async function multiply(
       ),
     }
   })
-  await context.database.insertInto('replicas').values(rows).execute()
-  await giveTasks(context.database)
+  await insertCopies(context.database, rows)
 }
 
 describe('copies to tape', () => {
@@ -428,7 +427,7 @@ describe('the cleaner', () => {
   })
 })
 
-test('a recall whose endpoint gives a reference that the catalogue cannot hold is told, not tried for ever', async () => {
+test('a recall whose endpoint names a stage request at length keeps the whole name and goes on with it', async () => {
   const run = await safeRun(context, keyOf(1))
   expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
   const { files } = await requestRecall(
@@ -438,15 +437,18 @@ test('a recall whose endpoint gives a reference that the catalogue cannot hold i
     context.now(),
     signal,
   )
-  const stage: FaultyTape['stage'] = async () => ({
-    kind: 'staging',
-    reference: 'r'.repeat(300),
-    detail: 'queued',
-  })
+  const reference = 'r'.repeat(300)
+  const asked: (string | null)[] = []
+  const stage: FaultyTape['stage'] = async (_, options) => {
+    asked.push(options.reference)
+    return { kind: 'staging', reference, detail: 'queued' }
+  }
   const staging = { ...context, tape: { ...tape, stage } }
   const id = files[0]?.replicaId ?? 0
-  expect(await advanceRecall(staging, id, signal, context.log)).toBe('failed')
-  expect(await replicaById(context, id)).toMatchObject({ state: 'failed', leaseOwner: null })
+  expect(await advanceRecall(staging, id, signal, context.log)).toBe('staging')
+  time += 3_600_000
+  expect(await advanceRecall(staging, id, signal, context.log)).toBe('staging')
+  expect(asked).toEqual([null, reference])
 })
 
 describe('a catalogue from before there were replicas', () => {

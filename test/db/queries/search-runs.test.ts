@@ -171,27 +171,19 @@ test('more tags than one statement takes are searched all the same', async () =>
 })
 
 describe('where runs are', () => {
-  const STATES: readonly ReplicaState[] = [
-    'present',
-    'deleting',
-    'deleted',
-    'suspicious',
-    'replaced',
-    'missing',
-    'requested',
-    'on-media',
-    'failed',
-    'staged',
-  ]
-  const copies = fc.array(
+  const STATES: Readonly<Record<ReplicaKind, readonly ReplicaState[]>> = {
+    cloud: ['present', 'deleting', 'deleted', 'suspicious', 'replaced', 'missing'],
+    tape: ['planned', 'staged', 'on-media', 'missing', 'suspicious'],
+    local: ['present', 'deleting', 'deleted', 'missing'],
+  }
+  const ofKind = (kind: ReplicaKind) =>
     fc.record({
-      kind: fc.constantFrom<ReplicaKind>('cloud', 'tape', 'local', 'recall'),
-      state: fc.constantFrom(...STATES),
+      kind: fc.constant(kind),
+      state: fc.constantFrom(...STATES[kind]),
       /** Of what counts, or of contents that were replaced. */
       live: fc.boolean(),
-    }),
-    { maxLength: 3 },
-  )
+    })
+  const copies = fc.array(fc.oneof(ofKind('cloud'), ofKind('tape'), ofKind('local')), { maxLength: 3 })
   const runs = fc.array(fc.array(copies, { maxLength: 3 }), { minLength: 1, maxLength: 12 })
 
   test('is searched for by the words in which it is told', async () => {

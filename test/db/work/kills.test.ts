@@ -2,16 +2,23 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll } from 'vitest'
+import { recallTask } from '../../../shared/copies/recall/recall.ts'
+import { requestRecall } from '../../../shared/copies/recall/request.ts'
 import { tapeCopy, type WithTape } from '../../../shared/copies/tape/tape-copy.ts'
 import { acceptTapeRequest } from '../../../shared/copies/tape/tape-request.ts'
+import { listUploads } from '../../../shared/storage/multipart.ts'
+import { listObjects } from '../../../shared/storage/objects.ts'
 import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
 import { tapeBreaker } from '../../../shared/work/breaker.ts'
+import { signal } from '../../support/context.ts'
 import { type FaultyTape, faultyTape } from '../../support/faulty-tape.ts'
+import { recallTape } from '../../support/recall-tape.ts'
+import { onlyOnTape } from '../../support/recalled-runs.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
 import { killSuite } from '../../support/work/kill-suite.ts'
 
-/** The clock stands still. */
-const AT = new Date('2026-03-01T12:00:00Z')
+/** The clock stands still, where that of the store is: it honours no links of another time. */
+const AT = new Date()
 
 let context: TestTapeContext
 let tape: FaultyTape
@@ -57,3 +64,49 @@ killSuite('a copy to tape', () => {
     },
   }
 })
+
+const MULTIPART_BYTES = 18 * 1024 * 1024
+
+const ways: [how: string, sends: boolean, sizeBytes: number][] = [
+  ['streamed whole', false, 3000],
+  ['streamed in parts', false, MULTIPART_BYTES],
+  ['sent by the endpoint itself', true, 3000],
+]
+for (const [how, sends, sizeBytes] of ways)
+  killSuite(`a recall, ${how}`, () => {
+    const library = Object.assign(recallTape(), { sends })
+    const host = { ...context, tape: library }
+    const { bucket, database, s3 } = host
+    const runNumber = ++run
+    const key = `LNGS/run00${runNumber}.mid.gz`
+    const objects = async (prefix: string) =>
+      (await listObjects(s3, { bucket, prefix, startAfter: null }, signal)).objects.length
+    return {
+      context: host,
+      kind: recallTask,
+      options: {
+        dependency: tapeBreaker(library.endpoint),
+        turn: { of: 'due', mostAtOnce: 2 },
+        limitSeconds: 3600,
+      },
+      async request() {
+        await onlyOnTape(host, library, runNumber, sizeBytes)
+        await database.deleteFrom('tasks').execute()
+        await requestRecall(host, { runNumber, tag: 'LNGS' }, { days: 7, requestedBy: 'test' }, AT, signal)
+      },
+      acts: () => library.asked.filter((what) => what === 'read' || what === 'send').length,
+      // What an attempt leaves that did not come to its end would count too.
+      effects: async () =>
+        (await objects(key)) +
+        (await objects('TMP/')) +
+        (await listUploads(s3, { bucket, key }, signal)).length,
+      async isRecorded() {
+        const { state } = await database
+          .selectFrom('recalls')
+          .select('state')
+          .where('objectKey', '=', key)
+          .executeTakeFirstOrThrow()
+        return state === 'present'
+      },
+    }
+  })

@@ -33,7 +33,7 @@ export interface Killable<Host extends TaskContext, Subject, Result> {
   /** How often the side effect was asked for since the request. */
   acts(): number
   /** How often it is there. */
-  effects(): number
+  effects(): number | Promise<number>
   /** Whether the facts say so. */
   isRecorded(): Promise<boolean>
 }
@@ -64,7 +64,7 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
     /** A function that stood still right before it acts asks once more, in vain: see the drivers' promises. */
     const expectDoneOnce = async ({ isActRepeated = false } = {}) => {
       expect(await of.isRecorded()).toBe(true)
-      expect(of.effects()).toBe(1)
+      expect(await of.effects()).toBe(1)
       if (!isActRepeated) expect(of.acts()).toBe(1)
       expect(await task()).toMatchObject({ state: 'done', leaseOwner: null })
       expect(await advanceWith(of.kind)).toBeNull()

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { register } from '../../../../cli/commands/verify.ts'
 import { noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
 import { startVerifiedRuns, type VerifiedRuns } from '../../../support/copies/verified-runs.ts'
+import { showAs } from '../../../support/copy-tasks.ts'
 
 let runs: VerifiedRuns
 beforeAll(async () => {
@@ -107,7 +108,11 @@ describe('cygnet verify', () => {
     expect(code).toBe(3)
     expect(out).toContain('is not the configured one')
     expect(out).toContain(`${key}: no verified copy on tape: not verified now`)
-    await runs.context.database.updateTable('replicas').set({ state: 'deleted' }).execute()
+    for (const [kind, state] of [
+      ['cloud', 'deleted'],
+      ['tape', 'planned'],
+    ] as const)
+      await runs.context.database.updateTable('replicas').set({ state }).where('kind', '=', kind).execute()
     const none = await cygnet('--run', String(run))
     expect(none).toMatchObject({ code: 3, out: expect.stringMatching(/ deleted .*0 copies looked at/s) })
   })
@@ -119,12 +124,13 @@ describe('cygnet verify', () => {
     'of a run whose copy on tape %s ends with 3, and shows that copy with its state',
     async (_, state, detail) => {
       await runs.put(key)
-      const error = state === 'failed' ? 'no space left' : null
-      await runs.context.database
-        .updateTable('replicas')
-        .set({ state, lastError: error })
+      const lastError = state === 'failed' ? 'no space left' : null
+      const copy = await runs.context.database
+        .selectFrom('copies')
+        .selectAll()
         .where('kind', '=', 'tape')
-        .execute()
+        .executeTakeFirstOrThrow()
+      await showAs(runs.context.database, { ...copy, state, lastError })
       const { out, code } = await cygnet('--run', String(run))
       expect(code).toBe(3)
       expect(out).toContain('1 copy looked at')

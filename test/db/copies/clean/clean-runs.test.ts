@@ -7,9 +7,9 @@ import { cleanPolicy } from '../../../../shared/copies/clean/clean-policy.ts'
 import { whyTheyStay } from '../../../../shared/copies/clean/clean-reasons.ts'
 import { type CleanRunsOptions, cleanRuns } from '../../../../shared/copies/clean/clean-runs.ts'
 import { deleteCloudCopy } from '../../../../shared/copies/delete/delete-cloud-copy.ts'
-import type { Replica } from '../../../../shared/database/replica-schema.ts'
 import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
 import { signal } from '../../../support/context.ts'
+import { insertCopies } from '../../../support/copy-tasks.ts'
 import {
   DAY_MS,
   inTwoDays,
@@ -21,6 +21,7 @@ import {
   withInterference,
 } from '../../../support/deletions.ts'
 import { type FaultyTape, faultyTape } from '../../../support/faulty-tape.ts'
+import { giveRecall } from '../../../support/recalls.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 let context: TestTapeContext
@@ -110,9 +111,7 @@ describe('by age', () => {
 
   test('a run without a copy on tape, or below a protected prefix, is no candidate', async () => {
     const runs = [await aged(1, 40), await aged(2, 40, 'LAB')]
-    await sql`UPDATE replicas SET state = 'requested' WHERE id = ${runs[0]?.tape.id}`.execute(
-      context.database,
-    )
+    await sql`UPDATE replicas SET state = 'planned' WHERE id = ${runs[0]?.tape.id}`.execute(context.database)
     expect(await clean(configured(policy))).toMatchObject({ deleted: [], refused: [] })
     expect(await storedNumbers(...runs)).toEqual([1, 2])
   })
@@ -173,23 +172,20 @@ describe('by age', () => {
     const template = await replicaById(context, run.cloud.id)
     const copies = Array.from({ length: 450 }, (_, index) => ({
       ...template,
-      id: undefined,
       objectKey: `LNGS/run9${String(index).padStart(5, '0')}.mid.gz`,
     }))
     for (const kind of ['cloud', 'tape'] as const)
-      await context.database
-        .insertInto('replicas')
-        .values(
-          copies.map((copy, index) => ({
-            ...copy,
-            kind,
-            identity: Buffer.from(`${kind}${index}`.padEnd(32)),
-            state: kind === 'cloud' ? ('present' as const) : ('on-media' as const),
-            endpoint: kind === 'cloud' ? '' : context.tape.endpoint,
-            storedAt: new Date(inTwoDays().getTime() - 30.5 * DAY_MS),
-          })),
-        )
-        .execute()
+      await insertCopies(
+        context.database,
+        copies.map(({ id: _, ...copy }, index) => ({
+          ...copy,
+          kind,
+          identity: Buffer.from(`${kind}${index}`.padEnd(32)),
+          state: kind === 'cloud' ? ('present' as const) : ('on-media' as const),
+          endpoint: kind === 'cloud' ? '' : context.tape.endpoint,
+          storedAt: new Date(inTwoDays().getTime() - 30.5 * DAY_MS),
+        })),
+      )
     const result = await clean(configured({ ...policy, CYGNET_CLEAN_MOST_RUNS: '1000' }), { dryRun: true })
     expect(numbers(result.deleted)).toEqual([1])
     expect(result.refused.length).toBe(200)
@@ -244,8 +240,8 @@ describe('above the high-water mark', () => {
         .where('kind', '=', kind as 'tape')
         .where('runNumber', '=', run)
         .execute()
-    await set(1, 'tape', { state: 'requested' })
-    await set(2, 'tape', { state: 'requested' })
+    await set(1, 'tape', { state: 'planned' })
+    await set(2, 'tape', { state: 'planned' })
     await set(3, 'tape', { state: 'suspicious' })
     await set(5, 'cloud', { nextAttemptAt: new Date(inTwoDays().getTime() + 3_600_000) })
     expect(await clean(configured(policy))).toMatchObject({ deleted: [], refused: [], storeIsFull: true })
@@ -285,24 +281,17 @@ describe('a run that was brought back', () => {
   async function broughtBack(
     runNumber: number,
     expiresInDays: number,
-    changes: Partial<Replica> = {},
+    changes: Partial<Parameters<typeof giveRecall>[2]> = {},
   ): Promise<SafeRun> {
     const run = await aged(runNumber, 400)
     expect(await deleteCloudCopy(context, run.cloud, 'a test', signal)).toMatchObject({ kind: 'deleted' })
     await context.putRun(run.key, run.bytes)
-    const { id: _, ...cloud } = await replicaById(context, run.cloud.id)
-    await context.database
-      .insertInto('replicas')
-      .values({
-        ...cloud,
-        identity: Buffer.alloc(32, runNumber),
-        kind: 'recall',
-        state: 'present',
-        reference: 'object:the-etag',
-        expiresAt: new Date(inTwoDays().getTime() + expiresInDays * DAY_MS),
-        ...changes,
-      })
-      .execute()
+    await giveRecall(context.database, await replicaById(context, run.cloud.id), {
+      state: 'present',
+      etag: 'the-etag',
+      expiresAt: new Date(inTwoDays().getTime() + expiresInDays * DAY_MS),
+      ...changes,
+    })
     expect((await replicaById(context, run.cloud.id)).state).toBe('present')
     return run
   }
@@ -326,9 +315,9 @@ describe('a run that was brought back', () => {
     expect(await storedNumbers(run)).toEqual([1])
   })
 
-  test.each<[string, Partial<Replica>]>([
+  test.each<[string, Parameters<typeof broughtBack>[2]]>([
     ['by hand, after its recall had been given up', { state: 'failed' }],
-    ['by hand, and recalled while it was there', { reference: null }],
+    ['by hand, and recalled while it was there', { etag: null }],
   ])('%s, stays without a policy', async (_, recall) => {
     const run = await broughtBack(1, -0.5, recall)
     expect(await clean(configured({}))).toMatchObject({ deleted: [], refused: [] })
@@ -351,17 +340,11 @@ describe('a run that was brought back', () => {
 
   test('that was in the store all the time when it was asked for stays, without a policy', async () => {
     const run = await aged(1, 40)
-    const { id: _, ...cloud } = await replicaById(context, run.cloud.id)
-    const recall = {
-      ...cloud,
-      identity: Buffer.alloc(32, 1),
-      kind: 'recall' as const,
-      state: 'expired' as const,
-    }
-    await context.database
-      .insertInto('replicas')
-      .values({ ...recall, expiresAt: new Date(inTwoDays().getTime() - DAY_MS) })
-      .execute()
+    const expiresAt = new Date(inTwoDays().getTime() - DAY_MS)
+    await giveRecall(context.database, await replicaById(context, run.cloud.id), {
+      state: 'expired',
+      expiresAt,
+    })
     expect(await clean(configured({}))).toMatchObject({ deleted: [], refused: [] })
     expect(await storedNumbers(run)).toEqual([1])
   })
@@ -458,16 +441,11 @@ describe('why the files that are in the store stay', () => {
     await aged(4, 40, 'LAB')
     await context.putRun(keyOf(5), 'alone')
     const wanted = await aged(6, 40)
-    const { id: _, ...cloud } = await replicaById(context, wanted.cloud.id)
-    await context.database
-      .insertInto('replicas')
-      .values({
-        ...cloud,
-        identity: Buffer.alloc(32, 6),
-        kind: 'recall',
-        expiresAt: new Date(inTwoDays().getTime() + DAY_MS),
-      })
-      .execute()
+    const expiresAt = new Date(inTwoDays().getTime() + DAY_MS)
+    await giveRecall(context.database, await replicaById(context, wanted.cloud.id), {
+      state: 'present',
+      expiresAt,
+    })
     const suspicious = await aged(7, 40)
     await sql`UPDATE replicas SET state = 'suspicious' WHERE id = ${suspicious.cloud.id}`.execute(
       context.database,
@@ -493,7 +471,7 @@ describe('why the files that are in the store stay', () => {
       identity: Buffer.from(`${index}`.padEnd(32)),
       storedAt: younger,
     }))
-    await context.database.insertInto('replicas').values(copies).execute()
+    await insertCopies(context.database, copies)
     expect(await why({})).toMatchObject({
       looked: 2000,
       isAll: false,

@@ -20,6 +20,7 @@ import {
   withInterference,
 } from '../../../support/deletions.ts'
 import { metadataOf } from '../../../support/metadata.ts'
+import { giveRecall } from '../../../support/recalls.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 let context: TestTapeContext
@@ -106,15 +107,12 @@ describe('at the very moment', () => {
 
   test('when the run is recalled while its copy on tape is verified, it stays', async () => {
     const run = await fresh()
-    const { id: _, identity: __, ...columns } = run.cloud
+    const expiresAt = new Date(inTwoDays().getTime() + DAY_MS)
     const inner = context.tape
     const asking = {
       ...inner,
       look: async (...args: Parameters<typeof inner.look>) => {
-        await context.database
-          .insertInto('replicas')
-          .values({ ...columns, identity: Buffer.alloc(32, run.key), kind: 'recall', state: 'requested' })
-          .execute()
+        await giveRecall(context.database, run.cloud, { state: 'requested', expiresAt })
         return await inner.look(...args)
       },
     }

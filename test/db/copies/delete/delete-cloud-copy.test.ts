@@ -8,6 +8,7 @@ import type { Replica } from '../../../../shared/database/replica-schema.ts'
 import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
 import { runlogRow } from '../../../support/catalogue.ts'
 import { signal } from '../../../support/context.ts'
+import { showAs } from '../../../support/copy-tasks.ts'
 import {
   DAY_MS,
   expectUntouched,
@@ -20,6 +21,7 @@ import {
   withInterference,
 } from '../../../support/deletions.ts'
 import { type FaultyTape, faultyTape } from '../../../support/faulty-tape.ts'
+import { giveRecall } from '../../../support/recalls.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 let context: TestTapeContext
@@ -186,17 +188,18 @@ describe('nothing is deleted', () => {
     expect(await isStored(context, object.key)).toBe(true)
   })
 
-  test.each(['requested', 'copying', 'submitted', 'staged', 'failed', 'suspicious', 'missing'])(
+  test.each(['requested', 'copying', 'submitted', 'staged', 'failed', 'suspicious', 'missing'] as const)(
     'while the copy on tape is %s, whatever lies there',
     async (state) => {
       const run = await fresh()
-      await set(run.tape.id, `state = '${state}'`)
-      await set(run.tape.id, "last_error = 'seen so'")
+      await showAs(context.database, { ...run.tape, state, lastError: 'seen so' })
       expect(await remove(run)).toMatchObject({
         code: 'no-verified-copy',
         reason: `its copy on tape is "${state}": seen so (${run.tape.url})`,
       })
       await expectUntouched(context, run)
+      // The next copy that a test makes is its own.
+      await context.database.deleteFrom('tasks').execute()
     },
   )
 
@@ -279,20 +282,11 @@ describe('nothing is deleted', () => {
     'while a recall wants it (%s), and after its time it is',
     async (state) => {
       const run = await fresh()
-      const { id: _, identity: __, ...columns } = run.cloud
-      const recall = {
-        ...columns,
-        identity: Buffer.alloc(32, run.key),
-        kind: 'recall' as const,
-        state: state as Replica['state'],
-      }
-      await context.database
-        .insertInto('replicas')
-        .values({ ...recall, expiresAt: new Date(inTwoDays().getTime() + DAY_MS) })
-        .execute()
+      const expiresAt = new Date(inTwoDays().getTime() + DAY_MS)
+      await giveRecall(context.database, run.cloud, { state: state as Replica['state'], expiresAt })
       expect(await remove(run)).toMatchObject({ code: 'recalled' })
       await expectUntouched(context, run)
-      await sql`UPDATE replicas SET expires_at = ${new Date(Date.now() + DAY_MS)} WHERE kind = 'recall' AND object_key = ${run.key}`.execute(
+      await sql`UPDATE recalls SET expires_at = ${new Date(Date.now() + DAY_MS)} WHERE object_key = ${run.key}`.execute(
         context.database,
       )
       expect(await remove(run)).toMatchObject({ kind: 'deleted' })

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { LocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
 import { safetyOf } from '../../../../shared/copies/delete/safety.ts'
 import { START, startVerifiedRuns, type VerifiedRuns } from '../../../support/copies/verified-runs.ts'
+import { showAs } from '../../../support/copy-tasks.ts'
 
 let runs: VerifiedRuns
 beforeAll(async () => {
@@ -56,17 +57,28 @@ describe('a file of the DAQ', () => {
     ['cloud', 'verified_at = NULL', 'not compared yet'],
     ['cloud', "state = 'deleting'", 'the local file is the second copy'],
     ['cloud', "state = 'deleted'", 'the local file is the second copy'],
-    ['tape', "state = 'requested'", 'under way (requested)'],
-    ['tape', "state = 'copying', last_error = 'no room'", 'under way (copying): no room'],
-    ['tape', "state = 'submitted'", 'under way (submitted)'],
     ['tape', "state = 'staged'", 'disk buffer'],
-    ['tape', "state = 'failed', last_error = 'the tape is full'", 'failed: the tape is full'],
     ['tape', "state = 'missing'", 'the copy on tape is missing'],
     ['tape', "state = 'suspicious'", 'the copy on tape is suspicious'],
     ['tape', 'verified_at = NULL', 'not compared yet'],
   ] as const)('is not safe while of the copies that of the %s has %s', async (kind, values, why) => {
     const copy = await put()
     await set(kind, values)
+    expect(await safetyOf(runs.context, copy)).toMatchObject({
+      safe: false,
+      why: expect.stringContaining(why),
+    })
+  })
+
+  test.each([
+    ['requested', null, 'under way (requested)'],
+    ['copying', 'no room', 'under way (copying): no room'],
+    ['submitted', null, 'under way (submitted)'],
+    ['failed', 'the tape is full', 'failed: the tape is full'],
+  ] as const)('is not safe while the copy on tape is %s (%s)', async (state, lastError, why) => {
+    const copy = await put()
+    const tape = await runs.replica(key, 'tape')
+    await showAs(runs.context.database, { ...tape, state, lastError })
     expect(await safetyOf(runs.context, copy)).toMatchObject({
       safe: false,
       why: expect.stringContaining(why),

@@ -1,9 +1,9 @@
 import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { claimReplica } from '../../../../shared/catalogue/replica-work.ts'
+import { catalogueLinks } from '../../../../shared/copies/links/catalogue-links.ts'
 import { checkedLinks, type LinkWish } from '../../../../shared/copies/links/checked-links.ts'
 import { type FileLink, findFiles } from '../../../../shared/copies/links/find-files.ts'
-import { advanceRecall } from '../../../../shared/copies/recall/recall.ts'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { createConfirmLoss } from '../../../../shared/copies/verify/confirm-loss.ts'
 import { createLogger } from '../../../../shared/log.ts'
@@ -20,6 +20,7 @@ import {
   setState,
   type TestRun,
 } from '../../../support/recalled-runs.ts'
+import { advanceRecall } from '../../../support/recalls.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 import { LONGEST_WAIT_MS } from '../../../support/waiting.ts'
 
@@ -288,6 +289,25 @@ describe('a file that can be had nowhere', () => {
       why: expect.stringContaining('never copied to tape'),
     })
   })
+})
+
+test('a file that came back has a link by the catalogue alone too, until its copy in the store is seen to be missing', async () => {
+  const run = await onlyOnTape(here, tape, number)
+  const { files } = await requestRecall(here, { runNumber: number }, recall, new Date(), signal)
+  await advanceRecall(here, files[0]?.replicaId ?? 0, signal, here.log)
+  const byCatalogue = async () => {
+    const found = await findFiles(here.database, { runs: [{ runNumber: number, tag: 'LNGS' }] })
+    return (await catalogueLinks(here, found, 60, new Date()))[0]?.kind
+  }
+  expect(await replicaOf(here, run, 'cloud')).toMatchObject({ state: 'deleted' })
+  expect(await byCatalogue()).toBe('link')
+  await here.database
+    .updateTable('replicas')
+    .set({ state: 'missing', checkedAt: new Date(Date.now() + 1000) })
+    .where('kind', '=', 'cloud')
+    .where('runNumber', '=', number)
+    .execute()
+  expect(await byCatalogue()).toBe('on-tape')
 })
 
 test('of a run in several files each says where it is', async () => {

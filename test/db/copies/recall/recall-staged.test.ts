@@ -2,18 +2,10 @@
  * What the tape endpoint has staged for a recall is kept while it is needed, and let go when the recall is
  * over.
  */
-import { sql } from 'kysely'
+import { sql, type UpdateObject } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { findReplica } from '../../../../shared/catalogue/replicas.ts'
-import { advanceRecall } from '../../../../shared/copies/recall/recall.ts'
-import {
-  onlineReference,
-  stageReferenceOf,
-  uploadIdOf,
-  uploadReference,
-} from '../../../../shared/copies/recall/reference.ts'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
-import type { Replica } from '../../../../shared/database/replica-schema.ts'
+import type { Schema } from '../../../../shared/database/schema.ts'
 import { TransientError } from '../../../../shared/errors.ts'
 import { listUploads } from '../../../../shared/storage/multipart.ts'
 import { signal } from '../../../support/context.ts'
@@ -24,8 +16,11 @@ import {
   makeRun,
   onlyOnTape,
   putOnTape,
+  replicaOf,
+  setState,
   type TestRun,
 } from '../../../support/recalled-runs.ts'
+import { advanceRecall, shownRecall, taskOfRecall } from '../../../support/recalls.ts'
 import { recordingLog } from '../../../support/runtime/recording-log.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
@@ -48,6 +43,8 @@ beforeEach(async () => {
   tape = recallTape()
   clockMs = Date.now()
   here = { ...context, tape, now: () => new Date(clockMs) }
+  for (const table of ['tasks', 'breakers', 'recalls'] as const)
+    await context.database.deleteFrom(table).execute()
   await context.drain('alerts')
 })
 
@@ -62,23 +59,19 @@ const ask = async (tag = 'LNGS'): Promise<number> => {
   return files[0]?.replicaId ?? 0
 }
 const advance = (id: number, until = signal) => advanceRecall(here, id, until, here.log)
-const row = async (id: number): Promise<Replica> => {
-  const found = await findReplica(context.database, id)
-  if (found === null) throw new Error(`no replica ${id}`)
-  return found
-}
+const row = (id: number) => shownRecall(context.database, id)
+const setTask = (id: number, change: UpdateObject<Schema, 'tasks'>) =>
+  context.database.updateTable('tasks').set(change).where('subjectId', '=', id).execute()
 /** As a killed function leaves it, its lease over. */
-const dieAt = (id: number, reference: string) =>
-  context.database
-    .updateTable('replicas')
-    .set({
-      state: 'copying',
-      reference,
-      leaseOwner: 'dead',
-      leaseUntil: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`,
-    })
-    .where('id', '=', id)
-    .execute()
+const dieAt = async (id: number, stage: string) => {
+  await context.database.updateTable('recalls').set({ state: 'planned' }).where('id', '=', id).execute()
+  await setTask(id, {
+    state: 'running',
+    reference: JSON.stringify({ stage }),
+    leaseOwner: 'dead',
+    leaseUntil: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`,
+  })
+}
 const next = async (id: number) => {
   clockMs = (await row(id)).nextAttemptAt?.getTime() ?? clockMs
   return await advance(id)
@@ -162,12 +155,29 @@ describe('what was staged', () => {
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])
   })
 
+  test('is let go, and nothing is fetched, when the run is asked for again after it came into the store', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.looksUntilOnline = 5
+    const id = await ask()
+    expect(await advance(id)).toBe('staging')
+    await context.put(run.key, run.bytes)
+    const cloud = await replicaOf(context, run, 'cloud')
+    await setState(context, cloud?.id ?? 0, 'deleted', 'present')
+    await ask()
+    expect(await row(id)).toMatchObject({ state: 'present' })
+    clockMs += HOUR
+    expect(await advance(id)).toBe('present')
+    expect(await taskOfRecall(context.database, id)).toMatchObject({ state: 'done', reference: null })
+    expect(tape.asked).toEqual(['stage anew'])
+    expect(tape.released).toEqual([`${nameOf(run)} request-1`])
+  })
+
   test('that cannot be let go is logged, and the run is back all the same', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.release = () => Promise.reject(new TransientError('the tape system does not answer'))
     const { log, lines } = recordingLog()
     const id = await ask()
-    expect(await advanceRecall(here, id, signal, log)).toBe('present')
+    expect(await advanceRecall({ ...here, log }, id, signal, log)).toBe('present')
     expect(lines).toContainEqual(
       expect.objectContaining({ event: 'recall-not-released', level: 'warn', run: number }),
     )
@@ -180,8 +190,7 @@ describe('what was staged', () => {
     const run = await onlyOnTape(here, tape, number)
     const id = await ask()
     const taken = { leaseOwner: 'another', leaseUntil: new Date(Date.now() + HOUR) }
-    tape.meanwhile = async () =>
-      void (await context.database.updateTable('replicas').set(taken).where('id', '=', id).execute())
+    tape.meanwhile = async () => void (await setTask(id, taken))
     expect(await advance(id)).toBe('busy')
     expect(tape.released).toEqual([])
     tape.meanwhile = async () => {}
@@ -226,17 +235,14 @@ describe('what was staged', () => {
   })
 })
 
-test('a recall remembers its upload and its stage request together, and the upload alone where both do not fit', () => {
-  const both = { reference: uploadReference('2~abc', 'a request\nof two lines') }
-  expect(uploadIdOf(both)).toBe('2~abc')
-  expect(stageReferenceOf(both)).toBe('a request\nof two lines')
-  const long = { reference: uploadReference('u'.repeat(200), 's'.repeat(100)) }
-  expect(uploadIdOf(long)).toBe('u'.repeat(200))
-  expect(stageReferenceOf(long)).toBeNull()
-  const alone = { reference: uploadReference('u'.repeat(300), 's'.repeat(100)) }
-  expect(uploadIdOf(alone)).toBeNull()
-  expect(stageReferenceOf(alone)).toBe('s'.repeat(100))
-  expect(onlineReference(both, 'another')).toBe(uploadReference('2~abc', 'another'))
-  expect(onlineReference({ reference: 'request-1' }, null)).toBeNull()
-  expect(onlineReference({ reference: null }, 's'.repeat(300))).toBeNull()
+test('a recall remembers its upload and its stage request together, for the function after one that dies', async () => {
+  await onlyOnTape(here, tape, number, MULTIPART_BYTES)
+  const id = await ask()
+  let reference: unknown = null
+  tape.meanwhile = async () => {
+    reference = (await taskOfRecall(context.database, id))?.reference
+  }
+  expect(await advance(id)).toBe('present')
+  expect(reference).toEqual({ stage: 'request-1', upload: expect.any(String) })
+  expect((await taskOfRecall(context.database, id))?.reference).toBeNull()
 })

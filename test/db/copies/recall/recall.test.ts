@@ -1,12 +1,10 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../../../cli/simulate/write.ts'
-import { findReplica } from '../../../../shared/catalogue/replicas.ts'
-import { advanceRecall } from '../../../../shared/copies/recall/recall.ts'
-import { uploadReference } from '../../../../shared/copies/recall/reference.ts'
+import { findRecall } from '../../../../shared/catalogue/recalls.ts'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { advanceRecalls, expireRecalls } from '../../../../shared/copies/recall/schedule.ts'
-import type { Replica } from '../../../../shared/database/replica-schema.ts'
+import type { Reference } from '../../../../shared/database/work-schema.ts'
 import { processArrival } from '../../../../shared/ingest/process-arrival.ts'
 import { createMultipart, listUploads } from '../../../../shared/storage/multipart.ts'
 import { describeObject, listObjects } from '../../../../shared/storage/objects.ts'
@@ -24,6 +22,7 @@ import {
   setState,
   type TestRun,
 } from '../../../support/recalled-runs.ts'
+import { advanceRecall, shownRecall } from '../../../support/recalls.ts'
 import { memorySource } from '../../../support/tape/sources.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 import { until } from '../../../support/waiting.ts'
@@ -49,11 +48,8 @@ beforeEach(async () => {
   tape = recallTape()
   clockMs = Date.now()
   here = { ...context, tape, now: () => new Date(clockMs) }
-  await context.database
-    .updateTable('replicas')
-    .set({ state: 'expired', leaseUntil: null })
-    .where('kind', '=', 'recall')
-    .execute()
+  for (const table of ['tasks', 'breakers', 'recalls'] as const)
+    await context.database.deleteFrom(table).execute()
   await context.drain('alerts')
   await context.drain('recall-requests')
 })
@@ -62,11 +58,7 @@ const ask = (runNumber = number, days = 7) =>
   requestRecall(here, { runNumber, tag: 'LNGS' }, { days, requestedBy: 'a shifter' }, here.now(), signal)
 const askOne = async (days = 7): Promise<number> => (await ask(number, days)).files[0]?.replicaId ?? 0
 const advance = (id: number, on = here, until = signal) => advanceRecall(on, id, until, on.log)
-const row = async (id: number): Promise<Replica> => {
-  const found = await findReplica(context.database, id)
-  if (found === null) throw new Error(`no replica ${id}`)
-  return found
-}
+const row = (id: number) => shownRecall(context.database, id)
 const allAlerts = () => context.drain('alerts')
 const alerts = async () => (await allAlerts()).filter((alert) => alert.rule === 'recall-failed')
 const historyOf = async (run: TestRun) =>
@@ -74,17 +66,28 @@ const historyOf = async (run: TestRun) =>
     await context.database.selectFrom('runHistory').select('what').where('runId', '=', run.runId).execute()
   ).map(({ what }) => what)
 /** As a killed function leaves it, its lease over. */
-const dieAt = (id: number, change: Partial<Replica>) =>
-  context.database
-    .updateTable('replicas')
-    .set({
-      state: 'copying',
-      leaseOwner: 'dead',
-      leaseUntil: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`,
-      ...change,
-    })
+const dieAt = async (
+  id: number,
+  change: { readonly reference?: Reference; readonly leaseUntil?: Date } = {},
+) => {
+  const { reference, leaseUntil = sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND` } = change
+  await context.database
+    .updateTable('recalls')
+    .set({ state: 'planned', verifiedAt: null, verifiedBy: null, etag: null })
     .where('id', '=', id)
     .execute()
+  await context.database
+    .updateTable('tasks')
+    .set({
+      state: 'running',
+      attempts: 1,
+      leaseOwner: 'dead',
+      leaseUntil,
+      ...(reference === undefined ? {} : { reference: JSON.stringify(reference) }),
+    })
+    .where('subjectId', '=', id)
+    .execute()
+}
 const leftovers = async (key: string) => ({
   temporary: (
     await listObjects(context.s3, { bucket: context.bucket, prefix: 'TMP/', startAfter: null }, signal)
@@ -222,7 +225,8 @@ describe('staging', () => {
       await advanceRecalls(here, signal, here.log)
       expect((await row(id)).state).toBe(state)
     }
-    expect(tape.asked).toEqual(['stage anew', 'stage request-1', 'stage request-1', 'read'])
+    // The last time right before it is read.
+    expect(tape.asked).toEqual(['stage anew', ...Array(3).fill('stage request-1'), 'read'])
   })
 
   test('that does not end fails at the time limit, is told, and can be asked for again', async () => {
@@ -251,6 +255,25 @@ describe('staging', () => {
     )
     expect(await advance(id)).toBe('present')
     expect((await row(id)).expiresAt?.getTime()).toBe(clockMs + 7 * DAY)
+  })
+
+  test('at an endpoint that cannot be reached costs no attempts while its breaker is open, and ends at the time limit all the same', async () => {
+    await onlyOnTape(here, tape, number)
+    const { TransientError } = await import('../../../../shared/errors.ts')
+    tape.stage = () => Promise.reject(new TransientError('nobody answers', { error: 'ECONNREFUSED' }))
+    const id = await askOne()
+    for (let tries = 0; tries < 6; tries++) {
+      await advance(id)
+      clockMs = Math.max((await row(id)).nextAttemptAt?.getTime() ?? 0, clockMs + 60_000)
+    }
+    expect(await row(id)).toMatchObject({ attempts: 2, lastError: 'nobody answers' })
+    clockMs = (await row(id)).requestedAt.getTime() + context.config.recall.hours * HOUR
+    expect(await advance(id)).toBe('failed')
+    expect(await row(id)).toMatchObject({
+      nextAttemptAt: null,
+      lastError: 'it was not done in time: nobody answers',
+    })
+    expect(await alerts()).toHaveLength(1)
   })
 
   test('of a file that the endpoint has lost is told at once', async () => {
@@ -424,7 +447,7 @@ describe('a function that dies', () => {
     await onlyOnTape(here, tape, number)
     const id = await askOne()
     await advance(id)
-    await dieAt(id, { verifiedAt: null, verifiedBy: null, reference: null })
+    await dieAt(id)
     tape.asked.length = 0
     expect(await advanceRecalls(here, signal, here.log)).toMatchObject({ present: 1 })
     expect(await row(id)).toMatchObject({ state: 'present', verifiedAt: expect.any(Date) })
@@ -437,7 +460,7 @@ describe('a function that dies', () => {
     const object = { bucket: context.bucket, key: run.key, metadata: {}, replace: false }
     const ours = await createMultipart(context.s3, object, signal)
     const others = await createMultipart(context.s3, object, signal)
-    await dieAt(id, { reference: uploadReference(ours.uploadId, null) })
+    await dieAt(id, { reference: { upload: ours.uploadId } })
     expect(await advance(id)).toBe('present')
     const left = await listUploads(context.s3, object, signal)
     expect(left.map(({ uploadId }) => uploadId)).toEqual([others.uploadId])
@@ -448,8 +471,9 @@ describe('a function that dies', () => {
     tape.sends = true
     const id = await askOne()
     const { temporaryOf } = await import('../../../../shared/copies/recall/temporary.ts')
-    await context.put(temporaryOf(await row(id)).key, run.bytes)
-    await dieAt(id, {})
+    const recall = await findRecall(context.database, id)
+    await context.put(recall === null ? '' : temporaryOf(recall).key, run.bytes)
+    await dieAt(id)
     expect(await advance(id)).toBe('present')
     expect(tape.asked).toEqual(['stage anew'])
     expect(await leftovers(run.key)).toEqual(NOTHING_LEFT)
@@ -594,10 +618,4 @@ test('when its time is over a recall expires: the file stays for the cleaner to 
   expect(await advance(id)).toBe('expired')
   await ask()
   expect(await advance(id)).toBe('present')
-})
-
-test('what is no recall is not advanced', async () => {
-  const run = await makeRun(here, number)
-  const cloud = await replicaOf(here, run, 'cloud')
-  await expect(advance(cloud?.id ?? 0)).rejects.toThrow(/there is no recall/)
 })

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { registerReplicaSummary } from '../../../../functions/catalog-api/api/replicas.ts'
 import { refreshStorage } from '../../../../shared/catalogue/replicas.ts'
 import { copyToTape, record } from '../../../support/catalogue.ts'
-import { giveTasks } from '../../../support/copy-tasks.ts'
+import { showAs } from '../../../support/copy-tasks.ts'
 import { ANONYMOUS, caller, type RestApp, restApp } from '../../../support/functions/catalog-api/rest-app.ts'
 import { metadataOf, versionOf } from '../../../support/metadata.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
@@ -28,13 +28,13 @@ beforeAll(async () => {
   }
   await copyToTape(context.database, 1)
   await copyToTape(context.database, 3)
-  await context.database
-    .updateTable('replicas')
-    .set({ state: 'failed' })
+  const copy = await context.database
+    .selectFrom('copies')
+    .selectAll()
     .where('runNumber', '=', 3)
     .where('kind', '=', 'tape')
-    .execute()
-  await giveTasks(context.database)
+    .executeTakeFirstOrThrow()
+  await showAs(context.database, { ...copy, state: 'failed' })
   const { id } = await context.database
     .selectFrom('runs')
     .select('id')

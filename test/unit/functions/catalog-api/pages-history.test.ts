@@ -1,14 +1,14 @@
 /** The history of a run on its page: one line of time from what several parts of the catalogue have noted. */
 import { describe, expect, test } from 'vitest'
 import { historySection, stepsOf } from '../../../../functions/catalog-api/pages/run-history.ts'
-import type { Replica } from '../../../../shared/database/replica-schema.ts'
+import type { Copy } from '../../../../shared/database/replica-schema.ts'
 import type { RunDetails } from '../../../../shared/queries/runs.ts'
 
 const at = (seconds: number) => new Date(Date.UTC(2026, 0, 15, 8, 0, seconds))
 const KEY = 'LNGS/run12345.mid.gz'
 
-const copy = (changes: Partial<Replica>): Replica => ({
-  ...({} as Replica),
+const copy = (changes: Partial<Copy>): Copy => ({
+  ...({} as Copy),
   kind: 'tape',
   objectKey: KEY,
   url: `davs://tape.example.org/cygno-data/${KEY}`,

@@ -1,0 +1,53 @@
+/** Recalls: the rows that say which contents are to be in the store until when, and the work on each. */
+import { createHash } from 'node:crypto'
+import type { Recall, ShownRecall } from '../database/replica-schema.ts'
+import type { ObjectName } from '../run.ts'
+import type { Content, Executor } from './replicas.ts'
+
+export const RECALL = 'recall'
+
+/** The row's true key, SHA-256 of object and contents: there is one recall of contents under a key. */
+export const recallIdentity = ({ bucket, key, sha256 }: ObjectName & { readonly sha256: string }): Buffer =>
+  createHash('sha256').update(['recall', '', bucket, key, sha256].join('\0')).digest()
+
+/** The address of the object, for people. */
+export const urlOfRecall = ({ bucket, objectKey }: Pick<Recall, 'bucket' | 'objectKey'>): string =>
+  `s3://${bucket}/${objectKey}`
+
+export const contentOfRecall = (recall: Recall): Content => ({
+  run: { id: recall.runId, tag: recall.tag, runNumber: recall.runNumber },
+  bucket: recall.bucket,
+  key: recall.objectKey,
+  sizeBytes: recall.sizeBytes,
+  md5: recall.md5,
+  adler32: recall.adler32,
+  sha256: recall.sha256,
+})
+
+export const findRecall = async (executor: Executor, id: number): Promise<Recall | null> =>
+  (await executor.selectFrom('recalls').selectAll().where('id', '=', id).executeTakeFirst()) ?? null
+
+/** The recall of contents with the state of the work on it. */
+export const recallOfContent = async (
+  executor: Executor,
+  content: ObjectName & { readonly sha256: string },
+): Promise<ShownRecall | null> =>
+  (await executor
+    .selectFrom('shownRecalls')
+    .selectAll()
+    .where('identity', '=', recallIdentity(content))
+    .executeTakeFirst()) ?? null
+
+/** All recalls of some runs, by what they are recalls of. */
+export async function recallsOfRuns(
+  executor: Executor,
+  runIds: readonly number[],
+): Promise<readonly ShownRecall[]> {
+  if (runIds.length === 0) return []
+  return await executor
+    .selectFrom('shownRecalls')
+    .selectAll()
+    .where('runId', 'in', runIds)
+    .orderBy('id')
+    .execute()
+}
