@@ -1,13 +1,14 @@
-/** Which recall is worked on when, and what stops them all. */
+/** Which recall is worked on when, and how readers see those that wait. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { advanceRecalls, fetchRecalls } from '../../../../shared/copies/recall/schedule.ts'
 import { TransientError } from '../../../../shared/errors.ts'
+import { oldestWork } from '../../../../shared/queries/waiting-work.ts'
 import { openBreakers, tapeBreaker, tapeReadBreaker } from '../../../../shared/work/breaker.ts'
 import { signal } from '../../../support/context.ts'
 import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
 import { onlyOnTape } from '../../../support/recalled-runs.ts'
-import { shownRecall } from '../../../support/recalls.ts'
+import { advanceRecall, shownRecall } from '../../../support/recalls.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 const HOUR = 3_600_000
@@ -45,6 +46,7 @@ const askFor = async (runs: number) => {
   return ids
 }
 const advanceAll = () => advanceRecalls(here, signal, here.log)
+const advance = (id: number, until = signal) => advanceRecall(here, id, until, here.log)
 const row = (id: number) => shownRecall(context.database, id)
 const failing = (error: Error): AsyncIterable<Uint8Array> => ({
   [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }),
@@ -156,4 +158,52 @@ test('of many requests one function brings one at a time, and has all of them st
   await fetchRecalls(here, 1, signal, here.log)
   expect(most).toBe(1)
   expect(tape.asked.slice(0, 3)).toEqual(Array(3).fill('stage anew'))
+})
+
+describe('readers see a recall', () => {
+  test('that can be read and waits for a function as being staged, and its queue waits since then', async () => {
+    tape.looksUntilOnline = 1
+    const id = await ask()
+    await advanceAll()
+    clockMs += HOUR
+    tape.meanwhile = () => Promise.reject(new TransientError('not reached'))
+    await context.database.updateTable('tasks').set({ nextAttemptAt: here.now() }).execute()
+    const stop = new AbortController()
+    const { stage } = tape
+    tape.stage = async (...asked) => {
+      const staged = await stage(...asked)
+      // It becomes readable, and no function goes on with it.
+      stop.abort()
+      return staged
+    }
+    await advanceRecalls(here, stop.signal, here.log)
+    const task = await context.database.selectFrom('tasks').selectAll().executeTakeFirstOrThrow()
+    expect(task).toMatchObject({ state: 'waiting', attempts: 0 })
+    expect(await row(id)).toMatchObject({ state: 'staging', lastError: null })
+    // The test's clock is ahead of the database's.
+    expect((await oldestWork(context.database)).get('recall-requests')).toBeUndefined()
+    const nextAttemptAt = new Date(Date.now() - 5000)
+    await context.database.updateTable('tasks').set({ nextAttemptAt }).execute()
+    expect((await oldestWork(context.database)).get('recall-requests')).toEqual(nextAttemptAt)
+  })
+
+  test('that waits because its function was stopped as requested, though an attempt had failed before', async () => {
+    const id = await ask()
+    tape.pins = false
+    tape.meanwhile = () => Promise.reject(new TransientError('the line broke'))
+    expect(await advance(id)).toBe('failed')
+    clockMs += HOUR
+    const stop = new AbortController()
+    tape.meanwhile = async () => stop.abort()
+    expect(await advance(id, stop.signal)).toBe('requested')
+    expect(await row(id)).toMatchObject({ attempts: 1, lastError: null })
+  })
+
+  test('that failed and waits for its next attempt as failed, and no queue waits', async () => {
+    const id = await ask()
+    tape.meanwhile = () => Promise.reject(new TransientError('the line broke'))
+    expect(await advance(id)).toBe('failed')
+    expect(await row(id)).toMatchObject({ attempts: 1, nextAttemptAt: expect.any(Date) })
+    expect((await oldestWork(context.database)).get('recall-requests')).toBeUndefined()
+  })
 })
