@@ -12,6 +12,9 @@ import { type ContextOf, database, publicS3, queues, s3, tape } from '../../shar
 
 export const needs = [database, queues, s3, publicS3, tape]
 
+/** Several run at the same time where there are several messages. */
+const AT_ONCE = 1
+
 export function createHandler(context: ContextOf<typeof needs>): QueueHandler {
   return async (event, invocation) => {
     const accept = eachMessage(recallRequests, async ({ replicaId }) => {
@@ -19,8 +22,10 @@ export function createHandler(context: ContextOf<typeof needs>): QueueHandler {
         throw new InvalidInputError(`there is no recall ${replicaId}`, { replicaId })
     })
     const outcome = await accept(event, invocation)
-    // Those that are next, which need not be those of the messages.
-    await fetchRecalls(context, invocation.signal, invocation.log)
+    // Those that are next, which need not be those of the messages: these have been dealt with.
+    await fetchRecalls(context, AT_ONCE, invocation.signal, invocation.log).catch((error) =>
+      invocation.log.error({ error }, 'recalls-not-fetched'),
+    )
     return outcome
   }
 }

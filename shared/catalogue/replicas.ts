@@ -159,14 +159,14 @@ export async function hasCloudReplica(trx: Trx, content: Content): Promise<boole
 
 /**
  * The contents were read, and are not in the store any more: what is written of their copy there stays, else
- * it is missing.
+ * it is missing. Either way it was inspected now: a recall that had brought them back before is out of date.
  */
 export async function recordAbsentReplica(trx: Trx, content: Content, at: Date): Promise<void> {
   const seen = { state: 'missing' as const, checkedAt: at, lastError: 'it was deleted while it was read' }
   await trx
     .insertInto('replicas')
-    .ignore()
     .values({ ...cloudRow(content, at), ...seen })
+    .onDuplicateKeyUpdate({ checkedAt: at })
     .execute()
   await keepTogether(trx, content)
 }

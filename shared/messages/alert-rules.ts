@@ -58,7 +58,7 @@ export const ALERT_RULES = {
   'tape-endpoint-fails': {
     severities: ['error'],
     meaning:
-      'the tape endpoint has failed for a minute; copies wait and lose no attempt, one at a time tries every minute',
+      'copying to the tape endpoint, or reading from it, has failed for a minute; copies or recalls wait and lose no attempt, one at a time tries every minute',
   },
   'store-fails': {
     severities: ['error'],

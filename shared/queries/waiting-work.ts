@@ -10,8 +10,8 @@ import type { QueueName } from '../queue/queues.ts'
 import type { ObjectName } from '../run.ts'
 
 /**
- * The oldest work that is not done: of `runs` the oldest arrival, of the copies the oldest wish, of all a
- * request that was not sent.
+ * Since when the oldest work that is not done waits: of `runs` the oldest arrival, of copies and recalls the one
+ * that could have been begun first, of all a request that was not sent.
  */
 export async function oldestWork(database: Database): Promise<ReadonlyMap<QueueName, Date>> {
   const [arrival, tape, recall, unsent] = await Promise.all([
@@ -41,12 +41,14 @@ async function oldestArrival(database: Database): Promise<Date | null> {
   return row?.at ?? null
 }
 
+/** Not those that wait for their next attempt. */
 async function oldestTask(database: Database, kind: string): Promise<Date | null> {
   const row = await database
     .selectFrom('tasks')
-    .select((select) => select.fn.min('requestedAt').as('at'))
+    .select((select) => select.fn.min('nextAttemptAt').as('at'))
     .where('kind', '=', kind)
     .where('state', 'in', ['waiting', 'running'])
+    .where('nextAttemptAt', '<=', sql<Date>`UTC_TIMESTAMP(3)`)
     .executeTakeFirst()
   return row?.at ?? null
 }

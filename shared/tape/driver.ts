@@ -123,7 +123,8 @@ export interface TapeDriver {
   /**
    * Brings a file from the medium to where it can be read, and keeps it there for so long. Asked again with
    * the reference it gave until it says `online`. @throws InvalidInputError when the endpoint says that the
-   * file is lost or not there.
+   * file is lost or not there; TransientError with `missing` in its details when only this file is out of reach
+   * now.
    */
   stage(
     file: TapeFile,
@@ -138,7 +139,10 @@ export interface TapeDriver {
    * over.
    */
   release(file: TapeFile, reference: string, signal: AbortSignal): Promise<void>
-  /** The file's bytes. @throws TransientError when it is not online or ends short. */
+  /**
+   * The file's bytes. @throws TransientError when it is not online or ends short, with `missing` in its details
+   * when the endpoint has no such file.
+   */
   read(file: TapeFile, signal: AbortSignal): AsyncIterable<Uint8Array>
   /**
    * Where the endpoint can: has it send the file to this address with one PUT, so that no byte passes through

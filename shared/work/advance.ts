@@ -13,13 +13,14 @@ import { inTransaction } from '../database/connect.ts'
 import type { Task } from '../database/work-schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
-import { noteFailure, noteSuccess } from './breaker.ts'
+import { endProbe, noteFailure, noteSuccess } from './breaker.ts'
 import { renew, whileHeld } from './lease.ts'
 import { addRequests } from './outbox.ts'
 import { ATTEMPTS_BEFORE_FAILING, changeOf } from './retry-policy.ts'
 import { sendRequests } from './send-requests.ts'
 import type { Ending, TaskContext, TaskKind, Work } from './task-kind.ts'
-import { type Claim, type ClaimOptions, claimTask, endClaim } from './tasks.ts'
+import { type Claim, type ClaimOptions, claimTask, endClaim, hasEnded } from './tasks.ts'
+import { trailOf } from './trail.ts'
 
 export interface AdvanceOptions extends Pick<ClaimOptions, 'dependency' | 'turn'> {
   /** Tasks in progress at once in this call. */
@@ -69,7 +70,11 @@ interface Attempt<Host extends TaskContext, Subject, Result> {
   readonly kind: TaskKind<Host, Subject, Result>
   readonly claim: Claim
   readonly work: Work<Subject>
+  /** Of the host. */
+  readonly signal: AbortSignal
   readonly log: Logger
+  /** The breakers that it probes, and has no verdict on yet. */
+  readonly probes: Set<string>
   /** Check said so. */
   wasToDo: boolean
   /** What is being asked of the outside at this moment; null: what fails is ours. */
@@ -102,13 +107,15 @@ export async function advanceNext<Host extends TaskContext, Subject, Result>(
   const { subject } = loaded
   const fields = log.child({ ...kind.fields(subject), attempt: task.attempts })
   const { generation } = task
-  const work = { task, subject }
+  const work = { task, subject, trail: trailOf(context.database, task) }
   const attempt: Attempt<Host, Subject, Result> = {
     context,
     kind,
     claim,
     work,
+    signal,
     log: fields,
+    probes: new Set(claim.probes),
     wasToDo: false,
     step: null,
     held: signal,
@@ -116,22 +123,25 @@ export async function advanceNext<Host extends TaskContext, Subject, Result>(
   }
   const started = performance.now()
   try {
-    const ending = await whileHeld(context.database, claim.lease, leaseSeconds, signal, (held) => {
+    const found = await whileHeld(context.database, claim.lease, leaseSeconds, signal, (held) => {
       attempt.held = held
       return checkAndAct(attempt, AbortSignal.any([held, AbortSignal.timeout(limitSeconds * 1000)]))
     })
-    await record(attempt, ending, signal)
+    const ending = await record(attempt, found)
     const { reference = null, reason = null } = { reference: null, reason: null, ...ending }
     const ms = Math.round(performance.now() - started)
     fields.info({ ended: ending.kind, reference, reason, ms }, kind.kind)
-    await followUp(attempt, ending, signal)
+    await followUp(attempt, ending)
     return { task, ending }
   } catch (thrown) {
-    return await giveBack(attempt, thrown, signal)
+    return await giveBack(attempt, thrown)
   }
 }
 
-/** Ends the task at once when what it is about is gone, or cannot be read. */
+/**
+ * Ends the task at once when what it is about is gone. One that cannot be read is tried again, also beyond its
+ * deadline: only with its subject it can be given up, and people alerted.
+ */
 async function loadOrEnd<Host extends TaskContext, Subject, Result>(
   context: Host,
   kind: TaskKind<Host, Subject, Result>,
@@ -141,8 +151,10 @@ async function loadOrEnd<Host extends TaskContext, Subject, Result>(
   const { task } = claim
   const end = async (ending: Ending<Result>) => {
     const at = context.now()
+    const change = changeOf({ ...task, deadlineAt: null }, ending, at)
     try {
-      await inTransaction(context.database, (trx) => endClaim(trx, claim, changeOf(task, ending, at), at))
+      await inTransaction(context.database, (trx) => endClaim(trx, claim, change, at))
+      for (const probed of claim.probes) await endProbe(context.database, probed, at)
       return ending
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error
@@ -167,6 +179,10 @@ async function checkAndAct<Host extends TaskContext, Subject, Result>(
   const { context, kind, claim, work } = attempt
   const { task } = work
   const { database } = context
+  const worked = async (dependency: string, step: 'check' | 'act') => {
+    await noteSuccess(database, dependency, step, context.now())
+    attempt.probes.delete(dependency)
+  }
   // It may be what the function died of: this one was not tried for nothing, the next try comes later.
   if (claim.wasLeft && task.attempts > ATTEMPTS_BEFORE_FAILING)
     return { kind: 'failed', reason: 'the function that worked on it died', jobEnded: false }
@@ -176,7 +192,7 @@ async function checkAndAct<Host extends TaskContext, Subject, Result>(
   const checked = await kind.check(context, work, signal)
   attempt.step = null
   if (checked.unasked !== true && (checked.kind !== 'to-do' || task.state === 'pending'))
-    await noteSuccess(database, task.dependency, 'check', context.now())
+    await worked(task.dependency, 'check')
   if (checked.kind !== 'to-do') return checked
   attempt.wasToDo = true
   const { jobEnded } = checked
@@ -190,18 +206,20 @@ async function checkAndAct<Host extends TaskContext, Subject, Result>(
   attempt.step = null
   attempt.generation = generation
   if (ending.kind === 'done' || ending.kind === 'pending')
-    for (const used of [task.dependency, task.needs])
-      if (used !== null) await noteSuccess(database, used, 'act', context.now())
+    for (const used of [task.dependency, task.needs]) if (used !== null) await worked(used, 'act')
   return ending
 }
 
+/** Returns the ending that was recorded: the function may have been stopped while it prepared the end. */
 async function record<Host extends TaskContext, Subject, Result>(
-  { context, kind, claim, work, wasToDo, generation }: Attempt<Host, Subject, Result>,
-  ending: Ending<Result>,
-  signal: AbortSignal,
-): Promise<void> {
+  attempt: Attempt<Host, Subject, Result>,
+  found: Ending<Result>,
+): Promise<Ending<Result>> {
+  const { context, kind, claim, work, probes, wasToDo, generation } = attempt
+  const changeBy = (ending: Ending<Result>) => changeOf({ ...work.task, generation }, ending, context.now())
+  let [ending, change] = [found, changeBy(found)]
+  if (hasEnded(change) && !(await prepareEnd(attempt, found))) [ending, change] = [STOPPED, changeBy(STOPPED)]
   const at = context.now()
-  const change = changeOf({ ...work.task, generation }, ending, at)
   const requests = await inTransaction(context.database, async (trx) => {
     const runId = await kind.lock(trx, work.subject)
     await endClaim(trx, claim, change, at)
@@ -209,24 +227,47 @@ async function record<Host extends TaskContext, Subject, Result>(
     await addRequests(trx, follow, at)
     return follow
   })
-  await sendRequests(context, requests, signal)
+  for (const probed of probes) await endProbe(context.database, probed, at)
+  await sendRequests(context, requests, AbortSignal.timeout(ENDING_MS))
+  return ending
+}
+
+const STOPPED = { kind: 'interrupted', reason: 'the function was stopped' } as const
+
+/** False when the function is stopped meanwhile. @throws ConflictError when the lease was lost. */
+async function prepareEnd<Host extends TaskContext, Subject, Result>(
+  { context, kind, claim, work, signal, log }: Attempt<Host, Subject, Result>,
+  ending: Ending<Result>,
+): Promise<boolean> {
+  const { leaseSeconds } = context.config.work
+  if (kind.beforeEnd === undefined) return true
+  // Whoever has lost it must not clear away what another uses.
+  await renew(context.database, claim.lease, leaseSeconds)
+  try {
+    await whileHeld(context.database, claim.lease, leaseSeconds, signal, async (held) => {
+      await kind.beforeEnd?.(context, work, ending, held)
+    })
+  } catch (error) {
+    if (error instanceof ConflictError) throw error
+    if (signal.aborted) return false
+    log.error({ error }, `${kind.kind}-end-not-prepared`)
+  }
+  return true
 }
 
 /** The attempt failed, or nobody knows how it ended: it is tried again, and checked first. */
 async function giveBack<Host extends TaskContext, Subject, Result>(
   attempt: Attempt<Host, Subject, Result>,
   thrown: unknown,
-  signal: AbortSignal,
 ): Promise<Advanced<Result>> {
   const { kind, work, log } = attempt
   const { task } = work
   const error = classify(thrown)
-  const lastMoments = AbortSignal.timeout(ENDING_MS)
   try {
-    const ending = await howItFailed(attempt, error, signal, lastMoments)
-    await record(attempt, ending, lastMoments)
+    const found = await howItFailed(attempt, error)
+    const ending = await record(attempt, found)
     log.error({ error, ended: ending.kind }, `${kind.kind}-failed`)
-    await followUp(attempt, ending, signal)
+    await followUp(attempt, ending)
     return { task, ending }
   } catch (lost) {
     if (!(lost instanceof ConflictError)) throw lost
@@ -237,9 +278,8 @@ async function giveBack<Host extends TaskContext, Subject, Result>(
 
 /** The attempt is recorded: what goes wrong from here on changes nothing of it. */
 async function followUp<Host extends TaskContext, Subject, Result>(
-  { context, kind, work, log }: Attempt<Host, Subject, Result>,
+  { context, kind, work, signal, log }: Attempt<Host, Subject, Result>,
   ending: Ending<Result>,
-  signal: AbortSignal,
 ): Promise<void> {
   try {
     await kind.afterwards?.(context, work, ending, signal, log)
@@ -249,12 +289,10 @@ async function followUp<Host extends TaskContext, Subject, Result>(
 }
 
 async function howItFailed<Host extends TaskContext, Subject, Result>(
-  { context, kind, work: { task }, step, held }: Attempt<Host, Subject, Result>,
+  { context, kind, work: { task }, signal, probes, step, held }: Attempt<Host, Subject, Result>,
   error: ReturnType<typeof classify>,
-  signal: AbortSignal,
-  lastMoments: AbortSignal,
 ): Promise<Ending<Result>> {
-  if (signal.aborted) return { kind: 'interrupted', reason: 'the function was stopped' }
+  if (signal.aborted) return STOPPED
   const reason = withoutSecrets(error.message)
   // What the database did not take, and what ended with the lease, is no fault of the outside.
   if (error instanceof TransientError && step !== null && !held.aborted && !isOfDatabase(error)) {
@@ -264,12 +302,12 @@ async function howItFailed<Host extends TaskContext, Subject, Result>(
     const { isOpen, requests } = await noteFailure(context.database, String(blamed), failure, (since) =>
       kind.dependencyAlert(String(blamed), since, reason),
     )
-    await sendRequests(context, requests, lastMoments)
+    probes.delete(String(blamed))
+    await sendRequests(context, requests, AbortSignal.timeout(ENDING_MS))
     if (isOpen) return { kind: 'unavailable', reason }
   }
-  const { reference, takesTurn } = task
   return task.state === 'pending'
-    ? { kind: 'pending', reference, reason, result: null, takesTurn }
+    ? { kind: 'pending', reason, result: null, takesTurn: task.takesTurn }
     : { kind: 'failed', reason, jobEnded: false, isInvalid: error instanceof InvalidInputError }
 }
 

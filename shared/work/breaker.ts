@@ -26,6 +26,8 @@ const ALERTED_AFTER_MS = 60_000
 const MOST_CHARACTERS = 4000
 
 export const tapeBreaker = (endpoint: string): string => `tape:${endpoint}`
+/** Staging and reading, which may fail where copying works. */
+export const tapeReadBreaker = (endpoint: string): string => `tape-read:${endpoint}`
 export const storeBreaker = (bucket: string): string => `store:${bucket}`
 
 export type Gate = 'closed' | 'open' | 'half-open'
@@ -98,13 +100,17 @@ export async function noteSuccess(
     .where('failures', '>', 0)
     .$if(step === 'check', (query) => query.where('failedStep', '=', 'check'))
     .execute()
-  if (step === 'check')
-    await database
-      .updateTable('breakers')
-      .set({ probeAt: at })
-      .where('dependency', '=', dependency)
-      .where('openSince', 'is not', null)
-      .execute()
+  if (step === 'check') await endProbe(database, dependency, at)
+}
+
+/** A probe has ended without a verdict: the next one may try at once. */
+export async function endProbe(database: Database, dependency: string, at: Date): Promise<void> {
+  await database
+    .updateTable('breakers')
+    .set({ probeAt: at })
+    .where('dependency', '=', dependency)
+    .where('openSince', 'is not', null)
+    .execute()
 }
 
 /** The same error, which is this dependency's and not that of the work that met it. */

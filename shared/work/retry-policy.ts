@@ -14,13 +14,20 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
   const stateOf = (attempts: number) => (attempts >= ATTEMPTS_BEFORE_FAILING ? 'failing' : 'waiting')
   const { deadlineAt } = task
   const isTooLate = deadlineAt !== null && at >= deadlineAt
-  const inTime = (next: Date) => (deadlineAt !== null && !isTooLate && deadlineAt < next ? deadlineAt : next)
+  const inTime = (next: Date) => (deadlineAt !== null && deadlineAt < next ? deadlineAt : next)
+  if (isTooLate && isUnfinished(ending)) {
+    const { reason } = ending
+    return {
+      state: 'given-up',
+      lastError: `it was not done in time: ${reason ?? 'it is not done outside yet'}`,
+    }
+  }
   switch (ending.kind) {
     case 'done':
       return { state: 'done', attempts: 0, lastError: null, generation }
     case 'pending': {
       const { reference, reason, takesTurn } = ending
-      const isSame = JSON.stringify(reference) === JSON.stringify(task.reference)
+      const isSame = reference === undefined || JSON.stringify(reference) === JSON.stringify(task.reference)
       const next = inTime(nextLookAt(at, isSame ? task.startedAt : null))
       return { state: 'pending', reference, generation, takesTurn, lastError: reason, nextAttemptAt: next }
     }
@@ -31,30 +38,32 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
     case 'busy':
     case 'interrupted':
     case 'unavailable': {
-      if (isTooLate && ending.kind === 'unavailable') return notInTime(ending)
       const isPending = task.state === 'pending'
+      const state = isPending ? 'pending' : stateOf(uncounted)
+      // That it was stopped is nothing that is wrong with it.
+      const stopped = state === 'failing' ? task.lastError : null
       return {
-        state: isPending ? 'pending' : stateOf(uncounted),
+        state,
         attempts: isPending ? task.attempts : uncounted,
-        lastError: ending.reason,
+        lastError: ending.kind === 'interrupted' ? stopped : ending.reason,
         nextAttemptAt: ending.kind === 'interrupted' ? at : inTime(nextLookAt(at, null)),
       }
     }
     case 'given-up':
       return { state: 'given-up', lastError: ending.reason, generation }
-    case 'failed': {
-      if (isTooLate) return notInTime(ending)
+    case 'failed':
       return {
         state: stateOf(task.attempts),
         lastError: ending.reason,
         nextAttemptAt: inTime(retryAt(at, task.attempts)),
         ...(ending.jobEnded ? { reference: null, generation: generation + 1 } : {}),
       }
-    }
   }
 }
 
-const notInTime = ({ reason }: { readonly reason: string }): TaskChange => ({
-  state: 'given-up',
-  lastError: `it was not done in time: ${reason}`,
-})
+/** What is waited for, or tried again, until the deadline. */
+const isUnfinished = (ending: Ending<unknown>) =>
+  ending.kind === 'pending' ||
+  ending.kind === 'busy' ||
+  ending.kind === 'unavailable' ||
+  ending.kind === 'failed'

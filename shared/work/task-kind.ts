@@ -6,6 +6,7 @@ import type { Reference, Task } from '../database/work-schema.ts'
 import type { Logger } from '../log.ts'
 import type { Request } from './outbox.ts'
 import type { TaskChange } from './tasks.ts'
+import type { Trail } from './trail.ts'
 
 /** How an attempt ended. `Result` is what the kind knows of it. */
 export type Ending<Result> =
@@ -14,7 +15,8 @@ export type Ending<Result> =
   /** Something outside works on it, or it waits for something there: checked again later, no failure. */
   | {
       readonly kind: 'pending'
-      readonly reference: Reference | null
+      /** Left out: as the row has it. */
+      readonly reference?: Reference | null
       readonly reason: string | null
       readonly result: Result | null
       /** It counts towards the most that may be in progress at once. */
@@ -51,8 +53,10 @@ export interface ToDo {
 export type Checked<Result> = (Ending<Result> | ToDo) & { readonly unasked?: true }
 
 export interface Work<Subject> {
+  /** As claimed. */
   readonly task: Task
   readonly subject: Subject
+  readonly trail: Trail
 }
 
 /** What every kind of work needs; each may need more. */
@@ -67,13 +71,22 @@ export interface TaskKind<Host extends TaskContext, Subject, Result> {
   fields(subject: Subject): Readonly<Record<string, unknown>>
   /** How the task ends when the facts want no work any more: somebody else has seen to it, or found it wrong. */
   settled(subject: Subject): Ending<Result> | null
-  /** Whether the side effect has happened already, or is happening. Changes nothing. */
+  /**
+   * Whether the side effect has happened already, or is happening. Changes nothing, but may have the outside
+   * prepare what act needs.
+   */
   check(context: Host, work: Work<Subject>, signal: AbortSignal): Promise<Checked<Result>>
   /**
    * Makes the side effect. `generation` tells a new job from a request that is repeated because its answer was
    * lost.
    */
   act(context: Host, work: Work<Subject>, generation: number, signal: AbortSignal): Promise<Ending<Result>>
+  /**
+   * Called for every ending after which nothing more is tried, before it is recorded and while the lease is
+   * held: clears away what only this task needs. Not bound by the time of the attempt. What it throws is logged,
+   * and the ending recorded all the same; if the function is being stopped, the next one does it again.
+   */
+  beforeEnd?(context: Host, work: Work<Subject>, ending: Ending<Result>, signal: AbortSignal): Promise<void>
   /** Locks the run of the subject, before any of its rows is written. @returns its id. */
   lock(trx: Transaction<Schema>, subject: Subject): Promise<number>
   /**

@@ -9,16 +9,7 @@ import type { Schema } from '../database/schema.ts'
 import type { Reference, Task, TaskState } from '../database/work-schema.ts'
 import { nextLookAt } from './back-off.ts'
 import { beginProbe, lockBreaker, openBreakers } from './breaker.ts'
-import {
-  assertHeld,
-  DATABASE_NOW,
-  isFree,
-  type Lease,
-  leaseFor,
-  leaseOwner,
-  NO_LEASE,
-  renew,
-} from './lease.ts'
+import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, leaseOwner, NO_LEASE } from './lease.ts'
 
 type Trx = Transaction<Schema>
 
@@ -69,6 +60,7 @@ export async function restartTask(
       deadlineAt,
       state: 'waiting',
       requestedAt: at,
+      startedAt: null,
       finishedAt: null,
       attempts: 0,
       nextAttemptAt: at,
@@ -114,7 +106,14 @@ export interface ClaimOptions {
    * `due`: work to be done; so much at most is in progress at once, here and outside. `pending`: work that the
    * outside does, to be checked.
    */
-  readonly turn: { readonly of: 'due'; readonly mostAtOnce: number } | { readonly of: 'pending' }
+  readonly turn:
+    | {
+        readonly of: 'due'
+        readonly mostAtOnce: number
+        /** Only what was not begun since it was requested. */
+        readonly onlyUntried?: true
+      }
+    | { readonly of: 'pending' }
   readonly leaseSeconds: number
   readonly at: Date
 }
@@ -124,6 +123,8 @@ export interface Claim {
   readonly lease: Lease
   /** The function that had it before has died, or stood still for longer than its lease. */
   readonly wasLeft: boolean
+  /** The breakers that are half-open, and that it is the probe of. */
+  readonly probes: readonly string[]
 }
 
 /**
@@ -139,8 +140,10 @@ export async function claimTask(
     const gate = await lockBreaker(trx, dependency, at)
     if (gate === 'open') return null
     if (turn.of === 'due' && (await countInProgress(trx, options)) >= turn.mostAtOnce) return null
-    const next = await choose(trx, options, gate === 'half-open')
-    if (next === null) return null
+    const chosen = await choose(trx, options, gate === 'half-open')
+    if (chosen === null) return null
+    const { next, probes } = chosen
+    for (const probed of probes) await beginProbe(trx, probed, at)
     const owner = leaseOwner(context)
     const taken =
       turn.of === 'pending'
@@ -152,8 +155,13 @@ export async function claimTask(
       .set({ ...taken, ...leaseFor(owner, options.leaseSeconds) })
       .where('id', '=', next.id)
       .execute()
-    const lease = leaseOfTask(next.id, owner)
-    return { task: { ...next, ...taken, leaseOwner: owner }, lease, wasLeft: next.state === 'running' }
+    const lease: Lease = { table: 'tasks', id: next.id, owner }
+    return {
+      task: { ...next, ...taken, leaseOwner: owner },
+      lease,
+      wasLeft: next.state === 'running',
+      probes,
+    }
   })
 }
 
@@ -161,29 +169,26 @@ export async function claimTask(
  * The next in turn. Where a breaker is half-open, what was tried longest ago is its probe: a task that always
  * fails must not be the only one to try.
  */
-async function choose(trx: Trx, options: ClaimOptions, isHalfOpen: boolean): Promise<Task | null> {
+async function choose(
+  trx: Trx,
+  options: ClaimOptions,
+  isHalfOpen: boolean,
+): Promise<{ readonly next: Task; readonly probes: readonly string[] } | null> {
   const { dependency, turn, at } = options
   const needed = turn.of === 'due' ? await openBreakers(trx, at) : { open: [], halfOpen: [] }
   if (isHalfOpen) {
-    const probe = await leastTried(trx, options, (query) => without(query, needed.open))
-    if (probe === null) return null
-    await beginProbe(trx, dependency, at)
-    if (probe.needs !== null && needed.halfOpen.includes(probe.needs)) await beginProbe(trx, probe.needs, at)
-    return probe
+    const next = await leastTried(trx, options, (query) => without(query, needed.open))
+    if (next === null) return null
+    const alsoProbed = needed.halfOpen.filter((breaker) => breaker === next.needs)
+    return { next, probes: [dependency, ...alsoProbed] }
   }
   for (const needs of needed.halfOpen) {
-    const probe = await leastTried(trx, options, (query) => query.where('needs', '=', needs))
-    if (probe === null) continue
-    await beginProbe(trx, needs, at)
-    return probe
+    const next = await leastTried(trx, options, (query) => query.where('needs', '=', needs))
+    if (next !== null) return { next, probes: [needs] }
   }
-  return await nextInTurn(trx, options, (query) => without(query, [...needed.open, ...needed.halfOpen]))
+  const next = await nextInTurn(trx, options, (query) => without(query, [...needed.open, ...needed.halfOpen]))
+  return next === null ? null : { next, probes: [] }
 }
-const leaseOfTask = (id: number, owner: string): Lease => ({ table: 'tasks', id, owner })
-
-/** Holds a claimed task for so long from now on. @throws ConflictError when the lease was lost. */
-export const renewTask = (database: Database, { id, leaseOwner }: Task, seconds: number): Promise<void> =>
-  renew(database, leaseOfTask(id, leaseOwner ?? ''), seconds)
 
 async function countInProgress(trx: Trx, { kind, dependency }: ClaimOptions): Promise<number> {
   const { busy } = await trx
@@ -208,7 +213,7 @@ const isTakeable = (state: TaskState, at: Date): Expression<SqlBool> =>
 const statesOf = ({ turn }: ClaimOptions): readonly TaskState[] =>
   turn.of === 'pending' ? ['pending'] : ['waiting', 'failing', 'running']
 
-const takeable = (trx: Trx, { kind, dependency, at }: ClaimOptions, state: TaskState) =>
+const takeable = (trx: Trx, { kind, dependency, turn, at }: ClaimOptions, state: TaskState) =>
   trx
     .selectFrom('tasks')
     .selectAll()
@@ -216,6 +221,7 @@ const takeable = (trx: Trx, { kind, dependency, at }: ClaimOptions, state: TaskS
     .where('dependency', '=', dependency)
     .where('state', '=', state)
     .where(isTakeable(state, at))
+    .$if(turn.of === 'due' && turn.onlyUntried === true, (query) => query.where('startedAt', 'is', null))
     .limit(1)
     .forUpdate()
 
@@ -282,13 +288,14 @@ export interface TaskChange {
   readonly takesTurn?: boolean
 }
 
+export const hasEnded = ({ state }: TaskChange): boolean => state === 'done' || state === 'given-up'
+
 /** Endpoints answer with whole pages at times: the row must be freed all the same. */
 const MOST_CHARACTERS = 4000
 
 /** Ends a claim, in the transaction that writes the facts. @throws ConflictError when the lease was lost. */
 export async function endClaim(trx: Trx, { lease }: Claim, change: TaskChange, at: Date): Promise<void> {
   const { lastError, reference, ...rest } = change
-  const hasEnded = change.state === 'done' || change.state === 'given-up'
   const result = await trx
     .updateTable('tasks')
     .set({
@@ -298,28 +305,10 @@ export async function endClaim(trx: Trx, { lease }: Claim, change: TaskChange, a
         ? {}
         : { reference: reference === null ? null : JSON.stringify(reference) }),
       ...NO_LEASE,
-      finishedAt: hasEnded ? at : null,
+      finishedAt: hasEnded(change) ? at : null,
     })
     .where('id', '=', lease.id)
     .where('leaseOwner', '=', lease.owner)
-    .executeTakeFirst()
-  assertHeld(result)
-}
-
-/**
- * Writes down what leads back to the outside, while the attempt goes on: a function that dies leaves it to the
- * next. @throws ConflictError when the lease was lost.
- */
-export async function noteReference(
-  database: Database,
-  { id, leaseOwner: owner }: Task,
-  reference: Reference | null,
-): Promise<void> {
-  const result = await database
-    .updateTable('tasks')
-    .set({ reference: reference === null ? null : JSON.stringify(reference) })
-    .where('id', '=', id)
-    .where('leaseOwner', '=', owner)
     .executeTakeFirst()
   assertHeld(result)
 }

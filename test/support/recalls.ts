@@ -87,7 +87,7 @@ export async function giveRecall(
       name: `${RECALL}:${id}`,
       subjectId: id,
       runId,
-      dependency: 'tape:test',
+      dependency: 'tape-read:test',
       state: work,
       requestedBy: 'test',
       requestedAt,

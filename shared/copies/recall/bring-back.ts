@@ -3,6 +3,7 @@
  * it can, else through this process. Nothing that is there is ever replaced. What came of it is found out by
  * looking at the key.
  */
+import type { Context } from '../../context.ts'
 import type { Recall } from '../../database/replica-schema.ts'
 import { TransientError } from '../../errors.ts'
 import type { ObjectName } from '../../run.ts'
@@ -17,13 +18,13 @@ import {
 import { describeObject, type ObjectDescription } from '../../storage/objects.ts'
 import type { ObjectToSend } from '../../storage/upload.ts'
 import { LARGEST_PART_BYTES } from '../../storage/upload-layout.ts'
-import type { TapeFile } from '../../tape/driver.ts'
-import { blame, storeBreaker, tapeBreaker } from '../../work/breaker.ts'
+import type { TapeDriver, TapeFile } from '../../tape/driver.ts'
+import { blame, storeBreaker, tapeReadBreaker } from '../../work/breaker.ts'
+import type { Trail } from '../../work/trail.ts'
 import type { WithTape } from '../tape/tape-copy.ts'
 import { checkObject } from '../verify/check-replica.ts'
 import { isSmall, otherBytes, putSmall, sendParts } from './stream.ts'
 import { copyAsPart, findTemporary, removeTemporary, temporaryOf } from './temporary.ts'
-import type { Trail } from './trail.ts'
 
 /** The endpoint may have others to serve first. */
 const LINK_SECONDS = 6 * 3600
@@ -85,7 +86,7 @@ async function* readFromTape({ tape }: WithTape, file: TapeFile, signal: AbortSi
   try {
     yield* tape.read(file, signal)
   } catch (error) {
-    throw blame(tapeBreaker(tape.endpoint), error)
+    throw blame(tapeReadBreaker(tape.endpoint), error)
   }
 }
 
@@ -114,13 +115,13 @@ async function sentByEndpoint(
     now: context.now(),
   })
   const sending = tape.send(file, link.url, signal).catch((error) => {
-    throw blame(tapeBreaker(tape.endpoint), error)
+    throw blame(tapeReadBreaker(tape.endpoint), error)
   })
   if ((await sending) === 'unsupported') return null
   const sent = await verifiedTemporary(context, recall, signal)
   if (sent.state === 'verified') return sent.object
   if (sent.state === 'missing')
-    throw new TransientError('the tape endpoint says that it sent the file, yet the store has not got it')
+    throw badlySent(tape, 'the tape endpoint says that it sent the file, yet the store has not got it')
   await removeTemporary(context, sent.object, signal)
   throw otherBytes(`other bytes than the catalogue has: ${sent.detail}`)
 }
@@ -136,8 +137,11 @@ async function verifiedTemporary(context: WithTape, recall: Recall, signal: Abor
   const check = await checkObject(context, { ...recall, objectKey: object.key }, 'if-needed', signal)
   if (check.state === 'verified' && check.object?.etag === object.etag) return { state: 'verified', object }
   if (check.state === 'different') return { state: 'different', object, detail: check.detail }
-  throw new TransientError('what the tape endpoint sent changed while it was compared')
+  throw badlySent(context.tape, 'what the tape endpoint sent changed while it was compared')
 }
+
+const badlySent = ({ endpoint }: TapeDriver, how: string) =>
+  new TransientError(how, { dependency: tapeReadBreaker(endpoint) })
 
 /** An upload in parts: remembered in the task while it lasts, and given up when it cannot be completed. */
 async function inParts(
@@ -149,7 +153,7 @@ async function inParts(
 ): Promise<void> {
   const upload = await createMultipart(context.s3, object, signal)
   try {
-    await trail.note({ ...trail.reference, upload: upload.uploadId })
+    await trail.note({ upload: upload.uploadId })
     const parts = await fill(upload)
     const taken = await isTaken(context, object, signal)
     const outcome = taken ? 'occupied' : await completeMultipart(context.s3, upload, parts, object, signal)
@@ -171,25 +175,25 @@ const isTaken = async ({ s3 }: WithTape, object: ObjectName, signal: AbortSignal
 
 /** Gives up the upload that a try which died has left. Uploads of others under the key are left alone. */
 async function forgetUpload(
-  context: WithTape,
-  recall: Recall,
-  { reference }: Trail,
+  { s3 }: Context<'s3'>,
+  { bucket, objectKey: key }: Recall,
+  trail: Trail,
   signal: AbortSignal,
 ): Promise<void> {
-  const uploadId = reference?.upload
-  if (uploadId !== undefined)
-    await abortMultipart(context.s3, { bucket: recall.bucket, key: recall.objectKey, uploadId }, signal)
+  const uploadId = trail.reference?.upload
+  if (uploadId === undefined) return
+  await abortMultipart(s3, { bucket, key, uploadId }, signal)
+  await trail.note({ upload: null })
 }
 
 /** Clears away what a recall that has ended may have left: its temporary object and its unfinished upload. */
 export async function tidyUp(
-  context: WithTape,
+  context: Context<'s3'>,
   recall: Recall,
   trail: Trail,
   signal: AbortSignal,
 ): Promise<void> {
   await forgetUpload(context, recall, trail, signal)
-  if (context.tape.send === undefined) return
   const left = await findTemporary(context, recall, signal)
   if (left !== null) await removeTemporary(context, left, signal)
 }

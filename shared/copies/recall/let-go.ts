@@ -6,28 +6,32 @@
 import { contentOfRecall, RECALL } from '../../catalogue/recalls.ts'
 import { replicasOfContent } from '../../catalogue/replicas.ts'
 import type { Recall } from '../../database/replica-schema.ts'
+import type { Trail } from '../../work/trail.ts'
 import type { WithTape } from '../tape/tape-copy.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
 
 /**
  * Called while the task is still held: the same recall cannot have begun anew, with the same request at the
  * endpoint.
- * @param reference of the stage request. @throws TransientError when the endpoint could not be told: it lets
- * go by itself when the lifetime is over.
+ * @throws TransientError when the endpoint could not be told: it lets go by itself when the lifetime is over.
  */
 export async function letGo(
   context: WithTape,
   recall: Recall,
-  reference: string,
+  trail: Trail,
   signal: AbortSignal,
 ): Promise<void> {
-  if (await isReadForAnother(context, recall)) return
-  // Whatever state it is in by now: a file that was staged and turned out to be wrong lies on the disk buffer
-  // all the same. Of several the request is about one, and passed over for the others.
-  const copies = await replicasOfContent(context.database, contentOfRecall(recall))
-  for (const copy of copies)
-    if (copy.kind === 'tape' && copy.endpoint === context.tape.endpoint)
-      await context.tape.release(tapeFileOf(copy), reference, signal)
+  const request = trail.reference?.stage
+  if (request === undefined) return
+  if (!(await isReadForAnother(context, recall))) {
+    // Whatever state it is in by now: a file that was staged and turned out to be wrong lies on the disk buffer
+    // all the same. Of several the request is about one, and passed over for the others.
+    const copies = await replicasOfContent(context.database, contentOfRecall(recall))
+    for (const copy of copies)
+      if (copy.kind === 'tape' && copy.endpoint === context.tape.endpoint)
+        await context.tape.release(tapeFileOf(copy), request, signal)
+  }
+  await trail.note({ stage: null })
 }
 
 /**

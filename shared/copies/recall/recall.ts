@@ -2,26 +2,27 @@
  * A recall as a kind of task: a file is staged at the tape endpoint, brought into the store under its key and
  * verified there. Any number of functions, at once or repeated, bring a file back once.
  */
+import type { Transaction } from 'kysely'
 import { contentOfRecall, findRecall, RECALL, urlOfRecall } from '../../catalogue/recalls.ts'
 import { lockRunOfContent, replicasOfContent } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
 import type { Recall } from '../../database/replica-schema.ts'
+import type { Schema } from '../../database/schema.ts'
 import type { Task } from '../../database/work-schema.ts'
-import { classify, InvalidInputError } from '../../errors.ts'
+import { ConflictError, classify, InvalidInputError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
 import type { ObjectDescription } from '../../storage/objects.ts'
-import type { StageResult, TapeFile } from '../../tape/driver.ts'
+import type { TapeDriver, TapeFile } from '../../tape/driver.ts'
 import { blame, storeBreaker } from '../../work/breaker.ts'
 import type { Checked, Ending, TaskKind, Work } from '../../work/task-kind.ts'
-import { renewTask, type TaskChange } from '../../work/tasks.ts'
+import type { TaskChange } from '../../work/tasks.ts'
 import { dependencyAlert, nameOf, replicaAlert } from '../tape/alerts.ts'
 import { hasTape, type WithTape } from '../tape/tape-copy.ts'
 import { checkObject, tapeFileOf } from '../verify/check-replica.ts'
 import { verifyReplica } from '../verify/verify.ts'
 import { bringBack, tidyUp } from './bring-back.ts'
 import { letGo } from './let-go.ts'
-import { type Trail, trailOf } from './trail.ts'
 import { tapeCopyOf } from './whereabouts.ts'
 
 /** What is known of the contents after an attempt. */
@@ -52,18 +53,20 @@ export const recallTask: TaskKind<RecallContext, Recall, Result> = {
   kind: RECALL,
   load: ({ database }, { subjectId }) => findRecall(database, subjectId),
   fields: ({ runNumber, tag, objectKey, sizeBytes }) => ({ run: runNumber, tag, key: objectKey, sizeBytes }),
-  // What was begun is to be cleared away first: check sees to it.
-  settled: () => null,
+  // It was in the store when it was requested again.
+  settled: ({ state }) => (state === 'planned' ? null : { kind: 'done', result: null }),
   lock: async (trx, recall) => (await lockRunOfContent(trx, contentOfRecall(recall))).run.id,
 
-  check: (context, work, signal) =>
-    untilItsEnd(context, work, signal, (trail) => find(context, work, trail, signal)),
+  check: (context, work, signal) => find(context, work, signal).catch(failureOfFile(work.task, signal)),
 
   act: (context, work, _generation, signal) =>
-    untilItsEnd(context, work, signal, (trail) => fetch(context, work, trail, signal)),
+    fetch(context, work, signal).catch(failureOfFile(work.task, signal)),
+
+  beforeEnd: clearAway,
 
   async outcome(trx, _context, work, { ending, change, runId, at }) {
     const { subject: recall } = work
+    if (ending.kind === 'done' && ending.result === null) await refuseRequestedAgain(trx, recall)
     await trx
       .updateTable('recalls')
       .set({ ...factsOf(ending, at), updatedAt: at })
@@ -95,44 +98,38 @@ const MOST_CHARACTERS = 4000
 const failed = (reason: string): RecallEnding => ({ kind: 'failed', reason, jobEnded: false })
 const givenUp = (reason: string): RecallEnding => ({ kind: 'given-up', reason, result: null })
 
-/** Whether the contents are in the store, or how far the endpoint is with them. */
-async function find(
-  context: RecallContext,
-  { task, subject: recall }: RecallWork,
-  trail: Trail,
-  signal: AbortSignal,
-): Promise<Checked<Result>> {
+/** Whether the contents are in the store; where they are not, the endpoint is to make them readable. */
+async function find(context: RecallContext, work: RecallWork, signal: AbortSignal): Promise<Checked<Result>> {
+  const { task, subject: recall, trail } = work
   const unasked = true
-  // It was asked for while it was in the store.
-  if (recall.state !== 'planned') return { kind: 'done', result: null, unasked }
-  const isPending = task.state === 'pending'
-  if (await isBeingDeleted(context, recall)) {
-    const reason = 'the object is just being deleted from the store'
-    return isPending
-      ? { kind: 'pending', reference: trail.reference, reason, result: null, takesTurn: false, unasked }
-      : { kind: 'busy', reason, unasked }
-  }
+  if (await isBeingDeleted(context, recall))
+    return { kind: 'busy', reason: 'the object is just being deleted from the store', unasked }
   const there = await findInStore(context, recall, 'if-needed', 'found there', signal)
   if (there !== null) return { ...there, unasked }
-  if (!isPending) return { kind: 'to-do', jobEnded: null, unasked }
-  const staged = await stage(context, recall, trail, signal)
-  if ('ending' in staged) return staged.ending
-  return staged.kind === 'online' ? { kind: 'ready' } : staging(context, task, trail, staged)
+  const copy = await findOnTape(context, recall)
+  if ('ending' in copy) return { ...copy.ending, unasked }
+  const before = trail.reference?.stage ?? null
+  const staged = await copy.tape.stage(
+    copy.file,
+    { reference: before, lifetimeSeconds: STAGE_SECONDS },
+    signal,
+  )
+  if (staged.reference !== before) await trail.note({ stage: staged.reference })
+  if (staged.kind === 'online')
+    return task.state === 'pending' ? { kind: 'ready' } : { kind: 'to-do', jobEnded: null }
+  const { reference } = trail
+  const result = { at: 'endpoint', detail: staged.detail } as const
+  return { kind: 'pending', reference, reason: null, result, takesTurn: false }
 }
 
-async function fetch(
-  context: RecallContext,
-  { task, subject: recall }: RecallWork,
-  trail: Trail,
-  signal: AbortSignal,
-): Promise<RecallEnding> {
-  const staged = await stage(context, recall, trail, signal)
-  if ('ending' in staged) return staged.ending
-  if (staged.kind === 'staging') return staging(context, task, trail, staged)
-  const { upload } = trail.reference ?? {}
-  const online = { ...(upload && { upload }), ...(staged.reference !== null && { stage: staged.reference }) }
-  await trail.note(Object.keys(online).length === 0 ? null : online)
-  const way = await bringBack(staged.context, recall, trail, staged.file, signal)
+/** Brings what can be read at the endpoint into the store. */
+async function fetch(context: RecallContext, work: RecallWork, signal: AbortSignal): Promise<RecallEnding> {
+  const { subject: recall, trail } = work
+  const copy = await findOnTape(context, recall)
+  if ('ending' in copy) return copy.ending
+  // Fails where the lease was lost: what is sent then, nobody clears away.
+  await trail.note({})
+  const way = await bringBack({ ...context, tape: copy.tape }, recall, trail, copy.file, signal)
   // What another wrote is as good as its word; what we streamed was compared on the way, part by part.
   const readBack = way === 'streamed' ? 'if-needed' : 'always'
   return (
@@ -173,110 +170,56 @@ async function findInStore(
   }
 }
 
-type Staged =
-  | (StageResult & { readonly file: TapeFile; readonly context: WithTape })
-  | { readonly ending: RecallEnding }
-
-/** Asks for the file, or how far it is with what was asked for before. */
-async function stage(
+/** The copy that is read, or why there is none. */
+async function findOnTape(
   context: RecallContext,
   recall: Recall,
-  { reference }: Trail,
-  signal: AbortSignal,
-): Promise<Staged> {
-  if (!hasTape(context)) return { ending: failed('no tape endpoint is configured (CYGNET_TAPE_DRIVER)') }
+): Promise<{ readonly tape: TapeDriver; readonly file: TapeFile } | { readonly ending: RecallEnding }> {
   const { tape } = context
+  if (tape === null) return { ending: failed('no tape endpoint is configured (CYGNET_TAPE_DRIVER)') }
   const copy = tapeCopyOf(await replicasOfContent(context.database, contentOfRecall(recall)), tape.endpoint)
-  if (copy === null)
-    return {
-      ending: givenUp(`there is no verified copy of it at the tape endpoint ${tape.endpoint} any more`),
-    }
-  const file = tapeFileOf(copy)
-  const options = { reference: reference?.stage ?? null, lifetimeSeconds: STAGE_SECONDS }
-  return { ...(await tape.stage(file, options, signal)), file, context }
+  return copy === null
+    ? { ending: givenUp(`there is no verified copy of it at the tape endpoint ${tape.endpoint} any more`) }
+    : { tape, file: tapeFileOf(copy) }
 }
 
-function staging(
-  context: RecallContext,
-  task: Task,
-  { reference }: Trail,
-  { reference: request, detail }: Extract<StageResult, { kind: 'staging' }>,
-): RecallEnding {
-  if (isTooLate(context, task)) return failed(task.lastError ?? 'the tape endpoint has not made it readable')
-  return {
-    kind: 'pending',
-    reference: { ...reference, stage: request },
-    reason: null,
-    result: { at: 'endpoint', detail },
-    takesTurn: false,
+/** What is wrong with the file, and with neither endpoint nor store, ends the attempt; all else is thrown again. */
+const failureOfFile =
+  ({ attempts }: Task, signal: AbortSignal) =>
+  (thrown: unknown): RecallEnding => {
+    const error = classify(thrown)
+    if (signal.aborted) throw thrown
+    const reason = withoutSecrets(error.message)
+    if (error instanceof InvalidInputError) return givenUp(reason)
+    const { wrongBytes, missing } = error.details
+    if (wrongBytes === true && attempts >= WRONG_READINGS)
+      return givenUp(`${reason} (read ${attempts} times)`)
+    if (wrongBytes === true || missing === true) return failed(reason)
+    throw thrown
   }
-}
-
-const isTooLate = ({ now }: Context, { deadlineAt }: Task): boolean =>
-  deadlineAt !== null && now() >= deadlineAt
 
 /**
- * Does a step. At the end of a recall, whatever the end is, nothing of it is left: neither in the store, nor on
- * the disk of the endpoint.
- */
-async function untilItsEnd<Step extends Checked<Result>>(
-  context: RecallContext,
-  work: RecallWork,
-  signal: AbortSignal,
-  step: (trail: Trail) => Promise<Step>,
-): Promise<Step | RecallEnding> {
-  const { task } = work
-  const trail = trailOf(context.database, task)
-  const end = (ending: RecallEnding | null) => clearAway(context, work, trail, ending, signal)
-  try {
-    const ending = await step(trail).catch((thrown: unknown) => endingOf(task, thrown, signal))
-    const isEnd = ending.kind === 'done' || ending.kind === 'given-up'
-    if (isEnd || (ending.kind === 'failed' && isTooLate(context, task))) await end(ending)
-    return ending
-  } catch (error) {
-    if (!signal.aborted && isTooLate(context, task)) await end(null)
-    throw error
-  }
-}
-
-/** What no other attempt can better ends the recall; all else is thrown again. */
-function endingOf(task: Task, thrown: unknown, signal: AbortSignal): RecallEnding {
-  const error = classify(thrown)
-  const reason = withoutSecrets(error.message)
-  if (signal.aborted) throw thrown
-  if (error instanceof InvalidInputError) return givenUp(reason)
-  // That is the file's, not the endpoint's.
-  if (error.details.wrongBytes !== true) throw thrown
-  return task.attempts < WRONG_READINGS ? failed(reason) : givenUp(`${reason} (read ${task.attempts} times)`)
-}
-
-/**
- * While the task is held: what is cleared away, another who has taken over would miss. Before that the copy on
- * tape is read once more, while it is staged still, when it is not known why it did not come back.
+ * At the end of a recall, whatever the end is, nothing of it is left: neither in the store, nor on the disk of
+ * the endpoint. Before that the copy on tape is read once more, while it is staged still, when it is not known
+ * why it did not come back.
  */
 async function clearAway(
   context: RecallContext,
-  work: RecallWork,
-  trail: Trail,
-  ending: RecallEnding | null,
+  { subject: recall, trail }: RecallWork,
+  ending: RecallEnding,
   signal: AbortSignal,
 ): Promise<void> {
-  const { task, subject: recall } = work
   const log = context.log.child(recallTask.fields(recall))
-  if (hasTape(context)) {
-    const isAboutStore = ending?.kind === 'given-up' && ending.result !== null
-    if (ending?.kind !== 'done' && !isAboutStore) await doubtTapeCopy(context, recall, signal)
-    await renewTask(context.database, task, context.config.work.leaseSeconds)
-    await tidyUp(context, recall, trail, AbortSignal.timeout(ENDING_MS)).catch((error) =>
-      log.warn({ error }, 'recall-not-tidied-up'),
-    )
-    const request = trail.reference?.stage
-    if (request !== undefined)
-      await letGo(context, recall, request, AbortSignal.timeout(ENDING_MS)).catch((error) =>
-        log.warn({ error }, 'recall-not-released'),
-      )
+  const logged = (event: string) => (error: unknown) => {
+    signal.throwIfAborted()
+    log.warn({ error }, event)
   }
-  await trail.note(null)
+  const limited = () => AbortSignal.any([signal, AbortSignal.timeout(ENDING_MS)])
+  const isAboutStore = ending.kind === 'given-up' && ending.result !== null
+  if (hasTape(context) && ending.kind !== 'done' && !isAboutStore)
+    await doubtTapeCopy(context, recall, signal).catch(logged('tape-copy-not-verified'))
+  await tidyUp(context, recall, trail, limited()).catch(logged('recall-not-tidied-up'))
+  if (hasTape(context)) await letGo(context, recall, trail, limited()).catch(logged('recall-not-released'))
 }
 
 /**
@@ -288,6 +231,17 @@ async function doubtTapeCopy(context: WithTape, recall: Recall, signal: AbortSig
   const copies = await replicasOfContent(context.database, contentOfRecall(recall))
   const copy = tapeCopyOf(copies, context.tape.endpoint)
   if (copy !== null) await verifyReplica(context, copy.id, { readBack: 'always' }, signal, context.log)
+}
+
+/** @throws ConflictError when it left the store again, and is to be fetched after all. */
+async function refuseRequestedAgain(trx: Transaction<Schema>, { id }: Recall): Promise<void> {
+  const { state } = await trx
+    .selectFrom('recalls')
+    .select('state')
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirstOrThrow()
+  if (state === 'planned') throw new ConflictError('it was requested again meanwhile')
 }
 
 const isBack = (ending: RecallEnding) => ending.kind === 'done' && ending.result?.at === 'store'

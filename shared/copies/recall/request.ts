@@ -18,7 +18,7 @@ import { inTransaction } from '../../database/connect.ts'
 import type { CopyState, Recall, ShownRecall } from '../../database/replica-schema.ts'
 import type { RunFile, Schema } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
-import { storeBreaker, tapeBreaker } from '../../work/breaker.ts'
+import { storeBreaker, tapeReadBreaker } from '../../work/breaker.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { addTask, type NewTask, restartTask } from '../../work/tasks.ts'
@@ -201,7 +201,8 @@ async function begin(
   await change(
     restarted
       ? { ...anew, expiresAt: until, generation: before.generation + 1, etag: null }
-      : { expiresAt, updatedAt: at },
+      : // Somebody works on it still, though it was in the store meanwhile.
+        { ...factsOf(where), expiresAt, updatedAt: at },
   )
   return restarted
 }
@@ -216,7 +217,7 @@ const taskOf = (
   kind: RECALL,
   subjectId,
   runId: content.run.id,
-  dependency: tapeBreaker(copy.endpoint),
+  dependency: tapeReadBreaker(copy.endpoint),
   needs: storeBreaker(content.bucket),
   priority: 'live',
 })

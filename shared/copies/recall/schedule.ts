@@ -5,7 +5,7 @@ import { addHistory } from '../../catalogue/runs.ts'
 import type { Context } from '../../context.ts'
 import { inTransaction } from '../../database/connect.ts'
 import type { Logger } from '../../log.ts'
-import { type Advanced, advance } from '../../work/advance.ts'
+import { type Advanced, type AdvanceOptions, advance } from '../../work/advance.ts'
 import { type RecallContext, recallTask } from './recall.ts'
 
 const PAGE = 500
@@ -29,7 +29,10 @@ export async function advanceRecalls(
   log: Logger,
 ): Promise<RecallsAdvanced> {
   const expired = await expireRecalls(context, context.now(), signal)
-  const ends = [...(await followRecalls(context, signal, log)), ...(await fetchRecalls(context, signal, log))]
+  const ends = [
+    ...(await followRecalls(context, signal, log)),
+    ...(await fetchRecalls(context, AT_ONCE, signal, log)),
+  ]
   const count = (...kinds: readonly string[]) =>
     ends.filter(({ ending }) => kinds.includes(ending.kind)).length
   return {
@@ -48,11 +51,25 @@ async function followRecalls(context: RecallContext, signal: AbortSignal, log: L
   return await advanceAll(context, { turn, atOnce: CHECKS_AT_ONCE }, signal, log)
 }
 
-/** Has files staged, and brings those into the store that can be read. */
-export async function fetchRecalls(context: RecallContext, signal: AbortSignal, log: Logger): Promise<Ends> {
-  // An endpoint that knows of all that is wanted chooses their order by their places on the medium.
+/** What can be read is not brought yet: it waits for its turn. */
+const askingOnly: typeof recallTask = { ...recallTask, act: async () => ({ kind: 'ready' }) }
+
+/**
+ * Has files staged, and brings those into the store that can be read. All that are new are asked for first: the
+ * endpoint takes hours, and one that knows of all chooses their order by their places on the medium.
+ */
+export async function fetchRecalls(
+  context: RecallContext,
+  atOnce: number,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<Ends> {
   const turn = { of: 'due', mostAtOnce: Number.POSITIVE_INFINITY } as const
-  return await advanceAll(context, { turn, atOnce: AT_ONCE }, signal, log)
+  const asking = { turn: { ...turn, onlyUntried: true }, atOnce: CHECKS_AT_ONCE, kind: askingOnly } as const
+  return [
+    ...(await advanceAll(context, asking, signal, log)),
+    ...(await advanceAll(context, { turn, atOnce }, signal, log)),
+  ]
 }
 
 /**
@@ -61,7 +78,10 @@ export async function fetchRecalls(context: RecallContext, signal: AbortSignal, 
  */
 async function advanceAll(
   context: RecallContext,
-  options: Pick<Parameters<typeof advance>[2], 'turn' | 'atOnce'>,
+  {
+    kind = recallTask,
+    ...turn
+  }: Pick<AdvanceOptions, 'turn' | 'atOnce'> & { readonly kind?: typeof recallTask },
   signal: AbortSignal,
   log: Logger,
 ): Promise<Ends> {
@@ -75,7 +95,7 @@ async function advanceAll(
     .execute()
   const ends: Advanced<unknown>[] = []
   for (const { dependency } of endpoints)
-    ends.push(...(await advance(context, recallTask, { ...options, dependency, limitSeconds }, signal, log)))
+    ends.push(...(await advance(context, kind, { ...turn, dependency, limitSeconds }, signal, log)))
   return ends
 }
 

@@ -36,12 +36,15 @@ export function replicaAlert<Rule extends AlertRule>(
 
 /** The alert when a tape endpoint or a store fails for every file: one for each time. */
 export function dependencyAlert(dependency: string, since: Date, reason: string): Request {
-  const isTape = dependency.startsWith('tape:')
-  const what = isTape ? `the tape endpoint ${dependency.slice('tape:'.length)}` : dependency
+  const [kind = '', endpoint] = dependency.split(/:(.*)/s)
+  const isTape = kind === 'tape' || kind === 'tape-read'
+  const what = isTape ? `the tape endpoint ${endpoint}` : dependency
+  const [whatFails, whatWaits] =
+    kind === 'tape-read' ? [`reading from ${what}`, 'recalls wait'] : [what, 'copies wait']
   return alertRequest({
     rule: isTape ? 'tape-endpoint-fails' : 'store-fails',
     severity: 'error',
-    summary: `${what} fails since ${since.toISOString()}: ${reason}; copies wait, nothing is lost`,
+    summary: `${whatFails} fails since ${since.toISOString()}: ${reason}; ${whatWaits}, nothing is lost`,
     tag: null,
     runNumber: null,
     runId: null,

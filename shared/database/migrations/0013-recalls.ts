@@ -49,15 +49,16 @@ const STATEMENTS = [
       IF(state IN ('present','expired') AND reference LIKE 'object:%', SUBSTRING(reference, 8), NULL)
     FROM replicas WHERE kind = 'recall'`,
   // The endpoint is the one with the copy; a reference was a stage request, or an upload and one behind a line break.
+  // What was in progress goes on now; the time limit begins anew, since how long each has waited is not its fault.
   `INSERT IGNORE INTO tasks (kind, name, subject_id, run_id, dependency, needs, state, takes_turn, requested_at, requested_by,
       attempts, next_attempt_at, deadline_at, last_error, reference)
     SELECT 'recall', CONCAT('recall:', r.id), r.id, r.run_id,
-      CONCAT('tape:', COALESCE((SELECT c.endpoint FROM replicas c WHERE c.bucket = r.bucket AND c.object_key = r.object_key
+      CONCAT('tape-read:', COALESCE((SELECT c.endpoint FROM replicas c WHERE c.bucket = r.bucket AND c.object_key = r.object_key
         AND c.sha256 = r.sha256 AND c.kind = 'tape' ORDER BY c.state = 'on-media' DESC, c.id LIMIT 1), '')), CONCAT('store:', r.bucket),
       CASE WHEN r.state = 'staging' THEN 'pending' WHEN r.state = 'failed' AND r.next_attempt_at IS NULL THEN 'given-up'
         ELSE 'waiting' END, FALSE,
-      r.requested_at, r.requested_by, r.attempts, COALESCE(r.next_attempt_at, r.requested_at),
-      r.requested_at + INTERVAL 48 HOUR, r.last_error,
+      r.requested_at, r.requested_by, r.attempts,
+      COALESCE(r.next_attempt_at, IF(r.attempts > 0, UTC_TIMESTAMP(3), r.requested_at)), UTC_TIMESTAMP(3) + INTERVAL 48 HOUR, r.last_error,
       CASE WHEN r.reference IS NULL OR r.reference LIKE 'object:%' THEN NULL
         WHEN r.reference NOT LIKE 'upload:%' THEN JSON_OBJECT('stage', r.reference)
         WHEN LOCATE('\\n', r.reference) = 0 THEN JSON_OBJECT('upload', SUBSTRING(r.reference, 8))
@@ -73,7 +74,8 @@ const STATEMENTS = [
       CONCAT('s3://', r.bucket, '/', r.object_key) AS url, CONCAT(r.bucket, '/', r.object_key) AS name,
       r.size_bytes, r.md5, r.adler32, r.sha256,
       CASE WHEN r.state <> 'planned' THEN r.state WHEN t.state = 'running' THEN 'copying' WHEN t.state = 'pending' THEN 'staging'
-        WHEN t.id IS NULL OR t.state IN ('failing','given-up') OR t.attempts > 0 THEN 'failed' ELSE 'requested' END AS state,
+        WHEN t.id IS NULL OR t.state IN ('failing','given-up') OR (t.attempts > 0 AND t.last_error IS NOT NULL) THEN 'failed'
+        WHEN JSON_VALUE(t.reference, '$.stage') IS NOT NULL THEN 'staging' ELSE 'requested' END AS state,
       COALESCE(t.priority, 'live') AS priority, r.requested_at, r.requested_by, CAST(NULL AS DATETIME(3)) AS started_at,
       r.stored_at, r.verified_at, r.verified_by, r.checked_at, r.expires_at, CAST(NULL AS DATETIME(3)) AS deleted_at, r.updated_at,
       IF(r.state = 'planned', JSON_VALUE(t.reference, '$.stage') COLLATE utf8mb4_nopad_bin, CONCAT('object:', r.etag)) AS reference,
@@ -90,6 +92,7 @@ export async function up(database: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(database)
 }
 
+/** Recalls are lost: their rows do not become replicas again. What they brought back stays in the store. */
 export async function down(database: Kysely<unknown>): Promise<void> {
   await sql`DROP VIEW IF EXISTS shown_recalls`.execute(database)
   await sql`DROP TABLE IF EXISTS recalls`.execute(database)

@@ -130,7 +130,7 @@ async function refuseWhatIsLost(rest: TapeRest, path: string, signal: AbortSigna
   if (place.kind !== 'locality') return
   if (place.locality === 'LOST') throw new InvalidInputError(`the tape system has lost ${path} (LOST)`)
   if (place.locality === 'UNAVAILABLE')
-    throw new TransientError(`${path} is out of the tape system's reach now (UNAVAILABLE)`)
+    throw new TransientError(`${path} is out of the tape system's reach now (UNAVAILABLE)`, { missing: true })
 }
 
 /**

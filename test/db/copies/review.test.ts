@@ -367,8 +367,14 @@ test('a run that is deleted while it is read again is not in the store afterward
   // A replay has read the object to its end; before it writes that down, the cleaner deletes it.
   expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
   const metadata = metadataOf(1, { checksums: run.cloud, sizeBytes: run.cloud.sizeBytes })
+  const before = await replicaById(context, run.cloud.id)
+  const began = new Date()
   await record(context.database, version, metadata, { stillCurrent: async () => 'gone' })
-  expect((await replicaById(context, run.cloud.id)).state).not.toBe('present')
+  const { state, checkedAt } = await replicaById(context, run.cloud.id)
+  expect(state).toBe(before.state)
+  expect(state).not.toBe('present')
+  // Else a recall that had brought it back before would count as what was seen last.
+  expect(checkedAt?.getTime()).toBeGreaterThanOrEqual(began.getTime())
 })
 
 describe('the cleaner', () => {

@@ -5,6 +5,7 @@ import { requestRecall } from '../../../shared/copies/recall/request.ts'
 import { signal } from '../../support/context.ts'
 import { type RecallTape, recallTape } from '../../support/recall-tape.ts'
 import { bytesInStore, onlyOnTape, replicaOf } from '../../support/recalled-runs.ts'
+import { recordingLog } from '../../support/runtime/recording-log.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../support/tape-context.ts'
 
 let context: TestTapeContext
@@ -37,7 +38,7 @@ test('the message that a request sends brings the file back; delivered again it 
   expect(await handle(body)).toEqual({ batchItemFailures: [] })
   expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
   expect(await handle(body, body)).toEqual({ batchItemFailures: [] })
-  expect(tape.asked).toEqual(['stage anew', 'read'])
+  expect(tape.asked).toEqual(['stage anew', 'stage request-1', 'read'])
 })
 
 test('what takes longer is left to the schedule: the message has done its part', async () => {
@@ -50,6 +51,26 @@ test('what takes longer is left to the schedule: the message has done its part',
     state: 'staging',
     nextAttemptAt: expect.any(Date),
   })
+})
+
+test('a message was dealt with though the recalls that are due cannot be worked on', async () => {
+  await onlyOnTape(here, tape, number)
+  await ask()
+  const [message] = await context.drain('recall-requests')
+  const { log, lines } = recordingLog()
+  const { tape: settings, ...config } = here.config
+  const broken = {
+    ...here,
+    config: {
+      ...config,
+      get tape(): typeof settings {
+        throw new Error('no')
+      },
+    },
+  }
+  const records = { Records: [{ messageId: 'm0', body: JSON.stringify(message) } as SQSRecord] }
+  expect(await createHandler(broken)(records, { signal, log })).toEqual({ batchItemFailures: [] })
+  expect(lines).toContainEqual(expect.objectContaining({ event: 'recalls-not-fetched', level: 'error' }))
 })
 
 test.each([

@@ -7,7 +7,7 @@ import { TransientError } from '../../../shared/errors.ts'
 import { createLogger } from '../../../shared/log.ts'
 import { advance, advanceNext } from '../../../shared/work/advance.ts'
 import { blame, noteFailure } from '../../../shared/work/breaker.ts'
-import type { Ending, TaskContext, TaskKind, ToDo } from '../../../shared/work/task-kind.ts'
+import type { Checked, Ending, TaskContext, TaskKind } from '../../../shared/work/task-kind.ts'
 import { addTask, restartTask } from '../../../shared/work/tasks.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 import { until } from '../../support/waiting.ts'
@@ -22,7 +22,7 @@ let host: TaskContext
 let time: number
 let checked: number[]
 let acted: { readonly subject: number; readonly generation: number }[]
-let check: (subject: number) => Promise<Ending<string> | ToDo>
+let check: (subject: number) => Promise<Checked<string>>
 let act: (subject: number) => Promise<Ending<string>>
 let outcomes: string[]
 beforeAll(async () => {
@@ -133,6 +133,21 @@ describe('a task', () => {
     expect((await task(500)).nextAttemptAt.getTime()).toBeGreaterThan(time)
   })
 
+  test('that cannot be read beyond its deadline is tried again: only with what it is about it can be given up', async () => {
+    await add(500)
+    await context.database.updateTable('tasks').set({ deadlineAt: host.now() }).execute()
+    expect((await next())?.ending.kind).toBe('failed')
+    expect(await task(500)).toMatchObject({ state: 'waiting', attempts: 1, leaseOwner: null })
+    expect((await task(500)).nextAttemptAt.getTime()).toBeGreaterThan(time)
+  })
+
+  test('whose end cannot be prepared ends all the same', async () => {
+    await add(1)
+    const failing = { ...kind, beforeEnd: () => Promise.reject(new Error('no')) }
+    expect((await advanceNext(host, failing, options, signal, log))?.ending.kind).toBe('done')
+    expect(await task(1)).toMatchObject({ state: 'done', leaseOwner: null })
+  })
+
   test('that its function dies of while it only checks lets others go first', async () => {
     for (const subject of [1, 2]) await add(subject)
     act = async (subject) => pending(`job ${subject}`)
@@ -230,7 +245,61 @@ describe('a task', () => {
   })
 })
 
+describe('a deadline', () => {
+  test.each<[string, () => Promise<Ending<string>>]>([
+    ['failed', () => Promise.reject(new TransientError('no'))],
+    ['waits for another', async () => ({ kind: 'busy', reason: 'another' })],
+    ['waits for a job outside', async () => pending('job')],
+  ])(
+    'that passes during an attempt which then %s ends the task, once the end is prepared',
+    async (_, how) => {
+      await add(1)
+      const deadlineAt = new Date(time + 1000)
+      await context.database.updateTable('tasks').set({ deadlineAt }).execute()
+      const ends: string[] = []
+      const ending: typeof kind = {
+        ...kind,
+        async act() {
+          later(1)
+          return await how()
+        },
+        async beforeEnd(_context, { task: of }) {
+          expect(await task(1)).toMatchObject({ state: 'running', leaseOwner: of.leaseOwner })
+          ends.push(of.name)
+        },
+      }
+      await advanceNext(host, ending, options, signal, log)
+      expect(ends).toEqual(['count:1'])
+      expect(await task(1)).toMatchObject({
+        state: 'given-up',
+        lastError: expect.stringMatching(/^it was not done in time: /),
+      })
+    },
+  )
+
+  test('does not end what was interrupted, or what may go on here at once', async () => {
+    for (const of of [{ kind: 'ready' }, { kind: 'interrupted', reason: 'stopped' }] as const) {
+      await context.database.deleteFrom('tasks').execute()
+      await add(1)
+      await context.database.updateTable('tasks').set({ deadlineAt: host.now() }).execute()
+      act = async () => of
+      await next()
+      expect(await task(1)).toMatchObject({ state: 'waiting', attempts: 0, lastError: null })
+    }
+  })
+})
+
 describe('turns', () => {
+  test('of what was never tried pass over what was, and go on anew when it is requested anew', async () => {
+    for (const subject of [1, 2]) await add(subject)
+    act = async () => ({ kind: 'ready' })
+    const untried = { ...options, turn: { ...options.turn, onlyUntried: true } } as const
+    const nextUntried = async () => (await advanceNext(host, kind, untried, signal, log))?.task.subjectId
+    expect([await nextUntried(), await nextUntried(), await nextUntried()]).toEqual([1, 2, undefined])
+    await inTransaction(context.database, (trx) => restartTask(trx, newTask(2), host.now()))
+    expect([await nextUntried(), await nextUntried()]).toEqual([2, undefined])
+  })
+
   test('are taken by jobs outside, not by what only waits there', async () => {
     for (let subject = 1; subject <= 8; subject++) await add(subject)
     act = async (subject) => pending(`job ${subject}`, subject > 2)
@@ -254,6 +323,35 @@ describe('a breaker that is open', () => {
     later(20)
     await all()
     expect(acted.filter(({ subject }) => subject <= 3).length).toBe(3)
+  })
+
+  test.each([
+    ['a task that the facts want no more', 100],
+    ['a task whose subject is gone', 1000],
+    ['a task whose subject cannot be read', 500],
+    ['a check that asks nothing of it', 1],
+    ['a function that is stopped', 2],
+  ])('lets the next one try at once after %s', async (_, subject) => {
+    await add(subject)
+    later(1)
+    await add(3)
+    await breakDown(DEPENDENCY)
+    later(60)
+    const stop = new AbortController()
+    check = async (of) => {
+      if (of === 1) return { kind: 'busy', reason: 'another', unasked: true }
+      if (of === 2) stop.abort()
+      return { kind: 'to-do', jobEnded: null }
+    }
+    act = async (of) => {
+      if (of === 2) throw new Error('stopped')
+      return { kind: 'done', result: 'made' }
+    }
+    expect((await advanceNext(host, kind, options, stop.signal, log))?.task.subjectId).toBe(subject)
+    // The one that is interrupted would be its own successor.
+    await context.database.deleteFrom('tasks').where('subjectId', '=', subject).execute()
+    expect((await next())?.task.subjectId).toBe(3)
+    expect(await task(3)).toMatchObject({ state: 'done' })
   })
 
   test('by side effects is not closed by answers to questions', async () => {

@@ -9,7 +9,7 @@ import { acceptTapeRequest } from '../../../shared/copies/tape/tape-request.ts'
 import { listUploads } from '../../../shared/storage/multipart.ts'
 import { listObjects } from '../../../shared/storage/objects.ts'
 import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
-import { tapeBreaker } from '../../../shared/work/breaker.ts'
+import { tapeBreaker, tapeReadBreaker } from '../../../shared/work/breaker.ts'
 import { signal } from '../../support/context.ts'
 import { type FaultyTape, faultyTape } from '../../support/faulty-tape.ts'
 import { recallTape } from '../../support/recall-tape.ts'
@@ -85,7 +85,7 @@ for (const [how, sends, sizeBytes] of ways)
       context: host,
       kind: recallTask,
       options: {
-        dependency: tapeBreaker(library.endpoint),
+        dependency: tapeReadBreaker(library.endpoint),
         turn: { of: 'due', mostAtOnce: 2 },
         limitSeconds: 3600,
       },

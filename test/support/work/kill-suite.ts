@@ -5,6 +5,7 @@
  */
 import { sql } from 'kysely'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { TransientError } from '../../../shared/errors.ts'
 import { createLogger } from '../../../shared/log.ts'
 import { type AdvanceOptions, advanceNext } from '../../../shared/work/advance.ts'
 import type { TaskContext, TaskKind } from '../../../shared/work/task-kind.ts'
@@ -13,12 +14,17 @@ import { until } from '../waiting.ts'
 
 const log = createLogger({ function: 'test', level: 'silent' })
 
-/** Where a function dies. `outcome` is within the transaction: what it has written goes with its connection. */
+/**
+ * Where a function dies. `end` is the preparation of the end; `outcome` is within the transaction: what it has
+ * written goes with its connection.
+ */
 const MOMENTS = [
   'before check',
   'after check',
   'before act',
   'after act',
+  'before end',
+  'after end',
   'before outcome',
   'after outcome',
 ] as const
@@ -119,6 +125,56 @@ export function killSuite<Host extends TaskContext, Subject, Result>(
       expect((await advanceWith(of.kind))?.ending.kind).toBe('done')
       await expectDoneOnce()
     })
+
+    test('because it is stopped from outside while it prepares the end: the next one ends it', async () => {
+      const stop = new AbortController()
+      const hanging = dyingAt(of.kind, 'before end')
+      const stopped = advanceWith(hanging.kind, stop.signal)
+      await until(() => hanging.isThere())
+      stop.abort()
+      hanging.fall()
+      expect((await stopped)?.ending.kind).toBe('interrupted')
+      expect(await task()).toMatchObject({ attempts: 0, state: 'waiting', leaseOwner: null })
+      expect((await advanceWith(of.kind))?.ending.kind).toBe('done')
+      await expectDoneOnce()
+    })
+
+    test('or whose check fails while it is pending: what was noted is kept, and it ends at its deadline', async () => {
+      const { context, kind, options } = of
+      const deadlineAt = new Date(context.now().getTime() + 1000)
+      await context.database
+        .updateTable('tasks')
+        .set({ state: 'pending', startedAt: context.now(), deadlineAt })
+        .execute()
+      const failing: TaskKind<Host, Subject, Result> = {
+        ...kind,
+        async check(_, { trail }) {
+          await trail.note({ noted: 'meanwhile' })
+          throw new TransientError('no answer')
+        },
+      }
+      const check = (now: Date) =>
+        advanceNext(
+          { ...context, now: () => now },
+          failing,
+          { ...options, turn: { of: 'pending' } },
+          signal,
+          log,
+        )
+      await check(context.now())
+      expect(await task()).toMatchObject({
+        state: 'pending',
+        nextAttemptAt: deadlineAt,
+        reference: { noted: 'meanwhile' },
+        leaseOwner: null,
+      })
+      await check(deadlineAt)
+      expect(await task()).toMatchObject({
+        state: 'given-up',
+        lastError: 'it was not done in time: no answer',
+        leaseOwner: null,
+      })
+    })
   })
 }
 
@@ -135,7 +191,7 @@ function dyingAt<Host extends TaskContext, Subject, Result>(
     there = true
     await gate.promise
   }
-  const around = async <T>(step: 'check' | 'act' | 'outcome', work: () => Promise<T>): Promise<T> => {
+  const around = async <T>(step: 'check' | 'act' | 'end' | 'outcome', work: () => Promise<T>): Promise<T> => {
     await pass(`before ${step}`)
     const result = await work()
     await pass(`after ${step}`)
@@ -145,6 +201,7 @@ function dyingAt<Host extends TaskContext, Subject, Result>(
     ...kind,
     check: (...args) => around('check', () => kind.check(...args)),
     act: (...args) => around('act', () => kind.act(...args)),
+    beforeEnd: (...args) => around('end', async () => await kind.beforeEnd?.(...args)),
     outcome: (...args) => around('outcome', () => kind.outcome(...args)),
   }
   return {

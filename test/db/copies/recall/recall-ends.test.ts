@@ -1,0 +1,225 @@
+/** Recalls that end in every way: nothing of them is left, people are alerted, and no request is lost. */
+import { sql } from 'kysely'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { findRecall } from '../../../../shared/catalogue/recalls.ts'
+import { recallTask } from '../../../../shared/copies/recall/recall.ts'
+import { requestRecall } from '../../../../shared/copies/recall/request.ts'
+import { temporaryOf } from '../../../../shared/copies/recall/temporary.ts'
+import { TransientError } from '../../../../shared/errors.ts'
+import { createMultipart, listUploads } from '../../../../shared/storage/multipart.ts'
+import { listObjects } from '../../../../shared/storage/objects.ts'
+import { pause } from '../../../../shared/time/pause.ts'
+import { advanceNext } from '../../../../shared/work/advance.ts'
+import { signal } from '../../../support/context.ts'
+import { type RecallTape, recallTape } from '../../../support/recall-tape.ts'
+import {
+  bytesInStore,
+  deleteFromStore,
+  onlyOnTape,
+  replicaOf,
+  setState,
+  type TestRun,
+} from '../../../support/recalled-runs.ts'
+import { advanceRecall, shownRecall, taskOfRecall } from '../../../support/recalls.ts'
+import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
+
+const HOUR = 3_600_000
+
+let context: TestTapeContext
+let tape: RecallTape
+let clockMs: number
+let number = 100
+let here: TestTapeContext
+beforeAll(async () => {
+  context = await startTestTapeContext()
+})
+afterAll(() => context.close())
+beforeEach(async () => {
+  number++
+  tape = recallTape()
+  clockMs = Date.now()
+  here = { ...context, tape, now: () => new Date(clockMs) }
+  for (const table of ['tasks', 'breakers', 'recalls'] as const)
+    await context.database.deleteFrom(table).execute()
+  await context.drain('alerts')
+})
+
+const ask = async (): Promise<number> => {
+  const choice = { runNumber: number, tag: 'LNGS' }
+  const wish = { days: 7, requestedBy: 'a shifter' }
+  const { files } = await requestRecall(here, choice, wish, here.now(), signal)
+  return files[0]?.replicaId ?? 0
+}
+const advance = (id: number, on = here) => advanceRecall(on, id, signal, on.log)
+const row = (id: number) => shownRecall(context.database, id)
+const alerts = async () => (await context.drain('alerts')).map(({ rule }) => rule)
+const pastDeadline = () => {
+  clockMs += context.config.recall.hours * HOUR
+}
+const left = async ({ key }: TestRun) => ({
+  objects: (
+    await listObjects(context.s3, { bucket: context.bucket, prefix: 'TMP/', startAfter: null }, signal)
+  ).objects.map((object) => object.key),
+  uploads: (await listUploads(context.s3, { bucket: context.bucket, key }, signal)).length,
+})
+const NOTHING = { objects: [], uploads: 0 }
+
+describe('at its time limit a recall is given up and alerted once, and its request at the endpoint is let go', () => {
+  test('though its check fails', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.looksUntilOnline = 1000
+    const id = await ask()
+    expect(await advance(id)).toBe('staging')
+    tape.stage = () => Promise.reject(new TransientError('no answer'))
+    pastDeadline()
+    expect(await advance(id)).toBe('failed')
+    expect(await row(id)).toMatchObject({
+      nextAttemptAt: null,
+      reference: null,
+      lastError: 'it was not done in time: no answer',
+    })
+    expect(await alerts()).toEqual(['recall-failed'])
+    expect(tape.released).toEqual([`${context.bucket}/${run.key} request-1`])
+  })
+
+  test('though its function died again and again, with an upload, and with what the endpoint had sent', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    const id = await ask()
+    const object = { bucket: context.bucket, key: run.key, metadata: {}, replace: false }
+    const { uploadId: upload } = await createMultipart(context.s3, object, signal)
+    const recall = await findRecall(context.database, id)
+    await context.put(recall === null ? '' : temporaryOf(recall).key, run.bytes)
+    await context.database
+      .updateTable('tasks')
+      .set({
+        state: 'running',
+        attempts: 8,
+        leaseOwner: 'dead',
+        leaseUntil: sql<Date>`UTC_TIMESTAMP(3) - INTERVAL 1 SECOND`,
+        reference: JSON.stringify({ stage: 'request-1', upload }),
+      })
+      .execute()
+    pastDeadline()
+    expect(await advance(id)).toBe('failed')
+    expect(await row(id)).toMatchObject({ nextAttemptAt: null, lastError: expect.stringContaining('died') })
+    expect(await alerts()).toEqual(['recall-failed'])
+    expect(await left(run)).toEqual(NOTHING)
+    expect(tape.released).toEqual([`${context.bucket}/${run.key} request-1`])
+    expect((await taskOfRecall(context.database, id))?.reference).toBeNull()
+  })
+
+  test('though that passes only while the file is read', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    const id = await ask()
+    tape.meanwhile = () => {
+      pastDeadline()
+      return Promise.reject(new TransientError('the line broke'))
+    }
+    expect(await advance(id)).toBe('failed')
+    expect(await row(id)).toMatchObject({ nextAttemptAt: null })
+    expect(await alerts()).toEqual(['recall-failed'])
+    expect(await left(run)).toEqual(NOTHING)
+    expect(tape.released).toEqual([`${context.bucket}/${run.key} request-1`])
+  })
+
+  test('though there is no tape endpoint any more: what it left in the store is deleted', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    const id = await ask()
+    const recall = await findRecall(context.database, id)
+    await context.put(recall === null ? '' : temporaryOf(recall).key, run.bytes)
+    pastDeadline()
+    expect(await advanceRecall({ ...here, tape: null }, id, signal, here.log)).toBe('failed')
+    expect(await alerts()).toEqual(['recall-failed'])
+    expect(await left(run)).toEqual(NOTHING)
+  })
+})
+
+test('an upload that cannot be given up when a recall ends is given up when it is requested again', async () => {
+  const run = await onlyOnTape(here, tape, number)
+  const id = await ask()
+  const object = { bucket: context.bucket, key: run.key, metadata: {}, replace: false }
+  const { uploadId: upload } = await createMultipart(context.s3, object, signal)
+  await context.database
+    .updateTable('tasks')
+    .set({ reference: JSON.stringify({ upload }) })
+    .execute()
+  const s3 = new Proxy(here.s3, {
+    get: (of, name) =>
+      name === 'send' ? () => Promise.reject(new Error('the store is down')) : Reflect.get(of, name),
+  })
+  pastDeadline()
+  expect(await advance(id, { ...here, s3 })).toBe('failed')
+  expect(await row(id)).toMatchObject({ nextAttemptAt: null })
+  expect(await left(run)).toEqual({ objects: [], uploads: 1 })
+  await ask()
+  await context.database.deleteFrom('breakers').execute()
+  expect(await advance(id)).toBe('present')
+  expect(await left(run)).toEqual(NOTHING)
+})
+
+describe('the copy on tape of a recall that is given up', () => {
+  test('is verified beyond the time limit of the attempt', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.files.clear()
+    const { look } = tape
+    tape.look = async (...asked) => {
+      await pause(1200, asked[2])
+      return await look(...asked)
+    }
+    const { config } = here
+    const on = { ...here, config: { ...config, tape: { ...config.tape, copySeconds: 1 } } }
+    const id = await ask()
+    expect(await advance(id, on)).toBe('failed')
+    expect(await row(id)).toMatchObject({ nextAttemptAt: null, lastError: expect.stringContaining('has no') })
+    expect(await replicaOf(here, run, 'tape')).toMatchObject({ state: 'missing' })
+  })
+})
+
+describe('a request for what came into the store and left it again, while the recall of before still waits', () => {
+  const intoStore = async (run: TestRun) => {
+    await context.put(run.key, run.bytes)
+    const cloud = await replicaOf(context, run, 'cloud')
+    await setState(context, cloud?.id ?? 0, 'deleted', 'present')
+  }
+
+  test('is not lost', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.looksUntilOnline = 1
+    const id = await ask()
+    expect(await advance(id)).toBe('staging')
+    await intoStore(run)
+    await ask()
+    expect(await row(id)).toMatchObject({ state: 'present' })
+    await deleteFromStore(here, run)
+    await ask()
+    expect(await row(id)).toMatchObject({ state: 'staging' })
+    clockMs += HOUR
+    expect(await advance(id)).toBe('present')
+    expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
+  })
+
+  test('is not lost though it comes in the moment in which that recall ends', async () => {
+    const run = await onlyOnTape(here, tape, number)
+    tape.looksUntilOnline = 1
+    const id = await ask()
+    await advance(id)
+    await intoStore(run)
+    await ask()
+    const asking: typeof recallTask = {
+      ...recallTask,
+      async beforeEnd(...ended) {
+        await recallTask.beforeEnd?.(...ended)
+        await deleteFromStore(here, run)
+        await ask()
+      },
+    }
+    clockMs += HOUR
+    const dependency = (await taskOfRecall(context.database, id))?.dependency ?? ''
+    const options = { dependency, turn: { of: 'pending' }, limitSeconds: 60 } as const
+    await advanceNext(here, asking, options, signal, here.log)
+    expect(await row(id)).toMatchObject({ state: 'staging' })
+    clockMs += HOUR
+    expect(await advance(id)).toBe('present')
+    expect((await bytesInStore(here, run.key))?.equals(run.bytes)).toBe(true)
+  })
+})
