@@ -49,6 +49,22 @@ export function alertRequest<Rule extends AlertRule>(alert: {
   }
 }
 
+/** The alert when a tape endpoint or a store fails: one for each time. */
+export function dependencyAlert(dependency: string, since: Date, reason: string): Request {
+  const isTape = dependency.startsWith('tape:')
+  const what = isTape ? `the tape endpoint ${dependency.slice('tape:'.length)}` : dependency
+  return alertRequest({
+    rule: isTape ? 'tape-endpoint-fails' : 'store-fails',
+    severity: 'error',
+    summary: `${what} fails since ${since.toISOString()}: ${reason}; the work that needs it waits, nothing is lost`,
+    tag: null,
+    runNumber: null,
+    runId: null,
+    object: null,
+    occurrence: `${dependency.slice(0, 200)}:${since.toISOString()}`,
+  })
+}
+
 /** Another run has the same number. `object`: the file of the new one, null while the logger alone knows it. */
 export function reusedNumberAlert(
   run: CataloguedRun,

@@ -33,19 +33,3 @@ export function replicaAlert<Rule extends AlertRule>(
     occurrence: `${replica.identity.toString('hex').slice(0, 32)}${again === '' ? '' : `:${again}`}`,
   })
 }
-
-/** The alert when a tape endpoint or a store fails for every file: one for each time. */
-export function dependencyAlert(dependency: string, since: Date, reason: string): Request {
-  const isTape = dependency.startsWith('tape:')
-  const what = isTape ? `the tape endpoint ${dependency.slice('tape:'.length)}` : dependency
-  return alertRequest({
-    rule: isTape ? 'tape-endpoint-fails' : 'store-fails',
-    severity: 'error',
-    summary: `${what} fails since ${since.toISOString()}: ${reason}; copies wait, nothing is lost`,
-    tag: null,
-    runNumber: null,
-    runId: null,
-    object: null,
-    occurrence: `${dependency.slice(0, 200)}:${since.toISOString()}`,
-  })
-}
