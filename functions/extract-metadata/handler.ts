@@ -2,8 +2,7 @@
 import { parkNotification } from '../../shared/catalogue/parked.ts'
 import { processArrival } from '../../shared/ingest/process-arrival.ts'
 import { runs } from '../../shared/messages/runs.ts'
-import { parseRunKey } from '../../shared/run.ts'
-import { eachMessage, logFailure } from '../../shared/runtime/each-message.ts'
+import { eachMessage } from '../../shared/runtime/each-message.ts'
 import type { QueueHandler } from '../../shared/runtime/handler.ts'
 import { type ContextOf, database, queues, s3 } from '../../shared/runtime/open-context.ts'
 import { sendRequests } from '../../shared/work/send-requests.ts'
@@ -22,18 +21,6 @@ export function createHandler(context: ContextOf<typeof needs>): QueueHandler {
       )
       log.warn({ reason }, 'notification-parked')
     }
-    for (const arrival of arrivals) {
-      const started = performance.now()
-      const { bucket, key, source } = arrival
-      const { tag, runNumber: run } = parseRunKey(key) ?? {}
-      const fields = log.child({ bucket, key, tag, run })
-      try {
-        const outcome = await processArrival(context, arrival, signal, fields)
-        fields.info({ outcome, source, ms: Math.round(performance.now() - started) }, 'arrival-processed')
-      } catch (error) {
-        // Logged with its run, whose page and logs show it.
-        throw logFailure(fields, error, 'arrival-not-processed')
-      }
-    }
+    for (const arrival of arrivals) await processArrival(context, arrival, signal, log)
   })
 }

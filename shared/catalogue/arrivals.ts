@@ -1,4 +1,4 @@
-/** The ledger: what was heard of, who works on it, how it ended. */
+/** The ledger: what was heard of, who works on it, how it ended, when it is tried again. */
 
 import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
@@ -6,15 +6,14 @@ import type { Database } from '../database/connect.ts'
 import type { Arrival, ArrivalOutcome, ArrivalState, Integrity, Schema } from '../database/schema.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import type { ObjectName, ObjectVersion } from '../run.ts'
+import { storeBreaker } from '../work/breaker.ts'
 import { assertHeld, DATABASE_NOW, isFree, type Lease, leaseFor, NO_LEASE } from '../work/lease.ts'
+import { retryOf, type Undone } from '../work/retry-policy.ts'
 
 type Executor = Database | Transaction<Schema>
 
-/**
- * After this many tries an arrival is `failed`; the queue's maxReceiveCount in serverless.yml is the same
- * number.
- */
-export const MAX_ATTEMPTS = 6
+/** So often it is tried, over some five days: after that only a person (`cygnet replay`) has it read again. */
+const MOST_ATTEMPTS = 30
 
 /**
  * What tells one object version from another. An arrival without version or ETag stands for "whatever is
@@ -48,11 +47,12 @@ const rowOf = (arrival: ObjectArrival, at: Date) => ({
   sequencer: arrival.sequencer,
   source: arrival.source,
   state: 'received' as const,
+  nextAttemptAt: at,
   receivedAt: at,
   announcedAt: at,
 })
 
-/** Writes arrivals into the ledger as `received`; one that is there already stays as it is. */
+/** Writes arrivals into the ledger as `received` and due; one that is there already stays as it is. */
 export async function recordArrivals(
   database: Database,
   arrivals: readonly ObjectArrival[],
@@ -80,9 +80,27 @@ export async function claimNewArrival(
     lastModified: version.lastModified,
   }
   const row = { ...rowOf({ ...arrival, ...version }, options.at), ...claim }
-  const result = await database.insertInto('arrivals').ignore().values(row).executeTakeFirst()
-  if (result.numInsertedOrUpdatedRows !== 1n) return null
-  return { table: 'arrivals', id: Number(result.insertId), owner: options.owner, attempt: 1 }
+  const insertion = database
+    .insertInto('arrivals')
+    .ignore()
+    .values(row)
+    .returning((of) => [
+      'id',
+      of
+        .exists(
+          of
+            .selectFrom('breakers')
+            .select('dependency')
+            .where('dependency', '=', storeBreaker(version.bucket))
+            .where('failures', '>', 0),
+        )
+        .as('storeFailed'),
+    ])
+  const { rows } = await database.executeQuery(insertion.compile())
+  const [inserted] = rows
+  if (inserted === undefined) return null
+  const { id, storeFailed } = inserted
+  return { table: 'arrivals', id, owner: options.owner, attempt: 1, storeFailed: Boolean(storeFailed) }
 }
 
 /**
@@ -187,6 +205,8 @@ export interface ArrivalLease extends Lease {
   readonly table: 'arrivals'
   /** 1 for the first try. */
   readonly attempt: number
+  /** Whether the store may have failed before: then it is noted that it works. */
+  readonly storeFailed: boolean
 }
 
 /**
@@ -197,7 +217,7 @@ export async function claimArrival(
   database: Database,
   found: Arrival,
   version: ObjectVersion,
-  options: { readonly owner: string; readonly leaseSeconds: number },
+  options: { readonly owner: string; readonly leaseSeconds: number; readonly at: Date },
 ): Promise<ArrivalLease | null> {
   // A version that is read once more after it was finished has not failed before.
   const attempt = found.state === 'done' || found.state === 'invalid' ? 1 : found.attempts + 1
@@ -208,6 +228,7 @@ export async function claimArrival(
       outcome: null,
       reason: null,
       attempts: attempt,
+      nextAttemptAt: options.at,
       ...leaseFor(options.owner, options.leaseSeconds),
       lastModified: version.lastModified,
       sizeBytes: version.sizeBytes,
@@ -220,65 +241,71 @@ export async function claimArrival(
   const result = await claim.executeTakeFirst()
   return result.numUpdatedRows === 0n
     ? null
-    : { table: 'arrivals', id: found.id, owner: options.owner, attempt }
+    : { table: 'arrivals', id: found.id, owner: options.owner, attempt, storeFailed: true }
+}
+
+/** What an attempt leaves that did not finish the arrival: `failed` from the sixth failure on. */
+export interface UndoneArrival {
+  readonly state: 'received' | 'failed'
+  readonly attempts: number
+  readonly reason: string
+  readonly nextAttemptAt: Date | null
+}
+
+/** Stores answer with whole pages at times: the row must be freed all the same. */
+const MOST_CHARACTERS = 4000
+
+/** By the retry policy of all work. @param attempts with the one that has ended. */
+export function undoneArrival(attempts: number, ending: Undone, reason: string, at: Date): UndoneArrival {
+  const retry = retryOf(attempts, ending, at)
+  return {
+    state: retry.isFailing ? 'failed' : 'received',
+    attempts: retry.attempts,
+    reason: reason.slice(0, MOST_CHARACTERS),
+    nextAttemptAt: retry.attempts < MOST_ATTEMPTS ? retry.nextAttemptAt : null,
+  }
 }
 
 /**
- * Counts a try at which the object could not even be looked at; the last makes the arrival failed. False when
- * somebody took it on meanwhile.
+ * Writes down an attempt at an arrival that nobody holds: the object could not be described, or its readers
+ * died. One that was finished before stays so, and is checked again. False when somebody took it on meanwhile.
  */
-export async function countFailedLook(database: Executor, found: Arrival, reason: string): Promise<boolean> {
-  const attempts = found.attempts + 1
-  const state = attempts >= MAX_ATTEMPTS ? ('failed' as const) : found.state
+export async function noteUndone(
+  database: Executor,
+  found: Arrival,
+  undone: UndoneArrival,
+): Promise<boolean> {
+  const isFinished = found.state === 'done' || found.state === 'invalid'
   const result = await database
     .updateTable('arrivals')
-    .set({ attempts, reason, state, finishedAt: state === 'failed' ? DATABASE_NOW : null })
+    .set(
+      isFinished
+        ? { nextAttemptAt: undone.nextAttemptAt }
+        : { ...undone, ...NO_LEASE, finishedAt: finishedAtOf(undone.state) },
+    )
     .where('id', '=', found.id)
     .where('attempts', '=', found.attempts)
     .where('state', '=', found.state)
-    .executeTakeFirst()
-  return result.numUpdatedRows === 1n
-}
-
-/**
- * An arrival whose readers died again and again without a word: failed. False when it was not so any more.
- */
-export async function failDeadArrival(database: Executor, found: Arrival, reason: string): Promise<boolean> {
-  const result = await database
-    .updateTable('arrivals')
-    .set({
-      state: 'failed',
-      reason,
-      ...NO_LEASE,
-      finishedAt: DATABASE_NOW,
-    })
-    .where('id', '=', found.id)
-    .where('attempts', '=', found.attempts)
-    .where('state', '=', 'processing')
     .where(isFree())
     .executeTakeFirst()
   return result.numUpdatedRows === 1n
 }
 
+const finishedAtOf = (state: ArrivalState) => (state === 'received' ? null : DATABASE_NOW)
+
 /** Ends an attempt. @throws ConflictError when the lease was lost meanwhile: then nothing is written. */
 export async function endAttempt(
   database: Executor,
   lease: ArrivalLease,
-  end: {
-    readonly state: Exclude<ArrivalState, 'processing'>
-    readonly outcome?: ArrivalOutcome
-    readonly reason?: string
-  },
+  end:
+    | UndoneArrival
+    | { readonly state: 'done'; readonly outcome: ArrivalOutcome; readonly reason?: string }
+    | { readonly state: 'invalid'; readonly reason: string },
 ): Promise<void> {
+  const ended = { outcome: null, reason: null, nextAttemptAt: null, ...end }
   const result = await database
     .updateTable('arrivals')
-    .set({
-      state: end.state,
-      outcome: end.outcome ?? null,
-      reason: end.reason ?? null,
-      ...NO_LEASE,
-      finishedAt: end.state === 'received' ? null : DATABASE_NOW,
-    })
+    .set({ ...ended, ...NO_LEASE, finishedAt: finishedAtOf(end.state) })
     .where('id', '=', lease.id)
     .where('leaseOwner', '=', lease.owner)
     .executeTakeFirst()
@@ -286,7 +313,7 @@ export async function endAttempt(
 }
 
 /**
- * Closes an arrival that nobody needs to work on any more: replaced by a newer version, or gone from the
+ * Closes an arrival that nobody works on, or needs to work on any more: replaced by a newer version, or gone from the
  * store.
  */
 export async function closeArrival(
@@ -301,10 +328,13 @@ export async function closeArrival(
       state: outcome === 'gone' ? 'failed' : 'done',
       outcome,
       reason,
+      nextAttemptAt: null,
+      ...NO_LEASE,
       finishedAt: DATABASE_NOW,
     })
     .where('identity', '=', identityOf(version))
-    .where('state', 'in', ['received', 'failed'])
+    .where('state', 'in', ['received', 'processing', 'failed'])
+    .where(isFree())
     .execute()
 }
 
@@ -318,8 +348,8 @@ export async function rejectArrival(
   await recordArrivals(database, [arrival], at)
   await database
     .updateTable('arrivals')
-    .set({ state: 'invalid', reason, finishedAt: at })
+    .set({ state: 'invalid', reason, nextAttemptAt: null, finishedAt: at })
     .where('identity', '=', identityOf(arrival))
-    .where('state', '=', 'received')
+    .where('state', 'in', ['received', 'failed'])
     .execute()
 }

@@ -49,6 +49,28 @@ export function alertRequest<Rule extends AlertRule>(alert: {
   }
 }
 
+/** The alert when a tape endpoint or a store fails: one each time that its breaker opens. */
+export function dependencyAlert(dependency: string, since: Date, reason: string): Request {
+  const [kind = '', endpoint] = dependency.split(/:(.*)/s)
+  const isTape = kind === 'tape' || kind === 'tape-read'
+  const what =
+    kind === 'tape-read'
+      ? `reading from the tape endpoint ${endpoint}`
+      : isTape
+        ? `the tape endpoint ${endpoint}`
+        : dependency
+  return alertRequest({
+    rule: isTape ? 'tape-endpoint-fails' : 'store-fails',
+    severity: 'error',
+    summary: `${what} fails since ${since.toISOString()}: ${reason}; the work that needs it waits, nothing is lost`,
+    tag: null,
+    runNumber: null,
+    runId: null,
+    object: null,
+    occurrence: `${dependency.slice(0, 200)}:${since.toISOString()}`,
+  })
+}
+
 /** Another run has the same number. `object`: the file of the new one, null while the logger alone knows it. */
 export function reusedNumberAlert(
   run: CataloguedRun,

@@ -16,6 +16,7 @@ import * as parameterSources from './migrations/0011-parameter-sources.ts'
 import * as cameras from './migrations/0012-cameras.ts'
 import * as recalls from './migrations/0013-recalls.ts'
 import * as replicaFacts from './migrations/0014-replica-facts.ts'
+import * as dueArrivals from './migrations/0015-due-arrivals.ts'
 
 const migrations = {
   '0001-foundation': foundation,
@@ -32,6 +33,7 @@ const migrations = {
   '0012-cameras': cameras,
   '0013-recalls': recalls,
   '0014-replica-facts': replicaFacts,
+  '0015-due-arrivals': dueArrivals,
 }
 
 /** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */

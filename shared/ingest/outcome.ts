@@ -1,2 +1,13 @@
-/** What became of an announced object. */
-export type Outcome = 'catalogued' | 'unchanged' | 'invalid' | 'gone' | 'failed' | 'ignored'
+/**
+ * What became of an object that arrived. `deferred`: an attempt failed, and the arrival is due again later;
+ * `failed`: so often that people were alerted. `in-progress`: another function works on it.
+ */
+export type Outcome =
+  | 'catalogued'
+  | 'unchanged'
+  | 'invalid'
+  | 'gone'
+  | 'deferred'
+  | 'failed'
+  | 'in-progress'
+  | 'ignored'

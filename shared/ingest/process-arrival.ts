@@ -11,20 +11,23 @@ import {
 } from '../catalogue/arrivals.ts'
 import { recordFile, recordInvalid } from '../catalogue/record-file.ts'
 import type { Context } from '../context.ts'
-import { InvalidInputError, TransientError } from '../errors.ts'
+import { classify, InvalidInputError, TransientError } from '../errors.ts'
 import { extractFile } from '../extraction/extract-file.ts'
 import { compareDigests, furtherDigests, integrityOf } from '../extraction/integrity.ts'
 import { likelyPartBytes } from '../extraction/multipart-etag.ts'
 import type { Logger } from '../log.ts'
 import type { ObjectArrival } from '../notifications/arrival.ts'
 import { routeKey } from '../notifications/route-key.ts'
-import type { RunFileId } from '../run.ts'
+import { parseRunKey, type RunFileId } from '../run.ts'
 import { describeObject, type ObjectDescription, readObject } from '../storage/objects.ts'
+import { blame, noteSuccess, storeBreaker } from '../work/breaker.ts'
 import { leaseOwner, whileHeld } from '../work/lease.ts'
-import { flushOutbox, type Request } from '../work/outbox.ts'
+import type { Request } from '../work/outbox.ts'
+import { sendRequests } from '../work/send-requests.ts'
 import { claimKnown } from './claim.ts'
+import { recordFailure, recordUnseen } from './failed-attempt.ts'
 import type { Outcome } from './outcome.ts'
-import { giveBack, rejectMisnamed, reportGone, reportUnseen } from './refuse.ts'
+import { rejectMisnamed, reportGone } from './refuse.ts'
 
 /**
  * A key that is overwritten again and again while it is read is left to the newest version's own
@@ -33,11 +36,33 @@ import { giveBack, rejectMisnamed, reportGone, reportUnseen } from './refuse.ts'
 const LOOKS = 3
 
 /**
- * Processes one arrival. Any number of calls, at once or repeated, have one outcome.
- * @throws ConflictError while another call works on the same object, TransientError when trying again may
- * help.
+ * Processes one arrival. Any number of calls, at once or repeated, have one outcome. What goes wrong with an
+ * attempt is in its row, with the time of the next: from then on no message is needed.
+ * @throws what prevented the arrival, or the outcome of the attempt, from being written down.
  */
 export async function processArrival(
+  context: Context<'database' | 'queues' | 's3'>,
+  hint: ObjectArrival,
+  signal: AbortSignal,
+  log: Logger,
+): Promise<Outcome> {
+  const started = performance.now()
+  const { bucket, key, source } = hint
+  const { tag, runNumber: run } = parseRunKey(key) ?? {}
+  const fields = log.child({ bucket, key, tag, run })
+  try {
+    const outcome = await processRoute(context, hint, signal, fields)
+    fields.info({ outcome, source, ms: Math.round(performance.now() - started) }, 'arrival-processed')
+    return outcome
+  } catch (thrown) {
+    // Logged with its run, whose page and logs show it.
+    const error = classify(thrown)
+    fields.error({ error }, 'arrival-not-recorded')
+    throw error
+  }
+}
+
+async function processRoute(
   context: Context<'database' | 'queues' | 's3'>,
   hint: ObjectArrival,
   signal: AbortSignal,
@@ -62,39 +87,43 @@ async function processCurrentVersion(
   signal: AbortSignal,
   log: Logger,
 ): Promise<Outcome | 'look-again'> {
-  const object = await describeObject(context.s3, hint, signal).catch(async (error) => {
-    await reportUnseen(context, hint, run, error, signal)
-    throw error
-  })
+  const dependency = storeBreaker(hint.bucket)
+  const since = context.now()
+  let object: ObjectDescription | null
+  try {
+    object = await describeObject(context.s3, hint, signal)
+  } catch (error) {
+    const thrown = blame(dependency, error)
+    return await recordUnseen(context, hint, run, { thrown, since, signal, log })
+  }
   if (object === null) return await reportGone(context, hint, run, signal)
+  const { leaseSeconds } = context.config.work
+  const options = { owner: leaseOwner(context), leaseSeconds, at: context.now() }
+  const fresh = await claimNewArrival(context.database, hint, object, options)
+  // Only now: a function that dies between must leave one of the two due.
   if (hint.etag !== object.etag || hint.versionId !== object.versionId)
     await supersedeHint(context, hint, object)
-  const {
-    work: { leaseSeconds },
-  } = context.config
-  const owner = leaseOwner(context)
-  const fresh = await claimNewArrival(context.database, hint, object, {
-    owner,
-    leaseSeconds,
-    at: context.now(),
-  })
-  const claim = fresh ?? (await claimKnown(context, object, run, { owner, leaseSeconds }, signal))
+  const claim = fresh ?? (await claimKnown(context, object, run, options))
   if (typeof claim === 'string') return claim
-  const recorded = await whileHeld(context.database, claim, leaseSeconds, signal, async (held) => {
-    try {
-      return await extractAndRecord(context, { hint, run, object, lease: claim }, held, log)
-    } catch (error) {
-      await giveBack(context, claim, object, run, error, signal)
-      throw error
-    }
-  })
-  await flushOutbox(
+  const claimed = { hint, run, object, lease: claim }
+  const { outcome, requests } = await whileHeld(
     context.database,
-    context.queues,
-    { names: recorded.requests.map((request) => request.name) },
+    claim,
+    leaseSeconds,
     signal,
+    async (held): Promise<RecordedArrival> => {
+      try {
+        return await extractAndRecord(context, claimed, held, log)
+      } catch (thrown) {
+        const stopped = { thrown, step: 'act', since, signal, held, log } as const
+        return { outcome: await recordFailure(context, claim, claimed, stopped), requests: [] }
+      }
+    },
   )
-  return recorded.outcome
+  await sendRequests(context, requests, signal)
+  if (claim.storeFailed && (outcome === 'catalogued' || outcome === 'invalid'))
+    await noteSuccess(context.database, dependency, 'act', context.now())
+  return outcome
 }
 
 /** The notification was of another version than the store holds by now, or did not say of which. */
@@ -188,7 +217,10 @@ async function extractAndCompare(
 ) {
   const read = async () => {
     const metadata = await extractFile(
-      { fileName: run.fileName, open: (opened) => readObject(context.s3, object, opened) },
+      {
+        fileName: run.fileName,
+        open: (opened) => blamedOnStore(object, readObject(context.s3, object, opened)),
+      },
       {
         igzip: context.config.ingest.igzip,
         maxEventBytes: context.config.ingest.maxEventBytes,
@@ -202,6 +234,17 @@ async function extractAndCompare(
   }
   const first = await read()
   return first.integrity === 'mismatch' ? await read() : first
+}
+
+async function* blamedOnStore(
+  { bucket }: ObjectDescription,
+  bytes: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* bytes
+  } catch (error) {
+    throw blame(storeBreaker(bucket), error)
+  }
 }
 
 async function superseded(context: Context<'database'>, lease: ArrivalLease): Promise<RecordedArrival> {

@@ -3,13 +3,12 @@
  * through the same queue and handler as a live event. Page by page, its place kept in the catalogue, so that
  * it resumes after a crash.
  */
-import { type KnownArrival, lookUpArrivals, MAX_ATTEMPTS, recordArrivals } from '../catalogue/arrivals.ts'
+import { type KnownArrival, lookUpArrivals, recordArrivals } from '../catalogue/arrivals.ts'
 import type { Context } from '../context.ts'
 import { encodeNotification } from '../messages/runs.ts'
 import { pastIgnored, routeKey } from '../notifications/route-key.ts'
 import type { ObjectVersion } from '../run.ts'
 import { listObjects } from '../storage/objects.ts'
-import { flushOutbox } from '../work/outbox.ts'
 import { alertAwaitedFiles } from './awaited-files.ts'
 import { isCurrent } from './is-current.ts'
 import { takeLoggedRuns } from './logged-runs.ts'
@@ -33,26 +32,12 @@ export interface ReconcileProgress {
   readonly finished: boolean
 }
 
-/** An announced arrival whose message seems lost is announced again after this long. */
-const LOST_MESSAGE_MS = 3_600_000
-/** A failed arrival is tried again every hour for a day or so; then only by hand (`cygnet replay`). */
-const FAILED_RETRY_MS = 3_600_000
-const FAILED_RETRY_ATTEMPTS = 30
-
-/** Requests of a function that died between commit and sending are older than this. */
-const STRANDED_REQUEST_MS = 60_000
-
 export async function reconcile(
   context: Context<'database' | 'queues' | 's3'>,
   options: ReconcileOptions,
   signal: AbortSignal,
 ): Promise<ReconcileProgress> {
-  const stranded = { olderThan: new Date(context.now().getTime() - STRANDED_REQUEST_MS) }
-  // A queue that is broken must not keep the listing from being looked at.
-  await flushOutbox(context.database, context.queues, stranded, signal).catch((error) =>
-    context.log.error({ error }, 'requests-wait'),
-  )
-  // Nor must a Runlog that cannot be read.
+  // A Runlog that cannot be read must not keep the listing from being looked at.
   await takeLoggedRuns(context)
     .then(() => alertAwaitedFiles(context, signal))
     .catch((error) => context.log.error({ error }, 'logged-runs-wait'))
@@ -87,7 +72,7 @@ export async function reconcile(
 /** Objects announced with one statement and a few queue calls. */
 const ANNOUNCED_AT_ONCE = 100
 
-/** Writes objects into the ledger and puts a message for each into the queue of the live events. */
+/** Makes objects due in the ledger, and puts a message for each into the queue of the live events. */
 export async function announce(
   context: Context<'database' | 'queues'>,
   objects: readonly ObjectVersion[],
@@ -113,11 +98,9 @@ async function announcePart(
     source,
   }))
   await recordArrivals(context.database, arrivals, now)
-  const messages = arrivals.map((arrival) => encodeNotification([arrival]))
-  await context.queues.send('runs', messages, signal)
   await context.database
     .updateTable('arrivals')
-    .set({ announcedAt: now })
+    .set({ announcedAt: now, nextAttemptAt: now, source })
     .where((where) =>
       where.or(
         objects.map((object) =>
@@ -130,6 +113,8 @@ async function announcePart(
       ),
     )
     .execute()
+  const messages = arrivals.map((arrival) => encodeNotification([arrival]))
+  await context.queues.send('runs', messages, signal)
 }
 
 async function missingOf(
@@ -149,33 +134,15 @@ async function missingOf(
     if (object.lastModified.getTime() > now - graceSeconds * 1000) return false
     return arrivals
       .filter(({ arrival }) => arrival.objectKey === object.key && arrival.etag === object.etag)
-      .every((known) => wantsAnnouncing(known, object, now))
+      .every((known) => wantsAnnouncing(known, object))
   })
 }
 
-function wantsAnnouncing({ arrival, live }: KnownArrival, object: ObjectVersion, now: number): boolean {
-  const announcedLongAgo = arrival.announcedAt.getTime() < now - LOST_MESSAGE_MS
-  switch (arrival.state) {
-    case 'done':
-    case 'invalid':
-      return !isCurrent(arrival, live, object)
-    case 'received':
-      return announcedLongAgo
-    case 'processing':
-      // Its own message brings it back; one whose readers keep dying is left to the hourly pace, and then to
-      // people.
-      return (
-        (arrival.leaseUntil?.getTime() ?? 0) < now &&
-        (arrival.attempts < MAX_ATTEMPTS || (announcedLongAgo && arrival.attempts < FAILED_RETRY_ATTEMPTS))
-      )
-    case 'failed':
-      return (
-        arrival.outcome === 'gone' ||
-        ((arrival.finishedAt?.getTime() ?? 0) < now - FAILED_RETRY_MS &&
-          announcedLongAgo &&
-          arrival.attempts < FAILED_RETRY_ATTEMPTS)
-      )
-  }
+/** What is not finished is due in the ledger by itself, as long as it is to be tried. */
+function wantsAnnouncing({ arrival, live }: KnownArrival, object: ObjectVersion): boolean {
+  const { state, outcome } = arrival
+  if (state === 'done' || state === 'invalid') return !isCurrent(arrival, live, object)
+  return outcome === 'gone'
 }
 
 async function resumePoint(context: Context<'database'>, options: ReconcileOptions): Promise<string | null> {

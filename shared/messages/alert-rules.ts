@@ -62,7 +62,8 @@ export const ALERT_RULES = {
   },
   'store-fails': {
     severities: ['error'],
-    meaning: 'the store has failed for a minute when copies were read from it; they wait and lose no attempt',
+    meaning:
+      'the store has failed for a minute when objects were read from it; what needs it waits and loses no attempt, one at a time tries every minute',
   },
   'tape-copy-impossible': { severities: ['error'], meaning: 'no endpoint can hold a file of this name' },
   'backlog-not-on-tape': {

@@ -48,7 +48,7 @@ export const runs = {
     'the store itself (AWS), receive-notification (MinIO and Ceph, brought into this form), reconcile and `cygnet replay`',
   reader: 'extract-metadata, which catalogues the object',
   promise:
-    'Nothing: a notification is a hint, and the object itself is read. The reader also understands SNS and EventBridge envelopes and CloudEvents, and keeps what it does not understand for a person (`cygnet dead ls`). An object whose notification was lost is found by reconcile.',
+    'Nothing: a notification is a hint, and the object itself is read. The reader also understands SNS and EventBridge envelopes and CloudEvents, and keeps what it does not understand for a person (`cygnet dead ls`). An object whose notification was lost is found by reconcile, an arrival whose message was lost by track-arrivals.',
   schema,
   example: encodeNotification([
     {

@@ -1,7 +1,6 @@
 /** A queue function as work on one message at a time. */
 import type { SQSRecord } from 'aws-lambda'
-import { ConflictError, classify, type Failure } from '../errors.ts'
-import type { Logger } from '../log.ts'
+import { ConflictError, classify } from '../errors.ts'
 import type { Invocation, QueueHandler } from './handler.ts'
 
 /** How messages are read: a format of shared/messages. */
@@ -40,7 +39,9 @@ export function eachMessage<Message>(
       await work(message, { signal, log, body })
       return true
     } catch (error) {
-      logFailure(log, error, 'message-not-processed')
+      const failure = classify(error)
+      // That another process holds the lease is no error.
+      log[failure instanceof ConflictError ? 'info' : 'error']({ error: failure }, 'message-not-processed')
       return false
     }
   }
@@ -50,11 +51,4 @@ export function eachMessage<Message>(
       if (!(await succeeds(record, invocation))) batchItemFailures.push({ itemIdentifier: record.messageId })
     return { batchItemFailures }
   }
-}
-
-/** Logs what work threw, and returns its kind. That another process holds the lease is no error. */
-export function logFailure(log: Logger, thrown: unknown, event: string): Failure {
-  const error = classify(thrown)
-  log[error instanceof ConflictError ? 'info' : 'error']({ error }, event)
-  return error
 }

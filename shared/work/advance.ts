@@ -14,6 +14,7 @@ import type { Task } from '../database/work-schema.ts'
 import { ConflictError, classify, InvalidInputError, TransientError } from '../errors.ts'
 import { type Logger, withoutSecrets } from '../log.ts'
 import { endProbe, noteFailure, noteSuccess } from './breaker.ts'
+import { drain } from './drain.ts'
 import { renew, whileHeld } from './lease.ts'
 import { addRequests } from './outbox.ts'
 import { ATTEMPTS_BEFORE_FAILING, changeOf } from './retry-policy.ts'
@@ -35,8 +36,6 @@ export interface Advanced<Result> {
   readonly ending: Ending<Result> | { readonly kind: 'lost' }
 }
 
-/** After so long no further task is begun in the same call: one may take most of a function's time. */
-const BEGIN_WITHIN_MS = 45_000
 /** For what is still to be written when the function is being stopped. */
 const ENDING_MS = 10_000
 
@@ -48,20 +47,7 @@ export async function advance<Host extends TaskContext, Subject, Result>(
   signal: AbortSignal,
   log: Logger,
 ): Promise<readonly Advanced<Result>[]> {
-  const began = performance.now()
-  const ends: Advanced<Result>[] = []
-  const work = async () => {
-    while (!signal.aborted && performance.now() - began < BEGIN_WITHIN_MS) {
-      const end = await advanceNext(context, kind, options, signal, log)
-      if (end === null) return
-      ends.push(end)
-    }
-  }
-  // All are waited for: none goes on behind the back of a call that has ended.
-  const calls = await Promise.allSettled(Array.from({ length: options.atOnce }, work))
-  const failure = calls.find((call) => call.status === 'rejected')
-  if (failure !== undefined) throw failure.reason
-  return ends
+  return await drain(options.atOnce, signal, () => advanceNext(context, kind, options, signal, log))
 }
 
 /** One attempt at one task, and what was found out in it so far. */

@@ -17,6 +17,7 @@ export type Work =
         | 'advance recalls'
         | 'clean'
         | 'reconcile'
+        | 'track arrivals'
         | 'find dark'
     }
   | { readonly do: 'verify'; readonly which: number; readonly readBack: 'never' | 'if-needed' | 'always' }
@@ -58,6 +59,8 @@ export type Action =
   | ({ readonly act: 'step' } & Step)
   | { readonly act: 'together'; readonly steps: readonly Step[]; readonly meanwhile: Drop | Harm | null }
   | { readonly act: 'wake'; readonly which: number; readonly how: 'goes on' | 'dies' }
+  /** A queue loses a message. */
+  | { readonly act: 'lose'; readonly which: number }
   /** An hour like any other: the functions do what waits, and nothing happens to them. */
   | { readonly act: 'hour' }
   | { readonly act: 'wait'; readonly minutes: number }
@@ -76,7 +79,10 @@ const work: fc.Arbitrary<Work> = fc.oneof(
   { weight: 6, arbitrary: record({ do: fc.constant('deliver' as const), which, stays: fc.boolean() }) },
   { weight: 4, arbitrary: record({ do: fc.constant('copy' as const) }) },
   { weight: 4, arbitrary: record({ do: fc.constant('clean' as const) }) },
-  { weight: 4, arbitrary: record({ do: word('follow', 'sweep', 'advance recalls', 'reconcile') }) },
+  {
+    weight: 4,
+    arbitrary: record({ do: word('follow', 'sweep', 'advance recalls', 'reconcile', 'track arrivals') }),
+  },
   { weight: 1, arbitrary: record({ do: word('scrub', 'find dark') }) },
   {
     weight: 6,
@@ -170,6 +176,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     weight: 3,
     arbitrary: record({ act: fc.constant('wake' as const), which, how: word('goes on', 'goes on', 'dies') }),
   },
+  { weight: 2, arbitrary: record({ act: fc.constant('lose' as const), which }) },
   { weight: 4, arbitrary: fc.constant({ act: 'hour' as const }) },
   {
     weight: 4,

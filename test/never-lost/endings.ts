@@ -23,6 +23,7 @@ const step = (work: Step['work'], accident: Accident | null = null): Action => (
 const wait = (minutes: number): Action => ({ act: 'wait', minutes })
 const hour: Action = { act: 'hour' }
 const drop: Action = { act: 'drop', key: 0, content: 0, kept: true, told: 'now' }
+const lose: Action = { act: 'lose', which: 0 }
 const leavesTheStore: readonly Action[] = [drop, hour, wait(3 * DAYS), step({ do: 'clean' })]
 
 export const ENDINGS: readonly Ending[] = [
@@ -35,6 +36,27 @@ export const ENDINGS: readonly Ending[] = [
     name: 'a run that left the store comes back from tape',
     story: [...leavesTheStore, step({ do: 'ask back', key: 0, days: 1 }), hour, hour],
     reaches: ['a run was deleted from the store', 'a run was brought back'],
+  },
+  {
+    name: 'no message is ever delivered',
+    story: [
+      { ...drop, told: 'never' },
+      wait(3),
+      step({ do: 'reconcile' }),
+      lose,
+      step({ do: 'track arrivals' }),
+      lose,
+      wait(20),
+      step({ do: 'sweep' }),
+      step({ do: 'copy' }),
+      { act: 'service', ends: 'well' },
+      { act: 'migrate' },
+      wait(60),
+      step({ do: 'follow' }),
+      wait(3 * DAYS),
+      step({ do: 'clean' }),
+    ],
+    reaches: ['a run was deleted from the store'],
   },
   {
     name: 'a file leaves the disk of the DAQ',

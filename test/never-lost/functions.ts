@@ -3,6 +3,7 @@ import type { SQSEvent } from 'aws-lambda'
 import { createHandler as createExtractMetadata } from '../../functions/extract-metadata/handler.ts'
 import { createHandler as createRecallRun } from '../../functions/recall-run/handler.ts'
 import { createHandler as createRequestTapeCopy } from '../../functions/request-tape-copy/handler.ts'
+import { createHandler as createTrackArrivals } from '../../functions/track-arrivals/handler.ts'
 import { cleanRuns } from '../../shared/copies/clean/clean-runs.ts'
 import { deleteCloudCopy, settleDeletion } from '../../shared/copies/delete/delete-cloud-copy.ts'
 import { noteLocalCopy, noteVanishedCopy } from '../../shared/copies/delete/local-copies.ts'
@@ -16,6 +17,7 @@ import { verifyReplica } from '../../shared/copies/verify/verify.ts'
 import type { Replica } from '../../shared/database/replica-schema.ts'
 import { reconcile } from '../../shared/ingest/reconcile.ts'
 import { createLogger } from '../../shared/log.ts'
+import { scheduledEvent } from '../../shared/runtime/schedule.ts'
 import { copyNext } from '../support/tape-copies.ts'
 import type { Work } from './actions.ts'
 import { KEYS } from './contents.ts'
@@ -68,6 +70,9 @@ export async function functionFor(
       }
     case 'advance recalls':
       return ({ context, signal }) => advanceRecalls(context, signal, log)
+    case 'track arrivals':
+      return ({ context, signal }) =>
+        createTrackArrivals(context)(scheduledEvent('track-arrivals', context.now()), { signal, log })
     case 'reconcile':
       return ({ context, signal }) =>
         reconcile(context, { bucket: world.bucket, prefix: '', graceSeconds: 120, resume: true }, signal)

@@ -34,6 +34,9 @@ export async function play(world: World, action: Action): Promise<void> {
       stalled?.call.wake(action.how)
       return await stalled?.ended
     }
+    case 'lose':
+      world.queues.waiting.splice(action.which % Math.max(1, world.queues.waiting.length), 1)
+      return
     case 'hour':
       return await anHour(world)
     case 'wait':
@@ -57,6 +60,7 @@ export async function anHour(world: World): Promise<void> {
   await run({ do: 'reconcile' })
   for (let most = MOST_MESSAGES; most > 0 && world.queues.waiting.length > 0; most--)
     await run({ do: 'deliver', which: 0, stays: false })
+  await run({ do: 'track arrivals' })
   await run({ do: 'sweep' })
   for (let most = 3; most > 0; most--) {
     await run({ do: 'copy' })

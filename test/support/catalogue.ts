@@ -53,6 +53,7 @@ export async function leaseOn(database: Database, version: ObjectVersion) {
   const lease = await claimArrival(database, found, version, {
     owner: randomUUID(),
     leaseSeconds: TEST_LEASE_SECONDS,
+    at: new Date(),
   })
   if (lease === null) throw new InvalidInputError('the lease is taken')
   return lease

@@ -3,6 +3,7 @@
  * verified there. Any number of functions, at once or repeated, bring a file back once.
  */
 import type { Transaction } from 'kysely'
+import { dependencyAlert } from '../../catalogue/next-steps.ts'
 import { contentOfRecall, findRecall, RECALL, urlOfRecall } from '../../catalogue/recalls.ts'
 import { lockRunOfContent, replicasOfContent } from '../../catalogue/replicas.ts'
 import { addHistory } from '../../catalogue/runs.ts'
@@ -17,7 +18,7 @@ import type { TapeDriver, TapeFile } from '../../tape/driver.ts'
 import { blame, storeBreaker } from '../../work/breaker.ts'
 import type { Checked, Ending, TaskKind, Work } from '../../work/task-kind.ts'
 import type { TaskChange } from '../../work/tasks.ts'
-import { dependencyAlert, nameOf, replicaAlert } from '../tape/alerts.ts'
+import { nameOf, replicaAlert } from '../tape/alerts.ts'
 import { hasTape, type WithTape } from '../tape/tape-copy.ts'
 import { checkObject, tapeFileOf } from '../verify/check-replica.ts'
 import { verifyReplica } from '../verify/verify.ts'

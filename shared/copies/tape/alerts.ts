@@ -33,22 +33,3 @@ export function replicaAlert<Rule extends AlertRule>(
     occurrence: `${replica.identity.toString('hex').slice(0, 32)}${again === '' ? '' : `:${again}`}`,
   })
 }
-
-/** The alert when a tape endpoint or a store fails for every file: one for each time. */
-export function dependencyAlert(dependency: string, since: Date, reason: string): Request {
-  const [kind = '', endpoint] = dependency.split(/:(.*)/s)
-  const isTape = kind === 'tape' || kind === 'tape-read'
-  const what = isTape ? `the tape endpoint ${endpoint}` : dependency
-  const [whatFails, whatWaits] =
-    kind === 'tape-read' ? [`reading from ${what}`, 'recalls wait'] : [what, 'copies wait']
-  return alertRequest({
-    rule: isTape ? 'tape-endpoint-fails' : 'store-fails',
-    severity: 'error',
-    summary: `${whatFails} fails since ${since.toISOString()}: ${reason}; ${whatWaits}, nothing is lost`,
-    tag: null,
-    runNumber: null,
-    runId: null,
-    object: null,
-    occurrence: `${dependency.slice(0, 200)}:${since.toISOString()}`,
-  })
-}

@@ -2,6 +2,7 @@
  * A copy of a file to tape, as a kind of task: from the request to the file verified on the medium. Any number
  * of functions, at once or repeated, make one copy.
  */
+import { dependencyAlert } from '../../catalogue/next-steps.ts'
 import { IN_WORK_ON_TAPE } from '../../catalogue/replica-states.ts'
 import type { ReplicaChange } from '../../catalogue/replica-work.ts'
 import { lockRunOfReplica, refreshStorage, replicasOfContent, TAPE_COPY } from '../../catalogue/replicas.ts'
@@ -23,7 +24,7 @@ import type { TaskChange } from '../../work/tasks.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
 import { type OtherCopies, otherCopies, whereToLook } from '../verify/other-copies.ts'
 import { verifyReplica } from '../verify/verify.ts'
-import { dependencyAlert, nameOf, replicaAlert, requestOf } from './alerts.ts'
+import { nameOf, replicaAlert, requestOf } from './alerts.ts'
 import { findSource } from './source.ts'
 
 /** A context that has a place for copies. */

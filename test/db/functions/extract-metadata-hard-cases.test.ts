@@ -5,7 +5,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { runFileBytes } from '../../../cli/simulate/write.ts'
 import { createHandler } from '../../../functions/extract-metadata/handler.ts'
 import { createHandler as createReconcile } from '../../../functions/reconcile/handler.ts'
-import { findArrival, MAX_ATTEMPTS } from '../../../shared/catalogue/arrivals.ts'
+import { createHandler as createTracker } from '../../../functions/track-arrivals/handler.ts'
+import { findArrival } from '../../../shared/catalogue/arrivals.ts'
 import { findLiveFile } from '../../../shared/catalogue/runs.ts'
 import type { Context } from '../../../shared/context.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
@@ -13,7 +14,9 @@ import { reconcile } from '../../../shared/ingest/reconcile.ts'
 import { alerts } from '../../../shared/messages/alerts.ts'
 import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
 import { findRuns } from '../../../shared/queries/runs.ts'
+import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
 import { addRequests } from '../../../shared/work/outbox.ts'
+import { ATTEMPTS_BEFORE_FAILING } from '../../../shared/work/retry-policy.ts'
 import { record } from '../../support/catalogue.ts'
 import { signal, startTestContext, type TestContext } from '../../support/context.ts'
 import { metadataOf, versionOf } from '../../support/metadata.ts'
@@ -55,11 +58,13 @@ test('content that is put back after another is asked for on tape and for recons
 
 test('an object that cannot even be looked at is counted, failed and told', async () => {
   const arrival = await context.put(key, await content(1))
-  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
-    await expect(process(arrival, refusing('HeadObjectCommand'))).rejects.toThrow('refused')
+  for (let attempt = 1; attempt < ATTEMPTS_BEFORE_FAILING; attempt++)
+    expect(await process(arrival, refusing('HeadObjectCommand'))).toBe('deferred')
+  expect(await process(arrival, refusing('HeadObjectCommand'))).toBe('failed')
   expect(await findArrival(context.database, arrival)).toMatchObject({
     state: 'failed',
-    attempts: MAX_ATTEMPTS,
+    attempts: ATTEMPTS_BEFORE_FAILING,
+    reason: expect.stringContaining('refused'),
   })
   expect(await context.drain('alerts')).toEqual([
     expect.objectContaining({ rule: 'arrival-failed', runNumber: run }),
@@ -89,7 +94,7 @@ test('an object whose readers die without a word is given up and told, not annou
   const arrival = await context.put(key, await content(1))
   await reconcile(context, { bucket: context.bucket, prefix: key, graceSeconds: 0 }, signal)
   await context.drain('runs')
-  await sql`UPDATE arrivals SET state = 'processing', attempts = ${MAX_ATTEMPTS}, lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE
+  await sql`UPDATE arrivals SET state = 'processing', attempts = ${ATTEMPTS_BEFORE_FAILING}, lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 MINUTE
     WHERE object_key = ${key}`.execute(context.database)
   expect(
     await reconcile(context, { bucket: context.bucket, prefix: key, graceSeconds: 0 }, signal),
@@ -100,10 +105,10 @@ test('an object whose readers die without a word is given up and told, not annou
 
 test('a version that was finished before has not failed before', async () => {
   const [one, two] = [await content(1), await content(2)]
-  for (let time = 0; time < MAX_ATTEMPTS; time++)
+  for (let time = 0; time < ATTEMPTS_BEFORE_FAILING; time++)
     for (const bytes of [one, two]) await process(await context.put(key, bytes))
   const arrival = await context.put(key, one)
-  await expect(process(arrival, refusing('GetObjectCommand'))).rejects.toThrow('refused')
+  expect(await process(arrival, refusing('GetObjectCommand'))).toBe('deferred')
   expect(await findArrival(context.database, arrival)).toMatchObject({ state: 'received', attempts: 1 })
 })
 
@@ -133,6 +138,11 @@ test('a request that can never be sent stops neither the others nor the listing'
     announced: 1,
     finished: true,
   })
+  const tracked = createTracker(context)(scheduledEvent('track-arrivals', new Date()), {
+    signal,
+    log: context.log,
+  })
+  await expect(tracked).rejects.toThrow()
   expect((await context.drain('alerts')).map((message) => message.request)).toContain('fits')
   await sql`DELETE FROM outbox WHERE name = 'too-big'`.execute(context.database)
 })

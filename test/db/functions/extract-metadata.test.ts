@@ -4,13 +4,16 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runFileBytes } from '../../../cli/simulate/write.ts'
 import { createHandler } from '../../../functions/extract-metadata/handler.ts'
-import { findArrival, MAX_ATTEMPTS } from '../../../shared/catalogue/arrivals.ts'
+import { createHandler as createTracker } from '../../../functions/track-arrivals/handler.ts'
+import { findArrival } from '../../../shared/catalogue/arrivals.ts'
 import { listParked } from '../../../shared/catalogue/parked.ts'
 import type { Context } from '../../../shared/context.ts'
 import { processArrival } from '../../../shared/ingest/process-arrival.ts'
 import { encodeNotification } from '../../../shared/messages/runs.ts'
 import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
 import { describeRun, findRuns } from '../../../shared/queries/runs.ts'
+import { scheduledEvent } from '../../../shared/runtime/schedule.ts'
+import { ATTEMPTS_BEFORE_FAILING } from '../../../shared/work/retry-policy.ts'
 import { runlogRow } from '../../support/catalogue.ts'
 import { arrivalOf, signal, startTestContext, type TestContext } from '../../support/context.ts'
 
@@ -203,10 +206,11 @@ describe('when things fail', () => {
 
   test('each try is counted with its error, the last one makes the arrival failed and tells', async () => {
     const arrival = await context.put(keyOf(30), await small(30))
-    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-      await expect(process(arrival, failing())).rejects.toThrow('on fire')
+    for (let attempt = 1; attempt <= ATTEMPTS_BEFORE_FAILING; attempt++) {
+      const isLast = attempt === ATTEMPTS_BEFORE_FAILING
+      expect(await process(arrival, failing())).toBe(isLast ? 'failed' : 'deferred')
       expect(await findArrival(context.database, arrival)).toMatchObject({
-        state: attempt < MAX_ATTEMPTS ? 'received' : 'failed',
+        state: isLast ? 'failed' : 'received',
         attempts: attempt,
         reason: expect.stringContaining('on fire'),
       })
@@ -217,24 +221,29 @@ describe('when things fail', () => {
     expect(await process(arrival)).toBe('catalogued')
   })
 
-  test('requests that were written but not sent go out with the next message', async () => {
+  test('requests that were written but not sent go out with the next beat of the schedule', async () => {
     await context.drain('tape-requests')
     const arrival = await context.put(keyOf(31), await small(31))
     const queues = { ...context.queues, send: () => Promise.reject(new Error('the queue is down')) }
-    await expect(process(arrival, { ...context, queues })).rejects.toThrow('the queue is down')
+    expect(await process(arrival, { ...context, queues })).toBe('catalogued')
     expect((await catalogued(31))?.run.complete).toBe(true)
     expect(await context.drain('tape-requests')).toHaveLength(0)
-    expect(await process(arrival)).toBe('unchanged')
+    const inAMinute = { ...context, now: () => new Date(Date.now() + 60_000) }
+    await createTracker(inAMinute)(scheduledEvent('track-arrivals', new Date()), { signal, log: context.log })
     expect(await context.drain('tape-requests')).toEqual([expect.objectContaining({ runNumber: 31 })])
   })
 
   test('a function that died holding the lease is succeeded when the lease runs out', async () => {
     const arrival = await context.put(keyOf(32), await small(32))
     await process(arrival)
-    await sql`UPDATE arrivals SET state = 'processing', lease_owner = 'the dead', lease_until = UTC_TIMESTAMP(3) + INTERVAL 1 SECOND
-      WHERE object_key = ${keyOf(32)}`.execute(context.database)
-    expect(await process(arrival).catch(() => process(arrival))).toMatch(/catalogued|unchanged/)
-    expect(await findArrival(context.database, arrival)).toMatchObject({ state: 'done' })
+    const leaseEnds = (when: string) =>
+      sql`UPDATE arrivals SET state = 'processing', lease_owner = 'the dead', lease_until = UTC_TIMESTAMP(3) + INTERVAL ${sql.raw(when)}
+        WHERE object_key = ${keyOf(32)}`.execute(context.database)
+    await leaseEnds('1 HOUR')
+    expect(await process(arrival)).toBe('in-progress')
+    await leaseEnds('-1 SECOND')
+    expect(await process(arrival)).toBe('catalogued')
+    expect(await findArrival(context.database, arrival)).toMatchObject({ state: 'done', nextAttemptAt: null })
   })
 })
 
@@ -248,24 +257,47 @@ describe('the queue function', () => {
       },
     )
 
-  test('reports only the message that failed', async () => {
+  test('reports only the message whose arrival could not be recorded: it comes again', async () => {
     const good = await context.put(keyOf(40), await small(40))
-    const locked = await context.put(keyOf(41), await small(41))
-    const handler = createHandler({
-      ...context,
-      s3: {
-        send: (command: { input: { Key?: string } }) =>
-          command.input.Key === keyOf(41)
-            ? Promise.reject(new Error('no'))
-            : context.s3.send(command as never),
-      } as never,
+    const lost = await context.put(keyOf(41), await small(41))
+    // The store fails for the second object, and the database right after.
+    let isDown = false
+    const s3 = {
+      send: (command: { input: { Key?: string } }) => {
+        isDown = command.input.Key === keyOf(41)
+        return isDown ? Promise.reject(new Error('no')) : context.s3.send(command as never)
+      },
+    } as never
+    const database = new Proxy(context.database, {
+      get: (target, name) => {
+        if (isDown) throw new Error('the database is down')
+        const value = Reflect.get(target, name)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
     })
-    const Records = [good, locked].map((arrival, index) => ({
+    const handler = createHandler({ ...context, s3, database })
+    const Records = [good, lost].map((arrival, index) => ({
       messageId: String(index),
       body: encodeNotification([arrival]),
     }))
     expect(await handler({ Records } as never, { signal, log: context.log })).toEqual({
       batchItemFailures: [{ itemIdentifier: '1' }],
+    })
+    expect(await findArrival(context.database, lost)).toBeNull()
+  })
+
+  test('takes a message for good once its arrival holds what went wrong and when it is tried again', async () => {
+    const arrival = await context.put(keyOf(42), await small(42))
+    const s3 = { send: () => Promise.reject(new Error('no')) } as never
+    const Records = [{ messageId: '0', body: encodeNotification([arrival]) }]
+    expect(
+      await createHandler({ ...context, s3 })({ Records } as never, { signal, log: context.log }),
+    ).toEqual({ batchItemFailures: [] })
+    expect(await findArrival(context.database, arrival)).toMatchObject({
+      state: 'received',
+      attempts: 1,
+      reason: expect.stringContaining('no'),
+      nextAttemptAt: expect.any(Date),
     })
   })
 

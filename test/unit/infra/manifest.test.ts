@@ -5,7 +5,6 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { parse, type ScalarTag } from 'yaml'
 import { readManifest } from '../../../infra/local/manifest.ts'
-import { MAX_ATTEMPTS } from '../../../shared/catalogue/arrivals.ts'
 import { QUEUES } from '../../../shared/queue/queues.ts'
 import { parseSchedule } from '../../../shared/runtime/schedule.ts'
 
@@ -56,10 +55,6 @@ test.each(QUEUES)(
     expect(dead?.Properties.MessageRetentionPeriod).toBe(14 * 24 * 3600)
   },
 )
-
-test('a run is delivered as often as extract-metadata tries it', () => {
-  expect(queues.find(({ name }) => name === 'runs')?.maxReceiveCount).toBe(MAX_ATTEMPTS)
-})
 
 test.each(functions)('$name: its trigger is one that can work', ({ trigger, timeoutSeconds }) => {
   switch (trigger.kind) {
