@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { startTestDatabase } from '../../infra/local/testing.ts'
 import { claimArrival, findArrival, recordArrivals } from '../../shared/catalogue/arrivals.ts'
-import { type Currency, type FileToRecord, recordFile } from '../../shared/catalogue/record-file.ts'
+import { type FileToRecord, recordFile, type StillCurrent } from '../../shared/catalogue/record-file.ts'
 import { claimReplica, endClaim } from '../../shared/catalogue/replica-work.ts'
 import { contentOfFile, requestTapeReplica } from '../../shared/catalogue/replicas.ts'
 import { type Database, openDatabase } from '../../shared/database/connect.ts'
@@ -64,7 +64,7 @@ export async function record(
   version: ObjectVersion,
   metadata: FileMetadata,
   more: Partial<FileToRecord> & {
-    readonly stillCurrent?: () => Promise<Currency>
+    readonly stillCurrent?: () => Promise<StillCurrent>
   } = {},
 ) {
   const { stillCurrent = async () => 'yes', ...changes } = more

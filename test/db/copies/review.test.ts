@@ -367,7 +367,7 @@ test('a run that is deleted while it is read again is not in the store afterward
   // A replay has read the object to its end; before it writes that down, the cleaner deletes it.
   expect((await deleteCloudCopy(context, run.cloud, 'a test', signal)).kind).toBe('deleted')
   const metadata = metadataOf(1, { checksums: run.cloud, sizeBytes: run.cloud.sizeBytes })
-  await record(context.database, version, metadata, { stillCurrent: async () => 'gone' })
+  await record(context.database, version, metadata, { stillCurrent: async () => 'deleted' })
   expect((await replicaById(context, run.cloud.id)).state).not.toBe('present')
 })
 

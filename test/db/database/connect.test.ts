@@ -25,7 +25,7 @@ beforeEach(async () => {
   const url = new URL(server.url)
   proxy = await startSilentProxy(Number(url.port))
   url.port = String(proxy.port)
-  database = openDatabase(url.href, 1, { statementSeconds: 60, silenceMs: SILENCE_MS })
+  database = openDatabase(url.href, 1, { statementSeconds: 60, clientTimeoutMs: SILENCE_MS })
 })
 afterEach(async () => {
   await database.destroy()
@@ -50,7 +50,7 @@ it('a statement without an answer fails as something that passes, and the next h
 it('a process ends while a statement has no answer', async () => {
   const url = new URL(server.url)
   url.port = String(proxy.port)
-  const ending = openDatabase(url.href, 1, { statementSeconds: 60, silenceMs: SILENCE_MS })
+  const ending = openDatabase(url.href, 1, { statementSeconds: 60, clientTimeoutMs: SILENCE_MS })
   const observer = openDatabase(server.url, 1)
   try {
     const silenced = sql`SELECT SLEEP(50) AS waits_for_ever`.execute(ending)
