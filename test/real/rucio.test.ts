@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { CopySource, TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
 import { createRucioDriver, type RucioOptions } from '../../shared/tape/rucio/rucio.ts'
-import { askRucio, type RealRucio, startRealRucio } from '../support/real-rucio.ts'
+import { type RealRucio, requestRucio, startRealRucio } from '../support/real-rucio.ts'
 import { type RucioServer, startRucioServer } from '../support/rucio-server.ts'
 import { freshName, tapeFileOf } from '../support/tape/conformance.ts'
 
@@ -252,7 +252,7 @@ describe('the recorded server answers as the real one', () => {
     ['a token that is none', 'GET', `/rules/${'0'.repeat(32)}`, undefined, { 'x-rucio-auth-token': 'none' }],
   ])('%s', async (_, ...request) => {
     const [method, path, body, headers = {}] = request
-    const ours = await askRucio(recorded.url, method, path, body, {
+    const ours = await requestRucio(recorded.url, method, path, body, {
       ...{ 'x-rucio-auth-token': 'rucio-token', 'x-rucio-account': 'root', ...headers },
     })
     const theirs = await rucio.ask(...request)
@@ -270,7 +270,9 @@ describe('the recorded server answers as the real one', () => {
 
   it('without a token', async () => {
     for (const url of [recorded.url, rucio.url])
-      expect(await askRucio(url, 'GET', '/rules/x', undefined, { authorization: 'Bearer x' })).toMatchObject({
+      expect(
+        await requestRucio(url, 'GET', '/rules/x', undefined, { authorization: 'Bearer x' }),
+      ).toMatchObject({
         status: 400,
         kind: 'ValueError',
       })

@@ -1,6 +1,5 @@
 /**
- * A tape endpoint in memory, in the place of a webdav driver: files as a map, and whether each is on the
- * medium.
+ * A tape endpoint in memory in place of a webdav driver: a map of files, and whether they are on the medium.
  */
 import { createHash } from 'node:crypto'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
@@ -10,11 +9,11 @@ import { checkedName, encodedName } from '../../shared/tape/names.ts'
 
 export interface MemoryEndpoint extends TapeDriver {
   readonly files: Map<string, Uint8Array>
-  /** Whether what is there counts as on the medium. */
+  /** Whether files count as on the medium. */
   onMedia: boolean
-  /** Nothing can be asked while it is down. */
+  /** All requests fail while it is down. */
   down: boolean
-  /** What was let go again, each with the reference it was named with. */
+  /** Released files, each with the reference of the request. */
   readonly released: string[]
   /** The name under an address of this endpoint; null for others. */
   nameOf(url: string): string | null

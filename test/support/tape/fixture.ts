@@ -1,4 +1,4 @@
-/** What the conformance suite needs of a driver's test, and what it does with it again and again. */
+/** The fixture that the conformance suite needs, and the actions that it repeats. */
 import { expect } from 'vitest'
 import { TransientError } from '../../../shared/errors.ts'
 import type { CopyResult, TapeCheck, TapeDriver, TapeFile } from '../../../shared/tape/driver.ts'
@@ -9,24 +9,23 @@ const never = new AbortController().signal
 
 export interface DriverFixture {
   readonly driver: TapeDriver
-  /** Puts bytes under a name behind the driver's back, in place of what was there. */
+  /** Puts bytes under a name without the driver, over what was there. */
   plant(name: string, bytes: Uint8Array): Promise<void>
-  /** What really is under a name, or null: asked of the endpoint itself, not of the driver. */
+  /** The bytes under a name, or null, read from the endpoint and not by the driver. */
   bytesAt(name: string): Promise<Uint8Array | null>
-  /** Lets services end what they work on; a driver that works by itself has nothing to do here. */
+  /** Lets a service finish its jobs; does nothing for a driver without a service. */
   settle(): Promise<void>
   /**
-   * See test/support/tape/sources.ts: `memorySource`, or `startSourceServer` where the endpoint fetches by
-   * itself.
+   * See test/support/tape/sources.ts: `memorySource`, or `startSourceServer` if the endpoint itself fetches.
    */
   makeSource(name: string, bytes: Uint8Array, fault?: SourceFault): TestSource
   close(): Promise<void>
 }
 
-/** The folder a file has for itself (see `freshName`), as a prefix. */
+/** The folder of a file (see `freshName`), as a prefix. */
 export const folderOf = (file: TapeFile) => file.name.split('/').slice(0, 3).join('/').concat('/')
 
-/** The fixture is made before the first test runs: hence a function that gives it. */
+/** @param fixture returns the fixture, which is made only before the first test runs. */
 export function createActions(fixture: () => DriverFixture) {
   const check = (
     file: TapeFile,
@@ -35,8 +34,8 @@ export function createActions(fixture: () => DriverFixture) {
   ) => fixture().driver.check(file, { reference, readBack }, never)
 
   /**
-   * Copies and waits for its end, as track-tape does. What a service could not do ends as a TransientError,
-   * as for a driver that copies by itself.
+   * Copies a file and waits for the end, as track-tape does. A failed job of a service is a TransientError,
+   * like a failed copy of a driver without a service.
    */
   const copy = async (
     file: TapeFile,

@@ -310,7 +310,7 @@ describe('the order of copies', () => {
         ).n,
       )
     await Promise.all(Array.from({ length: 6 }, drain))
-    expect(tape.mostBusy).toBe(2)
+    expect(tape.maxBusy).toBe(2)
     expect(tape.copied).toHaveLength(6)
   })
 
