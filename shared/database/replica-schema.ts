@@ -1,4 +1,4 @@
-/** The tables of copies as TypeScript sees them. Times are UTC. */
+/** Types of the tables of copies. Times are UTC. */
 import type { ColumnType, Generated, Selectable } from 'kysely'
 
 type Defaulted<T> = ColumnType<T, T | undefined, T>

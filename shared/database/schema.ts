@@ -1,4 +1,4 @@
-/** The catalogue's tables as TypeScript sees them. Times are UTC unless a column says otherwise. */
+/** Types of the catalogue's tables. Times are UTC unless a column states otherwise. */
 import type { ColumnType, Generated, Selectable } from 'kysely'
 import type { BankStatistics } from '../extraction/metadata.ts'
 import type { Camera } from '../midas/camera.ts'

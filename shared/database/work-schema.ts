@@ -1,4 +1,4 @@
-/** The tables of work with side effects outside the database, as TypeScript sees them. Times are UTC. */
+/** Types of the tables of work with side effects outside the database. Times are UTC. */
 import type { ColumnType, Generated, Selectable } from 'kysely'
 
 type Defaulted<T> = ColumnType<T, T | undefined, T>
