@@ -105,11 +105,11 @@ function catalogueSection({ runs, latencies, legacy }: CatalogueBench): string {
 ${runs.toLocaleString('en')} runs of three tags in MariaDB, each with its parameters, file, copies, history and Runlog row. catalog-api in a process of its own on one core, asked over HTTP with
 an API token, one request after the other; milliseconds until the last byte.
 
-${table(['asked for', 'requests', 'p50, ms', 'p99, ms', 'worst, ms', 'target p99, ms', ''], latencyRows)}
+${table(['request', 'requests', 'p50, ms', 'p99, ms', 'worst, ms', 'target p99, ms', ''], latencyRows)}
 
 The old tools' endpoint, four clients at once, against a plain endpoint on the same core (\`SELECT *\`, all rows in memory, nobody signed in):
 
-${table(['asked for', 'bytes', 'requests/s', 'of the plain one', 'ratio'], legacyRows)}`
+${table(['request', 'bytes', 'requests/s', 'of the plain one', 'ratio'], legacyRows)}`
 }
 
 function tapeSection({ limited, unlimited, memory, thirdParty }: TapeBench): string {
@@ -148,13 +148,13 @@ function tapeSection({ limited, unlimited, memory, thirdParty }: TapeBench): str
   })
   return `## A copy to tape
 
-From the embedded S3 to a real XRootD server by WebDAV over TLS. Ours is streamed by the webdav driver, from the first look at the object to the verified file under its name; curl computes nothing
+From the embedded S3 to a real XRootD server by WebDAV over TLS. Ours is streamed by the webdav driver, from the first check of the object to the verified file under its name; curl computes nothing
 on the way. Medians, taken in turn.
 
 ${table(['between the ends', 'peer', 's', 'ours, s', 'its time to ours', 'target', ''], rows)}
 
 Behind links (a relay in front of each server, ${rate} each way, ${megabytes(limited.sizeBytes)} MB) the links decide, as in production: one alone needs ${(limited.sizeBytes / limited.bytesPerSecond).toFixed(1)} s for the file, and all processes
-together, relays included, keep ${cores(limited.streamed)} of ${cpus().length} cores at work while ours is streamed. Without them (${megabytes(unlimited.sizeBytes)} MB) there is less to save. No streamed copy is faster than its longer
+together, relays included, keep ${cores(limited.streamed)} of ${cpus().length} cores busy while ours is streamed. Without them (${megabytes(unlimited.sizeBytes)} MB) there is less to save. No streamed copy is faster than its longer
 leg: the ${longer} takes ${longerSeconds.toFixed(1)} of the ${twoSteps.seconds.toFixed(1)} s by itself, so ${(twoSteps.seconds / longerSeconds).toFixed(2)} would be the most; and both legs at once share ${cpus().length} cores, of which the download by itself keeps ${cores(download)} at
 work and the upload ${cores(upload)}.
 

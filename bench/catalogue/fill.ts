@@ -180,7 +180,7 @@ async function makeTemplate(database: Database, number: number, metadata: FileMe
       .values(history.map((what) => ({ runId, at: AT, what, detail: key })))
       .execute()
     const file = { fileCount: 1, sizeBytes, md5: digests.md5 }
-    const values = { parameters, noted: parameters, storage, file, resetReco: true }
+    const values = { parameters, shownParameters: parameters, storage, file, resetReco: true }
     await writeRunlog(trx, { tag: TEMPLATE, runNumber: number, ...values })
   })
 }

@@ -11,7 +11,7 @@ API = os.environ["CYGNET_API_URL"].rstrip("/") + "/api/v1"
 
 
 def ask(path, **query):
-    """The answer of the API, as JSON. CYGNET_API_TOKEN says who asks, where that is needed."""
+    """The answer of the API, as JSON. CYGNET_API_TOKEN identifies the caller where that is needed."""
     request = urllib.request.Request(API + path + "?" + urllib.parse.urlencode(query, doseq=True))
     if "CYGNET_API_TOKEN" in os.environ:
         request.add_header("Authorization", "Bearer " + os.environ["CYGNET_API_TOKEN"])
@@ -19,7 +19,7 @@ def ask(path, **query):
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        # The API says in a sentence what is wrong; a proxy in between does not.
+        # The API states in a sentence what is wrong; a proxy in between does not.
         if error.headers.get_content_type() != "application/problem+json":
             raise
         raise RuntimeError(json.load(error)["detail"]) from None
@@ -37,7 +37,7 @@ def runs(**query):
 
 
 def links(tag, run):
-    """The files of a run; those of kind "link" have a url that works until expiresAt, the others say why they have none."""
+    """The files of a run; those of kind "link" have a url that works until expiresAt, the others state why they have none."""
     return ask("/runs/{}/{}/links".format(urllib.parse.quote(tag, safe=""), run))["files"]
 
 

@@ -1,4 +1,4 @@
-/** A run's values from those of its files: pure, so that it can be tested case by case. */
+/** The values of a run, aggregated from those of its files. Pure. */
 import type { Integrity } from '../database/schema.ts'
 
 /** What aggregation needs to know of a live file of the run. */
@@ -15,7 +15,7 @@ export interface FileSummary {
   readonly firstEventAt: Date | null
   readonly lastEventAt: Date | null
   readonly startedEpoch: number
-  /** Null while the run goes on in another subrun, or when unknown. */
+  /** Null when the run continues in another subrun, or when unknown. */
   readonly stoppedEpoch: number | null
   readonly parameters: Readonly<Record<string, number | string | null>>
 }
@@ -33,15 +33,15 @@ export interface RunSummary {
   readonly lastEventAt: Date | null
   readonly startedEpoch: number
   readonly stoppedEpoch: number | null
-  /** MD5 of the file where the run is one file; the legacy logbook has room for one only. */
+  /** MD5 of the file if the run is one file, else null: the legacy logbook has room for one only. */
   readonly md5: string | null
   readonly parameters: Readonly<Record<string, number | string | null>>
 }
 
-/** Columns that the end-of-run dump fills: they come from the run's last file, all others from its first. */
+/** Columns that the end-of-run dump fills: they come from the run's last file, the others from its first. */
 const END_COLUMNS = ['stop_time', 'number_of_events', 'storage_local_status'] as const
 
-/** Of a run without a file: nothing is known by its files. */
+/** The summary of a run without a file. */
 const NO_FILES: RunSummary = {
   complete: false,
   problem: null,
@@ -59,11 +59,12 @@ const NO_FILES: RunSummary = {
 }
 
 /**
- * Sums a run up. One file a subrun counts: where several claim the same subrun (the same run once as `.gz`
- * and once as `.lz4`), a complete one before an incomplete one, then the newest, and the run says so.
+ * Summarizes a run. One file per subrun counts. If several files have the same subrun (the same run as `.gz`
+ * and as `.lz4`), a complete file is preferred to an incomplete one, then the newest; `problem` names the
+ * others.
  *
- * A run of one file is complete when the file is. A run of subruns is complete when subruns 0 to the last are
- * there, each complete, and the last one's end-of-run dump says that the run stopped.
+ * A run of one file is complete if the file is. A run of subruns is complete if it has all subruns from 0 to
+ * the last, each is complete, and the end-of-run dump of the last states that the run stopped.
  */
 export function aggregateRun(files: readonly FileSummary[]): RunSummary {
   const chosen = [...Map.groupBy(files, (file) => file.subrun ?? -1).values()].flatMap((claims) =>
@@ -81,7 +82,7 @@ export function aggregateRun(files: readonly FileSummary[]): RunSummary {
     problem:
       problem ??
       (chosen.length < files.length
-        ? `several files claim the same part of the run: ${contenders(files, chosen)}`
+        ? `several files have the same part of the run; not counted: ${uncounted(files, chosen)}`
         : null),
     integrity: worst(chosen.map((file) => file.integrity)),
     fileCount: files.length,
@@ -106,10 +107,10 @@ export function aggregateRun(files: readonly FileSummary[]): RunSummary {
   }
 }
 
-/** The files that do not count, at most ten: the run's problem is a sentence. */
-function contenders(files: readonly FileSummary[], chosen: readonly FileSummary[]): string {
+/** The files that do not count; at most ten are named. */
+function uncounted(files: readonly FileSummary[], chosen: readonly FileSummary[]): string {
   const others = files.filter((file) => !chosen.includes(file)).map((file) => file.key)
-  return `${others.slice(0, 10).join(', ')}${others.length > 10 ? ` and ${others.length - 10} more` : ''} beside those that count`
+  return `${others.slice(0, 10).join(', ')}${others.length > 10 ? ` and ${others.length - 10} more` : ''}`
 }
 
 function bestFirst(a: FileSummary, b: FileSummary): number {
@@ -120,12 +121,12 @@ function bestFirst(a: FileSummary, b: FileSummary): number {
   )
 }
 
-/** Says which subruns are not there yet, or null when none is missing. `files` are in order, one a subrun. */
+/** States which subruns are missing; null if none is. `files` are in order, one per subrun. */
 function missingParts(files: readonly FileSummary[]): string | null {
   const subruns = files.flatMap((file) => (file.subrun === null ? [] : [file.subrun]))
   const last = files.at(-1)
   if (subruns.length === 0 || last === undefined) return null
-  if (subruns.length < files.length) return 'the run is here both as one file and as subruns'
+  if (subruns.length < files.length) return 'the run exists both as one file and as subruns'
   const missing = Array.from(
     { length: Math.min((subruns.at(-1) ?? 0) + 1, 10_000) },
     (_, subrun) => subrun,
@@ -133,7 +134,7 @@ function missingParts(files: readonly FileSummary[]): string | null {
   if (missing.length > 0)
     return `subruns missing: ${missing.slice(0, 10).join(', ')}${missing.length > 10 ? ` and ${missing.length - 10} more` : ''}`
   if (last.stoppedEpoch === null && last.complete)
-    return `subrun ${(last.subrun ?? 0) + 1} is awaited: subrun ${last.subrun} says the run went on`
+    return `subrun ${(last.subrun ?? 0) + 1} is awaited: subrun ${last.subrun} states that the run continued`
   return null
 }
 

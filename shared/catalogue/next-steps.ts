@@ -1,6 +1,4 @@
-/**
- * What should happen next to a run that was catalogued: pure decisions, each with its reason.
- */
+/** Decides what follows when a file was catalogued: tape copy, reconstruction, alerts. Pure. */
 import type { CataloguedRun, DigestComparison, Integrity } from '../database/schema.ts'
 import type { FileMetadata } from '../extraction/metadata.ts'
 import type { AlertRule, SeverityOf } from '../messages/alert-rules.ts'
@@ -11,7 +9,7 @@ import { identityOf } from './arrivals.ts'
 
 /** The event id of the trigger, whose events carry the camera frame and the digitizers. */
 const TRIGGER_EVENT_ID = '1'
-/** One a camera. */
+/** One bank per camera. */
 const CAMERA_BANK = /^CAM\d$/
 
 export interface CataloguedFile {
@@ -21,13 +19,15 @@ export interface CataloguedFile {
   readonly integrity: Integrity
   readonly comparisons: readonly DigestComparison[]
   /**
-   * How many other contents were catalogued under the key: content that comes back after another is asked for
-   * anew.
+   * How many other contents were catalogued under the key. Contents that return after others cause new
+   * requests.
    */
   readonly otherContents: number
 }
 
-/** A message for `alerts`: the fingerprint names the condition, so that it is told once and cleared once. */
+/**
+ * A message for `alerts`. The fingerprint identifies the condition, so that it is alerted and cleared once.
+ */
 export function alertRequest<Rule extends AlertRule>(alert: {
   readonly rule: Rule
   readonly severity: SeverityOf<Rule>
@@ -36,7 +36,7 @@ export function alertRequest<Rule extends AlertRule>(alert: {
   readonly runNumber: number | null
   readonly runId: number | null
   readonly object: ObjectName | null
-  /** What tells this occurrence from another of the same rule, e.g. the object version. */
+  /** Distinguishes this occurrence from others of the same rule, e.g. the object version. */
   readonly occurrence: string
 }): Request {
   const { runId, occurrence, object, ...body } = alert
@@ -71,7 +71,9 @@ export function dependencyAlert(dependency: string, since: Date, reason: string)
   })
 }
 
-/** Another run has the same number. `object`: the file of the new one, null while the logger alone knows it. */
+/**
+ * Another run has the same number. `object`: the file of the new run, null if only the logger recorded it.
+ */
 export function reusedNumberAlert(
   run: CataloguedRun,
   startedEpoch: number,
@@ -83,8 +85,8 @@ export function reusedNumberAlert(
     severity: 'error',
     summary:
       object === null
-        ? `${name} is used again: the earlier run's entry is kept, its file will be overwritten where the new one has the same name`
-        : `${name} was used again; the earlier run's entry is kept, its file under ${object.key} may be gone`,
+        ? `${name} is used again: the entry of the earlier run is kept, but its file will be overwritten if the new file has the same name`
+        : `${name} was used again: the entry of the earlier run is kept, but its file under ${object.key} may be overwritten`,
     tag: run.tag,
     runNumber: run.runNumber,
     runId: run.id,
@@ -93,12 +95,12 @@ export function reusedNumberAlert(
   })
 }
 
-/** The Runlog states another begin of a run than its file: its times as they stand there. */
+/** The Runlog and the file state different begins of a run. Both times are quoted as written there. */
 export function differingStartAlert(run: CataloguedRun, inRunlog: string, inFile: string): Request {
   return alertRequest({
     rule: 'runlog-start-differs',
     severity: 'warning',
-    summary: `the Runlog stated ${inRunlog} as the begin of run ${run.runNumber} of ${run.tag}, its file states ${inFile}, which counts`,
+    summary: `the Runlog stated ${inRunlog} as the begin of run ${run.runNumber} of ${run.tag}, but its file states ${inFile}, which counts`,
     tag: run.tag,
     runNumber: run.runNumber,
     runId: run.id,
@@ -107,13 +109,13 @@ export function differingStartAlert(run: CataloguedRun, inRunlog: string, inFile
   })
 }
 
-/** Names this version under its key, and a return of it after other contents as another. */
+/** Identifies this version under its key. A version that returns after other contents is a new occurrence. */
 function occurrenceOf({ version, otherContents }: Pick<CataloguedFile, 'version' | 'otherContents'>): string {
   return `${identityOf(version).toString('hex')}${otherContents === 0 ? '' : `:${otherContents}`}`
 }
 
 /**
- * A copy on tape is asked for every file whose bytes are what they should be, complete or not: a crashed run
+ * Requests a tape copy of every file whose checksums agree, also of an incomplete file, because a crashed run
  * is unique too.
  */
 export function tapeRequest(file: CataloguedFile, priority: 'live' | 'backlog'): Request | null {
@@ -142,19 +144,19 @@ const objectFields = (version: ObjectVersion) => ({
   sizeBytes: version.sizeBytes,
 })
 
-/** A file of a run as reconstruction needs to know it. */
+/** A file of a run, with what reconstruction needs. */
 export interface RunInput extends ObjectVersion {
   readonly md5: string
   readonly banks: FileMetadata['banks']
   readonly eventsById: FileMetadata['eventsById']
 }
 
-/** A message has room for so many; beyond, the catalogue has to be asked. */
-const MOST_FILES_TOLD = 500
+/** A message has room for this many; of a larger run the reader queries the catalogue. */
+const MAX_FILES_IN_MESSAGE = 500
 
 /**
- * Reconstruction is asked for a complete run with camera frames and enough triggers; else the reason why not
- * is given.
+ * Requests reconstruction of a complete run with camera frames and enough triggers; for others `reason`
+ * states why not.
  */
 export function recoRequest(
   file: Pick<CataloguedFile, 'run' | 'otherContents'>,
@@ -185,7 +187,7 @@ export function recoRequest(
         triggerEvents: triggers,
         fileCount: files.length,
         files:
-          files.length > MOST_FILES_TOLD
+          files.length > MAX_FILES_IN_MESSAGE
             ? null
             : files.map((input) => ({ ...objectFields(input), md5: input.md5 })),
       },
@@ -193,7 +195,7 @@ export function recoRequest(
   }
 }
 
-/** What a human should hear about a file: at most one alert a condition. */
+/** The alerts about a file, at most one per condition. */
 export function fileAlerts(file: CataloguedFile): readonly Request[] {
   const { metadata, run, version } = file
   const about = {
@@ -207,7 +209,7 @@ export function fileAlerts(file: CataloguedFile): readonly Request[] {
   const alerts: Request[] = []
   if (file.integrity === 'mismatch') {
     const wrong = file.comparisons.find((comparison) => !comparison.agrees)
-    const summary = `${named}: the ${wrong?.algorithm} in the store is not the one stated by the ${wrong?.by}; keep the local file`
+    const summary = `${named}: the ${wrong?.algorithm} in the store differs from the one stated by the ${wrong?.by}; keep the local file`
     alerts.push(alertRequest({ rule: 'checksum-mismatch', severity: 'page', summary, occurrence, ...about }))
   }
   if (metadata.problem !== null) {

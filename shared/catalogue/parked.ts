@@ -1,14 +1,17 @@
-/** What nobody could understand is kept for a human, once however often a store repeats it, and told. */
+/**
+ * Notifications that could not be understood: kept for people, once however often a store repeats them, and
+ * alerted.
+ */
 import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import { addRequests, type Request } from '../work/outbox.ts'
 import { alertRequest } from './next-steps.ts'
 
-/** The longest body kept; what is longer is cut, which the reason says. */
+/** A longer body is cut, which `reason` states. */
 const MAX_BODY_CHARACTERS = 1_000_000
 
-/** Keeps `body`; returns the alert that was written with it, to be sent. */
+/** Keeps `body` and writes an alert about it into the outbox. @returns the alert, to be sent. */
 export async function parkNotification(
   database: Database,
   body: string,

@@ -1,4 +1,4 @@
-/** Recalls: the rows that say which contents are to be in the store until when, and the work on each. */
+/** Recalls: rows that state which contents are requested in the store, and until when. */
 import { createHash } from 'node:crypto'
 import type { Recall, ShownRecall } from '../database/replica-schema.ts'
 import type { ObjectName } from '../run.ts'
@@ -6,7 +6,7 @@ import type { Content, Executor } from './replicas.ts'
 
 export const RECALL = 'recall'
 
-/** The row's true key, SHA-256 of object and contents: there is one recall of contents under a key. */
+/** The unique key of the row, SHA-256 of object and contents: one recall of the same contents under a key. */
 export const recallIdentity = ({ bucket, key, sha256 }: ObjectName & { readonly sha256: string }): Buffer =>
   createHash('sha256').update(['recall', '', bucket, key, sha256].join('\0')).digest()
 
@@ -38,7 +38,7 @@ export const recallOfContent = async (
     .where('identity', '=', recallIdentity(content))
     .executeTakeFirst()) ?? null
 
-/** All recalls of some runs, by what they are recalls of. */
+/** All recalls of some runs. */
 export async function recallsOfRuns(
   executor: Executor,
   runIds: readonly number[],

@@ -1,6 +1,6 @@
 /**
- * The one transaction that makes a file part of the catalogue, or says that the store's newest version of it
- * is unreadable.
+ * The one transaction that adds a file to the catalogue, or records that the newest version in the store is
+ * unreadable.
  */
 import type { Transaction } from 'kysely'
 import { type Database, inTransaction } from '../database/connect.ts'
@@ -25,12 +25,12 @@ import {
   recordCloudReplica,
   replaceCloudReplicas,
 } from './replicas.ts'
-import { lockRunOf, lockRunOfFile, lockUses } from './run-uses.ts'
+import { lockGenerations, lockRunForNewFile, lockRunOfFile } from './run-generations.ts'
 import {
   addHistory,
   dateOf,
   findLiveFile,
-  notedUse,
+  generationInRunlog,
   type RefreshedRun,
   refreshRun,
   supersedeFile,
@@ -52,16 +52,16 @@ export interface RecordOptions {
   readonly at: Date
   readonly recoMinimumEvents: number
   /**
-   * Asked under the lock of the object when the ledger knows other versions: is the one that was read still
-   * the one in the store?
+   * Whether the version that was read is still the one in the store. Called under the lock of the object if
+   * the ledger has other versions.
    */
-  readonly stillCurrent: () => Promise<Currency>
+  readonly stillCurrent: () => Promise<StillCurrent>
 }
 
-/** Whether the store still holds the version that was read; `gone`: it holds none. */
-export type Currency = 'yes' | 'no' | 'gone'
+/** Whether the store still holds the version that was read; `deleted`: it holds no version. */
+export type StillCurrent = 'yes' | 'no' | 'deleted'
 
-/** `superseded`: the store holds another version by now, nothing was written. */
+/** `superseded`: the store now holds another version, and nothing was written. */
 export type Recorded =
   | {
       readonly kind: 'recorded'
@@ -73,8 +73,7 @@ export type Recorded =
   | { readonly kind: 'superseded' }
 
 /**
- * Writes a file, its run, the Runlog row, the history and the requests for what comes next, and ends the
- * arrival.
+ * Writes a file, its run, the Runlog row, the history and the requests that follow, and ends the arrival.
  */
 export async function recordFile(
   database: Database,
@@ -85,9 +84,9 @@ export async function recordFile(
     const { at } = options
     const { version, metadata } = file
     const key = { tag: file.tag, runNumber: metadata.runNumber }
-    const currency = await currencyOf(trx, version, options.stillCurrent)
-    if (currency === 'no') return { kind: 'superseded' }
-    const locked = await lockRunOf(
+    const current = await lockAndCheckCurrent(trx, version, options.stillCurrent)
+    if (current === 'no') return { kind: 'superseded' }
+    const locked = await lockRunForNewFile(
       trx,
       key,
       {
@@ -100,7 +99,7 @@ export async function recordFile(
       at,
     )
     const before = await findLiveFile(trx, version, true)
-    const run: CataloguedRun = { id: locked.use.id, ...key }
+    const run: CataloguedRun = { id: locked.generation.id, ...key }
     const sameContent =
       before !== null && before.sha256 === metadata.checksums.sha256 && before.runId === run.id
     const reused = before !== null && before.runId !== run.id
@@ -108,22 +107,22 @@ export async function recordFile(
     if (before !== null) await supersedeFile(trx, before.id, at)
     await insertFile(trx, file, run.id, at)
     const content = storedContent(file, run)
-    // Asked under the run's lock, for contents that were there before: what is read again may be deleted
-    // meanwhile, by us.
+    // Contents that were in the store before may be deleted by Cygnet while they are read again. Hence the
+    // second check, under the lock of the run.
     const inStore =
-      currency === 'yes' &&
+      current === 'yes' &&
       (!(await hasCloudReplica(trx, content)) || (await options.stillCurrent()) === 'yes')
-    if (inStore) await recordCloudReplica(trx, content, seenOf(file), at)
+    if (inStore) await recordCloudReplica(trx, content, verificationOf(file), at)
     else await recordAbsentReplica(trx, content, at)
     const refreshed = await refreshRun(trx, locked, { at, newContent: !sameContent })
-    if (before !== null && reused) await leaveFormerRun(trx, before, file, at)
+    if (before !== null && reused) await recordOverwritten(trx, before, file, at)
     const next = nextSteps(file, run, refreshed, {
       otherContents,
       recoMinimumEvents: options.recoMinimumEvents,
     })
-    const firstFile = locked.use.fileCount === 0
+    const firstFile = locked.generation.fileCount === 0
     const requests =
-      reused || (firstFile && locked.uses.length > 1)
+      reused || (firstFile && locked.generations.length > 1)
         ? [...next.requests, reusedNumberAlert(run, metadata.startedAt ?? 0, version)]
         : next.requests
     const what = before === null ? 'catalogued' : sameContent ? 'catalogued again' : 'replaced'
@@ -135,8 +134,8 @@ export async function recordFile(
 }
 
 /**
- * The newest version of a file cannot be read: the arrival is invalid, and a version catalogued before is no
- * longer in the store.
+ * The newest version of a file cannot be read: the arrival becomes invalid, and a version that was catalogued
+ * before is no longer in the store.
  */
 export async function recordInvalid(
   database: Database,
@@ -150,7 +149,7 @@ export async function recordInvalid(
   options: Pick<RecordOptions, 'at' | 'stillCurrent'>,
 ): Promise<readonly Request[] | 'superseded'> {
   return await inTransaction(database, async (trx) => {
-    if ((await currencyOf(trx, file.version, options.stillCurrent)) === 'no') return 'superseded'
+    if ((await lockAndCheckCurrent(trx, file.version, options.stillCurrent)) === 'no') return 'superseded'
     const before = await findLiveFile(trx, file.version, true)
     if (before !== null) {
       const problem = `the newest version of ${file.version.key} cannot be read: ${file.reason}`
@@ -166,7 +165,7 @@ export async function recordInvalid(
         newContent: true,
         problem,
       })
-    } else await refuseAwaited(trx, file, options.at)
+    } else await recordRefusedFile(trx, file, options.at)
     const alert = alertRequest({
       rule: 'invalid-file',
       severity: 'error',
@@ -183,41 +182,41 @@ export async function recordInvalid(
   })
 }
 
-/** A run that only the logger knows says what became of its file. */
-async function refuseAwaited(
+/** The problem of a run that only the logger recorded states why its file was refused. */
+async function recordRefusedFile(
   trx: Trx,
   { tag, runNumber, version, reason }: Parameters<typeof recordInvalid>[1],
   at: Date,
 ): Promise<void> {
-  const { uses } = await lockUses(trx, { tag, runNumber }, at)
-  if (uses.length === 0) return
-  const use = notedUse(uses)
-  if (use.firstFileAt !== null) return
+  const { generations } = await lockGenerations(trx, { tag, runNumber }, at)
+  if (generations.length === 0) return
+  const generation = generationInRunlog(generations)
+  if (generation.firstFileAt !== null) return
   const problem = `${version.key} cannot be read: ${reason}`
-  await addHistory(trx, [{ runId: use.id, what: 'file refused', detail: problem }], at)
-  await refreshRun(trx, { tag, runNumber, use, uses }, { at, newContent: false, problem })
+  await addHistory(trx, [{ runId: generation.id, what: 'file refused', detail: problem }], at)
+  await refreshRun(trx, { tag, runNumber, generation, generations }, { at, newContent: false, problem })
 }
 
 /**
- * Takes the lock on the object and says whether the version that was read is the one to be shown (`no`: it is
- * not). Every version is in the ledger before it is worked on; so where there is only this one, no other can
- * have been written down meanwhile. Else the store says which one it holds: whoever commits last saw the
- * store last.
+ * Locks the object and returns whether the version that was read counts (`no`: it does not). Every version is
+ * in the ledger before it is processed. So if this is the only one, no other was recorded meanwhile.
+ * Otherwise the store is asked under the lock, so that the transaction that commits last checked the store
+ * last.
  */
-async function currencyOf(
+async function lockAndCheckCurrent(
   trx: Trx,
   version: ObjectVersion,
-  stillCurrent: () => Promise<Currency>,
-): Promise<Currency> {
+  stillCurrent: () => Promise<StillCurrent>,
+): Promise<StillCurrent> {
   const versions = await lockVersions(trx, version)
   if (versions === 1) return 'yes'
-  const currency = await stillCurrent()
-  if (currency !== 'gone') return currency
-  // Read whole and deleted since: worth keeping, unless a later version was written down before that one was
+  const current = await stillCurrent()
+  if (current !== 'deleted') return current
+  // Read completely and deleted since: it is recorded, unless a later version was recorded before it was
   // deleted.
   const live = await findLiveFile(trx, version, true)
   return live === null || live.etag === version.etag || live.lastModified < version.lastModified
-    ? 'gone'
+    ? 'deleted'
     : 'no'
 }
 
@@ -278,7 +277,7 @@ function storedContent({ version, metadata }: FileToRecord, run: CataloguedRun):
   }
 }
 
-const seenOf = ({ version, integrity, comparisons }: FileToRecord) => ({
+const verificationOf = ({ version, integrity, comparisons }: FileToRecord) => ({
   integrity,
   storedAt: version.lastModified,
   comparedWith: comparisons
@@ -287,16 +286,16 @@ const seenOf = ({ version, integrity, comparisons }: FileToRecord) => ({
 })
 
 /**
- * The object now belongs to another run: the former one keeps its history and says what became of its file.
+ * The object now belongs to another run. The former run keeps its history, and its problem names the file.
  */
-async function leaveFormerRun(trx: Trx, before: RunFile, file: FileToRecord, at: Date): Promise<void> {
+async function recordOverwritten(trx: Trx, before: RunFile, file: FileToRecord, at: Date): Promise<void> {
   const problem = `${file.version.key} was overwritten by another run`
   const detail = `${problem}; md5 was ${before.md5}, ${before.sizeBytes} bytes`
   await addHistory(trx, [{ runId: before.runId, what: 'overwritten', detail }], at)
   await refreshRun(trx, await lockRunOfFile(trx, before, at), { at, newContent: false, problem })
 }
 
-/** How many files with other contents were catalogued under the same key before. */
+/** How many files with other contents were catalogued under the same key. */
 async function countOtherContents(trx: Trx, version: ObjectVersion, sha256: string): Promise<number> {
   const row = await trx
     .selectFrom('runFiles')

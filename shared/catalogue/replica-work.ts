@@ -1,6 +1,6 @@
 /**
- * Who works on a replica (verifications, deletions, recalls): claims with a lease, and their outcomes. Copies
- * to tape are tasks: shared/work.
+ * Work on a replica (verification, deletion): claims with a lease, and their outcomes. Copies to tape and
+ * recalls are tasks: shared/work.
  */
 
 import type { Transaction } from 'kysely'
@@ -16,7 +16,7 @@ type Trx = Transaction<Schema>
 
 export interface Claim {
   readonly replica: Replica
-  /** Names this piece of work: who lost the lease cannot write what another has begun. */
+  /** Identifies this piece of work: a process that lost the lease cannot write over the work of another. */
   readonly owner: string
 }
 
@@ -28,7 +28,7 @@ export interface ClaimOptions {
   readonly at: Date
 }
 
-/** Takes one replica, when it is in one of these states and nobody else holds it. Its state stays. */
+/** Claims a replica if it is in one of these states and no one else holds it. Its state does not change. */
 export async function claimReplica(
   database: Database,
   id: number,
@@ -52,7 +52,7 @@ export async function claimReplica(
 }
 
 /**
- * The claim goes over to another piece of work: its first owner has lost it. Null when it was lost already.
+ * Hands the claim over to another owner; the former has lost it then. Null if it was lost already.
  */
 export async function takeOverClaim(
   database: Database,
@@ -68,11 +68,11 @@ export async function takeOverClaim(
   return result.numUpdatedRows === 1n ? { replica, owner: options.owner } : null
 }
 
-/** @throws ConflictError when the claim was lost to another. */
+/** @throws ConflictError if the claim was lost. */
 export const renewClaim = (database: Database, claim: Claim, leaseSeconds: number): Promise<void> =>
   renew(database, leaseOf(claim), leaseSeconds)
 
-/** Keeps the claim while `work` runs; the signal that work gets aborts when the claim is lost. */
+/** Renews the claim while `work` runs. The signal passed to `work` aborts when the claim is lost. */
 export const whileClaimed = <T>(
   database: Database,
   claim: Claim,
@@ -81,7 +81,7 @@ export const whileClaimed = <T>(
   work: (held: AbortSignal) => Promise<T>,
 ): Promise<T> => whileHeld(database, leaseOf(claim), leaseSeconds, signal, work)
 
-/** What is known of a replica now. Columns left out stay as they are. */
+/** New values of a replica. Columns that are left out stay unchanged. */
 export type ReplicaChange = { readonly state?: ReplicaState } & Partial<
   Pick<
     Replica,
@@ -100,7 +100,7 @@ export type ReplicaChange = { readonly state?: ReplicaState } & Partial<
 
 export interface ReplicaOutcome {
   readonly change: ReplicaChange
-  /** A line of the run's history, where people should read of it. */
+  /** A line of the run's history. */
   readonly note?: { readonly what: string; readonly detail: string } | null
   readonly requests?: readonly Request[]
   /** Written in the same transaction. */
@@ -108,9 +108,9 @@ export interface ReplicaOutcome {
 }
 
 /**
- * Ends a claim: writes what came of it with the history, the requests that follow and the legacy statuses, in
- * one transaction.
- * @throws ConflictError when the claim was lost meanwhile: then nothing is written.
+ * Ends a claim: writes its outcome, the history, the requests that follow and the legacy statuses in one
+ * transaction.
+ * @throws ConflictError if the claim was lost; nothing is written then.
  */
 export async function endClaim(
   database: Database,
@@ -122,7 +122,7 @@ export async function endClaim(
     const runId = await lockRunOfReplica(trx, claim.replica)
     const result = await trx
       .updateTable('replicas')
-      .set({ ...fitting(outcome.change), ...NO_LEASE, updatedAt: at })
+      .set({ ...withErrorCut(outcome.change), ...NO_LEASE, updatedAt: at })
       .where('id', '=', claim.replica.id)
       .where('leaseOwner', '=', claim.owner)
       .executeTakeFirst()
@@ -131,8 +131,8 @@ export async function endClaim(
   })
 }
 
-/** The same while the claim goes on: a step of it is written down. */
-export async function noteStep(
+/** Writes an outcome as `endClaim` does, and keeps the claim. */
+export async function recordStep(
   database: Database,
   claim: Claim,
   outcome: ReplicaOutcome,
@@ -142,7 +142,7 @@ export async function noteStep(
     const runId = await lockRunOfReplica(trx, claim.replica)
     const result = await trx
       .updateTable('replicas')
-      .set({ ...fitting(outcome.change), updatedAt: at })
+      .set({ ...withErrorCut(outcome.change), updatedAt: at })
       .where('id', '=', claim.replica.id)
       .where('leaseOwner', '=', claim.owner)
       .executeTakeFirst()
@@ -152,9 +152,9 @@ export async function noteStep(
   return { ...claim, replica: { ...claim.replica, ...outcome.change } }
 }
 
-/** Endpoints answer with whole pages at times: the row must be freed all the same. */
+/** Endpoints sometimes answer with whole pages. */
 const MOST_CHARACTERS = 4000
-const fitting = (change: ReplicaChange): ReplicaChange =>
+const withErrorCut = (change: ReplicaChange): ReplicaChange =>
   change.lastError == null ? change : { ...change, lastError: change.lastError.slice(0, MOST_CHARACTERS) }
 
 async function writeOutcome(trx: Trx, runId: number, outcome: ReplicaOutcome, at: Date): Promise<void> {

@@ -1,4 +1,6 @@
-/** Replicas: the rows that say where a copy of which contents is. What changes them is in replica-work.ts. */
+/**
+ * Replicas: rows that state where a copy of which contents is. Claims and their outcomes: replica-work.ts.
+ */
 
 import { createHash } from 'node:crypto'
 import type { Transaction } from 'kysely'
@@ -16,7 +18,7 @@ import { writeRunlogStorage } from './runlog.ts'
 type Trx = Transaction<Schema>
 export type Executor = Database | Trx
 
-/** What a copy is a copy of: the contents that an object of a run has, or had. */
+/** The contents that an object of a run has or had, of which a replica is a copy. */
 export interface Content extends ObjectName {
   readonly run: CataloguedRun
   readonly sizeBytes: number
@@ -26,8 +28,9 @@ export interface Content extends ObjectName {
 }
 
 /**
- * The row's true key, SHA-256 of kind, endpoint, object and contents. The store has no endpoint: it is the
- * same store under whatever address. `variant` tells a second copy at the same endpoint from the first.
+ * The unique key of the row, SHA-256 of kind, endpoint, object and contents. The endpoint of the store is
+ * empty, because its address may change. `variant` distinguishes a second copy at the same endpoint from the
+ * first.
  */
 export function replicaIdentity(
   kind: ReplicaKind,
@@ -103,8 +106,8 @@ export function replicaRow(content: Content, replica: NewReplica, at: Date) {
 }
 
 /**
- * The store holds these contents: they were read whole just now, and no digest that anybody states disagreed
- * (else the copy is suspicious). Other contents that were under the key are not there any more.
+ * Records that the store holds these contents: they were just read completely. The copy is suspicious if a
+ * stated digest disagrees. Other contents that were under the key are no longer there.
  */
 export async function recordCloudReplica(
   trx: Trx,
@@ -136,7 +139,7 @@ export async function recordCloudReplica(
     .values({ ...row, startedAt: seen.storedAt, ...found })
     .onDuplicateKeyUpdate(found)
     .execute()
-  await keepTogether(trx, content)
+  await assignCopiesToRun(trx, content)
 }
 
 function cloudRow(content: Content, at: Date) {
@@ -148,7 +151,7 @@ function cloudRow(content: Content, at: Date) {
   )
 }
 
-/** Whether these contents were in the store before under this key, whatever became of them. */
+/** Whether these contents were ever recorded in the store under this key. */
 export async function hasCloudReplica(trx: Trx, content: Content): Promise<boolean> {
   const identity = replicaIdentity('cloud', '', content)
   return (
@@ -158,24 +161,24 @@ export async function hasCloudReplica(trx: Trx, content: Content): Promise<boole
 }
 
 /**
- * The contents were read, and are not in the store any more: what is written of their copy there stays, else
- * it is missing. Either way it was inspected now: a recall that had brought them back before is out of date.
+ * The contents were read, and are no longer in the store. The state of an existing row is left unchanged; a new
+ * row is missing. Either way the copy was checked now, so that an earlier recall no longer counts as newer.
  */
 export async function recordAbsentReplica(trx: Trx, content: Content, at: Date): Promise<void> {
-  const seen = { state: 'missing' as const, checkedAt: at, lastError: 'it was deleted while it was read' }
+  const seen = { state: 'missing' as const, checkedAt: at, lastError: 'deleted while it was being read' }
   await trx
     .insertInto('replicas')
     .values({ ...cloudRow(content, at), ...seen })
     .onDuplicateKeyUpdate({ checkedAt: at })
     .execute()
-  await keepTogether(trx, content)
+  await assignCopiesToRun(trx, content)
 }
 
 /**
- * All copies of contents, and their recall, belong to the use of the run number that these count for now; its
- * lock is held.
+ * Assigns all copies of contents, and their recall, to the run that the contents belong to now, which is
+ * locked.
  */
-async function keepTogether(trx: Trx, { run, ...content }: Content): Promise<void> {
+async function assignCopiesToRun(trx: Trx, { run, ...content }: Content): Promise<void> {
   await trx
     .updateTable('recalls')
     .set({ runId: run.id })
@@ -192,7 +195,7 @@ async function keepTogether(trx: Trx, { run, ...content }: Content): Promise<voi
   for (const former of elsewhere) await refreshStorage(trx, former)
 }
 
-/** The key holds other contents than these replicas, or (`sha256` null) nothing readable. */
+/** The key holds other contents than these replicas, or nothing readable (`sha256` null). */
 export async function replaceCloudReplicas(
   trx: Trx,
   object: ObjectName,
@@ -226,8 +229,8 @@ export const tapeCopyTask = (
 })
 
 /**
- * Requests a copy on tape: its row, and the task that makes it. One that is requested already stays as it is,
- * but a live request makes it live.
+ * Requests a copy on tape: adds its row and the task that makes it. If it was already requested, nothing
+ * changes but that a live request gives it live priority.
  */
 export async function requestTapeReplica(
   database: Database,
@@ -255,18 +258,18 @@ export async function requestTapeReplica(
   })
 }
 
-/** Always the run before its replicas: whoever catalogues a file locks in this order too. */
+/** Lock order: the run before its replicas, as in the transaction that catalogues a file. */
 export const lockRun = (trx: Trx, runId: number) =>
   trx.selectFrom('runs').select('id').where('id', '=', runId).forUpdate().execute()
 
 /**
- * Locks the run that a copy belongs to now, which need not be that of when it was claimed. @returns its id.
+ * Locks the run that a copy belongs to now; it may have changed since the copy was claimed. @returns its id.
  */
 export const lockRunOfReplica = (trx: Trx, replica: Pick<Replica, 'id' | 'runId'>): Promise<number> =>
   lockRunNow(trx, replica.runId, trx.selectFrom('replicas').select('runId').where('id', '=', replica.id))
 
 /**
- * Locks the run that contents, whether the store holds them or not, count for now. @returns the contents of
+ * Locks the run that contents belong to now, whether the store holds them or not. @returns the contents with
  * that run.
  */
 export async function lockRunOfContent(trx: Trx, content: Content): Promise<Content> {
@@ -288,8 +291,8 @@ export async function lockRunOfContent(trx: Trx, content: Content): Promise<Cont
 }
 
 /**
- * Contents that are dropped again may come to count for another use of their run number, also while a lock is
- * waited for.
+ * Contents that are dropped again may be assigned to another generation of their run number, also while this
+ * waits for the lock.
  */
 async function lockRunNow(
   trx: Trx,
@@ -304,7 +307,7 @@ async function lockRunNow(
 export const findReplica = async (executor: Executor, id: number): Promise<Copy | null> =>
   (await executor.selectFrom('copies').selectAll().where('id', '=', id).executeTakeFirst()) ?? null
 
-/** All replicas of a run, by what they are copies of. */
+/** All replicas of a run. */
 export const replicasOfRun = (executor: Executor, runId: number): Promise<readonly Copy[]> =>
   executor.selectFrom('copies').selectAll().where('runId', '=', runId).orderBy('id').execute()
 
@@ -322,7 +325,7 @@ export const replicasOfContent = (
     .orderBy('id')
     .execute()
 
-/** Where a run is, by the replicas of the contents that count for it. */
+/** Where a run is, summarized from the replicas of the contents that count for it. */
 export async function storageOfRun(
   executor: Executor,
   runId: number,
@@ -331,7 +334,7 @@ export async function storageOfRun(
   return summarizeStorage(files, await replicasOfRun(executor, runId))
 }
 
-/** Brings what the run's row and the legacy Runlog say of its copies in step after one of them changed. */
+/** Updates the columns about copies in the run's row and in the legacy Runlog after a copy changed. */
 export async function refreshStorage(trx: Trx, runId: number): Promise<void> {
   const run = await trx
     .selectFrom('runs')
@@ -348,7 +351,7 @@ export async function refreshStorage(trx: Trx, runId: number): Promise<void> {
     .execute()
   const storage = await storageOfRun(trx, runId, files)
   await trx.updateTable('runs').set(storage).where('id', '=', runId).execute()
-  // The Runlog has the use of a number that is shown.
+  // The Runlog shows only the current generation of a number.
   if (run.isCurrent)
     await writeRunlogStorage(trx, {
       tag: run.tag,
@@ -358,7 +361,7 @@ export async function refreshStorage(trx: Trx, runId: number): Promise<void> {
     })
 }
 
-/** Those of the contents of a file, of all copies (or recalls) of its run. */
+/** Selects the copies (or recalls) of the contents of a file from those of its run. */
 export const copiesOfFile = <Copy extends Pick<Replica, 'bucket' | 'objectKey' | 'sha256'>>(
   file: Pick<RunFile, 'bucket' | 'objectKey' | 'sha256'>,
   replicas: readonly Copy[],

@@ -1,6 +1,6 @@
 /**
- * A run's parameters from all who state them, a person before the files' ODB before the DAQ's logger. Each
- * keeps what it stated, so that none is lost when another one speaks again. Pure.
+ * The parameters of a run, merged from three sources: a person, then the files' ODB, then the DAQ's logger.
+ * The statements of each source are kept, so that one source never overwrites another. Pure.
  */
 import type { Parameters, Run } from '../database/schema.ts'
 
@@ -8,7 +8,7 @@ export type ParameterSource = 'person' | 'file' | 'logger'
 
 type Stated = Pick<Run, 'fileParameters' | 'loggerParameters' | 'corrections'>
 
-/** What each source states, the one that counts most last; null is no statement. */
+/** The statements of each source, in rising order of precedence; null is no statement. */
 const layersOf = ({ fileParameters, loggerParameters, corrections }: Stated) =>
   [
     ['logger', Object.entries(loggerParameters ?? {})],
@@ -16,13 +16,13 @@ const layersOf = ({ fileParameters, loggerParameters, corrections }: Stated) =>
     ['person', Object.entries(corrections ?? {}).map(([name, { value }]) => [name, value] as const)],
   ] as const
 
-/** By Runlog column; null for what the files should state and nobody does. */
+/** By Runlog column; null for parameters that the files should state and no source does. */
 export function mergeParameters(stated: Stated): Parameters {
   const values = layersOf(stated).flatMap(([, entries]) => entries.filter(([, value]) => value !== null))
   return { ...stated.fileParameters, ...Object.fromEntries(values) }
 }
 
-/** Who states each parameter that is not null. */
+/** The source of each parameter that is not null. */
 export function parameterSources(stated: Stated): Readonly<Record<string, ParameterSource>> {
   const sources = layersOf(stated).flatMap(([source, entries]) =>
     entries.filter(([, value]) => value !== null).map(([name]) => [name, source] as const),

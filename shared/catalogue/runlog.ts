@@ -1,11 +1,11 @@
 /**
- * The legacy Runlog, written from the catalogue: the only place that knows the old status integers.
+ * The legacy Runlog, written from the catalogue. Only this file uses the old status integers.
  *
- * storage_local_status is what a program on the DAQ's machine told us (1 present, 0 deleted), else what the
- * DAQ's ODB says (-1 running, 0 written). storage_cloud_status: 1 in the store, 2 deleted after its copy on
- * tape was verified (or in part), -2 a checksum disagrees, -1 not there. storage_tape_status: 1 only when
- * every file was verified on the medium, -2 when that fails, else -1. online_reco_status starts at -1 and is
- * reset when the run's bytes change.
+ * storage_local_status: what a program on the DAQ's machine reported (1 present, 0 deleted), else the value
+ * of the DAQ's ODB (-1 running, 0 written). storage_cloud_status: 1 in the store, 2 deleted (all or some
+ * files) after the copy on tape was verified, -2 a checksum disagrees, -1 not there. storage_tape_status: 1
+ * only if every file was verified on the medium, -2 if that failed, else -1. online_reco_status starts at -1
+ * and is reset when the bytes of the run change.
  */
 import { sql, type Transaction } from 'kysely'
 import type { Parameters, Run, Schema } from '../database/schema.ts'
@@ -13,7 +13,7 @@ import { type StorageSummary, storageOf } from '../database/storage-summary.ts'
 import { runlogColumns } from '../extraction/run-parameters.ts'
 import type { RunId } from '../run.ts'
 
-/** Columns that Cygnet itself answers for, whatever the ODB says. */
+/** Columns that Cygnet sets itself, whatever the ODB states. */
 const OWN_COLUMNS = new Set([
   'run_number',
   'storage_local_status',
@@ -25,7 +25,7 @@ const OWN_COLUMNS = new Set([
   'file_s3_tag',
 ])
 
-/** The logger writes it, too, until a program on the DAQ's machine tells of the file. */
+/** The logger writes this column too, until a program on the DAQ's machine reports the file. */
 const LOCAL_STATUS = 'storage_local_status'
 
 interface RunlogStorage extends RunId {
@@ -34,15 +34,15 @@ interface RunlogStorage extends RunId {
 }
 
 export interface RunlogEntry extends RunlogStorage {
-  /** What the other columns show: parameters of the same run, or of one that awaits its file. */
-  readonly noted: Parameters
+  /** Values of the other columns: parameters of the same run, or of a later one that awaits its file. */
+  readonly shownParameters: Parameters
   readonly file: {
     readonly fileCount: number
     readonly sizeBytes: number
     /** Null for a run of several files: the old column has room for one. */
     readonly md5: string | null
   }
-  /** Forget what was reconstructed from other bytes. */
+  /** Reset the status of the reconstruction, which was of other bytes. */
   readonly resetReco: boolean
 }
 
@@ -60,7 +60,7 @@ const statusColumns = ({ storage, parameters }: RunlogStorage) => ({
 export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry): Promise<void> {
   const row: Record<string, number | string | null> = { tag: entry.tag, run_number: entry.runNumber }
   for (const column of runlogColumns)
-    if (!OWN_COLUMNS.has(column.name)) row[column.name] = entry.noted[column.name] ?? null
+    if (!OWN_COLUMNS.has(column.name)) row[column.name] = entry.shownParameters[column.name] ?? null
   Object.assign(row, statusColumns(entry))
   const { fileCount, sizeBytes, md5 } = entry.file
   row.file_size = fileCount === 0 ? -1 : sizeBytes
@@ -80,27 +80,27 @@ export async function writeRunlog(trx: Transaction<Schema>, entry: RunlogEntry):
 export interface LoggedRow {
   readonly startTime: Parameters[string]
   /**
-   * What is the logger's when the row is about this run. What the row held before is not, except for the
-   * begin of another run: the logger leaves the columns of the end alone then.
+   * The values that the logger wrote, if the row describes this run. Values that the row had before are left
+   * out; but at the begin of another run the logger leaves the columns of the end unchanged.
    */
-  readonly valuesFor: (use: Pick<Run, 'parameters'>) => Parameters
+  readonly valuesFor: (generation: Pick<Run, 'parameters'>) => Parameters
 }
 
 /**
- * What the DAQ's logger wrote into a run's row since Cygnet last wrote or took it, null when nothing; the row
- * counts as taken, and is locked until the transaction ends.
+ * Reads what the DAQ's logger wrote into a run's row since Cygnet last wrote or read it; null if nothing. The
+ * row then counts as read, and is locked until the transaction ends.
  *
- * Cygnet's own statements name the column `logged_at`, the logger's don't: theirs leave the time there. The
- * row still holds what Cygnet wrote before: where the copies of the `current` run are, and the parameters of
- * the one that is `noted` in it (null for none).
+ * Cygnet's statements set the column `logged_at`. The logger's statements do not name it, so the server
+ * writes the time there. The other values of the row are those that Cygnet wrote before: the states of the
+ * copies of the `current` run and the parameters of the `shown` run (`before` is null if there was no run).
  */
 export async function takeLoggedRow(
   trx: Transaction<Schema>,
   run: RunId,
-  before: { readonly current: Run; readonly noted: Run } | null,
+  before: { readonly current: Run; readonly shown: Run } | null,
 ): Promise<LoggedRow | null> {
   const columns = runlogColumns.filter(({ name }) => !OWN_COLUMNS.has(name) || name === LOCAL_STATUS)
-  // Times as text: they are local times of the DAQ, which the driver would take for UTC.
+  // Times as text: they are local times of the DAQ, and the driver would read them as UTC.
   const selected = sql.join(
     columns.map(({ name, sqlType }) =>
       sqlType === 'DATETIME'
@@ -133,14 +133,14 @@ export async function takeLoggedRow(
   }
 }
 
-const writtenOf = (run: RunId, { current, noted }: { readonly current: Run; readonly noted: Run }) => ({
-  ...noted.parameters,
+const writtenOf = (run: RunId, { current, shown }: { readonly current: Run; readonly shown: Run }) => ({
+  ...shown.parameters,
   ...statusColumns({ ...run, parameters: current.parameters, storage: storageOf(current) }),
 })
 
 const isUnset = (value: Parameters[string] | undefined) => value === null || value === undefined
 
-/** A FLOAT is read back with six digits. */
+/** MariaDB returns a FLOAT with six digits. */
 function isSame(
   value: Parameters[string] | undefined,
   written: Parameters[string] | undefined,
@@ -150,7 +150,7 @@ function isSame(
   return Number(value).toPrecision(6) === Number(written).toPrecision(6)
 }
 
-/** The statuses of the copies alone. */
+/** Writes only the statuses of the copies. */
 export async function writeRunlogStorage(trx: Transaction<Schema>, entry: RunlogStorage): Promise<void> {
   const {
     storage_local_status: local,

@@ -1,4 +1,4 @@
-/** Runs and their files: the run's values kept in step with its files and with what the logger wrote. */
+/** Runs and their files: computes the values of a run from its files and from what the logger wrote. */
 import type { Selectable, Transaction } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Parameters, Run, RunFile, RunFilesTable, Schema } from '../database/schema.ts'
@@ -11,15 +11,15 @@ import { writeRunlog } from './runlog.ts'
 
 type Trx = Transaction<Schema>
 
-/** All uses of a run number, locked until the transaction ends, and the one that is at hand. */
+/** All generations of a run number, locked until the transaction ends, and the one that is being changed. */
 export interface LockedRun extends RunId {
-  readonly use: Run
-  readonly uses: readonly Run[]
+  readonly generation: Run
+  readonly generations: readonly Run[]
 }
 
 /**
- * The version of an object that the catalogue believes the store holds; locked when asked for inside a
- * transaction.
+ * The version of an object that the store holds according to the catalogue. `lock`: until the transaction
+ * ends.
  */
 export async function findLiveFile(
   executor: Database | Trx,
@@ -35,7 +35,7 @@ export async function findLiveFile(
   return (await (lock ? query.forUpdate() : query).executeTakeFirst()) ?? null
 }
 
-/** The store no longer holds this version: the row stays as history. */
+/** The store no longer holds this version; the row is kept as history. */
 export async function supersedeFile(trx: Trx, fileId: number, at: Date): Promise<void> {
   await trx
     .updateTable('runFiles')
@@ -67,55 +67,57 @@ export interface RefreshedRun {
 }
 
 /**
- * Brings a run's values in step with its live files, decides which use of the number is the current one and
- * writes the legacy Runlog from it.
- * `newContent` resets the reconstruction's status: what was done with other bytes does not count for these.
+ * Computes the values of a run from its live files, decides which generation of the number is current and
+ * writes the legacy Runlog from it. `newContent` resets the status of the reconstruction, because a
+ * reconstruction of other bytes does not count.
  */
 export async function refreshRun(
   trx: Trx,
   run: LockedRun,
   options: { readonly at: Date; readonly newContent: boolean; readonly problem?: string },
 ): Promise<RefreshedRun> {
-  const files = await liveFiles(trx, run.use.id)
+  const files = await liveFiles(trx, run.generation.id)
   const summary = aggregateRun(files.map(summaryOf))
-  const fileParameters = summary.fileCount === 0 ? run.use.fileParameters : summary.parameters
-  const parameters = mergeParameters({ ...run.use, fileParameters })
-  const storage = await storageOfRun(trx, run.use.id, files)
+  const fileParameters = summary.fileCount === 0 ? run.generation.fileParameters : summary.parameters
+  const parameters = mergeParameters({ ...run.generation, fileParameters })
+  const storage = await storageOfRun(trx, run.generation.id, files)
   const { fileCount } = summary
-  const firstFileAt = run.use.firstFileAt ?? (fileCount === 0 ? null : options.at)
+  const firstFileAt = run.generation.firstFileAt ?? (fileCount === 0 ? null : options.at)
   const values = {
     ...valuesOf(summary),
     ...valuesOfParameters(parameters),
     fileParameters: fileParameters === null ? null : JSON.stringify(fileParameters),
-    ...timesOf(run.use, summary, parameters),
+    ...timesOf(run.generation, summary, parameters),
     ...storage,
     firstFileAt,
-    problem: fileCount === 0 ? (options.problem ?? problemOfNone(run.use)) : summary.problem,
+    problem: fileCount === 0 ? (options.problem ?? problemWithoutFiles(run.generation)) : summary.problem,
     updatedAt: options.at,
   }
-  const uses = run.uses.map((use) =>
-    use.id === run.use.id ? { ...run.use, fileCount, firstFileAt, parameters } : use,
+  const generations = run.generations.map((generation) =>
+    generation.id === run.generation.id
+      ? { ...run.generation, fileCount, firstFileAt, parameters }
+      : generation,
   )
-  const current = electCurrentUse(uses)
+  const current = electCurrent(generations)
   await trx
     .updateTable('runs')
-    .set({ ...values, isCurrent: current.id === run.use.id })
-    .where('id', '=', run.use.id)
+    .set({ ...values, isCurrent: current.id === run.generation.id })
+    .where('id', '=', run.generation.id)
     .execute()
-  const before = run.uses.find((use) => use.isCurrent)
-  for (const use of [before, current]) {
-    if (use === undefined || use.id === run.use.id || before?.id === current.id) continue
+  const before = run.generations.find((generation) => generation.isCurrent)
+  for (const generation of [before, current]) {
+    if (generation === undefined || generation.id === run.generation.id || before?.id === current.id) continue
     await trx
       .updateTable('runs')
-      .set({ isCurrent: use.id === current.id })
-      .where('id', '=', use.id)
+      .set({ isCurrent: generation.id === current.id })
+      .where('id', '=', generation.id)
       .execute()
   }
-  const isCurrent = current.id === run.use.id
+  const isCurrent = current.id === run.generation.id
   await writeRunlog(trx, {
     ...run,
     parameters: current.parameters,
-    noted: notedUse(uses).parameters,
+    shownParameters: generationInRunlog(generations).parameters,
     ...(isCurrent ? { storage, file: summary } : await filesOf(trx, current.id)),
     resetReco: (isCurrent && options.newContent) || before?.id !== current.id,
   })
@@ -125,34 +127,35 @@ export async function refreshRun(
   }
 }
 
-/** Why a run has no file: what became of one that was refused stays until another one comes. */
-const problemOfNone = ({ firstFileAt, problem }: Run): string =>
+/** Why a run has no file. The reason why a file was refused is kept until another file arrives. */
+const problemWithoutFiles = ({ firstFileAt, problem }: Run): string =>
   firstFileAt === null
     ? (problem ?? 'no file of this run has arrived yet')
     : 'no file of this run is in the store any more'
 
 /**
- * The use of the number that is shown: the latest begun of those that have files, else of those that had some,
- * else of those that await one. What is only written in the Runlog hides no run that was catalogued.
+ * The generation of the number that is shown: the latest begun of those with files, else of those that once
+ * had files, else of those that await one. So a run that is only in the Runlog never hides a catalogued run.
  */
-function electCurrentUse(uses: readonly Run[]): Run {
-  const holding = uses.filter((use) => use.fileCount > 0)
-  const catalogued = holding.length > 0 ? holding : uses.filter((use) => use.firstFileAt !== null)
-  return latestBegun(catalogued.length > 0 ? catalogued : uses)
+function electCurrent(generations: readonly Run[]): Run {
+  const holding = generations.filter((generation) => generation.fileCount > 0)
+  const catalogued =
+    holding.length > 0 ? holding : generations.filter((generation) => generation.firstFileAt !== null)
+  return latestBegun(catalogued.length > 0 ? catalogued : generations)
 }
 
 /**
- * The use whose parameters the Runlog shows: the one that the logger began after the current one and that
- * awaits its file, else the current one. So its end of run is known from that of the current one.
+ * The generation whose parameters the Runlog shows: one that the logger began after the current one and that
+ * awaits its file, else the current one. So its end of run is distinguished from that of the current one.
  */
-export function notedUse(uses: readonly Run[]): Run {
-  const current = electCurrentUse(uses)
-  return latestBegun([current, ...uses.filter((use) => use.firstFileAt === null)])
+export function generationInRunlog(generations: readonly Run[]): Run {
+  const current = electCurrent(generations)
+  return latestBegun([current, ...generations.filter((generation) => generation.firstFileAt === null)])
 }
 
-function latestBegun(uses: readonly Run[]): Run {
-  const [latest] = uses.toSorted((a, b) => b.startedEpoch - a.startedEpoch || b.id - a.id)
-  if (latest === undefined) throw new Error('a run number without a use')
+function latestBegun(generations: readonly Run[]): Run {
+  const [latest] = generations.toSorted((a, b) => b.startedEpoch - a.startedEpoch || b.id - a.id)
+  if (latest === undefined) throw new Error('a run number has no generation')
   return latest
 }
 
@@ -161,7 +164,7 @@ async function filesOf(trx: Trx, runId: number) {
   return { storage: await storageOfRun(trx, runId, files), file: aggregateRun(files.map(summaryOf)) }
 }
 
-/** A run that lost its files keeps the sizes that they had. */
+/** A run that lost its files keeps their sizes. */
 function valuesOf(summary: RunSummary) {
   if (summary.fileCount === 0) return { complete: false, fileCount: 0 }
   return {
@@ -184,18 +187,18 @@ function valuesOfParameters(parameters: Parameters) {
   }
 }
 
-/** Begin and end by the files' own clock readings, else by the local times that the logger wrote. */
-function timesOf(use: Run, summary: RunSummary, { stop_time: stopTime }: Parameters) {
-  const startedEpoch = summary.startedEpoch || use.startedEpoch
+/** Begin and end from the files' own times, else from the local times that the logger wrote. */
+function timesOf(generation: Run, summary: RunSummary, { stop_time: stopTime }: Parameters) {
+  const startedEpoch = summary.startedEpoch || generation.startedEpoch
   const logged = typeof stopTime === 'string' ? epochOfDaqTime(stopTime, startedEpoch) : null
   const stoppedAt = dateOf(summary.stoppedEpoch ?? logged)
   return {
     startedAt: dateOf(startedEpoch),
-    stoppedAt: summary.fileCount === 0 ? (use.stoppedAt ?? stoppedAt) : stoppedAt,
+    stoppedAt: summary.fileCount === 0 ? (generation.stoppedAt ?? stoppedAt) : stoppedAt,
   }
 }
 
-/** The same key may stand in several raw buckets. */
+/** The same key may exist in several raw buckets. */
 const nameOf = (file: Selectable<RunFilesTable>) => `${file.bucket}/${file.objectKey}`
 
 function summaryOf(file: Selectable<RunFilesTable>): FileSummary {

@@ -1,92 +1,93 @@
 /**
- * Connections to MariaDB as the catalogue needs them: each with its session set up, and given up when the
- * server says nothing more.
+ * Connections to MariaDB: each has its session set up, and is destroyed when the server does not answer in
+ * time.
  */
 import type { MysqlPool, MysqlPoolConnection, MysqlQueryResult } from 'kysely'
 import type { Pool, PoolConnection } from 'mysql2'
 
 export interface ConnectionOptions {
-  /** Statements that every connection begins with. */
+  /** The first statements on every connection. */
   readonly session: readonly string[]
   /**
-   * A statement that has no answer by then (0: for ever) never gets one: the server's host hangs, or the
-   * network is cut and nobody was told. The connection is destroyed, because it is of no more use and others
-   * wait for its place.
+   * Longest wait for the answer to a statement, ms; 0: no limit. After it the server's host probably hangs,
+   * or the network was cut without a message. The connection is destroyed, so that others can take its place
+   * in the pool.
    */
-  readonly silenceMs: number
+  readonly timeoutMs: number
 }
 
-/** A process that ends waits no longer for statements that are still not answered. */
+/** Longest wait for the answers to statements when the pool is closed. */
 const END_MS = 5000
 
-type Answer = (error: unknown, result: MysqlQueryResult) => void
+type QueryCallback = (error: unknown, result: MysqlQueryResult) => void
 
 export const DEADLOCK_RETRIES = 4
 
 /**
- * MariaDB chose this statement or transaction as the victim of a deadlock, or the lock was not given in time:
- * nothing of it was kept.
+ * Whether MariaDB rolled this statement or transaction back because of a deadlock, or because it waited too
+ * long for a lock.
  */
 export const isDeadlock = (error: unknown): boolean =>
   error instanceof Error &&
   'code' in error &&
   (error.code === 'ER_LOCK_DEADLOCK' || error.code === 'ER_LOCK_WAIT_TIMEOUT')
 
-/** After so many failures before; at random, so that two do not meet again. */
+/** The pause after this many failures; random, so that two transactions do not collide again. */
 export const deadlockPauseMs = (failures: number): number => 20 * 2 ** failures * (0.5 + Math.random())
 
 const BEGINS_TRANSACTION = /^(begin|start transaction)\b/i
 const ENDS_TRANSACTION = /^(commit|rollback)$/i
 
-/** With its socket: mysql2 ends only its own half, and a server that hangs never closes the other. */
-function giveUp(connection: PoolConnection): void {
+/**
+ * Also destroys the socket: mysql2 closes only its own half, and a server that hangs never closes the other.
+ */
+function discard(connection: PoolConnection): void {
   connection.destroy()
   const { stream } = connection as PoolConnection & { readonly stream?: { destroy(): void } }
   stream?.destroy()
 }
 
 const refuseToStream = (): never => {
-  throw new TypeError('rows are not streamed: a stream that is silent could not be given up')
+  throw new TypeError('rows are not streamed, because a stream has no timeout')
 }
 
 /**
- * The pool as kysely's dialect takes it. Statements that got no answer fail with the code
- * PROTOCOL_SEQUENCE_TIMEOUT; one outside of a transaction that lost a deadlock is sent again.
+ * The pool for kysely's dialect. A statement without an answer in time fails with the code
+ * PROTOCOL_SEQUENCE_TIMEOUT. A statement outside of a transaction is repeated after a deadlock.
  */
-export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOptions): MysqlPool {
-  const begun = new WeakMap<PoolConnection, MysqlPoolConnection>()
-  const lost = new WeakMap<PoolConnection, unknown>()
+export function poolWithTimeouts(pool: Pool, { session, timeoutMs }: ConnectionOptions): MysqlPool {
+  const prepared = new WeakMap<PoolConnection, MysqlPoolConnection>()
+  const timeouts = new WeakMap<PoolConnection, unknown>()
   const busy = new Set<PoolConnection>()
 
-  const ask = (connection: PoolConnection, sql: string, values: unknown[], answer: Answer) => {
+  const execute = (connection: PoolConnection, sql: string, values: unknown[], answer: QueryCallback) => {
     busy.add(connection)
-    connection.query({ sql, values, timeout: silenceMs }, (error, result) => {
+    connection.query({ sql, values, timeout: timeoutMs }, (error, result) => {
       busy.delete(connection)
       if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') {
-        lost.set(connection, error)
-        giveUp(connection)
+        timeouts.set(connection, error)
+        discard(connection)
       }
-      // Of the rollback on what was given up: the first reason is the one to be told.
-      answer(error && (lost.get(connection) ?? error), result as unknown as MysqlQueryResult)
+      // The rollback on a discarded connection fails as well; the timeout is the error to report.
+      answer(error && (timeouts.get(connection) ?? error), result as unknown as MysqlQueryResult)
     })
   }
 
-  function watched(connection: PoolConnection): MysqlPoolConnection {
+  function withRetries(connection: PoolConnection): MysqlPoolConnection {
     let inTransaction = false
     /**
-     * A whole transaction is repeated by `inTransaction` of database.ts: the server has rolled back what it
-     * did before.
+     * A transaction is repeated as a whole by `inTransaction` (connect.ts), since the server rolls it back.
      */
-    const send = (sql: string, values: unknown[], answer: Answer, failures = 0) =>
-      ask(connection, sql, values, (error, result) => {
+    const send = (sql: string, values: unknown[], answer: QueryCallback, failures = 0) =>
+      execute(connection, sql, values, (error, result) => {
         if (isDeadlock(error) && !inTransaction && failures < DEADLOCK_RETRIES)
           return void setTimeout(send, deadlockPauseMs(failures), sql, values, answer, failures + 1)
         if (ENDS_TRANSACTION.test(sql)) inTransaction = false
         answer(error, result)
       })
     return {
-      // biome-ignore lint/suspicious/noExplicitAny: kysely's overloads, of which the one without an answer streams rows
-      query(sql: string, values: unknown[], answer?: Answer): any {
+      // biome-ignore lint/suspicious/noExplicitAny: kysely's overloads, of which the one without a callback streams rows
+      query(sql: string, values: unknown[], answer?: QueryCallback): any {
         if (answer === undefined) return refuseToStream()
         if (BEGINS_TRANSACTION.test(sql)) inTransaction = true
         send(sql, values, answer)
@@ -95,19 +96,19 @@ export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOption
     }
   }
 
-  /** A connection whose session is not as it should be is used for nothing. */
-  async function begin(connection: PoolConnection): Promise<MysqlPoolConnection> {
+  /** Sets the session up. A connection on which that fails is discarded. */
+  async function prepare(connection: PoolConnection): Promise<MysqlPoolConnection> {
     try {
       for (const statement of session)
         await new Promise<void>((resolve, reject) => {
-          ask(connection, statement, [], (error) => (error ? reject(error) : resolve()))
+          execute(connection, statement, [], (error) => (error ? reject(error) : resolve()))
         })
     } catch (error) {
-      giveUp(connection)
+      discard(connection)
       throw error
     }
-    const ours = watched(connection)
-    begun.set(connection, ours)
+    const ours = withRetries(connection)
+    prepared.set(connection, ours)
     return ours
   }
 
@@ -115,18 +116,18 @@ export function watchedPool(pool: Pool, { session, silenceMs }: ConnectionOption
     getConnection(callback) {
       pool.getConnection((error, connection) => {
         if (error) return callback(error, connection as never)
-        const known = begun.get(connection)
+        const known = prepared.get(connection)
         if (known !== undefined) return callback(null, known)
-        begin(connection).then(
+        prepare(connection).then(
           (ours) => callback(null, ours),
           (failure) => callback(failure, connection as never),
         )
       })
     },
     end(callback) {
-      // mysql2 waits for ever for a connection that is given up while it waits for its statement.
+      // mysql2 never ends a connection that was destroyed while a statement was running.
       const limit = setTimeout(() => {
-        for (const connection of busy) giveUp(connection)
+        for (const connection of busy) discard(connection)
         callback(null)
       }, END_MS)
       pool.end((error) => {

@@ -36,7 +36,7 @@ const migrations = {
   '0015-due-arrivals': dueArrivals,
 }
 
-/** Brings the schema up to date; safe to run from several processes at once (the migrator takes a lock). */
+/** Brings the schema up to date. Several processes may call it at once, because the migrator takes a lock. */
 export async function migrate(database: Database): Promise<readonly string[]> {
   const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
   const { error, results } = await migrator.migrateToLatest()

@@ -1,4 +1,4 @@
-/** The tables of copies as TypeScript sees them. Times are UTC. */
+/** Types of the tables of copies. Times are UTC. */
 import type { ColumnType, Generated, Selectable } from 'kysely'
 
 type Defaulted<T> = ColumnType<T, T | undefined, T>
@@ -8,10 +8,10 @@ type Optional<T> = ColumnType<T | null, T | null | undefined, T | null>
 export type ReplicaKind = 'local' | 'cloud' | 'tape'
 
 /**
- * What is known of a copy. planned: not there yet. staged: its checksum was compared, but it is on the endpoint's
- * disk buffer only. on-media: verified on tape. present: verified on disk. missing: not where it was.
- * suspicious: there, with other bytes or unreadable; never more than that is said by a program. replaced: its
- * place holds other contents by now. deleting, deleted: by us, with a tombstone.
+ * The facts of a copy. planned: not there yet. staged: its checksum was compared, but it is only on the
+ * endpoint's disk buffer. on-media: verified on tape. present: verified on disk. missing: not where it was.
+ * suspicious: there, with other bytes or unreadable; only a person can decide more. replaced: its place now
+ * holds other contents. deleting, deleted: by Cygnet, with a tombstone.
  */
 export type ReplicaState =
   | 'planned'
@@ -25,9 +25,10 @@ export type ReplicaState =
   | 'deleted'
 
 /**
- * As readers see a copy or a recall, with the work on it. requested: to be made. copying: a function does it.
- * submitted: a service (FTS, Rucio) does it. staging: being brought from the medium (recall). failed: an attempt
- * failed; tried again at `next_attempt_at`, unless that is null. expired: a recall whose time is over.
+ * The state of a copy or a recall for readers, combined with the work on it. requested: not begun. copying: a
+ * function copies it. submitted: a service (FTS, Rucio) copies it. staging: being brought from the medium
+ * (recall). failed: an attempt failed; tried again at `next_attempt_at` unless that is null. expired: a
+ * recall that is over.
  */
 export type CopyState =
   | ReplicaState
@@ -46,7 +47,7 @@ export interface ReplicasTable {
   runId: number
   tag: string
   runNumber: number
-  /** The object whose contents these are. */
+  /** The object that has or had these contents. */
   bucket: string
   objectKey: string
   kind: ReplicaKind
@@ -59,9 +60,11 @@ export interface ReplicasTable {
   md5: string
   adler32: string
   sha256: string
-  /** Read as of a copy: lists of states are those of readers. */
+  /**
+   * Read with the type of readers, because the lists of states (catalogue/replica-states.ts) have that type.
+   */
   state: ColumnType<CopyState, ReplicaState, ReplicaState>
-  /** Of the request: a live one is done before the backlog. */
+  /** Live requests are done before the backlog. */
   priority: Defaulted<'live' | 'backlog'>
   requestedAt: Date
   requestedBy: string
@@ -71,11 +74,11 @@ export interface ReplicasTable {
   /** When its checksum was last compared and agreed. */
   verifiedAt: Optional<Date>
   verifiedBy: Optional<string>
-  /** When it was last looked at, whatever was seen. */
+  /** When it was last checked, whatever the result. */
   checkedAt: Optional<Date>
   deletedAt: Optional<Date>
   updatedAt: Date
-  /** Of deletions, in a row. */
+  /** Consecutive failed deletions. */
   attempts: Defaulted<number>
   nextAttemptAt: Optional<Date>
   lastError: Optional<string>
@@ -84,14 +87,14 @@ export interface ReplicasTable {
 }
 
 /**
- * planned: requested, not in the store yet; its task says how the work stands. present: in the store, and to
- * be kept there until `expires_at`. expired: that time is over, and the cleaner's rules apply again.
+ * planned: requested, not in the store yet; its task has the state of the work. present: in the store, and
+ * kept there until `expires_at`. expired: that time is over, and the cleaner's rules apply again.
  */
 export type RecallState = 'planned' | 'present' | 'expired'
 
 /**
- * The recall of the contents of one object: they are to be in the store until some time. Where they are is in
- * the replicas.
+ * The recall of the contents of one object: a request to have them in the store until a date. Where they are
+ * is stated by the replicas.
  */
 export interface RecallsTable {
   id: Generated<number>
@@ -107,40 +110,40 @@ export interface RecallsTable {
   adler32: string
   sha256: string
   state: RecallState
-  /** The last time that it was begun. */
+  /** When it was last begun. */
   requestedAt: Date
   requestedBy: string
   /** Counts how often it was begun. */
   generation: Defaulted<number>
-  /** Preliminary until it is there: then counted from that moment. */
+  /** Preliminary until the object is in the store; then counted from that moment. */
   expiresAt: Date
-  /** When the object was stored that was verified. */
+  /** When the verified object was stored. */
   storedAt: Optional<Date>
   verifiedAt: Optional<Date>
   verifiedBy: Optional<string>
   checkedAt: Optional<Date>
-  /** Of the object that was verified; null where it was in the store all the time. */
+  /** Of the verified object; null if it was in the store all the time. */
   etag: Optional<string>
   updatedAt: Date
 }
 
-/** A copy as readers see it: what is known of it, and how the work on it stands. */
+/** A copy as readers see it: its facts, and the state of the work on it. */
 export interface CopiesTable extends ReplicasTable {
-  /** Recall: until when it stays. */
+  /** Of a recall: until when the object is kept in the store. */
   expiresAt: Date | null
-  /** Of the work outside: a job, a rule, a stage request. */
+  /** Reference of the external work: a job, a rule, a stage request. */
   reference: string | null
   generation: number
 }
 
-/** Its state is one of requested, staging, copying, failed, present, expired. */
+/** A recall as readers see it. States: requested, staging, copying, failed, present, expired. */
 export interface ShownRecallsTable extends Omit<CopiesTable, 'kind'> {
   kind: 'recall'
   etag: string | null
 }
 
 /**
- * A deletion, written before it is done. `withdrawn`: it was not done after all, and the copy is still there.
+ * A deletion, recorded before it is done. `withdrawn`: it was not done, and the copy is still there.
  */
 export interface TombstonesTable {
   id: Generated<number>
@@ -154,7 +157,7 @@ export interface TombstonesTable {
   sizeBytes: number
   sha256: string
   reason: string
-  /** The copy that was verified in the call that deleted. */
+  /** The copy that was verified in the same call. */
   survivorId: number
   survivorUrl: string
   survivorVerifiedBy: string
@@ -166,7 +169,7 @@ export interface TombstonesTable {
   note: Optional<string>
 }
 
-/** Single events of the buffer that were looked at. */
+/** Single events of the buffer that were checked. */
 export interface SeenEventsTable {
   bucket: string
   objectKey: string
@@ -174,7 +177,7 @@ export interface SeenEventsTable {
   seenAt: Date
 }
 
-/** What is at an endpoint and unknown to the catalogue. */
+/** Files at an endpoint that the catalogue does not know. */
 export interface DarkObjectsTable {
   identity: Buffer
   endpoint: string
@@ -189,7 +192,7 @@ export type Replica = Selectable<ReplicasTable>
 export type Copy = Selectable<CopiesTable>
 export type Recall = Selectable<RecallsTable>
 export type ShownRecall = Selectable<ShownRecallsTable>
-/** What readers see of a file's places: its copies, and its recall. */
+/** The copies of a file and its recall, as readers see them. */
 export type ShownCopy = Copy | ShownRecall
 export type CopyKind = ShownCopy['kind']
 export type Tombstone = Selectable<TombstonesTable>

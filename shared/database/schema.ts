@@ -1,4 +1,4 @@
-/** The catalogue's tables as TypeScript sees them. Times are UTC unless a column says otherwise. */
+/** Types of the catalogue's tables. Times are UTC unless a column states otherwise. */
 import type { ColumnType, Generated, Selectable } from 'kysely'
 import type { BankStatistics } from '../extraction/metadata.ts'
 import type { Camera } from '../midas/camera.ts'
@@ -37,7 +37,7 @@ export interface StoredFinding {
 }
 type Defaulted<T> = ColumnType<T, T | undefined, T>
 
-/** The ledger: one row per object version that was heard of. */
+/** The ledger: one row per object version that was notified or listed. */
 export interface ArrivalsTable {
   id: Generated<number>
   /** SHA-256 of bucket, key and version (version id, else ETag): the row's true key, of fixed size. */
@@ -54,7 +54,7 @@ export interface ArrivalsTable {
   source: string
   state: ArrivalState
   outcome: ArrivalOutcome | null
-  /** Why it is invalid or failed, or what the last error was. */
+  /** Why it is invalid or failed, or the last error. */
   reason: string | null
   /** Counts the attempt in progress; one that was stopped from outside, or for which the store failed, does not count. */
   attempts: Defaulted<number>
@@ -69,22 +69,24 @@ export interface ArrivalsTable {
 }
 
 export type ArrivalState = 'received' | 'processing' | 'done' | 'invalid' | 'failed'
-/** What became of a `done` or `failed` arrival. */
+/** The outcome of a `done` or `failed` arrival; `gone`: the object is no longer in the store. */
 export type ArrivalOutcome = 'catalogued' | 'superseded' | 'gone'
 
-/** One use of a run number: numbers repeat between tags, and are sometimes used again. */
+/** One generation of a run number: numbers repeat between tags, and are sometimes used again. */
 export interface RunsTable {
   id: Generated<number>
   tag: string
   runNumber: number
-  /** Begin of run by the ODB, Unix seconds; 0 when unknown. Tells one use of a number from the next. */
+  /** Begin of run from the ODB, Unix seconds; 0 when unknown. Distinguishes the generations of a number. */
   startedEpoch: number
-  /** True for the use of the number that the run pages and the Runlog show. */
+  /** True for the generation of the number that the run pages and the Runlog show. */
   isCurrent: Defaulted<boolean>
   complete: Defaulted<boolean>
   problem: string | null
   integrity: Integrity
-  /** When its first file was catalogued; null while one is awaited: only the logger knows the run. */
+  /**
+   * When its first file was catalogued; null while a file is awaited and only the logger recorded the run.
+   */
   firstFileAt: ColumnType<Date | null, Date | null | undefined, Date | null>
   fileCount: Defaulted<number>
   sizeBytes: Defaulted<number>
@@ -95,16 +97,15 @@ export interface RunsTable {
   stoppedAt: Date | null
   pedestal: boolean | null
   description: string | null
-  /** Run parameters by Runlog column: a person's corrections, else what the files state, else the logger's. */
+  /** Run parameters by Runlog column: a person's corrections, else those of the files, else the logger's. */
   parameters: Json<Parameters>
-  /** What the files state, or stated while there were some; null before the first. */
+  /** What the files state, or the last files stated; null before the first file. */
   fileParameters: OptionalJson<Parameters>
   /** What the DAQ's logger wrote into the Runlog; null when it wrote nothing. */
   loggerParameters: OptionalJson<Parameters>
   corrections: OptionalJson<Readonly<Record<string, Correction>>>
   /**
-   * Where the run is: what `summarizeStorage` says of its replicas, kept in step with them so that it can be
-   * searched for.
+   * Where the run is: the result of `summarizeStorage`, updated with the replicas so that it can be searched.
    */
   cloud: Defaulted<StorageSummary['cloud']>
   tape: Defaulted<StorageSummary['tape']>
@@ -114,8 +115,8 @@ export interface RunsTable {
 }
 
 /**
- * verified: every digest the store or the uploader states agrees; unstated: none is stated; mismatch: one
- * disagrees.
+ * verified: every digest that the store or the uploader states agrees; unstated: none is stated; mismatch:
+ * one disagrees.
  */
 export type Integrity = 'verified' | 'unstated' | 'mismatch'
 
@@ -147,7 +148,7 @@ export interface RunFilesTable {
   eventCount: number
   /** Event id → data events. */
   eventsById: Json<Readonly<Record<string, number>>>
-  /** Event id → serial numbers missing; only ids that miss some. */
+  /** Event id → number of missing serial numbers; only ids that miss some. */
   serialGaps: Json<Readonly<Record<string, number>>>
   /** Bank name → count and bytes. */
   banks: Json<Readonly<Record<string, BankStatistics>>>
@@ -159,7 +160,7 @@ export interface RunFilesTable {
   cameras: Json<readonly Camera[]>
   digitizers: Json<readonly DigitizerBoard[] | null>
   parameters: Json<Parameters>
-  /** True while this version is what the store holds under the key, as far as is known. */
+  /** True while the store holds this version under the key, as far as is known. */
   isLive: boolean
   supersededAt: Date | null
   cataloguedAt: Date
@@ -172,7 +173,7 @@ export interface DigestComparison {
   readonly agrees: boolean
 }
 
-/** What happened to a run, for people: one line an occurrence. */
+/** What happened to a run, for people: one line per occurrence. */
 export interface RunHistoryTable {
   id: Generated<number>
   runId: number
@@ -186,7 +187,7 @@ export interface RunHistoryTable {
  */
 export interface OutboxTable {
   id: Generated<number>
-  /** Deterministic: the same cause makes the same name, and a name is taken once. */
+  /** Deterministic and unique: the same cause makes the same name. */
   name: string
   queue: string
   body: string
@@ -195,18 +196,18 @@ export interface OutboxTable {
   sentAt: Date | null
 }
 
-/** Notifications nobody could understand, kept for a human. */
+/** Notifications that could not be understood, kept for people. */
 export interface ParkedNotificationsTable {
   id: Generated<number>
   receivedAt: Date
   reason: string
   body: string
-  /** SHA-256 of the body: a store that repeats the same nonsense fills one row. */
+  /** SHA-256 of the body: a notification that is repeated takes one row. */
   digest: Buffer
   times: Defaulted<number>
 }
 
-/** Where a reconciliation of a prefix stands, so that it resumes after a crash. */
+/** Progress of the reconciliation of a prefix, so that it resumes after a crash. */
 export interface ReconciliationsTable {
   bucket: string
   prefix: string
@@ -228,10 +229,10 @@ export interface Schema {
   reconciliations: ReconciliationsTable
   replicas: ReplicasTable
   tombstones: TombstonesTable
-  /** The view of replicas for readers: with the state of the work on each. */
+  /** View of replicas for readers, with the state of the work on each. */
   copies: CopiesTable
   recalls: RecallsTable
-  /** The view of recalls for readers, in the form of copies: with the state of the work on each. */
+  /** View of recalls for readers, in the form of copies, with the state of the work on each. */
   shownRecalls: ShownRecallsTable
   tasks: TasksTable
   breakers: BreakersTable
@@ -239,7 +240,7 @@ export interface Schema {
   darkObjects: DarkObjectsTable
 }
 
-/** A run by its row. */
+/** A run with the id of its row. */
 export interface CataloguedRun extends RunId {
   readonly id: number
 }

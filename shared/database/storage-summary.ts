@@ -1,4 +1,7 @@
-/** Where a run is, in one word a place: summed up over its files from their replicas. Pure. */
+/**
+ * Where a run is: one word per place (store, tape, DAQ's disk), summarized over its files from their
+ * replicas. Pure.
+ */
 import type { CopyState, Replica } from './replica-schema.ts'
 
 export const CLOUD_WORDS = ['present', 'deleted', 'partly', 'absent', 'suspicious'] as const
@@ -8,11 +11,11 @@ export interface StorageSummary {
   /** `partly`: some files are there, others were deleted after their copy on tape was verified. */
   readonly cloud: (typeof CLOUD_WORDS)[number]
   readonly tape: (typeof TAPE_WORDS)[number]
-  /** Null when no program told us of the DAQ's disk. */
+  /** Null if no program reported a file on the DAQ's disk. */
   readonly local: 'present' | 'deleted' | null
 }
 
-/** As it was last summed up: every change of a replica brings the run's row in step (`refreshStorage`). */
+/** The summary in a run's row, which every change of a replica updates (`refreshStorage`). */
 export const storageOf = ({ cloud, tape, local }: StorageSummary): StorageSummary => ({ cloud, tape, local })
 
 const NOWHERE: StorageSummary = { cloud: 'absent', tape: 'none', local: null }
@@ -20,8 +23,8 @@ const NOWHERE: StorageSummary = { cloud: 'absent', tape: 'none', local: null }
 type Content = Pick<Replica, 'bucket' | 'objectKey' | 'sha256'>
 
 /**
- * @param files the contents that count for the run; @param replicas all replicas of the run, whatever their
- * contents.
+ * @param files the contents that count for the run
+ * @param replicas all replicas of the run, also of contents that do not count
  */
 export function summarizeStorage(
   files: readonly Content[],
@@ -55,7 +58,7 @@ export function summarizeStorage(
 const contentOf = ({ bucket, objectKey, sha256 }: Content) => `${bucket}/${objectKey}\0${sha256}`
 
 function cloudOf(states: readonly CopyState[]): 'absent' | 'present' | 'suspicious' | 'deleted' {
-  // One that is being deleted is there until it is not.
+  // A copy that is being deleted counts as present until it is deleted.
   if (states.includes('present') || states.includes('deleting')) return 'present'
   if (states.includes('suspicious')) return 'suspicious'
   return states.includes('deleted') ? 'deleted' : 'absent'
@@ -73,7 +76,7 @@ function localOf(states: readonly CopyState[]): StorageSummary['local'] {
   return states.includes('deleted') ? 'deleted' : null
 }
 
-/** The first of the order that occurs: the order goes from what needs attention to what does not. */
+/** The first value of `order` that occurs; `order` begins with the values that need attention. */
 function firstOf<T extends string>(values: readonly T[], order: readonly T[], otherwise: T): T {
   return order.find((value) => values.includes(value)) ?? otherwise
 }

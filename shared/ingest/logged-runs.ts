@@ -4,7 +4,7 @@
  */
 import { sql } from 'kysely'
 import { alertRequest } from '../catalogue/next-steps.ts'
-import { lockUses } from '../catalogue/run-uses.ts'
+import { lockGenerations } from '../catalogue/run-generations.ts'
 import type { Context } from '../context.ts'
 import { type Database, inTransaction } from '../database/connect.ts'
 import { isTag, type RunId } from '../run.ts'
@@ -30,7 +30,7 @@ export async function takeLoggedRuns({
   for (const run of rows)
     try {
       if (!isTag(run.tag)) await refuseRow(database, run, now())
-      else if ((await inTransaction(database, (trx) => lockUses(trx, run, now()))).logged) taken++
+      else if ((await inTransaction(database, (trx) => lockGenerations(trx, run, now()))).logged) taken++
     } catch (error) {
       log.error({ error, tag: run.tag, run: run.runNumber }, 'logged-run-waits')
       await sql`UPDATE Runlog SET logged_at = CURRENT_TIMESTAMP(3)
@@ -39,7 +39,9 @@ export async function takeLoggedRuns({
   return taken
 }
 
-/** Alerted once a tag and day: a logger without its tag is one condition, however many runs it writes down. */
+/**
+ * Alerted once a tag and day: a logger without its tag is one condition, however many runs it writes down.
+ */
 async function refuseRow(database: Database, { tag, runNumber }: RunId, at: Date): Promise<void> {
   const named = JSON.stringify(tag)
   const alert = alertRequest({

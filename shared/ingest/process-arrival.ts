@@ -163,7 +163,7 @@ async function extractAndRecord(
   const { hint, run, object, lease } = claimed
   const stillCurrent = async () => {
     const now = await describeObject(context.s3, object, signal)
-    if (now === null) return 'gone'
+    if (now === null) return 'deleted'
     return now.etag === object.etag && now.versionId === object.versionId ? 'yes' : 'no'
   }
   const common = { lease, tag: run.tag, version: object }

@@ -4,7 +4,7 @@
  */
 import { type ExpressionBuilder, sql } from 'kysely'
 import { RECALL } from '../catalogue/recalls.ts'
-import { UNDER_WAY, WRONG } from '../catalogue/replica-states.ts'
+import { IN_PROGRESS, WRONG } from '../catalogue/replica-states.ts'
 import { TAPE_COPY } from '../catalogue/replicas.ts'
 import type { Database } from '../database/connect.ts'
 import type { CopyKind, CopyState, ShownCopy } from '../database/replica-schema.ts'
@@ -157,7 +157,7 @@ const copiesInProgress = (from: ExpressionBuilder<Schema, never>) =>
     .select(COLUMNS.map((column) => `copies.${column}` as const))
     .where('tasks.kind', '=', TAPE_COPY)
     .where('tasks.state', '!=', 'done')
-    .where('copies.state', 'in', [...UNDER_WAY, 'failed'])
+    .where('copies.state', 'in', [...IN_PROGRESS, 'failed'])
     .$castTo<OpenCopy>()
 
 const copiesOtherwise = (from: ExpressionBuilder<Schema, never>) =>
@@ -175,10 +175,10 @@ const recallsInProgress = (from: ExpressionBuilder<Schema, never>) =>
     .select(COLUMNS.map((column) => `shownRecalls.${column}` as const))
     .where('tasks.kind', '=', RECALL)
     .where('tasks.state', '!=', 'done')
-    .where('shownRecalls.state', 'in', [...UNDER_WAY, 'failed'])
+    .where('shownRecalls.state', 'in', [...IN_PROGRESS, 'failed'])
     .$castTo<OpenCopy>()
 
-const isFailing = sql<boolean>`(state IN (${sql.join(UNDER_WAY)}) AND attempts > (kind = 'tape' AND state = 'copying') AND last_error IS NOT NULL)`
+const isFailing = sql<boolean>`(state IN (${sql.join(IN_PROGRESS)}) AND attempts > (kind = 'tape' AND state = 'copying') AND last_error IS NOT NULL)`
 
 /**
  * The same of one copy: under way, though a try was in vain. One that waits for another that writes the same
@@ -191,7 +191,7 @@ export const isFailingCopy = ({
   lastError: error,
 }: Pick<ShownCopy, 'kind' | 'state' | 'attempts' | 'lastError'>) =>
   // A copy to tape counts the try that is under way.
-  UNDER_WAY.includes(state) && attempts > Number(kind === 'tape' && state === 'copying') && error !== null
+  IN_PROGRESS.includes(state) && attempts > Number(kind === 'tape' && state === 'copying') && error !== null
 
 /** For queries on one table with a column of tags. */
 const inTags = (tags: VisibleTags) =>

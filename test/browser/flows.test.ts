@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { addDeadLetter, fillSite, makeRun, OPERATOR, stirCopies } from '../support/site.ts'
+import { addCopiesInAllStates, addDeadLetter, fillSite, makeRun, OPERATOR } from '../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 import { CHROMIUM, openTab, type Served, serveSite, startBrowser, takePicture, WITHOUT } from './browser.ts'
 import { focused, tabTo } from './keyboard.ts'
@@ -15,7 +15,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'flows', () => 
   beforeAll(async () => {
     context = await startTestTapeContext()
     await fillSite(context)
-    await stirCopies(context)
+    await addCopiesInAllStates(context)
     site = await serveSite(context, () => OPERATOR)
     browser = await startBrowser()
   })

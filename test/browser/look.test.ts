@@ -5,7 +5,7 @@
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort } from '../../infra/local/ports.ts'
-import { addDeadLetter, fillSite, giveUpArrival, OPERATOR, stirCopies } from '../support/site.ts'
+import { addCopiesInAllStates, addDeadLetter, addFailedArrival, fillSite, OPERATOR } from '../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../support/tape-context.ts'
 import { seriousFindings } from './axe.ts'
 import {
@@ -46,9 +46,9 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
   beforeAll(async () => {
     context = await startTestTapeContext()
     await fillSite(context)
-    await stirCopies(context)
+    await addCopiesInAllStates(context)
     await addDeadLetter(context, { bucket: 'cygno-data', key: 'LNGS/run60017.mid.gz' })
-    await giveUpArrival(
+    await addFailedArrival(
       context,
       'LNGS/run60099.mid.gz',
       'the store answered 503 Service Unavailable while byte 41233920 was read',

@@ -1,4 +1,6 @@
-/** What can happen, as plain data: so that a failing story can be read, shortened and told again. */
+/**
+ * Everything that can happen in a story, as plain data: a failing story can be read, shortened and repeated.
+ */
 import fc from 'fast-check'
 import type { Accident } from './call.ts'
 import type { Circumstances } from './calls.ts'
@@ -6,7 +8,7 @@ import { CONTENTS, KEYS } from './contents.ts'
 import type { Modes } from './library.ts'
 
 export type Work =
-  /** A message reaches its function; `stays`: and will do so again. */
+  /** A message is delivered to its function; `stays`: it remains in the queue and is delivered again. */
   | { readonly do: 'deliver'; readonly which: number; readonly stays: boolean }
   | {
       readonly do:
@@ -22,16 +24,16 @@ export type Work =
     }
   | { readonly do: 'verify'; readonly which: number; readonly readBack: 'never' | 'if-needed' | 'always' }
   /**
-   * What `cygnet push --delete-when-safe` does on the DAQ's machine: tells of a file, or that it is gone,
-   * removes it by the API's permission, and reports what a crash left untold.
+   * What `cygnet push --delete-when-safe` does on the DAQ's machine: reports a file, or that it is missing,
+   * removes it with permission of the API, and after a crash reports removals that were not reported.
    */
   | {
-      readonly do: 'tell of file' | 'miss file' | 'remove file'
+      readonly do: 'report file' | 'report missing file' | 'remove file'
       readonly key: number
     }
   | { readonly do: 'start push' }
-  | { readonly do: 'ask back'; readonly key: number; readonly days: number }
-  /** The cleaner for one copy, and what puts right a deletion that was begun. */
+  | { readonly do: 'request recall'; readonly key: number; readonly days: number }
+  /** The cleaner for one copy, and the function that completes or withdraws a deletion that was begun. */
   | { readonly do: 'delete' | 'settle'; readonly which: number }
 
 export interface Step extends Circumstances {
@@ -42,14 +44,15 @@ export type Drop = {
   readonly act: 'drop'
   readonly key: number
   readonly content: number
-  /** Whether the file is on the DAQ's disk too, in place of what was there under its name. */
-  readonly kept: boolean
-  readonly told: 'now' | 'later' | 'twice' | 'never'
+  /** Whether the DAQ also writes the file to its disk, over a file with the same name. */
+  readonly onDisk: boolean
+  /** Whether and when the store notifies of the object. */
+  readonly notified: 'now' | 'later' | 'twice' | 'never'
 }
 
 export type Harm = {
   readonly act: 'harm'
-  readonly how: 'damages a file on tape' | 'removes a file from tape' | 'removes an object'
+  readonly how: 'damage tape file' | 'remove tape file' | 'remove object'
   readonly which: number
 }
 
@@ -58,17 +61,17 @@ export type Action =
   | Harm
   | ({ readonly act: 'step' } & Step)
   | { readonly act: 'together'; readonly steps: readonly Step[]; readonly meanwhile: Drop | Harm | null }
-  | { readonly act: 'wake'; readonly which: number; readonly how: 'goes on' | 'dies' }
+  | { readonly act: 'wake'; readonly which: number; readonly how: 'continues' | 'dies' }
   /** A queue loses a message. */
   | { readonly act: 'lose'; readonly which: number }
-  /** An hour like any other: the functions do what waits, and nothing happens to them. */
+  /** An hour without accidents: the functions do all work that waits. */
   | { readonly act: 'hour' }
   | { readonly act: 'wait'; readonly minutes: number }
-  | { readonly act: 'service'; readonly ends: 'well' | 'in vain' | 'with wrong bytes' }
+  | { readonly act: 'service'; readonly jobs: 'done' | 'failed' | 'wrong bytes' }
   | { readonly act: 'migrate' }
   | { readonly act: 'library'; readonly modes: Modes }
 
-/** Plain objects, which can be pasted into a test. */
+/** Makes plain objects, which can be pasted into a test. */
 const record = ((of: never) => fc.record(of, { noNullPrototype: true })) as unknown as typeof fc.record
 
 const which = fc.nat({ max: 11 })
@@ -87,7 +90,7 @@ const work: fc.Arbitrary<Work> = fc.oneof(
   {
     weight: 6,
     arbitrary: record({
-      do: word('tell of file', 'miss file', 'remove file', 'remove file', 'remove file'),
+      do: word('report file', 'report missing file', 'remove file', 'remove file', 'remove file'),
       key,
     }),
   },
@@ -102,7 +105,11 @@ const work: fc.Arbitrary<Work> = fc.oneof(
   },
   {
     weight: 4,
-    arbitrary: record({ do: fc.constant('ask back' as const), key, days: fc.integer({ min: 1, max: 5 }) }),
+    arbitrary: record({
+      do: fc.constant('request recall' as const),
+      key,
+      days: fc.integer({ min: 1, max: 5 }),
+    }),
   },
   { weight: 3, arbitrary: record({ do: word('delete', 'delete', 'settle'), which }) },
 )
@@ -136,13 +143,13 @@ const drop: fc.Arbitrary<Drop> = record({
     { weight: 6, arbitrary: fc.nat({ max: 1 }) },
     { weight: 2, arbitrary: fc.constantFrom(2, CONTENTS.length - 1) },
   ),
-  kept: fc.boolean(),
-  told: word('now', 'now', 'later', 'twice', 'never'),
+  onDisk: fc.boolean(),
+  notified: word('now', 'now', 'later', 'twice', 'never'),
 })
 
 const harm: fc.Arbitrary<Harm> = record({
   act: fc.constant('harm'),
-  how: word('damages a file on tape', 'removes a file from tape', 'removes an object'),
+  how: word('damage tape file', 'remove tape file', 'remove object'),
   which,
 })
 
@@ -155,7 +162,7 @@ const modes: fc.Arbitrary<Modes> = record({
 
 const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 5, arbitrary: drop },
-  { weight: 14, arbitrary: step.map((given) => ({ act: 'step' as const, ...given })) },
+  { weight: 14, arbitrary: step.map((one) => ({ act: 'step' as const, ...one })) },
   {
     weight: 6,
     arbitrary: record({
@@ -174,7 +181,11 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   },
   {
     weight: 3,
-    arbitrary: record({ act: fc.constant('wake' as const), which, how: word('goes on', 'goes on', 'dies') }),
+    arbitrary: record({
+      act: fc.constant('wake' as const),
+      which,
+      how: word('continues', 'continues', 'dies'),
+    }),
   },
   { weight: 2, arbitrary: record({ act: fc.constant('lose' as const), which }) },
   { weight: 4, arbitrary: fc.constant({ act: 'hour' as const }) },
@@ -189,7 +200,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     weight: 3,
     arbitrary: record({
       act: fc.constant('service' as const),
-      ends: word('well', 'well', 'well', 'in vain', 'with wrong bytes'),
+      jobs: word('done', 'done', 'done', 'failed', 'wrong bytes'),
     }),
   },
   { weight: 2, arbitrary: record({ act: fc.constant('migrate' as const) }) },
@@ -197,10 +208,10 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 1, arbitrary: record({ act: fc.constant('library' as const), modes }) },
 )
 
-const told: Drop = { act: 'drop', key: 0, content: 0, kept: false, told: 'now' }
+const firstDrop: Drop = { act: 'drop', key: 0, content: 0, onDisk: false, notified: 'now' }
 
-/** What happens to the three objects, one after another. Every story begins with a run that is told of. */
+/** Random stories about the three objects. Each begins with a run whose notification arrives. */
 export const stories = (longest: number): fc.Arbitrary<readonly Action[]> =>
   fc
     .array(action, { minLength: Math.floor(longest / 2), maxLength: longest, size: 'max' })
-    .map((rest) => [told, ...rest])
+    .map((rest) => [firstDrop, ...rest])

@@ -1,6 +1,6 @@
 /**
- * One call of a function, to which an accident can happen at any of the points where it meets the database,
- * the store, the tape endpoint, a queue, a disk or the API: before or after what it asked for there was done.
+ * One call of a function. An accident can happen at each of its requests to the database, the store, the tape
+ * endpoint, a queue, a disk or the API, before or after the request was carried out.
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { TransientError } from '../../shared/errors.ts'
@@ -9,31 +9,30 @@ export type Place = 'database' | 'store' | 'tape' | 'queue' | 'disk' | 'network'
 
 export interface Accident {
   /**
-   * dies: the process is gone, nothing of it runs on. fails: what was asked fails, or its answer is lost.
-   * stops: the host asks the function to stop. stalls: the process stands still until it is woken, perhaps
-   * days later.
+   * dies: the process ends at this point. fails: the request fails, or its answer is lost. stops: the host
+   * asks the function to stop. stalls: the process is suspended until it is woken, perhaps days later.
    */
   readonly kind: 'dies' | 'fails' | 'stops' | 'stalls'
-  /** Null: wherever it is. */
+  /** Null: any place. */
   readonly place: Place | null
   /**
-   * The point at which it happens, counted from 0 among those of the place; a call that meets fewer has no
-   * accident.
+   * The request at which it happens, counted from 0 among those to the place. A call with fewer requests has
+   * no accident.
    */
   readonly at: number
-  /** Whether what was asked for at that point is done all the same. */
+  /** Whether the request is carried out before the accident. */
   readonly done: boolean
 }
 
-/** The process is gone: whatever catches this cannot do anything any more. */
+/** The process died: code that catches this error can do nothing more. */
 export class Died extends Error {}
 
-/** What the tape endpoint answered when it said that a file is there. */
-export interface Look {
+/** The tape endpoint's answer that a file is present. */
+export interface Verification {
   readonly name: string
   readonly sha256: string
   readonly onMedia: boolean
-  /** When the call knew it, in the story's time, milliseconds. */
+  /** When the call received it, in the story's time, milliseconds. */
   readonly atMs: number
 }
 
@@ -42,14 +41,16 @@ export interface Call {
   readonly signal: AbortSignal
   /** The story's time when it began, milliseconds. */
   readonly begunAt: number
-  readonly looks: Look[]
-  /** Transactions that are open: a process that stood still in one would only hold up the test. */
+  readonly verifications: Verification[]
+  /**
+   * The number of open transactions. A call does not stall in one, because the test would wait for its locks.
+   */
   transactions: number
-  /** Settles when the call stands still. */
+  /** Settles when the call stalls. */
   readonly stalled: Promise<'stalled'>
-  wake(how: 'goes on' | 'dies'): void
-  /** Asks for something outside of the process. */
-  through<T>(place: Place, ask: () => Promise<T>): Promise<T>
+  wake(how: 'continues' | 'dies'): void
+  /** Sends a request to something outside of the process. */
+  through<T>(place: Place, request: () => Promise<T>): Promise<T>
 }
 
 export interface CallOptions {
@@ -57,8 +58,8 @@ export interface CallOptions {
   readonly begunAt: number
   readonly accident: Accident | null
   /**
-   * How many turns of the event loop it waits before each point, over and over: what mixes calls that run at
-   * once.
+   * How many turns of the event loop it waits before each request, repeated cyclically. This interleaves
+   * concurrent calls.
    */
   readonly pace: readonly number[]
   readonly onAccident: (kind: Accident['kind'], place: Place) => void
@@ -68,19 +69,19 @@ export function beginCall({ name, begunAt, accident, pace, onAccident }: CallOpt
   const stop = new AbortController()
   const stalling = Promise.withResolvers<'stalled'>()
   const waking = Promise.withResolvers<void>()
-  let met = 0
+  let requests = 0
   let happened = accident === null
   let dead = false
 
-  /** Points met of the accident's place. */
-  let near = 0
+  /** Requests to the accident's place. */
+  let requestsThere = 0
   const isDue = (place: Place) =>
     accident !== null &&
     !happened &&
     (accident.place ?? place) === place &&
-    near > accident.at &&
+    requestsThere > accident.at &&
     (accident.kind !== 'stalls' || canStall(place))
-  /** A file is removed at once: nothing comes between. */
+  /** A file on the disk is removed in one step, so a call can stall only after it. */
   const canStall = (place: Place) => call.transactions === 0 && (place !== 'disk' || accident?.done === true)
 
   async function happen(place: Place): Promise<void> {
@@ -105,30 +106,30 @@ export function beginCall({ name, begunAt, accident, pace, onAccident }: CallOpt
     name,
     begunAt,
     signal: stop.signal,
-    looks: [],
+    verifications: [],
     transactions: 0,
     stalled: stalling.promise,
     wake(how) {
       if (how === 'dies') dead = true
       waking.resolve()
     },
-    async through(place, ask) {
-      if ((accident?.place ?? place) === place) near++
-      for (let turns = pace[met++ % Math.max(1, pace.length)] ?? 0; turns > 0; turns--) await turn()
+    async through(place, request) {
+      if ((accident?.place ?? place) === place) requestsThere++
+      for (let turns = pace[requests++ % Math.max(1, pace.length)] ?? 0; turns > 0; turns--) await turn()
       if (dead) throw new Died(`${name} died`)
       if (accident?.done === false && isDue(place)) await happen(place)
-      const answer = await ask()
+      const answer = await request()
       if (accident?.done === true && isDue(place))
-        await happen(place).catch((error) => neverRead(answer, error))
-      if (dead) neverRead(answer, new Died(`${name} died`))
+        await happen(place).catch((error) => discardAnswer(answer, error))
+      if (dead) discardAnswer(answer, new Died(`${name} died`))
       return answer
     },
   }
   return call
 }
 
-/** An answer of the store that nobody will read: its connection goes back. */
-function neverRead(answer: unknown, error: unknown): never {
+/** Discards an answer of the store, so that its connection is freed. */
+function discardAnswer(answer: unknown, error: unknown): never {
   const { Body: body } = (answer ?? {}) as { readonly Body?: { destroy?(): void } }
   body?.destroy?.()
   throw error

@@ -1,11 +1,10 @@
 /**
- * How functions are called in a story: each time with a context of its own, as a process of its own would
- * have it.
+ * Calls functions in a story, each time with a context of its own, as in a separate process.
  */
 import type { WithTape } from '../../shared/copies/tape/tape-copy.ts'
 import { type Accident, beginCall } from './call.ts'
 import { databaseOf } from './database.ts'
-import type { Given, World } from './world.ts'
+import type { FunctionInput, World } from './world.ts'
 
 export interface Circumstances {
   readonly accident: Accident | null
@@ -15,17 +14,17 @@ export interface Circumstances {
 
 export const UNDISTURBED: Circumstances = { accident: null, pace: [] }
 
-/** A call that takes longer, in real time and on however slow a machine, hangs. */
-const LONGEST_CALL_MS = 240_000
+/** A call that takes longer in real time hangs, even on a slow machine. */
+const MAX_CALL_MS = 240_000
 
 /**
- * Calls a function, until it ends or stands still. What it throws its host would note and call it again: so
- * does the story.
+ * Calls a function and waits until it ends or stalls. Its errors are ignored: a host would log them and call
+ * the function again, as the story does.
  */
 export async function callFunction(
   world: World,
   name: string,
-  work: (given: Given) => Promise<unknown>,
+  work: (input: FunctionInput) => Promise<unknown>,
   { accident, pace }: Circumstances = UNDISTURBED,
 ): Promise<void> {
   const { context, clock, running, stalled } = world
@@ -33,7 +32,7 @@ export async function callFunction(
   const call = beginCall({ name, begunAt: clock.nowMs(), accident, pace, onAccident })
   const own: WithTape = {
     ...context,
-    owner: `${name}-${world.truth.seq()}`,
+    owner: `${name}-${world.groundTruth.seq()}`,
     now: clock.now,
     database: databaseOf(context.database, clock.nowMs, call),
     s3: world.store.clientFor(call),
@@ -42,7 +41,7 @@ export async function callFunction(
   }
   running.add(call)
   const hanging = Promise.withResolvers<never>()
-  const hangs = setTimeout(() => hanging.reject(new Error(`${name} hangs`)), LONGEST_CALL_MS)
+  const hangs = setTimeout(() => hanging.reject(new Error(`${name} hangs`)), MAX_CALL_MS)
   const ended = work({ context: own, signal: call.signal, call })
     .then(
       () => {},
@@ -58,7 +57,7 @@ export async function callFunction(
   stalled.push({ call, ended })
 }
 
-/** When the earliest call began that ended since this was asked last, or still runs. */
+/** When the earliest call began that is running or ended since the last call of `oldestCallSince`. */
 export function oldestCallSince({ clock, running, ended }: World): number {
   return Math.min(clock.nowMs(), ...ended.splice(0), ...[...running].map((call) => call.begunAt))
 }

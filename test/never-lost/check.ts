@@ -1,4 +1,4 @@
-/** What must hold after every action: the catalogue against what is really there. */
+/** Checks after every action: compares the catalogue with the ground truth. */
 import { sql } from 'kysely'
 import type { Replica, ShownCopy } from '../../shared/database/replica-schema.ts'
 import { storageOf } from '../../shared/database/storage-summary.ts'
@@ -6,15 +6,15 @@ import { describeRun } from '../../shared/queries/runs.ts'
 import { oldestCallSince } from './calls.ts'
 import type { World } from './world.ts'
 
-/** When each copy or recall said last that it was verified, by kind and id of the row, milliseconds. */
+/** The last verification that each copy or recall states, by kind and id of the row, milliseconds. */
 export type Claims = Map<string, number>
 
-/** Adds what is wrong to the world's violations. `claims` are those that were looked into before. */
+/** Adds what is wrong to the world's violations. `claims` are those that were checked before. */
 export async function check(world: World, claims: Claims): Promise<void> {
-  const { truth, violations, tape } = world
+  const { groundTruth, violations, tape } = world
   for (const what of tape.inspect()) violations.add(what)
-  for (const content of truth.required())
-    if (truth.copies(content).length === 0)
+  for (const content of groundTruth.required())
+    if (groundTruth.copies(content).length === 0)
       violations.add(`${content.key} (${content.sha256.slice(0, 12)}) is lost`)
   const since = oldestCallSince(world)
   const replicas = await world.context.database.selectFrom('copies').selectAll().orderBy('id').execute()
@@ -26,13 +26,13 @@ export async function check(world: World, claims: Claims): Promise<void> {
 
 const isCounted = ({ state }: ShownCopy) => state === 'present' || state === 'on-media'
 
-/** What a row says of its verification must have been so at that time. */
+/** The copy must have been there at the time of the verification that its row states. */
 function checkClaim(world: World, claims: Claims, replica: ShownCopy, since: number): void {
-  const { violations, truth } = world
+  const { violations, groundTruth } = world
   const { id, kind, state, name, objectKey: key, sha256, verifiedAt } = replica
   const what = `${kind} ${name}, ${state}`
   if (verifiedAt === null) {
-    if (isCounted(replica)) violations.add(`${what}: counts, and was never verified`)
+    if (isCounted(replica)) violations.add(`${what}: counts but was never verified`)
     return
   }
   const at = verifiedAt.getTime()
@@ -43,14 +43,14 @@ function checkClaim(world: World, claims: Claims, replica: ShownCopy, since: num
     kind === 'tape'
       ? (`${state === 'on-media' ? 'media' : 'tape'}/${name}` as const)
       : (`${kind === 'local' ? 'local' : 'store'}/${key}` as const)
-  // A call that stood still writes down later what it saw before.
-  if (!truth.heldAtTime(location, sha256, Math.min(at, since), at))
+  // A call that stalled records later what it verified before.
+  if (!groundTruth.heldAtTime(location, sha256, Math.min(at, since), at))
     violations.add(
-      `${what}: said to be verified ${verifiedAt.toISOString()}, when these bytes were not there`,
+      `${what}: recorded as verified ${verifiedAt.toISOString()}, when these bytes were not there`,
     )
 }
 
-/** The old status says 1 only of runs whose every file is verified on the medium. */
+/** The old status is 1 only for runs whose every file is verified on the medium. */
 async function checkRunlog(world: World, replicas: readonly Replica[]): Promise<void> {
   const { rows } = await sql<{
     tag: string
@@ -73,16 +73,18 @@ async function checkRunlog(world: World, replicas: readonly Replica[]): Promise<
             row.kind === 'tape' && row.state === 'on-media' && row.objectKey === key && row.sha256 === sha256,
         )
       )
-        world.violations.add(`Runlog has run ${runNumber} of ${tag} on tape, and ${key} is not`)
+        world.violations.add(`Runlog has run ${runNumber} of ${tag} on tape, but ${key} is not there`)
   }
 }
 
-/** Where a run is by its own row, which searches read, is where its replicas are. */
+/** The row of a run, which searches read, must agree with its replicas. */
 async function checkRuns({ context: { database }, violations }: World): Promise<void> {
   for (const run of await database.selectFrom('runs').selectAll().execute()) {
     const { storage } = await describeRun(database, run)
-    const [said, is] = [JSON.stringify(storageOf(run)), JSON.stringify(storageOf(storage))]
-    if (said !== is)
-      violations.add(`run ${run.runNumber} of ${run.tag} is ${is} by its replicas, and its row says ${said}`)
+    const [stated, actual] = [JSON.stringify(storageOf(run)), JSON.stringify(storageOf(storage))]
+    if (stated !== actual)
+      violations.add(
+        `run ${run.runNumber} of ${run.tag} is ${actual} by its replicas, but its row states ${stated}`,
+      )
   }
 }

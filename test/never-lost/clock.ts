@@ -1,10 +1,13 @@
-/** The time of a story: it stands still, unless the story lets it pass. */
+/** The time of a story. It passes only when the story lets it pass. */
 
 export interface Clock {
   now(): Date
   nowMs(): number
   wait(ms: number): void
-  /** What AbortSignal.timeout is in a story: so that a call which stood still finds its limits over. */
+  /**
+   * AbortSignal.timeout in the story's time: the time limits of a call that stalled are over when it
+   * continues.
+   */
   timeout(ms: number): AbortSignal
 }
 
@@ -16,9 +19,9 @@ export function createClock(startMs: number): Clock {
     nowMs: () => time,
     wait(ms) {
       time += ms
-      const over = limits.filter(({ endsAt }) => endsAt <= time)
+      const expired = limits.filter(({ endsAt }) => endsAt <= time)
       limits = limits.filter(({ endsAt }) => endsAt > time)
-      for (const { controller } of over)
+      for (const { controller } of expired)
         controller.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError'))
     },
     timeout(ms) {

@@ -1,5 +1,5 @@
 /**
- * The objects of the test and what the DAQ may write under them: small runs that are read like large ones.
+ * The keys of the test and the contents that the DAQ may write under them: small runs, read like large ones.
  */
 import { beginOfRun, cameraEvent, concat, dump, endOfRun, START_TIME, text } from '../support/midas-run.ts'
 
@@ -7,10 +7,10 @@ export const KEYS = ['LNGS/run00011.mid', 'LNF/run00011.mid', 'LNGS/run00012.mid
 const RUN_NUMBERS = [11, 11, 12] as const
 
 /**
- * A run; the same run once more with other bytes; a later run that uses the same number; and something
- * unreadable. The same bytes stand for run 11 of both tags.
+ * A run; the same run with other bytes; a later run with the same number; and an unreadable file. Run 11 has
+ * the same bytes in both tags.
  */
-export const CONTENTS = ['first', 'corrected', 'number used again', 'no run'] as const
+export const CONTENTS = ['first', 'corrected', 'number used again', 'unreadable'] as const
 
 export function bytesOf(key: number, content: number): Uint8Array {
   const runNumber = RUN_NUMBERS[key] ?? 0

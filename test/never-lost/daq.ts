@@ -1,8 +1,7 @@
 /**
- * The DAQ's program: it asks by HTTP, removes the file, tells what came of
- * it, and after a crash finds in its log what it has not told. The client and the routes are the real ones.
+ * The program on the DAQ's machine: asks for permission by HTTP, removes the file and reports the outcome.
+ * After a crash it finds in its log what it has not reported. The client and the routes are the real ones.
  */
-
 import type { RemoteStore } from '../../cli/push/remote-store.ts'
 import { createApiSafety } from '../../cli/watch/api-safety.ts'
 import type { SafetyPort } from '../../cli/watch/safety.ts'
@@ -10,40 +9,40 @@ import { registerDeletions } from '../../functions/catalog-api/api/deletions.ts'
 import { createEmptyApi } from '../../functions/catalog-api/http/empty-api.ts'
 import type { LocalCopy } from '../../shared/copies/delete/local-copies.ts'
 import { HOST } from './disk.ts'
-import type { Given, World } from './world.ts'
+import type { FunctionInput, World } from './world.ts'
 
-/** Removes a file when the API permits it. */
-export const removeFile = (world: World, copy: LocalCopy) => async (given: Given) => {
-  await tellUntold(world)(given)
+/** Removes a file if the API permits it. */
+export const removeFile = (world: World, copy: LocalCopy) => async (input: FunctionInput) => {
+  await reportUnreported(world)(input)
   let permissionId: number | null = null
   const remove: Parameters<SafetyPort['forget']>[1] = async (permission) => {
     permissionId = permission.id
-    await given.call.through(
+    await input.call.through(
       'disk',
-      async () => void world.disk.untold.set(permission.id, { copy, isDone: false }),
+      async () => void world.disk.unreported.set(permission.id, { copy, isDone: false }),
     )
-    await world.disk.removeFor(given.call, copy, permission.isOver)
-    await given.call.through(
+    await world.disk.removeFor(input.call, copy, permission.isOver)
+    await input.call.through(
       'disk',
-      async () => void world.disk.untold.set(permission.id, { copy, isDone: true }),
+      async () => void world.disk.unreported.set(permission.id, { copy, isDone: true }),
     )
   }
-  await safetyOf(world, given).forget(copy, remove, given.signal)
-  if (permissionId !== null) world.disk.untold.delete(permissionId)
+  await safetyOf(world, input).forget(copy, remove, input.signal)
+  if (permissionId !== null) world.disk.unreported.delete(permissionId)
 }
 
-/** What it does when it starts. */
-export const tellUntold = (world: World) => async (given: Given) => {
-  const { untold } = world.disk
+/** Reports the removals that were not reported, as the program does when it starts. */
+export const reportUnreported = (world: World) => async (input: FunctionInput) => {
+  const { unreported: untold } = world.disk
   for (const [id, { copy, isDone }] of untold) {
-    await safetyOf(world, given).endRemoval(copy, id, isDone || !world.disk.isOnDisk(copy), given.signal)
+    await safetyOf(world, input).endRemoval(copy, id, isDone || !world.disk.isOnDisk(copy), input.signal)
     untold.delete(id)
   }
 }
 
-function safetyOf({ clock, disk }: World, given: Given): SafetyPort {
+function safetyOf({ clock, disk }: World, input: FunctionInput): SafetyPort {
   return createApiSafety(
-    remoteOf(given),
+    remoteOf(input),
     { wallMs: clock.nowMs, steadyMs: () => 0 },
     { host: HOST, isThere: disk.isOnDisk },
   )
@@ -52,7 +51,7 @@ function safetyOf({ clock, disk }: World, given: Given): SafetyPort {
 function remoteOf({
   context,
   call,
-}: Given): Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'noteLocal' | 'endRemoval'> {
+}: FunctionInput): Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'noteLocal' | 'endRemoval'> {
   const api = createEmptyApi(context.log)
   api.app.use(async (c, next) => {
     c.set('caller', { kind: 'token', subject: 'token:1', name: 'daq', scopes: ['push:*'] })
@@ -71,10 +70,10 @@ function remoteOf({
       return answer.status === 404 ? null : ((await answer.json()) as never)
     })
   return {
-    copiesOf: () => Promise.reject(new Error('nothing is deleted on this word')),
+    copiesOf: () => Promise.reject(new Error('no deletion depends on this call')),
     mayRemove: ({ bucket, key, sha256, sizeBytes, host, path }) =>
       post(`${bucket}/${key}/deletions`, { sha256, sizeBytes, host, path }),
-    noteLocal: () => Promise.reject(new Error('it is told by another action')),
+    noteLocal: () => Promise.reject(new Error('another action reports files')),
     async endRemoval({ bucket, key, id, host, gone }) {
       await post(`${bucket}/${key}/deletions/${id}`, { host, gone })
     },

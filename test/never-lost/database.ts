@@ -1,5 +1,5 @@
 /**
- * The catalogue as one call of a function sees it: with the story's time, and an accident possible at every
+ * The database of one call of a function: it has the story's time, and an accident can happen at every
  * statement.
  */
 import {
@@ -30,7 +30,7 @@ export function databaseOf(base: Database, now: () => number, call: Call): Datab
 }
 
 interface Session extends DatabaseConnection {
-  /** Past all accidents. */
+  /** Executes a statement without accidents. */
   run(statement: string): Promise<unknown>
   close(): Promise<void>
   inTransaction: boolean
@@ -54,7 +54,7 @@ function driverOf(base: Database, now: () => number, call: Call): Driver {
     async commitTransaction(connection) {
       await connection.executeQuery(COMMIT)
     },
-    // The server does that by itself when a process dies or a connection is lost.
+    // The server itself rolls back when a process dies or a connection is lost.
     rollbackTransaction: (connection) => rollBack(connection as Session),
     async releaseConnection(connection) {
       await rollBack(connection as Session)
@@ -82,29 +82,29 @@ async function openSession(base: Database, now: () => number, call: Call): Promi
   })
   closed.catch(opened.reject)
   const executor = (await opened.promise).getExecutor()
-  /** A connection that was lost stays lost. */
+  /** The error that the connection was lost with; later statements fail with it too. */
   let lost: unknown = null
   const own: Session = {
     inTransaction: false,
     run: (statement) => executor.executeQuery(CompiledQuery.raw(statement)),
     async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
       if (lost !== null) throw lost
-      let answered = false
+      let serverError = false
       try {
         return await call.through('database', async () => {
           const answer = await executor.executeQuery<R>(query as CompiledQuery<R>).catch((error: unknown) => {
-            answered = true
+            serverError = true
             throw error
           })
           if (query === COMMIT) leaveTransaction(call, own)
           return answer
         })
       } catch (error) {
-        if (!answered) lost = error
+        if (!serverError) lost = error
         throw error
       }
     },
-    // biome-ignore lint/correctness/useYield: nobody streams rows
+    // biome-ignore lint/correctness/useYield: rows are not streamed
     async *streamQuery() {
       throw new Error('rows are not streamed here')
     },

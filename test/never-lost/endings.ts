@@ -1,6 +1,6 @@
 /**
- * Stories in which what random ones reach only now and then happens for certain: each names what it must have
- * led to.
+ * Directed stories for events that random stories reach only sometimes. Each states the events that must
+ * occur.
  */
 import type { Action, Step } from './actions.ts'
 import type { Accident, Place } from './call.ts'
@@ -9,7 +9,7 @@ import { UNDISTURBED } from './calls.ts'
 export interface Ending {
   readonly name: string
   readonly story: readonly Action[]
-  /** What the world counts, at least once each, when the story is over. */
+  /** Events that the world must have counted at least once each. */
   readonly reaches: readonly string[]
 }
 
@@ -22,25 +22,25 @@ const step = (work: Step['work'], accident: Accident | null = null): Action => (
 })
 const wait = (minutes: number): Action => ({ act: 'wait', minutes })
 const hour: Action = { act: 'hour' }
-const drop: Action = { act: 'drop', key: 0, content: 0, kept: true, told: 'now' }
+const drop: Action = { act: 'drop', key: 0, content: 0, onDisk: true, notified: 'now' }
 const lose: Action = { act: 'lose', which: 0 }
-const leavesTheStore: readonly Action[] = [drop, hour, wait(3 * DAYS), step({ do: 'clean' })]
+const cleaned: readonly Action[] = [drop, hour, wait(3 * DAYS), step({ do: 'clean' })]
 
 export const ENDINGS: readonly Ending[] = [
   {
-    name: 'a run on tape leaves the store when its time is over',
-    story: leavesTheStore,
+    name: 'a run on tape is deleted from the store after its retention time',
+    story: cleaned,
     reaches: ['a run was deleted from the store'],
   },
   {
-    name: 'a run that left the store comes back from tape',
-    story: [...leavesTheStore, step({ do: 'ask back', key: 0, days: 1 }), hour, hour],
-    reaches: ['a run was deleted from the store', 'a run was brought back'],
+    name: 'a run that was deleted from the store is recalled from tape',
+    story: [...cleaned, step({ do: 'request recall', key: 0, days: 1 }), hour, hour],
+    reaches: ['a run was deleted from the store', 'a run was recalled'],
   },
   {
     name: 'no message is ever delivered',
     story: [
-      { ...drop, told: 'never' },
+      { ...drop, notified: 'never' },
       wait(3),
       step({ do: 'reconcile' }),
       lose,
@@ -49,7 +49,7 @@ export const ENDINGS: readonly Ending[] = [
       wait(20),
       step({ do: 'sweep' }),
       step({ do: 'copy' }),
-      { act: 'service', ends: 'well' },
+      { act: 'service', jobs: 'done' },
       { act: 'migrate' },
       wait(60),
       step({ do: 'follow' }),
@@ -59,38 +59,38 @@ export const ENDINGS: readonly Ending[] = [
     reaches: ['a run was deleted from the store'],
   },
   {
-    name: 'a file leaves the disk of the DAQ',
-    story: [drop, hour, step({ do: 'tell of file', key: 0 }), step({ do: 'remove file', key: 0 })],
+    name: 'a file is removed from the disk of the DAQ',
+    story: [drop, hour, step({ do: 'report file', key: 0 }), step({ do: 'remove file', key: 0 })],
     reaches: ['a file of the DAQ was removed'],
   },
 ]
 
 const PLACES: readonly Place[] = ['database', 'store', 'tape', 'queue', 'disk', 'network']
 
-/** The life of a run in which a process meets this accident at every place where it can. */
-export function lifeWith(kind: Accident['kind']): Ending {
-  // A process that stands still is woken; where it came to its end, time passes until its lease is over.
+/** The life of a run with this accident at every place where it can happen. */
+export function lifeWithAccident(kind: Accident['kind']): Ending {
+  // Time passes until the lease of the process is over; if it stalled, it is woken then.
   const at = (place: Place, work: Step['work']): readonly Action[] => [
     step(work, { kind, place, at: 0, done: true }),
     wait(400),
-    { act: 'wake', which: 0, how: 'goes on' },
+    { act: 'wake', which: 0, how: 'continues' },
   ]
   return {
-    name: `a process ${kind} at every place it meets`,
+    name: `a process ${kind} at every place where it can`,
     story: [
-      { act: 'drop', key: 0, content: 0, kept: true, told: 'later' },
+      { act: 'drop', key: 0, content: 0, onDisk: true, notified: 'later' },
       ...at('store', { do: 'deliver', which: 0, stays: true }),
       ...at('database', { do: 'deliver', which: 0, stays: true }),
-      { act: 'drop', key: 1, content: 0, kept: false, told: 'never' },
+      { act: 'drop', key: 1, content: 0, onDisk: false, notified: 'never' },
       wait(60),
       ...at('queue', { do: 'reconcile' }),
       hour,
-      { act: 'drop', key: 2, content: 0, kept: true, told: 'now' },
+      { act: 'drop', key: 2, content: 0, onDisk: true, notified: 'now' },
       ...at('tape', { do: 'deliver', which: 0, stays: true }),
       hour,
-      step({ do: 'tell of file', key: 0 }),
+      step({ do: 'report file', key: 0 }),
       ...at('network', { do: 'remove file', key: 0 }),
-      step({ do: 'tell of file', key: 2 }),
+      step({ do: 'report file', key: 2 }),
       ...at('disk', { do: 'remove file', key: 2 }),
     ],
     reaches: PLACES.map((place) => `${kind} at the ${place}`),

@@ -1,4 +1,4 @@
-/** What each piece of work is: the functions of the project, called as their hosts call them. */
+/** The work of the stories: functions of the project, called as their hosts call them. */
 import type { SQSEvent } from 'aws-lambda'
 import { createHandler as createExtractMetadata } from '../../functions/extract-metadata/handler.ts'
 import { createHandler as createRecallRun } from '../../functions/recall-run/handler.ts'
@@ -21,15 +21,15 @@ import { scheduledEvent } from '../../shared/runtime/schedule.ts'
 import { copyNext } from '../support/tape-copies.ts'
 import type { Work } from './actions.ts'
 import { KEYS } from './contents.ts'
-import { removeFile, tellUntold } from './daq.ts'
+import { removeFile, reportUnreported } from './daq.ts'
 import { HOST } from './disk.ts'
 import type { Message } from './queues.ts'
-import type { Given, World } from './world.ts'
+import type { FunctionInput, World } from './world.ts'
 
 const log = createLogger({ function: 'test', level: 'silent' })
 
-/** Gives a message to the function that hears its queue. @returns whether it may be deleted. */
-export async function handle({ context, signal }: Given, { queue, body }: Message): Promise<boolean> {
+/** Passes a message to the function that consumes its queue. @returns whether it may be deleted. */
+export async function handle({ context, signal }: FunctionInput, { queue, body }: Message): Promise<boolean> {
   const event = { Records: [{ messageId: 'message', body }] } as SQSEvent
   const { batchItemFailures } = await HANDLERS[queue](context)(event, { signal, log })
   return batchItemFailures.length === 0
@@ -41,13 +41,13 @@ const HANDLERS = {
   'recall-requests': createRecallRun,
 }
 
-const SECOND_LOOK = { secondLookMs: 0 }
+const NO_WAIT = { secondLookMs: 0 }
 
-/** Chosen before it is called: what it is about may be something else by then. */
+/** Chooses the subject of the work now, before the call: it may have changed when the call begins. */
 export async function functionFor(
   world: World,
   work: Exclude<Work, { do: 'deliver' }>,
-): Promise<(given: Given) => Promise<unknown>> {
+): Promise<(input: FunctionInput) => Promise<unknown>> {
   switch (work.do) {
     case 'copy':
       return ({ context, signal }) => copyNext(context, signal, log)
@@ -56,17 +56,11 @@ export async function functionFor(
     case 'sweep':
       return ({ context, signal }) => sweepCopies(context, signal)
     case 'scrub':
-      return ({ context, signal }) => scrub(context, SECOND_LOOK, signal, log)
+      return ({ context, signal }) => scrub(context, NO_WAIT, signal, log)
     case 'find dark':
       return async ({ context, signal }) => {
-        await findDark(
-          context,
-          { bucket: context.config.store.rawBuckets[0] ?? '' },
-          SECOND_LOOK,
-          signal,
-          log,
-        )
-        await findDark(context, { tape: true }, SECOND_LOOK, signal, log)
+        await findDark(context, { bucket: context.config.store.rawBuckets[0] ?? '' }, NO_WAIT, signal, log)
+        await findDark(context, { tape: true }, NO_WAIT, signal, log)
       }
     case 'advance recalls':
       return ({ context, signal }) => advanceRecalls(context, signal, log)
@@ -81,8 +75,7 @@ export async function functionFor(
     case 'verify': {
       const replica = await chosen(world, work.which)
       return async ({ context, signal }) =>
-        replica &&
-        verifyReplica(context, replica.id, { readBack: work.readBack, ...SECOND_LOOK }, signal, log)
+        replica && verifyReplica(context, replica.id, { readBack: work.readBack, ...NO_WAIT }, signal, log)
     }
     case 'delete':
     case 'settle': {
@@ -93,29 +86,33 @@ export async function functionFor(
           ? deleteCloudCopy(context, replica, 'a test', signal, { youngestMs: 0 })
           : settleDeletion(context, replica, signal))
     }
-    case 'tell of file': {
+    case 'report file': {
       const copy = world.disk.find(KEYS[work.key] ?? '')
       return async ({ context }) => copy && noteLocalCopy(context, copy)
     }
     case 'remove file': {
       const copy = world.disk.find(KEYS[work.key] ?? '')
-      return async (given) => copy && removeFile(world, copy)(given)
+      return async (input) => copy && removeFile(world, copy)(input)
     }
-    case 'miss file':
-      return ({ context }) => missFile(world, context, KEYS[work.key] ?? '')
+    case 'report missing file':
+      return ({ context }) => reportMissingFiles(world, context, KEYS[work.key] ?? '')
     case 'start push':
-      return tellUntold(world)
-    case 'ask back': {
+      return reportUnreported(world)
+    case 'request recall': {
       const [tag = '', file = ''] = (KEYS[work.key] ?? '').split('/')
-      const wish = { days: work.days, requestedBy: 'a test' }
+      const request = { days: work.days, requestedBy: 'a test' }
       return ({ context, signal }) =>
-        requestRecall(context, { runNumber: Number(file.slice(3, 8)), tag }, wish, context.now(), signal)
+        requestRecall(context, { runNumber: Number(file.slice(3, 8)), tag }, request, context.now(), signal)
     }
   }
 }
 
-/** Contents that were noted, and are not what lies there now. */
-async function missFile({ disk }: World, context: Given['context'], key: string): Promise<void> {
+/** Reports files that were reported before and are no longer on the disk. */
+async function reportMissingFiles(
+  { disk }: World,
+  context: FunctionInput['context'],
+  key: string,
+): Promise<void> {
   const rows = await context.database
     .selectFrom('copies')
     .selectAll()

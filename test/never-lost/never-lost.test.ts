@@ -1,32 +1,31 @@
 /**
- * The promise of the project: no run is ever lost. Stories of copies, failures, crashes, repeated requests,
- * recalls, deletions and repeated drops, made up at random and played on a real catalogue and store by the
- * functions themselves; after every action what the catalogue says is compared with what is there. What
- * random stories reach only now and then has stories of its own.
+ * The promise of the project: no run is ever lost. Random stories of copies, failures, crashes, repeated
+ * requests, recalls, deletions and repeated drops are run with the real functions, catalogue and store. After
+ * every action the catalogue is compared with the ground truth. Rare events have directed stories.
  *
- * CYGNET_TEST_STORIES=2000 tells more of them; CYGNET_TEST_SEED=… tells those of a run that failed, which
- * prints its seed: `CYGNET_TEST_STORIES=2000 npx vitest run --project never-lost`.
+ * `CYGNET_TEST_STORIES=2000 npx vitest run --project never-lost` runs more stories. Every run prints its
+ * seed; CYGNET_TEST_SEED=… repeats the stories of that run.
  */
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { processEnvironment } from '../../shared/config/config.ts'
 import { type Action, stories } from './actions.ts'
-import { BROKEN } from './broken.ts'
+import { BROKEN_FUNCTIONS } from './broken.ts'
 import { callFunction } from './calls.ts'
 import { type Claims, check } from './check.ts'
 import { end } from './end.ts'
-import { ENDINGS, type Ending, lifeWith } from './endings.ts'
-import { play } from './play.ts'
-import { deletionThatStandsStill, TOLD } from './told.ts'
+import { ENDINGS, type Ending, lifeWithAccident } from './endings.ts'
+import { REGRESSIONS, stalledDeletion } from './regressions.ts'
+import { runAction } from './run-action.ts'
 import { createWorld, leaveWorld, openStage, type Stage, type World } from './world.ts'
 
 const ACTIONS = 40
-/** Of random stories; and how long one may take on a slow machine. */
+/** The number and the seed of the random stories, and the longest time of one on a slow machine. */
 const { CYGNET_TEST_STORIES = '20', CYGNET_TEST_SEED = String(Date.now() % 2 ** 31) } = processEnvironment()
 const STORIES = Number(CYGNET_TEST_STORIES)
 const SLOW_STORY_MS = 60_000
 
-// Waiting between two looks is no part of the stories, whose time is the test's.
+// The stories have their own time, so the functions do not really wait.
 vi.mock('node:timers/promises', async (original) => {
   const real = await original<typeof import('node:timers/promises')>()
   return {
@@ -53,46 +52,46 @@ afterEach(() => {
 afterAll(() => stage?.context.close())
 
 /**
- * Tells a story to its end; or as far as it was written down, where how all comes right again is not what it
- * is about.
+ * Runs the actions of a story with the checks after each, and then its end unless `withEnd` is false.
  */
-async function tell(story: readonly Action[], untilItsEnd = true): Promise<void> {
+async function runStory(story: readonly Action[], withEnd = true): Promise<void> {
   world = await createWorld(stage)
   const claims: Claims = new Map()
-  const objections = (when: string) => {
+  const expectNoViolation = (when: string) => {
     if (world.violations.all.length > 0) throw new Error([when, ...world.violations.all].join('\n'))
   }
   try {
     for (const [index, action] of story.entries()) {
-      await play(world, action)
+      await runAction(world, action)
       await check(world, claims)
-      objections(`after action ${index}, ${JSON.stringify(action)}:`)
+      expectNoViolation(`after action ${index}, ${JSON.stringify(action)}:`)
     }
-    if (untilItsEnd) await end(world, claims)
-    objections('when all was over:')
+    if (withEnd) await end(world, claims)
+    expectNoViolation('at the end of the story:')
   } finally {
     await leaveWorld(world)
   }
 }
 
-describe('no run is lost', () => {
-  test('whatever happens', { timeout: STORIES * SLOW_STORY_MS }, async () => {
+describe('stories', () => {
+  test('no run is lost in random stories', { timeout: STORIES * SLOW_STORY_MS }, async () => {
     const seed = Number(CYGNET_TEST_SEED)
     console.info(`never-lost: ${STORIES} random stories with CYGNET_TEST_SEED=${seed}`)
-    // A failing story is shortened by telling it again and again, which also ends before the test does.
+    // A failing story is shortened by repeating parts of it, which must also end before the timeout of the
+    // test.
     const limits = { numRuns: STORIES, seed, interruptAfterTimeLimit: STORIES * SLOW_STORY_MS * 0.7 }
     await fc.assert(
-      fc.asyncProperty(stories(ACTIONS), (story) => tell(story)),
+      fc.asyncProperty(stories(ACTIONS), (story) => runStory(story)),
       limits,
     )
   })
 
-  const directed = [...ENDINGS, ...(['dies', 'fails', 'stops', 'stalls'] as const).map(lifeWith)]
+  const directed = [...ENDINGS, ...(['dies', 'fails', 'stops', 'stalls'] as const).map(lifeWithAccident)]
   test.each(directed.map((ending) => [ending.name, ending] as const))(
-    'when %s',
+    'no run is lost when %s',
     async (_, { story, reaches }: Ending) => {
       stage.counts.clear()
-      await tell(story)
+      await runStory(story)
       expect([...stage.counts.keys()]).toEqual(expect.arrayContaining([...reaches]))
     },
   )
@@ -103,35 +102,38 @@ describe('no run is lost', () => {
     ['from the disk of the DAQ', false],
     ['from the disk of the DAQ', true],
   ] as const)(
-    'by a deletion %s that stands still for two days, wherever it does; put right meanwhile: %s',
+    'no run is lost by a deletion %s that stalls for two days at any request, with recovery meanwhile: %s',
     { timeout: 40 * SLOW_STORY_MS },
-    async (deletion, putRight) => {
-      const stood = () =>
+    async (deletion, recovered) => {
+      const stalls = () =>
         [...stage.counts].reduce((sum, [what, times]) => sum + (what.startsWith('stalls') ? times : 0), 0)
       for (let at = 0; ; at++) {
-        const before = stood()
-        await tell(deletionThatStandsStill(deletion, at, putRight), false)
-        if (stood() === before) return expect(at).toBeGreaterThan(8)
+        const before = stalls()
+        await runStory(stalledDeletion(deletion, at, recovered), false)
+        if (stalls() === before) return expect(at).toBeGreaterThan(8)
       }
     },
   )
 
-  test.each(TOLD)('$name', async ({ story }) => tell(story))
+  test.each(REGRESSIONS)('$name', async ({ story }) => runStory(story))
 })
 
-describe('what watches over the stories objects to a function that', () => {
-  test.each(BROKEN)('$what', async ({ before, does, said }) => {
-    world = await createWorld(stage)
-    const claims: Claims = new Map()
-    await play(world, { act: 'drop', key: 0, content: 0, kept: false, told: 'now' })
-    await play(world, { act: 'hour' })
-    const [name = ''] = world.truth.locations('tape')
-    before?.(world, name)
-    await check(world, claims)
-    expect(world.violations.all).toEqual([])
-    world.clock.wait(60_000)
-    await callFunction(world, 'a broken function', (given) => does(given, world))
-    await check(world, claims)
-    expect(world.violations.all.join('\n')).toMatch(said)
-  })
+describe('broken functions', () => {
+  test.each(BROKEN_FUNCTIONS)(
+    'the checks report a function that $name',
+    async ({ before, run, violation }) => {
+      world = await createWorld(stage)
+      const claims: Claims = new Map()
+      await runAction(world, { act: 'drop', key: 0, content: 0, onDisk: false, notified: 'now' })
+      await runAction(world, { act: 'hour' })
+      const [tapeName = ''] = world.groundTruth.locations('tape')
+      before?.(world, tapeName)
+      await check(world, claims)
+      expect(world.violations.all).toEqual([])
+      world.clock.wait(60_000)
+      await callFunction(world, 'a broken function', (input) => run(input, world))
+      await check(world, claims)
+      expect(world.violations.all.join('\n')).toMatch(violation)
+    },
+  )
 })

@@ -1,16 +1,16 @@
 /**
- * Queues in memory, whose messages wait until the test delivers them: at once, later, twice, in any order or
+ * Queues in memory. Their messages wait until the test delivers them: at once, later, twice, in any order or
  * never.
  */
 import type { Queues } from '../../shared/queue/queues.ts'
 import type { Call } from './call.ts'
 
-/** The queues that something here listens to. */
-const HEARD = ['runs', 'tape-requests', 'recall-requests'] as const
-type Heard = (typeof HEARD)[number]
+/** The queues that functions of the stories consume. */
+const CONSUMED = ['runs', 'tape-requests', 'recall-requests'] as const
+type ConsumedQueue = (typeof CONSUMED)[number]
 
 export interface Message {
-  readonly queue: Heard
+  readonly queue: ConsumedQueue
   readonly body: string
 }
 
@@ -33,8 +33,8 @@ export function createTestQueues(): TestQueues {
       depth: refuse,
       async send(queue, bodies) {
         await call.through('queue', async () => {
-          const heard = HEARD.find((name) => name === queue)
-          if (heard !== undefined) for (const body of bodies) waiting.push({ queue: heard, body })
+          const consumed = CONSUMED.find((name) => name === queue)
+          if (consumed !== undefined) for (const body of bodies) waiting.push({ queue: consumed, body })
         })
       },
     }),

@@ -1,6 +1,6 @@
 /**
- * The store of a story. What changes a run's object is done one at a time, and what was under the key before
- * and after is read.
+ * The store of a story. Requests that change an object of a run are done one at a time, and the contents
+ * under the key are read before and after.
  */
 import {
   type CompleteMultipartUploadCommand,
@@ -11,30 +11,30 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3'
 import type { Call } from './call.ts'
+import { type GroundTruth, sha256Of } from './ground-truth.ts'
 import type { Judge } from './judge.ts'
-import { sha256Of, type Truth } from './truth.ts'
 import type { Violations } from './violations.ts'
 
 export interface StoreOptions {
   readonly s3: S3Client
   readonly bucket: string
-  readonly truth: Truth
+  readonly groundTruth: GroundTruth
   readonly violations: Violations
   readonly judge: Judge
 }
 
 export interface Store {
-  /** As one call of a function sees it. */
+  /** The client for one call of a function. */
   clientFor(call: Call): S3Client
   read(key: string): Promise<Uint8Array | null>
   keys(): Promise<readonly string[]>
-  /** Others than functions write, whatever is there. Returns the ETag. */
+  /** An external actor writes an object, over what is there. @returns the ETag. */
   put(key: string, bytes: Uint8Array): Promise<string>
   remove(key: string): Promise<void>
 }
 
 const WRITES = ['PutObjectCommand', 'CompleteMultipartUploadCommand', 'CopyObjectCommand']
-/** Where recalls put what they have to look at first; nothing of it is a run. */
+/** Prefix for objects that a recall has to check first; none of them counts as a run. */
 export const TEMPORARY = 'TMP/recall/'
 
 type Command = PutObjectCommand | CompleteMultipartUploadCommand | DeleteObjectCommand
@@ -42,7 +42,7 @@ interface SendOptions {
   readonly abortSignal?: AbortSignal
 }
 
-export function createStore({ s3, bucket, truth, violations, judge }: StoreOptions): Store {
+export function createStore({ s3, bucket, groundTruth, violations, judge }: StoreOptions): Store {
   let last: Promise<unknown> = Promise.resolve()
   const oneAtATime = <T>(work: () => Promise<T>): Promise<T> => {
     const next = last.then(work)
@@ -61,17 +61,17 @@ export function createStore({ s3, bucket, truth, violations, judge }: StoreOptio
     }
   }
 
-  async function note(key: string): Promise<string | null> {
+  async function recordObject(key: string): Promise<string | null> {
     const bytes = await read(key)
-    truth.note(`store/${key}`, bytes === null ? null : sha256Of(bytes))
-    return truth.now(`store/${key}`)
+    groundTruth.record(`store/${key}`, bytes === null ? null : sha256Of(bytes))
+    return groundTruth.now(`store/${key}`)
   }
 
   async function judged<T>(call: Call, command: Command, send: () => Promise<T>): Promise<T> {
     const key = command.input.Key ?? ''
     if (key.startsWith(TEMPORARY)) return await send()
     return await oneAtATime(async () => {
-      const before = truth.now(`store/${key}`)
+      const before = groundTruth.now(`store/${key}`)
       const tombstones = before === null ? [] : await judge.tombstones('cloud', { key, sha256: before })
       let done = false
       try {
@@ -79,7 +79,7 @@ export function createStore({ s3, bucket, truth, violations, judge }: StoreOptio
         done = true
         return answer
       } finally {
-        const after = await note(key)
+        const after = await recordObject(key)
         if (command.constructor.name !== 'DeleteObjectCommand') {
           if (done) judge.write(call, key, before, after)
         } else if (before !== null && after === null)
@@ -97,13 +97,13 @@ export function createStore({ s3, bucket, truth, violations, judge }: StoreOptio
     put: (key, bytes) =>
       oneAtATime(async () => {
         const answer = await s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: bytes }))
-        await note(key)
+        await recordObject(key)
         return (answer.ETag ?? '').replaceAll('"', '')
       }),
     remove: (key) =>
       oneAtATime(async () => {
         await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }))
-        await note(key)
+        await recordObject(key)
       }),
     clientFor(call) {
       const send = (command: Command, options: SendOptions = {}) =>
@@ -111,11 +111,11 @@ export function createStore({ s3, bucket, truth, violations, judge }: StoreOptio
           options.abortSignal?.throwIfAborted()
           const name = command.constructor.name
           if (name === 'DeleteObjectsCommand') violations.add(`${call.name} deletes several objects at once`)
-          const ask = (how: SendOptions) => s3.send(command as PutObjectCommand, how)
-          if (!WRITES.includes(name) && name !== 'DeleteObjectCommand') return await ask(options)
-          // Never given up half way: whether a request that is given up is carried out all the same is for
-          // the accidents to say.
-          return await judged(call, command, () => ask({}))
+          const request = (how: SendOptions) => s3.send(command as PutObjectCommand, how)
+          if (!WRITES.includes(name) && name !== 'DeleteObjectCommand') return await request(options)
+          // Without the abort signal: only the accidents decide whether a request that was aborted is carried
+          // out.
+          return await judged(call, command, () => request({}))
         })
       return new Proxy(s3, {
         get: (target, property) => (property === 'send' ? send : Reflect.get(target, property, target)),

@@ -1,6 +1,6 @@
 /**
- * The files on tape: what is done to them by others than drivers, and whether drivers ever touched one that
- * was there.
+ * The files on tape: the acts of external actors on them, and the check that drivers never touch an existing
+ * file.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -15,62 +15,62 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TapeFile } from '../../shared/tape/driver.ts'
-import { sha256Of, type Truth } from './truth.ts'
+import { type GroundTruth, sha256Of } from './ground-truth.ts'
 
 export interface TapeFolder {
   has(name: string): boolean
   /**
-   * Called when a driver may have put a file there; one that is new is on the medium at once, or on a disk
-   * buffer.
+   * Records a file that a driver may have written, on the medium or on a disk buffer. Known files are
+   * ignored.
    */
-  noteNew(name: string, onMedia: boolean): void
-  /** A file of others has the name from now on. */
-  plant(name: string): void
+  recordNew(name: string, onMedia: boolean): void
+  /** Writes a file with other bytes under the name. */
+  putForeignFile(name: string): void
   damage(name: string): void
   remove(name: string): void
-  /** What a process that is killed while it writes leaves behind. */
-  leavePart(file: TapeFile): void
-  /** What is not as it was, though nobody but drivers was at it. */
+  /** Leaves the partial file of a process that was killed while it wrote. */
+  leavePartialFile(file: TapeFile): void
+  /** Describes changes of existing files that no external actor made. */
   inspect(): readonly string[]
 }
 
 const PART = /^\.cygnet-\d+-[0-9a-f]{12}\.part$/
 
-/** @param folder is emptied. */
-export function createTapeFolder(folder: string, truth: Truth): TapeFolder {
+/** @param folder is emptied first. */
+export function createTapeFolder(folder: string, groundTruth: GroundTruth): TapeFolder {
   for (const entry of readdirSync(folder)) rmSync(join(folder, entry), { recursive: true })
   const inodes = new Map<string, number>()
   const path = (name: string) => join(folder, name)
   const contentsOf = (name: string) => (existsSync(path(name)) ? sha256Of(readFileSync(path(name))) : null)
 
-  function note(name: string, onMedia: boolean): void {
+  function recordFile(name: string, onMedia: boolean): void {
     const sha256 = contentsOf(name)
-    truth.note(`tape/${name}`, sha256)
-    truth.note(`media/${name}`, onMedia ? sha256 : null)
+    groundTruth.record(`tape/${name}`, sha256)
+    groundTruth.record(`media/${name}`, onMedia ? sha256 : null)
     if (sha256 === null) inodes.delete(name)
     else inodes.set(name, statSync(path(name)).ino)
   }
 
   return {
     has: (name) => existsSync(path(name)),
-    noteNew(name, onMedia) {
-      if (existsSync(path(name)) && !inodes.has(name)) note(name, onMedia)
+    recordNew(name, onMedia) {
+      if (existsSync(path(name)) && !inodes.has(name)) recordFile(name, onMedia)
     },
-    plant(name) {
+    putForeignFile(name) {
       mkdirSync(dirname(path(name)), { recursive: true })
       writeFileSync(path(name), 'other bytes')
-      note(name, true)
+      recordFile(name, true)
     },
     damage(name) {
       chmodSync(path(name), 0o640)
       writeFileSync(path(name), Buffer.concat([readFileSync(path(name)), Buffer.from('!')]))
-      note(name, true)
+      recordFile(name, true)
     },
     remove(name) {
       rmSync(path(name))
-      note(name, false)
+      recordFile(name, false)
     },
-    leavePart({ name, runNumber }) {
+    leavePartialFile({ name, runNumber }) {
       mkdirSync(dirname(path(name)), { recursive: true })
       writeFileSync(
         join(dirname(path(name)), `.cygnet-${runNumber}-${randomBytes(6).toString('hex')}.part`),
@@ -78,11 +78,11 @@ export function createTapeFolder(folder: string, truth: Truth): TapeFolder {
       )
     },
     inspect() {
-      const names = new Set([...filesBelow(folder), ...truth.locations('tape')])
+      const names = new Set([...filesBelow(folder), ...groundTruth.locations('tape')])
       return [...names].flatMap((name) => {
-        const [was, is] = [truth.now(`tape/${name}`), contentsOf(name)]
-        if (is !== was) return [`${name} on tape was ${was}, and is ${is}`]
-        return is !== null && inodes.get(name) !== statSync(path(name)).ino
+        const [before, now] = [groundTruth.now(`tape/${name}`), contentsOf(name)]
+        if (now !== before) return [`${name} on tape changed from ${before} to ${now}`]
+        return now !== null && inodes.get(name) !== statSync(path(name)).ino
           ? [`${name} on tape was replaced by another file`]
           : []
       })

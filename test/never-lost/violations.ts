@@ -1,6 +1,6 @@
 /**
- * What was seen to go against a promise. Noted and not thrown: what is under test catches what is thrown at
- * it.
+ * Broken promises that were observed. They are collected and not thrown, because the code under test would
+ * catch them.
  */
 export interface Violations {
   readonly all: readonly string[]

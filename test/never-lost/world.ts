@@ -1,6 +1,5 @@
 /**
- * Everything that functions meet in a story: a real catalogue and store, a library, queues, the DAQ's disk;
- * and the time.
+ * The world of a story: a real catalogue and store, a tape library, queues, the DAQ's disk, and the time.
  */
 import { sql } from 'kysely'
 import type { WithTape } from '../../shared/copies/tape/tape-copy.ts'
@@ -8,41 +7,41 @@ import { startTestTapeContext, type TestTapeContext } from '../support/tape-cont
 import type { Call } from './call.ts'
 import { type Clock, createClock } from './clock.ts'
 import { createDisk, type Disk } from './disk.ts'
+import { createGroundTruth, type GroundTruth } from './ground-truth.ts'
 import { createJudge } from './judge.ts'
 import { createLibrary, type Library } from './library.ts'
 import { createTestQueues, type TestQueues } from './queues.ts'
 import { createStore, type Store, TEMPORARY } from './store.ts'
 import { createTapeFolder, type TapeFolder } from './tape-folder.ts'
-import { createTruth, type Truth } from './truth.ts'
 import { createViolations, type Violations } from './violations.ts'
 
-/** What all stories have in common. */
+/** What all stories share. */
 export interface Stage {
   readonly context: TestTapeContext
-  /** How often what happened: stories in which nothing is deleted prove nothing. */
+  /** How often each kind of event happened: stories without a deletion prove nothing. */
   readonly counts: Map<string, number>
 }
 
 export interface World extends Stage {
   readonly bucket: string
   readonly clock: Clock
-  readonly truth: Truth
+  readonly groundTruth: GroundTruth
   readonly violations: Violations
   readonly store: Store
   readonly disk: Disk
   readonly tape: TapeFolder
   readonly tapeLibrary: Library
   readonly queues: TestQueues
-  /** When the calls that run, or stand still, began. */
+  /** The calls that are running or stalled. */
   readonly running: Set<Call>
   readonly stalled: { readonly call: Call; readonly ended: Promise<void> }[]
-  /** When the calls began that ended since the last check. */
+  /** When the calls began that ended since the last check, milliseconds. */
   readonly ended: number[]
   count(what: string): void
 }
 
-/** What a call of a function is given. */
-export interface Given {
+/** The arguments of a call of a function. */
+export interface FunctionInput {
   readonly context: WithTape
   readonly signal: AbortSignal
   readonly call: Call
@@ -60,28 +59,29 @@ export async function openStage(): Promise<Stage> {
   return { context: await startTestTapeContext({ environment }), counts: new Map() }
 }
 
-/** A new world, empty. */
+/** Makes a new, empty world. */
 export async function createWorld(stage: Stage): Promise<World> {
   const { context, counts } = stage
   const { bucket, database, s3, tapeFolder: path } = context
-  // The store's own dates are the real ones: so that nothing in it is too young for the cleaner.
+  // Objects have real dates. A story begins three days later, so that none is too young for the cleaner.
   const clock = createClock(Date.now() + 3 * DAY_MS)
   const { nowMs } = clock
-  const truth = createTruth(nowMs, bucket)
+  const groundTruth = createGroundTruth(nowMs, bucket)
   const violations = createViolations()
   const count = (what: string) => void counts.set(what, (counts.get(what) ?? 0) + 1)
-  const judge = createJudge({ database, bucket, truth, violations, nowMs, count })
-  const store = createStore({ s3, bucket, truth, violations, judge })
-  const folder = createTapeFolder(path, truth)
+  const judge = createJudge({ database, bucket, groundTruth, violations, nowMs, count })
+  const store = createStore({ s3, bucket, groundTruth, violations, judge })
+  const folder = createTapeFolder(path, groundTruth)
   async function put(key: string, bytes: Uint8Array): Promise<void> {
-    if (!key.startsWith(TEMPORARY)) violations.add(`an endpoint has a link by which it can write over ${key}`)
+    if (!key.startsWith(TEMPORARY))
+      violations.add(`an endpoint has a link with which it can overwrite ${key}`)
     await store.put(key, bytes)
   }
-  const library = createLibrary({ path, folder, truth, violations, clock, read: store.read, put })
+  const library = createLibrary({ path, folder, groundTruth, violations, clock, read: store.read, put })
   await emptyCatalogue(stage)
   for (const key of await store.keys()) await store.remove(key)
   const parts = {
-    disk: createDisk(bucket, truth, judge),
+    disk: createDisk(bucket, groundTruth, judge),
     tape: folder,
     tapeLibrary: library,
     queues: createTestQueues(),
@@ -90,7 +90,7 @@ export async function createWorld(stage: Stage): Promise<World> {
     ...stage,
     bucket,
     clock,
-    truth,
+    groundTruth,
     violations,
     store,
     ...parts,
@@ -101,7 +101,7 @@ export async function createWorld(stage: Stage): Promise<World> {
   }
 }
 
-/** Nothing of it runs on. */
+/** Ends all calls that are stalled. */
 export async function leaveWorld({ stalled }: World): Promise<void> {
   for (const { call } of stalled) call.wake('dies')
   await Promise.all(stalled.map(({ ended }) => ended))

@@ -1,6 +1,6 @@
 /**
- * A bzip2 compressor for small inputs, so that tests need no bzip2 program. Slow and poor at compressing, but
- * correct.
+ * A bzip2 compressor for small inputs, so that tests need no bzip2 program. It is slow and compresses badly,
+ * but its output is valid.
  */
 
 class BitWriter {
@@ -77,7 +77,7 @@ function writeBlock(bits: BitWriter, plain: Uint8Array): number {
   const selectors = Math.ceil(symbols.length / 50)
   bits.write(3, 2)
   bits.write(15, selectors)
-  // The two tables take turns, so that the selectors' move-to-front is exercised: always the other one.
+  // The two tables alternate, so that the move-to-front of the selectors is tested.
   for (let selector = 0; selector < selectors; selector += 1)
     bits.write(selector === 0 ? 1 : 2, selector === 0 ? 0 : 2)
   for (let table = 0; table < 2; table += 1) {
@@ -88,7 +88,9 @@ function writeBlock(bits: BitWriter, plain: Uint8Array): number {
   return blockCrc
 }
 
-/** Places in the list of recently seen bytes, runs of the first place as RUN_A and RUN_B, and the end. */
+/**
+ * Positions in the list of recently seen bytes, runs of the first position as RUN_A and RUN_B, and the end.
+ */
 function moveToFront(data: readonly number[], used: readonly number[]): number[] {
   const front = [...used]
   const out: number[] = []

@@ -1,9 +1,9 @@
-/** A migrated catalogue on a fresh database, and short ways to put files into it. */
+/** A migrated catalogue on a fresh database, and helpers that add files to it. */
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { startTestDatabase } from '../../infra/local/testing.ts'
 import { claimArrival, findArrival, recordArrivals } from '../../shared/catalogue/arrivals.ts'
-import { type Currency, type FileToRecord, recordFile } from '../../shared/catalogue/record-file.ts'
+import { type FileToRecord, recordFile, type StillCurrent } from '../../shared/catalogue/record-file.ts'
 import { claimReplica, endClaim } from '../../shared/catalogue/replica-work.ts'
 import { contentOfFile, requestTapeReplica } from '../../shared/catalogue/replicas.ts'
 import { type Database, openDatabase } from '../../shared/database/connect.ts'
@@ -13,7 +13,7 @@ import { InvalidInputError } from '../../shared/errors.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import type { ObjectVersion } from '../../shared/run.ts'
 
-/** No lease of a test runs out by itself: one that is to be over is ended by the test. */
+/** Long enough that no lease expires by itself; a test ends a lease that must be over. */
 export const TEST_LEASE_SECONDS = 3600
 
 export interface TestCatalogue {
@@ -49,7 +49,7 @@ export async function leaseOn(database: Database, version: ObjectVersion) {
   }
   await recordArrivals(database, [arrival], new Date())
   const found = await findArrival(database, version)
-  if (found === null) throw new InvalidInputError('the arrival is not there')
+  if (found === null) throw new InvalidInputError('the arrival was not recorded')
   const lease = await claimArrival(database, found, version, {
     owner: randomUUID(),
     leaseSeconds: TEST_LEASE_SECONDS,
@@ -59,13 +59,13 @@ export async function leaseOn(database: Database, version: ObjectVersion) {
   return lease
 }
 
-/** Records a file the way extraction does; `stillCurrent` is true unless said otherwise. */
+/** Records a file as extraction does. `stillCurrent` returns 'yes' by default. */
 export async function record(
   database: Database,
   version: ObjectVersion,
   metadata: FileMetadata,
   more: Partial<FileToRecord> & {
-    readonly stillCurrent?: () => Promise<Currency>
+    readonly stillCurrent?: () => Promise<StillCurrent>
   } = {},
 ) {
   const { stillCurrent = async () => 'yes', ...changes } = more
@@ -94,7 +94,7 @@ export async function runlogRow(
   return rows[0]
 }
 
-/** A copy on tape of every file that counts for the run, verified, as request-tape-copy leaves it. */
+/** Records a verified copy on tape of every file that counts for the run, as request-tape-copy does. */
 export async function copyToTape(database: Database, runNumber: number, tag = 'LNGS'): Promise<void> {
   const files = await database
     .selectFrom('runFiles')
@@ -113,7 +113,7 @@ export async function copyToTape(database: Database, runNumber: number, tag = 'L
   }
 }
 
-/** The copy is at its endpoint and verified: the facts, and its task done. */
+/** Records that a copy is at its endpoint and verified, and that its task is done. */
 export async function finishCopy(database: Database, id: number, state: ReplicaState): Promise<void> {
   const claim = await claimReplica(database, id, ['planned'], {
     owner: randomUUID(),

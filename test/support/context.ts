@@ -1,4 +1,4 @@
-/** A function's context on real services: a fresh catalogue, a bucket and queues of its own. */
+/** The context of a function on real services: a fresh catalogue, a private bucket and private queues. */
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { startTestStore, type TestStore } from '../../infra/local/testing.ts'
 import { loadConfig } from '../../shared/config/config.ts'
@@ -12,22 +12,20 @@ export interface TestContext extends OpenContext<'database' | 'queues' | 's3'> {
   readonly store: TestStore
   readonly catalogue: TestCatalogue
   readonly bucket: string
-  /** Puts bytes under a key; returns the arrival that the store would announce. */
+  /** Puts bytes under a key. @returns the arrival that the store would notify of. */
   put(key: string, body: Uint8Array | string, metadata?: Record<string, string>): Promise<ObjectArrival>
-  /** Puts the same bytes under many keys, a few at once. */
+  /** Puts the same bytes under many keys, a few concurrently. */
   putAll(keys: readonly string[], body: string): Promise<void>
-  /** Bodies waiting in a queue, taken off it. */
+  /** Takes all messages out of a queue. @returns their bodies. */
   drain(queue: QueueName | `${QueueName}-dead`): Promise<Record<string, unknown>[]>
 }
 
-/** Never aborts: work that hangs is ended by the time limit of its test. */
+/** Never aborts: the time limit of the test ends work that hangs. */
 export const signal = new AbortController().signal
 
-/**
- * A message that a test has taken comes back only where the test gives it back, however long the test takes.
- */
+/** Longer than any test: a received message does not become visible again by itself. */
 const HIDDEN_SECONDS = 3600
-/** The store's client keeps 50 connections; a request that waits 5 s for one of them is given up. */
+/** The store's client has 50 connections, and a request that waits 5 s for one fails. */
 const PUTS_AT_ONCE = 16
 
 export async function startTestContext(

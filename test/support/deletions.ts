@@ -1,5 +1,6 @@
 /**
- * For tests of deletion: runs in the store and on tape, and a store that lets a test step in at any request.
+ * For tests of deletion: runs in the store and on tape, and a store in which a test can intercept any
+ * request.
  */
 import { DeleteObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { expect } from 'vitest'
@@ -22,7 +23,7 @@ export interface SafeRun {
   readonly tape: Copy
 }
 
-/** A run in the store, catalogued, and with a verified copy on tape. */
+/** Makes a run that is in the store, catalogued, and has a verified copy on tape. */
 export async function safeRun(
   context: TestTapeContext,
   key: string,
@@ -57,12 +58,12 @@ export const tombstonesOf = (context: TestTapeContext, replicaId: number): Promi
 export const isStored = async (context: TestTapeContext, key: string): Promise<boolean> =>
   (await describeObject(context.s3, { bucket: context.bucket, key }, signal)) !== null
 
-/** Deletes an object behind Cygnet's back. */
+/** Deletes an object without Cygnet. */
 export async function removeByHand(context: TestTapeContext, key: string): Promise<void> {
   await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: key }))
 }
 
-/** What must be true after every refusal: nothing went, and nobody is kept from anything. */
+/** Expects what must hold after every refusal: nothing was deleted, and no lease or tombstone is left. */
 export async function expectUntouched(context: TestTapeContext, run: SafeRun): Promise<void> {
   expect(await isStored(context, run.key)).toBe(true)
   const cloud = await replicaById(context, run.cloud.id)
@@ -73,15 +74,15 @@ export async function expectUntouched(context: TestTapeContext, run: SafeRun): P
 export interface Interference {
   /** The name of the command, e.g. `DeleteObjectCommand`. */
   readonly at: string
-  /** Steps in at the so-and-so-many-th such request; every one when absent. */
+  /** Intercepts only the nth request of this command, from 1; all if absent. */
   readonly nth?: number
-  /** In place of the request; `send` does what was asked for. */
+  /** Runs in place of the request; `send` sends it. */
   readonly act: (send: () => Promise<unknown>) => Promise<unknown>
 }
 
 /**
- * The same context with a store at whose requests a test steps in; its requests are counted by the command's
- * name.
+ * The same context with a store whose requests the test intercepts. Requests are counted by the name of the
+ * command.
  */
 export function withInterference(context: TestTapeContext, ...steps: readonly Interference[]) {
   const counts = new Map<string, number>()

@@ -1,25 +1,24 @@
 /**
- * A driver around another that can be made to fail in the ways endpoints fail, and to work like a service
- * that takes its time.
+ * Wraps a driver so that a test can make it fail as endpoints do, or act like a slow transfer service.
  */
 import { TransientError } from '../../shared/errors.ts'
-import type { CopyResult, TapeDriver, TapeFile, TapeLook } from '../../shared/tape/driver.ts'
+import type { CopyResult, TapeCheck, TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
 
 export type Fault =
-  /** The copy fails before anything happened. */
+  /** The copy fails before anything is written. */
   | 'fails'
   /** The copy is made, but the answer is lost. */
   | 'answer-lost'
   /** The copy never ends by itself. */
   | 'hangs'
-  /** Neither copies nor looks are answered. */
+  /** Copies and checks fail. */
   | 'down'
 
 export interface FaultyTape extends TapeDriver {
   fault: Fault | null
-  /** Copies are `submitted`, and made by `work`. */
+  /** Copies are `submitted`, and `work` makes them. */
   asynchronous: boolean
-  /** What is verified counts as on the medium. */
+  /** Whether verified copies count as on the medium. */
   onMedia: boolean
   /** Names of the copies that were begun, in order. */
   readonly copied: string[]
@@ -27,10 +26,10 @@ export interface FaultyTape extends TapeDriver {
   before: () => Promise<void>
   /** Attempt numbers of the jobs that were submitted. */
   readonly jobs: Map<string, 'queued' | 'failed' | 'done'>
-  /** Copies under way at this moment, and the most there were at once. */
+  /** The number of copies in progress now, and its maximum so far. */
   busy: number
-  mostBusy: number
-  /** A service does its jobs; `failing` lets them end in vain. */
+  maxBusy: number
+  /** The service ends its jobs; with `failing` they fail. */
   work(failing?: boolean): Promise<void>
 }
 
@@ -46,14 +45,14 @@ export function faultyTape(inner: TapeDriver): FaultyTape {
     before: async () => {},
     jobs: new Map(),
     busy: 0,
-    mostBusy: 0,
+    maxBusy: 0,
     async copy(file, source, options, signal): Promise<CopyResult> {
       tape.copied.push(file.name)
       tape.busy++
-      tape.mostBusy = Math.max(tape.mostBusy, tape.busy)
+      tape.maxBusy = Math.max(tape.maxBusy, tape.busy)
       try {
         await tape.before()
-        if (tape.fault === 'fails' || tape.fault === 'down') throw new TransientError('the endpoint says no')
+        if (tape.fault === 'fails' || tape.fault === 'down') throw new TransientError('the endpoint refuses')
         if (tape.fault === 'hangs')
           await new Promise((_, reject) =>
             signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
@@ -71,14 +70,14 @@ export function faultyTape(inner: TapeDriver): FaultyTape {
         tape.busy--
       }
     },
-    async look(file, options, signal): Promise<TapeLook> {
+    async check(file, options, signal): Promise<TapeCheck> {
       if (tape.fault === 'down') throw new TransientError('the endpoint does not answer')
       if (options.reference !== null && tape.jobs.get(options.reference) === 'queued')
-        return { state: 'under-way', detail: 'queued' }
+        return { kind: 'in-progress', reason: 'queued' }
       if (options.reference !== null && tape.jobs.get(options.reference) === 'failed')
-        return { state: 'failed', detail: 'the job failed' }
-      const look = await inner.look(file, options, signal)
-      return look.state === 'present' ? { ...look, onMedia: tape.onMedia } : look
+        return { kind: 'failed', reason: 'the job failed' }
+      const found = await inner.check(file, options, signal)
+      return found.kind === 'present' ? { ...found, onMedia: tape.onMedia } : found
     },
     async work(failing = false) {
       for (const [job, run] of queued) {

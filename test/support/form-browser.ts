@@ -1,6 +1,5 @@
 /**
- * A browser as far as sign-in needs one: cookies, redirects that are followed by hand, forms that are filled
- * in and sent.
+ * The parts of a browser that sign-in needs: cookies, redirects and forms.
  */
 
 export interface Page {
@@ -11,19 +10,19 @@ export interface Page {
 }
 
 export interface FormBrowser {
-  /** Cookies by origin and name: unlike a real browser, which shares them between the ports of a host. */
+  /** Cookies by origin and name. A real browser shares them between the ports of a host. */
   readonly cookies: Map<string, Map<string, string>>
-  /** Follows redirects while `follow` says so. */
+  /** Follows redirects while `follow` returns true. */
   open(url: string | URL, init?: RequestInit): Promise<Page>
-  /** Fills in and sends the one form of the page. */
+  /** Fills in and sends the form of the page. */
   submit(page: Page, fields?: Readonly<Record<string, string>>): Promise<Page>
 }
 
-const MOST_REDIRECTS = 15
+const MAX_REDIRECTS = 15
 
 /**
- * @param fetchOf where a request goes: the network, or an app under test.
- * @param follow false for an address that is to be looked at, not opened.
+ * @param fetchOf sends a request: to the network, or to an app under test.
+ * @param follow false for an address that is returned and not opened.
  */
 export function createFormBrowser(
   options: {
@@ -43,8 +42,8 @@ export function createFormBrowser(
     const answer = await fetchOf(new Request(url, { ...init, headers, redirect: 'manual' }))
     for (const line of answer.headers.getSetCookie()) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
-      const gone = value === '' || /max-age=0|expires=Thu, 01 Jan 1970/i.test(line)
-      if (gone) jar.delete(name)
+      const isDeleted = value === '' || /max-age=0|expires=Thu, 01 Jan 1970/i.test(line)
+      if (isDeleted) jar.delete(name)
       else jar.set(name, value)
     }
     return answer
@@ -52,7 +51,7 @@ export function createFormBrowser(
 
   const open = async (start: string | URL, init: RequestInit = {}): Promise<Page> => {
     let [url, request] = [new URL(start), init]
-    for (let count = 0; count < MOST_REDIRECTS; count++) {
+    for (let count = 0; count < MAX_REDIRECTS; count++) {
       const answer = await send(url, request)
       const text = await answer.text()
       const location = answer.headers.get('location')
@@ -61,7 +60,7 @@ export function createFormBrowser(
       if (!follow(next)) return { url: next, status: answer.status, headers: answer.headers, text }
       ;[url, request] = [next, {}]
     }
-    throw new Error(`more than ${MOST_REDIRECTS} redirects, the last to ${url}`)
+    throw new Error(`more than ${MAX_REDIRECTS} redirects, the last to ${url}`)
   }
 
   return {

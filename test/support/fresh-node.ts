@@ -1,4 +1,4 @@
-/** A program in a Node of its own, which has nothing of the project but what is bundled for it. */
+/** Runs a program in a separate Node process, which has only what is bundled for it. */
 import { execFile } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { temporaryFolder } from '../../infra/local/testing.ts'
 
-/** @returns what it printed. */
+/** @returns the program's output. */
 export async function runInFreshNode(program: string): Promise<string> {
   const { stdout } = await promisify(execFile)(process.execPath, ['-e', program], { cwd: tmpdir() })
   return stdout.trim()

@@ -1,8 +1,7 @@
 /**
  * An FTS3 REST service, written from its source (fts-rest-flask: lib/JobBuilder.py, controllers/jobs.py) and
- * its interface: it refuses what the real one refuses, keeps jobs, copies when told to, and can be told to
- * misbehave. Fields that the real one would pass over in silence are refused too: a typo in them would go
- * unseen.
+ * its interface. It refuses what the real service refuses, keeps jobs, and copies or misbehaves when a test
+ * requests it. It also refuses fields that the real service ignores, so that a typo is noticed.
  */
 import type { IncomingMessage } from 'node:http'
 import * as z from 'zod'
@@ -10,7 +9,7 @@ import { ftsJobId } from '../../shared/tape/fts/job-id.ts'
 import { startHttpServer } from './http-server.ts'
 import { bodyOf } from './iam-server.ts'
 
-/** What goes wrong with the next request. `lose-reply`: it is carried out, and the connection closed. */
+/** A fault of the next request. `lose-reply`: it is carried out, then the connection is closed. */
 export type FtsFault = 'lose-reply' | 'drop' | 'html' | 'half' | '404-page' | '503' | '403' | '429' | 'hang'
 
 export interface FtsTransfer {
@@ -37,11 +36,10 @@ export interface FtsServer {
   /** Called when a request is left without an answer (`hang`). */
   onHang: () => void
   fail(...faults: FtsFault[]): void
-  /** Some releases take no archive_timeout with tokens. */
+  /** Some releases refuse archive_timeout with tokens. */
   refuseArchiving(on: boolean): void
   /**
-   * Lets jobs run: each one's transfer is carried out by the test's own function; what that throws is the
-   * reason of a failure.
+   * Runs the jobs: the test's `transfer` carries out each; if it throws, the job fails with that reason.
    */
   run(): Promise<void>
   setState(jobId: string, state: string, reason?: string): void

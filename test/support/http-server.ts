@@ -1,7 +1,6 @@
 /**
- * HTTP servers of tests, each on a free port of 127.0.0.1. They keep idle connections open until they are
- * closed: a client never finds one closed that it is just using again, however long it was busy with
- * something else.
+ * HTTP servers of tests, each on a free port of 127.0.0.1. They keep idle connections open, so that a client
+ * never reuses a connection that the server is closing.
  */
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'

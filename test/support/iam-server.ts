@@ -1,7 +1,7 @@
 /**
- * An IAM's token endpoint, written from RFC 6749: strict about what it accepts (HTTP Basic client
- * authentication, form bodies, `scope` and not `scopes`), counting what it gave, and able to answer badly
- * when told to.
+ * The token endpoint of an IAM, written from RFC 6749. It is strict about what it accepts (HTTP Basic client
+ * authentication, form bodies, `scope` and not `scopes`), counts its requests, and answers badly when a test
+ * requests it.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { startHttpServer } from './http-server.ts'
@@ -20,19 +20,19 @@ export type BadAnswer =
 
 export interface IamServer {
   readonly url: string
-  /** Requests that reached the token endpoint, refused ones included. */
+  /** Requests that reached the token endpoint, including refused ones. */
   readonly requests: readonly Readonly<Record<string, string>>[]
   readonly issued: readonly string[]
   /** The refresh token that is valid now. */
   readonly refreshToken: string
   /** Called when a request is left without an answer (`hang`). */
   onHang: () => void
-  /** The next answers, one each; then good ones again. */
+  /** The next answers, one per request; then good ones again. */
   misbehave(...answers: BadAnswer[]): void
-  /** Lifetime of the tokens given from now on. */
+  /** Lifetime of the tokens issued from now on. */
   setLifetime(seconds: number | null): void
   setRotation(on: boolean): void
-  /** Makes every refresh token given so far worthless. */
+  /** Revokes every refresh token issued so far. */
   revoke(): void
   close(): Promise<void>
 }

@@ -1,4 +1,4 @@
-/** lz4 frames of every kind the format knows, put together by hand. */
+/** Encodes lz4 frames of every kind that the format has. */
 import { xxh32 } from '../../shared/midas/decompress/xxh32.ts'
 import { concat } from './midas-run.ts'
 
@@ -13,9 +13,9 @@ export interface Lz4Options {
   readonly blockChecksums?: boolean
   readonly contentChecksum?: boolean
   readonly contentSize?: boolean
-  /** Of the uncompressed blocks, at most 65536. */
+  /** Size of the uncompressed blocks, bytes, at most 65536. */
   readonly blockBytes?: number
-  /** Blocks as they are, without compression. */
+  /** Stores the blocks without compression. */
   readonly stored?: boolean
 }
 
@@ -34,7 +34,7 @@ export function sequence(
 }
 
 /**
- * A block with the simplest of searches: repeats of at least eight bytes, from wherever they occurred last.
+ * Compresses a block with a simple search: repeats of at least eight bytes from their last occurrence.
  */
 function lz4Block(window: Uint8Array, start: number): Uint8Array {
   const sequences: Uint8Array[] = []

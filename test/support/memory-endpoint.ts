@@ -1,20 +1,19 @@
 /**
- * A tape endpoint in memory, in the place of a webdav driver: files as a map, and whether each is on the
- * medium.
+ * A tape endpoint in memory in place of a webdav driver: a map of files, and whether they are on the medium.
  */
 import { createHash } from 'node:crypto'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { createChecksums } from '../../shared/extraction/checksums.ts'
-import type { TapeDriver, TapeLook } from '../../shared/tape/driver.ts'
+import type { TapeCheck, TapeDriver } from '../../shared/tape/driver.ts'
 import { checkedName, encodedName } from '../../shared/tape/names.ts'
 
 export interface MemoryEndpoint extends TapeDriver {
   readonly files: Map<string, Uint8Array>
-  /** Whether what is there counts as on the medium. */
+  /** Whether files count as on the medium. */
   onMedia: boolean
-  /** Nothing can be asked while it is down. */
+  /** All requests fail while it is down. */
   down: boolean
-  /** What was let go again, each with the reference it was named with. */
+  /** Released files, each with the reference of the request. */
   readonly released: string[]
   /** The name under an address of this endpoint; null for others. */
   nameOf(url: string): string | null
@@ -42,19 +41,19 @@ export function memoryEndpoint(root = 'davs://tape.example.org:8443/cygno/'): Me
     nameOf: (url) =>
       url.startsWith(root) ? url.slice(root.length).split('/').map(decodeURIComponent).join('/') : null,
     copy: () => Promise.reject(new Error('copies go through the service')),
-    async look(file, { readBack }): Promise<TapeLook> {
+    async check(file, { readBack }): Promise<TapeCheck> {
       up()
       const bytes = files.get(checkedName(file.name))
-      if (bytes === undefined) return { state: 'absent' }
+      if (bytes === undefined) return { kind: 'absent' }
       if (bytes.length !== file.sizeBytes)
-        return { state: 'different', detail: `it has ${bytes.length} bytes` }
+        return { kind: 'different', reason: `it has ${bytes.length} bytes` }
       const same =
         readBack === 'always'
           ? createHash('sha256').update(bytes).digest('hex') === file.sha256
           : (await adler32Hex(bytes)) === file.adler32
       return same
-        ? { state: 'present', verifiedBy: 'adler32 of the endpoint', onMedia: endpoint.onMedia }
-        : { state: 'different', detail: 'it has another checksum' }
+        ? { kind: 'present', verifiedBy: 'adler32 of the endpoint', onMedia: endpoint.onMedia }
+        : { kind: 'different', reason: 'it has another checksum' }
     },
     async stage(file) {
       up()

@@ -1,4 +1,4 @@
-/** Inputs for catalogue tests: metadata of files as extraction would give it. */
+/** Inputs for catalogue tests: metadata of files, as extraction returns it. */
 import { createHash } from 'node:crypto'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import type { ObjectVersion } from '../../shared/run.ts'
@@ -6,8 +6,8 @@ import type { ObjectVersion } from '../../shared/run.ts'
 export const BEGIN_OF_RUN = 1_702_593_197
 
 /**
- * A complete run of one file, with what a test wants different. `content` stands for the bytes: it makes the
- * checksums.
+ * The metadata of a complete run of one file, with changes by the test. `content` stands for the bytes: the
+ * checksums are computed from it.
  */
 export function metadataOf(
   runNumber: number,

@@ -1,4 +1,4 @@
-/** Small MIDAS runs to read in tests, and sources that hand them out in pieces. */
+/** Small MIDAS runs for tests, and sources that deliver them in pieces. */
 import { type ExtractionOptions, extractFile, type FileSource } from '../../shared/extraction/extract-file.ts'
 import type { FileMetadata } from '../../shared/extraction/metadata.ts'
 import { type BankToEncode, encodeBanks, encodeEvent } from '../../shared/midas/encode.ts'
@@ -19,7 +19,7 @@ export const concat = (...pieces: readonly Uint8Array[]): Uint8Array => new Uint
 export const RUN_NUMBER = 12345
 export const START_TIME = 1_700_000_000
 
-/** A raw-dialect dump with the little that extraction looks at. */
+/** A dump in the raw dialect with the few values that extraction reads. */
 export const dump = (runNumber: number, more: Record<string, unknown> = {}): Uint8Array =>
   text(
     JSON.stringify({
@@ -51,7 +51,7 @@ export const message = (): Uint8Array =>
 export const event = (id: number, serial: number, body: Uint8Array): Uint8Array =>
   encodeEvent({ id, mask: 0, serial, timeSeconds: START_TIME + serial, body })
 
-/** Deterministic bytes that do not compress to nothing. */
+/** Deterministic bytes that do not compress well. */
 export function noise(count: number, seed = 1): Uint8Array {
   let state = seed
   return Uint8Array.from({ length: count }, () => {
@@ -60,7 +60,7 @@ export function noise(count: number, seed = 1): Uint8Array {
   })
 }
 
-/** Two boards' header, as the DAQ writes it: one trigger, one channel each. */
+/** The header of two boards, as the DAQ writes it: one trigger, one channel each. */
 export const digitizerHeader = (): Uint8Array =>
   new Uint8Array(
     Uint32Array.of(2, 1742, 1024, 1, 1, 12, 750, 0, 7, 3, 1720, 4000, 1, 1, 12, 250, 0, 9).buffer,
@@ -93,7 +93,7 @@ export function smallRun(
   return concat(beginOfRun(runNumber), message(), slowEvent(0, format), ...camera, endOfRun(runNumber))
 }
 
-/** Offset of the nth event (from 0) in a sound stream. */
+/** Offset of the nth event (from 0) in a valid stream. */
 export function eventOffset(stream: Uint8Array, index: number): number {
   const view = new DataView(stream.buffer, stream.byteOffset)
   let offset = 0
@@ -129,7 +129,7 @@ export const fileOf = (fileName: string, bytes: Uint8Array, pieceBytes?: number)
   open: () => inPieces(bytes, pieceBytes),
 })
 
-/** Extraction of a file in memory. */
+/** Extracts a file in memory. */
 export function extract(
   bytes: Uint8Array,
   fileName = `run${RUN_NUMBER}.mid`,

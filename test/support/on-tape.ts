@@ -1,6 +1,4 @@
-/**
- * A verified copy on tape of a run that is catalogued, made by the functions themselves: its bytes are there.
- */
+/** Makes a verified copy on tape of a catalogued run with the real functions, bytes included. */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { acceptTapeRequest } from '../../shared/copies/tape/tape-request.ts'
@@ -27,7 +25,7 @@ export async function bringToTape(
   if (state !== 'on-media') throw new Error(`${key} was not copied to tape: ${state}`)
 }
 
-/** Where the directory driver has it. */
+/** The path of the copy in the folder of the directory driver. */
 export const onTape = ({ tapeFolder }: TestTapeContext, { bucket, key }: ObjectName): string =>
   join(tapeFolder, bucket, key)
 

@@ -1,6 +1,6 @@
 /**
- * A real Rucio server on 127.0.0.1: the package of PyPI in a virtual environment of its own, on SQLite,
- * without daemons (so nothing is transferred: a rule is OK when its replica was registered by hand).
+ * A real Rucio server on 127.0.0.1: the package of PyPI in a private virtual environment, on SQLite, without
+ * daemons. So nothing is transferred, and a rule is OK once its replica is registered by hand.
  */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ const LONGEST_INSTALLATION_MS = 15 * 60 * 1000
 export interface RealRucio {
   readonly url: string
   readonly token: string
-  /** A request as the administrator; the status, and the class of the error ('' where there is none). */
+  /** Sends a request as the administrator. @returns the status, and the class of the error ('' if none). */
   ask(
     method: string,
     path: string,
@@ -29,7 +29,7 @@ export interface RealRucio {
   close(): Promise<void>
 }
 
-/** The Python of an environment that has Rucio; makes it when there is none (2 minutes, once per user). */
+/** The Python of an environment with Rucio, which is made if missing (2 minutes, once per user). */
 async function ensureRucio(): Promise<string> {
   const folder = join(cacheFolder(), `rucio-${VERSION}`)
   const program = join(folder, 'bin', 'python')
@@ -111,7 +111,7 @@ export async function startRealRucio(): Promise<RealRucio> {
     url,
     token,
     ask: (method, path, body, headers = {}) =>
-      askRucio(url, method, path, body, {
+      requestRucio(url, method, path, body, {
         'x-rucio-auth-token': token,
         'x-rucio-account': 'root',
         ...headers,
@@ -123,7 +123,7 @@ export async function startRealRucio(): Promise<RealRucio> {
   }
 }
 
-export async function askRucio(
+export async function requestRucio(
   url: string,
   method: string,
   path: string,
@@ -136,6 +136,6 @@ export async function askRucio(
     headers: { 'content-type': 'application/json', ...headers },
     ...text,
   })
-  const said = await answer.text()
-  return { status: answer.status, kind: /"ExceptionClass": ?"(\w+)"/.exec(said)?.[1] ?? '', text: said }
+  const reply = await answer.text()
+  return { status: answer.status, kind: /"ExceptionClass": ?"(\w+)"/.exec(reply)?.[1] ?? '', text: reply }
 }

@@ -1,6 +1,6 @@
 /**
- * What the tests of the rucio driver share: RSEs, a strict server, an endpoint in memory, and the driver on
- * both.
+ * The fixture of the tests of the rucio driver: RSEs, a strict server, an endpoint in memory, and the driver
+ * on both.
  */
 import type { CopySource } from '../../shared/tape/driver.ts'
 import { createRucioDriver, type RucioOptions } from '../../shared/tape/rucio/rucio.ts'
@@ -12,7 +12,7 @@ import { LONGEST_WAIT_SECONDS } from './waiting.ts'
 
 const TAPE = 'davs://tape.example.org:8443/cygno/'
 export const STORE = 'https://s3.example.org:443/'
-/** A store with addresses of its own, the tape, and a disk that makes its addresses from the names. */
+/** A store that is not deterministic, the tape, and a disk whose addresses follow from the names. */
 const RSES = [
   { name: 'STORE', deterministic: false, prefix: STORE },
   { name: 'TAPE', deterministic: true, prefix: TAPE, quotaBytes: 10 ** 12 },
@@ -21,7 +21,7 @@ const RSES = [
 
 export const fixedToken = (token: string): TokenSource => ({ token: async () => token, refused() {} })
 
-/** `<bucket>/<key>` in its two parts. */
+/** Splits `<bucket>/<key>`. */
 export const splitName = (name: string) => ({
   scope: name.slice(0, name.indexOf('/')),
   name: name.slice(name.indexOf('/') + 1),
@@ -32,13 +32,13 @@ export function sourceOf(name: string): CopySource {
   return {
     object: { bucket, key },
     open: () => {
-      throw new Error('no byte goes through us')
+      throw new Error('the driver must not read the bytes itself')
     },
-    presign: () => Promise.reject(new Error('Rucio has its own way to the store')),
+    presign: () => Promise.reject(new Error('Rucio needs no link to the store')),
   }
 }
 
-/** @param setup the transfer of the server's jobs, where it carries them out. */
+/** @param setup how the server carries out transfers; without it, it does not. */
 export async function startRucioFixture(
   setup: Pick<RucioSetup, 'transfer'> = {},
   endpoint: MemoryEndpoint = memoryEndpoint(TAPE),
@@ -59,7 +59,7 @@ export async function startRucioFixture(
         timeoutSeconds: LONGEST_WAIT_SECONDS,
         ...more,
       }),
-    /** Where the endpoint has a file after Rucio transferred it. */
+    /** The name at the endpoint of a file that Rucio transferred. */
     placeOf: (name: string) => endpoint.nameOf(rucio.place('TAPE', splitName(name))) ?? '',
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A Rucio server over HTTP, as its REST interface is: strict about headers, paths and accepted types, with
- * streams cut into odd pieces, and able to misbehave. What it knows and refuses is in rucio-state.ts.
+ * A Rucio server over HTTP, like the real REST interface: strict about headers, paths and accepted types,
+ * with streams cut into odd pieces, and able to misbehave. Its state and its errors are in rucio-state.ts.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,7 +17,7 @@ import {
   type StoredRule,
 } from './rucio-state.ts'
 
-/** What goes wrong with the next request. `lose-reply`: it is carried out, and the connection closed. */
+/** A fault of the next request. `lose-reply`: it is carried out, then the connection is closed. */
 export type RucioFault = 'lose-reply' | 'drop' | 'html' | 'half' | '503' | 'hang' | 'error-in-stream'
 
 export interface RucioServer {
@@ -26,16 +26,16 @@ export interface RucioServer {
   /** `METHOD path` of every request. */
   readonly requests: readonly string[]
   readonly tokens: Set<string>
-  /** Whether our account may change the state of rules; else only administrators may. */
+  /** Whether Cygnet's account may change the state of rules; by default only administrators may. */
   isAdmin: boolean
   /** Called when a request is left without an answer (`hang`). */
   onHang: () => void
   fail(fault: RucioFault): void
-  /** The same, of the next request with this beginning (`POST /rules/`). */
+  /** A fault of the next request that begins so (`POST /rules/`). */
   failOn(route: string, fault: RucioFault): void
-  /** The known file `scope:name`. */
+  /** The file `scope:name`. */
   file(did: string): StoredFile | undefined
-  /** Makes a file and its replica known without a request. */
+  /** Adds a file and its replica without a request. */
   know(file: Omit<StoredFile, 'replicas'>, rse: string): void
   setReplica(did: string, rse: string, state: string): void
   setRule(
@@ -48,11 +48,11 @@ export interface RucioServer {
     >,
   ): void
   forgetRule(id: string): void
-  /** Where a deterministic RSE has a file. */
+  /** The address of a file at a deterministic RSE. */
   place(rse: string, did: { readonly scope: string; readonly name: string }): string
-  /** Transfers for every rule that is not fulfilled; what the test's function throws makes the rule STUCK. */
+  /** Transfers for every rule that is not fulfilled. If the test's function throws, the rule is STUCK. */
   run(): Promise<void>
-  /** The two weeks pass after which stuck rules are given up. */
+  /** Lets the two weeks pass after which stuck rules are given up. */
   giveUp(): void
   close(): Promise<void>
 }
@@ -70,7 +70,7 @@ export async function startRucioServer(options: RucioSetup): Promise<RucioServer
   const tokens = new Set(['rucio-token'])
   const faults: { readonly route: string; readonly fault: RucioFault }[] = []
 
-  /** The error for a request that gets no further; null for others. */
+  /** The error for a request that is refused at once; null for others. */
   const refusal = ({ url = '/', headers }: IncomingMessage): Reply | null => {
     if (!/^[A-Za-z0-9_.~%!$&'()*+,;=:@/?-]*$/.test(url))
       return problem(400, 'ValueError', 'the path is not encoded')
@@ -102,7 +102,7 @@ export async function startRucioServer(options: RucioSetup): Promise<RucioServer
       })
     if (fault === 'error-in-stream')
       return send(response, { ...reply, body: `${problem(0, 'DatabaseException', 'gone').body}\n` })
-    // In pieces that respect neither lines nor characters, as a proxy may cut them.
+    // In pieces that ignore lines and characters, as a proxy may send them.
     if (reply.type !== STREAM_TYPE) return send(response, reply)
     response.writeHead(reply.status, { 'content-type': STREAM_TYPE })
     const bytes = Buffer.from(reply.body)

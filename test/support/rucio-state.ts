@@ -1,7 +1,7 @@
 /**
- * What a Rucio server knows and what it refuses: files, replicas and rules, with the errors of the real one,
- * also where these surprise (a bad field is a 500; other checksums for a known file are taken, and passed
- * over). Compared with a real server in test/real/rucio.test.ts. rucio-server.ts serves it over HTTP.
+ * The state of a Rucio server and its errors: files, replicas and rules. The errors are those of the real
+ * server, also the surprising ones (a bad field is a 500; other checksums for a known file are accepted and
+ * ignored). test/real/rucio.test.ts compares it with a real server. rucio-server.ts serves it over HTTP.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import * as z from 'zod'
@@ -9,7 +9,7 @@ import * as z from 'zod'
 export interface RucioRse {
   readonly name: string
   readonly deterministic: boolean
-  /** What all its addresses begin with. */
+  /** The common prefix of its addresses. */
   readonly prefix: string
   readonly quotaBytes?: number
 }
@@ -30,7 +30,7 @@ export interface StoredRule {
   readonly account: string
   readonly rse_expression: string
   readonly copies: number
-  /** As the real one says it: `Mon, 01 Jan 2024 00:00:00 UTC`. */
+  /** As the real server writes it: `Mon, 01 Jan 2024 00:00:00 UTC`. */
   expires_at: string | null
   readonly comments: string | null
   state: string
@@ -149,13 +149,13 @@ export function createRucioState(options: RucioSetup) {
         return problem(500, 'RSEFileNameNotSupported', 'Invalid hostname')
       if (pfn !== undefined && rse.deterministic && pfn !== place(rse.name, file))
         return problem(400, 'InvalidPath', 'does not match the expected PFNs')
-      know({ ...file, adler32: file.adler32 ?? null, md5: file.md5 ?? null }, rse.name, pfn)
+      addFile({ ...file, adler32: file.adler32 ?? null, md5: file.md5 ?? null }, rse.name, pfn)
     }
     return { status: 201, body: 'Created', type: 'text/html; charset=utf-8' }
   }
 
-  /** As the real one: what is known of a file stays, whatever is said of it now. */
-  const know = (file: Omit<StoredFile, 'replicas'>, rse: string, pfn = place(rse, file)) => {
+  /** As in the real server, the metadata of a known file is kept, whatever a later request states. */
+  const addFile = (file: Omit<StoredFile, 'replicas'>, rse: string, pfn = place(rse, file)) => {
     const key = `${file.scope}:${file.name}`
     const known = files.get(key) ?? { ...file, replicas: new Map() }
     files.set(key, known)
@@ -284,7 +284,7 @@ export function createRucioState(options: RucioSetup) {
   }
 
   /**
-   * The rules with these fields; a field that rules do not have is a fault of the server, as in the real one.
+   * The rules with these fields. A field that rules do not have is a server error, as in the real server.
    */
   const findRules = (wanted: readonly (readonly [string, string])[]): Reply => {
     if (wanted.some(([field]) => !['scope', 'name', 'account', 'rse_expression'].includes(field)))
@@ -296,13 +296,25 @@ export function createRucioState(options: RucioSetup) {
     )
   }
 
-  const tellRule = (id: string): Reply => {
+  const showRule = (id: string): Reply => {
     const rule = rules.get(id)
     if (rule === undefined) return problem(404, 'RuleNotFound', `No rule with the id ${id} found`)
     return { status: 200, body: JSON.stringify(rule), type: 'application/json' }
   }
 
-  return { files, rules, place, know, register, list, addRule, changeRule, findRules, tellRule, fulfil }
+  return {
+    files,
+    rules,
+    place,
+    know: addFile,
+    register,
+    list,
+    addRule,
+    changeRule,
+    findRules,
+    tellRule: showRule,
+    fulfil,
+  }
 }
 
 const expiry = (lifetimeSeconds: number | null) =>

@@ -1,14 +1,14 @@
 /**
- * A way to a server that can go silent without closing anything, as a host does that hangs, or a network that
- * is cut.
+ * A proxy to a server that can stop forwarding without closing connections, like a host that hangs or a
+ * network that is cut.
  */
 import { createServer, connect as open, type Socket } from 'node:net'
 
 export interface SilentProxy {
   readonly port: number
-  /** Nothing gets through any more, on connections that are open and on new ones; nobody is told. */
+  /** Stops forwarding on open and new connections, without an error to either side. */
   silence(): void
-  /** New connections get through again; the others never do. */
+  /** Forwards new connections again; the old ones stay silent. */
   restore(): void
   /** Connections that a client holds open. */
   readonly open: number

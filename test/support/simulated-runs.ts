@@ -1,4 +1,4 @@
-/** Taking simulated runs apart, by the format's description and not by the project's own reader. */
+/** Parses simulated runs by the description of the format, independently of the project's reader. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ export interface Event {
   readonly banks: ReadonlyMap<string, { readonly type: number; readonly data: Uint8Array }>
 }
 
-/** The events of a stream; throws when the last one is cut. */
+/** The events of a stream. @throws if the last one is cut. */
 export function walk(stream: Uint8Array): readonly Event[] {
   const view = new DataView(stream.buffer, stream.byteOffset, stream.byteLength)
   const events: Event[] = []
@@ -63,7 +63,7 @@ export const eventsOf = async (options: Options, subrun = 0) => walk(await strea
 export const dumpsOf = (events: readonly Event[]) =>
   events.filter((event) => event.mask === 0x494d).map((event) => parseOdb(event.body))
 
-/** A folder that goes away with the test. */
+/** A folder that is deleted after the test. */
 export async function folder(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'cygnet-simulate-'))
   onTestFinished(() => rm(path, { recursive: true, force: true }))

@@ -1,6 +1,6 @@
 /**
- * The pages on a catalogue in which something happens: three sites, a week of runs, copies in every state,
- * dead letters.
+ * The pages on a catalogue with typical contents: three sites, a week of runs, copies in every state, dead
+ * letters.
  */
 import { securityHeaders } from '../../functions/catalog-api/access/headers.ts'
 import { compressed } from '../../functions/catalog-api/http/compressed.ts'
@@ -26,9 +26,9 @@ export const caller = (...scopes: readonly string[]): Caller => ({
 })
 export const READER = caller('read:*', 'link:*')
 export const OPERATOR = caller('read:*', 'link:*', 'recall:*', 'operate:*')
-export const NOBODY: Caller = { kind: 'anonymous', subject: 'anonymous', name: 'everybody', scopes: [] }
+export const ANONYMOUS: Caller = { kind: 'anonymous', subject: 'anonymous', name: 'everybody', scopes: [] }
 
-/** The pages alone, as whoever `who` says at the moment. */
+/** An app with only the pages; `who` returns the caller of each request. */
 export function siteApp(
   context: TestTapeContext,
   who: () => Caller,
@@ -157,8 +157,8 @@ export async function fillSite(context: TestTapeContext): Promise<void> {
   await copyToTape(database, 11_300, 'MAN')
 }
 
-/** Copies that wait, go wrong, and are old: as rows, in the states in which the functions leave them. */
-export async function stirCopies({ database }: TestTapeContext): Promise<void> {
+/** Adds copies that wait, that failed and that are old, as the rows that the functions leave. */
+export async function addCopiesInAllStates({ database }: TestTapeContext): Promise<void> {
   const runs = await database
     .selectFrom('runs')
     .select(['id', 'runNumber'])
@@ -201,8 +201,8 @@ export async function stirCopies({ database }: TestTapeContext): Promise<void> {
   }
 }
 
-/** A file of a run that could not be read, which is all that is known of the run. */
-export async function giveUpArrival(
+/** Adds a failed arrival of a file that could not be read; nothing else is known of the run. */
+export async function addFailedArrival(
   { database }: TestTapeContext,
   key: string,
   reason: string,
@@ -219,7 +219,7 @@ export async function giveUpArrival(
   await database.updateTable('arrivals').set(failed).where('objectKey', '=', key).execute()
 }
 
-/** A message on a queue's dead letters; `about` is in its body. */
+/** Adds a message to the dead letters of a queue; `about` is in its body. */
 export async function addDeadLetter(
   { queues }: TestTapeContext,
   body: Readonly<Record<string, unknown>>,

@@ -1,4 +1,4 @@
-/** The whole stack in a temporary folder, and the CLI run against it as a user would. */
+/** The whole local stack in a temporary folder, and the CLI, run against it as by a user. */
 import { execFile } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -21,7 +21,7 @@ export interface TestStack extends Stack {
   readonly context: Context<'database' | 'queues' | 's3'>
   readonly bucket: string
   put(key: string, body: Uint8Array): Promise<void>
-  /** Runs the command; never throws for its exit code. */
+  /** Runs the command; a non-zero exit code is no error. */
   cygnet(
     ...args: readonly string[]
   ): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>
@@ -80,8 +80,8 @@ export async function startTestStack(
 }
 
 /**
- * Asks again and again, also through outages, until the answer is not null; fails with `what` when it never
- * comes.
+ * Repeats a query, also through outages, until its answer is not null. Fails with `what` if that never
+ * happens.
  */
 export async function eventually<T>(
   what: string | (() => Promise<string>),

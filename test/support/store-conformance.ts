@@ -1,6 +1,6 @@
 /**
- * What Cygnet needs of an S3 store, held against any: the embedded one that is developed on, and real ones. A
- * store's own test makes a fixture and says what the store is known to do otherwise:
+ * The conformance suite of S3 stores: what Cygnet needs of a store, tested on the embedded store and on real
+ * ones. The test of a store makes a fixture and states the known differences of the store:
  *
  * @example
  * storeConformance('MinIO', startMinioFixture, { conditionalDeletes: false })
@@ -41,19 +41,19 @@ import { until } from './waiting.ts'
 
 export interface StoreFixture {
   readonly bucket: string
-  /** A bucket whose versions the suite may turn on; absent where a store keeps none. */
+  /** A bucket for which the suite may enable versioning; absent if the store has no versions. */
   readonly versionedBucket?: string
-  /** @param more settings of the SDK; those of a user by default. */
+  /** @param more settings of the SDK; by default those of a user. */
   client(more?: object): S3Client
-  /** Where the store can send events: a queue or a webhook. */
+  /** The target of the store's events: a queue or a webhook. */
   readonly arn: string
-  /** Texts of the notifications that came there since it was last asked. */
+  /** Texts of the notifications that arrived there since the last call. */
   delivered(): Promise<readonly string[]>
   close(): Promise<void>
 }
 
 export interface StoreTraits {
-  /** False: a DELETE with If-Match deletes whatever is there. */
+  /** False: a DELETE with If-Match ignores the condition. */
   readonly conditionalDeletes?: boolean
 }
 
@@ -68,7 +68,7 @@ export function storeConformance(
   makeFixture: () => Promise<StoreFixture>,
   { conditionalDeletes = true }: StoreTraits = {},
 ): void {
-  describe(`the store ${kind} does what Cygnet needs of any`, () => {
+  describe(`the store ${kind} conforms`, () => {
     let fixture: StoreFixture
     let Bucket: string
     let s3: S3Client
@@ -146,7 +146,7 @@ export function storeConformance(
       },
     )
 
-    test('ranges are given from, to, and of the last bytes', async () => {
+    test('a range of first, middle or last bytes is returned', async () => {
       await put('ranges', '0123456789')
       for (const [Range, expected] of [
         ['bytes=2-4', '234'],
@@ -158,7 +158,7 @@ export function storeConformance(
       await expect(read('ranges', { Range: 'bytes=10-' })).rejects.toMatchObject({ name: 'InvalidRange' })
     })
 
-    test('whoever reads while the object is overwritten reads the old one to its end', async () => {
+    test('a read that began before an overwrite returns the old object to its end', async () => {
       const old = randomBytes(4_000_000)
       await put('busy', old)
       const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key: 'busy' }))
@@ -168,7 +168,7 @@ export function storeConformance(
       expect((await read('busy')).toString()).toBe('short')
     })
 
-    test('a conditional GET never gives another version', async () => {
+    test('a conditional GET never returns another version', async () => {
       const { ETag: first } = await put('versions', 'first')
       const { ETag: second } = await put('versions', 'second')
       await expect(read('versions', { IfMatch: first })).rejects.toMatchObject({
@@ -177,7 +177,7 @@ export function storeConformance(
       expect((await read('versions', { IfMatch: second })).toString()).toBe('second')
     })
 
-    test('conditional writes create once and replace only what they know', async () => {
+    test('a conditional write creates an object once and replaces only the version it names', async () => {
       const { ETag } = await put('once', 'first', { IfNoneMatch: '*' })
       await expect(put('once', 'second', { IfNoneMatch: '*' })).rejects.toMatchObject({
         name: 'PreconditionFailed',
@@ -189,7 +189,7 @@ export function storeConformance(
       expect((await read('once')).toString()).toBe('third')
     })
 
-    test('a listing in pages names every key once, in the order of their bytes', async () => {
+    test('a listing in pages has every key once, in the order of bytes', async () => {
       const keys = ['A', 'a', 'a b', 'a+b', 'a%2Fb', 'a-b/1', 'c/b/1', 'c.b', 'c/', 'c0', 'ü', '\uffee', '🦢']
       const wanted = byBytes(keys.map((key) => `p/${key}`))
       for (const key of wanted) await put(key, 'x')
@@ -209,7 +209,7 @@ export function storeConformance(
       )
     })
 
-    test('an upload in parts is found again, continued, completed with the ETag of its parts, and read in order', async () => {
+    test('a multipart upload is found again, continued, completed with the ETag of its parts, and read in order', async () => {
       const object = { bucket: Bucket, key: 'LNGS/run00001.mid.gz', metadata: { md5: 'aa' }, replace: false }
       const bodies = [randomBytes(5 * MIB), randomBytes(1000)].map(bodyOf)
       const [one, two] = bodies as [PartBody, PartBody]
@@ -236,7 +236,7 @@ export function storeConformance(
       expect(back.equals(Buffer.concat(bodies.map(({ bytes }) => bytes)))).toBe(true)
     })
 
-    test('an upload that was given up is known no more and leaves no object', async () => {
+    test('an aborted upload is no longer listed and leaves no object', async () => {
       const object = { bucket: Bucket, key: 'given-up', metadata: {}, replace: false }
       const upload = await createMultipart(s3, object, signal)
       await sendPart(s3, upload, 1, bodyOf(Buffer.from('late')), signal)
@@ -245,7 +245,7 @@ export function storeConformance(
       expect(await describeObject(s3, object, signal)).toBeNull()
     })
 
-    test('an upload in parts that may only create does not replace what came meanwhile', async () => {
+    test('a multipart upload that may only create does not replace an object that was written meanwhile', async () => {
       const object = { bucket: Bucket, key: 'parts-once', metadata: {}, replace: false }
       const upload = await createMultipart(s3, object, signal)
       const part = await sendPart(s3, upload, 1, bodyOf(Buffer.from('late')), signal)
@@ -254,7 +254,7 @@ export function storeConformance(
       expect((await read('parts-once')).toString()).toBe('first')
     })
 
-    test('copies keep bytes, metadata and awkward names', async () => {
+    test('a copy has the same bytes and metadata, also under an awkward name', async () => {
       await put('from a+b%', 'hello', { Metadata: { run: '1' } })
       const CopySource = `${Bucket}/${encodeURIComponent('from a+b%')}`
       await s3.send(new CopyObjectCommand({ Bucket, Key: 'to', CopySource }))
@@ -262,7 +262,7 @@ export function storeConformance(
       expect([await Body?.transformToString(), Metadata]).toEqual(['hello', { run: '1' }])
     })
 
-    test('whoever has a presigned link fetches the object under its name, and no other', async () => {
+    test('a presigned link downloads its object under the given name, and no other object', async () => {
       await put('LNGS/run 2+ü.mid', 'linked')
       const name = { bucket: Bucket, key: 'LNGS/run 2+ü.mid' }
       const { url } = await presignGet(s3, name, { seconds: 60, now: new Date(), fileName: 'run2.mid' })
@@ -273,7 +273,7 @@ export function storeConformance(
       expect((await fetch(url, { method: 'DELETE' })).status).toBe(403)
     })
 
-    test('a version is deleted, and one that is gone already is no error', async () => {
+    test('a version is deleted, and deleting a deleted version is no error', async () => {
       await put('deleted', 'one')
       const version = await described('deleted')
       expect(await deleteObject(s3, version, signal)).toEqual({ kind: 'deleted', marked: false })
@@ -292,7 +292,7 @@ export function storeConformance(
       expect(await deleteObject(s3, version, signal)).toEqual({ kind: 'absent' })
     })
 
-    test('a bucket that keeps versions gives and deletes each by its id', async (context) => {
+    test('a bucket with versions returns and deletes each by its id', async (context) => {
       const { versionedBucket: bucket } = fixture
       if (bucket === undefined) return context.skip('the store keeps no versions')
       const VersioningConfiguration = { Status: 'Enabled' } as const
@@ -313,8 +313,8 @@ export function storeConformance(
     })
 
     describe('notifications', () => {
-      /** Keys and ETags of what was announced, as our functions read it. */
-      const announced = async (count: number) => {
+      /** Keys and ETags of the notifications, as Cygnet's functions parse them. */
+      const notified = async (count: number) => {
         const arrivals: (readonly [string, string | null])[] = []
         await until(async () => {
           for (const text of await fixture.delivered()) {
@@ -327,7 +327,7 @@ export function storeConformance(
         return arrivals.toSorted(([a], [b]) => (a < b ? -1 : 1))
       }
 
-      test('are configured by the S3 API, once however often, and read back', async () => {
+      test('notifications are configured by the S3 API, repeatedly with the same result, and read back', async () => {
         const wanted = { bucket: Bucket, arn: fixture.arn, prefixes: ['LNGS/'], suffixes: ['.mid.gz'] }
         const applied = await applyBucketNotifications(s3, wanted, signal)
         expect(applied.changed).toBe(true)
@@ -344,39 +344,44 @@ export function storeConformance(
         expect((await applyBucketNotifications(s3, wanted, signal)).changed).toBe(false)
       })
 
-      test('name each arrival that the configuration asks for: a PUT, a copy, an upload in parts', async () => {
+      test('notifications are sent for each configured arrival: a PUT, a copy, a multipart upload', async () => {
         await configureEvents(s3, Bucket, [
-          { arn: fixture.arn, prefix: 'told/', suffix: '.mid.gz', events: ARRIVAL_EVENTS },
+          { arn: fixture.arn, prefix: 'notified/', suffix: '.mid.gz', events: ARRIVAL_EVENTS },
         ])
         await fixture.delivered()
         const etags = new Map<string, string>()
-        await put('told/other.png', 'x')
-        await put('untold/run1.mid.gz', 'x')
-        for (const key of ['told/run 1+2%ü.mid.gz', 'told/🦢.mid.gz']) await put(key, key)
-        const CopySource = `${Bucket}/untold/run1.mid.gz`
-        await s3.send(new CopyObjectCommand({ Bucket, Key: 'told/copied.mid.gz', CopySource }))
+        await put('notified/other.png', 'x')
+        await put('ignored/run1.mid.gz', 'x')
+        for (const key of ['notified/run 1+2%ü.mid.gz', 'notified/🦢.mid.gz']) await put(key, key)
+        const CopySource = `${Bucket}/ignored/run1.mid.gz`
+        await s3.send(new CopyObjectCommand({ Bucket, Key: 'notified/copied.mid.gz', CopySource }))
         const Body = Buffer.alloc(6 * MIB, 1)
-        const params = { Bucket, Key: 'told/parts.mid.gz', Body }
+        const params = { Bucket, Key: 'notified/parts.mid.gz', Body }
         await new Upload({ client: s3, partSize: 5 * MIB, params }).done()
-        await s3.send(new DeleteObjectCommand({ Bucket, Key: 'told/other.png' }))
-        const keys = ['told/run 1+2%ü.mid.gz', 'told/🦢.mid.gz', 'told/copied.mid.gz', 'told/parts.mid.gz']
+        await s3.send(new DeleteObjectCommand({ Bucket, Key: 'notified/other.png' }))
+        const keys = [
+          'notified/run 1+2%ü.mid.gz',
+          'notified/🦢.mid.gz',
+          'notified/copied.mid.gz',
+          'notified/parts.mid.gz',
+        ]
         for (const key of keys) etags.set(key, (await described(key)).etag)
-        expect(await announced(keys.length)).toEqual([...etags].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+        expect(await notified(keys.length)).toEqual([...etags].toSorted(([a], [b]) => (a < b ? -1 : 1)))
       })
 
-      test('end when the configuration is emptied, and come again with it', async () => {
+      test('notifications end when the configuration is emptied, and resume when it is set again', async () => {
         await configureEvents(s3, Bucket, [{ arn: fixture.arn, events: ARRIVAL_EVENTS }])
-        await put('told/last.mid.gz', 'x')
-        expect((await announced(1)).map(([key]) => key)).toEqual(['told/last.mid.gz'])
+        await put('notified/last.mid.gz', 'x')
+        expect((await notified(1)).map(([key]) => key)).toEqual(['notified/last.mid.gz'])
         await configureEvents(s3, Bucket, [])
         expect(await readBucketNotifications(s3, Bucket, signal)).toEqual([])
-        await put('told/silent.mid.gz', 'x')
+        await put('notified/silent.mid.gz', 'x')
         await configureEvents(s3, Bucket, [{ arn: fixture.arn, events: ARRIVAL_EVENTS }])
-        await put('told/again.mid.gz', 'x')
-        expect((await announced(1)).map(([key]) => key)).toEqual(['told/again.mid.gz'])
+        await put('notified/again.mid.gz', 'x')
+        expect((await notified(1)).map(([key]) => key)).toEqual(['notified/again.mid.gz'])
       })
 
-      test('to a target that there cannot be are refused', async () => {
+      test('notifications to an impossible target are refused', async () => {
         const arn = fixture.arn.replace(/[^:]+:[^:]+$/, 'other:nothing')
         await expect(configureEvents(s3, Bucket, [{ arn, events: ARRIVAL_EVENTS }])).rejects.toMatchObject({
           $metadata: { httpStatusCode: 400 },

@@ -1,6 +1,5 @@
 /**
- * A context with a place for second copies: on the test services, with the directory driver on a temporary
- * folder unless said otherwise.
+ * A context on the test services with a tape endpoint, by default the directory driver on a temporary folder.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +19,7 @@ export interface TestTapeContext extends TestContext, Context<'publicS3' | 'tape
   readonly tape: TapeDriver
   /** The root of the directory driver. */
   readonly tapeFolder: string
-  /** Puts bytes into the store and catalogues them as the run of the key, the way extraction does. */
+  /** Puts bytes into the store and catalogues them as the run of the key, as extraction does. */
   putRun(key: string, body: Uint8Array | string): Promise<CataloguedObject>
 }
 
@@ -37,7 +36,7 @@ export async function startTestTapeContext(
   options: {
     readonly driver?: (tapeFolder: string) => TapeDriver
     readonly environment?: Readonly<Record<string, string>>
-    /** Time as the functions see it. */
+    /** The time for the functions. */
     readonly now?: () => Date
   } = {},
 ): Promise<TestTapeContext> {

@@ -1,6 +1,6 @@
 /**
- * A tape system that speaks the WLCG Tape REST API, version 1, and refuses what its reference document does
- * not allow. Files move only when a test says so.
+ * A tape system with the WLCG Tape REST API, version 1, which refuses what the reference document does not
+ * allow. Files move only when a test moves them.
  */
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
@@ -18,15 +18,15 @@ interface StageRequest {
 export interface TapeRestServer {
   /** `http://127.0.0.1:<port>`: the host whose well-known address names the API. */
   readonly origin: string
-  /** By path; what is not here gives an error. */
+  /** By path; other paths are errors. */
   readonly localities: Map<string, Locality>
   readonly requests: StageRequest[]
-  /** How a file of a stage request is told of; without, by its locality as `onDisk`. */
+  /** The reported state of a file of a stage request; by default `onDisk` from its locality. */
   readonly stageStates: Map<string, Record<string, unknown>>
-  /** Paths that `archiveinfo` passes over. */
+  /** Paths that `archiveinfo` omits. */
   readonly omitted: Set<string>
   token: string | null
-  /** The next answers of a call (`GET /stage`, `POST /archiveinfo` …) as they stand, in place of its own. */
+  /** Sets the next answers of a call (`GET /stage`, `POST /archiveinfo` …), which are sent unchanged. */
   answerWith(call: string, status: number, body: string, times?: number): void
   close(): Promise<void>
 }
@@ -168,7 +168,7 @@ function archiveInfo(rest: TapeRestServer, body: Record<string, unknown>): Reply
       ? { path, error: 'USER ERROR: file does not exist or is not accessible' }
       : { path, locality }
   })
-  return reply(200, items.toReversed()) // in no order one may count on
+  return reply(200, items.toReversed()) // the order is not defined
 }
 
 function stage(rest: TapeRestServer, body: Record<string, unknown>): Reply {

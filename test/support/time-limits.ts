@@ -1,12 +1,12 @@
 /**
- * Time limits (AbortSignal.timeout) that end when a test ends them: a slow machine reaches none of them, and
- * no test waits for one.
+ * Time limits (AbortSignal.timeout) that expire only when a test lets them: a slow machine never reaches one,
+ * and no test waits for one.
  */
 import { vi } from 'vitest'
 
 /**
- * Replaces AbortSignal.timeout until `vi.restoreAllMocks()`. @returns what ends every limit that was set so
- * far.
+ * Replaces AbortSignal.timeout until `vi.restoreAllMocks()`. @returns a function that expires all limits set
+ * so far.
  */
 export function holdTimeLimits(): () => void {
   const open = new Set<AbortController>()

@@ -1,15 +1,13 @@
 /**
- * A disk of the embedded store that does not give an object's bytes for a while: the store knows the object,
- * and reading it fails.
+ * A disk fault of the embedded store: the store lists an object, but reading it fails for a while.
  */
 import { readdirSync, renameSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TestStack } from './stack.ts'
 
 /**
- * Puts an object of which nobody has read a byte when it becomes unreadable: the function that reads runs is
- * held until then.
- * @returns what mends the disk.
+ * Puts an object that is unreadable from the start: the function that reads runs is suspended until then.
+ * @returns a function that repairs the disk.
  */
 export async function putUnreadable(stack: TestStack, key: string, body: Uint8Array): Promise<() => void> {
   const reader = stack.pid('extract-metadata')
@@ -25,7 +23,10 @@ export async function putUnreadable(stack: TestStack, key: string, body: Uint8Ar
   }
 }
 
-/** As infra/local/services/embedded/store.ts names it: `<key>%<random hexadecimal>`. */
+/**
+ * The file with the content, named as in infra/local/services/embedded/store.ts: `<key>%<random
+ * hexadecimal>`.
+ */
 function contentOf({ folder, bucket }: TestStack, key: string): string {
   const path = join(folder, 'embedded', 'objects', bucket, key)
   const name = readdirSync(dirname(path)).find(

@@ -4,14 +4,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 export type Answering = (status: number, text?: string, headers?: Record<string, string>) => Promise<void>
 
-/** How third-party copies are told of. */
+/** The progress markers of a third-party copy. */
 export interface MarkerStyle {
   readonly lineEnd: '\n' | '\r\n'
-  /** Written in pieces of so many bytes. */
+  /** The markers are written in pieces of this size. */
   readonly pieceBytes: number
-  /** Null: the connection closes without one. */
+  /** Null: the connection closes without a last line. */
   readonly lastLine: string | null
-  /** What is stored of the bytes that came. */
+  /** The bytes that are stored of those received. */
   readonly stores: (bytes: Buffer) => Buffer
   readonly status: number
 }
@@ -27,7 +27,7 @@ export const PLAIN_MARKERS: MarkerStyle = {
 interface Copying {
   readonly files: Map<string, Buffer>
   readonly markers: MarkerStyle
-  /** Whether the folder is there that a pulled file goes into. */
+  /** Whether the folder for a pulled file exists. */
   readonly hasParent: boolean
 }
 
@@ -48,7 +48,7 @@ export async function thirdPartyCopy(
     return answer(400, 'bad RequireChecksumVerification')
   const remote = URL.parse(String(source ?? destination))
   if (remote === null || !/^https?:$/.test(remote.protocol)) return answer(400, 'not an address')
-  // A store gives no checksum to verify with: who asks for it is refused, as dCache does.
+  // A store states no checksum to verify with, so a request that requires one is refused, as by dCache.
   if (source !== undefined && request.headers.requirechecksumverification !== 'false')
     return answer(412, 'no checksum of the source')
   if (source !== undefined && overwrite === 'F' && endpoint.files.has(name))
@@ -59,7 +59,7 @@ export async function thirdPartyCopy(
   response.writeHead(endpoint.markers.status, { 'content-type': 'text/plain' })
   if (destination !== undefined) {
     const pushed = await fetch(remote, { method: 'PUT', body: new Uint8Array(file as Buffer) })
-    return await tell(
+    return await writeMarker(
       endpoint.markers,
       response,
       file?.length ?? 0,
@@ -73,21 +73,21 @@ export async function thirdPartyCopy(
   try {
     const pulled = await fetch(remote, { signal: gone.signal })
     if (!pulled.ok || pulled.body === null)
-      return await tell(endpoint.markers, response, 0, `failure: the source answered ${pulled.status}`)
+      return await writeMarker(endpoint.markers, response, 0, `failure: the source answered ${pulled.status}`)
     for await (const chunk of pulled.body) {
       bytes.push(Buffer.from(chunk))
       length += chunk.length
     }
     endpoint.files.set(name, endpoint.markers.stores(Buffer.concat(bytes)))
-    await tell(endpoint.markers, response, length, endpoint.markers.lastLine)
+    await writeMarker(endpoint.markers, response, length, endpoint.markers.lastLine)
   } catch {
-    endpoint.files.set(name, Buffer.concat(bytes)) // what came stays, as it does on a disk
-    await tell(endpoint.markers, response, length, 'failure: the source broke off')
+    endpoint.files.set(name, Buffer.concat(bytes)) // the received bytes are kept, as on a disk
+    await writeMarker(endpoint.markers, response, length, 'failure: the source broke off')
   }
 }
 
-/** One marker and the last line; without one the connection just closes. */
-export async function tell(
+/** Writes one marker and the last line, or only closes the connection if there is none. */
+export async function writeMarker(
   style: MarkerStyle,
   response: ServerResponse,
   bytes: number,

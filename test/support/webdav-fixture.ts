@@ -1,4 +1,4 @@
-/** A driver on a small endpoint, with short waits, and a store whose links the endpoint follows. */
+/** A webdav driver with short waits on a small endpoint, and a store whose links the endpoint follows. */
 import { randomBytes } from 'node:crypto'
 import { TransientError } from '../../shared/errors.ts'
 import type { CopyResult, TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
@@ -12,15 +12,15 @@ export interface WebdavFixture {
   readonly server: WebdavServer
   readonly store: SourceServer
   readonly driver: TapeDriver
-  /** Tokens that were called refused. */
+  /** Tokens that were reported as refused. */
   readonly refused: string[]
-  /** What the driver takes for the time, milliseconds. */
+  /** The time for the driver, milliseconds. */
   clock: { ms: number }
   /** Copies a file of random bytes. */
   copy(bytes?: Buffer, file?: TapeFile, signal?: AbortSignal): Promise<CopyResult>
-  /** The temporaries that are at the endpoint. */
+  /** The temporary files at the endpoint. */
   temporaries(): string[]
-  /** How many requests with this method came. */
+  /** The number of requests with this method. */
   count(method: string): number
   close(): Promise<void>
 }
@@ -50,12 +50,12 @@ export async function startWebdavFixture(
     copySeconds: LONGEST_WAIT_SECONDS,
     now: () => clock.ms,
     ...options,
-    patience: {
+    limits: {
       silenceSeconds: LONGEST_WAIT_SECONDS,
       progressSeconds: 60,
       settleSeconds: 0.05,
       withoutThirdPartySeconds: 600,
-      ...options.patience,
+      ...options.limits,
     },
   })
   return {
@@ -77,7 +77,7 @@ export async function startWebdavFixture(
   }
 }
 
-/** The error of work that must fail: a TransientError without anything of a link or token in it. */
+/** The error of work that must fail: a TransientError that contains no part of a link or token. */
 export async function transientOf(work: Promise<unknown>): Promise<TransientError> {
   const error = await work.then(
     (value) => new Error(`it did not fail: ${JSON.stringify(value)}`),

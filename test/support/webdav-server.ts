@@ -1,6 +1,6 @@
 /**
- * A small WebDAV endpoint with third-party copy, strict like the real ones: it refuses what StoRM WebDAV,
- * dCache or XRootD would. What goes wrong is put in its way request by request with `meet`.
+ * A small WebDAV endpoint with third-party copy. It refuses what StoRM WebDAV, dCache or XRootD would refuse.
+ * A test injects faults per request with `meet`.
  */
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -13,7 +13,7 @@ export interface Met {
   readonly response: ServerResponse
   /** Name below the root, decoded. */
   readonly name: string
-  /** Does what the endpoint does otherwise. */
+  /** Handles the request as the endpoint normally does. */
   proceed(): Promise<void>
 }
 type Meeting = (met: Met) => Promise<void> | void
@@ -23,16 +23,16 @@ export interface WebdavServer {
   readonly url: string
   /** Contents by name below the root. */
   readonly files: Map<string, Buffer>
-  /** What other paths of the host answer, e.g. the well-known address of a Tape REST API. */
+  /** The answers of other paths of the host, e.g. the well-known address of a Tape REST API. */
   readonly elsewhere: Map<string, () => Promise<Response>>
   /** Every request so far, as `METHOD name`. */
   readonly log: string[]
-  /** The bearer token it wants; null for none. */
+  /** The bearer token that it requires; null for none. */
   token: string | null
-  /** Which checksum it states. */
+  /** The checksum that it states. */
   digest: 'adler32' | 'md5' | 'none'
   markers: MarkerStyle
-  /** The next request with this method meets this first; `times` of them. */
+  /** Handles the next `times` requests with this method. */
   meet(method: string, meeting: Meeting, times?: number): void
   close(): Promise<void>
 }
@@ -65,7 +65,7 @@ export async function startWebdavServer(): Promise<WebdavServer> {
   return endpoint
 }
 
-/** Null for a path outside the root or one that is not encoded as it must be. */
+/** Null for a path outside the root or one that is not encoded correctly. */
 function nameOf(request: IncomingMessage): string | null {
   const [path = ''] = (request.url ?? '').split('?')
   if (!`${path}/`.startsWith(ROOT)) return null
@@ -78,7 +78,7 @@ function nameOf(request: IncomingMessage): string | null {
 
 const parentOf = (name: string) => name.slice(0, Math.max(0, name.lastIndexOf('/')))
 
-/** Folders that were made, and those above files that tests planted. */
+/** Folders that were made, and those above files that tests added. */
 const hasFolder = (endpoint: WebdavServer, folders: ReadonlySet<string>, name: string) =>
   folders.has(name) || [...endpoint.files.keys()].some((file) => file.startsWith(`${name}/`))
 

@@ -7,7 +7,13 @@
  * that an earlier call verified counts. docs/adr/0009-deletion.md.
  */
 import { ON_DISK } from '../../catalogue/replica-states.ts'
-import { type Claim, claimReplica, noteStep, renewClaim, whileClaimed } from '../../catalogue/replica-work.ts'
+import {
+  type Claim,
+  claimReplica,
+  recordStep,
+  renewClaim,
+  whileClaimed,
+} from '../../catalogue/replica-work.ts'
 import type { Context } from '../../context.ts'
 import type { CopyState, Replica } from '../../database/replica-schema.ts'
 import { ConflictError, classify, InvalidInputError, passesWithTime, TransientError } from '../../errors.ts'
@@ -136,7 +142,7 @@ async function prepare(
   held: AbortSignal,
 ): Promise<Prepared | Refusal> {
   const { database } = context
-  await noteStep(database, claim, { change: { state: 'deleting' } }, context.now())
+  await recordStep(database, claim, { change: { state: 'deleting' } }, context.now())
   const permitted = await permittedVersion(database, claim.replica, context.now())
   if ('kind' in permitted) return permitted
   const version = await versionInStore(context, permitted, wish.youngestMs, held)
@@ -171,7 +177,7 @@ async function writeDown(
   const { replica } = claim
   const at = context.now()
   let written: number | Refusal = refused('busy', 'nothing was written')
-  await noteStep(
+  await recordStep(
     context.database,
     claim,
     {

@@ -9,7 +9,7 @@ import {
   type Claim,
   claimReplica,
   endClaim,
-  noteStep,
+  recordStep,
   renewClaim,
   whileClaimed,
 } from '../../catalogue/replica-work.ts'
@@ -155,7 +155,7 @@ async function writeDown(
       ))
   }
   try {
-    await noteStep(context.database, claim, { change: { state: 'deleting' }, also }, at)
+    await recordStep(context.database, claim, { change: { state: 'deleting' }, also }, at)
   } catch (error) {
     if (error instanceof NotNow) return refused(error.message)
     throw error

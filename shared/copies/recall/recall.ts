@@ -119,7 +119,7 @@ async function find(context: RecallContext, work: RecallWork, signal: AbortSigna
   if (staged.kind === 'online')
     return task.state === 'pending' ? { kind: 'ready' } : { kind: 'to-do', jobEnded: null }
   const { reference } = trail
-  const result = { at: 'endpoint', detail: staged.detail } as const
+  const result = { at: 'endpoint', detail: staged.reason } as const
   return { kind: 'pending', reference, reason: null, result, takesTurn: false }
 }
 

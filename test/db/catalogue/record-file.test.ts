@@ -34,8 +34,8 @@ const only = async (runNumber: number) => {
   return await describeRun(catalogue.database, found)
 }
 
-describe('a file is written down', () => {
-  test('as a run, a file, a Runlog row, a finished arrival and requests for what comes next', async () => {
+describe('a recorded file', () => {
+  test('a file is recorded as a run, a file, a Runlog row, a finished arrival and the requests that follow', async () => {
     const version = versionOf(key, 'etag-1')
     const recorded = await record(catalogue.database, version, metadataOf(run))
     expect(recorded).toMatchObject({ kind: 'recorded', reused: false })
@@ -70,7 +70,7 @@ describe('a file is written down', () => {
     })
   })
 
-  test('the Runlog keeps the local time of the DAQ as it stands in the ODB', async () => {
+  test('the Runlog has the local time of the DAQ as written in the ODB', async () => {
     await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
     const { rows } = await sql<{
       at: string
@@ -81,7 +81,7 @@ describe('a file is written down', () => {
     expect((await only(run)).run.startedAt).toEqual(new Date(BEGIN_OF_RUN * 1000))
   })
 
-  test('the same run number in two tags is two runs', async () => {
+  test('the same run number in two tags makes two runs', async () => {
     await record(catalogue.database, versionOf(key, 'e'), metadataOf(run))
     await record(catalogue.database, versionOf(`LNF/run${run}.mid.gz`, 'e'), metadataOf(run, {}, 'another'), {
       tag: 'LNF',
@@ -112,8 +112,8 @@ describe('a file is written down', () => {
   })
 })
 
-describe('a file that comes again', () => {
-  test('with the same content changes nothing and asks for nothing twice', async () => {
+describe('a file that arrives again', () => {
+  test('a file that arrives again with the same contents changes nothing and repeats no request', async () => {
     const version = versionOf(key, 'e')
     await record(catalogue.database, version, metadataOf(run))
     await copyToTape(catalogue.database, run)
@@ -124,7 +124,7 @@ describe('a file that comes again', () => {
     expect((await runlogRow(catalogue.database, run))?.storage_tape_status).toBe(1)
   })
 
-  test('with other content replaces the former, keeps it as history, and its copies no longer count', async () => {
+  test('a file with other contents replaces the former, which is kept as history and whose copies no longer count', async () => {
     await record(catalogue.database, versionOf(key, 'old'), metadataOf(run, {}, 'old'))
     await copyToTape(catalogue.database, run)
     await record(catalogue.database, versionOf(key, 'new'), metadataOf(run, {}, 'new'))
@@ -149,7 +149,7 @@ describe('a file that comes again', () => {
     expect((await only(run)).files.map((file) => file.etag)).toEqual(['new'])
   })
 
-  test('as an unreadable file takes the run out of the cloud and says so', async () => {
+  test('an unreadable file in place of a run takes the run out of the cloud, and its problem states it', async () => {
     await record(catalogue.database, versionOf(key, 'good'), metadataOf(run))
     const version = versionOf(key, 'garbage')
     const lease = await leaseOn(catalogue.database, version)
@@ -177,7 +177,7 @@ describe('a file that comes again', () => {
 describe('a run number that is used again', () => {
   const later = { startedAt: BEGIN_OF_RUN + 86_400, stoppedAt: BEGIN_OF_RUN + 86_500 }
 
-  test('is a new run: the old one keeps its entry, the two never mix, and it is told', async () => {
+  test('a run number that is used again makes a new run, the old one keeps its entry, the two never mix, and an alert is raised', async () => {
     await record(catalogue.database, versionOf(key, 'first'), metadataOf(run, {}, 'first'))
     await copyToTape(catalogue.database, run)
     await sql`UPDATE Runlog SET online_reco_status = 1 WHERE run_number = ${run}`.execute(catalogue.database)
@@ -212,7 +212,7 @@ describe('a run number that is used again', () => {
     )
   })
 
-  test('leftover subruns of the first use never count for the second', async () => {
+  test('subruns that are left of the first generation never count for the second', async () => {
     const sub = (subrun: number, begun: object, content: string) =>
       record(
         catalogue.database,
@@ -234,7 +234,7 @@ describe('a run number that is used again', () => {
     })
   })
 
-  test('a file that lost its ODB dump is filled in by its whole successor, not taken for another run', async () => {
+  test('a complete file after one that lost its ODB dump belongs to the same run', async () => {
     const unknown = {
       startedAt: null,
       stoppedAt: null,
@@ -249,8 +249,8 @@ describe('a run number that is used again', () => {
   })
 })
 
-describe('many at once', () => {
-  test('subruns that arrive together make one run with all of them', async () => {
+describe('concurrent transactions', () => {
+  test('subruns that arrive at the same time make one run with all of them', async () => {
     await Promise.all(
       Array.from({ length: 12 }, (_, subrun) =>
         record(
@@ -266,7 +266,7 @@ describe('many at once', () => {
     expect(await findRuns(catalogue.database, { runNumber: run })).toHaveLength(1)
   })
 
-  test('a holder that lost its lease writes nothing', async () => {
+  test('a function that lost its lease writes nothing', async () => {
     const version = versionOf(key, 'e')
     const lost = await leaseOn(catalogue.database, version)
     await sql`UPDATE arrivals SET lease_until = UTC_TIMESTAMP(3) - INTERVAL 1 SECOND WHERE id = ${lost.id}`.execute(
@@ -285,13 +285,13 @@ describe('many at once', () => {
   })
 })
 
-describe('what is asked for next', () => {
+describe('requests after a file is recorded', () => {
   const queuesOf = async () =>
     (await only(run)).requests.map((request) =>
       request.queue === 'alerts' ? request.name.split(':')[1] : request.queue,
     )
 
-  test('an incomplete run is unique too: it gets its tape copy and an alert, no reconstruction', async () => {
+  test('an incomplete run gets a tape copy and an alert but no reconstruction', async () => {
     const problem = {
       code: 'gzip-truncated',
       message: 'the stream ends in the middle; 4 whole events were read',
@@ -309,7 +309,7 @@ describe('what is asked for next', () => {
     expect(summary).toBe(`run ${run} of LNGS is incomplete: ${problem.message}`)
   })
 
-  test('a run without camera frames is not reconstructed and is told', async () => {
+  test('a run without camera frames is not reconstructed, and an alert is raised', async () => {
     await record(
       catalogue.database,
       versionOf(key, 'e'),
@@ -327,7 +327,7 @@ describe('what is asked for next', () => {
     expect(await queuesOf()).toEqual(['tape-requests', 'reco-requests'])
   })
 
-  test('a run whose checksum disagrees is never copied to tape as it is', async () => {
+  test('a run whose checksum disagrees is not copied to tape', async () => {
     const comparisons = [{ by: 'uploader', algorithm: 'md5', stated: 'f'.repeat(32), agrees: false }]
     await record(catalogue.database, versionOf(key, 'e'), metadataOf(run), {
       integrity: 'mismatch',

@@ -1,6 +1,6 @@
 /**
- * Where a run is by its own row and by the legacy Runlog is where its replicas are, whoever is at work on
- * them at once.
+ * The columns about copies in the run's row and in the legacy Runlog agree with the replicas, also under
+ * concurrent changes.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
@@ -41,12 +41,12 @@ afterAll(() => catalogue.close())
 const CLOUD = { absent: -1, present: 1, suspicious: -2, deleted: 2, partly: 2 } as const
 const TAPE = { none: -1, 'under-way': -1, 'on-media': 1, failed: -2 } as const
 
-/** After every test, of everything that is in the catalogue. */
+/** Checked after every test for the whole catalogue. */
 afterEach(async () => {
   const { database } = catalogue
   for (const run of await database.selectFrom('runs').selectAll().execute()) {
     const { storage } = await describeRun(database, run)
-    expect(storageOf(run), `run ${run.runNumber}, use ${run.id}`).toEqual(storage)
+    expect(storageOf(run), `run ${run.runNumber}, generation ${run.id}`).toEqual(storage)
     if (run.isCurrent)
       expect(await runlogRow(database, run.runNumber)).toMatchObject({
         storage_cloud_status: CLOUD[storage.cloud],
@@ -76,10 +76,10 @@ const place = (key: string) => ({
   name: key,
   requestedBy: 'test',
 })
-const wish = (content: Content, priority: 'live' | 'backlog' = 'live') =>
+const requestCopy = (content: Content, priority: 'live' | 'backlog' = 'live') =>
   requestTapeReplica(catalogue.database, content, { ...place(content.key), priority }, new Date())
 
-/** The contents of the key that count now. */
+/** The contents under the key that count now. */
 async function contentOf(key: string): Promise<Content> {
   const file = await catalogue.database
     .selectFrom('runFiles')
@@ -96,8 +96,8 @@ const contents = (number: number, startedAt: number, text: string) =>
   metadataOf(number, { startedAt, checksums: metadataOf(number, {}, text).checksums })
 
 /**
- * Contents that do not say when they began, overwritten by two uses of the number: dropped again, they count
- * for the later one.
+ * Contents that do not state their begin, overwritten by two generations of the number. When they are dropped
+ * again, they belong to the later generation.
  */
 async function contentsThatMove() {
   const key = keyOf(++runNumber)
@@ -119,9 +119,9 @@ async function contentsThatMove() {
   }
 }
 
-test('a copy that ends after its contents came to count for another use of the number is told of that use', async () => {
+test('a copy that ends after its contents moved to another generation is recorded in that generation', async () => {
   const { before, dropAgain } = await contentsThatMove()
-  const { id } = await wish(before)
+  const { id } = await requestCopy(before)
   const claim = await claimReplica(catalogue.database, id, ['planned'], {
     owner: 'one',
     leaseSeconds: TEST_LEASE_SECONDS,
@@ -147,13 +147,13 @@ test('a copy that ends after its contents came to count for another use of the n
   )
 })
 
-test('a wish for a copy belongs to the use that the contents count for when it is written', async () => {
+test('a requested copy belongs to the generation that its contents belong to when the request is written', async () => {
   const { before, dropAgain } = await contentsThatMove()
   await dropAgain()
-  await wish(before)
+  await requestCopy(before)
 })
 
-test('a file of the DAQ belongs to the use that its contents count for when it is told of', async () => {
+test('a reported file of the DAQ belongs to the generation that its contents belong to at that time', async () => {
   const { before, dropAgain } = await contentsThatMove()
   const { database } = catalogue
   const { bucket, key, sha256, sizeBytes } = before
@@ -163,14 +163,14 @@ test('a file of the DAQ belongs to the use that its contents count for when it i
     await lockRun(trx, before.run.id)
     const dropped = dropAgain()
     await untilWaiting(1)
-    const told = noteLocalCopy({ database, now: () => new Date(), owner: 'test' }, copy)
+    const reported = noteLocalCopy({ database, now: () => new Date(), owner: 'test' }, copy)
     await untilWaiting(2)
-    return [dropped, told]
+    return [dropped, reported]
   })
   await Promise.all(waiting)
 })
 
-/** So many transactions of this catalogue wait for a lock; other tests use the same server. */
+/** Waits until this many transactions of this catalogue wait for a lock; other tests use the same server. */
 async function untilWaiting(count: number): Promise<void> {
   const admin = openDatabase(catalogue.adminUrl, 1)
   try {
@@ -179,7 +179,7 @@ async function untilWaiting(count: number): Promise<void> {
         JOIN information_schema.processlist ON processlist.id = trx_mysql_thread_id
         WHERE trx_state = 'LOCK WAIT' AND processlist.db = DATABASE()`.execute(admin)
       if (rows.length >= count) return
-      // The table is kept as it was for as long as it is asked for more often than every 0.1 s.
+      // The server refreshes the table only if it is read less often than every 0.1 s.
       await sleep(150)
     }
   } finally {
@@ -187,7 +187,7 @@ async function untilWaiting(count: number): Promise<void> {
   }
 }
 
-test('many functions at once on the files of one run leave it where its copies are', async () => {
+test('concurrent changes of the copies of one run leave its row in agreement with them', async () => {
   const { database } = catalogue
   const number = ++runNumber
   const subruns = [0, 1, 2, 3]
@@ -202,7 +202,7 @@ test('many functions at once on the files of one run leave it where its copies a
   const at = () => new Date()
   const copy = async (content: Content, index: number) => {
     for (let round = 0; round < 4; round++) {
-      await wish(content, round % 2 === 0 ? 'live' : 'backlog')
+      await requestCopy(content, round % 2 === 0 ? 'live' : 'backlog')
       const turn = { of: 'due', mostAtOnce: 100 } as const
       const claim = await claimTask(
         { database, owner: `copy ${index} ${round}` },

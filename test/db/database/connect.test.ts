@@ -1,4 +1,4 @@
-/** A database that stops answering holds nobody for ever, and no place in the pool. */
+/** A database that stops answering blocks no caller for ever, and no place in the pool. */
 import { sql } from 'kysely'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { startTestDatabase, type TestDatabase } from '../../../infra/local/testing.ts'
@@ -12,8 +12,8 @@ import { classify } from '../../../shared/errors.ts'
 import { type SilentProxy, startSilentProxy } from '../../support/silent-proxy.ts'
 import { until } from '../../support/waiting.ts'
 
-/** A thousand times what a statement takes on a quiet machine: only a silent server reaches it. */
-const SILENCE_MS = 5000
+/** A thousand times longer than a statement on a quiet machine, so that only a silent server reaches it. */
+const TIMEOUT_MS = 5000
 
 let server: TestDatabase
 let proxy: SilentProxy
@@ -25,7 +25,7 @@ beforeEach(async () => {
   const url = new URL(server.url)
   proxy = await startSilentProxy(Number(url.port))
   url.port = String(proxy.port)
-  database = openDatabase(url.href, 1, { statementSeconds: 60, silenceMs: SILENCE_MS })
+  database = openDatabase(url.href, 1, { statementSeconds: 60, clientTimeoutMs: TIMEOUT_MS })
 })
 afterEach(async () => {
   await database.destroy()
@@ -34,23 +34,23 @@ afterEach(async () => {
 afterAll(() => server.drop())
 
 const one = async () => (await sql<{ one: number }>`SELECT 1 AS one`.execute(database)).rows[0]?.one
-const silent = { code: 'PROTOCOL_SEQUENCE_TIMEOUT' }
+const timeout = { code: 'PROTOCOL_SEQUENCE_TIMEOUT' }
 
-it('a statement without an answer fails as something that passes, and the next has a connection again', async () => {
+it('a statement without an answer fails with a transient error, and the next one has a connection again', async () => {
   expect(await one()).toBe(1)
   proxy.silence()
   const failure = await one().catch((error: unknown) => error)
-  expect(failure).toMatchObject(silent)
+  expect(failure).toMatchObject(timeout)
   expect(classify(failure).name).toBe('TransientError')
   proxy.restore()
   expect(await one()).toBe(1)
   await until(() => proxy.open === 1)
 })
 
-it('a process ends while a statement has no answer', async () => {
+it('a process can end while a statement has no answer', async () => {
   const url = new URL(server.url)
   url.port = String(proxy.port)
-  const ending = openDatabase(url.href, 1, { statementSeconds: 60, silenceMs: SILENCE_MS })
+  const ending = openDatabase(url.href, 1, { statementSeconds: 60, clientTimeoutMs: TIMEOUT_MS })
   const observer = openDatabase(server.url, 1)
   try {
     const silenced = sql`SELECT SLEEP(50) AS waits_for_ever`.execute(ending)
@@ -65,30 +65,30 @@ it('a process ends while a statement has no answer', async () => {
   }
 })
 
-it('a change of the schema may take as long as it takes', async () => {
-  const unhurried = openDatabase(server.url, 1, WITHOUT_LIMITS)
+it('a change of the schema has no time limit', async () => {
+  const unlimited = openDatabase(server.url, 1, WITHOUT_LIMITS)
   try {
     const { rows } = await sql<{ limit: number }>`SELECT @@SESSION.max_statement_time AS \`limit\``.execute(
-      unhurried,
+      unlimited,
     )
     expect(rows[0]?.limit).toBe(0)
-    await sql`SELECT SLEEP(1.2)`.execute(unhurried)
+    await sql`SELECT SLEEP(1.2)`.execute(unlimited)
   } finally {
-    await unhurried.destroy()
+    await unlimited.destroy()
   }
 })
 
-it('those that waited for the same connection are served by another', async () => {
+it('a statement that waited for a connection without an answer gets another connection', async () => {
   await one()
   proxy.silence()
   const first = one()
   const second = one()
   proxy.restore()
-  await expect(first).rejects.toMatchObject(silent)
+  await expect(first).rejects.toMatchObject(timeout)
   expect(await second).toBe(1)
 })
 
-it('a transaction is over, and gives its connection back', async () => {
+it('a transaction without an answer fails and frees its place in the pool', async () => {
   await one()
   const work = inTransaction(database, async (trx) => {
     await sql`SELECT 1`.execute(trx)
@@ -100,14 +100,14 @@ it('a transaction is over, and gives its connection back', async () => {
   expect(await one()).toBe(1)
 })
 
-it('an answer that takes long is no silence', async () => {
+it('a slow answer is not a timeout', async () => {
   await one()
   const slow = sql<{ slept: number }>`SELECT SLEEP(0.5) AS slept`.execute(database)
   expect((await slow).rows).toHaveLength(1)
 })
 
-it('every connection has its session: UTC, strict, and statements that end', async () => {
-  const ask = () =>
+it('every connection has the session settings: UTC, strict mode and a time limit for statements', async () => {
+  const settings = () =>
     sql<
       Record<string, unknown>
     >`SELECT @@time_zone AS zone, @@sql_mode AS mode, @@max_statement_time AS seconds,
@@ -118,14 +118,14 @@ it('every connection has its session: UTC, strict, and statements that end', asy
     seconds: 60,
     isolation: 'READ-COMMITTED',
   }
-  expect((await ask()).rows[0]).toMatchObject(expected)
+  expect((await settings()).rows[0]).toMatchObject(expected)
   proxy.silence()
   await one().catch(() => {})
   proxy.restore()
-  expect((await ask()).rows[0]).toMatchObject(expected)
+  expect((await settings()).rows[0]).toMatchObject(expected)
 })
 
-it('why there is no connection is told', async () => {
+it('the reason why there is no connection is reported', async () => {
   const url = new URL(server.url)
   url.password = 'wrong'
   const other = openDatabase(url.href, 1)

@@ -1,6 +1,6 @@
 /**
- * Deadlocks are everyday in a database that several processes write to: whoever loses one does its work
- * again, and nobody hears of it.
+ * Deadlocks are normal in a database that several processes write to. The statement or transaction that is
+ * rolled back is repeated, and its caller sees no error.
  */
 import { sql } from 'kysely'
 import { createConnection } from 'mysql2/promise'
@@ -31,18 +31,18 @@ const total = async () =>
   Number(
     (await sql<{ total: number }>`SELECT SUM(value) AS total FROM held`.execute(database)).rows[0]?.total,
   )
-/** Whether another holds the row. What information_schema says of waiting transactions may be old news. */
+/** Whether another transaction holds the row. information_schema would be too slow to show it. */
 async function isHeld(id: number): Promise<boolean> {
   const { rows } = await sql`SELECT id FROM held WHERE id = ${id} FOR UPDATE SKIP LOCKED`.execute(prober)
   return rows.length === 0
 }
 
 /**
- * Holds row 1 and 150 more, then asks for row 200 once another holds that: who holds row 200 asks for row 1,
- * and loses, having changed less.
+ * Causes a deadlock with `other`: locks rows 1 to 151, then row 200 once `other` has locked it. `other` is
+ * rolled back, because it changed fewer rows.
  * @param other changes row 200 first, then row 1.
  */
-async function meet(other: () => Promise<unknown>): Promise<void> {
+async function deadlockWith(other: () => Promise<unknown>): Promise<void> {
   let othersEnd: Promise<unknown> | undefined
   await database.transaction().execute(async (trx) => {
     await sql`UPDATE held SET value = value + 1 WHERE id <= 151`.execute(trx)
@@ -54,20 +54,22 @@ async function meet(other: () => Promise<unknown>): Promise<void> {
   await othersEnd
 }
 
-describe('a deadlock is lost', () => {
-  test('by a single statement, which is sent again', async () => {
+describe('a deadlock', () => {
+  test('a single statement that was rolled back by a deadlock is repeated', async () => {
     const statement = 'UPDATE held SET value = value + 1 WHERE id IN (1, 200) ORDER BY id DESC'
     const plain = await createConnection(server.url)
-    await expect(meet(() => plain.query(statement))).rejects.toMatchObject({ code: 'ER_LOCK_DEADLOCK' })
+    await expect(deadlockWith(() => plain.query(statement))).rejects.toMatchObject({
+      code: 'ER_LOCK_DEADLOCK',
+    })
     await plain.end()
     expect(await total()).toBe(152)
-    await meet(() => sql.raw(statement).execute(database))
+    await deadlockWith(() => sql.raw(statement).execute(database))
     expect(await total()).toBe(152 + 154)
   })
 
-  test('by a transaction, which is done again from its beginning', async () => {
+  test('a transaction that was rolled back by a deadlock is repeated from its beginning', async () => {
     let begun = 0
-    await meet(() =>
+    await deadlockWith(() =>
       inTransaction(database, async (trx) => {
         begun++
         await sql`UPDATE held SET value = value + 1 WHERE id = 200`.execute(trx)
@@ -78,8 +80,8 @@ describe('a deadlock is lost', () => {
     expect(await total()).toBe(154)
   })
 
-  test('by a statement of a transaction that nobody repeats: it is an error, and nothing of it is kept', async () => {
-    const work = meet(() =>
+  test('a deadlock in a transaction that is not repeated is an error, and nothing of it is written', async () => {
+    const work = deadlockWith(() =>
       database.transaction().execute(async (trx) => {
         await sql`UPDATE held SET value = value + 1 WHERE id = 200`.execute(trx)
         await sql`UPDATE held SET value = value + 1 WHERE id = 1`.execute(trx)

@@ -1,4 +1,4 @@
-/** Recalls that a filled catalogue has among its replicas become rows and tasks of their own. */
+/** The migration of recalls, which were replicas before, to their own rows and tasks. */
 import { type Kysely, sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { recallIdentity } from '../../../shared/catalogue/recalls.ts'
@@ -25,7 +25,7 @@ interface Before {
   readonly lastError?: string
 }
 
-/** As they were, by id. */
+/** The recalls before the migration, by id. */
 const BEFORE: Readonly<Record<number, Before>> = {
   11: { state: 'requested' },
   12: { state: 'copying', reference: 'upload:2~abc\na request\nof two lines', attempts: 1 },
@@ -60,10 +60,10 @@ async function fillAsBefore(): Promise<void> {
   }
 }
 
-test('recalls of a filled catalogue keep their ids and what is shown of them, and their work goes on', async () => {
+test('recalls of a filled catalogue keep their ids and shown values, and their work continues', async () => {
   const { database } = catalogue
   await fillAsBefore()
-  // Each twice, as after a migration that died in its midst.
+  // Each migration runs twice, as after a crash in the middle.
   for (const { up } of [recalls, recalls, replicaFacts, replicaFacts])
     await up(database as unknown as Kysely<unknown>)
 
@@ -92,7 +92,7 @@ test('recalls of a filled catalogue keep their ids and what is shown of them, an
       ...{ id: 18, state: 'expired', reference: 'object:the-etag', attempts: 0 },
       ...{ next: null, error: null, etag: 'the-etag' },
     },
-    // What vanished again is over: it does not leave the store a second time, and can be asked for anew.
+    // A recall whose object vanished from the store is over, and can be requested again.
     { id: 19, state: 'expired', reference: null, attempts: 0, next: null, error: null, etag: null },
   ])
   for (const recall of shown) {
@@ -127,7 +127,7 @@ test('recalls of a filled catalogue keep their ids and what is shown of them, an
   }
 })
 
-test('a replica has the states of its kind alone', async () => {
+test('a replica can have only the states of its kind', async () => {
   const { database } = catalogue
   const set = (kind: string, state: string) =>
     sql`UPDATE replicas SET kind = ${kind}, state = ${state} WHERE id = 1011`.execute(database)

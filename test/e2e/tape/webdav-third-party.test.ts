@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ConflictError } from '../../../shared/errors.ts'
 import { fingerprint, tapeFileOf } from '../../support/tape/files.ts'
 import { memorySource } from '../../support/tape/sources.ts'
-import { PLAIN_MARKERS, tell } from '../../support/webdav-copy.ts'
+import { PLAIN_MARKERS, writeMarker } from '../../support/webdav-copy.ts'
 import {
   BYTES,
   never,
@@ -106,7 +106,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
     const file = await tapeFileOf(BYTES)
     fixture.server.meet('COPY', async ({ request, response }) => {
       response.writeHead(202)
-      await tell(
+      await writeMarker(
         PLAIN_MARKERS,
         response,
         10,
@@ -134,7 +134,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
 
   it('it hangs without a word', async () => {
     const file = await tapeFileOf(BYTES)
-    const hurried = await startWebdavFixture({ patience: { silenceSeconds: 0.5 } }, fixture)
+    const hurried = await startWebdavFixture({ limits: { silenceSeconds: 0.5 } }, fixture)
     fixture.server.meet('COPY', () => {})
     expect((await transientOf(hurried.copy(BYTES, file))).message).toContain('does not answer')
     await hurried.driver.close()

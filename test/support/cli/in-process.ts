@@ -1,4 +1,4 @@
-/** A command run in this process, and an API that it can ask. */
+/** Runs a command in this process, with an API that it can use. */
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import { Command } from 'commander'
@@ -16,7 +16,7 @@ interface CommandFile {
   register(program: Command): void
 }
 
-/** The environment is set for good: undo it with `vi.unstubAllEnvs()`. */
+/** The environment remains set until `vi.unstubAllEnvs()`. */
 export async function cygnet(
   commands: readonly CommandFile[],
   environment: Readonly<Record<string, string>>,
@@ -52,8 +52,8 @@ type App = Parameters<typeof createAdaptorServer>[0]
 
 export async function serve(app: App): Promise<{ readonly url: string; close(): Promise<void> }> {
   const server = createAdaptorServer(app)
-  // A connection stays open until its client ends it: else one could be closed in the moment in which it is
-  // used again.
+  // Connections stay open until the client ends them, so that none is closed at the moment in which it is
+  // reused.
   if ('keepAliveTimeout' in server) server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {

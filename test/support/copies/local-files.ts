@@ -1,5 +1,5 @@
 /**
- * Files of a DAQ's disk and the copies that they are deleted on account of, for tests of how they leave it.
+ * Files on a DAQ's disk and their copies elsewhere, for tests of the deletion of local files.
  */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,19 +19,19 @@ export interface LocalFiles {
   tombstones(): Promise<
     readonly { readonly id: number; readonly state: string; readonly survivorUrl: string }[]
   >
-  /** What can become of the other copies, without the catalogue knowing. */
+  /** Damages or removes the other copies without the knowledge of the catalogue. */
   readonly harm: Readonly<
     Record<'damageTape' | 'removeTape' | 'removeObject' | 'replaceObject', (copy: LocalCopy) => Promise<void>>
   >
   /**
-   * Another row on tape of the same contents, first in order: good by the catalogue, and at an endpoint that
-   * nobody reaches.
+   * Adds another tape copy of the same contents, before the real one: verified according to the catalogue,
+   * but at an endpoint that does not exist.
    */
   addFormerEndpoint(): Promise<void>
   endLeases(): Promise<void>
 }
 
-/** Registers what sets them up and ends them; each test has a key of its own. */
+/** Registers the hooks that start and close the fixture. Each test has its own key. */
 export function useLocalFiles(firstRun: number): LocalFiles {
   let runs: VerifiedRuns
   const state = { run: firstRun, key: '' }
@@ -87,7 +87,7 @@ export function useLocalFiles(firstRun: number): LocalFiles {
       },
       async replaceObject(copy) {
         const { sizeBytes, sha256 } = copy
-        // With the same size, and metadata that says what the catalogue knows.
+        // With the same size, and with the checksum of the catalogue in its metadata.
         const body = Buffer.alloc(sizeBytes, 7)
         await runs.context.s3.send(
           new PutObjectCommand({ ...object(copy), Body: body, Metadata: { sha256 } }),
@@ -107,7 +107,7 @@ export function useLocalFiles(firstRun: number): LocalFiles {
       await sql`UPDATE replicas SET state = 'on-media', verified_at = ${new Date(START)}, verified_by = 'then' WHERE id = ${id}`.execute(
         database,
       )
-      // Before the good one.
+      // Moves the good copy behind it.
       await sql`UPDATE replicas SET id = ${tape.id + 1_000_000} WHERE id = ${tape.id}`.execute(database)
     },
     async endLeases() {

@@ -1,8 +1,6 @@
 /**
- * Runs with verified copies in the store and on tape, made as the functions make them, and what tests ask of
- * them afterwards.
+ * Runs with verified copies in the store and on tape, made by the real functions, and queries about them.
  */
-
 import type { WithTape } from '../../../shared/copies/tape/tape-copy.ts'
 import { acceptTapeRequest } from '../../../shared/copies/tape/tape-request.ts'
 import { createLogger } from '../../../shared/log.ts'
@@ -18,9 +16,9 @@ export const START = new Date('2026-03-01T12:00:00Z').getTime()
 export interface VerifiedRuns {
   readonly context: TestTapeContext
   readonly tape: FaultyTape
-  /** Milliseconds, as the functions see the time. */
+  /** The time for the functions, milliseconds. */
   time: number
-  /** A run in the store, catalogued, and unless said otherwise copied to tape. */
+  /** Puts a run into the store, catalogues it, and copies it to tape by default. */
   put(key: string, options?: { readonly body?: string; readonly onTape?: boolean }): Promise<CataloguedObject>
   replica(
     key: string,
@@ -48,7 +46,7 @@ export async function startVerifiedRuns(
       const { tag, runNumber, sha256 } = object
       const request = { tag, runNumber, bucket: context.bucket, key, sha256, priority: 'live' as const }
       await acceptTapeRequest(context as WithTape, request)
-      // Where the name is taken by former contents, the first step only moves it beside.
+      // If former contents have the name, the first step only gives the copy its alternate name.
       for (let step = 0; step < 2; step++) {
         const state = await copyNext(context as WithTape, signal, log)
         if (state === 'on-media' || state === 'staged') return object

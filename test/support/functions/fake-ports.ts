@@ -1,6 +1,5 @@
 /**
- * Strict stand-ins of the ledger and the queue: they keep what they are given and refuse what the real ones
- * would.
+ * Strict fakes of the ledger and the queue: they record their calls and refuse what the real ones refuse.
  */
 import type { WebhookPorts } from '../../../functions/receive-notification/ports.ts'
 import type { ObjectArrival } from '../../../shared/notifications/arrival.ts'
@@ -10,7 +9,7 @@ export const TOKEN = 'a-token-of-the-stores'
 const NOW = new Date('2024-05-17T09:12:32Z')
 
 export function fakePorts(overrides: Partial<WebhookPorts> = {}) {
-  /** What became durable, in the order in which it did. */
+  /** What was stored, in order. */
   const steps: string[] = []
   const recorded: ObjectArrival[] = []
   const sent: ObjectArrival[] = []

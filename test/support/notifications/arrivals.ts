@@ -4,7 +4,7 @@ import { ARRIVAL_SOURCES, type ObjectArrival } from '../../../shared/notificatio
 
 export const MD5 = '0123456789abcdef0123456789abcdef'
 
-/** A record as AWS sends it; what differs is given by the tests. */
+/** A record as AWS sends it, with changes by the test. */
 export function record(object: object = {}, event: object = {}) {
   return {
     eventVersion: '2.1',
@@ -25,7 +25,7 @@ export function record(object: object = {}, event: object = {}) {
   }
 }
 
-/** What `record()` says. */
+/** The arrival that `record()` describes. */
 export const arrival: ObjectArrival = {
   bucket: 'cygno-data',
   key: 'LNGS/run12345.mid.gz',
@@ -38,7 +38,7 @@ export const arrival: ObjectArrival = {
   source: 'aws',
 }
 
-/** Any key that S3 takes: blanks, +, %, emoji and all. */
+/** Any key that S3 accepts, with blanks, +, % and emoji. */
 export const keys = fc
   .string({ unit: 'grapheme', minLength: 1, maxLength: 80 })
   .filter((key) => Buffer.byteLength(key) <= 1024)

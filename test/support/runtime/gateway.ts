@@ -1,10 +1,10 @@
-/** An address that stays while the service behind it goes away and another takes its place. */
+/** A fixed address for a service that is replaced by another during the test. */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 export interface Gateway {
   readonly port: number
-  /** Leads to this port from now on, or to nobody (null); connections that were open are cut. */
+  /** Forwards to this port from now on, or nowhere (null). Open connections are cut. */
   lead(port: number | null): void
   close(): Promise<void>
 }

@@ -1,4 +1,4 @@
-/** The process's own logger, its lines kept instead of written. */
+/** The real logger, whose lines are recorded and not written. */
 import { createLogger, type Logger } from '../../../shared/log.ts'
 
 export type LogLine = Readonly<Record<string, unknown>> & { readonly event: string; readonly level: string }

@@ -1,6 +1,6 @@
 /**
- * The promises of shared/tape/driver.ts, held against any driver. A driver's own test makes a fixture and
- * adds what only it can do:
+ * The conformance suite of tape drivers: the promises of shared/tape/driver.ts. The test of a driver makes a
+ * fixture and adds its own cases:
  *
  * @example
  * driverConformance('directory', async () => ({ driver, plant, bytesAt, settle: async () => {}, makeSource: memorySource, close }))
@@ -14,11 +14,11 @@ import { createActions, type DriverFixture, folderOf } from './fixture.ts'
 export { freshName, tapeFileOf } from './files.ts'
 
 export interface DriverTraits {
-  /** `copy` hands the work to a service and returns `submitted`. */
+  /** `copy` submits a job to a service and returns `submitted`. */
   readonly asynchronous?: boolean
   /**
-   * The endpoint takes letters, digits, dots, dashes, underscores and slashes only (as Rucio does); else any
-   * name.
+   * The endpoint accepts only letters, digits, dots, dashes, underscores and slashes (as Rucio does); else
+   * any name.
    */
   readonly plainNames?: boolean
 }
@@ -38,18 +38,18 @@ export function driverConformance(
     })
     afterAll(() => fixture?.close())
 
-    const { look, copy, expectPresent, listed } = createActions(() => fixture)
+    const { check, copy, expectPresent, listed } = createActions(() => fixture)
 
     it.each([
       ['a small file', 1234],
       ['an empty file', 0],
       ['a file of many chunks', 20 * MB + 7],
-    ])('%s goes from absent to present, byte for byte', async (_, sizeBytes) => {
+    ])('%s is absent before its copy and present after, byte for byte', async (_, sizeBytes) => {
       const bytes = randomBytes(sizeBytes)
       const file = await tapeFileOf(bytes)
-      expect(await look(file)).toEqual({ state: 'absent' })
+      expect(await check(file)).toEqual({ kind: 'absent' })
       const result = await copy(file, bytes)
-      if ('kind' in result) {
+      if (result.kind !== 'present') {
         if (result.kind !== 'stored') expect.fail(`the copy ended as ${JSON.stringify(result)}`)
         expect(result.verifiedBy).toBeTruthy()
         if (result.how === 'streamed') expect(result.bytesThroughUs).toBe(sizeBytes)
@@ -58,16 +58,16 @@ export function driverConformance(
       await expectPresent(file, bytes)
     })
 
-    it('copying again finds what is there and leaves it', async () => {
+    it('a second copy of the same file finds it and leaves it unchanged', async () => {
       const bytes = randomBytes(5000)
       const file = await tapeFileOf(bytes)
       await copy(file, bytes)
       const again = await copy(file, bytes)
-      expect('kind' in again ? again.kind : again.state).toMatch(/^(stored|present)$/)
+      expect(again.kind).toMatch(/^(stored|present)$/)
       await expectPresent(file, bytes)
     })
 
-    it('two copies at once end as one good file', async () => {
+    it('two concurrent copies end as one good file', async () => {
       const bytes = randomBytes(3 * MB)
       const file = await tapeFileOf(bytes)
       const source = () => fixture.makeSource(file.name, bytes)
@@ -83,7 +83,7 @@ export function driverConformance(
           ).toBe(true)
       }
       await fixture.settle()
-      if ((await look(file)).state !== 'present') await copy(file, bytes, {}, 2)
+      if ((await check(file)).kind !== 'present') await copy(file, bytes, {}, 2)
       await expectPresent(file, bytes)
       const names = await listed(folderOf(file))
       if (names !== null) expect(names).toEqual([{ name: file.name, sizeBytes: bytes.length }])
@@ -93,12 +93,12 @@ export function driverConformance(
       ['other contents of the same size', 5000],
       ['a longer file', 9000],
       ['an empty file', 0],
-    ])('%s under the name stays as it is', async (_, occupantBytes) => {
+    ])('%s under the name is left unchanged by a copy', async (_, occupantBytes) => {
       const occupant = randomBytes(occupantBytes)
       const bytes = randomBytes(5000)
       const file = await tapeFileOf(bytes)
       await fixture.plant(file.name, occupant)
-      expect(await look(file)).toMatchObject({ state: 'different' })
+      expect(await check(file)).toMatchObject({ kind: 'different' })
       const result = await copy(file, bytes).catch((error: unknown) => error)
       if (traits.asynchronous !== true) expect(result).toMatchObject({ kind: 'occupied' })
       else if (!(result instanceof TransientError))
@@ -114,7 +114,7 @@ export function driverConformance(
       ['too few bytes', (bytes: Buffer) => bytes.subarray(0, -1)],
       ['too many bytes', (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(1)])],
       ['no bytes', () => Buffer.alloc(0)],
-    ])('a source that gives %s is refused and leaves nothing under the name', async (_, change) => {
+    ])('a copy from a source with %s is refused and leaves nothing under the name', async (_, change) => {
       const bytes = randomBytes(200_000)
       const file = await tapeFileOf(bytes)
       const outcome = await copy(file, change(bytes)).catch((error: unknown) => error)
@@ -129,14 +129,14 @@ export function driverConformance(
       const file = await tapeFileOf(bytes)
       await expect(copy(file, bytes, { breaksAfter: MB })).rejects.toThrow(TransientError)
       expect(await fixture.bytesAt(file.name)).toBeNull()
-      expect((await look(file)).state).toMatch(/^(absent|failed)$/)
+      expect((await check(file)).kind).toMatch(/^(absent|failed)$/)
       await copy(file, bytes, {}, 2)
       await expectPresent(file, bytes)
       const names = await listed(folderOf(file))
       if (names !== null) expect(names).toEqual([{ name: file.name, sizeBytes: bytes.length }])
     })
 
-    it('a copy that is given up before it began does nothing', async () => {
+    it('a copy that is aborted before it begins does nothing', async () => {
       const bytes = randomBytes(5000)
       const file = await tapeFileOf(bytes)
       const source = fixture.makeSource(file.name, bytes)
@@ -146,55 +146,55 @@ export function driverConformance(
     })
 
     it.skipIf(traits.asynchronous === true)(
-      'a copy whose source hangs ends when it is given up, and leaves nothing under the name',
+      'a copy whose source hangs ends when it is aborted, and leaves nothing under the name',
       async () => {
         const bytes = randomBytes(2 * MB)
         const file = await tapeFileOf(bytes)
-        const patience = new AbortController()
-        // The source would hang for longer than the test may take.
-        const onHang = () => void setImmediate(() => patience.abort())
+        const stop = new AbortController()
+        // The source hangs for longer than the time limit of the test.
+        const onHang = () => void setImmediate(() => stop.abort())
         const source = fixture.makeSource(file.name, bytes, { hangsAfter: MB, onHang })
-        await expect(fixture.driver.copy(file, source, { attempt: 1 }, patience.signal)).rejects.toThrow()
+        await expect(fixture.driver.copy(file, source, { attempt: 1 }, stop.signal)).rejects.toThrow()
         expect(await fixture.bytesAt(file.name)).toBeNull()
         await copy(file, bytes, {}, 2)
         await expectPresent(file, bytes)
       },
     )
 
-    it('bytes that went bad at the endpoint are seen when they are read back', async () => {
+    it('bytes that were damaged at the endpoint are detected when they are read back', async () => {
       const bytes = randomBytes(300_000)
       const file = await tapeFileOf(bytes)
       await copy(file, bytes)
-      expect(await look(file, 'always')).toMatchObject({ state: 'present' })
+      expect(await check(file, 'always')).toMatchObject({ kind: 'present' })
       const damaged = Buffer.from(bytes)
       damaged[150_000] = (damaged[150_000] ?? 0) ^ 1
       await fixture.plant(file.name, damaged)
-      expect(await look(file, 'always')).toMatchObject({ state: 'different' })
+      expect(await check(file, 'always')).toMatchObject({ kind: 'different' })
       await fixture.plant(file.name, bytes.subarray(0, -1))
-      expect(await look(file, 'never')).toMatchObject({ state: 'different' })
+      expect(await check(file, 'never')).toMatchObject({ kind: 'different' })
     })
 
-    it('a look without reading back never says "present" of what nobody compared', async () => {
+    it('a check without reading back never returns "present" for a copy that was not compared', async () => {
       const bytes = randomBytes(1000)
       const file = await tapeFileOf(bytes)
       const damaged = Buffer.from(bytes).reverse()
       await fixture.plant(file.name, damaged)
-      expect((await look(file, 'never')).state).toMatch(/^(unverified|different)$/)
+      expect((await check(file, 'never')).kind).toMatch(/^(unverified|different)$/)
     })
 
-    it('looking changes nothing', async () => {
+    it('a check changes nothing', async () => {
       const bytes = randomBytes(1000)
       const file = await tapeFileOf(bytes)
       const before = await listed('')
       for (const readBack of ['never', 'if-needed', 'always'] as const)
-        expect(await look(file, readBack)).toEqual({ state: 'absent' })
+        expect(await check(file, readBack)).toEqual({ kind: 'absent' })
       expect(await listed('')).toEqual(before)
       await fixture.plant(file.name, bytes)
-      for (const readBack of ['never', 'if-needed', 'always'] as const) await look(file, readBack)
+      for (const readBack of ['never', 'if-needed', 'always'] as const) await check(file, readBack)
       expect(fingerprint(await fixture.bytesAt(file.name))).toBe(fingerprint(bytes))
     })
 
-    it('a copy is staged and read as it was', async () => {
+    it('a copy is staged, and read with the same bytes', async () => {
       const bytes = randomBytes(3 * MB + 1)
       const file = await tapeFileOf(bytes)
       await copy(file, bytes)
@@ -212,18 +212,18 @@ export function driverConformance(
       expect(fingerprint(read)).toBe(fingerprint(bytes))
     })
 
-    it('what was staged is let go again without harm to the copy, said twice or of a request that nobody knows', async () => {
+    it('a release leaves the copy unchanged, also when it is repeated or names an unknown request', async () => {
       const bytes = randomBytes(5000)
       const file = await tapeFileOf(bytes)
       await copy(file, bytes)
       const staged = await fixture.driver.stage(file, { reference: null, lifetimeSeconds: 3600 }, never)
-      for (const reference of [staged.reference, staged.reference, 'a-request-of-nobody'])
+      for (const reference of [staged.reference, staged.reference, 'an-unknown-request'])
         if (reference !== null) await fixture.driver.release(file, reference, never)
       await fixture.settle()
       await expectPresent(file, bytes)
     })
 
-    it('a file that is not there can be neither staged nor read', async () => {
+    it('a missing file can be neither staged nor read', async () => {
       const file = await tapeFileOf(randomBytes(100))
       await expect(
         fixture.driver.stage(file, { reference: null, lifetimeSeconds: 60 }, never),
@@ -231,14 +231,14 @@ export function driverConformance(
       await expect(Array.fromAsync(fixture.driver.read(file, never))).rejects.toThrow()
     })
 
-    it('a copy that ends short is not read as a whole one', async () => {
+    it('a read of a truncated copy fails', async () => {
       const bytes = randomBytes(100_000)
       const file = await tapeFileOf(bytes)
       await fixture.plant(file.name, bytes.subarray(0, 60_000))
       await expect(Array.fromAsync(fixture.driver.read(file, never))).rejects.toThrow()
     })
 
-    it('the listing shows copies with their sizes, below the prefix only', async (context) => {
+    it('the listing has the copies below the prefix, with their sizes', async (context) => {
       if (fixture.driver.list === undefined) return context.skip('this endpoint gives no listing')
       const bytes = randomBytes(4321)
       const [file, other] = [await tapeFileOf(bytes), await tapeFileOf(bytes)]
@@ -263,7 +263,7 @@ export function driverConformance(
         'a/b/c/d/e/f/g/h/run00012.mid.gz',
         `${'x'.repeat(200)}.mid.gz`,
         'run\'00012"(1)[2]{3}.mid.gz',
-      ])('the name %s comes back as it was given', async (name) => {
+      ])('the name %s is listed and read as it was written', async (name) => {
       const bytes = randomBytes(999)
       const file = await tapeFileOf(bytes, freshName(name))
       await copy(file, bytes)
@@ -291,7 +291,7 @@ export function driverConformance(
       await expect(fixture.driver.copy(file, source, { attempt: 1 }, never)).rejects.toThrow(
         InvalidInputError,
       )
-      await expect(look(file)).rejects.toThrow(InvalidInputError)
+      await expect(check(file)).rejects.toThrow(InvalidInputError)
       await expect(Array.fromAsync(fixture.driver.read(file, never))).rejects.toThrow(InvalidInputError)
       expect(() => fixture.driver.url(name)).toThrow(InvalidInputError)
     })

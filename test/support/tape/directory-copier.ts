@@ -1,7 +1,6 @@
 /**
- * A process that copies one file into a folder, for tests of what processes do to each other:
- * `directory-copier.ts FOLDER NAME SEED [hangs] [no-links]`. Prints how it ended; `hangs`: it gets half-way
- * and no further.
+ * A process that copies one file into a folder, for tests with several processes:
+ * `directory-copier.ts FOLDER NAME SEED [hangs] [no-links]`. Prints the result. `hangs`: it stops half-way.
  */
 import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
 import { tapeFileOf } from './files.ts'

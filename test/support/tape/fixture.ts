@@ -1,7 +1,7 @@
-/** What the conformance suite needs of a driver's test, and what it does with it again and again. */
+/** The fixture that the conformance suite needs, and the actions that it repeats. */
 import { expect } from 'vitest'
 import { TransientError } from '../../../shared/errors.ts'
-import type { CopyResult, TapeDriver, TapeFile, TapeLook } from '../../../shared/tape/driver.ts'
+import type { CopyResult, TapeCheck, TapeDriver, TapeFile } from '../../../shared/tape/driver.ts'
 import { fingerprint } from './files.ts'
 import type { SourceFault, TestSource } from './sources.ts'
 
@@ -9,41 +9,40 @@ const never = new AbortController().signal
 
 export interface DriverFixture {
   readonly driver: TapeDriver
-  /** Puts bytes under a name behind the driver's back, in place of what was there. */
+  /** Puts bytes under a name without the driver, over what was there. */
   plant(name: string, bytes: Uint8Array): Promise<void>
-  /** What really is under a name, or null: asked of the endpoint itself, not of the driver. */
+  /** The bytes under a name, or null, read from the endpoint and not by the driver. */
   bytesAt(name: string): Promise<Uint8Array | null>
-  /** Lets services end what they work on; a driver that works by itself has nothing to do here. */
+  /** Lets a service finish its jobs; does nothing for a driver without a service. */
   settle(): Promise<void>
   /**
-   * See test/support/tape/sources.ts: `memorySource`, or `startSourceServer` where the endpoint fetches by
-   * itself.
+   * See test/support/tape/sources.ts: `memorySource`, or `startSourceServer` if the endpoint itself fetches.
    */
   makeSource(name: string, bytes: Uint8Array, fault?: SourceFault): TestSource
   close(): Promise<void>
 }
 
-/** The folder a file has for itself (see `freshName`), as a prefix. */
+/** The folder of a file (see `freshName`), as a prefix. */
 export const folderOf = (file: TapeFile) => file.name.split('/').slice(0, 3).join('/').concat('/')
 
-/** The fixture is made before the first test runs: hence a function that gives it. */
+/** @param fixture returns the fixture, which is made only before the first test runs. */
 export function createActions(fixture: () => DriverFixture) {
-  const look = (
+  const check = (
     file: TapeFile,
     readBack: 'never' | 'if-needed' | 'always' = 'if-needed',
     reference: string | null = null,
-  ) => fixture().driver.look(file, { reference, readBack }, never)
+  ) => fixture().driver.check(file, { reference, readBack }, never)
 
   /**
-   * Copies and waits for its end, as track-tape does. What a service could not do ends as a TransientError,
-   * as for a driver that copies by itself.
+   * Copies a file and waits for the end, as track-tape does. A failed job of a service is a TransientError,
+   * like a failed copy of a driver without a service.
    */
   const copy = async (
     file: TapeFile,
     bytes: Uint8Array,
     fault: SourceFault = {},
     attempt = 1,
-  ): Promise<CopyResult | TapeLook> => {
+  ): Promise<CopyResult | TapeCheck> => {
     const result = await fixture().driver.copy(
       file,
       fixture().makeSource(file.name, bytes, fault),
@@ -52,15 +51,15 @@ export function createActions(fixture: () => DriverFixture) {
     )
     if (result.kind !== 'submitted') return result
     await fixture().settle()
-    const found = await look(file, 'if-needed', result.reference)
-    if (found.state === 'failed') throw new TransientError(`the service gave up: ${found.detail}`)
+    const found = await check(file, 'if-needed', result.reference)
+    if (found.kind === 'failed') throw new TransientError(`the service gave up: ${found.reason}`)
     return found
   }
 
   const expectPresent = async (file: TapeFile, bytes: Uint8Array) => {
-    const found = await look(file)
-    expect(found).toMatchObject({ state: 'present' })
-    expect(found.state === 'present' && found.verifiedBy).toBeTruthy()
+    const found = await check(file)
+    expect(found).toMatchObject({ kind: 'present' })
+    expect(found.kind === 'present' && found.verifiedBy).toBeTruthy()
     expect(fingerprint(await fixture().bytesAt(file.name))).toBe(fingerprint(bytes))
   }
 
@@ -71,5 +70,5 @@ export function createActions(fixture: () => DriverFixture) {
     return entries.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  return { look, copy, expectPresent, listed }
+  return { check, copy, expectPresent, listed }
 }

@@ -1,5 +1,5 @@
 /**
- * Sources of copies for tests: in memory, and served over HTTP for endpoints that fetch by themselves; both
+ * Sources of copies for tests: in memory, and over HTTP for endpoints that fetch the bytes themselves. Both
  * can break and hang.
  */
 import { pipeline } from 'node:stream/promises'
@@ -10,24 +10,24 @@ import { startHttpServer } from '../http-server.ts'
 import { BEYOND_THE_TEST_SECONDS } from '../waiting.ts'
 
 export interface SourceFault {
-  /** The connection is lost after so many bytes. */
+  /** The connection is lost after this many bytes. */
   readonly breaksAfter?: number
-  /** After so many bytes nothing comes any more, until whoever asked gives up. */
+  /** After this many bytes nothing more comes until the reader gives up. */
   readonly hangsAfter?: number
-  /** Called when nothing comes any more. */
+  /** Called when the source begins to hang. */
   readonly onHang?: () => void
 }
 
 export interface TestSource extends CopySource {
-  /** Bytes that went out through `open`. */
+  /** Bytes that were read through `open`. */
   readonly bytesRead: number
-  /** How often the bytes were asked for, through `open` and by link. */
+  /** The number of reads, through `open` and by link. */
   readonly opened: number
 }
 
 const CHUNK_BYTES = 64 * 1024
 
-/** `object` is made from the name of the copy: what stands before its first slash is the bucket. */
+/** `object` is made from the name of the copy; the part before its first slash is the bucket. */
 export function memorySource(
   name: string,
   bytes: Uint8Array,
@@ -75,7 +75,7 @@ async function* faulty(
 }
 
 export interface SourceServer {
-  /** A source whose `presign` gives a link to this server; the same fault is met by whoever follows it. */
+  /** A source whose `presign` returns a link to this server; a request to the link has the same fault. */
   source(name: string, bytes: Uint8Array, fault?: SourceFault): TestSource
   close(): Promise<void>
 }
@@ -96,7 +96,7 @@ export async function startSourceServer(): Promise<SourceServer> {
     entry.source.opened += 1
     const gone = new AbortController()
     response.once('close', () => gone.abort())
-    // A fault ends the connection, as that of a store that dies.
+    // A fault ends the connection, as when a store dies.
     await pipeline(
       faulty(entry.bytes, entry.fault, gone.signal, () => {}),
       response,

@@ -18,7 +18,7 @@ const file = (changes: Partial<FileSummary> = {}): FileSummary => ({
   parameters: { run_description: 'first', number_of_events: 10, stop_time: '2026-01-15 09:01:00' },
   ...changes,
 })
-const goesOn = (subrun: number, changes: Partial<FileSummary> = {}) =>
+const unfinished = (subrun: number, changes: Partial<FileSummary> = {}) =>
   file({
     subrun,
     stoppedEpoch: null,
@@ -26,8 +26,8 @@ const goesOn = (subrun: number, changes: Partial<FileSummary> = {}) =>
     ...changes,
   })
 
-describe('a run summed up from its files', () => {
-  test('a run of one file is what its file is', () => {
+describe('the summary of a run', () => {
+  test('a run of one file has the values of the file', () => {
     const summary = aggregateRun([file()])
     expect(summary).toMatchObject({
       complete: true,
@@ -50,10 +50,10 @@ describe('a run summed up from its files', () => {
     })
   })
 
-  test('subruns add up, and the run is complete only when the last one says that it stopped', () => {
+  test('the values of subruns are summed, and the run is complete only if the last one states that it stopped', () => {
     const parts = [
-      goesOn(0),
-      goesOn(1),
+      unfinished(0),
+      unfinished(1),
       file({
         subrun: 2,
         parameters: { run_description: 'last', number_of_events: 30, stop_time: '2026-01-15 09:03:00' },
@@ -77,15 +77,15 @@ describe('a run summed up from its files', () => {
       complete: false,
       problem: expect.stringContaining('subrun 2 is awaited'),
     })
-    expect(aggregateRun([goesOn(0), file({ subrun: 2 })])).toMatchObject({
+    expect(aggregateRun([unfinished(0), file({ subrun: 2 })])).toMatchObject({
       complete: false,
       problem: 'subruns missing: 1',
     })
   })
 
-  test('the order in which subruns arrive makes no difference, and ten come after nine', () => {
+  test('subruns are ordered by number, in whatever order they arrive', () => {
     const parts = Array.from({ length: 12 }, (_, subrun) =>
-      subrun === 11 ? file({ subrun }) : goesOn(subrun),
+      subrun === 11 ? file({ subrun }) : unfinished(subrun),
     )
     const summary = aggregateRun(parts)
     expect(aggregateRun(parts.toReversed())).toEqual(summary)
@@ -93,16 +93,19 @@ describe('a run summed up from its files', () => {
     expect(summary?.keys.at(-1)).toContain('sub00011')
   })
 
-  test('an incomplete subrun makes the run incomplete and says why', () => {
+  test('an incomplete subrun makes the run incomplete, and the problem states why', () => {
     expect(
-      aggregateRun([goesOn(0, { complete: false, problem: 'the gzip stream is cut' }), file({ subrun: 1 })]),
+      aggregateRun([
+        unfinished(0, { complete: false, problem: 'the gzip stream is cut' }),
+        file({ subrun: 1 }),
+      ]),
     ).toMatchObject({
       complete: false,
       problem: 'the gzip stream is cut',
     })
   })
 
-  test('the same run under two names is counted once, the complete one, and said', () => {
+  test('of the same run under two names only the complete file counts, and the problem states it', () => {
     const cut = file({
       key: 'LNGS/run00005.mid.lz4',
       complete: false,
@@ -121,18 +124,18 @@ describe('a run summed up from its files', () => {
     expect(summary?.problem).toContain('several files')
   })
 
-  test('a whole file beside subruns is not added to them in silence', () => {
+  test('a run as one file and as subruns is incomplete, and the problem states it', () => {
     expect(aggregateRun([file(), file({ subrun: 0 })])).toMatchObject({
       complete: false,
       problem: expect.stringContaining('both as one file and as subruns'),
     })
   })
 
-  test('one disagreeing checksum makes the run a mismatch', () => {
-    expect(aggregateRun([goesOn(0, { integrity: 'mismatch' }), file({ subrun: 1 })])?.integrity).toBe(
+  test('a run has a mismatch if one checksum disagrees', () => {
+    expect(aggregateRun([unfinished(0, { integrity: 'mismatch' }), file({ subrun: 1 })])?.integrity).toBe(
       'mismatch',
     )
-    expect(aggregateRun([goesOn(0, { integrity: 'unstated' }), file({ subrun: 1 })])?.integrity).toBe(
+    expect(aggregateRun([unfinished(0, { integrity: 'unstated' }), file({ subrun: 1 })])?.integrity).toBe(
       'unstated',
     )
   })

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 
 const PROJECT = fileURLToPath(new URL('../../..', import.meta.url))
 const OWNER = 'shared/catalogue/replica-states.ts'
-/** Words that name states of copies alone: others, such as `failed`, are states of arrivals, too. */
+/** Words that are only states of copies; others, such as `failed`, are also states of arrivals. */
 const STATES = [
   'requested',
   'copying',
@@ -35,11 +35,11 @@ test.each([
   expect(LISTS.some((list) => list.test(text))).toBe(true)
 })
 
-test('lists of states of copies are written in one file', () => {
+test('all lists of states of copies are in one file', () => {
   const files = globSync('{shared,functions,cli,infra}/**/*.ts', { cwd: PROJECT }).filter(
     (file) =>
       file !== OWNER &&
-      // What was once migrated stays as it was; the words of a run in storage-summary are others.
+      // Migrations are never changed, and storage-summary has words of runs and not of copies.
       !/migrations\/|storage-summary|shared\/tape\//.test(file),
   )
   expect(files.length).toBeGreaterThan(300)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { mergeParameters, parameterSources } from '../../../shared/catalogue/run-parameters.ts'
 
-const NOBODY = { fileParameters: null, loggerParameters: null, corrections: null }
+const NO_SOURCE = { fileParameters: null, loggerParameters: null, corrections: null }
 const correction = (value: number | string) => ({ value, by: 'ana', at: '2026-01-15T08:00:00.000Z' })
 
 describe('the parameters of a run', () => {
@@ -11,7 +11,7 @@ describe('the parameters of a run', () => {
     corrections: { GEM1_V: correction(450), T2_V: correction(500) },
   }
 
-  test('are a person’s before the files’ before the logger’s, where they state one', () => {
+  test('a parameter is taken from a person, else from the files, else from the logger', () => {
     expect(mergeParameters(stated)).toEqual({
       GEM1_V: 450,
       GEM2_V: 441,
@@ -22,7 +22,7 @@ describe('the parameters of a run', () => {
     })
   })
 
-  test('each carry their source; what nobody states has none', () => {
+  test('each parameter has its source, and a parameter that no source states has none', () => {
     expect(parameterSources(stated)).toEqual({
       GEM1_V: 'person',
       GEM2_V: 'file',
@@ -32,8 +32,8 @@ describe('the parameters of a run', () => {
     })
   })
 
-  test('are none where nobody states any', () => {
-    expect(mergeParameters(NOBODY)).toEqual({})
-    expect(parameterSources(NOBODY)).toEqual({})
+  test('a run for which no source states parameters has none', () => {
+    expect(mergeParameters(NO_SOURCE)).toEqual({})
+    expect(parameterSources(NO_SOURCE)).toEqual({})
   })
 })

@@ -1,6 +1,6 @@
 /**
- * Rows are camelCase, and a plugin turns their names into those of the columns; in raw SQL it does not. So
- * raw SQL names columns as the tables have them, and this test knows every fragment of it.
+ * A plugin translates the camelCase names of rows into those of the columns, but not in raw SQL. This test
+ * checks that every fragment of raw SQL uses the names of the tables.
  */
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ const SCHEMAS = ['shared/database/schema.ts', 'shared/database/replica-schema.ts
 const parse = (path: string): ts.SourceFile =>
   ts.createSourceFile(path, readFileSync(join(PROJECT, path), 'utf8'), ts.ScriptTarget.Latest, true)
 
-/** Names of tables and columns as rows have them, where the database's own differ. */
+/** camelCase names of tables and columns that differ from those in the database. */
 function rowNames(): ReadonlySet<string> {
   const names = SCHEMAS.map(parse)
     .flatMap((source) => source.statements.filter(ts.isInterfaceDeclaration))
@@ -23,7 +23,7 @@ function rowNames(): ReadonlySet<string> {
   return new Set(names.filter((name) => /[A-Z]/.test(name)))
 }
 
-/** The text of every fragment that is tagged `sql`, without what is put in. */
+/** The text of every fragment tagged `sql`, without the interpolated values. */
 function rawFragments(source: ts.SourceFile): readonly string[] {
   const found: string[] = []
   const visit = (node: ts.Node): void => {
@@ -47,7 +47,7 @@ test('raw SQL names columns and tables as the database does', () => {
   const files = globSync('{shared,functions,cli,bench}/**/*.ts', { cwd: PROJECT })
   const fragments = files.flatMap((file) => rawFragments(parse(file)).map((text) => ({ file, text })))
   expect(fragments.length).toBeGreaterThan(50)
-  // A name that a fragment gives to a value (`AS sizeBytes`) is a row's name.
+  // An alias (`AS sizeBytes`) is a name of the row and may be camelCase.
   const wrong = fragments.filter(({ text }) =>
     (text.replaceAll(/\bAS\s+\w+/gi, '').match(/\b\w+\b/g) ?? []).some((word) => names.has(word)),
   )

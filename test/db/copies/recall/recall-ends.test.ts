@@ -67,7 +67,7 @@ const NOTHING = { objects: [], uploads: 0 }
 describe('at its time limit a recall is given up and alerted once, and its request at the endpoint is let go', () => {
   test('though its check fails', async () => {
     const run = await onlyOnTape(here, tape, number)
-    tape.looksUntilOnline = 1000
+    tape.checksUntilOnline = 1000
     const id = await ask()
     expect(await advance(id)).toBe('staging')
     tape.stage = () => Promise.reject(new TransientError('no answer'))
@@ -161,10 +161,10 @@ describe('the copy on tape of a recall that is given up', () => {
   test('is verified beyond the time limit of the attempt', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.files.clear()
-    const { look } = tape
-    tape.look = async (...asked) => {
+    const { check } = tape
+    tape.check = async (...asked) => {
       await pause(1200, asked[2])
-      return await look(...asked)
+      return await check(...asked)
     }
     const { config } = here
     const on = { ...here, config: { ...config, tape: { ...config.tape, copySeconds: 1 } } }
@@ -184,7 +184,7 @@ describe('a request for what came into the store and left it again, while the re
 
   test('is not lost', async () => {
     const run = await onlyOnTape(here, tape, number)
-    tape.looksUntilOnline = 1
+    tape.checksUntilOnline = 1
     const id = await ask()
     expect(await advance(id)).toBe('staging')
     await intoStore(run)
@@ -200,7 +200,7 @@ describe('a request for what came into the store and left it again, while the re
 
   test('is not lost though it comes in the moment in which that recall ends', async () => {
     const run = await onlyOnTape(here, tape, number)
-    tape.looksUntilOnline = 1
+    tape.checksUntilOnline = 1
     const id = await ask()
     await advance(id)
     await intoStore(run)

@@ -107,7 +107,7 @@ describe('an endpoint that cannot be read', () => {
     unreadable()
     await advanceAll()
     expect(await open()).toHaveLength(1)
-    tape.looksUntilOnline = 1000
+    tape.checksUntilOnline = 1000
     const id = await ask()
     clockMs += 61_000
     await advanceAll()
@@ -126,11 +126,11 @@ describe('an endpoint that cannot be read', () => {
 })
 
 test('every file is asked of the endpoint before the first that can be read is brought', async () => {
-  tape.looksUntilOnline = 1
+  tape.checksUntilOnline = 1
   const first = await ask()
   await advanceAll()
   expect(await row(first)).toMatchObject({ state: 'staging' })
-  tape.looksUntilOnline = 3
+  tape.checksUntilOnline = 3
   await askFor(3)
   tape.asked.length = 0
   clockMs += HOUR
@@ -162,7 +162,7 @@ test('of many requests one function brings one at a time, and has all of them st
 
 describe('readers see a recall', () => {
   test('that can be read and waits for a function as being staged, and its queue waits since then', async () => {
-    tape.looksUntilOnline = 1
+    tape.checksUntilOnline = 1
     const id = await ask()
     await advanceAll()
     clockMs += HOUR

@@ -310,7 +310,7 @@ describe('the order of copies', () => {
         ).n,
       )
     await Promise.all(Array.from({ length: 6 }, drain))
-    expect(tape.mostBusy).toBe(2)
+    expect(tape.maxBusy).toBe(2)
     expect(tape.copied).toHaveLength(6)
   })
 
@@ -429,8 +429,8 @@ describe('a copy that a service makes', () => {
       ...withTape(),
       tape: {
         ...tape,
-        async look(...asked) {
-          const seen = await tape.look(...asked)
+        async check(...asked) {
+          const seen = await tape.check(...asked)
           await context.database
             .updateTable('replicas')
             .set({ state: 'missing', updatedAt: new Date(time + 1) })

@@ -166,7 +166,7 @@ describe('with a database that is silent', () => {
     const url = new URL(context.catalogue.url)
     proxy = await startSilentProxy(Number(url.port))
     url.port = String(proxy.port)
-    const database = openDatabase(url.href, 2, { statementSeconds: 60, silenceMs: 5000 })
+    const database = openDatabase(url.href, 2, { statementSeconds: 60, clientTimeoutMs: 5000 })
     secret = (await createToken(context.database, { name: 'daq', scopes: ['read:*'], days: 1 }, new Date()))
       .secret
     hurried = createApi({ ...context, database }, { answerMs: 500 }).http

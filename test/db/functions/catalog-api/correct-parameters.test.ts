@@ -147,10 +147,10 @@ test.each([
     { sequence_filename: 'f'.repeat(256) },
     'sequence_filename is longer than its column holds: it is VARCHAR(255)',
   ],
-  [{ nothing: 1 }, 'nothing is no parameter that can be corrected'],
-  [{ run_number: 1 }, 'run_number is no parameter that can be corrected'],
-  [{ start_time: '2024-01-01 00:00:00' }, 'start_time is no parameter that can be corrected'],
-  [{ storage_tape_status: 1 }, 'storage_tape_status is no parameter that can be corrected'],
+  [{ nothing: 1 }, 'nothing is not a parameter that can be corrected'],
+  [{ run_number: 1 }, 'run_number is not a parameter that can be corrected'],
+  [{ start_time: '2024-01-01 00:00:00' }, 'start_time is not a parameter that can be corrected'],
+  [{ storage_tape_status: 1 }, 'storage_tape_status is not a parameter that can be corrected'],
 ])('%j is refused with a reason, and nothing is written', async (parameters, detail) => {
   const answer = await correct({ GEM2_V: 441, ...parameters })
   expect(answer.status).toBe(400)

@@ -12,7 +12,7 @@ import type { Api } from '../../../../functions/catalog-api/http/route.ts'
 import { shellQuoted } from '../../../../functions/catalog-api/pages/api-snippets.ts'
 import { parseMarkdown } from '../../../../functions/catalog-api/pages/markdown.ts'
 import { bundleOfAssets, runInFreshNode } from '../../../support/fresh-node.ts'
-import { makeRun, NOBODY, OPERATOR, siteApp } from '../../../support/site.ts'
+import { ANONYMOUS, makeRun, OPERATOR, siteApp } from '../../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 const DOCS = fileURLToPath(new URL('../../../../docs', import.meta.url))
@@ -53,7 +53,7 @@ test('shows every program of docs/python to the letter, and all that docs/python
 })
 
 test('is for everybody, and every page leads there', async () => {
-  who = NOBODY
+  who = ANONYMOUS
   const answer = await site.app.request('/python')
   who = OPERATOR
   expect(answer.status).toBe(200)

@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SignedInCaller } from '../../../../functions/catalog-api/access/session.ts'
 import { serveHttp } from '../../../../shared/runtime/http.ts'
-import { fillSite, makeRun, OPERATOR, siteApp, stirCopies } from '../../../support/site.ts'
+import { addCopiesInAllStates, fillSite, makeRun, OPERATOR, siteApp } from '../../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 import { BEYOND_THE_TEST_SECONDS } from '../../../support/waiting.ts'
 
@@ -21,7 +21,7 @@ const ports = { open: 0, signedIn: 0 }
 beforeAll(async () => {
   context = await startTestTapeContext()
   await fillSite(context)
-  await stirCopies(context)
+  await addCopiesInAllStates(context)
   for (let index = 0; index < 100; index++)
     await makeRun(context, {
       tag: 'LONG',

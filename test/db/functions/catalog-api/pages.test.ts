@@ -15,16 +15,16 @@ import type { Caller } from '../../../../shared/access/caller.ts'
 import { signal } from '../../../support/context.ts'
 import { bundleOfAssets, runInFreshNode } from '../../../support/fresh-node.ts'
 import {
+  ANONYMOUS,
+  addCopiesInAllStates,
   addDeadLetter,
+  addFailedArrival,
   caller,
   fillSite,
-  giveUpArrival,
   makeRun,
-  NOBODY,
   OPERATOR,
   READER,
   siteApp,
-  stirCopies,
 } from '../../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
@@ -39,7 +39,7 @@ beforeAll(async () => {
   context = await startTestTapeContext()
   site = siteApp(context, () => who, { logFolder })
   await fillSite(context)
-  await stirCopies(context)
+  await addCopiesInAllStates(context)
   await makeRun(context, {
     tag: 'FLASH/2024 <b>',
     runNumber: 5,
@@ -141,7 +141,7 @@ describe('every page', () => {
   })
 
   test('who may see nothing is asked to sign in, and sees no navigation', async () => {
-    who = NOBODY
+    who = ANONYMOUS
     for (const path of PAGES) expect((await get(path)).status).toBe(401)
     who = READER
     expect((await get('/queues')).status).toBe(403)
@@ -202,7 +202,7 @@ describe('what is refused', () => {
   })
 
   test('who has lost the session in a form comes back from the sign-in to the page of the form', async () => {
-    who = NOBODY
+    who = ANONYMOUS
     const csrf = {
       tokenFor: () => '',
       protect: async (_: unknown, next: () => Promise<void>) => await next(),
@@ -228,7 +228,7 @@ describe('what is refused', () => {
   })
 
   test('who must sign in learns so from the status and the header, too', async () => {
-    who = NOBODY
+    who = ANONYMOUS
     const page = await get('/runs', browser)
     expect(page.status).toBe(401)
     expect(page.headers.get('www-authenticate')).toBe('Bearer')
@@ -516,8 +516,8 @@ describe('a run that is not in the catalogue', () => {
   const REASON = `the store answered 503 ${HOSTILE}`
 
   beforeAll(async () => {
-    await giveUpArrival(context, 'LNGS/run04712.mid.gz', REASON)
-    await giveUpArrival(context, 'LNF/run07777.mid.gz', '')
+    await addFailedArrival(context, 'LNGS/run04712.mid.gz', REASON)
+    await addFailedArrival(context, 'LNF/run07777.mid.gz', '')
     await context.database
       .updateTable('arrivals')
       .set({ state: 'received', attempts: 0, reason: null, finishedAt: null })

@@ -4,7 +4,7 @@ import { runDetails, runFiles } from '../../../../functions/catalog-api/api/sche
 import { copyToTape, record } from '../../../support/catalogue.ts'
 import { ANONYMOUS, caller, type RestApp, restApp } from '../../../support/functions/catalog-api/rest-app.ts'
 import { BEGIN_OF_RUN, metadataOf, versionOf } from '../../../support/metadata.ts'
-import { giveUpArrival } from '../../../support/site.ts'
+import { addFailedArrival } from '../../../support/site.ts'
 import { startTestTapeContext, type TestTapeContext } from '../../../support/tape-context.ts'
 
 let context: TestTapeContext
@@ -134,7 +134,7 @@ test('the files of a run are told with their checksums, those that count first',
 })
 
 test('a run that is not in the catalogue is told with what the ledger knows of its files', async () => {
-  await giveUpArrival(context, 'LNGS/run00777.mid.gz', 'the store answered 503')
+  await addFailedArrival(context, 'LNGS/run00777.mid.gz', 'the store answered 503')
   for (const path of ['/api/v1/runs/LNGS/777', '/api/v1/runs/LNGS/777/files']) {
     const { status, json } = await app.get(path)
     expect(status).toBe(404)

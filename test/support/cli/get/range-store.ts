@@ -1,4 +1,4 @@
-/** A store that answers presigned links, and can fail in the ways that stores and networks do. */
+/** A store that answers presigned links and can fail as stores and networks do. */
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -20,9 +20,9 @@ export interface RangeStore {
   /** Links with this token work; others are refused. */
   token: string
   readonly asked: Asked[]
-  /** Called before each answer; true when it has answered by itself. */
+  /** Called before each answer; returns true if it has answered itself. */
   misbehave: (request: IncomingMessage, response: ServerResponse, asked: Asked) => boolean | Promise<boolean>
-  /** Answers ranges of what is there now although If-Range names another version. */
+  /** Answers ranges of the current version although If-Range names another. */
   ignoresIfRange: boolean
   close(): Promise<void>
 }
@@ -42,8 +42,8 @@ export async function startRangeStore(content: Buffer): Promise<RangeStore> {
       return void response.writeHead(403).end('<Error><Code>AccessDenied</Code></Error>')
     answer(store, request, response, asked)
   })
-  // A connection stays open until its client ends it: else one could be closed in the moment in which it is
-  // used again.
+  // Connections stay open until the client ends them, so that none is closed at the moment in which it is
+  // reused.
   server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const store: RangeStore = {
@@ -108,7 +108,7 @@ export async function offered(
   }
 }
 
-/** Gives for every run what `files` makes at that moment; counts how often it was asked. */
+/** Returns for every run the result of `files`, and counts the calls. */
 export function fakeSource(
   files: (run: RunId, wish?: LinkWish) => Promise<readonly OfferedFile[]>,
 ): LinkSource & { readonly asked: () => number } {

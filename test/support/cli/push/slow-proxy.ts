@@ -1,6 +1,6 @@
 /**
- * A way to a store that can be slow or broken: TCP, byte by byte the same, with limits on what goes to the
- * store and comes from it.
+ * A TCP proxy to a store that can be slow or broken: it limits the bytes in both directions and does not
+ * change them.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
@@ -8,16 +8,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface SlowProxy {
   readonly endpoint: string
-  /** Bytes that went to the store so far. */
+  /** Bytes sent to the store so far. */
   passedBytes(): number
-  /** From now on so many bytes a second go to the store, over all connections. */
+  /** Limits the rate of bytes to the store, over all connections. */
   limit(bytesPerSecond: number): void
   /**
-   * So many bytes more come from the store, over all connections; the others wait until another number is
-   * given.
+   * Lets this many more bytes come from the store, over all connections; further bytes wait for the next
+   * call.
    */
   letThrough(answerBytes: number): void
-  /** Ends all connections as a failing network does; new ones work. */
+  /** Ends all connections, as a failing network does; new ones work. */
   cut(): void
   close(): Promise<void>
 }
@@ -30,7 +30,7 @@ export async function startSlowProxy(target: string): Promise<SlowProxy> {
   let answerBytes = Number.POSITIVE_INFINITY
   let more = Promise.withResolvers<void>()
   let free = Promise.resolve()
-  /** One after the other, so that the limit holds for all connections together. */
+  /** Sends pieces one after another, so that the limit holds for all connections together. */
   const turn = (bytes: number): Promise<void> => {
     free = free.then(async () => {
       if (Number.isFinite(bytesPerSecond)) await sleep((bytes / bytesPerSecond) * 1000)

@@ -1,6 +1,5 @@
 /**
- * A catalogue with a store and a tape, the API before them, and runs of a folder that go there, for `push
- * --watch`.
+ * A catalogue with a store, a tape and an API, and runs in a folder for `push --watch`.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
@@ -41,7 +40,7 @@ export async function startCatalogued() {
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-catalogued-'))
   const stop = new AbortController()
   const api = createHandler(context)
-  /** Answers in the place of the API when it gives something. */
+  /** Answers in place of the API unless it returns nothing. */
   const meddling = { answer: async (_request: Request): Promise<Response | null> => null }
   const asked: string[] = []
   const app = {
@@ -78,7 +77,7 @@ export async function startCatalogued() {
     asked,
     newFolder,
     deletionLog: join(stack, 'watch', 'deletions.jsonl'),
-    /** Last written days ago. */
+    /** A file that was last written days ago. */
     runFile(into: string, sizeBytes = 300_000): RunOnDisk {
       const runNumber = ++lastRun
       const name = `run${String(runNumber).padStart(5, '0')}.mid.gz`
@@ -91,7 +90,7 @@ export async function startCatalogued() {
     },
     start: (watched: string, environment: Readonly<Record<string, string>>, more: readonly string[] = []) =>
       startPush(['--watch', watched, ...ONE_PASS, ...more], environment),
-    /** What the functions do with an object: it is catalogued, and copied to tape. */
+    /** Catalogues an object and copies it to tape, as the functions do. */
     async process({ object, runNumber, path }: RunOnDisk): Promise<void> {
       const version = await describeObject(context.s3, object, stop.signal)
       if (version === null) throw new Error(`${object.key} is not in the store`)
@@ -106,7 +105,7 @@ export async function startCatalogued() {
       )
       await bringToTape(context, { ...object, sha256 })
     },
-    /** Runs of a new folder that are in the store, catalogued and on tape; the folder holds them still. */
+    /** Runs in a new folder that are also in the store, catalogued and on tape. */
     async safeRuns(environment: Readonly<Record<string, string>>, count = 1, sizeBytes?: number) {
       const watched = newFolder()
       const runs = Array.from({ length: count }, () => catalogued.runFile(watched, sizeBytes))

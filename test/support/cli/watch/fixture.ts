@@ -1,4 +1,4 @@
-/** A folder that is watched inside the test's process, by clocks and with a store that the test rules. */
+/** A folder that is watched in the test's process. The test controls the clocks and the store. */
 import { mkdtempSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createPushClient } from '../../../../cli/push/push.ts'
@@ -10,11 +10,11 @@ import type { WatchContext } from '../../../../cli/watch/watch-state.ts'
 import { loadConfig } from '../../../../shared/config/config.ts'
 import { createFixture, MIB } from '../push/fixture.ts'
 
-/** Of the clock that never jumps, against the true one: waits of minutes pass in seconds. */
+/** The factor by which the monotonic clock is fast, so that waits of minutes pass in seconds. */
 const HASTE = 60
 
 /**
- * A clock that stands still until the test lets time pass: then no pause of the machine makes a file idle.
+ * A clock that the test advances, so that a pause of the machine never makes a file idle.
  */
 export function createStillClock(): { readonly clock: Clock; wallMs: () => number; pass(ms: number): void } {
   let steadyMs = 0
@@ -39,7 +39,7 @@ export async function createWatchFixture() {
   const stop = new AbortController()
   const newFolder = () => mkdtempSync(join(fixture.folder, 'data-'))
 
-  /** Starts a watch; it ends with the test file at the latest. */
+  /** Starts a watch, which ends with the test file at the latest. */
   const watch = (
     folder: string,
     request: Partial<WatchRequest> = {},
@@ -97,13 +97,13 @@ export async function createWatchFixture() {
     return {
       done,
       events,
-      /** Requests that went to the store. */
+      /** Requests to the store. */
       commands,
       network,
       of,
       pushed: () => of('file-pushed').map(({ file }) => file.name),
       lastPending: () => of('watch-pending').at(-1)?.pending,
-      /** Why a file is not in the store, as it was told last. */
+      /** The last reported reason why a file is not in the store. */
       reason: (name: string) =>
         of('watch-pending')
           .at(-1)
@@ -118,7 +118,7 @@ export async function createWatchFixture() {
     ...fixture,
     newFolder,
     watch,
-    /** A file of a run, last written so many seconds ago. */
+    /** Writes a file of a run, last written this many seconds ago. */
     runFile(folder: string, name: string, content: Uint8Array | string, secondsAgo: number) {
       const path = join(folder, name)
       writeFileSync(path, content)

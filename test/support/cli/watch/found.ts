@@ -1,4 +1,4 @@
-/** Run files as a scan finds them, without a disk. */
+/** Run files as found by a scan, without a disk. */
 import type { Observed } from '../../../../cli/watch/closed.ts'
 import type { RunFileFound } from '../../../../cli/watch/scan.ts'
 import { parseRunKey } from '../../../../shared/run.ts'
@@ -27,7 +27,7 @@ export function foundFile(
   }
 }
 
-/** Watched for a minute without a change, written to two minutes ago, unless said otherwise. */
+/** By default observed for a minute without a change, and last written two minutes ago. */
 export const observed = (file: RunFileFound, known: Partial<Observed> = {}): Observed => ({
   file,
   unchangedMs: 60_000,

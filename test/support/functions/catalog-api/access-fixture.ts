@@ -1,4 +1,4 @@
-/** An API with access and what a test adds to it; an IAM whose keys and moods the test decides. */
+/** An API with access control and routes of the test, and an IAM whose keys and faults the test controls. */
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import type { Identity } from '../../../../functions/catalog-api/access/identity.ts'
 import { registerAccess } from '../../../../functions/catalog-api/access/register.ts'
@@ -18,7 +18,7 @@ export function createAccessApi(
   return api
 }
 
-/** What a browser has after it has begun to sign in: the cookie, and what the IAM is asked with. */
+/** Begins a sign-in as a browser does. @returns its cookie, and the state and nonce sent to the IAM. */
 export async function beginSignIn({ app }: Api, clientAddress?: string) {
   const begun = await app.request('/sign-in', {}, { clientAddress })
   const asked = new URL(begun.headers.get('location') ?? '').searchParams
@@ -28,11 +28,11 @@ export async function beginSignIn({ app }: Api, clientAddress?: string) {
 
 export interface TestIssuer {
   readonly url: string
-  /** Answers of the address of the keys, refused ones included. */
+  /** The number of requests for the keys, including refused ones. */
   readonly keyRequests: () => number
-  /** How clients said who they are when they asked for tokens. */
+  /** The `authorization` headers of the clients' token requests. */
   readonly authorizations: readonly (string | undefined)[]
-  /** A token with good claims but for the changes; `undefined` leaves one out. */
+  /** A token with valid claims except for the changes; `undefined` omits a claim. */
   token(
     changes?: Readonly<Record<string, unknown>>,
     header?: Readonly<Record<string, unknown>>,
@@ -40,13 +40,13 @@ export interface TestIssuer {
   /** Signs with a new key from now on; the old one is no longer published. */
   rotate(): Promise<void>
   setAway(away: boolean): void
-  /** What the next sign-ins end with: the ID token, made from the claims, and the answer about the person. */
+  /** Sets the result of the next sign-ins: the claims of the ID token, and the user information. */
   setSignIn(claims: Readonly<Record<string, unknown>>, userinfo?: Readonly<Record<string, unknown>>): void
   publicKey(): Promise<string>
   close(): Promise<void>
 }
 
-/** @param now of the service under test, in the manner of which tokens are dated. */
+/** @param now the time of the service under test, used for the dates of tokens. */
 export async function startTestIssuer(now: () => Date): Promise<TestIssuer> {
   let serial = 0
   let keyRequests = 0

@@ -1,4 +1,4 @@
-/** The REST routes alone, with a caller of the test's choice. */
+/** An app with only the REST routes, and a caller that the test chooses. */
 import { createEmptyApi } from '../../../../functions/catalog-api/http/empty-api.ts'
 import type { Api } from '../../../../functions/catalog-api/http/route.ts'
 import type { Caller } from '../../../../shared/access/caller.ts'
@@ -17,7 +17,7 @@ export interface Answer {
   readonly status: number
   readonly headers: Headers
   readonly text: string
-  /** Null where the answer is no JSON. */
+  /** Null if the answer is not JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: what an answer holds is what the tests are about
   readonly json: any
 }

@@ -1,19 +1,19 @@
-/** Plays a story: each action is done in the world, by the functions themselves where it is theirs. */
+/** Runs the actions of a story; work of Cygnet is done by its own functions. */
 import type { Action, Drop, Harm, Step, Work } from './actions.ts'
 import { type Circumstances, callFunction, UNDISTURBED } from './calls.ts'
 import { bytesOf, KEYS } from './contents.ts'
+import { dropObject, harmTapeFile, removeObject, writeLocalFile } from './external-actors.ts'
 import { functionFor, handle } from './functions.ts'
-import { dropObject, harmTape, keepFile, removeObject } from './outside.ts'
 import type { Message } from './queues.ts'
 import type { World } from './world.ts'
 
 const MINUTE_MS = 60_000
-/** What one action takes, so that no two happen at the same time of the clock. */
+/** The duration of an action, so that no two happen at the same time of the clock. */
 const ACTION_MS = 1000
-/** Delivered in one go; messages that fail come back at once. */
-const MOST_MESSAGES = 30
+/** The most messages delivered in one hour, because messages that fail come back at once. */
+const MAX_MESSAGES = 30
 
-export async function play(world: World, action: Action): Promise<void> {
+export async function runAction(world: World, action: Action): Promise<void> {
   world.clock.wait(ACTION_MS)
   switch (action.act) {
     case 'drop':
@@ -21,12 +21,12 @@ export async function play(world: World, action: Action): Promise<void> {
     case 'harm':
       return await harm(world, action)
     case 'step':
-      return await take(world, action)
+      return await runStep(world, action)
     case 'together': {
       const { meanwhile } = action
       const other =
         meanwhile === null ? [] : [meanwhile.act === 'drop' ? drop(world, meanwhile) : harm(world, meanwhile)]
-      await Promise.all([...action.steps.map((step) => take(world, step)), ...other])
+      await Promise.all([...action.steps.map((step) => runStep(world, step)), ...other])
       return
     }
     case 'wake': {
@@ -38,11 +38,11 @@ export async function play(world: World, action: Action): Promise<void> {
       world.queues.waiting.splice(action.which % Math.max(1, world.queues.waiting.length), 1)
       return
     case 'hour':
-      return await anHour(world)
+      return await quietHour(world)
     case 'wait':
       return world.clock.wait(action.minutes * MINUTE_MS)
     case 'service':
-      return await world.tapeLibrary.work(action.ends)
+      return await world.tapeLibrary.finishJobs(action.jobs)
     case 'migrate':
       return world.tapeLibrary.migrate()
     case 'library':
@@ -51,48 +51,48 @@ export async function play(world: World, action: Action): Promise<void> {
 }
 
 /**
- * Everything that waits in a queue or is due by a schedule, without accidents; and a service that does its
- * work.
+ * Delivers all messages and runs all schedules without accidents, while the transfer service does its work.
  */
-export async function anHour(world: World): Promise<void> {
-  const run = (work: Work) => take(world, { work, ...UNDISTURBED })
+export async function quietHour(world: World): Promise<void> {
+  const run = (work: Work) => runStep(world, { work, ...UNDISTURBED })
   world.clock.wait(60 * MINUTE_MS)
   await run({ do: 'reconcile' })
-  for (let most = MOST_MESSAGES; most > 0 && world.queues.waiting.length > 0; most--)
+  for (let most = MAX_MESSAGES; most > 0 && world.queues.waiting.length > 0; most--)
     await run({ do: 'deliver', which: 0, stays: false })
   await run({ do: 'track arrivals' })
   await run({ do: 'sweep' })
   for (let most = 3; most > 0; most--) {
     await run({ do: 'copy' })
-    await world.tapeLibrary.work('well')
+    await world.tapeLibrary.finishJobs('done')
     world.tapeLibrary.migrate()
     world.clock.wait(60 * MINUTE_MS)
     await run({ do: 'follow' })
   }
   await run({ do: 'advance recalls' })
   await run({ do: 'start push' })
-  for (const key of KEYS.keys()) await run({ do: 'tell of file', key })
+  for (const key of KEYS.keys()) await run({ do: 'report file', key })
 }
 
-async function drop(world: World, { key, content, kept, told }: Drop): Promise<void> {
+async function drop(world: World, { key, content, onDisk, notified }: Drop): Promise<void> {
   const bytes = bytesOf(key, content)
-  if (kept) keepFile(world, KEYS[key] ?? '', bytes)
+  if (onDisk) writeLocalFile(world, KEYS[key] ?? '', bytes)
   const body = await dropObject(world, KEYS[key] ?? '', bytes)
   const message = { queue: 'runs' as const, body }
-  if (told === 'now') await hand(world, message, UNDISTURBED)
-  else if (told !== 'never')
-    world.queues.waiting.push(...Array.from({ length: told === 'twice' ? 2 : 1 }, () => message))
+  if (notified === 'now') await deliverOnce(world, message, UNDISTURBED)
+  else if (notified !== 'never')
+    world.queues.waiting.push(...Array.from({ length: notified === 'twice' ? 2 : 1 }, () => message))
 }
 
 async function harm(world: World, { how, which }: Harm): Promise<void> {
-  const names = how === 'removes an object' ? world.truth.locations('store') : world.truth.locations('tape')
+  const names =
+    how === 'remove object' ? world.groundTruth.locations('store') : world.groundTruth.locations('tape')
   const name = names[which % Math.max(1, names.length)]
   if (name === undefined) return
-  if (how === 'removes an object') await removeObject(world, name)
-  else harmTape(world, name, how === 'damages a file on tape' ? 'damage' : 'remove')
+  if (how === 'remove object') await removeObject(world, name)
+  else harmTapeFile(world, name, how === 'damage tape file' ? 'damage' : 'remove')
 }
 
-export async function take(world: World, { work, accident, pace }: Step): Promise<void> {
+export async function runStep(world: World, { work, accident, pace }: Step): Promise<void> {
   if (work.do === 'deliver') return await deliver(world, work, { accident, pace })
   await callFunction(world, work.do, await functionFor(world, work), { accident, pace })
 }
@@ -106,22 +106,22 @@ async function deliver(
   const at = which % Math.max(1, waiting.length)
   const message = waiting[at]
   if (message === undefined) return
-  if (stays) return await callFunction(world, message.queue, (given) => handle(given, message), more)
+  if (stays) return await callFunction(world, message.queue, (input) => handle(input, message), more)
   waiting.splice(at, 1)
-  await hand(world, message, more)
+  await deliverOnce(world, message, more)
 }
 
 /**
- * A message that is not deleted comes back; so does that of a function which stands still, when its time in
- * the queue is over.
+ * Takes a message out of the queue and delivers it. A message that is not deleted comes back, also that of a
+ * function that stalls.
  */
-async function hand(world: World, message: Message, more: Circumstances): Promise<void> {
+async function deliverOnce(world: World, message: Message, more: Circumstances): Promise<void> {
   let done = false
   await callFunction(
     world,
     message.queue,
-    async (given) => {
-      done = await handle(given, message)
+    async (input) => {
+      done = await handle(input, message)
     },
     more,
   )

@@ -1,6 +1,6 @@
 /**
- * What is really in the store and on tape, and was at any time; kept by the test from what it reads itself.
- * Nothing here asks the catalogue or the code under test.
+ * The ground truth: what is and was in the store, on tape and on the DAQ's disk. The test records it from
+ * what it reads itself, never from the catalogue or the code under test.
  */
 import { createHash } from 'node:crypto'
 
@@ -13,7 +13,7 @@ export const sha256Of = (bytes: Uint8Array): string => createHash('sha256').upda
 export type Location = `${'local' | 'store' | 'tape' | 'media'}/${string}`
 
 interface Held {
-  /** Counts all that happens. */
+  /** Number of the record. */
   readonly seq: number
   readonly atMs: number
   readonly sha256: string | null
@@ -25,13 +25,13 @@ export interface Content {
   readonly sha256: string
 }
 
-export interface Truth {
-  /** The count of what has happened so far. */
+export interface GroundTruth {
+  /** The number of records so far. */
   seq(): number
-  note(location: Location, sha256: string | null): void
+  record(location: Location, sha256: string | null): void
   now(location: Location): string | null
   locations(kind: 'store' | 'tape'): readonly string[]
-  /** Whether these contents were there at any moment of a stretch. */
+  /** Whether these contents were there at any moment of an interval. */
   heldBetween(location: Location, sha256: string, fromSeq: number, toSeq: number): boolean
   heldAtTime(location: Location, sha256: string, fromMs: number, toMs: number): boolean
   /** Names under which contents can be on tape. */
@@ -39,14 +39,14 @@ export interface Truth {
   copies(content: Content): readonly Location[]
   /** Contents of which a copy must exist from now on. */
   require(content: Content): void
-  /** Whether that was ever said of them. */
+  /** Whether a copy of the contents was ever required. */
   wasRequired(content: Content): boolean
-  /** The test's own doing left no copy of them: then nobody is to blame. */
+  /** The test itself destroyed the last copy: none is required any more. */
   excuse(content: Content): void
   required(): readonly Content[]
 }
 
-export function createTruth(nowMs: () => number, bucket: string): Truth {
+export function createGroundTruth(nowMs: () => number, bucket: string): GroundTruth {
   const held = new Map<Location, Held[]>()
   const must = new Map<string, Content>()
   const ever = new Set<string>()
@@ -58,9 +58,9 @@ export function createTruth(nowMs: () => number, bucket: string): Truth {
     sha256: string,
     isIn: (from: Held, until: Held | undefined) => boolean,
   ) => of(location).some((entry, index, all) => entry.sha256 === sha256 && isIn(entry, all[index + 1]))
-  const truth: Truth = {
+  const groundTruth: GroundTruth = {
     seq: () => count,
-    note(location, sha256) {
+    record(location, sha256) {
       count++
       const before = of(location)
       if ((before.at(-1)?.sha256 ?? null) !== sha256)
@@ -83,8 +83,8 @@ export function createTruth(nowMs: () => number, bucket: string): Truth {
         sha256,
         (from, until) => from.atMs <= toMs && (until === undefined || until.atMs >= fromMs),
       ),
-    // As docs/adr/0007 has it, spelled out once more: the object's own name, or one beside it with the
-    // beginning of the checksum.
+    // The rule of docs/adr/0007, implemented independently: the name of the object, or the alternate name
+    // with the beginning of the checksum.
     tapeNames: ({ key, sha256 }) => [
       `${bucket}/${key}`,
       `${bucket}/${key.replace(/\.mid$/, `.${sha256.slice(0, 12)}.mid`)}`,
@@ -93,8 +93,8 @@ export function createTruth(nowMs: () => number, bucket: string): Truth {
       [
         `local/${content.key}` as const,
         `store/${content.key}` as const,
-        ...truth.tapeNames(content).map((name) => `tape/${name}` as const),
-      ].filter((location) => truth.now(location) === content.sha256),
+        ...groundTruth.tapeNames(content).map((name) => `tape/${name}` as const),
+      ].filter((location) => groundTruth.now(location) === content.sha256),
     require(content) {
       must.set(nameOf(content), content)
       ever.add(nameOf(content))
@@ -103,5 +103,5 @@ export function createTruth(nowMs: () => number, bucket: string): Truth {
     excuse: (content) => void must.delete(nameOf(content)),
     required: () => [...must.values()],
   }
-  return truth
+  return groundTruth
 }
