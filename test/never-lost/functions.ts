@@ -85,7 +85,7 @@ export async function functionFor(
       return async ({ context, signal }) =>
         replica &&
         (work.do === 'delete'
-          ? deleteCloudCopy(context, replica, 'a test', signal, { youngestMs: 0 })
+          ? deleteCloudCopy(context, replica, 'a test', signal, { minAgeMs: 0 })
           : settleDeletion(context, replica, signal))
     }
     case 'tell of file': {

@@ -89,7 +89,7 @@ describe('a file of the DAQ', () => {
     const copy = await put({ onTape: false })
     expect(await safetyOf(runs.context, copy)).toMatchObject({
       safe: false,
-      why: 'no copy on tape was asked for yet',
+      why: 'no copy on tape was requested yet',
       tape: [],
     })
     const other = { ...copy, sha256: 'f'.repeat(64) }
