@@ -60,35 +60,35 @@ export type CopyResult =
   /** A service works on it by itself; `reference` (a job id, a rule id) leads back to it. */
   | { readonly kind: 'submitted'; readonly reference: string }
   /** Something with other contents has this name: it stays. */
-  | { readonly kind: 'occupied'; readonly detail: string }
+  | { readonly kind: 'occupied'; readonly reason: string }
 
 /** What is at the endpoint under a name at this moment. */
-export type TapeLook =
-  | { readonly state: 'absent' }
+export type TapeCheck =
+  | { readonly kind: 'absent' }
   /** A service is at work on it (a job or rule that has not ended). */
-  | { readonly state: 'under-way'; readonly detail: string }
+  | { readonly kind: 'in-progress'; readonly reason: string }
   /**
    * There, with the file's checksum. `onMedia` is false while it is on the endpoint's disk buffer only.
-   * `isHearsay` where a service says that it once compared the checksum, and nothing could be compared now: a
+   * `isUnconfirmed` where a service says that it once compared the checksum, and nothing could be compared now: a
    * copy, but nothing to delete another copy on.
    */
   | {
-      readonly state: 'present'
+      readonly kind: 'present'
       readonly verifiedBy: string
       readonly onMedia: boolean
-      readonly isHearsay?: true
+      readonly isUnconfirmed?: true
     }
   /** There, with another size or checksum. */
-  | { readonly state: 'different'; readonly detail: string }
+  | { readonly kind: 'different'; readonly reason: string }
   /**
    * There, but nothing could be compared: the endpoint states no checksum, and reading back was not asked for
    * or not possible now.
    */
-  | { readonly state: 'unverified'; readonly detail: string }
+  | { readonly kind: 'unverified'; readonly reason: string }
   /** The job or rule ended without the file being there; a new try needs a new attempt number. */
-  | { readonly state: 'failed'; readonly detail: string }
+  | { readonly kind: 'failed'; readonly reason: string }
 
-export interface LookOptions {
+export interface CheckOptions {
   /** What a `submitted` copy returned, when there is one. */
   readonly reference: string | null
   /**
@@ -103,7 +103,7 @@ export type StageResult =
    * `reference` names the request that keeps it there, for `release`; null where nothing had to be asked for.
    */
   | { readonly kind: 'online'; readonly reference: string | null }
-  | { readonly kind: 'staging'; readonly reference: string; readonly detail: string }
+  | { readonly kind: 'staging'; readonly reference: string; readonly reason: string }
 
 export interface TapeDriver {
   readonly kind: 'directory' | 'webdav' | 'fts' | 'rucio'
@@ -112,14 +112,14 @@ export interface TapeDriver {
   /** The address of a file, without credentials. */
   url(name: string): string
   /**
-   * Makes the copy, or asks a service for it. Called only after `look` said `absent` or `failed`.
+   * Makes the copy, or asks a service for it. Called only after `check` returned `absent` or `failed`.
    * @throws InvalidInputError when the source's bytes are not the file's (nothing is left under the name),
    * TransientError when it failed or its outcome could not be found out, ConflictError when the source is
    * another object by now.
    */
   copy(file: TapeFile, source: CopySource, options: CopyOptions, signal: AbortSignal): Promise<CopyResult>
   /** Finds out what is there. Changes nothing. @throws TransientError when that cannot be found out now. */
-  look(file: TapeFile, options: LookOptions, signal: AbortSignal): Promise<TapeLook>
+  check(file: TapeFile, options: CheckOptions, signal: AbortSignal): Promise<TapeCheck>
   /**
    * Brings a file from the medium to where it can be read, and keeps it there for so long. Asked again with
    * the reference it gave until it says `online`. @throws InvalidInputError when the endpoint says that the

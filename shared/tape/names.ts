@@ -13,7 +13,7 @@ export const tapeName = (object: ObjectName): string => checkedName(`${object.bu
  * system left): the beginning of its SHA-256 stands before the extensions, `<bucket>/<TAG>/run00012.<12
  * hex>.mid.gz`.
  */
-export function tapeNameBeside(object: ObjectName, sha256: string): string {
+export function alternateTapeName(object: ObjectName, sha256: string): string {
   const name = tapeName(object)
   const dot = name.indexOf('.', name.lastIndexOf('/'))
   const end = dot === -1 ? name.length : dot

@@ -21,16 +21,16 @@ export type Locality = (typeof LOCALITIES)[number]
 export type Archived =
   | { readonly kind: 'locality'; readonly locality: Locality }
   /** It knows no such file, or may not tell. */
-  | { readonly kind: 'error'; readonly detail: string }
+  | { readonly kind: 'error'; readonly reason: string }
   /** A word that this version of the API does not have. */
-  | { readonly kind: 'unknown'; readonly detail: string }
+  | { readonly kind: 'unknown'; readonly reason: string }
 
 /** Where a file of a stage request stands. */
 export type Staged =
   | { readonly kind: 'online' }
-  | { readonly kind: 'waiting'; readonly detail: string }
+  | { readonly kind: 'waiting'; readonly reason: string }
   /** It ended without the file, or nobody knows the request any more: ask anew, unless the file is lost. */
-  | { readonly kind: 'failed'; readonly detail: string }
+  | { readonly kind: 'failed'; readonly reason: string }
 
 /**
  * Paths are those of the endpoint's addresses, not encoded, with the leading slash. Every call throws
@@ -109,7 +109,7 @@ export async function discoverTapeRest(
 
 function createTapeRest(http: TapeHttp, uri: string): TapeRest {
   const post = (path: string, what: string, body: object, signal: AbortSignal) =>
-    ask(
+    send(
       {
         method: 'POST',
         url: `${uri}${path}`,
@@ -119,9 +119,9 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
       },
       signal,
     )
-  const ask = async (request: HttpRequest, signal: AbortSignal): Promise<Answer> =>
+  const send = async (request: HttpRequest, signal: AbortSignal): Promise<Answer> =>
     await http.request(request, signal)
-  const say = async (
+  const postPaths = async (
     path: string,
     what: string,
     paths: readonly string[],
@@ -154,35 +154,35 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
     },
     async staged(requestId, path, signal) {
       const what = `the staging of ${path}`
-      const answer = await ask(
+      const answer = await send(
         { method: 'GET', url: `${uri}/stage/${encodeURIComponent(requestId)}`, what },
         signal,
       )
       if (answer.status === 404 || answer.status === 410) {
         await discard(answer)
-        return { kind: 'failed', detail: 'the tape system does not know the request any more' }
+        return { kind: 'failed', reason: 'the tape system does not know the request any more' }
       }
       if (answer.status !== 200) throw await refusal(answer, what)
       const { files } = await read(answer, what, stageState, signal)
       const file = files.find((item) => item.path === path)
       return file === undefined
-        ? { kind: 'failed', detail: 'the request is not about this file' }
+        ? { kind: 'failed', reason: 'the request is not about this file' }
         : stagedOf(file, path)
     },
     cancel: (requestId, paths, signal) =>
-      say(`/stage/${encodeURIComponent(requestId)}/cancel`, 'cancelling the staging', paths, signal),
+      postPaths(`/stage/${encodeURIComponent(requestId)}/cancel`, 'cancelling the staging', paths, signal),
     release: (requestId, paths, signal) =>
-      say(`/release/${encodeURIComponent(requestId)}`, 'releasing files', paths, signal),
+      postPaths(`/release/${encodeURIComponent(requestId)}`, 'releasing files', paths, signal),
   }
 }
 
 const JSON_HEADERS = { 'Content-Type': 'application/json', Accept: 'application/json' }
 
 function archivedOf(item: z.infer<typeof archiveInfo>[number]): Archived {
-  if (item.error !== undefined) return { kind: 'error', detail: shown(item.error) }
+  if (item.error !== undefined) return { kind: 'error', reason: shown(item.error) }
   const locality = LOCALITIES.find((known) => known === item.locality)
   if (locality !== undefined) return { kind: 'locality', locality }
-  return { kind: 'unknown', detail: `the tape system gives the locality "${shown(item.locality ?? '')}"` }
+  return { kind: 'unknown', reason: `the tape system gives the locality "${shown(item.locality ?? '')}"` }
 }
 
 /**
@@ -200,9 +200,9 @@ function stagedOf(file: z.infer<typeof stageState>['files'][number], path: strin
   )
     throw new TransientError(`the tape system does not say clearly whether ${path} is on disk`)
   if (onDisk === true || state === 'COMPLETED') return { kind: 'online' }
-  if (ended) return { kind: 'failed', detail: `${state}${error}` }
-  if (file.error) return { kind: 'failed', detail: shown(file.error) }
-  return { kind: 'waiting', detail: state === undefined ? 'not on disk yet' : shown(state) }
+  if (ended) return { kind: 'failed', reason: `${state}${error}` }
+  if (file.error) return { kind: 'failed', reason: shown(file.error) }
+  return { kind: 'waiting', reason: state === undefined ? 'not on disk yet' : shown(state) }
 }
 
 /** ISO 8601, in days where they are whole, as the reference document writes it. */

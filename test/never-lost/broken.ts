@@ -21,7 +21,7 @@ async function rowsOf({ context }: Given) {
 
 async function look(given: Given) {
   const { tape } = await rowsOf(given)
-  return await given.context.tape.look(
+  return await given.context.tape.check(
     tapeFileOf(tape),
     { reference: null, readBack: 'always' },
     given.signal,

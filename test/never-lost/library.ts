@@ -6,13 +6,13 @@
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { createDirectoryDriver } from '../../shared/tape/directory/directory.ts'
 import type {
+  CheckOptions,
   CopyResult,
   CopySource,
-  LookOptions,
   StageResult,
+  TapeCheck,
   TapeDriver,
   TapeFile,
-  TapeLook,
 } from '../../shared/tape/driver.ts'
 import { type Call, Died } from './call.ts'
 import type { Clock } from './clock.ts'
@@ -126,10 +126,10 @@ function driverOf(shelf: Shelf): TapeDriver {
         if (error instanceof Died) folder.leavePart(file)
         throw error
       }),
-    async look(file, options, signal) {
-      const seen = await ask(() => look(shelf, file, options, signal))
+    async check(file, options, signal) {
+      const seen = await ask(() => checkShelf(shelf, file, options, signal))
       // What a call has verified, from when it knows it.
-      if (seen.state === 'present')
+      if (seen.kind === 'present')
         call.looks.push({ name: file.name, sha256: file.sha256, onMedia: seen.onMedia, atMs: clock.nowMs() })
       return seen
     },
@@ -165,18 +165,18 @@ async function copy(
 }
 
 /** What the driver says of a file that is there is held against what is there. */
-async function look(
+async function checkShelf(
   { inner, jobs, truth, violations, call }: Shelf,
   file: TapeFile,
-  options: LookOptions,
+  options: CheckOptions,
   signal: AbortSignal,
-): Promise<TapeLook> {
+): Promise<TapeCheck> {
   const from = truth.seq()
   const job = jobs.get(options.reference ?? '')
-  if (job?.state === 'queued') return { state: 'under-way', detail: 'queued' }
-  const seen = await inner.look(file, options, signal)
-  if (seen.state === 'absent' && job?.state === 'failed') return { state: 'failed', detail: 'the job failed' }
-  if (seen.state !== 'present') return seen
+  if (job?.state === 'queued') return { kind: 'in-progress', reason: 'queued' }
+  const seen = await inner.check(file, options, signal)
+  if (seen.kind === 'absent' && job?.state === 'failed') return { kind: 'failed', reason: 'the job failed' }
+  if (seen.kind !== 'present') return seen
   if (!truth.heldBetween(`tape/${file.name}`, file.sha256, from, truth.seq()))
     violations.add(`${call.name}: the driver says that ${file.name} is present, and it is not`)
   return { ...seen, onMedia: truth.heldBetween(`media/${file.name}`, file.sha256, from, truth.seq()) }
@@ -187,7 +187,7 @@ function stage({ library, folder, staging }: Shelf, file: TapeFile, known: strin
   const reference = known ?? `stage ${file.name} ${staging.size}`
   if (!library.modes.asynchronous || staging.get(reference) === 'online') return { kind: 'online', reference }
   staging.set(reference, 'queued')
-  return { kind: 'staging', reference, detail: 'in the queue of the library' }
+  return { kind: 'staging', reference, reason: 'in the queue of the library' }
 }
 
 async function send(

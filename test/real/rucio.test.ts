@@ -75,8 +75,8 @@ describe('the driver on a real Rucio', () => {
     if (result.kind !== 'submitted') throw new Error(JSON.stringify(result))
     return result.reference
   }
-  const look = (file: TapeFile, reference: string | null) =>
-    driver.look(file, { reference, readBack: 'if-needed' }, signal)
+  const check = (file: TapeFile, reference: string | null) =>
+    driver.check(file, { reference, readBack: 'if-needed' }, signal)
   const replica = ({ name, sizeBytes, adler32 }: TapeFile) => ({
     ...{
       scope: name.slice(0, name.indexOf('/')),
@@ -88,26 +88,26 @@ describe('the driver on a real Rucio', () => {
 
   it('a copy is asked for once, and is under way until Rucio has made it', async () => {
     const file = await tapeFileOf(bytes)
-    expect(await look(file, null)).toEqual({ state: 'absent' })
+    expect(await check(file, null)).toEqual({ kind: 'absent' })
     const reference = await submit(file)
     expect(await submit(file, 2)).toBe(reference)
-    expect(await look(file, reference)).toMatchObject({
-      state: 'under-way',
-      detail: expect.stringContaining('REPLICATING (0 of 1 done)'),
+    expect(await check(file, reference)).toMatchObject({
+      kind: 'in-progress',
+      reason: expect.stringContaining('REPLICATING (0 of 1 done)'),
     })
-    expect(await look(file, null)).toMatchObject({ state: 'under-way' })
+    expect(await check(file, null)).toMatchObject({ kind: 'in-progress' })
   })
 
   it('a file that is on the tape RSE and kept there by our rule is present', async () => {
     const file = await tapeFileOf(bytes)
     await made('POST', '/replicas/', { rse: 'TAPE', files: [replica(file)] })
-    expect(await look(file, null)).toEqual({ state: 'absent' })
+    expect(await check(file, null)).toEqual({ kind: 'absent' })
     const reference = await submit(file)
-    expect(await look(file, reference)).toEqual({
-      state: 'present',
+    expect(await check(file, reference)).toEqual({
+      kind: 'present',
       verifiedBy: 'Rucio: rule OK, replica AVAILABLE',
       onMedia: true,
-      isHearsay: true,
+      isUnconfirmed: true,
     })
   })
 
@@ -116,18 +116,18 @@ describe('the driver on a real Rucio', () => {
     const other = { ...file, adler32: '00000001' }
     await made('POST', '/replicas/', { rse: 'TAPE', files: [replica(other)] })
     expect(await copy(file)).toMatchObject({ kind: 'occupied' })
-    expect(await look(file, null)).toMatchObject({ state: 'different' })
+    expect(await check(file, null)).toMatchObject({ kind: 'different' })
   })
 
   it('a rule that was given up is taken up again', async () => {
     const file = await tapeFileOf(bytes)
     const reference = await submit(file)
     await made('PUT', `/rules/${reference}`, { options: { state: 'SUSPENDED' } })
-    expect(await look(file, reference)).toMatchObject({ state: 'failed' })
+    expect(await check(file, reference)).toMatchObject({ kind: 'failed' })
     expect(await submit(file, 2)).toBe(reference)
-    expect(await look(file, reference)).toMatchObject({
-      state: 'under-way',
-      detail: expect.stringContaining('STUCK'),
+    expect(await check(file, reference)).toMatchObject({
+      kind: 'in-progress',
+      reason: expect.stringContaining('STUCK'),
     })
   })
 
@@ -136,12 +136,12 @@ describe('the driver on a real Rucio', () => {
     await made('POST', '/replicas/', { rse: 'TAPE', files: [replica(file)] })
     const reference = await submit(file)
     await made('PUT', `/rules/${reference}`, { options: { lifetime: 86_400 } })
-    expect(await look(file, reference)).toMatchObject({
-      state: 'failed',
-      detail: expect.stringContaining('ends on'),
+    expect(await check(file, reference)).toMatchObject({
+      kind: 'failed',
+      reason: expect.stringContaining('ends on'),
     })
     expect(await submit(file, 2)).toBe(reference)
-    expect(await look(file, reference)).toMatchObject({ state: 'present' })
+    expect(await check(file, reference)).toMatchObject({ kind: 'present' })
   })
 
   it('a file is brought back to the store by a rule of limited life', async () => {

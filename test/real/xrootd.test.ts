@@ -91,7 +91,7 @@ const openDriver = (options: Partial<WebdavOptions> = {}): TapeDriver =>
     tapeRest: 'auto',
     copySeconds: 120,
     ...options,
-    patience: { settleSeconds: 0.5, silenceSeconds: 30, ...options.patience },
+    limits: { settleSeconds: 0.5, silenceSeconds: 30, ...options.limits },
   })
 
 /** Puts a run into the S3 store; its source reads and signs as request-tape-copy does. */
@@ -154,7 +154,7 @@ driverConformance(
   'webdav (a real XRootD, third-party copy)',
   async () => {
     const [driver, store] = [
-      openDriver({ patience: { settleSeconds: 0.2, withoutThirdPartySeconds: 0 } }),
+      openDriver({ limits: { settleSeconds: 0.2, withoutThirdPartySeconds: 0 } }),
       await startSourceServer(),
     ]
     return {
@@ -184,8 +184,8 @@ describe('on a real XRootD', () => {
     })
     expect(source.opened).toBe(0)
     await expectGfalToAgree(file)
-    expect(await driver.look(file, { reference: null, readBack: 'always' }, never)).toMatchObject({
-      state: 'present',
+    expect(await driver.check(file, { reference: null, readBack: 'always' }, never)).toMatchObject({
+      kind: 'present',
     })
     await driver.close()
   })
@@ -224,8 +224,8 @@ describe('on a real XRootD', () => {
     const { file, source } = await dropped(randomBytes(MB))
     const wrong = randomBytes(MB)
     plant(file.name, wrong)
-    expect(await driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toMatchObject({
-      state: 'different',
+    expect(await driver.check(file, { reference: null, readBack: 'if-needed' }, never)).toMatchObject({
+      kind: 'different',
     })
     expect(await driver.copy(file, source, { attempt: 1 }, never)).toMatchObject({ kind: 'occupied' })
     expect(fingerprint(readFileSync(placeOf(file.name)))).toBe(fingerprint(wrong))
@@ -260,8 +260,8 @@ describe('on a real XRootD', () => {
     await xrootd.ended
     expect(await copying).toBeInstanceOf(TransientError)
     await start(Number(port))
-    expect(await driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toEqual({
-      state: 'absent',
+    expect(await driver.check(file, { reference: null, readBack: 'if-needed' }, never)).toEqual({
+      kind: 'absent',
     })
     slow = false
     expect(await driver.copy(file, source, { attempt: 2 }, never)).toMatchObject({
@@ -292,7 +292,7 @@ describe('on a real XRootD', () => {
   test('the certificate of the endpoint is checked', async () => {
     const { file } = await dropped(randomBytes(10))
     const driver = openDriver({ caFile: undefined })
-    await expect(driver.look(file, { reference: null, readBack: 'never' }, never)).rejects.toThrow(
+    await expect(driver.check(file, { reference: null, readBack: 'never' }, never)).rejects.toThrow(
       /from no authority we trust/,
     )
     await driver.close()

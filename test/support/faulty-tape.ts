@@ -3,7 +3,7 @@
  * that takes its time.
  */
 import { TransientError } from '../../shared/errors.ts'
-import type { CopyResult, TapeDriver, TapeFile, TapeLook } from '../../shared/tape/driver.ts'
+import type { CopyResult, TapeCheck, TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
 
 export type Fault =
   /** The copy fails before anything happened. */
@@ -12,7 +12,7 @@ export type Fault =
   | 'answer-lost'
   /** The copy never ends by itself. */
   | 'hangs'
-  /** Neither copies nor looks are answered. */
+  /** Neither copies nor checks are answered. */
   | 'down'
 
 export interface FaultyTape extends TapeDriver {
@@ -71,14 +71,14 @@ export function faultyTape(inner: TapeDriver): FaultyTape {
         tape.busy--
       }
     },
-    async look(file, options, signal): Promise<TapeLook> {
+    async check(file, options, signal): Promise<TapeCheck> {
       if (tape.fault === 'down') throw new TransientError('the endpoint does not answer')
       if (options.reference !== null && tape.jobs.get(options.reference) === 'queued')
-        return { state: 'under-way', detail: 'queued' }
+        return { kind: 'in-progress', reason: 'queued' }
       if (options.reference !== null && tape.jobs.get(options.reference) === 'failed')
-        return { state: 'failed', detail: 'the job failed' }
-      const look = await inner.look(file, options, signal)
-      return look.state === 'present' ? { ...look, onMedia: tape.onMedia } : look
+        return { kind: 'failed', reason: 'the job failed' }
+      const found = await inner.check(file, options, signal)
+      return found.kind === 'present' ? { ...found, onMedia: tape.onMedia } : found
     },
     async work(failing = false) {
       for (const [job, run] of queued) {

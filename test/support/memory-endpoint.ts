@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { createChecksums } from '../../shared/extraction/checksums.ts'
-import type { TapeDriver, TapeLook } from '../../shared/tape/driver.ts'
+import type { TapeCheck, TapeDriver } from '../../shared/tape/driver.ts'
 import { checkedName, encodedName } from '../../shared/tape/names.ts'
 
 export interface MemoryEndpoint extends TapeDriver {
@@ -42,19 +42,19 @@ export function memoryEndpoint(root = 'davs://tape.example.org:8443/cygno/'): Me
     nameOf: (url) =>
       url.startsWith(root) ? url.slice(root.length).split('/').map(decodeURIComponent).join('/') : null,
     copy: () => Promise.reject(new Error('copies go through the service')),
-    async look(file, { readBack }): Promise<TapeLook> {
+    async check(file, { readBack }): Promise<TapeCheck> {
       up()
       const bytes = files.get(checkedName(file.name))
-      if (bytes === undefined) return { state: 'absent' }
+      if (bytes === undefined) return { kind: 'absent' }
       if (bytes.length !== file.sizeBytes)
-        return { state: 'different', detail: `it has ${bytes.length} bytes` }
+        return { kind: 'different', reason: `it has ${bytes.length} bytes` }
       const same =
         readBack === 'always'
           ? createHash('sha256').update(bytes).digest('hex') === file.sha256
           : (await adler32Hex(bytes)) === file.adler32
       return same
-        ? { state: 'present', verifiedBy: 'adler32 of the endpoint', onMedia: endpoint.onMedia }
-        : { state: 'different', detail: 'it has another checksum' }
+        ? { kind: 'present', verifiedBy: 'adler32 of the endpoint', onMedia: endpoint.onMedia }
+        : { kind: 'different', reason: 'it has another checksum' }
     },
     async stage(file) {
       up()

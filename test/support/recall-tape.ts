@@ -8,8 +8,8 @@ import type { TapeDriver, TapeFile } from '../../shared/tape/driver.ts'
 
 export interface RecallTape extends TapeDriver {
   readonly files: Map<string, Uint8Array>
-  /** Looks that still say `staging`. */
-  looksUntilOnline: number
+  /** Checks that still return `staging`. */
+  checksUntilOnline: number
   /** Whether it sends files by itself. */
   sends: boolean
   /** What is done to the bytes on their way. */
@@ -36,7 +36,7 @@ export function recallTape(): RecallTape {
     kind: 'webdav',
     endpoint: 'davs://tape.example.org:8443/cygno/',
     files,
-    looksUntilOnline: 0,
+    checksUntilOnline: 0,
     sends: false,
     damage: (bytes) => bytes,
     meanwhile: async () => {},
@@ -45,20 +45,20 @@ export function recallTape(): RecallTape {
     released: [],
     url: (name) => `davs://tape.example.org:8443/cygno/${name}`,
     copy: () => Promise.reject(new Error('nothing is copied here')),
-    async look(file) {
+    async check(file) {
       const bytes = files.get(file.name)
-      if (bytes === undefined) return { state: 'absent' }
+      if (bytes === undefined) return { kind: 'absent' }
       const sha256 = createHash('sha256').update(tape.damage(bytes)).digest('hex')
-      if (sha256 !== file.sha256) return { state: 'different', detail: `it has the SHA-256 ${sha256}` }
-      return { state: 'present', verifiedBy: 'sha256 read back', onMedia: true }
+      if (sha256 !== file.sha256) return { kind: 'different', reason: `it has the SHA-256 ${sha256}` }
+      return { kind: 'present', verifiedBy: 'sha256 read back', onMedia: true }
     },
     async stage(file, { reference }) {
       if (!files.has(file.name)) throw new InvalidInputError(`the tape endpoint has no ${file.name}`)
       tape.asked.push(`stage ${reference ?? 'anew'}`)
       const named = reference ?? `request-${++requests}`
-      if (tape.looksUntilOnline <= 0) return { kind: 'online', reference: tape.pins ? named : null }
-      tape.looksUntilOnline--
-      return { kind: 'staging', reference: named, detail: 'in the queue of the library' }
+      if (tape.checksUntilOnline <= 0) return { kind: 'online', reference: tape.pins ? named : null }
+      tape.checksUntilOnline--
+      return { kind: 'staging', reference: named, reason: 'in the queue of the library' }
     },
     async release(file, reference) {
       tape.released.push(`${file.name} ${reference}`)

@@ -50,12 +50,12 @@ export async function startWebdavFixture(
     copySeconds: LONGEST_WAIT_SECONDS,
     now: () => clock.ms,
     ...options,
-    patience: {
+    limits: {
       silenceSeconds: LONGEST_WAIT_SECONDS,
       progressSeconds: 60,
       settleSeconds: 0.05,
       withoutThirdPartySeconds: 600,
-      ...options.patience,
+      ...options.limits,
     },
   })
   return {

@@ -47,7 +47,7 @@ export async function findSurvivor(
   for (const copy of onMedia) {
     try {
       const check = await checkReplica(context, copy, 'if-needed', signal)
-      if (check.state === 'verified' && check.onMedia && check.isHearsay !== true)
+      if (check.state === 'verified' && check.onMedia && check.isUnconfirmed !== true)
         return {
           kind: 'survivor',
           replica: copy,

@@ -200,14 +200,14 @@ function staging(
   context: RecallContext,
   task: Task,
   { reference }: Trail,
-  { reference: request, detail }: Extract<StageResult, { kind: 'staging' }>,
+  { reference: request, reason }: Extract<StageResult, { kind: 'staging' }>,
 ): RecallEnding {
   if (isTooLate(context, task)) return failed(task.lastError ?? 'the tape endpoint has not made it readable')
   return {
     kind: 'pending',
     reference: { ...reference, stage: request },
     reason: null,
-    result: { at: 'endpoint', detail },
+    result: { at: 'endpoint', detail: reason },
     takesTurn: false,
   }
 }

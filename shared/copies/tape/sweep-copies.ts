@@ -20,7 +20,7 @@ import { inTransaction } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { RunFile } from '../../database/schema.ts'
 import { InvalidInputError } from '../../errors.ts'
-import { tapeName, tapeNameBeside } from '../../tape/names.ts'
+import { alternateTapeName, tapeName } from '../../tape/names.ts'
 import { isFree } from '../../work/lease.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
@@ -69,7 +69,7 @@ const LONGEST_URL = 2048
  */
 export async function wishForCopy(context: WithTape, content: Content, wish: Wish): Promise<Replica> {
   const object = { bucket: content.bucket, key: content.key }
-  const name = wish.beside === true ? tapeNameBeside(object, content.sha256) : tapeName(object)
+  const name = wish.beside === true ? alternateTapeName(object, content.sha256) : tapeName(object)
   const { endpoint } = context.tape
   const url = context.tape.url(name)
   if (url.length > LONGEST_URL)

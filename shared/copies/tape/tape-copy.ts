@@ -12,8 +12,8 @@ import type { Reference, Task } from '../../database/work-schema.ts'
 import { ConflictError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
 import type { AlertRule, SeverityOf } from '../../messages/alert-rules.ts'
-import type { CopyResult, TapeDriver, TapeLook } from '../../tape/driver.ts'
-import { tapeNameBeside } from '../../tape/names.ts'
+import type { CopyResult, TapeCheck, TapeDriver } from '../../tape/driver.ts'
+import { alternateTapeName } from '../../tape/names.ts'
 import { advance } from '../../work/advance.ts'
 import { tapeBreaker } from '../../work/breaker.ts'
 import type { Request } from '../../work/outbox.ts'
@@ -36,7 +36,7 @@ export const hasTape = <Host extends Context<'tape'>>(
 /** What is known of the copy after an attempt. */
 type Result =
   | (Extract<CopyResult, { kind: 'stored' }> & { readonly at: 'endpoint' })
-  | (Extract<TapeLook, { state: 'present' }> & { readonly at: 'endpoint'; readonly how: 'found' })
+  | (Extract<TapeCheck, { kind: 'present' }> & { readonly at: 'endpoint'; readonly how: 'found' })
   /** Another file has its name: the copy goes under another one. */
   | { readonly at: 'other-name'; readonly name: string; readonly url: string; readonly detail: string }
   | { readonly at: 'nowhere'; readonly detail: string; readonly others: OtherCopies }
@@ -62,29 +62,29 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
   async check(context, { task, subject: replica }, signal) {
     const job = task.reference?.job ?? null
     const file = tapeFileOf(replica)
-    const seen = await context.tape.look(file, { reference: job, readBack: 'if-needed' }, signal)
-    switch (seen.state) {
+    const seen = await context.tape.check(file, { reference: job, readBack: 'if-needed' }, signal)
+    switch (seen.kind) {
       case 'present':
         return stored({ ...seen, at: 'endpoint', how: 'found' }, task)
-      case 'under-way':
+      case 'in-progress':
         return job === null
-          ? { kind: 'busy', reason: seen.detail }
+          ? { kind: 'busy', reason: seen.reason }
           : { kind: 'pending', reference: task.reference, reason: null, result: null, takesTurn: true }
       case 'different':
-        return underOtherName(context, replica, seen.detail)
+        return underOtherName(context, replica, seen.reason)
       case 'unverified':
         // What a service brought there may be compared later.
         return task.state === 'pending'
           ? {
               kind: 'pending',
               reference: task.reference,
-              reason: seen.detail,
+              reason: seen.reason,
               result: null,
               takesTurn: false,
             }
-          : failed(`there is a file of this name that cannot be verified: ${seen.detail}`)
+          : failed(`there is a file of this name that cannot be verified: ${seen.reason}`)
       case 'failed':
-        return { kind: 'to-do', jobEnded: job === null ? null : seen.detail }
+        return { kind: 'to-do', jobEnded: job === null ? null : seen.reason }
       case 'absent':
         return {
           kind: 'to-do',
@@ -105,7 +105,7 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
       case 'stored':
         return stored({ ...copy, at: 'endpoint' }, task)
       case 'occupied':
-        return underOtherName(context, replica, copy.detail)
+        return underOtherName(context, replica, copy.reason)
       case 'submitted':
         return {
           kind: 'pending',
@@ -168,7 +168,7 @@ const stored = (result: Stored, { reference }: Task): Ending<Result> =>
 
 /** Another file has the name: the copy goes beside it, unless its own second name is taken as well. */
 function underOtherName(context: WithTape, replica: Replica, detail: string): Ending<Result> {
-  const name = tapeNameBeside({ bucket: replica.bucket, key: replica.objectKey }, replica.sha256)
+  const name = alternateTapeName({ bucket: replica.bucket, key: replica.objectKey }, replica.sha256)
   if (replica.name === name) return failed(`the name kept for these very contents holds others: ${detail}`)
   return {
     kind: 'restarted',

@@ -4,11 +4,11 @@ import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { createChecksums } from '../../extraction/checksums.ts'
 import { describeObject, type ObjectDescription, readObject } from '../../storage/objects.ts'
-import type { LookOptions, TapeFile } from '../../tape/driver.ts'
+import type { CheckOptions, TapeFile } from '../../tape/driver.ts'
 
 export type Check =
   /**
-   * `object`: the version in the store that was verified, for cloud copies. `isHearsay`: see TapeLook, no
+   * `object`: the version in the store that was verified, for cloud copies. `isUnconfirmed`: see TapeCheck, no
    * other copy is deleted on it.
    */
   | {
@@ -16,7 +16,7 @@ export type Check =
       readonly by: string
       readonly onMedia: boolean
       readonly object: ObjectDescription | null
-      readonly isHearsay?: true
+      readonly isUnconfirmed?: true
     }
   | { readonly state: 'missing' }
   /** There, with other bytes. */
@@ -34,7 +34,7 @@ export type Check =
 export async function checkReplica(
   context: Context<'s3' | 'tape'>,
   replica: Replica,
-  readBack: LookOptions['readBack'],
+  readBack: CheckOptions['readBack'],
   signal: AbortSignal,
 ): Promise<Check> {
   switch (replica.kind) {
@@ -62,30 +62,30 @@ type StoredContent = Pick<Replica, 'bucket' | 'objectKey' | 'sizeBytes' | 'md5' 
 async function checkTape(
   { tape }: Context<'tape'>,
   replica: Replica,
-  readBack: LookOptions['readBack'],
+  readBack: CheckOptions['readBack'],
   signal: AbortSignal,
 ): Promise<Check> {
   if (tape === null || tape.endpoint !== replica.endpoint)
     return { state: 'unknown', detail: `the tape endpoint ${replica.endpoint} is not the configured one` }
   // What is there counts, whatever became of the job that brought it.
-  const look = await tape.look(tapeFileOf(replica), { reference: null, readBack }, signal)
-  switch (look.state) {
+  const found = await tape.check(tapeFileOf(replica), { reference: null, readBack }, signal)
+  switch (found.kind) {
     case 'present':
       return {
         state: 'verified',
-        by: look.verifiedBy,
-        onMedia: look.onMedia,
+        by: found.verifiedBy,
+        onMedia: found.onMedia,
         object: null,
-        ...(look.isHearsay && { isHearsay: true }),
+        ...(found.isUnconfirmed && { isUnconfirmed: true }),
       }
     case 'different':
-      return { state: 'different', detail: look.detail }
+      return { state: 'different', detail: found.reason }
     case 'absent':
     case 'failed':
       return { state: 'missing' }
-    case 'under-way':
+    case 'in-progress':
     case 'unverified':
-      return { state: 'unknown', detail: look.detail }
+      return { state: 'unknown', detail: found.reason }
   }
 }
 
@@ -93,7 +93,7 @@ async function checkTape(
 export async function checkObject(
   context: Context<'s3'>,
   replica: StoredContent,
-  readBack: LookOptions['readBack'],
+  readBack: CheckOptions['readBack'],
   signal: AbortSignal,
 ): Promise<Check> {
   const object = await describeObject(context.s3, { bucket: replica.bucket, key: replica.objectKey }, signal)

@@ -4,12 +4,12 @@
 
 import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
-import type { LookOptions } from '../../tape/driver.ts'
+import type { CheckOptions } from '../../tape/driver.ts'
 import { pause } from '../../time/pause.ts'
 import { type Check, checkReplica } from './check-replica.ts'
 import { bucketIsThere, newerVersion, statedOtherwise } from './doubts.ts'
 
-export type ReadBack = LookOptions['readBack']
+export type ReadBack = CheckOptions['readBack']
 
 export type Seen =
   | { readonly state: 'verified'; readonly by: string; readonly onMedia: boolean }

@@ -8,11 +8,11 @@ import { link, lstat, opendir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { InvalidInputError, TransientError } from '../../errors.ts'
-import type { CopyResult, CopySource, LookOptions, TapeDriver, TapeFile, TapeLook } from '../driver.ts'
+import type { CheckOptions, CopyResult, CopySource, TapeCheck, TapeDriver, TapeFile } from '../driver.ts'
 import { checkedName, encodedName, isTemporary } from '../names.ts'
 import { readBack, readPlain, writeFile } from './bytes.ts'
-import { explained, hasCode } from './errors.ts'
-import { findFolder, findPlace, makePlace, type Place, parted, syncFolder } from './place.ts'
+import { hasCode, translated } from './errors.ts'
+import { findFolder, findPlace, makePlace, type Place, splitName, syncFolder } from './place.ts'
 import { claimName, createTemporary, type HardLink, isReservation, type Temporary } from './temporary.ts'
 
 export interface DirectoryOptions {
@@ -38,22 +38,24 @@ export function createDirectoryDriver(options: DirectoryOptions): TapeDriver {
   const endpoint = pathToFileURL(root).href
   const url = (name: string) => `${endpoint}/${encodedName(checkedName(name))}`
   /** Errors of the file system leave as ours. */
-  const explaining = async <T>(work: Promise<T>): Promise<T> => {
+  const translatingErrors = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work
     } catch (error) {
-      throw explained(root, error)
+      throw translated(root, error)
     }
   }
   return {
     kind: 'directory',
     endpoint,
     url,
-    copy: (file, source, _, signal) => explaining(copy(place, file, source, signal)),
-    look: (file, lookOptions, signal) => explaining(look(place, file, lookOptions, signal)),
+    copy: (file, source, _, signal) => translatingErrors(copy(place, file, source, signal)),
+    check: (file, checkOptions, signal) => translatingErrors(check(place, file, checkOptions, signal)),
     async stage(file, _, signal) {
-      const found = await explaining(look(place, file, { reference: null, readBack: 'never' }, signal))
-      if (found.state === 'absent') throw new InvalidInputError(`there is no copy ${url(file.name)}`)
+      const found = await translatingErrors(
+        check(place, file, { reference: null, readBack: 'never' }, signal),
+      )
+      if (found.kind === 'absent') throw new InvalidInputError(`there is no copy ${url(file.name)}`)
       return { kind: 'online', reference: null }
     },
     async release() {},
@@ -63,46 +65,46 @@ export function createDirectoryDriver(options: DirectoryOptions): TapeDriver {
         if (found === null) throw new TransientError(`there is no copy ${url(file.name)}`, { missing: true })
         yield* readPlain(found.path, file.sizeBytes, signal)
       } catch (error) {
-        throw explained(root, error)
+        throw translated(root, error)
       }
     },
     async *list(prefix, signal) {
       try {
         yield* list(root, prefix, signal)
       } catch (error) {
-        throw explained(root, error)
+        throw translated(root, error)
       }
     },
     async close() {},
   }
 }
 
-async function look(
+async function check(
   { root, now }: CopiesFolder,
   file: TapeFile,
-  options: LookOptions,
+  options: CheckOptions,
   signal: AbortSignal,
-): Promise<TapeLook> {
+): Promise<TapeCheck> {
   signal.throwIfAborted()
   const place = await findPlace(root, file.name)
   const stat = place === null ? null : await lstat(place.path).catch(absent)
-  if (place === null || stat === null) return { state: 'absent' }
-  if (stat.isSymbolicLink()) return { state: 'different', detail: 'a symbolic link has its name' }
+  if (place === null || stat === null) return { kind: 'absent' }
+  if (stat.isSymbolicLink()) return { kind: 'different', reason: 'a symbolic link has its name' }
   if (!stat.isFile())
     return {
-      state: 'different',
-      detail: stat.isDirectory() ? 'a folder has its name' : 'a device or pipe has its name',
+      kind: 'different',
+      reason: stat.isDirectory() ? 'a folder has its name' : 'a device or pipe has its name',
     }
   if (stat.size !== file.sizeBytes && isReservation(stat, now()))
-    return { state: 'under-way', detail: 'a copy is just taking its name' }
+    return { kind: 'in-progress', reason: 'a copy is just taking its name' }
   if (stat.size !== file.sizeBytes)
-    return { state: 'different', detail: `it has ${stat.size} bytes instead of ${file.sizeBytes}` }
+    return { kind: 'different', reason: `it has ${stat.size} bytes instead of ${file.sizeBytes}` }
   if (options.readBack === 'never')
-    return { state: 'unverified', detail: 'it has the right size; a file system states no checksum' }
+    return { kind: 'unverified', reason: 'it has the right size; a file system states no checksum' }
   const { sha256 } = await readBack(place.path, signal)
   if (sha256 !== file.sha256)
-    return { state: 'different', detail: `it has the SHA-256 ${sha256} instead of ${file.sha256}` }
-  return { state: 'present', verifiedBy: VERIFIED_BY, onMedia: true }
+    return { kind: 'different', reason: `it has the SHA-256 ${sha256} instead of ${file.sha256}` }
+  return { kind: 'present', verifiedBy: VERIFIED_BY, onMedia: true }
 }
 
 const absent = (error: unknown): null => {
@@ -163,12 +165,12 @@ async function foundAlready(
   signal: AbortSignal,
   bytesThroughUs = 0,
 ): Promise<CopyResult | null> {
-  const found = await look(folder, file, { reference: null, readBack: 'if-needed' }, signal)
-  if (found.state === 'absent') return null
-  if (found.state === 'present')
+  const found = await check(folder, file, { reference: null, readBack: 'if-needed' }, signal)
+  if (found.kind === 'absent') return null
+  if (found.kind === 'present')
     return { kind: 'stored', how: 'streamed', bytesThroughUs, verifiedBy: found.verifiedBy, onMedia: true }
-  if (found.state === 'different') return { kind: 'occupied', detail: found.detail }
-  throw new TransientError(`${file.name}: ${found.detail}`)
+  if (found.kind === 'different') return { kind: 'occupied', reason: found.reason }
+  throw new TransientError(`${file.name}: ${found.reason}`)
 }
 
 function lostName(place: Place): never {
@@ -178,7 +180,7 @@ function lostName(place: Place): never {
 /** Files below the folder that the prefix names, links and temporaries of ours left out. */
 async function* list(root: string, prefix: string, signal: AbortSignal) {
   const folders = prefix.split('/').slice(0, -1)
-  if (folders.length > 0) parted(folders.join('/'))
+  if (folders.length > 0) splitName(folders.join('/'))
   const start = await findFolder(root, folders)
   if (start === null) return
   const waiting = [{ path: start, name: folders.map((folder) => `${folder}/`).join('') }]

@@ -46,7 +46,7 @@ export const hasCode = (error: unknown, ...codes: readonly string[]): error is N
  * Any error as one of our three kinds; what the file system says becomes a TransientError: the copy is good,
  * the place is not.
  */
-export function explained(root: string, error: unknown): Failure {
+export function translated(root: string, error: unknown): Failure {
   if (!(error instanceof Error && 'syscall' in error && 'code' in error)) return classify(error)
   const code = String(error.code)
   const reason = REASONS[code]

@@ -19,7 +19,7 @@ export interface Place {
  * A name as the folders above it and its last part. @throws InvalidInputError for names that lead out, or
  * that are those of our temporaries.
  */
-export function parted(name: string): { readonly folders: readonly string[]; readonly last: string } {
+export function splitName(name: string): { readonly folders: readonly string[]; readonly last: string } {
   const segments = checkedName(name).split('/')
   if (segments.some(isTemporary))
     throw new InvalidInputError(`"${name}" cannot be the name of a copy: unfinished copies are called so`)
@@ -43,7 +43,7 @@ async function openRoot(root: string): Promise<string> {
 
 /** The place of a name, or null when there is no folder for it yet. */
 export async function findPlace(root: string, name: string): Promise<Place | null> {
-  const { folders, last } = parted(name)
+  const { folders, last } = splitName(name)
   const folder = await findFolder(root, folders)
   return folder === null ? null : { folder, path: join(folder, last) }
 }
@@ -59,7 +59,7 @@ export async function findFolder(root: string, folders: readonly string[]): Prom
 
 /** The place of a name, its folders made one by one: each is on the disk before something is put into it. */
 export async function makePlace(root: string, name: string): Promise<Place> {
-  const { folders, last } = parted(name)
+  const { folders, last } = splitName(name)
   const real = await openRoot(root)
   let folder = real
   for (const segment of folders) {

@@ -14,13 +14,13 @@
  */
 import { TransientError } from '../../errors.ts'
 import type {
+  CheckOptions,
   CopyOptions,
   CopyResult,
   CopySource,
-  LookOptions,
+  TapeCheck,
   TapeDriver,
   TapeFile,
-  TapeLook,
 } from '../driver.ts'
 import { checkedName } from '../names.ts'
 import { ftsJobId } from './job-id.ts'
@@ -51,7 +51,7 @@ export function createFtsDriver(options: FtsOptions): TapeDriver {
     endpoint: destination.endpoint,
     url: (name) => destination.url(checkedName(name)),
     copy: (file, source, copyOptions, signal) => copy(jobs, options, file, source, copyOptions, signal),
-    look: (file, lookOptions, signal) => look(jobs, destination, file, lookOptions, signal),
+    check: (file, checkOptions, signal) => check(jobs, destination, file, checkOptions, signal),
     // FTS could stage as well (`bring_online`), but refuses that with tokens, and only passes the request on
     // to the endpoint.
     stage: (file, stageOptions, signal) => destination.stage(file, stageOptions, signal),
@@ -89,7 +89,7 @@ async function copy(
   if (answer.kind === 'archiving-refused')
     throw new TransientError('FTS refuses to archive, though it was not asked to', { operator: true })
   throw new TransientError(
-    `FTS refuses the job: another one is writing to ${options.destination.url(file.name)} (${answer.detail})`,
+    `FTS refuses the job: another one is writing to ${options.destination.url(file.name)} (${answer.reason})`,
     {
       service: 'FTS',
     },
@@ -155,16 +155,16 @@ function describeJob(
 
 const ENDED_BADLY = new Set(['FAILED', 'CANCELED', 'FINISHEDDIRTY'])
 
-async function look(
+async function check(
   jobs: FtsJobs,
   destination: TapeDriver,
   file: TapeFile,
-  options: LookOptions,
+  options: CheckOptions,
   signal: AbortSignal,
-): Promise<TapeLook> {
+): Promise<TapeCheck> {
   checkedName(file.name)
   const { reference, readBack } = options
-  const atDestination = () => destination.look(file, { reference: null, readBack }, signal)
+  const atDestination = () => destination.check(file, { reference: null, readBack }, signal)
   if (reference === null) return await atDestination()
   const job = await jobs.find(reference, signal)
   if (job === null) return await atDestination()
@@ -173,12 +173,12 @@ async function look(
   // A job that waited in vain for the medium has FAILED with its file on the endpoint's disk: copying again
   // would only collide.
   if (ENDED_BADLY.has(job.state)) return await afterEnd(atDestination, describe(reference, job))
-  return { state: 'under-way', detail: describe(reference, job) }
+  return { kind: 'in-progress', reason: describe(reference, job) }
 }
 
-async function afterEnd(atDestination: () => Promise<TapeLook>, whenAbsent: string): Promise<TapeLook> {
+async function afterEnd(atDestination: () => Promise<TapeCheck>, whenAbsent: string): Promise<TapeCheck> {
   const found = await atDestination()
-  return found.state === 'absent' ? { state: 'failed', detail: whenAbsent } : found
+  return found.kind === 'absent' ? { kind: 'failed', reason: whenAbsent } : found
 }
 
 const describe = (reference: string, job: FtsJob) =>

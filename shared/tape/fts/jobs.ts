@@ -23,7 +23,7 @@ export interface FtsJob {
 export type Submission =
   | { readonly kind: 'accepted'; readonly jobId: string }
   /** 409: a job with this `sid` exists, or another one writes to the destination at this moment. */
-  | { readonly kind: 'duplicate'; readonly detail: string }
+  | { readonly kind: 'duplicate'; readonly reason: string }
   /**
    * FTS takes no `archive_timeout` with tokens (`submit` of fts-rest-flask has refused it in some releases).
    */
@@ -72,7 +72,7 @@ export function createFtsJobs(options: FtsJobsOptions): FtsJobs {
     if (sent instanceof TransientError) return { kind: 'unknown', error: sent }
     if (sent instanceof Error) throw sent
     const answer = sent as Awaited<ReturnType<typeof service.call>>
-    if (answer.status === 409) return { kind: 'duplicate', detail: shown(messageOf(answer.text)) }
+    if (answer.status === 409) return { kind: 'duplicate', reason: shown(messageOf(answer.text)) }
     if (answer.status === 400 && /archive to tape using token/i.test(answer.text))
       return { kind: 'archiving-refused' }
     const failure = service.failure('did not accept the job', answer)

@@ -9,14 +9,14 @@ import { InvalidInputError } from '../../errors.ts'
  * How a request reaches its endpoint: over a connection that may have been used before, or over one of its
  * own.
  */
-export type Way = 'pooled' | 'fresh'
+export type ConnectionKind = 'pooled' | 'fresh'
 
 export interface Connections {
   /**
    * An idle connection of the pool may be closed at any moment: what must not be sent twice takes a fresh
    * one.
    */
-  agent(url: URL, way: Way): HttpAgent
+  agent(url: URL, way: ConnectionKind): HttpAgent
   close(): void
 }
 

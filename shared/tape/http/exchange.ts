@@ -8,10 +8,10 @@ import { request as httpsRequest } from 'node:https'
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../errors.ts'
-import type { Connections, Way } from './connections.ts'
+import type { ConnectionKind, Connections } from './connections.ts'
 import { lostConnection } from './failures.ts'
 
-export interface Question {
+export interface RequestDetails {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE' | 'COPY' | 'MOVE' | 'MKCOL' | 'PROPFIND'
   /** For messages: what is asked for, e.g. `the copy of run00012`. */
   readonly what: string
@@ -63,18 +63,18 @@ export const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PROPFIND
  */
 export async function exchange(
   connections: Connections,
-  asked: Question,
-  way: Way,
+  details: RequestDetails,
+  way: ConnectionKind,
   url: URL,
   token: string | null,
   signal: AbortSignal,
 ): Promise<Answer> {
   signal.throwIfAborted()
-  const { body, silenceMs = SILENCE_MS } = asked
+  const { body, silenceMs = SILENCE_MS } = details
   const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, {
-    method: asked.method,
+    method: details.method,
     agent: connections.agent(url, way),
-    headers: headersOf(asked, token),
+    headers: headersOf(details, token),
     signal,
   })
   limitWaiting(request, silenceMs)
@@ -92,7 +92,7 @@ export async function exchange(
     request.destroy()
     signal.throwIfAborted()
     if (error instanceof SourceFailure) throw error.cause
-    throw lostConnection(url.host, asked.what, error)
+    throw lostConnection(url.host, details.what, error)
   } finally {
     stop.abort()
     sending.catch(() => {})
@@ -100,7 +100,7 @@ export async function exchange(
   }
 }
 
-function headersOf({ headers, body }: Question, token: string | null): Record<string, string> {
+function headersOf({ headers, body }: RequestDetails, token: string | null): Record<string, string> {
   const length = body === undefined ? null : 'text' in body ? Buffer.byteLength(body.text) : body.sizeBytes
   return {
     'User-Agent': 'cygnet',
@@ -146,7 +146,7 @@ class SourceFailure extends Error {}
  * Sends the body, as fast as the endpoint takes it. Throws SourceFailure only: the connection's own errors
  * are the request's.
  */
-async function send(request: ClientRequest, body: Question['body'], stop: AbortSignal): Promise<void> {
+async function send(request: ClientRequest, body: RequestDetails['body'], stop: AbortSignal): Promise<void> {
   if (body === undefined || 'text' in body) {
     request.end(body?.text)
     return

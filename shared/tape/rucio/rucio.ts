@@ -13,13 +13,13 @@
  */
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import type {
+  CheckOptions,
   CopyResult,
   CopySource,
-  LookOptions,
   StageResult,
+  TapeCheck,
   TapeDriver,
   TapeFile,
-  TapeLook,
 } from '../driver.ts'
 import { shown } from '../http/failures.ts'
 import { checkedName, encodedName, tapeName } from '../names.ts'
@@ -67,9 +67,9 @@ export function createRucioDriver(options: RucioOptions): TapeDriver {
     endpoint: `${base}rses/${encodeURIComponent(tapeRse)}`,
     url,
     copy: (file, source, _options, signal) => copy(rucio, options, file, source, signal),
-    look: (file, lookOptions, signal) => look(rucio, options, file, lookOptions, signal),
+    check: (file, checkOptions, signal) => check(rucio, options, file, checkOptions, signal),
     async stage(file, stageOptions, signal) {
-      if (destination === undefined) return await bringBack(rucio, options, file, stageOptions, signal)
+      if (destination === undefined) return await recallToStore(rucio, options, file, stageOptions, signal)
       return await destination.stage(
         await atEndpoint(rucio, tapeRse, destination, file, signal),
         stageOptions,
@@ -113,7 +113,7 @@ async function copy(
   // Before anything is registered: Rucio would note a replica of the other file at our address.
   const known = await rucio.find(did, null, signal)
   const difference = known === null ? null : differenceOf(file, known)
-  if (difference !== null) return { kind: 'occupied', detail: difference }
+  if (difference !== null) return { kind: 'occupied', reason: difference }
   const address = sourceAddress(options, file, source)
   await rucio.register(
     options.sourceRse,
@@ -122,8 +122,8 @@ async function copy(
   )
   const registered = await rucio.find(did, options.sourceRse, signal)
   // Another may have come first.
-  const otherwise = registered === null ? null : differenceOf(file, registered)
-  if (otherwise !== null) return { kind: 'occupied', detail: otherwise }
+  const registeredDifference = registered === null ? null : differenceOf(file, registered)
+  if (registeredDifference !== null) return { kind: 'occupied', reason: registeredDifference }
   const state = registered?.states?.[options.sourceRse] ?? 'not there'
   if (state !== 'AVAILABLE')
     throw new TransientError(`the replica on ${options.sourceRse} is ${state}: Rucio cannot copy from it`)
@@ -168,33 +168,33 @@ async function ensureRule(
   return found.id
 }
 
-async function look(
+async function check(
   rucio: RucioClient,
   options: RucioOptions,
   file: TapeFile,
-  lookOptions: LookOptions,
+  checkOptions: CheckOptions,
   signal: AbortSignal,
-): Promise<TapeLook> {
+): Promise<TapeCheck> {
   const { tapeRse } = options
-  const { reference } = lookOptions
+  const { reference } = checkOptions
   const did = didOf(file.name)
   const known = await rucio.find(did, tapeRse, signal)
   const difference = known === null ? null : differenceOf(file, known)
-  if (difference !== null) return { state: 'different', detail: difference }
+  if (difference !== null) return { kind: 'different', reason: difference }
   const rule =
     (reference === null ? null : await ruleOf(rucio, did, tapeRse, reference, signal)) ??
     (await rucio.findRule(did, tapeRse, signal))
   // A replica that no rule keeps is Rucio's to delete: it is no copy.
   if (rule === null || known === null)
     return reference === null
-      ? { state: 'absent' }
-      : { state: 'failed', detail: `rule ${reference} does not exist any more` }
-  if (rule.state === 'SUSPENDED') return { state: 'failed', detail: describe(rule) }
+      ? { kind: 'absent' }
+      : { kind: 'failed', reason: `rule ${reference} does not exist any more` }
+  if (rule.state === 'SUSPENDED') return { kind: 'failed', reason: describe(rule) }
   // Somebody else's: Rucio would delete the copy with it. A new attempt has it stay.
   if (rule.expires_at != null)
-    return { state: 'failed', detail: `${describe(rule)}, and ends on ${shown(rule.expires_at)}` }
-  if (!isFulfilled(rule)) return { state: 'under-way', detail: describe(rule) }
-  return await verify(options, file, known, lookOptions, signal)
+    return { kind: 'failed', reason: `${describe(rule)}, and ends on ${shown(rule.expires_at)}` }
+  if (!isFulfilled(rule)) return { kind: 'in-progress', reason: describe(rule) }
+  return await verify(options, file, known, checkOptions, signal)
 }
 
 async function ruleOf(
@@ -224,38 +224,38 @@ async function verify(
   { destination, tapeRse }: RucioOptions,
   file: TapeFile,
   known: RucioReplica,
-  { readBack }: LookOptions,
+  { readBack }: CheckOptions,
   signal: AbortSignal,
-): Promise<TapeLook> {
+): Promise<TapeCheck> {
   const state = known.states?.[tapeRse] ?? 'not there'
-  if (state === 'COPYING') return { state: 'under-way', detail: `the replica on ${tapeRse} is COPYING` }
+  if (state === 'COPYING') return { kind: 'in-progress', reason: `the replica on ${tapeRse} is COPYING` }
   if (state !== 'AVAILABLE')
-    return { state: 'unverified', detail: `the rule is OK, but the replica on ${tapeRse} is ${state}` }
+    return { kind: 'unverified', reason: `the rule is OK, but the replica on ${tapeRse} is ${state}` }
   if (destination === undefined) {
     if (readBack === 'always')
       return {
-        state: 'unverified',
-        detail: 'the tape endpoint cannot be read from here: CYGNET_TAPE_URL is not set',
+        kind: 'unverified',
+        reason: 'the tape endpoint cannot be read from here: CYGNET_TAPE_URL is not set',
       }
     // Rucio compares the checksum at the tape after it wrote, and its rules wait for the medium.
     return {
-      state: 'present',
+      kind: 'present',
       verifiedBy: 'Rucio: rule OK, replica AVAILABLE',
       onMedia: true,
-      isHearsay: true,
+      isUnconfirmed: true,
     }
   }
   const [pfn = ''] = known.rses?.[tapeRse] ?? []
   const name = nameAt(destination, pfn)
   if (name === null)
     return {
-      state: 'unverified',
-      detail: `Rucio has it at ${shown(pfn)}, which is not below ${destination.endpoint} (CYGNET_TAPE_URL)`,
+      kind: 'unverified',
+      reason: `Rucio has it at ${shown(pfn)}, which is not below ${destination.endpoint} (CYGNET_TAPE_URL)`,
     }
-  const found = await destination.look({ ...file, name }, { reference: null, readBack }, signal)
-  if (found.state === 'absent')
-    return { state: 'failed', detail: `Rucio says that it is OK, but nothing is at ${destination.url(name)}` }
-  return found.state === 'present'
+  const found = await destination.check({ ...file, name }, { reference: null, readBack }, signal)
+  if (found.kind === 'absent')
+    return { kind: 'failed', reason: `Rucio says that it is OK, but nothing is at ${destination.url(name)}` }
+  return found.kind === 'present'
     ? { ...found, verifiedBy: `Rucio: rule OK, replica AVAILABLE; ${found.verifiedBy}` }
     : found
 }
@@ -289,7 +289,7 @@ async function atEndpoint(
  * our store: `online` then means that it is there again. Rucio knows nothing of what others deleted from that
  * RSE, and takes it to be there still.
  */
-async function bringBack(
+async function recallToStore(
   rucio: RucioClient,
   options: RucioOptions,
   file: TapeFile,
@@ -304,13 +304,13 @@ async function bringBack(
     lifetimeSeconds: Math.min(lifetimeSeconds, options.stageSecondsMost ?? STAGE_SECONDS_MOST),
     comment: `Cygnet: run ${file.runNumber} (${file.tag}) brought back`,
   }
-  const asked = reference === null ? null : await ruleOf(rucio, did, options.sourceRse, reference, signal)
-  const id = asked?.id ?? (await ensureRule(rucio, did, wanted, signal))
-  const rule = asked ?? (await rucio.rule(id, signal))
+  const existing = reference === null ? null : await ruleOf(rucio, did, options.sourceRse, reference, signal)
+  const id = existing?.id ?? (await ensureRule(rucio, did, wanted, signal))
+  const rule = existing ?? (await rucio.rule(id, signal))
   if (rule !== null && isFulfilled(rule)) return { kind: 'online', reference: id }
   return {
     kind: 'staging',
     reference: id,
-    detail: rule === null ? `Rucio rule ${id} is being made` : describe(rule),
+    reason: rule === null ? `Rucio rule ${id} is being made` : describe(rule),
   }
 }

@@ -101,12 +101,12 @@ function basic(id: string, secret: string): string {
 
 function refused(client: OAuthClient, status: number, json: unknown): TransientError {
   const code = refusal.safeParse(json).data?.error
-  const said = code ?? (status === 200 ? 'an answer that holds no token' : `HTTP ${status}`)
+  const problem = code ?? (status === 200 ? 'an answer that holds no token' : `HTTP ${status}`)
   const advice =
     code === undefined
       ? 'check CYGNET_TAPE_TOKEN_URL and the state of the IAM'
       : (ADVICE.get(code) ?? 'ask the operators of the IAM')
-  return new TransientError(`${client.tokenUrl.host} gave no token: ${said}; ${advice}`, {
+  return new TransientError(`${client.tokenUrl.host} gave no token: ${problem}; ${advice}`, {
     httpStatus: status,
     ...(code === undefined ? {} : { code }),
     operator: ADVICE.has(code ?? '') || (status >= 400 && status < 500 && status !== 408 && status !== 429),

@@ -46,7 +46,7 @@ export function createHttpClient(service: string, options: HttpOptions): HttpCli
     async send({ method, url, headers, body }, signal) {
       const limit = AbortSignal.timeout(timeoutMs)
       const limited = AbortSignal.any([signal, limit])
-      const question = {
+      const details = {
         method,
         what: service,
         headers,
@@ -55,7 +55,7 @@ export function createHttpClient(service: string, options: HttpOptions): HttpCli
       }
       try {
         // Calls are minutes apart: a pooled connection would be closed by then.
-        const answer = await exchange(connections, question, 'fresh', url, null, limited)
+        const answer = await exchange(connections, details, 'fresh', url, null, limited)
         return { status: answer.status, text: await textOf(answer, service, ANSWER_BYTES, limited) }
       } catch (error) {
         signal.throwIfAborted()

@@ -58,8 +58,8 @@ export function createService(options: ServiceOptions): Service {
   const failure = (what: string, answer: HttpAnswer) => {
     const { status } = answer
     const operator = status >= 300 && status < 500 && status !== 408 && status !== 429
-    const said = shown(options.messageOf(answer.text))
-    return new TransientError(`${name} ${what}: HTTP ${status}${said === '' ? '' : ` (${said})`}`, {
+    const message = shown(options.messageOf(answer.text))
+    return new TransientError(`${name} ${what}: HTTP ${status}${message === '' ? '' : ` (${message})`}`, {
       service: name,
       httpStatus: status,
       ...(operator ? { operator } : {}),

@@ -17,12 +17,12 @@ export async function refusal(
   what: string,
   secrets: readonly string[] = [],
 ): Promise<TransientError> {
-  const said = shown(await textOf(answer), secrets)
+  const text = shown(await textOf(answer), secrets)
   const { status } = answer
   const details = { httpStatus: status, ...(status === 401 || status === 403 ? { operator: true } : {}) }
   const meaning = MEANINGS[status]
   return new TransientError(
-    `${answer.url.host} answered ${status}${meaning === undefined ? '' : ` (${meaning})`} to ${what}${said === '' ? '' : `: ${said}`}`,
+    `${answer.url.host} answered ${status}${meaning === undefined ? '' : ` (${meaning})`} to ${what}${text === '' ? '' : `: ${text}`}`,
     details,
   )
 }

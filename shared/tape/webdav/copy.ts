@@ -3,16 +3,16 @@
  * its name where nothing has it, and looked at once more.
  */
 import { TransientError } from '../../errors.ts'
-import type { CopyResult, CopySource, TapeFile, TapeLook } from '../driver.ts'
+import type { CopyResult, CopySource, TapeCheck, TapeFile } from '../driver.ts'
 import { refusal } from './answers.ts'
 import type { Endpoint } from './endpoint.ts'
 import { fill, type Transfer, tidy } from './fill.ts'
 import { discard } from './http.ts'
 import { inspect, sizeAt } from './inspect.ts'
-import { isOnMedia, lookAt } from './media.ts'
+import { checkCopy, isOnMedia } from './media.ts'
 import { temporaryName } from './places.ts'
 
-const LOOK = { reference: null, readBack: 'if-needed' } as const
+const CHECK_OPTIONS = { reference: null, readBack: 'if-needed' } as const
 
 /** As TapeDriver.copy. */
 export async function copyFile(
@@ -22,26 +22,26 @@ export async function copyFile(
   signal: AbortSignal,
 ): Promise<CopyResult> {
   const url = endpoint.places.url(file.name)
-  const before = await lookAt(endpoint, file, LOOK, signal)
-  if (before.state !== 'absent') return standing(file, before, { how: 'streamed', bytesThroughUs: 0 })
+  const before = await checkCopy(endpoint, file, CHECK_OPTIONS, signal)
+  if (before.kind !== 'absent') return resultOf(file, before, { how: 'streamed', bytesThroughUs: 0 })
   const temporary = endpoint.places.url(temporaryName(file))
   const transfer = await fill(endpoint, { file, source, temporary }, signal)
   const failure = await move(endpoint, { file, url, temporary }, signal)
   return failure === null
     ? await confirmed(endpoint, { file, url, transfer }, signal)
-    : await foundInstead(endpoint, { file, temporary, transfer, failure }, signal)
+    : await resultAfterFailedMove(endpoint, { file, temporary, transfer, failure }, signal)
 }
 
 /** What a copy ends in when something has the name, lost or on tape as it may be. */
-function standing(
+function resultOf(
   file: TapeFile,
-  found: TapeLook,
+  found: TapeCheck,
   { how, bytesThroughUs }: Pick<Transfer, 'how' | 'bytesThroughUs'>,
 ): CopyResult {
-  if (found.state === 'different') return { kind: 'occupied', detail: found.detail }
-  if (found.state === 'present')
+  if (found.kind === 'different') return { kind: 'occupied', reason: found.reason }
+  if (found.kind === 'present')
     return { kind: 'stored', how, bytesThroughUs, verifiedBy: found.verifiedBy, onMedia: found.onMedia }
-  throw new TransientError(`${file.name}: ${found.state === 'absent' ? 'it is gone again' : found.detail}`)
+  throw new TransientError(`${file.name}: ${found.kind === 'absent' ? 'it is gone again' : found.reason}`)
 }
 
 /**
@@ -89,14 +89,14 @@ async function confirmed(
 ): Promise<CopyResult> {
   const found = await inspect(endpoint.http, { url, file, readBack: 'never' }, signal)
   // Where no checksum is stated, the same bytes were read back under the temporary name just before.
-  if (found.state === 'same' || found.state === 'unverified')
+  if (found.kind === 'same' || found.kind === 'unverified')
     return { kind: 'stored', ...transfer, onMedia: await mediaNow(endpoint, file, signal) }
-  const detail = found.state === 'absent' ? 'nothing is there' : found.detail
-  throw new TransientError(`${file.name} was compared, and is not the same under its own name: ${detail}`)
+  const reason = found.kind === 'absent' ? 'nothing is there' : found.reason
+  throw new TransientError(`${file.name} was compared, and is not the same under its own name: ${reason}`)
 }
 
 /** The copy did not get its name, or the answer was lost: what has the name now says what happened. */
-async function foundInstead(
+async function resultAfterFailedMove(
   endpoint: Endpoint,
   move: {
     readonly file: TapeFile
@@ -107,8 +107,8 @@ async function foundInstead(
   signal: AbortSignal,
 ): Promise<CopyResult> {
   const { file, temporary, transfer, failure } = move
-  const found = await lookAt(endpoint, file, LOOK, signal)
-  if (found.state === 'absent') throw failure
+  const found = await checkCopy(endpoint, file, CHECK_OPTIONS, signal)
+  if (found.kind === 'absent') throw failure
   await tidy(endpoint, temporary)
-  return standing(file, found, transfer)
+  return resultOf(file, found, transfer)
 }

@@ -13,7 +13,7 @@ export const WANTED_DIGESTS = 'adler32, md5;q=0.5'
 
 export type Comparison =
   | { readonly kind: 'same'; readonly by: string }
-  | { readonly kind: 'different'; readonly detail: string }
+  | { readonly kind: 'different'; readonly reason: string }
   /** Nothing was stated that can be compared. */
   | { readonly kind: 'unknown' }
 
@@ -38,7 +38,7 @@ export function compareDigest(
   if (wrong !== undefined)
     return {
       kind: 'different',
-      detail: `the endpoint states the ${wrong.name} ${wrong.hex} instead of ${wrong.expected}`,
+      reason: `the endpoint states the ${wrong.name} ${wrong.hex} instead of ${wrong.expected}`,
     }
   const [right] = stated
   return right === undefined

@@ -5,7 +5,7 @@ import type { Folders } from './folders.ts'
 import type { TapeHttp } from './http.ts'
 import type { Places } from './places.ts'
 
-export interface Patience {
+export interface TransferLimits {
   /** Longest time one copy may take. */
   readonly copySeconds: number
   /** A third-party copy that sends nothing for so long is given up. */
@@ -30,7 +30,7 @@ export interface Endpoint {
   readonly http: TapeHttp
   readonly places: Places
   readonly folders: Folders
-  readonly patience: Patience
+  readonly limits: TransferLimits
   readonly thirdParty: ThirdPartyMemory
   /**
    * The endpoint's Tape REST API; null where it has none. @throws TransientError when that cannot be found

@@ -32,20 +32,21 @@ const TIDY_MS = 10_000
  * In the details of an error: what has the temporary name may still become a whole file, or be another's. It
  * is not removed.
  */
-const LEFT = { left: true } as const
+const KEEP_TEMPORARY = { keepTemporary: true } as const
 
 /** The contents are under the temporary name, compared, when this returns. @throws as TapeDriver.copy. */
 export async function fill(endpoint: Endpoint, filling: Filling, signal: AbortSignal): Promise<Transfer> {
   const { file, temporary } = filling
   await endpoint.folders.ensureAbove(file.name, signal)
-  const left = await inspect(endpoint.http, { url: temporary, file, readBack: 'never' }, signal)
+  const leftover = await inspect(endpoint.http, { url: temporary, file, readBack: 'never' }, signal)
   // An earlier try may have ended well after it was given up.
-  if (left.state === 'same') return { how: 'streamed', bytesThroughUs: 0, verifiedBy: left.verifiedBy }
-  if (left.state !== 'absent') await remove(endpoint, temporary, signal)
+  if (leftover.kind === 'same') return { how: 'streamed', bytesThroughUs: 0, verifiedBy: leftover.verifiedBy }
+  if (leftover.kind !== 'absent') await remove(endpoint, temporary, signal)
   try {
     return (await pull(endpoint, filling, signal)) ?? (await stream(endpoint, filling, signal))
   } catch (error) {
-    if (!(error instanceof CygnetError && error.details.left === true)) await tidy(endpoint, temporary)
+    if (!(error instanceof CygnetError && error.details.keepTemporary === true))
+      await tidy(endpoint, temporary)
     throw error
   }
 }
@@ -57,7 +58,7 @@ export async function fill(endpoint: Endpoint, filling: Filling, signal: AbortSi
 async function pull(endpoint: Endpoint, filling: Filling, signal: AbortSignal): Promise<Transfer | null> {
   const { file, source, temporary } = filling
   if (!endpoint.thirdParty.isWorthTrying('pull')) return null
-  const { copySeconds, silenceSeconds, progressSeconds } = endpoint.patience
+  const { copySeconds, silenceSeconds, progressSeconds } = endpoint.limits
   const outcome = await thirdPartyCopy(
     endpoint.http,
     {
@@ -74,7 +75,7 @@ async function pull(endpoint: Endpoint, filling: Filling, signal: AbortSignal): 
   if (verdict.kind === 'arrived')
     return { how: 'third-party', bytesThroughUs: verdict.bytesRead, verifiedBy: verdict.verifiedBy }
   endpoint.log?.warn(
-    { name: file.name, outcome: outcome.kind, detail: verdict.detail },
+    { name: file.name, outcome: outcome.kind, reason: verdict.reason },
     'tape-third-party-failed',
   )
   if (verdict.kind === 'cannot') {
@@ -89,7 +90,7 @@ async function pull(endpoint: Endpoint, filling: Filling, signal: AbortSignal): 
 
 type Verdict =
   | { readonly kind: 'arrived'; readonly verifiedBy: string; readonly bytesRead: number }
-  | { readonly kind: 'cannot' | 'wrong'; readonly detail: string }
+  | { readonly kind: 'cannot' | 'wrong'; readonly reason: string }
 
 /**
  * What a third-party copy really brought. @throws TransientError when it failed in the middle, or nobody can
@@ -105,28 +106,28 @@ async function judge(
   const failed = `the third-party copy of ${file.name} failed`
   switch (outcome.kind) {
     case 'unsupported':
-      return { kind: 'cannot', detail: outcome.detail }
+      return { kind: 'cannot', reason: outcome.reason }
     case 'failure':
-      if (outcome.bytesMoved > 0) throw new TransientError(`${failed}: ${outcome.detail}`)
-      return { kind: 'cannot', detail: outcome.detail }
+      if (outcome.bytesMoved > 0) throw new TransientError(`${failed}: ${outcome.reason}`)
+      return { kind: 'cannot', reason: outcome.reason }
     case 'exists':
       // The temporary was removed before: another copy of the same file made it anew.
       if ((await sizeAt(endpoint.http, temporary, signal)) === null)
-        return { kind: 'cannot', detail: 'the endpoint answered 412' }
-      throw new ConflictError(`another copy of ${file.name} is just being made`, LEFT)
+        return { kind: 'cannot', reason: 'the endpoint answered 412' }
+      throw new ConflictError(`another copy of ${file.name} is just being made`, KEEP_TEMPORARY)
     case 'unknown':
       await settle(endpoint, file, temporary, signal)
   }
   const found = await inspect(endpoint.http, { url: temporary, file, readBack: 'if-needed' }, signal)
-  if (found.state === 'same')
+  if (found.kind === 'same')
     return { kind: 'arrived', verifiedBy: found.verifiedBy, bytesRead: found.bytesRead }
   if (outcome.kind === 'unknown')
-    throw new TransientError(`${failed}: ${outcome.detail}; ${saying(found)}`, LEFT)
-  return { kind: 'wrong', detail: saying(found) }
+    throw new TransientError(`${failed}: ${outcome.reason}; ${describe(found)}`, KEEP_TEMPORARY)
+  return { kind: 'wrong', reason: describe(found) }
 }
 
-const saying = (found: Exclude<Found, { readonly state: 'same' }>) =>
-  found.state === 'absent' ? 'nothing is there' : found.detail
+const describe = (found: Exclude<Found, { readonly kind: 'same' }>) =>
+  found.kind === 'absent' ? 'nothing is there' : found.reason
 
 /** Waits until a file of unknown fate is whole, or does not grow any more. */
 async function settle(endpoint: Endpoint, file: TapeFile, url: string, signal: AbortSignal): Promise<void> {
@@ -135,13 +136,13 @@ async function settle(endpoint: Endpoint, file: TapeFile, url: string, signal: A
     const size = await sizeAt(endpoint.http, url, signal)
     if (size === file.sizeBytes || size === before) return
     before = size
-    await sleep(endpoint.patience.settleSeconds * 1000, undefined, { signal })
+    await sleep(endpoint.limits.settleSeconds * 1000, undefined, { signal })
   }
 }
 
 async function stream(endpoint: Endpoint, filling: Filling, signal: AbortSignal): Promise<Transfer> {
   const { file, temporary } = filling
-  const lost = await put(endpoint, filling, signal).then(
+  const connectionError = await put(endpoint, filling, signal).then(
     () => null,
     (error: unknown) => {
       signal.throwIfAborted()
@@ -151,9 +152,12 @@ async function stream(endpoint: Endpoint, filling: Filling, signal: AbortSignal)
     },
   )
   const found = await inspect(endpoint.http, { url: temporary, file, readBack: 'if-needed' }, signal)
-  if (found.state === 'same')
+  if (found.kind === 'same')
     return { how: 'streamed', bytesThroughUs: file.sizeBytes, verifiedBy: found.verifiedBy }
-  throw lost ?? new TransientError(`the endpoint took ${file.name} and has something else: ${saying(found)}`)
+  throw (
+    connectionError ??
+    new TransientError(`the endpoint took ${file.name} and has something else: ${describe(found)}`)
+  )
 }
 
 async function put(

@@ -4,7 +4,7 @@
  */
 import { TransientError } from '../../errors.ts'
 import { type Connections, openConnections } from '../http/connections.ts'
-import { type Answer, exchange, type Question, REPEATABLE } from '../http/exchange.ts'
+import { type Answer, exchange, REPEATABLE, type RequestDetails } from '../http/exchange.ts'
 import type { TokenSource } from '../tokens/token-source.ts'
 
 export interface HttpOptions {
@@ -13,7 +13,7 @@ export interface HttpOptions {
   readonly token: TokenSource
 }
 
-export interface HttpRequest extends Question {
+export interface HttpRequest extends RequestDetails {
   readonly url: string
 }
 

@@ -14,14 +14,14 @@ import { readBytes } from './read.ts'
 
 /** What comparing the bytes themselves shows. */
 type Read =
-  | { readonly state: 'same'; readonly verifiedBy: string; readonly bytesRead: number }
-  | { readonly state: 'different'; readonly detail: string }
+  | { readonly kind: 'same'; readonly verifiedBy: string; readonly bytesRead: number }
+  | { readonly kind: 'different'; readonly reason: string }
 
 export type Found =
-  | { readonly state: 'absent' }
+  | { readonly kind: 'absent' }
   | Read
   /** There with the right size, and no checksum was stated. */
-  | { readonly state: 'unverified'; readonly detail: string }
+  | { readonly kind: 'unverified'; readonly reason: string }
 
 /** An endpoint that has to compute the checksum of a large file first needs some minutes. */
 const CHECKSUM_MS = 300_000
@@ -34,15 +34,15 @@ export async function inspect(
 ): Promise<Found> {
   const { url, file, readBack } = at
   const head = await describe(http, url, file.name, signal)
-  if (head === null) return { state: 'absent' }
+  if (head === null) return { kind: 'absent' }
   if (head.sizeBytes !== file.sizeBytes)
-    return { state: 'different', detail: `it has ${head.sizeBytes} bytes instead of ${file.sizeBytes}` }
+    return { kind: 'different', reason: `it has ${head.sizeBytes} bytes instead of ${file.sizeBytes}` }
   const stated = compareDigest(head.digest, file)
-  if (stated.kind === 'different') return { state: 'different', detail: stated.detail }
+  if (stated.kind === 'different') return { kind: 'different', reason: stated.reason }
   if (stated.kind === 'same' && readBack !== 'always')
-    return { state: 'same', verifiedBy: stated.by, bytesRead: 0 }
+    return { kind: 'same', verifiedBy: stated.by, bytesRead: 0 }
   if (readBack === 'never')
-    return { state: 'unverified', detail: 'it has the right size; the endpoint states no checksum' }
+    return { kind: 'unverified', reason: 'it has the right size; the endpoint states no checksum' }
   return await compareBytes(http, url, file, signal)
 }
 
@@ -88,6 +88,6 @@ export async function compareBytes(
   for await (const chunk of readBytes(http, { url, file }, signal)) hash.update(chunk)
   const sha256 = hash.digest('hex')
   if (sha256 === file.sha256)
-    return { state: 'same', verifiedBy: 'sha256 read back', bytesRead: file.sizeBytes }
-  return { state: 'different', detail: `it has the SHA-256 ${sha256} instead of ${file.sha256}` }
+    return { kind: 'same', verifiedBy: 'sha256 read back', bytesRead: file.sizeBytes }
+  return { kind: 'different', reason: `it has the SHA-256 ${sha256} instead of ${file.sha256}` }
 }

@@ -3,7 +3,7 @@
  * the medium.
  */
 import { InvalidInputError, TransientError } from '../../errors.ts'
-import type { LookOptions, StageResult, TapeFile, TapeLook } from '../driver.ts'
+import type { CheckOptions, StageResult, TapeCheck, TapeFile } from '../driver.ts'
 import type { Archived, Staged, TapeRest } from '../tape-rest.ts'
 import type { Endpoint } from './endpoint.ts'
 import { compareBytes, inspect, sizeAt } from './inspect.ts'
@@ -21,43 +21,43 @@ async function archived(rest: TapeRest, path: string, signal: AbortSignal): Prom
   return (
     (await rest.archiveInfo([path], signal)).get(path) ?? {
       kind: 'unknown',
-      detail: 'the tape system says nothing about it',
+      reason: 'the tape system says nothing about it',
     }
   )
 }
 
-/** As TapeDriver.look. A file on tape only is not read back: that would fetch it from tape. */
-export async function lookAt(
+/** As TapeDriver.check. A file on tape only is not read back: that would fetch it from tape. */
+export async function checkCopy(
   endpoint: Endpoint,
   file: TapeFile,
-  options: LookOptions,
+  options: CheckOptions,
   signal: AbortSignal,
-): Promise<TapeLook> {
+): Promise<TapeCheck> {
   const url = endpoint.places.url(file.name)
   const found = await inspect(endpoint.http, { url, file, readBack: 'never' }, signal)
-  if (found.state === 'absent' || found.state === 'different') return found
+  if (found.kind === 'absent' || found.kind === 'different') return found
   const rest = await endpoint.tapeRest(signal)
   const place = rest === null ? null : await archived(rest, endpoint.places.path(file.name), signal)
   const locality = place?.kind === 'locality' ? place.locality : null
   if (locality === 'LOST')
     return {
-      state: 'different',
-      detail: 'the endpoint has its name, and says that its contents are lost (LOST)',
+      kind: 'different',
+      reason: 'the endpoint has its name, and says that its contents are lost (LOST)',
     }
   if (locality === 'UNAVAILABLE')
-    return { state: 'unverified', detail: 'the endpoint says that it is out of reach now (UNAVAILABLE)' }
+    return { kind: 'unverified', reason: 'the endpoint says that it is out of reach now (UNAVAILABLE)' }
   const onMedia = place === null || hasTapeCopy(place)
   const mustRead =
-    options.readBack === 'always' || (options.readBack === 'if-needed' && found.state === 'unverified')
+    options.readBack === 'always' || (options.readBack === 'if-needed' && found.kind === 'unverified')
   if (!mustRead)
-    return found.state === 'same' ? { state: 'present', verifiedBy: found.verifiedBy, onMedia } : found
+    return found.kind === 'same' ? { kind: 'present', verifiedBy: found.verifiedBy, onMedia } : found
   if (locality === 'TAPE')
     return {
-      state: 'unverified',
-      detail: 'it is on tape only: it has to be staged before it can be read back',
+      kind: 'unverified',
+      reason: 'it is on tape only: it has to be staged before it can be read back',
     }
   const read = await compareBytes(endpoint.http, url, file, signal)
-  return read.state === 'same' ? { state: 'present', verifiedBy: read.verifiedBy, onMedia } : read
+  return read.kind === 'same' ? { kind: 'present', verifiedBy: read.verifiedBy, onMedia } : read
 }
 
 /** As TapeDriver.stage. The reference is the id of a stage request. */
@@ -73,25 +73,25 @@ export async function stageFile(
   if (rest === null) return { kind: 'online', reference: null }
   const path = endpoint.places.path(name)
   if (options.reference !== null) {
-    const state = await followed(rest, options.reference, path, signal)
+    const state = await requestState(rest, options.reference, path, signal)
     if (state.kind === 'online') return { kind: 'online', reference: options.reference }
     if (state.kind === 'waiting')
-      return { kind: 'staging', reference: options.reference, detail: state.detail }
-    endpoint.log?.warn({ name, request: options.reference, detail: state.detail }, 'tape-stage-asked-anew')
+      return { kind: 'staging', reference: options.reference, reason: state.reason }
+    endpoint.log?.warn({ name, request: options.reference, reason: state.reason }, 'tape-stage-asked-anew')
   }
   await refuseWhatIsLost(rest, path, signal)
   // Also what is on disk is asked for: the request keeps it there.
   const reference = await rest.stage(path, options.lifetimeSeconds, signal)
   const state = await rest.staged(reference, path, signal)
   if (state.kind === 'online') return { kind: 'online', reference }
-  return { kind: 'staging', reference, detail: state.detail }
+  return { kind: 'staging', reference, reason: state.reason }
 }
 
 /**
  * What became of a request. One that was COMPLETED stays so when its lifetime is over and the file has left
  * the disk again.
  */
-async function followed(
+async function requestState(
   rest: TapeRest,
   reference: string,
   path: string,
@@ -101,7 +101,7 @@ async function followed(
   if (state.kind !== 'online') return state
   const place = await archived(rest, path, signal)
   const isGone = place.kind === 'locality' && place.locality === 'TAPE'
-  return isGone ? { kind: 'failed', detail: 'it was on disk, and is on tape only again' } : state
+  return isGone ? { kind: 'failed', reason: 'it was on disk, and is on tape only again' } : state
 }
 
 /** As TapeDriver.release. */
@@ -126,7 +126,7 @@ export async function releaseFile(
  */
 async function refuseWhatIsLost(rest: TapeRest, path: string, signal: AbortSignal): Promise<void> {
   const place = await archived(rest, path, signal)
-  if (place.kind === 'error') throw new InvalidInputError(`the tape system says of ${path}: ${place.detail}`)
+  if (place.kind === 'error') throw new InvalidInputError(`the tape system says of ${path}: ${place.reason}`)
   if (place.kind !== 'locality') return
   if (place.locality === 'LOST') throw new InvalidInputError(`the tape system has lost ${path} (LOST)`)
   if (place.locality === 'UNAVAILABLE')

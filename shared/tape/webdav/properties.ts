@@ -16,7 +16,7 @@ export interface Entry {
 
 /** A folder of 77 000 runs takes about 40 MB, as XRootD writes it. */
 const MOST_BYTES = 96 * 1024 * 1024
-const QUESTION =
+const PROPFIND_BODY =
   '<?xml version="1.0" encoding="utf-8"?><D:propfind xmlns:D="DAV:"><D:prop><D:resourcetype/><D:getcontentlength/></D:prop></D:propfind>'
 
 /**
@@ -33,7 +33,7 @@ export async function findProperties(
   const what = `the ${depth === 0 ? 'properties' : 'listing'} of ${new URL(url).pathname}`
   const headers = { Depth: String(depth), 'Content-Type': 'application/xml; charset=utf-8' }
   const answer = await http.request(
-    { method: 'PROPFIND', url, what, headers, body: { text: QUESTION } },
+    { method: 'PROPFIND', url, what, headers, body: { text: PROPFIND_BODY } },
     signal,
   )
   if (answer.status === 404 || answer.status === 410) {
@@ -89,7 +89,7 @@ export async function parseMultistatus(xml: string, path: string): Promise<reado
   if (!parsed.success)
     throw malformed(`${parsed.error.issues[0]?.path.join('.')}: ${parsed.error.issues[0]?.message}`)
   const { multistatus: found } = parsed.data
-  const asked = plainPath(path)
+  const requested = plainPath(path)
   return (found === '' ? [] : found.response).map((response) => {
     const props = response.propstat
       .filter(({ status }) => status === undefined || / 200( |$)/.test(status))
@@ -97,7 +97,7 @@ export async function parseMultistatus(xml: string, path: string): Promise<reado
     const lengths = props.flatMap((prop) => (prop === '' ? [] : [prop.getcontentlength ?? []].flat()))
     const length = lengths.find((text) => /^\d+$/.test(text))
     return {
-      segment: segmentBelow(asked, response.href),
+      segment: segmentBelow(requested, response.href),
       isFolder: props.some((prop) => prop !== '' && isCollection(prop.resourcetype)),
       sizeBytes: length === undefined ? null : Number(length),
     }
@@ -116,10 +116,10 @@ function parseWith(parser: { parse(xml: string): unknown }, xml: string): unknow
 
 const isCollection = (type: unknown) => typeof type === 'object' && type !== null && 'collection' in type
 
-function segmentBelow(asked: string, href: string): string {
+function segmentBelow(requested: string, href: string): string {
   const path = plainPath(href)
-  if (path === asked) return ''
-  const segment = path.startsWith(`${asked}/`) ? path.slice(asked.length + 1) : null
+  if (path === requested) return ''
+  const segment = path.startsWith(`${requested}/`) ? path.slice(requested.length + 1) : null
   if (segment === null || segment === '.' || segment === '..' || segment.includes('/'))
     throw malformed(`it names something outside the folder (${href.slice(0, 200)})`)
   return segment

@@ -22,7 +22,7 @@ export async function sendFile(
   if (!endpoint.thirdParty.isWorthTrying('push')) return 'unsupported'
   const name = await nameInUse(endpoint, file, signal)
   if (name === null) throw new TransientError(`the tape endpoint has no ${file.name}`, { missing: true })
-  const { silenceSeconds, progressSeconds } = endpoint.patience
+  const { silenceSeconds, progressSeconds } = endpoint.limits
   const outcome = await thirdPartyCopy(
     endpoint.http,
     {
@@ -36,11 +36,11 @@ export async function sendFile(
     signal,
   )
   if (outcome.kind === 'success') return 'sent'
-  const detail = outcome.kind === 'exists' ? 'the store has something there already' : outcome.detail
+  const reason = outcome.kind === 'exists' ? 'the store has something there already' : outcome.reason
   if (outcome.kind === 'unsupported' || (outcome.kind === 'failure' && outcome.bytesMoved === 0)) {
-    endpoint.log?.warn({ name: file.name, detail }, 'tape-third-party-failed')
+    endpoint.log?.warn({ name: file.name, reason }, 'tape-third-party-failed')
     endpoint.thirdParty.failed('push')
     return 'unsupported'
   }
-  throw new TransientError(`sending ${file.name} failed: ${detail}`)
+  throw new TransientError(`sending ${file.name} failed: ${reason}`)
 }

@@ -13,10 +13,10 @@ export type ThirdPartyOutcome =
   /** It says that all went well. Whoever asked looks whether that is so. */
   | { readonly kind: 'success' }
   /** Nobody can say without looking; it may still be at work. */
-  | { readonly kind: 'unknown'; readonly detail: string }
-  | { readonly kind: 'failure'; readonly detail: string; readonly bytesMoved: number }
+  | { readonly kind: 'unknown'; readonly reason: string }
+  | { readonly kind: 'failure'; readonly reason: string; readonly bytesMoved: number }
   /** It does not do this, or not for us. */
-  | { readonly kind: 'unsupported'; readonly detail: string }
+  | { readonly kind: 'unsupported'; readonly reason: string }
   /** Something has the name it was to write to. */
   | { readonly kind: 'exists' }
 
@@ -66,10 +66,10 @@ export async function thirdPartyCopy(
   const failure = await refusal(answer, what, secrets)
   const isRedirect = answer.status >= 300 && answer.status < 400
   if (isRedirect || [400, 403, 405, 415, 501].includes(answer.status))
-    return { kind: 'unsupported', detail: failure.message }
+    return { kind: 'unsupported', reason: failure.message }
   // A missing parent or source, a conflict: nothing was begun.
   if ([404, 409, 412].includes(answer.status))
-    return { kind: 'failure', detail: failure.message, bytesMoved: 0 }
+    return { kind: 'failure', reason: failure.message, bytesMoved: 0 }
   throw failure
 }
 
@@ -92,10 +92,10 @@ async function endingOf(answer: Answer, markers: MarkerOptions, signal: AbortSig
 
 function outcomeOf(answer: Answer, ending: Ending, secrets: readonly string[]): ThirdPartyOutcome {
   if (ending.kind === 'success') return { kind: 'success' }
-  const said = shown(ending.text, secrets)
+  const text = shown(ending.text, secrets)
   if (ending.kind === 'failure')
-    return { kind: 'failure', detail: `${answer.url.host}: ${said}`, bytesMoved: ending.bytesMoved }
-  return { kind: 'unknown', detail: `${answer.url.host}: ${said}` }
+    return { kind: 'failure', reason: `${answer.url.host}: ${text}`, bytesMoved: ending.bytesMoved }
+  return { kind: 'unknown', reason: `${answer.url.host}: ${text}` }
 }
 
 /** What of a link must not be repeated: the whole, and its query, which is what gives access. */

@@ -13,11 +13,11 @@ import type { TapeDriver } from '../driver.ts'
 import { discoverTapeRest, type TapeRest } from '../tape-rest.ts'
 import type { TokenSource } from '../tokens/token-source.ts'
 import { copyFile } from './copy.ts'
-import type { Endpoint, Patience, ThirdPartyMemory } from './endpoint.ts'
+import type { Endpoint, ThirdPartyMemory, TransferLimits } from './endpoint.ts'
 import { createFolders } from './folders.ts'
 import { createTapeHttp, type TapeHttp } from './http.ts'
 import { listFiles } from './list.ts'
-import { lookAt, nameInUse, releaseFile, stageFile } from './media.ts'
+import { checkCopy, nameInUse, releaseFile, stageFile } from './media.ts'
 import { createPlaces } from './places.ts'
 import { readBytes } from './read.ts'
 import { sendFile } from './send.ts'
@@ -36,11 +36,11 @@ export interface WebdavOptions {
   readonly copySeconds: number
   readonly log?: Logger | undefined
   /** For tests: shorter waits, and the clock (milliseconds that only grow). */
-  readonly patience?: Partial<Omit<Patience, 'copySeconds'>>
+  readonly limits?: Partial<Omit<TransferLimits, 'copySeconds'>>
   readonly now?: () => number
 }
 
-const PATIENCE = {
+const DEFAULT_LIMITS = {
   silenceSeconds: 90,
   progressSeconds: 300,
   settleSeconds: 5,
@@ -52,16 +52,16 @@ const WITHOUT_TAPE_REST_MS = 600_000
 /** @throws InvalidInputError when the address or the CA file is not usable. */
 export function createWebdavDriver(options: WebdavOptions): TapeDriver {
   const endpoint = openEndpoint(options)
-  const { places, http, patience } = endpoint
+  const { places, http, limits } = endpoint
   return {
     kind: 'webdav',
     endpoint: places.root.href,
     url: places.url,
     copy: (file, source, _, signal) =>
-      withinSeconds(patience.copySeconds, `the copy of ${file.name}`, signal, (limited) =>
+      withinSeconds(limits.copySeconds, `the copy of ${file.name}`, signal, (limited) =>
         copyFile(endpoint, file, source, limited),
       ),
-    look: (file, lookOptions, signal) => lookAt(endpoint, file, lookOptions, signal),
+    check: (file, checkOptions, signal) => checkCopy(endpoint, file, checkOptions, signal),
     stage: (file, stageOptions, signal) => stageFile(endpoint, file, stageOptions, signal),
     release: (file, reference, signal) => releaseFile(endpoint, file, reference, signal),
     async *read(file, signal) {
@@ -70,7 +70,7 @@ export function createWebdavDriver(options: WebdavOptions): TapeDriver {
       yield* readBytes(http, { url: places.url(name), file }, signal)
     },
     send: (file, putUrl, signal) =>
-      withinSeconds(patience.copySeconds, `sending ${file.name}`, signal, (limited) =>
+      withinSeconds(limits.copySeconds, `sending ${file.name}`, signal, (limited) =>
         sendFile(endpoint, file, putUrl, limited),
       ),
     list: (prefix, signal) => listFiles(endpoint, prefix, signal),
@@ -84,16 +84,16 @@ function openEndpoint(options: WebdavOptions): Endpoint {
   const places = createPlaces(options.rootUrl)
   const http = createTapeHttp({ caFile: options.caFile, token: options.token })
   const now = options.now ?? (() => performance.now())
-  const patience = { copySeconds: options.copySeconds, ...PATIENCE, ...options.patience }
+  const limits = { copySeconds: options.copySeconds, ...DEFAULT_LIMITS, ...options.limits }
   return {
     http,
     places,
-    patience,
+    limits,
     now,
     folders: createFolders(http, places),
     thirdParty: rememberThirdParty(
       options.thirdParty === 'auto',
-      patience.withoutThirdPartySeconds * 1000,
+      limits.withoutThirdPartySeconds * 1000,
       now,
     ),
     tapeRest: options.tapeRest === 'never' ? async () => null : rememberTapeRest(http, places.root, now),

@@ -212,7 +212,7 @@ describe('copies to tape', () => {
 
   test('of an endpoint that answers with pages of text fail like others', async () => {
     await wish(await context.putRun(keyOf(1), 'x'))
-    const wordy = { ...tape, look: () => Promise.reject(new TransientError('no '.repeat(50_000))) }
+    const wordy = { ...tape, check: () => Promise.reject(new TransientError('no '.repeat(50_000))) }
     expect(await copyNext({ ...withTape(), tape: wordy }, signal, context.log)).toBe('requested')
     expect((await replicas('tape'))[0]).toMatchObject({ state: 'requested', attempts: 1, leaseOwner: null })
   })
@@ -284,11 +284,11 @@ describe('copies to tape', () => {
     }
     await tape.work()
     time += 3_600_000
-    const look: FaultyTape['look'] = async (file, ...more) => {
+    const check: FaultyTape['check'] = async (file, ...more) => {
       if (file.runNumber === 1) throw new TransientError('no '.repeat(50_000))
-      return await tape.look(file, ...more)
+      return await tape.check(file, ...more)
     }
-    await followCopies({ ...withTape(), tape: { ...tape, look } }, signal, context.log)
+    await followCopies({ ...withTape(), tape: { ...tape, check } }, signal, context.log)
     expect((await replicas('tape')).map(({ state }) => state)).toEqual(['submitted', 'on-media'])
   })
 })
@@ -328,7 +328,7 @@ describe('the copy in the store', () => {
   test('stays suspicious when it was catalogued so while it was looked at for deletion', async () => {
     const run = await safeRun(context, keyOf(1))
     const metadata = metadataOf(1, { checksums: run.cloud, sizeBytes: run.cloud.sizeBytes })
-    const look: FaultyTape['look'] = async (...asked) => {
+    const check: FaultyTape['check'] = async (...asked) => {
       const found = await context.database
         .selectFrom('runFiles')
         .select(['etag', 'lastModified'])
@@ -339,10 +339,10 @@ describe('the copy in the store', () => {
         lastModified: found.lastModified,
       })
       await record(context.database, version, metadata, { integrity: 'mismatch' })
-      return await tape.look(...asked)
+      return await tape.check(...asked)
     }
     const outcome = await deleteCloudCopy(
-      { ...context, tape: { ...tape, look } },
+      { ...context, tape: { ...tape, check } },
       run.cloud,
       'a test',
       signal,
@@ -411,16 +411,16 @@ describe('the cleaner', () => {
       .where('runNumber', '<', 4)
       .where('kind', '=', 'cloud')
       .execute()
-    const look: FaultyTape['look'] = async (file, ...more) => {
+    const check: FaultyTape['check'] = async (file, ...more) => {
       if (file.runNumber < 4) throw new TransientError('a bad place on the medium')
-      return await tape.look(file, ...more)
+      return await tape.check(file, ...more)
     }
     for (let times = 0; times < 2; times++)
-      expect(await clean({}, { tape: { ...tape, look } })).toMatchObject({
+      expect(await clean({}, { tape: { ...tape, check } })).toMatchObject({
         deleted: [],
         failed: [{}, {}, {}],
       })
-    expect(await clean({}, { tape: { ...tape, look } })).toMatchObject({ deleted: [{ runNumber: 4 }] })
+    expect(await clean({}, { tape: { ...tape, check } })).toMatchObject({ deleted: [{ runNumber: 4 }] })
     time += DAY_MS
     expect((await clean()).deleted).toHaveLength(3)
     expect(runs).toHaveLength(4)
@@ -441,7 +441,7 @@ test('a recall whose endpoint names a stage request at length keeps the whole na
   const asked: (string | null)[] = []
   const stage: FaultyTape['stage'] = async (_, options) => {
     asked.push(options.reference)
-    return { kind: 'staging', reference, detail: 'queued' }
+    return { kind: 'staging', reference, reason: 'queued' }
   }
   const staging = { ...context, tape: { ...tape, stage } }
   const id = files[0]?.replicaId ?? 0

@@ -42,7 +42,7 @@ test('the message that a request sends brings the file back; delivered again it 
 
 test('what takes longer is left to the schedule: the message has done its part', async () => {
   const run = await onlyOnTape(here, tape, number)
-  tape.looksUntilOnline = 5
+  tape.checksUntilOnline = 5
   await ask()
   const [message] = await context.drain('recall-requests')
   expect(await handle(JSON.stringify(message))).toEqual({ batchItemFailures: [] })

@@ -37,11 +37,11 @@ test.skipIf((await missingXrootd()).length > 0)(
     const second = await startXrootd({ dataFolder })
     try {
       const [again, stranger] = [open(second, token), open(second, null)]
-      expect(await again.look(file, { reference: null, readBack: 'always' }, never)).toMatchObject({
-        state: 'present',
+      expect(await again.check(file, { reference: null, readBack: 'always' }, never)).toMatchObject({
+        kind: 'present',
         onMedia: true,
       })
-      await expect(stranger.look(file, { reference: null, readBack: 'never' }, never)).rejects.toThrow(
+      await expect(stranger.check(file, { reference: null, readBack: 'never' }, never)).rejects.toThrow(
         /our token does not allow this/,
       )
       await Promise.all([again.close(), stranger.close()])

@@ -43,7 +43,7 @@ const open = (more: Partial<FtsOptions> = {}) =>
     ...more,
   })
 const copy = (attempt = 1) => driver.copy(file, source, { attempt }, signal)
-const look = (reference: string | null) => driver.look(file, { reference, readBack: 'if-needed' }, signal)
+const check = (reference: string | null) => driver.check(file, { reference, readBack: 'if-needed' }, signal)
 const submit = async (attempt = 1) => {
   const result = await copy(attempt)
   if (result.kind !== 'submitted') throw new Error(`not submitted: ${result.kind}`)
@@ -200,23 +200,26 @@ describe('following', () => {
     const reference = await submit()
     endpoint.files.set(file.name, bytes)
     fts.setState(reference, state)
-    expect(await look(reference)).toEqual({ state: 'under-way', detail: `FTS job ${reference} is ${state}` })
+    expect(await check(reference)).toEqual({
+      kind: 'in-progress',
+      reason: `FTS job ${reference} is ${state}`,
+    })
   })
 
   it('a FINISHED job counts when the destination says so', async () => {
     const reference = await submit()
     fts.setState(reference, 'FINISHED')
-    expect(await look(reference)).toMatchObject({
-      state: 'failed',
-      detail: expect.stringContaining('the file is not there'),
+    expect(await check(reference)).toMatchObject({
+      kind: 'failed',
+      reason: expect.stringContaining('the file is not there'),
     })
     endpoint.files.set(file.name, bytes)
     endpoint.onMedia = false
-    expect(await look(reference)).toMatchObject({ state: 'present', onMedia: false })
+    expect(await check(reference)).toMatchObject({ kind: 'present', onMedia: false })
     endpoint.files.set(file.name, Buffer.from('the bytes of a rum'))
-    expect(await look(reference)).toMatchObject({ state: 'different' })
+    expect(await check(reference)).toMatchObject({ kind: 'different' })
     endpoint.down = true
-    await expect(look(reference)).rejects.toThrow(TransientError)
+    await expect(check(reference)).rejects.toThrow(TransientError)
   })
 
   it.each(['FAILED', 'CANCELED', 'FINISHEDDIRTY'])(
@@ -228,10 +231,10 @@ describe('following', () => {
         state,
         `TRANSFER  [22] could not open ${LINK}: 403\nBearer abc.def ${encodeURIComponent(LINK)} eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.x`,
       )
-      const found = await look(reference)
+      const found = await check(reference)
       expect(found).toMatchObject({
-        state: 'failed',
-        detail: expect.stringMatching(/is \w+: TRANSFER \[22\] could not open https:\/\/s3\.example\.org/),
+        kind: 'failed',
+        reason: expect.stringMatching(/is \w+: TRANSFER \[22\] could not open https:\/\/s3\.example\.org/),
       })
       expect(JSON.stringify(found)).not.toMatch(/0123456789abcdef|AKIAEXAMPLE|abc\.def|eyJ/)
     },
@@ -242,15 +245,15 @@ describe('following', () => {
     endpoint.files.set(file.name, bytes)
     endpoint.onMedia = false
     fts.setState(reference, 'FAILED', 'ARCHIVING timeout')
-    expect(await look(reference)).toMatchObject({ state: 'present', onMedia: false })
+    expect(await check(reference)).toMatchObject({ kind: 'present', onMedia: false })
   })
 
   it('of a job that FTS has forgotten, the destination tells', async () => {
     const reference = await submit()
     fts.forget(reference)
-    expect(await look(reference)).toEqual({ state: 'absent' })
+    expect(await check(reference)).toEqual({ kind: 'absent' })
     endpoint.files.set(file.name, bytes)
-    expect(await look(reference)).toMatchObject({ state: 'present' })
+    expect(await check(reference)).toMatchObject({ kind: 'present' })
   })
 
   it.each<FtsFault>(['drop', 'html', 'half', '503', '403', 'hang'])(
@@ -258,16 +261,16 @@ describe('following', () => {
     async (fault) => {
       const reference = await submit()
       fts.fail(fault)
-      await expect(look(reference)).rejects.toThrow(TransientError)
+      await expect(check(reference)).rejects.toThrow(TransientError)
     },
   )
 
   it('a page that is not there, of a proxy or at a wrong address, does not make a job forgotten', async () => {
     const reference = await submit()
     fts.fail('404-page')
-    await expect(look(reference)).rejects.toThrow(/HTTP 404/)
+    await expect(check(reference)).rejects.toThrow(/HTTP 404/)
     await expect(
-      open({ url: `${fts.url}/elsewhere` }).look(file, { reference, readBack: 'never' }, signal),
+      open({ url: `${fts.url}/elsewhere` }).check(file, { reference, readBack: 'never' }, signal),
     ).rejects.toThrow(/HTTP 404/)
   })
 })

@@ -22,8 +22,8 @@ const submit = async (attempt = 1) => {
   if (result.kind !== 'submitted') throw new Error(`not submitted: ${JSON.stringify(result)}`)
   return result.reference
 }
-const look = (reference: string | null, readBack: 'never' | 'if-needed' | 'always' = 'if-needed') =>
-  driver.look(file, { reference, readBack }, signal)
+const check = (reference: string | null, readBack: 'never' | 'if-needed' | 'always' = 'if-needed') =>
+  driver.check(file, { reference, readBack }, signal)
 const copy = (attempt = 1) => driver.copy(file, sourceOf(file.name), { attempt }, signal)
 /** What a transfer of Rucio's leaves: the file at the endpoint, in the place that Rucio gives it. */
 const arrive = (contents: Uint8Array = bytes) => void endpoint.files.set(fixture.placeOf(file.name), contents)
@@ -46,11 +46,11 @@ afterEach(async () => {
 describe('following', () => {
   it('a rule that was made proves nothing', async () => {
     const reference = await submit()
-    expect(await look(reference)).toMatchObject({
-      state: 'under-way',
-      detail: expect.stringContaining('REPLICATING (0 of 1 done)'),
+    expect(await check(reference)).toMatchObject({
+      kind: 'in-progress',
+      reason: expect.stringContaining('REPLICATING (0 of 1 done)'),
     })
-    expect(await look(null)).toMatchObject({ state: 'under-way' })
+    expect(await check(null)).toMatchObject({ kind: 'in-progress' })
   })
 
   it.each(['STUCK', 'WAITING_APPROVAL', 'INJECT', 'A_STATE_OF_TOMORROW'])(
@@ -62,10 +62,10 @@ describe('following', () => {
         state,
         error: 'could not read https://s3.example.org/a?X-Amz-Signature=0123456789',
       })
-      const found = await look(reference)
+      const found = await check(reference)
       expect(found).toMatchObject({
-        state: 'under-way',
-        detail: expect.stringContaining(`${state} (0 of 1 done)`),
+        kind: 'in-progress',
+        reason: expect.stringContaining(`${state} (0 of 1 done)`),
       })
       expect(JSON.stringify(found)).not.toContain('0123456789')
     },
@@ -74,55 +74,55 @@ describe('following', () => {
   it('an OK rule counts when its locks do, its replica is available, and the endpoint has our checksum', async () => {
     const reference = await submit()
     await rucio.run()
-    expect(await look(reference)).toMatchObject({
-      state: 'present',
+    expect(await check(reference)).toMatchObject({
+      kind: 'present',
       onMedia: true,
       verifiedBy: expect.stringContaining('adler32 of the endpoint'),
     })
-    expect(await look(null)).toMatchObject({ state: 'present' })
+    expect(await check(null)).toMatchObject({ kind: 'present' })
     rucio.setRule(reference, { locks_ok_cnt: 0 })
-    expect(await look(reference)).toMatchObject({ state: 'under-way' })
+    expect(await check(reference)).toMatchObject({ kind: 'in-progress' })
     rucio.setRule(reference, { locks_ok_cnt: 1, locks_stuck_cnt: 1 })
-    expect(await look(reference)).toMatchObject({ state: 'under-way' })
+    expect(await check(reference)).toMatchObject({ kind: 'in-progress' })
   })
 
   it.each([
-    ['COPYING', 'under-way'],
+    ['COPYING', 'in-progress'],
     ['BAD', 'unverified'],
     ['UNAVAILABLE', 'unverified'],
     ['BEING_DELETED', 'unverified'],
-  ])('a replica that is %s is no copy', async (replica, state) => {
+  ])('a replica that is %s is no copy', async (replica, kind) => {
     const reference = await submit()
     await rucio.run()
     rucio.setReplica(did, 'TAPE', replica)
-    expect(await look(reference)).toMatchObject({ state })
+    expect(await check(reference)).toMatchObject({ kind })
   })
 
   it('the endpoint has the last word', async () => {
     const reference = await submit()
     await rucio.run()
     arrive(Buffer.from('the bytes of a rum'))
-    expect(await look(reference)).toMatchObject({ state: 'different' })
+    expect(await check(reference)).toMatchObject({ kind: 'different' })
     endpoint.files.clear()
-    expect(await look(reference)).toMatchObject({
-      state: 'failed',
-      detail: expect.stringContaining('nothing is at davs:'),
+    expect(await check(reference)).toMatchObject({
+      kind: 'failed',
+      reason: expect.stringContaining('nothing is at davs:'),
     })
     endpoint.down = true
-    await expect(look(reference)).rejects.toThrow(TransientError)
+    await expect(check(reference)).rejects.toThrow(TransientError)
   })
 
   it('without an endpoint that can be asked, Rucio is believed as far as it goes: nothing was read back', async () => {
     driver = open({ destination: undefined })
     const reference = await submit()
     await rucio.run()
-    expect(await look(reference)).toEqual({
-      state: 'present',
+    expect(await check(reference)).toEqual({
+      kind: 'present',
       verifiedBy: 'Rucio: rule OK, replica AVAILABLE',
       onMedia: true,
-      isHearsay: true,
+      isUnconfirmed: true,
     })
-    expect(await look(reference, 'always')).toMatchObject({ state: 'unverified' })
+    expect(await check(reference, 'always')).toMatchObject({ kind: 'unverified' })
     await expect(Array.fromAsync(driver.read(file, signal))).rejects.toThrow(/CYGNET_TAPE_URL/)
   })
 
@@ -131,9 +131,9 @@ describe('following', () => {
     driver = open()
     const reference = await submit()
     await rucio.run()
-    expect(await look(reference)).toMatchObject({
-      state: 'unverified',
-      detail: expect.stringContaining('CYGNET_TAPE_URL'),
+    expect(await check(reference)).toMatchObject({
+      kind: 'unverified',
+      reason: expect.stringContaining('CYGNET_TAPE_URL'),
     })
   })
 
@@ -145,7 +145,7 @@ describe('following', () => {
       const reference = await submit()
       await rucio.run()
       arrive()
-      expect(await look(reference)).toMatchObject({ state: 'present' })
+      expect(await check(reference)).toMatchObject({ kind: 'present' })
     },
   )
 
@@ -153,16 +153,16 @@ describe('following', () => {
     const reference = await submit()
     await rucio.run()
     rucio.forgetRule(reference)
-    expect(await look(null)).toEqual({ state: 'absent' })
-    expect(await look(reference)).toMatchObject({ state: 'failed' })
-    expect(await look(await submit(2))).toMatchObject({ state: 'present' })
+    expect(await check(null)).toEqual({ kind: 'absent' })
+    expect(await check(reference)).toMatchObject({ kind: 'failed' })
+    expect(await check(await submit(2))).toMatchObject({ kind: 'present' })
   })
 
   it('a rule of another file or RSE proves nothing for ours', async () => {
     const reference = await submit()
     await rucio.run()
     file = await tapeFileOf(bytes)
-    expect(await look(reference)).toMatchObject({ state: 'failed' })
+    expect(await check(reference)).toMatchObject({ kind: 'failed' })
   })
 
   it.each<RucioFault>(['drop', 'html', 'half', '503', 'hang', 'error-in-stream'])(
@@ -171,10 +171,10 @@ describe('following', () => {
       const reference = await submit()
       await rucio.run()
       rucio.fail(fault)
-      await expect(look(reference)).rejects.toThrow(TransientError)
+      await expect(check(reference)).rejects.toThrow(TransientError)
       rucio.fail(fault)
       await expect(copy()).rejects.toThrow(TransientError)
-      expect(await look(reference)).toMatchObject({ state: 'present' })
+      expect(await check(reference)).toMatchObject({ kind: 'present' })
     },
   )
 
@@ -185,9 +185,9 @@ describe('following', () => {
     driver = changed.open()
     const reference = await submit()
     await changed.rucio.run()
-    expect(await look(reference)).toMatchObject({
-      state: 'under-way',
-      detail: expect.stringContaining('checksum mismatch'),
+    expect(await check(reference)).toMatchObject({
+      kind: 'in-progress',
+      reason: expect.stringContaining('checksum mismatch'),
     })
     await changed.rucio.close()
   })

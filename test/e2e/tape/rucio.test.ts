@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { InvalidInputError, TransientError } from '../../../shared/errors.ts'
 import type { TapeDriver, TapeFile } from '../../../shared/tape/driver.ts'
-import { tapeNameBeside } from '../../../shared/tape/names.ts'
+import { alternateTapeName } from '../../../shared/tape/names.ts'
 import type { RucioOptions } from '../../../shared/tape/rucio/rucio.ts'
 import type { TokenSource } from '../../../shared/tape/tokens/token-source.ts'
 import type { MemoryEndpoint } from '../../support/memory-endpoint.ts'
@@ -30,8 +30,8 @@ const submit = async (attempt = 1) => {
   if (result.kind !== 'submitted') throw new Error(`not submitted: ${JSON.stringify(result)}`)
   return result.reference
 }
-const look = (reference: string | null, readBack: 'never' | 'if-needed' | 'always' = 'if-needed') =>
-  driver.look(file, { reference, readBack }, signal)
+const check = (reference: string | null, readBack: 'never' | 'if-needed' | 'always' = 'if-needed') =>
+  driver.check(file, { reference, readBack }, signal)
 const copy = (attempt = 1) => driver.copy(file, sourceOf(file.name), { attempt }, signal)
 
 beforeEach(async () => {
@@ -80,7 +80,7 @@ describe('asking for a copy', () => {
     const { scope, name } = splitName(file.name)
     rucio.know({ scope, name, bytes: bytes.length, adler32: file.adler32, md5: file.md5, ...change }, 'HERE')
     expect(await copy()).toMatchObject({ kind: 'occupied' })
-    expect(await look(null)).toMatchObject({ state: 'different' })
+    expect(await check(null)).toMatchObject({ kind: 'different' })
     expect(rucio.file(did)?.replicas.has('STORE')).toBe(false)
     expect(rucio.rules.size).toBe(0)
   })
@@ -93,7 +93,7 @@ describe('asking for a copy', () => {
 
   it('a copy beside another file has the address of its object', async () => {
     const name = file.name
-    file = { ...file, name: tapeNameBeside(sourceOf(name).object, file.sha256) }
+    file = { ...file, name: alternateTapeName(sourceOf(name).object, file.sha256) }
     await driver.copy(file, sourceOf(name), { attempt: 1 }, signal)
     expect(rucio.file(file.name.replace('/', ':'))?.replicas.get('STORE')?.pfn).toBe(`${STORE}${name}`)
     driver = open({ sourceRse: 'HERE', sourcePrefix: undefined })
@@ -129,9 +129,9 @@ describe('asking for a copy', () => {
   it('a rule that Rucio gave up is taken up again by a new attempt', async () => {
     const reference = await submit()
     rucio.setRule(reference, { state: 'SUSPENDED', error: 'no route' })
-    expect(await look(reference)).toMatchObject({
-      state: 'failed',
-      detail: expect.stringContaining('no route'),
+    expect(await check(reference)).toMatchObject({
+      kind: 'failed',
+      reason: expect.stringContaining('no route'),
     })
     expect(await submit(2)).toBe(reference)
     expect(rucio.rules.get(reference)?.state).toBe('STUCK')
@@ -144,13 +144,13 @@ describe('asking for a copy', () => {
     rucio.setReplica(did, 'TAPE', 'AVAILABLE')
     fixture.endpoint.files.set(fixture.placeOf(file.name), bytes)
     for (const known of [reference, null])
-      expect(await look(known)).toMatchObject({
-        state: 'failed',
-        detail: expect.stringContaining('ends on Mon, 01 Jan 2099'),
+      expect(await check(known)).toMatchObject({
+        kind: 'failed',
+        reason: expect.stringContaining('ends on Mon, 01 Jan 2099'),
       })
     expect(await submit(2)).toBe(reference)
     expect(rucio.rules.get(reference)?.expires_at).toBeNull()
-    expect(await look(reference)).toMatchObject({ state: 'present' })
+    expect(await check(reference)).toMatchObject({ kind: 'present' })
   })
 
   it('where our account may not do that, an operator is told', async () => {
@@ -189,7 +189,7 @@ describe('asking for a copy', () => {
     file = await tapeFileOf(bytes, 'cygno-data/LNGS/run 12345.mid.gz')
     await expect(copy()).rejects.toThrow(InvalidInputError)
     file = await tapeFileOf(bytes, 'run12345.mid.gz')
-    await expect(look(null)).rejects.toThrow(InvalidInputError)
+    await expect(check(null)).rejects.toThrow(InvalidInputError)
   })
 
   it('a refused token is renewed once; the permission that is missing is not taken for a refused token', async () => {

@@ -37,8 +37,8 @@ beforeEach(async () => {
 afterEach(() => Promise.all([fixture.close(), tape.close()]))
 
 const transient = (error: unknown) => expect(error).toBeInstanceOf(TransientError)
-const look = (readBack: 'never' | 'if-needed' | 'always' = 'if-needed') =>
-  fixture.driver.look(file, { reference: null, readBack }, never)
+const check = (readBack: 'never' | 'if-needed' | 'always' = 'if-needed') =>
+  fixture.driver.check(file, { reference: null, readBack }, never)
 const stage = (reference: string | null = null, lifetimeSeconds = 86_400) =>
   fixture.driver.stage(file, { reference, lifetimeSeconds }, never)
 
@@ -50,16 +50,16 @@ describe('on media', () => {
     ['NONE', false],
   ] as const)('%s: %s', async (locality, onMedia) => {
     tape.localities.set(path, locality)
-    expect(await look()).toMatchObject({ state: 'present', onMedia })
+    expect(await check()).toMatchObject({ kind: 'present', onMedia })
   })
 
   it('a copy is on media only once the tape system says so', async () => {
     fixture.server.files.clear()
     tape.localities.set(path, 'DISK')
     expect(await fixture.copy(BYTES, file)).toMatchObject({ kind: 'stored', onMedia: false })
-    expect(await look()).toMatchObject({ state: 'present', onMedia: false })
+    expect(await check()).toMatchObject({ kind: 'present', onMedia: false })
     tape.localities.set(path, 'DISK_AND_TAPE')
-    expect(await look()).toMatchObject({ state: 'present', onMedia: true })
+    expect(await check()).toMatchObject({ kind: 'present', onMedia: true })
   })
 
   it('a copy that is verified stays so when the tape system cannot answer; it is not on media then', async () => {
@@ -91,27 +91,27 @@ describe('on media', () => {
 
   it('a file the tape system says nothing about, or an error, or a word we do not know, is not on media', async () => {
     tape.omitted.add(path)
-    expect(await look()).toMatchObject({ state: 'present', onMedia: false })
+    expect(await check()).toMatchObject({ kind: 'present', onMedia: false })
     tape.omitted.clear()
     tape.localities.delete(path)
-    expect(await look()).toMatchObject({ state: 'present', onMedia: false })
+    expect(await check()).toMatchObject({ kind: 'present', onMedia: false })
     tape.answerWith('POST /archiveinfo', 200, JSON.stringify([{ path, locality: 'HOLOGRAM' }]))
-    expect(await look()).toMatchObject({ state: 'present', onMedia: false })
+    expect(await check()).toMatchObject({ kind: 'present', onMedia: false })
   })
 
   it('what is lost or out of reach is never "present", whatever checksum is still stated', async () => {
     tape.localities.set(path, 'LOST')
-    expect(await look()).toMatchObject({ state: 'different', detail: expect.stringContaining('LOST') })
+    expect(await check()).toMatchObject({ kind: 'different', reason: expect.stringContaining('LOST') })
     tape.localities.set(path, 'UNAVAILABLE')
-    expect(await look()).toMatchObject({ state: 'unverified' })
+    expect(await check()).toMatchObject({ kind: 'unverified' })
   })
 
   it('a file on tape only is not read back: that would fetch it', async () => {
-    expect(await look('always')).toMatchObject({ state: 'unverified' })
+    expect(await check('always')).toMatchObject({ kind: 'unverified' })
     expect(fixture.server.log).not.toContain(`GET ${file.name}`)
     tape.localities.set(path, 'DISK_AND_TAPE')
-    expect(await look('always')).toMatchObject({
-      state: 'present',
+    expect(await check('always')).toMatchObject({
+      kind: 'present',
       verifiedBy: 'sha256 read back',
       onMedia: true,
     })
@@ -287,26 +287,26 @@ describe('finding the API', () => {
     'an endpoint that answers %i has none: it is itself the medium',
     async (status) => {
       answering(status)
-      expect(await look()).toMatchObject({ state: 'present', onMedia: true })
+      expect(await check()).toMatchObject({ kind: 'present', onMedia: true })
       expect(await stage()).toEqual({ kind: 'online', reference: null })
     },
   )
 
   it('that it has none is believed for some minutes only', async () => {
     answering(404)
-    await look()
+    await check()
     fixture.server.elsewhere.set('/.well-known/wlcg-tape-rest-api', () =>
       fetch(`${tape.origin}/.well-known/wlcg-tape-rest-api`),
     )
     tape.localities.set(path, 'DISK')
-    expect(await look()).toMatchObject({ onMedia: true })
+    expect(await check()).toMatchObject({ onMedia: true })
     fixture.clock.ms += 601_000
-    expect(await look()).toMatchObject({ onMedia: false })
+    expect(await check()).toMatchObject({ onMedia: false })
   })
 
   it.each([401, 403, 500, 503])('%i says nothing about it, and is not taken for "none"', async (status) => {
     answering(status)
-    await transientOf(look())
+    await transientOf(check())
   })
 
   it.each([
@@ -317,7 +317,7 @@ describe('finding the API', () => {
     ['an address that is none', JSON.stringify({ endpoints: [{ uri: 'file:///etc', version: 'v1' }] })],
   ])('%s is an error', async (_, body) => {
     answering(200, body)
-    await transientOf(look())
+    await transientOf(check())
   })
 
   it('one that leads out of TLS is refused: our token does not go there', async () => {
@@ -336,7 +336,7 @@ describe('finding the API', () => {
   it('never asked where the settings say so', async () => {
     const without = await startWebdavFixture({ tapeRest: 'never' })
     without.server.files.set(file.name, BYTES)
-    expect(await without.driver.look(file, { reference: null, readBack: 'never' }, never)).toMatchObject({
+    expect(await without.driver.check(file, { reference: null, readBack: 'never' }, never)).toMatchObject({
       onMedia: true,
     })
     expect(without.server.log.some((line) => line.includes('well-known'))).toBe(false)

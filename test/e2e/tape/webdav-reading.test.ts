@@ -88,8 +88,8 @@ describe('reading', () => {
       reference: null,
     })
     // But a look is at the name itself.
-    expect(await fixture.driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toEqual({
-      state: 'absent',
+    expect(await fixture.driver.check(file, { reference: null, readBack: 'if-needed' }, never)).toEqual({
+      kind: 'absent',
     })
   })
 

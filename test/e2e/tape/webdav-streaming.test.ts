@@ -115,20 +115,22 @@ describe('the endpoint', () => {
   it('answers a HEAD without a length and a PROPFIND with a size', async () => {
     await fixture.copy(BYTES, file)
     fixture.server.meet('HEAD', ({ response }) => void response.writeHead(200).end())
-    expect(await fixture.driver.look(file, { reference: null, readBack: 'if-needed' }, never)).toMatchObject({
-      state: 'present',
-      verifiedBy: 'sha256 read back',
-    })
+    expect(await fixture.driver.check(file, { reference: null, readBack: 'if-needed' }, never)).toMatchObject(
+      {
+        kind: 'present',
+        verifiedBy: 'sha256 read back',
+      },
+    )
   })
 })
 
 describe('checksums the endpoint states', () => {
-  const look = (digest: string, readBack: 'never' | 'if-needed' = 'never') => {
+  const check = (digest: string, readBack: 'never' | 'if-needed' = 'never') => {
     fixture.server.meet(
       'HEAD',
       ({ response }) => void response.writeHead(200, { 'content-length': BYTES.length, digest }).end(),
     )
-    return fixture.driver.look(file, { reference: null, readBack }, never)
+    return fixture.driver.check(file, { reference: null, readBack }, never)
   }
   const md5 = createHash('md5').update(BYTES).digest('base64')
   beforeEach(() => void fixture.server.files.set(file.name, BYTES))
@@ -141,12 +143,12 @@ describe('checksums the endpoint states', () => {
     ['md5 in base64', () => `md5=${md5}`],
     ['several', () => `md5=${md5},adler32=${file.adler32}`],
     ['one of another kind besides', () => `unixsum=30637, adler32=${file.adler32}`],
-  ])('%s: present', async (_, digest) => expect(await look(digest())).toMatchObject({ state: 'present' }))
+  ])('%s: present', async (_, digest) => expect(await check(digest())).toMatchObject({ kind: 'present' }))
 
   it.each([
     ['another adler32', () => 'adler32=00000001'],
     ['one that agrees and one that does not', () => `md5=${md5},adler32=00000001`],
-  ])('%s: different', async (_, digest) => expect(await look(digest())).toMatchObject({ state: 'different' }))
+  ])('%s: different', async (_, digest) => expect(await check(digest())).toMatchObject({ kind: 'different' }))
 
   it.each([
     ['nothing', ''],
@@ -154,9 +156,9 @@ describe('checksums the endpoint states', () => {
     ['one of another kind', 'crc32c=AAAAAA=='],
     ['half a header', 'adler32'],
   ])('%s: not known, never "different"; read back where that is allowed', async (_, digest) => {
-    expect(await look(digest)).toMatchObject({ state: 'unverified' })
-    expect(await look(digest, 'if-needed')).toMatchObject({
-      state: 'present',
+    expect(await check(digest)).toMatchObject({ kind: 'unverified' })
+    expect(await check(digest, 'if-needed')).toMatchObject({
+      kind: 'present',
       verifiedBy: 'sha256 read back',
     })
   })

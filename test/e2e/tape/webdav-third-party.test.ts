@@ -134,7 +134,7 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
 
   it('it hangs without a word', async () => {
     const file = await tapeFileOf(BYTES)
-    const hurried = await startWebdavFixture({ patience: { silenceSeconds: 0.5 } }, fixture)
+    const hurried = await startWebdavFixture({ limits: { silenceSeconds: 0.5 } }, fixture)
     fixture.server.meet('COPY', () => {})
     expect((await transientOf(hurried.copy(BYTES, file))).message).toContain('does not answer')
     await hurried.driver.close()

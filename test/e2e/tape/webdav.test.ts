@@ -22,7 +22,7 @@ function webdavConformance(
       token: { token: async () => TOKEN, refused: () => {} },
       tapeRest: 'auto',
       copySeconds: LONGEST_WAIT_SECONDS,
-      patience: { settleSeconds: 0.05, silenceSeconds: LONGEST_WAIT_SECONDS, withoutThirdPartySeconds: 0 },
+      limits: { settleSeconds: 0.05, silenceSeconds: LONGEST_WAIT_SECONDS, withoutThirdPartySeconds: 0 },
     })
     return {
       driver,

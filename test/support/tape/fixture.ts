@@ -1,7 +1,7 @@
 /** What the conformance suite needs of a driver's test, and what it does with it again and again. */
 import { expect } from 'vitest'
 import { TransientError } from '../../../shared/errors.ts'
-import type { CopyResult, TapeDriver, TapeFile, TapeLook } from '../../../shared/tape/driver.ts'
+import type { CopyResult, TapeCheck, TapeDriver, TapeFile } from '../../../shared/tape/driver.ts'
 import { fingerprint } from './files.ts'
 import type { SourceFault, TestSource } from './sources.ts'
 
@@ -28,11 +28,11 @@ export const folderOf = (file: TapeFile) => file.name.split('/').slice(0, 3).joi
 
 /** The fixture is made before the first test runs: hence a function that gives it. */
 export function createActions(fixture: () => DriverFixture) {
-  const look = (
+  const check = (
     file: TapeFile,
     readBack: 'never' | 'if-needed' | 'always' = 'if-needed',
     reference: string | null = null,
-  ) => fixture().driver.look(file, { reference, readBack }, never)
+  ) => fixture().driver.check(file, { reference, readBack }, never)
 
   /**
    * Copies and waits for its end, as track-tape does. What a service could not do ends as a TransientError,
@@ -43,7 +43,7 @@ export function createActions(fixture: () => DriverFixture) {
     bytes: Uint8Array,
     fault: SourceFault = {},
     attempt = 1,
-  ): Promise<CopyResult | TapeLook> => {
+  ): Promise<CopyResult | TapeCheck> => {
     const result = await fixture().driver.copy(
       file,
       fixture().makeSource(file.name, bytes, fault),
@@ -52,15 +52,15 @@ export function createActions(fixture: () => DriverFixture) {
     )
     if (result.kind !== 'submitted') return result
     await fixture().settle()
-    const found = await look(file, 'if-needed', result.reference)
-    if (found.state === 'failed') throw new TransientError(`the service gave up: ${found.detail}`)
+    const found = await check(file, 'if-needed', result.reference)
+    if (found.kind === 'failed') throw new TransientError(`the service gave up: ${found.reason}`)
     return found
   }
 
   const expectPresent = async (file: TapeFile, bytes: Uint8Array) => {
-    const found = await look(file)
-    expect(found).toMatchObject({ state: 'present' })
-    expect(found.state === 'present' && found.verifiedBy).toBeTruthy()
+    const found = await check(file)
+    expect(found).toMatchObject({ kind: 'present' })
+    expect(found.kind === 'present' && found.verifiedBy).toBeTruthy()
     expect(fingerprint(await fixture().bytesAt(file.name))).toBe(fingerprint(bytes))
   }
 
@@ -71,5 +71,5 @@ export function createActions(fixture: () => DriverFixture) {
     return entries.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  return { look, copy, expectPresent, listed }
+  return { check, copy, expectPresent, listed }
 }

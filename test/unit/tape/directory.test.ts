@@ -21,7 +21,7 @@ import { dirname, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { TransientError } from '../../../shared/errors.ts'
 import { createDirectoryDriver } from '../../../shared/tape/directory/directory.ts'
-import { explained } from '../../../shared/tape/directory/errors.ts'
+import { translated } from '../../../shared/tape/directory/errors.ts'
 import { claimName, type HardLink } from '../../../shared/tape/directory/temporary.ts'
 import { driverConformance } from '../../support/tape/conformance.ts'
 import { freshName, tapeFileOf } from '../../support/tape/files.ts'
@@ -88,7 +88,7 @@ describe('a folder of copies', () => {
     await expect(driver.copy(file, memorySource(file.name, bytes), once, never)).rejects.toThrow(
       /is it mounted/,
     )
-    await expect(driver.look(file, { reference: null, readBack: 'never' }, never)).rejects.toThrow(
+    await expect(driver.check(file, { reference: null, readBack: 'never' }, never)).rejects.toThrow(
       TransientError,
     )
     await expect(driver.stage(file, { reference: null, lifetimeSeconds: 1 }, never)).rejects.toThrow(
@@ -135,8 +135,8 @@ describe('a folder of copies', () => {
     writeFileSync(join(folder, 'good'), bytes)
     if (kind === 'link') symlinkSync(join(folder, 'good'), join(folder, file.name))
     else mkdirSync(join(folder, file.name))
-    expect(await driver.look(file, { reference: null, readBack: 'always' }, never)).toMatchObject({
-      state: 'different',
+    expect(await driver.check(file, { reference: null, readBack: 'always' }, never)).toMatchObject({
+      kind: 'different',
     })
     expect(await driver.copy(file, memorySource(file.name, bytes), once, never)).toMatchObject({
       kind: 'occupied',
@@ -199,15 +199,15 @@ describe('a folder of copies', () => {
     const path = join(folder, file.name)
     mkdirSync(dirname(path), { recursive: true })
     writeFileSync(path, '', { mode: 0o200 })
-    expect(await driver.look(file, { reference: null, readBack: 'never' }, never)).toMatchObject({
-      state: 'under-way',
+    expect(await driver.check(file, { reference: null, readBack: 'never' }, never)).toMatchObject({
+      kind: 'in-progress',
     })
     await expect(driver.copy(file, memorySource(file.name, randomBytes(100)), once, never)).rejects.toThrow(
       TransientError,
     )
     const later = createDirectoryDriver({ folder, now: () => Date.now() + 120_000 })
-    expect(await later.look(file, { reference: null, readBack: 'never' }, never)).toMatchObject({
-      state: 'different',
+    expect(await later.check(file, { reference: null, readBack: 'never' }, never)).toMatchObject({
+      kind: 'different',
     })
     expect(await later.copy(file, memorySource(file.name, randomBytes(100)), once, never)).toMatchObject({
       kind: 'occupied',
@@ -257,7 +257,7 @@ describe('a folder of copies', () => {
     ['ESTALE', /network file system/, true],
     ['EIO', /device failed/, false],
   ])('%s is said in words, and tried again', (code, sentence, operator) => {
-    const failure = explained('/tape/cygno', errno(code))
+    const failure = translated('/tape/cygno', errno(code))
     expect(failure).toBeInstanceOf(TransientError)
     expect(failure.message).toMatch(sentence)
     expect(failure.message).toContain('/tape/cygno')

@@ -111,9 +111,9 @@ describe('at the very moment', () => {
     const inner = context.tape
     const asking = {
       ...inner,
-      look: async (...args: Parameters<typeof inner.look>) => {
+      check: async (...args: Parameters<typeof inner.check>) => {
         await giveRecall(context.database, run.cloud, { state: 'requested', expiresAt })
-        return await inner.look(...args)
+        return await inner.check(...args)
       },
     }
     expect(await remove(run, { ...context, tape: asking })).toMatchObject({ code: 'recalled' })
@@ -126,10 +126,10 @@ describe('at the very moment', () => {
     const inner = context.tape
     const doubting = {
       ...inner,
-      look: async (...args: Parameters<typeof inner.look>) => {
-        const look = await inner.look(...args)
+      check: async (...args: Parameters<typeof inner.check>) => {
+        const found = await inner.check(...args)
         await set(run.tape.id, "state = 'suspicious'")
-        return look
+        return found
       },
     }
     expect(await remove(run, { ...context, tape: doubting })).toMatchObject({ code: 'no-verified-copy' })
@@ -141,9 +141,9 @@ describe('at the very moment', () => {
     const inner = context.tape
     const robbed = {
       ...inner,
-      look: async (...args: Parameters<typeof inner.look>) => {
+      check: async (...args: Parameters<typeof inner.check>) => {
         await set(run.cloud.id, "lease_owner = 'another'")
-        return await inner.look(...args)
+        return await inner.check(...args)
       },
     }
     const other = withInterference({ ...context, tape: robbed })

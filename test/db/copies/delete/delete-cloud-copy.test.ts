@@ -205,13 +205,13 @@ describe('nothing is deleted', () => {
 
   test('on the word of a service that compared nothing now', async () => {
     const run = await fresh()
-    const look: FaultyTape['look'] = async () => ({
-      state: 'present',
+    const check: FaultyTape['check'] = async () => ({
+      kind: 'present',
       verifiedBy: 'a rule is OK',
       onMedia: true,
-      isHearsay: true,
+      isUnconfirmed: true,
     })
-    expect(await remove(run, { ...context, tape: { ...tape, look } })).toMatchObject({
+    expect(await remove(run, { ...context, tape: { ...tape, check } })).toMatchObject({
       code: 'no-verified-copy',
       reason: expect.stringContaining('only reported, not verified (a rule is OK)'),
     })

@@ -199,7 +199,7 @@ describe('a removal', () => {
     const { tape } = files.runs.context
     const cleaned: typeof tape = {
       ...tape,
-      async look(...about) {
+      async check(...about) {
         const { id } = await files.runs.replica(files.key, 'cloud')
         const claim = await claimReplica(files.runs.context.database, id, ['present'], {
           owner: 'the cleaner',
@@ -207,7 +207,7 @@ describe('a removal', () => {
         })
         if (claim !== null)
           await endClaim(files.runs.context.database, claim, { change: { state: 'deleting' } }, new Date())
-        return await tape.look(...about)
+        return await tape.check(...about)
       },
     }
     expect(await forget(copy, neverRemove, { ...files.runs.context, tape: cleaned })).toMatchObject({

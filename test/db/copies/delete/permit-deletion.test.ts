@@ -30,9 +30,9 @@ const tell = ({ host, bucket, key }: LocalCopy, id: number, gone: boolean) =>
 function whileLooking(work: () => Promise<void>): Context<'database' | 'queues' | 's3' | 'tape'> {
   const { context } = files.runs
   const tape: TapeDriver = Object.assign(Object.create(context.tape), {
-    async look(...about: Parameters<TapeDriver['look']>) {
+    async check(...about: Parameters<TapeDriver['check']>) {
       await work()
-      return await context.tape.look(...about)
+      return await context.tape.check(...about)
     },
   })
   return { ...context, tape }
@@ -173,9 +173,9 @@ describe('a permission to remove a file', () => {
     const stop = new AbortController()
     const slow = {
       ...tape,
-      async look(...about: Parameters<typeof tape.look>) {
+      async check(...about: Parameters<typeof tape.check>) {
         stop.abort(new Error('25 seconds are over'))
-        return await tape.look(about[0], about[1], signal)
+        return await tape.check(about[0], about[1], signal)
       },
     }
     await expect(permitDeletion({ ...files.runs.context, tape: slow }, copy, stop.signal)).rejects.toThrow(

@@ -124,7 +124,7 @@ describe('a file that is only on tape', () => {
 
   test('is asked back when that is wished, says how far it is, and then has a link', async () => {
     const run = await onlyOnTape(here, tape, number)
-    tape.looksUntilOnline = 1
+    tape.checksUntilOnline = 1
     expect(await only({ recall })).toMatchObject({ kind: 'recalling', state: 'requested', md5: run.md5 })
     const { id = 0 } = (await replicaOf(here, run, 'recall')) ?? {}
     await advanceRecall(here, id, signal, here.log)

@@ -86,7 +86,7 @@ describe('what was staged', () => {
   ])('is let go once the run is back, and not before: %s', async (_, sends, sizeBytes) => {
     const run = await onlyOnTape(here, tape, number, sizeBytes)
     tape.sends = sends
-    tape.looksUntilOnline = 1
+    tape.checksUntilOnline = 1
     tape.meanwhile = async () => expect(tape.released).toEqual([])
     const id = await ask()
     expect(await advance(id)).toBe('staging')
@@ -131,14 +131,14 @@ describe('what was staged', () => {
 
   test('is let go when the recall is given up for good, also while it still waits for a drive', async () => {
     const run = await onlyOnTape(here, tape, number)
-    tape.looksUntilOnline = 1000
+    tape.checksUntilOnline = 1000
     const id = await ask()
     await advance(id)
     clockMs += context.config.recall.hours * HOUR
     expect(await advance(id)).toBe('failed')
     expect(await row(id)).toMatchObject({ nextAttemptAt: null, reference: null })
     expect(tape.released).toEqual([`${nameOf(run)} request-1`])
-    tape.looksUntilOnline = 0
+    tape.checksUntilOnline = 0
     await ask()
     expect(await advance(id)).toBe('present')
     expect(tape.released).toEqual([`${nameOf(run)} request-1`, `${nameOf(run)} request-2`])
@@ -146,7 +146,7 @@ describe('what was staged', () => {
 
   test('is let go when the run came into the store in another way', async () => {
     const run = await onlyOnTape(here, tape, number)
-    tape.looksUntilOnline = 1
+    tape.checksUntilOnline = 1
     const id = await ask()
     await advance(id)
     await context.put(run.key, run.bytes)
@@ -157,7 +157,7 @@ describe('what was staged', () => {
 
   test('is let go, and nothing is fetched, when the run is asked for again after it came into the store', async () => {
     const run = await onlyOnTape(here, tape, number)
-    tape.looksUntilOnline = 5
+    tape.checksUntilOnline = 5
     const id = await ask()
     expect(await advance(id)).toBe('staging')
     await context.put(run.key, run.bytes)

@@ -215,7 +215,7 @@ describe('a run that was deleted from the store', () => {
 describe('staging', () => {
   test('takes several looks, with the reference that the endpoint gave, and not one before it is due', async () => {
     await onlyOnTape(here, tape, number)
-    tape.looksUntilOnline = 2
+    tape.checksUntilOnline = 2
     const id = await askOne()
     expect(await advance(id)).toBe('staging')
     expect(await row(id)).toMatchObject({ state: 'staging', reference: 'request-1', leaseOwner: null })
@@ -231,7 +231,7 @@ describe('staging', () => {
 
   test('that does not end fails at the time limit, is told, and can be asked for again', async () => {
     const run = await onlyOnTape(here, tape, number)
-    tape.looksUntilOnline = 1000
+    tape.checksUntilOnline = 1000
     const id = await askOne()
     for (let look = 0; look < 1000 && (await row(id)).state !== 'failed'; look++) {
       await advance(id)
@@ -247,7 +247,7 @@ describe('staging', () => {
       expect.objectContaining({ severity: 'error', runNumber: number, key: run.key }),
     ])
     expect(await advance(id)).toBe('failed')
-    tape.looksUntilOnline = 0
+    tape.checksUntilOnline = 0
     clockMs += HOUR
     expect((await ask()).files[0]).toMatchObject({ replicaId: id, state: 'requested', alreadyThere: false })
     expect(await context.drain('recall-requests')).toContainEqual(
@@ -384,10 +384,10 @@ describe('wrong bytes', () => {
   test('that only the way to us has do not speak against the copy: it is read again, and is right', async () => {
     const run = await onlyOnTape(here, tape, number)
     tape.damage = flipped
-    const look = tape.look
-    tape.look = async (...asked) => {
+    const check = tape.check
+    tape.check = async (...asked) => {
       tape.damage = (bytes) => bytes
-      return await look(...asked)
+      return await check(...asked)
     }
     const id = await askOne()
     for (let attempts = 0; attempts < 3; attempts++) {
@@ -405,7 +405,7 @@ describe('wrong bytes', () => {
 
   test('are not looked for on tape when it is the store that holds another run', async () => {
     const run = await onlyOnTape(here, tape, number)
-    tape.look = () => Promise.reject(new Error('nobody asked'))
+    tape.check = () => Promise.reject(new Error('nobody asked'))
     const id = await askOne()
     await context.put(run.key, 'another run of the same number')
     expect(await advance(id)).toBe('failed')

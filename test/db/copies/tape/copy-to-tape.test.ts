@@ -429,8 +429,8 @@ describe('a copy that a service makes', () => {
       ...withTape(),
       tape: {
         ...tape,
-        async look(...asked) {
-          const seen = await tape.look(...asked)
+        async check(...asked) {
+          const seen = await tape.check(...asked)
           await context.database
             .updateTable('replicas')
             .set({ state: 'missing', updatedAt: new Date(time + 1) })

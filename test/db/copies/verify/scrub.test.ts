@@ -167,9 +167,9 @@ describe('the scrub', () => {
       await setRow(keyOf(index), 'tape', { checkedAt: new Date(START - (300 - index) * DAY) })
     }
     const stop = new AbortController()
-    const look: typeof runs.tape.look = (file, options, held) =>
-      file.name.endsWith(keyOf(0)) ? endsWithTime(stop, held) : runs.tape.look(file, options, held)
-    const slow = { ...runs.context, tape: { ...runs.tape, look } }
+    const check: typeof runs.tape.check = (file, options, held) =>
+      file.name.endsWith(keyOf(0)) ? endsWithTime(stop, held) : runs.tape.check(file, options, held)
+    const slow = { ...runs.context, tape: { ...runs.tape, check } }
     expect(await once(slow, stop.signal)).toMatchObject({ checked: 0, finished: false })
     expect(await runs.replica(keyOf(0), 'tape')).toMatchObject({
       state: 'on-media',

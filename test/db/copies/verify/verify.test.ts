@@ -49,15 +49,15 @@ function withLooks(
   ...looks: readonly ('absent' | 'different' | 'fails')[]
 ): Context<'database' | 'queues' | 's3' | 'tape'> {
   const left = [...looks]
-  const look: typeof runs.tape.look = async (file, lookOptions, held) => {
+  const check: typeof runs.tape.check = async (file, checkOptions, held) => {
     const next = left.shift()
     if (next === 'fails') throw new TransientError('the endpoint says no')
-    if (next === 'absent') return { state: 'absent' }
+    if (next === 'absent') return { kind: 'absent' }
     return next === 'different'
-      ? { state: 'different', detail: 'a wrong digest' }
-      : await runs.tape.look(file, lookOptions, held)
+      ? { kind: 'different', reason: 'a wrong digest' }
+      : await runs.tape.check(file, checkOptions, held)
   }
-  return { ...runs.context, tape: { ...runs.tape, look } }
+  return { ...runs.context, tape: { ...runs.tape, check } }
 }
 
 describe('a copy that is right', () => {
@@ -347,12 +347,12 @@ describe('when nothing can be said', () => {
     await runs.put(key)
     const before = await runs.replica(key, 'tape')
     const stop = new AbortController()
-    const look: typeof runs.tape.look = (_file, _options, held) =>
+    const check: typeof runs.tape.check = (_file, _options, held) =>
       new Promise((_, reject) => {
         held.addEventListener('abort', () => reject(held.reason as Error))
         stop.abort(new TransientError('the host stops'))
       })
-    const context = { ...runs.context, tape: { ...runs.tape, look } }
+    const context = { ...runs.context, tape: { ...runs.tape, check } }
     await expect(verifyReplica(context, before.id, options, stop.signal, log)).rejects.toThrow(
       'the host stops',
     )

@@ -110,7 +110,7 @@ describe('POST …/deletions', () => {
     vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) =>
       ms === 25_000 ? limit.signal : new AbortController().signal,
     )
-    vi.spyOn(context.tape, 'look').mockImplementation(async (_file, _options, signal) => {
+    vi.spyOn(context.tape, 'check').mockImplementation(async (_file, _options, signal) => {
       limit.abort(new DOMException('timed out', 'TimeoutError'))
       signal.throwIfAborted()
       throw new TransientError('unreachable')
