@@ -39,7 +39,7 @@ const HANDLERS = {
   'recall-requests': createRecallRun,
 }
 
-const SECOND_LOOK = { secondLookMs: 0 }
+const SECOND_LOOK = { secondCheckMs: 0 }
 
 /** Chosen before it is called: what it is about may be something else by then. */
 export async function functionFor(

@@ -64,8 +64,8 @@ export async function deleteCloudCopy(
   const badCopies: Replica[] = []
   const request = {
     reason,
-    youngestMs: options.minAgeMs ?? MIN_AGE_MS,
-    onDoubt: (tape: Replica) => void badCopies.push(tape),
+    minAgeMs: options.minAgeMs ?? MIN_AGE_MS,
+    onBadCopy: (tape: Replica) => void badCopies.push(tape),
   }
   try {
     return await underClaim(context, replica, ON_DISK, signal, async (claim, held) => {
@@ -140,19 +140,23 @@ interface Prepared {
 async function prepare(
   context: Context<'database' | 's3' | 'tape'>,
   claim: Claim,
-  wish: { readonly reason: string; readonly youngestMs: number; readonly onDoubt: (tape: Replica) => void },
+  request: {
+    readonly reason: string
+    readonly minAgeMs: number
+    readonly onBadCopy: (tape: Replica) => void
+  },
   held: AbortSignal,
 ): Promise<Prepared | Refusal> {
   const { database } = context
   await noteStep(database, claim, { change: { state: 'deleting' } }, context.now())
   const permitted = await permittedVersion(database, claim.replica, context.now())
   if ('kind' in permitted) return permitted
-  const version = await versionInStore(context, permitted, wish.youngestMs, held)
+  const version = await versionInStore(context, permitted, request.minAgeMs, held)
   if ('kind' in version) return version
-  const survivor = await findSurvivor(context, claim.replica, wish.onDoubt, held)
+  const survivor = await findSurvivor(context, claim.replica, request.onBadCopy, held)
   if (survivor.kind === 'none') return refused('no-verified-copy', survivor.reason)
   held.throwIfAborted()
-  const tombstoneId = await writeDown(context, claim, version, survivor, wish.reason)
+  const tombstoneId = await writeDown(context, claim, version, survivor, request.reason)
   if (typeof tombstoneId !== 'number') return tombstoneId
   // From here the requests end, or time out, well within the lease, so no other function starts meanwhile.
   await renewClaim(database, claim, context.config.work.leaseSeconds)
@@ -162,7 +166,7 @@ async function prepare(
       found === 'other' ? 'changed' : 'not-in-store',
       'the object was replaced or removed just now',
     )
-  return { kind: 'prepared', tombstoneId, version, survivor, reason: wish.reason }
+  return { kind: 'prepared', tombstoneId, version, survivor, reason: request.reason }
 }
 
 /**
@@ -242,8 +246,8 @@ async function deleteAndRecord(
   if (answer.kind === 'changed')
     return await recordKept(context, claim, refused('changed', 'another object was stored under the key'))
   // Checked also after the host's time limit: what the deletion did has to be known.
-  const look = await lookForVersion(context.s3, version, requestTimeout(context))
-  if (look === 'there') {
+  const found = await lookForVersion(context.s3, version, requestTimeout(context))
+  if (found === 'there') {
     if (answer.kind !== 'unknown')
       return await recordKept(
         context,
@@ -261,7 +265,7 @@ async function deleteAndRecord(
     throw error
   }
   const note =
-    look === 'other'
+    found === 'other'
       ? 'another object has been stored under the key since'
       : answer.kind === 'deleted' && answer.marked
         ? 'the bucket keeps versions: the object is hidden, and its bytes are deleted by the rules of the bucket'

@@ -124,7 +124,7 @@ async function isRecalled(executor: Executor, replica: Replica, at: Date): Promi
 export async function versionInStore(
   context: Context<'s3'>,
   version: ObjectVersion,
-  youngestMs: number,
+  minAgeMs: number,
   signal: AbortSignal,
 ): Promise<ObjectVersion | Refusal> {
   const object = await describeObject(context.s3, version, signal)
@@ -133,7 +133,7 @@ export async function versionInStore(
   // The catalogue's date counts too, in case the store changes its own.
   const ageMs =
     context.now().getTime() - Math.max(object.lastModified.getTime(), version.lastModified.getTime())
-  if (ageMs < youngestMs)
+  if (ageMs < minAgeMs)
     return refused(
       'young',
       `it has been in the store for only ${Math.max(0, Math.round(ageMs / 60_000))} minutes`,

@@ -7,7 +7,7 @@ import type { Schema } from '../../database/schema.ts'
 import { ConflictError } from '../../errors.ts'
 import type { ObjectVersion } from '../../run.ts'
 import { lookForVersion } from '../../storage/delete-object.ts'
-import type { ReadBack } from '../verify/look.ts'
+import type { ReadBack } from '../verify/check-twice.ts'
 import { verifyReplica } from '../verify/verify.ts'
 import type { Deleted, Refusal } from './deletion-rules.ts'
 import { endTombstone, openTombstones, withdrawTombstones } from './tombstones.ts'
@@ -105,7 +105,7 @@ export async function recordBadCopy(
   signal: AbortSignal,
 ): Promise<void> {
   await verifyReplica(context, replica.id, { readBack }, signal, context.log).catch((error) =>
-    context.log.warn({ error, key: replica.objectKey, url: replica.url }, 'doubtful-copy-not-recorded'),
+    context.log.warn({ error, key: replica.objectKey, url: replica.url }, 'bad-copy-not-recorded'),
   )
 }
 

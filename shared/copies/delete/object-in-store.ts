@@ -34,7 +34,7 @@ export async function flawInStore(
   const object = await describeObject(s3, { bucket: content.bucket, key: content.key }, signal)
   if (object === null) {
     for (const copy of await replicasOfContent(database, content)) if (copy.kind === 'cloud') onBadCopy(copy)
-    return 'the catalogue has it in the store, and the store does not'
+    return 'the catalogue has it in the store, and it is missing there'
   }
   return isSameVersion(object, versionOfFile(file)) ? null : OTHER_OBJECT
 }

@@ -47,7 +47,7 @@ export async function findSurvivor(
   for (const copy of onMedia) {
     try {
       const check = await checkReplica(context, copy, 'if-needed', signal)
-      if (check.state === 'verified' && check.onMedia && check.isUnconfirmed !== true)
+      if (check.kind === 'verified' && check.onMedia && check.isUnconfirmed !== true)
         return {
           kind: 'survivor',
           replica: copy,
@@ -55,7 +55,7 @@ export async function findSurvivor(
           verifiedAt: context.now(),
         }
       reasons.push(`${copy.url}: ${flawOf(check)}`)
-      if (check.state === 'missing' || check.state === 'different') onBadCopy(copy)
+      if (check.kind === 'missing' || check.kind === 'different') onBadCopy(copy)
     } catch (error) {
       signal.throwIfAborted()
       failure ??= error
@@ -81,7 +81,7 @@ function flawOfRow({ url, state, lastError: error }: Replica): string {
 }
 
 function flawOf(check: Check): string {
-  if (check.state === 'verified')
+  if (check.kind === 'verified')
     return check.onMedia ? `only reported, not verified (${check.by})` : "on the endpoint's disk buffer only"
-  return check.state === 'missing' ? 'it is missing' : check.detail
+  return check.kind === 'missing' ? 'it is missing' : check.reason
 }

@@ -135,7 +135,7 @@ describe('by age', () => {
     const result = await clean(configured(policy))
     expect(numbers(result.deleted)).toEqual([2])
     expect(result.refused).toEqual([
-      expect.objectContaining({ runNumber: 1, reason: expect.stringContaining('it is not there') }),
+      expect.objectContaining({ runNumber: 1, reason: expect.stringContaining('it is missing') }),
     ])
     expect(await storedNumbers(bad, good)).toEqual([1])
     const { nextAttemptAt: again } = await replicaById(context, bad.cloud.id)
@@ -333,7 +333,7 @@ describe('a run that was brought back', () => {
     const result = await clean(configured({}))
     expect(result).toMatchObject({
       deleted: [],
-      refused: [{ runNumber: 1, reason: expect.stringContaining('it is not there') }],
+      refused: [{ runNumber: 1, reason: expect.stringContaining('it is missing') }],
     })
     expect(await storedNumbers(bad, elsewhere)).toEqual([1, 2])
   })

@@ -151,8 +151,8 @@ describe('a removal', () => {
 
   test.each([
     ['damageTape', 'no copy on tape is verified now', 'suspicious', 'present'],
-    ['removeTape', 'it is not there', 'missing', 'present'],
-    ['removeObject', 'it is not there', 'on-media', 'missing'],
+    ['removeTape', 'it is missing', 'missing', 'present'],
+    ['removeObject', 'it is missing', 'on-media', 'missing'],
     ['replaceObject', 'another object than the one that was catalogued', 'on-media', 'present'],
   ] as const)(
     'is not done after %s, whatever the catalogue believes, and what is bad is written down',

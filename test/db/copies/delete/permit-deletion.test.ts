@@ -48,7 +48,7 @@ describe('a permission to remove a file', () => {
       const answer = await ask(copy)
       const open = (await tombstones()).at(-1)
       expect(answer).toEqual({
-        is: 'permitted',
+        kind: 'permitted',
         id: open?.id,
         why: expect.stringContaining('verified just now'),
         validSeconds: 60,
@@ -70,14 +70,14 @@ describe('a permission to remove a file', () => {
 
   test.each([
     ['damageTape', 'no copy on tape is verified now'],
-    ['removeTape', 'it is not there'],
-    ['removeObject', 'it is not there'],
+    ['removeTape', 'it is missing'],
+    ['removeObject', 'it is missing'],
     ['replaceObject', 'another object than the one that was catalogued'],
   ] as const)('is not given after %s; nor again to who had one, whose is withdrawn', async (how, why) => {
     const copy = await put()
     const id = await permitted(copy)
     await harm[how](copy)
-    expect(await ask(copy)).toEqual({ is: 'refused', why: expect.stringContaining(why) })
+    expect(await ask(copy)).toEqual({ kind: 'refused', why: expect.stringContaining(why) })
     expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
     expect(await tombstones()).toMatchObject([{ id, state: 'withdrawn' }])
     expect((await ask(copy)).kind).toBe('refused')
@@ -86,11 +86,11 @@ describe('a permission to remove a file', () => {
   test('is not given where the tape cannot be reached, nor for contents that are not catalogued', async () => {
     const copy = await put()
     expect(await ask(copy, { ...files.runs.context, tape: null as never })).toMatchObject({
-      is: 'refused',
+      kind: 'refused',
       why: expect.stringContaining('no tape endpoint is configured here'),
     })
     expect(await ask({ ...copy, sha256: 'f'.repeat(64) })).toMatchObject({
-      is: 'refused',
+      kind: 'refused',
       why: expect.stringContaining('not catalogued'),
     })
     expect(await tombstones()).toEqual([])
@@ -100,8 +100,8 @@ describe('a permission to remove a file', () => {
     const copy = await put()
     const context = whileLooking(async () => harm.removeObject(copy))
     expect(await ask(copy, context)).toEqual({
-      is: 'refused',
-      why: expect.stringContaining('it is not there'),
+      kind: 'refused',
+      why: expect.stringContaining('it is missing'),
     })
     expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
     expect(await tombstones()).toEqual([])
@@ -120,7 +120,7 @@ describe('a permission to remove a file', () => {
     const earlier = ask(copy, slow)
     await reached.promise
     expect(await ask(copy)).toEqual({
-      is: 'refused',
+      kind: 'refused',
       why: 'another process is working on this file now',
     })
     await files.endLeases()
