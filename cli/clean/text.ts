@@ -1,8 +1,8 @@
 /** What the cleaner did, would do, and leaves alone, for people. */
 
 import type { CleanedEvents } from '../../shared/copies/clean/clean-events.ts'
-import type { CleanPolicy, StoreRoom } from '../../shared/copies/clean/clean-policy.ts'
-import { STAY_REASONS, type WhyTheyStay } from '../../shared/copies/clean/clean-reasons.ts'
+import type { CleanPolicy, StoreUsage } from '../../shared/copies/clean/clean-policy.ts'
+import { KEEP_REASONS, type KeptFiles } from '../../shared/copies/clean/clean-reasons.ts'
 import type { CleanedFile, CleanedRuns } from '../../shared/copies/clean/clean-result.ts'
 import type { FileOfRun } from '../../shared/copies/verify/files-of-run.ts'
 import type { Replica } from '../../shared/database/replica-schema.ts'
@@ -47,11 +47,11 @@ function runsLine({ deleted, refused, failed, deletedBytes }: CleanedRuns, dryRu
 }
 
 /** When runs leave the store, and why those that are in it stay. */
-export function whyText(policy: CleanPolicy, why: WhyTheyStay): string {
+export function whyText(policy: CleanPolicy, why: KeptFiles): string {
   const rows = why.reasons.map(({ reason, files, sizeBytes, example }) => [
     files,
     bytes(sizeBytes),
-    STAY_REASONS[reason],
+    KEEP_REASONS[reason],
     `run ${example.runNumber} of ${example.tag}`,
   ])
   const which =
@@ -96,9 +96,9 @@ function policyLine({ afterDays, room }: CleanPolicy): string {
     : rules.join('; ')
 }
 
-const usedLine = (room: StoreRoom) =>
+const usedLine = (room: StoreUsage) =>
   `${bytes(room.usedBytes)} of ${bytes(room.capacityBytes)}, ${share(room.usedBytes, room)}`
-const share = (part: number, { capacityBytes }: StoreRoom) => `${Math.round((part / capacityBytes) * 100)} %`
+const share = (part: number, { capacityBytes }: StoreUsage) => `${Math.round((part / capacityBytes) * 100)} %`
 
 /** Where each file of a run that was named is, and what became of it. */
 export function namedText(files: readonly FileOfRun[], runs: CleanedRuns, dryRun: boolean): string {

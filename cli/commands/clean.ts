@@ -86,9 +86,9 @@ async function whatStays(
   how: { readonly tag: string | undefined; readonly now: Date },
 ) {
   const { cleanPolicy } = await import('../../shared/copies/clean/clean-policy.ts')
-  const { whyTheyStay } = await import('../../shared/copies/clean/clean-reasons.ts')
+  const { explainKeptFiles } = await import('../../shared/copies/clean/clean-reasons.ts')
   const policy = await cleanPolicy(context)
-  return { policy, stay: await whyTheyStay(context, policy, how) }
+  return { policy, stay: await explainKeptFiles(context, policy, how) }
 }
 
 const hasLeft = ({ copies }: FileOfRun) =>

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { VERIFIABLE } from '../../shared/catalogue/replica-states.ts'
 import type { Context } from '../../shared/context.ts'
-import { asCatalogued, type Lacking, lackingCopies } from '../../shared/copies/verify/coverage.ts'
+import { type FileWithoutCopy, filesWithoutCopy, stateText } from '../../shared/copies/verify/coverage.ts'
 import { filesOfRun } from '../../shared/copies/verify/files-of-run.ts'
 import type { VerifySelection } from '../../shared/copies/verify/select.ts'
 import type { Verification, VerifySummary } from '../../shared/copies/verify/verify.ts'
@@ -158,7 +158,7 @@ async function assertCatalogued(
 interface NotVerified {
   /** Copies of the run that are not where they can be looked at. */
   readonly others: readonly Replica[]
-  readonly lacking: readonly Lacking[]
+  readonly lacking: readonly FileWithoutCopy[]
 }
 
 const NOTHING_ELSE: NotVerified = { others: [], lacking: [] }
@@ -174,11 +174,11 @@ async function notVerified(
   const looked = new Set(told.map(({ replica }) => replica.id))
   const cannotBe = ({ kind, state }: Replica) => kind === 'local' || !VERIFIABLE.includes(state)
   const others = copies.filter((copy) => !looked.has(copy.id) && cannotBe(copy))
-  return { others: others.slice(0, MOST_TOLD), lacking: lackingCopies(files, verified) }
+  return { others: others.slice(0, MOST_TOLD), lacking: filesWithoutCopy(files, verified) }
 }
 
 const restJson = ({ others, lacking }: NotVerified) => ({
-  notLookedAt: others.map((copy) => ({ ...whichCopy(copy), state: copy.state, detail: asCatalogued(copy) })),
+  notLookedAt: others.map((copy) => ({ ...whichCopy(copy), state: copy.state, detail: stateText(copy) })),
   lacking,
 })
 
@@ -247,7 +247,7 @@ const copyTable = (results: readonly Verification[], others: readonly Replica[] 
         outcome,
         detail,
       ]),
-      ...others.map((copy) => [copy.runNumber, copy.tag, copy.url, copy.state, asCatalogued(copy)]),
+      ...others.map((copy) => [copy.runNumber, copy.tag, copy.url, copy.state, stateText(copy)]),
     ],
   )
 

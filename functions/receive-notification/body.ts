@@ -11,14 +11,14 @@ export type Body =
   | { readonly kind: 'too-large' }
 
 /**
- * gzip's magic number. Looked for instead of the header: proxies unpack bodies and leave the header, or the
+ * gzip's magic number. Checked instead of the header: some proxies unpack the body and leave the header, or the
  * reverse.
  */
 const isGzip = (bytes: Buffer) => bytes[0] === 0x1f && bytes[1] === 0x8b
 
 /**
- * Reads a request's body to the end, at most `limitBytes` of it; the same limit holds for what gzip makes of
- * it, so that a few kilobytes cannot fill the memory.
+ * Reads a request's body to the end, at most `limitBytes`; the same limit holds for the unpacked bytes, so that
+ * a few kilobytes cannot fill the memory.
  * @throws what the connection throws when the sender goes away.
  */
 export async function readBody(request: Request, limitBytes: number): Promise<Body> {

@@ -1,4 +1,4 @@
-/** HTTP: the webhook of the stores, over the catalogue's ledger and the queue `runs`. */
+/** HTTP: the webhook of the stores; it writes to the catalogue's ledger and the queue `runs`. */
 import type { Hono } from 'hono'
 import { recordArrivals } from '../../shared/catalogue/arrivals.ts'
 import { parkNotification } from '../../shared/catalogue/parked.ts'
@@ -8,7 +8,7 @@ import { type ContextOf, database, queues } from '../../shared/runtime/open-cont
 import { sendRequests } from '../../shared/work/send-requests.ts'
 import { createWebhook } from './webhook.ts'
 
-/** A queue that has not answered by then is down; the store keeps the notification and sends it again. */
+/** After this time the queue counts as down; the store keeps the notification and sends it again. */
 const QUEUE_TIMEOUT_MS = 10_000
 
 export const needs = [database, queues]
@@ -26,7 +26,7 @@ export function createHandler(context: ContextOf<typeof needs>): Hono {
     },
     queue: {
       sendArrivals(arrivals) {
-        // A message each: a run that fails is tried again by itself.
+        // One message for each run, so that a failing run is tried again alone.
         const messages = arrivals.map((arrival) => encodeNotification([arrival]))
         return queues.send('runs', messages, timeLimit())
       },

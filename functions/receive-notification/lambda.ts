@@ -1,5 +1,5 @@
 /**
- * receive-notification as AWS Lambda runs it: it writes down and passes on, so its bundle carries no S3
+ * receive-notification as AWS Lambda runs it. It only writes rows and sends messages, so its bundle has no S3
  * client.
  */
 import { loadConfig } from '../../shared/config/config.ts'

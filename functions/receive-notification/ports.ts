@@ -1,22 +1,20 @@
-/** What the webhook needs of the rest: handed in, so that it is tested without a database and a queue. */
+/** The ports of the webhook, so that it can be tested without a database and a queue. */
 import type { Logger } from '../../shared/log.ts'
 import type { ObjectArrival } from '../../shared/notifications/arrival.ts'
 
 export interface ArrivalLedger {
   /**
-   * Writes a row for each arrival; one that is there already stays as it is. Resolves when they are
-   * committed.
+   * Writes a row for each arrival; an existing row is not changed. Resolves when they are committed.
    */
   recordArrivals(arrivals: readonly ObjectArrival[], at: Date): Promise<void>
   /**
-   * Keeps what was not understood for a human. The same body again makes no second copy: stores repeat
-   * themselves.
+   * Keeps a notification that could not be parsed for people to inspect. A repeated body is kept once.
    */
   park(body: string, reason: string): Promise<void>
 }
 
 export interface ArrivalQueue {
-  /** Asks for the work on each arrival. Resolves when the queue has taken them all. */
+  /** Sends a message for each arrival. Resolves when the queue has accepted them all. */
   sendArrivals(arrivals: readonly ObjectArrival[]): Promise<void>
 }
 
@@ -27,7 +25,7 @@ export interface WebhookPorts {
   concerns(arrival: ObjectArrival): boolean
   /** The shared secret of the stores; never empty. */
   readonly token: string
-  /** Largest notification taken, bytes, compressed or not. */
+  /** Largest notification accepted, bytes, compressed or not. */
   readonly bodyLimitBytes: number
   readonly log: Logger
   readonly now: () => Date

@@ -1,13 +1,13 @@
 /**
- * The webhook of the object stores: MinIO and Ceph post what arrived, and are answered once it cannot be lost
- * any more.
+ * The webhook of the object stores: MinIO and Ceph post notifications, and get the answer once nothing can be
+ * lost.
  *
  * `POST /`, `POST /<store>`, `POST /<token>`, `POST /<store>/<token>`, each also below `/webhook`, where an
  * API Gateway shared with other functions sends them: the token as bearer, or in the path for Ceph, which
  * sends no headers (`push-endpoint=https://host/ceph/<token>`; the path is never logged here, nor should a
- * proxy log it). `GET` and `HEAD` say that the endpoint lives (MinIO asks so).
+ * proxy log it). `GET` and `HEAD` answer 200 as a health check (MinIO sends one).
  *
- * 200: each record is in the ledger and the queue, or parked. 503: it is not, send it again. 401, 404, 405,
+ * 200: each record is in the ledger and the queue, or parked. 503: not stored, send it again. 401, 404, 405,
  * 413: refused.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
@@ -20,12 +20,12 @@ import type { WebhookPorts } from './ports.ts'
 
 const PATHS = ['/', '/:last', '/:store/:last', '/webhook/:store/:last']
 
-/** A store that cannot deliver should not come back sooner; MinIO and Ceph have their own rhythm anyway. */
+/** MinIO and Ceph repeat in their own rhythm; for other senders. */
 const RETRY_AFTER_SECONDS = '5'
 
 /**
  * Makes the HTTP app.
- * @throws InvalidInputError when the token is empty: an open webhook would take anything from anybody.
+ * @throws InvalidInputError when the token is empty: an open webhook would accept notifications from anybody.
  */
 export function createWebhook(ports: WebhookPorts): Hono {
   const { token, bodyLimitBytes, log } = ports
@@ -43,7 +43,7 @@ export function createWebhook(ports: WebhookPorts): Hono {
       return c.json({ error: 'too large' }, 413)
     }
     const counts =
-      body.kind === 'text' ? await keep(ports, body.text) : await park(ports, body.parkable, body.reason)
+      body.kind === 'text' ? await store(ports, body.text) : await park(ports, body.parkable, body.reason)
     log.info({ ...counts, ms: Math.round(performance.now() - began) }, 'notification-received')
     return c.json(counts)
   }
@@ -54,8 +54,8 @@ export function createWebhook(ports: WebhookPorts): Hono {
   app.on('ALL', PATHS, (c) => c.json({ error: 'method not allowed' }, 405, { allow: 'GET, HEAD, POST' }))
   app.notFound((c) => c.json({ error: 'not found' }, 404))
   app.onError((error, c) => {
-    log.error({ error }, 'notification-not-kept')
-    return c.json({ error: 'not kept, send it again' }, 503, { 'retry-after': RETRY_AFTER_SECONDS })
+    log.error({ error }, 'notification-not-stored')
+    return c.json({ error: 'not stored, send it again' }, 503, { 'retry-after': RETRY_AFTER_SECONDS })
   })
   return app
 }
@@ -68,8 +68,8 @@ const BEARER = /^Bearer +(\S+) *$/i
  */
 function createTokenCheck(token: string): (authorization: string | undefined, path: string) => boolean {
   const expected = digest(token)
-  // Digests are of one length and compared in constant time: the answer tells nothing about how much of a
-  // guess was right.
+  // Digests have the same length and are compared in constant time, so the time of the answer does not reveal
+  // how much of a guess was right.
   const matches = (given: string) => timingSafeEqual(digest(given), expected)
   return (authorization, path) => {
     const [, bearer = ''] = BEARER.exec(authorization ?? '') ?? []
@@ -99,10 +99,10 @@ interface Counts {
 }
 
 /**
- * Ledger first, then queue: what is in the ledger alone is found by reconcile, what were in the queue alone
- * would be unknown.
+ * Ledger first, then queue: an arrival that is only in the ledger is found by reconcile, one that is only in the
+ * queue could be lost.
  */
-async function keep(ports: WebhookPorts, text: string): Promise<Counts> {
+async function store(ports: WebhookPorts, text: string): Promise<Counts> {
   const notification = parseNotification(text)
   const arrivals = distinctArrivals(notification.arrivals).filter(ports.concerns)
   if (arrivals.length > 0) {
@@ -118,14 +118,14 @@ async function keep(ports: WebhookPorts, text: string): Promise<Counts> {
   }
 }
 
-/** The whole body is kept, once: what a rejected record means is often seen only from its neighbours. */
+/** The whole body is kept, once: a rejected record can often be understood only from its neighbours. */
 async function park(ports: WebhookPorts, body: string, reason: string, parked = 1): Promise<Counts> {
   ports.log.warn({ reason, parked }, 'notification-parked')
   await ports.ledger.park(body, reason)
   return { arrivals: 0, ignored: 0, parked }
 }
 
-/** Each reason once, with how often: `the object key is empty (3 records)`. */
+/** Each reason once, with its count: `the object key is empty (3 records)`. */
 function reasonsOf({ rejected }: ParsedNotification): string {
   const times = new Map<string, number>()
   for (const { reason } of rejected) times.set(reason, (times.get(reason) ?? 0) + 1)

@@ -1,6 +1,6 @@
 /**
- * Queue `tape-requests`: every file of a run gets a verified copy on tape. The request becomes a row, then
- * copies are made.
+ * Queue `tape-requests`: every file of a run gets a verified copy on tape. The request becomes a row, then a copy
+ * is made.
  */
 import { copyWaiting, hasTape } from '../../shared/copies/tape/tape-copy.ts'
 import { acceptTapeRequest } from '../../shared/copies/tape/tape-request.ts'
@@ -15,13 +15,13 @@ export function createHandler(context: ContextOf<typeof needs>): QueueHandler {
   return async (event, invocation) => {
     const { signal, log } = invocation
     if (!hasTape(context)) {
-      // The catalogue knows the files: track-tape requests their copies once there is a place for them.
+      // Nothing is lost: track-tape requests the copies of all files once an endpoint is configured.
       log.warn({ messages: event.Records.length }, 'no-tape-driver')
       return { batchItemFailures: [] }
     }
     const accept = eachMessage(tapeRequests, (request) => acceptTapeRequest(context, request))
     const outcome = await accept(event, invocation)
-    // The next in line, which need not be this message's: live runs go before the backlog.
+    // The next copy in line, not necessarily this message's: live runs go before the backlog.
     await copyWaiting(context, 1, signal, log)
     return outcome
   }

@@ -1,6 +1,6 @@
 /**
- * Schedule: copies are verified again, the one looked at longest ago first; once a day every place is gone
- * through for what nobody knows.
+ * Schedule: copies are verified again, the one checked longest ago first; once a day every place is searched for
+ * dark copies.
  */
 import { duePlaces, searchPlace } from '../../shared/copies/verify/dark/daily.ts'
 import { scrub } from '../../shared/copies/verify/scrub.ts'
@@ -9,8 +9,8 @@ import type { ScheduleHandler } from '../../shared/runtime/handler.ts'
 import { type ContextOf, database, queues, s3, tape } from '../../shared/runtime/open-context.ts'
 
 interface Options {
-  /** Between two looks at what seems to be missing. */
-  readonly secondLookMs?: number
+  /** Between the two checks of a copy that seems to be missing, milliseconds. */
+  readonly secondCheckMs?: number
 }
 
 export const needs = [database, queues, s3, tape]
@@ -21,8 +21,8 @@ export function createHandler(context: ContextOf<typeof needs>, options: Options
     const places = await duePlaces(context)
     await eachPart(invocation, [
       ...places.map((due, index) => ({
-        done: 'place-gone-through',
-        failed: 'place-not-gone-through',
+        done: 'place-searched',
+        failed: 'place-not-searched',
         fields: { endpoint: due.endpoint },
         work: () => searchPlace(context, due, { ...options, wholeTime: index === 0 }, signal, log),
       })),

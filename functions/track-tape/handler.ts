@@ -1,6 +1,6 @@
 /**
- * Schedule: copies in progress are followed to the medium, waiting ones are made, none is forgotten, recalls
- * advance.
+ * Schedule: copies in progress are followed to the medium, waiting ones are made, missing ones are requested,
+ * recalls advance.
  */
 import { advanceRecalls } from '../../shared/copies/recall/schedule.ts'
 import { sweepCopies } from '../../shared/copies/tape/sweep-copies.ts'
@@ -32,7 +32,7 @@ export function createHandler(context: ContextOf<typeof needs>): ScheduleHandler
     const { signal, log } = invocation
     if (!hasTape(context)) log.warn('no-tape-driver')
     const recalls = part('recalls-advanced', () => advanceRecalls(context, signal, log))
-    // The bytes of a recall may pass for many minutes: copies are made meanwhile.
+    // A recall may stream bytes for many minutes, so copies are made at the same time.
     await eachPart(invocation, [recalls], hasTape(context) ? copies(context, invocation) : [])
   }
 }

@@ -78,7 +78,7 @@ const md5Of = (bytes: Uint8Array | null) =>
 
 const verify = (world: World, id: number) =>
   callFunction(world, 'verify', ({ context, signal }) =>
-    verifyReplica(context, id, { readBack: 'always', secondLookMs: 0 }, signal, context.log),
+    verifyReplica(context, id, { readBack: 'always', secondCheckMs: 0 }, signal, context.log),
   )
 
 /** Work that was begun and not ended. */

@@ -41,7 +41,7 @@ const HANDLERS = {
   'recall-requests': createRecallRun,
 }
 
-const NO_WAIT = { secondLookMs: 0 }
+const NO_WAIT = { secondCheckMs: 0 }
 
 /** Chooses the subject of the work now, before the call: it may have changed when the call begins. */
 export async function functionFor(
@@ -83,7 +83,7 @@ export async function functionFor(
       return async ({ context, signal }) =>
         replica &&
         (work.do === 'delete'
-          ? deleteCloudCopy(context, replica, 'a test', signal, { youngestMs: 0 })
+          ? deleteCloudCopy(context, replica, 'a test', signal, { minAgeMs: 0 })
           : settleDeletion(context, replica, signal))
     }
     case 'report file': {

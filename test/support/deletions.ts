@@ -6,7 +6,7 @@ import { DeleteObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { expect } from 'vitest'
 import { contentOfFile, replicasOfContent } from '../../shared/catalogue/replicas.ts'
 import { findLiveFile } from '../../shared/catalogue/runs.ts'
-import { wishForCopy } from '../../shared/copies/tape/sweep-copies.ts'
+import { requestCopy } from '../../shared/copies/tape/sweep-copies.ts'
 import type { Copy, Tombstone } from '../../shared/database/replica-schema.ts'
 import { describeObject } from '../../shared/storage/objects.ts'
 import { signal } from './context.ts'
@@ -32,7 +32,7 @@ export async function safeRun(
   const { runNumber, tag, sha256 } = await context.putRun(key, bytes)
   const file = await findLiveFile(context.database, { bucket: context.bucket, key })
   if (file === null) throw new Error(`${key} is not catalogued`)
-  const wish = await wishForCopy(context, contentOfFile(file, { tag, runNumber }), {
+  const wish = await requestCopy(context, contentOfFile(file, { tag, runNumber }), {
     priority: 'live',
     requestedBy: 'test',
   })

@@ -109,8 +109,8 @@ async function decide(
   // Not given up when the caller goes away: what is begun is to be ended in order.
   const limit = AbortSignal.timeout(LOOK_SECONDS * 1000)
   try {
-    const { is, ...answer } = await permitDeletion(context, copy, limit)
-    return { allowed: is === 'permitted', ...answer }
+    const { kind, ...answer } = await permitDeletion(context, copy, limit)
+    return { allowed: kind === 'permitted', ...answer }
   } catch (error) {
     if (limit.aborted) return { allowed: false, why: TOO_SLOW }
     // What the endpoint or the store say against it. Others, as of the database, are told as those of any

@@ -1,26 +1,26 @@
-/** What people are told of a run of the cleaner, each at most once a day. */
+/** The alerts of a run of the cleaner, each raised at most once a day. */
 import { alertRequest } from '../../catalogue/next-steps.ts'
 import type { Context } from '../../context.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
-import type { StoreRoom } from './clean-policy.ts'
-import { reasonsText, type WhyTheyStay } from './clean-reasons.ts'
+import type { StoreUsage } from './clean-policy.ts'
+import { type KeptFiles, keptFilesText } from './clean-reasons.ts'
 import type { CleanedFile, CleanedRuns } from './clean-result.ts'
 
-export interface StoreIsFull {
-  readonly room: StoreRoom
-  readonly why: WhyTheyStay
+export interface FullStore {
+  readonly room: StoreUsage
+  readonly kept: KeptFiles
 }
 
-/** @param full null while the store has room, or room is being made. */
-export async function tellPeople(
+/** @param full null while the store has room, or while runs that are due can still be deleted. */
+export async function raiseCleanerAlerts(
   context: Context<'database' | 'queues' | 'tape'>,
   at: Date,
   cleaned: Pick<CleanedRuns, 'capReached' | 'refused' | 'failed'>,
-  full: StoreIsFull | null,
+  full: FullStore | null,
   signal: AbortSignal,
 ): Promise<void> {
-  const about = {
+  const common = {
     tag: null,
     runNumber: null,
     runId: null,
@@ -31,7 +31,7 @@ export async function tellPeople(
   const capSummary = `the cleaner deleted ${most} files of runs, its limit for one run (CYGNET_CLEAN_MOST_RUNS), and more were due`
   const alerts = [
     ...(cleaned.capReached
-      ? [alertRequest({ rule: 'cleaner-cap-reached', severity: 'warning', summary: capSummary, ...about })]
+      ? [alertRequest({ rule: 'cleaner-cap-reached', severity: 'warning', summary: capSummary, ...common })]
       : []),
     ...(full === null
       ? []
@@ -40,7 +40,7 @@ export async function tellPeople(
             rule: 'store-is-full',
             severity: 'error',
             summary: fullSummary(context, full, cleaned),
-            ...about,
+            ...common,
           }),
         ]),
   ]
@@ -51,25 +51,25 @@ export async function tellPeople(
 
 function fullSummary(
   { tape }: Context<'tape'>,
-  { room, why }: StoreIsFull,
+  { room, kept }: FullStore,
   { refused, failed }: Pick<CleanedRuns, 'refused' | 'failed'>,
 ): string {
   const percent = (bytes: number) => `${Math.round((bytes / room.capacityBytes) * 100)} %`
   return [
-    `the store is ${percent(room.usedBytes)} full, above its high-water mark of ${percent(room.highBytes)}, and no more runs may leave it now.`,
+    `the store is ${percent(room.usedBytes)} full, above its high-water mark of ${percent(room.highBytes)}, and no more runs may be deleted from it now.`,
     ...(tape === null
-      ? ['No tape endpoint is configured (CYGNET_TAPE_DRIVER), so that no second copy can be verified.']
+      ? ['No tape endpoint is configured (CYGNET_TAPE_DRIVER), so no second copy can be verified.']
       : []),
-    ...tried('could not be deleted', failed),
-    ...tried('were refused just now', refused),
-    `${reasonsText(why)}.`,
+    ...outcomeText('could not be deleted', failed),
+    ...outcomeText('were refused just now', refused),
+    `${keptFilesText(kept)}.`,
     'What to do: docs/runbook.md, "the disk is filling"',
   ].join(' ')
 }
 
-/** The first stands for the others: mostly it is one cause. */
-function tried(how: string, files: readonly CleanedFile[]): readonly string[] {
+/** One example for all of them: mostly they have one cause. */
+function outcomeText(outcome: string, files: readonly CleanedFile[]): readonly string[] {
   const [first] = files
   if (first === undefined) return []
-  return [`${files.length} ${how}, e.g. run ${first.runNumber} of ${first.tag}: ${first.reason}.`]
+  return [`${files.length} ${outcome}, e.g. run ${first.runNumber} of ${first.tag}: ${first.reason}.`]
 }

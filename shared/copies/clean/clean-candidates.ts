@@ -1,6 +1,6 @@
 /**
- * The copies in the store that may be worth deleting, the oldest first, a page at a time. Whether one may go
- * is decided elsewhere.
+ * Copies in the store that may be deleted by what their rows state, the oldest first, a page at a time. The
+ * decision about each is made by deleteCloudCopy.
  */
 
 import { type ExpressionBuilder, type SqlBool, sql } from 'kysely'
@@ -16,9 +16,8 @@ export interface CandidateFilter {
   /** Stored at this time or before. */
   readonly until: Date
   readonly tag: string | null
-  /** Only what has a copy on the medium there: no other can be verified. */
+  /** Only copies whose contents are on the medium at this endpoint: no other copy can be verified. */
   readonly tapeEndpoint: string
-  /** In these buckets. */
   readonly rawBuckets: readonly string[]
   readonly protectedPrefixes: readonly string[]
   readonly now: Date
@@ -26,7 +25,7 @@ export interface CandidateFilter {
 
 const PAGE = 200
 
-/** Ordered by when they were stored. What was refused lately is left out until it is looked at again. */
+/** In the order of the time they were stored. What was refused lately is left out until its next attempt. */
 export async function* deletionCandidates(
   database: Database,
   filter: CandidateFilter,
@@ -37,7 +36,7 @@ export async function* deletionCandidates(
     const page = await database
       .selectFrom('replicas')
       .selectAll()
-      .where(mayGo(filter))
+      .where(mayBeDeleted(filter))
       .where((where) =>
         where.or([
           where('storedAt', '>', storedAt),
@@ -56,9 +55,9 @@ export async function* deletionCandidates(
 }
 
 /**
- * Only what was deleted before (a tombstone says so), was brought back, and is not asked for any more; and
- * was not dropped anew since. From the recalls, of which there are few, to the copies in the store, of which
- * there may be a million.
+ * Copies that were deleted before (there is a tombstone), were brought back by a recall that has expired, and
+ * were not dropped anew since. The query starts from the recalls, which are few, because the store may hold a
+ * million copies.
  */
 export async function* recalledCandidates(
   database: Database,
@@ -75,13 +74,13 @@ export async function* recalledCandidates(
       )
       .modifyFront(sql`STRAIGHT_JOIN`)
       .selectAll('replicas')
-      // Verified as it came back: neither a recall that failed, nor one that was asked for while the object
-      // was there all the time.
+      // Only recalls that brought the object back: not one that failed, nor one of an object that was still
+      // in the store.
       .where('recall.state', '!=', 'planned')
       .where('recall.etag', 'is not', null)
       .where('recall.expiresAt', '<=', filter.now)
       .whereRef('recall.expiresAt', '>=', 'replicas.storedAt')
-      .where(mayGo(filter))
+      .where(mayBeDeleted(filter))
       .where((where) =>
         where.exists(
           where
@@ -102,8 +101,8 @@ export async function* recalledCandidates(
   }
 }
 
-/** What the catalogue's rows alone say of a copy in the store, as far as all of them can be asked at once. */
-function mayGo(filter: CandidateFilter) {
+/** The rules that a query over all copies in the store can check. */
+function mayBeDeleted(filter: CandidateFilter) {
   const { until, tag, tapeEndpoint, rawBuckets, protectedPrefixes, now } = filter
   const prefixes = protectedPrefixes.map(plainPrefix)
   return ({ and, or, eb, exists, selectFrom }: ExpressionBuilder<Schema, 'replicas'>) =>

@@ -1,7 +1,6 @@
 /**
- * The buffer of single events: those that were looked at leave it soon, the others at an age. By the store's
- * dates, never by what the names say, and never because something is in a listing: what is not named like an
- * event stays.
+ * The buffer of single events: events that were seen are deleted soon, the others at an age. Ages are counted
+ * from the store's dates, not from the times in the names. An object that is not named like an event is kept.
  */
 import type { Config } from '../../config/config.ts'
 import type { Context } from '../../context.ts'
@@ -38,9 +37,9 @@ export function parseEventKey(key: string): EventKey | null {
 }
 
 /**
- * Notes that an event was looked at, so that it leaves the buffer early. The first look counts; for another
- * object under the same key the count begins anew.
- * @throws InvalidInputError when the key is none of an event.
+ * Notes that an event was seen, so that it is deleted early. The first time counts; another object under the
+ * same key starts a new count.
+ * @throws InvalidInputError when the key is not that of an event.
  */
 export async function markEventSeen(
   database: Database,
@@ -71,15 +70,15 @@ export interface CleanEventsOptions {
 
 export interface CleanedEvents {
   readonly listed: number
-  /** In a dry run: would be. */
+  /** In a dry run: those that would be deleted. */
   readonly deleted: number
   readonly deletedBytes: number
-  /** Below the prefix and not named like events: they stay. */
+  /** Below the prefix and not named like events: they are kept. */
   readonly unrecognised: number
-  /** Written anew between the listing and the deletion: they stay. */
+  /** Replaced between the listing and the deletion: they are kept. */
   readonly changed: number
   readonly failed: number
-  /** False when it was interrupted: the next run begins from the first key. */
+  /** False when it was interrupted; the next run starts again at the first key. */
   readonly finished: boolean
 }
 
@@ -93,15 +92,14 @@ const NOTHING: CleanedEvents = {
   finished: true,
 }
 
-/** DeleteObjects would take a thousand at once, and on most stores without a condition. */
+/** One request for each object: DeleteObjects takes a thousand, and on most stores without a condition. */
 const AT_ONCE = 16
-/** When so many fail and none succeeds, it is not the objects. */
+/** After so many failures without a success the cause is the store, not the objects. */
 const MOST_FAILURES = 64
 
 /**
- * Cleans the buffer of every raw bucket, page by page. One bad object, or one bad bucket, does not stop the
- * rest.
- * @throws what the store or the catalogue threw for a bucket in which nothing could be done any more.
+ * Cleans the buffer of every raw bucket, page by page. A failing object or bucket does not stop the others.
+ * @throws the error of a bucket in which nothing more could be done.
  */
 export async function cleanEvents(
   context: Context<'database' | 's3'>,
@@ -114,12 +112,11 @@ export async function cleanEvents(
   for (const bucket of context.config.store.rawBuckets) {
     const protecting = protectingPrefix({ bucket, key: PREFIX }, context.config.store.protectedPrefixes)
     if (protecting !== null) {
-      log.warn({ bucket, protecting }, 'events-are-protected')
+      log.warn({ bucket, protecting }, 'events-protected')
       continue
     }
-    // One bucket that cannot be cleaned must not keep the others from it.
     try {
-      total = added(total, await cleanBucket(context, bucket, options, signal, log))
+      total = addCounts(total, await cleanBucket(context, bucket, options, signal, log))
     } catch (error) {
       failures.push(error)
       log.error({ bucket, error: classify(error) }, 'bucket-not-cleaned')
@@ -152,28 +149,29 @@ async function cleanBucket(
       isDue(object, seen.get(object.key) ?? null, options, context.config),
     )
     const unrecognised = page.objects.filter((object) => parseEventKey(object.key) === null).length
-    const { gone, ...counts } = options.dryRun
-      ? { gone: due, changed: 0, failed: 0 }
+    const { deleted, ...counts } = options.dryRun
+      ? { deleted: due, changed: 0, failed: 0 }
       : await deleteAll(context, due, signal, log)
-    const deletedBytes = gone.reduce((sum, object) => sum + object.sizeBytes, 0)
+    const deletedBytes = deleted.reduce((sum, object) => sum + object.sizeBytes, 0)
     const listed = page.objects.length
-    total = added(total, {
+    total = addCounts(total, {
       ...NOTHING,
       ...counts,
-      deleted: gone.length,
+      deleted: deleted.length,
       deletedBytes,
       listed,
       unrecognised,
       finished: !signal.aborted,
     })
     const range = { after: startAfter ?? prefix, upTo: page.last ?? `${prefix}\u{10FFFF}`, listedAt }
-    if (!options.dryRun) await forgetVanished(context.database, bucket, without(page.objects, gone), range)
+    if (!options.dryRun)
+      await deleteStaleSeen(context.database, bucket, without(page.objects, deleted), range)
     startAfter = page.last
   } while (startAfter !== null)
   return total
 }
 
-const added = (a: CleanedEvents, b: CleanedEvents): CleanedEvents => ({
+const addCounts = (a: CleanedEvents, b: CleanedEvents): CleanedEvents => ({
   listed: a.listed + b.listed,
   deleted: a.deleted + b.deleted,
   deletedBytes: a.deletedBytes + b.deletedBytes,
@@ -183,9 +181,7 @@ const added = (a: CleanedEvents, b: CleanedEvents): CleanedEvents => ({
   finished: a.finished && b.finished,
 })
 
-/**
- * What was seen has its own time, counted from the look; another object that has its key by now is unseen.
- */
+/** The age of a seen event counts from when it was seen; another object that now has its key is unseen. */
 function isDue(
   object: ObjectVersion,
   seen: Seen | null,
@@ -224,7 +220,7 @@ async function seenTimes(
 }
 
 interface Outcome {
-  readonly gone: readonly ObjectVersion[]
+  readonly deleted: readonly ObjectVersion[]
   readonly changed: number
   readonly failed: number
 }
@@ -235,7 +231,7 @@ async function deleteAll(
   signal: AbortSignal,
   log: Logger,
 ): Promise<Outcome> {
-  const gone: ObjectVersion[] = []
+  const deleted: ObjectVersion[] = []
   const counts = { changed: 0, failed: 0 }
   const queue = due.values()
   const work = async () => {
@@ -245,31 +241,31 @@ async function deleteAll(
         refuseUncleanable(object, context.config.store.protectedPrefixes)
         const deletion = await deleteObject(context.s3, object, signal)
         if (deletion.kind === 'changed') counts.changed += 1
-        else gone.push(object)
+        else deleted.push(object)
       } catch (error) {
         if (signal.aborted) return
         counts.failed += 1
         log.warn({ key: object.key, error: classify(error) }, 'event-not-deleted')
-        if (gone.length === 0 && counts.failed >= MOST_FAILURES) throw error
+        if (deleted.length === 0 && counts.failed >= MOST_FAILURES) throw error
       }
     }
   }
   const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, work))
   const failure = ends.find((end) => end.status === 'rejected')
   if (failure !== undefined) throw failure.reason
-  return { gone, ...counts }
+  return { deleted, ...counts }
 }
 
-/** A look that was noted while the listing was made may be of an object that is not in it yet. */
+/** An event seen while the listing was made may be of an object that is not listed yet. */
 const LISTING_MARGIN_MS = 60_000
 
-const without = (objects: readonly ObjectVersion[], gone: readonly ObjectVersion[]) => {
-  const keys = new Set(gone.map((object) => object.key))
+const without = (objects: readonly ObjectVersion[], removed: readonly ObjectVersion[]) => {
+  const keys = new Set(removed.map((object) => object.key))
   return objects.filter((object) => !keys.has(object.key))
 }
 
-/** Forgets looks at objects that are not there any more between the page's first and last key. */
-async function forgetVanished(
+/** Deletes the notes on objects between the page's first and last key that no longer exist. */
+async function deleteStaleSeen(
   database: Database,
   bucket: string,
   objects: readonly ObjectVersion[],

@@ -1,24 +1,24 @@
-/** When runs leave the store by the configuration, and how full it is. */
+/** When runs are deleted from the store by the configuration, and how full the store is. */
 import type { Context } from '../../context.ts'
 import { bytesInStore } from './clean-candidates.ts'
 
 export interface CleanPolicy {
-  /** Null: age alone deletes nothing. */
+  /** Null: no run is deleted for its age. */
   readonly afterDays: number | null
-  /** Null: fullness deletes nothing, and nobody has said how much there may be. */
-  readonly room: StoreRoom | null
+  /** Null: no capacity is configured, so no run is deleted for lack of space. */
+  readonly room: StoreUsage | null
   /** Files of runs that one run of the cleaner deletes at most. */
   readonly mostFiles: number
-  /** Null: no copy can be verified, so nothing may go. */
+  /** Null: no copy can be verified, so no run may be deleted. */
   readonly tapeEndpoint: string | null
 }
 
-export interface StoreRoom {
+export interface StoreUsage {
   readonly usedBytes: number
   readonly capacityBytes: number
-  /** Above it the oldest leave before their time, */
+  /** Above this the oldest runs are deleted early, */
   readonly highBytes: number
-  /** until this. */
+  /** down to this. */
   readonly lowBytes: number
 }
 
@@ -29,20 +29,20 @@ export async function cleanPolicy({
 }: Context<'database' | 'tape'>): Promise<CleanPolicy> {
   return {
     afterDays: config.clean.runsAfterDays ?? null,
-    room: await roomInStore(),
+    room: await storeUsage(),
     mostFiles: config.clean.mostRuns,
     tapeEndpoint: tape?.endpoint ?? null,
   }
 
-  async function roomInStore(): Promise<StoreRoom | null> {
+  async function storeUsage(): Promise<StoreUsage | null> {
     const capacityBytes = config.clean.capacityBytes
     if (capacityBytes === undefined) return null
     const highBytes = capacityBytes * config.clean.highWater
-    // A low-water mark above the high one is taken for it.
+    // A low-water mark above the high one counts as the high one.
     const lowBytes = Math.min(capacityBytes * config.clean.lowWater, highBytes)
     return { usedBytes: await bytesInStore(database), capacityBytes, highBytes, lowBytes }
   }
 }
 
-export const isTooFull = (room: StoreRoom | null): room is StoreRoom =>
+export const isTooFull = (room: StoreUsage | null): room is StoreUsage =>
   room !== null && room.usedBytes > room.highBytes

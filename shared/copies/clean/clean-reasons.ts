@@ -1,6 +1,5 @@
 /**
- * Why the files of runs that are in the store stay there: what the cleaner answers who asks why the disk is
- * filling.
+ * Why the files of runs in the store are kept there: what an operator needs to know when the store fills up.
  */
 
 import { sql } from 'kysely'
@@ -8,60 +7,60 @@ import { FAILED_OR_WRONG, RECALL_WANTED } from '../../catalogue/replica-states.t
 import type { Context } from '../../context.ts'
 import type { CopyState, Replica } from '../../database/replica-schema.ts'
 import type { RunId } from '../../run.ts'
-import { YOUNGEST_MS } from '../delete/deletion-rules.ts'
+import { MIN_AGE_MS } from '../delete/deletion-rules.ts'
 import { protectingPrefix } from '../delete/protected.ts'
 import { type CleanPolicy, isTooFull } from './clean-policy.ts'
 
-/** A file counts for the first that holds. */
-export const STAY_REASONS = {
-  suspicious: 'are suspicious in the store, and are kept for people to look at',
-  protected: 'lie below a protected prefix (CYGNET_PROTECTED_PREFIXES)',
-  recalled: 'were asked back from tape, and their time is not over',
+/** A file is counted under the first reason that holds. */
+export const KEEP_REASONS = {
+  suspicious: 'are suspicious in the store, and are kept for people to inspect',
+  protected: 'are below a protected prefix (CYGNET_PROTECTED_PREFIXES)',
+  recalled: 'were recalled from tape, and their time is not over',
   'bad-on-tape': 'have a copy on tape that failed, is missing or suspicious',
   'not-on-tape': 'have no verified copy on tape yet',
-  young: 'came within the last day: such never go, whatever is configured',
+  young: 'were stored within the last day, and are kept whatever is configured',
   refused:
-    'were refused in the last hours, and are tried again by themselves (`cygnet clean --run N` says why one stays)',
+    'were refused in the last hours, and are tried again automatically (`cygnet clean --run N` states why one is kept)',
   'not-due': 'are safe on tape, and not due by the policy',
-  due: 'are due, and go when their copy on tape is verified at that moment',
+  due: 'are due, and are deleted when their copy on tape is verified at that moment',
 } as const
 
-export type StayReason = keyof typeof STAY_REASONS
+export type KeepReason = keyof typeof KEEP_REASONS
 
-export interface Staying {
-  readonly reason: StayReason
+export interface KeptGroup {
+  readonly reason: KeepReason
   readonly files: number
   readonly sizeBytes: number
   /** The oldest of them. */
   readonly example: RunId
 }
 
-export interface WhyTheyStay {
-  /** Files that were looked at: the oldest of the store. */
+export interface KeptFiles {
+  /** Number of files counted: the oldest in the store. */
   readonly looked: number
-  /** Whether these are all there are. */
+  /** Whether these are all files in the store. */
   readonly isAll: boolean
   /** The most frequent first. */
-  readonly reasons: readonly Staying[]
+  readonly reasons: readonly KeptGroup[]
 }
 
 /**
- * What is deleted are the oldest, so these are what is in the way. However many there are, no more rows are
- * read.
+ * The oldest files are deleted first, so they show what prevents it. No more rows are read, however large the
+ * store is.
  */
-const MOST_LOOKED = 2000
+const MOST_FILES = 2000
 const DAY_MS = 86_400_000
 
-export async function whyTheyStay(
+export async function explainKeptFiles(
   context: Context<'database'>,
   policy: CleanPolicy,
   { tag, now }: { readonly tag?: string | undefined; readonly now: Date },
-): Promise<WhyTheyStay> {
-  const found = await oldestInStore(context, 'present', policy, tag ?? null, now)
+): Promise<KeptFiles> {
+  const present = await oldestInStore(context, 'present', policy, tag ?? null, now)
   const suspicious = await oldestInStore(context, 'suspicious', policy, tag ?? null, now)
-  const looked = [...found.slice(0, MOST_LOOKED), ...suspicious.slice(0, MOST_LOOKED)]
-  const byReason = Map.groupBy(looked, (file) => reasonOf(file, context, policy, now))
-  const reasons = [...byReason].flatMap(([reason, files]): Staying[] => {
+  const counted = [...present.slice(0, MOST_FILES), ...suspicious.slice(0, MOST_FILES)]
+  const byReason = Map.groupBy(counted, (file) => reasonOf(file, context, policy, now))
+  const reasons = [...byReason].flatMap(([reason, files]): KeptGroup[] => {
     const [first] = files
     if (first === undefined) return []
     const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
@@ -70,15 +69,15 @@ export async function whyTheyStay(
     ]
   })
   return {
-    looked: looked.length,
-    isAll: looked.length === found.length + suspicious.length,
+    looked: counted.length,
+    isAll: counted.length === present.length + suspicious.length,
     reasons: reasons.toSorted((a, b) => b.files - a.files),
   }
 }
 
 type FileInStore = Awaited<ReturnType<typeof oldestInStore>>[number]
 
-/** Along the index by age; the copies of each are a look into another. */
+/** Reads along the index by age, with one look-up of the other copies for each row. */
 function oldestInStore(
   { database, config }: Context<'database'>,
   state: 'present' | 'suspicious',
@@ -102,11 +101,11 @@ function oldestInStore(
     .$if(tag !== null, (query) => query.where('tag', '=', tag as string))
     .orderBy('storedAt')
     .orderBy('id')
-    .limit(MOST_LOOKED + 1)
+    .limit(MOST_FILES + 1)
     .execute()
 }
 
-function reasonOf(file: FileInStore, { config }: Context, policy: CleanPolicy, now: Date): StayReason {
+function reasonOf(file: FileInStore, { config }: Context, policy: CleanPolicy, now: Date): KeepReason {
   if (file.state === 'suspicious') return 'suspicious'
   const storedMs = (file.storedAt ?? now).getTime()
   const object = { bucket: file.bucket, key: file.objectKey }
@@ -114,23 +113,23 @@ function reasonOf(file: FileInStore, { config }: Context, policy: CleanPolicy, n
   if (Number(file.isWanted) === 1) return 'recalled'
   if (file.tapeState !== 'on-media')
     return file.tapeState !== null && FAILED_OR_WRONG.includes(file.tapeState) ? 'bad-on-tape' : 'not-on-tape'
-  if (storedMs > now.getTime() - YOUNGEST_MS) return 'young'
-  if (isLater(file, now)) return 'refused'
+  if (storedMs > now.getTime() - MIN_AGE_MS) return 'young'
+  if (isPostponed(file, now)) return 'refused'
   const isOld = policy.afterDays !== null && storedMs <= now.getTime() - policy.afterDays * DAY_MS
   return isOld || isTooFull(policy.room) ? 'due' : 'not-due'
 }
 
-const isLater = ({ nextAttemptAt: again }: Pick<Replica, 'nextAttemptAt'>, now: Date) =>
-  again !== null && again > now
+const isPostponed = ({ nextAttemptAt: nextAttempt }: Pick<Replica, 'nextAttemptAt'>, now: Date) =>
+  nextAttempt !== null && nextAttempt > now
 
 /**
  * One sentence: `Of its 2000 oldest files 1500 have no verified copy on tape yet (e.g. run 12 of LNGS), 500
  * …`.
  */
-export function reasonsText({ looked, isAll, reasons }: WhyTheyStay): string {
+export function keptFilesText({ looked, isAll, reasons }: KeptFiles): string {
   const parts = reasons.map(
     ({ reason, files, example }) =>
-      `${files} ${STAY_REASONS[reason]} (e.g. run ${example.runNumber} of ${example.tag})`,
+      `${files} ${KEEP_REASONS[reason]} (e.g. run ${example.runNumber} of ${example.tag})`,
   )
   return `Of its ${looked} ${isAll ? '' : 'oldest '}files ${parts.join('; ')}`
 }

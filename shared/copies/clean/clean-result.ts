@@ -3,18 +3,18 @@ import type { RunId } from '../../run.ts'
 export interface CleanedFile extends RunId {
   readonly key: string
   readonly sizeBytes: number
-  /** Why it went, or why it stays. */
+  /** Why it was deleted, or why it is kept. */
   readonly reason: string
 }
 
 export interface CleanedRuns {
   readonly deleted: readonly CleanedFile[]
   readonly refused: readonly CleanedFile[]
-  /** Something did not answer; they are tried again by the next run of the cleaner. */
+  /** The store, the endpoint or the database did not answer; the next run of the cleaner tries again. */
   readonly failed: readonly CleanedFile[]
   readonly deletedBytes: number
-  /** More was due than one run of the cleaner deletes. */
+  /** More files were due than one run of the cleaner deletes. */
   readonly capReached: boolean
-  /** Still fuller than it should be, and nothing more may be deleted. */
+  /** Still above the high-water mark, and nothing more may be deleted. */
   readonly storeIsFull: boolean
 }

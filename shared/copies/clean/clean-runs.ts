@@ -1,7 +1,7 @@
 /**
- * Which runs leave the store: those that were brought back for a time that is over, those that have been in
- * it for longer than the policy says, and, while it is fuller than it should be, the oldest before their
- * time. Only wishes are made here; whether a copy may go is for deleteCloudCopy alone to say.
+ * Which runs are deleted from the store: those whose recall has expired, those older than the policy allows,
+ * and, while the store is too full, the oldest. Here the runs are only chosen; whether a copy may be deleted
+ * is decided by deleteCloudCopy.
  */
 
 import { WRONG } from '../../catalogue/replica-states.ts'
@@ -11,11 +11,11 @@ import { classify, InvalidInputError } from '../../errors.ts'
 import { type Logger, withoutSecrets } from '../../log.ts'
 import { findRuns } from '../../queries/runs.ts'
 import { type DeletionOptions, deleteCloudCopy, settleDeletion } from '../delete/delete-cloud-copy.ts'
-import { type CloudDeletion, permittedVersion, YOUNGEST_MS } from '../delete/deletion-rules.ts'
-import { endForgottenPermissions } from '../delete/permit-deletion.ts'
+import { type CloudDeletion, MIN_AGE_MS, permittedVersion } from '../delete/deletion-rules.ts'
+import { endUnreportedPermissions } from '../delete/permit-deletion.ts'
 import { refuseProtected } from '../delete/protected.ts'
 import { endStrandedTombstones } from '../delete/tombstones.ts'
-import { tellPeople } from './clean-alerts.ts'
+import { raiseCleanerAlerts } from './clean-alerts.ts'
 import {
   abandonedDeletions,
   cloudCopiesOfRun,
@@ -23,11 +23,11 @@ import {
   recalledCandidates,
 } from './clean-candidates.ts'
 import { type CleanPolicy, cleanPolicy, isTooFull } from './clean-policy.ts'
-import { whyTheyStay } from './clean-reasons.ts'
+import { explainKeptFiles } from './clean-reasons.ts'
 import type { CleanedFile, CleanedRuns } from './clean-result.ts'
 
 export interface CleanRunsOptions {
-  /** Nothing is deleted or written; `deleted` names what would be tried. */
+  /** Nothing is deleted or written; `deleted` lists what would be tried. */
   readonly dryRun: boolean
   readonly tag?: string | undefined
   /** Only this run, whatever its age and however full the store is; all other rules hold. */
@@ -36,17 +36,17 @@ export interface CleanRunsOptions {
 }
 
 const DAY_MS = 86_400_000
-/** So many failures in a row are not the files': the rest waits for the next run. */
+/** After so many failures in a row the cause is not the file: the rest waits for the next run. */
 const MOST_FAILURES = 3
-/** A store full of what may not go must not keep the cleaner busy for ever. */
+/** A store full of files that may not be deleted must not occupy the cleaner for ever. */
 const MOST_REFUSALS = 200
 
 /**
  * Deletes what is due, at most CYGNET_CLEAN_MOST_RUNS files. With neither an age
  * (CYGNET_CLEAN_RUNS_AFTER_DAYS, counted from when the object was stored) nor a capacity
- * (CYGNET_CLOUD_CAPACITY_BYTES) configured only that is due whose recall is over.
- * @throws InvalidInputError when a run is named that is unknown, or known under several tags. What goes wrong
- * with single files is in `failed`.
+ * (CYGNET_CLOUD_CAPACITY_BYTES) configured, only runs whose recall has expired are due.
+ * @throws InvalidInputError when a run is named that is unknown, or known under several tags. Errors of
+ * single files are in `failed`.
  */
 export async function cleanRuns(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
@@ -58,19 +58,21 @@ export async function cleanRuns(
   if (options.run !== undefined) return await cleanNamedRun(context, options, options.run, tally)
   if (!options.dryRun) await settleAbandoned(context, tally, signal, log)
   const policy = await cleanPolicy(context)
-  const result = await deleteWhatIsDue(context, options, policy, tally)
+  const result = await deleteDue(context, options, policy, tally)
   if (!options.dryRun && !signal.aborted) {
     const { room } = policy
     const full =
-      result.storeIsFull && room !== null ? { room, why: await whyTheyStay(context, policy, options) } : null
-    await tellPeople(context, options.now, result, full, signal)
+      result.storeIsFull && room !== null
+        ? { room, kept: await explainKeptFiles(context, policy, options) }
+        : null
+    await raiseCleanerAlerts(context, options.now, result, full, signal)
   }
   return result
 }
 
 type Tally = ReturnType<typeof createTally>
 
-/** Tries one file after another and keeps count. */
+/** Tries one file after another and counts the outcomes. */
 function createTally(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
   { dryRun }: CleanRunsOptions,
@@ -89,8 +91,8 @@ function createTally(
   return {
     deletedCount: () => deleted.length,
     deletedBytes: () => sumOf(deleted),
-    goesOn: () => !signal.aborted && failuresInARow < MOST_FAILURES && refused.length < MOST_REFUSALS,
-    refuse: (replica: Replica, reason: string) => note(replica, reason, refused, 'run-stays'),
+    mayContinue: () => !signal.aborted && failuresInARow < MOST_FAILURES && refused.length < MOST_REFUSALS,
+    refuse: (replica: Replica, reason: string) => note(replica, reason, refused, 'run-kept'),
     async tryToDelete(replica: Replica, reason: string, deletion: DeletionOptions = {}) {
       await this.count(replica, reason, () =>
         dryRun ? wouldDelete(context, replica) : deleteCloudCopy(context, replica, reason, signal, deletion),
@@ -100,18 +102,18 @@ function createTally(
       try {
         const outcome = await work()
         failuresInARow = 0
-        if (outcome?.kind === 'refused') note(replica, outcome.reason, refused, 'run-stays')
+        if (outcome?.kind === 'refused') note(replica, outcome.reason, refused, 'run-kept')
         else note(replica, reason, deleted, dryRun ? 'run-would-be-deleted' : 'run-deleted')
       } catch (error) {
         if (signal.aborted) return
         const failure = classify(error)
         const message = withoutSecrets(failure.message)
         if (failure instanceof InvalidInputError) {
-          note(replica, message, refused, 'run-stays')
+          note(replica, message, refused, 'run-kept')
           return
         }
         failuresInARow += 1
-        note(replica, message, failed, 'run-not-deleted')
+        note(replica, message, failed, 'run-deletion-failed')
       }
     },
     result: (capReached: boolean, storeIsFull: boolean): CleanedRuns => ({
@@ -127,10 +129,7 @@ function createTally(
 
 const sumOf = (files: readonly CleanedFile[]) => files.reduce((sum, file) => sum + file.sizeBytes, 0)
 
-/**
- * What the catalogue alone can say; null when it has nothing against it. The copy on tape is not read for a
- * dry run.
- */
+/** For a dry run: the refusal by the rules of the catalogue, or null. The copy on tape is not verified. */
 async function wouldDelete(
   { database, config, now }: Context<'database'>,
   replica: Replica,
@@ -148,11 +147,11 @@ async function settleAbandoned(
 ): Promise<void> {
   const ended = await endStrandedTombstones(context.database, context.now())
   if (ended > 0) log.warn({ ended }, 'stranded-tombstones-ended')
-  const forgotten = await endForgottenPermissions(context)
-  if (forgotten > 0) log.warn({ forgotten }, 'forgotten-permissions-ended')
+  const unreported = await endUnreportedPermissions(context)
+  if (unreported > 0) log.warn({ unreported }, 'unreported-permissions-ended')
   for (const replica of await abandonedDeletions(context.database))
-    if (tally.goesOn())
-      await tally.count(replica, 'deleted by a function that died before it could say so', () =>
+    if (tally.mayContinue())
+      await tally.count(replica, 'deleted by a function that died before it recorded it', () =>
         settleDeletion(context, replica, signal),
       )
 }
@@ -165,18 +164,18 @@ async function cleanNamedRun(
 ): Promise<CleanedRuns> {
   for (const replica of await copiesOfNamedRun(context, options, run)) {
     if (tally.deletedCount() >= context.config.clean.mostRuns) return tally.result(true, false)
-    if (WRONG.includes(replica.state)) tally.refuse(replica, notHandled(replica))
-    else if (tally.goesOn())
-      await tally.tryToDelete(replica, `run ${run} was named by an operator`, { youngestMs: 0 })
+    if (WRONG.includes(replica.state)) tally.refuse(replica, wrongStateText(replica))
+    else if (tally.mayContinue())
+      await tally.tryToDelete(replica, `run ${run} was named by an operator`, { minAgeMs: 0 })
   }
   return tally.result(false, false)
 }
 
-/** What is wrong in the store is for people to look at: it is the one trace of what happened. */
-function notHandled({ state, lastError: error }: Replica): string {
+/** A missing or suspicious object is left to people: it is the only trace of what happened. */
+function wrongStateText({ state, lastError: error }: Replica): string {
   const more = 'docs/runbook.md, "a copy is missing or suspicious"'
-  if (state === 'missing') return `it vanished from the store, and not by us: ${more}`
-  return `its object in the store is suspicious (${error ?? 'no reason known'}) and is kept for people to look at: ${more}`
+  if (state === 'missing') return `it is missing in the store, and Cygnet did not delete it: ${more}`
+  return `its object in the store is suspicious (${error ?? 'no reason known'}) and is kept for people to inspect: ${more}`
 }
 
 async function copiesOfNamedRun(
@@ -189,11 +188,11 @@ async function copiesOfNamedRun(
   const named = `run ${runNumber}${tag === undefined ? '' : ` of ${tag}`}`
   if (found === undefined) throw new InvalidInputError(`${named} is not in the catalogue`)
   if (others.length > 0)
-    throw new InvalidInputError(`${named} is in the catalogue for ${tags.join(', ')}: say which with --tag`)
+    throw new InvalidInputError(`${named} is in the catalogue for ${tags.join(', ')}: select one with --tag`)
   return await cloudCopiesOfRun(database, { tag: found, runNumber })
 }
 
-async function deleteWhatIsDue(
+async function deleteDue(
   context: Context<'database' | 'tape'>,
   options: CleanRunsOptions,
   { afterDays, room, mostFiles }: CleanPolicy,
@@ -203,28 +202,27 @@ async function deleteWhatIsDue(
   const { now } = options
   const dueBefore = afterDays === null ? null : new Date(now.getTime() - afterDays * DAY_MS)
   const pressure = isTooFull(room) ? room : null
-  const goneBefore = tally.deletedBytes()
+  const deletedBefore = tally.deletedBytes()
   const isOver = (bytes: number) =>
-    pressure !== null && pressure.usedBytes + goneBefore - tally.deletedBytes() > bytes
+    pressure !== null && pressure.usedBytes + deletedBefore - tally.deletedBytes() > bytes
   const filter = {
     tag: options.tag ?? null,
     tapeEndpoint: tape?.endpoint ?? '',
     rawBuckets: config.store.rawBuckets,
     protectedPrefixes: config.store.protectedPrefixes,
-    until: new Date(now.getTime() - YOUNGEST_MS),
+    until: new Date(now.getTime() - MIN_AGE_MS),
     now,
   }
   const hasPolicy = dueBefore !== null || pressure !== null
-  // Those that were brought back come first: their time is over, whatever their age, and whether or not there
-  // is a policy.
+  // Runs with an expired recall come first, whatever their age and whether or not there is a policy.
   const passes: readonly Pass[] = [
-    { candidates: recalledCandidates, reasonFor: () => 'brought back from tape, and its time is over' },
+    { candidates: recalledCandidates, reasonFor: () => 'brought back from tape, and the recall has expired' },
     ...(hasPolicy ? [{ candidates: deletionCandidates, reasonFor }] : []),
   ]
   for (const { candidates, reasonFor: reasonIn } of tape === null ? [] : passes)
     for await (const replica of candidates(database, filter)) {
       const reason = reasonIn(replica)
-      if (reason === null || !tally.goesOn()) break
+      if (reason === null || !tally.mayContinue()) break
       if (tally.deletedCount() >= mostFiles) return tally.result(true, false)
       await tally.tryToDelete(replica, reason)
     }
@@ -240,6 +238,6 @@ async function deleteWhatIsDue(
 
 interface Pass {
   readonly candidates: typeof deletionCandidates
-  /** Why it may go; null when neither it nor any after it may. */
+  /** Why it may be deleted; null when neither it nor any later candidate may. */
   readonly reasonFor: (replica: Replica) => string | null
 }

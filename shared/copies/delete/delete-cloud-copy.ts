@@ -1,10 +1,10 @@
 /**
- * The one place where the copy of a run in the store is deleted.
+ * The only code that deletes the copy of a run in the store.
  *
- * In this order, in one call, under the claim on the copy's row: the rules of the catalogue; the object is
- * the catalogued one; a copy on tape is verified now; the rules again and the tombstone, committed; the
- * object once more; the deletion, of this version only; a look at what is there after it; the record. Nothing
- * that an earlier call verified counts. docs/adr/0009-deletion.md.
+ * One call does all of this, in this order, under the claim on the copy's row: check the rules of the
+ * catalogue; check that the object is the catalogued one; verify a copy on tape; check the rules again and
+ * commit the tombstone; check the object again; delete this version only; check what the store then holds;
+ * record it. No verification of an earlier call counts. docs/adr/0009-deletion.md.
  */
 import { ON_DISK } from '../../catalogue/replica-states.ts'
 import {
@@ -23,35 +23,41 @@ import { deleteObject, lookForVersion } from '../../storage/delete-object.ts'
 import { leaseOwner } from '../../work/lease.ts'
 import {
   type CloudDeletion,
+  MIN_AGE_MS,
   permittedVersion,
   type Refusal,
   refused,
   versionInStore,
-  YOUNGEST_MS,
 } from './deletion-rules.ts'
-import { endWhatWasBegun, inTime, isGone, recordDoubt, stays } from './end-deletion.ts'
+import {
+  endUnfinishedDeletion,
+  recordBadCopy,
+  recordDeleted,
+  recordKept,
+  requestTimeout,
+} from './end-deletion.ts'
 import { refuseProtected } from './protected.ts'
 import { findSurvivor, isStale, type Survivor } from './surviving-copy.ts'
 import { withdrawTombstones, writeTombstone } from './tombstones.ts'
 
 export interface DeletionOptions {
   /**
-   * Objects younger than this stay, milliseconds; YOUNGEST_MS when absent. It is what narrows the moment
-   * between the last look and the deletion on stores that know no conditional deletion.
+   * Objects younger than this are kept, milliseconds; MIN_AGE_MS when absent. It narrows the time between the
+   * last check and the deletion on stores without conditional deletion.
    */
-  readonly youngestMs?: number
+  readonly minAgeMs?: number
 }
 
 /**
- * Deletes the copy of a run in the store, when everything holds; else says why it stays. Either way the row
- * is free again and says what is true; after a crash at any point the next call finds out what happened and
- * begins from the verification.
+ * Deletes the copy of a run in the store when every rule holds; otherwise returns why it is kept. Either way
+ * the row is free again and states the truth. After a crash at any point the next call finds out what
+ * happened and starts again with the verification.
  * @param replica of kind `cloud`. @param reason goes into the tombstone.
- * @throws InvalidInputError for what is never deleted by this: protected prefixes, other buckets, what is no
- * run.
- * @throws TransientError when the tape endpoint, the store or the catalogue do not answer. When it is not
- * known whether the store deleted the object, the copy stays `deleting` until its lease is over, and the next
- * call looks.
+ * @throws InvalidInputError for objects that are never deleted here: below protected prefixes, in other
+ * buckets, not named like a run.
+ * @throws TransientError when the tape endpoint, the store or the catalogue do not answer. While it is not
+ * known whether the store deleted the object, the copy remains `deleting` until its lease is over, and the
+ * next call checks it.
  */
 export async function deleteCloudCopy(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
@@ -60,30 +66,32 @@ export async function deleteCloudCopy(
   signal: AbortSignal,
   options: DeletionOptions = {},
 ): Promise<CloudDeletion> {
-  refuseOthers(context, replica)
-  const doubted: Replica[] = []
-  const wish = {
+  refuseOtherObjects(context, replica)
+  const badCopies: Replica[] = []
+  const request = {
     reason,
-    youngestMs: options.youngestMs ?? YOUNGEST_MS,
-    onDoubt: (tape: Replica) => void doubted.push(tape),
+    minAgeMs: options.minAgeMs ?? MIN_AGE_MS,
+    onBadCopy: (tape: Replica) => void badCopies.push(tape),
   }
   try {
     return await underClaim(context, replica, ON_DISK, signal, async (claim, held) => {
-      const ended = await endWhatWasBegun(context, claim, held)
+      const ended = await endUnfinishedDeletion(context, claim, held)
       if (ended !== null) return ended
-      const prepared = await releasing(context, claim, held, () => prepare(context, claim, wish, held))
-      return prepared.kind === 'refused' ? prepared : await carryOut(context, claim, prepared, held)
+      const prepared = await releaseOnFailure(context, claim, held, () =>
+        prepare(context, claim, request, held),
+      )
+      return prepared.kind === 'refused' ? prepared : await deleteAndRecord(context, claim, prepared, held)
     })
   } finally {
-    // Not before: while the copy in the store is `deleting` it does not count, and people would be told of
-    // the last copy.
-    for (const tape of doubted) await recordDoubt(context, tape, 'if-needed', signal)
+    // Not earlier: while the copy in the store is `deleting` it does not count, and the alert would be that
+    // of the last copy.
+    for (const tape of badCopies) await recordBadCopy(context, tape, 'if-needed', signal)
   }
 }
 
 /**
- * Ends a deletion whose function died: the object is gone, and that is recorded; or it is there, and the
- * deletion is withdrawn. Deletes nothing. @throws as deleteCloudCopy.
+ * Ends a deletion whose function died: when the object is deleted, records it; when it still exists,
+ * withdraws the deletion. Deletes nothing. @throws as deleteCloudCopy.
  */
 export async function settleDeletion(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
@@ -91,15 +99,14 @@ export async function settleDeletion(
   signal: AbortSignal,
 ): Promise<CloudDeletion> {
   return await underClaim(context, replica, ['deleting'], signal, async (claim, held) => {
-    const ended = await endWhatWasBegun(context, claim, held)
+    const ended = await endUnfinishedDeletion(context, claim, held)
     return (
-      ended ??
-      (await stays(context, claim, refused('busy', 'the function that was to delete it died before it did')))
+      ended ?? (await recordKept(context, claim, refused('busy', 'the function died before it deleted it')))
     )
   })
 }
 
-function refuseOthers({ config }: Context, replica: Replica): void {
+function refuseOtherObjects({ config }: Context, replica: Replica): void {
   const object = { bucket: replica.bucket, key: replica.objectKey }
   refuseProtected(object, config.store.protectedPrefixes)
   const named = `${object.bucket}/${object.key}`
@@ -110,7 +117,7 @@ function refuseOthers({ config }: Context, replica: Replica): void {
     throw new InvalidInputError(`${named} is not named like a run: it is not deleted`)
 }
 
-/** One call at a time works on a copy; one that loses its claim stops before it deletes. */
+/** Only one call at a time works on a copy; a call that loses its claim stops before it deletes. */
 async function underClaim(
   context: Context<'database'>,
   replica: Replica,
@@ -122,7 +129,8 @@ async function underClaim(
   const leaseSeconds = context.config.work.leaseSeconds
   const owner = leaseOwner(context)
   const claim = await claimReplica(database, replica.id, states, { owner, leaseSeconds })
-  if (claim === null) return refused('busy', 'it is not in the store any more, or another function is at it')
+  if (claim === null)
+    return refused('busy', 'it is no longer in the store, or another function is working on it')
   return await whileClaimed(database, claim, leaseSeconds, signal, (held) => work(claim, held))
 }
 
@@ -134,38 +142,42 @@ interface Prepared {
   readonly reason: string
 }
 
-/** Everything that has to hold, up to the moment before the deletion. */
+/** Every check, up to the moment before the deletion. */
 async function prepare(
   context: Context<'database' | 's3' | 'tape'>,
   claim: Claim,
-  wish: { readonly reason: string; readonly youngestMs: number; readonly onDoubt: (tape: Replica) => void },
+  request: {
+    readonly reason: string
+    readonly minAgeMs: number
+    readonly onBadCopy: (tape: Replica) => void
+  },
   held: AbortSignal,
 ): Promise<Prepared | Refusal> {
   const { database } = context
   await recordStep(database, claim, { change: { state: 'deleting' } }, context.now())
   const permitted = await permittedVersion(database, claim.replica, context.now())
   if ('kind' in permitted) return permitted
-  const version = await versionInStore(context, permitted, wish.youngestMs, held)
+  const version = await versionInStore(context, permitted, request.minAgeMs, held)
   if ('kind' in version) return version
-  const survivor = await findSurvivor(context, claim.replica, wish.onDoubt, held)
+  const survivor = await findSurvivor(context, claim.replica, request.onBadCopy, held)
   if (survivor.kind === 'none') return refused('no-verified-copy', survivor.reason)
   held.throwIfAborted()
-  const tombstoneId = await writeDown(context, claim, version, survivor, wish.reason)
+  const tombstoneId = await writeDown(context, claim, version, survivor, request.reason)
   if (typeof tombstoneId !== 'number') return tombstoneId
-  // From here the deletion takes less than the lease, or the requests are given up: nobody else begins
-  // meanwhile.
+  // From here the requests end, or time out, well within the lease, so no other function starts meanwhile.
   await renewClaim(database, claim, context.config.work.leaseSeconds)
-  const look = await lookForVersion(context.s3, version, inTime(context, held))
-  if (look !== 'there')
+  const found = await lookForVersion(context.s3, version, requestTimeout(context, held))
+  if (found !== 'there')
     return refused(
-      look === 'other' ? 'changed' : 'not-in-store',
-      'the object was replaced or removed at this moment',
+      found === 'other' ? 'changed' : 'not-in-store',
+      'the object was replaced or removed just now',
     )
-  return { kind: 'prepared', tombstoneId, version, survivor, reason: wish.reason }
+  return { kind: 'prepared', tombstoneId, version, survivor, reason: request.reason }
 }
 
 /**
- * The rules once more, the survivor's row and the tombstone in one transaction, under the lock of the run.
+ * Checks the rules again and writes the survivor's row and the tombstone, in one transaction that locks the
+ * run.
  */
 async function writeDown(
   context: Context<'database'>,
@@ -201,10 +213,10 @@ async function writeDown(
           .where('state', '=', 'on-media')
           .executeTakeFirst()
         if (verified.numUpdatedRows !== 1n) {
-          written = refused('no-verified-copy', `${survivor.replica.url} is not counted on any more`)
+          written = refused('no-verified-copy', `${survivor.replica.url} is no longer a verified copy`)
           return
         }
-        await withdrawTombstones(trx, replica.id, 'begun anew', at)
+        await withdrawTombstones(trx, replica.id, 'started again', at)
         written = await writeTombstone(
           trx,
           { replica, version, survivor, reason, writtenBy: claim.owner },
@@ -217,8 +229,8 @@ async function writeDown(
   return written
 }
 
-/** Deletes, looks, and records what is true then. */
-async function carryOut(
+/** Deletes, checks what the store then holds, and records it. */
+async function deleteAndRecord(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
   claim: Claim,
   prepared: Prepared,
@@ -226,22 +238,28 @@ async function carryOut(
 ): Promise<CloudDeletion> {
   const { version, tombstoneId, survivor } = prepared
   if (isStale(survivor, context.config.work.leaseSeconds, context.now()))
-    return await stays(
+    return await recordKept(
       context,
       claim,
       refused('busy', 'it took too long after the copy on tape was verified'),
     )
-  const answer = await deleteObject(context.s3, version, inTime(context, held)).catch((error: unknown) => ({
-    kind: 'unknown' as const,
-    error,
-  }))
+  const answer = await deleteObject(context.s3, version, requestTimeout(context, held)).catch(
+    (error: unknown) => ({
+      kind: 'unknown' as const,
+      error,
+    }),
+  )
   if (answer.kind === 'changed')
-    return await stays(context, claim, refused('changed', 'another object was dropped under the key'))
-  // Asked also when the host's time is over: what was done has to be known.
-  const look = await lookForVersion(context.s3, version, inTime(context))
-  if (look === 'there') {
+    return await recordKept(context, claim, refused('changed', 'another object was stored under the key'))
+  // Checked also after the host's time limit: what the deletion did has to be known.
+  const found = await lookForVersion(context.s3, version, requestTimeout(context))
+  if (found === 'there') {
     if (answer.kind !== 'unknown')
-      return await stays(context, claim, refused('still-there', 'the store says it deleted it, and has it'))
+      return await recordKept(
+        context,
+        claim,
+        refused('still-there', 'the store reported the deletion and still has the object'),
+      )
     const error = classify(answer.error)
     if (passesWithTime(answer.error) || held.aborted)
       throw new TransientError(
@@ -249,26 +267,26 @@ async function carryOut(
         {},
         { cause: answer.error },
       )
-    await stays(context, claim, refused('still-there', withoutSecrets(error.message)))
+    await recordKept(context, claim, refused('still-there', withoutSecrets(error.message)))
     throw error
   }
   const note =
-    look === 'other'
-      ? 'another object was dropped under the key since'
+    found === 'other'
+      ? 'another object has been stored under the key since'
       : answer.kind === 'deleted' && answer.marked
-        ? 'the bucket keeps versions: it was hidden, its bytes leave by the rules of the bucket'
+        ? 'the bucket keeps versions: the object is hidden, and its bytes are deleted by the rules of the bucket'
         : null
-  const told = `${claim.replica.url}, ${version.sizeBytes} bytes: ${prepared.reason}; ${survivor.replica.url} was verified right before: ${survivor.verifiedBy}`
-  return await isGone(
+  const detail = `${claim.replica.url}, ${version.sizeBytes} bytes: ${prepared.reason}; ${survivor.replica.url} was verified right before: ${survivor.verifiedBy}`
+  return await recordDeleted(
     context,
     claim,
     { kind: 'deleted', tombstoneId, survivorUrl: survivor.replica.url, note },
-    told,
+    detail,
   )
 }
 
-/** Before the deletion nothing has happened: whatever goes wrong, the row is given back as it was. */
-async function releasing(
+/** Before the deletion nothing has happened: after any failure the row is released unchanged. */
+async function releaseOnFailure(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
   claim: Claim,
   held: AbortSignal,
@@ -276,18 +294,16 @@ async function releasing(
 ): Promise<Prepared | Refusal> {
   try {
     const result = await work()
-    return result.kind === 'refused' ? await stays(context, claim, result) : result
+    return result.kind === 'refused' ? await recordKept(context, claim, result) : result
   } catch (thrown) {
     const error = classify(held.reason instanceof ConflictError ? held.reason : thrown)
     const lost = error instanceof ConflictError
     const refusal = refused(
       'busy',
-      lost
-        ? 'another function took it over, or it was replaced at this moment'
-        : withoutSecrets(error.message),
+      lost ? 'another function took it over, or it was replaced just now' : withoutSecrets(error.message),
     )
-    await stays(context, claim, refusal, !lost).catch((failure) =>
-      // Then the lease runs out, and the next call begins anew.
+    await recordKept(context, claim, refusal, !lost).catch((failure) =>
+      // The lease then runs out, and the next call starts again.
       context.log.warn({ error: failure, key: claim.replica.objectKey }, 'deletion-not-withdrawn'),
     )
     if (lost) return refusal

@@ -1,6 +1,6 @@
 /**
- * What must hold before a run's copy in the store may be deleted by the catalogue and by the store, and how a
- * call can end.
+ * The conditions of the catalogue and of the store under which a run's copy in the store may be deleted, and
+ * the results of a deletion.
  */
 import { RECALL_WANTED } from '../../catalogue/replica-states.ts'
 import type { Executor } from '../../catalogue/replicas.ts'
@@ -12,11 +12,11 @@ import { hasOtherVersions } from '../../storage/delete-object.ts'
 import { describeObject } from '../../storage/objects.ts'
 
 /**
- * Why a copy stays. busy: somebody else is at it, or it changed meanwhile. not-live: the catalogue shows
- * other contents for the key. mismatch: a stated checksum disagrees. recalled: it was asked for.
- * not-in-store: there is nothing to delete. changed: the store holds another object. young: it came lately.
- * other-versions: the bucket would show an older version in its place. no-verified-copy: no copy on tape
- * could be verified now. still-there: it was deleted and is there all the same.
+ * Why a copy is kept. busy: another function works on it, or it changed meanwhile. not-live: the catalogue
+ * shows other contents for the key. mismatch: a stated checksum disagrees. recalled: a recall of it is in
+ * force. not-in-store: there is nothing to delete. changed: the store holds another object. young: it was
+ * stored lately. other-versions: the bucket would show an older version in its place. no-verified-copy: no
+ * copy on tape could be verified now. still-there: the store still has it after the deletion.
  */
 export interface Refusal {
   readonly kind: 'refused'
@@ -42,7 +42,7 @@ export interface Deleted {
   readonly tombstoneId: number
   /** Address of the copy on tape that was verified in the call that deleted. */
   readonly survivorUrl: string
-  /** Anything unusual about it. */
+  /** Anything unusual about the deletion. */
   readonly note: string | null
 }
 
@@ -51,13 +51,13 @@ export type CloudDeletion = Deleted | Refusal
 export const refused = (code: RefusalCode, reason: string): Refusal => ({ kind: 'refused', code, reason })
 
 /**
- * What came later than a day ago leaves only when an operator names it, however full the store is: a drop
- * that is repeated comes soon after the first, and some stores know no conditional deletion
- * (docs/adr/0009-deletion.md).
+ * Minimum age of an object that is deleted automatically, however full the store is: a repeated drop usually
+ * follows soon after the first, and some stores have no conditional deletion (docs/adr/0009-deletion.md). A
+ * run that an operator names is deleted whatever its age.
  */
-export const YOUNGEST_MS = 86_400_000
+export const MIN_AGE_MS = 86_400_000
 
-/** The version of the object that may be deleted by what the catalogue knows, or why none may. */
+/** The version of the object that may be deleted by the rules of the catalogue, or the refusal. */
 export async function permittedVersion(
   executor: Executor,
   replica: Replica,
@@ -83,14 +83,13 @@ export async function permittedVersion(
   if (file.integrity === 'mismatch' || file.runIntegrity === 'mismatch')
     return refused(
       'mismatch',
-      'a checksum of the run disagrees with what was stated for it: people have to look first',
+      'a checksum of the run disagrees with what was stated for it: somebody has to check it first',
     )
   if (await isRecalled(executor, replica, at))
-    return refused('recalled', 'the run was asked for and is wanted in the store')
+    return refused('recalled', 'the run was recalled and is kept in the store until the recall expires')
   return versionOfFile(file)
 }
 
-/** The version of the object that was catalogued. */
 export const versionOfFile = (file: RunFile): ObjectVersion => ({
   bucket: file.bucket,
   key: file.objectKey,
@@ -100,7 +99,7 @@ export const versionOfFile = (file: RunFile): ObjectVersion => ({
   lastModified: file.lastModified,
 })
 
-/** The bytes of a catalogued version were read whole then: while these are the same, it is that version. */
+/** Whether it is the catalogued version, whose bytes were read whole. */
 export const isSameVersion = (object: ObjectVersion, version: ObjectVersion): boolean =>
   object.etag === version.etag &&
   object.versionId === version.versionId &&
@@ -109,7 +108,7 @@ export const isSameVersion = (object: ObjectVersion, version: ObjectVersion): bo
 export const OTHER_OBJECT = 'the store holds another object than the one that was catalogued'
 
 async function isRecalled(executor: Executor, replica: Replica, at: Date): Promise<boolean> {
-  const wish = await executor
+  const recall = await executor
     .selectFrom('shownRecalls')
     .select('id')
     .where('bucket', '=', replica.bucket)
@@ -118,32 +117,31 @@ async function isRecalled(executor: Executor, replica: Replica, at: Date): Promi
     .where('expiresAt', '>', at)
     .limit(1)
     .executeTakeFirst()
-  return wish !== undefined
+  return recall !== undefined
 }
 
-/** The object as the store describes it now when it is the version that may go; else why it may not. */
+/** The object as the store describes it now, or why it may not be deleted. */
 export async function versionInStore(
   context: Context<'s3'>,
   version: ObjectVersion,
-  youngestMs: number,
+  minAgeMs: number,
   signal: AbortSignal,
 ): Promise<ObjectVersion | Refusal> {
   const object = await describeObject(context.s3, version, signal)
   if (object === null) return refused('not-in-store', 'the store holds no object under the key')
   if (!isSameVersion(object, version)) return refused('changed', OTHER_OBJECT)
-  // A drop that is repeated comes soon after the first. The catalogue's date counts too, whatever the store
-  // makes of its own.
+  // The catalogue's date counts too, in case the store changes its own.
   const ageMs =
     context.now().getTime() - Math.max(object.lastModified.getTime(), version.lastModified.getTime())
-  if (ageMs < youngestMs)
+  if (ageMs < minAgeMs)
     return refused(
       'young',
-      `it has been in the store for ${Math.max(0, Math.round(ageMs / 60_000))} minutes only`,
+      `it has been in the store for only ${Math.max(0, Math.round(ageMs / 60_000))} minutes`,
     )
   if (object.versionId !== null && (await hasOtherVersions(context.s3, object, signal)))
     return refused(
       'other-versions',
-      'the bucket keeps other versions of the key, and one of them would take its place',
+      'the bucket keeps other versions of the key, and one of them would replace it',
     )
   return object
 }

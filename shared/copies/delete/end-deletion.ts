@@ -1,7 +1,4 @@
-/**
- * How a deletion ends: the row, its tombstone and the run's history say what is true then, in one
- * transaction.
- */
+/** How a deletion ends: the row, its tombstone and the run's history are updated in one transaction. */
 import type { Transaction } from 'kysely'
 import { type Claim, endClaim } from '../../catalogue/replica-work.ts'
 import type { Context } from '../../context.ts'
@@ -10,26 +7,26 @@ import type { Schema } from '../../database/schema.ts'
 import { ConflictError } from '../../errors.ts'
 import type { ObjectVersion } from '../../run.ts'
 import { lookForVersion } from '../../storage/delete-object.ts'
-import type { ReadBack } from '../verify/look.ts'
+import type { ReadBack } from '../verify/check-twice.ts'
 import { verifyReplica } from '../verify/verify.ts'
 import type { Deleted, Refusal } from './deletion-rules.ts'
 import { endTombstone, openTombstones, withdrawTombstones } from './tombstones.ts'
 
-/** A copy that may not go is looked at again after this long, by the cleaner. */
-const AGAIN_MS = 6 * 3_600_000
+/** The cleaner tries a copy that may not be deleted again after this long. */
+const RETRY_AFTER_MS = 6 * 3_600_000
 
-/** A limit well below the lease: a request of ours is over before another function may take the copy. */
-export function inTime({ config }: Context, held?: AbortSignal): AbortSignal {
+/** A time limit well below the lease: our request ends before another function may take the copy. */
+export function requestTimeout({ config }: Context, held?: AbortSignal): AbortSignal {
   const limit = AbortSignal.timeout(config.work.leaseSeconds * 250)
   return held === undefined ? limit : AbortSignal.any([held, limit])
 }
 
-/** The object is gone. @param told the line of the run's history. */
-export async function isGone(
+/** Records that the object is deleted. @param detail for the run's history. */
+export async function recordDeleted(
   context: Context<'database'>,
   claim: Claim,
   deletion: Deleted,
-  told: string,
+  detail: string,
 ): Promise<Deleted> {
   const at = context.now()
   const { tombstoneId, note } = deletion
@@ -41,7 +38,7 @@ export async function isGone(
     nextAttemptAt: null,
     lastError: null,
   }
-  const history = { what: 'deleted from the store', detail: note === null ? told : `${told} (${note})` }
+  const history = { what: 'deleted from the store', detail: note === null ? detail : `${detail} (${note})` }
   try {
     await endClaim(
       context.database,
@@ -50,7 +47,7 @@ export async function isGone(
       at,
     )
   } catch (error) {
-    // Its row tells of another object by now; that this one was deleted is true all the same.
+    // The row now belongs to another object; this one was deleted all the same.
     if (!(error instanceof ConflictError)) throw error
     await endTombstone(context.database, tombstoneId, end, at)
   }
@@ -58,11 +55,11 @@ export async function isGone(
 }
 
 /**
- * The copy stays: its row says so, and what was begun is withdrawn. Of a row that was lost to another only
- * our tombstone is. What `failed` the second time is left alone for as long as what was refused: it must not
- * keep the cleaner from the others for ever.
+ * Records that the copy is kept, and withdraws what was started. When the row was lost to another function,
+ * only our tombstone is withdrawn. A copy whose deletion `failed` twice is postponed as a refused one is, so
+ * that it does not block the others.
  */
-export async function stays(
+export async function recordKept(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
   claim: Claim,
   refusal: Refusal,
@@ -71,13 +68,13 @@ export async function stays(
   const { database } = context
   const { id, attempts } = claim.replica
   const at = context.now()
-  const isLater = failed ? attempts > 0 : refusal.code !== 'busy'
+  const isPostponed = failed ? attempts > 0 : refusal.code !== 'busy'
   const change = {
     attempts: failed ? attempts + 1 : 0,
-    nextAttemptAt: isLater ? new Date(at.getTime() + AGAIN_MS) : null,
+    nextAttemptAt: isPostponed ? new Date(at.getTime() + RETRY_AFTER_MS) : null,
   }
   const also = async (trx: Transaction<Schema>) => {
-    // Catalogued again meanwhile, it may be suspicious: then that stands.
+    // If it was catalogued again meanwhile as suspicious, that state is kept.
     await trx
       .updateTable('replicas')
       .set({ state: 'present' })
@@ -92,32 +89,32 @@ export async function stays(
     if (!(error instanceof ConflictError)) throw error
     await withdrawTombstones(database, id, refusal.reason, at, claim.owner)
   }
-  if (refusal.code === 'not-in-store') await recordDoubt(context, claim.replica, 'never', inTime(context))
+  if (refusal.code === 'not-in-store')
+    await recordBadCopy(context, claim.replica, 'never', requestTimeout(context))
   return refusal
 }
 
 /**
- * A copy that is missing or has other bytes is looked at twice and written down with its alert, by the code
- * whose task that is: then nobody counts on it any more, who would delete the DAQ's file neither. Nothing
- * hangs on it here.
+ * Verifies a copy that seems missing or different, so that it is recorded with its alert and no longer counts
+ * as a copy when the DAQ's file is to be deleted. A failure here is only logged.
  */
-export async function recordDoubt(
+export async function recordBadCopy(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
   replica: Replica,
   readBack: ReadBack,
   signal: AbortSignal,
 ): Promise<void> {
   await verifyReplica(context, replica.id, { readBack }, signal, context.log).catch((error) =>
-    context.log.warn({ error, key: replica.objectKey, url: replica.url }, 'doubtful-copy-not-recorded'),
+    context.log.warn({ error, key: replica.objectKey, url: replica.url }, 'bad-copy-not-recorded'),
   )
 }
 
 /**
- * What a call that died left behind. When the object is gone, the deletion is recorded as done, on the
- * evidence of that call; null when nothing was begun or the object is still there. @throws what passes with
- * time, when the store does not answer.
+ * Ends the deletion of a call that died. When the object is deleted, this is recorded with the evidence of
+ * that call; null when no deletion was started or the object still exists.
+ * @throws what passes with time, when the store does not answer.
  */
-export async function endWhatWasBegun(
+export async function endUnfinishedDeletion(
   context: Context<'database' | 's3'>,
   claim: Claim,
   held: AbortSignal,
@@ -132,18 +129,17 @@ export async function endWhatWasBegun(
     sizeBytes: tombstone.sizeBytes,
     lastModified: tombstone.writtenAt,
   }
-  const look = await lookForVersion(context.s3, version, inTime(context, held))
-  if (look === 'there') return null
-  // Catalogued again since: the object that has the key may well be the same contents, uploaded in another
-  // way.
-  if (look === 'other' && claim.replica.state !== 'deleting') return null
+  const found = await lookForVersion(context.s3, version, requestTimeout(context, held))
+  if (found === 'there') return null
+  // Catalogued again since: the object under the key may have the same contents, uploaded in another way.
+  if (found === 'other' && claim.replica.state !== 'deleting') return null
   const note =
-    look === 'other' ? 'found later: another object has the key' : 'found later: the object is gone'
-  const told = `${claim.replica.url}: ${tombstone.reason}; ${tombstone.survivorUrl} had been verified right before: ${tombstone.survivorVerifiedBy}`
-  return await isGone(
+    found === 'other' ? 'found later: another object has the key' : 'found later: the object is deleted'
+  const detail = `${claim.replica.url}: ${tombstone.reason}; ${tombstone.survivorUrl} had been verified right before: ${tombstone.survivorVerifiedBy}`
+  return await recordDeleted(
     context,
     claim,
     { kind: 'deleted', tombstoneId: tombstone.id, survivorUrl: tombstone.survivorUrl, note },
-    told,
+    detail,
   )
 }

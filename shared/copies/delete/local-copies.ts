@@ -1,6 +1,6 @@
 /**
- * The DAQ's own files as replicas: written by the program on the DAQ's machine that sees them, the only one
- * that knows what is on that disk. How a file leaves it is in local-deletion.ts.
+ * The DAQ's own files as replicas, reported by the program on the DAQ's machine, which alone knows what is on
+ * that disk. Their deletion is in local-deletion.ts.
  */
 
 import { sql, type Transaction } from 'kysely'
@@ -26,20 +26,20 @@ export type LocalContext = Pick<Context<'database'>, 'database' | 'now' | 'owner
 
 /** A file on the DAQ's disk and what it is a copy of. */
 export interface LocalCopy extends LocalContent {
-  /** The machine, by its name. */
+  /** Name of the machine. */
   readonly host: string
   /** Absolute. */
   readonly path: string
 }
 
-/** What the columns hold of a name and, encoded, of a URL. */
+/** Longest name and longest encoded URL that the columns hold. */
 const LONGEST = { name: 1300, url: 2048 }
 
 /** @throws InvalidInputError for a path that the catalogue cannot hold. */
 function placeOf({ host, path }: LocalCopy) {
   const url = `file://${host}${path.split('/').map(encodeURIComponent).join('/')}`
   if (!path.startsWith('/') || path.length > LONGEST.name || url.length > LONGEST.url)
-    throw new InvalidInputError(`"${path}" is not an absolute path, or is too long a one for the catalogue`)
+    throw new InvalidInputError(`"${path}" is not an absolute path, or is too long for the catalogue`)
   return {
     kind: 'local',
     endpoint: host,
@@ -50,9 +50,9 @@ function placeOf({ host, path }: LocalCopy) {
 }
 
 /**
- * The file is there and has this SHA-256, read just now.
- * @returns the row's id; null while the contents are not catalogued: then there is no run to write it to, and
- * it is said again later.
+ * Records that the file exists and has this SHA-256, read just now.
+ * @returns the row's id; null while the contents are not catalogued, so that there is no run to record it
+ * for: report it again later.
  */
 export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Promise<number | null> {
   const place = placeOf(copy)
@@ -60,7 +60,7 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
   const work = async (trx: Transaction<Schema>) => {
     const catalogued = await cataloguedContent(trx, copy)
     if (catalogued === null) return null
-    // Always the run before its replicas.
+    // The run is always locked before its replicas.
     const content = await lockRunOfContent(trx, catalogued)
     const row = replicaRow(content, place, at)
     const find = trx
@@ -69,7 +69,7 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
       .where('identity', '=', row.identity)
     const before = await find.executeTakeFirst()
     if (before?.state === 'deleting') {
-      // What a deletion that was begun left is put right by who began it; of another place by nobody.
+      // The process that started this deletion ends it; a deletion of the file at another path is withdrawn.
       if (before.name === place.name || Number(before.isLeased) === 1) return before.id
       await withdrawTombstones(trx, before.id, `the file was read at ${place.name}`.slice(0, 255), at)
     }
@@ -97,9 +97,8 @@ export async function noteLocalCopy(context: LocalContext, copy: LocalCopy): Pro
 }
 
 /**
- * The file was not where this program had noted it, in a folder that could be looked through: somebody else
- * removed it, or wrote over it. @returns false while another process is at work on it; then it is said again
- * later.
+ * Records that the file is missing where it was before, in a folder that could be read: something else
+ * removed or replaced it. @returns false while another process works on it: report it again later.
  */
 export async function noteVanishedCopy(context: LocalContext, copy: LocalCopy): Promise<boolean> {
   const row = await findLocalCopy(context, copy)
@@ -113,17 +112,17 @@ export async function noteVanishedCopy(context: LocalContext, copy: LocalCopy): 
   const change = {
     state: 'missing' as const,
     checkedAt: at,
-    lastError: 'push did not find it where it had been',
+    lastError: 'push did not find it at its path',
   }
   const note = {
     what: 'local file gone',
-    detail: `${claim.replica.url}: not removed by push; it was not there any more`,
+    detail: `${claim.replica.url}: missing, and not removed by push`,
   }
   await endClaim(context.database, claim, { change, note }, at)
   return true
 }
 
-/** The copy's row, wherever on its machine it says that the file is. */
+/** The copy's row, whatever path on its machine it states. */
 export const findLocalCopy = (
   { database }: Pick<LocalContext, 'database'>,
   copy: LocalCopy,

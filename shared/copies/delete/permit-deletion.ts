@@ -1,7 +1,7 @@
 /**
- * The one way in which a file of the DAQ leaves its disk: the program on its machine asks the API, removes the
- * file while the permission lasts, and reports what came of it. In between the row says `deleting`, under a lease that outlasts the
- * permission, so that nobody else puts it right.
+ * The only way to delete a file of the DAQ: the program on its machine requests a permission from the API,
+ * removes the file while the permission is valid, and reports the outcome. In between the row is `deleting`,
+ * under a lease longer than the permission, so that no other process ends the deletion.
  */
 import { type Claim, claimReplica, endClaim, takeOverClaim } from '../../catalogue/replica-work.ts'
 import { findReplica } from '../../catalogue/replicas.ts'
@@ -20,11 +20,11 @@ import { claimLocalCopy, claimOptions, endDeletion, permit, type Refused, refuse
 import { findTombstone, openTombstones, withdrawTombstones } from './tombstones.ts'
 
 export interface Permission {
-  readonly is: 'permitted'
-  /** Names the permission when what came of it is told. */
+  readonly kind: 'permitted'
+  /** Names the permission when its outcome is reported. */
   readonly id: number
   readonly why: string
-  /** From before the question was asked, by the clock of who asked. */
+  /** Counted from before the request was sent, by the clock of the caller. */
   readonly validSeconds: number
 }
 
@@ -32,10 +32,10 @@ export interface Permission {
 const VALID_SECONDS = 60
 
 /**
- * May this file be removed now? The asker has just read it: so it is noted as a copy. Asked again while a
- * permission was given, the copies are looked at again, and the id is the same.
- * @throws what passes with time, and the signal's reason: then nothing is permitted, and what was permitted
- * before is withdrawn. InvalidInputError for a path that the catalogue cannot hold.
+ * Whether this file may be removed now. The caller has just read it, so it is recorded as a copy. A repeated
+ * request during a permission checks the copies again and returns the same id.
+ * @throws what passes with time, and the signal's reason: then nothing is permitted, and an earlier
+ * permission is withdrawn. InvalidInputError for a path that the catalogue cannot hold.
  */
 export async function permitDeletion(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
@@ -44,22 +44,23 @@ export async function permitDeletion(
 ): Promise<Permission | Refused> {
   if ((await noteLocalCopy(context, copy)) === null) return refused('these contents are not catalogued yet')
   const claim = (await claimLocalCopy(context, copy)) ?? (await ownClaim(context, copy))
-  if (claim === null) return refused('another process is at work on this file just now')
-  if ('is' in claim) return claim
+  if (claim === null) return refused('another process is working on this file now')
+  if ('kind' in claim) return claim
   const judged = await permit(context, claim, copy, signal)
-  if (judged.is === 'refused') return judged
-  return { is: 'permitted', id: judged.tombstoneId, why: judged.why, validSeconds: VALID_SECONDS }
+  if (judged.kind === 'refused') return judged
+  return { kind: 'permitted', id: judged.tombstoneId, why: judged.why, validSeconds: VALID_SECONDS }
 }
 
 /**
- * That of a permission in force for this file: who has it may ask again, since the answer may have been lost.
+ * Takes over the claim of a permission in force for this file: the caller repeats a request whose answer was
+ * lost.
  */
 async function ownClaim(context: Context<'database'>, copy: LocalCopy): Promise<Claim | null> {
   const replica = await findLocalCopy(context, copy)
   if (replica?.state !== 'deleting' || replica.name !== copy.path) return null
   const permission = (await openTombstones(context.database, replica.id)).at(-1)
   if (permission === undefined || permission.writtenBy !== replica.leaseOwner) return null
-  // An earlier question that is still being answered must not withdraw what is permitted now.
+  // Taken over, so that an earlier request that is still being answered cannot withdraw the new permission.
   return await takeOverClaim(
     context.database,
     { replica, owner: permission.writtenBy },
@@ -70,15 +71,15 @@ async function ownClaim(context: Context<'database'>, copy: LocalCopy): Promise<
 export interface EndOfPermission extends ObjectName {
   readonly id: number
   readonly host: string
-  /** The file is not there any more. */
+  /** Whether the file is removed. */
   readonly gone: boolean
 }
 
 /**
- * What came of a permission. Told once more, it stays as it was told first; a file that is gone though the
- * permission was withdrawn counts as missing from then on.
+ * Records the outcome of a permission. A repeated report does not change the first one; a file that was
+ * removed although the permission was withdrawn counts as missing from then on.
  * @returns how the deletion ended; null when no such permission was given to this machine for this object.
- * @throws ConflictError while another process is at it.
+ * @throws ConflictError while another process works on the file.
  */
 export async function endPermission(
   context: LocalContext,
@@ -92,7 +93,7 @@ export async function endPermission(
   if (tombstone.bucket !== end.bucket || tombstone.objectKey !== end.key) return null
   if (tombstone.state === 'withdrawn' && end.gone) await noteVanishedCopy(context, fileOf(replica))
   if (tombstone.state !== 'intended') return tombstone.state
-  // The lease is over where the machine was away for long; else it is that of the permission.
+  // The lease has run out when the machine was away for long; otherwise it is that of the permission.
   const claim = (await claimReplica(database, replica.id, ['deleting'], claimOptions(context))) ?? {
     replica,
     owner: tombstone.writtenBy,
@@ -124,35 +125,34 @@ const fileOf = ({
   sizeBytes,
 })
 
-/** An API that was away for so long is back by then, and what was to be told through it was told. */
-const FORGOTTEN_MS = 86_400_000
-const NOBODY_SAID = 'nobody said what came of its deletion'
+/** Longer than an outage of the API that delays a report. */
+const REPORT_OVERDUE_MS = 86_400_000
+const NOT_REPORTED = 'the outcome of its deletion was not reported'
 
 /**
- * Permissions of which nobody says what became, for a day: the machine is gone, or its watch never heard of
- * them. The file counts as missing, which is true or mended when it is read again. @returns how many were
- * ended.
+ * Ends permissions whose outcome was not reported for a day: the machine failed, or it never received the
+ * permission. The file counts as missing, until it is read again. @returns how many were ended.
  */
-export async function endForgottenPermissions({ database, now, owner }: LocalContext): Promise<number> {
+export async function endUnreportedPermissions({ database, now, owner }: LocalContext): Promise<number> {
   const at = now()
   const rows = await database
     .selectFrom('replicas')
     .select('id')
     .where('kind', '=', 'local')
     .where('state', '=', 'deleting')
-    .where('updatedAt', '<', new Date(at.getTime() - FORGOTTEN_MS))
+    .where('updatedAt', '<', new Date(at.getTime() - REPORT_OVERDUE_MS))
     .limit(500)
     .execute()
   let ended = 0
   for (const { id } of rows) {
     const claim = await claimReplica(database, id, ['deleting'], claimOptions({ owner }))
     if (claim === null) continue
-    const change = { state: 'missing' as const, checkedAt: at, lastError: NOBODY_SAID }
-    const note = { what: 'local file not seen again', detail: `${claim.replica.url}: ${NOBODY_SAID}` }
+    const change = { state: 'missing' as const, checkedAt: at, lastError: NOT_REPORTED }
+    const note = { what: 'local file not seen again', detail: `${claim.replica.url}: ${NOT_REPORTED}` }
     await endClaim(
       database,
       claim,
-      { change, note, also: (trx) => withdrawTombstones(trx, id, NOBODY_SAID, at) },
+      { change, note, also: (trx) => withdrawTombstones(trx, id, NOT_REPORTED, at) },
       at,
     )
     ended += 1

@@ -1,27 +1,27 @@
 /**
- * What may be deleted by its name, and what never: asked right before every deletion, by the code that
- * deletes.
+ * Which objects may be deleted by their name, and which never. The deleting code checks it right before every
+ * deletion.
  */
 import { InvalidInputError } from '../../errors.ts'
 import type { ObjectName } from '../../run.ts'
 
 /**
- * Below these prefixes, and nowhere else, objects may be deleted because of what they are called. They stand
- * in the code, not in the configuration: a slip there must not make runs into rubbish. A run is deleted as a
- * catalogued copy or not at all.
+ * Only objects below these prefixes may be deleted for their name. The list is in the code and not in the
+ * configuration, so that a slip in the configuration cannot expose runs. A run is deleted as a catalogued
+ * copy or not at all.
  */
 export const CLEANABLE_PREFIXES = ['EVENTS/', 'TMP/'] as const
 export type CleanablePrefix = (typeof CLEANABLE_PREFIXES)[number]
 
 /**
- * The configured prefix that protects the object, or null. `/LAB`, `RECO/*` and `cygno-data/LAB/` are taken
- * as they are meant.
+ * The configured prefix that protects the object, or null. `/LAB`, `RECO/*` and `cygno-data/LAB/` are
+ * accepted too.
  */
 export function protectingPrefix(object: ObjectName, prefixes: readonly string[]): string | null {
   return (
     prefixes.find((prefix) => {
-      const meant = plainPrefix(prefix)
-      return object.key.startsWith(meant) || `${object.bucket}/${object.key}`.startsWith(meant)
+      const plain = plainPrefix(prefix)
+      return object.key.startsWith(plain) || `${object.bucket}/${object.key}`.startsWith(plain)
     }) ?? null
   )
 }
@@ -44,5 +44,5 @@ export function refuseUncleanable(object: ObjectName, prefixes: readonly string[
     )
 }
 
-/** A prefix as keys begin: no slash in front, no star behind. */
+/** The prefix as keys start: without leading slashes and trailing stars. */
 export const plainPrefix = (prefix: string): string => prefix.replace(/^\/+/, '').replace(/\*+$/, '')

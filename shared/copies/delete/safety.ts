@@ -1,6 +1,6 @@
 /**
- * Whether the DAQ's file can go: two other copies of its very contents must be verified. Facts of the
- * catalogue, changed by nobody here.
+ * Whether the DAQ's file may be deleted: two other copies of the same contents must be verified. Reads the
+ * catalogue, changes nothing.
  */
 import { NEAREST_TO_MEDIA_FIRST } from '../../catalogue/replica-states.ts'
 import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
@@ -14,7 +14,7 @@ export interface LocalContent extends ObjectName {
 
 export interface Safety {
   readonly safe: boolean
-  /** One sentence: what makes it safe, or what is awaited. */
+  /** One sentence: what makes it safe, or what is missing. */
   readonly why: string
   readonly cloud: { readonly state: CopyState; readonly verifiedAt: Date | null } | null
   readonly tape: readonly {
@@ -25,8 +25,8 @@ export interface Safety {
 }
 
 /**
- * Safe only while a copy in the store and a copy on the tape's medium are both verified. Once the copy in the
- * store was deleted, the local file is the second copy beside the tape's, and stays.
+ * Safe only while a copy in the store and a copy on the tape's medium are both verified. After the copy in
+ * the store is deleted, the local file is the second copy besides the one on tape, and is kept.
  */
 export async function safetyOf(
   { database }: { readonly database: Executor },
@@ -35,7 +35,7 @@ export async function safetyOf(
   return judgeSafety(content, await replicasOfContent(database, content))
 }
 
-/** The judgement itself, over the replicas of these contents. Pure. */
+/** The decision itself, from the replicas of these contents. Pure. */
 export function judgeSafety(content: LocalContent, replicas: readonly Replica[]): Safety {
   const cloud = replicas.find(({ kind }) => kind === 'cloud') ?? null
   const tape = replicas.filter(({ kind }) => kind === 'tape')
@@ -58,7 +58,7 @@ export function judgeSafety(content: LocalContent, replicas: readonly Replica[])
   return { safe: true, why: 'a copy in the store and one on tape are verified', ...facts }
 }
 
-/** The copy on tape that counts. */
+/** A copy on tape counts when it was verified on the medium. */
 export const verifiedOnTape = (replica: Replica): boolean =>
   replica.kind === 'tape' && replica.state === 'on-media' && replica.verifiedAt !== null
 
@@ -66,12 +66,12 @@ function cloudAwaited(copy: Replica | null): string | null {
   if (copy === null) return 'no copy in the store is known'
   switch (copy.state) {
     case 'present':
-      return copy.verifiedAt === null ? 'the copy in the store was not compared yet' : null
+      return copy.verifiedAt === null ? 'the copy in the store is not verified yet' : null
     case 'deleting':
     case 'deleted':
-      return 'the copy in the store was deleted to make room, so that the local file is the second copy beside that on tape: keep it'
+      return 'the copy in the store was deleted to make room, so the local file is the second copy besides the one on tape: keep it'
     case 'replaced':
-      return 'the store holds other contents under this key by now'
+      return 'the store now holds other contents under this key'
     default:
       return `the copy in the store is ${copy.state}`
   }
@@ -80,16 +80,16 @@ function cloudAwaited(copy: Replica | null): string | null {
 function tapeAwaited(copies: readonly Replica[]): string | null {
   if (copies.some(verifiedOnTape)) return null
   const [copy] = copies.toSorted((a, b) => nearness(a) - nearness(b))
-  if (copy === undefined) return 'no copy on tape was asked for yet'
+  if (copy === undefined) return 'no copy on tape was requested yet'
   switch (copy.state) {
     case 'on-media':
-      return 'the copy on tape was not compared yet'
+      return 'the copy on tape is not verified yet'
     case 'staged':
-      return "the copy on tape is verified on the endpoint's disk buffer, and not on the medium yet"
+      return "the copy on tape is verified on the endpoint's disk buffer, not yet on the medium"
     case 'requested':
     case 'copying':
     case 'submitted':
-      return `the copy on tape is under way (${copy.state})${copy.lastError === null ? '' : `: ${copy.lastError}`}`
+      return `the copy on tape is in progress (${copy.state})${copy.lastError === null ? '' : `: ${copy.lastError}`}`
     case 'failed':
       return `the copy on tape failed: ${copy.lastError ?? 'no reason known'}`
     default:
@@ -97,7 +97,7 @@ function tapeAwaited(copies: readonly Replica[]): string | null {
   }
 }
 
-/** Of several copies on tape, the one nearest to being verified is told of. */
+/** Of several copies on tape, the one nearest to being verified is reported. */
 const nearness = ({ state }: Replica) =>
   NEAREST_TO_MEDIA_FIRST.includes(state)
     ? NEAREST_TO_MEDIA_FIRST.indexOf(state)

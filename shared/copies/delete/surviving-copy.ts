@@ -1,5 +1,5 @@
 /**
- * The copy on tape that makes a deletion safe: one that was verified now, not one that is said to be there.
+ * The copy on tape that makes a deletion safe: verified in this call, not merely reported by the endpoint.
  */
 
 import { contentOf, replicasOfContent } from '../../catalogue/replicas.ts'
@@ -17,8 +17,8 @@ export interface Survivor {
 }
 
 /**
- * What was verified counts for so long, and the claim is ours until after that. A process that stood still
- * meanwhile (its host was suspended) finds its limits unspent: only the clock tells.
+ * A verification counts for half the lease, so the claim outlasts it. After the host was suspended the timers
+ * of the process have not expired; only the clock shows the delay.
  */
 export const isStale = (
   { verifiedAt }: Pick<Survivor, 'verifiedAt'>,
@@ -29,14 +29,14 @@ export const isStale = (
 /**
  * Verifies the tape copies of the same contents, one after another, until one is on the medium with the
  * file's checksum.
- * @param onDoubt gets each that turns out to be missing or different: to be written down (recordDoubt) once
- * the caller is done.
- * @throws what passes with time, when no copy was good and one of them could not be looked at.
+ * @param onBadCopy is called for each copy that is missing or different; the caller records it
+ * (recordBadCopy) at the end.
+ * @throws what passes with time, when no copy was good and one of them could not be checked.
  */
 export async function findSurvivor(
   context: Context<'database' | 's3' | 'tape'>,
   replica: Replica,
-  onDoubt: (tape: Replica) => void,
+  onBadCopy: (tape: Replica) => void,
   signal: AbortSignal,
 ): Promise<Survivor | { readonly kind: 'none'; readonly reason: string }> {
   const copies = await replicasOfContent(context.database, contentOf(replica))
@@ -47,7 +47,7 @@ export async function findSurvivor(
   for (const copy of onMedia) {
     try {
       const check = await checkReplica(context, copy, 'if-needed', signal)
-      if (check.state === 'verified' && check.onMedia && check.isUnconfirmed !== true)
+      if (check.kind === 'verified' && check.onMedia && check.isUnconfirmed !== true)
         return {
           kind: 'survivor',
           replica: copy,
@@ -55,7 +55,7 @@ export async function findSurvivor(
           verifiedAt: context.now(),
         }
       reasons.push(`${copy.url}: ${flawOf(check)}`)
-      if (check.state === 'missing' || check.state === 'different') onDoubt(copy)
+      if (check.kind === 'missing' || check.kind === 'different') onBadCopy(copy)
     } catch (error) {
       signal.throwIfAborted()
       failure ??= error
@@ -71,17 +71,17 @@ export async function findSurvivor(
   }
 }
 
-/** All that is compared must be the same for both rows, not only the SHA-256 by which they were found. */
+/** Every checksum must be equal in both rows, not only the SHA-256 that connects them. */
 const sameContents = (a: Replica, b: Replica) =>
   a.sizeBytes === b.sizeBytes && a.sha256 === b.sha256 && a.md5 === b.md5 && a.adler32 === b.adler32
 
 function flawOfRow({ url, state, lastError: error }: Replica): string {
-  if (state === 'on-media') return `its copy on tape has another size or checksum by the catalogue (${url})`
+  if (state === 'on-media') return `its copy on tape has another size or checksum in the catalogue (${url})`
   return `its copy on tape is "${state}"${error === null ? '' : `: ${error}`} (${url})`
 }
 
 function flawOf(check: Check): string {
-  if (check.state === 'verified')
-    return check.onMedia ? `only said to be there (${check.by})` : "on the endpoint's disk buffer only"
-  return check.state === 'missing' ? 'it is not there' : check.detail
+  if (check.kind === 'verified')
+    return check.onMedia ? `only reported, not verified (${check.by})` : "on the endpoint's disk buffer only"
+  return check.kind === 'missing' ? 'it is missing' : check.reason
 }

@@ -1,4 +1,4 @@
-/** Tombstones: a deletion is written down with its evidence before it is done, and ended after it. */
+/** Tombstones: the evidence of a deletion, written before the object is deleted and ended after it. */
 import type { Executor } from '../../catalogue/replicas.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica, Tombstone } from '../../database/replica-schema.ts'
@@ -44,7 +44,7 @@ export async function writeTombstone(
   return Number(result.insertId)
 }
 
-/** One that was not used yet, with the evidence of now: the deletion was judged anew. */
+/** Gives an open tombstone the new evidence when its deletion was decided again. */
 export async function renewTombstone(
   executor: Executor,
   id: number,
@@ -69,7 +69,7 @@ export async function renewTombstone(
 export const findTombstone = async (executor: Executor, id: number): Promise<Tombstone | null> =>
   (await executor.selectFrom('tombstones').selectAll().where('id', '=', id).executeTakeFirst()) ?? null
 
-/** The tombstones of a copy whose deletion was begun and not ended, the latest last. */
+/** The tombstones of a copy whose deletion was started and not ended, the latest last. */
 export const openTombstones = (executor: Executor, replicaId: number): Promise<readonly Tombstone[]> =>
   executor
     .selectFrom('tombstones')
@@ -79,7 +79,7 @@ export const openTombstones = (executor: Executor, replicaId: number): Promise<r
     .orderBy('id')
     .execute()
 
-/** Ends one tombstone; one that has ended stays as it is. */
+/** Ends one tombstone; one that has ended is not changed. */
 export async function endTombstone(
   executor: Executor,
   id: number,
@@ -94,10 +94,7 @@ export async function endTombstone(
     .execute()
 }
 
-/**
- * Withdraws what was begun for a copy and not ended, by this writer only when one is named: the copy is still
- * there.
- */
+/** Withdraws the open tombstones of a copy, all of them or those of one writer: the copy still exists. */
 export async function withdrawTombstones(
   executor: Executor,
   replicaId: number,
@@ -114,12 +111,12 @@ export async function withdrawTombstones(
     .execute()
 }
 
-/** A function does not live as long as this. */
+/** Longer than any function lives. */
 const STRANDED_MS = 3_600_000
 
 /**
- * Ends tombstones whose function died and whose copy has another story by now: another object was dropped
- * under the key and catalogued before anybody looked. Those of copies in `deleting` are left to
+ * Ends tombstones whose function died and whose copy has since changed its state: another object was stored
+ * under the key and catalogued before the deletion was checked. Those of copies in `deleting` are left to
  * `settleDeletion`. @returns how many.
  */
 export async function endStrandedTombstones(database: Database, at: Date): Promise<number> {
@@ -140,7 +137,7 @@ export async function endStrandedTombstones(database: Database, at: Date): Promi
         ? { state: 'withdrawn', note: 'the contents were catalogued in the store again' }
         : {
             state: 'deleted',
-            note: `the copy is ${state}; whether the deletion or another drop came first is not known`,
+            note: `the copy is ${state}; it is not known whether it was deleted or replaced first`,
           },
       at,
     )

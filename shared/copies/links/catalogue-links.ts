@@ -1,6 +1,6 @@
 /**
- * Links by what the catalogue says alone, without a look into the store. What left the store or was replaced a
- * moment ago may have a link that leads nowhere, or to bytes with other checksums; `checkedLinks` looks first.
+ * Links by the catalogue alone, without a request to the store. After a file was deleted or replaced a moment
+ * ago, its link may fail or lead to bytes with other checksums; `checkedLinks` checks the store first.
  */
 import type { Context } from '../../context.ts'
 import { presignGet } from '../../storage/links.ts'
@@ -17,26 +17,26 @@ export async function catalogueLinks(
   return await Promise.all(
     files.map(async (found): Promise<FileLink> => {
       const { file, versionId } = found
-      const why = notThere(found)
-      if (why !== null) return { ...file, ...why }
+      const noLink = reasonForNoLink(found)
+      if (noLink !== null) return { ...file, ...noLink }
       const options = { seconds: valid, now, fileName: file.fileName, versionId }
       return { ...file, kind: 'link', ...(await presignGet(context.publicS3, file, options)) }
     }),
   )
 }
 
-type NotThere =
+type NoLink =
   | Pick<Extract<FileLink, { kind: 'recalling' }>, 'kind' | 'state' | 'requestedAt' | 'detail'>
   | { readonly kind: 'on-tape'; readonly how: string }
   | { readonly kind: 'unavailable'; readonly why: string }
 
 /** Why there is no link, by the copies of these contents; null when they are in the store. */
-function notThere({ file, copies, recall }: FoundFile): NotThere | null {
+function reasonForNoLink({ file, copies, recall }: FoundFile): NoLink | null {
   const suspicious = copies.find((copy) => copy.kind !== 'tape' && copy.state === 'suspicious')
   if (suspicious !== undefined)
     return {
       kind: 'unavailable',
-      why: `its contents are suspicious: ${suspicious.lastError ?? 'they are not what they were'}`,
+      why: `its contents are suspicious: ${suspicious.lastError ?? 'no reason known'}`,
     }
   const cloud = copies.find((copy) => copy.kind === 'cloud')
   if (cloud?.state === 'present' || isBackInStore(recall, cloud)) return null

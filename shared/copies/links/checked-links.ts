@@ -1,6 +1,6 @@
 /**
- * Links to files of a run, each looked up in the store first: one that works now, or why there is none and how
- * it can come about.
+ * Links to files of a run, each checked in the store first: either a link that works now, or why there is
+ * none and how to get one.
  */
 import { recallsOfRuns } from '../../catalogue/recalls.ts'
 import { copiesOfFile } from '../../catalogue/replicas.ts'
@@ -15,36 +15,36 @@ import { isRecalling, onTapeText, whereaboutsOf } from '../recall/whereabouts.ts
 import { type ConfirmLoss, createConfirmLoss } from '../verify/confirm-loss.ts'
 import type { FileLink, FoundFile, LinkedFile } from './find-files.ts'
 
-export interface LinkWish {
-  /** Wished validity; CYGNET_LINK_SECONDS and the end of our own credentials limit it. */
+export interface LinkRequest {
+  /** Requested validity; limited by CYGNET_LINK_SECONDS and the expiry of our own credentials. */
   readonly seconds: number
-  /** Asks for what is only on tape to be brought back. */
+  /** Requests a recall of the files that are only on tape. */
   readonly recall?: RecallWish | undefined
 }
 
 /**
- * Links to files of one run. The object under a file's key must be the one that was verified. Whether who asks
- * may see the run is the caller's to decide.
- * @param confirmLoss of what is not there though the catalogue has it; of many runs in one answer, the same
- * for all.
- * @throws InvalidInputError when the wish makes no sense, or a recall is refused.
+ * Links to files of one run. The object under a file's key must be the one that was verified. The caller
+ * decides whether the user may see the run.
+ * @param confirmLoss checks a file that the catalogue has and the store does not; pass the same one for all
+ * runs of one answer.
+ * @throws InvalidInputError when the validity is less than a second, or a recall is refused.
  */
 export async function checkedLinks(
   context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   files: readonly FoundFile[],
-  wish: LinkWish,
+  request: LinkRequest,
   now: Date,
   signal: AbortSignal,
   confirmLoss: ConfirmLoss = createConfirmLoss(context),
 ): Promise<readonly FileLink[]> {
-  if (!(wish.seconds >= 1))
-    throw new InvalidInputError(`a link is valid for a second at least, not for ${wish.seconds}`)
+  if (!(request.seconds >= 1))
+    throw new InvalidInputError(`a link is valid for a second at least, not for ${request.seconds}`)
   const links: FileLink[] = []
   for (const found of files)
-    links.push(await checkedLink(context, found, wish.seconds, now, signal, confirmLoss))
+    links.push(await checkedLink(context, found, request.seconds, now, signal, confirmLoss))
   const [first] = files
-  if (wish.recall === undefined || first === undefined) return links
-  return await withRecall(context, { runId: first.runId, links, wish: wish.recall }, now, signal)
+  if (request.recall === undefined || first === undefined) return links
+  return await withRecall(context, { runId: first.runId, links, request: request.recall }, now, signal)
 }
 
 /** The same for one file, without a recall. */
@@ -61,11 +61,9 @@ export async function checkedLink(
   const cloud = copies.find((copy) => copy.kind === 'cloud')
   const suspicious = copies.find((copy) => copy.kind !== 'tape' && copy.state === 'suspicious')
   if (suspicious !== undefined)
-    return unavailable(
-      `its contents are suspicious: ${suspicious.lastError ?? 'they are not what they were'}`,
-    )
+    return unavailable(`its contents are suspicious: ${suspicious.lastError ?? 'no reason known'}`)
   const object = await describeObject(context.s3, file, signal)
-  // One that is being deleted is as good as gone.
+  // An object that is being deleted gets no link.
   const isThere = object !== null && cloud?.state !== 'deleting'
   if (isThere && isVerified(object, found)) {
     const valid = Math.min(Math.floor(seconds), context.config.store.linkSeconds)
@@ -88,7 +86,7 @@ export async function checkedLink(
   return { ...file, kind: 'on-tape', how: onTapeText(isLost) + failed }
 }
 
-/** Nobody deleted on purpose what the catalogue still has there, or knows to be missing. */
+/** Whether the store lost it: the catalogue still has it there, or knows that it is missing. */
 async function hasLost(
   cloud: Replica | undefined,
   confirmLoss: ConfirmLoss,
@@ -98,8 +96,8 @@ async function hasLost(
 }
 
 /**
- * The object is the version that extraction or the recall has read whole, or the store itself states that it
- * has the same bytes.
+ * Whether the object is the version that extraction or the recall read whole, or the store itself states the
+ * same checksum.
  */
 function isVerified(object: ObjectDescription, { file, etag, recall }: FoundFile): boolean {
   if (object.sizeBytes !== file.sizeBytes) return false
@@ -108,26 +106,26 @@ function isVerified(object: ObjectDescription, { file, etag, recall }: FoundFile
   return stated.some(({ digests }) => digests.md5 === file.md5 || digests.sha256 === file.sha256)
 }
 
-/** Asks for those of the files that are only on tape to be brought back. */
+/** Requests a recall of those files that are only on tape. */
 async function withRecall(
   context: Context<'database' | 'queues'>,
-  { runId, links, wish }: { runId: number; links: readonly FileLink[]; wish: RecallWish },
+  { runId, links, request }: { runId: number; links: readonly FileLink[]; request: RecallWish },
   now: Date,
   signal: AbortSignal,
 ): Promise<readonly FileLink[]> {
-  const asleep = links.filter(({ kind }) => kind === 'on-tape')
-  if (asleep.length === 0) return links
+  const onTape = links.filter(({ kind }) => kind === 'on-tape')
+  if (onTape.length === 0) return links
   const { run, files } = await chooseRun(context.database, { runId })
-  const gone = files.filter((file) =>
-    asleep.some(({ bucket, key }) => bucket === file.bucket && key === file.objectKey),
+  const missing = files.filter((file) =>
+    onTape.some(({ bucket, key }) => bucket === file.bucket && key === file.objectKey),
   )
-  await recallFiles(context, { run, files: gone }, wish, now, signal, new Set(gone))
+  await recallFiles(context, { run, files: missing }, request, now, signal, new Set(missing))
   const recalls = await recallsOfRuns(context.database, [runId])
   return links.map((link) => {
     if (link.kind !== 'on-tape') return link
     const { kind: _, how: __, ...file } = link
-    const [wished] = copiesOfFile({ ...file, objectKey: file.key }, recalls)
-    return wished === undefined ? link : recallingLink(file, wished)
+    const [recall] = copiesOfFile({ ...file, objectKey: file.key }, recalls)
+    return recall === undefined ? link : recallingLink(file, recall)
   })
 }
 

@@ -1,5 +1,5 @@
 /**
- * The one look-up for links: files that count for runs, with the copies of their contents and their recall, in two
+ * The query for links: the live files of runs, with the copies of their contents and their recall, in two
  * statements.
  */
 import { sql } from 'kysely'
@@ -7,7 +7,7 @@ import type { Database } from '../../database/connect.ts'
 import type { Copy, CopyState, ShownCopy, ShownRecall } from '../../database/replica-schema.ts'
 import type { ObjectName, RunId } from '../../run.ts'
 
-/** A file by the catalogue; checksums in lower-case hex. */
+/** A file in the catalogue; checksums in lower-case hex. */
 export interface LinkedFile extends RunId, ObjectName {
   readonly fileName: string
   readonly sizeBytes: number
@@ -19,7 +19,7 @@ export interface LinkedFile extends RunId, ObjectName {
 export type FileLink = LinkedFile &
   (
     | { readonly kind: 'link'; readonly url: string; readonly expiresAt: Date }
-    /** Being brought back from tape. `detail`: what it waits for, or what went wrong last. */
+    /** Being brought back from tape. `detail`: what it waits for, or the last error. */
     | {
         readonly kind: 'recalling'
         readonly state: CopyState
@@ -33,7 +33,7 @@ export type FileLink = LinkedFile &
 export interface FoundFile {
   readonly file: LinkedFile
   readonly runId: number
-  /** False: the run number was used again since. */
+  /** False when the run number has a newer generation. */
   readonly isCurrent: boolean
   readonly etag: string
   readonly versionId: string | null
@@ -43,8 +43,8 @@ export interface FoundFile {
 }
 
 /**
- * The files that count for the current uses of these run numbers, and these files themselves under whichever
- * run they count for; what is not known is left out. In the order of tag, run number and subrun.
+ * The live files of the current generation of these runs, and the live files with these names whatever their
+ * run; unknown ones are left out. In the order of tag, run number and subrun.
  */
 export async function findFiles(
   database: Database,

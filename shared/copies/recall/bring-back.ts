@@ -135,8 +135,8 @@ async function verifiedTemporary(context: WithTape, recall: Recall, signal: Abor
   const object = await findTemporary(context, recall, signal)
   if (object === null) return { state: 'missing' }
   const check = await checkObject(context, { ...recall, objectKey: object.key }, 'if-needed', signal)
-  if (check.state === 'verified' && check.object?.etag === object.etag) return { state: 'verified', object }
-  if (check.state === 'different') return { state: 'different', object, detail: check.detail }
+  if (check.kind === 'verified' && check.object?.etag === object.etag) return { state: 'verified', object }
+  if (check.kind === 'different') return { state: 'different', object, detail: check.reason }
   throw badlySent(context.tape, 'what the tape endpoint sent changed while it was compared')
 }
 

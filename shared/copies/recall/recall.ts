@@ -155,7 +155,7 @@ async function findInStore(
   const check = await checkObject(context, recall, readBack, signal).catch((error) => {
     throw blame(storeBreaker(recall.bucket), error)
   })
-  switch (check.state) {
+  switch (check.kind) {
     case 'verified':
       return { kind: 'done', result: { at: 'store', object: check.object, by: check.by, how } }
     case 'missing':
@@ -163,11 +163,11 @@ async function findInStore(
     case 'different':
       return {
         kind: 'given-up',
-        reason: `the store holds other contents under ${recall.objectKey} (${check.detail}); they stay, a recall overwrites nothing`,
+        reason: `the store holds other contents under ${recall.objectKey} (${check.reason}); they stay, a recall overwrites nothing`,
         result: { at: 'occupied' },
       }
     case 'unknown':
-      return failed(`what is in the store cannot be compared: ${check.detail}`)
+      return failed(`what is in the store cannot be compared: ${check.reason}`)
   }
 }
 

@@ -1,7 +1,4 @@
-/**
- * Copies that are not verified on the medium in good time are told to people, each once for every time it was
- * asked for.
- */
+/** Alerts for copies that are not verified on the medium in time, once for each request. */
 
 import { sql } from 'kysely'
 import { alertRequest } from '../../catalogue/next-steps.ts'
@@ -13,15 +10,16 @@ import { sendRequests } from '../../work/send-requests.ts'
 import { nameOf, replicaAlert, requestOf } from './alerts.ts'
 import type { WithTape } from './tape-copy.ts'
 
-/** Told in one call; the next tells of more. */
+/** Alerts raised in one call; the next call continues. */
 const PAGE = 500
 
 /**
- * Once for every copy that is not verified on the medium so long after it was asked for. A long backlog that
- * was not begun yet is told in one sentence a day: a hundred thousand alerts would hide the one that matters.
- * @returns how many were told one by one.
+ * Raises an alert for every copy that is not verified on the medium CYGNET_TAPE_LATE_HOURS after its request.
+ * A long backlog that was not started yet gets one alert a day: a hundred thousand alerts would hide the one
+ * that matters.
+ * @returns how many were raised for single copies.
  */
-export async function tellLate(context: WithTape, signal: AbortSignal): Promise<number> {
+export async function alertLateCopies(context: WithTape, signal: AbortSignal): Promise<number> {
   const { database, config, tape } = context
   const at = context.now()
   const since = new Date(at.getTime() - config.tape.lateHours * 3_600_000)
@@ -32,7 +30,7 @@ export async function tellLate(context: WithTape, signal: AbortSignal): Promise<
     .where('tasks.kind', '=', TAPE_COPY)
     .where('tasks.dependency', '=', tapeBreaker(tape.endpoint))
     .where('tasks.state', '!=', 'done')
-    // What a verification has settled since, for better or worse, is told by it.
+    // Copies that a verification has found missing or suspicious have its alert.
     .where('copies.state', 'in', [...NOT_ON_MEDIA, 'failed'])
     .where('tasks.requestedAt', '<', since)
     .where((where) => where.or([where('tasks.priority', '=', 'live'), where('tasks.attempts', '>', 0)]))
@@ -54,7 +52,7 @@ export async function tellLate(context: WithTape, signal: AbortSignal): Promise<
     .execute()
   const alerts = late.map((replica) => {
     const why = replica.lastError === null ? '' : `: ${replica.lastError}`
-    const summary = `${nameOf(replica)} is not verified on tape ${config.tape.lateHours} hours after it was asked for (${replica.state})${why}`
+    const summary = `${nameOf(replica)} is not verified on tape ${config.tape.lateHours} hours after it was requested (${replica.state})${why}`
     return replicaAlert(replica, 'not-on-tape', 'error', summary, requestOf(replica))
   })
   const all = [...alerts, ...(await backlogAlert(context, since, at))]

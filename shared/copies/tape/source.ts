@@ -1,4 +1,4 @@
-/** The bytes of a copy: the object in the store that has these contents, as long as it has them. */
+/** The source of a copy: the object in the store, as long as it has these contents. */
 import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import type { ObjectVersion } from '../../run.ts'
@@ -9,12 +9,12 @@ import { blame, storeBreaker } from '../../work/breaker.ts'
 
 export type FoundSource =
   | { readonly kind: 'found'; readonly source: CopySource }
-  /** The store does not hold these contents any more. */
-  | { readonly kind: 'gone'; readonly detail: string }
+  /** The store no longer holds these contents. */
+  | { readonly kind: 'missing'; readonly reason: string }
 
 /**
- * Finds where the contents of a replica can be read. A bucket that keeps versions still has those that were
- * replaced.
+ * Finds where the contents of a replica can be read. A bucket that keeps versions still has replaced
+ * contents.
  */
 export async function findSource(
   context: Context<'database' | 's3' | 'publicS3'>,
@@ -48,8 +48,8 @@ export async function findSource(
     return { kind: 'found', source: sourceOf(context, version) }
   }
   return {
-    kind: 'gone',
-    detail:
+    kind: 'missing',
+    reason:
       object === null
         ? 'the object is no longer in the store'
         : 'the store holds other contents under the key',

@@ -1,7 +1,7 @@
 /**
- * The catalogue is the truth, a message is a hint: every file of a run gets its wish for a copy on tape,
- * whether a message asked for it or not, however old it is; a copy that vanished or went bad gets a
- * successor; and one that is late is told.
+ * Compares the catalogue with the requests for copies on tape: every file of a run gets its request, whether
+ * or not a message asked for it; a copy that is missing or suspicious is replaced; a late one raises an
+ * alert.
  */
 import { alertRequest } from '../../catalogue/next-steps.ts'
 import { IN_WORK_ON_TAPE } from '../../catalogue/replica-states.ts'
@@ -25,21 +25,21 @@ import { isFree } from '../../work/lease.ts'
 import { addRequests } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
 import { followTask, purgeTasks, restartTask } from '../../work/tasks.ts'
-import { tellLate } from './late-copies.ts'
+import { alertLateCopies } from './late-copies.ts'
 import type { WithTape } from './tape-copy.ts'
 
 const PAGE = 500
-/** A file's own message has so long to ask for the copy. */
+/** Time in which the file's own message may request the copy. */
 const GRACE_MS = 600_000
 
 export interface Swept {
-  /** Files that nobody had asked a copy for. */
+  /** Files without a request for a copy. */
   readonly requested: number
-  /** Copies that vanished or went bad and are made anew. */
+  /** Copies that are missing or suspicious and are made again. */
   readonly renewed: number
-  /** Copies that nobody would have worked on any more: their task was missing. */
+  /** Copies whose task was missing. */
   readonly resumed: number
-  /** Copies that people are told of now, because they are late. */
+  /** Copies that are late and raise an alert now. */
   readonly late: number
 }
 
@@ -48,40 +48,45 @@ export async function sweepCopies(context: WithTape, signal: AbortSignal): Promi
   await purgeTasks(context.database, new Date(context.now().getTime() - keptDays * 86_400_000))
   return {
     requested: await requestMissing(context, signal),
-    renewed: await renewDoubtful(context, signal),
+    renewed: await renewBadCopies(context, signal),
     resumed: await resumeWithoutTask(context, signal),
-    late: await tellLate(context, signal),
+    late: await alertLateCopies(context, signal),
   }
 }
 
-export interface Wish {
+export interface CopyRequest {
   readonly priority: 'live' | 'backlog'
   readonly requestedBy: string
-  /** Under the name that is kept for these very contents, since the other is taken by what went bad. */
-  readonly beside?: boolean
+  /** Under the alternate name, because a suspicious copy has the first one. */
+  readonly alternateName?: boolean
 }
 
 const LONGEST_URL = 2048
 
 /**
- * Writes the wish for the copy of a file's contents at the configured endpoint.
+ * Requests a copy of a file's contents at the configured endpoint.
  * @throws InvalidInputError when no endpoint can hold a file of its name.
  */
-export async function wishForCopy(context: WithTape, content: Content, wish: Wish): Promise<Replica> {
+export async function requestCopy(
+  context: WithTape,
+  content: Content,
+  request: CopyRequest,
+): Promise<Replica> {
   const object = { bucket: content.bucket, key: content.key }
-  const name = wish.beside === true ? alternateTapeName(object, content.sha256) : tapeName(object)
+  const name = request.alternateName === true ? alternateTapeName(object, content.sha256) : tapeName(object)
   const { endpoint } = context.tape
   const url = context.tape.url(name)
   if (url.length > LONGEST_URL)
     throw new InvalidInputError(`the address of a copy of ${content.key} is too long for the catalogue`)
-  const place = { endpoint, name, url, ...(wish.beside === true ? { variant: 'beside' } : {}) }
+  // The variant is hashed into the row's identity, so this word must not change.
+  const place = { endpoint, name, url, ...(request.alternateName === true ? { variant: 'beside' } : {}) }
   return await requestTapeReplica(
     context.database,
     content,
     {
       ...place,
-      priority: wish.priority,
-      requestedBy: wish.requestedBy,
+      priority: request.priority,
+      requestedBy: request.requestedBy,
     },
     context.now(),
   )
@@ -115,8 +120,13 @@ async function requestMissing(context: WithTape, signal: AbortSignal): Promise<n
       .execute()
     for (const { tag, runNumber, ...file } of page) {
       const content = contentOfFile(file as RunFile, { tag, runNumber })
-      const wish = await wishOrTell(context, content, { priority: 'backlog', requestedBy: 'sweep' }, signal)
-      requested += wish === null ? 0 : 1
+      const copy = await requestOrAlert(
+        context,
+        content,
+        { priority: 'backlog', requestedBy: 'sweep' },
+        signal,
+      )
+      requested += copy === null ? 0 : 1
     }
     after = page.at(-1)?.id ?? after
     if (page.length < PAGE) break
@@ -124,15 +134,15 @@ async function requestMissing(context: WithTape, signal: AbortSignal): Promise<n
   return requested
 }
 
-/** The wish; null when there can be none, which people are told: it must not keep the others from theirs. */
-async function wishOrTell(
+/** The requested copy; null when none is possible, which raises an alert and does not stop the other requests. */
+async function requestOrAlert(
   context: WithTape,
   content: Content,
-  wish: Wish,
+  request: CopyRequest,
   signal: AbortSignal,
 ): Promise<Replica | null> {
   try {
-    return await wishForCopy(context, content, wish)
+    return await requestCopy(context, content, request)
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error
     const { run, bucket, key, sha256 } = content
@@ -153,13 +163,13 @@ async function wishOrTell(
 }
 
 /**
- * One that vanished is made again under its name; beside one that went bad another is made, and the bad one
- * stays for people. One that was given up because its source was gone is made when the source was verified
- * since.
+ * A missing copy is made again under its name. A suspicious one is kept for people to inspect, and another
+ * copy is made under the alternate name. A copy that was given up for lack of a source is made when the
+ * source has been verified since.
  */
-async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<number> {
+async function renewBadCopies(context: WithTape, signal: AbortSignal): Promise<number> {
   const { database, tape } = context
-  const doubtful = await database
+  const bad = await database
     .selectFrom('copies as replicas')
     .selectAll()
     .where('kind', '=', 'tape')
@@ -186,7 +196,7 @@ async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<nu
         ]),
       ]),
     )
-    // Where it can be copied from.
+    // Only those with a source.
     .where((where) =>
       where.exists(
         where
@@ -209,23 +219,23 @@ async function renewDoubtful(context: WithTape, signal: AbortSignal): Promise<nu
     .limit(PAGE)
     .execute()
   let renewed = 0
-  for (const replica of doubtful) {
+  for (const replica of bad) {
     if (signal.aborted) break
-    if (replica.state !== 'suspicious') renewed += (await askAgain(context, replica)) ? 1 : 0
+    if (replica.state !== 'suspicious') renewed += (await requestAgain(context, replica)) ? 1 : 0
     else {
-      const wish = await wishOrTell(
+      const copy = await requestOrAlert(
         context,
         contentOf(replica),
-        { priority: 'live', requestedBy: 'sweep', beside: true },
+        { priority: 'live', requestedBy: 'sweep', alternateName: true },
         signal,
       )
-      renewed += wish === null ? 0 : 1
+      renewed += copy === null ? 0 : 1
     }
   }
   return renewed
 }
 
-/** The row is the work: one that is not verified on the medium has an open task, whatever became of it. */
+/** The row is the work: a copy that is not verified on the medium has an open task. */
 async function resumeWithoutTask({ database, tape, now }: WithTape, signal: AbortSignal): Promise<number> {
   const found = await database
     .selectFrom('replicas')
@@ -250,10 +260,8 @@ async function resumeWithoutTask({ database, tape, now }: WithTape, signal: Abor
   return found.length
 }
 
-/**
- * Requests a copy anew that cannot be counted on any more, or was given up. False when somebody works on it.
- */
-export async function askAgain({ database, now }: WithTape, replica: Replica): Promise<boolean> {
+/** Requests a copy again that is missing or was given up. False when another function works on it. */
+export async function requestAgain({ database, now }: WithTape, replica: Replica): Promise<boolean> {
   const at = now()
   return await inTransaction(database, async (trx) => {
     const runId = await lockRunOfReplica(trx, replica)

@@ -1,6 +1,6 @@
 /**
- * A copy of a file to tape, as a kind of task: from the request to the file verified on the medium. Any number
- * of functions, at once or repeated, make one copy.
+ * The copy of a file to tape, as a kind of task: from the request to the file verified on the medium. Many
+ * functions may run it, at the same time or repeatedly; they make one copy.
  */
 import { dependencyAlert } from '../../catalogue/next-steps.ts'
 import { IN_WORK_ON_TAPE } from '../../catalogue/replica-states.ts'
@@ -22,12 +22,12 @@ import { ATTEMPTS_BEFORE_FAILING } from '../../work/retry-policy.ts'
 import type { Ending, TaskKind, Work } from '../../work/task-kind.ts'
 import type { TaskChange } from '../../work/tasks.ts'
 import { tapeFileOf } from '../verify/check-replica.ts'
-import { type OtherCopies, otherCopies, whereToLook } from '../verify/other-copies.ts'
+import { type OtherCopies, otherCopies, searchAdvice } from '../verify/other-copies.ts'
 import { verifyReplica } from '../verify/verify.ts'
 import { nameOf, replicaAlert, requestOf } from './alerts.ts'
 import { findSource } from './source.ts'
 
-/** A context that has a place for copies. */
+/** A context with a tape endpoint. */
 export type WithTape = Context<'database' | 'queues' | 's3' | 'publicS3'> & { readonly tape: TapeDriver }
 
 export const hasTape = <Host extends Context<'tape'>>(
@@ -38,8 +38,8 @@ export const hasTape = <Host extends Context<'tape'>>(
 type Result =
   | (Extract<CopyResult, { kind: 'stored' }> & { readonly at: 'endpoint' })
   | (Extract<TapeCheck, { kind: 'present' }> & { readonly at: 'endpoint'; readonly how: 'found' })
-  /** Another file has its name: the copy goes under another one. */
-  | { readonly at: 'other-name'; readonly name: string; readonly url: string; readonly detail: string }
+  /** Another file has its name: the copy gets the alternate name. */
+  | { readonly at: 'alternate-name'; readonly name: string; readonly url: string; readonly detail: string }
   | { readonly at: 'nowhere'; readonly detail: string; readonly others: OtherCopies }
 
 type Stored = Extract<Result, { at: 'endpoint' }>
@@ -63,29 +63,29 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
   async check(context, { task, subject: replica }, signal) {
     const job = task.reference?.job ?? null
     const file = tapeFileOf(replica)
-    const seen = await context.tape.check(file, { reference: job, readBack: 'if-needed' }, signal)
-    switch (seen.kind) {
+    const found = await context.tape.check(file, { reference: job, readBack: 'if-needed' }, signal)
+    switch (found.kind) {
       case 'present':
-        return stored({ ...seen, at: 'endpoint', how: 'found' }, task)
+        return stored({ ...found, at: 'endpoint', how: 'found' }, task)
       case 'in-progress':
         return job === null
-          ? { kind: 'busy', reason: seen.reason }
+          ? { kind: 'busy', reason: found.reason }
           : { kind: 'pending', reference: task.reference, reason: null, result: null, takesTurn: true }
       case 'different':
-        return underOtherName(context, replica, seen.reason)
+        return useAlternateName(context, replica, found.reason)
       case 'unverified':
-        // What a service brought there may be compared later.
+        // A file that a service made may be verified later.
         return task.state === 'pending'
           ? {
               kind: 'pending',
               reference: task.reference,
-              reason: seen.reason,
+              reason: found.reason,
               result: null,
               takesTurn: false,
             }
-          : failed(`there is a file of this name that cannot be verified: ${seen.reason}`)
+          : failed(`there is a file of this name that cannot be verified: ${found.reason}`)
       case 'failed':
-        return { kind: 'to-do', jobEnded: job === null ? null : seen.reason }
+        return { kind: 'to-do', jobEnded: job === null ? null : found.reason }
       case 'absent':
         return {
           kind: 'to-do',
@@ -96,17 +96,17 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
 
   async act(context, { task, subject: replica }, generation, signal) {
     const found = await findSource(context, replica, signal)
-    if (found.kind === 'gone') {
+    if (found.kind === 'missing') {
       const others = await otherCopies(context.database, replica)
-      const result = { at: 'nowhere', detail: found.detail, others } as const
-      return { kind: 'given-up', reason: `it cannot be copied: ${found.detail}`, result }
+      const result = { at: 'nowhere', detail: found.reason, others } as const
+      return { kind: 'given-up', reason: `it cannot be copied: ${found.reason}`, result }
     }
     const copy = await context.tape.copy(tapeFileOf(replica), found.source, { attempt: generation }, signal)
     switch (copy.kind) {
       case 'stored':
         return stored({ ...copy, at: 'endpoint' }, task)
       case 'occupied':
-        return underOtherName(context, replica, copy.reason)
+        return useAlternateName(context, replica, copy.reason)
       case 'submitted':
         return {
           kind: 'pending',
@@ -120,8 +120,8 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
 
   async outcome(trx, _context, work, { ending, change, wasToDo, runId, at }) {
     const { subject: replica } = work
-    // What was on the disk buffer is not there any more.
-    const gone = wasToDo && replica.state === 'staged' ? GONE : {}
+    // The file is no longer on the disk buffer.
+    const gone = wasToDo && replica.state === 'staged' ? NOT_STORED : {}
     const facts = { ...gone, ...factsOf(replica, ending, at) }
     const result = await trx
       .updateTable('replicas')
@@ -129,7 +129,7 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
       .where('id', '=', replica.id)
       .where('updatedAt', '=', replica.updatedAt)
       .executeTakeFirst()
-    // A verification that came between may have seen something else since: the copy is checked once more.
+    // A verification changed the row meanwhile: the copy is checked again.
     if (result.numUpdatedRows === 0n) throw new ConflictError('the copy was changed by another function')
     const note = noteOf(work, ending, change, wasToDo)
     if (note !== null)
@@ -139,13 +139,13 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
   },
 
   /**
-   * Where the store does not give the bytes it should, its copy is verified, so that the catalogue says what is
-   * there.
+   * When the store does not give the catalogued bytes, its copy is verified, so that the catalogue states
+   * what the store has.
    */
   async afterwards(context, { task, subject: replica }, ending, signal, log) {
-    const isOften = ending.kind === 'failed' && task.attempts >= ATTEMPTS_BEFORE_FAILING
+    const hasFailedOften = ending.kind === 'failed' && task.attempts >= ATTEMPTS_BEFORE_FAILING
     const isInvalid = ending.kind === 'failed' && ending.isInvalid === true
-    if (signal.aborted || !(isOften || isInvalid || ending.kind === 'given-up')) return
+    if (signal.aborted || !(hasFailedOften || isInvalid || ending.kind === 'given-up')) return
     const content = { bucket: replica.bucket, key: replica.objectKey, sha256: replica.sha256 }
     const source = (await replicasOfContent(context.database, content)).find(
       (copy) => copy.kind === 'cloud' && copy.state === 'present',
@@ -157,24 +157,24 @@ export const tapeCopy: TaskKind<WithTape, Replica, Result> = {
 }
 
 const MOST_CHARACTERS = 4000
-const GONE = { state: 'planned', storedAt: null, verifiedAt: null, verifiedBy: null } as const
+const NOT_STORED = { state: 'planned', storedAt: null, verifiedAt: null, verifiedBy: null } as const
 
 const failed = (reason: string): Ending<Result> => ({ kind: 'failed', reason, jobEnded: false })
 
-/** Done when it is on the medium; on the endpoint's disk buffer it waits for the endpoint. */
+/** Done when it is on the medium; while it is on the endpoint's disk buffer, the endpoint has to move it. */
 const stored = (result: Stored, { reference }: Task): Ending<Result> =>
   result.onMedia
     ? { kind: 'done', result }
     : { kind: 'pending', reference, reason: null, result, takesTurn: false }
 
-/** Another file has the name: the copy goes beside it, unless its own second name is taken as well. */
-function underOtherName(context: WithTape, replica: Replica, detail: string): Ending<Result> {
+/** Another file has the name: the copy gets the alternate name, unless other contents have that one too. */
+function useAlternateName(context: WithTape, replica: Replica, detail: string): Ending<Result> {
   const name = alternateTapeName({ bucket: replica.bucket, key: replica.objectKey }, replica.sha256)
-  if (replica.name === name) return failed(`the name kept for these very contents holds others: ${detail}`)
+  if (replica.name === name) return failed(`the alternate name of these contents holds others: ${detail}`)
   return {
     kind: 'restarted',
     reason: detail,
-    result: { at: 'other-name', name, url: context.tape.url(name), detail },
+    result: { at: 'alternate-name', name, url: context.tape.url(name), detail },
   }
 }
 
@@ -194,8 +194,8 @@ function factsOf(replica: Replica, ending: Ending<Result>, at: Date): ReplicaCha
       return ending.kind === 'pending' ? { checkedAt: at } : {}
     case 'nowhere':
       return { checkedAt: at }
-    case 'other-name':
-      return { ...GONE, name: result.name, url: result.url, checkedAt: at }
+    case 'alternate-name':
+      return { ...NOT_STORED, name: result.name, url: result.url, checkedAt: at }
     case 'endpoint':
       return {
         state: result.onMedia ? 'on-media' : 'staged',
@@ -208,7 +208,7 @@ function factsOf(replica: Replica, ending: Ending<Result>, at: Date): ReplicaCha
   }
 }
 
-/** The line of the run's history, where people should read of it. */
+/** The line of the run's history, when the change is worth one. */
 function noteOf(
   { task, subject: replica }: Work<Replica>,
   ending: Ending<Result>,
@@ -217,7 +217,7 @@ function noteOf(
 ): { readonly what: string; readonly detail: string } | null {
   const result = 'result' in ending ? ending.result : null
   if (wasToDo && replica.state === 'staged' && result?.at !== 'endpoint')
-    return { what: 'copy missing', detail: `${replica.url} is not on the endpoint's disk buffer any more` }
+    return { what: 'copy missing', detail: `${replica.url} is no longer on the endpoint's disk buffer` }
   if (ending.kind === 'failed') {
     const isNews = task.attempts === 1 || change.state === 'failing'
     return isNews ? { what: 'copy to tape failed', detail: `try ${task.attempts}: ${ending.reason}` } : null
@@ -231,10 +231,10 @@ function noteOf(
     }
     case 'nowhere':
       return { what: 'copy to tape impossible', detail: result.detail }
-    case 'other-name':
+    case 'alternate-name':
       return {
         what: 'name on tape taken',
-        detail: `${replica.url}: ${result.detail}; it stays, the copy goes to ${result.url}`,
+        detail: `${replica.url}: ${result.detail}; that file is kept, the copy goes to ${result.url}`,
       }
     case 'endpoint': {
       if (replica.state === 'staged' && !result.onMedia) return null
@@ -247,7 +247,7 @@ function noteOf(
 const HOW = {
   streamed: 'streamed',
   'third-party': 'fetched by the endpoint itself',
-  found: 'found there',
+  found: 'already there',
 } as const
 
 function alertsOf(
@@ -267,23 +267,25 @@ function alertsOf(
   }
   const result = 'result' in ending ? ending.result : null
   if (result?.at === 'nowhere') {
-    // What the rows say of the store is not what was just seen there.
+    // The rows may still state what the store had before this attempt.
     const { others, detail } = result
     const otherCopy = others.verified.some(({ kind }) => kind === 'tape')
     const rest = otherCopy
       ? ''
-      : `; no verified copy of these contents is known, ${whereToLook(others)} and push it again`
+      : `; no verified copy of these contents is known, ${searchAdvice(others)} and push it again`
     const summary = `${nameOf(replica)} (md5 ${replica.md5}) was not copied to tape in time: ${detail}${rest}`
     return alert('tape-source-gone', otherCopy ? 'error' : 'page', summary, requestOf(task))
   }
-  if (result?.at === 'other-name') {
-    const summary = `${replica.url} holds other contents than ${nameOf(replica)}; they stay, and the copy goes beside them`
+  if (result?.at === 'alternate-name') {
+    const summary = `${replica.url} holds other contents than ${nameOf(replica)}; they are kept, and the copy gets another name`
     return alert('tape-name-taken', 'warning', summary)
   }
   return []
 }
 
-/** Makes copies that wait, so many at once, live runs first. Returns how many were tried. */
+/**
+ * Makes copies that wait, at most `atOnce` at the same time, live runs first. Returns how many were tried.
+ */
 export async function copyWaiting(
   context: WithTape,
   atOnce: number,
@@ -297,15 +299,15 @@ export async function copyWaiting(
   return { made: ends.length }
 }
 
-/** Checked at once: each is a short question. */
+/** Many at the same time: each check is short. */
 const CHECKS_AT_ONCE = 8
 
-/** Checks every copy that a service makes, or that waits on a disk buffer, and whose time has come. */
+/** Checks every copy that is due and that a service makes or that waits on a disk buffer. */
 export async function followCopies(
   context: WithTape,
   signal: AbortSignal,
   log: Logger,
-): Promise<{ readonly looked: number; readonly onMedia: number }> {
+): Promise<{ readonly checked: number; readonly onMedia: number }> {
   const turn = { of: 'pending' } as const
   const limitSeconds = context.config.tape.copySeconds
   const ends = await advance(
@@ -315,7 +317,7 @@ export async function followCopies(
     signal,
     log,
   )
-  return { looked: ends.length, onMedia: ends.filter(({ ending }) => ending.kind === 'done').length }
+  return { checked: ends.length, onMedia: ends.filter(({ ending }) => ending.kind === 'done').length }
 }
 
 const endpointOf = ({ tape }: WithTape) => ({ dependency: tapeBreaker(tape.endpoint) })

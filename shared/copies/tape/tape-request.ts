@@ -3,12 +3,12 @@ import { contentOfFile } from '../../catalogue/replicas.ts'
 import type { Replica } from '../../database/replica-schema.ts'
 import { InvalidInputError } from '../../errors.ts'
 import type { TapeRequest } from '../../messages/tape-requests.ts'
-import { askAgain, wishForCopy } from './sweep-copies.ts'
+import { requestAgain, requestCopy } from './sweep-copies.ts'
 import type { WithTape } from './tape-copy.ts'
 
 /**
- * Writes the wish down, so that the message may go: from then on the row is the truth. A copy that could not
- * be made because its source was gone is tried again: the contents may have come back.
+ * Requests the copy in the database, so that the message can be deleted. A copy that could not be made for
+ * lack of a source is requested again: the contents may be back.
  * @throws InvalidInputError when the catalogue has no such contents.
  */
 export async function acceptTapeRequest(context: WithTape, request: TapeRequest): Promise<Replica> {
@@ -24,13 +24,13 @@ export async function acceptTapeRequest(context: WithTape, request: TapeRequest)
     .executeTakeFirst()
   if (file === undefined)
     throw new InvalidInputError(
-      `a tape copy was asked of contents that the catalogue does not know: ${request.key}, sha256 ${request.sha256}`,
+      `a tape copy was requested of contents that the catalogue does not know: ${request.key}, sha256 ${request.sha256}`,
     )
-  const wish = await wishForCopy(context, contentOfFile(file, file), {
+  const copy = await requestCopy(context, contentOfFile(file, file), {
     priority: request.priority,
     requestedBy: 'tape-requests',
   })
-  const givenUp = wish.state === 'failed' && wish.nextAttemptAt === null
-  if (givenUp || wish.state === 'missing') await askAgain(context, wish)
-  return wish
+  const givenUp = copy.state === 'failed' && copy.nextAttemptAt === null
+  if (givenUp || copy.state === 'missing') await requestAgain(context, copy)
+  return copy
 }

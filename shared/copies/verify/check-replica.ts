@@ -1,4 +1,4 @@
-/** Looks at one copy now and compares its checksum with the catalogue's. Writes nothing. */
+/** Checks one copy now and compares its checksum with the catalogue's. Writes nothing. */
 
 import type { Context } from '../../context.ts'
 import type { Replica } from '../../database/replica-schema.ts'
@@ -8,27 +8,27 @@ import type { CheckOptions, TapeFile } from '../../tape/driver.ts'
 
 export type Check =
   /**
-   * `object`: the version in the store that was verified, for cloud copies. `isUnconfirmed`: see TapeCheck, no
-   * other copy is deleted on it.
+   * `object`: for cloud copies, the version in the store that was verified. `isUnconfirmed`: see TapeCheck;
+   * no other copy is deleted because of it.
    */
   | {
-      readonly state: 'verified'
+      readonly kind: 'verified'
       readonly by: string
       readonly onMedia: boolean
       readonly object: ObjectDescription | null
       readonly isUnconfirmed?: true
     }
-  | { readonly state: 'missing' }
-  /** There, with other bytes. */
-  | { readonly state: 'different'; readonly detail: string }
+  | { readonly kind: 'missing' }
+  /** It exists, with other bytes. */
+  | { readonly kind: 'different'; readonly reason: string }
   /**
-   * Nothing could be said: the endpoint is not the configured one, states no checksum, or cannot be read now.
+   * It cannot be compared: the endpoint is not the configured one, states no checksum, or cannot be read now.
    */
-  | { readonly state: 'unknown'; readonly detail: string }
+  | { readonly kind: 'unknown'; readonly reason: string }
 
 /**
- * `readBack`: whether the bytes are read. `never` trusts only what the place itself computed (a store's own
- * checksum, an endpoint's digest), `if-needed` reads where nothing is stated, `always` reads.
+ * `readBack`: whether the bytes are read. `never` accepts only what the place itself computed (a store's own
+ * checksum, an endpoint's digest), `if-needed` reads where no checksum is stated, `always` reads.
  * @throws what passes with time: the place does not answer.
  */
 export async function checkReplica(
@@ -43,7 +43,7 @@ export async function checkReplica(
     case 'tape':
       return await checkTape(context, replica, readBack, signal)
     case 'local':
-      return { state: 'unknown', detail: "the DAQ's disk is not seen from here" }
+      return { kind: 'unknown', reason: "the DAQ's disk is not seen from here" }
   }
 }
 
@@ -66,30 +66,30 @@ async function checkTape(
   signal: AbortSignal,
 ): Promise<Check> {
   if (tape === null || tape.endpoint !== replica.endpoint)
-    return { state: 'unknown', detail: `the tape endpoint ${replica.endpoint} is not the configured one` }
-  // What is there counts, whatever became of the job that brought it.
+    return { kind: 'unknown', reason: `the tape endpoint ${replica.endpoint} is not the configured one` }
+  // The file counts, whatever happened to the job that brought it.
   const found = await tape.check(tapeFileOf(replica), { reference: null, readBack }, signal)
   switch (found.kind) {
     case 'present':
       return {
-        state: 'verified',
+        kind: 'verified',
         by: found.verifiedBy,
         onMedia: found.onMedia,
         object: null,
         ...(found.isUnconfirmed && { isUnconfirmed: true }),
       }
     case 'different':
-      return { state: 'different', detail: found.reason }
+      return { kind: 'different', reason: found.reason }
     case 'absent':
     case 'failed':
-      return { state: 'missing' }
+      return { kind: 'missing' }
     case 'in-progress':
     case 'unverified':
-      return { state: 'unknown', detail: found.reason }
+      return { kind: 'unknown', reason: found.reason }
   }
 }
 
-/** The same of what is in the store under the key of a copy or of a recall. */
+/** The same check for the object under the key of a copy or of a recall. */
 export async function checkObject(
   context: Context<'s3'>,
   replica: StoredContent,
@@ -97,25 +97,24 @@ export async function checkObject(
   signal: AbortSignal,
 ): Promise<Check> {
   const object = await describeObject(context.s3, { bucket: replica.bucket, key: replica.objectKey }, signal)
-  if (object === null) return { state: 'missing' }
+  if (object === null) return { kind: 'missing' }
   if (object.sizeBytes !== replica.sizeBytes)
-    return { state: 'different', detail: `${object.sizeBytes} bytes instead of ${replica.sizeBytes}` }
+    return { kind: 'different', reason: `${object.sizeBytes} bytes instead of ${replica.sizeBytes}` }
   const stated = readBack === 'always' ? null : statedByStore(object, replica)
   if (stated !== null)
     return stated.agrees
-      ? { state: 'verified', by: stated.by, onMedia: true, object }
-      : { state: 'different', detail: `${stated.by} is not that of the catalogue` }
+      ? { kind: 'verified', by: stated.by, onMedia: true, object }
+      : { kind: 'different', reason: `${stated.by} differs from the catalogue's` }
   if (readBack === 'never')
-    return { state: 'unknown', detail: 'the store states no checksum of the whole object' }
+    return { kind: 'unknown', reason: 'the store states no checksum of the whole object' }
   const { md5, adler32, sha256 } = await digestsOf(readObject(context.s3, object, signal))
   const wrong = md5 !== replica.md5 || adler32 !== replica.adler32 || sha256 !== replica.sha256
-  if (wrong) return { state: 'different', detail: `its md5 is ${md5} instead of ${replica.md5}` }
-  return { state: 'verified', by: 'read back: md5, adler32, sha256', onMedia: true, object }
+  if (wrong) return { kind: 'different', reason: `its md5 is ${md5} instead of ${replica.md5}` }
+  return { kind: 'verified', by: 'read back: md5, adler32, sha256', onMedia: true, object }
 }
 
 /**
- * What the store itself says of the contents; what the uploader wrote beside them proves nothing of the
- * bytes.
+ * The checksum that the store itself computed; one that the uploader attached does not prove the contents.
  */
 function statedByStore(
   object: ObjectDescription,

@@ -1,6 +1,6 @@
 /**
- * A copy that the catalogue has in the store and somebody just did not find there: looked at again and
- * written down as missing, with the alert that is due, so that not only who asked knows of it.
+ * Verifies a copy that the catalogue has in the store and a reader just did not find there: when it is
+ * missing, this is recorded and an alert raised.
  */
 
 import type { Context } from '../../context.ts'
@@ -8,33 +8,32 @@ import type { Replica } from '../../database/replica-schema.ts'
 import { runWithin } from '../../time/limits.ts'
 import { verifyReplica } from './verify.ts'
 
-/**
- * True when the copy is missing: it is not asked about again, because the catalogue has it as missing from
- * now on.
- */
+/** True when the copy is missing. The catalogue then records it as missing, so it is not checked again. */
 export type ConfirmLoss = (copy: Replica, signal: AbortSignal) => Promise<boolean>
 
 /**
- * For all copies of one answer together: somebody waits for it. The others are found by who asks next, or by
- * the scrub.
+ * For all copies of one answer together, since somebody waits for it. The rest is left to the next request or
+ * to the scrub.
  */
-const WITHIN_MS = 2000
-/** What did not find it was the first look. */
-const SECOND_LOOK_MS = 200
-/** After a look that told nothing: the whole bucket is away, or the store did not answer. */
+const LIMIT_MS = 2000
+/** The failed read was the first check. */
+const SECOND_CHECK_MS = 200
+/** After a check without a result: the bucket is missing, or the store did not answer. */
 const PAUSE_MS = 60_000
 
-/** One for each answer, since its time is counted from the first copy on. What cannot be told is no loss. */
+/**
+ * Make one for each answer: its time limit starts with the first copy. A check without a result is no loss.
+ */
 export function createConfirmLoss(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
-  withinMs = WITHIN_MS,
+  limitMs = LIMIT_MS,
 ): ConfirmLoss {
   let endsMs: number | null = null
   return async (copy, signal) => {
     const nowMs = performance.now()
-    endsMs ??= nowMs + withinMs
-    if (nowMs >= endsMs || toldNothingLately(copy, context.now())) return false
-    const options = { readBack: 'never', secondLookMs: SECOND_LOOK_MS } as const
+    endsMs ??= nowMs + limitMs
+    if (nowMs >= endsMs || failedRecently(copy, context.now())) return false
+    const options = { readBack: 'never', secondCheckMs: SECOND_CHECK_MS } as const
     const limits = { timeoutSeconds: (endsMs - nowMs) / 1000, stop: signal }
     try {
       const seen = await runWithin(
@@ -50,5 +49,5 @@ export function createConfirmLoss(
   }
 }
 
-const toldNothingLately = ({ lastError, checkedAt }: Replica, now: Date): boolean =>
+const failedRecently = ({ lastError, checkedAt }: Replica, now: Date): boolean =>
   lastError !== null && checkedAt !== null && now.getTime() - checkedAt.getTime() < PAUSE_MS

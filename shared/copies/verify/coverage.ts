@@ -1,5 +1,5 @@
 /**
- * Whether a run is where it should be, after its copies were looked at: each file in the store and on tape.
+ * Whether each file of a run has a verified copy in the store and on tape, after its copies were checked.
  * Pure.
  */
 import { VERIFIED } from '../../catalogue/replica-states.ts'
@@ -8,21 +8,21 @@ import type { RunId } from '../../run.ts'
 import { timeText } from '../../time/text.ts'
 import type { FileOfRun } from './files-of-run.ts'
 
-export interface Lacking extends RunId {
+export interface FileWithoutCopy extends RunId {
   readonly key: string
-  /** A sentence for people, one for each place that has no verified copy. */
+  /** One sentence for each place without a verified copy. */
   readonly why: readonly string[]
 }
 
 /**
- * The files that have no copy in the store or none on the medium that was verified just now. One that was
- * deleted from the store by us is not wanted there.
- * @param verified ids of the copies that were.
+ * The files without a copy in the store, or without one on the medium, that was verified just now. A copy
+ * that Cygnet deleted from the store is not missed there.
+ * @param verified ids of the copies that were verified.
  */
-export function lackingCopies(
+export function filesWithoutCopy(
   files: readonly FileOfRun[],
   verified: ReadonlySet<number>,
-): readonly Lacking[] {
+): readonly FileWithoutCopy[] {
   return files.flatMap(({ tag, runNumber, file, copies }) => {
     const inStore = copies.filter(({ kind }) => kind === 'cloud')
     const onTape = copies.filter(({ kind }) => kind === 'tape')
@@ -32,37 +32,37 @@ export function lackingCopies(
     const isOnTape = onTape.some(({ id, state }) => verified.has(id) && state === 'on-media')
     const why = [
       ...(isInStore ? [] : [`no verified copy in the store: ${statesOf(inStore, 'none is known')}`]),
-      ...(isOnTape ? [] : [`no verified copy on tape: ${statesOf(onTape, 'none was asked for yet')}`]),
+      ...(isOnTape ? [] : [`no verified copy on tape: ${statesOf(onTape, 'none was requested yet')}`]),
     ]
     return why.length === 0 ? [] : [{ tag, runNumber, key: file.objectKey, why }]
   })
 }
 
 /**
- * Of copies at one place. One that counted when it was written down, and does not by what was just seen, was
- * not verified now.
+ * States of the copies at one place. A copy that is verified by its row, but was not in this check, is "not
+ * verified now".
  */
 function statesOf(copies: readonly Replica[], none: string): string {
   const states = copies.map(({ state }) => (VERIFIED.includes(state) ? 'not verified now' : state))
   return states.length === 0 ? none : states.join(', ')
 }
 
-/** What people should know of a copy that is not where it can be looked at from here. */
-export function asCatalogued({ kind, state, lastError: error, verifiedAt: at, deletedAt }: Replica): string {
+/** The state of a copy that cannot be checked from here. */
+export function stateText({ kind, state, lastError: error, verifiedAt: at, deletedAt }: Replica): string {
   if (kind === 'local')
     return state === 'present' && at !== null
-      ? `not seen from here; noted ${timeText(at)} UTC`
-      : 'not seen from here'
-  if (state === 'deleted') return `by us${deletedAt === null ? '' : `, ${timeText(deletedAt)} UTC`}`
-  return error ?? NOT_THERE[state] ?? 'not looked at'
+      ? `cannot be checked from here; reported ${timeText(at)} UTC`
+      : 'cannot be checked from here'
+  if (state === 'deleted') return `by Cygnet${deletedAt === null ? '' : `, ${timeText(deletedAt)} UTC`}`
+  return error ?? STATE_TEXT[state] ?? 'not checked'
 }
 
-const NOT_THERE: Partial<Record<Replica['state'], string>> = {
-  requested: 'asked for, not made yet',
+const STATE_TEXT: Partial<Record<Replica['state'], string>> = {
+  requested: 'requested, not made yet',
   copying: 'being made',
   submitted: 'a service is making it',
   staging: 'being brought back from tape',
-  deleting: 'being deleted by us',
-  replaced: 'its place holds other contents by now',
-  expired: 'was brought back from tape for a while, which is over',
+  deleting: 'being deleted by Cygnet',
+  replaced: 'its place now holds other contents',
+  expired: 'was brought back from tape; the recall has expired',
 }

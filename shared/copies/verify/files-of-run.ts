@@ -1,7 +1,4 @@
-/**
- * The files of a run that count, each with every copy of its contents: what people ask of a run by its
- * number.
- */
+/** The live files of a run number, each with every copy of its contents. */
 import { copiesOfFile, replicasOfRun } from '../../catalogue/replicas.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Replica } from '../../database/replica-schema.ts'
@@ -16,11 +13,11 @@ export interface FileOfRun extends RunId {
 
 export interface FilesOfRun {
   readonly files: readonly FileOfRun[]
-  /** Every copy of the run, those of contents that were replaced too. */
+  /** Every copy of the run, including those of replaced contents. */
   readonly copies: readonly Replica[]
 }
 
-/** Under every use of the number, in every tag unless one is named. */
+/** For every generation of the number, in every tag unless one is given. */
 export async function filesOfRun(
   database: Database,
   run: { readonly run: number; readonly tag?: string | undefined },

@@ -1,4 +1,4 @@
-/** What else there is of the same contents when a copy turns out to be bad. */
+/** The other copies of the same contents, when a copy turns out to be bad. */
 
 import { ON_DISK, VERIFIED } from '../../catalogue/replica-states.ts'
 import { contentOf, type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
@@ -6,11 +6,11 @@ import type { Replica } from '../../database/replica-schema.ts'
 import { timeText } from '../../time/text.ts'
 
 export interface OtherCopies {
-  /** Verified, at a place that Cygnet looks at itself: they make one bad copy less than a loss. */
+  /** Verified, at a place that Cygnet checks itself: with one of them a bad copy is not a loss. */
   readonly verified: readonly Replica[]
   /**
-   * On the disk of the DAQ, where its own program saw them. Nobody notices from here when such a file is
-   * removed: it is where people should look, and no reason to keep quiet.
+   * On the disk of the DAQ, as reported by its own program. Cygnet does not notice when such a file is
+   * removed, so it is a hint where to search and does not replace the alert.
    */
   readonly onDisk: readonly Replica[]
 }
@@ -27,10 +27,10 @@ export async function otherCopies(executor: Executor, replica: Replica): Promise
   }
 }
 
-/** Where people look for the file: the last place where it was seen, when there is one. */
-export function whereToLook({ onDisk }: OtherCopies): string {
+/** Where people should search for the file: the last place where it was seen, if there is one. */
+export function searchAdvice({ onDisk }: OtherCopies): string {
   const [seen] = onDisk.toSorted((a, b) => (b.verifiedAt?.getTime() ?? 0) - (a.verifiedAt?.getTime() ?? 0))
   if (seen === undefined) return "look for the file on the DAQ's disk"
   const when = seen.verifiedAt === null ? '' : ` ${timeText(seen.verifiedAt)} UTC`
-  return `look for the file on the DAQ's disk (${seen.name} on ${seen.endpoint}: it was seen there last${when} and may be gone since)`
+  return `look for the file on the DAQ's disk (${seen.name} on ${seen.endpoint}: last seen there${when}, it may have been removed since)`
 }

@@ -1,6 +1,4 @@
-/**
- * What was seen of a copy, as its row, its run's history and the people who should hear of it get it: pure.
- */
+/** What a finding changes: the copy's row, the run's history and the alert. Pure. */
 
 import type { ReplicaOutcome } from '../../catalogue/replica-work.ts'
 import { tapeCopyTask } from '../../catalogue/replicas.ts'
@@ -8,21 +6,21 @@ import type { Replica, ReplicaState } from '../../database/replica-schema.ts'
 import type { Request } from '../../work/outbox.ts'
 import { followTask } from '../../work/tasks.ts'
 import { nameOf, replicaAlert } from '../tape/alerts.ts'
-import type { Seen } from './look.ts'
-import { type OtherCopies, whereToLook } from './other-copies.ts'
+import type { Finding } from './check-twice.ts'
+import { type OtherCopies, searchAdvice } from './other-copies.ts'
 
-/** A line of the history tells of changes only: what is verified once more is in the row. */
-export function seenOutcome(
+/** The history gets a line only when the state changes. */
+export function outcomeOf(
   replica: Replica,
-  seen: Seen,
+  finding: Finding,
   at: Date,
 ): Pick<ReplicaOutcome, 'change' | 'note' | 'also'> {
-  switch (seen.state) {
+  switch (finding.kind) {
     case 'verified': {
-      const state = replica.kind !== 'tape' ? 'present' : seen.onMedia ? 'on-media' : 'staged'
+      const state = replica.kind !== 'tape' ? 'present' : finding.onMedia ? 'on-media' : 'staged'
       const verified = {
         verifiedAt: at,
-        verifiedBy: seen.by.slice(0, 255),
+        verifiedBy: finding.by.slice(0, 255),
         checkedAt: at,
         lastError: null,
       }
@@ -31,24 +29,27 @@ export function seenOutcome(
           ...verified,
           ...changedTo(replica, state),
         },
-        // From the disk buffer it is followed to the medium.
+        // From the disk buffer the copy is followed to the medium.
         ...(state === 'staged' ? { also: (trx) => followTask(trx, tapeCopyTask(replica), at) } : {}),
         note:
           replica.state === state
             ? null
-            : { what: WORDS[state], detail: `${replica.url}: was ${replica.state}, verified by ${seen.by}` },
+            : {
+                what: HISTORY_TEXT[state],
+                detail: `${replica.url}: was ${replica.state}, verified by ${finding.by}`,
+              },
       }
     }
     case 'missing':
-      return badNews(replica, 'missing', 'it was not there at two looks', at)
+      return badCopyOutcome(replica, 'missing', 'it was missing in two checks', at)
     case 'suspicious':
-      return badNews(replica, 'suspicious', seen.detail, at)
+      return badCopyOutcome(replica, 'suspicious', finding.reason, at)
     case 'unknown':
-      return { change: { checkedAt: at, lastError: seen.detail }, note: null }
+      return { change: { checkedAt: at, lastError: finding.reason }, note: null }
   }
 }
 
-const WORDS = {
+const HISTORY_TEXT = {
   present: 'copy verified again',
   'on-media': 'on tape',
   staged: "on the endpoint's disk buffer",
@@ -56,7 +57,7 @@ const WORDS = {
 
 const changedTo = (replica: Replica, state: ReplicaState) => (replica.state === state ? {} : { state })
 
-function badNews(replica: Replica, state: 'missing' | 'suspicious', detail: string, at: Date) {
+function badCopyOutcome(replica: Replica, state: 'missing' | 'suspicious', detail: string, at: Date) {
   return {
     change: { checkedAt: at, lastError: detail, ...changedTo(replica, state) },
     note: replica.state === state ? null : { what: `copy ${state}`, detail: `${replica.url}: ${detail}` },
@@ -64,32 +65,32 @@ function badNews(replica: Replica, state: 'missing' | 'suspicious', detail: stri
 }
 
 /**
- * The alert for a copy that is missing or suspicious; once for each time that it was good before.
- * @param others what else there is of the same contents.
+ * The alert for a copy that is missing or suspicious, once for each time that it was verified before.
+ * @param others the other copies of the same contents.
  */
-export function doubtAlert(
+export function badCopyAlert(
   replica: Replica,
-  seen: Extract<Seen, { state: 'missing' | 'suspicious' }>,
+  finding: Extract<Finding, { kind: 'missing' | 'suspicious' }>,
   others: OtherCopies,
 ): Request {
-  const what = seen.state === 'missing' ? 'is missing' : `is suspicious (${seen.detail})`
+  const what = finding.kind === 'missing' ? 'is missing' : `is suspicious (${finding.reason})`
   const about = `${nameOf(replica)}: ${replica.url} ${what}`
-  const again = replica.verifiedAt?.toISOString() ?? 'never'
+  const episode = replica.verifiedAt?.toISOString() ?? 'never'
   if (others.verified.length === 0) {
     const verify = `cygnet verify --run ${replica.runNumber} --tag ${replica.tag}`
-    const summary = `${about}, and no other verified copy is known. Delete nothing of this run anywhere: ${whereToLook(others)} and push it again, have the place looked at, then run \`${verify}\``
-    return replicaAlert(replica, 'last-copy-in-danger', 'page', summary, again)
+    const summary = `${about}, and no other verified copy is known. Delete nothing of this run anywhere: ${searchAdvice(others)} and push it again, have the place inspected, then run \`${verify}\``
+    return replicaAlert(replica, 'last-copy-in-danger', 'page', summary, episode)
   }
   return replicaAlert(
     replica,
-    `copy-${seen.state}`,
+    `copy-${finding.kind}`,
     'error',
-    `${about}; ${wayOut(replica, others.verified)}`,
-    again,
+    `${about}; ${remedy(replica, others.verified)}`,
+    episode,
   )
 }
 
-function wayOut(replica: Replica, others: readonly Replica[]): string {
+function remedy(replica: Replica, others: readonly Replica[]): string {
   const other = others.find(({ kind }) => kind === (replica.kind === 'tape' ? 'cloud' : 'tape')) ?? others[0]
   const there = `${other?.url} was verified ${other?.verifiedAt?.toISOString() ?? ''}`
   if (other?.kind === 'tape')

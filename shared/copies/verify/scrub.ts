@@ -1,7 +1,7 @@
 /**
- * The scrub: every copy is verified again at least once in CYGNET_SCRUB_DAYS, the one looked at longest ago
- * first, one at a time and so many bytes a run, so that it never stands in the way of copies that are being
- * made.
+ * The scrub: every copy is verified again at least once in CYGNET_SCRUB_DAYS, the one checked longest ago
+ * first, one at a time and with a limit of bytes for each run, so that it does not delay the making of
+ * copies.
  */
 
 import { VERIFIABLE } from '../../catalogue/replica-states.ts'
@@ -10,45 +10,39 @@ import type { Replica } from '../../database/replica-schema.ts'
 import type { Logger } from '../../log.ts'
 import { openBreakers, tapeBreaker } from '../../work/breaker.ts'
 import { isFree } from '../../work/lease.ts'
-import { createPatience } from './patience.ts'
-import { NOTHING_VERIFIED, summedUp, type VerifySummary, verifyReplica } from './verify.ts'
+import { createUnreachablePlaces } from './unreachable-places.ts'
+import { addToSummary, NOTHING_VERIFIED, type VerifySummary, verifyReplica } from './verify.ts'
 
 const DAY_MS = 86_400_000
-/**
- * What vanished, and what nothing could be said of, is looked at again after this long and not only at its
- * next turn.
- */
-const DOUBT_MS = DAY_MS
-/** Rows looked up for one run: more than it gets through. */
+/** A copy that is missing or could not be checked is checked again after this long, before its next turn. */
+const RECHECK_MS = DAY_MS
+/** Rows read for one run: more than it can verify. */
 const MOST_AT_ONCE = 2000
 
 export interface ScrubProgress extends VerifySummary {
-  /** True when every copy that was due had its turn. */
+  /** True when every copy that was due was verified. */
   readonly finished: boolean
 }
 
 type Due = Pick<Replica, 'id' | 'kind' | 'endpoint' | 'sizeBytes'>
 
-/**
- * Ends, without throwing, when the signal aborts: the next run goes on there. @throws what the database
- * throws.
- */
+/** Ends without an error when the signal aborts: the next run continues. @throws what the database throws. */
 export async function scrub(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
-  options: { readonly secondLookMs?: number },
+  options: { readonly secondCheckMs?: number },
   signal: AbortSignal,
   log: Logger,
 ): Promise<ScrubProgress> {
   const due = await dueReplicas(context)
   const mostBytes = context.config.scrub.bytes
-  const patience = createPatience()
+  const unreachable = createUnreachablePlaces()
   let summary = NOTHING_VERIFIED
   let finished = due.length < MOST_AT_ONCE
   for (const [index, replica] of due.entries()) {
     if (signal.aborted) return { ...summary, finished: false }
-    // A file larger than all that a run may read has a run of its own.
+    // A file larger than the limit gets a run of its own.
     const tooMuch = summary.bytes > 0 && summary.bytes + replica.sizeBytes > mostBytes
-    if (tooMuch || patience.isLost(replica)) {
+    if (tooMuch || unreachable.includes(replica)) {
       finished = false
       if (tooMuch) break
       continue
@@ -57,18 +51,18 @@ export async function scrub(
       const readBack = replica.kind === 'tape' ? 'if-needed' : 'always'
       const result = await verifyReplica(context, replica.id, { readBack, ...options }, signal, log)
       if (result === null) continue
-      patience.note(replica, result.answered)
-      summary = summedUp(summary, result)
+      unreachable.record(replica, result.answered)
+      summary = addToSummary(summary, result)
     } catch (error) {
       if (!signal.aborted) throw error
-      if (index === 0) await noteTooSlow(context, replica)
+      if (index === 0) await recordTooSlow(context, replica)
       return { ...summary, finished: false }
     }
   }
   return { ...summary, finished }
 }
 
-/** Those that are due and can be looked at from here, the one looked at longest ago first. */
+/** The copies that are due and can be checked from here, the one checked longest ago first. */
 async function dueReplicas({
   database,
   tape,
@@ -76,8 +70,8 @@ async function dueReplicas({
   now,
 }: Context<'database' | 'tape'>): Promise<readonly Due[]> {
   const at = now().getTime()
-  const [cycle, doubt] = [new Date(at - config.scrub.days * DAY_MS), new Date(at - DOUBT_MS)]
-  // While copies to the endpoint wait for it, it is not scrubbed either.
+  const [cycle, recheck] = [new Date(at - config.scrub.days * DAY_MS), new Date(at - RECHECK_MS)]
+  // While the endpoint's circuit breaker is open, it is not scrubbed either.
   const { open } = await openBreakers(database, now())
   const endpoint = tape === null || open.includes(tapeBreaker(tape.endpoint)) ? null : tape.endpoint
   return await database
@@ -97,7 +91,7 @@ async function dueReplicas({
         where('checkedAt', 'is', null),
         where('checkedAt', '<', cycle),
         where.and([
-          where('checkedAt', '<', doubt),
+          where('checkedAt', '<', recheck),
           where.or([
             where('state', '=', 'missing'),
             where.and([where('state', '!=', 'suspicious'), where('lastError', 'is not', null)]),
@@ -113,10 +107,10 @@ async function dueReplicas({
 }
 
 /**
- * It had the whole time of a run and was not read to its end: it must not keep the others from their turn for
- * ever.
+ * The copy had the whole time of a run and was not read to its end. It waits for its next turn, so that it
+ * does not block the others.
  */
-async function noteTooSlow({ database, now }: Context<'database'>, { id }: Due): Promise<void> {
+async function recordTooSlow({ database, now }: Context<'database'>, { id }: Due): Promise<void> {
   const at = now()
   await database
     .updateTable('replicas')

@@ -1,16 +1,13 @@
-/** Which copies a verification is about, page by page: those that are where they can be looked at. */
+/** The copies of a verification, page by page: those that can be checked from here. */
 
 import { createHash } from 'node:crypto'
 import { VERIFIABLE } from '../../catalogue/replica-states.ts'
 import type { Database } from '../../database/connect.ts'
 
 export type VerifySelection =
-  /** Every copy of a run, in every tag that has the number unless one is named. */
+  /** Every copy of a run, in every tag that has the number unless one is given. */
   | { readonly run: number; readonly tag?: string | undefined }
-  /**
-   * This share of all copies; the same seed chooses the same of the same copies. At least one is chosen where
-   * there is any.
-   */
+  /** This share of all copies, at least one where there is any. The same seed selects the same copies. */
   | { readonly sample: number; readonly seed: string }
   | { readonly all: true }
 
@@ -22,26 +19,28 @@ export interface SelectedReplica {
 
 const PAGE = 500
 
-/** Copies on the DAQ's disk are left out: they are not seen from here. */
+/** Copies on the DAQ's disk are left out: they cannot be checked from here. */
 export async function* selectReplicas(
   database: Database,
   selection: VerifySelection,
 ): AsyncGenerator<SelectedReplica> {
   if (!('sample' in selection)) return yield* pages(database, selection)
   let chosen = 0
-  let nearest: { readonly replica: SelectedReplica; readonly lot: number } | null = null
+  let lowest: { readonly replica: SelectedReplica; readonly number: number } | null = null
   for await (const replica of pages(database, { all: true })) {
-    const lot = lotOf(selection.seed, replica.identity)
-    if (nearest === null || lot < nearest.lot) nearest = { replica, lot }
-    if (lot >= selection.sample) continue
+    const number = sampleNumber(selection.seed, replica.identity)
+    if (lowest === null || number < lowest.number) lowest = { replica, number }
+    if (number >= selection.sample) continue
     chosen += 1
     yield replica
   }
-  if (chosen === 0 && nearest !== null) yield nearest.replica
+  if (chosen === 0 && lowest !== null) yield lowest.replica
 }
 
-/** All uses of the run number: what another run has overwritten in the store may be on tape still. */
-function usesOf(
+/**
+ * All generations of the run number: contents that a later run replaced in the store may still be on tape.
+ */
+function generationsOf(
   database: Database,
   { run, tag }: { readonly run: number; readonly tag?: string | undefined },
 ) {
@@ -49,8 +48,8 @@ function usesOf(
   return tag === undefined ? uses : uses.where('tag', '=', tag)
 }
 
-/** A number in [0, 1) that follows from the seed and the copy. */
-const lotOf = (seed: string, identity: Buffer) =>
+/** A number in [0, 1), computed from the seed and the copy. */
+const sampleNumber = (seed: string, identity: Buffer) =>
   createHash('sha256').update(seed).update(identity).digest().readUIntBE(0, 6) / 2 ** 48
 
 async function* pages(database: Database, selection: Exclude<VerifySelection, { sample: number }>) {
@@ -61,7 +60,7 @@ async function* pages(database: Database, selection: Exclude<VerifySelection, { 
       .where('id', '>', after)
       .where('kind', 'in', ['cloud', 'tape'])
       .where('state', 'in', VERIFIABLE)
-    if ('run' in selection) query = query.where('runId', 'in', usesOf(database, selection))
+    if ('run' in selection) query = query.where('runId', 'in', generationsOf(database, selection))
     const page = await query.orderBy('id').limit(PAGE).execute()
     for (const replica of page) yield replica as typeof replica & SelectedReplica
     const last = page.at(-1)

@@ -1,7 +1,7 @@
 /**
- * Verification as a service: copies are looked at and their checksums compared with the catalogue's, and what
- * was seen is written down with its date. Nothing is ever deleted or called bad for good here: a copy is
- * `missing` or `suspicious`, which are facts of what was seen, and comes back when it is seen to be right.
+ * Verifies copies: compares their checksums with the catalogue's and records the finding with its date.
+ * Nothing is deleted and no finding is final: a copy that is `missing` or `suspicious` counts again once it
+ * is verified.
  */
 
 import { VERIFIABLE } from '../../catalogue/replica-states.ts'
@@ -14,28 +14,28 @@ import { type Logger, withoutSecrets } from '../../log.ts'
 import { leaseOwner } from '../../work/lease.ts'
 import { addRequests, type Request } from '../../work/outbox.ts'
 import { sendRequests } from '../../work/send-requests.ts'
-import { type LookedAt, lookTwice, type Seen, type VerifyOptions } from './look.ts'
+import { type CheckedCopy, checkTwice, type Finding, type VerifyOptions } from './check-twice.ts'
 import { otherCopies } from './other-copies.ts'
-import { doubtAlert, seenOutcome } from './outcome.ts'
-import { createPatience } from './patience.ts'
+import { badCopyAlert, outcomeOf } from './outcome.ts'
 import { type SelectedReplica, selectReplicas, type VerifySelection } from './select.ts'
+import { createUnreachablePlaces } from './unreachable-places.ts'
 
 export interface Verification {
-  /** The row before it was looked at. */
+  /** The row before the check. */
   readonly replica: Replica
-  readonly outcome: Seen['state']
-  /** By what it was verified, or what was seen, or why nothing could be said. */
+  readonly outcome: Finding['kind']
+  /** By which checksum it was verified, or what was found, or why it could not be checked. */
   readonly detail: string
   readonly bytesRead: number
-  /** False when the place did not answer: that says nothing about the copy. */
+  /** False when the place did not answer, which states nothing about the copy. */
   readonly answered: boolean
 }
 
 /**
- * Verifies one copy now and writes down what was seen, with its history line, the alert that is due and the
- * legacy statuses, in one transaction. Null when there is nothing to be verified: the copy is not made yet,
- * was deleted, is on the DAQ's disk.
- * @throws the signal's reason when it aborts (the row stays as it was), else only what the catalogue's
+ * Verifies one copy now and records the finding, with its line in the history, its alert and the legacy
+ * statuses, in one transaction. Null when there is nothing to verify: the copy is not made yet, was deleted,
+ * or is on the DAQ's disk.
+ * @throws the signal's reason when it aborts (the row is not changed); otherwise only what the catalogue's
  * database throws.
  */
 export async function verifyReplica(
@@ -51,16 +51,16 @@ export async function verifyReplica(
   const before = await findReplica(context.database, replicaId)
   if (before === null || before.kind === 'local') return null
   const claim = await claimReplica(context.database, replicaId, VERIFIABLE, { owner, leaseSeconds })
-  if (claim === null) return isVerifiable(before) ? inOtherHands(before) : null
+  if (claim === null) return isVerifiable(before) ? inUse(before) : null
   const { replica } = claim
-  const { seen, bytesRead, error } = await lookAt(context, claim, options, signal)
+  const { finding, bytesRead, error } = await checkUnderClaim(context, claim, options, signal)
   try {
-    await writeDown(context, claim, seen)
+    await record(context, claim, finding)
   } catch (lost) {
-    if (lost instanceof ConflictError) return inOtherHands(replica)
+    if (lost instanceof ConflictError) return inUse(replica)
     throw lost
   }
-  const detail = detailOf(seen)
+  const detail = detailOf(finding)
   const fields = {
     run: replica.runNumber,
     tag: replica.tag,
@@ -69,35 +69,35 @@ export async function verifyReplica(
     detail,
     bytesRead,
   }
-  const level = seen.state === 'verified' ? 'info' : 'warn'
+  const level = finding.kind === 'verified' ? 'info' : 'warn'
   log[level](
     { ...fields, ...(error === undefined ? {} : { error }), ms: Math.round(performance.now() - started) },
-    `copy-${seen.state}`,
+    `copy-${finding.kind}`,
   )
-  return { replica, outcome: seen.state, detail, bytesRead, answered: error === undefined }
+  return { replica, outcome: finding.kind, detail, bytesRead, answered: error === undefined }
 }
 
 const isVerifiable = ({ state }: Replica) => VERIFIABLE.includes(state)
 
-const inOtherHands = (replica: Replica): Verification => {
-  const detail = 'another function is at work on this copy just now'
+const inUse = (replica: Replica): Verification => {
+  const detail = 'another function is working on this copy now'
   return { replica, outcome: 'unknown', detail, bytesRead: 0, answered: true }
 }
 
-function detailOf(seen: Seen): string {
-  if (seen.state === 'verified') return seen.by
-  return seen.state === 'missing' ? 'it was not there at two looks' : seen.detail
+function detailOf(finding: Finding): string {
+  if (finding.kind === 'verified') return finding.by
+  return finding.kind === 'missing' ? 'it was missing in two checks' : finding.reason
 }
 
-async function lookAt(
+async function checkUnderClaim(
   context: Context<'database' | 's3' | 'tape'>,
   claim: Claim,
   options: VerifyOptions,
   signal: AbortSignal,
-): Promise<LookedAt & { readonly error?: Error }> {
+): Promise<CheckedCopy & { readonly error?: Error }> {
   try {
     return await whileClaimed(context.database, claim, context.config.work.leaseSeconds, signal, (held) =>
-      lookTwice(context, claim.replica, options, held),
+      checkTwice(context, claim.replica, options, held),
     )
   } catch (thrown) {
     if (signal.aborted) {
@@ -105,15 +105,19 @@ async function lookAt(
       throw signal.reason
     }
     const error = classify(thrown)
-    return { seen: { state: 'unknown', detail: withoutSecrets(error.message) }, bytesRead: 0, error }
+    return { finding: { kind: 'unknown', reason: withoutSecrets(error.message) }, bytesRead: 0, error }
   }
 }
 
 /** @throws ConflictError when the claim was lost. */
-async function writeDown(context: Context<'database' | 'queues'>, claim: Claim, seen: Seen): Promise<void> {
+async function record(
+  context: Context<'database' | 'queues'>,
+  claim: Claim,
+  finding: Finding,
+): Promise<void> {
   const { replica } = claim
   const at = context.now()
-  const { change, note, also } = seenOutcome(replica, seen, at)
+  const { change, note, also } = outcomeOf(replica, finding, at)
   let alerts: readonly Request[] = []
   await endClaim(
     context.database,
@@ -123,9 +127,9 @@ async function writeDown(context: Context<'database' | 'queues'>, claim: Claim, 
       note: note ?? null,
       async also(trx) {
         await also?.(trx)
-        if (seen.state !== 'missing' && seen.state !== 'suspicious') return
-        // Under the run's lock: two copies that vanish at once do not count on each other.
-        alerts = [doubtAlert(replica, seen, await otherCopies(trx, replica))]
+        if (finding.kind !== 'missing' && finding.kind !== 'suspicious') return
+        // Under the run's lock, so that of two copies lost at once neither counts the other as verified.
+        alerts = [badCopyAlert(replica, finding, await otherCopies(trx, replica))]
         await addRequests(trx, alerts, at)
       },
     },
@@ -139,9 +143,9 @@ export interface VerifySummary {
   readonly verified: number
   readonly missing: number
   readonly suspicious: number
-  /** Nothing could be said of them. */
+  /** Copies that could not be checked. */
   readonly unknown: number
-  /** At most so many bytes were read. */
+  /** Upper limit of the bytes read. */
   readonly bytes: number
 }
 
@@ -154,7 +158,7 @@ export const NOTHING_VERIFIED: VerifySummary = {
   bytes: 0,
 }
 
-export const summedUp = (
+export const addToSummary = (
   summary: VerifySummary,
   { outcome, bytesRead }: Pick<Verification, 'outcome' | 'bytesRead'>,
 ): VerifySummary => ({
@@ -165,14 +169,13 @@ export const summedUp = (
 })
 
 export interface VerifyRunsOptions extends VerifyOptions {
-  /** Copies looked at at once; 2 unless said otherwise. */
+  /** Copies checked at the same time; 2 by default. */
   readonly concurrency?: number
 }
 
 /**
- * Verifies the copies that a selection means, some at once, and tells of each as it ends. A place that does
- * not answer several times in a row is not asked again: its other copies are `unknown`, and their rows stay
- * as they are.
+ * Verifies the selected copies, some at the same time, and reports each as it ends. A place that does not
+ * answer several times in a row is skipped: its other copies are `unknown`, and their rows are not changed.
  * @throws the signal's reason when it aborts, and what the database throws.
  */
 export async function verifyRuns(
@@ -183,17 +186,17 @@ export async function verifyRuns(
   onResult: (result: Verification) => void = () => {},
 ): Promise<VerifySummary> {
   const replicas = selectReplicas(context.database, selection)
-  const patience = createPatience()
+  const unreachable = createUnreachablePlaces()
   const failed = new AbortController()
   const held = AbortSignal.any([signal, failed.signal])
   let summary = NOTHING_VERIFIED
   const verifyOne = async (selected: SelectedReplica) => {
-    const result = patience.isLost(selected)
-      ? await notAsked(context, selected)
+    const result = unreachable.includes(selected)
+      ? await unreachableResult(context, selected)
       : await verifyReplica(context, selected.id, options, held, context.log)
     if (result === null) return
-    if (!patience.isLost(selected)) patience.note(selected, result.answered)
-    summary = summedUp(summary, result)
+    if (!unreachable.includes(selected)) unreachable.record(selected, result.answered)
+    summary = addToSummary(summary, result)
     onResult(result)
   }
   const work = async () => {
@@ -213,13 +216,16 @@ export async function verifyRuns(
   return summary
 }
 
-async function notAsked(context: Context<'database'>, { id }: SelectedReplica): Promise<Verification | null> {
+async function unreachableResult(
+  context: Context<'database'>,
+  { id }: SelectedReplica,
+): Promise<Verification | null> {
   const replica = await findReplica(context.database, id)
   if (replica === null) return null
   return {
     replica,
     outcome: 'unknown',
-    detail: 'not asked: the place does not answer',
+    detail: 'not checked: the place does not answer',
     bytesRead: 0,
     answered: false,
   }

@@ -236,7 +236,7 @@ describe('copies to tape', () => {
     const [made] = await replicas('tape')
     if (made === undefined) throw new Error('no copy')
     rmSync(join(context.tapeFolder, made.name))
-    await verifyReplica(context, made.id, { readBack: 'if-needed', secondLookMs: 1 }, signal, context.log)
+    await verifyReplica(context, made.id, { readBack: 'if-needed', secondCheckMs: 1 }, signal, context.log)
     await sweep()
     expect(await alerts()).toEqual(['copy-missing error'])
     await failSixTimes()
@@ -310,7 +310,7 @@ describe('what counts as another copy', () => {
     await context.putRun(keyOf(1), 'x')
     const cloud = await recalled(keyOf(1))
     await removeByHand(context, keyOf(1))
-    await verifyReplica(context, cloud.id, { readBack: 'never', secondLookMs: 1 }, signal, context.log)
+    await verifyReplica(context, cloud.id, { readBack: 'never', secondCheckMs: 1 }, signal, context.log)
     expect(await alerts()).toContain('last-copy-in-danger page')
   })
 

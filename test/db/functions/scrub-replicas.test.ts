@@ -30,7 +30,7 @@ beforeEach(async () => {
 async function invoke(context = runs.context, stop: AbortSignal = signal): Promise<readonly string[]> {
   const { log, lines } = recordingLog()
   const event = scheduledEvent('scrub-replicas', new Date(runs.time))
-  await createHandler(context, { secondLookMs: 1 })(event, { signal: stop, log })
+  await createHandler(context, { secondCheckMs: 1 })(event, { signal: stop, log })
   return lines.map((line) => String(line.event))
 }
 
@@ -74,7 +74,7 @@ test('a place that takes the whole time of a run waits for the next day, so that
     yield { name: 'never', sizeBytes: 0 }
   }
   const context = { ...runs.context, config, tape: { ...runs.tape, list } }
-  expect(await invoke(context, stop.signal)).toEqual(['place-not-gone-through', 'copies-scrubbed'])
+  expect(await invoke(context, stop.signal)).toEqual(['place-not-searched', 'copies-scrubbed'])
   runs.time += HOUR
   expect(await invoke(context)).toEqual(['copies-scrubbed'])
 })
@@ -87,11 +87,7 @@ test('a place that is interrupted after others had their turn is searched again 
     yield { name: 'never', sizeBytes: 0 }
   }
   const context = { ...runs.context, tape: { ...runs.tape, list } }
-  expect(await invoke(context, stop.signal)).toEqual([
-    'dark-copies',
-    'place-not-gone-through',
-    'copies-scrubbed',
-  ])
+  expect(await invoke(context, stop.signal)).toEqual(['dark-copies', 'place-not-searched', 'copies-scrubbed'])
   runs.time += HOUR
   expect(await invoke()).toEqual(['dark-copies', 'copies-scrubbed'])
 })

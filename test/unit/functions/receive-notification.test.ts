@@ -97,7 +97,7 @@ describe('an arrival is in the ledger and the queue before the store hears 200',
       expect(response.headers.get('retry-after')).toBe('5')
       expect(await response.text()).not.toMatch(/ECONNREFUSED|mysql/)
       expect(sent).toEqual([])
-      expect(logText()).toContain('notification-not-kept')
+      expect(logText()).toContain('notification-not-stored')
       expect(logText()).not.toContain('password')
       down.clear()
       expect((await post(payload(RUN))).status).toBe(200)

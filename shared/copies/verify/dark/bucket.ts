@@ -1,13 +1,13 @@
 /**
- * One raw bucket against the catalogue, page by page in the order of the listing: what only the one or only
- * the other has.
+ * Compares one raw bucket with the catalogue, page by page in the order of the listing: what is only in the
+ * one or only in the other.
  */
 import type { Context } from '../../../context.ts'
 import { pastIgnored, routeKey } from '../../../notifications/route-key.ts'
 import type { ObjectVersion } from '../../../run.ts'
 import { listObjects } from '../../../storage/objects.ts'
 
-/** Younger objects are on their way into the catalogue. */
+/** Younger objects may not be catalogued yet. */
 const YOUNG_MS = 3_600_000
 const PAGE = 1000
 
@@ -15,9 +15,7 @@ export interface BucketPage {
   readonly listed: number
   /** Named like runs, and unknown to the ledger and the catalogue. */
   readonly dark: readonly ObjectVersion[]
-  /**
-   * Copies that the catalogue believes present in this stretch of keys, and that the listing did not show.
-   */
+  /** Copies that the catalogue has as present in this range of keys and that were not listed. */
   readonly unlisted: readonly number[]
 }
 
@@ -59,13 +57,13 @@ async function unknownOf(
       .execute()
   const [arrivals, files] = await Promise.all([of('arrivals'), of('runFiles')])
   const versions = new Set([...arrivals, ...files].map(({ objectKey, etag }) => `${objectKey}\0${etag}`))
-  // An arrival without an ETag stands for whatever is under the key.
+  // An arrival without an ETag stands for any version under the key.
   return objects.filter(({ key, etag }) => !versions.has(`${key}\0${etag}`) && !versions.has(`${key}\0`))
 }
 
 /**
- * The catalogue's copies in a stretch of keys, `after` exclusive to `last` inclusive (null: to the end), less
- * those that were listed. The database compares keys byte by byte as stores do.
+ * The catalogue's copies in a range of keys, `after` exclusive to `last` inclusive (null: to the end),
+ * without those that were listed. The database compares keys byte by byte as stores do.
  */
 async function* unlistedCopies(
   { database }: Context<'database'>,

@@ -4,7 +4,7 @@ import type { Logger } from '../../../log.ts'
 import { type DarkOptions, type DarkPlace, darkEndpoint, findDark } from './dark.ts'
 import { lastDarkPass, noteDarkPass } from './rows.ts'
 
-/** A little less than a day, so that the hour of the searches stays what it is. */
+/** A little less than a day, so that the search stays at the same hour. */
 const DARK_PASS_MS = 23.5 * 3_600_000
 
 export interface DuePlace {
@@ -27,9 +27,9 @@ export async function duePlaces(context: Context<'database' | 'tape'>): Promise<
 }
 
 /**
- * Searches one place, unless the signal has aborted. A search that the signal interrupts is logged and is no
- * failure: it begins again with the next run, or, where it had the `wholeTime` of this run, with tomorrow's
- * first, because the time until then is the scrub's.
+ * Searches one place, unless the signal has aborted. A search interrupted by the signal is logged and is not
+ * an error. It is repeated by the next run; if it had the `wholeTime` of this run, by the first run of the
+ * next day, so that the scrub gets its time.
  * @throws what the place throws.
  */
 export async function searchPlace(
@@ -45,7 +45,7 @@ export async function searchPlace(
     await findDark(context, place, options, signal, log)
   } catch (error) {
     if (!signal.aborted) throw error
-    log.error({ endpoint, error }, 'place-not-gone-through')
+    log.error({ endpoint, error }, 'place-not-searched')
     if (!wholeTime) return
     const pass = { begunAt, at: context.now(), listed: 0, finished: false }
     await noteDarkPass(context.database, endpoint, pass)

@@ -1,7 +1,7 @@
 /**
- * Dark copies: what a place holds and the catalogue does not know; and the other way round, copies that the
- * catalogue believes in the store and that its listing does not show. Found page by page, told once a day;
- * nothing is ever deleted for being dark.
+ * Dark copies: files that a place holds and the catalogue does not know; and the reverse, copies that the
+ * catalogue has in the store and that are not listed there. Found page by page, reported once a day; a dark
+ * copy is never deleted.
  */
 import { alertRequest } from '../../../catalogue/next-steps.ts'
 import type { Context } from '../../../context.ts'
@@ -10,8 +10,8 @@ import type { Logger } from '../../../log.ts'
 import { addRequests } from '../../../work/outbox.ts'
 import { sendRequests } from '../../../work/send-requests.ts'
 import {
+  addToSummary,
   NOTHING_VERIFIED,
-  summedUp,
   type Verification,
   type VerifySummary,
   verifyReplica,
@@ -29,27 +29,27 @@ export interface DarkReport {
   readonly dark: number
   readonly darkBytes: number
   readonly examples: readonly string[]
-  /** Dark before, and not any more. */
+  /** Dark in an earlier search, not in this one. */
   readonly resolved: number
-  /** Copies that the listing did not show, each looked at afresh. */
+  /** Copies that were not listed, each verified now. */
   readonly unlisted: VerifySummary
 }
 
 export interface DarkOptions {
-  readonly secondLookMs?: number
+  readonly secondCheckMs?: number
   readonly onUnlisted?: (result: Verification) => void
 }
 
 const EXAMPLES = 5
 /**
- * A listing that lacks more than this tells of the store; the rest has its turn with the next pass or the
+ * If more copies than this are not listed, the cause is the store; the rest is left to the next search or the
  * scrub.
  */
-const MOST_LOOKED_AT = 1000
+const MOST_VERIFIED = 1000
 
 /**
- * Goes through a place. Null where the tape endpoint cannot list what it holds, or none is configured.
- * @throws the signal's reason when it aborts: what was found until then is written down; what the place
+ * Searches a place. Null where the tape endpoint cannot list its files, or none is configured.
+ * @throws the signal's reason when it aborts, after recording what was found until then; what the place
  * throws.
  */
 export async function findDark(
@@ -79,24 +79,24 @@ export async function findDark(
     report.dark += page.dark.length
     report.darkBytes += page.dark.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
     report.examples.push(...page.dark.slice(0, EXAMPLES - report.examples.length).map(({ name }) => name))
-    for (const id of page.unlisted.slice(0, MOST_LOOKED_AT - report.unlisted.checked)) {
+    for (const id of page.unlisted.slice(0, MOST_VERIFIED - report.unlisted.checked)) {
       const result = await verifyReplica(context, id, { readBack: 'never', ...options }, signal, log)
       if (result === null) continue
-      report.unlisted = summedUp(report.unlisted, result)
+      report.unlisted = addToSummary(report.unlisted, result)
       options.onUnlisted?.(result)
     }
   }
   const at = context.now()
   report.resolved = await resolveDark(database, endpoint, begunAt, at)
   await noteDarkPass(database, endpoint, { begunAt, at, listed: report.listed, finished: true })
-  if (report.dark > 0) await tell(context, place, report, at, signal)
+  if (report.dark > 0) await alertDark(context, place, report, at, signal)
   log[report.dark > 0 ? 'warn' : 'info']({ ...report, ms: at.getTime() - begunAt.getTime() }, 'dark-copies')
   return report
 }
 
 /**
- * How the place is named in the catalogue; null where it cannot be gone through. @throws InvalidInputError
- * for a bucket without runs.
+ * The name of the place in the catalogue; null where it cannot be searched.
+ * @throws InvalidInputError for a bucket without runs.
  */
 export function darkEndpoint({ config, tape }: Context<'tape'>, place: DarkPlace): string | null {
   if ('tape' in place) return tape?.list === undefined ? null : tape.endpoint
@@ -129,8 +129,8 @@ async function* pagesOf(
     yield { ...page, unlisted: [] }
 }
 
-/** One alert a place and day. */
-async function tell(
+/** One alert for each place and day. */
+async function alertDark(
   context: Context<'database' | 'queues'>,
   place: DarkPlace,
   { endpoint, dark, darkBytes, examples }: Pick<DarkReport, 'endpoint' | 'dark' | 'darkBytes' | 'examples'>,
@@ -140,12 +140,12 @@ async function tell(
   const [many, more] = [dark === 1 ? '1 file' : `${dark} files`, dark > examples.length ? ', …' : '']
   const next =
     'bucket' in place
-      ? '`cygnet reconcile` has those that are runs catalogued'
+      ? '`cygnet reconcile` catalogues those that are runs'
       : 'another program may have put them there'
   const alert = alertRequest({
     rule: 'dark-copies',
     severity: 'warning',
-    summary: `${endpoint} holds ${many} (${darkBytes} bytes) unknown to the catalogue: ${examples.join(', ')}${more}. Nothing is done to them; ${next}`,
+    summary: `${endpoint} holds ${many} (${darkBytes} bytes) unknown to the catalogue: ${examples.join(', ')}${more}. They are not changed; ${next}`,
     tag: null,
     runNumber: null,
     runId: null,

@@ -1,12 +1,11 @@
-/** What is known of dark copies, with its dates, and when a place was last gone through for them. */
+/** The rows of dark copies, with their dates, and the date of the last search of each place. */
 import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Database } from '../../../database/connect.ts'
 
 const LONGEST_NAME = 1300
 /**
- * In the table of listings, beside those of reconcile: no bucket has a colon in its name, no key of ours
- * begins so.
+ * Marks our rows in reconcile's table of listings: no bucket name has a colon, and no key of ours starts so.
  */
 const PASS = 'dark:'
 
@@ -40,8 +39,8 @@ export async function noteDark(
 }
 
 /**
- * A whole pass that began at `begunAt` did not find these dark any more: they are known by now, or gone.
- * Returns how many.
+ * A complete search that started at `begunAt` did not find these any more: they are now known, or were
+ * removed. Returns how many.
  */
 export async function resolveDark(
   database: Database,
@@ -59,7 +58,7 @@ export async function resolveDark(
   return Number(result.numUpdatedRows)
 }
 
-/** When the last pass through a place ended, whether it came to the end of the place or not. */
+/** When the last search of a place ended, complete or not. */
 export async function lastDarkPass(database: Database, endpoint: string): Promise<Date | null> {
   const pass = await database
     .selectFrom('reconciliations')

@@ -1,4 +1,4 @@
-/** What lies at the tape endpoint against the replicas that name it. */
+/** Compares the files at the tape endpoint with the replicas that name them. */
 import type { Context } from '../../../context.ts'
 
 export interface TapeEntry {
@@ -13,7 +13,7 @@ export interface TapePage {
 
 const PAGE = 500
 
-/** A copy is in the catalogue before its first byte is written, so that even the youngest file is known. */
+/** A copy is in the catalogue before its first byte is written, so even the youngest file is known. */
 export async function* compareTape(
   context: Context<'database'>,
   endpoint: string,

@@ -85,7 +85,7 @@ test('what is shown has the policy in force, how full the store is, and why what
   )
   expect(shown).toMatch(/always +what came within the last day stays; at most 100 files at a time/)
   expect(shown).toMatch(/used +\d+ B of 100 MB, 0 %/)
-  expect(shown).toMatch(/\d+ +\d+ B +came within the last day: such never go/)
+  expect(shown).toMatch(/\d+ +\d+ B +were stored within the last day, and are kept whatever is configured/)
   expect(shown).toMatch(/\d+ +\d+ B +have no verified copy on tape yet +run 2 of LNGS/)
   printed = ''
   expect(JSON.parse(await clean('--runs', '--json'))).toMatchObject({

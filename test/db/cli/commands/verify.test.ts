@@ -148,7 +148,7 @@ describe('cygnet verify', () => {
     const { out, code } = await cygnet('--run', String(run))
     expect({ code, out }).toMatchObject({
       code: 3,
-      out: expect.stringContaining('no verified copy on tape: none was asked for yet'),
+      out: expect.stringContaining('no verified copy on tape: none was requested yet'),
     })
   })
 
@@ -160,7 +160,7 @@ describe('cygnet verify', () => {
       .where('kind', '=', 'cloud')
       .execute()
     const { out, code } = await cygnet('--run', String(run))
-    expect({ code, out }).toMatchObject({ code: 0, out: expect.stringMatching(/ deleted +by us/) })
+    expect({ code, out }).toMatchObject({ code: 0, out: expect.stringMatching(/ deleted +by Cygnet/) })
   })
 
   test('shows a file that the DAQ was seen to have, and does not take it for a verified copy', async () => {
@@ -177,7 +177,7 @@ describe('cygnet verify', () => {
     const { out, code } = await cygnet('--run', String(run))
     expect({ code, out }).toMatchObject({
       code: 3,
-      out: expect.stringMatching(/file:\/\/daq01\/data.* present +not seen from here; noted 20/),
+      out: expect.stringMatching(/file:\/\/daq01\/data.* present +cannot be checked from here; reported 20/),
     })
   })
 

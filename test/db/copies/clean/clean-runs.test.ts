@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadConfig } from '../../../../shared/config/config.ts'
 import { cleanPolicy } from '../../../../shared/copies/clean/clean-policy.ts'
-import { whyTheyStay } from '../../../../shared/copies/clean/clean-reasons.ts'
+import { explainKeptFiles } from '../../../../shared/copies/clean/clean-reasons.ts'
 import { type CleanRunsOptions, cleanRuns } from '../../../../shared/copies/clean/clean-runs.ts'
 import { deleteCloudCopy } from '../../../../shared/copies/delete/delete-cloud-copy.ts'
 import { createDirectoryDriver } from '../../../../shared/tape/directory/directory.ts'
@@ -135,7 +135,7 @@ describe('by age', () => {
     const result = await clean(configured(policy))
     expect(numbers(result.deleted)).toEqual([2])
     expect(result.refused).toEqual([
-      expect.objectContaining({ runNumber: 1, reason: expect.stringContaining('it is not there') }),
+      expect.objectContaining({ runNumber: 1, reason: expect.stringContaining('it is missing') }),
     ])
     expect(await storedNumbers(bad, good)).toEqual([1])
     const { nextAttemptAt: again } = await replicaById(context, bad.cloud.id)
@@ -250,7 +250,7 @@ describe('above the high-water mark', () => {
     expect(text).toContain('Of its 5 files 2 have no verified copy on tape yet (e.g. run 1 of LNGS)')
     expect(text).toContain('1 have a copy on tape that failed, is missing or suspicious (e.g. run 3 of LNGS)')
     expect(text).toContain(
-      '1 came within the last day: such never go, whatever is configured (e.g. run 4 of LNGS)',
+      '1 were stored within the last day, and are kept whatever is configured (e.g. run 4 of LNGS)',
     )
     expect(text).toContain('1 were refused in the last hours')
     expect(text).not.toContain('recall')
@@ -303,7 +303,7 @@ describe('a run that was brought back', () => {
   ])('leaves again when its time is over, not before, %s', async (_, environment) => {
     const [wanted, over] = [await broughtBack(1, 1), await broughtBack(2, -0.5)]
     const result = await clean(configured(environment))
-    expect(result.deleted).toMatchObject([{ reason: 'brought back from tape, and its time is over' }])
+    expect(result.deleted).toMatchObject([{ reason: 'brought back from tape, and the recall has expired' }])
     expect(numbers(result.deleted)).toEqual([2])
     expect(await storedNumbers(wanted, over)).toEqual([1])
   })
@@ -333,7 +333,7 @@ describe('a run that was brought back', () => {
     const result = await clean(configured({}))
     expect(result).toMatchObject({
       deleted: [],
-      refused: [{ runNumber: 1, reason: expect.stringContaining('it is not there') }],
+      refused: [{ runNumber: 1, reason: expect.stringContaining('it is missing') }],
     })
     expect(await storedNumbers(bad, elsewhere)).toEqual([1, 2])
   })
@@ -383,7 +383,9 @@ describe('a run that an operator names', () => {
       refused: [{ key: suspicious.key, reason: expect.stringContaining('suspicious (its md5 is another)') }],
     })
     expect(await clean(configured({}), { run: 2 })).toMatchObject({
-      refused: [{ reason: expect.stringContaining('vanished from the store') }],
+      refused: [
+        { reason: expect.stringContaining('it is missing in the store, and Cygnet did not delete it') },
+      ],
     })
     expect(await storedNumbers(suspicious, missing)).toEqual([1, 2])
   })
@@ -427,7 +429,7 @@ test('a deletion whose function died is settled first, also with no policy', asy
 describe('why the files that are in the store stay', () => {
   const why = async (environment: Readonly<Record<string, string>>, tag?: string) => {
     const on = configured(environment)
-    const found = await whyTheyStay(on, await cleanPolicy(on), { tag, now: inTwoDays() })
+    const found = await explainKeptFiles(on, await cleanPolicy(on), { tag, now: inTwoDays() })
     return {
       ...found,
       reasons: Object.fromEntries(found.reasons.map(({ reason, files }) => [reason, files])),

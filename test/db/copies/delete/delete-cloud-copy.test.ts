@@ -213,7 +213,7 @@ describe('nothing is deleted', () => {
     })
     expect(await remove(run, { ...context, tape: { ...tape, check } })).toMatchObject({
       code: 'no-verified-copy',
-      reason: expect.stringContaining('only said to be there (a rule is OK)'),
+      reason: expect.stringContaining('only reported, not verified (a rule is OK)'),
     })
     await expectUntouched(context, run)
   })

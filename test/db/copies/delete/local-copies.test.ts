@@ -26,7 +26,7 @@ async function forget(
   context: Context<'database' | 'queues' | 's3' | 'tape'> = files.runs.context,
 ): Promise<{ readonly deleted: boolean; readonly why: string }> {
   const answer = await permitDeletion(context, copy, signal)
-  if (answer.is === 'refused') return { deleted: false, why: answer.why }
+  if (answer.kind === 'refused') return { deleted: false, why: answer.why }
   const { host, bucket, key } = copy
   const end = (gone: boolean) => endPermission(context, { host, bucket, key, id: answer.id, gone })
   try {
@@ -143,7 +143,7 @@ describe('a removal', () => {
     const copy = await noted({ onTape: false })
     expect(await forget(copy, neverRemove)).toMatchObject({
       deleted: false,
-      why: 'no copy on tape was asked for yet',
+      why: 'no copy on tape was requested yet',
     })
     expect(await tombstones()).toEqual([])
     expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
@@ -151,8 +151,8 @@ describe('a removal', () => {
 
   test.each([
     ['damageTape', 'no copy on tape is verified now', 'suspicious', 'present'],
-    ['removeTape', 'it is not there', 'missing', 'present'],
-    ['removeObject', 'it is not there', 'on-media', 'missing'],
+    ['removeTape', 'it is missing', 'missing', 'present'],
+    ['removeObject', 'it is missing', 'on-media', 'missing'],
     ['replaceObject', 'another object than the one that was catalogued', 'on-media', 'present'],
   ] as const)(
     'is not done after %s, whatever the catalogue believes, and what is bad is written down',

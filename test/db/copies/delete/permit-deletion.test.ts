@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import type { Context } from '../../../../shared/context.ts'
 import { type LocalCopy, noteLocalCopy } from '../../../../shared/copies/delete/local-copies.ts'
 import {
-  endForgottenPermissions,
   endPermission,
+  endUnreportedPermissions,
   permitDeletion,
 } from '../../../../shared/copies/delete/permit-deletion.ts'
 import { TransientError } from '../../../../shared/errors.ts'
@@ -20,7 +20,7 @@ const ask = (copy: LocalCopy, context: Context<'database' | 'queues' | 's3' | 't
   permitDeletion(context, copy, signal)
 async function permitted(copy: LocalCopy): Promise<number> {
   const answer = await ask(copy)
-  if (answer.is !== 'permitted') throw new Error(answer.why)
+  if (answer.kind !== 'permitted') throw new Error(answer.why)
   return answer.id
 }
 const tell = ({ host, bucket, key }: LocalCopy, id: number, gone: boolean) =>
@@ -48,7 +48,7 @@ describe('a permission to remove a file', () => {
       const answer = await ask(copy)
       const open = (await tombstones()).at(-1)
       expect(answer).toEqual({
-        is: 'permitted',
+        kind: 'permitted',
         id: open?.id,
         why: expect.stringContaining('verified just now'),
         validSeconds: 60,
@@ -70,27 +70,27 @@ describe('a permission to remove a file', () => {
 
   test.each([
     ['damageTape', 'no copy on tape is verified now'],
-    ['removeTape', 'it is not there'],
-    ['removeObject', 'it is not there'],
+    ['removeTape', 'it is missing'],
+    ['removeObject', 'it is missing'],
     ['replaceObject', 'another object than the one that was catalogued'],
   ] as const)('is not given after %s; nor again to who had one, whose is withdrawn', async (how, why) => {
     const copy = await put()
     const id = await permitted(copy)
     await harm[how](copy)
-    expect(await ask(copy)).toEqual({ is: 'refused', why: expect.stringContaining(why) })
+    expect(await ask(copy)).toEqual({ kind: 'refused', why: expect.stringContaining(why) })
     expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
     expect(await tombstones()).toMatchObject([{ id, state: 'withdrawn' }])
-    expect((await ask(copy)).is).toBe('refused')
+    expect((await ask(copy)).kind).toBe('refused')
   })
 
   test('is not given where the tape cannot be reached, nor for contents that are not catalogued', async () => {
     const copy = await put()
     expect(await ask(copy, { ...files.runs.context, tape: null as never })).toMatchObject({
-      is: 'refused',
+      kind: 'refused',
       why: expect.stringContaining('no tape endpoint is configured here'),
     })
     expect(await ask({ ...copy, sha256: 'f'.repeat(64) })).toMatchObject({
-      is: 'refused',
+      kind: 'refused',
       why: expect.stringContaining('not catalogued'),
     })
     expect(await tombstones()).toEqual([])
@@ -100,8 +100,8 @@ describe('a permission to remove a file', () => {
     const copy = await put()
     const context = whileLooking(async () => harm.removeObject(copy))
     expect(await ask(copy, context)).toEqual({
-      is: 'refused',
-      why: expect.stringContaining('it is not there'),
+      kind: 'refused',
+      why: expect.stringContaining('it is missing'),
     })
     expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
     expect(await tombstones()).toEqual([])
@@ -120,8 +120,8 @@ describe('a permission to remove a file', () => {
     const earlier = ask(copy, slow)
     await reached.promise
     expect(await ask(copy)).toEqual({
-      is: 'refused',
-      why: 'another process is at work on this file just now',
+      kind: 'refused',
+      why: 'another process is working on this file now',
     })
     await files.endLeases()
     expect(await permitted(copy)).toBe(id)
@@ -135,7 +135,7 @@ describe('a permission to remove a file', () => {
     const copy = await put()
     const id = await permitted(copy)
     await harm.removeTape(copy)
-    expect((await ask(copy)).is).toBe('refused')
+    expect((await ask(copy)).kind).toBe('refused')
     expect(await tell(copy, id, true)).toBe('withdrawn')
     expect(await local()).toMatchObject({ state: 'missing' })
   })
@@ -145,13 +145,13 @@ describe('a permission to remove a file', () => {
     await permitted(copy)
     await files.endLeases()
     files.runs.time += 23 * 3_600_000
-    expect(await endForgottenPermissions(files.runs.context)).toBe(0)
+    expect(await endUnreportedPermissions(files.runs.context)).toBe(0)
     files.runs.time += 2 * 3_600_000
-    expect(await endForgottenPermissions(files.runs.context)).toBe(1)
+    expect(await endUnreportedPermissions(files.runs.context)).toBe(1)
     expect(await local()).toMatchObject({
       state: 'missing',
       leaseOwner: null,
-      lastError: expect.stringContaining('nobody said'),
+      lastError: expect.stringContaining('was not reported'),
     })
     expect(await tombstones()).toMatchObject([{ state: 'withdrawn' }])
     expect(await permitted(copy)).toBeGreaterThan(0)
@@ -161,7 +161,7 @@ describe('a permission to remove a file', () => {
     const copy = await put()
     await permitted(copy)
     const moved = { ...copy, path: '/data2/moved.mid.gz' }
-    expect((await ask(moved)).is).toBe('refused')
+    expect((await ask(moved)).kind).toBe('refused')
     await files.endLeases()
     expect(await permitted(moved)).toBeGreaterThan(0)
     expect((await tombstones()).map(({ state }) => state)).toEqual(['withdrawn', 'intended'])
@@ -233,7 +233,7 @@ describe('a permission to remove a file', () => {
   test('in force is left alone by who puts right what crashes left; a machine that was away for long can end it', async () => {
     const copy = await put()
     const id = await permitted(copy)
-    expect(await endForgottenPermissions(files.runs.context)).toBe(0)
+    expect(await endUnreportedPermissions(files.runs.context)).toBe(0)
     expect(await noteLocalCopy(files.runs.context, copy)).not.toBeNull()
     expect(await local()).toMatchObject({ state: 'deleting' })
     await files.endLeases()
@@ -243,7 +243,7 @@ describe('a permission to remove a file', () => {
   test('of which two answers are under way at once is one', async () => {
     const copy = await put()
     const answers = await Promise.all([ask(copy), ask(copy), ask(copy)])
-    const ids = new Set(answers.flatMap((answer) => (answer.is === 'permitted' ? [answer.id] : [])))
+    const ids = new Set(answers.flatMap((answer) => (answer.kind === 'permitted' ? [answer.id] : [])))
     expect(ids.size).toBe(1)
     expect(await tombstones()).toHaveLength(1)
   })
@@ -269,7 +269,7 @@ describe('an API that dies', () => {
       await ask(copy, dying.context).catch(() => {})
       const first = await ask(copy)
       // Who was at it holds the row until its lease is over.
-      if (first.is === 'refused') expect(first.why).toMatch(/another process is at work/)
+      if (first.kind === 'refused') expect(first.why).toMatch(/another process is working/)
       await files.endLeases()
       const id = await permitted(copy)
       expect(await tombstones()).toMatchObject([{ id, state: 'intended' }])

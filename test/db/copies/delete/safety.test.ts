@@ -54,13 +54,13 @@ describe('a file of the DAQ', () => {
     ['cloud', "state = 'missing'", 'the copy in the store is missing'],
     ['cloud', "state = 'suspicious'", 'the copy in the store is suspicious'],
     ['cloud', "state = 'replaced'", 'other contents'],
-    ['cloud', 'verified_at = NULL', 'not compared yet'],
+    ['cloud', 'verified_at = NULL', 'not verified yet'],
     ['cloud', "state = 'deleting'", 'the local file is the second copy'],
     ['cloud', "state = 'deleted'", 'the local file is the second copy'],
     ['tape', "state = 'staged'", 'disk buffer'],
     ['tape', "state = 'missing'", 'the copy on tape is missing'],
     ['tape', "state = 'suspicious'", 'the copy on tape is suspicious'],
-    ['tape', 'verified_at = NULL', 'not compared yet'],
+    ['tape', 'verified_at = NULL', 'not verified yet'],
   ] as const)('is not safe while of the copies that of the %s has %s', async (kind, values, why) => {
     const copy = await put()
     await set(kind, values)
@@ -71,9 +71,9 @@ describe('a file of the DAQ', () => {
   })
 
   test.each([
-    ['requested', null, 'under way (requested)'],
-    ['copying', 'no room', 'under way (copying): no room'],
-    ['submitted', null, 'under way (submitted)'],
+    ['requested', null, 'in progress (requested)'],
+    ['copying', 'no room', 'in progress (copying): no room'],
+    ['submitted', null, 'in progress (submitted)'],
     ['failed', 'the tape is full', 'failed: the tape is full'],
   ] as const)('is not safe while the copy on tape is %s (%s)', async (state, lastError, why) => {
     const copy = await put()
@@ -89,7 +89,7 @@ describe('a file of the DAQ', () => {
     const copy = await put({ onTape: false })
     expect(await safetyOf(runs.context, copy)).toMatchObject({
       safe: false,
-      why: 'no copy on tape was asked for yet',
+      why: 'no copy on tape was requested yet',
       tape: [],
     })
     const other = { ...copy, sha256: 'f'.repeat(64) }

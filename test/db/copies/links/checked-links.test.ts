@@ -2,7 +2,7 @@ import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { claimReplica } from '../../../../shared/catalogue/replica-work.ts'
 import { catalogueLinks } from '../../../../shared/copies/links/catalogue-links.ts'
-import { checkedLinks, type LinkWish } from '../../../../shared/copies/links/checked-links.ts'
+import { checkedLinks, type LinkRequest } from '../../../../shared/copies/links/checked-links.ts'
 import { type FileLink, findFiles } from '../../../../shared/copies/links/find-files.ts'
 import { requestRecall } from '../../../../shared/copies/recall/request.ts'
 import { createConfirmLoss } from '../../../../shared/copies/verify/confirm-loss.ts'
@@ -41,7 +41,7 @@ beforeEach(() => {
 
 afterEach(() => void vi.restoreAllMocks())
 
-const links = async (wish: Partial<LinkWish> = {}, on = here): Promise<readonly FileLink[]> =>
+const links = async (wish: Partial<LinkRequest> = {}, on = here): Promise<readonly FileLink[]> =>
   await checkedLinks(
     on,
     await findFiles(on.database, { runs: [{ runNumber: number, tag: 'LNGS' }] }),
@@ -50,7 +50,7 @@ const links = async (wish: Partial<LinkWish> = {}, on = here): Promise<readonly 
     signal,
     createConfirmLoss(on, LONGEST_WAIT_MS),
   )
-const only = async (wish: Partial<LinkWish> = {}, on = here): Promise<FileLink> => {
+const only = async (wish: Partial<LinkRequest> = {}, on = here): Promise<FileLink> => {
   const files = await links(wish, on)
   expect(files).toHaveLength(1)
   return files[0] as FileLink

@@ -35,7 +35,7 @@ const listed = async () =>
     .objects
 
 const inBucket = () =>
-  findDark(runs.context, { bucket: runs.context.bucket }, { secondLookMs: 1 }, signal, log)
+  findDark(runs.context, { bucket: runs.context.bucket }, { secondCheckMs: 1 }, signal, log)
 const onTape = () => findDark(runs.context, { tape: true }, {}, signal, log)
 const rows = () => runs.context.database.selectFrom('darkObjects').selectAll().orderBy('name').execute()
 const remove = (key: string) =>

@@ -28,7 +28,7 @@ beforeEach(async () => {
 
 const keyOf = (index: number) => `LNGS/run00${run + index}.mid.gz`
 const once = (context: Context<'database' | 'queues' | 's3' | 'tape'> = runs.context, stop = signal) =>
-  scrub(context, { secondLookMs: 1 }, stop, log)
+  scrub(context, { secondCheckMs: 1 }, stop, log)
 const setRow = (
   key: string,
   kind: 'cloud' | 'tape',

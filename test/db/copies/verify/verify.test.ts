@@ -31,7 +31,7 @@ beforeEach(async () => {
   await runs.alerts()
 })
 
-const options = { readBack: 'always', secondLookMs: 1 } as const
+const options = { readBack: 'always', secondCheckMs: 1 } as const
 async function verify(
   kind: 'cloud' | 'tape',
   context: Context<'database' | 'queues' | 's3' | 'tape'> = runs.context,
@@ -280,7 +280,7 @@ describe('the last verified copy of a run', () => {
     ])
     const seen = new Date(START).toISOString().slice(0, 19).replace('T', ' ')
     expect(alerts[1]?.summary).toContain(
-      `(${copy.path} on daq01: it was seen there last ${seen} UTC and may be gone since)`,
+      `(${copy.path} on daq01: last seen there ${seen} UTC, it may have been removed since)`,
     )
   })
 

@@ -91,7 +91,7 @@ describe('POST …/deletions', () => {
     await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: run.object.key }))
     expect((await ask()).json).toEqual({
       allowed: false,
-      why: 'the catalogue has it in the store, and it is not there',
+      why: 'the catalogue has it in the store, and it is missing there',
     })
   })
 

@@ -1,6 +1,6 @@
 /**
- * Whether the store still holds the very object that was catalogued. What uploaders wrote beside it proves
- * nothing of its bytes.
+ * Whether the store still holds the object that was catalogued. Checksums written by the uploader do not
+ * prove its contents.
  */
 
 import { type Executor, replicasOfContent } from '../../catalogue/replicas.ts'
@@ -12,15 +12,15 @@ import { isSameVersion, OTHER_OBJECT, versionOfFile } from './deletion-rules.ts'
 import type { LocalContent } from './safety.ts'
 
 /**
- * Asks the store, now.
- * @param onDoubt gets the copy when it is not there. @returns what is wrong, in words; null when the object
- * is as it was catalogued.
+ * Asks the store now.
+ * @param onBadCopy is called with the copy when the object is missing.
+ * @returns what differs, as a sentence; null when the object is the catalogued one.
  * @throws what passes with time: the store does not answer.
  */
 export async function flawInStore(
   { database, s3 }: Context<'database' | 's3'>,
   content: LocalContent,
-  onDoubt: (copy: Replica) => void,
+  onBadCopy: (copy: Replica) => void,
   signal: AbortSignal,
 ): Promise<string | null> {
   const [file, ...more] = await liveFiles(database, content)
@@ -33,8 +33,8 @@ export async function flawInStore(
     return 'these are not the contents that the catalogue shows under the key'
   const object = await describeObject(s3, { bucket: content.bucket, key: content.key }, signal)
   if (object === null) {
-    for (const copy of await replicasOfContent(database, content)) if (copy.kind === 'cloud') onDoubt(copy)
-    return 'the catalogue has it in the store, and it is not there'
+    for (const copy of await replicasOfContent(database, content)) if (copy.kind === 'cloud') onBadCopy(copy)
+    return 'the catalogue has it in the store, and it is missing there'
   }
   return isSameVersion(object, versionOfFile(file)) ? null : OTHER_OBJECT
 }

@@ -1,4 +1,4 @@
-/** Questions that decide whether what was seen of a copy in the store means what it seems to. */
+/** Other causes that explain what a check found in the store. */
 import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3'
 import type { Context } from '../../context.ts'
 import type { Database } from '../../database/connect.ts'
@@ -6,11 +6,8 @@ import type { Replica } from '../../database/replica-schema.ts'
 import { describeObject } from '../../storage/objects.ts'
 import { statusOf } from '../../storage/send-body.ts'
 
-/**
- * An account that may not look at the bucket itself gets the benefit of the doubt: somebody must have made
- * it.
- */
-export async function bucketIsThere(s3: S3Client, bucket: string, signal: AbortSignal): Promise<boolean> {
+/** When the account may not read the bucket's properties, the bucket is taken to exist. */
+export async function bucketExists(s3: S3Client, bucket: string, signal: AbortSignal): Promise<boolean> {
   try {
     await s3.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal: signal })
     return true
@@ -22,9 +19,9 @@ export async function bucketIsThere(s3: S3Client, bucket: string, signal: AbortS
 }
 
 /**
- * Whether the key holds a version that the ledger has heard of and that waits to be catalogued, or is being.
+ * Whether the key holds a version that is in the ledger and waits to be catalogued, or is being catalogued.
  */
-export async function newerVersion(
+export async function hasNewerVersion(
   context: Context<'database' | 's3'>,
   replica: Replica,
   signal: AbortSignal,
@@ -45,10 +42,10 @@ export async function newerVersion(
 }
 
 /**
- * What speaks against contents that are what was catalogued: their digest was not the stated one when they
- * were catalogued, so that the catalogue's checksums are those of the wrong bytes. Null where nothing does.
+ * The sentence when a checksum stated for the contents disagreed as they were catalogued: the catalogue's
+ * checksums are then those of wrong bytes. Otherwise null.
  */
-export async function statedOtherwise(database: Database, replica: Replica): Promise<string | null> {
+export async function statedMismatch(database: Database, replica: Replica): Promise<string | null> {
   const files = await database
     .selectFrom('runFiles')
     .select('id')
