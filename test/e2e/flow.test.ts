@@ -183,9 +183,7 @@ describe('with every notification lost', () => {
     expect(JSON.parse((await silent.cygnet('reconcile', '--json')).stdout)).toMatchObject({ announced: 0 })
     const replayed = await silent.cygnet('replay', '--prefix', 'LNF/')
     expect(replayed.stdout).toContain('15 objects; nothing was done yet')
-    expect((await silent.cygnet('replay', '--run', '4', '--yes')).stdout).toContain(
-      '1 objects were put into the queue',
-    )
+    expect((await silent.cygnet('replay', '--run', '4', '--yes')).stdout).toContain('1 objects were enqueued')
     await eventually(
       'it was read again',
       async () =>

@@ -16,7 +16,7 @@ import type { Given, World } from './world.ts'
 export const removeFile = (world: World, copy: LocalCopy) => async (given: Given) => {
   await tellUntold(world)(given)
   let permissionId: number | null = null
-  const remove: Parameters<SafetyPort['forget']>[1] = async (permission) => {
+  const remove: Parameters<SafetyPort['removeWhenSafe']>[1] = async (permission) => {
     permissionId = permission.id
     await given.call.through(
       'disk',
@@ -28,7 +28,7 @@ export const removeFile = (world: World, copy: LocalCopy) => async (given: Given
       async () => void world.disk.untold.set(permission.id, { copy, isDone: true }),
     )
   }
-  await safetyOf(world, given).forget(copy, remove, given.signal)
+  await safetyOf(world, given).removeWhenSafe(copy, remove, given.signal)
   if (permissionId !== null) world.disk.untold.delete(permissionId)
 }
 
@@ -52,7 +52,7 @@ function safetyOf({ clock, disk }: World, given: Given): SafetyPort {
 function remoteOf({
   context,
   call,
-}: Given): Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'noteLocal' | 'endRemoval'> {
+}: Given): Pick<RemoteStore, 'copiesOf' | 'requestRemoval' | 'reportLocal' | 'endRemoval'> {
   const api = createEmptyApi(context.log)
   api.app.use(async (c, next) => {
     c.set('caller', { kind: 'token', subject: 'token:1', name: 'daq', scopes: ['push:*'] })
@@ -72,9 +72,9 @@ function remoteOf({
     })
   return {
     copiesOf: () => Promise.reject(new Error('nothing is deleted on this word')),
-    mayRemove: ({ bucket, key, sha256, sizeBytes, host, path }) =>
+    requestRemoval: ({ bucket, key, sha256, sizeBytes, host, path }) =>
       post(`${bucket}/${key}/deletions`, { sha256, sizeBytes, host, path }),
-    noteLocal: () => Promise.reject(new Error('it is told by another action')),
+    reportLocal: () => Promise.reject(new Error('it is told by another action')),
     async endRemoval({ bucket, key, id, host, gone }) {
       await post(`${bucket}/${key}/deletions/${id}`, { host, gone })
     },
