@@ -5,22 +5,21 @@ import { createServer } from 'node:net'
 export const LOOPBACK = '127.0.0.1'
 
 /**
- * The `keepAliveTimeout` of our servers: none. A client on a busy machine could use a connection in the
- * moment in which the server, after Node's five seconds, closes it; a request that may not be made twice
- * would then fail.
+ * The `keepAliveTimeout` of our servers: none. On a busy machine a client could use a connection at the moment in
+ * which the server closes it (after five seconds by default), and a request that must not be repeated would
+ * fail.
  */
 export const KEEP_IDLE_CONNECTIONS = 0
 
 /**
- * Below those that Linux gives to connections and to whoever listens on any port (32768 to 60999): none of
- * these is given away by chance.
+ * Below the ports that Linux assigns to connections and to servers without a fixed port (32768 to 60999).
  */
 const [FIRST, LAST] = [20_000, 32_767]
 let last = randomInt(FIRST, LAST)
 
 /**
- * A port that is free now, another one at each call. Should another process take it before it is used, try
- * again with another.
+ * A port that is free now, a different one at each call. If another process takes it before it is used, try again
+ * with another port.
  */
 export async function freePort(): Promise<number> {
   for (let tries = FIRST; tries <= LAST; tries++) {
