@@ -1,4 +1,4 @@
-/** Arguments and options that several commands take, read and checked. */
+/** Parsers of the arguments and options that several commands share. */
 import { InvalidArgumentError, Option } from 'commander'
 import { isTag, LARGEST_RUN_NUMBER } from '../shared/run.ts'
 
@@ -10,26 +10,26 @@ export interface RunRange {
 
 /** For commands about one run. */
 export const tagOption = () =>
-  new Option('--tag <tag>', 'when several tags have a run of this number').argParser(parseTag)
+  new Option('--tag <tag>', 'the tag; needed when several tags have a run of this number').argParser(parseTag)
 
 export function parseTag(text: string): string {
-  if (!isTag(text)) throw new InvalidArgumentError('It is a site such as LNGS, without / at its ends.')
+  if (!isTag(text)) throw new InvalidArgumentError('A tag is a site such as LNGS, without / at its ends.')
   return text
 }
 
 export function parseRunNumber(text: string): number {
   const value = Number(text)
   if (!/^\d+$/.test(text) || value > LARGEST_RUN_NUMBER)
-    throw new InvalidArgumentError('a whole number is expected.')
+    throw new InvalidArgumentError('A whole number is expected.')
   return value
 }
 
 export function parseRange(text: string): RunRange {
   const [from = '', to = '', ...more] = text.split('..')
   if (from === '' || to === '' || more.length > 0)
-    throw new InvalidArgumentError('expected FROM..TO, e.g. 12000..12100.')
+    throw new InvalidArgumentError('A range FROM..TO is expected, e.g. 12000..12100.')
   const range = { from: parseRunNumber(from), to: parseRunNumber(to) }
-  if (range.from > range.to) throw new InvalidArgumentError('the first number is the smaller one.')
+  if (range.from > range.to) throw new InvalidArgumentError('The first number must be the smaller one.')
   return range
 }
 
@@ -38,7 +38,7 @@ export function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGE
     const value = Number(text)
     if (/^\d+$/.test(text) && value >= least && value <= most) return value
     throw new InvalidArgumentError(
-      `It is a whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}.`,
+      `A whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`} is expected.`,
     )
   }
 }

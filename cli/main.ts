@@ -27,7 +27,7 @@ import * as simulate from './commands/simulate.ts'
 import * as token from './commands/token.ts'
 import * as up from './commands/up.ts'
 import * as verify from './commands/verify.ts'
-import { tell } from './output.ts'
+import { printToStderr } from './output.ts'
 
 const USAGE_ERROR = 2
 
@@ -37,10 +37,10 @@ export function createProgram(): Command {
     .description(
       "The CYGNO experiment's data middleware: runs dropped into S3 become catalogued, copied and reconstructed.",
     )
-    .showHelpAfterError('(--help tells more)')
+    .showHelpAfterError('(see --help)')
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 it failed (the reason is printed), 2 the command line is wrong, 3 it is not done yet, or could not be told.',
+      '\nExit codes: 0 done, 1 failed (the reason is printed), 2 wrong command line, 3 not finished yet, or the answer is unknown.',
     )
     .exitOverride()
   for (const command of [
@@ -72,12 +72,12 @@ export function createProgram(): Command {
 }
 
 function inherit(command: Command): void {
-  command.exitOverride().showHelpAfterError('(--help tells more)')
+  command.exitOverride().showHelpAfterError('(see --help)')
   for (const subcommand of command.commands) inherit(subcommand)
 }
 
-/** A reader that has seen enough (`cygnet runs ls | head`) is no failure. */
-function endWithReader(): void {
+/** A closed pipe (`cygnet runs ls | head`) is not an error. */
+function exitOnClosedPipe(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0)
     throw error
@@ -85,7 +85,7 @@ function endWithReader(): void {
 }
 
 async function main(): Promise<void> {
-  endWithReader()
+  exitOnClosedPipe()
   try {
     await createProgram().parseAsync()
   } catch (error) {
@@ -96,17 +96,17 @@ async function main(): Promise<void> {
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR
   const failure = classify(error)
-  tell(`cygnet: ${withoutSecrets(failure.message)}${hintFor(failure)}`)
+  printToStderr(`cygnet: ${withoutSecrets(failure.message)}${hintFor(failure)}`)
   if (
     !(error instanceof CygnetError) &&
     processEnvironment().CYGNET_LOG_LEVEL === 'debug' &&
     error instanceof Error
   )
-    tell(withoutSecrets(error.stack ?? ''))
+    printToStderr(withoutSecrets(error.stack ?? ''))
   return 1
 }
 
-/** What to do about the failures that people meet most. */
+/** A hint for the most frequent failures; empty for the others. */
 function hintFor(failure: Failure): string {
   const { error } = failure.details
   if (error === 'ECONNREFUSED')

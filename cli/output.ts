@@ -1,15 +1,15 @@
 /**
- * How the CLI shows things: tables, sizes, times; on standard output what was asked for, on standard error
- * what goes on meanwhile.
+ * Output of the CLI: tables, sizes, times. Results go to standard output; progress, messages and errors go to
+ * standard error.
  */
 import { styleText } from 'node:util'
 import { timeText } from '../shared/time/text.ts'
 
 type Cell = string | number | null | undefined
 
-/** Aligned columns; numbers to the right. A missing value shows as `-`. */
+/** A table with aligned columns, numbers to the right. A missing value is printed as `-`. */
 export function table(header: readonly string[], rows: readonly (readonly Cell[])[]): string {
-  const text = rows.map((row) => header.map((_, column) => shown(row[column])))
+  const text = rows.map((row) => header.map((_, column) => cellText(row[column])))
   const numeric = header.map(
     (_, column) =>
       rows.length > 0 && rows.every((row) => row[column] == null || typeof row[column] === 'number'),
@@ -27,12 +27,12 @@ export function table(header: readonly string[], rows: readonly (readonly Cell[]
   return [styleText('bold', line(header)), ...text.map(line)].join('\n')
 }
 
-const shown = (cell: Cell) => (cell === null || cell === undefined ? '-' : String(cell))
+const cellText = (cell: Cell) => (cell === null || cell === undefined ? '-' : String(cell))
 
-/** Name and value below each other. */
+/** One line for each name and value, the values aligned. */
 export function list(entries: readonly (readonly [string, Cell])[]): string {
   const width = Math.max(...entries.map(([name]) => name.length))
-  return entries.map(([name, value]) => `${name.padEnd(width)}  ${shown(value)}`).join('\n')
+  return entries.map(([name, value]) => `${name.padEnd(width)}  ${cellText(value)}`).join('\n')
 }
 
 /** 1588093000 → "1.59 GB" (powers of 1000, as the experiment counts). */
@@ -44,7 +44,7 @@ export function bytes(size: number | null): string {
   return unit === 0 ? `${size} B` : `${value.toPrecision(3)} ${units[unit]}`
 }
 
-/** Seconds with a unit a person reads: "240 ms", "3.2 s", "2 h 5 min". */
+/** A duration in seconds as text: "240 ms", "3.2 s", "2 h 5 min". */
 export function duration(seconds: number): string {
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`
   if (seconds < 120) return `${seconds.toFixed(1)} s`
@@ -52,9 +52,9 @@ export function duration(seconds: number): string {
   return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
-/** UTC, to the second. A text is a time of the API. */
+/** UTC, to the second. The API gives times as text. */
 export const time = (at: Date | string | null) => (at === null ? '-' : timeText(new Date(at)))
 
 export const print = (text: string) => process.stdout.write(`${text}\n`)
 export const printJson = (value: unknown) => print(JSON.stringify(value, null, process.stdout.isTTY ? 2 : 0))
-export const tell = (text: string) => process.stderr.write(`${text}\n`)
+export const printToStderr = (text: string) => process.stderr.write(`${text}\n`)

@@ -1,5 +1,5 @@
 /**
- * Where the CLI finds its settings: the environment, and under it those of the local stack that is running.
+ * Settings of the CLI: the environment first, then the settings of the running local stack.
  */
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -17,8 +17,7 @@ export function stackFolder(): string {
 }
 
 /**
- * @throws InvalidInputError saying what to do when neither the environment nor a running stack gives
- * settings.
+ * @throws InvalidInputError, with what to do, when neither the environment nor a running stack has settings.
  */
 export async function loadSettings(): Promise<Config> {
   const { readStack } = await import('../infra/local/stack.ts')
@@ -35,21 +34,22 @@ export async function loadSettings(): Promise<Config> {
   return loadConfig({ ...stack, ...environment })
 }
 
-/** Never opened; the configuration wants an address. */
+/** Never opened: the configuration requires an address of the database. */
 export const NO_DATABASE = 'mysql://none@localhost/none'
 
 const API_NAMES = ['CYGNET_API_URL', 'CYGNET_API_URL_FILE', 'CYGNET_API_TOKEN', 'CYGNET_API_TOKEN_FILE']
 
 /**
- * Settings for what needs only the store, so that a DAQ machine works without an address of the catalogue.
- * @throws InvalidInputError saying what to do when neither the environment nor a running stack names a store.
+ * Settings for commands that need only the store, so that they work on a DAQ machine without a database
+ * address.
+ * @throws InvalidInputError, with what to do, when neither the environment nor a running stack names a store.
  */
 export async function loadStoreSettings(): Promise<Config> {
   const { readStack } = await import('../infra/local/stack.ts')
   const environment = processEnvironment()
   const stack = readStack(stackFolder())
   const { CYGNET_API_TOKEN: stackToken, ...stackSettings } = stack ?? {}
-  // The stack's own token is for its own API alone, and gives way to another.
+  // The token of the local stack is valid for its own API only.
   const isOtherApi = API_NAMES.some((name) => environment[name] !== undefined)
   const isSet = Object.entries(environment).some(
     ([name, value]) => name.startsWith('CYGNET_S3_') && value !== '',
@@ -67,14 +67,14 @@ export async function loadStoreSettings(): Promise<Config> {
   })
 }
 
-/** Runs `work` with the capabilities it needs, and closes them. Ctrl-C aborts the signal. */
+/** Opens the capabilities, runs `work` with them and closes them. Ctrl-C aborts the signal. */
 export async function withContext<Needs extends Capability, T>(
   needs: readonly Needs[],
   work: (context: Context<Needs>, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const { openContext, OPENERS } = await import('../shared/runtime/open-context.ts')
   const destination = { write: (line: string) => process.stderr.write(line) }
-  // What goes wrong with single copies stands in the command's own report.
+  // Problems of single copies are in the command's own report.
   const level = needs.some((need) => need === 'tape') ? 'error' : 'warn'
   const log = createLogger({ function: 'cli', level, destination })
   const openers = needs.map((need): Opener<Needs> => OPENERS[need])
@@ -86,7 +86,7 @@ export async function withContext<Needs extends Capability, T>(
   }
 }
 
-/** A signal that aborts on the first Ctrl-C or SIGTERM; the second one ends the process at once. */
+/** A signal that aborts at the first Ctrl-C or SIGTERM; the second one ends the process immediately. */
 export function interruption(): AbortSignal {
   const controller = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const)

@@ -1,6 +1,6 @@
 /**
- * The catalogue's API for commands: finds its address, and adds who asks: CYGNET_API_TOKEN, else the login of
- * `cygnet login`, else the token that the local stack made for itself.
+ * Client of the catalogue's API: finds the address, and authenticates with CYGNET_API_TOKEN, else with the
+ * sign-in of `cygnet login`, else with the token of the local stack.
  */
 
 import { isSafeAddress } from '../../shared/access/safe-address.ts'
@@ -10,15 +10,15 @@ import { NO_DATABASE, stackFolder } from '../settings.ts'
 
 export interface ApiClient {
   /**
-   * The answer, whatever its status but 401.
+   * Sends a request; returns the answer with any status except 401.
    * @param path below the API's address, with a slash in front: `/api/v1/runs?tag=LNGS`.
-   * @throws InvalidInputError when nobody is signed in who may ask, or no API is known; TransientError when
-   * it cannot be reached.
+   * @throws InvalidInputError when the API does not accept the token or sign-in, or no API is known;
+   * TransientError when the API cannot be reached.
    */
   fetch(path: string, init?: RequestInit): Promise<Response>
 }
 
-/** @param named the address to ask, where it is not left to the settings. */
+/** @param named the address of the API; without it the settings name it. */
 export function apiClient(named?: string): ApiClient {
   let settings: Promise<Settings> | null = null
   return {
@@ -27,13 +27,13 @@ export function apiClient(named?: string): ApiClient {
       const { address, token, stackToken } = await settings
       const signal = init.signal ?? new AbortController().signal
       const bearer = token ?? (await loginToken(address, signal, null)) ?? stackToken
-      const answer = await askApi(address, path, init, bearer)
+      const answer = await fetchFromApi(address, path, init, bearer)
       if (answer.status !== 401) return answer
       const other =
         token === null && bearer !== null && isRepeatable(init)
           ? await loginToken(address, signal, bearer)
           : null
-      const second = other === null ? answer : await askApi(address, path, init, other)
+      const second = other === null ? answer : await fetchFromApi(address, path, init, other)
       if (second.status !== 401) return second
       throw await refused(second, token !== null, bearer !== null)
     },
@@ -45,14 +45,14 @@ interface Settings {
   readonly address: URL
   /** CYGNET_API_TOKEN. */
   readonly token: string | null
-  /** That of the local stack, where it is the stack's API that is asked. */
+  /** The token of the local stack, when the address is that of the stack's API. */
   readonly stackToken: string | null
 }
 
 /**
- * Which API: the one that is named, that of CYGNET_API_URL, of the local stack that runs, or the one signed
- * in to last.
- * @throws InvalidInputError when there is none, or a token would travel to it in clear text.
+ * Chooses the API: the named one, else CYGNET_API_URL, else that of the running local stack, else that of the
+ * last sign-in.
+ * @throws InvalidInputError when there is none, or its address would send a token in clear text.
  */
 export async function apiSettings(named?: string): Promise<Settings> {
   const { readStack } = await import('../../infra/local/stack.ts')
@@ -62,12 +62,12 @@ export async function apiSettings(named?: string): Promise<Settings> {
   const found = named ?? config.api.url ?? stack?.CYGNET_API_URL ?? lastApi()
   if (found === null)
     throw new InvalidInputError(
-      'no catalogue is known: sign in to one (cygnet login --api https://…), name its API (CYGNET_API_URL), or start the local stack (npm start)',
+      'no catalogue is configured: sign in (cygnet login --api https://…), set CYGNET_API_URL, or start the local stack (npm start)',
     )
   const address = URL.parse(found.endsWith('/') ? found : `${found}/`)
   if (address === null) throw new InvalidInputError(`"${found}" is not the address of a catalogue`)
   if (!isSafeAddress(address))
-    throw new InvalidInputError(`${address.origin} is not https: a token would travel in clear text`)
+    throw new InvalidInputError(`${address.origin} is not https: a token would be sent in clear text`)
   const isOfStack = found === stack?.CYGNET_API_URL
   return {
     address,
@@ -82,17 +82,17 @@ async function loginToken(address: URL, signal: AbortSignal, refused: string | n
 }
 
 /**
- * One request with this token, or none. Redirects are not followed unless asked for: the token is for this
- * address alone.
+ * Sends one request, with this token or without one. Redirects are not followed unless `init` allows it: the
+ * token is for this address only.
  */
-export async function askApi(
+export async function fetchFromApi(
   address: URL,
   path: string,
   init: RequestInit,
   bearer: string | null,
 ): Promise<Response> {
   const url = new URL(path.replace(/^\/+/, ''), address)
-  if (url.origin !== address.origin) throw new InvalidInputError(`"${path}" is not of this API`)
+  if (url.origin !== address.origin) throw new InvalidInputError(`"${path}" is not a path of this API`)
   const headers = new Headers(init.headers)
   if (bearer !== null) headers.set('authorization', `Bearer ${bearer}`)
   try {

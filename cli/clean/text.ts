@@ -1,4 +1,4 @@
-/** What the cleaner did, would do, and leaves alone, for people. */
+/** The report of the cleaner as text: what was deleted, would be deleted, and is kept. */
 
 import type { CleanedEvents } from '../../shared/copies/clean/clean-events.ts'
 import type { CleanPolicy, StoreUsage } from '../../shared/copies/clean/clean-policy.ts'
@@ -10,8 +10,10 @@ import { bytes, list, table, time } from '../output.ts'
 
 export function eventsText(events: CleanedEvents, dryRun: boolean): string {
   const more = [
-    ...(events.unrecognised > 0 ? [`${events.unrecognised} objects are not named like events and stay`] : []),
-    ...(events.changed > 0 ? [`${events.changed} were written anew meanwhile`] : []),
+    ...(events.unrecognised > 0
+      ? [`${events.unrecognised} objects do not have names of events and are kept`]
+      : []),
+    ...(events.changed > 0 ? [`${events.changed} were replaced meanwhile`] : []),
     ...(events.failed > 0 ? [`${events.failed} could not be deleted`] : []),
     ...(events.finished ? [] : ['interrupted']),
   ]
@@ -31,23 +33,25 @@ export function runsText(runs: CleanedRuns, dryRun: boolean): string {
         ]
   return [
     runsLine(runs, dryRun),
-    ...section(dryRun ? 'would go' : 'gone', runs.deleted),
-    ...section('stay', runs.refused),
+    ...section(dryRun ? 'would be deleted' : 'deleted', runs.deleted),
+    ...section('kept', runs.refused),
     ...section('failed', runs.failed),
-    ...(runs.capReached ? ['more are due than one run of the cleaner deletes (CYGNET_CLEAN_MOST_RUNS)'] : []),
-    ...(runs.storeIsFull ? ['the store is above its high-water mark, and nothing more may be deleted'] : []),
+    ...(runs.capReached
+      ? ['more files are due than the cleaner deletes at once (CYGNET_CLEAN_MOST_RUNS)']
+      : []),
+    ...(runs.storeIsFull ? ['the store is above its high-water mark, and no other file may be deleted'] : []),
   ].join('\n')
 }
 
 function runsLine({ deleted, refused, failed, deletedBytes }: CleanedRuns, dryRun: boolean): string {
   if (deleted.length + refused.length + failed.length === 0)
-    return 'runs: none is due, or none that is due is in the store with a copy on tape'
+    return 'runs: no file is due that is in the store and has a copy on tape'
   const files = `${deleted.length} ${deleted.length === 1 ? 'file' : 'files'}`
   return `runs: ${files} ${dryRun ? 'would be deleted, once their copies on tape are verified' : 'deleted'}, ${bytes(deletedBytes)}`
 }
 
-/** When runs leave the store, and why those that are in it stay. */
-export function whyText(policy: CleanPolicy, why: KeptFiles): string {
+/** The policy in force, and why the files in the store are kept. */
+export function keptFilesText(policy: CleanPolicy, why: KeptFiles): string {
   const rows = why.reasons.map(({ reason, files, sizeBytes, example }) => [
     files,
     bytes(sizeBytes),
@@ -65,12 +69,12 @@ export function whyText(policy: CleanPolicy, why: KeptFiles): string {
       ['policy', policyLine(policy)],
       [
         'always',
-        `what came within the last day stays; at most ${policy.mostFiles} files at a time; recalled runs leave when their time is over`,
+        `files that arrived within the last day are kept; at most ${policy.mostFiles} files at a time; recalled runs are deleted when their time is over`,
       ],
       [
         'tape',
         policy.tapeEndpoint ??
-          'no tape endpoint is configured (CYGNET_TAPE_DRIVER): no run may leave the store',
+          'no tape endpoint is configured (CYGNET_TAPE_DRIVER): no run may be deleted from the store',
       ],
       [
         'used',
@@ -86,10 +90,14 @@ function policyLine({ afterDays, room }: CleanPolicy): string {
   const rules = [
     ...(afterDays === null
       ? []
-      : [`runs leave the store ${afterDays} days after they came (CYGNET_CLEAN_RUNS_AFTER_DAYS)`]),
+      : [
+          `runs are deleted from the store ${afterDays} days after their arrival (CYGNET_CLEAN_RUNS_AFTER_DAYS)`,
+        ]),
     ...(room === null
       ? []
-      : [`above ${share(room.highBytes, room)} the oldest leave early, until ${share(room.lowBytes, room)}`]),
+      : [
+          `above ${share(room.highBytes, room)} the oldest are deleted earlier, until ${share(room.lowBytes, room)}`,
+        ]),
   ]
   return rules.length === 0
     ? 'none (neither CYGNET_CLEAN_RUNS_AFTER_DAYS nor CYGNET_CLOUD_CAPACITY_BYTES is set)'
@@ -100,26 +108,26 @@ const usedLine = (room: StoreUsage) =>
   `${bytes(room.usedBytes)} of ${bytes(room.capacityBytes)}, ${share(room.usedBytes, room)}`
 const share = (part: number, { capacityBytes }: StoreUsage) => `${Math.round((part / capacityBytes) * 100)} %`
 
-/** Where each file of a run that was named is, and what became of it. */
-export function namedText(files: readonly FileOfRun[], runs: CleanedRuns, dryRun: boolean): string {
-  const became = new Map<string, readonly [what: string, reason: string]>()
+/** Where each file of the given run is, and what was done with it. */
+export function runText(files: readonly FileOfRun[], runs: CleanedRuns, dryRun: boolean): string {
+  const outcomes = new Map<string, readonly [what: string, reason: string]>()
   for (const file of runs.deleted)
-    became.set(
+    outcomes.set(
       nameOf(file),
       dryRun
-        ? ['would go', 'once its copy on tape is verified']
-        : ['gone', 'its copy on tape was verified right before'],
+        ? ['would be deleted', 'once its copy on tape is verified']
+        : ['deleted', 'its copy on tape was verified right before'],
     )
-  for (const file of runs.refused) became.set(nameOf(file), ['stays', file.reason])
-  for (const file of runs.failed) became.set(nameOf(file), ['failed', file.reason])
+  for (const file of runs.refused) outcomes.set(nameOf(file), ['kept', file.reason])
+  for (const file of runs.failed) outcomes.set(nameOf(file), ['failed', file.reason])
   const texts = files.map(({ tag, runNumber, file, copies }) => {
-    const [what, reason] = became.get(nameOf({ tag, key: file.objectKey })) ?? [
+    const [what, reason] = outcomes.get(nameOf({ tag, key: file.objectKey })) ?? [
       'nothing',
       'to be deleted in the store',
     ]
     const rows = list([
       ['in the store', copiesText(copies, 'cloud', 'it was never there')],
-      ['on tape', copiesText(copies, 'tape', 'no copy was asked for yet')],
+      ['on tape', copiesText(copies, 'tape', 'no copy was requested yet')],
       [what, reason],
     ])
     return `run ${runNumber} of ${tag}: ${file.objectKey}, ${bytes(file.sizeBytes)}\n${rows.replaceAll(/^/gm, '  ')}`
@@ -127,7 +135,7 @@ export function namedText(files: readonly FileOfRun[], runs: CleanedRuns, dryRun
   return [
     runsLine(runs, dryRun),
     ...texts,
-    ...(runs.capReached ? ['more are there than one run of the cleaner deletes'] : []),
+    ...(runs.capReached ? ['the run has more files than the cleaner deletes at once'] : []),
   ].join('\n')
 }
 
@@ -140,7 +148,7 @@ const copiesText = (copies: readonly Replica[], kind: Replica['kind'], none: str
     .join('; ') || none
 
 function stateText({ state, verifiedAt, deletedAt, lastError: error }: Replica): string {
-  if (state === 'deleted') return `deleted by us ${time(deletedAt)} UTC`
-  const verified = verifiedAt === null ? '' : `, verified last ${time(verifiedAt)} UTC`
+  if (state === 'deleted') return `deleted by Cygnet ${time(deletedAt)} UTC`
+  const verified = verifiedAt === null ? '' : `, last verified ${time(verifiedAt)} UTC`
   return `${state}${verified}${error === null ? '' : `: ${error}`}`
 }

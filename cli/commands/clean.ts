@@ -1,4 +1,4 @@
-/** `cygnet clean`: what the cleaner does by its schedule, on demand; and one run by name. */
+/** `cygnet clean`: runs the cleaner once, or deletes one run from the store. */
 import type { Command } from 'commander'
 import type { Context } from '../../shared/context.ts'
 import type { FileOfRun } from '../../shared/copies/verify/files-of-run.ts'
@@ -19,14 +19,14 @@ interface Options {
 }
 
 const MORE = `
-Without --runs or --events both are cleaned, as the schedule does it. A run leaves the store only when a copy of it on tape is
-verified at this moment; a tombstone remains, and \`cygnet recall\` brings the run back. Without CYGNET_CLEAN_RUNS_AFTER_DAYS and
-CYGNET_CLOUD_CAPACITY_BYTES only those leave that were brought back from tape, when their time is over. What came within the last
-day stays. Shown are the policy in force, and why the oldest files that are in the store stay there.
+Without --runs or --events both are cleaned, as by the schedule. A run is deleted from the store only after its copy on tape has
+been verified in the same moment; a tombstone remains, and \`cygnet recall\` brings the run back. Without CYGNET_CLEAN_RUNS_AFTER_DAYS
+and CYGNET_CLOUD_CAPACITY_BYTES only recalled runs are deleted, when their time is over. Files that arrived within the last day are
+kept. The command prints the policy in force, and why the oldest files in the store are kept.
 
---run N deletes the files of one run whatever its age, and whether or not a policy is configured; every other rule holds (verified
-copy on tape, no recall, no checksum that disagrees, no protected prefix). It does nothing without --yes. Shown is where each file
-is, and why it stays; the exit code is 1 when one stays.
+--run N deletes the files of one run whatever its age, and whether or not a policy is configured; all other rules hold (verified
+copy on tape, no recall, no checksum that disagrees, no protected prefix). It does nothing without --yes. The command prints where
+each file is and why it is kept; the exit code is 1 when a file is kept.
 
 Examples:
   cygnet clean --dry-run
@@ -36,7 +36,7 @@ Examples:
 export function register(program: Command): void {
   program
     .command('clean')
-    .description('let single events leave the buffer, and runs that are safe on tape the store')
+    .description('delete old single events from the buffer, and runs that are safe on tape from the store')
     .option('--dry-run', 'only show what would be deleted (copies on tape are not verified for that)')
     .option('--runs', 'only runs')
     .option('--events', 'only single events')
@@ -52,28 +52,28 @@ async function clean(options: Options): Promise<void> {
   const { run, tag } = options
   if (tag !== undefined && !isTag(tag)) throw new InvalidInputError(`"${tag}" is not a tag`)
   if (run !== undefined && options.events === true)
-    throw new InvalidInputError('--run and --events do not go together')
+    throw new InvalidInputError('--run and --events exclude each other')
   const both = options.runs === options.events
   const dryRun = options.dryRun === true || (run !== undefined && options.yes !== true)
   const { cleanEvents } = await import('../../shared/copies/clean/clean-events.ts')
   const { cleanRuns } = await import('../../shared/copies/clean/clean-runs.ts')
   const { filesOfRun } = await import('../../shared/copies/verify/files-of-run.ts')
-  const { eventsText, namedText, runsText, whyText } = await import('../clean/text.ts')
+  const { eventsText, runText, runsText, keptFilesText } = await import('../clean/text.ts')
   await withContext(['database', 'queues', 's3', 'publicS3', 'tape'], async (context, signal) => {
-    const how = { dryRun, tag, now: context.now() }
+    const scope = { dryRun, tag, now: context.now() }
     const cleansEvents = run === undefined && (both || options.events === true)
     const cleansRuns = run !== undefined || both || options.runs === true
-    const events = cleansEvents ? await cleanEvents(context, how, signal, context.log) : null
-    const runs = cleansRuns ? await cleanRuns(context, { ...how, run }, signal, context.log) : null
+    const events = cleansEvents ? await cleanEvents(context, scope, signal, context.log) : null
+    const runs = cleansRuns ? await cleanRuns(context, { ...scope, run }, signal, context.log) : null
     const named = run === undefined ? null : (await filesOfRun(context.database, { run, tag })).files
-    const why = cleansRuns && run === undefined ? await whatStays(context, how) : null
+    const kept = cleansRuns && run === undefined ? await keptFiles(context, scope) : null
     if (options.json === true)
-      printJson({ dryRun, events, runs, ...why, ...(named === null ? {} : { files: named.map(fileJson) }) })
+      printJson({ dryRun, events, runs, ...kept, ...(named === null ? {} : { files: named.map(fileJson) }) })
     else {
       if (events !== null) print(eventsText(events, dryRun))
-      if (runs !== null) print(named === null ? runsText(runs, dryRun) : namedText(named, runs, dryRun))
-      if (why !== null) print(`\n${whyText(why.policy, why.stay)}`)
-      if (run !== undefined && options.yes !== true) print('nothing was done yet: add --yes')
+      if (runs !== null) print(named === null ? runsText(runs, dryRun) : runText(named, runs, dryRun))
+      if (kept !== null) print(`\n${keptFilesText(kept.policy, kept.stay)}`)
+      if (run !== undefined && options.yes !== true) print('nothing was deleted: add --yes')
     }
     const stayed =
       named !== null && (runs?.refused.length !== 0 || !(runs.deleted.length > 0 || named.every(hasLeft)))
@@ -81,14 +81,14 @@ async function clean(options: Options): Promise<void> {
   })
 }
 
-async function whatStays(
+async function keptFiles(
   context: Context<'database' | 'tape'>,
-  how: { readonly tag: string | undefined; readonly now: Date },
+  scope: { readonly tag: string | undefined; readonly now: Date },
 ) {
   const { cleanPolicy } = await import('../../shared/copies/clean/clean-policy.ts')
   const { explainKeptFiles } = await import('../../shared/copies/clean/clean-reasons.ts')
   const policy = await cleanPolicy(context)
-  return { policy, stay: await explainKeptFiles(context, policy, how) }
+  return { policy, stay: await explainKeptFiles(context, policy, scope) }
 }
 
 const hasLeft = ({ copies }: FileOfRun) =>

@@ -7,7 +7,7 @@ import { loadSettings } from '../settings.ts'
 export function register(program: Command): void {
   program
     .command('config')
-    .description('print the settings in force, secrets as stars (docs/configuration.md explains each)')
+    .description('print the settings in force, with secrets masked (docs/configuration.md explains each)')
     .option('--json', 'one JSON object')
     .action(async (options: { json?: boolean }) => {
       const settings = redactedConfig(await loadSettings())

@@ -1,4 +1,4 @@
-/** `cygnet dead`: dead letters, and notifications that nobody could understand. */
+/** `cygnet dead`: dead letters, and notifications of unknown format. */
 import { Argument, type Command } from 'commander'
 import { listParked } from '../../shared/catalogue/parked.ts'
 import type { Context } from '../../shared/context.ts'
@@ -17,10 +17,10 @@ const queueArgument = () => new Argument('[queue]', 'the queue they died on').ch
 export function register(program: Command): void {
   const dead = program
     .command('dead')
-    .description('messages that failed too often, and notifications nobody understood')
+    .description('messages that failed too often, and notifications of unknown format')
   dead
     .command('ls')
-    .description('list dead letters with the last error the ledger knows')
+    .description('list dead letters with the last error in the ledger')
     .addArgument(queueArgument())
     .option('--json', 'one JSON object a line')
     .action(async (queue: QueueName, options: { json?: boolean }) => {
@@ -58,7 +58,7 @@ export function register(program: Command): void {
         )
         if (parked.length > 0)
           print(
-            `\nnotifications kept because nobody could understand them\n${table(
+            `\nnotifications kept because their format is unknown\n${table(
               ['id', 'received (UTC)', 'times', 'reason'],
               parked.map((row) => [`p${row.id}`, time(row.receivedAt), row.times, row.reason]),
             )}`,
@@ -68,7 +68,7 @@ export function register(program: Command): void {
   dead
     .command('show')
     .description('print one dead letter or parked notification in full')
-    .argument('<id>', 'its id, or the first characters of it, as `dead ls` shows it')
+    .argument('<id>', 'its id, or the first characters of it, as printed by `dead ls`')
     .addArgument(queueArgument())
     .action(async (id: string, queue: QueueName) => {
       await withContext(['database', 'queues'], async (context, signal) => {
@@ -86,7 +86,7 @@ export function register(program: Command): void {
     .argument('[ids...]', 'their ids, or the first characters of them')
     .option('--queue <queue>', 'the queue they died on', 'runs')
     .option('--all', 'all of them')
-    .option('--yes', 'do it; without it only says what would be done')
+    .option('--yes', 'do it; without it the command only prints what would be done')
     .action(async (ids: string[], options: { queue: string; all?: boolean; yes?: boolean }) => {
       const queue = QUEUES.find((name) => name === options.queue)
       if (queue === undefined)
@@ -100,7 +100,7 @@ export async function retryDead(
   ids: readonly string[],
   options: { readonly all: boolean; readonly yes: boolean },
 ): Promise<void> {
-  if (ids.length === 0 && !options.all) throw new InvalidInputError('say which: ids, or --all')
+  if (ids.length === 0 && !options.all) throw new InvalidInputError('give the ids, or --all')
   const chosen = (message: QueuedMessage) => options.all || ids.some((id) => message.messageId.startsWith(id))
   await withContext(['database', 'queues'], async (context, signal) => {
     if (!options.yes) {
@@ -111,7 +111,7 @@ export async function retryDead(
         signal,
         async (messages) => messages.filter(chosen).length,
       )
-      return print(`${count} dead letters of ${queue} would be sent back; nothing was done yet: add --yes`)
+      return print(`${count} dead letters of ${queue} would be sent back; nothing was done: add --yes`)
     }
     const sent = await retryDeadLetters(context.queues, queue, chosen, signal)
     print(`${sent.length} dead letters were sent back to ${queue}`)

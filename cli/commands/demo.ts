@@ -1,17 +1,17 @@
-/** `cygnet demo`: five runs from the DAQ's disk to the catalogue and to tape, before your eyes. */
+/** `cygnet demo`: five simulated runs from the DAQ's disk to the catalogue and to tape. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { styleText } from 'node:util'
 import type { Command } from 'commander'
-import { bytes, duration, print, printJson, table, tell } from '../output.ts'
+import { bytes, duration, print, printJson, printToStderr, table } from '../output.ts'
 import { interruption, stackFolder } from '../settings.ts'
 
 export function register(program: Command): void {
   program
     .command('demo')
     .description(
-      'simulate a DAQ that drops five runs and show what becomes of each; exits 0 only if all is right',
+      'simulate a DAQ that drops five runs and show the result of each; exits 0 only if all are as expected',
     )
     .option('--json', 'print the result as one JSON object')
     .option('--keep', 'keep the folder with the database, objects and logs')
@@ -25,13 +25,13 @@ export function register(program: Command): void {
       const folder =
         options.keep === true ? join(stackFolder(), 'demo') : mkdtempSync(join(tmpdir(), 'cygnet-demo-'))
       try {
-        const result = await runDemo({ folder, signal, onProgress: tell })
+        const result = await runDemo({ folder, signal, onProgress: printToStderr })
         if (options.json === true) printJson(result)
         else print(render(result))
         if (!result.ok) process.exitCode = 1
       } finally {
         if (options.keep !== true) rmSync(folder, { recursive: true, force: true })
-        else tell(`kept: ${folder}`)
+        else printToStderr(`kept: ${folder}`)
       }
     })
 }
@@ -39,7 +39,7 @@ export function register(program: Command): void {
 type Result = Awaited<ReturnType<typeof import('../demo/run-demo.ts').runDemo>>
 
 function render(result: Result): string {
-  const good = (ok: boolean) => (ok ? styleText('green', 'as it should') : styleText('red', 'WRONG'))
+  const good = (ok: boolean) => (ok ? styleText('green', 'as expected') : styleText('red', 'WRONG'))
   const rows = result.runs.map((run) => [
     run.runNumber,
     run.story,
@@ -61,14 +61,14 @@ function render(result: Result): string {
     table(
       [
         'run',
-        'what it is',
+        'kind of run',
         'events',
         'size',
         'adler32',
         'checksums',
         'PUT → row',
         'on tape',
-        'asked for next',
+        'next requests',
       ],
       rows,
     ),
@@ -76,6 +76,6 @@ function render(result: Result): string {
     ...ends,
     '',
     `waiting in the queues: ${queues.join(', ')}`,
-    `${result.ok ? styleText('green', 'All five runs ended where they should.') : styleText('red', 'Not every run ended where it should.')} ${duration(result.seconds)} in all.`,
+    `${result.ok ? styleText('green', 'All five runs ended as expected.') : styleText('red', 'Some runs did not end as expected.')} ${duration(result.seconds)} in all.`,
   ].join('\n')
 }

@@ -1,4 +1,4 @@
-/** `cygnet doctor`: what this machine has, what is missing, and what to type. */
+/** `cygnet doctor`: lists the programs that this machine has, those that are missing, and how to install them. */
 import { styleText } from 'node:util'
 import type { Command } from 'commander'
 import { print, printJson } from '../output.ts'
@@ -7,7 +7,7 @@ import { stackFolder } from '../settings.ts'
 export function register(program: Command): void {
   program
     .command('doctor')
-    .description('check what this machine has and say how to get what is missing')
+    .description('check which programs this machine has and how to install the missing ones')
     .option('--json', 'one JSON array')
     .action(async (options: { json?: boolean }) => {
       const { diagnose } = await import('../../infra/local/doctor.ts')

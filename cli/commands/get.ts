@@ -1,4 +1,4 @@
-/** `cygnet get`: runs onto this machine, through links, compared with the catalogue. */
+/** `cygnet get`: downloads runs through presigned links and compares them with the catalogue. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { RunId } from '../../shared/run.ts'
@@ -12,9 +12,9 @@ import type { GetResult, GetState } from '../get/get-file.ts'
 import type { GetOptions } from '../get/get-runs.ts'
 import type { LinkSource } from '../get/link-source.ts'
 import type { GetBar } from '../get/progress.ts'
-import { bytes, duration, print, tell, time } from '../output.ts'
+import { bytes, duration, print, printToStderr, time } from '../output.ts'
 import { interruption } from '../settings.ts'
-import { ON_ITS_WAY } from './recall.ts'
+import { RECALL_IN_PROGRESS } from './recall.ts'
 
 interface Flags {
   readonly api?: string
@@ -34,40 +34,41 @@ Examples:
   cygnet get 12345                                the files of run 12345, here
   cygnet get 12345 12350 --tag LNGS --out /data   two runs of LNGS
   cygnet get --range 12000..12100 --tag LNGS      all runs of the catalogue in this range, both ends included
-  cygnet get 12345 --recall --wait                also from tape: the others first, this one when it is back
+  cygnet get 12345 --recall --wait                also from tape: fetched when it has been brought back
 
-Large files come in several pieces at once. A file has its name when all of it is there and agrees with the catalogue in md5 and
-adler32; until then it is NAME.part, and after an interruption the same command goes on with it. A file that is there and agrees is
-not fetched again; nothing is ever written over. Paths of files that are there stand on standard output, all else on standard error.
+Large files are fetched in several pieces at once. A file gets its name when it is complete and its md5 and adler32 agree with the
+catalogue; until then it is NAME.part, and after an interruption the same command resumes it. A file that is there and agrees is
+not fetched again; no file is overwritten. The paths of complete files are printed on standard output, all other text on standard
+error.
 ${API_HELP}
 
-Exit codes: 0 every file is there, 3 some are being brought back from tape, 1 some cannot be had, or failed.`
+Exit codes: 0 every file is there, 3 some are being brought back from tape, 1 some are not available or failed.`
 
 const MIB = 1024 ** 2
-/** Small enough that little comes twice after an interruption, large enough that a request costs nothing. */
+/** Small enough that an interruption repeats little, large enough that the cost of a request is negligible. */
 const PIECE_BYTES = 16 * MIB
 /** About a minute without a byte. */
-const PATIENCE = { attempts: 9, firstPauseMs: 250 } as const
-/** Between two looks whether what comes from tape is there; tape takes minutes to hours. */
-const LOOK_AGAIN_MS = 15_000
+const RETRY_POLICY = { attempts: 9, firstPauseMs: 250 } as const
+/** Between two checks of files that come from tape, which takes minutes to hours. */
+const POLL_MS = 15_000
 const HOUR_MS = 3_600_000
 
 export function register(program: Command): void {
   program
     .command('get')
-    .description('fetch runs: resumable, several pieces at once, compared with the catalogue')
+    .description('fetch runs in several pieces at once, resumable, compared with the catalogue')
     .argument('[runs...]', 'run numbers', several(parseRunNumber))
     .addOption(tagOption())
     .addOption(
       new Option('--range <from..to>', 'all runs of the catalogue in this range').argParser(parseRange),
     )
-    .option('--out <folder>', 'where to', '.')
-    .option('--recall', 'have what is only on tape brought back', false)
-    .option('--wait', 'wait for what is being brought back from tape, and fetch it', false)
-    .addOption(new Option('--wait-hours <hours>', 'how long at the most').default(24).argParser(parseHours))
-    .option('--reco', 'the reconstructed files of the runs', false)
+    .option('--out <folder>', 'destination', '.')
+    .option('--recall', 'bring back files that are only on tape', false)
+    .option('--wait', 'wait for files that are being brought back from tape, and fetch them', false)
+    .addOption(new Option('--wait-hours <hours>', 'longest time to wait').default(24).argParser(parseHours))
+    .option('--reco', 'fetch the reconstructed files of the runs', false)
     .addOption(
-      new Option('--concurrency <count>', 'pieces of a file under way at once')
+      new Option('--concurrency <count>', 'pieces of a file fetched at the same time')
         .default(4)
         .argParser(wholeNumber(1, 32)),
     )
@@ -84,7 +85,7 @@ async function run(numbers: readonly number[], flags: Flags, command: Command): 
     command.error('error: give run numbers or --range, not both', { exitCode: 2 })
   if (flags.reco)
     throw new InvalidInputError(
-      'there are no reconstructed files yet: runs are catalogued and copied, and not reconstructed',
+      'there are no reconstructed files yet: runs are catalogued and copied, but not reconstructed',
     )
   await getAll(createApiLinks(apiClient(flags.api)), numbers, flags, interruption())
 }
@@ -105,7 +106,7 @@ async function getAll(
   const results: GetResult[] = []
   try {
     const runs = await chooseRuns(source, numbers, flags, signal)
-    if (flags.range !== undefined) tellRange(flags.range, runs)
+    if (flags.range !== undefined) reportRange(flags.range, runs)
     for await (const result of getRuns(source, runs, optionsOf(flags, fetchRange, bar, signal))) {
       bar?.clear()
       if (flags.json) print(JSON.stringify(result))
@@ -113,14 +114,14 @@ async function getAll(
       results.push(result)
     }
   } catch (error) {
-    // Before the first file; later it is told of the file.
+    // Interrupted before the first file; later interruptions are in the result of the file.
     if (!signal.aborted) throw error
-    tell('interrupted')
+    printToStderr('interrupted')
   } finally {
     bar?.clear()
     await close()
   }
-  if (!flags.json && results.length > 1) tell(summary(results))
+  if (!flags.json && results.length > 1) printToStderr(summary(results))
   process.exitCode = signal.aborted ? 130 : exitCode(results)
 }
 
@@ -134,12 +135,12 @@ function optionsOf(
     folder: flags.out,
     recall: flags.recall,
     waitUntil: flags.wait ? new Date(Date.now() + flags.waitHours * HOUR_MS) : null,
-    lookAgainMs: LOOK_AGAIN_MS,
-    onWaiting: waitingTeller(() => bar?.clear()),
+    pollMs: POLL_MS,
+    onWaiting: waitingReporter(() => bar?.clear()),
     fetchRange,
     concurrency: flags.concurrency,
     pieceBytes: PIECE_BYTES,
-    patience: PATIENCE,
+    retryPolicy: RETRY_POLICY,
     onProgress: bar?.show ?? (() => {}),
     signal,
     now: () => new Date(),
@@ -158,22 +159,22 @@ async function chooseRuns(
   return chosen
 }
 
-/** Numbers without a run are no failure, but who wanted all of the range should know. */
-function tellRange(range: RunRange, runs: readonly RunId[]): void {
-  tell(`${runs.length} ${runs.length === 1 ? 'run' : 'runs'} of ${runs[0]?.tag} in this range`)
+/** Numbers without a run are not an error, but the user of a range should know them. */
+function reportRange(range: RunRange, runs: readonly RunId[]): void {
+  printToStderr(`${runs.length} ${runs.length === 1 ? 'run' : 'runs'} of ${runs[0]?.tag} in this range`)
   const missing = missingText(range, runs)
-  if (missing !== null) tell(missing)
+  if (missing !== null) printToStderr(missing)
 }
 
-/** Says what is waited for when it is new, and when it has got further. */
-function waitingTeller(clear: () => void): (file: GetResult) => void {
-  const told = new Map<string, string>()
+/** Prints each file that the command waits for, once and again whenever its reason changes. */
+function waitingReporter(clear: () => void): (file: GetResult) => void {
+  const reported = new Map<string, string>()
   return ({ tag, file, reason }) => {
     const name = `${tag}/${file}`
-    if (told.get(name) === reason) return
-    told.set(name, reason ?? '')
+    if (reported.get(name) === reason) return
+    reported.set(name, reason ?? '')
     clear()
-    tell(`${'waiting'.padEnd(WIDTH)}  ${file}: ${reason ?? ''} (${time(new Date())} UTC)`)
+    printToStderr(`${'waiting'.padEnd(WIDTH)}  ${file}: ${reason ?? ''} (${time(new Date())} UTC)`)
   }
 }
 
@@ -201,10 +202,10 @@ function show({
 }: GetResult): void {
   const word = WORDS[state].padEnd(WIDTH)
   if (state === 'fetched' || state === 'already-there') {
-    const came = state === 'fetched' ? ` (${bytes(receivedBytes)} now, in ${duration(seconds)})` : ''
-    tell(`${word}  ${path}  ${bytes(sizeBytes)}${came}, md5 ${md5}`)
+    const received = state === 'fetched' ? ` (${bytes(receivedBytes)} now, in ${duration(seconds)})` : ''
+    printToStderr(`${word}  ${path}  ${bytes(sizeBytes)}${received}, md5 ${md5}`)
     print(path ?? '')
-  } else tell(`${word}  ${file ?? `run ${runNumber} of ${tag}`}: ${reason ?? ''}`)
+  } else printToStderr(`${word}  ${file ?? `run ${runNumber} of ${tag}`}: ${reason ?? ''}`)
 }
 
 function summary(results: readonly GetResult[]): string {
@@ -218,12 +219,12 @@ function summary(results: readonly GetResult[]): string {
 function exitCode(results: readonly GetResult[]): number {
   if (results.some(({ state }) => state === 'failed' || state === 'on-tape' || state === 'unavailable'))
     return 1
-  return results.some(({ state }) => state === 'recalling') ? ON_ITS_WAY : 0
+  return results.some(({ state }) => state === 'recalling') ? RECALL_IN_PROGRESS : 0
 }
 
 function parseHours(text: string): number {
   const hours = Number(text)
   if (!/^\d+(?:\.\d+)?$/.test(text) || hours <= 0 || hours > 1000)
-    throw new InvalidArgumentError('It is a number of hours, up to 1000.')
+    throw new InvalidArgumentError('A number of hours up to 1000 is expected.')
   return hours
 }

@@ -1,5 +1,5 @@
 /**
- * `cygnet inspect`: what extraction would write into the catalogue about a file, without writing anything.
+ * `cygnet inspect`: prints what extraction would write into the catalogue about a file, and writes nothing.
  */
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { renderMetadata } from '../../shared/extraction/render.ts'
 import { withoutSecrets } from '../../shared/log.ts'
 import { DEFAULT_MAX_EVENT_BYTES } from '../../shared/midas/reader.ts'
 import { parseRunKey } from '../../shared/run.ts'
-import { bytes, list, print, printJson, table, tell, time } from '../output.ts'
+import { bytes, list, print, printJson, printToStderr, table, time } from '../output.ts'
 import { cameraRows } from '../runs/run-text.ts'
 
 interface Flags {
@@ -23,8 +23,8 @@ interface Flags {
 }
 
 const NOTES = `
-The tag is that of the folder the file lies in when its name looks like one (LNGS/run12345.mid.gz), unless --tag gives it.
-A file that is cut or damaged is shown with what could be read of it and the exit code is 0. The exit code is 1 when
+The tag is the name of the file's folder when it has the form of a tag (LNGS/run12345.mid.gz), unless --tag is given.
+For a truncated or damaged file the readable part is shown and the exit code is 0. The exit code is 1 when
 nothing in it is readable; with --json the reason is then printed as {"error": "..."}.
 
 Examples:
@@ -38,19 +38,19 @@ export function register(program: Command): void {
     .command('inspect')
     .summary('show what is in a run file')
     .description(
-      'Reads a MIDAS run file (.mid, .mid.gz, .mid.lz4, .mid.bz2) and shows what extraction would write about it.',
+      'Reads a MIDAS run file (.mid, .mid.gz, .mid.lz4, .mid.bz2) and shows what extraction would write into the catalogue.',
     )
     .argument('<file>', 'a path, or s3://bucket/key')
     .option('--json', 'print one JSON object', false)
-    .option('-t, --tag <tag>', 'the tag, instead of the folder')
+    .option('-t, --tag <tag>', 'the tag, instead of the name of the folder')
     .addOption(
-      new Option('--igzip <use>', 'decompress gzip with the igzip program where it is installed')
+      new Option('--igzip <use>', 'decompress gzip with the igzip program, if it is installed')
         .choices(['auto', 'never'])
         .default('never'),
     )
     .option(
       '--max-event-bytes <bytes>',
-      'a larger event is taken for damage',
+      'larger events are treated as damage',
       positive,
       DEFAULT_MAX_EVENT_BYTES,
     )
@@ -60,7 +60,8 @@ export function register(program: Command): void {
 
 function positive(text: string): number {
   const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('It is a number of bytes.')
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('A number of bytes is expected.')
   return value
 }
 
@@ -73,9 +74,9 @@ async function run(target: string, flags: Flags): Promise<void> {
     else print(describe(metadata, tag))
   } catch (error) {
     if (!flags.json || !(error instanceof Error)) throw error
-    // Whatever went wrong, a program that reads this gets its JSON.
+    // A program that reads the output gets JSON for every error.
     printJson({ error: withoutSecrets(error.message) })
-    if (!(error instanceof CygnetError)) tell(withoutSecrets(error.stack ?? error.message))
+    if (!(error instanceof CygnetError)) printToStderr(withoutSecrets(error.stack ?? error.message))
     process.exitCode = 1
   }
 }
@@ -106,7 +107,7 @@ async function inspect(source: ReadableSource, flags: Flags): Promise<FileMetada
   }
 }
 
-/** @throws InvalidInputError when the address is not s3://bucket/key or nothing is there. */
+/** @throws InvalidInputError when the address is not s3://bucket/key or there is no such object. */
 async function objectSource(address: string): Promise<ReadableSource> {
   const { bucket, key } = /^s3:\/\/(?<bucket>[^/]+)\/(?<key>.+)$/.exec(address)?.groups ?? {}
   if (bucket === undefined || key === undefined)
@@ -161,7 +162,7 @@ function reason(error: NodeJS.ErrnoException): string {
   return error.code === 'EACCES' ? 'permission denied' : error.message
 }
 
-/** Below this, reading is over before a bar is seen. */
+/** Smaller files are read too fast for a bar. */
 const BAR_FROM_BYTES = 100_000_000
 
 function progressBar(sizeBytes: number): SingleBar | null {

@@ -1,4 +1,4 @@
-/** `cygnet link`: links by which anybody can fetch the files of a run for a while. */
+/** `cygnet link`: prints presigned links to the files of a run. */
 import type { Command } from 'commander'
 import { apiClient } from '../api/client.ts'
 import { API_HELP, apiOption } from '../api/option.ts'
@@ -6,9 +6,9 @@ import { parseRunNumber, tagOption, wholeNumber } from '../arguments.ts'
 import { createApiLinks } from '../get/api-links.ts'
 import { chooseRun } from '../get/choose-runs.ts'
 import type { OfferedFile } from '../get/link-source.ts'
-import { bytes, print, printJson, tell, time } from '../output.ts'
+import { bytes, print, printJson, printToStderr, time } from '../output.ts'
 import { interruption } from '../settings.ts'
-import { ON_ITS_WAY } from './recall.ts'
+import { RECALL_IN_PROGRESS } from './recall.ts'
 
 interface Flags {
   readonly api?: string
@@ -20,23 +20,23 @@ interface Flags {
 
 const EXAMPLES = `
 Examples:
-  cygnet link 12345                       the links on standard output, one a line; what they are on standard error
-  curl --fail -OJ "$(cygnet link 12345)"  fetches it under its name
-  cygnet link 12345 --recall              asks for it when it is only on tape
+  cygnet link 12345                       the links on standard output, one a line; their descriptions on standard error
+  curl --fail -OJ "$(cygnet link 12345)"  fetches the file under its name
+  cygnet link 12345 --recall              requests a recall when the run is only on tape
 
-Whoever has a link can fetch the file until the link ends; CYGNET_LINK_SECONDS of the service is the longest it lasts.
+Anyone who has a link can fetch the file until the link expires, at most CYGNET_LINK_SECONDS of the service later.
 ${API_HELP}
 
-Exit codes: 0 a link for every file, 3 some file is being brought back from tape, 1 some file is only on tape or not available.`
+Exit codes: 0 a link for every file, 3 a file is being brought back from tape, 1 a file is only on tape or not available.`
 
 export function register(program: Command): void {
   program
     .command('link')
-    .description('links to the files of a run, looked up in the store')
+    .description('print links to the files of a run, after checking that they are in the store')
     .argument('<run>', 'run number', parseRunNumber)
     .addOption(tagOption())
-    .option('--seconds <seconds>', 'how long they are valid (default: CYGNET_LINK_SECONDS)', wholeNumber(1))
-    .option('--recall', 'ask for what is only on tape to be brought back')
+    .option('--seconds <seconds>', 'lifetime of the links (default: CYGNET_LINK_SECONDS)', wholeNumber(1))
+    .option('--recall', 'bring back files that are only on tape')
     .option('--json', 'one JSON object')
     .addOption(apiOption())
     .addHelpText('after', EXAMPLES)
@@ -54,7 +54,7 @@ async function run(runNumber: number, flags: Flags): Promise<void> {
 }
 
 function show(file: OfferedFile): void {
-  tell(`${file.fileName}, ${bytes(file.sizeBytes)}, md5 ${file.md5}: ${sentence(file)}`)
+  printToStderr(`${file.fileName}, ${bytes(file.sizeBytes)}, md5 ${file.md5}: ${sentence(file)}`)
   if (file.kind === 'link') print(file.url)
 }
 
@@ -73,5 +73,5 @@ function sentence(file: OfferedFile): string {
 
 function exitCode(files: readonly OfferedFile[]): number {
   if (files.some((file) => file.kind === 'on-tape' || file.kind === 'unavailable')) return 1
-  return files.some((file) => file.kind === 'recalling') ? ON_ITS_WAY : 0
+  return files.some((file) => file.kind === 'recalling') ? RECALL_IN_PROGRESS : 0
 }

@@ -1,24 +1,24 @@
-/** `cygnet login` and `cygnet logout`: a person's own access to the catalogue, by the page of the IAM. */
+/** `cygnet login` and `cygnet logout`: sign in to the catalogue on a page of the IAM, and sign out. */
 import type { Command } from 'commander'
 import * as z from 'zod'
 import { InvalidInputError } from '../../shared/errors.ts'
-import { apiSettings, askApi } from '../api/client.ts'
-import { print, printJson, tell } from '../output.ts'
+import { apiSettings, fetchFromApi } from '../api/client.ts'
+import { print, printJson, printToStderr } from '../output.ts'
 import { interruption } from '../settings.ts'
 
 const EXAMPLES = `
 Examples:
   cygnet login                                     to the catalogue of CYGNET_API_URL, or of the local stack
-  cygnet login --api https://cygnet.example.org    to this one, and to it from now on where no other is named
+  cygnet login --api https://cygnet.example.org    to this one, which is then the default where no other is named
 
-The sign-in is kept in ~/.config/cygnet/login.json, which only you can read, and renewed by itself. Machines use CYGNET_API_TOKEN.`
+The sign-in is kept in ~/.config/cygnet/login.json, readable only by you, and renewed automatically. Machines use CYGNET_API_TOKEN.`
 
 export function register(program: Command): void {
   program
     .command('login')
     .description('sign in to the catalogue, on a page of the IAM')
     .option('--api <url>', 'address of the catalogue (default: CYGNET_API_URL)')
-    .option('--json', 'one JSON object at the end: who you are and what you may do')
+    .option('--json', 'one JSON object at the end: your name and scopes')
     .addHelpText('after', EXAMPLES)
     .action(login)
   program
@@ -50,7 +50,9 @@ async function login(flags: Flags): Promise<void> {
   if (issuer === null || clientId === null)
     throw new InvalidInputError(`${address.host} has no IAM for programs; use an API token: CYGNET_API_TOKEN`)
   const show = (page: string, withCode: string | null, code: string) =>
-    tell(`Open ${page} and enter the code ${code}${withCode === null ? '' : `\n(or open ${withCode})`}`)
+    printToStderr(
+      `Open ${page} and enter the code ${code}${withCode === null ? '' : `\n(or open ${withCode})`}`,
+    )
   const made = await signInByDevice({ issuer, clientId, audience }, show, signal)
   const me = await answerOf(address, '/api/v1/me', meSchema, made.accessToken, signal)
   writeLogin(address, made)
@@ -59,7 +61,7 @@ async function login(flags: Flags): Promise<void> {
     print(
       `signed in to ${address.host} as ${me.name}: ${me.scopes.join(' ') || 'your groups give you no rights here yet'}`,
     )
-  if (token !== null) tell('CYGNET_API_TOKEN is set, and goes before this sign-in')
+  if (token !== null) printToStderr('CYGNET_API_TOKEN is set, and is used instead of this sign-in')
 }
 
 async function answerOf<T>(
@@ -69,13 +71,13 @@ async function answerOf<T>(
   bearer: string | null,
   signal: AbortSignal,
 ): Promise<T> {
-  const answer = await askApi(address, path, { signal }, bearer)
+  const answer = await fetchFromApi(address, path, { signal }, bearer)
   const json: unknown = await answer.json().catch(() => null)
   const result = schema.safeParse(json)
   if (answer.ok && result.success) return result.data
   const detail =
     z.object({ detail: z.string() }).safeParse(json).data?.detail ??
-    'it does not answer as the API of a catalogue'
+    'the answer is not from the API of a catalogue'
   throw new InvalidInputError(`${address.href} (status ${answer.status}): ${detail}`)
 }
 
@@ -84,8 +86,8 @@ async function logout(flags: Flags): Promise<void> {
   const { readLogin, writeLogin } = await import('../login/store.ts')
   const { address } = await apiSettings(flags.api)
   const login = readLogin(address)
-  if (login === null) return void print(`nobody is signed in to ${address.host}`)
-  // Ended here first: an IAM that is away must not keep anybody signed in on this machine.
+  if (login === null) return void print(`not signed in to ${address.host}`)
+  // First on this machine: an unreachable IAM must not prevent the sign-out here.
   writeLogin(address, null)
   await revoke(login, interruption())
   print(`signed out of ${address.host}`)

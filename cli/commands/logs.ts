@@ -37,8 +37,8 @@ export function register(program: Command): void {
     .option('--function <name>', 'only this function')
     .option('--run <number>', 'only lines about this run', parseRunNumber)
     .option('--key <text>', 'only lines whose object key contains this')
-    .option('--level <level>', 'only lines of this level or worse: debug, info, warn, error')
-    .option('--follow', 'go on as lines are written, until Ctrl-C')
+    .option('--level <level>', 'only lines of this level or higher: debug, info, warn, error')
+    .option('--follow', 'print new lines as they are written, until Ctrl-C')
     .option('--json', 'the lines as they were written')
     .addHelpText('after', '\nExample: cygnet logs --run 12345')
     .action(async (options: Options) => {
@@ -73,7 +73,8 @@ function logFiles(options: Options): readonly string[] {
 }
 
 /**
- * Whole lines written since the last look; what is not JSON (a crash's stack) is kept as a line of its own.
+ * Complete lines written since the last call. Text that is not JSON (the stack of a crash) is returned as a
+ * line of its own.
  */
 async function newLines(
   path: string,

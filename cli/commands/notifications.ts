@@ -1,10 +1,10 @@
-/** `cygnet notifications`: where a bucket sends what arrives in it. */
+/** `cygnet notifications`: shows and sets the notification rules of a bucket. */
 import { isDeepStrictEqual } from 'node:util'
 import type { S3Client } from '@aws-sdk/client-s3'
 import type { Command } from 'commander'
 import { classify } from '../../shared/errors.ts'
 import type { NotificationRule, WantedNotifications } from '../../shared/storage/bucket-notifications.ts'
-import { print, printJson, table, tell } from '../output.ts'
+import { print, printJson, printToStderr, table } from '../output.ts'
 import { interruption, loadStoreSettings } from '../settings.ts'
 
 interface ShowOptions {
@@ -28,7 +28,7 @@ Examples:
 export function register(program: Command): void {
   const notifications = program
     .command('notifications')
-    .description('show or set where a bucket sends what arrives in it')
+    .description('show or set where a bucket sends notifications of new objects')
   notifications
     .command('show')
     .description("list a bucket's notifications")
@@ -38,13 +38,13 @@ export function register(program: Command): void {
   notifications
     .command('apply')
     .description(
-      'make a bucket send its arrivals (Put, CompleteMultipartUpload, Copy) to a target; those set by others stay',
+      'make a bucket send notifications of new objects (Put, CompleteMultipartUpload, Copy) to a target; other rules are kept',
     )
     .requiredOption('--bucket <name>', 'the bucket')
     .requiredOption('--arn <arn>', 'the target: an SQS queue of AWS, a webhook of MinIO, a topic of Ceph')
-    .option('--prefix <prefix>', 'only keys that begin so; may be given several times', collect, [])
-    .option('--suffix <suffix>', 'only keys that end so; may be given several times', collect, [])
-    .option('--yes', 'do it; without, only the plan is shown')
+    .option('--prefix <prefix>', 'only keys with this prefix; may be given several times', collect, [])
+    .option('--suffix <suffix>', 'only keys with this suffix; may be given several times', collect, [])
+    .option('--yes', 'do it; without it only the plan is shown')
     .option('--json', 'print one JSON object')
     .addHelpText('after', EXAMPLES)
     .action(apply)
@@ -71,10 +71,10 @@ async function apply({ bucket, arn, prefix, suffix, yes, json }: ApplyOptions): 
     const act = yes ? applyBucketNotifications : planBucketNotifications
     const { changed, before, after } = await act(s3, wanted, signal)
     if (json) printJson({ bucket, changed, applied: yes === true && changed, before, after })
-    else if (!changed) print(`bucket ${bucket} sends its arrivals to ${arn} already; nothing to do`)
+    else if (!changed) print(`bucket ${bucket} already sends its notifications to ${arn}; nothing to do`)
     else print(difference(before, after))
-    if (changed && yes) tell(`bucket ${bucket} now sends its arrivals to ${arn}`)
-    else if (changed) tell('this is the plan; add --yes to do it')
+    if (changed && yes) printToStderr(`bucket ${bucket} now sends its notifications to ${arn}`)
+    else if (changed) printToStderr('this is the plan; add --yes to apply it')
   })
 }
 
@@ -90,13 +90,13 @@ async function withS3(work: (s3: S3Client, signal: AbortSignal) => Promise<void>
   }
 }
 
-/** Rules that go with `-`, rules that come with `+`, the others with a blank. */
+/** Removed rules are marked `-`, new rules `+`, the others with a blank. */
 function difference(before: readonly NotificationRule[], after: readonly NotificationRule[]): string {
   const has = (rules: readonly NotificationRule[], rule: NotificationRule) =>
     rules.some((other) => isDeepStrictEqual(other, rule))
-  const gone = before.filter((rule) => !has(after, rule)).map((rule) => row('-', rule))
-  const kept = after.map((rule) => row(has(before, rule) ? ' ' : '+', rule))
-  return table(['', ...HEADER], [...gone, ...kept])
+  const removed = before.filter((rule) => !has(after, rule)).map((rule) => row('-', rule))
+  const remaining = after.map((rule) => row(has(before, rule) ? ' ' : '+', rule))
+  return table(['', ...HEADER], [...removed, ...remaining])
 }
 
 const HEADER = ['id', 'target', 'events', 'prefix', 'suffix']

@@ -1,6 +1,6 @@
 /**
- * `cygnet push`: files of the DAQ's disk into S3, with their checksums, and what the store holds then
- * compared.
+ * `cygnet push`: sends files from the DAQ's disk into S3 with their checksums, and compares the stored objects
+ * with them.
  */
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
@@ -31,26 +31,26 @@ interface Flags {
 const EXAMPLES = `
 Examples:
   cygnet push --tag LNGS /data/run12345.mid.gz            becomes cygno-data/LNGS/run12345.mid.gz
-  cygnet push --tag LNGS --dry-run /data/run*.mid.gz      what would happen
+  cygnet push --tag LNGS --dry-run /data/run*.mid.gz      shows what would be sent
   cygnet push --key LNF/run00012.mid.gz recovered.mid.gz
 
-The file's md5, sha256 and adler32 go with it as metadata, and the store's answer is compared. A file that is there already
-is not sent again; another object under the same key stays unless --overwrite is given. A large file goes in parts: after
-an interruption of any kind the same command sends what is missing. Files are only read, never deleted.
+The file's md5, sha256 and adler32 are sent as metadata, and the store's answer is compared with them. A file that is already in
+the store is not sent again; another object under the same key is kept unless --overwrite is given. A large file is sent in parts:
+after any interruption the same command sends the missing parts. Files are only read, never deleted.
 Exit code 0 means that every file is in the store and was compared.
 
 Watching a folder:
-  cygnet push --watch /data --tag LNGS                    sends runs as the DAQ closes them, until it is stopped
-  cygnet push --watch /data --tag LNGS --once             one pass, and a table of what is pending; exit code 1 if anything is
+  cygnet push --watch /data --tag LNGS                    sends runs as the DAQ closes them, until Ctrl-C
+  cygnet push --watch /data --tag LNGS --once             one pass, and a table of pending files; exit code 1 if there are any
   cygnet push --watch /data --tag LNGS --delete-when-safe
 
-A run is closed when a later one was begun, when it ends with an end of run, or when it was not written to for --idle seconds
-(a crash; it is sent as it is). A .mid beside its .mid.gz is being compressed, and in a folder of compressed runs a .mid waits
-to be; elsewhere it is sent as it is. Nothing but run files is looked at, links are not followed. The newest run goes first,
-beside it the oldest. --delete-when-safe removes a file when its contents, read again, are those that the catalogue has,
-the object in the store is the catalogued one, and a copy on tape is verified in that moment, by the API; never one
-of the --keep-newest runs, nor one younger than --keep-hours. With CYGNET_API_URL and CYGNET_API_TOKEN no other credentials are
-needed.`
+A run is closed when a later run has begun, when its file ends with an end-of-run event, or when the file was not written for
+--idle seconds (after a crash; it is sent as it is). A .mid next to its .mid.gz is being compressed. In a folder with compressed
+runs a .mid waits for its compression; elsewhere it is sent as it is. Only run files are read, and symbolic links are not followed.
+The newest and the oldest run are sent first, at the same time. --delete-when-safe removes a file when its contents, read again,
+are those in the catalogue, the object in the store is the catalogued one, and the API has verified a copy on tape in that moment.
+It never removes the --keep-newest runs, nor files younger than --keep-hours. With CYGNET_API_URL and CYGNET_API_TOKEN no other
+credentials are needed.`
 
 const MIB = 1024 ** 2
 
@@ -59,7 +59,7 @@ export function register(program: Command): void {
     .command('push')
     .summary('send run files into the store')
     .description(
-      'Sends files into S3: with their checksums, in parts, resumable, and compared with what the store holds afterwards.',
+      'Sends files into S3 with their checksums, in parts, resumable, and compares the stored objects with them.',
     )
     .argument('[files...]', 'run files')
     .addOption(
@@ -70,7 +70,7 @@ export function register(program: Command): void {
     .option('--key <key>', 'key of the one file given')
     .option('--bucket <bucket>', 'bucket (default: the first of CYGNET_RAW_BUCKETS, cygno-data)')
     .addOption(
-      new Option('--part-size <size>', 'size of a part; larger files go in parts')
+      new Option('--part-size <size>', 'size of a part; larger files are sent in parts')
         .default(16 * MIB, '16MiB')
         .argParser(parsePartSize),
     )
@@ -78,11 +78,11 @@ export function register(program: Command): void {
       new Option('--concurrency <count>', 'parts sent at once').default(4).argParser(wholeNumber(1, 64)),
     )
     .option('--overwrite', 'replace another object under the key', false)
-    .option('--any-name', 'also send files that are not named as runs', false)
-    .option('--dry-run', 'only say what would happen', false)
+    .option('--any-name', 'also send files whose names are not those of runs', false)
+    .option('--dry-run', 'only show what would be sent', false)
     .option('--json', 'one JSON object a line for each file', false)
     .addOption(
-      new Option('--watch <directory>', 'send what the DAQ closes there').conflicts([
+      new Option('--watch <directory>', 'send the runs that the DAQ closes in this directory').conflicts([
         'key',
         'overwrite',
         'anyName',
@@ -91,7 +91,7 @@ export function register(program: Command): void {
     )
     .option('--once', 'with --watch: one pass', false)
     .addOption(
-      new Option('--idle <seconds>', 'with --watch: unchanged for so long, a file is closed')
+      new Option('--idle <seconds>', 'with --watch: a file is closed after this time without a change')
         .default(900)
         .argParser(wholeNumber(0, 31_536_000)),
     )
@@ -119,7 +119,7 @@ async function run(files: readonly string[], flags: Flags, command: Command): Pr
   if (files.length === 0) command.error('error: give files, or a folder with --watch', { exitCode: 2 })
   if (flags.deleteWhenSafe || flags.once)
     command.error(
-      'error: --once and --delete-when-safe belong to --watch; files that are named are never deleted',
+      'error: --once and --delete-when-safe need --watch; files given by name are never deleted',
       { exitCode: 2 },
     )
   const place = placeOf(files, flags, command)
@@ -179,7 +179,7 @@ async function watch(
 
 function placeOf(files: readonly string[], { tag, key }: Flags, command: Command) {
   if (key !== undefined && files.length > 1)
-    command.error('error: --key names one file; with more files give --tag', { exitCode: 2 })
+    command.error('error: --key is for one file; give --tag for several files', { exitCode: 2 })
   if (key !== undefined) return { key }
   if (tag !== undefined) return { tag }
   return command.error('error: give --tag (LNGS, LNF, MAN, …), or for one file --key', { exitCode: 2 })
@@ -220,6 +220,6 @@ function summary(results: readonly PushResult[], seconds: number): string {
 function parsePartSize(text: string): number {
   const size = Math.round(bytesOfText(text))
   if (!(size >= SMALLEST_PART_BYTES && size <= LARGEST_PART_BYTES))
-    throw new InvalidArgumentError('It is a size from 5MiB to 5GiB, e.g. 16MiB.')
+    throw new InvalidArgumentError('A size from 5MiB to 5GiB is expected, e.g. 16MiB.')
   return size
 }

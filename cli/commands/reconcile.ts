@@ -1,21 +1,21 @@
-/** `cygnet reconcile`: list a bucket against the ledger and enqueue what is missing. */
+/** `cygnet reconcile`: compares the objects of a bucket with the ledger and enqueues the missing runs. */
 import type { Command } from 'commander'
-import { print, printJson, tell } from '../output.ts'
+import { print, printJson, printToStderr } from '../output.ts'
 import { withContext } from '../settings.ts'
 
 export function register(program: Command): void {
   program
     .command('reconcile')
-    .description('list the raw buckets against the ledger and enqueue every run that is missing there')
-    .option('--bucket <bucket>', 'only this bucket (all raw buckets of the configuration otherwise)')
-    .option('--prefix <prefix>', 'only keys that begin so, e.g. LNGS/', '')
+    .description('compare the raw buckets with the ledger and enqueue every run that is missing in it')
+    .option('--bucket <bucket>', 'only this bucket (default: all raw buckets of the configuration)')
+    .option('--prefix <prefix>', 'only keys with this prefix, e.g. LNGS/', '')
     .option(
       '--grace <seconds>',
-      "leave objects younger than this to their own notification's arrival",
+      'ignore objects younger than this: their notifications may still arrive',
       Number,
       0,
     )
-    .option('--resume', 'go on where an earlier reconciliation was interrupted')
+    .option('--resume', 'continue where an earlier reconciliation was interrupted')
     .option('--json', 'one JSON object a bucket')
     .action(
       async (options: {
@@ -38,14 +38,15 @@ export function register(program: Command): void {
                 graceSeconds: options.grace,
                 resume: options.resume === true,
                 onProgress: ({ listed, announced }) =>
-                  process.stderr.isTTY && tell(`${bucket}: ${listed} objects listed, ${announced} enqueued`),
+                  process.stderr.isTTY &&
+                  printToStderr(`${bucket}: ${listed} objects listed, ${announced} enqueued`),
               },
               signal,
             )
             if (options.json === true) printJson({ bucket, ...result })
             else
               print(
-                `${bucket}/${options.prefix}: ${result.listed} objects, ${result.runs} of them runs, ${result.announced} were missing in the ledger and put into the queue${result.finished ? '' : ' (interrupted; --resume goes on from here)'}`,
+                `${bucket}/${options.prefix}: ${result.listed} objects, ${result.runs} of them runs, ${result.announced} were missing in the ledger and enqueued${result.finished ? '' : ' (interrupted; --resume continues from here)'}`,
               )
           }
         })

@@ -1,4 +1,4 @@
-/** `cygnet replay`: put runs through extraction again. */
+/** `cygnet replay`: extracts runs again. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { ReplaySelection } from '../../shared/ingest/replay.ts'
@@ -21,21 +21,23 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('replay')
-    .description(
-      'read objects again and bring the catalogue in step with them; shows a plan, --yes carries it out',
-    )
+    .description('read objects again and update the catalogue; shows a plan, --yes carries it out')
     .option('--run <number>', 'all files of a run', parseRunNumber)
     .option('--tag <tag>', 'with --run: only of this tag')
     .option('--key <key>', 'one object, e.g. LNGS/run12345.mid.gz')
-    .option('--prefix <prefix>', 'every run below a prefix, known or not, e.g. LNGS/')
-    .option('--since <time>', 'everything that arrived since, e.g. 2026-11-22T08:00Z or 6h', parseSince)
+    .option('--prefix <prefix>', 'every run below a prefix, catalogued or not, e.g. LNGS/')
+    .option(
+      '--since <time>',
+      'everything that arrived since this time, e.g. 2026-11-22T08:00Z or 6h',
+      parseSince,
+    )
     .option('--dead', 'the dead letters of the runs queue')
     .option('--bucket <bucket>', 'with --key and --prefix', 'cygno-data')
     .option('--yes', 'do it')
     .option('--json', 'the plan as one JSON object')
     .addHelpText(
       'after',
-      '\nExamples:\n  cygnet replay --run 12345\n  cygnet replay --since 6h --yes\nReplaying is safe: a run is written down again with the same outcome.',
+      '\nExamples:\n  cygnet replay --run 12345\n  cygnet replay --since 6h --yes\nReplaying is safe: the same file gives the same rows again.',
     )
     .action(async (options: Options) => {
       if (options.dead === true)
@@ -57,16 +59,14 @@ export function register(program: Command): void {
                   plan.objects.map((o) => [`${o.bucket}/${o.key}`, bytes(o.sizeBytes), time(o.lastModified)]),
                 ),
           )
-          for (const gone of plan.gone) print(`not in the store any more: ${gone.bucket}/${gone.key}`)
+          for (const gone of plan.gone) print(`deleted from the store: ${gone.bucket}/${gone.key}`)
         }
         if (options.yes === true) await replay(context, plan, signal)
         if (options.json === true) return
         if (options.yes === true)
-          print(
-            `${plan.objects.length} objects were put into the queue; \`cygnet logs --follow\` shows them pass`,
-          )
+          print(`${plan.objects.length} objects were enqueued; \`cygnet logs --follow\` shows their progress`)
         else if (plan.objects.length > 0)
-          print(`\n${plan.objects.length} objects; nothing was done yet: add --yes`)
+          print(`\n${plan.objects.length} objects; nothing was done: add --yes`)
       })
     })
 }
@@ -80,15 +80,13 @@ function selectionOf(options: Options): ReplaySelection {
   if (options.since !== undefined) given.push({ by: 'since', since: options.since })
   const [selection, ...more] = given
   if (selection === undefined || more.length > 0)
-    throw new InvalidInputError(
-      'say what to replay with exactly one of --run, --key, --prefix, --since, --dead',
-    )
+    throw new InvalidInputError('give exactly one of --run, --key, --prefix, --since, --dead')
   return selection
 }
 
 const UNITS: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400 }
 
-/** An instant, or a time back from now: 30m, 6h, 2d. */
+/** An absolute time, or a time before now: 30m, 6h, 2d. */
 export function parseSince(text: string): Date {
   const back = /^(\d+)([mhd])$/.exec(text)
   const date =
@@ -96,6 +94,6 @@ export function parseSince(text: string): Date {
       ? new Date(text)
       : new Date(Date.now() - Number(back[1]) * (UNITS[back[2] ?? ''] ?? 0) * 1000)
   if (Number.isNaN(date.getTime()))
-    throw new InvalidArgumentError('expected a time such as 2026-11-22T08:00Z, or 30m, 6h, 2d.')
+    throw new InvalidArgumentError('A time such as 2026-11-22T08:00Z, or 30m, 6h, 2d, is expected.')
   return date
 }

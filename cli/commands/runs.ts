@@ -1,13 +1,13 @@
-/** `cygnet runs`: what the catalogue knows. */
+/** `cygnet runs`: lists runs of the catalogue and shows one. */
 import { type Command, Option } from 'commander'
 import { type ApiClient, apiClient } from '../api/client.ts'
 import { API_HELP, apiOption } from '../api/option.ts'
 import { parseRunNumber, tagOption } from '../arguments.ts'
-import { print, printJson, tell } from '../output.ts'
+import { print, printJson, printToStderr } from '../output.ts'
 import { findRuns, type RunPage, showRun } from '../runs/api-runs.ts'
+import { addRunListOptions, type RunListFlags, runListQuery } from '../runs/run-list-query.ts'
 import type { RunItem } from '../runs/run-shapes.ts'
 import { csvHeader, csvRow, detailsText, runTable } from '../runs/run-text.ts'
-import { addWishOptions, type WishFlags, wishOf } from '../runs/run-wish.ts'
 import { interruption } from '../settings.ts'
 
 const LS_HELP = `
@@ -17,7 +17,7 @@ Examples:
   cygnet runs ls --text AmBe --limit 100000 --csv > ambe.csv
 ${API_HELP}`
 
-interface ListFlags extends WishFlags {
+interface ListFlags extends RunListFlags {
   readonly api?: string
   readonly json?: boolean
   readonly csv?: boolean
@@ -31,17 +31,17 @@ interface ShowFlags {
 }
 
 export function register(program: Command): void {
-  const runs = program.command('runs').description('what the catalogue knows of runs')
-  addWishOptions(
-    runs.command('ls').description('list runs, the highest numbers first unless --sort says otherwise'),
+  const runs = program.command('runs').description('list and show runs of the catalogue')
+  addRunListOptions(
+    runs.command('ls').description('list runs, by default the highest numbers first (see --sort)'),
   )
     .addOption(new Option('--json', 'one JSON object a line, with all parameters').conflicts('csv'))
     .option('--csv', 'comma-separated values, with all parameters')
     .addOption(apiOption())
     .addHelpText('after', LS_HELP)
     .action(async (flags: ListFlags) => {
-      const wish = wishOf(flags, flags.json === true || flags.csv === true)
-      const found = findRuns(apiClient(flags.api), wish, interruption())
+      const query = runListQuery(flags, flags.json === true || flags.csv === true)
+      const found = findRuns(apiClient(flags.api), query, interruption())
       if (flags.json === true) await write(found, (run) => `${JSON.stringify(run)}\n`)
       else if (flags.csv === true) await write(found, csvRow, csvHeader())
       else await showTable(found)
@@ -51,7 +51,7 @@ export function register(program: Command): void {
     .description('everything about one run: parameters, files, checksums, requests, history')
     .argument('<run>', 'run number', parseRunNumber)
     .addOption(tagOption())
-    .option('--all', 'also earlier uses of the same run number')
+    .option('--all', 'also earlier generations of the run number')
     .option('--json', 'one JSON object')
     .addOption(apiOption())
     .addHelpText('after', API_HELP)
@@ -60,7 +60,7 @@ export function register(program: Command): void {
     )
 }
 
-/** A page at a time, as fast as it is read. */
+/** Writes page after page, as fast as the reader accepts them. */
 async function write(
   found: AsyncIterable<RunPage>,
   line: (run: RunItem) => string,
@@ -83,7 +83,7 @@ async function showTable(found: AsyncIterable<RunPage>): Promise<void> {
     more = page.more
   }
   print(runs.length === 0 ? 'no runs' : runTable(runs))
-  if (more) tell(`There are more than these ${runs.length}; --limit shows more.`)
+  if (more) printToStderr(`There are more than these ${runs.length}; --limit shows more.`)
 }
 
 async function show(
@@ -95,5 +95,6 @@ async function show(
   const { runs, uses } = await showRun(api, { runNumber, tag }, all, signal)
   if (json === true) return void printJson(runs.length === 1 ? runs[0] : runs)
   print(runs.map(detailsText).join('\n\n'))
-  if (uses > runs.length) print(`\nThis number was used ${uses} times; --all shows the others too.`)
+  if (uses > runs.length)
+    print(`\nThis run number has ${uses} generations; --all shows the earlier ones too.`)
 }

@@ -1,10 +1,10 @@
-/** `cygnet simulate`: writes run files as the DAQ would, for trying things out without a detector. */
+/** `cygnet simulate`: writes run files as the DAQ would, for tests without a detector. */
 import { resolve } from 'node:path'
 import { SingleBar } from 'cli-progress'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { bytesOfText, wholeNumber } from '../arguments.ts'
-import { bytes, print, printJson, tell } from '../output.ts'
+import { bytes, print, printJson, printToStderr } from '../output.ts'
 import { type Camera, frameSize } from '../simulate/camera.ts'
 import { type Compression, compressions } from '../simulate/compress.ts'
 import {
@@ -44,9 +44,9 @@ Examples:
   cygnet simulate --size 450MB --out /data                a run whose file has about 450 MB
   cygnet simulate --camera 64 --no-digitizers --events 3  a file of some kilobytes
   cygnet simulate --subruns 3 --compression lz4           run00001sub0000.mid.lz4 and two more
-  cygnet simulate --fault crash                           a run the logger never finished
+  cygnet simulate --fault crash                           a run that the logger did not finish
 
-The files lie below --out under the keys they have in the bucket (TAG/run00001.mid.gz). The same options and the same
+The files are written below --out under their keys in the bucket (TAG/run00001.mid.gz). The same options and the same
 --seed give the same bytes.`
 
 /** Adds the command to the program. */
@@ -72,7 +72,7 @@ export function register(program: Command): void {
         .conflicts('size'),
     )
     .addOption(
-      new Option('--size <bytes>', 'write about so much per run instead, e.g. 300kB, 450MB, 2GB').argParser(
+      new Option('--size <bytes>', 'approximate size of each run instead, e.g. 300kB, 450MB, 2GB').argParser(
         parseSize,
       ),
     )
@@ -87,22 +87,22 @@ export function register(program: Command): void {
     )
     .addOption(new Option('--odb <form>', 'form of the ODB dumps').choices(odbForms).default('json'))
     .option('--subruns <count>', 'files each run is split into', wholeNumber(1, 10_000), 1)
-    .addOption(new Option('--fault <kind>', 'what goes wrong, in every run').choices(faults))
+    .addOption(new Option('--fault <kind>', 'a fault in every run').choices(faults))
     .option('--pedestal', 'pedestal runs: high voltage off, no tracks', false)
     .option('--no-digitizers', 'camera alone')
     .option(
       '--start-time <time>',
-      'begin of the first run: Unix seconds or 2026-05-01T18:51:19Z',
+      'start of the first run: Unix seconds or 2026-05-01T18:51:19Z',
       parseTime,
       defaultOptions.startTime,
     )
     .option(
       '--seed <number>',
-      'another seed, other tracks and noise',
+      'seed of the random tracks and noise',
       wholeNumber(0, 0xffffffff),
       defaultOptions.seed,
     )
-    .option('-f, --force', 'replace files that are there already', false)
+    .option('-f, --force', 'replace existing files', false)
     .option('--json', 'print what was written as one JSON object', false)
     .addHelpText('after', EXAMPLES)
     .action(run)
@@ -120,14 +120,14 @@ async function run(flags: Flags): Promise<void> {
         print(`${file.path}  ${bytes(file.sizeBytes)} (${bytes(file.uncompressedBytes)} uncompressed)`)
   } catch (error) {
     if (!stop.signal.aborted) throw withoutStack(error, flags.out)
-    tell('interrupted; the unfinished file was removed')
+    printToStderr('interrupted; the unfinished file was removed')
     process.exitCode = 130
   } finally {
     process.removeListener('SIGINT', interrupt)
   }
 }
 
-/** A folder that cannot be written is the caller's to mend: a sentence, not a stack. */
+/** An error of the file system as a sentence for the caller, without a stack. */
 function withoutStack(error: unknown, directory: string): unknown {
   if (!(error instanceof Error && 'syscall' in error)) return error
   return new InvalidInputError(
@@ -179,10 +179,10 @@ async function writeRuns(flags: Flags, signal: AbortSignal): Promise<readonly Wr
   return files.map((file) => ({ ...file, path: resolve(file.path) }))
 }
 
-/** A run of n events lasts less than n seconds; then the DAQ pauses. */
+/** A run of n events takes less than n seconds; then the DAQ pauses. */
 const SECONDS_BETWEEN_STARTS = 13
 
-/** On a terminal alone: bytes written of those expected. */
+/** On a terminal only: bytes written of those expected. */
 function progressBar(flags: Flags, events: number): SingleBar | null {
   if (!process.stderr.isTTY || flags.json) return null
   const { width, height } = frameSize(flags.camera)
@@ -203,7 +203,7 @@ function progressBar(flags: Flags, events: number): SingleBar | null {
 function parseSize(text: string): number {
   const size = bytesOfText(text)
   if (!Number.isFinite(size) || size < 1)
-    throw new InvalidArgumentError('It is a number of bytes such as 300kB, 450MB or 2GB.')
+    throw new InvalidArgumentError('A size such as 300kB, 450MB or 2GB is expected.')
   return size
 }
 
@@ -214,7 +214,7 @@ function parseCamera(text: string): Camera {
     return side(text)
   } catch {
     throw new InvalidArgumentError(
-      'It is fusion, quest, flash, or the side of a square in pixels, 8 to 4096.',
+      'fusion, quest, flash, or the side of a square in pixels (8 to 4096) is expected.',
     )
   }
 }
@@ -222,6 +222,6 @@ function parseCamera(text: string): Camera {
 function parseTime(text: string): number {
   const seconds = /^\d+$/.test(text) ? Number(text) : Math.floor(Date.parse(text) / 1000)
   if (!Number.isInteger(seconds) || seconds < 1 || seconds > 0xffffffff)
-    throw new InvalidArgumentError('It is Unix seconds, or a time such as 2026-05-01T18:51:19Z.')
+    throw new InvalidArgumentError('Unix seconds or a time such as 2026-05-01T18:51:19Z is expected.')
   return seconds
 }

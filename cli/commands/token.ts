@@ -1,5 +1,5 @@
 /**
- * `cygnet token`: API tokens, by which a machine sends runs without credentials of the store or the
+ * `cygnet token`: API tokens, with which a machine sends runs without credentials for the store or the
  * catalogue.
  */
 import { type Command, InvalidArgumentError } from 'commander'
@@ -10,7 +10,7 @@ import {
   stateOf,
   type TokenState,
 } from '../../shared/access/tokens.ts'
-import { print, printJson, table, tell, time } from '../output.ts'
+import { print, printJson, printToStderr, table, time } from '../output.ts'
 import { withContext } from '../settings.ts'
 
 const EXAMPLES = `
@@ -19,20 +19,20 @@ Examples:
   cygnet token create --name analysis --scope read:LNGS link:LNGS recall:LNGS
   cygnet token create --name operator --scope overwrite:LNGS overwrite:LNF --days 7
 
-Scopes: push:TAG sends new runs of the tag, overwrite:TAG also replaces what is under a key; read:TAG sees its runs, link:TAG gets
-links to their files, recall:TAG brings them back from tape; operate:* sees the queues and retries what failed. The tag may be *.
+Scopes: push:TAG sends new runs of the tag, overwrite:TAG also replaces objects; read:TAG reads its runs, link:TAG gets links
+to their files, recall:TAG brings them back from tape; operate:* reads the queues and retries failed work. The tag may be *.
 Where the token is used, set CYGNET_API_URL and CYGNET_API_TOKEN (or CYGNET_API_TOKEN_FILE, a file that only its user can read).`
 
 export function register(program: Command): void {
   const token = program
     .command('token')
-    .description('API tokens: who may send runs without credentials of the store')
+    .description('manage API tokens: access for machines without credentials for the store')
   token
     .command('create')
-    .description('make a token; its secret is shown once and kept nowhere')
-    .requiredOption('--name <name>', 'the machine or person that will have it')
-    .requiredOption('--scope <scopes...>', 'what it is good for, e.g. push:LNGS')
-    .option('--days <days>', 'it ends after so many days', parseDays, 365)
+    .description('create a token; its secret is shown once and not stored')
+    .requiredOption('--name <name>', 'the machine or person that will use it')
+    .requiredOption('--scope <scopes...>', 'its rights, e.g. push:LNGS')
+    .option('--days <days>', 'lifetime in days', parseDays, 365)
     .option('--json', 'one JSON object')
     .addHelpText('after', EXAMPLES)
     .action(async (options: { name: string; scope: readonly string[]; days: number; json?: boolean }) => {
@@ -49,8 +49,8 @@ export function register(program: Command): void {
       }
       // The secret alone on standard output: `cygnet token create … > token` writes a file that
       // CYGNET_API_TOKEN_FILE can name.
-      tell(
-        `token ${made.id} "${options.name}" for ${options.scope.join(', ')}, until ${time(made.expiresAt)} UTC. It is shown only now:`,
+      printToStderr(
+        `token ${made.id} "${options.name}" for ${options.scope.join(', ')}, until ${time(made.expiresAt)} UTC. The secret is shown only now:`,
       )
       print(made.secret)
     })
@@ -67,15 +67,15 @@ export function register(program: Command): void {
     })
   token
     .command('revoke')
-    .description('end a token at once')
-    .argument('<id-or-name>', 'its number, or its name (then all of that name)')
+    .description('revoke a token immediately')
+    .argument('<id-or-name>', 'its id, or its name (then all tokens of that name)')
     .action(async (idOrName: string) => {
       const count = await withContext(['database'], ({ database, now }) =>
         revokeTokens(database, idOrName, now()),
       )
       print(
         count === 0
-          ? `"${idOrName}" was revoked before`
+          ? `"${idOrName}" was already revoked`
           : `${count} ${count === 1 ? 'token' : 'tokens'} revoked`,
       )
     })
@@ -98,6 +98,6 @@ const tokenTable = (tokens: readonly Shown[]) =>
   )
 
 function parseDays(text: string): number {
-  if (!/^\d{1,5}$/.test(text)) throw new InvalidArgumentError('It is a whole number of days.')
+  if (!/^\d{1,5}$/.test(text)) throw new InvalidArgumentError('A whole number of days is expected.')
   return Number(text)
 }

@@ -1,18 +1,18 @@
-/** `cygnet up`: the whole system on this machine, until Ctrl-C. */
+/** `cygnet up`: runs the whole system on this machine until Ctrl-C. */
 import { join, relative } from 'node:path'
 import { styleText } from 'node:util'
 import { type Command, InvalidArgumentError } from 'commander'
 import { EXTRAS, type Extra } from '../../infra/local/setup.ts'
 import type { Stack } from '../../infra/local/stack.ts'
 import { wholeNumber } from '../arguments.ts'
-import { list, print, tell } from '../output.ts'
+import { list, print, printToStderr } from '../output.ts'
 import { interruption, stackFolder } from '../settings.ts'
 
 function parseExtras(text: string): readonly Extra[] {
   const names = text.split(',').map((name) => name.trim())
   for (const name of names)
     if (!EXTRAS.some((extra) => extra === name))
-      throw new InvalidArgumentError(`there is no "${name}"; there are: ${EXTRAS.join(', ')}.`)
+      throw new InvalidArgumentError(`Unknown part "${name}"; the parts are: ${EXTRAS.join(', ')}.`)
   return EXTRAS.filter((extra) => names.includes(extra))
 }
 
@@ -20,12 +20,15 @@ export function register(program: Command): void {
   program
     .command('up')
     .description('run everything on this machine: database, S3, queues and every function, until Ctrl-C')
-    .option('--with <parts>', `real parts besides: ${EXTRAS.join(', ')}`, parseExtras, [])
+    .option('--with <parts>', `additional real parts: ${EXTRAS.join(', ')}`, parseExtras, [])
     .option('--workers <count>', 'processes of each queue function', wholeNumber(1, 64), 1)
-    .option('--no-notifications', 'the store keeps silent about new objects; `cygnet reconcile` finds them')
+    .option(
+      '--no-notifications',
+      'the store sends no notifications of new objects; `cygnet reconcile` finds them',
+    )
     .addHelpText(
       'after',
-      '\nData, logs and addresses are kept under .cygnet and used again at the next start.',
+      '\nData, logs and addresses are stored under .cygnet and used again at the next start.',
     )
     .action(async (options: { with: readonly Extra[]; workers: number; notifications: boolean }) => {
       const [{ setUp }, { startStack }] = await Promise.all([
@@ -41,19 +44,19 @@ export function register(program: Command): void {
         workers: options.workers,
         notifications: options.notifications,
         signal,
-        onProgress: tell,
+        onProgress: printToStderr,
       })
       try {
         print(welcome(stack, relative('', dataFolder), options.notifications))
         await untilAborted(signal)
-        tell('stopping …')
+        printToStderr('stopping …')
       } finally {
         await stack.stop()
       }
     })
 }
 
-/** What to type next. The credentials stand in a file for their owner only. */
+/** The next commands to type. The credentials are in a file that only its owner can read. */
 function welcome({ environment, users, address }: Stack, folder: string, notifications: boolean): string {
   const endpoint = environment.CYGNET_S3_ENDPOINT
   const bucket = environment.CYGNET_RAW_BUCKETS
@@ -82,10 +85,10 @@ ${list(users.map((user) => [`  sign in as ${user.name}`, user.password]))}
 
 then, in another terminal:
 
-  cli/cygnet runs show 12345        what the catalogue says
+  cli/cygnet runs show 12345        the catalogue's data of the run
   cli/cygnet logs --run 12345       what happened to it
-${notifications ? '' : `\n  cli/cygnet reconcile              notifications are off: this finds what was dropped\n`}
-Ctrl-C stops everything; data stay in ${folder}.`
+${notifications ? '' : `\n  cli/cygnet reconcile              notifications are off: this finds the dropped objects\n`}
+Ctrl-C stops everything; the data remain in ${folder}.`
 }
 
 async function untilAborted(signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-/** `cygnet verify`: copies are looked at now, and their checksums compared with the catalogue's. */
+/** `cygnet verify`: checks copies now and compares their checksums with the catalogue. */
 import { randomUUID } from 'node:crypto'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { VERIFIABLE } from '../../shared/catalogue/replica-states.ts'
@@ -12,7 +12,7 @@ import { classify, InvalidInputError } from '../../shared/errors.ts'
 import { withoutSecrets } from '../../shared/log.ts'
 import { findRuns } from '../../shared/queries/runs.ts'
 import { parseRunNumber } from '../arguments.ts'
-import { bytes, print, printJson, table, tell } from '../output.ts'
+import { bytes, print, printJson, printToStderr, table } from '../output.ts'
 import { withContext } from '../settings.ts'
 
 interface Flags {
@@ -26,38 +26,38 @@ interface Flags {
   readonly json?: boolean
 }
 
-const NOT_RIGHT = 1
-const NOT_KNOWN = 3
-/** Copies told of one by one; of more only the number. */
-const MOST_TOLD = 1000
+const COPY_PROBLEM = 1
+const NOT_CHECKED = 3
+/** Most copies that are listed one by one; the summary counts all. */
+const MOST_REPORTED = 1000
 
 const EXAMPLES = `
 Examples:
-  cygnet verify --run 12345           every copy of a run, read whole
-  cygnet verify --sample 1%           a hundredth of all copies, chosen by lot
+  cygnet verify --run 12345           every copy of a run, read completely
+  cygnet verify --sample 1%           a random hundredth of all copies
   cygnet verify --all --quick         every copy, by the digests that the store and the tape endpoint state
-  cygnet verify --dark                what they hold and the catalogue does not know, and what is not listed any more
+  cygnet verify --dark                files in the store and on tape that are not in the catalogue, and copies that are not listed
 
-In the buckets --dark counts only what is named like a run, outside CYGNET_IGNORED_PREFIXES, and was written more than an hour ago
-(younger ones are on their way into the catalogue); at the tape endpoint every file.
+In the buckets --dark counts only objects with the name of a run, outside CYGNET_IGNORED_PREFIXES, written more than an hour ago
+(the cataloguing of younger ones may be in progress); at the tape endpoint it counts every file.
 
-A copy is missing, suspicious (other bytes than the run's) or could not be checked now (unknown). What is seen is written
-down and told as alerts; nothing is ever deleted.
-Exit codes: 0 everything was verified, 1 something is missing, suspicious or dark, 3 something could not be checked. With --run 0
-says more: each file of the run has a verified copy in the store (or was deleted there by the cleaner) and one on tape; else 3.`
+A copy is verified, missing, suspicious (other bytes than the run's) or unknown (it could not be checked now). The results are
+recorded and alerts are raised; nothing is deleted.
+Exit codes: 0 everything was verified, 1 something is missing, suspicious or dark, 3 something could not be checked. With --run, 0
+also means that each file of the run has a verified copy in the store (or was deleted there by the cleaner) and one on tape; else 3.`
 
 export function register(program: Command): void {
   program
     .command('verify')
-    .description('look at copies now and compare their checksums with the catalogue')
+    .description('check copies now and compare their checksums with the catalogue')
     .option('--run <number>', 'every copy of this run', parseRunNumber)
     .addOption(new Option('--tag <tag>', 'with --run: only of this tag'))
-    .option('--sample <share>', 'a share of all copies chosen by lot, e.g. 1%', parseShare)
+    .option('--sample <share>', 'a random share of all copies, e.g. 1%', parseShare)
     .option('--seed <text>', 'with --sample: the same text chooses the same copies again')
     .option('--all', 'every copy')
     .option(
       '--dark',
-      'go through the raw buckets for runs, and the tape endpoint for files, that the catalogue does not know',
+      'list the raw buckets and the tape endpoint, and report files that are not in the catalogue',
     )
     .option(
       '--quick',
@@ -70,7 +70,7 @@ export function register(program: Command): void {
       await withContext(['database', 'queues', 's3', 'publicS3', 'tape'], async (context, signal) => {
         const outcome =
           selection === 'dark'
-            ? await goThrough(context, flags, signal)
+            ? await verifyListings(context, flags, signal)
             : await verify(context, selection, flags, signal)
         if (outcome !== 0) process.exitCode = outcome
       })
@@ -81,7 +81,7 @@ function parseShare(text: string): number {
   const [, number = '', percent] = /^(\d+(?:\.\d+)?|\.\d+)\s*(%?)$/.exec(text.trim()) ?? []
   const share = Number(number) / (percent === '%' ? 100 : 1)
   if (number === '' || share <= 0 || share > 1)
-    throw new InvalidArgumentError('expected a share such as 1% or 0.01.')
+    throw new InvalidArgumentError('A share such as 1% or 0.01 is expected.')
   return share
 }
 
@@ -99,7 +99,7 @@ function selectionOf(
   return all === true ? { all } : 'dark'
 }
 
-/** The log says to functions what the results say to people; of it only failures are shown. */
+/** Verifies the selected copies, prints the result and returns the exit code. */
 async function verify(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
   selection: VerifySelection,
@@ -109,36 +109,37 @@ async function verify(
   const { verifyRuns } = await import('../../shared/copies/verify/verify.ts')
   if ('run' in selection) await assertCatalogued(context, selection)
   if ('sample' in selection && flags.json !== true)
-    tell(`chosen by lot; --seed ${selection.seed} chooses the same copies again`)
-  const told: Verification[] = []
+    printToStderr(`random sample; --seed ${selection.seed} chooses the same copies again`)
+  const reported: Verification[] = []
   const verified = new Set<number>()
   let count = 0
   const progress = showProgress(flags)
   const readBack = flags.quick === true ? 'if-needed' : 'always'
   const summary = await verifyRuns(context, selection, { readBack }, signal, (result) => {
     count += 1
-    progress(`${count} copies looked at`)
+    progress(`${count} copies checked`)
     if ('run' in selection && result.outcome === 'verified') verified.add(result.replica.id)
-    if (told.length < MOST_TOLD && ('run' in selection || result.outcome !== 'verified')) told.push(result)
+    if (reported.length < MOST_REPORTED && ('run' in selection || result.outcome !== 'verified'))
+      reported.push(result)
   })
   progress(null)
-  told.sort((a, b) => a.replica.runNumber - b.replica.runNumber || a.replica.id - b.replica.id)
-  const rest = 'run' in selection ? await notVerified(context, selection, told, verified) : NOTHING_ELSE
+  reported.sort((a, b) => a.replica.runNumber - b.replica.runNumber || a.replica.id - b.replica.id)
+  const rest = 'run' in selection ? await notVerified(context, selection, reported, verified) : NOTHING_ELSE
   if (flags.json === true)
     printJson({
       ...selection,
       summary,
-      copies: told.map(copyJson),
+      copies: reported.map(copyJson),
       ...('run' in selection ? restJson(rest) : {}),
     })
   else {
-    if (told.length + rest.others.length > 0) print(copyTable(told, rest.others))
+    if (reported.length + rest.others.length > 0) print(copyTable(reported, rest.others))
     print(summaryText(summary))
-    for (const { key, why } of rest.lacking.slice(0, MOST_TOLD)) print(`${key}: ${why.join('; ')}`)
+    for (const { key, why } of rest.lacking.slice(0, MOST_REPORTED)) print(`${key}: ${why.join('; ')}`)
   }
-  if (summary.missing + summary.suspicious > 0) return NOT_RIGHT
+  if (summary.missing + summary.suspicious > 0) return COPY_PROBLEM
   return summary.unknown > 0 || rest.lacking.length > 0 || ('run' in selection && summary.checked === 0)
-    ? NOT_KNOWN
+    ? NOT_CHECKED
     : 0
 }
 
@@ -151,30 +152,30 @@ async function assertCatalogued(
   if ((await findRuns(database, { runNumber: run, tag })).length > 0) return
   const named = `run ${run}${tag === undefined ? '' : ` of ${tag}`}`
   throw new InvalidInputError(
-    `${named} is not in the catalogue; \`cygnet runs show ${run}\` says what is known of it`,
+    `${named} is not in the catalogue; \`cygnet runs show ${run}\` shows what is known about it`,
   )
 }
 
 interface NotVerified {
-  /** Copies of the run that are not where they can be looked at. */
+  /** Copies of the run in states in which they cannot be checked. */
   readonly others: readonly Replica[]
   readonly lacking: readonly FileWithoutCopy[]
 }
 
 const NOTHING_ELSE: NotVerified = { others: [], lacking: [] }
 
-/** What is to be said of a run besides the copies that were looked at. */
+/** The copies of a run that were not checked, and the verified copies that are missing. */
 async function notVerified(
   { database }: Context<'database'>,
   selection: RunSelection,
-  told: readonly Verification[],
+  reported: readonly Verification[],
   verified: ReadonlySet<number>,
 ): Promise<NotVerified> {
   const { files, copies } = await filesOfRun(database, selection)
-  const looked = new Set(told.map(({ replica }) => replica.id))
-  const cannotBe = ({ kind, state }: Replica) => kind === 'local' || !VERIFIABLE.includes(state)
-  const others = copies.filter((copy) => !looked.has(copy.id) && cannotBe(copy))
-  return { others: others.slice(0, MOST_TOLD), lacking: filesWithoutCopy(files, verified) }
+  const checkedIds = new Set(reported.map(({ replica }) => replica.id))
+  const isNotVerifiable = ({ kind, state }: Replica) => kind === 'local' || !VERIFIABLE.includes(state)
+  const others = copies.filter((copy) => !checkedIds.has(copy.id) && isNotVerifiable(copy))
+  return { others: others.slice(0, MOST_REPORTED), lacking: filesWithoutCopy(files, verified) }
 }
 
 const restJson = ({ others, lacking }: NotVerified) => ({
@@ -182,17 +183,17 @@ const restJson = ({ others, lacking }: NotVerified) => ({
   lacking,
 })
 
-async function goThrough(
+async function verifyListings(
   context: Context<'database' | 'queues' | 's3' | 'tape'>,
   flags: Flags,
   signal: AbortSignal,
 ): Promise<number> {
   const { findDark } = await import('../../shared/copies/verify/dark/dark.ts')
-  const vanished: Verification[] = []
+  const unlisted: Verification[] = []
   const reports = []
   const onUnlisted = (result: Verification) => {
-    if (result.outcome !== 'verified' && result.outcome !== 'unknown' && vanished.length < MOST_TOLD)
-      vanished.push(result)
+    if (result.outcome !== 'verified' && result.outcome !== 'unknown' && unlisted.length < MOST_REPORTED)
+      unlisted.push(result)
   }
   let failed = false
   for (const place of [
@@ -203,15 +204,17 @@ async function goThrough(
     try {
       const report = await findDark(context, place, { onUnlisted }, signal, context.log)
       if (report === null)
-        tell(context.tape === null ? 'no tape endpoint is configured' : `${name} cannot list what it holds`)
+        printToStderr(
+          context.tape === null ? 'no tape endpoint is configured' : `${name} cannot list what it holds`,
+        )
       else reports.push(report)
     } catch (error) {
       signal.throwIfAborted()
       failed = true
-      tell(`${name}: ${withoutSecrets(classify(error).message)}`)
+      printToStderr(`${name}: ${withoutSecrets(classify(error).message)}`)
     }
   }
-  if (flags.json === true) printJson({ places: reports, copies: vanished.map(copyJson) })
+  if (flags.json === true) printJson({ places: reports, copies: unlisted.map(copyJson) })
   else {
     const rows = reports.map((report) => [
       report.endpoint,
@@ -221,24 +224,24 @@ async function goThrough(
       report.examples.join(', '),
     ])
     print(table(['place', 'files', 'dark', 'size', 'e.g.'], rows))
-    if (vanished.length > 0) print(`\n${copyTable(vanished)}`)
+    if (unlisted.length > 0) print(`\n${copyTable(unlisted)}`)
   }
-  if (vanished.length > 0 || reports.some(({ dark }) => dark > 0)) return NOT_RIGHT
-  return failed ? NOT_KNOWN : 0
+  if (unlisted.length > 0 || reports.some(({ dark }) => dark > 0)) return COPY_PROBLEM
+  return failed ? NOT_CHECKED : 0
 }
 
-/** One line on standard error that is written over again, where somebody looks at it; null ends it. */
+/** A progress line on standard error, on a terminal only; null clears it. */
 function showProgress({ json }: Flags): (text: string | null) => void {
   if (json === true || !process.stderr.isTTY) return () => {}
   return (text) => process.stderr.write(text === null ? '\r\x1b[K' : `\r\x1b[K${text}`)
 }
 
 const summaryText = ({ checked, verified, missing, suspicious, unknown, bytes: read }: VerifySummary) =>
-  `${checked} ${checked === 1 ? 'copy' : 'copies'} looked at, ${bytes(read)} read: ${verified} verified, ${missing} missing, ${suspicious} suspicious, ${unknown} unknown`
+  `${checked} ${checked === 1 ? 'copy' : 'copies'} checked, ${bytes(read)} read: ${verified} verified, ${missing} missing, ${suspicious} suspicious, ${unknown} unknown`
 
 const copyTable = (results: readonly Verification[], others: readonly Replica[] = []) =>
   table(
-    ['run', 'tag', 'copy', 'is', ''],
+    ['run', 'tag', 'copy', 'state', ''],
     [
       ...results.map(({ replica, outcome, detail }) => [
         replica.runNumber,

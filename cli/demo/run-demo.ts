@@ -1,6 +1,5 @@
 /**
- * The demonstration: a stack of its own, a simulated DAQ, and a comparison of what happened with what should
- * have.
+ * The demonstration: a private stack, a simulated DAQ, and a comparison of the results with the expected ones.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -36,16 +35,16 @@ export interface DemoOutcome {
   readonly sha256: string | null
   readonly integrity: string | null
   readonly complete: boolean | null
-  /** From the end of the PUT until the row was seen, seconds. */
+  /** From the end of the PUT until the row is in the catalogue, seconds. */
   readonly latencySeconds: number | null
   /** Where its copy on tape is, and how that was verified. */
   readonly tape: string | null
   readonly tapeVerifiedBy: string | null
-  /** Queues in which a request about this run was put. */
+  /** Queues that got a request about this run. */
   readonly requests: readonly string[]
   readonly problem: string | null
   readonly ok: boolean
-  /** What is not as it should be. */
+  /** Differences from the expected result. */
   readonly wrong: readonly string[]
 }
 
@@ -57,7 +56,7 @@ export interface DemoResult {
   readonly queues: Readonly<Record<string, number>>
 }
 
-const PATIENCE_MS = 30_000
+const TIMEOUT_MS = 30_000
 
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const started = performance.now()
@@ -84,11 +83,11 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     const runs = await Promise.all(pending)
     const queues = await waitingMessages(context, options.signal)
     // Nothing consumes the other queues yet; a tape request is done when the copy is there.
-    const asked = runs.flatMap((run) => run.requests).filter((queue) => queue !== 'tape-requests').length
+    const requested = runs.flatMap((run) => run.requests).filter((queue) => queue !== 'tape-requests').length
     const waiting = Object.values(queues).reduce((total, count) => total + count, 0)
-    const ok = runs.every((run) => run.ok) && waiting === asked
-    if (waiting !== asked)
-      options.onProgress(`${asked} requests were made, but ${waiting} wait in the queues`)
+    const ok = runs.every((run) => run.ok) && waiting === requested
+    if (waiting !== requested)
+      options.onProgress(`${requested} requests were made, but ${waiting} wait in the queues`)
     return { ok, seconds: (performance.now() - started) / 1000, runs, queues }
   } finally {
     await context.close()
@@ -102,7 +101,7 @@ interface Dropped {
   readonly putAt: number
 }
 
-/** What the DAQ does: writes a run and puts it into the bucket, knowing nothing of us. */
+/** Acts as the DAQ: writes a run and puts it into the bucket, without any knowledge of Cygnet. */
 async function dropRun(context: Context<'s3'>, run: DemoRun, options: DemoOptions): Promise<Dropped> {
   const file = await writeRunFile(join(options.folder, 'daq'), run.simulation, null, {
     compression: run.compression,
@@ -166,7 +165,7 @@ async function watchRun(
   }
   const wrong =
     details === null
-      ? [`not in the catalogue after ${PATIENCE_MS / 1000} s`]
+      ? [`not in the catalogue after ${TIMEOUT_MS / 1000} s`]
       : await differences(run, file, seen, details)
   return { ...seen, ok: wrong.length === 0, wrong }
 }
@@ -182,7 +181,7 @@ const untilCatalogued = (context: Context<'database'>, run: DemoRun, putAt: numb
     signal,
   )
 
-/** What is known when its copy on tape was verified, or, when patience ends before, what is known then. */
+/** The run when its copy on tape is verified, or as it is at the timeout. */
 const untilOnTape = async (context: Context<'database'>, run: DemoRun, putAt: number, signal: AbortSignal) =>
   (await until(context, run, putAt, (details) => details.storage.tape === 'on-media', signal)) ??
   (await until(context, run, performance.now(), () => true, signal))
@@ -202,7 +201,7 @@ async function until(
     const details = found === undefined ? null : await describeRun(context.database, found)
     if (details !== null && reached(details)) return details
     await sleep(POLL_MS, undefined, { signal })
-  } while (performance.now() - since < PATIENCE_MS)
+  } while (performance.now() - since < TIMEOUT_MS)
   return null
 }
 

@@ -1,4 +1,4 @@
-/** The five runs of the demonstration, and where each should end. */
+/** The five runs of the demonstration and their expected results. */
 import type { Compression } from '../simulate/compress.ts'
 import { defaultOptions, type SimulationOptions } from '../simulate/options.ts'
 

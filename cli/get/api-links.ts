@@ -1,9 +1,9 @@
-/** Links from the catalogue's API. */
+/** Presigned links from the catalogue's API. */
 import * as z from 'zod'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import type { RunId } from '../../shared/run.ts'
-import { askJson } from '../api/answer.ts'
 import type { ApiClient } from '../api/client.ts'
+import { requestJson } from '../api/request-json.ts'
 import { namesIn, pathOfRun } from '../runs/api-runs.ts'
 
 import type { LinkSource, OfferedFile, OfferedRun } from './link-source.ts'
@@ -37,7 +37,7 @@ const offered = z.object({
   unknown: z.array(z.object({ why: z.string() })).default([]),
 })
 
-/** Each is a look into the store: many take a while, and a page of links that is never used is no help. */
+/** Runs in one request. The API checks every file in the store, so more runs take too long. */
 const MOST_RUNS = 100
 
 export function createApiLinks(api: ApiClient): LinkSource {
@@ -48,21 +48,20 @@ export function createApiLinks(api: ApiClient): LinkSource {
       const query = new URLSearchParams(recall ? { recall: 'true' } : {})
       if (seconds !== undefined) query.set('seconds', String(seconds))
       const path = `${pathOfRun({ tag, runNumber })}/links?${query}`
-      const { files, unknown } = await askJson(api, path, offered, signal)
+      const { files, unknown } = await requestJson(api, path, offered, signal)
       if (files.length === 0)
         throw new InvalidInputError(unknown[0]?.why ?? `run ${runNumber} of ${tag} has no files`)
       return files satisfies readonly OfferedFile[]
     },
     async linksOfFirst(runs, signal) {
       for (;;) {
-        const asked = firstOf(runs, most)
+        const chosen = firstOf(runs, most)
         try {
-          return await linksOfTag(api, asked, signal)
+          return await linksOfTag(api, chosen, signal)
         } catch (error) {
-          // Runs of very many files, or a slow store: the service itself says that it cannot answer all this
-          // in time.
-          const saidSo = error instanceof TransientError && error.details.status === 503
-          most = saidSo && asked.length > 1 ? Math.ceil(asked.length / 10) : MOST_RUNS
+          // Runs with very many files, or a slow store: the service answers that it cannot finish in time.
+          const isOverloaded = error instanceof TransientError && error.details.status === 503
+          most = isOverloaded && chosen.length > 1 ? Math.ceil(chosen.length / 10) : MOST_RUNS
           if (most === MOST_RUNS) throw error
         }
       }
@@ -70,7 +69,7 @@ export function createApiLinks(api: ApiClient): LinkSource {
   }
 }
 
-/** Of one tag: whoever may have links to some of them may have links to all. */
+/** The first runs of one tag: the right to links is per tag. */
 function firstOf(runs: readonly [RunId, ...RunId[]], most: number): readonly [RunId, ...RunId[]] {
   const [first, ...others] = runs.slice(0, most) as [RunId, ...RunId[]]
   const end = others.findIndex((run) => run.tag !== first.tag)
@@ -83,7 +82,7 @@ async function linksOfTag(
   signal: AbortSignal,
 ): Promise<readonly OfferedRun[]> {
   const body = { runs: runs.map(({ tag, runNumber }) => ({ tag, run: runNumber })), check: true }
-  const { files } = await askJson(api, '/api/v1/links', offered, signal, body)
+  const { files } = await requestJson(api, '/api/v1/links', offered, signal, body)
   const filesOf = Map.groupBy(files, ({ runNumber }) => runNumber)
   return runs.map((run) => ({ ...run, files: filesOf.get(run.runNumber) ?? null }))
 }

@@ -1,4 +1,4 @@
-/** Which runs are meant by numbers or a range. */
+/** The runs that the numbers or the range of a command select. */
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { RunId } from '../../shared/run.ts'
 import type { RunRange } from '../arguments.ts'
@@ -7,8 +7,7 @@ import { checkOneTag, named } from '../runs/one-tag.ts'
 import type { LinkSource } from './link-source.ts'
 
 /**
- * @throws InvalidInputError when the run is not in the catalogue, or it must be said of which tag it is
- * meant.
+ * @throws InvalidInputError when the run is not in the catalogue, or several tags have the number.
  */
 export async function chooseRun(
   source: LinkSource,
@@ -23,7 +22,7 @@ export async function chooseRun(
   return run
 }
 
-/** @throws InvalidInputError when there is none in the range, or there are some of several tags. */
+/** @throws InvalidInputError when the range has no run, or runs of several tags. */
 export async function chooseRange(
   source: LinkSource,
   range: RunRange,
@@ -38,7 +37,7 @@ export async function chooseRange(
   return runs
 }
 
-/** Ranges named; there may be as many as numbers. */
+/** Most ranges listed in the text. */
 const NAMED = 20
 
 /**

@@ -1,43 +1,43 @@
 /**
- * A file by a presigned link: in pieces, several at once, going on where it was interrupted, and compared at
- * the end.
+ * Downloads a file through a presigned link: several pieces at once, resumable after an interruption, and
+ * compared with the catalogue at the end.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import type { FetchRange } from './fetch-range.ts'
 import { openPartialFile, type PartialFile, type Piece } from './partial-file.ts'
-import { isAboutToEnd, type Link, type LinkGiver, type WantedFile } from './wanted-file.ts'
+import { isAboutToEnd, type Link, type LinkSupplier, type WantedFile } from './wanted-file.ts'
 
-/** With a store that does not answer. */
-export interface Patience {
-  /** Failures of one piece in a row, without a single byte between them. */
+/** For a store that does not answer. */
+export interface RetryPolicy {
+  /** Most failures of one piece in a row without a received byte. */
   readonly attempts: number
-  /** Doubled after each. */
+  /** Doubled after each failure. */
   readonly firstPauseMs: number
 }
 
 export interface DownloadOptions {
   readonly fetchRange: FetchRange
-  /** Pieces under way at once. */
+  /** Pieces fetched at the same time. */
   readonly concurrency: number
   readonly pieceBytes: number
-  readonly patience: Patience
+  readonly retryPolicy: RetryPolicy
   readonly onProgress: (phase: 'fetching' | 'comparing', doneBytes: number) => void
   readonly signal: AbortSignal
   readonly now: () => Date
 }
 
 /**
- * Fetches to `path`, where nothing may be yet.
- * @returns bytes that came now.
- * @throws InvalidInputError when the disk or the store refuses, or the bytes are not those of the catalogue;
- * TransientError when the store cannot be reached for long; the signal's reason. But for wrong bytes, what
- * came stays for the next time.
+ * Fetches a file to `path`, which must not exist yet.
+ * @returns bytes received by this call.
+ * @throws InvalidInputError when the disk or the store refuses, or the bytes differ from the catalogue;
+ * TransientError when all attempts to reach the store fail; the signal's reason. Received bytes are kept for
+ * the next attempt, except when the contents differ.
  */
 export async function download(
   path: string,
   wanted: WantedFile,
-  links: LinkGiver,
+  links: LinkSupplier,
   options: DownloadOptions,
 ): Promise<number> {
   const part = await openPartialFile(path, wanted, options.pieceBytes)
@@ -58,7 +58,7 @@ async function fetchPieces(
   options: DownloadOptions,
   received: { bytes: number },
 ): Promise<void> {
-  // One that fails ends the others.
+  // The first failure ends the other workers.
   const failed = new AbortController()
   const signal = AbortSignal.any([options.signal, failed.signal])
   const waiting = [...part.missing]
@@ -90,10 +90,10 @@ async function fetchPiece(
   link: CurrentLink,
   {
     fetchRange,
-    patience,
+    retryPolicy,
     signal,
     arrived,
-  }: Pick<DownloadOptions, 'fetchRange' | 'patience' | 'signal'> & {
+  }: Pick<DownloadOptions, 'fetchRange' | 'retryPolicy' | 'signal'> & {
     readonly arrived: (count: number) => void
   },
 ): Promise<void> {
@@ -104,12 +104,12 @@ async function fetchPiece(
     try {
       const answer = await fetchRange(url, { start: at, end: piece.end, sizeBytes, etag: part.etag }, signal)
       if (answer.kind !== 'bytes') {
-        if (++failures >= patience.attempts) throw refused(answer)
-        // The catalogue says whether the contents are still the same; the same contents may have come back as
-        // another object.
+        if (++failures >= retryPolicy.attempts) throw refused(answer)
+        // The new link shows whether the catalogue still has the same contents. They may have become another
+        // object, e.g. after a recall.
         if (answer.kind === 'changed') part.etag = null
         await link.renew(url, signal)
-        if (failures > 1) await pause(patience, failures, signal)
+        if (failures > 1) await pause(retryPolicy, failures, signal)
         continue
       }
       part.etag ??= answer.etag
@@ -121,19 +121,19 @@ async function fetchPiece(
         arrived(bytes.length)
         if (at === piece.end) break
       }
-      if (at < piece.end) throw new TransientError('the answer of the store broke off')
+      if (at < piece.end) throw new TransientError('the answer of the store was cut off')
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof InvalidInputError) throw error
-      if (++failures >= patience.attempts)
+      if (++failures >= retryPolicy.attempts)
         throw new TransientError(`the store cannot be reached: ${messageOf(error)}`, {}, { cause: error })
-      await pause(patience, failures, signal)
+      await pause(retryPolicy, failures, signal)
     }
   }
   part.finish(piece)
 }
 
-const pause = ({ firstPauseMs }: Patience, failures: number, signal: AbortSignal) =>
+const pause = ({ firstPauseMs }: RetryPolicy, failures: number, signal: AbortSignal) =>
   sleep(firstPauseMs * 2 ** (failures - 1) * (0.5 + Math.random() / 2), undefined, { signal })
 
 const refused = (
@@ -141,35 +141,35 @@ const refused = (
 ) =>
   new InvalidInputError(
     answer.kind === 'changed'
-      ? 'the store holds something else than the catalogue says, again and again'
-      : `the store refuses the link, also a new one (status ${answer.status})`,
+      ? 'the object in the store repeatedly differs from the catalogue'
+      : `the store refuses the link and a new one (status ${answer.status})`,
   )
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
 interface CurrentLink {
   get(signal: AbortSignal): Promise<Link>
-  /** Called with the link that did not work: of several pieces that find this out, one asks for a new one. */
+  /** Replaces the link that did not work; single-flight for pieces that fail at the same time. */
   renew(used: string, signal: AbortSignal): Promise<void>
 }
 
-function currentLink(links: LinkGiver, now: () => Date): CurrentLink {
+function currentLink(links: LinkSupplier, now: () => Date): CurrentLink {
   let link: Link | null = null
-  let asked: Promise<Link> | null = null
-  const ask = async (signal: AbortSignal): Promise<Link> => {
-    asked ??= links.renew(signal).finally(() => {
-      asked = null
+  let renewal: Promise<Link> | null = null
+  const requestLink = async (signal: AbortSignal): Promise<Link> => {
+    renewal ??= links.renew(signal).finally(() => {
+      renewal = null
     })
-    link = await asked
+    link = await renewal
     return link
   }
   return {
     async get(signal) {
       if (link !== null && !isAboutToEnd(link, now())) return link
-      return await ask(signal)
+      return await requestLink(signal)
     },
     async renew(used, signal) {
-      if (link === null || link.url === used) await ask(signal)
+      if (link === null || link.url === used) await requestLink(signal)
     },
   }
 }

@@ -1,13 +1,13 @@
 /**
- * One range of an object by a presigned link, as a stream of bytes that are certainly those that were asked
- * for.
+ * Fetches one range of an object through a presigned link, as a stream. The answer is checked to be the
+ * requested range of the expected version.
  */
 import { Agent, request } from 'undici'
 import { TransientError } from '../../shared/errors.ts'
 
 const CONNECT_SECONDS = 10
-/** A store that says nothing for so long is asked again. */
-const SILENCE_SECONDS = 60
+/** The request fails after so long without a byte. */
+const IDLE_SECONDS = 60
 
 export interface Range {
   /** First byte. */
@@ -16,25 +16,25 @@ export interface Range {
   readonly end: number
   /** Of the whole object. */
   readonly sizeBytes: number
-  /** Of the version that other ranges came from; null before the first. */
+  /** ETag of the version that the other ranges came from; null before the first range. */
   readonly etag: string | null
 }
 
 export type RangeAnswer =
   | { readonly kind: 'bytes'; readonly etag: string | null; readonly bytes: AsyncIterable<Buffer> }
-  /** The store does not take the link (any more). */
+  /** The store does not accept the link (any more). */
   | { readonly kind: 'refused'; readonly status: number }
-  /** There is another object under the key, or none. */
+  /** The key has another object, or none. */
   | { readonly kind: 'changed' }
 
 export type FetchRange = (url: string, range: Range, signal: AbortSignal) => Promise<RangeAnswer>
 
-/** A way to the store that keeps its connections; `close` ends them. */
+/** Keeps connections to the store open; `close` ends them. */
 export function createRangeFetcher(): { readonly fetchRange: FetchRange; close(): Promise<void> } {
   const dispatcher = new Agent({
     connect: { timeout: CONNECT_SECONDS * 1000 },
-    headersTimeout: SILENCE_SECONDS * 1000,
-    bodyTimeout: SILENCE_SECONDS * 1000,
+    headersTimeout: IDLE_SECONDS * 1000,
+    bodyTimeout: IDLE_SECONDS * 1000,
   })
   return {
     fetchRange: (url, range, signal) => fetchRange(dispatcher, url, range, signal),
@@ -43,8 +43,8 @@ export function createRangeFetcher(): { readonly fetchRange: FetchRange; close()
 }
 
 /**
- * @throws TransientError for what may pass, what undici throws for a broken connection, or the signal's
- * reason.
+ * @throws TransientError for a temporary failure of the store, the error of undici for a broken connection, or
+ * the signal's reason.
  */
 async function fetchRange(
   dispatcher: Agent,
@@ -52,8 +52,7 @@ async function fetchRange(
   range: Range,
   signal: AbortSignal,
 ): Promise<RangeAnswer> {
-  // Not fetch: that would decompress what a store sends with a Content-Encoding, and the numbers of the bytes
-  // with it.
+  // Not `fetch`: it decompresses bodies with a Content-Encoding, and the ranges would no longer fit.
   const { statusCode, headers, body } = await request(url, {
     dispatcher,
     signal,
@@ -64,13 +63,13 @@ async function fetchRange(
     },
   })
   const etag = typeof headers.etag === 'string' ? headers.etag : null
-  const answer = judge(
+  const answer = classifyAnswer(
     statusCode,
     { contentRange: headers['content-range'], contentLength: headers['content-length'], etag },
     range,
   )
   if (answer === 'bytes') return { kind: 'bytes', etag, bytes: body }
-  // Without this the connection would wait for somebody to read the rest.
+  // Otherwise the connection stays busy until the rest of the body is read.
   body.on('error', () => {}).destroy()
   if (answer === 'transient') throw new TransientError(`the store answers ${statusCode}`)
   return answer === 'changed' ? { kind: 'changed' } : { kind: 'refused', status: statusCode }
@@ -82,8 +81,8 @@ interface AnswerHeaders {
   readonly etag: string | null
 }
 
-/** Stores that do not know If-Range send the range of whatever is there: so the ETag is looked at as well. */
-function judge(
+/** Stores without If-Range send the range of the present object, so the ETag is compared as well. */
+function classifyAnswer(
   status: number,
   { contentRange, contentLength, etag }: AnswerHeaders,
   range: Range,
@@ -94,7 +93,7 @@ function judge(
   }
   if (status === 200) {
     if (range.etag !== null && etag !== range.etag) return 'changed'
-    // A store that gives no ranges gives everything; that is good only for the beginning.
+    // A store without ranges sends the whole object: useful only for the first range.
     if (Number(contentLength) !== range.sizeBytes) return 'changed'
     return range.start === 0 ? 'bytes' : 'refused'
   }

@@ -1,4 +1,4 @@
-/** One file of a run into a folder. */
+/** Downloads one file of a run into a folder. */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { classify, InvalidInputError } from '../../shared/errors.ts'
@@ -6,31 +6,31 @@ import type { RunId } from '../../shared/run.ts'
 import { releaseLock, takeLock } from '../push/lock.ts'
 
 import { type DownloadOptions, download } from './download.ts'
-import type { LinkSource, LinkWish, OfferedFile } from './link-source.ts'
+import type { LinkRequest, LinkSource, OfferedFile } from './link-source.ts'
 import { difference } from './partial-file.ts'
-import type { Link, LinkGiver } from './wanted-file.ts'
+import type { Link, LinkSupplier } from './wanted-file.ts'
 
 /**
- * `fetched` and `already-there`: all bytes are there and compared. `recalling`: it is being brought back from
- * tape. `on-tape`: that was not asked for. `unavailable` and `failed`: see the reason.
+ * `fetched` and `already-there`: the file is complete and compared. `recalling`: it is being brought back from
+ * tape. `on-tape`: it is only on tape, and no recall was requested. `unavailable` and `failed`: see the reason.
  */
 export type GetState = 'fetched' | 'already-there' | 'recalling' | 'on-tape' | 'unavailable' | 'failed'
 
 export interface GetResult extends RunId {
-  /** Null when it is not known which files the run has. */
+  /** Null when the files of the run are not known. */
   readonly file: string | null
-  /** Where it is, or would be; null when it failed. */
+  /** The path of the file, also before it is fetched; null when it failed. */
   readonly path: string | null
   readonly state: GetState
   readonly sizeBytes: number | null
   readonly md5: string | null
-  /** That came now. */
+  /** Bytes received by this command. */
   readonly receivedBytes: number
   readonly seconds: number
   readonly reason: string | null
 }
 
-/** `noRoom`: for other files there is none either. */
+/** `noRoom`: the disk is full, so the other files cannot be fetched either. */
 export type Attempt = GetResult & { readonly noRoom: boolean }
 
 export interface GetProgress {
@@ -42,14 +42,14 @@ export interface GetProgress {
 
 export interface GetFileOptions extends Omit<DownloadOptions, 'onProgress'> {
   readonly folder: string
-  /** Asks for what is only on tape, and is not here, to be brought back. */
+  /** Request the recall of files that are only on tape. */
   readonly recall: boolean
   readonly onProgress: (progress: GetProgress) => void
 }
 
-export const INTERRUPTED = 'interrupted; the same command goes on with it'
+export const INTERRUPTED = 'interrupted; the same command resumes it'
 
-/** Never throws: what goes wrong is told in the result. */
+/** Never throws: an error is in the result. */
 export async function getFile(
   source: LinkSource,
   run: RunId,
@@ -57,7 +57,7 @@ export async function getFile(
   options: GetFileOptions,
 ): Promise<Attempt> {
   const began = performance.now()
-  const known = {
+  const result = {
     ...run,
     file: file.fileName,
     path: null,
@@ -70,39 +70,39 @@ export async function getFile(
   const since = () => (performance.now() - began) / 1000
   try {
     const path = join(options.folder, safeName(file.fileName))
-    if (await isThere(path, file, options))
-      return { ...known, path, state: 'already-there', seconds: since() }
-    const asked =
+    if (await isAlreadyThere(path, file, options))
+      return { ...result, path, state: 'already-there', seconds: since() }
+    const offer =
       file.kind === 'on-tape' && options.recall
-        ? await offerNow(source, run, file, options.signal, { recall: true })
+        ? await currentOffer(source, run, file, options.signal, { recall: true })
         : file
-    if (asked.kind !== 'link')
-      return { ...known, path, state: asked.kind, seconds: since(), reason: reasonOf(asked) }
-    const receivedBytes = await fetchLocked(path, asked, giverOf(source, run, asked), options)
-    return { ...known, path, state: 'fetched', receivedBytes, seconds: since() }
+    if (offer.kind !== 'link')
+      return { ...result, path, state: offer.kind, seconds: since(), reason: reasonOf(offer) }
+    const receivedBytes = await fetchLocked(path, offer, linkSupplierOf(source, run, offer), options)
+    return { ...result, path, state: 'fetched', receivedBytes, seconds: since() }
   } catch (error) {
     const failure = classify(error)
     const reason = options.signal.aborted ? INTERRUPTED : failure.message
-    return { ...known, state: 'failed', seconds: since(), reason, noRoom: failure.details.disk === true }
+    return { ...result, state: 'failed', seconds: since(), reason, noRoom: failure.details.disk === true }
   }
 }
 
-/** The catalogue's names are of this form; an answer with another one would lead out of the folder. */
+/** Names in the catalogue have this form; another name could lead out of the folder. */
 function safeName(fileName: string): string {
   if (!/^\w[\w.-]*$/.test(fileName))
     throw new InvalidInputError(`${JSON.stringify(fileName)} is not the name of a run file`)
   return fileName
 }
 
-/** @throws InvalidInputError when something else has this name: nothing is ever written over. */
-async function isThere(
+/** @throws InvalidInputError when the path has other contents: existing files are never overwritten. */
+async function isAlreadyThere(
   path: string,
   file: OfferedFile,
   { onProgress, signal }: GetFileOptions,
 ): Promise<boolean> {
   const found = await stat(path).catch(() => null)
   if (found === null) return false
-  if (!found.isFile()) throw new InvalidInputError(`${path} is there and is no file`)
+  if (!found.isFile()) throw new InvalidInputError(`${path} exists and is not a file`)
   const progress = (doneBytes: number) =>
     onProgress({ file: file.fileName, phase: 'comparing', doneBytes, totalBytes: file.sizeBytes })
   const differs =
@@ -111,14 +111,14 @@ async function isThere(
       : `${found.size} bytes instead of ${file.sizeBytes}`
   if (differs === null) return true
   throw new InvalidInputError(
-    `${path} is there with other contents (${differs}): move it away, or choose another folder with --out`,
+    `${path} exists with other contents (${differs}): move it away, or choose another folder with --out`,
   )
 }
 
 async function fetchLocked(
   path: string,
   file: OfferedFile & { readonly kind: 'link' },
-  links: LinkGiver,
+  links: LinkSupplier,
   options: GetFileOptions,
 ) {
   const lock = `${path}.part.lock`
@@ -135,8 +135,12 @@ async function fetchLocked(
   }
 }
 
-/** The link at hand first, then new ones for the same contents. */
-function giverOf(source: LinkSource, run: RunId, file: OfferedFile & { readonly kind: 'link' }): LinkGiver {
+/** Supplies the present link first, then new links to the same contents. */
+function linkSupplierOf(
+  source: LinkSource,
+  run: RunId,
+  file: OfferedFile & { readonly kind: 'link' },
+): LinkSupplier {
   let first: Link | null = file
   return {
     async renew(signal) {
@@ -153,21 +157,21 @@ async function newLink(
   file: OfferedFile,
   signal: AbortSignal,
 ): Promise<Link> {
-  const now = await offerNow(source, run, file, signal)
+  const now = await currentOffer(source, run, file, signal)
   if (now.kind !== 'link')
-    throw new InvalidInputError(`${file.fileName} cannot be had any more: ${reasonOf(now)}`)
+    throw new InvalidInputError(`${file.fileName} is no longer available: ${reasonOf(now)}`)
   return now
 }
 
-/** @throws InvalidInputError when it has other contents by now. */
-async function offerNow(
+/** @throws InvalidInputError when the file has other contents now. */
+async function currentOffer(
   source: LinkSource,
   run: RunId,
   file: OfferedFile,
   signal: AbortSignal,
-  wish?: LinkWish,
+  request?: LinkRequest,
 ): Promise<OfferedFile> {
-  const now = (await source.linksOf(run, signal, wish)).find(({ fileName }) => fileName === file.fileName)
+  const now = (await source.linksOf(run, signal, request)).find(({ fileName }) => fileName === file.fileName)
   if (now === undefined || now.md5 !== file.md5 || now.sizeBytes !== file.sizeBytes)
     throw new InvalidInputError(
       `${file.fileName} was replaced in the store while it was fetched: fetch it again`,
@@ -180,7 +184,7 @@ function reasonOf(file: Exclude<OfferedFile, { readonly kind: 'link' }>): string
     case 'recalling':
       return `it is being brought back from tape (${file.state}${file.detail === null ? '' : `: ${file.detail}`})`
     case 'on-tape':
-      return `${file.how} (--recall asks for it)`
+      return `${file.how} (--recall brings it back)`
     case 'unavailable':
       return file.why
   }

@@ -1,6 +1,6 @@
 /**
- * Runs, file by file, into a folder: what is there already and right is left, what is not to be had now is
- * told, or waited for.
+ * Downloads runs, file by file, into a folder. Complete files are skipped; files that are not available now are
+ * reported, or waited for.
  */
 import { mkdirSync } from 'node:fs'
 import { classify } from '../../shared/errors.ts'
@@ -12,16 +12,16 @@ import type { LinkSource, OfferedFile } from './link-source.ts'
 import { type LinksAhead, linksAhead } from './links-ahead.ts'
 
 export interface GetOptions extends GetFileOptions {
-  /** Until when what is being brought back from tape is waited for; null when it is not. */
+  /** Latest time to wait for files that are being brought back from tape; null for no waiting. */
   readonly waitUntil: Date | null
-  readonly lookAgainMs: number
-  /** Told at every look of each file that is waited for. */
+  readonly pollMs: number
+  /** Called in every round with each file that the command waits for. */
   readonly onWaiting: (file: GetResult) => void
 }
 
 /**
- * Run after run, with links asked for not long before they are needed; those that come back from tape are
- * fetched when they are there. What fails for one file is told, and the next is tried.
+ * Fetches run after run; links are requested shortly before they are needed. Recalled files are fetched when
+ * they are back in the store. The failure of one file is in its result, and the next file is tried.
  */
 export async function* getRuns(
   source: LinkSource,
@@ -32,10 +32,10 @@ export async function* getRuns(
   mkdirSync(options.folder, { recursive: true })
   const settled = new Set<string>()
   let waiting = runs
-  for (let look = 0; waiting.length > 0; look++) {
+  for (let round = 0; waiting.length > 0; round++) {
     const waits = waitUntil !== null && now() < waitUntil
-    // Asked for once: what has failed since is told, not asked for again and again.
-    const recall = options.recall && look === 0
+    // A recall is requested once: a failed one is reported, not requested again.
+    const recall = options.recall && round === 0
     const later = new Set<RunId>()
     const linksOf = linksAhead(source, waiting, now)
     for (const run of waiting)
@@ -53,11 +53,11 @@ export async function* getRuns(
       }
     waiting = [...later]
     if (waiting.length > 0 && waitUntil !== null)
-      await pause(Math.min(options.lookAgainMs, Math.max(0, waitUntil.getTime() - now().getTime())), signal)
+      await pause(Math.min(options.pollMs, Math.max(0, waitUntil.getTime() - now().getTime())), signal)
   }
 }
 
-/** @param settled names of files that need not be looked at again; what is done here is added. */
+/** @param settled names of files that are finished; those finished here are added. */
 async function* getRun(
   { source, linksOf }: { readonly source: LinkSource; readonly linksOf: LinksAhead },
   run: RunId,

@@ -1,36 +1,36 @@
 /**
- * Links to one run after the other, asked for ahead: a question for each run would be as many as the API
- * takes of one caller in a minute, and small runs come faster.
+ * Links to one run after the other, requested for many runs at once: with one request for each small run the
+ * caller would exceed the API's rate limit.
  */
 import type { RunId } from '../../shared/run.ts'
 import type { LinkSource, OfferedFile, OfferedRun } from './link-source.ts'
 import { isAboutToEnd } from './wanted-file.ts'
 
-/** What is where may change while other runs are fetched. */
-const GOOD_FOR_MS = 5 * 60_000
+/** Cached answers are used for so long: copies may move while other runs are fetched. */
+const LIFETIME_MS = 5 * 60_000
 
-/** @throws InvalidInputError when no file of the run counts any more, or who asks may not have them. */
+/** @throws InvalidInputError when the run has no current file, or the caller is not allowed to get links. */
 export type LinksAhead = (run: RunId, signal: AbortSignal) => Promise<readonly OfferedFile[]>
 
-/** @param runs in the order in which they will be asked for; some may be left out. */
+/** @param runs in the order of the later calls; calls may skip some. */
 export function linksAhead(source: LinkSource, runs: readonly RunId[], now: () => Date): LinksAhead {
   let offers: ReadonlyMap<RunId, OfferedRun> = new Map()
-  let askedAt = 0
+  let requestedAt = 0
   const endsSoon = (file: OfferedFile) => file.kind === 'link' && isAboutToEnd(file, now())
-  const isGood = ({ files }: OfferedRun) =>
-    now().getTime() - askedAt < GOOD_FOR_MS && files?.some(endsSoon) !== true
-  const ask = async (run: RunId, signal: AbortSignal) => {
-    const coming = [run, ...runs.slice(runs.indexOf(run) + 1)] as const
-    askedAt = now().getTime()
-    const answer = await source.linksOfFirst(coming, signal)
+  const isValid = ({ files }: OfferedRun) =>
+    now().getTime() - requestedAt < LIFETIME_MS && files?.some(endsSoon) !== true
+  const requestLinks = async (run: RunId, signal: AbortSignal) => {
+    const upcoming = [run, ...runs.slice(runs.indexOf(run) + 1)] as const
+    requestedAt = now().getTime()
+    const answer = await source.linksOfFirst(upcoming, signal)
     offers = new Map(
-      answer.flatMap((offer, index) => (coming[index] === undefined ? [] : [[coming[index], offer]])),
+      answer.flatMap((offer, index) => (upcoming[index] === undefined ? [] : [[upcoming[index], offer]])),
     )
     return offers.get(run)
   }
   return async (run, signal) => {
-    const known = offers.get(run)
-    const offer = known !== undefined && isGood(known) ? known : await ask(run, signal)
+    const cached = offers.get(run)
+    const offer = cached !== undefined && isValid(cached) ? cached : await requestLinks(run, signal)
     return offer?.files ?? (await source.linksOf(run, signal))
   }
 }

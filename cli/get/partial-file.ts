@@ -1,7 +1,7 @@
 /**
- * A file that is being fetched: `NAME.part`, and beside it `NAME.part.json`, which says what of it is there.
- * The file gets its name when all of it is there and compared. Pieces come in any order; after an
- * interruption those that were whole need not come again.
+ * A file that is being fetched: `NAME.part`, and `NAME.part.json` with the list of complete pieces. The file
+ * gets its name when it is complete and compared. Pieces are written in any order; after an interruption
+ * complete pieces are not fetched again.
  */
 import { createReadStream, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { type FileHandle, open, rename, statfs } from 'node:fs/promises'
@@ -21,19 +21,19 @@ export interface Piece {
 }
 
 export interface PartialFile {
-  /** Pieces that are still to come. */
+  /** Pieces that are not complete. */
   readonly missing: readonly Piece[]
-  /** Bytes of those that are there. */
+  /** Bytes of the complete pieces. */
   readonly presentBytes: number
-  /** Of the version of the object that the pieces came from; null before the first. */
+  /** ETag of the version that the pieces came from; null before the first piece. */
   etag: string | null
   write(chunk: Uint8Array, at: number): Promise<void>
-  /** Notes that a piece is whole. */
+  /** Records that a piece is complete. */
   finish(piece: Piece): void
   close(): Promise<void>
   /**
-   * Compares all of it with the checksums of the catalogue, and gives it its name. @throws InvalidInputError,
-   * and keeps nothing, when they differ.
+   * Compares the file with the checksums of the catalogue and gives it its name.
+   * @throws InvalidInputError when they differ; then nothing is kept.
    */
   complete(onProgress: (doneBytes: number) => void, signal: AbortSignal): Promise<void>
 }
@@ -56,13 +56,13 @@ export async function openPartialFile(
   const part = `${path}.part`
   const statePath = `${part}.json`
   const known = readState(statePath)
-  const goesOn =
+  const resumes =
     known !== null &&
     known.md5 === wanted.md5 &&
     known.sizeBytes === wanted.sizeBytes &&
     known.pieceBytes === pieceBytes
-  const file = await openPart(part, goesOn)
-  const done = new Set(goesOn && file.kept ? known.done : [])
+  const file = await openPart(part, resumes)
+  const done = new Set(resumes && file.kept ? known.done : [])
   const pieces = cut(wanted.sizeBytes, pieceBytes)
   const present = pieces.filter(({ index }) => done.has(index))
   const presentBytes = present.reduce((sum, { start, end }) => sum + end - start, 0)
@@ -102,7 +102,7 @@ export async function openPartialFile(
       rmSync(statePath, { force: true })
       if (differs !== null)
         throw new InvalidInputError(
-          `the bytes that came are not those of the catalogue: ${differs}. Nothing was kept; try again`,
+          `the received bytes differ from the catalogue: ${differs}. Nothing was kept; try again`,
         )
     },
   }
@@ -110,9 +110,9 @@ export async function openPartialFile(
 
 async function openPart(
   part: string,
-  goesOn: boolean,
+  resumes: boolean,
 ): Promise<{ readonly handle: FileHandle; readonly kept: boolean }> {
-  if (goesOn) {
+  if (resumes) {
     const handle = await open(part, 'r+').catch(() => null)
     if (handle !== null) return { handle, kept: true }
   }
@@ -126,7 +126,7 @@ const cut = (sizeBytes: number, pieceBytes: number): readonly Piece[] =>
     end: Math.min((index + 1) * pieceBytes, sizeBytes),
   }))
 
-/** What differs between a file and the catalogue, in words; null when nothing does. */
+/** The difference between a file and the catalogue as text; null when they agree. */
 export async function difference(
   path: string,
   wanted: WantedFile,
@@ -163,7 +163,7 @@ const explain =
   (path: string) =>
   (error: unknown): never => {
     if (isDiskFull(error))
-      throw noRoom(path, 'it is full; what came stays, and the same command goes on with it', error)
+      throw noRoom(path, 'it is full; the received part is kept, and the same command resumes it', error)
     if (error instanceof Error && 'code' in error)
       throw new InvalidInputError(`${path} cannot be written: ${error.message}`, {}, { cause: error })
     throw error

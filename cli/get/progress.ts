@@ -1,11 +1,11 @@
-/** The bar on a terminal for the file that is fetched or compared. */
+/** The progress bar for the file that is being fetched or compared. */
 import { SingleBar } from 'cli-progress'
 import { bytes } from '../output.ts'
 import type { GetProgress } from './get-file.ts'
 
 export interface GetBar {
   show(progress: GetProgress): void
-  /** Takes the bar away, before something else is printed. */
+  /** Removes the bar before other output. */
   clear(): void
 }
 

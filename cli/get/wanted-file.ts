@@ -1,4 +1,4 @@
-/** A file as the catalogue knows it, and where it can be fetched now. */
+/** A file of the catalogue, and a link through which it can be fetched now. */
 
 export interface WantedFile {
   readonly fileName: string
@@ -13,14 +13,14 @@ export interface Link {
   readonly expiresAt: Date
 }
 
-/** One that ends so soon is renewed before it is used. */
+/** A link that expires sooner is renewed before it is used. */
 const LEAST_SECONDS = 10
 
 export const isAboutToEnd = ({ expiresAt }: Pick<Link, 'expiresAt'>, now: Date): boolean =>
   expiresAt.getTime() - now.getTime() <= LEAST_SECONDS * 1000
 
-/** Gives a link that works now; asked again when one has expired. */
-export interface LinkGiver {
-  /** @throws InvalidInputError when the file cannot be had any more, or has other contents by now. */
+/** Supplies a valid link; called again when one has expired. */
+export interface LinkSupplier {
+  /** @throws InvalidInputError when the file is no longer available, or has other contents now. */
   renew(signal: AbortSignal): Promise<Link>
 }

@@ -1,4 +1,4 @@
-/** The IAM as the command asks it: OAuth 2.0 device flow (RFC 8628), refresh, revocation. */
+/** Requests to the IAM: OAuth 2.0 device flow (RFC 8628), refresh, revocation. */
 import * as openid from 'openid-client'
 import * as z from 'zod'
 import { isSafeAddress } from '../../shared/access/safe-address.ts'
@@ -15,19 +15,20 @@ type Place = Pick<Login, 'issuer' | 'clientId' | 'audience'>
 
 const ANSWER_SECONDS = 20
 const WANTED_SCOPES = ['openid', 'profile', 'groups', 'wlcg.groups', 'offline_access']
-/** An IAM that does not say how long its token lives. */
+/** Lifetime of a token when the IAM does not state it. */
 const SHORT_SECONDS = 300
 
 /**
- * Signs a person in, who opens a page elsewhere and enters a code there.
- * @param show is called with the page, the same with the code in it (where the IAM has that), and the code.
+ * Signs a person in: the person opens a page in any browser and enters a code.
+ * @param show is called with the page, the same page with the code in its address (null where the IAM has
+ * none), and the code.
  */
 export async function signInByDevice(
   place: Place,
   show: (page: string, withCode: string | null, code: string) => void,
   signal: AbortSignal,
 ): Promise<Login> {
-  return await asked(async () => {
+  return await explainRefusals(async () => {
     const iam = await discover(place)
     const supported = iam.serverMetadata().scopes_supported
     const scope = WANTED_SCOPES.filter((each) => supported?.includes(each) !== false).join(' ')
@@ -45,11 +46,11 @@ export async function signInByDevice(
   }, signal)
 }
 
-/** Another access token, and where the IAM gives one another refresh token. */
+/** A new access token, and a new refresh token where the IAM returns one. */
 export async function refresh(login: Login, signal: AbortSignal): Promise<Login> {
   const { refreshToken } = login
-  if (refreshToken === null) throw new InvalidInputError(OVER)
-  return await asked(
+  if (refreshToken === null) throw new InvalidInputError(SIGN_IN_ENDED)
+  return await explainRefusals(
     async () =>
       loginOf(
         login,
@@ -60,18 +61,18 @@ export async function refresh(login: Login, signal: AbortSignal): Promise<Login>
   )
 }
 
-/** Makes the refresh token worthless, where the IAM can. */
+/** Revokes the refresh token, where the IAM supports it. */
 export async function revoke(login: Login, signal: AbortSignal): Promise<void> {
   const { refreshToken } = login
   if (refreshToken === null) return
-  await asked(async () => {
+  await explainRefusals(async () => {
     const iam = await discover(login)
     if (iam.serverMetadata().revocation_endpoint !== undefined)
       await openid.tokenRevocation(iam, refreshToken, { token_type_hint: 'refresh_token' })
   }, signal)
 }
 
-const OVER = 'the sign-in is over; sign in again: cygnet login'
+const SIGN_IN_ENDED = 'the sign-in has ended; sign in again: cygnet login'
 
 async function discover({ issuer, clientId }: Place): Promise<openid.Configuration> {
   const address = new URL(issuer)
@@ -101,8 +102,8 @@ function loginOf(
   }
 }
 
-/** What the IAM's refusals mean to a person. */
-async function asked<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+/** Translates refusals of the IAM into sentences for people. */
+async function explainRefusals<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
   try {
     return await work()
   } catch (error) {
@@ -111,19 +112,19 @@ async function asked<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T>
       if (error.error === 'access_denied')
         throw new InvalidInputError('the sign-in was stopped on the page of the IAM')
       if (error.error === 'expired_token')
-        throw new InvalidInputError('nobody entered the code in time; begin again: cygnet login')
-      if (error.error === 'invalid_grant') throw new InvalidInputError(OVER)
+        throw new InvalidInputError('the code was not entered in time; start again: cygnet login')
+      if (error.error === 'invalid_grant') throw new InvalidInputError(SIGN_IN_ENDED)
       throw new InvalidInputError(`the IAM refuses this (${plain(error.error)}, status ${error.status})`)
     }
     if (error instanceof InvalidInputError) throw error
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
     throw new TransientError(
-      `the IAM cannot be asked: ${cause instanceof Error ? cause.message : 'no reason given'}`,
+      `the request to the IAM failed: ${cause instanceof Error ? cause.message : 'no reason given'}`,
       {},
       { cause: error },
     )
   }
 }
 
-/** What another service wrote, for a terminal. */
+/** Text of another service, made safe for a terminal. */
 const plain = (text: string) => text.replace(/\p{Cc}/gu, '').slice(0, 500)

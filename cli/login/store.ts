@@ -1,4 +1,4 @@
-/** Who is signed in where: one private file in the user's configuration folder. */
+/** The sign-ins of this user, by API: one private file in the user's configuration folder. */
 import { mkdirSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -18,9 +18,9 @@ const loginSchema = z.object({
 export type Login = Readonly<z.infer<typeof loginSchema>>
 
 const fileSchema = z.object({
-  /** The API that was signed in to last: used where no other is named. */
+  /** The API of the last sign-in: the default where no other is named. */
   last: z.string().nullable(),
-  /** By the address of the API: a token is sent to no other. */
+  /** By the address of the API: a token is sent only to the API that it was made for. */
   logins: z.record(z.string(), loginSchema),
 })
 
@@ -29,7 +29,7 @@ export const loginFile = (): string =>
   join(processEnvironment().XDG_CONFIG_HOME || join(homedir(), '.config'), 'cygnet', 'login.json')
 
 /**
- * @throws InvalidInputError when others could have read or written the file: whatever is in it is not used.
+ * @throws InvalidInputError when other users can read or write the file: then its contents are not used.
  */
 function read(): z.infer<typeof fileSchema> {
   const path = loginFile()
@@ -48,7 +48,7 @@ export const readLogin = (api: URL): Login | null => read().logins[api.href] ?? 
 
 export const lastApi = (): string | null => read().last
 
-/** Keeps a login, or with null forgets it. */
+/** Stores a login; null deletes it. */
 export function writeLogin(api: URL, login: Login | null): void {
   const { last, logins } = read()
   const others = Object.fromEntries(Object.entries(logins).filter(([address]) => address !== api.href))

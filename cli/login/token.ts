@@ -1,6 +1,6 @@
 /**
- * The access token of a login, renewed when it is about to end; of several commands at once, one renews it
- * for all.
+ * The access token of a login, renewed shortly before it expires. When several commands run at the same time,
+ * one renews it for all.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../shared/errors.ts'
@@ -8,15 +8,15 @@ import { releaseLock, takeLock } from '../push/lock.ts'
 import { refresh } from './iam.ts'
 import { type Login, loginFile, readLogin, writeLogin } from './store.ts'
 
-/** Renewed before it ends: a request takes a while, and clocks differ. */
+/** Renewed so long before it expires: a request takes time, and clocks differ. */
 const EARLY_MS = 60_000
 const LOCK_TRIES = 150
 const LOCK_PAUSE_MS = 200
 
 /**
- * Null when nobody is signed in to this API.
- * @param refused a token that the API did not take: another one is needed, whatever its time.
- * @throws InvalidInputError when the sign-in is over.
+ * Null without a sign-in to this API.
+ * @param refused a token that the API did not accept: it is renewed although it has not expired.
+ * @throws InvalidInputError when the sign-in has ended.
  */
 export async function accessToken(
   api: URL,
@@ -26,7 +26,7 @@ export async function accessToken(
   const isGood = (login: Login) => login.accessToken !== refused && login.expiresAtMs - Date.now() > EARLY_MS
   const login = readLogin(api)
   if (login === null || isGood(login)) return login?.accessToken ?? null
-  // A refresh token may be good for one use only: the second to use it would end the sign-in.
+  // A refresh token may be valid only once: a second use would end the sign-in.
   return await locked(signal, async () => {
     const now = readLogin(api)
     if (now === null || isGood(now)) return now?.accessToken ?? null

@@ -1,6 +1,6 @@
 /**
- * The catalogue's API as the command uses it: JSON over HTTPS with a bearer token, patient with outages,
- * clear about refusals.
+ * Client of the catalogue's API for `cygnet push`: JSON over HTTPS with a bearer token. Requests are repeated
+ * during outages; a refusal becomes an error with the API's sentence.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
@@ -9,18 +9,18 @@ import { RefusedError } from './result.ts'
 
 export interface Api {
   get<T>(path: string, schema: z.ZodType<T>): Promise<T>
-  /** Null where there is no such thing (404). */
-  find<T>(path: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T | null>
+  /** Null for status 404. */
+  getOrNull<T>(path: string, schema: z.ZodType<T>, signal: AbortSignal): Promise<T | null>
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
-  /** Null where there is no such thing (404), or an API of before knows nothing of it (405). */
-  tell<T>(path: string, body: unknown, schema: z.ZodType<T>, signal: AbortSignal): Promise<T | null>
+  /** Null for status 404, or 405 from an earlier version of the API. */
+  postOrNull<T>(path: string, body: unknown, schema: z.ZodType<T>, signal: AbortSignal): Promise<T | null>
 }
 
 const ATTEMPTS = 4
 const FIRST_PAUSE_MS = 250
 const ANSWER_SECONDS = 30
 const ANSWER_BYTES = 1024 * 1024
-const NOT_THE_API = 'CYGNET_API_URL leads to something that does not answer as the API of the catalogue'
+const NOT_THE_API = 'the answer from CYGNET_API_URL is not from the API of the catalogue'
 
 interface Call {
   readonly method: 'GET' | 'POST'
@@ -30,18 +30,18 @@ interface Call {
 }
 
 /**
- * @param signal ends whatever waits for an answer, together with that of the call.
- * @throws InvalidInputError for an address over which the token would travel in clear text; on this machine
- * it may.
+ * @param signal aborts every request, as the signal of the call does.
+ * @throws InvalidInputError for an address over which the token would be sent in clear text; an address of
+ * this machine is allowed.
  */
 export function createApi(url: string, token: string, signal: AbortSignal): Api {
   const base = new URL(url.endsWith('/') ? url : `${url}/`)
   if (base.protocol !== 'https:' && !/^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(base.hostname))
-    throw new InvalidInputError('CYGNET_API_URL must be https: the token would travel in clear text')
-  // Addresses are shown in errors, and remembered with what was sent there.
+    throw new InvalidInputError('CYGNET_API_URL must be https: the token would be sent in clear text')
+  // The address is part of errors and of the stored state of uploads.
   if (base.username !== '' || base.password !== '')
     throw new InvalidInputError('CYGNET_API_URL must not contain a user name or password')
-  const ask = async (call: Call): Promise<Response> => {
+  const request = async (call: Call): Promise<Response> => {
     for (let attempt = 1; ; attempt++) {
       call.signal.throwIfAborted()
       const answer = await send(base, token, call)
@@ -53,18 +53,18 @@ export function createApi(url: string, token: string, signal: AbortSignal): Api 
     }
   }
   return {
-    get: async (path, schema) => await content(await ask({ method: 'GET', path, signal }), schema),
-    find: async (path, schema, callSignal) =>
+    get: async (path, schema) => await content(await request({ method: 'GET', path, signal }), schema),
+    getOrNull: async (path, schema, callSignal) =>
       await contentOrNull(
-        await ask({ method: 'GET', path, signal: AbortSignal.any([signal, callSignal]) }),
+        await request({ method: 'GET', path, signal: AbortSignal.any([signal, callSignal]) }),
         schema,
         [404],
       ),
     post: async (path, body, schema) =>
-      await content(await ask({ method: 'POST', path, body, signal }), schema),
-    tell: async (path, body, schema, callSignal) =>
+      await content(await request({ method: 'POST', path, body, signal }), schema),
+    postOrNull: async (path, body, schema, callSignal) =>
       await contentOrNull(
-        await ask({ method: 'POST', path, body, signal: AbortSignal.any([signal, callSignal]) }),
+        await request({ method: 'POST', path, body, signal: AbortSignal.any([signal, callSignal]) }),
         schema,
         [404, 405],
       ),
@@ -77,13 +77,14 @@ async function contentOrNull<T>(
   absent: readonly number[],
 ): Promise<T | null> {
   if (!absent.includes(answer.status)) return await content(answer, schema)
-  // A gateway says 404 as well, while the API behind it is being replaced.
+  // A gateway also answers 404 while the API behind it is being replaced.
   if (problem.safeParse(parseJson(await textOf(answer))).success) return null
   throw new TransientError(NOT_THE_API, { operator: true })
 }
 
 /**
- * The answer, or what may pass with time. A redirect is not followed: the token is for this address alone.
+ * Sends one request; returns the answer, or a temporary error. A redirect is not followed: the token is for
+ * this address only.
  */
 async function send(
   base: URL,
@@ -119,12 +120,12 @@ async function content<T>(answer: Response, schema: z.ZodType<T>): Promise<T> {
   const json = parseJson(text)
   if (!answer.ok) throw refused(answer.status, json)
   const result = schema.safeParse(json)
-  // A wrong address, or a network's own sign-in page in between: nothing about the file that is sent.
+  // A wrong address, or the sign-in page of the network: not an error of the file.
   if (!result.success) throw new TransientError(NOT_THE_API, { operator: true })
   return result.data
 }
 
-/** The body; what is longer than any answer of the API comes from something else. */
+/** The body. No answer of the API is longer than the limit. */
 async function textOf(answer: Response): Promise<string> {
   const chunks: Uint8Array[] = []
   let length = 0
@@ -140,7 +141,7 @@ async function textOf(answer: Response): Promise<string> {
   } catch (error) {
     throw error instanceof TransientError
       ? error
-      : new TransientError('the answer of the API broke off', {}, { cause: error })
+      : new TransientError('the answer of the API was cut off', {}, { cause: error })
   }
   return Buffer.concat(chunks).toString('utf8')
 }
@@ -148,8 +149,8 @@ async function textOf(answer: Response): Promise<string> {
 const problem = z.object({ detail: z.string() })
 
 /**
- * With the status where the SDK has it: a refusal is then seen as one of the store would be. A token can be
- * renewed, a scope cannot.
+ * The error for a refusal. It has the status where the AWS SDK puts it, so that a refusal by the API is handled
+ * like one by the store. A wrong token is a temporary error, since it can be replaced; a missing scope is not.
  */
 function refused(status: number, json: unknown): CygnetError {
   const detail = problem.safeParse(json).data?.detail ?? `status ${status}`

@@ -1,4 +1,4 @@
-/** The checksums of a file, of all of it and of the parts in which it is sent, in one pass over the disk. */
+/** The checksums of a file and of the parts in which it is sent, in one pass over the disk. */
 import { createHash } from 'node:crypto'
 import { createChecksums } from '../../shared/extraction/checksums.ts'
 import { multipartEtag, partRange, type UploadLayout } from '../../shared/storage/upload-layout.ts'
@@ -17,7 +17,7 @@ export interface FileChecksums {
 
 /**
  * Reads the whole file.
- * @throws InvalidInputError when it cannot be read or is shorter than it was; else the signal's reason.
+ * @throws InvalidInputError when it cannot be read or has become shorter; the signal's reason.
  */
 export async function checksumFile(
   file: LocalFile,

@@ -1,14 +1,14 @@
 /**
- * Compares an object in the store with a file's checksums: is it the same already, and after sending: did it
- * arrive?
+ * Compares an object in the store with a file's checksums: before sending, whether the object already is the
+ * file; after sending, whether the file arrived.
  */
 import type { ObjectDescription, StatedDigests } from '../../shared/storage/objects.ts'
 import type { FileChecksums } from './checksums.ts'
 
 export interface Comparison {
-  /** In what object and file agree. */
+  /** Checks in which object and file agree. */
   readonly agrees: readonly string[]
-  /** In what they differ, as parts of a sentence. */
+  /** Differences, as parts of a sentence. */
   readonly differs: readonly string[]
 }
 
@@ -17,9 +17,9 @@ type Expected = FileChecksums & { readonly sizeBytes: number }
 const SOURCE = { etag: 'ETag', store: "the store's checksum", uploader: 'metadata' } as const
 
 /**
- * Is the object under the key this file? Yes when a checksum of the content says so and nothing says
- * otherwise. An ETag of parts that differs says nothing: others cut their parts otherwise. Metadata is what
- * some uploader claimed, so the store's own words go before it.
+ * Is the object under the key this file? Yes when a checksum of the content agrees and no other differs. A
+ * different ETag of a multipart object proves nothing: other uploaders use other part sizes. Metadata is only
+ * the claim of an uploader, so the store's own checksums go first.
  */
 export function compareExisting(object: ObjectDescription, file: Expected): Comparison {
   if (object.sizeBytes !== file.sizeBytes) return { agrees: [], differs: [sizes(object, file)] }
@@ -28,12 +28,12 @@ export function compareExisting(object: ObjectDescription, file: Expected): Comp
   if (own.agrees.length > 0 || own.differs.length > 0) return own
   const claimed = digests(object, file, ['uploader'])
   if (claimed.differs.length > 0 || claimed.agrees.some((name) => !name.startsWith('adler32'))) return claimed
-  return { agrees: [], differs: ['it has the same size and states no checksum to compare with'] }
+  return { agrees: [], differs: ['it has the same size, but no checksum to compare with'] }
 }
 
 /**
- * What the store itself says against the object being this file; empty also where it says nothing, as of
- * objects in parts that others have cut otherwise.
+ * Differences between the file and the store's own statements about the object. Empty also when the store
+ * states nothing comparable, e.g. for multipart objects with other part sizes.
  */
 export function contradictions(object: ObjectDescription, file: Expected): readonly string[] {
   return object.sizeBytes === file.sizeBytes
@@ -42,8 +42,7 @@ export function contradictions(object: ObjectDescription, file: Expected): reado
 }
 
 /**
- * Compares what the store answers about an object that was just sent, the checksums written as metadata among
- * it.
+ * Compares the store's answer about an object that was just sent, including the checksums in its metadata.
  */
 export function compareSent(
   object: ObjectDescription,
@@ -55,7 +54,7 @@ export function compareSent(
   const add = (equal: boolean, name: string, difference: string) =>
     equal ? agrees.push(name) : differs.push(difference)
   add(object.sizeBytes === file.sizeBytes, 'size', sizes(object, file))
-  // Other forms of ETag say nothing about the content.
+  // An ETag of another form is not a checksum of the content.
   if (sent.etagIsMd5 && /^[0-9a-f]{32}(-\d+)?$/.test(object.etag))
     add(object.etag === file.etag, 'ETag', `its ETag is ${object.etag}, expected ${file.etag}`)
   const own = digests(object, file, ['store'])
@@ -64,7 +63,7 @@ export function compareSent(
   const claimed = object.stated.find(({ by }) => by === 'uploader')?.digests ?? {}
   for (const name of ['md5', 'sha256', 'adler32'] as const)
     if (claimed[name] !== file[name])
-      differs.push(`its metadata has ${name} ${claimed[name] ?? 'lost'}, expected ${file[name]}`)
+      differs.push(`its metadata has ${name} ${claimed[name] ?? 'missing'}, expected ${file[name]}`)
   if (!differs.some((text) => text.startsWith('its metadata'))) agrees.push('metadata')
   return { agrees, differs }
 }

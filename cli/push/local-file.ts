@@ -1,7 +1,7 @@
 /**
- * A file of the DAQ's disk while it is sent. It is read through one open descriptor, and the name on disk
- * must keep leading to the same unchanged file: what grows, is written again or replaced meanwhile would give
- * an object that never was a file.
+ * A file on the DAQ's disk while it is being sent. It is read through one open descriptor, and the path must
+ * still lead to the same unchanged file at the end: otherwise the object would hold contents that the file never
+ * had.
  */
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, open, readlink } from 'node:fs/promises'
@@ -13,7 +13,7 @@ export interface LocalFile extends AsyncDisposable {
   readonly sizeBytes: number
   /** The bytes from `start` on, in order. */
   read(start: number, length: number): AsyncGenerator<Uint8Array>
-  /** @throws InvalidInputError when the file is no longer the one that was opened, as it was then. */
+  /** @throws InvalidInputError when the path leads to another file, or the file was changed since it was opened. */
   assertUnchanged(): Promise<void>
 }
 
@@ -22,14 +22,14 @@ const CHUNK_BYTES = 256 * 1024
 
 /**
  * Opens a file to be sent.
- * @throws RefusedError for what is no plain file with content, InvalidInputError for one that is missing or
- * cannot be read.
+ * @throws RefusedError when it is not a plain file or is empty, InvalidInputError when it is missing or cannot
+ * be read.
  */
 export async function openLocalFile(path: string): Promise<LocalFile> {
   const before = await lstat(path, { bigint: true }).catch(explain(path))
   await refuseOtherThanFiles(path, before)
-  // Should the name have become a link or a pipe in this moment, the open fails or returns at once instead of
-  // following or waiting.
+  // If the path has become a link or a pipe since, opening it fails or returns immediately: a link is not
+  // followed, and a pipe does not block.
   const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
     explain(path),
   )
@@ -38,7 +38,7 @@ export async function openLocalFile(path: string): Promise<LocalFile> {
     const change = difference(before, opened)
     if (change !== null)
       throw new InvalidInputError(
-        `${path} changed while it was opened (${change}); push it again when it is closed`,
+        `${path} changed while it was being opened (${change}); push it again when it is closed`,
       )
   } catch (error) {
     await handle.close()
@@ -51,7 +51,7 @@ export async function openLocalFile(path: string): Promise<LocalFile> {
     async assertUnchanged() {
       const now = await lstat(path, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
         if (error.code === 'ENOENT')
-          throw new InvalidInputError(`${path} was removed or renamed while it was read`)
+          throw new InvalidInputError(`${path} was removed or renamed while it was being read`)
         return explain(path)(error)
       })
       const change = difference(before, now)
@@ -77,20 +77,20 @@ async function refuseOtherThanFiles(path: string, stat: Stat): Promise<void> {
     throw new RefusedError(`${path} is a symbolic link to ${target}; give the file itself`)
   }
   if (stat.isDirectory()) throw new RefusedError(`${path} is a directory; give the files in it`)
-  if (!stat.isFile()) throw new RefusedError(`${path} is no file but a device, a pipe or a socket`)
+  if (!stat.isFile()) throw new RefusedError(`${path} is a device, a pipe or a socket, not a file`)
   if (stat.size === 0n) throw new RefusedError(`${path} is empty`)
 }
 
 function difference(before: Stat, now: Stat): string | null {
-  if (now.ino !== before.ino || now.dev !== before.dev) return 'another file has taken its name'
-  if (now.size !== before.size) return `its size went from ${before.size} to ${now.size} bytes`
+  if (now.ino !== before.ino || now.dev !== before.dev) return 'it was replaced by another file'
+  if (now.size !== before.size) return `its size changed from ${before.size} to ${now.size} bytes`
   if (now.mtimeNs !== before.mtimeNs) return 'it was written to'
   return null
 }
 
 const changed = (path: string, change: string) =>
   new InvalidInputError(
-    `${path} changed while it was read (${change}); push it again when the DAQ has closed it`,
+    `${path} changed while it was being read (${change}); push it again when the DAQ has closed it`,
   )
 
 async function* readRange(
@@ -102,7 +102,7 @@ async function* readRange(
   for (let offset = start; offset < start + length; ) {
     const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, start + length - offset))
     const { bytesRead } = await handle.read(chunk, 0, chunk.length, offset).catch(explain(path))
-    if (bytesRead === 0) throw changed(path, `it ends at ${offset} bytes now`)
+    if (bytesRead === 0) throw changed(path, `its size is ${offset} bytes now`)
     offset += bytesRead
     yield chunk.subarray(0, bytesRead)
   }
@@ -110,17 +110,17 @@ async function* readRange(
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
-  ENOTDIR: 'there is no such file: a part of the path is no directory',
+  ENOTDIR: 'there is no such file: a part of the path is not a directory',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
   ELOOP: 'it is a symbolic link; give the file itself',
   ENAMETOOLONG: 'the name is too long',
   EIO: 'the disk failed to read it',
-  ESTALE: 'its network file system lost it',
+  ESTALE: 'stale handle of the network file system',
   EMFILE: 'this process has too many files open',
 }
 
-/** Rethrows what the file system says as a sentence that names the file. */
+/** Rethrows an error of the file system as a sentence that names the file. */
 function explain(path: string): (error: NodeJS.ErrnoException) => never {
   return (error) => {
     const reason = REASONS[error.code ?? ''] ?? error.message

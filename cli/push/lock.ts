@@ -1,6 +1,6 @@
 /**
- * A small file that says which process of this machine is at a piece of work. One that a killed process left
- * does not count.
+ * A lock file with the identity of the process of this machine that holds it. The lock of a process that no
+ * longer runs is ignored.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import * as z from 'zod'
@@ -12,14 +12,14 @@ const schema = z.object({
   bootId: z.string().nullable(),
 })
 
-/** No room on the disk, or in its owner's share of it. */
+/** The disk is full, or the quota of its owner is used up. */
 export const isDiskFull = (error: unknown): boolean =>
   ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')
 
 /**
- * Takes the lock for this process. Null when it is taken now, else the pid of the living process that has it.
- * A full disk is no reason to stop what may empty it: then there is no lock.
- * @throws what the file system says when the file cannot be written.
+ * Takes the lock for this process. Returns null when this process has it now, else the pid of the running
+ * process that holds it. On a full disk the work goes on without a lock, since it may free space.
+ * @throws the error of the file system when the lock file cannot be written.
  */
 export function takeLock(path: string): number | null {
   for (;;) {
@@ -32,7 +32,7 @@ export function takeLock(path: string): number | null {
     }
     const holder = readHolder(path)
     if (holder !== null && isRunning(holder)) return holder.pid
-    setAside(path)
+    removeStale(path)
   }
 }
 
@@ -41,15 +41,15 @@ export function releaseLock(path: string): void {
 }
 
 /**
- * Moved before it is removed: of two processes that find the lock of a dead one, the second must not remove
- * the first one's.
+ * Removes the lock of a dead process. It is moved first: of two processes that find the stale lock, the second
+ * must not remove the new lock of the first.
  */
-function setAside(path: string): void {
+function removeStale(path: string): void {
   const aside = `${path}.${process.pid}`
   try {
     renameSync(path, aside)
   } catch {
-    return // another was quicker
+    return // another process has moved it
   }
   const moved = readHolder(aside)
   if (moved !== null && isRunning(moved)) renameSync(aside, path)

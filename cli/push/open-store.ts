@@ -1,4 +1,4 @@
-/** The store that pushes go to: reached with credentials of its own, or with nothing but an API token. */
+/** The store that files are pushed to: with credentials for the store, or with only an API token. */
 import type { S3Client } from '@aws-sdk/client-s3'
 import { type Config, loadConfig, processEnvironment } from '../../shared/config/config.ts'
 import { loadStoreSettings, NO_DATABASE } from '../settings.ts'
@@ -7,28 +7,27 @@ import { hasApiToken, openRemoteStore, type RemoteStore } from './remote-store.t
 
 export interface PushStore {
   readonly s3: S3Client
-  /** Names the store in what is remembered of it: its host. */
+  /** The name of the store in stored state: its host. */
   readonly name: string
-  /** Where runs go when no bucket is given. */
+  /** The bucket for runs when none is given. */
   readonly bucket: string
-  /** Present when the store is reached through the API. */
+  /** Present when requests are signed by the API. */
   readonly remote: RemoteStore | null
   close(): void
 }
 
-/** Loaded once; `open` may be tried again while the API does not answer. */
+/** Loaded once; `open` may be repeated while the API does not answer. */
 export interface PushSettings {
   readonly config: Config
-  /** Where `open` leads, in what is remembered of it; known without a network. */
+  /** The name of the destination of `open` in stored state; known without a network. */
   readonly place: string
   /** @throws InvalidInputError when the API refuses the token, TransientError when it does not answer. */
   open(signal: AbortSignal): Promise<PushStore>
 }
 
 /**
- * Credentials of the store in the environment go first, then an API token, then the local stack that is
- * running.
- * @throws InvalidInputError saying what to set when nothing leads to a store.
+ * Credentials for the store in the environment go first, then an API token, then the running local stack.
+ * @throws InvalidInputError, with what to set, when no store is configured.
  */
 export async function loadPushSettings(): Promise<PushSettings> {
   const environment = processEnvironment()
@@ -53,7 +52,7 @@ export async function loadPushSettings(): Promise<PushSettings> {
   }
 }
 
-/** A store keeps its name while a local one has another port at every start. */
+/** Without the port: a local store has another port at every start. */
 const nameOf = (endpoint: string | undefined) => (endpoint === undefined ? 'aws' : new URL(endpoint).hostname)
 
 function openDirectly(config: Config): PushStore {

@@ -1,4 +1,4 @@
-/** Which file goes under which key, and which cannot go. */
+/** Chooses the key of each file, and refuses files that cannot be sent. */
 import { basename, resolve } from 'node:path'
 import { isTag, parseRunKey } from '../../shared/run.ts'
 
@@ -6,12 +6,12 @@ export type PlannedFile =
   | { readonly file: string; readonly key: string; readonly refusal: null }
   | { readonly file: string; readonly key: string | null; readonly refusal: string }
 
-/** Under `<tag>/<file name>`, or one file under a key of its own. */
+/** The keys are `<tag>/<file name>`, or the given key for one file. */
 export type Place = { readonly tag: string } | { readonly key: string }
 
 const LONGEST_KEY_BYTES = 1024
 
-/** Says for each file, in the order given, where it goes, or in a sentence why it does not. */
+/** For each file, in the given order, its key, or a sentence why it is refused. */
 export function planFiles(files: readonly string[], place: Place, anyName: boolean): readonly PlannedFile[] {
   const planned = files.map((file) => planFile(file, place, anyName))
   return planned.map((item, index) =>
@@ -26,8 +26,7 @@ function planFile(file: string, place: Place, anyName: boolean): PlannedFile {
 }
 
 /**
- * Null when the key is one that Cygnet takes for a run, or with `anyName` one that every store keeps as it
- * is.
+ * Null when the key is that of a run, or with `anyName` one that every store keeps unchanged. Else a sentence.
  */
 function keyProblem(key: string, anyName: boolean): string | null {
   const slash = key.lastIndexOf('/')
@@ -36,12 +35,12 @@ function keyProblem(key: string, anyName: boolean): string | null {
     return `the key ${key.slice(0, 40)}… is longer than ${LONGEST_KEY_BYTES} bytes`
   const isPlain = (slash < 0 || isTag(tag)) && isTag(name)
   if (!isPlain)
-    return `"${key}" is no key to keep a file under: no empty, . or .. segments and no control characters`
+    return `"${key}" is not a valid key: it must not have empty, . or .. segments or control characters`
   if (anyName || parseRunKey(key) !== null) return null
-  return `"${slash < 0 ? key : name}" ${slash < 0 ? 'has no tag before it (LNGS/run12345.mid.gz)' : 'is not the name of a run file (run12345.mid, .mid.gz, .mid.lz4 or .mid.bz2)'}; --any-name sends it all the same`
+  return `"${slash < 0 ? key : name}" ${slash < 0 ? 'has no tag before it (LNGS/run12345.mid.gz)' : 'is not the name of a run file (run12345.mid, .mid.gz, .mid.lz4 or .mid.bz2)'}; --any-name sends it anyway`
 }
 
-/** Of different files with one key none is sent: which of them is the run, nobody can say here. */
+/** Refuses different files with the same key, since any of them may be the run, and repeated files. */
 function unlessTwice(
   planned: readonly PlannedFile[],
   index: number,

@@ -1,11 +1,11 @@
-/** The bar on a terminal: one for the checksums of a file, one for its way to the store. */
+/** Progress bars on a terminal: one for the checksums of a file, one for sending it. */
 import { SingleBar } from 'cli-progress'
 import { bytes } from '../output.ts'
 import type { PushProgress } from './push-file.ts'
 
 interface ProgressBars {
   show(progress: PushProgress): void
-  /** Takes the bar away, before something else is printed. */
+  /** Removes the bar before other output. */
   clear(): void
 }
 

@@ -1,6 +1,6 @@
 /**
- * One file into the store: look what is under its key, compute its checksums, send, compare the store's
- * answer.
+ * Pushes one file into the store: checks the object under its key, computes the checksums, sends the file and
+ * compares the store's answer.
  */
 import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3'
 import { classify, InvalidInputError, TransientError } from '../../shared/errors.ts'
@@ -19,13 +19,13 @@ import type { Sending } from './sending.ts'
 import { openUploadState, type UploadStateFile } from './upload-state.ts'
 
 export interface PushOptions {
-  /** Size of a part, bytes, at least 5 MiB; larger parts are taken where there would be more than 10,000. */
+  /** Size of a part, bytes, at least 5 MiB; parts are larger when there would be more than 10,000. */
   readonly partSizeBytes: number
   /** Parts sent at once. */
   readonly concurrency: number
-  /** Replace another object under the key. */
+  /** Replace a different object under the key. */
   readonly overwrite: boolean
-  /** Only look. */
+  /** Send nothing; only report what would be sent. */
   readonly dryRun: boolean
 }
 
@@ -36,12 +36,12 @@ export interface PushProgress {
   readonly totalBytes: number
 }
 
-/** What a push needs from outside. */
+/** External dependencies of a push. */
 export interface PushContext {
   readonly s3: S3Client
-  /** Names the store in the memory of unfinished uploads: its host. */
+  /** The name of the store in the state of unfinished uploads: its host. */
   readonly store: string
-  /** Holds the memory of unfinished uploads. */
+  /** The folder with the state of unfinished uploads. */
   readonly stateFolder: string
   readonly signal: AbortSignal
   onProgress?(progress: PushProgress): void
@@ -49,11 +49,11 @@ export interface PushContext {
 
 const ANSWER_SECONDS = 60
 
-type Told = Omit<PushResult, 'file' | 'bucket' | 'key' | 'seconds'>
-/** What is known of the file so far, for the result that an error ends in. */
-type Known = { -readonly [name in keyof Told]?: Told[name] }
+type Outcome = Omit<PushResult, 'file' | 'bucket' | 'key' | 'seconds'>
+/** The part of the result that is known so far; an error returns it too. */
+type Known = { -readonly [name in keyof Outcome]?: Outcome[name] }
 
-/** Never throws: what goes wrong is in the result. The file itself is only read. */
+/** Never throws: an error is in the result. The file itself is only read. */
 export async function pushFile(
   path: string,
   name: ObjectName,
@@ -76,22 +76,22 @@ export async function pushFile(
   } catch (error) {
     known.state = error instanceof RefusedError ? 'refused' : 'failed'
     const what = context.signal.aborted ? 'interrupted' : sentence(error)
-    known.failed = known.state === 'failed' && !context.signal.aborted ? culprit(error) : null
+    known.failed = known.state === 'failed' && !context.signal.aborted ? failedPart(error) : null
     known.error = hasParts ? `${what}; the parts that arrived are kept: push it again to send the rest` : what
   }
   return resultOf(path, name, { ...known, seconds: (performance.now() - startedAt) / 1000 })
 }
 
-/** An error as a sentence for the one who pushes. */
+/** An error as a sentence for the user. */
 function sentence(error: unknown): string {
   return withoutSecrets(classify(error).message)
 }
 
 /**
- * What is wrong with the file itself is thrown as invalid input, a file that another process is sending as a
- * conflict.
+ * The failed part. Problems of the file itself are thrown as invalid input, a file that another process is
+ * sending as a conflict.
  */
-const culprit = (error: unknown) => (classify(error) instanceof TransientError ? 'store' : 'file')
+const failedPart = (error: unknown) => (classify(error) instanceof TransientError ? 'store' : 'file')
 
 interface Work {
   readonly file: LocalFile
@@ -104,13 +104,13 @@ interface Work {
 
 async function pushOpened(work: Work): Promise<void> {
   const { file, name, state, options, context, known } = work
-  const existing = await look(work)
+  const existing = await describe(work)
   if (existing !== null && existing.sizeBytes !== file.sizeBytes && !options.overwrite)
     throw occupied(name, existing, `it has ${existing.sizeBytes} bytes, the file ${file.sizeBytes}`)
-  // Before hours are spent on checksums.
+  // Checked before the checksums, which may take hours.
   if (existing === null) await assertBucket(work)
   const unfinished = state.read()
-  // An unfinished upload goes on with the parts it was begun with.
+  // An unfinished upload is resumed with its part size.
   const begunWith = unfinished?.sizeBytes === file.sizeBytes ? unfinished.partSizeBytes : null
   const layout = layUpload(file.sizeBytes, begunWith ?? options.partSizeBytes)
   known.partCount = layout.partCount
@@ -140,22 +140,24 @@ async function pushOpened(work: Work): Promise<void> {
 
 type ToSend = Pick<Sending, 'object' | 'checksums' | 'layout'>
 
-/** Twice at most: an upload that somebody ended under our hands is begun anew once. */
+/** Sends at most twice: an upload that was aborted by another process is restarted once. */
 async function sendAndCompare(work: Work, toSend: ToSend, again = true): Promise<void> {
   const { file, name, state, known } = work
   const expected = { ...toSend.checksums, sizeBytes: file.sizeBytes }
   const { outcome, etagIsMd5 } = await sendFile(sendingOf(work, toSend))
-  const object = await look(work)
+  const object = await describe(work)
   if (outcome === 'stored') {
     state.remove()
     if (object === null)
       throw new TransientError(
-        'the store accepted the file, yet there is no object; keep the file and push it again',
+        'the store accepted the file, but there is no object; keep the file and push it again',
       )
     const { agrees, differs } = compareSent(object, expected, { etagIsMd5 })
-    if (differs.length > 0) throw otherwise(differs)
+    if (differs.length > 0) throw differsFromSent(differs)
     await file.assertUnchanged().catch((error: Error) => {
-      throw new InvalidInputError(`${error.message}; the object in the store is the file as it was before`)
+      throw new InvalidInputError(
+        `${error.message}; the object in the store has the earlier contents of the file`,
+      )
     })
     Object.assign(known, { state: 'uploaded', verifiedBy: agrees })
     return
@@ -163,20 +165,20 @@ async function sendAndCompare(work: Work, toSend: ToSend, again = true): Promise
   const { agrees, differs } =
     object === null ? { agrees: [], differs: ['there is no object'] } : compareExisting(object, expected)
   if (object !== null && differs.length === 0) {
-    // Ours when the answer to an earlier attempt was lost, else somebody else's.
-    const ours = compareSent(object, expected, { etagIsMd5 })
+    // It is from this push when the answer to an earlier attempt was lost, else from another uploader.
+    const asSent = compareSent(object, expected, { etagIsMd5 })
     state.remove()
     Object.assign(
       known,
-      ours.differs.length === 0
-        ? { state: 'uploaded', verifiedBy: ours.agrees }
+      asSent.differs.length === 0
+        ? { state: 'uploaded', verifiedBy: asSent.agrees }
         : { state: 'already-there', verifiedBy: ['size', ...agrees] },
     )
     return
   }
   if (outcome === 'gone' && again) return await sendAndCompare(work, toSend, false)
   if (outcome === 'occupied' && object !== null) throw occupied(name, object, differs.join('; '))
-  throw new TransientError('the upload was ended by somebody else; push the file again')
+  throw new TransientError('the upload was aborted by another process; push the file again')
 }
 
 function sendingOf({ file, state, options, context, known }: Work, toSend: ToSend): Sending {
@@ -200,15 +202,15 @@ function sendingOf({ file, state, options, context, known }: Work, toSend: ToSen
   }
 }
 
-const otherwise = (differs: readonly string[]) =>
+const differsFromSent = (differs: readonly string[]) =>
   new TransientError(
-    `the store answers otherwise than was sent: ${differs.join('; ')}. The object was not deleted; keep the file, it is the truth, and tell those who run the store`,
+    `the stored object differs from the file: ${differs.join('; ')}. The object was not deleted; keep the file, and inform the operators of the store`,
   )
 
-const look = ({ context, name }: Work) =>
+const describe = ({ context, name }: Work) =>
   withinSeconds(ANSWER_SECONDS, context.signal, (signal) => describeObject(context.s3, name, signal))
 
-/** Not every account may look at the bucket itself: that is no problem. */
+/** An account without the right to check the bucket itself is accepted. */
 async function assertBucket({ context: { s3, signal }, name: { bucket } }: Work): Promise<void> {
   const command = new HeadBucketCommand({ Bucket: bucket })
   await withinSeconds(ANSWER_SECONDS, signal, (abortSignal) => s3.send(command, { abortSignal })).catch(
@@ -223,6 +225,6 @@ async function assertBucket({ context: { s3, signal }, name: { bucket } }: Work)
 function occupied(name: ObjectName, object: ObjectDescription, why: string): RefusedError {
   const since = object.lastModified.toISOString().slice(0, 19)
   return new RefusedError(
-    `${name.bucket}/${name.key} is another object, of ${since} UTC: ${why}. Was the run number used again? It stays as it is; --overwrite replaces it, --key gives the file another name`,
+    `${name.bucket}/${name.key} is another object, of ${since} UTC: ${why}. Was the run number used again? The object is kept; --overwrite replaces it, --key gives the file another key`,
   )
 }

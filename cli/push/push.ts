@@ -1,4 +1,4 @@
-/** Files into a bucket, one after the other; the parts of each at the same time. */
+/** Pushes files into a bucket one after the other, several parts of a file at the same time. */
 import type { S3Client } from '@aws-sdk/client-s3'
 import type { Config } from '../../shared/config/config.ts'
 import { createS3Client } from '../../shared/storage/client.ts'
@@ -10,13 +10,13 @@ export interface PushRequest extends PushOptions {
   readonly files: readonly string[]
   readonly bucket: string
   readonly place: Place
-  /** Also files that are not named as runs. */
+  /** Also send files whose names are not those of runs. */
   readonly anyName: boolean
 }
 
 /**
- * Gives what became of each file, in the order given, as soon as it is known. Throws nothing that is about
- * one file.
+ * Yields the result of each file, in the given order, as soon as it is known. An error of one file is in its
+ * result, not thrown.
  */
 export async function* pushFiles(request: PushRequest, context: PushContext): AsyncGenerator<PushResult> {
   for (const { file, key, refusal } of planFiles(request.files, request.place, request.anyName)) {
@@ -29,14 +29,14 @@ export async function* pushFiles(request: PushRequest, context: PushContext): As
 }
 
 /**
- * A client that sends: Content-MD5 guards every body already, so the SDK adds no checksum of its own. Its
- * default would end in composite checksums, which say nothing about the whole content, and in trailers that
- * some stores refuse.
+ * A client for uploads. Content-MD5 already protects every body, so the SDK adds no checksum of its own: its
+ * default gives composite checksums, which are not those of the whole content, and trailers, which some stores
+ * refuse.
  */
 export function createPushClient(config: Config): S3Client {
   const s3 = createS3Client({ ...config, store: { ...config.store, sdkChecksums: 'WHEN_REQUIRED' } })
   const silent = () => {}
-  // Else the SDK writes to the terminal about each attempt that is made again.
+  // Otherwise the SDK writes to the terminal about each repeated attempt.
   s3.config.logger = { trace: silent, debug: silent, info: silent, warn: silent, error: silent }
   return s3
 }

@@ -1,7 +1,6 @@
 /**
- * The store as a machine sees it that has an API token and nothing else: an S3 client whose every request is
- * signed by the catalogue's API. The bytes go to the store directly, and whatever uses an S3 client works
- * with this one.
+ * The store for a machine that has only an API token: an S3 client whose requests are signed by the catalogue's
+ * API. The bytes go to the store directly. It can be used like any other S3 client.
  */
 import { createHash } from 'node:crypto'
 import type { S3Client } from '@aws-sdk/client-s3'
@@ -28,7 +27,7 @@ const fileCopies = z.object({
   why: z.string(),
 })
 
-/** Where the copies of a file's contents are, by the catalogue. */
+/** The copies of a file's contents, as in the catalogue. */
 export type RemoteCopies = z.infer<typeof fileCopies>
 
 const permission = z.discriminatedUnion('allowed', [
@@ -36,11 +35,11 @@ const permission = z.discriminatedUnion('allowed', [
   z.object({ allowed: z.literal(false), why: z.string() }),
 ])
 
-/** Whether a file may be removed now: its other copies were looked at for this answer. */
+/** Whether a file may be removed now: its other copies were checked for this answer. */
 export type RemotePermission = z.infer<typeof permission>
 
-/** A file of a machine. */
-export interface FileOfMachine extends ObjectName {
+/** A file on a DAQ machine. */
+export interface LocalFileReport extends ObjectName {
   readonly sha256: string
   readonly sizeBytes: number
   readonly host: string
@@ -48,54 +47,54 @@ export interface FileOfMachine extends ObjectName {
   readonly path: string
 }
 
-/** What came of a permission. */
+/** The outcome of a permission. */
 export interface EndOfRemoval extends ObjectName {
   readonly host: string
   readonly id: number
   readonly gone: boolean
 }
 
-/** What a machine found where a file of its own is, or was. */
-export interface LocalReport extends FileOfMachine {
+/** Report of a machine: the file is on its disk, or is no longer there. */
+export interface LocalReport extends LocalFileReport {
   readonly there: boolean
-  /** Of a file that is there. */
+  /** When the file was read; present when it is there. */
   readonly readAt?: Date
 }
 
 export interface RemoteStore {
   readonly s3: S3Client
   readonly endpoint: string
-  /** Buckets of runs; the first is where runs go when nothing else is said. */
+  /** Buckets of runs; the first is the default. */
   readonly buckets: readonly string[]
-  /** Tags whose runs this token may send. */
+  /** Tags whose runs may be sent with this token. */
   readonly tags: readonly string[]
-  /** The copies of what the catalogue knows under this key; null when it does not know it (yet). */
+  /** The copies of the catalogued contents of this key; null when it is not catalogued (yet). */
   copiesOf(object: ObjectName, signal: AbortSignal): Promise<RemoteCopies | null>
-  /** Asks to remove a file; null when the API is of before and cannot look at the copies. */
-  mayRemove(file: FileOfMachine, signal: AbortSignal): Promise<RemotePermission | null>
-  /** Reports a file of this machine; false when that is to be done again later, also by an API of before. */
-  noteLocal(report: LocalReport, signal: AbortSignal): Promise<boolean>
-  /** Says what came of a permission; one that the catalogue knows nothing of has nothing to be ended. */
+  /** Requests a permission to remove a file; null when an earlier version of the API cannot check the copies. */
+  requestRemoval(file: LocalFileReport, signal: AbortSignal): Promise<RemotePermission | null>
+  /** Reports a file of this machine; false when the report has to be repeated later, or the API is too old. */
+  reportLocal(report: LocalReport, signal: AbortSignal): Promise<boolean>
+  /** Reports the outcome of a permission. A permission that the catalogue does not know is ignored. */
   endRemoval(end: EndOfRemoval, signal: AbortSignal): Promise<void>
   close(): void
 }
 
-/** True when the settings say that requests are to be signed by the API. */
+/** True when the settings have the address and a token of the API, which then signs the requests. */
 export const hasApiToken = (config: Config): boolean =>
   config.api.url !== undefined && config.api.token !== undefined
 
 /**
- * Asks the API where the store is, and makes the client. The signal ends whatever waits for the API, also
- * later.
+ * Reads the address of the store from the API, and makes the client. The signal also aborts later requests to
+ * the API.
  * @throws InvalidInputError when a setting is missing or wrong, TransientError when the API does not answer
- * or not accept the token.
+ * or does not accept the token.
  */
 export async function openRemoteStore(config: Config, signal: AbortSignal): Promise<RemoteStore> {
   const {
     api: { url, token },
   } = config
   if (url === undefined || token === undefined)
-    throw new InvalidInputError('CYGNET_API_URL and CYGNET_API_TOKEN have to be set, both')
+    throw new InvalidInputError('both CYGNET_API_URL and CYGNET_API_TOKEN have to be set')
   const api = createApi(url, token, signal)
   const settings = await api.get('api/v1/upload-settings', uploadSettings)
   const s3 = createPushClient({
@@ -104,8 +103,8 @@ export async function openRemoteStore(config: Config, signal: AbortSignal): Prom
       ...config.store,
       endpoint: settings.endpoint,
       region: settings.region,
-      // Never sent. Without them the SDK would look for some, in the end at addresses that do not answer
-      // outside AWS.
+      // Never sent. Without them the SDK would search for credentials, at last at an address that does not
+      // answer outside AWS.
       accessKeyId: 'signed-by-the-api',
       secretAccessKey: 'signed-by-the-api',
     },
@@ -117,15 +116,17 @@ export async function openRemoteStore(config: Config, signal: AbortSignal): Prom
     endpoint: settings.endpoint,
     buckets: settings.buckets,
     tags: settings.tags,
-    copiesOf: (object, callSignal) => api.find(`${pathOf(object)}/copies`, fileCopies, callSignal),
-    mayRemove: ({ bucket, key, ...file }, callSignal) =>
-      api.tell(`${pathOf({ bucket, key })}/deletions`, file, permission, callSignal),
-    async noteLocal({ bucket, key, ...report }, callSignal) {
+    copiesOf: (object, callSignal) => api.getOrNull(`${pathOf(object)}/copies`, fileCopies, callSignal),
+    requestRemoval: ({ bucket, key, ...file }, callSignal) =>
+      api.postOrNull(`${pathOf({ bucket, key })}/deletions`, file, permission, callSignal),
+    async reportLocal({ bucket, key, ...report }, callSignal) {
       const path = `${pathOf({ bucket, key })}/local-copies`
-      return (await api.tell(path, report, z.object({ noted: z.boolean() }), callSignal))?.noted ?? false
+      return (
+        (await api.postOrNull(path, report, z.object({ noted: z.boolean() }), callSignal))?.noted ?? false
+      )
     },
     async endRemoval({ bucket, key, id, host, gone }, callSignal) {
-      await api.tell(
+      await api.postOrNull(
         `${pathOf({ bucket, key })}/deletions/${id}`,
         { host, gone },
         z.object({ state: z.string() }),
@@ -144,9 +145,9 @@ type HttpRequest = Awaited<ReturnType<Signer['sign']>>
 
 const signedHeaders = z.object({ headers: z.record(z.string(), z.string()) })
 
-/** Headers that no signature covers, and that stay. */
+/** Headers that are not signed and are kept. */
 const UNSIGNED = /^(?:user-agent|amz-sdk-.*|expect)$/i
-/** What is made anew, and a second user agent that would have to be signed. */
+/** Headers that the signature replaces, and a second user agent that would have to be signed. */
 const DROPPED = /^(?:authorization|x-amz-date|x-amz-user-agent)$/i
 
 function createRemoteSigner(api: Api): Signer {
@@ -158,7 +159,7 @@ function createRemoteSigner(api: Api): Signer {
         .map(([name, value]) => [name.toLowerCase(), value])
       const headers = { ...Object.fromEntries(toSign), 'x-amz-content-sha256': payloadHash(request.body) }
       const { method, path, query = {} } = request
-      // The API's clock dates the signature: that of a DAQ machine may be wrong.
+      // The date of the signature is from the API's clock: that of a DAQ machine may be wrong.
       const signed = await api.post('api/v1/uploads/sign', { method, path, query, headers }, signedHeaders)
       request.headers = {
         ...Object.fromEntries(given.filter(([name]) => UNSIGNED.test(name))),
@@ -170,7 +171,7 @@ function createRemoteSigner(api: Api): Signer {
   } as Signer
 }
 
-/** Of bodies that are in memory; streams are guarded by the Content-MD5 that goes with them. */
+/** SHA-256 of a body in memory. A stream is not hashed: its Content-MD5 protects it. */
 function payloadHash(body: unknown): string {
   const whole = body === undefined || body === null ? '' : body
   if (typeof whole !== 'string' && !(whole instanceof Uint8Array)) return 'UNSIGNED-PAYLOAD'

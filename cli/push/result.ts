@@ -1,16 +1,16 @@
-/** What became of each file given to `cygnet push`. */
+/** The result of each file given to `cygnet push`. */
 import { InvalidInputError } from '../../shared/errors.ts'
 
 /**
- * `uploaded` and `already-there`: the object was compared with the file. `would-upload`: of a dry run.
- * `refused`: not sent, on purpose. `failed`: something went wrong; the file is as it was.
+ * `uploaded` and `already-there`: the object was compared with the file. `would-upload`: in a dry run.
+ * `refused`: not sent on purpose. `failed`: an error occurred; the file is unchanged.
  */
 export type PushState = 'uploaded' | 'already-there' | 'would-upload' | 'refused' | 'failed'
 
 export interface PushResult {
   readonly file: string
   readonly bucket: string
-  /** Null when the file has no place in the store: its name is no run's. */
+  /** Null when the file has no key in the store: its name is not that of a run. */
   readonly key: string | null
   readonly sizeBytes: number | null
   /** Lower-case hex; null where the file was not read. */
@@ -21,18 +21,18 @@ export interface PushResult {
   readonly seconds: number
   readonly error: string | null
   /**
-   * What failed: `store`, when any other file would have fared alike (store, network, settings), or this
+   * The failed part: `store` when every other file would have failed as well (store, network, settings), or this
    * `file`. Else null.
    */
   readonly failed: 'store' | 'file' | null
-  /** What the store's answer was compared in. */
+  /** The checks in which the store's answer agreed. */
   readonly verifiedBy: readonly string[]
   readonly partCount: number | null
-  /** Bytes that went to the store now; less than the file has when an earlier push had sent some. */
+  /** Bytes sent by this command; fewer than the file has when an earlier push had sent some. */
   readonly sentBytes: number
 }
 
-/** A result with nothing known but what is given. */
+/** A result with the given fields, and defaults for the others. */
 export function resultOf(
   file: string,
   { bucket, key }: { readonly bucket: string; readonly key: string | null },

@@ -1,7 +1,6 @@
 /**
- * Sends a file in parts, going on where an earlier push of the same content was interrupted: by a kill, a
- * lost network, a crash of the machine. Each part that the store holds already is compared with the file's
- * before it counts.
+ * Sends a file in parts, and resumes an interrupted push of the same content (after a kill, a lost network, a
+ * crash of the machine). A part that the store already has is reused only if it agrees with that of the file.
  */
 import { resolve } from 'node:path'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
@@ -24,14 +23,12 @@ import type { Sending } from './sending.ts'
 import type { UploadState } from './upload-state.ts'
 
 /**
- * An upload that was begun but never entered into the state: the store's clock and ours may differ by so
- * much.
+ * For uploads that were begun but not recorded in the state: the store's clock may differ from ours by so much.
  */
 const CLOCK_TOLERANCE_MS = 10 * 60_000
 
 /**
- * The parts that are there, sent now or earlier, become the object when the file is seen unchanged after the
- * last one.
+ * Sends the missing parts. The parts become the object when the file is unchanged after the last one.
  */
 export async function sendInParts(
   sending: Sending,
@@ -52,8 +49,8 @@ export async function sendInParts(
       state.remove()
       return { outcome: 'gone', etagIsMd5 }
     }
-    // The content that was to be sent exists no more, or the store does not accept these parts: nothing to go
-    // on with. Where giving up fails too, the state remains and the next push does it.
+    // The file has changed, or the store does not accept these parts: the upload cannot be resumed. If aborting
+    // it fails too, the state remains and the next push aborts it.
     if (error instanceof InvalidInputError || isUnusable(error)) await giveUp(sending, upload).catch(() => {})
     throw error
   }
@@ -127,8 +124,8 @@ function verified({ file, checksums, layout }: Sending, upload: MultipartUpload,
 }
 
 /**
- * Gives up the unfinished upload that an earlier push of this key left, when it is of no use: other content,
- * or the file is in the store. Uploads of others under the same key are left alone.
+ * Aborts the unfinished upload of an earlier push of this key, when it cannot be used: other content, or the
+ * file is already in the store. Uploads of other programs under the same key are not touched.
  */
 export async function forgetUpload(
   sending: Pick<Sending, 's3' | 'signal' | 'object' | 'state'>,
@@ -143,15 +140,15 @@ export async function forgetUpload(
   state.remove()
 }
 
-/** A DAQ may be allowed to send and nothing else; the store's own rules then clean up what was begun. */
+/** A DAQ may only have the right to send; the store's own rules then remove unfinished uploads. */
 function unlessForbidden(error: unknown): null {
   if (statusOf(error) === 403) return null
   throw error
 }
 
 /**
- * We died between asking for an upload and writing down its id: it is one of this key, begun since, without a
- * part.
+ * Uploads that this program began without recording their ids, because it was killed in between: those of this
+ * key, begun since, without a part.
  */
 async function unnamedUploads(
   { s3, signal, object }: Pick<Sending, 's3' | 'signal' | 'object'>,
@@ -169,7 +166,8 @@ async function unnamedUploads(
 }
 
 /**
- * Sends what is missing, several parts at once; the first failure ends the others. Gives all parts in order.
+ * Sends the missing parts, several at the same time; the first failure ends the others. Returns all parts in
+ * order.
  */
 async function sendMissing(
   sending: Sending,
@@ -187,7 +185,7 @@ async function sendMissing(
     for (const { number, md5 } of missing) {
       const { start, length } = partRange(file.sizeBytes, layout, number)
       const body = { sizeBytes: length, md5, open: () => file.read(start, length), onSent: sending.onSent }
-      // A part refused as damaged may be one that the DAQ has just written over.
+      // If the store refuses a part as damaged, the DAQ may have overwritten it meanwhile.
       const part = await sendPart(s3, upload, number, body, signal).catch(async (error) => {
         if (!signal.aborted) await file.assertUnchanged()
         throw error

@@ -1,4 +1,4 @@
-/** Sends one file whose checksums are known: in one PUT or in parts. */
+/** Sends one file with known checksums, in one PUT or in parts. */
 
 import type { SendOutcome } from '../../shared/storage/multipart.ts'
 import { putWhole } from '../../shared/storage/upload.ts'
@@ -7,8 +7,8 @@ import { forgetUpload, sendInParts } from './send-parts.ts'
 import type { Sending } from './sending.ts'
 
 /**
- * @throws InvalidInputError when the file changes meanwhile: nothing then remains in the store. Anything else
- * that is thrown leaves the parts that were sent, for the next push.
+ * @throws InvalidInputError when the file changes meanwhile: then nothing remains in the store. After any other
+ * error the sent parts are kept for the next push.
  */
 export async function sendFile(
   sending: Sending,
@@ -20,17 +20,16 @@ export async function sendFile(
   const body = {
     sizeBytes: file.sizeBytes,
     md5: checksums.md5,
-    open: () => withLookBeforeEnd(file),
+    open: () => withCheckBeforeEnd(file),
     onSent: sending.onSent,
   }
   return await putWhole(sending.s3, sending.object, body, sending.signal)
 }
 
 /**
- * The last bytes are given only when the file is still as it was: a store makes no object of a body that ends
- * short.
+ * Yields the last bytes only when the file is unchanged: a store makes no object from an incomplete body.
  */
-async function* withLookBeforeEnd(file: LocalFile): AsyncGenerator<Uint8Array> {
+async function* withCheckBeforeEnd(file: LocalFile): AsyncGenerator<Uint8Array> {
   let held: Uint8Array | null = null
   for await (const chunk of file.read(0, file.sizeBytes)) {
     if (held !== null) yield held

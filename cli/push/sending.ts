@@ -1,4 +1,4 @@
-/** What it takes to send one file. */
+/** Everything needed to send one file. */
 import type { S3Client } from '@aws-sdk/client-s3'
 import type { ObjectToSend } from '../../shared/storage/upload.ts'
 import type { UploadLayout } from '../../shared/storage/upload-layout.ts'
@@ -15,8 +15,8 @@ export interface Sending {
   readonly concurrency: number
   readonly state: UploadStateFile
   readonly signal: AbortSignal
-  /** Bytes that went to the store; negative when they did not arrive. */
+  /** Bytes that were sent; negative when they did not arrive. */
   onSent(bytes: number): void
-  /** Bytes that the store held already. */
+  /** Bytes that the store already had. */
   onKept(bytes: number): void
 }

@@ -1,6 +1,6 @@
 /**
- * What this machine remembers of an upload in parts that is not finished: a small file for each key. It lies
- * in a folder of its own, not beside the DAQ's files. A kill leaves the old or the new content, never half.
+ * The state of an unfinished multipart upload on this machine: a small file for each key, in a private folder
+ * and not in the DAQ's. A kill leaves the old or the new content, never a part of it.
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
@@ -14,7 +14,7 @@ import { isDiskFull, releaseLock, takeLock } from './lock.ts'
 const schema = z.object({
   bucket: z.string(),
   key: z.string(),
-  /** Where the file lay: for people who read this. The content decides. */
+  /** The path of the file, for information only: the upload is identified by its content. */
   file: z.string(),
   sizeBytes: z.int().positive(),
   md5: z.string(),
@@ -27,18 +27,18 @@ const schema = z.object({
 })
 export type UploadState = Readonly<z.infer<typeof schema>>
 
-/** Disposing of it lets others send under this key. */
+/** Disposing of it releases the lock of the key. */
 export interface UploadStateFile extends Disposable {
-  /** Null when nothing is known, or nothing that can be read. */
+  /** Null when there is no state, or it cannot be read. */
   read(): UploadState | null
-  /** On a full disk it is kept in memory: this upload goes on, only a kill would make it begin anew. */
+  /** On a full disk the state is held in memory: the upload goes on, but after a kill it starts again. */
   write(state: UploadState): void
   remove(): void
 }
 
 /**
- * Takes the state of a key in a store for this process. Two pushes of one key at once would do no harm to the
- * object, only work twice and end each other's upload.
+ * Opens the state of a key and locks it for this process. Two pushes of one key at the same time would not
+ * damage the object, but would do the work twice and abort each other's upload.
  * @throws ConflictError while another process has it, InvalidInputError when the folder cannot be written to.
  */
 export function openUploadState(folder: string, store: string, { bucket, key }: ObjectName): UploadStateFile {
@@ -56,7 +56,7 @@ export function openUploadState(folder: string, store: string, { bucket, key }: 
     if (error instanceof ConflictError) throw error
     const reason = (error as NodeJS.ErrnoException).code ?? String(error)
     throw new InvalidInputError(
-      `${folder}, where unfinished uploads are remembered, cannot be written to (${reason}); name another folder in CYGNET_FOLDER`,
+      `${folder}, the folder for the state of unfinished uploads, cannot be written to (${reason}); set another folder in CYGNET_FOLDER`,
       {},
       { cause: error },
     )

@@ -1,13 +1,13 @@
-/** Runs as the catalogue's API gives them. */
+/** Runs from the catalogue's API. */
 import * as z from 'zod'
 import { InvalidInputError } from '../../shared/errors.ts'
 import { isTag, type RunId } from '../../shared/run.ts'
-import { askJson } from '../api/answer.ts'
 import type { ApiClient } from '../api/client.ts'
+import { requestJson } from '../api/request-json.ts'
 import type { RunRange } from '../arguments.ts'
 import { checkOneTag } from './one-tag.ts'
+import type { RunListQuery } from './run-list-query.ts'
 import { RUN_FIELDS, type RunItem, runItem, type ShownRun, shownRun } from './run-shapes.ts'
-import type { RunWish } from './run-wish.ts'
 
 /** The longest page of the API. */
 const PAGE = 500
@@ -16,21 +16,20 @@ const runName = z.object({ tag: z.string().refine(isTag), runNumber: z.int().non
 
 export interface RunPage {
   readonly runs: readonly RunItem[]
-  /** More fit than were found so far. */
+  /** More runs match than were returned so far. */
   readonly more: boolean
 }
 
 /**
- * Page after page by keyset, up to the limit of the wish; runs that arrive meanwhile are neither repeated nor
- * make others missing.
+ * Pages by keyset, up to the limit of the query: runs that arrive meanwhile neither repeat nor hide other runs.
  * @throws InvalidInputError when the caller may not see a tag, or the search takes too long.
  */
-export const findRuns = (api: ApiClient, wish: RunWish, signal: AbortSignal): AsyncIterable<RunPage> =>
-  pagesOf(api, queryOf(wish), wish.limit, runItem, signal)
+export const findRuns = (api: ApiClient, query: RunListQuery, signal: AbortSignal): AsyncIterable<RunPage> =>
+  pagesOf(api, searchParamsOf(query), query.limit, runItem, signal)
 
 /**
- * The current use of a run number, and with `all` the earlier ones after it; `uses` is how often the number
- * was used.
+ * The current generation of a run number, with `all` followed by the earlier ones; `uses` is the number of
+ * generations.
  * @throws InvalidInputError when there is no such run, or several tags have it.
  */
 export async function showRun(
@@ -41,17 +40,17 @@ export async function showRun(
 ): Promise<{ readonly runs: readonly ShownRun[]; readonly uses: number }> {
   const run = await findRunName(api, runNumber, tag, signal)
   const path = pathOfRun(run)
-  const current = await askJson(api, path, shownRun, signal)
+  const current = await requestJson(api, path, shownRun, signal)
   const runs: ShownRun[] = [current]
   if (all)
     for (const { use } of current.uses)
-      if (use !== current.use) runs.push(await askJson(api, `${path}?use=${use}`, shownRun, signal))
+      if (use !== current.use) runs.push(await requestJson(api, `${path}?use=${use}`, shownRun, signal))
   return { runs, uses: current.uses.length }
 }
 
 /**
- * The names of the runs in a range, by tag and then by number; of every tag that may be seen, unless one is
- * named.
+ * The names of the runs in a range, by tag and then by number; of every tag that the caller may see, unless
+ * one is named.
  */
 export async function namesIn(
   api: ApiClient,
@@ -71,12 +70,12 @@ export async function namesIn(
   return names.toSorted((a, b) => (a.tag === b.tag ? a.runNumber - b.runNumber : a.tag < b.tag ? -1 : 1))
 }
 
-/** Where the API has a run. */
+/** The API's path of a run. */
 export const pathOfRun = ({ tag, runNumber }: RunId): string =>
   `/api/v1/runs/${encodeURIComponent(tag)}/${runNumber}`
 
 /**
- * The run that is meant. One whose tag is said is not looked up: the question that follows does that.
+ * The run with this number. With a tag there is no request: the caller's next request finds the run.
  * @throws InvalidInputError when there is none, or several tags have it.
  */
 export async function findRunName(
@@ -93,20 +92,20 @@ export async function findRunName(
   return run
 }
 
-const heardSchema = z.object({ heard: z.array(z.string()).default([]) })
+const ledgerSchema = z.object({ heard: z.array(z.string()).default([]) })
 
-/** What the ledger knows of a run that is not in the catalogue, and what to do. */
+/** An error with what the ledger knows about a run that is not in the catalogue, and what to do. */
 async function unknownRun(api: ApiClient, number: number, signal: AbortSignal): Promise<InvalidInputError> {
-  const { heard } = await askJson(api, `/api/v1/runs?from=${number}&to=${number}`, heardSchema, signal)
+  const { heard } = await requestJson(api, `/api/v1/runs?from=${number}&to=${number}`, ledgerSchema, signal)
   const missing = `run ${number} is not in the catalogue`
   return new InvalidInputError(
     heard.length === 0
-      ? `${missing}, or of a tag that you may not see; \`cygnet reconcile\` looks for it in the store, docs/runbook.md says where else`
-      : `${missing}, but the ledger knows of it:\n${heard.map((line) => `  ${line}`).join('\n')}\n\`cygnet logs --run ${number}\` tells more, \`cygnet replay --run ${number}\` tries again`,
+      ? `${missing}, or of a tag that you may not see; \`cygnet reconcile\` searches the store, docs/runbook.md lists other places to check`
+      : `${missing}, but the ledger has:\n${heard.map((line) => `  ${line}`).join('\n')}\n\`cygnet logs --run ${number}\` shows details, \`cygnet replay --run ${number}\` tries again`,
   )
 }
 
-/** Each page leads to the next, so that none is missed or repeated while runs arrive. */
+/** Each page has the cursor of the next one, so that no run is missed or repeated while runs arrive. */
 async function* pagesOf<T>(
   api: ApiClient,
   query: URLSearchParams,
@@ -117,7 +116,7 @@ async function* pagesOf<T>(
   const page = z.object({ runs: z.array(item), next: z.string().nullable() })
   for (let left = limit; left > 0; ) {
     query.set('limit', String(Math.min(left, PAGE)))
-    const { runs, next } = await askJson(api, `/api/v1/runs?${query}`, page, signal)
+    const { runs, next } = await requestJson(api, `/api/v1/runs?${query}`, page, signal)
     yield { runs, more: next !== null }
     if (next === null || runs.length === 0) return
     left -= runs.length
@@ -125,12 +124,12 @@ async function* pagesOf<T>(
   }
 }
 
-function queryOf({ tags, conditions, order, withParameters }: RunWish): URLSearchParams {
+function searchParamsOf({ tags, conditions, order, withParameters }: RunListQuery): URLSearchParams {
   const { from, to, since, until, complete, pedestal, text, cloud, tape, parameters = [] } = conditions
   const fields = [...RUN_FIELDS, 'storage', ...(withParameters ? ['parameters'] : [])].join()
   const query = new URLSearchParams({ sort: `${order.descending ? '-' : ''}${order.by}`, fields })
   for (const tag of tags ?? []) query.append('tag', tag)
-  const said = {
+  const filters = {
     from,
     to,
     since: since?.toISOString(),
@@ -141,7 +140,7 @@ function queryOf({ tags, conditions, order, withParameters }: RunWish): URLSearc
     cloud,
     tape,
   }
-  for (const [name, value] of Object.entries(said)) if (value !== undefined) query.set(name, String(value))
+  for (const [name, value] of Object.entries(filters)) if (value !== undefined) query.set(name, String(value))
   for (const { column, operator, value } of parameters)
     query.append(`param.${column.name}${operator === 'eq' ? '' : `.${operator}`}`, String(value))
   return query

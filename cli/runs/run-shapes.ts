@@ -1,10 +1,10 @@
 /**
- * Runs as the API tells them (shared/queries/run-view.ts): what of it is shown is checked, and what else
- * comes is passed on as JSON.
+ * Runs in the form of the API (shared/queries/run-view.ts): the fields that the CLI shows are validated, the
+ * others are passed on as JSON.
  */
 import * as z from 'zod'
 
-/** Other fields are passed on, and not part of the type. */
+/** Other fields are passed on, but are not part of the type. */
 const open = <T extends z.ZodRawShape>(shape: T) => z.looseObject(shape) as z.ZodObject as z.ZodObject<T>
 
 const text = z.string()
@@ -32,13 +32,13 @@ const runShape = {
   updatedAt: time,
 } as const
 
-/** Those of a list that are columns of its table as well. */
+/** Fields of a listed run that are also columns of the CSV. */
 export const RUN_FIELDS = Object.keys(runShape) as readonly (keyof typeof runShape)[]
 
 const storage = z.object({ cloud: text, tape: text, local: textOrNull }).readonly()
 const parameters = z.record(z.string(), z.union([z.number(), z.string(), z.null()])).readonly()
 
-/** One of a list. Parameters are there when they were asked for. */
+/** A run of a list. Parameters are present when they were requested. */
 export const runItem = open({ ...runShape, storage, parameters: parameters.optional() }).readonly()
 export type RunItem = z.output<typeof runItem>
 

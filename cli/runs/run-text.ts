@@ -1,4 +1,4 @@
-/** Runs as the CLI shows them: as tables for people, and as CSV. */
+/** Runs as tables and as CSV. */
 
 import { csvLine } from '../../shared/csv.ts'
 import { EVENT_TRIGGER } from '../../shared/midas/format.ts'
@@ -59,7 +59,7 @@ export const csvRow = (run: RunItem): string =>
 export function detailsText(run: ShownRun): string {
   return [
     list([
-      ['run', `${run.runNumber} of ${run.tag}${run.current ? '' : ' (an earlier use of the number)'}`],
+      ['run', `${run.runNumber} of ${run.tag}${run.current ? '' : ' (an earlier generation of the number)'}`],
       ['description', run.description === null ? null : oneLine(run.description)],
       ['started (UTC)', time(run.startedAt)],
       ['stopped (UTC)', time(run.stoppedAt)],
@@ -155,7 +155,7 @@ const parametersOf = ({ parameters }: ShownRun) =>
 
 const tapeWord = (word: string) => (word === 'on-media' ? 'verified' : word)
 
-/** What shifters typed, or a file held, must not move the cursor of who reads it. */
+/** Replaces control characters: free text must not move the cursor of a terminal. */
 const oneLine = (text: string) => text.replace(/\p{Cc}+/gu, ' ')
 
 function shortened(description: string | null): string {

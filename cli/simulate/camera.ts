@@ -1,5 +1,5 @@
 /**
- * Camera frames as the CYGNO detectors give them: pedestal and noise, hot pixels, and tracks of particles.
+ * Camera frames as those of the CYGNO detectors: pedestal and noise, hot pixels, and tracks of particles.
  */
 import { InvalidInputError } from '../../shared/errors.ts'
 import { fillWithNoise, type NoiseShape, noisePool } from './noise.ts'
@@ -25,8 +25,8 @@ export function frameSize(camera: Camera): FrameSize {
 }
 
 /**
- * Most pixels read out with 2.4 counts of noise, some with much more, as sCMOS sensors do. Compresses as real
- * frames: 2.7 to 1.
+ * As in sCMOS sensors, most pixels have 2.4 counts of noise and some have much more. The frames compress like
+ * real ones: 2.7 to 1.
  */
 const SENSOR_NOISE: NoiseShape = {
   mean: 99,
@@ -43,7 +43,7 @@ export interface CameraSimulator {
   frame(random: Random, pedestal: boolean): Uint8Array
 }
 
-/** A sensor with its noise and its hot pixels, which stay the same for all frames of a seed. */
+/** A sensor with its noise and its hot pixels, which are the same in all frames of a seed. */
 export function createCamera(seed: number, camera: Camera): CameraSimulator {
   const { width, height } = frameSize(camera)
   const random = randomStream(seed, 0xca3)
@@ -68,7 +68,7 @@ interface Frame extends FrameSize {
 }
 
 /**
- * Typical content of a 0.3 s exposure underground: some low-energy spots, now and then an alpha particle or a
+ * Typical content of a 0.3 s exposure underground: some low-energy spots, sometimes an alpha particle or a
  * muon.
  */
 function drawTracks(frame: Frame, random: Random): void {

@@ -1,4 +1,4 @@
-/** The compressions of MIDAS's logger, as streams. */
+/** The compressions of the MIDAS logger, as streams. */
 import { spawn } from 'node:child_process'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
@@ -24,8 +24,8 @@ export interface CompressOptions {
 }
 
 /**
- * Compresses a stream. bzip2 is done by the program of that name.
- * @throws InvalidInputError when bzip2 is asked for and not installed.
+ * Compresses a stream. bzip2 runs the program of that name.
+ * @throws InvalidInputError when the program bzip2 is needed and not installed.
  */
 export function compress(
   source: AsyncIterable<Uint8Array>,
@@ -50,7 +50,7 @@ async function* throughGzip(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const gzip = createGzip({ level: options.gzipLevel ?? 1, chunkSize: 1 << 20 })
   const done = pipeline(source, gzip, { signal: options.signal })
-  // A failure reaches the reader below as the stream's error; it must not also count as unhandled.
+  // The reader below gets a failure as an error of the stream; without this it would also be unhandled.
   done.catch(() => undefined)
   yield* gzip
   await done
@@ -75,7 +75,7 @@ async function* throughBzip2(
     )
   })
   const fed = pipeline(source, child.stdin, { signal: options.signal })
-  // Both are awaited below, after the output; until then a failure must not count as unhandled.
+  // Both are awaited after the output; without this an earlier failure would be unhandled.
   exited.catch(() => undefined)
   fed.catch(() => undefined)
   try {

@@ -1,4 +1,4 @@
-/** The DAQ's clock on the wall: MIDAS writes times as C's `ctime` does, in local time and without a zone. */
+/** The DAQ's wall clock: MIDAS writes times like C's `ctime`, in local time and without a zone. */
 import { DAQ_TIME_ZONE } from '../../shared/time/daq-time.ts'
 
 const format = new Intl.DateTimeFormat('en-GB', {

@@ -1,5 +1,5 @@
 /**
- * LZ4 frames as MIDAS's logger writes them: linked blocks of 4 MiB, no block checksum, no content size,
+ * LZ4 frames as the MIDAS logger writes them: linked blocks of 4 MiB, no block checksum, no content size,
  * content checksum. Formats: lz4_Frame_format.md and lz4_Block_format.md of https://github.com/lz4/lz4.
  */
 import { Xxh32, xxh32 } from '../../shared/midas/decompress/xxh32.ts'
@@ -88,7 +88,7 @@ function compressBlock(window: Uint8Array, from: number): Uint8Array | null {
       at - candidate >= HISTORY_BYTES ||
       view.getInt32(candidate, true) !== view.getInt32(at, true)
     ) {
-      // Noise hardly ever matches: look less and less closely until something does.
+      // Noise rarely matches: the search skips more and more bytes until the next match.
       misses += 1
       at += 1 + (misses >> 6)
       continue
@@ -128,7 +128,7 @@ function writeSequence(writer: Writer, literals: Uint8Array, offset: number, len
   return true
 }
 
-/** What does not fit the token's four bits: bytes of 255 and a remainder. */
+/** The part of a length that does not fit into the token's four bits: bytes of 255 and a remainder. */
 function writeLength(writer: Writer, length: number): void {
   if (length < 15) return
   let rest = length - 15

@@ -1,7 +1,7 @@
 /**
  * Read-out noise: a pool of noise samples is drawn once, and each frame or waveform is a piece of it from a
- * fresh place. Drawing every pixel anew would be fifty times slower than compressing it; the pool is far
- * longer than deflate's window of 32 KiB, so the reuse does not compress.
+ * random position. Drawing every pixel would be fifty times slower than compressing it. The pool is much longer
+ * than deflate's window of 32 KiB, so the reuse does not improve the compression.
  */
 import type { Random } from './random.ts'
 
@@ -53,8 +53,7 @@ export function noisePool(random: Random, shape: NoiseShape, length: number): Ui
 }
 
 /**
- * Fills `target` with a stretch of the pool beginning at a random place and going round it as often as
- * needed.
+ * Fills `target` with a piece of the pool from a random position, repeating the pool as often as needed.
  */
 export function fillWithNoise(target: Uint16Array, pool: Uint16Array, random: Random): void {
   let from = Math.floor(random.uniform() * pool.length)

@@ -1,4 +1,4 @@
-/** The ODB of a simulated run: every path the Runlog reads, among the neighbours a real dump of LNGS has. */
+/** The ODB of a simulated run: every path that the Runlog reads, with neighbours as in a real dump of LNGS. */
 import { runlogColumns } from '../../shared/extraction/run-parameters.ts'
 import { type OdbSpec, odb, odbDirectory } from '../../shared/midas/odb/spec.ts'
 import type { OdbDirectory } from '../../shared/midas/odb/tree.ts'
@@ -8,7 +8,7 @@ import { alarms, equipment, hvDemand } from './odb-equipment.ts'
 import type { SimulationOptions } from './options.ts'
 
 /**
- * When the dump was made: at begin of run, at the end of a subrun while the run goes on, at the end of the
+ * When the dump was made: at the begin of run, at the end of a subrun while the run continues, at the end of the
  * run.
  */
 export type DumpMoment =
@@ -16,7 +16,7 @@ export type DumpMoment =
   | { readonly at: 'subrun-end' }
   | { readonly at: 'end'; readonly stopTime: number; readonly events: number }
 
-/** The tree as the logger finds it at that moment, with what MIDAS leaves stale in it. */
+/** The tree at that moment, including the values that are stale in MIDAS. */
 export function odbOfRun(options: SimulationOptions, fileName: string, moment: DumpMoment): OdbDirectory {
   return odbDirectory('', {
     Experiment: {
@@ -59,11 +59,11 @@ export function odbOfRun(options: SimulationOptions, fileName: string, moment: D
 }
 
 /**
- * The frontend's counter as the dump sees it before the run's end: left from the run before, or not yet
+ * The frontend's event counter in a dump before the end of the run: left from the previous run, or not yet
  * written.
  */
 const STALE_EVENTS = { begin: 402, 'subrun-end': 0 } as const
-/** The run before ended that long before this one began. */
+/** Time between the end of the previous run and the begin of this one. */
 const GAP_SECONDS = 13
 
 const client = (process: string, name: string): OdbSpec => ({

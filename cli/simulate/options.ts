@@ -1,4 +1,4 @@
-/** What a simulated run is like. */
+/** The options of a simulated run. */
 import { InvalidInputError } from '../../shared/errors.ts'
 import type { BankFormat } from '../../shared/midas/format.ts'
 import { type Camera, frameSize } from './camera.ts'
@@ -8,15 +8,15 @@ export const odbForms = ['json', 'json-commas', 'xml', 'text'] as const
 export type OdbForm = (typeof odbForms)[number]
 
 /**
- * What went wrong on the way to the file: crash: the logger died, no end-of-run event; cut-event: it died
- * inside an event; cut-stream: the compressed file was cut; no-camera: the camera delivered nothing;
- * wrong-run-number: the header disagrees with the file name.
+ * Faults. crash: the logger died, so there is no end-of-run event. cut-event: it died inside an event.
+ * cut-stream: the compressed file was cut. no-camera: the camera delivered nothing. wrong-run-number: the header
+ * disagrees with the file name.
  */
 export const faults = ['crash', 'cut-event', 'cut-stream', 'no-camera', 'wrong-run-number'] as const
 export type Fault = (typeof faults)[number]
 
 export interface SimulationOptions {
-  /** Same options and seed, same bytes. */
+  /** The same options and seed give the same bytes. */
   readonly seed: number
   readonly runNumber: number
   /** Site, the first part of the S3 key. */
@@ -57,8 +57,8 @@ export const defaultOptions: SimulationOptions = {
 }
 
 /**
- * Fills in the defaults and checks what would give a file that no DAQ could write.
- * @throws InvalidInputError naming the option.
+ * Fills in the defaults and validates the options.
+ * @throws InvalidInputError with the option that no DAQ could have.
  */
 export function simulationOptions(given: Partial<SimulationOptions>): SimulationOptions {
   const options: SimulationOptions = { ...defaultOptions, ...given }

@@ -26,8 +26,7 @@ function mix(words: readonly number[]): number {
 }
 
 /**
- * A stream of its own for each list of keys, e.g. (seed, run, event). Generator: sfc32 of the PractRand
- * suite.
+ * A separate stream for each list of keys, e.g. (seed, run, event). Generator: sfc32 of the PractRand suite.
  */
 export function randomStream(...keys: readonly number[]): Random {
   let a = mix([...keys, 1])

@@ -1,4 +1,4 @@
-/** One simulated run file as the stream of bytes that MIDAS's logger would write, event by event. */
+/** One simulated run file as the stream of bytes that the MIDAS logger would write, event by event. */
 import { type BankToEncode, encodeBanks, encodeEvent } from '../../shared/midas/encode.ts'
 import {
   EVENT_BEGIN_OF_RUN,
@@ -30,16 +30,16 @@ const SHORT_SAMPLES = 128
 
 /**
  * The uncompressed MIDAS stream of one file, one event a chunk; memory does not grow with the number of
- * events. The fault `cut-stream` concerns the compressed file and is not seen here.
+ * events. The fault `cut-stream` concerns only the compressed file.
  * @param subrun which file of a run of several, from 0.
- * @throws InvalidInputError for options no DAQ could have.
+ * @throws InvalidInputError for options that no DAQ could have.
  */
 export async function* simulateRun(
   given: Partial<SimulationOptions>,
   subrun = 0,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const options = simulationOptions(given)
-  // What the header and the ODB say of a file that is named otherwise.
+  // The number in the header and the ODB, which then differs from that in the file name.
   const written =
     options.fault === 'wrong-run-number' ? { ...options, runNumber: options.runNumber + 1 } : options
   const fileName = midasFileName(options.runNumber, options.subruns > 1 ? subrun : null)
@@ -105,8 +105,7 @@ function messageEvent(text: string, timeSeconds: number): Uint8Array {
 }
 
 /**
- * Camera events by number. Each draws from a random stream of its own, so that subruns need not be made in
- * order.
+ * Camera events by number. Each has its own random stream, so that subruns need not be made in order.
  */
 function triggerEvents(options: SimulationOptions): (event: number, timeSeconds: number) => Uint8Array {
   const camera = options.fault === 'no-camera' ? null : createCamera(options.seed, options.camera)
@@ -137,7 +136,7 @@ function triggerEvents(options: SimulationOptions): (event: number, timeSeconds:
   }
 }
 
-/** Real padding holds whatever was in memory before. */
+/** Real padding holds old contents of the memory. */
 const STALE = { padding: 0xad }
 
 /** Slow-control events that have become due, in 16-bit banks as their frontends write them. */
@@ -202,7 +201,7 @@ function hvBanks(options: SimulationOptions, random: Random): readonly BankToEnc
   ]
 }
 
-/** OUTP is there and empty, as the real frontend leaves it. */
+/** OUTP is present and empty, as from the real frontend. */
 function environmentBanks(random: Random): readonly BankToEncode[] {
   return [
     {

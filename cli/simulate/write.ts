@@ -1,4 +1,4 @@
-/** Simulated runs as files on disk, or, for small ones, in memory. */
+/** Simulated runs as files on disk or, for small runs, in memory. */
 import { createWriteStream } from 'node:fs'
 import { mkdir, rename, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -22,14 +22,14 @@ export interface WrittenRunFile {
 export interface WriteOptions {
   readonly compression?: Compression
   readonly gzipLevel?: number
-  /** Replace a file that is there already. */
+  /** Replace an existing file. */
   readonly overwrite?: boolean
   readonly signal?: AbortSignal
   /** Called as the file grows, with its uncompressed bytes so far. */
   readonly onProgress?: (uncompressedBytes: number) => void
 }
 
-/** What the fault `cut-stream` leaves of the compressed file. */
+/** The fraction of the compressed file that the fault `cut-stream` leaves. */
 const CUT_FRACTION = 0.6
 
 /** Subruns of a run, or null for its only file. */
@@ -49,8 +49,8 @@ function runFileKey(
 }
 
 /**
- * Writes one file of a run below `directory`, under its key; it appears under its name when it is whole.
- * @throws InvalidInputError when the file is there already.
+ * Writes one file of a run below `directory`, under its key; it gets its name when it is complete.
+ * @throws InvalidInputError when the file exists already.
  */
 export async function writeRunFile(
   directory: string,
@@ -110,7 +110,7 @@ export async function runFileBytes(
 }
 
 /**
- * How many camera events give a run of about `sizeBytes` (all its files together), judged by a sample of
+ * The number of camera events for a run of about `sizeBytes` (all its files together), estimated from a sample of
  * four. Throws InvalidInputError when it is less than one.
  */
 export async function eventsForSize(

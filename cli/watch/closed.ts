@@ -1,54 +1,54 @@
 /**
- * Has the DAQ closed this file? Nothing on a disk says so, so it is concluded from what can be seen, and
- * while in doubt the file waits: an object that is half a run would stay in the store for ever.
+ * Has the DAQ closed this file? The disk does not record it, so it is concluded from other evidence. In doubt
+ * the file waits: an object with half a run would remain in the store for ever.
  */
 import type { Ending } from './ending.ts'
 import { compareRuns, type RunFileFound } from './scan.ts'
 
-/** What is known of one file of the folder now. */
+/** The present observations of one file of the folder. */
 export interface Observed {
   readonly file: RunFileFound
-  /** So long we have watched it without a change, milliseconds by a clock that never jumps. */
+  /** How long the file was observed without a change, milliseconds of a clock that never jumps. */
   readonly unchangedMs: number
   /**
-   * Since its last write: by its date when the watch began, from then on by our watching. Negative for a date
-   * in the future.
+   * Time since its last write: from its date at the start of the watch, plus the observed time. Negative for a
+   * date in the future.
    */
   readonly ageMs: number
-  /** Who has it open for writing. */
+  /** The process that has it open for writing, in words. */
   readonly writer: string | null
   readonly isInStore: boolean
 }
 
 export interface Limits {
-  /** After so long without a change nobody will write to it any more. */
+  /** After so long without a change the file counts as closed. */
   readonly idleMs: number
-  /** So long every file must stay unchanged under our eyes, whatever else speaks for it. */
+  /** Every file has to be observed unchanged for so long, whatever the other evidence. */
   readonly settleMs: number
 }
 
-/** What showed that a file is closed. */
+/** The evidence that a file is closed. */
 export type Evidence = 'later-run' | 'end-of-run' | 'whole' | 'idle'
 
 export type Verdict =
-  | { readonly is: 'closed'; readonly evidence: Evidence; readonly warning: string | null }
-  | { readonly is: 'open'; readonly why: string }
-  /** Never to be sent. */
-  | { readonly is: 'left'; readonly why: string }
-  /** How the file ends would tell; reading that costs something. */
-  | { readonly is: 'undecided' }
+  | { readonly kind: 'closed'; readonly evidence: Evidence; readonly warning: string | null }
+  | { readonly kind: 'open'; readonly reason: string }
+  /** Never sent. */
+  | { readonly kind: 'left'; readonly reason: string }
+  /** The end of the file decides; reading it takes time. */
+  | { readonly kind: 'undecided' }
 
-/** The file among its neighbours. */
+/** The other files around a file. */
 export interface Surroundings {
-  /** Files of the same run and subrun under other endings. */
+  /** Files of the same run and subrun with other extensions. */
   readonly siblings: readonly Observed[]
   /** A later run, or a later file of the same run, was begun after this file was last written. */
   readonly hasLater: boolean
-  /** Compressed runs lie here: an uncompressed one will probably be compressed, and sent then. */
+  /** The folder has compressed runs: an uncompressed one will probably be compressed, and sent afterwards. */
   readonly isCompressedHere: boolean
 }
 
-export function judge(
+export function judgeFile(
   observed: Observed,
   around: Surroundings,
   ending: Ending | null,
@@ -56,49 +56,49 @@ export function judge(
 ): Verdict {
   const { file, unchangedMs, writer } = observed
   if (writer !== null) return open(`${writer} has it open for writing`)
-  if (unchangedMs < limits.settleMs) return open('it was there or was written to only a moment ago')
+  if (unchangedMs < limits.settleMs) return open('it appeared or was written only a moment ago')
   const isCompressed = file.run.compression !== 'none'
   const other = around.siblings.find((sibling) => (sibling.file.run.compression !== 'none') !== isCompressed)
   if (other !== undefined) {
     if (!isCompressed && other.isInStore)
-      return { is: 'left', why: `${other.file.name} beside it is the same run, and in the store` }
-    const isAtWork = other.writer !== null || !isIdle(other, limits) || !isIdle(observed, limits)
-    if (isAtWork)
+      return { kind: 'left', reason: `${other.file.name} is the same run, and is in the store` }
+    const isCompressing = other.writer !== null || !isIdle(other, limits) || !isIdle(observed, limits)
+    if (isCompressing)
       return open(
         isCompressed
           ? `${other.file.name} is still being compressed into it`
           : `it is being compressed into ${other.file.name}`,
       )
-    // A compressor removes its input as the last thing it does.
+    // A compressor removes its input as its last step.
     if (isCompressed)
       return {
-        is: 'left',
-        why: `${other.file.name} beside it is the run: while that is there, its compression was not finished`,
+        kind: 'left',
+        reason: `${other.file.name} is the run, and its compression was not finished`,
       }
   }
   if (!isCompressed && around.isCompressedHere && !isIdle(observed, limits))
-    return open('it waits to be compressed, as the runs before it were')
-  if (around.hasLater) return { is: 'closed', evidence: 'later-run', warning: null }
-  if (ending === null) return { is: 'undecided' }
-  if (ending.whole) return { is: 'closed', evidence: isCompressed ? 'whole' : 'end-of-run', warning: null }
-  if (isIdle(observed, limits)) return { is: 'closed', evidence: 'idle', warning: ending.doubt }
+    return open('it waits for its compression: the folder has compressed runs')
+  if (around.hasLater) return { kind: 'closed', evidence: 'later-run', warning: null }
+  if (ending === null) return { kind: 'undecided' }
+  if (ending.whole) return { kind: 'closed', evidence: isCompressed ? 'whole' : 'end-of-run', warning: null }
+  if (isIdle(observed, limits)) return { kind: 'closed', evidence: 'idle', warning: ending.doubt }
   return open('it may still be written: no later run, no end of run')
 }
 
-const open = (why: string): Verdict => ({ is: 'open', why })
+const open = (reason: string): Verdict => ({ kind: 'open', reason })
 
-/** By our own watching, or by its date where we have not watched for so long. */
+/** By the observed time, or by its date where it was not observed for so long. */
 const isIdle = ({ unchangedMs, ageMs }: Observed, { idleMs }: Limits) =>
   unchangedMs >= idleMs || ageMs >= idleMs
 
 /**
- * What surrounds each file.
+ * The other files around each file.
  * @param observed all files of the folder, in the order of runs.
  */
 export function surroundingsOf(observed: readonly Observed[]): ReadonlyMap<string, Surroundings> {
   const around = new Map<string, Surroundings>()
   const isCompressedHere = observed.some(({ file }) => file.run.compression !== 'none')
-  /** When the youngest of the files after this group was begun. */
+  /** The latest time at which a file after this group was begun. */
   let latestBegun: bigint | null = null
   for (let end = observed.length; end > 0; ) {
     let start = end - 1

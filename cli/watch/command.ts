@@ -1,4 +1,4 @@
-/** `cygnet push --watch`: settings, ways out, and what the exit code says. */
+/** `cygnet push --watch`: settings, output and exit code. */
 import { writeSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Config } from '../../shared/config/config.ts'
@@ -9,7 +9,7 @@ import { loadPushSettings, type PushStore } from '../push/open-store.ts'
 import { hasApiToken, openRemoteStore } from '../push/remote-store.ts'
 import { interruption, stackFolder } from '../settings.ts'
 import { createApiSafety } from './api-safety.ts'
-import { reportToLog } from './events.ts'
+import { logReporter } from './events.ts'
 import type { SafetyPort } from './safety.ts'
 import { createTerminal, pendingTable, type Terminal } from './terminal.ts'
 import type { Clock } from './tracked-files.ts'
@@ -32,12 +32,12 @@ export interface WatchFlags {
 
 const POLL_MS = 10_000
 const PENDING_MS = 60_000
-/** On a terminal nothing is printed for it: the line that is there is drawn anew. */
+/** On a terminal the status line is only redrawn. */
 const PENDING_DRAWN_MS = 2_000
 const TIDY_MS = 300_000
-/** A writer that writes in bursts shows itself within this time. */
+/** A process that writes in bursts is noticed within this time. */
 const SETTLE_MS = 10_000
-/** One pass is made by hand, or by a timer: nobody waits that long. */
+/** Shorter for one pass, since it is started by hand or by a timer. */
 const SETTLE_ONCE_MS = 2_000
 
 const CLOCK: Clock = { wallMs: () => Date.now(), steadyMs: () => performance.now() }
@@ -61,7 +61,7 @@ export async function runWatch(flags: WatchFlags): Promise<void> {
     signal,
     clock: CLOCK,
     random: Math.random,
-    report: terminal?.report ?? reportToLog(log),
+    report: terminal?.report ?? logReporter(log),
     ...(terminal === null ? {} : { onProgress: terminal.onProgress }),
     pollMs: Math.min(POLL_MS, Math.max(1000, flags.idle * 1000)),
     pendingMs: terminal === null ? PENDING_MS : PENDING_DRAWN_MS,
@@ -87,24 +87,24 @@ function requestOf(flags: WatchFlags): WatchRequest {
   }
 }
 
-/** Sentences for a person who looks on, lines of JSON for everything else. */
+/** Sentences on a terminal; null where the output is lines of JSON. */
 function terminalFor({ json, once }: WatchFlags): Terminal | null {
   if (json || !(once || process.stdout.isTTY)) return null
   return createTerminal(print, process.stderr.isTTY ? process.stderr : null)
 }
 
-/** A log on a full disk, or one that nobody reads any more, must not end what would empty that disk. */
+/** A full disk or a closed pipe must not stop the watch: it may be the process that frees the disk. */
 function writeLogLine(line: string): void {
   try {
     writeSync(1, line)
   } catch {
-    // this line is lost; those about what is pending come again
+    // this line is lost; the pending files are reported again
   }
 }
 
 /**
- * The catalogue, when the settings lead to its API.
- * @throws InvalidInputError when files are to be deleted and they do not.
+ * Opens the connection to the catalogue's API, if it is configured.
+ * @throws InvalidInputError when it is needed for deletions and not configured.
  */
 function safetyOpener(
   config: Config,
@@ -115,6 +115,6 @@ function safetyOpener(
       createApiSafety(store.remote ?? (await openRemoteStore(config, signal)), CLOCK)
   if (!isNeeded) return null
   throw new InvalidInputError(
-    '--delete-when-safe needs the catalogue, which knows what is verified on tape: set CYGNET_API_URL and CYGNET_API_TOKEN',
+    '--delete-when-safe needs the catalogue, which has the verified copies on tape: set CYGNET_API_URL and CYGNET_API_TOKEN',
   )
 }

@@ -1,7 +1,7 @@
 /**
- * Removes one file of a run from the DAQ's disk, when that cannot lose anything. Everything is looked at anew
- * in this one call: the file's bytes; the object in the store and a copy on tape, by whoever reaches them;
- * and the name on disk in the moment before it goes.
+ * Removes one file of a run from the DAQ's disk, when no data can be lost. Everything is checked again in this
+ * call: the bytes of the file, the object in the store, a copy on tape (by the API), and the file on disk
+ * immediately before its removal.
  */
 import { unlinkSync } from 'node:fs'
 import type { S3Client } from '@aws-sdk/client-s3'
@@ -20,11 +20,16 @@ import { isThere, type RunFileFound } from './scan.ts'
 import { findWriters } from './writers.ts'
 
 export type Deletion =
-  | { readonly is: 'deleted'; readonly sha256: string; readonly why: string; readonly warning: string | null }
-  /** It stays, for a reason that may pass. */
-  | { readonly is: 'kept'; readonly why: string }
-  /** Something is wrong with the `file` or this disk; or `others` that were asked do not answer. */
-  | { readonly is: 'failed'; readonly with: 'file' | 'others'; readonly error: string }
+  | {
+      readonly kind: 'deleted'
+      readonly sha256: string
+      readonly reason: string
+      readonly warning: string | null
+    }
+  /** The file is kept, for a reason that may be temporary. */
+  | { readonly kind: 'kept'; readonly reason: string }
+  /** An error of the `file` or this disk, or of `others`: the store or the API does not answer. */
+  | { readonly kind: 'failed'; readonly with: 'file' | 'others'; readonly reason: string }
 
 export interface DeletionContext {
   readonly s3: S3Client
@@ -37,8 +42,8 @@ export interface DeletionContext {
 }
 
 /**
- * What was found when this version of the file was sent: a hint that saves reading files that are not safe
- * anyway.
+ * The contents of this version of the file when it was sent: a hint, so that files that are not safe need not be
+ * read.
  */
 export interface KnownContent extends ObjectName {
   readonly sha256: string
@@ -46,23 +51,23 @@ export interface KnownContent extends ObjectName {
 
 const ANSWER_SECONDS = 60
 
-/** Thrown inside: the file stays. */
-class Kept extends Error {}
+/** Thrown in this module when the file is kept. */
+class KeptError extends Error {}
 
-/** Never throws: what goes wrong is in the answer, and unless that is `deleted` the file is still there. */
+/** Never throws: an error is in the result, and unless it is `deleted` the file is still there. */
 export async function deleteWhenSafe(
   found: RunFileFound,
   known: KnownContent,
   context: DeletionContext,
 ): Promise<Deletion> {
-  const removal: Removal = { isDone: false, toTell: null, warning: null }
+  const removal: Removal = { isDone: false, unreported: null, warning: null }
   try {
     const { bucket, key, sha256 } = known
     const before = await context.safety.safetyOf(
       { bucket, key, sha256, sizeBytes: found.sizeBytes },
       context.signal,
     )
-    if (!before.safe) return { is: 'kept', why: before.why }
+    if (!before.safe) return { kind: 'kept', reason: before.reason }
     await using file = await openLocalFile(found.path)
     assertThere(found)
     const checksums = await checksumFile(
@@ -76,35 +81,34 @@ export async function deleteWhenSafe(
     await file.assertUnchanged()
     const onDisk = { bucket, key, sha256: checksums.sha256, sizeBytes: file.sizeBytes, path: found.path }
     const remove = (permission: Permission) => removeFile(found, onDisk, permission, context, removal)
-    const { safe, why } = await context.safety.forget(onDisk, remove, context.signal)
-    noteTold(removal, context)
-    return safe ? { is: 'deleted', sha256, why, warning: removal.warning } : { is: 'kept', why }
+    const { safe, reason } = await context.safety.removeWhenSafe(onDisk, remove, context.signal)
+    logReported(removal, context)
+    return safe ? { kind: 'deleted', sha256, reason, warning: removal.warning } : { kind: 'kept', reason }
   } catch (error) {
     if (removal.isDone)
       return {
-        is: 'deleted',
+        kind: 'deleted',
         sha256: known.sha256,
-        why: 'it was safe',
-        warning: `not written down: ${sentence(error)}`,
+        reason: 'it was safe',
+        warning: `not recorded: ${sentence(error)}`,
       }
-    if (error instanceof Kept) return { is: 'kept', why: error.message }
-    if (context.signal.aborted) return { is: 'kept', why: 'interrupted' }
+    if (error instanceof KeptError) return { kind: 'kept', reason: error.message }
+    if (context.signal.aborted) return { kind: 'kept', reason: 'interrupted' }
     return {
-      is: 'failed',
+      kind: 'failed',
       with: classify(error) instanceof InvalidInputError ? 'file' : 'others',
-      error: sentence(error),
+      reason: sentence(error),
     }
   }
 }
 
 const DECAYED =
-  'has other contents than when it was sent, though neither its size nor its date changed: is the disk failing?'
+  'has other contents than when it was sent, although its size and date are the same: is the disk failing?'
 
 const sentence = (error: unknown) => withoutSecrets(classify(error).message)
 
 /**
- * The store's own word, now. That it is the very object that was catalogued is for those to say who permit
- * the removal.
+ * Compares the file with the present object in the store. The API checks that this is the catalogued object.
  */
 async function assertInStore(
   name: ObjectName,
@@ -113,25 +117,25 @@ async function assertInStore(
   { s3, signal }: DeletionContext,
 ) {
   const object = await withinSeconds(ANSWER_SECONDS, signal, (limited) => describeObject(s3, name, limited))
-  if (object === null) throw new Kept('the catalogue has it in the store, and it is not there')
+  if (object === null) throw new KeptError('it is missing in the store, although the catalogue has it there')
   const differs = contradictions(object, { ...checksums, sizeBytes: file.sizeBytes })
   if (differs.length > 0)
     throw new InvalidInputError(`the object in the store is not this file: ${differs.join('; ')}`)
 }
 
 function assertThere(found: RunFileFound): void {
-  if (!isThere(found)) throw new Kept('it has just changed, or was taken away')
+  if (!isThere(found)) throw new KeptError('it has just changed, or was removed')
 }
 
-/** What became of the file, also when something fails afterwards. */
+/** The state of the removal, also needed when a later step fails. */
 interface Removal {
   isDone: boolean
-  /** The last line about it while the catalogue does not know yet what came of its permission. */
-  toTell: DeletionRecord | null
+  /** The last log line, while the outcome of the permission is not reported to the catalogue. */
+  unreported: DeletionRecord | null
   warning: string | null
 }
 
-/** Writes it down, looks a last time, unlinks, and looks at the result. */
+/** Logs the removal, checks the file a last time, unlinks it, and checks the result. */
 function removeFile(
   found: RunFileFound,
   about: FileOnDisk,
@@ -140,7 +144,7 @@ function removeFile(
   removal: Removal,
 ): void {
   const writer = findWriters([found]).get(found)
-  if (writer !== undefined) throw new Kept(`${writer} has it open for writing`)
+  if (writer !== undefined) throw new KeptError(`${writer} has it open for writing`)
   const record = (state: DeletionRecord['state'], why: string) => {
     const line = {
       ...about,
@@ -149,15 +153,15 @@ function removeFile(
       why,
       permission: permission.id,
     }
-    orSay('the log of deletions cannot be written to', () => log.append(line))
-    removal.toTell = line
+    explainFailure('the log of deletions cannot be written', () => log.append(line))
+    removal.unreported = line
   }
-  record('intended', permission.why)
+  record('intended', permission.reason)
   try {
-    // Nothing of ours runs between the looks and the removal: they follow each other within microseconds.
-    if (permission.isOver()) throw new Kept(TOO_LATE)
+    // These steps are synchronous: the checks and the removal follow each other within microseconds.
+    if (permission.isOver()) throw new KeptError(TOO_LATE)
     assertThere(found)
-    orSay(`${found.path} cannot be removed`, () => unlinkSync(found.path))
+    explainFailure(`${found.path} cannot be removed`, () => unlinkSync(found.path))
     if (isThere(found))
       throw new InvalidInputError(`${found.path} was removed without an error and is still there`)
   } catch (error) {
@@ -166,27 +170,27 @@ function removeFile(
   }
   removal.isDone = true
   try {
-    record('deleted', permission.why)
+    record('deleted', permission.reason)
   } catch (error) {
-    removal.warning = sentence(error) // the line before this one says enough
+    removal.warning = sentence(error) // the line `intended` is enough
   }
 }
 
 /**
- * The catalogue was told what came of the permission: the next start need not do it. When this is lost, it is
- * told twice.
+ * Logs that the outcome of the permission was reported to the catalogue, so that the next start does not repeat
+ * the report. If this line is lost, the report is repeated.
  */
-function noteTold(removal: Removal, { log, now }: DeletionContext): void {
-  if (removal.toTell === null) return
+function logReported(removal: Removal, { log, now }: DeletionContext): void {
+  if (removal.unreported === null) return
   try {
-    log.append({ ...removal.toTell, at: now().toISOString(), state: 'told' })
+    log.append({ ...removal.unreported, at: now().toISOString(), state: 'told' })
   } catch (error) {
     removal.warning ??= sentence(error)
   }
 }
 
-/** What the disk refuses is about this file, and does not pass by itself. */
-function orSay(what: string, act: () => void): void {
+/** Turns an error of the disk into invalid input: it concerns this file and is not temporary. */
+function explainFailure(what: string, act: () => void): void {
   try {
     act()
   } catch (error) {

@@ -1,7 +1,6 @@
 /**
- * A line for every file that is removed from the DAQ's disk, on the disk before the file goes, and a line
- * with what came of it. It is never shortened. What was begun under a permission and not told of is found in
- * it after a kill.
+ * The log of deletions from the DAQ's disk: a line before each removal, written to the disk first, and a line
+ * with its outcome. It is never truncated. After a kill it has the removals whose outcome was not reported.
  */
 import {
   appendFileSync,
@@ -21,33 +20,32 @@ import { isDiskFull } from '../push/lock.ts'
 
 const schema = z.object({
   at: z.string(),
-  /** `told`: the catalogue knows what came of the permission. */
+  /** `told`: the outcome of the permission was reported to the catalogue. */
   state: z.enum(['intended', 'deleted', 'not-deleted', 'told']),
   path: z.string(),
   bucket: z.string(),
   key: z.string(),
   sizeBytes: z.int(),
   sha256: z.string(),
-  /** What made it safe, or why it was not done after all. */
+  /** Why the removal is safe, or why it was not done. */
   why: z.string(),
-  /** Of the API, where it was asked for one. */
+  /** The id of the API's permission, if there is one. */
   permission: z.int().optional(),
 })
 export type DeletionRecord = Readonly<z.infer<typeof schema>>
 
-/** What was begun under a permission. */
-export type Untold = DeletionRecord & { readonly permission: number }
+/** The last record of a removal with a permission. */
+export type UnreportedRemoval = DeletionRecord & { readonly permission: number }
 
 export interface DeletionLog {
-  /** Returns when the line is on the disk. Throws what the file system says. */
+  /** Returns when the line is on the disk. Throws the error of the file system. */
   append(record: DeletionRecord): void
-  /** The last line of each removal whose end the catalogue was not told of, also by programs before. */
-  untold(): Promise<readonly Untold[]>
+  /** The last record of each removal whose outcome was not reported, also of earlier processes. */
+  unreported(): Promise<readonly UnreportedRemoval[]>
 }
 
 /**
- * Room that is kept for this log: on a full disk its lines are what stands between the disk and the space
- * that it needs.
+ * Space reserved for this log: on a full disk, files can be removed only if their lines can be written.
  */
 const RESERVE_BYTES = 256 * 1024
 
@@ -55,9 +53,9 @@ export function openDeletionLog(path: string, append: typeof appendFileSync = ap
   const reserve = `${path}.reserve`
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   keepReserve(reserve)
-  let before: Map<string, Untold> | null = null
+  let before: Map<string, UnreportedRemoval> | null = null
   const since: DeletionRecord[] = []
-  // A line that was cut by a kill must not swallow the next one.
+  // After a line that a kill has cut, the next one needs a new line.
   let isCut = endsInALine(path)
   return {
     append(record) {
@@ -75,9 +73,9 @@ export function openDeletionLog(path: string, append: typeof appendFileSync = ap
       if (record.permission !== undefined) since.push(record)
       if (record.state === 'deleted') keepReserve(reserve)
     },
-    async untold() {
+    async unreported() {
       before ??= await read(path)
-      for (const record of since.splice(0)) take(before, record)
+      for (const record of since.splice(0)) apply(before, record)
       return [...before.values()]
     },
   }
@@ -96,26 +94,26 @@ function endsInALine(path: string): boolean {
   }
 }
 
-/** Permissions are numbered by each catalogue for itself. */
-const nameOf = ({ permission, bucket, key }: Untold) => `${permission} ${bucket}/${key}`
+/** The ids of permissions are unique only within a catalogue. */
+const nameOf = ({ permission, bucket, key }: UnreportedRemoval) => `${permission} ${bucket}/${key}`
 
-function take(untold: Map<string, Untold>, record: DeletionRecord): void {
+function apply(unreported: Map<string, UnreportedRemoval>, record: DeletionRecord): void {
   const { permission } = record
   if (permission === undefined) return
   const one = { ...record, permission }
-  if (record.state === 'told') untold.delete(nameOf(one))
-  else untold.set(nameOf(one), one)
+  if (record.state === 'told') unreported.delete(nameOf(one))
+  else unreported.set(nameOf(one), one)
 }
 
-/** Line by line: it may have grown for years. */
-async function read(path: string): Promise<Map<string, Untold>> {
-  const untold = new Map<string, Untold>()
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) return untold
+/** Reads line by line: the log grows for years. */
+async function read(path: string): Promise<Map<string, UnreportedRemoval>> {
+  const unreported = new Map<string, UnreportedRemoval>()
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) return unreported
   for await (const line of createInterface({ input: createReadStream(path, 'utf8') })) {
     const record = line.includes('"permission"') ? parse(line) : null
-    if (record !== null) take(untold, record)
+    if (record !== null) apply(unreported, record)
   }
-  return untold
+  return unreported
 }
 
 function parse(line: string): DeletionRecord | null {
@@ -131,6 +129,6 @@ function keepReserve(path: string): void {
     if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) < RESERVE_BYTES)
       writeFileSync(path, Buffer.alloc(RESERVE_BYTES, 1))
   } catch {
-    rmSync(path, { force: true }) // half of it would not help; tried again after the next deletion
+    rmSync(path, { force: true }) // a part of it does not help; repeated after the next deletion
   }
 }

@@ -1,4 +1,4 @@
-/** How a file ends: is it whole, as far as its last bytes (for gzip: a decompression) can tell? */
+/** Checks whether a file is complete, by its last bytes (gzip: by decompressing it). */
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { Writable } from 'node:stream'
@@ -10,7 +10,7 @@ import type { RunFileFound } from './scan.ts'
 export type Ending =
   | { readonly whole: true }
   /**
-   * `doubt`: what speaks against it, as the end of a sentence about the file; null when nothing can be told.
+   * `doubt`: why it seems incomplete, as a clause about the file; null when it is not known.
    */
   | { readonly whole: false; readonly doubt: string | null }
 
@@ -19,9 +19,9 @@ const UNKNOWN: Ending = { whole: false, doubt: null }
 
 /** The end-of-run event holds a dump of the ODB: 0.1 to 1 MB at the experiment. */
 const LARGEST_DUMP_BYTES = 16 * 1024 * 1024
-const FIRST_LOOK_BYTES = 1024 * 1024
+const FIRST_TAIL_BYTES = 1024 * 1024
 
-/** Only reads. @throws the signal's reason alone: of a file that cannot be read nothing is told. */
+/** Only reads. A file that cannot be read is of unknown ending. @throws only the signal's reason. */
 export async function readEnding(file: RunFileFound, signal: AbortSignal): Promise<Ending> {
   try {
     switch (file.run.compression) {
@@ -53,7 +53,7 @@ async function readTail({ path, sizeBytes }: RunFileFound, wantedBytes: number):
 
 /** An end-of-run event whose data ends where the file ends. */
 async function endingOfMidas(file: RunFileFound): Promise<Ending> {
-  for (const bytes of [FIRST_LOOK_BYTES, LARGEST_DUMP_BYTES]) {
+  for (const bytes of [FIRST_TAIL_BYTES, LARGEST_DUMP_BYTES]) {
     if (endsWithEndOfRun(await readTail(file, bytes))) return WHOLE
     if (bytes >= file.sizeBytes) break
   }
@@ -74,7 +74,7 @@ function endsWithEndOfRun(tail: Buffer): boolean {
 }
 
 /**
- * The trailer alone says nothing: any eight bytes can be one. So the whole stream is decompressed, off this
+ * The trailer alone proves nothing: any eight bytes can be one. So the whole stream is decompressed, in another
  * thread.
  */
 async function endingOfGzip(path: string, signal: AbortSignal): Promise<Ending> {
@@ -89,7 +89,7 @@ async function endingOfGzip(path: string, signal: AbortSignal): Promise<Ending> 
     return WHOLE
   } catch (error) {
     signal.throwIfAborted()
-    // Damage in the middle, or garbage behind the end, is not for us to judge.
+    // Damage in the middle or garbage behind the end says nothing about completeness.
     if ((error as NodeJS.ErrnoException).code !== 'Z_BUF_ERROR') return UNKNOWN
     return { whole: false, doubt: 'its compressed data end in the middle' }
   }

@@ -1,6 +1,6 @@
 /**
- * What the watch tells: events with fixed names, as lines of JSON for machines or sentences for a terminal
- * (terminal.ts).
+ * The events that the watch reports: with fixed names, as lines of JSON for machines or as sentences on a
+ * terminal (terminal.ts).
  */
 import type { Logger } from '../../shared/log.ts'
 import type { Evidence } from './closed.ts'
@@ -47,7 +47,7 @@ export type WatchEvent =
       readonly warning: string | null
     }
   | { readonly event: 'file-delete-failed'; readonly file: RunFileFound; readonly error: string }
-  /** Somebody else removed a file that the catalogue counted. */
+  /** Another process removed a file that the catalogue has on this disk. */
   | {
       readonly event: 'file-vanished'
       readonly run: number
@@ -57,8 +57,8 @@ export type WatchEvent =
     }
   | { readonly event: 'watch-pending'; readonly pending: Pending }
   /**
-   * Something besides the files fails: the folder, the store, the catalogue, our own memory. The watch goes
-   * on.
+   * A failure of the folder, the store, the catalogue, the journal or the watch itself, not of a file. The watch
+   * goes on.
    */
   | {
       readonly event: 'watch-failing'
@@ -70,18 +70,18 @@ export type WatchEvent =
 
 export type Report = (event: WatchEvent) => void
 
-/** Pending files named in a line; the numbers are always complete. */
+/** Most pending files named in a line; the counts include all. */
 const MOST_NAMED = 20
 
-/** Tells events as lines of a log. */
-export function reportToLog(log: Logger): Report {
-  return (told) => log[levelOf(told)](fieldsOf(told), told.event)
+/** Reports events as lines of a log. */
+export function logReporter(log: Logger): Report {
+  return (event) => log[levelOf(event)](fieldsOf(event), event.event)
 }
 
-function levelOf(told: WatchEvent): 'info' | 'warn' | 'error' {
-  switch (told.event) {
+function levelOf(event: WatchEvent): 'info' | 'warn' | 'error' {
+  switch (event.event) {
     case 'file-push-failed':
-      return told.state === 'refused' ? 'error' : 'warn'
+      return event.state === 'refused' ? 'error' : 'warn'
     case 'file-delete-failed':
       return 'error'
     case 'file-vanished':
@@ -89,21 +89,21 @@ function levelOf(told: WatchEvent): 'info' | 'warn' | 'error' {
       return 'warn'
     case 'file-closed':
     case 'file-deleted':
-      return told.warning === null ? 'info' : 'warn'
+      return event.warning === null ? 'info' : 'warn'
     default:
       return 'info'
   }
 }
 
-function fieldsOf(told: WatchEvent): Record<string, unknown> {
-  const { event: _, ...fields } = told
+function fieldsOf(event: WatchEvent): Record<string, unknown> {
+  const { event: _, ...fields } = event
   if ('pending' in fields) return pendingFields(fields.pending)
-  // A sentence: `error` is for what was thrown.
-  const said = 'error' in fields ? { reason: fields.error, error: undefined } : {}
-  if (!('file' in fields)) return { ...fields, ...said }
+  // A sentence is the field `reason`; `error` is for thrown errors.
+  const reason = 'error' in fields ? { reason: fields.error, error: undefined } : {}
+  if (!('file' in fields)) return { ...fields, ...reason }
   const { file, ...others } = fields
   const { run, key, path, sizeBytes } = file
-  return { run: run.runNumber, tag: run.tag, key, path, sizeBytes, ...others, ...said }
+  return { run: run.runNumber, tag: run.tag, key, path, sizeBytes, ...others, ...reason }
 }
 
 function pendingFields({ counts, files, bytes, oldestSeconds, kept }: Pending): Record<string, unknown> {

@@ -1,8 +1,8 @@
 /**
- * What this machine remembers of the files of a folder: which version of which file is in the store, with its
- * checksums, so that a restart does not read a disk of runs again. One JSON object a line, appended; the last
- * one about a name counts. It is a hint: the store and the catalogue are the truth, and nothing is deleted
- * because of it. A kill or a full disk costs at most the last lines, that is, reading their files once more.
+ * The journal of a folder on this machine: which version of which file is in the store, with its checksums, so
+ * that a restart does not read all runs again. One JSON object a line, appended; the last one for a name counts.
+ * It is only a hint: the store and the catalogue are the truth, and no file is deleted because of it. After a
+ * kill or on a full disk only the last lines are lost, and their files are read once more.
  */
 import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import * as z from 'zod'
@@ -10,9 +10,9 @@ import type { FileVersion } from './scan.ts'
 
 const schema = z.object({
   name: z.string(),
-  /** `deleted`: removed from the disk by us. `gone`: by somebody else, which the catalogue was told. */
+  /** `deleted`: removed by this program. `gone`: removed by another, and reported to the catalogue. */
   state: z.enum(['pushed', 'deleted', 'gone']),
-  /** Which folder it was in: see on-disk.ts. */
+  /** Identity of its folder: see on-disk.ts. */
   folder: z.string().nullable().default(null),
   ino: z.string(),
   sizeBytes: z.int(),
@@ -22,35 +22,35 @@ const schema = z.object({
   md5: z.string(),
   sha256: z.string(),
   adler32: z.string(),
-  /** When it was read for the checksums. */
+  /** When the file was read for the checksums. */
   at: z.iso.datetime(),
-  /** The catalogue was told that it is on this disk. */
+  /** It was reported to the catalogue that the file is on this disk. */
   isNoted: z.boolean(),
 })
 export type JournalEntry = Readonly<z.infer<typeof schema>>
 
 export interface Journal {
-  /** That this version of the file is in the store; null when it is not known, or of another version. */
+  /** The entry of this version of the file; null when there is none. */
   find(name: string, version: FileVersion): JournalEntry | null
-  /** The last word about a name, whatever has it now. */
+  /** The last entry for a name, whatever its version. */
   last(name: string): JournalEntry | null
-  /** Files of which the catalogue was told that they are on this disk, and not that they went. */
+  /** Files that were reported to the catalogue as present, and not yet as removed. */
   noted(): readonly JournalEntry[]
-  /** Never throws; false when it could not be written and is remembered in memory alone. */
+  /** Never throws; false when the entry could not be written and is only in memory. */
   write(entry: JournalEntry): boolean
 }
 
 /**
- * Files that are gone are remembered for so long: their disk may only be unmounted. Those that the catalogue
- * counts, until it knows.
+ * Entries of missing files are kept for so long: their disk may only be unmounted. Entries of files that were
+ * reported as present are kept until their removal is reported.
  */
 const FORGET_AFTER_MS = 90 * 86_400_000
-/** Lines that no longer count, as a share, above which the journal is written anew. */
+/** The journal is rewritten when the share of superseded lines is larger. */
 const MOST_DEAD_LINES = 0.5
 
 /**
- * Reads the journal; damaged lines do not count.
- * @param present names that lie in the folder now.
+ * Reads the journal; damaged lines are ignored.
+ * @param present names of the files in the folder now.
  */
 export function openJournal(path: string, present: ReadonlySet<string>, nowMs: number): Journal {
   const { entries, lines } = read(path)
@@ -58,13 +58,13 @@ export function openJournal(path: string, present: ReadonlySet<string>, nowMs: n
     if (!present.has(name) && (state !== 'pushed' || (!isNoted && nowMs - Date.parse(at) > FORGET_AFTER_MS)))
       entries.delete(name)
   if (lines - entries.size > MOST_DEAD_LINES * lines) rewrite(path, entries)
-  // A line that was cut by a kill must not swallow the next one.
+  // After a line that a kill has cut, the next one needs a new line.
   let isCut = true
   return {
     find(name, version) {
       const entry = entries.get(name)
       if (entry === undefined || !isAbout(entry, version)) return null
-      // Back again: the catalogue has to be told anew.
+      // The file is back: it has to be reported to the catalogue again.
       return entry.state === 'pushed' ? entry : { ...entry, state: 'pushed', isNoted: false }
     },
     last: (name) => entries.get(name) ?? null,
@@ -83,7 +83,7 @@ export function openJournal(path: string, present: ReadonlySet<string>, nowMs: n
   }
 }
 
-/** Not the device: its number changes when the machine starts anew. */
+/** The device is not compared: its number changes at a reboot. */
 const isAbout = (entry: JournalEntry, version: FileVersion) =>
   entry.ino === String(version.ino) &&
   entry.sizeBytes === version.sizeBytes &&
@@ -117,7 +117,7 @@ function parse(line: string): JournalEntry | null {
   }
 }
 
-/** In one step; when it fails the longer journal is as good. */
+/** Replaces the journal atomically; if that fails, the longer journal is used. */
 function rewrite(path: string, entries: ReadonlyMap<string, JournalEntry>): void {
   const partial = `${path}.${process.pid}.part`
   try {
@@ -127,6 +127,6 @@ function rewrite(path: string, entries: ReadonlyMap<string, JournalEntry>): void
     })
     renameSync(partial, path)
   } catch {
-    // kept as it is
+    // the journal is unchanged
   }
 }

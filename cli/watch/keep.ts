@@ -1,6 +1,5 @@
 /**
- * Which files stay on the DAQ's disk whatever their copies are: the newest runs, and everything that is
- * young.
+ * The files that are kept on the DAQ's disk whatever their copies: those of the newest runs, and young files.
  */
 import { compareRuns, mtimeMs, type RunFileFound } from './scan.ts'
 
@@ -10,8 +9,8 @@ export interface KeepPolicy {
 }
 
 /**
- * For each file that has to stay, why. The newest runs are those with the highest numbers and also those
- * written last: where numbers began again, these are not the same, and both stay.
+ * The reason for each file that has to be kept. The newest runs are those with the highest numbers and those
+ * written last: after a restart of the numbers these differ, and both are kept.
  */
 export function filesToKeep(
   files: readonly RunFileFound[],

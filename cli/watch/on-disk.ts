@@ -1,8 +1,8 @@
-/** What lies under a name on this disk now, and whether the folder is the one it was. */
+/** Whether a file is on this disk now, and the identity of a folder. */
 import { lstatSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 
-/** A plain file of this size lies there. Throws when the disk does not say. */
+/** True when the path is a plain file of this size. Throws when the disk cannot be read. */
 export function isOnDisk({
   path,
   sizeBytes,
@@ -15,9 +15,9 @@ export function isOnDisk({
 }
 
 /**
- * Tells a folder from another that has its path: that of a disk from the empty one under it while it is not
- * mounted. Not by the number of the device, which changes when the machine starts anew. Should a system give
- * some other time for that of its birth, which changes, it is another folder each time: on the safe side.
+ * Identifies a folder, so that the folder of a disk differs from the empty mount point with the same path. The
+ * number of the device is not used: it changes at a reboot. Where a system gives a changing time as the time of
+ * birth, the folder is a different one each time, which is safe.
  */
 export async function folderIdentity(folder: string): Promise<string> {
   const { ino, birthtimeNs } = await stat(folder, { bigint: true })

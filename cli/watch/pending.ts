@@ -1,11 +1,11 @@
-/** What is not in the store yet, and why. */
+/** The files that are not in the store yet, with reasons. */
 import { mtimeMs } from './scan.ts'
 import type { Clock, Tracked, TrackedFiles } from './tracked-files.ts'
 import type { WatchRequest } from './watch-request.ts'
 
 /**
- * `open`: the DAQ may still write to it. `waiting`: closed, its turn comes. `sending`. `failed`: tried, and
- * tried again. `refused`: somebody has to look at it; it is tried again now and then.
+ * `open`: the DAQ may still write to it. `waiting`: closed, and not sent yet. `sending`: in progress. `failed`:
+ * tried, and tried again. `refused`: a person has to check it; it is tried again from time to time.
  */
 export type PendingState = 'open' | 'waiting' | 'sending' | 'failed' | 'refused'
 
@@ -13,20 +13,20 @@ export interface PendingFile {
   readonly name: string
   readonly state: PendingState
   readonly reason: string
-  /** Null for what is no file that can be looked at. */
+  /** Null when it is not a readable file. */
   readonly sizeBytes: number | null
-  /** Since its last write; never negative. */
+  /** Time since its last write; never negative. */
   readonly ageSeconds: number | null
 }
 
 export interface Pending {
   readonly counts: Readonly<Record<PendingState, number>>
   readonly files: readonly PendingFile[]
-  /** Of all pending files. */
+  /** Size of all pending files. */
   readonly bytes: number
-  /** Of the oldest pending file; null when none is pending. */
+  /** Age of the oldest pending file; null when none is pending. */
   readonly oldestSeconds: number | null
-  /** In the store, and still on this disk. */
+  /** Files in the store that are still on this disk. */
   readonly kept: {
     readonly count: number
     readonly bytes: number
@@ -36,19 +36,18 @@ export interface Pending {
 
 const STATES: readonly PendingState[] = ['sending', 'waiting', 'failed', 'refused', 'open']
 
-export interface How extends Pick<WatchRequest, 'once' | 'deletion'> {
-  /** What stands between the files and the store; null while nothing does. */
+export interface PendingOptions extends Pick<WatchRequest, 'once' | 'deletion'> {
+  /** Why the store cannot be reached; null when it can. */
   readonly trouble: string | null
 }
 
 /**
- * Where files are deleted when they are safe, those that are kept have reasons; where there is one pass,
- * nothing is tried again.
+ * The pending files. With deletions, files that are kept have reasons; in a single pass nothing is tried again.
  */
-export function pendingOf(tracked: TrackedFiles, clock: Clock, how: How): Pending {
+export function pendingOf(tracked: TrackedFiles, clock: Clock, options: PendingOptions): Pending {
   const all = tracked.all()
   const files = [
-    ...all.flatMap((one) => (one.pushed === null ? [pendingFile(one, clock, how)] : [])),
+    ...all.flatMap((one) => (one.pushed === null ? [pendingFile(one, clock, options)] : [])),
     ...tracked
       .unreadable()
       .map(
@@ -62,8 +61,8 @@ export function pendingOf(tracked: TrackedFiles, clock: Clock, how: How): Pendin
   const ages = files.flatMap(({ ageSeconds }) => (ageSeconds === null ? [] : [ageSeconds]))
   const kept = all.filter(({ pushed }) => pushed !== null)
   const reasons =
-    how.deletion !== null
-      ? Object.entries(Object.groupBy(kept, (one) => one.kept?.why ?? 'not looked at yet'))
+    options.deletion !== null
+      ? Object.entries(Object.groupBy(kept, (one) => one.kept?.reason ?? 'not checked yet'))
       : []
   return {
     counts: counts as Record<PendingState, number>,
@@ -80,30 +79,30 @@ export function pendingOf(tracked: TrackedFiles, clock: Clock, how: How): Pendin
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
 
-function pendingFile(tracked: Tracked, clock: Clock, how: How): PendingFile {
+function pendingFile(tracked: Tracked, clock: Clock, options: PendingOptions): PendingFile {
   const { file } = tracked
   const ageSeconds = Math.max(0, Math.round((clock.wallMs() - mtimeMs(file)) / 1000))
-  return { name: file.name, sizeBytes: file.sizeBytes, ageSeconds, ...stateOf(tracked, clock, how) }
+  return { name: file.name, sizeBytes: file.sizeBytes, ageSeconds, ...stateOf(tracked, clock, options) }
 }
 
 function stateOf(
   { isSending, setback, verdict }: Tracked,
   clock: Clock,
-  { once, trouble }: How,
+  { once, trouble }: PendingOptions,
 ): { readonly state: PendingState; readonly reason: string } {
   if (isSending) return { state: 'sending', reason: 'it is being sent' }
-  if (verdict.is === 'left') return { state: 'refused', reason: verdict.why }
-  if (verdict.is === 'open') return { state: 'open', reason: verdict.why }
-  if (verdict.is === 'undecided') return { state: 'open', reason: 'its end is being looked at' }
+  if (verdict.kind === 'left') return { state: 'refused', reason: verdict.reason }
+  if (verdict.kind === 'open') return { state: 'open', reason: verdict.reason }
+  if (verdict.kind === 'undecided') return { state: 'open', reason: 'its end is being read' }
   if (setback === null)
     return {
       state: 'waiting',
       reason: trouble === null ? 'it waits for its turn' : `it waits for the store: ${trouble}`,
     }
-  if (once) return { state: setback.is, reason: setback.error }
-  const seconds = Math.max(0, Math.round((setback.againMs - clock.steadyMs()) / 1000))
+  if (once) return { state: setback.kind, reason: setback.error }
+  const seconds = Math.max(0, Math.round((setback.retryAtMs - clock.steadyMs()) / 1000))
   return {
-    state: setback.is,
+    state: setback.kind,
     reason: `${setback.error} (tried ${setback.count} times, again in ${seconds} s)`,
   }
 }

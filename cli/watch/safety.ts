@@ -1,56 +1,57 @@
 /**
- * Who says whether a file of the DAQ's disk may go: the catalogue, asked through its API.
+ * The port through which the catalogue decides whether a file of the DAQ's disk may be removed.
  */
 import type { LocalContent } from '../../shared/copies/delete/safety.ts'
 import type { ObjectName } from '../../shared/run.ts'
 
-/** A file on this machine's disk, its SHA-256 as it was read. */
+/** A file on this machine's disk, with the SHA-256 of its bytes when it was read. */
 export interface FileOnDisk extends LocalContent {
   /** Absolute. */
   readonly path: string
 }
 
-export interface Answer {
+export interface SafetyAnswer {
   readonly safe: boolean
-  /** One sentence: what makes it safe, or what is awaited. */
-  readonly why: string
+  /** One sentence: why it is safe, or what is missing. */
+  readonly reason: string
 }
 
-/** What allows a removal for a while; what came of it is reported afterwards. */
+/** Allows one removal for a limited time; its outcome is reported afterwards. */
 export interface Permission {
-  /** To be on this disk before the file goes. */
+  /** Written to this disk before the file is removed. */
   readonly id: number
-  /** One sentence: what was looked at. */
-  readonly why: string
-  /** To be asked in the moment before the file goes. */
+  /** One sentence: what was checked. */
+  readonly reason: string
+  /** Called immediately before the file is removed. */
   isOver(): boolean
 }
 
-export const TOO_LATE = 'the permission came too late, or this machine stood still: it is asked for anew'
+export const TOO_LATE =
+  'the permission arrived too late, or this machine was suspended: it is requested again'
 
 /** Removes the file, or throws while it is there. */
 export type Remove = (permission: Permission) => void | Promise<void>
 
-/** All throw when the catalogue does not answer, or not in a way that can be understood. */
+/** All functions throw when the catalogue does not answer, or its answer is not valid. */
 export interface SafetyPort {
   /**
-   * Are a copy of exactly these contents in the store and another on tape verified, by what is written?
-   * Nothing is deleted on this word.
+   * Does the catalogue have verified copies of exactly these contents in the store and on tape? A hint: nothing
+   * is deleted because of this answer.
    */
-  safetyOf(content: LocalContent, signal: AbortSignal): Promise<Answer>
+  safetyOf(content: LocalContent, signal: AbortSignal): Promise<SafetyAnswer>
   /**
-   * Calls `remove` when it is safe, and says so: the object in the store and a copy on tape are looked at for
-   * this answer, and a tombstone is written before `remove` is called.
-   * @throws also what `remove` throws.
+   * Calls `remove` when it is safe: the object in the store and a copy on tape are verified first, and a
+   * tombstone is written before `remove` is called.
+   * @throws also the error of `remove`.
    */
-  forget(file: FileOnDisk, remove: Remove, signal: AbortSignal): Promise<Answer>
-  /** Says what came of a permission, where it could not be said at once. */
+  removeWhenSafe(file: FileOnDisk, remove: Remove, signal: AbortSignal): Promise<SafetyAnswer>
+  /** Reports the outcome of a permission later, when the immediate report failed. */
   endRemoval(object: ObjectName, permission: number, gone: boolean, signal: AbortSignal): Promise<void>
-  /** Writes down that the file is here; false when the catalogue does not know its contents yet. */
-  note(file: FileOnDisk, readAt: Date, signal: AbortSignal): Promise<boolean>
+  /** Reports that the file is here; false when its contents are not catalogued yet. */
+  reportPresent(file: FileOnDisk, readAt: Date, signal: AbortSignal): Promise<boolean>
   /**
-   * A file that was noted is not there any more, and was not removed by us. False when that is to be said
-   * again later.
+   * Reports that a file is missing that was reported as present and not removed by this program. False when the
+   * report has to be repeated later.
    */
-  vanished(file: FileOnDisk, signal: AbortSignal): Promise<boolean>
+  reportVanished(file: FileOnDisk, signal: AbortSignal): Promise<boolean>
 }

@@ -1,7 +1,6 @@
 /**
- * The run files of a folder. Only names that MIDAS gives to runs count; hidden files, sidecars and what
- * programs write under temporary names are not looked at. Numbers are compared as numbers: run100000 comes
- * after run99999.
+ * Lists the run files of a folder. Only names of MIDAS runs count; hidden files, sidecars and temporary files are
+ * ignored. Numbers are compared as numbers: run100000 comes after run99999.
  */
 import { lstatSync } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
@@ -10,7 +9,7 @@ import { InvalidInputError } from '../../shared/errors.ts'
 import { parseRunKey, type RunFileId } from '../../shared/run.ts'
 import { folderIdentity } from './on-disk.ts'
 
-/** One state of a file on disk. The same name with other values here is another file, or other contents. */
+/** One version of a file on disk. With other values the same name is another file, or has other contents. */
 export interface FileVersion {
   readonly dev: bigint
   readonly ino: bigint
@@ -25,23 +24,22 @@ export interface RunFileFound extends FileVersion {
   /** `TAG/NAME`. */
   readonly key: string
   readonly run: RunFileId
-  /** Which folder it lies in: see on-disk.ts. */
+  /** Identity of its folder: see on-disk.ts. */
   readonly folder: string
   /**
-   * Not later than the file's first byte was written here, nanoseconds; its last write where the disk keeps
-   * no birth times.
+   * The time of birth of the file, nanoseconds; the time of its last write where the disk has no birth times.
    */
   readonly begunNs: bigint
 }
 
-/** A name of a run under which no file lies that could be read. */
+/** The name of a run whose file cannot be read. */
 export interface Unreadable {
   readonly name: string
   readonly reason: string
 }
 
 export interface Scan {
-  /** Which folder it was: see on-disk.ts. */
+  /** Identity of the folder: see on-disk.ts. */
   readonly folder: string
   /** By run number, then subrun, then name. */
   readonly files: readonly RunFileFound[]
@@ -51,7 +49,7 @@ export interface Scan {
 export const isSameVersion = (a: FileVersion, b: FileVersion): boolean =>
   a.ino === b.ino && a.dev === b.dev && a.sizeBytes === b.sizeBytes && a.mtimeNs === b.mtimeNs
 
-/** True while the name of the file that was found leads to it, as it was then. */
+/** True while the path still leads to the same unchanged file. */
 export function isThere(found: RunFileFound): boolean {
   const stat = lstatSync(found.path, { bigint: true, throwIfNoEntry: false })
   return stat !== undefined && isSameVersion(found, { ...stat, sizeBytes: Number(stat.size) })
@@ -66,8 +64,7 @@ export const compareRuns = (a: Numbered, b: Numbered): number =>
   a.runNumber - b.runNumber || (a.subrun ?? -1) - (b.subrun ?? -1)
 
 /**
- * @throws InvalidInputError when the folder cannot be listed: it is missing, not mounted, or not ours to
- * read.
+ * @throws InvalidInputError when the folder cannot be listed: it is missing, not mounted, or not readable.
  */
 export async function scanFolder(folder: string, tag: string): Promise<Scan> {
   const notListed = (error: NodeJS.ErrnoException) => {
@@ -84,29 +81,29 @@ export async function scanFolder(folder: string, tag: string): Promise<Scan> {
   for (const name of names) {
     const run = parseRunKey(`${tag}/${name}`)
     if (run === null) continue
-    const looked = await look(folder, name, run, identity)
-    if (looked === null) continue
-    if ('reason' in looked) unreadable.push(looked)
-    else files.push(looked)
+    const found = await inspectFile(folder, name, run, identity)
+    if (found === null) continue
+    if ('reason' in found) unreadable.push(found)
+    else files.push(found)
   }
   files.sort((a, b) => compareRuns(a.run, b.run) || (a.name < b.name ? -1 : 1))
-  // A disk that is mounted or taken away meanwhile: what was listed is of neither.
+  // A disk was mounted or unmounted meanwhile: the list is a mixture.
   if ((await folderIdentity(folder).catch(notListed)) !== identity)
-    throw new InvalidInputError(`${folder} became another folder while it was listed`)
+    throw new InvalidInputError(`${folder} was replaced by another folder while it was listed`)
   return { folder: identity, files, unreadable }
 }
 
 const LISTING_FAILED: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such folder (is its disk mounted?)',
-  ENOTDIR: 'it is no folder',
+  ENOTDIR: 'it is not a folder',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
   EIO: 'the disk failed to read it',
-  ESTALE: 'its network file system lost it',
+  ESTALE: 'stale handle of the network file system',
 }
 
-/** Null when it vanished since the folder was listed. */
-async function look(
+/** Null when the file was removed since the folder was listed. */
+async function inspectFile(
   folder: string,
   name: string,
   run: RunFileId,
@@ -115,11 +112,10 @@ async function look(
   const path = join(folder, name)
   try {
     const stat = await lstat(path, { bigint: true })
-    // A link may lead anywhere, and what it leads to is no file of this folder: never followed, never
-    // deleted.
+    // A link leads to a file outside of this folder: it is never followed and never deleted.
     if (stat.isSymbolicLink())
       return { name, reason: 'it is a symbolic link; watch the folder that holds the file itself' }
-    if (!stat.isFile()) return { name, reason: 'it is no file' }
+    if (!stat.isFile()) return { name, reason: 'it is not a file' }
     const { dev, ino, mtimeNs } = stat
     const begunNs = stat.birthtimeNs > 0n && stat.birthtimeNs < mtimeNs ? stat.birthtimeNs : mtimeNs
     return {

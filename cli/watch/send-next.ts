@@ -1,19 +1,19 @@
-/** One file of the folder into the store, and what is remembered of that. */
+/** Sends one file of the folder into the store, and records the result. */
 import { join } from 'node:path'
 import { pushFile } from '../push/push-file.ts'
 import type { PushResult } from '../push/result.ts'
 import type { JournalEntry } from './journal.ts'
-import { chooseNext, fileBackOffMs, type Lane, storeBackOffMs } from './plan.ts'
+import { chooseNext, fileBackOffMs, storeBackOffMs, type Worker } from './plan.ts'
 import { isThere, type RunFileFound } from './scan.ts'
 import type { Tracked } from './tracked-files.ts'
 import { sentenceOf, type Watch } from './watch-state.ts'
 
-/** In one pass: after so many failures of the store in a row the other files are not tried. */
+/** In a single pass: after so many failures of the store in a row the other files are not tried. */
 const MOST_FAILURES_IN_ONE_PASS = 3
 
-/** Sends the file whose turn it is. False when there is none, or the store is given a rest. */
-export async function sendNext(watch: Watch, lane: Lane): Promise<boolean> {
-  const next = chooseNext(readyFiles(watch), lane)
+/** Sends the next file. False when there is none, or the store is in its pause after a failure. */
+export async function sendNext(watch: Watch, worker: Worker): Promise<boolean> {
+  const next = chooseNext(readyFiles(watch), worker)
   if (next === null) return false
   next.isSending = true
   try {
@@ -27,33 +27,33 @@ function readyFiles({ request, context, files, store, folderError }: Watch): rea
   if (folderError !== null || context.signal.aborted) return []
   if (request.once ? store.failures() >= MOST_FAILURES_IN_ONE_PASS : !store.isReady()) return []
   const now = context.clock.steadyMs()
-  const isDue = (again: Tracked['setback']) => again === null || (!request.once && again.againMs <= now)
+  const isDue = (again: Tracked['setback']) => again === null || (!request.once && again.retryAtMs <= now)
   return files
     .all()
     .filter(
-      (one) => one.pushed === null && !one.isSending && one.verdict.is === 'closed' && isDue(one.setback),
+      (one) => one.pushed === null && !one.isSending && one.verdict.kind === 'closed' && isDue(one.setback),
     )
 }
 
-/** False when another file would fare no better now. */
+/** False when another file would fail now as well. */
 async function send(watch: Watch, tracked: Tracked): Promise<boolean> {
-  const { request, context, store: line } = watch
-  const store = await line.open().catch((error: unknown) => {
+  const { request, context, store: connection } = watch
+  const store = await connection.open().catch((error: unknown) => {
     const reason = sentenceOf(error)
     if (!context.signal.aborted)
       context.report({
         event: 'watch-failing',
         what: 'store',
         error: reason,
-        againSeconds: line.failed(reason),
+        againSeconds: connection.failed(reason),
       })
     return null
   })
   if (store === null) return request.once
   const { file } = tracked
-  // This version was judged closed; another that has taken its name since is judged at the next look.
+  // Only this version of the file is known to be closed; a new one is judged at the next scan.
   if (!isThere(file)) {
-    tracked.verdict = { is: 'open', why: 'it has just changed, or was taken away' }
+    tracked.verdict = { kind: 'open', reason: 'it has just changed, or was removed' }
     return true
   }
   const target = { bucket: request.bucket ?? store.bucket, key: file.key }
@@ -71,7 +71,7 @@ async function send(watch: Watch, tracked: Tracked): Promise<boolean> {
     },
   )
   if (context.signal.aborted && result.state === 'failed') return false
-  if (result.failed !== 'store') line.succeeded()
+  if (result.failed !== 'store') connection.succeeded()
   if (result.state === 'uploaded' || result.state === 'already-there')
     noteSuccess(watch, tracked, result, result.state)
   else noteSetback(watch, tracked, result)
@@ -103,11 +103,11 @@ function noteSuccess(
 }
 
 /**
- * Into the journal; a full disk is told of, and costs no more than reading the file again after a restart.
+ * Writes an entry to the journal. A failure is reported: after a restart the file is read again.
  */
 export function remember({ context, journal }: Watch, entry: JournalEntry): void {
   if (journal.write(entry)) return
-  const error = `what was done with ${entry.name} could not be written down; after a restart it is read and compared once more`
+  const error = `the journal entry of ${entry.name} could not be written; after a restart the file is read and compared once more`
   context.report({ event: 'watch-failing', what: 'journal', error, againSeconds: 0 })
 }
 
@@ -129,7 +129,7 @@ function entryOf(file: RunFileFound, result: PushResult, at: Date): JournalEntry
   }
 }
 
-/** What the store is to blame for is tried again sooner than what is wrong with the file. */
+/** Failures of the store are retried sooner than those of the file. */
 function noteSetback(
   { context, store }: Watch,
   tracked: Tracked,
@@ -139,9 +139,9 @@ function noteSetback(
   const count = (tracked.setback?.count ?? 0) + 1
   const againMs = failed === 'store' ? storeBackOffMs(count, random) : fileBackOffMs(count, random)
   const is = state === 'refused' ? 'refused' : 'failed'
-  const reason = error ?? 'no reason known'
+  const reason = error ?? 'unknown reason'
   if (failed === 'store') store.failed(reason)
-  tracked.setback = { is, error: reason, count, againMs: clock.steadyMs() + againMs }
-  const told = { file: tracked.file, state: is, error: tracked.setback.error, attempt: count } as const
-  report({ event: 'file-push-failed', ...told, againSeconds: Math.round(againMs / 1000) })
+  tracked.setback = { kind: is, error: reason, count, retryAtMs: clock.steadyMs() + againMs }
+  const failure = { file: tracked.file, state: is, error: tracked.setback.error, attempt: count } as const
+  report({ event: 'file-push-failed', ...failure, againSeconds: Math.round(againMs / 1000) })
 }

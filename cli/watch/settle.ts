@@ -1,21 +1,21 @@
 /**
- * What became of files since the catalogue was told of them last: removed by us before a crash, or by
- * somebody else.
+ * Reports to the catalogue which files were removed since its last report: by this program before a crash, or
+ * by another one.
  */
 import { basename, dirname, join } from 'node:path'
 import { classify, TransientError } from '../../shared/errors.ts'
 import { parseRunKey } from '../../shared/run.ts'
-import type { Untold } from './deletion-log.ts'
+import type { UnreportedRemoval } from './deletion-log.ts'
 import type { JournalEntry } from './journal.ts'
 import { folderIdentity, isOnDisk } from './on-disk.ts'
 import type { SafetyPort } from './safety.ts'
 import { remember } from './send-next.ts'
 import { sentenceOf, type Watch } from './watch-state.ts'
 
-/** Throws when the catalogue does not answer: then the rest waits. */
+/** Throws when the catalogue does not answer; the rest is reported later. */
 export async function settle(watch: Watch, safety: SafetyPort): Promise<void> {
   await endRemovals(watch, safety)
-  await tellVanished(watch, safety)
+  await reportVanished(watch, safety)
 }
 
 async function isOfThisFolder({ request, journal }: Watch, path: string): Promise<boolean> {
@@ -25,19 +25,19 @@ async function isOfThisFolder({ request, journal }: Watch, path: string): Promis
   )
 }
 
-/** Permissions whose end was not told: the program was killed, or the API was away. */
+/** Reports outcomes of permissions that are missing, because the program was killed or the API did not answer. */
 async function endRemovals(watch: Watch, safety: SafetyPort): Promise<void> {
   const { deletions, context } = watch
   if (deletions === null) return
-  for (const record of await deletions.untold()) {
-    // Another folder's are for who watches that one: he may be at it just now.
+  for (const record of await deletions.unreported()) {
+    // Removals in another folder belong to the process that watches it, and may be in progress.
     if (dirname(record.path) !== watch.request.folder) continue
-    const gone = await isGone(watch, record)
+    const gone = await isDeleted(watch, record)
     if (gone === null) continue
     try {
       await safety.endRemoval(record, record.permission, gone, context.signal)
     } catch (error) {
-      // About this one alone: it is said again the next time, and the others go on.
+      // An error of this removal only: it is reported again the next time, and the others go on.
       if (context.signal.aborted || classify(error) instanceof TransientError) throw error
       context.report({
         event: 'watch-failing',
@@ -51,21 +51,21 @@ async function endRemovals(watch: Watch, safety: SafetyPort): Promise<void> {
   }
 }
 
-async function isGone(watch: Watch, record: Untold): Promise<boolean | null> {
+async function isDeleted(watch: Watch, record: UnreportedRemoval): Promise<boolean | null> {
   if (record.state === 'deleted') return true
   if (isOnDisk(record)) return false
   return (await isOfThisFolder(watch, record.path)) ? true : null
 }
 
-/** Files that the catalogue counts, and that are not in the folder any more. */
-async function tellVanished(watch: Watch, safety: SafetyPort): Promise<void> {
+/** Reports files that the catalogue has on this disk, and that are missing in the folder. */
+async function reportVanished(watch: Watch, safety: SafetyPort): Promise<void> {
   for (const entry of watch.journal.noted()) {
     if (watch.context.signal.aborted) return
     if (!(await hasVanished(watch, entry))) continue
     const { name, bucket, key, sha256, sizeBytes } = entry
     const path = join(watch.request.folder, name)
     const file = { bucket, key, sha256, sizeBytes, path }
-    if (!(await safety.vanished(file, watch.context.signal))) continue
+    if (!(await safety.reportVanished(file, watch.context.signal))) continue
     remember(watch, { ...entry, state: 'gone' })
     const run = parseRunKey(key)
     if (run !== null)
@@ -79,6 +79,6 @@ async function hasVanished(
 ): Promise<boolean> {
   const path = join(request.folder, name)
   if (folder === null || folder !== files.folder() || isOnDisk({ path, sizeBytes })) return false
-  // Asked last: a disk that was taken away before the look at the file shows here.
+  // Checked last, to notice a disk that was unmounted before the file was checked.
   return folder === (await folderIdentity(request.folder))
 }

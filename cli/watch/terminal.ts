@@ -1,6 +1,6 @@
 /**
- * The watch for people: what happens as sentences, what goes on as one line that is drawn again and again,
- * and the table at the end.
+ * The watch on a terminal: events as sentences, the progress as one status line that is redrawn, and the table
+ * at the end.
  */
 import { basename } from 'node:path'
 import { bytes, duration, table } from '../output.ts'
@@ -11,34 +11,35 @@ import type { Pending, PendingState } from './pending.ts'
 export interface Terminal {
   readonly report: Report
   onProgress(progress: PushProgress): void
-  /** Takes the line away. */
+  /** Removes the status line. */
   clear(): void
 }
 
 const REDRAW_MS = 200
 
 /**
- * @param print writes a line for good.
- * @param status where the line is drawn; null for none.
+ * @param print writes a permanent line.
+ * @param status where the status line is drawn; null for none.
  */
 export function createTerminal(print: (line: string) => void, status: NodeJS.WriteStream | null): Terminal {
-  const under = new Map<string, PushProgress>()
+  const inProgress = new Map<string, PushProgress>()
   let pending: Pending | null = null
   let drawnMs = 0
   const clear = () => status?.write('\r\x1b[K')
   const draw = () => {
     drawnMs = performance.now()
     const text = [
-      ...[...under.values()].map(progressText),
+      ...[...inProgress.values()].map(progressText),
       ...(pending === null ? [] : [pendingText(pending)]),
     ].join('; ')
     status?.write(`\r\x1b[K${text.slice(0, Math.max(0, (status.columns || 80) - 1))}`)
   }
   return {
-    report(told) {
-      if (told.event === 'watch-pending') pending = told.pending
-      if (told.event === 'file-pushed' || told.event === 'file-push-failed') under.delete(told.file.path)
-      const line = lineOf(told)
+    report(event) {
+      if (event.event === 'watch-pending') pending = event.pending
+      if (event.event === 'file-pushed' || event.event === 'file-push-failed')
+        inProgress.delete(event.file.path)
+      const line = lineOf(event)
       if (line !== null) {
         clear()
         print(line)
@@ -46,7 +47,7 @@ export function createTerminal(print: (line: string) => void, status: NodeJS.Wri
       draw()
     },
     onProgress(progress) {
-      under.set(progress.file, progress)
+      inProgress.set(progress.file, progress)
       if (performance.now() - drawnMs > REDRAW_MS) draw()
     },
     clear,
@@ -72,34 +73,34 @@ function pendingText(pending: Pending): string {
   return `${files.length} pending (${countsText(pending)}), ${bytes(pending.bytes)}${oldest}${still}`
 }
 
-/** Null for what needs no line of its own. */
-function lineOf(told: WatchEvent): string | null {
-  switch (told.event) {
+/** Null for events without a line. */
+function lineOf(event: WatchEvent): string | null {
+  switch (event.event) {
     case 'watch-started':
-      return `watching ${told.folder} for runs of ${told.tag}${told.deletes ? '; files that are safe elsewhere are deleted' : ''}`
+      return `watching ${event.folder} for runs of ${event.tag}${event.deletes ? '; files with verified copies are deleted' : ''}`
     case 'file-closed':
-      return told.warning === null ? null : `${told.file.key}: ${told.warning}; it is sent as it is`
+      return event.warning === null ? null : `${event.file.key}: ${event.warning}; it is sent as it is`
     case 'file-pushed': {
-      const how = told.state === 'uploaded' ? 'uploaded     ' : 'already there'
-      return `${how}  ${told.file.key}  ${bytes(told.file.sizeBytes)} in ${duration(told.ms / 1000)}, verified by ${told.verifiedBy.join(', ')}`
+      const how = event.state === 'uploaded' ? 'uploaded     ' : 'already there'
+      return `${how}  ${event.file.key}  ${bytes(event.file.sizeBytes)} in ${duration(event.ms / 1000)}, verified by ${event.verifiedBy.join(', ')}`
     }
     case 'file-push-failed':
-      return `${told.state.padEnd(13)}  ${told.file.key}: ${told.error}`
+      return `${event.state.padEnd(13)}  ${event.file.key}: ${event.error}`
     case 'file-deleted':
-      return `deleted        ${told.file.path}: ${told.why}${told.warning === null ? '' : ` (${told.warning})`}`
+      return `deleted        ${event.file.path}: ${event.why}${event.warning === null ? '' : ` (${event.warning})`}`
     case 'file-delete-failed':
-      return `not deleted    ${told.file.path}: ${told.error}`
+      return `not deleted    ${event.file.path}: ${event.error}`
     case 'file-vanished':
-      return `gone           ${told.path}: not removed by this program; the catalogue does not count it any more`
+      return `gone           ${event.path}: not removed by this program; reported to the catalogue as missing`
     case 'watch-failing':
-      return `${told.what}: ${told.error}`
+      return `${event.what}: ${event.error}`
     case 'watch-pending':
     case 'watch-stopped':
       return null
   }
 }
 
-/** All that is pending, with reasons, and what is kept; for the end of one pass. */
+/** All pending files with reasons, and the kept files; printed at the end of a single pass. */
 export function pendingTable(pending: Pending): string {
   const rows = pending.files.map(({ name, state, sizeBytes, ageSeconds, reason }) => [
     name,

@@ -1,4 +1,4 @@
-/** What is in the store and still on this disk: the catalogue is told of it, and what may go goes. */
+/** Handles files that are in the store and on this disk: reports them to the catalogue, and removes safe ones. */
 import { classify, TransientError } from '../../shared/errors.ts'
 import { deleteWhenSafe } from './delete-when-safe.ts'
 import { filesToKeep } from './keep.ts'
@@ -10,8 +10,7 @@ import type { Tracked } from './tracked-files.ts'
 import { sentenceOf, type Watch } from './watch-state.ts'
 
 /**
- * One round. Never throws: when the catalogue or the store does not answer, the rest waits for the next
- * round.
+ * One round. Never throws: if the catalogue or the store does not answer, the rest is done in the next round.
  */
 export async function tidy(watch: Watch): Promise<void> {
   const { context, folderError } = watch
@@ -42,8 +41,8 @@ async function openSafety(watch: Watch): Promise<SafetyPort> {
 }
 
 /**
- * Only files whose bytes were read here; until the catalogue knows their contents, it is asked less and less
- * often.
+ * Reports files whose bytes were read here. While their contents are not catalogued, the report is repeated at
+ * growing intervals.
  */
 async function noteFiles(watch: Watch, safety: SafetyPort): Promise<void> {
   const { context, files } = watch
@@ -53,12 +52,12 @@ async function noteFiles(watch: Watch, safety: SafetyPort): Promise<void> {
     if (pushed === null || pushed.isNoted || !isDue(watch, noting)) continue
     const { bucket, key, sha256, sizeBytes, at } = pushed
     const isNoted = await safety
-      .note({ bucket, key, sha256, sizeBytes, path: file.path }, new Date(at), context.signal)
+      .reportPresent({ bucket, key, sha256, sizeBytes, path: file.path }, new Date(at), context.signal)
       .catch((error: unknown) => {
         if (classify(error) instanceof TransientError) throw error
-        return false // about this file alone
+        return false // an error of this file only
       })
-    tracked.noting = again(watch, noting)
+    tracked.noting = nextRetry(watch, noting)
     if (!isNoted) continue
     tracked.pushed = { ...pushed, isNoted }
     remember(watch, tracked.pushed)
@@ -89,7 +88,7 @@ async function deleteFiles(watch: Watch, safety: SafetyPort): Promise<void> {
     if (signal.aborted) return
     if (pushed === null) continue
     const reason = toKeep.get(file.name)
-    if (reason !== undefined) tracked.kept = { why: reason, count: 0, againMs: 0 }
+    if (reason !== undefined) tracked.kept = { reason, count: 0, retryAtMs: 0 }
     else if (isDue(watch, kept)) {
       const isOver = await deleteOne(watch, tracked, pushed, tools)
       if (isOver) return
@@ -97,7 +96,7 @@ async function deleteFiles(watch: Watch, safety: SafetyPort): Promise<void> {
   }
 }
 
-/** True when those who were asked do not answer: then neither would they for the next file. */
+/** True when the API or the store does not answer: the next file would fail as well. */
 async function deleteOne(
   watch: Watch,
   tracked: Tracked,
@@ -107,23 +106,23 @@ async function deleteOne(
   const { context } = watch
   const { file, kept } = tracked
   const deletion = await deleteWhenSafe(file, pushed, tools)
-  if (deletion.is === 'deleted') {
-    const { sha256, why, warning } = deletion
+  if (deletion.kind === 'deleted') {
+    const { sha256, reason: why, warning } = deletion
     context.report({ event: 'file-deleted', file, sha256, why, warning })
     remember(watch, { ...pushed, state: 'deleted' })
     watch.files.remove(file)
     return false
   }
-  if (deletion.is === 'kept') tracked.kept = { why: deletion.why, ...again(watch, kept) }
+  if (deletion.kind === 'kept') tracked.kept = { reason: deletion.reason, ...nextRetry(watch, kept) }
   else if (deletion.with === 'file') {
-    tracked.kept = { why: deletion.error, ...again(watch, kept) }
-    context.report({ event: 'file-delete-failed', file, error: deletion.error })
+    tracked.kept = { reason: deletion.reason, ...nextRetry(watch, kept) }
+    context.report({ event: 'file-delete-failed', file, error: deletion.reason })
   } else {
-    tracked.kept = { why: deletion.error, count: kept?.count ?? 0, againMs: 0 }
+    tracked.kept = { reason: deletion.reason, count: kept?.count ?? 0, retryAtMs: 0 }
     context.report({
       event: 'watch-failing',
       what: 'catalogue',
-      error: deletion.error,
+      error: deletion.reason,
       againSeconds: context.tidyMs / 1000,
     })
     return true
@@ -131,10 +130,10 @@ async function deleteOne(
   return false
 }
 
-const isDue = ({ context }: Watch, when: { readonly againMs: number } | null) =>
-  when === null || when.againMs <= context.clock.steadyMs()
+const isDue = ({ context }: Watch, when: { readonly retryAtMs: number } | null) =>
+  when === null || when.retryAtMs <= context.clock.steadyMs()
 
-function again({ context }: Watch, before: { readonly count: number } | null) {
+function nextRetry({ context }: Watch, before: { readonly count: number } | null) {
   const count = (before?.count ?? 0) + 1
-  return { count, againMs: context.clock.steadyMs() + safetyBackOffMs(count, context.random) }
+  return { count, retryAtMs: context.clock.steadyMs() + safetyBackOffMs(count, context.random) }
 }

@@ -1,50 +1,51 @@
 /**
- * The files of the folder as the watch knows them: since when each is unchanged, whether it is closed, and
- * what was tried.
+ * The state of each file of the folder: since when it is unchanged, whether it is closed, and the attempts to
+ * send it.
  */
-import { type Evidence, judge, type Limits, surroundingsOf, type Verdict } from './closed.ts'
+import { type Evidence, judgeFile, type Limits, surroundingsOf, type Verdict } from './closed.ts'
 import type { Ending } from './ending.ts'
 import type { JournalEntry } from './journal.ts'
 import { isSameVersion, mtimeMs, type RunFileFound, type Scan, type Unreadable } from './scan.ts'
 
 export interface Clock {
-  /** Of the wall: the dates of files are compared with it. Jumps when it is set. */
+  /** The wall clock, for comparison with the dates of files. It jumps when it is set. */
   wallMs(): number
-  /** Since some moment; never jumps. */
+  /** Time since an arbitrary moment; never jumps. */
   steadyMs(): number
 }
 
-/** Something that is tried again, at `againMs` of the clock that never jumps. */
-export interface Again {
+/** Number of attempts, and the time of the next one on the clock that never jumps. */
+export interface Retry {
   readonly count: number
-  readonly againMs: number
+  readonly retryAtMs: number
 }
 
-/** An attempt to send that did not succeed. */
-export interface Setback extends Again {
-  readonly is: 'failed' | 'refused'
+/** A failed attempt to send. */
+export interface Setback extends Retry {
+  readonly kind: 'failed' | 'refused'
   readonly error: string
 }
 
 /** One version of one file. */
 export interface Tracked {
   readonly file: RunFileFound
-  /** By the clock that never jumps. */
+  /** On the clock that never jumps. */
   readonly unchangedSinceMs: number
   /**
-   * How old it was then; 0 for what came or changed under our eyes, whatever its date says: clocks are set.
+   * Its age at that time; 0 for a file that appeared or changed during the watch, whatever its date, which may be
+   * wrong.
    */
   readonly ageThenMs: number
   verdict: Verdict
   ending: Ending | null
-  /** In the store, with what the journal knows of it. */
+  /** The journal entry of a file that is in the store. */
   pushed: JournalEntry | null
   setback: Setback | null
   isSending: boolean
   /** Why it is still on the disk although it is in the store. */
-  kept: (Again & { readonly why: string }) | null
-  /** When the catalogue is told again that the file is on this disk. */
-  noting: Again | null
+  kept: (Retry & { readonly reason: string }) | null
+  /** When it is reported again to the catalogue that the file is on this disk. */
+  noting: Retry | null
 }
 
 export interface Closed {
@@ -57,22 +58,22 @@ export interface TrackedFiles {
   /** By run number. */
   all(): readonly Tracked[]
   unreadable(): readonly Unreadable[]
-  /** Which folder was looked at last: see on-disk.ts. */
+  /** Identity of the folder of the last scan: see on-disk.ts. */
   folder(): string | null
-  /** Takes in what lies in the folder now. What has vanished is forgotten. */
+  /** Updates the list with a scan. Files that are missing in it are forgotten. */
   update(scan: Scan): void
-  /** A file that we removed; also from a look at the folder that was begun before. */
+  /** Forgets a file that was removed, also when a scan that was already running still lists it. */
   remove(file: RunFileFound): void
-  /** Judges every file that is not in the store; returns those that are closed since now. */
+  /** Judges every file that is not in the store; returns those that have become closed. */
   judgeAll(
     limits: Limits,
     findWriters: (files: readonly RunFileFound[]) => ReadonlyMap<RunFileFound, string>,
   ): readonly Closed[]
 }
 
-const FIRST_SIGHT: Verdict = { is: 'open', why: 'it was seen only a moment ago' }
+const FIRST_SIGHT: Verdict = { kind: 'open', reason: 'it was found only a moment ago' }
 
-/** @param recall what is remembered of this version of a file. */
+/** @param recall returns the journal entry of this version of a file. */
 export function trackFiles(recall: (file: RunFileFound) => JournalEntry | null, clock: Clock): TrackedFiles {
   let byName = new Map<string, Tracked>()
   let unreadable: readonly Unreadable[] = []
@@ -130,10 +131,10 @@ export function trackFiles(recall: (file: RunFileFound) => JournalEntry | null, 
       return toJudge.flatMap((tracked) => {
         const [one, surroundings] = [byFile.get(tracked.file), around.get(tracked.file.name)]
         if (one === undefined || surroundings === undefined) return []
-        const wasClosed = tracked.verdict.is === 'closed'
-        const verdict = judge(one, surroundings, tracked.ending, limits)
+        const wasClosed = tracked.verdict.kind === 'closed'
+        const verdict = judgeFile(one, surroundings, tracked.ending, limits)
         tracked.verdict = verdict
-        return verdict.is === 'closed' && !wasClosed
+        return verdict.kind === 'closed' && !wasClosed
           ? [{ tracked, evidence: verdict.evidence, warning: verdict.warning }]
           : []
       })

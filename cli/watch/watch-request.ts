@@ -1,4 +1,4 @@
-/** What a watch is asked to do. */
+/** The request of a watch. */
 import type { Limits } from './closed.ts'
 import type { KeepPolicy } from './keep.ts'
 
@@ -12,8 +12,8 @@ export interface WatchRequest {
   readonly partSizeBytes: number
   /** Parts of a file sent at once. */
   readonly concurrency: number
-  /** What stays on the disk in any case; null when nothing is ever deleted. */
+  /** The files that are kept in any case; null when no file is deleted. */
   readonly deletion: KeepPolicy | null
-  /** One pass instead of going on for ever. */
+  /** A single pass instead of an endless watch. */
   readonly once: boolean
 }

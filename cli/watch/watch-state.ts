@@ -1,4 +1,4 @@
-/** What the parts of a watch share. */
+/** State that the parts of a watch share. */
 
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
 import { withoutSecrets } from '../../shared/log.ts'
@@ -12,14 +12,14 @@ import type { SafetyPort } from './safety.ts'
 import type { Clock, TrackedFiles } from './tracked-files.ts'
 import type { WatchRequest } from './watch-request.ts'
 
-/** What a watch needs from outside. */
+/** External dependencies of a watch. */
 export interface WatchContext {
-  /** Names the store in what is remembered of it. */
+  /** The name of the store in stored state. */
   readonly place: string
   openStore(signal: AbortSignal): Promise<PushStore>
   /** Null where no catalogue is configured. */
   readonly openSafety: ((store: PushStore, signal: AbortSignal) => Promise<SafetyPort>) | null
-  /** Journal, log of deletions, unfinished uploads and locks lie below it. */
+  /** Folder of the journal, the log of deletions, the unfinished uploads and the locks. */
   readonly stateFolder: string
   readonly signal: AbortSignal
   readonly clock: Clock
@@ -27,11 +27,11 @@ export interface WatchContext {
   readonly random: () => number
   readonly report: Report
   onProgress?(progress: PushProgress): void
-  /** Between two looks at the folder. */
+  /** Between two scans of the folder. */
   readonly pollMs: number
-  /** Between two reports of what is pending. */
+  /** Between two reports of the pending files. */
   readonly pendingMs: number
-  /** Between two looks at what may be deleted. */
+  /** Between two rounds of reports to the catalogue and deletions. */
   readonly tidyMs: number
 }
 
@@ -41,30 +41,30 @@ export interface Watch {
   readonly files: TrackedFiles
   readonly journal: Journal
   readonly deletions: DeletionLog | null
-  readonly store: StoreLine
+  readonly store: StoreConnection
   safety: SafetyPort | null
-  /** Why the folder cannot be listed now: then nothing of it is tried. Null while all is well. */
+  /** Why the folder cannot be listed now; then no file is sent or deleted. Else null. */
   folderError: string | null
 }
 
-/** The way to the store, and how it fares. */
-export interface StoreLine {
-  /** False for a while after each failure, longer and longer. */
+/** The connection to the store, with its failures. */
+export interface StoreConnection {
+  /** False in the pause after a failure; the pauses grow. */
   isReady(): boolean
   failures(): number
-  /** What stands in the way, in words; null while it works, and before it was tried. */
+  /** The last failure in words; null after a success, and before the first attempt. */
   trouble(): string | null
-  /** The store; connected to when it is first asked for. Throws what stands in the way. */
+  /** The store; the first call connects to it. Throws the error of the connection. */
   open(): Promise<PushStore>
   succeeded(): void
-  /** Returns after how many seconds it is tried again. */
+  /** Returns the seconds until the next attempt. */
   failed(error: string): number
   close(): void
 }
 
-export function createStoreLine(
+export function createStoreConnection(
   context: Pick<WatchContext, 'openStore' | 'signal' | 'clock' | 'random'>,
-): StoreLine {
+): StoreConnection {
   let opened: Promise<PushStore> | null = null
   let failures = 0
   let trouble: string | null = null

@@ -1,7 +1,6 @@
 /**
- * `cygnet push --watch`: looks at a folder again and again, sends what the DAQ has closed, and, when it is
- * told to, removes what is safe elsewhere. It goes on through anything that fails, for days, and ends when it
- * is told to.
+ * `cygnet push --watch`: scans a folder repeatedly, sends the runs that the DAQ has closed and, if requested,
+ * removes files with verified copies. It continues through failures, for days, until the signal aborts.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, realpathSync } from 'node:fs'
@@ -13,18 +12,18 @@ import { type DeletionLog, openDeletionLog } from './deletion-log.ts'
 import { readEnding } from './ending.ts'
 import { type Journal, type JournalEntry, openJournal } from './journal.ts'
 import { type Pending, pendingOf } from './pending.ts'
-import { chooseNext, LANES } from './plan.ts'
+import { chooseNext, WORKERS } from './plan.ts'
 import { type RunFileFound, type Scan, scanFolder } from './scan.ts'
 import { sendNext } from './send-next.ts'
 import { tidy } from './tidy.ts'
 import { trackFiles } from './tracked-files.ts'
 import type { WatchRequest } from './watch-request.ts'
-import { createStoreLine, sentenceOf, type Watch, type WatchContext } from './watch-state.ts'
+import { createStoreConnection, sentenceOf, type Watch, type WatchContext } from './watch-state.ts'
 import { findWriters } from './writers.ts'
 
 /**
- * Watches until the signal aborts, or with `once` looks through the folder one time.
- * @returns what is pending at the end.
+ * Watches until the signal aborts, or with `once` makes a single pass.
+ * @returns the files that are pending at the end.
  * @throws ConflictError when another process watches the folder, InvalidInputError when the state folder
  * cannot be written to; with `once` also when the folder cannot be listed.
  */
@@ -61,7 +60,7 @@ function lockFolder(folder: string, stateFolder: string): string {
     if (error instanceof ConflictError) throw error
     const { code, message } = error as NodeJS.ErrnoException
     throw new InvalidInputError(
-      `${stateFolder}, where the watch keeps its journal, cannot be written to (${code ?? message}); name another folder in CYGNET_FOLDER`,
+      `${stateFolder}, the folder for the journal of the watch, cannot be written to (${code ?? message}); set another folder in CYGNET_FOLDER`,
     )
   }
   return path
@@ -78,7 +77,7 @@ function realPath(folder: string): string {
   }
 }
 
-/** Waits for the folder to be there. Null when the watch is to end before. */
+/** Waits until the folder can be listed. Null when the signal aborts first. */
 async function begin(request: WatchRequest, context: WatchContext): Promise<Watch | null> {
   const scan = await firstScan(request, context)
   if (scan === null) return null
@@ -94,21 +93,21 @@ async function begin(request: WatchRequest, context: WatchContext): Promise<Watc
     files,
     journal,
     deletions: openDeletions(request, stateFolder),
-    store: createStoreLine(context),
+    store: createStoreConnection(context),
     safety: null,
     folderError: null,
   }
 }
 
 /**
- * Where a removal was begun before, what came of it has to be told, whether more are to be removed or not.
+ * The log is also opened without deletions if it exists: the outcomes of earlier removals have to be reported.
  */
 function openDeletions({ deletion }: WatchRequest, stateFolder: string): DeletionLog | null {
   const path = join(stateFolder, 'watch', 'deletions.jsonl')
   return deletion !== null || existsSync(path) ? openDeletionLog(path) : null
 }
 
-/** A file that is here is in this folder, wherever it was when it was sent. */
+/** The journal entry of a file, with the identity of the present folder, which may be another than when it was sent. */
 function recall(journal: Journal, file: RunFileFound): JournalEntry | null {
   const entry = journal.find(file.name, file)
   if (entry === null || entry.folder === file.folder) return entry
@@ -138,24 +137,24 @@ async function firstScan({ folder, tag, once }: WatchRequest, context: WatchCont
   return null
 }
 
-/** The parts run beside each other: none of them waits for another's store, disk or catalogue. */
+/** The parts run concurrently: none waits for the store, disk or catalogue of another. */
 async function goOn(watch: Watch): Promise<void> {
   const { pollMs, pendingMs, tidyMs, report } = watch.context
-  const tellPending = async () => {
+  const reportPending = async () => {
     report({ event: 'watch-pending', pending: pendingNow(watch) })
-    if (watch.folderError !== null) tellFolder(watch, watch.folderError)
+    if (watch.folderError !== null) reportFolder(watch, watch.folderError)
   }
   await Promise.all([
-    repeat(watch, pollMs, () => look(watch)),
+    repeat(watch, pollMs, () => scan(watch)),
     repeat(watch, pollMs, () => inspectNext(watch)),
-    ...LANES.map((lane) => repeat(watch, Math.min(pollMs, 1000), () => sendNext(watch, lane))),
+    ...WORKERS.map((worker) => repeat(watch, Math.min(pollMs, 1000), () => sendNext(watch, worker))),
     repeat(watch, tidyMs, () => tidy(watch)),
-    repeat(watch, pendingMs, tellPending),
+    repeat(watch, pendingMs, reportPending),
   ])
 }
 
 /**
- * Works, at once again while there is more to do, else after a pause. What is thrown is told, and never ends
+ * Repeats `work`: immediately while it returns true, else after a pause. An error is reported and does not end
  * the watch.
  */
 async function repeat({ context }: Watch, pauseMs: number, work: () => Promise<unknown>): Promise<void> {
@@ -174,21 +173,21 @@ async function repeat({ context }: Watch, pauseMs: number, work: () => Promise<u
   }
 }
 
-/** Looks at the folder and judges what is there. */
-async function look(watch: Watch): Promise<void> {
+/** Scans the folder and judges its files. */
+async function scan(watch: Watch): Promise<void> {
   const { request, files } = watch
   try {
     files.update(await scanFolder(request.folder, request.tag))
     watch.folderError = null
   } catch (error) {
-    if (watch.folderError === null) tellFolder(watch, sentenceOf(error))
+    if (watch.folderError === null) reportFolder(watch, sentenceOf(error))
     watch.folderError = sentenceOf(error)
     return
   }
   judgeFiles(watch)
 }
 
-function tellFolder({ context }: Watch, error: string): void {
+function reportFolder({ context }: Watch, error: string): void {
   context.report({
     event: 'watch-failing',
     what: 'folder',
@@ -202,11 +201,11 @@ function judgeFiles({ request, context, files }: Watch): void {
     context.report({ event: 'file-closed', file: tracked.file, evidence, warning })
 }
 
-/** Reads the end of the newest file about which that is asked. False when there is none. */
+/** Reads the end of the newest undecided file. False when there is none. */
 async function inspectNext(watch: Watch): Promise<boolean> {
   const undecided = watch.files
     .all()
-    .filter(({ verdict, ending }) => verdict.is === 'undecided' && ending === null)
+    .filter(({ verdict, ending }) => verdict.kind === 'undecided' && ending === null)
   const next = chooseNext(undecided, 'newest')
   if (next === null) return false
   next.ending = await readEnding(next.file, watch.context.signal)
@@ -214,15 +213,15 @@ async function inspectNext(watch: Watch): Promise<boolean> {
   return true
 }
 
-/** Everything once: two looks, so that what is being written shows; then what is closed goes. */
+/** A single pass: two scans, to notice files that are being written; then the closed files are sent. */
 async function passOnce(watch: Watch): Promise<void> {
   const { request, context } = watch
   await pause(request.limits.settleMs, context.signal)
-  await look(watch)
+  await scan(watch)
   while (!context.signal.aborted && (await inspectNext(watch)));
-  const drain = async (lane: (typeof LANES)[number]) => {
-    while (await sendNext(watch, lane));
+  const drain = async (worker: (typeof WORKERS)[number]) => {
+    while (await sendNext(watch, worker));
   }
-  await Promise.all(LANES.map(drain))
+  await Promise.all(WORKERS.map(drain))
   await tidy(watch)
 }

@@ -1,7 +1,7 @@
 /**
- * Who has files open for writing, as far as Linux tells: /proc/<pid>/fd for the processes that this one may
- * look at, and /proc/locks for all. No answer proves nothing: other users' processes and other machines are
- * not seen.
+ * Finds processes that have files open for writing, as far as Linux shows them: /proc/<pid>/fd for processes
+ * that this one may inspect, and /proc/locks for all. A file without a writer here may still have one: processes
+ * of other users and other machines are not visible.
  */
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -18,7 +18,7 @@ const PROC = '/proc'
  */
 const ACCESS_MODE = 3
 
-/** For each file that is open for writing, the process, in words. Empty where there is no /proc. */
+/** The process, in words, for each file that is open for writing. Empty where there is no /proc. */
 export function findWriters<T extends OnDisk>(files: readonly T[]): ReadonlyMap<T, string> {
   const writers = new Map<T, string>()
   if (files.length === 0) return writers
@@ -41,10 +41,10 @@ export function findWriters<T extends OnDisk>(files: readonly T[]): ReadonlyMap<
 
 const list = (path: string) => attempt(() => readdirSync(path)) ?? []
 
-/** Processes end under our hands, and most are not ours to look at. */
-function attempt<T>(look: () => T): T | null {
+/** Null for an error: processes end meanwhile, and most may not be inspected. */
+function attempt<T>(read: () => T): T | null {
   try {
-    return look()
+    return read()
   } catch {
     return null
   }

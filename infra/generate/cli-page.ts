@@ -1,7 +1,7 @@
-/** docs/cli.md: the help of every command, as the terminal shows it. */
+/** docs/cli.md: the help of every command, as in a terminal. */
 import type { Command } from 'commander'
 
-/** Independent of the terminal in which the page is written. */
+/** Fixed, so that the page does not depend on the terminal in which it is generated. */
 const WIDTH = 110
 
 export function cliPage(program: Command): string {
@@ -19,7 +19,7 @@ ${helpOf(program)}
 ${sections.join('\n')}`
 }
 
-/** Every command below this one, groups before what is in them. */
+/** Every command below this one, groups before their commands. */
 function below(command: Command): readonly Command[] {
   return command.commands.flatMap((subcommand) => [subcommand, ...below(subcommand)])
 }
@@ -28,7 +28,7 @@ function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`
 }
 
-/** With the texts added after the help, without colours. */
+/** The help with the texts after it, without colours. */
 function helpOf(command: Command): string {
   let help = ''
   command.configureOutput({

@@ -1,4 +1,4 @@
-/** docs/configuration.md: every setting with its default, from the schema that checks it. */
+/** docs/configuration.md: every setting with its default, from the schema that validates it. */
 import type * as z from 'zod'
 import type { Setting } from '../../shared/config/setting.ts'
 
@@ -24,7 +24,7 @@ variable counts as absent. \`cygnet config\` shows what is in force, secrets as 
 ${sections.join('\n')}`
 }
 
-/** What the schema makes of an absent variable. */
+/** The value of the schema for an absent variable. */
 function defaultOf(schema: z.ZodType): string {
   const absent = schema.safeParse(undefined)
   if (!absent.success) return '**required**'
@@ -33,7 +33,7 @@ function defaultOf(schema: z.ZodType): string {
   return text === '' ? 'empty' : `\`${cell(text)}\``
 }
 
-/** As the variable would hold it. */
+/** The value as text of the variable. */
 function textOf(value: unknown): string {
   if (Array.isArray(value)) return value.join(',')
   if (typeof value === 'object' && value !== null)

@@ -1,6 +1,6 @@
 /**
- * `npm run generate`: writes the pages of docs/ that say what the code says already, so that they cannot lag
- * behind. With `--check` it writes nothing and ends with 1 when a page is stale, naming it.
+ * `npm run generate`: writes the pages of docs/ that are generated from the code. With `--check` it writes nothing,
+ * reports stale pages and exits with 1 when there are any.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,4 @@
-/** docs/messages.md: what each queue carries, from the schemas that encode and parse it. */
+/** docs/messages.md: the messages of each queue, from the schemas that encode and parse them. */
 import * as z from 'zod'
 import { ALERT_RULES } from '../../shared/messages/alert-rules.ts'
 import type { QueueDescription } from '../../shared/messages/format.ts'
@@ -70,7 +70,7 @@ function innerObject(schema: JsonSchema): { readonly inner: JsonSchema; readonly
 function typeName(schema: JsonSchema): string {
   if (schema.anyOf !== undefined) return schema.anyOf.map((one) => typeName(one as JsonSchema)).join(' or ')
   if (schema.const !== undefined) return `\`${schema.const}\``
-  // The rules of alerts have a table of their own.
+  // The rules of alerts have a separate table.
   if (schema.enum !== undefined && schema.enum.length <= 10)
     return schema.enum.map((value) => `\`${value}\``).join(', ')
   return String(schema.type ?? 'string')

@@ -1,5 +1,5 @@
 /**
- * docs/python.md: how analysts use the catalogue from Python and ROOT. The programs in it are the files in
+ * docs/python.md: the use of the catalogue from Python and ROOT, for analysts. Its programs are the files in
  * docs/python, which tests run.
  */
 

@@ -1,11 +1,10 @@
 /**
- * Stands in for iconv-lite in the bundles (serverless.yml, custom.esbuild.alias): its tables are 0.5 MB that
- * every cold start would read. mysql2 asks it only for encodings that Buffer does not know, and our sessions
- * are utf8mb4, so in practice for the name of the server's version; Node's own TextDecoder knows most others
- * as well.
+ * Replaces iconv-lite in the bundles (serverless.yml, custom.esbuild.alias), whose tables of 0.5 MB every cold start
+ * would read. mysql2 uses it only for encodings that Buffer does not have. Our sessions are utf8mb4, so in practice
+ * this is only the name of the server's version; Node's TextDecoder has most other encodings.
  */
 
-/** MariaDB's older `utf8` without characters beyond the first 65,536; what it can say is UTF-8. */
+/** MariaDB's older `utf8`, without characters beyond the first 65,536; texts in it are valid UTF-8. */
 const CESU8 = 'cesu8'
 
 interface Decoder {
@@ -13,7 +12,7 @@ interface Decoder {
   end(): string
 }
 
-/** @throws RangeError for an encoding that Node does not know. */
+/** @throws RangeError for an encoding that Node does not have. */
 export function getDecoder(encoding: string): Decoder {
   const decoder = new TextDecoder(encoding === CESU8 ? 'utf-8' : encoding)
   return { write: (bytes) => decoder.decode(bytes, { stream: true }), end: () => decoder.decode() }
@@ -24,8 +23,8 @@ interface Encoder {
   end(): undefined
 }
 
-/** @throws RangeError for anything but UTF-8: we never speak another to the server. */
+/** @throws RangeError for encodings other than UTF-8, which are never sent to the server. */
 export function getEncoder(encoding: string): Encoder {
-  if (encoding !== CESU8) throw new RangeError(`texts are sent as UTF-8, never as ${encoding}`)
+  if (encoding !== CESU8) throw new RangeError(`texts are sent as UTF-8, not as ${encoding}`)
   return { write: (text) => Buffer.from(text, 'utf8'), end: () => undefined }
 }

@@ -1,6 +1,6 @@
 /**
- * Installing Debian packages without a human: as root, or where sudo asks for no password. Where neither is
- * so, the error says the one line to type.
+ * Installs Debian packages without interaction: as root, or with sudo where it asks for no password. Otherwise
+ * the error states the command to type.
  */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
@@ -13,21 +13,21 @@ const MOST_OUTPUT_BYTES = 64 * 1024 * 1024
 
 export interface AptOptions {
   readonly packages: readonly string[]
-  /** What the packages are for, in a few words: it stands in the messages. */
+  /** The purpose of the packages in a few words, for the messages. */
   readonly reason: string
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((line: string) => void) | undefined
-  /** For tests: the programs, and whether we are root. */
+  /** For tests: the programs, and whether the process runs as root. */
   readonly aptGet?: string | null
   readonly sudo?: string | null
   readonly root?: boolean
 }
 
 /**
- * Installs packages; says so in one line before. When apt does not know a package, its list is refreshed and
- * it is asked once more.
- * @throws InvalidInputError when we may not install, or there is no apt: the message is what to type.
- * @throws TransientError when apt fails; the message holds the end of what it printed.
+ * Installs packages, and reports this with one line first. When the installation fails, the package lists are
+ * updated and it is repeated once.
+ * @throws InvalidInputError without the right to install, or without apt: the message states what to type.
+ * @throws TransientError when apt fails; the message has the end of its output.
  */
 export async function installWithApt(options: AptOptions): Promise<void> {
   const { packages, reason } = options
@@ -50,13 +50,13 @@ export async function installWithApt(options: AptOptions): Promise<void> {
     await install()
   } catch {
     options.signal?.throwIfAborted()
-    // A fresh machine has no package list, and an old list names files that are no longer there.
+    // A new machine has no package lists, and old lists name files that are no longer available.
     await apt('update')
     await install()
   }
 }
 
-/** What to put before a command so that it runs as root: nothing, sudo, or null when we may not. */
+/** The prefix with which a command runs as root: empty, or sudo; null without the right. */
 async function privileges(options: AptOptions): Promise<readonly string[] | null> {
   const environment = ['env', 'DEBIAN_FRONTEND=noninteractive']
   if (options.root ?? process.getuid?.() === 0) return environment

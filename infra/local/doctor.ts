@@ -1,6 +1,6 @@
 /**
- * What this machine has of what Cygnet uses, for `cygnet doctor`: what was found, what needs it, and the line
- * that mends it.
+ * Checks the programs and resources that Cygnet uses, for `cygnet doctor`: what was found, what needs it, and the
+ * command that installs it.
  */
 import { execFile } from 'node:child_process'
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
@@ -17,11 +17,11 @@ import { findChromium, MARIADB_PACKAGES } from './setup.ts'
 export interface Diagnosis {
   readonly name: string
   readonly ok: boolean
-  /** False when Cygnet runs without it, with less speed or fewer services. */
+  /** False when Cygnet also runs without it, slower or with fewer services. */
   readonly required: boolean
   readonly found: string
   readonly neededFor: string
-  /** What to type or do; null when all is well. */
+  /** What to type or do; null when it is present. */
   readonly remedy: string | null
 }
 
@@ -30,8 +30,8 @@ const LEAST_FREE_BYTES = 2 * 1024 ** 3
 const MARIADB_REMEDY = `npm run setup (or: apt-get install -y ${MARIADB_PACKAGES.join(' ')})`
 
 /**
- * Looks at everything; takes about a second and changes nothing but making the data folder. Never throws for
- * what it finds.
+ * Runs all checks; takes about a second and changes nothing, except that it creates the data folder. A negative
+ * result is not an error.
  */
 export async function diagnose(
   options: { readonly dataFolder?: string; readonly signal?: AbortSignal | undefined } = {},
@@ -127,8 +127,8 @@ async function program(options: {
 }
 
 /**
- * The first line of what a program says about itself, behind its path. Some say it on standard error; some
- * say nothing.
+ * The path of a program, with the first line that it prints about its version, if any. Some programs print it on
+ * standard error.
  */
 async function version(
   path: string,
@@ -143,8 +143,8 @@ async function version(
   })
   const { stdout, stderr } = await run.catch(() => ({ stdout: '', stderr: '' }))
   const line = `${stdout}\n${stderr}`.trim().split('\n')[0]?.trim().slice(0, 100)
-  const said = line?.replace(path, '').trim() ?? ''
-  return said === '' ? path : `${path} (${said})`
+  const text = line?.replace(path, '').trim() ?? ''
+  return text === '' ? path : `${path} (${text})`
 }
 
 async function minio(signal: AbortSignal | undefined): Promise<Diagnosis> {
@@ -191,7 +191,7 @@ async function xrootd(): Promise<Diagnosis> {
   }
 }
 
-/** The folder itself, or the nearest one above it that is there. */
+/** The folder itself, or its nearest existing parent. */
 function nearestFolder(path: string): string {
   let folder = resolve(path)
   while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder)
@@ -215,7 +215,7 @@ async function disk(dataFolder: string): Promise<Diagnosis> {
 }
 
 function folder(dataFolder: string): Diagnosis {
-  const shared = { name: 'data folder', required: true, neededFor: 'everything that cygnet up keeps' }
+  const shared = { name: 'data folder', required: true, neededFor: 'the data of cygnet up' }
   try {
     mkdirSync(dataFolder, { recursive: true, mode: 0o700 })
     accessSync(dataFolder, constants.R_OK | constants.W_OK | constants.X_OK)
@@ -232,7 +232,7 @@ async function ports(): Promise<Diagnosis> {
     return {
       ...shared,
       ok: true,
-      found: `${LOOPBACK} gives free ports (${await freePort()} for one)`,
+      found: `free ports on ${LOOPBACK} (e.g. ${await freePort()})`,
       remedy: null,
     }
   } catch (error) {

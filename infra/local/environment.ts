@@ -1,7 +1,7 @@
 /**
- * What the development services see of the environment. Settings of Cygnet are read in
- * shared/config/config.ts alone; here we only choose what a child process inherits, so that a stray MYSQL_*
- * or AWS_* of the user cannot change a service.
+ * The environment of the development services. Settings of Cygnet are read only in shared/config/config.ts; this
+ * module only chooses the variables that a child process inherits, so that a MYSQL_* or AWS_* variable of the user
+ * cannot change a service.
  */
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -36,8 +36,8 @@ const INHERITED_BY_BUILDS = [
 ]
 
 /**
- * The few variables a service needs, plus `more`. Secrets may go here: other users cannot read it, unlike
- * arguments.
+ * The few variables that a service needs, plus `more`. Secrets are allowed: other users cannot read the
+ * environment, unlike the arguments.
  */
 export function childEnvironment(
   more: ChildEnvironment = {},
@@ -51,23 +51,23 @@ export function childEnvironment(
   return { ...environment, ...more }
 }
 
-/** The same for a compiler, which must find its module proxy and its caches. */
+/** The same for a compiler, with the settings of its module proxy and its caches. */
 export function buildEnvironment(more: ChildEnvironment = {}): ChildEnvironment {
   return childEnvironment(more, [...INHERITED, ...INHERITED_BY_BUILDS])
 }
 
-/** The folders in which the shell would look for a program, as PATH gives them. */
+/** PATH: the folders in which the shell searches programs. */
 export function searchPath(): string {
   return process.env.PATH ?? ''
 }
 
-/** Where `go install` puts programs: $GOBIN, else the bin folder of $GOPATH, else ~/go/bin. */
+/** The folder of programs built by `go install`: $GOBIN, else the bin folder of $GOPATH, else ~/go/bin. */
 export function goBinFolder(): string {
   return process.env.GOBIN ?? join(process.env.GOPATH ?? join(homedir(), 'go'), 'bin')
 }
 
 /**
- * Things that take minutes to build are kept here, once per user: $XDG_CACHE_HOME/cygnet or ~/.cache/cygnet.
+ * The user's cache for programs that take minutes to build: $XDG_CACHE_HOME/cygnet or ~/.cache/cygnet.
  */
 export function cacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'cygnet')

@@ -1,9 +1,9 @@
 /**
- * Runs one function of the manifest as a process of its own, under the host its trigger asks for: what
- * Lambda, OpenFaaS or Knative do elsewhere. Usage: `node infra/local/host.ts <function> <ready file> [port]`,
- * with the settings in the environment.
+ * Runs one function of the manifest as a separate process, under the host for its trigger, like Lambda, OpenFaaS
+ * or Knative in other installations. Usage: `node infra/local/host.ts <function> <ready file> [port]`, with the
+ * settings in the environment.
  *
- * SIGTERM ends it in order: what is at work is finished first.
+ * At SIGTERM it finishes the work in progress first.
  */
 import { writeFileSync } from 'node:fs'
 import { loadConfig } from '../../shared/config/config.ts'
@@ -18,11 +18,11 @@ import { pumpQueue } from '../../shared/runtime/pump.ts'
 import { runSchedule } from '../../shared/runtime/schedule.ts'
 import { type FunctionEntry, readManifest } from './manifest.ts'
 
-/** Messages one local function works on at once; inflating and hashing use a thread each. */
+/** Messages that a local function processes at the same time; inflating and hashing use a thread each. */
 const CONCURRENCY = 8
-/** A message of a killed function comes back this soon. */
+/** After this time a message of a killed function is delivered again. */
 const VISIBILITY_SECONDS = 15
-/** An HTTP function stops serving when no request came for so long after SIGTERM. */
+/** After SIGTERM an HTTP function stops when it had no request for so long. */
 const IDLE_SECONDS = 0.1
 
 interface FunctionCode {

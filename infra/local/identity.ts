@@ -1,16 +1,14 @@
 /**
- * Who a process is. A pid alone is not an identity: the number is given out again. The pid with the moment
- * the process started (in clock ticks since boot, field 22 of /proc/<pid>/stat, see proc(5)) and the boot it
- * belongs to is one.
+ * The identity of a process. A pid alone is none, since pids are reused. The identity is the pid with the start
+ * time of the process (clock ticks since boot, field 22 of /proc/<pid>/stat, see proc(5)) and the id of the boot.
  */
 import { readFileSync } from 'node:fs'
 
-/** One process of this machine, for ever: never equal to a later process that was given the same number. */
+/** One process of this machine; it never equals a later process with the same pid. */
 export interface ProcessIdentity {
   readonly pid: number
   /**
-   * Clock ticks since boot; null where there is no /proc (then nothing is ever recognised, and so never
-   * stopped).
+   * Clock ticks since boot; null where there is no /proc (then no process is recognised, and none is stopped).
    */
   readonly startTicks: string | null
   readonly bootId: string | null
@@ -25,8 +23,8 @@ function read(path: string): string | null {
 }
 
 /**
- * State letter and start time from /proc/<pid>/stat. The name may hold spaces and brackets: count from the
- * last one.
+ * State letter and start time from /proc/<pid>/stat. The name of the process may have spaces and brackets, so the
+ * fields are counted from the last bracket.
  */
 function stat(pid: number): { readonly state: string; readonly startTicks: string } | null {
   const text = read(`/proc/${pid}/stat`)
@@ -36,7 +34,7 @@ function stat(pid: number): { readonly state: string; readonly startTicks: strin
   return state === undefined || startTicks === undefined ? null : { state, startTicks }
 }
 
-/** The identity of a process that runs now. */
+/** The identity of a running process. */
 export function identify(pid: number): ProcessIdentity {
   return {
     pid,
@@ -45,7 +43,7 @@ export function identify(pid: number): ProcessIdentity {
   }
 }
 
-/** True when exactly this process still runs; false when in doubt. A zombie no longer runs. */
+/** True when exactly this process is running; false when in doubt. A zombie is not running. */
 export function isRunning(identity: ProcessIdentity): boolean {
   if (identity.startTicks === null || identity.bootId === null) return false
   const now = stat(identity.pid)

@@ -1,4 +1,4 @@
-/** Reads serverless.yml: what runs, on which trigger, and which queues there are. */
+/** Reads the functions with their triggers, and the queues, from serverless.yml. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parse, type ScalarTag } from 'yaml'
@@ -33,7 +33,7 @@ export interface Manifest {
 const MANIFEST = fileURLToPath(new URL('../../serverless.yml', import.meta.url))
 const QUEUE_PREFIX = 'cygnet-'
 
-/** CloudFormation's short forms, kept as the text behind them. */
+/** The short forms of CloudFormation, read as their text. */
 const cloudFormationTags: ScalarTag[] = ['!GetAtt', '!Ref', '!Sub'].map((tag) => ({
   tag,
   resolve: (text: string) => text,
@@ -65,14 +65,14 @@ const manifestSchema = z.object({
   resources: z.object({ Resources: z.record(z.string(), resourceSchema) }),
 })
 
-/** How esbuild makes one file of a function. */
+/** Options of esbuild for the bundle of a function. */
 const bundlingSchema = z.object({
   minifySyntax: z.boolean(),
   minifyWhitespace: z.boolean(),
   target: z.string(),
   mainFields: z.array(z.string()),
   alias: z.record(z.string(), z.string()),
-  /** A module whose default is a list of them. */
+  /** A module whose default export is a list of plugins. */
   plugins: z.string(),
 })
 export type Bundling = z.infer<typeof bundlingSchema>
@@ -83,11 +83,11 @@ function read<T>(path: string, schema: z.ZodType<T>): T {
   return result.data
 }
 
-/** @throws InvalidInputError naming what in the manifest is not understood. */
+/** @throws InvalidInputError with the parts of the manifest that are not valid. */
 export const readBundling = (path = MANIFEST): Bundling =>
   read(path, z.object({ custom: z.object({ esbuild: bundlingSchema }) })).custom.esbuild
 
-/** @throws InvalidInputError naming what in the manifest is not understood. */
+/** @throws InvalidInputError with the parts of the manifest that are not valid. */
 export function readManifest(path = MANIFEST): Manifest {
   const { functions, resources } = read(path, manifestSchema)
   const queueName = (resource: string): string => {

@@ -1,7 +1,7 @@
 /**
- * The pid file of a service: who runs it, and on whose behalf. It is what lets the next start tell three
- * things apart: a stale file (nobody runs), an orphan of ours (its starter died: stop it), and a service in
- * use (leave it alone).
+ * The pid file of a service: the process of the service and the process that started it. With it the next start
+ * distinguishes a stale file (the service is not running), an orphan (its starter died: it is stopped) and a
+ * service in use (it is left running).
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -21,7 +21,7 @@ const schema = z.object({
 })
 type PidFile = z.infer<typeof schema>
 
-/** Writes the pid file of a child just started by this process; `command` is its program and arguments. */
+/** Writes the pid file of a child that this process has started; `command` is its program and arguments. */
 export function writePidFile(path: string, pid: number, command: readonly string[]): void {
   const content: PidFile = { service: identify(pid), starter: identify(process.pid), command: [...command] }
   writeFileSync(path, `${JSON.stringify(content)}\n`, { mode: 0o600 })
@@ -36,17 +36,15 @@ function read(path: string): PidFile | null {
   try {
     return schema.parse(JSON.parse(readFileSync(path, 'utf8')))
   } catch {
-    return null // absent, half written or not ours: it proves nothing, so nothing is stopped because of it
+    return null // missing, incomplete or not ours: no process is stopped because of it
   }
 }
 
 /**
- * Makes room for a new start: removes a stale pid file and stops an orphan that an earlier, dead process of
- * ours left. A process is stopped only when pid, start time, boot and command line all match what was written
- * at its start.
+ * Prepares a new start: removes a stale pid file and stops an orphan of an earlier, dead process. A process is
+ * stopped only when its pid, start time, boot and command line match the pid file.
  *
- * @throws InvalidInputError when the service runs on behalf of a living process (`cygnet up` in another
- * terminal).
+ * @throws InvalidInputError when the service belongs to a running process (`cygnet up` in another terminal).
  * @throws TransientError when an orphan does not end.
  */
 export async function clearPidFile(options: {
@@ -85,7 +83,7 @@ async function stopRunning(
     try {
       process.kill(found.service.pid, signalName)
     } catch {
-      return // it ended in this moment
+      return // it has just ended
     }
     const until = performance.now() + seconds * 1000
     while (isRunning(found.service) && performance.now() < until)
@@ -101,8 +99,8 @@ async function stopRunning(
 }
 
 /**
- * The command line as we started it, possibly behind an interpreter or a `setpriv`, which keep the arguments'
- * order.
+ * True when the process has this command line, possibly after an interpreter or `setpriv`, which keep the order
+ * of the arguments.
  */
 function runsCommand(pid: number, command: readonly string[]): boolean {
   const running = commandLine(pid)

@@ -5,9 +5,9 @@ import { createServer, type ListenOptions, type Server } from 'node:net'
 export const LOOPBACK = '127.0.0.1'
 
 /**
- * The `keepAliveTimeout` of our servers: none. On a busy machine a client could use a connection at the moment
- * at which the server closes it (Node's default: after five seconds), and a request that must not be repeated
- * would fail.
+ * The `keepAliveTimeout` of our servers: none. On a busy machine a client could use a connection at the moment in
+ * which the server closes it (after five seconds by default), and a request that must not be repeated would
+ * fail.
  */
 export const KEEP_IDLE_CONNECTIONS = 0
 

@@ -1,11 +1,10 @@
 /**
- * A development service as a private child process: its own folder, its own log, a pid file, started until it
- * answers and stopped with us, however we end.
+ * A development service as a private child process with its own folder, log and pid file. The start returns when
+ * the service answers, and the service stops with this process, however it ends.
  *
- * Three nets catch a service when its starter goes: `stop()`; the exit of this process; and, where the
- * machine has setpriv (util-linux, every Debian), the kernel itself, which sends SIGTERM to the child when
- * this process is killed. What still slips through (no setpriv, a kill in the same instant) is found by its
- * pid file at the next start.
+ * A service is stopped by `stop()`, by the exit of this process, and, where the machine has setpriv (util-linux,
+ * every Debian), by the kernel, which sends SIGTERM to the child when this process is killed. A service that still
+ * survives (no setpriv, a kill in the same instant) is found by its pid file at the next start.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import {
@@ -30,21 +29,20 @@ import { findProgram } from './programs.ts'
 export interface Service {
   readonly name: string
   readonly pid: number
-  /** The file that holds what the service printed. */
+  /** The file with the output of the service. */
   readonly logFile: string
   /**
-   * Settles when the process has ended, wanted or not, with a sentence that says how ("exit code 1", "signal
-   * SIGKILL").
+   * Settles when the process has ended for any reason, with the way it ended ("exit code 1", "signal SIGKILL").
    */
   readonly ended: Promise<string>
-  /** SIGTERM, after the grace period SIGKILL; returns when the process is gone. Safe to call again. */
+  /** SIGTERM, after the grace period SIGKILL; returns when the process has ended. May be called again. */
   stop(): Promise<void>
 }
 
 export interface StartOptions {
-  /** The service's name: its folder and its log file are called so. */
+  /** The name of the service, of its folder and of its log file. */
   readonly name: string
-  /** The folder that holds everything of ours, normally `.cygnet`; an absolute path. */
+  /** The folder of all services, normally `.cygnet`; an absolute path. */
   readonly dataFolder: string
   /** Full path of the program. */
   readonly program: string
@@ -52,16 +50,15 @@ export interface StartOptions {
   /** Variables added to the few that every service gets. */
   readonly environment?: ChildEnvironment
   /**
-   * Returns once the service answers and throws (or returns false) while it does not yet. Called until it
-   * succeeds.
+   * Returns when the service answers; throws or returns false while it does not. Called until it succeeds.
    */
   readonly probe: (signal: AbortSignal) => Promise<unknown>
   /**
-   * Absent: long enough for a slow machine on which everything starts at the same time. One that ends is
-   * noticed at once.
+   * The default is long enough for a slow machine on which everything starts at the same time. A service that ends
+   * is noticed immediately.
    */
   readonly timeoutSeconds?: number
-  /** How long the service may take to end in order before it is killed. */
+  /** How long the service may take to stop before it is killed. */
   readonly graceSeconds?: number
   readonly signal?: AbortSignal | undefined
 }
@@ -71,7 +68,7 @@ const LOG_ROTATE_BYTES = 16 * 1024 * 1024
 const living = new Set<ChildProcess>()
 let exitHookInstalled = false
 
-/** The folder of one service, made (readable by its owner only) when it is not there. */
+/** The folder of one service; created if it is missing, readable only by its owner. */
 export function serviceFolder(dataFolder: string, name: string): string {
   const folder = join(dataFolder, name)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -80,10 +77,9 @@ export function serviceFolder(dataFolder: string, name: string): string {
 
 /**
  * Starts a service and waits until it answers.
- * @throws TransientError when it ends or does not answer in time; the message holds the last lines of its
- * log.
- * @throws InvalidInputError when there is no such program, or the service already runs in this folder for
- * somebody else.
+ * @throws TransientError when it ends or does not answer in time; the message has the last lines of its log.
+ * @throws InvalidInputError when there is no such program, or the service already runs in this folder for another
+ * process.
  */
 export async function startProcess(options: StartOptions): Promise<Service> {
   options.signal?.throwIfAborted()
@@ -105,14 +101,14 @@ export async function startProcess(options: StartOptions): Promise<Service> {
   const { pid } = child
   if (pid === undefined)
     throw new TransientError(`${name} could not be started: ${await ended}`, { service: name })
-  const forget = ended.then(() => {
+  const cleanedUp = ended.then(() => {
     living.delete(child)
     removePidFile(pidFile, pid)
   })
   const stop = async () => {
     child.kill('SIGTERM')
     const killer = setTimeout(() => child.kill('SIGKILL'), graceSeconds * 1000)
-    await forget
+    await cleanedUp
     clearTimeout(killer)
   }
   try {
@@ -127,8 +123,7 @@ export async function startProcess(options: StartOptions): Promise<Service> {
 async function launch(
   options: StartOptions & { readonly logFile: string; readonly pidFile: string },
 ): Promise<ChildProcess> {
-  // The kernel tells the child when its starter dies; setpriv then becomes the program itself, with the same
-  // pid.
+  // The kernel signals the child when its starter dies. setpriv executes the program with the same pid.
   const setpriv = await findProgram('setpriv')
   const command = [options.program, ...options.args]
   const [program, ...args] = setpriv === null ? command : [setpriv, '--pdeathsig', 'TERM', '--', ...command]
@@ -137,7 +132,7 @@ async function launch(
   const log = openSync(options.logFile, 'a', 0o600)
   try {
     const child = spawn(program as string, args, {
-      // Its own session: Ctrl-C in the terminal reaches us, and we decide in which order the services end.
+      // Its own session: Ctrl-C in the terminal reaches only this process, which stops the services in order.
       detached: true,
       stdio: ['ignore', log, log],
       env: childEnvironment(options.environment),
@@ -158,13 +153,13 @@ async function untilAnswering(
   options: StartOptions & { readonly ended: Promise<string>; readonly logFile: string },
 ): Promise<void> {
   const { name, timeoutSeconds = 300 } = options
-  const giveUp = AbortSignal.timeout(timeoutSeconds * 1000)
-  const signal = options.signal === undefined ? giveUp : AbortSignal.any([giveUp, options.signal])
+  const timeout = AbortSignal.timeout(timeoutSeconds * 1000)
+  const signal = options.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal])
   const end: { how?: string } = {}
   options.ended.then((how) => {
     end.how = how
   })
-  let last: unknown = new Error('it was not asked yet')
+  let last: unknown = new Error('it was not probed yet')
   while (!signal.aborted) {
     const answered = await options.probe(signal).then(
       (answer) => answer !== false,
@@ -205,8 +200,7 @@ function lastLines(path: string, count = 12): string {
 }
 
 /**
- * When this process ends on its own (also by an uncaught error), tell every service: nothing can be awaited
- * here.
+ * Signals every service when this process exits, also by an uncaught error. Nothing can be awaited in this hook.
  */
 function installExitHook(): void {
   if (exitHookInstalled) return

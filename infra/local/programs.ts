@@ -1,6 +1,5 @@
 /**
- * Finding the programs of the machine: one search for all services, with the folders a plain PATH often
- * misses.
+ * Finds programs of the machine, also in folders that are often missing in PATH.
  */
 import { access, constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
@@ -18,8 +17,8 @@ const MORE_FOLDERS = [
 ]
 
 /**
- * The full path of a program, or null where the machine has none. `folders` are looked into first, then the
- * PATH, then the usual system folders.
+ * The full path of a program, or null if the machine does not have it. `folders` are searched first, then PATH,
+ * then the usual system folders.
  */
 export async function findProgram(
   name: string,

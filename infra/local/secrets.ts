@@ -1,6 +1,5 @@
 /**
- * Credentials of the development services: random, made once per folder, kept in files only their owner can
- * read.
+ * Credentials of the development services: random, made once per folder, in files that only their owner can read.
  */
 import { randomBytes } from 'node:crypto'
 import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
@@ -19,8 +18,7 @@ export function randomSecret(length = 32): string {
 }
 
 /**
- * Writes a file that only its owner can read, in one step: a reader sees the old or the new content, never
- * half.
+ * Writes a file that only its owner can read, atomically: a reader sees the old or the new content.
  */
 export function writePrivateFile(path: string, content: string): void {
   const partial = `${path}.${process.pid}.part`
@@ -29,13 +27,13 @@ export function writePrivateFile(path: string, content: string): void {
   renameSync(partial, path)
 }
 
-/** The secret kept in a file; made at the first call. */
-export function keptSecret(path: string, length = 32): string {
+/** The secret stored in a file; made at the first call. */
+export function storedSecret(path: string, length = 32): string {
   try {
     const secret = readFileSync(path, 'utf8').trim()
     if (/^[A-Za-z0-9]+$/.test(secret)) return secret
   } catch {
-    // not there yet
+    // no secret yet
   }
   const secret = randomSecret(length)
   writePrivateFile(path, `${secret}\n`)

@@ -1,7 +1,7 @@
 /**
- * `npm run setup [-- --with minio,xrootd,chromium]`: brings what the development services need and npm
- * cannot. Does nothing, and says nothing, when all is there; `npm test`, `cygnet up` and `cygnet demo` call
- * it first.
+ * `npm run setup [-- --with minio,xrootd,chromium]`: installs programs for the development services that npm
+ * cannot install. Without missing programs it does and prints nothing; `npm test`, `cygnet up` and `cygnet demo`
+ * call it first.
  */
 import { parseArgs } from 'node:util'
 import { InvalidInputError } from '../../shared/errors.ts'
@@ -10,24 +10,24 @@ import { findProgram } from './programs.ts'
 
 export const MARIADB_PACKAGES = ['mariadb-server-core', 'mariadb-client-core'] as const
 
-/** Real services that are set up only when asked for. */
+/** Real services that are set up only on request. */
 export const EXTRAS = ['minio', 'xrootd'] as const
 export type Extra = (typeof EXTRAS)[number]
 
-/** Programs that only tests use, set up when asked for; no part of a stack. */
+/** Programs that only tests use, installed on request; not part of a stack. */
 const TOOLS = ['chromium'] as const
 type Tool = (typeof TOOLS)[number]
 
 export interface SetUpOptions {
   readonly extras?: readonly (Extra | Tool)[]
   readonly signal?: AbortSignal | undefined
-  /** Called with a line when something is done; silent when all is there. Standard error when absent. */
+  /** Called with a line for each installation. Default: standard error. */
   readonly onProgress?: (line: string) => void
 }
 
 /**
- * Installs what is missing.
- * @throws InvalidInputError with the line to type when we may not install.
+ * Installs the missing programs.
+ * @throws InvalidInputError with the command to type, when the process has no right to install.
  * @throws TransientError when an installation or a build fails.
  */
 export async function setUp(options: SetUpOptions = {}): Promise<void> {
@@ -50,8 +50,7 @@ export async function setUp(options: SetUpOptions = {}): Promise<void> {
 }
 
 /**
- * The browser for tests of the pages, under the name that Debian, Ubuntu or Google give it; null where there
- * is none.
+ * The browser for tests of the pages, under its name in Debian, Ubuntu or Google's packages; null if missing.
  */
 export async function findChromium(): Promise<string | null> {
   const found = await Promise.all(
@@ -65,7 +64,7 @@ function parseExtras(values: readonly string[]): readonly (Extra | Tool)[] {
   const names = values.flatMap((value) => value.split(',')).map((name) => name.trim())
   const unknown = names.filter((name) => !known.some((extra) => extra === name))
   if (unknown.length > 0)
-    throw new InvalidInputError(`--with ${unknown.join(',')}: there are only ${known.join(', ')}`)
+    throw new InvalidInputError(`--with ${unknown.join(',')}: unknown; the parts are ${known.join(', ')}`)
   return known.filter((extra) => names.includes(extra))
 }
 

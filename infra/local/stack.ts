@@ -1,6 +1,6 @@
 /**
- * The whole of Cygnet on one machine: private MariaDB, an S3 store, SQS, and every function of the manifest
- * as a process of its own, each started again when it dies. Everything lives under one folder (`.cygnet`).
+ * Cygnet on one machine: a private MariaDB, an S3 store, SQS, and every function of the manifest as a separate
+ * process, each restarted when it dies. All data are under one folder (`.cygnet`).
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -15,7 +15,7 @@ import { createS3Client } from '../../shared/storage/client.ts'
 import { type FunctionEntry, readManifest } from './manifest.ts'
 import { freePort } from './ports.ts'
 import { type Service, serviceFolder, startProcess } from './process.ts'
-import { keptSecret, writePrivateFile } from './secrets.ts'
+import { storedSecret, writePrivateFile } from './secrets.ts'
 import { queueArn, serviceEnvironment, startEmbedded } from './services/embedded/embedded.ts'
 import { type Iam, startIam } from './services/iam/iam.ts'
 import { startMariadb } from './services/mariadb.ts'
@@ -24,11 +24,11 @@ import { startXrootd, type Xrootd } from './services/xrootd/xrootd.ts'
 import type { Extra } from './setup.ts'
 import { type Supervised, supervise } from './supervise.ts'
 
-/** Written while the stack runs: the settings that lead the CLI to it. Readable by its owner only. */
+/** Exists while the stack runs: the settings with which the CLI finds it. Readable only by its owner. */
 const STACK_FILE = 'stack.json'
-/** The same S3 keys under the names that aws, rclone and others read. */
+/** The same S3 keys as variables of aws, rclone and other clients. */
 const S3_ENV_FILE = 's3.env'
-/** Stopped last, in the reverse of the order in which they were started. */
+/** Stopped after the functions, in the reverse order of their start. */
 const SERVICES: readonly string[] = ['mariadb', 'embedded', 'minio', 'xrootd', 'iam']
 const RAW_BUCKET = 'cygno-data'
 const WEBHOOK = 'receive-notification'
@@ -56,7 +56,7 @@ export interface Stack {
   readonly environment: Readonly<Record<string, string>>
   /** Address of an HTTP function. */
   address(functionName: string): string
-  /** Who may sign in. */
+  /** The users that can sign in. */
   readonly users: Iam['users']
   /** The process that runs a function or service now: tests kill it. */
   pid(name: string): number
@@ -67,11 +67,11 @@ export interface Stack {
 export async function startStack(options: StackOptions): Promise<Stack> {
   const dataFolder = resolve(options.dataFolder)
   const { fast = false, signal } = options
-  const tell = options.onProgress ?? (() => {})
+  const report = options.onProgress ?? (() => {})
   const manifest = readManifest()
   const running = new Map<string, Supervised<Service>>()
-  const keep = async <T extends Service>(name: string, start: () => Promise<T>): Promise<T> => {
-    const supervised = await supervise(start, tell)
+  const startSupervised = async <T extends Service>(name: string, start: () => Promise<T>): Promise<T> => {
+    const supervised = await supervise(start, report)
     running.set(name, supervised)
     return supervised.current()
   }
@@ -83,13 +83,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
   try {
     const databasePort = await freePort()
-    const mariadb = await keep('mariadb', () =>
+    const mariadb = await startSupervised('mariadb', () =>
       startMariadb({ dataFolder, port: databasePort, fast, signal }),
     )
-    tell(`MariaDB on port ${mariadb.port}`)
+    report(`MariaDB on port ${mariadb.port}`)
     const minio = options.extras.includes('minio')
     const [s3Port, sqsPort] = [await freePort(), await freePort()]
-    const embedded = await keep('embedded', () =>
+    const embedded = await startSupervised('embedded', () =>
       startEmbedded({
         dataFolder,
         s3Port,
@@ -100,15 +100,15 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         signal,
       }),
     )
-    tell(
+    report(
       `${minio ? 'SQS' : `S3 at ${embedded.connection.s3.endpoint}, SQS`} at ${embedded.connection.sqs.endpoint}`,
     )
     const xrootdPort = await freePort()
     const xrootd = options.extras.includes('xrootd')
-      ? await keep('xrootd', () => startXrootd({ dataFolder, port: xrootdPort, signal }))
+      ? await startSupervised('xrootd', () => startXrootd({ dataFolder, port: xrootdPort, signal }))
       : null
-    if (xrootd !== null) tell(`tape (XRootD, WebDAV) at ${xrootd.url}`)
-    const notificationToken = keptSecret(join(serviceFolder(dataFolder, 'receive-notification'), 'token'))
+    if (xrootd !== null) report(`tape (XRootD, WebDAV) at ${xrootd.url}`)
+    const notificationToken = storedSecret(join(serviceFolder(dataFolder, 'receive-notification'), 'token'))
     const ports = new Map<string, number>()
     for (const entry of manifest.functions)
       if (entry.trigger.kind === 'http') ports.set(entry.name, await freePort())
@@ -117,10 +117,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       return `http://127.0.0.1:${ports.get(name)}`
     }
     const iamPort = await freePort()
-    const iam = await keep('iam', () =>
+    const iam = await startSupervised('iam', () =>
       startIam({ dataFolder, publicUrl: address(CATALOGUE), port: iamPort, signal }),
     )
-    tell(`catalogue at ${address(CATALOGUE)}, signing in at ${iam.issuer}`)
+    report(`catalogue at ${address(CATALOGUE)}, signing in at ${iam.issuer}`)
     const base = {
       CYGNET_DATABASE_URL: mariadb.url,
       ...serviceEnvironment(embedded.connection),
@@ -143,19 +143,19 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       environment: Readonly<Record<string, string>>,
       worker = entry.name,
     ) =>
-      keep(worker, () =>
+      startSupervised(worker, () =>
         startFunction(entry, worker, dataFolder, environment, ports.get(entry.name) ?? null, signal),
       )
-    // The webhook first: a real store asks whether it lives.
+    // The webhook first: a real store checks that it answers.
     const others = manifest.functions.filter((entry) => entry.name !== WEBHOOK)
     for (const entry of manifest.functions) if (entry.name === WEBHOOK) await runFunction(entry, base)
     const webhook = { endpoint: `${address(WEBHOOK)}/minio`, token: notificationToken }
     const store = minio
-      ? await keep('minio', () =>
+      ? await startSupervised('minio', () =>
           startMinio({ dataFolder, port: minioPort, buckets: [RAW_BUCKET], webhook, signal }),
         )
       : null
-    if (store !== null) tell(`S3 (MinIO) at ${store.s3.endpoint}`)
+    if (store !== null) report(`S3 (MinIO) at ${store.s3.endpoint}`)
     const environment = { ...base, ...(store === null ? {} : storeEnvironment(store)) }
     const cliEnvironment = { ...environment, CYGNET_API_TOKEN: token }
     if (options.notifications)
@@ -165,7 +165,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         workersOf(entry, options.workers ?? 1).map((worker) => runFunction(entry, environment, worker)),
       ),
     )
-    tell(`functions: ${manifest.functions.map((entry) => entry.name).join(', ')}`)
+    report(`functions: ${manifest.functions.map((entry) => entry.name).join(', ')}`)
     writePrivateFile(
       join(dataFolder, STACK_FILE),
       JSON.stringify({ pid: process.pid, environment: cliEnvironment }),
@@ -188,7 +188,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
-/** The settings of the stack that runs in this folder; null when none does. */
+/** The settings of the stack that runs in this folder; null when none is running. */
 export function readStack(dataFolder: string): Readonly<Record<string, string>> | null {
   try {
     return JSON.parse(readFileSync(join(dataFolder, STACK_FILE), 'utf8')).environment
@@ -197,17 +197,17 @@ export function readStack(dataFolder: string): Readonly<Record<string, string>> 
   }
 }
 
-/** Where second copies go, made by us: a driver never makes its own root. */
+/** The folder of the second copies. It is created here, since a driver never creates its own root. */
 function tapeFolder(dataFolder: string): string {
   const folder = join(dataFolder, 'tape')
   mkdirSync(folder, { recursive: true, mode: 0o750 })
   return folder
 }
 
-/** What the CLI may do with the stack's own token: all that its commands ask the API for. */
+/** The CLI's token for the stack's API, with the scopes that the commands need. */
 const TOKEN = { name: 'local-stack', scopes: ['read:*', 'link:*', 'recall:*', 'push:*'], days: 365 } as const
 
-/** The schema, and the secret of a token for the CLI; those of earlier starts end. */
+/** Migrates the schema, and returns the secret of a new token for the CLI; earlier tokens are revoked. */
 async function prepareCatalogue(url: string): Promise<string> {
   const database = openDatabase(url, 1, WITHOUT_LIMITS)
   try {
@@ -240,7 +240,7 @@ function storeEnvironment({ s3 }: Minio) {
   }
 }
 
-/** Has the store send the arrivals in the bucket of runs to a queue or a webhook. */
+/** Configures the store to send notifications for the bucket of runs to a queue or a webhook. */
 async function sendArrivals(
   environment: Readonly<Record<string, string>>,
   arn: string,
@@ -255,8 +255,8 @@ async function sendArrivals(
 }
 
 /**
- * Names of the processes that run a function: its own, then `<name>-2` and so on for a queue function with
- * several.
+ * Names of the processes that run a function: its own name, then `<name>-2` and so on for a queue function with
+ * several processes.
  */
 function workersOf(entry: FunctionEntry, workers: number): readonly string[] {
   const count = entry.trigger.kind === 'queue' ? workers : 1
@@ -267,7 +267,7 @@ function workersOf(entry: FunctionEntry, workers: number): readonly string[] {
 
 const HOST = fileURLToPath(new URL('./host.ts', import.meta.url))
 
-/** One function as a process: ready when its host says so in a file of its folder. */
+/** One function as a process: ready when its host has written a file in its folder. */
 async function startFunction(
   entry: FunctionEntry,
   worker: string,
@@ -282,8 +282,8 @@ async function startFunction(
     name: worker,
     dataFolder,
     program: process.execPath,
-    // The small young generation (MiB) keeps a function small while it streams: the buffers of a stream wait
-    // there for their end.
+    // A small young generation (MiB) limits the memory of a function while it streams, since the used buffers of
+    // a stream remain there until it is collected.
     args: [
       '--disable-warning=ExperimentalWarning',
       '--max-semi-space-size=1',

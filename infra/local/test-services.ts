@@ -1,7 +1,7 @@
 /**
- * The services of one test run: one MariaDB and one embedded S3 and SQS, in a temporary folder, started when
- * a test first asks and shared by all. vitest's global setup (test/setup.ts) holds them; tests ask over a
- * loopback address, because each test file runs in a process of its own.
+ * The services of one test run: one MariaDB and one embedded S3 and SQS in a temporary folder, started at the
+ * first request of a test and shared by all. vitest's global setup (test/setup.ts) holds them; tests use a loopback
+ * address, because each test file runs in its own process.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
@@ -17,7 +17,7 @@ import { type Mariadb, startMariadb } from './services/mariadb.ts'
 const FOLDER_PREFIX = 'cygnet-test-'
 const OWNER_FILE = 'owner.json'
 
-/** What tests are told: where to ask. */
+/** The address of the test services, given to tests. */
 export interface TestServicesAddress {
   readonly endpoint: string
   readonly token: string
@@ -29,7 +29,7 @@ export interface TestServices {
 }
 
 /**
- * A new folder under the system's temporary folder, marked with its owner so that it is swept up if the owner
+ * A new folder under the system's temporary folder, marked with its owner so that it is removed later if the owner
  * is killed.
  */
 export function temporaryFolder(): string {
@@ -39,8 +39,7 @@ export function temporaryFolder(): string {
 }
 
 /**
- * Removes what test runs that were killed have left in the temporary folder; what is in use or not ours
- * stays.
+ * Removes temporary folders of killed test runs; folders that are in use or not ours are kept.
  */
 function sweepTemporaryFolders(): void {
   for (const name of readdirSync(tmpdir()).filter((name) => name.startsWith(FOLDER_PREFIX))) {
@@ -49,17 +48,17 @@ function sweepTemporaryFolders(): void {
       const owner = JSON.parse(readFileSync(join(folder, OWNER_FILE), 'utf8')) as ProcessIdentity
       if (!isRunning(owner)) rmSync(folder, { recursive: true, force: true })
     } catch {
-      // no owner file: just being made, or not ours
+      // no owner file: just created, or not ours
     }
   }
 }
 
-/** Listens for tests that need a service. Nothing is started before one asks. */
+/** Listens for tests that need a service. A service is started at its first request. */
 export async function serveTestServices(): Promise<TestServices> {
   sweepTemporaryFolders()
   const folder = temporaryFolder()
   const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
-  process.once('exit', remove) // Ctrl-C: vitest leaves without calling stop
+  process.once('exit', remove) // at Ctrl-C vitest exits without calling stop
   const token = randomBytes(24).toString('hex')
   const abort = new AbortController()
   const { signal } = abort

@@ -1,6 +1,6 @@
 /**
- * What tests use: a fresh database, a bucket and queues of their own on the real services of the test run.
- * Names are unique, so test files run at the same time without seeing each other.
+ * For tests: a new database, and a private bucket and queues on the real services of the test run. Names are
+ * unique, so test files run at the same time without affecting each other.
  *
  * @example
  * const database = await startTestDatabase()
@@ -25,7 +25,7 @@ declare module 'vitest' {
   }
 }
 
-async function ask<T>(path: '/mariadb' | '/embedded'): Promise<T> {
+async function requestService<T>(path: '/mariadb' | '/embedded'): Promise<T> {
   const { endpoint, token } = inject('testServices')
   const response = await fetch(`${endpoint}${path}`, { headers: { authorization: `Bearer ${token}` } })
   if (!response.ok) throw new Error(await response.text())
@@ -33,7 +33,7 @@ async function ask<T>(path: '/mariadb' | '/embedded'): Promise<T> {
 }
 
 export interface TestDatabase {
-  /** `mysql://…/<name>`: an account that may do everything in this database. */
+  /** `mysql://…/<name>`: an account with all rights in this database. */
   readonly url: string
   /**
    * An account with all rights on the server, for tests that kill connections or read the server's status.
@@ -44,11 +44,11 @@ export interface TestDatabase {
 }
 
 /**
- * A fresh, empty database (utf8mb4) on the test run's MariaDB, whose durability is relaxed. The first call
- * takes 1.5 s.
+ * A new, empty database (utf8mb4) on the test run's MariaDB, whose durability is relaxed. The first call takes
+ * 1.5 s.
  */
 export async function startTestDatabase(): Promise<TestDatabase> {
-  const server = await ask<{ readonly url: string; readonly adminUrl: string }>('/mariadb')
+  const server = await requestService<{ readonly url: string; readonly adminUrl: string }>('/mariadb')
   const name = `cygnet_${randomBytes(6).toString('hex')}`
   const execute = async (statement: string) => {
     const connection = await createConnection({ uri: server.url })
@@ -69,20 +69,20 @@ export interface TestStore {
   readonly connection: Connection
   /** A new, empty bucket. */
   readonly bucket: string
-  /** Put before the name of every queue of this test; value for CYGNET_QUEUE_PREFIX. */
+  /** Prefix of the name of every queue of this test; value for CYGNET_QUEUE_PREFIX. */
   readonly queuePrefix: string
-  /** The CYGNET_* variables that lead to this store and these queues; give them to `loadConfig`. */
+  /** The CYGNET_* variables of this store and these queues, for `loadConfig`. */
   readonly environment: Readonly<Record<string, string>>
 }
 
 /**
- * A bucket and queues of its own on the test run's embedded S3 and SQS. Queue names are given without the
- * prefix; each has its `<name>-dead`. The bucket is silent until its notifications are configured.
+ * A private bucket and queues on the test run's embedded S3 and SQS. Queue names are given without the prefix; each
+ * queue gets a `<name>-dead`. The bucket sends no notifications until they are configured.
  */
 export async function startTestStore(
   options: { readonly queues?: readonly QueueDefinition[] } = {},
 ): Promise<TestStore> {
-  const connection = await ask<Connection>('/embedded')
+  const connection = await requestService<Connection>('/embedded')
   const unique = randomBytes(6).toString('hex')
   const bucket = `test-${unique}`
   const queuePrefix = `t${unique}-`

@@ -1,4 +1,4 @@
-/** The packages that osls wrote, taken apart and tried as Lambda would: alone, under plain Node. */
+/** Unpacks the packages of osls, and imports each as Lambda does: alone, in plain Node. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -19,14 +19,14 @@ export interface Bundle {
   readonly bundleBytes: number
 }
 
-/** Settings with which a function starts; nothing is connected to. */
+/** Settings with which a function starts; it makes no connection. */
 const SETTINGS = {
   CYGNET_DATABASE_URL: 'mysql://user:password@127.0.0.1:1/cygnet',
   CYGNET_NOTIFICATION_TOKEN: 'token',
   CYGNET_LOG_LEVEL: 'silent',
 }
 
-/** Run in a child process: prints how long the import took, milliseconds, and what the handler is. */
+/** Runs in a child process: prints the time of the import, milliseconds, and the type of the handler. */
 const PROBE = `
 const began = performance.now()
 const { handler } = require(process.argv[1])
@@ -34,9 +34,9 @@ console.log(JSON.stringify({ ms: performance.now() - began, type: typeof handler
 process.exit(0)`
 
 /**
- * Unpacks every function's package into a temporary folder (outside the project, so that nothing is found in
- * its node_modules), hands them to `work`, and removes the folder.
- * @throws InvalidInputError when a package holds anything but one file.
+ * Unpacks the package of every function into a temporary folder (outside the project, so that its node_modules are
+ * not found), calls `work` with them, and removes the folder.
+ * @throws InvalidInputError when a package does not have exactly one file.
  */
 export async function withBundles<T>(
   work: (bundles: readonly Bundle[]) => Promise<T>,
@@ -66,7 +66,7 @@ async function unpack(name: string, project: string, folder: string): Promise<Bu
 /**
  * Imports a bundle in a new process.
  * @returns milliseconds from the start of the import to the ready handler (Node's own start is not in it).
- * @throws InvalidInputError when it cannot be imported, or its handler is no function.
+ * @throws InvalidInputError when it cannot be imported, or its handler is not a function.
  */
 export async function importBundle(bundle: Bundle): Promise<number> {
   const child = spawn(process.execPath, ['-e', PROBE, bundle.path], {

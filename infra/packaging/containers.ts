@@ -1,7 +1,7 @@
 /**
- * Every function as one file that plain Node runs and that answers HTTP, for containers:
- * `dist/containers/<function>.cjs`, bundled as the AWS packages are (custom.esbuild of serverless.yml).
- * infra/docker/Dockerfile puts one into an image.
+ * Bundles every function for containers: one file, `dist/containers/<function>.cjs`, that runs in plain Node and
+ * answers HTTP, bundled like the AWS packages (custom.esbuild of serverless.yml). infra/docker/Dockerfile puts one
+ * into an image.
  */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ export interface ContainerBundle {
 }
 
 /**
- * Bundles all functions of the manifest into a folder. @throws what esbuild says when one cannot be bundled.
+ * Bundles all functions of the manifest into a folder. @throws the error of esbuild when one cannot be bundled.
  */
 export async function buildContainers(
   folder = join(PROJECT, 'dist/containers'),

@@ -1,4 +1,4 @@
-/** Runs `osls package`: no account, no network, and nothing of the user's home folder. */
+/** Runs `osls package`, without an account, a network or the user's home folder. */
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -11,13 +11,13 @@ export const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
 
 const TIME_LIMIT_MS = 300_000
 
-/** After a failed build esbuild's service keeps osls from ending by itself. */
+/** After a failed build the service of esbuild keeps osls running, so osls is stopped. */
 const FAREWELL_MS = 3000
 const FAILED = /^(?:Error:|✖)/m
 
 /**
  * Writes the packages of all functions into `.serverless/` of the project.
- * @returns what osls printed. @throws TransientError with the same when it fails.
+ * @returns the output of osls. @throws TransientError with the output when it fails.
  */
 export async function runOsls(project = PROJECT): Promise<string> {
   const home = await mkdtemp(join(tmpdir(), 'cygnet-osls-'))
@@ -30,7 +30,7 @@ export async function runOsls(project = PROJECT): Promise<string> {
 
 function run(program: string, project: string, home: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
-  // Credentials and settings of the user stay out: the same package comes out everywhere.
+  // Without credentials and settings of the user the package is the same everywhere.
   const environment = childEnvironment({
     HOME: home,
     PATH: `${dirname(process.execPath)}${delimiter}${searchPath()}`,

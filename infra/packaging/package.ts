@@ -1,7 +1,6 @@
 /**
- * `npm run package`: the AWS package of every function, in `.serverless/`, each tried under plain Node before
- * it is called good, and what containers run, in `dist/containers/`. Needs no account, no credentials and no
- * network.
+ * `npm run package`: makes the AWS package of every function, in `.serverless/`, and imports each in plain Node as a
+ * test; and makes the bundles for containers, in `dist/containers/`. Needs no account, credentials or network.
  */
 import { CygnetError } from '../../shared/errors.ts'
 import { importBundle, withBundles } from './bundles.ts'

@@ -1,5 +1,5 @@
 /**
- * Reads the files of a zip archive; enough for the packages that osls writes (APPNOTE.TXT 4.3, no ZIP64, no
+ * Reads the files of a zip archive, as far as the packages of osls need it (APPNOTE.TXT 4.3, no ZIP64, no
  * encryption).
  */
 import { inflateRawSync } from 'node:zlib'
@@ -17,7 +17,7 @@ const DIRECTORY_BYTES = 46
 const LOCAL_BYTES = 30
 const DEFLATED = 8
 
-/** @throws InvalidInputError when `zip` is no zip archive. */
+/** @throws InvalidInputError when `zip` is not a zip archive. */
 export function readZip(zip: Buffer): readonly ZipEntry[] {
   const end = zip.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'))
   if (end < 0 || end + END_BYTES > zip.length || zip.readUInt32LE(end) !== END_SIGNATURE)
@@ -35,7 +35,7 @@ export function readZip(zip: Buffer): readonly ZipEntry[] {
   return entries
 }
 
-/** Sizes stand in the directory: the header before the content may leave them open. */
+/** The sizes are from the directory: the header before the content may omit them. */
 function contentOf(zip: Buffer, directoryAt: number): Buffer {
   const local = zip.readUInt32LE(directoryAt + 42)
   const start = local + LOCAL_BYTES + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28)

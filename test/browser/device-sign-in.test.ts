@@ -32,7 +32,7 @@ async function signIn(page: Page): Promise<void> {
   await page.fill('#name', 'reader')
   await page.fill('#password', iam.users.find(({ name }) => name === 'reader')?.password ?? '')
   await page.click('button:text-is("Sign in")')
-  await page.waitForSelector('text=The command goes on')
+  await page.waitForSelector('text=The command continues')
 }
 
 describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'signing in on the command line', () => {
@@ -69,7 +69,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'signing in on 
     await withPage(async (page) => {
       await page.goto(device.verification_uri_complete ?? '')
       await page.click('button:text-is("No, stop")')
-      await page.waitForSelector('text=The command is told to stop')
+      await page.waitForSelector('text=The sign-in of the command was stopped')
     })
     await expect(
       openid.pollDeviceAuthorizationGrant(client, { ...device, interval: 1 }),

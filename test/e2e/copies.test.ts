@@ -25,7 +25,7 @@ const statuses = async () => {
   return [row?.storage_cloud_status, row?.storage_tape_status]
 }
 
-test('a run is dropped: it is on tape, verified, and both tools and Runlog say so', async () => {
+test('a dropped run is copied to tape and verified, and the tools and the Runlog show it', async () => {
   await stack.put(KEY, bytes)
   const run = await eventually('the run is on tape', async () => {
     const answer = await stack.cygnet('runs', 'show', '4711', '--json')
@@ -43,7 +43,7 @@ test('a run is dropped: it is on tape, verified, and both tools and Runlog say s
   expect((await stack.cygnet('verify', '--run', '4711')).code).toBe(0)
 })
 
-test('a file of the DAQ goes from its disk when it is safe, with no settings but the token that the stack made for itself', async () => {
+test("a safe file is removed from the DAQ's disk with no settings except the token of the local stack", async () => {
   expect(statSync(join(stack.folder, 'stack.json')).mode & 0o777).toBe(0o600)
   const watched = join(stack.folder, 'daq')
   mkdirSync(watched)
@@ -61,8 +61,8 @@ test('a file of the DAQ goes from its disk when it is safe, with no settings but
   expect((await stack.cygnet('runs', 'show', '4712', '--json')).stdout).toContain('"local file deleted"')
 })
 
-test('the cleaner deletes nothing without a policy, and what it is told only when the copy on tape is good now', async () => {
-  expect((await stack.cygnet('clean', '--runs')).stdout).toContain('none is due')
+test('the cleaner deletes nothing without a policy, and a named run only when its copy on tape is verified now', async () => {
+  expect((await stack.cygnet('clean', '--runs')).stdout).toContain('no file is due')
   const tape = join(stack.folder, 'tape', stack.bucket, KEY)
   chmodSync(tape, 0o640)
   writeFileSync(tape, 'not the bytes of the run')
@@ -79,7 +79,7 @@ test('the cleaner deletes nothing without a policy, and what it is told only whe
   expect(await statuses()).toEqual([2, 1])
 })
 
-test('a link says how to bring it back; a recall does; the link then gives the very bytes', async () => {
+test('cygnet link states how to recall a run; after the recall the link gives the same bytes', async () => {
   const missing = await stack.cygnet('link', '4711')
   expect(missing).toMatchObject({ code: 1, stdout: '' })
   expect(missing.stderr).toContain('--recall')
@@ -93,7 +93,7 @@ test('a link says how to bring it back; a recall does; the link then gives the v
   expect((await stack.cygnet('clean', '--run', '4711', '--yes')).code).toBe(1)
 })
 
-test('unknown runs and wrong options get a sentence', async () => {
+test('unknown runs and wrong options are reported with a sentence', async () => {
   for (const command of ['recall', 'link'])
     expect(await stack.cygnet(command, '999999')).toMatchObject({
       code: 1,

@@ -25,7 +25,7 @@ async function shown(runNumber: number) {
 }
 
 describe('a run dropped into the bucket', () => {
-  test('is shown by `cygnet runs` seconds later, with its checksums, and its story is in the logs', async () => {
+  test('a dropped run is shown by `cygnet runs` seconds later, with its checksums, and is found in the logs', async () => {
     const bytes = await small(12345)
     await stack.put(keyOf(12345), bytes)
     const run = await shown(12345)
@@ -62,7 +62,7 @@ describe('a run dropped into the bucket', () => {
     ).toBe(true)
   })
 
-  test('by way of the webhook is catalogued too', async () => {
+  test('a run announced through the webhook is catalogued too', async () => {
     const webhook = `${stack.address('receive-notification')}/minio`
     const token = stack.environment.CYGNET_NOTIFICATION_TOKEN
     const record = {
@@ -81,7 +81,7 @@ describe('a run dropped into the bucket', () => {
     expect((await shown(77)).complete).toBe(true)
   })
 
-  test('of several subruns is complete when the last is there', async () => {
+  test('a run of several subruns is complete when the last has arrived', async () => {
     const subruns = await Promise.all(
       [0, 1, 2].map((subrun) =>
         runFileBytes({ runNumber: 500, camera: 32, events: 36, digitizers: false, subruns: 3 }, subrun),
@@ -108,8 +108,8 @@ describe('a run dropped into the bucket', () => {
   })
 })
 
-describe('what goes wrong', () => {
-  test('an unreadable file is told and kept; a good one under the same name replaces it', async () => {
+describe('failures', () => {
+  test('an unreadable file is reported and kept; a good one under the same name replaces it', async () => {
     await stack.put(keyOf(600), Buffer.from('not MIDAS, not at all, not even close'))
     const line = await eventually('run-invalid in the logs', async () =>
       (await stack.cygnet('logs', '--run', '600', '--json')).stdout
@@ -129,7 +129,7 @@ describe('what goes wrong', () => {
     expect((await shown(600)).complete).toBe(true)
   })
 
-  test('an unknown run gets a sentence and exit code 1, a wrong option exit code 2', async () => {
+  test('an unknown run gives a sentence and exit code 1, a wrong option exit code 2', async () => {
     const unknown = await stack.cygnet('runs', 'show', '999999')
     expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('cygnet reconcile') })
     expect((await stack.cygnet('runs', 'show', 'abc')).code).toBe(2)
@@ -137,7 +137,7 @@ describe('what goes wrong', () => {
     expect((await stack.cygnet('replay')).stderr).toContain('exactly one of')
   })
 
-  test('a message that cannot succeed becomes a dead letter, can be read, and is sent back', async () => {
+  test('a message that always fails becomes a dead letter, can be read, and is sent back', async () => {
     await stack.put(keyOf(700), await small(700))
     await shown(700)
     const body = JSON.stringify({
@@ -168,7 +168,7 @@ describe('with every notification lost', () => {
   })
   afterAll(() => silent.close())
 
-  test('reconcile catalogues everything, and a second one finds nothing to do', async () => {
+  test('reconcile catalogues all runs, and a second one finds none to enqueue', async () => {
     for (let run = 1; run <= 30; run++)
       await silent.put(keyOf(run, run % 2 ? 'LNGS' : 'LNF'), await small(run))
     await silent.put('EVENTS/LNGS_1700000000_1.dat', Buffer.from('x'))
@@ -182,10 +182,8 @@ describe('with every notification lost', () => {
     )
     expect(JSON.parse((await silent.cygnet('reconcile', '--json')).stdout)).toMatchObject({ announced: 0 })
     const replayed = await silent.cygnet('replay', '--prefix', 'LNF/')
-    expect(replayed.stdout).toContain('15 objects; nothing was done yet')
-    expect((await silent.cygnet('replay', '--run', '4', '--yes')).stdout).toContain(
-      '1 objects were put into the queue',
-    )
+    expect(replayed.stdout).toContain('15 objects; nothing was done:')
+    expect((await silent.cygnet('replay', '--run', '4', '--yes')).stdout).toContain('1 objects were enqueued')
     await eventually(
       'it was read again',
       async () =>
@@ -200,7 +198,7 @@ describe('with every notification lost', () => {
   })
 })
 
-test('`cygnet inspect` reads a local file without any stack', async () => {
+test('`cygnet inspect` reads a local file without a stack', async () => {
   const folder = join(stack.folder, 'LNF')
   mkdirSync(folder)
   const bytes = await small(42)
@@ -220,7 +218,7 @@ test('`cygnet inspect` reads a local file without any stack', async () => {
   expect(JSON.parse(wrong.stdout)).toEqual({ error: expect.any(String) })
 })
 
-test('settings are shown without secrets', async () => {
+test('`cygnet config` prints settings without secrets', async () => {
   const { code, stdout } = await stack.cygnet('config')
   expect(code).toBe(0)
   for (const name of ['CYGNET_S3_SECRET_ACCESS_KEY', 'CYGNET_NOTIFICATION_TOKEN'] as const)

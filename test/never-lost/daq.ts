@@ -15,7 +15,7 @@ import type { FunctionInput, World } from './world.ts'
 export const removeFile = (world: World, copy: LocalCopy) => async (input: FunctionInput) => {
   await reportUnreported(world)(input)
   let permissionId: number | null = null
-  const remove: Parameters<SafetyPort['forget']>[1] = async (permission) => {
+  const remove: Parameters<SafetyPort['removeWhenSafe']>[1] = async (permission) => {
     permissionId = permission.id
     await input.call.through(
       'disk',
@@ -27,16 +27,16 @@ export const removeFile = (world: World, copy: LocalCopy) => async (input: Funct
       async () => void world.disk.unreported.set(permission.id, { copy, isDone: true }),
     )
   }
-  await safetyOf(world, input).forget(copy, remove, input.signal)
+  await safetyOf(world, input).removeWhenSafe(copy, remove, input.signal)
   if (permissionId !== null) world.disk.unreported.delete(permissionId)
 }
 
 /** Reports the removals that were not reported, as the program does when it starts. */
 export const reportUnreported = (world: World) => async (input: FunctionInput) => {
-  const { unreported: untold } = world.disk
-  for (const [id, { copy, isDone }] of untold) {
+  const { unreported } = world.disk
+  for (const [id, { copy, isDone }] of unreported) {
     await safetyOf(world, input).endRemoval(copy, id, isDone || !world.disk.isOnDisk(copy), input.signal)
-    untold.delete(id)
+    unreported.delete(id)
   }
 }
 
@@ -51,7 +51,7 @@ function safetyOf({ clock, disk }: World, input: FunctionInput): SafetyPort {
 function remoteOf({
   context,
   call,
-}: FunctionInput): Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'noteLocal' | 'endRemoval'> {
+}: FunctionInput): Pick<RemoteStore, 'copiesOf' | 'requestRemoval' | 'reportLocal' | 'endRemoval'> {
   const api = createEmptyApi(context.log)
   api.app.use(async (c, next) => {
     c.set('caller', { kind: 'token', subject: 'token:1', name: 'daq', scopes: ['push:*'] })
@@ -71,9 +71,9 @@ function remoteOf({
     })
   return {
     copiesOf: () => Promise.reject(new Error('no deletion depends on this call')),
-    mayRemove: ({ bucket, key, sha256, sizeBytes, host, path }) =>
+    requestRemoval: ({ bucket, key, sha256, sizeBytes, host, path }) =>
       post(`${bucket}/${key}/deletions`, { sha256, sizeBytes, host, path }),
-    noteLocal: () => Promise.reject(new Error('another action reports files')),
+    reportLocal: () => Promise.reject(new Error('another action reports files')),
     async endRemoval({ bucket, key, id, host, gone }) {
       await post(`${bucket}/${key}/deletions/${id}`, { host, gone })
     },

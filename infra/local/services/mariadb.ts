@@ -1,10 +1,10 @@
 /**
- * A private MariaDB for development and tests: the machine's `mariadbd` program with a data folder, a port
- * and accounts of its own. A MariaDB that the system runs as a service is never touched.
+ * A private MariaDB for development and tests: the machine's `mariadbd` program with its own data folder, port and
+ * accounts. A MariaDB that runs as a service of the system is never touched.
  *
- * Passwords are random, kept in files of mode 0600, and reach the server by an init file: never by arguments,
- * which any user can read in the process list. The init file runs at every start, before the server listens,
- * so that the accounts are right whatever an earlier, interrupted start left behind.
+ * Passwords are random, stored in files of mode 0600, and given to the server in an init file: never as arguments,
+ * which any user can read in the process list. The init file runs at every start, before the server listens, so
+ * that the accounts are correct also after an interrupted start.
  */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
@@ -16,7 +16,7 @@ import { childEnvironment } from '../environment.ts'
 import { freePort, LOOPBACK } from '../ports.ts'
 import { type Service, serviceFolder, startProcess } from '../process.ts'
 import { findProgram } from '../programs.ts'
-import { keptSecret, writePrivateFile } from '../secrets.ts'
+import { storedSecret, writePrivateFile } from '../secrets.ts'
 
 const DATABASE = 'cygnet'
 const USER = 'cygnet'
@@ -25,10 +25,10 @@ const ATTEMPTS_TO_FIND_A_PORT = 3
 
 export interface MariadbOptions {
   /**
-   * The folder that holds everything of ours, normally `.cygnet`; an existing database in it is used again.
+   * The folder of all services, normally `.cygnet`; an existing database in it is used again.
    */
   readonly dataFolder: string
-  /** Port on 127.0.0.1; a free one when absent. */
+  /** Port on 127.0.0.1; default: a free one. */
   readonly port?: number | undefined
   /** For tests: do not flush to disk at each commit. Survives a kill of the server, not of the machine. */
   readonly fast?: boolean
@@ -38,18 +38,18 @@ export interface MariadbOptions {
 export interface Mariadb extends Service {
   readonly port: number
   /**
-   * `mysql://cygnet:<password>@127.0.0.1:<port>/cygnet`: everything on databases whose name begins with
-   * `cygnet`.
+   * `mysql://cygnet:<password>@127.0.0.1:<port>/cygnet`: an account with all rights on databases whose names begin
+   * with `cygnet`.
    */
   readonly url: string
-  /** An account with all rights, for what an operator does (kill connections, read status). */
+  /** An account with all rights, for the work of an operator (kill connections, read the status). */
   readonly adminUrl: string
 }
 
 /**
  * Starts the database and waits until it answers: about 1.5 s the first time, 0.4 s afterwards.
  * @throws InvalidInputError when MariaDB is not installed or the folder is in use.
- * @throws TransientError when it does not start; the message holds the end of its log.
+ * @throws TransientError when it does not start; the message has the end of its log.
  */
 export async function startMariadb(options: MariadbOptions): Promise<Mariadb> {
   const [server, installer] = [await findProgram('mariadbd'), await findProgram('mariadb-install-db')]
@@ -59,8 +59,8 @@ export async function startMariadb(options: MariadbOptions): Promise<Mariadb> {
     )
   const dataFolder = resolve(options.dataFolder)
   const folder = serviceFolder(dataFolder, 'mariadb')
-  // A server that starts removes the temporary tables of others in a shared folder, those of an installation
-  // among them.
+  // A starting server removes the temporary tables in its folder. In a shared folder these could be those of a
+  // running installation.
   mkdirSync(temporaryOf(folder), { recursive: true, mode: 0o700 })
   await installOnce(installer, folder, options.signal)
   for (let attempt = 1; ; attempt += 1) {
@@ -68,7 +68,7 @@ export async function startMariadb(options: MariadbOptions): Promise<Mariadb> {
     try {
       return await startOn({ ...options, dataFolder, port, server, folder })
     } catch (error) {
-      // Between finding a free port and listening on it somebody else may have taken it.
+      // Another process may have taken the port since it was found to be free.
       const portTaken = error instanceof TransientError && error.message.includes('Address already in use')
       if (!portTaken || options.port !== undefined || attempt === ATTEMPTS_TO_FIND_A_PORT) throw error
     }
@@ -81,8 +81,8 @@ async function startOn(
   options: MariadbOptions & { readonly port: number; readonly server: string; readonly folder: string },
 ): Promise<Mariadb> {
   const { folder, port } = options
-  const password = keptSecret(join(folder, 'password'))
-  const adminPassword = keptSecret(join(folder, 'admin-password'))
+  const password = storedSecret(join(folder, 'password'))
+  const adminPassword = storedSecret(join(folder, 'admin-password'))
   const settings = join(folder, 'my.cnf')
   writePrivateFile(join(folder, 'init.sql'), accounts({ password, adminPassword }))
   writePrivateFile(settings, serverSettings({ folder, port, fast: options.fast ?? false }))
@@ -100,7 +100,7 @@ async function startOn(
   return { ...service, port, url, adminUrl: address(ADMIN, adminPassword) }
 }
 
-/** Makes the system tables, once. A folder appears under its final name only when it is complete. */
+/** Creates the system tables, once. The folder gets its name when it is complete. */
 async function installOnce(
   installer: string,
   folder: string,
@@ -136,14 +136,13 @@ async function installOnce(
   renameSync(partial, data)
 }
 
-/** mariadbd refuses to run as root unless it is told so. */
+/** mariadbd runs as root only with this option. */
 function asRoot<T>(...items: T[]): T[] {
   return process.getuid?.() === 0 ? items : []
 }
 
 /**
- * One statement a line, as an init file must be. Accounts without a password (from the installation) are
- * removed.
+ * The init file: one statement a line. Accounts without a password (from the installation) are removed.
  */
 function accounts(options: { readonly password: string; readonly adminPassword: string }): string {
   const account = (user: string, secret: string, grants: string) => [
@@ -162,10 +161,9 @@ function accounts(options: { readonly password: string; readonly adminPassword: 
 }
 
 /**
- * Small and durable: a commit is on disk when it is answered, unless `fast`. No socket file: its path may not
- * be longer than 107 bytes, and nobody needs it. Names are not looked up, so an account is for 127.0.0.1 as
- * written. Temporary tables have a folder of their own: a server that starts removes those that it finds,
- * another's too.
+ * Small and durable: a commit is on disk when it is answered, unless `fast`. No socket file: its path is limited
+ * to 107 bytes, and it is not needed. Host names are not resolved, so an account is for 127.0.0.1 as written.
+ * Temporary tables have a private folder, since a starting server removes all that it finds.
  */
 function serverSettings(options: {
   readonly folder: string

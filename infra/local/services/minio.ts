@@ -1,9 +1,9 @@
 /**
- * A private MinIO server: the real S3 store beside the embedded one, with its notifications sent to our
+ * A private MinIO server: a real S3 store in place of the embedded one, which sends its notifications to our
  * webhook.
  *
- * MinIO offers no binaries of its community edition any more; its documented way is `go install`. The program
- * is built once per user, into the cache folder.
+ * MinIO no longer offers binaries of its community edition; the documented installation is `go install`. The
+ * program is built once per user, into the cache folder.
  */
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
@@ -15,30 +15,29 @@ import { buildEnvironment, cacheFolder, goBinFolder } from '../environment.ts'
 import { freePort, LOOPBACK } from '../ports.ts'
 import { type Service, serviceFolder, startProcess } from '../process.ts'
 import { findProgram } from '../programs.ts'
-import { keptSecret } from '../secrets.ts'
+import { storedSecret } from '../secrets.ts'
 
 /**
- * The release first; then the same branch as the module proxy holds it, for proxies that do not have the
- * release's tag.
+ * The release; then a version of the same branch for module proxies that do not have the tag of the release.
  */
 const VERSIONS = ['RELEASE.2025-10-15T17-29-55Z', 'v0.0.0-20260212201848-7aac2a2c5b7c'] as const
 const LONGEST_BUILD_MS = 30 * 60 * 1000
 const REGION = 'us-east-1'
 
-/** The name of our target in MinIO's configuration; bucket notifications name it as `MINIO_TARGET_ARN`. */
+/** The name of our target in MinIO's configuration. */
 const TARGET = 'CYGNET'
-/** The ARN that a bucket's notification configuration gives as its queue, to send events to our webhook. */
+/** The ARN of our webhook, as the queue in a bucket's notification configuration. */
 export const MINIO_TARGET_ARN = `arn:minio:sqs:${REGION}:${TARGET}:webhook`
 
-/** The MinIO program of this machine, or null. */
+/** The path of the MinIO program on this machine, or null. */
 export async function findMinio(): Promise<string | null> {
   return findProgram('minio', { folders: [join(cacheFolder(), 'bin'), goBinFolder()] })
 }
 
 /**
- * The path of the MinIO program; builds it when there is none (3 minutes on 2 cores, once).
+ * The path of the MinIO program; builds it if it is missing (3 minutes on 2 cores, once).
  * @throws InvalidInputError when Go is missing.
- * @throws TransientError when the build fails, with what the compiler said for each version tried.
+ * @throws TransientError when the build fails, with the output of the compiler for each version.
  */
 export async function ensureMinio(
   options: {
@@ -61,14 +60,13 @@ export async function ensureMinio(
     const failure = await build({ go, version, folder, signal: options.signal })
     if (failure === null) return join(folder, 'minio')
     failures.push(failure)
-    options.onProgress?.(`that failed: ${failure.split('\n')[0]}`)
+    options.onProgress?.(`the build failed: ${failure.split('\n')[0]}`)
   }
   throw new TransientError(`MinIO could not be built:\n${failures.join('\n')}`)
 }
 
 /**
- * Builds one version; null when it worked, else what went wrong. The program appears under its name when it
- * is whole.
+ * Builds one version; returns null, or the error. The program gets its name when it is complete.
  */
 async function build(options: {
   readonly go: string
@@ -92,20 +90,20 @@ async function build(options: {
   } catch (error) {
     signal?.throwIfAborted()
     const { stderr = '', message } = error as { readonly stderr?: string; readonly message: string }
-    const said = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('go: downloading'))
-    return `go install ${module}: ${said.slice(-6).join('\n') || message}`
+    const errorLines = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('go: downloading'))
+    return `go install ${module}: ${errorLines.slice(-6).join('\n') || message}`
   } finally {
     rmSync(partial, { recursive: true, force: true })
   }
 }
 
 export interface MinioOptions {
-  /** The folder that holds everything of ours, normally `.cygnet`; objects in it are used again. */
+  /** The folder of all services, normally `.cygnet`; objects in it are used again. */
   readonly dataFolder: string
   readonly buckets?: readonly string[]
-  /** Where MinIO posts events, with the token it sends as `Authorization: Bearer <token>`. */
+  /** The address to which MinIO posts events, and the token that it sends as `Authorization: Bearer <token>`. */
   readonly webhook?: { readonly endpoint: string; readonly token: string }
-  /** Port on 127.0.0.1; a free one when absent. */
+  /** Port on 127.0.0.1; default: a free one. */
   readonly port?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: (line: string) => void
@@ -121,8 +119,8 @@ export interface Minio extends Service {
 }
 
 /**
- * Starts MinIO and makes the buckets. Events of a bucket are posted once its notifications are configured
- * with `MINIO_TARGET_ARN`; while nobody takes them they wait in a folder (queue_dir), also across restarts.
+ * Starts MinIO and creates the buckets. Events of a bucket are posted after its notifications are configured with
+ * `MINIO_TARGET_ARN`; while the webhook does not answer, they wait in a folder (queue_dir), also across restarts.
  * @throws as `ensureMinio` and `startProcess`.
  */
 export async function startMinio(options: MinioOptions): Promise<Minio> {
@@ -130,8 +128,8 @@ export async function startMinio(options: MinioOptions): Promise<Minio> {
   const dataFolder = resolve(options.dataFolder)
   const folder = serviceFolder(dataFolder, 'minio')
   const [port, consolePort] = [options.port ?? (await freePort()), await freePort()]
-  const accessKeyId = keptSecret(join(folder, 'root-user'), 20)
-  const secretAccessKey = keptSecret(join(folder, 'root-password'), 40)
+  const accessKeyId = storedSecret(join(folder, 'root-user'), 20)
+  const secretAccessKey = storedSecret(join(folder, 'root-password'), 40)
   const s3 = { endpoint: `http://${LOOPBACK}:${port}`, region: REGION, accessKeyId, secretAccessKey }
   const service = await startProcess({
     name: 'minio',

@@ -67,7 +67,7 @@ describe('the embedded IAM', () => {
     rmSync(dataFolder, { recursive: true, force: true })
   })
 
-  it('signs a ready user of each role in, and says its groups', async () => {
+  it('the embedded IAM signs in a user of each role, and states the groups', async () => {
     for (const [name, groups] of [
       ['reader', ['/cygno']],
       ['shifter', ['/cygno', '/cygno/shifters']],
@@ -80,7 +80,7 @@ describe('the embedded IAM', () => {
     }
   })
 
-  it('gives access tokens that are signed JWTs for the catalogue, with groups', async () => {
+  it('the access tokens are signed JWTs for the catalogue, with groups', async () => {
     const { configuration, end, checks } = await signIn('shifter')
     const tokens = await openid.authorizationCodeGrant(configuration, end.url, checks)
     const keys = createRemoteJWKSet(new URL(configuration.serverMetadata().jwks_uri ?? ''), {
@@ -98,7 +98,7 @@ describe('the embedded IAM', () => {
     })
   })
 
-  it('refuses a wrong password, and a code without its PKCE verifier', async () => {
+  it('a wrong password is refused, and so is a code without its PKCE verifier', async () => {
     const { end } = await signIn('reader', 'wrong')
     expect(end.status).toBe(401)
     expect(end.text).toContain('is wrong')
@@ -109,7 +109,7 @@ describe('the embedded IAM', () => {
     })
   })
 
-  it('serves the device flow, with refresh and revocation', async () => {
+  it('the device flow works, with refresh and revocation', async () => {
     const configuration = await configurationOf('cygnet-cli')
     const device = await openid.initiateDeviceAuthorization(configuration, {
       scope: 'openid profile wlcg.groups offline_access',
@@ -120,7 +120,7 @@ describe('the embedded IAM', () => {
     })
     expect(confirm.text).toContain(device.user_code)
     const done = await browser.submit(await browser.submit(confirm), user('operator'))
-    expect(done.text).toContain('The command goes on')
+    expect(done.text).toContain('The command continues')
     const tokens = await openid.pollDeviceAuthorizationGrant(configuration, { ...device, interval: 1 })
     const refreshed = await openid.refreshTokenGrant(configuration, tokens.refresh_token ?? '')
     expect(refreshed.access_token).not.toBe(tokens.access_token)
@@ -130,7 +130,7 @@ describe('the embedded IAM', () => {
     ).rejects.toMatchObject({ error: 'invalid_grant' })
   })
 
-  it('asks once about a code that came with the address, and tells of one that is not known', async () => {
+  it('a code in the address is confirmed once, and an unknown one is reported', async () => {
     const configuration = await configurationOf('cygnet-cli')
     const device = await openid.initiateDeviceAuthorization(configuration, { scope: 'openid profile' })
     const browser = createFormBrowser()
@@ -140,16 +140,16 @@ describe('the embedded IAM', () => {
     expect(code).toBe(device.user_code)
     expect(question.text).not.toMatch(/<script|style=|@import| on\w+=/)
     const unknown = await browser.submit(question, { user_code: 'BBBB-BBBB', confirm: 'yes' })
-    expect(unknown.text).toContain('not (or no longer) known')
+    expect(unknown.text).toContain('unknown or has expired')
     const again = await browser.open(device.verification_uri_complete ?? '')
     const done = await browser.submit(
       await browser.submit(again, { user_code: code, confirm: 'yes' }),
       user('reader'),
     )
-    expect(done.text).toContain('The command goes on')
+    expect(done.text).toContain('The command continues')
   })
 
-  it('a code that nobody gave is shown as text, whatever it is', async () => {
+  it('an invalid code is shown as escaped text', async () => {
     const browser = createFormBrowser()
     const { text, status } = await browser.open(
       `${iam.issuer}/device?user_code=${encodeURIComponent('"><script>alert(1)</script>$&')}`,
@@ -159,7 +159,7 @@ describe('the embedded IAM', () => {
     expect((await browser.open(`${iam.issuer}/device?user_code=A&user_code=B`)).text).toContain('value="A"')
   })
 
-  it('shows pages that load nothing from elsewhere and run no script', async () => {
+  it('the pages load no external resources and run no script', async () => {
     const { form, configuration } = await signIn('reader')
     const browser = createFormBrowser()
     const device = await browser.open(`${iam.issuer}/device`)
@@ -175,7 +175,7 @@ describe('the embedded IAM', () => {
     expect((await browser.open(`${iam.issuer}/style.css`)).headers.get('content-type')).toBe('text/css')
   })
 
-  it('keeps passwords and keys in files of its owner alone, and the same after a restart', async () => {
+  it('passwords and keys are in files that only their owner can read, and are the same after a restart', async () => {
     const before = iam.users
     const keys = async () => await (await fetch(`${iam.issuer}/jwks`)).text()
     const keysBefore = await keys()

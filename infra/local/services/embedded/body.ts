@@ -1,8 +1,7 @@
 /**
- * The body of an S3 request as the client meant it: the `aws-chunked` framing taken off, and every digest
- * that came along (payload hash, Content-MD5, x-amz-checksum-* in a header or in the trailer) checked before
- * the object may be stored. s3rver itself checks none of these and refuses the trailers that today's SDKs
- * send by default.
+ * The body of an S3 request: the `aws-chunked` framing is removed, and every digest of the request (payload hash,
+ * Content-MD5, x-amz-checksum-* in a header or in the trailer) is checked before the object is stored. s3rver
+ * itself checks none of these, and refuses the trailers that present SDKs send by default.
  *
  * Framing: "Signature calculations for the authorization header: transferring payload in multiple chunks" and
  * "… for trailing headers", Amazon S3 API reference. The signature of each chunk is not checked.
@@ -10,18 +9,18 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
-import { type Digest, digestFor, KEPT_CHECKSUMS } from './checksums.ts'
+import { type Digest, digestFor, STORED_CHECKSUMS } from './checksums.ts'
 
 const LONGEST_LINE_BYTES = 16 * 1024
 const NO_BYTES: Buffer = Buffer.alloc(0)
 
-/** A body that fails with an S3Error, after its last byte, when it is not what the client said. */
+/** A body that fails with an S3Error, after its last byte, when it differs from the digests of the client. */
 export interface CheckedBody extends Readable {
   /** Checksums that were checked, by header name; complete when the body has ended. */
   readonly checksums: Readonly<Record<string, string>>
 }
 
-/** The checked body of a request. To be read to its end. */
+/** The checked body of a request. It has to be read to its end. */
 export function checkedBody(request: IncomingMessage): CheckedBody {
   const { headers } = request
   const payload = header(headers['x-amz-content-sha256']) ?? 'UNSIGNED-PAYLOAD'
@@ -30,7 +29,7 @@ export function checkedBody(request: IncomingMessage): CheckedBody {
   const checksums: Record<string, string> = {}
   const expected: Record<string, string> = {}
   const digests: Record<string, Digest> = {}
-  for (const name of [...KEPT_CHECKSUMS, 'content-md5', 'x-amz-content-sha256']) {
+  for (const name of [...STORED_CHECKSUMS, 'content-md5', 'x-amz-content-sha256']) {
     const value = header(headers[name])
     const digest = digestFor(name)
     if (
@@ -67,7 +66,7 @@ export function checkedBody(request: IncomingMessage): CheckedBody {
           `The request promised ${name} in its trailer and did not send it.`,
         )
       if (wanted !== value) throw mismatch(name)
-      if (KEPT_CHECKSUMS.includes(name)) checksums[name] = value
+      if (STORED_CHECKSUMS.includes(name)) checksums[name] = value
     }
   }
   return Object.assign(Readable.from(checked(), { objectMode: false }), { checksums })
@@ -97,8 +96,8 @@ function incomplete(): S3Error {
 }
 
 /**
- * Takes off `<hex size>[;chunk-signature=…]\r\n<bytes>\r\n … 0\r\n[<name>:<value>\r\n …]\r\n`; fills in the
- * trailers.
+ * Removes the framing `<hex size>[;chunk-signature=…]\r\n<bytes>\r\n … 0\r\n[<name>:<value>\r\n …]\r\n`, and fills
+ * in the trailers.
  */
 async function* withoutFraming(
   source: AsyncIterable<Buffer>,

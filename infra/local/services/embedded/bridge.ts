@@ -1,10 +1,10 @@
 /**
- * From the embedded S3 to the queues, as AWS does it: the bucket's configuration chooses the queue, the message is
- * an event of the AWS record shape (event message structure 2.1, "Event message structure" in the Amazon S3
- * User Guide).
+ * Sends events of the embedded S3 to the queues, as AWS does: the bucket's configuration chooses the queue, the
+ * message is an event in AWS's record format (event message structure 2.1, "Event message structure" in the Amazon
+ * S3 User Guide).
  *
- * It runs inside the PUT: when the client has its answer, the event is in the queue. Like the real thing it
- * is a hint only: a kill between the write and the event loses the event, and the listing finds the object.
+ * It runs inside the PUT: when the client has its answer, the event is in the queue. As in a real store the event
+ * is only a hint: a kill between the write and the event loses it, and the listing finds the object.
  */
 import { randomBytes } from 'node:crypto'
 import type { S3rverEventRecord } from '@20minutes/s3rver'
@@ -12,7 +12,7 @@ import type { NotificationRule } from './notifications.ts'
 import type { EmbeddedState } from './settings.ts'
 
 export interface Bridge {
-  /** Takes what s3rver emits. Never throws: the object is stored, whatever becomes of its event. */
+  /** Handles an event of s3rver. Never throws: the object is stored, even when its event cannot be sent. */
   handle(event: { readonly Records: readonly S3rverEventRecord[] }): void
   setNotifications(on: boolean): void
   state(): EmbeddedState
@@ -28,7 +28,7 @@ export function createBridge(options: {
     readonly queue: string
     readonly error: unknown
   }) => void
-  /** The ETag of a stored object: s3rver leaves it out of a copy's event. */
+  /** The ETag of a stored object: s3rver omits it in the event of a copy. */
   readonly etagOf: (bucket: string, key: string) => string | undefined
   readonly notifications: boolean
   readonly now?: () => Date
@@ -38,8 +38,8 @@ export function createBridge(options: {
   let lastSequence = 0n
 
   /**
-   * Later events have greater sequencers, also within a millisecond and after a restart: compared as
-   * hexadecimal text.
+   * Later events have greater sequencers (compared as hexadecimal text), also within a millisecond and after a
+   * restart.
    */
   const nextSequencer = (now: Date): string => {
     const clock = BigInt(now.getTime()) << 16n
@@ -87,7 +87,7 @@ export function createBridge(options: {
   }
 }
 
-/** s3rver calls the completion of a multipart upload `Post`; AWS keeps that name for HTML form uploads. */
+/** s3rver names the completion of a multipart upload `Post`; AWS uses that name for HTML form uploads. */
 function eventNameOf(record: S3rverEventRecord): string {
   return record.eventName === 'ObjectCreated:Post'
     ? 'ObjectCreated:CompleteMultipartUpload'
@@ -103,8 +103,8 @@ function matches(rule: NotificationRule, key: string, eventName: string): boolea
 }
 
 /**
- * The key as AWS writes it in an event: form encoding of its UTF-8 bytes, `+` for a space, the slash kept
- * ("the object key name value is URL encoded": red flower.jpg becomes red+flower.jpg).
+ * The key as in an event of AWS: form encoding of its UTF-8 bytes, `+` for a space, slashes unchanged ("the object
+ * key name value is URL encoded": red flower.jpg becomes red+flower.jpg).
  */
 export function encodeEventKey(key: string): string {
   return encodeURIComponent(key)

@@ -1,11 +1,11 @@
-/** The checksums that S3 clients send with a body, computed while it passes. */
+/** The checksums that S3 clients send with a body, computed while it is read. */
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { AwsCrc32c } from '@aws-crypto/crc32c'
 import { Crc64Nvme } from '@aws-sdk/crc64-nvme'
 
 /**
- * Takes the bytes in order; `digest` gives the value as the header carries it (base64, or hex for the payload
+ * Hashes the bytes in order; `digest` returns the value in the form of the header (base64, or hex for the payload
  * hash).
  */
 export interface Digest {
@@ -40,8 +40,7 @@ function zlibCrc32(): Digest {
 }
 
 /**
- * By the name of the header that carries the value. `x-amz-content-sha256` is part of the signature, in
- * hexadecimal.
+ * By the name of the header with the value. `x-amz-content-sha256` is part of the signature, in hexadecimal.
  */
 const DIGESTS: Readonly<Record<string, () => Digest>> = {
   'content-md5': () => hash('md5', 'base64'),
@@ -54,14 +53,13 @@ const DIGESTS: Readonly<Record<string, () => Digest>> = {
 }
 
 /**
- * The headers whose value is kept with an object and given back when `x-amz-checksum-mode: ENABLED` asks for
- * it.
+ * The headers whose values are stored with an object, and returned for `x-amz-checksum-mode: ENABLED`.
  */
-export const KEPT_CHECKSUMS: readonly string[] = Object.keys(DIGESTS).filter((name) =>
+export const STORED_CHECKSUMS: readonly string[] = Object.keys(DIGESTS).filter((name) =>
   name.startsWith('x-amz-checksum-'),
 )
 
-/** A digest for a header, or undefined when the header carries none that we know. */
+/** A digest for a header, or undefined when the header has no known digest. */
 export function digestFor(header: string): Digest | undefined {
   return DIGESTS[header]?.()
 }

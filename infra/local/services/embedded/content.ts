@@ -1,4 +1,4 @@
-/** Writing an object's bytes to a new file, measured and hashed on the way. */
+/** Writes the bytes of an object to a new file, with their size and MD5. */
 import { createHash } from 'node:crypto'
 import { createWriteStream, rmSync, writeFileSync } from 'node:fs'
 import { Readable } from 'node:stream'
@@ -11,14 +11,13 @@ export interface WrittenContent {
 }
 
 /**
- * Up to here content is written in one call: most objects are small, and a stream costs them ten times the
- * work.
+ * Contents up to this size are written in one call: most objects are small, and a stream costs ten times the work.
  */
 const SMALL_BYTES = 256 * 1024
 
 /**
- * Writes the content to a file that must not exist. When the content fails (the client went away, a checksum
- * was wrong) the file is removed and the error passed on.
+ * Writes the content to a file that must not exist. When reading the content fails (the client disconnected, a
+ * checksum was wrong), the file is removed and the error is thrown.
  */
 export async function writeContent(
   path: string,

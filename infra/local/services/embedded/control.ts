@@ -1,5 +1,5 @@
 /**
- * The control address of the embedded services: read the state, switch notifications, add queues and buckets.
+ * The control address of the embedded services: reads the state, switches notifications, adds queues and buckets.
  */
 
 import { timingSafeEqual } from 'node:crypto'
@@ -12,8 +12,7 @@ import { type Change, type Connection, changeSchema, type EmbeddedState, stateSc
 const LARGEST_CHANGE_BYTES = 256 * 1024
 
 /**
- * Listens on the port: GET answers the state, PATCH with a `Change` makes the change and answers the state
- * after it.
+ * Listens on the port: GET returns the state, PATCH with a `Change` makes the change and returns the new state.
  */
 export async function serveControl(options: {
   readonly port: number
@@ -64,7 +63,7 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 }
 
 /**
- * Asks the running services for their state, or changes it; from any process that can read `connection.json`.
+ * Reads the state of the running services, or changes it; from any process that can read `connection.json`.
  */
 export async function controlEmbedded(
   control: Connection['control'],

@@ -1,21 +1,19 @@
 /**
- * Deletions of the embedded S3 that s3rver gets wrong. DeleteObjects: it reads the list of keys with an XML
- * reader that takes `123` for a number, and then finds no such key; here a key is a text, whatever it looks
- * like. DELETE with If-Match: it ignores the condition.
+ * Deletions of the embedded S3 that s3rver handles incorrectly. DeleteObjects: its XML reader reads the key `123`
+ * as a number, and then finds no such key; here every key is text. DELETE with If-Match: it ignores the condition.
  */
 import type { Readable } from 'node:stream'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import type { EmbeddedStore } from './store.ts'
 import { type Element, malformedXml, xmlDocument, xmlText } from './xml.ts'
 
-/** S3's limits: 1000 keys of 1024 bytes, each byte escaped at worst, and some XML around them. */
+/** The limits of S3: 1000 keys of 1024 bytes, at most all bytes escaped, and the XML around them. */
 const LARGEST_REQUEST_BYTES = 8 * 1024 * 1024
 const MOST_KEYS = 1000
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
 
 /**
- * Answer to `POST /bucket?delete`: deletes every key named in the body. A key that is not there counts as
- * deleted.
+ * Answer to `POST /bucket?delete`: deletes every key in the body. A missing key counts as deleted.
  */
 export async function deleteObjects(store: EmbeddedStore, bucket: string, body: Readable): Promise<string> {
   const xml = await xmlText(body, LARGEST_REQUEST_BYTES)
@@ -27,8 +25,8 @@ export async function deleteObjects(store: EmbeddedStore, bucket: string, body: 
 }
 
 /**
- * DELETE on condition of an ETag, as S3's general purpose buckets do it: 412 when the key holds another
- * object, 404 when it holds none. Compared and deleted in one step: no PUT comes between.
+ * DELETE with a condition on the ETag, as in general purpose buckets of S3: 412 when the key has another object,
+ * 404 when it has none. The comparison and the deletion are one step: no PUT can happen in between.
  */
 export async function deleteIfMatch(
   store: EmbeddedStore,

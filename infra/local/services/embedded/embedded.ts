@@ -1,7 +1,7 @@
 /**
- * The embedded S3 and SQS: one process of their own, for development and tests without a container or an
- * account. Objects are files in the folder; events of a bucket go to the queues that its
- * notification configuration names, by their `queueArn`.
+ * The embedded S3 and SQS: one separate process, for development and tests without a container or an account.
+ * Objects are files in the folder; events of a bucket go to the queues in its notification configuration, named by
+ * their `queueArn`.
  */
 
 import { readFileSync } from 'node:fs'
@@ -28,19 +28,18 @@ export { queueArn } from './settings.ts'
 
 export interface EmbeddedOptions {
   /**
-   * The folder that holds everything of ours, normally `.cygnet`; objects (and kept messages) in it are used
-   * again.
+   * The folder of all services, normally `.cygnet`; objects (and stored messages) in it are used again.
    */
   readonly dataFolder: string
   readonly buckets?: readonly string[]
   readonly queues?: readonly QueueDefinition[]
-  /** False: the store stays silent, as a store that has lost its notifications. True when absent. */
+  /** False: the store sends no notifications, like a store that has lost them. Default: true. */
   readonly notifications?: boolean
   /**
-   * Keep messages on disk across restarts. True when absent; tests that need no restart are faster without.
+   * Store messages on disk, for restarts. Default: true; tests without a restart are faster without it.
    */
   readonly keepMessages?: boolean
-  /** Ports on 127.0.0.1; free ones when absent. */
+  /** Ports on 127.0.0.1; default: free ones. */
   readonly s3Port?: number | undefined
   readonly sqsPort?: number | undefined
   readonly signal?: AbortSignal | undefined
@@ -57,13 +56,13 @@ const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
 
 /**
  * Starts the embedded services and waits until they answer (0.5 s).
- * @throws TransientError when they do not start; the message holds the end of their log.
- * @throws InvalidInputError when they already run in this folder for somebody else.
+ * @throws TransientError when they do not start; the message has the end of their log.
+ * @throws InvalidInputError when they already run in this folder for another process.
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   const dataFolder = resolve(options.dataFolder)
   const folder = serviceFolder(dataFolder, 'embedded')
-  const credentials = keptCredentials(join(folder, 'credentials.json'))
+  const credentials = storedCredentials(join(folder, 'credentials.json'))
   const settings: StartSettings = {
     folder,
     s3Port: options.s3Port ?? (await freePort()),
@@ -89,7 +88,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     dataFolder,
     program: process.execPath,
     args: ['--disable-warning=ExperimentalWarning', MAIN, settingsFile],
-    // The modules' compiled code is kept, once per user: the second start takes half the time of the first.
+    // The compiled code of the modules is cached, once per user: the second start takes half the time.
     environment: { NODE_COMPILE_CACHE: join(cacheFolder(), 'compiled') },
     probe: (signal) => controlEmbedded(connection.control, { signal }),
     signal: options.signal,
@@ -104,8 +103,8 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
 }
 
 /**
- * The addresses and credentials of the embedded services of this folder, as the last start wrote them; null
- * if never.
+ * The addresses and credentials of the embedded services of this folder, written at the last start; null if there
+ * was none.
  */
 export function readConnection(dataFolder: string): Connection | null {
   try {
@@ -117,7 +116,7 @@ export function readConnection(dataFolder: string): Connection | null {
   }
 }
 
-function keptCredentials(path: string): Credentials {
+function storedCredentials(path: string): Credentials {
   try {
     return credentialsSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
   } catch {
@@ -130,7 +129,7 @@ function keptCredentials(path: string): Credentials {
   }
 }
 
-/** The CYGNET_* variables that lead a function to these services. */
+/** The CYGNET_* variables with which a function uses these services. */
 export function serviceEnvironment({ s3, sqs }: Connection): Readonly<Record<string, string>> {
   return {
     CYGNET_S3_ENDPOINT: s3.endpoint,

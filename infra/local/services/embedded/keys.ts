@@ -1,12 +1,12 @@
 /**
- * Object keys as file paths, both ways. A key is any text of up to 1024 bytes; a path is not: `.`, `..`, an
- * empty part, a part longer than 255 bytes or a control character would leave the folder, fall together or
- * fail. Everything ordinary stays as it is, so that `LNGS/run12345.mid.gz` is found under that name.
+ * File paths for object keys. A key is any text of up to 1024 bytes, but not every text is a path: `.`, `..`, an
+ * empty part, a part longer than 255 bytes or a control character would leave the folder, collide or fail. Ordinary
+ * keys are unchanged, so that `LNGS/run12345.mid.gz` is found under that name.
  */
 import { join } from 'node:path'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 
-/** Longest key S3 allows, bytes of UTF-8. */
+/** Longest key of S3, bytes of UTF-8. */
 const LONGEST_KEY_BYTES = 1024
 /**
  * Characters of one part of a path: at most 3 bytes each (4 for two), so that a suffix still fits into 255
@@ -19,10 +19,10 @@ const LONGEST_PART = 70
  */
 const CONTINUED = '%more'
 const EMPTY_PART = '%empty'
-/** Control characters, and the percent sign with which they are written. */
+/** Control characters, and the percent sign that escapes them. */
 const UNSAFE = /[%\p{Cc}]/gu
 
-/** @throws S3Error when no S3 store would take the key. */
+/** @throws S3Error when the key is longer than S3 allows. */
 export function checkKey(key: string): void {
   if (Buffer.byteLength(key) > LONGEST_KEY_BYTES)
     throw new S3Error('KeyTooLongError', 'Your key is too long', { Size: Buffer.byteLength(key) })

@@ -1,7 +1,7 @@
 /**
- * Listings of the embedded S3: ListObjects (1 and 2), ListParts, ListMultipartUploads. s3rver's own listing
- * continues with a DES-encrypted token, a cipher that today's OpenSSL refuses, so it fails after the first
- * 1000 keys; and it counts pages in the order of folders, not of keys.
+ * Listings of the embedded S3: ListObjects (1 and 2), ListParts, ListMultipartUploads. The listing of s3rver
+ * continues with a DES-encrypted token, a cipher that present OpenSSL refuses, so it fails after the first 1000
+ * keys; and its pages are in the order of folders, not of keys.
  */
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import type { MultipartStore } from './multipart.ts'
@@ -28,8 +28,8 @@ function limit(query: Query, name: string): number {
 }
 
 /**
- * Answer to `GET /bucket`, as XML. Keys come in the order of their UTF-8 bytes; a page ends after max-keys
- * keys and prefixes.
+ * Answer to `GET /bucket`, as XML. Keys are in the order of their UTF-8 bytes; a page has at most max-keys keys
+ * and prefixes.
  */
 export function listObjects(store: EmbeddedStore, bucket: string, query: Query): string {
   const second = text(query, 'list-type') === '2'
@@ -81,8 +81,7 @@ export function listObjects(store: EmbeddedStore, bucket: string, query: Query):
 }
 
 /**
- * Chooses one page. `after` may be a key or a common prefix: both end a page, and neither is repeated on the
- * next.
+ * Selects one page. `after` may be a key or a common prefix: both may end a page, and are not repeated on the next.
  */
 function selectPage(
   sorted: readonly string[],
@@ -119,7 +118,7 @@ function readToken(token: string): string {
   return key.toString('utf8')
 }
 
-/** encoding-type=url: percent-encoded UTF-8, the slash kept, `+` for a space as in a form. */
+/** encoding-type=url: percent-encoded UTF-8, slashes unchanged, `+` for a space as in a form. */
 function encodeListedKey(key: string): string {
   return encodeURIComponent(key).replaceAll('%2F', '/').replaceAll('%20', '+')
 }

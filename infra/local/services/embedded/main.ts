@@ -1,6 +1,6 @@
 /**
- * The process of the embedded S3 and SQS. Its one argument is the path of a settings file (mode 0600):
- * credentials never stand in the arguments. It ends at SIGTERM, after the requests under way.
+ * The process of the embedded S3 and SQS. Its argument is the path of a settings file (mode 0600), since arguments
+ * are visible to other users. At SIGTERM it finishes the requests in progress and ends.
  */
 import { readFileSync } from 'node:fs'
 import S3rver from '@20minutes/s3rver'

@@ -1,7 +1,7 @@
 /**
- * Multipart uploads of the embedded S3, kept on disk so that an upload may go on after a restart. Parts are
- * checked against the list of the completion, sizes and order as S3 does, and the ETag is S3's: md5 of the
- * parts' md5s, `-`, their number.
+ * Multipart uploads of the embedded S3, stored on disk so that an upload can continue after a restart. The
+ * completion checks the parts, their sizes and their order like S3, and the ETag is that of S3: md5 of the parts'
+ * md5s, `-`, their number.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import {
@@ -21,9 +21,9 @@ import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import S3Object from '@20minutes/s3rver/lib/models/object.js'
 import { writeContent } from './content.ts'
 import { checkKey } from './keys.ts'
-import { EmbeddedStore, kept } from './store.ts'
+import { clientMetadata, EmbeddedStore } from './store.ts'
 
-/** Every part but the last must have this size, bytes ("Amazon S3 multipart upload limits"). */
+/** Smallest size of every part except the last, bytes ("Amazon S3 multipart upload limits"). */
 const SMALLEST_PART_BYTES = 5 * 1024 * 1024
 const MOST_PARTS = 10_000
 
@@ -43,7 +43,7 @@ export interface Part {
   readonly path: string
 }
 
-/** The store that s3rver is given: objects, and uploads on their way to become objects. */
+/** The store for s3rver: objects and unfinished uploads. */
 export class MultipartStore extends EmbeddedStore {
   #folder(uploadId: string): string {
     return join(this.rootDirectory, '.uploads', uploadId)
@@ -62,7 +62,7 @@ export class MultipartStore extends EmbeddedStore {
       bucket,
       key,
       initiated: new Date().toISOString(),
-      metadata: kept(metadata),
+      metadata: clientMetadata(metadata),
     }
     const partial = `${this.#folder(uploadId)}.part`
     mkdirSync(partial, { recursive: true })
@@ -70,7 +70,7 @@ export class MultipartStore extends EmbeddedStore {
     renameSync(partial, this.#folder(uploadId))
   }
 
-  /** @throws S3Error NoSuchUpload, also when the id is one of another bucket or key. */
+  /** @throws S3Error NoSuchUpload, also when the id belongs to another bucket or key. */
   upload(bucket: string, uploadId: string, key?: string): Upload {
     const file = join(this.#folder(uploadId), 'upload.json')
     const upload =
@@ -93,7 +93,7 @@ export class MultipartStore extends EmbeddedStore {
       .filter((upload) => upload.bucket === bucket)
   }
 
-  /** The parts received so far, by number. A part's file is called `<number>-<md5>`. */
+  /** The parts received so far, by number. The file of a part is `<number>-<md5>`. */
   parts(uploadId: string): readonly Part[] {
     const folder = this.#folder(uploadId)
     const parts = readdirSync(folder).flatMap((name) => {
@@ -143,7 +143,7 @@ export class MultipartStore extends EmbeddedStore {
     const received = new Map(this.parts(uploadId).map((part) => [part.number, part]))
     const parts = wanted.map(({ number, etag }, index) => {
       const part = received.get(number)
-      // The quotes may come as &#34; (Go's clients), which s3rver's XML reader leaves as it is.
+      // Clients in Go write the quotes as &#34;, which s3rver's XML reader does not decode.
       const md5 = /[0-9a-f]{32}/.exec(etag)?.[0]
       if (part === undefined || part.md5 !== md5)
         throw new S3Error('InvalidPart', 'One or more of the specified parts could not be found.', {
@@ -165,7 +165,7 @@ export class MultipartStore extends EmbeddedStore {
     return { size: sizeBytes, md5: etag }
   }
 
-  /** Forgets an upload and its parts. */
+  /** Removes an upload and its parts. */
   abortUpload(uploadId: string): void {
     rmSync(this.#folder(uploadId), { recursive: true, force: true })
   }

@@ -1,6 +1,6 @@
 /**
- * The notification configuration of a bucket, as S3 has it: `PUT /bucket?notification` replaces it, `GET` gives
- * it back. It is kept beside the bucket's objects. The only targets are the queues of the embedded SQS.
+ * The notification configuration of a bucket, as in S3: `PUT /bucket?notification` replaces it, `GET` returns it. It
+ * is stored with the bucket's objects. The only targets are the queues of the embedded SQS.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
@@ -10,18 +10,18 @@ import { queueArn } from './settings.ts'
 import type { EmbeddedStore } from './store.ts'
 import { malformedXml, xmlDocument } from './xml.ts'
 
-/** Which events of a bucket go to which queue. */
+/** Sends matching events of a bucket to a queue. */
 export interface NotificationRule {
   readonly id: string
   readonly queue: string
-  /** `s3:ObjectCreated:Put`; `*` at the end stands for any. */
+  /** `s3:ObjectCreated:Put`; `*` at the end matches any. */
   readonly events: readonly string[]
   readonly prefix: string
   readonly suffix: string
 }
 
 const text = z.string()
-/** An element whose elements are all optional; without any it is read as an empty text. */
+/** An element with only optional elements; without any the XML reader returns an empty text. */
 const element = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (value === '' ? {} : value), schema)
 const filterRule = z.strictObject({ Name: text, Value: text })
@@ -51,7 +51,7 @@ const EVENT = /^s3:[A-Za-z]+:([A-Za-z]+|\*)$/
 const NONE = xmlDocument(['NotificationConfiguration', ''])
 
 /**
- * @throws S3Error MalformedXML, or InvalidArgument for an event or a target that there cannot be.
+ * @throws S3Error MalformedXML, or InvalidArgument for an unknown event or target.
  */
 function parseNotifications(xml: string): readonly NotificationRule[] {
   const parsed = configurationSchema.safeParse(readXml(xml))
@@ -77,7 +77,7 @@ function readXml(xml: string): unknown {
 }
 
 export interface BucketNotifications {
-  /** @throws as `parseNotifications`; then the configuration stays as it was. */
+  /** @throws as `parseNotifications`; then the configuration is unchanged. */
   put(bucket: string, xml: string): void
   get(bucket: string): string
   rulesOf(bucket: string): readonly NotificationRule[]
@@ -85,7 +85,7 @@ export interface BucketNotifications {
 
 export function createNotifications(store: EmbeddedStore): BucketNotifications {
   const fileOf = (bucket: string) => store.getResourcePath(bucket, '', 'notification.xml')
-  /** Read at every event: so it ends with its bucket, and holds after a restart. */
+  /** Read at every event: so it is deleted with its bucket, and valid after a restart. */
   const get = (bucket: string): string => {
     try {
       return readFileSync(fileOf(bucket), 'utf8')

@@ -1,15 +1,14 @@
 /**
- * What stands between the client and s3rver: one middleware that checks who asks and what they send, answers
- * what s3rver answers wrongly or not at all (listings, parts, abort, deletion of many, notifications), and adds
- * conditional requests, which s3rver ignores: an If-Match that does not hold must not be answered with another version's
- * bytes, or delete another version.
+ * The middleware between the client and s3rver. It checks the signature and the body of a request, answers requests
+ * that s3rver answers incorrectly or not at all (listings, parts, abort, deletion of several keys, notifications),
+ * and adds conditional requests, which s3rver ignores: a failed If-Match must not return or delete another version.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Context, Middleware } from '@20minutes/s3rver'
 import AWSAccount from '@20minutes/s3rver/lib/models/account.js'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import { checkedBody } from './body.ts'
-import { KEPT_CHECKSUMS } from './checksums.ts'
+import { STORED_CHECKSUMS } from './checksums.ts'
 import { deleteIfMatch, deleteObjects, preconditionFailed } from './deletion.ts'
 import { listObjects, listParts, listUploads } from './listing.ts'
 import type { MultipartStore } from './multipart.ts'
@@ -18,10 +17,10 @@ import type { Credentials } from './settings.ts'
 import { verifySignature } from './signature.ts'
 import { xmlText } from './xml.ts'
 
-/** S3 allows 100 configurations of a bucket. */
+/** S3 allows 100 configurations for a bucket. */
 const LARGEST_NOTIFICATIONS_BYTES = 1024 * 1024
 
-/** Sub-resources of a bucket that are not a listing of its objects: s3rver answers them itself. */
+/** Sub-resources of a bucket that are not listings of its objects: s3rver answers them. */
 const BUCKET_SUBRESOURCES = (
   'acl cors encryption lifecycle location logging object-lock policy replication requestPayment tagging versioning ' +
   'versions website'
@@ -37,7 +36,7 @@ export function createProtocol(options: {
   return async (context, next) => {
     const { req: request } = context.request
     verifySignature(request, { credentials: options.credentials, now: options.now?.() ?? new Date() })
-    // s3rver is told that this is done: it then checks no signature of its own.
+    // Without this header s3rver does not check the signature again.
     delete request.headers.authorization
     context.query = Object.fromEntries(
       Object.entries(context.query).filter(
@@ -46,7 +45,7 @@ export function createProtocol(options: {
     )
     context.state.account = AWSAccount.DUMMY_ACCOUNT
     context.req = checkedBody(request)
-    // … and that the body has no framing (any more).
+    // The body no longer has the framing.
     request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
 
     const { bucket, key } = parsePath(context.path)
@@ -55,7 +54,7 @@ export function createProtocol(options: {
     const completes = context.method === 'POST' && context.query.uploadId !== undefined
     if ((context.method === 'PUT' || completes) && key !== '')
       checkWriteConditions(request.headers, found?.etag)
-    mendHeaders(request.headers, found?.sizeBytes ?? 0)
+    fixHeaders(request.headers, found?.sizeBytes ?? 0)
     await next()
     if ((context.method === 'GET' || context.method === 'HEAD') && key !== '' && context.status < 300)
       afterRead(context)
@@ -75,15 +74,18 @@ function decode(text: string): string {
   }
 }
 
-interface Asked {
+interface RequestTarget {
   readonly store: MultipartStore
   readonly notifications: BucketNotifications
   readonly bucket: string
   readonly key: string
 }
 
-/** Answers what is answered here; false leaves the request to s3rver. */
-async function answer(context: Context, { store, notifications, bucket, key }: Asked): Promise<boolean> {
+/** Answers the request, or returns false to leave it to s3rver. */
+async function answer(
+  context: Context,
+  { store, notifications, bucket, key }: RequestTarget,
+): Promise<boolean> {
   const { method, query } = context
   const has = (name: string) => query[name] !== undefined
   const xml = (body: string) => {
@@ -128,15 +130,15 @@ async function answer(context: Context, { store, notifications, bucket, key }: A
   if (method === 'DELETE' && key !== '' && condition !== undefined) {
     await existing()
     await deleteIfMatch(store, bucket, key, condition)
-    tellRemoved(context, bucket, key)
+    emitRemoved(context, bucket, key)
     context.status = 204
     return true
   }
   return false
 }
 
-/** The event that s3rver emits for a deletion of its own. */
-function tellRemoved({ app, request }: Context, bucket: string, key: string): void {
+/** Emits the event that s3rver emits for its own deletions. */
+function emitRemoved({ app, request }: Context, bucket: string, key: string): void {
   const requestParameters = { sourceIPAddress: request.req.socket.remoteAddress ?? '' }
   app.emit('event', {
     Records: [
@@ -150,17 +152,17 @@ function tellRemoved({ app, request }: Context, bucket: string, key: string): vo
 }
 
 /**
- * Says in s3rver's way what it would misunderstand: the last bytes of an object, and a copy's source with
- * `%2B` in it.
+ * Rewrites headers that s3rver would read incorrectly: a range of the last bytes of an object, and the source of a
+ * copy with `%2B` in it.
  */
-function mendHeaders(headers: IncomingHttpHeaders, sizeBytes: number): void {
+function fixHeaders(headers: IncomingHttpHeaders, sizeBytes: number): void {
   const suffix = /^bytes=-(\d+)$/.exec(headers.range ?? '')?.[1]
   if (suffix !== undefined) headers.range = `bytes=${Math.max(0, sizeBytes - Number(suffix))}-`
   const source = headers['x-amz-copy-source']
   if (typeof source === 'string') headers['x-amz-copy-source'] = encodeURI(decode(source))
 }
 
-/** Conditional writes: If-None-Match: * creates and never replaces, If-Match replaces this version only. */
+/** Conditional writes: If-None-Match: * creates and never replaces, If-Match replaces only this version. */
 function checkWriteConditions(headers: Readonly<IncomingHttpHeaders>, etag: string | undefined): void {
   const unquoted = (value: string | string[] | undefined) => String(value).replaceAll('"', '')
   if (headers['if-none-match'] === '*' && etag !== undefined) throw preconditionFailed('If-None-Match')
@@ -169,7 +171,7 @@ function checkWriteConditions(headers: Readonly<IncomingHttpHeaders>, etag: stri
 }
 
 /**
- * Checks If-Match against the version that is about to be sent, and hides checksums that were not asked for.
+ * Compares If-Match with the version that is about to be sent, and removes checksums that were not requested.
  */
 function afterRead(context: Context): void {
   const { headers } = context.request.req
@@ -185,7 +187,7 @@ function afterRead(context: Context): void {
     throw preconditionFailed('If-Match')
   }
   const whole = headers['x-amz-checksum-mode'] === 'ENABLED' && headers.range === undefined
-  const present = KEPT_CHECKSUMS.filter((name) => context.response.get(name) !== '')
+  const present = STORED_CHECKSUMS.filter((name) => context.response.get(name) !== '')
   if (!whole) for (const name of present) context.response.remove(name)
   else if (present.length > 0) context.set('x-amz-checksum-type', 'FULL_OBJECT')
 }

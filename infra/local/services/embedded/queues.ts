@@ -1,9 +1,8 @@
 /**
- * The SQS half of the embedded services: fauxqs, listening on the loopback address alone.
+ * The SQS part of the embedded services: fauxqs, listening only on the loopback address.
  *
- * fauxqs's own start function listens on every address of the machine and checks no credentials, so its parts
- * are put together here. It does not export those parts; they are imported by path, and the version is pinned
- * exactly.
+ * The start function of fauxqs listens on every address of the machine and checks no credentials, so its parts are
+ * combined here. It does not export these parts: they are imported by path, and the version is pinned exactly.
  */
 import { timingSafeEqual } from 'node:crypto'
 import { buildApp } from 'fauxqs'
@@ -36,8 +35,7 @@ interface Persistence {
 export interface QueueServer {
   readonly port: number
   /**
-   * Puts a message into a queue, in this process: when it returns, the message is in (and on disk, if kept
-   * there).
+   * Puts a message into a queue. When it returns, the message is in the queue (and on disk, if messages are stored).
    */
   send(queue: string, body: string): void
   /** Creates each queue with its dead-letter queue `<name>-dead`, or brings an existing one up to date. */
@@ -45,14 +43,14 @@ export interface QueueServer {
   stop(): Promise<void>
 }
 
-/** A part of fauxqs that its package does not export. */
+/** Imports a part of fauxqs that its package does not export. */
 async function part<T>(path: string): Promise<T> {
   return (await import(new URL(path, import.meta.resolve('fauxqs')).href)) as T
 }
 
 /**
- * Starts the queues. With `folder` the messages are kept there and survive a restart and a kill; without,
- * they are in memory. Requests must name our access key; fauxqs checks no signature.
+ * Starts the queues. With `folder` the messages are stored there and survive a restart and a kill; without it they
+ * are in memory. Requests must have our access key; fauxqs checks no signature.
  */
 export async function startQueues(options: {
   readonly port: number
@@ -69,15 +67,15 @@ export async function startQueues(options: {
   const persistence = options.folder === null ? null : await openPersistence(options.folder, stores)
 
   const app = buildApp({ logger: false, defaultRegion: REGION, stores: stores as never })
-  store.host = '' // queue addresses then carry the address that the client used: names like sqs.us-east-1.localhost need a resolver
+  store.host = '' // queue addresses then have the host of the request: names like sqs.us-east-1.localhost need a resolver
   app.addHook('onRequest', async (request, reply) => {
     if (
       request.method === 'POST' &&
       request.url === '/' &&
-      namesKey(request.headers.authorization, options.accessKeyId)
+      hasAccessKey(request.headers.authorization, options.accessKeyId)
     )
       return
-    // Anything else fauxqs can do (its own S3, its inspection pages) is not part of the embedded services.
+    // Other features of fauxqs (its S3, its inspection pages) are not part of the embedded services.
     reply
       .code(403)
       .header('content-type', 'application/x-amz-json-1.0')
@@ -118,13 +116,13 @@ export async function startQueues(options: {
 }
 
 /** `Authorization: AWS4-HMAC-SHA256 Credential=<access key>/<date>/…` */
-function namesKey(authorization: string | undefined, accessKeyId: string): boolean {
+function hasAccessKey(authorization: string | undefined, accessKeyId: string): boolean {
   const given = Buffer.from(/Credential=([^/,\s]+)\//.exec(authorization ?? '')?.[1] ?? '')
   const expected = Buffer.from(accessKeyId)
   return given.length === expected.length && timingSafeEqual(given, expected)
 }
 
-/** fauxqs's own store in SQLite, mended in two places. */
+/** The SQLite store of fauxqs, with two corrections. */
 async function openPersistence(
   folder: string,
   stores: { readonly sqsStore: Store; readonly snsStore: object },
@@ -133,11 +131,11 @@ async function openPersistence(
     './persistence.js',
   )
   const persistence = new PersistenceManager(folder)
-  // Survives a kill of this process without a flush to disk per message; only a crash of the machine may lose
+  // Messages survive a kill of this process without a flush to disk for each; only a crash of the machine may lose
   // the last ones.
   persistence.db.exec('PRAGMA synchronous = NORMAL')
-  // The original sets the receive count to NULL in a column that forbids it: the call fails and the message
-  // is lost from memory.
+  // The original sets the receive count to NULL, which the column forbids: the call fails, and the message is lost
+  // from memory.
   const ready = persistence.db.prepare(
     'UPDATE sqs_messages SET receipt_handle = NULL, visibility_deadline = NULL WHERE message_id = ?',
   )

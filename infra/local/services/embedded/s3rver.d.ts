@@ -1,4 +1,4 @@
-/** The parts of @20minutes/s3rver 5.0.0 that we use; the package brings no types of its own. */
+/** Types of the parts of @20minutes/s3rver 5.0.0 that we use; the package has no types. */
 declare module '@20minutes/s3rver' {
   import type { IncomingMessage, Server, ServerResponse } from 'node:http'
   import type { AddressInfo } from 'node:net'
@@ -6,7 +6,7 @@ declare module '@20minutes/s3rver' {
   import type FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
 
   /**
-   * The fields of Koa's context that we touch. `req` is what the controllers read the request's body from.
+   * The fields of Koa's context that we use. The controllers read the body of the request from `req`.
    */
   export interface Context {
     req: Readable
@@ -43,7 +43,7 @@ declare module '@20minutes/s3rver' {
       readonly vhostBuckets: boolean
     })
     /**
-     * Koa's list of middleware, in the order in which they see a request; the last one is s3rver's router.
+     * Koa's list of middleware, in the order of their calls; the last one is the router of s3rver.
      */
     readonly middleware: Middleware[]
     readonly context: { store: FilesystemStore }
@@ -51,7 +51,7 @@ declare module '@20minutes/s3rver' {
     on(event: 'event', listener: (event: { readonly Records: readonly S3rverEventRecord[] }) => void): this
     emit(event: 'event', records: { readonly Records: readonly S3rverEventRecord[] }): boolean
     on(event: 'error', listener: (error: unknown, context?: Context) => void): this
-    /** Once it runs. */
+    /** Available after `run`. */
     readonly httpServer: Server
     run(): Promise<AddressInfo>
     close(): Promise<void>
@@ -65,7 +65,7 @@ declare module '@20minutes/s3rver/lib/models/account.js' {
 }
 
 declare module '@20minutes/s3rver/lib/models/error.js' {
-  /** An error that s3rver answers as S3's XML, with the HTTP status that belongs to the code. */
+  /** An error that s3rver sends as XML of S3, with the HTTP status of the code. */
   export default class S3Error extends Error {
     constructor(code: string, message?: string, detail?: Readonly<Record<string, unknown>>)
     readonly code: string
@@ -76,7 +76,7 @@ declare module '@20minutes/s3rver/lib/models/error.js' {
 declare module '@20minutes/s3rver/lib/models/object.js' {
   import type { Readable } from 'node:stream'
   export default class S3Object {
-    /** Names of the headers that are kept with an object, beside x-amz-meta-*. */
+    /** Names of the headers that are stored with an object, in addition to x-amz-meta-*. */
     static readonly ALLOWED_METADATA: string[]
     constructor(
       bucket: string,

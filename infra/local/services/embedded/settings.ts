@@ -1,21 +1,19 @@
 /**
- * What the embedded services are told at their start, in a file only its owner can read, and what they tell
- * back.
+ * The settings of the embedded services, in a file that only its owner can read, and their control messages.
  */
 import * as z from 'zod'
 
 export const REGION = 'us-east-1'
-/** The account that stands in the addresses and ARNs of the queues. */
+/** The account in the addresses and ARNs of the queues. */
 export const ACCOUNT = '000000000000'
 
-/** How a bucket's notification configuration names a queue of the embedded SQS. */
+/** The name of a queue of the embedded SQS in a bucket's notification configuration. */
 export const queueArn = (queue: string): string => `arn:aws:sqs:${REGION}:${ACCOUNT}:${queue}`
 
 const name = z.string().regex(/^[A-Za-z0-9_-]{1,75}$/, 'letters, digits, - and _, at most 75')
 
 /**
- * A queue and, by its name, the dead-letter queue `<name>-dead` to which it moves what was received too
- * often.
+ * A queue, with the dead-letter queue `<name>-dead` for messages that were received too often.
  */
 export const queueSchema = z.object({
   name,
@@ -30,7 +28,7 @@ export const credentialsSchema = z.object({
 })
 export type Credentials = Readonly<z.infer<typeof credentialsSchema>>
 
-/** What embedded-main.ts reads at its start. */
+/** The settings file that main.ts reads at its start. */
 export const startSchema = z.object({
   folder: z.string(),
   s3Port: z.int(),
@@ -45,7 +43,7 @@ export const startSchema = z.object({
 })
 export type StartSettings = Readonly<z.infer<typeof startSchema>>
 
-/** What can be changed while it runs: each part is optional, lists are added to what there is. */
+/** A change while the services run: each part is optional; buckets and queues are added. */
 export const changeSchema = z.object({
   notifications: z.boolean().optional(),
   buckets: z.array(z.string()).optional(),
@@ -53,12 +51,12 @@ export const changeSchema = z.object({
 })
 export type Change = Readonly<z.input<typeof changeSchema>>
 
-/** What the control address answers. */
+/** The answer of the control address. */
 export const stateSchema = z.object({
   notifications: z.boolean(),
   /**
-   * Events sent to a queue, left out because notifications were off or the bucket asks for none, and not
-   * sendable.
+   * Events sent to a queue; suppressed, because notifications were off or the bucket has no matching rule; and
+   * failed.
    */
   sent: z.int(),
   suppressed: z.int(),
@@ -66,7 +64,7 @@ export const stateSchema = z.object({
 })
 export type EmbeddedState = Readonly<z.infer<typeof stateSchema>>
 
-/** Kept in `connection.json`, so that other processes (the CLI) find the running services. */
+/** Stored in `connection.json`, with which other processes (the CLI) find the running services. */
 export const connectionSchema = z.object({
   s3: z.object({ endpoint: z.string(), region: z.string(), ...credentialsSchema.shape }),
   sqs: z.object({ endpoint: z.string(), region: z.string(), ...credentialsSchema.shape }),

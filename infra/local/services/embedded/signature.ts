@@ -1,9 +1,8 @@
 /**
- * Who asks: the check of an S3 request's signature, version 4, in the Authorization header or presigned in
- * the address ("Authenticating Requests (AWS Signature Version 4)", Amazon S3 API reference).
+ * Authenticates S3 requests: checks the signature, version 4, in the Authorization header or presigned in the
+ * address ("Authenticating Requests (AWS Signature Version 4)", Amazon S3 API reference).
  *
- * s3rver lets unsigned requests pass, and signs a path without its trailing slash, so that MinIO's client is
- * refused.
+ * s3rver accepts unsigned requests, and signs a path without its trailing slash, so that it refuses MinIO's client.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
@@ -18,7 +17,7 @@ interface Claim {
   readonly credential: string
   readonly signedHeaders: readonly string[]
   readonly signature: string
-  /** As sent: yyyyMMddTHHmmssZ. */
+  /** In the form yyyyMMddTHHmmssZ. */
   readonly time: string
   readonly payload: string
   /** Null when signed by the header. */
@@ -27,8 +26,8 @@ interface Claim {
 
 /**
  * Returns when the request is signed with these credentials, at this time.
- * @throws S3Error AccessDenied, SignatureDoesNotMatch, InvalidAccessKeyId, RequestTimeTooSkewed …, as S3
- * answers.
+ * @throws S3Error with the codes of S3: AccessDenied, SignatureDoesNotMatch, InvalidAccessKeyId,
+ * RequestTimeTooSkewed …
  */
 export function verifySignature(
   request: IncomingMessage,
@@ -65,8 +64,7 @@ export function verifySignature(
     claim.signedHeaders.join(';'),
     claim.payload,
   ].join('\n')
-  // Header values reach us as latin1 text, one character a byte: hashing them so gives the bytes that were
-  // sent.
+  // Node decodes header values as latin1, one character a byte: hashing them as latin1 hashes the sent bytes.
   const canonicalHash = createHash('sha256').update(canonical, 'latin1').digest('hex')
   const toSign = [ALGORITHM, claim.time, [date, region, service, end].join('/'), canonicalHash].join('\n')
   const key = signingKey(options.credentials.secretAccessKey, [date, region, service, end])
@@ -79,7 +77,7 @@ export function verifySignature(
 
 let lastKey: { readonly of: string; readonly key: Buffer } | null = null
 
-/** The key of a day, region and service; the last one is kept, since clients use the same one all day. */
+/** The key of a day, region and service; the last one is cached, since clients use the same one all day. */
 function signingKey(secret: string, scope: readonly string[]): Buffer {
   const of = [secret, ...scope].join('/')
   if (lastKey?.of === of) return lastKey.key
@@ -203,8 +201,7 @@ function decode(text: string): string {
 }
 
 /**
- * Percent-encoding as signatures want it, whatever the client escaped on the wire: all but A-Z a-z 0-9 - . _
- * ~
+ * Percent-encoding for signatures, whatever the encoding in the request: all characters except A-Z a-z 0-9 - . _ ~
  */
 function encode(text: string): string {
   return encodeURIComponent(text).replace(

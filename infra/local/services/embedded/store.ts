@@ -1,12 +1,10 @@
 /**
- * The objects of the embedded S3 as files: what s3rver's own store does, made whole. There, a PUT writes over
- * the object while others read it, an aborted PUT leaves half an object behind, and the listing is not in the
- * order of the keys.
+ * The objects of the embedded S3 as files, in place of the store of s3rver. There a PUT overwrites the object while
+ * others read it, an aborted PUT leaves a part of an object, and listings are not in the order of the keys.
  *
- * Each object is a content file with a name of its own and a small JSON file that points to it. An overwrite
- * writes a new content file and then replaces the JSON file, in one rename: whoever reads sees the old object
- * or the new one, whole, also after a kill. Nothing is flushed to disk: a crash of the machine may lose the
- * last objects.
+ * Each object is a content file with a unique name and a small JSON file that refers to it. An overwrite writes a
+ * new content file and then replaces the JSON file by a rename: a reader gets the complete old or new object, also
+ * after a kill. Nothing is flushed to disk: a crash of the machine may lose the last objects.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -28,11 +26,11 @@ import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import S3Object from '@20minutes/s3rver/lib/models/object.js'
 import FilesystemStore, { type Bucket } from '@20minutes/s3rver/lib/stores/filesystem.js'
 import type { CheckedBody } from './body.ts'
-import { KEPT_CHECKSUMS } from './checksums.ts'
+import { STORED_CHECKSUMS } from './checksums.ts'
 import { writeContent } from './content.ts'
 import { checkKey, compareKeys, keyToPath } from './keys.ts'
 
-/** What is known about an object; also the content of its JSON file. */
+/** An object's metadata, as in its JSON file. */
 export interface StoredObject {
   readonly key: string
   /** Content file, beside the JSON file. */
@@ -45,7 +43,7 @@ export interface StoredObject {
 
 const RECORD_SUFFIX = '%object.json'
 const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
-S3Object.ALLOWED_METADATA.push(...KEPT_CHECKSUMS)
+S3Object.ALLOWED_METADATA.push(...STORED_CHECKSUMS)
 
 export class EmbeddedStore extends FilesystemStore {
   /**
@@ -132,7 +130,7 @@ export class EmbeddedStore extends FilesystemStore {
     return this.find(bucket, key) !== undefined
   }
 
-  /** s3rver asks this before it deletes a bucket; listings are answered by listing.ts. */
+  /** s3rver calls this before it deletes a bucket; listing.ts answers the listings. */
   async listObjects(bucket: string, options: { readonly maxKeys?: number }) {
     const keys = this.sortedKeys(bucket)
     return {
@@ -153,8 +151,7 @@ export class EmbeddedStore extends FilesystemStore {
     const range = { start: options.start ?? 0, end: Math.min(options.end ?? last, last) }
     const ranged = options.start !== undefined
     const satisfiable = range.start <= range.end && (!ranged || range.start < found.sizeBytes)
-    // Opened at once, in the same step as it was looked up: an overwrite from now on does not change what is
-    // read.
+    // Opened in the same step in which it was found: a later overwrite does not change the bytes that are read.
     const content = satisfiable
       ? createReadStream('', { fd: openSync(join(this.getBucketPath(bucket), found.file), 'r'), ...range })
       : null
@@ -175,12 +172,12 @@ export class EmbeddedStore extends FilesystemStore {
       file,
       sizeBytes,
       etag: md5,
-      metadata: { ...kept(object.metadata), ...checksums },
+      metadata: { ...clientMetadata(object.metadata), ...checksums },
     })
     return { size: sizeBytes, md5 }
   }
 
-  /** A name for new content of a key, relative to the bucket's folder; its folder exists. */
+  /** A new file name for contents of a key, relative to the bucket's folder; creates its folder. */
   newContentFile(bucket: string, key: string): string {
     const file = `${keyToPath(key)}%${randomBytes(6).toString('hex')}`
     mkdirSync(dirname(join(this.getBucketPath(bucket), file)), { recursive: true })
@@ -223,7 +220,9 @@ export class EmbeddedStore extends FilesystemStore {
       constants.COPYFILE_FICLONE,
     )
     const metadata =
-      replacement === null ? source.metadata : kept(new S3Object(bucket, key, null, replacement).metadata)
+      replacement === null
+        ? source.metadata
+        : clientMetadata(new S3Object(bucket, key, null, replacement).metadata)
     return describe(
       this.commit(bucket, key, { file, sizeBytes: source.sizeBytes, etag: source.etag, metadata }),
     )
@@ -247,7 +246,7 @@ export class EmbeddedStore extends FilesystemStore {
   }
 }
 
-/** Metadata in the form in which s3rver's objects carry it, intrinsic values included. */
+/** Metadata in the form of s3rver's objects, including ETag, date and size. */
 function describe(object: StoredObject): Readonly<Record<string, string>> {
   return {
     ...object.metadata,
@@ -258,9 +257,9 @@ function describe(object: StoredObject): Readonly<Record<string, string>> {
 }
 
 /**
- * The part of an S3Object's metadata that is the client's. `aws-chunked` names the framing, not the content.
+ * The metadata of an S3Object that the client has set. `aws-chunked` is omitted: it is the framing, not the content.
  */
-export function kept(metadata: Readonly<Record<string, string>>): Record<string, string> {
+export function clientMetadata(metadata: Readonly<Record<string, string>>): Record<string, string> {
   const {
     etag: _,
     'last-modified': __,

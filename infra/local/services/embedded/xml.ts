@@ -1,11 +1,11 @@
-/** The XML that the embedded S3 answers with, elements and text, no more; and that it is sent. */
+/** The XML of the embedded S3: answers with elements and text only, and bodies of requests. */
 import type { Readable } from 'node:stream'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 
-/** An element's name with its text, or with the elements in it. */
+/** The name of an element with its text or its elements. */
 export type Element = readonly [name: string, content: string | readonly Element[]]
 
-/** The element as a document of S3's namespace. */
+/** The element as a document in the namespace of S3. */
 export function xmlDocument(root: Element): string {
   return `<?xml version="1.0" encoding="UTF-8"?>\n${toXml(root).replace('>', ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/">')}`
 }
@@ -14,12 +14,12 @@ function toXml([name, content]: Element): string {
   return `<${name}>${typeof content === 'string' ? escapeXml(content) : content.map(toXml).join('')}</${name}>`
 }
 
-/** Control characters too: XML cannot hold them as they are, and keys may have them. */
+/** Also escapes control characters: keys may have them, but not XML. */
 function escapeXml(value: string): string {
   return value.replace(/[&<>"\p{Cc}]/gu, (character) => `&#${character.charCodeAt(0)};`)
 }
 
-/** The body of a request whose XML may be so long. @throws S3Error MalformedXML when it is longer. */
+/** The body of a request as text. @throws S3Error MalformedXML when it is longer than the limit. */
 export async function xmlText(body: Readable, limitBytes: number): Promise<string> {
   const chunks: Buffer[] = []
   let sizeBytes = 0

@@ -1,7 +1,6 @@
 /**
- * The embedded IAM: an OpenID Connect provider (oidc-provider) as a process of its own, with a ready user for
- * each role. It stands in for INDIGO IAM on one machine: docs/deploy/iam.md tells how the real one is used
- * instead.
+ * The embedded IAM: an OpenID Connect provider (oidc-provider) as a separate process, with a user for each role. It
+ * replaces INDIGO IAM on one machine; docs/deploy/iam.md describes the use of the real one.
  */
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -9,19 +8,19 @@ import { fileURLToPath } from 'node:url'
 import * as z from 'zod'
 import { freePort } from '../../ports.ts'
 import { type Service, serviceFolder, startProcess } from '../../process.ts'
-import { keptSecret, randomSecret, writePrivateFile } from '../../secrets.ts'
+import { randomSecret, storedSecret, writePrivateFile } from '../../secrets.ts'
 import { AUDIENCE, addressOf, CLI_CLIENT, type IamUser, type StartSettings, WEB_CLIENT } from './settings.ts'
 
 export interface IamOptions {
   /**
-   * The folder that holds everything of ours, normally `.cygnet`; keys and passwords in it are used again.
+   * The folder of all services, normally `.cygnet`; keys and passwords in it are used again.
    */
   readonly dataFolder: string
-  /** Address of the catalogue as browsers reach it: where they are sent back to. */
+  /** Address of the catalogue for browsers, to which they return after the sign-in. */
   readonly publicUrl: string
-  /** On 127.0.0.1; a free one when absent. */
+  /** On 127.0.0.1; default: a free one. */
   readonly port?: number | undefined
-  /** One for each role when absent. */
+  /** Default: one for each role. */
   readonly users?: readonly IamUser[]
   readonly accessTokenSeconds?: number
   readonly signal?: AbortSignal | undefined
@@ -29,13 +28,13 @@ export interface IamOptions {
 
 export interface Iam extends Service {
   readonly issuer: string
-  /** The users with their passwords, which are random and stay the same in a folder. */
+  /** The users with their passwords, which are random and remain the same in a folder. */
   readonly users: readonly (IamUser & { readonly password: string })[]
-  /** The CYGNET_* settings that lead the catalogue and the command to this IAM, roles included. */
+  /** The CYGNET_* settings with which the catalogue and the command use this IAM, including the roles. */
   readonly environment: Readonly<Record<string, string>>
 }
 
-/** Groups in the manner of the experiment, and what they stand for in `environment`. */
+/** Users with groups like those of the experiment; ROLES maps the groups to roles. */
 const USERS: readonly IamUser[] = [
   { name: 'reader', groups: ['/cygno'] },
   { name: 'shifter', groups: ['/cygno', '/cygno/shifters'] },
@@ -48,7 +47,7 @@ const PASSWORD_LENGTH = 20
 
 /**
  * Starts the IAM and waits until it answers (about 1 s).
- * @throws TransientError when it does not start; the message holds the end of its log.
+ * @throws TransientError when it does not start; the message has the end of its log.
  */
 export async function startIam(options: IamOptions): Promise<Iam> {
   const dataFolder = resolve(options.dataFolder)
@@ -58,8 +57,8 @@ export async function startIam(options: IamOptions): Promise<Iam> {
     folder,
     port,
     publicUrl: options.publicUrl,
-    clientSecret: keptSecret(join(folder, 'client-secret'), 40),
-    cookieSecret: keptSecret(join(folder, 'cookie-secret'), 40),
+    clientSecret: storedSecret(join(folder, 'client-secret'), 40),
+    cookieSecret: storedSecret(join(folder, 'cookie-secret'), 40),
     accessTokenSeconds: options.accessTokenSeconds ?? 3600,
     users: withPasswords(join(folder, 'passwords.json'), options.users ?? USERS),
   }
@@ -76,7 +75,7 @@ export async function startIam(options: IamOptions): Promise<Iam> {
   })
   const environment = {
     CYGNET_PUBLIC_URL: options.publicUrl,
-    CYGNET_SESSION_SECRET: keptSecret(join(folder, 'session-secret'), 40),
+    CYGNET_SESSION_SECRET: storedSecret(join(folder, 'session-secret'), 40),
     CYGNET_OIDC_ISSUER: issuer,
     CYGNET_OIDC_CLIENT_ID: WEB_CLIENT,
     CYGNET_OIDC_CLIENT_SECRET: settings.clientSecret,
@@ -87,18 +86,18 @@ export async function startIam(options: IamOptions): Promise<Iam> {
   return { ...service, issuer, users: settings.users, environment }
 }
 
-/** The same password for the same name as long as the folder lives. */
+/** Adds passwords to the users; a name keeps its password as long as the folder exists. */
 function withPasswords(file: string, users: readonly IamUser[]): StartSettings['users'] {
-  const kept = keptPasswords(file)
-  const all = users.map((user) => ({ ...user, password: kept[user.name] ?? randomSecret(PASSWORD_LENGTH) }))
+  const stored = storedPasswords(file)
+  const all = users.map((user) => ({ ...user, password: stored[user.name] ?? randomSecret(PASSWORD_LENGTH) }))
   writePrivateFile(
     file,
-    JSON.stringify({ ...kept, ...Object.fromEntries(all.map(({ name, password }) => [name, password])) }),
+    JSON.stringify({ ...stored, ...Object.fromEntries(all.map(({ name, password }) => [name, password])) }),
   )
   return all.map((user) => ({ ...user, groups: [...user.groups] }))
 }
 
-function keptPasswords(file: string): Readonly<Record<string, string>> {
+function storedPasswords(file: string): Readonly<Record<string, string>> {
   try {
     return z.record(z.string(), z.string()).parse(JSON.parse(readFileSync(file, 'utf8')))
   } catch {

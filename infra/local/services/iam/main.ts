@@ -1,6 +1,6 @@
 /**
- * The process of the embedded IAM. Its one argument is the path of a settings file (mode 0600): passwords
- * never stand in the arguments. oidc-provider answers everything but the sign-in form, which is here.
+ * The process of the embedded IAM. Its argument is the path of a settings file (mode 0600), since arguments are
+ * visible to other users. oidc-provider answers all requests except those of the sign-in form, which is here.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
@@ -20,7 +20,7 @@ const settings = startSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
 const log = createLogger({ function: 'iam', level: 'info' })
 const provider = createProvider(settings)
 provider.on('server_error', (_, error) => log.error({ error }, 'iam-request-failed'))
-const others = provider.callback()
+const oidcRequests = provider.callback()
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   response.setHeader('content-security-policy', PAGE_POLICY)
@@ -31,14 +31,18 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     response.setHeader('content-type', 'text/css')
     response.end(STYLE)
   } else if (place.startsWith('/interaction/')) await signIn(request, response, place)
-  else await others(request, response)
+  else await oidcRequests(request, response)
 }
 
 async function signIn(request: IncomingMessage, response: ServerResponse, place: string): Promise<void> {
-  // Throws where the browser has no cookie of this sign-in.
+  // Throws if the browser has no cookie of this sign-in.
   const { uid } = await provider.interactionDetails(request, response)
   if (place !== `/interaction/${uid}`)
-    return show(response, 400, page('Sign in', '<p>Begin again where you came from.</p>'))
+    return show(
+      response,
+      400,
+      page('Sign in', '<p>Go back to the page that you came from, and sign in again.</p>'),
+    )
   const names = settings.users.map(({ name }) => name)
   if (request.method !== 'POST') return show(response, 200, loginPage(place, names, false))
   const form = await readForm(request)
@@ -79,7 +83,12 @@ const server = createServer((request, response) => {
   answer(request, response).catch((error: unknown) => {
     log.warn({ error }, 'iam-request-refused')
     if (response.headersSent) response.destroy()
-    else show(response, 400, page('This did not work', '<p>Begin again where you came from.</p>'))
+    else
+      show(
+        response,
+        400,
+        page('This did not work', '<p>Go back to the page that you came from, and sign in again.</p>'),
+      )
   })
 }).listen(settings.port, LOOPBACK)
 server.keepAliveTimeout = KEEP_IDLE_CONNECTIONS

@@ -1,4 +1,4 @@
-/** The pages of the embedded IAM: plain forms, one style sheet of its own, nothing from elsewhere. */
+/** The pages of the embedded IAM: plain forms and one style sheet, without external resources. */
 
 export const STYLE_PATH = '/style.css'
 
@@ -10,8 +10,8 @@ code { font-size: 1.6em }
 `
 
 /**
- * No page may be framed, load from elsewhere or run a script. Where forms lead is not restricted: signing in
- * ends with a redirect to the catalogue, another origin, which browsers count as the form's target.
+ * No page may be framed, load external resources or run a script. The targets of forms are not restricted: the
+ * sign-in ends with a redirect to the catalogue, another origin, which browsers treat as a target of the form.
  */
 export const PAGE_POLICY = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'"
 
@@ -46,7 +46,7 @@ ${wrong ? '<p role="alert">The name or the password is wrong.</p>' : ''}
 </form>`,
   )
 
-/** `form` comes from oidc-provider, which escapes what is in it. */
+/** `form` is from oidc-provider, which escapes its contents. */
 export const deviceCodePage = (form: string, problem: string | null): string =>
   page(
     'Sign in on the command line',
@@ -56,8 +56,8 @@ ${form}
   )
 
 /**
- * For who opens the address with the code in it: one question, whether it is theirs, and no second page that
- * asks it again.
+ * For a user who opens the address with the code in it: one page asks whether it is the user's code, without a
+ * second page that repeats the question.
  */
 export const deviceLinkPage = (form: string): string =>
   page(

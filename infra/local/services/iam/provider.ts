@@ -1,7 +1,6 @@
 /**
- * The embedded IAM as oidc-provider is told to be it: authorization code with PKCE for the catalogue's pages,
- * the device flow for the command, access tokens that are JWTs for the catalogue, groups as INDIGO IAM names
- * them.
+ * The configuration of oidc-provider as the embedded IAM: authorization code with PKCE for the catalogue's pages,
+ * the device flow for the command, access tokens as JWTs for the catalogue, groups named as by INDIGO IAM.
  */
 import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -11,20 +10,20 @@ import { writePrivateFile } from '../../secrets.ts'
 import { deviceCodePage, deviceConfirmPage, deviceLinkPage, escaped, logoutPage, page } from './pages.ts'
 import { AUDIENCE, addressOf, CLI_CLIENT, type StartSettings, WEB_CLIENT } from './settings.ts'
 
-/** Resources must be addresses; the tokens name AUDIENCE. */
+/** A resource must be an address; the tokens have AUDIENCE. */
 const RESOURCE = 'urn:cygnet:catalogue'
 const SIGNING = 'ES256'
 const SCOPES = 'openid profile offline_access groups wlcg.groups'
 
-/** Where oidc-provider has the page of the device flow. */
+/** The path of the page of the device flow in oidc-provider. */
 const DEVICE_PATH = '/device'
-/** The code that came with the address, in the state of a request. */
+/** Name, in the state of a request, of the code in its address. */
 const CODE = 'userCode'
 
 export function createProvider(settings: StartSettings): Provider {
   const provider = new Provider(addressOf(settings.port), configuration(settings))
-  // To an address with the code in it oidc-provider answers with a form that a script sends, and no page of
-  // ours runs one.
+  // For an address with the code in it oidc-provider answers with a form that a script submits, but our pages run
+  // no scripts.
   provider.use(async (ctx, next) => {
     if (ctx.method === 'GET' && ctx.path === DEVICE_PATH) {
       ctx.state[CODE] = [ctx.query.user_code].flat()[0] || undefined
@@ -38,7 +37,7 @@ export function createProvider(settings: StartSettings): Provider {
 function configuration(settings: StartSettings): Configuration {
   return {
     clients: clientsOf(settings),
-    jwks: keptKeys(join(settings.folder, 'keys.json')),
+    jwks: storedKeys(join(settings.folder, 'keys.json')),
     cookies: { keys: [settings.cookieSecret] },
     pkce: { required: () => true },
     scopes: SCOPES.split(' '),
@@ -48,7 +47,7 @@ function configuration(settings: StartSettings): Configuration {
       groups: ['groups'],
       'wlcg.groups': ['wlcg.groups'],
     },
-    // The catalogue reads the groups from the ID token: there is no second question to ask.
+    // The catalogue reads the groups from the ID token, without a second request.
     conformIdTokenClaims: false,
     ttl: {
       AccessToken: settings.accessTokenSeconds,
@@ -72,11 +71,11 @@ function configuration(settings: StartSettings): Configuration {
         'accountId' in token ? settings.users.find(({ name }) => name === token.accountId) : undefined
       return user && groupClaims(user.groups)
     },
-    // Both clients are ours: nobody is asked whether they may know a name and groups.
+    // Both clients are ours: users need not consent to give them their name and groups.
     async loadExistingGrant({ oidc }) {
       const grantId = oidc.result?.consent?.grantId ?? oidc.session?.grantIdFor(oidc.client?.clientId ?? '')
-      const kept = grantId === undefined ? undefined : await oidc.provider.Grant.find(grantId)
-      if (kept !== undefined) return kept
+      const existing = grantId === undefined ? undefined : await oidc.provider.Grant.find(grantId)
+      if (existing !== undefined) return existing
       const { client, session } = oidc
       if (client === undefined || session?.accountId === undefined) return undefined
       const grant = new oidc.provider.Grant({ clientId: client.clientId, accountId: session.accountId })
@@ -127,7 +126,7 @@ function configuration(settings: StartSettings): Configuration {
           ctx.body = deviceConfirmPage(form, code)
         },
         successSource(ctx) {
-          ctx.body = page('Signed in', '<p>The command goes on. You can close this page.</p>')
+          ctx.body = page('Signed in', '<p>The command continues. You can close this page.</p>')
         },
       },
     },
@@ -165,7 +164,7 @@ const groupClaims = (groups: readonly string[]) => ({
   groups: groups.map((group) => group.replace(/^\//, '')),
 })
 
-/** The policy of the pages runs no script, not even the one in this attribute. */
+/** The policy of the pages allows no script, so the one in this attribute is removed. */
 const withoutScript = (form: string) => form.replace(/ onfocus="[^"]*"/, '')
 
 const filledIn = (form: string, code: string) =>
@@ -174,12 +173,12 @@ const filledIn = (form: string, code: string) =>
 function problemOf(error: Error | undefined): string | null {
   if (error === undefined) return null
   return error.name === 'AbortedError'
-    ? 'The command is told to stop.'
-    : 'This code is not (or no longer) known. Try again.'
+    ? 'The sign-in of the command was stopped.'
+    : 'This code is unknown or has expired. Try again.'
 }
 
-/** Kept, so that tokens and sessions outlive a restart of the catalogue's side. */
-function keptKeys(file: string): JWKS {
+/** The signing keys, stored so that tokens and sessions remain valid after a restart. */
+function storedKeys(file: string): JWKS {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as JWKS
   } catch {

@@ -1,6 +1,5 @@
 /**
- * A certificate authority of our own and a host certificate for the loopback address, made by the openssl
- * program.
+ * A private certificate authority and a host certificate for the loopback address, made with the openssl program.
  */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
@@ -15,15 +14,15 @@ import { findProgram } from '../../programs.ts'
 export interface Certificates {
   /** PEM file of the authority. */
   readonly caFile: string
-  /** A folder that holds it under the hash of its name, as grid programs look for it. */
+  /** A folder with the certificate under the hash of its name, as grid programs need it. */
   readonly caFolder: string
 }
 
 const VALID_DAYS = '3650'
 
 /**
- * Makes the authority in `folder` once, and the host's certificate and key in `hostFolder`
- * (`certificate.pem`, `key.pem`) anew each time: that takes a tenth of a second, and names may have changed.
+ * Makes the authority in `folder` once, and a new certificate and key of the host in `hostFolder`
+ * (`certificate.pem`, `key.pem`) at each call: this takes a tenth of a second, and names may have changed.
  * @throws InvalidInputError when there is no openssl, TransientError when it fails.
  */
 export async function makeCertificates(
@@ -60,8 +59,16 @@ export async function makeCertificates(
     renameSync(partial, authority)
   }
   mkdirSync(hostFolder, { recursive: true, mode: 0o700 })
-  const [asked, extensions] = [join(hostFolder, 'request.pem'), join(hostFolder, 'extensions')]
-  await openssl('req', ...newKey, join(hostFolder, 'key.pem'), '-out', asked, '-subj', `/CN=${names[0]}`)
+  const [certificateRequest, extensions] = [join(hostFolder, 'request.pem'), join(hostFolder, 'extensions')]
+  await openssl(
+    'req',
+    ...newKey,
+    join(hostFolder, 'key.pem'),
+    '-out',
+    certificateRequest,
+    '-subj',
+    `/CN=${names[0]}`,
+  )
   const alternatives = names.map((name) => `${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}`).join(',')
   await writeFile(extensions, `subjectAltName=${alternatives}\nextendedKeyUsage=serverAuth,clientAuth\n`)
   const signed = [
@@ -75,7 +82,15 @@ export async function makeCertificates(
     '-extfile',
     extensions,
   ]
-  await openssl('x509', '-req', '-in', asked, '-out', join(hostFolder, 'certificate.pem'), ...signed)
+  await openssl(
+    'x509',
+    '-req',
+    '-in',
+    certificateRequest,
+    '-out',
+    join(hostFolder, 'certificate.pem'),
+    ...signed,
+  )
   mkdirSync(caFolder, { recursive: true, mode: 0o755 })
   await copyFile(caFile, join(caFolder, 'ca.pem'))
   await openssl('rehash', caFolder)

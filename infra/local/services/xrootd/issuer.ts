@@ -1,7 +1,7 @@
 /**
- * An issuer of bearer tokens for the private XRootD: JSON Web Tokens in the WLCG profile, signed with a key
- * of our own. The server's token library would fetch that key over HTTPS from the issuer; it finds it in its
- * cache instead, so nothing has to run.
+ * An issuer of bearer tokens for the private XRootD: JSON Web Tokens in the WLCG profile, signed with a private key.
+ * The server's token library normally fetches the public key over HTTPS from the issuer; here it finds the key in
+ * its cache, so no issuer has to run.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
@@ -13,7 +13,7 @@ export interface Issuer {
   readonly audience: string
   token(lifetimeSeconds: number): string
   /**
-   * Writes the key where the token library of a server with this XDG_CACHE_HOME keeps those it has fetched.
+   * Writes the public key into the cache of the token library of a server with this XDG_CACHE_HOME.
    */
   writeKeyCache(cacheFolder: string): Promise<void>
 }
@@ -23,12 +23,12 @@ const AUDIENCE = 'https://wlcg.cern.ch/jwt/v1/any'
 const SCOPES = 'storage.read:/ storage.modify:/ storage.create:/ storage.stage:/'
 const KEY_ID = 'cygnet'
 const CACHED_SECONDS = 10 * 365 * 86_400
-/** Clocks are the same here; a token is still not to be "from the future" by a rounded second. */
+/** Backdated, so that rounding to seconds never gives a token of the future. */
 const BACKDATED_SECONDS = 5
 
-/** @param keyFile the private key (PEM, mode 0600); made when it is not there. */
+/** @param keyFile the private key (PEM, mode 0600); created if it is missing. */
 export function openIssuer(keyFile: string): Issuer {
-  const key = createPrivateKey(keptKey(keyFile))
+  const key = createPrivateKey(storedKey(keyFile))
   const now = () => Math.floor(Date.now() / 1000)
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   return {
@@ -54,21 +54,21 @@ export function openIssuer(keyFile: string): Issuer {
       const { DatabaseSync } = await import('node:sqlite')
       const folder = join(cacheFolder, 'scitokens')
       mkdirSync(folder, { recursive: true, mode: 0o700 })
-      // Name and table as scitokens-cpp makes them (src/scitokens_cache.cpp), spelling included.
+      // Name and table are those of scitokens-cpp (src/scitokens_cache.cpp), including the spelling.
       const database = new DatabaseSync(join(folder, 'scitokens_cpp.sqllite'))
       const publicKey = createPublicKey(key).export({ format: 'jwk' })
       const jwks = { keys: [{ ...publicKey, kid: KEY_ID, alg: 'ES256', use: 'sig' }] }
-      const kept = { expires: now() + CACHED_SECONDS, next_update: now() + CACHED_SECONDS, jwks }
+      const entry = { expires: now() + CACHED_SECONDS, next_update: now() + CACHED_SECONDS, jwks }
       database.exec(
         'CREATE TABLE IF NOT EXISTS keycache (issuer text UNIQUE PRIMARY KEY NOT NULL, keys text NOT NULL)',
       )
-      database.prepare('INSERT OR REPLACE INTO keycache VALUES (?, ?)').run(NAME, JSON.stringify(kept))
+      database.prepare('INSERT OR REPLACE INTO keycache VALUES (?, ?)').run(NAME, JSON.stringify(entry))
       database.close()
     },
   }
 }
 
-function keptKey(file: string): string {
+function storedKey(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch {

@@ -1,7 +1,7 @@
 /**
- * A private XRootD server: a real grid storage endpoint as a second place for runs. HTTP with WebDAV over TLS
- * (a certificate authority of its own), checksums, third-party copy, and bearer tokens of an issuer of its
- * own, checked offline.
+ * A private XRootD server: a real grid storage endpoint for second copies. HTTP with WebDAV over TLS (with a
+ * private certificate authority), checksums, third-party copy, and bearer tokens of a private issuer, checked
+ * offline.
  */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, globSync, lchownSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
@@ -20,7 +20,7 @@ import { makeCertificates } from './certificates.ts'
 import { type Issuer, openIssuer } from './issuer.ts'
 
 /**
- * The server with its plug-ins for HTTP, third-party copy and tokens, and gfal2-util, the client of the grid.
+ * The server with its plug-ins for HTTP, third-party copy and tokens, and the grid client gfal2-util.
  */
 const XROOTD_PACKAGES = [
   'xrootd-server',
@@ -36,10 +36,10 @@ const XROOTD_PACKAGES = [
 
 const PROGRAMS = ['xrootd', 'gfal-sum', 'openssl'] as const
 const PLUGINS = ['libXrdHttpTPC-5.so', 'libXrdAccSciTokens-5.so'] as const
-/** xrootd does not run as root; its package makes this user. */
+/** xrootd does not run as root; its package creates this user. */
 const USER = 'xrootd'
 
-/** What of XRootD and its client this machine does not have. */
+/** The programs and plug-ins of XRootD and its client that are missing on this machine. */
 export async function missingXrootd(): Promise<readonly string[]> {
   const programs = await Promise.all(
     PROGRAMS.map(async (name) => ((await findProgram(name)) === null ? [name] : [])),
@@ -48,7 +48,7 @@ export async function missingXrootd(): Promise<readonly string[]> {
   return [...programs.flat(), ...plugins]
 }
 
-/** Installs XRootD where it is missing. @throws as `installWithApt`. */
+/** Installs XRootD if it is missing. @throws as `installWithApt`. */
 export async function ensureXrootd(
   options: {
     readonly signal?: AbortSignal | undefined
@@ -64,9 +64,9 @@ export async function ensureXrootd(
 }
 
 export interface XrootdOptions {
-  /** The folder that holds everything of ours, normally `.cygnet`; files in it are used again. */
+  /** The folder of all services, normally `.cygnet`; files in it are used again. */
   readonly dataFolder: string
-  /** Port on 127.0.0.1; a free one when absent. */
+  /** Port on 127.0.0.1; default: a free one. */
   readonly port?: number | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -76,22 +76,22 @@ export interface Xrootd extends Service {
   readonly url: string
   /** PEM file of the certificate authority: value for CYGNET_TAPE_CA_FILE. */
   readonly caFile: string
-  /** The same as a folder by hashes, for gfal2: value for X509_CERT_DIR. */
+  /** Folder with the certificate by its hash, for gfal2: value for X509_CERT_DIR. */
   readonly caFolder: string
-  /** The folder that is `/` at the endpoint: what tests plant and look at. */
+  /** The folder that is `/` at the endpoint, where tests create and check files. */
   readonly filesFolder: string
   /**
-   * A bearer token (WLCG profile) that may read, write and delete everywhere below `/`; valid for so long, a
-   * day when absent.
+   * A bearer token (WLCG profile) with the right to read, write and delete everywhere below `/`; default lifetime:
+   * a day.
    */
   token(lifetimeSeconds?: number): string
 }
 
 /**
  * Starts XRootD and waits until it answers: about 0.5 s.
- * @throws InvalidInputError when it is not installed, or when we are root and its own user cannot reach the
- * folder.
- * @throws TransientError when it does not start; the message holds the end of its log.
+ * @throws InvalidInputError when it is not installed, or when this process is root and the user of XRootD cannot
+ * reach the folder.
+ * @throws TransientError when it does not start; the message has the end of its log.
  */
 export async function startXrootd(options: XrootdOptions): Promise<Xrootd> {
   const program = await findProgram('xrootd')
@@ -103,8 +103,7 @@ export async function startXrootd(options: XrootdOptions): Promise<Xrootd> {
   const dataFolder = resolve(options.dataFolder)
   const folder = serviceFolder(dataFolder, 'xrootd')
   const port = options.port ?? (await freePort())
-  // The issuer's name is the same at every start, whatever the port, so that tokens given out before stay
-  // good.
+  // The name of the issuer does not depend on the port, so that earlier tokens remain valid.
   const issuer = openIssuer(join(folder, 'issuer-key.pem'))
   const served = join(folder, 'served')
   rmSync(join(served, 'admin'), { recursive: true, force: true }) // sockets and links of an earlier start
@@ -123,7 +122,7 @@ export async function startXrootd(options: XrootdOptions): Promise<Xrootd> {
     serverSettings({ folder: served, caFolder: certificates.caFolder, port }),
   )
   const asRoot = process.getuid?.() === 0
-  if (asRoot) handOver(served)
+  if (asRoot) giveToUser(served)
   const url = `https://${LOOPBACK}:${port}/cygno/`
   const ca = await readFile(certificates.caFile)
   const service = await startProcess({
@@ -145,7 +144,7 @@ export async function startXrootd(options: XrootdOptions): Promise<Xrootd> {
   }
 }
 
-/** Listening on this machine only is not among its settings; refusing everybody else is. */
+/** XRootD has no setting to listen only on the loopback address, so all other hosts are refused. */
 function serverSettings(options: {
   readonly folder: string
   readonly caFolder: string
@@ -185,11 +184,12 @@ const issuerSettings = (issuer: Issuer) =>
   ].join('\n')
 
 /**
- * As root, xrootd changes to a user of its own: that user gets what it serves, and may pass through the
- * folders above, which stay closed otherwise.
- * @throws InvalidInputError when a folder outside ours is closed to it: that one is not ours to open.
+ * Started as root, xrootd changes to its own user. That user becomes the owner of the served files, and gets the
+ * right to pass through the folders above, which remain closed otherwise.
+ * @throws InvalidInputError when it cannot pass through a folder outside of the data folder, whose rights are not
+ * changed.
  */
-function handOver(served: string): void {
+function giveToUser(served: string): void {
   const { uid, gid } = userOf(USER)
   const give = (path: string): void => {
     lchownSync(path, uid, gid)
@@ -206,31 +206,31 @@ function handOver(served: string): void {
 }
 
 function userOf(name: string): { readonly uid: number; readonly gid: number } {
-  const ask = (flag: string) =>
+  const idOf = (flag: string) =>
     Number(execFileSync('id', [flag, name], { env: childEnvironment(), encoding: 'utf8' }))
   try {
-    return { uid: ask('-u'), gid: ask('-g') }
+    return { uid: idOf('-u'), gid: idOf('-g') }
   } catch (cause) {
     throw new InvalidInputError(
-      `there is no user ${name} on this machine, which the package xrootd-server makes`,
+      `the user ${name} is missing on this machine; the package xrootd-server creates it`,
       {},
       { cause },
     )
   }
 }
 
-/** True when the endpoint answers a request that needs a token, whether the folder is there or not. */
+/** True when the endpoint answers a request that needs a token, also when the folder does not exist. */
 async function answers(url: string, ca: Buffer, token: string, signal: AbortSignal): Promise<boolean> {
   const status = await new Promise<number>((done, fail) => {
-    const asked = request(url, {
+    const probe = request(url, {
       method: 'HEAD',
       ca,
       agent: false,
       signal,
       headers: { Authorization: `Bearer ${token}` },
     })
-    asked.once('response', (response) => done(response.resume().statusCode ?? 0)).once('error', fail)
-    asked.end()
+    probe.once('response', (response) => done(response.resume().statusCode ?? 0)).once('error', fail)
+    probe.end()
   })
   return status === 200 || status === 404
 }

@@ -65,7 +65,7 @@ test('without a policy runs stay, and the buffer is looked at', async () => {
   await context.put('EVENTS/LNGS_1_1.dat', 'x')
   const shown = await clean()
   expect(shown).toContain('events: 0 of 1 deleted')
-  expect(shown).toContain('runs: none is due')
+  expect(shown).toContain('runs: no file is due')
   expect(await isStored(context, key)).toBe(true)
 })
 
@@ -81,9 +81,11 @@ test('what is shown has the policy in force, how full the store is, and why what
   printed = ''
   const shown = await clean('--dry-run', '--runs')
   expect(shown).toMatch(
-    /policy +runs leave the store 30 days after they came.*; above 85 % the oldest leave early, until 75 %/,
+    /policy +runs are deleted from the store 30 days after their arrival.*; above 85 % the oldest are deleted earlier, until 75 %/,
   )
-  expect(shown).toMatch(/always +what came within the last day stays; at most 100 files at a time/)
+  expect(shown).toMatch(
+    /always +files that arrived within the last day are kept; at most 100 files at a time/,
+  )
   expect(shown).toMatch(/used +\d+ B of 100 MB, 0 %/)
   expect(shown).toMatch(/\d+ +\d+ B +were stored within the last day, and are kept whatever is configured/)
   expect(shown).toMatch(/\d+ +\d+ B +have no verified copy on tape yet +run 2 of LNGS/)
@@ -107,12 +109,12 @@ test('a run that is named is shown with where each file is, and why it stays', a
     .execute()
   const shown = await clean('--run', '5', '--tag', 'MAN', '--yes')
   expect(shown).toMatch(
-    /MAN\/run00005.mid.gz.*in the store +suspicious, verified last .*: its md5 is another.*on tape +on-media, verified last/s,
+    /MAN\/run00005.mid.gz.*in the store +suspicious, last verified .*: its md5 is another.*on tape +on-media, last verified/s,
   )
   expect(shown).toMatch(
-    /stays +its object in the store is suspicious \(its md5 is another\) and is kept for people/,
+    /kept +its object in the store is suspicious \(its md5 is another\) and is kept for people/,
   )
-  expect(shown).toMatch(/run00005sub0001.mid.gz.*gone +its copy on tape was verified right before/s)
+  expect(shown).toMatch(/run00005sub0001.mid.gz.*deleted +its copy on tape was verified right before/s)
   expect(process.exitCode).toBe(1)
   expect(await isStored(context, gone.key)).toBe(false)
 })
@@ -122,13 +124,13 @@ test('a run that has left the store already can be named again', async () => {
   await clean('--run', '6', '--yes')
   printed = ''
   expect(await clean('--run', '6', '--yes')).toMatch(
-    /in the store +deleted by us \d.*nothing +to be deleted in the store/s,
+    /in the store +deleted by Cygnet \d.*nothing +to be deleted in the store/s,
   )
   expect(process.exitCode).toBeUndefined()
 })
 
 test.each([
-  [['--run', '1', '--events'], /do not go together/],
+  [['--run', '1', '--events'], /exclude each other/],
   [['--run', '99'], /run 99 is not in the catalogue/],
   [['--tag', '../LNGS'], /is not a tag/],
 ])('%j is refused with a sentence', async (args, reason) => {

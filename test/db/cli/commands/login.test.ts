@@ -119,7 +119,7 @@ describe('cygnet login', () => {
     await expect(cygnet(['login', '--api', 'http://catalogue.example'])).rejects.toMatchObject({
       stderr: expect.stringContaining('is not https'),
     })
-    expect((await cygnet(['logout', '--api', url])).stdout).toContain('nobody is signed in')
+    expect((await cygnet(['logout', '--api', url])).stdout).toContain('not signed in')
   })
 
   it('is stopped by a person who did not ask for it', async () => {

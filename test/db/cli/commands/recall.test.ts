@@ -102,7 +102,7 @@ describe('cygnet recall', () => {
   })
 
   test.each(['0', '-1', 'x', '1.5'])('--days %s is refused', async (days) => {
-    expect((await cygnet('recall', `--days=${days}`)).error).toMatch(/a whole number from 1/)
+    expect((await cygnet('recall', `--days=${days}`)).error).toMatch(/A whole number from 1/)
   })
 })
 

@@ -180,15 +180,15 @@ test('several pages of the API follow each other', async () => {
 })
 
 test.each([
-  [['--param', 'GEM1_V'], /written 'GEM1_V>=440'/],
+  [['--param', 'GEM1_V'], /such as 'GEM1_V>=440'/],
   [['--param', 'GEM9_V>1'], /no parameter GEM9_V/],
-  [['--param', 'storage_tape_status=1'], /by --cloud and --tape/],
+  [['--param', 'storage_tape_status=1'], /use --cloud and --tape/],
   [['--param', 'GEM1_V>high'], /GEM1_V is compared with a number/],
-  [['--since', 'yesterday'], /a time is written/],
-  [['--since', '2024-02-31'], /a time is written/],
+  [['--since', 'yesterday'], /A time such as/],
+  [['--since', '2024-02-31'], /A time such as/],
   [['--range', '5..1'], /the smaller one/],
   [['--tape', 'gone'], /on-media/],
-  [['--sort', 'name'], /one of run, -run/],
+  [['--sort', 'name'], /One of run, -run/],
   [['--limit', '0'], /from 1/],
   [['--json', '--csv'], /cannot be used with/],
 ])('cygnet runs ls %j is refused before anything is asked', async (args, sentence) => {
@@ -216,7 +216,9 @@ describe('cygnet runs show', () => {
   })
 
   it('shows earlier uses of a number with --all', async () => {
-    expect((await show('4')).stdout).toContain('This number was used 2 times; --all shows the others too.')
+    expect((await show('4')).stdout).toContain(
+      'This run number has 2 generations; --all shows the earlier ones too.',
+    )
     const { stdout } = await show('4', '--all', '--json')
     expect(JSON.parse(stdout)).toMatchObject([
       { current: true, parameters: { GEM1_V: 100 } },
@@ -225,7 +227,7 @@ describe('cygnet runs show', () => {
   })
 
   it('names the tags when several have the number, and the run that there is not', async () => {
-    expect((await show('3')).error).toBe('there is a run 3 of FLASH/2024 and of LNGS: say --tag')
+    expect((await show('3')).error).toBe('there is a run 3 of FLASH/2024 and of LNGS: give --tag')
     expect((await show('3', '--tag', 'FLASH/2024')).stdout).toMatch(/^run +3 of FLASH\/2024$/m)
     expect((await show('99')).error).toMatch(/^run 99 is not in the catalogue.*cygnet reconcile/)
     expect((await show('99', '--tag', 'LNF')).error).toMatch(/^run 99 of LNF is not in the catalogue/)
@@ -251,7 +253,7 @@ describe('who asks', () => {
   })
 
   it('with neither an API nor a catalogue is told what there is', async () => {
-    expect((await ls({})).error).toMatch(/no catalogue is known: sign in to one \(cygnet login/)
+    expect((await ls({})).error).toMatch(/no catalogue is configured: sign in \(cygnet login/)
   })
 
   it('with nothing set asks the local stack that runs, by the token that it made for itself, and sends it to no other', async () => {
@@ -288,7 +290,7 @@ describe('who asks', () => {
     const catalogue = { ...context.store.environment, CYGNET_DATABASE_URL: context.catalogue.url }
     const { code, error } = await ls(catalogue)
     expect(code).toBe(1)
-    expect(error).toMatch(/no catalogue is known: sign in to one \(cygnet login/)
+    expect(error).toMatch(/no catalogue is configured: sign in \(cygnet login/)
   })
 })
 

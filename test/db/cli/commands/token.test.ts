@@ -42,7 +42,7 @@ describe('cygnet token', () => {
     const secret = made.stdout.trim()
     expect(made.stdout).toBe(`${secret}\n`)
     expect(made.stderr).toMatch(
-      /token \d+ "daq-lngs" for push:LNGS, push:LNF, until .* UTC\. It is shown only now:/,
+      /token \d+ "daq-lngs" for push:LNGS, push:LNF, until .* UTC\. The secret is shown only now:/,
     )
     expect(made.stderr).not.toContain(secret)
     expect(await findToken(catalogue.database, secret)).toMatchObject({
@@ -56,7 +56,7 @@ describe('cygnet token', () => {
 
     expect((await token('revoke', 'daq-lngs')).stdout).toBe('1 token revoked\n')
     expect((await token('ls')).stdout).toMatch(/daq-lngs +revoked/)
-    expect((await token('revoke', 'daq-lngs')).stdout).toMatch(/before/)
+    expect((await token('revoke', 'daq-lngs')).stdout).toMatch(/already revoked/)
   })
 
   it('gives a program everything as JSON', async () => {

@@ -77,7 +77,7 @@ describe('cygnet verify', () => {
     const { out, code } = await cygnet('--run', String(run))
     expect(code).toBe(0)
     expect(out).toContain(`s3://${runs.context.bucket}/${key}`)
-    expect(out).toContain('2 copies looked at, 40 B read: 2 verified, 0 missing')
+    expect(out).toContain('2 copies checked, 40 B read: 2 verified, 0 missing')
     expect((await cygnet('--run', String(run), '--tag', 'LNGS', '--quick')).out).toContain('20 B read')
   })
 
@@ -114,7 +114,7 @@ describe('cygnet verify', () => {
     ] as const)
       await runs.context.database.updateTable('replicas').set({ state }).where('kind', '=', kind).execute()
     const none = await cygnet('--run', String(run))
-    expect(none).toMatchObject({ code: 3, out: expect.stringMatching(/ deleted .*0 copies looked at/s) })
+    expect(none).toMatchObject({ code: 3, out: expect.stringMatching(/ deleted .*0 copies checked/s) })
   })
 
   test.each([
@@ -133,7 +133,7 @@ describe('cygnet verify', () => {
       await showAs(runs.context.database, { ...copy, state, lastError })
       const { out, code } = await cygnet('--run', String(run))
       expect(code).toBe(3)
-      expect(out).toContain('1 copy looked at')
+      expect(out).toContain('1 copy checked')
       expect(out).toMatch(new RegExp(`run00${run}.mid.gz +${state} +${detail}`))
       expect(out).toContain(`${key}: no verified copy on tape: ${state}`)
       expect(JSON.parse((await cygnet('--run', String(run), '--json')).out)).toMatchObject({
@@ -184,7 +184,7 @@ describe('cygnet verify', () => {
   test('of a sample chooses by lot, the same with the same seed', async () => {
     await runs.put(key)
     const first = await cygnet('--sample', '0.5%', '--seed', 'a')
-    expect(first).toMatchObject({ code: 0, out: expect.stringContaining('1 copy looked at') })
+    expect(first).toMatchObject({ code: 0, out: expect.stringContaining('1 copy checked') })
     expect((await cygnet('--sample', '0.5%')).error).toMatch(/--seed \w+ chooses the same/)
   })
 
@@ -203,7 +203,7 @@ describe('cygnet verify', () => {
 
   test('says in its help what counts as dark', async () => {
     const { out } = await cygnet('--help')
-    expect(out).toMatch(/--dark counts only what is named like a run.*written more than an hour ago/s)
+    expect(out).toMatch(/--dark counts only objects with the name of a run.*written more than an hour ago/s)
   })
 
   test.each([
@@ -211,10 +211,10 @@ describe('cygnet verify', () => {
     [['--all', '--run', '5'], 'give one of'],
     [['--all', '--tag', 'LNGS'], '--tag belongs to --run'],
     [['--all', '--seed', 'a'], '--seed belongs to --sample'],
-    [['--sample', '0%'], 'expected a share'],
-    [['--sample', '101%'], 'expected a share'],
-    [['--sample', 'few'], 'expected a share'],
-    [['--run', '5x'], 'a whole number'],
+    [['--sample', '0%'], 'A share such as'],
+    [['--sample', '101%'], 'A share such as'],
+    [['--sample', 'few'], 'A share such as'],
+    [['--run', '5x'], 'A whole number'],
   ])('refuses %j, saying why', async (args, why) => {
     const { code, error } = await cygnet(...args)
     expect(error).toContain(why)

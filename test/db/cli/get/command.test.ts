@@ -119,7 +119,7 @@ describe('through the API', () => {
     await makeRun(context, number, 100)
     await makeRun(context, number, 200, 'FLASH/2024')
     expect((await cygnet(viaApi, String(number))).error).toContain(
-      `there is a run ${number} of FLASH/2024 and of LNGS: say --tag`,
+      `there is a run ${number} of FLASH/2024 and of LNGS: give --tag`,
     )
     expect(files()).toEqual([])
     expect((await cygnet(viaApi, String(number), '--tag', 'FLASH/2024')).code).toBe(0)
@@ -136,7 +136,7 @@ describe('through the API', () => {
     expect(await cygnet(viaApi, String(number))).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/only on tape.*--recall asks for it/),
+      stderr: expect.stringMatching(/only on tape.*--recall brings it back/),
     })
     await requestRecall(
       context,
@@ -182,7 +182,7 @@ test('what is no API of the catalogue is told as such', async () => {
   const other = await serve({ fetch: () => new Response('<html>sign in to the wireless network</html>') })
   const { error } = await cygnet({ CYGNET_API_URL: other.url }, '5')
   await other.close()
-  expect(error).toBe('what answers there is not the API of the catalogue')
+  expect(error).toBe('the answer is not from the API of the catalogue')
 })
 
 test('an interrupted run of the command goes on with what it has', async () => {

@@ -231,9 +231,7 @@ describe('with an API token and no other credentials', () => {
       hostname: '127.0.0.1',
       idleSeconds: 0,
     })
-    await expect(open('cyg_x', `http://127.0.0.1:${other.port}`)).rejects.toThrow(
-      /does not answer as the API/,
-    )
+    await expect(open('cyg_x', `http://127.0.0.1:${other.port}`)).rejects.toThrow(/is not from the API/)
     const away = { fetch: () => new Response(null, { status: 302, headers: { location: url } }) }
     const redirecting = await serveHttp({
       app: away,

@@ -411,7 +411,7 @@ describe('a store or network that fails', () => {
       const result = await pushFile(path, target, options, { ...context, s3 })
       expect(result).toMatchObject({
         state: 'failed',
-        error: expect.stringMatching(/answers otherwise .* was not deleted; keep the file/),
+        error: expect.stringMatching(/differs from the file: .* was not deleted; keep the file/),
         verifiedBy: [],
       })
       expect((await fixture.content(key))?.equals(bytes)).toBe(true)

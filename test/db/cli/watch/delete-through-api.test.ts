@@ -59,7 +59,7 @@ test('files go when both other copies are right, with a tombstone and a line of 
     /^deleted +\S+: its object in the store is the catalogued one, and file:\S+ was verified just now: sha256 read back$/m,
   )
   expect(stdout).toMatch(/^nothing pending$/m)
-  expect(stdout).not.toContain('not looked at yet')
+  expect(stdout).not.toContain('not checked yet')
   for (const run of [...runs, big]) {
     expect(await local(run)).toMatchObject({ state: 'deleted', name: run.path })
     expect(await tombstones(run)).toMatchObject([
@@ -85,7 +85,7 @@ describe('a file stays', () => {
       'its object is gone',
       ({ object }) =>
         world.context.s3.send(new DeleteObjectCommand({ Bucket: object.bucket, Key: object.key })),
-      /has it in the store, and it is not there/,
+      /missing in the store, although the catalogue has it there/,
     ],
     [
       'its object was replaced by another with its size, and metadata that state its checksums',
@@ -113,9 +113,7 @@ describe('a file stays', () => {
     for (const status of [404, 405]) {
       world.meddling.answer = async (request) =>
         isQuestion(request) ? Response.json({ detail: 'there is nothing here' }, { status }) : null
-      expect((await once(watched)).stdout).toContain(
-        'the API is of an earlier version, which cannot look at the copies',
-      )
+      expect((await once(watched)).stdout).toContain('this version of the API cannot verify the copies')
     }
     expect(existsSync(run.path)).toBe(true)
   })
@@ -126,7 +124,7 @@ describe('a file stays', () => {
     world.meddling.answer = async (request) =>
       isQuestion(request) ? new Response('<html>no backend</html>', html) : null
     const { stdout } = await once(watched)
-    expect(stdout).toContain('does not answer as the API of the catalogue')
+    expect(stdout).toContain('is not from the API of the catalogue')
     expect(stdout).not.toContain('earlier version')
     expect(existsSync(run.path)).toBe(true)
   })
@@ -147,7 +145,7 @@ describe('a file stays', () => {
       const answer = await world.api.fetch(request)
       return Response.json({ ...((await answer.json()) as object), validSeconds: 0.001 })
     }
-    expect((await once(watched)).stdout).toContain('the permission came too late')
+    expect((await once(watched)).stdout).toContain('the permission arrived too late')
     expect(existsSync(run.path)).toBe(true)
     expect(await local(run)).toMatchObject({ state: 'present' })
     expect(await tombstones(run)).toMatchObject([{ state: 'withdrawn' }])

@@ -16,7 +16,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { pushFile } from '../../../../cli/push/push-file.ts'
 import { type DeletionContext, deleteWhenSafe } from '../../../../cli/watch/delete-when-safe.ts'
 import { type DeletionLog, openDeletionLog } from '../../../../cli/watch/deletion-log.ts'
-import type { Answer, SafetyPort } from '../../../../cli/watch/safety.ts'
+import type { SafetyAnswer, SafetyPort } from '../../../../cli/watch/safety.ts'
 import { scanFolder } from '../../../../cli/watch/scan.ts'
 import { createFixture, MIB, options } from '../../../support/cli/push/fixture.ts'
 
@@ -26,22 +26,26 @@ const logPath = join(fixture.folder, 'deletions.jsonl')
 mkdirSync(data)
 afterAll(() => fixture.close())
 
-const PERMISSION = { id: 7, why: 'two copies are verified', isOver: () => false }
+const PERMISSION = { id: 7, reason: 'two copies are verified', isOver: () => false }
 /** Of a catalogue that has nothing to be told. */
-const silent = { endRemoval: async () => {}, note: async () => false, vanished: async () => false }
-const SAFE: Answer = { safe: true, why: 'two copies are verified' }
-const UNSAFE: Answer = { safe: false, why: 'the copy on tape is under way' }
+const silent = {
+  endRemoval: async () => {},
+  reportPresent: async () => false,
+  reportVanished: async () => false,
+}
+const SAFE: SafetyAnswer = { safe: true, reason: 'two copies are verified' }
+const UNSAFE: SafetyAnswer = { safe: false, reason: 'the copy on tape is under way' }
 
 /**
  * A catalogue that gives these answers one after the other, then the last one for ever. `before` is called
  * before a file goes.
  */
-function answering(answers: readonly Answer[], before: () => void = () => {}): SafetyPort {
+function answering(answers: readonly SafetyAnswer[], before: () => void = () => {}): SafetyPort {
   const left = [...answers]
   const next = async () => (left.length > 1 ? left.shift() : left[0]) ?? UNSAFE
   return {
     safetyOf: next,
-    async forget(_file, remove) {
+    async removeWhenSafe(_file, remove) {
       const answer = await next()
       before()
       if (answer.safe) await remove(PERMISSION)
@@ -87,7 +91,7 @@ describe('a file that is verified in the store and on tape', () => {
     async (size) => {
       const { path, found, known } = await pushedFile(size)
       expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({
-        is: 'deleted',
+        kind: 'deleted',
         sha256: known.sha256,
         warning: null,
       })
@@ -101,7 +105,7 @@ describe('a file that is verified in the store and on tape', () => {
     const asked: string[] = []
     const safety: SafetyPort = {
       ...answering([SAFE]),
-      async forget({ sha256, sizeBytes, path }) {
+      async removeWhenSafe({ sha256, sizeBytes, path }) {
         asked.push(sha256, String(sizeBytes), path)
         return UNSAFE
       },
@@ -113,7 +117,7 @@ describe('a file that is verified in the store and on tape', () => {
   test('leaves another name of it alone', async () => {
     const { path, found, known } = await pushedFile()
     linkSync(path, `${path}.kept`)
-    expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({ is: 'deleted' })
+    expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({ kind: 'deleted' })
     expect(statSync(`${path}.kept`).size).toBe(2000)
   })
 })
@@ -123,8 +127,8 @@ describe('a file stays', () => {
     for (const answers of [[UNSAFE], [SAFE, UNSAFE]]) {
       const { path, found, known } = await pushedFile()
       expect(await deleteWhenSafe(found, known, tools(answering(answers)))).toEqual({
-        is: 'kept',
-        why: UNSAFE.why,
+        kind: 'kept',
+        reason: UNSAFE.reason,
       })
       expect(existsSync(path)).toBe(true)
       expect(logged(path)).toEqual([])
@@ -136,10 +140,10 @@ describe('a file stays', () => {
     const down = async () => {
       throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
     }
-    const unreachable: SafetyPort = { ...silent, safetyOf: down, forget: down }
-    for (const safety of [unreachable, { ...answering([SAFE]), forget: down }])
+    const unreachable: SafetyPort = { ...silent, safetyOf: down, removeWhenSafe: down }
+    for (const safety of [unreachable, { ...answering([SAFE]), removeWhenSafe: down }])
       expect(await deleteWhenSafe(found, known, tools(safety))).toMatchObject({
-        is: 'failed',
+        kind: 'failed',
         with: 'others',
       })
     expect(existsSync(path)).toBe(true)
@@ -152,9 +156,9 @@ describe('a file stays', () => {
     utimesSync(path, atime, mtime)
     const now = (await scanFolder(data, 'LNGS')).files.find(({ name }) => name === found.name) ?? found
     expect(await deleteWhenSafe(now, known, tools(answering([SAFE])))).toMatchObject({
-      is: 'failed',
+      kind: 'failed',
       with: 'file',
-      error: expect.stringContaining('is the disk failing?'),
+      reason: expect.stringContaining('is the disk failing?'),
     })
     expect(existsSync(path)).toBe(true)
   })
@@ -163,8 +167,8 @@ describe('a file stays', () => {
     const { path, found, known, target } = await pushedFile()
     await fixture.s3.send(new DeleteObjectCommand({ Bucket: target.bucket, Key: target.key }))
     expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({
-      is: 'kept',
-      why: expect.stringContaining('not there'),
+      kind: 'kept',
+      reason: expect.stringContaining('missing'),
     })
     expect(existsSync(path)).toBe(true)
   })
@@ -175,7 +179,7 @@ describe('a file stays', () => {
       new PutObjectCommand({ Bucket: target.bucket, Key: target.key, Body: Buffer.alloc(2000) }),
     )
     expect(await deleteWhenSafe(found, known, tools(answering([SAFE])))).toMatchObject({
-      is: 'failed',
+      kind: 'failed',
       with: 'file',
     })
     expect(existsSync(path)).toBe(true)
@@ -197,8 +201,8 @@ describe('a file stays', () => {
   test.each(changes)('when it %s in the moment before it would go', async (_, change) => {
     const { path, found, known } = await pushedFile()
     expect(await deleteWhenSafe(found, known, tools(answering([SAFE], () => change(path))))).toMatchObject({
-      is: 'kept',
-      why: 'it has just changed, or was taken away',
+      kind: 'kept',
+      reason: 'it has just changed, or was removed',
     })
     expect(existsSync(path)).toBe(true)
     expect(logged(path)).toEqual(['intended', 'not-deleted'])
@@ -207,20 +211,20 @@ describe('a file stays', () => {
   test.each(changes)('when it %s after it was found', async (_, change) => {
     const { path, found, known } = await pushedFile()
     change(path)
-    expect((await deleteWhenSafe(found, known, tools(answering([SAFE])))).is).toBe('kept')
+    expect((await deleteWhenSafe(found, known, tools(answering([SAFE])))).kind).toBe('kept')
     expect(existsSync(path)).toBe(true)
   })
 
   test('when the log of deletions cannot be written to', async () => {
     const { path, found, known } = await pushedFile()
     const log = {
-      untold: async () => [],
+      unreported: async () => [],
       append() {
         throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
       },
     }
     expect(await deleteWhenSafe(found, known, tools(answering([SAFE]), { log }))).toMatchObject({
-      is: 'failed',
+      kind: 'failed',
       with: 'file',
     })
     expect(existsSync(path)).toBe(true)
@@ -241,9 +245,9 @@ describe('a file stays', () => {
       chmodSync(data, 0o755)
     })
     expect(deletion).toMatchObject({
-      is: 'failed',
+      kind: 'failed',
       with: 'file',
-      error: expect.stringMatching(/cannot be removed: E(ACCES|PERM|ROFS)/),
+      reason: expect.stringMatching(/cannot be removed: E(ACCES|PERM|ROFS)/),
     })
     expect(existsSync(path)).toBe(true)
   })
@@ -257,7 +261,7 @@ describe('a file stays', () => {
         tools(answering([SAFE]), { signal: AbortSignal.abort(new Error('stop')) }),
       ),
     ).toMatchObject({
-      is: 'kept',
+      kind: 'kept',
     })
     expect(existsSync(path)).toBe(true)
   })
@@ -265,12 +269,12 @@ describe('a file stays', () => {
 
 describe('under a permission that lasts for a while', () => {
   /** The log is that of all tests here. */
-  const untold = async (log: DeletionLog, path: string) =>
-    (await log.untold()).filter((record) => record.path === path)
+  const unreported = async (log: DeletionLog, path: string) =>
+    (await log.unreported()).filter((record) => record.path === path)
   const permitting = (isOver: () => boolean): SafetyPort => ({
     ...answering([SAFE]),
-    async forget(_file, remove) {
-      await remove({ id: 7, why: 'verified just now', isOver })
+    async removeWhenSafe(_file, remove) {
+      await remove({ id: 7, reason: 'verified just now', isOver })
       return SAFE
     },
   })
@@ -284,12 +288,12 @@ describe('under a permission that lasts for a while', () => {
       return false
     }
     expect(await deleteWhenSafe(found, known, tools(permitting(isOver), { log }))).toMatchObject({
-      is: 'deleted',
+      kind: 'deleted',
       warning: null,
     })
     expect(unfinished).toEqual([['intended']])
     expect(logged(path)).toEqual(['intended', 'deleted', 'told'])
-    expect(await untold(log, path)).toEqual([])
+    expect(await unreported(log, path)).toEqual([])
   })
 
   test('the file stays when that is over in the last moment, as after a disk that took minutes to write a line', async () => {
@@ -304,11 +308,11 @@ describe('under a permission that lasts for a while', () => {
           { log },
         ),
       ),
-    ).toMatchObject({ is: 'kept', why: expect.stringContaining('too late') })
+    ).toMatchObject({ kind: 'kept', reason: expect.stringContaining('too late') })
     expect(existsSync(path)).toBe(true)
     expect(logged(path)).toEqual(['intended', 'not-deleted'])
-    expect(await untold(log, path)).toMatchObject([{ permission: 7, state: 'not-deleted', path }])
-    expect(await untold(openDeletionLog(logPath), path)).toMatchObject([
+    expect(await unreported(log, path)).toMatchObject([{ permission: 7, state: 'not-deleted', path }])
+    expect(await unreported(openDeletionLog(logPath), path)).toMatchObject([
       { permission: 7, state: 'not-deleted', path },
     ])
   })
@@ -318,13 +322,13 @@ test('a file that is gone when the catalogue cannot be told counts as deleted, w
   const { path, found, known } = await pushedFile()
   const safety: SafetyPort = {
     ...answering([SAFE]),
-    async forget(_file, remove) {
+    async removeWhenSafe(_file, remove) {
       await remove(PERMISSION)
       throw new Error('the database went away')
     },
   }
   expect(await deleteWhenSafe(found, known, tools(safety))).toMatchObject({
-    is: 'deleted',
+    kind: 'deleted',
     warning: expect.stringContaining('went away'),
   })
   expect(existsSync(path)).toBe(false)

@@ -82,7 +82,7 @@ test('one pass shows what is pending, and why, and its exit code says whether an
   const pending = await fixture.push(args)
   expect(pending.code).toBe(1)
   expect(pending.stdout).toMatch(/uploaded +LNGS\/run00011\.mid\.gz +100 B/)
-  expect(pending.stdout).toMatch(/run00012\.mid +open +100 B .*it waits to be compressed/)
+  expect(pending.stdout).toMatch(/run00012\.mid +open +100 B .*it waits for its compression/)
   expect(pending.stdout).toMatch(/1 pending \(1 open\), 100 B.*; 1 in the store and still here, 100 B/)
   expect(await fixture.content(key)).not.toBeNull()
   const done = await fixture.push([...args, '--idle', '1'])
@@ -116,7 +116,7 @@ test('deletes nothing where no catalogue is configured, and says what to set', a
   const refused = await fixture.push(['--watch', folder, '--tag', 'LNGS', '--once', '--delete-when-safe'])
   expect(refused.code).toBe(1)
   expect(refused.stderr).toContain(
-    '--delete-when-safe needs the catalogue, which knows what is verified on tape: set CYGNET_API_URL and CYGNET_API_TOKEN',
+    '--delete-when-safe needs the catalogue, which has the verified copies on tape: set CYGNET_API_URL and CYGNET_API_TOKEN',
   )
   expect(existsSync(path)).toBe(true)
 })

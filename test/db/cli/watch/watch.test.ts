@@ -14,7 +14,11 @@ const { watch, runFile, newFolder, content } = fixture
 
 const HOUR_S = 3600
 /** Of a catalogue that has nothing to be told. */
-const silent = { endRemoval: async () => {}, note: async () => false, vanished: async () => false }
+const silent = {
+  endRemoval: async () => {},
+  reportPresent: async () => false,
+  reportVanished: async () => false,
+}
 const ONCE = { once: true, limits: { idleMs: 900_000, settleMs: 5 } } as const
 /** Files are closed after a second here, a minute of the watch. */
 const QUICK = { limits: { idleMs: 60_000, settleMs: 6_000 } } as const
@@ -23,7 +27,7 @@ let lastRun = 200
 const nextRun = () => String(++lastRun).padStart(5, '0')
 /** More than a file must stay unchanged, and less than makes it idle. */
 const SETTLED_MS = 7_000
-const MOMENT_AGO = 'it was there or was written to only a moment ago'
+const MOMENT_AGO = 'it appeared or was written only a moment ago'
 const MAYBE_WRITTEN = 'it may still be written: no later run, no end of run'
 const isInStore = async (name: string) => (await content(`LNGS/${name}`)) !== null
 
@@ -264,7 +268,7 @@ describe('the watch goes on', () => {
     expect(pending?.files.map(({ state, reason }) => [state, reason])).toEqual([
       ['refused', expect.stringContaining('is another object')],
       ['refused', expect.stringContaining('is empty')],
-      ['refused', 'it is no file'],
+      ['refused', 'it is not a file'],
     ])
     expect((await content(`LNGS/${taken}`))?.toString()).toBe('of others')
   })
@@ -380,13 +384,13 @@ describe('files that may be deleted', () => {
   const catalogue = (safe: ReadonlySet<string>): SafetyPort => {
     const safetyOf = async ({ key }: { readonly key: string }) =>
       safe.has(key.replace('LNGS/', ''))
-        ? { safe: true, why: 'two copies are verified' }
-        : { safe: false, why: 'not on tape yet' }
+        ? { safe: true, reason: 'two copies are verified' }
+        : { safe: false, reason: 'not on tape yet' }
     return {
       safetyOf,
-      async forget(file, remove) {
+      async removeWhenSafe(file, remove) {
         const answer = await safetyOf(file)
-        if (answer.safe) await remove({ id: 1, why: answer.why, isOver: () => false })
+        if (answer.safe) await remove({ id: 1, reason: answer.reason, isOver: () => false })
         return answer
       },
       ...silent,
@@ -461,7 +465,7 @@ describe('files that may be deleted', () => {
       folder,
       { deletion: { newestRuns: 0, hours: 0 } },
       {
-        openSafety: async () => ({ ...silent, safetyOf: down, forget: down }),
+        openSafety: async () => ({ ...silent, safetyOf: down, removeWhenSafe: down }),
       },
     )
     await until(() => watching.pushed().length === 2 && watching.of('watch-failing').length > 1)
@@ -479,14 +483,14 @@ describe('files that the catalogue was told of', () => {
     const name = ({ path }: { readonly path: string }) => path.replace(/.*\//, '')
     const safety: SafetyPort = {
       ...silent,
-      safetyOf: async () => ({ safe: false, why: 'not on tape yet' }),
-      forget: async () => ({ safe: false, why: 'not on tape yet' }),
-      note: async (file) => {
+      safetyOf: async () => ({ safe: false, reason: 'not on tape yet' }),
+      removeWhenSafe: async () => ({ safe: false, reason: 'not on tape yet' }),
+      reportPresent: async (file) => {
         if (markers.has(name(file))) marked.add(name(file))
         else told.push(`here ${name(file)}`)
         return true
       },
-      vanished: async (file) => told.push(`gone ${name(file)}`) > 0,
+      reportVanished: async (file) => told.push(`gone ${name(file)}`) > 0,
     }
     /**
      * Until the folder and what the catalogue knows of it were compared anew: a file that comes now is told of

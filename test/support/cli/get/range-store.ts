@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { LinkSource, LinkWish, OfferedFile } from '../../../../cli/get/link-source.ts'
+import type { LinkRequest, LinkSource, OfferedFile } from '../../../../cli/get/link-source.ts'
 import { createChecksums } from '../../../../shared/extraction/checksums.ts'
 import type { RunId } from '../../../../shared/run.ts'
 
@@ -110,7 +110,7 @@ export async function offered(
 
 /** Returns for every run the result of `files`, and counts the calls. */
 export function fakeSource(
-  files: (run: RunId, wish?: LinkWish) => Promise<readonly OfferedFile[]>,
+  files: (run: RunId, wish?: LinkRequest) => Promise<readonly OfferedFile[]>,
 ): LinkSource & { readonly asked: () => number } {
   let asked = 0
   const linksOf: LinkSource['linksOf'] = async (run, _signal, wish) => {

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createRangeFetcher } from '../../../../cli/get/fetch-range.ts'
 import type { GetProgress, GetResult } from '../../../../cli/get/get-file.ts'
 import { type GetOptions, getRuns } from '../../../../cli/get/get-runs.ts'
-import type { LinkSource, LinkWish, OfferedFile } from '../../../../cli/get/link-source.ts'
+import type { LinkRequest, LinkSource, OfferedFile } from '../../../../cli/get/link-source.ts'
 import { temporaryFolder } from '../../../../infra/local/testing.ts'
 import type { RunId } from '../../../../shared/run.ts'
 import {
@@ -55,10 +55,10 @@ async function get(
     fetchRange: fetcher.fetchRange,
     concurrency: 4,
     pieceBytes: PIECE,
-    patience: PATIENCE,
+    retryPolicy: PATIENCE,
     recall: false,
     waitUntil: null,
-    lookAgainMs: 10,
+    pollMs: 10,
     onWaiting: () => {},
     onProgress: () => {},
     signal: new AbortController().signal,
@@ -117,14 +117,14 @@ describe('a file', () => {
     writeFileSync(path(), mine)
     expect(await one()).toMatchObject({
       state: 'failed',
-      reason: expect.stringMatching(/is there with other contents .*--out/),
+      reason: expect.stringMatching(/exists with other contents .*--out/),
     })
     expect(readFileSync(path()).equals(mine)).toBe(true)
   })
 
   it('that is there as a folder is refused', async () => {
     mkdirSync(path())
-    expect(await one()).toMatchObject({ state: 'failed', reason: expect.stringContaining('is no file') })
+    expect(await one()).toMatchObject({ state: 'failed', reason: expect.stringContaining('is not a file') })
   })
 
   it('shows how far it is: ever more, to the end, then compared', async () => {
@@ -160,7 +160,7 @@ describe('an interruption', () => {
   it('leaves no file under the name, and the next time only what is missing comes', async () => {
     expect(await interrupted(10)).toMatchObject({
       state: 'failed',
-      reason: expect.stringContaining('the same command goes on'),
+      reason: expect.stringContaining('the same command resumes it'),
     })
     expect(existsSync(path())).toBe(false)
     const before = store.asked.length
@@ -295,7 +295,7 @@ describe('a link', () => {
     ])
     expect(await one(source, { concurrency: 1 })).toMatchObject({
       state: 'failed',
-      reason: expect.stringContaining('refuses the link, also a new one (status 403)'),
+      reason: expect.stringContaining('refuses the link and a new one (status 403)'),
     })
     expect(store.asked.length).toBeLessThan(10)
   })
@@ -324,7 +324,7 @@ describe('a link', () => {
     const source = fakeSource(async () => [{ ...(await offered(store, NAME)), md5: '0'.repeat(32) }])
     expect(await one(source)).toMatchObject({
       state: 'failed',
-      reason: expect.stringMatching(/not those of the catalogue: md5 .* instead of 0{32}/),
+      reason: expect.stringMatching(/differ from the catalogue: md5 .* instead of 0{32}/),
     })
     expect(left()).toEqual([])
     const adler = fakeSource(async () => [{ ...(await offered(store, NAME)), adler32: '00000000' }])
@@ -360,7 +360,11 @@ describe('what is not in the store', () => {
       'recalling',
       /being brought back from tape \(staging\)/,
     ],
-    [{ kind: 'on-tape', how: 'it is only on tape; ask for it' } as const, 'on-tape', /--recall asks for it/],
+    [
+      { kind: 'on-tape', how: 'it is only on tape; ask for it' } as const,
+      'on-tape',
+      /--recall brings it back/,
+    ],
     [{ kind: 'unavailable', why: 'it was never copied' } as const, 'unavailable', /never copied/],
   ])('is told: %o', async (offer, state, reason) => {
     expect(
@@ -393,7 +397,7 @@ describe('what is only on tape', () => {
 
   it('is asked for once with --recall, and only when it is not here already', async () => {
     const recalled: number[] = []
-    const source = fakeSource(async ({ runNumber }, wish?: LinkWish) => {
+    const source = fakeSource(async ({ runNumber }, wish?: LinkRequest) => {
       if (wish?.recall === true) recalled.push(runNumber)
       return [await files(wish?.recall === true ? 'recalling' : 'on-tape', runNumber)]
     })

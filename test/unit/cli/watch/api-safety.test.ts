@@ -32,13 +32,13 @@ function world(answer: RemotePermission | null, found: RemoteCopies | null = cop
     whileAsked: () => {},
     endFails: false,
   }
-  const remote: Pick<RemoteStore, 'copiesOf' | 'mayRemove' | 'noteLocal' | 'endRemoval'> = {
+  const remote: Pick<RemoteStore, 'copiesOf' | 'requestRemoval' | 'reportLocal' | 'endRemoval'> = {
     copiesOf: async () => found,
-    async mayRemove() {
+    async requestRemoval() {
       state.whileAsked()
       return answer
     },
-    async noteLocal(report) {
+    async reportLocal(report) {
       state.reported.push(report)
       return report.there
     },
@@ -52,13 +52,13 @@ function world(answer: RemotePermission | null, found: RemoteCopies | null = cop
   const remove = () => {
     state.isThere = false
   }
-  return { time, state, safety, forget: () => safety.forget(file, remove, never) }
+  return { time, state, safety, requestRemoval: () => safety.removeWhenSafe(file, remove, never) }
 }
 const END = { bucket: 'b', key: content.key, host: 'daq', id: 7 }
 
 describe('what the API has of a file', () => {
   test('speaks for it when it is known byte by byte', async () => {
-    expect(await world(null).safety.safetyOf(content, never)).toEqual({ safe: true, why: copies.why })
+    expect(await world(null).safety.safetyOf(content, never)).toEqual({ safe: true, reason: copies.why })
   })
 
   test.each([
@@ -84,8 +84,8 @@ describe('what the API has of a file', () => {
 
 test('a file that is there is reported with this machine and the time of its reading, one that vanished without', async () => {
   const { safety, state } = world(null)
-  expect(await safety.note(file, new Date(at), never)).toBe(true)
-  expect(await safety.vanished(file, never)).toBe(false)
+  expect(await safety.reportPresent(file, new Date(at), never)).toBe(true)
+  expect(await safety.reportVanished(file, never)).toBe(false)
   expect(state.reported).toEqual([
     { ...file, host: 'daq', there: true, readAt: new Date(at) },
     { ...file, host: 'daq', there: false },
@@ -94,22 +94,22 @@ test('a file that is there is reported with this machine and the time of its rea
 
 describe('a file goes by the word of the API', () => {
   test('when it permits that, which is told to have been done', async () => {
-    const { state, forget } = world(PERMITTED)
-    expect(await forget()).toEqual({ safe: true, why: 'verified just now' })
+    const { state, requestRemoval } = world(PERMITTED)
+    expect(await requestRemoval()).toEqual({ safe: true, reason: 'verified just now' })
     expect(state).toMatchObject({ isThere: false, ended: [{ ...END, gone: true }] })
   })
 
   test('not when it refuses, whatever the copies are by the catalogue', async () => {
-    const { state, forget } = world({ allowed: false, why: 'the copy on tape is not there' })
-    expect(await forget()).toEqual({ safe: false, why: 'the copy on tape is not there' })
+    const { state, requestRemoval } = world({ allowed: false, why: 'the copy on tape is not there' })
+    expect(await requestRemoval()).toEqual({ safe: false, reason: 'the copy on tape is not there' })
     expect(state).toMatchObject({ isThere: true, ended: [] })
   })
 
   test('not when it is an API of before, which does not look', async () => {
-    const { state, forget } = world(null)
-    expect(await forget()).toMatchObject({
+    const { state, requestRemoval } = world(null)
+    expect(await requestRemoval()).toMatchObject({
       safe: false,
-      why: expect.stringContaining('of an earlier version'),
+      reason: expect.stringContaining('update of the API'),
     })
     expect(state).toMatchObject({ isThere: true, ended: [] })
   })
@@ -124,12 +124,12 @@ describe('a file goes by the word of the API', () => {
     ['the clock on the wall was set back', { steadyMs: 61_000, wallMs: -3_600_000 }, false],
     ['the answer took almost as long', { steadyMs: 59_000, wallMs: 59_000 }, true],
   ])('only in time: %s', async (_, passed, goes) => {
-    const { state, time, forget } = world(PERMITTED)
+    const { state, time, requestRemoval } = world(PERMITTED)
     state.whileAsked = () => {
       time.steadyMs += passed.steadyMs
       time.wallMs += passed.wallMs
     }
-    expect((await forget()).safe).toBe(goes)
+    expect((await requestRemoval()).safe).toBe(goes)
     expect(state).toMatchObject({ isThere: !goes, ended: [{ ...END, gone: goes }] })
   })
 
@@ -140,15 +140,15 @@ describe('a file goes by the word of the API', () => {
         state.isThere = isThere
         throw new Error('EACCES')
       }
-      await expect(safety.forget(file, remove, never)).rejects.toThrow('EACCES')
+      await expect(safety.removeWhenSafe(file, remove, never)).rejects.toThrow('EACCES')
       expect(state.ended).toEqual([{ ...END, gone: !isThere }])
     }
   })
 
   test('also when the end cannot be told, which is said', async () => {
-    const { state, forget } = world(PERMITTED)
+    const { state, requestRemoval } = world(PERMITTED)
     state.endFails = true
-    await expect(forget()).rejects.toThrow('the API went away')
+    await expect(requestRemoval()).rejects.toThrow('the API went away')
     expect(state.isThere).toBe(false)
   })
 })

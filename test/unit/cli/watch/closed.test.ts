@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { judge, type Observed, type Surroundings, surroundingsOf } from '../../../../cli/watch/closed.ts'
+import { judgeFile, type Observed, type Surroundings, surroundingsOf } from '../../../../cli/watch/closed.ts'
 import { foundFile, observed } from '../../../support/cli/watch/found.ts'
 
 const limits = { idleMs: 900_000, settleMs: 10_000 }
@@ -9,9 +9,9 @@ const whole = { whole: true } as const
 const IDLE = { unchangedMs: 20_000, ageMs: 901_000 }
 
 /** The verdict on each of these files, in the order given. */
-function verdicts(files: readonly Observed[], ending: Parameters<typeof judge>[2] = null) {
+function verdicts(files: readonly Observed[], ending: Parameters<typeof judgeFile>[2] = null) {
   const around = surroundingsOf(files)
-  return files.map((one) => judge(one, around.get(one.file.name) ?? alone, ending, limits))
+  return files.map((one) => judgeFile(one, around.get(one.file.name) ?? alone, ending, limits))
 }
 
 describe('a file counts as closed', () => {
@@ -21,8 +21,8 @@ describe('a file counts as closed', () => {
       foundFile('run00008.mid.gz', { begun: 113, written: 200 }),
     ]
     expect(verdicts(files.map((file) => observed(file)))).toEqual([
-      { is: 'closed', evidence: 'later-run', warning: null },
-      { is: 'undecided' },
+      { kind: 'closed', evidence: 'later-run', warning: null },
+      { kind: 'undecided' },
     ])
   })
 
@@ -32,7 +32,7 @@ describe('a file counts as closed', () => {
       foundFile('run00007sub0010.mid.lz4', { begun: 100, written: 200 }),
     ]
     expect(verdicts(files.map((file) => observed(file)))[0]).toMatchObject({
-      is: 'closed',
+      kind: 'closed',
       evidence: 'later-run',
     })
   })
@@ -42,29 +42,29 @@ describe('a file counts as closed', () => {
       foundFile('run99999.mid.gz', { written: 100 }),
       foundFile('run100000.mid.gz', { begun: 101, written: 200 }),
     ]
-    expect(verdicts(files.map((file) => observed(file)))[0]).toMatchObject({ is: 'closed' })
+    expect(verdicts(files.map((file) => observed(file)))[0]).toMatchObject({ kind: 'closed' })
   })
 
   test('when it ends as a whole run does', () => {
     expect(verdicts([observed(foundFile('run00007.mid'))], whole)).toEqual([
-      { is: 'closed', evidence: 'end-of-run', warning: null },
+      { kind: 'closed', evidence: 'end-of-run', warning: null },
     ])
     expect(verdicts([observed(foundFile('run00007.mid.gz'))], whole)).toEqual([
-      { is: 'closed', evidence: 'whole', warning: null },
+      { kind: 'closed', evidence: 'whole', warning: null },
     ])
   })
 
   test('after a crash, when nobody wrote to it for so long, with a word about its end', () => {
     const crashed = observed(foundFile('run00007.mid'), IDLE)
     expect(verdicts([crashed], { whole: false, doubt: 'it does not end in an end-of-run event' })).toEqual([
-      { is: 'closed', evidence: 'idle', warning: 'it does not end in an end-of-run event' },
+      { kind: 'closed', evidence: 'idle', warning: 'it does not end in an end-of-run event' },
     ])
   })
 
   test('by our own watching when its date lies in the future', () => {
     const odd = { unchangedMs: 900_000, ageMs: -5_000_000 }
     expect(verdicts([observed(foundFile('run00007.mid'), odd)], { whole: false, doubt: null })).toMatchObject(
-      [{ is: 'closed' }],
+      [{ kind: 'closed' }],
     )
   })
 })
@@ -75,12 +75,12 @@ describe('a file waits', () => {
       foundFile('run00007.mid.gz', { begun: 500, written: 900 }),
       foundFile('run00008.mid.gz', { begun: 300, written: 950 }),
     ]
-    expect(verdicts(files.map((file) => observed(file)))[0]).toEqual({ is: 'undecided' })
+    expect(verdicts(files.map((file) => observed(file)))[0]).toEqual({ kind: 'undecided' })
   })
 
   test('while it is not idle and its end does not say that it is whole', () => {
     expect(verdicts([observed(foundFile('run00007.mid'))], { whole: false, doubt: 'x' })).toMatchObject([
-      { is: 'open' },
+      { kind: 'open' },
     ])
   })
 
@@ -91,26 +91,26 @@ describe('a file waits', () => {
     ]
     const later = observed(foundFile('run00008.mid', { begun: 30, written: 40 }))
     expect(verdicts([...pair, later], whole)).toMatchObject([
-      { is: 'open', why: 'it is being compressed into run00007.mid.gz' },
-      { is: 'open', why: 'run00007.mid is still being compressed into it' },
-      { is: 'open', why: 'it waits to be compressed, as the runs before it were' },
+      { kind: 'open', reason: 'it is being compressed into run00007.mid.gz' },
+      { kind: 'open', reason: 'run00007.mid is still being compressed into it' },
+      { kind: 'open', reason: 'it waits for its compression: the folder has compressed runs' },
     ])
   })
 
   test('while its compressor has the other file open, be it ever so slow', () => {
     const mid = observed(foundFile('run00007.mid'), { ...IDLE, ageMs: 9e6 })
     const gz = observed(foundFile('run00007.mid.gz'), { ...IDLE, writer: 'gzip (process 5)' })
-    expect(verdicts([mid, gz], whole).map(({ is }) => is)).toEqual(['open', 'open'])
+    expect(verdicts([mid, gz], whole).map(({ kind: is }) => is)).toEqual(['open', 'open'])
   })
 })
 
 test('when a compressor died, the .mid is the run and its .gz is left', () => {
   const [mid, gz] = [observed(foundFile('run00007.mid'), IDLE), observed(foundFile('run00007.mid.gz'), IDLE)]
   expect(verdicts([mid, gz], whole)).toEqual([
-    { is: 'closed', evidence: 'end-of-run', warning: null },
+    { kind: 'closed', evidence: 'end-of-run', warning: null },
     {
-      is: 'left',
-      why: 'run00007.mid beside it is the run: while that is there, its compression was not finished',
+      kind: 'left',
+      reason: 'run00007.mid is the run, and its compression was not finished',
     },
   ])
 })
@@ -121,8 +121,8 @@ test('a .mid that was unpacked beside its .gz in the store is not sent as well',
     observed(foundFile('run00007.mid.gz'), { ...IDLE, isInStore: true }),
   ]
   expect(verdicts([mid, gz], whole)[0]).toEqual({
-    is: 'left',
-    why: 'run00007.mid.gz beside it is the same run, and in the store',
+    kind: 'left',
+    reason: 'run00007.mid.gz is the same run, and is in the store',
   })
 })
 
@@ -131,7 +131,7 @@ test('a .mid that nothing compresses goes as it is in the end, also among compre
     observed(foundFile('run00006.mid.gz')),
     observed(foundFile('run00007.mid', { written: 2000 }), IDLE),
   ]
-  expect(verdicts(files, whole)[1]).toMatchObject({ is: 'closed' })
+  expect(verdicts(files, whole)[1]).toMatchObject({ kind: 'closed' })
 })
 
 test('nothing is closed that somebody has open for writing or that changed a moment ago, whatever else is said', () => {
@@ -154,7 +154,7 @@ test('nothing is closed that somebody has open for writing or that changed a mom
         const busy = isNew
           ? observed(file, { ageMs, unchangedMs: 9_999 })
           : observed(file, { ageMs, writer: 'mlogger (process 3)' })
-        expect(judge(busy, around, end, limits).is).toBe('open')
+        expect(judgeFile(busy, around, end, limits).kind).toBe('open')
       },
     ),
   )

@@ -143,14 +143,14 @@ describe('the log of deletions', () => {
     ])
       log.append(line)
     const open = [begun(2), begun(3, 'deleted')]
-    expect(await log.untold()).toEqual(open)
+    expect(await log.unreported()).toEqual(open)
     appendFileSync(path, JSON.stringify(begun(4)).slice(0, -5))
     const again = openDeletionLog(path)
-    expect(await again.untold()).toEqual(open)
+    expect(await again.unreported()).toEqual(open)
     again.append(begun(2, 'told'))
     again.append(begun(5))
-    expect(await again.untold()).toEqual([begun(3, 'deleted'), begun(5)])
-    expect(await openDeletionLog(path).untold()).toEqual([begun(3, 'deleted'), begun(5)])
+    expect(await again.unreported()).toEqual([begun(3, 'deleted'), begun(5)])
+    expect(await openDeletionLog(path).unreported()).toEqual([begun(3, 'deleted'), begun(5)])
   })
 
   const record = {

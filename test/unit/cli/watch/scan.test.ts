@@ -79,7 +79,7 @@ describe('the files of a folder', () => {
     expect(files).toEqual([])
     expect(unreadable).toEqual([
       { name: 'run00001.mid.gz', reason: expect.stringContaining('symbolic link') },
-      { name: 'run00002.mid.gz', reason: 'it is no file' },
+      { name: 'run00002.mid.gz', reason: 'it is not a file' },
     ])
   })
 

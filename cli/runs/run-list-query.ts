@@ -1,4 +1,4 @@
-/** Which runs a list shall have: the options of `cygnet runs ls`, checked before anything is asked. */
+/** The options of `cygnet runs ls`, validated before any request. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../shared/database/storage-summary.ts'
 import type { RunlogColumn } from '../../shared/extraction/run-parameters.ts'
@@ -13,8 +13,8 @@ import { isStorageStatus, shownColumns } from '../../shared/queries/shown-parame
 import { parseTimeText } from '../../shared/time/text.ts'
 import { parseRange, parseTag, type RunRange, several, wholeNumber } from '../arguments.ts'
 
-export interface RunWish {
-  /** Null for all that may be seen. */
+export interface RunListQuery {
+  /** Null for all tags that the caller may see. */
   readonly tags: readonly string[] | null
   readonly conditions: RunConditions
   readonly order: RunSearch['order']
@@ -22,7 +22,7 @@ export interface RunWish {
   readonly withParameters: boolean
 }
 
-export interface WishFlags {
+export interface RunListFlags {
   readonly tag?: readonly string[]
   readonly range?: RunRange
   readonly since?: Date
@@ -39,7 +39,7 @@ export interface WishFlags {
 
 const ORDERS = RUN_ORDERS.flatMap((order) => [order, `-${order}`])
 
-export function addWishOptions(command: Command): Command {
+export function addRunListOptions(command: Command): Command {
   const option = (flags: string, about: string) => new Option(flags, about)
   return command
     .addOption(
@@ -55,21 +55,21 @@ export function addWishOptions(command: Command): Command {
     .addOption(
       option(
         '--since <time>',
-        'begun at this time or later, e.g. 2024-05-31 or 2024-05-31T12:00Z (UTC)',
+        'started at this time or later, e.g. 2024-05-31 or 2024-05-31T12:00Z (UTC)',
       ).argParser(parseTime),
     )
-    .addOption(option('--until <time>', 'begun before this time').argParser(parseTime))
+    .addOption(option('--until <time>', 'started before this time').argParser(parseTime))
     .option('--incomplete', 'only runs that are not complete')
     .option('--pedestal', 'only pedestal runs')
-    .addOption(option('--cloud <word>', 'only runs that are so in the store').choices(CLOUD_WORDS))
-    .addOption(option('--tape <word>', 'only runs that are so on tape').choices(TAPE_WORDS))
+    .addOption(option('--cloud <word>', 'only runs with this state in the store').choices(CLOUD_WORDS))
+    .addOption(option('--tape <word>', 'only runs with this state on tape').choices(TAPE_WORDS))
     .addOption(
       option(
         '--param <condition>',
-        "on a run parameter, e.g. 'GEM1_V>=440'; may be given several times",
+        "condition on a run parameter, e.g. 'GEM1_V>=440'; may be given several times",
       ).argParser(several(parseParameter)),
     )
-    .option('--text <text>', 'part of the description, in capitals or not')
+    .option('--text <text>', 'part of the description; case is ignored')
     .addOption(
       option(
         '--sort <order>',
@@ -77,11 +77,11 @@ export function addWishOptions(command: Command): Command {
       ).argParser(parseOrder),
     )
     .addOption(
-      option('--limit <count>', 'at most this many').default(50).argParser(wholeNumber(1, 999_999_999)),
+      option('--limit <count>', 'largest number of runs').default(50).argParser(wholeNumber(1, 999_999_999)),
     )
 }
 
-export function wishOf(flags: WishFlags, withParameters: boolean): RunWish {
+export function runListQuery(flags: RunListFlags, withParameters: boolean): RunListQuery {
   const { tag, range, since, until, incomplete, pedestal, text, param, cloud, tape, sort, limit } = flags
   return {
     tags: tag ?? null,
@@ -104,13 +104,14 @@ export function wishOf(flags: WishFlags, withParameters: boolean): RunWish {
 
 function parseTime(text: string): Date {
   const time = parseTimeText(text)
-  if (time === null) throw new InvalidArgumentError('a time is written 2024-05-31T12:00:00Z, or 2024-05-31.')
+  if (time === null)
+    throw new InvalidArgumentError('A time such as 2024-05-31T12:00:00Z or 2024-05-31 is expected.')
   return time
 }
 
 function parseOrder(text: string): RunSearch['order'] {
   const by = RUN_ORDERS.find((order) => text === order || text === `-${order}`)
-  if (by === undefined) throw new InvalidArgumentError(`one of ${ORDERS.join(', ')} is expected.`)
+  if (by === undefined) throw new InvalidArgumentError(`One of ${ORDERS.join(', ')} is expected.`)
   return { by, descending: text.startsWith('-') }
 }
 
@@ -124,25 +125,27 @@ const OPERATORS: Readonly<Record<string, ParameterOperator>> = {
   '>=': 'gte',
 }
 
-/** `GEM1_V>=440`, also with blanks. The shell must not see the < and >. */
+/** `GEM1_V>=440`, blanks allowed. The user quotes it: < and > are special to the shell. */
 function parseParameter(text: string): ParameterCondition {
   const [, name = '', symbol = '', value = ''] = /^\s*(\w+)\s*([<>=!]=?)\s*(.*?)\s*$/s.exec(text) ?? []
   const operator = OPERATORS[symbol]
   if (operator === undefined)
-    throw new InvalidArgumentError("a condition is written 'GEM1_V>=440', with =, !=, <, <=, > or >=.")
+    throw new InvalidArgumentError(
+      "A condition such as 'GEM1_V>=440' is expected, with =, !=, <, <=, > or >=.",
+    )
   if (isStorageStatus(name))
     throw new InvalidArgumentError(
-      'the ODB said this when the run began; where it is now is asked by --cloud and --tape.',
+      'This parameter holds the state at the start of the run; use --cloud and --tape for the present state.',
     )
   const column = shownColumns.find((each) => each.name.toLowerCase() === name.toLowerCase())
   if (column === undefined)
     throw new InvalidArgumentError(
-      `there is no parameter ${name}; \`cygnet runs show\` lists those of a run.`,
+      `There is no parameter ${name}; \`cygnet runs show\` lists those of a run.`,
     )
   return { column, operator, value: comparedWith(value, column) }
 }
 
-/** Numbers are compared as such, all else as text. */
+/** The value to compare with: a number for numeric columns, else text. */
 function comparedWith(text: string, { name, sqlType }: RunlogColumn): number | string {
   if (sqlType === 'TEXT' || sqlType === 'VARCHAR(255)' || sqlType === 'DATETIME') return text
   if (sqlType === 'BOOLEAN' && (text === 'true' || text === 'false')) return Number(text === 'true')

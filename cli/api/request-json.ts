@@ -1,6 +1,5 @@
 /**
- * Questions to the catalogue's API whose answers are read whole: patient with outages, and believed only in
- * the expected form.
+ * Requests to the catalogue's API with JSON answers: repeated during outages, and the answer is validated.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as z from 'zod'
@@ -13,12 +12,12 @@ const LONGEST_PAUSE_MS = 60_000
 const ANSWER_SECONDS = 60
 
 /**
- * A good answer.
- * @param body sent as JSON by POST; without it the question is a GET. Either may be asked several times.
- * @throws InvalidInputError with the sentence of the API when it refuses, or what answers is no API of ours;
- * TransientError when it cannot answer for long; the signal's reason.
+ * Sends a request and returns the validated answer.
+ * @param body sent as JSON by POST; without it the request is a GET. Both may be sent several times.
+ * @throws InvalidInputError with the sentence of the API when it refuses, or when the answer is not from the
+ * catalogue's API; TransientError when all attempts fail; the signal's reason.
  */
-export async function askJson<T>(
+export async function requestJson<T>(
   api: ApiClient,
   path: string,
   schema: z.ZodType<T>,
@@ -27,21 +26,21 @@ export async function askJson<T>(
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const result = schema.safeParse(parsed(await askOnce(api, path, signal, body)))
+      const result = schema.safeParse(parsed(await requestOnce(api, path, signal, body)))
       if (result.success) return result.data
-      // A wrong address, or a network's own sign-in page in between.
-      throw new InvalidInputError('what answers there is not the API of the catalogue')
+      // A wrong address, or the sign-in page of the network.
+      throw new InvalidInputError('the answer is not from the API of the catalogue')
     } catch (error) {
       signal.throwIfAborted()
       if (attempt >= ATTEMPTS || !(error instanceof TransientError)) throw error
-      const asked = Number(error.details.retryAfterSeconds ?? 0) * 1000
-      const usual = FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random() / 2)
-      await sleep(Math.min(Math.max(asked, usual), LONGEST_PAUSE_MS), undefined, { signal })
+      const retryAfterMs = Number(error.details.retryAfterSeconds ?? 0) * 1000
+      const backOffMs = FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random() / 2)
+      await sleep(Math.min(Math.max(retryAfterMs, backOffMs), LONGEST_PAUSE_MS), undefined, { signal })
     }
   }
 }
 
-async function askOnce(
+async function requestOnce(
   api: ApiClient,
   path: string,
   signal: AbortSignal,
@@ -66,10 +65,10 @@ async function askOnce(
 }
 
 /**
- * What there is not, what one may not and what cannot be now are whole sentences; the others are about the
- * question.
+ * Statuses whose details are whole sentences: not allowed, not found, not possible now. The details of other
+ * statuses are about the request.
  */
-const SENTENCES: readonly number[] = [403, 404, 409, 422]
+const COMPLETE_SENTENCES: readonly number[] = [403, 404, 409, 422]
 
 function refusalOf({ status, headers }: Response, detail: string | undefined): CygnetError {
   if (status === 429 || status >= 500) {
@@ -80,7 +79,8 @@ function refusalOf({ status, headers }: Response, detail: string | undefined): C
       retryAfterSeconds,
     })
   }
-  if (detail !== undefined && SENTENCES.includes(status)) return new InvalidInputError(detail, { status })
+  if (detail !== undefined && COMPLETE_SENTENCES.includes(status))
+    return new InvalidInputError(detail, { status })
   return new InvalidInputError(`the API refuses this: ${detail ?? `status ${status}`}`, { status })
 }
 
