@@ -8,7 +8,7 @@ import type { RunId } from '../run.ts'
 import { timeText } from '../time/text.ts'
 import { findArrivalsOfRun } from './runs.ts'
 
-export interface HeardFile {
+export interface ArrivedFile {
   readonly bucket: string
   readonly key: string
   readonly state: ArrivalState
@@ -30,10 +30,10 @@ const MOST_FILES = 20
 const MOST_TOLD = 3
 
 /** The latest first, at most 20; empty when nobody has ever told of the run. */
-export async function heardOfRun(
+export async function arrivedFilesOf(
   database: Database,
   run: Pick<RunId, 'runNumber'> & Partial<RunId>,
-): Promise<readonly HeardFile[]> {
+): Promise<readonly ArrivedFile[]> {
   const arrivals = await findArrivalsOfRun(database, run, MOST_FILES)
   const numbers = await numbersWithin(database, arrivals)
   return arrivals.map(
@@ -74,7 +74,7 @@ async function numbersWithin(
  * `cygno-data/LNGS/run12345.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered
  * 503`
  */
-export function heardText({
+export function arrivedFilesText({
   bucket,
   key,
   state,
@@ -83,7 +83,7 @@ export function heardText({
   attempts,
   reason,
   cataloguedAs,
-}: HeardFile): string {
+}: ArrivedFile): string {
   const what =
     cataloguedAs === null ? outcome : `${outcome} as run ${cataloguedAs}, the number in its begin of run`
   const how = outcome === null ? state : `${state} (${what})`
@@ -93,9 +93,9 @@ export function heardText({
 const triesText = (attempts: number): string => (attempts === 1 ? '1 try' : `${attempts} tries`)
 
 /** One sentence, which begins with `run 12345 of LNGS is not in the catalogue`. */
-export function notCataloguedText({ tag, runNumber }: RunId, heard: readonly HeardFile[]): string {
+export function notCataloguedText({ tag, runNumber }: RunId, heard: readonly ArrivedFile[]): string {
   const told = `run ${runNumber} of ${tag} is not in the catalogue`
   if (heard.length === 0) return told
   const more = heard.length > MOST_TOLD ? '; and more' : ''
-  return `${told}, but the ledger knows of it: ${heard.slice(0, MOST_TOLD).map(heardText).join('; ')}${more}`
+  return `${told}, but the ledger knows of it: ${heard.slice(0, MOST_TOLD).map(arrivedFilesText).join('; ')}${more}`
 }

@@ -228,7 +228,7 @@ describe('the token of a request', () => {
     const unknown = `cyg_${randomBytes(32).toString('base64url')}`
     expect(await me(`Bearer ${unknown}`)).toMatchObject({
       status: 401,
-      json: { detail: 'this API token is not known' },
+      json: { detail: 'this API token is unknown' },
     })
   })
 
@@ -265,7 +265,7 @@ describe('where no IAM is configured', () => {
       const api = createAccessApi(context)
       const answer = await api.app.request('/api/v1/me', { headers: { authorization: 'Bearer a.b.c' } })
       expect(answer.status).toBe(401)
-      expect(await answer.json()).toMatchObject({ detail: 'this API token is not known' })
+      expect(await answer.json()).toMatchObject({ detail: 'this API token is unknown' })
       expect((await api.app.request('/sign-in')).status).toBe(404)
     } finally {
       await context.close()

@@ -165,7 +165,7 @@ describe('what is refused', () => {
 
   test.each([
     ['/runs/LNGS/60020?use=1', 404, 'run 60020 of LNGS has no such use'],
-    ['/nothing/<script>', 404, 'there is nothing here'],
+    ['/nothing/<script>', 404, 'there is no such address'],
   ] as const)('%s is told to a browser on a page, to programs as a problem', async (path, status, detail) => {
     const page = await get(path, browser)
     expect(page.status).toBe(status)
@@ -184,7 +184,7 @@ describe('what is refused', () => {
       return ((await answer.json()) as { readonly detail: string }).detail
     }
     expect(await refused('/queues', 'read:LNF', 'link:*', 'link:LNF')).toBe(
-      'Ada Lovelace may not do this, which takes the right operate for all tags (operate:*); Ada Lovelace has read:LNF, link:*',
+      'Ada Lovelace may not do this, which needs the right operate for all tags (operate:*); Ada Lovelace has read:LNF, link:*',
     )
     expect(await refused('/runs/FLASH%2F2024/5', 'read:LNF')).toContain(
       'the right read for FLASH/2024 (read:FLASH/2024); ',
@@ -248,10 +248,10 @@ describe('Now', () => {
       '11300',
       'waits for tape',
       'tape failed',
-      'aria-label="Wrong"',
+      'aria-label="Problems"',
       'LNGS: 1 copy failed',
-      'LNGS: 1 copy failed so far, tried again: the endpoint answered 403 Forbidden',
-      'waits for tape, 1 failed so far',
+      'LNGS: 1 copy failing, will be retried: the endpoint answered 403 Forbidden',
+      'waits for tape, 1 failing',
       'LNGS: 1 run of the last day not complete',
       '1 warning in the last day',
       'begun <time',
@@ -434,7 +434,7 @@ describe('Links', () => {
   test('are only given for tags that the caller may have them for', async () => {
     who = caller('read:*', 'link:LNF')
     const text = await (await post('/runs/links', [['run', 'LNGS/60020']])).text()
-    expect(text).toContain('you may not have links to runs of LNGS')
+    expect(text).toContain('you may not obtain links to runs of LNGS')
     expect(text).not.toContain('X-Amz-Signature')
   })
 
@@ -469,13 +469,13 @@ describe('Run', () => {
   test('whose copy to tape fails and is tried again says so at its head, and why; so does the page of replicas', async () => {
     const text = await pageAt('/runs/LNGS/60018')
     expect(text).toMatch(
-      /<dt>Tape<\/dt><dd><span class="mark bad">.{0,80}failed so far, tried again<\/span><\/dd>/,
+      /<dt>Tape<\/dt><dd><span class="mark bad">.{0,80}failing, will be retried<\/span><\/dd>/,
     )
     expect(text).toContain('<span class="problem">the endpoint answered 403 Forbidden (attempt 2)</span>')
     expect(await pageAt('/runs/LNGS/60020')).toMatch(/<dt>Tape<\/dt><dd><span class="mark moving">/)
     const replicas = await pageAt('/replicas')
     expect(replicas).toContain(
-      'requested, 1 failed so far</span><br><span class="problem">the endpoint answered 403 Forbidden</span>',
+      'requested, 1 failing</span><br><span class="problem">the endpoint answered 403 Forbidden</span>',
     )
   })
 
@@ -551,7 +551,7 @@ describe('a run that is not in the catalogue', () => {
   test('leads readers to operators, and shows nothing of it to who may not see its tag', async () => {
     who = READER
     const text = await (await get('/runs/LNGS/4712', browser)).text()
-    expect(text).toContain('Operators can have it tried again.')
+    expect(text).toContain('Operators can start another attempt.')
     expect(text).not.toMatch(/cygnet replay|Log lines|dead-runs/)
     who = caller('read:LNF')
     const other = await get('/runs/LNGS/4712', browser)
@@ -573,7 +573,7 @@ describe('a run that is not in the catalogue', () => {
 describe('Replicas', () => {
   test('counts what is where, by tag and day, in a table and for the charts', async () => {
     const text = await pageAt('/replicas?days=7&tag=LNGS')
-    expect(text).toContain('Taken in the last 7 days')
+    expect(text).toContain('Data taken in the last 7 days')
     const data = JSON.parse(
       /<script type="application\/json" id="chart-data">(.*?)<\/script>/.exec(text)?.[1] ?? '',
     ) as Record<string, number[]>

@@ -28,7 +28,7 @@ const post = (body: unknown) => ({
 })
 
 test.each([
-  ['bogus=1', 'bogus: there is no such filter'],
+  ['bogus=1', 'bogus: unknown filter'],
   ['from=abc', 'from: a whole number is expected'],
   ['limit=5&limit=6', 'limit: one value is expected, not several'],
   ['complete=maybe', 'complete: one of 0, 1, true, false is expected'],

@@ -91,6 +91,6 @@ describe('a long history', () => {
     const text = await page(5000)
     expect(text.match(/<tr>/g)).toHaveLength(227)
     expect(text).toContain('4\u202f775 steps before these')
-    expect(await page(0)).toContain('Nothing is noted.')
+    expect(await page(0)).toContain('No step is recorded.')
   })
 })
