@@ -102,7 +102,7 @@ async function unknownRun(api: ApiClient, number: number, signal: AbortSignal): 
   return new InvalidInputError(
     heard.length === 0
       ? `${missing}, or of a tag that you may not see; \`cygnet reconcile\` looks for it in the store, docs/runbook.md says where else`
-      : `${missing}, but the ledger knows of it:\n${heard.map((line) => `  ${line}`).join('\n')}\n\`cygnet logs --run ${number}\` tells more, \`cygnet replay --run ${number}\` tries again`,
+      : `${missing}, but its files were reported:\n${heard.map((line) => `  ${line}`).join('\n')}\n\`cygnet logs --run ${number}\` tells more, \`cygnet replay --run ${number}\` tries again`,
   )
 }
 

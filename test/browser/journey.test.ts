@@ -248,7 +248,9 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     expect(await page.textContent('#alerts')).toContain(`${UNREADABLE} could not be catalogued after 6 tries`)
     await look(page, '14-now-operator')
     await page.click('#alerts a:text-is("LNGS 12666")')
-    expect(await page.textContent('main')).toMatch(/reading its file failed repeatedly.*arrival-not-processed/s)
+    expect(await page.textContent('main')).toMatch(
+      /reading its file failed repeatedly.*arrival-not-processed/s,
+    )
     await look(page, '15-run-given-up')
     mendDisk()
     await page.click('nav a:text-is("Queues")')

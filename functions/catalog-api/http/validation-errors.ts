@@ -34,7 +34,7 @@ function sentenceOf(issue: Issue): string {
   if (!/^(?:Invalid|Too|Unrecognized)/.test(issue.message)) return issue.message
   switch (issue.code) {
     case 'unrecognized_keys':
-      return `unknown: ${issue.keys.map((key) => key.slice(0, LONGEST_NAME)).join(', ')}`
+      return `unknown field ${issue.keys.map((key) => key.slice(0, LONGEST_NAME)).join(', ')}`
     case 'invalid_type':
       if (issue.message.endsWith('received undefined')) return 'missing'
       if (issue.expected === 'int') return 'expected a whole number'

@@ -103,7 +103,7 @@ const stateOf = (
   { state, outcome, attempts, reason, cataloguedAs }: ArrivedFile,
   isOneOfMany: boolean,
 ): Html =>
-  html`${mark(...STATES[state])}${outcome === null ? NOTHING : html`: ${OUTCOMES[outcome]}`}${cataloguedAs === null ? NOTHING : html` as <a href="${runPath({ tag, runNumber: cataloguedAs })}">run ${cataloguedAs}</a>, the number in its begin-of-run event`}${attempts === 0 ? NOTHING : html`, ${counted(attempts, 'try', 'tries')}`}${isOneOfMany && reason !== null ? html`<br>${reason}` : NOTHING}`
+  html`${mark(...STATES[state])}${outcome === null ? NOTHING : html`: ${OUTCOMES[outcome]}`}${cataloguedAs === null ? NOTHING : html` as <a href="${runPath({ tag, runNumber: cataloguedAs })}">run ${cataloguedAs}</a>, the number in its begin-of-run event`}${attempts === 0 ? NOTHING : html`, ${counted(attempts, 'attempt')}`}${isOneOfMany && reason !== null ? html`<br>${reason}` : NOTHING}`
 
 /** The action to take, for callers who may take it. */
 function advice(c: ApiContext, { tag, runNumber }: RunId, files: readonly ArrivedFile[]): Html {

@@ -7,8 +7,8 @@
  * line.
  *
  * @example
- *  const tokens = createTokenSource({ tokenUrl: 'https://iam.example.org/token', clientId, clientSecret, scope: 'storage.read:/' })
- *  const token = await tokens.token(signal)
+ * const tokens = createTokenSource({ tokenUrl: 'https://iam.example.org/token', clientId, clientSecret, scope: 'storage.read:/' })
+ * const token = await tokens.token(signal)
  */
 
 import { createHash } from 'node:crypto'

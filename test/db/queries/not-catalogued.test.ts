@@ -138,7 +138,7 @@ describe('one sentence', () => {
     ])
     const text = async () => notCataloguedText(run, await arrivedFilesOf(catalogue.database, run))
     expect(await text()).toBe(
-      'run 7 of MAN is not in the catalogue, but the ledger knows of it: cygno-data/MAN/run00007.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered 503',
+      'run 7 of MAN is not in the catalogue, but its files were reported: cygno-data/MAN/run00007.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 attempts: the store answered 503',
     )
     await hear(
       catalogue.database,
@@ -150,7 +150,7 @@ describe('one sentence', () => {
     expect(heard).toHaveLength(20)
     expect(heard[0]).toMatchObject({ key: 'MAN/run00007sub29.mid.gz', state: 'received', since: AT })
     expect(await text()).toMatch(
-      /sub29\.mid\.gz: received since 2026-01-15 08:00:03 UTC after 1 try; .*; and more$/,
+      /sub29\.mid\.gz: received since 2026-01-15 08:00:03 UTC after 1 attempt; .*; and more$/,
     )
   })
 
@@ -160,7 +160,7 @@ describe('one sentence', () => {
     await record(database, version, metadataOf(2))
     const misnamed = { tag: 'LNGS', runNumber: 1_234_567 }
     expect(notCataloguedText(misnamed, await arrivedFilesOf(database, misnamed))).toMatch(
-      /LNGS\/run1234567[.]mid[.]gz: done \(catalogued as run 2, the number in its begin of run\) since /,
+      /LNGS\/run1234567[.]mid[.]gz: done \(catalogued as run 2, the number in its begin-of-run event\) since /,
     )
   })
 })

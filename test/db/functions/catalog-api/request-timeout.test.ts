@@ -124,10 +124,7 @@ describe('a request', () => {
       expect(await (await fetch(`http://127.0.0.1:${host.port}/quick`)).text()).toBe('quick')
       end.abort()
       await host.closed
-      const expected =
-        path === '/silent'
-          ? ['request-timed-out']
-          : ['request-timed-out', 'request-failed']
+      const expected = path === '/silent' ? ['request-timed-out'] : ['request-timed-out', 'request-failed']
       expect(events().filter((event) => event.startsWith('request-'))).toEqual(expected)
     },
   )
