@@ -1,6 +1,7 @@
 /**
- * What a process needs, made once by its host (shared/runtime/open-context.ts) and handed down: no module
- * opens a connection of its own. A function names the capabilities it needs; its host opens only those.
+ * The capabilities of a process, created once by its host (shared/runtime/open-context.ts) and passed down:
+ * no module opens a connection of its own. A function names the capabilities that it needs, and its host
+ * opens only those.
  *
  * @example
  * async function findOpenRuns({ database, now }: Context<'database'>): Promise<Run[]>
@@ -16,9 +17,9 @@ export interface Capabilities {
   readonly database: Database
   readonly queues: Queues
   readonly s3: S3Client
-  /** Signs links: the store as others reach it. */
+  /** Signs links with the public address of the store. */
   readonly publicS3: S3Client
-  /** Null where none is configured: then requests for copies wait. */
+  /** Null where no tape endpoint is configured: then requests for copies wait. */
   readonly tape: TapeDriver | null
 }
 
@@ -29,7 +30,7 @@ interface Process {
   readonly config: Config
   readonly log: Logger
   readonly now: () => Date
-  /** Names this process in leases. */
+  /** Identifies this process in leases. */
   readonly owner: string
 }
 

@@ -1,18 +1,18 @@
-/** Tables as CSV (RFC 4180), which a spreadsheet may open without running what stands in them. */
+/** Tables as CSV (RFC 4180) that a spreadsheet can open without executing their contents. */
 
 type Cell = string | number | boolean | null
 
 /**
- * What a spreadsheet takes for a formula, also after blanks and in the wide forms of East Asian keyboards. A
- * tab or a line break may begin one as well.
+ * Text that a spreadsheet reads as a formula, also after blanks and with the full-width characters of East
+ * Asian keyboards. A formula may also begin after a tab or a line break.
  */
 const FORMULA = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/
 
 const NEEDS_QUOTES = /[",\r\n]|^\s|\s$/
 
 /**
- * One line with its end. Text that looks like a formula gets an apostrophe before it; numbers and null
- * (nothing) stay as they are.
+ * One line with its line end. Text that looks like a formula is prefixed with an apostrophe; numbers and null
+ * (empty) are unchanged.
  */
 export const csvLine = (cells: readonly Cell[]): string => `${cells.map(cellText).join(',')}\r\n`
 

@@ -1,16 +1,16 @@
 /**
- * The three ways work can fail, and the one table that sorts what libraries throw into them.
+ * The three ways in which work can fail, and the one table that maps errors of libraries to them.
  *
- * A handler never looks at a library's error itself: it lets the error pass through `classify` (the hosts do)
- * and acts on its kind: try again, look again later, or keep the input and tell a human.
+ * A handler never inspects a library's error itself: the error passes through `classify` (the hosts call it),
+ * and the handler acts on its kind: retry, check again later, or keep the input and alert a person.
  */
 
-/** More about an error, safe to log: identifiers and numbers, never credentials or payloads. */
+/** Details of an error that are safe to log: identifiers and numbers, never credentials or payloads. */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>
 
-/** What our own errors have in common: a sentence for people, details for logs. */
+/** The base of our errors: a sentence for people, and details for logs. */
 export abstract class CygnetError extends Error {
-  /** Written out, not taken from the class: a minified bundle renames classes. */
+  /** Written out instead of derived from the class, since a minified bundle renames classes. */
   abstract override readonly name: string
   readonly details: ErrorDetails
   constructor(message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
@@ -20,29 +20,28 @@ export abstract class CygnetError extends Error {
 }
 
 /**
- * Thrown when trying again may succeed: a timeout, a lost connection, a busy server. Retried, then
- * dead-lettered.
+ * Thrown when a retry may succeed: a timeout, a lost connection, a busy server. Retried, then dead-lettered.
  */
 export class TransientError extends CygnetError {
   override readonly name = 'TransientError'
 }
 
 /**
- * Thrown when the input itself is wrong, in words a physicist understands. Never retried; the input is kept
+ * Thrown when the input itself is invalid, with a sentence for physicists. Never retried; the input is kept
  * and shown.
  */
 export class InvalidInputError extends CygnetError {
   override readonly name = 'InvalidInputError'
 }
 
-/** Thrown when somebody else holds the lease on the same work: look again later. */
+/** Thrown when another process has the lease on the same work: check again later. */
 export class ConflictError extends CygnetError {
   override readonly name = 'ConflictError'
 }
 
 export type Failure = TransientError | InvalidInputError | ConflictError
 
-/** Names, codes and statuses thrown by the AWS SDK, S3 stores and HTTP servers that pass with time. */
+/** Names, codes and statuses of temporary errors of the AWS SDK, S3 stores and HTTP servers. */
 const TRANSIENT_NAMES = new Set([
   'AbortError',
   'InternalError',
@@ -65,7 +64,7 @@ const TRANSIENT_NAMES = new Set([
   'XAmzContentSHA256Mismatch',
 ])
 
-/** Codes of sockets, name look-ups and MariaDB that pass with time (mysql2 puts both in `code`). */
+/** Codes of temporary errors of sockets, name resolution and MariaDB (mysql2 puts all of them in `code`). */
 const TRANSIENT_CODES = new Set([
   'EAI_AGAIN',
   'ECONNABORTED',
@@ -92,7 +91,7 @@ const TRANSIENT_CODES = new Set([
 ])
 
 /**
- * Credentials and missing buckets are the operator's to mend: the input is good, so it waits (and is
+ * Invalid credentials and missing buckets need an operator. The input is good, so it waits (and is
  * dead-lettered).
  */
 const OPERATOR_NAMES = new Set([
@@ -117,9 +116,8 @@ interface Thrown {
 }
 
 /**
- * Turns whatever was thrown into one of the three kinds. What is not known becomes `TransientError`: it is
- * tried again a bounded number of times and then dead-lettered, where a human reads it; nothing is dropped on
- * a guess.
+ * Maps any thrown value to one of the three kinds. An unknown error becomes `TransientError`: it is retried a
+ * limited number of times and then dead-lettered for a person to read; nothing is dropped by assumption.
  */
 export function classify(thrown: unknown): Failure {
   if (
@@ -135,7 +133,7 @@ export function classify(thrown: unknown): Failure {
   const known = error.code ?? error.name ?? 'Error'
   const details: Record<string, string | number> = { error: known }
   if (status !== undefined) details.httpStatus = status
-  // A failed HEAD has no body, and the SDK no name for it.
+  // A failed HEAD has no body, and the SDK has no name for its error.
   const isSilent = error.message === 'UnknownError' && status !== undefined
   const text = isSilent
     ? `the store answered with status ${status} and no reason`
@@ -146,22 +144,24 @@ export function classify(thrown: unknown): Failure {
     return new ConflictError(`the object changed while it was read: ${text}`, details, { cause: thrown })
   if (error.name === 'NoSuchKey' || error.name === 'NotFound' || status === 404)
     return new TransientError(
-      `not there (yet, or any more): ${text}`,
+      `missing (not yet stored, or deleted): ${text}`,
       { ...details, missing: true },
       { cause: thrown },
     )
   return new TransientError(text, details, { cause: thrown })
 }
 
-/** An AggregateError (a connection refused on every address of a name) says nothing itself; its parts do. */
+/**
+ * An AggregateError (connections refused on all addresses of a name) has no message of its own, but its parts
+ * have.
+ */
 function messageOf(error: Thrown): string {
   const [first] = error.errors ?? []
   return error.message || first?.message || 'no message'
 }
 
 /**
- * True when the error is known to pass with time, so that waiting in place is worth it (else let the queue
- * wait).
+ * Whether the error is known to be temporary, so that waiting here is worthwhile (otherwise the queue waits).
  */
 export function passesWithTime(thrown: unknown): boolean {
   if (thrown instanceof TransientError)

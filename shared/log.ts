@@ -1,12 +1,12 @@
 /**
- * Logs are events: one JSON object a line with a fixed name (`event`) and fixed fields (`function`, `run`,
+ * Logs are events: one JSON object per line with a fixed name (`event`) and fixed fields (`function`, `run`,
  * `tag`, `key`, `attempt`, `ms`), so that an operator finds everything about run 12345 with one filter.
  */
 import { type Logger, pino } from 'pino'
 
 export type { Logger } from 'pino'
 
-/** Fields whose values never reach a log line, at any depth a caller is likely to pass them. */
+/** Fields whose values never appear in a log line, at any depth at which callers are likely to pass them. */
 const REDACTED = [
   'token',
   'password',
@@ -18,8 +18,8 @@ const REDACTED = [
 ]
 
 /**
- * Makes the process's logger. It writes to `destination` (standard output), synchronously: a kill loses no
- * line.
+ * Creates the logger of the process. It writes to `destination` (standard output) synchronously, so that a
+ * kill loses no line.
  */
 export function createLogger(options: {
   readonly function: string
@@ -41,7 +41,7 @@ export function createLogger(options: {
 }
 
 /**
- * An error as log fields: its kind, its sentence, its details and the first cause. Presigned queries are cut.
+ * An error as log fields: kind, message, details and first cause. The queries of presigned links are removed.
  */
 function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { name: 'NotAnError', message: withoutSecrets(String(error)) }
@@ -53,10 +53,7 @@ function describeError(error: unknown): Record<string, unknown> {
   return { name: error.name, message: withoutSecrets(error.message), ...details, ...cause }
 }
 
-/**
- * Cuts what must not be shown from a text: passwords in addresses, signatures in presigned links, bearer
- * tokens.
- */
+/** Removes secrets from a text: passwords in addresses, signatures in presigned links, bearer tokens. */
 export function withoutSecrets(text: string): string {
   return text
     .replace(/\/\/([^:/@\s]*):[^@/\s]*@/g, '//$1:***@')

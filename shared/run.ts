@@ -1,13 +1,13 @@
 /**
- * The one identity: which run, which file of it, which object, which version. A key is parsed once, here:
+ * The identity of a run, of its files, of an object, and of a version. A key is parsed only here:
  * `LNGS/run12345.mid.gz` is run 12345 of tag LNGS, `LNGS/run00104sub0001.mid.lz4` the second file of run 104.
  *
- * The numbers are MIDAS's (printf formats of the ODB, `run%05d.mid` unless configured): padding is a minimum,
- * so that names are never compared as text.
+ * Numbers are formatted as by MIDAS (printf formats of the ODB, `run%05d.mid` by default): padding is a
+ * minimum, so names are never compared as text.
  */
 import { InvalidInputError } from './errors.ts'
 
-/** Which run: numbers repeat between tags, have up to seven digits, and are never compared as text. */
+/** A run. Numbers repeat between tags, have up to seven digits, and are never compared as text. */
 export interface RunId {
   /** Site or detector, may contain `/`: everything before the file name of a key. */
   readonly tag: string
@@ -16,7 +16,7 @@ export interface RunId {
 
 export type RunCompression = 'none' | 'gzip' | 'lz4' | 'bzip2'
 
-/** A file of a run, by its name. */
+/** A file of a run, from its name. */
 export interface RunFileId extends RunId {
   /** null when the run is one file; else the number of this file of the run, from 0. */
   readonly subrun: number | null
@@ -24,17 +24,17 @@ export interface RunFileId extends RunId {
   readonly compression: RunCompression
 }
 
-/** Where an object is. */
+/** The location of an object. */
 export interface ObjectName {
   readonly bucket: string
   readonly key: string
 }
 
-/** One version of an object, as the store describes it. */
+/** One version of an object, as described by the store. */
 export interface ObjectVersion extends ObjectName {
   /** Without quotes. */
   readonly etag: string
-  /** Null where the bucket keeps no versions. */
+  /** Null if the bucket is not versioned. */
   readonly versionId: string | null
   readonly sizeBytes: number
   readonly lastModified: Date
@@ -54,22 +54,21 @@ const SUFFIX_BY_COMPRESSION: Readonly<Record<RunCompression, string>> = {
   bzip2: '.bz2',
 }
 
-/** Largest number that MIDAS (DWORD) and the catalogue (INT UNSIGNED) hold. */
+/** Largest number that MIDAS (DWORD) and the catalogue (INT UNSIGNED) can store. */
 export const LARGEST_RUN_NUMBER = 0xffffffff
 
-/** What the catalogue holds of a tag, characters. */
+/** Longest tag that the catalogue can store, characters. */
 const MAX_TAG_LENGTH = 200
 
 /**
- * Segments that file systems and tape paths would resolve to another place: `a//b` and `a/./b` are `a/b`
+ * Segments that file systems and tape paths would resolve to another location: `a//b` and `a/./b` mean `a/b`
  * there.
  */
 const UNSAFE_SEGMENTS = new Set(['', '.', '..'])
 
 /**
- * Reads a key. Returns null for anything that is not a run file below a tag: another name, no tag, a tag of
- * more than 200 characters or with empty, `.` or `..` segments or control characters, a number larger than
- * 4294967295.
+ * Parses a key. Returns null for anything but a run file below a tag: another name, no tag, a tag of more
+ * than 200 characters or with empty, `.` or `..` segments or control characters, a number above 4294967295.
  */
 export function parseRunKey(key: string): RunFileId | null {
   const slash = key.lastIndexOf('/')
@@ -84,15 +83,15 @@ export function parseRunKey(key: string): RunFileId | null {
   return compression === undefined ? null : { tag, runNumber, subrun, fileName, compression }
 }
 
-/** True for a text that may stand before the file name of a run: `LNGS`, `FLASH/2024`. */
+/** Whether a text is a valid tag: `LNGS`, `FLASH/2024`. */
 export function isTag(tag: string): boolean {
   if (tag.length > MAX_TAG_LENGTH || /\p{Cc}/u.test(tag) || !tag.isWellFormed()) return false
   return tag.split('/').every((segment) => !UNSAFE_SEGMENTS.has(segment))
 }
 
 /**
- * The name MIDAS gives a run's file: five digits for the run, four for the file within it, more where needed.
- * @throws InvalidInputError when a number is none that a run can have.
+ * The file name that MIDAS gives: five digits for the run, four for the subrun, more where needed.
+ * @throws InvalidInputError for an invalid number.
  */
 export function runFileName(run: {
   readonly runNumber: number

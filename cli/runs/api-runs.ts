@@ -101,7 +101,7 @@ async function unknownRun(api: ApiClient, number: number, signal: AbortSignal): 
   return new InvalidInputError(
     heard.length === 0
       ? `${missing}, or of a tag that you may not see; \`cygnet reconcile\` searches the store, docs/runbook.md lists other places to check`
-      : `${missing}, but the ledger has:\n${heard.map((line) => `  ${line}`).join('\n')}\n\`cygnet logs --run ${number}\` shows details, \`cygnet replay --run ${number}\` tries again`,
+      : `${missing}, but its files were reported:\n${heard.map((line) => `  ${line}`).join('\n')}\n\`cygnet logs --run ${number}\` shows details, \`cygnet replay --run ${number}\` tries again`,
   )
 }
 

@@ -1,6 +1,6 @@
 /**
- * HTTP: the catalogue for people and programs: REST, pages, links, sign-in, uploads by token, and what the
- * old tools call.
+ * The catalogue over HTTP, for people and programs: REST, pages, links, sign-in, signatures for uploads, and
+ * the endpoints of the old tools.
  */
 import { bodyLimit } from 'hono/body-limit'
 import type { HttpApp } from '../../shared/runtime/handler.ts'
@@ -18,30 +18,27 @@ import { registerReplicaSummary } from './api/replicas.ts'
 import { registerRun } from './api/run.ts'
 import { registerRuns } from './api/runs.ts'
 import { registerUploads } from './api/uploads.ts'
-import { answerInTime } from './http/answer-in-time.ts'
 import { compressed } from './http/compressed.ts'
 import { addOtherMethods, createEmptyApi } from './http/empty-api.ts'
 import { problem } from './http/problem.ts'
 import { rateLimit } from './http/rate-limit.ts'
+import { withRequestTimeout } from './http/request-timeout.ts'
 import type { Api } from './http/route.ts'
 import { registerLegacyDownload } from './legacy/download.ts'
 import { registerLegacyQuery } from './legacy/query.ts'
 import { registerPages } from './pages/register.ts'
 import { registerReference } from './reference/reference.ts'
 
-/** What is asked for is small; files go to the store itself. */
+/** Requests are small; files are sent to the store itself. */
 const BODY_LIMIT_BYTES = 256 * 1024
 
 /**
- * Within the time limits that serverless.yml and gateways set, which end a request without a word; enough for
- * a look at a tape.
+ * Below the time limits of serverless.yml and gateways, which end a request without an answer; enough for a
+ * check on tape.
  */
 const ANSWER_MS = 27_000
 
-/**
- * Pages learn of changes for so long at a time, then the browser asks again: proxies let nothing last for
- * ever.
- */
+/** How long pages receive changes before the browser reconnects: proxies limit the life of a connection. */
 const LIVE = { lastsSeconds: 25, pollMs: 1000 } as const
 
 export const needs = [database, queues, s3, publicS3, tape]
@@ -49,8 +46,8 @@ export const needs = [database, queues, s3, publicS3, tape]
 export const createHandler = (context: ContextOf<typeof needs>): HttpApp => createApi(context).http
 
 /**
- * The app with the list of its rules, which the authorization matrix of the tests is made from; `http` is the
- * same app with the time limit.
+ * The app with the list of its rules, from which the authorization matrix of the tests is built; `http` is
+ * the same app with the time limit.
  */
 export function createApi(
   context: ContextOf<typeof needs>,
@@ -90,5 +87,5 @@ export function createApi(
     live: LIVE,
   })
   addOtherMethods(api)
-  return { ...api, http: answerInTime(app, { answerMs, log, exempt: HEALTH_PATHS, headers }) }
+  return { ...api, http: withRequestTimeout(app, { answerMs, log, exempt: HEALTH_PATHS, headers }) }
 }

@@ -1,4 +1,4 @@
-/** catalog-api as AWS Lambda runs it. */
+/** The entry point of catalog-api on AWS Lambda. */
 import { loadConfig } from '../../shared/config/config.ts'
 import { lambdaHttp } from '../../shared/runtime/lambda.ts'
 import { openContext } from '../../shared/runtime/open-context.ts'

@@ -155,7 +155,11 @@ async function mergeNeverTaken(trx: Trx, run: LockedRun): Promise<LockedRun> {
     ...neverTaken.map((other) => other.loggerParameters),
     generation.loggerParameters,
   )
-  const corrections = Object.assign({}, ...neverTaken.map((other) => other.corrections), generation.corrections)
+  const corrections = Object.assign(
+    {},
+    ...neverTaken.map((other) => other.corrections),
+    generation.corrections,
+  )
   await trx
     .updateTable('runs')
     .set({ corrections: JSON.stringify(corrections) })

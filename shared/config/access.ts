@@ -1,4 +1,4 @@
-/** Who may use the API and the pages. */
+/** Access to the API and the pages. */
 import * as z from 'zod'
 import { list, setting, text, whole } from './setting.ts'
 
@@ -17,7 +17,7 @@ export const access = {
   oidcIssuer: setting(
     'CYGNET_OIDC_ISSUER',
     z.url().optional(),
-    'the IAM (OpenID Connect), e.g. https://iam.example.org/; absent means that nobody signs in',
+    'the IAM (OpenID Connect), e.g. https://iam.example.org/; absent: sign-in is disabled',
   ),
   oidcClientId: setting('CYGNET_OIDC_CLIENT_ID', text.optional(), 'our client at the IAM'),
   oidcClientSecret: setting('CYGNET_OIDC_CLIENT_SECRET', text.optional(), 'its secret', true),
@@ -44,16 +44,16 @@ export const access = {
   anonymousScopes: setting(
     'CYGNET_ANONYMOUS_SCOPES',
     list.default([]),
-    'what everybody may without signing in, e.g. read:* (none when empty)',
+    'rights of everyone without signing in, e.g. read:* (none when empty)',
   ),
   requestsPerMinute: setting(
     'CYGNET_REQUESTS_PER_MINUTE',
     whole.default(600),
-    'requests one caller may send to the API in a minute; who has not signed in, from one address',
+    'requests per minute that one caller, or one address without sign-in, may send to the API',
   ),
   trustedProxies: setting(
     'CYGNET_TRUSTED_PROXIES',
     whole.default(0),
-    'proxies before the API that each add to X-Forwarded-For from where they were asked; 0: only the address of the connection is believed',
+    'number of proxies in front of the API that each append the address of their client to X-Forwarded-For; 0: only the address of the connection is used',
   ),
 } as const

@@ -1,4 +1,4 @@
-/** The API, for commands that ask it. */
+/** The API, for the commands that use it. */
 import * as z from 'zod'
 import { setting, text } from './setting.ts'
 
@@ -6,12 +6,12 @@ export const api = {
   url: setting(
     'CYGNET_API_URL',
     z.url().optional(),
-    'for commands without the catalogue at hand (runs, get, link, recall, push): address of its API',
+    'address of the API, for the commands that use it (runs, get, link, recall, push)',
   ),
   token: setting(
     'CYGNET_API_TOKEN',
     text.optional(),
-    'who the commands are at that API: an API token; absent means the login of `cygnet login`',
+    'API token of the commands; absent: the login of `cygnet login`',
     true,
   ),
 } as const

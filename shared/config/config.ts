@@ -1,9 +1,9 @@
 /**
- * The settings of every process, read from the environment in this one module and nowhere else. Each concern
- * has a file beside this one.
+ * The settings of every process, read from the environment only in this module. Each concern has a file in
+ * this folder.
  *
- * Any variable may be given as NAME_FILE instead, the path of a file that holds the value: that is how
- * OpenFaaS, Knative and Docker hand over secrets. docs/configuration.md is generated from the descriptions.
+ * Any variable may be given as NAME_FILE instead, the path of a file with the value: OpenFaaS, Knative and
+ * Docker pass secrets this way. docs/configuration.md is generated from the descriptions.
  *
  * @example
  * const config = loadConfig({ CYGNET_DATABASE_URL: 'mysql://user:password@localhost/cygnet' })
@@ -60,14 +60,14 @@ const mapValues = <T, R>(of: Readonly<Record<string, T>>, to: (value: T) => R) =
   Object.fromEntries(Object.entries(of).map(([name, value]) => [name, to(value)]))
 
 /**
- * The process's own environment, for what lays settings of its own under it (the CLI: those of the running
+ * The environment of the process, for callers that add defaults of their own (the CLI: those of the running
  * local stack).
  */
 export const processEnvironment = (): Environment => process.env
 
 /**
- * The text of a variable, or of the file that its NAME_FILE names, without the trailing line break; undefined
- * where there is none or nothing but blanks.
+ * The value of a variable, or of the file named by its NAME_FILE, without the trailing line break; undefined
+ * if it is missing or blank.
  */
 function textOf(environment: Environment, variable: string): string | undefined {
   const path = environment[`${variable}_FILE`]
@@ -82,8 +82,8 @@ function textOf(environment: Environment, variable: string): string | undefined 
 }
 
 /**
- * Reads and checks the settings.
- * @throws InvalidInputError naming every variable that is wrong (never its value: it may be a secret).
+ * Reads and validates the settings.
+ * @throws InvalidInputError naming every invalid variable (never its value, which may be a secret).
  */
 export function loadConfig(environment: Environment = processEnvironment()): Config {
   const problems: string[] = []
@@ -98,8 +98,8 @@ export function loadConfig(environment: Environment = processEnvironment()): Con
 }
 
 /**
- * The settings by variable, as they may be shown: secrets replaced by stars, the password cut from the
- * database address.
+ * The settings by variable, safe to show: secrets replaced by stars, the password removed from the database
+ * address.
  */
 export function redactedConfig(config: Config): Record<string, unknown> {
   const shown = ({ variable, secret }: Setting, value: unknown): unknown => {

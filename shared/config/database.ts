@@ -1,4 +1,4 @@
-/** The catalogue. */
+/** The catalogue's database. */
 import * as z from 'zod'
 import { positive, setting } from './setting.ts'
 
@@ -12,6 +12,6 @@ export const database = {
   connections: setting(
     'CYGNET_DATABASE_CONNECTIONS',
     positive.default(8),
-    'connections one process opens to the catalogue, at most',
+    'most connections to the catalogue per process',
   ),
 } as const

@@ -1,4 +1,4 @@
-/** FTS, for the driver of that name. */
+/** FTS, for the fts driver. */
 import * as z from 'zod'
 import { positive, setting, text } from './setting.ts'
 
@@ -11,7 +11,7 @@ export const fts = {
   vo: setting(
     'CYGNET_FTS_VO',
     text.default('cygno'),
-    'fts: the virtual organisation that job ids are made from',
+    'fts: the virtual organisation from which job ids are derived',
   ),
   archiveSeconds: setting(
     'CYGNET_FTS_ARCHIVE_SECONDS',

@@ -11,7 +11,7 @@ export const ingest = {
   igzip: setting(
     'CYGNET_IGZIP',
     z.enum(['auto', 'never']).default('never'),
-    "auto: decompress gzip with the igzip program where it is installed; slower than Node's own where the pipe costs more than it saves (docs/benchmarks.md)",
+    "auto: decompress gzip with the igzip program where it is installed; slower than Node's own if the pipe costs more than it saves (docs/benchmarks.md)",
   ),
   notificationToken: setting(
     'CYGNET_NOTIFICATION_TOKEN',

@@ -11,6 +11,6 @@ export const legacy = {
   sites: setting(
     'CYGNET_LEGACY_SITES',
     z.string().default('lnf=LNF,LNF=LNF,man=MAN,MAN=MAN,=LNGS'),
-    'the tag of each site of the old tools; the empty name is for any other',
+    'the tag of each site of the old tools; the empty name is for all others',
   ),
 } as const

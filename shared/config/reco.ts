@@ -5,6 +5,6 @@ export const reco = {
   minimumEvents: setting(
     'CYGNET_RECO_MINIMUM_EVENTS',
     whole.default(10),
-    'reconstruction is asked for runs with more trigger events than this',
+    'reconstruction is requested for runs with more trigger events than this',
   ),
 } as const

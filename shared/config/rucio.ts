@@ -1,4 +1,4 @@
-/** Rucio, for the driver of that name. */
+/** Rucio, for the rucio driver. */
 import * as z from 'zod'
 import { setting, text } from './setting.ts'
 
@@ -8,12 +8,12 @@ export const rucio = {
   sourceRse: setting(
     'CYGNET_RUCIO_SOURCE_RSE',
     text.optional(),
-    'rucio: the RSE that is our store, where replicas are registered',
+    'rucio: the RSE of our store, where replicas are registered',
   ),
-  tapeRse: setting('CYGNET_RUCIO_TAPE_RSE', text.optional(), 'rucio: the RSE of the tape'),
+  tapeRse: setting('CYGNET_RUCIO_TAPE_RSE', text.optional(), 'rucio: the RSE of the tape system'),
   sourcePrefix: setting(
     'CYGNET_RUCIO_SOURCE_PREFIX',
     text.optional(),
-    'rucio: address of our store as the source RSE knows it, put before <bucket>/<key>; absent for a deterministic RSE',
+    'rucio: address of our store at the source RSE, put before <bucket>/<key>; absent for a deterministic RSE',
   ),
 } as const

@@ -1,4 +1,4 @@
-/** The forms that values of settings have. */
+/** The types of the values of settings. */
 import * as z from 'zod'
 
 export const text = z.string().trim().min(1)
@@ -8,9 +8,9 @@ export const list = text.transform((value) =>
     .map((item) => item.trim())
     .filter(Boolean),
 )
-/** A slip must not switch off what the list is for. */
+/** A list that must not be empty, so that a typing error does not disable it. */
 export const fullList = list.refine((items) => items.length > 0, 'names nothing')
-/** Digits only: what else JavaScript takes for a number (blanks are 0, 1e3) is a slip. */
+/** Digits only: other texts that JavaScript accepts as numbers (blanks are 0, 1e3) are typing errors. */
 export const digits = z.string().trim().regex(/^\d+$/, 'expected a whole number').transform(Number)
 export const whole = digits.pipe(z.number().max(Number.MAX_SAFE_INTEGER))
 export const positive = digits.pipe(z.number().min(1).max(Number.MAX_SAFE_INTEGER))
@@ -33,7 +33,7 @@ export const wholeByName = z.string().transform((value, context): Readonly<Recor
   return Object.fromEntries(entries.map(([name = '', number]) => [name, Number(number)]))
 })
 
-/** One setting: the variable of the environment that gives it, its form, and what it means. */
+/** One setting: its environment variable, its type, and its description. */
 export interface Setting<T extends z.ZodType = z.ZodType> {
   readonly variable: `CYGNET_${string}`
   readonly schema: T

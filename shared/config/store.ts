@@ -3,12 +3,12 @@ import * as z from 'zod'
 import { fullList, list, positive, setting, text } from './setting.ts'
 
 export const store = {
-  endpoint: setting('CYGNET_S3_ENDPOINT', z.url().optional(), 'S3 endpoint; absent means AWS itself'),
+  endpoint: setting('CYGNET_S3_ENDPOINT', z.url().optional(), 'S3 endpoint; absent: AWS'),
   region: setting('CYGNET_S3_REGION', text.default('us-east-1'), 'S3 region'),
   accessKeyId: setting(
     'CYGNET_S3_ACCESS_KEY_ID',
     text.optional(),
-    'S3 access key; absent means the AWS default chain (role, profile, environment)',
+    'S3 access key; absent: the AWS default chain (role, profile, environment)',
   ),
   secretAccessKey: setting('CYGNET_S3_SECRET_ACCESS_KEY', text.optional(), 'S3 secret key', true),
   sdkChecksums: setting(
@@ -19,7 +19,7 @@ export const store = {
   publicEndpoint: setting(
     'CYGNET_S3_PUBLIC_ENDPOINT',
     z.url().optional(),
-    'S3 endpoint as others reach it, put into links; absent means that of CYGNET_S3_ENDPOINT',
+    'public S3 endpoint, used in links; absent: CYGNET_S3_ENDPOINT',
   ),
   rawBuckets: setting(
     'CYGNET_RAW_BUCKETS',
@@ -29,7 +29,7 @@ export const store = {
   ignoredPrefixes: setting(
     'CYGNET_IGNORED_PREFIXES',
     list.default(['EVENTS/', 'TMP/', 'BCK/']),
-    'key prefixes that never hold runs; everything else named run*.mid* is catalogued',
+    'key prefixes that never contain runs; everything else named run*.mid* is catalogued',
   ),
   protectedPrefixes: setting(
     'CYGNET_PROTECTED_PREFIXES',

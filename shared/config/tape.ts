@@ -1,4 +1,4 @@
-/** The tape endpoint and the tokens for it. */
+/** The tape endpoint and its tokens. */
 import * as z from 'zod'
 import { positive, setting, text } from './setting.ts'
 
@@ -6,7 +6,7 @@ export const tape = {
   driver: setting(
     'CYGNET_TAPE_DRIVER',
     z.enum(['none', 'directory', 'webdav', 'fts', 'rucio']).default('none'),
-    'how second copies are made; none: requests are kept and wait',
+    'driver of copies to tape; none: requests are kept and wait',
   ),
   directory: setting(
     'CYGNET_TAPE_DIRECTORY',
@@ -16,27 +16,27 @@ export const tape = {
   url: setting(
     'CYGNET_TAPE_URL',
     z.url({ protocol: /^(davs?|https?)$/ }).optional(),
-    'webdav, fts, rucio: root of the tape endpoint, e.g. davs://tape.example.org:8443/cygno/; for rucio optional, then it is only used to verify and read',
+    'webdav, fts, rucio: root of the tape endpoint, e.g. davs://tape.example.org:8443/cygno/; optional for rucio, which uses it only to verify and read',
   ),
   caFile: setting(
     'CYGNET_TAPE_CA_FILE',
     text.optional(),
-    "PEM file with the certificate authorities of the tape endpoint, besides Node's own",
+    "PEM file with the certificate authorities of the tape endpoint, in addition to Node's own",
   ),
   thirdParty: setting(
     'CYGNET_TAPE_THIRD_PARTY',
     z.enum(['auto', 'never']).default('auto'),
-    'webdav: auto lets the endpoint fetch from the store by itself where it can; never streams through the function',
+    'webdav: auto: the endpoint fetches from the store itself where it can; never: all copies are streamed through the function',
   ),
   rest: setting(
     'CYGNET_TAPE_REST',
     z.enum(['auto', 'never']).default('auto'),
-    'webdav, fts: auto asks whether the endpoint has a WLCG Tape REST API, which then says what is on media',
+    'webdav, fts: auto: a WLCG Tape REST API, where the endpoint has one, determines what is on media',
   ),
   copiesAtOnce: setting(
     'CYGNET_TAPE_COPIES_AT_ONCE',
     positive.default(4),
-    'copies under way at once, all functions together; for fts and rucio rather some hundreds',
+    'most copies in progress, over all functions; for fts and rucio some hundreds',
   ),
   copySeconds: setting(
     'CYGNET_TAPE_COPY_SECONDS',
@@ -46,25 +46,25 @@ export const tape = {
   lateHours: setting(
     'CYGNET_TAPE_LATE_HOURS',
     positive.default(24),
-    'a run that is not verified on tape after so many hours is told to people',
+    'an alert is raised for a run that is not verified on tape after this many hours',
   ),
   token: setting(
     'CYGNET_TAPE_TOKEN',
     text.optional(),
-    'a bearer token for the tape endpoint, FTS or Rucio, where none is fetched',
+    'a fixed bearer token for the tape endpoint, FTS or Rucio',
     true,
   ),
   tokenUrl: setting(
     'CYGNET_TAPE_TOKEN_URL',
     z.url().optional(),
-    'token endpoint of the IAM that gives bearer tokens (OAuth2)',
+    'token endpoint of the IAM that issues bearer tokens (OAuth2)',
   ),
   clientId: setting('CYGNET_TAPE_CLIENT_ID', text.optional(), 'OAuth2 client id'),
   clientSecret: setting('CYGNET_TAPE_CLIENT_SECRET', text.optional(), 'OAuth2 client secret', true),
   refreshToken: setting(
     'CYGNET_TAPE_REFRESH_TOKEN',
     text.optional(),
-    'OAuth2 refresh token; absent means the client-credentials grant',
+    'OAuth2 refresh token; absent: the client-credentials grant',
     true,
   ),
   scope: setting(
@@ -76,6 +76,6 @@ export const tape = {
   tokenCache: setting(
     'CYGNET_TAPE_TOKEN_CACHE',
     text.optional(),
-    'file (mode 0600) that keeps the tokens between processes; absent means memory only',
+    'file (mode 0600) that keeps the tokens between processes; absent: only in memory',
   ),
 } as const

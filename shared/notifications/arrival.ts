@@ -1,8 +1,8 @@
-/** What every store's notification is turned into: one version of one object that arrived in a bucket. */
+/** The common form of all notifications: one version of one object that arrived in a bucket. */
 
 /**
- * Who said that the object arrived. `reconcile` and `replay` are Cygnet itself, through the same queue as a
- * live event.
+ * Who reported the object. `reconcile` and `replay` are Cygnet itself, through the same queue as a live
+ * event.
  */
 export const ARRIVAL_SOURCES = [
   'aws',
@@ -15,20 +15,21 @@ export const ARRIVAL_SOURCES = [
 ] as const
 export type ArrivalSource = (typeof ARRIVAL_SOURCES)[number]
 
-/** One object version that arrived. A hint only: what the store says on reading the object is the truth. */
+/**
+ * One object version that arrived. Only a hint: the store's answer when the object is read is authoritative.
+ */
 export interface ObjectArrival {
   readonly bucket: string
-  /** The object's key as S3 clients write it: decoded, never empty, at most 1024 bytes of UTF-8. */
+  /** The object's key as in S3 clients: decoded, never empty, at most 1024 bytes of UTF-8. */
   readonly key: string
   readonly sizeBytes: number | null
   /**
-   * Without quotes; an MD5 (with or without its multipart suffix) in lower case, any other ETag as the store
-   * wrote it.
+   * Without quotes; an MD5 (with or without its multipart suffix) in lower case, any other ETag unchanged.
    */
   readonly etag: string | null
-  /** null where the bucket keeps no versions (the stores say `null`, an empty text or nothing). */
+  /** null if the bucket is not versioned (stores write `null`, an empty text or nothing). */
   readonly versionId: string | null
-  /** Orders the events of one key: text to be compared within one store only. */
+  /** Orders the events of one key: comparable as text within one store only. */
   readonly sequencer: string | null
   /** Without the `s3:` prefix: `ObjectCreated:Put`. */
   readonly eventName: string
@@ -37,9 +38,9 @@ export interface ObjectArrival {
 }
 
 /**
- * The arrivals without repetitions, in the order given. Stores repeat themselves within one payload too. The
- * sequencer and the time count: content that was put, replaced and put again makes three arrivals, the last
- * of which is the newest.
+ * The arrivals without duplicates, in the given order; stores repeat events even within one payload.
+ * Sequencer and time are compared as well: content that was put, replaced and put again makes three arrivals,
+ * of which the last is the newest.
  */
 export function distinctArrivals(arrivals: readonly ObjectArrival[]): readonly ObjectArrival[] {
   const distinct = new Map<string, ObjectArrival>()

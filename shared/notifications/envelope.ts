@@ -1,5 +1,6 @@
 /**
- * What a payload is: a record, or one of the envelopes in which stores, queues and event brokers put records.
+ * Classifies a payload: a record, or one of the envelopes in which stores, queues and event brokers wrap
+ * records.
  */
 import * as z from 'zod'
 
@@ -7,7 +8,7 @@ export type Envelope =
   | { readonly kind: 'record' }
   | { readonly kind: 'eventbridge' }
   | { readonly kind: 'test' }
-  /** Something that holds other payloads: each is to be looked at in turn. */
+  /** An envelope of other payloads, which are classified in turn. */
   | { readonly kind: 'wrapper'; readonly payloads: readonly unknown[] }
   | { readonly kind: 'unknown'; readonly reason: string }
 
@@ -17,11 +18,11 @@ const recordList = z.object({ Records: z.array(z.unknown()) })
  * `Bucket`.
  */
 const testEvent = z.object({ Event: z.literal('s3:TestEvent') })
-/** The body of a message that SNS delivered, to SQS or by HTTP. */
+/** The body of a message delivered by SNS, to SQS or by HTTP. */
 const snsBody = z
   .object({ Type: z.literal('Notification'), Message: z.string() })
   .transform((sns) => sns.Message)
-/** Messages of SNS and SQS as Lambda hands them over. */
+/** Messages of SNS and SQS as passed by Lambda. */
 const snsRecord = z
   .object({ EventSource: z.literal('aws:sns'), Sns: z.object({ Message: z.string() }) })
   .transform((sns) => sns.Sns.Message)
@@ -39,7 +40,7 @@ const cloudEvent = z.object({
 })
 const record = z.union([z.object({ s3: z.looseObject({}) }), z.object({ eventName: z.string() })])
 
-/** Tells what a payload is. A text is taken for JSON. */
+/** Classifies a payload. A text is parsed as JSON. */
 export function envelopeOf(payload: unknown): Envelope {
   if (typeof payload === 'string') return fromText(payload)
   if (Array.isArray(payload)) return { kind: 'wrapper', payloads: payload }
@@ -58,7 +59,7 @@ export function envelopeOf(payload: unknown): Envelope {
     }
   }
   if (record.safeParse(payload).success) return { kind: 'record' }
-  return { kind: 'unknown', reason: 'this is no S3 notification' }
+  return { kind: 'unknown', reason: 'this is not an S3 notification' }
 }
 
 function fromText(text: string): Envelope {

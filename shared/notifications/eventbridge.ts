@@ -1,5 +1,5 @@
 /**
- * S3 events that came through Amazon EventBridge: other names, other fields, and keys that are not encoded.
+ * S3 events delivered by Amazon EventBridge: other names, other fields, and keys that are not encoded.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
  */
 import * as z from 'zod'
@@ -24,7 +24,7 @@ const created = z.object({
   }),
 })
 
-/** The S3 operations that EventBridge gives as the reason, by the event names of the other notifications. */
+/** The event names of the other notifications, by EventBridge's reason for the event. */
 const EVENT_NAMES: ReadonlyMap<string | null, string> = new Map([
   ['PutObject', 'ObjectCreated:Put'],
   ['POST Object', 'ObjectCreated:Post'],
@@ -32,10 +32,7 @@ const EVENT_NAMES: ReadonlyMap<string | null, string> = new Map([
   ['CompleteMultipartUpload', 'ObjectCreated:CompleteMultipartUpload'],
 ])
 
-/**
- * Reads one EventBridge event of S3.
- * @throws InvalidInputError saying what is wrong with the event.
- */
+/** Parses one EventBridge event of S3. @throws InvalidInputError that describes the error in the event. */
 export function parseEventBridge(value: unknown): RecordContent {
   const eventName = parse(event, value)['detail-type']
   if (eventName !== 'Object Created')

@@ -1,7 +1,7 @@
 /**
- * The fields of an event as zod schemas. Where the object is must be right (bucket, key, version); what only
- * describes it (size, ETag, sequencer, time) becomes null when it is missing or senseless, because the store
- * is asked again anyway.
+ * The fields of an event as zod schemas. Fields that identify the object must be valid (bucket, key,
+ * version); those that only describe it (size, ETag, sequencer, time) become null when they are missing or
+ * invalid, because the store is queried anyway.
  */
 import * as z from 'zod'
 
@@ -11,7 +11,7 @@ export const bucketName = z
   .min(1, 'the bucket has no name')
   .max(255, 'the bucket name is too long')
 
-/** A number, or digits in a text as some stores and the documentation of Ceph write it. */
+/** A number, or digits as text, as written by some stores and in Ceph's documentation. */
 export const sizeBytes = z
   .union([z.number(), z.string().regex(/^\d+$/).transform(Number)])
   .pipe(z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER))
@@ -28,7 +28,7 @@ export const etag = z
   .nullable()
   .catch(null)
 
-/** `null` (as a text), nothing and the empty text all mean: the bucket keeps no versions. */
+/** `null` (as a text), a missing field and an empty text all mean that the bucket is not versioned. */
 export const versionId = z
   .string('the version id is not a text')
   .max(1024, 'the version id is too long')
@@ -39,7 +39,7 @@ export const sequencer = z.string().min(1).max(255).nullable().catch(null)
 
 const ISO_TIME = /^([12]\d{3}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2}(?:\.\d+)?)(Z|[+-]\d{2}:?\d{2})?$/
 
-/** ISO 8601, to the second, milli- or microsecond. A time without a zone is UTC: every store writes UTC. */
+/** ISO 8601, to the second, milli- or microsecond. A time without a zone is UTC, as all stores write it. */
 export const eventTime = z
   .string()
   .transform((text) => {

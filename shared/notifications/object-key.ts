@@ -1,13 +1,13 @@
-/** Object keys as notifications write them: form-encoded (AWS, MinIO) or as they are (Ceph, EventBridge). */
+/** Object keys in notifications: form-encoded (AWS, MinIO) or plain (Ceph, EventBridge). */
 import { InvalidInputError } from '../errors.ts'
 
-/** S3's own limit. A longer key cannot be one, and would not fit the ledger. */
+/** The limit of S3. A longer key is invalid, and would not fit into the table of arrivals. */
 const MAX_KEY_BYTES = 1024
 
 /**
- * Decodes a form-encoded key: `+` is a blank, `%XX` a byte of UTF-8. What is not encoded passes as it is (AWS
- * leaves `/` alone, MinIO writes `%2F`).
- * @throws InvalidInputError for a `%` that starts no escape, or escapes that are not UTF-8.
+ * Decodes a form-encoded key: `+` is a blank, `%XX` a byte of UTF-8. Unencoded characters are kept (AWS does
+ * not encode `/`, MinIO writes `%2F`).
+ * @throws InvalidInputError for an invalid escape, or escapes that are not UTF-8.
  */
 export function decodeFormKey(encoded: string): string {
   try {
@@ -17,17 +17,14 @@ export function decodeFormKey(encoded: string): string {
   }
 }
 
-/**
- * Encodes a key as AWS does: a blank as `+`, `/` as it is, everything else outside the unreserved letters as
- * `%XX`.
- */
+/** Encodes a key as AWS does: a blank as `+`, `/` unchanged, all but the unreserved characters as `%XX`. */
 export function encodeFormKey(key: string): string {
   return encodeURIComponent(key).replaceAll('%20', '+').replaceAll('%2F', '/')
 }
 
 /**
- * Checks a decoded key.
- * @throws InvalidInputError when it is empty, longer than 1024 bytes of UTF-8, or no valid Unicode.
+ * Validates a decoded key.
+ * @throws InvalidInputError when it is empty, longer than 1024 bytes of UTF-8, or not valid Unicode.
  */
 export function checkKey(key: string): string {
   if (key === '') throw new InvalidInputError('the object key is empty')

@@ -1,8 +1,8 @@
 /**
- * Notifications of AWS, MinIO and Ceph, as they come by webhook or queue, into one `ObjectArrival` per
+ * Parses notifications of AWS, MinIO and Ceph, received by webhook or queue, into one `ObjectArrival` per
  * object.
  *
- * A notification is a hint: whatever can be read from it is used, and one bad record never spoils the others.
+ * A notification is a hint: all readable records are used, and one invalid record does not affect the others.
  */
 import { InvalidInputError } from '../errors.ts'
 import type { ObjectArrival } from './arrival.ts'
@@ -12,24 +12,23 @@ import { parseRecord, type RecordContent } from './record.ts'
 
 export interface ParsedNotification {
   readonly arrivals: readonly ObjectArrival[]
-  /** Understood, and no arrival: test events, removals, tags, retention, life cycle. */
+  /** Understood, but not arrivals: test events, removals, tags, retention, life cycle. */
   readonly ignored: readonly { readonly reason: string; readonly eventName: string }[]
-  /** Not understood: to be kept for a human. `record` is the part of the payload that was not. */
+  /** Not understood: to be kept for a person. `record` is that part of the payload. */
   readonly rejected: readonly { readonly reason: string; readonly record: unknown }[]
 }
 
 /**
- * Each text, list and envelope is one level. S3 → SNS → SQS → CloudEvent is eight of them; deeper is no
+ * Each text, list and envelope is one level. S3 → SNS → SQS → CloudEvent has eight; a deeper payload is not a
  * notification.
  */
 const MAX_DEPTH = 12
 
 /**
- * Reads a notification: an S3 event of any of the three stores, AWS's test event, any of them wrapped by SNS
- * or SQS, an EventBridge event of S3, a CloudEvent around any of these, or a list of such.
+ * Parses a notification: an S3 event of any of the three stores, AWS's test event, any of these wrapped by
+ * SNS or SQS, an EventBridge event of S3, a CloudEvent with any of these, or a list of them.
  * @param payload the parsed JSON, or the JSON text itself.
- * @returns what arrived, what was ignored and what was rejected, in the order of the payload. Nothing is
- * thrown.
+ * @returns what arrived, what was ignored and what was rejected, in the order of the payload. Never throws.
  */
 export function parseNotification(payload: unknown): ParsedNotification {
   const found: Found = { arrivals: [], ignored: [], rejected: [] }
@@ -37,7 +36,7 @@ export function parseNotification(payload: unknown): ParsedNotification {
   return found
 }
 
-/** The lists of a ParsedNotification while they are filled. */
+/** A ParsedNotification while it is being filled. */
 interface Found {
   readonly arrivals: ObjectArrival[]
   readonly ignored: { readonly reason: string; readonly eventName: string }[]

@@ -10,7 +10,7 @@ import { isArrival, withoutPrefix } from './event-names.ts'
 import { bucketName, etag, eventTime, sequencer, sizeBytes, versionId } from './fields.ts'
 import { checkKey, decodeFormKey } from './object-key.ts'
 
-/** What one record says: an object arrived, or something that is no arrival happened. */
+/** The content of one record: an arrival, or another event. */
 export type RecordContent =
   | { readonly arrival: ObjectArrival }
   | { readonly ignored: { readonly reason: string; readonly eventName: string } }
@@ -26,7 +26,7 @@ const record = z.object({
   eventName: z.string(),
   eventSource: z.string().optional().catch(undefined),
   eventTime,
-  /** Written by messages/runs.ts: who the message came from before it was put into our queue. */
+  /** Written by messages/runs.ts: the source of the arrival before it entered our queue. */
   cygnet: z
     .object({ source: z.enum(ARRIVAL_SOURCES) })
     .optional()
@@ -43,10 +43,7 @@ const record = z.object({
   ),
 })
 
-/**
- * The store by its event source. One that is not known is taken to follow AWS, as those that speak S3
- * promise.
- */
+/** The store, from its event source. An unknown one is assumed to follow AWS, as S3-compatible stores do. */
 function sourceOf(eventSource: string | undefined): ArrivalSource {
   if (eventSource === 'ceph:s3') return 'ceph'
   if (eventSource === 'minio:s3') return 'minio'
@@ -55,11 +52,10 @@ function sourceOf(eventSource: string | undefined): ArrivalSource {
 }
 
 /**
- * Reads one record of a `Records` list.
+ * Parses one record of a `Records` list.
  *
- * Ceph alone writes keys as they are: decoding would turn a literal `+` or `%41` of its key into another
- * object's key.
- * @throws InvalidInputError saying what is wrong with the record.
+ * Only Ceph does not encode keys: decoding would change a literal `+` or `%41` into another key.
+ * @throws InvalidInputError that describes the error in the record.
  */
 export function parseRecord(value: unknown): RecordContent {
   const eventName = withoutPrefix(parse(named, value).eventName)
@@ -82,7 +78,7 @@ export function parseRecord(value: unknown): RecordContent {
   }
 }
 
-/** Checks a value against a schema; the first thing wrong with it becomes the sentence of the error. */
+/** Validates a value; the first issue becomes the message of the error. */
 export function parse<T extends z.ZodType>(schema: T, value: unknown): z.infer<T> {
   const result = schema.safeParse(value)
   if (result.success) return result.data

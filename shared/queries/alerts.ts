@@ -1,4 +1,4 @@
-/** What people were told, read from the outbox: an alert is a request to the queue `alerts`. */
+/** Recent alerts, read from the outbox: an alert is a request to the queue `alerts`. */
 import { sql } from 'kysely'
 import type * as z from 'zod'
 import type { Database } from '../database/connect.ts'
@@ -8,12 +8,14 @@ import type { VisibleTags } from './site-state.ts'
 export type Alert = z.infer<typeof shownAlert> & { readonly id: number; readonly at: Date }
 
 /**
- * The outbox has no order but that of its ids, and most of it are no alerts: so much of its end is looked
- * through.
+ * The outbox is ordered only by id, and most of its rows are not alerts: only this many of the latest rows
+ * are searched.
  */
-const LOOKED_THROUGH = 20_000
+const SEARCHED_ROWS = 20_000
 
-/** The latest first. An alert that is about no tag (an endpoint, a queue) is for those who see all tags. */
+/**
+ * Newest first. An alert without a tag (an endpoint, a queue) is shown only to callers who may see all tags.
+ */
 export async function recentAlerts(
   database: Database,
   tags: VisibleTags,
@@ -26,7 +28,7 @@ export async function recentAlerts(
     .where(
       'id',
       '>',
-      sql<number>`(SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) - ${LOOKED_THROUGH} FROM outbox)`,
+      sql<number>`(SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) - ${SEARCHED_ROWS} FROM outbox)`,
     )
     .where('queue', '=', 'alerts')
     .where('createdAt', '>=', since)

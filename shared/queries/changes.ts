@@ -1,4 +1,4 @@
-/** What changed lately, for pages that are watched: lines of the runs' histories, by their ids. */
+/** Recent changes for live pages: lines of the runs' histories, by id. */
 import type { Database } from '../database/connect.ts'
 import type { RunId } from '../run.ts'
 import type { VisibleTags } from './site-state.ts'
@@ -11,23 +11,22 @@ export interface Change extends RunId {
 }
 
 /**
- * Lines are committed not quite in the order of their ids: so many of those before the last one are looked at
- * again.
+ * Lines are not committed exactly in the order of their ids: this many before the last one are read again.
  */
-const LOOKED_AT_AGAIN = 100
+const REREAD_LINES = 100
 const MOST_CHANGES = 500
 
-/** Tells of each change once, in calls one after the other. */
+/** Reports each change once, in consecutive calls. */
 export interface ChangeReader {
-  /** The highest id that was told, or passed over because its tag may not be seen. */
+  /** The highest id that was reported, or skipped because its tag may not be seen. */
   lastId(): number
   next(): Promise<readonly Change[]>
 }
 
 /**
- * Reads what comes after the change `afterId`; null: after what is there now. A reader that resumes tells of
- * nothing twice but may leave out a line that was committed late while nobody read: what it says is a reason
- * to look, not a record.
+ * Reads the changes after `afterId`; null: after the current ones. A reader that resumes reports nothing
+ * twice but may omit a line that was committed late between two readers: a change is a reason to reload, not
+ * a record.
  */
 export async function readChanges(
   database: Database,
@@ -35,9 +34,9 @@ export async function readChanges(
   afterId: number | null,
 ): Promise<ChangeReader> {
   const newest = await newestId(database)
-  // An id from another catalogue, or one that somebody made up.
+  // An id of another catalogue, or an invented one.
   let last = afterId === null || afterId > newest ? newest : afterId
-  const told = new Set(await idsBetween(database, last - LOOKED_AT_AGAIN, last))
+  const reported = new Set(await idsBetween(database, last - REREAD_LINES, last))
   return {
     lastId: () => last,
     async next() {
@@ -45,14 +44,14 @@ export async function readChanges(
         .selectFrom('runHistory as line')
         .innerJoin('runs', 'runs.id', 'line.runId')
         .select(['line.id', 'line.at', 'runs.tag', 'runs.runNumber', 'line.what', 'line.detail'])
-        .where('line.id', '>', last - LOOKED_AT_AGAIN)
+        .where('line.id', '>', last - REREAD_LINES)
         .orderBy('line.id')
         .limit(MOST_CHANGES)
         .execute()
-      const fresh = rows.filter(({ id }) => !told.has(id))
-      for (const { id } of fresh) told.add(id)
+      const fresh = rows.filter(({ id }) => !reported.has(id))
+      for (const { id } of fresh) reported.add(id)
       last = Math.max(last, ...fresh.map(({ id }) => id))
-      for (const id of told) if (id <= last - LOOKED_AT_AGAIN) told.delete(id)
+      for (const id of reported) if (id <= last - REREAD_LINES) reported.delete(id)
       return fresh.filter(({ tag }) => tags === '*' || tags.includes(tag))
     },
   }

@@ -5,8 +5,8 @@ import type { StorageSummary } from '../database/storage-summary.ts'
 import type { VisibleTags } from './site-state.ts'
 
 /**
- * What was taken on one day (UTC) by one tag, and how much of it is where: verified copies of the files that
- * count, bytes.
+ * The data taken by one tag on one day (UTC), and the volume of verified copies of its current files by
+ * place, bytes.
  */
 export interface DayOfTag {
   readonly tag: string
@@ -19,7 +19,7 @@ export interface DayOfTag {
   readonly tapeBytes: number
 }
 
-/** Days without runs are not there; the latest first. */
+/** Newest first; days without runs are omitted. */
 export async function storageByDay(
   database: Database,
   tags: VisibleTags,
@@ -58,17 +58,14 @@ export async function storageByDay(
   }))
 }
 
-/** Of all runs of a tag, those whose copies are in the same states. */
+/** The runs of a tag whose copies are in the same states. */
 export interface RunsByPlace extends Pick<StorageSummary, 'cloud' | 'tape'> {
   readonly tag: string
   readonly runs: number
   readonly sizeBytes: number
 }
 
-/**
- * All that was ever catalogued, by tag and where it is. Reads an index over all runs: about half a second for
- * a million.
- */
+/** All catalogued data, by tag and place. Scans an index of all runs: about half a second for a million. */
 export async function runsByPlace(database: Database): Promise<readonly RunsByPlace[]> {
   const rows = await database
     .selectFrom('runs')
@@ -85,7 +82,7 @@ export async function runsByPlace(database: Database): Promise<readonly RunsByPl
   return rows.map((row) => ({ ...row, runs: Number(row.runs), sizeBytes: Number(row.sizeBytes) }))
 }
 
-/** Of the very contents that count, verified. */
+/** Whether a verified copy with the current contents exists. */
 const hasCopy = (kind: 'local' | 'cloud' | 'tape', state: 'present' | 'on-media') =>
   sql`EXISTS (SELECT 1 FROM replicas p WHERE p.run_id = f.run_id AND p.kind = ${kind} AND p.state = ${state}
     AND p.bucket = f.bucket AND p.object_key = f.object_key AND p.sha256 = f.sha256)`

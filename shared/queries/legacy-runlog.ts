@@ -1,7 +1,7 @@
 /**
- * Tables as the old tools saw them: the rows of one tag, in the order of the run numbers, every value the
- * text that MariaDB makes of it. The column `tag`, which stands for the database that each site had, is not
- * shown.
+ * Tables as the old tools saw them: the rows of one tag in the order of the run numbers, each value as
+ * MariaDB converts it to text. The column `tag`, which replaces the separate database of each site, is
+ * hidden.
  */
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
@@ -20,7 +20,7 @@ export interface LegacyRows {
   readonly tag: string
   /** First run number. */
   readonly from: number
-  /** The run number before which it ends. */
+  /** First run number after the range. */
   readonly before: number
 }
 
@@ -30,9 +30,9 @@ export const NO_END = 2 ** 32
 const ROWS_AT_ONCE = 500
 
 /**
- * Looks at the columns of a table. Which tables may be shown at all is the caller's to decide.
- * @throws InvalidInputError when there is no such table, or it has not the key (tag, run_number) by which
- * rows are shown.
+ * Reads the columns of a table. Which tables may be shown is decided by the caller.
+ * @throws InvalidInputError when the table does not exist, or does not have the key (tag, run_number) needed
+ * for its rows.
  */
 export async function findLegacyTable(database: Database, name: string): Promise<LegacyTable> {
   const { rows } = await sql<{
@@ -48,21 +48,21 @@ export async function findLegacyTable(database: Database, name: string): Promise
   return { name, columns: rows.map((row) => row.name).filter((column) => column !== 'tag') }
 }
 
-/** Columns change with a migration or an operator's hand: a look a minute is enough. */
-const REMEMBERED_MS = 60_000
+/** Columns change only by a migration or manually: they are cached for a minute. */
+const CACHED_MS = 60_000
 
-/** `findLegacyTable`, with what was found remembered for a while. */
+/** `findLegacyTable` with a cache. */
 export function createTableFinder(
   database: Database,
   now: () => Date,
 ): (name: string) => Promise<LegacyTable> {
-  const known = new Map<string, { readonly table: LegacyTable; readonly atMs: number }>()
+  const cached = new Map<string, { readonly table: LegacyTable; readonly atMs: number }>()
   return async (name) => {
     const atMs = now().getTime()
-    const before = known.get(name)
-    if (before !== undefined && atMs - before.atMs < REMEMBERED_MS) return before.table
+    const before = cached.get(name)
+    if (before !== undefined && atMs - before.atMs < CACHED_MS) return before.table
     const table = await findLegacyTable(database, name)
-    known.set(name, { table, atMs })
+    cached.set(name, { table, atMs })
     return table
   }
 }
@@ -79,8 +79,8 @@ export async function findLegacyRow(
 }
 
 /**
- * All rows, some hundred at a time: no statement is open while a slow reader takes them, and memory stays
- * flat. What changes meanwhile is shown as it is when its turn comes.
+ * All rows, some hundred at a time: no statement stays open for a slow client, and memory use is constant.
+ * Rows that change meanwhile are shown as they are when they are read.
  */
 export async function* readLegacyRows(
   database: Database,

@@ -1,4 +1,4 @@
-/** The runs before and after a run, by number, among those of its tag that are current. */
+/** The previous and the next run number among the current runs of a tag. */
 import type { Database } from '../database/connect.ts'
 import type { RunId } from '../run.ts'
 

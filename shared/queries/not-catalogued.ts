@@ -1,6 +1,6 @@
 /**
- * Of a run that is not in the catalogue: what the ledger has heard of its files. The API, its pages and the
- * command tell the same.
+ * The recorded arrivals of a run that is not in the catalogue. The API, its pages and the command report the
+ * same.
  */
 import type { Database } from '../database/connect.ts'
 import type { Arrival, ArrivalOutcome, ArrivalState } from '../database/schema.ts'
@@ -8,32 +8,32 @@ import type { RunId } from '../run.ts'
 import { timeText } from '../time/text.ts'
 import { findArrivalsOfRun } from './runs.ts'
 
-export interface HeardFile {
+export interface ArrivedFile {
   readonly bucket: string
   readonly key: string
   readonly state: ArrivalState
   readonly outcome: ArrivalOutcome | null
-  /** When it came into this state, or was first heard of. */
+  /** When it entered this state, or was first reported. */
   readonly since: Date
   readonly attempts: number
-  /** Why it is invalid or failed, or the error of the last try. */
+  /** Why it is invalid or failed, or the error of the last attempt. */
   readonly reason: string | null
   /**
-   * The number that its begin of run says, where that is another than its name's: the run is in the catalogue
-   * by that.
+   * The number in its begin-of-run event, if it differs from that in its name: the run is catalogued under
+   * this number.
    */
   readonly cataloguedAs: number | null
 }
 
 const MOST_FILES = 20
-/** In one sentence. */
-const MOST_TOLD = 3
+/** Most files in one sentence. */
+const MAX_IN_SENTENCE = 3
 
-/** The latest first, at most 20; empty when nobody has ever told of the run. */
-export async function heardOfRun(
+/** Newest first, at most 20; empty when no file of the run was ever reported. */
+export async function arrivedFilesOf(
   database: Database,
   run: Pick<RunId, 'runNumber'> & Partial<RunId>,
-): Promise<readonly HeardFile[]> {
+): Promise<readonly ArrivedFile[]> {
   const arrivals = await findArrivalsOfRun(database, run, MOST_FILES)
   const numbers = await numbersWithin(database, arrivals)
   return arrivals.map(
@@ -54,7 +54,7 @@ export async function heardOfRun(
   )
 }
 
-/** The run numbers that the contents of these objects say, by `bucket/key`. */
+/** The run numbers in the contents of these objects, by `bucket/key`. */
 async function numbersWithin(
   database: Database,
   objects: readonly Arrival[],
@@ -71,10 +71,10 @@ async function numbersWithin(
 }
 
 /**
- * `cygno-data/LNGS/run12345.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered
+ * `cygno-data/LNGS/run12345.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 attempts: the store answered
  * 503`
  */
-export function heardText({
+export function arrivedFilesText({
   bucket,
   key,
   state,
@@ -83,19 +83,21 @@ export function heardText({
   attempts,
   reason,
   cataloguedAs,
-}: HeardFile): string {
+}: ArrivedFile): string {
   const what =
-    cataloguedAs === null ? outcome : `${outcome} as run ${cataloguedAs}, the number in its begin of run`
+    cataloguedAs === null
+      ? outcome
+      : `${outcome} as run ${cataloguedAs}, the number in its begin-of-run event`
   const how = outcome === null ? state : `${state} (${what})`
   return `${bucket}/${key}: ${how} since ${timeText(since)} UTC after ${triesText(attempts)}${reason === null ? '' : `: ${reason}`}`
 }
 
-const triesText = (attempts: number): string => (attempts === 1 ? '1 try' : `${attempts} tries`)
+const triesText = (attempts: number): string => (attempts === 1 ? '1 attempt' : `${attempts} attempts`)
 
 /** One sentence, which begins with `run 12345 of LNGS is not in the catalogue`. */
-export function notCataloguedText({ tag, runNumber }: RunId, heard: readonly HeardFile[]): string {
-  const told = `run ${runNumber} of ${tag} is not in the catalogue`
-  if (heard.length === 0) return told
-  const more = heard.length > MOST_TOLD ? '; and more' : ''
-  return `${told}, but the ledger knows of it: ${heard.slice(0, MOST_TOLD).map(heardText).join('; ')}${more}`
+export function notCataloguedText({ tag, runNumber }: RunId, heard: readonly ArrivedFile[]): string {
+  const beginning = `run ${runNumber} of ${tag} is not in the catalogue`
+  if (heard.length === 0) return beginning
+  const more = heard.length > MAX_IN_SENTENCE ? '; and more' : ''
+  return `${beginning}, but its files were reported:${heard.slice(0, MAX_IN_SENTENCE).map(arrivedFilesText).join('; ')}${more}`
 }

@@ -1,13 +1,10 @@
-/**
- * Objects that were announced and are not catalogued: those that wait, and those that were refused; by the
- * tag in their key.
- */
+/** Arrivals that are not catalogued, waiting or refused, by the tag in their key. */
 import type { Database } from '../database/connect.ts'
 import { parseRunKey } from '../run.ts'
 
 export interface Arriving {
   readonly count: number
-  /** Since when the oldest of them waits. */
+  /** The time since which the oldest of them has been waiting. */
   readonly oldest: Date | null
   /** True when there are more than were counted. */
   readonly atLeast: boolean
@@ -19,12 +16,12 @@ export interface ArrivalsOfTag {
   readonly refused: number
 }
 
-/** Arrivals are counted one by one, up to so many. */
+/** Arrivals are counted one by one, up to this many. */
 const MOST_ARRIVALS = 5000
 
 export const NO_ARRIVALS: ArrivalsOfTag = { arriving: { count: 0, oldest: null, atLeast: false }, refused: 0 }
 
-/** By tag, refused since then; under `null` what is under no tag that could be read from a key. */
+/** By tag, refused since then; under `null` those whose key has no tag. */
 export async function openArrivals(
   database: Database,
   since: Date,
@@ -40,7 +37,7 @@ export async function openArrivals(
 }
 
 async function waitingArrivals(database: Database): Promise<ReadonlyMap<string | null, Arriving>> {
-  // Of each state by itself: both together cannot be read in the order of the index.
+  // Each state separately: both together cannot be read in the order of the index.
   const parts = await Promise.all(
     (['received', 'processing'] as const).map((state) =>
       database
@@ -74,9 +71,9 @@ interface Waits {
 }
 
 /**
- * One that is read once more after it was done was received long ago, and waits since it was announced again:
- * it has a reason without having been tried, or is read by now. One that waits in vain is announced again and
- * again, and waits since the first time.
+ * An arrival that is read again after it was done was received long ago, and has been waiting since it was
+ * announced again: it has a reason without an attempt, or is being read. One that fails repeatedly is
+ * announced repeatedly, and has been waiting since the first time.
  */
 function waitsSince({ state, attempts, reason, receivedAt: received, announcedAt: announced }: Waits): Date {
   const isAgain = state === 'processing' || (attempts === 0 && reason !== null)

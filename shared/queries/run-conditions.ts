@@ -1,4 +1,4 @@
-/** What runs can be chosen by, as SQL on the table `runs`. */
+/** Conditions for selecting runs, as SQL on the table `runs`. */
 import { type RawBuilder, sql } from 'kysely'
 import type { Integrity } from '../database/schema.ts'
 import type { StorageSummary } from '../database/storage-summary.ts'
@@ -17,7 +17,7 @@ export interface RunConditions {
   readonly complete?: boolean | undefined
   readonly pedestal?: boolean | undefined
   readonly integrity?: Integrity | undefined
-  /** Part of the description, in capitals or not. */
+  /** Part of the description, case-insensitive. */
   readonly text?: string | undefined
   readonly cloud?: StorageSummary['cloud'] | undefined
   readonly tape?: StorageSummary['tape'] | undefined
@@ -28,8 +28,8 @@ export const PARAMETER_OPERATORS = ['eq', 'ne', 'lt', 'lte', 'gt', 'gte'] as con
 export type ParameterOperator = (typeof PARAMETER_OPERATORS)[number]
 
 /**
- * A run parameter compared with a value: a number for columns of numbers, else text. A run without the
- * parameter never fits.
+ * A run parameter compared with a value: a number for numeric columns, else text. A run without the parameter
+ * never matches.
  */
 export interface ParameterCondition {
   readonly column: RunlogColumn
@@ -51,21 +51,21 @@ export function matches(conditions: RunConditions): RawBuilder<unknown>[] {
     text,
     parameters = [],
   } = conditions
-  const wanted: RawBuilder<unknown>[] = []
-  if (from !== undefined) wanted.push(sql`runs.run_number >= ${from}`)
-  if (to !== undefined) wanted.push(sql`runs.run_number <= ${to}`)
-  if (since !== undefined) wanted.push(sql`runs.started_at >= ${since}`)
-  if (until !== undefined) wanted.push(sql`runs.started_at < ${until}`)
-  if (complete !== undefined) wanted.push(sql`runs.complete = ${Number(complete)}`)
-  if (pedestal !== undefined) wanted.push(sql`runs.pedestal = ${Number(pedestal)}`)
-  if (integrity !== undefined) wanted.push(sql`runs.integrity = ${integrity}`)
-  if (cloud !== undefined) wanted.push(sql`runs.cloud = ${cloud}`)
-  if (tape !== undefined) wanted.push(sql`runs.tape = ${tape}`)
+  const parts: RawBuilder<unknown>[] = []
+  if (from !== undefined) parts.push(sql`runs.run_number >= ${from}`)
+  if (to !== undefined) parts.push(sql`runs.run_number <= ${to}`)
+  if (since !== undefined) parts.push(sql`runs.started_at >= ${since}`)
+  if (until !== undefined) parts.push(sql`runs.started_at < ${until}`)
+  if (complete !== undefined) parts.push(sql`runs.complete = ${Number(complete)}`)
+  if (pedestal !== undefined) parts.push(sql`runs.pedestal = ${Number(pedestal)}`)
+  if (integrity !== undefined) parts.push(sql`runs.integrity = ${integrity}`)
+  if (cloud !== undefined) parts.push(sql`runs.cloud = ${cloud}`)
+  if (tape !== undefined) parts.push(sql`runs.tape = ${tape}`)
   if (text !== undefined)
-    wanted.push(
+    parts.push(
       sql`runs.description COLLATE utf8mb4_unicode_520_ci LIKE ${`%${escapeLike(text)}%`} ESCAPE '|'`,
     )
-  return [...wanted, ...parameters.map(compares)]
+  return [...parts, ...parameters.map(compares)]
 }
 
 const escapeLike = (text: string) => text.replace(/[|%_]/g, '|$&')
@@ -91,7 +91,7 @@ function compares({ column, operator, value }: ParameterCondition): RawBuilder<u
 }
 
 /**
- * Values of the ODB are single precision numbers written out with more digits: 0.3 is there as
+ * Values of the ODB are single-precision numbers written with more digits: 0.3 is stored as
  * 0.30000001192092896.
  */
 const SINGLE_PRECISION = 2 ** -23

@@ -1,6 +1,6 @@
 /**
- * Runs as the API, the pages and the command show them: names of the field, times as ISO 8601 in UTC, truth
- * values as such. Pure.
+ * Runs as shown by the API, the pages and the command: field names of the domain, times as ISO 8601 in UTC,
+ * real booleans. Pure.
  */
 
 import { parameterSources } from '../catalogue/run-parameters.ts'
@@ -96,7 +96,7 @@ function replicaView(replica: ShownCopy) {
   }
 }
 
-/** Parameters with who states each. */
+/** Parameters with their sources. */
 export const parametersView = (run: Run) => ({
   parameters: shownParameters(run.parameters),
   parameterSources: shownParameters(parameterSources(run)),
@@ -104,8 +104,8 @@ export const parametersView = (run: Run) => ({
 })
 
 /**
- * One use of a run number with all that is known of it. `uses`: all of them, this one too, the current one
- * first.
+ * One generation of a run number with all its details. `uses`: all generations including this one, the
+ * current one first.
  */
 export function runDetailsView(
   { run, files, replicas, requests, history, ...more }: RunDetails,
@@ -113,7 +113,7 @@ export function runDetailsView(
 ) {
   return {
     ...runView(run),
-    ...useView(run),
+    ...generationView(run),
     ...parametersView(run),
     ...more,
     files: files.map(fileView),
@@ -125,7 +125,7 @@ export function runDetailsView(
     })),
     history: history.map((line) => ({ ...line, at: iso(line.at) })),
     uses: uses.map((use) => ({
-      ...useView(use),
+      ...generationView(use),
       startedAt: isoOrNull(use.startedAt),
       fileCount: use.fileCount,
       problem: use.problem,
@@ -133,5 +133,5 @@ export function runDetailsView(
   }
 }
 
-/** Numbers are sometimes used again: `use` tells one use from the next. */
-const useView = (run: Run) => ({ use: run.id, current: run.isCurrent })
+/** Run numbers are sometimes reused: `use` identifies the generation. */
+const generationView = (run: Run) => ({ use: run.id, current: run.isCurrent })

@@ -1,11 +1,11 @@
 /**
- * For SQL clients: a database for every tag, with a view `Runlog` that looks as the site's own table did.
- * `cygnet.Runlog` of LNGS is `cygnet_LNGS.Runlog`: 38 columns in the old order, without the tag. Views show
- * the rows as they are now; none is copied.
+ * For SQL clients: one database per tag, with a view `Runlog` like the site's former table. `cygnet.Runlog`
+ * of LNGS is `cygnet_LNGS.Runlog`: 38 columns in the old order, without the tag. Views show the current rows;
+ * nothing is copied.
  *
- * Who has more than SELECT on a view can write through it. ALGORITHM = TEMPTABLE would forbid that, and copy
- * all rows of the tag for every `ORDER BY run_number DESC LIMIT 10` (0.6 s for 150,000 runs, instead of a
- * millisecond), which is what these clients ask.
+ * An account with more than SELECT on a view can write through it. ALGORITHM = TEMPTABLE would prevent that,
+ * but copy all rows of the tag for every `ORDER BY run_number DESC LIMIT 10` (0.6 s for 150,000 runs instead
+ * of a millisecond), which is the typical query of these clients.
  */
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
@@ -13,12 +13,12 @@ import { InvalidInputError } from '../errors.ts'
 import { findLegacyTable } from './legacy-runlog.ts'
 
 /**
- * What stands in the statements as text. Tags with other characters have their rows in the endpoint of the
- * old tools only.
+ * Characters that are safe in the statements. Tags with other characters are available only through the
+ * endpoint of the old tools.
  */
 const TAG = /^[\w./-]+$/
 
-/** MariaDB's limit, characters. */
+/** The limit of MariaDB, characters. */
 const LONGEST_NAME = 64
 
 const DENIED = new Set([
@@ -37,11 +37,10 @@ export async function tagsOfRunlog(database: Database): Promise<readonly string[
 }
 
 /**
- * Makes the view of a tag, or makes it anew; who may read it is the administrator's to grant (`GRANT SELECT
- * ON cygnet_LNGS.* …`): the view itself reads with the rights of the account that made it.
+ * Creates or replaces the view of a tag. The administrator grants read access (`GRANT SELECT ON cygnet_LNGS.*
+ * …`): the view itself reads with the rights of the account that created it.
  * @returns the name of the database with the view.
- * @throws InvalidInputError when the tag cannot be part of the name of a database, or the account may not do
- * this.
+ * @throws InvalidInputError when the tag cannot be part of a database name, or the account lacks the right.
  */
 export async function createRunlogView(database: Database, tag: string): Promise<string> {
   const { rows } = await sql<{
@@ -72,8 +71,8 @@ export async function createRunlogView(database: Database, tag: string): Promise
 }
 
 /**
- * CREATE DATABASE wants a right of its own even where there is one already, which an administrator may have
- * made for us.
+ * CREATE DATABASE requires a right of its own even if the database exists, which an administrator may have
+ * created for us.
  */
 async function exists(database: Database, name: string): Promise<boolean> {
   const { rows } = await sql`SELECT 1 FROM information_schema.schemata WHERE schema_name = ${name}`.execute(
@@ -86,7 +85,7 @@ function notAllowed(name: string, account: string, cause: Error): InvalidInputEr
   const quoted = account.split('@').map((part) => `'${part}'`)
   const grant = `CREATE DATABASE IF NOT EXISTS \`${name}\`; GRANT ALL ON \`${name}\`.* TO ${quoted.join('@')};`
   return new InvalidInputError(
-    `the account of the catalogue may not make the view ${name}.Runlog; an administrator can allow it: ${grant}`,
+    `the account of the catalogue may not create the view ${name}.Runlog; an administrator can allow it: ${grant}`,
     {},
     { cause },
   )

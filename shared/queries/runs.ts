@@ -1,4 +1,4 @@
-/** Reading the catalogue: one run with everything that is known of it. Lists are in search-runs.ts. */
+/** Reading the catalogue: one run with all its details. Lists are in search-runs.ts. */
 
 import { recallsOfRuns } from '../catalogue/recalls.ts'
 import { replicasOfRun } from '../catalogue/replicas.ts'
@@ -7,7 +7,7 @@ import type { ShownCopy } from '../database/replica-schema.ts'
 import type { Arrival, Run, RunFile } from '../database/schema.ts'
 import { type StorageSummary, summarizeStorage } from '../database/storage-summary.ts'
 
-/** Every use of a run number, in every tag unless one is named; the current use of a tag first. */
+/** Every generation of a run number, in all tags unless one is named; the current one of a tag first. */
 export async function findRuns(
   database: Database,
   run: { readonly runNumber: number; readonly tag?: string | undefined },
@@ -24,8 +24,8 @@ export async function findRuns(
 }
 
 /**
- * What the ledger has heard of a run's files, whether they were catalogued or not, the latest first. Without
- * a tag the whole ledger is read, which is for operators alone.
+ * The recorded arrivals of a run's files, catalogued or not, newest first. Without a tag the whole table is
+ * read, which is for operators only.
  */
 export async function findArrivalsOfRun(
   database: Database,
@@ -54,7 +54,7 @@ export async function findArrivalsOfRun(
   )
 }
 
-/** Each is found by one step along the index by_object, which begins with the bucket. */
+/** Each bucket is found by one step in the index by_object, which begins with the bucket. */
 async function bucketsOfLedger(database: Database): Promise<readonly string[]> {
   const buckets: string[] = []
   for (let last: string | null = ''; ; ) {
@@ -72,8 +72,8 @@ async function bucketsOfLedger(database: Database): Promise<readonly string[]> {
 const LONGEST_NUMBER = 10
 
 /**
- * From where to where the keys of a run's files stand in an index, however its number was padded:
- * `LNGS/run00012.` to `LNGS/run00012/`.
+ * The ranges of keys of a run's files in an index, for any padding of its number: `LNGS/run00012.` to
+ * `LNGS/run00012/`.
  */
 function keyRanges(tag: string, runNumber: number): readonly (readonly [from: string, to: string])[] {
   const shortest = String(runNumber).length
@@ -85,7 +85,7 @@ function keyRanges(tag: string, runNumber: number): readonly (readonly [from: st
 
 export interface RunDetails {
   readonly run: Run
-  /** Live files first, then the versions that were replaced. */
+  /** Live files first, then replaced versions. */
   readonly files: readonly RunFile[]
   readonly banks: readonly { readonly bank: string; readonly count: number; readonly bytes: number }[]
   readonly events: readonly {
@@ -99,14 +99,14 @@ export interface RunDetails {
     readonly createdAt: Date
     readonly sentAt: Date | null
   }[]
-  /** In the order in which they came to be known; then what was asked back from tape. */
+  /** In the order in which they became known; then recalls. */
   readonly replicas: readonly ShownCopy[]
-  /** Where the run is, by the contents that count for it. */
+  /** Where the run is, for its current contents. */
   readonly storage: StorageSummary
   readonly history: readonly { readonly at: Date; readonly what: string; readonly detail: string }[]
 }
 
-/** Everything about one use of a run number; banks and events are summed over its live files. */
+/** All details of one generation of a run number; banks and events are summed over its live files. */
 export async function describeRun(database: Database, run: Run): Promise<RunDetails> {
   const [files, requests, history, replicas, recalls] = await Promise.all([
     database

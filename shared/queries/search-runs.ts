@@ -1,11 +1,10 @@
 /**
- * Finding runs: conditions, an order, and one page after the other by keyset, which stays quick however far
- * one goes and neither repeats nor leaves out a run while others arrive. Only uses of a number that are
- * current are found.
+ * Search for runs: conditions, an order, and pages by keyset, which are equally fast at any depth and neither
+ * repeat nor omit a run while others arrive. Only current generations are found.
  *
- * Each tag is searched by itself, along an index that begins with the tag and gives the order
- * (search-index.ts), and the pages of the tags are merged: one index for `tag IN (…)` there is not, and
- * sorting a million runs takes seconds.
+ * Each tag is searched separately, with an index that begins with the tag and has the order
+ * (search-index.ts), and the results are merged: there is no index for `tag IN (…)`, and sorting a million
+ * runs takes seconds.
  */
 import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
@@ -24,16 +23,16 @@ const ORDER_COLUMNS = {
 } as const satisfies Record<RunOrder, keyof Run>
 
 export interface RunSearch {
-  /** Those that may be seen and are asked for; `*` for all. */
+  /** The requested tags that may be seen; `*` for all. */
   readonly tags: VisibleTags
   readonly conditions: RunConditions
   readonly order: { readonly by: RunOrder; readonly descending: boolean }
-  /** The last run of the page before. */
+  /** The last run of the previous page. */
   readonly after: RunPosition | null
   readonly limit: number
 }
 
-/** Where a run stands in an order: times are Unix milliseconds, null stands before all others. */
+/** The position of a run in an order: times are Unix milliseconds, null precedes all values. */
 export interface RunPosition {
   readonly value: number | null
   readonly id: number
@@ -41,20 +40,17 @@ export interface RunPosition {
 
 export interface RunPage {
   readonly runs: readonly Run[]
-  /** To be given as `after` for the next page; null when this is the last one. */
+  /** The `after` of the next page; null on the last page. */
   readonly next: RunPosition | null
 }
 
-/** A search that takes longer is ended: it would hold a connection that others wait for. */
+/** A longer search is aborted: it would block a connection that others need. */
 const LONGEST_SECONDS = 5
 
 /** Tags searched in one statement. */
 const TAGS_AT_ONCE = 32
 
-/**
- * One page of runs.
- * @throws SearchTooLongError when no index helps and too much must be read.
- */
+/** One page of runs. @throws SearchTooLongError when no index helps and too much must be read. */
 export async function searchRuns(database: Database, search: RunSearch): Promise<RunPage> {
   const tags = search.tags === '*' ? await tagsWithRuns(database, '*') : [...new Set(search.tags)]
   const found: Found[] = []
@@ -69,7 +65,7 @@ export async function searchRuns(database: Database, search: RunSearch): Promise
   }
 }
 
-/** The search was given up. Its message says what to do. */
+/** The search was aborted. The message states what to do. */
 export class SearchTooLongError extends InvalidInputError {}
 
 type Found = RunPosition
@@ -90,16 +86,16 @@ async function findIn(
 function inTag(tag: string, { conditions, order, after, limit }: RunSearch): RawBuilder<unknown> {
   const column = sql.ref(`runs.${ORDER_COLUMNS[order.by]}`)
   const direction = sql.raw(order.descending ? 'DESC' : 'ASC')
-  const wanted = [sql`runs.tag = ${tag}`, sql`runs.is_current = 1`, ...matches(conditions)]
-  if (after !== null) wanted.push(isAfter(column, order, after))
+  const parts = [sql`runs.tag = ${tag}`, sql`runs.is_current = 1`, ...matches(conditions)]
+  if (after !== null) parts.push(isAfter(column, order, after))
   const indexes = searchIndexes(conditions, order.by)
   const along =
     indexes.length === 0 ? sql`` : sql` FORCE INDEX (${sql.join(indexes.map((name) => sql.id(name)))})`
-  return sql`SELECT runs.id, ${column} AS value FROM runs${along} WHERE ${sql.join(wanted, sql` AND `)}
+  return sql`SELECT runs.id, ${column} AS value FROM runs${along} WHERE ${sql.join(parts, sql` AND `)}
     ORDER BY ${column} ${direction}, runs.id ${direction} LIMIT ${sql.lit(limit + 1)}`
 }
 
-/** NULL stands before every value, as the database has it in its indexes. */
+/** NULL precedes all values, as in the indexes of the database. */
 function isAfter(
   column: RawBuilder<unknown>,
   { by, descending }: RunSearch['order'],
@@ -128,10 +124,10 @@ async function runsOf(database: Database, found: readonly Found[]): Promise<read
 }
 
 function tooLong(error: unknown): never {
-  // ER_STATEMENT_TIMEOUT of MariaDB, which mysql2 knows by its number alone.
+  // ER_STATEMENT_TIMEOUT of MariaDB, for which mysql2 has only the number.
   if (error instanceof Error && 'errno' in error && error.errno === 1969)
     throw new SearchTooLongError(
-      `this search took longer than ${LONGEST_SECONDS} seconds and was given up; narrow it by tag, run numbers or time, or sort it another way`,
+      `this search took longer than ${LONGEST_SECONDS} seconds and was aborted; narrow it by tag, run numbers or time, or use another order`,
     )
   throw error
 }

@@ -1,11 +1,11 @@
 /**
- * The parameters of a run that are shown and searched. Not those in which the ODB says where the run is: they
- * were written when it began, and say for ever that it is nowhere; where it is now is its storage. Pure.
+ * The parameters of a run that are shown and searched. Excluded are the storage statuses of the ODB: they are
+ * written at the begin of run, when the run is stored nowhere; the current state is in `storage`. Pure.
  */
 
 import { type RunlogColumn, runlogColumns } from '../extraction/run-parameters.ts'
 
-/** True for `storage_cloud_status` and the like. */
+/** True for `storage_cloud_status` and similar. */
 export const isStorageStatus = (name: string): boolean => /^storage_\w+_status$/i.test(name)
 
 /** In the order of the Runlog. */

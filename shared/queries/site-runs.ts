@@ -1,7 +1,4 @@
-/**
- * The last run of each tag, and what was catalogued lately: by a few looks along indexes, however many runs
- * there are.
- */
+/** The last run of each tag, and what was catalogued recently: a few index reads, for any number of runs. */
 import { sql } from 'kysely'
 import type { Database } from '../database/connect.ts'
 import type { Run } from '../database/schema.ts'
@@ -10,20 +7,20 @@ export interface LastRun {
   readonly run: Run
   readonly at: Date
   /**
-   * Whether the run began then; otherwise that is when it was catalogued, for its begin is not known or
-   * cannot be.
+   * Whether `at` is the begin of the run; otherwise it is when the run was catalogued, since its begin is
+   * unknown or impossible.
    */
   readonly isBegin: boolean
 }
 
 /**
- * A begin that lies further ahead is of a wrong clock: it must not make all later runs older than this one.
+ * A begin further in the future is due to a wrong clock and must not make all later runs older than this one.
  */
-const CLOCKS_DIFFER_MS = 3_600_000
+const CLOCK_TOLERANCE_MS = 3_600_000
 
 /**
- * The run of each tag that began last, whatever its number: numbers are mistyped and counters begin anew. One
- * whose begin nobody knows counts by when it was catalogued. In the order of the tags.
+ * The run of each tag that began last, regardless of its number: numbers are mistyped and counters restart. A
+ * run without a known begin counts by when it was catalogued. In the order of the tags.
  */
 export async function lastRuns(
   database: Database,
@@ -31,7 +28,7 @@ export async function lastRuns(
   now: Date,
 ): Promise<readonly LastRun[]> {
   if (tags.length === 0) return []
-  const ahead = new Date(now.getTime() + CLOCKS_DIFFER_MS)
+  const ahead = new Date(now.getTime() + CLOCK_TOLERANCE_MS)
   const { rows } = await sql<{ id: number }>`${sql.join(
     tags.flatMap((tag) => candidates(tag, ahead)),
     sql` UNION ALL `,
@@ -46,8 +43,8 @@ export async function lastRuns(
 }
 
 /**
- * The last one that has a begin, that has none, and that has an impossible one. Each tag is asked for by its
- * name: where the name comes from another table the database reads all runs of the tag.
+ * The last run with a begin, the last without one, and the last with an impossible one. Each tag is named in
+ * the query: if the name came from another table, the database would read all runs of the tag.
  */
 function candidates(tag: string, ahead: Date) {
   const ofTag = sql`SELECT id FROM runs FORCE INDEX (by_tag_start) WHERE tag = ${tag} AND is_current = 1`
@@ -67,22 +64,22 @@ function dated(run: Run, ahead: Date): LastRun {
 
 export interface RecentRuns {
   readonly runs: number
-  /** Without those that await their first file. */
+  /** Without runs that await their first file. */
   readonly incomplete: number
   readonly sizeBytes: number
-  /** True when there are more than were counted: the latest ones are. */
+  /** True when there are more than were counted; the newest ones are counted. */
   readonly atLeast: boolean
 }
 
 /**
- * A day of the experiment has some hundred; a day on which an archive is read in has more than anybody wants
- * to wait for.
+ * A normal day has some hundred runs; a day on which an archive is read in has more than a page should wait
+ * for.
  */
 const MOST_RUNS = 20_000
 
 /**
- * Runs catalogued since then, whenever they were taken: what was uploaded late, or has a wrong clock or none,
- * counts too.
+ * Runs catalogued since then, whenever they were taken: includes late uploads and runs with a wrong or
+ * missing begin.
  */
 export async function recentRuns(
   database: Database,

@@ -1,7 +1,4 @@
-/**
- * The state of every site at a moment: its last run, what arrives, what is being copied, and what wants
- * attention.
- */
+/** The current state of every site: last run, arrivals, copies in progress, and problems. */
 import { type ExpressionBuilder, sql } from 'kysely'
 import { RECALL } from '../catalogue/recalls.ts'
 import { IN_PROGRESS, WRONG } from '../catalogue/replica-states.ts'
@@ -23,7 +20,7 @@ export interface SiteState extends ArrivalsOfTag {
   readonly copies: readonly CopiesInState[]
 }
 
-/** What waits or was refused under a tag that has no run, or under no tag (null). */
+/** Waiting or refused arrivals of a tag without runs, or without a tag (null). */
 export interface Elsewhere extends ArrivalsOfTag {
   readonly tag: string | null
 }
@@ -34,22 +31,22 @@ export interface Sites {
   readonly elsewhere: readonly Elsewhere[]
 }
 
-/** Copies that are not where they should be yet. */
+/** Copies that are not complete. */
 export interface CopiesInState {
   readonly kind: CopyKind
   readonly state: CopyState
   readonly priority: 'live' | 'backlog'
   readonly count: number
   readonly sizeBytes: number
-  /** When the oldest of them was asked for. */
+  /** When the oldest of them was requested. */
   readonly oldest: Date
-  /** How many of them are under way after a try in vain. */
+  /** How many of them are in progress after a failed attempt. */
   readonly failing: number
-  /** Of one of those; null when there are none. */
+  /** The error of one of those; null when there are none. */
   readonly lastError: string | null
 }
 
-/** Of what went wrong: the page of the run has all of it. */
+/** Longest part of an error; the page of the run has the full text. */
 const MOST_CHARACTERS = 300
 
 const NO_RUNS: RecentRuns = { runs: 0, incomplete: 0, sizeBytes: 0, atLeast: false }
@@ -79,7 +76,7 @@ export async function siteStates(
     }
   })
   const isShown = new Set<string | null>(sites.map(({ tag }) => tag))
-  // What has no tag is for those who see all.
+  // What has no tag is visible only to callers who may see all tags.
   const maySee = (tag: string | null) => tags === '*' || (tag !== null && tags.includes(tag))
   const elsewhere = [...arrivals].flatMap(([tag, of]) =>
     isShown.has(tag) || !maySee(tag) ? [] : [{ tag, ...of }],
@@ -99,7 +96,7 @@ export async function tagsWithRuns(database: Database, tags: VisibleTags): Promi
   return rows.map((row) => row.tag)
 }
 
-/** Copies that are under way, failed, or not what or where they were; by tag, place and state. */
+/** Copies that are in progress, failed, missing or suspicious; by tag, place and state. */
 export async function openCopies(
   database: Database,
   tags: VisibleTags,
@@ -149,7 +146,7 @@ const COLUMNS = [
 
 type OpenCopy = Pick<ShownCopy, (typeof COLUMNS)[number]>
 
-/** From the tasks, of which few are open, to their copies, of which there may be a million. */
+/** Starts from the tasks, of which few are open, instead of the copies, of which there may be a million. */
 const copiesInProgress = (from: ExpressionBuilder<Schema, never>) =>
   from
     .selectFrom('tasks')
@@ -181,8 +178,8 @@ const recallsInProgress = (from: ExpressionBuilder<Schema, never>) =>
 const isFailing = sql<boolean>`(state IN (${sql.join(IN_PROGRESS)}) AND attempts > (kind = 'tape' AND state = 'copying') AND last_error IS NOT NULL)`
 
 /**
- * The same of one copy: under way, though a try was in vain. One that waits for another that writes the same
- * has an error and no try.
+ * The same for one copy: in progress after a failed attempt. A copy that waits for another one of the same
+ * object has an error but no attempt.
  */
 export const isFailingCopy = ({
   kind,
@@ -190,9 +187,9 @@ export const isFailingCopy = ({
   attempts,
   lastError: error,
 }: Pick<ShownCopy, 'kind' | 'state' | 'attempts' | 'lastError'>) =>
-  // A copy to tape counts the try that is under way.
+  // A copy to tape counts the attempt in progress.
   IN_PROGRESS.includes(state) && attempts > Number(kind === 'tape' && state === 'copying') && error !== null
 
-/** For queries on one table with a column of tags. */
+/** For queries on one table with a column `tag`. */
 const inTags = (tags: VisibleTags) =>
   tags === '*' ? sql<boolean>`TRUE` : sql<boolean>`tag IN (${tags.length === 0 ? sql`NULL` : sql.join(tags)})`

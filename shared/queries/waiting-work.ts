@@ -1,6 +1,6 @@
 /**
- * How long the work of each queue waits, and why some of it failed: by the rows it is about, since a queue
- * tells neither.
+ * How long the work of each queue has been waiting, and why some of it failed: from the rows in the
+ * catalogue, since a queue reports neither.
  */
 import { type RawBuilder, sql } from 'kysely'
 import { RECALL } from '../catalogue/recalls.ts'
@@ -10,8 +10,8 @@ import type { QueueName } from '../queue/queues.ts'
 import type { ObjectName } from '../run.ts'
 
 /**
- * Since when the oldest work that is not done waits: of `runs` the oldest arrival, of copies and recalls the one
- * that could have been begun first, of all a request that was not sent.
+ * How long the oldest unfinished work has waited: for `runs` the oldest arrival, for copies and recalls the task
+ * that has been due for longest, for all queues an unsent request.
  */
 export async function oldestWork(database: Database): Promise<ReadonlyMap<QueueName, Date>> {
   const [arrival, tape, recall, unsent] = await Promise.all([
@@ -61,13 +61,13 @@ const unsentRequests = (database: Database) =>
     .groupBy('queue')
     .execute()
 
-/** The outbox has no order but that of its ids: so much of its end is looked through. */
-const LOOKED_THROUGH = 20_000
+/** The outbox is ordered only by id: only this many of the latest rows are searched. */
+const SEARCHED_ROWS = 20_000
 
 /**
- * Since when the oldest of so many messages of each queue waits at least. They are taken for the ones that
- * were sent last: had any of those been worked on before, an older one would be among them. Nothing is told
- * of what was sent by others than the outbox.
+ * A lower limit for the age of the oldest of this many messages of each queue. The messages are assumed to be
+ * those sent last: if one of these had been processed already, an older one would be among the remaining
+ * ones. Messages not sent through the outbox are not covered.
  */
 export async function oldestMessages(
   database: Database,
@@ -84,7 +84,7 @@ export async function oldestMessages(
             .where(
               'id',
               '>',
-              sql<number>`(SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) - ${LOOKED_THROUGH} FROM outbox)`,
+              sql<number>`(SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) - ${SEARCHED_ROWS} FROM outbox)`,
             )
             .where('queue', '=', queue)
             .where('sentAt', 'is not', null)
@@ -100,14 +100,14 @@ export async function oldestMessages(
   return new Map(found.flat())
 }
 
-/** The rows that the work of a queue is about; of all other queues these are the arrivals. */
+/** The rows of the work of a queue; for all other queues these are the arrivals. */
 const ROWS: Readonly<Partial<Record<QueueName, RawBuilder<unknown>>>> = {
   'tape-requests': sql`SELECT attempts, last_error AS error FROM copies WHERE kind = 'tape'`,
   'recall-requests': sql`SELECT attempts, last_error AS error FROM shown_recalls WHERE TRUE`,
 }
 const ARRIVALS = sql`SELECT attempts, reason AS error FROM arrivals WHERE TRUE`
 
-/** What went wrong last with an object on its way through a queue; null when nothing is known of it. */
+/** The last error of an object's work on a queue; null when there is none. */
 export async function errorOfObject(
   database: Database,
   queue: QueueName,

@@ -1,4 +1,4 @@
-/** The one place where an SQS client is made. */
+/** The one place where an SQS client is created. */
 import { SQSClient } from '@aws-sdk/client-sqs'
 import type { Config } from '../config/config.ts'
 

@@ -2,24 +2,25 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { deadLetterQueue, type QueuedMessage, type QueueName, type Queues } from './queues.ts'
 
-/**
- * While they are read the messages are hidden for this long; whoever reads them gives them back when done.
- */
+/** While they are read, messages are hidden for this long; the reader releases them when it is done. */
 const READING_SECONDS = 60
 
-/** A queue that answers empty may still hold messages on another of its servers; it is asked this often. */
+/**
+ * An empty answer does not mean an empty queue: its messages may be on another server. So many empty answers
+ * are needed.
+ */
 const EMPTY_ANSWERS = 2
 
 /**
- * Reads up to `limit` dead letters of a queue, hands them to `use`, and gives back those that `use` did not
- * take off. Reading hides a message from other readers until then.
+ * Reads up to `limit` dead letters of a queue, passes them to `use`, and releases those that `use` did not
+ * remove. Until then they are hidden from other readers.
  */
 export async function withDeadLetters<T>(
   queues: Queues,
   queue: QueueName,
   limit: number,
   signal: AbortSignal,
-  use: (messages: readonly QueuedMessage[], takeOff: (message: QueuedMessage) => Promise<void>) => Promise<T>,
+  use: (messages: readonly QueuedMessage[], remove: (message: QueuedMessage) => Promise<void>) => Promise<T>,
 ): Promise<T> {
   const dead = deadLetterQueue(queue)
   const messages = new Map<string, QueuedMessage>()
@@ -31,23 +32,20 @@ export async function withDeadLetters<T>(
       await sleep(50, undefined, { signal })
     }
   }
-  const gone = new Set<string>()
+  const removed = new Set<string>()
   const takeOff = async (message: QueuedMessage) => {
     await queues.delete(dead, message, signal)
-    gone.add(message.messageId)
+    removed.add(message.messageId)
   }
   try {
     return await use([...messages.values()], takeOff)
   } finally {
     for (const message of messages.values())
-      if (!gone.has(message.messageId)) await queues.release(dead, message, signal)
+      if (!removed.has(message.messageId)) await queues.release(dead, message, signal)
   }
 }
 
-/**
- * Sends dead letters back to the queue they died on: first sent, then taken off, so that none is lost
- * between.
- */
+/** Sends dead letters back to their queue: sent first, then removed, so that none is lost in between. */
 export async function retryDeadLetters(
   queues: Queues,
   queue: QueueName,

@@ -16,7 +16,7 @@ export type QueueName = (typeof QUEUES)[number]
 export const deadLetterQueue = (queue: QueueName): `${QueueName}-dead` => `${queue}-dead`
 type AnyQueue = QueueName | `${QueueName}-dead`
 
-/** A message read from a queue without taking it off. */
+/** A message that was received but not deleted. */
 export interface QueuedMessage {
   readonly messageId: string
   readonly receiptHandle: string
@@ -32,19 +32,17 @@ export interface QueueDepth {
 
 export interface Queues {
   url(queue: AnyQueue, signal: AbortSignal): Promise<string>
-  /**
-   * Sends every body or throws; a batch that was half accepted is reported as failed and may be sent again.
-   */
+  /** Sends every body or throws. A partly accepted batch is reported as failed and may be sent again. */
   send(queue: AnyQueue, bodies: readonly string[], signal: AbortSignal): Promise<void>
-  /** Takes up to ten messages; they come back after `visibilitySeconds` unless deleted. */
+  /** Receives up to ten messages; they become visible again after `visibilitySeconds` unless deleted. */
   receive(queue: AnyQueue, visibilitySeconds: number, signal: AbortSignal): Promise<readonly QueuedMessage[]>
   delete(queue: AnyQueue, message: QueuedMessage, signal: AbortSignal): Promise<void>
-  /** Gives a message back at once. */
+  /** Makes a message visible again at once. */
   release(queue: AnyQueue, message: QueuedMessage, signal: AbortSignal): Promise<void>
   depth(queue: AnyQueue, signal: AbortSignal): Promise<QueueDepth>
 }
 
-/** SQS takes ten messages and 256 KiB in one call; a margin is left for its own framing. */
+/** SQS accepts ten messages and 256 KiB per call; a margin is left for its framing. */
 const BATCH_MESSAGES = 10
 const BATCH_BYTES = 240 * 1024
 const SEND_TIMEOUT_MS = 20_000
@@ -132,9 +130,9 @@ export function createQueues(sqs: SQSClient, prefix: string): Queues {
 type Send<Queue> = (queue: Queue, bodies: readonly string[], signal: AbortSignal) => Promise<void>
 
 /**
- * Sends what several callers want to send to one queue at about the same time in common batches: while one
- * batch is on its way the next collects. Each caller waits for its own messages, and all of a batch fail with
- * it. A batch has a time limit of its own: one caller's end must not take the others' messages with it.
+ * Combines the messages of several callers for the same queue into batches: while one batch is being sent,
+ * the next is collected. Each caller waits for its own messages; if a batch fails, it fails for all its
+ * callers. A batch has its own time limit, so that a caller that stops does not abort the messages of others.
  */
 function coalescing<Queue>(send: Send<Queue>): Send<Queue> {
   interface Waiting {
@@ -142,7 +140,7 @@ function coalescing<Queue>(send: Send<Queue>): Send<Queue> {
     readonly sent: Promise<void>
   }
   const waiting = new Map<Queue, Waiting>()
-  const underWay = new Map<Queue, Promise<unknown>>()
+  const inProgress = new Map<Queue, Promise<unknown>>()
   return async (queue, bodies, signal) => {
     signal.throwIfAborted()
     if (bodies.length === 0) return
@@ -152,14 +150,14 @@ function coalescing<Queue>(send: Send<Queue>): Send<Queue> {
       return await open.sent
     }
     const collected = [...bodies]
-    const sent = (underWay.get(queue) ?? Promise.resolve())
+    const sent = (inProgress.get(queue) ?? Promise.resolve())
       .catch(() => {})
       .then(() => {
         waiting.delete(queue)
         return send(queue, collected, AbortSignal.timeout(SEND_TIMEOUT_MS))
       })
     waiting.set(queue, { bodies: collected, sent })
-    underWay.set(queue, sent)
+    inProgress.set(queue, sent)
     return await sent
   }
 }

@@ -1,21 +1,21 @@
 /**
- * What a place for second copies must be able to do. One file per kind of place (directory, webdav, fts,
- * rucio), one conformance suite for all of them (test/support/tape/conformance.ts).
+ * The port of a tape endpoint: a place for second copies. One driver per kind of endpoint (directory, webdav,
+ * fts, rucio) and one conformance suite for all of them (test/support/tape/conformance.ts).
  *
- * The promises every driver keeps:
- * - nothing that is there under a name is ever overwritten or removed by a copy; only what the driver itself
- *   left behind under a temporary name is;
- * - `stored` and `present` are said only after the checksum of what is at the endpoint was compared, after it
- *   was written, with the file's: neither a success message nor a size is a proof;
- * - an outcome that is not known (a connection lost, an answer without its last line) is found out by
- *   looking, or else is a TransientError: then the caller looks before it acts again;
- * - credentials appear in no error, reference or URL that is returned.
+ * Every driver guarantees:
+ * - A copy never overwrites or removes a file that has the name. A driver removes only its own temporary
+ *   files.
+ * - `stored` and `present` are returned only after the checksum of the file at the endpoint was compared with
+ *   the expected one, after the write. A success message or a matching size is not enough.
+ * - An unknown outcome (connection lost, answer cut off) is resolved by a check, or reported as a
+ *   TransientError; the caller then checks before it acts again.
+ * - No returned error, reference or URL contains credentials.
  */
 import type { ObjectName, RunId } from '../run.ts'
 
 /**
- * A file as it should be at the endpoint. Checksums are lower-case hex, `adler32` of 8 digits; tag and run
- * number are for endpoints that keep a note of what a file is.
+ * The expected content of a file at the endpoint. Checksums are lower-case hex, `adler32` of 8 digits. Tag
+ * and run number are for endpoints that store metadata with a file.
  */
 export interface TapeFile extends RunId {
   /** Path below the endpoint's root, `<bucket>/<TAG>/<file>`: see `tapeName`. */
@@ -30,18 +30,18 @@ export interface TapeFile extends RunId {
 export interface CopySource {
   readonly object: ObjectName
   /**
-   * The object's bytes from its start; each call reads them anew. Throws ConflictError when it is another
-   * object by now.
+   * The object's bytes from its start; each call reads them again. Throws ConflictError when the object has
+   * been replaced in the meantime.
    */
   open(signal: AbortSignal): AsyncIterable<Uint8Array>
-  /** A link by which the endpoint can fetch the object itself, without other credentials, for so long. */
+  /** A link with which the endpoint can fetch the object without other credentials, valid for this long. */
   presign(lifetimeSeconds: number): Promise<string>
 }
 
 export interface CopyOptions {
   /**
-   * 1 for the first job that a service is asked for; counted on only after one ended in vain. The same number
-   * means the same job: a request whose answer was lost is repeated without making a second one.
+   * 1 for the first job of a service, incremented only after a job failed. The same number means the same
+   * job: a request whose answer was lost can be repeated without creating a second job.
    */
   readonly attempt: number
 }
@@ -57,20 +57,20 @@ export type CopyResult =
       /** False while the endpoint holds it on its disk buffer only. */
       readonly onMedia: boolean
     }
-  /** A service works on it by itself; `reference` (a job id, a rule id) leads back to it. */
+  /** A service has accepted the copy; `reference` (a job id, a rule id) identifies it there. */
   | { readonly kind: 'submitted'; readonly reference: string }
-  /** Something with other contents has this name: it stays. */
+  /** A file with other contents has this name; it is left untouched. */
   | { readonly kind: 'occupied'; readonly reason: string }
 
-/** What is at the endpoint under a name at this moment. */
+/** What the endpoint has under a name at this moment. */
 export type TapeCheck =
   | { readonly kind: 'absent' }
-  /** A service is at work on it (a job or rule that has not ended). */
+  /** A service is processing it (a job or rule that has not ended). */
   | { readonly kind: 'in-progress'; readonly reason: string }
   /**
-   * There, with the file's checksum. `onMedia` is false while it is on the endpoint's disk buffer only.
-   * `isUnconfirmed` where a service says that it once compared the checksum, and nothing could be compared now: a
-   * copy, but nothing to delete another copy on.
+   * A file with the expected checksum. `onMedia` is false while it is only on the endpoint's disk buffer.
+   * `isUnconfirmed` where a service reports that it compared the checksum earlier and it could not be
+   * compared again now: this counts as a copy, but no other copy may be deleted because of it.
    */
   | {
       readonly kind: 'present'
@@ -78,18 +78,18 @@ export type TapeCheck =
       readonly onMedia: boolean
       readonly isUnconfirmed?: true
     }
-  /** There, with another size or checksum. */
+  /** A file with another size or checksum. */
   | { readonly kind: 'different'; readonly reason: string }
   /**
-   * There, but nothing could be compared: the endpoint states no checksum, and reading back was not asked for
-   * or not possible now.
+   * A file that could not be compared: the endpoint states no checksum, and reading it back was not requested
+   * or is not possible now.
    */
   | { readonly kind: 'unverified'; readonly reason: string }
-  /** The job or rule ended without the file being there; a new try needs a new attempt number. */
+  /** The job or rule ended without producing the file; a new try needs a new attempt number. */
   | { readonly kind: 'failed'; readonly reason: string }
 
 export interface CheckOptions {
-  /** What a `submitted` copy returned, when there is one. */
+  /** The reference of the `submitted` copy, if there is one. */
   readonly reference: string | null
   /**
    * Whether the bytes may be read back to compute a checksum where the endpoint states none. `always` reads
@@ -100,7 +100,8 @@ export interface CheckOptions {
 
 export type StageResult =
   /**
-   * `reference` names the request that keeps it there, for `release`; null where nothing had to be asked for.
+   * `reference` names the request that keeps the file online, for `release`; null where no request was
+   * needed.
    */
   | { readonly kind: 'online'; readonly reference: string | null }
   | { readonly kind: 'staging'; readonly reference: string; readonly reason: string }
@@ -112,19 +113,20 @@ export interface TapeDriver {
   /** The address of a file, without credentials. */
   url(name: string): string
   /**
-   * Makes the copy, or asks a service for it. Called only after `check` returned `absent` or `failed`.
-   * @throws InvalidInputError when the source's bytes are not the file's (nothing is left under the name),
-   * TransientError when it failed or its outcome could not be found out, ConflictError when the source is
-   * another object by now.
+   * Makes the copy, or submits it to a service. Called only after `check` returned `absent` or `failed`.
+   * @throws InvalidInputError when the source's bytes are not the expected ones (then no file has the name),
+   * TransientError when it failed or its outcome is unknown, ConflictError when the source object has been
+   * replaced.
    */
   copy(file: TapeFile, source: CopySource, options: CopyOptions, signal: AbortSignal): Promise<CopyResult>
-  /** Finds out what is there. Changes nothing. @throws TransientError when that cannot be found out now. */
+  /**
+   * Finds out what the endpoint has. Changes nothing. @throws TransientError when that is not possible now.
+   */
   check(file: TapeFile, options: CheckOptions, signal: AbortSignal): Promise<TapeCheck>
   /**
-   * Brings a file from the medium to where it can be read, and keeps it there for so long. Asked again with
-   * the reference it gave until it says `online`. @throws InvalidInputError when the endpoint says that the
-   * file is lost or not there; TransientError with `missing` in its details when only this file is out of reach
-   * now.
+   * Brings a file from tape to disk and keeps it readable for this long. Called repeatedly with the returned
+   * reference until it returns `online`. @throws InvalidInputError when the endpoint reports the file as lost
+   * or missing; TransientError with `missing` in its details when only this file cannot be read at present.
    */
   stage(
     file: TapeFile,
@@ -132,11 +134,9 @@ export interface TapeDriver {
     signal: AbortSignal,
   ): Promise<StageResult>
   /**
-   * Ends a request of `stage`: for its sake the file need not be kept where it can be read any longer, or not
-   * be brought there. The copy itself is not touched. A request that is over already, that nobody knows or
-   * that is about another file is passed over.
-   * @throws TransientError when it failed: then the file is kept until the lifetime that was asked for is
-   * over.
+   * Ends a request of `stage`: the file need no longer be staged or kept on disk for it. The copy itself is
+   * not changed. A request that has ended, is unknown or concerns another file is ignored.
+   * @throws TransientError when it failed; the file then stays on disk until its requested lifetime ends.
    */
   release(file: TapeFile, reference: string, signal: AbortSignal): Promise<void>
   /**
@@ -145,14 +145,13 @@ export interface TapeDriver {
    */
   read(file: TapeFile, signal: AbortSignal): AsyncIterable<Uint8Array>
   /**
-   * Where the endpoint can: has it send the file to this address with one PUT, so that no byte passes through
-   * us. `unsupported`: it cannot. What arrived is compared by the caller. @throws TransientError when it
-   * failed.
+   * Only where the endpoint supports it: the endpoint itself sends the file to this address with one PUT, so
+   * that no byte passes through us. The caller verifies what arrived. @throws TransientError when it failed.
    */
   send?(file: TapeFile, putUrl: string, signal: AbortSignal): Promise<'sent' | 'unsupported'>
   /**
-   * What lies below a prefix (`''` for all), temporary names of ours left out: for finding what the catalogue
-   * does not know.
+   * Files whose names start with a prefix (`''` for all), our temporary files excluded. Used to find files
+   * that the catalogue does not know.
    */
   list?(
     prefix: string,

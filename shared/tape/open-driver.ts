@@ -1,6 +1,6 @@
 /**
- * The driver that the settings ask for. Each is loaded only when it is chosen, so that a function starts with
- * one, not with four.
+ * Opens the configured tape driver. Each driver is loaded only when it is chosen, so that a function starts
+ * with one instead of four.
  */
 import type { Config } from '../config/config.ts'
 import { InvalidInputError } from '../errors.ts'
@@ -8,10 +8,7 @@ import type { Logger } from '../log.ts'
 import type { TapeDriver } from './driver.ts'
 import type { TokenSource } from './tokens/token-source.ts'
 
-/**
- * Null when no place for second copies is configured. @throws InvalidInputError naming every setting that is
- * missing.
- */
+/** Null when no tape endpoint is configured. @throws InvalidInputError naming every missing setting. */
 export async function openTapeDriver(config: Config, log: Logger): Promise<TapeDriver | null> {
   switch (config.tape.driver) {
     case 'none':
@@ -96,7 +93,7 @@ async function openTokens(config: Config, log: Logger): Promise<TokenSource> {
   return createTokenSource({ ...tokenOptions(config), log })
 }
 
-/** The values of these settings. @throws InvalidInputError naming all that are not set. */
+/** The values of these settings. @throws InvalidInputError naming every missing one. */
 function needed<T extends Readonly<Record<string, string | undefined>>>(
   { tape: { driver } }: Config,
   settings: T,

@@ -1,7 +1,7 @@
 /**
- * The WLCG Tape REST API, version 1: which files are on tape, and bringing them to disk. Written after its
- * reference document (wlcg-storage/wlcg-tape-rest-api): `archiveinfo`, `stage`, `cancel`, `release`, found by
- * a well-known address.
+ * Client of the WLCG Tape REST API, version 1: whether files are on tape, and staging them to disk. Follows
+ * its reference document (wlcg-storage/wlcg-tape-rest-api): `archiveinfo`, `stage`, `cancel`, `release`,
+ * discovered through a well-known address.
  */
 import * as z from 'zod'
 import { TransientError } from '../errors.ts'
@@ -11,45 +11,45 @@ import { refusal } from './webdav/answers.ts'
 import { discard, type HttpRequest, type TapeHttp } from './webdav/http.ts'
 
 /**
- * NONE is an empty file; UNAVAILABLE is on a medium nobody can reach now. Only TAPE and DISK_AND_TAPE are on
- * tape.
+ * NONE is an empty file; UNAVAILABLE is on a medium that cannot be read at present. Only TAPE and
+ * DISK_AND_TAPE are on tape.
  */
 const LOCALITIES = ['DISK', 'TAPE', 'DISK_AND_TAPE', 'LOST', 'NONE', 'UNAVAILABLE'] as const
 export type Locality = (typeof LOCALITIES)[number]
 
-/** What the tape system says of one file. */
+/** What the tape system reports about one file. */
 export type Archived =
   | { readonly kind: 'locality'; readonly locality: Locality }
-  /** It knows no such file, or may not tell. */
+  /** The file is unknown to it, or access is denied. */
   | { readonly kind: 'error'; readonly reason: string }
-  /** A word that this version of the API does not have. */
+  /** A locality that this version of the API does not define. */
   | { readonly kind: 'unknown'; readonly reason: string }
 
-/** Where a file of a stage request stands. */
+/** The state of one file of a stage request. */
 export type Staged =
   | { readonly kind: 'online' }
   | { readonly kind: 'waiting'; readonly reason: string }
-  /** It ended without the file, or nobody knows the request any more: ask anew, unless the file is lost. */
+  /** The request ended without the file or is no longer known. It can be repeated unless the file is lost. */
   | { readonly kind: 'failed'; readonly reason: string }
 
 /**
- * Paths are those of the endpoint's addresses, not encoded, with the leading slash. Every call throws
- * TransientError when it fails.
+ * Paths are those of the endpoint's URLs, decoded, with a leading slash. Every call throws TransientError
+ * when it fails.
  */
 export interface TapeRest {
-  /** By path. The tape system may leave some out. */
+  /** By path. The tape system may omit some. */
   archiveInfo(paths: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Archived>>
-  /** Asks for a file on disk, kept there for so long; returns the id of the request. */
+  /** Requests a file on disk, to be kept there for this long; returns the id of the request. */
   stage(path: string, lifetimeSeconds: number, signal: AbortSignal): Promise<string>
   staged(requestId: string, path: string, signal: AbortSignal): Promise<Staged>
-  /** Gives up files of a request that are not on disk yet. */
+  /** Cancels the staging of files that are not on disk yet. */
   cancel(requestId: string, paths: readonly string[], signal: AbortSignal): Promise<void>
-  /** Says that files which are on disk need not be kept there any longer for this request. */
+  /** States that files on disk need not be kept there any longer for this request. */
   release(requestId: string, paths: readonly string[], signal: AbortSignal): Promise<void>
 }
 
 const WELL_KNOWN = '/.well-known/wlcg-tape-rest-api'
-/** The bodies of these answers are short; a longer one is none of them. */
+/** The bodies of these answers are short; a longer one is not a valid answer. */
 const MOST_BYTES = 4 * 1024 * 1024
 
 const discovery = z.object({
@@ -71,9 +71,9 @@ const stageState = z.object({
 })
 
 /**
- * Finds the API of an endpoint; null when it has none.
- * @throws TransientError when that cannot be told: to take a busy tape system for none would count files as
- * on media that are not.
+ * Discovers the API of an endpoint; null when it has none.
+ * @throws TransientError when that cannot be determined: if a busy tape system were taken for none, files
+ * would count as on media that are not.
  */
 export async function discoverTapeRest(
   http: TapeHttp,
@@ -99,7 +99,7 @@ export async function discoverTapeRest(
     throw new TransientError(
       `the Tape REST API of ${root.host} has no version 1 (but ${shown(endpoints.map(({ version }) => version).join(', '))})`,
     )
-  // The endpoint says where its tape system is, and the token goes there; but never out of TLS.
+  // The endpoint names its tape system, which receives the token; but never without TLS.
   if (root.protocol === 'https:' && !found.uri.startsWith('https:'))
     throw new TransientError(`${root.host} names an address without TLS for its Tape REST API`, {
       operator: true,
@@ -160,7 +160,7 @@ function createTapeRest(http: TapeHttp, uri: string): TapeRest {
       )
       if (answer.status === 404 || answer.status === 410) {
         await discard(answer)
-        return { kind: 'failed', reason: 'the tape system does not know the request any more' }
+        return { kind: 'failed', reason: 'the tape system no longer knows the request' }
       }
       if (answer.status !== 200) throw await refusal(answer, what)
       const { files } = await read(answer, what, stageState, signal)
@@ -186,8 +186,8 @@ function archivedOf(item: z.infer<typeof archiveInfo>[number]): Archived {
 }
 
 /**
- * A tape system says either `onDisk` or `state`. @throws TransientError when it says neither, or both and
- * they contradict.
+ * A tape system reports either `onDisk` or `state`. @throws TransientError when it reports neither, or both
+ * with a contradiction.
  */
 function stagedOf(file: z.infer<typeof stageState>['files'][number], path: string): Staged {
   const { onDisk, state } = file
@@ -198,14 +198,14 @@ function stagedOf(file: z.infer<typeof stageState>['files'][number], path: strin
     (onDisk === true && ended) ||
     (onDisk === false && state === 'COMPLETED')
   )
-    throw new TransientError(`the tape system does not say clearly whether ${path} is on disk`)
+    throw new TransientError(`the tape system does not state clearly whether ${path} is on disk`)
   if (onDisk === true || state === 'COMPLETED') return { kind: 'online' }
   if (ended) return { kind: 'failed', reason: `${state}${error}` }
   if (file.error) return { kind: 'failed', reason: shown(file.error) }
   return { kind: 'waiting', reason: state === undefined ? 'not on disk yet' : shown(state) }
 }
 
-/** ISO 8601, in days where they are whole, as the reference document writes it. */
+/** ISO 8601, in whole days where possible, as in the reference document. */
 function isoDuration(seconds: number): string {
   return seconds % 86_400 === 0 && seconds > 0 ? `P${seconds / 86_400}D` : `PT${Math.ceil(seconds)}S`
 }

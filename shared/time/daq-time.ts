@@ -1,4 +1,4 @@
-/** The DAQ's clock: MIDAS writes times as local time of Italy, without an offset. */
+/** The DAQ's clock: MIDAS writes Italian local time without an offset. */
 
 export const DAQ_TIME_ZONE = 'Europe/Rome'
 
@@ -11,10 +11,10 @@ const localTime = new Intl.DateTimeFormat('sv-SE', {
 const OFFSETS_SECONDS = { summer: 7200, winter: 3600 }
 
 /**
- * Unix seconds of a local time `YYYY-MM-DD HH:MM:SS`. The hour that autumn repeats stands for two: of these,
- * the first that is not before `notBefore` (Unix seconds), so that a run never ends before it began, and a
- * begin of run is taken to be summer time until its file states it. Null for a text that is no time there:
- * `0000-00-00 00:00:00`, or the hour that spring leaves out.
+ * Unix seconds of a local time `YYYY-MM-DD HH:MM:SS`. In the repeated hour in autumn, it is the first of the
+ * two that is not before `notBefore` (Unix seconds): a run never ends before it begins, and a begin of run
+ * counts as summer time until its file states it. Null for an invalid local time: `0000-00-00 00:00:00`, or
+ * the hour skipped in spring.
  */
 export function epochOfDaqTime(local: string, notBefore = 0): number | null {
   const utc = Date.parse(`${local.replace(' ', 'T')}Z`) / 1000

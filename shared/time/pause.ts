@@ -1,9 +1,9 @@
-/** Waiting that can be cut short. */
+/** Waiting that can be interrupted. */
 
-/** The longest wait one timer of Node takes: 2³¹ − 1 milliseconds, about 25 days. */
+/** The longest delay of a timer in Node: 2³¹ − 1 milliseconds, about 25 days. */
 export const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** Waits. Returns early, without throwing, when the signal aborts: the caller looks at the signal. */
+/** Waits. Returns early, without throwing, when the signal aborts: the caller must check the signal. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   for (let left = ms; left > 0 && !signal.aborted; left -= MAX_TIMER_MS)
     await pauseOnce(Math.min(left, MAX_TIMER_MS), signal)

@@ -1,4 +1,4 @@
-/** Times as people write them in addresses and on command lines, and as they are shown. Pure. */
+/** Times as typed in addresses and on command lines, and as shown. Pure. */
 import * as z from 'zod'
 
 const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/
@@ -6,8 +6,8 @@ const TIME = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d+)?)?(Z|[+-]\d\d:
 const whole = z.iso.datetime({ offset: true })
 
 /**
- * `2024-05-31`, `2024-05-31T12:00`, `2024-05-31 12:00:00.5+02:00`: a day begins at midnight UTC, and a time
- * without a zone is one of UTC, too. Null for anything else, also for days that there are not.
+ * `2024-05-31`, `2024-05-31T12:00`, `2024-05-31 12:00:00.5+02:00`: a date means midnight UTC, and a time
+ * without a zone is UTC. Null for anything else, including dates that do not exist.
  */
 export function parseTimeText(text: string): Date | null {
   const [, day = '', clock = '00:00', seconds = ':00', zone = 'Z'] = TIME.exec(text) ?? []

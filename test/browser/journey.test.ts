@@ -93,7 +93,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     bytes = await runOf(12_345, 'Fe55 at 17.5 cm')
     await stack.put(WANTED.key, bytes)
     await stack.put('LNGS/run12346.mid.gz', await runOf(12_346, 'another one'))
-    await stack.put('LNF/run07001.mid.gz', await runOf(7001, 'open to everybody'))
+    await stack.put('LNF/run07001.mid.gz', await runOf(7001, 'open to everyone'))
     for (const runNumber of [12_345, 12_346, 7001]) await catalogued(runNumber)
     const tab = await openTab(browser, origin)
     reader = { tab, page: await tab.newPage() }
@@ -103,7 +103,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     await stack?.close()
   })
 
-  test('nobody in particular sees what is open to everybody, gets no link, and is asked to sign in for more', async () => {
+  test('nobody in particular sees what is open to everyone, gets no link, and is asked to sign in for more', async () => {
     const tab = await openTab(browser, origin)
     const page = await tab.newPage()
     await page.goto('/')
@@ -115,7 +115,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     expect(await page.locator('input[name="run"], button:has-text("Links")').count()).toBe(0)
     await look(page, '02-runs-anonymous')
     await page.click('a:text-is("7001")')
-    expect(await page.textContent('.description')).toBe('open to everybody')
+    expect(await page.textContent('.description')).toBe('open to everyone')
     expect(await page.locator('button:has-text("Get links")').count()).toBe(0)
     for (const path of [WANTED.path, '/queues']) {
       await page.goto(path)
@@ -273,7 +273,9 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'a journey thro
     expect(await page.textContent('#alerts')).toContain(`${UNREADABLE} could not be catalogued after 6 tries`)
     await look(page, '14-now-operator')
     await page.click('#alerts a:text-is("LNGS 12666")')
-    expect(await page.textContent('main')).toMatch(/reading its file was given up.*arrival-not-processed/s)
+    expect(await page.textContent('main')).toMatch(
+      /reading its file failed repeatedly.*arrival-not-processed/s,
+    )
     await look(page, '15-run-given-up')
     mendDisk()
     await page.click('nav a:text-is("Queues")')

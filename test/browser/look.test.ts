@@ -125,7 +125,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'look', () => {
     await page.waitForSelector('.live.lost')
     await takePicture(page, 'now-cut-off-light-desk')
     expect(await page.textContent('[data-live-status]')).toMatch(
-      /^not connected since \d\d:\d\d UTC: what is shown may be old$/,
+      /^not connected since \d\d:\d\d UTC: the page may be out of date$/,
     )
     const again = await serveSite(context, () => OPERATOR, {}, port)
     await page.waitForSelector('.live.on:not(.lost)')

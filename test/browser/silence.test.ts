@@ -80,7 +80,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'silence', () =
     await page.clock.fastForward(DEAD_MS)
     await page.waitForSelector('.live.lost:not(.on)')
     const told = await status(page)
-    expect(told).toMatch(/^not connected since \d\d:\d\d UTC: what is shown may be old$/)
+    expect(told).toMatch(/^not connected since \d\d:\d\d UTC: the page may be out of date$/)
     await makeRun(context, { tag: 'LNGS', runNumber: 60_050, ago: 5 })
     // A look that hangs, and a second connection that does.
     await page.clock.fastForward(LOOK_MS)
@@ -118,7 +118,7 @@ describe.skipIf(CHROMIUM === null)(CHROMIUM === null ? WITHOUT : 'silence', () =
     await page.waitForRequest((request) => isLook(new URL(request.url())))
     await page.clock.fastForward(ANSWER_MS)
     await page.waitForSelector('.live.lost')
-    expect(await status(page)).toBe('what is shown may be old: load the page again')
+    expect(await status(page)).toBe('the page may be out of date: reload it')
     await page.unroute(isLook)
     await page.clock.fastForward(LOOK_MS)
     await page.waitForSelector('a.run:text-is("60060")')

@@ -1,13 +1,13 @@
 /**
- * Which requests to the store are signed for the holder of a token: those that send a run of one of its tags,
- * and no others. Everything is named here that may be in a request; what is not named is refused. The
- * signature covers each of these parts, so that nothing can be taken away or changed afterwards.
+ * Which requests to the store are signed for the holder of a token: only those that send a run of one of its
+ * tags. Every allowed part of a request is listed here; anything else is refused. The signature covers each
+ * of these parts, so that none can be removed or changed afterwards.
  */
 import { allows } from '../../../shared/access/scopes.ts'
 import { parseRunKey } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 
-/** A request to the store, as it will be sent: the path encoded, query values not. */
+/** A request to the store as it will be sent: path encoded, query values not encoded. */
 export interface RequestToSign {
   readonly method: string
   readonly path: string
@@ -18,7 +18,7 @@ export interface RequestToSign {
 export interface SigningRules {
   readonly buckets: readonly string[]
   readonly scopes: readonly string[]
-  /** Host and port of the store, as in the header. */
+  /** Host and port of the store, as in the Host header. */
   readonly host: string
   /** Path of the store's address before the bucket: empty, or `/minio`. */
   readonly basePath: string
@@ -39,7 +39,7 @@ interface Form {
   readonly method: string
   readonly needs: readonly string[]
   readonly may?: readonly string[]
-  /** Makes an object under the key. */
+  /** Creates an object under the key. */
   readonly creates?: true
 }
 
@@ -71,24 +71,21 @@ const HEADER_VALUES = new Map<string, RegExp>(
     'x-amz-content-sha256': /^(?:[0-9a-f]{64}|UNSIGNED-PAYLOAD)$/,
   }),
 )
-/** Not those by which MinIO takes an archive to be unpacked. */
+/** Excludes the headers that make MinIO unpack an archive. */
 const METADATA_NAME = /^x-amz-meta-(?!(?:minio-)?snowball-)[a-z0-9-]{1,64}$/
 const METADATA_VALUE = /^[\x20-\x7e]{0,512}$/
 
-/**
- * What the request would do.
- * @throws a 403 problem that says what is not allowed.
- */
+/** The operation of the request. @throws a 403 problem that states what is not allowed. */
 export function allowedRequest(
   request: RequestToSign,
   rules: SigningRules,
 ): { readonly operation: Operation; readonly bucket: string; readonly key: string | null } {
   const { bucket, key } = placeOf(request.path, rules.basePath)
-  if (!rules.buckets.includes(bucket)) throw refusal(403, `"${bucket}" is no bucket of runs`)
+  if (!rules.buckets.includes(bucket)) throw refusal(403, `"${bucket}" is not a bucket of runs`)
   checkHeaders(request.headers, rules.host)
   if (key === '') {
     if (request.method !== 'HEAD' || Object.keys(request.query).length > 0)
-      throw refusal(403, 'of a bucket itself one may only ask whether it is there')
+      throw refusal(403, 'the only request allowed for a bucket itself is whether it exists')
     return { operation: 'HeadBucket', bucket, key: null }
   }
   const { operation, creates } = formOf(request)
@@ -103,21 +100,21 @@ export function allowedRequest(
   )
     throw refusal(
       403,
-      `this token may not replace objects of ${run.tag}: If-None-Match: * is needed, or the scope overwrite:${run.tag}`,
+      `this token may not replace objects of ${run.tag}: this needs If-None-Match: *, or the scope overwrite:${run.tag}`,
     )
   return { operation, bucket, key }
 }
 
 /**
- * Bucket and key, `''` for the bucket itself. There is one way to write a path; another one might mean
- * another object to the store.
+ * Bucket and key, `''` for the bucket itself. Only the canonical encoding of a path is accepted, since the
+ * store may read another one as another object.
  */
 function placeOf(path: string, basePath: string): { readonly bucket: string; readonly key: string } {
   const below = path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : ''
   const [, bucket = '', encodedKey = ''] = /^\/([a-z0-9][a-z0-9.-]{1,62})(?:\/(.*))?$/s.exec(below) ?? []
   const key = decoded(encodedKey)
   if (bucket === '' || key === null || encodePath(key) !== encodedKey)
-    throw refusal(403, 'the path is not that of an object as S3 writes it')
+    throw refusal(403, 'the path is not the canonical S3 path of an object')
   return { bucket, key }
 }
 
@@ -129,7 +126,7 @@ function decoded(text: string): string | null {
   }
 }
 
-/** All but A-Z a-z 0-9 - . _ ~ and / as %XX, as signatures want it. */
+/** Encodes all but A-Z a-z 0-9 - . _ ~ and / as %XX, as signatures require. */
 const encodePath = (key: string): string =>
   encodeURIComponent(key)
     .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
@@ -143,12 +140,12 @@ function formOf({ method, query }: RequestToSign): Form {
       needs.every((name) => names.includes(name)) &&
       names.every((name) => needs.includes(name) || may.includes(name)),
   )
-  // x-id repeats the name of the operation, for logs; the store does not look at it.
+  // x-id repeats the name of the operation for logs; the store ignores it.
   if (form === undefined || ('x-id' in query && query['x-id'] !== form.operation))
-    throw refusal(403, 'this request is none of those that send a run')
+    throw refusal(403, 'this request is not part of sending a run')
   for (const name of names)
     if (QUERY_VALUES[name]?.test(query[name] ?? '') !== true)
-      throw refusal(403, `the value of ${name} in the query cannot be`)
+      throw refusal(403, `the value of ${name} in the query is invalid`)
   return form
 }
 

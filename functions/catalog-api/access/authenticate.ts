@@ -1,7 +1,7 @@
 /**
- * Who asks, for every request: by an API token, a token of the IAM, the cookie of a signed-in browser, or
- * nobody in particular. A header wins over a cookie. One that is not good is refused and never taken for
- * nothing: its sender means to be somebody.
+ * Identifies the caller of every request: by an API token, a token of the IAM, the cookie of a signed-in
+ * browser, or as anonymous. A header takes precedence over a cookie. An invalid credential is refused and not
+ * treated as anonymous, since its sender expects to be identified.
  */
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Caller } from '../../../shared/access/caller.ts'
@@ -15,10 +15,7 @@ import type { Identity } from './identity.ts'
 const BEARER = /^Bearer +(\S+) *$/i
 const API_TOKEN = /^cyg_/
 
-/**
- * Sets `caller`; who asks after the health of the service is nobody in particular. Nothing of a credential is
- * logged or answered.
- */
+/** Sets `caller`; health checks are always anonymous. Credentials appear in no log line and no answer. */
 export function authenticate(
   context: Pick<ServiceContext<'database'>, 'database' | 'log' | 'now'>,
   { anonymous, checkBearer, browser }: Identity,
@@ -28,32 +25,32 @@ export function authenticate(
     if (header === undefined) return (await browser?.sessions.find(c)) ?? anonymous
     const [, token] = BEARER.exec(header) ?? []
     if (token === undefined)
-      throw badToken('the Authorization header is none that is known here; it is: Bearer, and a token')
+      throw badToken('the Authorization header is not supported; it must be: Bearer, and a token')
     return checkBearer === null || API_TOKEN.test(token)
       ? await holderOf(token, context)
       : await checkBearer(token)
   }
   return async (c, next) => {
-    // Whoever asks after our health is told at once, whatever the catalogue and the IAM do.
+    // Health checks are answered without the catalogue and the IAM.
     const caller = HEALTH_PATHS.has(c.req.path) ? anonymous : await callerOf(c)
-    // What everybody may, each may: else signing in would take something away.
+    // A signed-in caller keeps the rights of anonymous callers, else signing in would remove rights.
     c.set('caller', { ...caller, scopes: [...new Set([...caller.scopes, ...anonymous.scopes])] })
     await next()
   }
 }
 
-/** The holder of an API token that is good now. */
+/** The holder of a valid API token. */
 async function holderOf(
   secret: string,
   { database, log, now }: Pick<ServiceContext<'database'>, 'database' | 'log' | 'now'>,
 ): Promise<Caller> {
   const token = await findToken(database, secret)
-  if (token === null) throw badToken('this API token is not known')
+  if (token === null) throw badToken('this API token is unknown')
   const state = stateOf(token, now())
   if (state === 'expired') throw badToken(`the API token "${token.name}" expired on ${day(token.expiresAt)}`)
   if (state === 'revoked')
     throw badToken(`the API token "${token.name}" was revoked on ${day(token.revokedAt ?? now())}`)
-  // A catalogue that takes no writes at the moment refuses nobody.
+  // A catalogue that accepts no writes at present refuses no caller.
   await noteUse(database, token, now()).catch((error) => log.warn({ error }, 'token-use-not-noted'))
   return { kind: 'token', subject: `token:${token.id}`, name: token.name, scopes: token.scopes }
 }

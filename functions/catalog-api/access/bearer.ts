@@ -1,6 +1,6 @@
 /**
- * Bearer tokens of the IAM: JWTs as RFC 9068 and the WLCG profile describe them. Whatever is wrong with one
- * is said in a sentence of ours; nothing of the token is in it.
+ * Bearer tokens of the IAM: JWTs as described by RFC 9068 and the WLCG profile. An invalid one is refused
+ * with a sentence of ours that contains no part of the token.
  */
 import { errors, type JWTVerifyOptions, jwtVerify } from 'jose'
 import type { Caller } from '../../../shared/access/caller.ts'
@@ -11,8 +11,8 @@ import type { Issuer } from './issuer.ts'
 import { personOf } from './person.ts'
 
 /**
- * Signatures with a key pair. With `none` or HS256 anybody could sign, the latter with the public key as the
- * secret.
+ * Signatures with a key pair only. With `none` or HS256 anyone could sign, the latter with the public key as
+ * the secret.
  */
 const ALGORITHMS = [
   'ES256',
@@ -28,23 +28,24 @@ const ALGORITHMS = [
   'Ed25519',
 ]
 /**
- * Of an access token. Other kinds (logout+jwt, dpop+jwt, …) are signed with the same keys for other purposes.
+ * Types of access tokens. Other types (logout+jwt, dpop+jwt, …) are signed with the same keys for other
+ * purposes.
  */
 const TYPES = ['at+jwt', 'application/at+jwt', 'jwt']
-/** Clocks differ a little. */
+/** Tolerated clock difference. */
 const TOLERANCE_SECONDS = 30
 const LONGEST_TOKEN = 16_384
 
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/
 
-/** The 401 of a token that is not good, with the sentence that says why. */
+/** The 401 problem for an invalid token, with the reason. */
 export const badToken = (detail: string) =>
   refusal(401, detail, { 'www-authenticate': 'Bearer error="invalid_token"' })
 
 /**
- * Who the token is for.
- * @returns a function that rejects with a 401 problem for a token that is not good, with TransientError when
- * that cannot be told.
+ * Identifies the caller by the token.
+ * @returns a function that rejects with a 401 problem for an invalid token, and with TransientError when its
+ * validity cannot be determined.
  */
 export function createBearerCheck(
   config: Config,
@@ -54,7 +55,7 @@ export function createBearerCheck(
 ): (token: string) => Promise<Caller> {
   const groupClaims = config.access.oidcGroupClaims
   return async (token) => {
-    if (token.length > LONGEST_TOKEN || !JWT.test(token)) throw badToken('this token is not known')
+    if (token.length > LONGEST_TOKEN || !JWT.test(token)) throw badToken('this token is unknown')
     const { issuer: name } = (await issuer.configuration()).serverMetadata()
     const claims = await verified(token, issuer, {
       issuer: name,
@@ -65,7 +66,7 @@ export function createBearerCheck(
       requiredClaims: ['exp', 'sub'],
     })
     const person = personOf(claims, { groupClaims, grants })
-    if (person === null) throw badToken('this token does not say whose it is')
+    if (person === null) throw badToken('this token names no subject')
     return person
   }
 }
@@ -78,24 +79,24 @@ async function verified(
   try {
     const { payload, protectedHeader } = await jwtVerify(token, issuer.keyOf, options)
     if (!TYPES.includes((protectedHeader.typ ?? 'jwt').toLowerCase()))
-      throw badToken('this is no access token')
-    // An ID token says who signed in to some client; one that is bound to a key (RFC 7800) is worth nothing
-    // without it.
+      throw badToken('this is not an access token')
+    // An ID token identifies a person to some client; a token bound to a key (RFC 7800) is invalid without
+    // that key.
     if ('nonce' in payload || 'at_hash' in payload || 'cnf' in payload)
-      throw badToken('this is no access token')
+      throw badToken('this is not an access token')
     return payload
   } catch (error) {
-    if (error instanceof errors.JOSEError) throw badToken(sentence(error, options))
+    if (error instanceof errors.JOSEError) throw badToken(describeTokenError(error, options))
     throw error
   }
 }
 
-function sentence(error: errors.JOSEError, { audience }: JWTVerifyOptions): string {
-  if (error instanceof errors.JWTExpired) return 'this token has expired; `cygnet login` gets another one'
+function describeTokenError(error: errors.JOSEError, { audience }: JWTVerifyOptions): string {
+  if (error instanceof errors.JWTExpired) return 'this token has expired; `cygnet login` obtains a new one'
   if (!(error instanceof errors.JWTClaimValidationFailed))
     return 'this token is not signed by the IAM of this service'
   if (error.claim === 'aud') return `this token is for another service: its audience is not "${audience}"`
   if (error.claim === 'iss') return 'this token is of another IAM'
   if (error.claim === 'nbf') return 'this token is not valid yet'
-  return `this token has no good ${error.claim}`
+  return `this token has no valid ${error.claim}`
 }

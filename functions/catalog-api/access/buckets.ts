@@ -1,18 +1,18 @@
 /**
- * Buckets of tokens that fill steadily, one for each name, in the memory of this process: so many of
- * something in a minute.
+ * Token buckets that refill steadily, one per name, in the memory of this process: they limit events per
+ * minute.
  */
 
 const MINUTE_MS = 60_000
 
-/** Names remembered at once, so that many invented ones fill no memory. */
-const MOST_NAMES = 10_000
+/** Most names kept, so that many invented names do not fill the memory. */
+const MAX_NAMES = 10_000
 
 export interface Buckets {
-  /** Takes one token: `isEmpty` where there was none. `left` may be a fraction. */
+  /** Takes one token; `isEmpty` if there was none. `left` may be a fraction. */
   take(name: string): { readonly isEmpty: boolean; readonly left: number }
   giveBack(name: string): void
-  /** Until so many tokens have come, whole seconds. */
+  /** Whole seconds until this many tokens have been added. */
   secondsFor(tokens: number): number
 }
 
@@ -21,7 +21,7 @@ interface Bucket {
   filledAt: number
 }
 
-/** @param perMinute tokens of a full bucket, which take a minute to come. */
+/** @param perMinute tokens of a full bucket, which refills in a minute. */
 export function createBuckets(perMinute: number, now: () => Date): Buckets {
   const buckets = new Map<string, Bucket>()
   const perMs = perMinute / MINUTE_MS
@@ -33,11 +33,11 @@ export function createBuckets(perMinute: number, now: () => Date): Buckets {
       const tokens = Math.min(perMinute, (before?.tokens ?? perMinute) + elapsed * perMs)
       const isEmpty = tokens < 1
       const left = isEmpty ? tokens : tokens - 1
-      // Put at the end: the first of the map is the one that was asked for longest ago.
+      // Moved to the end: the first entry of the map is the least recently used.
       buckets.delete(name)
       buckets.set(name, { tokens: left, filledAt: at })
       const [oldest] = buckets.keys()
-      if (buckets.size > MOST_NAMES && oldest !== undefined) buckets.delete(oldest)
+      if (buckets.size > MAX_NAMES && oldest !== undefined) buckets.delete(oldest)
       return { isEmpty, left }
     },
     giveBack(name) {

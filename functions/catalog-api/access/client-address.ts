@@ -1,18 +1,16 @@
-/**
- * From where a request comes, for what is limited by address. What a client says of itself is not believed.
- */
+/** The client's address, for limits by address. What a client itself states is not trusted. */
 import { isIPv4, isIPv6 } from 'node:net'
 import type { ApiContext } from '../http/route.ts'
 
 /**
- * Null where the host does not say. An address of IPv4; of IPv6 the first half, which one subscriber has as a
- * whole.
+ * Null where the host does not provide it. An IPv4 address; of IPv6 the first 64 bits, which belong to one
+ * subscriber.
  */
 export type AddressOf = (c: ApiContext) => string | null
 
 /**
- * @param proxies that stand before the service, each of which adds to X-Forwarded-For from where it was
- * asked. With 0 the header, which anybody can send, is not looked at: the address is that of the connection.
+ * @param proxies in front of the service, each of which appends its client's address to X-Forwarded-For. With
+ * 0 the header, which anyone can send, is ignored: the address is that of the connection.
  */
 export const createAddressOf =
   (proxies: number): AddressOf =>
@@ -20,8 +18,8 @@ export const createAddressOf =
     clientAddress(c.env?.clientAddress, c.req.header('x-forwarded-for'), proxies)
 
 /**
- * The same of what the host and the header say. The last entries of the header are the proxies' own; the
- * first of those is the client's.
+ * The same from the host's address and the header. The last entries of the header were added by the proxies;
+ * the first of those is the client's address.
  */
 export function clientAddress(
   connection: string | undefined,
@@ -32,7 +30,7 @@ export function clientAddress(
   return networkOf(client ?? '') ?? networkOf(connection ?? '')
 }
 
-/** Some proxies write a port, and brackets around an address of IPv6. */
+/** Some proxies append a port, and write brackets around an IPv6 address. */
 const WITH_PORT = /^(?:\[(?<six>[^\]]*)\](?::\d+)?|(?<four>\d+(?:\.\d+){3}):\d+)$/
 
 function networkOf(text: string): string | null {
@@ -42,12 +40,12 @@ function networkOf(text: string): string | null {
   if (isIPv4(address)) return address
   if (!isIPv6(address)) return null
   const groups = groupsOf(address)
-  // How a socket of both families writes an address of IPv4 (RFC 4291 §2.5.5.2).
+  // An IPv4 address as a dual-stack socket writes it (RFC 4291 §2.5.5.2).
   if (groups.slice(0, 6).join(':') === '0:0:0:0:0:ffff') return groups.slice(6).flatMap(bytesOf).join('.')
   return `${groups.slice(0, 4).join(':')}::/64`
 }
 
-/** All eight, in hexadecimal without zeros before them. */
+/** All eight groups, in hexadecimal without leading zeros. */
 function groupsOf(address: string): readonly string[] {
   const canonical = new URL(`http://[${address}]/`).hostname.slice(1, -1)
   const [before = [], after = []] = canonical

@@ -1,7 +1,7 @@
 /**
- * Browsers send cookies along with whatever another site makes them send. So what changes something, and is
- * known by a cookie, must come from a page of ours: the browser says so (Sec-Fetch-Site, Origin), and a form
- * also carries a token of its session.
+ * Browsers also send cookies with requests that other sites cause. So a request that changes something and is
+ * authenticated by a cookie must come from one of our pages: the browser states that (Sec-Fetch-Site,
+ * Origin), and a form also contains a token of its session.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Context, MiddlewareHandler } from 'hono'
@@ -15,21 +15,21 @@ export const CSRF_FIELD = 'csrf'
 
 export interface Csrf {
   /**
-   * For the forms on a page of this session. Another text each time: who watches how well pages with text of
-   * his own compress learns nothing from it (BREACH, https://breachattack.com).
+   * The token for forms on a page of this session. It differs each time: an attacker who observes how well
+   * pages with text of his own compress learns nothing from it (BREACH, https://breachattack.com).
    */
   tokenFor(caller: SignedInCaller): string
-  /** Refuses, with 403, what another site could have sent. To be used after `authenticate`. */
+  /** Refuses, with 403, requests that another site may have caused. Must run after `authenticate`. */
   readonly protect: MiddlewareHandler<ApiEnvironment>
 }
 
-/** Of HMAC-SHA-256. */
+/** Length of HMAC-SHA-256. */
 const CODE_BYTES = 32
 
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
 /**
- * What a form can be sent as. Anything else a page sends by a script, which another site's may not without
- * our leave (CORS).
+ * Content types that a form can send. Any other type requires a script, which other sites may not run against
+ * us without our permission (CORS).
  */
 const FORM_TYPE = /^\s*(?:application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)\s*(?:;|$)/i
 
@@ -45,9 +45,9 @@ export function createCsrf(secret: string, origin: string): Csrf {
     async protect(c, next) {
       const caller = c.get('caller')
       if (!SAFE_METHODS.includes(c.req.method) && isSignedIn(caller)) {
-        if (!isFromHere(c, origin)) throw refusal(403, 'this did not come from a page of this site')
+        if (!isSameOrigin(c, origin)) throw refusal(403, 'this request did not come from a page of this site')
         if (isForm(c) && !isSame(codeOf(caller), await fieldOf(c)))
-          throw refusal(403, 'this form is not of your session; load the page again and repeat it')
+          throw refusal(403, 'this form does not belong to your session; reload the page and submit it again')
       }
       await next()
     },
@@ -55,10 +55,10 @@ export function createCsrf(secret: string, origin: string): Csrf {
 }
 
 /**
- * Origin tells the same where a browser (before 2023) has no Sec-Fetch-Site. Without either it may have come
- * from anywhere.
+ * Origin provides the same information in browsers without Sec-Fetch-Site (before 2023). A request without
+ * either may come from anywhere.
  */
-function isFromHere(c: Context, origin: string): boolean {
+function isSameOrigin(c: Context, origin: string): boolean {
   const site = c.req.header('sec-fetch-site')
   return site === undefined ? c.req.header('origin') === origin : site === 'same-origin'
 }
@@ -66,8 +66,8 @@ function isFromHere(c: Context, origin: string): boolean {
 const isForm = (c: Context): boolean => FORM_TYPE.test(c.req.header('content-type') ?? '')
 
 /**
- * Refuses, with 400, a form that is none: else it would seem to be our fault. What it holds is kept for the
- * handler.
+ * Refuses, with 400, a malformed form, which would otherwise look like our error. The parsed form is kept for
+ * the handler.
  */
 export const readableForms: MiddlewareHandler = async (c, next) => {
   if (!SAFE_METHODS.includes(c.req.method) && isForm(c))
@@ -89,5 +89,5 @@ function isSame(code: Buffer, token: string): boolean {
   return timingSafeEqual(code, xor(bytes.subarray(CODE_BYTES), bytes.subarray(0, CODE_BYTES)))
 }
 
-/** Of two texts of the same length. */
+/** XOR of two buffers of the same length. */
 const xor = (a: Buffer, b: Buffer): Buffer => Buffer.from(a.map((byte, at) => byte ^ (b[at] ?? 0)))

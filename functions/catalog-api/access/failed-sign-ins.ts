@@ -1,6 +1,6 @@
 /**
- * Guessing is slow: who sends many tokens that are not good, or ends sign-ins that it did not begin, is not
- * listened to for a while. Each costs a look into the catalogue, a signature or a request to the IAM.
+ * Slows down guessing: an address that sends many invalid tokens, or completes sign-ins that it did not
+ * begin, is refused for a while. Each attempt costs a query, a signature check or a request to the IAM.
  */
 import { createHash } from 'node:crypto'
 import type { MiddlewareHandler } from 'hono'
@@ -11,13 +11,13 @@ import { createBuckets } from './buckets.ts'
 import type { AddressOf } from './client-address.ts'
 
 const FAILURES_PER_MINUTE = 60
-/** Headers that were good lately, remembered by their hash. */
-const MOST_GOOD = 1000
+/** Recently valid headers, remembered by their hash. */
+const MAX_REMEMBERED = 1000
 
 /**
- * Refuses with 429, by address. A token that was good before is looked at in any case: who shares an address
- * with a stranger (a proxy that nobody configured, an institute) is not locked out. To be used before
- * `authenticate`; where the host tells no address nothing is limited.
+ * Refuses with 429, by address. A recently valid token is always checked, so that users who share an address
+ * with an attacker (an unconfigured proxy, an institute) are not locked out. Must run before `authenticate`.
+ * Where the host provides no address, nothing is limited.
  */
 export function limitFailures(addressOf: AddressOf, now: () => Date): MiddlewareHandler<ApiEnvironment> {
   const failures = createBuckets(FAILURES_PER_MINUTE, now)
@@ -26,17 +26,18 @@ export function limitFailures(addressOf: AddressOf, now: () => Date): Middleware
     good.delete(header)
     good.add(header)
     const [oldest] = good
-    if (good.size > MOST_GOOD && oldest !== undefined) good.delete(oldest)
+    if (good.size > MAX_REMEMBERED && oldest !== undefined) good.delete(oldest)
   }
 
   return async (c, next) => {
-    // Nobody looks at a token there: it would pass for one that was good.
+    // No token is checked there, so an invalid one would be remembered as valid.
     if (HEALTH_PATHS.has(c.req.path)) return await next()
     const header = hashOf(c.req.header('authorization'))
     const address = header !== null || c.req.path === '/signed-in' ? addressOf(c) : null
     if (address === null) return await next()
     const isKnown = header !== null && good.has(header)
-    // Taken first and given back: else many at once would all come before the first is counted.
+    // Taken first and returned on success: otherwise many simultaneous requests would all pass before the
+    // first is counted.
     if (!isKnown) {
       const { isEmpty, left } = failures.take(address)
       if (isEmpty) throw tooMany(Math.max(1, failures.secondsFor(1 - left)))
@@ -57,6 +58,6 @@ const hashOf = (header: string | undefined): string | null =>
   header === undefined ? null : createHash('sha256').update(header).digest('base64')
 
 const tooMany = (seconds: number) =>
-  refusal(429, 'too many tokens or sign-ins from your address were not good; wait a little', {
+  refusal(429, 'too many invalid tokens or sign-ins from your address; wait a minute', {
     'retry-after': String(seconds),
   })

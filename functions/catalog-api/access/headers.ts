@@ -1,12 +1,12 @@
-/** What every answer tells a browser: run, load, frame and keep nothing but what a page of ours needs. */
+/** Security headers of every answer: a browser may run, load, frame and cache only what our pages need. */
 import type { MiddlewareHandler } from 'hono'
 import { secureHeaders } from 'hono/secure-headers'
 
 const YEAR_SECONDS = 365 * 86_400
 
 /**
- * @param https whether browsers reach us so; only then may they be told never to come otherwise.
- * @param issuerOrigin where the form that signs out leads on to.
+ * @param https whether browsers reach us by https; only then may they be told to use nothing else.
+ * @param issuerOrigin to which the sign-out form redirects.
  */
 export function securityHeaders(options: {
   readonly https: boolean
@@ -25,8 +25,8 @@ export function securityHeaders(options: {
       baseUri: ["'none'"],
     },
     strictTransportSecurity: options.https ? `max-age=${YEAR_SECONDS}` : false,
-    // Not no-referrer: with it, browsers send `Origin: null` with our own forms, which csrf.ts could not tell
-    // from others'.
+    // Not no-referrer: with it, browsers send `Origin: null` with our own forms, which csrf.ts could not
+    // distinguish from those of other sites.
     referrerPolicy: 'same-origin',
     xFrameOptions: 'DENY',
     crossOriginOpenerPolicy: 'same-origin',
@@ -39,14 +39,14 @@ export function securityHeaders(options: {
       await next()
       own = c.res.headers.get('content-security-policy')
     })
-    // Of two policies browsers keep both: a route may allow less than pages need, never more.
+    // Of two policies browsers apply both: a route may allow less than pages need, but not more.
     if (own !== null) c.header('content-security-policy', own, { append: true })
     const { headers: answer } = c.res
-    // A route says so itself when its answer may be kept. What gives or takes a cookie is for one browser
-    // alone.
+    // A route that may be cached sets its own header. An answer that sets or removes a cookie is for one
+    // browser only.
     if (!answer.has('cache-control') || answer.has('set-cookie')) c.header('cache-control', 'no-store')
     else c.header('vary', 'Authorization, Cookie', { append: true })
-    // Nobody reads it: a stream would wait for its reader for ever.
+    // A body that is not read would stay open: a stream waits for its reader.
     if (c.req.method === 'HEAD') await c.res.body?.cancel()
   }
 }

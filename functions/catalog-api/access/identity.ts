@@ -1,6 +1,6 @@
 /**
- * What the parts of access share, made once from the settings: the IAM, its tokens, sessions, and what
- * everybody may.
+ * What the parts of access share, created once from the settings: the IAM, its tokens, sessions, and the
+ * rights of anonymous callers.
  */
 
 import type { Caller } from '../../../shared/access/caller.ts'
@@ -17,7 +17,7 @@ export interface Identity {
   readonly anonymous: Caller
   readonly grants: readonly Grant[]
   readonly issuer: Issuer | null
-  /** Null where there is no IAM: then every bearer token is one of our own. */
+  /** Null without an IAM: then every bearer token is an API token. */
   readonly checkBearer: ((token: string) => Promise<Caller>) | null
   /** Null where browsers cannot sign in. */
   readonly browser: BrowserSignIn | null
@@ -25,7 +25,7 @@ export interface Identity {
 
 export interface BrowserSignIn {
   readonly issuer: Issuer
-  /** Address of the catalogue as browsers reach it, with a slash at its end. */
+  /** Address of the catalogue as browsers reach it, with a trailing slash. */
   readonly home: URL
   readonly secret: string
   readonly cookies: SealedCookies
@@ -34,8 +34,8 @@ export interface BrowserSignIn {
 }
 
 /**
- * @throws InvalidInputError for settings that contradict each other, or are only there in part: nobody should
- * believe that they work.
+ * @throws InvalidInputError for settings that contradict each other or are incomplete, so that no one assumes
+ * they are in effect.
  */
 export function createIdentity(
   context: Pick<Context<'database'>, 'config' | 'database' | 'log' | 'now'>,

@@ -1,22 +1,20 @@
-/**
- * The IAM: where its parts are (OpenID Connect Discovery 1.0) and the keys with which it signs (RFC 7517).
- */
+/** The IAM: its endpoints (OpenID Connect Discovery 1.0) and its signing keys (RFC 7517). */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 import * as openid from 'openid-client'
 import { isSafeAddress } from '../../../shared/access/safe-address.ts'
 import type { Config } from '../../../shared/config/config.ts'
 import { InvalidInputError } from '../../../shared/errors.ts'
-import { createKept } from '../http/kept.ts'
+import { createCached } from '../http/cached.ts'
 
 export interface Issuer {
-  /** Of the pages that browsers are sent to. */
+  /** The origin of the pages to which browsers are redirected. */
   readonly origin: string
-  /** @throws TransientError while the IAM has never answered. */
+  /** @throws TransientError if the IAM has never answered. */
   configuration(): Promise<openid.Configuration>
   /**
-   * The key that a token says it is signed with. Keys that are known go on while the IAM is away; one that is
-   * not known is asked for.
-   * @throws TransientError when it cannot be told whether there is such a key.
+   * The key with which a token claims to be signed. Known keys remain in use while the IAM is unreachable;
+   * for an unknown one the keys are fetched again.
+   * @throws TransientError when it cannot be determined whether such a key exists.
    */
   readonly keyOf: JWTVerifyGetKey
 }
@@ -26,17 +24,17 @@ const MINUTE_MS = 60_000
 const PAUSE_MS = 10_000
 const METADATA_TIMES = { freshMs: 60 * MINUTE_MS, pauseMs: PAUSE_MS, longestMs: Number.POSITIVE_INFINITY }
 /**
- * A key that the IAM took back is good for ten minutes; while the IAM is away, for a day: longer than any
- * token lives.
+ * A key that the IAM withdrew remains valid for ten minutes; while the IAM is unreachable, for a day, which
+ * is longer than any token lives.
  */
 const KEY_TIMES = { freshMs: 10 * MINUTE_MS, pauseMs: PAUSE_MS, longestMs: 24 * 60 * MINUTE_MS }
 
-/** Discovery wants the name of a client; where only bearer tokens are used there is none. */
+/** Discovery requires the id of a client; with bearer tokens alone there is none. */
 const NO_CLIENT = 'cygnet'
 
 /**
- * @throws InvalidInputError for an address that is not https: keys that came over it could be anybody's. This
- * machine itself may.
+ * @throws InvalidInputError for an address that is not https, since the keys could then be forged. This
+ * machine itself is allowed.
  */
 export function createIssuer(config: Config, now: () => Date): Issuer | null {
   if (config.access.oidcIssuer === undefined) return null
@@ -45,7 +43,7 @@ export function createIssuer(config: Config, now: () => Date): Issuer | null {
   const insecure = address.protocol === 'http:'
   const secret = config.access.oidcClientSecret
 
-  const metadata = createKept(
+  const metadata = createCached(
     'the description of the IAM',
     () =>
       openid.discovery(
@@ -58,7 +56,7 @@ export function createIssuer(config: Config, now: () => Date): Issuer | null {
     METADATA_TIMES,
     now,
   )
-  const keys = createKept(
+  const keys = createCached(
     'the keys of the IAM',
     async () => await fetchKeys((await metadata.get()).serverMetadata().jwks_uri),
     KEY_TIMES,
@@ -80,8 +78,8 @@ export function createIssuer(config: Config, now: () => Date): Issuer | null {
 }
 
 /**
- * RFC 6749 §2.3.1, with no more escaped than must be: INDIGO IAM does not decode what it gets, and its ids
- * have hyphens, which openid-client would escape.
+ * RFC 6749 §2.3.1 with minimal escaping: INDIGO IAM does not decode what it receives, and its ids contain
+ * hyphens, which openid-client would escape.
  */
 function basic(secret: string): openid.ClientAuth {
   const encoded = (text: string) => new URLSearchParams({ _: text }).toString().slice(2)
@@ -95,7 +93,7 @@ function basic(secret: string): openid.ClientAuth {
 
 async function fetchKeys(uri: string | undefined): Promise<JWTVerifyGetKey> {
   if (uri === undefined || !isSafeAddress(new URL(uri)))
-    throw new Error('the IAM names no safe address of its keys')
+    throw new Error('the IAM gives no safe address for its keys')
   const answer = await fetch(uri, { redirect: 'error', signal: AbortSignal.timeout(ANSWER_SECONDS * 1000) })
   if (!answer.ok) {
     await answer.body?.cancel()
@@ -103,6 +101,6 @@ async function fetchKeys(uri: string | undefined): Promise<JWTVerifyGetKey> {
   }
   const set = (await answer.json()) as JSONWebKeySet
   const find = createLocalJWKSet(set)
-  if (set.keys.length === 0) throw new Error('the IAM says that it has no keys')
+  if (set.keys.length === 0) throw new Error('the IAM has no keys')
   return find
 }

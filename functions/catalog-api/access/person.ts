@@ -1,9 +1,12 @@
-/** A person as the claims of the IAM describe them: who, and by their groups what they may do. */
+/** A person as described by the claims of the IAM: subject, name, and the rights of the groups. */
 import * as z from 'zod'
 import type { Caller } from '../../../shared/access/caller.ts'
 import { type Grant, scopesOfGroups } from '../../../shared/access/roles.ts'
 
-/** What a cookie and a log line bear. OpenID Connect Core 1.0 §2: a subject has at most 255 characters. */
+/**
+ * A length that cookies and log lines can hold. OpenID Connect Core 1.0 §2: a subject has at most 255
+ * characters.
+ */
 const NAME_LENGTH = 100
 const claimsSchema = z.object({
   sub: z
@@ -15,7 +18,7 @@ const claimsSchema = z.object({
   preferred_username: z.string().optional().catch(undefined),
 })
 
-/** Null for claims that name no subject. */
+/** Null for claims without a subject. */
 export function personOf(
   claims: Readonly<Record<string, unknown>>,
   rules: { readonly groupClaims: readonly string[]; readonly grants: readonly Grant[] },
@@ -33,19 +36,19 @@ export function personOf(
   }
 }
 
-/** True when some claim of groups is there, even an empty one: then the IAM has told. */
-export const tellsGroups = (
+/** Whether a groups claim is present, even an empty one. */
+export const hasGroupClaim = (
   claims: Readonly<Record<string, unknown>>,
   groupClaims: readonly string[],
 ): boolean => groupClaims.some((claim) => Object.hasOwn(claims, claim))
 
-/** A claim's name may have a point in it (`wlcg.groups`); it is a name, not a path. */
+/** The name of a claim may contain a dot (`wlcg.groups`); it is not a path. */
 function groupsIn(claims: Readonly<Record<string, unknown>>, claim: string): readonly string[] {
   const value = Object.hasOwn(claims, claim) ? claims[claim] : []
   if (typeof value === 'string') return [value]
   return Array.isArray(value) ? value.filter((group) => typeof group === 'string') : []
 }
 
-/** Without control characters, and without those that turn the direction of the text around. */
+/** Removes control characters and those that change the direction of text. */
 const plain = (text: string) =>
   [...text.replace(/[\p{Cc}\p{Cf}\p{Z}]+/gu, ' ').trim()].slice(0, NAME_LENGTH).join('')

@@ -1,6 +1,6 @@
 /**
- * Access as the API has it: first of all parts, because what is added before it is for everybody and without
- * its headers.
+ * Adds access control to the API. Must be added first: routes added before it are open to everyone and
+ * without its headers.
  */
 import type { MiddlewareHandler } from 'hono'
 import type { Context } from '../../../shared/context.ts'
@@ -13,13 +13,13 @@ import { readableForms } from './csrf.ts'
 import { limitFailures } from './failed-sign-ins.ts'
 import { securityHeaders } from './headers.ts'
 import { createIdentity, type Identity } from './identity.ts'
-import { registerSignIn, signInFirst } from './sign-in.ts'
+import { redirectToSignIn, registerSignIn } from './sign-in.ts'
 
 /**
- * @param limits on what a request may be: they come before anything reads it (csrf.ts reads forms), and after
- * the headers, which their refusals have too.
- * @returns also the middleware that adds the headers, for answers made elsewhere.
- * @throws InvalidInputError for settings of access that cannot be.
+ * @param limits on requests: they run before anything reads the request (csrf.ts reads forms), and after the
+ * headers, which their refusals need as well.
+ * @returns also the middleware that adds the headers, for answers created elsewhere.
+ * @throws InvalidInputError for invalid settings of access.
  */
 export function registerAccess(
   api: Api,
@@ -32,7 +32,7 @@ export function registerAccess(
   const headers = securityHeaders({ https, issuerOrigin: issuer?.origin ?? null })
   api.app.use(headers)
   for (const limit of limits) api.app.use(limit)
-  api.app.use(signInFirst(identity))
+  api.app.use(redirectToSignIn(identity))
   api.app.use(limitFailures(createAddressOf(context.config.access.trustedProxies), context.now))
   api.app.use(authenticate(context, identity))
   api.app.use(readableForms)

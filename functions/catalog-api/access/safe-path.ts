@@ -1,13 +1,16 @@
-/** Where a browser goes after it has signed in: a place of this site, never another one that a link names. */
+/**
+ * Where a browser goes after signing in: an address of this site, never one of another site that a link
+ * names.
+ */
 
 const NOWHERE = 'https://nowhere.invalid'
 const LONGEST = 2000
-/** Would lead round in circles. */
-const NOT_AFTERWARDS = ['/sign-in', '/signed-in', '/sign-out']
+/** Redirecting to these would loop. */
+const SIGN_IN_PATHS = ['/sign-in', '/signed-in', '/sign-out']
 
 /**
- * The path, query and fragment that a text means to a browser; `/` when it means anything else: another site
- * (`//x`, `/\x`, `https://x`, `/.//x`), a script, something overlong. Browsers drop tabs and line breaks in
+ * The path, query and fragment of a text as a browser reads it; `/` for anything else: another site (`//x`,
+ * `/\x`, `https://x`, `/.//x`), a script, or a text that is too long. Browsers drop tabs and line breaks in
  * addresses and read `\` as `/`.
  */
 export function safePath(wanted: string | undefined): string {
@@ -21,8 +24,8 @@ export function safePath(wanted: string | undefined): string {
   const url = URL.parse(wanted, NOWHERE)
   if (url === null || url.origin !== NOWHERE || url.username !== '') return '/'
   const { pathname, search, hash } = url
-  // Slashes at the start name a host; something on the way may decode them.
-  if (/^\/(?:\/|%2f|%5c)/i.test(pathname) || NOT_AFTERWARDS.includes(pathname)) return '/'
+  // May be longer than the input, because characters were escaped.
+  if (/^\/(?:\/|%2f|%5c)/i.test(pathname) || SIGN_IN_PATHS.includes(pathname)) return '/'
   const path = `${pathname}${search}${hash}`
   // Longer than it was, where letters had to be escaped.
   return path.length > LONGEST ? '/' : path

@@ -1,17 +1,17 @@
 /**
- * Claims that only this service can read and make, with an end: encrypted JWTs (RFC 7516, `dir` with A256GCM)
- * for cookies.
+ * Claims with an expiry that only this service can read and create, for cookies: encrypted JWTs (RFC 7516,
+ * `dir` with A256GCM).
  */
 import { hkdfSync } from 'node:crypto'
 import { EncryptJWT, errors, type JWTPayload, jwtDecrypt } from 'jose'
 
 export interface Seal {
   seal(claims: JWTPayload, seconds: number): Promise<string>
-  /** Null for what is not (or no longer) good, whatever is wrong with it. */
+  /** Null for an invalid or expired text. */
   open(sealed: string): Promise<JWTPayload | null>
 }
 
-/** A key for one purpose (RFC 5869): what is sealed for one is not opened for another. */
+/** A key for one purpose (RFC 5869): a text sealed for one purpose cannot be opened for another. */
 export const keyFor = (secret: string, purpose: string): Uint8Array =>
   new Uint8Array(hkdfSync('sha256', secret, '', `cygnet ${purpose}`, 32))
 

@@ -1,7 +1,7 @@
 /**
- * Signed-in browsers: what is known of a session is in its cookie, encrypted, without a token of the IAM; the
- * catalogue keeps only which sessions were ended. What a person may do is what their groups gave when they
- * signed in, for eight hours at the most.
+ * Sessions of signed-in browsers. The session is stored in its cookie, encrypted and without a token of the
+ * IAM; the catalogue stores only which sessions were ended. The rights are those of the groups at sign-in,
+ * for at most eight hours.
  */
 import { randomUUID } from 'node:crypto'
 import type { Context } from 'hono'
@@ -14,9 +14,9 @@ import type { Context as ServiceContext } from '../../../shared/context.ts'
 import { refusal } from '../http/problem.ts'
 import { createSeal, type Seal } from './seal.ts'
 
-/** Who is known by a cookie, which browsers send along unasked: see csrf.ts. */
+/** A caller identified by a cookie, which browsers send automatically: see csrf.ts. */
 export interface SignedInCaller extends Caller {
-  /** Names the session in its forms; not secret by itself. */
+  /** Identifies the session in its forms; not secret by itself. */
   readonly sessionId: string
 }
 
@@ -24,25 +24,23 @@ export const isSignedIn = (caller: Caller): caller is SignedInCaller => 'session
 
 export interface Sessions {
   /**
-   * The session of a request; null when it has none that is good.
-   * @throws a 503 problem when it cannot be told whether the session was ended: nobody is signed in on a
-   * guess.
+   * The session of a request; null when it has no valid one.
+   * @throws a 503 problem when it cannot be determined whether the session was ended: no one is signed in by
+   * assumption.
    */
   find(c: Context): Promise<SignedInCaller | null>
-  /** @throws a 403 problem for a person with so many scopes that no cookie can hold them. */
+  /** @throws a 403 problem for a person with more scopes than fit into a cookie. */
   begin(c: Context, person: Caller): Promise<void>
   /**
-   * Ends the session of the request, also for who has a copy of its cookie.
-   * @throws a 503 problem when that cannot be written down: the browser keeps the cookie, to try again.
+   * Ends the session of the request, also for copies of its cookie.
+   * @throws a 503 problem when that cannot be recorded: the browser keeps the cookie, to try again.
    */
   end(c: Context): Promise<void>
 }
 
 const SESSION_COOKIE = 'cygnet'
 export const SESSION_SECONDS = 8 * 3600
-/**
- * Browsers keep 4096 bytes of a cookie, name and attributes included, and drop a larger one without a word.
- */
+/** Browsers accept 4096 bytes per cookie, name and attributes included, and silently drop a larger one. */
 const MOST_COOKIE_BYTES = 3800
 
 const RETRY_AFTER = { 'retry-after': '5' } as const
@@ -64,7 +62,7 @@ export function createSessions(
 ): Sessions {
   const seal = createSeal(secret, 'session', now)
   const sessionOf = async (c: Context) => schema.safeParse(await cookies.read(c, SESSION_COOKIE, seal)).data
-  const unknown = (error: unknown, detail: string) => {
+  const unavailable = (error: unknown, detail: string) => {
     log.error({ error }, 'session-not-checked')
     return refusal(503, detail, RETRY_AFTER)
   }
@@ -79,7 +77,7 @@ export function createSessions(
       if (session === undefined) return null
       const { jti: sessionId, sub: subject, name, scopes, iat: begunAt } = session
       const ended = await isEnded(database, { id: sessionId, subject, begunAt }).catch((error) => {
-        throw unknown(error, 'whether you are still signed in cannot be looked up now; try again')
+        throw unavailable(error, 'your session cannot be checked now; try again')
       })
       return ended ? null : { kind: 'person', subject, name, scopes, sessionId }
     },
@@ -91,14 +89,14 @@ export function createSessions(
         { sub: subject, name, scopes, jti: randomUUID() },
         SESSION_SECONDS,
       )
-      // The browser forgets the one that it had: nobody could sign out of it any more.
+      // The browser discards its previous session, which no one could end any more.
       await endOwn(c).catch((error) => log.warn({ error }, 'session-not-ended'))
     },
     async end(c) {
       await endOwn(c).catch((error) => {
-        throw unknown(
+        throw unavailable(
           error,
-          'you are still signed in: the end of your session cannot be written down now; try again',
+          'you are still signed in: the end of your session cannot be recorded now; try again',
         )
       })
       cookies.remove(c, SESSION_COOKIE)
@@ -107,8 +105,8 @@ export function createSessions(
 }
 
 /**
- * How cookies of ours are written: out of reach of scripts, and not sent along with what other sites send
- * here but links.
+ * How our cookies are written: not readable by scripts, and not sent with requests from other sites except
+ * when a link is followed.
  */
 export interface SealedCookies {
   read(c: Context, name: string, seal: Seal): Promise<object | null>
@@ -123,8 +121,8 @@ export interface SealedCookies {
 }
 
 /**
- * @param https with it, the name begins with __Host-: then no other host of the domain can have set it, nor
- * read it without TLS.
+ * @param https if true, the name begins with __Host-: then no other host of the domain can have set it, and
+ * it is sent only over TLS.
  */
 export function createSealedCookies(https: boolean): SealedCookies {
   const common = { path: '/', httpOnly: true, sameSite: 'Lax' } as const
@@ -139,7 +137,7 @@ export function createSealedCookies(https: boolean): SealedCookies {
       if (text.length > MOST_COOKIE_BYTES)
         throw refusal(
           403,
-          'you have rights for more single tags than a browser can keep; ask for a role for all of them',
+          'you have rights for more single tags than fit into a cookie; ask for a role for all tags',
         )
       setCookie(c, name, text, { ...attributes, maxAge: seconds } as CookieOptions)
     },

@@ -1,6 +1,6 @@
 /**
- * Signing in with a browser: OpenID Connect authorization code flow with PKCE, state and nonce; signing out,
- * at the IAM too.
+ * Signing in with a browser: OpenID Connect authorization code flow with PKCE, state and nonce. Signing out,
+ * also at the IAM.
  */
 import type { Context, MiddlewareHandler } from 'hono'
 import * as openid from 'openid-client'
@@ -11,18 +11,18 @@ import type { Context as ServiceContext } from '../../../shared/context.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addPage } from '../http/route.ts'
 import type { BrowserSignIn, Identity } from './identity.ts'
-import { personOf, tellsGroups } from './person.ts'
+import { hasGroupClaim, personOf } from './person.ts'
 import { safePath } from './safe-path.ts'
 import { createSeal } from './seal.ts'
 
-/** Of a sign-in under way; kept where it began, so that nobody can end another one's. */
+/** Stored in the browser that began the sign-in, so that no other browser can complete it. */
 const ATTEMPT_COOKIE = 'cygnet-sign-in'
 const ATTEMPT_SECONDS = 600
 const attemptSchema = z.object({ state: z.string(), nonce: z.string(), verifier: z.string(), to: z.string() })
 
-const WANTED_SCOPES = ['openid', 'profile', 'groups', 'wlcg.groups']
+const REQUESTED_SCOPES = ['openid', 'profile', 'groups', 'wlcg.groups']
 
-const BEGIN_AGAIN = 'begin again at /sign-in'
+const START_AGAIN = 'start again at /sign-in'
 
 export function registerSignIn(
   api: Api,
@@ -33,7 +33,7 @@ export function registerSignIn(
   if (browser === null) {
     for (const path of ['/sign-in', '/signed-in'])
       addPage(api, 'GET', path, { open: true }, () =>
-        Promise.reject(refusal(404, 'nobody can sign in here: no IAM is configured')),
+        Promise.reject(refusal(404, 'signing in is not possible here: no IAM is configured')),
       )
     return
   }
@@ -70,8 +70,13 @@ export function registerSignIn(
     const attempt = attemptSchema.safeParse(await cookies.read(c, ATTEMPT_COOKIE, attempts)).data
     cookies.remove(c, ATTEMPT_COOKIE)
     if (attempt === undefined)
-      throw refusal(400, `this sign-in began in another browser, or too long ago; ${BEGIN_AGAIN}`)
-    const person = await whoSignedIn(await browser.issuer.configuration(), answerAt(c, home), attempt, rules)
+      throw refusal(400, `this sign-in was started in another browser, or too long ago; ${START_AGAIN}`)
+    const person = await signedInPerson(
+      await browser.issuer.configuration(),
+      answerAt(c, home),
+      attempt,
+      rules,
+    )
     await sessions.begin(c, person)
     log.info({ subject: person.subject, scopes: person.scopes }, 'signed-in')
     return c.redirect(attempt.to, 302)
@@ -83,8 +88,8 @@ export function registerSignIn(
   })
 }
 
-/** In place of a 401, a browser that wanted to see a page is led to the sign-in, and from there back. */
-export function signInFirst({ browser, anonymous }: Identity): MiddlewareHandler {
+/** Instead of a 401, redirects a browser that requested a page to the sign-in, and from there back. */
+export function redirectToSignIn({ browser, anonymous }: Identity): MiddlewareHandler {
   return async (c, next) => {
     await next()
     const wantsPage =
@@ -95,16 +100,18 @@ export function signInFirst({ browser, anonymous }: Identity): MiddlewareHandler
       return
     const { pathname, search } = new URL(c.req.url)
     const location = `/sign-in?to=${encodeURIComponent(`${pathname}${search}`)}`
-    // Taken away first, or hono carries the headers of the one over to the other.
+    // Removed first, since hono otherwise copies the headers of the old answer to the new one.
     c.res = undefined
     c.res = new Response(null, { status: 302, headers: { location } })
   }
 }
 
-/** Those scopes of ours that the IAM has: some refuse what they do not know. */
+/** Those of our scopes that the IAM supports: some IAMs refuse unknown scopes. */
 function scopeFor(issuer: openid.Configuration): string {
   const supported = issuer.serverMetadata().scopes_supported
-  return WANTED_SCOPES.filter((scope) => scope === 'openid' || supported?.includes(scope) !== false).join(' ')
+  return REQUESTED_SCOPES.filter((scope) => scope === 'openid' || supported?.includes(scope) !== false).join(
+    ' ',
+  )
 }
 
 /** The address as the browser opened it: behind a gateway, the request has another host. */
@@ -114,17 +121,17 @@ const answerAt = (c: Context, home: URL): URL => {
   return url
 }
 
-async function whoSignedIn(
+async function signedInPerson(
   issuer: openid.Configuration,
   answer: URL,
   attempt: z.infer<typeof attemptSchema>,
   rules: { readonly groupClaims: readonly string[]; readonly grants: readonly Grant[] },
 ): Promise<Caller> {
   const claims = await claimsOf(issuer, answer, attempt, rules.groupClaims).catch((error: unknown) => {
-    throw told(error)
+    throw signInProblem(error)
   })
   const person = personOf(claims, rules)
-  if (person === null) throw refusal(403, 'the IAM does not say who signed in')
+  if (person === null) throw refusal(403, 'the IAM names no subject')
   return person
 }
 
@@ -144,35 +151,34 @@ async function claimsOf(
   const claims = tokens.claims()
   if (
     claims === undefined ||
-    tellsGroups(claims, groupClaims) ||
+    hasGroupClaim(claims, groupClaims) ||
     issuer.serverMetadata().userinfo_endpoint === undefined
   )
     return { ...claims }
-  // INDIGO IAM has the groups there, unless the client is told to put them into the token.
+  // INDIGO IAM returns groups there unless the client is configured to include them in the token.
   return { ...claims, ...(await openid.fetchUserInfo(issuer, tokens.access_token, claims.sub)) }
 }
 
 /**
- * What may be said about a sign-in that failed. What the IAM is said to have written came through the
- * address: anybody's text.
+ * A failed sign-in as a problem that is safe to show. The IAM's message came in the address, so anyone may
+ * have written it.
  */
-function told(error: unknown): unknown {
+function signInProblem(error: unknown): unknown {
   if (error instanceof openid.AuthorizationResponseError)
     return refusal(
       403,
-      `the IAM did not sign you in (${/^[a-z_]{1,40}$/.test(error.error) ? error.error : 'error'}); ${BEGIN_AGAIN}`,
+      `the IAM did not sign you in (${/^[a-z_]{1,40}$/.test(error.error) ? error.error : 'error'}); ${START_AGAIN}`,
     )
   if (error instanceof openid.ResponseBodyError && error.error === 'invalid_grant')
-    return refusal(400, `the IAM does not know this sign-in (any more); ${BEGIN_AGAIN}`)
+    return refusal(400, `the IAM does not know this sign-in, or it has expired; ${START_AGAIN}`)
   const code = error instanceof openid.ClientError ? error.code : undefined
-  // Of a state or nonce that does not match, a token that is not for us, an answer of another flow, and the
-  // like.
+  // A state or nonce that does not match, a token for another client, an answer of another flow, and similar.
   if (code !== undefined && /INVALID_RESPONSE|UNSUPPORTED|JWT|CLAIM/.test(code))
-    return refusal(400, `this answer of the IAM does not fit; ${BEGIN_AGAIN}`)
+    return refusal(400, `the answer of the IAM does not match this sign-in; ${START_AGAIN}`)
   return error
 }
 
-/** The IAM may ask whether to end its own session; ours is over in any case. */
+/** The IAM may ask whether to end its own session; ours is ended in any case. */
 async function endAtIam({ issuer, home }: BrowserSignIn): Promise<string> {
   const configuration = await issuer.configuration().catch(() => null)
   if (configuration?.serverMetadata().end_session_endpoint === undefined) return '/'

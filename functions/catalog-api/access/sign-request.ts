@@ -5,11 +5,11 @@ import type { Config } from '../../../shared/config/config.ts'
 import type { RequestToSign } from './allowed-request.ts'
 
 export interface StoreAddress {
-  /** Where clients reach the store; they write the bucket into the path. */
+  /** Where clients reach the store; the bucket is part of the path. */
   readonly endpoint: string
   readonly region: string
   readonly host: string
-  /** Of the endpoint, without a slash at its end. */
+  /** Path of the endpoint, without a trailing slash. */
   readonly basePath: string
 }
 
@@ -21,21 +21,17 @@ export function storeAddress(config: Config): StoreAddress {
   return { endpoint, region, host, basePath: pathname.replace(/\/+$/, '') }
 }
 
-/**
- * Headers to be put on the request besides those that it has: authorization, date, payload hash, perhaps a
- * session token.
- */
+/** Headers to add to the request: authorization, date, payload hash, possibly a session token. */
 export type SignRequest = (request: RequestToSign, at: Date) => Promise<Readonly<Record<string, string>>>
 
 /**
- * Headers that the holder of a signature could add to a PUT, because some stores do not ask that all x-amz-*
- * headers are signed (AWS does): they would make it another request. Signed with a value that has no effect,
- * none of them can be given another.
- * - x-amz-copy-source (MinIO, Ceph) copies any object over any other, without regard to If-None-Match; on
- *   condition of an ETag that no object has, it copies nothing. Ceph has a name of its own for that
- *   condition.
+ * Headers that the holder of a signature could otherwise add to a PUT to change its meaning, because some
+ * stores, unlike AWS, do not require all x-amz-* headers to be signed. They are signed with values that have
+ * no effect, so that they cannot be set.
+ * - x-amz-copy-source (MinIO, Ceph) copies any object over any other and ignores If-None-Match; with a
+ *   condition on an ETag that no object has, it copies nothing. Ceph has another name for that condition.
  * - x-amz-meta-snowball-auto-extract (MinIO) unpacks the body, an archive, to keys of any tag. With `false`
- *   it is metadata.
+ *   it is ordinary metadata.
  */
 const PINNED: Readonly<Record<string, string>> = {
   'x-amz-copy-source-if-match': '"none"',
@@ -43,12 +39,12 @@ const PINNED: Readonly<Record<string, string>> = {
   'x-amz-meta-snowball-auto-extract': 'false',
 }
 
-/** A payload whose hash is not stated is not signed: the bytes are guarded by Content-MD5, which is. */
+/** A payload without a stated hash is not signed; Content-MD5, which is signed, protects the bytes. */
 const PAYLOAD = 'x-amz-content-sha256'
 
 export function createRequestSigner(s3: S3Client, address: StoreAddress): SignRequest {
   const { credentials, sha256 } = s3.config
-  // S3 wants the path in the signature as it is sent, not escaped once more.
+  // S3 signs the path as sent, without a second encoding.
   const signer = new SignatureV4({
     service: 's3',
     region: address.region,

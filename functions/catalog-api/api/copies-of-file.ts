@@ -1,7 +1,4 @@
-/**
- * The copies of the contents that the catalogue has under a key, and whether a file with these contents may
- * go elsewhere.
- */
+/** The copies of the contents that the catalogue has under a key. */
 
 import { safetyOf } from '../../../shared/copies/delete/safety.ts'
 import type { Database } from '../../../shared/database/connect.ts'
@@ -9,7 +6,7 @@ import type { FindCopies } from './copies.ts'
 
 export function findCopiesIn(database: Database): FindCopies {
   return async ({ bucket, key }) => {
-    // What the store holds under the key, or held last.
+    // What the store has under the key, or had last.
     const file = await database
       .selectFrom('runFiles')
       .select(['sha256', 'md5', 'sizeBytes'])
@@ -22,15 +19,15 @@ export function findCopiesIn(database: Database): FindCopies {
     const { cloud, tape, safe, why } = await safetyOf({ database }, { bucket, key, ...file })
     return {
       ...file,
-      cloud: cloud && stated(cloud),
-      tape: tape.map((copy) => ({ endpoint: copy.endpoint, ...stated(copy) })),
+      cloud: cloud && copyOf(cloud),
+      tape: tape.map((copy) => ({ endpoint: copy.endpoint, ...copyOf(copy) })),
       safe,
       why,
     }
   }
 }
 
-const stated = ({ state, verifiedAt }: { readonly state: string; readonly verifiedAt: Date | null }) => ({
+const copyOf = ({ state, verifiedAt }: { readonly state: string; readonly verifiedAt: Date | null }) => ({
   state,
   verifiedAt: verifiedAt?.toISOString() ?? null,
 })

@@ -1,6 +1,6 @@
 /**
- * Where the copies of a file are, for who waits until its own may be deleted. Whether it may now is asked in
- * deletions.ts.
+ * The copies of a file, for programs that wait until they may delete their own. Whether they may now is
+ * decided in deletions.ts.
  */
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
@@ -17,7 +17,7 @@ const copy = z.object({
 
 const fileCopies = z.object({
   sha256: z.string().openapi({
-    description: "Of the contents that the catalogue has under this key: to be compared with one's own file",
+    description: 'Of the contents that the catalogue has under this key: compare it with your own file',
   }),
   md5: z.string(),
   sizeBytes: z.number(),
@@ -25,21 +25,21 @@ const fileCopies = z.object({
   tape: z.array(copy.extend({ endpoint: z.string() })),
   safe: z.boolean().openapi({
     description:
-      'True when copies in the store and on tape were verified; no permission to delete anything: ask POST …/deletions for that',
+      'True when the copies in the store and on tape are verified. This is not a permission to delete: request one with POST …/deletions',
   }),
-  why: z.string().openapi({ description: 'In words, whichever it is' }),
+  why: z.string().openapi({ description: 'The reason' }),
 })
 
 export type FileCopies = z.infer<typeof fileCopies>
 
-/** The copies of the contents that an object has now; null when the catalogue does not know the object. */
+/** The copies of an object's current contents; null when the catalogue does not know the object. */
 export type FindCopies = (object: ObjectName) => Promise<FileCopies | null>
 
 const copiesRoute = createRoute({
   method: 'get',
   path: '/api/v1/files/{bucket}/{key}/copies',
   tags: ['Uploads'],
-  summary: "Where the copies of a file's contents are, by the catalogue",
+  summary: "The copies of a file's contents, according to the catalogue",
   security: SECURITY,
   request: { params: fileParams },
   responses: {

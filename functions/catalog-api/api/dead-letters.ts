@@ -1,7 +1,4 @@
-/**
- * Dead letters as people and programs read them: what they are about, and the last error that the catalogue
- * knows.
- */
+/** Dead letters for pages and programs: their subject, and the last known error. */
 import * as z from 'zod'
 import type { Context } from '../../../shared/context.ts'
 import { parseNotification } from '../../../shared/notifications/parse.ts'
@@ -14,12 +11,12 @@ export interface DeadLetter {
   readonly sentAt: Date | null
   /** An object, a run, or the first words of the message. */
   readonly about: string
-  /** By the ledger or the copy; null where neither knows. */
+  /** From the arrival or the copy; null if neither has one. */
   readonly attempts: number | null
   readonly lastError: string | null
 }
 
-/** Reading hides the letters from others for a moment. */
+/** Reading hides the letters from other readers for a moment. */
 const MOST_SHOWN = 50
 const WORDS = 80
 

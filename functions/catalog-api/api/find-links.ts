@@ -1,4 +1,4 @@
-/** Links to what a caller asks for: by the catalogue alone, or each looked up in the store first. */
+/** Links that a caller requests: from the catalogue alone, or each checked in the store first. */
 import { type Caller, mayDo } from '../../../shared/access/caller.ts'
 import type { Right } from '../../../shared/access/scopes.ts'
 import type { Context } from '../../../shared/context.ts'
@@ -11,7 +11,7 @@ import { type ObjectName, parseRunKey, type RunId } from '../../../shared/run.ts
 import { refusal } from '../http/problem.ts'
 import { notFor } from './readable-tags.ts'
 
-export interface WantedLinks {
+export interface LinksRequest {
   readonly runs: readonly RunId[]
   readonly files: readonly ObjectName[]
   readonly seconds: number
@@ -26,55 +26,55 @@ export interface FoundLinks {
   readonly unknown: readonly Unknown[]
 }
 
-/** Runs that are looked up in the store at the same time. */
+/** Runs checked in the store at the same time. */
 const AT_ONCE = 8
 
-/** A recall is a transaction, and brings hundreds of megabytes. */
+/** A recall needs a transaction and transfers hundreds of megabytes. */
 const MOST_RECALLS = 100
 
-const rightsFor = ({ recall }: Pick<WantedLinks, 'recall'>): readonly Right[] =>
+const rightsFor = ({ recall }: Pick<LinksRequest, 'recall'>): readonly Right[] =>
   recall ? ['link', 'recall'] : ['link']
 
-const mayHave = (caller: Caller, wanted: Pick<WantedLinks, 'recall'>, tag: string): boolean =>
-  rightsFor(wanted).every((right) => mayDo(caller, right, tag))
+const mayObtain = (caller: Caller, request: Pick<LinksRequest, 'recall'>, tag: string): boolean =>
+  rightsFor(request).every((right) => mayDo(caller, right, tag))
 
 /**
- * @throws a 403 problem (401 for who is nobody) when one of the tags is not for the caller: by its name,
- * whether there is such a run or not.
+ * @throws a 403 problem (401 for an anonymous caller) when the caller lacks the right for one of the tags,
+ * whether or not the run exists.
  */
-function checkRights(caller: Caller, wanted: Pick<WantedLinks, 'runs' | 'files' | 'recall'>): void {
+function checkRights(caller: Caller, request: Pick<LinksRequest, 'runs' | 'files' | 'recall'>): void {
   const tags = new Set([
-    ...wanted.runs.map((run) => run.tag),
-    ...wanted.files.flatMap(({ key }) => parseRunKey(key)?.tag ?? []),
+    ...request.runs.map((run) => run.tag),
+    ...request.files.flatMap(({ key }) => parseRunKey(key)?.tag ?? []),
   ])
-  for (const right of rightsFor(wanted))
+  for (const right of rightsFor(request))
     for (const tag of tags)
       if (!mayDo(caller, right, tag))
-        throw notFor(caller, right === 'link' ? `have links to runs of ${tag}` : `recall runs of ${tag}`)
+        throw notFor(caller, right === 'link' ? `obtain links to runs of ${tag}` : `recall runs of ${tag}`)
 }
 
 export async function findLinks(
   context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   caller: Caller,
-  wanted: WantedLinks,
+  request: LinksRequest,
   signal: AbortSignal,
 ): Promise<FoundLinks> {
-  checkRights(caller, wanted)
-  if (wanted.recall && wanted.runs.length + wanted.files.length > MOST_RECALLS)
-    throw refusal(400, `at most ${MOST_RECALLS} runs and files are recalled at once`)
+  checkRights(caller, request)
+  if (request.recall && request.runs.length + request.files.length > MOST_RECALLS)
+    throw refusal(400, `at most ${MOST_RECALLS} runs and files can be recalled at once`)
   const now = context.now()
-  // By the tag of the run that a file counts for, not by that of its key.
-  const found = (await findFiles(context.database, wanted)).filter(
-    ({ isCurrent, file }) => isCurrent && mayHave(caller, wanted, file.tag),
+  // By the tag of the run to which a file belongs, not by that of its key.
+  const found = (await findFiles(context.database, request)).filter(
+    ({ isCurrent, file }) => isCurrent && mayObtain(caller, request, file.tag),
   )
-  const unknown = unknownOf(wanted, found)
-  if (!wanted.check && !wanted.recall)
-    return { files: await catalogueLinks(context, found, wanted.seconds, now), unknown }
-  const checked = await linksOfRuns(context, caller, { found, wanted }, now, signal)
+  const unknown = unknownOf(request, found)
+  if (!request.check && !request.recall)
+    return { files: await catalogueLinks(context, found, request.seconds, now), unknown }
+  const checked = await linksOfRuns(context, caller, { found, request }, now, signal)
   return { files: checked.files, unknown: [...unknown, ...checked.unknown] }
 }
 
-function unknownOf(wanted: WantedLinks, found: readonly FoundFile[]): readonly Unknown[] {
+function unknownOf(wanted: LinksRequest, found: readonly FoundFile[]): readonly Unknown[] {
   const runs = new Set(found.map(({ file }) => `${file.tag}/${file.runNumber}`))
   const files = new Set(found.map(({ file }) => `${file.bucket}/${file.key}`))
   return [
@@ -83,7 +83,7 @@ function unknownOf(wanted: WantedLinks, found: readonly FoundFile[]): readonly U
       .map(({ tag, runNumber }) => ({
         tag,
         run: runNumber,
-        why: `run ${runNumber} of ${tag} is not in the catalogue, or has no file that counts`,
+        why: `run ${runNumber} of ${tag} is not in the catalogue, or has no current file`,
       })),
     ...wanted.files
       .filter(({ bucket, key }) => !files.has(`${bucket}/${key}`))
@@ -91,23 +91,23 @@ function unknownOf(wanted: WantedLinks, found: readonly FoundFile[]): readonly U
   ]
 }
 
-/** Some runs at the same time; what is refused for one of them names it among the unknown. */
+/** Some runs at the same time; a run for which this fails is listed among the unknown. */
 async function linksOfRuns(
   context: Context<'database' | 'queues' | 's3' | 'publicS3' | 'tape'>,
   caller: Caller,
-  { found, wanted }: { readonly found: readonly FoundFile[]; readonly wanted: WantedLinks },
+  { found, request }: { readonly found: readonly FoundFile[]; readonly request: LinksRequest },
   now: Date,
   signal: AbortSignal,
 ): Promise<FoundLinks> {
-  const wish = {
-    seconds: wanted.seconds,
-    recall: wanted.recall ? { days: context.config.recall.days, requestedBy: caller.name } : undefined,
+  const options = {
+    seconds: request.seconds,
+    recall: request.recall ? { days: context.config.recall.days, requestedBy: caller.name } : undefined,
   }
   const confirmLoss = createConfirmLoss(context)
   const unknown: Unknown[] = []
   const linksOfRun = async (files: readonly FoundFile[]): Promise<readonly FileLink[]> => {
     try {
-      return await checkedLinks(context, files, wish, now, signal, confirmLoss)
+      return await checkedLinks(context, files, options, now, signal, confirmLoss)
     } catch (error) {
       if (!(error instanceof InvalidInputError)) throw error
       const why = error.message

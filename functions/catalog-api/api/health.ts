@@ -1,5 +1,6 @@
 /**
- * For the platform: whether the process lives, and whether it can serve. Open, and telling nothing but that.
+ * Health checks for the platform: whether the process is alive, and whether it can serve requests. Open, and
+ * reveals nothing else.
  */
 import { HeadBucketCommand } from '@aws-sdk/client-s3'
 import { createRoute, z } from '@hono/zod-openapi'
@@ -10,8 +11,8 @@ import { type Api, addRoute } from '../http/route.ts'
 export const HEALTH_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
 
 const ANSWER_MS = 3000
-/** Everybody may ask: those who ask within this time get the answer of the first. */
-const KEPT_MS = 2000
+/** The route is open to everyone: requests within this time receive the same answer. */
+const CACHED_MS = 2000
 
 const health = z.strictObject({ status: z.literal('ok') }).openapi('Health')
 const state = z.enum(['ok', 'unavailable'])
@@ -22,8 +23,8 @@ const healthRoute = createRoute({
   method: 'get',
   path: '/healthz',
   tags: ['Health'],
-  summary: 'Whether the process lives',
-  responses: { 200: { description: 'It does', content: { 'application/json': { schema: health } } } },
+  summary: 'Whether the process is alive',
+  responses: { 200: { description: 'It is alive', content: { 'application/json': { schema: health } } } },
 })
 
 const readyRoute = createRoute({
@@ -32,25 +33,26 @@ const readyRoute = createRoute({
   tags: ['Health'],
   summary: 'Whether the catalogue and the store answer',
   responses: {
-    200: { description: 'Both do', content: { 'application/json': { schema: readiness } } },
-    503: { description: 'One does not', content: { 'application/json': { schema: readiness } } },
+    200: { description: 'Both answer', content: { 'application/json': { schema: readiness } } },
+    503: { description: 'One does not answer', content: { 'application/json': { schema: readiness } } },
   },
 })
 
 export function registerHealth(api: Api, context: Context<'database' | 's3'>): void {
-  let kept: { readonly at: number; readonly answer: Promise<Readiness> } | null = null
+  let cached: { readonly at: number; readonly answer: Promise<Readiness> } | null = null
 
   addRoute(api, healthRoute, { open: true }, (c) => c.json({ status: 'ok' as const }, 200))
 
   addRoute(api, readyRoute, { open: true }, async (c) => {
     const at = context.now().getTime()
-    if (kept === null || Math.abs(at - kept.at) >= KEPT_MS) kept = { at, answer: look(context) }
-    const answer = await kept.answer
+    if (cached === null || Math.abs(at - cached.at) >= CACHED_MS)
+      cached = { at, answer: checkReadiness(context) }
+    const answer = await cached.answer
     return answer.status === 'ok' ? c.json(answer, 200) : c.json(answer, 503)
   })
 }
 
-async function look({ database, s3, config, log }: Context<'database' | 's3'>): Promise<Readiness> {
+async function checkReadiness({ database, s3, config, log }: Context<'database' | 's3'>): Promise<Readiness> {
   const [bucket] = config.store.rawBuckets
   const signal = AbortSignal.timeout(ANSWER_MS)
   const answers = async (part: string, asked: Promise<unknown>) => {
@@ -70,7 +72,7 @@ async function look({ database, s3, config, log }: Context<'database' | 's3'>): 
   return { status, database: ofDatabase, store: ofStore }
 }
 
-/** A database that does not answer is not waited for: mysql2 has no time limit for a query. */
+/** Rejects at the time limit, since mysql2 has none for a query. */
 const ended = (signal: AbortSignal) =>
   new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })

@@ -4,12 +4,13 @@ import type { FileLink } from '../../../shared/copies/links/find-files.ts'
 export const LIST_FORMATS = ['wget', 'aria2', 'md5sum'] as const
 export type ListFormat = (typeof LIST_FORMATS)[number]
 
-type There = Extract<FileLink, { readonly kind: 'link' }>
+type AvailableLink = Extract<FileLink, { readonly kind: 'link' }>
 
 /**
- * What makes files of a list, each below the folder of its tag. Not `wget -c`: with --content-disposition it
- * sends a HEAD first, and the method is part of a link's signature. So wget goes on file by file (-nc): one
- * that it left unfinished is found by md5sum. One folder of the addresses, the bucket, is cut off.
+ * The commands that download the files of a list, each into the folder of its tag. Not `wget -c`: with
+ * --content-disposition it sends a HEAD first, and the method is part of a link's signature. So wget skips
+ * existing files (-nc), and md5sum finds an incomplete one. The first folder of the addresses, the bucket, is
+ * cut off.
  */
 export const LIST_COMMANDS: Readonly<Record<ListFormat, string>> = {
   wget: 'wget -nc -x -nH --cut-dirs=1 --content-disposition -i links.txt',
@@ -18,10 +19,10 @@ export const LIST_COMMANDS: Readonly<Record<ListFormat, string>> = {
 }
 
 /**
- * wget: one address a line; name and checksums stand behind a # in it, which is not sent. aria2 compares
- * SHA-256 by itself. md5sum: to be compared in the folder where the files were fetched.
+ * wget: one address per line; name and checksums follow a #, which is not sent. aria2 compares SHA-256
+ * itself. md5sum: to be run in the download folder.
  */
-export function listOf(links: readonly There[], format: ListFormat): string {
+export function listOf(links: readonly AvailableLink[], format: ListFormat): string {
   switch (format) {
     case 'wget':
       return lines(
@@ -36,7 +37,7 @@ export function listOf(links: readonly There[], format: ListFormat): string {
   }
 }
 
-/** Keys of runs have neither control characters nor segments that lead elsewhere: see run-key.ts. */
-const pathOf = ({ tag, fileName }: There) => `${tag}/${fileName}`
+/** Keys of runs contain no control characters and no segments that lead elsewhere: see shared/run.ts. */
+const pathOf = ({ tag, fileName }: AvailableLink) => `${tag}/${fileName}`
 
 const lines = (texts: readonly string[]) => texts.map((text) => `${text}\n`).join('')

@@ -1,4 +1,4 @@
-/** What is asked and answered about links, for the OpenAPI document. */
+/** Schemas of requests and answers about links, for the OpenAPI document. */
 import { z } from '@hono/zod-openapi'
 import { isTag } from '../../../shared/run.ts'
 import { LONGEST_LINK_SECONDS } from '../../../shared/storage/links.ts'
@@ -9,11 +9,11 @@ export const MOST_LINKS = 1000
 const LONGEST_RECALL_DAYS = 366
 
 const FORMAT = `json, or a list for a program: ${LIST_FORMATS.map((format) => LIST_COMMANDS[format]).join(', ')}`
-const RECALL = 'Ask for what is only on tape to be brought back; needs the right to recall'
+const RECALL = 'Recall files that are only on tape; needs the right to recall'
 
 const ABOUT_SECONDS = {
   description:
-    'Wished validity. `expiresAt` says the true end: a limit of the service, or the end of its own credentials, may come first',
+    'Requested validity. `expiresAt` states the actual end: a limit of the service, or the end of its own credentials, may be earlier',
   example: 3600,
 }
 const seconds = z.int().min(1).max(LONGEST_LINK_SECONDS).openapi(ABOUT_SECONDS)
@@ -28,7 +28,7 @@ const yes = (description: string) =>
 export const linksQuery = z.strictObject({
   seconds: z
     .string()
-    .regex(/^\d{1,7}$/, 'a number of seconds is expected')
+    .regex(/^\d{1,7}$/, 'expected a number of seconds')
     .transform(Number)
     .pipe(seconds)
     .openapi({ ...ABOUT_SECONDS, type: 'integer', minimum: 1, maximum: LONGEST_LINK_SECONDS })
@@ -38,7 +38,7 @@ export const linksQuery = z.strictObject({
     .enum(['json', ...LIST_FORMATS])
     .openapi({ description: FORMAT })
     .optional(),
-  partial: yes('For lists: leave out files without a link, instead of refusing'),
+  partial: yes('For lists: omit files without a link instead of refusing'),
 })
 
 const file = { bucket: z.string().min(1).max(255), key: z.string().min(1).max(1024) }
@@ -46,7 +46,7 @@ const file = { bucket: z.string().min(1).max(255), key: z.string().min(1).max(10
 export const linksRequest = z
   .strictObject({
     runs: z
-      .array(z.strictObject({ tag: z.string().refine(isTag, 'this is no tag; one is LNGS'), run: runNumber }))
+      .array(z.strictObject({ tag: z.string().refine(isTag, 'not a tag, such as LNGS'), run: runNumber }))
       .max(MOST_LINKS)
       .default([]),
     files: z.array(z.strictObject(file)).max(MOST_LINKS).default([]),
@@ -54,7 +54,7 @@ export const linksRequest = z
     recall: z.boolean().default(false).openapi({ description: RECALL }),
     check: z.boolean().default(false).openapi({
       description:
-        'Look up every object in the store first, which takes some milliseconds each. Without it the catalogue is believed',
+        'Check every object in the store first, which takes some milliseconds each. Otherwise links are made from the catalogue alone',
     }),
     format: z
       .enum(['json', ...LIST_FORMATS])
@@ -63,7 +63,7 @@ export const linksRequest = z
     partial: z
       .boolean()
       .default(false)
-      .openapi({ description: 'For lists: leave out files without a link, instead of refusing' }),
+      .openapi({ description: 'For lists: omit files without a link instead of refusing' }),
   })
   .refine(({ runs, files }) => runs.length + files.length >= 1, 'name at least one run or file')
   .refine(
@@ -104,7 +104,7 @@ const fileLink = z
   ])
   .openapi('FileLink', {
     description:
-      'A link that works now, or why there is none and how it can come about. Checksums are lower-case hexadecimal',
+      'A valid link, or why there is none and how to obtain one. Checksums are lower-case hexadecimal',
   })
 
 export const linksAnswer = z
@@ -117,7 +117,7 @@ export const linksAnswer = z
           z.strictObject({ ...file, why: z.string() }),
         ]),
       )
-      .openapi({ description: 'Runs and files that were asked for and have no link, and why' }),
+      .openapi({ description: 'Requested runs and files without a link, with the reason' }),
   })
   .openapi('Links')
 
@@ -128,7 +128,7 @@ export const recallRequest = z
       .min(1)
       .max(LONGEST_RECALL_DAYS)
       .optional()
-      .openapi({ description: 'How long it stays in the store', example: 7 }),
+      .openapi({ description: 'How long the file stays in the store', example: 7 }),
   })
   .openapi('RecallRequest')
 
@@ -144,10 +144,10 @@ export const recallAnswer = z
         sizeBytes: z.int(),
         alreadyThere: z
           .boolean()
-          .openapi({ description: 'It is in the store, and stays there until `expiresAt` at least' }),
+          .openapi({ description: 'The file is in the store, and stays there at least until `expiresAt`' }),
         state: z.string(),
         requestedAt: time,
-        expiresAt: time.openapi({ description: 'Preliminary until the file is there' }),
+        expiresAt: time.openapi({ description: 'Preliminary until the file has arrived' }),
       }),
     ),
   })

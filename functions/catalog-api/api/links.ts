@@ -1,4 +1,4 @@
-/** Presigned links to files of runs: one run, or many runs and files; and runs brought back from tape. */
+/** Presigned links to files of runs, for one run or for many runs and files; recalls of runs from tape. */
 import { createRoute } from '@hono/zod-openapi'
 import type { Context } from '../../../shared/context.ts'
 import type { FileLink } from '../../../shared/copies/links/find-files.ts'
@@ -18,7 +18,7 @@ import {
   recallRequest,
 } from './link-schemas.ts'
 import { problems, SECURITY } from './problems.ts'
-import { findUse, forTagInPath, runParams } from './run-params.ts'
+import { findGeneration, forTagInPath, runParams } from './run-params.ts'
 
 const ANSWER_MS = 15_000
 
@@ -26,7 +26,7 @@ const LIST = {
   type: 'string' as const,
   example: 'https://s3.example.org/cygno-data/LNGS/run12345.mid.gz?X-Amz-Signature=…\n',
 }
-/** Of several types, so that handlers answer with a Response of their own. */
+/** Several content types, so that handlers may return a Response of their own. */
 const contents: Readonly<Record<string, { readonly schema: typeof linksAnswer | typeof LIST }>> = {
   'application/json': { schema: linksAnswer },
   'text/plain': { schema: LIST },
@@ -38,8 +38,7 @@ const runLinksRoute = createRoute({
   path: '/api/v1/runs/{tag}/{run}/links',
   tags: ['Links'],
   summary: 'Links to the files of a run',
-  description:
-    'Every object is looked up in the store before there is a link to it: it must be the one that was verified.',
+  description: 'Every object is checked in the store first: it must be the verified version.',
   security: SECURITY,
   request: { params: runParams, query: linksQuery },
   responses: { 200: LINKS, ...problems(404, 409) },
@@ -51,7 +50,7 @@ const linksRoute = createRoute({
   tags: ['Links'],
   summary: `Links to up to ${MOST_LINKS} runs or files`,
   description:
-    'By the catalogue alone unless `check` or `recall` is asked for. As a list for a program (`format`) it is refused with 409 when a file has no link, unless `partial` is true.',
+    'From the catalogue alone unless `check` or `recall` is requested. A list for a program (`format`) is refused with 409 when a file has no link, unless `partial` is true.',
   security: SECURITY,
   request: { body: { required: true, content: { 'application/json': { schema: linksRequest } } } },
   responses: { 200: LINKS, ...problems(409, 413, 415) },
@@ -61,13 +60,14 @@ const recallRoute = createRoute({
   method: 'post',
   path: '/api/v1/runs/{tag}/{run}/recall',
   tags: ['Links'],
-  summary: 'Have a run brought back from tape into the store',
-  description: 'Asked again, it stays longer. What is in the store already stays there as long.',
+  summary: 'Recall a run from tape into the store',
+  description:
+    'A repeated request extends the time. Files that are already in the store stay there for the same time.',
   security: SECURITY,
   request: { params: runParams, body: { content: { 'application/json': { schema: recallRequest } } } },
   responses: {
     202: {
-      description: 'It is asked for; links say how far it is',
+      description: 'The recall is requested; the links show its progress',
       content: { 'application/json': { schema: recallAnswer } },
     },
     ...problems(404, 409, 413, 415),
@@ -89,14 +89,14 @@ export function registerLinks(
       format = 'json',
       partial = false,
     } = c.req.valid('query')
-    // Browsers send the cookie along when a link on another site is followed, and csrf.ts looks only at what
-    // changes by its method.
+    // Browsers send the cookie when a link on another site is followed, and csrf.ts checks only methods that
+    // change something.
     if (recall && isSignedIn(c.get('caller')))
-      throw refusal(403, 'with a cookie a recall is asked for by POST …/recall')
+      throw refusal(403, 'with a cookie, request a recall by POST …/recall')
     const wanted = { runs: [{ tag, runNumber: run }], files: [], seconds, recall, check: true }
     const found = await findLinks(context, c.get('caller'), wanted, withinTime(c))
-    // Ends with 404 where there is no such run; one may have no file that counts.
-    if (found.unknown.length > 0) await findUse(database, { tag, run }, undefined)
+    // Ends with 404 if there is no such run. A run may have no current file.
+    if (found.unknown.length > 0) await findGeneration(database, { tag, run }, undefined)
     return answer(c, context, { found, recall, format, partial })
   })
 
@@ -123,7 +123,7 @@ export function registerLinks(
 
   addRoute(api, recallRoute, forTagInPath('recall'), async (c) => {
     const { tag, run: runNumber } = c.req.valid('param')
-    const { run } = await findUse(database, { tag, run: runNumber }, undefined)
+    const { run } = await findGeneration(database, { tag, run: runNumber }, undefined)
     const { days = config.recall.days } = c.req.valid('json')
     const wish = { days, requestedBy: c.get('caller').name }
     const { files } = await requestRecall(
@@ -143,44 +143,47 @@ export function registerLinks(
   })
 }
 
-interface Answered {
+interface LinksAnswer {
   readonly found: FoundLinks
   readonly recall: boolean
   readonly format: ListFormat | 'json'
   readonly partial: boolean
 }
 
-function answer(c: ApiContext, context: Context, { found, recall, format, partial }: Answered): Response {
+function answer(c: ApiContext, context: Context, { found, recall, format, partial }: LinksAnswer): Response {
   const links = found.files.flatMap((file) => (file.kind === 'link' ? [file] : []))
-  // The links themselves are keys to the data, and stand in no log.
+  // The links themselves grant access to the data and are not logged.
   context.log.info(
     { links: links.length, files: found.files.length, recall, by: c.get('caller').subject },
     'links-given',
   )
   c.header('cache-control', 'no-store')
   if (format === 'json') return c.json(found)
-  if (!partial && (links.length < found.files.length || found.unknown.length > 0)) throw incomplete(found)
+  if (!partial && (links.length < found.files.length || found.unknown.length > 0)) throw incompleteList(found)
   return c.text(listOf(links, format))
 }
 
 const NAMED = 5
 
-/** Who feeds a list to a program does not read which files are not in it. */
-function incomplete({ files, unknown }: FoundLinks) {
-  const reasons = [...unknown.map(({ why }) => why), ...files.map(lackOf).filter((why) => why !== null)]
+/** A list is fed to a program, whose user does not see which files are missing from it: so it is refused. */
+function incompleteList({ files, unknown }: FoundLinks) {
+  const reasons = [
+    ...unknown.map(({ why }) => why),
+    ...files.map(missingReason).filter((why) => why !== null),
+  ]
   const more = reasons.length > NAMED ? `; and ${reasons.length - NAMED} more` : ''
   return refusal(
     409,
-    `not all files have a link (partial=true leaves these out): ${reasons.slice(0, NAMED).join('; ')}${more}`,
+    `not all files have a link (partial=true omits these): ${reasons.slice(0, NAMED).join('; ')}${more}`,
   )
 }
 
-function lackOf(file: FileLink): string | null {
+function missingReason(file: FileLink): string | null {
   switch (file.kind) {
     case 'link':
       return null
     case 'recalling':
-      return `${file.key} is being brought back from tape`
+      return `${file.key} is being recalled from tape`
     case 'on-tape':
       return `${file.key}: ${file.how}`
     case 'unavailable':
@@ -188,7 +191,7 @@ function lackOf(file: FileLink): string | null {
   }
 }
 
-/** What cannot be brought back is no malformed request. */
+/** A recall that is not possible is a conflict, not a malformed request. */
 function asConflict(error: unknown): never {
   throw error instanceof InvalidInputError ? refusal(409, error.message) : error
 }

@@ -1,4 +1,4 @@
-/** For machines that hold files of runs: what they find on their own disks, told to the catalogue. */
+/** For machines that have files of runs: they report the files on their own disks to the catalogue. */
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import type { Context } from '../../../shared/context.ts'
@@ -8,30 +8,27 @@ import { bodyOf, FILE_PATH, fileOnDisk, fileParams, PUSHERS, runFileOf } from '.
 import { problems, SECURITY } from './problems.ts'
 
 const report = fileOnDisk.extend({
-  there: z.boolean().openapi({ description: 'Whether the file is there, or not any more' }),
-  readAt: z.iso
-    .datetime()
-    .optional()
-    .openapi({ description: 'When its bytes were read; now, unless stated' }),
+  there: z.boolean().openapi({ description: 'Whether the file exists' }),
+  readAt: z.iso.datetime().optional().openapi({ description: 'When its bytes were read; now by default' }),
 })
 const answer = z.object({
-  noted: z.boolean().openapi({ description: 'False when it has to be told again later' }),
+  noted: z.boolean().openapi({ description: 'False when the report must be repeated later' }),
 })
 
 const route = createRoute({
   method: 'post',
   path: '/api/v1/files/{bucket}/{key}/local-copies',
   tags: ['Uploads'],
-  summary: 'A copy of the file is on the disk of the machine that tells it, or not any more',
+  summary: 'Report whether the file is on the disk of this machine',
   description:
-    'Told again, nothing changes. Not noted: the contents are not catalogued yet, or another process has the copy in hand.',
+    'A repeated report changes nothing. It is not recorded if the contents are not catalogued yet, or another process is working on the copy.',
   security: SECURITY,
   request: {
     params: fileParams,
     body: { required: true, content: { 'application/json': { schema: report } } },
   },
   responses: {
-    200: { description: 'Whether it was noted', content: { 'application/json': { schema: answer } } },
+    200: { description: 'Whether it was recorded', content: { 'application/json': { schema: answer } } },
     ...problems(404, 413),
   },
 })
@@ -42,7 +39,7 @@ export function registerLocalCopies(api: Api, context: Context<'database'>): voi
     const object = runFileOf(c)
     const { there, readAt, ...file } = await bodyOf(c, report)
     const copy = { ...object, ...file }
-    // The clock of a DAQ machine may be wrong: nothing was read later than now.
+    // The clock of a DAQ machine may be wrong: a time in the future is replaced by now.
     const now = context.now()
     const at = readAt === undefined || Date.parse(readAt) > now.getTime() ? now : new Date(readAt)
     const noted = there

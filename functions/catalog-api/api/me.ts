@@ -1,4 +1,4 @@
-/** For programs that sign people in: where that is done, and who somebody is to this service. */
+/** For programs that sign people in: where to sign in, and the identity and rights of the caller. */
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import type { Config } from '../../../shared/config/config.ts'
@@ -9,10 +9,10 @@ const meRoute = createRoute({
   method: 'get',
   path: '/api/v1/me',
   tags: ['Access'],
-  summary: 'Who asks, and what they may do',
+  summary: 'The caller and their rights',
   responses: {
     200: {
-      description: 'Of the token or session that came with the request; `anonymous` without one',
+      description: 'Of the token or session of the request; `anonymous` without one',
       content: {
         'application/json': {
           schema: z.object({

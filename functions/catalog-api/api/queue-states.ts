@@ -1,4 +1,6 @@
-/** How full the queues are, and since when they are; one that does not answer says so and holds up nobody. */
+/**
+ * Depth and age of the queues; one that does not answer is reported as such and does not delay the others.
+ */
 
 import type { Context } from '../../../shared/context.ts'
 import { oldestMessages } from '../../../shared/queries/waiting-work.ts'
@@ -8,11 +10,11 @@ export interface QueueState {
   readonly queue: QueueName
   /** Null when it does not answer. */
   readonly depth: QueueDepth | null
-  /** Dead letters. */
+  /** Number of dead letters. */
   readonly dead: number
   /**
-   * Since when its oldest message waits at least, by when the last ones were sent; null when there is none,
-   * or nobody knows.
+   * A lower limit for the age of its oldest message, from the time when the last ones were sent; null when
+   * there is none, or it is unknown.
    */
   readonly oldest: Date | null
 }

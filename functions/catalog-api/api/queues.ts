@@ -1,4 +1,4 @@
-/** The queues for programs: how full, how old, and what died on them, which may be sent back. */
+/** Queues for programs: depth, age and dead letters, which can be sent back. */
 import { createRoute, z } from '@hono/zod-openapi'
 import type { Context } from '../../../shared/context.ts'
 import { oldestWork } from '../../../shared/queries/waiting-work.ts'
@@ -23,11 +23,11 @@ const queueList = z
       z.strictObject({
         queue,
         waiting: z.int().nullable().openapi({ description: 'Messages; null when the queue does not answer' }),
-        inFlight: z.int().nullable().openapi({ description: 'Messages that are being worked on' }),
-        dead: z.int().nullable().openapi({ description: 'Messages that failed too often' }),
+        inFlight: z.int().nullable().openapi({ description: 'Messages in progress' }),
+        dead: z.int().nullable().openapi({ description: 'Dead letters: messages that failed too often' }),
         oldest: time.openapi({
           description:
-            'Since when the oldest work waits, or later: by the rows of the catalogue; null when none does, or no row tells',
+            'Since when the oldest work has been waiting, at least, from the rows of the catalogue; null when none is waiting or no row shows it',
         }),
       }),
     ),
@@ -65,7 +65,7 @@ const deadRoute = createRoute({
   method: 'get',
   path: '/api/v1/dead/{queue}',
   tags: ['Queues'],
-  summary: 'Dead letters of a queue with the last error that the catalogue knows',
+  summary: 'Dead letters of a queue with the last error in the catalogue',
   description: 'At most 50. Reading hides them from other readers for a moment.',
   security: SECURITY,
   request: { params: z.object({ queue }) },
@@ -84,12 +84,12 @@ const retryRoute = createRoute({
   request: {
     params: z.object({
       queue,
-      id: z.string().min(1).max(200).openapi({ description: 'Of the dead letter' }),
+      id: z.string().min(1).max(200).openapi({ description: 'Id of the dead letter' }),
     }),
   },
   responses: {
     200: {
-      description: 'It was sent back',
+      description: 'The dead letter was sent back',
       content: {
         'application/json': { schema: z.strictObject({ queue, retried: z.int() }).openapi('Retried') },
       },
@@ -141,7 +141,7 @@ export function registerQueues(api: Api, context: Context<'database' | 'queues'>
       withinTime(c),
     )
     if (sent.length === 0)
-      throw refusal(404, `there is no dead letter ${id} on ${queue}, or somebody else is reading it`)
+      throw refusal(404, `there is no dead letter ${id} on ${queue}, or another process is reading it`)
     context.log.info({ queue, message: id, by: c.get('caller').subject }, 'dead-letter-retried')
     return c.json({ queue, retried: sent.length }, 200)
   })

@@ -1,12 +1,12 @@
-/** Whose runs a caller may see. */
+/** The tags whose runs a caller may see. */
 import { type Caller, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import { refusal } from '../http/problem.ts'
 import type { ApiContext } from '../http/route.ts'
 
 /**
- * The tags to look into: those that are asked for, or all that the caller may see. One that is asked for and
- * may not be seen is refused: an empty list would say that it has no runs.
+ * The requested tags, or all that the caller may see. A requested tag without the right is refused: an empty
+ * list would claim that it has no runs.
  */
 export function readableTags(
   c: ApiContext,
@@ -20,7 +20,7 @@ export function readableTags(
   throw notFor(caller, `see runs of ${hidden}`)
 }
 
-/** Who is nobody is asked to say who they are; who is somebody learns what is not for them. */
+/** An anonymous caller is asked to sign in; an identified one is told which right is missing. */
 export const notFor = (caller: Caller, what: string) =>
   caller.kind === 'anonymous'
     ? refusal(401, `sign in to ${what}, or send an API token`, { 'www-authenticate': 'Bearer' })

@@ -1,4 +1,4 @@
-/** Where the data is, by day and tag, and which copies are not where they should be. */
+/** Where the data is, by day and tag, and which copies are incomplete. */
 import { createRoute, z } from '@hono/zod-openapi'
 import type { Context } from '../../../shared/context.ts'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
@@ -19,7 +19,7 @@ const bytes = z.number().openapi({ description: 'Bytes', example: 3_412_345_678 
 
 const summary = z
   .strictObject({
-    since: z.iso.datetime().openapi({ description: 'Begin of the first day, UTC' }),
+    since: z.iso.datetime().openapi({ description: 'Start of the first day, UTC' }),
     all: z
       .array(
         z.strictObject({
@@ -30,14 +30,14 @@ const summary = z
           sizeBytes: bytes,
         }),
       )
-      .openapi({ description: 'Everything that was ever catalogued, by where it is; at most a minute old' }),
+      .openapi({ description: 'All catalogued data by place; at most a minute old' }),
     days: z.array(
       z.strictObject({
         tag: z.string().openapi({ example: 'LNGS' }),
-        day: z.iso.date().openapi({ description: 'On which the runs began, UTC', example: '2026-01-15' }),
+        day: z.iso.date().openapi({ description: 'Day on which the runs began, UTC', example: '2026-01-15' }),
         runs: z.int(),
         takenBytes: bytes,
-        localBytes: bytes.openapi({ description: "Of these on the DAQ's disk, as far as programs told" }),
+        localBytes: bytes.openapi({ description: "Of these on the DAQ's disk, as far as reported" }),
         cloudBytes: bytes.openapi({ description: 'Of these in the store' }),
         tapeBytes: bytes.openapi({ description: 'Of these verified on tape, on the medium' }),
       }),
@@ -51,14 +51,18 @@ const summary = z
           priority: z.enum(['live', 'backlog']),
           count: z.int(),
           sizeBytes: bytes,
-          oldest: z.iso.datetime().openapi({ description: 'When the oldest of these copies was asked for' }),
-          failing: z.int().openapi({ description: 'How many of them are under way after a try in vain' }),
-          lastError: z.string().nullable().openapi({ description: 'Of one of those that fail' }),
+          oldest: z.iso.datetime().openapi({ description: 'When the oldest of these copies was requested' }),
+          failing: z
+            .int()
+            .openapi({ description: 'How many of them are in progress after a failed attempt' }),
+          lastError: z
+            .string()
+            .nullable()
+            .openapi({ description: 'Last error of one of the failing copies' }),
         }),
       )
       .openapi({
-        description:
-          'Copies that are under way, failed, missing or suspicious now, whenever their runs were taken',
+        description: 'Copies that are now in progress, failed, missing or suspicious, for runs of any date',
       }),
   })
   .openapi('ReplicaSummary')
@@ -68,18 +72,18 @@ const query = z.strictObject({
     .union([tagParam, z.array(tagParam).max(50)])
     .transform((value) => [value].flat())
     .openapi({
-      description: 'Site or detector; may be given several times',
+      description: 'Site or detector; may be repeated',
       type: 'array',
       items: { type: 'string' },
     })
     .optional(),
   days: z
     .string()
-    .regex(/^\d{1,3}$/, 'a number of days is expected')
+    .regex(/^\d{1,3}$/, 'expected a number of days')
     .transform(Number)
     .refine((days) => days >= 1 && days <= MOST_DAYS, `from 1 to ${MOST_DAYS} days`)
     .openapi({
-      description: `The last so many days, today too; ${USUAL_DAYS} unless said`,
+      description: `Number of days up to and including today; default ${USUAL_DAYS}`,
       type: 'integer',
       minimum: 1,
       maximum: MOST_DAYS,
@@ -91,7 +95,7 @@ const summaryRoute = createRoute({
   method: 'get',
   path: '/api/v1/replicas/summary',
   tags: ['Replicas'],
-  summary: 'How much of the data is where, by day and tag, and what is still on its way',
+  summary: 'Volume by place, day and tag, and the copies in progress',
   security: SECURITY,
   request: { query },
   responses: {
@@ -106,7 +110,7 @@ export function registerReplicaSummary(api: Api, { database, now }: Context<'dat
   addRoute(api, summaryRoute, { right: 'read', anyTag: true }, async (c) => {
     const { tag = null, days = USUAL_DAYS } = c.req.valid('query')
     const tags = readableTags(c, tag)
-    // From a midnight on, so that the first day is whole.
+    // From midnight, so that the first day is complete.
     const since = new Date((Math.floor(now().getTime() / DAY_MS) - days + 1) * DAY_MS)
     const [all, byDay, open] = await Promise.all([
       allRuns(tags),

@@ -1,4 +1,4 @@
-/** Which fields of runs an answer has, as JSON and as the columns of a table. */
+/** The fields of runs in an answer, as JSON and as columns of a table. */
 
 import type { Parameters, Run } from '../../../shared/database/schema.ts'
 import { type StorageSummary, storageOf } from '../../../shared/database/storage-summary.ts'
@@ -37,7 +37,7 @@ export interface FieldChoice {
 
 export const ALL_FIELDS: FieldChoice = { run: RUN_FIELDS, storage: true, parameters: 'all' }
 
-/** What `fields=tag,storage,param.GEM1_V` asks for, or the field that there is not. */
+/** The choice of `fields=tag,storage,param.GEM1_V`, or the unknown field. */
 export function chooseFields(text: string): FieldChoice | { readonly unknown: string } {
   const names = [...new Set(text.split(',').map((name) => name.trim()))].filter((name) => name !== '')
   const run = names.flatMap((name) => RUN_FIELDS.find((field) => field === name) ?? [])

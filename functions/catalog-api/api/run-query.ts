@@ -1,7 +1,6 @@
 /**
- * What is asked of the list of runs, as it stands in a query:
- * `tag=LNGS&from=12000&param.exposure_sec.gte=0.3&sort=-start`. The list of the API and the page of runs have
- * the same.
+ * The query of the list of runs: `tag=LNGS&from=12000&param.exposure_sec.gte=0.3&sort=-start`. Shared by the
+ * API and the page of runs.
  */
 import { z } from '@hono/zod-openapi'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
@@ -18,7 +17,7 @@ import { isTag, LARGEST_RUN_NUMBER } from '../../../shared/run.ts'
 import { parseTimeText } from '../../../shared/time/text.ts'
 
 export const LONGEST_PAGE = 500
-/** Whoever names a number means one; without it lists are as long as they are. */
+/** A caller who gives a limit gets it; without one, lists are complete. */
 const LARGEST_LIMIT = 1_000_000_000
 const USUAL_PAGE = 50
 
@@ -30,7 +29,7 @@ const columns: ReadonlyMap<string, RunlogColumn> = new Map(
   shownColumns.map((column) => [column.name, column]),
 )
 
-const tag = z.string().refine(isTag, 'this is no tag; one is LNGS')
+const tag = z.string().refine(isTag, 'not a tag, such as LNGS')
 const integer = (
   least: number,
   most: number,
@@ -38,12 +37,12 @@ const integer = (
 ) =>
   z
     .string()
-    .regex(/^\d{1,10}$/, 'a whole number is expected')
+    .regex(/^\d{1,10}$/, 'expected a whole number')
     .transform(Number)
-    .refine((value) => value >= least && value <= most, `a number from ${least} to ${most} is expected`)
+    .refine((value) => value >= least && value <= most, `expected a number from ${least} to ${most}`)
     .openapi({ ...about, type: 'integer', minimum: least, maximum: most })
     .optional()
-const truth = (description: string) =>
+const yesNo = (description: string) =>
   z
     .enum(['true', 'false', '1', '0'])
     .transform((value) => value === 'true' || value === '1')
@@ -53,11 +52,14 @@ const time = (description: string) =>
   z
     .string()
     .transform(timeOf)
-    .refine((value) => !Number.isNaN(value.getTime()), 'a time is written 2024-05-31T12:00:00Z or 2024-05-31')
+    .refine(
+      (value) => !Number.isNaN(value.getTime()),
+      'expected a time such as 2024-05-31T12:00:00Z or 2024-05-31',
+    )
     .openapi({ description, type: 'string', format: 'date-time', example: '2024-05-31T12:00:00Z' })
     .optional()
 
-/** A plus sign that was not escaped in the address has become a blank. */
+/** An unescaped plus sign in an address is read as a blank. */
 const timeOf = (text: string): Date =>
   parseTimeText(text.replace(/(\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (?=\d\d:\d\d$)/, '$1+')) ?? new Date(Number.NaN)
 
@@ -66,7 +68,7 @@ const known = {
     .union([tag, z.array(tag).max(MOST_TAGS)])
     .transform((value) => [value].flat())
     .openapi({
-      description: 'Site or detector; may be given several times',
+      description: 'Site or detector; may be repeated',
       type: 'array',
       items: { type: 'string' },
       example: ['LNGS'],
@@ -74,63 +76,60 @@ const known = {
     .optional(),
   from: integer(0, LARGEST_RUN_NUMBER, { description: 'Smallest run number', example: 12000 }),
   to: integer(0, LARGEST_RUN_NUMBER, { description: 'Largest run number', example: 12100 }),
-  since: time('Begun at this time or later; of UTC where it names no zone, at midnight where it is a day'),
-  until: time('Begun before this time, read as `since`'),
-  complete: truth('Whether the file was read to the end of the run'),
-  pedestal: truth('Whether it is a pedestal run'),
+  since: time('Started at this time or later; in UTC if it has no zone, at midnight if it is a date'),
+  until: time('Started before this time; same format as `since`'),
+  complete: yesNo('Whether the file was read to the end of the run'),
+  pedestal: yesNo('Whether it is a pedestal run'),
   integrity: z
     .enum(['verified', 'unstated', 'mismatch'])
     .openapi({
       description:
-        'verified: every checksum that the store or the uploader states agrees; mismatch: one disagrees',
+        'verified: all checksums stated by the store or the uploader agree; mismatch: one disagrees',
     })
     .optional(),
-  cloud: z.enum(CLOUD_WORDS).openapi({ description: 'Whether it is in the store' }).optional(),
-  tape: z
-    .enum(TAPE_WORDS)
-    .openapi({ description: 'Whether its copy on tape is verified on the medium' })
-    .optional(),
+  cloud: z.enum(CLOUD_WORDS).openapi({ description: 'State in the store' }).optional(),
+  tape: z.enum(TAPE_WORDS).openapi({ description: 'State of the copy on tape' }).optional(),
   text: z
     .string()
-    .min(1, 'some text is expected')
-    .max(LONGEST_TEXT, `at most ${LONGEST_TEXT} characters are expected`)
-    .openapi({ description: 'Part of the description, in capitals or not', example: 'AmBe' })
+    .min(1, 'expected a text')
+    .max(LONGEST_TEXT, `expected at most ${LONGEST_TEXT} characters`)
+    .openapi({ description: 'Part of the description, case-insensitive', example: 'AmBe' })
     .optional(),
   sort: z
     .enum(RUN_ORDERS.flatMap((order) => [order, `-${order}`] as const))
     .openapi({
       description:
-        'The order, with - the largest or latest first. Without it: -start where since or until is given, else -run',
+        'The order; with -, the largest or latest first. Default: -start with since or until, else -run',
       example: '-run',
     })
     .optional(),
   cursor: z
     .string()
     .max(LONGEST_TEXT)
-    .openapi({ description: 'Where to go on: `next` of the page before' })
+    .openapi({ description: 'Where to continue: `next` of the previous page' })
     .optional(),
   limit: integer(1, LARGEST_LIMIT, {
-    description: `Runs in the answer, at most: up to ${LONGEST_PAGE} as JSON (${USUAL_PAGE} unless said), all of them unless said as NDJSON and CSV`,
+    description: `Maximum number of runs: up to ${LONGEST_PAGE} as JSON (default ${USUAL_PAGE}); as NDJSON and CSV, all by default`,
     example: 100,
   }),
   fields: z
     .string()
     .max(2000)
     .openapi({
-      description: 'Only these fields, separated by commas, also single parameters as param.GEM1_V',
+      description: 'Only these fields, separated by commas; single parameters as param.GEM1_V',
       example: 'tag,runNumber,param.GEM1_V',
     })
     .optional(),
   format: z
     .enum(['json', 'ndjson', 'csv'])
-    .openapi({ description: 'The format of the answer; goes before the header Accept' })
+    .openapi({ description: 'The format of the answer; takes precedence over the Accept header' })
     .optional(),
 } as const
 
 const PARAMETER_HELP =
-  'Run parameter of the Runlog equal to this value; param.NAME.ne, .lt, .lte, .gt and .gte compare otherwise. Decimal numbers agree to seven digits'
+  'Run parameter of the Runlog equal to this value; with param.NAME.ne, .lt, .lte, .gt and .gte for other comparisons. Decimal numbers are compared to seven digits'
 
-/** Documented one by one; checked below together with their operators. */
+/** Documented one by one; validated below together with their operators. */
 const documented = Object.fromEntries(
   shownColumns.map(({ name, sqlType }) => [
     `param.${name}`,
@@ -153,8 +152,7 @@ export const runQuery = z.looseObject({ ...documented, ...known }).superRefine((
 export type RunQuery = z.output<typeof runQuery>
 
 /**
- * The search that a query asks for, apart from who asks: the tags are those that it names, null where it
- * names none.
+ * The search of a query, without the caller's rights: the tags are the named ones, null where none is named.
  */
 export function searchOf(
   query: RunQuery,
@@ -191,22 +189,22 @@ function orderOf(sort: NonNullable<RunQuery['sort']>): RunSearch['order'] {
 
 export const pageLimit = (query: RunQuery): number => query.limit ?? USUAL_PAGE
 
-/** The condition, or what is wrong with it. */
+/** The condition, or its error. */
 function parameterCondition(name: string, value: unknown): ParameterCondition | string {
   const [prefix, columnName = '', operatorName = 'eq', ...more] = name.split('.')
-  if (prefix !== 'param') return 'there is no such filter'
+  if (prefix !== 'param') return 'unknown filter'
   if (isStorageStatus(columnName))
-    return 'the ODB said this when the run began; where it is now is asked by cloud=present or tape=on-media'
+    return 'this is the state in the ODB at the begin of run; for the current one use cloud=present or tape=on-media'
   const column = columns.get(columnName)
-  if (column === undefined) return `there is no parameter ${columnName.slice(0, LONGEST_TEXT)}`
+  if (column === undefined) return `unknown parameter ${columnName.slice(0, LONGEST_TEXT)}`
   const operator = PARAMETER_OPERATORS.find((each) => each === operatorName)
   if (operator === undefined || more.length > 0)
     return `parameters are compared by ${PARAMETER_OPERATORS.join(', ')}`
   if (typeof value !== 'string' || value.length > LONGEST_TEXT)
-    return `one value of up to ${LONGEST_TEXT} characters is expected`
+    return `expected one value of up to ${LONGEST_TEXT} characters`
   if (isText(column.sqlType)) return { column, operator, value }
   const number = numberOf(value, column.sqlType)
-  return number === null ? 'a number is expected' : { column, operator, value: number }
+  return number === null ? 'expected a number' : { column, operator, value: number }
 }
 
 function isText(sqlType: RunlogColumn['sqlType']): boolean {
@@ -220,14 +218,14 @@ function numberOf(text: string, sqlType: RunlogColumn['sqlType']): number | null
     : null
 }
 
-/** Numbers that are also times which the database can compare: up to the year 9999. */
+/** Numbers may also be times; the limit is the year 9999, the last that the database can compare. */
 const position = z.tuple([z.string(), z.int().min(0).max(253_402_300_799_999).nullable(), z.int().positive()])
 
-/** A place in an order as opaque text. It holds nothing that who has it may not see. */
+/** A position in an order as opaque text. It contains only what its recipient may see. */
 export const writeCursor = (sort: string, { value, id }: RunPosition): string =>
   Buffer.from(JSON.stringify([sort, value, id])).toString('base64url')
 
-/** Null when this is no cursor of this order. */
+/** Null when this is not a cursor of this order. */
 export function readCursor(sort: string, cursor: string): RunPosition | null {
   try {
     const result = position.safeParse(JSON.parse(Buffer.from(cursor, 'base64url').toString()))

@@ -1,4 +1,4 @@
-/** One run with everything that is known of it, its files, and corrections of its parameters. */
+/** One run with all its details, its files, and corrections of its parameters. */
 import { createRoute, z } from '@hono/zod-openapi'
 import { correctParameters } from '../../../shared/catalogue/correct-parameters.ts'
 import type { Context } from '../../../shared/context.ts'
@@ -9,20 +9,20 @@ import { taggedJson } from '../http/etag.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, addRoute } from '../http/route.ts'
 import { problems, SECURITY } from './problems.ts'
-import { findUse, forTagInPath, runParams, useQuery } from './run-params.ts'
+import { findGeneration, forTagInPath, generationQuery, runParams } from './run-params.ts'
 import { runDetails, runFiles, runParameters } from './schemas.ts'
 
-const NOT_MODIFIED = { description: 'The caller has it already: the ETag is the one in If-None-Match' }
+const NOT_MODIFIED = { description: 'Unchanged: the ETag is the one in If-None-Match' }
 
 const runRoute = createRoute({
   method: 'get',
   path: '/api/v1/runs/{tag}/{run}',
   tags: ['Runs'],
-  summary: 'One run with everything that is known of it',
+  summary: 'One run with all its details',
   description:
-    'Parameters, files with checksums, copies, events and banks, requests to other parts of Cygnet, and what happened to it.',
+    'Parameters, files with checksums, copies, events and banks, requests to other parts of Cygnet, and its history.',
   security: SECURITY,
-  request: { params: runParams, query: z.strictObject({ use: useQuery }) },
+  request: { params: runParams, query: z.strictObject({ use: generationQuery }) },
   responses: {
     200: { description: 'The run', content: { 'application/json': { schema: runDetails } } },
     304: NOT_MODIFIED,
@@ -34,9 +34,9 @@ const filesRoute = createRoute({
   method: 'get',
   path: '/api/v1/runs/{tag}/{run}/files',
   tags: ['Runs'],
-  summary: 'The files of a run, those that count first, then versions that were replaced',
+  summary: 'The files of a run: the current ones, then replaced versions',
   security: SECURITY,
-  request: { params: runParams, query: z.strictObject({ use: useQuery }) },
+  request: { params: runParams, query: z.strictObject({ use: generationQuery }) },
   responses: {
     200: { description: 'The files', content: { 'application/json': { schema: runFiles } } },
     304: NOT_MODIFIED,
@@ -48,9 +48,9 @@ const correction = z
   .strictObject({
     parameters: z
       .record(z.string().max(64), z.union([z.number(), z.string().max(10_000), z.null()]))
-      .refine((values) => Object.keys(values).length > 0, 'name one at least')
+      .refine((values) => Object.keys(values).length > 0, 'name at least one')
       .openapi({
-        description: 'By column of the Runlog; booleans are 1 and 0. Null withdraws the correction of before',
+        description: 'By column of the Runlog; booleans are 1 and 0. Null withdraws a correction',
         example: { GEM1_V: 440, source_type: null },
       }),
     reason: z.string().trim().min(1).max(500).openapi({ example: 'mistyped by the shifter' }),
@@ -63,16 +63,16 @@ const correctRoute = createRoute({
   tags: ['Runs'],
   summary: 'Correct parameters of a run',
   description:
-    'A correction counts more than what the DAQ wrote, also when the file is read again; what the DAQ wrote is kept, and comes back when it is withdrawn. The history of the run states who corrected what. Run number, start_time and stop_time cannot be corrected.',
+    'A correction takes precedence over the value of the DAQ, also when the file is read again. That value is kept, and restored when the correction is withdrawn. The history of the run states who corrected what. Run number, start_time and stop_time cannot be corrected.',
   security: SECURITY,
   request: {
     params: runParams,
-    query: z.strictObject({ use: useQuery }),
+    query: z.strictObject({ use: generationQuery }),
     body: { required: true, content: { 'application/json': { schema: correction } } },
   },
   responses: {
     200: {
-      description: 'The parameters as they are now',
+      description: 'The current parameters',
       content: { 'application/json': { schema: runParameters } },
     },
     ...problems(404, 413, 415),
@@ -81,19 +81,19 @@ const correctRoute = createRoute({
 
 export function registerRun(api: Api, { database, log, now }: Context<'database'>): void {
   addRoute(api, runRoute, forTagInPath('read'), async (c) => {
-    const { run, uses } = await findUse(database, c.req.valid('param'), c.req.valid('query').use)
+    const { run, uses } = await findGeneration(database, c.req.valid('param'), c.req.valid('query').use)
     return taggedJson(c, runDetailsView(await describeRun(database, run), uses))
   })
 
   addRoute(api, filesRoute, forTagInPath('read'), async (c) => {
-    const { run } = await findUse(database, c.req.valid('param'), c.req.valid('query').use)
+    const { run } = await findGeneration(database, c.req.valid('param'), c.req.valid('query').use)
     const { files } = await describeRun(database, run)
     return taggedJson(c, { tag: run.tag, runNumber: run.runNumber, files: files.map(fileView) })
   })
 
   addRoute(api, correctRoute, forTagInPath('operate'), async (c) => {
     const { use } = c.req.valid('query')
-    const { run } = await findUse(database, c.req.valid('param'), use)
+    const { run } = await findGeneration(database, c.req.valid('param'), use)
     const { parameters, reason } = c.req.valid('json')
     const { name, subject } = c.get('caller')
     try {
@@ -106,7 +106,7 @@ export function registerRun(api: Api, { database, log, now }: Context<'database'
       { tag, run: runNumber, parameters: Object.keys(parameters), by: subject },
       'parameters-corrected',
     )
-    const corrected = await findUse(database, c.req.valid('param'), run.id)
+    const corrected = await findGeneration(database, c.req.valid('param'), run.id)
     return c.json(parametersView(corrected.run), 200)
   })
 }

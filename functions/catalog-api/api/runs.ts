@@ -1,10 +1,10 @@
-/** Lists of runs: pages of JSON, or all of them as NDJSON or CSV, sent as they are read. */
+/** Lists of runs: pages of JSON, or complete lists as NDJSON or CSV, sent as they are read. */
 import { createRoute } from '@hono/zod-openapi'
 import { accepts } from 'hono/accepts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { Context as ServiceContext } from '../../../shared/context.ts'
 import { csvLine } from '../../../shared/csv.ts'
-import { heardOfRun, heardText } from '../../../shared/queries/not-catalogued.ts'
+import { arrivedFilesOf, arrivedFilesText } from '../../../shared/queries/not-catalogued.ts'
 import {
   type RunPage,
   type RunSearch,
@@ -45,10 +45,10 @@ const CONTENT_TYPES = {
   csv: 'text/csv; charset=utf-8; header=present',
 } as const
 
-const DESCRIPTION = `The runs that fit all conditions, of tags that the caller may see. A run number that was used again is there once, as its current use.
+const DESCRIPTION = `The runs that match all conditions, of tags that the caller may see. A reused run number is listed once, with its current generation.
 
-JSON comes in pages: the header Link (rel="next") and \`next\` in the answer lead to the following one. NDJSON (a run a line) and CSV hold
-all runs, or the first \`limit\` of them. They are sent while they are read: one that cannot be read to its end is broken off, which
+JSON comes in pages: the header Link (rel="next") and \`next\` in the answer lead to the next one. NDJSON (one run per line) and CSV hold
+all runs, or the first \`limit\` of them. They are sent while they are read: an incomplete answer is cut off, which
 clients report as an error. In CSV a text that a spreadsheet would take for a formula has an apostrophe before it.
 
 Run parameters are compared by \`param.NAME=value\`, or \`param.NAME.gte=value\` and so on (ne, lt, lte, gt, gte). No index helps them:
@@ -73,7 +73,7 @@ const runsRoute = createRoute({
         },
       },
     },
-    304: { description: 'The caller has this page already: the ETag is the one in If-None-Match' },
+    304: { description: 'Unchanged: the ETag is the one in If-None-Match' },
     ...problems(422),
   },
 })
@@ -82,10 +82,10 @@ export function registerRuns(api: Api, context: Context): void {
   addRoute(api, runsRoute, { right: 'read', anyTag: true }, async (c) => {
     const query = c.req.valid('query')
     const fields = fieldsOf(query)
-    const format = query.format ?? formatWanted(c)
+    const format = query.format ?? formatOf(c)
     const limit = format === 'json' ? pageLimit(query) : (query.limit ?? Number.POSITIVE_INFINITY)
     if (format === 'json' && limit > LONGEST_PAGE)
-      throw refusal(400, `limit: a page has at most ${LONGEST_PAGE} runs; NDJSON and CSV have all of them`)
+      throw refusal(400, `limit: a page has at most ${LONGEST_PAGE} runs; NDJSON and CSV have no limit`)
     const search = { ...readSearch(c, query), limit: Math.min(limit, LONGEST_PAGE) }
     const first = await find(context, search)
     if (format === 'json') return await page(c, context, search, first, fields)
@@ -100,13 +100,13 @@ function fieldsOf(query: RunQuery): FieldChoice {
   if ('unknown' in choice)
     throw refusal(
       400,
-      `fields: ${choice.unknown === '' ? 'name one at least' : `there is no field ${choice.unknown.slice(0, 80)}`}`,
+      `fields: ${choice.unknown === '' ? 'name at least one' : `unknown field ${choice.unknown.slice(0, 80)}`}`,
     )
   return choice
 }
 
-/** Browsers and most clients take anything: they get JSON. */
-function formatWanted(c: ApiContext): Format {
+/** Browsers and most clients accept anything: they get JSON. */
+function formatOf(c: ApiContext): Format {
   const supports = [
     'application/json',
     'application/x-ndjson',
@@ -125,7 +125,7 @@ function readSearch(c: ApiContext, query: RunQuery): Search {
   const { tags, ...search } = searchOf(query)
   const after = query.cursor === undefined ? null : readCursor(sortOf(search), query.cursor)
   if (query.cursor !== undefined && after === null)
-    throw refusal(400, 'cursor: it is none that a list in this order has given')
+    throw refusal(400, 'cursor: not a cursor of a list in this order')
   return { ...search, tags: readableTags(c, tags), after }
 }
 
@@ -147,23 +147,23 @@ async function page(
   fields: FieldChoice,
 ): Promise<Response> {
   const cursor = next === null ? null : writeCursor(sortOf(search), next)
-  const heard = runs.length === 0 ? await heardOf(context, search) : []
+  const heard = runs.length === 0 ? await arrivedFiles(context, search) : []
   const answer = { runs: itemsOf(runs, fields), next: cursor, ...(heard.length > 0 ? { heard } : {}) }
   const link: Readonly<Record<string, string>> =
     cursor === null ? {} : { link: `<${nextAddress(c, context, cursor)}>; rel="next"` }
   return taggedJson(c, answer, { vary: 'accept', ...link })
 }
 
-/** What the ledger knows of the files of the one number that was asked for, of tags that the caller may see. */
-async function heardOf({ database }: Context, { tags, conditions: { from, to } }: Search) {
+/** The recorded arrivals for the one requested number, of tags that the caller may see. */
+async function arrivedFiles({ database }: Context, { tags, conditions: { from, to } }: Search) {
   if (from === undefined || from !== to) return []
   const runs = tags === EVERY_TAG ? [{ runNumber: from }] : tags.map((tag) => ({ tag, runNumber: from }))
-  const files = await Promise.all(runs.map((run) => heardOfRun(database, run)))
-  return files.flat().map(heardText)
+  const files = await Promise.all(runs.map((run) => arrivedFilesOf(database, run)))
+  return files.flat().map(arrivedFilesText)
 }
 
 /**
- * Relative where nobody has said how others reach us: the host of a request behind a proxy may be another.
+ * Relative if the public address is not configured: behind a proxy, the host of a request may be another one.
  */
 function nextAddress(c: ApiContext, { config }: Context, cursor: string): string {
   const url = new URL(c.req.url)
@@ -204,8 +204,8 @@ async function* itemTexts(
 }
 
 /**
- * Read as fast as it is taken; who goes away ends it, and a failure on the way cuts it off, so that it is not
- * taken for all.
+ * Read as fast as the client receives it. A client that disconnects ends it; a failure cuts it off, so that
+ * it is not mistaken for a complete list.
  */
 function stream({ log }: Context, format: 'ndjson' | 'csv', texts: AsyncGenerator<string>): Response {
   const encoder = new TextEncoder()

@@ -1,4 +1,4 @@
-/** The shapes of answers about runs, for the OpenAPI document. The tests read real answers with them. */
+/** The schemas of answers about runs, for the OpenAPI document. The tests validate real answers with them. */
 import { z } from '@hono/zod-openapi'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
 
@@ -19,7 +19,7 @@ const runName = {
 
 const parameters = z.record(z.string(), z.union([z.number(), z.string(), z.null()])).openapi({
   description:
-    'By column of the Runlog; times in it are local time of the DAQ. Where the run is stands in `storage`',
+    'By column of the Runlog; times in it are local time of the DAQ. For the location of the run see `storage`',
   example: { GEM1_V: 440, exposure_sec: 0.3, pedestal_run: 0, start_time: '2026-01-15 09:00:00' },
 })
 
@@ -30,15 +30,15 @@ const storage = z
     local: z
       .enum(['present', 'deleted'])
       .nullable()
-      .openapi({ description: "The DAQ's disk; null when no program told of it" }),
+      .openapi({ description: "The DAQ's disk; null when no program reported it" }),
   })
   .openapi({
-    description: 'Where the run is, over all its files',
+    description: 'Location of the run, over all its files',
     example: { cloud: 'present', tape: 'on-media', local: 'deleted' },
   })
 
 const EVENTS =
-  'MIDAS events of all ids: triggers, and what HV, environment and camera status wrote in between'
+  'MIDAS events of all ids: triggers, and the events of HV, environment and camera status in between'
 
 const runShape = {
   ...runName,
@@ -60,7 +60,7 @@ const runShape = {
   updatedAt: time,
 }
 
-/** One of a list: fields that were not asked for are not there. */
+/** An item of a list: fields that were not requested are absent. */
 export const runItem = z
   .strictObject({ ...runShape, storage, parameters })
   .partial()
@@ -72,9 +72,9 @@ export const runPage = z
     next: z
       .string()
       .nullable()
-      .openapi({ description: 'To be given as `cursor` for the next page; null when this is the last' }),
+      .openapi({ description: 'The `cursor` of the next page; null on the last page' }),
     heard: z.array(z.string()).optional().openapi({
-      description: 'Of one number that no run has: what the ledger knows of its files, a sentence each',
+      description: 'For a single number without a run: one sentence per recorded file',
     }),
   })
   .openapi('RunPage')
@@ -84,7 +84,7 @@ const finding = z.strictObject({ code: z.string(), message: z.string(), offset: 
 const file = z
   .strictObject({
     ...place,
-    live: z.boolean().openapi({ description: 'Whether this version is what counts for the run' }),
+    live: z.boolean().openapi({ description: 'Whether this is the current version of the file' }),
     subrun: z.int().nullable(),
     etag: z.string(),
     versionId: z.string().nullable(),
@@ -108,10 +108,10 @@ const file = z
     eventCount: z.int().openapi({ description: EVENTS }),
     internalEvents: z
       .record(z.string(), z.int())
-      .openapi({ description: 'Begins and ends of run and messages, by id; they are no data' }),
+      .openapi({ description: 'Begin of run, end of run and messages, by id; they contain no data' }),
     cameras: z
       .array(z.looseObject({ number: z.int(), model: z.string(), width: z.int(), height: z.int() }))
-      .openapi({ description: 'Those with frames in the file; number 0 is that of bank CAM0' }),
+      .openapi({ description: 'The cameras with frames in the file; number 0 is that of bank CAM0' }),
     digitizers: z.array(z.looseObject({})).nullable(),
     cataloguedAt: time,
     supersededAt: timeOrNull,
@@ -134,7 +134,7 @@ const replica = z
     requestedBy: z.string(),
     startedAt: timeOrNull,
     storedAt: timeOrNull,
-    verifiedAt: timeOrNull.openapi({ description: 'When its checksum was last compared and agreed' }),
+    verifiedAt: timeOrNull.openapi({ description: 'When its checksum last compared equal' }),
     verifiedBy: z.string().nullable(),
     checkedAt: timeOrNull,
     expiresAt: timeOrNull,
@@ -146,12 +146,12 @@ const replica = z
   })
   .openapi('Replica')
 
-/** A run's parameters with who states them. */
+/** A run's parameters with their sources. */
 const parameterFields = {
   parameters,
   parameterSources: z.record(z.string(), z.enum(['person', 'file', 'logger'])).openapi({
     description:
-      "Who states each parameter: a person who corrected it, before the file's ODB, before the DAQ's logger",
+      "Source of each parameter: a person's correction takes precedence over the file's ODB, and that over the DAQ's logger",
     example: { GEM1_V: 'person', exposure_sec: 'file' },
   }),
   corrections: z
@@ -166,8 +166,8 @@ export const runParameters = z.strictObject(parameterFields).openapi('RunParamet
 export const runDetails = z
   .strictObject({
     ...runShape,
-    use: z.int().openapi({ description: 'Tells one use of a run number from another' }),
-    current: z.boolean().openapi({ description: 'Whether lists show this use of the number' }),
+    use: z.int().openapi({ description: 'Id of this generation of the run number' }),
+    current: z.boolean().openapi({ description: 'Whether this is the generation that lists show' }),
     ...parameterFields,
     storage,
     files: z.array(file),
@@ -180,7 +180,7 @@ export const runDetails = z
           events: z.int(),
           serialGaps: z
             .int()
-            .openapi({ description: 'Serial numbers that are missing between the first and the last' }),
+            .openapi({ description: 'Missing serial numbers between the first and the last' }),
         }),
       )
       .openapi({ description: 'MIDAS events by id' }),

@@ -1,4 +1,4 @@
-/** For operators: everybody whose cookie somebody else may have is signed out everywhere. */
+/** For operators: signs a person out everywhere, for example if a cookie may have been stolen. */
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import { endSessionsOf } from '../../../shared/access/ended-sessions.ts'
@@ -11,22 +11,22 @@ const route = createRoute({
   method: 'delete',
   path: '/api/v1/sessions',
   tags: ['Access'],
-  summary: 'End all sessions that a person has in browsers',
+  summary: 'End all browser sessions of a person',
   description:
-    'The person may sign in again, unless the IAM says otherwise. It ends no API token, and no token of the IAM: those of `cygnet login` go on until they expire.',
+    'The person may sign in again, unless the IAM forbids it. API tokens and tokens of the IAM are not ended: those of `cygnet login` are valid until they expire.',
   security: SECURITY,
   request: {
     query: z.object({
       subject: z
         .string()
-        .refine((text) => /^person:[^\p{Cc}]{1,255}$/u.test(text), 'a subject is written person:…')
+        .refine((text) => /^person:[^\p{Cc}]{1,255}$/u.test(text), 'expected a subject, person:…')
         .openapi({
-          description: 'As the log names who signed in',
+          description: 'As in the log line of the sign-in',
           example: 'person:7f3f4a0e-0b8e-4a9c-8a5e-1f2d3c4b5a69',
         }),
     }),
   },
-  responses: { 204: { description: 'None of them is good any more' }, ...problems() },
+  responses: { 204: { description: 'The sessions are ended' }, ...problems() },
 })
 
 export function registerSessions(

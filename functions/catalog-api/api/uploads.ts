@@ -1,4 +1,4 @@
-/** For machines that send runs: where the store is, and signatures for the requests that send one. */
+/** For machines that send runs: where the store is, and signatures for the requests that send a run. */
 import { createRoute } from '@hono/zod-openapi'
 import * as z from 'zod'
 import { tagsOf } from '../../../shared/access/scopes.ts'
@@ -8,7 +8,7 @@ import { createRequestSigner, storeAddress } from '../access/sign-request.ts'
 import { type Api, addRoute, type Rule } from '../http/route.ts'
 import { problems, SECURITY } from './problems.ts'
 
-/** For which tags is decided by what is signed. */
+/** The tag is checked for each signed request. */
 const RULE: Rule = { right: 'push', anyTag: true }
 
 const fields = z.record(z.string(), z.string())
@@ -17,11 +17,11 @@ const settingsRoute = createRoute({
   method: 'get',
   path: '/api/v1/upload-settings',
   tags: ['Uploads'],
-  summary: 'Where and how runs are sent with this token',
+  summary: 'Where and how to send runs with this token',
   security: SECURITY,
   responses: {
     200: {
-      description: 'What an S3 client needs to know; addresses are path-style',
+      description: 'Settings of an S3 client; addresses are path-style',
       content: {
         'application/json': {
           schema: z.object({
@@ -31,10 +31,10 @@ const settingsRoute = createRoute({
             sdkChecksums: z.enum(['WHEN_SUPPORTED', 'WHEN_REQUIRED']),
             tags: z
               .array(z.string())
-              .openapi({ description: 'Of which runs may be sent', example: ['LNGS'] }),
+              .openapi({ description: 'Tags whose runs may be sent', example: ['LNGS'] }),
             overwriteTags: z
               .array(z.string())
-              .openapi({ description: 'Of which they may be replaced', example: [] }),
+              .openapi({ description: 'Tags whose runs may be replaced', example: [] }),
           }),
         },
       },
@@ -47,7 +47,7 @@ const signRoute = createRoute({
   method: 'post',
   path: '/api/v1/uploads/sign',
   tags: ['Uploads'],
-  summary: 'Signs one request to the store',
+  summary: 'Sign one request to the store',
   security: SECURITY,
   request: {
     body: {
@@ -66,7 +66,7 @@ const signRoute = createRoute({
   },
   responses: {
     200: {
-      description: 'Headers to be put on the request, which is to be sent within 15 minutes',
+      description: 'Headers to add to the request, which must be sent within 15 minutes',
       content: { 'application/json': { schema: z.object({ headers: fields }) } },
     },
     ...problems(413, 415),
@@ -102,7 +102,7 @@ export function registerUploads(api: Api, context: Context<'s3'>): void {
     }
     const { operation, bucket, key } = allowedRequest(request, rules)
     const headers = await sign(request, now())
-    // Thousands of parts and looks are no news; what begins or ends an object is.
+    // Parts and checks are numerous and logged at a lower level than what begins or ends an object.
     const level = operation === 'UploadPart' || operation === 'HeadObject' ? 'debug' : 'info'
     log[level]({ operation, bucket, key, subject, name }, 'upload-signed')
     return c.json({ headers: { ...headers } }, 200)

@@ -1,7 +1,7 @@
 /**
- * What is read by people, and in bulk, compressed for clients that take it: behind API Gateway and OpenFaaS
- * nobody else does. Events are not: a compressor holds back what is told. Tokens of forms are masked against
- * what the length of a compressed page tells (access/csrf.ts).
+ * Compresses pages and bulk answers for clients that accept it: behind API Gateway and OpenFaaS no other part
+ * does. Events are excluded, since a compressor delays them. Form tokens are masked against attacks on the
+ * length of compressed pages (access/csrf.ts).
  */
 import type { MiddlewareHandler } from 'hono'
 import { compress } from 'hono/compress'

@@ -1,4 +1,4 @@
-/** Answers that say what is wrong, as RFC 9457 problems. */
+/** Error answers as RFC 9457 problems. */
 import type { ErrorHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { classify, InvalidInputError } from '../../../shared/errors.ts'
@@ -35,7 +35,7 @@ export function problem(
   })
 }
 
-/** To be thrown: ends the request with this problem. */
+/** An exception that ends the request with this problem. */
 export const refusal = (
   status: Status,
   detail: string,
@@ -43,23 +43,21 @@ export const refusal = (
 ): HTTPException => new HTTPException(status, { message: detail, res: problem(status, detail, headers) })
 
 /**
- * What was thrown on purpose is told; of anything else the caller learns only whether to come again. The log
- * has the rest.
+ * Problems that were thrown deliberately are returned. For other errors, the caller learns only whether to
+ * retry; the log has the details.
  */
 export function problemHandler(log: Logger): ErrorHandler {
   return (error, c) => {
     if (error instanceof HTTPException) {
       if (error.res !== undefined) return error.getResponse()
       const detail =
-        error.status === 415
-          ? 'the body must be JSON, and say so: Content-Type: application/json'
-          : error.message
+        error.status === 415 ? 'the body must be JSON with Content-Type: application/json' : error.message
       return problem(error.status in TITLES ? (error.status as Status) : 400, detail)
     }
     const failure = classify(error)
     log.error({ error: failure, method: c.req.method, route: c.req.routePath }, 'request-failed')
     if (failure instanceof InvalidInputError)
-      return problem(500, 'the request could not be served; the log of the service says why')
+      return problem(500, 'the request failed; the reason is in the log of the service')
     return problem(503, 'the service cannot answer now; try again', { 'retry-after': RETRY_AFTER_SECONDS })
   }
 }

@@ -1,4 +1,4 @@
-/** So many requests a minute for each caller, and for each address from which nobody in particular asks. */
+/** Limits the requests per minute of each caller, and of each address for anonymous callers. */
 import type { MiddlewareHandler } from 'hono'
 import { createBuckets } from '../access/buckets.ts'
 import type { AddressOf } from '../access/client-address.ts'
@@ -10,13 +10,13 @@ export interface RateLimitOptions {
   readonly requestsPerMinute: number
   readonly now: () => Date
   readonly addressOf: AddressOf
-  /** Health checks come from the platform, as often as it likes. */
+  /** Paths of health checks, which the platform may send at any rate. */
   readonly exempt?: ReadonlySet<string>
 }
 
 /**
- * Refuses with 429 who asks more often; a pause lets a whole minute's requests come at once. Several
- * instances of the service count each for itself. Comes after the middleware that says who the caller is.
+ * Refuses excess requests with 429; after a pause, a whole minute's requests may be sent at once. Each
+ * instance of the service counts separately. Must run after the middleware that identifies the caller.
  */
 export function rateLimit({
   requestsPerMinute: limit,
@@ -41,7 +41,7 @@ export function rateLimit({
     const { isEmpty, left } = buckets.take(nameOf(c))
     const headers = headersOf(left)
     if (isEmpty)
-      throw refusal(429, `more than ${limit} requests a minute; wait a little`, {
+      throw refusal(429, `more than ${limit} requests a minute; wait a minute`, {
         ...headers,
         'retry-after': String(Math.max(1, buckets.secondsFor(1 - left))),
       })

@@ -1,7 +1,7 @@
 /**
- * How a route comes into the API: always with a rule that says who may use it. The rules are kept in a list,
- * which the authorization matrix of the tests is made from: a route without one cannot be added, and one
- * added past this is found there.
+ * Adds routes to the API, each with a rule that states who may use it. The list of rules is the basis of the
+ * authorization matrix of the tests: a route without a rule cannot be added here, and one added in another
+ * way is found there.
  */
 import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi'
 import type { Context, Handler, MiddlewareHandler } from 'hono'
@@ -13,8 +13,8 @@ import type { HostOfRequest } from '../../../shared/runtime/handler.ts'
 import { refusal } from './problem.ts'
 
 /**
- * What a handler finds in its context: who asks, and from where if the host says so (of the connection, not
- * of a header).
+ * The context of a handler: the caller, and the address of the connection (not of a header) if the host
+ * provides it.
  */
 export interface ApiEnvironment {
   readonly Bindings: HostOfRequest
@@ -23,20 +23,20 @@ export interface ApiEnvironment {
 export type ApiContext = Context<ApiEnvironment>
 
 export type Rule =
-  /** Health, sign-in, descriptions: for everybody. */
+  /** Health, sign-in, descriptions: open to everyone. */
   | { readonly open: true }
-  /** The right for the tag that the path or query names. */
+  /** The right for the tag named by the path or query. */
   | { readonly right: Right; readonly tagOf: (c: ApiContext) => string }
-  /** The right for some tag; the handler shows only what `tagsAllowed` gives. */
+  /** The right for at least one tag; the handler shows only what `tagsAllowed` returns. */
   | { readonly right: Right; readonly anyTag: true }
-  /** The right for all tags: what is not of one tag (queues, dead letters). */
+  /** The right for all tags, for what does not belong to one tag (queues, dead letters). */
   | { readonly right: Right; readonly everyTag: true }
 
 type Guarded = Exclude<Rule, { readonly open: true }>
 
 export interface RouteRule {
   readonly method: string
-  /** As hono knows it, `/api/v1/runs/:tag/:run`. */
+  /** In hono's notation, `/api/v1/runs/:tag/:run`. */
   readonly path: string
   readonly rule: Rule
 }
@@ -47,7 +47,7 @@ export interface Api {
 }
 
 /**
- * A route of the API, described by its schema in the OpenAPI document. Parameters and bodies are checked
+ * A route of the API, described by its schema in the OpenAPI document. Parameters and bodies are validated
  * before the handler runs.
  */
 export function addRoute<Route extends RouteConfig & { getRoutingPath(): string }>(
@@ -61,7 +61,7 @@ export function addRoute<Route extends RouteConfig & { getRoutingPath(): string 
   app.openapi(route, handler)
 }
 
-/** A page, an asset, or a route whose path the OpenAPI document cannot describe. */
+/** A page, an asset, or a route whose path cannot be described in the OpenAPI document. */
 export function addPage(
   { app, rules }: Api,
   method: 'GET' | 'POST',
@@ -94,14 +94,16 @@ function isAllowed(c: ApiContext, rule: Guarded): boolean {
   return tagsAllowed(caller, rule.right).length > 0
 }
 
-/** Who is nobody is asked to say who they are; who is somebody learns what it takes, and what they have. */
+/**
+ * An anonymous caller is asked to sign in; an identified one is told the required right and those they have.
+ */
 function denied(c: ApiContext, rule: Guarded): HTTPException {
   const { kind, name, scopes: all } = c.get('caller')
   if (kind === 'anonymous')
     return refusal(401, 'sign in, or send an API token: Authorization: Bearer …', {
       'www-authenticate': 'Bearer',
     })
-  // What holds for all tags holds for each.
+  // A scope for all tags includes those for single tags.
   const scopes = all.filter(
     (scope) => scope.endsWith(`:${EVERY_TAG}`) || !all.includes(scope.replace(/:.*/s, `:${EVERY_TAG}`)),
   )
@@ -109,18 +111,18 @@ function denied(c: ApiContext, rule: Guarded): HTTPException {
   const has = scopes.length === 0 ? 'none' : `${scopes.slice(0, MOST_SCOPES).join(', ')}${more}`
   return refusal(
     403,
-    `${name} may not do this, which takes the right ${neededBy(c, rule)}; ${name} has ${has}`,
+    `${name} may not do this, which needs the right ${neededBy(c, rule)}; ${name} has ${has}`,
   )
 }
 
-/** Told of somebody's rights. */
+/** Most scopes listed in a refusal. */
 const MOST_SCOPES = 20
 
 function neededBy(c: ApiContext, rule: Guarded): string {
   const { right } = rule
   if ('anyTag' in rule) return `${right} for some tag`
   const tag = 'everyTag' in rule ? EVERY_TAG : rule.tagOf(c)
-  // What is no tag may be anything: it came with the address.
+  // An invalid tag may be any text, since it came from the address.
   return tag !== EVERY_TAG && isTag(tag)
     ? `${right} for ${tag} (${right}:${tag})`
     : `${right} for all tags (${right}:${EVERY_TAG})`

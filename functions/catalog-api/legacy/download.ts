@@ -1,6 +1,6 @@
 /**
- * GET and HEAD of a run file at the addresses that the experiment's tools build: answered with a redirect to
- * a presigned link for who may have one. Nothing is looked for in the store that the catalogue does not have.
+ * GET and HEAD of a run file at the addresses that the experiment's tools build: redirects to a presigned
+ * link for callers who may have one. Only objects in the catalogue are looked up in the store.
  */
 
 import type { Context } from '../../../shared/context.ts'
@@ -12,13 +12,13 @@ import { presignHead } from '../../../shared/storage/links.ts'
 import { refusal } from '../http/problem.ts'
 import { type Api, type ApiContext, addPage } from '../http/route.ts'
 
-/** Everything that ends like the name of a run file; the routes that were added before come first. */
+/** Any path that ends like the name of a run file; routes that were added before take precedence. */
 const PATH = '/:path{.+/run[0-9]+(?:sub[0-9]+)?\\.mid(?:\\.(?:gz|lz4|bz2))?}'
 
-/** A tape is mounted, read and given back in minutes at best. */
+/** Mounting and reading a tape takes minutes at best. */
 const RECALL_RETRY_SECONDS = '600'
 
-interface WantedFile extends RunId {
+interface RequestedFile extends RunId {
   /** Null where the address names none: any bucket of runs. */
   readonly bucket: string | null
   readonly key: string
@@ -30,19 +30,19 @@ export function registerLegacyDownload(
 ): void {
   const { config, database, log, now, publicS3 } = context
 
-  const wantedBy = (c: ApiContext): WantedFile => {
+  const requestedFile = (c: ApiContext): RequestedFile => {
     const wanted = parseDownloadPath(c.req.param('path') ?? '', config.store.rawBuckets)
-    if (wanted === null) throw refusal(404, 'there is nothing here')
+    if (wanted === null) throw refusal(404, 'there is no such address')
     return wanted
   }
 
-  addPage(api, 'GET', PATH, { right: 'link', tagOf: (c) => wantedBy(c).tag }, async (c) => {
-    const wanted = wantedBy(c)
+  addPage(api, 'GET', PATH, { right: 'link', tagOf: (c) => requestedFile(c).tag }, async (c) => {
+    const wanted = requestedFile(c)
     const file = await findFile(database, wanted, config.store.rawBuckets)
     if (file === null) throw refusal(404, `the catalogue has no file ${wanted.key} (yet)`)
     const seconds = config.store.linkSeconds
     const link = await checkedLink(context, file, seconds, now(), c.req.raw.signal)
-    if (link.kind !== 'link') throw notNow(link)
+    if (link.kind !== 'link') throw unavailable(link)
     log.info(
       { run: wanted.runNumber, tag: wanted.tag, key: wanted.key, subject: c.get('caller').subject },
       'link-given',
@@ -57,13 +57,13 @@ const SWIFT = /^v1\/AUTH_[\w-]+\/([^/]+)\/(.+)$/s
 const TENANT = /^[\w-]+:([^/]+)\/(.+)$/s
 
 /**
- * Addresses of run files as they were used before: that of the Swift door of the store
- * (`/v1/AUTH_<project>/<bucket>/<key>`), that of its tenants (`/<tenant>:<bucket>/<key>`), the plain one of S3
+ * Recognizes the previous addresses of run files: the store's Swift interface
+ * (`/v1/AUTH_<project>/<bucket>/<key>`), its tenants (`/<tenant>:<bucket>/<key>`), plain S3
  * (`/<bucket>/<key>`), and `/<TAG>/run12345.mid.gz`. Pure.
- * @param path decoded, without the slash before it. @param buckets of runs.
- * @returns null for an address that is not of a run file in one of the buckets.
+ * @param path decoded, without the leading slash. @param buckets of runs.
+ * @returns null for an address that is not that of a run file in one of the buckets.
  */
-export function parseDownloadPath(path: string, buckets: readonly string[]): WantedFile | null {
+export function parseDownloadPath(path: string, buckets: readonly string[]): RequestedFile | null {
   const { bucket, key } = placeOf(path, buckets)
   const run = parseRunKey(key)
   if (run === null || (bucket !== null && !buckets.includes(bucket))) return null
@@ -82,13 +82,10 @@ function placeOf(
     : { bucket: plain, key: path.slice(plain.length + 1) }
 }
 
-/**
- * What the store holds under the key as far as is known; in the first of the buckets that has one, where none
- * is named.
- */
+/** The known object under the key; if no bucket is named, in the first one that has it. */
 async function findFile(
   database: Database,
-  { bucket, key }: WantedFile,
+  { bucket, key }: RequestedFile,
   rawBuckets: readonly string[],
 ): Promise<FoundFile | null> {
   const buckets = bucket === null ? rawBuckets : [bucket]
@@ -97,8 +94,8 @@ async function findFile(
   return inOrder[0] ?? null
 }
 
-/** Why there is no link now; only who knows the run by its key and may have it learns this. */
-function notNow(link: Exclude<FileLink, { readonly kind: 'link' }>) {
+/** Why there is no link now; reported only to callers who may have the run. */
+function unavailable(link: Exclude<FileLink, { readonly kind: 'link' }>) {
   const later = { 'retry-after': RECALL_RETRY_SECONDS }
   switch (link.kind) {
     case 'recalling': {
@@ -106,7 +103,7 @@ function notNow(link: Exclude<FileLink, { readonly kind: 'link' }>) {
       const detail = link.detail === null ? '' : ` (${link.detail})`
       return refusal(
         503,
-        `recalling: ${link.fileName} is being brought back from tape since ${since}${detail}; try again later`,
+        `recalling: ${link.fileName} is being recalled from tape since ${since}${detail}; try again later`,
         later,
       )
     }

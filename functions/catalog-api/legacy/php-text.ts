@@ -1,18 +1,21 @@
-/** What PHP makes of a query string and of values, for tools that were written against a PHP page. Pure. */
+/**
+ * Reproduces PHP's handling of query strings and values, for tools that were written against a PHP page.
+ * Pure.
+ */
 
-/** The parameters of a request as `$_GET` has them: of a name that is given twice, the last counts. */
+/** A parameter as in `$_GET`: of a repeated name, the last value counts. */
 export const lastOf = (query: URLSearchParams, name: string): string | null =>
   query.getAll(name).at(-1) ?? null
 
-/** `if ($text)`: all but an absent, empty or "0" text is true, "0.0" and "false" too. */
+/** `if ($text)`: true for any text but an absent, empty or "0" one, so also for "0.0" and "false". */
 export const isTruthy = (text: string | null): text is string => text !== null && text !== '' && text !== '0'
 
-/** ASCII in which nothing is escaped: almost all values. */
+/** ASCII without escapes: almost all values. */
 const PLAIN = /^[ !#-.0-[\]-~]*$/
 
 /**
- * A value as `json_encode` writes it without flags: `/` escaped, everything beyond ASCII as \uXXXX in
- * lower-case hex, characters beyond the basic plane as two of them.
+ * A value as `json_encode` without flags writes it: `/` escaped, non-ASCII characters as \uXXXX in lower-case
+ * hex, those beyond the basic plane as two of them.
  */
 export function jsonEncode(value: string | null): string {
   if (value === null) return 'null'
@@ -40,12 +43,12 @@ const ENTITIES: Readonly<Record<string, string>> = {
 export const htmlSpecialChars = (text: string | null): string =>
   (text ?? '').replaceAll(/[&<>"']/g, (each) => ENTITIES[each] ?? each)
 
-/** Also `12000.0`, which Python makes of a number that went through pandas. */
+/** Also `12000.0`, which Python writes for a number that passed through pandas. */
 const INTEGER = /^ *([+-]?\d{1,18})(?:\.0*)? *$/
 
 /**
- * The number of a parameter; null for anything that is no whole number. The PHP page put the text into its
- * SQL, so that `12abc` was an error of the database there, and `1 OR 1=1` the whole table.
+ * The number of a parameter; null for anything but a whole number. The PHP page inserted the text into its
+ * SQL, so that `12abc` caused a database error, and `1 OR 1=1` returned the whole table.
  */
 export function parseInteger(text: string): number | null {
   const [, digits] = INTEGER.exec(text) ?? []

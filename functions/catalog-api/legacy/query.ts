@@ -1,7 +1,7 @@
 /**
- * GET /cygno_sql_query.php: the logbook as the experiment's tools of before ask for it. Parameters, their
- * truth and the text of the answer are those of the PHP page, byte by byte; its holes are not: `db` is one of
- * an allow-list, and `run`, `start` and `end` are whole numbers that are bound, never put into SQL.
+ * GET /cygno_sql_query.php: the logbook for the experiment's old tools. Parameters, their truth values and
+ * the answer are those of the PHP page, byte by byte, but without its security holes: `db` is one of an
+ * allow-list, and `run`, `start` and `end` are whole numbers bound as parameters, never inserted into SQL.
  */
 
 import type { Context } from '../../../shared/context.ts'
@@ -22,8 +22,8 @@ import { htmlSpecialChars, isTruthy, jsonRowEncoder, lastOf, parseInteger } from
 const ROUTE = '/cygno_sql_query.php'
 
 /**
- * JSON under a type that browsers show as a page, as it always was: what a description contains must do
- * nothing there.
+ * JSON with a type that browsers show as a page, as it always was: the policy disables any content of a
+ * description there.
  */
 const HEADERS = {
   'content-type': 'text/html; charset=UTF-8',
@@ -33,9 +33,9 @@ const HEADERS = {
 const answer = (body: string | ReadableStream<Uint8Array>, status = 200): Response =>
   new Response(body === '' ? null : body, { status, headers: HEADERS })
 
-interface Question {
+interface LegacyQuery {
   readonly table: string
-  /** One row; else all rows of the range. */
+  /** One row; otherwise all rows of the range. */
   readonly run: number | null
   readonly from: number
   readonly before: number
@@ -53,7 +53,7 @@ export function registerLegacyQuery(
   addPage(api, 'GET', ROUTE, { right: 'read', tagOf }, async (c) => {
     const tag = tagOf(c)
     try {
-      const question = readQuestion(queryOf(c), config.legacy.tables)
+      const question = readQuery(queryOf(c), config.legacy.tables)
       const table = await findTable(question.table)
       if (question.run !== null) {
         const row = await findLegacyRow(database, table, tag, question.run)
@@ -64,19 +64,19 @@ export function registerLegacyQuery(
     } catch (error) {
       if (error instanceof InvalidInputError) return answer(error.message, 400)
       log.error({ error, tag, route: ROUTE }, 'request-failed')
-      // What the tools of before know to mean that the database is down; they never look at the status.
+      // The old tools recognize this text as a database failure; they ignore the status.
       return answer("Connection failed: the catalogue's database does not answer now")
     }
   })
 }
 
-/** Gives the tag of what a request calls its site; of any other name, and of none, that of the empty name. */
+/** Returns the tag for a site name of a request; for unknown or missing names, that of the empty name. */
 type SiteTag = (site: string | null) => string
 
 /**
- * Which tag a site of the old tools is: what used to be a database of its own.
- * @param setting `lnf=LNF,LNF=LNF,=LNGS`: only these very letters, any other name means the empty one.
- * @throws InvalidInputError for a text of another form, or without the empty name.
+ * The tag of each site of the old tools, which used to be a separate database.
+ * @param setting `lnf=LNF,LNF=LNF,=LNGS`: case-sensitive names; any other name means the empty one.
+ * @throws InvalidInputError for an invalid text, or one without the empty name.
  */
 export function parseSites(setting: string): SiteTag {
   const pairs = setting.split(',').map((pair) => pair.split('=').map((part) => part.trim()))
@@ -92,8 +92,8 @@ export function parseSites(setting: string): SiteTag {
 
 const queryOf = (c: ApiContext): URLSearchParams => new URL(c.req.url).searchParams
 
-/** @throws InvalidInputError with a sentence that repeats nothing of the request. */
-function readQuestion(query: URLSearchParams, allowedTables: readonly string[]): Question {
+/** @throws InvalidInputError with a sentence that repeats no part of the request. */
+function readQuery(query: URLSearchParams, allowedTables: readonly string[]): LegacyQuery {
   const table = lastOf(query, 'db') ?? 'Runlog'
   if (!allowedTables.includes(table))
     throw new InvalidInputError(`db: there is no such table; there is ${allowedTables.join(', ')}`)
@@ -102,7 +102,7 @@ function readQuestion(query: URLSearchParams, allowedTables: readonly string[]):
   const end = lastOf(query, 'end')
   const asPage = isTruthy(lastOf(query, 'table'))
   if (isTruthy(run)) return { table, run: whole('run', run), from: 0, before: 0, asPage }
-  // Both, or neither counts: `start=0&end=100000000`, which the library sends for "all", is no limit because
+  // Both count or neither: `start=0&end=100000000`, which the library sends for "all", is no limit because
   // "0" is false.
   if (!isTruthy(start) || !isTruthy(end)) return { table, run: null, from: 0, before: NO_END, asPage }
   return { table, run: null, from: whole('start', start), before: whole('end', end), asPage }
@@ -115,7 +115,7 @@ function whole(name: string, text: string): number {
 }
 
 /**
- * The first piece is awaited, so that a database that is down is told as such; the rest comes as it is taken.
+ * The first piece is awaited, so that a database failure is reported as such; the rest is sent as it is read.
  */
 async function streamed(pieces: AsyncGenerator<string>, log: Logger): Promise<Response> {
   const first = await pieces.next()
@@ -126,7 +126,7 @@ async function streamed(pieces: AsyncGenerator<string>, log: Logger): Promise<Re
       yield encoder.encode(first.value)
       for await (const piece of pieces) yield encoder.encode(piece)
     } catch (error) {
-      // The answer breaks off in the middle, which no client takes for a whole one.
+      // The answer is cut off, which no client mistakes for a complete one.
       log.error({ error, route: ROUTE }, 'request-failed')
       throw error
     }
@@ -134,10 +134,10 @@ async function streamed(pieces: AsyncGenerator<string>, log: Logger): Promise<Re
   return answer(ReadableStream.from(encoded()) as ReadableStream<Uint8Array>)
 }
 
-/** Rows as they are read, so many at a time; the texts follow piece by piece. */
+/** Rows in batches as they are read. */
 type Batches = AsyncIterable<readonly LegacyRow[]>
 
-/** `[ {…},{…} ]`, and nothing at all for no rows. */
+/** `[ {…},{…} ]`, and an empty text for no rows. */
 async function* jsonText({ columns }: LegacyTable, batches: Batches): AsyncGenerator<string> {
   const encode = jsonRowEncoder(columns)
   let before = '[ '
@@ -148,7 +148,7 @@ async function* jsonText({ columns }: LegacyTable, batches: Batches): AsyncGener
   if (before === ',') yield ' ]'
 }
 
-/** A page with one table, and nothing at all for no rows. */
+/** A page with one table, and an empty text for no rows. */
 async function* htmlText({ name, columns }: LegacyTable, batches: Batches): AsyncGenerator<string> {
   const line = (cell: 'th' | 'td', values: LegacyRow) =>
     `<tr>${values.map((value) => `<${cell}>${htmlSpecialChars(value)}</${cell}>`).join('')}</tr>\n`

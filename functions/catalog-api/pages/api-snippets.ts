@@ -1,10 +1,10 @@
-/** The same question to the API, to be copied into a terminal or a notebook. */
+/** The same query for the API, to be copied into a terminal or a notebook. */
 import { html } from 'hono/html'
 import { copyable, type Html } from './parts.ts'
 
 /**
  * @param path of the API, beginning with /api/v1/.
- * @param python the page that says more: pythonPath of a run, or /python.
+ * @param python the page with more about Python: pythonPath of a run, or /python.
  */
 export function apiSnippets(origin: string, path: string, query: URLSearchParams, python = '/python'): Html {
   const url = new URL(path, origin).href
@@ -32,9 +32,9 @@ answer.raise_for_status()
 print(answer.json())`
 }
 
-/** One word to a POSIX shell, whatever is in it. */
+/** The text as a single word for a POSIX shell. */
 export const shellQuoted = (text: string): string =>
   /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 
-/** A literal of Python: JSON's strings are that too. */
+/** A Python string literal: JSON strings are valid Python. */
 const pythonQuoted = (text: string): string => JSON.stringify(text)

@@ -1,6 +1,6 @@
 /**
- * What is wrong, at the top of the page Now: to be seen before anything is read. Where nothing is, it says
- * what was looked at.
+ * Current problems, at the top of the page Now, to be seen before anything is read. Without problems, it
+ * lists what was checked.
  */
 
 import { html } from 'hono/html'
@@ -13,57 +13,54 @@ import type { QueueState } from '../api/queue-states.ts'
 import { age, count, counted } from './format.ts'
 import { type Html, mark, type Tone } from './parts.ts'
 
-/**
- * Cataloguing takes minutes for the largest runs; what is not done after so long waits for something that
- * does not come.
- */
+/** Cataloguing takes minutes for the largest runs; a file not catalogued after this long is stuck. */
 const WORK_LATE_MS = 30 * 60_000
 /**
- * Of its messages none may wait for long: each is written into the catalogue and let go. Those of recalls
- * stay as long as a recall takes; the arrivals tell of `runs` by themselves, and who reads the others is no
- * part of this catalogue.
+ * Messages of this queue never stay for long: each is recorded in the catalogue and acknowledged. Recall
+ * messages stay as long as a recall takes, `runs` is covered by the arrivals, and the consumers of the other
+ * queues are not part of this catalogue.
  */
-const LET_GO_AT_ONCE: QueueName = 'tape-requests'
+const SHORT_LIVED_QUEUE: QueueName = 'tape-requests'
 
-export interface Looked {
+export interface SiteOverview {
   readonly sites: Sites
-  /** Of the last day, the latest first; `most` is how many were asked for. */
+  /** Of the last day, newest first; `mostAlerts` is the limit of the query. */
   readonly alerts: readonly Alert[]
   readonly mostAlerts: number
-  /** None for who may not see them. */
+  /** Empty for callers who may not see queues. */
   readonly queues: readonly QueueState[]
-  /** After so many hours a live run should be on tape. */
+  /** After this many hours a live run should be on tape. */
   readonly tapeLateHours: number
   readonly now: Date
 }
 
-export interface Trouble {
+export interface Problem {
   readonly tone: Extract<Tone, 'bad' | 'waiting'>
   readonly what: string
   readonly path: string
 }
 
-export function attention(looked: Looked): Html {
-  const troubles = troublesOf(looked)
-  if (troubles.length === 0) return html`<p class="attention">${mark('good', allIsWell(looked))}</p>`
-  const tone = troubles.some((trouble) => trouble.tone === 'bad') ? 'bad' : 'waiting'
-  return html`<ul class="attention ${tone}" aria-label="Wrong">
-${troubles.map((trouble) => html`<li><a href="${trouble.path}">${mark(trouble.tone, trouble.what)}</a></li>\n`)}
+export function attention(overview: SiteOverview): Html {
+  const problems = problemsOf(overview)
+  if (problems.length === 0) return html`<p class="attention">${mark('good', nothingFoundText(overview))}</p>`
+  const tone = problems.some((trouble) => trouble.tone === 'bad') ? 'bad' : 'waiting'
+  return html`<ul class="attention ${tone}" aria-label="Problems">
+${problems.map((trouble) => html`<li><a href="${trouble.path}">${mark(trouble.tone, trouble.what)}</a></li>\n`)}
 </ul>`
 }
 
-/** Names what was looked at, and claims nothing of the rest: a DAQ that takes no data may be meant to. */
-const allIsWell = ({ queues, tapeLateHours }: Looked): string =>
+/** Lists what was checked and claims nothing else: a DAQ that takes no data may be meant to. */
+const nothingFoundText = ({ queues, tapeLateHours }: SiteOverview): string =>
   `Found no failed or doubtful copies, no file that waits longer than ${WORK_LATE_MS / 60_000} min to be catalogued, no new run that waits longer than ${tapeLateHours} h for tape; in the last day no refused file, no incomplete run, no alert${queues.length === 0 ? '' : '; no dead letters, and every queue answers'}.`
 
-export function troublesOf({
+export function problemsOf({
   sites: { sites, elsewhere },
   alerts,
   mostAlerts,
   queues,
   tapeLateHours,
   now,
-}: Looked): readonly Trouble[] {
+}: SiteOverview): readonly Problem[] {
   return [
     ...sites.flatMap((site) => [
       ...ofCopies(site, tapeLateHours, now),
@@ -76,45 +73,45 @@ export function troublesOf({
   ]
 }
 
-/** Of the panel of a site. */
+/** The id of a site's panel. */
 export const siteId = (tag: string): string => `site-${encodeURIComponent(tag)}`
 
-const bad = (what: string, path: string): Trouble => ({ tone: 'bad', what, path })
+const bad = (what: string, path: string): Problem => ({ tone: 'bad', what, path })
 
-function ofCopies({ tag, copies }: SiteState, tapeLateHours: number, now: Date): readonly Trouble[] {
+function ofCopies({ tag, copies }: SiteState, tapeLateHours: number, now: Date): readonly Problem[] {
   const path = `/replicas?tag=${encodeURIComponent(tag)}`
-  const those = (is: (copy: CopiesInState) => boolean) => copies.filter(is)
+  const select = (is: (copy: CopiesInState) => boolean) => copies.filter(is)
   const sum = (rows: readonly CopiesInState[]) =>
     counted(
       rows.reduce((total, row) => total + row.count, 0),
       'copy',
       'copies',
     )
-  const doubtful = those(({ state }) => WRONG.includes(state))
-  const failed = those(({ state }) => state === 'failed')
-  const again = those(({ failing }) => failing > 0).map((row) => ({ ...row, count: row.failing }))
-  const late = those(
+  const doubtful = select(({ state }) => WRONG.includes(state))
+  const failed = select(({ state }) => state === 'failed')
+  const retried = select(({ failing }) => failing > 0).map((row) => ({ ...row, count: row.failing }))
+  const late = select(
     (row) =>
       row.kind === 'tape' &&
       row.priority === 'live' &&
       NOT_ON_MEDIA.includes(row.state) &&
       isOlder(row.oldest, tapeLateHours * HOUR_MS, now),
   )
-  const unbegun = those(
+  const notStarted = select(
     (row) => row.kind === 'recall' && row.state === 'requested' && isOlder(row.oldest, WORK_LATE_MS, now),
   )
   return [
     ...(doubtful.length === 0 ? [] : [bad(`${tag}: ${sum(doubtful)} suspicious or missing`, path)]),
     ...(failed.length === 0 ? [] : [bad(`${tag}: ${sum(failed)} failed`, path)]),
-    ...(again.length === 0
+    ...(retried.length === 0
       ? []
-      : [bad(`${tag}: ${sum(again)} failed so far, tried again: ${again[0]?.lastError}`, path)]),
+      : [bad(`${tag}: ${sum(retried)} failing, will be retried: ${retried[0]?.lastError}`, path)]),
     ...(late.length === 0
       ? []
-      : [bad(`${tag}: a new run waits for tape for ${age(oldestOf(late), now)}`, path)]),
-    ...(unbegun.length === 0
+      : [bad(`${tag}: a new run has been waiting for tape for ${age(oldestOf(late), now)}`, path)]),
+    ...(notStarted.length === 0
       ? []
-      : [bad(`${tag}: a recall waits to be begun for ${age(oldestOf(unbegun), now)}`, path)]),
+      : [bad(`${tag}: a recall has been waiting to start for ${age(oldestOf(notStarted), now)}`, path)]),
   ]
 }
 
@@ -128,7 +125,7 @@ function ofArrivals(
   { arriving, refused }: ArrivalsOfTag,
   path: string,
   now: Date,
-): readonly Trouble[] {
+): readonly Problem[] {
   const { count: waiting, oldest, atLeast } = arriving
   const isLate = oldest !== null && isOlder(oldest, WORK_LATE_MS, now)
   return [
@@ -136,7 +133,7 @@ function ofArrivals(
     ...(isLate
       ? [
           bad(
-            `${of}: ${count(waiting)}${atLeast ? '+' : ''} not catalogued yet, the oldest waits for ${age(oldest, now)}`,
+            `${of}: ${count(waiting)}${atLeast ? '+' : ''} not catalogued yet, the oldest waiting for ${age(oldest, now)}`,
             path,
           ),
         ]
@@ -144,14 +141,14 @@ function ofArrivals(
   ]
 }
 
-function ofRuns({ tag, recent }: SiteState): readonly Trouble[] {
+function ofRuns({ tag, recent }: SiteState): readonly Problem[] {
   if (recent.incomplete === 0) return []
   const query = new URLSearchParams({ tag, complete: 'false', sort: '-catalogued' })
   return [bad(`${tag}: ${counted(recent.incomplete, 'run')} of the last day not complete`, `/runs?${query}`)]
 }
 
-/** By severity; what is only worth knowing is no trouble. */
-function ofAlerts(alerts: readonly Alert[], most: number): readonly Trouble[] {
+/** By severity; alerts of severity `info` are not problems. */
+function ofAlerts(alerts: readonly Alert[], most: number): readonly Problem[] {
   const more = alerts.length === most ? '+' : ''
   return (['page', 'error', 'warning'] as const).flatMap((severity) => {
     const own = alerts.filter((alert) => alert.severity === severity).length
@@ -162,20 +159,20 @@ function ofAlerts(alerts: readonly Alert[], most: number): readonly Trouble[] {
 }
 
 const NAMES = {
-  page: ['alert for whoever is on call', 'alerts for whoever is on call'],
+  page: ['alert for the person on call', 'alerts for the person on call'],
   error: ['error', 'errors'],
   warning: ['warning', 'warnings'],
 } as const
 
-function ofQueue({ queue, depth, dead, oldest }: QueueState, now: Date): readonly Trouble[] {
+function ofQueue({ queue, depth, dead, oldest }: QueueState, now: Date): readonly Problem[] {
   if (depth === null) return [bad(`${queue} does not answer`, '/queues')]
-  const isStuck = queue === LET_GO_AT_ONCE && oldest !== null && isOlder(oldest, WORK_LATE_MS, now)
+  const isStuck = queue === SHORT_LIVED_QUEUE && oldest !== null && isOlder(oldest, WORK_LATE_MS, now)
   return [
     ...(dead === 0 ? [] : [bad(`${queue}: ${counted(dead, 'dead letter')}`, `/queues#dead-${queue}`)]),
     ...(isStuck
       ? [
           bad(
-            `${queue}: ${counted(depth.waiting + depth.inFlight, 'message')}, the oldest waits for ${age(oldest, now)}`,
+            `${queue}: ${counted(depth.waiting + depth.inFlight, 'message')}, the oldest waiting for ${age(oldest, now)}`,
             `/queues#${queue}`,
           ),
         ]

@@ -1,11 +1,11 @@
 /**
- * Server-sent events: what changes in the catalogue, told as it happens. A change is a reason to look again,
- * not a record: pages work without. A stream ends after a while, for hosts and proxies that let none last;
- * the browser then goes on where it was.
+ * Server-sent events: changes in the catalogue as they happen. An event is only a reason to reload; pages
+ * also work without events. A stream ends after a while, for hosts and proxies that limit connections; the
+ * browser then continues from its last position.
  *
- * A host that hands on answers only as a whole (Lambda behind API Gateway, where each second also costs) gets
- * no stream: the answer has what happened since the last one, ends, and the browser asks again. So does a
- * host that is going away, or has too many.
+ * A host that returns only complete answers (Lambda behind API Gateway, where each second also costs) sends
+ * no stream: its answer contains what happened since the last one and ends, and the browser asks again. A
+ * host that is shutting down, or has too many streams, does the same.
  */
 import { tagsAllowed } from '../../../shared/access/caller.ts'
 import type { Context } from '../../../shared/context.ts'
@@ -13,21 +13,21 @@ import { type Api, addPage } from '../http/route.ts'
 import { type ChangeFeed, createChangeFeed, type Watcher } from './change-feed.ts'
 import type { PageOptions } from './options.ts'
 
-/** Each keeps a connection open. */
-const MOST_STREAMS = 500
+/** Each stream keeps a connection open. */
+const MAX_STREAMS = 500
 /**
- * Proxies cut connections on which nothing comes, often after a minute, and a page takes one for dead after
- * 40 s (live.js). While the catalogue does not answer nothing is sent: the page would go on to call itself
- * live, and nobody knows what has changed.
+ * Proxies close idle connections, often after a minute, and a page considers a connection dead after 40 s
+ * (live.js). While the catalogue does not answer, nothing is sent: the page would otherwise continue to call
+ * itself live although changes are unknown.
  */
-const ALIVE_MS = 15_000
-/** How long browsers wait before they ask again: after a stream, and after an answer that was none. */
+const KEEP_ALIVE_MS = 15_000
+/** How long browsers wait before they reconnect: after a stream, and after an answer without one. */
 const RETRY_MS = 2000
 const POLL_RETRY_MS = 5000
 
 /**
- * `no-transform`: a proxy that compresses would hold back what is told. `x-accel-buffering`: those that
- * collect answers (nginx) do not collect this one.
+ * `no-transform`: a compressing proxy would delay events. `x-accel-buffering`: buffering proxies (nginx) do
+ * not buffer this answer.
  */
 const HEADERS = {
   'content-type': 'text/event-stream',
@@ -38,7 +38,7 @@ const HEADERS = {
 export function registerEvents(
   api: Api,
   context: Context<'database'>,
-  { live: { lastsSeconds, pollMs, aliveMs = ALIVE_MS } }: PageOptions,
+  { live: { lastsSeconds, pollMs, aliveMs = KEEP_ALIVE_MS } }: PageOptions,
 ): void {
   const feed = createChangeFeed(context, pollMs)
   let streams = 0
@@ -47,9 +47,13 @@ export function registerEvents(
     const tags = tagsAllowed(c.get('caller'), 'read')
     const watcher = await feed.watch(tags, /^\d{1,15}$/.test(resumed) ? Number(resumed) : null)
     const ending = c.env?.ending
-    if (ending === undefined || ending.aborted || streams >= MOST_STREAMS) {
+    if (ending === undefined || ending.aborted || streams >= MAX_STREAMS) {
       const retryMs = ending?.aborted === true ? RETRY_MS : POLL_RETRY_MS
-      return c.body([beginning(watcher, retryMs), ...news(watcher), placeOf(watcher)].join(''), 200, HEADERS)
+      return c.body(
+        [greeting(watcher, retryMs), ...news(watcher), positionOf(watcher)].join(''),
+        200,
+        HEADERS,
+      )
     }
     const over = endOf([c.req.raw.signal, ending], lastsSeconds)
     const counted = async function* () {
@@ -57,7 +61,7 @@ export function registerEvents(
       try {
         yield* messages(watcher, feed, over, aliveMs)
       } catch {
-        // The feed has logged it. The browser asks again; until then the page shows what it showed.
+        // The feed has logged the error. The browser reconnects; until then the page stays as it is.
       } finally {
         streams--
         over.clear()
@@ -74,8 +78,8 @@ interface End {
 }
 
 /**
- * When one of the signals aborts or the time is over. AbortSignal.any would keep each stream for as long as
- * the host lives.
+ * Resolves when one of the signals aborts or the time is over. AbortSignal.any would keep every stream in
+ * memory for the host's lifetime.
  */
 function endOf(signals: readonly AbortSignal[], lastsSeconds: number): End {
   const over = new AbortController()
@@ -97,29 +101,29 @@ function endOf(signals: readonly AbortSignal[], lastsSeconds: number): End {
   return { signal: over.signal, reached, clear }
 }
 
-/** The text of the stream, message by message, until it is over. */
+/** The text of the stream, message by message, until it ends. */
 async function* messages(
   watcher: Watcher,
   feed: ChangeFeed,
   over: End,
   aliveMs: number,
 ): AsyncGenerator<string> {
-  yield beginning(watcher, RETRY_MS)
+  yield greeting(watcher, RETRY_MS)
   let toldAt = performance.now()
   while (!over.signal.aborted) {
     const found = news(watcher)
     const isSilent = found.length === 0 && performance.now() - toldAt >= aliveMs
-    yield* isSilent ? [signOfLife(watcher)] : found
+    yield* isSilent ? [keepAlive(watcher)] : found
     if (isSilent || found.length > 0) toldAt = performance.now()
     await Promise.race([feed.next(), over.reached])
   }
-  yield placeOf(watcher)
+  yield positionOf(watcher)
 }
 
-const beginning = (watcher: Watcher, retryMs: number): string =>
+const greeting = (watcher: Watcher, retryMs: number): string =>
   `retry: ${retryMs}\nid: ${watcher.upTo()}\nevent: ready\ndata: ${JSON.stringify({ missed: watcher.missed })}\n\n`
 
-/** One line of data each: JSON holds no line break. */
+/** One data line each: JSON contains no line break. */
 const news = (watcher: Watcher): readonly string[] =>
   watcher
     .take()
@@ -128,8 +132,11 @@ const news = (watcher: Watcher): readonly string[] =>
         `id: ${upTo}\nevent: run\ndata: ${JSON.stringify({ at, tag, runNumber, what, detail })}\n\n`,
     )
 
-/** An event that a page hears: no browser tells it of a connection that is silent and not closed. */
-const signOfLife = (watcher: Watcher): string => `id: ${watcher.upTo()}\nevent: alive\ndata: {}\n\n`
+/** An event that the page receives: browsers do not report a connection that is silent but not closed. */
+const keepAlive = (watcher: Watcher): string => `id: ${watcher.upTo()}\nevent: alive\ndata: {}\n\n`
 
-/** No event for the page, which may not see all that happened, but the browser goes on from there. */
-const placeOf = (watcher: Watcher): string => `id: ${watcher.upTo()}\n\n`
+/**
+ * The position without an event, since the page may not see all changes, but the browser continues from
+ * there.
+ */
+const positionOf = (watcher: Watcher): string => `id: ${watcher.upTo()}\n\n`

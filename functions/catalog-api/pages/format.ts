@@ -1,4 +1,4 @@
-/** Numbers, sizes, times and ages as the pages write them. Times are UTC; a page says so in its headings. */
+/** Numbers, sizes, times and ages as shown on pages. Times are UTC, as the headings state. */
 
 const SECOND_MS = 1000
 const AGES: readonly (readonly [limitSeconds: number, unitSeconds: number, unit: string])[] = [
@@ -9,8 +9,8 @@ const AGES: readonly (readonly [limitSeconds: number, unitSeconds: number, unit:
 ]
 
 /**
- * `12 min`: how long ago it was, in the unit that has two digits or less. What lies ahead (clocks differ)
- * counts as now.
+ * `12 min`: the age in the unit that gives at most two digits. A time in the future (clocks differ) counts as
+ * now.
  */
 export function age(at: Date, now: Date): string {
   const seconds = Math.max(0, Math.round((now.getTime() - at.getTime()) / SECOND_MS))
@@ -24,13 +24,13 @@ const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
 export function bytes(count: number): string {
   const power = count < 1000 ? 0 : Math.min(Math.floor(Math.log10(count) / 3), UNITS.length - 1)
   const value = count / 1000 ** power
-  // 999.6 would be written as 1000: it is one of the next unit.
+  // 999.6 would be rounded to 1000: it is written in the next unit.
   if (Math.round(value) >= 1000 && power < UNITS.length - 1) return `1.00 ${UNITS[power + 1]}`
   const digits = power === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2
   return `${value.toFixed(digits)} ${UNITS[power]}`
 }
 
-/** `12 345`, with narrow spaces at which no line breaks. */
+/** `12 345`, with narrow no-break spaces. */
 export const count = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, '\u202f')
 
 /** `1 run`, `3 runs` */
@@ -45,7 +45,9 @@ export function duration(from: Date, to: Date): string {
   return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`
 }
 
-/** A run parameter: numbers of the ODB are single precision, whose digits after the seventh mean nothing. */
+/**
+ * A run parameter: numbers of the ODB are single precision, so digits after the seventh are not significant.
+ */
 export function parameter(value: number | string | null): string {
   if (value === null || value === '') return '–'
   return typeof value === 'number' && !Number.isInteger(value)
@@ -53,7 +55,7 @@ export function parameter(value: number | string | null): string {
     : String(value)
 }
 
-/** At most so many characters; what is missing is shown by an ellipsis. */
+/** At most this many characters; an ellipsis replaces the rest. */
 export function cut(text: string, most: number): string {
   const characters = [...text.slice(0, 2 * most + 2)]
   return characters.length <= most ? text : `${characters.slice(0, most - 1).join('')}…`

@@ -1,5 +1,5 @@
 /**
- * The frame of every page: where one is, who one is, what it looks like. What it may load is said by
+ * The frame of every page: navigation, sign-in state, theme. Its content security policy is in
  * access/headers.ts.
  */
 import { html } from 'hono/html'
@@ -18,9 +18,9 @@ export const PAGE_STATUSES = [200, 400, 401, 403, 404, 405, 413, 429, 500, 503] 
 export interface Page {
   readonly title: string
   readonly body: Html
-  /** Names of scripts besides page.js: `live.js` is a module, `uplot.js` is not. */
+  /** Scripts in addition to page.js: `live.js` is a module, `uplot.js` is not. */
   readonly scripts?: readonly string[]
-  /** Names of style sheets besides style.css. */
+  /** Style sheets in addition to style.css. */
   readonly styles?: readonly string[]
   readonly status?: (typeof PAGE_STATUSES)[number]
 }
@@ -49,7 +49,7 @@ ${scripts.map(scriptTag)}
 <header class="top">
 <a class="brand" href="/">Cygnet</a>
 ${navigation(c)}
-${who(c, options, token)}
+${signInStatus(c, options, token)}
 </header>
 <main id="content" tabindex="-1">
 ${body}
@@ -65,7 +65,7 @@ const scriptTag = (name: string): Html =>
     ? html`<script defer src="${assetUrl(name)}"></script>\n`
     : html`<script type="module" src="${assetUrl(name)}"></script>\n`
 
-/** Pages that the caller may open. */
+/** The pages that the caller may open. */
 function navigation(c: ApiContext): Html {
   const caller = c.get('caller')
   if (tagsAllowed(caller, 'read').length === 0) return NOTHING
@@ -90,25 +90,25 @@ const themeForm = (
   token: string | null,
 ): Html => html`<form method="post" action="/theme" class="theme">
 <fieldset><legend class="unseen">Colours</legend>
-${csrfField(token)}<input type="hidden" name="to" value="${here(c)}">
+${csrfField(token)}<input type="hidden" name="to" value="${currentPath(c)}">
 ${THEMES.map((theme) => html`<button name="theme" value="${theme}" aria-pressed="${String(theme === current)}">${THEME_NAMES[theme]}</button>\n`)}
 </fieldset></form>`
 
-/** The address to come back to: of what was got, or of the page whose form this answers. */
-export function here(c: ApiContext): string {
+/** The address to return to: that of the page, or of the page whose form was submitted. */
+export function currentPath(c: ApiContext): string {
   const url = URL.parse(c.req.method === 'GET' ? c.req.url : (c.req.header('referer') ?? ''))
   return url === null ? '/' : safePath(`${url.pathname}${url.search}`)
 }
 
-function who(c: ApiContext, options: PageOptions, token: string | null): Html {
+function signInStatus(c: ApiContext, options: PageOptions, token: string | null): Html {
   const caller = c.get('caller')
   if (caller.kind === 'anonymous')
     return options.browser !== null
-      ? html`<p class="who"><a href="/sign-in?to=${encodeURIComponent(here(c))}">Sign in</a></p>`
+      ? html`<p class="who"><a href="/sign-in?to=${encodeURIComponent(currentPath(c))}">Sign in</a></p>`
       : NOTHING
   return html`<form method="post" action="/sign-out" class="who">${csrfField(token)}<span>${caller.name}</span> <button>Sign out</button></form>`
 }
 
-/** The hidden field that every form has which changes something. */
+/** The hidden field of every form that changes something. */
 export const csrfField = (token: string | null): Html =>
   token === null ? NOTHING : html`<input type="hidden" name="${CSRF_FIELD}" value="${token}">`

@@ -1,12 +1,12 @@
 /**
- * Our own pages of docs/, taken apart: headings, paragraphs, and code that may be a file of its own. Links,
- * lists and tables, which they do not have, would come out as they are written.
+ * Parses our own pages of docs/: headings, paragraphs, and code blocks that may be files of their own. Links,
+ * lists and tables, which these pages do not contain, would be shown unchanged.
  */
 
 export type Block =
   | { readonly kind: 'heading'; readonly text: string }
   | { readonly kind: 'paragraph'; readonly text: string }
-  /** `file`: the name of the file that it is, which the paragraph before it links to. */
+  /** `file`: the name of the file with this code, to which the preceding paragraph links. */
   | { readonly kind: 'code'; readonly text: string; readonly file: string | null }
 
 const FENCE = /^```\w*\n?/m

@@ -1,6 +1,4 @@
-/**
- * Now: every site at a glance, for who is on shift. Works as it is; with a script it follows what happens.
- */
+/** Now: every site at a glance, for the shifter. Works without scripts; with one it is updated live. */
 import { html } from 'hono/html'
 import { mayDo, tagsAllowed } from '../../../shared/access/caller.ts'
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
@@ -9,35 +7,38 @@ import { type Alert, recentAlerts } from '../../../shared/queries/alerts.ts'
 import { siteStates, type VisibleTags } from '../../../shared/queries/site-state.ts'
 import { type QueueState, queueStates } from '../api/queue-states.ts'
 import { type Api, addPage } from '../http/route.ts'
-import { createAskedOnce } from './asked-once.ts'
-import { attention, type Looked, troublesOf } from './attention.ts'
+import { attention, problemsOf, type SiteOverview } from './attention.ts'
 import { renderPage } from './layout.ts'
 import type { PageOptions } from './options.ts'
 import { ageOf, type Html, mark, NOTHING, runPath, timeOf } from './parts.ts'
+import { createSingleFlight } from './single-flight.ts'
 import { sitePanel } from './site-panel.ts'
 
 const DAY_MS = 86_400_000
 const MOST_ALERTS = 50
 
-/** Where the queues do not answer, the page is not held up by them. */
+/** The page does not wait longer for queues that do not answer. */
 const QUEUES_MS = 5000
 
 export function registerNow(api: Api, context: Context<'database' | 'queues'>, options: PageOptions): void {
-  const askedOnce = createAskedOnce<Looked>()
+  const singleFlight = createSingleFlight<SiteOverview>()
   addPage(api, 'GET', '/', { right: 'read', anyTag: true }, async (c) => {
     const caller = c.get('caller')
-    const who = { tags: tagsAllowed(caller, 'read'), withQueues: mayDo(caller, 'operate', EVERY_TAG) }
-    const looked = await askedOnce(JSON.stringify(who), () => look(context, who))
-    return renderPage(c, options, { title: 'Now', body: nowBody(looked), scripts: ['live.js'] })
+    const viewer = { tags: tagsAllowed(caller, 'read'), withQueues: mayDo(caller, 'operate', EVERY_TAG) }
+    const overview = await singleFlight(JSON.stringify(viewer), () => loadOverview(context, viewer))
+    return renderPage(c, options, { title: 'Now', body: nowBody(overview), scripts: ['live.js'] })
   })
 }
 
-interface Who {
+interface Viewer {
   readonly tags: VisibleTags
   readonly withQueues: boolean
 }
 
-async function look(context: Context<'database' | 'queues'>, { tags, withQueues }: Who): Promise<Looked> {
+async function loadOverview(
+  context: Context<'database' | 'queues'>,
+  { tags, withQueues }: Viewer,
+): Promise<SiteOverview> {
   const now = context.now()
   const since = new Date(now.getTime() - DAY_MS)
   const [sites, alerts, queues] = await Promise.all([
@@ -55,13 +56,13 @@ async function look(context: Context<'database' | 'queues'>, { tags, withQueues 
   }
 }
 
-function nowBody(looked: Looked): Html {
-  const { sites, alerts, queues, now } = looked
+function nowBody(overview: SiteOverview): Html {
+  const { sites, alerts, queues, now } = overview
   const isNew = sites.sites.length === 0
   return html`<div class="title"><h1>Now</h1>
 <p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
 <div data-live="all">
-${isNew && troublesOf(looked).length === 0 ? NOTHING : attention(looked)}
+${isNew && problemsOf(overview).length === 0 ? NOTHING : attention(overview)}
 <div class="sites" id="sites">
 ${isNew ? html`<p class="empty">No run is catalogued yet. It appears here as soon as the DAQ has put one into the store.</p>` : sites.sites.map((site) => sitePanel(site, now))}
 </div>
@@ -94,6 +95,6 @@ function runOf({ tag, runNumber }: Alert): Html {
 const queueList = (queues: readonly QueueState[]): Html => html`<ul class="queues">
 ${queues.map(
   ({ queue, depth, dead }) =>
-    html`<li><a href="/queues#${queue}">${queue}</a> ${depth === null ? mark('bad', 'does not answer') : depth.waiting + depth.inFlight === 0 ? mark('none', 'empty') : mark('moving', `${depth.waiting} waiting, ${depth.inFlight} at work`)}${dead > 0 ? html` ${mark('bad', `${dead} dead`)}` : ''}</li>\n`,
+    html`<li><a href="/queues#${queue}">${queue}</a> ${depth === null ? mark('bad', 'does not answer') : depth.waiting + depth.inFlight === 0 ? mark('none', 'empty') : mark('moving', `${depth.waiting} waiting, ${depth.inFlight} in progress`)}${dead > 0 ? html` ${mark('bad', `${dead} dead`)}` : ''}</li>\n`,
 )}
 </ul>`

@@ -1,19 +1,16 @@
-/**
- * Small pieces of which the pages are made. Everything put into `html` is escaped; `raw` is used for nothing
- * that comes from outside.
- */
+/** Building blocks of the pages. `html` escapes every value; `raw` is never used for data from outside. */
 import { html, raw } from 'hono/html'
 import type { RunId } from '../../../shared/run.ts'
 import { timeText } from '../../../shared/time/text.ts'
 import { age } from './format.ts'
 
 export type Html = ReturnType<typeof html>
-/** What may stand in the text of a page. */
+/** What the text of a page may contain. */
 export type Content = Html | string | number | null
 
 export const NOTHING: Html = html``
 
-/** How something fares. Each has a shape of its own besides its colour. */
+/** The status of something. Each has a shape in addition to its colour. */
 export type Tone = 'good' | 'moving' | 'waiting' | 'bad' | 'none'
 
 const SHAPES: Readonly<Record<Tone, string>> = { good: '●', moving: '◐', waiting: '○', bad: '▲', none: '–' }
@@ -22,33 +19,33 @@ const SHAPES: Readonly<Record<Tone, string>> = { good: '●', moving: '◐', wai
 export const mark = (tone: Tone, text: string): Html =>
   html`<span class="mark ${tone}"><span class="shape" aria-hidden="true">${SHAPES[tone]}</span>${text}</span>`
 
-/** A time in UTC, which machines can read. */
+/** A time in UTC, machine-readable. */
 export function timeOf(at: Date | null): Html {
   if (at === null) return html`–`
   const [day, clock] = timeText(at).split(' ')
-  // Where there is little room a line breaks between the two alone.
+  // On a narrow page a line may break only between date and time.
   return html`<time datetime="${at.toISOString()}"><span>${day}</span> <span>${clock}</span></time>`
 }
 
-/** How long ago; it is kept true by a script where there is one. */
+/** An age, kept up to date by a script. */
 export const ageOf = (at: Date, now: Date): Html =>
   html`<time datetime="${at.toISOString()}" title="${timeText(at)} UTC" data-age>${age(at, now)}</time>`
 
 export interface Column<Row> {
   readonly head: Content
   readonly cell: (row: Row) => Content
-  /** Numbers stand to the right. */
+  /** Right-aligned, for numbers. */
   readonly numeric?: boolean
-  /** Sentences need some room. */
+  /** For sentences, which need some width. */
   readonly prose?: boolean
-  /** Left out where there is little room. */
+  /** Omitted on narrow pages. */
   readonly roomy?: boolean
-  /** The cell names its row. */
+  /** The cell is the header of its row. */
   readonly heads?: boolean
   readonly sort?: 'ascending' | 'descending' | undefined
 }
 
-/** A table in a frame of its own, which is what scrolls where the page is narrower. */
+/** A table in a frame that scrolls where the page is narrower. */
 export function table<Row>(options: {
   readonly id: string
   readonly caption: Content
@@ -83,15 +80,15 @@ function classOf<Row>({ numeric, prose, roomy }: Column<Row>): Html {
   return classes.length === 0 ? NOTHING : html` class="${classes.join(' ')}"`
 }
 
-/** Names and values; those without a value are left out. */
+/** Names and values; pairs without a value are omitted. */
 export const facts = (pairs: readonly (readonly [string, Content])[]): Html =>
   html`<dl class="facts">${pairs.map(([name, value]) => (value === null ? '' : html`<div><dt>${name}</dt><dd>${value}</dd></div>`))}</dl>`
 
-/** Text to be copied: it can be selected, and copied by a button where there is a script. */
+/** Text with a copy button (with a script); without one it can be selected. */
 export const copyable = (id: string, label: Content, text: string): Html =>
   html`<div class="copyable"><p id="${id}-label">${label}</p><pre id="${id}" tabindex="0" role="region" aria-labelledby="${id}-label">${text}</pre><button type="button" data-copy="${id}">Copy</button></div>`
 
-/** Data for a script, which no browser runs. */
+/** Data for a script; browsers do not execute it. */
 export const dataBlock = (id: string, value: unknown): Html =>
   html`<script type="application/json" id="${id}">${raw(JSON.stringify(value).replaceAll('<', '\\u003c'))}</script>`
 

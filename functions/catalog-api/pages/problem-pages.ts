@@ -1,16 +1,16 @@
-/** Problems as people read them: in place of JSON, for a browser that wanted to see a page. */
+/** Problem details shown as a page instead of JSON, for a browser that requested a page. */
 import type { MiddlewareHandler } from 'hono'
 import { html } from 'hono/html'
 import * as z from 'zod'
 import { isSignedIn } from '../access/session.ts'
 import type { ApiContext, ApiEnvironment } from '../http/route.ts'
-import { here, PAGE_STATUSES, type Page, renderPage } from './layout.ts'
+import { currentPath, PAGE_STATUSES, type Page, renderPage } from './layout.ts'
 import type { PageOptions } from './options.ts'
 import { type Html, NOTHING } from './parts.ts'
 
 const problem = z.object({ title: z.string(), detail: z.string() })
 
-/** True for a browser that is to show what it gets; a program reads problems. */
+/** Whether the request comes from a browser that shows the answer as a page. */
 export const wantsPage = (c: ApiContext): boolean =>
   (c.req.header('accept') ?? '').includes('text/html') && !c.req.path.startsWith('/api/')
 
@@ -18,26 +18,26 @@ export function problemPages(options: PageOptions): MiddlewareHandler<ApiEnviron
   return async (c, next) => {
     await next()
     if (!wantsPage(c) || c.res.headers.get('content-type') !== 'application/problem+json') return
-    const told = problem.safeParse(await c.res.clone().json()).data
-    if (told === undefined) return
+    const found = problem.safeParse(await c.res.clone().json()).data
+    if (found === undefined) return
     const status = statusOf(c.res.status)
-    // What the problem had in its headers besides the type stays.
+    // Headers of the problem other than the type are kept.
     c.res = await renderPage(c, options, {
-      title: told.title,
+      title: found.title,
       status,
-      body: html`<div class="title"><h1>${told.title}</h1></div><p class="notice bad">${told.detail}</p>${whatNow(c, options, status)}<p><a href="/">To the start</a></p>`,
+      body: html`<div class="title"><h1>${found.title}</h1></div><p class="notice bad">${found.detail}</p>${adviceFor(c, options, status)}<p><a href="/">To the start</a></p>`,
     })
   }
 }
 
-function whatNow(c: ApiContext, { browser }: PageOptions, status: number): Html {
+function adviceFor(c: ApiContext, { browser }: PageOptions, status: number): Html {
   if (status === 401)
     return browser === null
-      ? html`<p>Nobody can sign in here with a browser: no IAM is configured.</p>`
-      : html`<p><a href="/sign-in?to=${encodeURIComponent(here(c))}">Sign in</a>, and come back to where you were.</p>`
+      ? html`<p>Signing in with a browser is not possible here: no IAM is configured.</p>`
+      : html`<p><a href="/sign-in?to=${encodeURIComponent(currentPath(c))}">Sign in</a>; you then return to this page.</p>`
   const caller = c.get('caller')
   return status === 403 && isSignedIn(caller)
-    ? html`<p>You are signed in as ${caller.name}. Rights come with the groups that one has in the IAM: when they have changed, sign out and in again.</p>`
+    ? html`<p>You are signed in as ${caller.name}. Your rights follow from your groups in the IAM: after a change of groups, sign out and sign in again.</p>`
     : NOTHING
 }
 

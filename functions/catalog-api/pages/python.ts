@@ -1,6 +1,6 @@
 /**
- * Use from Python and ROOT: docs/python.md for this catalogue, and for a run where one is named; and the
- * programs in it as files.
+ * Use from Python and ROOT: docs/python.md with the address of this catalogue, and with commands for one run
+ * if the query names one; also serves the programs in it as files.
  */
 import { html } from 'hono/html'
 import * as z from 'zod'
@@ -17,12 +17,12 @@ import { type Block, parseMarkdown } from './markdown.ts'
 import { originOf, type PageOptions } from './options.ts'
 import { copyable, type Html, NOTHING, runPath } from './parts.ts'
 
-/** Stands in docs/python.md for the address of a catalogue. */
+/** The placeholder in docs/python.md for the address of a catalogue. */
 const EXAMPLE_ADDRESS = 'https://cygnet.example.org'
-/** Below the title: which files the page comes from, which is of interest in the repository alone. */
+/** A paragraph below the title that concerns only the repository: it names the sources of the page. */
 const OF_THE_REPOSITORY = /^Generated from /
 
-const wanted = z.object({
+const runQuery = z.object({
   tag: z.string().min(1).max(200),
   run: z.coerce.number().int().min(0).max(LARGEST_RUN_NUMBER),
 })
@@ -33,7 +33,7 @@ export function registerPython(api: Api, context: Context, options: PageOptions)
   )
 
   addPage(api, 'GET', '/python', { open: true }, (c) => {
-    const { data } = wanted.safeParse(c.req.query())
+    const { data } = runQuery.safeParse(c.req.query())
     const origin = originOf(c, context)
     const run = data === undefined ? NOTHING : ofRun({ tag: data.tag, runNumber: data.run }, origin)
     const body = html`<div class="title"><h1>Use from Python and ROOT</h1></div>
@@ -45,7 +45,7 @@ ${blocks.map((block, index) => blockOf(block, `code-${index}`, origin))}</div>`
   addPage(api, 'GET', '/python/:name', { open: true }, (c) => {
     const name = c.req.param('name') ?? ''
     const text = Object.hasOwn(PYTHON_PROGRAMS, name) ? PYTHON_PROGRAMS[name] : undefined
-    if (text === undefined) throw refusal(404, 'there is no such program')
+    if (text === undefined) throw refusal(404, 'there is no program of this name')
     return c.body(text, 200, {
       'content-type': 'text/plain; charset=utf-8',
       'content-disposition': `attachment; filename="${name}"`,
@@ -53,17 +53,17 @@ ${blocks.map((block, index) => blockOf(block, `code-${index}`, origin))}</div>`
   })
 }
 
-/** Where this page says how to use a run. */
+/** The address of this page with commands for one run. */
 export const pythonPath = ({ tag, runNumber }: RunId): string =>
   `/python?${new URLSearchParams({ tag, run: String(runNumber) })}`
 
-/** Whether there is such a run is not looked up: the page is for everybody. */
+/** The run is not looked up, since the page is public. */
 function ofRun({ tag, runNumber }: RunId, origin: string): Html {
   const program = `export CYGNET_API_URL=${origin}
 curl -sSO "$CYGNET_API_URL/python/catalogue.py"
 python3 catalogue.py ${shellQuoted(tag)} ${runNumber}`
   return html`<section aria-labelledby="of-run"><h2 id="of-run">Run ${runNumber} of ${tag}</h2>
-<p>The first fetches <a href="${runPath({ tag, runNumber })}">this run</a> with Python alone; the other one goes on after an interruption. Where not everybody may see it, CYGNET_API_TOKEN says who asks.</p>
+<p>The first command fetches <a href="${runPath({ tag, runNumber })}">this run</a> with Python alone; the second resumes after an interruption. If the run is not public, set CYGNET_API_TOKEN.</p>
 ${copyable('run-python', 'Python', program)}
 ${copyable('run-cygnet', 'The command cygnet', `cygnet get ${runNumber} --tag ${shellQuoted(tag)}`)}</section>`
 }
@@ -76,6 +76,6 @@ function blockOf(block: Block, id: string, origin: string): Html {
   return copyable(id, file === null ? 'Shell' : html`<a href="/python/${file}" download>${file}</a>`, text)
 }
 
-/** `code` in a sentence. */
+/** Marks `code` in a sentence. */
 const words = (text: string) =>
   text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))

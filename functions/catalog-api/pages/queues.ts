@@ -1,4 +1,4 @@
-/** Queues: how full, how old, and what died on them, to be sent back once its cause is gone. */
+/** Queues: depth, age and dead letters, which can be sent back once their cause is fixed. */
 import { html } from 'hono/html'
 import * as z from 'zod'
 import { listParked } from '../../../shared/catalogue/parked.ts'
@@ -47,7 +47,7 @@ ${retried === undefined ? NOTHING : html`<p class="notice" role="status">${retri
 <div data-live="time">
 ${queueTable(states, oldest, now)}
 ${states.filter(({ dead }) => dead > 0).map(({ queue }) => deadSection(queue, letters.get(queue) ?? [], csrfTokenOf(c, options), now))}
-<section aria-labelledby="parked-heading"><h2 id="parked-heading">Notifications that nobody understood</h2>
+<section aria-labelledby="parked-heading"><h2 id="parked-heading">Notifications that could not be parsed</h2>
 ${parkedTable(parked)}</section>
 </div>`
     return renderPage(c, options, { title: 'Queues', body, scripts: ['live.js'] })
@@ -55,10 +55,10 @@ ${parkedTable(parked)}</section>
 
   addPage(api, 'POST', '/queues/:queue/retry', OPERATORS, async (c) => {
     const queue = QUEUES.find((name) => name === c.req.param('queue'))
-    if (queue === undefined) throw refusal(404, 'there is no such queue')
+    if (queue === undefined) throw refusal(404, 'there is no queue of this name')
     const wanted = retryForm.safeParse(await c.req.parseBody()).data
     if (wanted === undefined || (wanted.message === undefined) === (wanted.all === undefined))
-      throw refusal(400, 'say which dead letter, or all of them')
+      throw refusal(400, 'name a dead letter, or choose all of them')
     const which = ({ messageId }: { readonly messageId: string }) =>
       wanted.all === 'yes' || messageId === wanted.message
     const sent = await retryDeadLetters(context.queues, queue, which, c.req.raw.signal)
@@ -69,7 +69,7 @@ ${parkedTable(parked)}</section>
 
 const retriedText = (count: number): string =>
   count === 0
-    ? 'Nothing was sent back: it was so already, or somebody else was reading it. Look again in a minute.'
+    ? 'No message was sent back: it had been sent back already, or another process was reading it. Try again in a minute.'
     : `${counted(count, 'dead letter')} ${count === 1 ? 'was' : 'were'} sent back.`
 
 function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName, Date>, now: Date): Html {
@@ -86,15 +86,15 @@ function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName
       },
     },
     { head: 'Waiting', numeric: true, cell: ({ depth }) => number(depth?.waiting) },
-    { head: 'At work', numeric: true, cell: ({ depth }) => number(depth?.inFlight) },
+    { head: 'In progress', numeric: true, cell: ({ depth }) => number(depth?.inFlight) },
     {
       head: 'Oldest work',
       numeric: true,
       cell: ({ queue, depth, oldest: message }) => {
-        const at = earlier(oldest.get(queue), message)
+        const at = earlierOf(oldest.get(queue), message)
         if (at !== null)
           return at === message
-            ? html`<span title="${SENT}">${ageOf(at, now)} or more</span>`
+            ? html`<span title="${AGE_SOURCE}">${ageOf(at, now)} or more</span>`
             : ageOf(at, now)
         return depth === null || depth.waiting + depth.inFlight > 0 ? UNKNOWN_AGE : '–'
       },
@@ -110,13 +110,14 @@ function queueTable(states: readonly QueueState[], oldest: ReadonlyMap<QueueName
   })
 }
 
-const earlier = (work: Date | undefined, message: Date | null): Date | null =>
+const earlierOf = (work: Date | undefined, message: Date | null): Date | null =>
   work === undefined || (message !== null && message < work) ? message : work
 
-const SENT = 'By when the last messages were sent: a queue does not tell how old its own are.'
+const AGE_SOURCE =
+  'From the time at which the last messages were sent: a queue does not report the age of its messages.'
 
-/** A message tells its age to nobody but who receives it, and that counts as a try. */
-const UNKNOWN_AGE = html`<span class="quiet" title="The catalogue has no row for this work, and a queue does not tell how old its messages are. On AWS CloudWatch does: ApproximateAgeOfOldestMessage.">not known</span>`
+/** A queue reveals the age of a message only on receive, which counts as a delivery attempt. */
+const UNKNOWN_AGE = html`<span class="quiet" title="The catalogue has no row for this work, and a queue does not report the age of its messages. On AWS, see ApproximateAgeOfOldestMessage in CloudWatch.">unknown</span>`
 
 function deadSection(
   queue: QueueName,
@@ -131,10 +132,10 @@ ${table<DeadLetter>({
   caption: `The first ${letters.length} dead letters of ${queue}`,
   captionHidden: true,
   rows: letters,
-  empty: 'They are being read by somebody else: load the page again in a minute.',
+  empty: 'Another process is reading them: reload the page in a minute.',
   columns: [
     { head: 'About', heads: true, cell: ({ about }) => aboutOf(about) },
-    { head: 'Last error', prose: true, cell: ({ lastError }) => lastError ?? 'the catalogue knows none' },
+    { head: 'Last error', prose: true, cell: ({ lastError }) => lastError ?? 'none in the catalogue' },
     { head: 'Age', numeric: true, cell: ({ sentAt }) => (sentAt === null ? '–' : ageOf(sentAt, now)) },
     { head: 'Attempts', numeric: true, roomy: true, cell: ({ attempts }) => attempts ?? '–' },
     {
@@ -148,7 +149,10 @@ ${table<DeadLetter>({
 </section>`
 }
 
-/** `bucket/key` of a run leads to its page, which tells more, whether it is in the catalogue or not. */
+/**
+ * A `bucket/key` of a run is a link to the run's page, which has more details even if the run is not
+ * catalogued.
+ */
 function aboutOf(about: string): Html {
   const run = parseRunKey(about.slice(about.indexOf('/') + 1))
   const code = html`<code class="address">${about}</code>`
@@ -160,7 +164,7 @@ type Parked = Awaited<ReturnType<typeof listParked>>[number]
 const parkedTable = (parked: readonly Parked[]): Html =>
   table<Parked>({
     id: 'parked',
-    caption: 'Kept for a human; cygnet dead show prints one in full',
+    caption: 'Kept for inspection; cygnet dead show prints one in full',
     captionHidden: true,
     rows: parked,
     empty: 'None.',

@@ -1,4 +1,4 @@
-/** All pages, and what they load. */
+/** Registers all pages and their assets. */
 import type { Context } from '../../../shared/context.ts'
 import type { Api } from '../http/route.ts'
 import { registerAssets } from './assets/assets.ts'

@@ -1,16 +1,16 @@
-/** The numbers of the charts, which assets/charts.js draws; the table below them has the same. */
+/** The data of the charts drawn by assets/charts.js; the table below them shows the same data. */
 import type { DayOfTag } from '../../../shared/queries/dashboard.ts'
 
 export interface ChartData {
-  /** Midnights (UTC) of all days, Unix seconds. */
+  /** Midnight (UTC) of each day, Unix seconds. */
   readonly days: readonly number[]
-  /** Of all tags together, bytes a day. */
+  /** All tags together, bytes per day. */
   readonly taken: readonly number[]
   readonly tape: readonly number[]
-  /** Null on days without runs: these lines have gaps there. */
+  /** Null on days without runs, which are gaps in these lines. */
   readonly local: readonly (number | null)[]
   readonly cloud: readonly (number | null)[]
-  /** Verified on tape of what was taken, percent. */
+  /** Share of the data of each day that is verified on tape, percent. */
   readonly share: readonly (number | null)[]
 }
 

@@ -1,4 +1,4 @@
-/** Replicas: how much of the data is where, day by day, and what is still on its way. */
+/** Replicas: volume by place, day by day, and the copies that are not complete. */
 import { html } from 'hono/html'
 import * as z from 'zod'
 import { tagsAllowed } from '../../../shared/access/caller.ts'
@@ -27,12 +27,12 @@ const query = z.object({
 export function registerReplicas(api: Api, context: Context<'database'>, options: PageOptions): void {
   const allRuns = createAllRuns(context)
   addPage(api, 'GET', '/replicas', { right: 'read', anyTag: true }, async (c) => {
-    const asked = query.parse(c.req.query())
+    const request = query.parse(c.req.query())
     const visible = tagsAllowed(c.get('caller'), 'read')
     const now = context.now()
-    // From a midnight on, so that the first day is whole.
-    const since = new Date(Math.floor(now.getTime() / DAY_MS - asked.days + 1) * DAY_MS)
-    const tags = asked.tag === undefined || asked.tag === '' ? visible : narrowed(visible, asked.tag)
+    // From midnight, so that the first day is complete.
+    const since = new Date(Math.floor(now.getTime() / DAY_MS - request.days + 1) * DAY_MS)
+    const tags = request.tag === undefined || request.tag === '' ? visible : narrowed(visible, request.tag)
     const [all, days, open] = await Promise.all([
       allRuns(tags),
       storageByDay(context.database, tags, since),
@@ -40,7 +40,7 @@ export function registerReplicas(api: Api, context: Context<'database'>, options
     ])
     return renderPage(c, options, {
       title: 'Replicas',
-      body: replicasBody({ all, days, open, now, since, asked }),
+      body: replicasBody({ all, days, open, now, since, request }),
       scripts: ['live.js', 'uplot.js', 'charts.js'],
       styles: ['uplot.css'],
     })
@@ -56,7 +56,7 @@ interface Shown {
   readonly open: readonly (CopiesInState & { readonly tag: string })[]
   readonly now: Date
   readonly since: Date
-  readonly asked: z.infer<typeof query>
+  readonly request: z.infer<typeof query>
 }
 
 const replicasBody = ({
@@ -65,11 +65,11 @@ const replicasBody = ({
   open,
   now,
   since,
-  asked,
-}: Shown): Html => html`<div class="title"><h1>Replicas</h1>${spans(asked)}<p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
+  request,
+}: Shown): Html => html`<div class="title"><h1>Replicas</h1>${spans(request)}<p class="live" role="status" data-live-status>as of ${timeOf(now)}</p></div>
 <div data-live="time">
-${totals(days, asked.days)}
-<section aria-labelledby="under-way"><h2 id="under-way">Copies on their way, failed or doubtful</h2>${backlog(open, now)}</section>
+${totals(days, request.days)}
+<section aria-labelledby="under-way"><h2 id="under-way">Copies in progress, failed or suspicious</h2>${backlog(open, now)}</section>
 <section aria-labelledby="all"><h2 id="all">All data</h2>${allData(all)}</section>
 </div>
 <section aria-labelledby="by-day"><h2 id="by-day">By the day on which the data was taken</h2>
@@ -78,7 +78,7 @@ ${totals(days, asked.days)}
 ${dataBlock('chart-data', chartData(days, since, now))}
 ${dayTable(days)}</section>`
 
-function spans({ days, tag }: Shown['asked']): Html {
+function spans({ days, tag }: Shown['request']): Html {
   const path = (span: number) =>
     `/replicas?${new URLSearchParams({ days: String(span), ...(tag ? { tag } : {}) })}`
   return html`<nav aria-label="Time"><ul class="choices">${SPANS.map((span) => html`<li><a href="${path(span)}"${span === days ? html` aria-current="true"` : ''}>${span} days</a></li>`)}</ul>
@@ -105,7 +105,7 @@ function totals(days: readonly DayOfTag[], span: number): Html {
   })
   return table<Total>({
     id: 'totals',
-    caption: `Taken in the last ${span} days, and where it is`,
+    caption: `Data taken in the last ${span} days, by place`,
     rows: rows.toSorted((a, b) => (a.tag < b.tag ? -1 : 1)),
     empty: `No run was taken in the last ${span} days.`,
     columns: [
@@ -125,7 +125,7 @@ function totals(days: readonly DayOfTag[], span: number): Html {
   })
 }
 
-/** Volume, and which part of all it is; a bar repeats it for the eye. */
+/** A volume and its share of the total, repeated as a bar. */
 function share(part: number, all: number): Html {
   const percent = all === 0 ? 0 : Math.floor((100 * part) / all)
   return html`${bytes(part)} <span class="quiet percent">${percent} %</span> <meter min="0" max="100" value="${percent}" aria-hidden="true"></meter>`
@@ -146,7 +146,7 @@ const backlog = (open: Shown['open'], now: Date): Html =>
         cell: ({ state, failing, lastError }) =>
           failing === 0
             ? mark(replicaTone(state), state)
-            : html`${mark('bad', `${state}, ${count(failing)} failed so far`)}<br><span class="problem">${lastError}</span>`,
+            : html`${mark('bad', `${state}, ${count(failing)} failing`)}<br><span class="problem">${lastError}</span>`,
       },
       { head: 'Where', cell: ({ kind }) => PLACES[kind] },
       { head: 'Priority', roomy: true, cell: ({ priority }) => priority },
@@ -156,7 +156,7 @@ const backlog = (open: Shown['open'], now: Date): Html =>
     ],
   })
 
-/** Whole runs: one of which a file is not on tape is not. */
+/** Counts whole runs: a run is on tape only if all of its files are. */
 function allData(all: readonly RunsByPlace[]): Html {
   const rows = [...Map.groupBy(all, ({ tag }) => tag)].map(([tag, own]) => ({ tag, own }))
   const sum = (own: readonly RunsByPlace[], value: (row: RunsByPlace) => number) =>
@@ -171,9 +171,9 @@ function allData(all: readonly RunsByPlace[]): Html {
   }
   return table({
     id: 'all-data',
-    caption: 'Everything that was ever catalogued; runs by the copy on tape',
+    caption: 'All catalogued runs, by the state of their copy on tape',
     rows: rows.toSorted((a, b) => (a.tag < b.tag ? -1 : 1)),
-    empty: 'No run is in the catalogue.',
+    empty: 'The catalogue contains no run.',
     columns: [
       {
         head: 'Tag',
@@ -185,7 +185,7 @@ function allData(all: readonly RunsByPlace[]): Html {
       { head: 'No copy', numeric: true, cell: ({ tag, own }) => runsLink(tag, own, 'none', 'waiting') },
       { head: 'Failed', numeric: true, cell: ({ tag, own }) => runsLink(tag, own, 'failed', 'bad') },
       {
-        head: 'On its way',
+        head: 'In progress',
         numeric: true,
         cell: ({ tag, own }) => runsLink(tag, own, 'under-way', 'moving'),
       },
@@ -224,7 +224,7 @@ const dayTable = (days: readonly DayOfTag[]): Html =>
     ],
   })
 
-/** Runs that began on this day (UTC). */
+/** A search for the runs that began on this day (UTC). */
 function runsOfDay(day: string, tag: string): string {
   const until = new Date(Date.parse(`${day}T00:00:00Z`) + DAY_MS).toISOString().slice(0, 10)
   return `/runs?${new URLSearchParams({ tag, since: day, until })}`

@@ -1,4 +1,4 @@
-/** Where a run is and was: every copy of its files; when what happened to them stands in the history. */
+/** Copies: every present and former copy of a run's files. The history has the times. */
 import { html } from 'hono/html'
 import type { ShownCopy } from '../../../shared/database/replica-schema.ts'
 import type { RunDetails } from '../../../shared/queries/runs.ts'
@@ -29,7 +29,7 @@ ${table<ShownCopy>({
   ],
 })}</section>`
 
-/** With what went wrong last, and what comes. */
+/** The state with the last error and the next attempt. */
 function stateOf(replica: ShownCopy): Html {
   const { state, lastError: error, attempts, expiresAt: until, nextAttemptAt: next } = replica
   const tone = isFailingCopy(replica) ? 'bad' : replicaTone(state)

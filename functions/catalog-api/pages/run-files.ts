@@ -1,4 +1,4 @@
-/** The files of a run: what they are made of, their checksums, and who said so. */
+/** Files: the files of a run, their contents, their checksums, and what confirmed these. */
 import { html } from 'hono/html'
 import type { RunFile } from '../../../shared/database/schema.ts'
 import type { RunDetails } from '../../../shared/queries/runs.ts'
@@ -9,7 +9,7 @@ export const filesSection = ({
   run,
   files,
 }: RunDetails): Html => html`<section aria-labelledby="files"><h2 id="files">Files</h2>
-${files.length === 0 ? html`<p class="empty">${run.firstFileAt === null ? 'No file of it has arrived yet.' : 'No file of it could be read.'}</p>` : files.map(fileItem)}</section>`
+${files.length === 0 ? html`<p class="empty">${run.firstFileAt === null ? 'No file of this run has arrived yet.' : 'No file of this run could be read.'}</p>` : files.map(fileItem)}</section>`
 
 const fileItem = (file: RunFile): Html => html`<article class="file${file.isLive ? '' : ' former'}">
 <h3><code>${file.bucket}/${file.objectKey}</code>${file.isLive ? NOTHING : html` <span class="label">replaced</span>`}</h3>
@@ -35,6 +35,6 @@ const checksums = ({ md5, adler32, sha256 }: RunFile): Html => html`<dl class="s
 <dt>MD5</dt><dd><code>${md5}</code></dd><dt>Adler-32</dt><dd><code>${adler32}</code></dd><dt>SHA-256</dt><dd><code>${sha256}</code></dd></dl>`
 
 function comparisons({ digestsCompared: compared }: RunFile): Html {
-  if (compared.length === 0) return html`nothing was stated to compare with`
+  if (compared.length === 0) return html`no checksum was stated to compare with`
   return html`${compared.map(({ by, algorithm, agrees }) => html`${mark(agrees ? 'good' : 'bad', `${algorithm} of the ${by} ${agrees ? 'agrees' : 'disagrees'}`)} `)}`
 }

@@ -1,4 +1,4 @@
-/** The head of a run's page: which run it is, and those before and after it. */
+/** The heading of a run's page, with links to the previous and the next run. */
 import { html } from 'hono/html'
 import type { neighboursOf } from '../../../shared/queries/neighbours.ts'
 import type { RunId } from '../../../shared/run.ts'

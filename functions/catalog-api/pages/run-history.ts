@@ -1,6 +1,6 @@
 /**
- * What happened to a run in the order of time: told by the catalogue, asked of other functions, and done with
- * its copies.
+ * History: the events of a run in chronological order, from the catalogue's history, requests to other
+ * functions, and its copies.
  */
 import { html } from 'hono/html'
 import type { ShownCopy } from '../../../shared/database/replica-schema.ts'
@@ -14,11 +14,11 @@ export interface Step {
   readonly at: Date
   readonly what: string
   readonly detail: Content
-  /** A person, a machine or a part of Cygnet; null where it is not noted. */
+  /** A person, a machine or a part of Cygnet; null if not recorded. */
   readonly by: string | null
 }
 
-/** The newest are shown, so many before them are folded away. */
+/** The newest steps are shown; up to this many older ones are folded. */
 const SHOWN = 25
 const FOLDED = 200
 
@@ -27,8 +27,8 @@ export function historySection(details: RunDetails): Html {
   const older = steps.slice(-SHOWN - FOLDED, -SHOWN)
   const left = Math.max(0, steps.length - SHOWN - FOLDED)
   return html`<section aria-labelledby="history"><h2 id="history">History</h2>
-${older.length === 0 ? NOTHING : html`<details><summary>${counted(older.length, 'older step')}</summary>${left === 0 ? NOTHING : html`<p class="quiet">${counted(left, 'step')} before these: the API tells them all.</p>`}${stepTable('older-steps', 'Older steps', older)}</details>`}
-${stepTable('steps', 'What happened, the newest last', steps.slice(-SHOWN))}</section>`
+${older.length === 0 ? NOTHING : html`<details><summary>${counted(older.length, 'older step')}</summary>${left === 0 ? NOTHING : html`<p class="quiet">${counted(left, 'step')} before these: the API lists all.</p>`}${stepTable('older-steps', 'Older steps', older)}</details>`}
+${stepTable('steps', 'Oldest first', steps.slice(-SHOWN))}</section>`
 }
 
 const stepTable = (id: string, caption: string, rows: readonly Step[]): Html =>
@@ -37,19 +37,19 @@ const stepTable = (id: string, caption: string, rows: readonly Step[]): Html =>
     caption,
     captionHidden: true,
     rows,
-    empty: 'Nothing is noted.',
+    empty: 'No step is recorded.',
     columns: [
       { head: 'At (UTC)', cell: ({ at }) => timeOf(at) },
       { head: 'What', heads: true, cell: ({ what }) => what },
       {
-        head: 'Detail, by whom',
+        head: 'Details',
         prose: true,
         cell: ({ detail, by }) => html`${detail}${by === null ? NOTHING : html`, by ${by}`}`,
       },
     ],
   })
 
-/** All of them, the newest last; of what is of one time, the copies first. */
+/** All steps, newest last; at equal times, those of copies first. */
 export function stepsOf({
   history,
   requests,
@@ -63,10 +63,10 @@ export function stepsOf({
   return steps.toSorted((a, b) => a.at.getTime() - b.at.getTime())
 }
 
-const ASKED: Readonly<Record<string, string>> = {
-  'tape-requests': 'copy to tape asked for',
-  'recall-requests': 'recall asked for',
-  'reco-requests': 'reconstruction asked for',
+const REQUEST_TEXTS: Readonly<Record<string, string>> = {
+  'tape-requests': 'copy to tape requested',
+  'recall-requests': 'recall requested',
+  'reco-requests': 'reconstruction requested',
   alerts: 'alert',
 }
 
@@ -74,41 +74,41 @@ function stepOfRequest({ queue, name, createdAt, sentAt }: RunDetails['requests'
   const state = sentAt === null ? html`${mark('waiting', 'not sent yet')} ` : NOTHING
   return {
     at: createdAt,
-    what: ASKED[queue] ?? queue,
+    what: REQUEST_TEXTS[queue] ?? queue,
     detail: html`${state}<code class="name">${name}</code>`,
     by: null,
   }
 }
 
 /**
- * One step for all that is of one second; what a line of the history tells of the same second is not told
- * again.
+ * One step for all events within the same second. Events that a line of the history reports for the same
+ * second are omitted.
  */
 function stepsOfCopy(replica: ShownCopy, history: RunDetails['history']): readonly Step[] {
-  const isTold = (at: Date) =>
+  const isInHistory = (at: Date) =>
     history.some((line) => timeText(line.at) === timeText(at) && line.detail.includes(replica.objectKey))
   const times = [
-    ['asked for', replica.requestedAt],
-    ['begun', replica.startedAt],
+    ['requested', replica.requestedAt],
+    ['started', replica.startedAt],
     ['stored', replica.storedAt],
     ['verified', replica.verifiedAt],
     ['deleted', replica.deletedAt],
   ] as const
-  const untold = times.flatMap(([word, at]) => (at === null || isTold(at) ? [] : [{ word, at }]))
-  return [...Map.groupBy(untold, ({ at }) => timeText(at)).values()].flatMap((same) => {
+  const missing = times.flatMap(([word, at]) => (at === null || isInHistory(at) ? [] : [{ word, at }]))
+  return [...Map.groupBy(missing, ({ at }) => timeText(at)).values()].flatMap((same) => {
     const words = same.map(({ word }) => word)
     const [first] = same
     if (first === undefined) return []
     const how = words.includes('verified') ? replica.verifiedBy : null
-    // Of one second it needs not be told that it was begun.
-    const told = words.includes('stored') ? words.filter((word) => word !== 'begun') : words
-    const what = `${PLACES[replica.kind]}: ${told.join(', ')}`
+    // Within one second, "stored" implies "started".
+    const shownWords = words.includes('stored') ? words.filter((word) => word !== 'started') : words
+    const what = `${PLACES[replica.kind]}: ${shownWords.join(', ')}`
     return [
       {
         at: first.at,
         what,
         detail: how ?? html`<code class="name">${replica.url}</code>`,
-        by: words.includes('asked for') ? replica.requestedBy : null,
+        by: words.includes('requested') ? replica.requestedBy : null,
       },
     ]
   })

@@ -1,6 +1,6 @@
 /**
- * Links to chosen runs: for a browser, and as lists for wget and aria2. The answer to a form, so that no link
- * stands in an address.
+ * Links to chosen runs: for a browser, and as lists for wget and aria2. They are the answer to a POST, so
+ * that no link is part of an address.
  */
 import { html } from 'hono/html'
 import * as z from 'zod'
@@ -19,7 +19,7 @@ import { csrfTokenOf, type PageOptions } from './options.ts'
 import { type Content, copyable, type Html, mark, NOTHING, runPath, table, timeOf } from './parts.ts'
 import { pythonPath } from './python.ts'
 
-/** A page of the table. */
+/** The number of runs on one page of the table. */
 const MOST_RUNS = 100
 
 /** `<tag, encoded>/<run number>` */
@@ -33,7 +33,7 @@ const chosenRun = z
     try {
       if (runNumber <= LARGEST_RUN_NUMBER) return { tag: decodeURIComponent(tag), runNumber }
     } catch {}
-    context.addIssue({ code: 'custom', message: 'this names no run' })
+    context.addIssue({ code: 'custom', message: 'this does not name a run' })
     return z.NEVER
   })
 const form = z.object({
@@ -52,22 +52,22 @@ export function registerRunLinks(
   addPage(api, 'POST', '/runs/links', { right: 'link', anyTag: true }, async (c) => {
     const body = await c.req.parseBody({ all: true })
     const parsed = form.safeParse({ run: [body.run ?? []].flat(), recall: body.recall, from: body.from })
-    if (!parsed.success) throw refusal(400, `choose up to ${MOST_RUNS} runs of the table`)
+    if (!parsed.success) throw refusal(400, `choose up to ${MOST_RUNS} runs in the table`)
     const caller = c.get('caller')
     const { run, recall, from } = parsed.data
     const runs = run.filter(({ tag }) => mayDo(caller, 'link', tag))
     const refused = run.filter(({ tag }) => !mayDo(caller, 'link', tag))
-    const wanted = {
+    const request = {
       runs,
       files: [],
       seconds: context.config.store.linkSeconds,
       check: true,
       recall: recall === 'yes',
     }
-    const { files, unknown } = await findLinks(context, caller, wanted, c.req.raw.signal)
+    const { files, unknown } = await findLinks(context, caller, request, c.req.raw.signal)
     const without = [
       ...unknown.map(({ why }) => why),
-      ...refused.map(({ tag, runNumber }) => `run ${runNumber}: you may not have links to runs of ${tag}`),
+      ...refused.map(({ tag, runNumber }) => `run ${runNumber}: you may not obtain links to runs of ${tag}`),
     ]
     return renderPage(c, options, {
       title: 'Links',
@@ -76,30 +76,30 @@ export function registerRunLinks(
   })
 }
 
-/** In a form that asks for links: the page on which it stands. */
+/** For a form that requests links: the page that contains the form. */
 export const fromField = (path: string): Html => html`<input type="hidden" name="from" value="${path}">`
 
-/** Back to the table as it was filtered, or to the page of a run. */
+/** The filtered table, or the page of a run. */
 const backTo = (from: string): string => (/^\/runs(?:[/?]|$)/.test(safePath(from)) ? safePath(from) : '/runs')
 
 interface FoundFiles {
   readonly files: readonly FileLink[]
-  /** Why there is none, for each run that has no file here. */
+  /** The reason, for each run without a file here. */
   readonly without: readonly string[]
   readonly from: string
 }
 
 function linksBody(c: ApiContext, { files, without, from }: FoundFiles, token: string | null): Html {
   const links = files.flatMap((file) => (file.kind === 'link' ? [file] : []))
-  const asleep = new Map(
+  const onTape = new Map(
     files.filter(({ kind }) => kind === 'on-tape').map((file) => [chosenValue(file), file]),
   )
-  const recallable = [...asleep]
+  const recallable = [...onTape]
     .filter(([, { tag }]) => mayDo(c.get('caller'), 'recall', tag))
     .map(([value]) => value)
   const [first] = links
   return html`<div class="title"><h1>Links</h1><p><a href="${from}">Back to ${from.startsWith('/runs/') ? 'the run' : 'the runs'}</a> · <a href="${first === undefined ? '/python' : pythonPath(first)}">Use from Python and ROOT</a></p></div>
-<p>${counted(links.length, 'link')}, ${bytes(links.reduce((sum, file) => sum + file.sizeBytes, 0))}. Whoever has a link can fetch the file until it expires: pass on runs, not links.</p>
+<p>${counted(links.length, 'link')}, ${bytes(links.reduce((sum, file) => sum + file.sizeBytes, 0))}. Anyone with a link can fetch the file until it expires: share runs, not links.</p>
 ${without.length === 0 ? NOTHING : html`<div class="notice bad"><p>Without links:</p><ul>${without.map((why) => html`<li>${why}</li>`)}</ul></div>`}
 ${recallable.length === 0 ? NOTHING : recallForm(recallable, from, token)}
 ${linkTable(files)}
@@ -112,7 +112,7 @@ const linkTable = (files: readonly FileLink[]): Html =>
     caption: 'Files of the chosen runs',
     captionHidden: true,
     rows: files,
-    empty: 'There is no file to link to. Go back and choose some runs.',
+    empty: 'No files to link to. Go back and choose some runs.',
     columns: [
       {
         head: 'Run',
@@ -134,7 +134,7 @@ function linkOf(file: FileLink): Content {
     case 'recalling':
       return mark(
         'moving',
-        `comes back from tape (${file.state})${file.detail === null ? '' : `: ${file.detail}`}`,
+        `being recalled from tape (${file.state})${file.detail === null ? '' : `: ${file.detail}`}`,
       )
     case 'on-tape':
       return mark('waiting', file.how)
@@ -150,11 +150,11 @@ const recallForm = (
 ): Html => html`<form method="post" action="/runs/links" class="notice">
 ${csrfField(token)}${fromField(from)}<input type="hidden" name="recall" value="yes">
 ${runs.map((run) => html`<input type="hidden" name="run" value="${run}">`)}
-<p>${counted(runs.length, 'run')} can be brought back from tape. <button class="main">Bring back</button></p></form>`
+<p>${counted(runs.length, 'run')} can be recalled from tape. <button class="main">Recall</button></p></form>`
 
-type There = Extract<FileLink, { readonly kind: 'link' }>
+type AvailableLink = Extract<FileLink, { readonly kind: 'link' }>
 
 const lists = (
-  links: readonly There[],
+  links: readonly AvailableLink[],
 ): Html => html`<details class="snippets"><summary>Lists for wget and aria2</summary>
 ${LIST_FORMATS.map((format) => html`${copyable(`for-${format}`, LIST_COMMANDS[format], listOf(links, format))}\n`)}</details>`

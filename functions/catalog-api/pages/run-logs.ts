@@ -1,7 +1,4 @@
-/**
- * What the functions of a local stack logged about a run. Elsewhere the logs are where the platform keeps
- * them.
- */
+/** Log lines of a local stack's functions about a run. Elsewhere the platform stores the logs. */
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as z from 'zod'
@@ -12,9 +9,9 @@ export interface LogLine {
   readonly level: string
   readonly function: string
   readonly event: string
-  /** What went wrong; null where nothing did. */
+  /** The error message; null if there is none. */
   readonly error: string | null
-  /** Everything else, as JSON. */
+  /** All other fields, as JSON. */
   readonly more: string
 }
 
@@ -28,18 +25,18 @@ const logLine = z.looseObject({
   error: z.looseObject({ message: z.string() }).optional().catch(undefined),
 })
 
-/** So much of the end of each file is looked through. */
-const LOOKED_THROUGH_BYTES = 2 * 1024 * 1024
+/** Only this much of the end of each file is read. */
+const READ_BYTES = 2 * 1024 * 1024
 const MOST_LINES = 200
 
-/** The last lines about the run, in the order of time; an unreadable folder has none. */
+/** The last lines about the run, in chronological order; none if the folder cannot be read. */
 export async function logLinesOf(folder: string, run: RunId): Promise<readonly LogLine[]> {
   const names = await readdir(folder).catch(() => [])
   const files = names.filter((name) => /^[a-z-]+([0-9]+)?[.]log([.]1)?$/.test(name))
   const lines: LogLine[] = []
   for (const name of files) {
     const text = await endOf(join(folder, name)).catch(() => '')
-    // Most lines are about other runs: they are not parsed.
+    // Most lines are about other runs: these are not parsed.
     const about = text.split('\n').filter((line) => line.includes(`"run":${run.runNumber}`))
     lines.push(...about.flatMap((line) => parseLine(line, run)))
   }
@@ -76,7 +73,7 @@ async function endOf(path: string): Promise<string> {
   const file = await open(path)
   try {
     const { size } = await file.stat()
-    const from = Math.max(0, size - LOOKED_THROUGH_BYTES)
+    const from = Math.max(0, size - READ_BYTES)
     const { buffer, bytesRead } = await file.read(Buffer.alloc(size - from), 0, size - from, from)
     return buffer.toString('utf8', 0, bytesRead)
   } finally {

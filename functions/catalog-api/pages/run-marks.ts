@@ -1,4 +1,4 @@
-/** In marks and words: how a run is, and where its copies are. */
+/** Marks and words for the state of a run and its copies. */
 import { FAILED_OR_WRONG, OVER, VERIFIED } from '../../../shared/catalogue/replica-states.ts'
 import type { CopyKind, CopyState, ShownCopy } from '../../../shared/database/replica-schema.ts'
 import type { Run } from '../../../shared/database/schema.ts'
@@ -8,20 +8,20 @@ import { type Html, mark, type Tone } from './parts.ts'
 
 export function runMark(run: Pick<Run, 'complete' | 'integrity' | 'firstFileAt'>): Html {
   if (run.firstFileAt === null) return mark('waiting', 'no file yet')
-  if (run.integrity === 'mismatch') return mark('bad', 'checksum disagrees')
+  if (run.integrity === 'mismatch') return mark('bad', 'checksum mismatch')
   return run.complete ? mark('good', 'complete') : mark('bad', 'not complete')
 }
 
 const CLOUD: Readonly<Record<StorageSummary['cloud'], readonly [Tone, string]>> = {
   present: ['good', 'there'],
-  partly: ['waiting', 'in part'],
-  deleted: ['none', 'left it'],
-  absent: ['none', 'not there'],
+  partly: ['waiting', 'partly'],
+  deleted: ['none', 'deleted'],
+  absent: ['none', 'absent'],
   suspicious: ['bad', 'suspicious'],
 }
 const TAPE: Readonly<Record<StorageSummary['tape'], readonly [Tone, string]>> = {
   'on-media': ['good', 'verified'],
-  'under-way': ['moving', 'on its way'],
+  'under-way': ['moving', 'in progress'],
   none: ['none', 'no copy'],
   failed: ['bad', 'failed'],
 }
@@ -29,11 +29,11 @@ const TAPE: Readonly<Record<StorageSummary['tape'], readonly [Tone, string]>> = 
 export const cloudMark = (cloud: StorageSummary['cloud']): Html => mark(...CLOUD[cloud])
 export const tapeMark = (tape: StorageSummary['tape']): Html => mark(...TAPE[tape])
 
-/** With what goes wrong on the way, which is no state of the run yet. */
+/** Also reports a failing copy, which is not a state of the run yet. */
 export function tapeMarkOf(tape: StorageSummary['tape'], replicas: readonly ShownCopy[]): Html {
   const failing = replicas.find((replica) => replica.kind === 'tape' && isFailingCopy(replica))
   return tape === 'under-way' && failing !== undefined
-    ? mark('bad', 'failed so far, tried again')
+    ? mark('bad', 'failing, will be retried')
     : tapeMark(tape)
 }
 
@@ -41,7 +41,7 @@ export const PLACES: Readonly<Record<CopyKind, string>> = {
   local: 'DAQ disk',
   cloud: 'store',
   tape: 'tape',
-  recall: 'back from tape',
+  recall: 'recalled from tape',
 }
 
 export function replicaTone(state: CopyState): Tone {

@@ -14,10 +14,10 @@ const UNITS: Readonly<Record<string, string>> = {
 }
 const unitOf = (name: string) => UNITS[name] ?? (name.endsWith('_V') ? 'V' : '')
 
-/** What is told elsewhere on the page, or is only true for the old tools. */
+/** Parameters shown elsewhere on the page, or meant for the old tools only. */
 const ELSEWHERE = /^(run_number|run_description|storage_)/
 
-/** A value without a word beside it is the file's. */
+/** A value without a label comes from the file. */
 export function parametersSection(run: Run): Html {
   const { parameters, corrections } = run
   const sources = parameterSources(run)
@@ -30,7 +30,7 @@ export function parametersSection(run: Run): Html {
     ([name, value]) => value !== null && value !== '' && !ELSEWHERE.test(name),
   )
   return html`<section aria-labelledby="parameters"><h2 id="parameters">Parameters</h2>
-${shown.length === 0 ? html`<p class="empty">None are known.</p>` : facts(shown.map(([name, value]): readonly [string, Content] => [name, html`${withUnit(name, value)}${sourceOf(name)}`]))}
+${shown.length === 0 ? html`<p class="empty">No parameters are known.</p>` : facts(shown.map(([name, value]): readonly [string, Content] => [name, html`${withUnit(name, value)}${sourceOf(name)}`]))}
 <p class="quiet">start_time and stop_time are the DAQ’s local time.</p></section>`
 }
 

@@ -5,7 +5,7 @@ import type { RunDetails } from '../../../shared/queries/runs.ts'
 import { bytes, count } from './format.ts'
 import { type Html, mark, table } from './parts.ts'
 
-/** The equipment that writes an event id. */
+/** The equipment of each event id. */
 const EQUIPMENT: Readonly<Record<number, string>> = {
   [EVENT_TRIGGER]: 'Trigger',
   3: 'HV',

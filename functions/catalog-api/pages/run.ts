@@ -1,4 +1,4 @@
-/** One run: what it is, where it is, and all that happened to it. */
+/** The page of one run: summary, files, copies, history. */
 import { html } from 'hono/html'
 import { mayDo } from '../../../shared/access/caller.ts'
 import type { Context } from '../../../shared/context.ts'
@@ -35,13 +35,13 @@ export function registerRun(api: Api, context: Context<'database'>, options: Pag
     async (c) => {
       const { tag, run: number } = c.req.param() as { readonly tag: string; readonly run: string }
       if (!/^\d{1,10}$/.test(number) || Number(number) > LARGEST_RUN_NUMBER)
-        throw refusal(404, 'this is no run number')
+        throw refusal(404, 'this is not a run number')
       const runNumber = Number(number)
       const uses = await findRuns(context.database, { tag, runNumber })
       if (uses.length === 0) return await unknownRun(c, context, options, { tag, runNumber })
-      const asked = c.req.query('use')
-      const run = asked === undefined ? uses[0] : uses.find((use) => String(use.id) === asked)
-      if (run === undefined) throw refusal(404, `run ${runNumber} of ${tag} has no such use`)
+      const request = c.req.query('use')
+      const run = request === undefined ? uses[0] : uses.find((use) => String(use.id) === request)
+      if (run === undefined) throw refusal(404, `run ${runNumber} of ${tag} has no such generation`)
       const [details, neighbours, logs] = await Promise.all([
         describeRun(context.database, run),
         neighboursOf(context.database, { tag, runNumber }),
@@ -49,7 +49,7 @@ export function registerRun(api: Api, context: Context<'database'>, options: Pag
       ])
       const body = html`${runHeading({ tag, runNumber }, neighbours)}
 <div data-live="${tag}/${runNumber}">
-${usesNote(run, uses)}
+${generationsNote(run, uses)}
 ${summary(details)}
 ${linksForm(c, context, options, run)}
 <div class="halves">
@@ -67,12 +67,12 @@ ${logs}
   )
 }
 
-/** Numbers are sometimes used again. */
-function usesNote(run: Run, uses: readonly Run[]): Html {
+/** Run numbers are sometimes reused. */
+function generationsNote(run: Run, uses: readonly Run[]): Html {
   if (uses.length < 2) return NOTHING
   return html`<div class="notice"><p>This number was used ${uses.length} times:</p><ul>${uses.map((use) => {
     const path = use.isCurrent ? runPath({ tag: use.tag, runNumber: use.runNumber }) : `?use=${use.id}`
-    return html`<li><a href="${path}"${use.id === run.id ? html` aria-current="page"` : ''}>begun ${timeOf(use.startedAt)}</a>${use.isCurrent ? ' (current)' : ''}</li>`
+    return html`<li><a href="${path}"${use.id === run.id ? html` aria-current="page"` : ''}>started ${timeOf(use.startedAt)}</a>${use.isCurrent ? ' (current)' : ''}</li>`
   })}</ul></div>`
 }
 
@@ -109,14 +109,14 @@ function linksForm(c: ApiContext, context: Context, options: PageOptions, run: R
 ${apiSnippets(originOf(c, context), links, new URLSearchParams(), pythonPath(name))}`
 }
 
-/** Plots and a verdict of quality come here; until then, what became of the wish for them. */
+/** Will show plots and a quality verdict; until then, the state of the request for a reconstruction. */
 function reconstructionSection({ requests, history }: RunDetails): Html {
   const asked = requests.find(({ queue }) => queue === 'reco-requests')
   const declined = history.findLast(({ what }) => what === 'reconstruction not asked for')
   const state =
     asked !== undefined
-      ? html`${mark('waiting', 'asked for')} ${timeOf(asked.createdAt)}: plots and a verdict appear here once it is done.`
-      : html`${mark('none', 'not asked for')}${declined === undefined ? '' : `: ${declined.detail}`}`
+      ? html`${mark('waiting', 'requested')} ${timeOf(asked.createdAt)}: plots and a verdict appear here when it is done.`
+      : html`${mark('none', 'not requested')}${declined === undefined ? '' : `: ${declined.detail}`}`
   return html`<section aria-labelledby="reconstruction"><h2 id="reconstruction">Reconstruction and quality</h2>
 <p>${state}</p></section>`
 }

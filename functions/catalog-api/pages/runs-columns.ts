@@ -1,4 +1,4 @@
-/** The columns that the table of runs can have: those of every run, and each parameter of the Runlog. */
+/** The possible columns of the table of runs: those of every run, and each parameter of the Runlog. */
 import { html } from 'hono/html'
 import type { Run } from '../../../shared/database/schema.ts'
 import { shownColumns } from '../../../shared/queries/shown-parameters.ts'
@@ -6,7 +6,7 @@ import { bytes, count, cut, duration, parameter } from './format.ts'
 import { type Column, type Html, mark, timeOf } from './parts.ts'
 import { cloudMark, runMark, tapeMark } from './run-marks.ts'
 
-/** Those that are shown unless others are chosen come first, in their order. */
+/** The default columns come first, in their order. */
 const NAMED: Readonly<Record<string, Column<Run> & { readonly head: string }>> = {
   start: { head: 'Started', cell: (run) => timeOf(run.startedAt) },
   state: { head: 'State', cell: (run) => runMark(run) },
@@ -36,14 +36,14 @@ const NAMED: Readonly<Record<string, Column<Run> & { readonly head: string }>> =
   catalogued: { head: 'Catalogued', cell: (run) => timeOf(run.cataloguedAt) },
 }
 
-/** A hundred rows of these must not make a page heavy: the page of the run has all of it. */
+/** Keeps a table of a hundred rows small: the page of the run has the full text. */
 const MOST_CHARACTERS = 160
 
 /** On one line as far as there is room. */
 const sentence = (text: string | null): Html =>
   html`<span class="cut">${text === null ? '–' : cut(text, MOST_CHARACTERS)}</span>`
 
-/** Parameters that are not told by a column of their own already. */
+/** Parameters without a column of their own. */
 const PARAMETERS = shownColumns.filter(({ name }) => !/^(run_|start_time|stop_time|pedestal_run)/.test(name))
 
 export const COLUMN_NAMES = [...Object.keys(NAMED), ...PARAMETERS.map(({ name }) => name)]
@@ -58,7 +58,7 @@ export const DEFAULT_COLUMNS = [
   'description',
 ] as const
 
-/** What the name is in the head of the table. */
+/** The heading of a column. */
 export const headOf = (name: string): string => NAMED[name]?.head ?? name
 
 export function columnOf(name: string): Column<Run> {

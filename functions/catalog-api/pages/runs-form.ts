@@ -1,4 +1,7 @@
-/** The form of the page Runs: its fields stand in the address, so that a search can be kept and sent on. */
+/**
+ * The filter form of the page Runs. Its fields are part of the address, so that a search can be bookmarked
+ * and shared.
+ */
 import { html } from 'hono/html'
 import { CLOUD_WORDS, TAPE_WORDS } from '../../../shared/database/storage-summary.ts'
 import { shownColumns } from '../../../shared/queries/shown-parameters.ts'
@@ -8,7 +11,7 @@ import { addressWith } from './runs-query.ts'
 
 type Choice = readonly [value: string, text: string]
 
-const TRUTH: readonly Choice[] = [
+const YES_NO: readonly Choice[] = [
   ['', 'any'],
   ['true', 'yes'],
   ['false', 'no'],
@@ -23,21 +26,21 @@ const OPERATORS: readonly Choice[] = [
 ]
 const CLOUD_TEXTS = {
   present: 'there',
-  deleted: 'left it',
-  partly: 'in part',
-  absent: 'not there',
+  deleted: 'deleted',
+  partly: 'partly',
+  absent: 'absent',
   suspicious: 'suspicious',
 } as const
 const TAPE_TEXTS = {
   'on-media': 'verified',
-  'under-way': 'on its way',
+  'under-way': 'in progress',
   none: 'no copy',
   failed: 'failed',
 } as const
 
-/** Fields that are folded away unless they are in use. */
-const SELDOM = ['until', 'pedestal', 'integrity', 'cloud', 'text']
-/** What the form keeps without showing it as a field. */
+/** Fields that are folded unless they are in use. */
+const RARELY_USED = ['until', 'pedestal', 'integrity', 'cloud', 'text']
+/** Fields that the form preserves without showing them. */
 const isKept = (name: string) => name === 'sort' || name.startsWith('param.')
 
 export function runsForm(address: URLSearchParams, tags: readonly string[]): Html {
@@ -46,7 +49,7 @@ export function runsForm(address: URLSearchParams, tags: readonly string[]): Htm
     html`<label>${label} <input name="${name}" value="${shown}" ${attributes}></label>\n`
   const select = (name: string, label: string, choices: readonly Choice[]) =>
     html`<label>${label} <select name="${name}">${choices.map((choice) => optionOf(choice, value(name)))}</select></label>\n`
-  // A browser's own field for times writes them its own way, some with AM and PM.
+  // The browser's own field for times has its own format, sometimes with AM and PM.
   const time = (name: string, label: string) =>
     input(name, label, html`placeholder="YYYY-MM-DD hh:mm" size="17" maxlength="25"`, shownTime(value(name)))
   const kept = [...address].filter(([name]) => isKept(name))
@@ -56,14 +59,14 @@ ${select('tag', 'Tag', [['', 'all'], ...tags.map((tag) => [tag, tag] as const)])
 ${input('from', 'Runs from', html`inputmode="numeric" size="7" maxlength="10"`)}
 ${input('to', 'to', html`inputmode="numeric" size="7" maxlength="10"`)}
 ${time('since', 'Since (UTC)')}
-${select('complete', 'Complete', TRUTH)}
+${select('complete', 'Complete', YES_NO)}
 ${select('tape', 'On tape', [['', 'any'], ...TAPE_WORDS.map((word) => [word, TAPE_TEXTS[word]] as const)])}
 <span class="buttons"><button class="main">Show</button> <a href="/runs">Clear</a></span>
 </div>
 ${chips(address)}
-<details${SELDOM.some((name) => value(name) !== '') ? ' open' : ''}><summary>More filters</summary><div class="fields">
+<details${RARELY_USED.some((name) => value(name) !== '') ? ' open' : ''}><summary>More filters</summary><div class="fields">
 ${time('until', 'Until (UTC)')}
-${select('pedestal', 'Pedestal', TRUTH)}
+${select('pedestal', 'Pedestal', YES_NO)}
 ${select('cloud', 'In the store', [['', 'any'], ...CLOUD_WORDS.map((word) => [word, CLOUD_TEXTS[word]] as const)])}
 ${select('integrity', 'Checksums', [
   ['', 'any'],
@@ -79,20 +82,20 @@ ${kept.map(([name, text]) => html`<input type="hidden" name="${name}" value="${t
 </form>`
 }
 
-/** `2026-01-15T08:00:00Z` as people type it. */
+/** `2026-01-15T08:00:00Z` as typed by a user. */
 const shownTime = (text: string) => text.replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:00)?Z$/, '$1 $2')
 
 const optionOf = ([value, text]: Choice, chosen: string): Html =>
   html`<option value="${value}"${value === chosen ? ' selected' : ''}>${text}</option>`
 
-/** Adds one condition to those that there are. */
+/** Adds one condition to the existing ones. */
 const parameterFields: Html = html`<fieldset class="group"><legend>Parameter</legend>
 <select name="parameter" aria-label="Parameter">${[['', 'none'] as const, ...shownColumns.map(({ name }) => [name, name] as const)].map((choice) => optionOf(choice, ''))}</select>
 <select name="operator" aria-label="is">${OPERATORS.map((choice) => optionOf(choice, 'eq'))}</select>
 <input name="value" aria-label="Value of the parameter" size="8" maxlength="200">
 </fieldset>`
 
-/** The conditions on parameters that are in use, each with a link that takes it away. */
+/** The current conditions on parameters, each with a link that removes it. */
 function chips(address: URLSearchParams): Html {
   const conditions = [...address].filter(([name]) => name.startsWith('param.'))
   if (conditions.length === 0) return NOTHING

@@ -1,7 +1,7 @@
 /**
- * What the page Runs is asked for. Its address is a query of the API (routes/run-query.ts) and the columns of
- * the table; what a form must write otherwise is put into that form by a redirect, so that an address can be
- * kept, sent on, and asked of the API.
+ * The query of the page Runs. Its address is a query of the API (api/run-query.ts) plus the columns of the
+ * table. Form fields that the API writes differently are converted by a redirect, so that an address can be
+ * bookmarked, shared and used with the API.
  */
 import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { RunPosition, RunSearch } from '../../../shared/queries/search-runs.ts'
@@ -10,21 +10,21 @@ import { COLUMN_NAMES, DEFAULT_COLUMNS } from './runs-columns.ts'
 
 const PAGE_SIZE = 100
 
-/** Of the page alone. */
+/** A field of the page only. */
 const COLUMN = 'column'
-/** Fields of the form that make up one condition, `param.NAME.OPERATOR=VALUE`. */
+/** Form fields that make up one condition, `param.NAME.OPERATOR=VALUE`. */
 const PARAMETER_FIELDS = ['parameter', 'operator', 'value']
-/** Of the API alone: a page shows what it shows. */
+/** Fields of the API only. */
 const API_FIELDS = ['fields', 'format', 'limit']
 
 export interface RunsPageQuery {
   readonly search: RunSearch
-  /** `-run`: of this order are cursors. */
+  /** `-run`: the order to which cursors belong. */
   readonly sort: string
   readonly columns: readonly string[]
 }
 
-/** What is asked for, or in words what is wrong with it. @param visible the tags that the caller may see. */
+/** The parsed query, or its problems as sentences. @param visible the tags that the caller may see. */
 export function parseRunsPage(
   address: URLSearchParams,
   visible: RunSearch['tags'],
@@ -39,25 +39,24 @@ export function parseRunsPage(
   const cursor = address.get('cursor')
   const after = cursor === null ? null : readCursor(sort, cursor)
   if (cursor !== null && after === null)
-    return { problems: ['cursor: this is no page of this order; begin with the first one'] }
+    return { problems: ['cursor: not a page of this order; start from the first page'] }
   const columns = address.getAll(COLUMN).filter((name) => COLUMN_NAMES.includes(name))
   return {
     query: {
-      search: { tags: seen(tags, visible), conditions, order, after, limit: PAGE_SIZE },
+      search: { tags: visibleOf(tags, visible), conditions, order, after, limit: PAGE_SIZE },
       sort,
       columns: columns.length === 0 ? DEFAULT_COLUMNS : [...new Set(columns)],
     },
   }
 }
 
-const seen = (asked: readonly string[] | null, visible: RunSearch['tags']): RunSearch['tags'] => {
+const visibleOf = (asked: readonly string[] | null, visible: RunSearch['tags']): RunSearch['tags'] => {
   if (asked === null) return visible
   return visible === EVERY_TAG ? asked : asked.filter((tag) => visible.includes(tag))
 }
 
 /**
- * The query of the API; a field that was given several times and cannot be is an array, which is refused
- * there.
+ * The query of the API. A repeated field that allows only one value becomes an array, which the API refuses.
  */
 function apiFields(address: URLSearchParams): Readonly<Record<string, string | readonly string[]>> {
   const names = new Set(address.keys().filter((name) => name !== COLUMN && !API_FIELDS.includes(name)))
@@ -69,14 +68,14 @@ function apiFields(address: URLSearchParams): Readonly<Record<string, string | r
   )
 }
 
-/** The query of the API for the same runs, without the place in it. */
+/** The API query for the same runs, without the position. */
 export function apiQuery(address: URLSearchParams): URLSearchParams {
   const query = new URLSearchParams(address)
   for (const name of [COLUMN, 'cursor', ...API_FIELDS]) query.delete(name)
   return query
 }
 
-/** The address as it should be; the same one when it is. */
+/** The canonical form of the address; unchanged if it is canonical already. */
 export function canonicalAddress(address: URLSearchParams): URLSearchParams {
   const canonical = new URLSearchParams()
   for (const [name, text] of address) {
@@ -103,7 +102,7 @@ function timeOfField(text: string): string {
 export const nextAddress = (address: URLSearchParams, { sort }: RunsPageQuery, next: RunPosition): string =>
   addressWith(address, { cursor: writeCursor(sort, next) })
 
-/** The same address with other fields; null takes one away. */
+/** The same address with other fields; null removes one. */
 export function addressWith(
   address: URLSearchParams,
   changes: Readonly<Record<string, string | null>>,

@@ -1,4 +1,4 @@
-/** Runs: the table in which they are found, and from which links to them are got. */
+/** Runs: the table for finding runs and requesting links to them. */
 import { html } from 'hono/html'
 import { tagsAllowed } from '../../../shared/access/caller.ts'
 import type { Context } from '../../../shared/context.ts'
@@ -41,7 +41,7 @@ export function registerRuns(api: Api, context: Context<'database'>, options: Pa
     const parsed = parseRunsPage(address, visible)
     if ('problems' in parsed) return page(problems(parsed.problems), 400)
     try {
-      return page(await results(c, { context, options, address, asked: parsed.query }), 200)
+      return page(await results(c, { context, options, address, request: parsed.query }), 200)
     } catch (error) {
       if (error instanceof SearchTooLongError) return page(problems([error.message]), 400)
       throw error
@@ -52,29 +52,29 @@ export function registerRuns(api: Api, context: Context<'database'>, options: Pa
 const problems = (sentences: readonly string[]): Html =>
   html`<div class="notice bad" role="alert">${sentences.map((sentence) => html`<p>${sentence}</p>`)}</div>`
 
-interface Asked {
+interface RunsRequest {
   readonly context: Context<'database'>
   readonly options: PageOptions
   readonly address: URLSearchParams
-  readonly asked: RunsPageQuery
+  readonly request: RunsPageQuery
 }
 
-async function results(c: ApiContext, { context, options, address, asked }: Asked): Promise<Html> {
-  const { runs, next } = await searchRuns(context.database, asked.search)
+async function results(c: ApiContext, { context, options, address, request }: RunsRequest): Promise<Html> {
+  const { runs, next } = await searchRuns(context.database, request.search)
   const mayLink = tagsAllowed(c.get('caller'), 'link').length > 0
   const found = table<Run>({
     id: 'runs',
     caption: `${counted(runs.length, 'run')}${next === null ? '' : ', more on the next page'}`,
     rows: runs,
-    empty: 'No run is like this.',
-    columns: [...(mayLink ? [choice] : []), ...columnsOf(address, asked)],
+    empty: 'No run matches.',
+    columns: [...(mayLink ? [chooseColumn] : []), ...columnsOf(address, request)],
   })
   const first =
-    asked.search.after === null
+    request.search.after === null
       ? NOTHING
       : html`<a href="${addressWith(address, { cursor: null })}">First page</a>`
   const further =
-    next === null ? NOTHING : html`<a rel="next" href="${nextAddress(address, asked, next)}">Next page</a>`
+    next === null ? NOTHING : html`<a rel="next" href="${nextAddress(address, request, next)}">Next page</a>`
   const links = html`<p class="chosen"><button class="main">Links to the chosen runs</button> <span class="quiet" data-chosen role="status"></span></p>`
   return html`<form method="post" action="/runs/links" data-selection>${csrfField(csrfTokenOf(c, options))}${fromField(addressWith(address, {}))}
 ${found}
@@ -83,7 +83,7 @@ ${found}
 ${apiSnippets(originOf(c, context), '/api/v1/runs', apiQuery(address))}`
 }
 
-const choice: Column<Run> = {
+const chooseColumn: Column<Run> = {
   head: html`<span class="unseen">Choose</span>`,
   cell: (run) =>
     html`<input type="checkbox" name="run" value="${chosenValue({ tag: run.tag, runNumber: run.runNumber })}" aria-label="Choose run ${run.runNumber} of ${run.tag}">`,
@@ -102,7 +102,7 @@ function columnsOf(address: URLSearchParams, asked: RunsPageQuery): readonly Col
   return [sortable(run, 'run', address, asked), tag, ...chosen]
 }
 
-/** With a link in its head that sorts by it, the other way round when it does already. */
+/** Adds a link to the heading that sorts by the column, or reverses the order. */
 function sortable(
   column: Column<Run>,
   name: string,

@@ -1,4 +1,4 @@
-/** One site on the page Now. */
+/** The panel of one site on the page Now. */
 
 import { html } from 'hono/html'
 import { TO_TAPE, WRONG } from '../../../shared/catalogue/replica-states.ts'
@@ -9,7 +9,7 @@ import { bytes, count, counted, cut, duration } from './format.ts'
 import { ageOf, type Content, type Html, mark, NOTHING, runPath, type Tone, table, timeOf } from './parts.ts'
 import { runMark } from './run-marks.ts'
 
-/** Of a description; the page of the run has all of it. */
+/** Longest part of a description; the page of the run has the full text. */
 const MOST_CHARACTERS = 300
 
 export function sitePanel(site: SiteState, now: Date): Html {
@@ -19,7 +19,7 @@ export function sitePanel(site: SiteState, now: Date): Html {
   return html`<section class="site" aria-labelledby="${id}">
 <h2 id="${id}"><a href="/runs?tag=${encodeURIComponent(tag)}">${tag}</a></h2>
 <p class="last"><a class="run" href="${runPath({ tag, runNumber: run.runNumber })}"><span class="unseen">Last run </span>${run.runNumber}</a>
-<span class="ago">${last.isBegin ? 'begun' : 'catalogued'} ${ageOf(last.at, now)} ago <span class="quiet">${timeOf(last.at)} UTC</span></span></p>
+<span class="ago">${last.isBegin ? 'started' : 'catalogued'} ${ageOf(last.at, now)} ago <span class="quiet">${timeOf(last.at)} UTC</span></span></p>
 <p>${runMark(run)}${run.pedestal === true ? html` <span class="label">pedestal</span>` : ''}</p>
 ${run.firstFileAt === null ? NOTHING : html`<p class="quiet">${counted(run.eventCount, 'MIDAS event')} · ${bytes(run.sizeBytes)}${lasted(run)}</p>`}
 ${run.description ? html`<p class="description">${cut(run.description, MOST_CHARACTERS)}</p>` : NOTHING}
@@ -51,10 +51,10 @@ interface Step {
 
 function moving(site: SiteState, now: Date, id: string): Html {
   const steps = [...arrivals(site), ...copies(site.copies)]
-  if (steps.length === 0) return html`<p>${mark('none', 'nothing under way')}</p>`
+  if (steps.length === 0) return html`<p>${mark('none', 'nothing in progress')}</p>`
   return table<Step>({
     id: `${id}-moving`,
-    caption: `What waits and moves at ${site.tag}`,
+    caption: `In progress at ${site.tag}`,
     captionHidden: true,
     rows: steps,
     empty: '',
@@ -91,30 +91,30 @@ function arrivals({ arriving, refused }: SiteState): readonly Step[] {
   return steps
 }
 
-/** Copies by what people call it, in the order in which they happen. */
+/** Stages of copies in the order in which they happen. */
 const STAGES: readonly {
   readonly what: string
   readonly tone: Tone
   readonly is: (row: CopiesInState) => boolean
 }[] = [
   {
-    what: 'waits for tape',
+    what: 'waiting for tape',
     tone: 'waiting',
     is: ({ kind, state }) => kind === 'tape' && state === 'requested',
   },
   {
-    what: 'to tape',
+    what: 'copying to tape',
     tone: 'moving',
     is: ({ kind, state }) => kind === 'tape' && TO_TAPE.includes(state),
   },
   {
-    what: 'on the tape’s disk',
+    what: 'on the tape system’s disk',
     tone: 'moving',
     is: ({ kind, state }) => kind === 'tape' && state === 'staged',
   },
   { what: 'tape failed', tone: 'bad', is: ({ kind, state }) => kind === 'tape' && state === 'failed' },
   {
-    what: 'back from tape',
+    what: 'recalling from tape',
     tone: 'moving',
     is: ({ kind, state }) => kind === 'recall' && state !== 'failed',
   },
@@ -144,7 +144,7 @@ function copies(rows: readonly CopiesInState[]): readonly Step[] {
     return [
       failing === 0
         ? { ...step, tone, what }
-        : { ...step, tone: 'bad' as const, what: `${what}, ${count(failing)} failed so far` },
+        : { ...step, tone: 'bad' as const, what: `${what}, ${count(failing)} failing` },
     ]
   })
 }

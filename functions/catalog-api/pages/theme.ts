@@ -1,6 +1,6 @@
 /**
- * Light, dark for the underground, or as the browser has it: kept in a cookie, so that no page flashes in the
- * other one first.
+ * Light, dark for the underground, or the browser's setting. Stored in a cookie, so that no page first
+ * appears in another theme.
  */
 import { getCookie, setCookie } from 'hono/cookie'
 import * as z from 'zod'

@@ -1,6 +1,6 @@
 /**
- * A run that is not in the catalogue, to which alerts and dead letters lead all the same: what the ledger
- * knows of its files.
+ * The page of a run that is not catalogued, to which alerts and dead letters may link: the recorded arrivals
+ * of its files.
  */
 import { html } from 'hono/html'
 import { mayDo } from '../../../shared/access/caller.ts'
@@ -8,7 +8,11 @@ import { EVERY_TAG } from '../../../shared/access/scopes.ts'
 import type { Context } from '../../../shared/context.ts'
 import type { ArrivalState } from '../../../shared/database/schema.ts'
 import { neighboursOf } from '../../../shared/queries/neighbours.ts'
-import { type HeardFile, heardOfRun, notCataloguedText } from '../../../shared/queries/not-catalogued.ts'
+import {
+  type ArrivedFile,
+  arrivedFilesOf,
+  notCataloguedText,
+} from '../../../shared/queries/not-catalogued.ts'
 import type { RunId } from '../../../shared/run.ts'
 import { refusal } from '../http/problem.ts'
 import type { ApiContext } from '../http/route.ts'
@@ -21,23 +25,23 @@ import { copyable, type Html, mark, NOTHING, runPath, type Tone, table, timeOf }
 import { wantsPage } from './problem-pages.ts'
 import { runHeading } from './run-heading.ts'
 
-/** @throws a 404 problem with the same contents for a program. */
+/** @throws a 404 problem with the same contents if the client is a program. */
 export async function unknownRun(
   c: ApiContext,
   { database }: Context<'database'>,
   options: PageOptions,
   run: RunId,
 ) {
-  const heard = await heardOfRun(database, run)
-  if (!wantsPage(c)) throw refusal(404, notCataloguedText(run, heard))
+  const files = await arrivedFilesOf(database, run)
+  if (!wantsPage(c)) throw refusal(404, notCataloguedText(run, files))
   const [neighbours, logs] = await Promise.all([neighboursOf(database, run), logSection(c, options, run)])
   const body = html`${runHeading(run, neighbours)}
 <div data-live="${run.tag}/${run.runNumber}">
-${heard.length === 0 ? neverHeard : ledger(run.tag, heard)}
-${advice(c, run, heard)}
+${files.length === 0 ? noFiles : ledger(run.tag, files)}
+${advice(c, run, files)}
 ${logs}
 </div>`
-  // A title of its own: the script loads the page anew once the run is there.
+  // A title of its own: the script reloads the page when the run is catalogued.
   return renderPage(c, options, {
     title: `Run ${run.runNumber} of ${run.tag} is not catalogued`,
     status: 404,
@@ -46,19 +50,16 @@ ${logs}
   })
 }
 
-const neverHeard = html`<div class="notice"><p><strong>Not in the catalogue, and nobody has told of a file of it.</strong></p>
-<p>It was not put into the store (yet), or the message about it was lost: the store is searched for such files every few minutes. This page shows the run once it is there.</p></div>`
+const noFiles = html`<div class="notice"><p><strong>Not in the catalogue, and no file of this run has been reported.</strong></p>
+<p>Its file has not been stored yet, or the notification was lost; the store is searched for such files every few minutes. This page shows the run when it is catalogued.</p></div>`
 
-/** Of the latest file, which is what the alert or the dead letter was about. */
+/** For the latest file, which the alert or dead letter was about. */
 const HEADLINES: Readonly<Record<ArrivalState, readonly [tone: 'bad' | '', sentence: string]>> = {
-  received: ['', 'Not in the catalogue yet: a file of it has arrived and waits to be read.'],
-  processing: ['', 'Not in the catalogue yet: a file of it is being read.'],
-  done: [
-    '',
-    'Not in the catalogue: what was heard of its files has been dealt with, and made no run of this number.',
-  ],
-  invalid: ['bad', 'Not in the catalogue: its file was refused. It stays in the store as it is.'],
-  failed: ['bad', 'Not in the catalogue: reading its file was given up.'],
+  received: ['', 'Not in the catalogue yet: a file of this run has arrived and is waiting to be read.'],
+  processing: ['', 'Not in the catalogue yet: a file of this run is being read.'],
+  done: ['', 'Not in the catalogue: all reported files were processed, and none was a run of this number.'],
+  invalid: ['bad', 'Not in the catalogue: its file was refused. It stays in the store unchanged.'],
+  failed: ['bad', 'Not in the catalogue: reading its file failed repeatedly.'],
 }
 
 const STATES: Readonly<Record<ArrivalState, readonly [Tone, string]>> = {
@@ -66,24 +67,24 @@ const STATES: Readonly<Record<ArrivalState, readonly [Tone, string]>> = {
   processing: ['moving', 'being read'],
   done: ['none', 'done'],
   invalid: ['bad', 'refused'],
-  failed: ['bad', 'given up'],
+  failed: ['bad', 'failed'],
 }
 
 const OUTCOMES = {
   catalogued: 'catalogued',
   superseded: 'replaced by a newer one',
-  gone: 'gone from the store',
+  gone: 'deleted from the store',
 } as const
 
-function ledger(tag: string, heard: readonly HeardFile[]): Html {
-  const [tone, sentence] = HEADLINES[heard[0]?.state ?? 'done']
-  const why = heard.length === 1 ? heard[0]?.reason : null
+function ledger(tag: string, files: readonly ArrivedFile[]): Html {
+  const [tone, sentence] = HEADLINES[files[0]?.state ?? 'done']
+  const why = files.length === 1 ? files[0]?.reason : null
   return html`<div class="notice ${tone}"><p><strong>${sentence}</strong></p>${why ? html`<p>${why}</p>` : NOTHING}</div>
-<section aria-labelledby="heard"><h2 id="heard">Heard of its files</h2>
-${table<HeardFile>({
+<section aria-labelledby="heard"><h2 id="heard">Reported files</h2>
+${table<ArrivedFile>({
   id: 'heard-table',
-  caption: 'By the ledger, the latest first',
-  rows: heard,
+  caption: 'Newest first',
+  rows: files,
   empty: '',
   columns: [
     {
@@ -91,7 +92,7 @@ ${table<HeardFile>({
       heads: true,
       cell: ({ bucket, key }) => html`<code class="address">${bucket}/${key}</code>`,
     },
-    { head: 'State', prose: heard.length > 1, cell: (file) => stateOf(tag, file, heard.length > 1) },
+    { head: 'State', prose: files.length > 1, cell: (file) => stateOf(tag, file, files.length > 1) },
     { head: 'Since (UTC)', cell: ({ since }) => timeOf(since) },
   ],
 })}</section>`
@@ -99,26 +100,26 @@ ${table<HeardFile>({
 
 const stateOf = (
   tag: string,
-  { state, outcome, attempts, reason, cataloguedAs }: HeardFile,
+  { state, outcome, attempts, reason, cataloguedAs }: ArrivedFile,
   isOneOfMany: boolean,
 ): Html =>
-  html`${mark(...STATES[state])}${outcome === null ? NOTHING : html`: ${OUTCOMES[outcome]}`}${cataloguedAs === null ? NOTHING : html` as <a href="${runPath({ tag, runNumber: cataloguedAs })}">run ${cataloguedAs}</a>, the number in its begin of run`}${attempts === 0 ? NOTHING : html`, ${counted(attempts, 'try', 'tries')}`}${isOneOfMany && reason !== null ? html`<br>${reason}` : NOTHING}`
+  html`${mark(...STATES[state])}${outcome === null ? NOTHING : html`: ${OUTCOMES[outcome]}`}${cataloguedAs === null ? NOTHING : html` as <a href="${runPath({ tag, runNumber: cataloguedAs })}">run ${cataloguedAs}</a>, the number in its begin-of-run event`}${attempts === 0 ? NOTHING : html`, ${counted(attempts, 'attempt')}`}${isOneOfMany && reason !== null ? html`<br>${reason}` : NOTHING}`
 
-/** What is done about it, by who may. */
-function advice(c: ApiContext, { tag, runNumber }: RunId, heard: readonly HeardFile[]): Html {
+/** The action to take, for callers who may take it. */
+function advice(c: ApiContext, { tag, runNumber }: RunId, files: readonly ArrivedFile[]): Html {
   if (!mayDo(c.get('caller'), 'operate', tag))
-    return heard.some(isStuck) ? html`<p class="quiet">Operators can have it tried again.</p>` : NOTHING
+    return files.some(isStuck) ? html`<p class="quiet">Operators can start another attempt.</p>` : NOTHING
   const letters = mayDo(c.get('caller'), 'operate', EVERY_TAG)
     ? html`<p>Its message may be among the <a href="/queues#dead-runs">dead letters</a>.</p>`
     : NOTHING
   const [label, command] =
-    heard.length === 0
-      ? ['To search the store for it at once', `cygnet reconcile --prefix ${shellQuoted(`${tag}/`)}`]
+    files.length === 0
+      ? ['To search the store now', `cygnet reconcile --prefix ${shellQuoted(`${tag}/`)}`]
       : [
-          'To have it tried again, once the cause is gone',
+          'To try again, once the cause is fixed',
           `cygnet replay --run ${runNumber} --tag ${shellQuoted(tag)} --yes`,
         ]
-  return html`${heard[0]?.state === 'failed' ? letters : NOTHING}${copyable('what-to-do', label, command)}`
+  return html`${files[0]?.state === 'failed' ? letters : NOTHING}${copyable('what-to-do', label, command)}`
 }
 
-const isStuck = ({ state }: HeardFile) => state === 'failed' || state === 'invalid'
+const isStuck = ({ state }: ArrivedFile) => state === 'failed' || state === 'invalid'

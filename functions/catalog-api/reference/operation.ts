@@ -1,4 +1,4 @@
-/** One operation of the API as HTML: what it is for, what it takes, what it answers. */
+/** One operation of the API as HTML: purpose, parameters, answers. */
 import { html } from 'hono/html'
 import {
   type Content,
@@ -13,7 +13,7 @@ import {
 
 export type Html = ReturnType<typeof html>
 
-/** To be linked to: `get-api-v1-runs`. */
+/** The id of its section: `get-api-v1-runs`. */
 export const anchorOf = ({ method, path }: Named): string =>
   `${method}${path.replaceAll(/[^a-z0-9]+/gi, '-')}`.replace(/-$/, '')
 
@@ -29,7 +29,7 @@ export const operationSection = (named: Named, schemas: Schemas): Html => {
   const { method, path, operation } = named
   return html`<section id="${anchorOf(named)}" aria-labelledby="${anchorOf(named)}-title">
 <h3 id="${anchorOf(named)}-title"><code><b>${method.toUpperCase()}</b> ${path}</code></h3>
-<p>${operation.summary ?? ''}${operation.security === undefined ? ' (open to everybody)' : ''}</p>
+<p>${operation.summary ?? ''}${operation.security === undefined ? ' (open to everyone)' : ''}</p>
 ${paragraphs(operation.description)}
 ${parameterTables(operation.parameters ?? [])}
 ${operation.requestBody === undefined ? '' : body(operation.requestBody.content, schemas)}
@@ -40,8 +40,8 @@ ${responseTable(operation, schemas)}
 }
 
 /**
- * A request to paste into a shell, with the variables of the page for Python. Made of the examples in the
- * schemas: what a path needs, what a query must have, and a body where there is one.
+ * A curl command with the environment variables of the Python page, built from the examples in the schemas:
+ * path parameters, required query parameters, and the body if there is one.
  */
 function curlLine({ method, path, operation }: Named, schemas: Schemas): string {
   const { parameters = [], requestBody, security } = operation
@@ -62,7 +62,7 @@ function curlLine({ method, path, operation }: Named, schemas: Schemas): string 
   return `curl${request}${who} "$CYGNET_API_URL${place}${query === '' ? '' : `?${query}`}"${body}`
 }
 
-/** There is one for each run parameter: these are shown when somebody wants to see them. */
+/** There is one per run parameter: they are folded. */
 const RUN_PARAMETER = /^param\./
 
 function parameterTables(parameters: readonly Parameter[]): Html {
@@ -101,7 +101,7 @@ ${rows.map(
 ${schema === undefined ? '' : html`<details><summary>Example of an answer</summary>${example(schema, schemas)}</details>`}`
 }
 
-/** Longer ones say no more than the schema. */
+/** Longer examples add nothing to the schema. */
 const LONGEST_EXAMPLE = 4000
 
 function example(schema: Schema, schemas: Schemas): Html {

@@ -1,4 +1,4 @@
-/** The OpenAPI document, and the reference for people made from it: one page without scripts. */
+/** The OpenAPI document, and the reference built from it: one page without scripts. */
 import type { Handler } from 'hono'
 import { html } from 'hono/html'
 import { tagged } from '../http/etag.ts'
@@ -25,8 +25,8 @@ interface Description {
 }
 
 /**
- * Adds the description, its page and the style. All routes that they are to show must be added before
- * somebody first asks.
+ * Adds the description, its page and the style sheet. All routes that they show must be added before the
+ * first request for them.
  */
 export function registerReference(api: Api): void {
   const describe = () => api.app.getOpenAPI31Document({ openapi: '3.1.0', info: API_INFO })
@@ -36,29 +36,26 @@ export function registerReference(api: Api): void {
     'GET',
     DESCRIPTION_PATH,
     open,
-    madeOnce('application/json', () => JSON.stringify(describe())),
+    cachedPage('application/json', () => JSON.stringify(describe())),
   )
   addPage(
     api,
     'GET',
     REFERENCE_PATH,
     open,
-    madeOnce('text/html; charset=UTF-8', () => render(describe() as unknown as Description)),
+    cachedPage('text/html; charset=UTF-8', () => render(describe() as unknown as Description)),
   )
   addPage(
     api,
     'GET',
     STYLE_PATH,
     open,
-    madeOnce('text/css; charset=utf-8', () => REFERENCE_STYLE),
+    cachedPage('text/css; charset=utf-8', () => REFERENCE_STYLE),
   )
 }
 
-/**
- * The same for everybody until the service is replaced by another version: to be kept, and asked about each
- * time.
- */
-function madeOnce(type: string, make: () => Html | string): Handler<ApiEnvironment> {
+/** The same for all callers until the service is updated: may be cached, with revalidation each time. */
+function cachedPage(type: string, make: () => Html | string): Handler<ApiEnvironment> {
   let text: string | null = null
   return async (c) => {
     text ??= String(await make())
@@ -118,7 +115,7 @@ ${properties.map(([field, of]) => html`<tr><th scope="row"><code>${field}</code>
 `
 }
 
-/** How the reference looks: the reader's own fonts, light or dark as the reader's system has it. */
+/** The style of the reference: the reader's fonts, light or dark as in the reader's system. */
 const REFERENCE_STYLE = `:root { color-scheme: light dark; --line: light-dark(#ccd3d9, #3a424a); --soft: light-dark(#f2f4f6, #20262c); }
 body { margin: 0 auto; max-width: 70rem; padding: 1rem 1.25rem 4rem; font: 1rem/1.5 system-ui, sans-serif;
   color: light-dark(#16202a, #dde3e8); background: light-dark(#fff, #14191e); }

@@ -1,6 +1,6 @@
-/** Schemas of the OpenAPI document in words, and an example of each. Pure. */
+/** Describes schemas of the OpenAPI document in words, and builds an example of each. Pure. */
 
-/** What is read of a schema; a document of version 3.1 writes them as JSON Schema. */
+/** The fields of a schema that are used; documents of version 3.1 use JSON Schema. */
 export interface Schema {
   readonly $ref?: string
   readonly type?: string | readonly string[]
@@ -52,7 +52,7 @@ export type Schemas = Readonly<Record<string, Schema>>
 /** The name behind `#/components/schemas/Run`. */
 const nameOfRef = (ref: string): string => ref.slice(ref.lastIndexOf('/') + 1)
 
-/** A piece of a type in words: text, or the name of a schema that is described elsewhere. */
+/** A piece of a type in words: text, or the name of a schema described elsewhere. */
 export type TypePart = string | { readonly schema: string }
 
 /** `integer`, `array of Run`, `"json" or "csv"`. */
@@ -79,7 +79,7 @@ export function typeParts(schema: Schema): readonly TypePart[] {
 
 const DEEPEST = 8
 
-/** A value that fits, put together from the examples in the schema. */
+/** A valid value, built from the examples in the schema. */
 export function exampleOf(schema: Schema, schemas: Schemas, depth = 0): unknown {
   if (schema.example !== undefined) return schema.example
   if (depth > DEEPEST) return null

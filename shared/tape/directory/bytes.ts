@@ -1,4 +1,4 @@
-/** Bytes to the disk and back from it. */
+/** Writes and reads bytes of a disk. */
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
@@ -6,14 +6,14 @@ import { InvalidInputError, TransientError } from '../../errors.ts'
 import type { TapeFile } from '../driver.ts'
 import { hasCode } from './errors.ts'
 
-/** One read or write, bytes: large enough that the trip through Node's thread pool does not count. */
+/** Size of one read or write, bytes: large enough that the overhead of Node's thread pool does not matter. */
 const CHUNK_BYTES = 1024 ** 2
 const WASM_PAGE_BYTES = 64 * 1024
 
 /**
- * Writes the source's bytes, which must be the file's. While one megabyte is written the next one is
+ * Writes the source's bytes and verifies that they are the file's. While one megabyte is written, the next is
  * collected and hashed.
- * @throws InvalidInputError when they are not; nothing more than the file's size is ever written.
+ * @throws InvalidInputError when they differ; never more bytes than the file's size are written.
  */
 export async function writeFile(
   handle: FileHandle,
@@ -46,7 +46,7 @@ const otherBytes = (file: TapeFile, how: string) =>
     file: file.name,
   })
 
-/** Collects chunks to whole megabytes, and writes one while the next is collected. */
+/** Collects chunks into whole megabytes, and writes one while the next is collected. */
 function createWriter(handle: FileHandle) {
   let [collecting, other] = [Buffer.allocUnsafe(CHUNK_BYTES), Buffer.allocUnsafe(CHUNK_BYTES)]
   let used = 0
@@ -80,17 +80,16 @@ function createWriter(handle: FileHandle) {
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done)
-    // What POSIX allows on a full disk before it says ENOSPC; asked again, it says so.
+    // POSIX allows a short write on a full disk; the next write then fails with ENOSPC.
     done += bytesWritten
   }
 }
 
 /**
- * The SHA-256 of what is under a path, and its size. Read past the page cache where the file system allows
- * that (O_DIRECT: local disks, NFS): then the bytes come from the device or the server. Elsewhere (LTFS and
- * other FUSE, macOS) they may come from the kernel's memory, and prove that what was handed over was whole
- * and in order, no more; that it is on the medium is then said by fsync alone, and the scrub, which comes
- * weeks later, reads it from there.
+ * The SHA-256 and size of a file. Bypasses the page cache where the file system allows it (O_DIRECT: local
+ * disks, NFS), so that the bytes come from the device or the server. Elsewhere (LTFS and other FUSE, macOS)
+ * they may come from the kernel's memory and prove only that the data handed over were complete and in order;
+ * fsync alone then reports that they are on the medium, until the scrub reads them from there weeks later.
  */
 export async function readBack(
   path: string,
@@ -106,17 +105,17 @@ export async function readBack(
   return await hashFile(path, 0, signal)
 }
 
-/** Linux alone has the flag. */
+/** Only Linux has this flag. */
 const DIRECT = constants.O_DIRECT ?? 0
 
-/** Node has it; its types leave it out. */
+/** Provided by Node, but missing in its types. */
 declare const WebAssembly: {
   readonly Memory: new (pages: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer }
 }
 
 async function hashFile(path: string, flags: number, signal: AbortSignal) {
   const sha256 = createHash('sha256')
-  // O_DIRECT asks for memory aligned to a page: Node's buffers are not, WebAssembly's memory always is.
+  // O_DIRECT requires page-aligned memory: Node's buffers are not aligned, WebAssembly's memory always is.
   const pages = CHUNK_BYTES / WASM_PAGE_BYTES
   const chunk =
     flags === 0
@@ -136,10 +135,10 @@ async function hashFile(path: string, flags: number, signal: AbortSignal) {
   }
 }
 
-/** A link is not followed, a pipe not waited for. */
+/** Does not follow a link or wait for a pipe. */
 const READ_PLAIN = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
-/** The bytes of a file of this size. @throws TransientError when it has another. */
+/** The bytes of a file of this size. @throws TransientError when it has another size. */
 export async function* readPlain(
   path: string,
   sizeBytes: number,

@@ -1,8 +1,8 @@
 /**
- * Copies in a folder: a tape library shown as a file system (LTFS), an NFS server, a second disk. A copy is
- * written under a temporary name beside its own, flushed, read back and compared, and only then gets its
- * name, which is never taken from another file. Give a folder inside the mount, not the mount point itself:
- * it is the folder's absence that shows a missing mount.
+ * Copies in a folder: a tape library mounted as a file system (LTFS), an NFS server, a second disk. A copy is
+ * written under a temporary name in the same folder, flushed, read back and compared, and then given its
+ * final name, which is never taken from another file. Configure a folder inside the mount, not the mount
+ * point itself: a missing mount shows as a missing folder.
  */
 import { link, lstat, opendir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -18,7 +18,7 @@ import { claimName, createTemporary, type HardLink, isReservation, type Temporar
 export interface DirectoryOptions {
   /** An existing folder. */
   readonly folder: string
-  /** In place of the file system's own, for tests of those that have no hard links. */
+  /** Replaces the file system's own, for tests of file systems without hard links. */
   readonly hardLink?: HardLink
   /** Milliseconds since 1970. */
   readonly now?: () => number
@@ -37,7 +37,7 @@ export function createDirectoryDriver(options: DirectoryOptions): TapeDriver {
   const place: CopiesFolder = { root, hardLink: options.hardLink ?? link, now: options.now ?? Date.now }
   const endpoint = pathToFileURL(root).href
   const url = (name: string) => `${endpoint}/${encodedName(checkedName(name))}`
-  /** Errors of the file system leave as ours. */
+  /** Translates errors of the file system into ours. */
   const translatingErrors = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work
@@ -96,7 +96,7 @@ async function check(
       reason: stat.isDirectory() ? 'a folder has its name' : 'a device or pipe has its name',
     }
   if (stat.size !== file.sizeBytes && isReservation(stat, now()))
-    return { kind: 'in-progress', reason: 'a copy is just taking its name' }
+    return { kind: 'in-progress', reason: 'a copy is being given this name' }
   if (stat.size !== file.sizeBytes)
     return { kind: 'different', reason: `it has ${stat.size} bytes instead of ${file.sizeBytes}` }
   if (options.readBack === 'never')
@@ -136,7 +136,7 @@ async function copy(
   return (await foundAlready(folder, file, signal, file.sizeBytes)) ?? lostName(place)
 }
 
-/** The temporary holds the file's bytes, on the disk and compared, when this returns. */
+/** When this returns, the temporary file has the file's bytes, on disk and compared. */
 async function fill(
   temporary: Temporary,
   file: TapeFile,
@@ -144,21 +144,21 @@ async function fill(
   signal: AbortSignal,
 ): Promise<void> {
   await writeFile(temporary.handle, file, source.open(signal), signal)
-  // A copy is edited by nobody. Not every file system keeps modes.
+  // A copy is never edited. Not every file system supports modes.
   await temporary.handle.chmod(0o440).catch((error: unknown) => {
     if (!hasCode(error, 'EPERM', 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error
   })
   await temporary.handle.sync()
-  // NFS and FUSE report what went wrong late, at the close.
+  // NFS and FUSE may report write errors only at close.
   await temporary.handle.close()
   const back = await readBack(temporary.path, signal)
   if (back.sha256 !== file.sha256)
-    throw new TransientError(`the disk gives back other bytes than were written for ${file.name}`, {
+    throw new TransientError(`the disk returns other bytes than were written for ${file.name}`, {
       sizeBytes: back.sizeBytes,
     })
 }
 
-/** What a copy ends in when something has the name; null when nothing has. */
+/** The result of a copy whose name is already taken; null when the name is free. */
 async function foundAlready(
   folder: CopiesFolder,
   file: TapeFile,
@@ -174,10 +174,10 @@ async function foundAlready(
 }
 
 function lostName(place: Place): never {
-  throw new TransientError(`${place.path} was there and is gone again: somebody else works in this folder`)
+  throw new TransientError(`${place.path} appeared and disappeared: another program writes in this folder`)
 }
 
-/** Files below the folder that the prefix names, links and temporaries of ours left out. */
+/** Files below the prefix's folder, without links and our temporary files. */
 async function* list(root: string, prefix: string, signal: AbortSignal) {
   const folders = prefix.split('/').slice(0, -1)
   if (folders.length > 0) splitName(folders.join('/'))

@@ -1,29 +1,29 @@
-/** What a file system says, as a sentence for whoever runs the place of the copies. */
+/** Errors of the file system as sentences for the operator of the endpoint. */
 import { classify, type Failure, TransientError } from '../../errors.ts'
 
 const REASONS: Readonly<Record<string, string>> = {
-  ENOSPC: 'there is no room left',
+  ENOSPC: 'no space left',
   EDQUOT: 'the quota is used up',
-  EFBIG: 'the file is larger than the file system takes',
+  EFBIG: 'the file is larger than the file system allows',
   EROFS: 'it is mounted read-only',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
   EIO: 'the device failed',
-  ESTALE: 'the network file system lost it; it may have to be mounted anew',
-  ENXIO: 'the device is not there',
-  ENODEV: 'the device is not there',
-  ENOTCONN: 'the file system program behind it ended; it has to be mounted anew',
+  ESTALE: 'the network file system lost it; it may have to be mounted again',
+  ENXIO: 'the device does not exist',
+  ENODEV: 'the device does not exist',
+  ENOTCONN: 'the file system program behind it ended; it has to be mounted again',
   ETIMEDOUT: 'the network file system does not answer',
   EHOSTDOWN: 'the network file system does not answer',
   EMFILE: 'this process has too many files open',
   ENFILE: 'this machine has too many files open',
-  ENOTDIR: 'a file stands where a folder has to be',
-  ELOOP: 'a symbolic link stands where a file has to be',
-  ENAMETOOLONG: 'the file system takes no name as long as that',
-  ENOENT: 'it is not there (any more)',
+  ENOTDIR: 'a file is where a folder is needed',
+  ELOOP: 'a symbolic link is where a file is needed',
+  ENAMETOOLONG: 'the name is too long for the file system',
+  ENOENT: 'it does not exist (any more)',
 }
 
-/** Those that pass only when somebody mends them. */
+/** Errors that only an operator can resolve. */
 const OPERATOR = new Set([
   'ENOSPC',
   'EDQUOT',
@@ -38,13 +38,13 @@ const OPERATOR = new Set([
   'ENAMETOOLONG',
 ])
 
-/** True for an error of the file system with one of these codes. */
+/** Whether this is an error of the file system with one of these codes. */
 export const hasCode = (error: unknown, ...codes: readonly string[]): error is NodeJS.ErrnoException =>
   error instanceof Error && 'code' in error && codes.includes(String(error.code))
 
 /**
- * Any error as one of our three kinds; what the file system says becomes a TransientError: the copy is good,
- * the place is not.
+ * Any error as one of our three kinds. An error of the file system becomes a TransientError: the fault is the
+ * endpoint's, not the copy's.
  */
 export function translated(root: string, error: unknown): Failure {
   if (!(error instanceof Error && 'syscall' in error && 'code' in error)) return classify(error)

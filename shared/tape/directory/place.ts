@@ -1,7 +1,6 @@
 /**
- * Where names of copies lie below the root. The root is never made by us: where a mount is missing, a copy on
- * the local disk would look like one on tape. Symbolic links are followed as long as they stay below the
- * root.
+ * Locations of copies below the root. We never create the root: with a missing mount, a copy on the local
+ * disk would be mistaken for one on tape. Symbolic links are followed as long as they stay below the root.
  */
 import { mkdir, open, realpath, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
@@ -9,39 +8,39 @@ import { InvalidInputError, TransientError } from '../../errors.ts'
 import { checkedName, isTemporary } from '../names.ts'
 import { hasCode } from './errors.ts'
 
-/** The folder that holds a file, links resolved, and the file in it. */
+/** The folder of a file, with links resolved, and the path of the file in it. */
 export interface Place {
   readonly folder: string
   readonly path: string
 }
 
 /**
- * A name as the folders above it and its last part. @throws InvalidInputError for names that lead out, or
- * that are those of our temporaries.
+ * Splits a name into its folders and its last segment. @throws InvalidInputError for names that lead out of
+ * the root, or that are those of our temporary files.
  */
 export function splitName(name: string): { readonly folders: readonly string[]; readonly last: string } {
   const segments = checkedName(name).split('/')
   if (segments.some(isTemporary))
-    throw new InvalidInputError(`"${name}" cannot be the name of a copy: unfinished copies are called so`)
+    throw new InvalidInputError(`"${name}" cannot be the name of a copy: unfinished copies have such names`)
   return { folders: segments.slice(0, -1), last: segments.at(-1) ?? '' }
 }
 
-/** The root without links. @throws TransientError when it is not there. */
+/** The root with links resolved. @throws TransientError when it does not exist. */
 async function openRoot(root: string): Promise<string> {
   const real = await realpath(root).catch((error: unknown) => {
     if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error
     throw new TransientError(
-      `the folder of the copies, ${root}, is not there: is it mounted?`,
+      `the folder of the copies, ${root}, does not exist: is it mounted?`,
       { operator: true },
       { cause: error },
     )
   })
   if (!(await stat(real)).isDirectory())
-    throw new TransientError(`the place of the copies, ${root}, is no folder`, { operator: true })
+    throw new TransientError(`the place of the copies, ${root}, is not a folder`, { operator: true })
   return real
 }
 
-/** The place of a name, or null when there is no folder for it yet. */
+/** The location of a name, or null when its folder does not exist yet. */
 export async function findPlace(root: string, name: string): Promise<Place | null> {
   const { folders, last } = splitName(name)
   const folder = await findFolder(root, folders)
@@ -57,7 +56,9 @@ export async function findFolder(root: string, folders: readonly string[]): Prom
   return folder === null ? null : inside(real, folder)
 }
 
-/** The place of a name, its folders made one by one: each is on the disk before something is put into it. */
+/**
+ * The location of a name. Creates its folders one by one; each is on disk before anything is created in it.
+ */
 export async function makePlace(root: string, name: string): Promise<Place> {
   const { folders, last } = splitName(name)
   const real = await openRoot(root)
@@ -90,8 +91,8 @@ function inside(root: string, folder: string): string {
 }
 
 /**
- * Has the entries of a folder written to the disk. Some file systems (LTFS, old NFS) cannot be asked for
- * that, and do it by themselves.
+ * Flushes the entries of a folder to disk. Some file systems (LTFS, old NFS) do not support this and do it by
+ * themselves.
  */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')

@@ -1,7 +1,4 @@
-/**
- * The temporary under which a copy is written, and how it gets its name without ever taking it from another
- * file.
- */
+/** The temporary file of a copy, and how it gets its final name without taking it from another file. */
 import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { type FileHandle, lstat, open, opendir, rename, unlink } from 'node:fs/promises'
@@ -10,12 +7,12 @@ import { isTemporary } from '../names.ts'
 import { hasCode } from './errors.ts'
 
 /**
- * A name no other copy has, not even one of the same file: a temporary taken over by two would be neither's
- * file.
+ * A unique name, also among copies of the same file: a temporary file shared by two copies would have mixed
+ * contents.
  */
 const temporaryName = (runNumber: number) => `.cygnet-${runNumber}-${randomBytes(6).toString('hex')}.part`
 
-/** A temporary nobody wrote to for so long was left by a crash: no copy is allowed to take that long. */
+/** A temporary file not written to for this long was left by a crash: no copy may take that long. */
 const LEFT_OVER_MS = 3_600_000
 
 export interface Temporary extends AsyncDisposable {
@@ -24,8 +21,8 @@ export interface Temporary extends AsyncDisposable {
 }
 
 /**
- * A new file beside the one to be; gone when it is disposed of, unless it has its name by then. Left-overs of
- * crashes go too.
+ * Creates a file next to the final one. It is removed on disposal, unless it has been renamed by then. Files
+ * left by crashes are removed as well.
  */
 export async function createTemporary(folder: string, runNumber: number): Promise<Temporary> {
   const path = join(folder, temporaryName(runNumber))
@@ -47,7 +44,7 @@ export async function createTemporary(folder: string, runNumber: number): Promis
   return temporary
 }
 
-/** Times are compared with that of a file just made: a file server's clock need not be ours. */
+/** Ages are compared with a file just created: the file server's clock may differ from ours. */
 async function removeLeftOvers(folder: string, beforeMs: number): Promise<void> {
   for await (const entry of await opendir(folder)) {
     if (!isTemporary(entry.name)) continue
@@ -57,23 +54,24 @@ async function removeLeftOvers(folder: string, beforeMs: number): Promise<void> 
   }
 }
 
-/** The mode of an empty file that holds a name for a moment. */
+/** The mode of an empty file that reserves a name for a moment. */
 const RESERVED_MODE = 0o200
 const RESERVED_MS = 60_000
 
 /**
- * True for an empty file that another copy has put under the name just now, to replace it in the next moment.
+ * Whether this is an empty file with which another copy has just reserved the name, to replace it at once.
  */
 export const isReservation = (stat: Stats, nowMs: number): boolean =>
   stat.size === 0 && (stat.mode & 0o777) === RESERVED_MODE && nowMs - stat.ctimeMs < RESERVED_MS
 
-/** How a file gets a second name: `link` of the file system, which fails when the name is taken. */
+/** Gives a file a second name: `link` of the file system, which fails when the name is taken. */
 export type HardLink = (existing: string, path: string) => Promise<void>
 
 /**
- * Gives the temporary its name, unless a file has it: false then. `link` decides that in one step, also
- * between machines. Where there are no hard links (LTFS, some NFS and FUSE), an empty file is made under the
- * name, which fails just so when it is taken, and the temporary replaces that empty file of ours.
+ * Gives the temporary file its final name; returns false when a file has it. `link` decides that atomically,
+ * also between machines. Where there are no hard links (LTFS, some NFS and FUSE), an empty file is created
+ * under the name, which also fails when it is taken, and the temporary file then replaces that empty file of
+ * ours.
  */
 export async function claimName(temporary: string, path: string, hardLink: HardLink): Promise<boolean> {
   try {
@@ -84,7 +82,7 @@ export async function claimName(temporary: string, path: string, hardLink: HardL
       return await reserveAndRename(temporary, path)
     throw error
   }
-  await unlink(temporary).catch(() => {}) // another name of the same file, swept later
+  await unlink(temporary).catch(() => {}) // if this fails, it is removed later as a left-over
   return true
 }
 

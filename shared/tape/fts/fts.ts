@@ -1,15 +1,14 @@
 /**
- * Copies made by FTS3: it fetches from a link to our store and writes to the tape endpoint, retries by
- * itself, and waits until the file is on media. No byte passes through us.
+ * Copies made by FTS3: FTS fetches the file from a link to our store, writes it to the tape endpoint,
+ * retries, and waits until it is on media. No byte passes through us.
  *
- * FTS is told by a name of ours which copy a job is for, and makes the job's id from that: a submission whose
- * reply was lost is found again, and the same copy is never asked for twice. What FTS says of the end of a
- * job is a reason to look, and no proof: the tape endpoint itself (`destination`, a webdav driver) is asked
- * what is there.
+ * We submit each copy under a deterministic name (`sid`), from which FTS derives the job's id. A submission
+ * whose reply was lost is found again by that id, so the same copy is never requested twice. The end of a job
+ * is no proof: the tape endpoint itself (`destination`, a webdav driver) is checked afterwards.
  *
- * Tokens: the bearer token of the submission only. FTS takes `source_tokens` and `destination_tokens` both or
- * not at all, and a presigned link needs none (gfal2, by which FTS copies, sends none to a link with a
- * signature); without them it uses the bearer token at the destination. So that needs storage.modify and
+ * Tokens: only the bearer token of the submission. FTS accepts `source_tokens` and `destination_tokens` only
+ * together, and a presigned link needs none (gfal2, with which FTS copies, sends no token to a signed link).
+ * Without them FTS uses the bearer token at the destination, so the token needs storage.modify and
  * storage.read there.
  */
 import { TransientError } from '../../errors.ts'
@@ -27,7 +26,9 @@ import { ftsJobId } from './job-id.ts'
 import { createFtsJobs, type FtsJob, type FtsJobs, type FtsJobsOptions } from './jobs.ts'
 
 export interface FtsOptions extends FtsJobsOptions {
-  /** The virtual organisation FTS takes us for: the first group in the token, or the host of its issuer. */
+  /**
+   * The virtual organisation that FTS assigns to us: the first group in the token, or the host of its issuer.
+   */
   readonly vo: string
   /** How long a job waits for the file to be on media; 0 where the destination has no tape. */
   readonly archiveSeconds: number
@@ -37,12 +38,12 @@ export interface FtsOptions extends FtsJobsOptions {
 
 /** The longest an S3 link can be valid: copies wait in FTS's queue for days when a tape is down. */
 const LINK_SECONDS = 7 * 86_400
-/** FTS gives a job up that has not begun after so many hours: a day before its link ends. */
+/** FTS gives up a job that has not begun after this many hours: a day before its link expires. */
 const QUEUE_HOURS = 6 * 24
 const RETRIES = 3
 const RETRY_SECONDS = 300
 
-/** @throws InvalidInputError for an address that is none. */
+/** @throws InvalidInputError for an invalid address. */
 export function createFtsDriver(options: FtsOptions): TapeDriver {
   const { destination } = options
   const jobs = createFtsJobs(options)
@@ -52,8 +53,8 @@ export function createFtsDriver(options: FtsOptions): TapeDriver {
     url: (name) => destination.url(checkedName(name)),
     copy: (file, source, copyOptions, signal) => copy(jobs, options, file, source, copyOptions, signal),
     check: (file, checkOptions, signal) => check(jobs, destination, file, checkOptions, signal),
-    // FTS could stage as well (`bring_online`), but refuses that with tokens, and only passes the request on
-    // to the endpoint.
+    // FTS could stage as well (`bring_online`), but refuses that with tokens, and would only forward the
+    // request to the endpoint.
     stage: (file, stageOptions, signal) => destination.stage(file, stageOptions, signal),
     release: (file, reference, signal) => destination.release(file, reference, signal),
     read: (file, signal) => destination.read(file, signal),
@@ -80,7 +81,7 @@ async function copy(
   const job = (archiveSeconds: number) =>
     describeJob(file, sid, link, options.destination.url(file.name), archiveSeconds)
   let answer = await jobs.submit(job(options.archiveSeconds), signal)
-  // Nothing was accepted; the destination's own word on what is on media does instead.
+  // Nothing was accepted. Without archiving, the destination itself reports what is on media.
   if (answer.kind === 'archiving-refused') answer = await jobs.submit(job(0), signal)
   if (answer.kind === 'accepted') return { kind: 'submitted', reference: answer.jobId }
   const found = await findBySid(jobs, options.vo, sid, jobId, signal)
@@ -97,8 +98,8 @@ async function copy(
 }
 
 /**
- * The job of this name; null when there is none. FTS may take us for another VO than the settings do, and
- * makes its ids from that: then it is asked.
+ * The job with this `sid`; null when there is none. FTS may assign us another VO than the configured one and
+ * derive its ids from that; in this case FTS is asked for the VO.
  */
 async function findBySid(
   jobs: FtsJobs,
@@ -135,7 +136,7 @@ function describeJob(
       },
     ],
     params: {
-      // S3 knows no adler32: the value given is compared with the destination's.
+      // S3 has no adler32: the given value is compared with the destination's.
       verify_checksum: 'target',
       overwrite: false,
       retry: RETRIES,
@@ -170,8 +171,8 @@ async function check(
   if (job === null) return await atDestination()
   if (job.state === 'FINISHED')
     return await afterEnd(atDestination, `FTS job ${reference} is FINISHED, but the file is not there`)
-  // A job that waited in vain for the medium has FAILED with its file on the endpoint's disk: copying again
-  // would only collide.
+  // A job that timed out waiting for the medium is FAILED with its file on the endpoint's disk: another copy
+  // would only collide with it.
   if (ENDED_BADLY.has(job.state)) return await afterEnd(atDestination, describe(reference, job))
   return { kind: 'in-progress', reason: describe(reference, job) }
 }

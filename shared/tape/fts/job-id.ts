@@ -1,4 +1,4 @@
-/** The ids that FTS3 gives to jobs, computed without asking it. */
+/** Computes the ids that FTS3 gives to jobs. */
 import { createHash } from 'node:crypto'
 
 /**
@@ -8,12 +8,12 @@ import { createHash } from 'node:crypto'
 const FTS_ROOT = '01874efb-4735-4595-bc9c-591aef8240c9'
 
 /**
- * The id of a job that was submitted with `id_generator: deterministic` and this `sid`:
- * UUID5(UUID5(root, VO), sid), as `JobBuilder.__init__` of fts-rest-flask has it.
+ * The id of a job that was submitted with `id_generator: deterministic` and this `sid`: UUID5(UUID5(root,
+ * VO), sid), as in `JobBuilder.__init__` of fts-rest-flask.
  */
 export const ftsJobId = (vo: string, sid: string): string => uuid5(uuid5(FTS_ROOT, vo), sid)
 
-/** RFC 9562 §5.5: the SHA-1 of the namespace's bytes and the name, with version and variant put in. */
+/** RFC 9562 §5.5: the SHA-1 of the namespace's bytes and the name, with version and variant set. */
 function uuid5(namespace: string, name: string): string {
   const hash = createHash('sha1')
     .update(Buffer.from(namespace.replaceAll('-', ''), 'hex'))

@@ -1,6 +1,6 @@
 /**
  * The part of the FTS3 REST interface (fts-rest-flask, controllers/jobs.py) that copies need: submit a job,
- * find one, ask for its state.
+ * find one, read its state.
  */
 import * as z from 'zod'
 import { TransientError } from '../../errors.ts'
@@ -16,19 +16,19 @@ export interface FtsJobsOptions extends HttpOptions {
 
 export interface FtsJob {
   readonly state: string
-  /** Why it failed, by job and file, as it may be shown; '' where nobody says. */
+  /** Why it failed, from the job and its files, without secrets; '' where no reason is given. */
   readonly reason: string
 }
 
 export type Submission =
   | { readonly kind: 'accepted'; readonly jobId: string }
-  /** 409: a job with this `sid` exists, or another one writes to the destination at this moment. */
+  /** 409: a job with this `sid` exists, or another one is writing to the destination at present. */
   | { readonly kind: 'duplicate'; readonly reason: string }
   /**
-   * FTS takes no `archive_timeout` with tokens (`submit` of fts-rest-flask has refused it in some releases).
+   * FTS does not accept `archive_timeout` with tokens (`submit` of some fts-rest-flask releases refuses it).
    */
   | { readonly kind: 'archiving-refused' }
-  /** No answer, or one that makes no sense: it may be accepted all the same. */
+  /** No answer, or an invalid one: the job may have been accepted. */
   | { readonly kind: 'unknown'; readonly error: TransientError }
 
 const uuid = z.uuid().toLowerCase()
@@ -45,11 +45,11 @@ const JSON_TYPE = 'application/json'
 
 export interface FtsJobs {
   readonly url: URL
-  /** @throws TransientError when FTS says that it was not accepted. */
+  /** @throws TransientError when FTS states that the job was not accepted. */
   submit(job: object, signal: AbortSignal): Promise<Submission>
-  /** Null when FTS does not know the job (any more: it forgets ended ones after some days). */
+  /** Null when FTS does not know the job (it forgets ended jobs after some days). */
   find(jobId: string, signal: AbortSignal): Promise<FtsJob | null>
-  /** The VO that FTS takes this client for: the one its job ids are made from. */
+  /** The VO that FTS assigns to this client, from which it derives job ids. */
   vo(signal: AbortSignal): Promise<string>
   close(): Promise<void>
 }
@@ -79,7 +79,7 @@ export function createFtsJobs(options: FtsJobsOptions): FtsJobs {
     if (answer.status >= 500) return { kind: 'unknown', error: failure }
     if (answer.status !== 200) throw failure
     try {
-      return { kind: 'accepted', jobId: service.parse('took a job', answer, submitted).job_id }
+      return { kind: 'accepted', jobId: service.parse('accepted a job', answer, submitted).job_id }
     } catch (error) {
       return { kind: 'unknown', error: error as TransientError }
     }
@@ -92,10 +92,10 @@ export function createFtsJobs(options: FtsJobsOptions): FtsJobs {
       const path = `jobs/${encodeURIComponent(jobId)}?files=file_state,reason`
       const answer = await service.call({ method: 'GET', path, accept: JSON_TYPE }, signal)
       if (answer.status === 404 && isAbout(jobId, answer.text)) return null
-      if (answer.status !== 200) throw service.failure(`does not tell the state of job ${jobId}`, answer)
-      const found = service.parse(`told the state of job ${jobId}`, answer, job)
+      if (answer.status !== 200) throw service.failure(`does not report the state of job ${jobId}`, answer)
+      const found = service.parse(`reported the state of job ${jobId}`, answer, job)
       if (found.job_id !== jobId.toLowerCase())
-        throw new TransientError(`FTS was asked for job ${jobId} and told of another one`)
+        throw new TransientError(`FTS was asked for job ${jobId} and reported another one`)
       const reasons = [found.reason, ...(found.files ?? []).map((file) => file.reason)].filter(
         (reason) => (reason ?? '') !== '',
       )
@@ -103,8 +103,8 @@ export function createFtsJobs(options: FtsJobsOptions): FtsJobs {
     },
     async vo(signal) {
       const answer = await service.call({ method: 'GET', path: 'whoami', accept: JSON_TYPE }, signal)
-      if (answer.status !== 200) throw service.failure('does not say who we are', answer)
-      const [vo = ''] = service.parse('said who we are', answer, whoAmI).vos
+      if (answer.status !== 200) throw service.failure('does not report our identity', answer)
+      const [vo = ''] = service.parse('reported our identity', answer, whoAmI).vos
       return vo
     },
     close: () => service.close(),
@@ -123,7 +123,7 @@ function messageOf(answer: string): string {
 }
 
 /**
- * A 404 of FTS names the job; one of a proxy, or of an address that is not FTS at all, says nothing about it.
+ * A 404 of FTS names the job. One of a proxy, or of an address that is not FTS, proves nothing about the job.
  */
 function isAbout(jobId: string, answer: string): boolean {
   try {

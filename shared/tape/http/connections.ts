@@ -1,20 +1,17 @@
-/** Connections of one driver to its endpoint, and whom they trust. */
+/** Connections of one driver to its endpoint, and the certificate authorities that they trust. */
 import { readFileSync } from 'node:fs'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import { InvalidInputError } from '../../errors.ts'
 
-/**
- * How a request reaches its endpoint: over a connection that may have been used before, or over one of its
- * own.
- */
+/** A pooled connection may have been used before; a fresh one is opened for the request. */
 export type ConnectionKind = 'pooled' | 'fresh'
 
 export interface Connections {
   /**
-   * An idle connection of the pool may be closed at any moment: what must not be sent twice takes a fresh
-   * one.
+   * An idle pooled connection may be closed at any moment: a request that must not be sent twice needs a
+   * fresh one.
    */
   agent(url: URL, way: ConnectionKind): HttpAgent
   close(): void
@@ -39,8 +36,8 @@ export function openConnections(caFile: string | undefined): Connections {
 }
 
 /**
- * One context for all connections: reading some hundred certificates for each of them would take longer than
- * the request.
+ * One context for all connections: parsing some hundred certificates for each would take longer than the
+ * request.
  */
 function trusting(caFile: string | undefined): { readonly secureContext?: SecureContext } {
   if (caFile === undefined) return {}

@@ -1,7 +1,7 @@
 /**
- * One request and its answer, over Node's own client: it writes the names of headers as they are given, and
- * can wait for `100 Continue`. undici writes `content-length`, which XRootD 5.5 does not know in lower case:
- * it would keep an empty file.
+ * One request and its answer, with Node's own client: it writes header names as given, and can wait for `100
+ * Continue`. undici writes `content-length`, which XRootD 5.5 does not recognize in lower case: it would
+ * store an empty file.
  */
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
@@ -13,13 +13,13 @@ import { lostConnection } from './failures.ts'
 
 export interface RequestDetails {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE' | 'COPY' | 'MOVE' | 'MKCOL' | 'PROPFIND'
-  /** For messages: what is asked for, e.g. `the copy of run00012`. */
+  /** For messages: the subject of the request, e.g. `the copy of run00012`. */
   readonly what: string
-  /** Names as they are written in the standards: XRootD 5.5 knows them in no other case. */
+  /** Names spelled as in the standards: XRootD 5.5 recognizes no other case. */
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: HttpBody
   /**
-   * How long the endpoint may be silent before it answers (after the last byte of a body), and between two
+   * How long the endpoint may send nothing before it answers (after the last byte of a body), and between two
    * pieces of its answer.
    */
   readonly silenceMs?: number
@@ -28,11 +28,11 @@ export interface RequestDetails {
 export type HttpBody =
   | { readonly text: string }
   /**
-   * Opened anew for every attempt (a redirect, a refused token); `stop` fires when no more bytes are wanted.
+   * Opened again for every attempt (a redirect, a refused token); `stop` fires when no more bytes are needed.
    */
   | {
       readonly sizeBytes: number
-      /** Let the endpoint redirect or refuse (`100 Continue`) before the bytes are on their way. */
+      /** Lets the endpoint redirect or refuse (`100 Continue`) before any bytes are sent. */
       readonly expectContinue: boolean
       open(stop: AbortSignal): AsyncIterable<Uint8Array>
     }
@@ -48,17 +48,17 @@ export interface Answer {
 
 const CONNECT_MS = 10_000
 const SILENCE_MS = 60_000
-/** As long as curl waits: an endpoint that does not know `Expect` says nothing. */
+/** As long as curl waits: an endpoint that does not know `Expect` sends nothing. */
 const CONTINUE_MS = 1000
-/** Enough to keep the connection busy while the next bytes are read and added up. */
+/** Enough to keep the connection busy while the next bytes are read and hashed. */
 const MOST_UNSENT_BYTES = 1024 * 1024
-/** Methods that change nothing, or nothing more when they are repeated. */
+/** Methods without side effects, or idempotent ones. */
 export const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PROPFIND', 'MKCOL', 'DELETE'])
 
 /**
- * Sends one request, with this bearer token; returns when the endpoint has answered, also while bytes of the
- * body are still unsent. The caller chooses `pooled` only for what may be sent twice: the endpoint may close
- * such a connection just as the request leaves.
+ * Sends one request with this bearer token; returns when the endpoint has answered, possibly before the whole
+ * body is sent. The caller chooses `pooled` only for requests that may be sent twice: the endpoint may close
+ * such a connection just as the request is sent.
  * @throws TransientError when there was no answer; what the body throws; the signal's reason.
  */
 export async function exchange(
@@ -84,9 +84,9 @@ export async function exchange(
   )
   const sending = send(request, body, AbortSignal.any([stop.signal, signal]))
   try {
-    // The sending fails first when the source of the bytes does; its error says more than the connection's.
+    // A failure of the source rejects `sending` first; its error is more specific than the connection's.
     const response = await Promise.race([answered, sending.then(() => answered)])
-    response.on('error', () => {}) // told to whoever reads it
+    response.on('error', () => {}) // reported to the reader of the body
     return answerOf(request, response, url)
   } catch (error) {
     request.destroy()
@@ -113,8 +113,7 @@ function headersOf({ headers, body }: RequestDetails, token: string | null): Rec
 }
 
 function answerOf(request: ClientRequest, response: IncomingMessage, url: URL): Answer {
-  // An answer before the last byte of the body: the rest is not wanted, and the connection is good for
-  // nothing else.
+  // The answer came before the end of the body: the rest is not needed, and the connection cannot be reused.
   if (!request.writableEnded) response.once('close', () => request.destroy())
   return {
     status: response.statusCode ?? 0,
@@ -127,7 +126,7 @@ function answerOf(request: ClientRequest, response: IncomingMessage, url: URL): 
   }
 }
 
-/** Gives up a connection that is not made, and one on which nothing moves in either direction. */
+/** Aborts when no connection is established, and when no data flows in either direction. */
 function limitWaiting(request: ClientRequest, silenceMs: number): void {
   const giveUp = (code: string) => request.destroy(Object.assign(new Error(code), { code }))
   request.once('socket', (socket: Socket) => {
@@ -139,12 +138,12 @@ function limitWaiting(request: ClientRequest, silenceMs: number): void {
   request.setTimeout(silenceMs, () => giveUp('SILENCE'))
 }
 
-/** What the source of a body threw. */
+/** Wraps an error of a body's source. */
 class SourceFailure extends Error {}
 
 /**
- * Sends the body, as fast as the endpoint takes it. Throws SourceFailure only: the connection's own errors
- * are the request's.
+ * Sends the body as fast as the endpoint accepts it. Throws only SourceFailure: errors of the connection are
+ * reported by the request.
  */
 async function send(request: ClientRequest, body: RequestDetails['body'], stop: AbortSignal): Promise<void> {
   if (body === undefined || 'text' in body) {
@@ -168,7 +167,7 @@ async function send(request: ClientRequest, body: RequestDetails['body'], stop: 
   request.end()
 }
 
-/** Returns when the endpoint wants the bytes, or does not say so in time, or does not want them. */
+/** Returns when the endpoint accepts or refuses the body, or has not answered in time. */
 async function continued(request: ClientRequest, stop: AbortSignal): Promise<void> {
   const wanted = new AbortController()
   request.once('continue', () => wanted.abort())
@@ -188,7 +187,7 @@ async function drained(request: ClientRequest): Promise<void> {
 
 /**
  * The whole body as text.
- * @throws TransientError when it is longer than what can be of use, or breaks off; the signal's reason.
+ * @throws TransientError when it is longer than `mostBytes` or ends early; the signal's reason.
  */
 export async function textOf(
   answer: Answer,

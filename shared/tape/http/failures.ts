@@ -1,12 +1,12 @@
-/** Failed connections as errors a person can act on, and words from outside as they may be shown. */
+/** Failed connections as errors that a person can act on, and external texts made safe to show. */
 import { TransientError } from '../../errors.ts'
 import { withoutSecrets } from '../../log.ts'
 
 const MOST_SHOWN = 300
 
 /**
- * A connection that failed before the answer was there. `reset` in the details: it broke off, where it had
- * stood.
+ * A connection that failed before an answer arrived. `reset` in the details: an established connection was
+ * broken off.
  */
 export function lostConnection(host: string, what: string, error: unknown): TransientError {
   const { code = 'unknown', message = '' } = (error ?? {}) as {
@@ -21,20 +21,20 @@ export function lostConnection(host: string, what: string, error: unknown): Tran
 const SENTENCES: Readonly<Record<string, string>> = {
   ECONNRESET: 'the endpoint closed the connection without an answer',
   EPIPE: 'the endpoint closed the connection without an answer',
-  SILENCE: 'the endpoint does not answer any more',
+  SILENCE: 'the endpoint stopped answering',
   CONNECT_TIMEOUT: 'the endpoint cannot be reached (no answer to the connection)',
   ECONNREFUSED: 'the endpoint refuses connections (is it running?)',
   ENOTFOUND: 'the host of the endpoint is not known',
-  HPE_INVALID_CONSTANT: 'what answers there does not speak HTTP',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is from no authority we trust (CYGNET_TAPE_CA_FILE)',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is from no authority we trust (CYGNET_TAPE_CA_FILE)',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is from no authority we trust (CYGNET_TAPE_CA_FILE)',
+  HPE_INVALID_CONSTANT: 'the server there does not speak HTTP',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is not from a trusted authority (CYGNET_TAPE_CA_FILE)',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is not from a trusted authority (CYGNET_TAPE_CA_FILE)',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is not from a trusted authority (CYGNET_TAPE_CA_FILE)',
   CERT_HAS_EXPIRED: 'its certificate has expired',
 }
 
 /**
- * What gives access, in links as they stand, in those an HTML page or another link holds, and in rests of
- * them.
+ * Query parameters that grant access, in plain links, in links inside HTML or other links, and in fragments
+ * of links.
  */
 const SECRET_PARAMETERS =
   /((?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId|authz|access_token)(?:=|%3D))[^&\s"'<>\\]*/gi
@@ -42,9 +42,9 @@ const QUERY = /\b([a-z][a-z0-9+.-]*:\/\/[^\s?"'<>]*)\?[^\s"'<>]*/gi
 const JSON_WEB_TOKEN = /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g
 
 /**
- * A text from outside as it may stand in an error: one line, without tags and control characters, cut,
- * without the queries of links (they may be signed), tokens, and the secrets given (an endpoint may repeat
- * the link it was to fetch from).
+ * A text from outside made safe to show in an error: one line, without markup and control characters,
+ * shortened, without the queries of links (they may be signed), tokens and the given secrets (an endpoint may
+ * repeat the link it was to fetch from).
  */
 export function shown(text: string, secrets: readonly string[] = []): string {
   const bare = secrets
@@ -56,7 +56,7 @@ export function shown(text: string, secrets: readonly string[] = []): string {
       .replace(SECRET_PARAMETERS, '$1***')
       .replace(JSON_WEB_TOKEN, '***')
       .replace(/<[^<>]*>/g, ' ')
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
       .replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ')
       .trim()
       .slice(0, MOST_SHOWN)

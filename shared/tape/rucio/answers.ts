@@ -1,6 +1,6 @@
 /**
- * What Rucio answers: the forms of its replicas and rules, its streams of one object a line, and its errors
- * by their class.
+ * Rucio's answers: schemas of its replicas and rules, its streams of one object per line, and its errors by
+ * class.
  */
 import * as z from 'zod'
 import { InvalidInputError, TransientError } from '../../errors.ts'
@@ -19,7 +19,7 @@ export const replica = z.object({
   /** AVAILABLE, UNAVAILABLE, COPYING, BEING_DELETED, BAD, TEMPORARY_UNAVAILABLE, by RSE. */
   states: z.record(z.string(), z.string()).nullish(),
 })
-/** A file as Rucio knows it, and where it is. Its size and checksums are those it was registered with. */
+/** A file as Rucio knows it, with its locations. Size and checksums are those of its registration. */
 export type RucioReplica = Readonly<z.infer<typeof replica>>
 
 export const rule = z.object({
@@ -30,7 +30,7 @@ export const rule = z.object({
   state: z.string().min(1),
   error: z.string().nullish(),
   rse_expression: z.string(),
-  /** When Rucio removes the rule, and then what only it kept; null: it stays. */
+  /** When Rucio removes the rule, and with it any replica that no other rule protects; null: never. */
   expires_at: z.string().nullish(),
   copies: z.number(),
   locks_ok_cnt: z.number(),
@@ -43,7 +43,7 @@ export const ruleIds = z.array(z.string().min(1)).length(1)
 
 const problem = z.object({ ExceptionClass: z.string(), ExceptionMessage: z.string().nullish() })
 
-/** The class of an error ('' when the answer is none of Rucio's), and its message. */
+/** The class of an error ('' when the answer is not an error of Rucio), and its message. */
 export function problemOf(text: string): { readonly kind: string; readonly message: string } {
   try {
     const { ExceptionClass: kind, ExceptionMessage: message } = problem.parse(JSON.parse(text))
@@ -59,7 +59,7 @@ export const messageOf = (text: string): string => {
 }
 
 /**
- * Errors that time does not mend, with what an operator has to do. Rucio gives some of them the status 500.
+ * Errors that only an operator can resolve, with the action to take. Rucio gives some of them the status 500.
  */
 const FOR_OPERATORS = new Map(
   Object.entries({
@@ -74,14 +74,14 @@ const FOR_OPERATORS = new Map(
     RSEFileNameNotSupported: 'check CYGNET_RUCIO_SOURCE_PREFIX: the RSE has other addresses',
     RSENotFound: 'check CYGNET_RUCIO_SOURCE_RSE and CYGNET_RUCIO_TAPE_RSE',
     RSEProtocolNotSupported: 'check CYGNET_RUCIO_SOURCE_PREFIX: the RSE has other addresses',
-    ScopeNotFound: 'the scope, which is the name of the bucket, has to be made in Rucio first',
+    ScopeNotFound: 'the scope, which is the name of the bucket, has to be created in Rucio first',
     UnsupportedOperation: 'a non-deterministic RSE needs CYGNET_RUCIO_SOURCE_PREFIX',
   }),
 )
 
 /**
- * What an answer that is of no use becomes: InvalidInputError for a name that Rucio does not take,
- * TransientError for all else.
+ * The error for an unexpected answer: InvalidInputError for a name that Rucio does not accept, else
+ * TransientError.
  */
 export function failure(
   service: Service,
@@ -90,7 +90,7 @@ export function failure(
 ): TransientError | InvalidInputError {
   const { kind, message } = problemOf(answer.text)
   if (kind === 'InvalidObject')
-    return new InvalidInputError(`Rucio does not take this: ${shown(message.split('\n', 1)[0] ?? '')}`)
+    return new InvalidInputError(`Rucio does not accept this: ${shown(message.split('\n', 1)[0] ?? '')}`)
   const advice = FOR_OPERATORS.get(kind)
   if (advice === undefined) return service.failure(what, answer)
   return new TransientError(`Rucio ${what}: ${shown(messageOf(answer.text))}; ${advice}`, {
@@ -101,9 +101,8 @@ export function failure(
 }
 
 /**
- * The objects of a stream with one on each line.
- * @throws TransientError for a line that is none: a stream that broke off, or an error that came in the
- * middle of it.
+ * The objects of a stream with one per line.
+ * @throws TransientError for an invalid line: the stream broke off, or an error was sent in the middle of it.
  */
 export function parseLines<T>(what: string, answer: HttpAnswer, schema: z.ZodType<T>): T[] {
   const malformed = (why: string) => new TransientError(`Rucio ${what}: ${why}`, { service: 'Rucio' })
@@ -116,7 +115,7 @@ export function parseLines<T>(what: string, answer: HttpAnswer, schema: z.ZodTyp
       try {
         return schema.parse(JSON.parse(line))
       } catch {
-        throw malformed('an answer that makes no sense, or broke off')
+        throw malformed('an invalid or truncated answer')
       }
     })
 }

@@ -1,6 +1,6 @@
 /**
- * The part of Rucio's REST interface (rucio, web/rest/flaskapi/v1) that copies need: register a replica, say
- * where it has to be besides, and ask what became of that.
+ * The part of Rucio's REST interface (rucio, web/rest/flaskapi/v1) that copies need: register a replica, add
+ * a rule for another copy of it, and read the state of both.
  */
 import { TransientError } from '../../errors.ts'
 import { checkedUrl, type HttpOptions } from '../tokens/http.ts'
@@ -28,7 +28,7 @@ export interface NewReplica extends Did {
   readonly bytes: number
   readonly adler32: string
   readonly md5: string
-  /** Its address, where the RSE does not make it from the name. */
+  /** Its address, where the RSE does not derive it from the name. */
   readonly pfn?: string
 }
 
@@ -47,24 +47,24 @@ export interface RucioClientOptions extends HttpOptions {
 export interface RucioClient {
   readonly url: URL
   /**
-   * Says that the RSE has the file. That Rucio takes it proves nothing: it also takes other checksums than
-   * those it knows, and keeps its own.
+   * Registers the file on the RSE. Success proves nothing: Rucio accepts a registration with other checksums
+   * than it has, and keeps its own.
    */
   register(rse: string, file: NewReplica, signal: AbortSignal): Promise<void>
   /**
-   * What Rucio knows of a file, with its replica on this RSE (on all of them for null); null when it does not
-   * know the file.
+   * Rucio's entry for a file, with its replica on this RSE (on all RSEs for null); null when it does not know
+   * the file.
    */
   find(did: Did, rse: string | null, signal: AbortSignal): Promise<RucioReplica | null>
   /**
-   * The id of the new rule, or null when there is one already for this file, account and RSE. @throws
-   * TransientError also when it may have been made.
+   * The id of the new rule, or null when a rule exists for this file, account and RSE. @throws TransientError
+   * also when the rule may have been created.
    */
   addRule(did: Did, wanted: NewRule, signal: AbortSignal): Promise<string | null>
   rule(id: string, signal: AbortSignal): Promise<RucioRule | null>
-  /** The rule of our account that keeps one copy of the file on this RSE. */
+  /** The rule of our account that protects one copy of the file on this RSE. */
   findRule(did: Did, rse: string, signal: AbortSignal): Promise<RucioRule | null>
-  /** `STUCK` has Rucio take up a rule again that it gave up; without a lifetime a rule stays. */
+  /** `STUCK` makes Rucio resume a rule that it gave up; without a lifetime, a rule is permanent. */
   change(
     id: string,
     options: { readonly state: 'STUCK' } | { readonly lifetime: null },
@@ -87,7 +87,7 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
       'x-rucio-account': account,
       ...(token === null ? {} : { 'x-rucio-auth-token': token }),
     }),
-    // A permission that is missing has the status of a bad token.
+    // A missing permission has the same status as an invalid token.
     refusesToken: (text) => problemOf(text).kind !== 'AccessDenied',
     messageOf,
   })
@@ -112,8 +112,8 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
         signal,
       )
       if (answer.status === 404 && problemOf(answer.text).kind === 'DataIdentifierNotFound') return null
-      if (answer.status !== 200) throw failure(service, 'does not tell where the file is', answer)
-      return parseLines('told where the file is', answer, replica).find(sameFile(did)) ?? null
+      if (answer.status !== 200) throw failure(service, 'does not report where the file is', answer)
+      return parseLines('reported where the file is', answer, replica).find(sameFile(did)) ?? null
     },
     async addRule(did, wanted, signal) {
       const answer = await service.call(
@@ -121,8 +121,8 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
         signal,
       )
       if (answer.status === 409 && problemOf(answer.text).kind === 'DuplicateRule') return null
-      if (answer.status !== 201) throw failure(service, 'did not make a rule', answer)
-      const [id = ''] = service.parse('made a rule', answer, ruleIds)
+      if (answer.status !== 201) throw failure(service, 'did not create a rule', answer)
+      const [id = ''] = service.parse('created a rule', answer, ruleIds)
       return id
     },
     async rule(id, signal) {
@@ -131,9 +131,9 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
         signal,
       )
       if (answer.status === 404 && problemOf(answer.text).kind === 'RuleNotFound') return null
-      if (answer.status !== 200) throw failure(service, `does not tell the state of rule ${id}`, answer)
-      const found = service.parse(`told the state of rule ${id}`, answer, rule)
-      if (found.id !== id) throw new TransientError(`Rucio was asked for rule ${id} and told of another one`)
+      if (answer.status !== 200) throw failure(service, `does not report the state of rule ${id}`, answer)
+      const found = service.parse(`reported the state of rule ${id}`, answer, rule)
+      if (found.id !== id) throw new TransientError(`Rucio was asked for rule ${id} and reported another one`)
       return found
     },
     async findRule(did, rse, signal) {
@@ -143,24 +143,21 @@ export function createRucioClient(options: RucioClientOptions): RucioClient {
         signal,
       )
       if (answer.status === 404 && problemOf(answer.text).kind === 'RuleNotFound') return null
-      if (answer.status !== 200) throw failure(service, 'does not tell which rules there are', answer)
-      const rules = parseLines('told which rules there are', answer, rule).filter(sameFile(did))
+      if (answer.status !== 200) throw failure(service, 'does not list the rules', answer)
+      const rules = parseLines('listed the rules', answer, rule).filter(sameFile(did))
       return rules.find((found) => found.rse_expression === rse && found.copies === 1) ?? null
     },
     async change(id, options, signal) {
       const path = `rules/${encodeURIComponent(id)}`
       const answer = await service.call({ method: 'PUT', path, accept: JSON_TYPE, body: { options } }, signal)
-      const what =
-        'state' in options
-          ? `gave rule ${id} up and does not take it up again`
-          : `lets rule ${id} end one day and does not keep it`
+      const what = 'state' in options ? `did not resume rule ${id}` : `did not make rule ${id} permanent`
       if (answer.status !== 200) throw failure(service, what, answer)
     },
     close: () => service.close(),
   }
 }
 
-/** The body of `POST /rules/`. What is left out has Rucio's defaults. */
+/** The body of `POST /rules/`. Omitted fields have Rucio's defaults. */
 function ruleBody(did: Did, account: string, wanted: NewRule): object {
   return {
     dids: [did],

@@ -1,4 +1,4 @@
-/** Whether what Rucio knows under a name is our file, and where that lies at the tape endpoint. */
+/** Compares Rucio's entry for a name with our file, and maps its address to a name at the tape endpoint. */
 import { InvalidInputError } from '../../errors.ts'
 import type { TapeDriver, TapeFile } from '../driver.ts'
 import { adler32Of, checkedName } from '../names.ts'
@@ -6,16 +6,16 @@ import type { RucioReplica } from './answers.ts'
 import type { Did } from './client.ts'
 
 /**
- * The first segment of our name (the bucket) is the scope, the rest (the key) the name in it, as the
- * experiment has it.
+ * The scope is the first segment of our name (the bucket), the name in it the rest (the key), as is the
+ * experiment's convention.
  */
 export function didOf(name: string): Did {
   const [scope = '', ...rest] = checkedName(name).split('/')
-  if (rest.length === 0) throw new InvalidInputError(`"${name}" is no name for Rucio: it has no scope`)
+  if (rest.length === 0) throw new InvalidInputError(`"${name}" is not a name for Rucio: it has no scope`)
   return { scope, name: rest.join('/') }
 }
 
-/** What differs between a file and Rucio's entry of its name; null when nothing does. */
+/** The difference between a file and Rucio's entry of its name; null when there is none. */
 export function differenceOf(file: TapeFile, known: RucioReplica): string | null {
   if (known.bytes !== file.sizeBytes)
     return `Rucio knows it with ${known.bytes ?? 'no'} bytes instead of ${file.sizeBytes}`
@@ -28,10 +28,7 @@ export function differenceOf(file: TapeFile, known: RucioReplica): string | null
   return adler32 === null && md5 === null ? 'Rucio knows it without a checksum' : null
 }
 
-/**
- * The name by which the tape endpoint's driver knows this address; null when it is not below the endpoint's
- * root.
- */
+/** The name of this address for the tape endpoint's driver; null when it is not below the endpoint's root. */
 export function nameAt(destination: TapeDriver, pfn: string): string | null {
   const root = normalized(destination.url('x'))?.replace(/x$/, '')
   const address = normalized(pfn)
@@ -43,7 +40,7 @@ export function nameAt(destination: TapeDriver, pfn: string): string | null {
   }
 }
 
-/** Endpoints are written as davs or https, with and without the usual port, and with doubled slashes. */
+/** Endpoints are written as davs or https, with or without the default port, and with doubled slashes. */
 function normalized(address: string): string | null {
   const url = URL.parse(address.replace(/^dav(s?):/i, 'http$1:'))
   return url === null ? null : url.origin + url.pathname.replace(/\/{2,}/g, '/')

@@ -1,15 +1,15 @@
 /**
- * Copies made by Rucio: our file is registered where it is (the source RSE), and a rule says that one copy
- * has to be on the tape RSE. Rucio transfers, verifies, retries and keeps it; no byte passes through us.
+ * Copies made by Rucio: our file is registered at its source RSE, and a rule requires one copy on the tape
+ * RSE. Rucio transfers, verifies, retries and protects the copy; no byte passes through us.
  *
- * A rule that was made proves nothing, nor does it that Rucio took a registration: it takes one with other
- * checksums too, and keeps those it has. A copy counts when the rule is OK, all its locks are, the replica is
- * AVAILABLE, and what Rucio knows of it has our size and checksums, and the rule does not end one day; and,
- * where the tape endpoint itself can be asked (`destination`), when that gives our checksum.
+ * Neither a created rule nor an accepted registration proves a copy: Rucio accepts a registration with other
+ * checksums and keeps its own. A copy counts when the rule is OK and has no expiry, all its locks are OK, the
+ * replica is AVAILABLE, Rucio's entry has our size and checksums, and, where the tape endpoint itself can be
+ * asked (`destination`), that returns our checksum.
  *
- * Rucio has one rule for a file, account and RSE, however often it is asked for: the number of an attempt
- * means nothing to it. It retries a transfer that fails (STUCK) for two weeks by itself before it gives the
- * rule up (SUSPENDED); a new attempt then has it taken up again.
+ * Rucio has one rule per file, account and RSE, however often it is requested, so the attempt number has no
+ * effect. It retries a failing transfer (STUCK) for two weeks before it gives the rule up (SUSPENDED); a new
+ * attempt then makes Rucio resume it.
  */
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import type {
@@ -34,11 +34,11 @@ import {
 import { didOf, differenceOf, nameAt } from './compare.ts'
 
 export interface RucioOptions extends RucioClientOptions {
-  /** The RSE that is our store. */
+  /** The RSE of our store. */
   readonly sourceRse: string
   /**
-   * Address of our store as the source RSE knows it, put before `<bucket>/<key>`; absent for a deterministic
-   * RSE, which makes addresses itself.
+   * Address of our store at the source RSE, put before `<bucket>/<key>`; absent for a deterministic RSE,
+   * which derives addresses itself.
    */
   readonly sourcePrefix?: string | undefined
   readonly tapeRse: string
@@ -47,13 +47,13 @@ export interface RucioOptions extends RucioClientOptions {
    * this driver.
    */
   readonly destination?: TapeDriver | undefined
-  /** Longest life of a rule that brings a file back; absent means 90 days, what the experiment uses. */
+  /** Longest lifetime of a rule that recalls a file; absent means 90 days, as the experiment uses. */
   readonly stageSecondsMost?: number | undefined
 }
 
 const STAGE_SECONDS_MOST = 90 * 86_400
 
-/** @throws InvalidInputError for an address that is none. */
+/** @throws InvalidInputError for an invalid address. */
 export function createRucioDriver(options: RucioOptions): TapeDriver {
   const { destination, tapeRse } = options
   const rucio = createRucioClient(options)
@@ -110,7 +110,7 @@ async function copy(
 ): Promise<CopyResult> {
   signal.throwIfAborted()
   const did = didOf(file.name)
-  // Before anything is registered: Rucio would note a replica of the other file at our address.
+  // Checked before the registration: Rucio would otherwise record a replica of the other file at our address.
   const known = await rucio.find(did, null, signal)
   const difference = known === null ? null : differenceOf(file, known)
   if (difference !== null) return { kind: 'occupied', reason: difference }
@@ -121,7 +121,7 @@ async function copy(
     signal,
   )
   const registered = await rucio.find(did, options.sourceRse, signal)
-  // Another may have come first.
+  // Another process may have registered it first.
   const registeredDifference = registered === null ? null : differenceOf(file, registered)
   if (registeredDifference !== null) return { kind: 'occupied', reason: registeredDifference }
   const state = registered?.states?.[options.sourceRse] ?? 'not there'
@@ -143,7 +143,7 @@ function sourceAddress(options: RucioOptions, file: TapeFile, source: CopySource
   )
 }
 
-/** The id of the rule, new or found. A reply that was lost is made up for by looking. */
+/** The id of the rule, new or existing. If the reply to the creation was lost, the rule is looked up. */
 async function ensureRule(
   rucio: RucioClient,
   did: Did,
@@ -160,7 +160,9 @@ async function ensureRule(
   if (found === null)
     throw (
       added ??
-      new TransientError('Rucio says that the rule exists, and does not show it: perhaps it is being deleted')
+      new TransientError(
+        'Rucio reports that the rule exists, but does not list it: perhaps it is being deleted',
+      )
     )
   if (found.state === 'SUSPENDED') await rucio.change(found.id, { state: 'STUCK' }, signal)
   if (wanted.lifetimeSeconds === null && found.expires_at != null)
@@ -184,13 +186,13 @@ async function check(
   const rule =
     (reference === null ? null : await ruleOf(rucio, did, tapeRse, reference, signal)) ??
     (await rucio.findRule(did, tapeRse, signal))
-  // A replica that no rule keeps is Rucio's to delete: it is no copy.
+  // Rucio may delete a replica that no rule protects: it does not count as a copy.
   if (rule === null || known === null)
     return reference === null
       ? { kind: 'absent' }
-      : { kind: 'failed', reason: `rule ${reference} does not exist any more` }
+      : { kind: 'failed', reason: `rule ${reference} no longer exists` }
   if (rule.state === 'SUSPENDED') return { kind: 'failed', reason: describe(rule) }
-  // Somebody else's: Rucio would delete the copy with it. A new attempt has it stay.
+  // A rule of someone else: Rucio would delete the copy when it expires. A new attempt makes it permanent.
   if (rule.expires_at != null)
     return { kind: 'failed', reason: `${describe(rule)}, and ends on ${shown(rule.expires_at)}` }
   if (!isFulfilled(rule)) return { kind: 'in-progress', reason: describe(rule) }
@@ -219,7 +221,7 @@ const isFulfilled = (rule: RucioRule) =>
 const describe = (rule: RucioRule) =>
   `Rucio rule ${rule.id} is ${rule.state} (${rule.locks_ok_cnt} of ${rule.copies} done)${rule.error ? `: ${shown(rule.error)}` : ''}`
 
-/** The rule is fulfilled, and Rucio knows the file as ours: what is there? */
+/** Called when the rule is fulfilled and Rucio's entry matches the file: verifies the replica itself. */
 async function verify(
   { destination, tapeRse }: RucioOptions,
   file: TapeFile,
@@ -237,7 +239,7 @@ async function verify(
         kind: 'unverified',
         reason: 'the tape endpoint cannot be read from here: CYGNET_TAPE_URL is not set',
       }
-    // Rucio compares the checksum at the tape after it wrote, and its rules wait for the medium.
+    // Rucio compares the checksum on tape after the transfer, and its rules wait for the medium.
     return {
       kind: 'present',
       verifiedBy: 'Rucio: rule OK, replica AVAILABLE',
@@ -254,15 +256,18 @@ async function verify(
     }
   const found = await destination.check({ ...file, name }, { reference: null, readBack }, signal)
   if (found.kind === 'absent')
-    return { kind: 'failed', reason: `Rucio says that it is OK, but nothing is at ${destination.url(name)}` }
+    return {
+      kind: 'failed',
+      reason: `Rucio reports it as OK, but there is no file at ${destination.url(name)}`,
+    }
   return found.kind === 'present'
     ? { ...found, verifiedBy: `Rucio: rule OK, replica AVAILABLE; ${found.verifiedBy}` }
     : found
 }
 
 /**
- * The file under the name that it has at the tape endpoint. @throws InvalidInputError when Rucio knows no
- * replica on the tape RSE.
+ * The file under its name at the tape endpoint. @throws InvalidInputError when Rucio knows no replica on the
+ * tape RSE.
  */
 async function atEndpoint(
   rucio: RucioClient,
@@ -285,9 +290,9 @@ async function atEndpoint(
 }
 
 /**
- * Without an endpoint that could be read, Rucio itself brings the file back to the source RSE, that is into
- * our store: `online` then means that it is there again. Rucio knows nothing of what others deleted from that
- * RSE, and takes it to be there still.
+ * Without a readable endpoint, Rucio itself recalls the file to the source RSE, which is our store: `online`
+ * then means that the object exists again. Rucio is not informed of deletions by others on that RSE and
+ * assumes that the file is still there.
  */
 async function recallToStore(
   rucio: RucioClient,
@@ -311,6 +316,6 @@ async function recallToStore(
   return {
     kind: 'staging',
     reference: id,
-    reason: rule === null ? `Rucio rule ${id} is being made` : describe(rule),
+    reason: rule === null ? `Rucio rule ${id} is being created` : describe(rule),
   }
 }

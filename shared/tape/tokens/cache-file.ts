@@ -1,7 +1,7 @@
 /**
- * The file in which processes share a token. Only its owner may read it, from the moment it exists; it is
- * replaced as a whole, so that a reader sees the old contents or the new ones and never a half, whenever a
- * writer dies.
+ * The file through which processes share a token. From its creation it is readable only by its owner. It is
+ * replaced as a whole, so that a reader sees the old or the new contents and never a part, even if a writer
+ * is killed.
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -11,25 +11,27 @@ import { TransientError } from '../../errors.ts'
 
 const contents = z.object({
   /**
-   * Which client, scope and configured refresh token this was obtained with: see `identityOf` in tokens.ts.
+   * Identifies the client, scope and configured refresh token that this was obtained with: see `identityOf`
+   * in tokens.ts.
    */
   identity: z.string(),
   accessToken: z.string().min(1),
   obtainedAtMs: z.number(),
   expiresAtMs: z.number(),
-  /** What the IAM gave in place of the refresh token of the settings. */
+  /** The refresh token with which the IAM replaced the configured one. */
   refreshToken: z.string().min(1).nullable(),
 })
 export type CachedToken = Readonly<z.infer<typeof contents>>
 
 const FILE_BYTES = 256 * 1024
-/** A lock this old was left by a process that died: a request to the IAM takes half of it at the most. */
+/** A lock of this age was left by a process that died: a request to the IAM takes at most half of it. */
 const LOCK_SECONDS = 60
 const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code
 
 /**
- * The token in the file; null when there is none, or nothing that could be one.
- * @throws TransientError when others could have read or written the file: whatever is in it is not used.
+ * The token in the file; null when there is none or the contents are invalid.
+ * @throws TransientError when other users could have read or written the file: then its contents are not
+ * used.
  */
 export async function readCache(path: string): Promise<CachedToken | null> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
@@ -45,7 +47,7 @@ export async function readCache(path: string): Promise<CachedToken | null> {
   try {
     const found = await file.stat()
     const { uid, mode, size } = found
-    if (!found.isFile()) throw unusable(path, 'it is no file')
+    if (!found.isFile()) throw unusable(path, 'it is not a file')
     if (process.getuid !== undefined && uid !== process.getuid())
       throw unusable(path, 'it belongs to another user')
     if ((mode & 0o077) !== 0)
@@ -56,10 +58,7 @@ export async function readCache(path: string): Promise<CachedToken | null> {
   }
 }
 
-/**
- * Writes beside the file, and then puts that in its place. Rejects with the file system's error when that
- * fails.
- */
+/** Writes a new file and renames it over the old one. Rejects with the file system's error. */
 export async function writeCache(path: string, token: CachedToken): Promise<void> {
   const temporary = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`
   try {
@@ -78,10 +77,10 @@ export async function writeCache(path: string, token: CachedToken): Promise<void
 }
 
 /**
- * Keeps other processes from asking the IAM at the same time: with rotating refresh tokens, the second to use
- * one would lose the client's access. Returns the way to unlock, or null while another process holds it.
- * Where no lock can be made at all (a folder that cannot be written), or none taken away that is left,
- * everybody goes on without.
+ * Prevents processes from asking the IAM at the same time: with rotating refresh tokens, the second to use
+ * one would lose the client's access. Returns the function to unlock, or null while another process holds the
+ * lock. Where no lock can be created (a folder without write permission) or a stale one cannot be removed,
+ * processes continue without a lock.
  */
 export async function lockCache(path: string, nowMs: number): Promise<(() => Promise<void>) | null> {
   const lock = `${path}.lock`
@@ -93,7 +92,7 @@ export async function lockCache(path: string, nowMs: number): Promise<(() => Pro
     if (codeOf(error) !== 'EEXIST') return async () => {}
   }
   const held = await stat(lock).catch(() => null)
-  // From the future: made before a clock was set back. It may be as old as any.
+  // A lock dated in the future was created before a clock was set back; its age is unknown.
   if (held === null || Math.abs(nowMs - held.mtimeMs) <= LOCK_SECONDS * 1000) return null
   const isStuck = await unlink(lock).then(
     () => false,

@@ -1,6 +1,6 @@
 /**
- * Asking an IAM for an access token: OAuth2 (RFC 6749) refresh-token (§6) and client-credentials (§4.4)
- * grants.
+ * Requests access tokens from an IAM: the refresh-token (§6) and client-credentials (§4.4) grants of OAuth2
+ * (RFC 6749).
  */
 import * as z from 'zod'
 import { TransientError } from '../../errors.ts'
@@ -17,15 +17,13 @@ export interface OAuthClient {
 export interface Grant {
   readonly accessToken: string
   readonly lifetimeSeconds: number
-  /** A new refresh token that takes the place of the one used, where the IAM rotates them. */
+  /** A new refresh token that replaces the one used, where the IAM rotates them. */
   readonly refreshToken: string | null
 }
 
-/**
- * When neither `expires_in` nor the token itself says how long it lives, it is taken for a short-lived one.
- */
+/** Assumed when neither `expires_in` nor the token itself states a lifetime. */
 const UNKNOWN_LIFETIME_SECONDS = 600
-/** What can stand in an HTTP header, and nothing that would start another one. */
+/** Characters allowed in an HTTP header value; none that could start another header. */
 const headerSafe = z.string().regex(/^[\x21-\x7e]+$/)
 const reply = z.object({
   access_token: headerSafe,
@@ -38,7 +36,7 @@ const reply = z.object({
 })
 const refusal = z.object({ error: z.string().regex(/^[\w.-]{1,60}$/) })
 
-/** What to do about the errors of RFC 6749 §5.2. */
+/** Advice for the errors of RFC 6749 §5.2. */
 const ADVICE = new Map(
   Object.entries({
     invalid_client: 'check the client id and secret (CYGNET_TAPE_CLIENT_ID, CYGNET_TAPE_CLIENT_SECRET)',
@@ -53,10 +51,10 @@ const ADVICE = new Map(
 )
 
 /**
- * Asks for a token; with a refresh token by that, else by the client's own credentials.
+ * Requests a token with the refresh token, or without one with the client's own credentials.
  * @throws TransientError for every other outcome (HTTP errors, an `error` in a reply of status 200, HTML, no
- * token, one that has expired already), saying what to do and nothing of what was sent or received but the
- * error's code.
+ * token, an expired one). The message states what to do and, of what was sent or received, only the error
+ * code.
  */
 export async function requestToken(
   http: HttpClient,
@@ -101,7 +99,7 @@ function basic(id: string, secret: string): string {
 
 function refused(client: OAuthClient, status: number, json: unknown): TransientError {
   const code = refusal.safeParse(json).data?.error
-  const problem = code ?? (status === 200 ? 'an answer that holds no token' : `HTTP ${status}`)
+  const problem = code ?? (status === 200 ? 'an answer without a token' : `HTTP ${status}`)
   const advice =
     code === undefined
       ? 'check CYGNET_TAPE_TOKEN_URL and the state of the IAM'

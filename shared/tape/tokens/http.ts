@@ -1,17 +1,17 @@
 /**
- * HTTP to the services beside a tape endpoint (IAM, FTS, Rucio): short requests, short answers, and no secret
- * in any error.
+ * HTTP client for the services of a tape endpoint (IAM, FTS, Rucio): short requests, short answers, and no
+ * secret in any error.
  */
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import { openConnections } from '../http/connections.ts'
 import { exchange, textOf } from '../http/exchange.ts'
 
-/** No answer that is of use here is larger; one that is comes from something else. */
+/** No valid answer is larger; a larger one comes from something else. */
 const ANSWER_BYTES = 8 * 1024 * 1024
 const TIMEOUT_SECONDS = 30
 
 export interface HttpOptions {
-  /** A PEM file with certificate authorities besides Node's own. */
+  /** A PEM file with certificate authorities in addition to Node's own. */
   readonly caFile?: string | undefined
   /** Longest time for one request and its answer. */
   readonly timeoutSeconds?: number | undefined
@@ -31,8 +31,9 @@ export interface HttpAnswer {
 
 export interface HttpClient {
   /**
-   * One request; redirects are answers like others.
-   * @throws TransientError when no whole answer came. What was asked for may have been done all the same.
+   * Sends one request; redirects are returned like other answers.
+   * @throws TransientError when no complete answer was received. The request may have been executed all the
+   * same.
    */
   send(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer>
   close(): Promise<void>
@@ -60,9 +61,12 @@ export function createHttpClient(service: string, options: HttpOptions): HttpCli
       } catch (error) {
         signal.throwIfAborted()
         if (limit.aborted)
-          throw new TransientError(`${url.host}: ${service}: no whole answer within ${timeoutMs / 1000} s`, {
-            service,
-          })
+          throw new TransientError(
+            `${url.host}: ${service}: no complete answer within ${timeoutMs / 1000} s`,
+            {
+              service,
+            },
+          )
         throw error
       }
     },
@@ -73,8 +77,8 @@ export function createHttpClient(service: string, options: HttpOptions): HttpCli
 }
 
 /**
- * @throws InvalidInputError for what is no http(s) address, or has credentials in it: addresses are shown in
- * errors.
+ * @throws InvalidInputError for an address that is not http(s) or contains credentials: addresses are shown
+ * in errors.
  */
 export function checkedUrl(setting: string, text: string): URL {
   const url = URL.parse(text)

@@ -1,6 +1,6 @@
 /**
- * Short-lived tokens of an IAM: fetched when first needed, renewed before they expire, and never given up for
- * a bad reply.
+ * Short-lived tokens of an IAM: fetched when first needed, renewed before they expire, and kept until then if
+ * a renewal fails.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../errors.ts'
@@ -13,9 +13,9 @@ import type { TokenSource } from './token-source.ts'
 export interface RenewedTokensOptions {
   readonly http: HttpClient
   readonly client: OAuthClient
-  /** That of the settings; null: the client-credentials grant. */
+  /** The configured refresh token; null: the client-credentials grant. */
   readonly refreshToken: string | null
-  /** Tokens in the file that were obtained otherwise are not ours. */
+  /** Tokens in the file with another identity are not ours. */
   readonly identity: string
   readonly cacheFile: string | null
   readonly log: Pick<Logger, 'warn'> | undefined
@@ -24,18 +24,18 @@ export interface RenewedTokensOptions {
 }
 
 /**
- * Renewed so long before it expires (as the experiment's scripts do), or a quarter of its life where that is
- * shorter.
+ * A token is renewed this long before it expires (as the experiment's scripts do), or a quarter of its
+ * lifetime before if that is shorter.
  */
 const EARLY_SECONDS = 300
-/** Renewal is earlier still by up to this share of that. */
+/** Renewal is earlier by up to this additional share, at random. */
 const JITTER = 0.2
-/** After a failed renewal the old token is used without asking for so long. */
+/** After a failed renewal, the old token is used for this long before the next attempt. */
 const PAUSE_MS = 10_000
-/** A refused token is renewed at once, but not more often. */
+/** A refused token is renewed at once, but not more often than this. */
 const FORCED_EVERY_MS = 10_000
 const LOCK_POLL_MS = 100
-/** A renewal is everybody's: it ends by its own time limit only. */
+/** A renewal is shared by all callers: only its own time limit ends it. */
 const untilItEnds = new AbortController().signal
 
 export class RenewedTokens implements TokenSource {
@@ -65,7 +65,7 @@ export class RenewedTokens implements TokenSource {
 
   refused(token: string): void {
     const now = this.#options.now()
-    // A clock that was set back must not make the seconds to hours.
+    // `abs`: a clock that was set back must not extend these seconds to hours.
     if (token !== this.#held?.accessToken || Math.abs(now - this.#forcedAtMs) < FORCED_EVERY_MS) return
     this.#forcedAtMs = now
     this.#refused = token
@@ -104,14 +104,17 @@ export class RenewedTokens implements TokenSource {
     }
   }
 
-  /** Takes what another process fetched, or fetches: one process at a time where they share a file. */
+  /**
+   * Takes over a token that another process fetched, or fetches one; only one process at a time where they
+   * share a file.
+   */
   async #renew(): Promise<string> {
     const { cacheFile } = this.#options
     await this.#takeOver()
     while (!this.#isFresh()) {
       const unlock = cacheFile === null ? async () => {} : await lockCache(cacheFile, Date.now())
       if (unlock === null) {
-        // Another process is at it. A token that is good meanwhile need not wait for that.
+        // Another process is renewing. A caller with a valid token need not wait for it.
         const good = this.#good()
         if (good !== null && good !== this.#refused) return good
         await sleep(LOCK_POLL_MS)
@@ -159,7 +162,7 @@ export class RenewedTokens implements TokenSource {
     await this.#keep()
   }
 
-  /** The token itself is good: that it cannot be kept is told, and is no reason not to use it. */
+  /** A token that cannot be cached is still valid: the failure is logged, and the token is used. */
   async #keep(): Promise<void> {
     const { cacheFile, log } = this.#options
     if (cacheFile === null || this.#held === null) return
@@ -169,7 +172,7 @@ export class RenewedTokens implements TokenSource {
   }
 }
 
-/** Who gives up waiting does not end the renewal: others wait for it. */
+/** A caller that stops waiting does not abort the renewal, since others wait for it. */
 async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   const onAbort = () => reject(signal.reason)

@@ -1,6 +1,5 @@
 /**
- * A JSON service that is used with a token: the token is renewed once when it is refused, and failures have
- * one form.
+ * A JSON service that requires a token: a refused token is renewed once, and all failures have the same form.
  */
 import type * as z from 'zod'
 import { TransientError } from '../../errors.ts'
@@ -9,36 +8,34 @@ import { createHttpClient, type HttpAnswer, type HttpOptions, type HttpRequest }
 import type { TokenSource } from './token-source.ts'
 
 export interface ServiceOptions extends HttpOptions {
-  /** As errors call it. */
+  /** Its name in errors. */
   readonly name: string
   readonly url: URL
   readonly tokens: TokenSource
-  /** Headers besides those of the body; `token` is null where the service is used without one. */
+  /** Headers in addition to those of the body; `token` is null where the service is used without one. */
   headers(token: string | null): Readonly<Record<string, string>>
-  /**
-   * Of an answer with status 401: whether it is the token that was refused; absent means that it always is.
-   */
+  /** For an answer with status 401: whether the token was refused; absent means always. */
   readonly refusesToken?: (text: string) => boolean
-  /** What an answer says in words, without markup. */
+  /** The message of an answer, without markup. */
   messageOf(text: string): string
 }
 
 export interface ServiceCall {
   readonly method: HttpRequest['method']
-  /** Below the service's address, segments encoded, without a leading slash; a query may follow. */
+  /** Below the service's address, segments encoded, without a leading slash, possibly with a query. */
   readonly path: string
   readonly accept: string
   readonly body?: object
 }
 
 export interface Service {
-  /** @throws TransientError when no answer came; for a POST it may have been done all the same. */
+  /** @throws TransientError when no answer was received; a POST may have been executed all the same. */
   call(call: ServiceCall, signal: AbortSignal): Promise<HttpAnswer>
   /**
-   * What an answer that is of no use becomes. Statuses that time does not mend are marked for an operator.
+   * The error for an unexpected answer. Statuses that a retry does not resolve are marked for an operator.
    */
   failure(what: string, answer: HttpAnswer): TransientError
-  /** @throws TransientError when the answer has another form (a login page, half an answer). */
+  /** @throws TransientError when the answer does not match the schema (a login page, a truncated answer). */
   parse<T>(what: string, answer: HttpAnswer, schema: z.ZodType<T>): T
   close(): Promise<void>
 }
@@ -79,7 +76,7 @@ export function createService(options: ServiceOptions): Service {
     failure,
     parse(what, answer, schema) {
       const malformed = () =>
-        new TransientError(`${name} ${what}: an answer that makes no sense`, {
+        new TransientError(`${name} ${what}: an invalid answer`, {
           service: name,
           httpStatus: answer.status,
         })

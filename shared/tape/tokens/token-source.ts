@@ -1,13 +1,13 @@
-/** The port of bearer tokens; shared/tape/tokens/tokens.ts chooses what is behind it. */
+/** The port of bearer tokens; shared/tape/tokens/tokens.ts chooses the implementation. */
 export interface TokenSource {
   /**
-   * The token to send now; null where the endpoint is used without one. @throws TransientError when none can
-   * be had.
+   * The token to send now; null where the endpoint is used without one. @throws TransientError when none is
+   * available.
    */
   token(signal: AbortSignal): Promise<string | null>
   /**
-   * Says that this token was refused (401): another is fetched before the next use, not more than once per
-   * some seconds.
+   * Reports that this token was refused (401): another is fetched before the next use, at most once in some
+   * seconds.
    */
   refused(token: string): void
 }

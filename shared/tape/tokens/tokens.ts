@@ -2,9 +2,9 @@
  * Bearer tokens for tape endpoints, FTS and Rucio: a fixed one, or short-lived ones that are fetched from an
  * IAM and renewed before they expire.
  *
- * A good token is never given up for a bad reply: it is used until it expires, whatever the IAM says
- * meanwhile. Tokens are held in memory and, where a file is named, in that
- * (shared/tape/tokens/cache-file.ts); they appear in no error and no log line.
+ * A valid token is used until it expires, whatever the IAM replies in the meantime. Tokens are held in memory
+ * and, where configured, in a file (shared/tape/tokens/cache-file.ts); they appear in no error and no log
+ * line.
  *
  * @example
  * const tokens = createTokenSource({ tokenUrl: 'https://iam.example.org/token', clientId, clientSecret, scope: 'storage.read:/' })
@@ -21,9 +21,9 @@ import { RenewedTokens } from './renewed.ts'
 import type { TokenSource } from './token-source.ts'
 
 export interface TokenSourceOptions {
-  /** A token that is used as it is; not together with `tokenUrl`. */
+  /** A token that is used unchanged; not together with `tokenUrl`. */
   readonly fixed?: string | undefined
-  /** Token endpoint of the IAM; https, for the client's secret goes there (http on this machine only). */
+  /** Token endpoint of the IAM; https, since it receives the client's secret (http only on this machine). */
   readonly tokenUrl?: string | undefined
   readonly clientId?: string | undefined
   readonly clientSecret?: string | undefined
@@ -34,13 +34,13 @@ export interface TokenSourceOptions {
   readonly audience?: string | undefined
   /** A private file that keeps the tokens between processes. */
   readonly cacheFile?: string | undefined
-  /** PEM file with certificate authorities of the IAM besides Node's own. */
+  /** PEM file with certificate authorities of the IAM in addition to Node's own. */
   readonly caFile?: string | undefined
   readonly timeoutSeconds?: number | undefined
   readonly log?: Pick<Logger, 'warn'> | undefined
   /** Milliseconds since 1970. */
   readonly now?: (() => number) | undefined
-  /** From 0 to 1: processes that got their tokens at the same time do not renew them at the same time. */
+  /** From 0 to 1; spreads the renewals of processes that got their tokens at the same time. */
   readonly random?: (() => number) | undefined
 }
 
@@ -58,7 +58,7 @@ export const tokenOptions = (config: Config): TokenSourceOptions => ({
 })
 
 /**
- * @throws InvalidInputError when settings are missing or contradict each other, naming them and never their
+ * @throws InvalidInputError when settings are missing or contradict each other, naming them but not their
  * values.
  */
 export function createTokenSource(options: TokenSourceOptions): TokenSource {
@@ -91,7 +91,9 @@ export function createTokenSource(options: TokenSourceOptions): TokenSource {
     })
   }
   if (fixed !== undefined && !/^[\x21-\x7e]+$/.test(fixed))
-    throw new InvalidInputError('CYGNET_TAPE_TOKEN holds characters that no token has (blanks, line breaks)')
+    throw new InvalidInputError(
+      'CYGNET_TAPE_TOKEN contains characters that are not allowed in a token (blanks, line breaks)',
+    )
   return { token: async () => fixed ?? null, refused() {} }
 }
 
@@ -100,7 +102,7 @@ function clientOf(options: TokenSourceOptions): OAuthClient | null {
   if (tokenUrl === undefined) {
     if ([clientId, clientSecret, refreshToken].every((part) => part === undefined)) return null
     throw new InvalidInputError(
-      'CYGNET_TAPE_TOKEN_URL is missing: a client id, secret or refresh token is of no use without it',
+      'CYGNET_TAPE_TOKEN_URL is missing: a client id, secret or refresh token cannot be used without it',
     )
   }
   if (clientId === undefined)
@@ -108,7 +110,7 @@ function clientOf(options: TokenSourceOptions): OAuthClient | null {
       'CYGNET_TAPE_CLIENT_ID is missing: the IAM gives tokens to registered clients only',
     )
   if (clientSecret === undefined)
-    throw new InvalidInputError('CYGNET_TAPE_CLIENT_SECRET is missing: the client id alone proves nothing')
+    throw new InvalidInputError('CYGNET_TAPE_CLIENT_SECRET is missing: a client id needs a secret')
   const url = checkedUrl('CYGNET_TAPE_TOKEN_URL', tokenUrl)
   if (url.protocol === 'http:' && !/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname))
     throw new InvalidInputError(
@@ -118,9 +120,9 @@ function clientOf(options: TokenSourceOptions): OAuthClient | null {
 }
 
 /**
- * Tokens of another client, scope or configured refresh token in the file are not ours. Of the secrets only a
- * hash that cannot be turned back is kept, so that a new refresh token in the settings puts an end to what
- * came from the old one.
+ * Identifies the client, scope and configured refresh token of a cached token; one with another identity is
+ * not used. Secrets enter only through a hash, so that a new refresh token in the settings invalidates tokens
+ * obtained with the old one.
  */
 function identityOf(client: OAuthClient, refreshToken: string | null): string {
   const parts = [

@@ -1,17 +1,11 @@
-/**
- * What endpoints answer when something is wrong, as errors a person can act on. Nothing of a link or token
- * gets in.
- */
+/** Error answers of endpoints as errors that a person can act on, without any part of a link or token. */
 import { TransientError } from '../../errors.ts'
 import type { Answer } from '../http/exchange.ts'
 import { shown } from '../http/failures.ts'
 
 const MOST_TEXT_BYTES = 4096
 
-/**
- * An answer that is not the one needed, as an error: the status, and what the endpoint says about it. Reads
- * its body.
- */
+/** An unexpected answer as an error with its status and the endpoint's message. Reads the body. */
 export async function refusal(
   answer: Answer,
   what: string,
@@ -31,19 +25,19 @@ const MEANINGS: Readonly<Record<number, string>> = {
   401: 'it does not accept our token',
   403: 'our token does not allow this',
   404: 'not there',
-  413: 'too large for what it allows',
+  413: 'larger than it allows',
   423: 'locked',
   429: 'too many requests',
-  500: 'a fault of its own',
-  502: 'what stands behind it does not answer',
+  500: 'internal error',
+  502: 'its backend does not answer',
   503: 'busy or in maintenance',
-  504: 'what stands behind it does not answer in time',
-  507: 'no room is left there',
+  504: 'its backend does not answer in time',
+  507: 'no space left',
 }
 
 /**
- * The beginning of a body as text; empty when it cannot be read. A problem document (RFC 9457) gives its
- * title and detail.
+ * The beginning of a body as text; what was received until then when it cannot be read to the end. Of a
+ * problem document (RFC 9457), title and detail.
  */
 async function textOf(answer: Answer): Promise<string> {
   const chunks: Buffer[] = []
@@ -55,7 +49,7 @@ async function textOf(answer: Answer): Promise<string> {
       if (length >= MOST_TEXT_BYTES) break
     }
   } catch {
-    // what came is all there is
+    // Use what was received.
   }
   const text = Buffer.concat(chunks).subarray(0, MOST_TEXT_BYTES).toString('utf8')
   if (answer.header('content-type')?.includes('json') !== true) return text

@@ -1,6 +1,6 @@
 /**
- * A copy from the first look to the last: filled under a temporary name and compared there (fill.ts), given
- * its name where nothing has it, and looked at once more.
+ * A complete copy: written under a temporary name and compared there (fill.ts), renamed if no file has its
+ * name, and checked once more.
  */
 import { TransientError } from '../../errors.ts'
 import type { CopyResult, CopySource, TapeCheck, TapeFile } from '../driver.ts'
@@ -32,7 +32,7 @@ export async function copyFile(
     : await resultAfterFailedMove(endpoint, { file, temporary, transfer, failure }, signal)
 }
 
-/** What a copy ends in when something has the name, lost or on tape as it may be. */
+/** The result of a copy whose name is already taken. */
 function resultOf(
   file: TapeFile,
   found: TapeCheck,
@@ -41,11 +41,12 @@ function resultOf(
   if (found.kind === 'different') return { kind: 'occupied', reason: found.reason }
   if (found.kind === 'present')
     return { kind: 'stored', how, bytesThroughUs, verifiedBy: found.verifiedBy, onMedia: found.onMedia }
-  throw new TransientError(`${file.name}: ${found.kind === 'absent' ? 'it is gone again' : found.reason}`)
+  throw new TransientError(`${file.name}: ${found.kind === 'absent' ? 'it disappeared again' : found.reason}`)
 }
 
 /**
- * The copy is there; where the tape system cannot say now whether it is on media, it is asked again later.
+ * Used once the copy exists: while the tape system cannot report whether it is on media, it counts as not on
+ * media, and is checked again later.
  */
 async function mediaNow(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<boolean> {
   return await isOnMedia(endpoint, file, signal).catch((error: unknown) => {
@@ -56,9 +57,9 @@ async function mediaNow(endpoint: Endpoint, file: TapeFile, signal: AbortSignal)
 }
 
 /**
- * Gives the compared copy its name; null when the endpoint says so, else why it may not be so. `Overwrite: F`
- * takes no name from another file; XRootD 5.5 ignores that header, so the name is also looked at right
- * before.
+ * Renames the compared copy to its final name. Null when the endpoint confirms it, else the error; the rename
+ * may have succeeded all the same. `Overwrite: F` protects another file with the name, but XRootD 5.5 ignores
+ * that header, so the name is also checked just before.
  */
 async function move(
   endpoint: Endpoint,
@@ -81,7 +82,7 @@ async function move(
   }
 }
 
-/** The last look, at the copy under its own name. */
+/** The last check, of the copy under its final name. */
 async function confirmed(
   endpoint: Endpoint,
   { file, url, transfer }: { readonly file: TapeFile; readonly url: string; readonly transfer: Transfer },
@@ -92,10 +93,10 @@ async function confirmed(
   if (found.kind === 'same' || found.kind === 'unverified')
     return { kind: 'stored', ...transfer, onMedia: await mediaNow(endpoint, file, signal) }
   const reason = found.kind === 'absent' ? 'nothing is there' : found.reason
-  throw new TransientError(`${file.name} was compared, and is not the same under its own name: ${reason}`)
+  throw new TransientError(`${file.name} was compared, and differs under its final name: ${reason}`)
 }
 
-/** The copy did not get its name, or the answer was lost: what has the name now says what happened. */
+/** The rename failed or its answer was lost: the file that has the name now shows which. */
 async function resultAfterFailedMove(
   endpoint: Endpoint,
   move: {

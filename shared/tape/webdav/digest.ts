@@ -6,18 +6,18 @@ import type { TapeFile } from '../driver.ts'
 import { adler32Of } from '../names.ts'
 
 /**
- * What to ask for: adler32 is what tape systems keep; XRootD answers the first it is asked for, others the
- * one they have.
+ * The digests to request: tape systems store adler32. XRootD returns the first one requested, others the one
+ * they have.
  */
 export const WANTED_DIGESTS = 'adler32, md5;q=0.5'
 
 export type Comparison =
   | { readonly kind: 'same'; readonly by: string }
   | { readonly kind: 'different'; readonly reason: string }
-  /** Nothing was stated that can be compared. */
+  /** No comparable checksum was stated. */
   | { readonly kind: 'unknown' }
 
-/** Compares every checksum the header states with the file's. One that disagrees outweighs any that agree. */
+/** Compares every checksum of the header with the file's. One mismatch outweighs any number of matches. */
 export function compareDigest(
   header: string | null,
   file: Pick<TapeFile, 'adler32' | 'md5' | 'sha256'>,
@@ -58,7 +58,7 @@ const KNOWN = new Map<
   }),
 )
 
-/** Base64, as the RFC wants it, or hex, as some write it; their lengths differ. */
+/** Base64, as the RFC requires, or hex, as some endpoints write it; their lengths differ. */
 function hexOf(text: string, bytes: number): string | null {
   if (/^[0-9a-f]+$/i.test(text) && text.length === 2 * bytes) return text.toLowerCase()
   if (!/^[0-9a-z+/]+={0,2}$/i.test(text)) return null

@@ -8,16 +8,16 @@ import type { Places } from './places.ts'
 export interface TransferLimits {
   /** Longest time one copy may take. */
   readonly copySeconds: number
-  /** A third-party copy that sends nothing for so long is given up. */
+  /** A third-party copy that sends nothing for this long is given up. */
   readonly silenceSeconds: number
   /**
-   * A third-party copy of which no byte arrives for so long is given up: longer, since endpoints may queue
-   * it.
+   * A third-party copy that transfers no byte for this long is given up. Longer, since endpoints may queue a
+   * copy.
    */
   readonly progressSeconds: number
-  /** A file of unknown fate that did not grow for so long grows no more. */
+  /** A file of unknown outcome that did not grow for this long is considered complete. */
   readonly settleSeconds: number
-  /** An endpoint that could not copy by itself is not asked to for so long. */
+  /** After a failed third-party copy, the endpoint is not asked for another one for this long. */
   readonly withoutThirdPartySeconds: number
 }
 
@@ -33,11 +33,11 @@ export interface Endpoint {
   readonly limits: TransferLimits
   readonly thirdParty: ThirdPartyMemory
   /**
-   * The endpoint's Tape REST API; null where it has none. @throws TransientError when that cannot be found
-   * out.
+   * The endpoint's Tape REST API; null where it has none. @throws TransientError when that cannot be
+   * determined.
    */
   tapeRest(signal: AbortSignal): Promise<TapeRest | null>
   readonly log: Logger | null
-  /** Milliseconds that only grow. */
+  /** Monotonic clock, milliseconds. */
   readonly now: () => number
 }

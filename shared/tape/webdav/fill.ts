@@ -1,5 +1,5 @@
 /**
- * Brings a file's contents under its temporary name: the endpoint fetches them by itself, else they stream
+ * Writes a file's contents under its temporary name: the endpoint fetches them itself, or they are streamed
  * through this process.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -21,25 +21,24 @@ export interface Transfer {
 interface Filling {
   readonly file: TapeFile
   readonly source: CopySource
-  /** Address of the temporary. */
+  /** URL of the temporary file. */
   readonly temporary: string
 }
 
-/** The link outlives the copy: an endpoint may open it again towards the end. */
+/** The link stays valid longer than the copy may take: an endpoint may open it again towards the end. */
 const LINK_MARGIN_SECONDS = 300
 const TIDY_MS = 10_000
 /**
- * In the details of an error: what has the temporary name may still become a whole file, or be another's. It
- * is not removed.
+ * Error details: the temporary file may still become complete, or belong to another copy. It is not removed.
  */
 const KEEP_TEMPORARY = { keepTemporary: true } as const
 
-/** The contents are under the temporary name, compared, when this returns. @throws as TapeDriver.copy. */
+/** When this returns, the temporary file has the contents, compared. @throws as TapeDriver.copy. */
 export async function fill(endpoint: Endpoint, filling: Filling, signal: AbortSignal): Promise<Transfer> {
   const { file, temporary } = filling
   await endpoint.folders.ensureAbove(file.name, signal)
   const leftover = await inspect(endpoint.http, { url: temporary, file, readBack: 'never' }, signal)
-  // An earlier try may have ended well after it was given up.
+  // An earlier attempt may have completed after it was given up.
   if (leftover.kind === 'same') return { how: 'streamed', bytesThroughUs: 0, verifiedBy: leftover.verifiedBy }
   if (leftover.kind !== 'absent') await remove(endpoint, temporary, signal)
   try {
@@ -52,8 +51,8 @@ export async function fill(endpoint: Endpoint, filling: Filling, signal: AbortSi
 }
 
 /**
- * Third-party copy; null when the endpoint cannot, or gave other bytes: reading the source then shows who is
- * wrong.
+ * Third-party copy. Null when the endpoint cannot do it or received other bytes: streaming the source then
+ * shows whether the source or the transfer is at fault.
  */
 async function pull(endpoint: Endpoint, filling: Filling, signal: AbortSignal): Promise<Transfer | null> {
   const { file, source, temporary } = filling
@@ -80,7 +79,7 @@ async function pull(endpoint: Endpoint, filling: Filling, signal: AbortSignal): 
   )
   if (verdict.kind === 'cannot') {
     endpoint.thirdParty.failed('pull')
-    // Some say in this way that a folder is missing: one that was known may have been removed.
+    // Some endpoints report a missing folder this way: a known folder may have been removed.
     endpoint.folders.forget()
     await endpoint.folders.ensureAbove(file.name, signal)
   }
@@ -93,8 +92,8 @@ type Verdict =
   | { readonly kind: 'cannot' | 'wrong'; readonly reason: string }
 
 /**
- * What a third-party copy really brought. @throws TransientError when it failed in the middle, or nobody can
- * say.
+ * The verified result of a third-party copy. @throws TransientError when it failed during the transfer, or
+ * its outcome is unknown.
  */
 async function judge(
   endpoint: Endpoint,
@@ -111,10 +110,10 @@ async function judge(
       if (outcome.bytesMoved > 0) throw new TransientError(`${failed}: ${outcome.reason}`)
       return { kind: 'cannot', reason: outcome.reason }
     case 'exists':
-      // The temporary was removed before: another copy of the same file made it anew.
+      // The temporary file was removed before: another copy of the same file created it again.
       if ((await sizeAt(endpoint.http, temporary, signal)) === null)
         return { kind: 'cannot', reason: 'the endpoint answered 412' }
-      throw new ConflictError(`another copy of ${file.name} is just being made`, KEEP_TEMPORARY)
+      throw new ConflictError(`another copy of ${file.name} is in progress`, KEEP_TEMPORARY)
     case 'unknown':
       await settle(endpoint, file, temporary, signal)
   }
@@ -129,7 +128,7 @@ async function judge(
 const describe = (found: Exclude<Found, { readonly kind: 'same' }>) =>
   found.kind === 'absent' ? 'nothing is there' : found.reason
 
-/** Waits until a file of unknown fate is whole, or does not grow any more. */
+/** Waits until a file of unknown outcome is complete or has stopped growing. */
 async function settle(endpoint: Endpoint, file: TapeFile, url: string, signal: AbortSignal): Promise<void> {
   let before: number | null | undefined
   for (;;) {
@@ -146,7 +145,7 @@ async function stream(endpoint: Endpoint, filling: Filling, signal: AbortSignal)
     () => null,
     (error: unknown) => {
       signal.throwIfAborted()
-      // Without an answer, the copy may be whole all the same.
+      // Although the answer was lost, the copy may be complete.
       if (error instanceof TransientError && error.details.reset === true) return error
       throw error
     },
@@ -156,7 +155,7 @@ async function stream(endpoint: Endpoint, filling: Filling, signal: AbortSignal)
     return { how: 'streamed', bytesThroughUs: file.sizeBytes, verifiedBy: found.verifiedBy }
   throw (
     connectionError ??
-    new TransientError(`the endpoint took ${file.name} and has something else: ${describe(found)}`)
+    new TransientError(`the endpoint accepted ${file.name} and has other contents: ${describe(found)}`)
   )
 }
 
@@ -169,7 +168,7 @@ async function put(
   try {
     await putFile(endpoint.http, copy, signal)
   } catch (error) {
-    // A folder that was there has been removed.
+    // A folder of the path has been removed.
     if (
       !(error instanceof TransientError) ||
       (error.details.httpStatus !== 409 && error.details.httpStatus !== 404)
@@ -181,15 +180,18 @@ async function put(
   }
 }
 
-/** Removes a temporary of ours. @throws TransientError when the endpoint refuses. */
+/** Removes one of our temporary files. @throws TransientError when the endpoint refuses. */
 async function remove(endpoint: Endpoint, url: string, signal: AbortSignal): Promise<void> {
-  const what = 'removing what an earlier try left'
+  const what = 'removing the temporary file of an earlier attempt'
   const answer = await endpoint.http.request({ method: 'DELETE', url, what }, signal)
   if (![200, 202, 204, 404, 410].includes(answer.status)) throw await refusal(answer, what)
   await discard(answer)
 }
 
-/** The same on the way out, also when the work was given up: what stays is replaced by the next try. */
+/**
+ * The same after a failure, also when the copy was aborted. What cannot be removed is replaced by the next
+ * attempt.
+ */
 export async function tidy(endpoint: Endpoint, url: string): Promise<void> {
   await remove(endpoint, url, AbortSignal.timeout(TIDY_MS)).catch((error: unknown) =>
     endpoint.log?.info({ error }, 'tape-temporary-left'),

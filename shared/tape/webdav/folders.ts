@@ -1,6 +1,6 @@
 /**
- * Making the folders of a copy. Several copies make the same ones at once: that one is there is what counts,
- * not who made it.
+ * Creates the folders of a copy. Several copies may create the same folder at the same time: only its
+ * existence counts.
  */
 import { TransientError } from '../../errors.ts'
 import { refusal } from './answers.ts'
@@ -9,20 +9,20 @@ import { folderOf, type Places } from './places.ts'
 import { findProperties } from './properties.ts'
 
 export interface Folders {
-  /** Makes what is missing of the folders above a file. @throws TransientError when one cannot be made. */
+  /** Creates the missing folders above a file. @throws TransientError when one cannot be created. */
   ensureAbove(name: string, signal: AbortSignal): Promise<void>
-  /** The endpoint says that a folder is missing: they are all looked up again. */
+  /** Called when the endpoint reports a missing folder: all are checked again. */
   forget(): void
 }
 
 export function createFolders(http: TapeHttp, places: Places): Folders {
-  /** Folders that were there: every copy of a tag goes into the same one. */
+  /** Folders known to exist: all copies of a tag go into the same one. */
   const known = new Set<string>()
 
-  /** `folder` ends in a slash, as MKCOL wants it. */
+  /** `folder` ends in a slash, as MKCOL requires. */
   async function make(folder: string, signal: AbortSignal): Promise<'there' | 'parent missing'> {
     const url = `${places.url(folder.slice(0, -1))}/`
-    const what = `making the folder ${folder}`
+    const what = `creating the folder ${folder}`
     const answer = await http.request({ method: 'MKCOL', url, what }, signal)
     if ([200, 201, 204, 405].includes(answer.status)) {
       await discard(answer)
@@ -33,7 +33,8 @@ export function createFolders(http: TapeHttp, places: Places): Folders {
       return 'parent missing'
     }
     const failure = await refusal(answer, what)
-    // Who may write in a folder may not always make it; some answer so for a folder that is there.
+    // An account that may write in a folder may lack the right to create it, and some endpoints refuse even
+    // if it exists.
     const [itself] = (await findProperties(http, url, 0, signal).catch(() => null)) ?? []
     if (itself?.isFolder === true) return 'there'
     throw failure
@@ -44,11 +45,13 @@ export function createFolders(http: TapeHttp, places: Places): Folders {
     if ((await make(folder, signal)) === 'parent missing') {
       const parent = folderOf(folder.slice(0, -1))
       if (parent === '')
-        throw new TransientError(`the root ${places.root.href} is not there`, { operator: true })
+        throw new TransientError(`the root ${places.root.href} does not exist`, { operator: true })
       known.delete(parent)
       await ensure(parent, signal)
       if ((await make(folder, signal)) !== 'there')
-        throw new TransientError(`the folder ${folder} cannot be made: the endpoint misses its parent`)
+        throw new TransientError(
+          `the folder ${folder} cannot be created: the endpoint reports its parent as missing`,
+        )
     }
     known.add(folder)
   }

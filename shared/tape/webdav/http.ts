@@ -1,6 +1,6 @@
 /**
- * Requests to one tape endpoint: its bearer token, redirects, and a second try where a connection had just
- * been closed.
+ * Requests to one tape endpoint: bearer token, redirects, and a repetition when an idle connection had been
+ * closed.
  */
 import { TransientError } from '../../errors.ts'
 import { type Connections, openConnections } from '../http/connections.ts'
@@ -19,8 +19,8 @@ export interface HttpRequest extends RequestDetails {
 
 export interface TapeHttp {
   /**
-   * Sends a request with the token, follows redirects, and asks once more with a fresh token where one was
-   * refused (401). Any status is an answer: the caller judges. Its body must be read or discarded.
+   * Sends a request with the token, follows redirects, and repeats it once with a fresh token after a 401. An
+   * answer of any status is returned; the caller must read or discard its body.
    * @throws TransientError when there was no answer; what the body throws; the signal's reason.
    */
   request(request: HttpRequest, signal: AbortSignal): Promise<Answer>
@@ -69,17 +69,17 @@ async function follow(
 }
 
 /**
- * The token follows a redirect on the same host only, and never from TLS to plain text. Endpoints that send
- * elsewhere (dCache's pools, XRootD's data servers) put a ticket of their own in the address, and a store
- * behind them would refuse a second credential.
+ * The token is sent along a redirect only to the same host and never from TLS to plain text. Endpoints that
+ * redirect elsewhere (dCache's pools, XRootD's data servers) put a ticket of their own in the address, and a
+ * store behind them would refuse a second credential.
  */
 function mayCarryToken(from: URL, to: URL): boolean {
   return from.hostname === to.hostname && (to.protocol === 'https:' || from.protocol === 'http:')
 }
 
 /**
- * Null when this is no redirect, or none to be followed. 303 turns anything into a GET, which only a GET
- * survives.
+ * Null when this is not a redirect that we follow. 303 turns any method into a GET, so it is followed only
+ * for a GET.
  */
 function redirectTarget(request: HttpRequest, answer: Answer): URL | null {
   const followed =
@@ -88,17 +88,17 @@ function redirectTarget(request: HttpRequest, answer: Answer): URL | null {
   if (!followed || location === null) return null
   const target = URL.parse(location, answer.url.href)
   if (target === null || !/^https?:$/.test(target.protocol))
-    throw new TransientError(`${answer.url.host} redirects ${request.what} to an address that is none`)
-  // A COPY holds the link of the other side, which is not sent in clear text.
+    throw new TransientError(`${answer.url.host} redirects ${request.what} to an invalid address`)
+  // A COPY contains the link of the other side, which must not be sent in clear text.
   if (request.method === 'COPY' && answer.url.protocol === 'https:' && target.protocol === 'http:')
     return null
   return target
 }
 
 /**
- * A request that may be sent twice travels over a pooled connection. Where the endpoint had closed that one
- * before it answered, the request is repeated once, over a fresh connection: others of the pool may have been
- * closed with it.
+ * A repeatable request uses a pooled connection. If the endpoint had closed that connection before it
+ * answered, the request is repeated once on a fresh one, since other pooled connections may be closed as
+ * well.
  */
 async function send(
   connections: Connections,
@@ -117,7 +117,7 @@ async function send(
   }
 }
 
-/** Takes the rest of an answer nobody reads, so that its connection is used again; a long one is cut off. */
+/** Reads the rest of an unused answer so that its connection can be reused; a long one is cut off. */
 export async function discard(answer: Answer): Promise<void> {
   let bytes = 0
   try {
@@ -126,6 +126,6 @@ export async function discard(answer: Answer): Promise<void> {
       if (bytes > MOST_DISCARDED_BYTES) break // leaving the loop destroys the body
     }
   } catch {
-    // nobody wanted it
+    // The answer is not needed.
   }
 }

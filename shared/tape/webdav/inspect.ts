@@ -1,6 +1,6 @@
 /**
- * What is under an address now, compared with the file it should be: by the checksum the endpoint states,
- * else by reading it back.
+ * Compares what is at an address with the expected file: by the checksum that the endpoint states, else by
+ * reading it back.
  */
 import { createHash } from 'node:crypto'
 import { TransientError } from '../../errors.ts'
@@ -12,7 +12,7 @@ import { discard, type TapeHttp } from './http.ts'
 import { findProperties } from './properties.ts'
 import { readBytes } from './read.ts'
 
-/** What comparing the bytes themselves shows. */
+/** Result of comparing the bytes themselves. */
 type Read =
   | { readonly kind: 'same'; readonly verifiedBy: string; readonly bytesRead: number }
   | { readonly kind: 'different'; readonly reason: string }
@@ -20,13 +20,13 @@ type Read =
 export type Found =
   | { readonly kind: 'absent' }
   | Read
-  /** There with the right size, and no checksum was stated. */
+  /** The size is right, and no checksum was stated. */
   | { readonly kind: 'unverified'; readonly reason: string }
 
-/** An endpoint that has to compute the checksum of a large file first needs some minutes. */
+/** An endpoint that first has to compute the checksum of a large file needs some minutes. */
 const CHECKSUM_MS = 300_000
 
-/** @throws TransientError when it cannot be found out. */
+/** @throws TransientError when it cannot be determined. */
 export async function inspect(
   http: TapeHttp,
   at: { readonly url: string; readonly file: TapeFile; readonly readBack: 'never' | 'if-needed' | 'always' },
@@ -46,7 +46,7 @@ export async function inspect(
   return await compareBytes(http, url, file, signal)
 }
 
-/** Size and digest of what is there; null when nothing is. */
+/** Size and digest of the file; null when there is none. */
 async function describe(http: TapeHttp, url: string, name: string, signal: AbortSignal) {
   const what = `the size and checksum of ${name}`
   const headers = { 'Want-Digest': WANTED_DIGESTS }
@@ -56,7 +56,7 @@ async function describe(http: TapeHttp, url: string, name: string, signal: Abort
   if (answer.status !== 200) throw await refusal(answer, what)
   const sizeBytes =
     statedLength(answer) ?? (await findProperties(http, url, 0, signal))?.[0]?.sizeBytes ?? null
-  if (sizeBytes === null) throw new TransientError(`${answer.url.host} does not say how large ${name} is`)
+  if (sizeBytes === null) throw new TransientError(`${answer.url.host} does not state the size of ${name}`)
   return { sizeBytes, digest: answer.header('digest') }
 }
 
@@ -66,8 +66,8 @@ function statedLength(answer: Answer): number | null {
 }
 
 /**
- * Whether something has this address, and how large it is; null when nothing has. For watching a file grow:
- * no checksum is asked for.
+ * The size of the file at an address; null when there is none. Used to watch a file grow: no checksum is
+ * requested.
  */
 export async function sizeAt(http: TapeHttp, url: string, signal: AbortSignal): Promise<number | null> {
   const what = `the size of ${new URL(url).pathname}`

@@ -1,11 +1,11 @@
-/** What lies at the endpoint, folder by folder: for finding what the catalogue does not know. */
+/** Lists the files at the endpoint, folder by folder, to find those that the catalogue does not know. */
 import { TransientError } from '../../errors.ts'
 import { checkedName, isTemporary } from '../names.ts'
 import type { Endpoint } from './endpoint.ts'
 import { folderOf } from './places.ts'
 import { findProperties } from './properties.ts'
 
-/** No layout of ours is near; an endpoint that shows a folder inside itself ends here. */
+/** Far deeper than our layouts; stops at endpoints that list a folder inside itself. */
 const DEEPEST = 32
 
 /** As TapeDriver.list. */
@@ -13,7 +13,7 @@ export async function* listFiles(endpoint: Endpoint, prefix: string, signal: Abo
   const waiting = [folderOf(prefix)]
   for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
     if (folder.split('/').length > DEEPEST)
-      throw new TransientError(`the endpoint shows folders without an end: ${folder.slice(0, 200)}`)
+      throw new TransientError(`the endpoint lists folders without end: ${folder.slice(0, 200)}`)
     for (const { segment, isFolder, sizeBytes } of await entriesOf(endpoint, folder, signal)) {
       const name = `${folder}${segment}`
       if (segment === '' || isTemporary(segment)) continue
@@ -31,7 +31,8 @@ async function entriesOf(endpoint: Endpoint, folder: string, signal: AbortSignal
 }
 
 function known(sizeBytes: number | null, name: string): number {
-  if (sizeBytes === null) throw new TransientError(`the endpoint's listing does not say how large ${name} is`)
+  if (sizeBytes === null)
+    throw new TransientError(`the endpoint's listing does not state the size of ${name}`)
   return sizeBytes
 }
 

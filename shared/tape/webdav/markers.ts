@@ -1,26 +1,26 @@
 /**
- * The stream of performance markers that a third-party copy answers with, as StoRM, dCache and XRootD write
- * it: blocks of `Perf Marker … Stripe Bytes Transferred: <n> … End`, and a last line `success…`, `failure…`,
- * `failed…` or `aborted…`.
+ * The stream of performance markers with which an endpoint answers a third-party copy, in the format of
+ * StoRM, dCache and XRootD: blocks of `Perf Marker … Stripe Bytes Transferred: <n> … End`, and a last line
+ * `success…`, `failure…`, `failed…` or `aborted…`.
  */
 
 export type Ending =
   | { readonly kind: 'success'; readonly text: string; readonly bytesMoved: number }
   | { readonly kind: 'failure'; readonly text: string; readonly bytesMoved: number }
-  /** Closed without a last line, or given up because nothing moved any more. */
+  /** Closed without a last line, or given up because no byte was transferred any more. */
   | { readonly kind: 'unknown'; readonly text: string; readonly bytesMoved: number }
 
 export interface MarkerOptions {
-  /** The copy is given up when the number of bytes has not grown for so long. */
+  /** The copy is given up when the number of bytes has not grown for this long. */
   readonly progressMs: number
-  /** Milliseconds that only grow. */
+  /** Monotonic clock, milliseconds. */
   readonly now: () => number
 }
 
-/** Longer lines are cut: what counts stands at their beginning. */
+/** Longer lines are cut: the relevant part is at their beginning. */
 const MOST_LINE_BYTES = 8192
 
-/** Reads to the last line or the end. @throws what the stream throws. */
+/** Reads up to the last line or the end of the stream. @throws what the stream throws. */
 export async function readMarkers(
   stream: AsyncIterable<Uint8Array>,
   options: MarkerOptions,
@@ -40,19 +40,23 @@ export async function readMarkers(
     }
     const idleMs = options.now() - movedAt
     if (idleMs > options.progressMs)
-      return { kind: 'unknown', text: `nothing moved for ${Math.round(idleMs / 1000)} s`, bytesMoved }
+      return {
+        kind: 'unknown',
+        text: `no byte was transferred for ${Math.round(idleMs / 1000)} s`,
+        bytesMoved,
+      }
   }
   return { kind: 'unknown', text: 'the endpoint closed the connection without a last line', bytesMoved }
 }
 
-/** Lines ended by LF or CRLF, in whatever pieces they come; the last may be without. */
+/** Lines ended by LF or CRLF, in chunks of any size; the last one may have no line end. */
 async function* lines(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   let kept: Buffer[] = []
   let keptBytes = 0
   const keep = (piece: Uint8Array) => {
     const room = MOST_LINE_BYTES - keptBytes
     if (room <= 0) return
-    // Copied: a small piece would else hold the whole of what it came in.
+    // Copied, since a small piece would otherwise keep its whole chunk in memory.
     kept.push(Buffer.from(piece.subarray(0, room)))
     keptBytes += Math.min(room, piece.length)
   }

@@ -1,6 +1,6 @@
 /**
- * On media or not, staged or not: what the endpoint's Tape REST API says; an endpoint without one is itself
- * the medium.
+ * Whether a file is on media or staged, as the endpoint's Tape REST API reports it. An endpoint without that
+ * API counts as the medium itself.
  */
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import type { CheckOptions, StageResult, TapeCheck, TapeFile } from '../driver.ts'
@@ -8,7 +8,7 @@ import type { Archived, Staged, TapeRest } from '../tape-rest.ts'
 import type { Endpoint } from './endpoint.ts'
 import { compareBytes, inspect, sizeAt } from './inspect.ts'
 
-/** @throws TransientError when it cannot be found out. */
+/** @throws TransientError when it cannot be determined. */
 export async function isOnMedia(endpoint: Endpoint, file: TapeFile, signal: AbortSignal): Promise<boolean> {
   const rest = await endpoint.tapeRest(signal)
   return rest === null || hasTapeCopy(await archived(rest, endpoint.places.path(file.name), signal))
@@ -21,12 +21,12 @@ async function archived(rest: TapeRest, path: string, signal: AbortSignal): Prom
   return (
     (await rest.archiveInfo([path], signal)).get(path) ?? {
       kind: 'unknown',
-      reason: 'the tape system says nothing about it',
+      reason: 'the tape system reports nothing about it',
     }
   )
 }
 
-/** As TapeDriver.check. A file on tape only is not read back: that would fetch it from tape. */
+/** As TapeDriver.check. A file that is only on tape is not read back: that would recall it from tape. */
 export async function checkCopy(
   endpoint: Endpoint,
   file: TapeFile,
@@ -45,7 +45,10 @@ export async function checkCopy(
       reason: 'the endpoint has its name, and says that its contents are lost (LOST)',
     }
   if (locality === 'UNAVAILABLE')
-    return { kind: 'unverified', reason: 'the endpoint says that it is out of reach now (UNAVAILABLE)' }
+    return {
+      kind: 'unverified',
+      reason: 'the endpoint reports that it cannot be read at present (UNAVAILABLE)',
+    }
   const onMedia = place === null || hasTapeCopy(place)
   const mustRead =
     options.readBack === 'always' || (options.readBack === 'if-needed' && found.kind === 'unverified')
@@ -80,7 +83,7 @@ export async function stageFile(
     endpoint.log?.warn({ name, request: options.reference, reason: state.reason }, 'tape-stage-asked-anew')
   }
   await refuseWhatIsLost(rest, path, signal)
-  // Also what is on disk is asked for: the request keeps it there.
+  // A file that is already on disk is requested as well, because the request keeps it there.
   const reference = await rest.stage(path, options.lifetimeSeconds, signal)
   const state = await rest.staged(reference, path, signal)
   if (state.kind === 'online') return { kind: 'online', reference }
@@ -88,8 +91,8 @@ export async function stageFile(
 }
 
 /**
- * What became of a request. One that was COMPLETED stays so when its lifetime is over and the file has left
- * the disk again.
+ * The state of a stage request. A COMPLETED request stays so after its lifetime ended and the file has left
+ * the disk.
  */
 async function requestState(
   rest: TapeRest,
@@ -115,27 +118,30 @@ export async function releaseFile(
   if (rest === null) return
   const path = endpoint.places.path((await nameInUse(endpoint, file, signal)) ?? file.name)
   const state = await rest.staged(reference, path, signal)
-  // Released while it waits, it would be brought all the same, and kept.
+  // A release before the file is on disk would not stop the staging.
   if (state.kind === 'waiting') await rest.cancel(reference, [path], signal)
   if (state.kind === 'online') await rest.release(reference, [path], signal)
 }
 
 /**
- * @throws InvalidInputError when no waiting brings the file back, TransientError when it is out of reach for
- * now.
+ * @throws InvalidInputError when the file cannot be brought back at all, TransientError when it cannot be
+ * read at present.
  */
 async function refuseWhatIsLost(rest: TapeRest, path: string, signal: AbortSignal): Promise<void> {
   const place = await archived(rest, path, signal)
-  if (place.kind === 'error') throw new InvalidInputError(`the tape system says of ${path}: ${place.reason}`)
+  if (place.kind === 'error')
+    throw new InvalidInputError(`the tape system reports for ${path}: ${place.reason}`)
   if (place.kind !== 'locality') return
   if (place.locality === 'LOST') throw new InvalidInputError(`the tape system has lost ${path} (LOST)`)
   if (place.locality === 'UNAVAILABLE')
-    throw new TransientError(`${path} is out of the tape system's reach now (UNAVAILABLE)`, { missing: true })
+    throw new TransientError(`the tape system cannot read ${path} at present (UNAVAILABLE)`, {
+      missing: true,
+    })
 }
 
 /**
- * The name under which the endpoint has the file: its own, else that of the oldest layout, without the
- * bucket, for runs that were copied before Cygnet; null when it has neither.
+ * The name of the file at the endpoint: its own, else that of the oldest layout, without the bucket, for runs
+ * that were copied before Cygnet. Null when neither exists.
  */
 export async function nameInUse(
   endpoint: Endpoint,

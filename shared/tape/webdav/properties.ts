@@ -1,4 +1,4 @@
-/** PROPFIND (RFC 4918): what lies in a folder, and how large a file is. */
+/** PROPFIND (RFC 4918): the entries of a folder, and the size of a file. */
 import * as z from 'zod'
 import { TransientError } from '../../errors.ts'
 import { textOf } from '../http/exchange.ts'
@@ -7,10 +7,10 @@ import { discard, type TapeHttp } from './http.ts'
 import { decoded } from './places.ts'
 
 export interface Entry {
-  /** The last part of its path, decoded; empty for what was asked about itself. */
+  /** The last segment of its path, decoded; empty for the requested path itself. */
   readonly segment: string
   readonly isFolder: boolean
-  /** Null where none is stated. */
+  /** Null where the endpoint states none. */
   readonly sizeBytes: number | null
 }
 
@@ -20,9 +20,9 @@ const PROPFIND_BODY =
   '<?xml version="1.0" encoding="utf-8"?><D:propfind xmlns:D="DAV:"><D:prop><D:resourcetype/><D:getcontentlength/></D:prop></D:propfind>'
 
 /**
- * Asks about a file or folder (depth 0), or about a folder and what is in it (depth 1); null when it is not
- * there.
- * @throws TransientError for an answer that is malformed, too long, or about something else.
+ * The properties of a file or folder (depth 0), or of a folder and its entries (depth 1); null when it does
+ * not exist.
+ * @throws TransientError for an answer that is malformed, too long, or about another path.
  */
 export async function findProperties(
   http: TapeHttp,
@@ -44,7 +44,7 @@ export async function findProperties(
   return parseMultistatus(await textOf(answer, what, MOST_BYTES, signal), new URL(url).pathname)
 }
 
-/** Names without their prefixes, texts not interpreted. Lists are lists also when they hold one. */
+/** Element names without prefixes, texts not interpreted. Lists are arrays even with a single entry. */
 const propstat = z.object({
   status: z.string().optional(),
   prop: z.union([
@@ -68,12 +68,13 @@ const multistatus = z.object({
 
 /**
  * Reads a multistatus document about the folder or file at `path` (as in the address, encoded).
- * @throws TransientError when it is not well-formed, not what was asked for, or names what does not lie
- * there.
+ * @throws TransientError when it is not well-formed, has another structure, or names something outside the
+ * folder.
  */
 export async function parseMultistatus(xml: string, path: string): Promise<readonly Entry[]> {
   const { XMLParser, XMLValidator } = await import('fast-xml-parser')
-  // A document type is the one way for a text to grow while it is read, and no answer needs one.
+  // Entities of a document type are the only way for a text to grow while it is parsed, and no answer needs
+  // one.
   if (xml.includes('<!DOCTYPE')) throw malformed('it holds a document type')
   const validity = XMLValidator.validate(xml)
   if (validity !== true) throw malformed(`${validity.err.msg} (line ${validity.err.line})`)
@@ -82,7 +83,7 @@ export async function parseMultistatus(xml: string, path: string): Promise<reado
     ignoreAttributes: true,
     ignoreDeclaration: true,
     parseTagValue: false,
-    htmlEntities: true, // numbered ones, too
+    htmlEntities: true, // including numeric ones
     isArray: (name) => name === 'response' || name === 'propstat',
   })
   const parsed = multistatus.safeParse(parseWith(parser, xml))
@@ -110,7 +111,7 @@ function parseWith(parser: { parse(xml: string): unknown }, xml: string): unknow
   try {
     return parser.parse(xml)
   } catch (cause) {
-    throw malformed(cause instanceof Error ? cause.message.slice(0, 200) : 'it is no XML')
+    throw malformed(cause instanceof Error ? cause.message.slice(0, 200) : 'it is not XML')
   }
 }
 
@@ -126,8 +127,8 @@ function segmentBelow(requested: string, href: string): string {
 }
 
 /**
- * The path of an address, decoded, without a slash at its end. Some endpoints (XRootD 5.5) do not encode it:
- * what cannot be an encoded path is taken as it stands.
+ * The decoded path of an address, without a trailing slash. Some endpoints (XRootD 5.5) do not encode it: a
+ * path that is not validly encoded is used unchanged.
  */
 function plainPath(href: string): string {
   const afterHost = /^https?:\/\/[^/]*/i.exec(href)?.[0].length ?? 0

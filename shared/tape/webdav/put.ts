@@ -1,5 +1,5 @@
 /**
- * Streaming a copy through this process: one PUT, its bytes compared with the file's checksums on the way.
+ * Streams a copy through this process: one PUT, with its bytes compared with the file's checksums on the way.
  */
 import { InvalidInputError, TransientError } from '../../errors.ts'
 import { Adler32 } from '../../extraction/adler32.ts'
@@ -7,25 +7,25 @@ import type { CopySource, TapeFile } from '../driver.ts'
 import { refusal } from './answers.ts'
 import { discard, type TapeHttp } from './http.ts'
 
-/** A connection that breaks after more bytes than this was not closed because of what the request says. */
+/** A connection that breaks after more bytes than this was not closed because of the request's headers. */
 const EARLY_BYTES = 16 * 1024 * 1024
 /** After the last byte the endpoint may compute a checksum before it answers. */
 const SILENCE_MS = 180_000
 
 /**
- * Sends the file to an address of the endpoint. The last bytes go out only when the checksum of all is the
- * file's, so a source with other contents never becomes a whole file there.
+ * Sends the file to an address of the endpoint. The last bytes are sent only when the checksum of all bytes
+ * is the file's, so that a source with other contents never becomes a complete file there.
  * @throws InvalidInputError when the source's bytes are not the file's; what the source throws;
- * TransientError when the endpoint refuses or the connection fails: then the outcome is not known.
+ * TransientError when the endpoint refuses or the connection fails: then the outcome is unknown.
  */
 export async function putFile(http: TapeHttp, copy: StreamedCopy, signal: AbortSignal): Promise<void> {
   const sent = { bytes: 0 }
   try {
     await put(http, copy, { sent, expectContinue: false }, signal)
   } catch (error) {
-    // Who redirects or refuses while bytes are under way may close the connection so that the answer is lost:
-    // ask first, then. Not always, since XRootD 5.5 says `Connection: Close` in its 100 Continue, after which
-    // nothing may follow.
+    // An endpoint that redirects or refuses while bytes are being sent may close the connection, so that its
+    // answer is lost. The request is then repeated with `Expect: 100-continue`. This is not the default,
+    // since XRootD 5.5 sends `Connection: Close` with its 100 Continue, after which no body may follow.
     const mayHaveAnswered =
       error instanceof TransientError && error.details.reset === true && sent.bytes <= EARLY_BYTES
     if (!mayHaveAnswered) throw error
@@ -64,9 +64,8 @@ async function put(
 }
 
 /**
- * The source's bytes, the last piece held back until all are known to be the file's by size and adler32: what
- * the endpoint is going to be asked for, so that both ends of the copy are compared in the same. Which object
- * they come from, its ETag says.
+ * The source's bytes. The last piece is held back until size and adler32 of all bytes are verified; the
+ * endpoint's adler32 is compared afterwards. The ETag determines which object the bytes come from.
  */
 async function* checkedBytes(
   file: TapeFile,
@@ -91,4 +90,4 @@ async function* checkedBytes(
 }
 
 const otherBytes = (file: TapeFile, what: string) =>
-  new InvalidInputError(`${file.name}: the source has other contents than the catalogue says: ${what}`)
+  new InvalidInputError(`${file.name}: the contents of the source differ from the catalogue: ${what}`)

@@ -1,4 +1,4 @@
-/** Reading a file from the endpoint: one GET, taken up again where a connection broke, its length checked. */
+/** Reads a file from the endpoint: one GET, resumed after a broken connection, its length verified. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TransientError } from '../../errors.ts'
 import type { TapeFile } from '../driver.ts'
@@ -11,9 +11,9 @@ const RESUMPTIONS = 5
 const FIRST_PAUSE_MS = 200
 
 /**
- * The bytes under an address, as many as the file has.
- * @throws TransientError when it is not there, has another length, changes while it is read, or breaks off
- * too often.
+ * The bytes at an address, as many as the file has.
+ * @throws TransientError when it does not exist, has another length, changes while it is read, or the
+ * connection breaks too often.
  */
 export async function* readBytes(
   http: TapeHttp,
@@ -60,8 +60,8 @@ const strongEtag = (answer: Answer) => {
 }
 
 /**
- * From the start a plain GET; afterwards a range with both ends (XRootD 5.5 mistakes one that is open), on
- * condition of the same ETag.
+ * From the start a plain GET; afterwards a range with both ends (XRootD 5.5 misinterprets an open one), on
+ * condition that the ETag is the same.
  */
 async function open(
   http: TapeHttp,
@@ -93,7 +93,7 @@ async function open(
     (range[2] !== '*' && Number(range[2]) !== file.sizeBytes)
   ) {
     answer.body.destroy()
-    throw new TransientError(`${host} gave another part of ${file.name} than it was asked for`, { offset })
+    throw new TransientError(`${host} returned another part of ${file.name} than requested`, { offset })
   }
   return answer
 }

@@ -1,7 +1,4 @@
-/**
- * Having the endpoint send a file to a presigned link by itself: how a run comes back without passing through
- * us.
- */
+/** The endpoint itself sends a file to a presigned link: a recalled run does not pass through us. */
 import { TransientError } from '../../errors.ts'
 import type { TapeFile } from '../driver.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -9,8 +6,7 @@ import { nameInUse } from './media.ts'
 import { thirdPartyCopy } from './third-party.ts'
 
 /**
- * As TapeDriver.send. An endpoint that cannot reach the link before the first byte counts as one that cannot,
- * for some minutes.
+ * As TapeDriver.send. An endpoint that fails before the first byte counts as `unsupported` for some minutes.
  */
 export async function sendFile(
   endpoint: Endpoint,
@@ -36,7 +32,7 @@ export async function sendFile(
     signal,
   )
   if (outcome.kind === 'success') return 'sent'
-  const reason = outcome.kind === 'exists' ? 'the store has something there already' : outcome.reason
+  const reason = outcome.kind === 'exists' ? 'the store already has an object there' : outcome.reason
   if (outcome.kind === 'unsupported' || (outcome.kind === 'failure' && outcome.bytesMoved === 0)) {
     endpoint.log?.warn({ name: file.name, reason }, 'tape-third-party-failed')
     endpoint.thirdParty.failed('push')

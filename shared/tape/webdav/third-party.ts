@@ -1,6 +1,6 @@
 /**
- * HTTP third-party copy: the endpoint fetches from, or sends to, a presigned link by itself, and tells how it
- * goes.
+ * HTTP third-party copy: the endpoint itself fetches from, or sends to, a presigned link, and reports its
+ * progress.
  */
 
 import type { Answer } from '../http/exchange.ts'
@@ -10,34 +10,34 @@ import { discard, type TapeHttp } from './http.ts'
 import { type Ending, type MarkerOptions, readMarkers } from './markers.ts'
 
 export type ThirdPartyOutcome =
-  /** It says that all went well. Whoever asked looks whether that is so. */
+  /** The endpoint reports success. The caller verifies it. */
   | { readonly kind: 'success' }
-  /** Nobody can say without looking; it may still be at work. */
+  /** The outcome is unknown; the copy may still be in progress. */
   | { readonly kind: 'unknown'; readonly reason: string }
   | { readonly kind: 'failure'; readonly reason: string; readonly bytesMoved: number }
-  /** It does not do this, or not for us. */
+  /** The endpoint does not support this, or not for us. */
   | { readonly kind: 'unsupported'; readonly reason: string }
-  /** Something has the name it was to write to. */
+  /** The destination's name is already taken. */
   | { readonly kind: 'exists' }
 
 export interface ThirdPartyRequest {
   readonly direction: 'pull' | 'push'
-  /** The file at the endpoint: where to for `pull`, where from for `push`. */
+  /** The file at the endpoint: the destination for `pull`, the source for `push`. */
   readonly url: string
   /** The presigned link of the other side. */
   readonly link: string
   readonly what: string
-  /** How long the endpoint may send nothing at all. Markers come every 5 s or so. */
+  /** How long the endpoint may send nothing at all. Markers arrive about every 5 s. */
   readonly silenceMs: number
 }
 
 /**
- * Asks for the copy and follows it to its end.
+ * Requests the copy and follows it to its end.
  *
- * `RequireChecksumVerification: false`: an object store states no checksum to compare with while copying, and
- * an endpoint that insists (dCache) would refuse; what arrived is compared afterwards. `Credential: none`:
- * the link is all the endpoint needs.
- * @throws TransientError when the endpoint answers with a fault of its own or cannot be reached; the signal's
+ * `RequireChecksumVerification: false`: an object store states no checksum during the copy, and an endpoint
+ * that insists on one (dCache) would refuse; what arrived is compared afterwards. `Credential: none`: the
+ * link contains all the access that the endpoint needs.
+ * @throws TransientError when the endpoint answers with an internal error or cannot be reached; the signal's
  * reason.
  */
 export async function thirdPartyCopy(
@@ -50,8 +50,8 @@ export async function thirdPartyCopy(
   const headers = {
     [direction === 'pull' ? 'Source' : 'Destination']: link,
     Credential: 'none',
-    // Pulled: only under a name nobody has. Pushed: a link for one PUT replaces what an earlier try left
-    // there.
+    // Pull: only if the name is free. Push: the link allows one PUT, which replaces what an earlier attempt
+    // left there.
     Overwrite: direction === 'pull' ? 'F' : 'T',
     RequireChecksumVerification: 'false',
   }
@@ -67,7 +67,7 @@ export async function thirdPartyCopy(
   const isRedirect = answer.status >= 300 && answer.status < 400
   if (isRedirect || [400, 403, 405, 415, 501].includes(answer.status))
     return { kind: 'unsupported', reason: failure.message }
-  // A missing parent or source, a conflict: nothing was begun.
+  // A missing parent or source, or a conflict: nothing was started.
   if ([404, 409, 412].includes(answer.status))
     return { kind: 'failure', reason: failure.message, bytesMoved: 0 }
   throw failure
@@ -85,7 +85,7 @@ async function endingOf(answer: Answer, markers: MarkerOptions, signal: AbortSig
       bytesMoved: 0,
     }
   } finally {
-    // Where the copy still runs, this is what tells the endpoint that nobody waits for it any more.
+    // If the copy is still running, this informs the endpoint that we no longer wait for it.
     answer.body.destroy()
   }
 }
@@ -98,7 +98,7 @@ function outcomeOf(answer: Answer, ending: Ending, secrets: readonly string[]): 
   return { kind: 'unknown', reason: `${answer.url.host}: ${text}` }
 }
 
-/** What of a link must not be repeated: the whole, and its query, which is what gives access. */
+/** The parts of a link that must not be repeated: the whole link, and its query, which grants access. */
 function secretsOf(link: string): readonly string[] {
   const query = link.indexOf('?')
   return query === -1 ? [link] : [link, link.slice(query)]

@@ -1,11 +1,11 @@
 /**
- * Copies at a grid storage endpoint over HTTP: StoRM WebDAV, dCache, XRootD. The endpoint fetches a file by
- * itself from a presigned link where it can (third-party copy: no byte passes through us); else it streams
- * through this process. Either way it is written under a temporary name, its checksum compared there, and
- * then renamed, never onto another file.
+ * Copies at a grid storage endpoint over HTTP: StoRM WebDAV, dCache, XRootD. The endpoint itself fetches a
+ * file from a presigned link where it can (third-party copy: no byte passes through us); else the file is
+ * streamed through this process. It is written under a temporary name, its checksum compared, and then
+ * renamed, never onto another file.
  *
- * Where the endpoint has a WLCG Tape REST API, that says what is on media and brings it back; one without is
- * itself the medium.
+ * Where the endpoint has a WLCG Tape REST API, that API reports what is on media and stages files. An
+ * endpoint without one counts as the medium itself.
  */
 import { TransientError } from '../../errors.ts'
 import type { Logger } from '../../log.ts'
@@ -23,19 +23,19 @@ import { readBytes } from './read.ts'
 import { sendFile } from './send.ts'
 
 export interface WebdavOptions {
-  /** Where the copies are: `davs://`, `https://`, or `dav://`, `http://` without TLS. */
+  /** Root of the copies: `davs://`, `https://`, or `dav://`, `http://` without TLS. */
   readonly rootUrl: string
-  /** PEM file with certificate authorities of the endpoint, besides Node's own. */
+  /** PEM file with certificate authorities of the endpoint, in addition to Node's own. */
   readonly caFile?: string | undefined
   readonly token: TokenSource
   /** `auto`: the endpoint copies by itself where it can. */
   readonly thirdParty: 'auto' | 'never'
   /** `auto`: the endpoint is asked whether it has a Tape REST API. */
   readonly tapeRest: 'auto' | 'never'
-  /** Longest time one copy, or one sending, may take. */
+  /** Longest time one copy, or sending one file, may take. */
   readonly copySeconds: number
   readonly log?: Logger | undefined
-  /** For tests: shorter waits, and the clock (milliseconds that only grow). */
+  /** For tests: shorter limits, and the monotonic clock (milliseconds). */
   readonly limits?: Partial<Omit<TransferLimits, 'copySeconds'>>
   readonly now?: () => number
 }
@@ -46,7 +46,7 @@ const DEFAULT_LIMITS = {
   settleSeconds: 5,
   withoutThirdPartySeconds: 600,
 } as const
-/** That an endpoint has no Tape REST API is believed for so long. */
+/** How long an endpoint without a Tape REST API is not asked again. */
 const WITHOUT_TAPE_REST_MS = 600_000
 
 /** @throws InvalidInputError when the address or the CA file is not usable. */

@@ -69,7 +69,7 @@ test('a place that takes the whole time of a run waits for the next day, so that
   const config = { ...runs.context.config, store: { ...runs.context.config.store, rawBuckets: [] } }
   const stop = new AbortController()
   const list: NonNullable<typeof runs.tape.list> = async function* (_prefix, held) {
-    stop.abort(new TransientError('not done within 900 s'))
+    stop.abort(new TransientError('not finished within 900 s'))
     held.throwIfAborted()
     yield { name: 'never', sizeBytes: 0 }
   }
@@ -82,7 +82,7 @@ test('a place that takes the whole time of a run waits for the next day, so that
 test('a place that is interrupted after others had their turn is searched again by the next run', async () => {
   const stop = new AbortController()
   const list: NonNullable<typeof runs.tape.list> = async function* (_prefix, held) {
-    stop.abort(new TransientError('not done within 900 s'))
+    stop.abort(new TransientError('not finished within 900 s'))
     held.throwIfAborted()
     yield { name: 'never', sizeBytes: 0 }
   }

@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Database } from '../../../shared/database/connect.ts'
 import type { ArrivalState } from '../../../shared/database/schema.ts'
-import { heardOfRun, notCataloguedText } from '../../../shared/queries/not-catalogued.ts'
+import { arrivedFilesOf, notCataloguedText } from '../../../shared/queries/not-catalogued.ts'
 import { findArrivalsOfRun } from '../../../shared/queries/runs.ts'
 import { record, startTestCatalogue, type TestCatalogue } from '../../support/catalogue.ts'
 import { metadataOf, versionOf } from '../../support/metadata.ts'
@@ -116,7 +116,7 @@ test('a question about a run does not go through the whole ledger', async () => 
       return rows.reduce((sum, { Value }) => sum + Number(Value), 0)
     }
     const before = await read()
-    const found = await heardOfRun(connection, { tag: 'MANY', runNumber: 12_345 })
+    const found = await arrivedFilesOf(connection, { tag: 'MANY', runNumber: 12_345 })
     return [(await read()) - before, found] as const
   })
   expect(found).toHaveLength(1)
@@ -127,7 +127,7 @@ describe('one sentence', () => {
   const run = { tag: 'MAN', runNumber: 7 }
 
   test('is short of a run that nobody told of', async () => {
-    expect(notCataloguedText(run, await heardOfRun(catalogue.database, run))).toBe(
+    expect(notCataloguedText(run, await arrivedFilesOf(catalogue.database, run))).toBe(
       'run 7 of MAN is not in the catalogue',
     )
   })
@@ -136,9 +136,9 @@ describe('one sentence', () => {
     await hear(catalogue.database, [
       rowOf('MAN/run00007.mid.gz', { attempts: 6, reason: 'the store answered 503' }),
     ])
-    const text = async () => notCataloguedText(run, await heardOfRun(catalogue.database, run))
+    const text = async () => notCataloguedText(run, await arrivedFilesOf(catalogue.database, run))
     expect(await text()).toBe(
-      'run 7 of MAN is not in the catalogue, but the ledger knows of it: cygno-data/MAN/run00007.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 tries: the store answered 503',
+      'run 7 of MAN is not in the catalogue, but its files were reported: cygno-data/MAN/run00007.mid.gz: failed since 2026-01-15 08:00:03 UTC after 6 attempts: the store answered 503',
     )
     await hear(
       catalogue.database,
@@ -146,11 +146,11 @@ describe('one sentence', () => {
         rowOf(`MAN/run00007sub${index}.mid.gz`, { state: 'received', attempts: index % 2 }),
       ),
     )
-    const heard = await heardOfRun(catalogue.database, run)
+    const heard = await arrivedFilesOf(catalogue.database, run)
     expect(heard).toHaveLength(20)
     expect(heard[0]).toMatchObject({ key: 'MAN/run00007sub29.mid.gz', state: 'received', since: AT })
     expect(await text()).toMatch(
-      /sub29\.mid\.gz: received since 2026-01-15 08:00:03 UTC after 1 try; .*; and more$/,
+      /sub29\.mid\.gz: received since 2026-01-15 08:00:03 UTC after 1 attempt; .*; and more$/,
     )
   })
 
@@ -159,8 +159,8 @@ describe('one sentence', () => {
     const version = versionOf('LNGS/run1234567.mid.gz', 'a')
     await record(database, version, metadataOf(2))
     const misnamed = { tag: 'LNGS', runNumber: 1_234_567 }
-    expect(notCataloguedText(misnamed, await heardOfRun(database, misnamed))).toMatch(
-      /LNGS\/run1234567[.]mid[.]gz: done \(catalogued as run 2, the number in its begin of run\) since /,
+    expect(notCataloguedText(misnamed, await arrivedFilesOf(database, misnamed))).toMatch(
+      /LNGS\/run1234567[.]mid[.]gz: done \(catalogued as run 2, the number in its begin-of-run event\) since /,
     )
   })
 })

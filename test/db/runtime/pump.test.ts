@@ -222,7 +222,7 @@ test.concurrent('a handler past its time limit is told, given up, and its messag
   expect(await stop()).toEqual({ received: 2, succeeded: 1, failed: 1 })
   expect(signals[0]?.aborted).toBe(true)
   expect(lines.find((line) => line.event === 'message-failed')).toMatchObject({
-    error: { message: 'not done within 0.1 s' },
+    error: { message: 'not finished within 0.1 s' },
   })
 })
 

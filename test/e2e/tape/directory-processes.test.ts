@@ -43,7 +43,7 @@ describe.each([
   it('takes one file from many processes at once', async () => {
     const outcomes = await Promise.all(['a', 'a', 'a', 'a'].map(copy))
     for (const outcome of outcomes)
-      expect(outcome).toMatch(/^stored$|^TransientError: .*just taking its name/)
+      expect(outcome).toMatch(/^stored$|^TransientError: .*being given this name/)
     expect(outcomes).toContain('stored')
     expect(readFileSync(join(folder, name)).equals(Buffer.alloc(2_000_000, 'a'))).toBe(true)
     expect(inFolder()).toEqual(['run12345.mid.gz'])
@@ -53,7 +53,7 @@ describe.each([
     const outcomes = await Promise.all(['a', 'b', 'c', 'd'].map(copy))
     expect(outcomes.filter((outcome) => outcome === 'stored')).toHaveLength(1)
     for (const outcome of outcomes)
-      expect(outcome).toMatch(/^stored$|^occupied$|^TransientError: .*just taking its name/)
+      expect(outcome).toMatch(/^stored$|^occupied$|^TransientError: .*being given this name/)
     const winner = 'abcd'[outcomes.indexOf('stored')] ?? ''
     expect(readFileSync(join(folder, name)).equals(Buffer.alloc(2_000_000, winner))).toBe(true)
     expect(inFolder()).toEqual(['run12345.mid.gz'])
@@ -93,7 +93,7 @@ describe.each([
     const full = await inside('size=1m').catch(() => null)
     if (full === null)
       return context.skip('needs unshare with user namespaces, to mount a small file system for itself')
-    expect(full.stdout).toMatch(/^half-way\nTransientError: .*no room left \(ENOSPC\)\n$/)
+    expect(full.stdout).toMatch(/^half-way\nTransientError: .*no space left \(ENOSPC\)\n$/)
     expect((await inside('ro')).stdout).toMatch(/^TransientError: .*mounted read-only \(EROFS\)\n$/)
   })
 })

@@ -157,7 +157,7 @@ describe('asking for a copy', () => {
     const reference = await submit()
     rucio.setRule(reference, { state: 'SUSPENDED' })
     rucio.isAdmin = false
-    await expect(copy(2)).rejects.toThrow(/gave rule \w+ up .* the account lacks this permission/)
+    await expect(copy(2)).rejects.toThrow(/did not resume rule \w+: .* the account lacks this permission/)
   })
 
   it('a source that Rucio holds for bad is not copied from', async () => {

@@ -71,7 +71,7 @@ describe('on media', () => {
   it.each([
     ['LOST', { kind: 'occupied' }],
     ['TAPE', 'on tape only'],
-    ['UNAVAILABLE', 'out of reach'],
+    ['UNAVAILABLE', 'cannot be read at present'],
   ] as const)(
     'a copy that finds the file there, %s, says what a look says, and fetches nothing from tape',
     async (locality, expected) => {
@@ -194,7 +194,7 @@ describe('staging', () => {
     '%j is an error: nobody knows',
     async (state) => {
       tape.stageStates.set(path, state)
-      expect((await transientOf(stage())).message).toContain('does not say clearly')
+      expect((await transientOf(stage())).message).toContain('does not state clearly')
     },
   )
 

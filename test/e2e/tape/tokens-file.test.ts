@@ -130,7 +130,7 @@ it('a file behind a symbolic link, and a folder in its place, are refused', asyn
   await expect(source({ cacheFile: link }).token(signal)).rejects.toThrow(/symbolic link/)
   const directory = join(folder, 'directory')
   mkdirSync(directory, { mode: 0o700 })
-  await expect(source({ cacheFile: directory }).token(signal)).rejects.toThrow(/it is no file/)
+  await expect(source({ cacheFile: directory }).token(signal)).rejects.toThrow(/it is not a file/)
 })
 
 it.each(['', '{', '{"identity":1}', 'null', 'a'.repeat(300_000)])(

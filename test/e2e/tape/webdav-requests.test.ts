@@ -100,7 +100,7 @@ describe('redirects', () => {
       'HEAD',
       ({ response }) => void response.writeHead(307, { location: 'file:///etc/passwd' }).end(),
     )
-    expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('to an address that is none')
+    expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('to an invalid address')
   })
 })
 

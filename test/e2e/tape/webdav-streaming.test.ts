@@ -45,7 +45,7 @@ describe('the endpoint', () => {
       response.writeHead(507, { 'content-type': 'text/plain' }).end('Disk quota exceeded')
     })
     expect((await transientOf(fixture.copy(BYTES, file))).message).toMatch(
-      /no room is left there.*Disk quota exceeded/,
+      /no space left.*Disk quota exceeded/,
     )
     await expectNothingLostAndTheNextSucceeds()
   })
@@ -85,7 +85,7 @@ describe('the endpoint', () => {
       for await (const _ of request) fixture.server.files.set(name, Buffer.from(BYTES).reverse())
       response.writeHead(201).end()
     })
-    expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('has something else')
+    expect((await transientOf(fixture.copy(BYTES, file))).message).toContain('has other contents')
     await expectNothingLostAndTheNextSucceeds()
   })
 
@@ -263,7 +263,7 @@ describe('the source', () => {
   it("whose adler32 in the catalogue is wrong is not said to be the endpoint's fault", async () => {
     const wrong = { ...file, adler32: '00000001' }
     await expect(fixture.copy(BYTES, wrong)).rejects.toThrow(
-      /other contents than the catalogue says: the adler32 [0-9a-f]{8} instead of 00000001/,
+      /the contents of the source differ from the catalogue: the adler32 [0-9a-f]{8} instead of 00000001/,
     )
     expect(fixture.server.files.size).toBe(0)
   })

@@ -151,7 +151,9 @@ describe('a copy that ended badly is an error, leaves nothing under the name, an
         await nextTurn()
       }
     })
-    expect((await transientOf(fixture.copy(BYTES, file))).message).toMatch(/nothing moved for \d+ s/)
+    expect((await transientOf(fixture.copy(BYTES, file))).message).toMatch(
+      /no byte was transferred for \d+ s/,
+    )
   })
 
   it('it sends one line without an end', async () => {

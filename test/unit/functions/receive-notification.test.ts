@@ -110,8 +110,8 @@ describe('what is not understood is parked, and answered 200', () => {
   test.each([
     ['text', 'hello', 'the notification is not JSON'],
     ['half a JSON text', '{"Records":[', 'the notification is not JSON'],
-    ['JSON of another shape', '{"hello":"world"}', 'this is no S3 notification'],
-    ['a number', '7', 'this is no S3 notification'],
+    ['JSON of another shape', '{"hello":"world"}', 'this is not an S3 notification'],
+    ['a number', '7', 'this is not an S3 notification'],
     ['nothing at all', '', 'the notification is empty'],
     ['a key that cannot be decoded', payload('100%'), 'the object key has a malformed % escape'],
   ])('%s', async (_, body, reason) => {

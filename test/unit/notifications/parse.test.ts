@@ -35,7 +35,7 @@ describe('one bad record never spoils the others', () => {
       { reason: 'not the arrival of an object', eventName: 'ObjectRemoved:Delete' },
     ])
     expect(parsed.rejected.map(({ reason }) => reason)).toEqual([
-      'this is no S3 notification',
+      'this is not an S3 notification',
       'the object key has a malformed % escape',
       'the notification is not JSON',
     ])

@@ -47,7 +47,7 @@ test('a function is told to end before Lambda ends it', async () => {
     log,
   )
   await expect(handler(scheduledEvent('reconcile', new Date()), context(3050))).rejects.toThrow(
-    'not done within',
+    'not finished within',
   )
 })
 

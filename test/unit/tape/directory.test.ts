@@ -251,7 +251,7 @@ describe('a folder of copies', () => {
   })
 
   it.each([
-    ['ENOSPC', /no room left/, true],
+    ['ENOSPC', /no space left/, true],
     ['EDQUOT', /quota/, true],
     ['EROFS', /read-only/, true],
     ['ESTALE', /network file system/, true],

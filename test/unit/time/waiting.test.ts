@@ -85,7 +85,7 @@ describe('runWithin', () => {
     stop.abort()
     await expect(result).rejects.toMatchObject({
       name: 'TransientError',
-      message: 'the host stopped before the work was done',
+      message: 'the host stopped before the work was finished',
     })
   })
 

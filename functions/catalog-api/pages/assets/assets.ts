@@ -1,4 +1,7 @@
-/** Style sheet and scripts: at an address that names their contents, so that browsers keep them for good. */
+/**
+ * Style sheets and scripts, at addresses that contain a hash of their contents, so that browsers can cache
+ * them permanently.
+ */
 import { createHash } from 'node:crypto'
 import { refusal } from '../../http/problem.ts'
 import { type Api, addPage } from '../../http/route.ts'
@@ -14,8 +17,8 @@ export function registerAssets(api: Api): void {
   addPage(api, 'GET', '/assets/:hash/:name', { open: true }, (c) => {
     const { hash: asked, name } = c.req.param() as { readonly hash: string; readonly name: string }
     const text = Object.hasOwn(FILES, name) ? FILES[name] : undefined
-    if (text === undefined) throw refusal(404, 'there is no such file')
-    // Under a former address it is a newer file than was meant: it is given, and not kept.
+    if (text === undefined) throw refusal(404, 'there is no file of this name')
+    // An old address is answered with the current file, which must not be cached under that address.
     const keep = asked === hash ? 'public, max-age=31536000, immutable' : 'no-store'
     const type = name.endsWith('.css') ? 'text/css; charset=utf-8' : 'text/javascript; charset=utf-8'
     return c.body(text, 200, {

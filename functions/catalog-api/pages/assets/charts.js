@@ -1,4 +1,4 @@
-/** Draws the charts of the page Replicas from the numbers in it, in the colours of the page. */
+/** Draws the charts of the page Replicas from the data in the page, in the colours of the theme. */
 /* global uPlot */
 
 const holder = document.querySelector('[data-charts]')
@@ -7,7 +7,7 @@ const HEIGHT = 220
 const HALF_DAY = 43_200
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
 
-/** A canvas knows colours, and no variables of a style sheet. */
+/** A canvas accepts colours, but no CSS variables. */
 function colour(name) {
   const probe = document.createElement('span')
   probe.style.color = `var(${name})`
@@ -71,7 +71,7 @@ function draw(name, lines, values, format, scale) {
     height: HEIGHT,
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), 'UTC'),
     cursor: { drag: { x: false, y: false } },
-    // Half a day at both ends, for whole bars.
+    // Half a day at both ends, so that bars are not cut off.
     scales: { x: { range: (_, first, last) => [first - HALF_DAY, last + HALF_DAY] }, y: scale },
     axes: [axis((seconds) => day(seconds).slice(5), 36), axis(format, 64)],
     series: [{ label: 'Day', value: (_, seconds) => (seconds === null ? '–' : day(seconds)) }, ...lines],
@@ -92,7 +92,7 @@ function drawAll() {
   draw('share', [line('Verified on tape', '--good', percent)], [data.share], percent, { range: [0, 105] })
 }
 
-// Of a single day there is no line to draw.
+// A single day does not make a line.
 if (data.days.length > 1 && data.taken.some((taken) => taken > 0)) {
   drawAll()
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawAll)

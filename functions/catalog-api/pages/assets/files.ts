@@ -1,13 +1,13 @@
 /**
- * The files that browsers load, as text: read once, when the service starts. A bundle has no files beside it,
- * so that this module is evaluated when the bundle is made, and its value put in its place (embed.cjs).
+ * The files that browsers load, as text, read once at start-up. Since a bundle contains no other files, this
+ * module is evaluated when the bundle is built and replaced by its value (embed.cjs).
  */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
 const own = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8')
 
-/** The library of the charts, from its package as it is. */
+/** The chart library, unmodified from its package. */
 const { resolve } = createRequire(import.meta.url)
 
 export const FILES: Readonly<Record<string, string>> = {

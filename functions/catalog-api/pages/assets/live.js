@@ -1,34 +1,34 @@
 /**
- * Follows the catalogue. A part of the page with data-live is fetched anew when something happened (`all`:
- * anything; `TAG/12345`: to this run; `time`: each minute alone, of what costs more to ask); a page without
- * one says that there is news. The server makes the HTML, here it only takes its place.
+ * Follows the catalogue. A part of the page with data-live is reloaded after a change (`all`: any change;
+ * `TAG/12345`: of this run; `time`: only once a minute, for data that is expensive to query). A page without
+ * data-live reports that there are changes. The server renders the HTML; this script only replaces it.
  */
 
 const GATHER_MS = 400
-/** Not everything that moves is a change of a run: queues fill, copies grow old. */
-const LOOK_EVERY_MS = 60_000
-/** Streams end and begin again all the time; a longer silence is told. */
+/** Some data changes without a change of a run: queue depths, ages of copies. */
+const RELOAD_EVERY_MS = 60_000
+/** Streams end and restart regularly; only a longer interruption is reported. */
 const SILENCE_MS = 12_000
-/** After an answer that was none: a browser gives up by itself then. */
+/** After an invalid answer a browser gives up by itself; then we reconnect after this time. */
 const AGAIN_MS = 15_000
 /**
- * The server gives a sign of life every 15 s. A connection on which nothing comes for so long is dead, though
- * no browser says so: of a server that hangs, a network that is gone without a word, a laptop that slept.
+ * The server sends a keep-alive every 15 s. A connection that is silent for this long is dead although the
+ * browser reports no error: the server hangs, the network was lost, or the computer slept.
  */
 const DEAD_MS = 40_000
-/** A page that does not come in this time does not come. */
+/** Time limit for reloading the page. */
 const ANSWER_MS = 15_000
 const status = document.querySelector('[data-live-status]')
 const region = document.querySelector('[data-live]')
 const wanted = region?.dataset.live
 const LIVE = wanted === 'time' ? 'renewed every minute' : 'live'
 
-let looking = false
-let lookAgain = false
-let lookFailed = false
+let reloading = false
+let reloadAgain = false
+let reloadFailed = false
 let news = 0
 
-const say = (text) => {
+const showStatus = (text) => {
   if (status !== null) status.textContent = text
 }
 
@@ -36,43 +36,43 @@ function isWanted({ tag, runNumber }) {
   return wanted === undefined || wanted === 'all' || wanted === `${tag}/${runNumber}`
 }
 
-/** Several changes make one look; what comes during a look makes another one after it. */
-async function look() {
-  lookAgain = looking
-  if (looking) return
-  looking = true
+/** Several changes cause one reload; changes during a reload cause another one after it. */
+async function reload() {
+  reloadAgain = reloading
+  if (reloading) return
+  reloading = true
   try {
     await new Promise((resolve) => setTimeout(resolve, GATHER_MS))
     await refresh()
-    if (lookFailed && silentSince === undefined) sayLive()
-    lookFailed = false
+    if (reloadFailed && disconnectedSince === undefined) showLive()
+    reloadFailed = false
   } catch {
-    lookFailed = true
-    if (silentSince === undefined) say('what is shown may be old: load the page again')
+    reloadFailed = true
+    if (disconnectedSince === undefined) showStatus('the page may be out of date: reload it')
     status?.classList.add('lost')
   } finally {
-    looking = false
+    reloading = false
   }
-  if (lookAgain) look()
+  if (reloadAgain) reload()
 }
 
 async function refresh() {
-  const tooLong = new AbortController()
-  setTimeout(() => tooLong.abort(), ANSWER_MS)
+  const timeout = new AbortController()
+  setTimeout(() => timeout.abort(), ANSWER_MS)
   const answer = await fetch(location.href, {
     headers: { accept: 'text/html' },
     redirect: 'error',
-    signal: tooLong.signal,
+    signal: timeout.signal,
   })
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html')
   const fresh = page.querySelector('[data-live]')
   if (fresh === null) throw new Error(String(answer.status))
-  // Another page by now: of a run that was not in the catalogue, and is.
+  // A different page: the run was not catalogued before, and is now.
   if (page.title !== document.title) return location.reload()
   keepingPlace(() => region.replaceChildren(...document.importNode(fresh, true).childNodes))
 }
 
-/** What has the focus, is open or is scrolled stays so, where it is still there. */
+/** Preserves focus, open details and scroll positions, where the elements still exist. */
 function keepingPlace(change) {
   const focused = document.activeElement
   const path = focused !== null && region.contains(focused) ? pathTo(focused) : null
@@ -91,7 +91,7 @@ function keepingPlace(change) {
   if (path !== null) find(path)?.focus({ preventScroll: true })
 }
 
-/** By what it is rather than by where it stands: rows come above it. */
+/** Identifies an element by its content instead of its position, since rows are inserted above it. */
 function pathTo(element) {
   const { href, id } = element
   if (id) return { id }
@@ -109,86 +109,86 @@ function find({ id, href, label }) {
 
 let events
 let silence
-let patience
-let heardAt = new Date()
-/** Since when a stream is lost that has not come back, so that nobody knows what it would have told. */
-let silentSince
+let deathTimer
+let lastEventAt = new Date()
+/** The time at which the stream was lost, until it is restored. */
+let disconnectedSince
 
-/** @param isAgain after the browser had given up, or we had. */
+/** @param isAgain after the browser or this script had given up. */
 function follow(isAgain) {
   const own = new EventSource('/api/v1/events')
   events = own
   let missed = isAgain
   own.addEventListener('ready', ({ data }) => {
-    heard()
+    onEvent()
     clearTimeout(silence)
     silence = undefined
-    missed ||= silentSince !== undefined || JSON.parse(data).missed
-    silentSince = undefined
+    missed ||= disconnectedSince !== undefined || JSON.parse(data).missed
+    disconnectedSince = undefined
     status?.classList.add('on')
-    if (!lookFailed) status?.classList.remove('lost')
-    if (missed) lookAnew()
-    else if (news === 0 && !lookFailed) say(LIVE)
+    if (!reloadFailed) status?.classList.remove('lost')
+    if (missed) refreshAll()
+    else if (news === 0 && !reloadFailed) showStatus(LIVE)
     missed = false
   })
-  own.addEventListener('alive', heard)
+  own.addEventListener('alive', onEvent)
   own.addEventListener('run', (event) => {
-    heard()
+    onEvent()
     const change = JSON.parse(event.data)
     if (!isWanted(change)) return
     news += 1
     if (region === null) return showNews(change)
-    say(`run ${change.runNumber} of ${change.tag}: ${change.what}`)
-    look()
+    showStatus(`run ${change.runNumber} of ${change.tag}: ${change.what}`)
+    reload()
   })
   own.addEventListener('error', () => {
     status?.classList.remove('on')
-    silence ??= setTimeout(tellSilence, SILENCE_MS)
+    silence ??= setTimeout(showDisconnected, SILENCE_MS)
     if (own.readyState !== EventSource.CLOSED) return
-    clearTimeout(patience)
+    clearTimeout(deathTimer)
     setTimeout(follow, AGAIN_MS, true)
   })
-  waitForLife()
+  restartDeathTimer()
 }
 
-function heard() {
-  heardAt = new Date()
-  waitForLife()
+function onEvent() {
+  lastEventAt = new Date()
+  restartDeathTimer()
 }
 
-/** A connection that is being made is given no longer than one that was. */
-function waitForLife() {
-  clearTimeout(patience)
-  patience = setTimeout(() => {
+/** A connection attempt has the same time limit as a silent connection. */
+function restartDeathTimer() {
+  clearTimeout(deathTimer)
+  deathTimer = setTimeout(() => {
     events.close()
-    tellSilence()
+    showDisconnected()
     follow(true)
   }, DEAD_MS)
 }
 
-function tellSilence() {
-  silentSince ??= heardAt
+function showDisconnected() {
+  disconnectedSince ??= lastEventAt
   status?.classList.remove('on')
   status?.classList.add('lost')
-  say(`not connected since ${silentSince.toISOString().slice(11, 16)} UTC: what is shown may be old`)
-}
-
-function sayLive() {
-  status?.classList.remove('lost')
-  say(LIVE)
-}
-
-function lookAnew() {
-  if (region === null) return offer('Runs may have changed since. Show')
-  if (!lookFailed) say(LIVE)
-  look()
-}
-
-/** The table stays as it is while somebody reads it. */
-function showNews({ tag, runNumber, what }) {
-  offer(
-    `${news} ${news === 1 ? 'change' : 'changes'} since, the last: run ${runNumber} of ${tag} ${what}. Show`,
+  showStatus(
+    `not connected since ${disconnectedSince.toISOString().slice(11, 16)} UTC: the page may be out of date`,
   )
+}
+
+function showLive() {
+  status?.classList.remove('lost')
+  showStatus(LIVE)
+}
+
+function refreshAll() {
+  if (region === null) return offer('Runs may have changed. Show')
+  if (!reloadFailed) showStatus(LIVE)
+  reload()
+}
+
+/** The table is not replaced while it is being read. */
+function showNews({ tag, runNumber, what }) {
+  offer(`${news} ${news === 1 ? 'change' : 'changes'}, the last: run ${runNumber} of ${tag} ${what}. Show`)
 }
 
 function offer(text) {
@@ -200,10 +200,10 @@ function offer(text) {
 
 follow(false)
 addEventListener('pagehide', () => events.close())
-// A page that comes back from the browser's memory begins again.
+// A page restored from the browser's cache reconnects.
 addEventListener('pageshow', (event) => {
   if (event.persisted) location.reload()
 })
 if (region !== null) {
-  setInterval(() => document.visibilityState === 'visible' && look(), LOOK_EVERY_MS)
+  setInterval(() => document.visibilityState === 'visible' && reload(), RELOAD_EVERY_MS)
 }

@@ -1,4 +1,4 @@
-/** For every page: ages that stay true, and buttons that copy. Pages work without it. */
+/** For every page: updates ages, and makes copy buttons work. Pages work without it. */
 
 const UNITS = [
   [90, 1, 's'],
@@ -9,7 +9,7 @@ const UNITS = [
 const EVERY_MS = 10_000
 const COPIED_MS = 2000
 
-/** As format.ts writes it. */
+/** The same format as in format.ts. */
 function age(at) {
   const seconds = Math.max(0, Math.round((Date.now() - at) / 1000))
   const [, unitSeconds, unit] = UNITS.find(([limit]) => seconds < limit)
@@ -21,10 +21,7 @@ setInterval(() => {
     time.textContent = age(Date.parse(time.dateTime))
 }, EVERY_MS)
 
-/**
- * Over plain http a browser has no clipboard but the old command; where that fails too, what is to be copied
- * is selected.
- */
+/** Over plain http, browsers offer only the old copy command; if that fails as well, the text is selected. */
 async function copy(element) {
   try {
     await navigator.clipboard.writeText(element.textContent)
@@ -35,7 +32,7 @@ async function copy(element) {
   }
 }
 
-// Parts of a page are replaced while it is looked at (live.js): their buttons work, too.
+// Parts of a page are replaced later (live.js): delegation makes their buttons work as well.
 document.documentElement.classList.add('scripted')
 document.addEventListener('click', async ({ target }) => {
   const button = target instanceof Element ? target.closest('button[data-copy]') : null

@@ -1,4 +1,4 @@
-/** For the table of runs: how many are chosen, all at once, and a range with the shift key. */
+/** For the table of runs: a counter of chosen runs, a box that chooses all, and ranges with the shift key. */
 
 const form = document.querySelector('form[data-selection]')
 const boxes = [...(form?.querySelectorAll('input[name="run"]') ?? [])]
@@ -31,6 +31,6 @@ if (counter && boxes.length > 0) {
   })
   form.querySelector('thead th').replaceChildren(all)
   form.addEventListener('click', choose)
-  // A browser that goes back has kept what was chosen.
+  // A browser restores the chosen boxes when going back.
   addEventListener('pageshow', count)
 }

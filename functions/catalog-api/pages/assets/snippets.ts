@@ -1,6 +1,6 @@
 /**
- * How to use the catalogue from Python and ROOT: the page of docs/ and the programs in it, which tests run.
- * As text, and put into a bundle as files.ts is.
+ * Use from Python and ROOT: the page of docs/ and its programs, which tests run. Embedded in a bundle as
+ * text, like files.ts.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 
@@ -10,7 +10,7 @@ const programs = new URL('python/', docs)
 /** docs/python.md, Markdown. */
 export const PYTHON_PAGE: string = readFileSync(new URL('python.md', docs), 'utf8')
 
-/** By the name of their file. */
+/** Programs by file name. */
 export const PYTHON_PROGRAMS: Readonly<Record<string, string>> = Object.fromEntries(
   readdirSync(programs)
     .filter((name) => name.endsWith('.py'))

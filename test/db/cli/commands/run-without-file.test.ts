@@ -66,5 +66,5 @@ test('cygnet get says that it has no file, and gets the others of a range', asyn
   )
   expect(code).toBe(1)
   expect(stdout).toContain('run00076.mid.gz')
-  expect(stderr).toContain('run 77 of LNGS is not in the catalogue, or has no file that counts')
+  expect(stderr).toContain('run 77 of LNGS is not in the catalogue, or has no current file')
 })

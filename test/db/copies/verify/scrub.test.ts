@@ -187,6 +187,6 @@ function endsWithTime(stop: AbortController, held: AbortSignal): Promise<never> 
   const ended = new Promise<never>((_, reject) =>
     held.addEventListener('abort', () => reject(held.reason as Error)),
   )
-  stop.abort(new TransientError('not done within 900 s'))
+  stop.abort(new TransientError('not finished within 900 s'))
   return ended
 }

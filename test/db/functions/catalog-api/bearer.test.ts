@@ -99,32 +99,32 @@ describe('the token of a request', () => {
   it.each<[string, () => Promise<string>, RegExp]>([
     ['that has expired', () => issuer.token({ exp: seconds(-31) }), /expired/],
     ['that is not valid yet', () => issuer.token({ nbf: seconds(31) }), /not valid yet/],
-    ['without an end', () => issuer.token({ exp: undefined }), /no good exp/],
+    ['without an end', () => issuer.token({ exp: undefined }), /no valid exp/],
     ['of another issuer', () => issuer.token({ iss: 'https://evil.example' }), /another IAM/],
     ['for another service', () => issuer.token({ aud: 'other' }), /audience is not "cygnet"/],
     ['for no service', () => issuer.token({ aud: undefined }), /audience/],
-    ['of nobody', () => issuer.token({ sub: undefined }), /no good sub/],
-    ['of a subject that is no text', () => issuer.token({ sub: 7 }), /no good sub|whose/],
-    ['of a subject with a line break', () => issuer.token({ sub: 'a\nb' }), /whose/],
-    ['that is an ID token', () => issuer.token({ nonce: 'n' }), /no access token/],
-    ['that is bound to a key', () => issuer.token({ cnf: { jkt: 'x' } }), /no access token/],
-    ['of another type', () => issuer.token({}, { typ: 'logout+jwt' }), /no access token/],
-    ['of no type at all, in so many words', () => issuer.token({}, { typ: '' }), /no access token/],
-    ['that proves a key', () => issuer.token({}, { typ: 'dpop+jwt' }), /no access token/],
-    ['with an empty nonce', () => issuer.token({ nonce: '' }), /no access token/],
-    ['with the hash of another', () => issuer.token({ at_hash: 'x' }), /no access token/],
+    ['of nobody', () => issuer.token({ sub: undefined }), /no valid sub/],
+    ['of a subject that is no text', () => issuer.token({ sub: 7 }), /no valid sub|names no subject/],
+    ['of a subject with a line break', () => issuer.token({ sub: 'a\nb' }), /names no subject/],
+    ['that is an ID token', () => issuer.token({ nonce: 'n' }), /not an access token/],
+    ['that is bound to a key', () => issuer.token({ cnf: { jkt: 'x' } }), /not an access token/],
+    ['of another type', () => issuer.token({}, { typ: 'logout+jwt' }), /not an access token/],
+    ['of no type at all, in so many words', () => issuer.token({}, { typ: '' }), /not an access token/],
+    ['that proves a key', () => issuer.token({}, { typ: 'dpop+jwt' }), /not an access token/],
+    ['with an empty nonce', () => issuer.token({ nonce: '' }), /not an access token/],
+    ['with the hash of another', () => issuer.token({ at_hash: 'x' }), /not an access token/],
     ['of an issuer with another address', () => issuer.token({ iss: `${issuer.url}/` }), /another IAM/],
     ['of several issuers', () => issuer.token({ iss: [issuer.url] }), /another IAM/],
     ['for none of no services', () => issuer.token({ aud: [] }), /audience/],
     ['for an object', () => issuer.token({ aud: { 0: 'cygnet' } }), /audience/],
-    ['with an end in words', () => issuer.token({ exp: '9999999999' }), /no good exp/],
+    ['with an end in words', () => issuer.token({ exp: '9999999999' }), /no valid exp/],
     ['of a key at an address', () => issuer.token({}, { kid: 'http://169.254.169.254/' }), /not signed/],
     ['of a key that nobody has', () => issuer.token({}, { kid: 'other' }), /not signed/],
     [
       'without a signature',
       async () =>
         new UnsecuredJWT({ sub: 'alice', aud: 'cygnet', iss: issuer.url, exp: seconds(60) }).encode(),
-      /not known/,
+      /unknown/,
     ],
     ['signed with the public key as a secret', signedWithPublicKey, /not signed/],
     ['that was changed', async () => tampered(await issuer.token()), /not signed/],
@@ -133,8 +133,8 @@ describe('the token of a request', () => {
       async () => `${(await issuer.token()).split('.').slice(0, 2).join('.')}.AA`,
       /not signed/,
     ],
-    ['that is none', async () => 'abc', /not known/],
-    ['that is overlong', async () => `a.${'b'.repeat(20_000)}.c`, /not known/],
+    ['that is none', async () => 'abc', /unknown/],
+    ['that is overlong', async () => `a.${'b'.repeat(20_000)}.c`, /unknown/],
   ])('%s is refused, in words', async (_, make, detail) => {
     const answer = await me(`Bearer ${await make()}`)
     expect(answer).toMatchObject({
@@ -228,7 +228,7 @@ describe('the token of a request', () => {
     const unknown = `cyg_${randomBytes(32).toString('base64url')}`
     expect(await me(`Bearer ${unknown}`)).toMatchObject({
       status: 401,
-      json: { detail: 'this API token is not known' },
+      json: { detail: 'this API token is unknown' },
     })
   })
 
@@ -265,7 +265,7 @@ describe('where no IAM is configured', () => {
       const api = createAccessApi(context)
       const answer = await api.app.request('/api/v1/me', { headers: { authorization: 'Bearer a.b.c' } })
       expect(answer.status).toBe(401)
-      expect(await answer.json()).toMatchObject({ detail: 'this API token is not known' })
+      expect(await answer.json()).toMatchObject({ detail: 'this API token is unknown' })
       expect((await api.app.request('/sign-in')).status).toBe(404)
     } finally {
       await context.close()

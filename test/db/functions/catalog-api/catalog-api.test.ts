@@ -259,8 +259,8 @@ describe('the API', () => {
 
   it.each<[string, () => Promise<string | null>, RegExp]>([
     ['no token', async () => null, /API token/],
-    ['a token nobody made', async () => `cyg_${randomBytes(32).toString('base64url')}`, /not known/],
-    ['something else', async () => 'x'.repeat(5000), /not known/],
+    ['a token nobody made', async () => `cyg_${randomBytes(32).toString('base64url')}`, /unknown/],
+    ['something else', async () => 'x'.repeat(5000), /unknown/],
     [
       'an expired token',
       () => token(['push:LNGS'], 1, new Date(Date.now() - 2 * DAY_MS)),

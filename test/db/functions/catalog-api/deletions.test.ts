@@ -100,7 +100,7 @@ describe('POST …/deletions', () => {
     const { status, json } = await ask()
     expect([status, json]).toEqual([
       200,
-      { allowed: false, why: 'its copies could not be looked at just now: the endpoint does not answer' },
+      { allowed: false, why: 'its copies could not be checked now: the endpoint does not answer' },
     ])
     expect(await local()).toMatchObject({ state: 'present', leaseOwner: null })
   })
@@ -135,12 +135,12 @@ describe('POST …/deletions', () => {
   })
 
   test.each([
-    ['no body', {}, /sha256: it is missing/],
-    ['a path that is none', { path: 'data/run.mid' }, /path: an absolute path is expected/],
-    ['a host that is none', { host: 'a b' }, /host: this is no name of a machine/],
+    ['no body', {}, /sha256: missing/],
+    ['a path that is none', { path: 'data/run.mid' }, /path: expected an absolute path/],
+    ['a host that is none', { host: 'a b' }, /host: not a machine name/],
     ['a size that is none', { sizeBytes: -1 }, /sizeBytes/],
-    ['a checksum that is none', { sha256: 'AB' }, /sha256: a SHA-256/],
-    ['something else', { force: true }, /there is no force/],
+    ['a checksum that is none', { sha256: 'AB' }, /sha256: expected a SHA-256/],
+    ['something else', { force: true }, /unknown field force/],
   ])('refuses %s', async (what, change, said) => {
     const { status, json } = await app.post(path(), what === 'no body' ? {} : { ...wish(), ...change }, DAQ)
     expect(status).toBe(400)

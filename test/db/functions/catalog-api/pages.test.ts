@@ -164,8 +164,8 @@ describe('what is refused', () => {
   const browser = { accept: 'text/html,application/xhtml+xml' }
 
   test.each([
-    ['/runs/LNGS/60020?use=1', 404, 'run 60020 of LNGS has no such use'],
-    ['/nothing/<script>', 404, 'there is nothing here'],
+    ['/runs/LNGS/60020?use=1', 404, 'run 60020 of LNGS has no such generation'],
+    ['/nothing/<script>', 404, 'there is no such address'],
   ] as const)('%s is told to a browser on a page, to programs as a problem', async (path, status, detail) => {
     const page = await get(path, browser)
     expect(page.status).toBe(status)
@@ -184,7 +184,7 @@ describe('what is refused', () => {
       return ((await answer.json()) as { readonly detail: string }).detail
     }
     expect(await refused('/queues', 'read:LNF', 'link:*', 'link:LNF')).toBe(
-      'Ada Lovelace may not do this, which takes the right operate for all tags (operate:*); Ada Lovelace has read:LNF, link:*',
+      'Ada Lovelace may not do this, which needs the right operate for all tags (operate:*); Ada Lovelace has read:LNF, link:*',
     )
     expect(await refused('/runs/FLASH%2F2024/5', 'read:LNF')).toContain(
       'the right read for FLASH/2024 (read:FLASH/2024); ',
@@ -246,15 +246,15 @@ describe('Now', () => {
       '60020',
       '7012',
       '11300',
-      'waits for tape',
+      'waiting for tape',
       'tape failed',
-      'aria-label="Wrong"',
+      'aria-label="Problems"',
       'LNGS: 1 copy failed',
-      'LNGS: 1 copy failed so far, tried again: the endpoint answered 403 Forbidden',
-      'waits for tape, 1 failed so far',
+      'LNGS: 1 copy failing, will be retried: the endpoint answered 403 Forbidden',
+      'waiting for tape, 1 failing',
       'LNGS: 1 run of the last day not complete',
       '1 warning in the last day',
-      'begun <time',
+      'started <time',
       '1\u202f042 MIDAS events',
       'Alerts of the last day',
       'is incomplete',
@@ -267,7 +267,7 @@ describe('Now', () => {
     const panel =
       (await pageAt('/')).split('<section class="site"').find((part) => part.includes('id="site-MAN"')) ?? ''
     expect(panel).toMatch(
-      /begun <time [^>]*>40 d<\/time> ago <span class="quiet"><time [^>]*><span>\d{4}-\d\d-\d\d<\/span> <span>[\d:]{8}<\/span><\/time> UTC/,
+      /started <time [^>]*>40 d<\/time> ago <span class="quiet"><time [^>]*><span>\d{4}-\d\d-\d\d<\/span> <span>[\d:]{8}<\/span><\/time> UTC/,
     )
   })
 
@@ -434,7 +434,7 @@ describe('Links', () => {
   test('are only given for tags that the caller may have them for', async () => {
     who = caller('read:*', 'link:LNF')
     const text = await (await post('/runs/links', [['run', 'LNGS/60020']])).text()
-    expect(text).toContain('you may not have links to runs of LNGS')
+    expect(text).toContain('you may not obtain links to runs of LNGS')
     expect(text).not.toContain('X-Amz-Signature')
   })
 
@@ -458,7 +458,7 @@ describe('Run', () => {
       'Trigger',
       'SHA-256',
       'the file ends in the middle of an event',
-      'not asked for</span>: the run is not complete: the file ends in the middle of an event',
+      'not requested</span>: the run is not complete: the file ends in the middle of an event',
       '/python?tag=LNGS&amp;run=60019',
       'catalogued',
     ])
@@ -469,13 +469,13 @@ describe('Run', () => {
   test('whose copy to tape fails and is tried again says so at its head, and why; so does the page of replicas', async () => {
     const text = await pageAt('/runs/LNGS/60018')
     expect(text).toMatch(
-      /<dt>Tape<\/dt><dd><span class="mark bad">.{0,80}failed so far, tried again<\/span><\/dd>/,
+      /<dt>Tape<\/dt><dd><span class="mark bad">.{0,80}failing, will be retried<\/span><\/dd>/,
     )
     expect(text).toContain('<span class="problem">the endpoint answered 403 Forbidden (attempt 2)</span>')
     expect(await pageAt('/runs/LNGS/60020')).toMatch(/<dt>Tape<\/dt><dd><span class="mark moving">/)
     const replicas = await pageAt('/replicas')
     expect(replicas).toContain(
-      'requested, 1 failed so far</span><br><span class="problem">the endpoint answered 403 Forbidden</span>',
+      'requested, 1 failing</span><br><span class="problem">the endpoint answered 403 Forbidden</span>',
     )
   })
 
@@ -498,7 +498,7 @@ describe('Run', () => {
     expect(text).toContain('run-catalogued')
     expect(text).not.toMatch(/of-another-(tag|run)|not JSON/)
     await rm(logFolder, { recursive: true })
-    expect(await pageAt('/runs/LNGS/60020')).toContain('say nothing of this run')
+    expect(await pageAt('/runs/LNGS/60020')).toContain('contain no line about this run')
     who = READER
     expect(await pageAt('/runs/LNGS/60020')).not.toContain('Log lines')
   })
@@ -532,9 +532,9 @@ describe('a run that is not in the catalogue', () => {
     for (const shown of [
       '<title>Run 4712 of LNGS is not catalogued',
       'data-live="LNGS/4712"',
-      'given up',
+      'reading its file failed repeatedly',
       'cygno-data/LNGS/run04712.mid.gz',
-      '</span>, 6 tries</td>',
+      '</span>, 6 attempts</td>',
       'the store answered 503 &lt;script&gt;',
       'href="/queues#dead-runs"',
       'cygnet replay --run 4712 --tag LNGS --yes',
@@ -545,13 +545,13 @@ describe('a run that is not in the catalogue', () => {
     expect(text).not.toContain('<script>alert')
     const { detail } = (await (await get('/runs/LNGS/4712')).json()) as { readonly detail: string }
     expect(detail).toContain('the ledger knows of it: cygno-data/LNGS/run04712.mid.gz: failed since 20')
-    expect(detail).toContain(`after 6 tries: ${REASON}`)
+    expect(detail).toContain(`after 6 attempts: ${REASON}`)
   })
 
   test('leads readers to operators, and shows nothing of it to who may not see its tag', async () => {
     who = READER
     const text = await (await get('/runs/LNGS/4712', browser)).text()
-    expect(text).toContain('Operators can have it tried again.')
+    expect(text).toContain('Operators can start another attempt.')
     expect(text).not.toMatch(/cygnet replay|Log lines|dead-runs/)
     who = caller('read:LNF')
     const other = await get('/runs/LNGS/4712', browser)
@@ -560,7 +560,9 @@ describe('a run that is not in the catalogue', () => {
   })
 
   test('may only wait, or be one that nobody told of', async () => {
-    expect(await (await get('/runs/LNF/7777', browser)).text()).toContain('has arrived and waits to be read')
+    expect(await (await get('/runs/LNF/7777', browser)).text()).toContain(
+      'has arrived and is waiting to be read',
+    )
     const text = await (await get('/runs/LNGS/4711', browser)).text()
     expect(text).toContain('nobody has told of a file of it')
     expect(text).toContain('cygnet reconcile --prefix LNGS/')
@@ -573,7 +575,7 @@ describe('a run that is not in the catalogue', () => {
 describe('Replicas', () => {
   test('counts what is where, by tag and day, in a table and for the charts', async () => {
     const text = await pageAt('/replicas?days=7&tag=LNGS')
-    expect(text).toContain('Taken in the last 7 days')
+    expect(text).toContain('Data taken in the last 7 days')
     const data = JSON.parse(
       /<script type="application\/json" id="chart-data">(.*?)<\/script>/.exec(text)?.[1] ?? '',
     ) as Record<string, number[]>
@@ -662,7 +664,7 @@ describe('Queues', () => {
     test('is not known of what nobody noted', async () => {
       await send('recall-requests', 1)
       expect(await ageOf('recall-requests')).toMatch(
-        /title="[^"]*ApproximateAgeOfOldestMessage[^"]*">not known</,
+        /title="[^"]*ApproximateAgeOfOldestMessage[^"]*">unknown</,
       )
       await context.drain('recall-requests')
     })
@@ -670,7 +672,7 @@ describe('Queues', () => {
 
   test('says so when there was nothing to send back', async () => {
     const answer = await post('/queues/tape-requests/retry', [['message', 'long gone']])
-    expect(await pageAt(answer.headers.get('location') ?? '')).toContain('Nothing was sent back')
+    expect(await pageAt(answer.headers.get('location') ?? '')).toContain('No message was sent back')
   })
 
   test('only operators retry, and only what they name', async () => {

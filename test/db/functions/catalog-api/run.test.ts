@@ -139,7 +139,7 @@ test('a run that is not in the catalogue is told with what the ledger knows of i
     const { status, json } = await app.get(path)
     expect(status).toBe(404)
     expect(json.detail).toMatch(
-      /^run 777 of LNGS is not in the catalogue, but the ledger knows of it: cygno-data\/LNGS\/run00777\.mid\.gz: failed since .* UTC after 6 tries: the store answered 503$/,
+      /^run 777 of LNGS is not in the catalogue, but its files were reported: cygno-data\/LNGS\/run00777\.mid\.gz: failed since .* UTC after 6 attempts: the store answered 503$/,
     )
   }
   expect((await app.get('/api/v1/runs/LNGS/778')).json.detail).toBe('run 778 of LNGS is not in the catalogue')

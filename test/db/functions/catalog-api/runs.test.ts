@@ -86,7 +86,7 @@ describe('what the ODB said of copies when a run began', () => {
     const { status, json } = await app.get('/api/v1/runs?param.storage_tape_status=1', EVERYBODY)
     expect([status, json.detail]).toEqual([
       400,
-      'param.storage_tape_status: the ODB said this when the run began; where it is now is asked by cloud=present or tape=on-media',
+      'param.storage_tape_status: this is the state in the ODB at the begin of run; for the current one use cloud=present or tape=on-media',
     ])
   })
 })

@@ -349,14 +349,14 @@ describe('a request', () => {
       'error=%3Cscript%3E',
       'code=c&iss=https://evil.example',
       '%',
-    ])('that comes back from the IAM with %s is told to begin again', async (query) => {
+    ])('that comes back from the IAM with %s is asked to start again', async (query) => {
       const { cookie, state } = await beginSignIn(api)
       const { status, text } = await ask(`/signed-in?${query}&state=${state}`, {
         token: null,
         headers: { cookie },
       })
       expect([400, 403]).toContain(status)
-      expect(text).toContain('begin again')
+      expect(text).toContain('start again')
       expect(text).not.toContain('script')
     })
   })

@@ -163,7 +163,7 @@ describe('a session', () => {
     ]) {
       expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '5'])
       expect(await answer.json()).toMatchObject({
-        detail: 'whether you are still signed in cannot be looked up now; try again',
+        detail: 'your session cannot be checked now; try again',
       })
       expect(answer.headers.has('set-cookie')).toBe(false)
     }

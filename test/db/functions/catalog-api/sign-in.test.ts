@@ -204,7 +204,7 @@ describe('a browser', () => {
       ),
     ]) {
       expect(answer.status).toBe(400)
-      expect(await answer.json()).toMatchObject({ detail: expect.stringContaining('begin again') })
+      expect(await answer.json()).toMatchObject({ detail: expect.stringContaining('start again') })
       expect(answer.headers.get('set-cookie') ?? '').not.toContain('cygnet=')
     }
     expect((await end(answerUrl)).status).toBe(302)

@@ -28,29 +28,29 @@ const post = (body: unknown) => ({
 })
 
 test.each([
-  ['bogus=1', 'bogus: there is no such filter'],
-  ['from=abc', 'from: a whole number is expected'],
-  ['limit=5&limit=6', 'limit: one value is expected, not several'],
-  ['complete=maybe', 'complete: one of 0, 1, true, false is expected'],
-  ['text=', 'text: some text is expected'],
-  ['param.GEM1_V=high', 'param.GEM1_V: a number is expected'],
-  ['from=a&to=b', 'from: a whole number is expected; to: a whole number is expected'],
+  ['bogus=1', 'bogus: unknown filter'],
+  ['from=abc', 'from: expected a whole number'],
+  ['limit=5&limit=6', 'limit: expected one value, not several'],
+  ['complete=maybe', 'complete: expected one of 0, 1, true, false'],
+  ['text=', 'text: expected a text'],
+  ['param.GEM1_V=high', 'param.GEM1_V: expected a number'],
+  ['from=a&to=b', 'from: expected a whole number; to: expected a whole number'],
 ])('runs?%s is refused: %s', async (query, detail) => {
   expect(await ask(`/api/v1/runs?${query}`)).toMatchObject({ status: 400, detail })
 })
 
 test.each<[unknown, string]>([
-  [{ runs: [{ tag: 'LNGS' }] }, 'runs[0].run: it is missing'],
-  [{ runs: [{ tag: 'LNGS', run: '5' }] }, 'runs[0].run: a number is expected'],
-  [{ runs: 'LNGS' }, 'runs: an array is expected'],
-  [{ runs: [{ tag: 'LNGS', run: 5, subrun: 1 }] }, 'runs[0]: there is no subrun'],
-  [{ runs: [{ tag: 'LNGS', run: 5 }], seconds: 0 }, 'seconds: at least 1 is expected'],
+  [{ runs: [{ tag: 'LNGS' }] }, 'runs[0].run: missing'],
+  [{ runs: [{ tag: 'LNGS', run: '5' }] }, 'runs[0].run: expected a number'],
+  [{ runs: 'LNGS' }, 'runs: expected an array'],
+  [{ runs: [{ tag: 'LNGS', run: 5, subrun: 1 }] }, 'runs[0]: unknown field subrun'],
+  [{ runs: [{ tag: 'LNGS', run: 5 }], seconds: 0 }, 'seconds: expected at least 1'],
   [
     { runs: Array.from({ length: 1001 }, (_, run) => ({ tag: 'LNGS', run })) },
-    'runs: at most 1000 entries are expected',
+    'runs: expected at most 1000 entries',
   ],
-  [{ runs: [{ tag: 'LNGS', run: 1.5 }] }, 'runs[0].run: a whole number is expected'],
-  [[], 'an object is expected'],
+  [{ runs: [{ tag: 'LNGS', run: 1.5 }] }, 'runs[0].run: expected a whole number'],
+  [[], 'expected an object'],
   [{}, 'name at least one run or file'],
 ])('links for %j are refused: %s', async (body, detail) => {
   expect(await ask('/api/v1/links', post(body))).toMatchObject({ status: 400, detail })

@@ -92,7 +92,7 @@ it('a range of many runs is asked for a hundred at a time, each object looked up
 it('runs of several tags are asked for tag by tag: one that may not be seen does not keep the others from coming', async () => {
   const { source, asked } = fakeApi({
     refuse: ({ body }) =>
-      JSON.stringify(body).includes('"LNF"') ? problem(403, 'ada may not have links to runs of LNF') : null,
+      JSON.stringify(body).includes('"LNF"') ? problem(403, 'ada may not obtain links to runs of LNF') : null,
   })
   const runs = [...runsOf('LNGS', 1, 3), ...runsOf('LNF', 4, 2), ...runsOf('LNGS', 6, 2)]
   const linksOf = linksAhead(source, runs, () => new Date())
@@ -104,7 +104,7 @@ it('runs of several tags are asked for tag by tag: one that may not be seen does
         (error: Error) => error.message,
       ),
     )
-  const refused = 'ada may not have links to runs of LNF'
+  const refused = 'ada may not obtain links to runs of LNF'
   expect(ended).toEqual(['links', 'links', 'links', refused, refused, 'links', 'links'])
   expect(asked.map(({ runs: numbers }) => numbers)).toEqual([[1, 2, 3], [4, 5], [5], [6, 7]])
 })

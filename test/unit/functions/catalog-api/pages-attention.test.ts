@@ -1,8 +1,12 @@
 /** What stands at the top of Now: every trouble, and when there is none no more than what was looked at. */
 import { describe, expect, test } from 'vitest'
 import type { QueueState } from '../../../../functions/catalog-api/api/queue-states.ts'
-import { createAskedOnce } from '../../../../functions/catalog-api/pages/asked-once.ts'
-import { attention, type Looked, troublesOf } from '../../../../functions/catalog-api/pages/attention.ts'
+import {
+  attention,
+  problemsOf,
+  type SiteOverview,
+} from '../../../../functions/catalog-api/pages/attention.ts'
+import { createSingleFlight } from '../../../../functions/catalog-api/pages/single-flight.ts'
 import type { Run } from '../../../../shared/database/schema.ts'
 import type { Alert } from '../../../../shared/queries/alerts.ts'
 import { NO_ARRIVALS } from '../../../../shared/queries/open-arrivals.ts'
@@ -46,7 +50,7 @@ const alert = (severity: Alert['severity'], id = 1): Alert => ({
   tag: null,
   runNumber: null,
 })
-const looked = (changes: Partial<Looked> = {}): Looked => ({
+const looked = (changes: Partial<SiteOverview> = {}): SiteOverview => ({
   sites: { sites: [siteWith()], elsewhere: [] },
   alerts: [],
   mostAlerts: 50,
@@ -56,15 +60,15 @@ const looked = (changes: Partial<Looked> = {}): Looked => ({
   ...changes,
 })
 const ofSite = (changes: Partial<SiteState>) =>
-  troublesOf(looked({ sites: { sites: [siteWith(changes)], elsewhere: [] } }))
-const words = (troubles: ReturnType<typeof troublesOf>) => troubles.map(({ what }) => what)
+  problemsOf(looked({ sites: { sites: [siteWith(changes)], elsewhere: [] } }))
+const words = (troubles: ReturnType<typeof problemsOf>) => troubles.map(({ what }) => what)
 const arriving = (minutes: number) => ({
   arriving: { count: 3, oldest: minutesAgo(minutes), atLeast: false },
 })
 
 describe('a site', () => {
   test('that is silent for months is no trouble: it may be meant to', () => {
-    expect(troublesOf(looked())).toEqual([])
+    expect(problemsOf(looked())).toEqual([])
   })
 
   test.each([
@@ -74,7 +78,7 @@ describe('a site', () => {
       'LNGS: 1 run of the last day not complete',
     ],
     ['a file that was refused', { refused: 1 }, 'LNGS: 1 file refused in the last day'],
-    ['files that wait too long', arriving(150), 'LNGS: 3 not catalogued yet, the oldest waits for 2 h'],
+    ['files that wait too long', arriving(150), 'LNGS: 3 not catalogued yet, the oldest waiting for 2 h'],
     ['a copy that failed', { copies: [copy({ state: 'failed' })] }, 'LNGS: 1 copy failed'],
     [
       'a copy that is gone',
@@ -84,17 +88,17 @@ describe('a site', () => {
     [
       'a copy that fails and is tried again',
       { copies: [copy({ count: 9, failing: 2, lastError: 'the endpoint answered 507' })] },
-      'LNGS: 2 copies failed so far, tried again: the endpoint answered 507',
+      'LNGS: 2 copies failing, will be retried: the endpoint answered 507',
     ],
     [
       'a new run that is late',
       { copies: [copy({ state: 'staged', oldest: minutesAgo(60 * 30) })] },
-      'LNGS: a new run waits for tape for 30 h',
+      'LNGS: a new run has been waiting for tape for 30 h',
     ],
     [
       'a recall that nobody begins',
       { copies: [copy({ kind: 'recall', oldest: minutesAgo(45) })] },
-      'LNGS: a recall waits to be begun for 45 min',
+      'LNGS: a recall has been waiting to start for 45 min',
     ],
   ] satisfies readonly (readonly [string, Partial<SiteState>, string])[])('with %s', (_, changes, what) => {
     expect(words(ofSite(changes))).toEqual([what])
@@ -116,8 +120,8 @@ describe('a site', () => {
       { tag: 'NEW', ...NO_ARRIVALS, ...arriving(40) },
       { tag: null, ...NO_ARRIVALS, refused: 2 },
     ]
-    expect(words(troublesOf(looked({ sites: { sites: [], elsewhere } })))).toEqual([
-      'NEW: 3 not catalogued yet, the oldest waits for 40 min',
+    expect(words(problemsOf(looked({ sites: { sites: [], elsewhere } })))).toEqual([
+      'NEW: 3 not catalogued yet, the oldest waiting for 40 min',
       'without a tag: 2 files refused in the last day',
     ])
   })
@@ -126,14 +130,14 @@ describe('a site', () => {
 describe('alerts', () => {
   test('of the last day are troubles from warnings on, the worst first', () => {
     const alerts = [alert('info'), alert('warning'), alert('page'), alert('warning')]
-    expect(troublesOf(looked({ alerts })).map(({ tone, what }) => [tone, what])).toEqual([
-      ['bad', '1 alert for whoever is on call in the last day'],
+    expect(problemsOf(looked({ alerts })).map(({ tone, what }) => [tone, what])).toEqual([
+      ['bad', '1 alert for the person on call in the last day'],
       ['waiting', '2 warnings in the last day'],
     ])
   })
 
   test('beyond those that are shown are not counted as if there were none', () => {
-    expect(words(troublesOf(looked({ alerts: [alert('error'), alert('error')], mostAlerts: 2 })))).toEqual([
+    expect(words(problemsOf(looked({ alerts: [alert('error'), alert('error')], mostAlerts: 2 })))).toEqual([
       '2+ errors in the last day',
     ])
   })
@@ -141,14 +145,14 @@ describe('alerts', () => {
 
 describe('a queue', () => {
   const ofQueue = (changes: Partial<QueueState>) =>
-    words(troublesOf(looked({ queues: [queueWith(changes)] })))
+    words(problemsOf(looked({ queues: [queueWith(changes)] })))
   const waits = { depth: { waiting: 2, inFlight: 1 }, oldest: minutesAgo(40) }
 
   test('that does not answer, has dead letters, or is not read', () => {
     expect(ofQueue({ depth: null })).toEqual(['runs does not answer'])
     expect(ofQueue({ dead: 2 })).toEqual(['runs: 2 dead letters'])
     expect(ofQueue({ queue: 'tape-requests', ...waits })).toEqual([
-      'tape-requests: 3 messages, the oldest waits for 40 min',
+      'tape-requests: 3 messages, the oldest waiting for 40 min',
     ])
   })
 
@@ -178,7 +182,7 @@ describe('where there is no trouble', () => {
 
 describe('asking once', () => {
   test('many who ask at about the same time get two answers in all, none older than its question', async () => {
-    const once = createAskedOnce<number>()
+    const once = createSingleFlight<number>()
     let asked = 0
     let now = 0
     const ask = async () => {
@@ -198,7 +202,7 @@ describe('asking once', () => {
   })
 
   test('who may see other things gets an answer of their own, and a failure is no answer for who comes later', async () => {
-    const once = createAskedOnce<string>()
+    const once = createSingleFlight<string>()
     const failed = once('a', () => Promise.reject(new Error('down')))
     const after = once('a', async () => 'a')
     expect(await once('b', async () => 'b')).toBe('b')

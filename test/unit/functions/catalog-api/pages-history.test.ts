@@ -41,9 +41,9 @@ describe('the steps of a run', () => {
     })
     expect(steps).toEqual([
       ['catalogued', `cygno-data/${KEY}, 12 bytes`, null],
-      ['copy to tape asked for', '<code class="name">tape:1</code>', null],
-      ['tape: asked for', expect.stringContaining('davs://tape'), 'tape-requests'],
-      ['tape: begun', expect.stringContaining('davs://tape'), null],
+      ['copy to tape requested', '<code class="name">tape:1</code>', null],
+      ['tape: requested', expect.stringContaining('davs://tape'), 'tape-requests'],
+      ['tape: started', expect.stringContaining('davs://tape'), null],
       ['copied', 'elsewhere', null],
       ['tape: stored, verified', 'sha256 read back', null],
     ])
@@ -91,6 +91,6 @@ describe('a long history', () => {
     const text = await page(5000)
     expect(text.match(/<tr>/g)).toHaveLength(227)
     expect(text).toContain('4\u202f775 steps before these')
-    expect(await page(0)).toContain('Nothing is noted.')
+    expect(await page(0)).toContain('No step is recorded.')
   })
 })

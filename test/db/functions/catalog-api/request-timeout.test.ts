@@ -2,9 +2,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createApi, createHandler } from '../../../../functions/catalog-api/handler.ts'
-import { answerInTime } from '../../../../functions/catalog-api/http/answer-in-time.ts'
 import { createEmptyApi } from '../../../../functions/catalog-api/http/empty-api.ts'
 import { rateLimit } from '../../../../functions/catalog-api/http/rate-limit.ts'
+import { withRequestTimeout } from '../../../../functions/catalog-api/http/request-timeout.ts'
 import { createToken } from '../../../../shared/access/tokens.ts'
 import { openDatabase } from '../../../../shared/database/connect.ts'
 import type { HttpApp } from '../../../../shared/runtime/handler.ts'
@@ -56,7 +56,7 @@ describe('a request', () => {
       }
       return new Response(ReadableStream.from(lines()))
     })
-    app = answerInTime(api.app, {
+    app = withRequestTimeout(api.app, {
       answerMs: ANSWER_MS,
       log: recorded.log,
       exempt: new Set(['/readyz']),
@@ -78,7 +78,7 @@ describe('a request', () => {
       detail: 'the service did not answer in time; try again',
     })
     expect(recorded.lines).toMatchObject([
-      { event: 'request-not-answered-in-time', path: '/silent', method: 'GET', ms: ANSWER_MS },
+      { event: 'request-timed-out', path: '/silent', method: 'GET', ms: ANSWER_MS },
     ])
     expect(recorded.text()).not.toContain('secret')
   })
@@ -124,10 +124,7 @@ describe('a request', () => {
       expect(await (await fetch(`http://127.0.0.1:${host.port}/quick`)).text()).toBe('quick')
       end.abort()
       await host.closed
-      const expected =
-        path === '/silent'
-          ? ['request-not-answered-in-time']
-          : ['request-not-answered-in-time', 'request-failed']
+      const expected = path === '/silent' ? ['request-timed-out'] : ['request-timed-out', 'request-failed']
       expect(events().filter((event) => event.startsWith('request-'))).toEqual(expected)
     },
   )
@@ -150,7 +147,7 @@ describe('a request', () => {
     expect(answer.headers.get('ratelimit-limit')).toBeNull()
     end.abort()
     await host.closed
-    expect(events().filter((event) => event.startsWith('request-'))).toEqual(['request-not-answered-in-time'])
+    expect(events().filter((event) => event.startsWith('request-'))).toEqual(['request-timed-out'])
   })
 })
 

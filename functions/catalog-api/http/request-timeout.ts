@@ -4,21 +4,24 @@ import type { Logger } from '../../../shared/log.ts'
 import type { HttpApp } from '../../../shared/runtime/handler.ts'
 import { problem } from './problem.ts'
 
-export interface AnswerInTimeOptions {
+export interface RequestTimeoutOptions {
   readonly answerMs: number
   readonly log: Logger
-  /** Health checks have a time limit of their own. */
+  /** Paths with their own time limit, such as health checks. */
   readonly exempt: ReadonlySet<string>
   /** Adds the headers that every answer has. */
   readonly headers: MiddlewareHandler
 }
 
 /**
- * The app, with 503 where it does not answer within `answerMs`. An answer that has begun (a list, events) is
- * not cut off. Work that was begun goes on, as after a lost connection; its answer is discarded. Not hono's
- * own timeout: with that the late work writes to the response that was sent in its place.
+ * The app, with a 503 if it does not answer within `answerMs`. An answer that has begun (a list, events) is
+ * not interrupted. The work continues, as after a lost connection, and its answer is discarded. hono's own
+ * timeout is not used: with it, the late work would write to the response already sent.
  */
-export function answerInTime(app: HttpApp, { answerMs, log, exempt, headers }: AnswerInTimeOptions): HttpApp {
+export function withRequestTimeout(
+  app: HttpApp,
+  { answerMs, log, exempt, headers }: RequestTimeoutOptions,
+): HttpApp {
   const late = new Hono()
     .use(headers)
     .all('*', () => problem(503, 'the service did not answer in time; try again', { 'retry-after': '5' }))
@@ -31,12 +34,9 @@ export function answerInTime(app: HttpApp, { answerMs, log, exempt, headers }: A
       const answered = Promise.resolve(app.fetch(request, host))
       const answer = await Promise.race([answered, timedOut]).finally(() => clearTimeout(timer))
       if (answer !== null) return answer
-      // Nobody reads it: a stream would wait for its reader for ever.
+      // A body that is not read would stay open: a stream waits for its reader.
       answered.then(({ body }) => body?.cancel()).catch(() => {})
-      log.error(
-        { method: request.method, path: path.slice(0, 200), ms: answerMs },
-        'request-not-answered-in-time',
-      )
+      log.error({ method: request.method, path: path.slice(0, 200), ms: answerMs }, 'request-timed-out')
       return await late.fetch(request)
     },
   }

@@ -1,37 +1,38 @@
 /**
- * Something that another service tells us, kept: asked for again now and then, and used on while the other is
- * away.
+ * A cached value of another service: refreshed from time to time, and used while that service is unreachable.
  */
 import { TransientError } from '../../../shared/errors.ts'
 
-export interface Kept<T> {
+export interface Cached<T> {
   /**
-   * What is known; asked for when it is old or not known yet.
-   * @throws TransientError when nothing is known, or it is older than it may become.
+   * The cached value; loaded when it is missing or old.
+   * @throws TransientError when there is none, or it is too old to be used.
    */
   get(): Promise<T>
   /**
-   * Asks again, though not more often than the pause allows: then what is known is the newest there is.
-   * @throws TransientError when the last attempt failed, so that nobody can tell.
+   * Loads the value again, but not more often than the pause allows; the result is then current.
+   * @throws TransientError when the last attempt failed, so that the current value is unknown.
    */
   renew(): Promise<T>
 }
 
-export interface KeepingTimes {
-  /** Asked for again after so long. */
+export interface CacheTimes {
+  /** Age after which it is loaded again. */
   readonly freshMs: number
-  /** Between two attempts, whatever comes of them: strangers cannot make us flood the other service. */
+  /**
+   * Minimum time between two attempts, successful or not: strangers cannot make us flood the other service.
+   */
   readonly pauseMs: number
-  /** Not used any longer than so, when it cannot be asked for again. */
+  /** Age after which it is not used even if it cannot be loaded again. */
   readonly longestMs: number
 }
 
-export function createKept<T>(
+export function createCached<T>(
   what: string,
   load: () => Promise<T>,
-  times: KeepingTimes,
+  times: CacheTimes,
   now: () => Date,
-): Kept<T> {
+): Cached<T> {
   let known: { readonly value: T; readonly atMs: number } | null = null
   let failure: unknown = null
   let triedMs = Number.NEGATIVE_INFINITY
@@ -49,20 +50,20 @@ export function createKept<T>(
       trying = null
     }
   }
-  const tryAgain = async () => {
+  const refresh = async () => {
     if (trying === null && nowMs() - triedMs < times.pauseMs) return
     trying ??= attempt()
     await trying
   }
-  const failed = () => new TransientError(`${what} cannot be had now`, {}, { cause: failure })
+  const failed = () => new TransientError(`${what} cannot be loaded now`, {}, { cause: failure })
   return {
     async get() {
-      if (known === null || nowMs() - known.atMs > times.freshMs) await tryAgain()
+      if (known === null || nowMs() - known.atMs > times.freshMs) await refresh()
       if (known === null || nowMs() - known.atMs > times.longestMs) throw failed()
       return known.value
     },
     async renew() {
-      await tryAgain()
+      await refresh()
       if (known === null || failure !== null) throw failed()
       return known.value
     },
