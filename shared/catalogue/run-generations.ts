@@ -17,7 +17,7 @@ type Trx = Transaction<Schema>
 /**
  * Finds or makes the generation of the run number that a file belongs to. `startedEpoch` is the begin of run
  * in the ODB, 0 if the file does not state it, and `startTime` the same time as MIDAS's text:
- * - unknown begin: the current generation, else a new one;
+ * - unknown begin: the generation whose begin is unknown too, else the current one, else a new one;
  * - known begin: the generation that began then; else the logger's generation that awaits its file and has
  *   the same text (which states no offset) or nearly the same time; else a generation that was catalogued
  *   without a known begin, if it has files of this key only, or if it is the only generation and this subrun is
@@ -140,22 +140,26 @@ async function lockLogged(
  */
 async function mergeNeverTaken(trx: Trx, run: LockedRun): Promise<LockedRun> {
   const { generation, generations } = run
-  const folded = generations.filter(
+  const neverTaken = generations.filter(
     (other) => other.firstFileAt === null && other.startedEpoch > generation.startedEpoch,
   )
-  if (folded.length === 0) return run
-  const ids = folded.map(({ id }) => id)
+  if (neverTaken.length === 0) return run
+  const ids = neverTaken.map(({ id }) => id)
   await trx.updateTable('runHistory').set({ runId: generation.id }).where('runId', 'in', ids).execute()
   await trx.updateTable('outbox').set({ runId: generation.id }).where('runId', 'in', ids).execute()
   await trx.deleteFrom('runs').where('id', 'in', ids).execute()
-  const left = { ...run, generations: generations.filter((other) => !folded.includes(other)) }
+  const left = { ...run, generations: generations.filter((other) => !neverTaken.includes(other)) }
   if (generation.firstFileAt !== null) return left
   const loggerParameters = Object.assign(
     {},
-    ...folded.map((other) => other.loggerParameters),
+    ...neverTaken.map((other) => other.loggerParameters),
     generation.loggerParameters,
   )
-  const corrections = Object.assign({}, ...folded.map((other) => other.corrections), generation.corrections)
+  const corrections = Object.assign(
+    {},
+    ...neverTaken.map((other) => other.corrections),
+    generation.corrections,
+  )
   await trx
     .updateTable('runs')
     .set({ corrections: JSON.stringify(corrections) })
