@@ -1,4 +1,7 @@
-/** Copies to tape in every state of their work, for tests that write rows instead of playing what led there. */
+/**
+ * Writes the rows of tape copies in every state of their work, for tests that need the state and not its
+ * history.
+ */
 
 import { tapeCopyTask } from '../../shared/catalogue/replicas.ts'
 import type { Database } from '../../shared/database/connect.ts'
@@ -12,7 +15,7 @@ const WORK: Readonly<Partial<Record<CopyState, TaskState>>> = {
   failed: 'failing',
 }
 
-/** Writes copies as readers see them: facts, and where work goes on its task, as the functions leave both. */
+/** Writes copies with the state that readers see: the facts and, for work in progress, the task. */
 export async function insertCopies(database: Database, copies: readonly Omit<Copy, 'id'>[]): Promise<void> {
   const rows = copies.map((copy) => {
     const { expiresAt: _, reference: __, generation: ___, state, ...facts } = copy
@@ -38,7 +41,7 @@ export async function insertCopies(database: Database, copies: readonly Omit<Cop
     await giveWork(database, { ...copy, id: ids.get(copy.identity.toString('hex')) ?? 0 })
 }
 
-/** Has readers see a copy in this state, with this error. */
+/** Changes a copy so that readers see this state and error. */
 export async function showAs(database: Database, copy: Copy): Promise<void> {
   const { state, lastError } = copy
   const facts = {

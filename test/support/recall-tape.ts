@@ -1,6 +1,6 @@
 /**
- * A tape endpoint in memory for recalls: files wait on the medium until they were asked for so often, and
- * what can go wrong does on demand.
+ * A tape endpoint in memory for recalls: a file is staged after a number of requests, and the test can inject
+ * faults.
  */
 import { createHash } from 'node:crypto'
 import { InvalidInputError, TransientError } from '../../shared/errors.ts'
@@ -10,17 +10,17 @@ export interface RecallTape extends TapeDriver {
   readonly files: Map<string, Uint8Array>
   /** Checks that still return `staging`. */
   checksUntilOnline: number
-  /** Whether it sends files by itself. */
+  /** Whether the endpoint itself sends files. */
   sends: boolean
-  /** What is done to the bytes on their way. */
+  /** Changes the bytes during the transfer. */
   damage: (bytes: Uint8Array) => Uint8Array
-  /** Happens when half of a file is out, or before it is sent. */
+  /** Called when half of a file is read, or before it is sent. */
   meanwhile: () => Promise<void>
-  /** What was asked of it, in order. */
+  /** The requests to the endpoint, in order. */
   readonly asked: string[]
-  /** Whether it keeps what it has on disk by requests: else nothing is to be released. */
+  /** Whether files on disk belong to stage requests; if not, there is nothing to release. */
   pins: boolean
-  /** References, in the order in which they were released. */
+  /** The released files and references, in order. */
   readonly released: string[]
 }
 

@@ -1,4 +1,4 @@
-/** Runs that are only on tape any more: catalogued, copied, verified, and deleted from the store. */
+/** Runs that are only on tape: catalogued, copied, verified, and deleted from the store. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { recallsOfRuns } from '../../shared/catalogue/recalls.ts'
@@ -44,7 +44,7 @@ const contentOfRun = (context: TestTapeContext, run: TestRun): Content => ({
   sha256: run.sha256,
 })
 
-/** The row of a copy on tape in this state; and the bytes at the endpoint. */
+/** Adds the row of a tape copy in this state, and its bytes at the endpoint. */
 export async function putOnTape(
   context: TestTapeContext,
   tape: RecallTape,
@@ -58,7 +58,7 @@ export async function putOnTape(
   await finishCopy(context.database, id, state)
 }
 
-/** Deleted from the store as the cleaner leaves it. */
+/** Deletes a run from the store, with the rows that the cleaner leaves. */
 export async function deleteFromStore(context: TestTapeContext, run: TestRun): Promise<void> {
   await context.s3.send(new DeleteObjectCommand({ Bucket: context.bucket, Key: run.key }))
   const cloud = await replicaOf(context, run, 'cloud')
