@@ -139,8 +139,8 @@ async function loadOrEnd<Host extends TaskContext, Subject, Result>(
     const at = context.now()
     const change = changeOf({ ...task, deadlineAt: null }, ending, at)
     try {
-      await inTransaction(context.database, (trx) => endClaim(trx, claim, change, at))
       for (const probed of claim.probes) await endProbe(context.database, probed, at)
+      await inTransaction(context.database, (trx) => endClaim(trx, claim, change, at))
       return ending
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error
@@ -206,6 +206,7 @@ async function record<Host extends TaskContext, Subject, Result>(
   let [ending, change] = [found, changeBy(found)]
   if (hasEnded(change) && !(await prepareEnd(attempt, found))) [ending, change] = [STOPPED, changeBy(STOPPED)]
   const at = context.now()
+  for (const probed of probes) await endProbe(context.database, probed, at)
   const requests = await inTransaction(context.database, async (trx) => {
     const runId = await kind.lock(trx, work.subject)
     await endClaim(trx, claim, change, at)
@@ -213,7 +214,6 @@ async function record<Host extends TaskContext, Subject, Result>(
     await addRequests(trx, follow, at)
     return follow
   })
-  for (const probed of probes) await endProbe(context.database, probed, at)
   await sendRequests(context, requests, AbortSignal.timeout(ENDING_MS))
   return ending
 }

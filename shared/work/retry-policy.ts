@@ -33,11 +33,8 @@ export function changeOf(task: Task, ending: Ending<unknown>, at: Date): TaskCha
   const isTooLate = deadlineAt !== null && at >= deadlineAt
   const inTime = (next: Date) => (deadlineAt !== null && deadlineAt < next ? deadlineAt : next)
   if (isTooLate && isUnfinished(ending)) {
-    const { reason } = ending
-    return {
-      state: 'given-up',
-      lastError: `it was not done in time: ${reason ?? 'it is not done outside yet'}`,
-    }
+    const reason = ending.reason ?? 'an external service still works on it'
+    return { state: 'given-up', lastError: `it was not done in time: ${reason}` }
   }
   switch (ending.kind) {
     case 'done':

@@ -48,7 +48,7 @@ type Ends = readonly Advanced<unknown>[]
 /** Checks those that the endpoint is staging. */
 async function followRecalls(context: RecallContext, signal: AbortSignal, log: Logger): Promise<Ends> {
   const turn = { of: 'pending' } as const
-  return await advanceAll(context, { turn, atOnce: CHECKS_AT_ONCE }, signal, log)
+  return await advanceAll(context, recallTask, { turn, atOnce: CHECKS_AT_ONCE }, signal, log)
 }
 
 /** What can be read is not brought yet: it waits for its turn. */
@@ -65,11 +65,9 @@ export async function fetchRecalls(
   log: Logger,
 ): Promise<Ends> {
   const turn = { of: 'due', mostAtOnce: Number.POSITIVE_INFINITY } as const
-  const asking = { turn: { ...turn, onlyUntried: true }, atOnce: CHECKS_AT_ONCE, kind: askingOnly } as const
-  return [
-    ...(await advanceAll(context, asking, signal, log)),
-    ...(await advanceAll(context, { turn, atOnce }, signal, log)),
-  ]
+  const untried = { turn: { ...turn, onlyUntried: true }, atOnce: CHECKS_AT_ONCE } as const
+  const asked = await advanceAll(context, askingOnly, untried, signal, log)
+  return [...asked, ...(await advanceAll(context, recallTask, { turn, atOnce }, signal, log))]
 }
 
 /**
@@ -78,10 +76,8 @@ export async function fetchRecalls(
  */
 async function advanceAll(
   context: RecallContext,
-  {
-    kind = recallTask,
-    ...turn
-  }: Pick<AdvanceOptions, 'turn' | 'atOnce'> & { readonly kind?: typeof recallTask },
+  kind: typeof recallTask,
+  options: Pick<AdvanceOptions, 'turn' | 'atOnce'>,
   signal: AbortSignal,
   log: Logger,
 ): Promise<Ends> {
@@ -95,7 +91,7 @@ async function advanceAll(
     .execute()
   const ends: Advanced<unknown>[] = []
   for (const { dependency } of endpoints)
-    ends.push(...(await advance(context, kind, { ...turn, dependency, limitSeconds }, signal, log)))
+    ends.push(...(await advance(context, kind, { ...options, dependency, limitSeconds }, signal, log)))
   return ends
 }
 
