@@ -1,4 +1,4 @@
-/** A command run in this process, and an API that it can ask. */
+/** A command run in this process, and an API for it. */
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import { Command } from 'commander'
@@ -8,7 +8,7 @@ export interface Answer {
   readonly stdout: string
   readonly stderr: string
   readonly code: number | string
-  /** What main.ts would print. */
+  /** The error that main.ts would print. */
   readonly error: string | null
 }
 
@@ -16,7 +16,7 @@ interface CommandFile {
   register(program: Command): void
 }
 
-/** The environment is set for good: undo it with `vi.unstubAllEnvs()`. */
+/** The environment remains set: undo it with `vi.unstubAllEnvs()`. */
 export async function cygnet(
   commands: readonly CommandFile[],
   environment: Readonly<Record<string, string>>,

@@ -1,6 +1,6 @@
 /**
- * A way to a store that can be slow or broken: TCP, byte by byte the same, with limits on what goes to the
- * store and comes from it.
+ * A proxy to a store that can be slow or broken: it passes the bytes of TCP unchanged, with limits on the bytes to
+ * and from the store.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
@@ -8,16 +8,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface SlowProxy {
   readonly endpoint: string
-  /** Bytes that went to the store so far. */
+  /** Bytes sent to the store so far. */
   passedBytes(): number
-  /** From now on so many bytes a second go to the store, over all connections. */
+  /** Limits the bytes per second to the store, over all connections. */
   limit(bytesPerSecond: number): void
   /**
-   * So many bytes more come from the store, over all connections; the others wait until another number is
-   * given.
+   * Lets so many more bytes from the store pass, over all connections; the others wait until the next call.
    */
   letThrough(answerBytes: number): void
-  /** Ends all connections as a failing network does; new ones work. */
+  /** Ends all connections like a failing network; new ones work. */
   cut(): void
   close(): Promise<void>
 }

@@ -1,6 +1,5 @@
 /**
- * A catalogue with a store and a tape, the API before them, and runs of a folder that go there, for `push
- * --watch`.
+ * A catalogue with a store, a tape and the API, and runs of a folder that are sent there, for `push --watch`.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
@@ -41,12 +40,12 @@ export async function startCatalogued() {
   const folder = mkdtempSync(join(tmpdir(), 'cygnet-catalogued-'))
   const stop = new AbortController()
   const api = createHandler(context)
-  /** Answers in the place of the API when it gives something. */
+  /** Answers in place of the API when it returns a response. */
   const meddling = { answer: async (_request: Request): Promise<Response | null> => null }
-  const asked: string[] = []
+  const requests: string[] = []
   const app = {
     async fetch(request: Request) {
-      asked.push(`${request.method} ${new URL(request.url).pathname}`)
+      requests.push(`${request.method} ${new URL(request.url).pathname}`)
       return (await meddling.answer(request)) ?? (await api.fetch(request))
     },
   }
@@ -75,7 +74,7 @@ export async function startCatalogued() {
     api,
     byApi,
     meddling,
-    asked,
+    asked: requests,
     newFolder,
     deletionLog: join(stack, 'watch', 'deletions.jsonl'),
     /** Last written days ago. */
@@ -91,7 +90,7 @@ export async function startCatalogued() {
     },
     start: (watched: string, environment: Readonly<Record<string, string>>, more: readonly string[] = []) =>
       startPush(['--watch', watched, ...ONE_PASS, ...more], environment),
-    /** What the functions do with an object: it is catalogued, and copied to tape. */
+    /** The work of the functions on an object: it is catalogued, and copied to tape. */
     async process({ object, runNumber, path }: RunOnDisk): Promise<void> {
       const version = await describeObject(context.s3, object, stop.signal)
       if (version === null) throw new Error(`${object.key} is not in the store`)
@@ -106,7 +105,7 @@ export async function startCatalogued() {
       )
       await bringToTape(context, { ...object, sha256 })
     },
-    /** Runs of a new folder that are in the store, catalogued and on tape; the folder holds them still. */
+    /** Runs of a new folder that are in the store, catalogued and on tape, and still in the folder. */
     async safeRuns(environment: Readonly<Record<string, string>>, count = 1, sizeBytes?: number) {
       const watched = newFolder()
       const runs = Array.from({ length: count }, () => catalogued.runFile(watched, sizeBytes))

@@ -1,4 +1,4 @@
-/** A folder that is watched inside the test's process, by clocks and with a store that the test rules. */
+/** A folder that is watched in the process of the test, with clocks and a store that the test controls. */
 import { mkdtempSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createPushClient } from '../../../../cli/push/push.ts'
@@ -10,11 +10,11 @@ import type { WatchContext } from '../../../../cli/watch/watch-state.ts'
 import { loadConfig } from '../../../../shared/config/config.ts'
 import { createFixture, MIB } from '../push/fixture.ts'
 
-/** Of the clock that never jumps, against the true one: waits of minutes pass in seconds. */
-const HASTE = 60
+/** Speed of the clock that never jumps, relative to real time: minutes pass in seconds. */
+const CLOCK_SPEED = 60
 
 /**
- * A clock that stands still until the test lets time pass: then no pause of the machine makes a file idle.
+ * A clock that stops until the test advances it, so that no pause of the machine makes a file idle.
  */
 export function createStillClock(): { readonly clock: Clock; wallMs: () => number; pass(ms: number): void } {
   let steadyMs = 0
@@ -83,7 +83,7 @@ export async function createWatchFixture() {
         openSafety: null,
         stateFolder: join(fixture.folder, 'stack'),
         signal: AbortSignal.any([ending.signal, stop.signal]),
-        clock: { wallMs: () => Date.now(), steadyMs: () => performance.now() * HASTE },
+        clock: { wallMs: () => Date.now(), steadyMs: () => performance.now() * CLOCK_SPEED },
         random: () => 0.5,
         report: (event) => events.push(event),
         pollMs: 20,
@@ -97,13 +97,13 @@ export async function createWatchFixture() {
     return {
       done,
       events,
-      /** Requests that went to the store. */
+      /** Requests sent to the store. */
       commands,
       network,
       of,
       pushed: () => of('file-pushed').map(({ file }) => file.name),
       lastPending: () => of('watch-pending').at(-1)?.pending,
-      /** Why a file is not in the store, as it was told last. */
+      /** Why a file is not in the store, by the last report. */
       reason: (name: string) =>
         of('watch-pending')
           .at(-1)

@@ -27,7 +27,7 @@ export function foundFile(
   }
 }
 
-/** Watched for a minute without a change, written to two minutes ago, unless said otherwise. */
+/** By default observed for a minute without a change, and written two minutes ago. */
 export const observed = (file: RunFileFound, known: Partial<Observed> = {}): Observed => ({
   file,
   unchangedMs: 60_000,
