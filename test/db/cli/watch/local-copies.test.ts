@@ -86,7 +86,7 @@ test('a file removed by another process is missing from the next scan on, except
 
   renameSync(run.path, `${watched}-aside`)
   expect((await scanOnce(watched)).stdout).toContain(
-    `gone           ${run.path}: not removed by this program`,
+    `missing        ${run.path}: not removed by this program`,
   )
   expect([await local(run), await localStatus(run)]).toMatchObject([{ state: 'missing' }, 0])
   expect((await scanOnce(watched)).stdout).not.toContain('gone ')
