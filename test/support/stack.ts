@@ -1,4 +1,4 @@
-/** The whole stack in a temporary folder, and the CLI run against it as a user would. */
+/** The whole stack in a temporary folder, and the CLI for it, as for a user. */
 import { execFile } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -80,8 +80,7 @@ export async function startTestStack(
 }
 
 /**
- * Asks again and again, also through outages, until the answer is not null; fails with `what` when it never
- * comes.
+ * Repeats the request, also through outages, until the answer is not null; fails with `what` when it remains null.
  */
 export async function eventually<T>(
   what: string | (() => Promise<string>),

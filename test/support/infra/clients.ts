@@ -1,4 +1,4 @@
-/** Clients of the embedded services for these tests, with the SDK's settings as a user would leave them. */
+/** Clients of the embedded services for these tests, with the default settings of the SDK. */
 import { type Event, PutBucketNotificationConfigurationCommand, S3Client } from '@aws-sdk/client-s3'
 import {
   DeleteMessageCommand,
@@ -28,7 +28,7 @@ export interface EventsWanted {
   readonly events?: readonly Event[]
 }
 
-/** Has a bucket send these of its events, and no others; all creations of objects unless said otherwise. */
+/** Configures a bucket to send only these events; default: all creations of objects. */
 export async function configureEvents(
   s3: S3Client,
   Bucket: string,
@@ -54,12 +54,12 @@ export async function configureEvents(
 }
 
 export interface TestQueue {
-  /** Takes up to ten messages; waits for the first one for `waitSeconds` (0 when absent). */
+  /** Receives up to ten messages; waits for the first one for `waitSeconds` (default: 0). */
   receive(options?: {
     readonly waitSeconds?: number
     readonly visibilitySeconds?: number
   }): Promise<readonly Message[]>
-  /** Takes and deletes messages until none comes, and returns the events' records. */
+  /** Receives and deletes messages until there are none, and returns the records of their events. */
   records(options?: { readonly waitSeconds?: number }): Promise<readonly EventRecord[]>
   readonly url: string
   readonly client: SQSClient

@@ -13,7 +13,7 @@ import { remember } from './send-next.ts'
 import { sentenceOf, type Watch } from './watch-state.ts'
 
 /** Throws when the catalogue does not answer; the rest is reported later. */
-export async function settle(watch: Watch, safety: SafetyPort): Promise<void> {
+export async function reportRemovals(watch: Watch, safety: SafetyPort): Promise<void> {
   await endRemovals(watch, safety)
   await reportVanished(watch, safety)
 }
